@@ -1,0 +1,196 @@
+"""``RolloutWorker``: one vLLM engine as a plain class; the cluster makes a Ray actor of it."""
+
+import asyncio
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from safetensors.torch import save_file
+
+from rnr.types import Group, Prompt, Rollout
+
+Bucket = dict[str, numpy.ndarray]
+"""Tensor name -> bf16 weights, their bits seen as int16 (numpy has no bfloat16)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutSettings:
+    model_folder: str
+    stop_token_id: int
+    context_tokens: int
+    concurrent_sequences: int
+    kv_cache_gib: float
+    gpu_memory_fraction: float
+    lora_rank: int
+    lora_alpha: float
+    threads: int
+    use_gpu: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How completions are drawn; ``temperature`` 0 is greedy."""
+
+    count: int
+    temperature: float
+    max_new_tokens: int
+    seed: int | None = None
+
+
+class RolloutWorker:
+    """Completions with token ids and log-probabilities, from the newest policy it was told to load."""
+
+    def __init__(self, settings: RolloutSettings) -> None:
+        self._settings = settings
+        self._engine: Any = None
+        self._version = 0
+        self._adapter: Any = None
+        self._requests = 0
+
+    async def start(self) -> None:
+        """Build the engine with the weights of the model folder (version 0)."""
+        settings = self._settings
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
+        if not settings.use_gpu:
+            # The engine may share its cores with the learner and with other workers: threads float.
+            os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+            os.environ["OMP_NUM_THREADS"] = str(settings.threads)
+            os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.kv_cache_gib)))
+        from vllm import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        lora: dict[str, Any] = {}
+        if settings.lora_rank:
+            lora = {"enable_lora": True, "max_lora_rank": max(8, settings.lora_rank), "max_loras": 1}
+        arguments = AsyncEngineArgs(
+            model=settings.model_folder,
+            dtype="bfloat16",
+            max_model_len=settings.context_tokens,
+            max_num_seqs=settings.concurrent_sequences,
+            enforce_eager=not settings.use_gpu,
+            gpu_memory_utilization=settings.gpu_memory_fraction,
+            # Raw log-probabilities would make every importance ratio wrong at a temperature other than 1.
+            logprobs_mode="processed_logprobs",
+            worker_extension_cls="actors.weight_receiver.WeightReceiver",
+            disable_log_stats=True,
+            generation_config="vllm",
+            **lora,
+        )
+        self._engine = AsyncLLM.from_engine_args(arguments)
+
+    async def load(self, version: int, *buckets: Bucket) -> float:
+        """Make ``version`` the policy that is sampled from; returns the seconds it took.
+
+        Requests in flight are frozen and go on with the new weights; each token keeps the log-probability of the policy
+        that produced it. A load that raises leaves the engine unusable: the worker must be replaced.
+        """
+        started = time.monotonic()
+        folder = Path(tempfile.mkdtemp(prefix=f"rnr-v{version}-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        try:
+            await asyncio.to_thread(self._write, folder, buckets)
+            await self._engine.pause_generation(mode="keep", clear_cache=False)
+            if self._settings.lora_rank:
+                await self._load_adapter(version, folder)
+            else:
+                await self._engine.collective_rpc("load_policy", args=(str(folder),))
+            await self._engine.update_weight_version(str(version))
+            await self._engine.resume_generation()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._version = version
+        return time.monotonic() - started
+
+    def _write(self, folder: Path, buckets: tuple[Bucket, ...]) -> None:
+        names: set[str] = set()
+        for number, bucket in enumerate(buckets):
+            tensors = {name: torch.from_numpy(bits.copy()).view(torch.bfloat16) for name, bits in bucket.items()}
+            names |= tensors.keys()
+            file = "adapter_model.safetensors" if self._settings.lora_rank else f"weights-{number:05d}.safetensors"
+            save_file(tensors, folder / file)
+        if self._settings.lora_rank:
+            modules = sorted({name.split(".lora_")[0].rpartition(".")[2] for name in names})
+            config = {
+                "peft_type": "LORA",
+                "task_type": "CAUSAL_LM",
+                "r": self._settings.lora_rank,
+                "lora_alpha": self._settings.lora_alpha,
+                "target_modules": modules,
+                "bias": "none",
+            }
+            (folder / "adapter_config.json").write_text(json.dumps(config))
+
+    async def _load_adapter(self, version: int, folder: Path) -> None:
+        from vllm.lora.request import LoRARequest
+
+        # A new name and id for each version: an engine asked for a known id would serve the adapter it has.
+        adapter = LoRARequest(f"v{version}", version + 1, str(folder))
+        if self._adapter is not None:
+            await self._engine.remove_lora(self._adapter.lora_int_id)
+        await self._engine.add_lora(adapter)
+        self._adapter = adapter
+
+    async def generate(self, prompt: Prompt, sampling: Sampling) -> Group:
+        """``sampling.count`` completions of one prompt; other prompts are generated in the same batches."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        parameters = SamplingParams(
+            n=sampling.count,
+            temperature=sampling.temperature,
+            max_tokens=sampling.max_new_tokens,
+            seed=sampling.seed,
+            logprobs=0,
+            stop_token_ids=[self._settings.stop_token_id],
+            skip_special_tokens=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        output = await self._request(prompt.token_ids, parameters)
+        rollouts = tuple(self._rollout(completion) for completion in output.outputs)
+        return Group(prompt=prompt, rollouts=rollouts)
+
+    async def _request(self, token_ids: tuple[int, ...], parameters: Any) -> Any:
+        self._requests += 1
+        final = None
+        # The salt keeps cached prefixes of older policies from being reused.
+        prompt = {"prompt_token_ids": list(token_ids), "cache_salt": f"v{self._version}"}
+        name = f"request-{self._requests}"
+        async for output in self._engine.generate(prompt, parameters, name, lora_request=self._adapter):
+            final = output
+        return final
+
+    def _rollout(self, completion: Any) -> Rollout:
+        spans = completion.weight_versions or []
+        versions = [int(span.version) if span.version.isdigit() else 0 for span in spans]
+        token_ids = tuple(completion.token_ids)
+        chosen = [logprobs[token].logprob for token, logprobs in zip(token_ids, completion.logprobs, strict=True)]
+        return Rollout(
+            token_ids=token_ids,
+            logprobs=tuple(chosen),
+            text=completion.text,
+            finished=completion.finish_reason == "stop",
+            policy_version=min(versions, default=self._version),
+        )
+
+    async def probe(self, token_ids: tuple[int, ...]) -> list[float]:
+        """Log-probabilities of ``token_ids[1:]`` under the loaded policy: this side of the check that a sync arrived."""
+        from vllm import SamplingParams
+
+        output = await self._request(token_ids, SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0))
+        return [
+            logprobs[token].logprob for token, logprobs in zip(token_ids[1:], output.prompt_logprobs[1:], strict=True)
+        ]
+
+    async def stop(self) -> None:
+        """Shut the engine process down."""
+        if self._engine is not None:
+            self._engine.shutdown()

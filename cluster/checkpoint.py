@@ -1,0 +1,78 @@
+"""Checkpoints that are complete or absent, and the ledger that makes a resumed run train every prompt once."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from cluster.learner_group import LearnerGroup
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Where a run stands; written beside the learner's state, read by ``--resume``."""
+
+    stage: str = "sft"
+    """``sft``, ``grpo`` or ``done``."""
+    step: int = 0
+    """The next step of the stage: data windows and the learning rate are functions of it."""
+    version: int = 0
+    """Optimizer steps so far, over both stages: the version of the policy."""
+    consumed: list[str] = field(default_factory=list)
+    """Uids of the prompts GRPO has finished with, in order."""
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Those among them that taught nothing -> reason."""
+    scores: dict[str, dict] = field(default_factory=dict)
+    """Stage -> evaluation."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    samples: int = 0
+    """Rollouts made."""
+    probe_max_difference: float = 0.0
+
+
+class Checkpoints:
+    """The ``checkpoints`` folder of a run."""
+
+    def __init__(self, folder: Path, *, keep: int) -> None:
+        self._folder = folder
+        self._keep = keep
+
+    async def save(self, progress: Progress, learner: LearnerGroup) -> None:
+        """Write one checkpoint. It is renamed into place when everything is on disk, so a kill leaves it out whole."""
+        name = f"{progress.version:06d}-{progress.stage}-{progress.step:06d}"
+        partial = self._folder / f"{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        await learner.save(str(partial))
+        with (partial / "progress.json").open("w", encoding="utf-8") as file:
+            json.dump(asdict(progress), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        final = self._folder / name
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        for old in self.complete()[: -self._keep]:
+            if "-grpo-000000" not in old.name:  # the policy after the warm start: the KL's reference, and a branch point
+                shutil.rmtree(old)
+
+    def complete(self) -> list[Path]:
+        """All complete checkpoints, oldest first; leftovers of a kill are not among them."""
+        return sorted(path.parent for path in self._folder.glob("*/progress.json") if path.parent.suffix != ".partial")
+
+    async def restore(self, learner: LearnerGroup, *, freeze_reference: bool) -> Progress:
+        """Bring the learner to the newest checkpoint and return its progress; a new run's, if there is none."""
+        for leftover in self._folder.glob("*.partial"):
+            shutil.rmtree(leftover)
+        found = self.complete()
+        if not found:
+            return Progress()
+        newest = found[-1]
+        progress = Progress(**json.loads((newest / "progress.json").read_text()))
+        start = [path for path in found if "-grpo-000000" in path.name]
+        if freeze_reference and progress.stage == "grpo" and start:
+            await learner.load(str(start[0]))
+            await learner.freeze_reference()
+        await learner.load(str(newest))
+        learner.version = progress.version
+        return progress

@@ -1,0 +1,200 @@
+"""Ray, and the actors made of our plain worker classes. Nothing is started before the resources have been checked."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors.pool import Handle, Pool, Spawn, WorkerLost
+from actors.reward import RewardWorker
+from actors.rollout import RolloutSettings, RolloutWorker
+from cluster.learner_group import LearnerGroup, LearnerLost
+from cluster.plan import check_resources, threads_per_worker
+from cluster.weight_sync import WeightLink
+from learner.engine import EngineSettings
+from learner.worker import LearnerWorker
+from rnr.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONWARNINGS": "ignore",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Everything that runs, as the controller uses it."""
+
+    config: Config
+    model_folder: str
+    rollouts: Pool
+    rewards: Pool
+    learner: LearnerGroup
+    link: WeightLink
+
+    async def rebuild_learner(self) -> None:
+        """New ranks in place of lost ones, with the weights of the model folder: a checkpoint has to be loaded next."""
+        self.learner.stop()
+        version = self.learner.version
+        self.learner = await _start_learner(self.config, self.model_folder)
+        self.learner.version = version
+        self.link.learner = self.learner
+
+
+def connect(config: Config) -> None:
+    """Join the cluster of ``cluster.address`` or of the surrounding Ray job, or start Ray on this machine; then check
+    that the run fits, before any worker is created."""
+    address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    else:
+        # One machine, one user, loopback only: a token would outlive the run and lock out a later `ray job submit`.
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _node_ip_address="127.0.0.1",
+            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+        )
+    check_resources(config, ray.cluster_resources())
+
+
+@asynccontextmanager
+async def launched(config: Config, *, model_folder: str, stop_token_id: int, probe: Sequence[int]) -> AsyncIterator[Cluster]:
+    """The running cluster; every actor is ended on leaving, whatever happened."""
+    options = config.cluster
+    learner: LearnerGroup | None = None
+    pools: list[Pool] = []
+    try:
+        rewards = Pool(
+            "reward",
+            spawn=_spawn_reward(config),
+            size=options.reward_workers,
+            leases_per_worker=16,
+            deadline_seconds=options.deadline_seconds,
+            attempts=options.attempts,
+        )
+        pools.append(rewards)
+        learner = await _start_learner(config, model_folder)
+        link = WeightLink(learner, probe, tolerance=config.tracking.probe_tolerance)
+        rollouts = Pool(
+            "rollout",
+            spawn=_spawn_rollout(config, model_folder, stop_token_id),
+            size=options.rollout_workers,
+            leases_per_worker=max(1, options.concurrent_sequences),
+            deadline_seconds=options.deadline_seconds,
+            attempts=options.attempts,
+            prepare=link.pull,
+        )
+        pools.append(rollouts)
+        link.pool = rollouts
+        await asyncio.gather(rewards.everywhere(), rollouts.everywhere())
+        cluster = Cluster(config, model_folder, rollouts, rewards, learner, link)
+        yield cluster
+        learner = cluster.learner
+    finally:
+        for pool in pools:
+            pool.stop()
+        if learner is not None:
+            learner.stop()
+
+
+def _spawn_rollout(config: Config, model_folder: str, stop_token_id: int) -> Spawn:
+    options = config.cluster
+    settings = RolloutSettings(
+        model_folder=model_folder,
+        stop_token_id=stop_token_id,
+        context_tokens=config.model.context_tokens,
+        concurrent_sequences=options.concurrent_sequences,
+        kv_cache_gib=options.kv_cache_gib,
+        gpu_memory_fraction=options.gpu_memory_fraction,
+        lora_rank=config.model.lora_rank,
+        lora_alpha=config.model.lora_alpha,
+        threads=threads_per_worker(options.rollout_workers, ray.cluster_resources().get("CPU", 1)),
+        use_gpu=options.gpus_per_rollout_worker > 0,
+    )
+
+    async def spawn(name: str) -> Handle:
+        actor = ray.remote(RolloutWorker).options(
+            num_cpus=options.cpus_per_worker,
+            num_gpus=options.gpus_per_rollout_worker,
+            max_concurrency=1000,
+            runtime_env={"env_vars": QUIET},
+        )
+        handle = actor.remote(settings)
+        return await _come_up(name, handle, handle.start.remote(), options.deadline_seconds)
+
+    return spawn
+
+
+def _spawn_reward(config: Config) -> Spawn:
+    options = config.cluster
+
+    async def spawn(name: str) -> Handle:
+        actor = ray.remote(RewardWorker).options(num_cpus=options.cpus_per_worker)
+        handle = actor.remote(preset=config.reward.preset, weights=config.reward.weights)
+        return await _come_up(name, handle, handle.ping.remote(), options.deadline_seconds)
+
+    return spawn
+
+
+async def _come_up(name: str, handle: Any, started: Any, deadline_seconds: float) -> Handle:
+    async def result() -> None:
+        await started
+
+    try:
+        await asyncio.wait_for(result(), deadline_seconds)
+    except TimeoutError:
+        ray.kill(handle)
+        raise WorkerLost(f"{name}, phase start: not up within {deadline_seconds:g} s") from None
+    except ray.exceptions.RayActorError as error:
+        raise WorkerLost(f"{name}, phase start: died ({str(error).splitlines()[0]})") from None
+    return handle
+
+
+async def _start_learner(config: Config, model_folder: str) -> LearnerGroup:
+    options = config.cluster
+    ranks = options.learner_ranks
+    threads = threads_per_worker(ranks, ray.cluster_resources().get("CPU", 1))
+    environment = QUIET if options.gpus_per_learner_rank else {**QUIET, "DS_ACCELERATOR": "cpu"}
+    actor = ray.remote(LearnerWorker).options(
+        num_cpus=options.cpus_per_worker,
+        num_gpus=options.gpus_per_learner_rank,
+        runtime_env={"env_vars": {**environment, "OMP_NUM_THREADS": str(threads)}},
+    )
+    handles = [actor.remote(rank=rank, world_size=ranks, threads=threads) for rank in range(ranks)]
+    group = LearnerGroup(
+        handles,
+        deadline_seconds=options.deadline_seconds,
+        max_tokens_per_microbatch=config.optimizer.max_tokens_per_microbatch,
+    )
+    settings = EngineSettings(
+        model_folder=model_folder,
+        allow_pickle=config.model.allow_pickle,
+        lora_rank=config.model.lora_rank,
+        lora_alpha=config.model.lora_alpha,
+        gradient_checkpointing=config.model.gradient_checkpointing,
+        zero_stage=config.optimizer.zero_stage,
+        betas=(config.optimizer.beta1, config.optimizer.beta2),
+        weight_decay=config.optimizer.weight_decay,
+        max_gradient_norm=config.optimizer.max_gradient_norm,
+        seed=config.run.seed,
+    )
+    try:
+        await group.start(settings)
+    except LearnerLost:
+        group.stop()
+        raise
+    return group

@@ -1,0 +1,121 @@
+"""All learner ranks as one learner: hand out micro-batches, wait with a deadline, merge what comes back."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from learner.batch import plan_microbatches, weigh
+from learner.engine import EngineSettings, add_sums
+from learner.loss import GrpoSettings
+from rnr.config import GrpoConfig
+from rnr.types import Sample
+
+
+class LearnerLost(RuntimeError):
+    """A rank died or missed its deadline: all ranks must be rebuilt from the last checkpoint."""
+
+
+class LearnerGroup:
+    """One policy on ``len(handles)`` ranks."""
+
+    def __init__(self, handles: Sequence[Any], *, deadline_seconds: float, max_tokens_per_microbatch: int) -> None:
+        self._handles = handles
+        self._deadline_seconds = deadline_seconds
+        self._max_tokens = max_tokens_per_microbatch
+        self.version = 0
+
+    async def start(self, settings: EngineSettings) -> int:
+        """Join the ranks and build their engines; returns the number of trainable parameters."""
+        first = self._handles[0].rendezvous.remote()
+        address, port = await self._wait("rendezvous", first)
+        return (await self._all("start", settings, address, port, self._deadline_seconds))[0]
+
+    async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
+        """One supervised optimizer step; metrics averaged over all target tokens."""
+        return await self._step("sft_step", samples, "tokens", 1, learning_rate)
+
+    async def grpo_step(
+        self, samples: Sequence[Sample], config: GrpoConfig, *, learning_rate: float, temperature: float,
+        max_new_tokens: int,
+    ) -> dict[str, float]:
+        """The optimizer steps of one GRPO batch."""
+        settings = GrpoSettings(
+            clip_low=config.clip_low,
+            clip_high=config.clip_high,
+            dual_clip=config.dual_clip,
+            kl_coefficient=config.kl_coefficient,
+            importance_cap=config.importance_cap,
+        )
+        arguments = (settings, learning_rate, temperature, config.updates_per_batch)
+        return await self._step("grpo_step", samples, config.normaliser, max_new_tokens, *arguments)
+
+    async def _step(
+        self, method: str, samples: Sequence[Sample], normaliser: Any, max_new_tokens: int, *arguments: Any
+    ) -> dict[str, float]:
+        weighted = weigh(samples, normaliser, max_new_tokens)
+        plan = plan_microbatches(weighted, ranks=len(self._handles), max_tokens=self._max_tokens)
+        calls = [
+            getattr(handle, method).remote(micro_batches, *arguments)
+            for handle, micro_batches in zip(self._handles, plan, strict=True)
+        ]
+        sums: dict[str, tuple[float, float]] = {}
+        for more in await self._gather(method, calls):
+            sums = add_sums(sums, more)
+        self.version += 1
+        return {name: total / count for name, (total, count) in sums.items() if count}
+
+    async def score(self, sample: Sample) -> list[float]:
+        """The learner's log-probabilities of one sample's completion tokens at temperature 1."""
+        return (await self._all("score", sample))[0]
+
+    async def weights(self) -> list[Any]:
+        """References to the weight buckets in the object store; the driver never holds the weights themselves."""
+        streams = [handle.weights.options(num_returns="streaming").remote() for handle in self._handles]
+
+        async def drain(stream: Any) -> list[Any]:
+            return [reference async for reference in stream]
+
+        drained = await self._gather("weights", [drain(stream) for stream in streams])
+        return drained[0]
+
+    async def reset_optimizer(self) -> None:
+        await self._all("reset_optimizer")
+
+    async def freeze_reference(self) -> None:
+        await self._all("freeze_reference")
+
+    async def save(self, folder: str) -> None:
+        await self._all("save", folder)
+
+    async def load(self, folder: str) -> None:
+        await self._all("load", folder)
+
+    async def export(self, folder: str) -> None:
+        await self._all("export", folder)
+
+    async def _all(self, method: str, *arguments: Any) -> list[Any]:
+        return await self._gather(method, [getattr(handle, method).remote(*arguments) for handle in self._handles])
+
+    async def _gather(self, phase: str, calls: Sequence[Any]) -> list[Any]:
+        return await asyncio.gather(*(self._wait(phase, call, rank) for rank, call in enumerate(calls)))
+
+    async def _wait(self, phase: str, call: Any, rank: int = 0) -> Any:
+        place = f"learner rank {rank}, phase {phase}, version {self.version}"
+
+        async def result() -> Any:
+            return await call
+
+        try:
+            return await asyncio.wait_for(result(), self._deadline_seconds)
+        except TimeoutError:
+            raise LearnerLost(f"{place}: no answer within {self._deadline_seconds:g} s") from None
+        except RayActorError as error:
+            raise LearnerLost(f"{place}: the rank died ({str(error).splitlines()[0]})") from None
+
+    def stop(self) -> None:
+        """End all ranks."""
+        for handle in self._handles:
+            ray.kill(handle)

@@ -1,0 +1,53 @@
+"""What a run needs, worked out from the config alone, and whether a cluster has it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rnr.config import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """All workers of one kind."""
+
+    name: str
+    count: int
+    cpus: float
+    gpus: float
+
+
+def roles(config: Config) -> tuple[Role, ...]:
+    """The workers a run starts, with what each asks of Ray."""
+    cluster = config.cluster
+    cpus = cluster.cpus_per_worker
+    return (
+        Role(name="rollout", count=cluster.rollout_workers, cpus=cpus, gpus=cluster.gpus_per_rollout_worker),
+        Role(name="learner", count=cluster.learner_ranks, cpus=cpus, gpus=cluster.gpus_per_learner_rank),
+        Role(name="reward", count=cluster.reward_workers, cpus=cpus, gpus=0.0),
+    )
+
+
+def check_resources(config: Config, available: Mapping[str, float]) -> None:
+    """Raise ValueError saying what is needed, what there is and what to change, when the roles do not fit."""
+    for resource, key in (("CPU", "cpus"), ("GPU", "gpus")):
+        needed = sum(role.count * getattr(role, key) for role in roles(config))
+        has = available.get(resource, 0.0)
+        if needed > has + 1e-6:
+            parts = " + ".join(f"{role.count} {role.name} x {getattr(role, key):g}" for role in roles(config))
+            raise ValueError(
+                f"the run needs {needed:g} {resource}s ({parts}) and the cluster has {has:g}: lower "
+                f"cluster.rollout_workers, cluster.learner_ranks or cluster.{key}_per_*, or add a node"
+            )
+
+
+def local_resources() -> dict[str, float]:
+    """CPUs and GPUs of this machine, without starting anything."""
+    import torch
+
+    return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.cuda.device_count())}
+
+
+def threads_per_worker(workers: int, cpus: float) -> int:
+    """Threads for each of ``workers`` of one kind on ``cpus`` cores; roles take turns, so each may use them all."""
+    return max(1, int(cpus) // workers)

@@ -1,0 +1,124 @@
+"""Everything that can be wrong with data and model, found before anything is started."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rewards.composite import check
+from rnr import data
+from rnr.chains import chain
+from rnr.config import Config
+from rnr.model_folder import resolve
+from rnr.parsing import write
+from rnr.prompts import ChatFormat, refuse_too_long
+from rnr.types import Example, Prompt, Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The inputs of a run as token ids."""
+
+    model_folder: str
+    stop_token_id: int
+    probe: tuple[int, ...]
+    sft: tuple[Sample, ...]
+    prompts: tuple[Prompt, ...]
+    """The pool that GRPO draws from."""
+    evaluation: tuple[Prompt, ...]
+
+
+def prepare(config: Config) -> Prepared:
+    """Load, check and encode; raises ValueError naming the place of whatever cannot be used."""
+    check(config.reward.preset, config.reward.weights)
+    model_folder = resolve(config.model.path, allow_pickle=config.model.allow_pickle)
+    _check_context(Path(model_folder), config.model.context_tokens)
+    train, evaluation = _examples(config)
+    chat = chat_format(model_folder)
+    prompts = [chat.prompt(example) for example in train]
+    evaluation_prompts = [chat.prompt(example) for example in evaluation]
+    room = {"context_tokens": config.model.context_tokens}
+    refuse_too_long(prompts, answer_tokens=config.sampling.max_new_tokens, **room)
+    refuse_too_long(evaluation_prompts, answer_tokens=config.evaluation.max_new_tokens, **room)
+    sft: list[Sample] = []
+    if config.sft.epochs:
+        chosen = {example.uid for example in data.draw_evenly(train, config.data.sft_examples, config.run.seed)}
+        sft = [_sft_sample(chat, prompt) for prompt in prompts if prompt.uid in chosen]
+        long = [sample for sample in sft if sample.length > config.model.context_tokens]
+        if long:
+            raise ValueError(
+                f"{len(long)} training sequences are longer than model.context_tokens "
+                f"({config.model.context_tokens}); {long[0].uid} has {long[0].length} tokens with its answer"
+            )
+    first = evaluation_prompts[0]
+    return Prepared(
+        model_folder=model_folder,
+        stop_token_id=chat.stop_token_id,
+        probe=(*first.token_ids, *_target(chat, first.example))[:256],
+        sft=tuple(sft),
+        prompts=tuple(prompts),
+        evaluation=tuple(evaluation_prompts),
+    )
+
+
+def chat_format(model_folder: str) -> ChatFormat:
+    """The chat format of a model's own tokenizer."""
+    from transformers import AutoTokenizer
+
+    return ChatFormat(AutoTokenizer.from_pretrained(model_folder))
+
+
+def _examples(config: Config) -> tuple[list[Example], list[Example]]:
+    options, seed = config.data, config.run.seed
+    train = data.load(options.train, training=True, skip_bad_rows=options.skip_bad_rows)
+    train = data.thin_empty(train, options.empty_fraction, seed)
+    train = [data.vary_schema(example, options.schema_dropout, seed) for example in train]
+    evaluation = data.load(options.evaluation, training=False, skip_bad_rows=options.skip_bad_rows)
+    if options.evaluation_examples:
+        by_source: dict[str, list[Example]] = {}
+        for example in evaluation:
+            by_source.setdefault(example.source, []).append(example)
+        # Seed 0, not the run's: runs with other seeds must be scored on the same sentences.
+        evaluation = [
+            example
+            for source in sorted(by_source)
+            for example in data.draw_evenly(by_source[source], options.evaluation_examples, 0)
+        ]
+    shared = {example.sentence for example in train} & {example.sentence for example in evaluation}
+    if shared:
+        print(f"data: {len(shared)} evaluation sentences also occur in the training data and are left out of training")
+        train = [example for example in train if example.sentence not in shared]
+    return train, evaluation
+
+
+def _target(chat: ChatFormat, example: Example) -> tuple[int, ...]:
+    return chat.target(write(example.mentions, reasoning=chain(example)))
+
+
+def _sft_sample(chat: ChatFormat, prompt: Prompt) -> Sample:
+    return Sample(
+        uid=prompt.uid, prompt_ids=prompt.token_ids, completion_ids=_target(chat, prompt.example)
+    )
+
+
+def _check_context(folder: Path, context_tokens: int) -> None:
+    limit = json.loads((folder / "config.json").read_text()).get("max_position_embeddings")
+    if limit is not None and context_tokens > limit:
+        raise ValueError(f"model.context_tokens is {context_tokens}, but the model in {folder} was made for {limit}")
+
+
+def window(items: Sequence, step: int, size: int, seed: int) -> list:
+    """The ``size`` items of step ``step`` (from 0): whole windows of one shuffled pass after another.
+
+    A pure function of its arguments, so a resumed run draws what the interrupted one would have drawn. A pass leaves out
+    the few items that do not fill a window; other passes shuffle differently.
+    """
+    import random
+
+    per_pass = len(items) // size
+    if not per_pass:
+        raise ValueError(f"{len(items)} training sentences do not fill one step of {size}")
+    number, place = divmod(step, per_pass)
+    order = list(range(len(items)))
+    random.Random(f"{seed}/{number}").shuffle(order)
+    return [items[index] for index in order[place * size : (place + 1) * size]]

@@ -1,0 +1,290 @@
+"""A whole run: warm start -> GRPO -> evaluation -> export, resumable at every step."""
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from actors.rollout import Sampling
+from cluster.checkpoint import Checkpoints, Progress
+from cluster.controller import Metrics, grpo
+from cluster.evaluation import evaluate
+from cluster.launch import Cluster, connect, launched
+from cluster.learner_group import LearnerLost
+from cluster.prepare import Prepared, prepare, window
+from learner.schedule import cosine
+from rnr.config import Config
+from rnr.console import Console
+from rnr.run_folder import open_run
+from rnr.tracking import Tracker
+from rnr.types import Group, Prompt, Sample, ScoredGroup
+
+
+async def run(config: Config, *, resume: bool) -> dict[str, Any]:
+    """Carry out the run of ``config`` and return its summary, which also lies in the run folder.
+
+    Raises ValueError before anything is started when data, model or resources cannot serve.
+    """
+    begin = time.monotonic()
+    prepared = prepare(config)
+    schedule = Schedule(config, prepared)
+    connect(config)
+    folder = open_run(config, resume=resume)
+    tracker = Tracker(
+        folder,
+        wandb_project=config.tracking.project if config.tracking.wandb else None,
+        name=config.run.name,
+        config=config.model_dump(mode="json"),
+    )
+    try:
+        async with launched(
+            config, model_folder=prepared.model_folder, stop_token_id=prepared.stop_token_id, probe=prepared.probe
+        ) as cluster:
+            setup_seconds = time.monotonic() - begin
+            job = Run(config, prepared, schedule, cluster, folder, tracker)
+            return await job.to_the_end(setup_seconds)
+    finally:
+        tracker.finish()
+
+
+class Schedule:
+    """How many steps each stage has and what each step is given: pure functions of config and data."""
+
+    def __init__(self, config: Config, prepared: Prepared) -> None:
+        self._config = config
+        self._prepared = prepared
+        per_step = config.sft.sequences_per_step
+        self.sft_steps = int(config.sft.epochs * len(prepared.sft)) // per_step
+        self.grpo_steps = config.grpo.steps
+        if self.sft_steps:
+            window(prepared.sft, 0, per_step, config.run.seed)
+        if self.grpo_steps:
+            window(prepared.prompts, 0, config.sampling.prompts_per_step, config.run.seed)
+
+    def sft_samples(self, step: int) -> list[Sample]:
+        """The sequences of an SFT step."""
+        return window(self._prepared.sft, step, self._config.sft.sequences_per_step, self._config.run.seed)
+
+    def prompts(self, step: int) -> list[Prompt]:
+        """The prompts of a GRPO step."""
+        size = self._config.sampling.prompts_per_step
+        return window(self._prepared.prompts, step, size, self._config.run.seed + 1)
+
+    def learning_rate(self, stage: str, step: int) -> float:
+        """The learning rate of a step of ``sft`` or ``grpo``."""
+        options = self._config.sft if stage == "sft" else self._config.grpo
+        steps = self.sft_steps if stage == "sft" else self.grpo_steps
+        return cosine(step, steps=steps, peak=options.learning_rate, warmup_fraction=options.warmup_fraction)
+
+
+class Run:
+    """The stages of one run on a running cluster; also the four collaborators of the GRPO loop."""
+
+    def __init__(
+        self, config: Config, prepared: Prepared, schedule: Schedule, cluster: Cluster, folder: Path, tracker: Tracker
+    ) -> None:
+        self._config = config
+        self._prepared = prepared
+        self._schedule = schedule
+        self._cluster = cluster
+        self._folder = folder
+        self._tracker = tracker
+        self._checkpoints = Checkpoints(folder / "checkpoints", keep=config.checkpoint.keep)
+        self._progress = Progress()
+        self._console = Console()
+
+    async def to_the_end(self, setup_seconds: float) -> dict[str, Any]:
+        """All stages that are left, rebuilding the learner from the last checkpoint when a rank is lost."""
+        rebuilds = 0
+        while True:
+            try:
+                await self._restore()
+                self._progress.seconds.setdefault("setup", round(setup_seconds, 1))
+                await self._stages()
+                return await self._finish()
+            except* LearnerLost as lost:
+                rebuilds += 1
+                if rebuilds >= self._config.cluster.attempts:
+                    raise
+                self._console.say(f"{lost.exceptions[0]}: rebuilding all ranks from the last checkpoint")
+                await self._cluster.rebuild_learner()
+
+    async def _restore(self) -> None:
+        keep_reference = self._config.grpo.kl_coefficient > 0
+        learner = self._cluster.learner
+        self._progress = await self._checkpoints.restore(learner, freeze_reference=keep_reference)
+        if self._progress.version:
+            self._console.say(f"resuming at {self._progress.stage} step {self._progress.step}")
+        stage = "grpo" if self._progress.stage == "done" else self._progress.stage
+        self._tracker.rewind(stage, self._progress.step)
+        await self.publish()
+
+    async def _stages(self) -> None:
+        progress = self._progress
+        if progress.stage == "sft":
+            if progress.version == 0 and self._config.evaluation.base and "base" not in progress.scores:
+                await self._evaluate("base", "base", 0)
+            await self._sft()
+        if progress.stage == "grpo":
+            await self._grpo()
+
+    async def _sft(self) -> None:
+        progress, steps = self._progress, self._schedule.sft_steps
+        begin = time.monotonic()
+        clock = self._console.stage("sft", progress.step, steps)
+        for step in range(progress.step, steps):
+            rate = self._schedule.learning_rate("sft", step)
+            samples = self._schedule.sft_samples(step)
+            started = time.monotonic()
+            metrics = await self._cluster.learner.sft_step(samples, rate)
+            seconds = time.monotonic() - started
+            metrics |= {"sft/lr": rate, "sft/tokens_per_s": sum(sample.length for sample in samples) / seconds}
+            progress.step, progress.version = step + 1, progress.version + 1
+            self._tracker.log("sft", step, metrics)
+            clock.step(step, {"loss": metrics["sft/loss"], "tok/s": metrics["sft/tokens_per_s"]})
+            if (step + 1) % self._config.checkpoint.every_steps == 0 and step + 1 < steps:
+                self._spend("sft", begin)
+                begin = time.monotonic()
+                await self._checkpoints.save(progress, self._cluster.learner)
+        self._spend("sft", begin)
+        if steps:
+            await self.publish()
+            await self._evaluate("sft", "sft", steps)
+            await self._cluster.learner.reset_optimizer()
+        if self._config.grpo.kl_coefficient:
+            await self._cluster.learner.freeze_reference()
+        progress.stage, progress.step = "grpo", 0
+        await self._checkpoints.save(progress, self._cluster.learner)
+
+    async def _grpo(self) -> None:
+        progress, options = self._progress, self._config.grpo
+        self._begin = time.monotonic()
+        self._clock = self._console.stage("grpo", progress.step, options.steps)
+        await grpo(
+            range(progress.step, options.steps),
+            self._schedule.prompts,
+            rollouts=self,
+            rewards=self,
+            learner=self,
+            weights=self,
+            record=self._record,
+            max_staleness=options.max_staleness,
+            divide_by_std=options.divide_by_std,
+            mask_unfinished=options.mask_unfinished,
+        )
+        self._spend("grpo", self._begin)
+        if options.steps and "grpo" not in progress.scores:
+            await self._evaluate("grpo", "grpo", options.steps)
+        progress.stage = "done"
+        await self._checkpoints.save(progress, self._cluster.learner)
+
+    async def generate(self, prompts: Sequence[Prompt], step: int) -> list[Group]:
+        """One group of sampled completions for each prompt; seeds follow from run, step and place."""
+        options = self._config.sampling
+
+        def call(worker: Any, numbered: tuple[int, Prompt]) -> Any:
+            number, prompt = numbered
+            seed = ((self._config.run.seed * 100_003 + step) * 10_007 + number) * 1009
+            sampling = Sampling(
+                count=options.samples_per_prompt,
+                temperature=options.temperature,
+                max_new_tokens=options.max_new_tokens,
+                seed=seed % 2**31,
+            )
+            return worker.generate.remote(prompt, sampling)
+
+        return await self._cluster.rollouts.map(f"rollout of step {step}", list(enumerate(prompts)), call)
+
+    async def score(self, groups: Sequence[Group]) -> list[ScoredGroup]:
+        """The groups with rewards, from the reward pool."""
+        return await self._cluster.rewards.map("reward", groups, lambda worker, group: worker.score.remote(group))
+
+    async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
+        """One GRPO batch on the learner."""
+        rate = self._schedule.learning_rate("grpo", step)
+        ages = [self._progress.version - sample.policy_version for sample in samples]
+        metrics = await self._cluster.learner.grpo_step(
+            samples,
+            self._config.grpo,
+            learning_rate=rate,
+            temperature=self._config.sampling.temperature,
+            max_new_tokens=self._config.sampling.max_new_tokens,
+        )
+        self._progress.version += 1
+        staleness = {"async/staleness_mean": sum(ages) / len(ages), "async/staleness_max": max(ages)}
+        return metrics | staleness | {"actor/lr": rate}
+
+    async def publish(self) -> Metrics:
+        """The learner's weights on every rollout worker, verified by the probe."""
+        metrics = await self._cluster.link.publish(self._progress.version)
+        largest = max(self._progress.probe_max_difference, self._cluster.link.largest_difference)
+        self._progress.probe_max_difference = round(largest, 6)
+        return metrics
+
+    async def _record(
+        self, step: int, groups: Sequence[ScoredGroup], dropped: dict[str, str], metrics: Metrics
+    ) -> None:
+        progress = self._progress
+        progress.step = step + 1
+        progress.consumed += [scored.group.prompt.uid for scored in groups]
+        progress.dropped |= dropped
+        rollouts = sum(len(scored.group.rollouts) for scored in groups)
+        progress.samples += rollouts
+        metrics["async/num_groups_dropped"] = len(dropped)
+        metrics["perf/samples_per_s"] = rollouts / metrics["timing_s/step"]
+        self._tracker.log("grpo", step, metrics | self._cluster.rollouts.metrics() | self._cluster.rewards.metrics())
+        self._tracker.log_rollouts(step, groups, dropped)
+        shown = ("reward/mean", "response_length/mean", "response_length/clip_ratio", "timing_s/gen", "timing_s/update_actor")
+        self._clock.step(step, {name.partition("/")[2]: metrics[name] for name in shown if name in metrics})
+        every = self._config.evaluation.every_steps
+        last = step + 1 == self._config.grpo.steps
+        if (every and (step + 1) % every == 0) or last:
+            self._spend("grpo", self._begin)
+            await self._evaluate("grpo" if last else f"grpo-{step + 1:06d}", "grpo", step + 1)
+            self._begin = time.monotonic()
+        if (step + 1) % self._config.checkpoint.every_steps == 0 or last:
+            self._spend("grpo", self._begin)
+            self._begin = time.monotonic()
+            await self._checkpoints.save(progress, self._cluster.learner)
+
+    async def _evaluate(self, name: str, stage: str, step: int) -> None:
+        begin = time.monotonic()
+        result = await evaluate(
+            self._cluster.rollouts,
+            self._prepared.evaluation,
+            max_new_tokens=self._config.evaluation.max_new_tokens,
+            predictions=self._folder / "predictions" / f"{name}.jsonl",
+        )
+        self._progress.scores[name] = asdict(result)
+        self._spend("eval", begin)
+        self._tracker.log(stage, step, result.metrics())
+        self._console.say(
+            f"evaluation {name}: F1 {result.f1:.1f} [{result.interval[0]:.1f}, {result.interval[1]:.1f}], "
+            f"{result.finished:.0f} % finished"
+        )
+
+    def _spend(self, what: str, begin: float) -> None:
+        self._progress.seconds[what] = round(self._progress.seconds.get(what, 0.0) + time.monotonic() - begin, 1)
+
+    async def _finish(self) -> dict[str, Any]:
+        await self._cluster.learner.export(str(self._folder / "export"))
+        progress = self._progress
+        grpo_seconds = progress.seconds.get("grpo", 0.0)
+        summary = {
+            "f1": {stage: progress.scores[stage]["f1"] for stage in ("base", "sft", "grpo") if stage in progress.scores},
+            "steps": progress.version,
+            "seconds": progress.seconds,
+            "samples_per_second": round(progress.samples / grpo_seconds, 3) if grpo_seconds else 0.0,
+            "probe_max_difference": progress.probe_max_difference,
+            "prompts": {"consumed": len(progress.consumed), "dropped": len(progress.dropped)},
+            "evaluation": progress.scores,
+        }
+        partial = self._folder / "summary.partial"
+        partial.write_text(json.dumps(summary, indent=1))
+        shutil.move(partial, self._folder / "summary.json")
+        self._console.table(progress.scores)
+        self._console.say(f"run folder: {self._folder}")
+        return summary

@@ -1,0 +1,194 @@
+"""One rank of the policy under DeepSpeed: optimizer steps on micro-batches, log-probabilities, whole weights."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import deepspeed
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from transformers import AutoModelForCausalLM
+
+from learner.batch import Batch, Weighted, collate
+from learner.logprobs import PolicyModel
+from learner.loss import Sums
+
+Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Sums]]
+"""(micro-batch, log-probabilities, entropies, number of the micro-batch) -> (summed loss, metric sums)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    model_folder: str
+    allow_pickle: bool
+    lora_rank: int
+    lora_alpha: float
+    gradient_checkpointing: bool
+    zero_stage: Literal[0, 1, 2, 3]
+    betas: tuple[float, float]
+    weight_decay: float
+    max_gradient_norm: float
+    seed: int
+
+
+class PolicyEngine:
+    """bf16 compute over fp32 master weights; every method is called on all ranks together."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self._rank = int(os.environ["RANK"])
+        self._world = int(os.environ["WORLD_SIZE"])
+        model = self._load()
+        self._engine, self._optimizer = self._deepspeed(PolicyModel(model, recompute=settings.gradient_checkpointing))
+        self.device = self._engine.device
+        self._reference: PolicyModel | None = None
+
+    def _load(self) -> Any:
+        settings = self.settings
+        model = AutoModelForCausalLM.from_pretrained(
+            settings.model_folder, dtype=torch.bfloat16, use_safetensors=not settings.allow_pickle
+        )
+        if settings.lora_rank:
+            lora = LoraConfig(
+                r=settings.lora_rank,
+                lora_alpha=settings.lora_alpha,
+                target_modules="all-linear",
+                task_type="CAUSAL_LM",
+            )
+            model = get_peft_model(model, lora, autocast_adapter_dtype=False)
+        if settings.gradient_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+            if settings.lora_rank:
+                model.enable_input_require_grads()
+        return model
+
+    def _deepspeed(self, policy: PolicyModel) -> tuple[Any, torch.optim.Optimizer]:
+        settings = self.settings
+        trainable = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trainable, lr=0.0, betas=settings.betas, weight_decay=settings.weight_decay, eps=1e-8, foreach=True
+        )
+        config: dict[str, Any] = {
+            "train_micro_batch_size_per_gpu": 1,
+            # backward() only accumulates and step() reduces: the number of micro-batches may differ from step to step.
+            "managed_gradient_accumulation": False,
+            "zero_optimization": {"stage": settings.zero_stage, "overlap_comm": False},
+            "bf16": {"enabled": True},
+            "gradient_clipping": settings.max_gradient_norm,
+            "steps_per_print": 1_000_000_000,
+        }
+        if settings.zero_stage:
+            config["data_types"] = {"grad_accum_dtype": "fp32"}
+        engine, _, _, _ = deepspeed.initialize(model=policy, optimizer=optimizer, config=config)
+        return engine, optimizer
+
+    def update(self, micro_batches: Sequence[Sequence[Weighted]], *, loss: Loss, learning_rate: float,
+               temperature: float) -> Sums:
+        """One optimizer step over this rank's micro-batches; returns this rank's metric sums and the gradient norm."""
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._engine.train()
+        sums: Sums = {}
+        for number, items in enumerate(micro_batches):
+            batch = collate(items, self.device)
+            logprobs, entropies = self._forward(self._engine, batch, temperature)
+            value, more = loss(batch, logprobs, entropies, number)
+            # DeepSpeed averages gradients over the ranks; the weights already divide by the whole batch.
+            self._engine.backward(value * self._world, scale_wrt_gas=False)
+            sums = add_sums(sums, more)
+        self._engine.step()
+        norm = self._engine.get_global_grad_norm()
+        if norm is not None:
+            sums["actor/grad_norm"] = (float(norm), 1.0)
+        return sums
+
+    def logprobs(self, micro_batches: Sequence[Sequence[Weighted]], temperature: float, *,
+                 reference: bool = False) -> list[torch.Tensor]:
+        """Log-probabilities of the completion tokens of each micro-batch, shape N each, without gradient, under the
+        current policy or the frozen reference."""
+        model = self._reference if reference else self._engine
+        assert model is not None
+        # With an adapter the reference is the same model with the adapter switched off.
+        off = self._engine.module.model.disable_adapter() if reference and self.settings.lora_rank else nullcontext()
+        model.eval()
+        with torch.no_grad(), off:
+            return [self._forward(model, collate(items, self.device), temperature)[0] for items in micro_batches]
+
+    def freeze_reference(self) -> None:
+        """Keep the policy as it is now as the reference of the KL term."""
+        if self.settings.lora_rank:
+            self._reference = self._engine.module
+            return
+        weights = {name: tensor.clone() for name, tensor in self.weights()}
+        reference = AutoModelForCausalLM.from_pretrained(self.settings.model_folder, dtype=torch.bfloat16)
+        if weights or self._world > 1:
+            _scatter_state(reference, weights, self._rank)
+        self._reference = PolicyModel(reference.to(self.device).requires_grad_(False), recompute=False)
+
+    @staticmethod
+    def _forward(model: Any, batch: Batch, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
+        return model(batch.input_ids_BT, batch.rows_N, batch.columns_N, batch.targets_N, temperature)
+
+    def reset_optimizer(self) -> None:
+        """Forget the moments of the previous stage: its gradients had another scale and another meaning."""
+        for state in self._optimizer.state.values():
+            for value in state.values():
+                if isinstance(value, torch.Tensor):
+                    value.zero_()
+
+    def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """(name, bf16 CPU tensor) of the whole policy by its Hugging Face names, or of the adapter alone with LoRA; on
+        rank 0 only, the other ranks get nothing but must iterate too, because gathering is collective."""
+        policy = self._engine.module.model
+        if self.settings.lora_rank:
+            if self._rank == 0:
+                for name, tensor in get_peft_model_state_dict(policy).items():
+                    yield name, tensor.detach().to("cpu", torch.bfloat16)
+            return
+        for name, parameter in policy.named_parameters():
+            gather = (
+                deepspeed.zero.GatheredParameters([parameter]) if self.settings.zero_stage == 3 else nullcontext()
+            )
+            with gather:
+                # Cloned inside the context: under ZeRO-3 the storage is freed on leaving it.
+                tensor = parameter.detach().to("cpu", torch.bfloat16, copy=True) if self._rank == 0 else None
+            if tensor is not None:
+                yield name, tensor
+
+    def save(self, folder: str) -> None:
+        """Write the state of this rank under ``folder``: weights, master weights, moments."""
+        self._engine.save_checkpoint(
+            folder,
+            tag="state",
+            client_state={"torch_rng": torch.get_rng_state()},
+            exclude_frozen_parameters=bool(self.settings.lora_rank),
+        )
+
+    def load(self, folder: str) -> None:
+        """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
+        path, state = self._engine.load_checkpoint(
+            folder, tag="state", load_module_strict=not self.settings.lora_rank
+        )
+        if path is None:
+            raise ValueError(f"no learner state in {folder}")
+        torch.set_rng_state(state["torch_rng"])
+
+
+def _scatter_state(model: Any, weights: dict[str, torch.Tensor], rank: int) -> None:
+    """Give every rank the weights that only rank 0 holds."""
+    for name, parameter in model.named_parameters():
+        if rank == 0:
+            parameter.data.copy_(weights[name])
+        torch.distributed.broadcast(parameter.data, src=0)
+
+
+def add_sums(left: Sums, right: Sums) -> Sums:
+    """Metric sums added by name."""
+    merged = dict(left)
+    for name, (total, count) in right.items():
+        before = merged.get(name, (0.0, 0.0))
+        merged[name] = (before[0] + total, before[1] + count)
+    return merged

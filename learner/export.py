@@ -1,0 +1,39 @@
+"""The policy as a plain Hugging Face folder that transformers and ``vllm serve`` load."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from learner.engine import PolicyEngine
+
+
+def export(engine: PolicyEngine, folder: Path, *, rank: int) -> None:
+    """Write config, safetensors, tokenizer and chat template; the folder appears complete or not at all.
+
+    Collective, because gathering the weights is; only rank 0 writes.
+    """
+    weights = dict(engine.weights())
+    if rank:
+        return
+    settings = engine.settings
+    model = AutoModelForCausalLM.from_pretrained(settings.model_folder, dtype=torch.bfloat16)
+    if settings.lora_rank:
+        lora = LoraConfig(
+            r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+        )
+        adapted = get_peft_model(model, lora, autocast_adapter_dtype=False)
+        set_peft_model_state_dict(adapted, weights)
+        model = adapted.merge_and_unload()
+    else:
+        model.load_state_dict(weights, strict=False)  # a tied lm_head is not listed twice
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    AutoTokenizer.from_pretrained(settings.model_folder).save_pretrained(partial)
+    # The config as it came: transformers rewrites it in its newest dialect, which engines read less well.
+    shutil.copy(Path(settings.model_folder) / "config.json", partial / "config.json")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)

@@ -1,0 +1,127 @@
+"""``LearnerWorker``: one rank as a plain class; the cluster makes a Ray actor of it."""
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from learner.batch import Weighted, collate
+from learner.engine import EngineSettings, PolicyEngine
+from learner.loss import GrpoSettings, Sums, grpo_loss, sft_loss
+
+MicroBatches = Sequence[Sequence[Weighted]]
+
+
+class LearnerWorker:
+    """Everything the cluster may ask of one rank. All ranks get every call, with their own micro-batches."""
+
+    def __init__(self, *, rank: int, world_size: int, threads: int) -> None:
+        os.environ.update(RANK=str(rank), WORLD_SIZE=str(world_size), LOCAL_RANK="0")
+        self._rank = rank
+        if threads:
+            torch.set_num_threads(threads)
+        self._engine: PolicyEngine | None = None
+
+    @property
+    def engine(self) -> PolicyEngine:
+        assert self._engine is not None, "start() comes first"
+        return self._engine
+
+    def rendezvous(self) -> tuple[str, int]:
+        """(address, free port) on this rank's host, where rank 0 lets the others find it."""
+        host = os.environ.get("RNR_NODE_ADDRESS", "127.0.0.1")
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+            return host, probe.getsockname()[1]
+
+    def start(self, settings: EngineSettings, address: str, port: int, timeout_seconds: float) -> int:
+        """Join the process group and build the engine; returns the number of trainable parameters."""
+        from datetime import timedelta
+
+        import deepspeed
+
+        os.environ.update(MASTER_ADDR=address, MASTER_PORT=str(port))
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        deepspeed.init_distributed(backend, timeout=timedelta(seconds=timeout_seconds), auto_mpi_discovery=False)
+        self._engine = PolicyEngine(settings)
+        return sum(parameter.numel() for parameter in self._engine._engine.module.parameters() if parameter.requires_grad)
+
+    def sft_step(self, micro_batches: MicroBatches, learning_rate: float) -> Sums:
+        """One supervised optimizer step."""
+
+        def loss(batch: Any, logprobs: torch.Tensor, _entropies: torch.Tensor, _number: int) -> Any:
+            return sft_loss(logprobs, batch.weights_N)
+
+        return self.engine.update(micro_batches, loss=loss, learning_rate=learning_rate, temperature=1.0)
+
+    def grpo_step(
+        self,
+        micro_batches: MicroBatches,
+        settings: GrpoSettings,
+        learning_rate: float,
+        temperature: float,
+        updates: int,
+    ) -> Sums:
+        """``updates`` optimizer steps on the same samples; the sums of the first, whose ratios are those of an
+        on-policy step, with the clip fractions and the gradient norm of the last."""
+        old = self.engine.logprobs(micro_batches, temperature) if updates > 1 else None
+        reference = (
+            self.engine.logprobs(micro_batches, temperature, reference=True) if settings.kl_coefficient else None
+        )
+
+        def loss(batch: Any, logprobs: torch.Tensor, entropies: torch.Tensor, number: int) -> Any:
+            return grpo_loss(
+                logprobs,
+                entropy_N=entropies,
+                old_logprobs_N=old[number] if old else None,
+                sampler_logprobs_N=batch.sampler_logprobs_N,
+                reference_logprobs_N=reference[number] if reference else None,
+                advantages_N=batch.advantages_N,
+                weights_N=batch.weights_N,
+                settings=settings,
+            )
+
+        sums: Sums = {}
+        for _ in range(updates):
+            sums = self.engine.update(micro_batches, loss=loss, learning_rate=learning_rate, temperature=temperature)
+        return sums
+
+    def score(self, sample: Any) -> list[float]:
+        """Log-probabilities of a sample's completion tokens at temperature 1: this side of the probe."""
+        micro_batches = ((Weighted(sample=sample, weight=1.0),),)
+        return self.engine.logprobs(micro_batches, 1.0)[0].tolist()
+
+    def weights(self) -> Iterator[dict[str, Any]]:
+        """The policy as buckets ``{name: (dtype, shape, bytes)}`` of at most about 1 GiB; empty on ranks above 0."""
+        bucket: dict[str, Any] = {}
+        size = 0
+        for name, tensor in self.engine.weights():
+            # numpy has no bfloat16: the same bits travel as 16-bit integers.
+            bucket[name] = tensor.contiguous().view(torch.int16).numpy()
+            size += tensor.nbytes
+            if size > 2**30:
+                yield bucket
+                bucket, size = {}, 0
+        if bucket:
+            yield bucket
+
+    def reset_optimizer(self) -> None:
+        self.engine.reset_optimizer()
+
+    def freeze_reference(self) -> None:
+        self.engine.freeze_reference()
+
+    def save(self, folder: str) -> None:
+        self.engine.save(folder)
+
+    def load(self, folder: str) -> None:
+        self.engine.load(folder)
+
+    def export(self, folder: str) -> None:
+        """Write the policy as a plain Hugging Face folder (rank 0), adapters merged in."""
+        from learner.export import export
+
+        export(self.engine, Path(folder), rank=self._rank)

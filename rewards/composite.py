@@ -1,0 +1,126 @@
+"""The reward of a rollout: small functions joined by a gate or by weights, the paper's, or the user's own."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from rewards import custom, reference
+from rewards.custom import RewardFunction
+from rewards.entity_f1 import entity_f1
+from rewards.format import format
+from rewards.grounding import grounding
+from rewards.overlap import overlap
+from rewards.schema import schema, within
+from rnr.parsing import ground, read
+from rnr.types import Answer, Example, Reward
+
+REWARDS: dict[str, RewardFunction] = {
+    "entity_f1": entity_f1,
+    "schema": schema,
+    "format": format,
+    "grounding": grounding,
+    "overlap": overlap,
+}
+"""The rewards that can be weighted, each in [0, 1]."""
+
+PRESETS = ("gated", "weighted", "paper")
+
+DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType({"entity_f1": 1.0})
+
+
+def check(preset: str, weights: Mapping[str, float]) -> None:
+    """Raises ValueError, with the nearest name, for what ``score`` could not use: to be called at start."""
+    if ":" in preset:
+        custom.load(preset)
+    elif preset not in PRESETS:
+        raise ValueError(f"unknown reward preset {preset!r}{_nearest(preset, PRESETS)}")
+    else:
+        _plan(preset, tuple(weights.items()))
+
+
+def score(
+    example: Example,
+    text: str,
+    finished: bool,
+    *,
+    preset: str = "gated",
+    weights: Mapping[str, float] = DEFAULT_WEIGHTS,
+) -> tuple[Answer, Reward]:
+    """The answer in a completion, its mentions grounded, and its reward, with all parts that were computed.
+
+    - ``gated``: weighted mean of the rewards in ``weights``, in [0, 1]; 0 for one that is unfinished,
+      cannot be read or leaves the schema. A label listed without spans counts as used.
+    - ``weighted``: weighted sum, in [0, sum of weights], without a gate.
+    - ``paper``: 10 * reference F1 + reference schema reward, in [0, 11]; needs neither weights nor finished.
+    - ``module:function``: what the user's function returns; needs no weights. Whatever goes wrong in it makes
+      the reward invalid: ``total`` None and ``invalid`` the cause.
+
+    ``parts`` always has ``finished`` and ``parsed``. An unknown preset or weight raises ValueError.
+    """
+    parsed, unused_labels = read(text)
+    answer = Answer(
+        reasoning=parsed.reasoning, mentions=ground(parsed.mentions, example.sentence), error=parsed.error
+    )
+    parts = {"finished": float(finished), "parsed": float(answer.error is None)}
+    if ":" in preset:
+        return answer, _custom(example, answer, preset, parts)
+    if preset == "paper":
+        return answer, _paper(example, text, parts)
+    if preset not in PRESETS:
+        check(preset, weights)
+    plan, divisor = _plan(preset, tuple(weights.items()))
+    for name, _, function in plan:
+        parts[name] = function(example, answer)
+    total = sum(weight * parts[name] for name, weight, _ in plan) / divisor
+    if preset == "gated":
+        parts["schema"] = schema(example, answer) * within(example.schema, unused_labels)
+        if not finished or not parts["schema"]:
+            total = 0.0
+    return answer, Reward(total=total, parts=parts)
+
+
+def _paper(example: Example, text: str, parts: dict[str, float]) -> Reward:
+    parts["reference_f1"] = reference.reference_f1(text, reference.gold_completion(example))
+    parts["reference_schema"] = reference.reference_schema(text, reference.reference_labels(example))
+    return Reward(total=10 * parts["reference_f1"] + parts["reference_schema"], parts=parts)
+
+
+def _custom(example: Example, answer: Answer, path: str, parts: dict[str, float]) -> Reward:
+    function = custom.load(path)
+    try:
+        value = function(example, answer)
+        # A bool is a number here: a user's `return a == b` is a reward.
+        total = float(value)
+        if isinstance(value, str) or not math.isfinite(total):
+            raise ValueError(f"{path} returned {value!r}, not a finite number")
+    # The boundary to code that is not ours: its failure makes this one rollout invalid, with the cause, and
+    # the run goes on. Nowhere else in this package is everything caught.
+    except Exception as problem:
+        return Reward(total=None, parts=parts, invalid=f"{type(problem).__name__}: {problem}")
+    parts[path.partition(":")[2]] = total
+    return Reward(total=total, parts=parts)
+
+
+@lru_cache(maxsize=64)
+def _plan(
+    preset: str, weights: tuple[tuple[str, float], ...]
+) -> tuple[tuple[tuple[str, float, RewardFunction], ...], float]:
+    """(name, weight, function) of each reward and what the weighted sum is divided by, checked."""
+    for name, weight in weights:
+        if name not in REWARDS:
+            raise ValueError(f"unknown reward {name!r} in the weights{_nearest(name, REWARDS)}")
+        if not math.isfinite(weight):
+            raise ValueError(f"the weight of reward {name!r} is {weight}")
+    total = sum(weight for _, weight in weights)
+    if not weights or (preset == "gated" and (total <= 0 or any(weight < 0 for _, weight in weights))):
+        raise ValueError(
+            f"preset {preset!r} needs weights that are not negative and not all 0: {dict(weights)}"
+        )
+    return tuple((n, w, REWARDS[n]) for n, w in weights), total if preset == "gated" else 1.0
+
+
+def _nearest(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else f"; known: {', '.join(known)}"

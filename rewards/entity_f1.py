@@ -1,0 +1,14 @@
+"""How many of the right entities an answer gives, and how few of the wrong."""
+
+from rnr.metrics import honest_counts
+from rnr.types import Answer, Example
+
+
+def entity_f1(example: Example, answer: Answer) -> float:
+    """Honest F1 of one sentence, in [0, 1]: 1 for nothing found where nothing is, 0 if it was not read.
+
+    A span hedged under several labels earns nothing, so that guessing the likeliest label always pays more.
+    """
+    if answer.error is not None:
+        return 0.0
+    return honest_counts(example, answer.mentions).sentence_f1

@@ -1,0 +1,15 @@
+"""Whether a completion has the form that was asked for: reasoning, then an answer."""
+
+from rnr.types import Answer, Example
+
+
+def format(_example: Example, answer: Answer) -> float:
+    """1 for exactly one reasoning block that is not blank, then exactly one object; else 0.
+
+    The parser refuses a second block, a second object and text around them, so it has done the checking.
+    """
+    return float(answer.error is None and answer.reasoning is not None and not _blank(answer.reasoning))
+
+
+def _blank(text: str) -> bool:
+    return not text or text.isspace()

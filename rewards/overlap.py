@@ -1,0 +1,50 @@
+"""Partial credit for near misses: a signal where exact F1 is 0 for every rollout of a group."""
+
+from rnr.metrics import contested_spans, label_key
+from rnr.types import Answer, Example, Mention
+
+
+def overlap(example: Example, answer: Answer, wrong_label_credit: float = 0.0) -> float:
+    """Soft F1 of one sentence, in [0, 1]: 2 * credit / (predicted + gold); 1 if both are empty, 0 if unread.
+
+    Credit sums the intersection over union, in characters, of predictions and gold mentions one to one,
+    best first; ``wrong_label_credit`` (in [0, 1]) scales pairs whose labels differ. ``Obama`` for a lone gold
+    ``Barack Obama``: 2 * (5 / 12) / 2 = 0.4167. A hedged span earns nothing.
+    """
+    if answer.error is not None:
+        return 0.0
+    total = len(answer.mentions) + len(example.mentions)
+    if not total:
+        return 1.0
+    return min(1.0, 2 * _credit(example.mentions, answer.mentions, wrong_label_credit) / total)
+
+
+def _credit(gold: tuple[Mention, ...], predicted: tuple[Mention, ...], wrong_label_credit: float) -> float:
+    hedged = contested_spans(gold, predicted)
+    pairs: list[tuple[float, int, int]] = []
+    for row, mention in enumerate(predicted):
+        if not mention.grounded or (mention.start, mention.end) in hedged:
+            continue
+        for column, target in enumerate(gold):
+            closeness = _closeness(mention, target)
+            if closeness:
+                same = label_key(mention.label) == label_key(target.label)
+                pairs.append((closeness * (1.0 if same else wrong_label_credit), row, column))
+    pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
+    rows: set[int] = set()
+    columns: set[int] = set()
+    credit = 0.0
+    for value, row, column in pairs:
+        if row not in rows and column not in columns:
+            rows.add(row)
+            columns.add(column)
+            credit += value
+    return credit
+
+
+def _closeness(mention: Mention, target: Mention) -> float:
+    """Intersection over union in characters; 1 for the same text elsewhere, as answers do not say where."""
+    if mention.text == target.text:
+        return 1.0
+    shared = max(0, min(mention.end, target.end) - max(mention.start, target.start))
+    return shared / (mention.end - mention.start + target.end - target.start - shared)

@@ -1,0 +1,66 @@
+"""argv -> Config: one TOML file, then ``--section.key=value`` overrides. Nothing else."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rnr.config import Config
+
+
+def load_config(path: str | None, overrides: list[str]) -> Config:
+    """The validated config of a TOML file (None: defaults) with overrides such as ``--grpo.steps=4`` on top.
+
+    Raises ValueError with the file or flag, the key, and the nearest known key where one is misspelt.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(Path(path).read_text())
+        except FileNotFoundError:
+            raise ValueError(f"--config: no file {path!r}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"--config: {path} is not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(tree, override)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ValueError("\n".join(_explain(detail) for detail in error.errors())) from None
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    name, equals, text = override.removeprefix("--").partition("=")
+    *sections, key = name.split(".")
+    if not override.startswith("--") or not equals or not sections:
+        raise ValueError(f"{override!r} is not an option; write --section.key=value, for example --grpo.steps=4")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ValueError(f"{override!r}: {section} is a value, not a section")
+    try:
+        tree[key] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        tree[key] = text
+
+
+def known_keys() -> list[str]:
+    """Every key of the tree as ``section.key``."""
+    return [
+        f"{section}.{key}"
+        for section, field in Config.model_fields.items()
+        for key in field.annotation.model_fields  # type: ignore[union-attr]
+    ]
+
+
+def _explain(detail: Any) -> str:
+    place = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        sections = list(Config.model_fields)
+        candidates = known_keys() if "." in place else sections
+        nearest = difflib.get_close_matches(place, candidates, n=1, cutoff=0)
+        return f"unknown config key {place!r}; the nearest is {nearest[0]!r}"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"config {place}: {message} (got {detail['input']!r})" if place else f"config: {message}"

@@ -1,0 +1,185 @@
+"""The whole run as one frozen tree. Defaults live here and nowhere else; each part is handed its own branch.
+
+Sizes are named by their unit. A value that can be derived is not a key: ``python -m scripts.train --dry-run`` prints
+the derived numbers.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A branch of the tree: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class RunConfig(Section):
+    name: str = "run"
+    folder: str = "runs"
+    """Parent of the run folder; on a cluster, a path every node may miss but the driver keeps."""
+    seed: int = 0
+
+
+class ModelConfig(Section):
+    path: str = "smollm2-135m-instruct"
+    """A Hugging Face folder or id, or the embedded model's name."""
+    context_tokens: int = Field(1024, ge=32)
+    """Prompt and completion together; a prompt that leaves no room for the completion is refused by name."""
+    lora_rank: int = Field(0, ge=0)
+    """0 trains all weights; above 0 trains a peft adapter and sends only the adapter to the rollout workers."""
+    lora_alpha: float = 32.0
+    gradient_checkpointing: bool = False
+    allow_pickle: bool = False
+
+
+class DataConfig(Section):
+    train: tuple[str, ...] = ("demo/train",)
+    """Files or folders, or ``demo/train``."""
+    evaluation: tuple[str, ...] = ("demo/known", "demo/unseen")
+    sft_examples: int = Field(0, ge=0)
+    """Upper bound, drawn evenly over the sources; 0 takes all."""
+    evaluation_examples: int = Field(0, ge=0)
+    """Fixed sentences of each evaluation set; 0 takes all."""
+    empty_fraction: float = Field(1.0, ge=0, le=1)
+    """Share of the training sentences without any entity that is kept."""
+    schema_dropout: float = Field(0.0, ge=0, le=1)
+    """Share of the training examples whose schema is cut to a random part (with the mentions of the labels cut away)
+    and shuffled, so that the policy learns to read the schema instead of remembering it."""
+    skip_bad_rows: bool = False
+
+
+class PromptConfig(Section):
+    style: Literal["compact", "reference"] = "compact"
+    chain: Literal["walk", "list"] = "walk"
+    """How a chain is built from gold mentions where the data has none (``rnr/chains.py``)."""
+
+
+class SamplingConfig(Section):
+    prompts_per_step: int = Field(8, ge=1)
+    samples_per_prompt: int = Field(8, ge=2)
+    max_new_tokens: int = Field(256, ge=1)
+    temperature: float = Field(1.0, gt=0)
+
+
+class RewardConfig(Section):
+    preset: str = "gated"
+    """``gated`` (ours), ``paper`` (10 * F1 + schema), ``weighted``, or a user's own ``module:function``."""
+    weights: dict[str, float] = {"entity_f1": 1.0}
+    """Weights of the named rewards in the presets ``gated`` and ``weighted``."""
+
+
+class OptimizerConfig(Section):
+    zero_stage: Literal[0, 1, 2, 3] = 1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    max_tokens_per_microbatch: int = Field(2048, ge=1)
+    """Padded tokens in one forward pass; a longer sequence gets a pass of its own."""
+
+
+class SftConfig(Section):
+    epochs: float = Field(1.0, ge=0)
+    """0 skips the warm start."""
+    sequences_per_step: int = Field(16, ge=1)
+    learning_rate: float = Field(2e-4, gt=0)
+    warmup_fraction: float = Field(0.05, ge=0, lt=1)
+
+
+class GrpoConfig(Section):
+    steps: int = Field(20, ge=0)
+    """0 stops after the warm start."""
+    learning_rate: float = Field(1e-5, gt=0)
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    dual_clip: float = Field(0.0, ge=0)
+    """Upper bound on ratio * |advantage| for negative advantages; 0 is off, 3 is usual."""
+    kl_coefficient: float = Field(0.0, ge=0)
+    """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second copy of the model."""
+    divide_by_std: bool = False
+    normaliser: Literal["tokens", "sequences", "constant"] = "constant"
+    """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
+    sequences * max_new_tokens (Dr.GRPO)."""
+    importance_cap: float = Field(2.0, gt=0)
+    """Upper bound of the truncated importance weight policy / sampler."""
+    updates_per_batch: int = Field(1, ge=1)
+    """Optimizer steps on the same rollouts; above 1 costs one pass to fix the old policy's log-probabilities."""
+    mask_unfinished: bool = False
+    """Leave completions cut at the token limit out of the loss (they stay in the baseline)."""
+    max_staleness: int = Field(0, ge=0)
+    """How many optimizer steps rollouts may be older than the policy they train; 0 is synchronous."""
+
+
+class EvaluationConfig(Section):
+    every_steps: int = Field(0, ge=0)
+    """Evaluate every so many GRPO steps as well as at the end; 0 only at the end of each stage."""
+    base: bool = True
+    """Also score the model as it comes, before any training."""
+    max_new_tokens: int = Field(320, ge=1)
+
+
+class ClusterConfig(Section):
+    address: str = ""
+    """Ray address to join; empty joins the cluster of the Ray job, or starts Ray on this machine."""
+    rollout_workers: int = Field(1, ge=1)
+    reward_workers: int = Field(1, ge=1)
+    learner_ranks: int = Field(1, ge=1)
+    cpus_per_worker: float = Field(0.25, gt=0)
+    """What each of our processes asks of Ray; they take turns, so a fraction is honest on a laptop."""
+    gpus_per_rollout_worker: float = Field(0.0, ge=0)
+    gpus_per_learner_rank: float = Field(0.0, ge=0)
+    kv_cache_gib: float = Field(1.0, gt=0)
+    """Key-value cache of each rollout worker on a CPU."""
+    gpu_memory_fraction: float = Field(0.85, gt=0, le=1)
+    """Share of a GPU's memory that vLLM may take."""
+    concurrent_sequences: int = Field(64, ge=1)
+    """Sequences one rollout worker generates at once."""
+    deadline_seconds: float = Field(600.0, gt=0)
+    """How long any remote call may take before it is given up, its worker replaced and its work handed out again."""
+    attempts: int = Field(3, ge=1)
+    """How often one lease is handed out before the run stops."""
+
+
+class CheckpointConfig(Section):
+    every_steps: int = Field(20, ge=1)
+    """Optimizer steps, of either stage, between checkpoints."""
+    keep: int = Field(2, ge=1)
+
+
+class TrackingConfig(Section):
+    wandb: bool = True
+    """Online when WANDB_API_KEY is set, otherwise written to the run folder for a later ``wandb sync``."""
+    project: str = "rnr"
+    probe_tolerance: float = Field(0.15, gt=0)
+    """Largest mean difference of log-probabilities between learner and rollout worker after a weight sync."""
+
+
+class Config(Section):
+    run: RunConfig = RunConfig()
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    prompt: PromptConfig = PromptConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    reward: RewardConfig = RewardConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    sft: SftConfig = SftConfig()
+    grpo: GrpoConfig = GrpoConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        longest = max(self.sampling.max_new_tokens, self.evaluation.max_new_tokens)
+        if longest >= self.model.context_tokens:
+            raise ValueError(
+                f"max_new_tokens ({longest}) must be smaller than model.context_tokens ({self.model.context_tokens}): "
+                "the prompt needs room too"
+            )
+        if self.optimizer.zero_stage == 3 and self.model.lora_rank:
+            raise ValueError("model.lora_rank needs optimizer.zero_stage 0, 1 or 2: adapters are small enough")
+        return self

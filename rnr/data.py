@@ -1,0 +1,220 @@
+"""Files of annotated sentences -> ``Example``s.
+
+Read here: InstructUIE / B2NER folders (``labels.json`` beside ``train|dev|test.json``), NER-CoT rows and JSONL with
+character offsets. One row reader serves them all, because they differ only in the names of their fields.
+"""
+
+import glob
+import json
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rnr.types import Example, Mention
+
+DEMO = Path(__file__).parent / "demo_data"
+IGNORED_LABELS = frozenset({"na", "n a", "misc", "else", "other", "nan"})
+"""Catch-all labels which the paper removes from schema and gold alike."""
+
+
+class DataError(ValueError):
+    """A row that cannot be used; says the file, the row and the reason."""
+
+
+def load(paths: Sequence[str], *, training: bool, skip_bad_rows: bool = False) -> list[Example]:
+    """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
+
+    A path is a JSON or JSONL file, a folder with ``labels.json`` (its ``train.json`` for training, otherwise its
+    ``test.json`` or ``dev.json``), a pattern with ``*``, or ``demo/NAME`` for the embedded data.
+    """
+    examples: list[Example] = []
+    skipped: list[str] = []
+    for path in paths:
+        for file in _files(path, training=training):
+            for example in _read_file(file):
+                if not isinstance(example, DataError):
+                    examples.append(example)
+                elif skip_bad_rows:
+                    skipped.append(str(example))
+                else:
+                    raise example
+    if skipped:
+        print(f"data: skipped {len(skipped)} bad rows, the first: {skipped[0]}")
+    if not examples:
+        raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
+    return examples
+
+
+def _files(path: str, *, training: bool) -> list[Path]:
+    if path.startswith("demo/"):
+        found = [DEMO / f"{path.removeprefix('demo/')}.jsonl"]
+    else:
+        found = sorted(Path(match) for match in glob.glob(str(Path(path).expanduser())))
+    if not found or not found[0].exists():
+        raise DataError(f"no file or folder at {path!r} (seen from {Path.cwd()})")
+    return [_split_file(place, training=training) if place.is_dir() else place for place in found]
+
+
+def _split_file(folder: Path, *, training: bool) -> Path:
+    names = ("train.json",) if training else ("test.json", "dev.json")
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise DataError(f"{folder}: none of {', '.join(names)} in this folder")
+
+
+def _read_file(file: Path) -> Iterator[Example | DataError]:
+    rows = list(_rows(file))
+    labels_file = file.parent / "labels.json"
+    if labels_file.is_file():
+        fallback = json.loads(labels_file.read_text())
+        source = file.parent.name
+    else:
+        fallback = sorted({_label(e) for _, row in rows if isinstance(row, dict) for e in _entities(row) if _label(e)})
+        source = file.stem
+    for number, row in rows:
+        place = f"{file}, row {number}"
+        if isinstance(row, DataError):
+            yield row
+            continue
+        try:
+            yield _example(row, fallback, source=source, uid=f"{source}/{file.stem}:{number}")
+        except ValueError as error:
+            yield DataError(f"{place}: {error}")
+
+
+def _rows(file: Path) -> Iterator[tuple[int, Any]]:
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".json":
+        try:
+            rows = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
+        yield from enumerate(rows if isinstance(rows, list) else [rows], 1)
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except json.JSONDecodeError as error:
+            yield number, DataError(f"{file}, row {number}: not valid JSON: {error.msg} at column {error.colno}")
+
+
+def _entities(row: dict[str, Any]) -> list[Any]:
+    found = row.get("entities", row.get("spans", row.get("label", [])))
+    return found if isinstance(found, list) else []
+
+
+def _label(entity: Any) -> str:
+    if isinstance(entity, dict):
+        return str(entity.get("label", entity.get("type", "")))
+    return str(entity[2]) if isinstance(entity, list) and len(entity) == 3 else ""
+
+
+def normalise_label(label: str) -> str:
+    """Lower case, single spaces, ``_`` read as a space: one spelling in schema, gold and answers."""
+    return " ".join(label.replace("_", " ").lower().split())
+
+
+def _example(row: Any, fallback: Iterable[str], *, source: str, uid: str) -> Example:
+    if not isinstance(row, dict):
+        raise ValueError(f"expected an object, found {type(row).__name__}")
+    sentence = row.get("sentence", row.get("text"))
+    if not isinstance(sentence, str) or not sentence.strip():
+        raise ValueError("no text in the field 'sentence' (or 'text')")
+    labels = {normalise_label(str(label)) for label in row.get("schema", fallback)} - IGNORED_LABELS
+    if not labels:
+        raise ValueError("the schema is empty")
+    mentions = [_mention(entity, sentence) for entity in _entities(row)]
+    mentions = [mention for mention in mentions if mention.label not in IGNORED_LABELS]
+    for mention in mentions:
+        if mention.label not in labels:
+            raise ValueError(f"label {mention.label!r} of {mention.text!r} is not in the schema {sorted(labels)}")
+    return Example(
+        uid=uid,
+        sentence=sentence,
+        schema=tuple(sorted(labels)),
+        mentions=tuple(_grounded(mentions, sentence)),
+        source=str(row.get("dataset") or source),
+        reasoning=row.get("cot") or row.get("reasoning"),
+    )
+
+
+def _mention(entity: Any, sentence: str) -> Mention:
+    label = normalise_label(_label(entity))
+    if not label:
+        raise ValueError(f"an entity without a label: {entity!r}")
+    if isinstance(entity, list):
+        start, end, text = int(entity[0]), int(entity[1]), None
+    else:
+        start, end = entity.get("pos") or (entity.get("start", -1), entity.get("end", -1))
+        text = entity.get("text", entity.get("name"))
+    if start < 0 and not text:
+        raise ValueError(f"an entity without text or offsets: {entity!r}")
+    if start >= 0:
+        there = sentence[start:end]
+        if text is not None and there != text:
+            raise ValueError(f"entity {text!r} is not at [{start}:{end}], where the sentence has {there!r}")
+        text = there
+    return Mention(text=str(text), label=label, start=start, end=end)
+
+
+def _grounded(mentions: list[Mention], sentence: str) -> Iterator[Mention]:
+    """Mentions in reading order, each with offsets: those without get the next occurrence of their text."""
+    placed: list[Mention] = []
+    resume: dict[tuple[str, str], int] = {}
+    for mention in mentions:
+        if not mention.grounded:
+            key = (mention.text, mention.label)
+            start = sentence.find(mention.text, resume.get(key, 0))
+            if start < 0 and key in resume:
+                continue  # listed more often than it occurs: the annotation repeats itself
+            if start < 0:
+                raise ValueError(f"entity {mention.text!r} is not in its sentence")
+            mention = replace(mention, start=start, end=start + len(mention.text))
+            resume[key] = mention.end
+        placed.append(mention)
+    unique = {(mention.start, mention.end, mention.label): mention for mention in placed}
+    return iter(sorted(unique.values(), key=lambda mention: (mention.start, -mention.end, mention.label)))
+
+
+def draw_evenly(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+    """At most ``count`` examples (0: all), the same number from each source as far as it has them, shuffled by seed."""
+    generator = random.Random(seed)
+    by_source: dict[str, list[Example]] = {}
+    for example in examples:
+        by_source.setdefault(example.source, []).append(example)
+    for source in sorted(by_source):
+        generator.shuffle(by_source[source])
+    drawn: list[Example] = []
+    rank = 0
+    while len(drawn) < (count or len(examples)) and any(len(rows) > rank for rows in by_source.values()):
+        drawn += [by_source[source][rank] for source in sorted(by_source) if len(by_source[source]) > rank]
+        rank += 1
+    drawn = drawn[: count or None]
+    generator.shuffle(drawn)
+    return drawn
+
+
+def thin_empty(examples: Sequence[Example], keep: float, seed: int) -> list[Example]:
+    """The examples with a random ``keep`` share of those that have no mention."""
+    generator = random.Random(seed)
+    return [example for example in examples if example.mentions or generator.random() < keep]
+
+
+def vary_schema(example: Example, share: float, seed: int) -> Example:
+    """With probability ``share``, the example with a random part of its schema in random order.
+
+    The choice depends on ``seed`` and the uid alone. Mentions of removed labels disappear with their labels.
+    """
+    generator = random.Random(f"{seed}/{example.uid}")
+    if generator.random() >= share or len(example.schema) < 2:
+        return example
+    kept = generator.sample(example.schema, generator.randint(min(2, len(example.schema)), len(example.schema)))
+    mentions = tuple(mention for mention in example.mentions if mention.label in kept)
+    # A teacher's chain argues for labels that may now be gone, so it goes as well.
+    same = len(kept) == len(example.schema)
+    return replace(example, schema=tuple(kept), mentions=mentions, reasoning=example.reasoning if same else None)

@@ -1,0 +1,106 @@
+"""A run's memory: the JSONL of every step, the rollouts, and Weights & Biases.
+
+Lines are written whole and flushed, so a killed run loses at most the step it was in; ``rewind`` takes away what a resumed
+run will do again.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rnr.types import ScoredGroup
+
+
+class Tracker:
+    """Writes ``metrics.jsonl`` and ``rollouts.jsonl`` in a run folder, and logs the metrics to wandb if asked."""
+
+    def __init__(self, folder: Path, *, wandb_project: str | None, name: str, config: Mapping[str, Any]) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._wandb: Any = None
+        if wandb_project:
+            self._wandb = _start_wandb(folder, wandb_project, name, config)
+
+    def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
+        """One line of ``metrics.jsonl``; the same numbers go to wandb on the axis ``{stage}/step``."""
+        row = {"stage": stage, "step": step, **{name: round(value, 6) for name, value in sorted(metrics.items())}}
+        self._append("metrics.jsonl", [row])
+        if self._wandb is not None:
+            self._wandb.log({**metrics, f"{stage}/step": step})
+
+    def log_rollouts(self, step: int, groups: Iterable[ScoredGroup], dropped: Mapping[str, str]) -> None:
+        """One line of ``rollouts.jsonl`` for each rollout of a step."""
+        self._append("rollouts.jsonl", (row for scored in groups for row in rollout_rows(step, scored, dropped)))
+
+    def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        with (self._folder / name).open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+    def rewind(self, stage: str, step: int) -> None:
+        """Take away the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``)."""
+        order = {"base": 0, "sft": 1, "grpo": 2}
+        for name in ("metrics.jsonl", "rollouts.jsonl"):
+            file = self._folder / name
+            if not file.exists():
+                continue
+            kept = []
+            for line in file.read_text(encoding="utf-8").splitlines():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:
+                    continue  # the line that the kill cut short
+                if (order.get(row.get("stage", "grpo"), 2), row["step"]) < (order[stage], step):
+                    kept.append(line)
+            partial = file.with_suffix(".partial")
+            partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            partial.rename(file)
+
+    def finish(self) -> None:
+        """Close wandb."""
+        if self._wandb is not None:
+            self._wandb.finish(quiet=True)
+
+
+def rollout_rows(step: int, scored: ScoredGroup, dropped: Mapping[str, str]) -> Iterable[dict[str, Any]]:
+    """What a person wants to read about each rollout of a group."""
+    valid = [reward.total for reward in scored.rewards if reward.total is not None]
+    mean = sum(valid) / len(valid) if valid else 0.0
+    example = scored.group.prompt.example
+    for rollout, reward, answer in zip(scored.group.rollouts, scored.rewards, scored.answers, strict=True):
+        yield {
+            "step": step,
+            "uid": example.uid,
+            "sentence": example.sentence,
+            "labels": list(example.schema),
+            "gold": [[mention.text, mention.label] for mention in example.mentions],
+            "text": rollout.text,
+            "finished": rollout.finished,
+            "reward": reward.total,
+            "reward_parts": dict(reward.parts),
+            "invalid": reward.invalid,
+            "parse_error": answer.error,
+            "advantage": None if reward.total is None else round(reward.total - mean, 6),
+            "dropped": dropped.get(example.uid),
+            "policy_version": rollout.policy_version,
+            "tokens": len(rollout.token_ids),
+        }
+
+
+def _start_wandb(folder: Path, project: str, name: str, config: Mapping[str, Any]) -> Any:
+    import wandb
+
+    # Without a key wandb would ask at the terminal; offline, the run lies in the folder for a later `wandb sync`.
+    mode = "online" if os.environ.get("WANDB_API_KEY") else "offline"
+    mode = os.environ.get("WANDB_MODE", mode)
+    settings = wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True)
+    run = wandb.init(
+        project=project, name=name, dir=str(folder), config=dict(config), mode=mode, resume="allow", settings=settings
+    )
+    for stage in ("sft", "grpo"):
+        run.define_metric(f"{stage}/step")
+    run.define_metric("sft/*", step_metric="sft/step")
+    for prefix in ("actor", "reward", "rewards", "rollout_corr", "training", "timing_s", "infra", "val", "async"):
+        run.define_metric(f"{prefix}/*", step_metric="grpo/step")
+    return run

@@ -1,0 +1,125 @@
+"""The values that flow through a run, in the order in which they are made.
+
+Each stage wraps the one before it and no field is filled in later, so a carrier can be copied, retried or sent to
+another machine at will: Example -> Prompt -> Rollout, Group -> Answer, Reward, ScoredGroup -> Sample.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """One entity as it stands in a sentence: ``sentence[start:end] == text``.
+
+    ``start`` and ``end`` are character offsets; both are -1 when the mention could not be found in the sentence.
+    """
+
+    text: str
+    label: str
+    start: int = -1
+    end: int = -1
+
+    @property
+    def grounded(self) -> bool:
+        """Whether the mention has a place in its sentence."""
+        return self.start >= 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A sentence, the labels that may be used (the schema, in prompt order) and its gold mentions."""
+
+    uid: str
+    sentence: str
+    schema: tuple[str, ...]
+    mentions: tuple[Mention, ...]
+    source: str = ""
+    """Name of the data set, used to sample evenly and to report scores per data set."""
+    reasoning: str | None = None
+    """A chain written by a teacher; None where the data has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """An example as the policy sees it: the token ids of the chat up to the place where the answer begins."""
+
+    example: Example
+    token_ids: tuple[int, ...]
+
+    @property
+    def uid(self) -> str:
+        """The example's uid: groups and leases are keyed by it, never by position."""
+        return self.example.uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One completion, exactly as the inference engine made it."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    """Log-probability of each token under the distribution it was sampled from (temperature applied)."""
+    text: str
+    finished: bool
+    """False when the completion ran into the token limit."""
+    policy_version: int
+    """The oldest policy version that produced any of the tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """All rollouts of one prompt."""
+
+    prompt: Prompt
+    rollouts: tuple[Rollout, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a completion says, and why it says nothing when it cannot be read.
+
+    ``error`` is None for an answer that was read; otherwise one of the names in ``rnr.parsing.ERRORS``.
+    """
+
+    reasoning: str | None
+    mentions: tuple[Mention, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """The score of one rollout. ``total`` is None when it could not be computed: such a rollout is left out of the
+    baseline and of the loss, and counted under ``invalid``, the name of the cause."""
+
+    total: float | None
+    parts: dict[str, float] = field(default_factory=dict)
+    invalid: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredGroup:
+    """A group with one reward and one parsed answer for each of its rollouts, in the same order."""
+
+    group: Group
+    rewards: tuple[Reward, ...]
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One sequence to train on: prompt and completion, with one number per completion token.
+
+    ``logprobs`` are the sampler's (empty for supervised samples). ``advantage`` is 1 for supervised samples.
+    """
+
+    uid: str
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    logprobs: tuple[float, ...] = ()
+    advantage: float = 1.0
+    policy_version: int = 0
+
+    @property
+    def length(self) -> int:
+        """Tokens in the whole sequence."""
+        return len(self.prompt_ids) + len(self.completion_ids)

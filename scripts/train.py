@@ -1,0 +1,54 @@
+"""Train: SFT warm start -> GRPO -> evaluation -> export.
+
+    python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run] [--section.key=value ...]
+"""
+
+import argparse
+import asyncio
+import sys
+
+from rnr.cli import load_config
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", help="a TOML file; see scripts/configs")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run folder")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and check resources, start nothing")
+    options, overrides = parser.parse_known_args(argv)
+    try:
+        config = load_config(options.config, overrides)
+        if options.dry_run:
+            from cluster.dry_run import dry_run
+
+            dry_run(config)
+        else:
+            from cluster.run import run
+
+            asyncio.run(run(config, resume=options.resume))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ExceptionGroup as group:
+        causes = leaves(group)
+        print(f"error: {type(causes[0]).__name__}: {causes[0]}", file=sys.stderr)
+        if not all(isinstance(cause, RuntimeError) for cause in causes):
+            raise
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; go on with --resume", file=sys.stderr)
+        return 130
+    return 0
+
+
+def leaves(group: BaseExceptionGroup) -> list[BaseException]:
+    """The plain exceptions inside a group of groups."""
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,251 @@
+"""Counts under each protocol, the kinds of errors, and the intervals, against values worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnr.metrics import (
+    ERROR_KINDS,
+    CorpusScore,
+    Counts,
+    average,
+    average_interval,
+    bootstrap_interval,
+    boundary_tolerant_counts,
+    corpus_score,
+    counts_by_label,
+    error_kinds,
+    honest_counts,
+    label_key,
+    paired_average_bootstrap,
+    paired_bootstrap,
+    reference_counts,
+    reference_normalise,
+    strict_counts,
+)
+from rnr.parsing import ground, parse, write
+from rnr.types import Example, Mention
+
+SENTENCE = "Barack Obama met the New York Times in New York ."
+
+
+def _mention(text: str, label: str, start: int | None = None) -> Mention:
+    start = SENTENCE.index(text) if start is None else start
+    return Mention(text=text, label=label, start=start, end=start + len(text))
+
+
+OBAMA = _mention("Barack Obama", "person")
+TIMES = _mention("New York Times", "newspaper")
+CITY = _mention("New York", "city", 39)
+EXAMPLE = Example(
+    uid="1", sentence=SENTENCE, schema=("person", "newspaper", "city"), mentions=(OBAMA, TIMES, CITY)
+)
+EMPTY = Example(uid="2", sentence="Nothing here .", schema=("person",), mentions=())
+
+
+def _said(*pairs: tuple[str, str]) -> tuple[Mention, ...]:
+    return ground([Mention(text=text, label=label) for text, label in pairs], SENTENCE)
+
+
+def test_counts_add_up_and_give_precision_recall_and_f1() -> None:
+    counts = Counts(1, 2, 0) + Counts(2, 1, 3)
+    assert counts == Counts(3, 3, 3)
+    assert (counts.precision, counts.recall, counts.f1) == (0.5, 0.5, 0.5)
+    assert Counts(1, 3, 0).f1 == pytest.approx(0.4)
+    assert sum([Counts(1, 0, 0), Counts(0, 1, 0)], Counts()) == Counts(1, 1, 0)
+
+
+def test_finding_nothing_where_nothing_is_scores_1_for_a_sentence_and_0_for_a_corpus() -> None:
+    assert (Counts().f1, Counts().sentence_f1, Counts().precision, Counts().recall) == (0.0, 1.0, 0.0, 0.0)
+    assert (Counts(0, 1, 0).sentence_f1, Counts(0, 0, 1).sentence_f1) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "normalised"),
+    [
+        ("The U.S.", "us"),
+        ("Lord of the Rings", "lord of rings"),
+        ("Theano", "theano"),
+        ("C++", "c"),
+        ("The The", ""),
+        (" Baden-Württemberg ", "badenwürttemberg"),
+        ("O\u2019Neil", "o\u2019neil"),
+    ],
+)
+def test_reference_normalisation(text: str, normalised: str) -> None:
+    assert reference_normalise(text) == normalised
+
+
+def test_reference_counts_are_of_sets_without_the_dropped_gold_labels() -> None:
+    gold = [
+        Mention(text="the Paris", label="Place"),
+        Mention(text="Paris", label="place"),
+        Mention(text="x", label="MISC"),
+    ]
+    predicted = [Mention(text="PARIS", label="place"), Mention(text="x", label="misc")]
+    assert reference_counts(gold, predicted) == Counts(1, 1, 0)
+
+
+def test_labels_are_compared_without_case_spaces_and_underscores() -> None:
+    assert label_key(" Academic__Journal ") == label_key("academic journal") == "academic journal"
+
+
+def test_a_perfect_answer_is_perfect_although_it_has_no_offsets() -> None:
+    # "New York" also stands in the newspaper's name, at a word boundary and earlier.
+    answer = ground(parse(write(EXAMPLE.mentions, reasoning=None)).mentions, SENTENCE)
+    assert [m.start for m in answer] == [0, 21, 21]
+    assert honest_counts(EXAMPLE, answer) == boundary_tolerant_counts(EXAMPLE, answer) == Counts(3, 0, 0)
+    assert strict_counts(EXAMPLE, answer) == Counts(2, 1, 1)
+
+
+def test_honest_counts_are_of_every_mention() -> None:
+    sentence = "Paris , Paris"
+    gold = tuple(Mention(text="Paris", label="city", start=start, end=start + 5) for start in (0, 8))
+    example = Example(uid="3", sentence=sentence, schema=("city",), mentions=gold)
+    once = Mention(text="Paris", label="city")
+    assert [honest_counts(example, ground([once] * n, sentence)) for n in (0, 1, 2, 3)] == [
+        Counts(0, 0, 2),
+        Counts(1, 0, 1),
+        Counts(2, 0, 0),
+        Counts(2, 1, 0),
+    ]
+
+
+def test_a_span_that_is_not_in_the_sentence_is_wrong_even_if_the_reference_would_match_it() -> None:
+    assert honest_counts(EXAMPLE, _said(("barack obama", "person"))) == Counts(0, 1, 3)
+
+
+def test_a_hedged_span_earns_nothing_in_honest_counts() -> None:
+    assert honest_counts(EXAMPLE, _said(("Barack Obama", "person"), ("Barack Obama", "city"))) == Counts(
+        0, 2, 3
+    )
+    assert strict_counts(EXAMPLE, _said(("Barack Obama", "person"), ("Barack Obama", "city"))) == Counts(
+        1, 1, 2
+    )
+
+
+def test_two_labels_are_no_hedge_where_the_gold_has_two() -> None:
+    gold = (OBAMA, _mention("Barack Obama", "president"))
+    example = Example(uid="4", sentence=SENTENCE, schema=("person", "president", "city"), mentions=gold)
+    both = (("Barack Obama", "person"), ("Barack Obama", "president"))
+    assert honest_counts(example, _said(*both)) == Counts(2, 0, 0)
+    assert honest_counts(example, _said(*both, ("Barack Obama", "city"))) == Counts(0, 3, 2)
+
+
+def test_one_text_under_two_labels_is_no_hedge_where_it_occurs_twice() -> None:
+    sentence = "Washington left Washington"
+    gold = (
+        Mention(text="Washington", label="person", start=0, end=10),
+        Mention(text="Washington", label="city", start=16, end=26),
+    )
+    example = Example(uid="5", sentence=sentence, schema=("person", "city"), mentions=gold)
+    for order in (gold, gold[::-1]):
+        said = ground([Mention(text=m.text, label=m.label) for m in order], sentence)
+        assert honest_counts(example, said) == Counts(2, 0, 0)
+
+
+def test_strict_counts_take_offsets_at_their_word() -> None:
+    assert strict_counts(EXAMPLE, (OBAMA, OBAMA, _mention("New York", "city", 21))) == Counts(1, 2, 2)
+
+
+def test_boundary_tolerant_counts_pair_overlaps_of_one_label_one_to_one() -> None:
+    said = _said(("Obama", "person"), ("Barack", "person"), ("Times", "city"))
+    assert boundary_tolerant_counts(EXAMPLE, said) == Counts(1, 2, 2)
+    assert strict_counts(EXAMPLE, said) == Counts(0, 3, 3)
+
+
+def test_counts_by_label_sum_to_the_honest_counts() -> None:
+    said = _said(("Barack Obama", "Person"), ("New York", "city"), ("Times", "newspaper"), ("Rome", "city"))
+    by_label = counts_by_label(EXAMPLE, said)
+    assert by_label == {"city": Counts(1, 1, 0), "newspaper": Counts(0, 1, 1), "person": Counts(1, 0, 0)}
+    assert sum(by_label.values(), Counts()) == honest_counts(EXAMPLE, said) == Counts(2, 2, 1)
+
+
+def test_each_kind_of_error_is_named() -> None:
+    assert error_kinds(EXAMPLE, EXAMPLE.mentions) == {}
+    assert error_kinds(EXAMPLE, _said(("Obama", "person"))) == {"boundary": 1, "missed": 2}
+    assert error_kinds(EXAMPLE, _said(("Barack Obama", "city"))) == {"type": 1, "missed": 2}
+    assert error_kinds(EMPTY, ground([Mention(text="Nothing", label="person")], EMPTY.sentence)) == {
+        "spurious": 1
+    }
+    assert error_kinds(EMPTY, ground([Mention(text="Rome", label="person")], EMPTY.sentence)) == {
+        "ungrounded": 1
+    }
+    hedge = _said(("Barack Obama", "person"), ("Barack Obama", "city"))
+    assert error_kinds(EXAMPLE, hedge) == {"type": 1, "spurious": 1, "missed": 2}
+
+
+_pairs = st.tuples(
+    st.sampled_from(["Barack Obama", "Obama", "New York", "New York Times", "Times", "Rome", "in"]),
+    st.sampled_from(["person", "City", "newspaper", "team"]),
+)
+
+
+@given(st.lists(_pairs, max_size=6), st.lists(_pairs, max_size=6))
+def test_every_mention_is_counted_once_under_every_protocol(gold, said) -> None:
+    mentions = tuple(m for m in dict.fromkeys(_said(*gold)) if m.grounded)
+    example = Example(uid="6", sentence=SENTENCE, schema=(), mentions=mentions)
+    predicted = _said(*said)
+    for protocol in (honest_counts, strict_counts, boundary_tolerant_counts):
+        counts = protocol(example, predicted)
+        assert min(counts.true_positives, counts.false_positives, counts.false_negatives) >= 0
+        assert counts.true_positives + counts.false_positives == len(predicted)
+        assert counts.true_positives + counts.false_negatives == len(mentions)
+    honest, kinds = honest_counts(example, predicted), error_kinds(example, predicted)
+    paired = kinds["type"] + kinds["boundary"]
+    assert set(kinds) <= set(ERROR_KINDS)
+    assert paired + kinds["missed"] == honest.false_negatives
+    assert paired + kinds["spurious"] + kinds["ungrounded"] == honest.false_positives
+    assert sum(counts_by_label(example, predicted).values(), Counts()) == honest
+    assert honest_counts(example, mentions) == Counts(len(mentions), 0, 0)
+
+
+def test_corpus_scores_are_rounded_per_cent_and_their_average_is_of_the_rounded() -> None:
+    assert corpus_score([Counts(1, 0, 1), Counts(1, 1, 0)]) == CorpusScore(66.67, 66.67, 66.67)
+    assert corpus_score([]) == CorpusScore(0.0, 0.0, 0.0)
+    assert average([50.0, 100.0, 80.0]) == 76.67
+    with pytest.raises(ValueError, match="no data set"):
+        average([])
+
+
+def test_the_bootstrap_interval_agrees_with_the_binomial_it_estimates() -> None:
+    # 400 sentences with one gold mention, half of them found and nothing else predicted: recall r is binomial
+    # with standard deviation 0.025, and F1 = 2r / (1 + r), so the ends are near it at r = 0.5 -+ 0.049.
+    counts = [Counts(1, 0, 0), Counts(0, 0, 1)] * 200
+    low, high = bootstrap_interval(counts, seed=1, resamples=4000)
+    assert (low, high) == (pytest.approx(62.17, abs=0.6), pytest.approx(70.90, abs=0.6))
+    assert bootstrap_interval(counts, seed=1) == bootstrap_interval(counts, seed=1)
+
+
+def test_the_interval_of_an_average_is_narrower_by_the_root_of_the_number_of_sets() -> None:
+    counts = [Counts(1, 1, 1), Counts(0, 1, 1), Counts(2, 0, 0)] * 100
+    one = np.diff(bootstrap_interval(counts, seed=2, resamples=4000))[0]
+    four = np.diff(average_interval([counts] * 4, seed=2, resamples=4000))[0]
+    assert one / four == pytest.approx(2.0, rel=0.1)
+
+
+def test_a_corpus_without_spread_has_an_interval_without_width() -> None:
+    assert bootstrap_interval([Counts(1, 0, 0)] * 5, seed=0) == (100.0, 100.0)
+    assert bootstrap_interval([Counts()] * 5, seed=0) == (0.0, 0.0)
+
+
+def test_the_paired_bootstrap_sees_a_steady_gain_and_no_gain() -> None:
+    worse = [Counts(1, 1, 1), Counts(0, 1, 1)] * 50
+    better = [Counts(1, 0, 1), Counts(1, 1, 0)] * 50
+    difference, p_value = paired_bootstrap(better, worse, seed=3)
+    # F1 2 * 100 / (200 + 50 + 50) = 66.67 against 2 * 50 / (100 + 100 + 100) = 33.33.
+    assert difference == pytest.approx(33.333, abs=0.001)
+    assert p_value == pytest.approx(2 / 1001)
+    assert paired_bootstrap(worse, worse, seed=3) == (0.0, 1.0)
+    averaged, _ = paired_average_bootstrap([better, worse], [worse, worse], seed=3)
+    assert averaged == pytest.approx(33.333 / 2, abs=0.001)
+
+
+def test_what_cannot_be_resampled_is_refused() -> None:
+    with pytest.raises(ValueError, match="no sentences"):
+        bootstrap_interval([], seed=0)
+    with pytest.raises(ValueError, match="no data sets"):
+        average_interval([], seed=0)
+    with pytest.raises(ValueError, match="same sentences"):
+        paired_bootstrap([Counts()], [Counts(), Counts()], seed=0)
