@@ -29,7 +29,7 @@ class RolloutSettings:
     kv_cache_gib: float
     gpu_memory_fraction: float
     lora_rank: int
-    lora_alpha: float
+    lora_alpha: int
     threads: int
     use_gpu: bool
 
@@ -95,7 +95,9 @@ class RolloutWorker:
         that produced it. A load that raises leaves the engine unusable: the worker must be replaced.
         """
         started = time.monotonic()
-        folder = Path(tempfile.mkdtemp(prefix=f"rnr-v{version}-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        folder = Path(
+            tempfile.mkdtemp(prefix=f"rnr-v{version}-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        )
         try:
             await asyncio.to_thread(self._write, folder, buckets)
             await self._engine.pause_generation(mode="keep", clear_cache=False)
@@ -182,7 +184,7 @@ class RolloutWorker:
         )
 
     async def probe(self, token_ids: tuple[int, ...]) -> list[float]:
-        """Log-probabilities of ``token_ids[1:]`` under the loaded policy: this side of the check that a sync arrived."""
+        """Log-probabilities of ``token_ids[1:]`` under the loaded policy: this side of the probe."""
         from vllm import SamplingParams
 
         output = await self._request(token_ids, SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0))

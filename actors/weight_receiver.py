@@ -1,6 +1,6 @@
 """The end of the weight link that lives inside vLLM's own worker process (``worker_extension_cls``).
 
-vLLM's interfaces for this move between releases; this file and ``actors/rollout.py`` are the only ones that import vLLM.
+vLLM's interfaces for this move between releases; only this file and ``actors/rollout.py`` import vLLM.
 """
 
 import ctypes

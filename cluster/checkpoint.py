@@ -53,7 +53,9 @@ class Checkpoints:
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         for old in self.complete()[: -self._keep]:
-            if "-grpo-000000" not in old.name:  # the policy after the warm start: the KL's reference, and a branch point
+            if (
+                "-grpo-000000" not in old.name
+            ):  # the policy after the warm start: the KL's reference, and a branch point
                 shutil.rmtree(old)
 
     def complete(self) -> list[Path]:

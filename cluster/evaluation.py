@@ -26,7 +26,9 @@ class Evaluation:
 
     def metrics(self) -> dict[str, float]:
         """The scores by their ``val/`` names."""
-        flat = {f"val/{name}/{key}": value for name, scores in self.by_data_set.items() for key, value in scores.items()}
+        flat = {
+            f"val/{name}/{key}": value for name, scores in self.by_data_set.items() for key, value in scores.items()
+        }
         return flat | {"val/f1": self.f1, "val/honest_f1": self.honest_f1, "val/finished": self.finished}
 
 
@@ -67,9 +69,7 @@ def score_predictions(predictions: Path, examples: Sequence[Example]) -> Evaluat
         example = gold[row["uid"]]
         answer = parse(row["text"])
         reference.setdefault(example.source, []).append(reference_counts(example.mentions, answer.mentions))
-        honest.setdefault(example.source, []).append(
-            honest_counts(example, ground(answer.mentions, example.sentence))
-        )
+        honest.setdefault(example.source, []).append(honest_counts(example, ground(answer.mentions, example.sentence)))
         finished.append(row["finished"])
     by_data_set = {}
     for source, counts in reference.items():

@@ -1,6 +1,7 @@
 """Ray, and the actors made of our plain worker classes. Nothing is started before the resources have been checked."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 
 from actors.pool import Handle, Pool, Spawn, WorkerLost
 from actors.reward import RewardWorker
@@ -48,6 +50,8 @@ class Cluster:
         self.learner = await _start_learner(self.config, self.model_folder)
         self.learner.version = version
         self.link.learner = self.learner
+        for member in self.rollouts.members:
+            member.version = -1  # the same version number may now stand for other weights
 
 
 def connect(config: Config) -> None:
@@ -55,7 +59,7 @@ def connect(config: Config) -> None:
     that the run fits, before any worker is created."""
     address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
     if address:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     else:
         # One machine, one user, loopback only: a token would outlive the run and lock out a later `ray job submit`.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -64,7 +68,7 @@ def connect(config: Config) -> None:
             address="local",
             include_dashboard=False,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             _node_ip_address="127.0.0.1",
             runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
         )
@@ -72,9 +76,12 @@ def connect(config: Config) -> None:
 
 
 @asynccontextmanager
-async def launched(config: Config, *, model_folder: str, stop_token_id: int, probe: Sequence[int]) -> AsyncIterator[Cluster]:
+async def launched(
+    config: Config, *, model_folder: str, stop_token_id: int, probe: Sequence[int]
+) -> AsyncIterator[Cluster]:
     """The running cluster; every actor is ended on leaving, whatever happened."""
     options = config.cluster
+    cluster: Cluster | None = None
     learner: LearnerGroup | None = None
     pools: list[Pool] = []
     try:
@@ -103,10 +110,10 @@ async def launched(config: Config, *, model_folder: str, stop_token_id: int, pro
         await asyncio.gather(rewards.everywhere(), rollouts.everywhere())
         cluster = Cluster(config, model_folder, rollouts, rewards, learner, link)
         yield cluster
-        learner = cluster.learner
     finally:
         for pool in pools:
             pool.stop()
+        learner = cluster.learner if cluster is not None else learner
         if learner is not None:
             learner.stop()
 
@@ -127,7 +134,7 @@ def _spawn_rollout(config: Config, model_folder: str, stop_token_id: int) -> Spa
     )
 
     async def spawn(name: str) -> Handle:
-        actor = ray.remote(RolloutWorker).options(
+        actor: Any = ray.remote(RolloutWorker).options(
             num_cpus=options.cpus_per_worker,
             num_gpus=options.gpus_per_rollout_worker,
             max_concurrency=1000,
@@ -143,7 +150,7 @@ def _spawn_reward(config: Config) -> Spawn:
     options = config.cluster
 
     async def spawn(name: str) -> Handle:
-        actor = ray.remote(RewardWorker).options(num_cpus=options.cpus_per_worker)
+        actor: Any = ray.remote(RewardWorker).options(num_cpus=options.cpus_per_worker)
         handle = actor.remote(preset=config.reward.preset, weights=config.reward.weights)
         return await _come_up(name, handle, handle.ping.remote(), options.deadline_seconds)
 
@@ -159,7 +166,7 @@ async def _come_up(name: str, handle: Any, started: Any, deadline_seconds: float
     except TimeoutError:
         ray.kill(handle)
         raise WorkerLost(f"{name}, phase start: not up within {deadline_seconds:g} s") from None
-    except ray.exceptions.RayActorError as error:
+    except RayActorError as error:
         raise WorkerLost(f"{name}, phase start: died ({str(error).splitlines()[0]})") from None
     return handle
 
@@ -169,7 +176,7 @@ async def _start_learner(config: Config, model_folder: str) -> LearnerGroup:
     ranks = options.learner_ranks
     threads = threads_per_worker(ranks, ray.cluster_resources().get("CPU", 1))
     environment = QUIET if options.gpus_per_learner_rank else {**QUIET, "DS_ACCELERATOR": "cpu"}
-    actor = ray.remote(LearnerWorker).options(
+    actor: Any = ray.remote(LearnerWorker).options(
         num_cpus=options.cpus_per_worker,
         num_gpus=options.gpus_per_learner_rank,
         runtime_env={"env_vars": {**environment, "OMP_NUM_THREADS": str(threads)}},

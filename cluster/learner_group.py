@@ -38,7 +38,12 @@ class LearnerGroup:
         return await self._step("sft_step", samples, "tokens", 1, learning_rate)
 
     async def grpo_step(
-        self, samples: Sequence[Sample], config: GrpoConfig, *, learning_rate: float, temperature: float,
+        self,
+        samples: Sequence[Sample],
+        config: GrpoConfig,
+        *,
+        learning_rate: float,
+        temperature: float,
         max_new_tokens: int,
     ) -> dict[str, float]:
         """The optimizer steps of one GRPO batch."""

@@ -9,6 +9,7 @@ from rewards.composite import check
 from rnr import data
 from rnr.chains import chain
 from rnr.config import Config
+from rnr.label_variation import vary_schema
 from rnr.model_folder import resolve
 from rnr.parsing import write
 from rnr.prompts import ChatFormat, refuse_too_long
@@ -36,13 +37,16 @@ def prepare(config: Config) -> Prepared:
     train, evaluation = _examples(config)
     chat = chat_format(model_folder)
     prompts = [chat.prompt(example) for example in train]
+    if config.data.max_prompt_tokens:
+        prompts = [prompt for prompt in prompts if len(prompt.token_ids) <= config.data.max_prompt_tokens]
     evaluation_prompts = [chat.prompt(example) for example in evaluation]
     room = {"context_tokens": config.model.context_tokens}
     refuse_too_long(prompts, answer_tokens=config.sampling.max_new_tokens, **room)
     refuse_too_long(evaluation_prompts, answer_tokens=config.evaluation.max_new_tokens, **room)
     sft: list[Sample] = []
     if config.sft.epochs:
-        chosen = {example.uid for example in data.draw_evenly(train, config.data.sft_examples, config.run.seed)}
+        pool = [prompt.example for prompt in prompts]
+        chosen = {example.uid for example in data.draw_evenly(pool, config.data.sft_examples, config.run.seed)}
         sft = [_sft_sample(chat, prompt) for prompt in prompts if prompt.uid in chosen]
         long = [sample for sample in sft if sample.length > config.model.context_tokens]
         if long:
@@ -72,7 +76,8 @@ def _examples(config: Config) -> tuple[list[Example], list[Example]]:
     options, seed = config.data, config.run.seed
     train = data.load(options.train, training=True, skip_bad_rows=options.skip_bad_rows)
     train = data.thin_empty(train, options.empty_fraction, seed)
-    train = [data.vary_schema(example, options.schema_dropout, seed) for example in train]
+    inventory = sorted({label for example in train for label in example.schema})
+    train = [vary_schema(example, options.schema_variation, inventory, seed) for example in train]
     evaluation = data.load(options.evaluation, training=False, skip_bad_rows=options.skip_bad_rows)
     if options.evaluation_examples:
         by_source: dict[str, list[Example]] = {}
@@ -96,9 +101,7 @@ def _target(chat: ChatFormat, example: Example) -> tuple[int, ...]:
 
 
 def _sft_sample(chat: ChatFormat, prompt: Prompt) -> Sample:
-    return Sample(
-        uid=prompt.uid, prompt_ids=prompt.token_ids, completion_ids=_target(chat, prompt.example)
-    )
+    return Sample(uid=prompt.uid, prompt_ids=prompt.token_ids, completion_ids=_target(chat, prompt.example))
 
 
 def _check_context(folder: Path, context_tokens: int) -> None:
@@ -110,8 +113,8 @@ def _check_context(folder: Path, context_tokens: int) -> None:
 def window(items: Sequence, step: int, size: int, seed: int) -> list:
     """The ``size`` items of step ``step`` (from 0): whole windows of one shuffled pass after another.
 
-    A pure function of its arguments, so a resumed run draws what the interrupted one would have drawn. A pass leaves out
-    the few items that do not fill a window; other passes shuffle differently.
+    A pure function of its arguments, so a resumed run draws what the interrupted one would have drawn. A pass leaves
+    out the few items that do not fill a window; other passes shuffle differently.
     """
     import random
 

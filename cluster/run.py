@@ -237,7 +237,13 @@ class Run:
         metrics["perf/samples_per_s"] = rollouts / metrics["timing_s/step"]
         self._tracker.log("grpo", step, metrics | self._cluster.rollouts.metrics() | self._cluster.rewards.metrics())
         self._tracker.log_rollouts(step, groups, dropped)
-        shown = ("reward/mean", "response_length/mean", "response_length/clip_ratio", "timing_s/gen", "timing_s/update_actor")
+        shown = (
+            "reward/mean",
+            "response_length/mean",
+            "response_length/clip_ratio",
+            "timing_s/gen",
+            "timing_s/update_actor",
+        )
         self._clock.step(step, {name.partition("/")[2]: metrics[name] for name in shown if name in metrics})
         every = self._config.evaluation.every_steps
         last = step + 1 == self._config.grpo.steps
@@ -274,7 +280,9 @@ class Run:
         progress = self._progress
         grpo_seconds = progress.seconds.get("grpo", 0.0)
         summary = {
-            "f1": {stage: progress.scores[stage]["f1"] for stage in ("base", "sft", "grpo") if stage in progress.scores},
+            "f1": {
+                stage: progress.scores[stage]["f1"] for stage in ("base", "sft", "grpo") if stage in progress.scores
+            },
             "steps": progress.version,
             "seconds": progress.seconds,
             "samples_per_second": round(progress.samples / grpo_seconds, 3) if grpo_seconds else 0.0,

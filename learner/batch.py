@@ -17,7 +17,7 @@ Normaliser = Literal["tokens", "sequences", "constant"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One micro-batch; the completion tokens are listed flat, as the rows and columns of the logits that predict them."""
+    """One micro-batch; its completion tokens are listed flat, as rows and columns of the logits that predict them."""
 
     input_ids_BT: torch.Tensor
     rows_N: torch.Tensor

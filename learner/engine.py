@@ -24,7 +24,7 @@ class EngineSettings:
     model_folder: str
     allow_pickle: bool
     lora_rank: int
-    lora_alpha: float
+    lora_alpha: int
     gradient_checkpointing: bool
     zero_stage: Literal[0, 1, 2, 3]
     betas: tuple[float, float]
@@ -85,8 +85,9 @@ class PolicyEngine:
         engine, _, _, _ = deepspeed.initialize(model=policy, optimizer=optimizer, config=config)
         return engine, optimizer
 
-    def update(self, micro_batches: Sequence[Sequence[Weighted]], *, loss: Loss, learning_rate: float,
-               temperature: float) -> Sums:
+    def update(
+        self, micro_batches: Sequence[Sequence[Weighted]], *, loss: Loss, learning_rate: float, temperature: float
+    ) -> Sums:
         """One optimizer step over this rank's micro-batches; returns this rank's metric sums and the gradient norm."""
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -105,8 +106,9 @@ class PolicyEngine:
             sums["actor/grad_norm"] = (float(norm), 1.0)
         return sums
 
-    def logprobs(self, micro_batches: Sequence[Sequence[Weighted]], temperature: float, *,
-                 reference: bool = False) -> list[torch.Tensor]:
+    def logprobs(
+        self, micro_batches: Sequence[Sequence[Weighted]], temperature: float, *, reference: bool = False
+    ) -> list[torch.Tensor]:
         """Log-probabilities of the completion tokens of each micro-batch, shape N each, without gradient, under the
         current policy or the frozen reference."""
         model = self._reference if reference else self._engine
@@ -149,9 +151,7 @@ class PolicyEngine:
                     yield name, tensor.detach().to("cpu", torch.bfloat16)
             return
         for name, parameter in policy.named_parameters():
-            gather = (
-                deepspeed.zero.GatheredParameters([parameter]) if self.settings.zero_stage == 3 else nullcontext()
-            )
+            gather = deepspeed.zero.GatheredParameters([parameter]) if self.settings.zero_stage == 3 else nullcontext()
             with gather:
                 # Cloned inside the context: under ZeRO-3 the storage is freed on leaving it.
                 tensor = parameter.detach().to("cpu", torch.bfloat16, copy=True) if self._rank == 0 else None
@@ -169,9 +169,7 @@ class PolicyEngine:
 
     def load(self, folder: str) -> None:
         """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
-        path, state = self._engine.load_checkpoint(
-            folder, tag="state", load_module_strict=not self.settings.lora_rank
-        )
+        path, state = self._engine.load_checkpoint(folder, tag="state", load_module_strict=not self.settings.lora_rank)
         if path is None:
             raise ValueError(f"no learner state in {folder}")
         torch.set_rng_state(state["torch_rng"])

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
@@ -24,7 +25,7 @@ def export(engine: PolicyEngine, folder: Path, *, rank: int) -> None:
         lora = LoraConfig(
             r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
         )
-        adapted = get_peft_model(model, lora, autocast_adapter_dtype=False)
+        adapted: Any = get_peft_model(model, lora, autocast_adapter_dtype=False)
         set_peft_model_state_dict(adapted, weights)
         model = adapted.merge_and_unload()
     else:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from learner.batch import Weighted, collate
+from learner.batch import Weighted
 from learner.engine import EngineSettings, PolicyEngine
 from learner.loss import GrpoSettings, Sums, grpo_loss, sft_loss
 
@@ -47,7 +47,9 @@ class LearnerWorker:
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         deepspeed.init_distributed(backend, timeout=timedelta(seconds=timeout_seconds), auto_mpi_discovery=False)
         self._engine = PolicyEngine(settings)
-        return sum(parameter.numel() for parameter in self._engine._engine.module.parameters() if parameter.requires_grad)
+        return sum(
+            parameter.numel() for parameter in self._engine._engine.module.parameters() if parameter.requires_grad
+        )
 
     def sft_step(self, micro_batches: MicroBatches, learning_rate: float) -> Sums:
         """One supervised optimizer step."""

@@ -60,9 +60,7 @@ def score(
     ``parts`` always has ``finished`` and ``parsed``. An unknown preset or weight raises ValueError.
     """
     parsed, unused_labels = read(text)
-    answer = Answer(
-        reasoning=parsed.reasoning, mentions=ground(parsed.mentions, example.sentence), error=parsed.error
-    )
+    answer = Answer(reasoning=parsed.reasoning, mentions=ground(parsed.mentions, example.sentence), error=parsed.error)
     parts = {"finished": float(finished), "parsed": float(answer.error is None)}
     if ":" in preset:
         return answer, _custom(example, answer, preset, parts)
@@ -115,9 +113,7 @@ def _plan(
             raise ValueError(f"the weight of reward {name!r} is {weight}")
     total = sum(weight for _, weight in weights)
     if not weights or (preset == "gated" and (total <= 0 or any(weight < 0 for _, weight in weights))):
-        raise ValueError(
-            f"preset {preset!r} needs weights that are not negative and not all 0: {dict(weights)}"
-        )
+        raise ValueError(f"preset {preset!r} needs weights that are not negative and not all 0: {dict(weights)}")
     return tuple((n, w, REWARDS[n]) for n, w in weights), total if preset == "gated" else 1.0
 
 

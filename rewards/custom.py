@@ -26,9 +26,7 @@ def load(path: str) -> RewardFunction:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as problem:
-        raise ValueError(
-            f"reward {path!r}: {problem}{_hint(module_name, _modules_beside(module_name))}"
-        ) from problem
+        raise ValueError(f"reward {path!r}: {problem}{_hint(module_name, _modules_beside(module_name))}") from problem
     function = getattr(module, function_name, None)
     if not callable(function):
         callables = [name for name, value in vars(module).items() if callable(value)]

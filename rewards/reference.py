@@ -62,10 +62,7 @@ def reference_labels(example: Example) -> tuple[str, ...]:
 def gold_completion(example: Example) -> str:
     """The example's gold answer as JSON, with the mentions that the reference keeps."""
     allowed = set(reference_labels(example))
-    mentions = (
-        Mention(text=mention.text.strip(), label=mention.label.lower().strip())
-        for mention in example.mentions
-    )
+    mentions = (Mention(text=mention.text.strip(), label=mention.label.lower().strip()) for mention in example.mentions)
     return write((mention for mention in mentions if mention.label in allowed), reasoning=None)
 
 
@@ -117,7 +114,5 @@ def _entities(completion: str) -> list[Mention]:
         # A string is iterated by character and an object by key, as a for loop does it.
         if not isinstance(spans, (list, dict, str)):
             raise _ReferenceRaisesError("the value of a label cannot be iterated")
-        entities += [
-            Mention(text=span.strip(), label=label.lower().strip()) for span in spans if isinstance(span, str)
-        ]
+        entities += [Mention(text=span.strip(), label=label.lower().strip()) for span in spans if isinstance(span, str)]
     return entities

@@ -25,11 +25,11 @@ class RunConfig(Section):
 class ModelConfig(Section):
     path: str = "smollm2-135m-instruct"
     """A Hugging Face folder or id, or the embedded model's name."""
-    context_tokens: int = Field(1024, ge=32)
+    context_tokens: int = Field(default=1024, ge=32)
     """Prompt and completion together; a prompt that leaves no room for the completion is refused by name."""
-    lora_rank: int = Field(0, ge=0)
+    lora_rank: int = Field(default=0, ge=0)
     """0 trains all weights; above 0 trains a peft adapter and sends only the adapter to the rollout workers."""
-    lora_alpha: float = 32.0
+    lora_alpha: int = 32
     gradient_checkpointing: bool = False
     allow_pickle: bool = False
 
@@ -38,29 +38,24 @@ class DataConfig(Section):
     train: tuple[str, ...] = ("demo/train",)
     """Files or folders, or ``demo/train``."""
     evaluation: tuple[str, ...] = ("demo/known", "demo/unseen")
-    sft_examples: int = Field(0, ge=0)
+    sft_examples: int = Field(default=0, ge=0)
     """Upper bound, drawn evenly over the sources; 0 takes all."""
-    evaluation_examples: int = Field(0, ge=0)
+    evaluation_examples: int = Field(default=0, ge=0)
     """Fixed sentences of each evaluation set; 0 takes all."""
-    empty_fraction: float = Field(1.0, ge=0, le=1)
+    empty_fraction: float = Field(default=1.0, ge=0, le=1)
     """Share of the training sentences without any entity that is kept."""
-    schema_dropout: float = Field(0.0, ge=0, le=1)
-    """Share of the training examples whose schema is cut to a random part (with the mentions of the labels cut away)
-    and shuffled, so that the policy learns to read the schema instead of remembering it."""
+    schema_variation: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training examples that get a schema of their own (``rnr/label_variation.py``)."""
+    max_prompt_tokens: int = Field(default=0, ge=0)
+    """Leave longer prompts out of the training data (never out of the evaluation); 0 keeps all."""
     skip_bad_rows: bool = False
 
 
-class PromptConfig(Section):
-    style: Literal["compact", "reference"] = "compact"
-    chain: Literal["walk", "list"] = "walk"
-    """How a chain is built from gold mentions where the data has none (``rnr/chains.py``)."""
-
-
 class SamplingConfig(Section):
-    prompts_per_step: int = Field(8, ge=1)
-    samples_per_prompt: int = Field(8, ge=2)
-    max_new_tokens: int = Field(256, ge=1)
-    temperature: float = Field(1.0, gt=0)
+    prompts_per_step: int = Field(default=8, ge=1)
+    samples_per_prompt: int = Field(default=8, ge=2)
+    max_new_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
 
 
 class RewardConfig(Section):
@@ -76,84 +71,84 @@ class OptimizerConfig(Section):
     beta2: float = 0.95
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
-    max_tokens_per_microbatch: int = Field(2048, ge=1)
+    max_tokens_per_microbatch: int = Field(default=2048, ge=1)
     """Padded tokens in one forward pass; a longer sequence gets a pass of its own."""
 
 
 class SftConfig(Section):
-    epochs: float = Field(1.0, ge=0)
+    epochs: float = Field(default=1.0, ge=0)
     """0 skips the warm start."""
-    sequences_per_step: int = Field(16, ge=1)
-    learning_rate: float = Field(2e-4, gt=0)
-    warmup_fraction: float = Field(0.05, ge=0, lt=1)
+    sequences_per_step: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
 
 
 class GrpoConfig(Section):
-    steps: int = Field(20, ge=0)
+    steps: int = Field(default=20, ge=0)
     """0 stops after the warm start."""
-    learning_rate: float = Field(1e-5, gt=0)
-    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    learning_rate: float = Field(default=1e-5, gt=0)
+    warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     clip_low: float = 0.2
     clip_high: float = 0.28
-    dual_clip: float = Field(0.0, ge=0)
+    dual_clip: float = Field(default=0.0, ge=0)
     """Upper bound on ratio * |advantage| for negative advantages; 0 is off, 3 is usual."""
-    kl_coefficient: float = Field(0.0, ge=0)
+    kl_coefficient: float = Field(default=0.0, ge=0)
     """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second copy of the model."""
     divide_by_std: bool = False
     normaliser: Literal["tokens", "sequences", "constant"] = "constant"
     """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
     sequences * max_new_tokens (Dr.GRPO)."""
-    importance_cap: float = Field(2.0, gt=0)
+    importance_cap: float = Field(default=2.0, gt=0)
     """Upper bound of the truncated importance weight policy / sampler."""
-    updates_per_batch: int = Field(1, ge=1)
+    updates_per_batch: int = Field(default=1, ge=1)
     """Optimizer steps on the same rollouts; above 1 costs one pass to fix the old policy's log-probabilities."""
     mask_unfinished: bool = False
     """Leave completions cut at the token limit out of the loss (they stay in the baseline)."""
-    max_staleness: int = Field(0, ge=0)
+    max_staleness: int = Field(default=0, ge=0)
     """How many optimizer steps rollouts may be older than the policy they train; 0 is synchronous."""
 
 
 class EvaluationConfig(Section):
-    every_steps: int = Field(0, ge=0)
+    every_steps: int = Field(default=0, ge=0)
     """Evaluate every so many GRPO steps as well as at the end; 0 only at the end of each stage."""
     base: bool = True
     """Also score the model as it comes, before any training."""
-    max_new_tokens: int = Field(320, ge=1)
+    max_new_tokens: int = Field(default=320, ge=1)
 
 
 class ClusterConfig(Section):
     address: str = ""
     """Ray address to join; empty joins the cluster of the Ray job, or starts Ray on this machine."""
-    rollout_workers: int = Field(1, ge=1)
-    reward_workers: int = Field(1, ge=1)
-    learner_ranks: int = Field(1, ge=1)
-    cpus_per_worker: float = Field(0.25, gt=0)
+    rollout_workers: int = Field(default=1, ge=1)
+    reward_workers: int = Field(default=1, ge=1)
+    learner_ranks: int = Field(default=1, ge=1)
+    cpus_per_worker: float = Field(default=0.25, gt=0)
     """What each of our processes asks of Ray; they take turns, so a fraction is honest on a laptop."""
-    gpus_per_rollout_worker: float = Field(0.0, ge=0)
-    gpus_per_learner_rank: float = Field(0.0, ge=0)
-    kv_cache_gib: float = Field(1.0, gt=0)
+    gpus_per_rollout_worker: float = Field(default=0.0, ge=0)
+    gpus_per_learner_rank: float = Field(default=0.0, ge=0)
+    kv_cache_gib: float = Field(default=1.0, gt=0)
     """Key-value cache of each rollout worker on a CPU."""
-    gpu_memory_fraction: float = Field(0.85, gt=0, le=1)
+    gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)
     """Share of a GPU's memory that vLLM may take."""
-    concurrent_sequences: int = Field(64, ge=1)
+    concurrent_sequences: int = Field(default=64, ge=1)
     """Sequences one rollout worker generates at once."""
-    deadline_seconds: float = Field(600.0, gt=0)
+    deadline_seconds: float = Field(default=600.0, gt=0)
     """How long any remote call may take before it is given up, its worker replaced and its work handed out again."""
-    attempts: int = Field(3, ge=1)
+    attempts: int = Field(default=3, ge=1)
     """How often one lease is handed out before the run stops."""
 
 
 class CheckpointConfig(Section):
-    every_steps: int = Field(20, ge=1)
+    every_steps: int = Field(default=20, ge=1)
     """Optimizer steps, of either stage, between checkpoints."""
-    keep: int = Field(2, ge=1)
+    keep: int = Field(default=2, ge=1)
 
 
 class TrackingConfig(Section):
     wandb: bool = True
     """Online when WANDB_API_KEY is set, otherwise written to the run folder for a later ``wandb sync``."""
     project: str = "rnr"
-    probe_tolerance: float = Field(0.15, gt=0)
+    probe_tolerance: float = Field(default=0.15, gt=0)
     """Largest mean difference of log-probabilities between learner and rollout worker after a weight sync."""
 
 
@@ -161,7 +156,6 @@ class Config(Section):
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
-    prompt: PromptConfig = PromptConfig()
     sampling: SamplingConfig = SamplingConfig()
     reward: RewardConfig = RewardConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rnr.metrics import label_key
 from rnr.types import Example, Mention
 
 DEMO = Path(__file__).parent / "demo_data"
@@ -114,18 +115,13 @@ def _label(entity: Any) -> str:
     return str(entity[2]) if isinstance(entity, list) and len(entity) == 3 else ""
 
 
-def normalise_label(label: str) -> str:
-    """Lower case, single spaces, ``_`` read as a space: one spelling in schema, gold and answers."""
-    return " ".join(label.replace("_", " ").lower().split())
-
-
 def _example(row: Any, fallback: Iterable[str], *, source: str, uid: str) -> Example:
     if not isinstance(row, dict):
         raise ValueError(f"expected an object, found {type(row).__name__}")
     sentence = row.get("sentence", row.get("text"))
     if not isinstance(sentence, str) or not sentence.strip():
         raise ValueError("no text in the field 'sentence' (or 'text')")
-    labels = {normalise_label(str(label)) for label in row.get("schema", fallback)} - IGNORED_LABELS
+    labels = {label_key(str(label)) for label in row.get("schema", fallback)} - IGNORED_LABELS
     if not labels:
         raise ValueError("the schema is empty")
     mentions = [_mention(entity, sentence) for entity in _entities(row)]
@@ -144,7 +140,7 @@ def _example(row: Any, fallback: Iterable[str], *, source: str, uid: str) -> Exa
 
 
 def _mention(entity: Any, sentence: str) -> Mention:
-    label = normalise_label(_label(entity))
+    label = label_key(_label(entity))
     if not label:
         raise ValueError(f"an entity without a label: {entity!r}")
     if isinstance(entity, list):
@@ -203,18 +199,3 @@ def thin_empty(examples: Sequence[Example], keep: float, seed: int) -> list[Exam
     """The examples with a random ``keep`` share of those that have no mention."""
     generator = random.Random(seed)
     return [example for example in examples if example.mentions or generator.random() < keep]
-
-
-def vary_schema(example: Example, share: float, seed: int) -> Example:
-    """With probability ``share``, the example with a random part of its schema in random order.
-
-    The choice depends on ``seed`` and the uid alone. Mentions of removed labels disappear with their labels.
-    """
-    generator = random.Random(f"{seed}/{example.uid}")
-    if generator.random() >= share or len(example.schema) < 2:
-        return example
-    kept = generator.sample(example.schema, generator.randint(min(2, len(example.schema)), len(example.schema)))
-    mentions = tuple(mention for mention in example.mentions if mention.label in kept)
-    # A teacher's chain argues for labels that may now be gone, so it goes as well.
-    same = len(kept) == len(example.schema)
-    return replace(example, schema=tuple(kept), mentions=mentions, reasoning=example.reasoning if same else None)

@@ -238,9 +238,7 @@ def bootstrap_interval(counts: Sequence[Counts], *, seed: int, resamples: int = 
     return average_interval([counts], seed=seed, resamples=resamples)
 
 
-def average_interval(
-    data_sets: Sequence[Sequence[Counts]], *, seed: int, resamples: int = 1000
-) -> tuple[float, float]:
+def average_interval(data_sets: Sequence[Sequence[Counts]], *, seed: int, resamples: int = 1000) -> tuple[float, float]:
     """As ``bootstrap_interval``, for the mean F1 over data sets; sentences are drawn within each set."""
     scores = _resampled_averages([_table(counts) for counts in data_sets], seed, resamples)[:, 0]
     low, high = np.percentile(scores, (2.5, 97.5))

@@ -21,7 +21,9 @@ def resolve(model: str, *, allow_pickle: bool = False) -> str:
     if model == EMBEDDED_MODEL:
         folder = embedded_folder(model)
         if not folder.is_dir():
-            raise ValueError(f"model.path: the embedded model {model} is not set up ({folder} is missing): run `make setup`")
+            raise ValueError(
+                f"model.path: the embedded model {model} is not set up ({folder} is missing): run `make setup`"
+            )
         return str(folder)
     folder = Path(model).expanduser()
     if not folder.is_dir():
@@ -47,7 +49,7 @@ def resolve(model: str, *, allow_pickle: bool = False) -> str:
 
 def _cached_from_hub(model: str) -> str:
     from huggingface_hub import snapshot_download  # light: neither torch nor transformers
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"])

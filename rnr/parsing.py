@@ -65,12 +65,8 @@ def read(text: str) -> tuple[Answer, tuple[str, ...]]:
     spans_by_label = None if error is not None else _spans_by_label(value)
     if spans_by_label is None:
         return Answer(reasoning=reasoning, mentions=(), error=error or "wrong_shape"), ()
-    mentions = tuple(
-        Mention(text=span, label=label) for label, spans in spans_by_label.items() for span in spans
-    )
-    return Answer(reasoning=reasoning, mentions=mentions), tuple(
-        k for k, v in spans_by_label.items() if not v
-    )
+    mentions = tuple(Mention(text=span, label=label) for label, spans in spans_by_label.items() for span in spans)
+    return Answer(reasoning=reasoning, mentions=mentions), tuple(k for k, v in spans_by_label.items() if not v)
 
 
 def write(mentions: Iterable[Mention], *, reasoning: str | None) -> str:

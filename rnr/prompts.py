@@ -9,10 +9,7 @@ from typing import Any, Protocol
 
 from rnr.types import Example, Prompt
 
-INSTRUCTION = (
-    "Find the named entities in the sentence. Use only the given labels. "
-    'Think first, then answer with JSON: {"entities":{"label":["text"]}}'
-)
+INSTRUCTION = 'Find the named entities. Think, then answer {"entities":{label:[text]}}'
 _SLOT = "\u2063slot\u2063"
 
 
@@ -55,9 +52,7 @@ class ChatFormat:
 
     def prompt(self, example: Example) -> Prompt:
         """The chat up to the place where the answer begins."""
-        return Prompt(
-            example=example, token_ids=(*self._before, *self._data(user_message(example)), *self._after)
-        )
+        return Prompt(example=example, token_ids=(*self._before, *self._data(user_message(example)), *self._after))
 
     def target(self, answer: str) -> tuple[int, ...]:
         """Token ids of a written answer with its reasoning, closed by the stop token."""
@@ -83,7 +78,7 @@ def refuse_too_long(prompts: Sequence[Prompt], *, context_tokens: int, answer_to
     if long:
         worst = max(long, key=lambda prompt: len(prompt.token_ids))
         raise ValueError(
-            f"{len(long)} prompts are too long; {worst.uid} has {len(worst.token_ids)} tokens, and model.context_tokens "
-            f"({context_tokens}) less the answer ({answer_tokens}) leaves {room}: raise model.context_tokens, lower "
-            "max_new_tokens, or take the sentence out"
+            f"{len(long)} prompts are too long; {worst.uid} has {len(worst.token_ids)} tokens, and "
+            f"model.context_tokens ({context_tokens}) less the answer ({answer_tokens}) leaves {room}: "
+            "raise model.context_tokens, lower max_new_tokens, or take the sentence out"
         )

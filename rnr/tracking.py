@@ -1,7 +1,7 @@
 """A run's memory: the JSONL of every step, the rollouts, and Weights & Biases.
 
-Lines are written whole and flushed, so a killed run loses at most the step it was in; ``rewind`` takes away what a resumed
-run will do again.
+Lines are written whole, so a killed run loses at most the step it was in; ``rewind`` takes away what a resumed run
+will do again.
 """
 
 import json
@@ -60,7 +60,7 @@ class Tracker:
     def finish(self) -> None:
         """Close wandb."""
         if self._wandb is not None:
-            self._wandb.finish(quiet=True)
+            self._wandb.finish()
 
 
 def rollout_rows(step: int, scored: ScoredGroup, dropped: Mapping[str, str]) -> Iterable[dict[str, Any]]:
@@ -92,11 +92,11 @@ def _start_wandb(folder: Path, project: str, name: str, config: Mapping[str, Any
     import wandb
 
     # Without a key wandb would ask at the terminal; offline, the run lies in the folder for a later `wandb sync`.
-    mode = "online" if os.environ.get("WANDB_API_KEY") else "offline"
-    mode = os.environ.get("WANDB_MODE", mode)
+    if "WANDB_MODE" not in os.environ:
+        os.environ["WANDB_MODE"] = "online" if os.environ.get("WANDB_API_KEY") else "offline"
     settings = wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True)
     run = wandb.init(
-        project=project, name=name, dir=str(folder), config=dict(config), mode=mode, resume="allow", settings=settings
+        project=project, name=name, dir=str(folder), config=dict(config), resume="allow", settings=settings
     )
     for stage in ("sft", "grpo"):
         run.define_metric(f"{stage}/step")

@@ -1,6 +1,6 @@
 """Train: SFT warm start -> GRPO -> evaluation -> export.
 
-    python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run] [--section.key=value ...]
+python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run] [--section.key=value ...]
 """
 
 import argparse

@@ -38,9 +38,7 @@ def _mention(text: str, label: str, start: int | None = None) -> Mention:
 OBAMA = _mention("Barack Obama", "person")
 TIMES = _mention("New York Times", "newspaper")
 CITY = _mention("New York", "city", 39)
-EXAMPLE = Example(
-    uid="1", sentence=SENTENCE, schema=("person", "newspaper", "city"), mentions=(OBAMA, TIMES, CITY)
-)
+EXAMPLE = Example(uid="1", sentence=SENTENCE, schema=("person", "newspaper", "city"), mentions=(OBAMA, TIMES, CITY))
 EMPTY = Example(uid="2", sentence="Nothing here .", schema=("person",), mentions=())
 
 
@@ -117,12 +115,8 @@ def test_a_span_that_is_not_in_the_sentence_is_wrong_even_if_the_reference_would
 
 
 def test_a_hedged_span_earns_nothing_in_honest_counts() -> None:
-    assert honest_counts(EXAMPLE, _said(("Barack Obama", "person"), ("Barack Obama", "city"))) == Counts(
-        0, 2, 3
-    )
-    assert strict_counts(EXAMPLE, _said(("Barack Obama", "person"), ("Barack Obama", "city"))) == Counts(
-        1, 1, 2
-    )
+    assert honest_counts(EXAMPLE, _said(("Barack Obama", "person"), ("Barack Obama", "city"))) == Counts(0, 2, 3)
+    assert strict_counts(EXAMPLE, _said(("Barack Obama", "person"), ("Barack Obama", "city"))) == Counts(1, 1, 2)
 
 
 def test_two_labels_are_no_hedge_where_the_gold_has_two() -> None:
@@ -166,12 +160,8 @@ def test_each_kind_of_error_is_named() -> None:
     assert error_kinds(EXAMPLE, EXAMPLE.mentions) == {}
     assert error_kinds(EXAMPLE, _said(("Obama", "person"))) == {"boundary": 1, "missed": 2}
     assert error_kinds(EXAMPLE, _said(("Barack Obama", "city"))) == {"type": 1, "missed": 2}
-    assert error_kinds(EMPTY, ground([Mention(text="Nothing", label="person")], EMPTY.sentence)) == {
-        "spurious": 1
-    }
-    assert error_kinds(EMPTY, ground([Mention(text="Rome", label="person")], EMPTY.sentence)) == {
-        "ungrounded": 1
-    }
+    assert error_kinds(EMPTY, ground([Mention(text="Nothing", label="person")], EMPTY.sentence)) == {"spurious": 1}
+    assert error_kinds(EMPTY, ground([Mention(text="Rome", label="person")], EMPTY.sentence)) == {"ungrounded": 1}
     hedge = _said(("Barack Obama", "person"), ("Barack Obama", "city"))
     assert error_kinds(EXAMPLE, hedge) == {"type": 1, "spurious": 1, "missed": 2}
 

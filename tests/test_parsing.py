@@ -138,9 +138,7 @@ def test_what_could_not_be_read_back_is_not_written(mention: Mention, reasoning:
 
 # With lone surrogates, which hypothesis leaves out of plain text, and with what could break the form.
 _characters = st.text(st.characters(exclude_categories=()), max_size=20)
-_awkward = st.sampled_from(
-    ["</think>", "<think>", '"', "\\", "\n", "```", "{", "}", '{"entities":{}}', "\u2028"]
-)
+_awkward = st.sampled_from(["</think>", "<think>", '"', "\\", "\n", "```", "{", "}", '{"entities":{}}', "\u2028"])
 _texts = st.lists(_characters | _awkward, max_size=4).map("".join)
 _spans = _texts.filter(lambda text: text.strip())
 _labels = _texts.map(normalise_label).filter(lambda label: label and normalise_label(label) == label)
@@ -186,9 +184,7 @@ def _mutated(generator: random.Random) -> str:
     for _ in range(generator.randrange(1, 6)):
         start = generator.randrange(len(text) + 1)
         end = min(len(text), start + generator.randrange(12))
-        text = (
-            text[:start] + generator.choice(["", text[start:end] * 2, generator.choice(pieces)]) + text[end:]
-        )
+        text = text[:start] + generator.choice(["", text[start:end] * 2, generator.choice(pieces)]) + text[end:]
     return text
 
 
@@ -248,10 +244,7 @@ def test_occurrences_at_word_boundaries_come_first() -> None:
 
 
 def test_only_exact_text_is_grounded() -> None:
-    assert (
-        _places("Barack Obama", ("barack obama", "person"), ("Barack  Obama", "person"), ("", "person"))
-        == [-1] * 3
-    )
+    assert _places("Barack Obama", ("barack obama", "person"), ("Barack  Obama", "person"), ("", "person")) == [-1] * 3
 
 
 def test_given_offsets_are_kept_and_their_places_not_given_out_again() -> None:
@@ -265,6 +258,4 @@ def test_grounding_never_raises_and_keeps_order(mentions: tuple[Mention, ...], s
     grounded = ground(mentions, sentence)
     assert [(m.text, m.label) for m in grounded] == [(m.text, m.label) for m in mentions]
     assert all(sentence[m.start : m.end] == m.text for m in grounded if m.grounded)
-    assert len({(m.start, m.text, m.label) for m in grounded if m.grounded}) == sum(
-        m.grounded for m in grounded
-    )
+    assert len({(m.start, m.text, m.label) for m in grounded if m.grounded}) == sum(m.grounded for m in grounded)

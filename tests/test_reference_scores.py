@@ -30,9 +30,7 @@ def _vectors(name: str) -> list[Any]:
     path = SHARED / "reference" / name
     if not path.is_file():
         return [pytest.param(None, marks=pytest.mark.skip(reason=f"{path} is missing; set RNR_SHARED"))]
-    return [
-        pytest.param(vector, id=vector["name"]) for vector in json.loads(path.read_text(encoding="utf-8"))
-    ]
+    return [pytest.param(vector, id=vector["name"]) for vector in json.loads(path.read_text(encoding="utf-8"))]
 
 
 REWARD_VECTORS = _vectors("reward_vectors.json")
@@ -242,9 +240,7 @@ def test_defect_8_their_parser_counts_characters_and_keys_and_never_says_why(tex
         ("PARIS", ["PARIS"], ["paris"], 1, 0),
     ],
 )
-def test_defect_9_their_sets_and_normalisation_lose_and_invent_matches(
-    sentence, gold, said, theirs, ours
-) -> None:
+def test_defect_9_their_sets_and_normalisation_lose_and_invent_matches(sentence, gold, said, theirs, ours) -> None:
     example = _example(sentence, *((text, "location") for text in gold))
     text = write([Mention(text=span, label="location") for span in said], reasoning=None)
     assert _theirs(example, text) == (theirs, 1)

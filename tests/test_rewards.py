@@ -155,9 +155,7 @@ def broken(example, answer): raise KeyError("city")
         ("broken", None, "KeyError: 'city'"),
     ],
 )
-def test_a_reward_of_ones_own_counts_or_is_invalid_with_its_cause(
-    tmp_path, monkeypatch, name, total, invalid
-) -> None:
+def test_a_reward_of_ones_own_counts_or_is_invalid_with_its_cause(tmp_path, monkeypatch, name, total, invalid) -> None:
     (tmp_path / "own_rewards.py").write_text(OWN_REWARDS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     check(f"own_rewards:{name}", {})
@@ -171,9 +169,7 @@ def test_a_built_in_reward_can_be_loaded_by_its_path() -> None:
     assert custom.load("rewards.overlap:overlap") is overlap
 
 
-_texts = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
-    [BOTH, '{"entities": {}}', "1"]
-)
+_texts = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from([BOTH, '{"entities": {}}', "1"])
 
 
 @given(_texts, st.booleans(), st.sampled_from(["gated", "weighted", "paper"]))

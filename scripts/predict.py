@@ -1,0 +1,99 @@
+"""Entities of sentences, with the reasoning.
+
+python -m scripts.predict --model runs/demo/export --schema person,location "Ada Lovelace was born in London."
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from actors.rollout import RolloutSettings, RolloutWorker, Sampling
+from cluster.prepare import chat_format
+from rnr.metrics import label_key
+from rnr.model_folder import resolve
+from rnr.parsing import ERRORS, ground, parse
+from rnr.prompts import refuse_too_long
+from rnr.types import Example, Group
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="a Hugging Face folder, such as the export of a run")
+    parser.add_argument("--schema", required=True, help="labels, separated by commas")
+    parser.add_argument("--file", help="sentences, one a line, instead of or besides those on the command line")
+    parser.add_argument("--json", action="store_true", help="one JSON object a sentence")
+    parser.add_argument("--max-new-tokens", type=int, default=320)
+    parser.add_argument("--context-tokens", type=int, default=1024)
+    parser.add_argument("sentences", nargs="*")
+    options = parser.parse_args(argv)
+    try:
+        sentences = [*options.sentences, *(Path(options.file).read_text().splitlines() if options.file else [])]
+        labels = tuple(dict.fromkeys(label_key(label) for label in options.schema.split(",") if label.strip()))
+        if not labels or not any(sentences):
+            raise ValueError("--schema needs a label, and there must be a sentence to read")
+        groups = asyncio.run(predict(options, sentences, labels))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for group in groups:
+        show(group, as_json=options.json)
+    return 0
+
+
+async def predict(options: argparse.Namespace, sentences: Sequence[str], labels: tuple[str, ...]) -> list[Group]:
+    """One greedy rollout for each sentence."""
+    import torch
+
+    folder = resolve(options.model)
+    chat = chat_format(folder)
+    prompts = [
+        chat.prompt(Example(uid=f"line {number}", sentence=sentence, schema=labels, mentions=()))
+        for number, sentence in enumerate(sentences, 1)
+        if sentence.strip()
+    ]
+    refuse_too_long(prompts, context_tokens=options.context_tokens, answer_tokens=options.max_new_tokens)
+    settings = RolloutSettings(
+        model_folder=folder,
+        stop_token_id=chat.stop_token_id,
+        context_tokens=options.context_tokens,
+        concurrent_sequences=64,
+        kv_cache_gib=1.0,
+        gpu_memory_fraction=0.85,
+        lora_rank=0,
+        lora_alpha=0,
+        threads=torch.get_num_threads(),
+        use_gpu=torch.cuda.is_available(),
+    )
+    worker = RolloutWorker(settings)
+    await worker.start()
+    try:
+        sampling = Sampling(count=1, temperature=0.0, max_new_tokens=options.max_new_tokens)
+        return list(await asyncio.gather(*(worker.generate(prompt, sampling) for prompt in prompts)))
+    finally:
+        await worker.stop()
+
+
+def show(group: Group, *, as_json: bool) -> None:
+    """Print the entities with their offsets, or why there are none."""
+    sentence = group.prompt.example.sentence
+    answer = parse(group.rollouts[0].text)
+    mentions = ground(answer.mentions, sentence)
+    if as_json:
+        entities = [{"text": m.text, "label": m.label, "start": m.start, "end": m.end} for m in mentions]
+        row = {"sentence": sentence, "entities": entities, "reasoning": answer.reasoning, "error": answer.error}
+        print(json.dumps(row, ensure_ascii=False))
+        return
+    print(sentence)
+    for mention in mentions:
+        place = f"[{mention.start}:{mention.end}]" if mention.grounded else "[not in the sentence]"
+        print(f"  {place:<10} {mention.label:<20} {mention.text}")
+    if answer.error:
+        print(f"  no answer: {ERRORS[answer.error]}")
+    print(f"  reasoning: {answer.reasoning}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
