@@ -40,7 +40,7 @@ async def evaluate(rollouts: Pool, prompts: Sequence[Prompt], *, max_new_tokens:
     )
     partial = predictions.with_suffix(".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open("w", encoding="utf-8") as file:
+    with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for group in groups:
             rollout = group.rollouts[0]
             row = {

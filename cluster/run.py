@@ -138,6 +138,7 @@ class Run:
         for step in range(progress.step, steps):
             rate = self._schedule.learning_rate("sft", step)
             samples = self._schedule.sft_samples(step)
+            self._tracker.phase("sft", step, "update")
             started = time.monotonic()
             metrics = await self._cluster.learner.sft_step(samples, rate)
             seconds = time.monotonic() - started
@@ -148,16 +149,16 @@ class Run:
             if (step + 1) % self._config.checkpoint.every_steps == 0 and step + 1 < steps:
                 self._spend("sft", begin)
                 begin = time.monotonic()
-                await self._checkpoints.save(progress, self._cluster.learner)
+                await self._save()
         self._spend("sft", begin)
         if steps:
             await self.publish()
-            await self._evaluate("sft", "sft", steps)
+            await self._evaluate("sft", "sft", steps - 1)
             await self._cluster.learner.reset_optimizer()
         if self._config.grpo.kl_coefficient:
             await self._cluster.learner.freeze_reference()
         progress.stage, progress.step = "grpo", 0
-        await self._checkpoints.save(progress, self._cluster.learner)
+        await self._save()
 
     async def _grpo(self) -> None:
         progress, options = self._progress, self._config.grpo
@@ -176,10 +177,8 @@ class Run:
             mask_unfinished=options.mask_unfinished,
         )
         self._spend("grpo", self._begin)
-        if options.steps and "grpo" not in progress.scores:
-            await self._evaluate("grpo", "grpo", options.steps)
         progress.stage = "done"
-        await self._checkpoints.save(progress, self._cluster.learner)
+        await self._save()
 
     async def generate(self, prompts: Sequence[Prompt], step: int) -> list[Group]:
         """One group of sampled completions for each prompt; seeds follow from run, step and place."""
@@ -196,6 +195,7 @@ class Run:
             )
             return worker.generate.remote(prompt, sampling)
 
+        self._tracker.phase("grpo", step, "rollout")
         return await self._cluster.rollouts.map(f"rollout of step {step}", list(enumerate(prompts)), call)
 
     async def score(self, groups: Sequence[Group]) -> list[ScoredGroup]:
@@ -205,6 +205,7 @@ class Run:
     async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
         """One GRPO batch on the learner."""
         rate = self._schedule.learning_rate("grpo", step)
+        self._tracker.phase("grpo", step, "update")
         ages = [self._progress.version - sample.policy_version for sample in samples]
         metrics = await self._cluster.learner.grpo_step(
             samples,
@@ -249,15 +250,21 @@ class Run:
         last = step + 1 == self._config.grpo.steps
         if (every and (step + 1) % every == 0) or last:
             self._spend("grpo", self._begin)
-            await self._evaluate("grpo" if last else f"grpo-{step + 1:06d}", "grpo", step + 1)
+            await self._evaluate("grpo" if last else f"grpo-{step + 1:06d}", "grpo", step)
             self._begin = time.monotonic()
         if (step + 1) % self._config.checkpoint.every_steps == 0 or last:
             self._spend("grpo", self._begin)
             self._begin = time.monotonic()
-            await self._checkpoints.save(progress, self._cluster.learner)
+            await self._save()
+
+    async def _save(self) -> None:
+        progress = self._progress
+        self._tracker.phase(progress.stage, progress.step, "checkpoint")
+        await self._checkpoints.save(progress, self._cluster.learner)
 
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
         begin = time.monotonic()
+        self._tracker.phase(stage, step, f"evaluation {name}")
         result = await evaluate(
             self._cluster.rollouts,
             self._prepared.evaluation,

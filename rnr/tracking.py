@@ -6,6 +6,7 @@ will do again.
 
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,16 @@ class Tracker:
         """One line of ``rollouts.jsonl`` for each rollout of a step."""
         self._append("rollouts.jsonl", (row for scored in groups for row in rollout_rows(step, scored, dropped)))
 
+    def phase(self, stage: str, step: int, phase: str) -> None:
+        """What the run is doing now, in ``status.json``: for a person who looks in, and for what is left after a kill."""
+        row = {"stage": stage, "step": step, "phase": phase, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        partial = self._folder / "status.partial"
+        partial.write_text(json.dumps(row))
+        partial.rename(self._folder / "status.json")
+
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        with (self._folder / name).open("a", encoding="utf-8") as file:
+        # A sampled text may hold half of a surrogate pair; escaped, it is still valid JSON.
+        with (self._folder / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def rewind(self, stage: str, step: int) -> None:

@@ -1,0 +1,109 @@
+"""The whole run on real Ray, real vLLM and real DeepSpeed, with a tiny model."""
+
+import json
+import os
+import signal
+
+import psutil
+import pytest
+from tests.end_to_end.launcher import Training, assert_all_end, lines
+
+pytestmark = pytest.mark.slow
+
+STEPS = 4
+PROMPTS = 4
+SAMPLES = 4
+
+
+@pytest.fixture(scope="module")
+def arguments(tiny_model, colours):
+    return [
+        f"--model.path={tiny_model}",
+        "--model.context_tokens=256",
+        f"--data.train=['{colours}/train.jsonl']",
+        f"--data.evaluation=['{colours}/test.jsonl']",
+        "--sft.epochs=60",
+        "--sft.sequences_per_step=12",
+        "--sft.learning_rate=5e-3",
+        f"--sampling.prompts_per_step={PROMPTS}",
+        f"--sampling.samples_per_prompt={SAMPLES}",
+        "--sampling.max_new_tokens=48",
+        f"--grpo.steps={STEPS}",
+        "--grpo.learning_rate=1e-3",
+        "--evaluation.max_new_tokens=48",
+        "--evaluation.base=false",
+        "--checkpoint.every_steps=1000",
+    ]
+
+
+def prompts_trained(training):
+    """Uid -> how often a prompt's rollouts appear, from the rows that are left in the end."""
+    rows = lines(training.run_folder / "rollouts.jsonl")
+    trained = {}
+    for row in rows:
+        trained.setdefault((row["step"], row["uid"]), []).append(row)
+    assert all(len(group) == SAMPLES for group in trained.values())
+    return sorted(trained)
+
+
+def assert_every_prompt_once(training):
+    """4 steps of 4 prompts from a pool of 12: three whole windows of one pass, and one of the next."""
+    trained = prompts_trained(training)
+    assert len(trained) == STEPS * PROMPTS
+    first_pass = [uid for step, uid in trained if step < 3]
+    assert len(set(first_pass)) == 12
+    progress = sorted(training.run_folder.glob("checkpoints/*/progress.json"))[-1]
+    consumed = json.loads(progress.read_text())["consumed"]
+    assert sorted(consumed) == sorted(uid for _, uid in trained)
+
+
+def test_a_run_trains_survives_killed_workers_and_leaves_nothing_behind(tmp_path, arguments):
+    training = Training(tmp_path, [*arguments, "--cluster.reward_workers=2"])
+    training.wait_until(lambda status: status["stage"] == "grpo" and status["phase"] == "rollout")
+    everything = psutil.Process(training.process.pid).children(recursive=True)
+    for worker in [*training.workers("RolloutWorker"), training.workers("RewardWorker")[0]]:
+        os.kill(worker.pid, signal.SIGKILL)
+    assert training.wait() == 0, training.output
+    assert_all_end(everything)
+    assert_every_prompt_once(training)
+    summary = json.loads((training.run_folder / "summary.json").read_text())
+    assert set(summary["f1"]) == {"sft", "grpo"}
+    assert summary["steps"] >= 60
+    assert summary["prompts"]["consumed"] == STEPS * PROMPTS
+    assert summary["probe_max_difference"] < 0.15
+    metrics = lines(training.run_folder / "metrics.jsonl")
+    last = [row for row in metrics if "infra/rollout_restarts_total" in row][-1]
+    assert last["infra/rollout_restarts_total"] == 1
+    updates = [row for row in metrics if "actor/ppo_kl" in row]
+    assert updates, "no group had any spread, so nothing was trained"
+    assert updates[0]["actor/ppo_kl"] == 0
+    assert updates[0]["actor/clip_low"] == updates[0]["actor/clip_high"] == 0
+    assert updates[0]["training/rollout_probs_diff_mean"] < 0.01
+    assert lines(training.run_folder / "predictions" / "grpo.jsonl")
+    _assert_export_loads(training.run_folder / "export")
+
+
+def _assert_export_loads(folder):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.get_input_embeddings().weight.data_ptr() == model.get_output_embeddings().weight.data_ptr()
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+
+
+def test_a_run_killed_three_times_and_resumed_trains_every_prompt_once(tmp_path, arguments):
+    arguments = [*arguments, "--sft.epochs=20", "--checkpoint.every_steps=1", "--tracking.wandb=false"]
+    moments = [
+        lambda status: status["stage"] == "grpo" and status["step"] == 1 and status["phase"] == "rollout",
+        lambda status: status["stage"] == "grpo" and status["step"] >= 1 and status["phase"] == "update",
+        lambda status: status["stage"] == "grpo" and status["step"] >= 2 and status["phase"] == "checkpoint",
+    ]
+    for moment in moments:
+        training = Training(tmp_path, [*arguments, "--resume"])
+        training.wait_until(moment)
+        training.kill()
+    training = Training(tmp_path, [*arguments, "--resume"])
+    assert training.wait() == 0, training.output
+    assert "resuming at grpo" in training.output
+    assert_every_prompt_once(training)
+    assert not list(training.run_folder.glob("checkpoints/*.partial"))

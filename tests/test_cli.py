@@ -1,0 +1,139 @@
+"""argv -> Config: types, overrides, and errors that name the flag, the key and the nearest known key."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from rnr.cli import known_keys, load_config
+from rnr.config import Config
+
+PRESETS = sorted((Path(__file__).resolve().parent.parent / "scripts" / "configs").glob("*.toml"))
+
+
+def _toml(folder: Path, text: str) -> str:
+    file = folder / "run.toml"
+    file.write_text(text)
+    return str(file)
+
+
+def test_without_file_and_overrides_all_is_default() -> None:
+    assert load_config(None, []) == Config()
+
+
+def test_a_file_overrides_the_defaults_and_a_flag_overrides_the_file(tmp_path) -> None:
+    path = _toml(tmp_path, "[grpo]\nsteps = 7\nlearning_rate = 0.5\n")
+    config = load_config(path, ["--grpo.steps=9", "--run.name=mine"])
+    assert (config.grpo.steps, config.grpo.learning_rate, config.run.name) == (9, 0.5, "mine")
+    assert config.grpo.clip_high == Config().grpo.clip_high
+
+
+@pytest.mark.parametrize(
+    ("flag", "section", "key", "value"),
+    [
+        ("--grpo.steps=4", "grpo", "steps", 4),
+        ("--grpo.learning_rate=1e-6", "grpo", "learning_rate", 1e-6),
+        ("--grpo.divide_by_std=true", "grpo", "divide_by_std", True),
+        ("--tracking.wandb=False", "tracking", "wandb", False),
+        ("--model.path=Qwen/Qwen3-0.6B", "model", "path", "Qwen/Qwen3-0.6B"),
+        ("--model.path=/a/b=c", "model", "path", "/a/b=c"),
+        ("--run.name=", "run", "name", ""),
+        ('--data.train=["a", "b"]', "data", "train", ("a", "b")),
+        ("--reward.weights={entity_f1 = 0.5, overlap = 1}", "reward", "weights", {"entity_f1": 0.5, "overlap": 1.0}),
+        ("--reward.weights.overlap=0.5", "reward", "weights", {"overlap": 0.5}),
+        ("--grpo.normaliser=tokens", "grpo", "normaliser", "tokens"),
+    ],
+)
+def test_a_flag_is_read_as_the_type_of_its_key(flag, section, key, value) -> None:
+    assert getattr(getattr(load_config(None, [flag]), section), key) == value
+
+
+@pytest.mark.parametrize(
+    ("flag", "unknown", "nearest"),
+    [
+        ("--grpo.step=4", "grpo.step", "grpo.steps"),
+        ("--sampling.sample_per_prompt=4", "sampling.sample_per_prompt", "sampling.samples_per_prompt"),
+        ("--grop.steps=4", "grop", "grpo"),
+        ("--optimiser.zero_stage=1", "optimiser", "optimizer"),
+    ],
+)
+def test_a_misspelt_key_or_section_gets_the_nearest_name(flag, unknown, nearest) -> None:
+    with pytest.raises(ValueError, match=f"unknown config key '{unknown}'; the nearest is '{nearest}'"):
+        load_config(None, [flag])
+
+
+def test_a_misspelt_key_in_the_file_gets_the_nearest_name_too(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"unknown config key 'sft\.epoch'; the nearest is 'sft\.epochs'"):
+        load_config(_toml(tmp_path, "[sft]\nepoch = 1\n"), [])
+
+
+@pytest.mark.parametrize("flag", ["--steps=4", "grpo.steps=4", "--grpo.steps", "-grpo.steps=4", "--grpo.steps 4"])
+def test_what_is_no_option_is_refused_with_an_example(flag) -> None:
+    with pytest.raises(ValueError, match=r"is not an option; write --section\.key=value"):
+        load_config(None, [flag])
+
+
+def test_a_value_cannot_be_used_as_a_section() -> None:
+    with pytest.raises(ValueError, match="steps is a value, not a section"):
+        load_config(None, ["--grpo.steps=4", "--grpo.steps.more=5"])
+
+
+def test_a_missing_file_and_broken_toml_name_the_file(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"--config: no file 'missing\.toml'"):
+        load_config("missing.toml", [])
+    path = _toml(tmp_path, "[grpo\nsteps = 1")
+    with pytest.raises(ValueError, match=r"run\.toml is not valid TOML"):
+        load_config(path, [])
+
+
+@pytest.mark.parametrize(
+    ("flag", "key", "value"),
+    [
+        ("--grpo.steps=many", "grpo.steps", "'many'"),
+        ("--grpo.steps=-1", "grpo.steps", "-1"),
+        ("--sampling.samples_per_prompt=1", "sampling.samples_per_prompt", "1"),
+        ("--sampling.temperature=0", "sampling.temperature", "0"),
+        ("--optimizer.zero_stage=4", "optimizer.zero_stage", "4"),
+        ("--grpo.normaliser=token", "grpo.normaliser", "'token'"),
+        ("--data.train=demo/train", "data.train", "'demo/train'"),
+    ],
+)
+def test_a_bad_value_names_key_and_value(flag, key, value) -> None:
+    with pytest.raises(ValueError) as raised:
+        load_config(None, [flag])
+    assert f"config {key}" in str(raised.value)
+    assert f"(got {value})" in str(raised.value)
+
+
+def test_all_bad_values_are_told_at_once() -> None:
+    with pytest.raises(ValueError) as raised:
+        load_config(None, ["--grpo.steps=-1", "--sft.epochs=-2"])
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_values_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"max_new_tokens \(512\) must be smaller than model\.context_tokens \(512\)"):
+        load_config(None, ["--model.context_tokens=512", "--sampling.max_new_tokens=512"])
+    with pytest.raises(ValueError, match=r"lora_rank needs optimizer\.zero_stage 0, 1 or 2"):
+        load_config(None, ["--model.lora_rank=8", "--optimizer.zero_stage=3"])
+
+
+def test_the_tree_is_frozen_small_and_every_key_has_its_section() -> None:
+    keys = known_keys()
+    assert len(set(keys)) == len(keys) < 70
+    for key in keys:
+        section, _, name = key.partition(".")
+        assert hasattr(getattr(Config(), section), name)
+    with pytest.raises(ValidationError):
+        Config().grpo.steps = 3
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_preset_loads_and_is_named_after_its_file(path) -> None:
+    config = load_config(str(path), [])
+    assert config.run.name == path.stem
+    assert config != Config()
+
+
+def test_there_are_presets() -> None:
+    assert {"debug", "demo"} <= {path.stem for path in PRESETS}

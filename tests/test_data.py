@@ -1,0 +1,266 @@
+"""Reading annotated sentences: the three formats, every error with its place, and the embedded data."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnr.data import DEMO, DataError, draw_evenly, load, thin_empty
+from rnr.types import Example, Mention
+
+DEMO_FILES = ("train", "known", "unseen")
+
+
+def _jsonl(folder: Path, *rows: object, name: str = "rows.jsonl") -> str:
+    file = folder / name
+    lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
+    file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return str(file)
+
+
+def _spans(example: Example) -> list[tuple[int, int, str, str]]:
+    return [(mention.start, mention.end, mention.text, mention.label) for mention in example.mentions]
+
+
+def _numbered(count: int, source: str, *, empty: bool = False) -> list[Example]:
+    mentions = () if empty else (Mention(text="x", label="thing", start=0, end=1),)
+    return [
+        Example(uid=f"{source}:{i}", sentence="x", schema=("thing",), mentions=mentions, source=source)
+        for i in range(count)
+    ]
+
+
+# Formats
+
+
+def test_a_folder_with_labels_gives_its_training_rows_under_its_own_schema(tmp_path) -> None:
+    folder = tmp_path / "Tiny News"
+    folder.mkdir()
+    (folder / "labels.json").write_text(json.dumps(["Person", "LOC_ation", "else"]))
+    row = {"sentence": "Ada met Bo in Rome", "entities": [{"name": "Rome", "type": "loc ation", "pos": [14, 18]}]}
+    (folder / "train.json").write_text(json.dumps([row]))
+    (folder / "test.json").write_text(json.dumps([{"sentence": "Nobody came", "entities": []}]))
+
+    (train,) = load([str(folder)], training=True)
+    (test,) = load([str(folder)], training=False)
+
+    assert train.schema == ("loc ation", "person")  # normalised, sorted, without the catch-all "else"
+    assert _spans(train) == [(14, 18, "Rome", "loc ation")]
+    assert (train.source, train.uid) == ("Tiny News", "Tiny News/train:1")
+    assert (test.sentence, test.mentions, test.uid) == ("Nobody came", (), "Tiny News/test:1")
+
+
+def test_evaluation_takes_dev_where_there_is_no_test_file(tmp_path) -> None:
+    (tmp_path / "labels.json").write_text('["person"]')
+    (tmp_path / "dev.json").write_text('[{"sentence": "Hello", "entities": []}]')
+    assert load([str(tmp_path)], training=False)[0].sentence == "Hello"
+    with pytest.raises(DataError, match=r"none of train\.json in this folder"):
+        load([str(tmp_path)], training=True)
+
+
+def test_a_chain_of_thought_row_brings_its_schema_its_data_set_and_its_chain(tmp_path) -> None:
+    row = {
+        "text": "Ada saw Ada",
+        "schema": ["place", "person"],
+        "entities": [{"text": "Ada", "label": "person"}],
+        "cot": "Ada is a person.",
+        "dataset": "letters",
+    }
+    (example,) = load([_jsonl(tmp_path, row)], training=True)
+    assert example.schema == ("person", "place")
+    assert _spans(example) == [(0, 3, "Ada", "person")]  # without offsets: the first occurrence
+    assert (example.reasoning, example.source) == ("Ada is a person.", "letters")
+
+
+def test_offsets_may_be_objects_or_triples(tmp_path) -> None:
+    objects = {"text": "Ada in Rome", "spans": [{"start": 7, "end": 11, "label": "place"}]}
+    triples = {"text": "Ada in Rome", "label": [[0, 3, "person"], [7, 11, "place"]]}
+    first, second = load([_jsonl(tmp_path, objects, triples)], training=True)
+    assert _spans(first) == [(7, 11, "Rome", "place")]
+    assert _spans(second) == [(0, 3, "Ada", "person"), (7, 11, "Rome", "place")]
+    assert first.schema == second.schema == ("person", "place")  # no schema anywhere: all labels of the file
+
+
+def test_mentions_without_offsets_take_one_occurrence_after_the_other(tmp_path) -> None:
+    row = {"text": "Ada, Ada", "entities": [{"text": "Ada", "label": "person"}] * 3}
+    (example,) = load([_jsonl(tmp_path, row)], training=True)
+    assert [(mention.start, mention.end) for mention in example.mentions] == [(0, 3), (5, 8)]
+
+
+@given(st.text(st.characters(blacklist_categories=("Cs",)), min_size=1).filter(str.strip), st.data())
+def test_any_span_of_any_sentence_comes_back_as_it_was_written(tmp_path_factory, sentence, draw) -> None:
+    start = draw.draw(st.integers(0, len(sentence) - 1))
+    end = draw.draw(st.integers(start + 1, len(sentence)))
+    file = tmp_path_factory.mktemp("any") / "rows.json"
+    file.write_text(json.dumps([{"text": sentence, "label": [[start, end, "thing"]]}]), encoding="utf-8")
+    (example,) = load([str(file)], training=True)
+    assert (example.sentence, _spans(example)) == (sentence, [(start, end, sentence[start:end], "thing")])
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"], ids=["U+2028", "U+2029", "U+0085"])
+def test_a_unicode_line_separator_inside_a_sentence_does_not_end_the_row(tmp_path, separator) -> None:
+    row = {"text": f"Ada{separator}Bo", "label": [[0, 3, "person"]]}
+    assert load([_jsonl(tmp_path, row)], training=True)[0].sentence == f"Ada{separator}Bo"
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ('{"text": "Ada"', "not valid JSON"),
+        ({"text": "Ada", "entities": [{"text": "Eve", "label": "person"}]}, "'Eve' is not in its sentence"),
+        (
+            {"text": "Ada", "schema": ["place"], "entities": [{"text": "Ada", "label": "person"}]},
+            "'person' of 'Ada' is not in the schema",
+        ),
+        (
+            {"text": "Ada sat", "entities": [{"text": "Ada", "start": 4, "end": 7, "label": "person"}]},
+            r"'Ada' is not at \[4:7\], where the sentence has 'sat'",
+        ),
+        ({"text": "Ada", "label": [[10, 13, "person"]]}, "10"),
+        ({"text": "Ada", "label": [[2, 1, "person"]]}, "2"),
+        ({"text": "Ada", "label": [[0, 99, "person"]]}, "99"),
+        ({"text": "Ada", "label": [[None, 3, "person"]]}, "None"),
+        ({"text": "Ada", "label": [{"start": "0", "end": "3", "label": "person"}]}, "person"),
+        ({"text": "Ada", "entities": {"person": ["Ada"]}}, "entities"),
+        ({"text": "Ada", "entities": ["Ada"]}, "without a label"),
+        ({"text": "Ada", "entities": [{"label": "person"}]}, "without text or offsets"),
+        ({"text": "  ", "entities": []}, "no text"),
+        ({"text": "Ada", "schema": ["misc"], "entities": []}, "the schema is empty"),
+        ("[1, 2]", "expected an object"),
+    ],
+)
+def test_a_bad_row_stops_with_its_file_its_row_and_the_reason(tmp_path, bad, reason) -> None:
+    good = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
+    file = _jsonl(tmp_path, good, bad)
+    with pytest.raises(DataError, match=reason) as raised:
+        load([file], training=True)
+    assert f"{file}, row 2" in str(raised.value)
+
+
+def test_bad_rows_are_skipped_and_counted_only_if_asked(tmp_path, capsys) -> None:
+    good = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
+    bad = {"text": "Ada", "entities": [{"text": "Eve", "label": "person"}]}
+    examples = load([_jsonl(tmp_path, good, bad, "{", good)], training=True, skip_bad_rows=True)
+    assert [example.uid[-1] for example in examples] == ["1", "4"]  # a uid is the row's own number
+    assert "skipped 2 bad rows" in capsys.readouterr().out
+
+
+def test_broken_json_names_file_and_line(tmp_path) -> None:
+    file = tmp_path / "train.json"
+    file.write_text('[\n {"text": "Ada"},\n oops\n]')
+    with pytest.raises(DataError, match=r"train\.json, line 3: not valid JSON"):
+        load([str(file)], training=True)
+
+
+def test_broken_labels_name_their_file(tmp_path) -> None:
+    (tmp_path / "labels.json").write_text("[person]")
+    (tmp_path / "train.json").write_text('[{"sentence": "Ada", "entities": []}]')
+    with pytest.raises(DataError, match=r"labels\.json"):
+        load([str(tmp_path)], training=True)
+
+
+def test_a_missing_path_and_an_empty_data_set_are_named(tmp_path) -> None:
+    with pytest.raises(DataError, match="no file or folder at 'nowhere"):
+        load(["nowhere.jsonl"], training=True)
+    with pytest.raises(DataError, match="no file or folder at 'demo/nothing'"):
+        load(["demo/nothing"], training=True)
+    empty = _jsonl(tmp_path, name="empty.jsonl")
+    with pytest.raises(DataError, match=r"no usable sentence in .*empty\.jsonl"):
+        load([empty], training=True)
+    with pytest.raises(DataError, match="an empty list of paths"):
+        load([], training=True)
+
+
+def test_rows_of_two_files_never_share_a_uid(tmp_path) -> None:
+    rows = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+        _jsonl(tmp_path / name, rows, name="train.jsonl")
+    first, second = load([str(tmp_path / "*" / "train.jsonl")], training=True)
+    assert first.uid != second.uid
+
+
+# Drawing
+
+
+def test_an_even_draw_takes_the_same_number_from_each_source_as_far_as_it_has_them() -> None:
+    examples = _numbered(10, "a") + _numbered(2, "b") + _numbered(10, "c")
+    drawn = draw_evenly(examples, 8, seed=3)
+    # Ranks 0 and 1 give 3 each, rank 2 gives a and c: 3 + 3 + 2 = 8, so 3 of a, 2 of b, 3 of c.
+    assert sorted(example.source for example in drawn) == ["a"] * 3 + ["b"] * 2 + ["c"] * 3
+    assert drawn == draw_evenly(examples, 8, seed=3)
+    assert drawn != draw_evenly(examples, 8, seed=4)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(0, 30), st.integers(0, 5))
+def test_a_draw_has_no_repeats_and_the_count_that_was_asked_for(sizes, count, seed) -> None:
+    examples = [example for number, size in enumerate(sizes) for example in _numbered(size, f"s{number}")]
+    uids = [example.uid for example in draw_evenly(examples, count, seed)]
+    assert len(set(uids)) == len(uids) == min(count or len(examples), len(examples))
+
+
+def test_thinning_keeps_every_sentence_with_a_mention_and_a_share_of_the_others() -> None:
+    full, empty = _numbered(20, "full"), _numbered(1000, "empty", empty=True)
+    thinned = thin_empty([*full, *empty], 0.3, seed=1)
+    assert [example for example in thinned if example.mentions] == full
+    kept = len(thinned) - len(full)
+    assert 230 < kept < 370  # 300 expected, standard deviation sqrt(1000 * 0.3 * 0.7) = 14.5
+    assert thinned == thin_empty([*full, *empty], 0.3, seed=1)
+    assert thin_empty([*full, *empty], 0.0, seed=1) == full
+    assert thin_empty([*full, *empty], 1.0, seed=1) == [*full, *empty]
+
+
+# The embedded data
+
+
+def _demo_rows(name: str) -> list[dict]:
+    return [json.loads(line) for line in (DEMO / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_embedded_data_is_large_and_varied_enough() -> None:
+    rows = [row for name in DEMO_FILES for row in _demo_rows(name)]
+    assert len(rows) >= 600
+    assert len({row["domain"] for row in rows}) >= 8
+    assert len({label for row in _demo_rows("train") for label in row["schema"]}) >= 30
+    assert len({row["guid"] for row in rows}) == len(rows)
+
+
+def test_no_sentence_and_no_unseen_label_leaks_between_the_embedded_files() -> None:
+    sentences = [row["sentence"].casefold().strip() for name in DEMO_FILES for row in _demo_rows(name)]
+    assert len(set(sentences)) == len(sentences)
+    labels = {name: {label for row in _demo_rows(name) for label in row["schema"]} for name in DEMO_FILES}
+    assert not labels["unseen"] & labels["train"]
+    assert labels["known"] <= labels["train"]
+    assert not {row["domain"] for row in _demo_rows("unseen")} & {row["domain"] for row in _demo_rows("train")}
+
+
+def test_every_embedded_offset_label_and_piece_of_evidence_is_right() -> None:
+    for row in (row for name in DEMO_FILES for row in _demo_rows(name)):
+        for entity in row["entities"]:
+            assert row["sentence"][entity["start"] : entity["end"]] == entity["text"], row["guid"]
+            assert entity["text"] == entity["text"].strip(), row["guid"]
+            assert entity["label"] in row["schema"], row["guid"]
+            assert entity["evidence"], row["guid"]
+            assert entity["evidence"] in row["sentence"], row["guid"]
+
+
+def test_every_embedded_training_row_has_a_chain_that_names_each_of_its_entities() -> None:
+    for row in _demo_rows("train"):
+        assert row["cot"].strip(), row["guid"]
+        for entity in row["entities"]:
+            assert f"[{entity['text']} (\"{entity['evidence']}\"): {entity['label']}]" in row["cot"], row["guid"]
+
+
+@pytest.mark.parametrize("name", DEMO_FILES)
+def test_the_embedded_data_loads_whole(name) -> None:
+    rows = _demo_rows(name)
+    examples = load([f"demo/{name}"], training=name == "train")
+    assert [example.sentence for example in examples] == [row["sentence"] for row in rows]
+    for example, row in zip(examples, rows, strict=True):
+        assert len(example.mentions) == len(row["entities"])
+        assert example.reasoning == row.get("cot")
