@@ -47,6 +47,9 @@ class Sampling:
 class RolloutWorker:
     """Completions with token ids and log-probabilities, from the newest policy it was told to load."""
 
+    receiver = "actors.weight_receiver.WeightReceiver"
+    """The class inside vLLM that takes new weights in."""
+
     def __init__(self, settings: RolloutSettings) -> None:
         self._settings = settings
         self._engine: Any = None
@@ -81,7 +84,7 @@ class RolloutWorker:
             gpu_memory_utilization=settings.gpu_memory_fraction,
             # Raw log-probabilities would make every importance ratio wrong at a temperature other than 1.
             logprobs_mode="processed_logprobs",
-            worker_extension_cls="actors.weight_receiver.WeightReceiver",
+            worker_extension_cls=self.receiver,
             disable_log_stats=True,
             generation_config="vllm",
             **lora,

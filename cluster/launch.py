@@ -16,7 +16,7 @@ from actors.pool import Handle, Pool, Spawn, WorkerLost
 from actors.reward import RewardWorker
 from actors.rollout import RolloutSettings, RolloutWorker
 from cluster.learner_group import LearnerGroup, LearnerLost
-from cluster.plan import check_resources, threads_per_worker
+from cluster.plan import check_resources, local_resources, threads_per_worker
 from cluster.weight_sync import WeightLink
 from learner.engine import EngineSettings
 from learner.worker import LearnerWorker
@@ -61,6 +61,7 @@ def connect(config: Config) -> None:
     if address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     else:
+        check_resources(config, local_resources())
         # One machine, one user, loopback only: a token would outlive the run and lock out a later `ray job submit`.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -120,7 +120,10 @@ def window(items: Sequence, step: int, size: int, seed: int) -> list:
 
     per_pass = len(items) // size
     if not per_pass:
-        raise ValueError(f"{len(items)} training sentences do not fill one step of {size}")
+        raise ValueError(
+            f"{len(items)} training sentences do not fill one step of {size}: lower sft.sequences_per_step or "
+            "sampling.prompts_per_step, or bring more data"
+        )
     number, place = divmod(step, per_pass)
     order = list(range(len(items)))
     random.Random(f"{seed}/{number}").shuffle(order)

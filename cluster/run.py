@@ -59,7 +59,7 @@ class Schedule:
         per_step = config.sft.sequences_per_step
         self.sft_steps = int(config.sft.epochs * len(prepared.sft)) // per_step
         self.grpo_steps = config.grpo.steps
-        if self.sft_steps:
+        if prepared.sft:
             window(prepared.sft, 0, per_step, config.run.seed)
         if self.grpo_steps:
             window(prepared.prompts, 0, config.sampling.prompts_per_step, config.run.seed)

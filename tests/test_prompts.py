@@ -76,7 +76,7 @@ def test_a_target_without_reasoning_ends_with_the_stop_token_too(tokenizer, chat
         assert tokenizer.decode(target[:-1]) == answer
 
 
-def test_a_chat_template_that_does_not_close_an_answer_is_refused(tokenizer) -> None:
+def test_a_chat_template_that_does_not_close_an_answer_is_refused() -> None:
     class Unclosed:
         all_special_tokens: tuple[str, ...] = ()
 

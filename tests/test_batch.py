@@ -1,0 +1,112 @@
+"""Micro-batches: every token once, with the right weight, whatever the split."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learner.batch import Weighted, collate, plan_microbatches, weigh
+from rnr.types import Sample
+
+
+def _sample(uid: str, prompt: int, completion: int) -> Sample:
+    return Sample(
+        uid=uid, prompt_ids=tuple(range(1, prompt + 1)), completion_ids=tuple(range(101, 101 + completion)), logprobs=()
+    )
+
+
+lengths = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=1, max_size=24)
+
+
+def _weighted(pairs) -> list[Weighted]:
+    return weigh([_sample(str(number), *pair) for number, pair in enumerate(pairs)], "tokens", 20)
+
+
+@given(lengths, st.integers(1, 5), st.integers(1, 120))
+def test_every_sequence_is_in_the_plan_once_with_its_weight(pairs, ranks, max_tokens) -> None:
+    items = _weighted(pairs)
+    plan = plan_microbatches(items, ranks=ranks, max_tokens=max_tokens)
+    planned = [item for rank in plan for micro in rank for item in micro if item.weight]
+    assert sorted(planned, key=lambda item: item.sample.uid) == sorted(items, key=lambda item: item.sample.uid)
+
+
+@given(lengths, st.integers(1, 5), st.integers(1, 120))
+def test_every_rank_has_as_many_micro_batches_and_none_is_empty(pairs, ranks, max_tokens) -> None:
+    plan = plan_microbatches(_weighted(pairs), ranks=ranks, max_tokens=max_tokens)
+    assert len(plan) == ranks
+    assert len({len(rank) for rank in plan}) == 1
+    assert all(micro for rank in plan for micro in rank)
+
+
+@given(lengths, st.integers(1, 5), st.integers(1, 120))
+def test_no_micro_batch_is_too_large_unless_it_is_one_sequence(pairs, ranks, max_tokens) -> None:
+    for rank in plan_microbatches(_weighted(pairs), ranks=ranks, max_tokens=max_tokens):
+        for micro in rank:
+            padded = len(micro) * max(item.sample.length for item in micro)
+            assert padded <= max_tokens or len(micro) == 1
+
+
+@given(lengths, st.integers(1, 5), st.integers(1, 120))
+def test_filler_is_less_than_one_micro_batch_per_rank_and_the_shortest_sequence(pairs, ranks, max_tokens) -> None:
+    items = _weighted(pairs)
+    plan = plan_microbatches(items, ranks=ranks, max_tokens=max_tokens)
+    filler = [micro for rank in plan for micro in rank if not any(item.weight for item in micro)]
+    assert len(filler) < ranks
+    shortest = min(item.sample.length for item in items)
+    assert all(len(micro) == 1 and micro[0].sample.length == shortest for micro in filler)
+
+
+@given(lengths, st.integers(1, 5), st.integers(1, 120), st.sampled_from(["tokens", "sequences", "constant"]))
+def test_token_weights_survive_planning_and_collating(pairs, ranks, max_tokens, normaliser) -> None:
+    samples = [_sample(str(number), *pair) for number, pair in enumerate(pairs)]
+    plan = plan_microbatches(weigh(samples, normaliser, 20), ranks=ranks, max_tokens=max_tokens)
+    total = sum(float(collate(micro).weights_N.sum()) for rank in plan for micro in rank)
+    # The mean over tokens and the mean over sequences have weights that add up to 1, Dr.GRPO's to the share of the
+    # room that was used.
+    used = sum(len(sample.completion_ids) for sample in samples) / (len(samples) * 20)
+    assert total == pytest.approx(used if normaliser == "constant" else 1.0, rel=1e-5)
+
+
+def test_short_and_long_sequences_do_not_share_a_micro_batch() -> None:
+    # Ascending 2, 2, 9, 9 with room for 18: two of 2 (4 tokens; a 9 would make 27), then two of 9 (18).
+    items = [Weighted(sample=_sample(uid, 1, n - 1), weight=1.0) for uid, n in zip("abcd", (9, 2, 9, 2), strict=True)]
+    ((first, second),) = plan_microbatches(items, ranks=1, max_tokens=18)
+    assert [item.sample.uid for item in first] == ["b", "d"]
+    assert [item.sample.uid for item in second] == ["a", "c"]
+
+
+def test_the_three_normalisers_by_hand() -> None:
+    samples = [_sample("a", 3, 2), _sample("b", 5, 6)]
+    # All tokens alike: 2 + 6 = 8.
+    assert [item.weight for item in weigh(samples, "tokens", 10)] == [1 / 8, 1 / 8]
+    # Each sequence counts 1/2, shared by its 2 or 6 tokens.
+    assert [item.weight for item in weigh(samples, "sequences", 10)] == [
+        pytest.approx(float(Fraction(1, 4))),
+        pytest.approx(float(Fraction(1, 12))),
+    ]
+    # 2 sequences of at most 10 tokens.
+    assert [item.weight for item in weigh(samples, "constant", 10)] == [1 / 20, 1 / 20]
+
+
+def test_collated_rows_columns_and_targets_by_hand() -> None:
+    first = Sample(uid="a", prompt_ids=(5, 6, 7), completion_ids=(8, 9), logprobs=(-0.5, -1.5), advantage=2.0)
+    second = Sample(uid="b", prompt_ids=(4,), completion_ids=(3,), advantage=-1.0)
+    batch = collate([Weighted(sample=first, weight=0.25), Weighted(sample=second, weight=0.0)])
+    assert batch.input_ids_BT.tolist() == [[5, 6, 7, 8, 9], [4, 3, 0, 0, 0]]
+    # Column c predicts the token at c + 1: 8 stands at 3 and 9 at 4 of the first row, 3 at 1 of the second.
+    assert batch.rows_N.tolist() == [0, 0, 1]
+    assert batch.columns_N.tolist() == [2, 3, 0]
+    assert batch.targets_N.tolist() == [8, 9, 3]
+    assert batch.weights_N.tolist() == [0.25, 0.25, 0.0]
+    assert batch.advantages_N.tolist() == [2.0, 2.0, -1.0]
+    assert batch.sampler_logprobs_N.tolist() == [-0.5, -1.5, 0.0]
+    assert (batch.input_ids_BT.dtype, batch.weights_N.dtype) == (torch.int64, torch.float32)
+
+
+@given(lengths)
+def test_the_target_always_stands_one_column_after_the_one_that_predicts_it(pairs) -> None:
+    batch = collate(_weighted(pairs))
+    assert torch.equal(batch.input_ids_BT[batch.rows_N, batch.columns_N + 1], batch.targets_N)
+    assert len(batch.targets_N) == sum(completion for _, completion in pairs)

@@ -1,0 +1,291 @@
+"""Losses and log-probabilities against values and gradients worked out by hand."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from learner.batch import Weighted, collate, plan_microbatches, weigh
+from learner.logprobs import PolicyModel, token_logprobs
+from learner.loss import GrpoSettings, grpo_loss, kl_to_reference, sft_loss
+from rnr.types import Sample
+
+SETTINGS = GrpoSettings(clip_low=0.2, clip_high=0.28, dual_clip=0.0, kl_coefficient=0.0, importance_cap=2.0)
+
+
+def _grpo(logprobs, *, old=None, sampler=None, reference=None, advantages=None, weights=None, settings=SETTINGS):
+    """(loss, gradient by log-probability, sums) of lists of numbers."""
+    leaf = torch.tensor(logprobs, dtype=torch.float64, requires_grad=True)
+    ones = [1.0] * len(logprobs)
+
+    def tensor(values):
+        return torch.tensor(values, dtype=torch.float64)
+
+    loss, sums = grpo_loss(
+        leaf,
+        entropy_N=torch.zeros(len(logprobs)),
+        old_logprobs_N=None if old is None else tensor(old),
+        sampler_logprobs_N=tensor(logprobs if sampler is None else sampler),
+        reference_logprobs_N=None if reference is None else tensor(reference),
+        advantages_N=tensor(ones if advantages is None else advantages),
+        weights_N=tensor(ones if weights is None else weights),
+        settings=settings,
+    )
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    return loss.item(), gradient.tolist(), sums
+
+
+def _mean(sums, name) -> float:
+    total, count = sums[name]
+    return total / count
+
+
+# Supervised
+
+
+def test_the_supervised_loss_is_the_weighted_negative_log_likelihood() -> None:
+    logprobs = torch.tensor([-1.0, -2.0, -8.0], requires_grad=True)
+    loss, sums = sft_loss(logprobs, torch.tensor([0.5, 0.25, 0.0]))
+    # 0.5 * 1 + 0.25 * 2 = 1; the filler of weight 0 counts nowhere.
+    assert loss.item() == pytest.approx(1.0)
+    assert sums == {"sft/loss": (3.0, 2.0)}
+    (gradient,) = torch.autograd.grad(loss, logprobs)
+    assert gradient.tolist() == [-0.5, -0.25, 0.0]
+
+
+# GRPO
+
+
+def test_on_the_first_step_nothing_is_clipped_and_the_policy_is_where_it_was() -> None:
+    loss, gradient, sums = _grpo([-1.0, -2.0], advantages=[0.5, -0.5], weights=[0.1, 0.1])
+    # Ratio and importance are 1: the loss is -0.1 * (0.5 - 0.5) = 0, its gradient -weight * advantage.
+    assert loss == pytest.approx(0.0)
+    assert gradient == pytest.approx([-0.05, 0.05])
+    for name in ("actor/ppo_kl", "actor/clip_low", "actor/clip_high", "training/rollout_probs_diff_mean"):
+        assert _mean(sums, name) == 0.0
+    assert _mean(sums, "rollout_corr/rollout_is_mean") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "objective", "slope", "clipped"),
+    [
+        (1.5, 1.0, 1.28, 0.0, "actor/clip_high"),  # no more reward for going further
+        (1.2, 1.0, 1.2, 1.2, None),  # within 1.28
+        (0.5, 1.0, 0.5, 0.5, None),  # it may always come back
+        (0.5, -1.0, -0.8, 0.0, "actor/clip_low"),
+        (0.9, -1.0, -0.9, -0.9, None),  # within 0.8
+        (1.5, -1.0, -1.5, -1.5, None),
+    ],
+)
+def test_the_clip_kills_the_gradient_only_on_the_side_it_guards(ratio, advantage, objective, slope, clipped) -> None:
+    loss, gradient, sums = _grpo(
+        [-1.0], old=[-1.0 - math.log(ratio)], sampler=[-1.0 - math.log(ratio)], advantages=[advantage]
+    )
+    assert loss == pytest.approx(-objective)
+    assert gradient == pytest.approx([-slope])  # d ratio / d logprob = ratio
+    assert {name for name in ("actor/clip_low", "actor/clip_high") if sums[name][0]} == (
+        {clipped} if clipped else set()
+    )
+    assert _mean(sums, "actor/ppo_kl") == pytest.approx(-math.log(ratio))
+
+
+def test_the_importance_weight_is_truncated_above_only_and_carries_no_gradient() -> None:
+    # old / sampler = e^3, cut to 2; and e^-1 = 0.3679, left alone. Gradient: -weight * importance * advantage.
+    loss, gradient, sums = _grpo([-1.0, -3.0], sampler=[-4.0, -2.0])
+    assert gradient == pytest.approx([-2.0, -math.exp(-1)])
+    assert loss == pytest.approx(-2.0 - math.exp(-1))
+    assert _mean(sums, "rollout_corr/rollout_is_mean") == pytest.approx((2.0 + math.exp(-1)) / 2)
+    assert _mean(sums, "rollout_corr/kl") == pytest.approx((-3.0 + 1.0) / 2)
+
+
+def test_the_importance_weight_compares_the_sampler_with_the_old_policy_not_the_current_one() -> None:
+    _, gradient, _ = _grpo([-1.0], old=[-1.1], sampler=[-1.1 - math.log(1.5)])
+    # importance 1.5, ratio e^0.1 = 1.105 within the clip.
+    assert gradient == pytest.approx([-1.5 * math.exp(0.1)])
+
+
+def test_the_dual_clip_bounds_what_one_bad_token_can_do() -> None:
+    settings = replace(SETTINGS, dual_clip=3.0)
+    old = [-1.0 - math.log(5.0)]
+    # Ratio 5, advantage -1: the objective -5 is raised to -3 and has no slope.
+    assert _grpo([-1.0], old=old, sampler=old, advantages=[-1.0], settings=settings)[:2] == (pytest.approx(3.0), [0.0])
+    # Off, and for positive advantages, it does nothing.
+    assert _grpo([-1.0], old=old, sampler=old, advantages=[-1.0])[0] == pytest.approx(5.0)
+    assert _grpo([-1.0], old=old, sampler=old, advantages=[1.0], settings=settings)[0] == pytest.approx(-1.28)
+
+
+def test_an_absurd_log_ratio_does_not_overflow() -> None:
+    loss, gradient, _ = _grpo([-1.0, -1.0], old=[-500.0, -500.0], sampler=[0.0, -1000.0], advantages=[1.0, -1.0])
+    assert math.isfinite(loss)
+    assert all(math.isfinite(value) for value in gradient)
+
+
+def test_filler_moves_neither_loss_nor_gradient_nor_metrics() -> None:
+    plain = _grpo([-1.0, -2.0], sampler=[-1.5, -2.5], advantages=[1.0, -1.0])
+    filled = _grpo([-1.0, -2.0, -9.0], sampler=[-1.5, -2.5, -0.1], advantages=[1.0, -1.0, 5.0], weights=[1.0, 1.0, 0.0])
+    assert filled[0] == pytest.approx(plain[0])
+    assert filled[1] == pytest.approx([*plain[1], 0.0])
+    assert filled[2] == plain[2]
+
+
+def test_the_kl_has_k3_as_value_and_an_unbiased_slope() -> None:
+    policy = torch.tensor([-1.0, -3.0], dtype=torch.float64, requires_grad=True)
+    value = kl_to_reference(policy, torch.tensor([-2.0, -2.5], dtype=torch.float64))
+    # d = -1: e^-1 + 1 - 1 = 0.36788; d = 0.5: e^0.5 - 0.5 - 1 = 0.14872.
+    assert value.tolist() == pytest.approx([math.exp(-1), math.exp(0.5) - 1.5])
+    (gradient,) = torch.autograd.grad(value.sum(), policy)
+    assert gradient.tolist() == pytest.approx([1.0, -0.5])  # policy - reference
+
+
+def test_the_slope_of_the_kl_is_unbiased() -> None:
+    logits = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64, requires_grad=True)
+    reference = torch.log_softmax(torch.tensor([1.0, 0.2, -0.4], dtype=torch.float64), 0)
+    logprobs = torch.log_softmax(logits, 0)
+    exact = torch.autograd.grad((logprobs.exp() * (logprobs - reference)).sum(), logits, retain_graph=True)[0]
+    # The expectation of the estimate's slope over tokens drawn from the policy.
+    expected = torch.autograd.grad((logprobs.detach().exp() * kl_to_reference(logprobs, reference)).sum(), logits)[0]
+    torch.testing.assert_close(expected, exact)
+
+
+def test_the_kl_enters_the_loss_with_its_coefficient_and_without_importance_weight() -> None:
+    settings = replace(SETTINGS, kl_coefficient=0.1)
+    loss, gradient, sums = _grpo(
+        [-1.0], sampler=[-1.0 - math.log(1.5)], reference=[-2.0], advantages=[0.0], weights=[0.5], settings=settings
+    )
+    assert loss == pytest.approx(0.5 * 0.1 * math.exp(-1))
+    assert gradient == pytest.approx([0.5 * 0.1 * 1.0])
+    assert _mean(sums, "actor/kl_loss") == pytest.approx(math.exp(-1))
+
+
+# Log-probabilities
+
+
+def test_log_probabilities_and_entropy_are_those_of_the_softmax_at_the_temperature() -> None:
+    hidden = torch.tensor([[0.0, math.log(2.0), math.log(5.0)]])
+    logprobs, entropy = token_logprobs(nn.Identity(), hidden, torch.tensor([2]), 1.0)
+    # Probabilities 1/8, 2/8, 5/8.
+    assert logprobs.item() == pytest.approx(math.log(5 / 8))
+    assert entropy.item() == pytest.approx(-sum(p * math.log(p) for p in (1 / 8, 2 / 8, 5 / 8)))
+    logprobs, entropy = token_logprobs(nn.Identity(), hidden, torch.tensor([1]), 0.5)
+    # Temperature 1/2 squares the odds: 1, 4, 25 of 30.
+    assert logprobs.item() == pytest.approx(math.log(4 / 30))
+    assert entropy.item() == pytest.approx(-sum(p * math.log(p) for p in (1 / 30, 4 / 30, 25 / 30)))
+
+
+@pytest.fixture(scope="module")
+def llama() -> nn.Module:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=50,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.5,  # far from uniform, so that a wrong column would show
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def _sample(prompt: int, completion: int, seed: int, advantage: float = 1.0) -> Sample:
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(1, 50, (prompt + completion,), generator=generator).tolist()
+    logprobs = (-torch.rand(completion, generator=generator) - 3.0).tolist()
+    return Sample(
+        uid=str(seed),
+        prompt_ids=tuple(tokens[:prompt]),
+        completion_ids=tuple(tokens[prompt:]),
+        logprobs=tuple(logprobs),
+        advantage=advantage,
+    )
+
+
+def _plain(model: nn.Module, sample: Sample, temperature: float) -> torch.Tensor:
+    """Log-probabilities of the completion by one forward pass of the whole sequence, alone."""
+    tokens = torch.tensor([sample.prompt_ids + sample.completion_ids])
+    logprobs = (model(tokens).logits.float() / temperature).log_softmax(-1)[0]
+    start = len(sample.prompt_ids)
+    return torch.stack([logprobs[place - 1, tokens[0, place]] for place in range(start, tokens.shape[1])])
+
+
+def _policy(model: nn.Module, batch, temperature: float = 1.0, *, recompute: bool = False):
+    policy = PolicyModel(model, recompute=recompute)
+    return policy(batch.input_ids_BT, batch.rows_N, batch.columns_N, batch.targets_N, temperature)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_a_sequence_has_the_log_probabilities_of_a_plain_pass_alone_and_in_a_padded_batch(llama, temperature) -> None:
+    short, long = _sample(4, 3, 1), _sample(6, 20, 2)
+    alone, beside = (
+        collate([Weighted(sample=sample, weight=1.0) for sample in samples]) for samples in ([short], [short, long])
+    )
+    with torch.no_grad():
+        expected = _plain(llama, short, temperature)
+        torch.testing.assert_close(_policy(llama, alone, temperature)[0], expected, rtol=1e-5, atol=1e-5)
+        padded = _policy(llama, beside, temperature)[0]
+        torch.testing.assert_close(padded[:3], expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(padded[3:], _plain(llama, long, temperature), rtol=1e-5, atol=1e-5)
+
+
+def test_the_chunks_in_which_logits_exist_change_nothing(llama, monkeypatch) -> None:
+    batch = collate([Weighted(sample=_sample(3, 9, 3), weight=1.0)])
+    with torch.no_grad():
+        whole = _policy(llama, batch)
+        monkeypatch.setattr("learner.logprobs.CHUNK", 4)
+        for ours, theirs in zip(_policy(llama, batch), whole, strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+SAMPLES = [
+    _sample(prompt, completion, seed, advantage)
+    for seed, (prompt, completion, advantage) in enumerate(
+        [(3, 2, 0.5), (5, 7, -0.5), (2, 4, 1.0), (8, 1, -1.0), (4, 9, 0.25), (3, 3, -0.25)]
+    )
+]
+
+
+def _gradient(model: nn.Module, ranks: int, max_tokens: int, normaliser: str, *, recompute: bool = False):
+    """The gradient of the optimizer batch, summed over all micro-batches of all ranks, as one vector."""
+    model.zero_grad()
+    settings_ = replace(SETTINGS, kl_coefficient=0.05)
+    for rank in plan_microbatches(weigh(SAMPLES, normaliser, 10), ranks=ranks, max_tokens=max_tokens):
+        for items in rank:
+            batch = collate(items)
+            logprobs, entropies = _policy(model, batch, recompute=recompute)
+            loss, _ = grpo_loss(
+                logprobs,
+                entropy_N=entropies,
+                old_logprobs_N=None,
+                sampler_logprobs_N=batch.sampler_logprobs_N,
+                reference_logprobs_N=logprobs.detach() - 0.1,
+                advantages_N=batch.advantages_N,
+                weights_N=batch.weights_N,
+                settings=settings_,
+            )
+            loss.backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+
+@pytest.mark.parametrize("normaliser", ["tokens", "sequences", "constant"])
+def test_any_split_into_micro_batches_and_ranks_gives_the_same_gradient(llama, normaliser) -> None:
+    whole = _gradient(llama, ranks=1, max_tokens=10_000, normaliser=normaliser)
+    assert whole.norm() > 0
+
+    @settings(max_examples=8, deadline=None)
+    @given(ranks=st.integers(1, 4), max_tokens=st.integers(1, 60))
+    def same(ranks, max_tokens) -> None:
+        torch.testing.assert_close(_gradient(llama, ranks, max_tokens, normaliser), whole, rtol=1e-4, atol=1e-6)
+
+    same()
+
+
+def test_recomputing_activations_gives_the_same_gradient(llama, monkeypatch) -> None:
+    whole = _gradient(llama, 1, 10_000, "tokens")
+    monkeypatch.setattr("learner.logprobs.CHUNK", 5)
+    torch.testing.assert_close(_gradient(llama, 1, 10_000, "tokens", recompute=True), whole, rtol=1e-4, atol=1e-6)
