@@ -48,8 +48,7 @@ def token_logprobs(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(log-probabilities of the targets, entropies in nats without gradient), float32 of shape N."""
     logits_NV = head(hidden_ND).float() / temperature
-    logprobs_N = -nn.functional.cross_entropy(logits_NV, targets_N, reduction="none")
+    all_NV = logits_NV.log_softmax(dim=-1)
     with torch.no_grad():
-        all_NV = logits_NV.log_softmax(dim=-1)
         entropy_N = -(all_NV.exp() * all_NV).sum(dim=-1)
-    return logprobs_N, entropy_N
+    return all_NV.gather(1, targets_N[:, None])[:, 0], entropy_N

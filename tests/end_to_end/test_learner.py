@@ -1,0 +1,147 @@
+"""The learner under real DeepSpeed, in Ray actors: every way of splitting a batch gives the same step."""
+
+import asyncio
+import random
+
+import pytest
+import ray
+
+from cluster.learner_group import LearnerGroup
+from learner.engine import EngineSettings
+from learner.worker import LearnerWorker
+from rnr.config import GrpoConfig
+from rnr.types import Sample
+
+pytestmark = pytest.mark.slow
+
+LAYOUTS = {
+    "one rank, ZeRO 1, one micro-batch": (1, 1, 100_000),
+    "one rank, ZeRO 0, many micro-batches": (1, 0, 40),
+    "two ranks, ZeRO 1": (2, 1, 60),
+    "two ranks, ZeRO 2": (2, 2, 60),
+    "two ranks, ZeRO 3": (2, 3, 60),
+}
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            _node_ip_address="127.0.0.1",
+            runtime_env={"env_vars": {"DS_ACCELERATOR": "cpu", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}},
+        )
+        yield
+        ray.shutdown()
+
+
+def samples():
+    """Seven sequences of unequal length; the sampler's log-probabilities are far from the policy's on purpose."""
+    draw = random.Random(0)
+    return [
+        Sample(
+            uid=str(number),
+            prompt_ids=tuple(draw.randrange(100, 40000) for _ in range(3 + number)),
+            completion_ids=tuple(draw.randrange(100, 40000) for _ in range(4 + 3 * number)),
+            logprobs=tuple(-10.8 + draw.random() for _ in range(4 + 3 * number)),
+            advantage=draw.uniform(-1, 1),
+        )
+        for number in range(7)
+    ]
+
+
+async def with_group(model, layout, work, lora_rank=0):
+    """What ``work(group)`` returns for a learner of this layout; the ranks are gone afterwards."""
+    ranks, stage, max_tokens = layout
+    actor = ray.remote(LearnerWorker).options(num_cpus=0.5)
+    handles = [actor.remote(rank=rank, world_size=ranks, threads=1) for rank in range(ranks)]
+    group = LearnerGroup(handles, deadline_seconds=300, max_tokens_per_microbatch=max_tokens)
+    try:
+        await group.start(
+            EngineSettings(
+                model_folder=str(model),
+                allow_pickle=False,
+                lora_rank=lora_rank,
+                lora_alpha=16,
+                gradient_checkpointing=bool(lora_rank),
+                zero_stage=stage,
+                betas=(0.9, 0.95),
+                weight_decay=0.0,
+                max_gradient_norm=1.0,
+                seed=0,
+            )
+        )
+        return await work(group)
+    finally:
+        group.stop()
+
+
+async def two_steps(group):
+    """(metrics of an SFT step, metrics of a GRPO step with KL and two updates, scores after them)."""
+    sft = await group.sft_step(samples(), 1e-4)
+    await group.freeze_reference()
+    config = GrpoConfig(kl_coefficient=0.1, updates_per_batch=2)
+    grpo = await group.grpo_step(samples(), config, learning_rate=1e-4, temperature=1.3, max_new_tokens=30)
+    return sft, grpo, await group.score(samples()[3])
+
+
+def test_any_split_into_micro_batches_and_ranks_gives_the_same_step(local_ray, tiny_model):
+    results = {name: asyncio.run(with_group(tiny_model, layout, two_steps)) for name, layout in LAYOUTS.items()}
+    expected_sft, expected_grpo, expected_scores = results["one rank, ZeRO 1, one micro-batch"]
+    assert expected_grpo["actor/ppo_kl"] != 0  # the second update is off-policy, so old log-probabilities were used
+    assert expected_grpo["actor/kl_loss"] > 0
+    for name, (sft, grpo, scores) in results.items():
+        assert sft["sft/loss"] == pytest.approx(expected_sft["sft/loss"], rel=2e-3), name
+        assert sft["actor/grad_norm"] == pytest.approx(expected_sft["actor/grad_norm"], rel=2e-2), name
+        assert grpo["actor/grad_norm"] == pytest.approx(expected_grpo["actor/grad_norm"], rel=1e-1), name
+        difference = sum(abs(ours - theirs) for ours, theirs in zip(scores, expected_scores, strict=True)) / len(scores)
+        assert difference < 0.05, name  # Adam turns the rounding of tiny gradients into whole steps
+
+
+def test_an_adapter_is_trained_saved_and_sent_alone(local_ray, tiny_model, tmp_path):
+    async def work(group):
+        before = await group.score(samples()[3])
+        await group.sft_step(samples(), 1e-2)
+        trained = await group.score(samples()[3])
+        await group.save(str(tmp_path / "state"))
+        buckets = [await reference for reference in await group.weights()]
+        await group.sft_step(samples(), 1e-2)
+        further = await group.score(samples()[3])
+        await group.load(str(tmp_path / "state"))
+        again = await group.score(samples()[3])
+        await group.export(str(tmp_path / "export"))
+        return before, trained, further, again, buckets
+
+    before, trained, further, again, buckets = asyncio.run(with_group(tiny_model, (1, 1, 200), work, lora_rank=8))
+    assert sum(trained) != pytest.approx(sum(before), abs=1e-3)
+    assert sum(further) != pytest.approx(sum(trained), abs=1e-3)
+    assert again == trained
+    assert all("lora_" in name for bucket in buckets for name in bucket)
+    assert exported_scores(tmp_path / "export") == pytest.approx(trained, abs=0.15)
+
+
+def exported_scores(folder):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    sample = samples()[3]
+    ids = torch.tensor([sample.prompt_ids + sample.completion_ids])
+    logprobs = model(ids).logits[0].log_softmax(-1)
+    first = len(sample.prompt_ids) - 1
+    return [logprobs[first + place, token].item() for place, token in enumerate(sample.completion_ids)]
+
+
+def test_a_lost_rank_is_reported_with_its_phase(local_ray, tiny_model):
+    from cluster.learner_group import LearnerLost
+
+    async def work(group):
+        ray.kill(group._handles[0])
+        with pytest.raises(LearnerLost, match=r"learner rank 0, phase score, version 0: the rank died"):
+            await group.score(samples()[0])
+
+    asyncio.run(with_group(tiny_model, (1, 1, 200), work))

@@ -1,0 +1,45 @@
+"""What a fresh interpreter loads: the task knows no engine, and our packages are the ones in this repository."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("rnr", "rewards", "actors", "learner", "cluster", "scripts")
+ENGINES = ("ray", "torch", "vllm", "deepspeed", "transformers", "wandb")
+
+
+def _fresh(program: str) -> object:
+    """What ``program`` prints as JSON, run at the root of the repository by an interpreter of its own."""
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_importing_the_whole_task_loads_no_engine() -> None:
+    modules = [
+        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for package in ("rnr", "rewards")
+        for file in sorted((ROOT / package).glob("*.py"))
+        if file.stem != "__init__"
+    ]
+    assert {"rnr.types", "rnr.parsing", "rewards.composite"} <= set(modules)
+    program = (
+        "import importlib, json, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"print(json.dumps([name for name in {ENGINES!r} if name in sys.modules]))"
+    )
+    assert _fresh(program) == []
+
+
+def test_every_package_is_the_one_in_this_repository() -> None:
+    program = (
+        "import importlib.util, json\n"
+        f"print(json.dumps({{name: importlib.util.find_spec(name).origin for name in {PACKAGES!r}}}))"
+    )
+    assert _fresh(program) == {name: str(ROOT / name / "__init__.py") for name in PACKAGES}
+
+
+def test_package_files_are_empty() -> None:
+    assert all((ROOT / package / "__init__.py").read_text() == "" for package in PACKAGES)
