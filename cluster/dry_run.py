@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cluster.plan import check_resources, local_resources, roles
 from cluster.prepare import Prepared, prepare
-from cluster.run import Schedule
+from cluster.schedule import Schedule
 from rnr.config import Config
 
 

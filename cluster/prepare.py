@@ -1,7 +1,6 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,23 +107,3 @@ def _check_context(folder: Path, context_tokens: int) -> None:
     limit = json.loads((folder / "config.json").read_text()).get("max_position_embeddings")
     if limit is not None and context_tokens > limit:
         raise ValueError(f"model.context_tokens is {context_tokens}, but the model in {folder} was made for {limit}")
-
-
-def window(items: Sequence, step: int, size: int, seed: int) -> list:
-    """The ``size`` items of step ``step`` (from 0): whole windows of one shuffled pass after another.
-
-    A pure function of its arguments, so a resumed run draws what the interrupted one would have drawn. A pass leaves
-    out the few items that do not fill a window; other passes shuffle differently.
-    """
-    import random
-
-    per_pass = len(items) // size
-    if not per_pass:
-        raise ValueError(
-            f"{len(items)} training sentences do not fill one step of {size}: lower sft.sequences_per_step or "
-            "sampling.prompts_per_step, or bring more data"
-        )
-    number, place = divmod(step, per_pass)
-    order = list(range(len(items)))
-    random.Random(f"{seed}/{number}").shuffle(order)
-    return [items[index] for index in order[place * size : (place + 1) * size]]

@@ -14,8 +14,8 @@ from cluster.controller import Metrics, grpo
 from cluster.evaluation import evaluate
 from cluster.launch import Cluster, connect, launched
 from cluster.learner_group import LearnerLost
-from cluster.prepare import Prepared, prepare, window
-from learner.schedule import cosine
+from cluster.prepare import Prepared, prepare
+from cluster.schedule import Schedule
 from rnr.config import Config
 from rnr.console import Console
 from rnr.run_folder import open_run
@@ -48,36 +48,6 @@ async def run(config: Config, *, resume: bool) -> dict[str, Any]:
             return await job.to_the_end(setup_seconds)
     finally:
         tracker.finish()
-
-
-class Schedule:
-    """How many steps each stage has and what each step is given: pure functions of config and data."""
-
-    def __init__(self, config: Config, prepared: Prepared) -> None:
-        self._config = config
-        self._prepared = prepared
-        per_step = config.sft.sequences_per_step
-        self.sft_steps = int(config.sft.epochs * len(prepared.sft)) // per_step
-        self.grpo_steps = config.grpo.steps
-        if prepared.sft:
-            window(prepared.sft, 0, per_step, config.run.seed)
-        if self.grpo_steps:
-            window(prepared.prompts, 0, config.sampling.prompts_per_step, config.run.seed)
-
-    def sft_samples(self, step: int) -> list[Sample]:
-        """The sequences of an SFT step."""
-        return window(self._prepared.sft, step, self._config.sft.sequences_per_step, self._config.run.seed)
-
-    def prompts(self, step: int) -> list[Prompt]:
-        """The prompts of a GRPO step."""
-        size = self._config.sampling.prompts_per_step
-        return window(self._prepared.prompts, step, size, self._config.run.seed + 1)
-
-    def learning_rate(self, stage: str, step: int) -> float:
-        """The learning rate of a step of ``sft`` or ``grpo``."""
-        options = self._config.sft if stage == "sft" else self._config.grpo
-        steps = self.sft_steps if stage == "sft" else self.grpo_steps
-        return cosine(step, steps=steps, peak=options.learning_rate, warmup_fraction=options.warmup_fraction)
 
 
 class Run:

@@ -36,7 +36,7 @@ class Tracker:
         self._append("rollouts.jsonl", (row for scored in groups for row in rollout_rows(step, scored, dropped)))
 
     def phase(self, stage: str, step: int, phase: str) -> None:
-        """What the run is doing now, in ``status.json``: for a person who looks in, and for what is left after a kill."""
+        """Write what the run is doing now to ``status.json``, for a person who looks in."""
         row = {"stage": stage, "step": step, "phase": phase, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         partial = self._folder / "status.partial"
         partial.write_text(json.dumps(row))

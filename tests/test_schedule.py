@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.prepare import window
+from cluster.schedule import window
 from learner.schedule import cosine
 
 

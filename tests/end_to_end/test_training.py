@@ -6,6 +6,7 @@ import signal
 
 import psutil
 import pytest
+
 from tests.end_to_end.launcher import Training, assert_all_end, lines
 
 pytestmark = pytest.mark.slow
@@ -91,7 +92,7 @@ def _assert_export_loads(folder):
     assert AutoTokenizer.from_pretrained(folder).chat_template
 
 
-def test_a_run_killed_three_times_and_resumed_trains_every_prompt_once(tmp_path, arguments):
+def test_a_run_killed_three_times_and_robbed_of_its_learner_trains_every_prompt_once(tmp_path, arguments):
     arguments = [*arguments, "--sft.epochs=20", "--checkpoint.every_steps=1", "--tracking.wandb=false"]
     moments = [
         lambda status: status["stage"] == "grpo" and status["step"] == 1 and status["phase"] == "rollout",
@@ -103,7 +104,10 @@ def test_a_run_killed_three_times_and_resumed_trains_every_prompt_once(tmp_path,
         training.wait_until(moment)
         training.kill()
     training = Training(tmp_path, [*arguments, "--resume"])
+    training.wait_until(lambda status: status["stage"] == "grpo" and status["phase"] == "rollout")
+    os.kill(training.workers("LearnerWorker")[0].pid, signal.SIGKILL)
     assert training.wait() == 0, training.output
     assert "resuming at grpo" in training.output
+    assert "rebuilding all ranks from the last checkpoint" in training.output
     assert_every_prompt_once(training)
     assert not list(training.run_folder.glob("checkpoints/*.partial"))

@@ -1,0 +1,60 @@
+"""How many steps each stage has and what each step is given: pure functions of config, data and step.
+
+So a resumed run needs no sampler state: it asks for the next step and gets what the interrupted run would have got.
+"""
+
+import random
+from collections.abc import Sequence
+
+from cluster.prepare import Prepared
+from learner.schedule import cosine
+from rnr.config import Config
+from rnr.types import Prompt, Sample
+
+
+class Schedule:
+    """The steps of one run."""
+
+    def __init__(self, config: Config, prepared: Prepared) -> None:
+        self._config = config
+        self._prepared = prepared
+        per_step = config.sft.sequences_per_step
+        self.sft_steps = int(config.sft.epochs * len(prepared.sft)) // per_step
+        self.grpo_steps = config.grpo.steps
+        if prepared.sft:
+            window(prepared.sft, 0, per_step, config.run.seed)
+        if self.grpo_steps:
+            window(prepared.prompts, 0, config.sampling.prompts_per_step, config.run.seed)
+
+    def sft_samples(self, step: int) -> list[Sample]:
+        """The sequences of an SFT step."""
+        return window(self._prepared.sft, step, self._config.sft.sequences_per_step, self._config.run.seed)
+
+    def prompts(self, step: int) -> list[Prompt]:
+        """The prompts of a GRPO step."""
+        size = self._config.sampling.prompts_per_step
+        return window(self._prepared.prompts, step, size, self._config.run.seed + 1)
+
+    def learning_rate(self, stage: str, step: int) -> float:
+        """The learning rate of a step of ``sft`` or ``grpo``."""
+        options = self._config.sft if stage == "sft" else self._config.grpo
+        steps = self.sft_steps if stage == "sft" else self.grpo_steps
+        return cosine(step, steps=steps, peak=options.learning_rate, warmup_fraction=options.warmup_fraction)
+
+
+def window(items: Sequence, step: int, size: int, seed: int) -> list:
+    """The ``size`` items of step ``step`` (from 0): whole windows of one shuffled pass after another.
+
+    A pure function of its arguments, so a resumed run draws what the interrupted one would have drawn. A pass leaves
+    out the few items that do not fill a window; other passes shuffle differently.
+    """
+    per_pass = len(items) // size
+    if not per_pass:
+        raise ValueError(
+            f"{len(items)} training sentences do not fill one step of {size}: lower sft.sequences_per_step or "
+            "sampling.prompts_per_step, or bring more data"
+        )
+    number, place = divmod(step, per_pass)
+    order = list(range(len(items)))
+    random.Random(f"{seed}/{number}").shuffle(order)
+    return [items[index] for index in order[place * size : (place + 1) * size]]
