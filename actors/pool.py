@@ -35,6 +35,8 @@ class Member:
     generation: int = 0
     load: int = 0
     version: int = -1
+    failure: tuple[int, "WorkerLost"] | None = None
+    """The last generation that was lost while it was made ready, and how."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -79,14 +81,15 @@ class Pool:
             if attempt:
                 self.reissued += 1
             member = await self._take()
-            generation = member.generation
             try:
-                await self._ready(member)
-                generation = member.generation
-                return await self.wait(member, phase, call(member.handle))
+                generation = await self._ready(member)
+                try:
+                    return await self.wait(member, phase, call(member.handle))
+                except WorkerLost:
+                    self._discard(member, generation)
+                    raise
             except WorkerLost as lost:
                 reason = lost
-                await self._replace(member, generation)
             finally:
                 await self._give_back(member)
         raise LeaseFailed(f"given up after {self._attempts} attempts: {reason}") from reason
@@ -100,11 +103,11 @@ class Pool:
     async def _bring_up(self, member: Member) -> None:
         for attempt in range(self._attempts):
             try:
-                return await self._ready(member)
+                await self._ready(member)
+                return
             except WorkerLost:
                 if attempt == self._attempts - 1:
                     raise
-                await self._replace(member, member.generation)
 
     async def wait(self, member: Member, phase: str, reference: Any) -> Any:
         """What a remote call returns; WorkerLost, naming worker, phase, version and time, when it does not come."""
@@ -116,22 +119,34 @@ class Pool:
         except RayActorError as error:
             raise WorkerLost(f"{place}: the worker died ({str(error).splitlines()[0]})") from None
 
-    async def _ready(self, member: Member) -> None:
+    async def _ready(self, member: Member) -> int:
+        """Bring one seat up and up to date; returns the generation of its worker."""
+        waited_for = member.generation
         async with member.lock:
-            if member.handle is None:
-                member.handle = await self._spawn(f"{member.name}.{member.generation}")
-            if self._prepare is not None:
-                await self._prepare(member)
+            if member.failure is not None and member.failure[0] >= waited_for:
+                # The worker all these leases waited for was lost in the meantime: one deadline is enough for all.
+                raise member.failure[1]
+            generation = member.generation
+            try:
+                if member.handle is None:
+                    member.handle = await self._spawn(f"{member.name}.{generation}")
+                if self._prepare is not None:
+                    await self._prepare(member)
+            except WorkerLost as lost:
+                member.failure = (generation, lost)
+                self._discard(member, generation)
+                raise
+            return generation
 
-    async def _replace(self, member: Member, generation: int) -> None:
-        async with member.lock:
-            if member.generation != generation:
-                return  # another lease on the same lost worker was here first
-            member.generation += 1
-            self.restarts += 1
-            if member.handle is not None:
-                ray.kill(member.handle)
-            member.handle, member.version = None, -1
+    def _discard(self, member: Member, generation: int) -> None:
+        """End a lost worker and leave its seat empty, unless another lease on it was here first."""
+        if member.generation != generation:
+            return
+        member.generation += 1
+        self.restarts += 1
+        if member.handle is not None:
+            ray.kill(member.handle)
+        member.handle, member.version = None, -1
 
     async def _take(self) -> Member:
         async with self._freed:

@@ -60,7 +60,8 @@ class Checkpoints:
 
     def complete(self) -> list[Path]:
         """All complete checkpoints, oldest first; leftovers of a kill are not among them."""
-        return sorted(path.parent for path in self._folder.glob("*/progress.json") if path.parent.suffix != ".partial")
+        found = (path.parent for path in self._folder.glob("*/progress.json") if path.parent.suffix != ".partial")
+        return sorted(found, key=_age)
 
     async def restore(self, learner: LearnerGroup, *, freeze_reference: bool) -> Progress:
         """Bring the learner to the newest checkpoint and return its progress; a new run's, if there is none."""
@@ -78,3 +79,9 @@ class Checkpoints:
         await learner.load(str(newest))
         learner.version = progress.version
         return progress
+
+
+def _age(checkpoint: Path) -> tuple[int, int, int]:
+    """What checkpoints are ordered by: version, stage, step; the last two tell those of one version apart."""
+    version, stage, step = checkpoint.name.split("-")
+    return int(version), ("sft", "grpo", "done").index(stage), int(step)

@@ -81,8 +81,8 @@ async def grpo(
             if samples:
                 metrics |= await timed("timing_s/update_actor", learner.update(samples, step))
                 metrics |= await timed("timing_s/update_weights", weights.publish())
-            room.release()
             await record(step, scored, dropped, metrics | {"timing_s/step": time.monotonic() - begin})
+            room.release()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(sample())

@@ -64,7 +64,7 @@ def score_predictions(predictions: Path, examples: Sequence[Example]) -> Evaluat
     reference: dict[str, list[Counts]] = {}
     honest: dict[str, list[Counts]] = {}
     finished = []
-    for line in predictions.read_text(encoding="utf-8").splitlines():
+    for line in predictions.read_bytes().splitlines():
         row = json.loads(line)
         example = gold[row["uid"]]
         answer = parse(row["text"])

@@ -33,6 +33,9 @@ def samples_with_advantage(
         if divide_by_std:
             variance = sum((total - mean) ** 2 for total in valid) / (len(valid) - 1)
             scale = variance**0.5 + 1e-4
+        if mask_unfinished and not any(rollout.finished for rollout in scored.group.rollouts):
+            dropped[uid] = "no finished rollout"
+            continue
         for total, rollout in zip(totals, scored.group.rollouts, strict=True):
             if total is None or (mask_unfinished and not rollout.finished):
                 continue

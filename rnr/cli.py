@@ -18,7 +18,7 @@ def load_config(path: str | None, overrides: list[str]) -> Config:
     tree: dict[str, Any] = {}
     if path is not None:
         try:
-            tree = tomllib.loads(Path(path).read_text())
+            tree = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(f"--config: no file {path!r}") from None
         except tomllib.TOMLDecodeError as error:

@@ -7,7 +7,7 @@ character offsets. One row reader serves them all, because they differ only in t
 import glob
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,10 @@ def load(paths: Sequence[str], *, training: bool, skip_bad_rows: bool = False) -
     """
     examples: list[Example] = []
     skipped: list[str] = []
+    prefixes: dict[str, Path] = {}
     for path in paths:
         for file in _files(path, training=training):
-            for example in _read_file(file):
+            for example in _read_file(file, _uid_prefix(file, prefixes)):
                 if not isinstance(example, DataError):
                     examples.append(example)
                 elif skip_bad_rows:
@@ -66,47 +67,81 @@ def _split_file(folder: Path, *, training: bool) -> Path:
     raise DataError(f"{folder}: none of {', '.join(names)} in this folder")
 
 
-def _read_file(file: Path) -> Iterator[Example | DataError]:
+def _source(file: Path) -> str:
+    return file.parent.name if (file.parent / "labels.json").is_file() else file.stem
+
+
+def _uid_prefix(file: Path, taken: dict[str, Path]) -> str:
+    """A prefix that no other file of this load has, because uids are what predictions and the ledger are keyed by."""
+    if file.resolve() in taken.values():
+        raise DataError(f"{file} is listed twice")
+    name = f"{_source(file)}/{file.stem}"
+    number = 2
+    prefix = name
+    while prefix in taken:
+        prefix, number = f"{name}#{number}", number + 1
+    taken[prefix] = file.resolve()
+    return prefix
+
+
+def _read_file(file: Path, uid_prefix: str) -> Iterator[Example | DataError]:
     rows = list(_rows(file))
     labels_file = file.parent / "labels.json"
     if labels_file.is_file():
-        fallback = json.loads(labels_file.read_text())
-        source = file.parent.name
+        fallback = _json(labels_file, labels_file.read_bytes())
     else:
-        fallback = sorted({_label(e) for _, row in rows if isinstance(row, dict) for e in _entities(row) if _label(e)})
-        source = file.stem
+        fallback = sorted({label for _, row in rows for label in _labels_used(row)})
     for number, row in rows:
-        place = f"{file}, row {number}"
         if isinstance(row, DataError):
             yield row
             continue
         try:
-            yield _example(row, fallback, source=source, uid=f"{source}/{file.stem}:{number}")
+            yield _example(row, fallback, source=_source(file), uid=f"{uid_prefix}:{number}")
         except ValueError as error:
-            yield DataError(f"{place}: {error}")
+            yield DataError(f"{file}, row {number}: {error}")
+
+
+def _labels_used(row: Any) -> set[str]:
+    found = _listed(row) if isinstance(row, dict) else []
+    return {_label(entity) for entity in found if _label(entity)} if isinstance(found, list) else set()
+
+
+def _json(file: Path, content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 at byte {error.start}") from None
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Any]]:
-    text = file.read_text(encoding="utf-8")
+    content = file.read_bytes()
     if file.suffix == ".json":
-        try:
-            rows = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
+        rows = _json(file, content)
         yield from enumerate(rows if isinstance(rows, list) else [rows], 1)
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    # Bytes split at line feeds only; text would also split at separators that may stand inside a JSON string.
+    for number, line in enumerate(content.split(b"\n"), 1):
         if not line.strip():
             continue
         try:
             yield number, json.loads(line)
         except json.JSONDecodeError as error:
             yield number, DataError(f"{file}, row {number}: not valid JSON: {error.msg} at column {error.colno}")
+        except UnicodeDecodeError as error:
+            yield number, DataError(f"{file}, row {number}: not UTF-8 at byte {error.start}")
+
+
+def _listed(row: dict[str, Any]) -> Any:
+    return row.get("entities", row.get("spans", row.get("label", [])))
 
 
 def _entities(row: dict[str, Any]) -> list[Any]:
-    found = row.get("entities", row.get("spans", row.get("label", [])))
-    return found if isinstance(found, list) else []
+    found = _listed(row)
+    if not isinstance(found, list):
+        raise ValueError(f"'entities' must be a list, found {type(found).__name__}")
+    return found
 
 
 def _label(entity: Any) -> str:
@@ -115,13 +150,16 @@ def _label(entity: Any) -> str:
     return str(entity[2]) if isinstance(entity, list) and len(entity) == 3 else ""
 
 
-def _example(row: Any, fallback: Iterable[str], *, source: str, uid: str) -> Example:
+def _example(row: Any, fallback: Any, *, source: str, uid: str) -> Example:
     if not isinstance(row, dict):
         raise ValueError(f"expected an object, found {type(row).__name__}")
     sentence = row.get("sentence", row.get("text"))
     if not isinstance(sentence, str) or not sentence.strip():
         raise ValueError("no text in the field 'sentence' (or 'text')")
-    labels = {label_key(str(label)) for label in row.get("schema", fallback)} - IGNORED_LABELS
+    schema = row.get("schema", fallback)
+    if not isinstance(schema, list):
+        raise ValueError(f"the schema must be a list of labels, found {schema!r}")
+    labels = {label_key(str(label)) for label in schema} - IGNORED_LABELS
     if not labels:
         raise ValueError("the schema is empty")
     mentions = [_mention(entity, sentence) for entity in _entities(row)]
@@ -144,13 +182,18 @@ def _mention(entity: Any, sentence: str) -> Mention:
     if not label:
         raise ValueError(f"an entity without a label: {entity!r}")
     if isinstance(entity, list):
-        start, end, text = int(entity[0]), int(entity[1]), None
+        start, end, text = entity[0], entity[1], None
     else:
         start, end = entity.get("pos") or (entity.get("start", -1), entity.get("end", -1))
         text = entity.get("text", entity.get("name"))
-    if start < 0 and not text:
-        raise ValueError(f"an entity without text or offsets: {entity!r}")
-    if start >= 0:
+    if not isinstance(start, int) or not isinstance(end, int):
+        raise ValueError(f"offsets must be whole numbers: {entity!r}")
+    if (start, end) == (-1, -1):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"an entity without text or offsets: {entity!r}")
+    elif not 0 <= start < end <= len(sentence):
+        raise ValueError(f"offsets [{start}:{end}] are not in the sentence, which has {len(sentence)} characters")
+    else:
         there = sentence[start:end]
         if text is not None and there != text:
             raise ValueError(f"entity {text!r} is not at [{start}:{end}], where the sentence has {there!r}")

@@ -64,8 +64,8 @@ def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: 
     used = {mention.label for mention in example.mentions}
     kept = [label for label in example.schema if generator.random() < (0.85 if label in used else 0.5)]
     kept = kept or [generator.choice(example.schema)]
-    names = {label: _name(label, generator) for label in kept}
-    taken = {*example.schema, *names.values()}
+    names = {label: _name(label, example.schema, generator) for label in kept}
+    taken = {name for label in example.schema for name in _same_meaning(label)}
     # An added label must not be another word for one that is there: its mentions would be wrong by annotation only.
     foreign = [label for label in inventory if label not in taken and not _related(label, example.schema)]
     added = generator.sample(foreign, min(len(foreign), generator.randint(0, 4)))
@@ -79,8 +79,14 @@ def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: 
     return replace(example, schema=tuple(dict.fromkeys(schema)), mentions=mentions, reasoning=None)
 
 
-def _name(label: str, generator: random.Random) -> str:
-    synonyms = SYNONYMS.get(label, ())
+def _same_meaning(label: str) -> set[str]:
+    """The label and all names for the same thing, whichever of them it is."""
+    families = ({name, *synonyms} for name, synonyms in SYNONYMS.items())
+    return {label}.union(*(family for family in families if label in family))
+
+
+def _name(label: str, schema: Sequence[str], generator: random.Random) -> str:
+    synonyms = [name for name in SYNONYMS.get(label, ()) if name not in schema]
     return generator.choice(synonyms) if synonyms and generator.random() < 0.5 else label
 
 

@@ -55,15 +55,15 @@ class Tracker:
             if not file.exists():
                 continue
             kept = []
-            for line in file.read_text(encoding="utf-8").splitlines():
+            for line in file.read_bytes().split(b"\n"):
                 try:
                     row = json.loads(line)
-                except json.JSONDecodeError:
-                    continue  # the line that the kill cut short
+                except ValueError:
+                    continue  # the line that the kill cut short, perhaps inside a letter
                 if (order.get(row.get("stage", "grpo"), 2), row["step"]) < (order[stage], step):
                     kept.append(line)
             partial = file.with_suffix(".partial")
-            partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            partial.write_bytes(b"".join(line + b"\n" for line in kept))
             partial.rename(file)
 
     def finish(self) -> None:

@@ -30,7 +30,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("sentences", nargs="*")
     options = parser.parse_args(argv)
     try:
-        sentences = [*options.sentences, *(Path(options.file).read_text().splitlines() if options.file else [])]
+        sentences = [
+            *options.sentences,
+            *(Path(options.file).read_text(encoding="utf-8").split("\n") if options.file else []),
+        ]
         labels = tuple(dict.fromkeys(label_key(label) for label in options.schema.split(",") if label.strip()))
         if not labels or not any(sentences):
             raise ValueError("--schema needs a label, and there must be a sentence to read")

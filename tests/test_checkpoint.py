@@ -83,9 +83,6 @@ def test_among_steps_that_trained_nothing_the_last_is_the_newest(tmp_path) -> No
     assert _restore(checkpoints)[0].step == 10
 
 
-@pytest.mark.xfail(
-    strict=True, reason="'done' sorts before 'grpo', so the folder of a finished run is never the newest"
-)
 def test_a_finished_run_is_found_finished(tmp_path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     _save(checkpoints, "grpo", 12, 42)

@@ -13,11 +13,6 @@ from rnr.types import Example, Mention
 DEMO_FILES = ("train", "known", "unseen")
 
 
-def _bug(reason: str) -> pytest.MarkDecorator:
-    """A line of the design that the source does not hold yet; take the mark away with the bug."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 def _jsonl(folder: Path, *rows: object, name: str = "rows.jsonl") -> str:
     file = folder / name
     lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
@@ -104,7 +99,6 @@ def test_any_span_of_any_sentence_comes_back_as_it_was_written(tmp_path_factory,
     assert (example.sentence, _spans(example)) == (sentence, [(start, end, sentence[start:end], "thing")])
 
 
-@_bug("rnr/data.py _rows splits lines at every Unicode separator")
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"], ids=["U+2028", "U+2029", "U+0085"])
 def test_a_unicode_line_separator_inside_a_sentence_does_not_end_the_row(tmp_path, separator) -> None:
     row = {"text": f"Ada{separator}Bo", "label": [[0, 3, "person"]]}
@@ -127,30 +121,12 @@ def test_a_unicode_line_separator_inside_a_sentence_does_not_end_the_row(tmp_pat
             {"text": "Ada sat", "entities": [{"text": "Ada", "start": 4, "end": 7, "label": "person"}]},
             r"'Ada' is not at \[4:7\], where the sentence has 'sat'",
         ),
-        pytest.param(
-            {"text": "Ada", "label": [[10, 13, "person"]]},
-            "10",
-            marks=_bug("offsets are not checked against the sentence"),
-        ),
-        pytest.param(
-            {"text": "Ada", "label": [[2, 1, "person"]]},
-            "2",
-            marks=_bug("offsets are not checked against the sentence"),
-        ),
-        pytest.param(
-            {"text": "Ada", "label": [[0, 99, "person"]]},
-            "99",
-            marks=_bug("offsets are not checked against the sentence"),
-        ),
-        pytest.param(
-            {"text": "Ada", "label": [[None, 3, "person"]]}, "None", marks=_bug("a TypeError without a place")
-        ),
-        pytest.param(
-            {"text": "Ada", "label": [{"start": "0", "end": "3", "label": "person"}]},
-            "person",
-            marks=_bug("a TypeError without a place"),
-        ),
-        pytest.param({"text": "Ada", "entities": {"person": ["Ada"]}}, "entities", marks=_bug("read as no entities")),
+        ({"text": "Ada", "label": [[10, 13, "person"]]}, "10"),
+        ({"text": "Ada", "label": [[2, 1, "person"]]}, "2"),
+        ({"text": "Ada", "label": [[0, 99, "person"]]}, "99"),
+        ({"text": "Ada", "label": [[None, 3, "person"]]}, "None"),
+        ({"text": "Ada", "label": [{"start": "0", "end": "3", "label": "person"}]}, "person"),
+        ({"text": "Ada", "entities": {"person": ["Ada"]}}, "entities"),
         ({"text": "Ada", "entities": ["Ada"]}, "without a label"),
         ({"text": "Ada", "entities": [{"label": "person"}]}, "without text or offsets"),
         ({"text": "  ", "entities": []}, "no text"),
@@ -181,7 +157,6 @@ def test_broken_json_names_file_and_line(tmp_path) -> None:
         load([str(file)], training=True)
 
 
-@_bug("a JSONDecodeError without a place")
 def test_broken_labels_name_their_file(tmp_path) -> None:
     (tmp_path / "labels.json").write_text("[person]")
     (tmp_path / "train.json").write_text('[{"sentence": "Ada", "entities": []}]')
@@ -201,7 +176,6 @@ def test_a_missing_path_and_an_empty_data_set_are_named(tmp_path) -> None:
         load([], training=True)
 
 
-@_bug("uids are made of the last folder or file name alone")
 def test_rows_of_two_files_never_share_a_uid(tmp_path) -> None:
     rows = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
     for name in ("left", "right"):

@@ -1,6 +1,5 @@
 """Schemas that change: what may change, what must not, and that it depends on seed and uid alone."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,7 +72,6 @@ def test_no_added_label_means_what_a_label_of_the_example_means(seed) -> None:
     assert not {"mythological entity", "celestial body"} & set(varied.schema)
 
 
-@pytest.mark.xfail(strict=True, reason="_name does not look at the other labels of the example")
 @given(seeds)
 def test_a_new_name_never_is_another_label_of_the_same_example(seed) -> None:
     """When "date" is taken away with its mentions, "time" must not come back under the name "date"."""
@@ -92,7 +90,6 @@ def test_a_new_name_never_is_another_label_of_the_same_example(seed) -> None:
     assert len(set(names.values())) == len(names)
 
 
-@pytest.mark.xfail(strict=True, reason="vary_schema adds labels without looking at the synonyms")
 def test_no_label_is_added_that_is_a_synonym_of_one_that_is_there() -> None:
     """WNUT's "corporation" and the embedded data's "company" name the same things."""
     example = Example(uid="c", sentence="Acme pays", schema=("corporation",), mentions=())

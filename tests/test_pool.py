@@ -285,7 +285,6 @@ def test_the_first_failure_cancels_what_was_not_handed_out(monkeypatch) -> None:
     assert pool.members[0].load == 0
 
 
-@pytest.mark.xfail(strict=True, reason="every lease that waits for the seat pays a deadline of its own, one by one")
 def test_leases_that_wait_for_a_worker_which_hangs_while_loading_share_one_deadline(monkeypatch) -> None:
     async def hang(member: Member) -> None:
         await pool.wait(member, "load weights", asyncio.sleep(60))
