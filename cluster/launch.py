@@ -15,7 +15,7 @@ from ray.exceptions import RayActorError
 from actors.pool import Handle, Pool, Spawn, WorkerLost
 from actors.reward import RewardWorker
 from actors.rollout import RolloutSettings, RolloutWorker
-from cluster.learner_group import LearnerGroup, LearnerLost
+from cluster.learner_group import LearnerGroup
 from cluster.plan import check_resources, local_resources, threads_per_worker
 from cluster.weight_sync import WeightLink
 from learner.engine import EngineSettings
@@ -29,6 +29,17 @@ QUIET = {
     "PYTHONWARNINGS": "ignore",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
+}
+
+CPU_LEARNER = {
+    "DS_ACCELERATOR": "cpu",
+    # Activations of some hundred MB come and go with every micro-batch. By default each is mapped, zeroed page by page
+    # and unmapped again, which took up to half of the learner's time; kept in the heap, in huge pages, it does not.
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 2**30),
+    "MALLOC_TOP_PAD_": str(256 * 2**20),
+    "MALLOC_ARENA_MAX": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
 
@@ -95,8 +106,7 @@ async def launched(
             attempts=options.attempts,
         )
         pools.append(rewards)
-        learner = await _start_learner(config, model_folder)
-        link = WeightLink(learner, probe, tolerance=config.tracking.probe_tolerance)
+        link = WeightLink(probe, tolerance=config.tracking.probe_tolerance)
         rollouts = Pool(
             "rollout",
             spawn=_spawn_rollout(config, model_folder, stop_token_id),
@@ -108,7 +118,11 @@ async def launched(
         )
         pools.append(rollouts)
         link.pool = rollouts
-        await asyncio.gather(rewards.everywhere(), rollouts.everywhere())
+        async with asyncio.TaskGroup() as group:
+            starting = group.create_task(_start_learner(config, model_folder))
+            group.create_task(rewards.everywhere())
+            group.create_task(rollouts.everywhere())
+        learner = link.learner = starting.result()
         cluster = Cluster(config, model_folder, rollouts, rewards, learner, link)
         yield cluster
     finally:
@@ -176,7 +190,7 @@ async def _start_learner(config: Config, model_folder: str) -> LearnerGroup:
     options = config.cluster
     ranks = options.learner_ranks
     threads = threads_per_worker(ranks, ray.cluster_resources().get("CPU", 1))
-    environment = QUIET if options.gpus_per_learner_rank else {**QUIET, "DS_ACCELERATOR": "cpu"}
+    environment = QUIET if options.gpus_per_learner_rank else {**QUIET, **CPU_LEARNER}
     actor: Any = ray.remote(LearnerWorker).options(
         num_cpus=options.cpus_per_worker,
         num_gpus=options.gpus_per_learner_rank,
@@ -200,9 +214,11 @@ async def _start_learner(config: Config, model_folder: str) -> LearnerGroup:
         max_gradient_norm=config.optimizer.max_gradient_norm,
         seed=config.run.seed,
     )
+    up = False
     try:
         await group.start(settings)
-    except LearnerLost:
-        group.stop()
-        raise
+        up = True
+    finally:
+        if not up:
+            group.stop()
     return group

@@ -18,9 +18,20 @@ from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from rnr.config import Config
 from rnr.console import Console
+from rnr.rollout_metrics import ner_metrics
 from rnr.run_folder import open_run
 from rnr.tracking import Tracker
 from rnr.types import Group, Prompt, Sample, ScoredGroup
+
+SHOWN = {
+    "reward": "reward/mean",
+    "F1": "ner/f1",
+    "tokens": "response_length/mean",
+    "cut": "response_length/clip_ratio",
+    "sample s": "timing_s/gen",
+    "train s": "timing_s/update_actor",
+}
+"""What the terminal shows of a GRPO step."""
 
 
 async def run(config: Config, *, resume: bool) -> dict[str, Any]:
@@ -206,16 +217,12 @@ class Run:
         progress.samples += rollouts
         metrics["async/num_groups_dropped"] = len(dropped)
         metrics["perf/samples_per_s"] = rollouts / metrics["timing_s/step"]
+        tokens = sum(len(rollout.token_ids) for scored in groups for rollout in scored.group.rollouts)
+        metrics["rollout/tokens_per_s"] = tokens / metrics["timing_s/gen"]
+        metrics |= ner_metrics(groups)
         self._tracker.log("grpo", step, metrics | self._cluster.rollouts.metrics() | self._cluster.rewards.metrics())
         self._tracker.log_rollouts(step, groups, dropped)
-        shown = (
-            "reward/mean",
-            "response_length/mean",
-            "response_length/clip_ratio",
-            "timing_s/gen",
-            "timing_s/update_actor",
-        )
-        self._clock.step(step, {name.partition("/")[2]: metrics[name] for name in shown if name in metrics})
+        self._clock.step(step, {name: metrics[key] for name, key in SHOWN.items() if key in metrics})
         every = self._config.evaluation.every_steps
         last = step + 1 == self._config.grpo.steps
         if (every and (step + 1) % every == 0) or last:

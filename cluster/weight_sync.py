@@ -30,8 +30,8 @@ class PublishedPolicy:
 class WeightLink:
     """Publishes the learner's policy and brings rollout workers up to it."""
 
-    def __init__(self, learner: LearnerGroup, probe: Sequence[int], *, tolerance: float) -> None:
-        self.learner = learner
+    def __init__(self, probe: Sequence[int], *, tolerance: float) -> None:
+        self.learner: LearnerGroup | None = None
         self._probe = tuple(probe)
         self._tolerance = tolerance
         self.newest: PublishedPolicy | None = None
@@ -43,6 +43,7 @@ class WeightLink:
     async def publish(self, version: int) -> dict[str, float]:
         """Make the learner's weights the newest policy and wait until every rollout worker has it, verified."""
         assert self.pool is not None
+        assert self.learner is not None
         buckets = await self.learner.weights()
         sample = Sample(uid="probe", prompt_ids=self._probe[:1], completion_ids=self._probe[1:])
         scores = await self.learner.score(sample)

@@ -110,6 +110,19 @@ def _start_wandb(folder: Path, project: str, name: str, config: Mapping[str, Any
     for stage in ("sft", "grpo"):
         run.define_metric(f"{stage}/step")
     run.define_metric("sft/*", step_metric="sft/step")
-    for prefix in ("actor", "reward", "rewards", "rollout_corr", "training", "timing_s", "infra", "val", "async"):
+    for prefix in (
+        "actor",
+        "reward",
+        "rewards",
+        "rollout_corr",
+        "training",
+        "timing_s",
+        "infra",
+        "val",
+        "async",
+        "ner",
+        "rollout",
+        "perf",
+    ):
         run.define_metric(f"{prefix}/*", step_metric="grpo/step")
     return run

@@ -66,7 +66,7 @@ def changed_policy(folder):
 
 async def sync(worker, bucket, scores):
     """Publish the policy to one worker the way a run does; returns the link."""
-    link = WeightLink(learner=None, probe=PROBE, tolerance=0.15)
+    link = WeightLink(PROBE, tolerance=0.15)
 
     async def spawn(name):
         await worker.start()
