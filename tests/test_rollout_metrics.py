@@ -1,0 +1,40 @@
+"""What a step's rollouts say about the task."""
+
+from rnr.rollout_metrics import ner_metrics
+from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
+
+
+def scored(sentence, gold, answers):
+    example = Example(uid=sentence, sentence=sentence, schema=("person", "city"), mentions=gold)
+    group = Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=())
+    return ScoredGroup(group=group, rewards=tuple(Reward(total=0.0) for _ in answers), answers=answers)
+
+
+def mention(text, label, start):
+    return Mention(text=text, label=label, start=start, end=start + len(text) if start >= 0 else -1)
+
+
+def test_shares_and_scores_are_taken_over_all_answers_of_the_step():
+    ada = mention("Ada", "person", 0)
+    found = scored(
+        "Ada ran.",
+        (ada,),
+        (
+            Answer(reasoning=None, mentions=(ada, mention("Bob", "person", -1))),
+            Answer(reasoning=None, mentions=(), error="no_json"),
+        ),
+    )
+    nothing = scored(
+        "It rained.",
+        (),
+        (Answer(reasoning=None, mentions=()), Answer(reasoning=None, mentions=(mention("It", "planet", 0),))),
+    )
+    metrics = ner_metrics([found, nothing])
+    # One of three predictions is right; gold is one mention in each of two answers, found once.
+    assert metrics["ner/precision"] == 1 / 3
+    assert metrics["ner/recall"] == 1 / 2
+    assert metrics["ner/f1"] == 0.4
+    assert metrics["ner/parse_fail"] == 1 / 4
+    assert metrics["ner/schema_valid"] == 2 / 4  # not the unreadable one, not the one with a planet
+    assert metrics["ner/hallucinated_span_frac"] == 1 / 3
+    assert metrics["ner/empty_gold_acc"] == 1 / 2
