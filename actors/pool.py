@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayActorError
 
+from actors.faults import WorkerUnusable
+
 Work = TypeVar("Work")
 Handle = Any
 Spawn = Callable[[str], Awaitable[Handle]]
@@ -116,6 +118,8 @@ class Pool:
             return await asyncio.wait_for(_result(reference), self._deadline_seconds)
         except TimeoutError:
             raise WorkerLost(f"{place}: no answer within {self._deadline_seconds:g} s") from None
+        except WorkerUnusable as error:
+            raise WorkerLost(f"{place}: {str(error).strip().splitlines()[-1]}") from None
         except RayActorError as error:
             raise WorkerLost(f"{place}: the worker died ({str(error).splitlines()[0]})") from None
 

@@ -14,6 +14,7 @@ import numpy
 import torch
 from safetensors.torch import save_file
 
+from actors.faults import WorkerUnusable
 from rnr.types import Group, Prompt, Rollout
 
 Bucket = dict[str, numpy.ndarray]
@@ -32,6 +33,7 @@ class RolloutSettings:
     lora_alpha: int
     threads: int
     use_gpu: bool
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class RolloutWorker:
             logprobs_mode="processed_logprobs",
             worker_extension_cls=self.receiver,
             disable_log_stats=True,
+            seed=settings.seed,
             generation_config="vllm",
             **lora,
         )
@@ -110,6 +113,8 @@ class RolloutWorker:
                 await self._engine.collective_rpc("load_policy", args=(str(folder),))
             await self._engine.update_weight_version(str(version))
             await self._engine.resume_generation()
+        except RuntimeError as error:
+            raise WorkerUnusable(f"version {version} was not loaded: {error}") from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self._version = version
@@ -153,7 +158,8 @@ class RolloutWorker:
             n=sampling.count,
             temperature=sampling.temperature,
             max_tokens=sampling.max_new_tokens,
-            seed=sampling.seed,
+            # vLLM rewinds a seeded generator when a prompt is prefilled in pieces, which CPU generators cannot do.
+            seed=sampling.seed if self._settings.use_gpu else None,
             logprobs=0,
             stop_token_ids=[self._settings.stop_token_id],
             skip_special_tokens=True,
@@ -164,13 +170,18 @@ class RolloutWorker:
         return Group(prompt=prompt, rollouts=rollouts)
 
     async def _request(self, token_ids: tuple[int, ...], parameters: Any) -> Any:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
         self._requests += 1
         final = None
         # The salt keeps cached prefixes of older policies from being reused.
         prompt = {"prompt_token_ids": list(token_ids), "cache_salt": f"v{self._version}"}
         name = f"request-{self._requests}"
-        async for output in self._engine.generate(prompt, parameters, name, lora_request=self._adapter):
-            final = output
+        try:
+            async for output in self._engine.generate(prompt, parameters, name, lora_request=self._adapter):
+                final = output
+        except EngineDeadError as error:
+            raise WorkerUnusable(f"the engine died: {error}") from error
         return final
 
     def _rollout(self, completion: Any) -> Rollout:

@@ -146,6 +146,7 @@ def _spawn_rollout(config: Config, model_folder: str, stop_token_id: int) -> Spa
         lora_alpha=config.model.lora_alpha,
         threads=threads_per_worker(options.rollout_workers, ray.cluster_resources().get("CPU", 1)),
         use_gpu=options.gpus_per_rollout_worker > 0,
+        seed=config.run.seed,
     )
 
     async def spawn(name: str) -> Handle:

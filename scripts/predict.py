@@ -69,6 +69,7 @@ async def predict(options: argparse.Namespace, sentences: Sequence[str], labels:
         lora_alpha=0,
         threads=torch.get_num_threads(),
         use_gpu=torch.cuda.is_available(),
+        seed=0,
     )
     worker = RolloutWorker(settings)
     await worker.start()

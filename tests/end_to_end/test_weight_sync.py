@@ -42,6 +42,7 @@ def settings(folder):
         lora_alpha=0,
         threads=2,
         use_gpu=torch.cuda.is_available(),
+        seed=0,
     )
 
 
