@@ -15,6 +15,7 @@ import pytest
 pytestmark = pytest.mark.ray
 ray = pytest.importorskip("ray")
 
+from actors.faults import WorkerUnusable  # noqa: E402
 from actors.pool import LeaseFailed, Member, Pool, WorkerLost  # noqa: E402
 
 NO_HURRY = 60.0
@@ -66,6 +67,11 @@ class Worker:
     def hang_once(self, folder: str, number: int) -> int:
         if number == 1 and _first_time(folder):
             time.sleep(600)
+        return self.log(folder, number)
+
+    def lose_the_engine_once(self, folder: str, number: int) -> int:
+        if number == 1 and _first_time(folder):
+            raise WorkerUnusable("the engine died")
         return self.log(folder, number)
 
     def hang(self) -> None:
@@ -294,3 +300,13 @@ def test_leases_that_wait_for_a_worker_which_hangs_while_loading_share_one_deadl
     with pytest.RaisesGroup(LeaseFailed, allow_unwrapped=False, flatten_subgroups=True):
         asyncio.run(pool.map("work", range(8), lambda worker, _: _at_once(worker)))
     assert time.monotonic() - begin < 1.6  # two attempts of 0.2 s, and not eight times as much: 3.2 s
+
+
+def test_a_worker_that_says_its_engine_is_lost_is_replaced_and_its_lease_handed_out_again(tmp_path) -> None:
+    pool = _pool()
+    results = asyncio.run(
+        pool.map("work", range(4), lambda worker, item: worker.lose_the_engine_once.remote(str(tmp_path), item))
+    )
+    assert results == [0, 1, 2, 3]
+    assert (pool.restarts, pool.reissued) == (1, 1)
+    pool.stop()
