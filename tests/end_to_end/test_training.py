@@ -111,3 +111,18 @@ def test_a_run_killed_three_times_and_robbed_of_its_learner_trains_every_prompt_
     assert "rebuilding all ranks from the last checkpoint" in training.output
     assert_every_prompt_once(training)
     assert not list(training.run_folder.glob("checkpoints/*.partial"))
+
+
+def test_a_run_with_an_adapter_sends_the_adapter_alone_and_is_verified(tmp_path, arguments):
+    options = ["--model.lora_rank=8", "--sft.learning_rate=2e-2", "--sft.epochs=40", "--grpo.steps=1"]
+    options += ["--grpo.max_staleness=1", "--tracking.wandb=false", "--reward.preset=tests.rewards:shortness"]
+    training = Training(tmp_path, [*arguments, *options])
+    assert training.wait() == 0, training.output
+    metrics = lines(training.run_folder / "metrics.jsonl")
+    losses = [row["sft/loss"] for row in metrics if "sft/loss" in row]
+    assert losses[-1] < losses[0] - 0.3  # an adapter on a random frozen model learns little
+    summary = json.loads((training.run_folder / "summary.json").read_text())
+    assert 0 < summary["probe_max_difference"] < 0.15
+    (step,) = [row for row in metrics if row["stage"] == "grpo" and "reward/mean" in row]
+    assert 0 < step["reward/mean"] < 1
+    assert step["rewards/shortness/mean"] == step["reward/mean"]
