@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.rollout import Sampling
 from cluster.checkpoint import Checkpoints, Progress
-from cluster.controller import Metrics, grpo
+from cluster.controller import Metrics, causes, grpo
 from cluster.evaluation import evaluate
 from cluster.launch import Cluster, connect, launched
 from cluster.learner_group import LearnerLost
@@ -90,7 +90,7 @@ class Run:
                 rebuilds += 1
                 if rebuilds >= self._config.cluster.attempts:
                     raise
-                self._console.say(f"{lost.exceptions[0]}: rebuilding all ranks from the last checkpoint")
+                self._console.say(f"{causes(lost)[0]}: rebuilding all ranks from the last checkpoint")
                 await self._cluster.rebuild_learner()
 
     async def _restore(self) -> None:
@@ -100,7 +100,7 @@ class Run:
         if self._progress.version:
             self._console.say(f"resuming at {self._progress.stage} step {self._progress.step}")
         stage = "grpo" if self._progress.stage == "done" else self._progress.stage
-        self._tracker.rewind(stage, self._progress.step)
+        self._tracker.rewind(stage if self._progress.version else "base", self._progress.step)
         await self.publish()
 
     async def _stages(self) -> None:
