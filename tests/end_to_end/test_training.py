@@ -34,6 +34,7 @@ def arguments(tiny_model, colours):
         "--evaluation.max_new_tokens=48",
         "--evaluation.base=false",
         "--checkpoint.every_steps=1000",
+        "--reward.preset=tests.rewards:checksum",
     ]
 
 
@@ -115,7 +116,7 @@ def test_a_run_killed_three_times_and_robbed_of_its_learner_trains_every_prompt_
 
 def test_a_run_with_an_adapter_sends_the_adapter_alone_and_is_verified(tmp_path, arguments):
     options = ["--model.lora_rank=8", "--sft.learning_rate=2e-2", "--sft.epochs=40", "--grpo.steps=1"]
-    options += ["--grpo.max_staleness=1", "--tracking.wandb=false", "--reward.preset=tests.rewards:shortness"]
+    options += ["--grpo.max_staleness=1", "--tracking.wandb=false"]
     training = Training(tmp_path, [*arguments, *options])
     assert training.wait() == 0, training.output
     metrics = lines(training.run_folder / "metrics.jsonl")
@@ -125,4 +126,4 @@ def test_a_run_with_an_adapter_sends_the_adapter_alone_and_is_verified(tmp_path,
     assert 0 < summary["probe_max_difference"] < 0.15
     (step,) = [row for row in metrics if row["stage"] == "grpo" and "reward/mean" in row]
     assert 0 < step["reward/mean"] < 1
-    assert step["rewards/shortness/mean"] == step["reward/mean"]
+    assert step["rewards/checksum/mean"] == step["reward/mean"]
