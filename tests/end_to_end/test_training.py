@@ -100,10 +100,11 @@ def test_a_run_killed_three_times_and_robbed_of_its_learner_trains_every_prompt_
         lambda status: status["stage"] == "grpo" and status["step"] >= 1 and status["phase"] == "update",
         lambda status: status["stage"] == "grpo" and status["step"] >= 2 and status["phase"] == "checkpoint",
     ]
+    agents = []
     for moment in moments:
         training = Training(tmp_path, [*arguments, "--resume"])
         training.wait_until(moment)
-        training.kill()
+        agents += training.kill()
     training = Training(tmp_path, [*arguments, "--resume"])
     training.wait_until(lambda status: status["stage"] == "grpo" and status["phase"] == "rollout")
     os.kill(training.workers("LearnerWorker")[0].pid, signal.SIGKILL)
@@ -112,6 +113,7 @@ def test_a_run_killed_three_times_and_robbed_of_its_learner_trains_every_prompt_
     assert "rebuilding all ranks from the last checkpoint" in training.output
     assert_every_prompt_once(training)
     assert not list(training.run_folder.glob("checkpoints/*.partial"))
+    assert_all_end(agents, seconds=150)
 
 
 def test_a_run_with_an_adapter_sends_the_adapter_alone_and_is_verified(tmp_path, arguments):
