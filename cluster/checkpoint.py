@@ -8,6 +8,9 @@ from pathlib import Path
 
 from cluster.learner_group import LearnerGroup
 
+AFTER_WARM_START = "-grpo-000000"
+"""In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
@@ -53,9 +56,7 @@ class Checkpoints:
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         for old in self.complete()[: -self._keep]:
-            if (
-                "-grpo-000000" not in old.name
-            ):  # the policy after the warm start: the KL's reference, and a branch point
+            if AFTER_WARM_START not in old.name:
                 shutil.rmtree(old)
 
     def complete(self) -> list[Path]:
@@ -72,7 +73,7 @@ class Checkpoints:
             return Progress()
         newest = found[-1]
         progress = Progress(**json.loads((newest / "progress.json").read_text()))
-        start = [path for path in found if "-grpo-000000" in path.name]
+        start = [path for path in found if AFTER_WARM_START in path.name]
         if freeze_reference and progress.stage == "grpo" and start:
             await learner.load(str(start[0]))
             await learner.freeze_reference()

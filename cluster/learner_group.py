@@ -27,11 +27,11 @@ class LearnerGroup:
         self._max_tokens = max_tokens_per_microbatch
         self.version = 0
 
-    async def start(self, settings: EngineSettings) -> int:
-        """Join the ranks and build their engines; returns the number of trainable parameters."""
+    async def start(self, settings: EngineSettings) -> None:
+        """Join the ranks and build their engines."""
         first = self._handles[0].rendezvous.remote()
         address, port = await self._wait("rendezvous", first)
-        return (await self._all("start", settings, address, port, self._deadline_seconds))[0]
+        await self._all("start", settings, address, port, self._deadline_seconds)
 
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
         """One supervised optimizer step; metrics averaged over all target tokens."""

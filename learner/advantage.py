@@ -21,11 +21,11 @@ def samples_with_advantage(
     for scored in groups:
         uid = scored.group.prompt.uid
         totals = [reward.total for reward in scored.rewards]
-        valid = [total for total in totals if total is not None]
+        valid = _valid(scored)
         if len(valid) < 2:
             dropped[uid] = "fewer than two valid rewards"
             continue
-        if max(valid) - min(valid) < 1e-9:
+        if _flat(valid):
             dropped[uid] = "no spread"
             continue
         mean = sum(valid) / len(valid)
@@ -60,7 +60,7 @@ def group_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     lengths = [len(rollout.token_ids) for rollout in rollouts]
     metrics = {
         "reward/invalid_frac": 1 - len(totals) / len(rewards),
-        "reward/frac_zero_std": sum(_flat(scored) for scored in groups) / len(groups),
+        "reward/frac_zero_std": sum(_flat(_valid(scored)) for scored in groups) / len(groups),
         "response_length/mean": sum(lengths) / len(lengths),
         "response_length/max": max(lengths),
         "response_length/clip_ratio": sum(not rollout.finished for rollout in rollouts) / len(rollouts),
@@ -78,6 +78,9 @@ def group_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     return metrics
 
 
-def _flat(scored: ScoredGroup) -> bool:
-    totals = [reward.total for reward in scored.rewards if reward.total is not None]
+def _valid(scored: ScoredGroup) -> list[float]:
+    return [reward.total for reward in scored.rewards if reward.total is not None]
+
+
+def _flat(totals: Sequence[float]) -> bool:
     return not totals or max(totals) - min(totals) < 1e-9

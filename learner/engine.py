@@ -52,13 +52,7 @@ class PolicyEngine:
             settings.model_folder, dtype=torch.bfloat16, use_safetensors=not settings.allow_pickle
         )
         if settings.lora_rank:
-            lora = LoraConfig(
-                r=settings.lora_rank,
-                lora_alpha=settings.lora_alpha,
-                target_modules="all-linear",
-                task_type="CAUSAL_LM",
-            )
-            model = get_peft_model(model, lora, autocast_adapter_dtype=False)
+            model = with_adapter(model, settings)
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
             if settings.lora_rank:
@@ -124,10 +118,9 @@ class PolicyEngine:
         if self.settings.lora_rank:
             self._reference = self._engine.module
             return
-        weights = {name: tensor.clone() for name, tensor in self.weights()}
+        weights = dict(self.weights())
         reference = AutoModelForCausalLM.from_pretrained(self.settings.model_folder, dtype=torch.bfloat16)
-        if weights or self._world > 1:
-            _scatter_state(reference, weights, self._rank)
+        _scatter_state(reference, weights, self._rank)
         self._reference = PolicyModel(reference.to(self.device).requires_grad_(False), recompute=False)
 
     @staticmethod
@@ -173,6 +166,14 @@ class PolicyEngine:
         if path is None:
             raise ValueError(f"no learner state in {folder}")
         torch.set_rng_state(state["torch_rng"])
+
+
+def with_adapter(model: Any, settings: EngineSettings) -> Any:
+    """The model with a fresh bf16 LoRA adapter on all its linear layers."""
+    lora = LoraConfig(
+        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return get_peft_model(model, lora, autocast_adapter_dtype=False)
 
 
 def _scatter_state(model: Any, weights: dict[str, torch.Tensor], rank: int) -> None:

@@ -2,13 +2,12 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from peft import set_peft_model_state_dict
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from learner.engine import PolicyEngine
+from learner.engine import PolicyEngine, with_adapter
 
 
 def export(engine: PolicyEngine, folder: Path, *, rank: int) -> None:
@@ -22,10 +21,7 @@ def export(engine: PolicyEngine, folder: Path, *, rank: int) -> None:
     settings = engine.settings
     model = AutoModelForCausalLM.from_pretrained(settings.model_folder, dtype=torch.bfloat16)
     if settings.lora_rank:
-        lora = LoraConfig(
-            r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-        )
-        adapted: Any = get_peft_model(model, lora, autocast_adapter_dtype=False)
+        adapted = with_adapter(model, settings)
         set_peft_model_state_dict(adapted, weights)
         model = adapted.merge_and_unload()
     else:

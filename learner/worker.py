@@ -37,8 +37,8 @@ class LearnerWorker:
             probe.bind((host, 0))
             return host, probe.getsockname()[1]
 
-    def start(self, settings: EngineSettings, address: str, port: int, timeout_seconds: float) -> int:
-        """Join the process group and build the engine; returns the number of trainable parameters."""
+    def start(self, settings: EngineSettings, address: str, port: int, timeout_seconds: float) -> None:
+        """Join the process group and build the engine."""
         from datetime import timedelta
 
         import deepspeed
@@ -47,9 +47,6 @@ class LearnerWorker:
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         deepspeed.init_distributed(backend, timeout=timedelta(seconds=timeout_seconds), auto_mpi_discovery=False)
         self._engine = PolicyEngine(settings)
-        return sum(
-            parameter.numel() for parameter in self._engine._engine.module.parameters() if parameter.requires_grad
-        )
 
     def sft_step(self, micro_batches: MicroBatches, learning_rate: float) -> Sums:
         """One supervised optimizer step."""
@@ -67,8 +64,7 @@ class LearnerWorker:
         temperature: float,
         updates: int,
     ) -> Sums:
-        """``updates`` optimizer steps on the same samples; the sums of the first, whose ratios are those of an
-        on-policy step, with the clip fractions and the gradient norm of the last."""
+        """``updates`` optimizer steps on the same samples; returns the metric sums of the last."""
         old = self.engine.logprobs(micro_batches, temperature) if updates > 1 else None
         reference = (
             self.engine.logprobs(micro_batches, temperature, reference=True) if settings.kl_coefficient else None
@@ -97,7 +93,7 @@ class LearnerWorker:
         return self.engine.logprobs(micro_batches, 1.0)[0].tolist()
 
     def weights(self) -> Iterator[dict[str, Any]]:
-        """The policy as buckets ``{name: (dtype, shape, bytes)}`` of at most about 1 GiB; empty on ranks above 0."""
+        """The policy as buckets ``{name: bf16 weights, seen as int16}`` of about 1 GiB; none on ranks above 0."""
         bucket: dict[str, Any] = {}
         size = 0
         for name, tensor in self.engine.weights():

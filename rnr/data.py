@@ -12,12 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rnr.metrics import label_key
+from rnr.metrics import IGNORED_LABELS, label_key
 from rnr.types import Example, Mention
 
 DEMO = Path(__file__).parent / "demo_data"
-IGNORED_LABELS = frozenset({"na", "n a", "misc", "else", "other", "nan"})
-"""Catch-all labels which the paper removes from schema and gold alike."""
 
 
 class DataError(ValueError):

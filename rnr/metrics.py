@@ -18,7 +18,10 @@ import numpy as np
 from rnr.parsing import normalise_label
 from rnr.types import Example, Mention
 
-REFERENCE_DROPPED_LABELS = frozenset({"", "na", "n a", "misc", "else", "other", "nan"})
+IGNORED_LABELS = frozenset({"na", "n a", "misc", "else", "other", "nan"})
+"""Catch-all labels which the paper removes from schema and gold alike."""
+
+REFERENCE_DROPPED_LABELS = IGNORED_LABELS | {""}
 """Gold labels that the reference removes from a data set; predicting them is still an error there."""
 
 ERROR_KINDS = ("boundary", "type", "missed", "spurious", "ungrounded")
