@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayActorError
 
-from actors.faults import WorkerUnusable
+from actors.deadline import answer
 
 Work = TypeVar("Work")
 Handle = Any
@@ -114,14 +113,7 @@ class Pool:
     async def wait(self, member: Member, phase: str, reference: Any) -> Any:
         """What a remote call returns; WorkerLost, naming worker, phase, version and time, when it does not come."""
         place = f"{member.name}, phase {phase}, version {member.version}"
-        try:
-            return await asyncio.wait_for(_result(reference), self._deadline_seconds)
-        except TimeoutError:
-            raise WorkerLost(f"{place}: no answer within {self._deadline_seconds:g} s") from None
-        except WorkerUnusable as error:
-            raise WorkerLost(f"{place}: {str(error).strip().splitlines()[-1]}") from None
-        except RayActorError as error:
-            raise WorkerLost(f"{place}: the worker died ({str(error).splitlines()[0]})") from None
+        return await answer(reference, place=place, seconds=self._deadline_seconds, lost=WorkerLost)
 
     async def _ready(self, member: Member) -> int:
         """Bring one seat up and up to date; returns the generation of its worker."""
@@ -179,7 +171,3 @@ class Pool:
             if member.handle is not None:
                 ray.kill(member.handle)
                 member.handle = None
-
-
-async def _result(reference: Any) -> Any:
-    return await reference

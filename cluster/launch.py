@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
 
+from actors.deadline import answer
 from actors.pool import Handle, Pool, Spawn, WorkerLost
 from actors.reward import RewardWorker
 from actors.rollout import RolloutSettings, RolloutWorker
@@ -174,16 +174,11 @@ def _spawn_reward(config: Config) -> Spawn:
 
 
 async def _come_up(name: str, handle: Any, started: Any, deadline_seconds: float) -> Handle:
-    async def result() -> None:
-        await started
-
     try:
-        await asyncio.wait_for(result(), deadline_seconds)
-    except TimeoutError:
+        await answer(started, place=f"{name}, phase start", seconds=deadline_seconds, lost=WorkerLost)
+    except WorkerLost:
         ray.kill(handle)
-        raise WorkerLost(f"{name}, phase start: not up within {deadline_seconds:g} s") from None
-    except RayActorError as error:
-        raise WorkerLost(f"{name}, phase start: died ({str(error).splitlines()[0]})") from None
+        raise
     return handle
 
 

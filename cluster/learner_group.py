@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
 
+from actors.deadline import answer
 from learner.batch import plan_microbatches, weigh
 from learner.engine import EngineSettings, add_sums
 from learner.loss import GrpoSettings
@@ -29,8 +29,9 @@ class LearnerGroup:
 
     async def start(self, settings: EngineSettings) -> None:
         """Join the ranks and build their engines."""
-        first = self._handles[0].rendezvous.remote()
-        address, port = await self._wait("rendezvous", first)
+        node = self._handles[0].__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
+        address = _address(await self._wait("rendezvous", node))
+        port = await self._wait("rendezvous", self._handles[0].free_port.remote(address))
         await self._all("start", settings, address, port, self._deadline_seconds)
 
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
@@ -109,18 +110,14 @@ class LearnerGroup:
 
     async def _wait(self, phase: str, call: Any, rank: int = 0) -> Any:
         place = f"learner rank {rank}, phase {phase}, version {self.version}"
-
-        async def result() -> Any:
-            return await call
-
-        try:
-            return await asyncio.wait_for(result(), self._deadline_seconds)
-        except TimeoutError:
-            raise LearnerLost(f"{place}: no answer within {self._deadline_seconds:g} s") from None
-        except RayActorError as error:
-            raise LearnerLost(f"{place}: the rank died ({str(error).splitlines()[0]})") from None
+        return await answer(call, place=place, seconds=self._deadline_seconds, lost=LearnerLost)
 
     def stop(self) -> None:
         """End all ranks."""
         for handle in self._handles:
             ray.kill(handle)
+
+
+def _address(node_id: str) -> str:
+    """The address by which the other nodes know this one; the driver's would not do when it is another host."""
+    return next(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] == node_id)

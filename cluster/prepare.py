@@ -1,6 +1,7 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from rewards.composite import check
 from rnr import data
 from rnr.chains import chain
 from rnr.config import Config
+from rnr.fine_labels import refine
 from rnr.label_variation import vary_schema
 from rnr.model_folder import resolve
 from rnr.parsing import write
@@ -44,9 +46,7 @@ def prepare(config: Config) -> Prepared:
     refuse_too_long(evaluation_prompts, answer_tokens=config.evaluation.max_new_tokens, **room)
     sft: list[Sample] = []
     if config.sft.epochs:
-        pool = [prompt.example for prompt in prompts]
-        chosen = {example.uid for example in data.draw_evenly(pool, config.data.sft_examples, config.run.seed)}
-        sft = [_sft_sample(chat, prompt) for prompt in prompts if prompt.uid in chosen]
+        sft = [_sft_sample(chat, prompt) for prompt in _drawn(prompts, config.data.sft_examples, config.run.seed)]
         long = [sample for sample in sft if sample.length > config.model.context_tokens]
         if long:
             raise ValueError(
@@ -59,7 +59,7 @@ def prepare(config: Config) -> Prepared:
         stop_token_id=chat.stop_token_id,
         probe=(*first.token_ids, *_target(chat, first.example))[:256],
         sft=tuple(sft),
-        prompts=tuple(prompts),
+        prompts=tuple(_drawn(prompts, config.data.grpo_examples, config.run.seed + 1)),
         evaluation=tuple(evaluation_prompts),
     )
 
@@ -75,6 +75,7 @@ def _examples(config: Config) -> tuple[list[Example], list[Example]]:
     options, seed = config.data, config.run.seed
     train = data.load(options.train, training=True, skip_bad_rows=options.skip_bad_rows)
     train = data.thin_empty(train, options.empty_fraction, seed)
+    train = [refine(example, options.special_labels, seed) for example in train]
     inventory = sorted({label for example in train for label in example.schema})
     train = [vary_schema(example, options.schema_variation, inventory, seed) for example in train]
     evaluation = data.load(options.evaluation, training=False, skip_bad_rows=options.skip_bad_rows)
@@ -93,6 +94,12 @@ def _examples(config: Config) -> tuple[list[Example], list[Example]]:
         print(f"data: {len(shared)} evaluation sentences also occur in the training data and are left out of training")
         train = [example for example in train if example.sentence not in shared]
     return train, evaluation
+
+
+def _drawn(prompts: Sequence[Prompt], count: int, seed: int) -> list[Prompt]:
+    """At most ``count`` of the prompts, evenly over their sources, in the order of the data."""
+    chosen = {example.uid for example in data.draw_evenly([prompt.example for prompt in prompts], count, seed)}
+    return [prompt for prompt in prompts if prompt.uid in chosen]
 
 
 def _target(chat: ChatFormat, example: Example) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,36 @@ SHOWN = {
 """What the terminal shows of a GRPO step."""
 
 
-async def run(config: Config, *, resume: bool) -> dict[str, Any]:
-    """Carry out the run of ``config`` and return its summary, which also lies in the run folder.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A run whose data, model and resources have been found good."""
 
-    Raises ValueError before anything is started when data, model or resources cannot serve.
+    prepared: Prepared
+    schedule: Schedule
+    folder: Path
+    seconds: float
+    """What finding out took."""
+
+
+def get_ready(config: Config, *, resume: bool) -> Ready:
+    """Check everything a user can get wrong, join or start Ray, and open the run folder.
+
+    Raises ValueError, naming the place, before any worker is started; a ValueError after that is a bug.
     """
     begin = time.monotonic()
     prepared = prepare(config)
     schedule = Schedule(config, prepared)
     connect(config)
     folder = open_run(config, resume=resume)
+    return Ready(prepared=prepared, schedule=schedule, folder=folder, seconds=time.monotonic() - begin)
+
+
+async def run(config: Config, ready: Ready) -> dict[str, Any]:
+    """Carry out the run of ``config`` and return its summary, which also lies in the run folder."""
+    begin = time.monotonic()
+    prepared = ready.prepared
     tracker = Tracker(
-        folder,
+        ready.folder,
         wandb_project=config.tracking.project if config.tracking.wandb else None,
         name=config.run.name,
         config=config.model_dump(mode="json"),
@@ -54,8 +72,8 @@ async def run(config: Config, *, resume: bool) -> dict[str, Any]:
         async with launched(
             config, model_folder=prepared.model_folder, stop_token_id=prepared.stop_token_id, probe=prepared.probe
         ) as cluster:
-            setup_seconds = time.monotonic() - begin
-            job = Run(config, prepared, schedule, cluster, folder, tracker)
+            setup_seconds = ready.seconds + time.monotonic() - begin
+            job = Run(config, prepared, ready.schedule, cluster, ready.folder, tracker)
             return await job.to_the_end(setup_seconds)
     finally:
         tracker.finish()

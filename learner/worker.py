@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from learner.batch import Weighted
-from learner.engine import EngineSettings, PolicyEngine
+from learner.engine import EngineSettings, PolicyEngine, add_sums
+from learner.heap import Heap
 from learner.loss import GrpoSettings, Sums, grpo_loss, sft_loss
 
 MicroBatches = Sequence[Sequence[Weighted]]
@@ -24,18 +25,18 @@ class LearnerWorker:
         if threads:
             torch.set_num_threads(threads)
         self._engine: PolicyEngine | None = None
+        self._heap = Heap()
 
     @property
     def engine(self) -> PolicyEngine:
         assert self._engine is not None, "start() comes first"
         return self._engine
 
-    def rendezvous(self) -> tuple[str, int]:
-        """(address, free port) on this rank's host, where rank 0 lets the others find it."""
-        host = os.environ.get("RNR_NODE_ADDRESS", "127.0.0.1")
+    def free_port(self, address: str) -> int:
+        """A port of this rank's host, under the address by which the others know it, that nobody listens on."""
         with socket.socket() as probe:
-            probe.bind((host, 0))
-            return host, probe.getsockname()[1]
+            probe.bind((address, 0))
+            return probe.getsockname()[1]
 
     def start(self, settings: EngineSettings, address: str, port: int, timeout_seconds: float) -> None:
         """Join the process group and build the engine."""
@@ -54,6 +55,7 @@ class LearnerWorker:
         def loss(batch: Any, logprobs: torch.Tensor, _entropies: torch.Tensor, _number: int) -> Any:
             return sft_loss(logprobs, batch.weights_N)
 
+        self._heap.keep_small()
         return self.engine.update(micro_batches, loss=loss, learning_rate=learning_rate, temperature=1.0)
 
     def grpo_step(
@@ -64,7 +66,8 @@ class LearnerWorker:
         temperature: float,
         updates: int,
     ) -> Sums:
-        """``updates`` optimizer steps on the same samples; returns the metric sums of the last."""
+        """``updates`` optimizer steps on the same samples; returns the metric sums over all of them."""
+        self._heap.keep_small()
         old = self.engine.logprobs(micro_batches, temperature) if updates > 1 else None
         reference = (
             self.engine.logprobs(micro_batches, temperature, reference=True) if settings.kl_coefficient else None
@@ -84,7 +87,8 @@ class LearnerWorker:
 
         sums: Sums = {}
         for _ in range(updates):
-            sums = self.engine.update(micro_batches, loss=loss, learning_rate=learning_rate, temperature=temperature)
+            more = self.engine.update(micro_batches, loss=loss, learning_rate=learning_rate, temperature=temperature)
+            sums = add_sums(sums, more)
         return sums
 
     def score(self, sample: Any) -> list[float]:

@@ -44,6 +44,11 @@ class DataConfig(Section):
     """Fixed sentences of each evaluation set; 0 takes all."""
     empty_fraction: float = Field(default=1.0, ge=0, le=1)
     """Share of the training sentences without any entity that is kept."""
+    grpo_examples: int = Field(default=0, ge=0)
+    """Size of the pool that GRPO draws its prompts from, drawn evenly over the sources; 0 takes all."""
+    special_labels: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training sentences in which general labels become special where the text says so
+    (``rnr/fine_labels.py``)."""
     schema_variation: float = Field(default=0.0, ge=0, le=1)
     """Share of the training examples that get a schema of their own (``rnr/label_variation.py``)."""
     max_prompt_tokens: int = Field(default=0, ge=0)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rnr.fine_labels import GENERAL_OF
 from rnr.metrics import IGNORED_LABELS, label_key
 from rnr.types import Example, Mention
 
@@ -219,11 +220,15 @@ def _grounded(mentions: list[Mention], sentence: str) -> Iterator[Mention]:
 
 
 def draw_evenly(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
-    """At most ``count`` examples (0: all), the same number from each source as far as it has them, shuffled by seed."""
+    """At most ``count`` examples (0: all), the same number from each source as far as it has them, shuffled by seed.
+
+    The sentences of a source that have special labels (``rnr/fine_labels.py``) count as a source of their own.
+    """
     generator = random.Random(seed)
     by_source: dict[str, list[Example]] = {}
     for example in examples:
-        by_source.setdefault(example.source, []).append(example)
+        special = " special" if any(mention.label in GENERAL_OF for mention in example.mentions) else ""
+        by_source.setdefault(example.source + special, []).append(example)
     for source in sorted(by_source):
         generator.shuffle(by_source[source])
     drawn: list[Example] = []

@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rnr.fine_labels import GENERAL_OF
 from rnr.types import Example, Mention
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -54,15 +55,15 @@ def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: 
     """With probability ``share``, the example under another schema; otherwise the example itself.
 
     Depends on ``seed`` and the uid alone. Each label is renamed with probability 1/2 if it has synonyms; labels that
-    carry no mention are kept with probability 1/2, labels that do with 0.85 (their mentions go with them); up to four
-    labels from ``inventory`` are added; the order is random. A teacher's chain names the old labels, so it goes
-    as well.
+    carry no mention are kept with probability 1/2, general labels that do with 0.85 (their mentions go with them),
+    special ones always; up to four labels from ``inventory`` are added; the order is random. A teacher's chain names
+    the old labels, so it goes as well.
     """
     generator = random.Random(f"{seed}/{example.uid}")
     if generator.random() >= share:
         return example
     used = {mention.label for mention in example.mentions}
-    kept = [label for label in example.schema if generator.random() < (0.85 if label in used else 0.5)]
+    kept = [label for label in example.schema if generator.random() < _keep_share(label, used)]
     kept = kept or [generator.choice(example.schema)]
     names = {label: _name(label, example.schema, generator) for label in kept}
     taken = {name for label in example.schema for name in _same_meaning(label)}
@@ -77,6 +78,13 @@ def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: 
         if mention.label in names
     )
     return replace(example, schema=tuple(dict.fromkeys(schema)), mentions=mentions, reasoning=None)
+
+
+def _keep_share(label: str, used: set[str]) -> float:
+    if label not in used:
+        return 0.5
+    # Without its special label the mention would belong to the general one, which says otherwise.
+    return 1.0 if label in GENERAL_OF else 0.85
 
 
 def _same_meaning(label: str) -> set[str]:
@@ -103,4 +111,9 @@ _RELATED = (
 
 
 def _related(label: str, schema: Sequence[str]) -> bool:
-    return any(label in family and family & set(schema) for family in _RELATED)
+    mine, theirs = _with_general((label,)), _with_general(schema)
+    return bool(mine & theirs) or any(mine & family and theirs & family for family in _RELATED)
+
+
+def _with_general(labels: Sequence[str]) -> set[str]:
+    return {general for label in labels for general in (label, *GENERAL_OF.get(label, ()))}

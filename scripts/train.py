@@ -22,13 +22,15 @@ def main(argv: list[str]) -> int:
             from cluster.dry_run import dry_run
 
             dry_run(config)
-        else:
-            from cluster.run import run
+            return 0
+        from cluster.run import get_ready, run
 
-            asyncio.run(run(config, resume=options.resume))
+        ready = get_ready(config, resume=options.resume)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    try:
+        asyncio.run(run(config, ready))
     except ExceptionGroup as group:
         from cluster.controller import causes
 
