@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from learner.advantage import group_metrics, samples_with_advantage
+from learner.advantage import TrainingBatch, group_metrics
 from rnr.types import Group, Prompt, Sample, ScoredGroup
 
 Metrics = dict[str, float]
@@ -39,8 +39,8 @@ class Weights(Protocol):
         ...
 
 
-Record = Callable[[int, Sequence[ScoredGroup], dict[str, str], Metrics], Awaitable[None]]
-"""(step, scored groups, uid of each dropped group -> reason, metrics); called once after each step."""
+Record = Callable[[int, Sequence[ScoredGroup], TrainingBatch, Metrics], Awaitable[None]]
+"""(step, scored groups, what they taught, metrics); called once after each step."""
 
 
 async def grpo(
@@ -53,8 +53,7 @@ async def grpo(
     weights: Weights,
     record: Record,
     max_staleness: int,
-    divide_by_std: bool,
-    mask_unfinished: bool,
+    to_batch: Callable[[Sequence[ScoredGroup]], TrainingBatch],
 ) -> None:
     """Train the steps of ``steps``; ``prompts_of`` gives the prompts of a step, the same ones each time it is asked."""
     room = asyncio.Semaphore(max_staleness + 1)
@@ -75,13 +74,11 @@ async def grpo(
             begin = time.monotonic()
             step, scored, metrics = await scored_groups.get()
             metrics |= {"timing_s/wait_batch": time.monotonic() - begin} | group_metrics(scored)
-            samples, dropped = samples_with_advantage(
-                scored, divide_by_std=divide_by_std, mask_unfinished=mask_unfinished
-            )
-            if samples:
-                metrics |= await timed("timing_s/update_actor", learner.update(samples, step))
+            batch = to_batch(scored)
+            if batch.samples:
+                metrics |= await timed("timing_s/update_actor", learner.update(batch.samples, step))
                 metrics |= await timed("timing_s/update_weights", weights.publish())
-            await record(step, scored, dropped, metrics | {"timing_s/step": time.monotonic() - begin})
+            await record(step, scored, batch, metrics | {"timing_s/step": time.monotonic() - begin})
             room.release()
 
     async with asyncio.TaskGroup() as group:

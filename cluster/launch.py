@@ -205,7 +205,7 @@ async def _start_learner(config: Config, model_folder: str) -> LearnerGroup:
         lora_alpha=config.model.lora_alpha,
         gradient_checkpointing=config.model.gradient_checkpointing,
         zero_stage=config.optimizer.zero_stage,
-        betas=(config.optimizer.beta1, config.optimizer.beta2),
+        betas=config.optimizer.betas,
         weight_decay=config.optimizer.weight_decay,
         max_gradient_norm=config.optimizer.max_gradient_norm,
         seed=config.run.seed,

@@ -1,7 +1,7 @@
 """All learner ranks as one learner: hand out micro-batches, wait with a deadline, merge what comes back."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -99,8 +99,8 @@ class LearnerGroup:
     async def load(self, folder: str) -> None:
         await self._all("load", folder)
 
-    async def export(self, folder: str) -> None:
-        await self._all("export", folder)
+    async def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
+        await self._all("export", folder, extra_files)
 
     async def _all(self, method: str, *arguments: Any) -> list[Any]:
         return await self._gather(method, [getattr(handle, method).remote(*arguments) for handle in self._handles])

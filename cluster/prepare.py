@@ -1,7 +1,7 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,12 @@ from rnr.chains import chain
 from rnr.config import Config
 from rnr.fine_labels import refine
 from rnr.label_variation import vary_schema
+from rnr.metrics import label_key
 from rnr.model_folder import resolve
-from rnr.parsing import write
-from rnr.prompts import ChatFormat, refuse_too_long
+from rnr.prompts import ChatFormat, PromptPreset, refuse_too_long
 from rnr.types import Example, Prompt, Sample
+
+PROMPT_FILE = "rnr_prompt.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class Prepared:
     prompts: tuple[Prompt, ...]
     """The pool that GRPO draws from."""
     evaluation: tuple[Prompt, ...]
+    prompt_file: dict[str, str]
+    """Name and text of the file by which the exported model tells how it was asked."""
 
 
 def prepare(config: Config) -> Prepared:
@@ -36,7 +40,7 @@ def prepare(config: Config) -> Prepared:
     model_folder = resolve(config.model.path, allow_pickle=config.model.allow_pickle)
     _check_context(Path(model_folder), config.model.context_tokens)
     train, evaluation = _examples(config)
-    chat = chat_format(model_folder)
+    chat = _chat_format(model_folder, config.data.prompt, _definitions(config.data.definitions))
     prompts = [chat.prompt(example) for example in train]
     if config.data.max_prompt_tokens:
         prompts = [prompt for prompt in prompts if len(prompt.token_ids) <= config.data.max_prompt_tokens]
@@ -61,14 +65,35 @@ def prepare(config: Config) -> Prepared:
         sft=tuple(sft),
         prompts=tuple(_drawn(prompts, config.data.grpo_examples, config.run.seed + 1)),
         evaluation=tuple(evaluation_prompts),
+        prompt_file={PROMPT_FILE: json.dumps({"preset": chat.preset, "definitions": chat.definitions})},
     )
 
 
 def chat_format(model_folder: str) -> ChatFormat:
-    """The chat format of a model's own tokenizer."""
+    """How a model is asked: as it was trained by us, or with the preset ``compact`` if it was not."""
+    file = Path(model_folder) / PROMPT_FILE
+    asked = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"preset": "compact", "definitions": {}}
+    return _chat_format(model_folder, asked["preset"], asked["definitions"])
+
+
+def _chat_format(model_folder: str, preset: PromptPreset, definitions: Mapping[str, str]) -> ChatFormat:
     from transformers import AutoTokenizer
 
-    return ChatFormat(AutoTokenizer.from_pretrained(model_folder))
+    return ChatFormat(AutoTokenizer.from_pretrained(model_folder), preset, definitions)
+
+
+def _definitions(path: str) -> dict[str, str]:
+    if not path:
+        return {}
+    try:
+        found = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"data.definitions: {path}: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"data.definitions: {path}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise ValueError(f"data.definitions: {path} must hold one object {{label: definition}}")
+    return {label_key(label): text for label, text in found.items()}
 
 
 def _examples(config: Config) -> tuple[list[Example], list[Example]]:
@@ -103,7 +128,7 @@ def _drawn(prompts: Sequence[Prompt], count: int, seed: int) -> list[Prompt]:
 
 
 def _target(chat: ChatFormat, example: Example) -> tuple[int, ...]:
-    return chat.target(write(example.mentions, reasoning=chain(example)))
+    return chat.target(example.mentions, chain(example))
 
 
 def _sft_sample(chat: ChatFormat, prompt: Prompt) -> Sample:

@@ -1,21 +1,23 @@
 """A whole run: warm start -> GRPO -> evaluation -> export, resumable at every step."""
 
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from actors.rollout import Sampling
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.controller import Metrics, causes, grpo
+from cluster.difficulty import measure, undecided
 from cluster.evaluation import evaluate
 from cluster.launch import Cluster, connect, launched
 from cluster.learner_group import LearnerLost
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
+from learner.advantage import TrainingBatch, training_batch
 from rnr.config import Config
 from rnr.console import Console
 from rnr.rollout_metrics import ner_metrics
@@ -64,7 +66,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
     prepared = ready.prepared
     tracker = Tracker(
         ready.folder,
-        wandb_project=config.tracking.project if config.tracking.wandb else None,
+        wandb_project=config.tracking.wandb_project,
         name=config.run.name,
         config=config.model_dump(mode="json"),
     )
@@ -162,6 +164,8 @@ class Run:
     async def _grpo(self) -> None:
         progress, options = self._progress, self._config.grpo
         self._begin = time.monotonic()
+        if self._config.data.difficulty_rollouts:
+            await self._select()
         self._clock = self._console.stage("grpo", progress.step, options.steps)
         await grpo(
             range(progress.step, options.steps),
@@ -172,30 +176,52 @@ class Run:
             weights=self,
             record=self._record,
             max_staleness=options.max_staleness,
-            divide_by_std=options.divide_by_std,
-            mask_unfinished=options.mask_unfinished,
+            to_batch=partial(
+                training_batch,
+                method=options.advantage,
+                weights=self._config.reward.weights,
+                mask_unfinished=options.mask_unfinished,
+            ),
         )
         self._spend("grpo", self._begin)
         progress.stage = "done"
         await self._save()
 
+    async def _select(self) -> None:
+        """Narrow the GRPO pool to the prompts that the warm-started policy neither always solves nor never."""
+        file = self._folder / "difficulty.jsonl"
+        pool = self._prepared.prompts
+        self._tracker.phase("grpo", self._progress.step, "selection")
+
+        async def sample(prompts: Sequence[Prompt]) -> list[ScoredGroup]:
+            count = self._config.data.difficulty_rollouts
+            return await self.score(await self._sample("selection", prompts, count, seed=0))
+
+        scores = await measure(pool, sample, file)
+        chosen = undecided(scores)
+        self._console.say(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
+        self._schedule.narrow(chosen)
+
     async def generate(self, prompts: Sequence[Prompt], step: int) -> list[Group]:
         """One group of sampled completions for each prompt; seeds follow from run, step and place."""
+        self._tracker.phase("grpo", step, "rollout")
+        count = self._config.sampling.samples_per_prompt
+        return await self._sample(f"rollout of step {step}", prompts, count, seed=step + 1)
+
+    async def _sample(self, phase: str, prompts: Sequence[Prompt], count: int, *, seed: int) -> list[Group]:
         options = self._config.sampling
 
         def call(worker: Any, numbered: tuple[int, Prompt]) -> Any:
             number, prompt = numbered
-            seed = ((self._config.run.seed * 100_003 + step) * 10_007 + number) * 1009
             sampling = Sampling(
-                count=options.samples_per_prompt,
+                count=count,
                 temperature=options.temperature,
                 max_new_tokens=options.max_new_tokens,
-                seed=seed % 2**31,
+                seed=((self._config.run.seed * 100_003 + seed) * 10_007 + number) * 1009 % 2**31,
             )
             return worker.generate.remote(prompt, sampling)
 
-        self._tracker.phase("grpo", step, "rollout")
-        return await self._cluster.rollouts.map(f"rollout of step {step}", list(enumerate(prompts)), call)
+        return await self._cluster.rollouts.map(phase, list(enumerate(prompts)), call)
 
     async def score(self, groups: Sequence[Group]) -> list[ScoredGroup]:
         """The groups with rewards, from the reward pool."""
@@ -224,22 +250,20 @@ class Run:
         self._progress.probe_max_difference = round(largest, 6)
         return metrics
 
-    async def _record(
-        self, step: int, groups: Sequence[ScoredGroup], dropped: dict[str, str], metrics: Metrics
-    ) -> None:
+    async def _record(self, step: int, groups: Sequence[ScoredGroup], batch: TrainingBatch, metrics: Metrics) -> None:
         progress = self._progress
         progress.step = step + 1
         progress.consumed += [scored.group.prompt.uid for scored in groups]
-        progress.dropped |= dropped
+        progress.dropped |= batch.dropped
         rollouts = sum(len(scored.group.rollouts) for scored in groups)
         progress.samples += rollouts
-        metrics["async/num_groups_dropped"] = len(dropped)
+        metrics["async/num_groups_dropped"] = len(batch.dropped)
         metrics["perf/samples_per_s"] = rollouts / metrics["timing_s/step"]
         tokens = sum(len(rollout.token_ids) for scored in groups for rollout in scored.group.rollouts)
         metrics["rollout/tokens_per_s"] = tokens / metrics["timing_s/gen"]
         metrics |= ner_metrics(groups)
         self._tracker.log("grpo", step, metrics | self._cluster.rollouts.metrics() | self._cluster.rewards.metrics())
-        self._tracker.log_rollouts(step, groups, dropped)
+        self._tracker.log_rollouts(step, groups, batch.dropped, batch.advantages)
         self._clock.step(step, {name: metrics[key] for name, key in SHOWN.items() if key in metrics})
         every = self._config.evaluation.every_steps
         last = step + 1 == self._config.grpo.steps
@@ -278,7 +302,7 @@ class Run:
         self._progress.seconds[what] = round(self._progress.seconds.get(what, 0.0) + time.monotonic() - begin, 1)
 
     async def _finish(self) -> dict[str, Any]:
-        await self._cluster.learner.export(str(self._folder / "export"))
+        await self._cluster.learner.export(str(self._folder / "export"), self._prepared.prompt_file)
         progress = self._progress
         grpo_seconds = progress.seconds.get("grpo", 0.0)
         summary = {
@@ -292,9 +316,9 @@ class Run:
             "prompts": {"consumed": len(progress.consumed), "dropped": len(progress.dropped)},
             "evaluation": progress.scores,
         }
-        partial = self._folder / "summary.partial"
-        partial.write_text(json.dumps(summary, indent=1))
-        shutil.move(partial, self._folder / "summary.json")
+        written = self._folder / "summary.partial"
+        written.write_text(json.dumps(summary, indent=1))
+        written.rename(self._folder / "summary.json")
         self._console.table(progress.scores)
         self._console.say(f"run folder: {self._folder}")
         return summary

@@ -4,7 +4,7 @@ So a resumed run needs no sampler state: it asks for the next step and gets what
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cluster.prepare import Prepared
 from learner.schedule import cosine
@@ -18,6 +18,7 @@ class Schedule:
     def __init__(self, config: Config, prepared: Prepared) -> None:
         self._config = config
         self._prepared = prepared
+        self._prompts = prepared.prompts
         per_step = config.sft.sequences_per_step
         self.sft_steps = int(config.sft.epochs * len(prepared.sft)) // per_step
         self.grpo_steps = config.grpo.steps
@@ -33,7 +34,12 @@ class Schedule:
     def prompts(self, step: int) -> list[Prompt]:
         """The prompts of a GRPO step."""
         size = self._config.sampling.prompts_per_step
-        return window(self._prepared.prompts, step, size, self._config.run.seed + 1)
+        return window(self._prompts, step, size, self._config.run.seed + 1)
+
+    def narrow(self, uids: Collection[str]) -> None:
+        """Draw GRPO prompts from those with these uids alone; raises ValueError when they do not fill one step."""
+        self._prompts = tuple(prompt for prompt in self._prepared.prompts if prompt.uid in uids)
+        self.prompts(0)
 
     def learning_rate(self, stage: str, step: int) -> float:
         """The learning rate of a step of ``sft`` or ``grpo``."""

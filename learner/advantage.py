@@ -1,55 +1,124 @@
 """Scored groups -> training samples. Group-relative, pure numbers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from rnr.types import Sample, ScoredGroup
 
+Method = Literal["centred", "scaled", "leave_one_out", "per_reward"]
+_TINY = 1e-4
+"""Added to standard deviations, as the field does."""
 
-def samples_with_advantage(
-    groups: Sequence[ScoredGroup], *, divide_by_std: bool = False, mask_unfinished: bool = False
-) -> tuple[list[Sample], dict[str, str]]:
-    """(samples, dropped): one sample per rollout that can teach something, and the uid of every group that cannot, with
-    the reason.
 
-    The advantage is the reward less the mean of its group, for example rewards (1, 0, 0.5) give (0.5, -0.5, 0). F1 is
-    continuous, so dividing by the standard deviation would blow up near-ties; it is done only if asked. Rollouts whose
-    reward is invalid take no part; groups with fewer than two valid rewards, or without spread, are dropped.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingBatch:
+    """What one step's groups teach."""
+
+    samples: list[Sample]
+    """One for each rollout that can teach something."""
+    dropped: dict[str, str]
+    """Uid of every group that cannot -> the reason."""
+    advantages: dict[str, list[float | None]]
+    """Uid of every other group -> the advantage of each of its rollouts, None where the reward is invalid."""
+
+
+def training_batch(
+    groups: Sequence[ScoredGroup],
+    *,
+    method: Method = "centred",
+    weights: Mapping[str, float] | None = None,
+    mask_unfinished: bool = False,
+) -> TrainingBatch:
+    """The samples of a step. Rollouts whose reward is invalid take no part; groups with fewer than two valid rewards,
+    without spread, or with nothing left by ``mask_unfinished`` are dropped.
+
+    With rewards r of a group of n, mean m and standard deviation s (of the sample), the advantage is by ``method``
+
+    - ``centred``: r - m; rewards (1, 0, 0.5) give (0.5, -0.5, 0). F1 is continuous, so dividing by s would blow up
+      near-ties (Dr.GRPO, arXiv 2503.20783);
+    - ``scaled``: (r - m) / s, as in GRPO (arXiv 2402.03300);
+    - ``leave_one_out``: r less the mean of the others, which is (r - m) * n / (n - 1) (RLOO, arXiv 2402.14740);
+    - ``per_reward``: each reward named in ``weights`` is scaled in its group before the weighted sum, so that one with
+      a wide spread does not drown the others, and the sums are scaled again over the batch (GDPO, arXiv 2601.05242).
     """
-    samples: list[Sample] = []
     dropped: dict[str, str] = {}
+    advantages: dict[str, list[float | None]] = {}
     for scored in groups:
-        uid = scored.group.prompt.uid
-        totals = [reward.total for reward in scored.rewards]
-        valid = _valid(scored)
-        if len(valid) < 2:
-            dropped[uid] = "fewer than two valid rewards"
-            continue
-        if _flat(valid):
-            dropped[uid] = "no spread"
-            continue
-        mean = sum(valid) / len(valid)
-        scale = 1.0
-        if divide_by_std:
-            variance = sum((total - mean) ** 2 for total in valid) / (len(valid) - 1)
-            scale = variance**0.5 + 1e-4
-        if mask_unfinished and not any(rollout.finished for rollout in scored.group.rollouts):
-            dropped[uid] = "no finished rollout"
-            continue
-        for total, rollout in zip(totals, scored.group.rollouts, strict=True):
-            if total is None or (mask_unfinished and not rollout.finished):
-                continue
-            samples.append(
-                Sample(
-                    uid=uid,
-                    prompt_ids=scored.group.prompt.token_ids,
-                    completion_ids=rollout.token_ids,
-                    logprobs=rollout.logprobs,
-                    advantage=(total - mean) / scale,
-                    policy_version=rollout.policy_version,
-                )
-            )
-    return samples, dropped
+        reason = _why_useless(scored, list(weights or {}) if method == "per_reward" else [], mask_unfinished)
+        if reason:
+            dropped[scored.group.prompt.uid] = reason
+        else:
+            advantages[scored.group.prompt.uid] = _group_advantages(scored, method, weights or {})
+    if method == "per_reward":
+        _scale_over_batch(advantages)
+    samples = [
+        Sample(
+            uid=scored.group.prompt.uid,
+            prompt_ids=scored.group.prompt.token_ids,
+            completion_ids=rollout.token_ids,
+            logprobs=rollout.logprobs,
+            advantage=advantage,
+            policy_version=rollout.policy_version,
+        )
+        for scored in groups
+        if scored.group.prompt.uid in advantages
+        for rollout, advantage in zip(scored.group.rollouts, advantages[scored.group.prompt.uid], strict=True)
+        if advantage is not None and (rollout.finished or not mask_unfinished)
+    ]
+    return TrainingBatch(samples=samples, dropped=dropped, advantages=advantages)
+
+
+def _why_useless(scored: ScoredGroup, parts: Sequence[str], mask_unfinished: bool) -> str:
+    valid = [reward for reward in scored.rewards if reward.total is not None]
+    if len(valid) < 2:
+        return "fewer than two valid rewards"
+    # Of rewards that are scaled one by one, equal sums may hide differing parts.
+    if all(_flat([reward.parts[name] for reward in valid]) for name in parts) if parts else _flat(_valid(scored)):
+        return "no spread"
+    if mask_unfinished and not any(rollout.finished for rollout in scored.group.rollouts):
+        return "no finished rollout"
+    return ""
+
+
+def _group_advantages(scored: ScoredGroup, method: Method, weights: Mapping[str, float]) -> list[float | None]:
+    valid = [reward for reward in scored.rewards if reward.total is not None]
+    totals = _valid(scored)
+    match method:
+        case "centred":
+            found = _centred(totals)
+        case "scaled":
+            found = _scaled(totals)
+        case "leave_one_out":
+            found = [value * len(totals) / (len(totals) - 1) for value in _centred(totals)]
+        case "per_reward":
+            found = [0.0] * len(valid)
+            for name, weight in weights.items():
+                parts = _scaled([reward.parts[name] for reward in valid])
+                found = [value + weight * part for value, part in zip(found, parts, strict=True)]
+    values = iter(found)
+    return [None if reward.total is None else next(values) for reward in scored.rewards]
+
+
+def _centred(values: Sequence[float]) -> list[float]:
+    mean = sum(values) / len(values)
+    return [value - mean for value in values]
+
+
+def _scaled(values: Sequence[float]) -> list[float]:
+    centred = _centred(values)
+    deviation = (sum(value**2 for value in centred) / (len(values) - 1)) ** 0.5
+    return [value / (deviation + _TINY) for value in centred]
+
+
+def _scale_over_batch(advantages: dict[str, list[float | None]]) -> None:
+    places = [(uid, place) for uid, row in advantages.items() for place, value in enumerate(row) if value is not None]
+    if len(places) < 2:
+        return
+    scaled = _scaled([advantages[uid][place] or 0.0 for uid, place in places])
+    for (uid, place), value in zip(places, scaled, strict=True):
+        advantages[uid][place] = value
 
 
 def group_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:

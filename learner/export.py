@@ -1,6 +1,7 @@
 """The policy as a plain Hugging Face folder that transformers and ``vllm serve`` load."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,8 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from learner.engine import PolicyEngine, with_adapter
 
 
-def export(engine: PolicyEngine, folder: Path, *, rank: int) -> None:
-    """Write config, safetensors, tokenizer and chat template; the folder appears complete or not at all.
+def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *, rank: int) -> None:
+    """Write config, safetensors, tokenizer, chat template and ``{name: text}``; the folder appears complete or not at
+    all.
 
     Collective, because gathering the weights is; only rank 0 writes.
     """
@@ -32,5 +34,7 @@ def export(engine: PolicyEngine, folder: Path, *, rank: int) -> None:
     AutoTokenizer.from_pretrained(settings.model_folder).save_pretrained(partial)
     # The config as it came: transformers rewrites it in its newest dialect, which engines read less well.
     shutil.copy(Path(settings.model_folder) / "config.json", partial / "config.json")
+    for name, text in extra_files.items():
+        (partial / name).write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,8 @@ class LearnerWorker:
     def load(self, folder: str) -> None:
         self.engine.load(folder)
 
-    def export(self, folder: str) -> None:
-        """Write the policy as a plain Hugging Face folder (rank 0), adapters merged in."""
+    def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
+        """Write the policy as a plain Hugging Face folder (rank 0), adapters merged in, and files ``{name: text}``."""
         from learner.export import export
 
-        export(self.engine, Path(folder), rank=self._rank)
+        export(self.engine, Path(folder), extra_files, rank=self._rank)

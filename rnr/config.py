@@ -8,6 +8,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rnr.prompts import PromptPreset
+
 
 class Section(BaseModel):
     """A branch of the tree: frozen, and a key it does not know is an error."""
@@ -53,6 +55,13 @@ class DataConfig(Section):
     """Share of the training examples that get a schema of their own (``rnr/label_variation.py``)."""
     max_prompt_tokens: int = Field(default=0, ge=0)
     """Leave longer prompts out of the training data (never out of the evaluation); 0 keeps all."""
+    prompt: PromptPreset = "compact"
+    """``compact`` is ours, ``reference`` the paper's, byte for byte."""
+    definitions: str = ""
+    """A JSON file {label: definition}, whose definitions stand beside the labels in the prompt ``compact``."""
+    difficulty_rollouts: int = Field(default=0, ge=0)
+    """Rollouts of the warm-started policy by which GRPO prompts that are always right or always wrong are left out;
+    0 keeps all."""
     skip_bad_rows: bool = False
 
 
@@ -72,8 +81,7 @@ class RewardConfig(Section):
 
 class OptimizerConfig(Section):
     zero_stage: Literal[0, 1, 2, 3] = 1
-    beta1: float = 0.9
-    beta2: float = 0.95
+    betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
     max_tokens_per_microbatch: int = Field(default=2048, ge=1)
@@ -99,7 +107,9 @@ class GrpoConfig(Section):
     """Upper bound on ratio * |advantage| for negative advantages; 0 is off, 3 is usual."""
     kl_coefficient: float = Field(default=0.0, ge=0)
     """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second copy of the model."""
-    divide_by_std: bool = False
+    advantage: Literal["centred", "scaled", "leave_one_out", "per_reward"] = "centred"
+    """How a group's rewards become advantages (``learner/advantage.py``); ``per_reward`` needs the preset
+    ``weighted``."""
     normaliser: Literal["tokens", "sequences", "constant"] = "constant"
     """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
     sequences * max_new_tokens (Dr.GRPO)."""
@@ -150,9 +160,8 @@ class CheckpointConfig(Section):
 
 
 class TrackingConfig(Section):
-    wandb: bool = True
-    """Online when WANDB_API_KEY is set, otherwise written to the run folder for a later ``wandb sync``."""
-    project: str = "rnr"
+    wandb_project: str = "rnr"
+    """Empty: no W&B. Online when WANDB_API_KEY is set, otherwise in the run folder for a later ``wandb sync``."""
     probe_tolerance: float = Field(default=0.15, gt=0)
     """Largest mean difference of log-probabilities between learner and rollout worker after a weight sync."""
 
@@ -179,6 +188,13 @@ class Config(Section):
                 f"max_new_tokens ({longest}) must be smaller than model.context_tokens ({self.model.context_tokens}): "
                 "the prompt needs room too"
             )
+        if self.grpo.advantage == "per_reward" and self.reward.preset != "weighted":
+            raise ValueError(
+                'grpo.advantage "per_reward" normalises each reward before they are added, so reward.preset must be '
+                f'"weighted", not {self.reward.preset!r}'
+            )
+        if self.data.definitions and self.data.prompt == "reference":
+            raise ValueError('data.definitions cannot be shown: data.prompt "reference" has no place for them')
         if self.optimizer.zero_stage == 3 and self.model.lora_rank:
             raise ValueError("model.lora_rank needs optimizer.zero_stage 0, 1 or 2: adapters are small enough")
         return self

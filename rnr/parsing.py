@@ -69,8 +69,10 @@ def read(text: str) -> tuple[Answer, tuple[str, ...]]:
     return Answer(reasoning=reasoning, mentions=mentions), tuple(k for k, v in spans_by_label.items() if not v)
 
 
-def write(mentions: Iterable[Mention], *, reasoning: str | None) -> str:
+def write(mentions: Iterable[Mention], *, reasoning: str | None, indent: int | None = None) -> str:
     """The completion that gives these mentions: labels in order of first appearance, repeated spans repeated.
+
+    The JSON is as short as can be, or spread over lines with ``indent`` spaces as the paper writes it.
 
     Raises ValueError for what could not be read back: think tags in the reasoning, a blank span or label.
     """
@@ -79,7 +81,8 @@ def write(mentions: Iterable[Mention], *, reasoning: str | None) -> str:
         if not mention.text.strip() or not mention.label.strip():
             raise ValueError(f"a span and its label must not be blank: {mention!r}")
         spans_by_label.setdefault(mention.label, []).append(mention.text)
-    answer = json.dumps({"entities": spans_by_label}, ensure_ascii=False, separators=(",", ":"))
+    separators = (",", ":") if indent is None else None
+    answer = json.dumps({"entities": spans_by_label}, ensure_ascii=False, separators=separators, indent=indent)
     if reasoning is None:
         return answer
     if _OPEN in reasoning or _CLOSE in reasoning:

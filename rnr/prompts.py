@@ -4,12 +4,46 @@ The chat markup comes from the tokenizer's own template. A sentence is data: con
 (``<|im_end|>``, ``<think>``) are encoded as ordinary text and never open or close anything.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
-from rnr.types import Example, Prompt
+from rnr.parsing import write
+from rnr.types import Example, Mention, Prompt
+
+PromptPreset = Literal["compact", "reference"]
 
 INSTRUCTION = 'Find the named entities. Think, then answer {"entities":{label:[text]}}'
+"""The system message of the preset ``compact``, which is ours."""
+
+# The paper's user message, byte for byte with its full-width colon, because what it costs and yields is to be compared.
+REFERENCE_PROMPT = """
+You are an excellent information extraction assistant. Please extract the corresponding entities from the following \
+sentence based on the provided schema and return them in JSON format.
+
+Note:
+1) The schema specifies the list of entity types that can be extracted;
+2) Only extract entities that are included in the schema.
+
+Schema\uff1a
+{{SCHEMA}}
+
+Output format:
+{
+  "entities": {
+    "label1": [
+      "x1",
+      "x2"
+    ],
+    "label2": [
+      "x3"
+    ]
+  }
+}
+
+Sentence:
+{{SENTENCE}}
+"""
 _SLOT = "\u2063slot\u2063"
 
 
@@ -22,17 +56,37 @@ class Tokenizer(Protocol):
     def encode(self, text: str, **options: Any) -> list[int]: ...
 
 
-def user_message(example: Example) -> str:
-    """What the user says: the labels that may be used and the sentence."""
-    return f"Labels: {', '.join(example.schema)}\nSentence: {example.sentence}"
+def user_message(
+    example: Example, preset: PromptPreset = "compact", definitions: Mapping[str, str] | None = None
+) -> str:
+    """What the user says: the labels that may be used, with their definitions where there are any, and the sentence.
+
+    The preset ``reference`` is the paper's, which has no definitions and sorts the labels.
+    """
+    if preset == "reference":
+        schema = json.dumps(sorted(label.lower() for label in example.schema), ensure_ascii=False)
+        before, _, after = REFERENCE_PROMPT.strip().partition("{{SCHEMA}}")
+        middle, _, end = after.partition("{{SENTENCE}}")
+        return f"{before}{schema}{middle}{example.sentence}{end}"
+    defined = definitions or {}
+    labels = (f"{label} ({defined[label]})" if label in defined else label for label in example.schema)
+    return f"Labels: {', '.join(labels)}\nSentence: {example.sentence}"
 
 
 class ChatFormat:
-    """The one way from text to tokens for one tokenizer."""
+    """The one way from text to tokens for one tokenizer, one prompt preset and one set of label definitions."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        preset: PromptPreset = "compact",
+        definitions: Mapping[str, str] | None = None,
+    ) -> None:
         self._tokenizer = tokenizer
-        conversation = [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": _SLOT}]
+        self.preset: PromptPreset = preset
+        self.definitions = dict(definitions or {})
+        system = [{"role": "system", "content": INSTRUCTION}] if preset == "compact" else []
+        conversation = [*system, {"role": "user", "content": _SLOT}]
         opened: str = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
         answered: str = tokenizer.apply_chat_template(
             [*conversation, {"role": "assistant", "content": _SLOT}], tokenize=False
@@ -52,19 +106,21 @@ class ChatFormat:
 
     def prompt(self, example: Example) -> Prompt:
         """The chat up to the place where the answer begins."""
-        return Prompt(example=example, token_ids=(*self._before, *self._data(user_message(example)), *self._after))
+        message = self._data(user_message(example, self.preset, self.definitions))
+        return Prompt(example=example, token_ids=(*self._before, *message, *self._after))
 
-    def target(self, answer: str) -> tuple[int, ...]:
-        """Token ids of a written answer with its reasoning, closed by the stop token."""
-        head, think, rest = answer.partition("<think>")
-        reasoning, closing, body = rest.partition("</think>")
+    def target(self, mentions: Iterable[Mention], reasoning: str | None) -> tuple[int, ...]:
+        """Token ids of the answer to be learnt, closed by the stop token."""
+        indent = 2 if self.preset == "reference" else None
+        head, think, rest = write(mentions, reasoning=reasoning, indent=indent).partition("<think>")
+        chain, closing, body = rest.partition("</think>")
         if not think or not closing:
-            return (*self._data(answer), self.stop_token_id)
+            return (*self._data(head), self.stop_token_id)
         # Only the two markers may be control tokens (in some models they are); all between is data.
         return (
             *self._data(head),
             *self._markup("<think>"),
-            *self._data(reasoning),
+            *self._data(chain),
             *self._markup("</think>"),
             *self._data(body),
             self.stop_token_id,

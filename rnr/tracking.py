@@ -7,17 +7,20 @@ will do again.
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rnr.types import ScoredGroup
 
+Advantages = Mapping[str, Sequence[float | None]]
+"""Uid of a group -> the advantage of each of its rollouts."""
+
 
 class Tracker:
     """Writes ``metrics.jsonl`` and ``rollouts.jsonl`` in a run folder, and logs the metrics to wandb if asked."""
 
-    def __init__(self, folder: Path, *, wandb_project: str | None, name: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, *, wandb_project: str, name: str, config: Mapping[str, Any]) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._wandb: Any = None
@@ -31,9 +34,12 @@ class Tracker:
         if self._wandb is not None:
             self._wandb.log({**metrics, f"{stage}/step": step})
 
-    def log_rollouts(self, step: int, groups: Iterable[ScoredGroup], dropped: Mapping[str, str]) -> None:
+    def log_rollouts(
+        self, step: int, groups: Iterable[ScoredGroup], dropped: Mapping[str, str], advantages: Advantages
+    ) -> None:
         """One line of ``rollouts.jsonl`` for each rollout of a step."""
-        self._append("rollouts.jsonl", (row for scored in groups for row in rollout_rows(step, scored, dropped)))
+        rows = (row for scored in groups for row in rollout_rows(step, scored, dropped, advantages))
+        self._append("rollouts.jsonl", rows)
 
     def phase(self, stage: str, step: int, phase: str) -> None:
         """Write what the run is doing now to ``status.json``, for a person who looks in."""
@@ -72,12 +78,15 @@ class Tracker:
             self._wandb.finish()
 
 
-def rollout_rows(step: int, scored: ScoredGroup, dropped: Mapping[str, str]) -> Iterable[dict[str, Any]]:
-    """What a person wants to read about each rollout of a group."""
-    valid = [reward.total for reward in scored.rewards if reward.total is not None]
-    mean = sum(valid) / len(valid) if valid else 0.0
+def rollout_rows(
+    step: int, scored: ScoredGroup, dropped: Mapping[str, str], advantages: Advantages
+) -> Iterable[dict[str, Any]]:
+    """What a person wants to read about each rollout of a group; ``advantage`` is None where it taught nothing."""
     example = scored.group.prompt.example
-    for rollout, reward, answer in zip(scored.group.rollouts, scored.rewards, scored.answers, strict=True):
+    taught = advantages.get(example.uid, [None] * len(scored.rewards))
+    for rollout, reward, answer, advantage in zip(
+        scored.group.rollouts, scored.rewards, scored.answers, taught, strict=True
+    ):
         yield {
             "step": step,
             "uid": example.uid,
@@ -90,7 +99,7 @@ def rollout_rows(step: int, scored: ScoredGroup, dropped: Mapping[str, str]) -> 
             "reward_parts": dict(reward.parts),
             "invalid": reward.invalid,
             "parse_error": answer.error,
-            "advantage": None if reward.total is None else round(reward.total - mean, 6),
+            "advantage": None if advantage is None else round(advantage, 6),
             "dropped": dropped.get(example.uid),
             "policy_version": rollout.policy_version,
             "tokens": len(rollout.token_ids),

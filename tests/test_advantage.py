@@ -1,10 +1,12 @@
 """Scored groups -> samples and statistics, against numbers worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.advantage import group_metrics, samples_with_advantage
+from learner.advantage import group_metrics, training_batch
 from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup
 
 NOTHING_SAID = Answer(reasoning=None, mentions=())
@@ -32,8 +34,8 @@ def _group(*rewards: float | None, uid: str = "1", unfinished: tuple[int, ...] =
     )
 
 
-def _advantages(*groups: ScoredGroup, **options: bool) -> list[float]:
-    return [sample.advantage for sample in samples_with_advantage(groups, **options)[0]]
+def _advantages(*groups: ScoredGroup, **options) -> list[float]:
+    return [sample.advantage for sample in training_batch(groups, **options).samples]
 
 
 def test_the_advantage_is_the_reward_less_the_mean_of_its_group() -> None:
@@ -42,8 +44,7 @@ def test_the_advantage_is_the_reward_less_the_mean_of_its_group() -> None:
 
 
 def test_a_sample_carries_its_rollout_untouched() -> None:
-    samples, _ = samples_with_advantage([_group(1, 0, 0.5, uid="u")])
-    second = samples[1]
+    second = training_batch([_group(1, 0, 0.5, uid="u")]).samples[1]
     assert (second.uid, second.prompt_ids, second.completion_ids) == ("u", (7, 8), (1, 1))
     assert (second.logprobs, second.policy_version) == ((-1.0, -1.0), 6)
 
@@ -51,7 +52,41 @@ def test_a_sample_carries_its_rollout_untouched() -> None:
 def test_division_by_the_standard_deviation_only_if_asked() -> None:
     # Sample variance of (1, 0, 0.5): (0.25 + 0.25 + 0) / 2 = 0.25, so 0.5 / (0.5 + 0.0001).
     expected = 0.5 / 0.5001
-    assert _advantages(_group(1, 0, 0.5), divide_by_std=True) == pytest.approx([expected, -expected, 0])
+    assert _advantages(_group(1, 0, 0.5), method="scaled") == pytest.approx([expected, -expected, 0])
+
+
+def test_leave_one_out_compares_with_the_mean_of_the_others() -> None:
+    # 1 against the mean of 0 and 0.5; 0 against that of 1 and 0.5; 0.5 against that of 1 and 0.
+    assert _advantages(_group(1, 0, 0.5), method="leave_one_out") == pytest.approx([0.75, -0.75, 0])
+
+
+def _with_parts(*parts: dict[str, float]) -> ScoredGroup:
+    group = _group(*(sum(part.values()) for part in parts))
+    return replace(group, rewards=tuple(replace(r, parts=p) for r, p in zip(group.rewards, parts, strict=True)))
+
+
+def test_each_reward_is_scaled_in_its_group_and_their_sum_over_the_batch() -> None:
+    # f1 (0, 2): mean 1, deviation sqrt(2), so -+0.7071; grounding (0, 0.2): the same but for the tiny constant.
+    # Together 1 * f1 + 3 * grounding are +-2.83 or so, and over the batch of two again +-0.7071.
+    group = _with_parts({"f1": 0.0, "grounding": 0.0}, {"f1": 2.0, "grounding": 0.2})
+    found = _advantages(group, method="per_reward", weights={"f1": 1.0, "grounding": 3.0})
+    assert found == pytest.approx([-0.7071, 0.7071], abs=1e-3)
+    # Opposite rewards: 3 * 0.7071 - 0.7071 = 1.414 either way; scaled over the batch, 0.7071 again.
+    group = _with_parts({"f1": 2.0, "grounding": 0.0}, {"f1": 0.0, "grounding": 0.2})
+    found = _advantages(group, method="per_reward", weights={"f1": 1.0, "grounding": 3.0})
+    assert found == pytest.approx([-0.7071, 0.7071], abs=1e-3)
+    assert _advantages(group, method="centred") == pytest.approx([0.9, -0.9])  # the wide reward drowns the other
+
+
+def test_equal_sums_of_differing_rewards_still_teach_when_scaled_one_by_one() -> None:
+    group = _with_parts({"f1": 1.0, "grounding": 0.0}, {"f1": 0.0, "grounding": 1.0}, {"f1": 0.5, "grounding": 0.5})
+    assert training_batch([group]).dropped == {"1": "no spread"}
+    assert len(_advantages(group, method="per_reward", weights={"f1": 2.0, "grounding": 1.0})) == 3
+
+
+def test_the_log_has_an_advantage_for_every_rollout_of_a_group_that_teaches() -> None:
+    batch = training_batch([_group(1, None, 0, uid="a"), _group(1, 1, uid="b")])
+    assert batch.advantages == {"a": [0.5, None, -0.5]}
 
 
 def test_groups_that_cannot_teach_are_dropped_with_the_reason() -> None:
@@ -63,22 +98,22 @@ def test_groups_that_cannot_teach_are_dropped_with_the_reason() -> None:
         _group(0.1 + 0.2, 0.3, uid="equal but for rounding"),
         _group(1, 0, uid="good"),
     ]
-    samples, dropped = samples_with_advantage(groups)
-    assert dropped == {
+    batch = training_batch(groups)
+    assert batch.dropped == {
         "flat": "no spread",
         "one": "fewer than two valid rewards",
         "one valid": "fewer than two valid rewards",
         "none valid": "fewer than two valid rewards",
         "equal but for rounding": "no spread",
     }
-    assert [sample.uid for sample in samples] == ["good", "good"]
+    assert [sample.uid for sample in batch.samples] == ["good", "good"]
 
 
 def test_an_invalid_reward_is_in_neither_the_baseline_nor_the_loss() -> None:
-    samples, dropped = samples_with_advantage([_group(1, None, 0)])
+    batch = training_batch([_group(1, None, 0)])
     # Mean of 1 and 0 is 0.5; counting the invalid one as 0 would give 1/3.
-    assert [(sample.advantage, sample.policy_version) for sample in samples] == [(0.5, 5), (-0.5, 7)]
-    assert not dropped
+    assert [(sample.advantage, sample.policy_version) for sample in batch.samples] == [(0.5, 5), (-0.5, 7)]
+    assert not batch.dropped
 
 
 def test_a_masked_unfinished_rollout_stays_in_the_baseline() -> None:
@@ -88,15 +123,16 @@ def test_a_masked_unfinished_rollout_stays_in_the_baseline() -> None:
 
 
 def test_a_group_without_any_finished_rollout_is_dropped_with_the_reason() -> None:
-    samples, dropped = samples_with_advantage([_group(1, 0, uid="cut", unfinished=(0, 1))], mask_unfinished=True)
-    assert samples == []
-    assert list(dropped) == ["cut"]
+    batch = training_batch([_group(1, 0, uid="cut", unfinished=(0, 1))], mask_unfinished=True)
+    assert batch.samples == []
+    assert list(batch.dropped) == ["cut"]
 
 
 @given(st.lists(st.lists(st.one_of(st.none(), st.floats(-5, 5)), min_size=1, max_size=6), max_size=5))
 def test_advantages_sum_to_nothing_and_every_group_is_trained_or_dropped(rewards) -> None:
     groups = [_group(*group, uid=str(number)) for number, group in enumerate(rewards)]
-    samples, dropped = samples_with_advantage(groups)
+    batch = training_batch(groups)
+    samples, dropped = batch.samples, batch.dropped
     trained = {sample.uid for sample in samples}
     assert trained | set(dropped) == {str(number) for number in range(len(groups))}
     assert not trained & set(dropped)

@@ -33,8 +33,8 @@ def test_a_file_overrides_the_defaults_and_a_flag_overrides_the_file(tmp_path) -
     [
         ("--grpo.steps=4", "grpo", "steps", 4),
         ("--grpo.learning_rate=1e-6", "grpo", "learning_rate", 1e-6),
-        ("--grpo.divide_by_std=true", "grpo", "divide_by_std", True),
-        ("--tracking.wandb=False", "tracking", "wandb", False),
+        ("--grpo.mask_unfinished=true", "grpo", "mask_unfinished", True),
+        ("--data.skip_bad_rows=False", "data", "skip_bad_rows", False),
         ("--model.path=Qwen/Qwen3-0.6B", "model", "path", "Qwen/Qwen3-0.6B"),
         ("--model.path=/a/b=c", "model", "path", "/a/b=c"),
         ("--run.name=", "run", "name", ""),

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from cluster.controller import grpo
+from learner.advantage import training_batch
 from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup
 
 
@@ -61,9 +62,9 @@ class Fakes:
         await asyncio.sleep(0)
         return {"infra/weight_version": self.version}
 
-    async def record(self, step, groups, dropped, metrics) -> None:
+    async def record(self, step, groups, batch, metrics) -> None:
         self.events.append(("record", step))
-        self.records[step] = (dropped, metrics)
+        self.records[step] = (batch.dropped, metrics)
         await asyncio.sleep(0)
 
     def run(self, steps: range, max_staleness: int = 0) -> None:
@@ -76,8 +77,7 @@ class Fakes:
             weights=self,
             record=self.record,
             max_staleness=max_staleness,
-            divide_by_std=False,
-            mask_unfinished=False,
+            to_batch=training_batch,
         )
         asyncio.run(asyncio.wait_for(loop, 10))
 

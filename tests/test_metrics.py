@@ -9,16 +9,15 @@ from rnr.metrics import (
     ERROR_KINDS,
     CorpusScore,
     Counts,
+    Difference,
     average,
-    average_interval,
-    bootstrap_interval,
+    bootstrap_intervals,
     boundary_tolerant_counts,
     corpus_score,
     counts_by_label,
     error_kinds,
     honest_counts,
     label_key,
-    paired_average_bootstrap,
     paired_bootstrap,
     reference_counts,
     reference_normalise,
@@ -201,41 +200,52 @@ def test_corpus_scores_are_rounded_per_cent_and_their_average_is_of_the_rounded(
 
 def test_the_bootstrap_interval_agrees_with_the_binomial_it_estimates() -> None:
     # 400 sentences with one gold mention, half of them found and nothing else predicted: recall r is binomial
-    # with standard deviation 0.025, and F1 = 2r / (1 + r), so the ends are near it at r = 0.5 -+ 0.049.
+    # with standard deviation 0.025, and F1 = 2r / (1 + r), so the ends are near those at r = 0.5 -+ 0.049.
     counts = [Counts(1, 0, 0), Counts(0, 0, 1)] * 200
-    low, high = bootstrap_interval(counts, seed=1, resamples=4000)
-    assert (low, high) == (pytest.approx(62.17, abs=0.6), pytest.approx(70.90, abs=0.6))
-    assert bootstrap_interval(counts, seed=1) == bootstrap_interval(counts, seed=1)
+    intervals = bootstrap_intervals([counts], seed=1, resamples=4000)
+    assert intervals["precision"] == (100.0, 100.0)
+    assert intervals["recall"] == (pytest.approx(45.1, abs=0.6), pytest.approx(54.9, abs=0.6))
+    assert intervals["f1"] == (pytest.approx(62.17, abs=0.6), pytest.approx(70.90, abs=0.6))
+    assert bootstrap_intervals([counts], seed=1) == bootstrap_intervals([counts], seed=1)
 
 
 def test_the_interval_of_an_average_is_narrower_by_the_root_of_the_number_of_sets() -> None:
     counts = [Counts(1, 1, 1), Counts(0, 1, 1), Counts(2, 0, 0)] * 100
-    one = np.diff(bootstrap_interval(counts, seed=2, resamples=4000))[0]
-    four = np.diff(average_interval([counts] * 4, seed=2, resamples=4000))[0]
+    one = np.diff(bootstrap_intervals([counts], seed=2, resamples=4000)["f1"])[0]
+    four = np.diff(bootstrap_intervals([counts] * 4, seed=2, resamples=4000)["f1"])[0]
     assert one / four == pytest.approx(2.0, rel=0.1)
 
 
 def test_a_corpus_without_spread_has_an_interval_without_width() -> None:
-    assert bootstrap_interval([Counts(1, 0, 0)] * 5, seed=0) == (100.0, 100.0)
-    assert bootstrap_interval([Counts()] * 5, seed=0) == (0.0, 0.0)
+    assert bootstrap_intervals([[Counts(1, 0, 0)] * 5], seed=0)["f1"] == (100.0, 100.0)
+    assert bootstrap_intervals([[Counts()] * 5], seed=0)["f1"] == (0.0, 0.0)
 
 
 def test_the_paired_bootstrap_sees_a_steady_gain_and_no_gain() -> None:
     worse = [Counts(1, 1, 1), Counts(0, 1, 1)] * 50
     better = [Counts(1, 0, 1), Counts(1, 1, 0)] * 50
-    difference, p_value = paired_bootstrap(better, worse, seed=3)
+    gain = paired_bootstrap([better], [worse], seed=3)
     # F1 2 * 100 / (200 + 50 + 50) = 66.67 against 2 * 50 / (100 + 100 + 100) = 33.33.
-    assert difference == pytest.approx(33.333, abs=0.001)
-    assert p_value == pytest.approx(2 / 1001)
-    assert paired_bootstrap(worse, worse, seed=3) == (0.0, 1.0)
-    averaged, _ = paired_average_bootstrap([better, worse], [worse, worse], seed=3)
-    assert averaged == pytest.approx(33.333 / 2, abs=0.001)
+    assert gain.f1 == pytest.approx(33.333, abs=0.001)
+    assert gain.interval[0] < gain.f1 < gain.interval[1]
+    assert gain.p_value == pytest.approx(2 / 1001)
+    assert paired_bootstrap([worse], [worse], seed=3) == Difference(0.0, (0.0, 0.0), 1.0)
+    averaged = paired_bootstrap([better, worse], [worse, worse], seed=3)
+    assert averaged.f1 == pytest.approx(33.333 / 2, abs=0.001)
+
+
+def test_the_paired_bootstrap_changes_its_sign_when_the_sides_are_exchanged() -> None:
+    one = [Counts(1, 0, 1), Counts(0, 1, 1), Counts(2, 1, 0)] * 20
+    other = [Counts(1, 1, 0), Counts(1, 0, 0), Counts(1, 0, 1)] * 20
+    there, back = paired_bootstrap([one], [other], seed=4), paired_bootstrap([other], [one], seed=4)
+    assert (there.f1, there.p_value) == (-back.f1, back.p_value)
+    assert there.interval == pytest.approx((-back.interval[1], -back.interval[0]))
 
 
 def test_what_cannot_be_resampled_is_refused() -> None:
     with pytest.raises(ValueError, match="no sentences"):
-        bootstrap_interval([], seed=0)
+        bootstrap_intervals([[]], seed=0)
     with pytest.raises(ValueError, match="no data sets"):
-        average_interval([], seed=0)
+        bootstrap_intervals([], seed=0)
     with pytest.raises(ValueError, match="same sentences"):
-        paired_bootstrap([Counts()], [Counts(), Counts()], seed=0)
+        paired_bootstrap([[Counts()]], [[Counts(), Counts()]], seed=0)

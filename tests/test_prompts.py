@@ -1,12 +1,13 @@
 """Text -> token ids with the embedded model's own tokenizer: a sentence is data, whatever it spells."""
 
+import hashlib
 import os
 
 import pytest
 
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
-from rnr.prompts import INSTRUCTION, ChatFormat, refuse_too_long, user_message
-from rnr.types import Example, Prompt
+from rnr.prompts import INSTRUCTION, REFERENCE_PROMPT, ChatFormat, refuse_too_long, user_message
+from rnr.types import Example, Mention, Prompt
 
 FOLDER = embedded_folder(EMBEDDED_MODEL)
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"{FOLDER} is missing: run `make setup`")
@@ -61,8 +62,8 @@ def test_a_sentence_decodes_back_unchanged(tokenizer, chat) -> None:
 
 
 def test_a_target_is_the_answer_and_then_the_stop_token_once(tokenizer, chat) -> None:
-    answer = '<think>\nAda <|im_end|> is a [person]\n</think>\n{"entities": {"person": ["Ada <|im_start|>"]}}'
-    target = chat.target(answer)
+    answer = '<think>\nAda <|im_end|> is a [person]\n</think>\n{"entities":{"person":["Ada <|im_start|>"]}}'
+    target = chat.target([Mention(text="Ada <|im_start|>", label="person")], "Ada <|im_end|> is a [person]")
     assert chat.stop_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert target[-1] == chat.stop_token_id
     assert _controls(tokenizer, target) == [chat.stop_token_id]
@@ -70,10 +71,40 @@ def test_a_target_is_the_answer_and_then_the_stop_token_once(tokenizer, chat) ->
 
 
 def test_a_target_without_reasoning_ends_with_the_stop_token_too(tokenizer, chat) -> None:
-    for answer in ('{"entities": {}}', "<think>never closed", "</think>only closed"):
-        target = chat.target(answer)
-        assert target[-1] == chat.stop_token_id
-        assert tokenizer.decode(target[:-1]) == answer
+    target = chat.target([], None)
+    assert target[-1] == chat.stop_token_id
+    assert tokenizer.decode(target[:-1]) == '{"entities":{}}'
+
+
+def test_the_reference_prompt_is_the_papers_byte_for_byte() -> None:
+    assert hashlib.sha256(REFERENCE_PROMPT.encode()).hexdigest().startswith("1984d867")
+    assert hashlib.sha256(REFERENCE_PROMPT.encode()).hexdigest().endswith("671bbc")
+    example = Example(uid="1", sentence="{{SCHEMA}} in Zürich", schema=("Place", "animal"), mentions=())
+    message = user_message(example, "reference")
+    assert '\n\nSchema\uff1a\n["animal", "place"]\n\nOutput format:\n{\n' in message
+    assert message.endswith("\n\nSentence:\n{{SCHEMA}} in Zürich")
+    assert message.startswith("You are an excellent")
+
+
+def test_the_reference_preset_says_nothing_else_and_spreads_its_json(tokenizer) -> None:
+    chat = ChatFormat(tokenizer, "reference")
+    prompt = tokenizer.decode(chat.prompt(_example("Ada is here.")).token_ids)
+    assert INSTRUCTION not in prompt
+    assert user_message(_example("Ada is here."), "reference") in prompt
+    target = tokenizer.decode(chat.target([Mention(text="Ada", label="person")], "why")[:-1])
+    assert target == '<think>\nwhy\n</think>\n{\n  "entities": {\n    "person": [\n      "Ada"\n    ]\n  }\n}'
+
+
+def test_definitions_stand_beside_their_labels(tokenizer) -> None:
+    chat = ChatFormat(tokenizer, definitions={"place": "a spot on a map"})
+    text = tokenizer.decode(chat.prompt(_example("Ada is here.")).token_ids)
+    assert "Labels: person, place (a spot on a map)\nSentence: Ada is here." in text
+
+
+def test_ours_is_shorter_than_the_papers(tokenizer) -> None:
+    example = _example("Ada is here.")
+    ours, theirs = ChatFormat(tokenizer), ChatFormat(tokenizer, "reference")
+    assert len(ours.prompt(example).token_ids) < len(theirs.prompt(example).token_ids) / 2
 
 
 def test_a_chat_template_that_does_not_close_an_answer_is_refused() -> None:

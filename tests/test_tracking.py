@@ -10,7 +10,7 @@ from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout, 
 
 
 def _tracker(folder: Path) -> Tracker:
-    return Tracker(folder, wandb_project=None, name="test", config={})
+    return Tracker(folder, wandb_project="", name="test", config={})
 
 
 def _lines(folder: Path, name: str) -> list[dict]:
@@ -54,7 +54,7 @@ def test_a_step_is_one_line_with_its_stage_its_step_and_its_numbers_in_order(tmp
 
 
 def test_a_rollout_row_tells_all_that_happened_to_it() -> None:
-    first, second, third = rollout_rows(6, _scored(), {"u": "no spread"})
+    first, second, third = rollout_rows(6, _scored(), {"u": "no spread"}, {"u": [0.5, -0.5, None]})
     assert first == {
         "step": 6,
         "uid": "u",
@@ -67,7 +67,7 @@ def test_a_rollout_row_tells_all_that_happened_to_it() -> None:
         "reward_parts": {"entity_f1": 0.5},
         "invalid": None,
         "parse_error": None,
-        "advantage": 0.5,  # the mean of the valid rewards 1 and 0 is 0.5
+        "advantage": 0.5,
         "dropped": "no spread",
         "policy_version": 4,
         "tokens": 1,
@@ -77,8 +77,8 @@ def test_a_rollout_row_tells_all_that_happened_to_it() -> None:
 
 
 def test_rows_of_a_group_that_was_not_dropped_or_has_no_valid_reward() -> None:
-    assert [row["dropped"] for row in rollout_rows(0, _scored(), {"other": "no spread"})] == [None] * 3
-    assert [row["advantage"] for row in rollout_rows(0, _scored(rewards=(None, None)), {})] == [None, None]
+    assert [row["dropped"] for row in rollout_rows(0, _scored(), {"other": "no spread"}, {})] == [None] * 3
+    assert [row["advantage"] for row in rollout_rows(0, _scored(rewards=(None, None)), {}, {})] == [None, None]
 
 
 def test_rewinding_grpo_keeps_the_warm_start_and_the_earlier_steps(tmp_path) -> None:
@@ -88,7 +88,7 @@ def test_rewinding_grpo_keeps_the_warm_start_and_the_earlier_steps(tmp_path) -> 
         tracker.log("sft", step, {})
     for step in range(4):
         tracker.log("grpo", step, {})
-        tracker.log_rollouts(step, [_scored()], {})
+        tracker.log_rollouts(step, [_scored()], {}, {})
     tracker.rewind("grpo", 2)
     assert _steps(tmp_path) == [("base", 0), *(("sft", step) for step in range(5)), ("grpo", 0), ("grpo", 1)]
     assert [row["step"] for row in _lines(tmp_path, "rollouts.jsonl")] == [0] * 3 + [1] * 3
@@ -100,7 +100,7 @@ def test_rewinding_the_warm_start_takes_all_of_grpo_with_it(tmp_path) -> None:
     for stage, steps in (("sft", 5), ("grpo", 2)):
         for step in range(steps):
             tracker.log(stage, step, {})
-    tracker.log_rollouts(0, [_scored()], {})
+    tracker.log_rollouts(0, [_scored()], {}, {})
     tracker.rewind("sft", 3)
     assert _steps(tmp_path) == [("base", 0), ("sft", 0), ("sft", 1), ("sft", 2)]
     assert _lines(tmp_path, "rollouts.jsonl") == []
@@ -121,7 +121,7 @@ def test_a_line_that_a_kill_cut_short_goes_and_the_next_one_is_whole(tmp_path) -
 
 def test_a_kill_may_cut_a_line_in_the_middle_of_a_letter(tmp_path) -> None:
     tracker = _tracker(tmp_path)
-    tracker.log_rollouts(0, [_scored("Zürich")], {})
+    tracker.log_rollouts(0, [_scored("Zürich")], {}, {})
     whole = (tmp_path / "rollouts.jsonl").read_bytes()
     cut = whole.split(b"\n")[0]
     (tmp_path / "rollouts.jsonl").write_bytes(whole + cut[: cut.index("ü".encode()) + 1])
@@ -132,13 +132,13 @@ def test_a_kill_may_cut_a_line_in_the_middle_of_a_letter(tmp_path) -> None:
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"], ids=["U+2028", "U+2029", "U+0085"])
 def test_a_unicode_line_separator_in_a_completion_does_not_cost_its_row(tmp_path, separator) -> None:
     tracker = _tracker(tmp_path)
-    tracker.log_rollouts(0, [_scored(f"a{separator}b")], {})
+    tracker.log_rollouts(0, [_scored(f"a{separator}b")], {}, {})
     tracker.rewind("grpo", 1)
     assert [row["text"] for row in _lines(tmp_path, "rollouts.jsonl")] == [f"a{separator}b"] * 3
 
 
 def test_half_of_a_surrogate_pair_in_a_completion_can_be_written(tmp_path) -> None:
-    _tracker(tmp_path).log_rollouts(0, [_scored("a\ud83e")], {})
+    _tracker(tmp_path).log_rollouts(0, [_scored("a\ud83e")], {}, {})
     assert _lines(tmp_path, "rollouts.jsonl")[0]["text"] == "a\ud83e"
 
 

@@ -95,7 +95,7 @@ def _assert_export_loads(folder):
 
 
 def test_a_run_killed_three_times_and_robbed_of_its_learner_trains_every_prompt_once(tmp_path, arguments):
-    arguments = [*arguments, "--checkpoint.every_steps=1", "--tracking.wandb=false", "--resume"]
+    arguments = [*arguments, "--checkpoint.every_steps=1", "--tracking.wandb_project=", "--resume"]
     agents = []
     for moment in (("1", "rollout"), ("1", "update"), ("2", "checkpoint")):
         training = Training(tmp_path, arguments, struck=(*moment, "driver"))
@@ -115,7 +115,7 @@ def test_a_run_killed_three_times_and_robbed_of_its_learner_trains_every_prompt_
 
 def test_a_run_with_an_adapter_sends_the_adapter_alone_and_is_verified(tmp_path, arguments):
     options = ["--model.lora_rank=8", "--sft.learning_rate=2e-2", "--sft.epochs=40", "--grpo.steps=1"]
-    options += ["--grpo.max_staleness=1", "--tracking.wandb=false"]
+    options += ["--grpo.max_staleness=1", "--tracking.wandb_project="]
     training = Training(tmp_path, [*arguments, *options])
     assert training.wait() == 0, training.output
     metrics = lines(training.run_folder / "metrics.jsonl")

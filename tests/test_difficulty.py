@@ -1,0 +1,66 @@
+"""Selection of prompts by what the policy already can: measured once, kept on disk, and the same after a kill."""
+
+import asyncio
+import contextlib
+import json
+
+from cluster.difficulty import CHUNK, measure, undecided
+from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
+
+RIGHT = Answer(reasoning=None, mentions=(Mention(text="Ada", label="person", start=0, end=3),))
+WRONG = Answer(reasoning=None, mentions=(), error="no_json")
+
+
+def _prompt(uid: str) -> Prompt:
+    return Prompt(example=Example(uid=uid, sentence="Ada", schema=("person",), mentions=RIGHT.mentions), token_ids=(1,))
+
+
+class Sampler:
+    def __init__(self, answers: dict[str, tuple[Answer, ...]], *, killed_after: int = 1000) -> None:
+        self.asked: list[str] = []
+        self._answers = answers
+        self._killed_after = killed_after
+
+    async def __call__(self, prompts) -> list[ScoredGroup]:
+        if not self._killed_after:
+            raise KeyboardInterrupt
+        self._killed_after -= 1
+        self.asked += [prompt.uid for prompt in prompts]
+        return [self._group(prompt) for prompt in prompts]
+
+    def _group(self, prompt: Prompt) -> ScoredGroup:
+        answers = self._answers[prompt.uid]
+        rollout = Rollout(token_ids=(2,), logprobs=(-1.0,), text="", finished=True, policy_version=0)
+        return ScoredGroup(
+            group=Group(prompt=prompt, rollouts=(rollout,) * len(answers)),
+            rewards=(Reward(total=0.0),) * len(answers),
+            answers=answers,
+        )
+
+
+def test_only_what_is_sometimes_right_and_sometimes_wrong_is_kept(tmp_path) -> None:
+    answers = {"always": (RIGHT, RIGHT), "never": (WRONG, WRONG), "sometimes": (WRONG, RIGHT)}
+    prompts = [_prompt(uid) for uid in answers]
+    scores = asyncio.run(measure(prompts, Sampler(answers), tmp_path / "difficulty.jsonl"))
+    assert scores == {"always": [1, 1], "never": [0, 0], "sometimes": [0, 1]}
+    assert undecided(scores) == {"sometimes"}
+    assert undecided({"half right every time": [0.5, 0.5]}) == {"half right every time"}
+
+
+def test_a_killed_selection_goes_on_where_it_was(tmp_path) -> None:
+    uids = [str(number) for number in range(2 * CHUNK + 3)]
+    prompts = [_prompt(uid) for uid in uids]
+    answers = dict.fromkeys(uids, (RIGHT, WRONG))
+    file = tmp_path / "difficulty.jsonl"
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(measure(prompts, Sampler(answers, killed_after=1), file))
+    with file.open("a") as cut_short:
+        cut_short.write('{"uid": "40", "f1"')
+    after = Sampler(answers)
+    scores = asyncio.run(measure(prompts, after, file))
+    assert after.asked == uids[CHUNK:]
+    assert list(scores) == uids
+    assert [json.loads(line)["uid"] for line in file.read_text().splitlines()] == uids
+    again = Sampler(answers)
+    assert asyncio.run(measure(prompts, again, file)) == scores
+    assert again.asked == []
