@@ -78,9 +78,8 @@ def test_a_special_label_with_a_mention_outlives_the_variation_of_its_schema() -
     sentence = "The striker Otto Brand left."
     for number in range(50):
         refined = refine(_example(sentence, ("Otto Brand", "person"), uid=str(number)), 1.0, 0)
-        varied = vary_schema(refined, 1.0, ["person", "group", "animal", "rock group", "musician", "rna"], 0)
+        varied = vary_schema(refined, 1.0, ["group", "animal", "rna"], 0)
         assert [mention.text for mention in varied.mentions] == ["Otto Brand"]
-        assert "musician" not in varied.schema  # a kind of person, which he might be too
 
 
 def test_no_special_label_is_a_label_of_the_zero_shot_sets() -> None:
