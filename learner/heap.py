@@ -4,19 +4,20 @@ import ctypes
 
 import psutil
 
-GROWTH_BYTES = 2 * 2**30
+SHARE_OF_MEMORY = 0.25
 
 
 class Heap:
     """Gives free pages back to the system now and then.
 
     Never giving them back saves a fifth of a step, but blocks of ever other sizes fragment the heap: after 100 steps of
-    a 135M model it held 16 GiB for 5 GiB of tensors, and the kernel or Ray ended the process. So the free pages go
-    whenever the process has grown by 2 GiB since they went last.
+    a 135M model it held 16 GiB for 5 GiB of tensors, and Ray ended the process. So the free pages go whenever the
+    process has grown by a quarter of the machine's memory since they went last; more often would undo the saving.
     """
 
     def __init__(self) -> None:
         self._process = psutil.Process()
+        self._growth_bytes = SHARE_OF_MEMORY * psutil.virtual_memory().total
         self._after_trim: int | None = None
 
     def keep_small(self) -> None:
@@ -24,7 +25,7 @@ class Heap:
         resident = self._process.memory_info().rss
         if self._after_trim is None:
             self._after_trim = resident
-        if resident < self._after_trim + GROWTH_BYTES:
+        if resident < self._after_trim + self._growth_bytes:
             return
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
         if trim is not None:

@@ -1,6 +1,8 @@
 """The folder a run leaves behind, and what may be in it when the next one starts."""
 
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +16,42 @@ def open_run(config: Config, *, resume: bool) -> Path:
     """The run folder, with the resolved config in it.
 
     A new run moves an older run of the same name aside (``NAME.1``, ``NAME.2``, ...). ``resume`` keeps it, and raises
-    ValueError naming the key if what is trained has changed since.
+    ValueError naming the key if what is trained has changed since. The folder belongs to this process until it ends:
+    ValueError if it belongs to another.
     """
     folder = Path(config.run.folder).expanduser().resolve() / config.run.name
     tree = config.model_dump(mode="json")
     file = folder / "config.json"
+    if folder.exists():
+        _lock(folder)
     if resume and file.exists():
         _refuse_changes(json.loads(file.read_text()), tree, folder)
-    elif folder.exists():
-        number = 1
-        while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-            number += 1
-        folder.rename(aside)
-        print(f"run: moved the earlier {folder.name} to {aside}")
-    folder.mkdir(parents=True, exist_ok=True)
+    else:
+        if folder.exists():
+            _move_aside(folder)
+        folder.mkdir(parents=True)
+        _lock(folder)
     file.write_text(json.dumps(tree, indent=1))
     return folder
+
+
+def _move_aside(folder: Path) -> None:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    print(f"run: moved the earlier {folder.name} to {aside}")
+
+
+def _lock(folder: Path) -> None:
+    """Take the folder's lock; the kernel gives it back when this process ends, however it ends."""
+    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(
+            f"another process is running in {folder}: end it first, or give this run another run.name"
+        ) from None
 
 
 def _refuse_changes(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
