@@ -23,6 +23,9 @@ from learner.worker import LearnerWorker
 from rnr.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
+ATTEMPTS = 3
+"""How often one lease is handed out, and a learner built, before the run stops."""
+
 QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -103,7 +106,7 @@ async def launched(
             size=options.reward_workers,
             leases_per_worker=16,
             deadline_seconds=options.deadline_seconds,
-            attempts=options.attempts,
+            attempts=ATTEMPTS,
         )
         pools.append(rewards)
         link = WeightLink(probe, tolerance=config.tracking.probe_tolerance)
@@ -113,7 +116,7 @@ async def launched(
             size=options.rollout_workers,
             leases_per_worker=max(1, options.concurrent_sequences),
             deadline_seconds=options.deadline_seconds,
-            attempts=options.attempts,
+            attempts=ATTEMPTS,
             prepare=link.pull,
         )
         pools.append(rollouts)

@@ -1,6 +1,7 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,12 @@ from rewards.composite import check
 from rnr import data
 from rnr.chains import chain
 from rnr.config import Config
-from rnr.fine_labels import refine
+from rnr.decontamination import decontaminate
+from rnr.fine_labels import GENERAL_OF, refine
 from rnr.label_variation import vary_schema
 from rnr.metrics import label_key
 from rnr.model_folder import resolve
+from rnr.predictions import draw_from_each
 from rnr.prompts import ChatFormat, PromptPreset, refuse_too_long
 from rnr.types import Example, Prompt, Sample
 
@@ -104,31 +107,31 @@ def _examples(config: Config) -> tuple[list[Example], list[Example]]:
     inventory = sorted({label for example in train for label in example.schema})
     train = [vary_schema(example, options.schema_variation, inventory, seed) for example in train]
     evaluation = data.load(options.evaluation, training=False, skip_bad_rows=options.skip_bad_rows)
-    if options.evaluation_examples:
-        by_source: dict[str, list[Example]] = {}
-        for example in evaluation:
-            by_source.setdefault(example.source, []).append(example)
-        # Seed 0, not the run's: runs with other seeds must be scored on the same sentences.
-        evaluation = [
-            example
-            for source in sorted(by_source)
-            for example in data.draw_evenly(by_source[source], options.evaluation_examples, 0)
-        ]
-    shared = {example.sentence for example in train} & {example.sentence for example in evaluation}
-    if shared:
-        print(f"data: {len(shared)} evaluation sentences also occur in the training data and are left out of training")
-        train = [example for example in train if example.sentence not in shared]
+    evaluation = draw_from_each(evaluation, options.evaluation_examples)
+    train, dropped = decontaminate(train, evaluation, options.keep_sources)
+    reasons = [f"{count} are left out: {reason}" for reason, count in Counter(dropped.values()).items()]
+    if not train:
+        raise ValueError(f"no training sentence remains: {'; '.join(reasons)}; data.keep_sources names sets to be kept")
+    for reason in reasons:
+        print(f"data: of the training sentences {reason}")
     return train, evaluation
 
 
 def _drawn(prompts: Sequence[Prompt], count: int, seed: int) -> list[Prompt]:
     """At most ``count`` of the prompts, evenly over their sources, in the order of the data."""
-    chosen = {example.uid for example in data.draw_evenly([prompt.example for prompt in prompts], count, seed)}
+    drawn = data.draw_evenly([prompt.example for prompt in prompts], count, seed, _source_and_kind)
+    chosen = {example.uid for example in drawn}
     return [prompt for prompt in prompts if prompt.uid in chosen]
 
 
 def _target(chat: ChatFormat, example: Example) -> tuple[int, ...]:
     return chat.target(example.mentions, chain(example))
+
+
+def _source_and_kind(example: Example) -> str:
+    """Sentences with special labels are few, and worth as much as another source."""
+    special = any(mention.label in GENERAL_OF for mention in example.mentions)
+    return f"{example.source}, special" if special else example.source
 
 
 def _sft_sample(chat: ChatFormat, prompt: Prompt) -> Sample:

@@ -13,7 +13,7 @@ from cluster.checkpoint import Checkpoints, Progress
 from cluster.controller import Metrics, causes, grpo
 from cluster.difficulty import measure, undecided
 from cluster.evaluation import evaluate
-from cluster.launch import Cluster, connect, launched
+from cluster.launch import ATTEMPTS, Cluster, connect, launched
 from cluster.learner_group import LearnerLost
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
@@ -108,7 +108,7 @@ class Run:
                 return await self._finish()
             except* LearnerLost as lost:
                 rebuilds += 1
-                if rebuilds >= self._config.cluster.attempts:
+                if rebuilds >= ATTEMPTS:
                     raise
                 self._console.say(f"{causes(lost)[0]}: rebuilding all ranks from the last checkpoint")
                 await self._cluster.rebuild_learner()

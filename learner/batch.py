@@ -1,7 +1,11 @@
 """``Sample``s -> micro-batches of padded tensors.
 
-Shape letters: B sequences of one micro-batch, T padded tokens, N completion tokens of all B sequences together.
-Padding stands on the right and attention is causal, so no real token ever attends to it and no mask is needed.
+A group's prompt is as long as its answers and the same for all of them. So the samples of one prompt share one row: the
+prompt once, then each completion, which sees the prompt and itself but not its siblings. Positions start anew after the
+prompt, so every log-probability is the one that the sample would have in a row of its own.
+
+Shape letters: B rows of one micro-batch, T padded tokens, N completion tokens of all rows together. Padding stands on
+the right, where no real token attends to it.
 """
 
 from collections.abc import Sequence
@@ -20,6 +24,10 @@ class Batch:
     """One micro-batch; its completion tokens are listed flat, as rows and columns of the logits that predict them."""
 
     input_ids_BT: torch.Tensor
+    position_ids_BT: torch.Tensor | None
+    """None where no row has more than one completion: positions are then the columns, and attention plain causal."""
+    mask_B1TT: torch.Tensor | None
+    """True where the token of the third axis may attend to that of the fourth."""
     rows_N: torch.Tensor
     columns_N: torch.Tensor
     targets_N: torch.Tensor
@@ -39,6 +47,18 @@ class Weighted:
     weight: float
 
 
+Pack = tuple[Weighted, ...]
+"""Samples of one prompt, which share a row."""
+
+MicroBatch = tuple[Pack, ...]
+"""Rows that go through the model together."""
+
+
+def pack_length(pack: Pack) -> int:
+    """Tokens of the row: the prompt once, and every completion."""
+    return len(pack[0].sample.prompt_ids) + sum(len(item.sample.completion_ids) for item in pack)
+
+
 def weigh(samples: Sequence[Sample], normaliser: Normaliser, max_new_tokens: int) -> list[Weighted]:
     """Token weights that sum the loss to: its mean over tokens, the mean over sequences of the mean over tokens, or
     the sum over tokens divided by ``len(samples) * max_new_tokens`` (Dr.GRPO, arXiv 2503.20783)."""
@@ -56,45 +76,80 @@ def weigh(samples: Sequence[Sample], normaliser: Normaliser, max_new_tokens: int
 
 def plan_microbatches(
     samples: Sequence[Weighted], *, ranks: int, max_tokens: int
-) -> tuple[tuple[tuple[Weighted, ...], ...], ...]:
+) -> tuple[tuple[MicroBatch, ...], ...]:
     """For each rank the same number of micro-batches, each of at most ``max_tokens`` padded tokens.
 
-    Sequences of similar length share a micro-batch, so little is padded; the micro-batches are dealt out so that ranks
-    do about the same work. A rank that would have one fewer repeats a short sequence with weight 0, because every rank
+    Rows of similar length share a micro-batch, so little is padded; the micro-batches are dealt out so that ranks do
+    about the same work. A rank that would have one fewer repeats a short sequence with weight 0, because every rank
     must take part in every collective.
     """
-    micro: list[tuple[Weighted, ...]] = []
-    current: list[Weighted] = []
-    for item in sorted(samples, key=lambda item: item.sample.length):
-        if current and item.sample.length * (len(current) + 1) > max_tokens:
+    share = -(-sum(item.sample.length for item in samples) // ranks)
+    room = min(max_tokens, share)  # more would leave other ranks without work
+    micro: list[MicroBatch] = []
+    current: list[Pack] = []
+    for pack in sorted(_packs(samples, room), key=pack_length):
+        if current and pack_length(pack) * (len(current) + 1) > room:
             micro.append(tuple(current))
             current = []
-        current.append(item)
+        current.append(pack)
     micro.append(tuple(current))
     shortest = min(samples, key=lambda item: item.sample.length)
-    filler = (Weighted(sample=shortest.sample, weight=0.0),)
+    filler = ((Weighted(sample=shortest.sample, weight=0.0),),)
     micro += [filler] * (-len(micro) % ranks)
     # Lengths ascend, so dealing the micro-batches out in turn gives every rank short and long ones alike.
     return tuple(tuple(micro[rank::ranks]) for rank in range(ranks))
 
 
-def collate(items: Sequence[Weighted], device: torch.device | str = "cpu") -> Batch:
+def _packs(samples: Sequence[Weighted], max_tokens: int) -> list[Pack]:
+    """The samples with those of one prompt together, as many as fit in ``max_tokens``."""
+    by_prompt: dict[tuple[int, ...], list[Weighted]] = {}
+    for item in samples:
+        by_prompt.setdefault(item.sample.prompt_ids, []).append(item)
+    packs: list[Pack] = []
+    for items in by_prompt.values():
+        pack: Pack = ()
+        for item in items:
+            if pack and pack_length((*pack, item)) > max_tokens:
+                packs.append(pack)
+                pack = ()
+            pack = (*pack, item)
+        packs.append(pack)
+    return packs
+
+
+def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
     """The tensors of one micro-batch, on ``device``."""
-    width = max(item.sample.length for item in items)
-    input_ids = torch.zeros(len(items), width, dtype=torch.long)
+    width = max(pack_length(pack) for pack in packs)
+    input_ids = torch.zeros(len(packs), width, dtype=torch.long)
+    positions = torch.zeros(len(packs), width, dtype=torch.long)
+    # 0 for the prompt, 1, 2, ... for its completions, -1 for padding.
+    branches = torch.full((len(packs), width), -1)
     rows, columns, targets, weights, advantages, logprobs = [], [], [], [], [], []
-    for row, item in enumerate(items):
-        sample, count = item.sample, len(item.sample.completion_ids)
-        input_ids[row, : sample.length] = torch.tensor(sample.prompt_ids + sample.completion_ids)
-        rows += [row] * count
-        # The logits at column c predict the token at c + 1.
-        columns += range(len(sample.prompt_ids) - 1, sample.length - 1)
-        targets += sample.completion_ids
-        weights += [item.weight] * count
-        advantages += [sample.advantage] * count
-        logprobs += sample.logprobs or (0.0,) * count
+    for row, pack in enumerate(packs):
+        prompt = pack[0].sample.prompt_ids
+        input_ids[row, : len(prompt)] = torch.tensor(prompt)
+        positions[row, : len(prompt)] = torch.arange(len(prompt))
+        branches[row, : len(prompt)] = 0
+        start = len(prompt)
+        for branch, item in enumerate(pack, 1):
+            sample, count = item.sample, len(item.sample.completion_ids)
+            place = slice(start, start + count)
+            input_ids[row, place] = torch.tensor(sample.completion_ids)
+            positions[row, place] = torch.arange(len(prompt), len(prompt) + count)
+            branches[row, place] = branch
+            rows += [row] * count
+            # The logits at one token predict the next; the end of the prompt predicts the start of every completion.
+            columns += [len(prompt) - 1, *range(start, start + count - 1)]
+            targets += sample.completion_ids
+            weights += [item.weight] * count
+            advantages += [sample.advantage] * count
+            logprobs += sample.logprobs or (0.0,) * count
+            start += count
+    shared = any(len(pack) > 1 for pack in packs)
     return Batch(
         input_ids_BT=input_ids.to(device),
+        position_ids_BT=positions.to(device) if shared else None,
+        mask_B1TT=_mask(branches.to(device)) if shared else None,
         rows_N=torch.tensor(rows, device=device),
         columns_N=torch.tensor(columns, device=device),
         targets_N=torch.tensor(targets, device=device),
@@ -102,3 +157,10 @@ def collate(items: Sequence[Weighted], device: torch.device | str = "cpu") -> Ba
         advantages_N=torch.tensor(advantages, dtype=torch.float32, device=device),
         sampler_logprobs_N=torch.tensor(logprobs, dtype=torch.float32, device=device),
     )
+
+
+def _mask(branches_BT: torch.Tensor) -> torch.Tensor:
+    """Causal attention along each branch: to the prompt, and to one's own completion."""
+    query, key = branches_BT[:, :, None], branches_BT[:, None, :]
+    causal = torch.ones(branches_BT.shape[1], branches_BT.shape[1], dtype=torch.bool, device=branches_BT.device).tril()
+    return (((key == 0) | (key == query)) & causal)[:, None]

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from transformers import AutoModelForCausalLM
 
-from learner.batch import Batch, Weighted, collate
+from learner.batch import Batch, MicroBatch, collate
 from learner.logprobs import PolicyModel
 from learner.loss import Sums
 
@@ -63,7 +63,7 @@ class PolicyEngine:
         settings = self.settings
         trainable = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            trainable, lr=0.0, betas=settings.betas, weight_decay=settings.weight_decay, eps=1e-8, foreach=True
+            trainable, lr=0.0, betas=settings.betas, weight_decay=settings.weight_decay, eps=1e-8, fused=True
         )
         config: dict[str, Any] = {
             "train_micro_batch_size_per_gpu": 1,
@@ -80,15 +80,15 @@ class PolicyEngine:
         return engine, optimizer
 
     def update(
-        self, micro_batches: Sequence[Sequence[Weighted]], *, loss: Loss, learning_rate: float, temperature: float
+        self, micro_batches: Sequence[MicroBatch], *, loss: Loss, learning_rate: float, temperature: float
     ) -> Sums:
         """One optimizer step over this rank's micro-batches; returns this rank's metric sums and the gradient norm."""
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
         self._engine.train()
         sums: Sums = {}
-        for number, items in enumerate(micro_batches):
-            batch = collate(items, self.device)
+        for number, packs in enumerate(micro_batches):
+            batch = collate(packs, self.device)
             logprobs, entropies = self._forward(self._engine, batch, temperature)
             value, more = loss(batch, logprobs, entropies, number)
             # DeepSpeed averages gradients over the ranks; the weights already divide by the whole batch.
@@ -101,7 +101,7 @@ class PolicyEngine:
         return sums
 
     def logprobs(
-        self, micro_batches: Sequence[Sequence[Weighted]], temperature: float, *, reference: bool = False
+        self, micro_batches: Sequence[MicroBatch], temperature: float, *, reference: bool = False
     ) -> list[torch.Tensor]:
         """Log-probabilities of the completion tokens of each micro-batch, shape N each, without gradient, under the
         current policy or the frozen reference."""
@@ -111,7 +111,7 @@ class PolicyEngine:
         off = self._engine.module.model.disable_adapter() if reference and self.settings.lora_rank else nullcontext()
         model.eval()
         with torch.no_grad(), off:
-            return [self._forward(model, collate(items, self.device), temperature)[0] for items in micro_batches]
+            return [self._forward(model, collate(packs, self.device), temperature)[0] for packs in micro_batches]
 
     def freeze_reference(self) -> None:
         """Keep the policy as it is now as the reference of the KL term."""
@@ -125,7 +125,15 @@ class PolicyEngine:
 
     @staticmethod
     def _forward(model: Any, batch: Batch, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
-        return model(batch.input_ids_BT, batch.rows_N, batch.columns_N, batch.targets_N, temperature)
+        return model(
+            batch.input_ids_BT,
+            batch.position_ids_BT,
+            batch.mask_B1TT,
+            batch.rows_N,
+            batch.columns_N,
+            batch.targets_N,
+            temperature,
+        )
 
     def reset_optimizer(self) -> None:
         """Forget the moments of the previous stage: its gradients had another scale and another meaning."""

@@ -21,15 +21,19 @@ class PolicyModel(nn.Module):
     def forward(
         self,
         input_ids_BT: torch.Tensor,
+        position_ids_BT: torch.Tensor | None,
+        mask_B1TT: torch.Tensor | None,
         rows_N: torch.Tensor,
         columns_N: torch.Tensor,
         targets_N: torch.Tensor,
         temperature: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Float32 log-probabilities of ``targets_N`` at ``temperature``, and the entropy of each distribution (no
-        gradient), both of shape N."""
+        gradient), both of shape N; the arguments are those of ``learner.batch.Batch``."""
         causal = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
-        hidden_BTD = causal.base_model(input_ids=input_ids_BT, use_cache=False).last_hidden_state
+        hidden_BTD = causal.base_model(
+            input_ids=input_ids_BT, attention_mask=mask_B1TT, position_ids=position_ids_BT, use_cache=False
+        ).last_hidden_state
         hidden_ND = hidden_BTD[rows_N, columns_N]
         head = causal.get_output_embeddings()
         parts = []

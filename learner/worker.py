@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from learner.batch import Weighted
+from learner.batch import MicroBatch, Weighted
 from learner.engine import EngineSettings, PolicyEngine, add_sums
 from learner.heap import Heap
 from learner.loss import GrpoSettings, Sums, grpo_loss, sft_loss
 
-MicroBatches = Sequence[Sequence[Weighted]]
+MicroBatches = Sequence[MicroBatch]
 
 
 class LearnerWorker:
@@ -93,7 +93,7 @@ class LearnerWorker:
 
     def score(self, sample: Any) -> list[float]:
         """Log-probabilities of a sample's completion tokens at temperature 1: this side of the probe."""
-        micro_batches = ((Weighted(sample=sample, weight=1.0),),)
+        micro_batches = (((Weighted(sample=sample, weight=1.0),),),)
         return self.engine.logprobs(micro_batches, 1.0)[0].tolist()
 
     def weights(self) -> Iterator[dict[str, Any]]:

@@ -62,6 +62,8 @@ class DataConfig(Section):
     difficulty_rollouts: int = Field(default=0, ge=0)
     """Rollouts of the warm-started policy by which GRPO prompts that are always right or always wrong are left out;
     0 keeps all."""
+    keep_sources: tuple[str, ...] = ()
+    """Training sets of an evaluated zero-shot benchmark that are trained on all the same (``rnr/decontamination.py``)."""
     skip_bad_rows: bool = False
 
 
@@ -149,8 +151,6 @@ class ClusterConfig(Section):
     """Sequences one rollout worker generates at once."""
     deadline_seconds: float = Field(default=600.0, gt=0)
     """How long any remote call may take before it is given up, its worker replaced and its work handed out again."""
-    attempts: int = Field(default=3, ge=1)
-    """How often one lease is handed out before the run stops."""
 
 
 class CheckpointConfig(Section):

@@ -1,39 +1,35 @@
 """Files of annotated sentences -> ``Example``s.
 
-Read here: InstructUIE / B2NER folders (``labels.json`` beside ``train|dev|test.json``), NER-CoT rows and JSONL with
-character offsets. One row reader serves them all, because they differ only in the names of their fields.
+``rnr/formats.py`` turns a file of any known format into rows, and one row reader serves them all, because rows differ
+only in the names of their fields.
 """
 
 import glob
-import json
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnr.fine_labels import GENERAL_OF
+from rnr.decontamination import sentence_key
+from rnr.formats import DataError, parts, read_json, read_rows
 from rnr.metrics import IGNORED_LABELS, label_key
+from rnr.parsing import ground
 from rnr.types import Example, Mention
 
 DEMO = Path(__file__).parent / "demo_data"
 
 
-class DataError(ValueError):
-    """A row that cannot be used; says the file, the row and the reason."""
-
-
 def load(paths: Sequence[str], *, training: bool, skip_bad_rows: bool = False) -> list[Example]:
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 
-    A path is a JSON or JSONL file, a folder with ``labels.json`` (its ``train.json`` for training, otherwise its
-    ``test.json`` or ``dev.json``), a pattern with ``*``, or ``demo/NAME`` for the embedded data.
+    A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation`` or
+    ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data.
     """
     examples: list[Example] = []
     skipped: list[str] = []
     prefixes: dict[str, Path] = {}
     for path in paths:
-        for file in _files(path, training=training):
+        for file in (_split(place, training=training) for place in _found(path)):
             for example in _read_file(file, _uid_prefix(file, prefixes)):
                 if not isinstance(example, DataError):
                     examples.append(example)
@@ -48,26 +44,53 @@ def load(paths: Sequence[str], *, training: bool, skip_bad_rows: bool = False) -
     return examples
 
 
-def _files(path: str, *, training: bool) -> list[Path]:
+def check(paths: Sequence[str]) -> Iterator[Example | DataError]:
+    """Every row of every split of ``paths``, and the reason for each row, file or path that cannot be used."""
+    prefixes: dict[str, Path] = {}
+    for path in paths:
+        for file in _every_file(path):
+            if isinstance(file, DataError):
+                yield file
+                continue
+            try:
+                yield from _read_file(file, _uid_prefix(file, prefixes))
+            except DataError as error:  # the file as a whole; the next one may still be read
+                yield error
+
+
+def _every_file(path: str) -> Iterator[Path | DataError]:
+    try:
+        places = _found(path)
+    except DataError as error:
+        yield error
+        return
+    for place in places:
+        yield from parts(place).values() or [DataError(f"{place}: no train.json, dev.json or test.json in this folder")]
+
+
+def _found(path: str) -> list[Path]:
     if path.startswith("demo/"):
         found = [DEMO / f"{path.removeprefix('demo/')}.jsonl"]
     else:
         found = sorted(Path(match) for match in glob.glob(str(Path(path).expanduser())))
     if not found or not found[0].exists():
         raise DataError(f"no file or folder at {path!r} (seen from {Path.cwd()})")
-    return [_split_file(place, training=training) if place.is_dir() else place for place in found]
+    return found
 
 
-def _split_file(folder: Path, *, training: bool) -> Path:
-    names = ("train.json",) if training else ("test.json", "dev.json")
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise DataError(f"{folder}: none of {', '.join(names)} in this folder")
+def _split(place: Path, *, training: bool) -> Path:
+    """The file or folder at a place that is for training, or else for evaluation."""
+    there = parts(place)
+    names = ("train",) if training else ("test", "validation", "dev")
+    for name in ("", *names):
+        if name in there:
+            return there[name]
+    raise DataError(f"{place}: none of {', '.join(f'{name}.json' for name in names)} in this folder")
 
 
 def _source(file: Path) -> str:
-    return file.parent.name if (file.parent / "labels.json").is_file() else file.stem
+    in_folder = any((file.parent / name).is_file() for name in ("labels.json", "dataset_dict.json"))
+    return file.parent.name if in_folder else file.stem
 
 
 def _uid_prefix(file: Path, taken: dict[str, Path]) -> str:
@@ -84,10 +107,10 @@ def _uid_prefix(file: Path, taken: dict[str, Path]) -> str:
 
 
 def _read_file(file: Path, uid_prefix: str) -> Iterator[Example | DataError]:
-    rows = list(_rows(file))
+    rows = list(read_rows(file))
     labels_file = file.parent / "labels.json"
     if labels_file.is_file():
-        fallback = _json(labels_file, labels_file.read_bytes())
+        fallback = read_json(labels_file)
     else:
         fallback = sorted({label for _, row in rows for label in _labels_used(row)})
     for number, row in rows:
@@ -105,39 +128,14 @@ def _labels_used(row: Any) -> set[str]:
     return {_label(entity) for entity in found if _label(entity)} if isinstance(found, list) else set()
 
 
-def _json(file: Path, content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 at byte {error.start}") from None
-
-
-def _rows(file: Path) -> Iterator[tuple[int, Any]]:
-    content = file.read_bytes()
-    if file.suffix == ".json":
-        rows = _json(file, content)
-        yield from enumerate(rows if isinstance(rows, list) else [rows], 1)
-        return
-    # Bytes split at line feeds only; text would also split at separators that may stand inside a JSON string.
-    for number, line in enumerate(content.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except json.JSONDecodeError as error:
-            yield number, DataError(f"{file}, row {number}: not valid JSON: {error.msg} at column {error.colno}")
-        except UnicodeDecodeError as error:
-            yield number, DataError(f"{file}, row {number}: not UTF-8 at byte {error.start}")
-
-
 def _listed(row: dict[str, Any]) -> Any:
-    return row.get("entities", row.get("spans", row.get("label", [])))
+    return row.get("entities", row.get("spans", row.get("label")))
 
 
 def _entities(row: dict[str, Any]) -> list[Any]:
     found = _listed(row)
+    if found is None:
+        raise ValueError("no field 'entities' (or 'spans' or 'label'); where there is no entity it must be empty")
     if not isinstance(found, list):
         raise ValueError(f"'entities' must be a list, found {type(found).__name__}")
     return found
@@ -200,41 +198,36 @@ def _mention(entity: Any, sentence: str) -> Mention:
     return Mention(text=str(text), label=label, start=start, end=end)
 
 
-def _grounded(mentions: list[Mention], sentence: str) -> Iterator[Mention]:
-    """Mentions in reading order, each with offsets: those without get the next occurrence of their text."""
-    placed: list[Mention] = []
-    resume: dict[tuple[str, str], int] = {}
+def _grounded(mentions: list[Mention], sentence: str) -> list[Mention]:
+    """Mentions in reading order, each with the offsets that an answer with the same mentions would be given."""
     for mention in mentions:
-        if not mention.grounded:
-            key = (mention.text, mention.label)
-            start = sentence.find(mention.text, resume.get(key, 0))
-            if start < 0 and key in resume:
-                continue  # listed more often than it occurs: the annotation repeats itself
-            if start < 0:
-                raise ValueError(f"entity {mention.text!r} is not in its sentence")
-            mention = replace(mention, start=start, end=start + len(mention.text))
-            resume[key] = mention.end
-        placed.append(mention)
+        if mention.text not in sentence:
+            raise ValueError(f"entity {mention.text!r} is not in its sentence")
+    # One that finds no place of its own is listed more often than it occurs: the annotation repeats itself.
+    placed = [mention for mention in ground(mentions, sentence) if mention.grounded]
     unique = {(mention.start, mention.end, mention.label): mention for mention in placed}
-    return iter(sorted(unique.values(), key=lambda mention: (mention.start, -mention.end, mention.label)))
+    return sorted(unique.values(), key=lambda mention: (mention.start, -mention.end, mention.label))
 
 
-def draw_evenly(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
-    """At most ``count`` examples (0: all), the same number from each source as far as it has them, shuffled by seed.
+def by_source(example: Example) -> str:
+    """What ``draw_evenly`` usually draws evenly over."""
+    return example.source
 
-    The sentences of a source that have special labels (``rnr/fine_labels.py``) count as a source of their own.
-    """
+
+def draw_evenly(
+    examples: Sequence[Example], count: int, seed: int, group: Callable[[Example], str] = by_source
+) -> list[Example]:
+    """At most ``count`` examples (0: all), the same number from each group as far as it has them, shuffled by seed."""
     generator = random.Random(seed)
-    by_source: dict[str, list[Example]] = {}
+    groups: dict[str, list[Example]] = {}
     for example in examples:
-        special = " special" if any(mention.label in GENERAL_OF for mention in example.mentions) else ""
-        by_source.setdefault(example.source + special, []).append(example)
-    for source in sorted(by_source):
-        generator.shuffle(by_source[source])
+        groups.setdefault(group(example), []).append(example)
+    for name in sorted(groups):
+        generator.shuffle(groups[name])
     drawn: list[Example] = []
     rank = 0
-    while len(drawn) < (count or len(examples)) and any(len(rows) > rank for rows in by_source.values()):
-        drawn += [by_source[source][rank] for source in sorted(by_source) if len(by_source[source]) > rank]
+    while len(drawn) < (count or len(examples)) and any(len(rows) > rank for rows in groups.values()):
+        drawn += [groups[name][rank] for name in sorted(groups) if len(groups[name]) > rank]
         rank += 1
     drawn = drawn[: count or None]
     generator.shuffle(drawn)
@@ -245,3 +238,24 @@ def thin_empty(examples: Sequence[Example], keep: float, seed: int) -> list[Exam
     """The examples with a random ``keep`` share of those that have no mention."""
     generator = random.Random(seed)
     return [example for example in examples if example.mentions or generator.random() < keep]
+
+
+def split(examples: Sequence[Example], test_share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Training and test examples, in their order: ``test_share`` of the sentences of each source, drawn by seed.
+
+    All examples of one sentence (ignoring case, white space and punctuation) stand on the same side.
+    """
+    by_sentence: dict[str, list[Example]] = {}
+    for example in examples:
+        by_sentence.setdefault(sentence_key(example.sentence), []).append(example)
+    keys_of: dict[str, list[str]] = {}
+    for key, same in by_sentence.items():
+        keys_of.setdefault(same[0].source, []).append(key)
+    generator = random.Random(seed)
+    test: set[str] = set()
+    for source in sorted(keys_of):
+        test.update(generator.sample(keys_of[source], round(test_share * len(keys_of[source]))))
+    sides: tuple[list[Example], list[Example]] = ([], [])
+    for example in examples:
+        sides[sentence_key(example.sentence) in test].append(example)
+    return sides

@@ -7,15 +7,11 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from actors.rollout import RolloutSettings, RolloutWorker, Sampling
-from cluster.prepare import chat_format
+from cluster.local import greedy
 from rnr.metrics import label_key
-from rnr.model_folder import resolve
 from rnr.parsing import ERRORS, ground, parse
-from rnr.prompts import refuse_too_long
 from rnr.types import Example, Group
 
 
@@ -37,47 +33,19 @@ def main(argv: list[str]) -> int:
         labels = tuple(dict.fromkeys(label_key(label) for label in options.schema.split(",") if label.strip()))
         if not labels or not any(sentences):
             raise ValueError("--schema needs a label, and there must be a sentence to read")
-        groups = asyncio.run(predict(options, sentences, labels))
+        examples = [
+            Example(uid=f"line {number}", sentence=sentence, schema=labels, mentions=())
+            for number, sentence in enumerate(sentences, 1)
+            if sentence.strip()
+        ]
+        room = {"context_tokens": options.context_tokens, "max_new_tokens": options.max_new_tokens}
+        groups = asyncio.run(greedy(examples, model=options.model, **room))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     for group in groups:
         show(group, as_json=options.json)
     return 0
-
-
-async def predict(options: argparse.Namespace, sentences: Sequence[str], labels: tuple[str, ...]) -> list[Group]:
-    """One greedy rollout for each sentence."""
-    import torch
-
-    folder = resolve(options.model)
-    chat = chat_format(folder)
-    prompts = [
-        chat.prompt(Example(uid=f"line {number}", sentence=sentence, schema=labels, mentions=()))
-        for number, sentence in enumerate(sentences, 1)
-        if sentence.strip()
-    ]
-    refuse_too_long(prompts, context_tokens=options.context_tokens, answer_tokens=options.max_new_tokens)
-    settings = RolloutSettings(
-        model_folder=folder,
-        stop_token_id=chat.stop_token_id,
-        context_tokens=options.context_tokens,
-        concurrent_sequences=64,
-        kv_cache_gib=1.0,
-        gpu_memory_fraction=0.85,
-        lora_rank=0,
-        lora_alpha=0,
-        threads=torch.get_num_threads(),
-        use_gpu=torch.cuda.is_available(),
-        seed=0,
-    )
-    worker = RolloutWorker(settings)
-    await worker.start()
-    try:
-        sampling = Sampling(count=1, temperature=0.0, max_new_tokens=options.max_new_tokens)
-        return list(await asyncio.gather(*(worker.generate(prompt, sampling) for prompt in prompts)))
-    finally:
-        await worker.stop()
 
 
 def show(group: Group, *, as_json: bool) -> None:

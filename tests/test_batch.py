@@ -7,11 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.batch import Weighted, collate, plan_microbatches, weigh
+from learner.batch import Weighted, collate, pack_length, plan_microbatches, weigh
 from rnr.types import Sample
 
 
 def _sample(uid: str, prompt: int, completion: int) -> Sample:
+    # Two prompts of one length are the same prompt, so that some samples share a row and others do not.
     return Sample(
         uid=uid, prompt_ids=tuple(range(1, prompt + 1)), completion_ids=tuple(range(101, 101 + completion)), logprobs=()
     )
@@ -28,7 +29,7 @@ def _weighted(pairs) -> list[Weighted]:
 def test_every_sequence_is_in_the_plan_once_with_its_weight(pairs, ranks, max_tokens) -> None:
     items = _weighted(pairs)
     plan = plan_microbatches(items, ranks=ranks, max_tokens=max_tokens)
-    planned = [item for rank in plan for micro in rank for item in micro if item.weight]
+    planned = [item for rank in plan for micro in rank for pack in micro for item in pack if item.weight]
     assert sorted(planned, key=lambda item: item.sample.uid) == sorted(items, key=lambda item: item.sample.uid)
 
 
@@ -44,18 +45,18 @@ def test_every_rank_has_as_many_micro_batches_and_none_is_empty(pairs, ranks, ma
 def test_no_micro_batch_is_too_large_unless_it_is_one_sequence(pairs, ranks, max_tokens) -> None:
     for rank in plan_microbatches(_weighted(pairs), ranks=ranks, max_tokens=max_tokens):
         for micro in rank:
-            padded = len(micro) * max(item.sample.length for item in micro)
-            assert padded <= max_tokens or len(micro) == 1
+            padded = len(micro) * max(pack_length(pack) for pack in micro)
+            assert padded <= max_tokens or (len(micro) == 1 and len(micro[0]) == 1)
 
 
 @given(lengths, st.integers(1, 5), st.integers(1, 120))
 def test_filler_is_less_than_one_micro_batch_per_rank_and_the_shortest_sequence(pairs, ranks, max_tokens) -> None:
     items = _weighted(pairs)
     plan = plan_microbatches(items, ranks=ranks, max_tokens=max_tokens)
-    filler = [micro for rank in plan for micro in rank if not any(item.weight for item in micro)]
+    filler = [micro for rank in plan for micro in rank if not any(item.weight for pack in micro for item in pack)]
     assert len(filler) < ranks
     shortest = min(item.sample.length for item in items)
-    assert all(len(micro) == 1 and micro[0].sample.length == shortest for micro in filler)
+    assert all(len(micro) == 1 and pack_length(micro[0]) == shortest for micro in filler)
 
 
 @given(lengths, st.integers(1, 5), st.integers(1, 120), st.sampled_from(["tokens", "sequences", "constant"]))
@@ -70,11 +71,26 @@ def test_token_weights_survive_planning_and_collating(pairs, ranks, max_tokens, 
 
 
 def test_short_and_long_sequences_do_not_share_a_micro_batch() -> None:
-    # Ascending 2, 2, 9, 9 with room for 18: two of 2 (4 tokens; a 9 would make 27), then two of 9 (18).
-    items = [Weighted(sample=_sample(uid, 1, n - 1), weight=1.0) for uid, n in zip("abcd", (9, 2, 9, 2), strict=True)]
-    ((first, second),) = plan_microbatches(items, ranks=1, max_tokens=18)
-    assert [item.sample.uid for item in first] == ["b", "d"]
-    assert [item.sample.uid for item in second] == ["a", "c"]
+    # Ascending 2, 3, 9, 10 with room for 20: 2 and 3 (6 padded; a 9 would make 27), then 9 and 10 (20).
+    prompts = {"a": 8, "b": 1, "c": 9, "d": 2}
+    items = [Weighted(sample=_sample(uid, prompt, 1), weight=1.0) for uid, prompt in prompts.items()]
+    ((first, second),) = plan_microbatches(items, ranks=1, max_tokens=20)
+    assert [pack[0].sample.uid for pack in first] == ["b", "d"]
+    assert [pack[0].sample.uid for pack in second] == ["a", "c"]
+
+
+def test_the_samples_of_a_prompt_share_a_row_as_far_as_they_fit() -> None:
+    # Prompt 4 and completions of 3: two in a row are 4 + 3 + 3 = 10 tokens, a third would be 13.
+    items = [Weighted(sample=_sample(uid, 4, 3), weight=1.0) for uid in "abc"]
+    ((first, second),) = plan_microbatches(items, ranks=1, max_tokens=12)
+    assert [[item.sample.uid for item in pack] for pack in first] == [["c"]]
+    assert [[item.sample.uid for item in pack] for pack in second] == [["a", "b"]]
+
+
+def test_no_rank_idles_while_another_has_all_the_work() -> None:
+    items = [Weighted(sample=_sample(str(number), number + 1, 3), weight=1.0) for number in range(8)]
+    for rank in plan_microbatches(items, ranks=2, max_tokens=1000):
+        assert sum(item.weight for micro in rank for pack in micro for item in pack) >= 2
 
 
 def test_the_three_normalisers_by_hand() -> None:
@@ -93,7 +109,7 @@ def test_the_three_normalisers_by_hand() -> None:
 def test_collated_rows_columns_and_targets_by_hand() -> None:
     first = Sample(uid="a", prompt_ids=(5, 6, 7), completion_ids=(8, 9), logprobs=(-0.5, -1.5), advantage=2.0)
     second = Sample(uid="b", prompt_ids=(4,), completion_ids=(3,), advantage=-1.0)
-    batch = collate([Weighted(sample=first, weight=0.25), Weighted(sample=second, weight=0.0)])
+    batch = collate(((Weighted(sample=first, weight=0.25),), (Weighted(sample=second, weight=0.0),)))
     assert batch.input_ids_BT.tolist() == [[5, 6, 7, 8, 9], [4, 3, 0, 0, 0]]
     # Column c predicts the token at c + 1: 8 stands at 3 and 9 at 4 of the first row, 3 at 1 of the second.
     assert batch.rows_N.tolist() == [0, 0, 1]
@@ -102,11 +118,36 @@ def test_collated_rows_columns_and_targets_by_hand() -> None:
     assert batch.weights_N.tolist() == [0.25, 0.25, 0.0]
     assert batch.advantages_N.tolist() == [2.0, 2.0, -1.0]
     assert batch.sampler_logprobs_N.tolist() == [-0.5, -1.5, 0.0]
+    assert batch.position_ids_BT is None
+    assert batch.mask_B1TT is None
     assert (batch.input_ids_BT.dtype, batch.weights_N.dtype) == (torch.int64, torch.float32)
+
+
+def test_a_shared_row_by_hand() -> None:
+    first = Sample(uid="a", prompt_ids=(5, 6), completion_ids=(8, 9))
+    second = Sample(uid="a", prompt_ids=(5, 6), completion_ids=(7,))
+    alone = Sample(uid="b", prompt_ids=(4,), completion_ids=(3,))
+    packs = tuple(tuple(Weighted(sample=sample, weight=1.0) for sample in row) for row in ((first, second), (alone,)))
+    batch = collate(packs)
+    assert batch.input_ids_BT.tolist() == [[5, 6, 8, 9, 7], [4, 3, 0, 0, 0]]
+    # 7 is the third token of its own sequence, wherever it stands; it follows the prompt's last token, at column 1.
+    assert batch.position_ids_BT is not None
+    assert batch.position_ids_BT[0].tolist() == [0, 1, 2, 3, 2]
+    assert batch.columns_N.tolist() == [1, 2, 1, 0]
+    assert batch.targets_N.tolist() == [8, 9, 7, 3]
+    assert batch.mask_B1TT is not None
+    assert batch.mask_B1TT[0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 1, 1, 1, 0],
+        [1, 1, 0, 0, 1],  # 7 sees the prompt and itself, not 8 and 9
+    ]
+    assert batch.mask_B1TT[1, 0].any(dim=-1).all()  # padding too sees something, or its softmax would be NaN
 
 
 @given(lengths)
 def test_the_target_always_stands_one_column_after_the_one_that_predicts_it(pairs) -> None:
-    batch = collate(_weighted(pairs))
+    batch = collate(tuple((item,) for item in _weighted(pairs)))
     assert torch.equal(batch.input_ids_BT[batch.rows_N, batch.columns_N + 1], batch.targets_N)
     assert len(batch.targets_N) == sum(completion for _, completion in pairs)

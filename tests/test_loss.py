@@ -216,15 +216,25 @@ def _plain(model: nn.Module, sample: Sample, temperature: float) -> torch.Tensor
 
 def _policy(model: nn.Module, batch, temperature: float = 1.0, *, recompute: bool = False):
     policy = PolicyModel(model, recompute=recompute)
-    return policy(batch.input_ids_BT, batch.rows_N, batch.columns_N, batch.targets_N, temperature)
+    return policy(
+        batch.input_ids_BT,
+        batch.position_ids_BT,
+        batch.mask_B1TT,
+        batch.rows_N,
+        batch.columns_N,
+        batch.targets_N,
+        temperature,
+    )
+
+
+def _rows(*packs):
+    return collate(tuple(tuple(Weighted(sample=sample, weight=1.0) for sample in pack) for pack in packs))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_a_sequence_has_the_log_probabilities_of_a_plain_pass_alone_and_in_a_padded_batch(llama, temperature) -> None:
     short, long = _sample(4, 3, 1), _sample(6, 20, 2)
-    alone, beside = (
-        collate([Weighted(sample=sample, weight=1.0) for sample in samples]) for samples in ([short], [short, long])
-    )
+    alone, beside = _rows([short]), _rows([short], [long])
     with torch.no_grad():
         expected = _plain(llama, short, temperature)
         torch.testing.assert_close(_policy(llama, alone, temperature)[0], expected, rtol=1e-5, atol=1e-5)
@@ -233,8 +243,24 @@ def test_a_sequence_has_the_log_probabilities_of_a_plain_pass_alone_and_in_a_pad
         torch.testing.assert_close(padded[3:], _plain(llama, long, temperature), rtol=1e-5, atol=1e-5)
 
 
+def test_a_prompt_shared_by_its_completions_gives_what_a_repeated_prompt_gives(llama) -> None:
+    group = [replace(_sample(12, length, length), prompt_ids=_sample(12, 1, 0).prompt_ids) for length in (5, 1, 9)]
+    other = _sample(7, 4, 9)
+    shared, repeated = _rows(group, [other]), _rows(*([sample] for sample in (*group, other)))
+    assert shared.input_ids_BT.numel() < repeated.input_ids_BT.numel()
+    gradients = []
+    for batch in (shared, repeated):
+        llama.zero_grad()
+        logprobs, _ = _policy(llama, batch)
+        (logprobs * torch.linspace(-1, 1, len(logprobs))).sum().backward()
+        gradients.append((logprobs.detach(), torch.cat([p.grad.flatten() for p in llama.parameters()])))
+    (ours, our_gradient), (theirs, their_gradient) = gradients
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    assert (our_gradient - their_gradient).norm() < 1e-5 * their_gradient.norm()
+
+
 def test_the_chunks_in_which_logits_exist_change_nothing(llama, monkeypatch) -> None:
-    batch = collate([Weighted(sample=_sample(3, 9, 3), weight=1.0)])
+    batch = _rows([_sample(3, 9, 3)])
     with torch.no_grad():
         whole = _policy(llama, batch)
         monkeypatch.setattr("learner.logprobs.CHUNK", 4)
@@ -248,6 +274,7 @@ SAMPLES = [
         [(3, 2, 0.5), (5, 7, -0.5), (2, 4, 1.0), (8, 1, -1.0), (4, 9, 0.25), (3, 3, -0.25)]
     )
 ]
+SAMPLES += [replace(SAMPLES[1], completion_ids=(7, 8, 9), logprobs=(-3.0,) * 3), replace(SAMPLES[1], advantage=0.75)]
 
 
 def _gradient(model: nn.Module, ranks: int, max_tokens: int, normaliser: str, *, recompute: bool = False):
@@ -255,8 +282,8 @@ def _gradient(model: nn.Module, ranks: int, max_tokens: int, normaliser: str, *,
     model.zero_grad()
     settings_ = replace(SETTINGS, kl_coefficient=0.05)
     for rank in plan_microbatches(weigh(SAMPLES, normaliser, 10), ranks=ranks, max_tokens=max_tokens):
-        for items in rank:
-            batch = collate(items)
+        for packs in rank:
+            batch = collate(packs)
             logprobs, entropies = _policy(model, batch, recompute=recompute)
             loss, _ = grpo_loss(
                 logprobs,

@@ -1,0 +1,43 @@
+"""Sentences through one engine in this process, without Ray: what the scripts that ask a finished model need."""
+
+import asyncio
+from collections.abc import Sequence
+
+import torch
+
+from actors.rollout import RolloutSettings, RolloutWorker, Sampling
+from cluster.prepare import chat_format
+from rnr.model_folder import resolve
+from rnr.prompts import refuse_too_long
+from rnr.types import Example, Group
+
+
+async def greedy(examples: Sequence[Example], *, model: str, context_tokens: int, max_new_tokens: int) -> list[Group]:
+    """One greedy rollout for each example, in their order.
+
+    Raises ValueError, before the engine starts, for a model that cannot be used or a prompt that is too long.
+    """
+    folder = resolve(model)
+    chat = chat_format(folder)
+    prompts = [chat.prompt(example) for example in examples]
+    refuse_too_long(prompts, context_tokens=context_tokens, answer_tokens=max_new_tokens)
+    settings = RolloutSettings(
+        model_folder=folder,
+        stop_token_id=chat.stop_token_id,
+        context_tokens=context_tokens,
+        concurrent_sequences=64,
+        kv_cache_gib=1.0,
+        gpu_memory_fraction=0.85,
+        lora_rank=0,
+        lora_alpha=0,
+        threads=torch.get_num_threads(),
+        use_gpu=torch.cuda.is_available(),
+        seed=0,
+    )
+    worker = RolloutWorker(settings)
+    await worker.start()
+    try:
+        sampling = Sampling(count=1, temperature=0.0, max_new_tokens=max_new_tokens)
+        return list(await asyncio.gather(*(worker.generate(prompt, sampling) for prompt in prompts)))
+    finally:
+        await worker.stop()

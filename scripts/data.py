@@ -1,0 +1,239 @@
+"""Annotated sentences: what is wrong with them, what is in them, and from one format to another.
+
+python -m scripts.data check data/* mine.conll
+python -m scripts.data convert mine.conll --to ner-cot --out mine.jsonl
+python -m scripts.data stats data/train/* --evaluation data/test/*
+python -m scripts.data split mine.jsonl --out split
+python -m scripts.data decontaminate data/train/* --evaluation data/test/* --out clean.jsonl
+
+A path is a file, a folder with splits, a pattern or demo/NAME; its format is found out. Of a folder, the training split
+is read (for --evaluation its test or else its dev split, for check all of them).
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rnr import data, decontamination
+from rnr.formats import FORMATS, DataError, write
+from rnr.model_folder import EMBEDDED_MODEL, resolve
+from rnr.types import Example
+
+PERCENTILES = {"50": 50, "90": 90, "99": 99, "max": 100}
+
+
+def main(argv: list[str]) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        return options.act(options)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+
+    def command(act: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        added = commands.add_parser(act.__name__, help=act.__doc__, description=act.__doc__)
+        added.add_argument("paths", nargs="+", metavar="PATH")
+        if act is not check:
+            added.add_argument("--skip-bad-rows", action="store_true", help="leave out and count what cannot be used")
+        added.set_defaults(act=act)
+        return added
+
+    command(check).add_argument("--limit", type=int, default=100, help="problems listed; 0 lists all")
+
+    converting = command(convert)
+    converting.add_argument("--to", required=True, choices=FORMATS)
+    converting.add_argument("--out", required=True, type=Path, help="a new file (for hf a folder)")
+
+    counting = command(stats)
+    counting.add_argument("--evaluation", nargs="+", default=[], metavar="PATH")
+    counting.add_argument("--model", default=EMBEDDED_MODEL, help="the model in whose tokens lengths are given")
+    counting.add_argument("--words", action="store_true", help="give lengths in words between white space instead")
+    counting.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+
+    splitting = command(split)
+    splitting.add_argument("--out", required=True, type=Path, help="a folder for train.jsonl and test.jsonl")
+    splitting.add_argument("--test-share", type=float, default=0.1)
+    splitting.add_argument("--seed", type=int, default=0)
+
+    cleaning = command(decontaminate)
+    cleaning.add_argument("--evaluation", nargs="+", required=True, metavar="PATH")
+    cleaning.add_argument("--out", required=True, type=Path, help="a new JSONL file for what is left")
+    cleaning.add_argument("--keep-source", action="append", default=[], metavar="NAME", help="keep this training set")
+    return parser
+
+
+def check(options: argparse.Namespace) -> int:
+    """Say what is wrong, by file and row; the status is 1 if anything is."""
+    rows = list(data.check(options.paths))
+    problems = [row for row in rows if isinstance(row, DataError)]
+    for problem in problems[: options.limit or None]:
+        print(problem)
+    if 0 < options.limit < len(problems):
+        print(f"... and {len(problems) - options.limit} more; --limit 0 lists all")
+    print(f"{len(rows) - len(problems)} sentences can be used, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def convert(options: argparse.Namespace) -> int:
+    """Write the sentences of all paths into one file of another format."""
+    examples = _load(options, options.paths)
+    write(examples, options.out, options.to)
+    print(f"{len(examples)} sentences -> {options.out}")
+    return 0
+
+
+def stats(options: argparse.Namespace) -> int:
+    """Count sentences, mentions, labels and lengths, and what training and evaluation have in common."""
+    train = _load(options, options.paths)
+    evaluation = _load(options, options.evaluation, training=False) if options.evaluation else []
+    unit, lengths = ("words", _words) if options.words else ("tokens", _tokens_of(options.model))
+    figures = {
+        "length_unit": unit,
+        "training": _by_source(train, lengths),
+        "evaluation": _by_source(evaluation, lengths),
+        "overlap": overlap(train, evaluation),
+    }
+    console = Console()
+    for name in ("training", "evaluation"):
+        if figures[name]:
+            console.print(_sizes_table(name, unit, figures[name]), _labels_table(name, figures[name]))
+    if evaluation:
+        console.print(_overlap_table(figures["overlap"]))
+    if options.json:
+        options.json.write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def split(options: argparse.Namespace) -> int:
+    """Divide sentences into training and test, the same share of each source, no sentence on both sides."""
+    if not 0 < options.test_share < 1:
+        raise ValueError(f"--test-share must lie between 0 and 1, found {options.test_share}")
+    sides = data.split(_load(options, options.paths), options.test_share, options.seed)
+    for name, examples in zip(("train", "test"), sides, strict=True):
+        if not examples:
+            raise ValueError(f"--test-share {options.test_share} of so few sentences leaves none for {name}")
+    for name, examples in zip(("train", "test"), sides, strict=True):
+        write(examples, options.out / f"{name}.jsonl", "jsonl")
+        print(f"{len(examples)} sentences -> {options.out / name}.jsonl")
+    return 0
+
+
+def decontaminate(options: argparse.Namespace) -> int:
+    """Leave out the training sentences that would make an evaluation too good."""
+    train = _load(options, options.paths)
+    evaluation = _load(options, options.evaluation, training=False)
+    kept, dropped = decontamination.decontaminate(train, evaluation, options.keep_source)
+    counts = Counter((example.source, dropped[example.uid]) for example in train if example.uid in dropped)
+    table = Table("source", "why", "sentences", title="Left out of training")
+    for (source, reason), count in sorted(counts.items()):
+        table.add_row(source, reason, str(count))
+    Console().print(table)
+    if not kept:
+        raise ValueError("nothing is left to train on; --keep-source NAME keeps a benchmark's own training set")
+    write(kept, options.out, "jsonl")
+    print(f"{len(kept)} of {len(train)} sentences -> {options.out}")
+    return 0
+
+
+def _load(options: argparse.Namespace, paths: Sequence[str], *, training: bool = True) -> list[Example]:
+    return data.load(paths, training=training, skip_bad_rows=options.skip_bad_rows)
+
+
+def _words(sentences: Sequence[str]) -> list[int]:
+    return [len(sentence.split()) for sentence in sentences]
+
+
+def _tokens_of(model: str) -> Callable[[Sequence[str]], list[int]]:
+    """Counts tokens with the model's tokenizer.json, because importing transformers takes ten times as long."""
+    from tokenizers import Tokenizer
+
+    file = Path(resolve(model)) / "tokenizer.json"
+    if not file.is_file():
+        raise ValueError(f"{file.parent} has no tokenizer.json; name another --model, or count --words")
+    tokenizer = Tokenizer.from_file(str(file))
+    return lambda sentences: [len(found) for found in tokenizer.encode_batch(sentences, add_special_tokens=False)]
+
+
+def _by_source(examples: Sequence[Example], lengths: Callable[[Sequence[str]], list[int]]) -> dict[str, dict[str, Any]]:
+    by_source: dict[str, list[Example]] = {}
+    for example in examples:
+        by_source.setdefault(example.source, []).append(example)
+    return {source: count(rows, lengths([row.sentence for row in rows])) for source, rows in sorted(by_source.items())}
+
+
+def count(examples: Sequence[Example], lengths: Sequence[int]) -> dict[str, Any]:
+    """Sentences, mentions, share of sentences without one, mentions by label, and percentiles of the lengths."""
+    found = Counter(mention.label for example in examples for mention in example.mentions)
+    labels = sorted(_schema(examples), key=lambda label: (-found[label], label))
+    return {
+        "sentences": len(examples),
+        "mentions": found.total(),
+        "empty_share": sum(not example.mentions for example in examples) / len(examples),
+        "labels": {label: found[label] for label in labels},
+        # Nearest rank: a length that some sentence really has.
+        "length": {
+            name: int(np.percentile(lengths, rank, method="inverted_cdf")) for name, rank in PERCENTILES.items()
+        },
+    }
+
+
+def overlap(train: Sequence[Example], evaluation: Sequence[Example]) -> dict[str, dict[str, Any]]:
+    """For each source of the evaluation its labels that training has and has not, and its sentences that it has."""
+    trained_labels = _schema(train)
+    trained_sentences = {decontamination.sentence_key(example.sentence) for example in train}
+    found: dict[str, dict[str, Any]] = {}
+    for source in sorted({example.source for example in evaluation}):
+        rows = [example for example in evaluation if example.source == source]
+        labels = _schema(rows)
+        found[source] = {
+            "seen_labels": sorted(labels & trained_labels),
+            "unseen_labels": sorted(labels - trained_labels),
+            "shared_sentences": sum(decontamination.sentence_key(row.sentence) in trained_sentences for row in rows),
+        }
+    return found
+
+
+def _schema(examples: Sequence[Example]) -> set[str]:
+    return {label for example in examples for label in example.schema}
+
+
+def _sizes_table(name: str, unit: str, figures: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(title=f"{name}, lengths in {unit}")
+    for column in ("source", "sentences", "mentions", "empty %", *PERCENTILES):
+        table.add_column(column, justify="left" if column == "source" else "right")
+    for source, row in figures.items():
+        numbers = (row["sentences"], row["mentions"], f"{100 * row['empty_share']:.1f}", *row["length"].values())
+        table.add_row(source, *map(str, numbers))
+    return table
+
+
+def _labels_table(name: str, figures: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table("source", "mentions by label", title=name)
+    for source, row in figures.items():
+        table.add_row(source, ", ".join(f"{label} {number}" for label, number in row["labels"].items()))
+    return table
+
+
+def _overlap_table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table("source", "sentences", "labels", "labels that are new", title="what training shares with evaluation")
+    for source, row in figures.items():
+        seen, unseen = ", ".join(row["seen_labels"]), ", ".join(row["unseen_labels"])
+        table.add_row(source, str(row["shared_sentences"]), seen, unseen)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,526 @@
+"""The annotation run against a scripted endpoint: errors, half answers, nonsense, and a kill in the middle."""
+
+import asyncio
+import hashlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from actors.teacher import (
+    Completion,
+    LocalTeacher,
+    TeacherRefused,
+    TeacherSettings,
+    TeacherUnavailable,
+    TemplateTeacher,
+    open_teacher,
+)
+from cluster.annotate import Annotator, Journal, Line, NoAnswer, Patience, Rules, TeacherDown, run
+from rnr.console import Console
+from rnr.cot import Outcome, check, read_draft, read_score, row_answer, teacher_messages
+from rnr.data import load
+from rnr.types import Example, Mention
+from scripts.cot import main
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ["Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal", "Ida", "Jo", "Kit", "Lou"]
+
+
+@dataclass
+class Endpoint:
+    """What the test scripts, and what it was asked."""
+
+    url: str
+    script: Callable[[dict[str, Any], int], Any]
+    """(document of the user, how often this sentence was asked for in this role) -> reply."""
+    delay: float = 0.0
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+
+def document(body: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(body["messages"][1]["content"])
+
+
+def reply(text: str | None, *, finish: str = "stop", **message: str) -> JSONResponse:
+    content = {"role": "assistant", "content": text, **message}
+    choice = {"index": 0, "message": content, "finish_reason": finish}
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    return JSONResponse(
+        {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+    )
+
+
+def good(asked: dict[str, Any], _count: int = 1) -> JSONResponse:
+    """A right chain of the name that begins the sentence, or the judge's full score."""
+    if "reasoning" in asked:
+        return reply('{"reason": "fine", "score": 10}')
+    name = asked["sentence"].split()[0]
+    return reply(f'<think>\n"{name}" is a person who ran.\n</think>\n{{"entities":{{"person":["{name}"]}}}}')
+
+
+def failure(status: int, **headers: str) -> JSONResponse:
+    return JSONResponse({"error": {"message": f"scripted {status}"}}, status_code=status, headers=headers)
+
+
+def dropped() -> StreamingResponse:
+    async def half() -> Any:
+        yield b'{"choices": ['
+        raise ConnectionResetError
+
+    return StreamingResponse(half(), media_type="application/json", headers={"content-length": "1000"})
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    app = FastAPI()
+    listening = socket.create_server(("127.0.0.1", 0))
+    served = Endpoint(url=f"http://127.0.0.1:{listening.getsockname()[1]}/v1", script=good)
+    counts: Counter[tuple[bool, str]] = Counter()
+
+    @app.post("/v1/chat/completions")
+    async def complete(request: Request) -> Response:
+        body = await request.json()
+        asked = document(body)
+        counts["reasoning" in asked, asked["sentence"]] += 1
+        served.asked.append(body)
+        await asyncio.sleep(served.delay)
+        answer = served.script(asked, counts["reasoning" in asked, asked["sentence"]])
+        if isinstance(answer, float):
+            await asyncio.sleep(answer)
+            answer = good(asked)
+        return answer
+
+    server = uvicorn.Server(uvicorn.Config(app, log_level=60, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listening.close()
+        assert not thread.is_alive()
+
+
+def example(name: str) -> Example:
+    mentions = (Mention(text=name, label="person", start=0, end=len(name)),)
+    return Example(uid=name, sentence=f"{name} ran.", schema=("person",), mentions=mentions, source="t")
+
+
+def annotate(
+    endpoint: Endpoint,
+    folder: Path,
+    names: list[str],
+    *,
+    judge: bool = False,
+    rules: Rules | None = None,
+    **patience: Any,
+) -> tuple[list[Outcome], Line]:
+    """The outcomes for one sentence a name, and the line they came over."""
+    patience = {"concurrency": 4, "deadline_seconds": 5.0, "first_pause_seconds": 0.01} | patience
+
+    async def go() -> tuple[list[Outcome], Line]:
+        async with AsyncExitStack() as stack:
+            settings = TeacherSettings(who="openai:m", base_url=endpoint.url)
+            teacher = await stack.enter_async_context(open_teacher(settings))
+            journal = Journal(folder / "journal.jsonl")
+            stack.callback(journal.close)
+            line = Line(teacher, journal, Patience(**patience))
+            annotator = Annotator(line, line if judge else None, rules or Rules())
+            examples = [example(name) for name in names]
+            return await run(examples, annotator.annotate, lines=[line], console=Console()), line
+
+    return asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        (failure(429), "429"),
+        (failure(500), "500"),
+        (failure(503), "503"),
+        (5.0, "deadline"),
+        (dropped(), "connection"),
+        (JSONResponse({"choices": []}), "unreadable"),
+        (Response("<html>gateway</html>", media_type="text/html"), "unreadable"),
+        (Response('{"id": "x", "choi', media_type="application/json"), "unreadable"),
+        (reply("<think>\nlet me", finish="length"), "half answer"),
+        (reply(None, finish="length", reasoning_content="let me"), "half answer"),
+    ],
+)
+def test_what_passes_by_is_asked_again(endpoint: Endpoint, tmp_path: Path, first: Any, kind: str) -> None:
+    endpoint.script = lambda asked, count: first if count == 1 else good(asked)
+    (outcome,), line = annotate(endpoint, tmp_path, ["Ada"], deadline_seconds=0.5)
+    assert outcome.answer is not None
+    assert outcome.rejections == ()
+    assert line.retried == {kind: 1}
+    assert len(endpoint.asked) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_what_cannot_be_mended_by_asking_again_stops_the_run(
+    endpoint: Endpoint, tmp_path: Path, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint.script = lambda _asked, _count: failure(status)
+    data = sentences(tmp_path, NAMES)
+    assert main(command(data, tmp_path, endpoint)) == 1
+    said = capsys.readouterr().err
+    assert f"{endpoint.url}/ (model m) answered {status}" in said
+    assert "scripted" in said
+    assert len(endpoint.asked) <= 4  # what was under way, nothing after it
+    assert not (tmp_path / "cot.jsonl").exists()
+
+
+def test_a_server_is_not_asked_before_the_time_it_names(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = lambda asked, count: failure(429, **{"retry-after": "1"}) if count == 1 else good(asked)
+    begin = time.monotonic()
+    annotate(endpoint, tmp_path, ["Ada"])
+    assert time.monotonic() - begin >= 1
+
+
+def test_a_sentence_without_an_answer_is_rejected_and_the_others_go_on(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = lambda asked, _count: failure(500) if asked["sentence"].startswith("Bo") else good(asked)
+    (ada, bo, cy), _ = annotate(endpoint, tmp_path, ["Ada", "Bo", "Cy"], retries=2)
+    assert ada.answer is not None
+    assert cy.answer is not None
+    assert [rejection.cause for rejection in bo.rejections] == ["no_answer"]
+    assert "asked 3 times" in bo.rejections[0].detail
+    assert "scripted 500" in bo.rejections[0].detail
+
+
+def test_an_endpoint_that_is_down_stops_the_run(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = lambda _asked, _count: failure(502)
+    with pytest.raises(TeacherDown, match="mend the endpoint"):
+        annotate(endpoint, tmp_path, NAMES, retries=0, concurrency=2)
+    assert len(endpoint.asked) <= 6
+
+
+def test_a_rejected_draft_is_written_anew_hotter_and_told_why(endpoint: Endpoint, tmp_path: Path) -> None:
+    nonsense = [reply("Lovely weather!"), reply('<think>He ran.</think>{"entities":{"person":["Ada"]}}')]
+    endpoint.script = lambda asked, count: nonsense[count - 1] if count <= 2 else good(asked)
+    (outcome,), _ = annotate(endpoint, tmp_path, ["Ada"])
+    assert outcome.answer is not None
+    assert [rejection.cause for rejection in outcome.rejections] == ["no_json", "not_in_chain"]
+    assert [round(body["temperature"], 2) for body in endpoint.asked] == [0.6, 0.8, 1.0]
+    assert len({body["seed"] for body in endpoint.asked}) == 3
+    told = [document(body).get("rejected", "") for body in endpoint.asked]
+    assert told[0] == ""
+    assert "no JSON object" in told[1]
+    assert "'Ada' (person)" in told[2]
+
+
+def test_after_its_attempts_a_sentence_is_given_up_with_all_reasons(endpoint: Endpoint, tmp_path: Path) -> None:
+    scores = ["4", '"high"', "8.9"]
+    endpoint.script = lambda asked, count: (
+        reply(f'{{"reason": "weak", "score": {scores[count - 1]}}}') if "reasoning" in asked else good(asked)
+    )
+    (outcome,), _ = annotate(endpoint, tmp_path, ["Ada"], judge=True, rules=Rules(attempts=2))
+    assert outcome.answer is None
+    assert [rejection.cause for rejection in outcome.rejections] == ["low_score", "judge_unreadable", "low_score"]
+    assert outcome.rejections[-1].detail == "8.9 where 9 is needed: weak"
+
+
+def test_half_answers_that_stay_half_are_rejected_and_asked_again_only_under_a_higher_limit(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    endpoint.script = lambda _asked, _count: reply("<think>", finish="length")
+    for _ in range(2):  # the second time everything comes from the journal
+        (outcome,), _ = annotate(endpoint, tmp_path, ["Ada"], rules=Rules(attempts=0))
+        assert [rejection.cause for rejection in outcome.rejections] == ["unfinished"]
+        assert len(endpoint.asked) == 2
+    longer = SimpleNamespace(name="openai:m", max_new_tokens=4096, complete=None)
+
+    async def complete(*_arguments: Any, **_options: Any) -> Completion:
+        return Completion(text="whole", prompt_tokens=1, completion_tokens=1, finished=True)
+
+    longer.complete = complete
+    journal = Journal(tmp_path / "journal.jsonl")
+    messages = teacher_messages(example("Ada"), gold=False)
+    line = Line(longer, journal, Patience())
+    assert asyncio.run(line.ask("Ada", "teacher", 0, messages, 0.6)).text == "whole"
+    journal.close()
+
+
+def test_a_model_s_own_thinking_is_its_chain(endpoint: Endpoint, tmp_path: Path) -> None:
+    answer = '{"entities":{"person":["Ada"]}}'
+    endpoint.script = lambda _asked, _count: reply(answer, reasoning_content="Ada ran, so Ada is a person.")
+    (outcome,), _ = annotate(endpoint, tmp_path, ["Ada"])
+    assert outcome.answer is not None
+    assert outcome.answer.reasoning == "Ada ran, so Ada is a person."
+
+
+def test_gold_is_given_to_the_teacher_and_wanted_back(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = lambda asked, _count: (
+        reply('<think>none</think>{"entities":{}}') if asked["sentence"].startswith("Bo") else good(asked)
+    )
+    (ada, bo), _ = annotate(endpoint, tmp_path, ["Ada", "Bo"], rules=Rules(gold=True, attempts=0))
+    assert ada.answer is not None
+    assert ada.answer.mentions == example("Ada").mentions
+    assert [rejection.cause for rejection in bo.rejections] == ["not_gold"]
+    gold = [document(body)["entities"] for body in endpoint.asked]
+    assert {"text": "Ada", "label": "person", "start": 0, "end": 3} in [entities[0] for entities in gold]
+
+
+# The journal ----------------------------------------------------------------------------------------------------------
+
+COMPLETION = Completion(text="x\u2028\ud83dy", prompt_tokens=3, completion_tokens=2, finished=True)
+
+
+def test_half_a_line_of_a_killed_process_is_forgotten_and_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.record(("a", "teacher", 0, "h"), COMPLETION)
+    journal.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:20])
+    journal = Journal(path)
+    assert journal.find(("a", "teacher", 0, "h")) == COMPLETION
+    assert journal.find(("a", "teacher", 1, "h")) is None
+    journal.record(("a", "teacher", 1, "h"), COMPLETION)
+    journal.close()
+    assert path.read_bytes().count(b"\n") == 2
+    journal = Journal(path)
+    assert journal.tokens() == {"teacher": {"requests": 2, "prompt": 6, "completion": 4}}
+    journal.close()
+
+
+def test_a_file_that_is_no_journal_and_one_in_use_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.jsonl").write_text('{"sentence": "Ada ran."}\n')
+    with pytest.raises(ValueError, match=r"other.jsonl, line 1: not an entry"):
+        Journal(tmp_path / "other.jsonl")
+    journal = Journal(tmp_path / "journal.jsonl")
+    with pytest.raises(ValueError, match="another process"):
+        Journal(tmp_path / "journal.jsonl")
+    journal.close()
+
+
+def test_a_response_is_on_disk_before_anything_is_done_with_it(tmp_path: Path) -> None:
+    class Once:
+        name, max_new_tokens = "once", 10
+
+        async def complete(self, *_arguments: Any, **_options: Any) -> Completion:
+            return COMPLETION
+
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+
+    async def go() -> None:
+        await Line(Once(), journal, Patience()).ask("a", "teacher", 0, [], 0.0)
+        assert json.loads(path.read_bytes())["completion"]["text"] == COMPLETION.text
+
+    asyncio.run(go())
+    journal.close()
+
+
+def test_waiting_ends_with_the_last_retry(tmp_path: Path) -> None:
+    class Busy:
+        name, max_new_tokens = "busy", 10
+
+        async def complete(self, *_arguments: Any, **_options: Any) -> Completion:
+            raise TeacherUnavailable("busy", kind="429")
+
+    journal = Journal(tmp_path / "journal.jsonl")
+    line = Line(Busy(), journal, Patience(retries=3, first_pause_seconds=0.02))
+    begin = time.monotonic()
+    with pytest.raises(NoAnswer, match="asked 4 times, last: busy"):
+        asyncio.run(line.ask("a", "teacher", 0, [], 0.0))
+    # Three pauses of 20, 40 and 80 ms, each at least half as long, and none after the last.
+    assert 0.07 <= time.monotonic() - begin < 1.0
+    assert line.retried == {"429": 3}
+    journal.close()
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+def sentences(folder: Path, names: list[str]) -> Path:
+    rows = [
+        {"sentence": f"{name} ran.", "schema": ["person"], "entities": [{"text": name, "label": "person"}]}
+        for name in names
+    ]
+    file = folder / "data.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def command(data: Path, folder: Path, endpoint: Endpoint, *more: str) -> list[str]:
+    teacher = ["--teacher", "openai:m", "--base-url", endpoint.url, "--concurrency", "4"]
+    return ["generate", str(data), "--out", str(folder / "cot.jsonl"), *teacher, *more]
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_killed_and_started_again_nothing_is_lost_or_paid_twice(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.delay = 0.04
+    endpoint.script = lambda asked, _count: reply("no idea") if asked["sentence"].startswith("Cy") else good(asked)
+    names = [f"{name}{number}" for number in range(2) for name in NAMES]
+    line = [sys.executable, "-m", "scripts.cot", *command(sentences(tmp_path, names), tmp_path, endpoint)]
+    journal = tmp_path / "cot.journal.jsonl"
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        while not journal.exists() or journal.read_bytes().count(b"\n") < 15:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not (tmp_path / "cot.jsonl").exists()
+    kept = journal.read_bytes()
+    paid = {json.loads(entry)["request"] for entry in kept[: kept.rfind(b"\n")].split(b"\n")}
+    asked_before = len(endpoint.asked)
+
+    assert subprocess.run(line, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=30).returncode == 0
+    again = {
+        hashlib.sha256(
+            json.dumps(["openai:m", body["messages"], body["temperature"], body["seed"]]).encode()
+        ).hexdigest()
+        for body in endpoint.asked[asked_before:]
+    }
+    assert len(paid) >= 15
+    assert again
+    assert not paid & again
+    rows, rejects = rows_of(tmp_path / "cot.jsonl"), rows_of(tmp_path / "cot.rejected.jsonl")
+    assert sorted(row["sentence"] for row in rows + rejects) == sorted(f"{name} ran." for name in names)
+    assert {row["sentence"][:2] for row in rejects} == {"Cy"}
+    assert {row["cause"] for row in rejects} == {"no_json"}
+    assert all(row["score"] == 10 and row["score_reason"] == "fine" for row in rows)
+    assert [example.reasoning for example in load([str(tmp_path / "cot.jsonl")], training=True)] == [
+        row["cot"] for row in rows
+    ]
+    numbers = json.loads((tmp_path / "cot.report.json").read_text())
+    # 22 good sentences, one draft each; 2 bad ones with 4 drafts each; the judge sees the good ones only.
+    assert (numbers["kept"], numbers["given_up"], numbers["drafts"]) == (22, 2, 30)
+    assert {stage: spent["requests"] for stage, spent in numbers["tokens"].items()} == {"teacher": 30, "judge": 22}
+
+    asked_before, rows_before = len(endpoint.asked), (tmp_path / "cot.jsonl").read_bytes()
+    assert main(line[3:]) == 0
+    assert len(endpoint.asked) == asked_before
+    assert (tmp_path / "cot.jsonl").read_bytes() == rows_before
+
+
+def test_tokens_and_cost_are_reported(endpoint: Endpoint, tmp_path: Path) -> None:
+    data = sentences(tmp_path, ["Ada", "Bo"])
+    assert main(command(data, tmp_path, endpoint, "--price-in", "2", "--price-out", "30")) == 0
+    numbers = json.loads((tmp_path / "cot.report.json").read_text())
+    spent = {"requests": 2, "prompt": 200, "completion": 20}
+    assert numbers["tokens"] == {"teacher": spent, "judge": spent}
+    assert numbers["cost"] == pytest.approx((400 * 2 + 40 * 30) / 1e6)
+
+
+def test_existing_rows_are_scored(endpoint: Endpoint, tmp_path: Path) -> None:
+    data = sentences(tmp_path, ["Ada", "Bo"])
+    assert main(["generate", str(data), "--out", str(tmp_path / "cot.jsonl")]) == 0
+    endpoint.script = lambda asked, _count: reply(json.dumps({"score": 9 if "Ada" in asked["sentence"] else 5}))
+    to = ["--out", str(tmp_path / "scored.jsonl"), "--judge", "openai:m", "--base-url", endpoint.url]
+    assert main(["score", str(tmp_path / "cot.jsonl"), *to]) == 0
+    assert [(row["guid"], row["score"]) for row in rows_of(tmp_path / "scored.jsonl")] == [("data/data:1", 9)]
+    assert [row["cause"] for row in rows_of(tmp_path / "scored.rejected.jsonl")] == ["low_score"]
+
+
+def test_template_chains_pass_their_own_validation_offline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "cot.jsonl"
+    assert main(["generate", "demo/known", "--out", str(out)]) == 0
+    assert len(rows_of(out)) == 144
+    assert rows_of(tmp_path / "cot.rejected.jsonl") == []
+    assert main(["validate", str(out)]) == 0
+    bad = rows_of(out)[0] | {"cot": "I just know it."}
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text(out.read_text() + json.dumps(bad) + "\n{\n")
+    assert main(["validate", str(mixed), "--out", str(tmp_path / "good.jsonl")]) == 1
+    said = capsys.readouterr().out
+    assert f"not_in_chain, first: {mixed}, row 145" in said
+    assert f"not_a_row, first: {mixed}, row 146" in said
+    assert rows_of(tmp_path / "good.jsonl") == rows_of(out)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--teacher", "gpt"], "unknown teacher 'gpt'"),
+        (["--teacher", "openai:m"], "OPENAI_API_KEY is not set"),
+        (["--teacher", "local:./nowhere"], "no folder at './nowhere'"),
+        (["--judge", "template"], "--judge template cannot score"),
+        (["--concurrency", "0"], "--concurrency must be at least 1"),
+        (["--out", "{data}"], "is also read"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    data = sentences(tmp_path, ["Ada"])
+    given = [option.format(data=data) for option in options]
+    assert main(["generate", str(data), "--out", str(tmp_path / "cot.jsonl"), *given]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_gold_of_sentences_without_entities_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "plain.jsonl"
+    data.write_text('{"sentence": "Ada ran.", "schema": ["person"]}\n')
+    assert main(["generate", str(data), "--out", str(tmp_path / "cot.jsonl")]) == 2
+    assert "has entities to explain" in capsys.readouterr().err
+
+
+# Teachers without an endpoint -----------------------------------------------------------------------------------------
+
+
+def test_the_template_marks_entities_inside_others_too() -> None:
+    mentions = (
+        Mention(text="Bank of Cork", label="bank", start=0, end=12),
+        Mention(text="Cork", label="city", start=8, end=12),
+    )
+    nested = Example(uid="n", sentence="Bank of Cork closed.", schema=("bank", "city"), mentions=mentions)
+    messages = teacher_messages(nested, gold=True)
+    completion = asyncio.run(TemplateTeacher().complete(messages, temperature=0.0, seed=0))
+    answer = read_draft(completion.text, nested)
+    assert answer.reasoning == "[Bank of Cork: bank] closed. [Cork: city]"
+    assert check(nested, answer, gold=True) is None
+    assert check(nested, row_answer(nested)) is not None  # it has no chain
+    assert read_score(completion.text) is None
+
+
+def test_a_local_teacher_speaks_through_the_tokenizer_s_template_and_counts_its_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "actors.rollout", SimpleNamespace(Sampling=SimpleNamespace))  # loads no torch
+
+    class Tokenizer:
+        all_special_tokens: tuple[str, ...] = ()
+
+        def apply_chat_template(self, conversation: list[dict[str, str]], **_options: Any) -> str:
+            return " ".join(message["content"] for message in conversation)
+
+        def encode(self, text: str, **_options: Any) -> list[int]:
+            return list(range(len(text.split())))
+
+    class Worker:
+        async def generate(self, prompt: Any, sampling: Any) -> Any:
+            assert (sampling.count, sampling.temperature, sampling.max_new_tokens, sampling.seed) == (1, 0.6, 8, 5)
+            assert prompt.token_ids == (0, 1, 2)
+            return SimpleNamespace(rollouts=(SimpleNamespace(text="hm", token_ids=(7, 8), finished=False),))
+
+    settings = TeacherSettings(who="local:x", max_new_tokens=8, context_tokens=16)
+    teacher = LocalTeacher(Worker(), Tokenizer(), name="local:x", settings=settings)  # type: ignore[arg-type]
+    messages = [{"role": "system", "content": "a b"}, {"role": "user", "content": "c"}]
+    completion = asyncio.run(teacher.complete(messages, temperature=0.6, seed=5))
+    assert completion == Completion(text="hm", prompt_tokens=3, completion_tokens=2, finished=False)
+    with pytest.raises(TeacherRefused, match="raise --context-tokens"):
+        asyncio.run(teacher.complete([{"role": "user", "content": "a " * 9}], temperature=0.6, seed=5))

@@ -1,0 +1,187 @@
+"""Scores worked out by hand, what a file of predictions must be, the paired comparison, and the published rows."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnr.metrics import Difference
+from rnr.predictions import draw_from_each, read_predictions, save_predictions
+from rnr.published import COLUMNS, PUBLISHED, columns
+from rnr.scoring import LabelScore, compare, report, score_predictions
+from rnr.types import Example, Group, Mention, Prompt, Rollout
+
+
+def _example(uid: str, sentence: str, *gold: tuple[str, str]) -> Example:
+    starts = [sentence.index(text) for text, _ in gold]
+    mentions = (
+        Mention(text=text, label=label, start=start, end=start + len(text))
+        for (text, label), start in zip(gold, starts, strict=True)
+    )
+    return Example(
+        uid=uid, sentence=sentence, schema=("person", "place"), mentions=tuple(mentions), source=uid.split("/")[0]
+    )
+
+
+MET = _example("a/1", "Ada met Bo", ("Ada", "person"), ("Bo", "person"))
+PARIS = _example("a/2", "Paris", ("Paris", "place"))
+ROME = _example("b/1", "Rome", ("Rome", "place"))
+EXAMPLES = (MET, PARIS, ROME)
+ANSWERS = {
+    "a/1": '{"entities": {"person": ["Ada"]}}',
+    "a/2": '{"entities": {"person": ["Paris"]}}',
+    "b/1": '{"entities": {"place": ["Rome"]}}',
+}
+
+
+def _group(example: Example, text: str, *, finished: bool = True) -> Group:
+    rollout = Rollout(token_ids=(1, 2, 3), logprobs=(0.0,) * 3, text=text, finished=finished, policy_version=0)
+    return Group(prompt=Prompt(example=example, token_ids=()), rollouts=(rollout,))
+
+
+def _saved(file: Path, answers: dict[str, str]) -> Path:
+    save_predictions([_group(e, answers[e.uid]) for e in EXAMPLES if e.uid in answers], file)
+    return file
+
+
+def _read(folder: Path, answers: dict[str, str]) -> Any:
+    return read_predictions(_saved(folder / "predictions.jsonl", answers), EXAMPLES)
+
+
+def test_micro_f1_by_data_set_and_their_average_are_those_worked_out_by_hand(tmp_path) -> None:
+    found = report(_read(tmp_path, ANSWERS))
+    # a: 1 of 2 predictions is right and 1 of 3 gold mentions found, F1 2 * 1 / (2 + 3) = 0.4. b: all right.
+    for protocol in ("reference", "honest", "strict", "boundary_tolerant"):
+        a, b = (found.data_sets[name].scores[protocol] for name in ("a", "b"))
+        assert (a.precision, a.recall, a.f1) == (50.0, 33.33, 40.0)
+        assert (b.precision, b.recall, b.f1) == (100.0, 100.0, 100.0)
+        average = found.averages[protocol]
+        assert (average.precision, average.recall, average.f1) == (75.0, 66.66, 70.0)
+        assert b.intervals["f1"] == (100.0, 100.0)
+        # A resample of a is twice "Ada" (F1 2/3), one of each (0.4) or twice Paris (0).
+        assert a.intervals == {"precision": (0.0, 100.0), "recall": (0.0, 50.0), "f1": (0.0, 66.67)}
+
+
+def test_labels_errors_and_the_state_of_answers_are_counted(tmp_path) -> None:
+    answers = ANSWERS | {"b/1": "It is Rome."}
+    found = report(_read(tmp_path, answers))
+    assert found.data_sets["a"].labels == {
+        "person": LabelScore(precision=50.0, recall=50.0, f1=50.0, support=2),
+        "place": LabelScore(precision=0.0, recall=0.0, f1=0.0, support=1),
+    }
+    assert found.data_sets["a"].answers.errors == {
+        "boundary": 0,
+        "type": 1,
+        "missed": 1,
+        "spurious": 0,
+        "ungrounded": 0,
+    }
+    assert (found.answers.sentences, found.answers.tokens, found.answers.unreadable) == (3, 3.0, {"no_json": 1})
+    assert found.data_sets["b"].scores["honest"].f1 == 0.0
+
+
+def test_a_run_keeps_the_papers_scores_the_honest_average_and_the_share_of_finished_answers(tmp_path) -> None:
+    file = tmp_path / "predictions.jsonl"
+    save_predictions([_group(e, ANSWERS[e.uid], finished=e is not ROME) for e in EXAMPLES], file)
+    evaluation = score_predictions(file, EXAMPLES)
+    assert (evaluation.f1, evaluation.honest_f1, evaluation.finished) == (70.0, 70.0, 66.67)
+    assert evaluation.by_data_set["a"] == {"precision": 50.0, "recall": 33.33, "f1": 40.0}
+    assert evaluation.interval[0] <= 70.0 <= evaluation.interval[1]
+    assert evaluation.metrics()["val/b/f1"] == 100.0
+
+
+def test_the_protocols_part_where_they_should(tmp_path) -> None:
+    # "paris" is the same to the reference; it is no text of the sentence to the others.
+    found = report(_read(tmp_path, {"a/2": '{"entities": {"place": ["paris"]}}'}))
+    assert {name: score.f1 for name, score in found.averages.items()} == {
+        "reference": 100.0,
+        "honest": 0.0,
+        "strict": 0.0,
+        "boundary_tolerant": 0.0,
+    }
+
+
+def test_what_is_saved_is_read_back_even_half_a_surrogate_pair(tmp_path) -> None:
+    example = replace(PARIS, sentence="Paris \ud800\u2028")
+    file = tmp_path / "new" / "predictions.jsonl"
+    save_predictions([_group(example, '{"entities": {"place": ["\ud800"]}}')], file)
+    assert [m.start for m in read_predictions(file, [example])["a/2"].answer.mentions] == [6]
+    assert [path.name for path in file.parent.iterdir()] == ["predictions.jsonl"]
+
+
+ROW = {"uid": "a/2", "data_set": "a", "sentence": "Paris", "text": "", "finished": True, "tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["{"], "row 1: Expecting"),
+        (["[]"], "row 1: expected an object, found list"),
+        ([{**ROW, "text": None, "tokens": "1"}], "row 1: missing, or not of the right type: text, tokens"),
+        ([ROW, ROW], "row 2: a second prediction for 'a/2'"),
+        ([{**ROW, "uid": "c/9"}], "row 1: 'c/9' is not in the data"),
+        ([{**ROW, "sentence": "Rome"}], "row 1: 'a/2' is another sentence in the data"),
+        ([], "no predictions in this file"),
+    ],
+)
+def test_a_file_that_cannot_be_scored_says_where_and_why(tmp_path, rows, message) -> None:
+    file = tmp_path / "predictions.jsonl"
+    file.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=message) as error:
+        read_predictions(file, EXAMPLES)
+    assert str(file) in str(error.value)
+
+
+def test_predictions_compared_with_themselves_differ_by_0_with_p_1(tmp_path) -> None:
+    predictions = _read(tmp_path, ANSWERS)
+    nothing = Difference(0.0, (0.0, 0.0), 1.0)
+    for comparison in compare(predictions, predictions).values():
+        assert comparison.average == nothing
+        assert comparison.data_sets == {"a": nothing, "b": nothing}
+
+
+def test_the_difference_is_that_of_the_averages_and_does_not_depend_on_the_order_of_rows(tmp_path) -> None:
+    better = _read(tmp_path, ANSWERS | {"a/2": '{"entities": {"place": ["Paris"]}}'})
+    # Data set a: 2 of 2 predictions right, 2 of 3 found: F1 2 * 2 / (2 + 3) = 0.8 against 0.4.
+    worse = _read(tmp_path, ANSWERS)
+    found = compare(better, dict(reversed(worse.items())))
+    assert set(found) == {"reference", "honest"}
+    assert (found["honest"].average.f1, found["honest"].data_sets["a"].f1) == (20.0, 40.0)
+    assert found["honest"].data_sets["b"] == Difference(0.0, (0.0, 0.0), 1.0)
+    assert compare(worse, better)["honest"].average.f1 == -20.0
+
+
+def test_sentences_that_only_one_side_has_are_named(tmp_path) -> None:
+    first = _read(tmp_path, {uid: ANSWERS[uid] for uid in ("a/1", "a/2")})
+    second = _read(tmp_path, {uid: ANSWERS[uid] for uid in ("a/2", "b/1")})
+    with pytest.raises(ValueError, match="the compared predictions lack a/1; the scored predictions lack b/1"):
+        compare(first, second)
+
+
+def test_at_most_so_many_sentences_are_drawn_from_each_data_set_and_always_the_same() -> None:
+    examples = [_example(f"{name}/{number}", "x") for name in "ab" for number in range(20)]
+    drawn = draw_from_each(examples, 3)
+    assert [example.source for example in drawn] == ["a"] * 3 + ["b"] * 3
+    assert drawn == draw_from_each(list(examples), 3)
+    assert draw_from_each(examples, 0) == examples
+
+
+def test_each_published_average_is_the_mean_of_its_row_as_far_as_it_was_rounded() -> None:
+    for row in PUBLISHED:
+        assert len(row.scores) == len(COLUMNS) == 7
+        assert sum(row.scores) / 7 == pytest.approx(row.average, abs=0.1)
+
+
+def test_data_sets_are_put_in_their_columns_however_they_are_written() -> None:
+    names = ["CrossNER_politics", "mit-movie", "crossner_ai", "demo", "music", "CrossNER_science_dev", "MIT Restaurant"]
+    assert columns(names) == {
+        "Movie": "mit-movie",
+        "Restaurant": "MIT Restaurant",
+        "AI": "crossner_ai",
+        "Politics": "CrossNER_politics",
+        "Science": "CrossNER_science_dev",
+    }
+    with pytest.raises(ValueError, match="'CrossNER_AI' and 'crossner_ai' are both the column AI"):
+        columns(["CrossNER_AI", "crossner_ai"])

@@ -1,0 +1,218 @@
+"""``scripts.data``: each command on a few sentences worked out by hand, and its errors."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnr.data import load, split
+from rnr.decontamination import sentence_key
+from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
+from rnr.types import Example
+from scripts.data import main
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+ADA = {"text": "Ada Byron ran .", "label": [[0, 9, "person"]]}
+ROME = {"text": "Ada in Rome", "label": [[0, 3, "person"], [7, 11, "place"]]}
+NONE = {"text": "Nobody came to see it", "label": []}
+
+
+def _jsonl(file: Path, *rows: object) -> str:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return str(file)
+
+
+# check
+
+
+def test_check_lists_every_problem_with_its_place_and_fails(tmp_path, capsys) -> None:
+    bad = {"text": "Ada", "entities": [{"text": "Eve", "label": "person"}]}
+    first = _jsonl(tmp_path / "a.jsonl", ADA, bad, "{")
+    second = tmp_path / "b.conll"
+    second.write_text("Ada B-PER\nin O\nRome I-LOC\n\nBo B-PER\n")
+    broken = tmp_path / "c.json"
+    broken.write_text("[\n{")
+
+    assert main(["check", first, str(second), str(broken), "nowhere.jsonl"]) == 1
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{first}, row 2: entity 'Eve' is not in its sentence"
+    assert said[1].startswith(f"{first}, row 3: not valid JSON")
+    assert said[2] == f"{second}, line 3: I-LOC cannot follow O (the tags are IOB2)"
+    assert said[3].startswith(f"{broken}, line 2: not valid JSON")
+    assert said[4].startswith("no file or folder at 'nowhere.jsonl'")
+    assert said[5:] == ["2 sentences can be used, 5 problems"]
+
+
+def test_check_lists_no_more_than_its_limit(tmp_path, capsys) -> None:
+    file = _jsonl(tmp_path / "a.jsonl", "{", "{", "{")
+    assert main(["check", file, "--limit", "1"]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 3
+    assert said[1:] == ["... and 2 more; --limit 0 lists all", "0 sentences can be used, 3 problems"]
+
+
+def test_check_reads_every_split_of_a_folder(tmp_path, capsys) -> None:
+    (tmp_path / "labels.json").write_text('["person"]')
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.json").write_text('[{"sentence": "Ada", "entities": []}]')
+    assert main(["check", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "3 sentences can be used, 0 problems\n"
+
+
+def test_check_goes_on_after_a_folder_without_data_and_a_broken_split(tmp_path, capsys) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "labels.json").write_text('["person"]')
+    (tmp_path / "b" / "train.json").write_text("[")
+    (tmp_path / "b" / "test.json").write_text('[{"sentence": "Ada", "entities": []}]')
+    assert main(["check", str(tmp_path / "*")]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{tmp_path / 'a'}: no train.json, dev.json or test.json in this folder"
+    assert said[1].startswith(f"{tmp_path / 'b' / 'train.json'}, line 1: not valid JSON")
+    assert said[2] == "1 sentences can be used, 2 problems"
+
+
+# convert
+
+
+def test_convert_writes_another_format(tmp_path, capsys) -> None:
+    out = tmp_path / "new" / "a.conll"
+    assert main(["convert", _jsonl(tmp_path / "a.jsonl", ADA), "--to", "conll", "--out", str(out)]) == 0
+    assert out.read_text() == "# text = Ada Byron ran .\nAda\tB-person\nByron\tI-person\nran\tO\n.\tO\n\n"
+    assert capsys.readouterr().out == f"1 sentences -> {out}\n"
+
+
+def test_convert_stops_at_a_bad_row_unless_told_to_skip_it(tmp_path, capsys) -> None:
+    command = ["convert", _jsonl(tmp_path / "a.jsonl", ADA, "{"), "--to", "doccano", "--out", str(tmp_path / "b.jsonl")]
+    assert main(command) == 2
+    assert "a.jsonl, row 2: not valid JSON" in capsys.readouterr().err
+    assert not (tmp_path / "b.jsonl").exists()
+    assert main([*command, "--skip-bad-rows"]) == 0
+    assert json.loads((tmp_path / "b.jsonl").read_text()) == ADA
+
+
+def test_convert_keeps_what_is_there(tmp_path, capsys) -> None:
+    file = _jsonl(tmp_path / "a.jsonl", ADA)
+    assert main(["convert", file, "--to", "jsonl", "--out", file]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+# stats
+
+
+def test_stats_count_sentences_mentions_labels_lengths_and_what_is_shared(tmp_path, capsys) -> None:
+    train = _jsonl(tmp_path / "old.jsonl", ADA, ROME, NONE, NONE)
+    river = {"text": "the Po", "label": [[4, 6, "river"]]}
+    evaluation = _jsonl(tmp_path / "new.jsonl", river, {**ROME, "text": "ADA IN ROME"})
+    out = tmp_path / "stats.json"
+
+    assert main(["stats", train, "--evaluation", evaluation, "--words", "--json", str(out)]) == 0
+
+    figures = json.loads(out.read_text())
+    assert figures["length_unit"] == "words"
+    assert figures["training"] == {
+        "old": {
+            "sentences": 4,
+            "mentions": 3,
+            "empty_share": 0.5,
+            "labels": {"person": 2, "place": 1},
+            # 3, 4, 5 and 5 words; nearest rank: the second, and the fourth of four.
+            "length": {"50": 4, "90": 5, "99": 5, "max": 5},
+        }
+    }
+    assert figures["overlap"] == {
+        "new": {"seen_labels": ["person", "place"], "unseen_labels": ["river"], "shared_sentences": 1}
+    }
+    shown = capsys.readouterr().out
+    assert "person 2, place 1" in shown
+    assert "50.0" in shown
+
+
+@pytest.mark.skipif(not embedded_folder(EMBEDDED_MODEL).is_dir(), reason="the embedded model is not set up: make setup")
+def test_stats_count_tokens_of_the_embedded_model(tmp_path) -> None:
+    out = tmp_path / "stats.json"
+    assert main(["stats", _jsonl(tmp_path / "a.jsonl", ROME), "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["length_unit"] == "tokens"
+    assert figures["training"]["a"]["length"]["max"] == 4  # A|da| in| Rome
+
+
+def test_stats_of_a_model_that_is_not_there_say_so(tmp_path, capsys) -> None:
+    assert main(["stats", _jsonl(tmp_path / "a.jsonl", ROME), "--model", "./nowhere"]) == 2
+    assert "no folder at './nowhere'" in capsys.readouterr().err
+
+
+# split
+
+
+def _numbered(source: str, count: int) -> list[dict]:
+    return [{"text": f"{source} {number}", "schema": ["x"], "label": [], "dataset": source} for number in range(count)]
+
+
+def test_split_takes_its_share_of_each_source_and_no_sentence_twice(tmp_path) -> None:
+    # Each sentence of b stands there twice, once with other marks.
+    twins = [row | {"text": row["text"].upper() + "!"} for row in _numbered("b", 20)]
+    file = _jsonl(tmp_path / "all.jsonl", *_numbered("a", 40), *_numbered("b", 20), *twins)
+    out = tmp_path / "out"
+
+    assert main(["split", file, "--out", str(out), "--test-share", "0.2", "--seed", "7"]) == 0
+
+    train, test = (load([str(out / f"{name}.jsonl")], training=True) for name in ("train", "test"))
+    sources = [example.source for example in test]
+    assert (sources.count("a"), sources.count("b")) == (8, 8)  # a fifth of 40, and both twins of a fifth of 20
+    assert len(train) + len(test) == 80
+    assert not {sentence_key(one.sentence) for one in train} & {sentence_key(one.sentence) for one in test}
+
+
+def test_split_depends_on_its_seed_alone_and_keeps_the_order() -> None:
+    examples = [Example(uid=str(n), sentence=f"s {n}", schema=("x",), mentions=()) for n in range(50)]
+    train, test = split(examples, 0.5, seed=1)
+    assert (train, test) == split(examples, 0.5, seed=1)
+    assert test != split(examples, 0.5, seed=2)[1]
+    assert train == [example for example in examples if example in train]
+
+
+@pytest.mark.parametrize(("share", "said"), [("1.5", "between 0 and 1"), ("0.1", "leaves none for test")])
+def test_split_says_when_its_share_cannot_be_taken(tmp_path, capsys, share, said) -> None:
+    file = _jsonl(tmp_path / "a.jsonl", *_numbered("a", 3))
+    assert main(["split", file, "--out", str(tmp_path / "out"), "--test-share", share]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+# decontaminate
+
+
+def test_decontaminate_writes_what_is_left_and_prints_counts_by_source_and_reason(tmp_path, capsys) -> None:
+    train = _jsonl(tmp_path / "train.jsonl", *_numbered("CrossNER_AI", 2), *_numbered("news", 3))
+    twin = _numbered("news", 2)[1] | {"text": "NEWS: 1"}
+    evaluation = _jsonl(tmp_path / "test.jsonl", *_numbered("CrossNER_AI", 1), twin)
+    out = tmp_path / "clean.jsonl"
+    command = ["decontaminate", train, "--evaluation", evaluation, "--out"]
+
+    assert main([*command, str(out)]) == 0
+    assert [json.loads(line)["sentence"] for line in out.read_text().splitlines()] == ["news 0", "news 2"]
+    shown = capsys.readouterr().out
+    assert "training set of an evaluated zero-shot benchmark" in shown
+    assert f"2 of 5 sentences -> {out}" in shown
+
+    kept = tmp_path / "kept.jsonl"
+    assert main([*command, str(kept), "--keep-source", "CrossNER_AI"]) == 0
+    sentences = [json.loads(line)["sentence"] for line in kept.read_text().splitlines()]
+    assert sentences == ["CrossNER_AI 1", "news 0", "news 2"]
+
+
+def test_decontaminate_that_leaves_nothing_says_what_keeps_a_training_set(tmp_path, capsys) -> None:
+    train = _jsonl(tmp_path / "train.jsonl", *_numbered("CrossNER_AI", 2))
+    evaluation = _jsonl(tmp_path / "test.jsonl", *_numbered("CrossNER_AI", 1))
+    assert main(["decontaminate", train, "--evaluation", evaluation, "--out", str(tmp_path / "x.jsonl")]) == 2
+    assert "--keep-source" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the shared data sets are not at {SHARED}")
+def test_the_shared_data_sets_have_no_problem(capsys) -> None:
+    assert main(["check", str(SHARED / "*" / "*")]) == 0
+    assert capsys.readouterr().out.endswith(", 0 problems\n")

@@ -1,0 +1,163 @@
+"""``scripts.evaluate``: scores again from a file, asks a model, and says what is wrong with what it was given."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rnr.data import load
+from rnr.types import Group, Prompt, Rollout
+from scripts.evaluate import main
+
+ROOT = Path(__file__).resolve().parent.parent
+SENTENCES = {"CrossNER_AI": "Lisp ran .", "mit-movie": "Alien ran ."}
+
+
+@pytest.fixture
+def data(tmp_path) -> list[str]:
+    """Two files of one sentence, one named as a column of the paper's table each."""
+    for name, sentence in SENTENCES.items():
+        row = {"sentence": sentence, "entities": [{"text": sentence.split()[0], "label": "thing"}]}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    return [str(tmp_path / f"{name}.jsonl") for name in SENTENCES]
+
+
+def _predict(file: Path, *found: str) -> Path:
+    rows = [
+        {
+            "uid": f"{name}/{name}:1",
+            "data_set": name,
+            "sentence": sentence,
+            "text": json.dumps({"entities": {"thing": [sentence.split()[0]]} if name in found else {}}),
+            "finished": True,
+            "tokens": 5,
+        }
+        for name, sentence in SENTENCES.items()
+    ]
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_saved_predictions_are_scored_and_compared_beside_themselves(tmp_path, data, capsys) -> None:
+    file = _predict(tmp_path / "new" / "predictions.jsonl", *SENTENCES)
+    other = _predict(tmp_path / "old" / "predictions.jsonl", "mit-movie")
+    assert main(["--predictions", str(file), "--data", *data, "--compare", str(other)]) == 0
+    scores = json.loads((file.parent / "scores.json").read_text())
+    assert scores["averages"]["reference"]["f1"] == scores["averages"]["strict"]["f1"] == 100.0
+    assert scores["zero_shot"] == {"Movie": 100.0, "AI": 100.0, "average": 100.0}
+    assert scores["comparisons"]["honest"]["average"] == {"f1": 50.0, "interval": [50.0, 50.0], "p_value": 0.002}
+    assert scores["comparisons"]["reference"]["data_sets"]["mit-movie"]["p_value"] == 1.0
+    said = capsys.readouterr().out
+    assert "100.0 (2 of 7)" in said
+    assert said.count("(published)") == 15
+    assert "predictions.jsonl (measured)" in said
+
+
+def test_scores_go_to_another_folder_when_told_so(tmp_path, data) -> None:
+    file = _predict(tmp_path / "predictions.jsonl")
+    assert main(["--predictions", str(file), "--data", *data, "--out", str(tmp_path / "out")]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["scores.json"]
+
+
+def test_data_sets_of_no_column_have_no_zero_shot_table(tmp_path, data, capsys) -> None:
+    (tmp_path / "mine.jsonl").write_text((tmp_path / "mit-movie.jsonl").read_text())
+    row = {"uid": "mine/mine:1", "data_set": "mine", "sentence": SENTENCES["mit-movie"], "text": "none"}
+    file = tmp_path / "predictions.jsonl"
+    file.write_text(json.dumps(row | {"finished": False, "tokens": 1}))
+    assert main(["--predictions", str(file), "--data", *data, str(tmp_path / "mine.jsonl")]) == 0
+    said = capsys.readouterr().out
+    assert "Zero-shot" not in said
+    assert "no JSON object follows the reasoning" in said
+    assert "1 of the 3 sentences in the data have a prediction" in said
+
+
+def test_what_is_wrong_is_said_with_status_2(tmp_path, data, capsys) -> None:
+    file = _predict(tmp_path / "predictions.jsonl", *SENTENCES)
+    one = tmp_path / "one.jsonl"
+    one.write_text(file.read_text().splitlines()[0] + "\n")
+    assert main(["--predictions", str(file), "--data", *data, "--compare", str(one)]) == 2
+    assert "the compared predictions lack mit-movie/mit-movie:1" in capsys.readouterr().err
+    assert main(["--predictions", str(tmp_path / "none.jsonl"), "--data", *data]) == 2
+    assert "none.jsonl" in capsys.readouterr().err
+    assert main(["--predictions", str(file), "--data", data[0]]) == 2
+    assert "row 2: 'mit-movie/mit-movie:1' is not in the data" in capsys.readouterr().err
+    for wrong in (["--data", *data], ["--predictions", str(file), "--data", *data, "--examples", "1"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(wrong)
+
+
+def test_scoring_again_loads_neither_torch_nor_vllm(tmp_path, data) -> None:
+    file = _predict(tmp_path / "predictions.jsonl", *SENTENCES)
+    program = (
+        "import sys; from scripts.evaluate import main\n"
+        f"assert main(['--predictions', {str(file)!r}, '--data', *{data!r}]) == 0\n"
+        "assert not {'torch', 'vllm', 'ray', 'transformers'} & set(sys.modules), sorted(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+def _group(example, text: str) -> Group:
+    rollout = Rollout(token_ids=(1, 2), logprobs=(0.0, 0.0), text=text, finished=True, policy_version=0)
+    return Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=(rollout,))
+
+
+def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data, monkeypatch, capsys) -> None:
+    asked = []
+
+    async def greedy(examples, **options) -> list[Group]:
+        asked.append(options)
+        return [_group(example, '{"entities": {"thing": ["Lisp"]}}') for example in examples]
+
+    monkeypatch.setitem(sys.modules, "cluster.local", SimpleNamespace(greedy=greedy))
+    command = ["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert asked == [{"model": "m", "context_tokens": 1024, "max_new_tokens": 320}]
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert (scores["model"], scores["averages"]["honest"]["f1"], scores["answers"]["tokens"]) == ("m", 50.0, 2.0)
+    assert scores["predictions"] == str(tmp_path / "out" / "predictions.jsonl")
+    assert "m (measured)" in capsys.readouterr().out
+    assert main(command) == 2
+    assert "is there already: score it with --predictions" in capsys.readouterr().err
+    assert len(asked) == 1
+
+
+def test_a_local_engine_answers_in_order_and_is_stopped_even_when_it_fails(data, monkeypatch) -> None:
+    from cluster import local
+
+    events = []
+
+    class Worker:
+        def __init__(self, settings) -> None:
+            assert (settings.stop_token_id, settings.context_tokens) == (7, 32)
+
+        async def start(self) -> None:
+            events.append("start")
+
+        async def generate(self, prompt, sampling) -> Group:
+            assert (sampling.count, sampling.temperature, sampling.max_new_tokens) == (1, 0.0, 8)
+            if "Alien" in prompt.example.sentence and "fail" in events:
+                raise RuntimeError("the engine died")
+            return _group(prompt.example, prompt.example.sentence)
+
+        async def stop(self) -> None:
+            events.append("stop")
+
+    chat = SimpleNamespace(stop_token_id=7, prompt=lambda example: Prompt(example=example, token_ids=(1,) * 20))
+    monkeypatch.setattr(local, "resolve", lambda model: model)
+    monkeypatch.setattr(local, "chat_format", lambda folder: chat)
+    monkeypatch.setattr(local, "RolloutWorker", Worker)
+    examples = load(data, training=False)
+    groups = asyncio.run(local.greedy(examples, model="m", context_tokens=32, max_new_tokens=8))
+    assert [group.rollouts[0].text for group in groups] == list(SENTENCES.values())
+    with pytest.raises(ValueError, match="too long"):
+        asyncio.run(local.greedy(examples, model="m", context_tokens=24, max_new_tokens=8))
+    events.append("fail")
+    with pytest.raises(RuntimeError, match="the engine died"):
+        asyncio.run(local.greedy(examples, model="m", context_tokens=32, max_new_tokens=8))
+    assert events == ["start", "stop", "fail", "start", "stop"]
