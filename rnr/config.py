@@ -63,7 +63,7 @@ class DataConfig(Section):
     """Rollouts of the warm-started policy by which GRPO prompts that are always right or always wrong are left out;
     0 keeps all."""
     keep_sources: tuple[str, ...] = ()
-    """Training sets of an evaluated zero-shot benchmark that are trained on all the same (``rnr/decontamination.py``)."""
+    """Training sets of an evaluated zero-shot benchmark that are used all the same (``rnr/decontamination.py``)."""
     skip_bad_rows: bool = False
 
 
