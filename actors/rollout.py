@@ -6,6 +6,8 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -210,3 +212,30 @@ class RolloutWorker:
         """Shut the engine process down."""
         if self._engine is not None:
             self._engine.shutdown()
+
+
+@asynccontextmanager
+async def single_engine(
+    model_folder: str, *, stop_token_id: int, context_tokens: int, concurrent_sequences: int
+) -> AsyncIterator[RolloutWorker]:
+    """A worker in this process, which has the machine to itself and needs no Ray; ended with the block."""
+    worker = RolloutWorker(
+        RolloutSettings(
+            model_folder=model_folder,
+            stop_token_id=stop_token_id,
+            context_tokens=context_tokens,
+            concurrent_sequences=concurrent_sequences,
+            kv_cache_gib=1.0,
+            gpu_memory_fraction=0.85,
+            lora_rank=0,
+            lora_alpha=0,
+            threads=torch.get_num_threads(),
+            use_gpu=torch.cuda.is_available(),
+            seed=0,
+        )
+    )
+    await worker.start()
+    try:
+        yield worker
+    finally:
+        await worker.stop()

@@ -169,32 +169,19 @@ def _completion(reply: Any, where: str) -> Completion:
 
 @asynccontextmanager
 async def _local_teacher(folder: str, settings: TeacherSettings) -> AsyncIterator[Teacher]:
-    import torch
     from transformers import AutoTokenizer
 
-    from actors.rollout import RolloutSettings, RolloutWorker
+    from actors.rollout import single_engine
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    worker = RolloutWorker(
-        RolloutSettings(
-            model_folder=folder,
-            stop_token_id=ChatFormat(tokenizer).stop_token_id,
-            context_tokens=settings.context_tokens,
-            concurrent_sequences=settings.concurrency,
-            kv_cache_gib=1.0,
-            gpu_memory_fraction=0.85,
-            lora_rank=0,
-            lora_alpha=0,
-            threads=torch.get_num_threads(),
-            use_gpu=torch.cuda.is_available(),
-            seed=0,
-        )
+    engine = single_engine(
+        folder,
+        stop_token_id=ChatFormat(tokenizer).stop_token_id,
+        context_tokens=settings.context_tokens,
+        concurrent_sequences=settings.concurrency,
     )
-    await worker.start()
-    try:
+    async with engine as worker:
         yield LocalTeacher(worker, tokenizer, name=f"local:{folder}", settings=settings)
-    finally:
-        await worker.stop()
 
 
 class LocalTeacher:

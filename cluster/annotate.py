@@ -34,6 +34,7 @@ from rnr.cot import (
     teacher_messages,
     to_row,
 )
+from rnr.files import write_whole
 from rnr.types import Answer, Example
 
 HALF_ANSWERS = 2
@@ -337,21 +338,11 @@ def write_outcomes(
         "retried_this_time": dict(sum((line.retried for line in lines), Counter())),
     }
     write_rows(files.rejected, (to_row(outcome) for outcome in outcomes if outcome.answer is None))
-    _write(files.report, json.dumps(numbers, indent=2).encode() + b"\n")
+    write_whole(files.report, json.dumps(numbers, indent=2) + "\n")
     write_rows(files.rows, (to_row(outcome) for outcome in outcomes if outcome.answer is not None))
     return numbers
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """A JSONL file of these rows, or the file that was there before."""
-    _write(path, b"".join(json_line(row) for row in rows))
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    write_whole(path, b"".join(json_line(row) for row in rows))

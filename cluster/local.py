@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-import torch
-
-from actors.rollout import RolloutSettings, RolloutWorker, Sampling
+from actors.rollout import Sampling, single_engine
 from cluster.prepare import chat_format
 from rnr.model_folder import resolve
 from rnr.prompts import refuse_too_long
@@ -21,23 +19,9 @@ async def greedy(examples: Sequence[Example], *, model: str, context_tokens: int
     chat = chat_format(folder)
     prompts = [chat.prompt(example) for example in examples]
     refuse_too_long(prompts, context_tokens=context_tokens, answer_tokens=max_new_tokens)
-    settings = RolloutSettings(
-        model_folder=folder,
-        stop_token_id=chat.stop_token_id,
-        context_tokens=context_tokens,
-        concurrent_sequences=64,
-        kv_cache_gib=1.0,
-        gpu_memory_fraction=0.85,
-        lora_rank=0,
-        lora_alpha=0,
-        threads=torch.get_num_threads(),
-        use_gpu=torch.cuda.is_available(),
-        seed=0,
+    engine = single_engine(
+        folder, stop_token_id=chat.stop_token_id, context_tokens=context_tokens, concurrent_sequences=64
     )
-    worker = RolloutWorker(settings)
-    await worker.start()
-    try:
+    async with engine as worker:
         sampling = Sampling(count=1, temperature=0.0, max_new_tokens=max_new_tokens)
         return list(await asyncio.gather(*(worker.generate(prompt, sampling) for prompt in prompts)))
-    finally:
-        await worker.stop()

@@ -20,6 +20,7 @@ from cluster.schedule import Schedule
 from learner.advantage import TrainingBatch, training_batch
 from rnr.config import Config
 from rnr.console import Console
+from rnr.files import write_whole
 from rnr.rollout_metrics import ner_metrics
 from rnr.run_folder import open_run
 from rnr.tracking import Tracker
@@ -316,9 +317,7 @@ class Run:
             "prompts": {"consumed": len(progress.consumed), "dropped": len(progress.dropped)},
             "evaluation": progress.scores,
         }
-        written = self._folder / "summary.partial"
-        written.write_text(json.dumps(summary, indent=1))
-        written.rename(self._folder / "summary.json")
+        write_whole(self._folder / "summary.json", json.dumps(summary, indent=1))
         self._console.table(progress.scores)
         self._console.say(f"run folder: {self._folder}")
         return summary

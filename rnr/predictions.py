@@ -2,13 +2,13 @@
 completion."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rnr.data import draw_evenly
+from rnr.files import write_whole
 from rnr.parsing import ground, parse
 from rnr.types import Answer, Example, Group
 
@@ -52,18 +52,6 @@ def save_predictions(groups: Iterable[Group], file: Path) -> None:
             }
         )
     write_whole(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Put ``text`` in ``file`` by way of a ``.partial`` beside it, forced to disk and then renamed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    # A completion may hold half of a surrogate pair; escaped, it is still valid JSON.
-    with partial.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.rename(file)
 
 
 def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Prediction]:

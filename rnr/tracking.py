@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rnr.files import write_whole
 from rnr.types import ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]
@@ -44,9 +45,7 @@ class Tracker:
     def phase(self, stage: str, step: int, phase: str) -> None:
         """Write what the run is doing now to ``status.json``, for a person who looks in."""
         row = {"stage": stage, "step": step, "phase": phase, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        partial = self._folder / "status.partial"
-        partial.write_text(json.dumps(row))
-        partial.rename(self._folder / "status.json")
+        write_whole(self._folder / "status.json", json.dumps(row))
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         # A sampled text may hold half of a surrogate pair; escaped, it is still valid JSON.
@@ -68,9 +67,7 @@ class Tracker:
                     continue  # the line that the kill cut short, perhaps inside a letter
                 if (order.get(row.get("stage", "grpo"), 2), row["step"]) < (order[stage], step):
                     kept.append(line)
-            partial = file.with_suffix(".partial")
-            partial.write_bytes(b"".join(line + b"\n" for line in kept))
-            partial.rename(file)
+            write_whole(file, b"".join(line + b"\n" for line in kept))
 
     def finish(self) -> None:
         """Close wandb."""

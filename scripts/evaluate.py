@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from rnr.data import load
+from rnr.files import write_whole
 from rnr.metrics import ERROR_KINDS, Difference, average
 from rnr.parsing import ERRORS
-from rnr.predictions import draw_from_each, read_predictions, save_predictions, write_whole
+from rnr.predictions import draw_from_each, read_predictions, save_predictions
 from rnr.published import COLUMNS, PUBLISHED, STANDARDISED, columns
 from rnr.scoring import PROTOCOLS, Comparison, Report, Score, compare, report
 from rnr.types import Example

@@ -151,7 +151,7 @@ def test_a_local_engine_answers_in_order_and_is_stopped_even_when_it_fails(data,
     chat = SimpleNamespace(stop_token_id=7, prompt=lambda example: Prompt(example=example, token_ids=(1,) * 20))
     monkeypatch.setattr(local, "resolve", lambda model: model)
     monkeypatch.setattr(local, "chat_format", lambda folder: chat)
-    monkeypatch.setattr(local, "RolloutWorker", Worker)
+    monkeypatch.setattr("actors.rollout.RolloutWorker", Worker)
     examples = load(data, training=False)
     groups = asyncio.run(local.greedy(examples, model="m", context_tokens=32, max_new_tokens=8))
     assert [group.rollouts[0].text for group in groups] == list(SENTENCES.values())
