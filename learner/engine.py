@@ -79,6 +79,10 @@ class PolicyEngine:
         engine, _, _, _ = deepspeed.initialize(model=policy, optimizer=optimizer, config=config)
         return engine, optimizer
 
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """All parameters of the policy, trained or not."""
+        return self._engine.module.model.parameters()
+
     def update(
         self, micro_batches: Sequence[MicroBatch], *, loss: Loss, learning_rate: float, temperature: float
     ) -> Sums:
