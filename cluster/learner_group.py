@@ -29,8 +29,11 @@ class LearnerGroup:
 
     async def start(self, settings: EngineSettings) -> None:
         """Join the ranks and build their engines."""
-        node = self._handles[0].__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
-        address = _address(await self._wait("rendezvous", node))
+        calls = [
+            handle.__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
+            for handle in self._handles
+        ]
+        address = meeting_place(await self._gather("rendezvous", calls), ray.nodes())
         port = await self._wait("rendezvous", self._handles[0].free_port.remote(address))
         await self._all("start", settings, address, port, self._deadline_seconds)
 
@@ -118,6 +121,11 @@ class LearnerGroup:
             ray.kill(handle)
 
 
-def _address(node_id: str) -> str:
-    """The address by which the other nodes know this one; the driver's would not do when it is another host."""
-    return next(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] == node_id)
+def meeting_place(node_of_rank: Sequence[str], nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Where rank 0 lets the others find it: loopback when all ranks are on its node, else its node's own address.
+
+    ``nodes`` is what ``ray.nodes()`` returns. The driver's address would not do: rank 0 may be on another host.
+    """
+    if len(set(node_of_rank)) == 1:
+        return "127.0.0.1"
+    return next(node["NodeManagerAddress"] for node in nodes if node["NodeID"] == node_of_rank[0])

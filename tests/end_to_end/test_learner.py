@@ -113,7 +113,7 @@ def test_an_adapter_is_trained_saved_and_sent_alone(local_ray, tiny_model, tmp_p
         further = await group.score(samples()[3])
         await group.load(str(tmp_path / "state"))
         again = await group.score(samples()[3])
-        await group.export(str(tmp_path / "export"))
+        await group.export(str(tmp_path / "export"), {"asked.json": "{}"})
         return before, trained, further, again, buckets
 
     before, trained, further, again, buckets = asyncio.run(with_group(tiny_model, (1, 1, 200), work, lora_rank=8))
@@ -121,6 +121,7 @@ def test_an_adapter_is_trained_saved_and_sent_alone(local_ray, tiny_model, tmp_p
     assert sum(further) != pytest.approx(sum(trained), abs=1e-3)
     assert again == trained
     assert all("lora_" in name for bucket in buckets for name in bucket)
+    assert (tmp_path / "export" / "asked.json").read_text() == "{}"
     assert exported_scores(tmp_path / "export") == pytest.approx(trained, abs=0.15)
 
 
