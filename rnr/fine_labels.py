@@ -72,7 +72,7 @@ CITIES = frozenset(
 
 KINDS = (
     Kind(
-        names=("sportsperson", "athlete", "player of a sport"),
+        names=("sportsperson", "athlete", "player of a sport", "competitor in sport", "sports star", "team member"),
         within=("person",),
         roles="player|footballer|striker|midfielder|defender|goalkeeper|quarterback|pitcher|jockey|boxer|wrestler|"
         "swimmer|cyclist|sprinter|golfer|cricketer|batsman|captain|coach|manager|forward|winger|skater|driver|champion",
@@ -82,7 +82,14 @@ KINDS = (
         "tennis|rugby|olympics|olympic|medal|teammate|coach|playoff|playoffs|innings|striker|nba|nfl|nhl|mlb|fifa",
     ),
     Kind(
-        names=("screen performer", "actor", "film or stage star"),
+        names=(
+            "screen performer",
+            "actor",
+            "film or stage star",
+            "screen star",
+            "cast member",
+            "tv or film personality",
+        ),
         within=("person",),
         roles="actor|actress|comedian|star|superstar|cast member|dancer|entertainer|presenter|host",
         before="starring|stars|starred|co-starring|featuring|played by|portrayed by|voiced by|starred with",
@@ -90,14 +97,21 @@ KINDS = (
         topics="film|films|movie|movies|starring|cast|sitcom|episode|cinema|drama|actress|actor|screenplay|oscar",
     ),
     Kind(
-        names=("film maker", "director or producer"),
+        names=("film maker", "director or producer", "maker of films", "screenwriter or producer", "director"),
         within=("person",),
         roles="director|filmmaker|producer|screenwriter|cinematographer|film director|executive producer",
         before="directed by|produced by|filmed by|screenplay by|direction of",
         after="directed|produced the",
     ),
     Kind(
-        names=("musician", "music maker", "singer or composer"),
+        names=(
+            "musician",
+            "music maker",
+            "singer or composer",
+            "recording artist",
+            "performer of music",
+            "composer or vocalist",
+        ),
         within=("person",),
         roles="singer|rapper|vocalist|guitarist|drummer|bassist|composer|pianist|violinist|conductor|songwriter|dj|"
         "saxophonist|trumpeter|frontman|singer-songwriter|musician|cellist|tenor|soprano",
@@ -107,7 +121,14 @@ KINDS = (
         "soundtrack|rapper|musician|remix|tour dates",
     ),
     Kind(
-        names=("author", "man or woman of letters", "novelist or poet"),
+        names=(
+            "author",
+            "man or woman of letters",
+            "novelist or poet",
+            "literary figure",
+            "pen name or author",
+            "wordsmith",
+        ),
         within=("person",),
         roles="author|novelist|poet|playwright|essayist|dramatist|biographer|columnist|journalist|critic|historian|"
         "translator|reporter|editor|correspondent",
@@ -116,7 +137,14 @@ KINDS = (
         topics="novel|novels|book|books|poem|poems|poetry|literature|literary|short story|manuscript|essay|memoir",
     ),
     Kind(
-        names=("statesman", "holder of public office", "political figure"),
+        names=(
+            "statesman",
+            "holder of public office",
+            "political figure",
+            "elected official",
+            "public official",
+            "party leader",
+        ),
         within=("person",),
         roles="president|minister|prime minister|senator|governor|mayor|chancellor|congressman|ambassador|secretary|"
         "premier|candidate|leader|deputy|MP|Sen.|Gov.|President|Senator|Governor|Mayor|Chancellor|Minister|Secretary|"
@@ -126,7 +154,14 @@ KINDS = (
         "democrat|democrats|republicans|cabinet|diplomat|embassy|policy|legislation|voters|opposition",
     ),
     Kind(
-        names=("scholar", "man or woman of learning", "academic"),
+        names=(
+            "scholar",
+            "man or woman of learning",
+            "academic",
+            "expert in a field of study",
+            "inventor or thinker",
+            "learned person",
+        ),
         within=("person",),
         roles="biologist|physicist|chemist|mathematician|philosopher|economist|botanist|astronomer|professor|"
         "psychologist|sociologist|geologist|anthropologist|linguist|archaeologist|zoologist|naturalist|theorist|Dr.|"
@@ -137,7 +172,7 @@ KINDS = (
         "hypothesis|laboratory|astronomer|equation|economics",
     ),
     Kind(
-        names=("monarch", "member of a royal house", "noble"),
+        names=("monarch", "member of a royal house", "noble", "king or queen", "ruler", "royal person"),
         within=("person",),
         roles="king|queen|emperor|empress|prince|princess|duke|duchess|tsar|sultan|earl|pharaoh|King|Queen|Emperor|Prince|"
         "Princess|Duke|Sultan|Lord|Lady|count|baron",
@@ -146,13 +181,13 @@ KINDS = (
         topics="throne|reign|dynasty|crown|royal|palace|coronation|heir|kingdom",
     ),
     Kind(
-        names=("cleric", "religious figure"),
+        names=("cleric", "religious figure", "holy person", "church leader"),
         within=("person",),
         roles="pope|bishop|archbishop|cardinal|saint|abbot|priest|rabbi|imam|monk|prophet|Pope|Bishop|Archbishop|Saint|St.",
         topics="bishop|diocese|monastery|gospel|parish|papal|archbishop|sermon",
     ),
     Kind(
-        names=("soldier", "military commander"),
+        names=("soldier", "military commander", "officer of an army", "fighter"),
         within=("person",),
         roles="general|colonel|admiral|commander|lieutenant|marshal|sergeant|General|Colonel|Captain|Admiral|Commander|"
         "Lieutenant|Major|officer",
@@ -160,14 +195,14 @@ KINDS = (
         topics="army|troops|regiment|battle|battalion|infantry|brigade|siege|cavalry|squadron",
     ),
     Kind(
-        names=("business leader", "entrepreneur"),
+        names=("business leader", "entrepreneur", "company founder", "person of business"),
         within=("person",),
         roles="CEO|founder|chairman|executive|owner|businessman|entrepreneur|co-founder|investor|billionaire|banker",
         before="founded by|owned by",
         topics="shares|investors|shareholders|profits|startup|stock market|merger",
     ),
     Kind(
-        names=("sports team", "athletic club"),
+        names=("sports team", "athletic club", "club of players", "sports side", "sporting club"),
         within=("organization", "group"),
         heads="FC|F.C.|United|City|Rovers|Lions|Indians|Pirates|Senators|Bulls|Giants|Yankees|Jets|Eagles|Bears|Tigers|"
         "Rangers|Wanderers|Athletic|Lakers|Mets|Blackhawks|Cubs|Hawks|Raiders|Saints|Dodgers|Cowboys",
@@ -177,13 +212,20 @@ KINDS = (
         "squad|quarterback|innings",
     ),
     Kind(
-        names=("sports league", "championship"),
+        names=("sports league", "championship", "sports competition", "sporting body"),
         within=("organization", "group"),
         heads="League|Conference|Championship|Tour",
         listed=frozenset(("NFL", "NBA", "NHL", "MLB", "MLS", "ISL", "UFC", "La Liga", "Serie A", "Bundesliga", "NCAA")),
     ),
     Kind(
-        names=("rock group", "music ensemble", "singing group"),
+        names=(
+            "rock group",
+            "music ensemble",
+            "singing group",
+            "performing group",
+            "pop group",
+            "orchestra or ensemble",
+        ),
         within=("organization", "group"),
         heads="Band|Orchestra|Quartet|Choir|Ensemble|Philharmonic|Trio",
         roles="duo|trio|quartet|boyband|orchestra|rock group|pop group",
@@ -191,25 +233,39 @@ KINDS = (
         topics="album|song|songs|concert|guitar|lyrics|singer|vocals|drummer|guitarist|tour dates|bassist",
     ),
     Kind(
-        names=("record company", "music publisher"),
+        names=("record company", "music publisher", "label for records", "issuer of recordings"),
         within=("organization", "corporation"),
         heads="Records|Music|Recordings|Entertainment",
         before="released on|released by|signed to|signed with|released through",
     ),
     Kind(
-        names=("place of learning", "school or college"),
+        names=("place of learning", "school or college", "academy", "educational institution", "campus"),
         within=("organization", "location"),
         heads="University|College|School|Academy|Institute|Seminary|Polytechnic",
         before="studied at|graduated from|educated at|professor at|student at|degree from|taught at|attended",
     ),
     Kind(
-        names=("media house", "news outlet", "broadcaster or newspaper"),
+        names=(
+            "media house",
+            "news outlet",
+            "broadcaster or newspaper",
+            "publisher of news",
+            "channel or paper",
+            "periodical or station",
+        ),
         within=("organization", "corporation"),
         heads="News|Times|Post|Channel|Radio|TV|Television|Press|Network|Broadcasting|Herald|Tribune|Guardian|Gazette|Telegraph",
         roles="newspaper|broadcaster|network|station|channel|website|tabloid",
     ),
     Kind(
-        names=("business", "commercial firm", "maker or seller of goods"),
+        names=(
+            "business",
+            "commercial firm",
+            "maker or seller of goods",
+            "trading company",
+            "brand owner",
+            "industrial concern",
+        ),
         within=("organization",),
         heads="Company|Corporation|Corp|Corp.|Inc|Inc.|Ltd|Ltd.|Airlines|Airways|Bank|Industries|Studios|Motors|Pictures|"
         "Railway|Railroad|Group|Holdings|Systems|Technologies|Energy|Foods|Brothers|Productions",
@@ -218,88 +274,106 @@ KINDS = (
         topics="shares|shareholders|profits|startup|acquisition|manufacturer|stock market|subsidiary",
     ),
     Kind(
-        names=("public authority", "government body", "arm of the state"),
+        names=(
+            "public authority",
+            "government body",
+            "arm of the state",
+            "state institution",
+            "department of state",
+            "official body",
+        ),
         within=("organization",),
         heads="Department|Ministry|Council|Commission|Congress|Parliament|Army|Police|Court|Senate|Navy|Government|Force|"
         "Agency|Assembly|Office|Committee|Administration|Bureau|Guard|Board",
         roles="agency|ministry|department",
     ),
     Kind(
-        names=("movement or faction", "body of partisans"),
+        names=("movement or faction", "body of partisans", "political group", "campaign group"),
         within=("organization", "group"),
         heads="Party|Front|Alliance|Movement|Liberation Army|Coalition",
     ),
     Kind(
-        names=("learned society", "association"),
+        names=("learned society", "association", "club or society", "membership body"),
         within=("organization",),
         heads="Association|Society|Foundation|Federation|Union|Institution|Trust|Fund|Club",
     ),
-    Kind(names=("nation", "sovereign state", "realm"), within=("location",), listed=NATIONS),
     Kind(
-        names=("town or city", "city", "municipality"),
+        names=(
+            "nation",
+            "sovereign state",
+            "realm",
+            "independent state",
+            "land with a government",
+            "state of the world",
+        ),
+        within=("location",),
+        listed=NATIONS,
+    ),
+    Kind(
+        names=("town or city", "city", "municipality", "urban area", "settlement", "metropolis"),
         within=("location",),
         heads="City|Town|Village",
         roles="city|town|village|suburb|municipality|capital",
         listed=CITIES,
     ),
     Kind(
-        names=("administrative region", "province or county"),
+        names=("administrative region", "province or county", "part of a nation", "regional unit", "state or county"),
         within=("location",),
         heads="County|Province|District|State|Oblast|Voivodeship|Prefecture|Region|Territory|Shire|Parish",
         roles="province|county|region|prefecture|district",
     ),
     Kind(
-        names=("body of water", "river, lake or sea"),
+        names=("body of water", "river, lake or sea", "water feature", "waterway or sea"),
         within=("location",),
         heads="River|Lake|Sea|Ocean|Bay|Gulf|Creek|Strait|Falls|Canal|Channel|Reservoir",
         roles="river|lake",
         before="flows into|tributary of|banks of",
     ),
     Kind(
-        names=("landform", "mountain, valley or island"),
+        names=("landform", "mountain, valley or island", "natural feature", "island or hill", "terrain feature"),
         within=("location",),
         heads="Mountain|Mountains|Valley|Island|Islands|Hill|Hills|Peninsula|Desert|Pass|Plateau|Peak|Coast|Cape|Range|Alps",
         roles="island|mountain|peninsula|volcano",
     ),
     Kind(
-        names=("public building", "building or facility", "venue"),
+        names=("public building", "building or facility", "venue", "landmark", "built structure", "hall or station"),
         within=("location", "organization"),
         heads="Airport|Station|Stadium|Museum|Hall|House|Church|Castle|Bridge|Palace|Hospital|Theatre|Theater|Arena|Center|"
         "Centre|Tower|Cathedral|Abbey|Temple|Library|Hotel|Prison|Cemetery|Mall",
         roles="stadium|theatre|theater|museum|hotel|venue|airport",
     ),
     Kind(
-        names=("street or park", "road"),
+        names=("street or park", "road", "public space", "thoroughfare"),
         within=("location",),
         heads="Street|Road|Avenue|Park|Square|Highway|Drive|Lane|Boulevard|Garden|Gardens",
     ),
     Kind(
-        names=("motion picture", "film", "movie"),
+        names=("motion picture", "film", "movie", "feature film", "cinema title", "screen work"),
         within=("creative work", "media", "product"),
         roles="film|movie|blockbuster|comedy|thriller|documentary|sequel|horror film",
         before="starring in|directed|starred in|watching|premiere of",
         topics="film|films|movie|movies|cinema|director|box office|directed",
     ),
     Kind(
-        names=("television programme", "broadcast series", "show"),
+        names=("television programme", "broadcast series", "show", "tv series", "broadcast title"),
         within=("creative work", "media", "product"),
         roles="series|sitcom|show|soap opera|drama|programme|season of|episode of",
         topics="series|sitcom|episode|episodes|television|season",
     ),
     Kind(
-        names=("piece of music", "record or single"),
+        names=("piece of music", "record or single", "musical work", "track or record", "tune"),
         within=("creative work", "media", "product"),
         roles="single|track|hit|anthem|mixtape|EP",
         topics="album|song|songs|single|lyrics|singer|billboard|band|remix",
     ),
     Kind(
-        names=("printed work", "novel or play"),
+        names=("printed work", "novel or play", "literary work", "title in print", "story or play"),
         within=("creative work", "media", "product"),
         roles="novel|trilogy|play|comic|bestseller|memoir|story",
         topics="novel|author|book|published|wrote|readers|reading",
     ),
     Kind(
-        names=("video game", "computer game"),
+        names=("video game", "computer game", "game title", "electronic game"),
         within=("creative work", "media", "product"),
         roles="game|videogame|expansion pack|shooter",
         topics="xbox|playstation|nintendo|game|gamers|gameplay|console",

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnr.data import load
-from rnr.label_variation import SYNONYMS, vary_schema
+from rnr.label_variation import SYNONYMS, WORDINGS, vary_schema
 from rnr.types import Example, Mention
 
 INVENTORY = ("animal", "dna", "event", "food", "plant", "ship", "stadium", "vehicle")
@@ -23,7 +23,11 @@ seeds = st.integers(0, 10_000)
 
 
 def _meaning(label: str) -> str:
-    return next((name for name, others in SYNONYMS.items() if label in others), label)
+    meanings = {name: name for name in INVENTORY}
+    meanings |= {other: name for name, others in SYNONYMS.items() for other in others}
+    names = (*INVENTORY, *EXAMPLE.schema)
+    worded = {wording.format(name): name for wording in WORDINGS for name in names}
+    return {**worded, **meanings}.get(label, label)
 
 
 def test_a_share_of_none_changes_nothing() -> None:
