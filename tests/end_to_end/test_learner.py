@@ -142,7 +142,7 @@ def test_a_lost_rank_is_reported_with_its_phase(local_ray, tiny_model):
 
     async def work(group):
         ray.kill(group._handles[0])
-        with pytest.raises(LearnerLost, match=r"learner rank 0, phase score, version 0: the rank died"):
+        with pytest.raises(LearnerLost, match=r"learner rank 0, phase score, version 0: the worker died"):
             await group.score(samples()[0])
 
     asyncio.run(with_group(tiny_model, (1, 1, 200), work))
