@@ -19,18 +19,19 @@ from rnr.types import Example, Mention
 DEMO = Path(__file__).parent / "demo_data"
 
 
-def load(paths: Sequence[str], *, training: bool, skip_bad_rows: bool = False) -> list[Example]:
+def load(paths: Sequence[str], *, training: bool, skip_bad_rows: bool = False, annotated: bool = True) -> list[Example]:
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 
     A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation`` or
-    ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data.
+    ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data. A row without a field for its entities is
+    bad unless the sentences need not be ``annotated``.
     """
     examples: list[Example] = []
     skipped: list[str] = []
     prefixes: dict[str, Path] = {}
     for path in paths:
         for file in (_split(place, training=training) for place in _found(path)):
-            for example in _read_file(file, _uid_prefix(file, prefixes)):
+            for example in _read_file(file, _uid_prefix(file, prefixes), annotated=annotated):
                 if not isinstance(example, DataError):
                     examples.append(example)
                 elif skip_bad_rows:
@@ -106,7 +107,7 @@ def _uid_prefix(file: Path, taken: dict[str, Path]) -> str:
     return prefix
 
 
-def _read_file(file: Path, uid_prefix: str) -> Iterator[Example | DataError]:
+def _read_file(file: Path, uid_prefix: str, *, annotated: bool = True) -> Iterator[Example | DataError]:
     rows = list(read_rows(file))
     labels_file = file.parent / "labels.json"
     if labels_file.is_file():
@@ -118,6 +119,10 @@ def _read_file(file: Path, uid_prefix: str) -> Iterator[Example | DataError]:
             yield row
             continue
         try:
+            if annotated and isinstance(row, dict) and _listed(row) is None:
+                raise ValueError(
+                    "no field 'entities' (or 'spans' or 'label'); where there is no entity it must be empty"
+                )
             yield _example(row, fallback, source=_source(file), uid=f"{uid_prefix}:{number}")
         except ValueError as error:
             yield DataError(f"{file}, row {number}: {error}")
@@ -135,7 +140,7 @@ def _listed(row: dict[str, Any]) -> Any:
 def _entities(row: dict[str, Any]) -> list[Any]:
     found = _listed(row)
     if found is None:
-        raise ValueError("no field 'entities' (or 'spans' or 'label'); where there is no entity it must be empty")
+        return []
     if not isinstance(found, list):
         raise ValueError(f"'entities' must be a list, found {type(found).__name__}")
     return found

@@ -138,7 +138,7 @@ def _voices(options: argparse.Namespace, teacher: str, judge: str) -> list[tuple
 
 
 def _sentences(options: argparse.Namespace) -> list[Example]:
-    examples = load(options.files, training=True)[: options.limit]
+    examples = load(options.files, training=True, annotated=False)[: options.limit]
     if (options.gold or options.teacher == "template") and not any(example.mentions for example in examples):
         raise ValueError(
             f"no sentence of {', '.join(options.files)} has entities to explain: "

@@ -264,3 +264,11 @@ def test_the_embedded_data_loads_whole(name) -> None:
     for example, row in zip(examples, rows, strict=True):
         assert len(example.mentions) == len(row["entities"])
         assert example.reasoning == row.get("cot")
+
+
+def test_a_row_without_a_field_for_its_entities_is_an_error_unless_none_are_needed(tmp_path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"sentence": "Ada ran.", "schema": ["person"], "annotation": []}\n')
+    with pytest.raises(DataError, match=r"row 1: no field 'entities'"):
+        load([str(file)], training=True)
+    assert load([str(file)], training=True, annotated=False)[0].mentions == ()
