@@ -1,12 +1,12 @@
 """Checkpoints that are complete or absent, and the ledger that makes a resumed run train every prompt once."""
 
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cluster.learner_group import LearnerGroup
+from rnr.files import write_whole
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
@@ -48,10 +48,7 @@ class Checkpoints:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         await learner.save(str(partial))
-        with (partial / "progress.json").open("w", encoding="utf-8") as file:
-            json.dump(asdict(progress), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
+        write_whole(partial / "progress.json", json.dumps(asdict(progress), indent=1))
         final = self._folder / name
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)

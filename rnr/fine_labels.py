@@ -13,6 +13,7 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 from rnr.types import Example, Mention
 
@@ -454,5 +455,6 @@ def _topics(sentence: str) -> Iterator[Kind]:
             yield kind
 
 
+@cache
 def _words(alternatives: str) -> str:
     return "|".join(re.escape(word) for word in alternatives.split("|")) if alternatives else ""
