@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rewards.composite import check
@@ -53,7 +53,8 @@ def prepare(config: Config) -> Prepared:
     refuse_too_long(evaluation_prompts, answer_tokens=config.evaluation.max_new_tokens, **room)
     sft: list[Sample] = []
     if config.sft.epochs:
-        sft = [_sft_sample(chat, prompt) for prompt in _drawn(prompts, config.data.sft_examples, config.run.seed)]
+        drawn = _drawn(prompts, config.data.sft_examples, config.run.seed, config.data.mixture)
+        sft = [_sft_sample(chat, prompt) for prompt in drawn]
         long = [sample for sample in sft if sample.length > config.model.context_tokens]
         if long:
             raise ValueError(
@@ -66,7 +67,7 @@ def prepare(config: Config) -> Prepared:
         stop_token_id=chat.stop_token_id,
         probe=(*first.token_ids, *_target(chat, first.example))[:256],
         sft=tuple(sft),
-        prompts=tuple(_drawn(prompts, config.data.grpo_examples, config.run.seed + 1)),
+        prompts=tuple(_drawn(prompts, config.data.grpo_examples, config.run.seed + 1, config.data.mixture)),
         evaluation=tuple(evaluation_prompts),
         prompt_file={PROMPT_FILE: json.dumps({"preset": chat.preset, "definitions": chat.definitions})},
     )
@@ -103,6 +104,11 @@ def _examples(config: Config) -> tuple[list[Example], list[Example]]:
     options, seed = config.data, config.run.seed
     train = data.load(options.train, training=True, skip_bad_rows=options.skip_bad_rows)
     train = data.thin_empty(train, options.empty_fraction, seed)
+    train = [
+        replace(example, uid=f"{example.uid}, view {view}") if view else example
+        for view in range(options.schema_views)
+        for example in train
+    ]
     train = [refine(example, options.special_labels, seed) for example in train]
     inventory = sorted({label for example in train for label in example.schema})
     train = [vary_schema(example, options.schema_variation, inventory, seed) for example in train]
@@ -117,9 +123,9 @@ def _examples(config: Config) -> tuple[list[Example], list[Example]]:
     return train, evaluation
 
 
-def _drawn(prompts: Sequence[Prompt], count: int, seed: int) -> list[Prompt]:
-    """At most ``count`` of the prompts, evenly over their sources, in the order of the data."""
-    drawn = data.draw_evenly([prompt.example for prompt in prompts], count, seed, _source_and_kind)
+def _drawn(prompts: Sequence[Prompt], count: int, seed: int, mixture: Mapping[str, float]) -> list[Prompt]:
+    """At most ``count`` of the prompts, evenly over their sources or as ``mixture`` says, in the order of the data."""
+    drawn = data.draw_evenly([prompt.example for prompt in prompts], count, seed, _source_and_kind, mixture)
     chosen = {example.uid for example in drawn}
     return [prompt for prompt in prompts if prompt.uid in chosen]
 

@@ -1,11 +1,11 @@
-"""``Sample``s -> micro-batches of padded tensors.
+"""``Sample``s -> micro-batches as packed tensors.
 
-A group's prompt is as long as its answers and the same for all of them. So the samples of one prompt share one row: the
+A group's prompt is as long as its answers and the same for all of them. So the samples of one prompt are a pack: the
 prompt once, then each completion, which sees the prompt and itself but not its siblings. Positions start anew after the
-prompt, so every log-probability is the one that the sample would have in a row of its own.
+prompt, so every log-probability is the one that the sample would have alone. The packs of a micro-batch stand one after
+the other in a single row, so nothing is padded but the small products inside ``learner.attention``.
 
-Shape letters: B rows of one micro-batch, T padded tokens, N completion tokens of all rows together. Padding stands on
-the right, where no real token attends to it.
+Shape letters: T tokens of the row, N completion tokens.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from typing import Literal
 
 import torch
 
+from learner.attention import Layout
 from rnr.types import Sample
 
 Normaliser = Literal["tokens", "sequences", "constant"]
@@ -21,14 +22,12 @@ Normaliser = Literal["tokens", "sequences", "constant"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One micro-batch; its completion tokens are listed flat, as rows and columns of the logits that predict them."""
+    """One micro-batch; its completion tokens are listed by the columns of the logits that predict them."""
 
-    input_ids_BT: torch.Tensor
-    position_ids_BT: torch.Tensor | None
-    """None where no row has more than one completion: positions are then the columns, and attention plain causal."""
-    mask_B1TT: torch.Tensor | None
-    """True where the token of the third axis may attend to that of the fourth."""
-    rows_N: torch.Tensor
+    input_ids_1T: torch.Tensor
+    position_ids_1T: torch.Tensor
+    layout: Layout
+    """Who attends to whom."""
     columns_N: torch.Tensor
     targets_N: torch.Tensor
     weights_N: torch.Tensor
@@ -48,14 +47,14 @@ class Weighted:
 
 
 Pack = tuple[Weighted, ...]
-"""Samples of one prompt, which share a row."""
+"""Samples of one prompt."""
 
 MicroBatch = tuple[Pack, ...]
-"""Rows that go through the model together."""
+"""What goes through the model together."""
 
 
 def pack_length(pack: Pack) -> int:
-    """Tokens of the row: the prompt once, and every completion."""
+    """Tokens of the pack: the prompt once, and every completion."""
     return len(pack[0].sample.prompt_ids) + sum(len(item.sample.completion_ids) for item in pack)
 
 
@@ -77,21 +76,23 @@ def weigh(samples: Sequence[Sample], normaliser: Normaliser, max_new_tokens: int
 def plan_microbatches(
     samples: Sequence[Weighted], *, ranks: int, max_tokens: int
 ) -> tuple[tuple[MicroBatch, ...], ...]:
-    """For each rank the same number of micro-batches, each of at most ``max_tokens`` padded tokens.
+    """For each rank the same number of micro-batches, each of at most ``max_tokens`` tokens.
 
-    Rows of similar length share a micro-batch, so little is padded; the micro-batches are dealt out so that ranks do
-    about the same work. A rank that would have one fewer repeats a short sequence with weight 0, because every rank
+    Packs of similar length share a micro-batch, and the micro-batches are dealt out so that ranks do about the same
+    work. A rank that would have one fewer repeats a short sequence with weight 0, because every rank
     must take part in every collective.
     """
     share = -(-sum(item.sample.length for item in samples) // ranks)
     room = min(max_tokens, share)  # more would leave other ranks without work
     micro: list[MicroBatch] = []
     current: list[Pack] = []
+    length = 0
     for pack in sorted(_packs(samples, room), key=pack_length):
-        if current and pack_length(pack) * (len(current) + 1) > room:
+        if current and length + pack_length(pack) > room:
             micro.append(tuple(current))
-            current = []
+            current, length = [], 0
         current.append(pack)
+        length += pack_length(pack)
     micro.append(tuple(current))
     shortest = min(samples, key=lambda item: item.sample.length)
     filler = ((Weighted(sample=shortest.sample, weight=0.0),),)
@@ -119,48 +120,41 @@ def _packs(samples: Sequence[Weighted], max_tokens: int) -> list[Pack]:
 
 def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
     """The tensors of one micro-batch, on ``device``."""
-    width = max(pack_length(pack) for pack in packs)
-    input_ids = torch.zeros(len(packs), width, dtype=torch.long)
-    positions = torch.zeros(len(packs), width, dtype=torch.long)
-    # 0 for the prompt, 1, 2, ... for its completions, -1 for padding.
-    branches = torch.full((len(packs), width), -1)
-    rows, columns, targets, weights, advantages, logprobs = [], [], [], [], [], []
-    for row, pack in enumerate(packs):
-        prompt = pack[0].sample.prompt_ids
-        input_ids[row, : len(prompt)] = torch.tensor(prompt)
-        positions[row, : len(prompt)] = torch.arange(len(prompt))
-        branches[row, : len(prompt)] = 0
-        start = len(prompt)
-        for branch, item in enumerate(pack, 1):
+    total = sum(pack_length(pack) for pack in packs)
+    longest = max(len(item.sample.completion_ids) for pack in packs for item in pack)
+    prompts = torch.full((len(packs), max(len(pack[0].sample.prompt_ids) for pack in packs)), total)
+    completions = torch.full((len(packs), max(map(len, packs)), longest), total)
+    input_ids, positions, columns, targets, weights, advantages, logprobs = ([] for _ in range(7))
+    for number, pack in enumerate(packs):
+        start, prompt = len(input_ids), pack[0].sample.prompt_ids
+        prompts[number, : len(prompt)] = torch.arange(start, start + len(prompt))
+        last = start + len(prompt) - 1
+        input_ids += prompt
+        positions += range(len(prompt))
+        for branch, item in enumerate(pack):
             sample, count = item.sample, len(item.sample.completion_ids)
-            place = slice(start, start + count)
-            input_ids[row, place] = torch.tensor(sample.completion_ids)
-            positions[row, place] = torch.arange(len(prompt), len(prompt) + count)
-            branches[row, place] = branch
-            rows += [row] * count
+            start = len(input_ids)
+            completions[number, branch, :count] = torch.arange(start, start + count)
+            input_ids += sample.completion_ids
+            positions += range(len(prompt), len(prompt) + count)
             # The logits at one token predict the next; the end of the prompt predicts the start of every completion.
-            columns += [len(prompt) - 1, *range(start, start + count - 1)]
+            columns += [last, *range(start, start + count - 1)]
             targets += sample.completion_ids
             weights += [item.weight] * count
             advantages += [sample.advantage] * count
             logprobs += sample.logprobs or (0.0,) * count
-            start += count
-    shared = any(len(pack) > 1 for pack in packs)
+    places = torch.zeros(total + 1, dtype=torch.long)
+    occupants = torch.cat([prompts.flatten(), completions.flatten()])
+    places[occupants] = torch.arange(len(occupants))
     return Batch(
-        input_ids_BT=input_ids.to(device),
-        position_ids_BT=positions.to(device) if shared else None,
-        mask_B1TT=_mask(branches.to(device)) if shared else None,
-        rows_N=torch.tensor(rows, device=device),
+        input_ids_1T=torch.tensor([input_ids], device=device),
+        position_ids_1T=torch.tensor([positions], device=device),
+        layout=Layout(
+            prompts_BP=prompts.to(device), completions_BKL=completions.to(device), places_T=places[:total].to(device)
+        ),
         columns_N=torch.tensor(columns, device=device),
         targets_N=torch.tensor(targets, device=device),
         weights_N=torch.tensor(weights, dtype=torch.float32, device=device),
         advantages_N=torch.tensor(advantages, dtype=torch.float32, device=device),
         sampler_logprobs_N=torch.tensor(logprobs, dtype=torch.float32, device=device),
     )
-
-
-def _mask(branches_BT: torch.Tensor) -> torch.Tensor:
-    """Causal attention along each branch: to the prompt, and to one's own completion."""
-    query, key = branches_BT[:, :, None], branches_BT[:, None, :]
-    causal = torch.ones(branches_BT.shape[1], branches_BT.shape[1], dtype=torch.bool, device=branches_BT.device).tril()
-    return (((key == 0) | (key == query)) & causal)[:, None]

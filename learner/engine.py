@@ -42,7 +42,7 @@ class PolicyEngine:
         self._rank = int(os.environ["RANK"])
         self._world = int(os.environ["WORLD_SIZE"])
         model = self._load()
-        self._engine, self._optimizer = self._deepspeed(PolicyModel(model, recompute=settings.gradient_checkpointing))
+        self._engine, self._optimizer = self._deepspeed(PolicyModel(model))
         self.device = self._engine.device
         self._reference: PolicyModel | None = None
 
@@ -125,15 +125,14 @@ class PolicyEngine:
         weights = dict(self.weights())
         reference = AutoModelForCausalLM.from_pretrained(self.settings.model_folder, dtype=torch.bfloat16)
         _scatter_state(reference, weights, self._rank)
-        self._reference = PolicyModel(reference.to(self.device).requires_grad_(False), recompute=False)
+        self._reference = PolicyModel(reference.to(self.device).requires_grad_(False))
 
     @staticmethod
     def _forward(model: Any, batch: Batch, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
         return model(
-            batch.input_ids_BT,
-            batch.position_ids_BT,
-            batch.mask_B1TT,
-            batch.rows_N,
+            batch.input_ids_1T,
+            batch.position_ids_1T,
+            batch.layout,
             batch.columns_N,
             batch.targets_N,
             temperature,

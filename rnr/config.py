@@ -40,19 +40,23 @@ class DataConfig(Section):
     train: tuple[str, ...] = ("demo/train",)
     """Files or folders, or ``demo/train``."""
     evaluation: tuple[str, ...] = ("demo/known", "demo/unseen")
+    mixture: dict[str, float] = {}
+    """Source -> how many of its sentences are drawn for each one of a source that is not named here."""
     sft_examples: int = Field(default=0, ge=0)
-    """Upper bound, drawn evenly over the sources; 0 takes all."""
+    """Upper bound, drawn evenly over the sources, or as ``mixture`` says; 0 takes all."""
     evaluation_examples: int = Field(default=0, ge=0)
     """Fixed sentences of each evaluation set; 0 takes all."""
     empty_fraction: float = Field(default=1.0, ge=0, le=1)
     """Share of the training sentences without any entity that is kept."""
     grpo_examples: int = Field(default=0, ge=0)
-    """Size of the pool that GRPO draws its prompts from, drawn evenly over the sources; 0 takes all."""
+    """Size of the pool that GRPO draws its prompts from, drawn in the same way; 0 takes all."""
     special_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the training sentences in which general labels become special where the text says so
     (``rnr/fine_labels.py``)."""
     schema_variation: float = Field(default=0.0, ge=0, le=1)
     """Share of the training examples that get a schema of their own (``rnr/label_variation.py``)."""
+    schema_views: int = Field(default=1, ge=1)
+    """How often a training sentence may be drawn, each time under another variation of its schema."""
     max_prompt_tokens: int = Field(default=0, ge=0)
     """Leave longer prompts out of the training data (never out of the evaluation); 0 keeps all."""
     prompt: PromptPreset = "compact"

@@ -6,8 +6,9 @@ only in the names of their fields.
 
 import glob
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rnr.decontamination import sentence_key
@@ -220,21 +221,35 @@ def by_source(example: Example) -> str:
 
 
 def draw_evenly(
-    examples: Sequence[Example], count: int, seed: int, group: Callable[[Example], str] = by_source
+    examples: Sequence[Example],
+    count: int,
+    seed: int,
+    group: Callable[[Example], str] = by_source,
+    mixture: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Example]:
-    """At most ``count`` examples (0: all), the same number from each group as far as it has them, shuffled by seed."""
+    """At most ``count`` examples (0: all), shuffled by seed: the same number from each group as far as it has them.
+
+    With weights by source in ``mixture`` (1 where there is none) the numbers are in that proportion: weights 2 and 1
+    give 4 and 2 of 6. Raises ValueError for a source that does not occur and for a weight that is not positive.
+    """
+    sources = {example.source for example in examples}
+    for source, weight in mixture.items():
+        if source not in sources or weight <= 0:
+            known = f"the sources are {', '.join(sorted(sources))}; weights are positive"
+            raise ValueError(f"data.mixture: {source!r} = {weight:g}: {known}")
     generator = random.Random(seed)
     groups: dict[str, list[Example]] = {}
     for example in examples:
         groups.setdefault(group(example), []).append(example)
+    turns: list[tuple[float, str, Example]] = []
     for name in sorted(groups):
         generator.shuffle(groups[name])
-    drawn: list[Example] = []
-    rank = 0
-    while len(drawn) < (count or len(examples)) and any(len(rows) > rank for rows in groups.values()):
-        drawn += [groups[name][rank] for name in sorted(groups) if len(groups[name]) > rank]
-        rank += 1
-    drawn = drawn[: count or None]
+        # The n-th of a group has its turn at n / weight: all groups are used up at that pace.
+        turns += [
+            (number / mixture.get(example.source, 1.0), name, example) for number, example in enumerate(groups[name], 1)
+        ]
+    turns.sort(key=lambda turn: turn[:2])
+    drawn = [example for _, _, example in turns[: count or None]]
     generator.shuffle(drawn)
     return drawn
 

@@ -100,7 +100,7 @@ def learner(options: argparse.Namespace) -> Numbers:
     numbers = in_turn(update(shared), update(repeated), options.pairs)
     tokens = sum(sample.length for sample in shared)
     (plan,) = plan_microbatches(weigh(shared, "constant", 1), ranks=1, max_tokens=options.max_tokens)
-    positions = sum(collate(micro).input_ids_BT.numel() for micro in plan)
+    positions = sum(collate(micro).input_ids_1T.numel() for micro in plan)
     # Six operations for each weight and position, forward and backward (arXiv 2001.08361).
     weights = sum(parameter.numel() for parameter in worker.engine.parameters())
     peak = _matrix_rate(worker.engine.device)

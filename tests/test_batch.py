@@ -45,8 +45,7 @@ def test_every_rank_has_as_many_micro_batches_and_none_is_empty(pairs, ranks, ma
 def test_no_micro_batch_is_too_large_unless_it_is_one_sequence(pairs, ranks, max_tokens) -> None:
     for rank in plan_microbatches(_weighted(pairs), ranks=ranks, max_tokens=max_tokens):
         for micro in rank:
-            padded = len(micro) * max(pack_length(pack) for pack in micro)
-            assert padded <= max_tokens or (len(micro) == 1 and len(micro[0]) == 1)
+            assert sum(map(pack_length, micro)) <= max_tokens or (len(micro) == 1 and len(micro[0]) == 1)
 
 
 @given(lengths, st.integers(1, 5), st.integers(1, 120))
@@ -71,12 +70,12 @@ def test_token_weights_survive_planning_and_collating(pairs, ranks, max_tokens, 
 
 
 def test_short_and_long_sequences_do_not_share_a_micro_batch() -> None:
-    # Ascending 2, 3, 9, 10 with room for 20: 2 and 3 (6 padded; a 9 would make 27), then 9 and 10 (20).
+    # Ascending 2, 3, 9, 10 with room for 19: 2, 3 and 9 (14; a 10 would make 24), then 10.
     prompts = {"a": 8, "b": 1, "c": 9, "d": 2}
     items = [Weighted(sample=_sample(uid, prompt, 1), weight=1.0) for uid, prompt in prompts.items()]
-    ((first, second),) = plan_microbatches(items, ranks=1, max_tokens=20)
-    assert [pack[0].sample.uid for pack in first] == ["b", "d"]
-    assert [pack[0].sample.uid for pack in second] == ["a", "c"]
+    ((first, second),) = plan_microbatches(items, ranks=1, max_tokens=19)
+    assert [pack[0].sample.uid for pack in first] == ["b", "d", "a"]
+    assert [pack[0].sample.uid for pack in second] == ["c"]
 
 
 def test_the_samples_of_a_prompt_share_a_row_as_far_as_they_fit() -> None:
@@ -106,48 +105,49 @@ def test_the_three_normalisers_by_hand() -> None:
     assert [item.weight for item in weigh(samples, "constant", 10)] == [1 / 20, 1 / 20]
 
 
-def test_collated_rows_columns_and_targets_by_hand() -> None:
+def test_a_collated_micro_batch_by_hand() -> None:
     first = Sample(uid="a", prompt_ids=(5, 6, 7), completion_ids=(8, 9), logprobs=(-0.5, -1.5), advantage=2.0)
     second = Sample(uid="b", prompt_ids=(4,), completion_ids=(3,), advantage=-1.0)
     batch = collate(((Weighted(sample=first, weight=0.25),), (Weighted(sample=second, weight=0.0),)))
-    assert batch.input_ids_BT.tolist() == [[5, 6, 7, 8, 9], [4, 3, 0, 0, 0]]
-    # Column c predicts the token at c + 1: 8 stands at 3 and 9 at 4 of the first row, 3 at 1 of the second.
-    assert batch.rows_N.tolist() == [0, 0, 1]
-    assert batch.columns_N.tolist() == [2, 3, 0]
+    assert batch.input_ids_1T.tolist() == [[5, 6, 7, 8, 9, 4, 3]]
+    assert batch.position_ids_1T.tolist() == [[0, 1, 2, 3, 4, 0, 1]]
+    # Column c predicts the token at c + 1: 8 stands at 3, 9 at 4 and 3 at 6.
+    assert batch.columns_N.tolist() == [2, 3, 5]
     assert batch.targets_N.tolist() == [8, 9, 3]
     assert batch.weights_N.tolist() == [0.25, 0.25, 0.0]
     assert batch.advantages_N.tolist() == [2.0, 2.0, -1.0]
     assert batch.sampler_logprobs_N.tolist() == [-0.5, -1.5, 0.0]
-    assert batch.position_ids_BT is None
-    assert batch.mask_B1TT is None
-    assert (batch.input_ids_BT.dtype, batch.weights_N.dtype) == (torch.int64, torch.float32)
+    # 7, the number of tokens, stands for padding.
+    assert batch.layout.prompts_BP.tolist() == [[0, 1, 2], [5, 7, 7]]
+    assert batch.layout.completions_BKL.tolist() == [[[3, 4]], [[6, 7]]]
+    assert batch.layout.places_T.tolist() == [0, 1, 2, 6, 7, 3, 8]
+    assert (batch.input_ids_1T.dtype, batch.weights_N.dtype) == (torch.int64, torch.float32)
 
 
-def test_a_shared_row_by_hand() -> None:
+def test_a_shared_prompt_by_hand() -> None:
     first = Sample(uid="a", prompt_ids=(5, 6), completion_ids=(8, 9))
     second = Sample(uid="a", prompt_ids=(5, 6), completion_ids=(7,))
     alone = Sample(uid="b", prompt_ids=(4,), completion_ids=(3,))
     packs = tuple(tuple(Weighted(sample=sample, weight=1.0) for sample in row) for row in ((first, second), (alone,)))
     batch = collate(packs)
-    assert batch.input_ids_BT.tolist() == [[5, 6, 8, 9, 7], [4, 3, 0, 0, 0]]
+    assert batch.input_ids_1T.tolist() == [[5, 6, 8, 9, 7, 4, 3]]
     # 7 is the third token of its own sequence, wherever it stands; it follows the prompt's last token, at column 1.
-    assert batch.position_ids_BT is not None
-    assert batch.position_ids_BT[0].tolist() == [0, 1, 2, 3, 2]
-    assert batch.columns_N.tolist() == [1, 2, 1, 0]
+    assert batch.position_ids_1T.tolist() == [[0, 1, 2, 3, 2, 0, 1]]
+    assert batch.columns_N.tolist() == [1, 2, 1, 5]
     assert batch.targets_N.tolist() == [8, 9, 7, 3]
-    assert batch.mask_B1TT is not None
-    assert batch.mask_B1TT[0, 0].int().tolist() == [
-        [1, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0],
-        [1, 1, 1, 0, 0],
-        [1, 1, 1, 1, 0],
-        [1, 1, 0, 0, 1],  # 7 sees the prompt and itself, not 8 and 9
+    assert batch.layout.mask()[0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0, 0],
+        [1, 1, 0, 0, 1, 0, 0],  # 7 sees the prompt and itself, not 8 and 9
+        [0, 0, 0, 0, 0, 1, 0],  # another pack
+        [0, 0, 0, 0, 0, 1, 1],
     ]
-    assert batch.mask_B1TT[1, 0].any(dim=-1).all()  # padding too sees something, or its softmax would be NaN
 
 
 @given(lengths)
 def test_the_target_always_stands_one_column_after_the_one_that_predicts_it(pairs) -> None:
     batch = collate(tuple((item,) for item in _weighted(pairs)))
-    assert torch.equal(batch.input_ids_BT[batch.rows_N, batch.columns_N + 1], batch.targets_N)
+    assert torch.equal(batch.input_ids_1T[0, batch.columns_N + 1], batch.targets_N)
     assert len(batch.targets_N) == sum(completion for _, completion in pairs)

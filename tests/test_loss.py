@@ -176,6 +176,20 @@ def test_log_probabilities_and_entropy_are_those_of_the_softmax_at_the_temperatu
     assert entropy.item() == pytest.approx(-sum(p * math.log(p) for p in (1 / 30, 4 / 30, 25 / 30)))
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_the_gradient_of_the_log_probabilities_is_that_of_autograd(temperature) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(130, 11, generator=generator, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(11, (130,), generator=generator)
+    slopes = torch.randn(130, generator=generator, dtype=torch.float64)
+    logprobs, _ = token_logprobs(nn.Identity(), logits, targets, temperature)
+    expected = (logits / temperature).log_softmax(-1).gather(1, targets[:, None])[:, 0]
+    torch.testing.assert_close(logprobs, expected)
+    (ours,) = torch.autograd.grad(logprobs @ slopes, logits)
+    (theirs,) = torch.autograd.grad(expected @ slopes, logits)
+    torch.testing.assert_close(ours, theirs)
+
+
 @pytest.fixture(scope="module")
 def llama() -> nn.Module:
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -208,19 +222,18 @@ def _sample(prompt: int, completion: int, seed: int, advantage: float = 1.0) -> 
 
 def _plain(model: nn.Module, sample: Sample, temperature: float) -> torch.Tensor:
     """Log-probabilities of the completion by one forward pass of the whole sequence, alone."""
+    model.set_attn_implementation("sdpa")
     tokens = torch.tensor([sample.prompt_ids + sample.completion_ids])
     logprobs = (model(tokens).logits.float() / temperature).log_softmax(-1)[0]
     start = len(sample.prompt_ids)
     return torch.stack([logprobs[place - 1, tokens[0, place]] for place in range(start, tokens.shape[1])])
 
 
-def _policy(model: nn.Module, batch, temperature: float = 1.0, *, recompute: bool = False):
-    policy = PolicyModel(model, recompute=recompute)
-    return policy(
-        batch.input_ids_BT,
-        batch.position_ids_BT,
-        batch.mask_B1TT,
-        batch.rows_N,
+def _policy(model: nn.Module, batch, temperature: float = 1.0):
+    return PolicyModel(model)(
+        batch.input_ids_1T,
+        batch.position_ids_1T,
+        batch.layout,
         batch.columns_N,
         batch.targets_N,
         temperature,
@@ -232,22 +245,22 @@ def _rows(*packs):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_a_sequence_has_the_log_probabilities_of_a_plain_pass_alone_and_in_a_padded_batch(llama, temperature) -> None:
+def test_a_sequence_has_the_log_probabilities_of_a_plain_pass_alone_and_beside_another(llama, temperature) -> None:
     short, long = _sample(4, 3, 1), _sample(6, 20, 2)
     alone, beside = _rows([short]), _rows([short], [long])
     with torch.no_grad():
         expected = _plain(llama, short, temperature)
         torch.testing.assert_close(_policy(llama, alone, temperature)[0], expected, rtol=1e-5, atol=1e-5)
-        padded = _policy(llama, beside, temperature)[0]
-        torch.testing.assert_close(padded[:3], expected, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(padded[3:], _plain(llama, long, temperature), rtol=1e-5, atol=1e-5)
+        packed = _policy(llama, beside, temperature)[0]
+        torch.testing.assert_close(packed[:3], expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(packed[3:], _plain(llama, long, temperature), rtol=1e-5, atol=1e-5)
 
 
 def test_a_prompt_shared_by_its_completions_gives_what_a_repeated_prompt_gives(llama) -> None:
     group = [replace(_sample(12, length, length), prompt_ids=_sample(12, 1, 0).prompt_ids) for length in (5, 1, 9)]
     other = _sample(7, 4, 9)
     shared, repeated = _rows(group, [other]), _rows(*([sample] for sample in (*group, other)))
-    assert shared.input_ids_BT.numel() < repeated.input_ids_BT.numel()
+    assert shared.input_ids_1T.numel() < repeated.input_ids_1T.numel()
     gradients = []
     for batch in (shared, repeated):
         llama.zero_grad()
@@ -259,7 +272,7 @@ def test_a_prompt_shared_by_its_completions_gives_what_a_repeated_prompt_gives(l
     assert (our_gradient - their_gradient).norm() < 1e-5 * their_gradient.norm()
 
 
-def test_the_chunks_in_which_logits_exist_change_nothing(llama, monkeypatch) -> None:
+def test_the_chunks_in_which_logits_exist_change_no_log_probability(llama, monkeypatch) -> None:
     batch = _rows([_sample(3, 9, 3)])
     with torch.no_grad():
         whole = _policy(llama, batch)
@@ -277,14 +290,14 @@ SAMPLES = [
 SAMPLES += [replace(SAMPLES[1], completion_ids=(7, 8, 9), logprobs=(-3.0,) * 3), replace(SAMPLES[1], advantage=0.75)]
 
 
-def _gradient(model: nn.Module, ranks: int, max_tokens: int, normaliser: str, *, recompute: bool = False):
+def _gradient(model: nn.Module, ranks: int, max_tokens: int, normaliser: str):
     """The gradient of the optimizer batch, summed over all micro-batches of all ranks, as one vector."""
     model.zero_grad()
     settings_ = replace(SETTINGS, kl_coefficient=0.05)
     for rank in plan_microbatches(weigh(SAMPLES, normaliser, 10), ranks=ranks, max_tokens=max_tokens):
         for packs in rank:
             batch = collate(packs)
-            logprobs, entropies = _policy(model, batch, recompute=recompute)
+            logprobs, entropies = _policy(model, batch)
             loss, _ = grpo_loss(
                 logprobs,
                 entropy_N=entropies,
@@ -312,7 +325,8 @@ def test_any_split_into_micro_batches_and_ranks_gives_the_same_gradient(llama, n
     same()
 
 
-def test_recomputing_activations_gives_the_same_gradient(llama, monkeypatch) -> None:
+def test_the_chunks_in_which_logits_exist_change_no_gradient(llama, monkeypatch) -> None:
     whole = _gradient(llama, 1, 10_000, "tokens")
     monkeypatch.setattr("learner.logprobs.CHUNK", 5)
-    torch.testing.assert_close(_gradient(llama, 1, 10_000, "tokens", recompute=True), whole, rtol=1e-4, atol=1e-6)
+    monkeypatch.setattr("learner.logprobs.BLOCK", 2)
+    torch.testing.assert_close(_gradient(llama, 1, 10_000, "tokens"), whole, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,61 @@
+"""Attention by parts against attention under the dense mask."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import scaled_dot_product_attention
+
+from learner.attention import attend
+from learner.batch import Weighted, collate
+from rnr.types import Sample
+
+packs = st.lists(
+    st.tuples(st.integers(1, 9), st.lists(st.integers(1, 9), min_size=1, max_size=4)), min_size=1, max_size=3
+)
+
+
+def _layout(shapes):
+    return collate(
+        tuple(
+            tuple(
+                Weighted(sample=Sample(uid="", prompt_ids=(1,) * prompt, completion_ids=(1,) * count), weight=1.0)
+                for count in completions
+            )
+            for prompt, completions in shapes
+        )
+    ).layout
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes=packs, groups=st.sampled_from([1, 3]), seed=st.integers(0, 9))
+def test_values_and_gradients_are_those_of_the_dense_mask(shapes, groups, seed) -> None:
+    layout = _layout(shapes)
+    tokens, generator = len(layout.places_T), torch.Generator().manual_seed(seed)
+    query, key, value = (
+        torch.randn(1, heads, tokens, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+        for heads in (2 * groups, 2, 2)
+    )
+    slopes = torch.randn(1, tokens, 2 * groups, 5, generator=generator, dtype=torch.float64)
+    ours, _ = attend(torch.nn.Identity(), query, key, value, None, layout=layout, scaling=0.3)
+    wide = (part.repeat_interleave(groups, 1) for part in (key, value))
+    theirs = scaled_dot_product_attention(query, *wide, attn_mask=layout.mask(), scale=0.3).transpose(1, 2)
+    torch.testing.assert_close(ours, theirs)
+    gradients = (torch.autograd.grad(result, (query, key, value), slopes) for result in (ours, theirs))
+    for our, their in zip(*gradients, strict=True):
+        torch.testing.assert_close(our, their)
+
+
+@pytest.mark.parametrize("option", [{"sliding_window": 4}, {"softcap": 30.0}, {"dropout": 0.1}])
+def test_attention_of_another_kind_is_refused(option) -> None:
+    layout = _layout([(3, [2])])
+    query = torch.zeros(1, 2, 5, 4)
+    with pytest.raises(ValueError, match="not supported"):
+        attend(torch.nn.Identity(), query, query, query, None, layout=layout, scaling=1.0, **option)
+
+
+def test_a_window_wider_than_the_longest_sequence_changes_nothing() -> None:
+    layout = _layout([(3, [2])])
+    query = torch.ones(1, 2, 5, 4)
+    output, _ = attend(torch.nn.Identity(), query, query, query, None, layout=layout, scaling=1.0, sliding_window=5)
+    assert output.shape == (1, 5, 2, 4)
