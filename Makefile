@@ -3,8 +3,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 KIND := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU && echo cuda || echo cpu)
 READY := $(VENV)/.ready-$(KIND)
+PEER := .venv-trl
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check peer clean
 
 setup: $(READY)
 
@@ -33,5 +34,12 @@ check: setup
 	$(VENV)/bin/lint-imports
 	$(RUN) -m pytest -m "not slow and not ray"
 
+peer: $(PEER)/.ready
+
+$(PEER)/.ready: requirements/trl.txt
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip install -q --disable-pip-version-check -r requirements/trl.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEER)

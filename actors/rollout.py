@@ -45,6 +45,8 @@ class Sampling:
     count: int
     temperature: float
     max_new_tokens: int
+    min_new_tokens: int = 0
+    """No completion ends before it has this many tokens: with ``max_new_tokens``, one length for all (benchmarks)."""
     seed: int | None = None
 
 
@@ -160,6 +162,7 @@ class RolloutWorker:
             n=sampling.count,
             temperature=sampling.temperature,
             max_tokens=sampling.max_new_tokens,
+            min_tokens=sampling.min_new_tokens,
             # vLLM rewinds a seeded generator when a prompt is prefilled in pieces, which CPU generators cannot do.
             seed=sampling.seed if self._settings.use_gpu else None,
             logprobs=0,

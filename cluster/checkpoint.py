@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cluster.learner_group import LearnerGroup
 from rnr.files import write_whole
@@ -19,19 +20,34 @@ class Progress:
     stage: str = "sft"
     """``sft``, ``grpo`` or ``done``."""
     step: int = 0
-    """The next step of the stage: data windows and the learning rate are functions of it."""
+    """The next step of the stage: SFT's data windows and the learning rate are functions of it."""
     version: int = 0
     """Optimizer steps so far, over both stages: the version of the policy."""
     consumed: list[str] = field(default_factory=list)
-    """Uids of the prompts GRPO has finished with, in order."""
+    """Uids of the prompts GRPO has finished with, in order; their number is the place in the stream of prompts."""
     dropped: dict[str, str] = field(default_factory=dict)
     """Those among them that taught nothing -> reason."""
+    held_out_losses: list[float] = field(default_factory=list)
+    """Of the warm start's sequences kept aside, as often as they were measured."""
     scores: dict[str, dict] = field(default_factory=dict)
     """Stage -> evaluation."""
     seconds: dict[str, float] = field(default_factory=dict)
     samples: int = 0
     """Rollouts made."""
     probe_max_difference: float = 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """What ``summary.json`` says of a finished run: F1 by stage, steps, seconds, and the evaluations in full."""
+        seconds = self.seconds.get("grpo", 0.0)
+        return {
+            "f1": {stage: self.scores[stage]["f1"] for stage in ("base", "sft", "grpo") if stage in self.scores},
+            "steps": self.version,
+            "seconds": self.seconds,
+            "samples_per_second": round(self.samples / seconds, 3) if seconds else 0.0,
+            "probe_max_difference": self.probe_max_difference,
+            "prompts": {"consumed": len(self.consumed), "dropped": len(self.dropped)},
+            "evaluation": self.scores,
+        }
 
 
 class Checkpoints:

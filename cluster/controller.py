@@ -6,30 +6,32 @@ the one bounded queue in front of it: rollouts may run ``max_staleness`` optimiz
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from learner.advantage import TrainingBatch, group_metrics
 from rnr.types import Group, Prompt, Sample, ScoredGroup
 
 Metrics = dict[str, float]
+Result = TypeVar("Result")
 
 
 class Rollouts(Protocol):
-    async def generate(self, prompts: Sequence[Prompt], step: int) -> list[Group]:
-        """All rollouts of each prompt, one group each."""
+    async def generate(self, prompt: Prompt, step: int, position: int) -> Group:
+        """All rollouts of one prompt, the one at ``position`` of the stream."""
         ...
 
 
 class Rewards(Protocol):
-    async def score(self, groups: Sequence[Group]) -> list[ScoredGroup]:
-        """The same groups with rewards."""
+    async def score(self, group: Group) -> ScoredGroup:
+        """The same group with rewards."""
         ...
 
 
 class Learner(Protocol):
     async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
-        """One optimizer step."""
+        """The optimizer steps of one batch."""
         ...
 
 
@@ -42,32 +44,55 @@ class Weights(Protocol):
 Record = Callable[[int, Sequence[ScoredGroup], TrainingBatch, Metrics], Awaitable[None]]
 """(step, scored groups, what they taught, metrics); called once after each step."""
 
+ToBatch = Callable[[Sequence[ScoredGroup]], TrainingBatch]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How much is sampled, and how far ahead."""
+
+    prompts_per_step: int
+    refills: int
+    """How often a step may sample again in place of groups that teach nothing."""
+    max_staleness: int
+
 
 async def grpo(
     steps: range,
-    prompts_of: Callable[[int], Sequence[Prompt]],
+    prompt_at: Callable[[int], Prompt],
+    position: int,
     *,
+    pace: Pace,
     rollouts: Rollouts,
     rewards: Rewards,
     learner: Learner,
     weights: Weights,
     record: Record,
-    max_staleness: int,
-    to_batch: Callable[[Sequence[ScoredGroup]], TrainingBatch],
+    to_batch: ToBatch,
 ) -> None:
-    """Train the steps of ``steps``; ``prompts_of`` gives the prompts of a step, the same ones each time it is asked."""
-    room = asyncio.Semaphore(max_staleness + 1)
+    """Train the steps of ``steps`` on the stream of prompts that ``prompt_at`` gives, from ``position`` on."""
+    room = asyncio.Semaphore(pace.max_staleness + 1)
     scored_groups: asyncio.Queue[tuple[int, list[ScoredGroup], Metrics]] = asyncio.Queue()
 
     async def sample() -> None:
+        place = position
         for step in steps:
             await room.acquire()
-            begin = time.monotonic()
-            groups = await rollouts.generate(prompts_of(step), step)
-            generated = time.monotonic()
-            scored = await rewards.score(groups)
+            begin = generated = time.monotonic()
+
+            async def score(place: int, step: int = step) -> ScoredGroup:
+                nonlocal generated
+                group = await rollouts.generate(prompt_at(place), step, place)
+                generated = time.monotonic()
+                return await rewards.score(group)
+
+            groups: list[ScoredGroup] = []
+            for _ in range(1 + pace.refills):
+                missing = pace.prompts_per_step - len(groups) + len(to_batch(groups).dropped)
+                groups += await together(score(place + number) for number in range(missing))
+                place += missing
             timing = {"timing_s/gen": generated - begin, "timing_s/reward": time.monotonic() - generated}
-            scored_groups.put_nowait((step, scored, timing))
+            scored_groups.put_nowait((step, groups, timing))
 
     async def train() -> None:
         for _ in steps:
@@ -84,6 +109,13 @@ async def grpo(
     async with asyncio.TaskGroup() as group:
         group.create_task(sample())
         group.create_task(train())
+
+
+async def together(calls: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """What the calls return, in their order; the first failure cancels the others and is raised."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(call) for call in calls]
+    return [task.result() for task in tasks]
 
 
 def causes(group: BaseExceptionGroup) -> list[BaseException]:

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 
 from actors.deadline import answer
-from learner.batch import plan_microbatches, weigh
+from learner.batch import Normaliser, mini_batches, plan_microbatches, weigh
 from learner.engine import EngineSettings, add_sums
 from learner.loss import GrpoSettings
 from rnr.config import GrpoConfig
@@ -39,7 +39,12 @@ class LearnerGroup:
 
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
         """One supervised optimizer step; metrics averaged over all target tokens."""
-        return await self._step("sft_step", samples, "tokens", 1, learning_rate)
+        self.version += 1
+        return await self._on_each("sft_step", self._plan(samples, "tokens"), learning_rate)
+
+    async def sft_loss(self, samples: Sequence[Sample]) -> float:
+        """The loss per target token of sequences that are not trained on."""
+        return (await self._on_each("sft_loss", self._plan(samples, "tokens")))["sft/held_out_loss"]
 
     async def grpo_step(
         self,
@@ -50,30 +55,37 @@ class LearnerGroup:
         temperature: float,
         max_new_tokens: int,
     ) -> dict[str, float]:
-        """The optimizer steps of one GRPO batch."""
+        """The optimizer steps of one GRPO batch; metrics averaged over all tokens and steps."""
         settings = GrpoSettings(
+            policy_loss=config.policy_loss,
             clip_low=config.clip_low,
             clip_high=config.clip_high,
             dual_clip=config.dual_clip,
-            kl_coefficient=config.kl_coefficient,
+            importance=config.importance,
             importance_cap=config.importance_cap,
+            kl_coefficient=config.kl_coefficient,
+            kl_estimator=config.kl_estimator,
+            entropy_coefficient=config.entropy_coefficient,
         )
-        arguments = (settings, learning_rate, temperature, config.updates_per_batch)
-        return await self._step("grpo_step", samples, config.normaliser, max_new_tokens, *arguments)
+        parts = mini_batches(samples, config.mini_batches)
+        plans = [self._plan(part, config.normaliser, max_new_tokens) for part in parts]
+        self.version += 1
+        by_rank = list(zip(*plans, strict=True))
+        return await self._on_each("grpo_step", by_rank, settings, learning_rate, temperature, config.epochs)
 
-    async def _step(
-        self, method: str, samples: Sequence[Sample], normaliser: Any, max_new_tokens: int, *arguments: Any
-    ) -> dict[str, float]:
+    def _plan(self, samples: Sequence[Sample], normaliser: Normaliser, max_new_tokens: int = 1) -> Sequence[Any]:
+        """The micro-batches of each rank for one optimizer batch."""
         weighted = weigh(samples, normaliser, max_new_tokens)
-        plan = plan_microbatches(weighted, ranks=len(self._handles), max_tokens=self._max_tokens)
+        return plan_microbatches(weighted, ranks=len(self._handles), max_tokens=self._max_tokens)
+
+    async def _on_each(self, method: str, work: Sequence[Any], *arguments: Any) -> dict[str, float]:
+        """``method`` on every rank with its own part of ``work``; the merged metrics."""
         calls = [
-            getattr(handle, method).remote(micro_batches, *arguments)
-            for handle, micro_batches in zip(self._handles, plan, strict=True)
+            getattr(handle, method).remote(part, *arguments) for handle, part in zip(self._handles, work, strict=True)
         ]
         sums: dict[str, tuple[float, float]] = {}
         for more in await self._gather(method, calls):
             sums = add_sums(sums, more)
-        self.version += 1
         return {name: total / count for name, (total, count) in sums.items() if count}
 
     async def score(self, sample: Sample) -> list[float]:

@@ -1,6 +1,7 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
 import json
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ class Prepared:
     stop_token_id: int
     probe: tuple[int, ...]
     sft: tuple[Sample, ...]
+    held_out: tuple[Sample, ...]
+    """Supervised sequences that are not trained on."""
     prompts: tuple[Prompt, ...]
     """The pool that GRPO draws from."""
     evaluation: tuple[Prompt, ...]
@@ -61,12 +64,17 @@ def prepare(config: Config) -> Prepared:
                 f"{len(long)} training sequences are longer than model.context_tokens "
                 f"({config.model.context_tokens}); {long[0].uid} has {long[0].length} tokens with its answer"
             )
+        if config.sft.held_out >= len(sft):
+            raise ValueError(f"sft.held_out is {config.sft.held_out}, but there are {len(sft)} training sequences")
+    held_out = random.Random(config.run.seed).sample(sft, config.sft.held_out if sft else 0)
+    aside = {sample.uid for sample in held_out}
     first = evaluation_prompts[0]
     return Prepared(
         model_folder=model_folder,
         stop_token_id=chat.stop_token_id,
         probe=(*first.token_ids, *_target(chat, first.example))[:256],
-        sft=tuple(sft),
+        sft=tuple(sample for sample in sft if sample.uid not in aside),
+        held_out=tuple(held_out),
         prompts=tuple(_drawn(prompts, config.data.grpo_examples, config.run.seed + 1, config.data.mixture)),
         evaluation=tuple(evaluation_prompts),
         prompt_file={PROMPT_FILE: json.dumps({"preset": chat.preset, "definitions": chat.definitions})},

@@ -3,26 +3,26 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from actors.rollout import Sampling
 from cluster.checkpoint import Checkpoints, Progress
-from cluster.controller import Metrics, causes, grpo
+from cluster.controller import Metrics, Pace, causes, grpo, together
 from cluster.difficulty import measure, undecided
 from cluster.evaluation import evaluate
-from cluster.launch import ATTEMPTS, Cluster, connect, launched
+from cluster.launch import ATTEMPTS, Cluster, launched
 from cluster.learner_group import LearnerLost
-from cluster.prepare import Prepared, prepare
-from cluster.schedule import Schedule
+from cluster.prepare import Prepared
+from cluster.ready import Ready
+from cluster.schedule import Schedule, out_of_patience
 from learner.advantage import TrainingBatch, training_batch
 from rnr.config import Config
 from rnr.console import Console
 from rnr.files import write_whole
 from rnr.rollout_metrics import ner_metrics
-from rnr.run_folder import open_run
 from rnr.tracking import Tracker
 from rnr.types import Group, Prompt, Sample, ScoredGroup
 
@@ -35,30 +35,6 @@ SHOWN = {
     "train s": "timing_s/update_actor",
 }
 """What the terminal shows of a GRPO step."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """A run whose data, model and resources have been found good."""
-
-    prepared: Prepared
-    schedule: Schedule
-    folder: Path
-    seconds: float
-    """What finding out took."""
-
-
-def get_ready(config: Config, *, resume: bool) -> Ready:
-    """Check everything a user can get wrong, join or start Ray, and open the run folder.
-
-    Raises ValueError, naming the place, before any worker is started; a ValueError after that is a bug.
-    """
-    begin = time.monotonic()
-    prepared = prepare(config)
-    schedule = Schedule(config, prepared)
-    connect(config)
-    folder = open_run(config, resume=resume)
-    return Ready(prepared=prepared, schedule=schedule, folder=folder, seconds=time.monotonic() - begin)
 
 
 async def run(config: Config, ready: Ready) -> dict[str, Any]:
@@ -146,8 +122,16 @@ class Run:
             seconds = time.monotonic() - started
             metrics |= {"sft/lr": rate, "sft/tokens_per_s": sum(sample.length for sample in samples) / seconds}
             progress.step, progress.version = step + 1, progress.version + 1
+            shown = {"loss": metrics["sft/loss"], "tok/s": metrics["sft/tokens_per_s"]}
+            if self._prepared.held_out and self._due(step, steps):
+                metrics["sft/held_out_loss"] = await self._cluster.learner.sft_loss(self._prepared.held_out)
+                progress.held_out_losses.append(metrics["sft/held_out_loss"])
+                shown["held out"] = metrics["sft/held_out_loss"]
             self._tracker.log("sft", step, metrics)
-            clock.step(step, {"loss": metrics["sft/loss"], "tok/s": metrics["sft/tokens_per_s"]})
+            clock.step(step, shown)
+            if out_of_patience(progress.held_out_losses, self._config.sft.patience):
+                self._console.say(f"sft: the held-out loss fell no more; stopped after {step + 1} of {steps} steps")
+                break
             if (step + 1) % self._config.checkpoint.every_steps == 0 and step + 1 < steps:
                 self._spend("sft", begin)
                 begin = time.monotonic()
@@ -170,13 +154,18 @@ class Run:
         self._clock = self._console.stage("grpo", progress.step, options.steps)
         await grpo(
             range(progress.step, options.steps),
-            self._schedule.prompts,
+            self._schedule.prompt,
+            len(progress.consumed),
+            pace=Pace(
+                prompts_per_step=self._config.sampling.prompts_per_step,
+                refills=self._config.sampling.refills,
+                max_staleness=options.max_staleness,
+            ),
             rollouts=self,
             rewards=self,
             learner=self,
             weights=self,
             record=self._record,
-            max_staleness=options.max_staleness,
             to_batch=partial(
                 training_batch,
                 method=options.advantage,
@@ -195,38 +184,34 @@ class Run:
         self._tracker.phase("grpo", self._progress.step, "selection")
 
         async def sample(prompts: Sequence[Prompt]) -> list[ScoredGroup]:
-            count = self._config.data.difficulty_rollouts
-            return await self.score(await self._sample("selection", prompts, count, seed=0))
+            return await together(self._sampled(prompt) for prompt in prompts)
 
         scores = await measure(pool, sample, file)
         chosen = undecided(scores)
         self._console.say(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
         self._schedule.narrow(chosen)
 
-    async def generate(self, prompts: Sequence[Prompt], step: int) -> list[Group]:
-        """One group of sampled completions for each prompt; seeds follow from run, step and place."""
+    async def _sampled(self, prompt: Prompt) -> ScoredGroup:
+        return await self.score(await self._sample("selection", prompt, self._config.data.difficulty_rollouts, 0))
+
+    async def generate(self, prompt: Prompt, step: int, position: int) -> Group:
+        """One group of sampled completions; their seed follows from the run and the place of the prompt."""
         self._tracker.phase("grpo", step, "rollout")
-        count = self._config.sampling.samples_per_prompt
-        return await self._sample(f"rollout of step {step}", prompts, count, seed=step + 1)
+        return await self._sample(f"rollout of step {step}", prompt, self._config.sampling.samples_per_prompt, position)
 
-    async def _sample(self, phase: str, prompts: Sequence[Prompt], count: int, *, seed: int) -> list[Group]:
+    async def _sample(self, phase: str, prompt: Prompt, count: int, position: int) -> Group:
         options = self._config.sampling
+        sampling = Sampling(
+            count=count,
+            temperature=options.temperature,
+            max_new_tokens=options.max_new_tokens,
+            seed=(self._config.run.seed * 1_000_003 + position) * 1009 % 2**31,
+        )
+        return await self._cluster.rollouts.lease(phase, lambda worker: worker.generate.remote(prompt, sampling))
 
-        def call(worker: Any, numbered: tuple[int, Prompt]) -> Any:
-            number, prompt = numbered
-            sampling = Sampling(
-                count=count,
-                temperature=options.temperature,
-                max_new_tokens=options.max_new_tokens,
-                seed=((self._config.run.seed * 100_003 + seed) * 10_007 + number) * 1009 % 2**31,
-            )
-            return worker.generate.remote(prompt, sampling)
-
-        return await self._cluster.rollouts.map(phase, list(enumerate(prompts)), call)
-
-    async def score(self, groups: Sequence[Group]) -> list[ScoredGroup]:
-        """The groups with rewards, from the reward pool."""
-        return await self._cluster.rewards.map("reward", groups, lambda worker, group: worker.score.remote(group))
+    async def score(self, group: Group) -> ScoredGroup:
+        """The group with rewards, from the reward pool."""
+        return await self._cluster.rewards.lease("reward", lambda worker: worker.score.remote(group))
 
     async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
         """One GRPO batch on the learner."""
@@ -266,9 +251,8 @@ class Run:
         self._tracker.log("grpo", step, metrics | self._cluster.rollouts.metrics() | self._cluster.rewards.metrics())
         self._tracker.log_rollouts(step, groups, batch.dropped, batch.advantages)
         self._clock.step(step, {name: metrics[key] for name, key in SHOWN.items() if key in metrics})
-        every = self._config.evaluation.every_steps
         last = step + 1 == self._config.grpo.steps
-        if (every and (step + 1) % every == 0) or last:
+        if self._due(step, self._config.grpo.steps):
             self._spend("grpo", self._begin)
             await self._evaluate("grpo" if last else f"grpo-{step + 1:06d}", "grpo", step)
             self._begin = time.monotonic()
@@ -276,6 +260,11 @@ class Run:
             self._spend("grpo", self._begin)
             self._begin = time.monotonic()
             await self._save()
+
+    def _due(self, step: int, steps: int) -> bool:
+        """Whether something is to be evaluated after this step: every so many, and after the last."""
+        every = self._config.evaluation.every_steps
+        return step + 1 == steps or bool(every and (step + 1) % every == 0)
 
     async def _save(self) -> None:
         progress = self._progress
@@ -305,18 +294,7 @@ class Run:
     async def _finish(self) -> dict[str, Any]:
         await self._cluster.learner.export(str(self._folder / "export"), self._prepared.prompt_file)
         progress = self._progress
-        grpo_seconds = progress.seconds.get("grpo", 0.0)
-        summary = {
-            "f1": {
-                stage: progress.scores[stage]["f1"] for stage in ("base", "sft", "grpo") if stage in progress.scores
-            },
-            "steps": progress.version,
-            "seconds": progress.seconds,
-            "samples_per_second": round(progress.samples / grpo_seconds, 3) if grpo_seconds else 0.0,
-            "probe_max_difference": progress.probe_max_difference,
-            "prompts": {"consumed": len(progress.consumed), "dropped": len(progress.dropped)},
-            "evaluation": progress.scores,
-        }
+        summary = progress.summary()
         write_whole(self._folder / "summary.json", json.dumps(summary, indent=1))
         self._console.table(progress.scores)
         self._console.say(f"run folder: {self._folder}")

@@ -5,6 +5,8 @@ So a resumed run needs no sampler state: it asks for the next step and gets what
 
 import random
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 from cluster.prepare import Prepared
 from learner.schedule import cosine
@@ -25,21 +27,35 @@ class Schedule:
         if prepared.sft:
             window(prepared.sft, 0, per_step, config.run.seed)
         if self.grpo_steps:
-            window(prepared.prompts, 0, config.sampling.prompts_per_step, config.run.seed)
+            self._check_pool()
 
     def sft_samples(self, step: int) -> list[Sample]:
         """The sequences of an SFT step."""
         return window(self._prepared.sft, step, self._config.sft.sequences_per_step, self._config.run.seed)
 
-    def prompts(self, step: int) -> list[Prompt]:
-        """The prompts of a GRPO step."""
-        size = self._config.sampling.prompts_per_step
-        return window(self._prompts, step, size, self._config.run.seed + 1)
+    def prompt(self, position: int) -> Prompt:
+        """The GRPO prompt at ``position`` (from 0) of an endless stream: one shuffled pass over the pool after another.
+
+        From the second pass on its uid says the pass, so that each prompt of the stream has a uid of its own.
+        """
+        number, place = divmod(position, len(self._prompts))
+        prompt = self._prompts[shuffled(len(self._prompts), f"{self._config.run.seed + 1}/{number}")[place]]
+        if not number:
+            return prompt
+        return replace(prompt, example=replace(prompt.example, uid=f"{prompt.uid}, pass {number + 1}"))
 
     def narrow(self, uids: Collection[str]) -> None:
         """Draw GRPO prompts from those with these uids alone; raises ValueError when they do not fill one step."""
         self._prompts = tuple(prompt for prompt in self._prepared.prompts if prompt.uid in uids)
-        self.prompts(0)
+        self._check_pool()
+
+    def _check_pool(self) -> None:
+        size = self._config.sampling.prompts_per_step
+        if len(self._prompts) < size:
+            raise ValueError(
+                f"{len(self._prompts)} training sentences do not fill one step of {size}: lower "
+                "sampling.prompts_per_step, or bring more data"
+            )
 
     def learning_rate(self, stage: str, step: int) -> float:
         """The learning rate of a step of ``sft`` or ``grpo``."""
@@ -57,10 +73,23 @@ def window(items: Sequence, step: int, size: int, seed: int) -> list:
     per_pass = len(items) // size
     if not per_pass:
         raise ValueError(
-            f"{len(items)} training sentences do not fill one step of {size}: lower sft.sequences_per_step or "
-            "sampling.prompts_per_step, or bring more data"
+            f"{len(items)} training sentences do not fill one step of {size}: lower sft.sequences_per_step, or bring "
+            "more data"
         )
     number, place = divmod(step, per_pass)
-    order = list(range(len(items)))
-    random.Random(f"{seed}/{number}").shuffle(order)
+    order = shuffled(len(items), f"{seed}/{number}")
     return [items[index] for index in order[place * size : (place + 1) * size]]
+
+
+@lru_cache(maxsize=8)
+def shuffled(count: int, seed: str) -> tuple[int, ...]:
+    """The numbers below ``count`` in the order that ``seed`` gives them."""
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    return tuple(order)
+
+
+def out_of_patience(losses: Sequence[float], patience: int) -> bool:
+    """Whether none of the last ``patience`` losses was below the best before them: with 2, so it is of (3, 2, 2.5, 2),
+    but not of (3, 2, 2.5)."""
+    return 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])

@@ -104,7 +104,8 @@ class _SharedPrefix(torch.autograd.Function):
         (query_p, query_c), (key_p, key_c), (value_p, value_c) = queries, keys, _split(value, layout, heads)
         out_p, out_c = _split(gradients[0], layout, heads)
         # The sum of each output's gradient times itself is what the softmax takes off the gradient of every weight.
-        drift_p, drift_c = _split((gradients[0].float() * output).sum(-1, keepdim=True), layout, heads)
+        drift = (gradients[0].to(logsum_p.dtype) * output).sum(-1, keepdim=True)
+        drift_p, drift_c = _split(drift, layout, heads)
         weights = trunk, prefix, own = _scores(queries, keys, layout, scaling)
         for scores, logsum in ((trunk, logsum_p), (prefix, logsum_c), (own, logsum_c)):
             scores.sub_(logsum).exp_()

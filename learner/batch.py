@@ -30,6 +30,8 @@ class Batch:
     """Who attends to whom."""
     columns_N: torch.Tensor
     targets_N: torch.Tensor
+    sequences_N: torch.Tensor
+    """Which completion of the micro-batch the token belongs to, counted from 0."""
     weights_N: torch.Tensor
     """What each token's objective is multiplied by before all are summed over the optimizer batch: the normaliser is
     already in it, so any split into micro-batches and ranks gives the same gradient. 0 for filler."""
@@ -71,6 +73,16 @@ def weigh(samples: Sequence[Sample], normaliser: Normaliser, max_new_tokens: int
             ]
         case "constant":
             return [Weighted(sample=sample, weight=1 / (len(samples) * max_new_tokens)) for sample in samples]
+
+
+def mini_batches(samples: Sequence[Sample], count: int) -> list[list[Sample]]:
+    """The samples in at most ``count`` parts of about as many prompts each, the samples of a prompt together."""
+    by_prompt: dict[tuple[int, ...], list[Sample]] = {}
+    for sample in samples:
+        by_prompt.setdefault(sample.prompt_ids, []).append(sample)
+    groups = list(by_prompt.values())
+    parts = ([sample for group in groups[number::count] for sample in group] for number in range(count))
+    return [part for part in parts if part]
 
 
 def plan_microbatches(
@@ -124,7 +136,7 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
     longest = max(len(item.sample.completion_ids) for pack in packs for item in pack)
     prompts = torch.full((len(packs), max(len(pack[0].sample.prompt_ids) for pack in packs)), total)
     completions = torch.full((len(packs), max(map(len, packs)), longest), total)
-    input_ids, positions, columns, targets, weights, advantages, logprobs = ([] for _ in range(7))
+    input_ids, positions, columns, targets, sequences, weights, advantages, logprobs = ([] for _ in range(8))
     for number, pack in enumerate(packs):
         start, prompt = len(input_ids), pack[0].sample.prompt_ids
         prompts[number, : len(prompt)] = torch.arange(start, start + len(prompt))
@@ -140,6 +152,7 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
             # The logits at one token predict the next; the end of the prompt predicts the start of every completion.
             columns += [last, *range(start, start + count - 1)]
             targets += sample.completion_ids
+            sequences += [sequences[-1] + 1 if sequences else 0] * count
             weights += [item.weight] * count
             advantages += [sample.advantage] * count
             logprobs += sample.logprobs or (0.0,) * count
@@ -154,6 +167,7 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
         ),
         columns_N=torch.tensor(columns, device=device),
         targets_N=torch.tensor(targets, device=device),
+        sequences_N=torch.tensor(sequences, device=device),
         weights_N=torch.tensor(weights, dtype=torch.float32, device=device),
         advantages_N=torch.tensor(advantages, dtype=torch.float32, device=device),
         sampler_logprobs_N=torch.tensor(logprobs, dtype=torch.float32, device=device),

@@ -38,8 +38,8 @@ class PolicyModel(nn.Module):
         targets_N: torch.Tensor,
         temperature: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Float32 log-probabilities of ``targets_N`` at ``temperature``, and the entropy of each distribution (no
-        gradient), both of shape N; the arguments are those of ``learner.batch.Batch``."""
+        """Float32 log-probabilities of ``targets_N`` at ``temperature``, and the entropy in nats of each distribution,
+        both of shape N; the arguments are those of ``learner.batch.Batch``."""
         causal = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
         attention = {"attention_mask": layout.mask()} if self._dense else {"layout": layout}
         hidden_1TD = causal.base_model(
@@ -58,7 +58,7 @@ class PolicyModel(nn.Module):
 def token_logprobs(
     head: nn.Module, hidden_ND: torch.Tensor, targets_N: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(log-probabilities of the targets, entropies in nats without gradient), float32 of shape N."""
+    """(log-probabilities of the targets, entropies in nats), float32 of shape N."""
     return _Logprobs.apply(head(hidden_ND), targets_N, temperature)  # type: ignore[return-value]
 
 
@@ -80,22 +80,30 @@ class _Logprobs(torch.autograd.Function):
         logsum_N = torch.cat(logsums)
         chosen_N = _scaled(logits_NV.gather(1, targets_N[:, None])[:, 0], temperature)
         entropy_N = torch.cat(entropies)
-        ctx.save_for_backward(logits_NV, targets_N, logsum_N)
+        ctx.save_for_backward(logits_NV, targets_N, logsum_N, entropy_N)
         ctx.temperature = temperature
-        ctx.mark_non_differentiable(entropy_N)
+        ctx.set_materialize_grads(False)  # None tells that the entropies are a metric only
         return chosen_N - logsum_N, entropy_N
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Of the log of a softmax: (1 where the target is, else 0) less the probabilities."""
-        logits_NV, targets_N, logsum_N = ctx.saved_tensors
-        slopes_N = (gradients[0] / ctx.temperature)[:, None]
+    def backward(
+        ctx: Any, slopes_N: torch.Tensor | None, entropy_slopes_N: torch.Tensor | None
+    ) -> tuple[torch.Tensor | None, ...]:
+        """With probabilities p, of a target's log-probability: (1 where the target is, else 0) - p; of the entropy H:
+        -p * (log p + H)."""
+        logits_NV, targets_N, logsum_N, entropy_N = ctx.saved_tensors
+        given_N = torch.zeros_like(logsum_N) if slopes_N is None else slopes_N / ctx.temperature
         gradient_NV = torch.empty_like(logits_NV)
-        blocks = zip(*(tensor.split(BLOCK) for tensor in (logits_NV, logsum_N, slopes_N, gradient_NV)), strict=True)
-        for logits_MV, logsum_M, slopes_M, gradient_MV in blocks:
-            probabilities_MV = _scaled(logits_MV, ctx.temperature).sub_(logsum_M[:, None]).exp_()
-            gradient_MV.copy_(probabilities_MV.mul_(-slopes_M))
-        gradient_NV.scatter_add_(1, targets_N[:, None], slopes_N.to(gradient_NV.dtype))
+        for place in torch.arange(len(logits_NV)).split(BLOCK):
+            block = slice(int(place[0]), int(place[-1]) + 1)
+            log_MV = _scaled(logits_NV[block], ctx.temperature).sub_(logsum_N[block, None])
+            slope_MV = -given_N[block, None]
+            if entropy_slopes_N is not None:
+                slope_MV = (
+                    slope_MV - (log_MV + entropy_N[block, None]) * entropy_slopes_N[block, None] / ctx.temperature
+                )
+            gradient_NV[block] = log_MV.exp_().mul_(slope_MV)
+        gradient_NV.scatter_add_(1, targets_N[:, None], given_N[:, None].to(gradient_NV.dtype))
         return gradient_NV, None, None
 
 

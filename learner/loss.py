@@ -6,21 +6,31 @@ over micro-batches and ranks and divided once.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 Sums = dict[str, tuple[float, float]]
+PolicyLoss = Literal["ppo", "gspo", "cispo"]
+Importance = Literal["token", "sequence", "masked", "none"]
+KlEstimator = Literal["k1", "k2", "k3", "k3_unbiased"]
+LARGEST_LOG_RATIO = 20.0
+"""Log-ratios are cut to this before ``exp`` alone: one as large is clipped either way, and exp would overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrpoSettings:
     """The numbers in the GRPO objective; see ``rnr.config.GrpoConfig`` for their meaning."""
 
-    clip_low: float
-    clip_high: float
-    dual_clip: float
-    kl_coefficient: float
-    importance_cap: float
+    policy_loss: PolicyLoss = "ppo"
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    dual_clip: float = 0.0
+    importance: Importance = "token"
+    importance_cap: float = 2.0
+    kl_coefficient: float = 0.0
+    kl_estimator: KlEstimator = "k3_unbiased"
+    entropy_coefficient: float = 0.0
 
 
 def sft_loss(logprobs_N: torch.Tensor, weights_N: torch.Tensor) -> tuple[torch.Tensor, Sums]:
@@ -39,28 +49,30 @@ def grpo_loss(
     reference_logprobs_N: torch.Tensor | None,
     advantages_N: torch.Tensor,
     weights_N: torch.Tensor,
+    sequences_N: torch.Tensor,
     settings: GrpoSettings,
 ) -> tuple[torch.Tensor, Sums]:
-    """Clipped policy-gradient loss with a truncated importance weight and, if asked, a KL term.
+    """Policy-gradient loss with an importance weight, less an entropy bonus, plus a KL term.
 
-    Per token: ``-w * min(r * A, clip(r, 1 - low, 1 + high) * A)`` with ``r = policy / old`` and the detached
-    ``w = min(old / sampler, cap)``. ``old_logprobs_N`` None means old is the current policy (one optimizer step per
-    batch), so ``r`` is 1 in value and carries the gradient.
+    Per token: ``-w * objective - entropy_coefficient * H + kl_coefficient * KL``, where the detached ``w`` corrects for
+    the sampler (``importance_weights``) and the objective holds the policy to the old one (``policy_objective``).
+    ``old_logprobs_N`` None means old is the current policy (one optimizer step per batch), so that the ratio of the two
+    is 1 in value and carries the gradient. ``sequences_N`` numbers the completions of the micro-batch.
     """
     old = logprobs_N.detach() if old_logprobs_N is None else old_logprobs_N
-    # Clamped for exp only: a log-ratio beyond +-20 is clipped either way, and exp would overflow.
-    ratio = (logprobs_N - old).clamp(-20, 20).exp()
-    importance = (old - sampler_logprobs_N).clamp(-20, 20).exp().clamp(max=settings.importance_cap).detach()
-    clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
-    objective = torch.minimum(ratio * advantages_N, clipped * advantages_N)
-    if settings.dual_clip:
-        floor = settings.dual_clip * advantages_N
-        objective = torch.where(advantages_N < 0, torch.maximum(objective, floor), objective)
-    loss_N = -importance * objective
+    log_ratio = logprobs_N - old
+    if settings.policy_loss == "gspo":
+        log_ratio = over_sequence(log_ratio, sequences_N, mean=True)
+    ratio = _exp(log_ratio)
+    objective = policy_objective(ratio, logprobs_N, advantages_N, settings)
+    importance = importance_weights((old - sampler_logprobs_N).detach(), sequences_N, settings)
+    loss_N = -importance * objective - settings.entropy_coefficient * entropy_N
     kl_N = torch.zeros_like(logprobs_N)
     if reference_logprobs_N is not None:
-        kl_N = kl_to_reference(logprobs_N, reference_logprobs_N)
+        kl_N = kl_to_reference(logprobs_N, reference_logprobs_N, settings.kl_estimator)
         loss_N = loss_N + settings.kl_coefficient * kl_N
+    low = (ratio < 1 - settings.clip_low) & (advantages_N < 0)
+    high = (ratio > 1 + settings.clip_high) & (advantages_N > 0)
     sums = _sums(
         weights_N,
         {
@@ -68,8 +80,9 @@ def grpo_loss(
             "actor/kl_loss": kl_N,
             "actor/entropy": entropy_N,
             "actor/ppo_kl": old - logprobs_N,
-            "actor/clip_low": (ratio < 1 - settings.clip_low) & (advantages_N < 0),
-            "actor/clip_high": (ratio > 1 + settings.clip_high) & (advantages_N > 0),
+            "actor/pg_clipfrac": low | high,
+            "actor/clip_low": low,
+            "actor/clip_high": high,
             "rollout_corr/rollout_is_mean": importance,
             "rollout_corr/kl": sampler_logprobs_N - old,
             "training/rollout_probs_diff_mean": (old.exp() - sampler_logprobs_N.exp()).abs(),
@@ -78,13 +91,78 @@ def grpo_loss(
     return (weights_N * loss_N).sum(), sums
 
 
-def kl_to_reference(logprobs_N: torch.Tensor, reference_N: torch.Tensor) -> torch.Tensor:
-    """The k3 estimate ``exp(d) - d - 1`` with ``d = reference - policy`` as value, and the gradient of ``d**2 / 2``,
-    which unlike k3's own is an unbiased estimate of the KL's gradient (http://joschu.net/blog/kl-approx.html)."""
-    difference = (reference_N - logprobs_N).clamp(-20, 20)
+def policy_objective(
+    ratio_N: torch.Tensor, logprobs_N: torch.Tensor, advantages_N: torch.Tensor, settings: GrpoSettings
+) -> torch.Tensor:
+    """What each token should make large, of shape N.
+
+    - ``ppo``: ``min(r * A, clip(r, 1 - low, 1 + high) * A)`` (arXiv 1707.06347, 2503.14476), and for negative A at
+      least ``dual_clip * A`` if that is not 0 (arXiv 1912.09729);
+    - ``gspo``: the same, where ``r`` is one ratio for the whole sequence (arXiv 2507.18071);
+    - ``cispo``: ``clip(r, ...) * A * log-probability`` with the clipped ratio detached, so that no token's gradient is
+      ever lost (arXiv 2506.13585).
+    """
+    clipped = ratio_N.clamp(1 - settings.clip_low, 1 + settings.clip_high)
+    if settings.policy_loss == "cispo":
+        return clipped.detach() * advantages_N * logprobs_N
+    objective = torch.minimum(ratio_N * advantages_N, clipped * advantages_N)
+    if settings.dual_clip:
+        floor = settings.dual_clip * advantages_N
+        objective = torch.where(advantages_N < 0, torch.maximum(objective, floor), objective)
+    return objective
+
+
+def importance_weights(log_ratio_N: torch.Tensor, sequences_N: torch.Tensor, settings: GrpoSettings) -> torch.Tensor:
+    """Weights that correct for having sampled from another policy, of shape N, from ``log(old / sampler)``.
+
+    - ``token``: the ratio, at most ``importance_cap`` (truncated importance sampling);
+    - ``sequence``: the product of the ratios of the whole sequence, at most ``importance_cap``;
+    - ``masked``: the ratio where it lies between 1 / cap and cap, 0 elsewhere (IcePop);
+    - ``none``: 1.
+    """
+    match settings.importance:
+        case "token":
+            return _exp(log_ratio_N).clamp(max=settings.importance_cap)
+        case "sequence":
+            return _exp(over_sequence(log_ratio_N, sequences_N, mean=False)).clamp(max=settings.importance_cap)
+        case "masked":
+            ratio = _exp(log_ratio_N)
+            inside = (ratio >= 1 / settings.importance_cap) & (ratio <= settings.importance_cap)
+            return torch.where(inside, ratio, 0.0)
+        case "none":
+            return torch.ones_like(log_ratio_N)
+
+
+def over_sequence(values_N: torch.Tensor, sequences_N: torch.Tensor, *, mean: bool) -> torch.Tensor:
+    """The sum or mean of the values over each token's own sequence, of shape N: values (1, 3, 5) of sequences
+    (0, 0, 1) have the means (2, 2, 5)."""
+    count = int(sequences_N.max()) + 1
+    totals = values_N.new_zeros(count).index_add(0, sequences_N, values_N)
+    if mean:
+        totals = totals / sequences_N.bincount(minlength=count)
+    return totals[sequences_N]
+
+
+def kl_to_reference(logprobs_N: torch.Tensor, reference_N: torch.Tensor, estimator: KlEstimator) -> torch.Tensor:
+    """Estimates of the KL from the policy to the reference, of shape N, with ``d = reference - policy``
+    (http://joschu.net/blog/kl-approx.html).
+
+    ``k1`` is ``-d`` (as a loss its gradient is 0 on average), ``k2`` is ``d**2 / 2``, ``k3`` is ``exp(d) - d - 1``, and
+    ``k3_unbiased`` has the value of k3 and the gradient of k2, which unlike k3's own is an unbiased estimate of the
+    KL's gradient.
+    """
+    difference = (reference_N - logprobs_N).clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
+    if estimator == "k1":
+        return -difference
+    squared = 0.5 * difference**2
+    if estimator == "k2":
+        return squared
     value = difference.exp() - difference - 1
-    gradient = 0.5 * difference**2
-    return gradient - gradient.detach() + value.detach()
+    return value if estimator == "k3" else squared - squared.detach() + value.detach()
+
+
+def _exp(log_ratio_N: torch.Tensor) -> torch.Tensor:
+    return log_ratio_N.clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO).exp()
 
 
 def _sums(weights_N: torch.Tensor, per_token: dict[str, torch.Tensor]) -> Sums:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from learner.batch import MicroBatch, Weighted
-from learner.engine import EngineSettings, PolicyEngine, add_sums
+from learner.batch import Batch, MicroBatch, Weighted, collate
+from learner.engine import EngineSettings, Loss, PolicyEngine, add_sums
 from learner.heap import Heap
 from learner.loss import GrpoSettings, Sums, grpo_loss, sft_loss
 
@@ -58,36 +58,35 @@ class LearnerWorker:
         self._heap.keep_small()
         return self.engine.update(micro_batches, loss=loss, learning_rate=learning_rate, temperature=1.0)
 
+    def sft_loss(self, micro_batches: MicroBatches) -> Sums:
+        """The loss per target token of sequences that are not trained on, as ``sft/held_out_loss``."""
+        sums: Sums = {}
+        for micro_batch, logprobs in zip(micro_batches, self.engine.logprobs(micro_batches, 1.0), strict=True):
+            _, more = sft_loss(logprobs, collate(micro_batch, self.engine.device).weights_N)
+            sums = add_sums(sums, {"sft/held_out_loss": more["sft/loss"]})
+        return sums
+
     def grpo_step(
         self,
-        micro_batches: MicroBatches,
+        mini_batches: Sequence[MicroBatches],
         settings: GrpoSettings,
         learning_rate: float,
         temperature: float,
-        updates: int,
+        epochs: int,
     ) -> Sums:
-        """``updates`` optimizer steps on the same samples; returns the metric sums over all of them."""
+        """An optimizer step on each of the mini-batches, ``epochs`` times over; the metric sums over all of them."""
         self._heap.keep_small()
-        old = self.engine.logprobs(micro_batches, temperature) if updates > 1 else None
-        reference = (
-            self.engine.logprobs(micro_batches, temperature, reference=True) if settings.kl_coefficient else None
-        )
-
-        def loss(batch: Any, logprobs: torch.Tensor, entropies: torch.Tensor, number: int) -> Any:
-            return grpo_loss(
-                logprobs,
-                entropy_N=entropies,
-                old_logprobs_N=old[number] if old else None,
-                sampler_logprobs_N=batch.sampler_logprobs_N,
-                reference_logprobs_N=reference[number] if reference else None,
-                advantages_N=batch.advantages_N,
-                weights_N=batch.weights_N,
-                settings=settings,
-            )
-
+        engine, reused = self.engine, epochs * len(mini_batches) > 1
+        # The old policy and the reference are those of the start of the step, before anything is updated.
+        old = [engine.logprobs(micro_batches, temperature) if reused else None for micro_batches in mini_batches]
+        reference = [
+            engine.logprobs(micro_batches, temperature, reference=True) if settings.kl_coefficient else None
+            for micro_batches in mini_batches
+        ]
         sums: Sums = {}
-        for _ in range(updates):
-            more = self.engine.update(micro_batches, loss=loss, learning_rate=learning_rate, temperature=temperature)
+        for part in list(range(len(mini_batches))) * epochs:
+            loss = _grpo_loss(old[part], reference[part], settings)
+            more = engine.update(mini_batches[part], loss=loss, learning_rate=learning_rate, temperature=temperature)
             sums = add_sums(sums, more)
         return sums
 
@@ -127,3 +126,22 @@ class LearnerWorker:
         from learner.export import export
 
         export(self.engine, Path(folder), extra_files, rank=self._rank)
+
+
+def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None, settings: GrpoSettings) -> Loss:
+    """The loss of a micro-batch, given the other log-probabilities of all micro-batches, where they are needed."""
+
+    def loss(batch: Batch, logprobs: torch.Tensor, entropies: torch.Tensor, number: int) -> tuple[torch.Tensor, Sums]:
+        return grpo_loss(
+            logprobs,
+            entropy_N=entropies,
+            old_logprobs_N=old[number] if old else None,
+            sampler_logprobs_N=batch.sampler_logprobs_N,
+            reference_logprobs_N=reference[number] if reference else None,
+            advantages_N=batch.advantages_N,
+            weights_N=batch.weights_N,
+            sequences_N=batch.sequences_N,
+            settings=settings,
+        )
+
+    return loss

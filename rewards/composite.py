@@ -25,7 +25,7 @@ REWARDS: dict[str, RewardFunction] = {
 }
 """The rewards that can be weighted, each in [0, 1]."""
 
-PRESETS = ("gated", "weighted", "paper")
+PRESETS = ("gated", "weighted", "paper", "paper_f1")
 
 DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType({"entity_f1": 1.0})
 
@@ -54,6 +54,7 @@ def score(
       cannot be read or leaves the schema. A label listed without spans counts as used.
     - ``weighted``: weighted sum, in [0, sum of weights], without a gate.
     - ``paper``: 10 * reference F1 + reference schema reward, in [0, 11]; needs neither weights nor finished.
+    - ``paper_f1``: the reference F1 alone, in [0, 1], as the paper's verl script has it.
     - ``module:function``: what the user's function returns; needs no weights. Whatever goes wrong in it makes
       the reward invalid: ``total`` None and ``invalid`` the cause.
 
@@ -64,8 +65,8 @@ def score(
     parts = {"finished": float(finished), "parsed": float(answer.error is None)}
     if ":" in preset:
         return answer, _custom(example, answer, preset, parts)
-    if preset == "paper":
-        return answer, _paper(example, text, parts)
+    if preset in ("paper", "paper_f1"):
+        return answer, _paper(example, text, preset, parts)
     if preset not in PRESETS:
         check(preset, weights)
     plan, divisor = _plan(preset, tuple(weights.items()))
@@ -79,10 +80,11 @@ def score(
     return answer, Reward(total=total, parts=parts)
 
 
-def _paper(example: Example, text: str, parts: dict[str, float]) -> Reward:
+def _paper(example: Example, text: str, preset: str, parts: dict[str, float]) -> Reward:
     parts["reference_f1"] = reference.reference_f1(text, reference.gold_completion(example))
     parts["reference_schema"] = reference.reference_schema(text, reference.reference_labels(example))
-    return Reward(total=10 * parts["reference_f1"] + parts["reference_schema"], parts=parts)
+    both = 10 * parts["reference_f1"] + parts["reference_schema"]
+    return Reward(total=both if preset == "paper" else parts["reference_f1"], parts=parts)
 
 
 def _custom(example: Example, answer: Answer, path: str, parts: dict[str, float]) -> Reward:

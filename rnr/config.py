@@ -74,15 +74,19 @@ class DataConfig(Section):
 class SamplingConfig(Section):
     prompts_per_step: int = Field(default=8, ge=1)
     samples_per_prompt: int = Field(default=8, ge=2)
+    refills: int = Field(default=0, ge=0)
+    """How often a step may sample further prompts in place of groups that teach nothing (dynamic sampling)."""
     max_new_tokens: int = Field(default=256, ge=1)
     temperature: float = Field(default=1.0, gt=0)
 
 
 class RewardConfig(Section):
     preset: str = "gated"
-    """``gated`` (ours), ``paper`` (10 * F1 + schema), ``weighted``, or a user's own ``module:function``."""
+    """``gated`` (ours), ``weighted``, ``paper`` (10 * F1 + schema), ``paper_f1``, or a user's ``module:function``."""
     weights: dict[str, float] = {"entity_f1": 1.0}
     """Weights of the named rewards in the presets ``gated`` and ``weighted``."""
+    overlong_tokens: int = Field(default=0, ge=0)
+    """A completion that comes this close to the token limit loses reward, up to 1 at the limit (DAPO); 0 is off."""
 
 
 class OptimizerConfig(Section):
@@ -100,6 +104,10 @@ class SftConfig(Section):
     sequences_per_step: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=2e-4, gt=0)
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
+    held_out: int = Field(default=0, ge=0)
+    """Training sentences that are kept aside; their loss is measured every ``evaluation.every_steps``."""
+    patience: int = Field(default=0, ge=0)
+    """Stop when the loss of the sentences kept aside was no better this many times in a row; 0 never stops."""
 
 
 class GrpoConfig(Section):
@@ -107,22 +115,32 @@ class GrpoConfig(Section):
     """0 stops after the warm start."""
     learning_rate: float = Field(default=1e-5, gt=0)
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
+    policy_loss: Literal["ppo", "gspo", "cispo"] = "ppo"
+    """Clip each token's ratio, the sequence's, or the weight of the gradient (``learner/loss.py``)."""
     clip_low: float = 0.2
     clip_high: float = 0.28
     dual_clip: float = Field(default=0.0, ge=0)
     """Upper bound on ratio * |advantage| for negative advantages; 0 is off, 3 is usual."""
     kl_coefficient: float = Field(default=0.0, ge=0)
-    """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second copy of the model."""
+    """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second model in memory (none with LoRA)."""
+    kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3_unbiased"
+    entropy_coefficient: float = Field(default=0.0, ge=0)
+    """Weight of an entropy bonus."""
     advantage: Literal["centred", "scaled", "leave_one_out", "per_reward"] = "centred"
     """How a group's rewards become advantages (``learner/advantage.py``); ``per_reward`` needs the preset
     ``weighted``."""
     normaliser: Literal["tokens", "sequences", "constant"] = "constant"
     """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
     sequences * max_new_tokens (Dr.GRPO)."""
-    importance_cap: float = Field(default=2.0, gt=0)
-    """Upper bound of the truncated importance weight policy / sampler."""
-    updates_per_batch: int = Field(default=1, ge=1)
-    """Optimizer steps on the same rollouts; above 1 costs one pass to fix the old policy's log-probabilities."""
+    importance: Literal["token", "sequence", "masked", "none"] = "token"
+    """How a sampler that is not quite the policy is corrected for: the ratio policy / sampler of each token or of the
+    sequence, cut at the cap, or left out beyond it (``learner/loss.py``)."""
+    importance_cap: float = Field(default=2.0, ge=1)
+    mini_batches: int = Field(default=1, ge=1)
+    """Optimizer steps into which a step's samples are divided by their prompts."""
+    epochs: int = Field(default=1, ge=1)
+    """Times that a step's samples are gone through. More than one optimizer step in all costs one pass to fix the old
+    policy's log-probabilities."""
     mask_unfinished: bool = False
     """Leave completions cut at the token limit out of the loss (they stay in the baseline)."""
     max_staleness: int = Field(default=0, ge=0)
@@ -131,7 +149,8 @@ class GrpoConfig(Section):
 
 class EvaluationConfig(Section):
     every_steps: int = Field(default=0, ge=0)
-    """Evaluate every so many GRPO steps as well as at the end; 0 only at the end of each stage."""
+    """Evaluate every so many GRPO steps as well as at the end, and SFT's held-out loss every so many SFT steps; 0 only
+    at the end of each stage."""
     base: bool = True
     """Also score the model as it comes, before any training."""
     max_new_tokens: int = Field(default=320, ge=1)
@@ -192,6 +211,8 @@ class Config(Section):
                 f"max_new_tokens ({longest}) must be smaller than model.context_tokens ({self.model.context_tokens}): "
                 "the prompt needs room too"
             )
+        if self.sft.patience and not (self.sft.held_out and self.evaluation.every_steps):
+            raise ValueError("sft.patience needs sft.held_out sentences and evaluation.every_steps to measure them")
         if self.grpo.advantage == "per_reward" and self.reward.preset != "weighted":
             raise ValueError(
                 'grpo.advantage "per_reward" normalises each reward before they are added, so reward.preset must be '

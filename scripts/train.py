@@ -23,13 +23,15 @@ def main(argv: list[str]) -> int:
 
             dry_run(config)
             return 0
-        from cluster.run import get_ready, run
+        from cluster.ready import get_ready
 
         ready = get_ready(config, resume=options.resume)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
+        from cluster.run import run
+
         asyncio.run(run(config, ready))
     except ExceptionGroup as group:
         from cluster.controller import causes

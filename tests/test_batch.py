@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.batch import Weighted, collate, pack_length, plan_microbatches, weigh
+from learner.batch import Weighted, collate, mini_batches, pack_length, plan_microbatches, weigh
 from rnr.types import Sample
 
 
@@ -92,6 +92,14 @@ def test_no_rank_idles_while_another_has_all_the_work() -> None:
         assert sum(item.weight for micro in rank for pack in micro for item in pack) >= 2
 
 
+def test_mini_batches_keep_the_samples_of_a_prompt_together() -> None:
+    samples = [_sample(str(number), prompt, 3) for number, prompt in enumerate((4, 5, 4, 6, 5))]
+    parts = mini_batches(samples, 2)
+    # Prompts of 4, 5 and 6 tokens in turn: the first and the third to the one, the second to the other.
+    assert [[sample.uid for sample in part] for part in parts] == [["0", "2", "3"], ["1", "4"]]
+    assert len(mini_batches(samples, 5)) == 3
+
+
 def test_the_three_normalisers_by_hand() -> None:
     samples = [_sample("a", 3, 2), _sample("b", 5, 6)]
     # All tokens alike: 2 + 6 = 8.
@@ -114,6 +122,7 @@ def test_a_collated_micro_batch_by_hand() -> None:
     # Column c predicts the token at c + 1: 8 stands at 3, 9 at 4 and 3 at 6.
     assert batch.columns_N.tolist() == [2, 3, 5]
     assert batch.targets_N.tolist() == [8, 9, 3]
+    assert batch.sequences_N.tolist() == [0, 0, 1]
     assert batch.weights_N.tolist() == [0.25, 0.25, 0.0]
     assert batch.advantages_N.tolist() == [2.0, 2.0, -1.0]
     assert batch.sampler_logprobs_N.tolist() == [-0.5, -1.5, 0.0]

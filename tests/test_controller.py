@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cluster.controller import grpo
+from cluster.controller import Pace, grpo
 from learner.advantage import training_batch
 from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup
 
@@ -22,6 +22,9 @@ class Fakes:
         self.records: dict[int, tuple[dict, dict]] = {}
         self.ages: dict[int, int] = {}
         self.version = 0
+        self.dull: set[int] = set()
+        """Positions of prompts whose rollouts all get the same reward."""
+        self.uids: dict[int, list[str]] = {}
         self._rewards = rewards
         self._begun: dict[int, asyncio.Event] = {}
         self.wait_for_generation_of = lambda step: None
@@ -29,24 +32,25 @@ class Fakes:
     def begun(self, step: int) -> asyncio.Event:
         return self._begun.setdefault(step, asyncio.Event())
 
-    def prompts_of(self, step: int) -> list[Prompt]:
-        self.asked.append(step)
-        return [_prompt(step)]
+    def prompt_at(self, position: int) -> Prompt:
+        self.asked.append(position)
+        return _prompt(position)
 
-    async def generate(self, prompts, step: int) -> list[Group]:
+    async def generate(self, prompt, step: int, position: int) -> Group:
         self.events.append(("generate", step))
         self.begun(step).set()
         version = self.version
         await asyncio.sleep(0)
         rollout = Rollout(token_ids=(2,), logprobs=(-1.0,), text="", finished=True, policy_version=version)
-        return [Group(prompt=prompt, rollouts=(rollout,) * len(self._rewards)) for prompt in prompts]
+        return Group(prompt=prompt, rollouts=(rollout,) * len(self._rewards))
 
-    async def score(self, groups) -> list[ScoredGroup]:
-        (group,) = groups
-        self.events.append(("score", int(group.prompt.uid.rpartition("-")[2])))
+    async def score(self, group) -> ScoredGroup:
+        position = int(group.prompt.uid.rpartition("-")[2])
+        self.events.append(("score", position))
         await asyncio.sleep(0)
         answers = (Answer(reasoning=None, mentions=()),) * len(self._rewards)
-        return [ScoredGroup(group=group, rewards=tuple(Reward(total=r) for r in self._rewards), answers=answers)]
+        rewards = (0.5,) * len(self._rewards) if position in self.dull else self._rewards
+        return ScoredGroup(group=group, rewards=tuple(Reward(total=r) for r in rewards), answers=answers)
 
     async def update(self, samples, step: int) -> dict[str, float]:
         self.events.append(("update", step))
@@ -65,18 +69,20 @@ class Fakes:
     async def record(self, step, groups, batch, metrics) -> None:
         self.events.append(("record", step))
         self.records[step] = (batch.dropped, metrics)
+        self.uids[step] = [scored.group.prompt.uid for scored in groups]
         await asyncio.sleep(0)
 
-    def run(self, steps: range, max_staleness: int = 0) -> None:
+    def run(self, steps: range, max_staleness: int = 0, *, per_step: int = 1, refills: int = 0) -> None:
         loop = grpo(
             steps,
-            self.prompts_of,
+            self.prompt_at,
+            steps.start * per_step,
+            pace=Pace(prompts_per_step=per_step, refills=refills, max_staleness=max_staleness),
             rollouts=self,
             rewards=self,
             learner=self,
             weights=self,
             record=self.record,
-            max_staleness=max_staleness,
             to_batch=training_batch,
         )
         asyncio.run(asyncio.wait_for(loop, 10))
@@ -95,6 +101,38 @@ def test_prompts_are_asked_for_once_per_step_and_a_resumed_run_begins_where_it_i
     fakes.run(range(5, 8))
     assert fakes.asked == [5, 6, 7]
     assert sorted(fakes.records) == [5, 6, 7]
+
+
+def test_groups_that_teach_nothing_are_replaced_as_often_as_is_allowed() -> None:
+    fakes = Fakes()
+    fakes.dull = {1, 3, 4, 5}
+    fakes.run(range(2), per_step=2, refills=2)
+    # 1 is dull: 2 takes its place. In the next step 3 and 4 are: 5, again dull, and 6; then 7.
+    assert fakes.uids == {0: ["prompt-0", "prompt-1", "prompt-2"], 1: [f"prompt-{n}" for n in (3, 4, 5, 6, 7)]}
+    assert set(fakes.records[1][0]) == {"prompt-3", "prompt-4", "prompt-5"}
+
+
+def test_refills_are_bounded() -> None:
+    fakes = Fakes()
+    fakes.dull = set(range(100))
+    fakes.run(range(1), per_step=2, refills=3)
+    assert fakes.asked == list(range(8))
+    assert fakes.version == 0
+
+
+def test_a_group_is_scored_while_others_are_still_generated() -> None:
+    fakes = Fakes()
+    slow = fakes.generate
+
+    async def generate(prompt, step, position):
+        if position == 1:
+            while ("score", 0) not in fakes.events:
+                await asyncio.sleep(0)
+        return await slow(prompt, step, position)
+
+    fakes.generate = generate
+    fakes.run(range(1), per_step=2)
+    assert fakes.events[:3] == [("generate", 0), ("score", 0), ("generate", 0)]
 
 
 def test_no_steps_are_no_work() -> None:
@@ -148,6 +186,6 @@ def test_an_exception_in_any_arrow_ends_the_loop_and_is_raised(arrow, staleness,
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(fakes, arrow, fail)
-    with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError, match="a bug")):
+    with pytest.RaisesGroup(pytest.RaisesExc(ZeroDivisionError, match="a bug"), flatten_subgroups=True):
         fakes.run(range(4), staleness)
     assert len(fakes.asked) <= 1 + staleness + 1  # nothing new is begun after it

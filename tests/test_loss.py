@@ -11,14 +11,24 @@ from torch import nn
 
 from learner.batch import Weighted, collate, plan_microbatches, weigh
 from learner.logprobs import PolicyModel, token_logprobs
-from learner.loss import GrpoSettings, grpo_loss, kl_to_reference, sft_loss
+from learner.loss import GrpoSettings, grpo_loss, importance_weights, kl_to_reference, over_sequence, sft_loss
 from rnr.types import Sample
 
-SETTINGS = GrpoSettings(clip_low=0.2, clip_high=0.28, dual_clip=0.0, kl_coefficient=0.0, importance_cap=2.0)
+SETTINGS = GrpoSettings(clip_low=0.2, clip_high=0.28, importance_cap=2.0)
 
 
-def _grpo(logprobs, *, old=None, sampler=None, reference=None, advantages=None, weights=None, settings=SETTINGS):
-    """(loss, gradient by log-probability, sums) of lists of numbers."""
+def _grpo(
+    logprobs,
+    *,
+    old=None,
+    sampler=None,
+    reference=None,
+    advantages=None,
+    weights=None,
+    sequences=None,
+    settings=SETTINGS,
+):
+    """(loss, gradient by log-probability, sums) of lists of numbers; each token a sequence if nothing else is said."""
     leaf = torch.tensor(logprobs, dtype=torch.float64, requires_grad=True)
     ones = [1.0] * len(logprobs)
 
@@ -33,6 +43,7 @@ def _grpo(logprobs, *, old=None, sampler=None, reference=None, advantages=None, 
         reference_logprobs_N=None if reference is None else tensor(reference),
         advantages_N=tensor(ones if advantages is None else advantages),
         weights_N=tensor(ones if weights is None else weights),
+        sequences_N=torch.tensor(range(len(logprobs)) if sequences is None else sequences),
         settings=settings,
     )
     (gradient,) = torch.autograd.grad(loss, leaf)
@@ -132,23 +143,114 @@ def test_filler_moves_neither_loss_nor_gradient_nor_metrics() -> None:
     assert filled[2] == plain[2]
 
 
-def test_the_kl_has_k3_as_value_and_an_unbiased_slope() -> None:
+def test_one_ratio_for_the_sequence_is_clipped_as_one() -> None:
+    settings = replace(SETTINGS, policy_loss="gspo", importance="none")
+    # Log-ratios 0.3 and -0.1 of one sequence have the mean 0.1; the other sequence has 0.4, beyond log 1.28 = 0.247.
+    loss, gradient, sums = _grpo(
+        [-1.0, -2.0, -3.0], old=[-1.3, -1.9, -3.4], advantages=[1.0, 1.0, 1.0], sequences=[0, 0, 1], settings=settings
+    )
+    assert loss == pytest.approx(-2 * math.exp(0.1) - 1.28)
+    # Each token of the first moves the mean by half, and the mean stands twice in the sum.
+    assert gradient == pytest.approx([-math.exp(0.1), -math.exp(0.1), 0.0])
+    assert _mean(sums, "actor/clip_high") == pytest.approx(1 / 3)
+
+
+def test_a_clipped_weight_leaves_every_token_its_gradient() -> None:
+    settings = replace(SETTINGS, policy_loss="cispo", importance="none")
+    # Ratios e^0.5 = 1.649, cut to 1.28; e^-0.5 = 0.607, raised to 0.8; and e^0.1, left alone.
+    _, gradient, _ = _grpo([-1.0, -1.0, -1.0], old=[-1.5, -0.5, -1.1], advantages=[1.0, -2.0, 1.0], settings=settings)
+    assert gradient == pytest.approx([-1.28, 0.8 * 2.0, -math.exp(0.1)])
+
+
+@pytest.mark.parametrize(
+    ("importance", "expected"),
+    [
+        # Ratios by token: e^0.5 = 1.65, e^0.4 = 1.49; e^1 = 2.72, e^-2 = 0.135.
+        ("token", [math.exp(0.5), math.exp(0.4), 2.0, math.exp(-2.0)]),
+        ("sequence", [2.0, 2.0, math.exp(-1.0), math.exp(-1.0)]),  # e^0.9 = 2.46 is cut; e^-1 is not
+        ("masked", [math.exp(0.5), math.exp(0.4), 0.0, 0.0]),  # 2.72 > 2 and 0.135 < 1/2
+        ("none", [1.0, 1.0, 1.0, 1.0]),
+    ],
+)
+def test_importance_weights_by_hand(importance, expected) -> None:
+    weights = importance_weights(
+        torch.tensor([0.5, 0.4, 1.0, -2.0]), torch.tensor([0, 0, 1, 1]), replace(SETTINGS, importance=importance)
+    )
+    assert weights.tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("importance", ["token", "sequence", "masked", "none"])
+def test_a_sampler_that_is_the_policy_has_the_weight_one(importance) -> None:
+    weights = importance_weights(torch.zeros(3), torch.tensor([0, 0, 1]), replace(SETTINGS, importance=importance))
+    assert weights.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_sums_and_means_over_sequences() -> None:
+    values, sequences = torch.tensor([1.0, 3.0, 5.0]), torch.tensor([0, 0, 1])
+    assert over_sequence(values, sequences, mean=True).tolist() == [2.0, 2.0, 5.0]
+    assert over_sequence(values, sequences, mean=False).tolist() == [4.0, 4.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "values", "slopes"),
+    [
+        # d = reference - policy = -1 and 0.5.
+        ("k1", [1.0, -0.5], [1.0, 1.0]),
+        ("k2", [0.5, 0.125], [1.0, -0.5]),
+        ("k3", [math.exp(-1), math.exp(0.5) - 1.5], [1 - math.exp(-1), 1 - math.exp(0.5)]),
+        ("k3_unbiased", [math.exp(-1), math.exp(0.5) - 1.5], [1.0, -0.5]),
+    ],
+)
+def test_the_estimates_of_the_kl_by_hand(estimator, values, slopes) -> None:
     policy = torch.tensor([-1.0, -3.0], dtype=torch.float64, requires_grad=True)
-    value = kl_to_reference(policy, torch.tensor([-2.0, -2.5], dtype=torch.float64))
-    # d = -1: e^-1 + 1 - 1 = 0.36788; d = 0.5: e^0.5 - 0.5 - 1 = 0.14872.
-    assert value.tolist() == pytest.approx([math.exp(-1), math.exp(0.5) - 1.5])
-    (gradient,) = torch.autograd.grad(value.sum(), policy)
-    assert gradient.tolist() == pytest.approx([1.0, -0.5])  # policy - reference
+    estimates = kl_to_reference(policy, torch.tensor([-2.0, -2.5], dtype=torch.float64), estimator)
+    assert estimates.tolist() == pytest.approx(values)
+    (gradient,) = torch.autograd.grad(estimates.sum(), policy)
+    assert gradient.tolist() == pytest.approx(slopes)
 
 
-def test_the_slope_of_the_kl_is_unbiased() -> None:
+@pytest.mark.parametrize(
+    ("estimator", "unbiased_value", "unbiased_slope"),
+    [("k1", True, False), ("k2", False, True), ("k3", True, False), ("k3_unbiased", True, True)],
+)
+def test_which_estimates_have_the_value_and_which_the_slope_of_the_true_kl(
+    estimator, unbiased_value, unbiased_slope
+) -> None:
     logits = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64, requires_grad=True)
     reference = torch.log_softmax(torch.tensor([1.0, 0.2, -0.4], dtype=torch.float64), 0)
     logprobs = torch.log_softmax(logits, 0)
-    exact = torch.autograd.grad((logprobs.exp() * (logprobs - reference)).sum(), logits, retain_graph=True)[0]
-    # The expectation of the estimate's slope over tokens drawn from the policy.
-    expected = torch.autograd.grad((logprobs.detach().exp() * kl_to_reference(logprobs, reference)).sum(), logits)[0]
-    torch.testing.assert_close(expected, exact)
+    exact = (logprobs.exp() * (logprobs - reference)).sum()
+    (exact_slope,) = torch.autograd.grad(exact, logits, retain_graph=True)
+    # The expectations of the estimate and of its slope over tokens drawn from the policy.
+    expected = (logprobs.detach().exp() * kl_to_reference(logprobs, reference, estimator)).sum()
+    (slope,) = torch.autograd.grad(expected, logits)
+    assert torch.allclose(expected, exact) == unbiased_value
+    assert torch.allclose(slope, exact_slope) == unbiased_slope
+
+
+def test_the_entropy_bonus_enters_with_its_coefficient_and_its_gradient() -> None:
+    logits = torch.tensor([[0.3, -0.7, 1.1], [0.0, 0.5, -0.5]], dtype=torch.float64, requires_grad=True)
+    settings = replace(SETTINGS, entropy_coefficient=0.1)
+    weights = torch.tensor([0.5, 0.25], dtype=torch.float64)
+
+    def gradient(logprobs, entropies):
+        loss, _ = grpo_loss(
+            logprobs,
+            entropy_N=entropies,
+            old_logprobs_N=None,
+            sampler_logprobs_N=logprobs.detach(),
+            reference_logprobs_N=None,
+            advantages_N=torch.tensor([1.0, -1.0]),
+            weights_N=weights,
+            sequences_N=torch.tensor([0, 1]),
+            settings=settings,
+        )
+        return torch.autograd.grad(loss, logits)[0]
+
+    plain = (logits / 0.7).log_softmax(-1)
+    expected = gradient(plain[[0, 1], [2, 0]], -(plain.exp() * plain).sum(-1))
+    ours = gradient(*token_logprobs(nn.Identity(), logits, torch.tensor([2, 0]), 0.7))
+    torch.testing.assert_close(ours, expected)
 
 
 def test_the_kl_enters_the_loss_with_its_coefficient_and_without_importance_weight() -> None:
@@ -306,6 +408,7 @@ def _gradient(model: nn.Module, ranks: int, max_tokens: int, normaliser: str):
                 reference_logprobs_N=logprobs.detach() - 0.1,
                 advantages_N=batch.advantages_N,
                 weights_N=batch.weights_N,
+                sequences_N=batch.sequences_N,
                 settings=settings_,
             )
             loss.backward()

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.reward import RewardWorker
 from rewards import custom
 from rewards.brevity import brevity
 from rewards.composite import REWARDS, check, score
 from rewards.overlap import overlap
+from rewards.overlong import overlong
 from rnr.parsing import ground, write
-from rnr.types import Example, Mention
+from rnr.types import Example, Group, Mention, Prompt, Rollout
 
 SCHEMA = ("person", "location", "organization")
 
@@ -180,3 +182,21 @@ def test_every_total_is_in_its_range(text: str, finished: bool, preset: str) -> 
     assert 0 <= reward.total <= (11 if preset == "paper" else 1)
     assert {"finished", "parsed"} <= set(reward.parts)
     assert all(0 <= REWARDS[name](OBAMA, answer) <= 1 for name in REWARDS)
+
+
+def test_the_overlong_loss_falls_in_a_straight_line_before_the_limit() -> None:
+    assert [overlong(tokens, 100, 20) for tokens in (1, 80, 85, 90, 100)] == [0.0, 0.0, -0.25, -0.5, -1.0]
+    assert overlong(100, 100, 0) == 0.0
+
+
+def test_a_reward_worker_takes_the_overlong_loss_off_the_total_and_off_nothing_that_is_invalid() -> None:
+    example = Example(uid="1", sentence="Ada", schema=("person",), mentions=())
+    text = '{"entities":{}}'
+    rollouts = tuple(
+        Rollout(token_ids=(1,) * tokens, logprobs=(0.0,) * tokens, text=text, finished=True, policy_version=0)
+        for tokens in (4, 9)
+    )
+    group = Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=rollouts)
+    scored = RewardWorker(preset="gated", weights={"entity_f1": 1.0}, max_new_tokens=10, overlong_tokens=4).score(group)
+    assert [reward.total for reward in scored.rewards] == [1.0, 0.25]
+    assert scored.rewards[1].parts["overlong"] == -0.75

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.schedule import window
+from cluster.schedule import out_of_patience, window
 from learner.schedule import cosine
 
 
@@ -68,3 +68,11 @@ def test_passes_and_seeds_are_shuffled_differently() -> None:
     assert window(items, 0, 30, 0) != window(items, 1, 30, 0)
     assert window(items, 0, 30, 0) != window(items, 0, 30, 1)
     assert sorted(window(items, 1, 30, 0)) == items
+
+
+def test_patience_ends_when_nothing_was_better_for_so_long() -> None:
+    assert not out_of_patience([], 2)
+    assert not out_of_patience([3.0, 2.0, 2.5], 2)
+    assert out_of_patience([3.0, 2.0, 2.5, 2.0], 2)
+    assert not out_of_patience([3.0, 2.0, 2.5, 1.9], 2)
+    assert not out_of_patience([1.0, 2.0, 3.0], 0)

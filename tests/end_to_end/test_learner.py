@@ -84,7 +84,7 @@ async def two_steps(group):
     """(metrics of an SFT step, metrics of a GRPO step with KL and two updates, scores after them)."""
     sft = await group.sft_step(samples(), 1e-4)
     await group.freeze_reference()
-    config = GrpoConfig(kl_coefficient=0.1, updates_per_batch=2)
+    config = GrpoConfig(kl_coefficient=0.1, epochs=2)
     grpo = await group.grpo_step(samples(), config, learning_rate=1e-4, temperature=1.3, max_new_tokens=30)
     return sft, grpo, await group.score(samples()[3])
 

@@ -1,0 +1,35 @@
+"""Everything that is found out before the first worker is started."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.launch import connect
+from cluster.prepare import Prepared, prepare
+from cluster.schedule import Schedule
+from rnr.config import Config
+from rnr.run_folder import open_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A run whose data, model and resources have been found good."""
+
+    prepared: Prepared
+    schedule: Schedule
+    folder: Path
+    seconds: float
+    """What finding out took."""
+
+
+def get_ready(config: Config, *, resume: bool) -> Ready:
+    """Check everything a user can get wrong, join or start Ray, and open the run folder.
+
+    Raises ValueError, naming the place, before any worker is started; a ValueError after that is a bug.
+    """
+    begin = time.monotonic()
+    prepared = prepare(config)
+    schedule = Schedule(config, prepared)
+    connect(config)
+    folder = open_run(config, resume=resume)
+    return Ready(prepared=prepared, schedule=schedule, folder=folder, seconds=time.monotonic() - begin)

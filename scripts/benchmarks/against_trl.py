@@ -1,0 +1,91 @@
+"""TRL as the other side: the same work for its trainer, in its own environment, and what its steps took."""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rnr.types import Prompt
+from scripts.benchmarks.peer import Peer, PeerFailed, running_peer
+from scripts.benchmarks.processes import cpu_seconds
+from scripts.benchmarks.turns import Numbers, spread
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".venv-trl" / "bin" / "python"
+SCRIPT = Path(__file__).with_name("trl_peer.py")
+PARTS = ("sampling", "reward", "training")
+
+
+class Trl:
+    """Optimizer steps of TRL, one at a time."""
+
+    def __init__(self, peer: Peer, *, samples: int, prompt_tokens: int, completion_tokens: int) -> None:
+        self._peer = peer
+        self._samples = samples
+        self._expected = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+        self._answers: list[dict[str, Any]] = []
+
+    def turn(self, part: str) -> float:
+        """One whole step; the seconds of its ``part`` (``seconds`` is all of it), by the peer's own clock.
+
+        Raises PeerFailed when the peer did not train on as many tokens as it was to.
+        """
+        begin, used = time.perf_counter(), cpu_seconds(without=self._peer.pid)
+        answer = self._peer.ask({"do": "step"})
+        answer["cores_of_ours"] = (cpu_seconds(without=self._peer.pid) - used) / (time.perf_counter() - begin)
+        seen = {name: answer[name] for name in self._expected}
+        if seen != self._expected:
+            raise PeerFailed(f"it was to train on {self._expected} and trained on {seen}")
+        self._answers.append(answer)
+        return answer[part]
+
+    def numbers(self) -> Numbers:
+        """What its counted steps took, without the first, which was to warm up; and how many cores our processes
+        used on average while it worked, which should be next to none."""
+        counted = self._answers[1:]
+        numbers: Numbers = {f"{name}_other": value for name, value in self._expected.items()}
+        numbers |= spread("whole_step_seconds_other", [answer["seconds"] for answer in counted])
+        for part in PARTS:
+            numbers |= spread(f"{part}_seconds_other", [answer[f"{part}_seconds"] for answer in counted])
+        numbers["peak_gib_other"] = counted[-1]["peak_gib"]
+        numbers["cores_of_ours_meanwhile"] = max(answer["cores_of_ours"] for answer in counted)
+        return numbers
+
+
+@contextmanager
+def running_trl(
+    options: argparse.Namespace, model_folder: str, prompts: Sequence[Prompt], threads: int
+) -> Iterator[Trl]:
+    """TRL's GRPOTrainer on ``prompts``, with the model loaded; ended with the block.
+
+    Raises ValueError when it is not installed or cannot divide the samples, PeerFailed when it does not come up.
+    """
+    samples = len(prompts) * options.samples
+    if not PYTHON.exists():
+        raise ValueError("--peer trl: TRL is not installed; `make peer` does that, in an environment of its own")
+    if samples % options.peer_batch:
+        raise ValueError(f"--peer trl takes {options.peer_batch} samples at a time, and {samples} cannot be so divided")
+    settings = {
+        "model": model_folder,
+        "weights": options.peer_weights,
+        "prompts": [prompt.example.sentence for prompt in prompts],
+        "samples": options.samples,
+        "completion_tokens": options.completion_tokens,
+        "batch": options.peer_batch,
+        "threads": threads,
+    }
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(threads)}
+    # -P: the script's folder is not searched, so its neighbours cannot stand in for packages of the same names.
+    command = [str(PYTHON), "-P", str(SCRIPT)]
+    with running_peer(command, environment=environment, deadline_seconds=options.deadline) as peer:
+        peer.ask(settings)
+        yield Trl(
+            peer,
+            samples=samples,
+            prompt_tokens=options.samples * sum(len(prompt.token_ids) for prompt in prompts),
+            completion_tokens=samples * options.completion_tokens,
+        )

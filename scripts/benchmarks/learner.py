@@ -1,0 +1,100 @@
+"""``bench learner``: one GRPO update on one rank, in this process."""
+
+import argparse
+import os
+import random
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rnr.model_folder import resolve
+from rnr.types import Prompt, Sample
+from scripts.benchmarks.against_trl import running_trl
+from scripts.benchmarks.peak import positions, share_of_peak
+from scripts.benchmarks.prompts import prompts
+from scripts.benchmarks.turns import Numbers, in_turn, seconds_of
+
+
+def measure(options: argparse.Namespace) -> Numbers:
+    """A whole optimizer step, the prompt shared by its group: against the prompt repeated for each completion, or,
+    with ``--peer``, against the training part of the peer's step on prompts and completions of the same lengths."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    folder = resolve(options.model)
+    worker = _one_rank(folder)
+    asked = prompts(folder, options.prompts, options.prompt_tokens)
+    shared = samples(asked, options)
+    ours = _update(worker, shared, options)
+    if options.peer:
+        with running_trl(options, folder, asked, torch.get_num_threads()) as peer:
+            numbers = in_turn(ours, lambda: peer.turn("training_seconds"), options.rounds)
+            numbers |= peer.numbers()
+    else:
+        # Prompts that differ in one token share nothing and cost the same.
+        repeated = [
+            replace(sample, prompt_ids=(number + 100, *sample.prompt_ids[1:])) for number, sample in enumerate(shared)
+        ]
+        numbers = in_turn(ours, _update(worker, repeated, options), options.rounds)
+    tokens = sum(sample.length for sample in shared)
+    rates = {
+        "samples_per_second": len(shared) / numbers["seconds"],
+        "samples_per_second_other": len(shared) / numbers["seconds_other"],
+        "tokens_per_second": tokens / numbers["seconds"],
+        "tokens": tokens,
+    }
+    computed = positions(shared, options.max_tokens)
+    return numbers | rates | share_of_peak(folder, computed, numbers["seconds"], worker.engine.device)
+
+
+def _update(worker: Any, trained: Sequence[Sample], options: argparse.Namespace) -> Callable[[], float]:
+    from learner.batch import plan_microbatches, weigh
+    from learner.loss import GrpoSettings
+
+    settings = GrpoSettings(clip_low=0.2, clip_high=0.28, dual_clip=0.0, kl_coefficient=0.0, importance_cap=2.0)
+    weighted = weigh(trained, "constant", options.completion_tokens)
+    (plan,) = plan_microbatches(weighted, ranks=1, max_tokens=options.max_tokens)
+    return lambda: seconds_of(lambda: worker.grpo_step((plan,), settings, 1e-6, 1.0, 1))
+
+
+def _one_rank(model_folder: str) -> Any:
+    from learner.engine import EngineSettings
+    from learner.worker import LearnerWorker
+
+    settings = EngineSettings(
+        model_folder=model_folder,
+        allow_pickle=False,
+        lora_rank=0,
+        lora_alpha=0,
+        gradient_checkpointing=False,
+        zero_stage=1,
+        betas=(0.9, 0.95),
+        weight_decay=0.0,
+        max_gradient_norm=1.0,
+        seed=0,
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    worker = LearnerWorker(rank=0, world_size=1, threads=0)
+    worker.start(settings, "127.0.0.1", port, 120.0)
+    return worker
+
+
+def samples(asked: Sequence[Prompt], options: argparse.Namespace) -> list[Sample]:
+    """``--samples`` completions of random tokens for each prompt, half of them good and half of them bad."""
+    generator = random.Random(0)
+    length = options.completion_tokens
+    return [
+        Sample(
+            uid=prompt.uid,
+            prompt_ids=prompt.token_ids,
+            completion_ids=tuple(generator.randrange(1000, 40_000) for _ in range(length)),
+            logprobs=(-10.0,) * length,
+            advantage=1.0 if number % 2 else -1.0,
+        )
+        for prompt in asked
+        for number in range(options.samples)
+    ]

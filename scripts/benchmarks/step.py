@@ -1,0 +1,151 @@
+"""``bench step``: a whole GRPO step of the real cluster, alone or in turn with another trainer's."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from actors.rollout import Sampling
+from cluster.controller import Metrics, Pace, grpo
+from cluster.launch import Cluster
+from learner.advantage import TrainingBatch, training_batch
+from rnr.config import Config
+from rnr.model_folder import resolve
+from rnr.types import Group, Prompt, Sample, ScoredGroup
+from scripts.benchmarks.against_trl import running_trl
+from scripts.benchmarks.live import Run, config_of, running_cluster
+from scripts.benchmarks.peak import positions, share_of_peak
+from scripts.benchmarks.processes import peak_gib
+from scripts.benchmarks.prompts import prompts
+from scripts.benchmarks.turns import Numbers, alone, in_turn, seconds_of, shares
+
+LEARNER = "ray::LearnerWorker"
+"""How Ray calls the process of a learner rank."""
+
+TIMES = {
+    "sampling": "timing_s/gen",
+    "reward": "timing_s/reward",
+    "training": "timing_s/update_actor",
+    "publish": "timing_s/update_weights",
+}
+"""Part of a step -> the loop's name for its seconds. Groups are scored while others are still sampled, so ``reward`` is
+what is left to score after the last completion."""
+
+
+def measure(options: argparse.Namespace) -> Numbers:
+    """Seconds, samples and tokens a second, where the time goes, and memory; with ``--peer`` the same of the peer."""
+    folder = resolve(options.model)
+    config = config_of(options, folder)
+    asked = prompts(folder, options.prompts, options.prompt_tokens)
+    with ExitStack() as stack:
+        cluster, run = stack.enter_context(running_cluster(config, folder, asked))
+        peak_gib(LEARNER)  # a process that cannot be found is better missed now than after the last step
+        steps = Steps(config, cluster, run, asked)
+        if options.peer:
+            threads = len(os.sched_getaffinity(0))
+            peer = stack.enter_context(running_trl(options, folder, asked, threads))
+            numbers = in_turn(steps.turn, lambda: peer.turn("seconds"), options.rounds)
+            other = peer.numbers()
+        else:
+            numbers, other = alone(steps.turn, options.rounds), {}
+        memory = {"learner_peak_gib": peak_gib(LEARNER)}
+    numbers |= _rates(options, numbers["seconds"]) | shares(steps.parts[1:]) | memory
+    if options.peer:
+        other["samples_per_second_other"] = options.prompts * options.samples / numbers["seconds_other"]
+    computed = positions(steps.samples, options.max_tokens)
+    # All workers have ended: the matrix product has the machine to itself.
+    return numbers | other | share_of_peak(folder, computed, numbers["training_seconds"])
+
+
+def _rates(options: argparse.Namespace, seconds: float) -> Numbers:
+    """Work done a second; ``tokens`` counts prompt and completion of every sample."""
+    samples = options.prompts * options.samples
+    completion = samples * options.completion_tokens
+    tokens = samples * options.prompt_tokens + completion
+    return {
+        "samples_per_second": samples / seconds,
+        "tokens_per_second": tokens / seconds,
+        "completion_tokens_per_second": completion / seconds,
+        "samples": samples,
+        "prompt_tokens": tokens - completion,
+        "completion_tokens": completion,
+    }
+
+
+class Steps:
+    """Steps of the controller's own loop, one at a time; the four collaborators of the loop are this object."""
+
+    def __init__(self, config: Config, cluster: Cluster, run: Run, asked: Sequence[Prompt]) -> None:
+        self._config = config
+        self._cluster = cluster
+        self._run = run
+        self._asked = asked
+        self.parts: list[dict[str, float]] = []
+        """Seconds of each step and of its parts."""
+        self.samples: Sequence[Sample] = ()
+        """What the last step trained on."""
+
+    def turn(self) -> float:
+        """One step; its seconds. Raises RuntimeError when it did not train on every sample at full length."""
+        number = len(self.parts)
+        loop = grpo(
+            range(number, number + 1),
+            lambda position: self._asked[position % len(self._asked)],
+            0,
+            pace=Pace(prompts_per_step=len(self._asked), refills=0, max_staleness=0),
+            rollouts=self,
+            rewards=self,
+            learner=self,
+            weights=self,
+            record=self._record,
+            to_batch=partial(training_batch, method=self._config.grpo.advantage),
+        )
+        seconds = seconds_of(lambda: self._run(loop))
+        self.parts[-1]["seconds"] = seconds
+        return seconds
+
+    async def generate(self, prompt: Prompt, step: int, position: int) -> Group:
+        """The completions of one prompt, all of the same length."""
+        options = self._config.sampling
+        sampling = Sampling(
+            count=options.samples_per_prompt,
+            temperature=options.temperature,
+            max_new_tokens=options.max_new_tokens,
+            min_new_tokens=options.max_new_tokens,
+            seed=step * len(self._asked) + position,
+        )
+        return await self._cluster.rollouts.lease(
+            f"rollout of step {step}", lambda worker: worker.generate.remote(prompt, sampling)
+        )
+
+    async def score(self, group: Group) -> ScoredGroup:
+        """The group with its made-up rewards."""
+        return await self._cluster.rewards.lease("reward", lambda worker: worker.score.remote(group))
+
+    async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
+        """One optimizer step."""
+        self.samples = samples
+        return await self._cluster.learner.grpo_step(
+            samples,
+            self._config.grpo,
+            learning_rate=self._config.grpo.learning_rate,
+            temperature=self._config.sampling.temperature,
+            max_new_tokens=self._config.sampling.max_new_tokens,
+        )
+
+    async def publish(self) -> Metrics:
+        """The new weights on the rollout worker, verified."""
+        return await self._cluster.link.publish(self._cluster.learner.version)
+
+    async def _record(self, step: int, groups: Sequence[ScoredGroup], batch: TrainingBatch, metrics: Any) -> None:
+        sampling = self._config.sampling
+        rollouts = sum(len(scored.group.rollouts) for scored in groups)
+        lengths = {len(sample.completion_ids) for sample in batch.samples}
+        if len(batch.samples) != rollouts or lengths != {sampling.max_new_tokens}:
+            raise RuntimeError(
+                f"step {step} trained on {len(batch.samples)} of {rollouts} rollouts, of {sorted(lengths)} tokens: "
+                f"all should be trained on and have {sampling.max_new_tokens}"
+            )
+        self.parts.append({part: metrics[name] for part, name in TIMES.items()})

@@ -1,0 +1,146 @@
+"""The other side of ``--peer trl``: TRL's GRPOTrainer, which takes one optimizer step for each line on stdin.
+
+Runs in an environment of its own (``make peer``) and so imports nothing of this project. The first line on stdin is a
+JSON object with the settings, answered once the trainer is built; each further line is answered after one step with
+its seconds: ``seconds`` all in all, and of it ``sampling_seconds``, ``reward_seconds`` and ``training_seconds``.
+"""
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import torch
+from transformers import TrainerCallback
+
+CLOCKED = ("_generate", "_generate_and_score_completions")
+"""Methods of GRPOTrainer whose seconds are kept; the first is called by the second."""
+
+
+def main() -> None:
+    answers = _answers()
+    settings = json.loads(sys.stdin.readline())
+    torch.set_num_threads(settings["threads"])
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = _trainer(settings, folder)
+        steps = OneStepALine(answers)
+        for method in CLOCKED:
+            setattr(trainer, method, steps.clocked(method, getattr(trainer, method)))
+        trainer.add_callback(steps)
+        _say(answers, {"ready": True})
+        trainer.train()
+
+
+def _answers() -> TextIO:
+    """Where the answers go: the stdout this process was given. Whatever else is printed goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: TextIO, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+
+
+class OneStepALine(TrainerCallback):
+    """Waits for a line before each optimizer step and answers it after the step."""
+
+    def __init__(self, answers: TextIO) -> None:
+        self._answers = answers
+        self._begin = 0.0
+        self._seconds: dict[str, float] = {}
+        self._tokens: dict[str, int] = {}
+
+    def clocked(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """``method`` with its seconds kept under ``name``, and the tokens of the batch that it returns, if it does."""
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            begin = time.perf_counter()
+            result = method(*arguments, **named)
+            _finish_on_gpu()
+            self._seconds[name] = time.perf_counter() - begin
+            if isinstance(result, dict):
+                self._tokens = {
+                    f"{part}_tokens": int(result[f"{part}_mask"].sum()) for part in ("prompt", "completion")
+                }
+            return result
+
+        return call
+
+    def on_step_begin(self, *_arguments: Any, **_named: Any) -> None:
+        if not sys.stdin.readline():
+            raise SystemExit(0)  # nobody asks any more
+        self._seconds, self._tokens = {}, {}
+        self._begin = time.perf_counter()
+
+    def on_step_end(self, *_arguments: Any, **_named: Any) -> None:
+        _finish_on_gpu()
+        seconds = time.perf_counter() - self._begin
+        generated, scored = (self._seconds[method] for method in CLOCKED)
+        answer = {
+            "seconds": seconds,
+            "sampling_seconds": generated,
+            "reward_seconds": scored - generated,
+            "training_seconds": seconds - scored,
+            "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        }
+        _say(self._answers, answer | self._tokens)
+
+
+def _finish_on_gpu() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _trainer(settings: dict[str, Any], folder: str) -> Any:
+    """The trainer as its users set it up, but for what has to be equal on both sides."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+    from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportMissingImports]
+
+    samples, length = settings["samples"], settings["completion_tokens"]
+    config = GRPOConfig(
+        output_dir=folder,
+        per_device_train_batch_size=settings["batch"],
+        gradient_accumulation_steps=len(settings["prompts"]) * samples // settings["batch"],
+        num_generations=samples,
+        num_iterations=1,
+        beta=0.0,
+        max_completion_length=length,
+        generation_kwargs={"min_new_tokens": length},
+        learning_rate=1e-6,
+        lr_scheduler_type="constant",
+        max_steps=1_000_000,  # it ends with stdin
+        use_cpu=not torch.cuda.is_available(),
+        bf16=True,
+        model_init_kwargs={"dtype": settings["weights"]},
+        # Our side recomputes no activations either; with it, each step would take longer.
+        gradient_checkpointing=False,
+        dataloader_pin_memory=False,
+        shuffle_dataset=False,
+        logging_strategy="no",
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    return GRPOTrainer(
+        model=settings["model"],
+        reward_funcs=zero_and_one,
+        args=config,
+        train_dataset=Dataset.from_dict({"prompt": settings["prompts"]}),
+        processing_class=AutoTokenizer.from_pretrained(settings["model"], padding_side="left"),
+    )
+
+
+def zero_and_one(completions: list[str], **_columns: Any) -> list[float]:
+    """The same made-up rewards as on our side: 0 and 1 in turn."""
+    return [float(number % 2) for number in range(len(completions))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The arithmetic of the benchmarks: medians, ranges, and ratios of two sides that took turns."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Numbers = dict[str, Any]
+"""What a benchmark prints and writes, by name; a name that ends in ``_other`` is the other side's."""
+
+Turn = Callable[[], float]
+"""Does the work once and returns its seconds."""
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """How long one call takes."""
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def spread(name: str, values: Sequence[float]) -> Numbers:
+    """The median under ``name``, the smallest and the largest under ``name_range``; of (1, 4, 2): 2 and [1, 4]."""
+    return {name: statistics.median(values), f"{name}_range": [round(min(values), 4), round(max(values), 4)]}
+
+
+def alone(ours: Turn, rounds: int) -> Numbers:
+    """Seconds of one side over ``rounds``, after one that does not count."""
+    ours()
+    return spread("seconds", [ours() for _ in range(rounds)])
+
+
+def in_turn(ours: Turn, theirs: Turn, rounds: int) -> Numbers:
+    """Seconds of both sides over ``rounds`` pairs, after one pair that does not count, and the ratio of their speeds:
+    the median over the pairs of their seconds divided by ours, so that 2 means twice as fast.
+
+    They take turns, so that a noisy neighbour slows both.
+    """
+    ours()
+    theirs()
+    timed = [(ours(), theirs()) for _ in range(rounds)]
+    return {
+        **spread("seconds", [mine for mine, _ in timed]),
+        **spread("seconds_other", [other for _, other in timed]),
+        **spread("ratio", [other / mine for mine, other in timed]),
+    }
+
+
+def shares(steps: Sequence[Mapping[str, float]]) -> Numbers:
+    """Where the time of GRPO steps goes, as medians over ``steps``, each with its ``seconds`` and those of its parts
+    ``sampling``, ``reward``, ``training`` and ``publish``.
+
+    A worker is idle while neither its own part nor the publishing runs. A step of 10 s with parts 4, 1, 3 and 1 has
+    shares 0.4, 0.1, 0.3 and 0.1; its rollout workers are idle for 0.5 of it and its learner for 0.6.
+    """
+    numbers: Numbers = {}
+    for part in ("sampling", "reward", "training", "publish"):
+        numbers |= spread(f"{part}_seconds", [step[part] for step in steps])
+        numbers[f"{part}_share"] = statistics.median(step[part] / step["seconds"] for step in steps)
+    for worker, part in (("rollout", "sampling"), ("learner", "training")):
+        idle = [1 - (step[part] + step["publish"]) / step["seconds"] for step in steps]
+        numbers[f"{worker}_idle_share"] = statistics.median(idle)
+    return numbers
