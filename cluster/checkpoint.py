@@ -22,7 +22,7 @@ class Progress:
     step: int = 0
     """The next step of the stage: SFT's data windows and the learning rate are functions of it."""
     version: int = 0
-    """Optimizer steps so far, over both stages: the version of the policy."""
+    """Batches trained on so far, over both stages: the version of the policy."""
     consumed: list[str] = field(default_factory=list)
     """Uids of the prompts GRPO has finished with, in order; their number is the place in the stream of prompts."""
     dropped: dict[str, str] = field(default_factory=dict)

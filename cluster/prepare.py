@@ -11,7 +11,7 @@ from rewards.composite import check
 from rnr import data
 from rnr.chains import chain
 from rnr.config import Config
-from rnr.decontamination import decontaminate
+from rnr.decontamination import decontaminate, sentence_key
 from rnr.fine_labels import GENERAL_OF, refine
 from rnr.label_variation import vary_schema
 from rnr.metrics import label_key
@@ -54,6 +54,7 @@ def prepare(config: Config) -> Prepared:
     room = {"context_tokens": config.model.context_tokens}
     refuse_too_long(prompts, answer_tokens=config.sampling.max_new_tokens, **room)
     refuse_too_long(evaluation_prompts, answer_tokens=config.evaluation.max_new_tokens, **room)
+    prompts, aside = _set_aside(prompts, config.sft.held_out, config.run.seed)
     sft: list[Sample] = []
     if config.sft.epochs:
         drawn = _drawn(prompts, config.data.sft_examples, config.run.seed, config.data.mixture)
@@ -64,17 +65,13 @@ def prepare(config: Config) -> Prepared:
                 f"{len(long)} training sequences are longer than model.context_tokens "
                 f"({config.model.context_tokens}); {long[0].uid} has {long[0].length} tokens with its answer"
             )
-        if config.sft.held_out >= len(sft):
-            raise ValueError(f"sft.held_out is {config.sft.held_out}, but there are {len(sft)} training sequences")
-    held_out = random.Random(config.run.seed).sample(sft, config.sft.held_out if sft else 0)
-    aside = {sample.uid for sample in held_out}
     first = evaluation_prompts[0]
     return Prepared(
         model_folder=model_folder,
         stop_token_id=chat.stop_token_id,
         probe=(*first.token_ids, *_target(chat, first.example))[:256],
-        sft=tuple(sample for sample in sft if sample.uid not in aside),
-        held_out=tuple(held_out),
+        sft=tuple(sft),
+        held_out=tuple(_sft_sample(chat, prompt) for prompt in aside),
         prompts=tuple(_drawn(prompts, config.data.grpo_examples, config.run.seed + 1, config.data.mixture)),
         evaluation=tuple(evaluation_prompts),
         prompt_file={PROMPT_FILE: json.dumps({"preset": chat.preset, "definitions": chat.definitions})},
@@ -138,6 +135,18 @@ def _drawn(prompts: Sequence[Prompt], count: int, seed: int, mixture: Mapping[st
     return [prompt for prompt in prompts if prompt.uid in chosen]
 
 
+def _set_aside(prompts: Sequence[Prompt], count: int, seed: int) -> tuple[list[Prompt], list[Prompt]]:
+    """The prompts without those of ``count`` sentences, and one of each of these; raises ValueError if none is left."""
+    by_sentence: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        by_sentence.setdefault(sentence_key(prompt.example.sentence), []).append(prompt)
+    if count >= len(by_sentence):
+        raise ValueError(f"sft.held_out is {count}, but there are {len(by_sentence)} training sentences")
+    aside = set(random.Random(seed).sample(sorted(by_sentence), count))
+    kept = [prompt for prompt in prompts if sentence_key(prompt.example.sentence) not in aside]
+    return kept, [by_sentence[key][0] for key in sorted(aside)]
+
+
 def _target(chat: ChatFormat, example: Example) -> tuple[int, ...]:
     return chat.target(example.mentions, chain(example))
 
@@ -153,6 +162,13 @@ def _sft_sample(chat: ChatFormat, prompt: Prompt) -> Sample:
 
 
 def _check_context(folder: Path, context_tokens: int) -> None:
-    limit = json.loads((folder / "config.json").read_text()).get("max_position_embeddings")
+    model = json.loads((folder / "config.json").read_text())
+    limit = model.get("max_position_embeddings")
     if limit is not None and context_tokens > limit:
         raise ValueError(f"model.context_tokens is {context_tokens}, but the model in {folder} was made for {limit}")
+    window = model.get("sliding_window") if model.get("use_sliding_window", True) else None
+    special = [name for name in ("attn_logit_softcapping", "attention_dropout") if model.get(name)]
+    if window is not None and window < context_tokens:
+        special.append(f"sliding_window {window} < model.context_tokens {context_tokens}")
+    if special:
+        raise ValueError(f"the model in {folder} has an attention that the learner does not know: {', '.join(special)}")

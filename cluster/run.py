@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from actors.rollout import Sampling
 from cluster.checkpoint import Checkpoints, Progress
@@ -139,7 +140,7 @@ class Run:
         self._spend("sft", begin)
         if steps:
             await self.publish()
-            await self._evaluate("sft", "sft", steps - 1)
+            await self._evaluate("sft", "sft", progress.step - 1)
             await self._cluster.learner.reset_optimizer()
         if self._config.grpo.kl_coefficient:
             await self._cluster.learner.freeze_reference()
@@ -192,7 +193,8 @@ class Run:
         self._schedule.narrow(chosen)
 
     async def _sampled(self, prompt: Prompt) -> ScoredGroup:
-        return await self.score(await self._sample("selection", prompt, self._config.data.difficulty_rollouts, 0))
+        place = -1 - crc32(prompt.uid.encode())  # not a place of the stream
+        return await self.score(await self._sample("selection", prompt, self._config.data.difficulty_rollouts, place))
 
     async def generate(self, prompt: Prompt, step: int, position: int) -> Group:
         """One group of sampled completions; their seed follows from the run and the place of the prompt."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 from transformers import AttentionInterface
 
 NAME = "shared_prefix"
@@ -97,6 +98,7 @@ class _SharedPrefix(torch.autograd.Function):
         return output
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, output, logsum_p, logsum_c = ctx.saved_tensors
         layout, scaling, heads, dtype = ctx.layout, ctx.scaling, key.shape[1], query.dtype

@@ -8,6 +8,7 @@ the other in a single row, so nothing is padded but the small products inside ``
 Shape letters: T tokens of the row, N completion tokens.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -94,8 +95,8 @@ def plan_microbatches(
     work. A rank that would have one fewer repeats a short sequence with weight 0, because every rank
     must take part in every collective.
     """
-    share = -(-sum(item.sample.length for item in samples) // ranks)
-    room = min(max_tokens, share)  # more would leave other ranks without work
+    whole = sum(map(pack_length, _packs(samples)))
+    room = min(max_tokens, -(-whole // ranks))  # more would leave other ranks without work
     micro: list[MicroBatch] = []
     current: list[Pack] = []
     length = 0
@@ -113,7 +114,7 @@ def plan_microbatches(
     return tuple(tuple(micro[rank::ranks]) for rank in range(ranks))
 
 
-def _packs(samples: Sequence[Weighted], max_tokens: int) -> list[Pack]:
+def _packs(samples: Sequence[Weighted], max_tokens: float = math.inf) -> list[Pack]:
     """The samples with those of one prompt together, as many as fit in ``max_tokens``."""
     by_prompt: dict[tuple[int, ...], list[Weighted]] = {}
     for item in samples:

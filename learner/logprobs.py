@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from learner.attention import NAME, Layout
@@ -22,11 +23,11 @@ BLOCK = 64
 class PolicyModel(nn.Module):
     """A causal language model that projects only the hidden states from which a completion token is predicted."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, dense: bool = False) -> None:
+        """``dense`` is for GPUs, whose fused kernels take a mask faster than our products take the layout."""
         super().__init__()
-        # On a GPU the fused kernels take a dense mask faster than our products take the layout.
-        self._dense = next(model.parameters()).is_cuda
-        model.set_attn_implementation("sdpa" if self._dense else NAME)
+        self._dense = dense
+        model.set_attn_implementation("sdpa" if dense else NAME)
         self.model = model
 
     def forward(
@@ -86,6 +87,7 @@ class _Logprobs(torch.autograd.Function):
         return chosen_N - logsum_N, entropy_N
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, slopes_N: torch.Tensor | None, entropy_slopes_N: torch.Tensor | None
     ) -> tuple[torch.Tensor | None, ...]:
@@ -94,16 +96,16 @@ class _Logprobs(torch.autograd.Function):
         logits_NV, targets_N, logsum_N, entropy_N = ctx.saved_tensors
         given_N = torch.zeros_like(logsum_N) if slopes_N is None else slopes_N / ctx.temperature
         gradient_NV = torch.empty_like(logits_NV)
-        for place in torch.arange(len(logits_NV)).split(BLOCK):
-            block = slice(int(place[0]), int(place[-1]) + 1)
+        for start in range(0, len(logits_NV), BLOCK):
+            block = slice(start, start + BLOCK)
             log_MV = _scaled(logits_NV[block], ctx.temperature).sub_(logsum_N[block, None])
             slope_MV = -given_N[block, None]
             if entropy_slopes_N is not None:
-                slope_MV = (
-                    slope_MV - (log_MV + entropy_N[block, None]) * entropy_slopes_N[block, None] / ctx.temperature
-                )
-            gradient_NV[block] = log_MV.exp_().mul_(slope_MV)
-        gradient_NV.scatter_add_(1, targets_N[:, None], given_N[:, None].to(gradient_NV.dtype))
+                share_M1 = entropy_slopes_N[block, None] / ctx.temperature
+                slope_MV = slope_MV - (log_MV + entropy_N[block, None]) * share_M1
+            # Added before rounding: of a sure token 1 - p is smaller than the last bit of p in bf16.
+            log_MV.exp_().mul_(slope_MV).scatter_add_(1, targets_N[block, None], given_N[block, None])
+            gradient_NV[block] = log_MV
         return gradient_NV, None, None
 
 

@@ -25,7 +25,7 @@ class GrpoSettings:
     policy_loss: PolicyLoss = "ppo"
     clip_low: float = 0.2
     clip_high: float = 0.28
-    dual_clip: float = 0.0
+    dual_clip: float | None = None
     importance: Importance = "token"
     importance_cap: float = 2.0
     kl_coefficient: float = 0.0
@@ -66,7 +66,9 @@ def grpo_loss(
     ratio = _exp(log_ratio)
     objective = policy_objective(ratio, logprobs_N, advantages_N, settings)
     importance = importance_weights((old - sampler_logprobs_N).detach(), sequences_N, settings)
-    loss_N = -importance * objective - settings.entropy_coefficient * entropy_N
+    loss_N = -importance * objective
+    if settings.entropy_coefficient:
+        loss_N = loss_N - settings.entropy_coefficient * entropy_N
     kl_N = torch.zeros_like(logprobs_N)
     if reference_logprobs_N is not None:
         kl_N = kl_to_reference(logprobs_N, reference_logprobs_N, settings.kl_estimator)
@@ -97,7 +99,7 @@ def policy_objective(
     """What each token should make large, of shape N.
 
     - ``ppo``: ``min(r * A, clip(r, 1 - low, 1 + high) * A)`` (arXiv 1707.06347, 2503.14476), and for negative A at
-      least ``dual_clip * A`` if that is not 0 (arXiv 1912.09729);
+      least ``dual_clip * A`` if there is one (arXiv 1912.09729);
     - ``gspo``: the same, where ``r`` is one ratio for the whole sequence (arXiv 2507.18071);
     - ``cispo``: ``clip(r, ...) * A * log-probability`` with the clipped ratio detached, so that no token's gradient is
       ever lost (arXiv 2506.13585).
@@ -151,13 +153,13 @@ def kl_to_reference(logprobs_N: torch.Tensor, reference_N: torch.Tensor, estimat
     ``k3_unbiased`` has the value of k3 and the gradient of k2, which unlike k3's own is an unbiased estimate of the
     KL's gradient.
     """
-    difference = (reference_N - logprobs_N).clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
+    difference = reference_N - logprobs_N
     if estimator == "k1":
         return -difference
     squared = 0.5 * difference**2
     if estimator == "k2":
         return squared
-    value = difference.exp() - difference - 1
+    value = _exp(difference) - difference - 1
     return value if estimator == "k3" else squared - squared.detach() + value.detach()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from learner.batch import Batch, MicroBatch, Weighted, collate
+from learner.batch import Batch, MicroBatch, Weighted
 from learner.engine import EngineSettings, Loss, PolicyEngine, add_sums
 from learner.heap import Heap
 from learner.loss import GrpoSettings, Sums, grpo_loss, sft_loss
@@ -60,11 +60,15 @@ class LearnerWorker:
 
     def sft_loss(self, micro_batches: MicroBatches) -> Sums:
         """The loss per target token of sequences that are not trained on, as ``sft/held_out_loss``."""
-        sums: Sums = {}
-        for micro_batch, logprobs in zip(micro_batches, self.engine.logprobs(micro_batches, 1.0), strict=True):
-            _, more = sft_loss(logprobs, collate(micro_batch, self.engine.device).weights_N)
-            sums = add_sums(sums, {"sft/held_out_loss": more["sft/loss"]})
-        return sums
+        logprobs = torch.cat(self.engine.logprobs(micro_batches, 1.0))
+        weights = [
+            item.weight
+            for packs in micro_batches
+            for pack in packs
+            for item in pack
+            for _ in item.sample.completion_ids
+        ]
+        return {"sft/held_out_loss": sft_loss(logprobs, torch.tensor(weights, device=logprobs.device))[1]["sft/loss"]}
 
     def grpo_step(
         self,

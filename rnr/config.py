@@ -70,6 +70,16 @@ class DataConfig(Section):
     """Training sets of an evaluated zero-shot benchmark that are used all the same (``rnr/decontamination.py``)."""
     skip_bad_rows: bool = False
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.mixture and not (self.sft_examples and self.grpo_examples):
+            raise ValueError("mixture says how sft_examples and grpo_examples are drawn, and one of them is not set")
+        if self.schema_views > 1 and not self.schema_variation:
+            raise ValueError("schema_views above 1 needs schema_variation, or the views are all the same")
+        if self.definitions and self.prompt == "reference":
+            raise ValueError('definitions cannot be shown: the prompt "reference" has no place for them')
+        return self
+
 
 class SamplingConfig(Section):
     prompts_per_step: int = Field(default=8, ge=1)
@@ -95,7 +105,7 @@ class OptimizerConfig(Section):
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
     max_tokens_per_microbatch: int = Field(default=2048, ge=1)
-    """Padded tokens in one forward pass; a longer sequence gets a pass of its own."""
+    """Tokens in one forward pass; a longer sequence gets a pass of its own."""
 
 
 class SftConfig(Section):
@@ -119,8 +129,8 @@ class GrpoConfig(Section):
     """Clip each token's ratio, the sequence's, or the weight of the gradient (``learner/loss.py``)."""
     clip_low: float = 0.2
     clip_high: float = 0.28
-    dual_clip: float = Field(default=0.0, ge=0)
-    """Upper bound on ratio * |advantage| for negative advantages; 0 is off, 3 is usual."""
+    dual_clip: float | None = Field(default=None, gt=1)
+    """Upper bound on ratio * |advantage| for negative advantages; 3 is usual."""
     kl_coefficient: float = Field(default=0.0, ge=0)
     """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second model in memory (none with LoRA)."""
     kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3_unbiased"
@@ -211,6 +221,10 @@ class Config(Section):
                 f"max_new_tokens ({longest}) must be smaller than model.context_tokens ({self.model.context_tokens}): "
                 "the prompt needs room too"
             )
+        if self.reward.overlong_tokens > self.sampling.max_new_tokens:
+            raise ValueError("reward.overlong_tokens must not be more than sampling.max_new_tokens")
+        if self.grpo.advantage == "per_reward" and self.reward.overlong_tokens:
+            raise ValueError('reward.overlong_tokens is taken off the total, which grpo.advantage "per_reward" ignores')
         if self.sft.patience and not (self.sft.held_out and self.evaluation.every_steps):
             raise ValueError("sft.patience needs sft.held_out sentences and evaluation.every_steps to measure them")
         if self.grpo.advantage == "per_reward" and self.reward.preset != "weighted":
@@ -218,8 +232,6 @@ class Config(Section):
                 'grpo.advantage "per_reward" normalises each reward before they are added, so reward.preset must be '
                 f'"weighted", not {self.reward.preset!r}'
             )
-        if self.data.definitions and self.data.prompt == "reference":
-            raise ValueError('data.definitions cannot be shown: data.prompt "reference" has no place for them')
         if self.optimizer.zero_stage == 3 and self.model.lora_rank:
             raise ValueError("model.lora_rank needs optimizer.zero_stage 0, 1 or 2: adapters are small enough")
         return self

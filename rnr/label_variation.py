@@ -58,10 +58,9 @@ def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: 
     """With probability ``share``, the example under another schema; otherwise the example itself.
 
     Depends on ``seed`` and the uid alone. Each label is renamed with probability 1/2 if it has synonyms, and put in
-    other words with probability 1/4 if it is not; labels that
-    carry no mention are kept with probability 1/2, general labels that do with 0.85 (their mentions go with them),
-    special ones always; up to six labels from ``inventory`` are added; the order is random. A teacher's chain names
-    the old labels, so it goes as well.
+    other words with probability 1/4 if it is not; labels that carry no mention are kept with probability 1/2, general
+    labels that do with 0.85 (their mentions go with them), special ones always; up to six labels from ``inventory`` are
+    added; the order is random. A teacher's chain names the old labels, so it goes as well.
     """
     generator = random.Random(f"{seed}/{example.uid}")
     if generator.random() >= share:

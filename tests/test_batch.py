@@ -100,6 +100,15 @@ def test_mini_batches_keep_the_samples_of_a_prompt_together() -> None:
     assert len(mini_batches(samples, 5)) == 3
 
 
+@pytest.mark.parametrize(("groups", "ranks", "max_tokens"), [(2, 2, 8192), (8, 4, 8192), (28, 7, 8192), (4, 2, 4096)])
+def test_ranks_share_groups_of_samples_with_one_prompt_evenly(groups, ranks, max_tokens) -> None:
+    # A pack of 200 + 8 * 130 = 1,240 tokens for each group.
+    samples = [_sample(f"{group}", 200 + group, 130) for group in range(groups) for _ in range(8)]
+    plan = plan_microbatches(weigh(samples, "constant", 130), ranks=ranks, max_tokens=max_tokens)
+    loads = [sum(pack_length(pack) for micro in rank for pack in micro) for rank in plan]
+    assert max(loads) <= 1.1 * min(loads)
+
+
 def test_the_three_normalisers_by_hand() -> None:
     samples = [_sample("a", 3, 2), _sample("b", 5, 6)]
     # All tokens alike: 2 + 6 = 8.

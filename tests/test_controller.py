@@ -72,11 +72,13 @@ class Fakes:
         self.uids[step] = [scored.group.prompt.uid for scored in groups]
         await asyncio.sleep(0)
 
-    def run(self, steps: range, max_staleness: int = 0, *, per_step: int = 1, refills: int = 0) -> None:
+    def run(
+        self, steps: range, max_staleness: int = 0, *, per_step: int = 1, refills: int = 0, position: int | None = None
+    ) -> None:
         loop = grpo(
             steps,
             self.prompt_at,
-            steps.start * per_step,
+            steps.start * per_step if position is None else position,
             pace=Pace(prompts_per_step=per_step, refills=refills, max_staleness=max_staleness),
             rollouts=self,
             rewards=self,
@@ -110,6 +112,17 @@ def test_groups_that_teach_nothing_are_replaced_as_often_as_is_allowed() -> None
     # 1 is dull: 2 takes its place. In the next step 3 and 4 are: 5, again dull, and 6; then 7.
     assert fakes.uids == {0: ["prompt-0", "prompt-1", "prompt-2"], 1: [f"prompt-{n}" for n in (3, 4, 5, 6, 7)]}
     assert set(fakes.records[1][0]) == {"prompt-3", "prompt-4", "prompt-5"}
+
+
+@pytest.mark.parametrize("staleness", [0, 1])
+def test_a_resumed_run_gives_each_step_the_prompts_that_it_would_have_had(staleness) -> None:
+    whole, first, second = Fakes(), Fakes(), Fakes()
+    for fakes in (whole, first, second):
+        fakes.dull = {1, 4, 5}
+    whole.run(range(3), staleness, per_step=2, refills=1)
+    first.run(range(1), staleness, per_step=2, refills=1)
+    second.run(range(1, 3), staleness, per_step=2, refills=1, position=len(first.uids[0]))
+    assert first.uids | second.uids == whole.uids
 
 
 def test_refills_are_bounded() -> None:

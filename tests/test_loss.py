@@ -228,6 +228,12 @@ def test_which_estimates_have_the_value_and_which_the_slope_of_the_true_kl(
     assert torch.allclose(slope, exact_slope) == unbiased_slope
 
 
+def test_a_policy_far_from_the_reference_is_still_drawn_to_it() -> None:
+    policy = torch.tensor([-30.0], requires_grad=True)
+    (slope,) = torch.autograd.grad(kl_to_reference(policy, torch.tensor([-5.0]), "k3_unbiased").sum(), policy)
+    assert slope.item() == -25.0
+
+
 def test_the_entropy_bonus_enters_with_its_coefficient_and_its_gradient() -> None:
     logits = torch.tensor([[0.3, -0.7, 1.1], [0.0, 0.5, -0.5]], dtype=torch.float64, requires_grad=True)
     settings = replace(SETTINGS, entropy_coefficient=0.1)
@@ -290,6 +296,14 @@ def test_the_gradient_of_the_log_probabilities_is_that_of_autograd(temperature) 
     (ours,) = torch.autograd.grad(logprobs @ slopes, logits)
     (theirs,) = torch.autograd.grad(expected @ slopes, logits)
     torch.testing.assert_close(ours, theirs)
+
+
+def test_a_token_that_is_nearly_certain_keeps_its_gradient_in_bf16() -> None:
+    logits = torch.tensor([[math.log(0.999 / 0.001), 0.0]], dtype=torch.bfloat16, requires_grad=True)
+    logprobs, _ = token_logprobs(nn.Identity(), logits, torch.tensor([0]), 1.0)
+    (gradient,) = torch.autograd.grad(logprobs.sum(), logits)
+    # 1 - p and p - 1: about 0.001, which would be lost beside a 1 in bf16.
+    assert gradient[0].tolist() == pytest.approx([0.001, -0.001], rel=0.05)
 
 
 @pytest.fixture(scope="module")

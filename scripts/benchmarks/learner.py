@@ -11,7 +11,7 @@ from typing import Any
 from rnr.model_folder import resolve
 from rnr.types import Prompt, Sample
 from scripts.benchmarks.against_trl import running_trl
-from scripts.benchmarks.peak import positions, share_of_peak
+from scripts.benchmarks.peak import share_of_peak
 from scripts.benchmarks.prompts import prompts
 from scripts.benchmarks.turns import Numbers, in_turn, seconds_of
 
@@ -45,18 +45,17 @@ def measure(options: argparse.Namespace) -> Numbers:
         "tokens_per_second": tokens / numbers["seconds"],
         "tokens": tokens,
     }
-    computed = positions(shared, options.max_tokens)
-    return numbers | rates | share_of_peak(folder, computed, numbers["seconds"], worker.engine.device)
+    peak = share_of_peak(folder, shared, options.max_tokens, numbers["seconds"], worker.engine.device)
+    return numbers | rates | peak
 
 
 def _update(worker: Any, trained: Sequence[Sample], options: argparse.Namespace) -> Callable[[], float]:
     from learner.batch import plan_microbatches, weigh
     from learner.loss import GrpoSettings
 
-    settings = GrpoSettings(clip_low=0.2, clip_high=0.28, dual_clip=0.0, kl_coefficient=0.0, importance_cap=2.0)
     weighted = weigh(trained, "constant", options.completion_tokens)
     (plan,) = plan_microbatches(weighted, ranks=1, max_tokens=options.max_tokens)
-    return lambda: seconds_of(lambda: worker.grpo_step((plan,), settings, 1e-6, 1.0, 1))
+    return lambda: seconds_of(lambda: worker.grpo_step((plan,), GrpoSettings(), 1e-6, 1.0, 1))
 
 
 def _one_rank(model_folder: str) -> Any:

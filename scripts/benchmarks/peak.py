@@ -9,13 +9,18 @@ from rnr.types import Sample
 from scripts.benchmarks.turns import Numbers, seconds_of
 
 
-def share_of_peak(model_folder: str, positions: int, seconds: float, device: Any = "cpu") -> Numbers:
-    """The share that ``seconds`` of training on ``positions`` tokens reach of a bf16 matrix product measured now."""
+def share_of_peak(
+    model_folder: str, samples: Sequence[Sample], max_tokens: int, seconds: float, device: Any = "cpu"
+) -> Numbers:
+    """The share that ``seconds`` of training on ``samples`` reach of a bf16 matrix product measured now."""
     peak = _matrix_rate(device)
-    # Six operations for each weight and position, forward and backward (arXiv 2001.08361).
-    operations = 6 * weight_count(model_folder) * positions
+    computed = positions(samples, max_tokens)
+    body, head = matrix_weights(model_folder)
+    # Six operations for each weight and position, forward and backward (arXiv 2001.08361). Only completion tokens meet
+    # the head.
+    operations = 6 * (body * computed + head * sum(len(sample.completion_ids) for sample in samples))
     return {
-        "positions_computed": positions,
+        "positions_computed": computed,
         "matrix_peak_gflops": peak / 1e9,
         "share_of_peak": operations / seconds / peak,
     }
@@ -29,15 +34,17 @@ def positions(samples: Sequence[Sample], max_tokens: int) -> int:
     return sum(pack_length(pack) for micro_batch in plan for pack in micro_batch)
 
 
-def weight_count(model_folder: str) -> int:
-    """Weights in the safetensors of a model folder; a tied head counts once."""
+def matrix_weights(model_folder: str) -> tuple[int, int]:
+    """Weights that a token is multiplied with: (those of the layers, those of the head). The embedding is looked up, so
+    it counts only where it is the head as well."""
     from safetensors import safe_open
 
-    total = 0
+    sizes: dict[str, int] = {}
     for file in Path(model_folder).glob("*.safetensors"):
         with safe_open(file, framework="numpy") as tensors:
-            total += sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
-    return total
+            sizes |= {name: math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    outer = [size for name, size in sizes.items() if "embed_tokens" in name or "lm_head" in name]
+    return sum(sizes.values()) - sum(outer), max(outer)
 
 
 def _matrix_rate(device: Any) -> float:

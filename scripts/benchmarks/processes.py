@@ -17,10 +17,12 @@ def peak_gib(title: str) -> float:
 
 
 def cpu_seconds(*, without: int) -> float:
-    """Processor time that all our living processes have used so far, the one with the id ``without`` left out."""
+    """Processor time that all our living processes have used so far, the one with the id ``without`` and its
+    children left out."""
     total = 0.0
+    left_out = {without, *(child.pid for child in psutil.Process(without).children(recursive=True))}
     for process in _family():
-        if process.pid != without:
+        if process.pid not in left_out:
             try:
                 times = process.cpu_times()
             except psutil.NoSuchProcess:

@@ -16,7 +16,7 @@ from rnr.model_folder import resolve
 from rnr.types import Group, Prompt, Sample, ScoredGroup
 from scripts.benchmarks.against_trl import running_trl
 from scripts.benchmarks.live import Run, config_of, running_cluster
-from scripts.benchmarks.peak import positions, share_of_peak
+from scripts.benchmarks.peak import share_of_peak
 from scripts.benchmarks.processes import peak_gib
 from scripts.benchmarks.prompts import prompts
 from scripts.benchmarks.turns import Numbers, alone, in_turn, seconds_of, shares
@@ -54,9 +54,8 @@ def measure(options: argparse.Namespace) -> Numbers:
     numbers |= _rates(options, numbers["seconds"]) | shares(steps.parts[1:]) | memory
     if options.peer:
         other["samples_per_second_other"] = options.prompts * options.samples / numbers["seconds_other"]
-    computed = positions(steps.samples, options.max_tokens)
     # All workers have ended: the matrix product has the machine to itself.
-    return numbers | other | share_of_peak(folder, computed, numbers["training_seconds"])
+    return numbers | other | share_of_peak(folder, steps.samples, options.max_tokens, numbers["training_seconds"])
 
 
 def _rates(options: argparse.Namespace, seconds: float) -> Numbers:

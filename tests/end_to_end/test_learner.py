@@ -81,10 +81,12 @@ async def with_group(model, layout, work, lora_rank=0):
 
 
 async def two_steps(group):
-    """(metrics of an SFT step, metrics of a GRPO step with KL and two updates, scores after them)."""
+    """(metrics of an SFT step with the loss after it, metrics of a GRPO step with KL, two mini-batches and two epochs,
+    scores after them)."""
     sft = await group.sft_step(samples(), 1e-4)
+    sft["held out"] = await group.sft_loss(samples())
     await group.freeze_reference()
-    config = GrpoConfig(kl_coefficient=0.1, epochs=2)
+    config = GrpoConfig(kl_coefficient=0.1, mini_batches=2, epochs=2)
     grpo = await group.grpo_step(samples(), config, learning_rate=1e-4, temperature=1.3, max_new_tokens=30)
     return sft, grpo, await group.score(samples()[3])
 
@@ -92,10 +94,12 @@ async def two_steps(group):
 def test_any_split_into_micro_batches_and_ranks_gives_the_same_step(local_ray, tiny_model):
     results = {name: asyncio.run(with_group(tiny_model, layout, two_steps)) for name, layout in LAYOUTS.items()}
     expected_sft, expected_grpo, expected_scores = results["one rank, ZeRO 1, one micro-batch"]
+    assert expected_sft["held out"] < expected_sft["sft/loss"]
     assert expected_grpo["actor/ppo_kl"] != 0  # the second update is off-policy, so old log-probabilities were used
     assert expected_grpo["actor/kl_loss"] > 0
     for name, (sft, grpo, scores) in results.items():
         assert sft["sft/loss"] == pytest.approx(expected_sft["sft/loss"], rel=2e-3), name
+        assert sft["held out"] == pytest.approx(expected_sft["held out"], rel=2e-3), name
         assert sft["actor/grad_norm"] == pytest.approx(expected_sft["actor/grad_norm"], rel=2e-2), name
         assert grpo["actor/grad_norm"] == pytest.approx(expected_grpo["actor/grad_norm"], rel=1e-1), name
         difference = sum(abs(ours - theirs) for ours, theirs in zip(scores, expected_scores, strict=True)) / len(scores)
