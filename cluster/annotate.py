@@ -1,67 +1,28 @@
-"""Sentences -> reasoning chains that passed: journal, retries, bounded concurrency.
+"""Sentences -> reasoning chains that passed, so many at a time, and what is left of them on disk.
 
-Whatever was paid for is on disk before anything is done with it, and everything else is computed from the journal
-and the input again. So a run that was killed is gone on with by the same command, and what it leaves is the same.
+Everything is computed from the journal of paid responses and the input again. So a run that was killed is gone on with
+by the same command, and what it leaves is the same.
 """
 
 import asyncio
-import fcntl
-import hashlib
 import json
-import os
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from actors.teacher import Completion, Teacher, TeacherUnavailable
+from cluster.teacher_line import Line, NoAnswer
 from rnr.console import Console, StageClock
-from rnr.cot import (
-    Message,
-    Outcome,
-    Rejection,
-    Row,
-    Score,
-    check,
-    json_line,
-    judge_messages,
-    read_draft,
-    read_score,
-    report,
-    row_answer,
-    teacher_messages,
-    to_row,
-)
+from rnr.cot import Outcome, Rejection, Row, Score, json_line, judge_messages, teacher_messages
+from rnr.cot_check import check, read_draft, read_score
+from rnr.cot_report import report
+from rnr.cot_rows import row_answer, to_row
 from rnr.files import write_whole
 from rnr.types import Answer, Example
 
-HALF_ANSWERS = 2
-"""How often a request is paid for when its completion runs into the token limit: once more, with another seed."""
-LONGEST_PAUSE = 60.0
 HOTTEST = 1.2
-
-Key = tuple[str, str, int, str]
-"""(guid, stage, attempt, hash of the request)."""
-
-
-class NoAnswer(RuntimeError):
-    """One request that came to nothing as often as is allowed."""
-
-
-class TeacherDown(RuntimeError):
-    """Requests that one after the other came to nothing: it is the endpoint and not the sentence."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How requests are made: how many at once, how long each may take, and how often and when it is made again."""
-
-    concurrency: int = 8
-    deadline_seconds: float = 300.0
-    retries: int = 5
-    first_pause_seconds: float = 1.0
+"""Each new draft is sampled at a higher temperature, up to this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,121 +56,6 @@ class Files:
     @property
     def journal(self) -> Path:
         return self._beside("journal.jsonl")
-
-
-class Journal:
-    """Every response that was paid for: read at the start, and each new one on disk before ``record`` returns."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises ValueError when another process writes here, or when the file is not a journal."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+b")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{path}: another process is writing here; wait for it, or give another --out") from None
-        self._completions: dict[Key, Completion] = {}
-        self._file.seek(0)
-        content = self._file.read()
-        whole = content.rfind(b"\n") + 1
-        self._file.truncate(whole)  # a process that was killed may have left half a line
-        for number, line in enumerate(content[:whole].split(b"\n")[:-1], 1):
-            try:
-                entry = json.loads(line)
-                key = (entry["guid"], entry["stage"], entry["attempt"], entry["request"])
-                self._completions[key] = Completion(**entry["completion"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, line {number}: not an entry of a journal ({error}); repair it") from None
-
-    def find(self, key: Key) -> Completion | None:
-        """What was answered to this request, if it was ever paid for."""
-        return self._completions.get(key)
-
-    def record(self, key: Key, completion: Completion) -> None:
-        """Keep a response; it survives whatever happens after this."""
-        names = ("guid", "stage", "attempt", "request")
-        entry = {**dict(zip(names, key, strict=True)), "completion": asdict(completion)}
-        self._file.write(json_line(entry))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._completions[key] = completion
-
-    def tokens(self) -> dict[str, dict[str, int]]:
-        """What all responses so far are charged for, by stage."""
-        spent: dict[str, Counter[str]] = {}
-        for (_, stage, _, _), completion in self._completions.items():
-            count = {"requests": 1, "prompt": completion.prompt_tokens, "completion": completion.completion_tokens}
-            spent.setdefault(stage, Counter()).update(count)
-        return {stage: dict(count) for stage, count in spent.items()}
-
-    def close(self) -> None:
-        """Let another process write here."""
-        self._file.close()
-
-
-@dataclass(slots=True)
-class Line:
-    """The way to one teacher: through the journal, within deadlines, again when it is worth it."""
-
-    teacher: Teacher
-    journal: Journal
-    patience: Patience
-    asked: int = 0
-    retried: Counter[str] = field(default_factory=Counter)
-    _unanswered: int = 0
-
-    async def ask(self, guid: str, stage: str, attempt: int, messages: list[Message], temperature: float) -> Completion:
-        """The journalled answer, or a new one, journalled; half of one only if another seed brought no whole one.
-
-        Raises NoAnswer, and TeacherRefused or TeacherDown when there is no use in going on.
-        """
-        for half in range(HALF_ANSWERS):
-            seed = int(_hash(guid, stage, attempt, half)[:7], 16)
-            request = (self.teacher.name, messages, temperature, seed)
-            whole = (guid, stage, attempt, _hash(*request))
-            # A whole answer is good under any limit, half of one only under the limit that cut it.
-            cut = (guid, stage, attempt, _hash(*request, self.teacher.max_new_tokens))
-            completion = self.journal.find(whole) or self.journal.find(cut)
-            if completion is None:
-                completion = await self._complete(messages, temperature, seed)
-                self.journal.record(whole if completion.finished else cut, completion)
-                if not completion.finished and half + 1 < HALF_ANSWERS:
-                    self.retried["half answer"] += 1
-            if completion.finished or half + 1 == HALF_ANSWERS:
-                return completion
-        raise AssertionError("the last answer is returned, finished or not")
-
-    async def _complete(self, messages: list[Message], temperature: float, seed: int) -> Completion:
-        pause, reason = self.patience.first_pause_seconds, ""
-        for retry in range(self.patience.retries + 1):
-            self.asked += 1
-            after = 0.0
-            try:
-                async with asyncio.timeout(self.patience.deadline_seconds):
-                    completion = await self.teacher.complete(messages, temperature=temperature, seed=seed)
-                self._unanswered = 0
-                return completion
-            except TimeoutError:
-                kind, reason = "deadline", f"no answer within {self.patience.deadline_seconds:g} s"
-            except TeacherUnavailable as error:
-                kind, reason, after = error.kind, str(error), error.retry_after
-            if retry < self.patience.retries:
-                self.retried[kind] += 1
-                # Half of the pause is chance, so that requests which failed together do not come back together.
-                await asyncio.sleep(max(after, random.uniform(0.5, 1.0) * min(pause, LONGEST_PAUSE)))
-                pause *= 2
-        self._unanswered += 1
-        reason = f"asked {self.patience.retries + 1} times, last: {reason}"
-        if self._unanswered >= 2 * self.patience.concurrency:
-            raise TeacherDown(
-                f"{self.teacher.name}: {self._unanswered} requests one after the other came to nothing; {reason}; "
-                "what was paid for is kept: mend the endpoint and give the same command again"
-            )
-        raise NoAnswer(reason)
-
-
-def _hash(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

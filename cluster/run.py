@@ -7,9 +7,8 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
-from actors.rollout import Sampling
+from cluster.arrows import Arrows
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.controller import Metrics, Pace, causes, grpo, together
 from cluster.difficulty import measure, undecided
@@ -25,7 +24,7 @@ from rnr.console import Console
 from rnr.files import write_whole
 from rnr.rollout_metrics import ner_metrics
 from rnr.tracking import Tracker
-from rnr.types import Group, Prompt, Sample, ScoredGroup
+from rnr.types import Prompt, ScoredGroup
 
 SHOWN = {
     "reward": "reward/mean",
@@ -60,7 +59,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
 
 
 class Run:
-    """The stages of one run on a running cluster; also the four collaborators of the GRPO loop."""
+    """The stages of one run on a running cluster."""
 
     def __init__(
         self, config: Config, prepared: Prepared, schedule: Schedule, cluster: Cluster, folder: Path, tracker: Tracker
@@ -99,7 +98,8 @@ class Run:
             self._console.say(f"resuming at {self._progress.stage} step {self._progress.step}")
         stage = "grpo" if self._progress.stage == "done" else self._progress.stage
         self._tracker.rewind(stage if self._progress.version else "base", self._progress.step)
-        await self.publish()
+        self._arrows = Arrows(self._config, self._schedule, self._cluster, self._tracker, self._progress)
+        await self._arrows.publish()
 
     async def _stages(self) -> None:
         progress = self._progress
@@ -139,7 +139,7 @@ class Run:
                 await self._save()
         self._spend("sft", begin)
         if steps:
-            await self.publish()
+            await self._arrows.publish()
             await self._evaluate("sft", "sft", progress.step - 1)
             await self._cluster.learner.reset_optimizer()
         if self._config.grpo.kl_coefficient:
@@ -162,10 +162,10 @@ class Run:
                 refills=self._config.sampling.refills,
                 max_staleness=options.max_staleness,
             ),
-            rollouts=self,
-            rewards=self,
-            learner=self,
-            weights=self,
+            rollouts=self._arrows,
+            rewards=self._arrows,
+            learner=self._arrows,
+            weights=self._arrows,
             record=self._record,
             to_batch=partial(
                 training_batch,
@@ -185,58 +185,13 @@ class Run:
         self._tracker.phase("grpo", self._progress.step, "selection")
 
         async def sample(prompts: Sequence[Prompt]) -> list[ScoredGroup]:
-            return await together(self._sampled(prompt) for prompt in prompts)
+            count = self._config.data.difficulty_rollouts
+            return await together(self._arrows.generate_and_score(prompt, count) for prompt in prompts)
 
         scores = await measure(pool, sample, file)
         chosen = undecided(scores)
         self._console.say(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
         self._schedule.narrow(chosen)
-
-    async def _sampled(self, prompt: Prompt) -> ScoredGroup:
-        place = -1 - crc32(prompt.uid.encode())  # not a place of the stream
-        return await self.score(await self._sample("selection", prompt, self._config.data.difficulty_rollouts, place))
-
-    async def generate(self, prompt: Prompt, step: int, position: int) -> Group:
-        """One group of sampled completions; their seed follows from the run and the place of the prompt."""
-        self._tracker.phase("grpo", step, "rollout")
-        return await self._sample(f"rollout of step {step}", prompt, self._config.sampling.samples_per_prompt, position)
-
-    async def _sample(self, phase: str, prompt: Prompt, count: int, position: int) -> Group:
-        options = self._config.sampling
-        sampling = Sampling(
-            count=count,
-            temperature=options.temperature,
-            max_new_tokens=options.max_new_tokens,
-            seed=(self._config.run.seed * 1_000_003 + position) * 1009 % 2**31,
-        )
-        return await self._cluster.rollouts.lease(phase, lambda worker: worker.generate.remote(prompt, sampling))
-
-    async def score(self, group: Group) -> ScoredGroup:
-        """The group with rewards, from the reward pool."""
-        return await self._cluster.rewards.lease("reward", lambda worker: worker.score.remote(group))
-
-    async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
-        """One GRPO batch on the learner."""
-        rate = self._schedule.learning_rate("grpo", step)
-        self._tracker.phase("grpo", step, "update")
-        ages = [self._progress.version - sample.policy_version for sample in samples]
-        metrics = await self._cluster.learner.grpo_step(
-            samples,
-            self._config.grpo,
-            learning_rate=rate,
-            temperature=self._config.sampling.temperature,
-            max_new_tokens=self._config.sampling.max_new_tokens,
-        )
-        self._progress.version += 1
-        staleness = {"async/staleness_mean": sum(ages) / len(ages), "async/staleness_max": max(ages)}
-        return metrics | staleness | {"actor/lr": rate}
-
-    async def publish(self) -> Metrics:
-        """The learner's weights on every rollout worker, verified by the probe."""
-        metrics = await self._cluster.link.publish(self._progress.version)
-        largest = max(self._progress.probe_max_difference, self._cluster.link.largest_difference)
-        self._progress.probe_max_difference = round(largest, 6)
-        return metrics
 
     async def _record(self, step: int, groups: Sequence[ScoredGroup], batch: TrainingBatch, metrics: Metrics) -> None:
         progress = self._progress

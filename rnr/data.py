@@ -1,6 +1,6 @@
 """Files of annotated sentences -> ``Example``s.
 
-``rnr/formats.py`` turns a file of any known format into rows, and one row reader serves them all, because rows differ
+``rnr/formats`` turns a file of any known format into rows, and one row reader serves them all, because rows differ
 only in the names of their fields.
 """
 
@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from rnr.decontamination import sentence_key
-from rnr.formats import DataError, parts, read_json, read_rows
+from rnr.formats.reading import parts, read_rows
+from rnr.formats.rows import DataError, read_json
 from rnr.metrics import IGNORED_LABELS, label_key
 from rnr.parsing import ground
 from rnr.types import Example, Mention

@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rnr.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
 from rnr.metrics import (
     ERROR_KINDS,
     Counts,
-    Difference,
     average,
-    bootstrap_intervals,
     boundary_tolerant_counts,
     corpus_score,
     counts_by_label,
     error_kinds,
     honest_counts,
-    paired_bootstrap,
     reference_counts,
     strict_counts,
 )

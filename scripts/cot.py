@@ -20,11 +20,17 @@ from typing import Any
 from rich.console import Console as RichConsole
 
 from actors.teacher import TeacherSettings, open_teacher
-from cluster.annotate import Annotator, Files, Journal, Line, Patience, Rules, run, write_outcomes, write_rows
+from cluster.annotate import Annotator, Files, Rules, run, write_outcomes, write_rows
+from cluster.journal import Journal
+from cluster.teacher_line import Line, Patience
 from rnr.console import Console
-from rnr.cot import Outcome, Rejection, Row, check, read_row, report, report_table, row_answer
+from rnr.cot import Outcome, Rejection, Row
+from rnr.cot_check import check
+from rnr.cot_report import report, report_table
+from rnr.cot_rows import read_row, row_answer
 from rnr.data import load
-from rnr.formats import DataError, read_rows
+from rnr.formats.reading import read_rows
+from rnr.formats.rows import DataError
 from rnr.types import Example
 
 

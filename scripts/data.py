@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rnr import data, decontamination
-from rnr.formats import FORMATS, DataError, write
+from rnr.formats.rows import DataError
+from rnr.formats.writing import FORMATS, write
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.types import Example
 

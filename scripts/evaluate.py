@@ -17,9 +17,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from rnr.bootstrap import Difference
 from rnr.data import load
 from rnr.files import write_whole
-from rnr.metrics import ERROR_KINDS, Difference, average
+from rnr.metrics import ERROR_KINDS, average
 from rnr.parsing import ERRORS
 from rnr.predictions import draw_from_each, read_predictions, save_predictions
 from rnr.published import COLUMNS, PUBLISHED, STANDARDISED, columns

@@ -31,9 +31,13 @@ from actors.teacher import (
     TemplateTeacher,
     open_teacher,
 )
-from cluster.annotate import Annotator, Journal, Line, NoAnswer, Patience, Rules, TeacherDown, run
+from cluster.annotate import Annotator, Rules, run
+from cluster.journal import Journal
+from cluster.teacher_line import Line, NoAnswer, Patience, TeacherDown
 from rnr.console import Console
-from rnr.cot import Outcome, check, read_draft, read_score, row_answer, teacher_messages
+from rnr.cot import Outcome, teacher_messages
+from rnr.cot_check import check, read_draft, read_score
+from rnr.cot_rows import row_answer
 from rnr.data import load
 from rnr.types import Example, Mention
 from scripts.cot import main

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rnr.data import DataError
+from rnr.formats.rows import DataError
 from scripts.train import main
 
 

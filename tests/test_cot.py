@@ -5,22 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from rnr.cot import (
-    CAUSES,
-    Outcome,
-    Rejection,
-    Score,
-    asked_example,
-    check,
-    judge_messages,
-    read_draft,
-    read_row,
-    read_score,
-    report,
-    row_answer,
-    teacher_messages,
-    to_row,
-)
+from rnr.cot import CAUSES, Outcome, Rejection, Score, asked_example, judge_messages, teacher_messages
+from rnr.cot_check import check, read_draft, read_score
+from rnr.cot_report import report
+from rnr.cot_rows import read_row, row_answer, to_row
 from rnr.data import load
 from rnr.types import Answer, Example, Mention
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnr.data import DEMO, DataError, draw_evenly, load, thin_empty
+from rnr.data import DEMO, draw_evenly, load, thin_empty
+from rnr.formats.rows import DataError
 from rnr.types import Example, Mention
 
 DEMO_FILES = ("train", "known", "unseen")

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rnr.data import DataError, load
-from rnr.formats import FORMATS, write
+from rnr.data import load
+from rnr.formats.rows import DataError
+from rnr.formats.writing import FORMATS, write
 from rnr.metrics import IGNORED_LABELS, label_key
 from rnr.types import Example, Mention
 

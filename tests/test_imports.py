@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("rnr", "rewards", "actors", "learner", "cluster", "scripts")
+PACKAGES = ("rnr", "rnr.formats", "rewards", "actors", "learner", "cluster", "scripts")
+FOLDERS = {name: ROOT.joinpath(*name.split(".")) for name in PACKAGES}
 ENGINES = ("ray", "torch", "vllm", "deepspeed", "transformers", "wandb")
 
 
@@ -21,10 +22,10 @@ def test_importing_the_whole_task_loads_no_engine() -> None:
     modules = [
         ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for package in ("rnr", "rewards")
-        for file in sorted((ROOT / package).glob("*.py"))
+        for file in sorted((ROOT / package).rglob("*.py"))
         if file.stem != "__init__"
     ]
-    assert {"rnr.types", "rnr.parsing", "rewards.composite"} <= set(modules)
+    assert {"rnr.types", "rnr.formats.columns", "rewards.composite"} <= set(modules)
     program = (
         "import importlib, json, sys\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"
@@ -38,8 +39,8 @@ def test_every_package_is_the_one_in_this_repository() -> None:
         "import importlib.util, json\n"
         f"print(json.dumps({{name: importlib.util.find_spec(name).origin for name in {PACKAGES!r}}}))"
     )
-    assert _fresh(program) == {name: str(ROOT / name / "__init__.py") for name in PACKAGES}
+    assert _fresh(program) == {name: str(FOLDERS[name] / "__init__.py") for name in PACKAGES}
 
 
 def test_package_files_are_empty() -> None:
-    assert all((ROOT / package / "__init__.py").read_text() == "" for package in PACKAGES)
+    assert all((folder / "__init__.py").read_text() == "" for folder in FOLDERS.values())

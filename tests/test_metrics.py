@@ -5,20 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnr.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
 from rnr.metrics import (
     ERROR_KINDS,
     CorpusScore,
     Counts,
-    Difference,
     average,
-    bootstrap_intervals,
     boundary_tolerant_counts,
     corpus_score,
     counts_by_label,
     error_kinds,
     honest_counts,
     label_key,
-    paired_bootstrap,
     reference_counts,
     reference_normalise,
     strict_counts,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rnr.metrics import Difference
+from rnr.bootstrap import Difference
 from rnr.predictions import draw_from_each, read_predictions, save_predictions
 from rnr.published import COLUMNS, PUBLISHED, columns
 from rnr.scoring import LabelScore, compare, report, score_predictions

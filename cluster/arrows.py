@@ -1,0 +1,72 @@
+"""The four arrows of the GRPO loop, drawn on a running cluster."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+from actors.rollout import Sampling
+from cluster.checkpoint import Progress
+from cluster.controller import Metrics
+from cluster.launch import Cluster
+from cluster.schedule import Schedule
+from rnr.config import Config
+from rnr.tracking import Tracker
+from rnr.types import Group, Prompt, Sample, ScoredGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Arrows:
+    """Rollouts, rewards, learner and weights of ``cluster.controller.grpo``; they keep ``progress`` up to date."""
+
+    config: Config
+    schedule: Schedule
+    cluster: Cluster
+    tracker: Tracker
+    progress: Progress
+
+    async def generate(self, prompt: Prompt, step: int, position: int) -> Group:
+        """One group of sampled completions; their seed follows from the run and the place of the prompt."""
+        self.tracker.phase("grpo", step, "rollout")
+        return await self._sample(f"rollout of step {step}", prompt, self.config.sampling.samples_per_prompt, position)
+
+    async def generate_and_score(self, prompt: Prompt, count: int) -> ScoredGroup:
+        """``count`` scored completions of a prompt that is to be selected or not, outside the stream of prompts."""
+        place = -1 - crc32(prompt.uid.encode())  # not a place of the stream
+        return await self.score(await self._sample("selection", prompt, count, place))
+
+    async def _sample(self, phase: str, prompt: Prompt, count: int, position: int) -> Group:
+        options = self.config.sampling
+        sampling = Sampling(
+            count=count,
+            temperature=options.temperature,
+            max_new_tokens=options.max_new_tokens,
+            seed=(self.config.run.seed * 1_000_003 + position) * 1009 % 2**31,
+        )
+        return await self.cluster.rollouts.lease(phase, lambda worker: worker.generate.remote(prompt, sampling))
+
+    async def score(self, group: Group) -> ScoredGroup:
+        """The group with rewards, from the reward pool."""
+        return await self.cluster.rewards.lease("reward", lambda worker: worker.score.remote(group))
+
+    async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
+        """One GRPO batch on the learner."""
+        rate = self.schedule.learning_rate("grpo", step)
+        self.tracker.phase("grpo", step, "update")
+        ages = [self.progress.version - sample.policy_version for sample in samples]
+        metrics = await self.cluster.learner.grpo_step(
+            samples,
+            self.config.grpo,
+            learning_rate=rate,
+            temperature=self.config.sampling.temperature,
+            max_new_tokens=self.config.sampling.max_new_tokens,
+        )
+        self.progress.version += 1
+        staleness = {"async/staleness_mean": sum(ages) / len(ages), "async/staleness_max": max(ages)}
+        return metrics | staleness | {"actor/lr": rate}
+
+    async def publish(self) -> Metrics:
+        """The learner's weights on every rollout worker, verified by the probe."""
+        metrics = await self.cluster.link.publish(self.progress.version)
+        largest = max(self.progress.probe_max_difference, self.cluster.link.largest_difference)
+        self.progress.probe_max_difference = round(largest, 6)
+        return metrics
