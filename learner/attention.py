@@ -99,7 +99,9 @@ class _SharedPrefix(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *gradients: torch.Tensor
+    ) -> tuple[torch.Tensor | None, ...]:
         query, key, value, output, logsum_p, logsum_c = ctx.saved_tensors
         layout, scaling, heads, dtype = ctx.layout, ctx.scaling, key.shape[1], query.dtype
         queries, keys = _split(query, layout, heads), _split(key, layout, heads)

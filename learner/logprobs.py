@@ -88,7 +88,7 @@ class _Logprobs(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, slopes_N: torch.Tensor | None, entropy_slopes_N: torch.Tensor | None
     ) -> tuple[torch.Tensor | None, ...]:
         """With probabilities p, of a target's log-probability: (1 where the target is, else 0) - p; of the entropy H:
