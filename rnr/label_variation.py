@@ -50,17 +50,41 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 """Label -> other names for the same thing, written for this project. None of them is a label of an evaluation set."""
 
-WORDINGS = ("{} name", "name of {}", "type of {}", "{} entity", "any {}", "{} mention", "specific {}", "{} or similar")
-"""Ways to say a label that leave its meaning."""
+WORDINGS = (
+    *(
+        "{} name",
+        "{} entity",
+        "{} mention",
+        "{} or similar",
+        "{}s",
+        "{} itself",
+        "{} of any kind",
+        "{} as such",
+        "{} item",
+    ),
+    *(
+        "name of {}",
+        "type of {}",
+        "kind of {}",
+        "sort of {}",
+        "class of {}",
+        "example of {}",
+        "case of {}",
+        "mention of {}",
+    ),
+    *("any {}", "a {}", "some {}", "one {}", "specific {}", "particular {}", "certain {}", "named {}", "known {}"),
+    *("notable {}", "actual {}", "real {}", "given {}", "single {}", "individual {}", "such a {}", "what is a {}"),
+)
+"""Ways to say a label that leave its meaning: too many to be known by heart, so that a label has to be copied."""
 
 
 def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: int) -> Example:
     """With probability ``share``, the example under another schema; otherwise the example itself.
 
     Depends on ``seed`` and the uid alone. Each label is renamed with probability 1/2 if it has synonyms, and put in
-    other words with probability 1/4 if it is not; labels that carry no mention are kept with probability 1/2, general
-    labels that do with 0.85 (their mentions go with them), special ones always; up to six labels from ``inventory`` are
-    added; the order is random. A teacher's chain names the old labels, so it goes as well.
+    other words with probability 0.4; labels that carry no mention are kept with probability 1/2, general labels that do
+    with 0.85 (their mentions go with them), special ones always; up to six labels from ``inventory`` are added; the
+    order is random. A teacher's chain names the old labels, so it goes as well.
     """
     generator = random.Random(f"{seed}/{example.uid}")
     if generator.random() >= share:
@@ -98,10 +122,8 @@ def _same_meaning(label: str) -> set[str]:
 
 def _name(label: str, schema: Sequence[str], generator: random.Random) -> str:
     synonyms = [name for name in SYNONYMS.get(label, ()) if name not in schema]
-    if synonyms and generator.random() < 0.5:
-        return generator.choice(synonyms)
-    # A few synonyms are soon known by heart; in other words a label can only be copied from the schema.
-    return generator.choice(WORDINGS).format(label) if generator.random() < 0.25 else label
+    name = generator.choice(synonyms) if synonyms and generator.random() < 0.5 else label
+    return generator.choice(WORDINGS).format(name) if generator.random() < 0.4 else name
 
 
 _RELATED = (
