@@ -24,9 +24,9 @@ seeds = st.integers(0, 10_000)
 
 def _meaning(label: str) -> str:
     meanings = {name: name for name in INVENTORY}
+    meanings |= {name: name for name in EXAMPLE.schema}
     meanings |= {other: name for name, others in SYNONYMS.items() for other in others}
-    names = (*INVENTORY, *EXAMPLE.schema)
-    worded = {wording.format(name): name for wording in WORDINGS for name in names}
+    worded = {wording.format(name): meaning for wording in WORDINGS for name, meaning in meanings.items()}
     return {**worded, **meanings}.get(label, label)
 
 

@@ -345,8 +345,8 @@ def _plain(model: nn.Module, sample: Sample, temperature: float) -> torch.Tensor
     return torch.stack([logprobs[place - 1, tokens[0, place]] for place in range(start, tokens.shape[1])])
 
 
-def _policy(model: nn.Module, batch, temperature: float = 1.0):
-    return PolicyModel(model)(
+def _policy(model: nn.Module, batch, temperature: float = 1.0, *, dense: bool = False):
+    return PolicyModel(model, dense=dense)(
         batch.input_ids_1T,
         batch.position_ids_1T,
         batch.layout,
@@ -372,20 +372,32 @@ def test_a_sequence_has_the_log_probabilities_of_a_plain_pass_alone_and_beside_a
         torch.testing.assert_close(packed[3:], _plain(llama, long, temperature), rtol=1e-5, atol=1e-5)
 
 
-def test_a_prompt_shared_by_its_completions_gives_what_a_repeated_prompt_gives(llama) -> None:
-    group = [replace(_sample(12, length, length), prompt_ids=_sample(12, 1, 0).prompt_ids) for length in (5, 1, 9)]
-    other = _sample(7, 4, 9)
-    shared, repeated = _rows(group, [other]), _rows(*([sample] for sample in (*group, other)))
-    assert shared.input_ids_1T.numel() < repeated.input_ids_1T.numel()
-    gradients = []
-    for batch in (shared, repeated):
-        llama.zero_grad()
-        logprobs, _ = _policy(llama, batch)
+def _assert_same(model: nn.Module, ours, theirs, *, dense: bool = False) -> None:
+    """Both batches have the same log-probabilities and gradients; ``theirs`` under a dense mask if asked."""
+    results = []
+    for batch, masked in ((ours, False), (theirs, dense)):
+        model.zero_grad()
+        logprobs, _ = _policy(model, batch, dense=masked)
         (logprobs * torch.linspace(-1, 1, len(logprobs))).sum().backward()
-        gradients.append((logprobs.detach(), torch.cat([p.grad.flatten() for p in llama.parameters()])))
-    (ours, our_gradient), (theirs, their_gradient) = gradients
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+        results.append((logprobs.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])))
+    (our_logprobs, our_gradient), (their_logprobs, their_gradient) = results
+    torch.testing.assert_close(our_logprobs, their_logprobs, rtol=1e-5, atol=1e-5)
     assert (our_gradient - their_gradient).norm() < 1e-5 * their_gradient.norm()
+
+
+GROUP = [replace(_sample(12, length, length), prompt_ids=_sample(12, 1, 0).prompt_ids) for length in (5, 1, 9)]
+OTHER = _sample(7, 4, 9)
+
+
+def test_a_prompt_shared_by_its_completions_gives_what_a_repeated_prompt_gives(llama) -> None:
+    shared, repeated = _rows(GROUP, [OTHER]), _rows(*([sample] for sample in (*GROUP, OTHER)))
+    assert shared.input_ids_1T.numel() < repeated.input_ids_1T.numel()
+    _assert_same(llama, shared, repeated)
+
+
+def test_attention_by_parts_gives_what_a_gpu_gets_from_a_dense_mask(llama) -> None:
+    batch = _rows(GROUP, [OTHER])
+    _assert_same(llama, batch, batch, dense=True)
 
 
 def test_the_chunks_in_which_logits_exist_change_no_log_probability(llama, monkeypatch) -> None:
