@@ -34,7 +34,7 @@ class LearnerGroup:
             for handle in self._handles
         ]
         address = meeting_place(await self._gather("rendezvous", calls), ray.nodes())
-        port = await self._wait("rendezvous", self._handles[0].free_port.remote(address))
+        port = await self._wait("rendezvous", self._handles[0].open_store.remote(address))
         await self._all("start", settings, address, port, self._deadline_seconds)
 
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:

@@ -91,27 +91,33 @@ def plan_microbatches(
 ) -> tuple[tuple[MicroBatch, ...], ...]:
     """For each rank the same number of micro-batches, each of at most ``max_tokens`` tokens.
 
-    Packs of similar length share a micro-batch, and the micro-batches are dealt out so that ranks do about the same
-    work. A rank that would have one fewer repeats a short sequence with weight 0, because every rank
-    must take part in every collective.
+    Packs of similar length share a micro-batch, and all micro-batches are of about the same size. A rank that would
+    have one fewer repeats a short sequence with weight 0, because every rank must take part in every collective.
     """
     whole = sum(map(pack_length, _packs(samples)))
-    room = min(max_tokens, -(-whole // ranks))  # more would leave other ranks without work
-    micro: list[MicroBatch] = []
-    current: list[Pack] = []
-    length = 0
-    for pack in sorted(_packs(samples, room), key=pack_length):
-        if current and length + pack_length(pack) > room:
-            micro.append(tuple(current))
-            current, length = [], 0
-        current.append(pack)
-        length += pack_length(pack)
-    micro.append(tuple(current))
+    packs = sorted(_packs(samples, min(max_tokens, -(-whole // ranks))), key=pack_length)
+    whole = sum(map(pack_length, packs))
+    count = ranks * max(1, -(-whole // (ranks * max_tokens)))
+    while any(len(part) > 1 and sum(map(pack_length, part)) > max_tokens for part in _divided(packs, count)):
+        count += ranks
+    micro = [tuple(part) for part in _divided(packs, count) if part]
     shortest = min(samples, key=lambda item: item.sample.length)
     filler = ((Weighted(sample=shortest.sample, weight=0.0),),)
     micro += [filler] * (-len(micro) % ranks)
     # Lengths ascend, so dealing the micro-batches out in turn gives every rank short and long ones alike.
     return tuple(tuple(micro[rank::ranks]) for rank in range(ranks))
+
+
+def _divided(packs: Sequence[Pack], count: int) -> list[list[Pack]]:
+    """The packs, in their order, in ``count`` parts of about the same number of tokens; some may be empty."""
+    whole = sum(map(pack_length, packs))
+    parts: list[list[Pack]] = [[] for _ in range(count)]
+    before = 0
+    for pack in packs:
+        # A pack belongs where its middle lies.
+        parts[(2 * before + pack_length(pack)) * count // (2 * whole)].append(pack)
+        before += pack_length(pack)
+    return parts
 
 
 def _packs(samples: Sequence[Weighted], max_tokens: float = math.inf) -> list[Pack]:

@@ -1,12 +1,13 @@
 """``LearnerWorker``: one rank as a plain class; the cluster makes a Ray actor of it."""
 
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed import TCPStore
 
 from learner.batch import Batch, MicroBatch, Weighted
 from learner.engine import EngineSettings, Loss, PolicyEngine, add_sums
@@ -22,6 +23,8 @@ class LearnerWorker:
     def __init__(self, *, rank: int, world_size: int, threads: int) -> None:
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(world_size), LOCAL_RANK="0")
         self._rank = rank
+        self._world_size = world_size
+        self._store: TCPStore | None = None
         if threads:
             torch.set_num_threads(threads)
         self._engine: PolicyEngine | None = None
@@ -32,21 +35,23 @@ class LearnerWorker:
         assert self._engine is not None, "start() comes first"
         return self._engine
 
-    def free_port(self, address: str) -> int:
-        """A port of this rank's host, under the address by which the others know it, that nobody listens on."""
-        with socket.socket() as probe:
-            probe.bind((address, 0))
-            return probe.getsockname()[1]
+    def open_store(self, address: str) -> int:
+        """Rank 0 opens the place where the ranks meet; returns its port, held from now on, for all of them."""
+        self._store = TCPStore(address, 0, self._world_size, is_master=True, wait_for_workers=False)
+        return self._store.port
 
     def start(self, settings: EngineSettings, address: str, port: int, timeout_seconds: float) -> None:
-        """Join the process group and build the engine."""
-        from datetime import timedelta
-
+        """Join the process group at the store that rank 0 has opened, and build the engine."""
         import deepspeed
 
         os.environ.update(MASTER_ADDR=address, MASTER_PORT=str(port))
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        deepspeed.init_distributed(backend, timeout=timedelta(seconds=timeout_seconds), auto_mpi_discovery=False)
+        timeout = timedelta(seconds=timeout_seconds)
+        store = self._store or TCPStore(address, port, self._world_size, is_master=False, timeout=timeout)
+        torch.distributed.init_process_group(
+            backend, store=store, rank=self._rank, world_size=self._world_size, timeout=timeout
+        )
+        deepspeed.init_distributed(backend, timeout=timeout, auto_mpi_discovery=False)
         self._engine = PolicyEngine(settings)
 
     def sft_step(self, micro_batches: MicroBatches, learning_rate: float) -> Sums:

@@ -3,7 +3,6 @@
 import argparse
 import os
 import random
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -74,11 +73,8 @@ def _one_rank(model_folder: str) -> Any:
         max_gradient_norm=1.0,
         seed=0,
     )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     worker = LearnerWorker(rank=0, world_size=1, threads=0)
-    worker.start(settings, "127.0.0.1", port, 120.0)
+    worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 120.0)
     return worker
 
 

@@ -1,5 +1,6 @@
 """What this process and those it started have used: memory and processor time. Linux only."""
 
+import contextlib
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,9 @@ def cpu_seconds(*, without: int) -> float:
     """Processor time that all our living processes have used so far, the one with the id ``without`` and its
     children left out."""
     total = 0.0
-    left_out = {without, *(child.pid for child in psutil.Process(without).children(recursive=True))}
+    left_out = {without}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        left_out |= {child.pid for child in psutil.Process(without).children(recursive=True)}
     for process in _family():
         if process.pid not in left_out:
             try:

@@ -57,7 +57,7 @@ SETTINGS = GrpoSettings(importance="none")
         (
             "constant",
             replace(SETTINGS, kl_coefficient=0.04, kl_estimator="k3"),
-            {"loss_type": "dr_grpo", "beta": 0.04},
+            {"loss_type": "dr_grpo", "beta": 0.04, "use_bias_correction_kl": False},
         ),
     ],
     ids=["grpo", "bnpo", "dr_grpo", "gspo", "kl"],
