@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed import TCPStore
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from learner.batch import Batch, MicroBatch, Weighted
 from learner.engine import EngineSettings, Loss, PolicyEngine, add_sums
