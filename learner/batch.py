@@ -9,15 +9,16 @@ Shape letters: T tokens of the row, N completion tokens.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 
 from learner.attention import Layout
 from rnr.types import Sample
 
+Item = TypeVar("Item")
 Normaliser = Literal["tokens", "sequences", "constant"]
 
 
@@ -78,10 +79,7 @@ def weigh(samples: Sequence[Sample], normaliser: Normaliser, max_new_tokens: int
 
 def mini_batches(samples: Sequence[Sample], count: int) -> list[list[Sample]]:
     """The samples in at most ``count`` parts of about as many prompts each, the samples of a prompt together."""
-    by_prompt: dict[tuple[int, ...], list[Sample]] = {}
-    for sample in samples:
-        by_prompt.setdefault(sample.prompt_ids, []).append(sample)
-    groups = list(by_prompt.values())
+    groups = _by_prompt(samples, lambda sample: sample.prompt_ids)
     parts = ([sample for group in groups[number::count] for sample in group] for number in range(count))
     return [part for part in parts if part]
 
@@ -120,13 +118,18 @@ def _divided(packs: Sequence[Pack], count: int) -> list[list[Pack]]:
     return parts
 
 
+def _by_prompt(items: Sequence[Item], prompt_of: Callable[[Item], tuple[int, ...]]) -> list[list[Item]]:
+    """The items with those of one prompt together, in the order in which the prompts first occur."""
+    groups: dict[tuple[int, ...], list[Item]] = {}
+    for item in items:
+        groups.setdefault(prompt_of(item), []).append(item)
+    return list(groups.values())
+
+
 def _packs(samples: Sequence[Weighted], max_tokens: float = math.inf) -> list[Pack]:
     """The samples with those of one prompt together, as many as fit in ``max_tokens``."""
-    by_prompt: dict[tuple[int, ...], list[Weighted]] = {}
-    for item in samples:
-        by_prompt.setdefault(item.sample.prompt_ids, []).append(item)
     packs: list[Pack] = []
-    for items in by_prompt.values():
+    for items in _by_prompt(samples, lambda item: item.sample.prompt_ids):
         pack: Pack = ()
         for item in items:
             if pack and pack_length((*pack, item)) > max_tokens:
