@@ -87,6 +87,9 @@ class RolloutWorker:
             max_model_len=settings.context_tokens,
             max_num_seqs=settings.concurrent_sequences,
             enforce_eager=not settings.use_gpu,
+            # Prefixes are cached by whole blocks. The CPU backend's default, 128 tokens, is as long as a prompt: all
+            # samples of a prompt would read it anew. 32 is the smallest that its kernels take.
+            block_size=None if settings.use_gpu else 32,
             gpu_memory_utilization=settings.gpu_memory_fraction,
             # Raw log-probabilities would make every importance ratio wrong at a temperature other than 1.
             logprobs_mode="processed_logprobs",

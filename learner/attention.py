@@ -19,6 +19,10 @@ NAME = "shared_prefix"
 """The attention implementation by which transformers knows ``attend``."""
 
 
+Parts = tuple[torch.Tensor, torch.Tensor]
+"""What belongs to the prompts, (BH, 1, RP, D), and to the completions, (BH, K, RL, D); R is 1 for keys and values."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Where the prompts and completions of a row stand."""
@@ -29,6 +33,19 @@ class Layout:
     """Columns of each pack's completions; T for padding."""
     places_T: torch.Tensor
     """The place of each token in the two tensors above, flattened one after the other."""
+
+    def part_masks(self, dtype: torch.dtype) -> Parts:
+        """What to add to the scores of the prompts, (B, 1, P, P), and of the completions on their prompt and
+        themselves, (B, 1, L, P + L): 0, and -inf where a token may not look."""
+        (packs, prompt), length = self.prompts_BP.shape, self.completions_BKL.shape[2]
+        device = self.prompts_BP.device
+        causal_p, causal_c = (
+            torch.full((size, size), -torch.inf, dtype=dtype, device=device).triu(1).expand(packs, 1, -1, -1)
+            for size in (prompt, length)
+        )
+        missing = (self.prompts_BP == len(self.places_T))[:, None, None].expand(-1, -1, length, -1)
+        prefix = torch.zeros(missing.shape, dtype=dtype, device=device).masked_fill_(missing, -torch.inf)
+        return causal_p, torch.cat([prefix, causal_c], -1)
 
     def mask(self) -> torch.Tensor:
         """The same as a dense mask of shape (1, 1, T, T), True where the token of the third axis may attend to that of
@@ -77,60 +94,96 @@ class _SharedPrefix(torch.autograd.Function):
     def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float
     ) -> torch.Tensor:
-        heads = key.shape[1]
-        values_p, values_c = _split(value, layout, heads)
-        trunk, prefix, own = _scores(_split(query, layout, heads), _split(key, layout, heads), layout, scaling)
-        peak_p = trunk.amax(-1, keepdim=True)
-        peak_c = torch.maximum(prefix.amax(-1, keepdim=True), own.amax(-1, keepdim=True))
-        for scores, peak in ((trunk, peak_p), (prefix, peak_c), (own, peak_c)):
-            scores.sub_(peak).exp_()
-        sum_p = trunk.sum(-1, keepdim=True)
-        sum_c = prefix.sum(-1, keepdim=True) + own.sum(-1, keepdim=True)
-        trunk, prefix, own = (weights.to(value.dtype) for weights in (trunk, prefix, own))
-        output = _join(
-            (trunk @ values_p) / sum_p,
-            (_from_all(prefix, values_p) + own @ values_c) / sum_c,
-            layout,
-            query,
-        )
         ctx.layout, ctx.scaling = layout, scaling
-        ctx.save_for_backward(query, key, value, output, peak_p + sum_p.log(), peak_c + sum_c.log())
-        return output
+        ctx.save_for_backward(query, key, value)
+        prompt, completion = (_attention(*problem, scaling) for problem in _problems(query, key, value, layout))
+        return _join(prompt, completion, layout, query)
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *gradients: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
-        query, key, value, output, logsum_p, logsum_c = ctx.saved_tensors
-        layout, scaling, heads, dtype = ctx.layout, ctx.scaling, key.shape[1], query.dtype
-        queries, keys = _split(query, layout, heads), _split(key, layout, heads)
-        (query_p, query_c), (key_p, key_c), (value_p, value_c) = queries, keys, _split(value, layout, heads)
-        out_p, out_c = _split(gradients[0], layout, heads)
-        # The sum of each output's gradient times itself is what the softmax takes off the gradient of every weight.
-        drift = (gradients[0].to(logsum_p.dtype) * output).sum(-1, keepdim=True)
-        drift_p, drift_c = _split(drift, layout, heads)
-        weights = trunk, prefix, own = _scores(queries, keys, layout, scaling)
-        for scores, logsum in ((trunk, logsum_p), (prefix, logsum_c), (own, logsum_c)):
-            scores.sub_(logsum).exp_()
-        slopes = (
-            (out_p @ value_p.mT - drift_p) * trunk,
-            (_from_all(out_c, value_p.mT) - drift_c) * prefix,
-            (out_c @ value_c.mT - drift_c) * own,
+        query, key, value = ctx.saved_tensors
+        layout, heads = ctx.layout, key.shape[1]
+        slopes = _split(gradients[0], layout, heads)
+        problems = _problems(query, key, value, layout)
+        (query_p, key_p, value_p), (query_c, key_c, value_c) = (
+            _attention_backward(*problem, slope, ctx.scaling) for problem, slope in zip(problems, slopes, strict=True)
         )
-        trunk, prefix, own = (part.to(dtype) for part in weights)
-        trunk_s, prefix_s, own_s = (part.mul_(scaling).to(dtype) for part in slopes)
+        prompt = layout.prompts_BP.shape[1]
+        (prefix_k, own_k), (prefix_v, own_v) = (
+            (slope[:, :, :prompt].sum(1, keepdim=True), slope[:, :, prompt:]) for slope in (key_c, value_c)
+        )
         return (
-            _join(trunk_s @ key_p, _from_all(prefix_s, key_p) + own_s @ key_c, layout, query),
-            _join(trunk_s.mT @ query_p + _to_all(prefix_s, query_c), own_s.mT @ query_c, layout, key),
-            _join(trunk.mT @ out_p + _to_all(prefix, out_c), own.mT @ out_c, layout, value),
+            _join(query_p, query_c, layout, query),
+            _join(key_p + prefix_k, own_k, layout, key),
+            _join(value_p + prefix_v, own_v, layout, value),
             None,
             None,
         )
 
 
-Parts = tuple[torch.Tensor, torch.Tensor]
-"""What belongs to the prompts, (BH, RP, ...), and to the completions, (BH, K, RL, ...); R is 1 for keys and values."""
+Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""Plain attention: queries (BH, K, RX, D), keys and values (BH, K, Y, D), and what the scores get, (BH, 1, RX, Y)."""
+
+
+def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout) -> tuple[Problem, Problem]:
+    """The attention of the prompts, one for each pack, and that of the completions, whose keys are those of their
+    prompt and their own."""
+    heads = key.shape[1]
+    (query_p, query_c), (key_p, key_c), (value_p, value_c) = (
+        _split(rows, layout, heads) for rows in (query, key, value)
+    )
+    mask_p, mask_c = (
+        mask.repeat_interleave(heads, 0).repeat(1, 1, query.shape[1] // heads, 1)
+        for mask in layout.part_masks(query.dtype)
+    )
+    count = key_c.shape[1]
+    keys, values = (
+        torch.cat([shared.expand(-1, count, -1, -1), own], 2) for shared, own in ((key_p, key_c), (value_p, value_c))
+    )
+    return (query_p, key_p, value_p, mask_p), (query_c, keys, values, mask_c)
+
+
+def _attention(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """Plain attention, shaped as the queries. One head of one pack at a time, so that its weights stay in the cache."""
+    output = torch.empty_like(queries)
+    for place, (query, key, value) in enumerate(zip(queries, keys, values, strict=True)):
+        weights = _weights(query, key, mask[place], scaling)
+        torch.bmm(weights.to(query.dtype), value, out=output[place])
+    return output
+
+
+def _attention_backward(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    mask: torch.Tensor,
+    slopes: torch.Tensor,
+    scaling: float,
+) -> tuple[torch.Tensor, ...]:
+    """The gradients of queries, keys and values from the ``slopes`` along the output of plain attention."""
+    gradients = tuple(torch.empty_like(part) for part in (queries, keys, values))
+    for place, (query, key, value, slope) in enumerate(zip(queries, keys, values, slopes, strict=True)):
+        weights = _weights(query, key, mask[place], scaling)
+        along_weights = (slope @ value.mT).to(weights.dtype)
+        along_scores = torch._softmax_backward_data(along_weights, weights, -1, weights.dtype)
+        along_scores = along_scores.mul_(scaling).to(query.dtype)
+        torch.bmm(along_scores, key, out=gradients[0][place])
+        torch.bmm(along_scores.mT, query, out=gradients[1][place])
+        torch.bmm(weights.to(query.dtype).mT, slope, out=gradients[2][place])
+    return gradients
+
+
+def _weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float) -> torch.Tensor:
+    """What each query, (K, RX, D), takes of each value, (K, RX, Y), in float32 at least: from a bf16 score it would be
+    off by a hundredth."""
+    wide = torch.promote_types(query.dtype, torch.float32)
+    added = mask.to(wide).expand(len(query), -1, -1)
+    return torch.baddbmm(added, query.to(wide), key.mT.to(wide), alpha=scaling).softmax(-1)
 
 
 def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> Parts:
@@ -139,7 +192,7 @@ def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> Parts:
     padded = torch.cat([grouped, grouped.new_zeros(1, *grouped.shape[1:])])
     prompt = padded[layout.prompts_BP].permute(0, 2, 3, 1, 4)
     completion = padded[layout.completions_BKL].permute(0, 3, 1, 4, 2, 5)
-    return prompt.flatten(2, 3).flatten(0, 1), completion.flatten(3, 4).flatten(0, 1)
+    return prompt.flatten(2, 3).flatten(0, 1)[:, None], completion.flatten(3, 4).flatten(0, 1)
 
 
 def _join(prompt: torch.Tensor, completion: torch.Tensor, layout: Layout, like_THD: torch.Tensor) -> torch.Tensor:
@@ -152,29 +205,3 @@ def _join(prompt: torch.Tensor, completion: torch.Tensor, layout: Layout, like_T
     shape = (-1, *like_THD.shape[1:])
     places = torch.cat([part.to(like_THD.dtype).reshape(shape) for part in (prompt, completion)])
     return places[layout.places_T]
-
-
-def _scores(queries: Parts, keys: Parts, layout: Layout, scaling: float) -> tuple[torch.Tensor, ...]:
-    """Scores of the prompts, of the completions on their prompts, and of the completions on themselves; -inf where a
-    token may not look. Their products are taken in float32 at least: a bf16 result would be off by a hundredth."""
-    dtype = torch.promote_types(queries[0].dtype, torch.float32)
-    (query_p, query_c), (key_p, key_c) = ((p.to(dtype), c.to(dtype)) for p, c in (queries, keys))
-    query_p, query_c = query_p * scaling, query_c * scaling
-    trunk, prefix, own = query_p @ key_p.mT, _from_all(query_c, key_p.mT), query_c @ key_c.mT
-    missing = layout.prompts_BP == len(layout.places_T)
-    prefix.unflatten(0, (len(missing), -1)).masked_fill_(missing[:, None, None, None], -torch.inf)
-    for square in (trunk, own):
-        length = square.shape[-1]
-        future = torch.ones(length, length, dtype=torch.bool, device=square.device).triu(1)
-        square.unflatten(-2, (-1, length)).masked_fill_(future, -torch.inf)
-    return trunk, prefix, own
-
-
-def _from_all(completions: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
-    """(BH, K, X, Y) @ (BH, Y, Z): the completions of a pack in one product with what belongs to their prompt."""
-    return (completions.flatten(1, 2) @ shared).unflatten(1, completions.shape[1:3])
-
-
-def _to_all(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """(BH, K, X, Y) and (BH, K, X, Z) -> (BH, Y, Z): summed over the completions of a pack and their tokens."""
-    return left.flatten(1, 2).mT @ right.flatten(1, 2)

@@ -4,12 +4,13 @@ Logits are the largest tensors of a small model: 50,000 numbers for each token. 
 tokens at a time, forward and backward, so memory does not grow with vocabulary times tokens.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-from torch.utils.checkpoint import checkpoint
+from torch.nn import functional
 
 from learner.attention import NAME, Layout
 
@@ -24,11 +25,14 @@ class PolicyModel(nn.Module):
     """A causal language model that projects only the hidden states from which a completion token is predicted."""
 
     def __init__(self, model: Any, *, dense: bool = False) -> None:
-        """``dense`` is for GPUs, whose fused kernels take a mask faster than our products take the layout."""
+        """``model`` is taken over: its attention and its head change. ``dense`` is for GPUs, whose fused kernels take a
+        mask faster than our products take the layout."""
         super().__init__()
         self._dense = dense
         model.set_attn_implementation("sdpa" if dense else NAME)
         self.model = model
+        head = self._causal().get_output_embeddings()
+        head.forward = partial(token_logprobs, head)
 
     def forward(
         self,
@@ -41,72 +45,110 @@ class PolicyModel(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Float32 log-probabilities of ``targets_N`` at ``temperature``, and the entropy in nats of each distribution,
         both of shape N; the arguments are those of ``learner.batch.Batch``."""
-        causal = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
         attention = {"attention_mask": layout.mask()} if self._dense else {"layout": layout}
+        causal = self._causal()
         hidden_1TD = causal.base_model(
             input_ids=input_ids_1T, position_ids=position_ids_1T, use_cache=False, **attention
         ).last_hidden_state
-        hidden_ND = hidden_1TD[0, columns_N]
-        head = causal.get_output_embeddings()
-        parts = [
-            checkpoint(token_logprobs, head, hidden_MD, targets_M, temperature, use_reentrant=False)
-            for hidden_MD, targets_M in zip(hidden_ND.split(CHUNK), targets_N.split(CHUNK), strict=True)
-        ]
-        logprobs, entropies = zip(*parts, strict=True)
-        return torch.cat(logprobs), torch.cat(entropies)
+        # Called as a module, so that ZeRO-3's hooks gather its weight.
+        return causal.get_output_embeddings()(hidden_1TD[0, columns_N], targets_N, temperature)
+
+    def _causal(self) -> Any:
+        return self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
 
 
 def token_logprobs(
-    head: nn.Module, hidden_ND: torch.Tensor, targets_N: torch.Tensor, temperature: float
+    head: Any, hidden_ND: torch.Tensor, targets_N: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(log-probabilities of the targets, entropies in nats), float32 of shape N."""
-    return _Logprobs.apply(head(hidden_ND), targets_N, temperature)  # type: ignore[return-value]
+    """(log-probabilities of the targets, entropies in nats), float32 of shape N, under the logits that the linear
+    layer ``head`` makes of the hidden states."""
+    return _HeadLogprobs.apply(hidden_ND, head.weight, head.bias, targets_N, temperature)  # type: ignore[return-value]
 
 
-class _Logprobs(torch.autograd.Function):
-    """(logits NV, targets N, temperature) -> (log-probabilities N, entropies N), block by block."""
+class _HeadLogprobs(torch.autograd.Function):
+    """(hidden states ND, weight VD, bias V or None, targets N, temperature) -> (log-probabilities N, entropies N).
+
+    The backward pass makes the logits of a chunk again, but keeps their sums and entropies from the forward pass.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, logits_NV: torch.Tensor, targets_N: torch.Tensor, temperature: float
+        ctx: Any,
+        hidden_ND: torch.Tensor,
+        weight_VD: torch.Tensor,
+        bias_V: torch.Tensor | None,
+        targets_N: torch.Tensor,
+        temperature: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        logsums, entropies = [], []
-        for logits_MV in logits_NV.split(BLOCK):
-            scaled_MV = _scaled(logits_MV, temperature)
-            logsum_M = scaled_MV.logsumexp(-1)
-            # Entropy is the log of the sum less the mean of the logits.
-            mean_M = (scaled_MV - logsum_M[:, None]).exp_().mul_(scaled_MV).sum(-1)
-            logsums.append(logsum_M)
-            entropies.append(logsum_M - mean_M)
-        logsum_N = torch.cat(logsums)
-        chosen_N = _scaled(logits_NV.gather(1, targets_N[:, None])[:, 0], temperature)
-        entropy_N = torch.cat(entropies)
-        ctx.save_for_backward(logits_NV, targets_N, logsum_N, entropy_N)
+        chosen, logsums, entropies = [], [], []
+        for hidden_MD, targets_M in zip(hidden_ND.split(CHUNK), targets_N.split(CHUNK), strict=True):
+            logits_MV = functional.linear(hidden_MD, weight_VD, bias_V)
+            chosen.append(_scaled(logits_MV.gather(1, targets_M[:, None])[:, 0], temperature))
+            for block in logits_MV.split(BLOCK):
+                scaled = _scaled(block, temperature)
+                logsum = scaled.logsumexp(-1)
+                # Entropy is the log of the sum less the mean of the logits.
+                mean = torch.linalg.vecdot(scaled.softmax(-1), scaled)
+                logsums.append(logsum)
+                entropies.append(logsum - mean)
+        logsum_N, entropy_N = torch.cat(logsums), torch.cat(entropies)
+        ctx.save_for_backward(hidden_ND, weight_VD, bias_V, targets_N, logsum_N, entropy_N)
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)  # None tells that the entropies are a metric only
-        return chosen_N - logsum_N, entropy_N
+        return torch.cat(chosen) - logsum_N, entropy_N
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, slopes_N: torch.Tensor | None, entropy_slopes_N: torch.Tensor | None
     ) -> tuple[torch.Tensor | None, ...]:
-        """With probabilities p, of a target's log-probability: (1 where the target is, else 0) - p; of the entropy H:
-        -p * (log p + H)."""
-        logits_NV, targets_N, logsum_N, entropy_N = ctx.saved_tensors
+        hidden_ND, weight_VD, bias_V, targets_N, logsum_N, entropy_N = ctx.saved_tensors
+        hidden_slope_ND = torch.empty_like(hidden_ND)
+        weight_slope_VD = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
+        bias_slope_V = torch.zeros_like(bias_V) if ctx.needs_input_grad[2] else None
         given_N = torch.zeros_like(logsum_N) if slopes_N is None else slopes_N / ctx.temperature
-        gradient_NV = torch.empty_like(logits_NV)
-        for start in range(0, len(logits_NV), BLOCK):
-            block = slice(start, start + BLOCK)
-            log_MV = _scaled(logits_NV[block], ctx.temperature).sub_(logsum_N[block, None])
-            slope_MV = -given_N[block, None]
-            if entropy_slopes_N is not None:
-                share_M1 = entropy_slopes_N[block, None] / ctx.temperature
-                slope_MV = slope_MV - (log_MV + entropy_N[block, None]) * share_M1
-            # Added before rounding: of a sure token 1 - p is smaller than the last bit of p in bf16.
-            log_MV.exp_().mul_(slope_MV).scatter_add_(1, targets_N[block, None], given_N[block, None])
-            gradient_NV[block] = log_MV
-        return gradient_NV, None, None
+        for start in range(0, len(hidden_ND), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            slope_MV = functional.linear(hidden_ND[chunk], weight_VD, bias_V)
+            for first in range(start, start + len(slope_MV), BLOCK):
+                block = slice(first, min(first + BLOCK, start + len(slope_MV)))
+                rows = slope_MV[first - start : first - start + BLOCK]
+                # In place: what was logits becomes the slope of the loss along them.
+                rows.copy_(
+                    _logit_slopes(
+                        _scaled(rows, ctx.temperature).sub_(logsum_N[block, None]),
+                        targets_N[block],
+                        given_N[block],
+                        entropy_N[block],
+                        None if entropy_slopes_N is None else entropy_slopes_N[block] / ctx.temperature,
+                    )
+                )
+            torch.mm(slope_MV, weight_VD, out=hidden_slope_ND[chunk])
+            if weight_slope_VD is not None:
+                weight_slope_VD.addmm_(slope_MV.mT, hidden_ND[chunk])
+            if bias_slope_V is not None:
+                bias_slope_V += slope_MV.sum(0)
+        return hidden_slope_ND, weight_slope_VD, bias_slope_V, None, None
+
+
+def _logit_slopes(
+    logs_MV: torch.Tensor,
+    targets_M: torch.Tensor,
+    given_M: torch.Tensor,
+    entropy_M: torch.Tensor,
+    entropy_slope_M: torch.Tensor | None,
+) -> torch.Tensor:
+    """The slope of the loss along each logit, from all log-probabilities (overwritten) and the slopes along those of
+    the targets and along the entropies.
+
+    With probabilities p, the derivative of a target's log-probability is (1 where the target is, else 0) - p, that of
+    the entropy H is -p * (log p + H).
+    """
+    slope_MV = -given_M[:, None]
+    if entropy_slope_M is not None:
+        slope_MV = slope_MV - (logs_MV + entropy_M[:, None]) * entropy_slope_M[:, None]
+    # Added before rounding: of a sure token 1 - p is smaller than the last bit of p in bf16.
+    return logs_MV.exp_().mul_(slope_MV).scatter_add_(1, targets_M[:, None], given_M[:, None])
 
 
 def _scaled(logits: torch.Tensor, temperature: float) -> torch.Tensor:

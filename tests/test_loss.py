@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from learner.batch import Weighted, collate, plan_microbatches, weigh
-from learner.logprobs import PolicyModel, token_logprobs
+from learner.logprobs import CHUNK, PolicyModel, token_logprobs
 from learner.loss import GrpoSettings, grpo_loss, importance_weights, kl_to_reference, over_sequence, sft_loss
 from rnr.types import Sample
 
@@ -255,7 +255,7 @@ def test_the_entropy_bonus_enters_with_its_coefficient_and_its_gradient() -> Non
 
     plain = (logits / 0.7).log_softmax(-1)
     expected = gradient(plain[[0, 1], [2, 0]], -(plain.exp() * plain).sum(-1))
-    ours = gradient(*token_logprobs(nn.Identity(), logits, torch.tensor([2, 0]), 0.7))
+    ours = gradient(*token_logprobs(_identity(3, torch.float64), logits, torch.tensor([2, 0]), 0.7))
     torch.testing.assert_close(ours, expected)
 
 
@@ -272,35 +272,50 @@ def test_the_kl_enters_the_loss_with_its_coefficient_and_without_importance_weig
 # Log-probabilities
 
 
+def _identity(size: int, dtype: torch.dtype) -> nn.Linear:
+    """A head whose logits are its input."""
+    head = nn.Linear(size, size, bias=False, dtype=dtype)
+    with torch.no_grad():
+        head.weight.copy_(torch.eye(size))
+    return head.requires_grad_(False)
+
+
 def test_log_probabilities_and_entropy_are_those_of_the_softmax_at_the_temperature() -> None:
     hidden = torch.tensor([[0.0, math.log(2.0), math.log(5.0)]])
-    logprobs, entropy = token_logprobs(nn.Identity(), hidden, torch.tensor([2]), 1.0)
+    logprobs, entropy = token_logprobs(_identity(3, torch.float32), hidden, torch.tensor([2]), 1.0)
     # Probabilities 1/8, 2/8, 5/8.
     assert logprobs.item() == pytest.approx(math.log(5 / 8))
     assert entropy.item() == pytest.approx(-sum(p * math.log(p) for p in (1 / 8, 2 / 8, 5 / 8)))
-    logprobs, entropy = token_logprobs(nn.Identity(), hidden, torch.tensor([1]), 0.5)
+    logprobs, entropy = token_logprobs(_identity(3, torch.float32), hidden, torch.tensor([1]), 0.5)
     # Temperature 1/2 squares the odds: 1, 4, 25 of 30.
     assert logprobs.item() == pytest.approx(math.log(4 / 30))
     assert entropy.item() == pytest.approx(-sum(p * math.log(p) for p in (1 / 30, 4 / 30, 25 / 30)))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_the_gradient_of_the_log_probabilities_is_that_of_autograd(temperature) -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(130, 11, generator=generator, dtype=torch.float64, requires_grad=True)
-    targets = torch.randint(11, (130,), generator=generator)
-    slopes = torch.randn(130, generator=generator, dtype=torch.float64)
-    logprobs, _ = token_logprobs(nn.Identity(), logits, targets, temperature)
-    expected = (logits / temperature).log_softmax(-1).gather(1, targets[:, None])[:, 0]
-    torch.testing.assert_close(logprobs, expected)
-    (ours,) = torch.autograd.grad(logprobs @ slopes, logits)
-    (theirs,) = torch.autograd.grad(expected @ slopes, logits)
+@pytest.mark.parametrize("rows", [1, CHUNK, CHUNK + 130])
+def test_the_gradients_of_log_probabilities_and_entropies_are_those_of_autograd(rows, temperature) -> None:
+    torch.manual_seed(0)
+    head = nn.Linear(5, 11, dtype=torch.float64)
+    hidden = torch.randn(rows, 5, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(11, (rows,))
+    slopes, entropy_slopes = torch.randn(2, rows, dtype=torch.float64)
+    ours = token_logprobs(head, hidden, targets, temperature)
+    logs = (head(hidden) / temperature).log_softmax(-1)
+    theirs = logs.gather(1, targets[:, None])[:, 0], -(logs.exp() * logs).sum(-1)
+    leaves = [hidden, head.weight, head.bias]
     torch.testing.assert_close(ours, theirs)
+    for scale in (0, 1):
+        found, expected = (
+            torch.autograd.grad(one @ slopes + scale * (other @ entropy_slopes), leaves, retain_graph=True)
+            for one, other in (ours, theirs)
+        )
+        torch.testing.assert_close(found, expected)
 
 
 def test_a_token_that_is_nearly_certain_keeps_its_gradient_in_bf16() -> None:
     logits = torch.tensor([[math.log(0.999 / 0.001), 0.0]], dtype=torch.bfloat16, requires_grad=True)
-    logprobs, _ = token_logprobs(nn.Identity(), logits, torch.tensor([0]), 1.0)
+    logprobs, _ = token_logprobs(_identity(2, torch.bfloat16), logits, torch.tensor([0]), 1.0)
     (gradient,) = torch.autograd.grad(logprobs.sum(), logits)
     # 1 - p and p - 1: about 0.001, which would be lost beside a 1 in bf16.
     assert gradient[0].tolist() == pytest.approx([0.001, -0.001], rel=0.05)
@@ -340,7 +355,8 @@ def _plain(model: nn.Module, sample: Sample, temperature: float) -> torch.Tensor
     """Log-probabilities of the completion by one forward pass of the whole sequence, alone."""
     model.set_attn_implementation("sdpa")
     tokens = torch.tensor([sample.prompt_ids + sample.completion_ids])
-    logprobs = (model(tokens).logits.float() / temperature).log_softmax(-1)[0]
+    logits = model.model(tokens).last_hidden_state @ model.lm_head.weight.T
+    logprobs = (logits.float() / temperature).log_softmax(-1)[0]
     start = len(sample.prompt_ids)
     return torch.stack([logprobs[place - 1, tokens[0, place]] for place in range(start, tokens.shape[1])])
 
