@@ -78,18 +78,21 @@ class RolloutWorker:
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        lora: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        if not settings.use_gpu:
+            from actors.cpu_norm import PRIORITY
+
+            # Prefixes are cached by whole blocks. The CPU backend's default, 128 tokens, is as long as a prompt: all
+            # samples of a prompt would read it anew. 32 is the smallest that its kernels take.
+            extra |= {"block_size": 32, "ir_op_priority": PRIORITY}
         if settings.lora_rank:
-            lora = {"enable_lora": True, "max_lora_rank": max(8, settings.lora_rank), "max_loras": 1}
+            extra |= {"enable_lora": True, "max_lora_rank": max(8, settings.lora_rank), "max_loras": 1}
         arguments = AsyncEngineArgs(
             model=settings.model_folder,
             dtype="bfloat16",
             max_model_len=settings.context_tokens,
             max_num_seqs=settings.concurrent_sequences,
             enforce_eager=not settings.use_gpu,
-            # Prefixes are cached by whole blocks. The CPU backend's default, 128 tokens, is as long as a prompt: all
-            # samples of a prompt would read it anew. 32 is the smallest that its kernels take.
-            block_size=None if settings.use_gpu else 32,
             gpu_memory_utilization=settings.gpu_memory_fraction,
             # Raw log-probabilities would make every importance ratio wrong at a temperature other than 1.
             logprobs_mode="processed_logprobs",
@@ -97,7 +100,7 @@ class RolloutWorker:
             disable_log_stats=True,
             seed=settings.seed,
             generation_config="vllm",
-            **lora,
+            **extra,
         )
         self._engine = AsyncLLM.from_engine_args(arguments)
 

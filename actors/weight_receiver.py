@@ -1,6 +1,7 @@
 """The end of the weight link that lives inside vLLM's own worker process (``worker_extension_cls``).
 
-vLLM's interfaces for this move between releases; only this file and ``actors/rollout.py`` import vLLM.
+vLLM's interfaces for this move between releases; only this file, ``actors/rollout.py`` and ``actors/cpu_norm.py`` know
+them.
 """
 
 import ctypes
@@ -14,6 +15,10 @@ from safetensors import safe_open
 
 # This module is imported by the engine process: should the rollout worker die by SIGKILL, the engine must not survive.
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+if not torch.cuda.is_available():
+    import actors.cpu_norm  # noqa: F401  # registers what actors.rollout asks for
 
 
 class WeightReceiver:

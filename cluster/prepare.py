@@ -108,7 +108,7 @@ def _definitions(path: str) -> dict[str, str]:
 def _examples(config: Config) -> tuple[list[Example], list[Example]]:
     options, seed = config.data, config.run.seed
     train = data.load(options.train, training=True, skip_bad_rows=options.skip_bad_rows)
-    train = data.thin_empty(train, options.empty_fraction, seed)
+    train = data.thin(train, options.keep_by_mentions, seed)
     train = [
         replace(example, uid=f"{example.uid}, view {view}") if view else example
         for view in range(options.schema_views)

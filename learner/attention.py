@@ -9,6 +9,7 @@ L tokens of the longest completion, H key heads, R query heads that share one ke
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ Parts = tuple[torch.Tensor, torch.Tensor]
 """What belongs to the prompts, (BH, 1, RP, D), and to the completions, (BH, K, RL, D); R is 1 for keys and values."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layout:
     """Where the prompts and completions of a row stand."""
 
@@ -33,19 +34,6 @@ class Layout:
     """Columns of each pack's completions; T for padding."""
     places_T: torch.Tensor
     """The place of each token in the two tensors above, flattened one after the other."""
-
-    def part_masks(self, dtype: torch.dtype) -> Parts:
-        """What to add to the scores of the prompts, (B, 1, P, P), and of the completions on their prompt and
-        themselves, (B, 1, L, P + L): 0, and -inf where a token may not look."""
-        (packs, prompt), length = self.prompts_BP.shape, self.completions_BKL.shape[2]
-        device = self.prompts_BP.device
-        causal_p, causal_c = (
-            torch.full((size, size), -torch.inf, dtype=dtype, device=device).triu(1).expand(packs, 1, -1, -1)
-            for size in (prompt, length)
-        )
-        missing = (self.prompts_BP == len(self.places_T))[:, None, None].expand(-1, -1, length, -1)
-        prefix = torch.zeros(missing.shape, dtype=dtype, device=device).masked_fill_(missing, -torch.inf)
-        return causal_p, torch.cat([prefix, causal_c], -1)
 
     def mask(self) -> torch.Tensor:
         """The same as a dense mask of shape (1, 1, T, T), True where the token of the third axis may attend to that of
@@ -94,65 +82,76 @@ class _SharedPrefix(torch.autograd.Function):
     def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float
     ) -> torch.Tensor:
-        ctx.layout, ctx.scaling = layout, scaling
-        ctx.save_for_backward(query, key, value)
-        prompt, completion = (_attention(*problem, scaling) for problem in _problems(query, key, value, layout))
-        return _join(prompt, completion, layout, query)
+        ctx.layout, ctx.scaling, ctx.heads = layout, scaling, key.shape[1]
+        prompts, completions = _problems(query, key, value, layout)
+        ctx.save_for_backward(*prompts, *completions)
+        mask_p, mask_c = _masks(layout, query.shape[1] // key.shape[1], query.dtype)
+        return _join(
+            _attention(*prompts, mask_p, scaling), _attention(*completions, mask_c, scaling), layout, ctx.heads
+        )
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *gradients: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
-        query, key, value = ctx.saved_tensors
-        layout, heads = ctx.layout, key.shape[1]
-        slopes = _split(gradients[0], layout, heads)
-        problems = _problems(query, key, value, layout)
-        (query_p, key_p, value_p), (query_c, key_c, value_c) = (
-            _attention_backward(*problem, slope, ctx.scaling) for problem, slope in zip(problems, slopes, strict=True)
-        )
+        layout, heads, scaling, saved = ctx.layout, ctx.heads, ctx.scaling, ctx.saved_tensors
+        mask_p, mask_c = _masks(layout, gradients[0].shape[1] // heads, gradients[0].dtype)
+        slope_p, slope_c = _split(gradients[0], layout, heads)
+        query_p, key_p, value_p = _attention_backward(*saved[:3], mask_p, slope_p, scaling)
+        query_c, key_c, value_c = _attention_backward(*saved[3:], mask_c, slope_c, scaling)
         prompt = layout.prompts_BP.shape[1]
         (prefix_k, own_k), (prefix_v, own_v) = (
             (slope[:, :, :prompt].sum(1, keepdim=True), slope[:, :, prompt:]) for slope in (key_c, value_c)
         )
         return (
-            _join(query_p, query_c, layout, query),
-            _join(key_p + prefix_k, own_k, layout, key),
-            _join(value_p + prefix_v, own_v, layout, value),
+            _join(query_p, query_c, layout, heads),
+            _join(key_p + prefix_k, own_k, layout, heads),
+            _join(value_p + prefix_v, own_v, layout, heads),
             None,
             None,
         )
 
 
-Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-"""Plain attention: queries (BH, K, RX, D), keys and values (BH, K, Y, D), and what the scores get, (BH, 1, RX, Y)."""
+Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Plain attention: queries (BH, K, RX, D), keys and values (BH, K, Y, D)."""
 
 
 def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout) -> tuple[Problem, Problem]:
     """The attention of the prompts, one for each pack, and that of the completions, whose keys are those of their
     prompt and their own."""
-    heads = key.shape[1]
     (query_p, query_c), (key_p, key_c), (value_p, value_c) = (
-        _split(rows, layout, heads) for rows in (query, key, value)
-    )
-    mask_p, mask_c = (
-        mask.repeat_interleave(heads, 0).repeat(1, 1, query.shape[1] // heads, 1)
-        for mask in layout.part_masks(query.dtype)
+        _split(rows, layout, key.shape[1]) for rows in (query, key, value)
     )
     count = key_c.shape[1]
     keys, values = (
         torch.cat([shared.expand(-1, count, -1, -1), own], 2) for shared, own in ((key_p, key_c), (value_p, value_c))
     )
-    return (query_p, key_p, value_p, mask_p), (query_c, keys, values, mask_c)
+    return (query_p, key_p, value_p), (query_c, keys, values)
+
+
+@lru_cache(maxsize=2)
+def _masks(layout: Layout, repeats: int, dtype: torch.dtype) -> Parts:
+    """What the scores of the two problems get added, (B, RX, Y): 0, and -inf where a token may not look. The layers of
+    a model share them."""
+    (packs, prompt), length = layout.prompts_BP.shape, layout.completions_BKL.shape[2]
+    wide = torch.promote_types(dtype, torch.float32)
+    causal_p, causal_c = (
+        torch.full((size, size), -torch.inf, dtype=wide, device=layout.places_T.device).triu(1).expand(packs, -1, -1)
+        for size in (prompt, length)
+    )
+    missing = (layout.prompts_BP == len(layout.places_T))[:, None].expand(-1, length, -1)
+    prefix = torch.zeros_like(missing, dtype=wide).masked_fill_(missing, -torch.inf)
+    return causal_p.repeat(1, repeats, 1), torch.cat([prefix, causal_c], -1).repeat(1, repeats, 1)
 
 
 def _attention(
-    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, scaling: float
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, masks: torch.Tensor, scaling: float
 ) -> torch.Tensor:
     """Plain attention, shaped as the queries. One head of one pack at a time, so that its weights stay in the cache."""
     output = torch.empty_like(queries)
     for place, (query, key, value) in enumerate(zip(queries, keys, values, strict=True)):
-        weights = _weights(query, key, mask[place], scaling)
+        weights = _weights(query, key, masks[place * len(masks) // len(queries)], scaling)
         torch.bmm(weights.to(query.dtype), value, out=output[place])
     return output
 
@@ -161,14 +160,14 @@ def _attention_backward(
     queries: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
-    mask: torch.Tensor,
+    masks: torch.Tensor,
     slopes: torch.Tensor,
     scaling: float,
 ) -> tuple[torch.Tensor, ...]:
     """The gradients of queries, keys and values from the ``slopes`` along the output of plain attention."""
     gradients = tuple(torch.empty_like(part) for part in (queries, keys, values))
     for place, (query, key, value, slope) in enumerate(zip(queries, keys, values, slopes, strict=True)):
-        weights = _weights(query, key, mask[place], scaling)
+        weights = _weights(query, key, masks[place * len(masks) // len(queries)], scaling)
         along_weights = (slope @ value.mT).to(weights.dtype)
         along_scores = torch._softmax_backward_data(along_weights, weights, -1, weights.dtype)
         along_scores = along_scores.mul_(scaling).to(query.dtype)
@@ -179,11 +178,10 @@ def _attention_backward(
 
 
 def _weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float) -> torch.Tensor:
-    """What each query, (K, RX, D), takes of each value, (K, RX, Y), in float32 at least: from a bf16 score it would be
-    off by a hundredth."""
-    wide = torch.promote_types(query.dtype, torch.float32)
-    added = mask.to(wide).expand(len(query), -1, -1)
-    return torch.baddbmm(added, query.to(wide), key.mT.to(wide), alpha=scaling).softmax(-1)
+    """What each query, (K, RX, D), takes of each value, (K, RX, Y), in the type of the mask, float32 at least: from a
+    bf16 score it would be off by a hundredth."""
+    added = mask.expand(len(query), -1, -1)
+    return torch.baddbmm(added, query.to(mask.dtype), key.mT.to(mask.dtype), alpha=scaling).softmax(-1)
 
 
 def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> Parts:
@@ -195,13 +193,12 @@ def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> Parts:
     return prompt.flatten(2, 3).flatten(0, 1)[:, None], completion.flatten(3, 4).flatten(0, 1)
 
 
-def _join(prompt: torch.Tensor, completion: torch.Tensor, layout: Layout, like_THD: torch.Tensor) -> torch.Tensor:
-    """The inverse of ``_split``, shaped and typed as ``like_THD``."""
+def _join(prompt: torch.Tensor, completion: torch.Tensor, layout: Layout, heads: int) -> torch.Tensor:
+    """The inverse of ``_split``: (T, HR, D)."""
     (packs, length_p), (_, count, length_c) = layout.prompts_BP.shape, layout.completions_BKL.shape
-    size = like_THD.shape[-1]
-    heads = prompt.shape[0] // packs
+    size = prompt.shape[-1]
     prompt = prompt.reshape(packs, heads, -1, length_p, size).permute(0, 3, 1, 2, 4)
     completion = completion.reshape(packs, heads, count, -1, length_c, size).permute(0, 2, 4, 1, 3, 5)
-    shape = (-1, *like_THD.shape[1:])
-    places = torch.cat([part.to(like_THD.dtype).reshape(shape) for part in (prompt, completion)])
+    repeats = prompt.shape[3]
+    places = torch.cat([part.reshape(-1, heads * repeats, size) for part in (prompt, completion)])
     return places[layout.places_T]

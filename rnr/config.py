@@ -4,7 +4,7 @@ Sizes are named by their unit. A value that can be derived is not a key: ``pytho
 the derived numbers.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -46,8 +46,8 @@ class DataConfig(Section):
     """Upper bound, drawn evenly over the sources, or as ``mixture`` says; 0 takes all."""
     evaluation_examples: int = Field(default=0, ge=0)
     """Fixed sentences of each evaluation set; 0 takes all."""
-    empty_fraction: float = Field(default=1.0, ge=0, le=1)
-    """Share of the training sentences without any entity that is kept."""
+    keep_by_mentions: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """Shares that are kept of the training sentences without a mention, with one mention, and so on; all with more."""
     grpo_examples: int = Field(default=0, ge=0)
     """Size of the pool that GRPO draws its prompts from, drawn in the same way; 0 takes all."""
     special_labels: float = Field(default=0.0, ge=0, le=1)

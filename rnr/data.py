@@ -255,10 +255,15 @@ def draw_evenly(
     return drawn
 
 
-def thin_empty(examples: Sequence[Example], keep: float, seed: int) -> list[Example]:
-    """The examples with a random ``keep`` share of those that have no mention."""
+def thin(examples: Sequence[Example], shares: Sequence[float], seed: int) -> list[Example]:
+    """The examples with a random share of those without a mention, with one, and so on: ``shares`` in this order, and
+    all that have more mentions than ``shares`` names."""
     generator = random.Random(seed)
-    return [example for example in examples if example.mentions or generator.random() < keep]
+    return [
+        example
+        for example in examples
+        if len(example.mentions) >= len(shares) or generator.random() < shares[len(example.mentions)]
+    ]
 
 
 def split(examples: Sequence[Example], test_share: float, seed: int) -> tuple[list[Example], list[Example]]:

@@ -12,21 +12,27 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from rnr.files import write_whole
+from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from scripts.benchmarks.peer import PeerFailed
+from scripts.benchmarks.random_model import SIZES, write_random_model
 from scripts.benchmarks.turns import Numbers
 
 
 def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     try:
-        # Each benchmark loads the engines it needs and no others.
-        numbers = importlib.import_module(f"scripts.benchmarks.{options.command}").measure(options)
+        with TemporaryDirectory() as folder:
+            if getattr(options, "model", None) in SIZES:
+                options.model = str(write_random_model(options.model, Path(folder), embedded_folder(EMBEDDED_MODEL)))
+            # Each benchmark loads the engines it needs and no others.
+            numbers = importlib.import_module(f"scripts.benchmarks.{options.command}").measure(options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -53,9 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     sync = commands.add_parser("sync", help="weights from the learner to a rollout worker, verified")
     _add_sizes(sync, prompts=1, prompt_tokens=210, completion_tokens=128)
     _add_training(sync)
+    sync.add_argument("--ranks", type=int, default=1, help="of the learner")
     step = commands.add_parser("step", help="one GRPO step of the real cluster")
     _add_sizes(step, prompts=4, prompt_tokens=210, completion_tokens=128)
     _add_training(step)
+    step.add_argument("--ranks", type=int, default=1, help="of the learner")
     _add_peer(step)
     for command in commands.choices.values():
         command.add_argument("--rounds", type=int, default=5, help="how often each side is timed")
@@ -64,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_sizes(command: argparse.ArgumentParser, *, prompts: int, prompt_tokens: int, completion_tokens: int) -> None:
-    command.add_argument("--model", default="smollm2-135m-instruct")
+    command.add_argument("--model", default=EMBEDDED_MODEL, help=f"a folder, a name, or one of {', '.join(SIZES)}")
     command.add_argument("--prompts", type=int, default=prompts)
     command.add_argument("--samples", type=int, default=8, help="completions of each prompt")
     command.add_argument("--prompt-tokens", type=int, default=prompt_tokens)

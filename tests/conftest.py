@@ -13,37 +13,13 @@ os.environ.setdefault("WANDB_MODE", "offline")
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     """A random two-layer Llama with a tied head and the embedded model's tokenizer: 6 million weights."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
     from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
+    from scripts.benchmarks.random_model import write_random_model
 
     source = embedded_folder(EMBEDDED_MODEL)
     if not source.is_dir():
         pytest.skip(f"the embedded model is not set up at {source}: run `make setup`")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=49152,
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=64,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-        dtype=torch.bfloat16,
-    )
-    folder = tmp_path_factory.mktemp("tiny_model")
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
-    written = json.loads((folder / "config.json").read_text())
-    written.setdefault("rope_theta", 10000.0)
-    (folder / "config.json").write_text(json.dumps(written))
-    return folder
+    return write_random_model("random-tiny", tmp_path_factory.mktemp("tiny_model"), source)
 
 
 @pytest.fixture(scope="session")

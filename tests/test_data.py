@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnr.data import DEMO, draw_evenly, load, thin_empty
+from rnr.data import DEMO, draw_evenly, load, thin
 from rnr.formats.rows import DataError
 from rnr.types import Example, Mention
 
@@ -205,15 +205,17 @@ def test_a_draw_has_no_repeats_and_the_count_that_was_asked_for(sizes, count, se
     assert len(set(uids)) == len(uids) == min(count or len(examples), len(examples))
 
 
-def test_thinning_keeps_every_sentence_with_a_mention_and_a_share_of_the_others() -> None:
-    full, empty = _numbered(20, "full"), _numbered(1000, "empty", empty=True)
-    thinned = thin_empty([*full, *empty], 0.3, seed=1)
-    assert [example for example in thinned if example.mentions] == full
-    kept = len(thinned) - len(full)
+def test_thinning_keeps_a_share_of_the_sentences_with_few_mentions_and_all_others() -> None:
+    one, empty = _numbered(20, "one"), _numbered(1000, "empty", empty=True)
+    thinned = thin([*one, *empty], [0.3], seed=1)
+    assert [example for example in thinned if example.mentions] == one
+    kept = len(thinned) - len(one)
     assert 230 < kept < 370  # 300 expected, standard deviation sqrt(1000 * 0.3 * 0.7) = 14.5
-    assert thinned == thin_empty([*full, *empty], 0.3, seed=1)
-    assert thin_empty([*full, *empty], 0.0, seed=1) == full
-    assert thin_empty([*full, *empty], 1.0, seed=1) == [*full, *empty]
+    assert thinned == thin([*one, *empty], [0.3], seed=1)
+    assert thin([*one, *empty], [0.0], seed=1) == one
+    assert thin([*one, *empty], [0.0, 0.0], seed=1) == []
+    assert thin([*one, *empty], [1.0, 0.0], seed=1) == empty
+    assert thin([*one, *empty], [], seed=1) == [*one, *empty]
 
 
 # The embedded data

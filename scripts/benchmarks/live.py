@@ -35,7 +35,7 @@ def config_of(options: argparse.Namespace, model_folder: str) -> Config:
             "optimizer": {"max_tokens_per_microbatch": options.max_tokens},
             "grpo": {"learning_rate": 1e-6},
             "evaluation": {"max_new_tokens": options.completion_tokens},
-            "cluster": {"deadline_seconds": options.deadline},
+            "cluster": {"deadline_seconds": options.deadline, "learner_ranks": options.ranks},
         }
     )
 
