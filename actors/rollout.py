@@ -85,6 +85,9 @@ class RolloutWorker:
             # Prefixes are cached by whole blocks. The CPU backend's default, 128 tokens, is as long as a prompt: all
             # samples of a prompt would read it anew. 32 is the smallest that its kernels take.
             extra |= {"block_size": 32, "ir_op_priority": PRIORITY}
+            # On a CPU vLLM would put the model into a process of its own, which waits for every step by spinning on a
+            # core that the scheduler needs. The engine's process can hold both: a third more tokens on two cores.
+            extra["distributed_executor_backend"] = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
         if settings.lora_rank:
             extra |= {"enable_lora": True, "max_lora_rank": max(8, settings.lora_rank), "max_loras": 1}
         arguments = AsyncEngineArgs(
