@@ -224,6 +224,8 @@ class RolloutWorker:
         """Shut the engine process down."""
         if self._engine is not None:
             self._engine.shutdown()
+            # Or vLLM's finaliser would try it again at the very end of the interpreter, and print a traceback.
+            self._engine = None
 
 
 @asynccontextmanager
