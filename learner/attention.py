@@ -95,11 +95,12 @@ class _SharedPrefix(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *gradients: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
-        layout, heads, scaling, saved = ctx.layout, ctx.heads, ctx.scaling, ctx.saved_tensors
+        layout, heads, scaling = ctx.layout, ctx.heads, ctx.scaling
+        queries_p, keys_p, values_p, queries_c, keys_c, values_c = ctx.saved_tensors
         mask_p, mask_c = _masks(layout, gradients[0].shape[1] // heads, gradients[0].dtype)
         slope_p, slope_c = _split(gradients[0], layout, heads)
-        query_p, key_p, value_p = _attention_backward(*saved[:3], mask_p, slope_p, scaling)
-        query_c, key_c, value_c = _attention_backward(*saved[3:], mask_c, slope_c, scaling)
+        query_p, key_p, value_p = _attention_backward(queries_p, keys_p, values_p, mask_p, slope_p, scaling)
+        query_c, key_c, value_c = _attention_backward(queries_c, keys_c, values_c, mask_c, slope_c, scaling)
         prompt = layout.prompts_BP.shape[1]
         (prefix_k, own_k), (prefix_v, own_v) = (
             (slope[:, :, :prompt].sum(1, keepdim=True), slope[:, :, prompt:]) for slope in (key_c, value_c)
@@ -169,7 +170,7 @@ def _attention_backward(
     for place, (query, key, value, slope) in enumerate(zip(queries, keys, values, slopes, strict=True)):
         weights = _weights(query, key, masks[place * len(masks) // len(queries)], scaling)
         along_weights = (slope @ value.mT).to(weights.dtype)
-        along_scores = torch._softmax_backward_data(along_weights, weights, -1, weights.dtype)
+        along_scores = torch.ops.aten._softmax_backward_data(along_weights, weights, -1, weights.dtype)
         along_scores = along_scores.mul_(scaling).to(query.dtype)
         torch.bmm(along_scores, key, out=gradients[0][place])
         torch.bmm(along_scores.mT, query, out=gradients[1][place])

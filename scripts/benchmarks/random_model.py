@@ -42,7 +42,7 @@ def write_random_model(size: str, folder: Path, tokenizer_folder: str | Path) ->
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = LlamaForCausalLM(config)
+        model: Any = LlamaForCausalLM(config)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     # transformers keeps it among the rope parameters, vLLM looks for it here.
