@@ -132,7 +132,7 @@ def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layou
 
 
 @lru_cache(maxsize=2)
-def _masks(layout: Layout, repeats: int, dtype: torch.dtype) -> Parts:
+def _masks(layout: Layout, repeats: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """What the scores of the two problems get added, (B, RX, Y): 0, and -inf where a token may not look. The layers of
     a model share them."""
     (packs, prompt), length = layout.prompts_BP.shape, layout.completions_BKL.shape[2]

@@ -96,9 +96,11 @@ def plan_microbatches(
     packs = sorted(_packs(samples, min(max_tokens, -(-whole // ranks))), key=pack_length)
     whole = sum(map(pack_length, packs))
     count = ranks * max(1, -(-whole // (ranks * max_tokens)))
-    while any(len(part) > 1 and sum(map(pack_length, part)) > max_tokens for part in _divided(packs, count)):
+    parts = _divided(packs, count)
+    while any(len(part) > 1 and sum(map(pack_length, part)) > max_tokens for part in parts):
         count += ranks
-    micro = [tuple(part) for part in _divided(packs, count) if part]
+        parts = _divided(packs, count)
+    micro = [tuple(part) for part in parts if part]
     shortest = min(samples, key=lambda item: item.sample.length)
     filler = ((Weighted(sample=shortest.sample, weight=0.0),),)
     micro += [filler] * (-len(micro) % ranks)

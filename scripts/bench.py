@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnr.files import write_whole
-from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
+from rnr.model_folder import EMBEDDED_MODEL, resolve
 from scripts.benchmarks.peer import PeerFailed
 from scripts.benchmarks.random_model import SIZES, write_random_model
 from scripts.benchmarks.turns import Numbers
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     try:
         with TemporaryDirectory() as folder:
             if getattr(options, "model", None) in SIZES:
-                options.model = str(write_random_model(options.model, Path(folder), embedded_folder(EMBEDDED_MODEL)))
+                options.model = str(write_random_model(options.model, Path(folder), resolve(EMBEDDED_MODEL)))
             # Each benchmark loads the engines it needs and no others.
             numbers = importlib.import_module(f"scripts.benchmarks.{options.command}").measure(options)
     except ValueError as error:
@@ -59,12 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     sync = commands.add_parser("sync", help="weights from the learner to a rollout worker, verified")
     _add_sizes(sync, prompts=1, prompt_tokens=210, completion_tokens=128)
     _add_training(sync)
-    sync.add_argument("--ranks", type=int, default=1, help="of the learner")
     step = commands.add_parser("step", help="one GRPO step of the real cluster")
     _add_sizes(step, prompts=4, prompt_tokens=210, completion_tokens=128)
     _add_training(step)
-    step.add_argument("--ranks", type=int, default=1, help="of the learner")
     _add_peer(step)
+    for command in (sync, step):
+        command.add_argument("--ranks", type=int, default=1, help="of the learner")
     for command in commands.choices.values():
         command.add_argument("--rounds", type=int, default=5, help="how often each side is timed")
         command.add_argument("--json", type=Path, help="also write the numbers here")
