@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from cluster.plan import check_resources, local_resources, roles
+from cluster.plan import check_resources, local_resources, placed, roles
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from rnr.config import Config
@@ -24,14 +24,15 @@ def dry_run(config: Config) -> None:
     table = Table("derived", "value", title=f"plan of {config.run.name}")
     for name, value in derived(config, prepared, schedule).items():
         table.add_row(name, value)
-    for role in roles(config):
+    here = local_resources()
+    for role in roles(config if config.cluster.address else placed(config, here["GPU"])):
         need = f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {_gib(memory_gib(role.name, config, prepared))}"
         table.add_row(f"{role.name} workers", need)
     out.print(table)
     if config.cluster.address:
         out.print("resources: checked against the cluster when the run starts")
         return
-    check_resources(config, local_resources())
+    check_resources(config, here)
     out.print("resources: enough on this machine")
 
 

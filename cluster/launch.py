@@ -16,7 +16,7 @@ from actors.pool import Handle, Pool, Spawn, WorkerLost
 from actors.reward import RewardWorker
 from actors.rollout import RolloutSettings, RolloutWorker
 from cluster.learner_group import LearnerGroup
-from cluster.plan import check_resources, local_resources, threads_per_worker
+from cluster.plan import check_resources, local_resources, placed, threads_per_worker
 from cluster.weight_sync import WeightLink
 from learner.engine import EngineSettings
 from learner.worker import LearnerWorker
@@ -95,6 +95,7 @@ async def launched(
     config: Config, *, model_folder: str, stop_token_id: int, probe: Sequence[int]
 ) -> AsyncIterator[Cluster]:
     """The running cluster; every actor is ended on leaving, whatever happened."""
+    config = placed(config, ray.cluster_resources().get("GPU", 0.0))
     options = config.cluster
     cluster: Cluster | None = None
     learner: LearnerGroup | None = None
@@ -148,7 +149,7 @@ def _spawn_rollout(config: Config, model_folder: str, stop_token_id: int) -> Spa
         lora_rank=config.model.lora_rank,
         lora_alpha=config.model.lora_alpha,
         threads=threads_per_worker(options.rollout_workers, ray.cluster_resources().get("CPU", 1)),
-        use_gpu=options.gpus_per_rollout_worker > 0,
+        use_gpu=bool(options.gpus_per_rollout_worker),
         seed=config.run.seed,
     )
 

@@ -17,19 +17,36 @@ class Role:
     gpus: float
 
 
+SHARED_GPU_MEMORY = 0.4
+"""What vLLM may take of a GPU's memory that it shares with the learner, unless the config says less."""
+
+
+def placed(config: Config, gpus: float) -> Config:
+    """The config with what it leaves open of the GPUs decided, for a cluster of ``gpus``."""
+    cluster = config.cluster
+    whole = gpus >= cluster.rollout_workers + cluster.learner_ranks
+    share = 0.0 if not gpus else 1.0 if whole else 0.5
+    open_keys = [key for key in ("gpus_per_rollout_worker", "gpus_per_learner_rank") if getattr(cluster, key) is None]
+    decided: dict[str, float] = dict.fromkeys(open_keys, share)
+    if decided.get("gpus_per_rollout_worker") == 0.5:
+        decided["gpu_memory_fraction"] = min(SHARED_GPU_MEMORY, cluster.gpu_memory_fraction)
+    return config.model_copy(update={"cluster": cluster.model_copy(update=decided)})
+
+
 def roles(config: Config) -> tuple[Role, ...]:
-    """The workers a run starts, with what each asks of Ray."""
+    """The workers a run starts, with what each asks of Ray; GPUs that are still open count as none."""
     cluster = config.cluster
     cpus = cluster.cpus_per_worker
     return (
-        Role(name="rollout", count=cluster.rollout_workers, cpus=cpus, gpus=cluster.gpus_per_rollout_worker),
-        Role(name="learner", count=cluster.learner_ranks, cpus=cpus, gpus=cluster.gpus_per_learner_rank),
+        Role(name="rollout", count=cluster.rollout_workers, cpus=cpus, gpus=cluster.gpus_per_rollout_worker or 0.0),
+        Role(name="learner", count=cluster.learner_ranks, cpus=cpus, gpus=cluster.gpus_per_learner_rank or 0.0),
         Role(name="reward", count=cluster.reward_workers, cpus=cpus, gpus=0.0),
     )
 
 
 def check_resources(config: Config, available: Mapping[str, float]) -> None:
     """Raise ValueError saying what is needed, what there is and what to change, when the roles do not fit."""
+    config = placed(config, available.get("GPU", 0.0))
     for resource, key in (("CPU", "cpus"), ("GPU", "gpus")):
         needed = sum(role.count * getattr(role, key) for role in roles(config))
         has = available.get(resource, 0.0)

@@ -1,8 +1,9 @@
 """Attention in a row where the completions of a group follow their prompt, which stands there once.
 
 A dense mask would have every token look at every other and throw most of it away. Here each prompt attends to itself
-and each completion to its prompt and itself, in a few large matrix products, and nothing else is computed. The
-backward pass recomputes the probabilities instead of keeping them, as in FlashAttention (arXiv 2205.14135).
+and each completion to its prompt and itself, in a few large products, and nothing else is computed. On a CPU the
+products are our own, and the backward pass recomputes the probabilities instead of keeping them, as in FlashAttention
+(arXiv 2205.14135); on a GPU torch's fused kernels do the same.
 
 Shape letters: T tokens of the row, B packs in it, P tokens of the longest prompt, K completions of the largest pack,
 L tokens of the longest completion, H key heads, R query heads that share one key head, D numbers of a head.
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 NAME = "shared_prefix"
@@ -34,18 +36,6 @@ class Layout:
     """Columns of each pack's completions; T for padding."""
     places_T: torch.Tensor
     """The place of each token in the two tensors above, flattened one after the other."""
-
-    def mask(self) -> torch.Tensor:
-        """The same as a dense mask of shape (1, 1, T, T), True where the token of the third axis may attend to that of
-        the fourth."""
-        (packs, prompt), (_, completions, length) = self.prompts_BP.shape, self.completions_BKL.shape
-        in_prompt = self.places_T < packs * prompt
-        place = self.places_T - packs * prompt
-        pack = torch.where(in_prompt, self.places_T // prompt, place // (completions * length))
-        branch = torch.where(in_prompt, -1, place // length)
-        causal = torch.ones(len(place), len(place), dtype=torch.bool, device=place.device).tril()
-        seen = in_prompt[None, :] | (branch[:, None] == branch[None, :])
-        return (causal & seen & (pack[:, None] == pack[None, :]))[None, None]
 
 
 def attend(
@@ -69,14 +59,32 @@ def attend(
     if dropout or _unused.get("softcap") or _unused.get("s_aux") is not None or (sliding_window or reach) < reach:
         raise ValueError(f"{type(module).__name__}: dropout, soft caps, sinks and sliding windows are not supported")
     columns = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    return _SharedPrefix.apply(*columns, layout, scaling)[None], None  # type: ignore[index]
+    combine = fused if query.is_cuda else _SharedPrefix.apply
+    return combine(*columns, layout, scaling)[None], None  # type: ignore[index]
 
 
 AttentionInterface.register(NAME, attend)
 
 
+def fused(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float) -> torch.Tensor:
+    """(query, key, value), each (T, heads, D), -> (T, heads, D), by torch's fused kernels."""
+    packs, heads = len(layout.prompts_BP), key.shape[1]
+    problems = _problems(query, key, value, layout)
+    masks = _masks(layout, query.shape[1] // heads, query.dtype)
+    prompts, completions = (
+        scaled_dot_product_attention(
+            # The heads of all completions of a pack stand in one axis, over which the kernels spread the pack's mask.
+            *(part.reshape(packs, -1, *part.shape[2:]) for part in problem),
+            attn_mask=mask[:, None].to(query.dtype),
+            scale=scaling,
+        ).reshape(problem[0].shape)
+        for problem, mask in zip(problems, masks, strict=True)
+    )
+    return _join(prompts, completions, layout, heads)
+
+
 class _SharedPrefix(torch.autograd.Function):
-    """(query, key, value), each (T, heads, D), a layout and a scale -> (T, heads, D)."""
+    """The same as ``fused``, by our own products."""
 
     @staticmethod
     def forward(
@@ -189,8 +197,13 @@ def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> Parts:
     """The tokens where they belong, heads that share a key head one after the other; zeros for padding."""
     grouped = rows_THD.reshape(rows_THD.shape[0], heads, -1, rows_THD.shape[-1])  # (T, H, R, D)
     padded = torch.cat([grouped, grouped.new_zeros(1, *grouped.shape[1:])])
-    prompt = padded[layout.prompts_BP].permute(0, 2, 3, 1, 4)
-    completion = padded[layout.completions_BKL].permute(0, 3, 1, 4, 2, 5)
+    # As index_select, because the gradient of plain indexing is a slow sum on a GPU.
+    prompt, completion = (
+        padded.index_select(0, places.flatten()).unflatten(0, places.shape)
+        for places in (layout.prompts_BP, layout.completions_BKL)
+    )
+    prompt = prompt.permute(0, 2, 3, 1, 4)
+    completion = completion.permute(0, 3, 1, 4, 2, 5)
     return prompt.flatten(2, 3).flatten(0, 1)[:, None], completion.flatten(3, 4).flatten(0, 1)
 
 
@@ -202,4 +215,4 @@ def _join(prompt: torch.Tensor, completion: torch.Tensor, layout: Layout, heads:
     completion = completion.reshape(packs, heads, count, -1, length_c, size).permute(0, 2, 4, 1, 3, 5)
     repeats = prompt.shape[3]
     places = torch.cat([part.reshape(-1, heads * repeats, size) for part in (prompt, completion)])
-    return places[layout.places_T]
+    return places.index_select(0, layout.places_T)

@@ -42,7 +42,7 @@ class PolicyEngine:
         self._rank = int(os.environ["RANK"])
         self._world = int(os.environ["WORLD_SIZE"])
         model = self._load()
-        self._engine, self._optimizer = self._deepspeed(PolicyModel(model, dense=torch.cuda.is_available()))
+        self._engine, self._optimizer = self._deepspeed(PolicyModel(model))
         self.device = self._engine.device
         self._reference: PolicyModel | None = None
 
@@ -125,7 +125,7 @@ class PolicyEngine:
         weights = dict(self.weights())
         reference = AutoModelForCausalLM.from_pretrained(self.settings.model_folder, dtype=torch.bfloat16)
         _scatter_state(reference, weights, self._rank)
-        self._reference = PolicyModel(reference.to(self.device).requires_grad_(False), dense=torch.cuda.is_available())
+        self._reference = PolicyModel(reference.to(self.device).requires_grad_(False))
 
     @staticmethod
     def _forward(model: Any, batch: Batch, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:

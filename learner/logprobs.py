@@ -24,12 +24,10 @@ BLOCK = 64
 class PolicyModel(nn.Module):
     """A causal language model that projects only the hidden states from which a completion token is predicted."""
 
-    def __init__(self, model: Any, *, dense: bool = False) -> None:
-        """``model`` is taken over: its attention and its head change. ``dense`` is for GPUs, whose fused kernels take a
-        mask faster than our products take the layout."""
+    def __init__(self, model: Any) -> None:
+        """``model`` is taken over: its attention and its head change."""
         super().__init__()
-        self._dense = dense
-        model.set_attn_implementation("sdpa" if dense else NAME)
+        model.set_attn_implementation(NAME)
         self.model = model
         head = self._causal().get_output_embeddings()
         head.forward = partial(token_logprobs, head)
@@ -45,10 +43,9 @@ class PolicyModel(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Float32 log-probabilities of ``targets_N`` at ``temperature``, and the entropy in nats of each distribution,
         both of shape N; the arguments are those of ``learner.batch.Batch``."""
-        attention = {"attention_mask": layout.mask()} if self._dense else {"layout": layout}
         causal = self._causal()
         hidden_1TD = causal.base_model(
-            input_ids=input_ids_1T, position_ids=position_ids_1T, use_cache=False, **attention
+            input_ids=input_ids_1T, position_ids=position_ids_1T, use_cache=False, layout=layout
         ).last_hidden_state
         # Called as a module, so that ZeRO-3's hooks gather its weight.
         return causal.get_output_embeddings()(hidden_1TD[0, columns_N], targets_N, temperature)

@@ -174,8 +174,10 @@ class ClusterConfig(Section):
     learner_ranks: int = Field(default=1, ge=1)
     cpus_per_worker: float = Field(default=0.25, gt=0)
     """What each of our processes asks of Ray; they take turns, so a fraction is honest on a laptop."""
-    gpus_per_rollout_worker: float = Field(default=0.0, ge=0)
-    gpus_per_learner_rank: float = Field(default=0.0, ge=0)
+    gpus_per_rollout_worker: float | None = Field(default=None, ge=0)
+    """What each asks of Ray. By default what the cluster has: a GPU for each worker and rank, or half a one where there
+    are fewer, or none."""
+    gpus_per_learner_rank: float | None = Field(default=None, ge=0)
     kv_cache_gib: float = Field(default=1.0, gt=0)
     """Key-value cache of each rollout worker on a CPU."""
     gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)

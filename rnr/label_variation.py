@@ -83,7 +83,7 @@ def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: 
 
     Depends on ``seed`` and the uid alone. Each label is renamed with probability 1/2 if it has synonyms, and put in
     other words with probability 0.4; labels that carry no mention are kept with probability 1/2, general labels that do
-    with 0.85 (their mentions go with them), special ones always; up to six labels from ``inventory`` are added; the
+    with 0.85 (their mentions go with them), special ones always; up to eight labels from ``inventory`` are added; the
     order is random. A teacher's chain names the old labels, so it goes as well.
     """
     generator = random.Random(f"{seed}/{example.uid}")
@@ -96,7 +96,7 @@ def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: 
     taken = {name for label in example.schema for name in _same_meaning(label)}
     # An added label must not be another word for one that is there: its mentions would be wrong by annotation only.
     foreign = [label for label in inventory if label not in taken and not _related(label, example.schema)]
-    added = generator.sample(foreign, min(len(foreign), generator.randint(0, 6)))
+    added = generator.sample(foreign, min(len(foreign), generator.randint(0, 8)))
     schema = [*names.values(), *added]
     generator.shuffle(schema)
     mentions = tuple(

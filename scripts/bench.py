@@ -81,6 +81,7 @@ def _add_sizes(command: argparse.ArgumentParser, *, prompts: int, prompt_tokens:
 
 def _add_training(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-tokens", type=int, default=2048, help="of a micro-batch")
+    command.add_argument("--lora-rank", type=int, default=0, help="train an adapter of this rank; 0 trains all weights")
     command.add_argument("--deadline", type=float, default=900.0, help="seconds that any one answer may take")
 
 

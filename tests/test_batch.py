@@ -153,15 +153,9 @@ def test_a_shared_prompt_by_hand() -> None:
     assert batch.position_ids_1T.tolist() == [[0, 1, 2, 3, 2, 0, 1]]
     assert batch.columns_N.tolist() == [1, 2, 1, 5]
     assert batch.targets_N.tolist() == [8, 9, 7, 3]
-    assert batch.layout.mask()[0, 0].int().tolist() == [
-        [1, 0, 0, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0, 0],
-        [1, 1, 1, 1, 0, 0, 0],
-        [1, 1, 0, 0, 1, 0, 0],  # 7 sees the prompt and itself, not 8 and 9
-        [0, 0, 0, 0, 0, 1, 0],  # another pack
-        [0, 0, 0, 0, 0, 1, 1],
-    ]
+    assert batch.layout.prompts_BP.tolist() == [[0, 1], [5, 7]]
+    assert batch.layout.completions_BKL.tolist() == [[[2, 3], [4, 7]], [[6, 7], [7, 7]]]
+    assert batch.layout.places_T.tolist() == [0, 1, 4, 5, 6, 2, 8]
 
 
 @given(lengths)

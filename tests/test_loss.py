@@ -361,8 +361,8 @@ def _plain(model: nn.Module, sample: Sample, temperature: float) -> torch.Tensor
     return torch.stack([logprobs[place - 1, tokens[0, place]] for place in range(start, tokens.shape[1])])
 
 
-def _policy(model: nn.Module, batch, temperature: float = 1.0, *, dense: bool = False):
-    return PolicyModel(model, dense=dense)(
+def _policy(model: nn.Module, batch, temperature: float = 1.0):
+    return PolicyModel(model)(
         batch.input_ids_1T,
         batch.position_ids_1T,
         batch.layout,
@@ -388,12 +388,12 @@ def test_a_sequence_has_the_log_probabilities_of_a_plain_pass_alone_and_beside_a
         torch.testing.assert_close(packed[3:], _plain(llama, long, temperature), rtol=1e-5, atol=1e-5)
 
 
-def _assert_same(model: nn.Module, ours, theirs, *, dense: bool = False) -> None:
-    """Both batches have the same log-probabilities and gradients; ``theirs`` under a dense mask if asked."""
+def _assert_same(model: nn.Module, ours, theirs) -> None:
+    """Both batches have the same log-probabilities and gradients."""
     results = []
-    for batch, masked in ((ours, False), (theirs, dense)):
+    for batch in (ours, theirs):
         model.zero_grad()
-        logprobs, _ = _policy(model, batch, dense=masked)
+        logprobs, _ = _policy(model, batch)
         (logprobs * torch.linspace(-1, 1, len(logprobs))).sum().backward()
         results.append((logprobs.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])))
     (our_logprobs, our_gradient), (their_logprobs, their_gradient) = results
@@ -409,11 +409,6 @@ def test_a_prompt_shared_by_its_completions_gives_what_a_repeated_prompt_gives(l
     shared, repeated = _rows(GROUP, [OTHER]), _rows(*([sample] for sample in (*GROUP, OTHER)))
     assert shared.input_ids_1T.numel() < repeated.input_ids_1T.numel()
     _assert_same(llama, shared, repeated)
-
-
-def test_attention_by_parts_gives_what_a_gpu_gets_from_a_dense_mask(llama) -> None:
-    batch = _rows(GROUP, [OTHER])
-    _assert_same(llama, batch, batch, dense=True)
 
 
 def test_the_chunks_in_which_logits_exist_change_no_log_probability(llama, monkeypatch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.plan import check_resources, roles, threads_per_worker
+from cluster.plan import check_resources, placed, roles, threads_per_worker
 from rnr.cli import load_config
 
 
@@ -53,6 +53,27 @@ def test_too_few_gpus_are_told_apart_from_cores() -> None:
     with pytest.raises(ValueError, match=r"1\.5 GPUs .* the cluster has 0:"):
         check_resources(config, {"CPU": 8.0})
     check_resources(config, {"CPU": 8.0, "GPU": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("gpus", "each", "memory"),
+    [(0.0, 0.0, 0.85), (1.0, 0.5, 0.4), (2.0, 1.0, 0.85), (8.0, 1.0, 0.85)],
+)
+def test_a_config_that_says_nothing_of_gpus_takes_what_there_is(gpus, each, memory) -> None:
+    cluster = placed(_config(), gpus).cluster
+    assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (each, each)
+    assert cluster.gpu_memory_fraction == memory
+
+
+def test_what_a_config_says_of_gpus_stands() -> None:
+    cluster = placed(_config("gpus_per_rollout_worker=0", "gpus_per_learner_rank=1"), 1.0).cluster
+    assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (0.0, 1.0)
+    assert placed(_config("gpu_memory_fraction=0.3"), 1.0).cluster.gpu_memory_fraction == 0.3
+
+
+def test_workers_that_do_not_fit_on_half_a_gpu_each_are_too_many() -> None:
+    with pytest.raises(ValueError, match=r"the run needs 2 GPUs \(2 rollout x 0\.5 \+ 2 learner x 0\.5 .* has 1:"):
+        check_resources(_config("rollout_workers=2", "learner_ranks=2"), {"CPU": 8.0, "GPU": 1.0})
 
 
 @pytest.mark.parametrize(

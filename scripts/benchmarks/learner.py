@@ -23,7 +23,7 @@ def measure(options: argparse.Namespace) -> Numbers:
     if not torch.cuda.is_available():
         os.environ["DS_ACCELERATOR"] = "cpu"
     folder = resolve(options.model)
-    worker = _one_rank(folder)
+    worker = _one_rank(folder, options.lora_rank)
     asked = prompts(folder, options.prompts, options.prompt_tokens)
     shared = samples(asked, options)
     ours = _update(worker, shared, options)
@@ -44,7 +44,16 @@ def measure(options: argparse.Namespace) -> Numbers:
         "tokens_per_second": tokens / numbers["seconds"],
         "tokens": tokens,
     }
-    peak = share_of_peak(folder, shared, options.max_tokens, numbers["seconds"], worker.engine.device)
+    peak = share_of_peak(
+        folder,
+        shared,
+        options.max_tokens,
+        numbers["seconds"],
+        lora=options.lora_rank > 0,
+        device=worker.engine.device,
+    )
+    if torch.cuda.is_available():
+        peak["peak_gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
     return numbers | rates | peak
 
 
@@ -57,15 +66,15 @@ def _update(worker: Any, trained: Sequence[Sample], options: argparse.Namespace)
     return lambda: seconds_of(lambda: worker.grpo_step((plan,), GrpoSettings(), 1e-6, 1.0, 1))
 
 
-def _one_rank(model_folder: str) -> Any:
+def _one_rank(model_folder: str, lora_rank: int) -> Any:
     from learner.engine import EngineSettings
     from learner.worker import LearnerWorker
 
     settings = EngineSettings(
         model_folder=model_folder,
         allow_pickle=False,
-        lora_rank=0,
-        lora_alpha=0,
+        lora_rank=lora_rank,
+        lora_alpha=2 * lora_rank,
         gradient_checkpointing=False,
         zero_stage=1,
         betas=(0.9, 0.95),

@@ -25,7 +25,11 @@ def config_of(options: argparse.Namespace, model_folder: str) -> Config:
     tokens = options.prompt_tokens + options.completion_tokens
     return Config.model_validate(
         {
-            "model": {"path": model_folder, "context_tokens": max(32, tokens + 1)},
+            "model": {
+                "path": model_folder,
+                "context_tokens": max(32, tokens + 1),
+                "lora_rank": options.lora_rank,
+            },
             "sampling": {
                 "prompts_per_step": options.prompts,
                 "samples_per_prompt": options.samples,

@@ -10,15 +10,21 @@ from scripts.benchmarks.turns import Numbers, seconds_of
 
 
 def share_of_peak(
-    model_folder: str, samples: Sequence[Sample], max_tokens: int, seconds: float, device: Any = "cpu"
+    model_folder: str,
+    samples: Sequence[Sample],
+    max_tokens: int,
+    seconds: float,
+    *,
+    lora: bool = False,
+    device: Any = "cpu",
 ) -> Numbers:
     """The share that ``seconds`` of training on ``samples`` reach of a bf16 matrix product measured now."""
     peak = _matrix_rate(device)
     computed = positions(samples, max_tokens)
     body, head = matrix_weights(model_folder)
-    # Six operations for each weight and position, forward and backward (arXiv 2001.08361). Only completion tokens meet
-    # the head.
-    operations = 6 * (body * computed + head * sum(len(sample.completion_ids) for sample in samples))
+    # For each weight and position two operations forward, two for the slope of the input and two for that of the weight
+    # (arXiv 2001.08361), which an adapter does not need. Only completion tokens meet the head.
+    operations = (4 if lora else 6) * (body * computed + head * sum(len(sample.completion_ids) for sample in samples))
     return {
         "positions_computed": computed,
         "matrix_peak_gflops": peak / 1e9,

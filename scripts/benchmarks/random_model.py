@@ -6,6 +6,8 @@ from typing import Any
 
 SIZES: dict[str, dict[str, Any]] = {
     "random-tiny": {
+        "model_type": "llama",
+        "head_dim": 64,
         "hidden_size": 128,
         "intermediate_size": 256,
         "num_hidden_layers": 2,
@@ -13,36 +15,48 @@ SIZES: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 1,
     },
     "random-0.5b": {
+        "model_type": "llama",
+        "head_dim": 64,
         "hidden_size": 1024,
         "intermediate_size": 4096,
         "num_hidden_layers": 28,
         "num_attention_heads": 16,
         "num_key_value_heads": 4,
     },
+    "random-qwen3-0.6b": {
+        "model_type": "qwen3",
+        "head_dim": 128,
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "vocab_size": 151_936,
+    },
 }
-"""Name -> shape of a Llama with heads of 64 numbers and a tied head: 6 and 477 million weights."""
+"""Name -> shape, all with a tied head: 6, 477 and 596 million weights. The last is that of Qwen3-0.6B."""
 
 
 def write_random_model(size: str, folder: Path, tokenizer_folder: str | Path) -> Path:
     """The folder, with a model of that size whose weights are always the same ones, and the tokenizer given."""
     import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        head_dim=64,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        dtype=torch.bfloat16,
+    shape = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 2048,
+        "tie_word_embeddings": True,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "dtype": torch.bfloat16,
         **SIZES[size],
-    )
+    }
+    config = AutoConfig.for_model(**shape)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model: Any = LlamaForCausalLM(config)
+        model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     # transformers keeps it among the rope parameters, vLLM looks for it here.

@@ -55,7 +55,8 @@ def measure(options: argparse.Namespace) -> Numbers:
     if options.peer:
         other["samples_per_second_other"] = options.prompts * options.samples / numbers["seconds_other"]
     # All workers have ended: the matrix product has the machine to itself.
-    return numbers | other | share_of_peak(folder, steps.samples, options.max_tokens, numbers["training_seconds"])
+    training, lora = numbers["training_seconds"], options.lora_rank > 0
+    return numbers | other | share_of_peak(folder, steps.samples, options.max_tokens, training, lora=lora)
 
 
 def _rates(options: argparse.Namespace, seconds: float) -> Numbers:
