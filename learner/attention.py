@@ -75,7 +75,7 @@ def fused(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: L
         scaled_dot_product_attention(
             # The heads of all completions of a pack stand in one axis, over which the kernels spread the pack's mask.
             *(part.reshape(packs, -1, *part.shape[2:]) for part in problem),
-            attn_mask=mask[:, None].to(query.dtype),
+            attn_mask=mask[:, None],
             scale=scaling,
         ).reshape(problem[0].shape)
         for problem, mask in zip(problems, masks, strict=True)
@@ -93,7 +93,7 @@ class _SharedPrefix(torch.autograd.Function):
         ctx.layout, ctx.scaling, ctx.heads = layout, scaling, key.shape[1]
         prompts, completions = _problems(query, key, value, layout)
         ctx.save_for_backward(*prompts, *completions)
-        mask_p, mask_c = _masks(layout, query.shape[1] // key.shape[1], query.dtype)
+        mask_p, mask_c = _masks(layout, query.shape[1] // key.shape[1], _wide(query.dtype))
         return _join(
             _attention(*prompts, mask_p, scaling), _attention(*completions, mask_c, scaling), layout, ctx.heads
         )
@@ -105,7 +105,7 @@ class _SharedPrefix(torch.autograd.Function):
     ) -> tuple[torch.Tensor | None, ...]:
         layout, heads, scaling = ctx.layout, ctx.heads, ctx.scaling
         queries_p, keys_p, values_p, queries_c, keys_c, values_c = ctx.saved_tensors
-        mask_p, mask_c = _masks(layout, gradients[0].shape[1] // heads, gradients[0].dtype)
+        mask_p, mask_c = _masks(layout, gradients[0].shape[1] // heads, _wide(gradients[0].dtype))
         slope_p, slope_c = _split(gradients[0], layout, heads)
         query_p, key_p, value_p = _attention_backward(queries_p, keys_p, values_p, mask_p, slope_p, scaling)
         query_c, key_c, value_c = _attention_backward(queries_c, keys_c, values_c, mask_c, slope_c, scaling)
@@ -144,14 +144,18 @@ def _masks(layout: Layout, repeats: int, dtype: torch.dtype) -> tuple[torch.Tens
     """What the scores of the two problems get added, (B, RX, Y): 0, and -inf where a token may not look. The layers of
     a model share them."""
     (packs, prompt), length = layout.prompts_BP.shape, layout.completions_BKL.shape[2]
-    wide = torch.promote_types(dtype, torch.float32)
     causal_p, causal_c = (
-        torch.full((size, size), -torch.inf, dtype=wide, device=layout.places_T.device).triu(1).expand(packs, -1, -1)
+        torch.full((size, size), -torch.inf, dtype=dtype, device=layout.places_T.device).triu(1).expand(packs, -1, -1)
         for size in (prompt, length)
     )
     missing = (layout.prompts_BP == len(layout.places_T))[:, None].expand(-1, length, -1)
-    prefix = torch.zeros_like(missing, dtype=wide).masked_fill_(missing, -torch.inf)
+    prefix = torch.zeros_like(missing, dtype=dtype).masked_fill_(missing, -torch.inf)
     return causal_p.repeat(1, repeats, 1), torch.cat([prefix, causal_c], -1).repeat(1, repeats, 1)
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """The type of scores and weights in our own products, which is that of their mask."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _attention(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from learner import attention
 from learner.batch import Weighted, collate, plan_microbatches, weigh
 from learner.logprobs import CHUNK, PolicyModel, token_logprobs
 from learner.loss import GrpoSettings, grpo_loss, importance_weights, kl_to_reference, over_sequence, sft_loss
@@ -388,15 +389,16 @@ def test_a_sequence_has_the_log_probabilities_of_a_plain_pass_alone_and_beside_a
         torch.testing.assert_close(packed[3:], _plain(llama, long, temperature), rtol=1e-5, atol=1e-5)
 
 
-def _assert_same(model: nn.Module, ours, theirs) -> None:
-    """Both batches have the same log-probabilities and gradients."""
-    results = []
-    for batch in (ours, theirs):
-        model.zero_grad()
-        logprobs, _ = _policy(model, batch)
-        (logprobs * torch.linspace(-1, 1, len(logprobs))).sum().backward()
-        results.append((logprobs.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])))
-    (our_logprobs, our_gradient), (their_logprobs, their_gradient) = results
+def _outcome(model: nn.Module, batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities, and the gradient of all weights along fixed slopes."""
+    model.zero_grad()
+    logprobs, _ = _policy(model, batch)
+    (logprobs * torch.linspace(-1, 1, len(logprobs))).sum().backward()
+    return logprobs.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+def _assert_same(ours: tuple[torch.Tensor, torch.Tensor], theirs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    (our_logprobs, our_gradient), (their_logprobs, their_gradient) = ours, theirs
     torch.testing.assert_close(our_logprobs, their_logprobs, rtol=1e-5, atol=1e-5)
     assert (our_gradient - their_gradient).norm() < 1e-5 * their_gradient.norm()
 
@@ -408,7 +410,14 @@ OTHER = _sample(7, 4, 9)
 def test_a_prompt_shared_by_its_completions_gives_what_a_repeated_prompt_gives(llama) -> None:
     shared, repeated = _rows(GROUP, [OTHER]), _rows(*([sample] for sample in (*GROUP, OTHER)))
     assert shared.input_ids_1T.numel() < repeated.input_ids_1T.numel()
-    _assert_same(llama, shared, repeated)
+    _assert_same(_outcome(llama, shared), _outcome(llama, repeated))
+
+
+def test_our_own_products_give_what_a_gpu_gets_from_fused_kernels(llama, monkeypatch) -> None:
+    batch = _rows(GROUP, [OTHER])
+    ours = _outcome(llama, batch)
+    monkeypatch.setattr(attention._SharedPrefix, "apply", attention.fused)
+    _assert_same(ours, _outcome(llama, batch))
 
 
 def test_the_chunks_in_which_logits_exist_change_no_log_probability(llama, monkeypatch) -> None:

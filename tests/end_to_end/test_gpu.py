@@ -21,10 +21,9 @@ def test_attention_by_fused_kernels_gives_what_float64_gives_on_the_cpu() -> Non
         Weighted(sample=Sample(uid="", prompt_ids=(1,) * 37, completion_ids=(1,) * length), weight=1.0)
         for length in (5, 61, 130)
     )
-    shapes = {"query": 6, "key": 2, "value": 2}
     generator = torch.Generator().manual_seed(0)
     tokens = 37 + 5 + 61 + 130
-    exact = [torch.randn(1, heads, tokens, 64, generator=generator, dtype=torch.float64) for heads in shapes.values()]
+    exact = [torch.randn(1, heads, tokens, 64, generator=generator, dtype=torch.float64) for heads in (6, 2, 2)]
     expected, _ = attend(torch.nn.Identity(), *exact, None, layout=collate((pack,)).layout, scaling=0.125)
     rounded = [part.to("cuda", torch.bfloat16).requires_grad_() for part in exact]
     on_gpu, _ = attend(torch.nn.Identity(), *rounded, None, layout=collate((pack,), "cuda").layout, scaling=0.125)
