@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rewards.composite import score
+from rewards.credit import credit
 from rewards.overlong import overlong
 from rnr.types import Answer, Example, Group, Reward, Rollout, ScoredGroup
 
@@ -20,12 +21,16 @@ class RewardWorker:
         self._overlong_tokens = overlong_tokens
 
     def score(self, group: Group) -> ScoredGroup:
-        """The group with a parsed answer and a reward for each of its rollouts."""
+        """The group with a parsed answer, a reward and a credit for each of its rollouts."""
         scored = [self._score(group.prompt.example, rollout) for rollout in group.rollouts]
         return ScoredGroup(
             group=group,
             answers=tuple(answer for answer, _ in scored),
             rewards=tuple(reward for _, reward in scored),
+            credits=tuple(
+                credit(group.prompt.example, answer, rollout)
+                for (answer, _), rollout in zip(scored, group.rollouts, strict=True)
+            ),
         )
 
     def _score(self, example: Example, rollout: Rollout) -> tuple[Answer, Reward]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -207,9 +208,17 @@ class RolloutWorker:
             token_ids=token_ids,
             logprobs=tuple(chosen),
             text=completion.text,
+            ends=self._ends(token_ids),
             finished=completion.finish_reason == "stop",
             policy_version=min(versions, default=self._version),
         )
+
+    def _ends(self, token_ids: tuple[int, ...]) -> tuple[int, ...]:
+        """Characters of the text after each token; a character of several tokens is there with the last of them."""
+        from tokenizers.decoders import DecodeStream
+
+        tokenizer, stream = self._engine.get_tokenizer()._tokenizer, DecodeStream(skip_special_tokens=True)
+        return tuple(accumulate(len(stream.step(tokenizer, token) or "") for token in token_ids))
 
     async def probe(self, token_ids: tuple[int, ...]) -> list[float]:
         """Log-probabilities of ``token_ids[1:]`` under the loaded policy: this side of the probe."""

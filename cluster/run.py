@@ -171,6 +171,7 @@ class Run:
                 training_batch,
                 method=options.advantage,
                 weights=self._config.reward.weights,
+                credit=options.credit,
                 mask_unfinished=options.mask_unfinished,
             ),
         )

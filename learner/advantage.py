@@ -1,13 +1,15 @@
 """Scored groups -> training samples. Group-relative, pure numbers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
-from rnr.types import Sample, ScoredGroup
+from rnr.types import Rollout, Sample, ScoredGroup
 
 Method = Literal["centred", "scaled", "leave_one_out", "per_reward"]
+CreditTo = Literal["answer", "mention"]
 _TINY = 1e-4
 """Added to standard deviations, as the field does."""
 
@@ -21,7 +23,7 @@ class TrainingBatch:
     dropped: dict[str, str]
     """Uid of every group that cannot -> the reason."""
     advantages: dict[str, list[float | None]]
-    """Uid of every other group -> the advantage of each of its rollouts, None where the reward is invalid."""
+    """Uid of every other group -> the advantage of each of its answers, None where the reward is invalid."""
 
 
 def training_batch(
@@ -29,6 +31,7 @@ def training_batch(
     *,
     method: Method = "centred",
     weights: Mapping[str, float] | None = None,
+    credit: CreditTo = "answer",
     mask_unfinished: bool = False,
 ) -> TrainingBatch:
     """The samples of a step. Rollouts whose reward is invalid take no part; groups with fewer than two valid rewards,
@@ -42,40 +45,77 @@ def training_batch(
     - ``leave_one_out``: r less the mean of the others, which is (r - m) * n / (n - 1) (RLOO, arXiv 2402.14740);
     - ``per_reward``: each reward named in ``weights`` is scaled in its group before the weighted sum, so that one with
       a wide spread does not drown the others, and the sums are scaled again over the batch (GDPO, arXiv 2601.05242).
+
+    Every token of a completion has this advantage. With ``credit`` by ``mention``, the tokens of a chain that walks
+    through the sentence have their own: at each place of the sentence, what the rollout did there is worth, less the
+    mean over the rollouts of the group that got there. The F1 of a data set, 2 * right / (marked + gold), grows with
+    each right mention by (2 - F1) / (marked + gold) and falls with each wrong one by F1 / (marked + gold), to first
+    order; marking nothing changes nothing. These are the worths, with the numbers of the whole batch for F1 and the
+    mean of a rollout for (marked + gold), so that they are in the unit of a reward that is a sentence's F1.
     """
     dropped: dict[str, str] = {}
     advantages: dict[str, list[float | None]] = {}
     for scored in groups:
-        reason = _why_useless(scored, list(weights or {}) if method == "per_reward" else [], mask_unfinished)
+        reason = _why_useless(scored, list(weights or {}) if method == "per_reward" else [], credit, mask_unfinished)
         if reason:
             dropped[scored.group.prompt.uid] = reason
         else:
             advantages[scored.group.prompt.uid] = _group_advantages(scored, method, weights or {})
     if method == "per_reward":
         _scale_over_batch(advantages)
+    worth = _worth(groups) if credit == "mention" else None
     samples = [
         Sample(
             uid=scored.group.prompt.uid,
             prompt_ids=scored.group.prompt.token_ids,
             completion_ids=rollout.token_ids,
             logprobs=rollout.logprobs,
-            advantage=advantage,
+            advantages=of_tokens,
             policy_version=rollout.policy_version,
         )
         for scored in groups
         if scored.group.prompt.uid in advantages
-        for rollout, advantage in zip(scored.group.rollouts, advantages[scored.group.prompt.uid], strict=True)
-        if advantage is not None and (rollout.finished or not mask_unfinished)
+        for rollout, of_tokens in _token_advantages(scored, advantages[scored.group.prompt.uid], worth)
+        if rollout.finished or not mask_unfinished
     ]
     return TrainingBatch(samples=samples, dropped=dropped, advantages=advantages)
 
 
-def _why_useless(scored: ScoredGroup, parts: Sequence[str], mask_unfinished: bool) -> str:
+def _worth(groups: Sequence[ScoredGroup]) -> dict[int, float]:
+    """By verdict, what a mention adds to the F1 of the batch's walks."""
+    walks = [credit for scored in groups for credit in scored.credits if credit.verdicts]
+    both = max(1, sum(walk.marked + walk.gold for walk in walks))
+    f1 = 2 * sum(walk.right for walk in walks) / both
+    size = both / max(1, len(walks))
+    return {1: (2 - f1) / size, -1: -f1 / size, 0: 0.0}
+
+
+def _token_advantages(
+    scored: ScoredGroup, of_answers: Sequence[float | None], worth: Mapping[int, float] | None
+) -> Iterator[tuple[Rollout, tuple[float, ...]]]:
+    """Each rollout with a valid reward and the advantages of its tokens: its answer's, and with ``worth`` those of the
+    places that its walk decides about."""
+    taught = [
+        (rollout, advantage, [worth[verdict] for verdict in credit.verdicts] if worth else [], credit.places)
+        for rollout, advantage, credit in zip(scored.group.rollouts, of_answers, scored.credits, strict=True)
+        if advantage is not None
+    ]
+    columns = zip_longest(*(values for _, _, values, _ in taught))
+    means = [sum(there) / len(there) for there in ([v for v in column if v is not None] for column in columns)]
+    for rollout, advantage, values, places in taught:
+        if values:
+            yield rollout, tuple(values[p] - means[p] if p >= 0 else advantage for p in places)
+        else:
+            yield rollout, (advantage,) * len(rollout.token_ids)
+
+
+def _why_useless(scored: ScoredGroup, parts: Sequence[str], credit: CreditTo, mask_unfinished: bool) -> str:
     valid = [reward for reward in scored.rewards if reward.total is not None]
     if len(valid) < 2:
         return "fewer than two valid rewards"
     # Of rewards that are scaled one by one, equal sums may hide differing parts.
-    if all(_flat([reward.parts[name] for reward in valid]) for name in parts) if parts else _flat(_valid(scored)):
+    flat = all(_flat([reward.parts[name] for reward in valid]) for name in parts) if parts else _flat(_valid(scored))
+    if flat and (credit == "answer" or len({found.verdicts for found in scored.credits}) == 1):
         return "no spread"
     if mask_unfinished and not any(rollout.finished for rollout in scored.group.rollouts):
         return "no finished rollout"

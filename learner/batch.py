@@ -38,6 +38,7 @@ class Batch:
     """What each token's objective is multiplied by before all are summed over the optimizer batch: the normaliser is
     already in it, so any split into micro-batches and ranks gives the same gradient. 0 for filler."""
     advantages_N: torch.Tensor
+    """Ones for supervised samples."""
     sampler_logprobs_N: torch.Tensor
     """Zeros for supervised samples."""
 
@@ -166,7 +167,7 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
             targets += sample.completion_ids
             sequences += [sequences[-1] + 1 if sequences else 0] * count
             weights += [item.weight] * count
-            advantages += [sample.advantage] * count
+            advantages += sample.advantages or (1.0,) * count
             logprobs += sample.logprobs or (0.0,) * count
     places = torch.zeros(total + 1, dtype=torch.long)
     occupants = torch.cat([prompts.flatten(), completions.flatten()])

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from rewards import custom, reference
 from rewards.custom import RewardFunction
 from rewards.entity_f1 import entity_f1
+from rewards.faithfulness import faithfulness
 from rewards.format import format
 from rewards.grounding import grounding
 from rewards.overlap import overlap
@@ -22,6 +23,7 @@ REWARDS: dict[str, RewardFunction] = {
     "format": format,
     "grounding": grounding,
     "overlap": overlap,
+    "faithfulness": faithfulness,
 }
 """The rewards that can be weighted, each in [0, 1]."""
 

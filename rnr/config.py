@@ -139,6 +139,9 @@ class GrpoConfig(Section):
     advantage: Literal["centred", "scaled", "leave_one_out", "per_reward"] = "centred"
     """How a group's rewards become advantages (``learner/advantage.py``); ``per_reward`` needs the preset
     ``weighted``."""
+    credit: Literal["answer", "mention"] = "answer"
+    """Whose advantage a token gets: that of its answer or, in a chain that walks through the sentence, that of the
+    mention which it decides about (``learner/advantage.py``)."""
     normaliser: Literal["tokens", "sequences", "constant"] = "constant"
     """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
     sequences * max_new_tokens (Dr.GRPO)."""

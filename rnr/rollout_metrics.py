@@ -7,8 +7,9 @@ from rnr.types import ScoredGroup
 
 
 def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
-    """Micro precision, recall and F1 of all sampled answers (in [0, 1]), and what goes wrong, as shares: unreadable
-    answers, answers within the schema, mentions not in the sentence, right silence where the gold is empty."""
+    """Micro precision, recall and F1 of all sampled answers (in [0, 1]), F1 of what the chains that walk through their
+    sentences mark, and what goes wrong, as shares: unreadable answers, answers within the schema, mentions not in the
+    sentence, right silence where the gold is empty."""
     rows = [(scored.group.prompt.example, answer) for scored in groups for answer in scored.answers]
     counts = sum((honest_counts(example, answer.mentions) for example, answer in rows), Counts())
     mentions = [mention for _, answer in rows for mention in answer.mentions]
@@ -24,6 +25,10 @@ def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
         "ner/parse_fail": sum(answer.error is not None for _, answer in rows) / len(rows),
         "ner/schema_valid": sum(valid) / len(rows),
     }
+    walks = [credit for scored in groups for credit in scored.credits if credit.verdicts]
+    if walks:
+        both = sum(walk.marked + walk.gold for walk in walks)
+        metrics["ner/chain_f1"] = 2 * sum(walk.right for walk in walks) / max(1, both)
     if mentions:
         metrics["ner/hallucinated_span_frac"] = sum(not mention.grounded for mention in mentions) / len(mentions)
     if silent:

@@ -81,8 +81,8 @@ def rollout_rows(
     """What a person wants to read about each rollout of a group; ``advantage`` is None where it taught nothing."""
     example = scored.group.prompt.example
     taught = advantages.get(example.uid, [None] * len(scored.rewards))
-    for rollout, reward, answer, advantage in zip(
-        scored.group.rollouts, scored.rewards, scored.answers, taught, strict=True
+    for rollout, reward, answer, credit, advantage in zip(
+        scored.group.rollouts, scored.rewards, scored.answers, scored.credits, taught, strict=True
     ):
         yield {
             "step": step,
@@ -96,6 +96,7 @@ def rollout_rows(
             "reward_parts": dict(reward.parts),
             "invalid": reward.invalid,
             "parse_error": answer.error,
+            "marks": {"right": credit.right, "all": credit.marked},
             "advantage": None if advantage is None else round(advantage, 6),
             "dropped": dropped.get(example.uid),
             "policy_version": rollout.policy_version,

@@ -1,7 +1,7 @@
 """The values that flow through a run, in the order in which they are made.
 
 Each stage wraps the one before it and no field is filled in later, so a carrier can be copied, retried or sent to
-another machine at will: Example -> Prompt -> Rollout, Group -> Answer, Reward, ScoredGroup -> Sample.
+another machine at will: Example -> Prompt -> Rollout, Group -> Answer, Reward, Credit, ScoredGroup -> Sample.
 """
 
 from dataclasses import dataclass, field
@@ -64,6 +64,8 @@ class Rollout:
     """False when the completion ran into the token limit."""
     policy_version: int
     """The oldest policy version that produced any of the tokens."""
+    ends: tuple[int, ...] = ()
+    """Characters of ``text`` that are there after each token; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,26 +99,43 @@ class Reward:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """What a chain that walks through the sentence (``rnr.chains.walk``) decided about each place of it."""
+
+    places: tuple[int, ...] = ()
+    """The character of the sentence that each token is about; -1 for tokens outside the walk."""
+    verdicts: tuple[int, ...] = ()
+    """For each character of the sentence that the walk reached: 1 in a mention as it is annotated, -1 in any other, 0
+    in none."""
+    right: int = 0
+    """Mentions marked as they are annotated."""
+    marked: int = 0
+    gold: int = 0
+    """Mentions that are annotated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredGroup:
-    """A group with one reward and one parsed answer for each of its rollouts, in the same order."""
+    """A group with one reward, one parsed answer and one credit for each of its rollouts, in the same order."""
 
     group: Group
     rewards: tuple[Reward, ...]
     answers: tuple[Answer, ...]
+    credits: tuple[Credit, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One sequence to train on: prompt and completion, with one number per completion token.
 
-    ``logprobs`` are the sampler's (empty for supervised samples). ``advantage`` is 1 for supervised samples.
+    ``logprobs`` are the sampler's; they and ``advantages`` are empty for supervised samples.
     """
 
     uid: str
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
     logprobs: tuple[float, ...] = ()
-    advantage: float = 1.0
+    advantages: tuple[float, ...] = ()
     policy_version: int = 0
 
     @property

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learner.advantage import group_metrics, training_batch
-from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Credit, Example, Group, Prompt, Reward, Rollout, ScoredGroup
 
 NOTHING_SAID = Answer(reasoning=None, mentions=())
 
@@ -31,11 +31,15 @@ def _group(*rewards: float | None, uid: str = "1", unfinished: tuple[int, ...] =
             for total in rewards
         ),
         answers=(NOTHING_SAID,) * len(rewards),
+        credits=(Credit(),) * len(rewards),
     )
 
 
 def _advantages(*groups: ScoredGroup, **options) -> list[float]:
-    return [sample.advantage for sample in training_batch(groups, **options).samples]
+    """One number for each sample, as all its tokens have the same."""
+    samples = training_batch(groups, **options).samples
+    assert all(len(sample.advantages) == len(sample.completion_ids) for sample in samples)
+    return [only for sample in samples for only in set(sample.advantages)]
 
 
 def test_the_advantage_is_the_reward_less_the_mean_of_its_group() -> None:
@@ -112,7 +116,7 @@ def test_groups_that_cannot_teach_are_dropped_with_the_reason() -> None:
 def test_an_invalid_reward_is_in_neither_the_baseline_nor_the_loss() -> None:
     batch = training_batch([_group(1, None, 0)])
     # Mean of 1 and 0 is 0.5; counting the invalid one as 0 would give 1/3.
-    assert [(sample.advantage, sample.policy_version) for sample in batch.samples] == [(0.5, 5), (-0.5, 7)]
+    assert [(sample.advantages, sample.policy_version) for sample in batch.samples] == [((0.5,), 5), ((-0.5,) * 3, 7)]
     assert not batch.dropped
 
 
@@ -137,7 +141,7 @@ def test_advantages_sum_to_nothing_and_every_group_is_trained_or_dropped(rewards
     assert trained | set(dropped) == {str(number) for number in range(len(groups))}
     assert not trained & set(dropped)
     for uid in trained:
-        assert sum(sample.advantage for sample in samples if sample.uid == uid) == pytest.approx(0, abs=1e-9)
+        assert sum(sample.advantages[0] for sample in samples if sample.uid == uid) == pytest.approx(0, abs=1e-9)
 
 
 def test_the_statistics_of_a_step_by_hand() -> None:

@@ -123,8 +123,8 @@ def test_the_three_normalisers_by_hand() -> None:
 
 
 def test_a_collated_micro_batch_by_hand() -> None:
-    first = Sample(uid="a", prompt_ids=(5, 6, 7), completion_ids=(8, 9), logprobs=(-0.5, -1.5), advantage=2.0)
-    second = Sample(uid="b", prompt_ids=(4,), completion_ids=(3,), advantage=-1.0)
+    first = Sample(uid="a", prompt_ids=(5, 6, 7), completion_ids=(8, 9), logprobs=(-0.5, -1.5), advantages=(2.0, 0.5))
+    second = Sample(uid="b", prompt_ids=(4,), completion_ids=(3,), advantages=(-1.0,))
     batch = collate(((Weighted(sample=first, weight=0.25),), (Weighted(sample=second, weight=0.0),)))
     assert batch.input_ids_1T.tolist() == [[5, 6, 7, 8, 9, 4, 3]]
     assert batch.position_ids_1T.tolist() == [[0, 1, 2, 3, 4, 0, 1]]
@@ -133,7 +133,7 @@ def test_a_collated_micro_batch_by_hand() -> None:
     assert batch.targets_N.tolist() == [8, 9, 3]
     assert batch.sequences_N.tolist() == [0, 0, 1]
     assert batch.weights_N.tolist() == [0.25, 0.25, 0.0]
-    assert batch.advantages_N.tolist() == [2.0, 2.0, -1.0]
+    assert batch.advantages_N.tolist() == [2.0, 0.5, -1.0]
     assert batch.sampler_logprobs_N.tolist() == [-0.5, -1.5, 0.0]
     # 7, the number of tokens, stands for padding.
     assert batch.layout.prompts_BP.tolist() == [[0, 1, 2], [5, 7, 7]]

@@ -6,7 +6,7 @@ import pytest
 
 from cluster.controller import Pace, grpo
 from learner.advantage import training_batch
-from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Credit, Example, Group, Prompt, Reward, Rollout, ScoredGroup
 
 
 def _prompt(step: int) -> Prompt:
@@ -50,7 +50,12 @@ class Fakes:
         await asyncio.sleep(0)
         answers = (Answer(reasoning=None, mentions=()),) * len(self._rewards)
         rewards = (0.5,) * len(self._rewards) if position in self.dull else self._rewards
-        return ScoredGroup(group=group, rewards=tuple(Reward(total=r) for r in rewards), answers=answers)
+        return ScoredGroup(
+            group=group,
+            rewards=tuple(Reward(total=r) for r in rewards),
+            answers=answers,
+            credits=(Credit(),) * len(rewards),
+        )
 
     async def update(self, samples, step: int) -> dict[str, float]:
         self.events.append(("update", step))

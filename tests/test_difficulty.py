@@ -5,7 +5,7 @@ import contextlib
 import json
 
 from cluster.difficulty import CHUNK, measure, undecided
-from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
 
 RIGHT = Answer(reasoning=None, mentions=(Mention(text="Ada", label="person", start=0, end=3),))
 WRONG = Answer(reasoning=None, mentions=(), error="no_json")
@@ -35,6 +35,7 @@ class Sampler:
             group=Group(prompt=prompt, rollouts=(rollout,) * len(answers)),
             rewards=(Reward(total=0.0),) * len(answers),
             answers=answers,
+            credits=(Credit(),) * len(answers),
         )
 
 

@@ -1,13 +1,20 @@
 """What a step's rollouts say about the task."""
 
+from dataclasses import replace
+
 from rnr.rollout_metrics import ner_metrics
-from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
+from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, ScoredGroup
 
 
 def scored(sentence, gold, answers):
     example = Example(uid=sentence, sentence=sentence, schema=("person", "city"), mentions=gold)
     group = Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=())
-    return ScoredGroup(group=group, rewards=tuple(Reward(total=0.0) for _ in answers), answers=answers)
+    return ScoredGroup(
+        group=group,
+        rewards=tuple(Reward(total=0.0) for _ in answers),
+        answers=answers,
+        credits=(Credit(),) * len(answers),
+    )
 
 
 def mention(text, label, start):
@@ -38,3 +45,13 @@ def test_shares_and_scores_are_taken_over_all_answers_of_the_step():
     assert metrics["ner/schema_valid"] == 2 / 4  # not the unreadable one, not the one with a planet
     assert metrics["ner/hallucinated_span_frac"] == 1 / 3
     assert metrics["ner/empty_gold_acc"] == 1 / 2
+    assert "ner/chain_f1" not in metrics  # no chain walks
+
+
+def test_the_f1_of_the_chains_is_that_of_their_marks():
+    nothing = Answer(reasoning=None, mentions=())
+    group = replace(
+        scored("Ada ran.", (mention("Ada", "person", 0),), (nothing, nothing)),
+        credits=(Credit(verdicts=(1,), right=1, marked=2, gold=1), Credit(verdicts=(0,), marked=1, gold=1)),
+    )
+    assert ner_metrics([group])["ner/chain_f1"] == 2 * 1 / (3 + 2)

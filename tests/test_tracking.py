@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rnr.tracking import Tracker, rollout_rows
-from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
 
 
 def _tracker(folder: Path) -> Tracker:
@@ -37,6 +37,7 @@ def _scored(text: str = "{}", uid: str = "u", *, rewards=(1.0, 0.0, None)) -> Sc
         answers=tuple(
             Answer(reasoning=None, mentions=(), error="no json" if n == 1 else None) for n in range(len(rewards))
         ),
+        credits=(Credit(right=1, marked=2),) * len(rewards),
     )
 
 
@@ -67,6 +68,7 @@ def test_a_rollout_row_tells_all_that_happened_to_it() -> None:
         "reward_parts": {"entity_f1": 0.5},
         "invalid": None,
         "parse_error": None,
+        "marks": {"right": 1, "all": 2},
         "advantage": 0.5,
         "dropped": "no spread",
         "policy_version": 4,

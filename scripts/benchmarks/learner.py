@@ -97,7 +97,7 @@ def samples(asked: Sequence[Prompt], options: argparse.Namespace) -> list[Sample
             prompt_ids=prompt.token_ids,
             completion_ids=tuple(generator.randrange(1000, 40_000) for _ in range(length)),
             logprobs=(-10.0,) * length,
-            advantage=1.0 if number % 2 else -1.0,
+            advantages=(1.0 if number % 2 else -1.0,) * length,
         )
         for prompt in asked
         for number in range(options.samples)

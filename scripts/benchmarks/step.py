@@ -100,7 +100,7 @@ class Steps:
             learner=self,
             weights=self,
             record=self._record,
-            to_batch=partial(training_batch, method=self._config.grpo.advantage),
+            to_batch=partial(training_batch, method=self._config.grpo.advantage, credit=self._config.grpo.credit),
         )
         seconds = seconds_of(lambda: self._run(loop))
         self.parts[-1]["seconds"] = seconds

@@ -48,7 +48,7 @@ def samples():
             prompt_ids=tuple(draw.randrange(100, 40000) for _ in range(3 + number)),
             completion_ids=tuple(draw.randrange(100, 40000) for _ in range(4 + 3 * number)),
             logprobs=tuple(-10.8 + draw.random() for _ in range(4 + 3 * number)),
-            advantage=draw.uniform(-1, 1),
+            advantages=tuple(draw.uniform(-1, 1) for _ in range(4 + 3 * number)),
         )
         for number in range(7)
     ]
