@@ -65,6 +65,8 @@ def prepare(config: Config) -> Prepared:
                 f"{len(long)} training sequences are longer than model.context_tokens "
                 f"({config.model.context_tokens}); {long[0].uid} has {long[0].length} tokens with its answer"
             )
+    kept = data.thin([p.example for p in prompts], config.data.grpo_keep_by_mentions, config.run.seed + 1)
+    pool = _of(prompts, kept)
     first = evaluation_prompts[0]
     return Prepared(
         model_folder=model_folder,
@@ -72,7 +74,7 @@ def prepare(config: Config) -> Prepared:
         probe=(*first.token_ids, *_target(chat, first.example))[:256],
         sft=tuple(sft),
         held_out=tuple(_sft_sample(chat, prompt) for prompt in aside),
-        prompts=tuple(_drawn(prompts, config.data.grpo_examples, config.run.seed + 1, config.data.mixture)),
+        prompts=tuple(_drawn(pool, config.data.grpo_examples, config.run.seed + 1, config.data.mixture)),
         evaluation=tuple(evaluation_prompts),
         prompt_file={PROMPT_FILE: json.dumps({"preset": chat.preset, "definitions": chat.definitions})},
     )
@@ -131,7 +133,12 @@ def _examples(config: Config) -> tuple[list[Example], list[Example]]:
 def _drawn(prompts: Sequence[Prompt], count: int, seed: int, mixture: Mapping[str, float]) -> list[Prompt]:
     """At most ``count`` of the prompts, evenly over their sources or as ``mixture`` says, in the order of the data."""
     drawn = data.draw_evenly([prompt.example for prompt in prompts], count, seed, _source_and_kind, mixture)
-    chosen = {example.uid for example in drawn}
+    return _of(prompts, drawn)
+
+
+def _of(prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[Prompt]:
+    """The prompts of these examples, in the order of the data."""
+    chosen = {example.uid for example in examples}
     return [prompt for prompt in prompts if prompt.uid in chosen]
 
 

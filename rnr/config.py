@@ -50,6 +50,8 @@ class DataConfig(Section):
     """Shares that are kept of the training sentences without a mention, with one mention, and so on; all with more."""
     grpo_examples: int = Field(default=0, ge=0)
     """Size of the pool that GRPO draws its prompts from, drawn in the same way; 0 takes all."""
+    grpo_keep_by_mentions: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """As ``keep_by_mentions``, of what that leaves, for GRPO's pool alone."""
     special_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the training sentences in which general labels become special where the text says so
     (``rnr/fine_labels.py``)."""
