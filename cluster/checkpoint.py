@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from cluster.learner_group import LearnerGroup
+from rnr.config import Config
 from rnr.files import write_whole
+from rnr.run_folder import check_warm_start
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
@@ -93,6 +95,34 @@ class Checkpoints:
         await learner.load(str(newest))
         learner.version = progress.version
         return progress
+
+
+def warm_start(config: Config) -> Path | None:
+    """The checkpoint of ``sft.from_run`` at the end of its warm start, None if that is not set; raises ValueError if it
+    has none or is not what this run could begin with."""
+    if not config.sft.from_run:
+        return None
+    check_warm_start(config)
+    run = Path(config.sft.from_run).expanduser().resolve()
+    found = [path for path in Checkpoints(run / "checkpoints", keep=1).complete() if AFTER_WARM_START in path.name]
+    if not found:
+        raise ValueError(f"sft.from_run: {run} has no checkpoint *{AFTER_WARM_START}: its warm start has not ended")
+    return found[0]
+
+
+def take_over(start: Path, folder: Path) -> None:
+    """Make the checkpoint ``start`` of another run the first of the run in ``folder``, with what was predicted up to
+    there."""
+    checkpoints = folder / "checkpoints"
+    partial = checkpoints / f"{start.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(start, partial)
+    (folder / "predictions").mkdir(exist_ok=True)
+    for stage in json.loads((start / "progress.json").read_text())["scores"]:
+        predicted = start.parents[1] / "predictions" / f"{stage}.jsonl"
+        if predicted.is_file():
+            shutil.copy(predicted, folder / "predictions")
+    partial.rename(checkpoints / start.name)
 
 
 def _age(checkpoint: Path) -> tuple[int, int, int]:

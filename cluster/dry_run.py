@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cluster.checkpoint import warm_start
 from cluster.plan import check_resources, local_resources, placed, roles
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
@@ -17,6 +18,7 @@ def dry_run(config: Config) -> None:
 
     Raises ValueError for whatever would stop the run at its start.
     """
+    warm_start(config)
     prepared = prepare(config)
     schedule = Schedule(config, prepared)
     out = Console(highlight=False, soft_wrap=True)

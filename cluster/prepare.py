@@ -56,7 +56,7 @@ def prepare(config: Config) -> Prepared:
     refuse_too_long(evaluation_prompts, answer_tokens=config.evaluation.max_new_tokens, **room)
     prompts, aside = _set_aside(prompts, config.sft.held_out, config.run.seed)
     sft: list[Sample] = []
-    if config.sft.epochs:
+    if config.sft.epochs and not config.sft.from_run:
         drawn = _drawn(prompts, config.data.sft_examples, config.run.seed, config.data.mixture)
         sft = [_sft_sample(chat, prompt) for prompt in drawn]
         long = [sample for sample in sft if sample.length > config.model.context_tokens]

@@ -113,6 +113,8 @@ class OptimizerConfig(Section):
 class SftConfig(Section):
     epochs: float = Field(default=1.0, ge=0)
     """0 skips the warm start."""
+    from_run: str = ""
+    """Folder of another run whose warm start is taken over in place of one of this run's own."""
     sequences_per_step: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=2e-4, gt=0)
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)

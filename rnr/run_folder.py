@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,15 @@ from rnr.config import Config
 
 CHANGEABLE = ("cluster", "tracking", "checkpoint")
 """Sections that may differ between a run and its resumption: they say how, not what."""
+
+OF_WARM_START = ("prompt", "definitions", "evaluation", "evaluation_examples", "max_new_tokens")
+"""Keys of the sections data and evaluation in which a run must be like the one whose warm start it takes over; the
+section model belongs to them whole."""
+
+
+def run_folder(config: Config) -> Path:
+    """Where the run of this config leaves everything."""
+    return Path(config.run.folder).expanduser().resolve() / config.run.name
 
 
 def open_run(config: Config, *, resume: bool) -> Path:
@@ -19,7 +29,7 @@ def open_run(config: Config, *, resume: bool) -> Path:
     ValueError naming the key if what is trained has changed since. The folder belongs to this process until it ends:
     ValueError if it belongs to another.
     """
-    folder = Path(config.run.folder).expanduser().resolve() / config.run.name
+    folder = run_folder(config)
     tree = config.model_dump(mode="json")
     file = folder / "config.json"
     if folder.exists():
@@ -33,6 +43,20 @@ def open_run(config: Config, *, resume: bool) -> Path:
         _lock(folder)
     file.write_text(json.dumps(tree, indent=1))
     return folder
+
+
+def check_warm_start(config: Config) -> None:
+    """Raise ValueError, naming the key, if the warm start of ``sft.from_run`` is that of another model, is asked in
+    another way or was evaluated on other sentences."""
+    folder = Path(config.sft.from_run).expanduser().resolve()
+    if folder == run_folder(config):
+        raise ValueError("sft.from_run is the folder of this run itself: give it another run.name")
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ValueError(f"sft.from_run: {folder} is not the folder of a run: it has no config.json")
+    for section, key, was, value in _changes(json.loads(file.read_text()), config.model_dump(mode="json")):
+        if section == "model" or (section in ("data", "evaluation") and key in OF_WARM_START):
+            raise ValueError(f"sft.from_run: {section}.{key} is {value!r}, but {was!r} in {folder}")
 
 
 def _move_aside(folder: Path) -> None:
@@ -55,11 +79,18 @@ def _lock(folder: Path) -> None:
 
 
 def _refuse_changes(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    for section, key, was, value in _changes(before, now):
+        if section not in CHANGEABLE and (section, key) != ("run", "folder"):
+            raise ValueError(
+                f"--resume: {section}.{key} is {value!r}, but the run in {folder} was started with {was!r}; "
+                "take it back, or start a run with another run.name"
+            )
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
+    """Section, key, value before and value now of each key that differs; keys that were unknown before do not."""
     for section, values in now.items():
         for key, value in values.items():
             was = before.get(section, {}).get(key, value)
-            if section not in CHANGEABLE and (section, key) != ("run", "folder") and was != value:
-                raise ValueError(
-                    f"--resume: {section}.{key} is {value!r}, but the run in {folder} was started with {was!r}; "
-                    "take it back, or start a run with another run.name"
-                )
+            if was != value:
+                yield section, key, was, value

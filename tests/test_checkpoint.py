@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.checkpoint import Checkpoints, Progress
+from cluster.checkpoint import Checkpoints, Progress, take_over, warm_start
+from rnr.config import Config
+from rnr.run_folder import run_folder
 
 
 class FakeLearner:
@@ -148,3 +150,52 @@ def test_before_grpo_there_is_no_reference_to_freeze(tmp_path) -> None:
     _save(checkpoints, "sft", 5, 5)
     _, learner = _restore(checkpoints, freeze_reference=True)
     assert (learner.reference, learner.weight) == (None, 5)
+
+
+def _run_of(folder: Path, name: str, **sections) -> Config:
+    """A config, and the folder it leaves when it has started."""
+    config = Config(run={"name": name, "folder": str(folder)}, **sections)
+    run_folder(config).mkdir(exist_ok=True)
+    (run_folder(config) / "config.json").write_text(json.dumps(config.model_dump(mode="json")))
+    return config
+
+
+def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) -> None:
+    first = run_folder(_run_of(tmp_path, "first"))
+    checkpoints = Checkpoints(first / "checkpoints", keep=1)
+    progress = Progress(stage="grpo", step=0, version=30, scores={"base": {"f1": 1.0}, "sft": {"f1": 2.0}})
+    asyncio.run(checkpoints.save(progress, FakeLearner(weight=30)))
+    _save(checkpoints, "grpo", 5, 35)
+    (first / "predictions").mkdir()
+    for name in ("sft", "grpo"):
+        (first / "predictions" / f"{name}.jsonl").write_text(name)
+    second = _run_of(tmp_path, "second", sft={"from_run": str(first)}, grpo={"steps": 3}, reward={"preset": "paper"})
+    start = warm_start(second)
+    assert start is not None
+    take_over(start, run_folder(second))
+    restored, learner = _restore(Checkpoints(run_folder(second) / "checkpoints", keep=1))
+    assert (restored, learner.weight) == (progress, 30)
+    assert [path.name for path in (run_folder(second) / "predictions").iterdir()] == ["sft.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"model": {"lora_rank": 8}}, r"model\.lora_rank is 8, but 0 in .*first"),
+        ({"data": {"evaluation_examples": 7}}, r"data\.evaluation_examples is 7, but 0 in"),
+        ({"data": {"prompt": "reference"}}, r"data\.prompt is 'reference', but 'compact'"),
+        ({"run": {"name": "first"}}, "the folder of this run itself"),
+        ({"sft": {"from_run": "nowhere"}}, "nowhere is not the folder of a run"),
+        ({}, r"first has no checkpoint \*-grpo-000000"),
+    ],
+)
+def test_a_warm_start_that_cannot_be_taken_over_is_refused(tmp_path, sections, message) -> None:
+    first = run_folder(_run_of(tmp_path, "first"))
+    run = {"folder": str(tmp_path), "name": "second"} | sections.get("run", {})
+    config = Config(**{"sft": {"from_run": str(first)}} | sections | {"run": run})
+    with pytest.raises(ValueError, match=message):
+        warm_start(config)
+
+
+def test_without_another_run_there_is_no_warm_start_to_take_over() -> None:
+    assert warm_start(Config()) is None
