@@ -181,7 +181,7 @@ class RolloutWorker:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         output = await self._request(prompt.token_ids, parameters)
-        rollouts = tuple(self._rollout(completion) for completion in output.outputs)
+        rollouts = tuple(self._rollout(prompt, completion) for completion in output.outputs)
         return Group(prompt=prompt, rollouts=rollouts)
 
     async def _request(self, token_ids: tuple[int, ...], parameters: Any) -> Any:
@@ -199,7 +199,7 @@ class RolloutWorker:
             raise WorkerUnusable(f"the engine died: {error}") from error
         return final
 
-    def _rollout(self, completion: Any) -> Rollout:
+    def _rollout(self, prompt: Prompt, completion: Any) -> Rollout:
         spans = completion.weight_versions or []
         versions = [int(span.version) if span.version.isdigit() else 0 for span in spans]
         token_ids = tuple(completion.token_ids)
@@ -208,17 +208,24 @@ class RolloutWorker:
             token_ids=token_ids,
             logprobs=tuple(chosen),
             text=completion.text,
-            ends=self._ends(token_ids),
+            ends=self._ends(prompt, token_ids, completion.text),
             finished=completion.finish_reason == "stop",
             policy_version=min(versions, default=self._version),
         )
 
-    def _ends(self, token_ids: tuple[int, ...]) -> tuple[int, ...]:
-        """Characters of the text after each token; a character of several tokens is there with the last of them."""
+    def _ends(self, prompt: Prompt, token_ids: tuple[int, ...], text: str) -> tuple[int, ...]:
+        """Characters of the text after each token, those of several tokens with the last of them; empty where the text
+        was put together in another way than from whole tokens."""
         from tokenizers.decoders import DecodeStream
 
-        tokenizer, stream = self._engine.get_tokenizer()._tokenizer, DecodeStream(skip_special_tokens=True)
-        return tuple(accumulate(len(stream.step(tokenizer, token) or "") for token in token_ids))
+        tokenizer = getattr(self._engine.get_tokenizer(), "_tokenizer", None)
+        if tokenizer is None:
+            return ()  # not one of the fast tokenizers
+        stream = DecodeStream(ids=list(prompt.token_ids), skip_special_tokens=True)
+        stop = self._settings.stop_token_id
+        pieces = ("" if token == stop else stream.step(tokenizer, token) or "" for token in token_ids)
+        ends = tuple(accumulate(map(len, pieces)))
+        return ends if ends and ends[-1] == len(text) else ()
 
     async def probe(self, token_ids: tuple[int, ...]) -> list[float]:
         """Log-probabilities of ``token_ids[1:]`` under the loaded policy: this side of the probe."""

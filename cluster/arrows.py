@@ -9,6 +9,8 @@ from cluster.checkpoint import Progress
 from cluster.controller import Metrics
 from cluster.launch import Cluster
 from cluster.schedule import Schedule
+from learner.advantage import TrainingBatch, training_batch
+from rewards.credit import worth
 from rnr.config import Config
 from rnr.tracking import Tracker
 from rnr.types import Group, Prompt, Sample, ScoredGroup
@@ -70,3 +72,14 @@ class Arrows:
         largest = max(self.progress.probe_max_difference, self.cluster.link.largest_difference)
         self.progress.probe_max_difference = round(largest, 6)
         return metrics
+
+
+def to_batch(config: Config, groups: Sequence[ScoredGroup]) -> TrainingBatch:
+    """What the groups of one step teach under this config."""
+    return training_batch(
+        groups,
+        method=config.grpo.advantage,
+        weights=config.reward.weights,
+        worth=worth(groups) if config.grpo.credit == "mention" else None,
+        mask_unfinished=config.grpo.mask_unfinished,
+    )

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cluster.arrows import Arrows
+from cluster.arrows import Arrows, to_batch
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.controller import Metrics, Pace, causes, grpo, together
 from cluster.difficulty import measure, undecided
@@ -18,7 +18,7 @@ from cluster.learner_group import LearnerLost
 from cluster.prepare import Prepared
 from cluster.ready import Ready
 from cluster.schedule import Schedule, out_of_patience
-from learner.advantage import TrainingBatch, training_batch
+from learner.advantage import TrainingBatch
 from rnr.config import Config
 from rnr.console import Console
 from rnr.files import write_whole
@@ -167,13 +167,7 @@ class Run:
             learner=self._arrows,
             weights=self._arrows,
             record=self._record,
-            to_batch=partial(
-                training_batch,
-                method=options.advantage,
-                weights=self._config.reward.weights,
-                credit=options.credit,
-                mask_unfinished=options.mask_unfinished,
-            ),
+            to_batch=partial(to_batch, self._config),
         )
         self._spend("grpo", self._begin)
         progress.stage = "done"

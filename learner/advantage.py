@@ -3,13 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Literal
 
 from rnr.types import Rollout, Sample, ScoredGroup
 
 Method = Literal["centred", "scaled", "leave_one_out", "per_reward"]
-CreditTo = Literal["answer", "mention"]
 _TINY = 1e-4
 """Added to standard deviations, as the field does."""
 
@@ -31,7 +29,7 @@ def training_batch(
     *,
     method: Method = "centred",
     weights: Mapping[str, float] | None = None,
-    credit: CreditTo = "answer",
+    worth: Mapping[int, float] | None = None,
     mask_unfinished: bool = False,
 ) -> TrainingBatch:
     """The samples of a step. Rollouts whose reward is invalid take no part; groups with fewer than two valid rewards,
@@ -46,24 +44,21 @@ def training_batch(
     - ``per_reward``: each reward named in ``weights`` is scaled in its group before the weighted sum, so that one with
       a wide spread does not drown the others, and the sums are scaled again over the batch (GDPO, arXiv 2601.05242).
 
-    Every token of a completion has this advantage. With ``credit`` by ``mention``, the tokens of a chain that walks
-    through the sentence have their own: at each place of the sentence, what the rollout did there is worth, less the
-    mean over the rollouts of the group that got there. The F1 of a data set, 2 * right / (marked + gold), grows with
-    each right mention by (2 - F1) / (marked + gold) and falls with each wrong one by F1 / (marked + gold), to first
-    order; marking nothing changes nothing. These are the worths, with the numbers of the whole batch for F1 and the
-    mean of a rollout for (marked + gold), so that they are in the unit of a reward that is a sentence's F1.
+    Every token of a completion has this advantage. With ``worth``, a number for each verdict (``rnr.types.Credit``),
+    the tokens that are about a place have another instead: the worth of what the rollout did at that place, less the
+    mean over the rollouts of its group. Rewards should then be in the unit of ``worth``.
     """
     dropped: dict[str, str] = {}
     advantages: dict[str, list[float | None]] = {}
     for scored in groups:
-        reason = _why_useless(scored, list(weights or {}) if method == "per_reward" else [], credit, mask_unfinished)
+        names = list(weights or {}) if method == "per_reward" else []
+        reason = _why_useless(scored, names, worth is not None, mask_unfinished)
         if reason:
             dropped[scored.group.prompt.uid] = reason
         else:
             advantages[scored.group.prompt.uid] = _group_advantages(scored, method, weights or {})
     if method == "per_reward":
         _scale_over_batch(advantages)
-    worth = _worth(groups) if credit == "mention" else None
     samples = [
         Sample(
             uid=scored.group.prompt.uid,
@@ -81,27 +76,17 @@ def training_batch(
     return TrainingBatch(samples=samples, dropped=dropped, advantages=advantages)
 
 
-def _worth(groups: Sequence[ScoredGroup]) -> dict[int, float]:
-    """By verdict, what a mention adds to the F1 of the batch's walks."""
-    walks = [credit for scored in groups for credit in scored.credits if credit.verdicts]
-    both = max(1, sum(walk.marked + walk.gold for walk in walks))
-    f1 = 2 * sum(walk.right for walk in walks) / both
-    size = both / max(1, len(walks))
-    return {1: (2 - f1) / size, -1: -f1 / size, 0: 0.0}
-
-
 def _token_advantages(
     scored: ScoredGroup, of_answers: Sequence[float | None], worth: Mapping[int, float] | None
 ) -> Iterator[tuple[Rollout, tuple[float, ...]]]:
-    """Each rollout with a valid reward and the advantages of its tokens: its answer's, and with ``worth`` those of the
-    places that its walk decides about."""
+    """Each rollout with a valid reward and the advantages of its tokens."""
     taught = [
         (rollout, advantage, [worth[verdict] for verdict in credit.verdicts] if worth else [], credit.places)
         for rollout, advantage, credit in zip(scored.group.rollouts, of_answers, scored.credits, strict=True)
         if advantage is not None
     ]
-    columns = zip_longest(*(values for _, _, values, _ in taught))
-    means = [sum(there) / len(there) for there in ([v for v in column if v is not None] for column in columns)]
+    walked = [values for _, _, values, _ in taught if values]
+    means = [sum(column) / len(walked) for column in zip(*walked, strict=True)]
     for rollout, advantage, values, places in taught:
         if values:
             yield rollout, tuple(values[p] - means[p] if p >= 0 else advantage for p in places)
@@ -109,13 +94,18 @@ def _token_advantages(
             yield rollout, (advantage,) * len(rollout.token_ids)
 
 
-def _why_useless(scored: ScoredGroup, parts: Sequence[str], credit: CreditTo, mask_unfinished: bool) -> str:
+def _why_useless(scored: ScoredGroup, parts: Sequence[str], by_place: bool, mask_unfinished: bool) -> str:
     valid = [reward for reward in scored.rewards if reward.total is not None]
     if len(valid) < 2:
         return "fewer than two valid rewards"
     # Of rewards that are scaled one by one, equal sums may hide differing parts.
     flat = all(_flat([reward.parts[name] for reward in valid]) for name in parts) if parts else _flat(_valid(scored))
-    if flat and (credit == "answer" or len({found.verdicts for found in scored.credits}) == 1):
+    walks = {
+        credit.verdicts
+        for reward, credit in zip(scored.rewards, scored.credits, strict=True)
+        if reward.total is not None and credit.verdicts
+    }
+    if flat and (not by_place or len(walks) < 2):
         return "no spread"
     if mask_unfinished and not any(rollout.finished for rollout in scored.group.rollouts):
         return "no finished rollout"

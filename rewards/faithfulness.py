@@ -11,12 +11,13 @@ def faithfulness(example: Example, answer: Answer) -> float:
     """Agreement of the answer with the marks of its chain, in [0, 1]: 2 * common / (marks + mentions), right or wrong.
 
     For chains that mark what they find, as ``rnr.chains.walk`` writes them. ``[Ada: person] met [Bo: person]`` and an
-    answer with Ada alone: 2 * 1 / (2 + 1) = 0.667. 1 if both are empty, 0 if the answer was not read.
+    answer with Ada alone: 2 * 1 / (2 + 1) = 0.667. 1 if both are empty, 0 without a chain and for an answer that was
+    not read.
     """
-    if answer.error is not None:
+    if answer.error is not None or answer.reasoning is None:
         return 0.0
     found: Counter[tuple[str, str]] = Counter()
-    for (text, label), count in marks(answer.reasoning or "").items():
+    for (text, label), count in marks(answer.reasoning).items():
         found[text, label_key(label)] += count
     given = Counter((mention.text, label_key(mention.label)) for mention in answer.mentions)
     total = found.total() + given.total()

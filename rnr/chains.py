@@ -1,17 +1,18 @@
-"""Reasoning chains built from gold mentions, for data that comes without chains (the offline ``template`` teacher)."""
+"""Reasoning chains that walk through their sentence: built from gold mentions, and read back from a policy's text."""
 
 import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import takewhile
 
+from rnr.parsing import cuts_word
 from rnr.types import Example, Mention
 
-_MARK = re.compile(r"""\[([^\[\]]+?)(?: \("[^"\[\]]*"\))?: ([^\[\]:]+)\]""")
+_MARK = re.compile(r"""\[((?:[^\[\]]|\[[^\[\]]*\])+?)(?: \("[^"\[\]]*"\))?: ([^\[\]:]+)\]""")
 """``[text: label]``, or ``[text ("cue"): label]`` with the words of the sentence that speak for the label."""
 
 _REJOIN = 12
-"""Characters by which a chain that has left its sentence is found in it again."""
+"""At most so many characters of plain text are looked for where a chain that has left its sentence might go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +20,17 @@ class Walk:
     """A chain read against its sentence."""
 
     places: tuple[int, ...]
-    """For each character of the chain, the character of the sentence that it is about, or -1: a mark's opening bracket
-    is about the first character of its mention, its label about the last."""
+    """For each character of the chain, the character of the sentence that it is about, or -1. A mark's opening bracket
+    is about the first of its mention, its label about the last; a slip is about the place at which it stands."""
     mentions: tuple[Mention, ...]
-    """The marks whose text stands where the walk is, in order."""
-    slips: tuple[tuple[int, int], ...]
-    """Start and end of the places where a mark holds another text than the sentence."""
-    reached: int
-    """Characters of the sentence that the walk has dealt with."""
+    """The marks whose text stands in what is left of the sentence, in order."""
+    slips: tuple[int, ...]
+    """The places of the other marks."""
+
+    @property
+    def covered(self) -> int:
+        """Characters of the sentence that the chain is about."""
+        return len({place for place in self.places if place >= 0})
 
 
 def walk(example: Example) -> str:
@@ -51,10 +55,8 @@ def marks(chain: str) -> Counter[tuple[str, str]]:
 
 
 def follow(chain: str, sentence: str) -> Walk:
-    """What ``walk`` wrote, read back, with what a policy may make of it.
-
-    A chain that leaves the sentence is taken up again at the next mark or plain text that goes on with it.
-    """
+    """What ``walk`` wrote, read back, with what a policy may make of it: slips in copying, parts of the sentence passed
+    over, other text."""
     path = _Path(sentence)
     at = 0
     for mark in _MARK.finditer(chain):
@@ -62,7 +64,7 @@ def follow(chain: str, sentence: str) -> Walk:
         path.mark(mark[0], mark[1], mark[2])
         at = mark.end()
     path.plain(chain[at:])
-    return Walk(places=tuple(path.places), mentions=tuple(path.mentions), slips=tuple(path.slips), reached=path.reached)
+    return Walk(places=tuple(path.places), mentions=tuple(path.mentions), slips=tuple(path.slips))
 
 
 class _Path:
@@ -70,21 +72,18 @@ class _Path:
 
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
-        self._here = 0
         self._lost = False
+        self._here = 0
         self.places: list[int] = []
         self.mentions: list[Mention] = []
-        self.slips: list[tuple[int, int]] = []
-
-    @property
-    def reached(self) -> int:
-        return max(self._here, self.slips[-1][1] if self.slips else 0)
+        self.slips: list[int] = []
 
     def plain(self, text: str) -> None:
         """Go on by ``text``, as far as the sentence does."""
         if not text:
             return
-        self._rejoin(text[:_REJOIN])
+        if self._lost and (place := self._sentence.find(text[:_REJOIN], self._here)) >= 0:
+            self._here, self._lost = place, False
         there = self._sentence[self._here : self._here + len(text)]
         same = takewhile(lambda pair: pair[0] == pair[1], zip(text, there, strict=False))
         kept = 0 if self._lost else sum(1 for _ in same)
@@ -93,26 +92,24 @@ class _Path:
         self._lost = kept < len(text)
 
     def mark(self, whole: str, text: str, label: str) -> None:
-        """Go on by the mention of a mark."""
-        self._rejoin(text)
-        start, end = self._here, self._here + len(text)
-        if not self._lost and self._sentence.startswith(text, start):
-            self.mentions.append(Mention(text=text, label=label, start=start, end=end))
-            self.places += [start, *range(start, end), *[end - 1] * (len(whole) - len(text) - 1)]
-            self._here = end
-        elif not self._lost and start < len(self._sentence):
-            self.slips.append((start, start + 1))
-            self.places += [start] * len(whole)
+        """Go on by the mention of a mark, to where it stands next."""
+        start = self._next(text)
+        if start < 0:
+            here = min(self._here, len(self._sentence) - 1)
+            self.slips.append(here)
+            self.places += [here] * len(whole)
             self._lost = True
-        else:
-            self.places += [-1] * len(whole)
+            return
+        end = start + len(text)
+        self.mentions.append(Mention(text=text, label=label, start=start, end=end))
+        self.places += [start, *range(start, end), *[end - 1] * (len(whole) - len(text) - 1)]
+        self._here, self._lost = end, False
 
-    def _rejoin(self, text: str) -> None:
-        place = self._sentence.find(text, self._here) if self._lost else -1
-        if place >= 0:
-            if self.slips and self.slips[-1][0] == self._here:
-                self.slips[-1] = (self._here, max(place, self._here + 1))
-            self._here, self._lost = place, False
+    def _next(self, text: str) -> int:
+        """Where ``text`` stands: right here, or further on if it is no part of a word there; else -1."""
+        start = self._sentence.find(text, self._here)
+        passed_over = self._lost or start > self._here
+        return -1 if passed_over and cuts_word(self._sentence, start, start + len(text)) else start
 
 
 def chain(example: Example) -> str:

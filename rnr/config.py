@@ -51,7 +51,7 @@ class DataConfig(Section):
     grpo_examples: int = Field(default=0, ge=0)
     """Size of the pool that GRPO draws its prompts from, drawn in the same way; 0 takes all."""
     grpo_keep_by_mentions: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    """As ``keep_by_mentions``, of what that leaves, for GRPO's pool alone."""
+    """As ``keep_by_mentions``, for GRPO's pool alone, of the sentences under the schemas that they are asked with."""
     special_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the training sentences in which general labels become special where the text says so
     (``rnr/fine_labels.py``)."""
@@ -144,8 +144,8 @@ class GrpoConfig(Section):
     """How a group's rewards become advantages (``learner/advantage.py``); ``per_reward`` needs the preset
     ``weighted``."""
     credit: Literal["answer", "mention"] = "answer"
-    """Whose advantage a token gets: that of its answer or, in a chain that walks through the sentence, that of the
-    mention which it decides about (``learner/advantage.py``)."""
+    """Whose advantage a token has: that of its answer or, in a chain that walks through the sentence, that of the
+    mention it decides about (``rewards/credit.py``)."""
     normaliser: Literal["tokens", "sequences", "constant"] = "constant"
     """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
     sequences * max_new_tokens (Dr.GRPO)."""
@@ -240,6 +240,11 @@ class Config(Section):
             raise ValueError(
                 'grpo.advantage "per_reward" normalises each reward before they are added, so reward.preset must be '
                 f'"weighted", not {self.reward.preset!r}'
+            )
+        if self.grpo.credit == "mention" and self.grpo.advantage not in ("centred", "leave_one_out"):
+            raise ValueError(
+                'grpo.credit "mention" needs grpo.advantage "centred" or "leave_one_out": '
+                f"{self.grpo.advantage!r} would scale the advantages of answers and not those of mentions"
             )
         if self.optimizer.zero_stage == 3 and self.model.lora_rank:
             raise ValueError("model.lora_rank needs optimizer.zero_stage 0, 1 or 2: adapters are small enough")

@@ -221,6 +221,11 @@ class _Places:
         return start
 
 
+def cuts_word(sentence: str, start: int, end: int) -> bool:
+    """Whether a word of the sentence goes on across either end of ``sentence[start:end]``, which is not empty."""
+    return any(0 < place < len(sentence) and sentence[place - 1 : place + 1].isalnum() for place in (start, end))
+
+
 def _occurrences(text: str, sentence: str) -> list[int]:
     """Where ``text`` begins in ``sentence``, overlaps included, those at word boundaries first."""
     whole: list[int] = []
@@ -228,9 +233,6 @@ def _occurrences(text: str, sentence: str) -> list[int]:
     start = sentence.find(text) if text else -1
     while start >= 0:
         end = start + len(text)
-        cuts_word = (start > 0 and sentence[start - 1].isalnum() and text[0].isalnum()) or (
-            end < len(sentence) and sentence[end].isalnum() and text[-1].isalnum()
-        )
-        (inside if cuts_word else whole).append(start)
+        (inside if cuts_word(sentence, start, end) else whole).append(start)
         start = sentence.find(text, start + 1)
     return whole + inside

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rnr.metrics import Counts, honest_counts
-from rnr.types import ScoredGroup
+from rnr.types import Credit, ScoredGroup
 
 
 def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
@@ -27,10 +27,15 @@ def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     }
     walks = [credit for scored in groups for credit in scored.credits if credit.verdicts]
     if walks:
-        both = sum(walk.marked + walk.gold for walk in walks)
-        metrics["ner/chain_f1"] = 2 * sum(walk.right for walk in walks) / max(1, both)
+        metrics["ner/chain_f1"] = chain_f1(walks)
     if mentions:
         metrics["ner/hallucinated_span_frac"] = sum(not mention.grounded for mention in mentions) / len(mentions)
     if silent:
         metrics["ner/empty_gold_acc"] = sum(silent) / len(silent)
     return metrics
+
+
+def chain_f1(walks: Sequence[Credit]) -> float:
+    """Micro F1 of the marks of these chains, in [0, 1]; 0 where nothing is marked or annotated."""
+    both = sum(walk.marked + walk.gold for walk in walks)
+    return 2 * sum(walk.right for walk in walks) / both if both else 0.0

@@ -7,14 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rnr.config import Config
+from rnr.config import Config, ModelConfig
 
 CHANGEABLE = ("cluster", "tracking", "checkpoint")
 """Sections that may differ between a run and its resumption: they say how, not what."""
 
-OF_WARM_START = ("prompt", "definitions", "evaluation", "evaluation_examples", "max_new_tokens")
-"""Keys of the sections data and evaluation in which a run must be like the one whose warm start it takes over; the
-section model belongs to them whole."""
+OF_WARM_START = {
+    "model": tuple(ModelConfig.model_fields),
+    "data": ("prompt", "definitions", "evaluation", "evaluation_examples", "keep_sources"),
+    "optimizer": ("zero_stage", "betas", "weight_decay", "max_gradient_norm"),
+    "evaluation": ("max_new_tokens",),
+    "cluster": ("learner_ranks",),
+}
+"""In what a run must be like the one whose warm start it takes over: the model, how it is asked and what it is scored
+on, and what stands in the optimizer's part of a checkpoint."""
 
 
 def run_folder(config: Config) -> Path:
@@ -46,8 +52,7 @@ def open_run(config: Config, *, resume: bool) -> Path:
 
 
 def check_warm_start(config: Config) -> None:
-    """Raise ValueError, naming the key, if the warm start of ``sft.from_run`` is that of another model, is asked in
-    another way or was evaluated on other sentences."""
+    """Raise ValueError, naming the key, if the run ``sft.from_run`` differs in one of ``OF_WARM_START``."""
     folder = Path(config.sft.from_run).expanduser().resolve()
     if folder == run_folder(config):
         raise ValueError("sft.from_run is the folder of this run itself: give it another run.name")
@@ -55,7 +60,7 @@ def check_warm_start(config: Config) -> None:
     if not file.is_file():
         raise ValueError(f"sft.from_run: {folder} is not the folder of a run: it has no config.json")
     for section, key, was, value in _changes(json.loads(file.read_text()), config.model_dump(mode="json")):
-        if section == "model" or (section in ("data", "evaluation") and key in OF_WARM_START):
+        if key in OF_WARM_START.get(section, ()):
             raise ValueError(f"sft.from_run: {section}.{key} is {value!r}, but {was!r} in {folder}")
 
 

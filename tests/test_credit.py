@@ -1,6 +1,7 @@
 """Chains read against their sentences, and what each of their tokens is credited with, worked out by hand."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,12 +9,13 @@ from hypothesis import strategies as st
 
 from actors.reward import RewardWorker
 from learner.advantage import training_batch
-from rewards.credit import credit
+from rewards.credit import credit, worth
 from rnr.chains import follow, marks, walk
 from rnr.parsing import parse
-from rnr.types import Credit, Example, Group, Mention, Prompt, Rollout, ScoredGroup
+from rnr.types import Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
 
 SENTENCE = "Ada met Bo in Rome."
+WORTH = {1: 1.0, -1: -0.5, 0: 0.0}
 
 
 def _mention(text: str, label: str, sentence: str = SENTENCE) -> Mention:
@@ -37,7 +39,7 @@ def test_a_walk_is_read_back_with_the_place_that_each_character_is_about() -> No
     read = follow("[Ada: p] met", SENTENCE)
     # The bracket is about the "A", the three letters about themselves, ": p]" about the last of them.
     assert read.places == (0, 0, 1, 2, 2, 2, 2, 2, 3, 4, 5, 6)
-    assert (read.mentions, read.slips, read.reached) == ((_mention("Ada", "p"),), (), 7)
+    assert (read.mentions, read.slips, read.covered) == ((_mention("Ada", "p"),), (), 7)
 
 
 def test_a_mark_may_say_which_words_speak_for_its_label() -> None:
@@ -47,46 +49,67 @@ def test_a_mark_may_say_which_words_speak_for_its_label() -> None:
 
 def test_a_slip_is_a_mark_with_another_text_and_the_walk_goes_on_behind_it() -> None:
     read = follow("Ada met [Bobby: person] in [Rome: city].", SENTENCE)
-    assert read.slips == ((8, 10),)
+    assert read.slips == (8,)
     assert read.mentions == (_mention("Rome", "city"),)
-    assert read.places[8:23] == (8,) * 15  # the whole mark is about the place where it opens
-    assert read.reached == len(SENTENCE)
+    assert read.places[8:23] == (8,) * 15  # the whole mark is about the place where it stands
+    assert read.covered == len(SENTENCE) - 1  # all but the "o" of Bo
 
 
 @pytest.mark.parametrize(
-    ("chain", "found", "reached"),
+    ("chain", "found", "slips", "covered"),
     [
-        ("", [], 0),
-        ("Ada met [Bo", [], 8),  # a mark that is never closed
-        ("Ada met [Bo]", [], 8),  # or has no label
-        ("I see [Rome: city] there", [("Rome", "city")], 18),  # found again by its mark
-        ("Ada met [Bobby: person]", [], 9),  # never found again
-        ("Ada met Bo in Rome. [Paris: city]", [], 19),  # past the end
+        ("", [], (), 0),
+        ("Ada met [Bo", [], (), 8),  # a mark that is never closed
+        ("Ada met [Bo]", [], (), 8),  # or has no label
+        ("I see [Rome: city] there", [("Rome", "city")], (), 4),  # found by its mark
+        ("[Ada: person], [Rome: city].", [("Ada", "person"), ("Rome", "city")], (), 8),  # the middle is passed over
+        ("Ada met [Bobby: person]", [], (8,), 9),
+        ("[Rome: city] [Ada: person]", [("Rome", "city")], (18,), 5),  # there is no way back
+        ("Ada met Bo in Rome. [Paris: city]", [], (18,), 19),  # past the end
+        ("Ada [et: x]", [], (4,), 5),  # a part of a word is no place to jump to
     ],
 )
-def test_a_chain_that_is_no_walk_is_read_as_far_as_it_is_one(chain, found, reached) -> None:
+def test_a_chain_that_is_no_walk_is_read_as_far_as_it_is_one(chain, found, slips, covered) -> None:
     read = follow(chain, SENTENCE)
     assert _found(chain) == found
-    assert (read.reached, len(read.places)) == (reached, len(chain))
+    assert (read.slips, read.covered, len(read.places)) == (slips, covered, len(chain))
 
 
-@given(st.lists(st.tuples(st.text("ab c", min_size=1), st.booleans()), min_size=1))
+_ALPHABET = 'ab c:"(é😀-'
+
+
+@given(st.lists(st.tuples(st.text(_ALPHABET, min_size=1), st.booleans()), min_size=1))
 def test_what_walk_writes_is_read_back_whole(pieces) -> None:
     sentence, mentions = "", []
     for text, marked in pieces:
-        if marked:
+        if marked and ": " not in text and not text.endswith(":"):
             span = (len(sentence), len(sentence) + len(text))
             mentions.append(Mention(text=text, label="x", start=span[0], end=span[1]))
         sentence += text
     example = Example(uid="1", sentence=sentence, schema=("x",), mentions=tuple(mentions))
-    read = follow(walk(example), sentence)
-    assert (read.mentions, read.slips, read.reached) == (tuple(mentions), (), len(sentence))
+    chain = walk(example)
+    read = follow(chain, sentence)
+    assert (read.mentions, read.slips, read.covered) == (tuple(mentions), (), len(sentence))
+    copied = [place for letter, place in zip(chain, read.places, strict=True) if sentence[place] == letter]
+    assert sorted(set(copied)) == list(range(len(sentence)))
 
 
-def test_a_long_chain_of_open_brackets_is_read_in_no_time() -> None:
-    begin = time.monotonic()
-    follow("[a: " * 250_000, "a" * 1000)
-    assert time.monotonic() - begin < 5
+def test_a_mention_may_hold_brackets() -> None:
+    read = follow("[benzo[a]pyrene: compound] burns", "benzo[a]pyrene burns")
+    assert [mention.text for mention in read.mentions] == ["benzo[a]pyrene"]
+    assert read.slips == ()
+
+
+@pytest.mark.parametrize("piece", ["[a: ", "[a: x]", "[", "[[a]", '[a ("', "[a: x] b "])
+def test_a_chain_of_a_megabyte_is_read_in_linear_time(piece) -> None:
+    def seconds(size: int) -> float:
+        begin = time.monotonic()
+        follow(piece * (size // len(piece)), "a b " * 100)
+        return time.monotonic() - begin
+
+    seconds(10_000)
+    # Ten times the text in well under a hundred times the seconds.
+    assert seconds(1_000_000) < 40 * seconds(100_000) + 1
 
 
 def _rollout(text: str, ends: tuple[int, ...]) -> Rollout:
@@ -107,7 +130,7 @@ def _credit(text: str) -> Credit:
 
 def test_a_credit_says_of_each_place_whether_it_is_marked_as_annotated() -> None:
     found = _credit('<think>\n[Ada: person] met [Bobby: x] in [Rome: person].\n</think>\n{"entities":{}}')
-    right, slip, wrong = (0, 3), (8, 10), (14, 18)
+    right, slip, wrong = (0, 3), (8, 9), (14, 18)
     expected = [0] * len(SENTENCE)
     for (start, end), verdict in ((right, 1), (slip, -1), (wrong, -1)):
         expected[start:end] = [verdict] * (end - start)
@@ -120,7 +143,7 @@ def test_a_credit_says_of_each_place_whether_it_is_marked_as_annotated() -> None
 def test_tokens_of_several_characters_are_about_their_last_and_tokens_without_text_about_what_was_before() -> None:
     text = "<think>\nAda met"
     found = credit(EXAMPLE, parse(text), _rollout(text, (0, 8, 11, 11, 15)))
-    assert found.places == ()  # it leaves its sentence before any mark
+    assert found.places == ()  # it marks nothing and goes through 7 of 19 characters
     text = "<think>\n[Ada: person] met"
     found = credit(EXAMPLE, parse(text), _rollout(text, (0, 8, 12, 12, 21, 25)))
     assert found.places == (-1, -1, 2, 2, 2, 6)
@@ -129,6 +152,12 @@ def test_tokens_of_several_characters_are_about_their_last_and_tokens_without_te
 def test_a_chain_in_free_words_has_no_credit() -> None:
     assert _credit('<think>\nAda is a person.\n</think>\n{"entities":{"person":["Ada"]}}') == Credit()
     assert _credit('{"entities":{"person":["Ada"]}}') == Credit()
+
+
+def test_the_chain_is_found_behind_its_tag_whatever_the_sentence_says() -> None:
+    example = Example(uid="1", sentence="think", schema=("x",), mentions=())
+    text = "<think>\nthink\n</think>\n"
+    assert credit(example, parse(text + '{"entities":{}}'), _letters(text)).places[8:14] == (0, 1, 2, 3, 4, -1)
 
 
 def _scored(*texts: str, preset: str = "weighted") -> ScoredGroup:
@@ -146,7 +175,7 @@ def test_tokens_of_a_walk_have_the_advantage_of_their_mention_and_all_others_tha
         _text("[Ada: person] met Bo in Rome.", '"Ada"'),
         _text("Ada met [Bo: person] in Rome.", '"Bo","Bo"'),
     )
-    first, second = training_batch([scored], credit="mention").samples
+    first, second = training_batch([scored], worth=worth([scored])).samples
     # One of two marks is right and there are 2 * 2 gold mentions: F1 = 2 * 1 / (2 + 4), and 3 marks and gold mentions
     # for each rollout. So a right mark is worth (2 - 1/3) / 3 = 5/9, a wrong one -(1/3) / 3 = -1/9.
     ada, bo = 5 / 9, -1 / 9
@@ -163,31 +192,39 @@ def test_tokens_of_a_walk_have_the_advantage_of_their_mention_and_all_others_tha
     assert second.advantages[:8] == pytest.approx([(2 / 3 - 1) / 2] * 8)
 
 
-def test_the_mean_at_a_place_is_over_the_rollouts_that_got_there() -> None:
+def test_what_a_chain_does_not_come_to_is_not_marked() -> None:
     scored = _scored(
         _text("[Ada: person] met Bo in [Rome: city].", '"Ada"'),
         _text("[Ada: person] met Bo in Rome.", '"Ada"'),
         _text("[Ada: city]", '"Ada"'),
     )
-    samples = training_batch([scored], credit="mention").samples
+    samples = training_batch([scored], worth=worth([scored])).samples
     # 3 of 4 marks are right, 6 gold mentions: F1 = 0.6; 10 / 3 for each rollout: 0.42 for right, -0.18 for wrong.
-    at_ada, at_rome = (0.42 + 0.42 - 0.18) / 3, 0.42 / 2
+    at_ada, at_rome = (0.42 + 0.42 - 0.18) / 3, 0.42 / 3
     assert samples[0].advantages[8] == pytest.approx(0.42 - at_ada)
     assert samples[2].advantages[8] == pytest.approx(-0.18 - at_ada)
     assert samples[0].advantages[8 + len("[Ada: person] met Bo in [")] == pytest.approx(0.42 - at_rome)
     assert samples[1].advantages[8 + len("[Ada: person] met Bo in ")] == pytest.approx(-at_rome)
 
 
+def test_a_rollout_with_an_invalid_reward_takes_no_part_in_the_mean_of_a_place() -> None:
+    right, other = _text("[Ada: person] met Bo in Rome.", '"Ada"'), _text("Ada met Bo in Rome.", "")
+    scored = _scored(right, other, other)
+    scored = replace(scored, rewards=(*scored.rewards[:2], Reward(total=None, invalid="timeout")))
+    first, second = training_batch([scored], worth={1: 1.0, -1: -1.0, 0: 0.0}).samples
+    assert (first.advantages[8], second.advantages[8]) == (0.5, -0.5)
+
+
 def test_a_group_whose_answers_are_worth_the_same_still_teaches_where_its_chains_differ() -> None:
     same = _text("[Ada: person] met Bo in Rome.", '"Ada"')
     other = _text("Ada met [Bo: person] in Rome.", '"Bo"')
     assert training_batch([_scored(same, other)]).dropped == {"1": "no spread"}
-    assert len(training_batch([_scored(same, other)], credit="mention").samples) == 2
-    assert training_batch([_scored(same, same)], credit="mention").dropped == {"1": "no spread"}
+    assert len(training_batch([_scored(same, other)], worth=WORTH).samples) == 2
+    assert training_batch([_scored(same, same)], worth=WORTH).dropped == {"1": "no spread"}
 
 
 def test_chains_in_free_words_are_credited_by_answer() -> None:
     texts = ('<think>\nIt is Ada.\n</think>\n{"entities":{}}', "nothing")
-    first, second = training_batch([_scored(*texts)], credit="mention").samples
+    first, second = training_batch([_scored(*texts)], worth=WORTH).samples
     assert set(first.advantages) == {0.5}
     assert set(second.advantages) == {-0.5}

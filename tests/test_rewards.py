@@ -37,20 +37,20 @@ def _reward(example: Example, name: str, text: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("text", "entity_f1", "schema", "form", "grounding", "soft", "faithfulness"),
+    ("text", "entity_f1", "schema", "form", "grounding", "soft", "faithfulness", "coverage"),
     [
-        (f"<think>\nx\n</think>\n{BOTH}", 1, 1, 1, 1, 1, 0),
-        (f"<think>\n[Barack Obama: person] in [Rome: location]\n</think>\n{BOTH}", 1, 1, 1, 1, 1, 1 / 2),
-        (BOTH, 1, 1, 0, 1, 1, 0),
-        (f"<think> </think>{BOTH}", 1, 1, 0, 1, 1, 0),
-        ('<think>[Obama: Person]</think>{"entities": {"person": ["Obama"]}}', 0, 1, 1, 1, 2 * (5 / 12) / 3, 1),
-        ('{"entities": {"Person": ["Barack Obama"], "city": ["Paris"]}}', 1 / 2, 0, 0, 1, 1 / 2, 0),
-        ('{"entities": {"person": ["Barack Obama", "Elvis"]}}', 1 / 2, 1, 0, 1 / 2, 1 / 2, 0),
-        ('{"entities": {}}', 0, 1, 0, 1, 0, 1),
-        ("no answer", 0, 0, 0, 0, 0, 0),
+        (f"<think>\nx\n</think>\n{BOTH}", 1, 1, 1, 1, 1, 0, 0),
+        (f"<think>\n[Barack Obama: person] in [Rome: location]\n</think>\n{BOTH}", 1, 1, 1, 1, 1, 1 / 2, 15 / 26),
+        (BOTH, 1, 1, 0, 1, 1, 0, 0),
+        (f"<think> </think>{BOTH}", 1, 1, 0, 1, 1, 0, 0),
+        ('<think>[Obama: Person]</think>{"entities": {"person": ["Obama"]}}', 0, 1, 1, 1, 2 * (5 / 12) / 3, 1, 5 / 26),
+        ('{"entities": {"Person": ["Barack Obama"], "city": ["Paris"]}}', 1 / 2, 0, 0, 1, 1 / 2, 0, 0),
+        ('{"entities": {"person": ["Barack Obama", "Elvis"]}}', 1 / 2, 1, 0, 1 / 2, 1 / 2, 0, 0),
+        ('{"entities": {}}', 0, 1, 0, 1, 0, 0, 0),
+        ("no answer", 0, 0, 0, 0, 0, 0, 0),
     ],
 )
-def test_each_reward_of_an_answer(text, entity_f1, schema, form, grounding, soft, faithfulness) -> None:
+def test_each_reward_of_an_answer(text, entity_f1, schema, form, grounding, soft, faithfulness, coverage) -> None:
     expected = {
         "entity_f1": entity_f1,
         "schema": schema,
@@ -58,12 +58,15 @@ def test_each_reward_of_an_answer(text, entity_f1, schema, form, grounding, soft
         "grounding": grounding,
         "overlap": soft,
         "faithfulness": faithfulness,
+        "coverage": coverage,
     }
     assert {name: _reward(OBAMA, name, text) for name in REWARDS} == pytest.approx(expected)
 
 
 def test_nothing_found_where_nothing_is_earns_everything_but_only_from_an_answer_that_was_read() -> None:
-    assert [_reward(NOTHING, name, '<think>x</think>{"entities": {}}') for name in REWARDS] == [1.0] * len(REWARDS)
+    assert [_reward(NOTHING, name, '<think>Nobody is here .</think>{"entities": {}}') for name in REWARDS] == [
+        1.0
+    ] * len(REWARDS)
     assert [_reward(NOTHING, name, "{}") for name in REWARDS] == [0.0] * len(REWARDS)
 
 
@@ -84,9 +87,8 @@ def test_soft_overlap_gives_a_perfect_answer_1_although_it_was_grounded_elsewher
     example = Example(uid="1", sentence=sentence, schema=SCHEMA, mentions=(city,))
     answer = _answer(example, '{"entities": {"location": ["New York"]}}')
     assert answer.mentions[0].start == 4
-    assert [_reward(example, name, write(answer.mentions, reasoning="[New York: location]")) for name in REWARDS] == [
-        1.0
-    ] * len(REWARDS)
+    chain = "The New York Times is in [New York: location]"
+    assert [_reward(example, name, write(answer.mentions, reasoning=chain)) for name in REWARDS] == [1.0] * len(REWARDS)
 
 
 def test_brevity_orders_only_the_rollouts_that_are_right() -> None:

@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any
 
 from actors.rollout import Sampling
+from cluster.arrows import to_batch
 from cluster.controller import Metrics, Pace, grpo
 from cluster.launch import Cluster
-from learner.advantage import TrainingBatch, training_batch
+from learner.advantage import TrainingBatch
 from rnr.config import Config
 from rnr.model_folder import resolve
 from rnr.types import Group, Prompt, Sample, ScoredGroup
@@ -100,7 +101,7 @@ class Steps:
             learner=self,
             weights=self,
             record=self._record,
-            to_batch=partial(training_batch, method=self._config.grpo.advantage, credit=self._config.grpo.credit),
+            to_batch=partial(to_batch, self._config),
         )
         seconds = seconds_of(lambda: self._run(loop))
         self.parts[-1]["seconds"] = seconds
