@@ -224,7 +224,12 @@ class RolloutWorker:
         stream = DecodeStream(ids=list(prompt.token_ids), skip_special_tokens=True)
         stop = self._settings.stop_token_id
         pieces = ("" if token == stop else stream.step(tokenizer, token) or "" for token in token_ids)
-        ends = tuple(accumulate(map(len, pieces)))
+        try:
+            ends = tuple(accumulate(map(len, pieces)))
+        except Exception as error:  # tokenizers has no narrower class for it
+            if "Invalid prefix" not in str(error):
+                raise
+            return ()
         return ends if ends and ends[-1] == len(text) else ()
 
     async def probe(self, token_ids: tuple[int, ...]) -> list[float]:

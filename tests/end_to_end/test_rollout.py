@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from actors.rollout import single_engine
+from actors.rollout import Sampling, single_engine
+from rnr.types import Example, Prompt
 
 pytestmark = pytest.mark.slow
 
@@ -22,3 +23,23 @@ def test_the_samples_of_a_prompt_share_its_cached_blocks(tiny_model) -> None:
 
     # Of 70 tokens, two whole blocks of 32 (or four of 16 on a GPU), though all four samples start together.
     assert asyncio.run(cached()) == 64
+
+
+def test_a_rollout_says_where_in_its_text_each_token_ends(tiny_model) -> None:
+    async def sampled():
+        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, concurrent_sequences=8)
+        example = Example(uid="1", sentence="x", schema=("x",), mentions=())
+        async with engine as worker:
+            prompt = Prompt(example=example, token_ids=tuple(range(1000, 1070)))
+            group = await worker.generate(prompt, Sampling(count=8, temperature=1.0, max_new_tokens=40))
+            return group.rollouts, worker._engine.get_tokenizer()
+
+    rollouts, tokenizer = asyncio.run(sampled())
+    # A random model writes halves of characters, whose text is another one when they are put together: no ends then.
+    whole = [rollout for rollout in rollouts if rollout.ends]
+    assert whole
+    for rollout in whole:
+        assert len(rollout.ends) == len(rollout.token_ids)
+        for count, end in enumerate(rollout.ends, 1):
+            text = tokenizer.decode(rollout.token_ids[:count], skip_special_tokens=True)
+            assert rollout.text[:end] == text or text.endswith("\ufffd")

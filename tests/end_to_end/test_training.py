@@ -126,3 +126,23 @@ def test_a_run_with_an_adapter_sends_the_adapter_alone_and_is_verified(tmp_path,
     (step,) = [row for row in metrics if row["stage"] == "grpo" and "reward/mean" in row]
     assert 0 < step["reward/mean"] < 1
     assert step["rewards/checksum/mean"] == step["reward/mean"]
+
+
+def test_a_run_takes_over_a_warm_start_and_credits_what_its_chains_mark(tmp_path, arguments):
+    arguments = [*arguments, "--tracking.wandb_project="]
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    warm = Training(first, [*arguments, "--grpo.steps=0"])
+    assert warm.wait() == 0, warm.output
+    options = [f"--sft.from_run={warm.run_folder}", "--grpo.steps=1", "--grpo.credit=mention"]
+    options += ["--reward.preset=weighted", "--reward.weights={faithfulness = 1.0, coverage = 1.0}"]
+    training = Training(second, [*arguments, *options])
+    assert training.wait() == 0, training.output
+    (step,) = [row for row in lines(training.run_folder / "metrics.jsonl") if "reward/mean" in row]
+    assert {row["stage"] for row in lines(training.run_folder / "metrics.jsonl")} == {"grpo"}
+    assert 0 < step["ner/chain_f1"] <= 1
+    assert any(row["marks"]["right"] for row in lines(training.run_folder / "rollouts.jsonl"))
+    scores = [json.loads((each.run_folder / "summary.json").read_text())["evaluation"] for each in (warm, training)]
+    assert scores[0]["sft"] == scores[1]["sft"]
+    assert scores[0].keys() < scores[1].keys()
