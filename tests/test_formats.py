@@ -157,6 +157,14 @@ def test_the_ground_truth_of_a_label_studio_task_stands_for_it_and_skipped_annot
     assert "row 1: the task has 0 annotations" in _error(tmp_path / "c.json", json.dumps([none]))
 
 
+@pytest.mark.parametrize(("start", "end"), [(5, 9), (6, 10)])  # in characters, and in UTF-16 units
+def test_label_studio_may_count_an_emoji_as_one_or_as_two(tmp_path, start, end) -> None:
+    value = {"start": start, "end": end, "text": "Rome", "labels": ["city"]}
+    task = {"data": {"text": "😀 in Rome, in Rome"}, "annotations": [{"result": [{"value": value}]}]}
+    (found,) = _read(tmp_path / "a.json", json.dumps([task]))
+    assert _spans(found) == [(5, 9, "Rome", "city")]
+
+
 def test_a_label_studio_region_that_is_not_its_text_is_named(tmp_path) -> None:
     task = _task()
     task["annotations"][0]["result"][0]["value"]["start"] = 6

@@ -27,9 +27,28 @@ def _label_studio_row(task: dict[str, Any]) -> dict[str, Any]:
     done = [annotation for annotation in done if annotation.get("ground_truth")] or done
     if len(done) != 1:
         raise ValueError(f"the task has {len(done)} annotations where one is needed: annotate it, or keep one of them")
+    sentence = data.get("text", *texts[:1])
     values = [result["value"] for result in done[0].get("result", []) if "labels" in result.get("value", {})]
-    entities = [{**value, "label": label} for value in values for label in value["labels"]]
-    return {"sentence": data.get("text", *texts[:1]), "entities": entities}
+    entities = [
+        {**_counted_in_characters(value, sentence), "label": label} for value in values for label in value["labels"]
+    ]
+    return {"sentence": sentence, "entities": entities}
+
+
+def _counted_in_characters(value: dict[str, Any], sentence: Any) -> dict[str, Any]:
+    """The value with its offsets in characters: some versions of Label Studio count UTF-16 units, two for an emoji. Its
+    text tells which; without one, or when neither fits, the value is left as it is."""
+    start, end, text = value.get("start"), value.get("end"), value.get("text")
+    if (
+        not (isinstance(sentence, str) and isinstance(start, int) and isinstance(end, int))
+        or sentence[start:end] == text
+    ):
+        return value
+    units = sentence.encode("utf-16-le", errors="surrogatepass")
+    before, there = (
+        part.decode("utf-16-le", errors="replace") for part in (units[: 2 * start], units[2 * start : 2 * end])
+    )
+    return {**value, "start": len(before), "end": len(before) + len(there)} if there == text else value
 
 
 def write_label_studio(examples: Sequence[Example], out: Path) -> None:
