@@ -7,7 +7,6 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from rewards import custom, reference
-from rewards.coverage import coverage
 from rewards.custom import RewardFunction
 from rewards.entity_f1 import entity_f1
 from rewards.faithfulness import faithfulness
@@ -25,7 +24,6 @@ REWARDS: dict[str, RewardFunction] = {
     "grounding": grounding,
     "overlap": overlap,
     "faithfulness": faithfulness,
-    "coverage": coverage,
 }
 """The rewards that can be weighted, each in [0, 1]."""
 

@@ -20,7 +20,7 @@ def credit(example: Example, answer: Answer, rollout: Rollout) -> Credit:
         return Credit()
     gold = {(mention.start, mention.end, label_key(mention.label)) for mention in example.mentions}
     verdicts = [0] * len(example.sentence)
-    for place in walk.slips:
+    for place in (*walk.slips, *walk.departures):
         verdicts[place] = -1
     right = 0
     for mention in walk.mentions:
@@ -29,8 +29,13 @@ def credit(example: Example, answer: Answer, rollout: Rollout) -> Credit:
         verdicts[mention.start : mention.end] = [1 if found else -1] * len(mention.text)
     # The sentence might be a word of the opening tag.
     start = rollout.text.find(answer.reasoning, rollout.text.find(">") + 1)
+    end = start + len(walk.places)
     places = [-1] * len(rollout.text)
-    places[start : start + len(walk.places)] = walk.places
+    places[start:end] = walk.places
+    if walk.departures:
+        # To close a chain before its sentence ends is one, too.
+        closing = max(end, rollout.text.find(">", end) + 1)
+        places[end:closing] = [walk.departures[-1]] * (closing - end)
     return Credit(
         places=tuple(places[end - 1] if end else -1 for end in rollout.ends),
         verdicts=tuple(verdicts),

@@ -20,17 +20,20 @@ class Walk:
     """A chain read against its sentence."""
 
     places: tuple[int, ...]
-    """For each character of the chain, the character of the sentence that it is about, or -1. A mark's opening bracket
-    is about the first of its mention, its label about the last; a slip is about the place at which it stands."""
+    """For each character of the chain, the character of the sentence that it is about. A mark's opening bracket is
+    about the first of its mention, its label about the last; what is not the sentence is about the place at which it
+    stands."""
     mentions: tuple[Mention, ...]
     """The marks whose text stands in what is left of the sentence, in order."""
     slips: tuple[int, ...]
     """The places of the other marks."""
+    departures: tuple[int, ...]
+    """The places where plain text is not that of the sentence; the last of them where the chain ends too early."""
 
     @property
     def covered(self) -> int:
         """Characters of the sentence that the chain is about."""
-        return len({place for place in self.places if place >= 0})
+        return len(set(self.places))
 
 
 def walk(example: Example) -> str:
@@ -64,7 +67,13 @@ def follow(chain: str, sentence: str) -> Walk:
         path.mark(mark[0], mark[1], mark[2])
         at = mark.end()
     path.plain(chain[at:])
-    return Walk(places=tuple(path.places), mentions=tuple(path.mentions), slips=tuple(path.slips))
+    path.end()
+    return Walk(
+        places=tuple(path.places),
+        mentions=tuple(path.mentions),
+        slips=tuple(path.slips),
+        departures=tuple(path.departures),
+    )
 
 
 class _Path:
@@ -72,11 +81,16 @@ class _Path:
 
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
-        self._lost = False
         self._here = 0
+        self._lost = False
         self.places: list[int] = []
         self.mentions: list[Mention] = []
         self.slips: list[int] = []
+        self.departures: list[int] = []
+
+    @property
+    def _place(self) -> int:
+        return min(self._here, len(self._sentence) - 1)
 
     def plain(self, text: str) -> None:
         """Go on by ``text``, as far as the sentence does."""
@@ -87,17 +101,24 @@ class _Path:
         there = self._sentence[self._here : self._here + len(text)]
         same = takewhile(lambda pair: pair[0] == pair[1], zip(text, there, strict=False))
         kept = 0 if self._lost else sum(1 for _ in same)
-        self.places += [*range(self._here, self._here + kept), *[-1] * (len(text) - kept)]
+        self.places += range(self._here, self._here + kept)
         self._here += kept
-        self._lost = kept < len(text)
+        if kept < len(text):
+            self.places += [self._place] * (len(text) - kept)
+            self.departures.append(self._place)
+            self._lost = True
+
+    def end(self) -> None:
+        """Go no further."""
+        if self._here < len(self._sentence):
+            self.departures.append(self._here)
 
     def mark(self, whole: str, text: str, label: str) -> None:
         """Go on by the mention of a mark, to where it stands next."""
         start = self._next(text)
         if start < 0:
-            here = min(self._here, len(self._sentence) - 1)
-            self.slips.append(here)
-            self.places += [here] * len(whole)
+            self.slips.append(self._place)
+            self.places += [self._place] * len(whole)
             self._lost = True
             return
         end = start + len(text)

@@ -105,8 +105,8 @@ class Credit:
     places: tuple[int, ...] = ()
     """The character of the sentence that each token is about; -1 for tokens outside the walk."""
     verdicts: tuple[int, ...] = ()
-    """For each character of the sentence: 1 in a mention that is marked as it is annotated, -1 in any other and where a
-    mark does not copy the sentence, 0 where nothing is marked. Empty for a chain that is no walk."""
+    """For each character of the sentence: 1 in a mention that is marked as it is annotated, -1 in any other and where
+    the chain leaves the sentence, 0 where nothing is marked. Empty for a chain that is no walk."""
     right: int = 0
     """Marks that are as annotated, of the ``marked`` in all; ``gold`` are annotated."""
     marked: int = 0

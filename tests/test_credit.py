@@ -56,23 +56,25 @@ def test_a_slip_is_a_mark_with_another_text_and_the_walk_goes_on_behind_it() -> 
 
 
 @pytest.mark.parametrize(
-    ("chain", "found", "slips", "covered"),
+    ("chain", "found", "slips", "departures"),
     [
-        ("", [], (), 0),
-        ("Ada met [Bo", [], (), 8),  # a mark that is never closed
-        ("Ada met [Bo]", [], (), 8),  # or has no label
-        ("I see [Rome: city] there", [("Rome", "city")], (), 4),  # found by its mark
-        ("[Ada: person], [Rome: city].", [("Ada", "person"), ("Rome", "city")], (), 8),  # the middle is passed over
-        ("Ada met [Bobby: person]", [], (8,), 9),
-        ("[Rome: city] [Ada: person]", [("Rome", "city")], (18,), 5),  # there is no way back
-        ("Ada met Bo in Rome. [Paris: city]", [], (18,), 19),  # past the end
-        ("Ada [et: x]", [], (4,), 5),  # a part of a word is no place to jump to
+        ("Ada met Bo in Rome.", [], (), ()),
+        ("", [], (), (0,)),
+        ("Ada met", [], (), (7,)),
+        ("Ada met [Bo", [], (), (8, 8)),  # a mark that is never closed
+        ("Ada met [Bo]", [], (), (8, 8)),  # or has no label
+        ("I see [Rome: city] there", [("Rome", "city")], (), (0, 18, 18)),  # found by its mark
+        ("[Ada: person], [Rome: city].", [("Ada", "person"), ("Rome", "city")], (), (3,)),  # the middle is passed over
+        ("Ada met [Bobby: person]", [], (8,), (8,)),
+        ("[Rome: city] [Ada: person]", [("Rome", "city")], (18,), (18, 18)),  # there is no way back
+        ("Ada met Bo in Rome. [Paris: city]", [], (18,), (18,)),  # past the end
+        ("Ada [et: x]", [], (4,), (4,)),  # a part of a word is no place to jump to
     ],
 )
-def test_a_chain_that_is_no_walk_is_read_as_far_as_it_is_one(chain, found, slips, covered) -> None:
+def test_a_chain_is_read_as_far_as_it_is_a_walk(chain, found, slips, departures) -> None:
     read = follow(chain, SENTENCE)
     assert _found(chain) == found
-    assert (read.slips, read.covered, len(read.places)) == (slips, covered, len(chain))
+    assert (read.slips, read.departures, len(read.places)) == (slips, departures, len(chain))
 
 
 _ALPHABET = 'ab c:"(é😀-'
@@ -89,7 +91,7 @@ def test_what_walk_writes_is_read_back_whole(pieces) -> None:
     example = Example(uid="1", sentence=sentence, schema=("x",), mentions=tuple(mentions))
     chain = walk(example)
     read = follow(chain, sentence)
-    assert (read.mentions, read.slips, read.covered) == (tuple(mentions), (), len(sentence))
+    assert (read.mentions, read.slips, read.departures) == (tuple(mentions), (), ())
     copied = [place for letter, place in zip(chain, read.places, strict=True) if sentence[place] == letter]
     assert sorted(set(copied)) == list(range(len(sentence)))
 
@@ -138,6 +140,16 @@ def test_a_credit_says_of_each_place_whether_it_is_marked_as_annotated() -> None
     assert (found.right, found.marked, found.gold) == (1, 3, 2)
     assert found.places[:12] == (-1,) * 8 + (0, 0, 1, 2)  # <think>, its newline, and [Ada
     assert set(found.places[-20:]) == {-1}  # the answer
+
+
+def test_to_close_a_chain_too_early_is_a_decision_like_a_wrong_mark() -> None:
+    text = '<think>\n[Ada: person] met\n</think>\n{"entities":{}}'
+    found = _credit(text)
+    assert found.verdicts == (1, 1, 1, 0, 0, 0, 0, -1, *[0] * 11)
+    closing = text.index("\n</think>")
+    assert found.places[closing : closing + 9] == (7,) * 9
+    assert found.places[closing + 9] == -1
+    assert _credit("<think>\n[Ada: person] met").places[-2:] == (6, 6)  # cut: never closed
 
 
 def test_tokens_of_several_characters_are_about_their_last_and_tokens_without_text_about_what_was_before() -> None:

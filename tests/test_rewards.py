@@ -37,20 +37,20 @@ def _reward(example: Example, name: str, text: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("text", "entity_f1", "schema", "form", "grounding", "soft", "faithfulness", "coverage"),
+    ("text", "entity_f1", "schema", "form", "grounding", "soft", "faithfulness"),
     [
-        (f"<think>\nx\n</think>\n{BOTH}", 1, 1, 1, 1, 1, 0, 0),
-        (f"<think>\n[Barack Obama: person] in [Rome: location]\n</think>\n{BOTH}", 1, 1, 1, 1, 1, 1 / 2, 15 / 26),
-        (BOTH, 1, 1, 0, 1, 1, 0, 0),
-        (f"<think> </think>{BOTH}", 1, 1, 0, 1, 1, 0, 0),
-        ('<think>[Obama: Person]</think>{"entities": {"person": ["Obama"]}}', 0, 1, 1, 1, 2 * (5 / 12) / 3, 1, 5 / 26),
-        ('{"entities": {"Person": ["Barack Obama"], "city": ["Paris"]}}', 1 / 2, 0, 0, 1, 1 / 2, 0, 0),
-        ('{"entities": {"person": ["Barack Obama", "Elvis"]}}', 1 / 2, 1, 0, 1 / 2, 1 / 2, 0, 0),
-        ('{"entities": {}}', 0, 1, 0, 1, 0, 0, 0),
-        ("no answer", 0, 0, 0, 0, 0, 0, 0),
+        (f"<think>\nx\n</think>\n{BOTH}", 1, 1, 1, 1, 1, 0),
+        (f"<think>\n[Barack Obama: person] in [Rome: location]\n</think>\n{BOTH}", 1, 1, 1, 1, 1, 1 / 2),
+        (BOTH, 1, 1, 0, 1, 1, 0),
+        (f"<think> </think>{BOTH}", 1, 1, 0, 1, 1, 0),
+        ('<think>[Obama: Person]</think>{"entities": {"person": ["Obama"]}}', 0, 1, 1, 1, 2 * (5 / 12) / 3, 1),
+        ('{"entities": {"Person": ["Barack Obama"], "city": ["Paris"]}}', 1 / 2, 0, 0, 1, 1 / 2, 0),
+        ('{"entities": {"person": ["Barack Obama", "Elvis"]}}', 1 / 2, 1, 0, 1 / 2, 1 / 2, 0),
+        ('{"entities": {}}', 0, 1, 0, 1, 0, 0),
+        ("no answer", 0, 0, 0, 0, 0, 0),
     ],
 )
-def test_each_reward_of_an_answer(text, entity_f1, schema, form, grounding, soft, faithfulness, coverage) -> None:
+def test_each_reward_of_an_answer(text, entity_f1, schema, form, grounding, soft, faithfulness) -> None:
     expected = {
         "entity_f1": entity_f1,
         "schema": schema,
@@ -58,7 +58,6 @@ def test_each_reward_of_an_answer(text, entity_f1, schema, form, grounding, soft
         "grounding": grounding,
         "overlap": soft,
         "faithfulness": faithfulness,
-        "coverage": coverage,
     }
     assert {name: _reward(OBAMA, name, text) for name in REWARDS} == pytest.approx(expected)
 
