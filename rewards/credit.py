@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from rnr.chains import follow
+from rnr.chains import Walk, follow
 from rnr.metrics import label_key
+from rnr.parsing import CLOSE, OPEN
 from rnr.rollout_metrics import chain_f1
 from rnr.types import Answer, Credit, Example, Rollout, ScoredGroup
 
@@ -27,15 +28,7 @@ def credit(example: Example, answer: Answer, rollout: Rollout) -> Credit:
         found = (mention.start, mention.end, label_key(mention.label)) in gold
         right += found
         verdicts[mention.start : mention.end] = [1 if found else -1] * len(mention.text)
-    # The sentence might be a word of the opening tag.
-    start = rollout.text.find(answer.reasoning, rollout.text.find(">") + 1)
-    end = start + len(walk.places)
-    places = [-1] * len(rollout.text)
-    places[start:end] = walk.places
-    if walk.departures:
-        # To close a chain before its sentence ends is one, too.
-        closing = max(end, rollout.text.find(">", end) + 1)
-        places[end:closing] = [walk.departures[-1]] * (closing - end)
+    places = _places(rollout.text, answer.reasoning, walk, example.sentence)
     return Credit(
         places=tuple(places[end - 1] if end else -1 for end in rollout.ends),
         verdicts=tuple(verdicts),
@@ -43,6 +36,21 @@ def credit(example: Example, answer: Answer, rollout: Rollout) -> Credit:
         marked=len(walk.mentions) + len(walk.slips),
         gold=len(example.mentions),
     )
+
+
+def _places(text: str, chain: str, walk: Walk, sentence: str) -> list[int]:
+    """For each character of a completion, the character of the sentence that it is about, or -1."""
+    opening = text.find(OPEN)
+    # The sentence might be a word of the opening tag.
+    start = text.find(chain, opening + len(OPEN) if opening >= 0 else 0)
+    end = start + len(chain)
+    places = [-1] * len(text)
+    places[start:end] = walk.places
+    if walk.reached < len(sentence):
+        # To close a chain too early is to leave the sentence.
+        closing = max(end, text.find(CLOSE, end) + len(CLOSE))
+        places[end:closing] = [walk.reached] * (closing - end)
+    return places
 
 
 def worth(groups: Sequence[ScoredGroup]) -> dict[int, float]:

@@ -28,7 +28,9 @@ class Walk:
     slips: tuple[int, ...]
     """The places of the other marks."""
     departures: tuple[int, ...]
-    """The places where plain text is not that of the sentence; the last of them where the chain ends too early."""
+    """The places where plain text is not that of the sentence, and where the chain ends if that is too early."""
+    reached: int
+    """Characters of the sentence that the chain went through or passed over."""
 
     @property
     def covered(self) -> int:
@@ -73,6 +75,7 @@ def follow(chain: str, sentence: str) -> Walk:
         mentions=tuple(path.mentions),
         slips=tuple(path.slips),
         departures=tuple(path.departures),
+        reached=path.reached,
     )
 
 
@@ -81,7 +84,7 @@ class _Path:
 
     def __init__(self, sentence: str) -> None:
         self._sentence = sentence
-        self._here = 0
+        self.reached = 0
         self._lost = False
         self.places: list[int] = []
         self.mentions: list[Mention] = []
@@ -90,19 +93,19 @@ class _Path:
 
     @property
     def _place(self) -> int:
-        return min(self._here, len(self._sentence) - 1)
+        return min(self.reached, len(self._sentence) - 1)
 
     def plain(self, text: str) -> None:
         """Go on by ``text``, as far as the sentence does."""
         if not text:
             return
-        if self._lost and (place := self._sentence.find(text[:_REJOIN], self._here)) >= 0:
-            self._here, self._lost = place, False
-        there = self._sentence[self._here : self._here + len(text)]
+        if self._lost and (place := self._sentence.find(text[:_REJOIN], self.reached)) >= 0:
+            self.reached, self._lost = place, False
+        there = self._sentence[self.reached : self.reached + len(text)]
         same = takewhile(lambda pair: pair[0] == pair[1], zip(text, there, strict=False))
         kept = 0 if self._lost else sum(1 for _ in same)
-        self.places += range(self._here, self._here + kept)
-        self._here += kept
+        self.places += range(self.reached, self.reached + kept)
+        self.reached += kept
         if kept < len(text):
             self.places += [self._place] * (len(text) - kept)
             self.departures.append(self._place)
@@ -110,8 +113,8 @@ class _Path:
 
     def end(self) -> None:
         """Go no further."""
-        if self._here < len(self._sentence):
-            self.departures.append(self._here)
+        if self.reached < len(self._sentence):
+            self.departures.append(self.reached)
 
     def mark(self, whole: str, text: str, label: str) -> None:
         """Go on by the mention of a mark, to where it stands next."""
@@ -124,12 +127,12 @@ class _Path:
         end = start + len(text)
         self.mentions.append(Mention(text=text, label=label, start=start, end=end))
         self.places += [start, *range(start, end), *[end - 1] * (len(whole) - len(text) - 1)]
-        self._here, self._lost = end, False
+        self.reached, self._lost = end, False
 
     def _next(self, text: str) -> int:
         """Where ``text`` stands: right here, or further on if it is no part of a word there; else -1."""
-        start = self._sentence.find(text, self._here)
-        passed_over = self._lost or start > self._here
+        start = self._sentence.find(text, self.reached)
+        passed_over = self._lost or start > self.reached
         return -1 if passed_over and cuts_word(self._sentence, start, start + len(text)) else start
 
 

@@ -26,7 +26,7 @@ ERRORS: dict[str, str] = {
 }
 """Every name that ``Answer.error`` can take, with its meaning."""
 
-_OPEN, _CLOSE, _FENCE = "<think>", "</think>", "```"
+OPEN, CLOSE, _FENCE = "<think>", "</think>", "```"
 _FENCE_LINE = re.compile(r"```\w*\s*")
 _LITERALS = ("true", "false", "null")
 
@@ -85,9 +85,9 @@ def write(mentions: Iterable[Mention], *, reasoning: str | None, indent: int | N
     answer = json.dumps({"entities": spans_by_label}, ensure_ascii=False, separators=separators, indent=indent)
     if reasoning is None:
         return answer
-    if _OPEN in reasoning or _CLOSE in reasoning:
-        raise ValueError(f"reasoning must not hold {_OPEN} or {_CLOSE}: {reasoning[:80]!r}")
-    return f"{_OPEN}\n{reasoning}\n{_CLOSE}\n{answer}"
+    if OPEN in reasoning or CLOSE in reasoning:
+        raise ValueError(f"reasoning must not hold {OPEN} or {CLOSE}: {reasoning[:80]!r}")
+    return f"{OPEN}\n{reasoning}\n{CLOSE}\n{answer}"
 
 
 def _split(text: str) -> tuple[str | None, str, str | None]:
@@ -96,16 +96,16 @@ def _split(text: str) -> tuple[str | None, str, str | None]:
         return None, "", "empty"
     if text.startswith(("{", _FENCE)):
         return None, text, None
-    opened = text.startswith(_OPEN)
-    start, close = len(_OPEN) if opened else 0, text.find(_CLOSE)
+    opened = text.startswith(OPEN)
+    start, close = len(OPEN) if opened else 0, text.find(CLOSE)
     if close < 0:
         if opened:
             return _unwrapped(text[start:]), "", "unclosed_reasoning"
-        return None, text, "unclosed_reasoning" if _OPEN in text else None
+        return None, text, "unclosed_reasoning" if OPEN in text else None
     reasoning = text[start:close]
-    if _OPEN in reasoning:
+    if OPEN in reasoning:
         return _unwrapped(reasoning), "", "repeated_reasoning" if opened else "leading_text"
-    return _unwrapped(reasoning), text[close + len(_CLOSE) :].strip(), None
+    return _unwrapped(reasoning), text[close + len(CLOSE) :].strip(), None
 
 
 def _unwrapped(reasoning: str) -> str:
@@ -147,7 +147,7 @@ def _cut_short(body: str, problem: json.JSONDecodeError) -> bool:
 
 def _why_no_object(body: str, *, reasoned: bool) -> str:
     """The error name of a body that neither begins as an object nor is a JSON value."""
-    if reasoned and (_OPEN in body or _CLOSE in body):
+    if reasoned and (OPEN in body or CLOSE in body):
         return "repeated_reasoning"
     return "leading_text" if "{" in body else "no_json"
 

@@ -152,6 +152,18 @@ def test_to_close_a_chain_too_early_is_a_decision_like_a_wrong_mark() -> None:
     assert _credit("<think>\n[Ada: person] met").places[-2:] == (6, 6)  # cut: never closed
 
 
+def test_a_chain_that_is_closed_where_its_sentence_ends_has_nothing_to_answer_for_there() -> None:
+    text = '<think>\nAda mat Bo in [Rome: city].\n</think>\n{"entities":{}}'
+    found = _credit(text)
+    assert found.verdicts[5] == -1  # "mat"
+    assert set(found.places[text.index("\n</think>") :]) == {-1}
+
+
+def test_a_chain_without_its_opening_tag_is_found_all_the_same() -> None:
+    text = '[Ada: person] met Bo in Rome.</think>{"entities":{}}'
+    assert _credit(text).places[:4] == (0, 0, 1, 2)
+
+
 def test_tokens_of_several_characters_are_about_their_last_and_tokens_without_text_about_what_was_before() -> None:
     text = "<think>\nAda met"
     found = credit(EXAMPLE, parse(text), _rollout(text, (0, 8, 11, 11, 15)))
