@@ -80,6 +80,6 @@ def to_batch(config: Config, groups: Sequence[ScoredGroup]) -> TrainingBatch:
         groups,
         method=config.grpo.advantage,
         weights=config.reward.weights,
-        worth=worth(groups) if config.grpo.credit == "mention" else None,
+        worth=worth(groups) if config.grpo.credit == "mention" else {},
         mask_unfinished=config.grpo.mask_unfinished,
     )

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
-from rnr.types import Rollout, Sample, ScoredGroup
+from rnr.types import DEPARTURE, Credit, Rollout, Sample, ScoredGroup
 
 Method = Literal["centred", "scaled", "leave_one_out", "per_reward"]
 _TINY = 1e-4
@@ -29,7 +30,7 @@ def training_batch(
     *,
     method: Method = "centred",
     weights: Mapping[str, float] | None = None,
-    worth: Mapping[int, float] | None = None,
+    worth: Mapping[int, float] = MappingProxyType({}),
     mask_unfinished: bool = False,
 ) -> TrainingBatch:
     """The samples of a step. Rollouts whose reward is invalid take no part; groups with fewer than two valid rewards,
@@ -44,15 +45,16 @@ def training_batch(
     - ``per_reward``: each reward named in ``weights`` is scaled in its group before the weighted sum, so that one with
       a wide spread does not drown the others, and the sums are scaled again over the batch (GDPO, arXiv 2601.05242).
 
-    Every token of a completion has this advantage. With ``worth``, a number for each verdict (``rnr.types.Credit``),
-    the tokens that are about a place have another instead: the worth of what the rollout did at that place, less the
-    mean over the rollouts of its group. Rewards should then be in the unit of ``worth``.
+    Every token of a completion has this advantage. With ``worth``, a number for each verdict, completions with a credit
+    (``rnr.types.Credit``) are taught by that instead: a token that is about a place has the worth of what was done
+    there, less the mean over the completions of the group that have a credit; the token of a departure has its worth;
+    all others have 0.
     """
     dropped: dict[str, str] = {}
     advantages: dict[str, list[float | None]] = {}
     for scored in groups:
         names = list(weights or {}) if method == "per_reward" else []
-        reason = _why_useless(scored, names, worth is not None, mask_unfinished)
+        reason = _why_useless(scored, names, bool(worth), mask_unfinished)
         if reason:
             dropped[scored.group.prompt.uid] = reason
         else:
@@ -77,19 +79,22 @@ def training_batch(
 
 
 def _token_advantages(
-    scored: ScoredGroup, of_answers: Sequence[float | None], worth: Mapping[int, float] | None
+    scored: ScoredGroup, of_answers: Sequence[float | None], worth: Mapping[int, float]
 ) -> Iterator[tuple[Rollout, tuple[float, ...]]]:
     """Each rollout with a valid reward and the advantages of its tokens."""
     taught = [
-        (rollout, advantage, [worth[verdict] for verdict in credit.verdicts] if worth else [], credit.places)
+        (rollout, advantage, credit if worth else Credit())
         for rollout, advantage, credit in zip(scored.group.rollouts, of_answers, scored.credits, strict=True)
         if advantage is not None
     ]
-    walked = [values for _, _, values, _ in taught if values]
-    means = [sum(column) / len(walked) for column in zip(*walked, strict=True)]
-    for rollout, advantage, values, places in taught:
-        if values:
-            yield rollout, tuple(values[p] - means[p] if p >= 0 else advantage for p in places)
+    values = [[worth[verdict] for verdict in credit.verdicts] for *_, credit in taught if credit.verdicts]
+    means = [sum(column) / len(values) for column in zip(*values, strict=True)]
+    for rollout, advantage, credit in taught:
+        if credit.verdicts:
+            found = [worth[credit.verdicts[place]] - means[place] if place >= 0 else 0.0 for place in credit.places]
+            if credit.departure >= 0:
+                found[credit.departure] = worth[DEPARTURE]
+            yield rollout, tuple(found)
         else:
             yield rollout, (advantage,) * len(rollout.token_ids)
 
@@ -100,12 +105,10 @@ def _why_useless(scored: ScoredGroup, parts: Sequence[str], by_place: bool, mask
         return "fewer than two valid rewards"
     # Of rewards that are scaled one by one, equal sums may hide differing parts.
     flat = all(_flat([reward.parts[name] for reward in valid]) for name in parts) if parts else _flat(_valid(scored))
-    walks = {
-        credit.verdicts
-        for reward, credit in zip(scored.rewards, scored.credits, strict=True)
-        if reward.total is not None and credit.verdicts
-    }
-    if flat and (not by_place or len(walks) < 2):
+    pairs = zip(scored.rewards, scored.credits, strict=True)
+    walks = [credit for reward, credit in pairs if by_place and reward.total is not None and credit.verdicts]
+    alike = len({credit.verdicts for credit in walks}) < 2 and all(credit.departure < 0 for credit in walks)
+    if flat and alike:
         return "no spread"
     if mask_unfinished and not any(rollout.finished for rollout in scored.group.rollouts):
         return "no finished rollout"

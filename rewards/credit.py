@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from rnr.chains import Walk, follow
+from rewards.faithfulness import faithfulness
+from rnr.chains import Walk, follow, marks
 from rnr.metrics import label_key
-from rnr.parsing import CLOSE, OPEN
+from rnr.parsing import CLOSE, OPEN, write
 from rnr.rollout_metrics import chain_f1
-from rnr.types import Answer, Credit, Example, Rollout, ScoredGroup
+from rnr.types import DEPARTURE, Answer, Credit, Example, Rollout, ScoredGroup
 
 
 def credit(example: Example, answer: Answer, rollout: Rollout) -> Credit:
@@ -35,6 +36,7 @@ def credit(example: Example, answer: Answer, rollout: Rollout) -> Credit:
         right=right,
         marked=len(walk.mentions) + len(walk.slips),
         gold=len(example.mentions),
+        departure=_departure(example, answer, rollout),
     )
 
 
@@ -53,14 +55,35 @@ def _places(text: str, chain: str, walk: Walk, sentence: str) -> list[int]:
     return places
 
 
-def worth(groups: Sequence[ScoredGroup]) -> dict[int, float]:
-    """By verdict, what a mention adds to the F1 of the chains of these groups, to first order.
+def _departure(example: Example, answer: Answer, rollout: Rollout) -> int:
+    """The first token at which an answer that is not faithful differs, but for white space, from the one that ``write``
+    makes of the marks of its chain; -1 for a faithful one, and for one that is cut before it differs."""
+    text, chain = rollout.text, answer.reasoning or ""
+    if faithfulness(example, answer) == 1:
+        return -1
+    closed = text.find(CLOSE, text.find(chain) + len(chain))
+    if closed < 0:
+        return -1
+    called_for = "".join(write(marks(chain), reasoning=None).split())
+    given = [place for place in range(closed + len(CLOSE), len(text)) if not text[place].isspace()]
+    pairs = zip(given, called_for, strict=False)
+    here = next((place for place, letter in pairs if text[place] != letter), None)
+    if here is None and len(given) > len(called_for):
+        here = given[len(called_for)]
+    if here is None:
+        return len(rollout.token_ids) - 1 if rollout.finished else -1
+    return next(token for token, end in enumerate(rollout.ends) if end > here)
 
-    F1 = 2 * right / (marked + gold) grows with each right mention by (2 - F1) / (marked + gold), falls with each wrong
-    one by F1 / (marked + gold), and stays as it is where nothing is marked. With (marked + gold) as the mean of a
-    rollout, these numbers are in the unit of a sentence's F1.
+
+def worth(groups: Sequence[ScoredGroup]) -> dict[int, float]:
+    """What a mention adds to the F1 of the chains of these groups, to first order, by verdict.
+
+    F1 = 2 * right / (marked + gold) grows with each right mention (1) by (2 - F1) / (marked + gold), falls with each
+    wrong one (-1) by F1 / (marked + gold), and stays as it is where nothing is marked (0). An answer that departs from
+    its chain (``DEPARTURE``) is taken to lose a right one. With (marked + gold) as the mean of a rollout, these numbers
+    are in the unit of a sentence's F1.
     """
     walks = [found for scored in groups for found in scored.credits if found.verdicts]
     f1 = chain_f1(walks)
     size = max(1, sum(walk.marked + walk.gold for walk in walks)) / max(1, len(walks))
-    return {1: (2 - f1) / size, -1: -f1 / size, 0: 0.0}
+    return {1: (2 - f1) / size, -1: -f1 / size, 0: 0.0, DEPARTURE: -(2 - f1) / size}

@@ -16,9 +16,7 @@ def faithfulness(example: Example, answer: Answer) -> float:
     """
     if answer.error is not None or answer.reasoning is None:
         return 0.0
-    found: Counter[tuple[str, str]] = Counter()
-    for (text, label), count in marks(answer.reasoning).items():
-        found[text, label_key(label)] += count
+    found = Counter((mention.text, label_key(mention.label)) for mention in marks(answer.reasoning))
     given = Counter((mention.text, label_key(mention.label)) for mention in answer.mentions)
     total = found.total() + given.total()
     return 2 * (found & given).total() / total if total else 1.0

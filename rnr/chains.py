@@ -1,7 +1,6 @@
 """Reasoning chains that walk through their sentence: built from gold mentions, and read back from a policy's text."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -54,9 +53,10 @@ def walk(example: Example) -> str:
     return "".join([*pieces, example.sentence[position:]])
 
 
-def marks(chain: str) -> Counter[tuple[str, str]]:
-    """How often a chain marks each (text, label), whatever its sentence."""
-    return Counter((mark[1], mark[2]) for mark in _MARK.finditer(chain))
+def marks(chain: str) -> list[Mention]:
+    """What a chain marks, in order, whatever its sentence; not grounded."""
+    found = (Mention(text=mark[1], label=mark[2]) for mark in _MARK.finditer(chain))
+    return [mention for mention in found if mention.text.strip() and mention.label.strip()]
 
 
 def follow(chain: str, sentence: str) -> Walk:

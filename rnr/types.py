@@ -98,6 +98,10 @@ class Reward:
     invalid: str | None = None
 
 
+DEPARTURE = -2
+"""The verdict on the token with which an answer leaves its chain, beside those of ``Credit.verdicts``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credit:
     """What a chain that walks through the sentence (``rnr.chains.walk``) decided about each place of it."""
@@ -111,6 +115,8 @@ class Credit:
     """Marks that are as annotated, of the ``marked`` in all; ``gold`` are annotated."""
     marked: int = 0
     gold: int = 0
+    departure: int = -1
+    """The token with which the answer leaves what its chain calls for; -1 if it never does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

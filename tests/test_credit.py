@@ -12,10 +12,10 @@ from learner.advantage import training_batch
 from rewards.credit import credit, worth
 from rnr.chains import follow, marks, walk
 from rnr.parsing import parse
-from rnr.types import Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import DEPARTURE, Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
 
 SENTENCE = "Ada met Bo in Rome."
-WORTH = {1: 1.0, -1: -0.5, 0: 0.0}
+WORTH = {1: 1.0, -1: -0.5, 0: 0.0, DEPARTURE: -2.0}
 
 
 def _mention(text: str, label: str, sentence: str = SENTENCE) -> Mention:
@@ -44,7 +44,7 @@ def test_a_walk_is_read_back_with_the_place_that_each_character_is_about() -> No
 
 def test_a_mark_may_say_which_words_speak_for_its_label() -> None:
     assert _found('[Ada ("met Bo"): person] met Bo') == [("Ada", "person")]
-    assert marks('[Ada ("met Bo"): person] met [Ada: person]') == {("Ada", "person"): 2}
+    assert marks('[Ada ("met Bo"): person] met [Ada: person]') == [Mention(text="Ada", label="person")] * 2
 
 
 def test_a_slip_is_a_mark_with_another_text_and_the_walk_goes_on_behind_it() -> None:
@@ -194,7 +194,7 @@ def _text(chain: str, persons: str) -> str:
     return f'<think>\n{chain}\n</think>\n{{"entities":{{"person":[{persons}]}}}}'
 
 
-def test_tokens_of_a_walk_have_the_advantage_of_their_mention_and_all_others_that_of_the_answer() -> None:
+def test_tokens_of_a_walk_have_the_advantage_of_their_mention() -> None:
     scored = _scored(
         _text("[Ada: person] met Bo in Rome.", '"Ada"'),
         _text("Ada met [Bo: person] in Rome.", '"Bo","Bo"'),
@@ -211,9 +211,36 @@ def test_tokens_of_a_walk_have_the_advantage_of_their_mention_and_all_others_tha
     inside = second.advantages[8 : 8 + len("Ada met [Bo: person] in Rome.")]
     assert inside[:3] == pytest.approx([-ada / 2] * 3)
     assert inside[8:20] == pytest.approx([bo / 2] * 12)
-    # The answers: the first gives what its chain marks, the second gives it twice, 2 * 1 / (1 + 2).
-    assert first.advantages[-10:] == pytest.approx([(1 - 2 / 3) / 2] * 10)
-    assert second.advantages[:8] == pytest.approx([(2 / 3 - 1) / 2] * 8)
+    # The first answer gives what its chain marks; the second gives one more, with the "," behind the first "Bo".
+    assert set(first.advantages[8 + 29 :]) == {0.0}
+    comma = len(_text("Ada met [Bo: person] in Rome.", '"Bo"')) - len("]}}")
+    assert second.advantages[comma] == pytest.approx(-ada)
+    assert set(second.advantages[37:comma] + second.advantages[comma + 1 :]) == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "departs_at"),
+    [
+        ('{"entities":{"person":["Ada","Bo"],"city":["Rome"]}}', None),
+        ('{"entities": {"city": ["Rome"], "person": ["Bo", "Ada"]}}', None),  # another order is faithful too
+        ('{"entities":{"person":["Ada"],"city":["Rome"]}}', '],"city"'),  # Bo is left out where it should stand
+        ('{"entities": {"person": ["Ada"], "city": ["Rome"]}}', '], "city"'),
+        ('{"entities":{"person":["Ada","Bo"],"city":["Paris"]}}', "Paris"),
+        ('{"entities":{"person":["Ada","Bo"],"city":["Rome"]}} and', "and"),
+        ('{"entities":{"person":["Ada","Bo"],"city":["Rome"]', ""),  # it stops too early: the token that stops it
+        ("none", "none"),
+    ],
+)
+def test_an_answer_departs_from_its_chain_with_one_token(answer, departs_at) -> None:
+    text = f"<think>\n[Ada: person] met [Bo: person] in [Rome: city].\n</think>\n{answer}"
+    expected = -1 if departs_at is None else text.index(departs_at, text.index("</think>")) if departs_at else len(text)
+    assert _credit(text).departure == expected
+
+
+def test_an_answer_cut_at_the_token_limit_has_not_departed() -> None:
+    rollout = _letters('<think>\n[Ada: person] met Bo in Rome.\n</think>\n{"entities":{"per')
+    cut = replace(rollout, finished=False)
+    assert credit(EXAMPLE, parse(cut.text), cut).departure == -1
 
 
 def test_what_a_chain_does_not_come_to_is_not_marked() -> None:
@@ -235,20 +262,23 @@ def test_a_rollout_with_an_invalid_reward_takes_no_part_in_the_mean_of_a_place()
     right, other = _text("[Ada: person] met Bo in Rome.", '"Ada"'), _text("Ada met Bo in Rome.", "")
     scored = _scored(right, other, other)
     scored = replace(scored, rewards=(*scored.rewards[:2], Reward(total=None, invalid="timeout")))
-    first, second = training_batch([scored], worth={1: 1.0, -1: -1.0, 0: 0.0}).samples
+    first, second = training_batch([scored], worth=WORTH).samples
     assert (first.advantages[8], second.advantages[8]) == (0.5, -0.5)
 
 
-def test_a_group_whose_answers_are_worth_the_same_still_teaches_where_its_chains_differ() -> None:
-    same = _text("[Ada: person] met Bo in Rome.", '"Ada"')
-    other = _text("Ada met [Bo: person] in Rome.", '"Bo"')
+def test_a_group_whose_answers_are_worth_the_same_still_teaches_where_its_chains_or_answers_differ() -> None:
+    same, other = _text("[Ada: person] met Bo in Rome.", '"Ada"'), _text("Ada met [Bo: person] in Rome.", '"Bo"')
+    departed = _text("[Ada: person] met Bo in Rome.", "")
     assert training_batch([_scored(same, other)]).dropped == {"1": "no spread"}
     assert len(training_batch([_scored(same, other)], worth=WORTH).samples) == 2
+    assert len(training_batch([_scored(departed, departed)], worth=WORTH).samples) == 2
     assert training_batch([_scored(same, same)], worth=WORTH).dropped == {"1": "no spread"}
 
 
 def test_chains_in_free_words_are_credited_by_answer() -> None:
-    texts = ('<think>\nIt is Ada.\n</think>\n{"entities":{}}', "nothing")
-    first, second = training_batch([_scored(*texts)], worth=WORTH).samples
-    assert set(first.advantages) == {0.5}
-    assert set(second.advantages) == {-0.5}
+    free = '<think>\nIt is Ada.\n</think>\n{"entities":{}}'
+    walk_of_it = _text("[Ada: person] met Bo in Rome.", '"Ada"')
+    first, second, third = training_batch([_scored(free, "nothing", walk_of_it)], worth=WORTH).samples
+    assert set(first.advantages) == {1 - 2 / 3}  # rewards 1, 0 and 1
+    assert set(second.advantages) == {0 - 2 / 3}
+    assert set(third.advantages) == {0.0}  # the only walk is its own mean
