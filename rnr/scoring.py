@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnr.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
+from rnr.chains import marks
 from rnr.metrics import (
     ERROR_KINDS,
     Counts,
@@ -22,15 +23,17 @@ from rnr.metrics import (
     strict_counts,
 )
 from rnr.predictions import Prediction, read_predictions
-from rnr.types import Example, Mention
+from rnr.types import Answer, Example
 
-PROTOCOLS: dict[str, Callable[[Example, Sequence[Mention]], Counts]] = {
-    "reference": lambda example, mentions: reference_counts(example.mentions, mentions),
-    "honest": honest_counts,
-    "strict": strict_counts,
-    "boundary_tolerant": boundary_tolerant_counts,
+PROTOCOLS: dict[str, Callable[[Example, Answer], Counts]] = {
+    "reference": lambda example, answer: reference_counts(example.mentions, answer.mentions),
+    "honest": lambda example, answer: honest_counts(example, answer.mentions),
+    "strict": lambda example, answer: strict_counts(example, answer.mentions),
+    "boundary_tolerant": lambda example, answer: boundary_tolerant_counts(example, answer.mentions),
+    "chain": lambda example, answer: reference_counts(example.mentions, marks(answer.reasoning or "")),
 }
-"""Name -> counts of one sentence; ``rnr.metrics`` says what each asks for."""
+"""Name -> counts of one sentence; ``rnr.metrics`` says what each asks for. ``chain`` is the reference's of what the
+chain marks, ``[text: label]``, whether or not the answer gives it: what an answer loses on the way from its chain."""
 
 COMPARED = ("reference", "honest")
 """The protocols under which two files of predictions are compared."""
@@ -190,7 +193,7 @@ def _by_data_set(predictions: Iterable[Prediction]) -> dict[str, list[Prediction
 
 
 def _counts(predictions: Iterable[Prediction], protocol: str) -> list[Counts]:
-    return [PROTOCOLS[protocol](prediction.example, prediction.answer.mentions) for prediction in predictions]
+    return [PROTOCOLS[protocol](prediction.example, prediction.answer) for prediction in predictions]
 
 
 def _average(data_sets: Sequence[Sequence[Counts]]) -> Score:

@@ -100,7 +100,15 @@ def test_the_protocols_part_where_they_should(tmp_path) -> None:
         "honest": 0.0,
         "strict": 0.0,
         "boundary_tolerant": 0.0,
+        "chain": 0.0,
     }
+
+
+def test_a_chain_is_scored_by_what_it_marks_whatever_its_answer_gives(tmp_path) -> None:
+    found = report(_read(tmp_path, {"a/2": '<think>\n[Paris: place] [is: place]\n</think>\n{"entities": {}}'}))
+    assert found.averages["reference"].f1 == 0.0
+    chain = found.averages["chain"]
+    assert (chain.precision, chain.recall, chain.f1) == (50.0, 100.0, 66.67)
 
 
 def test_what_is_saved_is_read_back_even_half_a_surrogate_pair(tmp_path) -> None:
