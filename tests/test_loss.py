@@ -348,7 +348,7 @@ def _sample(prompt: int, completion: int, seed: int, advantage: float = 1.0) -> 
         prompt_ids=tuple(tokens[:prompt]),
         completion_ids=tuple(tokens[prompt:]),
         logprobs=tuple(logprobs),
-        advantage=advantage,
+        advantages=(advantage,) * completion,
     )
 
 
@@ -435,7 +435,8 @@ SAMPLES = [
         [(3, 2, 0.5), (5, 7, -0.5), (2, 4, 1.0), (8, 1, -1.0), (4, 9, 0.25), (3, 3, -0.25)]
     )
 ]
-SAMPLES += [replace(SAMPLES[1], completion_ids=(7, 8, 9), logprobs=(-3.0,) * 3), replace(SAMPLES[1], advantage=0.75)]
+SAMPLES += [replace(SAMPLES[1], completion_ids=(7, 8, 9), logprobs=(-3.0,) * 3, advantages=(0.5, -0.5, 0.1))]
+SAMPLES += [replace(SAMPLES[1], advantages=(0.75,) * 7)]
 
 
 def _gradient(model: nn.Module, ranks: int, max_tokens: int, normaliser: str):

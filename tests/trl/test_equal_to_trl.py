@@ -35,7 +35,7 @@ def _samples() -> list[Sample]:
     shared, other = tokens(17), tokens(9)
     shapes = [(shared, 12, 0.7), (shared, 25, -0.4), (shared, 3, -0.3), (other, 31, 1.1), (other, 8, -1.1)]
     return [
-        Sample(uid="", prompt_ids=prompt, completion_ids=tokens(count), advantage=advantage)
+        Sample(uid="", prompt_ids=prompt, completion_ids=tokens(count), advantages=(advantage,) * count)
         for prompt, count, advantage in shapes
     ]
 
@@ -101,7 +101,7 @@ def _trl(folder: Path, model: str, samples, sequences_N, old_N, reference_N, opt
         {
             "prompt": list(sample.prompt_ids),
             "completion": list(sample.completion_ids),
-            "advantage": sample.advantage,
+            "advantage": sample.advantages[0],
             "old": old_N[sequences_N == number].tolist(),
             "reference": reference_N[sequences_N == number].tolist(),
         }
