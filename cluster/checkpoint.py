@@ -9,7 +9,7 @@ from typing import Any
 from cluster.learner_group import LearnerGroup
 from rnr.config import Config
 from rnr.files import write_whole
-from rnr.run_folder import check_warm_start
+from rnr.run_folder import warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
@@ -79,6 +79,10 @@ class Checkpoints:
         found = (path.parent for path in self._folder.glob("*/progress.json") if path.parent.suffix != ".partial")
         return sorted(found, key=_age)
 
+    def after_warm_start(self) -> Path | None:
+        """The checkpoint at the end of the warm start, if it has ended."""
+        return next((path for path in self.complete() if AFTER_WARM_START in path.name), None)
+
     async def restore(self, learner: LearnerGroup, *, freeze_reference: bool) -> Progress:
         """Bring the learner to the newest checkpoint and return its progress; a new run's, if there is none."""
         for leftover in self._folder.glob("*.partial"):
@@ -88,9 +92,9 @@ class Checkpoints:
             return Progress()
         newest = found[-1]
         progress = Progress(**json.loads((newest / "progress.json").read_text()))
-        start = [path for path in found if AFTER_WARM_START in path.name]
+        start = self.after_warm_start()
         if freeze_reference and progress.stage == "grpo" and start:
-            await learner.load(str(start[0]))
+            await learner.load(str(start))
             await learner.freeze_reference()
         await learner.load(str(newest))
         learner.version = progress.version
@@ -102,12 +106,11 @@ def warm_start(config: Config) -> Path | None:
     has none or is not what this run could begin with."""
     if not config.sft.from_run:
         return None
-    check_warm_start(config)
-    run = Path(config.sft.from_run).expanduser().resolve()
-    found = [path for path in Checkpoints(run / "checkpoints", keep=1).complete() if AFTER_WARM_START in path.name]
-    if not found:
+    run = warm_start_folder(config)
+    start = Checkpoints(run / "checkpoints", keep=1).after_warm_start()
+    if start is None:
         raise ValueError(f"sft.from_run: {run} has no checkpoint *{AFTER_WARM_START}: its warm start has not ended")
-    return found[0]
+    return start
 
 
 def take_over(start: Path, folder: Path) -> None:

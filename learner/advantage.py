@@ -29,7 +29,7 @@ def training_batch(
     groups: Sequence[ScoredGroup],
     *,
     method: Method = "centred",
-    weights: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] = MappingProxyType({}),
     worth: Mapping[int, float] = MappingProxyType({}),
     mask_unfinished: bool = False,
 ) -> TrainingBatch:
@@ -53,12 +53,11 @@ def training_batch(
     dropped: dict[str, str] = {}
     advantages: dict[str, list[float | None]] = {}
     for scored in groups:
-        names = list(weights or {}) if method == "per_reward" else []
-        reason = _why_useless(scored, names, bool(worth), mask_unfinished)
+        reason = _why_useless(scored, list(weights) if method == "per_reward" else [], bool(worth), mask_unfinished)
         if reason:
             dropped[scored.group.prompt.uid] = reason
         else:
-            advantages[scored.group.prompt.uid] = _group_advantages(scored, method, weights or {})
+            advantages[scored.group.prompt.uid] = _group_advantages(scored, method, weights)
     if method == "per_reward":
         _scale_over_batch(advantages)
     samples = [

@@ -6,7 +6,7 @@ from rewards.faithfulness import faithfulness
 from rnr.chains import Walk, follow, marks
 from rnr.metrics import label_key
 from rnr.parsing import CLOSE, OPEN, write
-from rnr.rollout_metrics import chain_f1
+from rnr.rollout_metrics import chain_f1, walks
 from rnr.types import DEPARTURE, Answer, Credit, Example, Rollout, ScoredGroup
 
 
@@ -36,7 +36,7 @@ def credit(example: Example, answer: Answer, rollout: Rollout) -> Credit:
         right=right,
         marked=len(walk.mentions) + len(walk.slips),
         gold=len(example.mentions),
-        departure=_departure(example, answer, rollout),
+        departure=-1 if faithfulness(example, answer) == 1 else _departure(answer.reasoning, rollout),
     )
 
 
@@ -50,18 +50,16 @@ def _places(text: str, chain: str, walk: Walk, sentence: str) -> list[int]:
     places[start:end] = walk.places
     if walk.reached < len(sentence):
         # To close a chain too early is to leave the sentence.
-        closing = max(end, text.find(CLOSE, end) + len(CLOSE))
+        closing = max(end, text.find(CLOSE) + len(CLOSE))
         places[end:closing] = [walk.reached] * (closing - end)
     return places
 
 
-def _departure(example: Example, answer: Answer, rollout: Rollout) -> int:
-    """The first token at which an answer that is not faithful differs, but for white space, from the one that ``write``
-    makes of the marks of its chain; -1 for a faithful one, and for one that is cut before it differs."""
-    text, chain = rollout.text, answer.reasoning or ""
-    if faithfulness(example, answer) == 1:
-        return -1
-    closed = text.find(CLOSE, text.find(chain) + len(chain))
+def _departure(chain: str, rollout: Rollout) -> int:
+    """The first token at which an answer differs, but for white space, from the one that ``write`` makes of its chain's
+    marks; -1 for one that is cut before it differs."""
+    text = rollout.text
+    closed = text.find(CLOSE)
     if closed < 0:
         return -1
     called_for = "".join(write(marks(chain), reasoning=None).split())
@@ -83,7 +81,7 @@ def worth(groups: Sequence[ScoredGroup]) -> dict[int, float]:
     its chain (``DEPARTURE``) is taken to lose a right one. With (marked + gold) as the mean of a rollout, these numbers
     are in the unit of a sentence's F1.
     """
-    walks = [found for scored in groups for found in scored.credits if found.verdicts]
-    f1 = chain_f1(walks)
-    size = max(1, sum(walk.marked + walk.gold for walk in walks)) / max(1, len(walks))
+    found = walks(groups)
+    f1 = chain_f1(found)
+    size = max(1, sum(walk.marked + walk.gold for walk in found)) / max(1, len(found))
     return {1: (2 - f1) / size, -1: -f1 / size, 0: 0.0, DEPARTURE: -(2 - f1) / size}

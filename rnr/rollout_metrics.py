@@ -25,9 +25,8 @@ def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
         "ner/parse_fail": sum(answer.error is not None for _, answer in rows) / len(rows),
         "ner/schema_valid": sum(valid) / len(rows),
     }
-    walks = [credit for scored in groups for credit in scored.credits if credit.verdicts]
-    if walks:
-        metrics["ner/chain_f1"] = chain_f1(walks)
+    if found := walks(groups):
+        metrics["ner/chain_f1"] = chain_f1(found)
     if mentions:
         metrics["ner/hallucinated_span_frac"] = sum(not mention.grounded for mention in mentions) / len(mentions)
     if silent:
@@ -35,7 +34,12 @@ def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     return metrics
 
 
-def chain_f1(walks: Sequence[Credit]) -> float:
+def walks(groups: Sequence[ScoredGroup]) -> list[Credit]:
+    """The credits of those chains that walk through their sentences."""
+    return [credit for scored in groups for credit in scored.credits if credit.verdicts]
+
+
+def chain_f1(credits: Sequence[Credit]) -> float:
     """Micro F1 of the marks of these chains, in [0, 1]; 0 where nothing is marked or annotated."""
-    both = sum(walk.marked + walk.gold for walk in walks)
-    return 2 * sum(walk.right for walk in walks) / both if both else 0.0
+    both = sum(credit.marked + credit.gold for credit in credits)
+    return 2 * sum(credit.right for credit in credits) / both if both else 0.0

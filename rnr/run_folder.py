@@ -51,8 +51,9 @@ def open_run(config: Config, *, resume: bool) -> Path:
     return folder
 
 
-def check_warm_start(config: Config) -> None:
-    """Raise ValueError, naming the key, if the run ``sft.from_run`` differs in one of ``OF_WARM_START``."""
+def warm_start_folder(config: Config) -> Path:
+    """The folder of the run ``sft.from_run``; raises ValueError, naming the key, if it differs in one of
+    ``OF_WARM_START``."""
     folder = Path(config.sft.from_run).expanduser().resolve()
     if folder == run_folder(config):
         raise ValueError("sft.from_run is the folder of this run itself: give it another run.name")
@@ -62,6 +63,7 @@ def check_warm_start(config: Config) -> None:
     for section, key, was, value in _changes(json.loads(file.read_text()), config.model_dump(mode="json")):
         if key in OF_WARM_START.get(section, ()):
             raise ValueError(f"sft.from_run: {section}.{key} is {value!r}, but {was!r} in {folder}")
+    return folder
 
 
 def _move_aside(folder: Path) -> None:
