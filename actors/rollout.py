@@ -122,16 +122,15 @@ class RolloutWorker:
             await asyncio.to_thread(self._write, folder, buckets)
             await self._engine.pause_generation(mode="keep", clear_cache=False)
             if self._settings.lora_rank:
-                await self._load_adapter(version, folder)
+                await self._load_adapter(folder)
             else:
                 await self._engine.collective_rpc("load_policy", args=(str(folder),))
-            await self._engine.update_weight_version(str(version))
+            self._version = version
             await self._engine.resume_generation()
         except RuntimeError as error:
             raise WorkerUnusable(f"version {version} was not loaded: {error}") from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        self._version = version
         return time.monotonic() - started
 
     def _write(self, folder: Path, buckets: tuple[Bucket, ...]) -> None:
@@ -153,15 +152,13 @@ class RolloutWorker:
             }
             (folder / "adapter_config.json").write_text(json.dumps(config))
 
-    async def _load_adapter(self, version: int, folder: Path) -> None:
+    async def _load_adapter(self, folder: Path) -> None:
         from vllm.lora.request import LoRARequest
 
-        # A new name and id for each version: an engine asked for a known id would serve the adapter it has.
-        adapter = LoRARequest(f"v{version}", version + 1, str(folder))
-        if self._adapter is not None:
-            await self._engine.remove_lora(self._adapter.lora_int_id)
-        await self._engine.add_lora(adapter)
-        self._adapter = adapter
+        # One name and id for all versions, so that requests in flight go on with the new one as they would with whole
+        # weights. In place, because an engine asked for an id that it knows would keep the adapter it has.
+        await self._engine.add_lora(LoRARequest("policy", 1, str(folder), load_inplace=True))
+        self._adapter = LoRARequest("policy", 1, str(folder))
 
     async def generate(self, prompt: Prompt, sampling: Sampling) -> Group:
         """``sampling.count`` completions of one prompt; other prompts are generated in the same batches."""
@@ -180,8 +177,9 @@ class RolloutWorker:
             skip_special_tokens=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+        version = self._version  # a later one may take over before the last token
         output = await self._request(prompt.token_ids, parameters)
-        rollouts = tuple(self._rollout(prompt, completion) for completion in output.outputs)
+        rollouts = tuple(self._rollout(prompt, completion, version) for completion in output.outputs)
         return Group(prompt=prompt, rollouts=rollouts)
 
     async def _request(self, token_ids: tuple[int, ...], parameters: Any) -> Any:
@@ -199,9 +197,7 @@ class RolloutWorker:
             raise WorkerUnusable(f"the engine died: {error}") from error
         return final
 
-    def _rollout(self, prompt: Prompt, completion: Any) -> Rollout:
-        spans = completion.weight_versions or []
-        versions = [int(span.version) if span.version.isdigit() else 0 for span in spans]
+    def _rollout(self, prompt: Prompt, completion: Any, version: int) -> Rollout:
         token_ids = tuple(completion.token_ids)
         chosen = [logprobs[token].logprob for token, logprobs in zip(token_ids, completion.logprobs, strict=True)]
         return Rollout(
@@ -210,7 +206,7 @@ class RolloutWorker:
             text=completion.text,
             ends=self._ends(prompt, token_ids, completion.text),
             finished=completion.finish_reason == "stop",
-            policy_version=min(versions, default=self._version),
+            policy_version=version,
         )
 
     def _ends(self, prompt: Prompt, token_ids: tuple[int, ...], text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from cluster.learner_group import LearnerGroup
 from rnr.config import Config
 from rnr.files import write_whole
-from rnr.run_folder import warm_start_folder
+from rnr.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
@@ -101,10 +101,11 @@ class Checkpoints:
         return progress
 
 
-def warm_start(config: Config) -> Path | None:
-    """The checkpoint of ``sft.from_run`` at the end of its warm start, None if that is not set; raises ValueError if it
-    has none or is not what this run could begin with."""
-    if not config.sft.from_run:
+def warm_start(config: Config, *, resume: bool) -> Path | None:
+    """The checkpoint of ``sft.from_run`` at the end of its warm start; None if that is not set, or not needed because
+    this run has checkpoints of its own to resume from. Raises ValueError if the other run has none or is not what this
+    run could begin with."""
+    if not config.sft.from_run or (resume and Checkpoints(run_folder(config) / "checkpoints", keep=1).complete()):
         return None
     run = warm_start_folder(config)
     start = Checkpoints(run / "checkpoints", keep=1).after_warm_start()
@@ -114,14 +115,16 @@ def warm_start(config: Config) -> Path | None:
 
 
 def take_over(start: Path, folder: Path) -> None:
-    """Make the checkpoint ``start`` of another run the first of the run in ``folder``, with what was predicted up to
-    there."""
+    """Make the checkpoint ``start`` of another run the first of the run in ``folder``, with what was predicted and
+    measured up to there, but not the seconds it took."""
     checkpoints = folder / "checkpoints"
     partial = checkpoints / f"{start.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(start, partial)
+    progress = json.loads((start / "progress.json").read_text()) | {"seconds": {}}
+    write_whole(partial / "progress.json", json.dumps(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)
-    for stage in json.loads((start / "progress.json").read_text())["scores"]:
+    for stage in progress["scores"]:
         predicted = start.parents[1] / "predictions" / f"{stage}.jsonl"
         if predicted.is_file():
             shutil.copy(predicted, folder / "predictions")

@@ -13,12 +13,12 @@ from cluster.schedule import Schedule
 from rnr.config import Config
 
 
-def dry_run(config: Config) -> None:
+def dry_run(config: Config, *, resume: bool) -> None:
     """Print the plan and check data, model and (when Ray would run on this machine) resources.
 
     Raises ValueError for whatever would stop the run at its start.
     """
-    warm_start(config)
+    warm_start(config, resume=resume)
     prepared = prepare(config)
     schedule = Schedule(config, prepared)
     out = Console(highlight=False, soft_wrap=True)

@@ -4,12 +4,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.checkpoint import Checkpoints, take_over, warm_start
+from cluster.checkpoint import take_over, warm_start
 from cluster.launch import connect
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from rnr.config import Config
-from rnr.run_folder import open_run, run_folder
+from rnr.run_folder import open_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,7 @@ def get_ready(config: Config, *, resume: bool) -> Ready:
     Raises ValueError, naming the place, before any worker is started; a ValueError after that is a bug.
     """
     begin = time.monotonic()
-    begun = resume and Checkpoints(run_folder(config) / "checkpoints", keep=1).complete()
-    start = None if begun else warm_start(config)
+    start = warm_start(config, resume=resume)
     prepared = prepare(config)
     schedule = Schedule(config, prepared)
     connect(config)

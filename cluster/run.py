@@ -95,7 +95,9 @@ class Run:
         learner = self._cluster.learner
         self._progress = await self._checkpoints.restore(learner, freeze_reference=keep_reference)
         if self._progress.version:
-            self._console.say(f"resuming at {self._progress.stage} step {self._progress.step}")
+            other = self._config.sft.from_run if self._progress.step == 0 else ""
+            how = f"after the warm start of {other}" if other else f"step {self._progress.step}"
+            self._console.say(f"resuming at {self._progress.stage} {how}")
         stage = "grpo" if self._progress.stage == "done" else self._progress.stage
         self._tracker.rewind(stage if self._progress.version else "base", self._progress.step)
         self._arrows = Arrows(self._config, self._schedule, self._cluster, self._tracker, self._progress)

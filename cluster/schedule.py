@@ -61,7 +61,13 @@ class Schedule:
         """The learning rate of a step of ``sft`` or ``grpo``."""
         options = self._config.sft if stage == "sft" else self._config.grpo
         steps = self.sft_steps if stage == "sft" else self.grpo_steps
-        return cosine(step, steps=steps, peak=options.learning_rate, warmup_fraction=options.warmup_fraction)
+        return cosine(
+            step,
+            steps=steps,
+            peak=options.learning_rate,
+            warmup_fraction=options.warmup_fraction,
+            final=self._config.optimizer.final_rate,
+        )
 
 
 def window(items: Sequence, step: int, size: int, seed: int) -> list:

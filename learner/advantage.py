@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from rnr.types import DEPARTURE, Credit, Rollout, Sample, ScoredGroup
+from rnr.types import DEPARTURE, Credit, Sample, ScoredGroup
 
 Method = Literal["centred", "scaled", "leave_one_out", "per_reward"]
 _TINY = 1e-4
@@ -22,7 +22,7 @@ class TrainingBatch:
     dropped: dict[str, str]
     """Uid of every group that cannot -> the reason."""
     advantages: dict[str, list[float | None]]
-    """Uid of every other group -> the advantage of each of its answers, None where the reward is invalid."""
+    """Uid of every other group -> the mean advantage of the tokens of each answer, None where it is no sample."""
 
 
 def training_batch(
@@ -51,51 +51,59 @@ def training_batch(
     all others have 0.
     """
     dropped: dict[str, str] = {}
-    advantages: dict[str, list[float | None]] = {}
+    of_answers: dict[str, list[float | None]] = {}
     for scored in groups:
         reason = _why_useless(scored, list(weights) if method == "per_reward" else [], bool(worth), mask_unfinished)
         if reason:
             dropped[scored.group.prompt.uid] = reason
         else:
-            advantages[scored.group.prompt.uid] = _group_advantages(scored, method, weights)
+            of_answers[scored.group.prompt.uid] = _group_advantages(scored, method, weights)
     if method == "per_reward":
-        _scale_over_batch(advantages)
-    samples = [
-        Sample(
-            uid=scored.group.prompt.uid,
-            prompt_ids=scored.group.prompt.token_ids,
-            completion_ids=rollout.token_ids,
-            logprobs=rollout.logprobs,
-            advantages=of_tokens,
-            policy_version=rollout.policy_version,
-        )
-        for scored in groups
-        if scored.group.prompt.uid in advantages
-        for rollout, of_tokens in _token_advantages(scored, advantages[scored.group.prompt.uid], worth)
-        if rollout.finished or not mask_unfinished
-    ]
+        _scale_over_batch(of_answers)
+    samples: list[Sample] = []
+    advantages: dict[str, list[float | None]] = {}
+    for scored in groups:
+        uid = scored.group.prompt.uid
+        if uid in dropped:
+            continue
+        advantages[uid] = [None] * len(scored.rewards)
+        for number, of_tokens in _token_advantages(scored, of_answers[uid], worth):
+            rollout = scored.group.rollouts[number]
+            if mask_unfinished and not rollout.finished:
+                continue
+            advantages[uid][number] = sum(of_tokens) / len(of_tokens)
+            samples.append(
+                Sample(
+                    uid=uid,
+                    prompt_ids=scored.group.prompt.token_ids,
+                    completion_ids=rollout.token_ids,
+                    logprobs=rollout.logprobs,
+                    advantages=of_tokens,
+                    policy_version=rollout.policy_version,
+                )
+            )
     return TrainingBatch(samples=samples, dropped=dropped, advantages=advantages)
 
 
 def _token_advantages(
     scored: ScoredGroup, of_answers: Sequence[float | None], worth: Mapping[int, float]
-) -> Iterator[tuple[Rollout, tuple[float, ...]]]:
-    """Each rollout with a valid reward and the advantages of its tokens."""
+) -> Iterator[tuple[int, tuple[float, ...]]]:
+    """The number in the group of each rollout with a valid reward, and the advantages of its tokens."""
     taught = [
-        (rollout, advantage, credit if worth else Credit())
-        for rollout, advantage, credit in zip(scored.group.rollouts, of_answers, scored.credits, strict=True)
+        (number, advantage, credit if worth else Credit())
+        for number, (advantage, credit) in enumerate(zip(of_answers, scored.credits, strict=True))
         if advantage is not None
     ]
     values = [[worth[verdict] for verdict in credit.verdicts] for *_, credit in taught if credit.verdicts]
     means = [sum(column) / len(values) for column in zip(*values, strict=True)]
-    for rollout, advantage, credit in taught:
+    for number, advantage, credit in taught:
         if credit.verdicts:
             found = [worth[credit.verdicts[place]] - means[place] if place >= 0 else 0.0 for place in credit.places]
             if credit.departure >= 0:
                 found[credit.departure] = worth[DEPARTURE]
-            yield rollout, tuple(found)
+            yield number, tuple(found)
         else:
-            yield rollout, (advantage,) * len(rollout.token_ids)
+            yield number, (advantage,) * len(scored.group.rollouts[number].token_ids)
 
 
 def _why_useless(scored: ScoredGroup, parts: Sequence[str], by_place: bool, mask_unfinished: bool) -> str:
@@ -109,7 +117,12 @@ def _why_useless(scored: ScoredGroup, parts: Sequence[str], by_place: bool, mask
     alike = len({credit.verdicts for credit in walks}) < 2 and all(credit.departure < 0 for credit in walks)
     if flat and alike:
         return "no spread"
-    if mask_unfinished and not any(rollout.finished for rollout in scored.group.rollouts):
+    finished = (
+        rollout.finished
+        for rollout, reward in zip(scored.group.rollouts, scored.rewards, strict=True)
+        if reward.total is not None
+    )
+    if mask_unfinished and not any(finished):
         return "no finished rollout"
     return ""
 

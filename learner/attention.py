@@ -5,11 +5,10 @@ and each completion to its prompt and itself, in a few large products, and nothi
 products are our own, and the backward pass recomputes the probabilities instead of keeping them, as in FlashAttention
 (arXiv 2205.14135); on a GPU torch's fused kernels do the same.
 
-Shape letters: T tokens of the row, B packs in it, P tokens of the longest prompt, K completions of the largest pack,
-L tokens of the longest completion, H key heads, R query heads that share one key head, D numbers of a head.
+Shape letters: those of ``learner.layout``, H key heads, R query heads that share one key head, D numbers of a head.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,24 +17,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from learner.layout import Layout
+
 NAME = "shared_prefix"
 """The attention implementation by which transformers knows ``attend``."""
-
-
-Parts = tuple[torch.Tensor, torch.Tensor]
-"""What belongs to the prompts, (BH, 1, RP, D), and to the completions, (BH, K, RL, D); R is 1 for keys and values."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Layout:
-    """Where the prompts and completions of a row stand."""
-
-    prompts_BP: torch.Tensor
-    """Columns of each pack's prompt; T, a column beyond the row, for padding."""
-    completions_BKL: torch.Tensor
-    """Columns of each pack's completions; T for padding."""
-    places_T: torch.Tensor
-    """The place of each token in the two tensors above, flattened one after the other."""
 
 
 def attend(
@@ -55,7 +40,7 @@ def attend(
 
     Raises ValueError for a model whose attention is not the plain one of ``scaling`` alone.
     """
-    reach = layout.prompts_BP.shape[1] + layout.completions_BKL.shape[2]
+    reach = max(layout.prompts_BP.shape[1], *(shelf.reach for shelf in layout.shelves))
     if dropout or _unused.get("softcap") or _unused.get("s_aux") is not None or (sliding_window or reach) < reach:
         raise ValueError(f"{type(module).__name__}: dropout, soft caps, sinks and sliding windows are not supported")
     columns = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
@@ -68,19 +53,19 @@ AttentionInterface.register(NAME, attend)
 
 def fused(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float) -> torch.Tensor:
     """(query, key, value), each (T, heads, D), -> (T, heads, D), by torch's fused kernels."""
-    packs, heads = len(layout.prompts_BP), key.shape[1]
+    heads = key.shape[1]
     problems = _problems(query, key, value, layout)
     masks = _masks(layout, query.shape[1] // heads, query.dtype)
-    prompts, completions = (
+    parts = [
         scaled_dot_product_attention(
             # The heads of all completions of a pack stand in one axis, over which the kernels spread the pack's mask.
-            *(part.reshape(packs, -1, *part.shape[2:]) for part in problem),
+            *(part.reshape(len(mask), -1, *part.shape[2:]) for part in problem),
             attn_mask=mask[:, None],
             scale=scaling,
         ).reshape(problem[0].shape)
         for problem, mask in zip(problems, masks, strict=True)
-    )
-    return _join(prompts, completions, layout, heads)
+    ]
+    return _join(parts, layout, heads)
 
 
 class _SharedPrefix(torch.autograd.Function):
@@ -91,66 +76,80 @@ class _SharedPrefix(torch.autograd.Function):
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float
     ) -> torch.Tensor:
         ctx.layout, ctx.scaling, ctx.heads = layout, scaling, key.shape[1]
-        prompts, completions = _problems(query, key, value, layout)
-        ctx.save_for_backward(*prompts, *completions)
-        mask_p, mask_c = _masks(layout, query.shape[1] // key.shape[1], _wide(query.dtype))
-        return _join(
-            _attention(*prompts, mask_p, scaling), _attention(*completions, mask_c, scaling), layout, ctx.heads
-        )
+        problems = _problems(query, key, value, layout)
+        ctx.save_for_backward(*(tensor for problem in problems for tensor in problem))
+        masks = _masks(layout, query.shape[1] // key.shape[1], _wide(query.dtype))
+        parts = [_attention(*problem, mask, scaling) for problem, mask in zip(problems, masks, strict=True)]
+        return _join(parts, layout, ctx.heads)
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *gradients: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
-        layout, heads, scaling = ctx.layout, ctx.heads, ctx.scaling
-        queries_p, keys_p, values_p, queries_c, keys_c, values_c = ctx.saved_tensors
-        mask_p, mask_c = _masks(layout, gradients[0].shape[1] // heads, _wide(gradients[0].dtype))
-        slope_p, slope_c = _split(gradients[0], layout, heads)
-        query_p, key_p, value_p = _attention_backward(queries_p, keys_p, values_p, mask_p, slope_p, scaling)
-        query_c, key_c, value_c = _attention_backward(queries_c, keys_c, values_c, mask_c, slope_c, scaling)
-        prompt = layout.prompts_BP.shape[1]
-        (prefix_k, own_k), (prefix_v, own_v) = (
-            (slope[:, :, :prompt].sum(1, keepdim=True), slope[:, :, prompt:]) for slope in (key_c, value_c)
+        layout, heads, saved = ctx.layout, ctx.heads, ctx.saved_tensors
+        masks = _masks(layout, gradients[0].shape[1] // heads, _wide(gradients[0].dtype))
+        slopes = _split(gradients[0], layout, heads)
+        problems = zip(saved[0::3], saved[1::3], saved[2::3], masks, slopes, strict=True)
+        # From here on by query, key and value: what the prompts have, then what each shelf has.
+        queries, keys, values = zip(*(_attention_backward(*problem, ctx.scaling) for problem in problems), strict=True)
+        for parts in (keys, values):
+            _give_prefixes_back(parts, layout, heads)
+        own = (
+            [prompts, *(part[:, :, shelf.prompt :] for part, shelf in zip(parts, layout.shelves, strict=True))]
+            for prompts, *parts in (keys, values)
         )
-        return (
-            _join(query_p, query_c, layout, heads),
-            _join(key_p + prefix_k, own_k, layout, heads),
-            _join(value_p + prefix_v, own_v, layout, heads),
-            None,
-            None,
-        )
+        return (_join(queries, layout, heads), *(_join(parts, layout, heads) for parts in own), None, None)
 
 
 Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Plain attention: queries (BH, K, RX, D), keys and values (BH, K, Y, D)."""
+"""Plain attention: queries (SH, K, RX, D), keys and values (SH, K, Y, D)."""
 
 
-def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout) -> tuple[Problem, Problem]:
-    """The attention of the prompts, one for each pack, and that of the completions, whose keys are those of their
-    prompt and their own."""
-    (query_p, query_c), (key_p, key_c), (value_p, value_c) = (
-        _split(rows, layout, key.shape[1]) for rows in (query, key, value)
-    )
-    count = key_c.shape[1]
-    keys, values = (
-        torch.cat([shared.expand(-1, count, -1, -1), own], 2) for shared, own in ((key_p, key_c), (value_p, value_c))
-    )
-    return (query_p, key_p, value_p), (query_c, keys, values)
+def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout) -> list[Problem]:
+    """The attention of the prompts, one for each pack, and for each shelf that of its completions, whose keys are those
+    of their prompt and their own."""
+    heads = key.shape[1]
+    queries, keys, values = (_split(rows, layout, heads) for rows in (query, key, value))
+    keys, values = (_with_prefixes(parts, layout, heads) for parts in (keys, values))
+    return list(zip(queries, keys, values, strict=True))
+
+
+def _with_prefixes(parts: Sequence[torch.Tensor], layout: Layout, heads: int) -> list[torch.Tensor]:
+    """Keys or values of the completions behind those of their prompts."""
+    prompts = parts[0].unflatten(0, (-1, heads))
+    joined = [parts[0]]
+    for shelf, own in zip(layout.shelves, parts[1:], strict=True):
+        shared = prompts[..., : shelf.prompt, :].index_select(0, shelf.packs_S).flatten(0, 1)
+        joined.append(torch.cat([shared.expand(-1, own.shape[1], -1, -1), own], 2))
+    return joined
+
+
+def _give_prefixes_back(parts: Sequence[torch.Tensor], layout: Layout, heads: int) -> None:
+    """Add the gradients of prefixes, on all shelves, to those of the prompts they were taken from, in place."""
+    prompts = parts[0].unflatten(0, (-1, heads))[:, :, 0]
+    for shelf, slopes in zip(layout.shelves, parts[1:], strict=True):
+        prefixes = slopes[:, :, : shelf.prompt].sum(1).unflatten(0, (-1, heads))
+        prompts[:, :, : shelf.prompt].index_add_(0, shelf.packs_S, prefixes)
 
 
 @lru_cache(maxsize=2)
-def _masks(layout: Layout, repeats: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the scores of the two problems get added, (B, RX, Y): 0, and -inf where a token may not look. The layers of
-    a model share them."""
-    (packs, prompt), length = layout.prompts_BP.shape, layout.completions_BKL.shape[2]
-    causal_p, causal_c = (
-        torch.full((size, size), -torch.inf, dtype=dtype, device=layout.places_T.device).triu(1).expand(packs, -1, -1)
-        for size in (prompt, length)
-    )
-    missing = (layout.prompts_BP == len(layout.places_T))[:, None].expand(-1, length, -1)
-    prefix = torch.zeros_like(missing, dtype=dtype).masked_fill_(missing, -torch.inf)
-    return causal_p.repeat(1, repeats, 1), torch.cat([prefix, causal_c], -1).repeat(1, repeats, 1)
+def _masks(layout: Layout, repeats: int, dtype: torch.dtype) -> list[torch.Tensor]:
+    """What the scores of each problem get added, (S, RX, Y): 0, and -inf where a token may not look. The layers of a
+    model share them."""
+
+    def causal(size: int) -> torch.Tensor:
+        return torch.full((size, size), -torch.inf, dtype=dtype, device=layout.places_T.device).triu(1)
+
+    packs, prompt = layout.prompts_BP.shape
+    masks = [causal(prompt).expand(packs, -1, -1).repeat(1, repeats, 1)]
+    missing_BP = layout.prompts_BP == len(layout.places_T)
+    for shelf in layout.shelves:
+        parts, _, length = shelf.completions_SKL.shape
+        missing = missing_BP[shelf.packs_S, : shelf.prompt][:, None].expand(-1, length, -1)
+        prefix = torch.zeros_like(missing, dtype=dtype).masked_fill_(missing, -torch.inf)
+        masks.append(torch.cat([prefix, causal(length).expand(parts, -1, -1)], -1).repeat(1, repeats, 1))
+    return masks
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
@@ -197,26 +196,24 @@ def _weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling
     return torch.baddbmm(added, query.to(mask.dtype), key.mT.to(mask.dtype), alpha=scaling).softmax(-1)
 
 
-def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> Parts:
-    """The tokens where they belong, heads that share a key head one after the other; zeros for padding."""
+def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> list[torch.Tensor]:
+    """The tokens where they belong, heads that share a key head one after the other, zeros for padding: the prompts,
+    (BH, 1, RP, D), and the completions of each shelf, (SH, K, RL, D); R is 1 for keys and values."""
     grouped = rows_THD.reshape(rows_THD.shape[0], heads, -1, rows_THD.shape[-1])  # (T, H, R, D)
     padded = torch.cat([grouped, grouped.new_zeros(1, *grouped.shape[1:])])
-    # As index_select, because the gradient of plain indexing is a slow sum on a GPU.
-    prompt, completion = (
-        padded.index_select(0, places.flatten()).unflatten(0, places.shape)
-        for places in (layout.prompts_BP, layout.completions_BKL)
-    )
-    prompt = prompt.permute(0, 2, 3, 1, 4)
-    completion = completion.permute(0, 3, 1, 4, 2, 5)
-    return prompt.flatten(2, 3).flatten(0, 1)[:, None], completion.flatten(3, 4).flatten(0, 1)
+    parts = []
+    for columns in layout.columns:
+        # As index_select, because the gradient of plain indexing is a slow sum on a GPU.
+        found = padded.index_select(0, columns.flatten()).unflatten(0, columns.shape)  # (S, K, L, H, R, D)
+        parts.append(found.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(0, 1))
+    return parts
 
 
-def _join(prompt: torch.Tensor, completion: torch.Tensor, layout: Layout, heads: int) -> torch.Tensor:
+def _join(parts: Sequence[torch.Tensor], layout: Layout, heads: int) -> torch.Tensor:
     """The inverse of ``_split``: (T, HR, D)."""
-    (packs, length_p), (_, count, length_c) = layout.prompts_BP.shape, layout.completions_BKL.shape
-    size = prompt.shape[-1]
-    prompt = prompt.reshape(packs, heads, -1, length_p, size).permute(0, 3, 1, 2, 4)
-    completion = completion.reshape(packs, heads, count, -1, length_c, size).permute(0, 2, 4, 1, 3, 5)
-    repeats = prompt.shape[3]
-    places = torch.cat([part.reshape(-1, heads * repeats, size) for part in (prompt, completion)])
-    return places.index_select(0, layout.places_T)
+    flat = []
+    for part, columns in zip(parts, layout.columns, strict=True):
+        rows, count, length = columns.shape
+        found = part.reshape(rows, heads, count, -1, length, part.shape[-1]).permute(0, 2, 4, 1, 3, 5)
+        flat.append(found.reshape(rows * count * length, -1, part.shape[-1]))
+    return torch.cat(flat).index_select(0, layout.places_T)

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 import torch
 
-from learner.attention import Layout
+from learner.layout import Layout, lay_out
 from rnr.types import Sample
 
 Item = TypeVar("Item")
@@ -145,21 +145,18 @@ def _packs(samples: Sequence[Weighted], max_tokens: float = math.inf) -> list[Pa
 
 def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
     """The tensors of one micro-batch, on ``device``."""
-    total = sum(pack_length(pack) for pack in packs)
-    longest = max(len(item.sample.completion_ids) for pack in packs for item in pack)
-    prompts = torch.full((len(packs), max(len(pack[0].sample.prompt_ids) for pack in packs)), total)
-    completions = torch.full((len(packs), max(map(len, packs)), longest), total)
+    row: list[tuple[range, list[range]]] = []
     input_ids, positions, columns, targets, sequences, weights, advantages, logprobs = ([] for _ in range(8))
-    for number, pack in enumerate(packs):
+    for pack in packs:
         start, prompt = len(input_ids), pack[0].sample.prompt_ids
-        prompts[number, : len(prompt)] = torch.arange(start, start + len(prompt))
+        row.append((range(start, start + len(prompt)), []))
         last = start + len(prompt) - 1
         input_ids += prompt
         positions += range(len(prompt))
-        for branch, item in enumerate(pack):
+        for item in pack:
             sample, count = item.sample, len(item.sample.completion_ids)
             start = len(input_ids)
-            completions[number, branch, :count] = torch.arange(start, start + count)
+            row[-1][1].append(range(start, start + count))
             input_ids += sample.completion_ids
             positions += range(len(prompt), len(prompt) + count)
             # The logits at one token predict the next; the end of the prompt predicts the start of every completion.
@@ -169,15 +166,10 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
             weights += [item.weight] * count
             advantages += sample.advantages or (1.0,) * count
             logprobs += sample.logprobs or (0.0,) * count
-    places = torch.zeros(total + 1, dtype=torch.long)
-    occupants = torch.cat([prompts.flatten(), completions.flatten()])
-    places[occupants] = torch.arange(len(occupants))
     return Batch(
         input_ids_1T=torch.tensor([input_ids], device=device),
         position_ids_1T=torch.tensor([positions], device=device),
-        layout=Layout(
-            prompts_BP=prompts.to(device), completions_BKL=completions.to(device), places_T=places[:total].to(device)
-        ),
+        layout=lay_out(row, device),
         columns_N=torch.tensor(columns, device=device),
         targets_N=torch.tensor(targets, device=device),
         sequences_N=torch.tensor(sequences, device=device),

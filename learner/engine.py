@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,6 +45,7 @@ class PolicyEngine:
         self._engine, self._optimizer = self._deepspeed(PolicyModel(model))
         self.device = self._engine.device
         self._reference: PolicyModel | None = None
+        self._frozen_adapter: list[torch.Tensor] = []
 
     def _load(self) -> Any:
         settings = self.settings
@@ -75,6 +76,7 @@ class PolicyEngine:
             "steps_per_print": 1_000_000_000,
         }
         if settings.zero_stage:
+            # DeepSpeed refuses it for stage 0, which adds gradients up in bf16: many micro-batches cost it precision.
             config["data_types"] = {"grad_accum_dtype": "fp32"}
         engine, _, _, _ = deepspeed.initialize(model=policy, optimizer=optimizer, config=config)
         return engine, optimizer
@@ -111,21 +113,37 @@ class PolicyEngine:
         current policy or the frozen reference."""
         model = self._reference if reference else self._engine
         assert model is not None
-        # With an adapter the reference is the same model with the adapter switched off.
-        off = self._engine.module.model.disable_adapter() if reference and self.settings.lora_rank else nullcontext()
         model.eval()
-        with torch.no_grad(), off:
+        with torch.no_grad(), self._reference_adapter() if reference else nullcontext():
             return [self._forward(model, collate(packs, self.device), temperature)[0] for packs in micro_batches]
 
     def freeze_reference(self) -> None:
-        """Keep the policy as it is now as the reference of the KL term."""
+        """Keep the policy as it is now as the reference of the KL term: a second model, or a second set of the adapter's
+        weights."""
         if self.settings.lora_rank:
             self._reference = self._engine.module
+            self._frozen_adapter = [parameter.detach().clone() for parameter in self._adapter()]
             return
         weights = dict(self.weights())
         reference = AutoModelForCausalLM.from_pretrained(self.settings.model_folder, dtype=torch.bfloat16)
         _scatter_state(reference, weights, self._rank)
         self._reference = PolicyModel(reference.to(self.device).requires_grad_(False))
+
+    def _adapter(self) -> list[torch.nn.Parameter]:
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    @contextmanager
+    def _reference_adapter(self) -> Iterator[None]:
+        """With LoRA, lends the adapter the weights of the reference: those after the warm start, not the base model."""
+        lent = list(zip(self._adapter(), self._frozen_adapter, strict=True)) if self._frozen_adapter else []
+        own = [parameter.detach().clone() for parameter, _ in lent]
+        for parameter, frozen in lent:
+            parameter.data.copy_(frozen)
+        try:
+            yield
+        finally:
+            for (parameter, _), weights in zip(lent, own, strict=True):
+                parameter.data.copy_(weights)
 
     @staticmethod
     def _forward(model: Any, batch: Batch, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,8 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from learner.attention import NAME, Layout
+from learner.attention import NAME
+from learner.layout import Layout
 
 CHUNK = 512
 """Completion tokens whose logits exist at the same time."""

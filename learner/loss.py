@@ -15,7 +15,7 @@ PolicyLoss = Literal["ppo", "gspo", "cispo"]
 Importance = Literal["token", "sequence", "masked", "none"]
 KlEstimator = Literal["k1", "k2", "k3", "k3_unbiased"]
 LARGEST_LOG_RATIO = 20.0
-"""Log-ratios are cut to this before ``exp`` alone: one as large is clipped either way, and exp would overflow."""
+"""Log-ratios are cut to this before ``exp``: one as large is clipped either way, and exp would overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ def kl_to_reference(logprobs_N: torch.Tensor, reference_N: torch.Tensor, estimat
 
     ``k1`` is ``-d`` (as a loss its gradient is 0 on average), ``k2`` is ``d**2 / 2``, ``k3`` is ``exp(d) - d - 1``, and
     ``k3_unbiased`` has the value of k3 and the gradient of k2, which unlike k3's own is an unbiased estimate of the
-    KL's gradient.
+    KL's gradient where the tokens are the policy's own; further steps on the same batch make both estimates stale.
     """
     difference = reference_N - logprobs_N
     if estimator == "k1":
@@ -159,7 +159,9 @@ def kl_to_reference(logprobs_N: torch.Tensor, reference_N: torch.Tensor, estimat
     squared = 0.5 * difference**2
     if estimator == "k2":
         return squared
-    value = _exp(difference) - difference - 1
+    # Cut as a whole: with the exponential alone cut, its slope would end and that of -d push away from the reference.
+    cut = difference.clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
+    value = cut.exp() - cut - 1
     return value if estimator == "k3" else squared - squared.detach() + value.detach()
 
 

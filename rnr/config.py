@@ -103,9 +103,12 @@ class RewardConfig(Section):
 
 class OptimizerConfig(Section):
     zero_stage: Literal[0, 1, 2, 3] = 1
+    """What ranks divide among them. 1 is right for one rank too: 0 adds gradients up in bf16."""
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
+    final_rate: float = Field(default=0.1, ge=0, le=1)
+    """Share of a stage's learning rate that its cosine ends at; 1 keeps the rate as it is after the warm-up."""
     max_tokens_per_microbatch: int = Field(default=2048, ge=1)
     """Tokens in one forward pass; a longer sequence gets a pass of its own."""
 
@@ -131,12 +134,14 @@ class GrpoConfig(Section):
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     policy_loss: Literal["ppo", "gspo", "cispo"] = "ppo"
     """Clip each token's ratio, the sequence's, or the weight of the gradient (``learner/loss.py``)."""
-    clip_low: float = 0.2
-    clip_high: float = 0.28
+    clip_low: float = Field(default=0.2, ge=0)
+    """How far below 1 the ratio counts; 1 or more is no bound, as CISPO's authors have it."""
+    clip_high: float = Field(default=0.28, ge=0)
     dual_clip: float | None = Field(default=None, gt=1)
     """Upper bound on ratio * |advantage| for negative advantages; 3 is usual."""
     kl_coefficient: float = Field(default=0.0, ge=0)
-    """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second model in memory (none with LoRA)."""
+    """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second model in memory, with LoRA
+    a second adapter."""
     kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3_unbiased"
     entropy_coefficient: float = Field(default=0.0, ge=0)
     """Weight of an entropy bonus."""
@@ -245,6 +250,11 @@ class Config(Section):
             raise ValueError(
                 'grpo.credit "mention" needs grpo.advantage "centred" or "leave_one_out": '
                 f"{self.grpo.advantage!r} would scale the advantages of answers and not those of mentions"
+            )
+        if self.grpo.credit == "mention" and self.grpo.policy_loss == "gspo":
+            raise ValueError(
+                'grpo.policy_loss "gspo" gives all tokens of an answer one ratio, whose gradient is their sum, so that '
+                'grpo.credit "mention" would be lost: use "ppo" or "cispo"'
             )
         if self.optimizer.zero_stage == 3 and self.model.lora_rank:
             raise ValueError("model.lora_rank needs optimizer.zero_stage 0, 1 or 2: adapters are small enough")

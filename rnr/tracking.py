@@ -78,7 +78,8 @@ class Tracker:
 def rollout_rows(
     step: int, scored: ScoredGroup, dropped: Mapping[str, str], advantages: Advantages
 ) -> Iterable[dict[str, Any]]:
-    """What a person wants to read about each rollout of a group; ``advantage`` is None where it taught nothing."""
+    """What a person wants to read about each rollout of a group; ``advantage``, the mean of its tokens, is None where it
+    taught nothing."""
     example = scored.group.prompt.example
     taught = advantages.get(example.uid, [None] * len(scored.rewards))
     for rollout, reward, answer, credit, advantage in zip(

@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
         if options.dry_run:
             from cluster.dry_run import dry_run
 
-            dry_run(config)
+            dry_run(config, resume=options.resume)
             return 0
         from cluster.ready import get_ready
 

@@ -123,7 +123,13 @@ def test_an_invalid_reward_is_in_neither_the_baseline_nor_the_loss() -> None:
 def test_a_masked_unfinished_rollout_stays_in_the_baseline() -> None:
     group = _group(1, 0, 0.5, unfinished=(1,))
     assert _advantages(group, mask_unfinished=True) == pytest.approx([0.5, 0])  # the mean is still 0.5
+    assert training_batch([group], mask_unfinished=True).advantages == {"1": [0.5, None, 0]}
     assert _advantages(group) == pytest.approx([0.5, -0.5, 0])
+
+
+def test_a_group_whose_only_finished_rollout_is_invalid_is_dropped() -> None:
+    batch = training_batch([_group(1, 0, None, unfinished=(0, 1))], mask_unfinished=True)
+    assert (batch.samples, batch.dropped) == ([], {"1": "no finished rollout"})
 
 
 def test_a_group_without_any_finished_rollout_is_dropped_with_the_reason() -> None:

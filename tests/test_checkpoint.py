@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,17 +165,19 @@ def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) ->
     first = run_folder(_run_of(tmp_path, "first"))
     checkpoints = Checkpoints(first / "checkpoints", keep=1)
     progress = Progress(stage="grpo", step=0, version=30, scores={"base": {"f1": 1.0}, "sft": {"f1": 2.0}})
+    progress.seconds = {"setup": 5.0, "sft": 60.0}
     asyncio.run(checkpoints.save(progress, FakeLearner(weight=30)))
     _save(checkpoints, "grpo", 5, 35)
     (first / "predictions").mkdir()
     for name in ("sft", "grpo"):
         (first / "predictions" / f"{name}.jsonl").write_text(name)
     second = _run_of(tmp_path, "second", sft={"from_run": str(first)}, grpo={"steps": 3}, reward={"preset": "paper"})
-    start = warm_start(second)
+    start = warm_start(second, resume=True)  # there is nothing of its own yet
     assert start is not None
     take_over(start, run_folder(second))
     restored, learner = _restore(Checkpoints(run_folder(second) / "checkpoints", keep=1))
-    assert (restored, learner.weight) == (progress, 30)
+    assert (restored, learner.weight) == (replace(progress, seconds={}), 30)
+    assert warm_start(second, resume=True) is None
     assert [path.name for path in (run_folder(second) / "predictions").iterdir()] == ["sft.jsonl"]
 
 
@@ -194,8 +197,8 @@ def test_a_warm_start_that_cannot_be_taken_over_is_refused(tmp_path, sections, m
     run = {"folder": str(tmp_path), "name": "second"} | sections.get("run", {})
     config = Config(**{"sft": {"from_run": str(first)}} | sections | {"run": run})
     with pytest.raises(ValueError, match=message):
-        warm_start(config)
+        warm_start(config, resume=False)
 
 
 def test_without_another_run_there_is_no_warm_start_to_take_over() -> None:
-    assert warm_start(Config()) is None
+    assert warm_start(Config(), resume=False) is None

@@ -137,3 +137,30 @@ def test_every_preset_loads_and_is_named_after_its_file(path) -> None:
 
 def test_there_are_presets() -> None:
     assert {"debug", "demo"} <= {path.stem for path in PRESETS}
+
+
+def test_the_presets_of_the_paper_hold_the_numbers_of_its_two_recipes() -> None:
+    configs = Path(__file__).resolve().parent.parent / "scripts" / "configs"
+    trl, verl = (load_config(str(configs / f"reference_{name}.toml"), []) for name in ("trl", "verl"))
+    assert (trl.sft.epochs, trl.sft.sequences_per_step, trl.sft.learning_rate, trl.sft.warmup_fraction) == (
+        5,
+        256,
+        2e-5,
+        0.03,
+    )
+    for config, sampled, clips, kl, temperature, reward in (
+        (trl, (28, 16, 4096), (0.2, 0.28, None), 0.04, 0.9, "paper"),
+        (verl, (256, 16, 4096), (0.2, 0.2, 3.0), 0.001, 1.0, "paper_f1"),
+    ):
+        sampling, grpo = config.sampling, config.grpo
+        assert (sampling.prompts_per_step, sampling.samples_per_prompt, sampling.max_new_tokens) == sampled
+        assert (grpo.clip_low, grpo.clip_high, grpo.dual_clip) == clips
+        assert (grpo.kl_coefficient, sampling.temperature, config.reward.preset) == (kl, temperature, reward)
+        assert (grpo.learning_rate, grpo.advantage, grpo.importance) == (1e-6, "scaled", "none")
+        assert config.data.prompt == "reference"
+    assert (trl.grpo.epochs, trl.grpo.mini_batches, trl.grpo.normaliser) == (4, 1, "constant")
+    assert (verl.grpo.epochs, verl.grpo.mini_batches, verl.grpo.normaliser) == (1, 4, "tokens")
+    # A cosine to nothing after a warm-up of a tenth, and a rate that stays as it is.
+    assert (trl.grpo.warmup_fraction, trl.optimizer.final_rate) == (0.1, 0)
+    assert (verl.grpo.warmup_fraction, verl.optimizer.final_rate) == (0, 1)
+    assert (trl.data.max_prompt_tokens, verl.data.max_prompt_tokens) == (2048, 1024)

@@ -233,6 +233,9 @@ def test_a_policy_far_from_the_reference_is_still_drawn_to_it() -> None:
     policy = torch.tensor([-30.0], requires_grad=True)
     (slope,) = torch.autograd.grad(kl_to_reference(policy, torch.tensor([-5.0]), "k3_unbiased").sum(), policy)
     assert slope.item() == -25.0
+    # The exponential alone cut at 20 would leave a slope of +1, away from the reference.
+    (slope,) = torch.autograd.grad(kl_to_reference(policy, torch.tensor([-5.0]), "k3").sum(), policy)
+    assert slope.item() == 0.0
 
 
 def test_the_entropy_bonus_enters_with_its_coefficient_and_its_gradient() -> None:

@@ -10,8 +10,8 @@ from cluster.schedule import out_of_patience, window
 from learner.schedule import cosine
 
 
-def _rates(steps: int, warmup_fraction: float, peak: float = 1.0) -> list[float]:
-    return [cosine(step, steps=steps, peak=peak, warmup_fraction=warmup_fraction) for step in range(steps)]
+def _rates(steps: int, warmup_fraction: float, peak: float = 1.0, final: float = 0.1) -> list[float]:
+    return [cosine(step, steps=steps, peak=peak, warmup_fraction=warmup_fraction, final=final) for step in range(steps)]
 
 
 def test_the_example_in_the_docstring() -> None:
@@ -25,6 +25,12 @@ def test_the_example_in_the_docstring() -> None:
 def test_without_warm_up_the_first_step_has_the_peak() -> None:
     assert _rates(4, 0.0, peak=2e-4)[0] == 2e-4
     assert _rates(1, 0.0) == [1.0]
+
+
+def test_the_rate_may_stay_or_fall_to_nothing() -> None:
+    assert _rates(4, 0.25, peak=2.0, final=1.0) == [2.0, 2.0, 2.0, 2.0]
+    # 4 steps without warm-up: half a cosine at 0, 1/4, 2/4 and 3/4.
+    assert _rates(4, 0.0, final=0.0) == pytest.approx([1.0, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5])
 
 
 def test_any_warm_up_at_all_is_at_least_one_step() -> None:

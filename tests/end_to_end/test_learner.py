@@ -17,10 +17,15 @@ pytestmark = pytest.mark.slow
 LAYOUTS = {
     "one rank, ZeRO 1, one micro-batch": (1, 1, 100_000),
     "one rank, ZeRO 0, many micro-batches": (1, 0, 40),
+    "two ranks, ZeRO 0": (2, 0, 60),
     "two ranks, ZeRO 1": (2, 1, 60),
     "two ranks, ZeRO 2": (2, 2, 60),
     "two ranks, ZeRO 3": (2, 3, 60),
 }
+
+
+OPTIONS = {"learning_rate": 1e-3, "temperature": 1.3, "max_new_tokens": 30}
+"""Of a GRPO step."""
 
 
 @pytest.fixture(scope="module")
@@ -80,28 +85,33 @@ async def with_group(model, layout, work, lora_rank=0):
         group.stop()
 
 
-async def two_steps(group):
-    """(metrics of an SFT step with the loss after it, metrics of a GRPO step with KL, two mini-batches and two epochs,
-    scores after them)."""
+async def some_steps(group):
+    """(metrics of an SFT step with the loss after it, of a GRPO step with KL, of one with two mini-batches and two
+    epochs as well, scores after them)."""
     sft = await group.sft_step(samples(), 1e-4)
     sft["held out"] = await group.sft_loss(samples())
     await group.freeze_reference()
-    config = GrpoConfig(kl_coefficient=0.1, mini_batches=2, epochs=2)
-    grpo = await group.grpo_step(samples(), config, learning_rate=1e-4, temperature=1.3, max_new_tokens=30)
-    return sft, grpo, await group.score(samples()[3])
+    once, often = GrpoConfig(kl_coefficient=0.1), GrpoConfig(kl_coefficient=0.1, mini_batches=2, epochs=2)
+    options = OPTIONS | {"learning_rate": 1e-4}
+    first = await group.grpo_step(samples(), once, **options)
+    return sft, first, await group.grpo_step(samples(), often, **options), await group.score(samples()[3])
 
 
 def test_any_split_into_micro_batches_and_ranks_gives_the_same_step(local_ray, tiny_model):
-    results = {name: asyncio.run(with_group(tiny_model, layout, two_steps)) for name, layout in LAYOUTS.items()}
-    expected_sft, expected_grpo, expected_scores = results["one rank, ZeRO 1, one micro-batch"]
+    results = {name: asyncio.run(with_group(tiny_model, layout, some_steps)) for name, layout in LAYOUTS.items()}
+    expected_sft, expected_first, expected_often, expected_scores = results["one rank, ZeRO 1, one micro-batch"]
     assert expected_sft["held out"] < expected_sft["sft/loss"]
-    assert expected_grpo["actor/ppo_kl"] != 0  # the second update is off-policy, so old log-probabilities were used
-    assert expected_grpo["actor/kl_loss"] > 0
-    for name, (sft, grpo, scores) in results.items():
+    assert expected_first["actor/kl_loss"] == expected_first["actor/ppo_kl"] == 0  # nothing has changed since
+    assert expected_often["actor/ppo_kl"] != 0  # the second update is off-policy, so old log-probabilities were used
+    assert expected_often["actor/kl_loss"] > 0
+    for name, (sft, first, often, scores) in results.items():
         assert sft["sft/loss"] == pytest.approx(expected_sft["sft/loss"], rel=2e-3), name
         assert sft["held out"] == pytest.approx(expected_sft["held out"], rel=2e-3), name
         assert sft["actor/grad_norm"] == pytest.approx(expected_sft["actor/grad_norm"], rel=2e-2), name
-        assert grpo["actor/grad_norm"] == pytest.approx(expected_grpo["actor/grad_norm"], rel=1e-1), name
+        assert first["actor/grad_norm"] == pytest.approx(expected_first["actor/grad_norm"], rel=2e-2), name
+        assert first["actor/pg_loss"] == pytest.approx(expected_first["actor/pg_loss"], rel=2e-2), name
+        assert first["actor/kl_loss"] == first["actor/ppo_kl"] == 0, name
+        assert often["actor/grad_norm"] == pytest.approx(expected_often["actor/grad_norm"], rel=1e-1), name
         difference = sum(abs(ours - theirs) for ours, theirs in zip(scores, expected_scores, strict=True)) / len(scores)
         assert difference < 0.05, name  # Adam turns the rounding of tiny gradients into whole steps
 
@@ -113,20 +123,44 @@ def test_an_adapter_is_trained_saved_and_sent_alone(local_ray, tiny_model, tmp_p
         trained = await group.score(samples()[3])
         await group.save(str(tmp_path / "state"))
         buckets = [await reference for reference in await group.weights()]
-        await group.sft_step(samples(), 1e-2)
+        await group.freeze_reference()
+        kl = [await group.grpo_step(samples(), GrpoConfig(kl_coefficient=0.1), **OPTIONS) for _ in range(2)]
         further = await group.score(samples()[3])
         await group.load(str(tmp_path / "state"))
         again = await group.score(samples()[3])
         await group.export(str(tmp_path / "export"), {"asked.json": "{}"})
-        return before, trained, further, again, buckets
+        return before, trained, [metrics["actor/kl_loss"] for metrics in kl], further, again, buckets
 
-    before, trained, further, again, buckets = asyncio.run(with_group(tiny_model, (1, 1, 200), work, lora_rank=8))
+    before, trained, kl, further, again, buckets = asyncio.run(with_group(tiny_model, (1, 1, 200), work, lora_rank=8))
+    # The reference is the adapter after the warm start: neither the base model nor the adapter as it is by now.
+    assert kl[0] == pytest.approx(0, abs=1e-6)
+    assert kl[1] > 1e-5
     assert sum(trained) != pytest.approx(sum(before), abs=1e-3)
     assert sum(further) != pytest.approx(sum(trained), abs=1e-3)
     assert again == trained
     assert all("lora_" in name for bucket in buckets for name in bucket)
     assert (tmp_path / "export" / "asked.json").read_text() == "{}"
     assert exported_scores(tmp_path / "export") == pytest.approx(trained, abs=0.15)
+
+
+def test_a_learner_that_was_saved_and_loaded_takes_the_same_steps_bit_for_bit(local_ray, tiny_model, tmp_path):
+    async def first(group):
+        await group.sft_step(samples(), 1e-3)
+        await group.save(str(tmp_path / "state"))
+        return await then(group)
+
+    async def later(group):
+        await group.load(str(tmp_path / "state"))
+        return await then(group)
+
+    async def then(group):
+        for _ in range(2):
+            await group.grpo_step(samples(), GrpoConfig(mini_batches=2), **OPTIONS)
+        buckets = [await reference for reference in await group.weights()]
+        return {name: bits.tobytes() for bucket in buckets for name, bits in bucket.items()}
+
+    without_a_stop, resumed = (asyncio.run(with_group(tiny_model, (1, 1, 200), work)) for work in (first, later))
+    assert resumed == without_a_stop
 
 
 def exported_scores(folder):
