@@ -65,6 +65,8 @@ class Pool:
         self._freed = asyncio.Condition()
         self.restarts = 0
         self.reissued = 0
+        self.given_up_in_a_row = 0
+        """Leases that failed for good since one was last answered."""
 
     async def map(self, phase: str, items: Sequence[Work], call: Callable[[Handle, Work], Any]) -> list[Any]:
         """``call(worker, item)`` for every item, spread over the workers; results in the order of the items.
@@ -76,7 +78,10 @@ class Pool:
         return [task.result() for task in tasks]
 
     async def lease(self, phase: str, call: Callable[[Handle], Any]) -> Any:
-        """The result of one call on whichever worker is least busy, handed out again when that worker is lost."""
+        """The result of one call on whichever worker is least busy, handed out again when that worker is lost.
+
+        Raises LeaseFailed when it was lost as often as the pool attempts, and what the call itself raises.
+        """
         reason: Exception | None = None
         for attempt in range(self._attempts):
             if attempt:
@@ -85,7 +90,9 @@ class Pool:
             try:
                 generation = await self._ready(member)
                 try:
-                    return await self.wait(member, phase, call(member.handle))
+                    result = await self.wait(member, phase, call(member.handle))
+                    self.given_up_in_a_row = 0
+                    return result
                 except WorkerLost:
                     self._discard(member, generation)
                     raise
@@ -93,6 +100,7 @@ class Pool:
                 reason = lost
             finally:
                 await self._give_back(member)
+        self.given_up_in_a_row += 1
         raise LeaseFailed(f"given up after {self._attempts} attempts: {reason}") from reason
 
     async def everywhere(self) -> None:

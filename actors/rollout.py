@@ -91,6 +91,8 @@ class RolloutWorker:
             extra["distributed_executor_backend"] = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
         if settings.lora_rank:
             extra |= {"enable_lora": True, "max_lora_rank": max(8, settings.lora_rank), "max_loras": 1}
+            # Without a list vLLM wraps the head as well, which then fails over a probe beside requests in flight.
+            extra["lora_target_modules"] = linear_layers(settings.model_folder)
         arguments = AsyncEngineArgs(
             model=settings.model_folder,
             dtype="bfloat16",
@@ -243,6 +245,19 @@ class RolloutWorker:
             self._engine.shutdown()
             # Or vLLM's finaliser would try it again at the very end of the interpreter, and print a traceback.
             self._engine = None
+
+
+def linear_layers(model_folder: str) -> list[str]:
+    """The last names of a model's linear layers but its head: those that ``learner.engine`` gives an adapter."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_folder))
+    head = model.get_output_embeddings()
+    layers = (
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
+    )
+    return sorted({name.rpartition(".")[2] for name in layers})
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from typing import Any
 from cluster.teacher_line import Line, NoAnswer
 from rnr.console import Console, StageClock
 from rnr.cot import Outcome, Rejection, Row, Score, json_line, judge_messages, teacher_messages
-from rnr.cot_check import check, read_draft, read_score
+from rnr.cot_check import check, check_explicable, read_draft, read_score
 from rnr.cot_report import report
 from rnr.cot_rows import row_answer, to_row
 from rnr.files import write_whole
@@ -23,6 +23,9 @@ from rnr.types import Answer, Example
 
 HOTTEST = 1.2
 """Each new draft is sampled at a higher temperature, up to this one."""
+
+JUDGE_REPLIES = 3
+"""How often the judge is asked about one draft while its replies hold no score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,12 @@ class Annotator:
     rules: Rules
 
     async def annotate(self, example: Example) -> Outcome:
-        """The first draft that passes, after at most ``attempts`` new ones, each told what was wrong before."""
+        """The first draft that passes, after at most ``attempts`` new ones, each told what was wrong before.
+
+        Where no draft can be right, or the judge cannot be read, no further one is paid for.
+        """
+        if self.rules.gold and (hopeless := check_explicable(example)) is not None:
+            return Outcome(example=example, answer=None, rejections=(hopeless,))
         rejections: list[Rejection] = []
         for attempt in range(self.rules.attempts + 1):
             try:
@@ -78,6 +86,8 @@ class Annotator:
             if rejection is None:
                 return Outcome(example=example, answer=answer, score=score, rejections=tuple(rejections))
             rejections.append(rejection)
+            if rejection.cause == "judge_unreadable":
+                break
         return Outcome(example=example, answer=None, rejections=tuple(rejections))
 
     async def _draft(
@@ -117,10 +127,18 @@ class Annotator:
     async def _judged(self, example: Example, answer: Answer, attempt: int) -> tuple[Score | None, Rejection | None]:
         if self.judge is None:
             return None, None
-        completion = await self.judge.ask(example.uid, "judge", attempt, judge_messages(example, answer), 0.0)
-        score = read_score(completion.text) if completion.finished else None
+        messages = judge_messages(example, answer)
+        score, said = None, ""
+        for again in range(JUDGE_REPLIES):
+            # The first verdict is the judge's likeliest; only another temperature can bring another reply.
+            temperature = again * self.rules.temperature_step
+            completion = await self.judge.ask(example.uid, "judge", attempt, messages, temperature, again=again)
+            score, said = read_score(completion.text) if completion.finished else None, completion.text
+            if score is not None:
+                break
         if score is None:
-            return None, Rejection(cause="judge_unreadable", detail=f"the judge said {completion.text[-200:]!r}")
+            detail = f"{JUDGE_REPLIES} replies without a score, the last: {said[-200:]!r}"
+            return None, Rejection(cause="judge_unreadable", detail=detail)
         if score.value < self.rules.threshold:
             detail = f"{score.value:g} where {self.rules.threshold:g} is needed: {score.reason}"
             return score, Rejection(cause="low_score", detail=detail)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
+from actors.pool import LeaseFailed
+from actors.reward import invalid_group
 from actors.rollout import Sampling
 from cluster.checkpoint import Progress
 from cluster.controller import Metrics
@@ -14,6 +16,9 @@ from rewards.credit import worth
 from rnr.config import Config
 from rnr.tracking import Tracker
 from rnr.types import Group, Prompt, Sample, ScoredGroup
+
+GROUPS_WITHOUT_REWARD = 3
+"""So many groups in a row whose reward could not be computed end the run: then it is not the group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,21 @@ class Arrows:
         return await self.cluster.rollouts.lease(phase, lambda worker: worker.generate.remote(prompt, sampling))
 
     async def score(self, group: Group) -> ScoredGroup:
-        """The group with rewards, from the reward pool."""
-        return await self.cluster.rewards.lease("reward", lambda worker: worker.score.remote(group))
+        """The group with rewards, from the reward pool; all invalid if every worker that had it hung or died.
+
+        Raises LeaseFailed for the last of ``GROUPS_WITHOUT_REWARD`` such groups in a row.
+        """
+        rewards = self.cluster.rewards
+        try:
+            return await rewards.lease("reward", lambda worker: worker.score.remote(group))
+        except LeaseFailed as failure:
+            if rewards.given_up_in_a_row >= GROUPS_WITHOUT_REWARD:
+                raise LeaseFailed(
+                    f"reward.preset {self.config.reward.preset!r} gave {rewards.given_up_in_a_row} groups in a row no "
+                    f"reward: it hangs, ends its process, or needs more than cluster.deadline_seconds for the "
+                    f"{len(group.rollouts)} answers of a group. The last group was {group.prompt.uid}, {failure}"
+                ) from failure
+            return invalid_group(group, f"LeaseFailed: {failure}")
 
     async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
         """One GRPO batch on the learner."""

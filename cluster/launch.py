@@ -105,7 +105,7 @@ async def launched(
             "reward",
             spawn=_spawn_reward(config),
             size=options.reward_workers,
-            leases_per_worker=16,
+            leases_per_worker=1,  # a group that hangs or kills its worker takes no other with it
             deadline_seconds=options.deadline_seconds,
             attempts=ATTEMPTS,
         )

@@ -45,13 +45,16 @@ class Line:
     retried: Counter[str] = field(default_factory=Counter)
     _unanswered: int = 0
 
-    async def ask(self, guid: str, stage: str, attempt: int, messages: list[Message], temperature: float) -> Completion:
+    async def ask(
+        self, guid: str, stage: str, attempt: int, messages: list[Message], temperature: float, *, again: int = 0
+    ) -> Completion:
         """The journalled answer, or a new one, journalled; half of one only if another seed brought no whole one.
 
+        ``again`` counts how often the same was asked before, and answered of no use: each has seeds of its own.
         Raises NoAnswer, and TeacherRefused or TeacherDown when there is no use in going on.
         """
         for half in range(HALF_ANSWERS):
-            seed = int(_hash(guid, stage, attempt, half)[:7], 16)
+            seed = int(_hash(guid, stage, attempt, again * HALF_ANSWERS + half)[:7], 16)
             request = (self.teacher.name, messages, temperature, seed)
             whole = (guid, stage, attempt, _hash(*request))
             # A whole answer is good under any limit, half of one only under the limit that cut it.

@@ -118,8 +118,7 @@ class PolicyEngine:
             return [self._forward(model, collate(packs, self.device), temperature)[0] for packs in micro_batches]
 
     def freeze_reference(self) -> None:
-        """Keep the policy as it is now as the reference of the KL term: a second model, or a second set of the adapter's
-        weights."""
+        """Keep the policy as it is now as the reference of the KL term: a second model, or the adapter's weights."""
         if self.settings.lora_rank:
             self._reference = self._engine.module
             self._frozen_adapter = [parameter.detach().clone() for parameter in self._adapter()]

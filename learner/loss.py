@@ -73,8 +73,7 @@ def grpo_loss(
     if reference_logprobs_N is not None:
         kl_N = kl_to_reference(logprobs_N, reference_logprobs_N, settings.kl_estimator)
         loss_N = loss_N + settings.kl_coefficient * kl_N
-    low = (ratio < 1 - settings.clip_low) & (advantages_N < 0)
-    high = (ratio > 1 + settings.clip_high) & (advantages_N > 0)
+    low, high = clipped(ratio, advantages_N, settings)
     sums = _sums(
         weights_N,
         {
@@ -112,6 +111,17 @@ def policy_objective(
         floor = settings.dual_clip * advantages_N
         objective = torch.where(advantages_N < 0, torch.maximum(objective, floor), objective)
     return objective
+
+
+def clipped(
+    ratio_N: torch.Tensor, advantages_N: torch.Tensor, settings: GrpoSettings
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where the lower and the upper bound on the ratio are in force, booleans of shape N: wherever it is crossed with
+    ``cispo``, and only where the minimum takes the bounded product with the others."""
+    low, high = ratio_N < 1 - settings.clip_low, ratio_N > 1 + settings.clip_high
+    if settings.policy_loss == "cispo":
+        return low, high
+    return low & (advantages_N < 0), high & (advantages_N > 0)
 
 
 def importance_weights(log_ratio_N: torch.Tensor, sequences_N: torch.Tensor, settings: GrpoSettings) -> torch.Tensor:

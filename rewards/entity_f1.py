@@ -7,7 +7,8 @@ from rnr.types import Answer, Example
 def entity_f1(example: Example, answer: Answer) -> float:
     """Honest F1 of one sentence, in [0, 1]: 1 for nothing found where nothing is, 0 if it was not read.
 
-    A span hedged under several labels earns nothing, so that guessing the likeliest label always pays more.
+    A text hedged under several labels (``rnr.metrics.hedged_texts``) earns nothing, so that naming two labels for one
+    annotation never pays more than guessing the likelier.
     """
     if answer.error is not None:
         return 0.0

@@ -1,6 +1,6 @@
 """Partial credit for near misses: a signal where exact F1 is 0 for every rollout of a group."""
 
-from rnr.metrics import contested_spans, label_key
+from rnr.metrics import hedged_texts, label_key
 from rnr.types import Answer, Example, Mention
 
 
@@ -9,7 +9,7 @@ def overlap(example: Example, answer: Answer, wrong_label_credit: float = 0.0) -
 
     Credit sums the intersection over union, in characters, of predictions and gold mentions one to one,
     best first; ``wrong_label_credit`` (in [0, 1]) scales pairs whose labels differ. ``Obama`` for a lone gold
-    ``Barack Obama``: 2 * (5 / 12) / 2 = 0.4167. A hedged span earns nothing.
+    ``Barack Obama``: 2 * (5 / 12) / 2 = 0.4167. A hedged text earns nothing.
     """
     if answer.error is not None:
         return 0.0
@@ -20,10 +20,10 @@ def overlap(example: Example, answer: Answer, wrong_label_credit: float = 0.0) -
 
 
 def _credit(gold: tuple[Mention, ...], predicted: tuple[Mention, ...], wrong_label_credit: float) -> float:
-    hedged = contested_spans(gold, predicted)
+    hedged = hedged_texts(gold, predicted)
     pairs: list[tuple[float, int, int]] = []
     for row, mention in enumerate(predicted):
-        if not mention.grounded or (mention.start, mention.end) in hedged:
+        if not mention.grounded or mention.text in hedged:
             continue
         for column, target in enumerate(gold):
             closeness = _closeness(mention, target)

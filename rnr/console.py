@@ -55,8 +55,13 @@ class StageClock:
             return
         self._said = now
         left = (now - self._begin) / done * (self._steps - step - 1)
-        shown = "  ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+        shown = "  ".join(f"{name} {_short(value)}" for name, value in numbers.items())
         self._console.say(f"{self._name} {step + 1}/{self._steps}  {shown}  {_duration(left)} left")
+
+
+def _short(value: float) -> str:
+    """A count in full, a measurement to three digits."""
+    return str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
 def _duration(seconds: float) -> str:

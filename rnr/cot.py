@@ -18,6 +18,7 @@ Row = dict[str, Any]
 CAUSES: dict[str, str] = {
     "not_a_row": "the row lacks a field of a NER-CoT row, or it has another type",
     "no_answer": "no answer came, however often it was asked; the same command asks again",
+    "think_in_entity": "an entity of the annotation holds <think> or </think>, which no chain can quote",
     "unfinished": "the completion ran into the token limit",
     **ERRORS,
     "no_reasoning": "the reasoning is empty",
@@ -25,9 +26,9 @@ CAUSES: dict[str, str] = {
     "not_in_sentence": "an entity is not in the sentence, or listed more often than it occurs",
     "not_gold": "the entities are not those of the annotation",
     "not_in_chain": "the chain never mentions an entity of the answer",
-    "label_not_argued": "the chain mentions an entity, but its label nowhere near it",
+    "label_not_argued": "the chain mentions an entity, but no sentence of it argues for its label",
     "only_in_chain": "the chain gives a label to a text which the answer does not",
-    "judge_unreadable": "the judge's reply holds no score, or more than one",
+    "judge_unreadable": "the judge's replies hold no score, or more than one; the draft is not to blame",
     "low_score": "the judge's score is below the threshold",
 }
 """Every cause of a rejection, with its meaning, in the order in which they are looked for."""

@@ -1,27 +1,22 @@
-"""What is accepted of a teacher's answer and its chain, and what a judge's reply says."""
+"""What is accepted of a teacher's answer and its chain, and what a judge's reply says.
+
+A chain argues for an entity when a sentence of it (or a mark) holds the entity and its label, not denied and not only
+in a list with other labels, and when the last claim about the entity is not for another label. What counts as a claim,
+and which claims are not seen, is said in ``rnr.cot_claims``; a sentence without a claim argues for any label it names.
+"""
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rnr.cot import Rejection, Score
+from rnr.cot_claims import Claim, Labels, Sentence, bounded, read_sentences
 from rnr.metrics import label_key
-from rnr.parsing import ground, parse
+from rnr.parsing import CLOSE, OPEN, ground, parse
 from rnr.types import Answer, Example, Mention
 
-_MARK = re.compile(r'\[([^\[\]\n]+?)(?: \("[^\[\]\n]*"\))?: *([^\[\]:\n]+)\]')
-"""``[text: label]``, or ``[text ("evidence"): label]``."""
-_SENTENCE_END = re.compile(r"\n|[。！？]|(?<=[^\s.]{3})[.!?]+[\"”’')]*\s+")
-"""Three characters before the full stop tell the end of a sentence from ``Mr.`` and ``U.S.``."""
-_NOT = "".join(f"(?<!{no} {article})" for no in ("not", "n't", "no", "never") for article in ("", "a ", "an ", "the "))
 _OBJECT_BEGIN = re.compile(r'\{\s*"')
-_QUOTED = r"(?<!\w)[\"“'‘`*]+([^\"“”`*\n]{1,200}?)[\"”'’`*]+"
-_IS_A = r"\s+(?:is|are|was|were|names|denotes|refers to)\s+(?:clearly\s+|also\s+|here\s+)?(?:an?\s+|the\s+)?"
-_LABEL_ENDS = (
-    r"(?=\s*(?:[^\w\s'?-]|$)|\s+(?:because|since|as|for|and|so|here|in|of|that|who|which|whose|where|named|entity)\b)"
-)
-"""After these a label is the noun itself: a "location marker" is no location, and a question is no claim."""
 
 
 def read_draft(text: str, example: Example) -> Answer:
@@ -34,6 +29,14 @@ def read_draft(text: str, example: Example) -> Answer:
         mentions=ground(mentions, example.sentence),
         error=answer.error,
     )
+
+
+def check_explicable(example: Example) -> Rejection | None:
+    """Why no chain can explain the annotation, None where one can: the tags that bound a chain would end it early."""
+    for mention in example.mentions:
+        if any(tag in part for tag in (OPEN, CLOSE) for part in (mention.text, mention.label)):
+            return Rejection(cause="think_in_entity", detail=f"{mention.text!r} ({mention.label})")
+    return None
 
 
 def check(example: Example, answer: Answer, *, gold: bool = False) -> Rejection | None:
@@ -70,52 +73,77 @@ def _pairs(mentions: Sequence[Mention]) -> Counter[tuple[str, str]]:
 
 
 def _chain_faults(chain: str, example: Example, given: Counter[tuple[str, str]]) -> Iterator[Rejection]:
-    # What the sentence itself holds, brackets and all, is quoted in the chain and not claimed by it.
-    marks = [mark for mark in _MARK.finditer(chain) if mark[0] not in example.sentence]
-    marked = {(mark[1].strip(), label_key(mark[2])) for mark in marks}
-    prose = chain
-    for mark in marks:  # blanked, because the label in one entity's mark does not argue for its neighbour
-        prose = prose[: mark.start()] + " " * len(mark[0]) + prose[mark.end() :]
+    """What the chain leaves out of the answer, then what it says beyond it."""
+    wanted: dict[str, set[str]] = {}
     for text, label in given:
-        if (text, label) in marked or _argued(prose, text, label):
-            continue
-        cause = "label_not_argued" if _word(text).search(chain) else "not_in_chain"
-        yield Rejection(cause=cause, detail=f"{text!r} ({label})")
-    schema = {label_key(label) for label in example.schema}
-    claimed = {(text, label) for text, label in marked if label in schema or text in example.sentence}
-    for text, label in sorted((claimed | _claims(prose, example, schema)) - given.keys()):
+        wanted.setdefault(text, set()).add(label)
+    labels = Labels(example.schema)
+    sentences = read_sentences(chain, example.sentence, wanted, labels)
+    last: dict[str, str] = {}
+    for text, own in wanted.items():
+        said = [label for sentence in sentences for label in _said_of(text, wanted, sentence, labels)]
+        for label in sorted(own - set(said)):
+            cause = "label_not_argued" if _word(text).search(chain) else "not_in_chain"
+            instead = f", which is called {said[-1]!r} instead" if said else ""
+            yield Rejection(cause=cause, detail=f"{text!r} ({label}){instead}")
+        last[text] = said[-1] if said else ""
+    beyond = {(text, label) for text, label in last.items() if label not in wanted[text]}
+    for text, label in sorted(beyond | _strange(sentences, wanted, example, labels)):
         yield Rejection(cause="only_in_chain", detail=f"{text!r} is called {label!r}")
 
 
-def _word(text: str) -> re.Pattern[str]:
-    return re.compile(_bounded(re.escape(text)))
+def _said_of(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, labels: Labels) -> list[str]:
+    """The labels that a sentence of the chain gives to an entity of the answer, the last one last.
 
-
-def _bounded(pattern: str) -> str:
-    # ASCII neighbours only: scripts without spaces have a letter on either side of every word.
-    return rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
-
-
-def _argued(prose: str, text: str, label: str) -> bool:
-    """Whether the label is named, and not denied, in a sentence of the chain that mentions the text."""
-    stem, ending = (label[:-1], "(?:y|ies)") if label.endswith("y") else (label, "(?:e?s)?")
-    named = re.compile(_NOT + _bounded(re.escape(stem) + ending))
-    ends = list(_SENTENCE_END.finditer(prose))
-    for place in _word(text).finditer(prose):
-        left = max((end.end() for end in ends if end.end() <= place.start()), default=0)
-        right = min((end.start() for end in ends if end.start() >= place.end()), default=len(prose))
+    Its claims about the entity decide. A sentence without one argues for the entity's own labels that it names, but not
+    if they stand in a list with others.
+    """
+    claimed = [
+        claim.label for claim in sentence.claims if claim.label in labels.schema and _is_about(claim, text, wanted)
+    ]
+    claimed += [mark.label for mark in sentence.marks if mark.text == text]
+    if claimed:
+        return claimed
+    named: list[str] = []
+    for place in _word(text).finditer(sentence.text):
         # Without the text itself: that a bank is called "Bank of Ireland" is no argument.
-        if named.search(label_key(f"{prose[left : place.start()]} … {prose[place.end() : right]}")):
-            return True
-    return False
+        around = f"{sentence.text[: place.start()]} … {sentence.text[place.end() :]}"
+        named += (label for listed in labels.named(around) if listed <= wanted[text] for label in sorted(listed))
+    return named
 
 
-def _claims(prose: str, example: Example, schema: set[str]) -> set[tuple[str, str]]:
-    """The claims of the form ``"text" is a label`` which are the chain's own."""
-    names = "|".join(re.escape(label).replace(r"\ ", r"[\s_]+") for label in sorted(schema, key=len, reverse=True))
-    claim = re.compile(rf"{_QUOTED}{_IS_A}({names}){_LABEL_ENDS}", re.IGNORECASE)
-    found = (match for match in claim.finditer(prose) if match[0] not in example.sentence)
-    return {(match[1].strip(), label_key(match[2])) for match in found}
+def _is_about(claim: Claim, text: str, wanted: Mapping[str, set[str]]) -> bool:
+    """Whether a claim is about this entity; a name may be a part of it or hold it, if it is given the same label."""
+    if claim.text == text:
+        return True
+    return claim.is_name and claim.text not in wanted and claim.label in wanted[text] and _related(claim.text, text)
+
+
+def _related(one: str, other: str) -> bool:
+    return bool(_word(one).search(other) or _word(other).search(one))
+
+
+def _strange(
+    sentences: Sequence[Sentence], wanted: Mapping[str, set[str]], example: Example, labels: Labels
+) -> set[tuple[str, str]]:
+    """What the chain gives a label although the answer does not have it."""
+    found: set[tuple[str, str]] = set()
+    for sentence in sentences:
+        for mark in sentence.marks:
+            is_entity = mark.label in labels.schema or mark.text in example.sentence
+            if is_entity and mark.label not in wanted.get(mark.text, ()):
+                found.add((mark.text, mark.label))
+        for claim in sentence.claims:
+            if claim.text in wanted or any(_is_about(claim, text, wanted) for text in wanted):
+                continue
+            # "Lisbon Airport" is a facility: outside the schema it is evidence for an entity it belongs to.
+            if claim.label in labels.schema or not any(_related(claim.text, text) for text in wanted):
+                found.add((claim.text, claim.label))
+    return found
+
+
+def _word(text: str) -> re.Pattern[str]:
+    return re.compile(bounded(re.escape(text)))
 
 
 def read_score(text: str) -> Score | None:

@@ -1,47 +1,51 @@
-"""Files of annotated sentences -> ``Example``s.
+"""Files of annotated sentences -> ``Example``s, and what is drawn from them.
 
-``rnr/formats`` turns a file of any known format into rows, and one row reader serves them all, because rows differ
-only in the names of their fields.
+``rnr/formats`` turns a file of any known format into rows, and one row reader (``rnr.formats.examples``) serves them
+all, because rows differ only in the names of their fields.
 """
 
 import glob
+import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from rnr.decontamination import sentence_key
-from rnr.formats.reading import parts, read_rows
-from rnr.formats.rows import DataError, read_json
-from rnr.metrics import IGNORED_LABELS, label_key
-from rnr.parsing import ground
-from rnr.types import Example, Mention
+from rnr.formats.examples import TypedRow, labels_used, read_labels, read_row, to_example
+from rnr.formats.reading import SPLITS, parts, read_rows, source_name
+from rnr.formats.rows import DataError
+from rnr.types import Example
 
-DEMO = Path(__file__).parent / "demo_data"
+DEMO = Path(__file__).resolve().parent / "demo_data"
+
+SHOWN = 10
+"""So many of the rows that a run skips are named."""
 
 
 def load(paths: Sequence[str], *, training: bool, skip_bad_rows: bool = False, annotated: bool = True) -> list[Example]:
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 
-    A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation`` or
-    ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data. A row without a field for its entities is
-    bad unless the sentences need not be ``annotated``.
+    A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation``,
+    ``valid`` or ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data. A row without a field for its
+    entities is bad unless the sentences need not be ``annotated``.
     """
     examples: list[Example] = []
     skipped: list[str] = []
-    prefixes: dict[str, Path] = {}
-    for path in paths:
-        for file in (_split(place, training=training) for place in _found(path)):
-            for example in _read_file(file, _uid_prefix(file, prefixes), annotated=annotated):
-                if not isinstance(example, DataError):
-                    examples.append(example)
-                elif skip_bad_rows:
-                    skipped.append(str(example))
-                else:
-                    raise example
+    for file, uid_prefix in _once(_split(place, training=training) for path in paths for place in _found(path)):
+        if isinstance(file, DataError):
+            raise file
+        for example in _read_file(file, uid_prefix, annotated=annotated):
+            if not isinstance(example, DataError):
+                examples.append(example)
+            elif skip_bad_rows:
+                skipped.append(str(example))
+            else:
+                raise example
     if skipped:
-        print(f"data: skipped {len(skipped)} bad rows, the first: {skipped[0]}")
+        more = [f"and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else []
+        print("\n  ".join([f"data: skipped {len(skipped)} bad rows:", *skipped[:SHOWN], *more]))
     if not examples:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
     return examples
@@ -49,16 +53,14 @@ def load(paths: Sequence[str], *, training: bool, skip_bad_rows: bool = False, a
 
 def check(paths: Sequence[str]) -> Iterator[Example | DataError]:
     """Every row of every split of ``paths``, and the reason for each row, file or path that cannot be used."""
-    prefixes: dict[str, Path] = {}
-    for path in paths:
-        for file in _every_file(path):
-            if isinstance(file, DataError):
-                yield file
-                continue
-            try:
-                yield from _read_file(file, _uid_prefix(file, prefixes))
-            except DataError as error:  # the file as a whole; the next one may still be read
-                yield error
+    for file, uid_prefix in _once(file for path in paths for file in _every_file(path)):
+        if isinstance(file, DataError):
+            yield file
+            continue
+        try:
+            yield from _read_file(file, uid_prefix)
+        except DataError as error:  # the file as a whole; the next one may still be read
+            yield error
 
 
 def _every_file(path: str) -> Iterator[Path | DataError]:
@@ -68,7 +70,10 @@ def _every_file(path: str) -> Iterator[Path | DataError]:
         yield error
         return
     for place in places:
-        yield from parts(place).values() or [DataError(f"{place}: no train.json, dev.json or test.json in this folder")]
+        try:
+            yield from parts(place).values()
+        except DataError as error:
+            yield error
 
 
 def _found(path: str) -> list[Path]:
@@ -84,136 +89,87 @@ def _found(path: str) -> list[Path]:
 def _split(place: Path, *, training: bool) -> Path:
     """The file or folder at a place that is for training, or else for evaluation."""
     there = parts(place)
-    names = ("train",) if training else ("test", "validation", "dev")
+    names = ("train",) if training else tuple(name for name in SPLITS if name != "train")
     for name in ("", *names):
         if name in there:
             return there[name]
-    raise DataError(f"{place}: none of {', '.join(f'{name}.json' for name in names)} in this folder")
+    raise DataError(f"{place}: no split {' or '.join(names)} in this folder, which has {', '.join(there)}")
 
 
 def _source(file: Path) -> str:
-    in_folder = any((file.parent / name).is_file() for name in ("labels.json", "dataset_dict.json"))
-    return file.parent.name if in_folder else file.stem
+    """The data set of a file; the embedded files are data sets of their own, whatever they are called."""
+    return file.stem if file.parent.resolve() == DEMO else source_name(file)
 
 
-def _uid_prefix(file: Path, taken: dict[str, Path]) -> str:
-    """A prefix that no other file of this load has, because uids are what predictions and the ledger are keyed by."""
-    if file.resolve() in taken.values():
-        raise DataError(f"{file} is listed twice")
-    name = f"{_source(file)}/{file.stem}"
-    number = 2
-    prefix = name
-    while prefix in taken:
-        prefix, number = f"{name}#{number}", number + 1
-    taken[prefix] = file.resolve()
-    return prefix
+def _once(files: Iterable[Path | DataError]) -> list[tuple[Path | DataError, str]]:
+    """The files with the prefixes of their uids, and a DataError in the place of each that was there before."""
+    seen: set[Path] = set()
+    once: list[Path | DataError] = []
+    for file in files:
+        if isinstance(file, Path) and file.resolve() in seen:
+            file = DataError(f"{file} is listed twice")
+        if isinstance(file, Path):
+            seen.add(file.resolve())
+        once.append(file)
+    prefixes = _uid_prefixes([file for file in once if isinstance(file, Path)])
+    return [(file, prefixes[file] if isinstance(file, Path) else "") for file in once]
+
+
+def _uid_prefixes(files: Sequence[Path]) -> dict[Path, str]:
+    """For each file a prefix that no other has, whatever their order: predictions and the ledger are keyed by uids.
+
+    It is the data set and the name of the file, or where several share these, as much of their paths as differs.
+    """
+    sharing: dict[str, list[Path]] = {}
+    for file in files:
+        sharing.setdefault(f"{_source(file)}/{file.stem}", []).append(file)
+    prefixes: dict[Path, str] = {}
+    for prefix, same in sharing.items():
+        prefixes |= {same[0]: prefix} if len(same) == 1 else _distinct_ends(same)
+    return prefixes
+
+
+def _distinct_ends(files: Sequence[Path]) -> dict[Path, str]:
+    # At least three parts, because a data set and a file's name have two and may not be taken for these.
+    paths = {file: file.absolute().parts for file in files}
+    length = next(n for n in itertools.count(3) if len({path[-n:] for path in paths.values()}) == len(files))
+    return {file: "/".join(path[-length:]) for file, path in paths.items()}
 
 
 def _read_file(file: Path, uid_prefix: str, *, annotated: bool = True) -> Iterator[Example | DataError]:
-    rows = list(read_rows(file))
-    labels_file = file.parent / "labels.json"
-    if labels_file.is_file():
-        fallback = read_json(labels_file)
-    else:
-        fallback = sorted({label for _, row in rows for label in _labels_used(row)})
+    """The examples of a file and the reasons for its bad rows; raises DataError when it cannot be read at all."""
+    try:
+        rows = [(number, _typed(file, number, row, annotated=annotated)) for number, row in read_rows(file)]
+    except DataError:
+        raise
+    except (OSError, ValueError) as error:  # of the file system, or of a library that reads the format
+        raise DataError(f"{file}: {error}") from None
+    if not rows:
+        raise DataError(f"no usable sentence in {file}: it holds no rows")
+    schema, source = _schema(file, [row for _, row in rows if isinstance(row, TypedRow)]), _source(file)
     for number, row in rows:
         if isinstance(row, DataError):
             yield row
             continue
         try:
-            if annotated and isinstance(row, dict) and _listed(row) is None:
-                raise ValueError(
-                    "no field 'entities' (or 'spans' or 'label'); where there is no entity it must be empty"
-                )
-            yield _example(row, fallback, source=_source(file), uid=f"{uid_prefix}:{number}")
+            yield to_example(row, schema, source=source, uid=f"{uid_prefix}:{number}")
         except ValueError as error:
             yield DataError(f"{file}, row {number}: {error}")
 
 
-def _labels_used(row: Any) -> set[str]:
-    found = _listed(row) if isinstance(row, dict) else []
-    return {_label(entity) for entity in found if _label(entity)} if isinstance(found, list) else set()
+def _typed(file: Path, number: int, row: Any, *, annotated: bool) -> TypedRow | DataError:
+    if isinstance(row, DataError):
+        return row
+    try:
+        return read_row(row, annotated=annotated)
+    except ValueError as error:
+        return DataError(f"{file}, row {number}: {error}")
 
 
-def _listed(row: dict[str, Any]) -> Any:
-    return row.get("entities", row.get("spans", row.get("label")))
-
-
-def _entities(row: dict[str, Any]) -> list[Any]:
-    found = _listed(row)
-    if found is None:
-        return []
-    if not isinstance(found, list):
-        raise ValueError(f"'entities' must be a list, found {type(found).__name__}")
-    return found
-
-
-def _label(entity: Any) -> str:
-    if isinstance(entity, dict):
-        return str(entity.get("label", entity.get("type", "")))
-    return str(entity[2]) if isinstance(entity, list) and len(entity) == 3 else ""
-
-
-def _example(row: Any, fallback: Any, *, source: str, uid: str) -> Example:
-    if not isinstance(row, dict):
-        raise ValueError(f"expected an object, found {type(row).__name__}")
-    sentence = row.get("sentence", row.get("text"))
-    if not isinstance(sentence, str) or not sentence.strip():
-        raise ValueError("no text in the field 'sentence' (or 'text')")
-    schema = row.get("schema", fallback)
-    if not isinstance(schema, list):
-        raise ValueError(f"the schema must be a list of labels, found {schema!r}")
-    labels = {label_key(str(label)) for label in schema} - IGNORED_LABELS
-    if not labels:
-        raise ValueError("the schema is empty")
-    mentions = [_mention(entity, sentence) for entity in _entities(row)]
-    mentions = [mention for mention in mentions if mention.label not in IGNORED_LABELS]
-    for mention in mentions:
-        if mention.label not in labels:
-            raise ValueError(f"label {mention.label!r} of {mention.text!r} is not in the schema {sorted(labels)}")
-    return Example(
-        uid=uid,
-        sentence=sentence,
-        schema=tuple(sorted(labels)),
-        mentions=tuple(_grounded(mentions, sentence)),
-        source=str(row.get("dataset") or source),
-        reasoning=row.get("cot") or row.get("reasoning"),
-    )
-
-
-def _mention(entity: Any, sentence: str) -> Mention:
-    label = label_key(_label(entity))
-    if not label:
-        raise ValueError(f"an entity without a label: {entity!r}")
-    if isinstance(entity, list):
-        start, end, text = entity[0], entity[1], None
-    else:
-        start, end = entity.get("pos") or (entity.get("start", -1), entity.get("end", -1))
-        text = entity.get("text", entity.get("name"))
-    if not isinstance(start, int) or not isinstance(end, int):
-        raise ValueError(f"offsets must be whole numbers: {entity!r}")
-    if (start, end) == (-1, -1):
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"an entity without text or offsets: {entity!r}")
-    elif not 0 <= start < end <= len(sentence):
-        raise ValueError(f"offsets [{start}:{end}] are not in the sentence, which has {len(sentence)} characters")
-    else:
-        there = sentence[start:end]
-        if text is not None and there != text:
-            raise ValueError(f"entity {text!r} is not at [{start}:{end}], where the sentence has {there!r}")
-        text = there
-    return Mention(text=str(text), label=label, start=start, end=end)
-
-
-def _grounded(mentions: list[Mention], sentence: str) -> list[Mention]:
-    """Mentions in reading order, each with the offsets that an answer with the same mentions would be given."""
-    for mention in mentions:
-        if mention.text not in sentence:
-            raise ValueError(f"entity {mention.text!r} is not in its sentence")
-    # One that finds no place of its own is listed more often than it occurs: the annotation repeats itself.
-    placed = [mention for mention in ground(mentions, sentence) if mention.grounded]
-    unique = {(mention.start, mention.end, mention.label): mention for mention in placed}
-    return sorted(unique.values(), key=lambda mention: (mention.start, -mention.end, mention.label))
+def _schema(file: Path, rows: Sequence[TypedRow]) -> list[str]:
+    """The schema of the rows that leave it out: the ``labels.json`` beside their file, or else all labels they use."""
+    listed = file.parent / "labels.json"
+    return read_labels(listed) if listed.is_file() else labels_used(rows)
 
 
 def by_source(example: Example) -> str:

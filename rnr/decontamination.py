@@ -56,7 +56,8 @@ def _words(sentence: str) -> list[str]:
 
 def _benchmarks(source: str) -> set[str]:
     name = re.sub(r"[\W_]", "", source.casefold())
-    return {benchmark for benchmark in ZERO_SHOT_BENCHMARKS if name.startswith(benchmark)}
+    # Anywhere in the name: collections put their own before it, as in "B2NERD-mit-movie".
+    return {benchmark for benchmark in ZERO_SHOT_BENCHMARKS if benchmark in name}
 
 
 def _ngrams(sentence: str) -> set[tuple[str, ...]]:

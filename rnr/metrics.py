@@ -1,7 +1,7 @@
 """Counts of right and wrong mentions (as ``rnr.parsing.ground`` leaves them), and the scores they give.
 
 - *reference*: the paper's. Sets of (normalised text, label) in each sentence, no offsets.
-- *honest*: ours. Every mention counts, its text must stand in the sentence, and no span may be hedged.
+- *honest*: ours. Every mention counts, its text must stand in the sentence, and no text may be hedged.
 - *strict*: every mention counts and its offsets must be right.
 - *boundary-tolerant*: as strict, but an overlap is enough.
 """
@@ -98,7 +98,7 @@ def honest_counts(example: Example, mentions: Sequence[Mention]) -> Counts:
     """Counts by text and label: a gold mention is found at most once, all other predictions are wrong.
 
     An answer has no offsets: a text that occurs more often than it is annotated is right wherever it was
-    grounded. A span with more labels than the gold gives it is hedged, and none of them counts as found.
+    grounded. None of the mentions of a hedged text (``hedged_texts``) counts as found.
     """
     gold, _, matched = _honest_match(example, mentions)
     found = matched.total()
@@ -134,13 +134,18 @@ def boundary_tolerant_counts(example: Example, mentions: Sequence[Mention]) -> C
     return Counts(found, len(mentions) - found, len(example.mentions) - found)
 
 
-def contested_spans(gold: Iterable[Mention], predicted: Iterable[Mention]) -> frozenset[tuple[int, int]]:
-    """The (start, end) of hedged predictions: under more labels than one, and than the gold gives them."""
-    spans = Counter(fact[:2] for fact in _facts(mention for mention in predicted if mention.grounded))
-    if spans.total() == len(spans):
+def hedged_texts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> frozenset[str]:
+    """The texts that are predicted under several labels, and in all more often than they are annotated.
+
+    Which occurrence a prediction means is not known, so texts are compared and not places. With ``Paris`` twice in the
+    sentence and annotated once, ``city`` and ``person`` are a hedge; annotated twice, they are two guesses.
+    """
+    offered = _facts(mention for mention in predicted if mention.grounded)
+    labels = Counter(text for text, _ in {fact[2:] for fact in offered})
+    if labels.total() == len(labels):
         return frozenset()
-    allowed = Counter(fact[:2] for fact in _facts(gold))
-    return frozenset(span for span, labels in spans.items() if labels > max(1, allowed[span]))
+    mentions, annotated = Counter(fact[2] for fact in offered), Counter(fact[2] for fact in _facts(gold))
+    return frozenset(text for text, count in labels.items() if count > 1 and mentions[text] > annotated[text])
 
 
 def error_kinds(example: Example, mentions: Sequence[Mention]) -> Counter[str]:
@@ -150,12 +155,12 @@ def error_kinds(example: Example, mentions: Sequence[Mention]) -> Counter[str]:
     span. Each takes one prediction and one gold mention. ``missed``: the gold left. ``spurious`` and
     ``ungrounded``: the predictions left, by whether they stand in the sentence.
     """
-    gold, contested, matched = _honest_match(example, mentions)
+    gold, hedged, matched = _honest_match(example, mentions)
     kinds: Counter[str] = Counter(ungrounded=sum(not m.grounded for m in mentions))
     open_gold = _without(sorted(gold), matched)
     predicted = _grounded_facts(mentions)
-    open_predicted = [fact for fact in predicted if fact[:2] in contested]
-    open_predicted += _without((fact for fact in predicted if fact[:2] not in contested), matched)
+    open_predicted = [fact for fact in predicted if fact[2] in hedged]
+    open_predicted += _without((fact for fact in predicted if fact[2] not in hedged), matched)
     for kind in ("type", "boundary"):
         kinds[kind] = _pair_off(kind, open_gold, open_predicted)
     kinds.update(missed=len(open_gold), spurious=len(open_predicted))
@@ -203,13 +208,13 @@ def _grounded_facts(mentions: Iterable[Mention]) -> list[_Fact]:
 
 def _honest_match(
     example: Example, mentions: Sequence[Mention]
-) -> tuple[set[_Fact], frozenset[tuple[int, int]], Counter[tuple[str, str]]]:
-    """Gold facts (one annotated twice is one), hedged spans, how often each (text, label) was found."""
-    contested = contested_spans(example.mentions, mentions)
+) -> tuple[set[_Fact], frozenset[str], Counter[tuple[str, str]]]:
+    """Gold facts (one annotated twice is one), hedged texts, how often each (text, label) was found."""
+    hedged = hedged_texts(example.mentions, mentions)
     gold, predicted = _facts(example.mentions), _facts(m for m in mentions if m.grounded)
     wanted = Counter(fact[2:] for fact in gold)
-    offered = Counter(fact[2:] for fact in predicted if fact[:2] not in contested)
-    return gold, contested, wanted & offered
+    offered = Counter(fact[2:] for fact in predicted if fact[2] not in hedged)
+    return gold, hedged, wanted & offered
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,10 @@ class Prediction:
     """What was answered to one sentence, its mentions grounded."""
 
     example: Example
+    text: str
+    """The whole completion, as the model wrote it."""
     answer: Answer
+    """What our parser reads in it."""
     finished: bool
     tokens: int
 
@@ -86,4 +89,4 @@ def _prediction(row: Any, gold: Mapping[str, Example]) -> Prediction:
         raise ValueError(f"{row['uid']!r} {found}; give the data that these predictions were made from")
     read = parse(row["text"])
     answer = Answer(reasoning=read.reasoning, mentions=ground(read.mentions, example.sentence), error=read.error)
-    return Prediction(example=example, answer=answer, finished=row["finished"], tokens=row["tokens"])
+    return Prediction(example=example, text=row["text"], answer=answer, finished=row["finished"], tokens=row["tokens"])

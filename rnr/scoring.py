@@ -1,6 +1,7 @@
 """What predictions are worth, under each protocol, alone and against others: takes no model.
 
-Every protocol counts what our one parser reads, so that two scores of one file differ by how they count alone.
+The protocol *reference* reads the completions as the paper's code does and counts as it does, so that its scores can
+stand beside the published ones; all others count what our one parser reads.
 """
 
 from collections import Counter
@@ -23,17 +24,19 @@ from rnr.metrics import (
     strict_counts,
 )
 from rnr.predictions import Prediction, read_predictions
-from rnr.types import Answer, Example
+from rnr.reference_parsing import evaluation_mentions
+from rnr.types import Example
 
-PROTOCOLS: dict[str, Callable[[Example, Answer], Counts]] = {
-    "reference": lambda example, answer: reference_counts(example.mentions, answer.mentions),
-    "honest": lambda example, answer: honest_counts(example, answer.mentions),
-    "strict": lambda example, answer: strict_counts(example, answer.mentions),
-    "boundary_tolerant": lambda example, answer: boundary_tolerant_counts(example, answer.mentions),
-    "chain": lambda example, answer: reference_counts(example.mentions, marks(answer.reasoning or "")),
+PROTOCOLS: dict[str, Callable[[Prediction], Counts]] = {
+    "reference": lambda said: reference_counts(said.example.mentions, evaluation_mentions(said.text)),
+    "honest": lambda said: honest_counts(said.example, said.answer.mentions),
+    "strict": lambda said: strict_counts(said.example, said.answer.mentions),
+    "boundary_tolerant": lambda said: boundary_tolerant_counts(said.example, said.answer.mentions),
+    "chain": lambda said: reference_counts(said.example.mentions, marks(said.answer.reasoning or "")),
 }
-"""Name -> counts of one sentence; ``rnr.metrics`` says what each asks for. ``chain`` is the reference's of what the
-chain marks, ``[text: label]``, whether or not the answer gives it: what an answer loses on the way from its chain."""
+"""Name -> counts of one sentence; ``rnr.metrics`` says what each asks for. ``chain`` counts as the reference does what
+the chain marks, ``[text: label]``, whether or not the answer gives it: what an answer loses on the way from its chain.
+"""
 
 COMPARED = ("reference", "honest")
 """The protocols under which two files of predictions are compared."""
@@ -193,7 +196,7 @@ def _by_data_set(predictions: Iterable[Prediction]) -> dict[str, list[Prediction
 
 
 def _counts(predictions: Iterable[Prediction], protocol: str) -> list[Counts]:
-    return [PROTOCOLS[protocol](prediction.example, prediction.answer) for prediction in predictions]
+    return [PROTOCOLS[protocol](prediction) for prediction in predictions]
 
 
 def _average(data_sets: Sequence[Sequence[Counts]]) -> Score:

@@ -78,7 +78,7 @@ class Tracker:
 def rollout_rows(
     step: int, scored: ScoredGroup, dropped: Mapping[str, str], advantages: Advantages
 ) -> Iterable[dict[str, Any]]:
-    """What a person wants to read about each rollout of a group; ``advantage``, the mean of its tokens, is None where it
+    """What a person wants to read about each rollout of a group; ``advantage`` is the mean of its tokens, None where it
     taught nothing."""
     example = scored.group.prompt.example
     taught = advantages.get(example.uid, [None] * len(scored.rewards))

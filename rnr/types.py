@@ -37,6 +37,8 @@ class Example:
     """Name of the data set, used to sample evenly and to report scores per data set."""
     reasoning: str | None = None
     """A chain written by a teacher; None where the data has none."""
+    guid: str = field(default="", compare=False)
+    """What the row calls itself, kept for whoever wrote it; empty where it has no name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ class Rollout:
     finished: bool
     """False when the completion ran into the token limit."""
     policy_version: int
-    """The oldest policy version that produced any of the tokens."""
+    """The policy when the completion was asked for; later ones may have produced its last tokens."""
     ends: tuple[int, ...] = ()
     """Characters of ``text`` that are there after each token; empty if unknown."""
 

@@ -4,6 +4,8 @@ python -m scripts.cot generate train.jsonl --out cot.jsonl --gold --teacher open
 python -m scripts.cot validate cot.jsonl --out good.jsonl
 python -m scripts.cot score cot.jsonl --out scored.jsonl --judge openai:MODEL --base-url http://host:8000/v1
 
+`validate` lists every bad row, and with --out writes them, each with its cause, beside the good ones.
+
 A teacher is openai:MODEL (any OpenAI-compatible endpoint; the key is OPENAI_API_KEY), local:FOLDER (a model on this
 machine) or template (offline: the annotation itself, written as a chain). A run that was stopped or killed is
 gone on with by the same command: nothing is paid for twice.
@@ -11,23 +13,26 @@ gone on with by the same command: nothing is paid for twice.
 
 import argparse
 import asyncio
+import json
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console as RichConsole
 
 from actors.teacher import TeacherSettings, open_teacher
-from cluster.annotate import Annotator, Files, Rules, run, write_outcomes, write_rows
+from cluster.annotate import HOTTEST, Annotator, Files, Rules, run, write_outcomes, write_rows
 from cluster.journal import Journal
 from cluster.teacher_line import Line, Patience
 from rnr.console import Console
 from rnr.cot import Outcome, Rejection, Row
 from rnr.cot_check import check
 from rnr.cot_report import report, report_table
-from rnr.cot_rows import read_row, row_answer
+from rnr.cot_rows import read_row, row_answer, to_row
 from rnr.data import load
 from rnr.formats.reading import read_rows
 from rnr.formats.rows import DataError
@@ -61,40 +66,68 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--teacher", default="template", help="openai:MODEL, local:FOLDER or template (the default)")
     generate.add_argument("--judge", help="who scores, as --teacher, or none; by default the teacher (template: none)")
     generate.add_argument("--gold", action="store_true", help="have the annotation explained instead of made anew")
-    generate.add_argument("--attempts", type=int, default=3, help="how often a rejected sentence is written anew")
-    generate.add_argument("--temperature", type=float, default=0.6, help="of the first draft; each new one 0.2 higher")
-    generate.add_argument("--limit", type=int, help="only the first LIMIT sentences")
+    generate.add_argument(
+        "--attempts", type=_whole(0), default=3, help="how often a rejected sentence is written anew; 0: never"
+    )
+    generate.add_argument(
+        "--temperature", type=_number(0, HOTTEST), default=0.6, help="of the first draft; each new one 0.2 higher"
+    )
+    generate.add_argument("--limit", type=_whole(1), help="only the first LIMIT sentences")
     validate.add_argument("files", nargs="+", help="JSONL files of NER-CoT rows")
-    validate.add_argument("--out", help="where the good rows go")
+    validate.add_argument("--out", help="OUT.jsonl for the good rows; beside it: OUT.rejected.jsonl")
     score.add_argument("files", nargs="+", help="JSONL files of NER-CoT rows")
     score.add_argument("--judge", required=True, help="openai:MODEL or local:FOLDER")
     for command in (generate, score):
         command.add_argument(
             "--out", required=True, help="OUT.jsonl; beside it: OUT.{rejected,journal}.jsonl, OUT.report.json"
         )
-        command.add_argument("--threshold", type=float, default=9.0, help="the lowest score, of 0 to 10, that passes")
+        command.add_argument(
+            "--threshold", type=_number(0, 10), default=9.0, help="the lowest score, of 0 to 10, that passes"
+        )
         command.add_argument("--base-url", help="of the endpoint, such as http://host:8000/v1; by default OpenAI's own")
         command.add_argument("--judge-base-url", help="of the judge's endpoint, where it is another one")
-        command.add_argument("--concurrency", type=int, default=8, help="requests at a time")
-        command.add_argument("--deadline", type=float, default=300.0, help="seconds a request may take")
+        command.add_argument("--concurrency", type=_whole(1), default=8, help="requests at a time")
+        command.add_argument("--deadline", type=_number(1), default=300.0, help="seconds a request may take")
         command.add_argument(
-            "--retries", type=int, default=5, help="how often a request that came to nothing is repeated"
+            "--retries", type=_whole(0), default=5, help="how often a request that came to nothing is repeated"
         )
-        command.add_argument("--max-new-tokens", type=int, default=2048)
-        command.add_argument("--context-tokens", type=int, default=4096, help="of a local model")
-        command.add_argument("--price-in", type=float, default=0.0, help="per million prompt tokens")
-        command.add_argument("--price-out", type=float, default=0.0, help="per million completion tokens")
+        command.add_argument("--max-new-tokens", type=_whole(1), default=2048)
+        command.add_argument("--context-tokens", type=_whole(1), default=4096, help="of a local model")
+        command.add_argument("--price-in", type=_number(0), default=0.0, help="per million prompt tokens")
+        command.add_argument("--price-out", type=_number(0), default=0.0, help="per million completion tokens")
     return parser
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """Reads an option that is a whole number, at least this."""
+
+    def read(text: str) -> int:
+        if not text.removeprefix("-").isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number, at least {least}; found {text!r}")
+        return int(text)
+
+    return read
+
+
+def _number(least: float, most: float = math.inf) -> Callable[[str], float]:
+    """Reads an option that is a finite number in this range."""
+    wanted = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and least <= value <= most):
+            raise argparse.ArgumentTypeError(f"must be a number {wanted}; found {text!r}")
+        return value
+
+    return read
 
 
 async def annotate(options: argparse.Namespace) -> int:
     """Generate or score; 0 when at least one row was written."""
-    files = Files(Path(options.out))
-    if any(Path(file).resolve() == files.rows.resolve() for file in options.files):
-        raise ValueError(f"--out {options.out} is also read; give another file")
-    for name, least in (("concurrency", 1), ("deadline", 1), ("max_new_tokens", 1), ("retries", 0), ("attempts", 0)):
-        if vars(options).get(name, least) < least:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least {least}")
+    files = _files(options)
     generating = options.command == "generate"
     examples = _sentences(options) if generating else list(_scorable(options.files))
     teacher = options.teacher if generating else options.judge
@@ -122,6 +155,16 @@ async def annotate(options: argparse.Namespace) -> int:
         numbers = write_outcomes(files, outcomes, lines=lines, price_in=options.price_in, price_out=options.price_out)
     _show(numbers, files)
     return 0 if numbers["kept"] else 1
+
+
+def _files(options: argparse.Namespace) -> Files:
+    """Where the results go; raises ValueError if one of these files is read as well."""
+    files = Files(Path(options.out))
+    read = {Path(file).resolve() for file in options.files}
+    for written in (files.rows, files.rejected, files.report, files.journal):
+        if written.resolve() in read:
+            raise ValueError(f"{written} is also read, and --out {options.out} would write over it; give another --out")
+    return files
 
 
 def _rules(options: argparse.Namespace) -> Rules:
@@ -175,27 +218,30 @@ def _scorable(files: list[str]) -> Iterator[Example]:
 
 
 def validate(options: argparse.Namespace) -> int:
-    """Check rows and print the causes, each with its first place; 1 if there was any."""
+    """Check rows, list every bad one and count them by cause; 1 if there was any."""
+    files = _files(options) if options.out else None
     outcomes: list[Outcome] = []
     good: list[Row] = []
-    first: dict[str, str] = {}
+    bad: list[Row] = []
     for place, row, found in _read(options.files):
         example = Example(uid=place, sentence="", schema=(), mentions=()) if isinstance(found, Rejection) else found
         rejection = found if isinstance(found, Rejection) else check(found, row_answer(found))
         if rejection is None:
             good.append(row)
             outcomes.append(Outcome(example=example, answer=row_answer(example)))
-        else:
-            first.setdefault(rejection.cause, f"{place}: {rejection.detail}")
-            outcomes.append(Outcome(example=example, answer=None, rejections=(rejection,)))
+            continue
+        Console().say(f"{place}: {rejection.cause}: {rejection.detail}")
+        text = "" if isinstance(row, DataError) else json.dumps(row, ensure_ascii=False)
+        outcomes.append(Outcome(example=example, answer=None, rejections=(replace(rejection, text=text),)))
+        bad.append({"place": place, **to_row(outcomes[-1])})
     if not outcomes:
         raise DataError(f"no row in {', '.join(options.files)}")
-    if options.out:
-        write_rows(Path(options.out), good)
     RichConsole().print(report_table(report(outcomes)))
-    for cause, where in first.items():
-        Console().say(f"{cause}, first: {where}")
-    return 1 if first else 0
+    if files is not None:
+        write_rows(files.rejected, bad)
+        write_rows(files.rows, good)
+        Console().say(f"rows {files.rows}  rejects {files.rejected}")
+    return 1 if bad else 0
 
 
 def _show(numbers: dict[str, Any], files: Files) -> None:

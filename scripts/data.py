@@ -24,7 +24,7 @@ from rich.table import Table
 
 from rnr import data, decontamination
 from rnr.formats.rows import DataError
-from rnr.formats.writing import FORMATS, write
+from rnr.formats.writing import FORMATS, losses, write
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.types import Example
 
@@ -92,6 +92,8 @@ def convert(options: argparse.Namespace) -> int:
     """Write the sentences of all paths into one file of another format."""
     examples = _load(options, options.paths)
     write(examples, options.out, options.to)
+    if lost := losses(examples, options.out, options.to):
+        print(f"lost, because {options.to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
     print(f"{len(examples)} sentences -> {options.out}")
     return 0
 

@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Ask the model if there is one, score, write ``scores.json`` and show it; raises ValueError for bad input."""
+    """Ask the model if there is one, score, write ``NAME.scores.json`` and show it; raises ValueError for bad input."""
     examples = load(options.data, training=False)
     # Both are read for their errors, too: these are to be known before the model is asked.
     columns({example.source for example in examples})
@@ -69,7 +69,8 @@ def evaluate(options: argparse.Namespace) -> None:
         "zero_shot": zero_shot,
         "comparisons": {protocol: asdict(comparison) for protocol, comparison in comparisons.items()},
     }
-    target = (options.out or file.parent) / "scores.json"
+    # Named after its predictions: those of several stages lie in one folder.
+    target = (options.out or file.parent) / f"{file.stem}.scores.json"
     write_whole(target, json.dumps(scores, indent=1, ensure_ascii=False) + "\n")
     # A log file has no width of its own, and 80 columns would cut the tables.
     out = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
@@ -129,7 +130,8 @@ def _scores(found: Report) -> Table:
         "Scores in per cent, with 95 % bootstrap intervals over sentences",
         ("", "protocol"),
         ("precision", "recall", "F1"),
-        caption="reference: the paper's counting; honest: ours; strict: offsets; boundary_tolerant: overlaps will do",
+        caption="reference: the paper's reading and counting; honest: ours; strict: offsets; boundary_tolerant: "
+        "overlaps will do; chain: the paper's counting of what the chain marks",
     )
     parts = {data_set: part.scores for data_set, part in found.data_sets.items()} | {"average": found.averages}
     for data_set, scores in parts.items():

@@ -230,14 +230,50 @@ def test_a_rejected_draft_is_written_anew_hotter_and_told_why(endpoint: Endpoint
 
 
 def test_after_its_attempts_a_sentence_is_given_up_with_all_reasons(endpoint: Endpoint, tmp_path: Path) -> None:
-    scores = ["4", '"high"', "8.9"]
+    scores = ["4", "0", "8.9"]
     endpoint.script = lambda asked, count: (
         reply(f'{{"reason": "weak", "score": {scores[count - 1]}}}') if "reasoning" in asked else good(asked)
     )
     (outcome,), _ = annotate(endpoint, tmp_path, ["Ada"], judge=True, rules=Rules(attempts=2))
     assert outcome.answer is None
-    assert [rejection.cause for rejection in outcome.rejections] == ["low_score", "judge_unreadable", "low_score"]
+    assert [rejection.cause for rejection in outcome.rejections] == ["low_score"] * 3
     assert outcome.rejections[-1].detail == "8.9 where 9 is needed: weak"
+
+
+def judged(endpoint: Endpoint) -> list[dict[str, Any]]:
+    return [body for body in endpoint.asked if "reasoning" in document(body)]
+
+
+def test_an_unreadable_judge_is_asked_again_and_the_draft_stays(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = lambda asked, count: (
+        reply("I think it is fine") if "reasoning" in asked and count <= 2 else good(asked)
+    )
+    (outcome,), _ = annotate(endpoint, tmp_path, ["Ada"], judge=True)
+    assert outcome.score is not None
+    assert outcome.score.value == 10
+    assert outcome.rejections == ()
+    assert (len(endpoint.asked), len(judged(endpoint))) == (4, 3)
+    # The same request would bring the same reply.
+    assert [body["temperature"] for body in judged(endpoint)] == [0.0, 0.2, 0.4]
+    assert len({body["seed"] for body in judged(endpoint)}) == 3
+
+
+def test_a_judge_that_stays_unreadable_costs_no_new_draft(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = lambda asked, _count: reply("I think it is fine") if "reasoning" in asked else good(asked)
+    for _ in range(2):  # the second time everything comes from the journal
+        (outcome,), _ = annotate(endpoint, tmp_path, ["Ada"], judge=True)
+        assert outcome.answer is None
+        assert [rejection.cause for rejection in outcome.rejections] == ["judge_unreadable"]
+        assert outcome.rejections[0].detail == "3 replies without a score, the last: 'I think it is fine'"
+        assert (len(endpoint.asked), len(judged(endpoint))) == (4, 3)
+
+
+def test_an_entity_that_no_chain_can_quote_is_rejected_unasked(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.script = lambda asked, _count: reply("never asked")
+    (outcome,), _ = annotate(endpoint, tmp_path, ["<think>"], rules=Rules(gold=True))
+    assert [rejection.cause for rejection in outcome.rejections] == ["think_in_entity"]
+    assert outcome.rejections[0].detail == "'<think>' (person)"
+    assert endpoint.asked == []
 
 
 def test_half_answers_that_stay_half_are_rejected_and_asked_again_only_under_a_higher_limit(
@@ -450,9 +486,81 @@ def test_template_chains_pass_their_own_validation_offline(tmp_path: Path, capsy
     mixed.write_text(out.read_text() + json.dumps(bad) + "\n{\n")
     assert main(["validate", str(mixed), "--out", str(tmp_path / "good.jsonl")]) == 1
     said = capsys.readouterr().out
-    assert f"not_in_chain, first: {mixed}, row 145" in said
-    assert f"not_a_row, first: {mixed}, row 146" in said
+    assert f"{mixed}, row 145: not_in_chain: " in said
+    assert f"{mixed}, row 146: not_a_row: " in said
     assert rows_of(tmp_path / "good.jsonl") == rows_of(out)
+
+
+def test_validation_lists_every_bad_row_and_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"sentence": "Ada ran.", "schema": ["person"], "entities": [{"text": "Ada", "label": "person"}]}
+    chains = ["[Ada: person] ran.", "She ran.", "Nobody ran.", "Ada ran."]
+    rows = [{"guid": f"a{number}", **row, "cot": chain} for number, chain in enumerate(chains, 1)]
+    data = tmp_path / "in.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"sentence": 5}\n')
+    assert main(["validate", str(data), "--out", str(tmp_path / "good.jsonl")]) == 1
+    said = capsys.readouterr().out
+    assert f"{data}, row 2: not_in_chain: 'Ada' (person)\n" in said
+    assert f"{data}, row 3: not_in_chain: 'Ada' (person)\n" in said
+    assert f"{data}, row 4: label_not_argued: 'Ada' (person)\n" in said
+    assert f"{data}, row 5: not_a_row: 'sentence' must be a str, found 5\n" in said
+    assert "1 of 5 sentences kept" in said
+    assert [row["guid"] for row in rows_of(tmp_path / "good.jsonl")] == ["a1"]
+    bad = rows_of(tmp_path / "good.rejected.jsonl")
+    assert [(row["place"], row["cause"]) for row in bad] == [
+        (f"{data}, row 2", "not_in_chain"),
+        (f"{data}, row 3", "not_in_chain"),
+        (f"{data}, row 4", "label_not_argued"),
+        (f"{data}, row 5", "not_a_row"),
+    ]
+    assert [json.loads(row["drafts"][0]["text"]) for row in bad] == [*rows[1:], {"sentence": 5}]
+
+
+def test_a_file_is_never_validated_onto_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "cot.rejected.jsonl"
+    data.write_text("{}\n")
+    assert main(["validate", str(data), "--out", str(tmp_path / "cot.jsonl")]) == 2
+    assert "cot.rejected.jsonl is also read" in capsys.readouterr().err
+    assert data.read_text() == "{}\n"
+
+
+def test_one_sentence_that_cannot_be_explained_does_not_stop_the_others(tmp_path: Path) -> None:
+    data = sentences(tmp_path, ["Ada", "a<think>b", "Bo"])
+    assert main(["generate", str(data), "--out", str(tmp_path / "cot.jsonl")]) == 0
+    assert [row["sentence"] for row in rows_of(tmp_path / "cot.jsonl")] == ["Ada ran.", "Bo ran."]
+    assert [(row["sentence"], row["cause"], row["detail"]) for row in rows_of(tmp_path / "cot.rejected.jsonl")] == [
+        ("a<think>b ran.", "think_in_entity", "'a<think>b' (person)")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "wanted"),
+    [
+        ("--limit", "-700", "a whole number, at least 1"),
+        ("--limit", "0", "a whole number, at least 1"),
+        ("--concurrency", "0", "a whole number, at least 1"),
+        ("--attempts", "-1", "a whole number, at least 0"),
+        ("--retries", "1.5", "a whole number, at least 0"),
+        ("--max-new-tokens", "0", "a whole number, at least 1"),
+        ("--context-tokens", "0", "a whole number, at least 1"),
+        ("--threshold", "11", "a number from 0 to 10"),
+        ("--threshold", "nan", "a number from 0 to 10"),
+        ("--temperature", "hot", "a number from 0 to 1.2"),
+        ("--deadline", "inf", "a number at least 1"),
+        ("--price-in", "-1", "a number at least 0"),
+    ],
+)
+def test_an_option_out_of_its_range_is_refused_with_the_range(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, wanted: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["generate", "x.jsonl", "--out", "y.jsonl", f"{option}={value}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: must be {wanted}; found '{value}'" in capsys.readouterr().err
+
+
+def test_progress_counts_in_whole_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().stage("sentence", 0, 1).step(0, {"kept": 1523, "loss": 0.12345})
+    assert "sentence 1/1  kept 1523  loss 0.123  " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -462,7 +570,6 @@ def test_template_chains_pass_their_own_validation_offline(tmp_path: Path, capsy
         (["--teacher", "openai:m"], "OPENAI_API_KEY is not set"),
         (["--teacher", "local:./nowhere"], "no folder at './nowhere'"),
         (["--judge", "template"], "--judge template cannot score"),
-        (["--concurrency", "0"], "--concurrency must be at least 1"),
         (["--out", "{data}"], "is also read"),
     ],
 )

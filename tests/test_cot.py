@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from rnr.cot import CAUSES, Outcome, Rejection, Score, asked_example, judge_messages, teacher_messages
-from rnr.cot_check import check, read_draft, read_score
+from rnr.cot_check import check, check_explicable, read_draft, read_score
+from rnr.cot_claims import Labels
 from rnr.cot_report import report
 from rnr.cot_rows import read_row, row_answer, to_row
 from rnr.data import load
@@ -61,6 +62,132 @@ def test_a_chain_that_argues_for_each_entity_is_accepted(chain: str) -> None:
 )
 def test_a_chain_that_does_not_fit_its_answer_is_rejected_by_name(chain: str, expected: str) -> None:
     assert cause(chain) == expected
+
+
+OBAMA = Example(
+    uid="o",
+    sentence="Barack Obama visited Paris on Monday, and the U.S. crowd cheered.",
+    schema=("person", "city", "organization"),
+    mentions=(),
+)
+ONE = '{"entities":{"person":["Barack Obama"]}}'
+BOTH = '{"entities":{"person":["Barack Obama"],"city":["Paris"]}}'
+
+
+@pytest.mark.parametrize(
+    ("chain", "called"),
+    [
+        ("Paris is a city.", "'Paris' is called 'city'"),
+        ("Rome is a city.", "'Rome' is called 'city'"),
+        ("And so Paris is a French city.", "'Paris' is called 'city'"),
+        ("Paris is a city, not an organization.", "'Paris' is called 'city'"),
+        ("'Paris' is the city he visits.", "'Paris' is called 'city'"),
+        ("Paris must be labelled as a city.", "'Paris' is called 'city'"),
+        ('I label "Paris" as a city.', "'Paris' is called 'city'"),
+        ("I call Paris a city.", "'Paris' is called 'city'"),
+        ('"Paris" (city)', "'Paris' is called 'city'"),
+        ("Paris (a city).", "'Paris' is called 'city'"),
+        ("**Paris** -> city", "'Paris' is called 'city'"),
+        ('"Monday" is a date.', "'Monday' is called 'date'"),
+        ("Monday is a date.", "'Monday' is called 'date'"),
+        ("Barack is an organization.", "'Barack' is called 'organization'"),
+        ("Barack Obama is an organization.", "'Barack Obama' is called 'organization'"),
+        ("Barack Obama leads, so he is an organization.", "'Barack Obama' is called 'organization'"),
+    ],
+)
+def test_a_text_that_only_the_chain_gives_a_label_is_found(chain: str, called: str) -> None:
+    answer = read_draft(f"<think>Barack Obama is a person. {chain}</think>{ONE}", OBAMA)
+    assert check(OBAMA, answer) == Rejection(cause="only_in_chain", detail=called)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        '"Paris" is not a city here.',
+        "Paris is not a city here, no city is mentioned.",
+        "It is not clear whether Paris is a city. Neither Paris nor Monday is a city.",
+        'Is "Paris" a city? Could it be that "Paris" is a city?',
+        "If Paris is a city, it is not asked for. We do not label Paris as a city.",
+        '"Monday" is a date, but no label covers dates. Monday is a date, which the schema lacks.',
+        "Paris is a city. However, it is not to be extracted.",
+        '"visited" is a verb and "Monday" is a day of the week.',
+        "The one who visited Paris is a person. The leader of Paris is a person.",
+        "Obama is a person. President Barack Obama is a person. Barack Obama is a politician.",
+        'City is a location. There is a person. Everyone is a person. {"text": "x", "label": "person"} Label: person.',
+        "Barack Obama is a person, not an organization, city, or date.",
+        "Barack Obama met Paris, and it is a city that he saw? No.",
+    ],
+)
+def test_what_an_honest_chain_says_beside_its_entities_is_no_claim(chain: str) -> None:
+    assert cause(f"Barack Obama is a person. {chain}", ONE, example=OBAMA) is None
+
+
+@pytest.mark.parametrize(
+    ("chain", "expected"),
+    [
+        ("Barack Obama could be a person, but I decide it is an organization.", "label_not_argued"),
+        ("Possible labels are person, city, organization; Barack Obama, Paris.", "label_not_argued"),
+        ('The labels: "person", "city" and "organization". Barack Obama visited.', "label_not_argued"),
+        ("Barack Obama is a person or an organization.", "label_not_argued"),
+        ("Barack Obama is neither a person nor a city.", "label_not_argued"),
+        ("Barack Obama is not really a person.", "label_not_argued"),
+        ("Barack Obama is a city rather than a person.", "label_not_argued"),
+        (
+            "Barack Obama is a person. In the end Barack Obama is an organization.",
+            None,
+        ),  # not at its clause's beginning
+        ("Barack Obama is a person. In the end, Barack Obama is an organization.", "only_in_chain"),
+        ("[Barack Obama: person] visited. So Barack Obama is an organization.", "only_in_chain"),
+        ("Barack Obama is an organization at first sight. But Barack Obama is a person.", None),
+        ("Barack Obama could be an organization, but he is a person rather than an organization.", None),
+        ("Barack Obama is a person or a city. He visits, which tells that Barack Obama is a person.", None),
+        ("There is no doubt that Barack Obama is not only a person.", None),
+    ],
+)
+def test_the_last_word_on_an_entity_must_be_its_label(chain: str, expected: str | None) -> None:
+    assert cause(chain, ONE, example=OBAMA) == expected
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        "Okay. First, 'Barack Obama' is a person's name, so it's labelled as person. What he visited is a city: Paris.",
+        "- **Barack Obama** (person): he visits\n- Paris (city): it is visited\n- Monday: none of these labels",
+        '"Paris" could be a city or a person; as one visits it, "Paris" is a city. Barack Obama is the person.',
+        "Barack Obama is a person who works for an organization. Paris, where he went, is a well known city.",
+        "The labels are person, city and organization. Barack Obama is the person who visited Paris, the city.",
+    ],
+)
+def test_chains_in_many_styles_are_accepted(chain: str) -> None:
+    assert cause(chain, BOTH, example=OBAMA) is None
+
+
+def test_a_text_under_two_labels_may_have_both_in_one_list() -> None:
+    example = Example(uid="w", sentence="Washington won.", schema=("city", "team"), mentions=())
+    answer = '{"entities":{"city":["Washington"],"team":["Washington"]}}'
+    assert cause("Washington is both a city and a team.", answer, example=example) is None
+    assert cause("Washington is a city.", answer, example=example) == "label_not_argued"
+
+
+def test_an_entity_keeps_its_full_stop() -> None:
+    answer = '{"entities":{"organization":["U.S."]}}'
+    assert cause('"U.S." is an organization.', answer, example=OBAMA) is None
+
+
+def test_labels_of_a_list_are_one_set_and_denied_ones_none() -> None:
+    labels = Labels(("person", "city", "art_work"))
+    assert labels.named("a person, or the cities") == [{"person", "city"}]
+    assert labels.named("a person, not a city or an art work") == [{"person"}]
+    assert labels.named("Art  work; a company") == [{"art work"}]
+
+
+@pytest.mark.parametrize("part", [{"text": "</think>"}, {"label": "a <think>"}])
+def test_an_entity_that_would_end_its_chain_cannot_be_explained(part: dict[str, str]) -> None:
+    assert check_explicable(EXAMPLE) is None
+    rejection = check_explicable(replace(EXAMPLE, mentions=(ADA, replace(PARIS, **part))))
+    assert rejection is not None
+    assert rejection.cause == "think_in_entity"
+    assert next(iter(part.values())) in rejection.detail
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnr.data import DEMO, draw_evenly, load, thin
+from rnr.data import DEMO, check, draw_evenly, load, thin
 from rnr.formats.rows import DataError
 from rnr.types import Example, Mention
 
@@ -57,7 +57,24 @@ def test_evaluation_takes_dev_where_there_is_no_test_file(tmp_path) -> None:
     (tmp_path / "labels.json").write_text('["person"]')
     (tmp_path / "dev.json").write_text('[{"sentence": "Hello", "entities": []}]')
     assert load([str(tmp_path)], training=False)[0].sentence == "Hello"
-    with pytest.raises(DataError, match=r"none of train\.json in this folder"):
+    with pytest.raises(DataError, match=r"no split train in this folder, which has dev"):
+        load([str(tmp_path)], training=True)
+
+
+@pytest.mark.parametrize("name", ["test.jsonl", "valid.json", "DEV.CONLL", "validation.iob", "test.txt"])
+def test_a_split_may_have_any_known_ending(tmp_path, name) -> None:
+    row = '{"text": "Ada", "label": [[0, 3, "person"]]}\n'
+    (tmp_path / "train.jsonl").write_text(row.replace("Ada", "Bob"))
+    (tmp_path / "notes.txt").write_text("not a split")
+    (tmp_path / name).write_text(row if ".json" in name else "Ada B-person\n")
+    assert [one.sentence for one in load([str(tmp_path)], training=True)] == ["Bob"]
+    assert [one.sentence for one in load([str(tmp_path)], training=False)] == ["Ada"]
+
+
+def test_two_files_of_one_split_are_not_guessed_between(tmp_path) -> None:
+    for name in ("train.json", "train.conll"):
+        (tmp_path / name).write_text("[]")
+    with pytest.raises(DataError, match=r"train\.conll and train\.json are the same split; name the one you mean"):
         load([str(tmp_path)], training=True)
 
 
@@ -123,16 +140,43 @@ def test_a_unicode_line_separator_inside_a_sentence_does_not_end_the_row(tmp_pat
             r"'Ada' is not at \[4:7\], where the sentence has 'sat'",
         ),
         ({"text": "Ada", "label": [[10, 13, "person"]]}, "10"),
+        (
+            {"sentence": "Ada left", "entities": [{"text": "Ada", "label": "PER", "pos": 5}]},
+            r"\[start, end\] in its 'pos'",
+        ),
+        ({"text": "Ada", "entities": [{"label": "PER", "pos": [0, 1, 2]}]}, r"entities\[0\] must have \[start, end\]"),
+        ({"text": "Ada", "entities": [{"label": "PER", "pos": [0, 3.0]}]}, r"entities\[0\]\.end .* number, found 3\.0"),
+        (
+            {"text": "Ada", "entities": [{"label": "PER", "pos": [False, 3]}]},
+            r"start must be a whole number, found False",
+        ),
         ({"text": "Ada", "label": [[2, 1, "person"]]}, "2"),
         ({"text": "Ada", "label": [[0, 99, "person"]]}, "99"),
         ({"text": "Ada", "label": [[None, 3, "person"]]}, "None"),
-        ({"text": "Ada", "label": [{"start": "0", "end": "3", "label": "person"}]}, "person"),
-        ({"text": "Ada", "entities": {"person": ["Ada"]}}, "entities"),
-        ({"text": "Ada", "entities": ["Ada"]}, "without a label"),
+        (
+            {"text": "Ada", "label": [{"start": "0", "end": "3", "label": "person"}]},
+            r"start must be a whole number, found '0'",
+        ),
+        ({"text": "Ada", "entities": {"person": ["Ada"]}}, "entities must be a list, of which each entity must be {"),
+        ({"text": "Ada", "entities": ["Ada"]}, r"entities\[0\] must be {.*\[start, end, \"person\"\], found 'Ada'"),
+        ({"text": "Ada", "label": [[0, 3, "PER", 1]]}, r"label\[0\] must be {.*, found \[0, 3, 'PER', 1\]"),
+        ({"text": "Ada", "entities": [{"text": "Ada"}]}, r"entities\[0\]\.label is missing in {'text': 'Ada'}"),
+        ({"text": "Ada", "entities": [{"text": "Ada", "type": None}]}, r"\.type must be text, found None"),
+        ({"text": "Ada", "entities": [{"text": "Ada", "label": ["PER"]}]}, r"\.label must be text, found \['PER'\]"),
+        ({"text": "Ada", "entities": [{"text": "Ada", "label": " _"}]}, r"\.label must not be blank"),
+        (r'{"text": "Ada", "entities": [{"text": "Ada", "label": "\ud800"}]}', r"label .* half of a surrogate pair"),
+        ({"text": "Ada", "schema": [None, "PER"], "entities": []}, r"schema\[0\] must be text, found None"),
+        ({"text": "Ada", "schema": ["PER", ""], "entities": []}, r"schema\[1\] must not be blank"),
+        ({"text": "Ada", "schema": "PER", "entities": []}, r"schema must be a list, found 'PER'"),
+        ({"text": "Ada", "entities": [], "cot": 5}, "cot must be text, found 5"),
+        ({"text": "Ada", "entities": [], "cot": "so</think>"}, "cot must not hold <think> or </think>"),
+        ({"text": "Ada", "entities": [], "dataset": ["a"]}, r"dataset must be text, found \['a'\]"),
+        ({"text": 5, "entities": []}, "text must be text, found 5"),
+        ({"entities": []}, "sentence is missing in"),
         ({"text": "Ada", "entities": [{"label": "person"}]}, "without text or offsets"),
-        ({"text": "  ", "entities": []}, "no text"),
+        ({"text": "  ", "entities": []}, "text must not be blank"),
         ({"text": "Ada", "schema": ["misc"], "entities": []}, "the schema is empty"),
-        ("[1, 2]", "expected an object"),
+        ("[1, 2]", r"the value must be an object, found \[1, 2\]"),
     ],
 )
 def test_a_bad_row_stops_with_its_file_its_row_and_the_reason(tmp_path, bad, reason) -> None:
@@ -148,7 +192,32 @@ def test_bad_rows_are_skipped_and_counted_only_if_asked(tmp_path, capsys) -> Non
     bad = {"text": "Ada", "entities": [{"text": "Eve", "label": "person"}]}
     examples = load([_jsonl(tmp_path, good, bad, "{", good)], training=True, skip_bad_rows=True)
     assert [example.uid[-1] for example in examples] == ["1", "4"]  # a uid is the row's own number
-    assert "skipped 2 bad rows" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "data: skipped 2 bad rows:"
+    assert "row 2: entity 'Eve' is not in its sentence" in said[1]
+    assert "row 3: not valid JSON" in said[2]
+
+
+def test_of_many_skipped_rows_ten_are_named_and_the_rest_counted(tmp_path, capsys) -> None:
+    good = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
+    load([_jsonl(tmp_path, good, *["{"] * 12)], training=True, skip_bad_rows=True)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "data: skipped 12 bad rows:"
+    assert ["row 2:" in said[1], "row 11:" in said[10]] == [True, True]
+    assert said[11:] == ["  and 2 more"]
+
+
+def test_an_empty_file_is_an_error_beside_others(tmp_path) -> None:
+    good = _jsonl(tmp_path, {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]})
+    with pytest.raises(DataError, match=r"no usable sentence in .*empty\.jsonl: it holds no rows"):
+        load([good, _jsonl(tmp_path, name="empty.jsonl")], training=True)
+
+
+def test_the_labels_of_a_folder_must_be_a_list_of_texts(tmp_path) -> None:
+    (tmp_path / "labels.json").write_text('["person", null]')
+    (tmp_path / "train.json").write_text('[{"sentence": "Ada", "entities": []}]')
+    with pytest.raises(DataError, match=r"labels\.json: \[1\] must be text, found None"):
+        load([str(tmp_path)], training=True)
 
 
 def test_broken_json_names_file_and_line(tmp_path) -> None:
@@ -177,13 +246,81 @@ def test_a_missing_path_and_an_empty_data_set_are_named(tmp_path) -> None:
         load([], training=True)
 
 
-def test_rows_of_two_files_never_share_a_uid(tmp_path) -> None:
-    rows = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
-    for name in ("left", "right"):
+ADA = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
+
+
+@pytest.mark.parametrize("stem", ["train", "test", "dev", "valid", "validation", "Test"])
+def test_a_split_belongs_to_the_data_set_of_its_folder(tmp_path, stem) -> None:
+    for name in ("mit-movie", "news"):
         (tmp_path / name).mkdir()
-        _jsonl(tmp_path / name, rows, name="train.jsonl")
-    first, second = load([str(tmp_path / "*" / "train.jsonl")], training=True)
-    assert first.uid != second.uid
+        _jsonl(tmp_path / name, ADA, ADA | {"dataset": "letters"}, name=f"{stem}.jsonl")
+    found = load([str(tmp_path / "*" / f"{stem}.jsonl")], training=False)
+    assert [(one.source, one.uid) for one in found] == [
+        ("mit-movie", f"mit-movie/{stem}:1"),
+        ("letters", f"mit-movie/{stem}:2"),
+        ("news", f"news/{stem}:1"),
+        ("letters", f"news/{stem}:2"),
+    ]
+
+
+def test_a_split_in_the_working_folder_has_that_folders_name(tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "letters"
+    (folder / "inner").mkdir(parents=True)
+    _jsonl(folder, ADA, name="test.jsonl")
+    monkeypatch.chdir(folder)
+    assert load(["test.jsonl"], training=False)[0].source == "letters"
+    monkeypatch.chdir(folder / "inner")
+    assert load(["../test.jsonl"], training=False)[0].source == "letters"
+
+
+def test_uids_differ_between_files_and_do_not_depend_on_their_order(tmp_path) -> None:
+    for name in ("x/set", "y/set"):
+        (tmp_path / name).mkdir(parents=True)
+    files = [
+        _jsonl(tmp_path / "x" / "set", ADA, name="test.jsonl"),
+        _jsonl(tmp_path / "y" / "set", ADA, name="test.jsonl"),
+        _jsonl(tmp_path / "x" / "set", ADA, name="mine.jsonl"),
+    ]
+    expected = ["x/set/test.jsonl:1", "y/set/test.jsonl:1", "mine/mine:1"]
+    assert [one.uid for one in load(files, training=True)] == expected
+    assert [one.uid for one in load(files[::-1], training=True)] == expected[::-1]
+
+
+def test_the_embedded_files_are_data_sets_of_their_own() -> None:
+    (first, *_), (second, *_) = load(["demo/train"], training=True), load(["demo/known"], training=False)
+    assert [(one.source, one.uid) for one in (first, second)] == [
+        ("train", "train/train:1"),
+        ("known", "known/known:1"),
+    ]
+
+
+def test_a_row_keeps_the_name_that_it_has(tmp_path) -> None:
+    rows = [ADA | {"guid": "n-7"}, ADA | {"guid": 8}, ADA]
+    assert [one.guid for one in load([_jsonl(tmp_path, *rows)], training=True)] == ["n-7", "8", ""]
+
+
+_KEYS = ["sentence", "text", "entities", "spans", "label", "labels", "type", "pos", "start", "end", "schema", "cot"]
+_KEYS += ["dataset", "guid", "data", "annotations", "annotation_id", "result", "value", "ents"]
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.floats() | st.sampled_from(["Ada", "PER", "", "\ud800", "[0"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(st.lists(_VALUES, min_size=1, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_every_row_of_whatever_json_is_an_example_or_says_why_not(tmp_path_factory, values) -> None:
+    file = tmp_path_factory.mktemp("rows", numbered=True) / "rows.json"
+    file.write_text(json.dumps(values))
+    found = list(check([str(file)]))
+    assert len(found) == len(values)
+    for number, row in enumerate(found, 1):
+        if isinstance(row, DataError):
+            assert str(row).startswith(f"{file}, row {number}: ")
+        else:
+            assert row.sentence.encode()
+            assert all(label.strip() for label in row.schema)
 
 
 # Drawing

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rnr.data import load
 from rnr.decontamination import (
     NEAR_DUPLICATE,
     OWN_TRAINING_SET,
@@ -72,6 +73,29 @@ def test_training_sets_of_an_evaluated_zero_shot_benchmark_are_left_out_unless_k
 
     kept, dropped = decontaminate(train, evaluation, keep_sources=["MIT Movie"])
     assert [example.source for example in kept] == ["MIT Movie", "mit-restaurant", "news"]
+
+
+@pytest.mark.parametrize(
+    ("source", "benchmark"),
+    [
+        ("B2NERD-mit-movie", "mit_movie"),
+        ("b2nerd_MIT Restaurant", "mit-restaurant"),
+        ("zero-shot/Cross_NER_AI", "CrossNER_music"),
+    ],
+)
+def test_a_benchmark_is_known_by_any_spelling_and_behind_any_prefix(source, benchmark) -> None:
+    train, evaluation = _examples("a", source=source), _examples("b", source=benchmark)
+    assert decontaminate(train, evaluation) == ([], {f"{source}:0": OWN_TRAINING_SET})
+    assert decontaminate(train, _examples("b", source="news")) == (train, {})
+
+
+def test_the_training_file_of_a_benchmark_is_known_by_its_folder(tmp_path) -> None:
+    for split in ("train", "test"):
+        file = tmp_path / "mit-movie" / f"{split}.jsonl"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f'{{"text": "{split}", "label": [[0, 4, "genre"]]}}\n')
+    train, test = (load([str(tmp_path / "mit-movie")], training=split == "train") for split in ("train", "test"))
+    assert decontaminate(train, test) == ([], {"mit-movie/train:1": OWN_TRAINING_SET})
 
 
 def test_a_kept_training_set_still_loses_the_sentences_of_the_evaluation() -> None:

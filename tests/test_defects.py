@@ -15,6 +15,7 @@ from rewards.composite import score
 from rnr.metrics import boundary_tolerant_counts, error_kinds, honest_counts, strict_counts
 from rnr.parsing import ground, parse, write
 from rnr.predictions import read_predictions
+from rnr.reference_parsing import ReferenceRaisesError, read_mentions, strip_completion
 from rnr.scoring import report
 from rnr.types import Example, Mention
 
@@ -48,8 +49,8 @@ def _scored(folder: Path, answers: list[tuple[Example, str]]):
 
 @pytest.mark.parametrize("cut", [f"```json\n{BOTH}", "```json\n{", f"<answer>{BOTH}"])
 def test_defect_1_an_answer_cut_short_costs_its_own_reward_and_no_other(cut: str) -> None:
-    with pytest.raises(reference._ReferenceRaisesError):  # the batch with it, and their run, are lost
-        reference._strip(cut)
+    with pytest.raises(ReferenceRaisesError):  # the batch with it, and their run, are lost
+        strip_completion(cut)
     assert [score(OBAMA, text, True)[1].total for text in (BOTH, cut, BOTH)] == [1.0, 0.0, 1.0]
 
 
@@ -69,8 +70,8 @@ def test_defect_2_a_wrong_shape_makes_their_evaluation_raise_and_is_one_unreadab
     tmp_path, shape: str
 ) -> None:
     text = f'{{"entities": {shape}}}'
-    with pytest.raises(reference._ReferenceRaisesError):  # their evaluation has saved nothing yet
-        reference._entities(text)
+    with pytest.raises(ReferenceRaisesError):  # their evaluation has saved nothing yet
+        read_mentions(text)
     paris = _example("Paris", ("Paris", "location"))
     found = _scored(tmp_path, [(OBAMA, BOTH), (paris, text)])
     # 2 of 2 predictions are right and 2 of 3 gold mentions found: F1 2 * 2 / (2 + 3).

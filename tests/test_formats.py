@@ -157,6 +157,76 @@ def test_the_ground_truth_of_a_label_studio_task_stands_for_it_and_skipped_annot
     assert "row 1: the task has 0 annotations" in _error(tmp_path / "c.json", json.dumps([none]))
 
 
+@pytest.mark.parametrize(
+    ("annotations", "said"),
+    [
+        (None, "annotations must be a list, found None"),
+        (["x"], r"annotations[0] must be an object, found 'x'"),
+        ([{"result": None}], "annotations[0].result must be a list, found None"),
+        ([{"result": [{"value": None}]}], "annotations[0].result[0].value must be an object, found None"),
+        ([{"result": [{"value": {"start": 0, "end": 3, "labels": 5}}]}], "must be a list of labels, found int"),
+        ([{"result": [{"value": {"start": 0, "end": 3, "labels": [None]}}]}], "label must be text, found None"),
+        ([{"result": [{"value": {"start": "0", "paragraphlabels": ["a"]}}]}], "'paragraphlabels' is no span"),
+    ],
+)
+def test_what_is_wrong_in_a_label_studio_task_is_named_by_its_place(tmp_path, annotations, said) -> None:
+    file = tmp_path / "a.json"
+    found = _error(file, json.dumps([_task() | {"annotations": annotations}]))
+    assert found.startswith(f"{file}, row 1: ")
+    assert said in found
+
+
+def test_one_label_of_a_region_may_stand_without_a_list(tmp_path) -> None:
+    value = {"start": 7, "end": 11, "text": "Rome", "labels": "PER"}
+    task = {"data": {"text": "Ada in Rome"}, "annotations": [{"result": [{"value": value}]}]}
+    assert _spans(_read(tmp_path / "a.json", json.dumps([task]))[0]) == [(7, 11, "Rome", "per")]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"start": 7, "end": 11},
+        {
+            "start": "/p[2]/text()[1]",
+            "end": "/p[2]/text()[1]",
+            "startOffset": 0,
+            "endOffset": 4,
+            "globalOffsets": {"start": 7, "end": 11},
+        },
+    ],
+)
+def test_regions_of_hypertext_are_read_as_others_are(tmp_path, place) -> None:
+    value = {**place, "text": "Rome", "hypertextlabels": ["city"]}
+    results = [{"type": "hypertextlabels", "value": value}, {"type": "relation", "from_id": "a", "to_id": "b"}]
+    task = {"data": {"text": "Ada in Rome"}, "annotations": [{"result": results}]}
+    assert _spans(_read(tmp_path / "a.json", json.dumps([task]))[0]) == [(7, 11, "Rome", "city")]
+
+
+def test_label_studios_short_export_gives_its_regions_under_whatever_name(tmp_path) -> None:
+    region = {"start": 7, "end": 11, "text": "Rome", "labels": ["city"]}
+    rest = {"id": 1, "annotator": 1, "annotation_id": 5, "created_at": "2024", "lead_time": 1.5, "topic": ["a", "b"]}
+    rows = [{"text": "Ada in Rome", "ner": [region], **rest}, {"text": "Nobody came", **rest}]
+    first, second = _read(tmp_path / "a.json", json.dumps(rows))
+    assert (_spans(first), second.mentions) == ([(7, 11, "Rome", "city")], ())
+    assert "row 1: a row of Label Studio's JSON-MIN needs its sentence in 'text'; export it as JSON" in _error(
+        tmp_path / "b.json", json.dumps([{"tweet": "Ada in Rome", "ner": [region], **rest}])
+    )
+
+
+def test_doccanos_export_with_relations_gives_its_entities(tmp_path) -> None:
+    entities = [{"id": 3, "label": "LOC", "start_offset": 7, "end_offset": 11}]
+    row = {"id": 1, "text": "Ada in Rome", "entities": entities, "relations": [], "Comments": []}
+    assert _spans(_read(tmp_path / "a.jsonl", json.dumps(row))[0]) == [(7, 11, "Rome", "loc")]
+
+
+ROWS_OF_ADA = {"A.CONLL": "Ada B-PER\n", "A.JSON": '[\n{"text": "Ada", "label": [[0, 3, "PER"]]}\n]'}
+
+
+@pytest.mark.parametrize("name", ROWS_OF_ADA)
+def test_the_case_of_an_ending_says_nothing(tmp_path, name) -> None:
+    assert _spans(_read(tmp_path / name, ROWS_OF_ADA[name])[0]) == [(0, 3, "Ada", "per")]
+
+
 @pytest.mark.parametrize(("start", "end"), [(5, 9), (6, 10)])  # in characters, and in UTF-16 units
 def test_label_studio_may_count_an_emoji_as_one_or_as_two(tmp_path, start, end) -> None:
     value = {"start": start, "end": end, "text": "Rome", "labels": ["city"]}
@@ -275,12 +345,14 @@ WRITTEN = {
     "jsonl": '{"sentence": "Ada Byron, in St. Ives", "schema": ["person", "place"], "entities": '
     '[{"text": "Ada Byron", "label": "person", "start": 0, "end": 9}, '
     '{"text": "St. Ives", "label": "place", "start": 14, "end": 22}], "dataset": "mine"}\n',
-    "ner-cot": '{"guid": "mine/train:1", "sentence": "Ada Byron, in St. Ives", "schema": ["person", "place"], '
-    '"cot": "", "entities": [{"text": "Ada Byron", "label": "person", "start": 0, "end": 9}, '
+    "ner-cot": '{"guid": "mine/train:1", "dataset": "mine", "sentence": "Ada Byron, in St. Ives", '
+    '"schema": ["person", "place"], "cot": "", "entities": '
+    '[{"text": "Ada Byron", "label": "person", "start": 0, "end": 9}, '
     '{"text": "St. Ives", "label": "place", "start": 14, "end": 22}]}\n',
-    "doccano": '{"text": "Ada Byron, in St. Ives", "label": [[0, 9, "person"], [14, 22, "place"]]}\n',
+    "doccano": '{"text": "Ada Byron, in St. Ives", "label": [[0, 9, "person"], [14, 22, "place"]], '
+    '"dataset": "mine"}\n',
     "spacy-json": '{"text": "Ada Byron, in St. Ives", "ents": [{"start": 0, "end": 9, "label": "person"}, '
-    '{"start": 14, "end": 22, "label": "place"}]}\n',
+    '{"start": 14, "end": 22, "label": "place"}], "dataset": "mine"}\n',
     "conll": "# text = Ada Byron, in St. Ives\nAda\tB-person\nByron\tI-person\n,\tO\nin\tO\n"
     "St\tB-place\n.\tI-place\nIves\tI-place\n\n",
     "iobes": "# text = Ada Byron, in St. Ives\nAda\tB-person\nByron\tE-person\n,\tO\nin\tO\n"
@@ -298,7 +370,7 @@ def test_a_sentence_is_written_as_it_was_worked_out_by_hand(tmp_path, form) -> N
 def test_label_studio_tasks_are_written_with_their_regions(tmp_path) -> None:
     write([ADA], tmp_path / "a.json", "label-studio")
     (task,) = json.loads((tmp_path / "a.json").read_text())
-    assert task["data"] == {"text": "Ada Byron, in St. Ives"}
+    assert task["data"] == {"text": "Ada Byron, in St. Ives", "dataset": "mine"}
     assert task["annotations"][0]["result"][1] == {
         "from_name": "label",
         "to_name": "text",
@@ -361,7 +433,8 @@ def _examples(draw: st.DrawFn) -> Example:
     spans = {(i, j, label) for i, j, label in draw(st.lists(places, max_size=4)) if i < j}
     ordered = sorted(spans, key=lambda span: (span[0], -span[1], span[2]))
     reasoning = draw(st.none() | st.text(min_size=1, max_size=5))
-    return replace(_example(sentence, *ordered, schema=schema), reasoning=reasoning)
+    guid = draw(st.sampled_from(["", "n-7"]))
+    return replace(_example(sentence, *ordered, schema=schema), reasoning=reasoning, guid=guid)
 
 
 def _flat(one: Example) -> Example:
@@ -386,8 +459,11 @@ def _check_round_trip(folder: Path, form: str, examples: list[Example]) -> None:
         assert [one.schema for one in back] == [one.schema for one in examples]
     if form in ("jsonl", "ner-cot", "hf"):
         assert [one.reasoning for one in back] == [one.reasoning for one in examples]
-    if form in ("jsonl", "instructuie", "hf"):
+    if form not in ("conll", "iobes"):
         assert [one.source for one in back] == [one.source for one in examples]
+        # In NER-CoT a row without a name is given its uid.
+        named = [one.guid or one.uid * (form == "ner-cot") for one in examples]
+        assert [one.guid for one in back] == named
 
 
 @pytest.mark.parametrize("form", [form for form in FORMATS if form != "hf"])

@@ -163,6 +163,14 @@ def test_a_clipped_weight_leaves_every_token_its_gradient() -> None:
     assert gradient == pytest.approx([-1.28, 0.8 * 2.0, -math.exp(0.1)])
 
 
+@pytest.mark.parametrize(("policy_loss", "share"), [("ppo", 0.0), ("cispo", 0.5)])
+def test_a_bound_counts_where_it_changes_something(policy_loss, share) -> None:
+    settings = replace(SETTINGS, policy_loss=policy_loss, importance="none")
+    # Above the bound and bad, below it and good: PPO's minimum takes the plain product, CISPO cuts the weight.
+    _, _, sums = _grpo([-1.0, -1.0], old=[-1.5, -0.5], advantages=[-1.0, 1.0], settings=settings)
+    assert (_mean(sums, "actor/clip_high"), _mean(sums, "actor/clip_low")) == (share, share)
+
+
 @pytest.mark.parametrize(
     ("importance", "expected"),
     [

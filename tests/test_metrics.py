@@ -136,6 +136,45 @@ def test_one_text_under_two_labels_is_no_hedge_where_it_occurs_twice() -> None:
         assert honest_counts(example, said) == Counts(2, 0, 0)
 
 
+TWICE = "Paris is lovely , Paris is big ."
+
+
+@pytest.mark.parametrize(
+    ("annotated", "said", "expected"),
+    [
+        # One annotation: naming both labels earns nothing, although the text occurs twice.
+        (["city"], ["city"], Counts(1, 0, 0)),
+        (["city"], ["person"], Counts(0, 1, 1)),
+        (["city"], ["city", "person"], Counts(0, 2, 1)),
+        (["city"], ["person", "city"], Counts(0, 2, 1)),
+        # Under one label there is nothing to hedge: what is too much is only wrong itself.
+        (["city"], ["city", "city"], Counts(1, 1, 0)),
+        # Two annotations are two guesses, and three guesses of two are a hedge again.
+        (["city", "person"], ["person", "city"], Counts(2, 0, 0)),
+        (["city", "city"], ["city", "person"], Counts(1, 1, 1)),
+        (["city", "city"], ["city", "city", "person"], Counts(0, 3, 2)),
+        (["city", "city"], ["city", "city", "person", "person"], Counts(0, 4, 2)),
+    ],
+)
+def test_a_text_that_occurs_more_often_than_it_is_annotated_can_no_more_be_hedged(annotated, said, expected) -> None:
+    gold = ground([Mention(text="Paris", label=label) for label in annotated], TWICE)
+    example = Example(uid="8", sentence=TWICE, schema=("city", "person"), mentions=gold)
+    mentions = ground([Mention(text="Paris", label=label) for label in said], TWICE)
+    assert honest_counts(example, mentions) == expected
+    kinds = error_kinds(example, mentions)
+    assert kinds["type"] + kinds["missed"] == expected.false_negatives
+    assert kinds["type"] + kinds["spurious"] == expected.false_positives
+
+
+def test_a_hedge_does_not_pay_in_four_places_with_two_annotations_either() -> None:
+    sentence = "Bo , Bo , Bo , Bo"
+    gold = ground([Mention(text="Bo", label="city")] * 2, sentence)
+    example = Example(uid="9", sentence=sentence, schema=("city", "person"), mentions=gold)
+    said = [Mention(text="Bo", label=label) for label in ("city", "city", "person", "person")]
+    # By places no span has two labels, and F1 would be 2 * 2 / (4 + 2) against 1 or 0 for naming one label twice.
+    assert honest_counts(example, ground(said, sentence)) == Counts(0, 4, 2)
+
+
 def test_strict_counts_take_offsets_at_their_word() -> None:
     assert strict_counts(EXAMPLE, (OBAMA, OBAMA, _mention("New York", "city", 21))) == Counts(1, 2, 2)
 

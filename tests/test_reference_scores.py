@@ -10,16 +10,11 @@ import pytest
 
 from rewards import reference
 from rewards.composite import REWARDS, score
-from rnr.metrics import (
-    CorpusScore,
-    Counts,
-    average,
-    corpus_score,
-    error_kinds,
-    honest_counts,
-    reference_counts,
-)
+from rnr.metrics import CorpusScore, Counts, corpus_score, error_kinds, honest_counts
 from rnr.parsing import ground, parse, write
+from rnr.predictions import Prediction, read_predictions
+from rnr.reference_parsing import evaluation_mentions
+from rnr.scoring import PROTOCOLS, report
 from rnr.types import Example, Mention
 
 SHARED = Path(os.environ.get("RNR_SHARED", Path(__file__).parents[1] / "../shared"))
@@ -53,10 +48,24 @@ def test_rewards_equal_the_reference_to_the_last_bit(vector: dict[str, Any]) -> 
     assert 10 * f1 + schema == _swallowed(vector["ref_total_10_1"])
 
 
+def _saved_and_read(file: Path, examples: list[Example], texts: list[str]) -> dict[str, Prediction]:
+    """The predictions as they come back from the disk."""
+    rows = (
+        {"uid": e.uid, "data_set": e.source, "sentence": e.sentence, "text": text, "finished": True, "tokens": 1}
+        for e, text in zip(examples, texts, strict=True)
+    )
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return read_predictions(file, examples)
+
+
 @pytest.mark.parametrize("vector", REWARD_VECTORS)
-def test_evaluation_equals_the_reference_and_does_not_die_where_it_does(vector: dict[str, Any]) -> None:
-    gold = reference.evaluation_mentions(vector["gold"])
-    counts = reference_counts(gold, reference.evaluation_mentions(vector["completion"]))
+def test_the_protocol_reference_equals_their_evaluation_and_does_not_die_where_it_does(
+    tmp_path, vector: dict[str, Any]
+) -> None:
+    gold = evaluation_mentions(vector["gold"])
+    example = Example(uid="1", sentence="not looked at", schema=(), mentions=gold, source="set")
+    predictions = _saved_and_read(tmp_path / "predictions.jsonl", [example], [vector["completion"]])
+    counts = PROTOCOLS["reference"](predictions["1"])
     assert counts.f1 == _swallowed(vector["ref_eval_f1"])
     if vector["eval_raised"]:
         assert counts.true_positives + counts.false_positives == 0
@@ -68,7 +77,7 @@ def test_the_paper_preset_is_ten_times_f1_plus_schema(vector: dict[str, Any]) ->
         uid=vector["name"],
         sentence="not looked at",
         schema=tuple(vector["schema"]),
-        mentions=reference.evaluation_mentions(vector["gold"]),
+        mentions=evaluation_mentions(vector["gold"]),
     )
     _, reward = score(example, vector["completion"], False, preset="paper")
     assert reward.parts["reference_f1"] == _swallowed(vector["ref_f1"])
@@ -76,15 +85,21 @@ def test_the_paper_preset_is_ten_times_f1_plus_schema(vector: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("vector", _vectors("corpus_vectors.json"))
-def test_data_set_scores_and_their_average_equal_the_reference(vector: dict[str, Any]) -> None:
-    by_source: dict[str, list[Counts]] = {}
-    for gold, prediction in zip(vector["golds"], vector["predictions"], strict=True):
-        mentions = tuple(Mention(text=e["text"], label=e["label"]) for e in gold["entities"])
-        example = Example(uid="", sentence="", schema=(), mentions=mentions)
-        by_source.setdefault(gold["source"], []).append(reference.evaluation_counts(example, prediction))
-    scores = {source: corpus_score(counts).f1 for source, counts in by_source.items()}
+def test_data_set_scores_and_their_average_equal_the_reference(tmp_path, vector: dict[str, Any]) -> None:
+    examples = [
+        Example(
+            uid=str(number),
+            sentence="not looked at",
+            schema=(),
+            mentions=tuple(Mention(text=e["text"], label=e["label"]) for e in gold["entities"]),
+            source=gold["source"],
+        )
+        for number, gold in enumerate(vector["golds"])
+    ]
+    found = report(_saved_and_read(tmp_path / "predictions.jsonl", examples, vector["predictions"]))
+    scores = {source: part.scores["reference"].f1 for source, part in found.data_sets.items()}
     expected = {entry["dataset"]: entry["f1"] for entry in vector["result"]}
-    assert {**scores, "Average": average(list(scores.values()))} == expected
+    assert {**scores, "Average": found.averages["reference"].f1} == expected
 
 
 def test_a_data_set_score_has_precision_and_recall() -> None:
@@ -107,7 +122,7 @@ def test_training_strips_a_completion_twice_and_evaluation_once() -> None:
     twice = '</th</think>ink>{"entities": {"person": ["Obama"]}}'
     gold = '{"entities": {"person": ["Obama"]}}'
     assert reference.reference_f1(twice, gold) == 1.0
-    assert reference.evaluation_mentions(twice) == ()
+    assert evaluation_mentions(twice) == ()
 
 
 @pytest.mark.parametrize("unit", ["<think>", "</think>", "<answer>", "```json", "[", '"'])
@@ -165,7 +180,7 @@ def test_defect_1_an_unclosed_fence_or_answer_stopped_their_run(text: str, error
 @pytest.mark.parametrize("entities", ["null", '["Paris"]', '"Paris"', '{"person": null}', '{"person": 5}'])
 def test_defect_2_a_wrong_shape_ended_their_evaluation_with_all_outputs_lost(entities: str) -> None:
     text = f'{{"entities": {entities}}}'
-    assert reference.evaluation_mentions(text) == ()  # in their evaluation it raises
+    assert evaluation_mentions(text) == ()  # in their evaluation it raises
     assert parse(text).error == "wrong_shape"
 
 
@@ -209,6 +224,17 @@ def test_defect_7_hedging_a_span_under_several_labels_pays_there(labels: tuple[s
     theirs = {2: 2 / 3, 3: 1 / 2}[len(labels)]
     assert _theirs(example, hedge) == (pytest.approx(theirs), 1)
     assert (_ours(example, hedge), _reward(example, "overlap", hedge)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "theirs", "ours"),
+    [(["location"], 1.0, 1.0), (["person"], 0.0, 0.0), (["location", "person"], 2 / 3, 0.0)],
+)
+def test_defect_7_a_second_occurrence_that_is_not_annotated_is_no_room_for_a_hedge(labels, theirs, ours) -> None:
+    example = _example("Paris is lovely , Paris is big .", ("Paris", "location"))
+    text = write([Mention(text="Paris", label=label) for label in labels], reasoning=None)
+    assert _theirs(example, text) == (pytest.approx(theirs), 1)
+    assert (_ours(example, text), _reward(example, "overlap", text)) == (ours, ours)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +290,7 @@ def test_defect_10_a_span_from_nowhere_is_just_one_false_positive_there() -> Non
 def test_defect_11_their_training_and_evaluation_read_one_text_differently() -> None:
     text = "</th</think>ink>" + BOTH
     assert _theirs(OBAMA, text) == (1, 0)
-    assert reference.evaluation_mentions(text) == ()
+    assert evaluation_mentions(text) == ()
     for sample in (text, BOTH):  # one parser: the reward is the score of what evaluation reads
         read = ground(parse(sample).mentions, OBAMA.sentence)
         assert _ours(OBAMA, sample) == honest_counts(OBAMA, read).f1

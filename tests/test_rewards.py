@@ -1,19 +1,20 @@
 """Each reward against values worked out by hand, the ways of joining them, and a user's own."""
 
 import math
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.reward import RewardWorker
+from actors.reward import RewardWorker, invalid_group
 from rewards import custom
 from rewards.brevity import brevity
-from rewards.composite import REWARDS, check, score
+from rewards.composite import REWARDS, check, score, score_group
 from rewards.overlap import overlap
 from rewards.overlong import overlong
 from rnr.parsing import ground, write
-from rnr.types import Example, Group, Mention, Prompt, Rollout
+from rnr.types import Credit, Example, Group, Mention, Prompt, Rollout
 
 SCHEMA = ("person", "location", "organization")
 
@@ -97,6 +98,45 @@ def test_brevity_orders_only_the_rollouts_that_are_right() -> None:
     assert brevity([], []) == ()
 
 
+def _rollout(text: str, tokens: int, *, finished: bool = True) -> Rollout:
+    return Rollout(token_ids=(1,) * tokens, logprobs=(0.0,) * tokens, text=text, finished=finished, policy_version=0)
+
+
+ONE = '{"entities": {"person": ["Barack Obama"]}}'
+ROLLOUTS = (
+    _rollout(BOTH, 10),
+    _rollout(BOTH, 30),
+    _rollout(ONE, 5),  # 1 of 1 is right and 1 of 2 found: F1 2 / 3
+    _rollout(BOTH, 4, finished=False),
+    _rollout(BOTH.replace("}}", ', "city": []}}'), 4),  # the listed label closes the gate
+)
+
+
+@pytest.mark.parametrize(
+    ("preset", "weights", "totals"),
+    [
+        # Right are the first two, and under no gate the last, which is the shortest: then 10 tokens have 20 / 26.
+        ("gated", {"brevity": 1.0}, [1, 0, 0, 0, 0]),
+        ("gated", {"entity_f1": 3.0, "brevity": 1.0}, [1, 3 / 4, 3 / 4 * 2 / 3, 0, 0]),
+        ("weighted", {"entity_f1": 1.0, "brevity": 0.5}, [1 + 0.5 * 20 / 26, 1, 2 / 3, 1, 1.5]),
+    ],
+)
+def test_brevity_can_be_weighted_and_pays_only_the_right_rollouts_of_a_group(preset, weights, totals) -> None:
+    check(preset, weights)
+    rewards = [reward for _, reward in score_group(OBAMA, ROLLOUTS, preset=preset, weights=weights)]
+    assert [reward.total for reward in rewards] == pytest.approx(totals)
+    assert all(0 <= reward.parts["brevity"] <= 1 for reward in rewards)
+    group = Group(prompt=Prompt(example=OBAMA, token_ids=(1,)), rollouts=ROLLOUTS)
+    assert RewardWorker(preset=preset, weights=weights).score(group).rewards == tuple(rewards)
+
+
+def test_a_group_without_weight_on_brevity_is_scored_rollout_by_rollout() -> None:
+    alone = [score(OBAMA, rollout.text, rollout.finished) for rollout in ROLLOUTS]
+    assert score_group(OBAMA, ROLLOUTS) == alone
+    paper = score_group(OBAMA, ROLLOUTS, preset="paper", weights={"brevity": 1.0})
+    assert [reward.total for _, reward in paper][:2] == [11.0, 11.0]
+
+
 def test_the_gate_closes_for_the_unfinished_the_unreadable_and_the_off_schema() -> None:
     assert score(OBAMA, BOTH, True)[1].parts == {"finished": 1, "parsed": 1, "entity_f1": 1, "schema": 1}
     unfinished = score(OBAMA, BOTH, False)[1]
@@ -148,7 +188,21 @@ def nan(example, answer): return float("nan")
 def text(example, answer): return "1"
 def nothing(example, answer): return None
 def broken(example, answer): raise KeyError("city")
+def leaves(example, answer):
+    raise SystemExit(3)
+def typed(prompt: str, completion: str) -> str: return completion
 """
+
+
+@pytest.fixture
+def own_rewards(tmp_path, monkeypatch):
+    """The file of a module with the functions above, which can be imported."""
+    file = tmp_path / "own_rewards.py"
+    file.write_text(OWN_REWARDS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_rewards", raising=False)
+    custom.load.cache_clear()
+    return file
 
 
 @pytest.mark.parametrize(
@@ -158,18 +212,78 @@ def broken(example, answer): raise KeyError("city")
         ("flag", 1.0, None),
         ("nan", None, "ValueError: own_rewards:nan returned nan, not a finite number"),
         ("text", None, "ValueError: own_rewards:text returned '1', not a finite number"),
-        ("nothing", None, "TypeError: "),
-        ("broken", None, "KeyError: 'city'"),
+        ("nothing", None, "ValueError: own_rewards:nothing returned None, not a finite number"),
+        ("broken", None, "KeyError: 'city' (FILE, line 7)"),
+        ("leaves", None, "SystemExit: 3 (FILE, line 9)"),
     ],
 )
-def test_a_reward_of_ones_own_counts_or_is_invalid_with_its_cause(tmp_path, monkeypatch, name, total, invalid) -> None:
-    (tmp_path / "own_rewards.py").write_text(OWN_REWARDS, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    check(f"own_rewards:{name}", {})
+def test_a_reward_of_ones_own_counts_or_is_invalid_with_its_cause(own_rewards, name, total, invalid) -> None:
     answer, reward = score(OBAMA, BOTH, True, preset=f"own_rewards:{name}")
     assert (len(answer.mentions), reward.total) == (2, total)
-    assert reward.invalid is None if invalid is None else str(reward.invalid).startswith(invalid)
+    assert reward.invalid == (None if invalid is None else invalid.replace("FILE", str(own_rewards)))
     assert reward.parts == {"finished": 1.0, "parsed": 1.0} | ({name: total} if total is not None else {})
+
+
+@pytest.mark.parametrize("name", ["right", "flag"])
+def test_a_reward_that_gives_a_number_for_a_right_answer_passes_its_trial(own_rewards, name) -> None:
+    check(f"own_rewards:{name}", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "typed",
+            r"typed\(prompt: str, completion: str\) -> str was tried with \(example: rnr.types.Example, "
+            r"answer: rnr.types.Answer\), .* a finite number: ValueError: own_rewards:typed returned Answer\(",
+        ),
+        ("nan", "returned nan, not a finite number"),
+        ("broken", r"KeyError: 'city' \(.*own_rewards.py, line 7\)"),
+        ("leaves", "SystemExit: 3"),
+    ],
+)
+def test_a_reward_that_gives_no_number_for_a_right_answer_is_refused_at_start(own_rewards, name, message) -> None:
+    with pytest.raises(ValueError, match=f"reward 'own_rewards:{name}': .*{message}"):
+        check(f"own_rewards:{name}", {})
+
+
+def test_a_reward_that_hangs_in_its_trial_is_refused_after_a_while(tmp_path, monkeypatch) -> None:
+    (tmp_path / "slow_reward.py").write_text("import time\ndef sleep(example, answer): time.sleep(600)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(custom, "TRIAL_SECONDS", 0.1)
+    with pytest.raises(ValueError, match=r"no answer within 0\.1 s"):
+        check("slow_reward:sleep", {})
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "x = 1\nimport nosuchthing\n",
+            r"ModuleNotFoundError: No module named 'nosuchthing' \(.*badimport.py, line 2\)",
+        ),
+        ("def f(:\n", r"SyntaxError: .*badimport.py, line 1\)"),
+        ("raise SystemExit('no key')\n", r"SystemExit: no key \(.*badimport.py, line 1\)"),
+    ],
+)
+def test_a_module_that_fails_while_it_is_imported_is_named_with_the_cause(tmp_path, monkeypatch, code, message) -> None:
+    (tmp_path / "badimport.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=f"module 'badimport' was found, but importing it failed: {message}") as error:
+        check("badimport:f", {})
+    assert "did you mean" not in str(error.value)
+
+
+def test_a_missing_module_is_named_with_where_it_was_looked_for(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=f"No module named 'own_reward'; looked for in {tmp_path}, "):
+        check("own_reward:f", {})
+    (tmp_path / "own_package").mkdir()
+    (tmp_path / "own_package" / "ones.py").touch()
+    place = tmp_path / "own_package"
+    message = f"No module named 'own_package.one'; looked for in {place}; did you mean 'own_package.ones'"
+    with pytest.raises(ValueError, match=message):
+        check("own_package.one:f", {})
 
 
 def test_a_built_in_reward_can_be_loaded_by_its_path() -> None:
@@ -197,11 +311,16 @@ def test_the_overlong_loss_falls_in_a_straight_line_before_the_limit() -> None:
 def test_a_reward_worker_takes_the_overlong_loss_off_the_total_and_off_nothing_that_is_invalid() -> None:
     example = Example(uid="1", sentence="Ada", schema=("person",), mentions=())
     text = '{"entities":{}}'
-    rollouts = tuple(
-        Rollout(token_ids=(1,) * tokens, logprobs=(0.0,) * tokens, text=text, finished=True, policy_version=0)
-        for tokens in (4, 9)
-    )
+    rollouts = tuple(_rollout(text, tokens) for tokens in (4, 9))
     group = Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=rollouts)
     scored = RewardWorker(preset="gated", weights={"entity_f1": 1.0}, max_new_tokens=10, overlong_tokens=4).score(group)
     assert [reward.total for reward in scored.rewards] == [1.0, 0.25]
     assert scored.rewards[1].parts["overlong"] == -0.75
+
+
+def test_a_group_that_no_worker_could_score_keeps_its_answers_and_has_invalid_rewards() -> None:
+    group = Group(prompt=Prompt(example=OBAMA, token_ids=(1,)), rollouts=(_rollout(ONE, 3), _rollout("prose", 3)))
+    scored = invalid_group(group, "LeaseFailed: it hung")
+    assert [(r.total, r.parts, r.invalid) for r in scored.rewards] == [(None, {}, "LeaseFailed: it hung")] * 2
+    assert [(a.mentions, a.error) for a in scored.answers] == [((OBAMA.mentions[0],), None), ((), "no_json")]
+    assert scored.credits == (Credit(), Credit())

@@ -104,6 +104,27 @@ def test_the_protocols_part_where_they_should(tmp_path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "reference", "honest"),
+    [
+        # They cut out every closed block of reasoning, and take what is inside an <answer>; we read neither.
+        ('<think>a</think><think>b</think>{"entities": {"place": ["Paris"]}}', 100.0, 0.0),
+        ('It is <answer>{"entities": {"place": ["Paris"]}}</answer>', 100.0, 0.0),
+        # A fence without "json" is no JSON to them.
+        ('```\n{"entities": {"place": ["Paris"]}}\n```', 0.0, 100.0),
+        # Of a repeated key they keep the last: "is" is then the only mention. We read both: F1 2 * 1 / (2 + 1).
+        ('{"entities": {"place": ["Paris"], "place": ["is"]}}', 0.0, 66.67),
+    ],
+)
+def test_the_reference_reads_a_completion_as_the_papers_code_does(tmp_path, text, reference, honest) -> None:
+    example = _example("a/2", "Paris is big", ("Paris", "place"))
+    file = tmp_path / "predictions.jsonl"
+    save_predictions([_group(example, text)], file)
+    averages = report(read_predictions(file, [example])).averages
+    assert (averages["reference"].f1, averages["honest"].f1) == (reference, honest)
+    assert score_predictions(file, [example]).f1 == reference
+
+
 def test_a_chain_is_scored_by_what_it_marks_whatever_its_answer_gives(tmp_path) -> None:
     found = report(_read(tmp_path, {"a/2": '<think>\n[Paris: place] [is: place]\n</think>\n{"entities": {}}'}))
     assert found.averages["reference"].f1 == 0.0

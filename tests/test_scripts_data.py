@@ -7,6 +7,7 @@ import pytest
 
 from rnr.data import load, split
 from rnr.decontamination import sentence_key
+from rnr.formats.writing import FORMATS
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from rnr.types import Example
 from scripts.data import main
@@ -70,9 +71,43 @@ def test_check_goes_on_after_a_folder_without_data_and_a_broken_split(tmp_path, 
     (tmp_path / "b" / "test.json").write_text('[{"sentence": "Ada", "entities": []}]')
     assert main(["check", str(tmp_path / "*")]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"{tmp_path / 'a'}: no train.json, dev.json or test.json in this folder"
+    assert said[0].startswith(f"{tmp_path / 'a'}: no split in this folder; it needs files such as train.jsonl")
     assert said[1].startswith(f"{tmp_path / 'b' / 'train.json'}, line 1: not valid JSON")
     assert said[2] == "1 sentences can be used, 2 problems"
+
+
+def test_check_goes_on_after_rows_that_are_no_rows(tmp_path, capsys) -> None:
+    file = _jsonl(
+        tmp_path / "a.jsonl", "[" * 100_000 + "]" * 100_000, "1" * 5000, ADA, '{"text": "A\\ud800", "label": []}'
+    )
+    assert main(["check", file]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{file}, row 1: nested too deeply to be read"
+    assert said[1].startswith(f"{file}, row 2: not valid JSON: Exceeds the limit")
+    assert said[2] == (
+        f"{file}, row 4: text must be text in UTF-8, but character 1 is half of a surrogate pair, found 'A\\ud800'"
+    )
+    assert said[3:] == ["1 sentences can be used, 3 problems"]
+
+
+def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_path, capsys) -> None:
+    empty, table, bare = tmp_path / "empty.jsonl", tmp_path / "table.csv", tmp_path / "README"
+    for file in (empty, table, bare):
+        file.write_text("")
+    assert main(["check", str(empty), str(table), str(bare)]) == 1
+    known = ".json, .jsonl, .ndjson, .conll, .iob, .iob2, .bio, .bioes, .tsv, .txt, .spacy"
+    assert capsys.readouterr().out.splitlines() == [
+        f"no usable sentence in {empty}: it holds no rows",
+        f"{table}: the ending .csv tells no known format; those that do are {known}",
+        f"{bare}: no ending tells no known format; those that do are {known}",
+        "0 sentences can be used, 3 problems",
+    ]
+
+
+def test_check_names_a_file_that_is_listed_twice_and_goes_on(tmp_path, capsys) -> None:
+    file = _jsonl(tmp_path / "a.jsonl", ADA)
+    assert main(["check", file, file, _jsonl(tmp_path / "b.jsonl", ROME)]) == 1
+    assert capsys.readouterr().out == f"{file} is listed twice\n2 sentences can be used, 1 problems\n"
 
 
 # convert
@@ -91,7 +126,40 @@ def test_convert_stops_at_a_bad_row_unless_told_to_skip_it(tmp_path, capsys) -> 
     assert "a.jsonl, row 2: not valid JSON" in capsys.readouterr().err
     assert not (tmp_path / "b.jsonl").exists()
     assert main([*command, "--skip-bad-rows"]) == 0
-    assert json.loads((tmp_path / "b.jsonl").read_text()) == ADA
+    assert json.loads((tmp_path / "b.jsonl").read_text()) == ADA | {"dataset": "a"}
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("jsonl", ""),
+        ("ner-cot", ""),
+        ("instructuie", "1 chains"),
+        ("doccano", "1 chains; 2 schemas, and with them the labels river, sea"),
+        ("conll", "1 chains; 2 schemas, and with them the labels river, sea; the names of the data sets news; 1 guids"),
+    ],
+)
+def test_convert_says_what_is_lost_and_loses_nothing_else(tmp_path, capsys, form, said) -> None:
+    first = {**ADA, "schema": ["person", "sea", "river"], "cot": "Ada Byron is a person.", "guid": "n-7"}
+    second = {**NONE, "schema": ["person", "sea"]}
+    file = _jsonl(tmp_path / "a.jsonl", first | {"dataset": "news"}, second | {"dataset": "news"})
+    out = tmp_path / f"out{FORMATS[form].suffixes[0]}"
+
+    assert main(["convert", file, "--to", form, "--out", str(out)]) == 0
+
+    heard = capsys.readouterr().err
+    assert heard == (f"lost, because {form} has no place for them: {said}\n" if said else "")
+    before, after = load([file], training=True), load([str(out)], training=True)
+    lost = {"chains": "reasoning", "schemas": "schema", "data sets": "source", "guids": "guid"}
+    for word, field in lost.items():
+        kept = getattr(before[0], field) == getattr(after[0], field)
+        assert kept == (word not in said), field
+
+
+def test_a_conversion_within_one_schema_and_name_loses_nothing(tmp_path, capsys) -> None:
+    file = _jsonl(tmp_path / "a.jsonl", ADA, NONE)
+    assert main(["convert", file, "--to", "conll", "--out", str(tmp_path / "new" / "a.conll")]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_convert_keeps_what_is_there(tmp_path, capsys) -> None:
@@ -164,6 +232,8 @@ def test_split_takes_its_share_of_each_source_and_no_sentence_twice(tmp_path) ->
     sources = [example.source for example in test]
     assert (sources.count("a"), sources.count("b")) == (8, 8)  # a fifth of 40, and both twins of a fifth of 20
     assert len(train) + len(test) == 80
+    assert main(["check", str(out)]) == 0  # what was written is a folder with splits
+    assert load([str(out)], training=False) == test
     assert not {sentence_key(one.sentence) for one in train} & {sentence_key(one.sentence) for one in test}
 
 

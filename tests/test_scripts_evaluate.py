@@ -47,7 +47,7 @@ def test_saved_predictions_are_scored_and_compared_beside_themselves(tmp_path, d
     file = _predict(tmp_path / "new" / "predictions.jsonl", *SENTENCES)
     other = _predict(tmp_path / "old" / "predictions.jsonl", "mit-movie")
     assert main(["--predictions", str(file), "--data", *data, "--compare", str(other)]) == 0
-    scores = json.loads((file.parent / "scores.json").read_text())
+    scores = json.loads((file.parent / "predictions.scores.json").read_text())
     assert scores["averages"]["reference"]["f1"] == scores["averages"]["strict"]["f1"] == 100.0
     assert scores["zero_shot"] == {"Movie": 100.0, "AI": 100.0, "average": 100.0}
     assert scores["comparisons"]["honest"]["average"] == {"f1": 50.0, "interval": [50.0, 50.0], "p_value": 0.002}
@@ -61,7 +61,18 @@ def test_saved_predictions_are_scored_and_compared_beside_themselves(tmp_path, d
 def test_scores_go_to_another_folder_when_told_so(tmp_path, data) -> None:
     file = _predict(tmp_path / "predictions.jsonl")
     assert main(["--predictions", str(file), "--data", *data, "--out", str(tmp_path / "out")]) == 0
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["scores.json"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.scores.json"]
+
+
+def test_the_scores_of_two_stages_lie_beside_each_other(tmp_path, data) -> None:
+    for stage, found in (("sft", []), ("grpo", list(SENTENCES))):
+        file = _predict(tmp_path / "predictions" / f"{stage}.jsonl", *found)
+        assert main(["--predictions", str(file), "--data", *data]) == 0
+    f1 = {
+        file.name: json.loads(file.read_text())["averages"]["honest"]["f1"]
+        for file in (tmp_path / "predictions").glob("*.json")
+    }
+    assert f1 == {"sft.scores.json": 0.0, "grpo.scores.json": 100.0}
 
 
 def test_data_sets_of_no_column_have_no_zero_shot_table(tmp_path, data, capsys) -> None:
@@ -118,7 +129,7 @@ def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data
     command = ["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path / "out")]
     assert main(command) == 0
     assert asked == [{"model": "m", "context_tokens": 1024, "max_new_tokens": 320}]
-    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    scores = json.loads((tmp_path / "out" / "predictions.scores.json").read_text())
     assert (scores["model"], scores["averages"]["honest"]["f1"], scores["answers"]["tokens"]) == ("m", 50.0, 2.0)
     assert scores["predictions"] == str(tmp_path / "out" / "predictions.jsonl")
     assert "m (measured)" in capsys.readouterr().out

@@ -20,7 +20,7 @@ def hugging_face_rows(folder: Path) -> Iterator[Row]:
     schema = {"schema": sorted({name[2:] for name in names} - {""})} if names else {}
     scheme = tag_scheme(_named(tags, names) for tags in dataset["ner_tags"])
     for number, row in enumerate(dataset, 1):
-        tokens, tags = row["tokens"], _named(row["ner_tags"], names)
+        tokens, tags = row["tokens"] or [], _named(row["ner_tags"], names)
         try:
             if not tokens or len(tokens) != len(tags):
                 raise ValueError(f"{len(tokens)} tokens with {len(tags)} tags")
@@ -30,10 +30,10 @@ def hugging_face_rows(folder: Path) -> Iterator[Row]:
             yield number, DataError(f"{folder}, row {number}: {error}")
 
 
-def _named(tags: Sequence[Any], names: Sequence[str] | None) -> list[str]:
+def _named(tags: Sequence[Any] | None, names: Sequence[str] | None) -> list[str]:
     """The tags by name; a number without a name, such as -1 for "not annotated", stays a number and so no tag."""
     known: dict[Any, str] = dict(enumerate(names or ()))
-    return [str(known.get(tag, tag)) for tag in tags]
+    return [str(known.get(tag, tag)) for tag in tags or ()]
 
 
 def _without_none(value: Any) -> Any:
@@ -53,7 +53,8 @@ def write_hugging_face(examples: Sequence[Example], out: Path) -> None:
         schema=datasets.List(text),
         entities=datasets.List({"text": text, "label": text, "start": number, "end": number}),
         dataset=text,
+        guid=text,
         cot=text,
     )
-    rows = [{"cot": None} | whole_row(example) for example in examples]
+    rows = [{"guid": None, "cot": None} | whole_row(example) for example in examples]
     datasets.Dataset.from_list(rows, features=features).save_to_disk(str(out))

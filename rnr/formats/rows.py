@@ -1,29 +1,66 @@
 """What every format needs: a row or the reason why there is none, our own row, and the way to a file or a library."""
 
 import json
+import reprlib
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from rnr.types import Example
 
 Row: TypeAlias = tuple[int, Any]
 """Its number (in a text file the line it begins at), and the row or the DataError that says why there is none."""
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_FAULTS = {
+    "missing": "is missing in",
+    "model_type": "must be an object, found",
+    "dict_type": "must be an object, found",
+    "list_type": "must be a list, found",
+    "string_type": "must be text, found",
+    "int_type": "must be a whole number, found",
+}
+"""pydantic's kinds of errors in the words of somebody who looks at JSON."""
+
 
 class DataError(ValueError):
     """A row that cannot be used; says the file, the row and the reason."""
+
+
+def read_as(model: type[_Model], value: Any) -> _Model:
+    """The value as a pydantic model; raises ValueError with the first place that is wrong and what is found there."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raised = first.get("ctx", {}).get("error", first["msg"])
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        # reprlib, because repr raises on what is nested too deeply.
+        found = f"{_FAULTS.get(first['type'], f'{raised}, found')} {reprlib.repr(first['input'])}"
+        raise ValueError(f"{place.removeprefix('.') or 'the value'} {found}") from None
 
 
 def read_json(file: Path) -> Any:
     """The JSON value in a file; raises DataError with the line where it breaks."""
     try:
         return json.loads(file.read_bytes())
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 at byte {error.start}") from None
+    except (ValueError, RecursionError) as error:
+        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise DataError(f"{file}{line}: {json_fault(error)}") from None
+
+
+def json_fault(error: ValueError | RecursionError) -> str:
+    """Why ``json.loads`` gave nothing."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply to be read"
+    at = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+    return f"not valid JSON: {at}"
 
 
 def needed(module: str, package: str, file: Path) -> Any:
@@ -39,10 +76,15 @@ def entities(example: Example) -> list[dict[str, Any]]:
     return [{"text": m.text, "label": m.label, "start": m.start, "end": m.end} for m in example.mentions]
 
 
+def names(example: Example) -> dict[str, str]:
+    """The data set, and what the row calls itself if it has a name: what formats with free fields take along."""
+    return {"dataset": example.source} | ({"guid": example.guid} if example.guid else {})
+
+
 def whole_row(example: Example) -> dict[str, Any]:
     """An example as a row of our own, with all but its uid."""
     row = {"sentence": example.sentence, "schema": list(example.schema), "entities": entities(example)}
-    return row | {"dataset": example.source} | ({"cot": example.reasoning} if example.reasoning else {})
+    return row | names(example) | ({"cot": example.reasoning} if example.reasoning else {})
 
 
 def save(out: Path, lines: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """New weights in a running vLLM engine, and the probe that tells whether they arrived."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -30,7 +31,7 @@ class BrokenWorker(RolloutWorker):
     receiver = "tests.end_to_end.broken_receiver.ForgetsTheTiedHead"
 
 
-def settings(folder):
+def settings(folder, lora_rank=0):
     return RolloutSettings(
         model_folder=str(folder),
         stop_token_id=2,
@@ -38,8 +39,8 @@ def settings(folder):
         concurrent_sequences=8,
         kv_cache_gib=1.0,
         gpu_memory_fraction=0.3,
-        lora_rank=0,
-        lora_alpha=0,
+        lora_rank=lora_rank,
+        lora_alpha=16,
         threads=2,
         use_gpu=torch.cuda.is_available(),
         seed=0,
@@ -104,3 +105,46 @@ def test_a_sync_that_leaves_the_tied_head_behind_is_caught(tiny_model):
     (error,) = caught.value.exceptions
     assert isinstance(error, WeightSyncError)
     assert "rollout-0 does not sample from version 7" in str(error)
+
+
+def adapter(folder, seed):
+    """A bucket with an adapter of rank 8 that changes the policy a great deal."""
+    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    lora = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), lora)
+    return {
+        name: torch.randn_like(tensor).to(torch.bfloat16).view(torch.int16).numpy()
+        for name, tensor in get_peft_model_state_dict(model).items()
+    }
+
+
+def test_completions_in_flight_go_on_with_a_new_adapter(tiny_model):
+    prompt = Prompt(
+        example=Example(uid="a", sentence="a", schema=("b",), mentions=()), token_ids=tuple(range(500, 520))
+    )
+    long = Sampling(count=4, temperature=1.0, max_new_tokens=200, min_new_tokens=200, seed=0)
+
+    async def work():
+        worker = RolloutWorker(settings(tiny_model, lora_rank=8))
+        await worker.start()
+        try:
+            await worker.load(1, adapter(tiny_model, 1))
+            first = await worker.probe(PROBE)
+            flying = asyncio.create_task(worker.generate(prompt, long))
+            await asyncio.sleep(0.3)
+            assert not flying.done()
+            await worker.load(2, adapter(tiny_model, 2))
+            second = await worker.probe(PROBE)
+            landed = await flying
+            return first, second, landed, await worker.generate(prompt, replace(long, count=1))
+        finally:
+            await worker.stop()
+
+    first, second, landed, later = asyncio.run(work())
+    # The probe tells the two adapters apart, so the second really took the place of the first.
+    assert max(abs(ours - theirs) for ours, theirs in zip(first, second, strict=True)) > 0.5
+    assert [(len(rollout.token_ids), rollout.policy_version) for rollout in landed.rollouts] == [(200, 1)] * 4
+    assert later.rollouts[0].policy_version == 2
