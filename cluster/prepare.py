@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from rewards.composite import check
 from rnr import data
@@ -130,9 +131,12 @@ def _examples(config: Config) -> tuple[list[Example], list[Example]]:
     return train, evaluation
 
 
-def _drawn(prompts: Sequence[Prompt], count: int, seed: int, mixture: Mapping[str, float]) -> list[Prompt]:
+def _drawn(
+    prompts: Sequence[Prompt], count: int, seed: int, mixture: Mapping[str, float] | Literal["size"]
+) -> list[Prompt]:
     """At most ``count`` of the prompts, evenly over their sources or as ``mixture`` says, in the order of the data."""
-    drawn = data.draw_evenly([prompt.example for prompt in prompts], count, seed, _source_and_kind, mixture)
+    group = data.by_source if mixture == "size" else _source_and_kind
+    drawn = data.draw([prompt.example for prompt in prompts], count, seed, group, mixture)
     return _of(prompts, drawn)
 
 

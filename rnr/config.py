@@ -40,8 +40,9 @@ class DataConfig(Section):
     train: tuple[str, ...] = ("demo/train",)
     """Files or folders, or ``demo/train``."""
     evaluation: tuple[str, ...] = ("demo/known", "demo/unseen")
-    mixture: dict[str, float] = {}
-    """Source -> how many of its sentences are drawn for each one of a source that is not named here."""
+    mixture: dict[str, float] | Literal["size"] = {}
+    """Source -> how many of its sentences are drawn for each one of a source that is not named here; or ``size``, in
+    proportion to what each has, as the paper draws its prompts."""
     sft_examples: int = Field(default=0, ge=0)
     """Upper bound, drawn evenly over the sources, or as ``mixture`` says; 0 takes all."""
     evaluation_examples: int = Field(default=0, ge=0)
@@ -74,7 +75,8 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.mixture and not (self.sft_examples and self.grpo_examples):
+        some, all_set = (how((self.sft_examples, self.grpo_examples)) for how in (any, all))
+        if self.mixture and not (some if self.mixture == "size" else all_set):
             raise ValueError("mixture says how sft_examples and grpo_examples are drawn, and one of them is not set")
         if self.schema_views > 1 and not self.schema_variation:
             raise ValueError("schema_views above 1 needs schema_variation, or the views are all the same")

@@ -7,10 +7,11 @@ all, because rows differ only in the names of their fields.
 import glob
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from rnr.decontamination import sentence_key
 from rnr.formats.examples import TypedRow, labels_used, read_labels, read_row, to_example
@@ -173,26 +174,34 @@ def _schema(file: Path, rows: Sequence[TypedRow]) -> list[str]:
 
 
 def by_source(example: Example) -> str:
-    """What ``draw_evenly`` usually draws evenly over."""
+    """What ``draw`` usually draws evenly over."""
     return example.source
 
 
-def draw_evenly(
+LARGEST_SOURCE = 10_000
+"""A source with more sentences than this counts as one with as many (the paper's ``max_count``)."""
+
+
+def draw(
     examples: Sequence[Example],
     count: int,
     seed: int,
     group: Callable[[Example], str] = by_source,
-    mixture: Mapping[str, float] = MappingProxyType({}),
+    mixture: Mapping[str, float] | Literal["size"] = MappingProxyType({}),
 ) -> list[Example]:
     """At most ``count`` examples (0: all), shuffled by seed: the same number from each group as far as it has them.
 
     With weights by source in ``mixture`` (1 where there is none) the numbers are in that proportion: weights 2 and 1
-    give 4 and 2 of 6. Raises ValueError for a source that does not occur and for a weight that is not positive.
+    give 4 and 2 of 6. With ``size`` the weight of a source is the number of its examples, or ``LARGEST_SOURCE``, as the
+    paper draws its GRPO prompts. Raises ValueError for a source that does not occur and for a weight that is not
+    positive.
     """
-    sources = {example.source for example in examples}
+    sizes = Counter(example.source for example in examples)
+    if mixture == "size":
+        mixture = {source: min(size, LARGEST_SOURCE) for source, size in sizes.items()}
     for source, weight in mixture.items():
-        if source not in sources or weight <= 0:
-            known = f"the sources are {', '.join(sorted(sources))}; weights are positive"
+        if source not in sizes or weight <= 0:
+            known = f"the sources are {', '.join(sorted(sizes))}; weights are positive"
             raise ValueError(f"data.mixture: {source!r} = {weight:g}: {known}")
     generator = random.Random(seed)
     groups: dict[str, list[Example]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.data import draw_evenly
+from rnr.data import draw
 from rnr.files import write_whole
 from rnr.parsing import ground, parse
 from rnr.types import Answer, Example, Group
@@ -36,7 +36,7 @@ def draw_from_each(examples: Sequence[Example], count: int) -> list[Example]:
     for example in examples:
         by_data_set.setdefault(example.source, []).append(example)
     # Seed 0, not a run's: whatever is compared must have answered the same sentences.
-    return [example for name in sorted(by_data_set) for example in draw_evenly(by_data_set[name], count, 0)]
+    return [example for name in sorted(by_data_set) for example in draw(by_data_set[name], count, 0)]
 
 
 def save_predictions(groups: Iterable[Group], file: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnr.data import DEMO, check, draw_evenly, load, thin
+from rnr.data import DEMO, check, draw, load, thin
 from rnr.formats.rows import DataError
 from rnr.types import Example, Mention
 
@@ -328,17 +328,29 @@ def test_every_row_of_whatever_json_is_an_example_or_says_why_not(tmp_path_facto
 
 def test_an_even_draw_takes_the_same_number_from_each_source_as_far_as_it_has_them() -> None:
     examples = _numbered(10, "a") + _numbered(2, "b") + _numbered(10, "c")
-    drawn = draw_evenly(examples, 8, seed=3)
+    drawn = draw(examples, 8, seed=3)
     # Ranks 0 and 1 give 3 each, rank 2 gives a and c: 3 + 3 + 2 = 8, so 3 of a, 2 of b, 3 of c.
     assert sorted(example.source for example in drawn) == ["a"] * 3 + ["b"] * 2 + ["c"] * 3
-    assert drawn == draw_evenly(examples, 8, seed=3)
-    assert drawn != draw_evenly(examples, 8, seed=4)
+    assert drawn == draw(examples, 8, seed=3)
+    assert drawn != draw(examples, 8, seed=4)
+
+
+def test_a_draw_by_size_takes_from_each_source_in_proportion_to_what_it_has() -> None:
+    examples = _numbered(60, "a") + _numbered(30, "b") + _numbered(10, "c")
+    drawn = draw(examples, 10, seed=3, mixture="size")
+    assert sorted(example.source for example in drawn) == ["a"] * 6 + ["b"] * 3 + ["c"]
+
+
+def test_a_very_large_source_counts_as_one_of_ten_thousand() -> None:
+    examples = _numbered(30_000, "large") + _numbered(10_000, "small")
+    drawn = draw(examples, 10, seed=3, mixture="size")
+    assert sorted(example.source for example in drawn) == ["large"] * 5 + ["small"] * 5
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(0, 30), st.integers(0, 5))
 def test_a_draw_has_no_repeats_and_the_count_that_was_asked_for(sizes, count, seed) -> None:
     examples = [example for number, size in enumerate(sizes) for example in _numbered(size, f"s{number}")]
-    uids = [example.uid for example in draw_evenly(examples, count, seed)]
+    uids = [example.uid for example in draw(examples, count, seed)]
     assert len(set(uids)) == len(uids) == min(count or len(examples), len(examples))
 
 

@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from actors.rollout import Sampling, single_engine
 from rnr.types import Example, Prompt
@@ -43,3 +45,26 @@ def test_a_rollout_says_where_in_its_text_each_token_ends(tiny_model) -> None:
         for count, end in enumerate(rollout.ends, 1):
             text = tokenizer.decode(rollout.token_ids[:count], skip_special_tokens=True)
             assert rollout.text[:end] == text or text.endswith("\ufffd")
+
+
+def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(tiny_model) -> None:
+    async def sampled():
+        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, concurrent_sequences=8)
+        example = Example(uid="1", sentence="x", schema=("x",), mentions=())
+        async with engine as worker:
+            prompt = Prompt(example=example, token_ids=tuple(range(1000, 1040)))
+            return prompt, await worker.generate(prompt, Sampling(count=2, temperature=0.5, max_new_tokens=20))
+
+    prompt, group = asyncio.run(sampled())
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    for rollout in group.rollouts:
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt.token_ids + rollout.token_ids])).logits[
+                0, len(prompt.token_ids) - 1 : -1
+            ]
+        rows = torch.arange(len(rollout.token_ids))
+        at_half, at_one = ((logits / t).log_softmax(-1)[rows, list(rollout.token_ids)] for t in (0.5, 1.0))
+        ours = torch.tensor(rollout.logprobs)
+        # bf16 against float32; at temperature 1 they would be off by a great deal more.
+        assert (ours - at_half).abs().mean() < 0.1
+        assert (ours - at_one).abs().mean() > 1
