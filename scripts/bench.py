@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sizes(learner, prompts=2, prompt_tokens=200, completion_tokens=130)
     _add_training(learner)
     _add_peer(learner)
+    learner.add_argument("--profile", type=Path, help="also print where one step's time goes, and write its trace here")
     rollout = commands.add_parser("rollout", help="one rollout worker alone on the machine")
     _add_sizes(rollout, prompts=8, prompt_tokens=210, completion_tokens=128)
     rollout.add_argument("--concurrent", type=int, default=64, help="sequences generated at once")

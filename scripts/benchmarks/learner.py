@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rnr.model_folder import resolve
@@ -37,6 +38,8 @@ def measure(options: argparse.Namespace) -> Numbers:
             replace(sample, prompt_ids=(number + 100, *sample.prompt_ids[1:])) for number, sample in enumerate(shared)
         ]
         numbers = in_turn(ours, _update(worker, repeated, options), options.rounds)
+    if options.profile:
+        _profile(ours, options.profile)
     tokens = sum(sample.length for sample in shared)
     rates = {
         "samples_per_second": len(shared) / numbers["seconds"],
@@ -64,6 +67,16 @@ def _update(worker: Any, trained: Sequence[Sample], options: argparse.Namespace)
     weighted = weigh(trained, "constant", options.completion_tokens)
     (plan,) = plan_microbatches(weighted, ranks=1, max_tokens=options.max_tokens)
     return lambda: seconds_of(lambda: worker.grpo_step((plan,), GrpoSettings(), 1e-6, 1.0, 1))
+
+
+def _profile(update: Callable[[], float], trace: Path) -> None:
+    """Print where the time of one update goes, by operation, and write its trace."""
+    from torch.profiler import profile
+
+    with profile() as found:
+        update()
+    print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=48))
+    found.export_chrome_trace(str(trace))
 
 
 def _one_rank(model_folder: str, lora_rank: int) -> Any:
