@@ -1,16 +1,16 @@
 """The resolved plan of a run, with the numbers that follow from it; starts nothing."""
 
 import json
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from cluster.checkpoint import warm_start
-from cluster.plan import check_resources, local_resources, placed, roles
+from cluster.plan import check_disk, check_resources, disk_gib, free_gib, local_resources, placed, roles
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from rnr.config import Config
+from rnr.run_folder import run_folder
 
 
 def dry_run(config: Config, *, resume: bool) -> None:
@@ -31,6 +31,8 @@ def dry_run(config: Config, *, resume: bool) -> None:
         need = f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {_gib(memory_gib(role.name, config, prepared))}"
         table.add_row(f"{role.name} workers", need)
     out.print(table)
+    if not resume:
+        check_disk(config, prepared.weights_gib, free_gib(run_folder(config)))
     if config.cluster.address:
         out.print("resources: checked against the cluster when the run starts")
         return
@@ -52,18 +54,14 @@ def derived(config: Config, prepared: Prepared, schedule: Schedule) -> dict[str,
         "GRPO prompts in all": f"{grpo.steps * sampling.prompts_per_step} or more of {len(prepared.prompts)}",
         "longest sequence": f"{round(prompt_tokens)} prompt tokens on average + {sampling.max_new_tokens} new",
         "processes": f"{sum(role.count for role in roles(config))} Ray actors and one driver",
-        "weights sent per sync": "adapter only" if config.model.lora_rank else _gib(weights_gib(prepared)),
+        "weights sent per sync": "adapter only" if config.model.lora_rank else _gib(prepared.weights_gib),
+        "disk for checkpoints and export": _gib(disk_gib(config, prepared.weights_gib)),
     }
-
-
-def weights_gib(prepared: Prepared) -> float:
-    """Size of the bf16 weights on disk, in GiB."""
-    return sum(file.stat().st_size for file in Path(prepared.model_folder).glob("*.safetensors")) / 2**30
 
 
 def memory_gib(role: str, config: Config, prepared: Prepared) -> float:
     """A rough need of memory of one worker in GiB: weights, optimizer state, caches, and about one GiB of libraries."""
-    weights = weights_gib(prepared)
+    weights = prepared.weights_gib
     if role == "rollout":
         return 1.5 + 2 * weights + config.cluster.kv_cache_gib
     if role == "reward":

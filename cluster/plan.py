@@ -1,8 +1,10 @@
 """What a run needs, worked out from the config alone, and whether a cluster has it."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from rnr.config import Config
 
@@ -56,6 +58,30 @@ def check_resources(config: Config, available: Mapping[str, float]) -> None:
                 f"the run needs {needed:g} {resource}s ({parts}) and the cluster has {has:g}: lower "
                 f"cluster.rollout_workers, cluster.learner_ranks or cluster.{key}_per_*, or add a node"
             )
+
+
+def disk_gib(config: Config, weights_gib: float) -> float:
+    """What the run folder grows to, in GiB: the checkpoints that are kept, the one after the warm start, the one being
+    written, and the export."""
+    # bf16 weights, and three times as many numbers in float32: master weights and two moments; an adapter has few.
+    checkpoint = weights_gib * (0.2 if config.model.lora_rank else 7)
+    return (config.checkpoint.keep + 2) * checkpoint + weights_gib
+
+
+def check_disk(config: Config, weights_gib: float, free: float) -> None:
+    """Raise ValueError when the disk of the run folder, with ``free`` GiB, has no room for what a run leaves there."""
+    needed = disk_gib(config, weights_gib)
+    if needed > free:
+        raise ValueError(
+            f"the run needs {needed:.1f} GiB for its checkpoints and export, and run.folder ({config.run.folder}) has "
+            f"{free:.1f}: free some, name another run.folder, or lower checkpoint.keep"
+        )
+
+
+def free_gib(folder: Path) -> float:
+    """Free space on the disk on which this folder lies or will lie, in GiB."""
+    there = next(place for place in (folder, *folder.parents) if place.is_dir())
+    return shutil.disk_usage(there).free / 2**30
 
 
 def local_resources() -> dict[str, float]:

@@ -40,6 +40,11 @@ class Prepared:
     prompt_file: dict[str, str]
     """Name and text of the file by which the exported model tells how it was asked."""
 
+    @property
+    def weights_gib(self) -> float:
+        """Size of the bf16 weights on disk, in GiB."""
+        return sum(file.stat().st_size for file in Path(self.model_folder).glob("*.safetensors")) / 2**30
+
 
 def prepare(config: Config) -> Prepared:
     """Load, check and encode; raises ValueError naming the place of whatever cannot be used."""

@@ -210,7 +210,8 @@ class Run:
             self._spend("grpo", self._begin)
             await self._evaluate("grpo" if last else f"grpo-{step + 1:06d}", "grpo", step)
             self._begin = time.monotonic()
-        if (step + 1) % self._config.checkpoint.every_steps == 0 or last:
+        # After the last step the checkpoint of a run that is done follows at once.
+        if (step + 1) % self._config.checkpoint.every_steps == 0 and not last:
             self._spend("grpo", self._begin)
             self._begin = time.monotonic()
             await self._save()

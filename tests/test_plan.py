@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.plan import check_resources, placed, roles, threads_per_worker
+from cluster.plan import check_disk, check_resources, disk_gib, free_gib, placed, roles, threads_per_worker
 from rnr.cli import load_config
 
 
@@ -82,3 +82,18 @@ def test_workers_that_do_not_fit_on_half_a_gpu_each_are_too_many() -> None:
 )
 def test_the_workers_of_one_kind_share_all_cores(workers, cpus, threads) -> None:
     assert threads_per_worker(workers, cpus) == threads
+
+
+def test_a_run_needs_room_for_its_checkpoints_and_its_export() -> None:
+    config = load_config(None, ["--checkpoint.keep=2"])
+    # Four checkpoints of seven times the weights, and the weights: 4 * 7 * 0.25 + 0.25.
+    assert disk_gib(config, 0.25) == 7.25
+    check_disk(config, 0.25, 7.25)
+    with pytest.raises(ValueError, match=r"needs 7\.2 GiB .*run\.folder \(runs\) has 7\.2.*checkpoint\.keep"):
+        check_disk(config, 0.25, 7.2)
+    # An adapter of rank 8 is small: 4 * 0.2 * 0.25 + 0.25.
+    assert disk_gib(load_config(None, ["--checkpoint.keep=2", "--model.lora_rank=8"]), 0.25) == pytest.approx(0.45)
+
+
+def test_the_free_space_of_a_folder_that_is_not_there_yet_is_that_of_its_disk(tmp_path) -> None:
+    assert free_gib(tmp_path / "runs" / "mine") == pytest.approx(free_gib(tmp_path), abs=1.0)
