@@ -107,22 +107,18 @@ def _token_advantages(
 
 
 def _why_useless(scored: ScoredGroup, parts: Sequence[str], by_place: bool, mask_unfinished: bool) -> str:
-    valid = [reward for reward in scored.rewards if reward.total is not None]
+    rollouts = zip(scored.group.rollouts, scored.rewards, scored.credits, strict=True)
+    valid = [(rollout, reward, credit) for rollout, reward, credit in rollouts if reward.total is not None]
     if len(valid) < 2:
         return "fewer than two valid rewards"
     # Of rewards that are scaled one by one, equal sums may hide differing parts.
-    flat = all(_flat([reward.parts[name] for reward in valid]) for name in parts) if parts else _flat(_valid(scored))
-    pairs = zip(scored.rewards, scored.credits, strict=True)
-    walks = [credit for reward, credit in pairs if by_place and reward.total is not None and credit.verdicts]
+    by_part = [[reward.parts[name] for _, reward, _ in valid] for name in parts] or [_valid(scored)]
+    flat = all(map(_flat, by_part))
+    walks = [credit for *_, credit in valid if by_place and credit.verdicts]
     alike = len({credit.verdicts for credit in walks}) < 2 and all(credit.departure < 0 for credit in walks)
     if flat and alike:
         return "no spread"
-    finished = (
-        rollout.finished
-        for rollout, reward in zip(scored.group.rollouts, scored.rewards, strict=True)
-        if reward.total is not None
-    )
-    if mask_unfinished and not any(finished):
+    if mask_unfinished and not any(rollout.finished for rollout, *_ in valid):
         return "no finished rollout"
     return ""
 

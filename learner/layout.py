@@ -100,16 +100,21 @@ def _alike(completions: Sequence[range]) -> Iterator[list[range]]:
         yield alike
 
 
-def _area(parts: Sequence[_Part]) -> int:
-    """The pairs of tokens in the rectangle that holds these parts, the one with the longest completion first."""
-    longest = len(parts[0].completions[0])
+def _size(parts: Sequence[_Part]) -> tuple[int, int, int]:
+    """The most completions of a part, the tokens of the longest one, which comes first, and those of the longest
+    prompt."""
     most = max(len(part.completions) for part in parts)
-    return len(parts) * most * longest * (max(part.prompt for part in parts) + longest)
+    return most, len(parts[0].completions[0]), max(part.prompt for part in parts)
+
+
+def _area(parts: Sequence[_Part]) -> int:
+    """The pairs of tokens in the rectangle that holds these parts."""
+    most, longest, prompt = _size(parts)
+    return len(parts) * most * longest * (prompt + longest)
 
 
 def _shelf(parts: Sequence[_Part], tokens: int, device: torch.device | str) -> Shelf:
-    longest = len(parts[0].completions[0])
-    most = max(len(part.completions) for part in parts)
+    most, longest, prompt = _size(parts)
     places = torch.full((len(parts), most, longest), tokens)
     for row, part in zip(places, parts, strict=True):
         padded = _padded(part.completions, tokens)
@@ -117,7 +122,7 @@ def _shelf(parts: Sequence[_Part], tokens: int, device: torch.device | str) -> S
     return Shelf(
         packs_S=torch.tensor([part.pack for part in parts], device=device),
         completions_SKL=places.to(device),
-        prompt=max(part.prompt for part in parts),
+        prompt=prompt,
     )
 
 

@@ -73,7 +73,7 @@ def grpo_loss(
     if reference_logprobs_N is not None:
         kl_N = kl_to_reference(logprobs_N, reference_logprobs_N, settings.kl_estimator)
         loss_N = loss_N + settings.kl_coefficient * kl_N
-    low, high = clipped(ratio, advantages_N, settings)
+    low, high = bounds_in_force(ratio, advantages_N, settings)
     sums = _sums(
         weights_N,
         {
@@ -113,7 +113,7 @@ def policy_objective(
     return objective
 
 
-def clipped(
+def bounds_in_force(
     ratio_N: torch.Tensor, advantages_N: torch.Tensor, settings: GrpoSettings
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Where the lower and the upper bound on the ratio are in force, booleans of shape N: wherever it is crossed with

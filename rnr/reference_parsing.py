@@ -50,22 +50,19 @@ def strip_completion(completion: str) -> str:
 
     Raises ReferenceRaisesError for an ``<answer>`` or a JSON fence that is never closed.
     """
-    text = _without_reasoning(completion)
-    start = text.find("<answer>")
-    if start >= 0:
-        start += len("<answer>")
-        end = text.find("</answer>", start)
-        if end < 0:
-            raise ReferenceRaisesError("unclosed <answer>")
-        text = text[start:end]
-    start = text.find("```json")
-    if start >= 0:
-        start += len("```json")
-        end = text.find("```", start)
-        if end < 0:
-            raise ReferenceRaisesError("unclosed fence")
-        text = text[start:end]
-    return text.strip()
+    answer = _inside(_without_reasoning(completion), "<answer>", "</answer>")
+    return _inside(answer, "```json", "```").strip()
+
+
+def _inside(text: str, opening: str, closing: str) -> str:
+    """What stands between the first two of these, the whole text where nothing is opened."""
+    _, opened, after = text.partition(opening)
+    if not opened:
+        return text
+    inside, closed, _ = after.partition(closing)
+    if not closed:
+        raise ReferenceRaisesError(f"unclosed {opening}")
+    return inside
 
 
 def _without_reasoning(text: str) -> str:
