@@ -6,11 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.checkpoint import warm_start
-from cluster.plan import check_disk, check_resources, disk_gib, free_gib, local_resources, placed, roles
+from cluster.plan import check_resources, check_room, disk_gib, local_resources, placed, roles
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from rnr.config import Config
-from rnr.run_folder import run_folder
 
 
 def dry_run(config: Config, *, resume: bool) -> None:
@@ -31,8 +30,7 @@ def dry_run(config: Config, *, resume: bool) -> None:
         need = f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {_gib(memory_gib(role.name, config, prepared))}"
         table.add_row(f"{role.name} workers", need)
     out.print(table)
-    if not resume:
-        check_disk(config, prepared.weights_gib, free_gib(run_folder(config)))
+    check_room(config, prepared.weights_gib, resume=resume)
     if config.cluster.address:
         out.print("resources: checked against the cluster when the run starts")
         return

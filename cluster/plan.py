@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnr.config import Config
+from rnr.run_folder import run_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,12 @@ def check_disk(config: Config, weights_gib: float, free: float) -> None:
             f"the run needs {needed:.1f} GiB for its checkpoints and export, and run.folder ({config.run.folder}) has "
             f"{free:.1f}: free some, name another run.folder, or lower checkpoint.keep"
         )
+
+
+def check_room(config: Config, weights_gib: float, *, resume: bool) -> None:
+    """``check_disk`` on the disk of the run folder; a run that is resumed has most of what it needs already."""
+    if not resume:
+        check_disk(config, weights_gib, free_gib(run_folder(config)))
 
 
 def free_gib(folder: Path) -> float:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from cluster.checkpoint import take_over, warm_start
 from cluster.launch import connect
-from cluster.plan import check_disk, free_gib
+from cluster.plan import check_room
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from rnr.config import Config
-from rnr.run_folder import open_run, run_folder
+from rnr.run_folder import open_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,7 @@ def get_ready(config: Config, *, resume: bool) -> Ready:
     start = warm_start(config, resume=resume)
     prepared = prepare(config)
     schedule = Schedule(config, prepared)
-    if not resume:
-        check_disk(config, prepared.weights_gib, free_gib(run_folder(config)))
+    check_room(config, prepared.weights_gib, resume=resume)
     connect(config)
     folder = open_run(config, resume=resume)
     if start:

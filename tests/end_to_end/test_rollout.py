@@ -27,18 +27,26 @@ def test_the_samples_of_a_prompt_share_its_cached_blocks(tiny_model) -> None:
     assert asyncio.run(cached()) == 64
 
 
-def test_a_rollout_says_where_in_its_text_each_token_ends(tiny_model) -> None:
-    async def sampled():
-        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, concurrent_sequences=8)
-        example = Example(uid="1", sentence="x", schema=("x",), mentions=())
-        async with engine as worker:
-            prompt = Prompt(example=example, token_ids=tuple(range(1000, 1070)))
-            group = await worker.generate(prompt, Sampling(count=8, temperature=1.0, max_new_tokens=40))
-            return group.rollouts, worker._engine.get_tokenizer()
+def _sampled(tiny_model, prompt, sampling):
+    """A group of a real engine, and the engine's tokenizer."""
 
-    rollouts, tokenizer = asyncio.run(sampled())
+    async def work():
+        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, concurrent_sequences=8)
+        async with engine as worker:
+            return await worker.generate(prompt, sampling), worker._engine.get_tokenizer()
+
+    return asyncio.run(work())
+
+
+def _prompt(tokens):
+    example = Example(uid="1", sentence="x", schema=("x",), mentions=())
+    return Prompt(example=example, token_ids=tuple(range(1000, 1000 + tokens)))
+
+
+def test_a_rollout_says_where_in_its_text_each_token_ends(tiny_model) -> None:
+    group, tokenizer = _sampled(tiny_model, _prompt(70), Sampling(count=8, temperature=1.0, max_new_tokens=40))
     # A random model writes halves of characters, whose text is another one when they are put together: no ends then.
-    whole = [rollout for rollout in rollouts if rollout.ends]
+    whole = [rollout for rollout in group.rollouts if rollout.ends]
     assert whole
     for rollout in whole:
         assert len(rollout.ends) == len(rollout.token_ids)
@@ -48,14 +56,8 @@ def test_a_rollout_says_where_in_its_text_each_token_ends(tiny_model) -> None:
 
 
 def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(tiny_model) -> None:
-    async def sampled():
-        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, concurrent_sequences=8)
-        example = Example(uid="1", sentence="x", schema=("x",), mentions=())
-        async with engine as worker:
-            prompt = Prompt(example=example, token_ids=tuple(range(1000, 1040)))
-            return prompt, await worker.generate(prompt, Sampling(count=4, temperature=0.2, max_new_tokens=20))
-
-    prompt, group = asyncio.run(sampled())
+    prompt = _prompt(40)
+    group, _ = _sampled(tiny_model, prompt, Sampling(count=4, temperature=0.2, max_new_tokens=20))
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     for rollout in group.rollouts:
         with torch.no_grad():
