@@ -14,7 +14,7 @@ from cluster.schedule import Schedule
 from learner.advantage import TrainingBatch, training_batch
 from rewards.credit import worth
 from rnr.config import Config
-from rnr.tracking import Tracker
+from rnr.runs.tracking import Tracker
 from rnr.types import Group, Prompt, Sample, ScoredGroup
 
 GROUPS_WITHOUT_REWARD = 3

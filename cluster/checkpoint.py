@@ -9,7 +9,7 @@ from typing import Any
 from cluster.learner_group import LearnerGroup
 from rnr.config import Config
 from rnr.files import write_whole
-from rnr.run_folder import run_folder, warm_start_folder
+from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from actors.pool import Pool
 from actors.rollout import Sampling
-from rnr.predictions import save_predictions
-from rnr.scoring import Evaluation, score_predictions
+from rnr.evaluation.predictions import save_predictions
+from rnr.evaluation.scoring import Evaluation, score_predictions
 from rnr.types import Group, Prompt
 
 

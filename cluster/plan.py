@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnr.config import Config
-from rnr.run_folder import run_folder
+from rnr.runs.run_folder import run_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 from rewards.composite import check
-from rnr import data
-from rnr.chains import chain
 from rnr.config import Config
-from rnr.decontamination import decontaminate, sentence_key
-from rnr.fine_labels import GENERAL_OF, refine
-from rnr.label_variation import vary_schema
-from rnr.metrics import label_key
+from rnr.corpus.decontamination import decontaminate, sentence_key
+from rnr.corpus.drawing import by_source, draw, draw_from_each, thin
+from rnr.corpus.fine_labels import GENERAL_OF, refine
+from rnr.corpus.loading import load
+from rnr.corpus.schema_variation import vary_schema
 from rnr.model_folder import resolve
-from rnr.predictions import draw_from_each
-from rnr.prompts import ChatFormat, PromptPreset, refuse_too_long
+from rnr.task.chains import chain
+from rnr.task.labels import label_key
+from rnr.task.prompts import ChatFormat, PromptPreset, refuse_too_long
 from rnr.types import Example, Prompt, Sample
 
 PROMPT_FILE = "rnr_prompt.json"
@@ -71,7 +71,7 @@ def prepare(config: Config) -> Prepared:
                 f"{len(long)} training sequences are longer than model.context_tokens "
                 f"({config.model.context_tokens}); {long[0].uid} has {long[0].length} tokens with its answer"
             )
-    kept = data.thin([p.example for p in prompts], config.data.grpo_keep_by_mentions, config.run.seed + 1)
+    kept = thin([p.example for p in prompts], config.data.grpo_keep_by_mentions, config.run.seed + 1)
     pool = _of(prompts, kept)
     first = evaluation_prompts[0]
     return Prepared(
@@ -115,8 +115,8 @@ def _definitions(path: str) -> dict[str, str]:
 
 def _examples(config: Config) -> tuple[list[Example], list[Example]]:
     options, seed = config.data, config.run.seed
-    train = data.load(options.train, training=True, skip_bad_rows=options.skip_bad_rows)
-    train = data.thin(train, options.keep_by_mentions, seed)
+    train = load(options.train, training=True, skip_bad_rows=options.skip_bad_rows)
+    train = thin(train, options.keep_by_mentions, seed)
     train = [
         replace(example, uid=f"{example.uid}, view {view}") if view else example
         for view in range(options.schema_views)
@@ -125,7 +125,7 @@ def _examples(config: Config) -> tuple[list[Example], list[Example]]:
     train = [refine(example, options.special_labels, seed) for example in train]
     inventory = sorted({label for example in train for label in example.schema})
     train = [vary_schema(example, options.schema_variation, inventory, seed) for example in train]
-    evaluation = data.load(options.evaluation, training=False, skip_bad_rows=options.skip_bad_rows)
+    evaluation = load(options.evaluation, training=False, skip_bad_rows=options.skip_bad_rows)
     evaluation = draw_from_each(evaluation, options.evaluation_examples)
     train, dropped = decontaminate(train, evaluation, options.keep_sources)
     reasons = [f"{count} are left out: {reason}" for reason, count in Counter(dropped.values()).items()]
@@ -140,8 +140,8 @@ def _drawn(
     prompts: Sequence[Prompt], count: int, seed: int, mixture: Mapping[str, float] | Literal["size"]
 ) -> list[Prompt]:
     """At most ``count`` of the prompts, evenly over their sources or as ``mixture`` says, in the order of the data."""
-    group = data.by_source if mixture == "size" else _source_and_kind
-    drawn = data.draw([prompt.example for prompt in prompts], count, seed, group, mixture)
+    group = by_source if mixture == "size" else _source_and_kind
+    drawn = draw([prompt.example for prompt in prompts], count, seed, group, mixture)
     return _of(prompts, drawn)
 
 

@@ -10,7 +10,7 @@ from cluster.plan import check_room
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from rnr.config import Config
-from rnr.run_folder import open_run
+from rnr.runs.run_folder import open_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,10 +20,10 @@ from cluster.ready import Ready
 from cluster.schedule import Schedule, out_of_patience
 from learner.advantage import TrainingBatch
 from rnr.config import Config
-from rnr.console import Console
+from rnr.evaluation.rollout_metrics import ner_metrics
 from rnr.files import write_whole
-from rnr.rollout_metrics import ner_metrics
-from rnr.tracking import Tracker
+from rnr.runs.console import Console
+from rnr.runs.tracking import Tracker
 from rnr.types import Prompt, ScoredGroup
 
 SHOWN = {

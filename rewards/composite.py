@@ -16,7 +16,7 @@ from rewards.format import format
 from rewards.grounding import grounding
 from rewards.overlap import overlap
 from rewards.schema import schema, within
-from rnr.parsing import ground, read
+from rnr.task.parsing import ground, read
 from rnr.types import Answer, Example, Reward, Rollout
 
 REWARDS: dict[str, RewardFunction] = {

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from rewards.faithfulness import faithfulness
-from rnr.chains import Walk, follow, marks
-from rnr.metrics import label_key
-from rnr.parsing import CLOSE, OPEN, write
-from rnr.rollout_metrics import chain_f1, walks
+from rnr.evaluation.rollout_metrics import chain_f1, walks
+from rnr.task.chains import Walk, follow, marks
+from rnr.task.labels import label_key
+from rnr.task.parsing import CLOSE, OPEN, write
 from rnr.types import DEPARTURE, Answer, Credit, Example, Rollout, ScoredGroup
 
 

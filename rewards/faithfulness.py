@@ -2,15 +2,15 @@
 
 from collections import Counter
 
-from rnr.chains import marks
-from rnr.metrics import label_key
+from rnr.task.chains import marks
+from rnr.task.labels import label_key
 from rnr.types import Answer, Example
 
 
 def faithfulness(example: Example, answer: Answer) -> float:
     """Agreement of the answer with the marks of its chain, in [0, 1]: 2 * common / (marks + mentions), right or wrong.
 
-    For chains that mark what they find, as ``rnr.chains.walk`` writes them. ``[Ada: person] met [Bo: person]`` and an
+    For chains that mark what they find, as ``walk`` writes them. ``[Ada: person] met [Bo: person]`` and an
     answer with Ada alone: 2 * 1 / (2 + 1) = 0.667. 1 if both are empty, 0 without a chain and for an answer that was
     not read.
     """

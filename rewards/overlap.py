@@ -1,6 +1,7 @@
 """Partial credit for near misses: a signal where exact F1 is 0 for every rollout of a group."""
 
-from rnr.metrics import hedged_texts, label_key
+from rnr.evaluation.metrics import hedged_texts
+from rnr.task.labels import label_key
 from rnr.types import Answer, Example, Mention
 
 

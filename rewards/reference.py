@@ -6,9 +6,9 @@ hold this to vectors made by running the reference.
 
 import json
 
-from rnr.metrics import REFERENCE_DROPPED_LABELS, Counts, reference_pairs
-from rnr.parsing import write
-from rnr.reference_parsing import ReferenceRaisesError, read_mentions, strip_completion
+from rnr.evaluation.metrics import REFERENCE_DROPPED_LABELS, Counts, reference_pairs
+from rnr.task.parsing import write
+from rnr.task.reference_parsing import ReferenceRaisesError, read_mentions, strip_completion
 from rnr.types import Example, Mention
 
 

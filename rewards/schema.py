@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from rnr.metrics import label_key
+from rnr.task.labels import label_key
 from rnr.types import Answer, Example
 
 

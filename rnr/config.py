@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rnr.prompts import PromptPreset
+from rnr.task.prompts import PromptPreset
 
 
 class Section(BaseModel):
@@ -55,9 +55,9 @@ class DataConfig(Section):
     """As ``keep_by_mentions``, for GRPO's pool alone, of the sentences under the schemas that they are asked with."""
     special_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the training sentences in which general labels become special where the text says so
-    (``rnr/fine_labels.py``)."""
+    (``rnr/corpus/fine_labels.py``)."""
     schema_variation: float = Field(default=0.0, ge=0, le=1)
-    """Share of the training examples that get a schema of their own (``rnr/label_variation.py``)."""
+    """Share of the training examples that get a schema of their own (``rnr/corpus/schema_variation.py``)."""
     schema_views: int = Field(default=1, ge=1)
     """How often a training sentence may be drawn, each time under another variation of its schema."""
     max_prompt_tokens: int = Field(default=0, ge=0)
@@ -70,7 +70,7 @@ class DataConfig(Section):
     """Rollouts of the warm-started policy by which GRPO prompts that are always right or always wrong are left out;
     0 keeps all."""
     keep_sources: tuple[str, ...] = ()
-    """Training sets of an evaluated zero-shot benchmark that are used all the same (``rnr/decontamination.py``)."""
+    """Training sets of an evaluated zero-shot benchmark that are used all the same."""
     skip_bad_rows: bool = False
 
     @model_validator(mode="after")

@@ -82,7 +82,7 @@ class Group:
 class Answer:
     """What a completion says, and why it says nothing when it cannot be read.
 
-    ``error`` is None for an answer that was read; otherwise one of the names in ``rnr.parsing.ERRORS``.
+    ``error`` is None for an answer that was read; otherwise one of the names in ``rnr.task.parsing.ERRORS``.
     """
 
     reasoning: str | None
@@ -106,7 +106,7 @@ DEPARTURE = -2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credit:
-    """What a chain that walks through the sentence (``rnr.chains.walk``) decided about each place of it."""
+    """What a chain that walks through the sentence (``rnr.task.chains.walk``) decided about each place of it."""
 
     places: tuple[int, ...] = ()
     """The character of the sentence that each token is about; -1 for tokens outside the walk."""

@@ -25,17 +25,17 @@ from typing import Any
 from rich.console import Console as RichConsole
 
 from actors.teacher import TeacherSettings, open_teacher
-from cluster.annotate import HOTTEST, Annotator, Files, Rules, run, write_outcomes, write_rows
-from cluster.journal import Journal
-from cluster.teacher_line import Line, Patience
-from rnr.console import Console
-from rnr.cot import Outcome, Rejection, Row
-from rnr.cot_check import check
-from rnr.cot_report import report, report_table
-from rnr.cot_rows import read_row, row_answer, to_row
-from rnr.data import load
-from rnr.formats.reading import read_rows
-from rnr.formats.rows import DataError
+from rnr.corpus.formats.reading import read_rows
+from rnr.corpus.formats.rows import DataError
+from rnr.corpus.loading import load
+from rnr.runs.console import Console
+from rnr.synthesis.annotate import HOTTEST, Annotator, Files, Rules, run, write_outcomes, write_rows
+from rnr.synthesis.asking import Outcome, Rejection, Row
+from rnr.synthesis.calls import Line, Patience
+from rnr.synthesis.checking import check
+from rnr.synthesis.journal import Journal
+from rnr.synthesis.report import report, report_table
+from rnr.synthesis.rows import read_row, row_answer, to_row
 from rnr.types import Example
 
 

@@ -22,9 +22,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rnr import data, decontamination
-from rnr.formats.rows import DataError
-from rnr.formats.writing import FORMATS, losses, write
+from rnr.corpus import decontamination, drawing, loading
+from rnr.corpus.formats.rows import DataError
+from rnr.corpus.formats.writing import FORMATS, losses, write
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.types import Example
 
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def check(options: argparse.Namespace) -> int:
     """Say what is wrong, by file and row; the status is 1 if anything is."""
-    rows = list(data.check(options.paths))
+    rows = list(loading.check(options.paths))
     problems = [row for row in rows if isinstance(row, DataError)]
     for problem in problems[: options.limit or None]:
         print(problem)
@@ -124,7 +124,7 @@ def split(options: argparse.Namespace) -> int:
     """Divide sentences into training and test, the same share of each source, no sentence on both sides."""
     if not 0 < options.test_share < 1:
         raise ValueError(f"--test-share must lie between 0 and 1, found {options.test_share}")
-    sides = data.split(_load(options, options.paths), options.test_share, options.seed)
+    sides = drawing.split(_load(options, options.paths), options.test_share, options.seed)
     for name, examples in zip(("train", "test"), sides, strict=True):
         if not examples:
             raise ValueError(f"--test-share {options.test_share} of so few sentences leaves none for {name}")
@@ -152,7 +152,7 @@ def decontaminate(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace, paths: Sequence[str], *, training: bool = True) -> list[Example]:
-    return data.load(paths, training=training, skip_bad_rows=options.skip_bad_rows)
+    return loading.load(paths, training=training, skip_bad_rows=options.skip_bad_rows)
 
 
 def _words(sentences: Sequence[str]) -> list[int]:

@@ -17,14 +17,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from rnr.bootstrap import Difference
-from rnr.data import load
+from rnr.corpus.drawing import draw_from_each
+from rnr.corpus.loading import load
+from rnr.evaluation.bootstrap import Difference
+from rnr.evaluation.metrics import ERROR_KINDS, average
+from rnr.evaluation.predictions import read_predictions, save_predictions
+from rnr.evaluation.published import COLUMNS, PUBLISHED, STANDARDISED, columns
+from rnr.evaluation.scoring import PROTOCOLS, Comparison, Report, Score, compare, report
 from rnr.files import write_whole
-from rnr.metrics import ERROR_KINDS, average
-from rnr.parsing import ERRORS
-from rnr.predictions import draw_from_each, read_predictions, save_predictions
-from rnr.published import COLUMNS, PUBLISHED, STANDARDISED, columns
-from rnr.scoring import PROTOCOLS, Comparison, Report, Score, compare, report
+from rnr.task.parsing import ERRORS
 from rnr.types import Example
 
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from cluster.local import greedy
-from rnr.metrics import label_key
-from rnr.parsing import ERRORS, ground, parse
+from rnr.task.labels import label_key
+from rnr.task.parsing import ERRORS, ground, parse
 from rnr.types import Example, Group
 
 

@@ -22,23 +22,16 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from actors.teacher import (
-    Completion,
-    LocalTeacher,
-    TeacherRefused,
-    TeacherSettings,
-    TeacherUnavailable,
-    TemplateTeacher,
-    open_teacher,
-)
-from cluster.annotate import Annotator, Rules, run
-from cluster.journal import Journal
-from cluster.teacher_line import Line, NoAnswer, Patience, TeacherDown
-from rnr.console import Console
-from rnr.cot import Outcome, teacher_messages
-from rnr.cot_check import check, read_draft, read_score
-from rnr.cot_rows import row_answer
-from rnr.data import load
+from actors.teacher import LocalTeacher, TeacherSettings, open_teacher
+from rnr.corpus.loading import load
+from rnr.runs.console import Console
+from rnr.synthesis.annotate import Annotator, Rules, run
+from rnr.synthesis.asking import Outcome, teacher_messages
+from rnr.synthesis.calls import Line, NoAnswer, Patience, TeacherDown
+from rnr.synthesis.checking import check, read_draft, read_score
+from rnr.synthesis.journal import Journal
+from rnr.synthesis.rows import row_answer
+from rnr.synthesis.teacher import Completion, TeacherRefused, TeacherUnavailable, TemplateTeacher
 from rnr.types import Example, Mention
 from scripts.cot import main
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rnr.formats.rows import DataError
+from rnr.corpus.formats.rows import DataError
 from scripts.train import main
 
 
@@ -115,7 +115,7 @@ def test_too_few_resources_are_found_by_a_dry_run_and_by_a_run(train, tiny_model
 
 
 def test_bad_rows_are_skipped_only_when_asked(capsys, tmp_path):
-    from rnr.data import load
+    from rnr.corpus.loading import load
 
     file = tmp_path / "a.jsonl"
     write(file, GOOD, GOOD | {"entities": [{"text": "Bob", "label": "person"}]})

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.checkpoint import Checkpoints, Progress, take_over, warm_start
 from rnr.config import Config
-from rnr.run_folder import run_folder
+from rnr.runs.run_folder import run_folder
 
 
 class FakeLearner:

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from rnr.cot import CAUSES, Outcome, Rejection, Score, asked_example, judge_messages, teacher_messages
-from rnr.cot_check import check, check_explicable, read_draft, read_score
-from rnr.cot_claims import Labels
-from rnr.cot_report import report
-from rnr.cot_rows import read_row, row_answer, to_row
-from rnr.data import load
+from rnr.corpus.loading import load
+from rnr.synthesis.asking import CAUSES, Outcome, Rejection, Score, asked_example, judge_messages, teacher_messages
+from rnr.synthesis.checking import check, check_explicable, read_draft, read_score
+from rnr.synthesis.claims import Labels
+from rnr.synthesis.report import report
+from rnr.synthesis.rows import read_row, row_answer, to_row
 from rnr.types import Answer, Example, Mention
 
 ADA = Mention(text="Ada", label="person", start=0, end=3)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from actors.reward import RewardWorker
 from learner.advantage import training_batch
 from rewards.credit import credit, worth
-from rnr.chains import follow, marks, walk
-from rnr.parsing import parse
+from rnr.task.chains import follow, marks, walk
+from rnr.task.parsing import parse
 from rnr.types import DEPARTURE, Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
 
 SENTENCE = "Ada met Bo in Rome."

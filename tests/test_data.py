@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnr.data import DEMO, check, draw, load, thin
-from rnr.formats.rows import DataError
+from rnr.corpus.drawing import draw, thin
+from rnr.corpus.formats.rows import DataError
+from rnr.corpus.loading import DEMO, check, load
 from rnr.types import Example, Mention
 
 DEMO_FILES = ("train", "known", "unseen")

@@ -2,14 +2,14 @@
 
 import pytest
 
-from rnr.data import load
-from rnr.decontamination import (
+from rnr.corpus.decontamination import (
     NEAR_DUPLICATE,
     OWN_TRAINING_SET,
     SAME_SENTENCE,
     decontaminate,
     sentence_key,
 )
+from rnr.corpus.loading import load
 from rnr.types import Example
 
 TEN = "one two three four five six seven eight nine ten"

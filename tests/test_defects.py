@@ -12,11 +12,11 @@ import pytest
 
 from rewards import reference
 from rewards.composite import score
-from rnr.metrics import boundary_tolerant_counts, error_kinds, honest_counts, strict_counts
-from rnr.parsing import ground, parse, write
-from rnr.predictions import read_predictions
-from rnr.reference_parsing import ReferenceRaisesError, read_mentions, strip_completion
-from rnr.scoring import report
+from rnr.evaluation.metrics import boundary_tolerant_counts, error_kinds, honest_counts, strict_counts
+from rnr.evaluation.predictions import read_predictions
+from rnr.evaluation.scoring import report
+from rnr.task.parsing import ground, parse, write
+from rnr.task.reference_parsing import ReferenceRaisesError, read_mentions, strip_completion
 from rnr.types import Example, Mention
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rnr.fine_labels import GENERAL_OF, KINDS, refine
-from rnr.label_variation import vary_schema
+from rnr.corpus.fine_labels import GENERAL_OF, KINDS, refine
+from rnr.corpus.schema_variation import vary_schema
 from rnr.types import Example, Mention
 
 GENERAL = ("location", "organization", "person")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rnr.data import load
-from rnr.formats.rows import DataError
-from rnr.formats.writing import FORMATS, write
-from rnr.metrics import IGNORED_LABELS, label_key
+from rnr.corpus.formats.rows import DataError
+from rnr.corpus.formats.writing import FORMATS, write
+from rnr.corpus.loading import load
+from rnr.task.labels import IGNORED_LABELS, label_key
 from rnr.types import Example, Mention
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -333,7 +333,7 @@ def test_a_docbin_without_spacy_says_what_to_install(tmp_path, monkeypatch) -> N
 
 
 def test_reading_formats_loads_no_library_that_is_not_needed() -> None:
-    program = "import sys, rnr.data; print([name for name in ('datasets', 'spacy') if name in sys.modules])"
+    program = "import sys, rnr.corpus.loading; print([name for name in ('datasets', 'spacy') if name in sys.modules])"
     root = Path(__file__).resolve().parent.parent
     assert subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True).stdout == "[]\n"
 

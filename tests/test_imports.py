@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("rnr", "rnr.formats", "rewards", "actors", "learner", "cluster", "scripts")
+PACKAGES = ("rnr", "rnr.corpus.formats", "rewards", "actors", "learner", "cluster", "scripts")
 FOLDERS = {name: ROOT.joinpath(*name.split(".")) for name in PACKAGES}
 ENGINES = ("ray", "torch", "vllm", "deepspeed", "transformers", "wandb")
 
@@ -25,7 +25,7 @@ def test_importing_the_whole_task_loads_no_engine() -> None:
         for file in sorted((ROOT / package).rglob("*.py"))
         if file.stem != "__init__"
     ]
-    assert {"rnr.types", "rnr.formats.columns", "rewards.composite"} <= set(modules)
+    assert {"rnr.types", "rnr.corpus.formats.columns", "rewards.composite"} <= set(modules)
     program = (
         "import importlib, json, sys\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"

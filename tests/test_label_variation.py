@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnr.data import load
-from rnr.label_variation import SYNONYMS, WORDINGS, vary_schema
+from rnr.corpus.loading import load
+from rnr.corpus.schema_variation import SYNONYMS, WORDINGS, vary_schema
 from rnr.types import Example, Mention
 
 INVENTORY = ("animal", "dna", "event", "food", "plant", "ship", "stadium", "vehicle")

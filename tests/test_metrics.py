@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnr.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
-from rnr.metrics import (
+from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
+from rnr.evaluation.metrics import (
     ERROR_KINDS,
     CorpusScore,
     Counts,
@@ -16,12 +16,12 @@ from rnr.metrics import (
     counts_by_label,
     error_kinds,
     honest_counts,
-    label_key,
     reference_counts,
     reference_normalise,
     strict_counts,
 )
-from rnr.parsing import ground, parse, write
+from rnr.task.labels import label_key
+from rnr.task.parsing import ground, parse, write
 from rnr.types import Example, Mention
 
 SENTENCE = "Barack Obama met the New York Times in New York ."

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnr.parsing import ERRORS, ground, normalise_label, parse, read, write
+from rnr.task.labels import normalise_label
+from rnr.task.parsing import ERRORS, ground, parse, read, write
 from rnr.types import Answer, Mention
 
 OBJECT = '{"entities":{"person":["Barack Obama"],"location":["Paris"]}}'

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
-from rnr.prompts import INSTRUCTION, REFERENCE_PROMPT, ChatFormat, refuse_too_long, user_message
+from rnr.task.prompts import INSTRUCTION, REFERENCE_PROMPT, ChatFormat, refuse_too_long, user_message
 from rnr.types import Example, Mention, Prompt
 
 FOLDER = embedded_folder(EMBEDDED_MODEL)

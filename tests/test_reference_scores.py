@@ -10,11 +10,11 @@ import pytest
 
 from rewards import reference
 from rewards.composite import REWARDS, score
-from rnr.metrics import CorpusScore, Counts, corpus_score, error_kinds, honest_counts
-from rnr.parsing import ground, parse, write
-from rnr.predictions import Prediction, read_predictions
-from rnr.reference_parsing import evaluation_mentions
-from rnr.scoring import PROTOCOLS, report
+from rnr.evaluation.metrics import CorpusScore, Counts, corpus_score, error_kinds, honest_counts
+from rnr.evaluation.predictions import Prediction, read_predictions
+from rnr.evaluation.scoring import PROTOCOLS, report
+from rnr.task.parsing import ground, parse, write
+from rnr.task.reference_parsing import evaluation_mentions
 from rnr.types import Example, Mention
 
 SHARED = Path(os.environ.get("RNR_SHARED", Path(__file__).parents[1] / "../shared"))

@@ -13,7 +13,7 @@ from rewards.brevity import brevity
 from rewards.composite import REWARDS, check, score, score_group
 from rewards.overlap import overlap
 from rewards.overlong import overlong
-from rnr.parsing import ground, write
+from rnr.task.parsing import ground, write
 from rnr.types import Credit, Example, Group, Mention, Prompt, Rollout
 
 SCHEMA = ("person", "location", "organization")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rnr.rollout_metrics import ner_metrics
+from rnr.evaluation.rollout_metrics import ner_metrics
 from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, ScoredGroup
 
 

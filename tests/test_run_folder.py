@@ -5,7 +5,7 @@ import multiprocessing
 import pytest
 
 from rnr.config import Config
-from rnr.run_folder import open_run
+from rnr.runs.run_folder import open_run
 
 
 def _open(folder, *, resume: bool = False, **sections):

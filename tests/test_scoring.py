@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from rnr.bootstrap import Difference
-from rnr.predictions import draw_from_each, read_predictions, save_predictions
-from rnr.published import COLUMNS, PUBLISHED, columns
-from rnr.scoring import LabelScore, compare, report, score_predictions
+from rnr.corpus.drawing import draw_from_each
+from rnr.evaluation.bootstrap import Difference
+from rnr.evaluation.predictions import read_predictions, save_predictions
+from rnr.evaluation.published import COLUMNS, PUBLISHED, columns
+from rnr.evaluation.scoring import LabelScore, compare, report, score_predictions
 from rnr.types import Example, Group, Mention, Prompt, Rollout
 
 

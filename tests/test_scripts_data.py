@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rnr.data import load, split
-from rnr.decontamination import sentence_key
-from rnr.formats.writing import FORMATS
+from rnr.corpus.decontamination import sentence_key
+from rnr.corpus.drawing import split
+from rnr.corpus.formats.writing import FORMATS
+from rnr.corpus.loading import load
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from rnr.types import Example
 from scripts.data import main

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rnr.data import load
+from rnr.corpus.loading import load
 from rnr.types import Group, Prompt, Rollout
 from scripts.evaluate import main
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rnr.tracking import Tracker, rollout_rows
+from rnr.runs.tracking import Tracker, rollout_rows
 from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from rewards.composite import score
-from rnr.parsing import ground, write
+from rnr.task.parsing import ground, write
 from rnr.types import Example, Mention
 from scripts.benchmarks.turns import Numbers, in_turn, seconds_of
 

@@ -14,7 +14,7 @@ import time
 
 import psutil
 
-from rnr.tracking import Tracker
+from rnr.runs.tracking import Tracker
 from scripts.train import main
 
 SECONDS_INTO_THE_PHASE = 0.1

@@ -1,0 +1,115 @@
+"""Examples -> a file in the format of another tool, or in one of our own, made to be read back."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnr.corpus.formats.annotation_tools import doccano_row, spacy_json_row, write_label_studio
+from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_writer
+from rnr.corpus.formats.examples import read_labels
+from rnr.corpus.formats.hugging_face import write_hugging_face
+from rnr.corpus.formats.reading import source_name
+from rnr.corpus.formats.rows import entities, names, save, whole_row
+from rnr.types import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How examples are written, and the file names under which they are found again (none: a folder).
+
+    Beside sentences and mentions a format may hold the ``names`` of the data set and of the row, its ``schema`` and its
+    ``chain``.
+    """
+
+    write: Callable[[Sequence[Example], Path], None]
+    suffixes: tuple[str, ...]
+    holds: frozenset[str]
+
+
+def write(examples: Sequence[Example], out: Path, form: str) -> None:
+    """Write a new file (for ``hf`` a folder) in one of ``FORMATS``, made to be read back by ``read_rows``.
+
+    Raises ValueError for a file that exists or has another format's ending, and for what the format cannot hold.
+    """
+    known = FORMATS[form]
+    if out.exists():
+        raise ValueError(f"{out} exists already; remove it or write somewhere else")
+    if known.suffixes and out.suffix.lower() not in known.suffixes:
+        raise ValueError(f"{out}: {form} goes to a file that ends in {' or '.join(known.suffixes)}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    known.write(examples, out)
+
+
+def losses(examples: Sequence[Example], out: Path, form: str) -> list[str]:
+    """What of the examples is not found again when they are read back from ``out``, in words; empty if all is."""
+    missing = _WHOLE - FORMATS[form].holds
+    lost: list[str] = []
+    chains = sum(example.reasoning is not None for example in examples)
+    if "chain" in missing and chains:
+        lost.append(f"{chains} chains")
+    used = {mention.label for example in examples for mention in example.mentions}
+    unused = sorted({label for example in examples for label in example.schema} - used)
+    others = sum(set(example.schema) != used for example in examples)
+    if "schema" in missing and others:
+        labels = f", and with them the labels {_few(unused)}" if unused else ""
+        lost.append(f"{others} schemas{labels}")
+    sources = sorted({example.source for example in examples} - {source_name(out)})
+    if "names" in missing and sources:
+        lost.append(f"the names of the data sets {_few(sources)}")
+    guids = sum(bool(example.guid) for example in examples)
+    if "names" in missing and guids:
+        lost.append(f"{guids} guids")
+    return lost
+
+
+def _few(found: Sequence[str], most: int = 10) -> str:
+    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
+
+
+def _chain_row(example: Example) -> dict[str, Any]:
+    row = {"guid": example.uid} | names(example) | {"sentence": example.sentence, "schema": list(example.schema)}
+    return row | {"cot": example.reasoning or "", "entities": entities(example)}
+
+
+def _lines(row: Callable[[Example], dict[str, Any]]) -> Callable[[Sequence[Example], Path], None]:
+    def write_lines(examples: Sequence[Example], out: Path) -> None:
+        save(out, (json.dumps(row(example), ensure_ascii=False) for example in examples))
+
+    return write_lines
+
+
+def _write_instructuie(examples: Sequence[Example], out: Path) -> None:
+    """The rows, and ``labels.json`` beside them with their labels and those of the splits that are there already."""
+    labels_file = out.parent / "labels.json"
+    labels = set(read_labels(labels_file)) if labels_file.is_file() else set[str]()
+    labels.update(label for example in examples for label in example.schema)
+    rows = [
+        {
+            "sentence": example.sentence,
+            "schema": list(example.schema),  # rows of one folder need not share theirs, whatever labels.json says
+            "entities": [{"name": m.text, "type": m.label, "pos": [m.start, m.end]} for m in example.mentions],
+        }
+        | names(example)
+        for example in examples
+    ]
+    save(out, [json.dumps(rows, ensure_ascii=False, indent=1)])
+    save(labels_file, [json.dumps(sorted(labels), ensure_ascii=False)])
+
+
+_NAMES = frozenset({"names"})
+_NAMES_AND_SCHEMA = _NAMES | {"schema"}
+_WHOLE = _NAMES_AND_SCHEMA | {"chain"}
+
+FORMATS = {
+    "jsonl": Format(_lines(whole_row), (".jsonl",), _WHOLE),
+    "ner-cot": Format(_lines(_chain_row), (".jsonl",), _WHOLE),
+    "instructuie": Format(_write_instructuie, (".json",), _NAMES_AND_SCHEMA),
+    "conll": Format(column_writer("IOB2"), COLUMN_SUFFIXES, frozenset()),
+    "iobes": Format(column_writer("IOBES"), COLUMN_SUFFIXES, frozenset()),
+    "doccano": Format(_lines(doccano_row), (".jsonl",), _NAMES),
+    "label-studio": Format(write_label_studio, (".json",), _NAMES),
+    "spacy-json": Format(_lines(spacy_json_row), (".jsonl",), _NAMES),
+    "hf": Format(write_hugging_face, (), _WHOLE),
+}

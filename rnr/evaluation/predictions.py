@@ -1,0 +1,80 @@
+"""Predictions as they lie on disk: one JSON object a line with the fields of ``_FIELDS``, where ``text`` is the whole
+completion."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnr.files import write_whole
+from rnr.task.parsing import ground, parse
+from rnr.types import Answer, Example, Group
+
+_FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What was answered to one sentence, its mentions grounded."""
+
+    example: Example
+    text: str
+    """The whole completion, as the model wrote it."""
+    answer: Answer
+    """What our parser reads in it."""
+    finished: bool
+    tokens: int
+
+
+def save_predictions(groups: Iterable[Group], file: Path) -> None:
+    """Write the first rollout of each group; ``file`` is there completely and on disk, or not at all."""
+    rows: list[dict[str, Any]] = []
+    for group in groups:
+        example, rollout = group.prompt.example, group.rollouts[0]
+        rows.append(
+            {
+                "uid": example.uid,
+                "data_set": example.source,
+                "sentence": example.sentence,
+                "text": rollout.text,
+                "finished": rollout.finished,
+                "tokens": len(rollout.token_ids),
+            }
+        )
+    write_whole(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Prediction]:
+    """The predictions in ``file`` by uid, in its order, each with its gold sentence from ``examples``.
+
+    Raises ValueError, naming file and row, for a row that is not a prediction for one of these sentences.
+    """
+    gold = {example.uid: example for example in examples}
+    predictions: dict[str, Prediction] = {}
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            prediction = _prediction(json.loads(line), gold)
+            if prediction.example.uid in predictions:
+                raise ValueError(f"a second prediction for {prediction.example.uid!r}")
+        except ValueError as error:
+            raise ValueError(f"{file}, row {number}: {error}") from None
+        predictions[prediction.example.uid] = prediction
+    if not predictions:
+        raise ValueError(f"{file}: no predictions in this file")
+    return predictions
+
+
+def _prediction(row: Any, gold: Mapping[str, Example]) -> Prediction:
+    if not isinstance(row, dict):
+        raise ValueError(f"expected an object, found {type(row).__name__}")
+    wrong = [name for name, kind in _FIELDS.items() if not isinstance(row.get(name), kind)]
+    if wrong:
+        raise ValueError(f"missing, or not of the right type: {', '.join(wrong)}")
+    example = gold.get(row["uid"])
+    if example is None or example.sentence != row["sentence"]:
+        found = "is not in the data" if example is None else "is another sentence in the data"
+        raise ValueError(f"{row['uid']!r} {found}; give the data that these predictions were made from")
+    read = parse(row["text"])
+    answer = Answer(reasoning=read.reasoning, mentions=ground(read.mentions, example.sentence), error=read.error)
+    return Prediction(example=example, text=row["text"], answer=answer, finished=row["finished"], tokens=row["tokens"])

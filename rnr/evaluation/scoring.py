@@ -1,0 +1,246 @@
+"""What predictions are worth, under each protocol, alone and against others: takes no model.
+
+The protocol *reference* reads the completions as the paper's code does and counts as it does, so that its scores can
+stand beside the published ones; all others count what our one parser reads.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
+from rnr.evaluation.metrics import (
+    ERROR_KINDS,
+    Counts,
+    average,
+    boundary_tolerant_counts,
+    corpus_score,
+    counts_by_label,
+    error_kinds,
+    honest_counts,
+    reference_counts,
+    strict_counts,
+)
+from rnr.evaluation.predictions import Prediction, read_predictions
+from rnr.task.chains import marks
+from rnr.task.reference_parsing import evaluation_mentions
+from rnr.types import Example
+
+PROTOCOLS: dict[str, Callable[[Prediction], Counts]] = {
+    "reference": lambda said: reference_counts(said.example.mentions, evaluation_mentions(said.text)),
+    "honest": lambda said: honest_counts(said.example, said.answer.mentions),
+    "strict": lambda said: strict_counts(said.example, said.answer.mentions),
+    "boundary_tolerant": lambda said: boundary_tolerant_counts(said.example, said.answer.mentions),
+    "chain": lambda said: reference_counts(said.example.mentions, marks(said.answer.reasoning or "")),
+}
+"""Name -> counts of one sentence; ``metrics`` says what each asks for. ``chain`` counts as the reference does what
+the chain marks, ``[text: label]``, whether or not the answer gives it: what an answer loses on the way from its chain.
+"""
+
+COMPARED = ("reference", "honest")
+"""The protocols under which two files of predictions are compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """In per cent, rounded to 2 decimals as the paper's."""
+
+    precision: float
+    recall: float
+    f1: float
+    intervals: dict[str, tuple[float, float]]
+    """Ends of the 95 % bootstrap interval of each of the three, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """How a number of answers came out, apart from their scores."""
+
+    sentences: int
+    finished: float
+    """Per cent of the answers that ended before the token limit."""
+    tokens: float
+    """Mean tokens of an answer."""
+    unreadable: dict[str, int]
+    """Answers that could not be read, by cause (``rnr.task.parsing.ERRORS``)."""
+    errors: dict[str, int]
+    """Wrong and missing mentions, by each of ``ERROR_KINDS``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelScore:
+    """One label under the honest protocol: per cent, and ``support``, the number of gold mentions."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSetReport:
+    answers: Answers
+    scores: dict[str, Score]
+    """By the names of ``PROTOCOLS``."""
+    labels: dict[str, LabelScore]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Scores in per cent: the paper's metric by data set and averaged, and the honest average."""
+
+    f1: float
+    interval: tuple[float, float]
+    """95 % bootstrap interval of ``f1``."""
+    honest_f1: float
+    finished: float
+    by_data_set: dict[str, dict[str, float]]
+
+    def metrics(self) -> dict[str, float]:
+        """The scores by their ``val/`` names."""
+        flat = {
+            f"val/{name}/{key}": value for name, scores in self.by_data_set.items() for key, value in scores.items()
+        }
+        return flat | {"val/f1": self.f1, "val/honest_f1": self.honest_f1, "val/finished": self.finished}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that one file of predictions shows."""
+
+    answers: Answers
+    """Of all data sets together."""
+    averages: dict[str, Score]
+    """By protocol: means of the rounded scores of the data sets, rounded again, as in the paper's last column."""
+    data_sets: dict[str, DataSetReport]
+
+    def evaluation(self) -> Evaluation:
+        """The few numbers that a training run keeps."""
+        reference = {name: part.scores["reference"] for name, part in self.data_sets.items()}
+        return Evaluation(
+            f1=self.averages["reference"].f1,
+            interval=self.averages["reference"].intervals["f1"],
+            honest_f1=self.averages["honest"].f1,
+            finished=self.answers.finished,
+            by_data_set={
+                name: {"precision": score.precision, "recall": score.recall, "f1": score.f1}
+                for name, score in reference.items()
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """By how much F1 is above that of the compared predictions, in points."""
+
+    average: Difference
+    data_sets: dict[str, Difference]
+
+
+def score_predictions(file: Path, examples: Iterable[Example]) -> Evaluation:
+    """The scores of a file of predictions against ``examples``; raises ValueError as ``read_predictions`` does."""
+    return report(read_predictions(file, examples)).evaluation()
+
+
+def report(predictions: Mapping[str, Prediction]) -> Report:
+    """All scores of these predictions (at least one), data sets in order of their first appearance."""
+    by_data_set = _by_data_set(predictions.values())
+    counts = {protocol: [_counts(part, protocol) for part in by_data_set.values()] for protocol in PROTOCOLS}
+    data_sets = {
+        name: DataSetReport(
+            answers=_answers(part),
+            scores={protocol: _average([counts[protocol][number]]) for protocol in PROTOCOLS},
+            labels=_labels(part),
+        )
+        for number, (name, part) in enumerate(by_data_set.items())
+    }
+    return Report(
+        answers=_answers(list(predictions.values())),
+        averages={protocol: _average(parts) for protocol, parts in counts.items()},
+        data_sets=data_sets,
+    )
+
+
+def compare(predictions: Mapping[str, Prediction], others: Mapping[str, Prediction]) -> dict[str, Comparison]:
+    """By protocol: ``predictions`` against ``others`` on each data set and on average, by a paired bootstrap.
+
+    Raises ValueError, naming uids, unless both hold the same sentences.
+    """
+    lacking = [_lacking("compared", predictions, others), _lacking("scored", others, predictions)]
+    if any(lacking):
+        raise ValueError("not the same sentences: " + "; ".join(filter(None, lacking)))
+    first = _by_data_set(predictions.values())
+    second = _by_data_set(others[uid] for uid in predictions)
+    comparisons: dict[str, Comparison] = {}
+    for protocol in COMPARED:
+        pairs = {name: (_counts(part, protocol), _counts(second[name], protocol)) for name, part in first.items()}
+        comparisons[protocol] = Comparison(
+            average=_difference(list(pairs.values())),
+            data_sets={name: _difference([pair]) for name, pair in pairs.items()},
+        )
+    return comparisons
+
+
+def _lacking(which: str, wanted: Iterable[str], found: Mapping[str, Prediction], shown: int = 10) -> str:
+    missing = [uid for uid in wanted if uid not in found]
+    names = ", ".join(missing[:shown]) + (f" and {len(missing) - shown} more" if len(missing) > shown else "")
+    return f"the {which} predictions lack {names}" if missing else ""
+
+
+def _by_data_set(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
+    parts: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        parts.setdefault(prediction.example.source, []).append(prediction)
+    return parts
+
+
+def _counts(predictions: Iterable[Prediction], protocol: str) -> list[Counts]:
+    return [PROTOCOLS[protocol](prediction) for prediction in predictions]
+
+
+def _average(data_sets: Sequence[Sequence[Counts]]) -> Score:
+    scores = [corpus_score(counts) for counts in data_sets]
+    intervals = bootstrap_intervals(data_sets, seed=0)
+    return Score(
+        precision=average([score.precision for score in scores]),
+        recall=average([score.recall for score in scores]),
+        f1=average([score.f1 for score in scores]),
+        intervals={name: _rounded(interval) for name, interval in intervals.items()},
+    )
+
+
+def _difference(pairs: Sequence[tuple[Sequence[Counts], Sequence[Counts]]]) -> Difference:
+    found = paired_bootstrap([first for first, _ in pairs], [second for _, second in pairs], seed=0)
+    return Difference(round(found.f1, 2), _rounded(found.interval), round(found.p_value, 4))
+
+
+def _rounded(interval: tuple[float, float]) -> tuple[float, float]:
+    return round(interval[0], 2), round(interval[1], 2)
+
+
+def _answers(predictions: Sequence[Prediction]) -> Answers:
+    errors: Counter[str] = Counter(dict.fromkeys(ERROR_KINDS, 0))
+    for prediction in predictions:
+        errors.update(error_kinds(prediction.example, prediction.answer.mentions))
+    causes = Counter(prediction.answer.error for prediction in predictions if prediction.answer.error)
+    return Answers(
+        sentences=len(predictions),
+        finished=round(100 * sum(prediction.finished for prediction in predictions) / len(predictions), 2),
+        tokens=round(sum(prediction.tokens for prediction in predictions) / len(predictions), 1),
+        unreadable=dict(causes.most_common()),
+        errors=dict(errors),
+    )
+
+
+def _labels(predictions: Sequence[Prediction]) -> dict[str, LabelScore]:
+    totals: dict[str, Counts] = {}
+    for prediction in predictions:
+        for label, counts in counts_by_label(prediction.example, prediction.answer.mentions).items():
+            totals[label] = totals.get(label, Counts()) + counts
+    labels: dict[str, LabelScore] = {}
+    for label, counts in sorted(totals.items()):
+        score = corpus_score([counts])
+        support = counts.true_positives + counts.false_negatives
+        labels[label] = LabelScore(precision=score.precision, recall=score.recall, f1=score.f1, support=support)
+    return labels

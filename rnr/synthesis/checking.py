@@ -1,0 +1,167 @@
+"""What is accepted of a teacher's answer and its chain, and what a judge's reply says.
+
+A chain argues for an entity when a sentence of it (or a mark) holds the entity and its label, not denied and not only
+in a list with other labels, and when the last claim about the entity is not for another label. What counts as a claim,
+and which claims are not seen, is said in ``claims``; a sentence without a claim argues for any label it names.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from rnr.synthesis.asking import Rejection, Score
+from rnr.synthesis.claims import Claim, Labels, Sentence, bounded, read_sentences
+from rnr.task.labels import label_key
+from rnr.task.parsing import CLOSE, OPEN, ground, parse
+from rnr.types import Answer, Example, Mention
+
+_OBJECT_BEGIN = re.compile(r'\{\s*"')
+
+
+def read_draft(text: str, example: Example) -> Answer:
+    """The teacher's answer, grounded in its sentence, with the data's spelling of the labels."""
+    answer = parse(text)
+    spelling = {label_key(label): label for label in example.schema}
+    mentions = (Mention(text=m.text, label=spelling.get(label_key(m.label), m.label)) for m in answer.mentions)
+    return Answer(
+        reasoning=answer.reasoning and answer.reasoning.strip(),
+        mentions=ground(mentions, example.sentence),
+        error=answer.error,
+    )
+
+
+def check_explicable(example: Example) -> Rejection | None:
+    """Why no chain can explain the annotation, None where one can: the tags that bound a chain would end it early."""
+    for mention in example.mentions:
+        if any(tag in part for tag in (OPEN, CLOSE) for part in (mention.text, mention.label)):
+            return Rejection(cause="think_in_entity", detail=f"{mention.text!r} ({mention.label})")
+    return None
+
+
+def check(example: Example, answer: Answer, *, gold: bool = False) -> Rejection | None:
+    """The first fault of a grounded answer and its chain, None where there is none.
+
+    With ``gold`` the answer must hold the example's own mentions as well.
+    """
+    if answer.error is not None:
+        return Rejection(cause=answer.error, detail="the answer could not be read")
+    return next(_faults(example, answer, gold=gold), None)
+
+
+def _faults(example: Example, answer: Answer, *, gold: bool) -> Iterator[Rejection]:
+    chain = answer.reasoning or ""
+    if not chain.strip():
+        yield Rejection(cause="no_reasoning", detail="nothing is argued")
+    schema = {label_key(label) for label in example.schema}
+    for mention in answer.mentions:
+        if label_key(mention.label) not in schema:
+            yield Rejection(cause="label_not_in_schema", detail=f"{mention.label!r} of {mention.text!r}")
+    for mention in answer.mentions:
+        if not mention.grounded:
+            there = "listed more often than it occurs" if mention.text in example.sentence else "not in the sentence"
+            yield Rejection(cause="not_in_sentence", detail=f"{mention.text!r} ({mention.label}) is {there}")
+    given, wanted = _pairs(answer.mentions), _pairs(example.mentions)
+    if gold and given != wanted:
+        detail = f"missing {sorted((wanted - given).elements())}, too much {sorted((given - wanted).elements())}"
+        yield Rejection(cause="not_gold", detail=detail)
+    yield from _chain_faults(chain, example, given)
+
+
+def _pairs(mentions: Sequence[Mention]) -> Counter[tuple[str, str]]:
+    return Counter((mention.text, label_key(mention.label)) for mention in mentions)
+
+
+def _chain_faults(chain: str, example: Example, given: Counter[tuple[str, str]]) -> Iterator[Rejection]:
+    """What the chain leaves out of the answer, then what it says beyond it."""
+    wanted: dict[str, set[str]] = {}
+    for text, label in given:
+        wanted.setdefault(text, set()).add(label)
+    labels = Labels(example.schema)
+    sentences = read_sentences(chain, example.sentence, wanted, labels)
+    last: dict[str, str] = {}
+    for text, own in wanted.items():
+        said = [label for sentence in sentences for label in _said_of(text, wanted, sentence, labels)]
+        for label in sorted(own - set(said)):
+            cause = "label_not_argued" if _word(text).search(chain) else "not_in_chain"
+            instead = f", which is called {said[-1]!r} instead" if said else ""
+            yield Rejection(cause=cause, detail=f"{text!r} ({label}){instead}")
+        last[text] = said[-1] if said else ""
+    beyond = {(text, label) for text, label in last.items() if label not in wanted[text]}
+    for text, label in sorted(beyond | _strange(sentences, wanted, example, labels)):
+        yield Rejection(cause="only_in_chain", detail=f"{text!r} is called {label!r}")
+
+
+def _said_of(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, labels: Labels) -> list[str]:
+    """The labels that a sentence of the chain gives to an entity of the answer, the last one last.
+
+    Its claims about the entity decide. A sentence without one argues for the entity's own labels that it names, but not
+    if they stand in a list with others.
+    """
+    claimed = [
+        claim.label for claim in sentence.claims if claim.label in labels.schema and _is_about(claim, text, wanted)
+    ]
+    claimed += [mark.label for mark in sentence.marks if mark.text == text]
+    if claimed:
+        return claimed
+    named: list[str] = []
+    for place in _word(text).finditer(sentence.text):
+        # Without the text itself: that a bank is called "Bank of Ireland" is no argument.
+        around = f"{sentence.text[: place.start()]} … {sentence.text[place.end() :]}"
+        named += (label for listed in labels.named(around) if listed <= wanted[text] for label in sorted(listed))
+    return named
+
+
+def _is_about(claim: Claim, text: str, wanted: Mapping[str, set[str]]) -> bool:
+    """Whether a claim is about this entity; a name may be a part of it or hold it, if it is given the same label."""
+    if claim.text == text:
+        return True
+    return claim.is_name and claim.text not in wanted and claim.label in wanted[text] and _related(claim.text, text)
+
+
+def _related(one: str, other: str) -> bool:
+    return bool(_word(one).search(other) or _word(other).search(one))
+
+
+def _strange(
+    sentences: Sequence[Sentence], wanted: Mapping[str, set[str]], example: Example, labels: Labels
+) -> set[tuple[str, str]]:
+    """What the chain gives a label although the answer does not have it."""
+    found: set[tuple[str, str]] = set()
+    for sentence in sentences:
+        for mark in sentence.marks:
+            is_entity = mark.label in labels.schema or mark.text in example.sentence
+            if is_entity and mark.label not in wanted.get(mark.text, ()):
+                found.add((mark.text, mark.label))
+        for claim in sentence.claims:
+            if claim.text in wanted or any(_is_about(claim, text, wanted) for text in wanted):
+                continue
+            # "Lisbon Airport" is a facility: outside the schema it is evidence for an entity it belongs to.
+            if claim.label in labels.schema or not any(_related(claim.text, text) for text in wanted):
+                found.add((claim.text, claim.label))
+    return found
+
+
+def _word(text: str) -> re.Pattern[str]:
+    return re.compile(bounded(re.escape(text)))
+
+
+def read_score(text: str) -> Score | None:
+    """The judge's score and reason; None for a reply without exactly one score from 0 to 10."""
+    decoder = json.JSONDecoder()
+    reply = text.rpartition("</think>")[2]
+    scores: list[Score] = []
+    begin = _OBJECT_BEGIN.search(reply)
+    while begin:
+        try:
+            value, end = decoder.raw_decode(reply, begin.start())
+        except RecursionError:
+            return None
+        except ValueError:
+            end = begin.end()
+        else:
+            number = value.get("score")
+            if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= 10:
+                scores.append(Score(value=float(number), reason=str(value.get("reason", ""))))
+        begin = _OBJECT_BEGIN.search(reply, end)
+    return scores[0] if len(scores) == 1 else None

@@ -1,0 +1,64 @@
+"""Every response of a teacher that was paid for, on disk before anything is done with it."""
+
+import fcntl
+import json
+import os
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from rnr.synthesis.asking import json_line
+from rnr.synthesis.teacher import Completion
+
+Key = tuple[str, str, int, str]
+"""(guid, stage, attempt, hash of the request)."""
+
+
+class Journal:
+    """Every response that was paid for: read at the start, and each new one on disk before ``record`` returns."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ValueError when another process writes here, or when the file is not a journal."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{path}: another process is writing here; wait for it, or give another --out") from None
+        self._completions: dict[Key, Completion] = {}
+        self._file.seek(0)
+        content = self._file.read()
+        whole = content.rfind(b"\n") + 1
+        self._file.truncate(whole)  # a process that was killed may have left half a line
+        for number, line in enumerate(content[:whole].split(b"\n")[:-1], 1):
+            try:
+                entry = json.loads(line)
+                key = (entry["guid"], entry["stage"], entry["attempt"], entry["request"])
+                self._completions[key] = Completion(**entry["completion"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: not an entry of a journal ({error}); repair it") from None
+
+    def find(self, key: Key) -> Completion | None:
+        """What was answered to this request, if it was ever paid for."""
+        return self._completions.get(key)
+
+    def record(self, key: Key, completion: Completion) -> None:
+        """Keep a response; it survives whatever happens after this."""
+        names = ("guid", "stage", "attempt", "request")
+        entry = {**dict(zip(names, key, strict=True)), "completion": asdict(completion)}
+        self._file.write(json_line(entry))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._completions[key] = completion
+
+    def tokens(self) -> dict[str, dict[str, int]]:
+        """What all responses so far are charged for, by stage."""
+        spent: dict[str, Counter[str]] = {}
+        for (_, stage, _, _), completion in self._completions.items():
+            count = {"requests": 1, "prompt": completion.prompt_tokens, "completion": completion.completion_tokens}
+            spent.setdefault(stage, Counter()).update(count)
+        return {stage: dict(count) for stage, count in spent.items()}
+
+    def close(self) -> None:
+        """Let another process write here."""
+        self._file.close()

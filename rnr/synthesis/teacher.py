@@ -1,0 +1,134 @@
+"""Teachers: who writes reasoning chains and who judges them. What is asked of any of them, an endpoint, a template."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rnr.synthesis.asking import Message, asked_example
+from rnr.task.chains import chain
+from rnr.task.parsing import write
+
+if TYPE_CHECKING:  # the client is loaded only where it is used
+    from openai import APIStatusError, AsyncOpenAI
+
+_PASSING = (408, 409, 425, 429)
+"""Answers of a server that may well be another one a little later, as are all from 500 on."""
+
+
+class TeacherRefused(RuntimeError):
+    """A request that no repetition will mend: a wrong key, an unknown model, a malformed or too long request."""
+
+
+class TeacherUnavailable(RuntimeError):
+    """A request that came to nothing and may be made again, not before ``retry_after`` seconds; ``kind`` is counted."""
+
+    def __init__(self, message: str, *, kind: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What a teacher wrote, and what it is charged for."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    finished: bool
+    """False when the completion ran into the token limit."""
+
+
+class Teacher(Protocol):
+    """Raises TeacherUnavailable when it is worth asking again and TeacherRefused when it is not."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def max_new_tokens(self) -> int: ...
+    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> Completion: ...
+
+
+class TemplateTeacher:
+    """Offline and free: the chain is the sentence with its gold entities marked, the answer is the gold."""
+
+    name = "template"
+    max_new_tokens = 0
+
+    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> Completion:
+        example = asked_example(messages)
+        text = chain(example)
+        # Of overlapping entities the chain marks the longest; the others follow the sentence.
+        marks = (f"[{mention.text}: {mention.label}]" for mention in example.mentions)
+        text = " ".join([text, *dict.fromkeys(mark for mark in marks if mark not in text)])
+        return Completion(
+            text=write(example.mentions, reasoning=text), prompt_tokens=0, completion_tokens=0, finished=True
+        )
+
+
+def endpoint_client(base_url: str | None) -> "AsyncOpenAI":
+    from openai import AsyncOpenAI
+
+    key = os.environ.get("OPENAI_API_KEY")
+    if not key and not base_url:
+        raise ValueError("OPENAI_API_KEY is not set: set it, or give the --base-url of an endpoint that needs no key")
+    # Retries and deadlines are the caller's, so that each is counted and none happens twice over.
+    return AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, timeout=None)
+
+
+class EndpointTeacher:
+    """Any endpoint that speaks OpenAI's chat completions."""
+
+    def __init__(self, client: "AsyncOpenAI", *, model: str, max_new_tokens: int) -> None:
+        self.name = f"openai:{model}"
+        self._client = client
+        self._model = model
+        self.max_new_tokens = max_new_tokens
+
+    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> Completion:
+        import openai
+
+        where = f"{self._client.base_url} (model {self._model})"
+        request: dict[str, Any] = {"model": self._model, "messages": list(messages), "temperature": temperature}
+        try:
+            reply: Any = await self._client.chat.completions.create(
+                **request, seed=seed, max_tokens=self.max_new_tokens
+            )
+        except openai.APIStatusError as error:
+            raise _of_status(error, where) from error
+        except openai.APIConnectionError as error:
+            raise TeacherUnavailable(f"{where}: {error.__cause__ or error}", kind="connection") from error
+        except (openai.APIError, ValueError) as error:
+            raise TeacherUnavailable(f"{where}: unreadable reply: {error}", kind="unreadable") from error
+        return _completion(reply, where)
+
+
+def _of_status(error: "APIStatusError", where: str) -> TeacherRefused | TeacherUnavailable:
+    said = f"{where} answered {error.status_code}: {error.message[:300]}"
+    if error.code == "insufficient_quota" or not (error.status_code in _PASSING or error.status_code >= 500):
+        advice = {401: "check OPENAI_API_KEY", 404: "check --base-url and the model's name"}
+        return TeacherRefused(f"{said}; {advice.get(error.status_code, 'asking again would not help')}")
+    seconds = error.response.headers.get("retry-after", "")
+    after = float(seconds) if seconds.isdecimal() else 0.0
+    return TeacherUnavailable(said, kind=str(error.status_code), retry_after=after)
+
+
+def _completion(reply: Any, where: str) -> Completion:
+    """The completion in a reply; the client does not check its shape, so one without is found here."""
+    choices = getattr(reply, "choices", None)
+    message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
+    if message is None:
+        raise TeacherUnavailable(f"{where}: a reply without a completion: {str(reply)[:200]}", kind="unreadable")
+    text = getattr(message, "content", None) or ""
+    # Servers that split off a model's own thinking give it beside the text, which is missing if the limit came first.
+    thinking = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    if thinking and "</think>" not in text:
+        text = f"<think>\n{thinking}\n</think>\n{text}"
+    usage = getattr(reply, "usage", None)
+    return Completion(
+        text=text,
+        prompt_tokens=getattr(usage, "prompt_tokens", None) or 0,
+        completion_tokens=getattr(usage, "completion_tokens", None) or 0,
+        finished=getattr(reply.choices[0], "finish_reason", None) == "stop",
+    )
