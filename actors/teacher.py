@@ -1,4 +1,4 @@
-"""The teacher that is meant: one of ``rnr.synthesis.teacher``, or a model in an engine of our own."""
+"""Opens a teacher by its name: one of ``rnr.synthesis.teacher``, or a model in an engine on this machine."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnr.model_folder import resolve
-from rnr.synthesis.asking import Message
+from rnr.synthesis.messages import Message
 from rnr.synthesis.teacher import Completion, EndpointTeacher, Teacher, TeacherRefused, TemplateTeacher, endpoint_client
 from rnr.task.prompts import ChatFormat, Tokenizer
 from rnr.types import Example, Prompt
@@ -28,7 +28,7 @@ class TeacherSettings:
 
 @asynccontextmanager
 async def open_teacher(settings: TeacherSettings) -> AsyncIterator[Teacher]:
-    """The teacher that is meant, ended with the block; raises ValueError for one that cannot be."""
+    """The named teacher, closed with the block; raises ValueError for a name or folder that cannot be used."""
     kind, _, what = settings.who.partition(":")
     if settings.who == "template":
         yield TemplateTeacher()

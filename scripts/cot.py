@@ -4,255 +4,200 @@ python -m scripts.cot generate train.jsonl --out cot.jsonl --gold --teacher open
 python -m scripts.cot validate cot.jsonl --out good.jsonl
 python -m scripts.cot score cot.jsonl --out scored.jsonl --judge openai:MODEL --base-url http://host:8000/v1
 
-`validate` lists every bad row, and with --out writes them, each with its cause, beside the good ones.
-
 A teacher is openai:MODEL (any OpenAI-compatible endpoint; the key is OPENAI_API_KEY), local:FOLDER (a model on this
-machine) or template (offline: the annotation itself, written as a chain). A run that was stopped or killed is
-gone on with by the same command: nothing is paid for twice.
+machine) or template (offline: the annotation itself, written as a chain). The same command resumes a run that was
+stopped or killed: no response is paid for twice.
 """
 
-import argparse
 import asyncio
-import json
-import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console as RichConsole
 
 from actors.teacher import TeacherSettings, open_teacher
-from rnr.corpus.formats.reading import read_rows
-from rnr.corpus.formats.rows import DataError
 from rnr.corpus.loading import load
 from rnr.runs.console import Console
-from rnr.synthesis.annotate import HOTTEST, Annotator, Files, Rules, run, write_outcomes, write_rows
-from rnr.synthesis.asking import Outcome, Rejection, Row
-from rnr.synthesis.calls import Line, Patience
-from rnr.synthesis.checking import check
+from rnr.synthesis.client import RequestPolicy, TeacherClient
+from rnr.synthesis.files import OutputFiles, write_outcomes, write_rows
+from rnr.synthesis.generate import MAX_TEMPERATURE, Generator, Rules, run_all
 from rnr.synthesis.journal import Journal
+from rnr.synthesis.outcomes import Outcome
 from rnr.synthesis.report import report, report_table
-from rnr.synthesis.rows import read_row, row_answer, to_row
+from rnr.synthesis.validate import check_rows, read_examples
 from rnr.types import Example
+from scripts.command_line import new_app, run, within
+
+app = new_app(__doc__)
 
 
 def main(argv: list[str]) -> int:
-    options = _parser().parse_args(argv)
-    try:
-        if options.command == "validate":
-            return validate(options)
-        return asyncio.run(annotate(options))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
+    return run(app, argv, interrupted="stopped; the same command resumes it")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    generate = commands.add_parser("generate", help="write chains for sentences, check them, have them judged")
-    validate = commands.add_parser("validate", help="check NER-CoT rows; exit status 1 if one of them is bad")
-    score = commands.add_parser("score", help="have the rows of a NER-CoT file judged")
-    generate.add_argument("files", nargs="+", help="sentences, in any form that training reads")
-    generate.add_argument("--teacher", default="template", help="openai:MODEL, local:FOLDER or template (the default)")
-    generate.add_argument("--judge", help="who scores, as --teacher, or none; by default the teacher (template: none)")
-    generate.add_argument("--gold", action="store_true", help="have the annotation explained instead of made anew")
-    generate.add_argument(
-        "--attempts", type=_whole(0), default=3, help="how often a rejected sentence is written anew; 0: never"
-    )
-    generate.add_argument(
-        "--temperature", type=_number(0, HOTTEST), default=0.6, help="of the first draft; each new one 0.2 higher"
-    )
-    generate.add_argument("--limit", type=_whole(1), help="only the first LIMIT sentences")
-    validate.add_argument("files", nargs="+", help="JSONL files of NER-CoT rows")
-    validate.add_argument("--out", help="OUT.jsonl for the good rows; beside it: OUT.rejected.jsonl")
-    score.add_argument("files", nargs="+", help="JSONL files of NER-CoT rows")
-    score.add_argument("--judge", required=True, help="openai:MODEL or local:FOLDER")
-    for command in (generate, score):
-        command.add_argument(
-            "--out", required=True, help="OUT.jsonl; beside it: OUT.{rejected,journal}.jsonl, OUT.report.json"
-        )
-        command.add_argument(
-            "--threshold", type=_number(0, 10), default=9.0, help="the lowest score, of 0 to 10, that passes"
-        )
-        command.add_argument("--base-url", help="of the endpoint, such as http://host:8000/v1; by default OpenAI's own")
-        command.add_argument("--judge-base-url", help="of the judge's endpoint, where it is another one")
-        command.add_argument("--concurrency", type=_whole(1), default=8, help="requests at a time")
-        command.add_argument("--deadline", type=_number(1), default=300.0, help="seconds a request may take")
-        command.add_argument(
-            "--retries", type=_whole(0), default=5, help="how often a request that came to nothing is repeated"
-        )
-        command.add_argument("--max-new-tokens", type=_whole(1), default=2048)
-        command.add_argument("--context-tokens", type=_whole(1), default=4096, help="of a local model")
-        command.add_argument("--price-in", type=_number(0), default=0.0, help="per million prompt tokens")
-        command.add_argument("--price-out", type=_number(0), default=0.0, help="per million completion tokens")
-    return parser
+_RULES, _POLICY, _TEACHER = Rules(), RequestPolicy(), TeacherSettings(who="template")
+
+Files = Annotated[list[str], typer.Argument(help="sentences, in any form that training reads")]
+RowFiles = Annotated[list[str], typer.Argument(help="JSONL files of NER-CoT rows")]
+Out = Annotated[Path, typer.Option(help="OUT.jsonl; beside it: OUT.{rejected,journal}.jsonl, OUT.report.json")]
+Threshold = Annotated[float, typer.Option(callback=within(0, 10), help="lowest score, 0 to 10, that passes")]
+BaseUrl = Annotated[str | None, typer.Option(help="of the endpoint, as http://host:8000/v1; by default OpenAI's own")]
+JudgeBaseUrl = Annotated[str | None, typer.Option(help="of the judge's endpoint, where it is another one")]
+Concurrency = Annotated[int, typer.Option(callback=within(1), help="requests at a time")]
+Deadline = Annotated[float, typer.Option(callback=within(1), help="seconds a request may take")]
+Retries = Annotated[int, typer.Option(callback=within(0), help="retries of a failed request")]
+MaxNewTokens = Annotated[int, typer.Option(callback=within(1))]
+ContextTokens = Annotated[int, typer.Option(callback=within(1), help="of a local model")]
+PriceIn = Annotated[float, typer.Option(callback=within(0), help="per million prompt tokens")]
+PriceOut = Annotated[float, typer.Option(callback=within(0), help="per million completion tokens")]
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    """Reads an option that is a whole number, at least this."""
-
-    def read(text: str) -> int:
-        if not text.removeprefix("-").isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number, at least {least}; found {text!r}")
-        return int(text)
-
-    return read
-
-
-def _number(least: float, most: float = math.inf) -> Callable[[str], float]:
-    """Reads an option that is a finite number in this range."""
-    wanted = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and least <= value <= most):
-            raise argparse.ArgumentTypeError(f"must be a number {wanted}; found {text!r}")
-        return value
-
-    return read
-
-
-async def annotate(options: argparse.Namespace) -> int:
-    """Generate or score; 0 when at least one row was written."""
-    files = _files(options)
-    generating = options.command == "generate"
-    examples = _sentences(options) if generating else list(_scorable(options.files))
-    teacher = options.teacher if generating else options.judge
-    judge = options.judge or ("none" if teacher == "template" else teacher)
-    if judge == "template" or (judge == "none" and not generating):
-        raise ValueError(f"--judge {judge} cannot score: give openai:MODEL or local:FOLDER")
-    patience = Patience(concurrency=options.concurrency, deadline_seconds=options.deadline, retries=options.retries)
-    async with AsyncExitStack() as stack:
-        journal = Journal(files.journal)
-        stack.callback(journal.close)
-        lines: list[Line] = []
-        for who, base_url in _voices(options, teacher, judge):
-            settings = TeacherSettings(
-                who=who,
-                base_url=base_url,
-                max_new_tokens=options.max_new_tokens,
-                context_tokens=options.context_tokens,
-                concurrency=options.concurrency,
-            )
-            lines.append(Line(await stack.enter_async_context(open_teacher(settings)), journal, patience))
-        rules = _rules(options) if generating else Rules(threshold=options.threshold)
-        annotator = Annotator(lines[0], None if judge == "none" else lines[-1], rules)
-        work = annotator.annotate if generating else annotator.judge_row
-        outcomes = await run(examples, work, lines=lines, console=Console())
-        numbers = write_outcomes(files, outcomes, lines=lines, price_in=options.price_in, price_out=options.price_out)
-    _show(numbers, files)
-    return 0 if numbers["kept"] else 1
-
-
-def _files(options: argparse.Namespace) -> Files:
-    """Where the results go; raises ValueError if one of these files is read as well."""
-    files = Files(Path(options.out))
-    read = {Path(file).resolve() for file in options.files}
-    for written in (files.rows, files.rejected, files.report, files.journal):
-        if written.resolve() in read:
-            raise ValueError(f"{written} is also read, and --out {options.out} would write over it; give another --out")
-    return files
-
-
-def _rules(options: argparse.Namespace) -> Rules:
-    template = options.teacher == "template"
-    return Rules(
-        gold=options.gold or template,
-        threshold=options.threshold,
-        attempts=0 if template else options.attempts,  # it would write the same again
-        temperature=options.temperature,
-    )
-
-
-def _voices(options: argparse.Namespace, teacher: str, judge: str) -> list[tuple[str, str | None]]:
-    """Who is spoken to, and where: the teacher, and the judge if that is another."""
-    judge_url = options.judge_base_url or options.base_url
-    if options.command == "score":
-        return [(judge, judge_url)]
-    voices = [(teacher, options.base_url), (judge, judge_url)]
-    return voices[:1] if judge == "none" or voices[0] == voices[1] else voices
-
-
-def _sentences(options: argparse.Namespace) -> list[Example]:
-    examples = load(options.files, training=True, annotated=False)[: options.limit]
-    if (options.gold or options.teacher == "template") and not any(example.mentions for example in examples):
+@app.command()
+def generate(
+    context: typer.Context,
+    files: Files,
+    out: Out,
+    teacher: Annotated[str, typer.Option(help="openai:MODEL, local:FOLDER or template")] = "template",
+    judge: Annotated[str, typer.Option(help="who scores, or none; by default the teacher (template: none)")] = "",
+    gold: Annotated[bool, typer.Option("--gold", help="have the annotation explained, not made anew")] = False,
+    attempts: Annotated[
+        int, typer.Option(callback=within(0), help="regenerations of a rejected draft")
+    ] = _RULES.attempts,
+    temperature: Annotated[
+        float, typer.Option(callback=within(0, MAX_TEMPERATURE), help="of the first draft; each next +0.2")
+    ] = _RULES.temperature,
+    limit: Annotated[int | None, typer.Option(callback=within(1), help="only the first LIMIT sentences")] = None,
+    threshold: Threshold = _RULES.threshold,
+    base_url: BaseUrl = None,
+    judge_base_url: JudgeBaseUrl = None,
+    concurrency: Concurrency = _POLICY.concurrency,
+    deadline: Deadline = _POLICY.deadline_seconds,
+    retries: Retries = _POLICY.retries,
+    max_new_tokens: MaxNewTokens = _TEACHER.max_new_tokens,
+    context_tokens: ContextTokens = _TEACHER.context_tokens,
+    price_in: PriceIn = 0.0,
+    price_out: PriceOut = 0.0,
+) -> int:
+    """Write chains for sentences, check them, have them judged; 0 if at least one row was written."""
+    _output(out, files)
+    is_template = teacher == "template"
+    judge = judge or ("none" if is_template else teacher)
+    if judge == "template":
+        raise ValueError("--judge template cannot score: give openai:MODEL, local:FOLDER or none")
+    gold = gold or is_template
+    examples = load(files, training=True, annotated=False)[:limit]
+    if gold and not any(example.mentions for example in examples):
         raise ValueError(
-            f"no sentence of {', '.join(options.files)} has entities to explain: "
+            f"no sentence of {', '.join(files)} has entities to explain: "
             "leave --gold out and give a --teacher that annotates"
         )
-    return examples
+    endpoints = [(teacher, base_url)]
+    if judge != "none" and (judge, judge_base_url or base_url) != endpoints[0]:
+        endpoints.append((judge, judge_base_url or base_url))
+    attempts = 0 if is_template else attempts  # the template would write the same again
+    rules = Rules(gold=gold, threshold=threshold, attempts=attempts, temperature=temperature)
+    work = _synthesize(Generator.generate, examples, rules, context.params, endpoints=endpoints, judged=judge != "none")
+    return asyncio.run(work)
 
 
-def _read(files: list[str]) -> Iterator[tuple[str, Any, Example | Rejection]]:
-    """Place, row, and the example in it or why there is none."""
-    for file in files:
-        for number, row in read_rows(Path(file)):
-            found: Example | Rejection
-            try:
-                if isinstance(row, DataError):
-                    raise row
-                found = read_row(row, f"{Path(file).stem}:{number}")
-            except ValueError as error:
-                found = Rejection(cause="not_a_row", detail=str(error))
-            yield f"{file}, row {number}", row, found
+@app.command()
+def score(
+    context: typer.Context,
+    files: RowFiles,
+    out: Out,
+    judge: Annotated[str, typer.Option(help="openai:MODEL or local:FOLDER")],
+    threshold: Threshold = _RULES.threshold,
+    base_url: BaseUrl = None,
+    judge_base_url: JudgeBaseUrl = None,
+    concurrency: Concurrency = _POLICY.concurrency,
+    deadline: Deadline = _POLICY.deadline_seconds,
+    retries: Retries = _POLICY.retries,
+    max_new_tokens: MaxNewTokens = _TEACHER.max_new_tokens,
+    context_tokens: ContextTokens = _TEACHER.context_tokens,
+    price_in: PriceIn = 0.0,
+    price_out: PriceOut = 0.0,
+) -> int:
+    """Have the rows of a NER-CoT file judged; 0 if at least one passed."""
+    if judge in ("template", "none"):
+        raise ValueError(f"--judge {judge} cannot score: give openai:MODEL or local:FOLDER")
+    _output(out, files)
+    endpoints = [(judge, judge_base_url or base_url)]
+    examples, rules = read_examples(files), Rules(threshold=threshold)
+    work = _synthesize(Generator.judge_row, examples, rules, context.params, endpoints=endpoints, judged=True)
+    return asyncio.run(work)
 
 
-def _scorable(files: list[str]) -> Iterator[Example]:
-    for place, _, found in _read(files):
-        if isinstance(found, Rejection):
-            raise DataError(f"{place}: {found.detail}; sort such rows out with `validate --out`")
-        yield found
-
-
-def validate(options: argparse.Namespace) -> int:
-    """Check rows, list every bad one and count them by cause; 1 if there was any."""
-    files = _files(options) if options.out else None
-    outcomes: list[Outcome] = []
-    good: list[Row] = []
-    bad: list[Row] = []
-    for place, row, found in _read(options.files):
-        example = Example(uid=place, sentence="", schema=(), mentions=()) if isinstance(found, Rejection) else found
-        rejection = found if isinstance(found, Rejection) else check(found, row_answer(found))
-        if rejection is None:
-            good.append(row)
-            outcomes.append(Outcome(example=example, answer=row_answer(example)))
-            continue
-        Console().say(f"{place}: {rejection.cause}: {rejection.detail}")
-        text = "" if isinstance(row, DataError) else json.dumps(row, ensure_ascii=False)
-        outcomes.append(Outcome(example=example, answer=None, rejections=(replace(rejection, text=text),)))
-        bad.append({"place": place, **to_row(outcomes[-1])})
-    if not outcomes:
-        raise DataError(f"no row in {', '.join(options.files)}")
-    RichConsole().print(report_table(report(outcomes)))
-    if files is not None:
-        write_rows(files.rejected, bad)
-        write_rows(files.rows, good)
-        Console().say(f"rows {files.rows}  rejects {files.rejected}")
+@app.command()
+def validate(
+    files: RowFiles,
+    out: Annotated[Path | None, typer.Option(help="OUT.jsonl for the good rows; beside it: OUT.rejected.jsonl")] = None,
+) -> int:
+    """Check NER-CoT rows, list every bad one and count them by cause; 1 if there was any."""
+    output = _output(out, files) if out else None
+    console, rows = Console(), []
+    for row in check_rows(files):
+        rows.append(row)
+        if row.rejection is not None:
+            console.say(f"{row.place}: {row.rejection.cause}: {row.rejection.detail}")
+    RichConsole().print(report_table(report([row.outcome for row in rows])))
+    bad = [row.as_rejected for row in rows if row.rejection is not None]
+    if output is not None:
+        write_rows(output.rejected, bad)
+        write_rows(output.rows, (row.row for row in rows if row.rejection is None))
+        console.say(f"rows {output.rows}  rejects {output.rejected}")
     return 1 if bad else 0
 
 
-def _show(numbers: dict[str, Any], files: Files) -> None:
+def _output(out: Path, inputs: Sequence[str]) -> OutputFiles:
+    output = OutputFiles(out)
+    output.check_apart_from(inputs)
+    return output
+
+
+async def _synthesize(
+    work: Callable[[Generator, Example], Awaitable[Outcome]],
+    examples: Sequence[Example],
+    rules: Rules,
+    options: Mapping[str, Any],
+    *,
+    endpoints: Sequence[tuple[str, str | None]],
+    judged: bool,
+) -> int:
+    """Open the endpoints (first the teacher, last the judge), run the examples, write and show the outcomes."""
+    output = OutputFiles(options["out"])
+    policy = RequestPolicy(
+        concurrency=options["concurrency"], deadline_seconds=options["deadline"], retries=options["retries"]
+    )
+    limits = {key: options[key] for key in ("max_new_tokens", "context_tokens", "concurrency")}
+    async with AsyncExitStack() as stack:
+        journal = Journal(output.journal)
+        stack.callback(journal.close)
+        clients: list[TeacherClient] = []
+        for who, base_url in endpoints:
+            settings = TeacherSettings(who=who, base_url=base_url, **limits)
+            clients.append(TeacherClient(await stack.enter_async_context(open_teacher(settings)), journal, policy))
+        generator = Generator(clients[0], clients[-1] if judged else None, rules)
+        outcomes = await run_all(examples, partial(work, generator), clients=clients, console=Console())
+        prices = {key: options[key] for key in ("price_in", "price_out")}
+        numbers = write_outcomes(output, outcomes, clients=clients, **prices)
+    _show(numbers, output)
+    return 0 if numbers["kept"] else 1
+
+
+def _show(numbers: dict[str, Any], output: OutputFiles) -> None:
     RichConsole().print(report_table(numbers))
     tokens = "; ".join(
-        f"{stage} {spent['requests']} answers, {spent['prompt']} + {spent['completion']} tokens"
+        f"{stage} {spent['requests']} responses, {spent['prompt']} + {spent['completion']} tokens"
         for stage, spent in numbers["tokens"].items()
     )
     console = Console()
     console.say(f"paid for: {tokens}; cost {numbers['cost']:g}")
-    console.say(f"rows {files.rows}  rejects {files.rejected}  report {files.report}")
+    console.say(f"rows {output.rows}  rejects {output.rejected}  report {output.report}")
 
 
 if __name__ == "__main__":

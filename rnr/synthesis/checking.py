@@ -1,8 +1,8 @@
-"""What is accepted of a teacher's answer and its chain, and what a judge's reply says.
+"""Which answers and chains are accepted, and why the others are not; the score in a judge's reply.
 
 A chain argues for an entity when a sentence of it (or a mark) holds the entity and its label, not denied and not only
 in a list with other labels, and when the last claim about the entity is not for another label. What counts as a claim,
-and which claims are not seen, is said in ``claims``; a sentence without a claim argues for any label it names.
+and which claims are missed, stands in ``claims``; a sentence without a claim argues for any label it names.
 """
 
 import json
@@ -10,8 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from rnr.synthesis.asking import Rejection, Score
 from rnr.synthesis.claims import Claim, Labels, Sentence, bounded, read_sentences
+from rnr.synthesis.outcomes import Rejection, Score
 from rnr.task.labels import label_key
 from rnr.task.parsing import CLOSE, OPEN, ground, parse
 from rnr.types import Answer, Example, Mention
@@ -52,7 +52,7 @@ def check(example: Example, answer: Answer, *, gold: bool = False) -> Rejection 
 def _faults(example: Example, answer: Answer, *, gold: bool) -> Iterator[Rejection]:
     chain = answer.reasoning or ""
     if not chain.strip():
-        yield Rejection(cause="no_reasoning", detail="nothing is argued")
+        yield Rejection(cause="no_reasoning", detail="the chain is empty")
     schema = {label_key(label) for label in example.schema}
     for mention in answer.mentions:
         if label_key(mention.label) not in schema:
@@ -73,7 +73,7 @@ def _pairs(mentions: Sequence[Mention]) -> Counter[tuple[str, str]]:
 
 
 def _chain_faults(chain: str, example: Example, given: Counter[tuple[str, str]]) -> Iterator[Rejection]:
-    """What the chain leaves out of the answer, then what it says beyond it."""
+    """Entities that the chain does not argue for, then labels that only the chain gives."""
     wanted: dict[str, set[str]] = {}
     for text, label in given:
         wanted.setdefault(text, set()).add(label)
@@ -88,7 +88,7 @@ def _chain_faults(chain: str, example: Example, given: Counter[tuple[str, str]])
             yield Rejection(cause=cause, detail=f"{text!r} ({label}){instead}")
         last[text] = said[-1] if said else ""
     beyond = {(text, label) for text, label in last.items() if label not in wanted[text]}
-    for text, label in sorted(beyond | _strange(sentences, wanted, example, labels)):
+    for text, label in sorted(beyond | _only_in_chain(sentences, wanted, example, labels)):
         yield Rejection(cause="only_in_chain", detail=f"{text!r} is called {label!r}")
 
 
@@ -123,10 +123,10 @@ def _related(one: str, other: str) -> bool:
     return bool(_word(one).search(other) or _word(other).search(one))
 
 
-def _strange(
+def _only_in_chain(
     sentences: Sequence[Sentence], wanted: Mapping[str, set[str]], example: Example, labels: Labels
 ) -> set[tuple[str, str]]:
-    """What the chain gives a label although the answer does not have it."""
+    """The (text, label) pairs that the chain claims and the answer does not have."""
     found: set[tuple[str, str]] = set()
     for sentence in sentences:
         for mark in sentence.marks:

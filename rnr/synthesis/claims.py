@@ -11,7 +11,7 @@ A claim ties a text to a label in one of these forms, where the text is quoted o
 A claim is firm unless its sentence asks, denies or doubts it (if, whether, could, not, ...) or it is refused afterwards
 ("Monday" is a date, but no label covers it), there or in a next sentence with But, However, Yet, It or This in front.
 
-Limits, chosen so that an honest chain is seldom rejected: no claim is seen in an apposition ("Paris, a city"), about an
+Limits, chosen so that a right chain is seldom rejected: no claim is seen in an apposition ("Paris, a city"), about an
 unquoted text in small letters, about any but the last of a list ("Rome and Paris are cities"), through a pronoun in
 another sentence or about a text that is no entity of the answer, in a sentence that refuses anything after it, or in
 another language than English, marks apart. Of labels outside the schema only the ``USUAL`` ones are known as such, and

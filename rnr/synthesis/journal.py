@@ -1,4 +1,4 @@
-"""Every response of a teacher that was paid for, on disk before anything is done with it."""
+"""Every paid response of a teacher, on disk before it is used."""
 
 import fcntl
 import json
@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from rnr.synthesis.asking import json_line
+from rnr.synthesis.rows import json_line
 from rnr.synthesis.teacher import Completion
 
 Key = tuple[str, str, int, str]
@@ -15,7 +15,7 @@ Key = tuple[str, str, int, str]
 
 
 class Journal:
-    """Every response that was paid for: read at the start, and each new one on disk before ``record`` returns."""
+    """Every paid response: read at the start; a new one is on disk before ``record`` returns."""
 
     def __init__(self, path: Path) -> None:
         """Raises ValueError when another process writes here, or when the file is not a journal."""
@@ -39,11 +39,11 @@ class Journal:
                 raise ValueError(f"{path}, line {number}: not an entry of a journal ({error}); repair it") from None
 
     def find(self, key: Key) -> Completion | None:
-        """What was answered to this request, if it was ever paid for."""
+        """The response to this request, None if it was never paid for."""
         return self._completions.get(key)
 
     def record(self, key: Key, completion: Completion) -> None:
-        """Keep a response; it survives whatever happens after this."""
+        """Write a response and force it to disk."""
         names = ("guid", "stage", "attempt", "request")
         entry = {**dict(zip(names, key, strict=True)), "completion": asdict(completion)}
         self._file.write(json_line(entry))
@@ -52,7 +52,7 @@ class Journal:
         self._completions[key] = completion
 
     def tokens(self) -> dict[str, dict[str, int]]:
-        """What all responses so far are charged for, by stage."""
+        """Requests, prompt tokens and completion tokens of all responses, by stage."""
         spent: dict[str, Counter[str]] = {}
         for (_, stage, _, _), completion in self._completions.items():
             count = {"requests": 1, "prompt": completion.prompt_tokens, "completion": completion.completion_tokens}

@@ -1,4 +1,4 @@
-"""What became of many sentences: how many drafts were rejected, by cause, as numbers and as a table."""
+"""How many drafts were rejected, by cause, as numbers and as a table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from rnr.synthesis.asking import CAUSES, Outcome
+from rnr.synthesis.outcomes import CAUSES, Outcome
 
 
 def report(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """How many drafts were rejected, and how many of these written anew, by cause; shares from 0 to 1."""
+    """How many drafts were rejected, and how many of these were generated again, by cause; shares from 0 to 1."""
     kept = sum(outcome.answer is not None for outcome in outcomes)
     rejected = Counter(rejection.cause for outcome in outcomes for rejection in outcome.rejections)
     given_up = Counter(outcome.rejections[-1].cause for outcome in outcomes if outcome.answer is None)
@@ -46,7 +46,7 @@ def report_table(numbers: dict[str, Any]) -> Table:
     title = (
         f"{numbers['kept']} of {numbers['sentences']} sentences kept; rejected drafts, of {numbers['drafts']}, by cause"
     )
-    table = Table("cause", "rejected", "%", "anew", "given up", "meaning", title=title)
+    table = Table("cause", "rejected", "%", "regenerated", "given up", "meaning", title=title)
     for cause, row in numbers["causes"].items():
         share = f"{100 * row['reject_rate']:.1f}"
         counts = (str(row[key]) for key in ("regenerated", "given_up"))

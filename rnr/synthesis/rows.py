@@ -1,18 +1,27 @@
-"""NER-CoT rows: a row -> an example with its chain, and what became of a sentence -> a row."""
+"""NER-CoT rows: a row -> an example with its chain, an outcome -> a row, a row -> a line of JSONL."""
 
+import json
 from dataclasses import asdict
 from typing import Any
 
-from rnr.synthesis.asking import Outcome, Row
+from rnr.synthesis.outcomes import Outcome
 from rnr.task.labels import normalise_label
 from rnr.task.parsing import ground
 from rnr.types import Answer, Example, Mention
+
+Row = dict[str, Any]
+"""A JSON object."""
+
+
+def json_line(value: Row) -> bytes:
+    """The value as one line of JSONL; half of a surrogate pair, which UTF-8 cannot hold, is written as its escape."""
+    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def read_row(row: Any, name: str) -> Example:
     """A NER-CoT row as an example with its chain, its mentions grounded; ``name`` stands in for a missing guid.
 
-    Raises ValueError for a row of another shape. What it says is not judged: that is ``check``'s part.
+    Raises ValueError for a row of another shape. Its content is not judged: ``checking.check`` does that.
     """
     if not isinstance(row, dict):
         raise ValueError(f"expected an object, found {type(row).__name__}")
@@ -44,7 +53,7 @@ def _row_mention(entity: Any, sentence: str) -> Mention:
 
 
 def row_answer(example: Example) -> Answer:
-    """What a row says, as an answer."""
+    """The chain and the entities of a row, as an answer."""
     return Answer(reasoning=example.reasoning, mentions=example.mentions)
 
 

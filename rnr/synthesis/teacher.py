@@ -1,27 +1,27 @@
-"""Teachers: who writes reasoning chains and who judges them. What is asked of any of them, an endpoint, a template."""
+"""Teachers, which write reasoning chains or judge them: the protocol, an OpenAI-compatible endpoint, a template."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rnr.synthesis.asking import Message, asked_example
+from rnr.synthesis.messages import Message, requested_example
 from rnr.task.chains import chain
 from rnr.task.parsing import write
 
 if TYPE_CHECKING:  # the client is loaded only where it is used
     from openai import APIStatusError, AsyncOpenAI
 
-_PASSING = (408, 409, 425, 429)
-"""Answers of a server that may well be another one a little later, as are all from 500 on."""
+_RETRIABLE = (408, 409, 425, 429)
+"""Statuses that are worth a retry, as are all from 500 on."""
 
 
 class TeacherRefused(RuntimeError):
-    """A request that no repetition will mend: a wrong key, an unknown model, a malformed or too long request."""
+    """A request that no retry can fix: a wrong key, an unknown model, a malformed or too long request."""
 
 
 class TeacherUnavailable(RuntimeError):
-    """A request that came to nothing and may be made again, not before ``retry_after`` seconds; ``kind`` is counted."""
+    """A failed request that may be retried, not before ``retry_after`` seconds; ``kind`` is counted."""
 
     def __init__(self, message: str, *, kind: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class TeacherUnavailable(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What a teacher wrote, and what it is charged for."""
+    """The text of a teacher, and the tokens that are charged for it."""
 
     text: str
     prompt_tokens: int
@@ -41,7 +41,7 @@ class Completion:
 
 
 class Teacher(Protocol):
-    """Raises TeacherUnavailable when it is worth asking again and TeacherRefused when it is not."""
+    """Raises TeacherUnavailable when a retry is worth it and TeacherRefused when it is not."""
 
     @property
     def name(self) -> str: ...
@@ -57,7 +57,7 @@ class TemplateTeacher:
     max_new_tokens = 0
 
     async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> Completion:
-        example = asked_example(messages)
+        example = requested_example(messages)
         text = chain(example)
         # Of overlapping entities the chain marks the longest; the others follow the sentence.
         marks = (f"[{mention.text}: {mention.label}]" for mention in example.mentions)
@@ -73,7 +73,7 @@ def endpoint_client(base_url: str | None) -> "AsyncOpenAI":
     key = os.environ.get("OPENAI_API_KEY")
     if not key and not base_url:
         raise ValueError("OPENAI_API_KEY is not set: set it, or give the --base-url of an endpoint that needs no key")
-    # Retries and deadlines are the caller's, so that each is counted and none happens twice over.
+    # Retries and deadlines are the caller's (``client``), so that each is counted and none is doubled.
     return AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, timeout=None)
 
 
@@ -106,16 +106,16 @@ class EndpointTeacher:
 
 def _of_status(error: "APIStatusError", where: str) -> TeacherRefused | TeacherUnavailable:
     said = f"{where} answered {error.status_code}: {error.message[:300]}"
-    if error.code == "insufficient_quota" or not (error.status_code in _PASSING or error.status_code >= 500):
+    if error.code == "insufficient_quota" or not (error.status_code in _RETRIABLE or error.status_code >= 500):
         advice = {401: "check OPENAI_API_KEY", 404: "check --base-url and the model's name"}
-        return TeacherRefused(f"{said}; {advice.get(error.status_code, 'asking again would not help')}")
+        return TeacherRefused(f"{said}; {advice.get(error.status_code, 'a retry would not help')}")
     seconds = error.response.headers.get("retry-after", "")
     after = float(seconds) if seconds.isdecimal() else 0.0
     return TeacherUnavailable(said, kind=str(error.status_code), retry_after=after)
 
 
 def _completion(reply: Any, where: str) -> Completion:
-    """The completion in a reply; the client does not check its shape, so one without is found here."""
+    """The completion in a reply, whose shape the openai client does not check."""
     choices = getattr(reply, "choices", None)
     message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
     if message is None:

@@ -1,4 +1,4 @@
-"""The annotation run against a scripted endpoint: errors, half answers, nonsense, and a kill in the middle."""
+"""The annotation run against a scripted endpoint: errors, truncated completions, nonsense, and a kill in the middle."""
 
 import asyncio
 import hashlib
@@ -25,11 +25,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from actors.teacher import LocalTeacher, TeacherSettings, open_teacher
 from rnr.corpus.loading import load
 from rnr.runs.console import Console
-from rnr.synthesis.annotate import Annotator, Rules, run
-from rnr.synthesis.asking import Outcome, teacher_messages
-from rnr.synthesis.calls import Line, NoAnswer, Patience, TeacherDown
 from rnr.synthesis.checking import check, read_draft, read_score
+from rnr.synthesis.client import NoAnswer, RequestPolicy, TeacherClient, TeacherDown
+from rnr.synthesis.generate import Generator, Rules, run_all
 from rnr.synthesis.journal import Journal
+from rnr.synthesis.messages import teacher_messages
+from rnr.synthesis.outcomes import Outcome
 from rnr.synthesis.rows import row_answer
 from rnr.synthesis.teacher import Completion, TeacherRefused, TeacherUnavailable, TemplateTeacher
 from rnr.types import Example, Mention
@@ -127,21 +128,21 @@ def annotate(
     *,
     judge: bool = False,
     rules: Rules | None = None,
-    **patience: Any,
-) -> tuple[list[Outcome], Line]:
-    """The outcomes for one sentence a name, and the line they came over."""
-    patience = {"concurrency": 4, "deadline_seconds": 5.0, "first_pause_seconds": 0.01} | patience
+    **policy: Any,
+) -> tuple[list[Outcome], TeacherClient]:
+    """The outcomes for one sentence a name, and the client they came through."""
+    policy = {"concurrency": 4, "deadline_seconds": 5.0, "backoff_seconds": 0.01} | policy
 
-    async def go() -> tuple[list[Outcome], Line]:
+    async def go() -> tuple[list[Outcome], TeacherClient]:
         async with AsyncExitStack() as stack:
             settings = TeacherSettings(who="openai:m", base_url=endpoint.url)
             teacher = await stack.enter_async_context(open_teacher(settings))
             journal = Journal(folder / "journal.jsonl")
             stack.callback(journal.close)
-            line = Line(teacher, journal, Patience(**patience))
-            annotator = Annotator(line, line if judge else None, rules or Rules())
+            client = TeacherClient(teacher, journal, RequestPolicy(**policy))
+            generator = Generator(client, client if judge else None, rules or Rules())
             examples = [example(name) for name in names]
-            return await run(examples, annotator.annotate, lines=[line], console=Console()), line
+            return await run_all(examples, generator.generate, clients=[client], console=Console()), client
 
     return asyncio.run(go())
 
@@ -157,21 +158,21 @@ def annotate(
         (JSONResponse({"choices": []}), "unreadable"),
         (Response("<html>gateway</html>", media_type="text/html"), "unreadable"),
         (Response('{"id": "x", "choi', media_type="application/json"), "unreadable"),
-        (reply("<think>\nlet me", finish="length"), "half answer"),
-        (reply(None, finish="length", reasoning_content="let me"), "half answer"),
+        (reply("<think>\nlet me", finish="length"), "truncated"),
+        (reply(None, finish="length", reasoning_content="let me"), "truncated"),
     ],
 )
-def test_what_passes_by_is_asked_again(endpoint: Endpoint, tmp_path: Path, first: Any, kind: str) -> None:
+def test_a_passing_failure_is_retried(endpoint: Endpoint, tmp_path: Path, first: Any, kind: str) -> None:
     endpoint.script = lambda asked, count: first if count == 1 else good(asked)
-    (outcome,), line = annotate(endpoint, tmp_path, ["Ada"], deadline_seconds=0.5)
+    (outcome,), client = annotate(endpoint, tmp_path, ["Ada"], deadline_seconds=0.5)
     assert outcome.answer is not None
     assert outcome.rejections == ()
-    assert line.retried == {kind: 1}
+    assert client.retries == {kind: 1}
     assert len(endpoint.asked) == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])
-def test_what_cannot_be_mended_by_asking_again_stops_the_run(
+def test_what_no_retry_can_fix_stops_the_run(
     endpoint: Endpoint, tmp_path: Path, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     endpoint.script = lambda _asked, _count: failure(status)
@@ -203,12 +204,12 @@ def test_a_sentence_without_an_answer_is_rejected_and_the_others_go_on(endpoint:
 
 def test_an_endpoint_that_is_down_stops_the_run(endpoint: Endpoint, tmp_path: Path) -> None:
     endpoint.script = lambda _asked, _count: failure(502)
-    with pytest.raises(TeacherDown, match="mend the endpoint"):
+    with pytest.raises(TeacherDown, match="fix the endpoint"):
         annotate(endpoint, tmp_path, NAMES, retries=0, concurrency=2)
     assert len(endpoint.asked) <= 6
 
 
-def test_a_rejected_draft_is_written_anew_hotter_and_told_why(endpoint: Endpoint, tmp_path: Path) -> None:
+def test_a_rejected_draft_is_regenerated_hotter_and_told_why(endpoint: Endpoint, tmp_path: Path) -> None:
     nonsense = [reply("Lovely weather!"), reply('<think>He ran.</think>{"entities":{"person":["Ada"]}}')]
     endpoint.script = lambda asked, count: nonsense[count - 1] if count <= 2 else good(asked)
     (outcome,), _ = annotate(endpoint, tmp_path, ["Ada"])
@@ -269,7 +270,7 @@ def test_an_entity_that_no_chain_can_quote_is_rejected_unasked(endpoint: Endpoin
     assert endpoint.asked == []
 
 
-def test_half_answers_that_stay_half_are_rejected_and_asked_again_only_under_a_higher_limit(
+def test_truncated_completions_that_stay_truncated_are_rejected_and_asked_again_only_under_a_higher_limit(
     endpoint: Endpoint, tmp_path: Path
 ) -> None:
     endpoint.script = lambda _asked, _count: reply("<think>", finish="length")
@@ -285,8 +286,8 @@ def test_half_answers_that_stay_half_are_rejected_and_asked_again_only_under_a_h
     longer.complete = complete
     journal = Journal(tmp_path / "journal.jsonl")
     messages = teacher_messages(example("Ada"), gold=False)
-    line = Line(longer, journal, Patience())
-    assert asyncio.run(line.ask("Ada", "teacher", 0, messages, 0.6)).text == "whole"
+    client = TeacherClient(longer, journal, RequestPolicy())
+    assert asyncio.run(client.ask("Ada", "teacher", 0, messages, 0.6)).text == "whole"
     journal.close()
 
 
@@ -354,7 +355,7 @@ def test_a_response_is_on_disk_before_anything_is_done_with_it(tmp_path: Path) -
     journal = Journal(path)
 
     async def go() -> None:
-        await Line(Once(), journal, Patience()).ask("a", "teacher", 0, [], 0.0)
+        await TeacherClient(Once(), journal, RequestPolicy()).ask("a", "teacher", 0, [], 0.0)
         assert json.loads(path.read_bytes())["completion"]["text"] == COMPLETION.text
 
     asyncio.run(go())
@@ -369,13 +370,13 @@ def test_waiting_ends_with_the_last_retry(tmp_path: Path) -> None:
             raise TeacherUnavailable("busy", kind="429")
 
     journal = Journal(tmp_path / "journal.jsonl")
-    line = Line(Busy(), journal, Patience(retries=3, first_pause_seconds=0.02))
+    client = TeacherClient(Busy(), journal, RequestPolicy(retries=3, backoff_seconds=0.02))
     begin = time.monotonic()
     with pytest.raises(NoAnswer, match="asked 4 times, last: busy"):
-        asyncio.run(line.ask("a", "teacher", 0, [], 0.0))
+        asyncio.run(client.ask("a", "teacher", 0, [], 0.0))
     # Three pauses of 20, 40 and 80 ms, each at least half as long, and none after the last.
     assert 0.07 <= time.monotonic() - begin < 1.0
-    assert line.retried == {"429": 3}
+    assert client.retries == {"429": 3}
     journal.close()
 
 
@@ -528,27 +529,27 @@ def test_one_sentence_that_cannot_be_explained_does_not_stop_the_others(tmp_path
 @pytest.mark.parametrize(
     ("option", "value", "wanted"),
     [
-        ("--limit", "-700", "a whole number, at least 1"),
-        ("--limit", "0", "a whole number, at least 1"),
-        ("--concurrency", "0", "a whole number, at least 1"),
-        ("--attempts", "-1", "a whole number, at least 0"),
-        ("--retries", "1.5", "a whole number, at least 0"),
-        ("--max-new-tokens", "0", "a whole number, at least 1"),
-        ("--context-tokens", "0", "a whole number, at least 1"),
-        ("--threshold", "11", "a number from 0 to 10"),
-        ("--threshold", "nan", "a number from 0 to 10"),
-        ("--temperature", "hot", "a number from 0 to 1.2"),
-        ("--deadline", "inf", "a number at least 1"),
-        ("--price-in", "-1", "a number at least 0"),
+        ("--limit", "-700", "must be at least 1; found {}"),
+        ("--limit", "0", "must be at least 1; found {}"),
+        ("--concurrency", "0", "must be at least 1; found {}"),
+        ("--attempts", "-1", "must be at least 0; found {}"),
+        ("--retries", "1.5", "valid integer"),
+        ("--max-new-tokens", "0", "must be at least 1; found {}"),
+        ("--context-tokens", "0", "must be at least 1; found {}"),
+        ("--threshold", "11.0", "must be from 0 to 10; found {}"),
+        ("--threshold", "nan", "must be from 0 to 10; found nan"),
+        ("--temperature", "hot", "valid number"),
+        ("--deadline", "inf", "must be at least 1; found inf"),
+        ("--price-in", "-1.0", "must be at least 0; found {}"),
     ],
 )
 def test_an_option_out_of_its_range_is_refused_with_the_range(
     capsys: pytest.CaptureFixture[str], option: str, value: str, wanted: str
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["generate", "x.jsonl", "--out", "y.jsonl", f"{option}={value}"])
-    assert ended.value.code == 2
-    assert f"argument {option}: must be {wanted}; found '{value}'" in capsys.readouterr().err
+    assert main(["generate", "x.jsonl", "--out", "y.jsonl", f"{option}={value}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: Invalid value for '{option}': ")
+    assert wanted.format(value) in said
 
 
 def test_progress_counts_in_whole_numbers(capsys: pytest.CaptureFixture[str]) -> None:

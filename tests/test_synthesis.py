@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from rnr.corpus.loading import load
-from rnr.synthesis.asking import CAUSES, Outcome, Rejection, Score, asked_example, judge_messages, teacher_messages
 from rnr.synthesis.checking import check, check_explicable, read_draft, read_score
 from rnr.synthesis.claims import Labels
+from rnr.synthesis.messages import judge_messages, requested_example, teacher_messages
+from rnr.synthesis.outcomes import CAUSES, Outcome, Rejection, Score
 from rnr.synthesis.report import report
 from rnr.synthesis.rows import read_row, row_answer, to_row
 from rnr.types import Answer, Example, Mention
@@ -118,7 +119,7 @@ def test_a_text_that_only_the_chain_gives_a_label_is_found(chain: str, called: s
         "Barack Obama met Paris, and it is a city that he saw? No.",
     ],
 )
-def test_what_an_honest_chain_says_beside_its_entities_is_no_claim(chain: str) -> None:
+def test_what_a_right_chain_says_beside_its_entities_is_no_claim(chain: str) -> None:
     assert cause(f"Barack Obama is a person. {chain}", ONE, example=OBAMA) is None
 
 
@@ -248,7 +249,7 @@ def test_a_sentence_cannot_break_out_of_the_prompt(gold: bool) -> None:
     assert "<" not in user["content"]
     assert "\n" not in user["content"]
     assert nasty not in system["content"]
-    assert asked_example([system, user]) == (example if gold else replace(example, mentions=()))
+    assert requested_example([system, user]) == (example if gold else replace(example, mentions=()))
 
 
 def test_the_teacher_is_told_why_it_was_rejected() -> None:

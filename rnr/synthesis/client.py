@@ -1,0 +1,103 @@
+"""A client of one teacher: journal, deadlines and retries around its requests."""
+
+import asyncio
+import hashlib
+import json
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from rnr.synthesis.journal import Journal
+from rnr.synthesis.messages import Message
+from rnr.synthesis.teacher import Completion, Teacher, TeacherUnavailable
+
+TRUNCATED_ATTEMPTS = 2
+"""Requests that are paid for when a completion runs into the token limit: one more, with another seed."""
+MAX_BACKOFF_SECONDS = 60.0
+
+
+class NoAnswer(RuntimeError):
+    """One request that failed, and so did all its retries."""
+
+
+class TeacherDown(RuntimeError):
+    """Many requests in a row failed: the cause is the endpoint and not a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestPolicy:
+    """Requests at once, seconds each may take, retries after the first try, and the first backoff (it doubles)."""
+
+    concurrency: int = 8
+    deadline_seconds: float = 300.0
+    retries: int = 5
+    backoff_seconds: float = 1.0
+
+
+@dataclass(slots=True)
+class TeacherClient:
+    """Sends requests to one teacher; ``requests`` and ``retries`` (by kind) count those of this process."""
+
+    teacher: Teacher
+    journal: Journal
+    policy: RequestPolicy
+    requests: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
+    _failed_in_a_row: int = 0
+
+    async def ask(
+        self, guid: str, stage: str, attempt: int, messages: list[Message], temperature: float, *, repeat: int = 0
+    ) -> Completion:
+        """The journalled completion, or a new one, journalled; a truncated one only if another seed did not help.
+
+        ``repeat`` numbers requests that are the same but for their seed. Raises NoAnswer for this sentence alone, and
+        TeacherRefused or TeacherDown when the whole run should stop.
+        """
+        for number in range(TRUNCATED_ATTEMPTS):
+            seed = int(_hash(guid, stage, attempt, repeat * TRUNCATED_ATTEMPTS + number)[:7], 16)
+            request = (self.teacher.name, messages, temperature, seed)
+            whole = (guid, stage, attempt, _hash(*request))
+            # A finished completion is valid under any limit, a truncated one only under the limit that cut it.
+            truncated = (guid, stage, attempt, _hash(*request, self.teacher.max_new_tokens))
+            completion = self.journal.find(whole) or self.journal.find(truncated)
+            is_last = number + 1 == TRUNCATED_ATTEMPTS
+            if completion is None:
+                completion = await self._complete(messages, temperature, seed)
+                self.journal.record(whole if completion.finished else truncated, completion)
+                if not completion.finished and not is_last:
+                    self.retries["truncated"] += 1
+            if completion.finished or is_last:
+                return completion
+        raise AssertionError("the last completion is returned, finished or not")
+
+    async def _complete(self, messages: list[Message], temperature: float, seed: int) -> Completion:
+        backoff, reason = self.policy.backoff_seconds, ""
+        for retry in range(self.policy.retries + 1):
+            self.requests += 1
+            after = 0.0
+            try:
+                async with asyncio.timeout(self.policy.deadline_seconds):
+                    completion = await self.teacher.complete(messages, temperature=temperature, seed=seed)
+                self._failed_in_a_row = 0
+                return completion
+            except TimeoutError:
+                kind, reason = "deadline", f"no answer within {self.policy.deadline_seconds:g} s"
+            except TeacherUnavailable as error:
+                kind, reason, after = error.kind, str(error), error.retry_after
+            if retry < self.policy.retries:
+                self.retries[kind] += 1
+                # Jitter on half of the backoff, so that requests which failed together do not retry together.
+                await asyncio.sleep(max(after, random.uniform(0.5, 1.0) * min(backoff, MAX_BACKOFF_SECONDS)))
+                backoff *= 2
+        self._failed_in_a_row += 1
+        reason = f"asked {self.policy.retries + 1} times, last: {reason}"
+        if self._failed_in_a_row >= 2 * self.policy.concurrency:
+            raise TeacherDown(
+                f"{self.teacher.name}: {self._failed_in_a_row} requests in a row failed; {reason}; "
+                "paid responses are kept: fix the endpoint and run the same command again"
+            )
+        raise NoAnswer(reason)
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,76 @@
+"""NER-CoT rows that exist already: read from files, and checked as a teacher's drafts are."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rnr.corpus.formats.reading import read_rows
+from rnr.corpus.formats.rows import DataError
+from rnr.synthesis.checking import check
+from rnr.synthesis.outcomes import Outcome, Rejection
+from rnr.synthesis.rows import Row, read_row, row_answer, to_row
+from rnr.types import Example
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedRow:
+    """A row as it stands in its file; ``outcome`` has the rejection of a bad one."""
+
+    place: str
+    row: Any
+    outcome: Outcome
+
+    @property
+    def rejection(self) -> Rejection | None:
+        """None for a good row."""
+        return self.outcome.rejections[0] if self.outcome.rejections else None
+
+    @property
+    def as_rejected(self) -> Row:
+        """The row that is written beside the good ones."""
+        return {"place": self.place, **to_row(self.outcome)}
+
+
+def check_rows(files: Sequence[str]) -> Iterator[CheckedRow]:
+    """Every row of these files, checked; raises DataError if there is none."""
+    empty = True
+    for place, row, found in _read(files):
+        empty = False
+        if isinstance(found, Rejection):
+            example, rejection = Example(uid=place, sentence="", schema=(), mentions=()), found
+        else:
+            example, rejection = found, check(found, row_answer(found))
+        if rejection is None:
+            outcome = Outcome(example=example, answer=row_answer(example))
+        else:
+            text = "" if isinstance(row, DataError) else json.dumps(row, ensure_ascii=False)
+            outcome = Outcome(example=example, answer=None, rejections=(replace(rejection, text=text),))
+        yield CheckedRow(place=place, row=row, outcome=outcome)
+    if empty:
+        raise DataError(f"no row in {', '.join(files)}")
+
+
+def read_examples(files: Sequence[str]) -> list[Example]:
+    """The examples of these files with their chains; raises DataError for a row of another shape."""
+    examples: list[Example] = []
+    for place, _, found in _read(files):
+        if isinstance(found, Rejection):
+            raise DataError(f"{place}: {found.detail}; sort such rows out with `validate --out`")
+        examples.append(found)
+    return examples
+
+
+def _read(files: Sequence[str]) -> Iterator[tuple[str, Any, Example | Rejection]]:
+    """Place, row, and the example in it or why there is none."""
+    for file in files:
+        for number, row in read_rows(Path(file)):
+            found: Example | Rejection
+            try:
+                if isinstance(row, DataError):
+                    raise row
+                found = read_row(row, f"{Path(file).stem}:{number}")
+            except ValueError as error:
+                found = Rejection(cause="not_a_row", detail=str(error))
+            yield f"{file}, row {number}", row, found

@@ -1,0 +1,54 @@
+"""One way to run a command line: options by typer, errors as one line, exit codes.
+
+0 is success, 1 a failure of the work, 2 wrong input or a wrong option, 130 an interrupt.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import typer
+
+Number = TypeVar("Number", int, float)
+
+
+def new_app(description: str | None = None) -> typer.Typer:
+    """An app whose messages are plain text, so that a log file reads as the terminal does."""
+    return typer.Typer(
+        help=as_written(description), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+
+
+def as_written(description: str | None) -> str:
+    """The description with its line breaks kept in ``--help``."""
+    paragraphs = (description or "").strip().split("\n\n")
+    return "\n\n".join(f"\b\n{paragraph}" for paragraph in paragraphs)
+
+
+def within(least: float, most: float = math.inf) -> Callable[[Number | None], Number | None]:
+    """A callback that refuses an option outside of this range, or one that is not finite."""
+    wanted = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+
+    def check(value: Number | None) -> Number | None:
+        if value is not None and not (math.isfinite(value) and least <= value <= most):
+            raise typer.BadParameter(f"must be {wanted}; found {value}")
+        return value
+
+    return check
+
+
+def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped") -> int:
+    """The exit code of this command line; ``interrupted`` is printed after Ctrl-C."""
+    try:
+        code = app(argv, standalone_mode=False) or 0
+    except (typer.TyperException, ValueError, OSError) as error:
+        text = error.format_message() if isinstance(error, typer.TyperException) else error
+        print(f"error: {text}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    if code == 130:
+        print(interrupted, file=sys.stderr)
+    return code
