@@ -36,7 +36,7 @@ def credit(example: Example, answer: Answer, rollout: Rollout) -> Credit:
         right=right,
         marked=len(walk.mentions) + len(walk.slips),
         gold=len(example.mentions),
-        departure=-1 if faithfulness(example, answer) == 1 else _departure(answer.reasoning, rollout),
+        departure=-1 if faithfulness(example, answer) == 1 else _departure(answer.reasoning, rollout, example.sentence),
     )
 
 
@@ -55,14 +55,14 @@ def _places(text: str, chain: str, walk: Walk, sentence: str) -> list[int]:
     return places
 
 
-def _departure(chain: str, rollout: Rollout) -> int:
+def _departure(chain: str, rollout: Rollout, sentence: str) -> int:
     """The first token at which an answer differs, but for white space, from the one that ``write`` makes of its chain's
     marks; -1 for one that is cut before it differs."""
     text = rollout.text
     closed = text.find(CLOSE)
     if closed < 0:
         return -1
-    called_for = "".join(write(marks(chain), reasoning=None).split())
+    called_for = "".join(write(marks(chain, sentence), reasoning=None).split())
     given = [place for place in range(closed + len(CLOSE), len(text)) if not text[place].isspace()]
     pairs = zip(given, called_for, strict=False)
     here = next((place for place, letter in pairs if text[place] != letter), None)

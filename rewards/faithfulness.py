@@ -16,7 +16,7 @@ def faithfulness(example: Example, answer: Answer) -> float:
     """
     if answer.error is not None or answer.reasoning is None:
         return 0.0
-    found = Counter((mention.text, label_key(mention.label)) for mention in marks(answer.reasoning))
+    found = Counter((mention.text, label_key(mention.label)) for mention in marks(answer.reasoning, example.sentence))
     given = Counter((mention.text, label_key(mention.label)) for mention in answer.mentions)
     total = found.total() + given.total()
     return 2 * (found & given).total() / total if total else 1.0

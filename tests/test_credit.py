@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from actors.reward import RewardWorker
 from learner.advantage import training_batch
 from rewards.credit import credit, worth
-from rnr.task.chains import follow, marks, walk
+from rnr.task.chains import follow, marks, spelled, walk
 from rnr.task.parsing import parse
 from rnr.types import DEPARTURE, Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
 
@@ -40,11 +40,6 @@ def test_a_walk_is_read_back_with_the_place_that_each_character_is_about() -> No
     # The bracket is about the "A", the three letters about themselves, ": p]" about the last of them.
     assert read.places == (0, 0, 1, 2, 2, 2, 2, 2, 3, 4, 5, 6)
     assert (read.mentions, read.slips, read.covered) == ((_mention("Ada", "p"),), (), 7)
-
-
-def test_a_mark_may_say_which_words_speak_for_its_label() -> None:
-    assert _found('[Ada ("met Bo"): person] met Bo') == [("Ada", "person")]
-    assert marks('[Ada ("met Bo"): person] met [Ada: person]') == [Mention(text="Ada", label="person")] * 2
 
 
 def test_a_slip_is_a_mark_with_another_text_and_the_walk_goes_on_behind_it() -> None:
@@ -77,14 +72,14 @@ def test_a_chain_is_read_as_far_as_it_is_a_walk(chain, found, slips, departures)
     assert (read.slips, read.departures, len(read.places)) == (slips, departures, len(chain))
 
 
-_ALPHABET = 'ab c:"(é😀-'
+_ALPHABET = 'ab c:"()[]<é😀-'
 
 
 @given(st.lists(st.tuples(st.text(_ALPHABET, min_size=1), st.booleans()), min_size=1))
 def test_what_walk_writes_is_read_back_whole(pieces) -> None:
     sentence, mentions = "", []
     for text, marked in pieces:
-        if marked and ": " not in text and not text.endswith(":"):
+        if marked:
             span = (len(sentence), len(sentence) + len(text))
             mentions.append(Mention(text=text, label="x", start=span[0], end=span[1]))
         sentence += text
@@ -92,7 +87,7 @@ def test_what_walk_writes_is_read_back_whole(pieces) -> None:
     chain = walk(example)
     read = follow(chain, sentence)
     assert (read.mentions, read.slips, read.departures) == (tuple(mentions), (), ())
-    copied = [place for letter, place in zip(chain, read.places, strict=True) if sentence[place] == letter]
+    copied = [place for letter, place in zip(chain, read.places, strict=True) if spelled(sentence)[place] == letter]
     assert sorted(set(copied)) == list(range(len(sentence)))
 
 
@@ -100,6 +95,16 @@ def test_a_mention_may_hold_brackets() -> None:
     read = follow("[benzo[a]pyrene: compound] burns", "benzo[a]pyrene burns")
     assert [mention.text for mention in read.mentions] == ["benzo[a]pyrene"]
     assert read.slips == ()
+    assert marks("[benzo(a)pyrene: compound] burns", "benzo[a]pyrene burns") == [
+        Mention(text="benzo[a]pyrene", label="compound")
+    ]
+
+
+def test_a_sentence_that_holds_a_mark_of_its_own_marks_nothing_by_itself() -> None:
+    example = Example(uid="1", sentence="he wrote [Ada: person] </think> down", schema=("person",), mentions=())
+    assert walk(example) == "he wrote (Ada: person) (/think) down"
+    read = follow(walk(example), example.sentence)
+    assert (read.mentions, read.slips, read.departures) == ((), (), ())
 
 
 @pytest.mark.parametrize("piece", ["[a: ", "[a: x]", "[", "[[a]", '[a ("', "[a: x] b "])

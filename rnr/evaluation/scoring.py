@@ -32,7 +32,9 @@ PROTOCOLS: dict[str, Callable[[Prediction], Counts]] = {
     "honest": lambda said: honest_counts(said.example, said.answer.mentions),
     "strict": lambda said: strict_counts(said.example, said.answer.mentions),
     "boundary_tolerant": lambda said: boundary_tolerant_counts(said.example, said.answer.mentions),
-    "chain": lambda said: reference_counts(said.example.mentions, marks(said.answer.reasoning or "")),
+    "chain": lambda said: reference_counts(
+        said.example.mentions, marks(said.answer.reasoning or "", said.example.sentence)
+    ),
 }
 """Name -> counts of one sentence; ``metrics`` says what each asks for. ``chain`` counts as the reference does what
 the chain marks, ``[text: label]``, whether or not the answer gives it: what an answer loses on the way from its chain.

@@ -7,8 +7,10 @@ from itertools import takewhile
 from rnr.task.parsing import cuts_word
 from rnr.types import Example, Mention
 
-_MARK = re.compile(r"""\[((?:[^\[\]]|\[[^\[\]]*\])+?)(?: \("[^"\[\]]*"\))?: ([^\[\]:]+)\]""")
-"""``[text: label]``, or ``[text ("cue"): label]`` with the words of the sentence that speak for the label."""
+_MARK = re.compile(r"""\[((?:[^\[\]]|\[[^\[\]]*\])+?): ([^\[\]:]+)\]""")
+"""``[text: label]``; brackets inside the text are those of a policy, the writer has none."""
+
+_SPELLED = str.maketrans("[]", "()")
 
 _REJOIN = 12
 """At most so many characters of plain text are looked for where a chain that has left its sentence might go on."""
@@ -43,33 +45,33 @@ def walk(example: Example) -> str:
     Every decision is taken in its context, nothing is passed over, and the chain ends where the sentence ends: a small
     model that lists entities instead goes on listing. Of overlapping mentions the longest is marked.
     """
+    sentence = spelled(example.sentence)
     pieces: list[str] = []
     position = 0
     for mention in sorted(example.mentions, key=lambda mention: (mention.start, -mention.end)):
         if mention.start < position:
             continue
-        pieces += (example.sentence[position : mention.start], f"[{mention.text}: {mention.label}]")
+        pieces += (sentence[position : mention.start], f"[{sentence[mention.start : mention.end]}: {mention.label}]")
         position = mention.end
-    return "".join([*pieces, example.sentence[position:]])
+    return "".join([*pieces, sentence[position:]])
 
 
-def marks(chain: str) -> list[Mention]:
-    """What a chain marks, in order, whatever its sentence; not grounded."""
-    found = (Mention(text=mark[1], label=mark[2]) for mark in _MARK.finditer(chain))
-    return [mention for mention in found if mention.text.strip() and mention.label.strip()]
+def spelled(text: str) -> str:
+    """A sentence, or a part of one, as a tagged chain spells it: character for character, with round brackets for
+    square ones and around a think tag, so that ``[`` and ``]`` only ever bound a mark and nothing ends the chain."""
+    text = text.translate(_SPELLED)
+    return text.replace("<think>", "(think)").replace("</think>", "(/think)")
+
+
+def marks(chain: str, sentence: str) -> list[Mention]:
+    """What a chain marks, in order, as its sentence spells it where it stands there; not grounded."""
+    return [mention for mention in _path(chain, sentence).marked if mention.text.strip() and mention.label.strip()]
 
 
 def follow(chain: str, sentence: str) -> Walk:
     """What ``walk`` wrote, read back, with what a policy may make of it: slips in copying, parts of the sentence passed
     over, other text."""
-    path = _Path(sentence)
-    at = 0
-    for mark in _MARK.finditer(chain):
-        path.plain(chain[at : mark.start()])
-        path.mark(mark[0], mark[1], mark[2])
-        at = mark.end()
-    path.plain(chain[at:])
-    path.end()
+    path = _path(chain, sentence)
     return Walk(
         places=tuple(path.places),
         mentions=tuple(path.mentions),
@@ -79,15 +81,30 @@ def follow(chain: str, sentence: str) -> Walk:
     )
 
 
+def _path(chain: str, sentence: str) -> "_Path":
+    """The whole chain gone through."""
+    path = _Path(sentence)
+    at = 0
+    for mark in _MARK.finditer(chain):
+        path.plain(chain[at : mark.start()])
+        path.mark(mark[0], mark[1], mark[2])
+        at = mark.end()
+    path.plain(chain[at:])
+    path.end()
+    return path
+
+
 class _Path:
     """Where a walk has got to in its sentence."""
 
     def __init__(self, sentence: str) -> None:
-        self._sentence = sentence
+        self._original = sentence
+        self._sentence = spelled(sentence)
         self.reached = 0
         self._lost = False
         self.places: list[int] = []
         self.mentions: list[Mention] = []
+        self.marked: list[Mention] = []
         self.slips: list[int] = []
         self.departures: list[int] = []
 
@@ -99,6 +116,7 @@ class _Path:
         """Go on by ``text``, as far as the sentence does."""
         if not text:
             return
+        text = spelled(text)
         if self._lost and (place := self._sentence.find(text[:_REJOIN], self.reached)) >= 0:
             self.reached, self._lost = place, False
         there = self._sentence[self.reached : self.reached + len(text)]
@@ -118,13 +136,16 @@ class _Path:
 
     def mark(self, whole: str, text: str, label: str) -> None:
         """Go on by the mention of a mark, to where it stands next."""
-        start = self._next(text)
+        start = self._next(spelled(text))
         if start < 0:
+            self.marked.append(Mention(text=text, label=label))
             self.slips.append(self._place)
             self.places += [self._place] * len(whole)
             self._lost = True
             return
         end = start + len(text)
+        text = self._original[start:end]
+        self.marked.append(Mention(text=text, label=label))
         self.mentions.append(Mention(text=text, label=label, start=start, end=end))
         self.places += [start, *range(start, end), *[end - 1] * (len(whole) - len(text) - 1)]
         self.reached, self._lost = end, False
