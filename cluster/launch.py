@@ -1,12 +1,10 @@
 """Ray, and the actors made of our plain worker classes. Nothing is started before the resources have been checked."""
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,6 +13,7 @@ from actors.deadline import answer
 from actors.pool import Handle, Pool, Spawn, WorkerLost
 from actors.reward import RewardWorker
 from actors.rollout import RolloutSettings, RolloutWorker
+from cluster import ray_session
 from cluster.learner_group import LearnerGroup
 from cluster.plan import check_resources, local_resources, placed, threads_per_worker
 from cluster.weight_sync import WeightLink
@@ -22,7 +21,6 @@ from learner.engine import EngineSettings
 from learner.worker import LearnerWorker
 from rnr.config import Config
 
-ROOT = Path(__file__).resolve().parent.parent
 ATTEMPTS = 3
 """How often one lease is handed out, and a learner built, before the run stops."""
 
@@ -72,21 +70,9 @@ def connect(config: Config) -> None:
     """Join the cluster of ``cluster.address`` or of the surrounding Ray job, or start Ray on this machine; then check
     that the run fits, before any worker is created."""
     address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
-    if address:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    else:
+    if not address:
         check_resources(config, local_resources())
-        # One machine, one user, loopback only: a token would outlive the run and lock out a later `ray job submit`.
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
-            runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
-        )
+    ray_session.connect(address, seconds=config.cluster.deadline_seconds)
     check_resources(config, ray.cluster_resources())
 
 

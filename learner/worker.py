@@ -1,11 +1,13 @@
 """``LearnerWorker``: one rank as a plain class; the cluster makes a Ray actor of it."""
 
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
@@ -36,15 +38,24 @@ class LearnerWorker:
         return self._engine
 
     def open_store(self, address: str) -> int:
-        """Rank 0 opens the place where the ranks meet; returns its port, held from now on, for all of them."""
-        self._store = TCPStore(address, 0, self._world_size, is_master=True, wait_for_workers=False)
-        return self._store.port
+        """Rank 0 opens the place where the ranks meet, at ``address`` and no other; returns its port, held from now on,
+        for all of them."""
+        listener = socket.create_server((address, 0), family=_family(address))
+        port = listener.getsockname()[1]
+        # The store takes the listener over and closes it; by itself it would listen on all addresses of the host.
+        self._store = TCPStore(
+            address, port, self._world_size, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
+        )
+        return port
 
     def start(self, settings: EngineSettings, address: str, port: int, timeout_seconds: float) -> None:
         """Join the process group at the store that rank 0 has opened, and build the engine."""
         import deepspeed
 
         os.environ.update(MASTER_ADDR=address, MASTER_PORT=str(port))
+        # By default Gloo listens where the host's name points to, which may be another network or the loopback address.
+        for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+            os.environ.setdefault(variable, interface_towards(address))
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         timeout = timedelta(seconds=timeout_seconds)
         store = self._store or TCPStore(address, port, self._world_size, is_master=False, timeout=timeout)
@@ -135,6 +146,19 @@ class LearnerWorker:
         from learner.export import export
 
         export(self.engine, Path(folder), extra_files, rank=self._rank)
+
+
+def interface_towards(address: str) -> str:
+    """Name of the network interface of this host by which it reaches ``address``: ``lo`` if that is loopback."""
+    with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+        probe.connect((address, 9))  # of a datagram socket: nothing is sent
+        own = probe.getsockname()[0]
+    found = psutil.net_if_addrs().items()
+    return next(name for name, addresses in found if any(each.address.split("%")[0] == own for each in addresses))
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None, settings: GrpoSettings) -> Loss:

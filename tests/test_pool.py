@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import sys
 import time
@@ -17,6 +16,7 @@ ray = pytest.importorskip("ray")
 
 from actors.faults import WorkerUnusable  # noqa: E402
 from actors.pool import LeaseFailed, Member, Pool, WorkerLost  # noqa: E402
+from cluster.ray_session import session  # noqa: E402
 
 NO_HURRY = 60.0
 # The worker's process need not be able to import this file.
@@ -25,20 +25,8 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 @pytest.fixture(scope="module", autouse=True)
 def local_ray():
-    before = os.environ.get("RAY_AUTH_MODE")
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _node_ip_address="127.0.0.1",
-        num_cpus=2,
-    )
-    yield
-    ray.shutdown()
-    if before is None:
-        del os.environ["RAY_AUTH_MODE"]
+    with session(seconds=120, num_cpus=2):
+        yield
 
 
 class Worker:

@@ -1,7 +1,9 @@
-"""``ray job submit`` of the debug preset, two rollout workers and two learner ranks, on a cluster started beside it."""
+"""``ray job submit`` of the debug preset, two rollout workers and two learner ranks, on a cluster with a token that is
+started beside it."""
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -31,7 +33,8 @@ def cluster():
     """The address of the job server of a one-node cluster; all of it is gone afterwards."""
     dashboard = free_port()
     folder = tempfile.mkdtemp(prefix="rnr-ray-", dir="/tmp")  # socket paths must be short
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {**os.environ, **token, "PATH": f"{SCRIPTS}:{os.environ['PATH']}"}
     environment.pop("PYTHONPATH", None)
     command = [
         str(SCRIPTS / "ray"),

@@ -7,6 +7,7 @@ import pytest
 import ray
 
 from cluster.learner_group import LearnerGroup
+from cluster.ray_session import session
 from learner.engine import EngineSettings
 from learner.worker import LearnerWorker
 from rnr.config import GrpoConfig
@@ -30,18 +31,10 @@ OPTIONS = {"learning_rate": 1e-3, "temperature": 1.3, "max_new_tokens": 30}
 
 @pytest.fixture(scope="module")
 def local_ray():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            _node_ip_address="127.0.0.1",
-            runtime_env={"env_vars": {"DS_ACCELERATOR": "cpu", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}},
-        )
+    with session(
+        seconds=120, num_cpus=2, env_vars={"DS_ACCELERATOR": "cpu", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    ):
         yield
-        ray.shutdown()
 
 
 def samples():

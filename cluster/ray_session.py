@@ -1,0 +1,212 @@
+"""Ray for one run: a cluster is joined with its own token, or Ray is started here for nobody but this run.
+
+A local Ray is closed in two ways. It listens on the loopback address alone, and every call needs a token that is made
+for this run, is handed on by the environment of the run's own processes, and is written to no file. Its folder (logs,
+sockets, temporary files of the workers) belongs to this user alone and is removed with the run.
+"""
+
+import atexit
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import _raylet
+from ray._private import ray_constants
+from ray.exceptions import RayError
+
+ROOT = Path(__file__).resolve().parent.parent
+LOOPBACK = "127.0.0.1"
+PREFIX = "rnr-ray-"
+LOOPBACK_SWITCH = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+"""Ray's own switch for machines on which a node must never be reachable: with 0 its address is the loopback address."""
+
+
+REFUSALS = (OSError, RuntimeError, ValueError, RayError)
+"""What ``ray.init`` raises when Ray cannot be started or joined; anything else is a bug."""
+
+
+class _Local:
+    """What a local Ray has changed in this process and on the disk, until ``close``."""
+
+    def __init__(self) -> None:
+        root = Path(os.environ.get("RAY_TMPDIR") or "/tmp")  # the paths of sockets must be short: never TMPDIR
+        _remove_abandoned(root)
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
+        self._lock = _locked(self.folder)
+        # Ray opens its own folder to all users, so it lies inside one that is closed.
+        self.ray_folder, temporary = self.folder / "ray", self.folder / "tmp"
+        temporary.mkdir()
+        self._before = dict(os.environ)
+        self._clustered = ray_constants.ENABLE_RAY_CLUSTER
+        ray_constants.ENABLE_RAY_CLUSTER = False
+        cache = Path(tempfile.gettempdir()) / f"torchinductor_{os.environ.get('USER') or os.getuid()}"
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))  # it follows TMPDIR, and should outlive the run
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
+        os.environ |= {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            LOOPBACK_SWITCH: "0",
+            "TMPDIR": str(temporary),
+        }
+        _read_token_again()
+
+    def close(self) -> None:
+        """Put the process back as it was and remove the folder."""
+        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", LOOPBACK_SWITCH, "TMPDIR"):
+            os.environ.pop(name, None)
+            if name in self._before:
+                os.environ[name] = self._before[name]
+        ray_constants.ENABLE_RAY_CLUSTER = self._clustered
+        _read_token_again()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock)
+
+
+_local: _Local | None = None
+_released = threading.Event()
+
+
+def connect(
+    address: str, *, seconds: float, num_cpus: int | None = None, env_vars: Mapping[str, str] | None = None
+) -> None:
+    """Join the cluster at ``address``, or start Ray on this machine if it is empty.
+
+    ``num_cpus`` and ``env_vars`` (of all workers) are for a local Ray. Raises ValueError, naming the address, if Ray is
+    not there within ``seconds`` or refuses.
+    """
+    global _local
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address:
+        _use_own_token()
+        _within(seconds, lambda: ray.init(address=address, **quiet), what=f"the Ray cluster at {address}")
+        return
+    disconnect()
+    _local = local = _Local()
+    atexit.register(disconnect)
+    options: dict[str, Any] = {
+        "include_dashboard": False,
+        "num_cpus": num_cpus,
+        "runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT), **(env_vars or {})}},
+        "_node_ip_address": LOOPBACK,
+        "_temp_dir": str(local.ray_folder),
+    }
+    try:
+        _within(seconds, lambda: ray.init(address="local", **options, **quiet), what="Ray on this machine")
+        _refuse_if_open()
+    except ValueError:
+        disconnect()
+        raise
+
+
+def disconnect() -> None:
+    """Leave the cluster, or end the local Ray and remove what it left; without either, nothing."""
+    global _local
+    ray.shutdown()
+    _released.set()
+    if _local is not None:
+        atexit.unregister(disconnect)
+        _local.close()
+        _local = None
+
+
+@contextmanager
+def session(address: str = "", *, seconds: float, **options: Any) -> Iterator[None]:
+    """``connect`` for the length of a block."""
+    connect(address, seconds=seconds, **options)
+    try:
+        yield
+    finally:
+        disconnect()
+
+
+def _within(seconds: float, start: Callable[[], Any], *, what: str) -> None:
+    """Call ``start`` with a deadline that also holds where it hangs in compiled code."""
+    global _released
+    _released = released = threading.Event()
+    ended = threading.Event()
+    failures: list[BaseException] = []
+    too_late = False
+
+    def call() -> None:
+        try:
+            start()
+        except BaseException as error:
+            failures.append(error)
+        ended.set()
+        if too_late:
+            ray.shutdown()
+        elif not failures:
+            # The kernel ends Ray's processes together with the thread that started them: it has to live on.
+            released.wait()
+
+    threading.Thread(target=call, name="ray.init", daemon=True).start()
+    if not ended.wait(seconds):
+        too_late = True
+        raise ValueError(f"{what}: no answer within {seconds:.0f} s (cluster.deadline_seconds)")
+    for error in failures:
+        if isinstance(error, REFUSALS):
+            raise ValueError(f"{what}: {_reason(error)}") from error
+        raise error
+
+
+def _reason(error: BaseException) -> str:
+    causes = [error, error.__cause__] if error.__cause__ else [error]
+    text = "; ".join(" ".join(str(cause).split()) for cause in causes)
+    if "uthenticat" in text:
+        text += " (the token of the cluster goes into RAY_AUTH_TOKEN or into the file of RAY_AUTH_TOKEN_PATH)"
+    return f"{type(error).__name__}: {text}"
+
+
+def _refuse_if_open() -> None:
+    """Raise ValueError if the local node has taken another address than the loopback one after all."""
+    found = {node["NodeManagerAddress"] for node in ray.nodes()}
+    if found != {LOOPBACK}:
+        raise ValueError(f"Ray on this machine: its node listens on {sorted(found)} instead of {LOOPBACK} alone")
+
+
+def _use_own_token() -> None:
+    """Show the user's token for clusters, if there is one: by itself Ray does not for an address that is given."""
+    has_token = _tokens().has_token(ignore_auth_mode=True)
+    if "RAY_AUTH_MODE" not in os.environ and has_token:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        _read_token_again()
+
+
+def _tokens() -> Any:
+    return _raylet.AuthenticationTokenLoader.instance()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _read_token_again() -> None:
+    """Ray keeps mode and token from the first time it looks."""
+    _raylet.Config.initialize("")  # pyright: ignore[reportAttributeAccessIssue]
+    _tokens().reset_cache()
+
+
+def _locked(folder: Path) -> int:
+    """A lock on ``folder`` that ends with this process, however it ends."""
+    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def _remove_abandoned(root: Path) -> None:
+    """Remove this user's folders of local Rays whose process was killed."""
+    for lock in root.glob(f"{PREFIX}*/lock"):
+        if lock.stat().st_uid != os.getuid():
+            continue
+        with lock.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(lock.parent, ignore_errors=True)
