@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from actors.faults import WorkerUnusable
-from rnr.types import Group, Prompt, Rollout
+from rnr.types import Group, Prompt, Rollout, Segment
 
 Bucket = dict[str, numpy.ndarray]
 """Tensor name -> bf16 weights, their bits seen as int16 (numpy has no bfloat16)."""
@@ -202,13 +202,12 @@ class RolloutWorker:
     def _rollout(self, prompt: Prompt, completion: Any, version: int) -> Rollout:
         token_ids = tuple(completion.token_ids)
         chosen = [logprobs[token].logprob for token, logprobs in zip(token_ids, completion.logprobs, strict=True)]
+        segment = Segment(token_ids=token_ids, logprobs=tuple(chosen), policy_version=version)
         return Rollout(
-            token_ids=token_ids,
-            logprobs=tuple(chosen),
+            segments=(segment,),
             text=completion.text,
             ends=self._ends(prompt, token_ids, completion.text),
             finished=completion.finish_reason == "stop",
-            policy_version=version,
         )
 
     def _ends(self, prompt: Prompt, token_ids: tuple[int, ...], text: str) -> tuple[int, ...]:

@@ -68,7 +68,7 @@ class Arrows:
                 ) from failure
             return invalid_group(group, f"LeaseFailed: {failure}")
 
-    async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
+    async def update(self, samples: Sequence[Sample], step: int, sampled: int) -> Metrics:
         """One GRPO batch on the learner."""
         rate = self.schedule.learning_rate("grpo", step)
         self.tracker.phase("grpo", step, "update")
@@ -79,6 +79,7 @@ class Arrows:
             learning_rate=rate,
             temperature=self.config.sampling.temperature,
             max_new_tokens=self.config.sampling.max_new_tokens,
+            sampled=sampled,
         )
         self.progress.version += 1
         staleness = {"async/staleness_mean": sum(ages) / len(ages), "async/staleness_max": max(ages)}

@@ -30,8 +30,8 @@ class Rewards(Protocol):
 
 
 class Learner(Protocol):
-    async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
-        """The optimizer steps of one batch."""
+    async def update(self, samples: Sequence[Sample], step: int, sampled: int) -> Metrics:
+        """The optimizer steps of one batch, for which ``sampled`` sequences were sampled in all."""
         ...
 
 
@@ -52,7 +52,7 @@ class Pace:
     """How much is sampled, and how far ahead."""
 
     prompts_per_step: int
-    refills: int
+    rounds: int
     """How often a step may sample again in place of groups that teach nothing."""
     max_staleness: int
 
@@ -87,7 +87,7 @@ async def grpo(
                 return await rewards.score(group)
 
             groups: list[ScoredGroup] = []
-            for _ in range(1 + pace.refills):
+            for _ in range(1 + pace.rounds):
                 missing = pace.prompts_per_step - len(groups) + len(to_batch(groups).dropped)
                 groups += await together(score(place + number) for number in range(missing))
                 place += missing
@@ -100,8 +100,9 @@ async def grpo(
             step, scored, metrics = await scored_groups.get()
             metrics |= {"timing_s/wait_batch": time.monotonic() - begin} | group_metrics(scored)
             batch = to_batch(scored)
+            sampled = sum(len(group.group.rollouts) for group in scored)
             if batch.samples:
-                metrics |= await timed("timing_s/update_actor", learner.update(batch.samples, step))
+                metrics |= await timed("timing_s/update_actor", learner.update(batch.samples, step, sampled))
                 metrics |= await timed("timing_s/update_weights", weights.publish())
             await record(step, scored, batch, metrics | {"timing_s/step": time.monotonic() - begin})
             room.release()

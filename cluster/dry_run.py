@@ -61,7 +61,7 @@ def memory_gib(role: str, config: Config, prepared: Prepared) -> float:
     """A rough need of memory of one worker in GiB: weights, optimizer state, caches, and about one GiB of libraries."""
     weights = prepared.weights_gib
     if role == "rollout":
-        return 1.5 + 2 * weights + config.cluster.kv_cache_gib
+        return 1.5 + 2 * weights + config.generation.kv_cache_gib
     if role == "reward":
         return 0.3
     ranks = config.cluster.learner_ranks

@@ -17,7 +17,7 @@ from cluster import ray_session
 from cluster.learner_group import LearnerGroup
 from cluster.plan import check_resources, local_resources, placed, threads_per_worker
 from cluster.weight_sync import WeightLink
-from learner.engine import EngineSettings
+from learner.engine import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import Config
 
@@ -92,17 +92,17 @@ async def launched(
             spawn=_spawn_reward(config),
             size=options.reward_workers,
             leases_per_worker=1,  # a group that hangs or kills its worker takes no other with it
-            deadline_seconds=options.deadline_seconds,
+            deadline_seconds=config.deadlines.update,
             attempts=ATTEMPTS,
         )
         pools.append(rewards)
-        link = WeightLink(probe, tolerance=config.tracking.probe_tolerance)
+        link = WeightLink(probe, tolerance=config.sync.probe_tolerance)
         rollouts = Pool(
             "rollout",
             spawn=_spawn_rollout(config, model_folder, stop_token_id),
             size=options.rollout_workers,
-            leases_per_worker=max(1, options.concurrent_sequences),
-            deadline_seconds=options.deadline_seconds,
+            leases_per_worker=config.generation.max_num_seqs,
+            deadline_seconds=config.deadlines.update,
             attempts=ATTEMPTS,
             prepare=link.pull,
         )
@@ -129,9 +129,9 @@ def _spawn_rollout(config: Config, model_folder: str, stop_token_id: int) -> Spa
         model_folder=model_folder,
         stop_token_id=stop_token_id,
         context_tokens=config.model.context_tokens,
-        concurrent_sequences=options.concurrent_sequences,
-        kv_cache_gib=options.kv_cache_gib,
-        gpu_memory_fraction=options.gpu_memory_fraction,
+        concurrent_sequences=config.generation.max_num_seqs,
+        kv_cache_gib=config.generation.kv_cache_gib,
+        gpu_memory_fraction=config.generation.gpu_memory_fraction,
         lora_rank=config.model.lora_rank,
         lora_alpha=config.model.lora_alpha,
         threads=threads_per_worker(options.rollout_workers, ray.cluster_resources().get("CPU", 1)),
@@ -147,7 +147,7 @@ def _spawn_rollout(config: Config, model_folder: str, stop_token_id: int) -> Spa
             runtime_env={"env_vars": QUIET},
         )
         handle = actor.remote(settings)
-        return await _come_up(name, handle, handle.start.remote(), options.deadline_seconds)
+        return await _come_up(name, handle, handle.start.remote(), config.deadlines.update)
 
     return spawn
 
@@ -163,7 +163,7 @@ def _spawn_reward(config: Config) -> Spawn:
             max_new_tokens=config.sampling.max_new_tokens,
             overlong_tokens=config.reward.overlong_tokens,
         )
-        return await _come_up(name, handle, handle.ping.remote(), options.deadline_seconds)
+        return await _come_up(name, handle, handle.ping.remote(), config.deadlines.update)
 
     return spawn
 
@@ -190,20 +190,11 @@ async def _start_learner(config: Config, model_folder: str) -> LearnerGroup:
     handles = [actor.remote(rank=rank, world_size=ranks, threads=threads) for rank in range(ranks)]
     group = LearnerGroup(
         handles,
-        deadline_seconds=options.deadline_seconds,
+        deadline_seconds=config.deadlines.update,
         max_tokens_per_microbatch=config.optimizer.max_tokens_per_microbatch,
     )
-    settings = EngineSettings(
-        model_folder=model_folder,
-        allow_pickle=config.model.allow_pickle,
-        lora_rank=config.model.lora_rank,
-        lora_alpha=config.model.lora_alpha,
-        gradient_checkpointing=config.model.gradient_checkpointing,
-        zero_stage=config.optimizer.zero_stage,
-        betas=config.optimizer.betas,
-        weight_decay=config.optimizer.weight_decay,
-        max_gradient_norm=config.optimizer.max_gradient_norm,
-        seed=config.run.seed,
+    settings = LearnerSettings(
+        model_folder=model_folder, model=config.model, optimizer=config.optimizer, seed=config.run.seed
     )
     up = False
     try:

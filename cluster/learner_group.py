@@ -7,9 +7,8 @@ from typing import Any
 import ray
 
 from actors.deadline import answer
-from learner.batch import Normaliser, mini_batches, plan_microbatches, weigh
-from learner.engine import EngineSettings, add_sums
-from learner.loss import GrpoSettings
+from learner.batch import LossAggregation, mini_batches, plan_microbatches, weigh
+from learner.engine import LearnerSettings, add_sums
 from rnr.config import GrpoConfig
 from rnr.types import Sample
 
@@ -27,7 +26,7 @@ class LearnerGroup:
         self._max_tokens = max_tokens_per_microbatch
         self.version = 0
 
-    async def start(self, settings: EngineSettings) -> None:
+    async def start(self, settings: LearnerSettings) -> None:
         """Join the ranks and build their engines."""
         calls = [
             handle.__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
@@ -40,11 +39,11 @@ class LearnerGroup:
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
         """One supervised optimizer step; metrics averaged over all target tokens."""
         self.version += 1
-        return await self._on_each("sft_step", self._plan(samples, "tokens"), learning_rate)
+        return await self._on_each("sft_step", self._plan(samples, "token_mean"), learning_rate)
 
     async def sft_loss(self, samples: Sequence[Sample]) -> float:
         """The loss per target token of sequences that are not trained on."""
-        return (await self._on_each("sft_loss", self._plan(samples, "tokens")))["sft/held_out_loss"]
+        return (await self._on_each("sft_loss", self._plan(samples, "token_mean")))["sft/held_out_loss"]
 
     async def grpo_step(
         self,
@@ -54,28 +53,21 @@ class LearnerGroup:
         learning_rate: float,
         temperature: float,
         max_new_tokens: int,
+        sampled: int,
     ) -> dict[str, float]:
         """The optimizer steps of one GRPO batch; metrics averaged over all tokens and steps."""
-        settings = GrpoSettings(
-            policy_loss=config.policy_loss,
-            clip_low=config.clip_low,
-            clip_high=config.clip_high,
-            dual_clip=config.dual_clip,
-            importance=config.importance,
-            importance_cap=config.importance_cap,
-            kl_coefficient=config.kl_coefficient,
-            kl_estimator=config.kl_estimator,
-            entropy_coefficient=config.entropy_coefficient,
-        )
         parts = mini_batches(samples, config.mini_batches)
-        plans = [self._plan(part, config.normaliser, max_new_tokens) for part in parts]
+        share = sampled / len(parts)
+        plans = [self._plan(part, config.loss_aggregation, max_new_tokens, share) for part in parts]
         self.version += 1
         by_rank = list(zip(*plans, strict=True))
-        return await self._on_each("grpo_step", by_rank, settings, learning_rate, temperature, config.epochs)
+        return await self._on_each("grpo_step", by_rank, config, learning_rate, temperature)
 
-    def _plan(self, samples: Sequence[Sample], normaliser: Normaliser, max_new_tokens: int = 1) -> Sequence[Any]:
+    def _plan(
+        self, samples: Sequence[Sample], aggregation: LossAggregation, max_new_tokens: int = 1, sampled: float = 1
+    ) -> Sequence[Any]:
         """The micro-batches of each rank for one optimizer batch."""
-        weighted = weigh(samples, normaliser, max_new_tokens)
+        weighted = weigh(samples, aggregation, max_new_tokens=max_new_tokens, sampled=sampled)
         return plan_microbatches(weighted, ranks=len(self._handles), max_tokens=self._max_tokens)
 
     async def _on_each(self, method: str, work: Sequence[Any], *arguments: Any) -> dict[str, float]:

@@ -31,9 +31,11 @@ def placed(config: Config, gpus: float) -> Config:
     share = 0.0 if not gpus else 1.0 if whole else 0.5
     open_keys = [key for key in ("gpus_per_rollout_worker", "gpus_per_learner_rank") if getattr(cluster, key) is None]
     decided: dict[str, float] = dict.fromkeys(open_keys, share)
+    changed: dict[str, object] = {"cluster": cluster.model_copy(update=decided)}
     if decided.get("gpus_per_rollout_worker") == 0.5:
-        decided["gpu_memory_fraction"] = min(SHARED_GPU_MEMORY, cluster.gpu_memory_fraction)
-    return config.model_copy(update={"cluster": cluster.model_copy(update=decided)})
+        fraction = min(SHARED_GPU_MEMORY, config.generation.gpu_memory_fraction)
+        changed["generation"] = config.generation.model_copy(update={"gpu_memory_fraction": fraction})
+    return config.model_copy(update=changed)
 
 
 def roles(config: Config) -> tuple[Role, ...]:

@@ -161,7 +161,7 @@ class Run:
             len(progress.consumed),
             pace=Pace(
                 prompts_per_step=self._config.sampling.prompts_per_step,
-                refills=self._config.sampling.refills,
+                rounds=self._config.sampling.dynamic_sampling_rounds,
                 max_staleness=options.max_staleness,
             ),
             rollouts=self._arrows,

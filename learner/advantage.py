@@ -79,6 +79,8 @@ def training_batch(
                     completion_ids=rollout.token_ids,
                     logprobs=rollout.logprobs,
                     advantages=of_tokens,
+                    loss_mask=rollout.loss_mask if not all(rollout.loss_mask) else (),
+                    allowed=rollout.allowed,
                     policy_version=rollout.policy_version,
                 )
             )

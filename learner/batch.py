@@ -19,7 +19,7 @@ from learner.layout import Layout, lay_out
 from rnr.types import Sample
 
 Item = TypeVar("Item")
-Normaliser = Literal["tokens", "sequences", "constant"]
+LossAggregation = Literal["token_mean", "sequence_mean", "constant"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,9 @@ class Batch:
     sequences_N: torch.Tensor
     """Which completion of the micro-batch the token belongs to, counted from 0."""
     weights_N: torch.Tensor
-    """What each token's objective is multiplied by before all are summed over the optimizer batch: the normaliser is
-    already in it, so any split into micro-batches and ranks gives the same gradient. 0 for filler."""
+    """What each token's objective is multiplied by before all are summed over the optimizer batch: its divisor is
+    already in it, so any split into micro-batches and ranks gives the same gradient. 0 for filler and for tokens that
+    are not trained on."""
     advantages_N: torch.Tensor
     """Ones for supervised samples."""
     sampler_logprobs_N: torch.Tensor
@@ -63,19 +64,20 @@ def pack_length(pack: Pack) -> int:
     return len(pack[0].sample.prompt_ids) + sum(len(item.sample.completion_ids) for item in pack)
 
 
-def weigh(samples: Sequence[Sample], normaliser: Normaliser, max_new_tokens: int) -> list[Weighted]:
+def weigh(
+    samples: Sequence[Sample], aggregation: LossAggregation, *, max_new_tokens: int, sampled: float
+) -> list[Weighted]:
     """Token weights that sum the loss to: its mean over tokens, the mean over sequences of the mean over tokens, or
-    the sum over tokens divided by ``len(samples) * max_new_tokens`` (Dr.GRPO, arXiv 2503.20783)."""
-    match normaliser:
-        case "tokens":
-            total = sum(len(sample.completion_ids) for sample in samples)
+    the sum over tokens divided by ``sampled * max_new_tokens`` (Dr.GRPO, arXiv 2503.20783), where ``sampled`` counts
+    all sequences that were sampled, those of dropped groups included."""
+    match aggregation:
+        case "token_mean":
+            total = sum(sample.trained_tokens for sample in samples)
             return [Weighted(sample=sample, weight=1 / total) for sample in samples]
-        case "sequences":
-            return [
-                Weighted(sample=sample, weight=1 / (len(sample.completion_ids) * len(samples))) for sample in samples
-            ]
+        case "sequence_mean":
+            return [Weighted(sample=sample, weight=1 / (sample.trained_tokens * len(samples))) for sample in samples]
         case "constant":
-            return [Weighted(sample=sample, weight=1 / (len(samples) * max_new_tokens)) for sample in samples]
+            return [Weighted(sample=sample, weight=1 / (sampled * max_new_tokens)) for sample in samples]
 
 
 def mini_batches(samples: Sequence[Sample], count: int) -> list[list[Sample]]:
@@ -163,7 +165,7 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
             columns += [last, *range(start, start + count - 1)]
             targets += sample.completion_ids
             sequences += [sequences[-1] + 1 if sequences else 0] * count
-            weights += [item.weight] * count
+            weights += [item.weight * trained for trained in sample.loss_mask or (True,) * count]
             advantages += sample.advantages or (1.0,) * count
             logprobs += sample.logprobs or (0.0,) * count
     return Batch(

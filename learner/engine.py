@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import deepspeed
 import torch
@@ -14,29 +14,26 @@ from transformers import AutoModelForCausalLM
 from learner.batch import Batch, MicroBatch, collate
 from learner.logprobs import PolicyModel
 from learner.loss import Sums
+from rnr.config import ModelConfig, OptimizerConfig
 
 Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Sums]]
 """(micro-batch, log-probabilities, entropies, number of the micro-batch) -> (summed loss, metric sums)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
+class LearnerSettings:
+    """What a rank is told: the folder of the weights, and the branches of the config that are about it."""
+
     model_folder: str
-    allow_pickle: bool
-    lora_rank: int
-    lora_alpha: int
-    gradient_checkpointing: bool
-    zero_stage: Literal[0, 1, 2, 3]
-    betas: tuple[float, float]
-    weight_decay: float
-    max_gradient_norm: float
+    model: ModelConfig
+    optimizer: OptimizerConfig
     seed: int
 
 
 class PolicyEngine:
     """bf16 compute over fp32 master weights; every method is called on all ranks together."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: LearnerSettings) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
         self._rank = int(os.environ["RANK"])
@@ -50,13 +47,13 @@ class PolicyEngine:
     def _load(self) -> Any:
         settings = self.settings
         model = AutoModelForCausalLM.from_pretrained(
-            settings.model_folder, dtype=torch.bfloat16, use_safetensors=not settings.allow_pickle
+            settings.model_folder, dtype=torch.bfloat16, use_safetensors=not settings.model.allow_pickle
         )
-        if settings.lora_rank:
+        if settings.model.lora_rank:
             model = with_adapter(model, settings)
-        if settings.gradient_checkpointing:
+        if settings.model.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-            if settings.lora_rank:
+            if settings.model.lora_rank:
                 model.enable_input_require_grads()
         return model
 
@@ -64,18 +61,23 @@ class PolicyEngine:
         settings = self.settings
         trainable = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            trainable, lr=0.0, betas=settings.betas, weight_decay=settings.weight_decay, eps=1e-8, fused=True
+            trainable,
+            lr=0.0,
+            betas=settings.optimizer.betas,
+            weight_decay=settings.optimizer.weight_decay,
+            eps=1e-8,
+            fused=True,
         )
         config: dict[str, Any] = {
             "train_micro_batch_size_per_gpu": 1,
             # backward() only accumulates and step() reduces: the number of micro-batches may differ from step to step.
             "managed_gradient_accumulation": False,
-            "zero_optimization": {"stage": settings.zero_stage, "overlap_comm": False},
+            "zero_optimization": {"stage": settings.optimizer.zero_stage, "overlap_comm": False},
             "bf16": {"enabled": True},
-            "gradient_clipping": settings.max_gradient_norm,
+            "gradient_clipping": settings.optimizer.max_gradient_norm,
             "steps_per_print": 1_000_000_000,
         }
-        if settings.zero_stage:
+        if settings.optimizer.zero_stage:
             # DeepSpeed refuses it for stage 0, which adds gradients up in bf16: many micro-batches cost it precision.
             config["data_types"] = {"grad_accum_dtype": "fp32"}
         engine, _, _, _ = deepspeed.initialize(model=policy, optimizer=optimizer, config=config)
@@ -119,7 +121,7 @@ class PolicyEngine:
 
     def freeze_reference(self) -> None:
         """Keep the policy as it is now as the reference of the KL term: a second model, or the adapter's weights."""
-        if self.settings.lora_rank:
+        if self.settings.model.lora_rank:
             self._reference = self._engine.module
             self._frozen_adapter = [parameter.detach().clone() for parameter in self._adapter()]
             return
@@ -166,13 +168,17 @@ class PolicyEngine:
         """(name, bf16 CPU tensor) of the whole policy by its Hugging Face names, or of the adapter alone with LoRA; on
         rank 0 only, the other ranks get nothing but must iterate too, because gathering is collective."""
         policy = self._engine.module.model
-        if self.settings.lora_rank:
+        if self.settings.model.lora_rank:
             if self._rank == 0:
                 for name, tensor in get_peft_model_state_dict(policy).items():
                     yield name, tensor.detach().to("cpu", torch.bfloat16)
             return
         for name, parameter in policy.named_parameters():
-            gather = deepspeed.zero.GatheredParameters([parameter]) if self.settings.zero_stage == 3 else nullcontext()
+            gather = (
+                deepspeed.zero.GatheredParameters([parameter])
+                if self.settings.optimizer.zero_stage == 3
+                else nullcontext()
+            )
             with gather:
                 # Cloned inside the context: under ZeRO-3 the storage is freed on leaving it.
                 tensor = parameter.detach().to("cpu", torch.bfloat16, copy=True) if self._rank == 0 else None
@@ -185,21 +191,26 @@ class PolicyEngine:
             folder,
             tag="state",
             client_state={"torch_rng": torch.get_rng_state()},
-            exclude_frozen_parameters=bool(self.settings.lora_rank),
+            exclude_frozen_parameters=bool(self.settings.model.lora_rank),
         )
 
     def load(self, folder: str) -> None:
         """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
-        path, state = self._engine.load_checkpoint(folder, tag="state", load_module_strict=not self.settings.lora_rank)
+        path, state = self._engine.load_checkpoint(
+            folder, tag="state", load_module_strict=not self.settings.model.lora_rank
+        )
         if path is None:
             raise ValueError(f"no learner state in {folder}")
         torch.set_rng_state(state["torch_rng"])
 
 
-def with_adapter(model: Any, settings: EngineSettings) -> Any:
+def with_adapter(model: Any, settings: LearnerSettings) -> Any:
     """The model with a fresh bf16 LoRA adapter on all its linear layers."""
     lora = LoraConfig(
-        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=settings.model.lora_rank,
+        lora_alpha=settings.model.lora_alpha,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
     )
     return get_peft_model(model, lora, autocast_adapter_dtype=False)
 

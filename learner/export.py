@@ -22,7 +22,7 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
         return
     settings = engine.settings
     model = AutoModelForCausalLM.from_pretrained(settings.model_folder, dtype=torch.bfloat16)
-    if settings.lora_rank:
+    if settings.model.lora_rank:
         adapted = with_adapter(model, settings)
         set_peft_model_state_dict(adapted, weights)
         model = adapted.merge_and_unload()

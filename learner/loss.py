@@ -1,36 +1,17 @@
-"""Losses: tensors in, ``(loss, sums)`` out. No config lookup, no device, no data.
+"""Losses: tensors in, ``(loss, sums)`` out. No device, no data, and of the config the GRPO branch alone.
 
 Each loss is a *sum* over the tokens of one micro-batch, weighted by ``Batch.weights_N``; adding the losses of all
 micro-batches and ranks gives the loss of the optimizer batch. ``sums`` holds, by metric name, (sum, count), to be added
 over micro-batches and ranks and divided once.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 
+from rnr.config import GrpoConfig
+
 Sums = dict[str, tuple[float, float]]
-PolicyLoss = Literal["ppo", "gspo", "cispo"]
-Importance = Literal["token", "sequence", "masked", "none"]
-KlEstimator = Literal["k1", "k2", "k3", "k3_unbiased"]
 LARGEST_LOG_RATIO = 20.0
 """Log-ratios are cut to this before ``exp``: one as large is clipped either way, and exp would overflow."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrpoSettings:
-    """The numbers in the GRPO objective; see ``rnr.config.GrpoConfig`` for their meaning."""
-
-    policy_loss: PolicyLoss = "ppo"
-    clip_low: float = 0.2
-    clip_high: float = 0.28
-    dual_clip: float | None = None
-    importance: Importance = "token"
-    importance_cap: float = 2.0
-    kl_coefficient: float = 0.0
-    kl_estimator: KlEstimator = "k3_unbiased"
-    entropy_coefficient: float = 0.0
 
 
 def sft_loss(logprobs_N: torch.Tensor, weights_N: torch.Tensor) -> tuple[torch.Tensor, Sums]:
@@ -50,41 +31,41 @@ def grpo_loss(
     advantages_N: torch.Tensor,
     weights_N: torch.Tensor,
     sequences_N: torch.Tensor,
-    settings: GrpoSettings,
+    config: GrpoConfig,
 ) -> tuple[torch.Tensor, Sums]:
-    """Policy-gradient loss with an importance weight, less an entropy bonus, plus a KL term.
+    """Policy-gradient loss with a rollout correction, less an entropy bonus, plus a KL term.
 
     Per token: ``-w * objective - entropy_coefficient * H + kl_coefficient * KL``, where the detached ``w`` corrects for
-    the sampler (``importance_weights``) and the objective holds the policy to the old one (``policy_objective``).
+    the sampler (``correction_weights``) and the objective holds the policy to the old one (``policy_objective``).
     ``old_logprobs_N`` None means old is the current policy (one optimizer step per batch), so that the ratio of the two
     is 1 in value and carries the gradient. ``sequences_N`` numbers the completions of the micro-batch.
     """
     old = logprobs_N.detach() if old_logprobs_N is None else old_logprobs_N
     log_ratio = logprobs_N - old
-    if settings.policy_loss == "gspo":
+    if config.policy_loss == "gspo":
         log_ratio = over_sequence(log_ratio, sequences_N, mean=True)
     ratio = _exp(log_ratio)
-    objective = policy_objective(ratio, logprobs_N, advantages_N, settings)
-    importance = importance_weights((old - sampler_logprobs_N).detach(), sequences_N, settings)
-    loss_N = -importance * objective
-    if settings.entropy_coefficient:
-        loss_N = loss_N - settings.entropy_coefficient * entropy_N
+    objective = policy_objective(ratio, logprobs_N, advantages_N, config)
+    correction = correction_weights((old - sampler_logprobs_N).detach(), sequences_N, config)
+    loss_N = -correction * objective
+    if config.entropy_coefficient:
+        loss_N = loss_N - config.entropy_coefficient * entropy_N
     kl_N = torch.zeros_like(logprobs_N)
     if reference_logprobs_N is not None:
-        kl_N = kl_to_reference(logprobs_N, reference_logprobs_N, settings.kl_estimator)
-        loss_N = loss_N + settings.kl_coefficient * kl_N
-    low, high = bounds_in_force(ratio, advantages_N, settings)
+        kl_N = kl_to_reference(logprobs_N, reference_logprobs_N, config.kl_estimator)
+        loss_N = loss_N + config.kl_coefficient * kl_N
+    low, high = bounds_in_force(ratio, advantages_N, config)
     sums = _sums(
         weights_N,
         {
-            "actor/pg_loss": -importance * objective,
+            "actor/pg_loss": -correction * objective,
             "actor/kl_loss": kl_N,
             "actor/entropy": entropy_N,
             "actor/ppo_kl": old - logprobs_N,
             "actor/pg_clipfrac": low | high,
             "actor/clip_low": low,
             "actor/clip_high": high,
-            "rollout_corr/rollout_is_mean": importance,
+            "rollout_corr/rollout_is_mean": correction,
             "rollout_corr/kl": sampler_logprobs_N - old,
             "training/rollout_probs_diff_mean": (old.exp() - sampler_logprobs_N.exp()).abs(),
         },
@@ -93,7 +74,7 @@ def grpo_loss(
 
 
 def policy_objective(
-    ratio_N: torch.Tensor, logprobs_N: torch.Tensor, advantages_N: torch.Tensor, settings: GrpoSettings
+    ratio_N: torch.Tensor, logprobs_N: torch.Tensor, advantages_N: torch.Tensor, config: GrpoConfig
 ) -> torch.Tensor:
     """What each token should make large, of shape N.
 
@@ -103,43 +84,43 @@ def policy_objective(
     - ``cispo``: ``clip(r, ...) * A * log-probability`` with the clipped ratio detached, so that no token's gradient is
       ever lost (arXiv 2506.13585).
     """
-    clipped = ratio_N.clamp(1 - settings.clip_low, 1 + settings.clip_high)
-    if settings.policy_loss == "cispo":
+    clipped = ratio_N.clamp(1 - config.clip_low, 1 + config.clip_high)
+    if config.policy_loss == "cispo":
         return clipped.detach() * advantages_N * logprobs_N
     objective = torch.minimum(ratio_N * advantages_N, clipped * advantages_N)
-    if settings.dual_clip:
-        floor = settings.dual_clip * advantages_N
+    if config.dual_clip:
+        floor = config.dual_clip * advantages_N
         objective = torch.where(advantages_N < 0, torch.maximum(objective, floor), objective)
     return objective
 
 
 def bounds_in_force(
-    ratio_N: torch.Tensor, advantages_N: torch.Tensor, settings: GrpoSettings
+    ratio_N: torch.Tensor, advantages_N: torch.Tensor, config: GrpoConfig
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Where the lower and the upper bound on the ratio are in force, booleans of shape N: wherever it is crossed with
     ``cispo``, and only where the minimum takes the bounded product with the others."""
-    low, high = ratio_N < 1 - settings.clip_low, ratio_N > 1 + settings.clip_high
-    if settings.policy_loss == "cispo":
+    low, high = ratio_N < 1 - config.clip_low, ratio_N > 1 + config.clip_high
+    if config.policy_loss == "cispo":
         return low, high
     return low & (advantages_N < 0), high & (advantages_N > 0)
 
 
-def importance_weights(log_ratio_N: torch.Tensor, sequences_N: torch.Tensor, settings: GrpoSettings) -> torch.Tensor:
+def correction_weights(log_ratio_N: torch.Tensor, sequences_N: torch.Tensor, config: GrpoConfig) -> torch.Tensor:
     """Weights that correct for having sampled from another policy, of shape N, from ``log(old / sampler)``.
 
-    - ``token``: the ratio, at most ``importance_cap`` (truncated importance sampling);
-    - ``sequence``: the product of the ratios of the whole sequence, at most ``importance_cap``;
-    - ``masked``: the ratio where it lies between 1 / cap and cap, 0 elsewhere (IcePop);
+    - ``tis``: the ratio, at most ``rollout_correction_cap`` (truncated importance sampling);
+    - ``sequence_tis``: the product of the ratios of the whole sequence, at most the cap;
+    - ``icepop``: the ratio where it lies between 1 / cap and cap, 0 elsewhere;
     - ``none``: 1.
     """
-    match settings.importance:
-        case "token":
-            return _exp(log_ratio_N).clamp(max=settings.importance_cap)
-        case "sequence":
-            return _exp(over_sequence(log_ratio_N, sequences_N, mean=False)).clamp(max=settings.importance_cap)
-        case "masked":
+    match config.rollout_correction:
+        case "tis":
+            return _exp(log_ratio_N).clamp(max=config.rollout_correction_cap)
+        case "sequence_tis":
+            return _exp(over_sequence(log_ratio_N, sequences_N, mean=False)).clamp(max=config.rollout_correction_cap)
+        case "icepop":
             ratio = _exp(log_ratio_N)
-            inside = (ratio >= 1 / settings.importance_cap) & (ratio <= settings.importance_cap)
+            inside = (ratio >= 1 / config.rollout_correction_cap) & (ratio <= config.rollout_correction_cap)
             return torch.where(inside, ratio, 0.0)
         case "none":
             return torch.ones_like(log_ratio_N)
@@ -155,7 +136,7 @@ def over_sequence(values_N: torch.Tensor, sequences_N: torch.Tensor, *, mean: bo
     return totals[sequences_N]
 
 
-def kl_to_reference(logprobs_N: torch.Tensor, reference_N: torch.Tensor, estimator: KlEstimator) -> torch.Tensor:
+def kl_to_reference(logprobs_N: torch.Tensor, reference_N: torch.Tensor, estimator: str) -> torch.Tensor:
     """Estimates of the KL from the policy to the reference, of shape N, with ``d = reference - policy``
     (http://joschu.net/blog/kl-approx.html).
 

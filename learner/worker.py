@@ -12,9 +12,10 @@ import torch
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from learner.batch import Batch, MicroBatch, Weighted
-from learner.engine import EngineSettings, Loss, PolicyEngine, add_sums
+from learner.engine import LearnerSettings, Loss, PolicyEngine, add_sums
 from learner.heap import Heap
-from learner.loss import GrpoSettings, Sums, grpo_loss, sft_loss
+from learner.loss import Sums, grpo_loss, sft_loss
+from rnr.config import GrpoConfig
 
 MicroBatches = Sequence[MicroBatch]
 
@@ -48,7 +49,7 @@ class LearnerWorker:
         )
         return port
 
-    def start(self, settings: EngineSettings, address: str, port: int, timeout_seconds: float) -> None:
+    def start(self, settings: LearnerSettings, address: str, port: int, timeout_seconds: float) -> None:
         """Join the process group at the store that rank 0 has opened, and build the engine."""
         import deepspeed
 
@@ -89,23 +90,22 @@ class LearnerWorker:
     def grpo_step(
         self,
         mini_batches: Sequence[MicroBatches],
-        settings: GrpoSettings,
+        config: GrpoConfig,
         learning_rate: float,
         temperature: float,
-        epochs: int,
     ) -> Sums:
-        """An optimizer step on each of the mini-batches, ``epochs`` times over; the metric sums over all of them."""
+        """An optimizer step on each of the mini-batches, ``config.epochs`` times over; the metric sums over all."""
         self._heap.keep_small()
-        engine, reused = self.engine, epochs * len(mini_batches) > 1
+        engine, reused = self.engine, config.epochs * len(mini_batches) > 1
         # The old policy and the reference are those of the start of the step, before anything is updated.
         old = [engine.logprobs(micro_batches, temperature) if reused else None for micro_batches in mini_batches]
         reference = [
-            engine.logprobs(micro_batches, temperature, reference=True) if settings.kl_coefficient else None
+            engine.logprobs(micro_batches, temperature, reference=True) if config.kl_coefficient else None
             for micro_batches in mini_batches
         ]
         sums: Sums = {}
-        for part in list(range(len(mini_batches))) * epochs:
-            loss = _grpo_loss(old[part], reference[part], settings)
+        for part in list(range(len(mini_batches))) * config.epochs:
+            loss = _grpo_loss(old[part], reference[part], config)
             more = engine.update(mini_batches[part], loss=loss, learning_rate=learning_rate, temperature=temperature)
             sums = add_sums(sums, more)
         return sums
@@ -161,7 +161,7 @@ def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None, settings: GrpoSettings) -> Loss:
+def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None, config: GrpoConfig) -> Loss:
     """The loss of a micro-batch, given the other log-probabilities of all micro-batches, where they are needed."""
 
     def loss(batch: Batch, logprobs: torch.Tensor, entropies: torch.Tensor, number: int) -> tuple[torch.Tensor, Sums]:
@@ -174,7 +174,7 @@ def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | N
             advantages_N=batch.advantages_N,
             weights_N=batch.weights_N,
             sequences_N=batch.sequences_N,
-            settings=settings,
+            config=config,
         )
 
     return loss

@@ -9,6 +9,19 @@ from pydantic import ValidationError
 
 from rnr.config import Config
 
+RENAMED = {
+    "sampling.refills": "sampling.dynamic_sampling_rounds",
+    "grpo.normaliser": 'grpo.loss_aggregation ("token_mean", "sequence_mean" or "constant")',
+    "grpo.importance": 'grpo.rollout_correction ("tis", "sequence_tis", "icepop" or "none")',
+    "grpo.importance_cap": "grpo.rollout_correction_cap",
+    "cluster.concurrent_sequences": "generation.max_num_seqs",
+    "cluster.kv_cache_gib": "generation.kv_cache_gib",
+    "cluster.gpu_memory_fraction": "generation.gpu_memory_fraction",
+    "cluster.deadline_seconds": "deadlines.start, .generate, .score, .load, .update and .save",
+    "tracking.probe_tolerance": "sync.probe_tolerance",
+}
+"""Key that is no longer known -> what took its place."""
+
 
 def load_config(path: str | None, overrides: list[str]) -> Config:
     """The validated config of a TOML file (None: defaults) with overrides such as ``--grpo.steps=4`` on top.
@@ -58,6 +71,8 @@ def known_keys() -> list[str]:
 def _explain(detail: Any) -> str:
     place = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
+        if place in RENAMED:
+            return f"config key {place!r} is now {RENAMED[place]}"
         sections = list(Config.model_fields)
         candidates = known_keys() if "." in place else sections
         nearest = difflib.get_close_matches(place, candidates, n=1, cutoff=0)

@@ -88,10 +88,24 @@ class DataConfig(Section):
 class SamplingConfig(Section):
     prompts_per_step: int = Field(default=8, ge=1)
     samples_per_prompt: int = Field(default=8, ge=2)
-    refills: int = Field(default=0, ge=0)
-    """How often a step may sample further prompts in place of groups that teach nothing (dynamic sampling)."""
+    dynamic_sampling_rounds: int = Field(default=0, ge=0)
+    """How often a step may sample further prompts in place of groups that teach nothing (DAPO's dynamic sampling)."""
     max_new_tokens: int = Field(default=256, ge=1)
     temperature: float = Field(default=1.0, gt=0)
+
+
+class ScorerConfig(Section):
+    use: str
+    """``module:name`` of a function or class instance factory; ``docs/architecture.md`` has an example."""
+    name: str = ""
+    """Under which its values are logged; by default the name in ``use``."""
+    weight: float = 1.0
+    """What its value is multiplied by before it is added to the reward."""
+    workers: int = Field(default=1, ge=1)
+    cpus: float = Field(default=0.25, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
+    """What each of its workers asks of Ray."""
+    deadline_seconds: float = Field(default=120.0, gt=0)
 
 
 class RewardConfig(Section):
@@ -101,6 +115,8 @@ class RewardConfig(Section):
     """Weights of the named rewards in the presets ``gated`` and ``weighted``."""
     overlong_tokens: int = Field(default=0, ge=0)
     """A completion that comes this close to the token limit loses reward, up to 1 at the limit (DAPO); 0 is off."""
+    scorers: tuple[ScorerConfig, ...] = ()
+    """Further scorers, such as a verifier with a model of its own, whose weighted values are added to the reward."""
 
 
 class OptimizerConfig(Section):
@@ -153,13 +169,13 @@ class GrpoConfig(Section):
     credit: Literal["answer", "mention"] = "answer"
     """Whose advantage a token has: that of its answer or, in a chain that walks through the sentence, that of the
     mention it decides about (``rewards/credit.py``)."""
-    normaliser: Literal["tokens", "sequences", "constant"] = "constant"
+    loss_aggregation: Literal["token_mean", "sequence_mean", "constant"] = "constant"
     """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
-    sequences * max_new_tokens (Dr.GRPO)."""
-    importance: Literal["token", "sequence", "masked", "none"] = "token"
+    all *sampled* sequences * max_new_tokens (Dr.GRPO)."""
+    rollout_correction: Literal["tis", "sequence_tis", "icepop", "none"] = "tis"
     """How a sampler that is not quite the policy is corrected for: the ratio policy / sampler of each token or of the
-    sequence, cut at the cap, or left out beyond it (``learner/loss.py``)."""
-    importance_cap: float = Field(default=2.0, ge=1)
+    sequence, truncated at the cap, or masked beyond it (``learner/loss.py``)."""
+    rollout_correction_cap: float = Field(default=2.0, ge=1)
     mini_batches: int = Field(default=1, ge=1)
     """Optimizer steps into which a step's samples are divided by their prompts."""
     epochs: int = Field(default=1, ge=1)
@@ -180,6 +196,39 @@ class EvaluationConfig(Section):
     max_new_tokens: int = Field(default=320, ge=1)
 
 
+class GenerationConfig(Section):
+    max_num_seqs: int = Field(default=64, ge=1)
+    """Sequences that one rollout worker decodes at once (vLLM's ``max_num_seqs``)."""
+    kv_cache_gib: float = Field(default=1.0, gt=0)
+    """Key-value cache of each rollout worker on a CPU, in GiB."""
+    gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)
+    """Share of a GPU's memory that vLLM may take."""
+
+
+class SyncConfig(Section):
+    transport: Literal["auto", "object_store"] = "auto"
+    """How a published policy reaches the rollout workers (``cluster/transport``); ``auto`` picks by placement."""
+    probe_tolerance: float = Field(default=0.15, gt=0)
+    """Largest mean difference, in nats, of log-probabilities between learner and rollout worker after a weight sync."""
+
+
+class DeadlineConfig(Section):
+    """Seconds, one for each kind of wait. A worker that misses one is replaced and its work is handed out again."""
+
+    start: float = Field(default=900.0, gt=0)
+    """From the creation of a worker until it can work: imports, weights, compilation."""
+    generate: float = Field(default=600.0, gt=0)
+    """The rollouts of one prompt, with what waits in the engine before them."""
+    score: float = Field(default=120.0, gt=0)
+    """The rewards of one group, and a probe of log-probabilities."""
+    load: float = Field(default=300.0, gt=0)
+    """A published policy into one engine."""
+    update: float = Field(default=1800.0, gt=0)
+    """One optimizer batch, and the collection of the weights."""
+    save: float = Field(default=1800.0, gt=0)
+    """A checkpoint or the export, written or read."""
+
+
 class ClusterConfig(Section):
     address: str = ""
     """Ray address to join; empty joins the cluster of the Ray job, or starts Ray on this machine."""
@@ -187,19 +236,11 @@ class ClusterConfig(Section):
     reward_workers: int = Field(default=1, ge=1)
     learner_ranks: int = Field(default=1, ge=1)
     cpus_per_worker: float = Field(default=0.25, gt=0)
-    """What each of our processes asks of Ray; they take turns, so a fraction is honest on a laptop."""
+    """What each of our processes asks of Ray; they take turns, so a fraction does on a laptop."""
     gpus_per_rollout_worker: float | None = Field(default=None, ge=0)
     """What each asks of Ray. By default what the cluster has: a GPU for each worker and rank, or half a one where there
     are fewer, or none."""
     gpus_per_learner_rank: float | None = Field(default=None, ge=0)
-    kv_cache_gib: float = Field(default=1.0, gt=0)
-    """Key-value cache of each rollout worker on a CPU."""
-    gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)
-    """Share of a GPU's memory that vLLM may take."""
-    concurrent_sequences: int = Field(default=64, ge=1)
-    """Sequences one rollout worker generates at once."""
-    deadline_seconds: float = Field(default=600.0, gt=0)
-    """How long any remote call may take before it is given up, its worker replaced and its work handed out again."""
 
 
 class CheckpointConfig(Section):
@@ -211,8 +252,6 @@ class CheckpointConfig(Section):
 class TrackingConfig(Section):
     wandb_project: str = "rnr"
     """Empty: no W&B. Online when WANDB_API_KEY is set, otherwise in the run folder for a later ``wandb sync``."""
-    probe_tolerance: float = Field(default=0.15, gt=0)
-    """Largest mean difference of log-probabilities between learner and rollout worker after a weight sync."""
 
 
 class Config(Section):
@@ -225,7 +264,10 @@ class Config(Section):
     sft: SftConfig = SftConfig()
     grpo: GrpoConfig = GrpoConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    generation: GenerationConfig = GenerationConfig()
+    sync: SyncConfig = SyncConfig()
     cluster: ClusterConfig = ClusterConfig()
+    deadlines: DeadlineConfig = DeadlineConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     tracking: TrackingConfig = TrackingConfig()
 

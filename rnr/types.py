@@ -55,19 +55,59 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
-    """One completion, exactly as the inference engine made it."""
+class Segment:
+    """Consecutive tokens of a completion that one policy version made, or that were put there by something else."""
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
-    """Log-probability of each token under the distribution it was sampled from (temperature applied)."""
+    """Log-probability of each token under the distribution it was sampled from (temperature applied); 0 for a token
+    that was not sampled."""
+    policy_version: int
+    """The policy that made these tokens."""
+    trained: bool = True
+    """False for what the policy did not decide, such as the answer of a tool: it is read but not trained on."""
+    allowed: tuple[tuple[int, ...], ...] = ()
+    """For each token, the ids among which it was sampled; empty where that was the whole vocabulary. The policy is then
+    the softmax over these ids alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One completion, exactly as the inference engine made it."""
+
+    segments: tuple[Segment, ...]
     text: str
     finished: bool
     """False when the completion ran into the token limit."""
-    policy_version: int
-    """The policy when the completion was asked for; later ones may have produced its last tokens."""
     ends: tuple[int, ...] = ()
     """Characters of ``text`` that are there after each token; empty if unknown."""
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The tokens of all segments."""
+        return tuple(token for segment in self.segments for token in segment.token_ids)
+
+    @property
+    def logprobs(self) -> tuple[float, ...]:
+        """The log-probabilities of all segments."""
+        return tuple(value for segment in self.segments for value in segment.logprobs)
+
+    @property
+    def policy_version(self) -> int:
+        """The oldest policy that took part: staleness is counted from it."""
+        return min(segment.policy_version for segment in self.segments)
+
+    @property
+    def loss_mask(self) -> tuple[bool, ...]:
+        """Whether each token is trained on."""
+        return tuple(segment.trained for segment in self.segments for _ in segment.token_ids)
+
+    @property
+    def allowed(self) -> tuple[tuple[int, ...], ...]:
+        """The allowed ids of each token; empty if none is restricted."""
+        if not any(segment.allowed for segment in self.segments):
+            return ()
+        return tuple(ids for segment in self.segments for ids in segment.allowed or ((),) * len(segment.token_ids))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +183,16 @@ class Sample:
     completion_ids: tuple[int, ...]
     logprobs: tuple[float, ...] = ()
     advantages: tuple[float, ...] = ()
+    loss_mask: tuple[bool, ...] = ()
+    """Which completion tokens are trained on; empty for all."""
+    allowed: tuple[tuple[int, ...], ...] = ()
+    """The ids among which each completion token was chosen, as ``Segment.allowed``; empty for the whole vocabulary."""
     policy_version: int = 0
+
+    @property
+    def trained_tokens(self) -> int:
+        """Completion tokens that are trained on."""
+        return sum(self.loss_mask) if self.loss_mask else len(self.completion_ids)
 
     @property
     def length(self) -> int:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learner.advantage import group_metrics, training_batch
-from rnr.types import Answer, Credit, Example, Group, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Credit, Example, Group, Prompt, Reward, ScoredGroup
+from tests.carriers import rollout as make_rollout
 
 NOTHING_SAID = Answer(reasoning=None, mentions=())
 
@@ -15,7 +16,7 @@ NOTHING_SAID = Answer(reasoning=None, mentions=())
 def _group(*rewards: float | None, uid: str = "1", unfinished: tuple[int, ...] = (), parts=None) -> ScoredGroup:
     example = Example(uid=uid, sentence="x", schema=("a",), mentions=())
     rollouts = tuple(
-        Rollout(
+        make_rollout(
             token_ids=(number,) * (number + 1),
             logprobs=(-float(number),) * (number + 1),
             text="",

@@ -11,7 +11,8 @@ from actors.reward import RewardWorker
 from cluster.arrows import Arrows
 from learner.advantage import group_metrics, training_batch
 from rnr.config import Config
-from rnr.types import Example, Group, Mention, Prompt, Rollout, ScoredGroup
+from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
+from tests.carriers import rollout as make_rollout
 
 ADA = Mention(text="Ada", label="person", start=0, end=3)
 TEXTS = ('{"entities": {"person": ["Ada"]}}', '{"entities": {}}')
@@ -20,7 +21,7 @@ TEXTS = ('{"entities": {"person": ["Ada"]}}', '{"entities": {}}')
 def _group(uid: str) -> Group:
     example = Example(uid=uid, sentence="Ada ran", schema=("person",), mentions=(ADA,))
     rollouts = tuple(
-        Rollout(token_ids=(1,), logprobs=(-1.0,), text=text, finished=True, policy_version=0) for text in TEXTS
+        make_rollout(token_ids=(1,), logprobs=(-1.0,), text=text, finished=True, policy_version=0) for text in TEXTS
     )
     return Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=rollouts)
 

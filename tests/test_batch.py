@@ -1,5 +1,6 @@
 """Micro-batches: every token once, with the right weight, whatever the split."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -22,7 +23,12 @@ lengths = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=1
 
 
 def _weighted(pairs) -> list[Weighted]:
-    return weigh([_sample(str(number), *pair) for number, pair in enumerate(pairs)], "tokens", 20)
+    return weigh(
+        [_sample(str(number), *pair) for number, pair in enumerate(pairs)],
+        "token_mean",
+        max_new_tokens=20,
+        sampled=len(pairs),
+    )
 
 
 @given(lengths, st.integers(1, 5), st.integers(1, 120))
@@ -58,15 +64,17 @@ def test_filler_is_less_than_one_micro_batch_per_rank_and_the_shortest_sequence(
     assert all(len(micro) == 1 and pack_length(micro[0]) == shortest for micro in filler)
 
 
-@given(lengths, st.integers(1, 5), st.integers(1, 120), st.sampled_from(["tokens", "sequences", "constant"]))
-def test_token_weights_survive_planning_and_collating(pairs, ranks, max_tokens, normaliser) -> None:
+@given(lengths, st.integers(1, 5), st.integers(1, 120), st.sampled_from(["token_mean", "sequence_mean", "constant"]))
+def test_token_weights_survive_planning_and_collating(pairs, ranks, max_tokens, aggregation) -> None:
     samples = [_sample(str(number), *pair) for number, pair in enumerate(pairs)]
-    plan = plan_microbatches(weigh(samples, normaliser, 20), ranks=ranks, max_tokens=max_tokens)
+    plan = plan_microbatches(
+        weigh(samples, aggregation, max_new_tokens=20, sampled=len(samples)), ranks=ranks, max_tokens=max_tokens
+    )
     total = sum(float(collate(micro).weights_N.sum()) for rank in plan for micro in rank)
     # The mean over tokens and the mean over sequences have weights that add up to 1, Dr.GRPO's to the share of the
     # room that was used.
     used = sum(len(sample.completion_ids) for sample in samples) / (len(samples) * 20)
-    assert total == pytest.approx(used if normaliser == "constant" else 1.0, rel=1e-5)
+    assert total == pytest.approx(used if aggregation == "constant" else 1.0, rel=1e-5)
 
 
 def test_short_and_long_sequences_do_not_share_a_micro_batch() -> None:
@@ -104,22 +112,36 @@ def test_mini_batches_keep_the_samples_of_a_prompt_together() -> None:
 def test_ranks_share_groups_of_samples_with_one_prompt_evenly(groups, ranks, max_tokens) -> None:
     # A pack of 200 + 8 * 130 = 1,240 tokens for each group.
     samples = [_sample(f"{group}", 200 + group, 130) for group in range(groups) for _ in range(8)]
-    plan = plan_microbatches(weigh(samples, "constant", 130), ranks=ranks, max_tokens=max_tokens)
+    plan = plan_microbatches(
+        weigh(samples, "constant", max_new_tokens=130, sampled=len(samples)), ranks=ranks, max_tokens=max_tokens
+    )
     loads = [sum(pack_length(pack) for micro in rank for pack in micro) for rank in plan]
     assert max(loads) <= 1.1 * min(loads)
 
 
-def test_the_three_normalisers_by_hand() -> None:
+def test_the_three_aggregations_by_hand() -> None:
     samples = [_sample("a", 3, 2), _sample("b", 5, 6)]
     # All tokens alike: 2 + 6 = 8.
-    assert [item.weight for item in weigh(samples, "tokens", 10)] == [1 / 8, 1 / 8]
+    assert [item.weight for item in weigh(samples, "token_mean", max_new_tokens=10, sampled=2)] == [1 / 8, 1 / 8]
     # Each sequence counts 1/2, shared by its 2 or 6 tokens.
-    assert [item.weight for item in weigh(samples, "sequences", 10)] == [
+    assert [item.weight for item in weigh(samples, "sequence_mean", max_new_tokens=10, sampled=2)] == [
         pytest.approx(float(Fraction(1, 4))),
         pytest.approx(float(Fraction(1, 12))),
     ]
     # 2 sequences of at most 10 tokens.
-    assert [item.weight for item in weigh(samples, "constant", 10)] == [1 / 20, 1 / 20]
+    assert [item.weight for item in weigh(samples, "constant", max_new_tokens=10, sampled=2)] == [1 / 20, 1 / 20]
+
+
+def test_a_token_that_is_not_trained_on_has_no_weight_and_is_not_counted() -> None:
+    sample = replace(_sample("a", 2, 3), loss_mask=(True, False, True))
+    (item,) = weigh([sample], "token_mean", max_new_tokens=10, sampled=1)
+    assert collate(((item,),)).weights_N.tolist() == [0.5, 0.0, 0.5]
+
+
+def test_dr_grpos_constant_counts_the_sequences_of_dropped_groups_too() -> None:
+    # 2 of 8 sampled sequences are left: the step is a quarter of that of two sampled and two left.
+    samples = [_sample("a", 2, 3), _sample("b", 2, 5)]
+    assert [item.weight for item in weigh(samples, "constant", max_new_tokens=10, sampled=8)] == [1 / 80, 1 / 80]
 
 
 def test_a_collated_micro_batch_by_hand() -> None:

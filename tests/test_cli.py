@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from rnr.cli import known_keys, load_config
+from rnr.cli import RENAMED, known_keys, load_config
 from rnr.config import Config
 
 PRESETS = sorted((Path(__file__).resolve().parent.parent / "scripts" / "configs").glob("*.toml"))
@@ -41,7 +41,7 @@ def test_a_file_overrides_the_defaults_and_a_flag_overrides_the_file(tmp_path) -
         ('--data.train=["a", "b"]', "data", "train", ("a", "b")),
         ("--reward.weights={entity_f1 = 0.5, overlap = 1}", "reward", "weights", {"entity_f1": 0.5, "overlap": 1.0}),
         ("--reward.weights.overlap=0.5", "reward", "weights", {"overlap": 0.5}),
-        ("--grpo.normaliser=tokens", "grpo", "normaliser", "tokens"),
+        ("--grpo.loss_aggregation=token_mean", "grpo", "loss_aggregation", "token_mean"),
     ],
 )
 def test_a_flag_is_read_as_the_type_of_its_key(flag, section, key, value) -> None:
@@ -94,7 +94,7 @@ def test_a_missing_file_and_broken_toml_name_the_file(tmp_path) -> None:
         ("--sampling.samples_per_prompt=1", "sampling.samples_per_prompt", "1"),
         ("--sampling.temperature=0", "sampling.temperature", "0"),
         ("--optimizer.zero_stage=4", "optimizer.zero_stage", "4"),
-        ("--grpo.normaliser=token", "grpo.normaliser", "'token'"),
+        ("--grpo.loss_aggregation=token", "grpo.loss_aggregation", "'token'"),
         ("--data.train=demo/train", "data.train", "'demo/train'"),
     ],
 )
@@ -120,7 +120,7 @@ def test_values_that_contradict_each_other_are_refused() -> None:
 
 def test_the_tree_is_frozen_small_and_every_key_has_its_section() -> None:
     keys = known_keys()
-    assert len(set(keys)) == len(keys) < 85
+    assert len(set(keys)) == len(keys) < 110
     for key in keys:
         section, _, name = key.partition(".")
         assert hasattr(getattr(Config(), section), name)
@@ -156,11 +156,19 @@ def test_the_presets_of_the_paper_hold_the_numbers_of_its_two_recipes() -> None:
         assert (sampling.prompts_per_step, sampling.samples_per_prompt, sampling.max_new_tokens) == sampled
         assert (grpo.clip_low, grpo.clip_high, grpo.dual_clip) == clips
         assert (grpo.kl_coefficient, sampling.temperature, config.reward.preset) == (kl, temperature, reward)
-        assert (grpo.learning_rate, grpo.advantage, grpo.importance) == (1e-6, "scaled", "none")
+        assert (grpo.learning_rate, grpo.advantage, grpo.rollout_correction) == (1e-6, "scaled", "none")
         assert config.data.prompt == "reference"
-    assert (trl.grpo.epochs, trl.grpo.mini_batches, trl.grpo.normaliser) == (4, 1, "constant")
-    assert (verl.grpo.epochs, verl.grpo.mini_batches, verl.grpo.normaliser) == (1, 4, "tokens")
+    assert (trl.grpo.epochs, trl.grpo.mini_batches, trl.grpo.loss_aggregation) == (4, 1, "constant")
+    assert (verl.grpo.epochs, verl.grpo.mini_batches, verl.grpo.loss_aggregation) == (1, 4, "token_mean")
     # A cosine to nothing after a warm-up of a tenth, and a rate that stays as it is.
     assert (trl.grpo.warmup_fraction, trl.optimizer.final_rate) == (0.1, 0)
     assert (verl.grpo.warmup_fraction, verl.optimizer.final_rate) == (0, 1)
     assert (trl.data.max_prompt_tokens, verl.data.max_prompt_tokens) == (2048, 1024)
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_key_of_old_names_the_key_that_took_its_place(old) -> None:
+    with pytest.raises(ValueError, match=f"config key '{old}' is now ") as raised:
+        load_config(None, [f"--{old}=1"])
+    new = str(raised.value).partition(" is now ")[2].split()[0].strip(",")
+    assert new in known_keys()

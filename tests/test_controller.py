@@ -6,7 +6,8 @@ import pytest
 
 from cluster.controller import Pace, grpo
 from learner.advantage import training_batch
-from rnr.types import Answer, Credit, Example, Group, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Credit, Example, Group, Prompt, Reward, ScoredGroup
+from tests.carriers import rollout as make_rollout
 
 
 def _prompt(step: int) -> Prompt:
@@ -41,7 +42,7 @@ class Fakes:
         self.begun(step).set()
         version = self.version
         await asyncio.sleep(0)
-        rollout = Rollout(token_ids=(2,), logprobs=(-1.0,), text="", finished=True, policy_version=version)
+        rollout = make_rollout(token_ids=(2,), logprobs=(-1.0,), text="", finished=True, policy_version=version)
         return Group(prompt=prompt, rollouts=(rollout,) * len(self._rewards))
 
     async def score(self, group) -> ScoredGroup:
@@ -57,7 +58,7 @@ class Fakes:
             credits=(Credit(),) * len(rewards),
         )
 
-    async def update(self, samples, step: int) -> dict[str, float]:
+    async def update(self, samples, step: int, sampled: int) -> dict[str, float]:
         self.events.append(("update", step))
         self.ages[step] = max(self.version - sample.policy_version for sample in samples)
         if (other := self.wait_for_generation_of(step)) is not None:
@@ -78,13 +79,13 @@ class Fakes:
         await asyncio.sleep(0)
 
     def run(
-        self, steps: range, max_staleness: int = 0, *, per_step: int = 1, refills: int = 0, position: int | None = None
+        self, steps: range, max_staleness: int = 0, *, per_step: int = 1, rounds: int = 0, position: int | None = None
     ) -> None:
         loop = grpo(
             steps,
             self.prompt_at,
             steps.start * per_step if position is None else position,
-            pace=Pace(prompts_per_step=per_step, refills=refills, max_staleness=max_staleness),
+            pace=Pace(prompts_per_step=per_step, rounds=rounds, max_staleness=max_staleness),
             rollouts=self,
             rewards=self,
             learner=self,
@@ -113,7 +114,7 @@ def test_prompts_are_asked_for_once_per_step_and_a_resumed_run_begins_where_it_i
 def test_groups_that_teach_nothing_are_replaced_as_often_as_is_allowed() -> None:
     fakes = Fakes()
     fakes.dull = {1, 3, 4, 5}
-    fakes.run(range(2), per_step=2, refills=2)
+    fakes.run(range(2), per_step=2, rounds=2)
     # 1 is dull: 2 takes its place. In the next step 3 and 4 are: 5, again dull, and 6; then 7.
     assert fakes.uids == {0: ["prompt-0", "prompt-1", "prompt-2"], 1: [f"prompt-{n}" for n in (3, 4, 5, 6, 7)]}
     assert set(fakes.records[1][0]) == {"prompt-3", "prompt-4", "prompt-5"}
@@ -124,16 +125,16 @@ def test_a_resumed_run_gives_each_step_the_prompts_that_it_would_have_had(stalen
     whole, first, second = Fakes(), Fakes(), Fakes()
     for fakes in (whole, first, second):
         fakes.dull = {1, 4, 5}
-    whole.run(range(3), staleness, per_step=2, refills=1)
-    first.run(range(1), staleness, per_step=2, refills=1)
-    second.run(range(1, 3), staleness, per_step=2, refills=1, position=len(first.uids[0]))
+    whole.run(range(3), staleness, per_step=2, rounds=1)
+    first.run(range(1), staleness, per_step=2, rounds=1)
+    second.run(range(1, 3), staleness, per_step=2, rounds=1, position=len(first.uids[0]))
     assert first.uids | second.uids == whole.uids
 
 
-def test_refills_are_bounded() -> None:
+def test_rounds_are_bounded() -> None:
     fakes = Fakes()
     fakes.dull = set(range(100))
-    fakes.run(range(1), per_step=2, refills=3)
+    fakes.run(range(1), per_step=2, rounds=3)
     assert fakes.asked == list(range(8))
     assert fakes.version == 0
 

@@ -13,6 +13,7 @@ from rewards.credit import credit, worth
 from rnr.task.chains import follow, marks, spelled, walk
 from rnr.task.parsing import parse
 from rnr.types import DEPARTURE, Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
+from tests.carriers import rollout as make_rollout
 
 SENTENCE = "Ada met Bo in Rome."
 WORTH = {1: 1.0, -1: -0.5, 0: 0.0, DEPARTURE: -2.0}
@@ -121,7 +122,7 @@ def test_a_chain_of_a_megabyte_is_read_in_linear_time(piece) -> None:
 
 def _rollout(text: str, ends: tuple[int, ...]) -> Rollout:
     count = len(ends)
-    return Rollout(
+    return make_rollout(
         token_ids=(1,) * count, logprobs=(0.0,) * count, text=text, finished=True, policy_version=0, ends=ends
     )
 

@@ -5,7 +5,8 @@ import contextlib
 import json
 
 from cluster.difficulty import CHUNK, measure, undecided
-from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, ScoredGroup
+from tests.carriers import rollout as make_rollout
 
 RIGHT = Answer(reasoning=None, mentions=(Mention(text="Ada", label="person", start=0, end=3),))
 WRONG = Answer(reasoning=None, mentions=(), error="no_json")
@@ -30,7 +31,7 @@ class Sampler:
 
     def _group(self, prompt: Prompt) -> ScoredGroup:
         answers = self._answers[prompt.uid]
-        rollout = Rollout(token_ids=(2,), logprobs=(-1.0,), text="", finished=True, policy_version=0)
+        rollout = make_rollout(token_ids=(2,), logprobs=(-1.0,), text="", finished=True, policy_version=0)
         return ScoredGroup(
             group=Group(prompt=prompt, rollouts=(rollout,) * len(answers)),
             rewards=(Reward(total=0.0),) * len(answers),

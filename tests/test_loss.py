@@ -12,10 +12,15 @@ from torch import nn
 from learner import attention
 from learner.batch import Weighted, collate, plan_microbatches, weigh
 from learner.logprobs import CHUNK, PolicyModel, token_logprobs
-from learner.loss import GrpoSettings, grpo_loss, importance_weights, kl_to_reference, over_sequence, sft_loss
+from learner.loss import correction_weights, grpo_loss, kl_to_reference, over_sequence, sft_loss
+from rnr.config import GrpoConfig
 from rnr.types import Sample
 
-SETTINGS = GrpoSettings(clip_low=0.2, clip_high=0.28, importance_cap=2.0)
+SETTINGS = GrpoConfig(clip_low=0.2, clip_high=0.28, rollout_correction_cap=2.0)
+
+
+def _with(**changes) -> GrpoConfig:
+    return SETTINGS.model_copy(update=changes)
 
 
 def _grpo(
@@ -27,7 +32,7 @@ def _grpo(
     advantages=None,
     weights=None,
     sequences=None,
-    settings=SETTINGS,
+    config=SETTINGS,
 ):
     """(loss, gradient by log-probability, sums) of lists of numbers; each token a sequence if nothing else is said."""
     leaf = torch.tensor(logprobs, dtype=torch.float64, requires_grad=True)
@@ -45,7 +50,7 @@ def _grpo(
         advantages_N=tensor(ones if advantages is None else advantages),
         weights_N=tensor(ones if weights is None else weights),
         sequences_N=torch.tensor(range(len(logprobs)) if sequences is None else sequences),
-        settings=settings,
+        config=config,
     )
     (gradient,) = torch.autograd.grad(loss, leaf)
     return loss.item(), gradient.tolist(), sums
@@ -74,7 +79,7 @@ def test_the_supervised_loss_is_the_weighted_negative_log_likelihood() -> None:
 
 def test_on_the_first_step_nothing_is_clipped_and_the_policy_is_where_it_was() -> None:
     loss, gradient, sums = _grpo([-1.0, -2.0], advantages=[0.5, -0.5], weights=[0.1, 0.1])
-    # Ratio and importance are 1: the loss is -0.1 * (0.5 - 0.5) = 0, its gradient -weight * advantage.
+    # Ratio and correction are 1: the loss is -0.1 * (0.5 - 0.5) = 0, its gradient -weight * advantage.
     assert loss == pytest.approx(0.0)
     assert gradient == pytest.approx([-0.05, 0.05])
     for name in ("actor/ppo_kl", "actor/clip_low", "actor/clip_high", "training/rollout_probs_diff_mean"):
@@ -105,8 +110,8 @@ def test_the_clip_kills_the_gradient_only_on_the_side_it_guards(ratio, advantage
     assert _mean(sums, "actor/ppo_kl") == pytest.approx(-math.log(ratio))
 
 
-def test_the_importance_weight_is_truncated_above_only_and_carries_no_gradient() -> None:
-    # old / sampler = e^3, cut to 2; and e^-1 = 0.3679, left alone. Gradient: -weight * importance * advantage.
+def test_the_rollout_correction_is_truncated_above_only_and_carries_no_gradient() -> None:
+    # old / sampler = e^3, cut to 2; and e^-1 = 0.3679, left alone. Gradient: -weight * correction * advantage.
     loss, gradient, sums = _grpo([-1.0, -3.0], sampler=[-4.0, -2.0])
     assert gradient == pytest.approx([-2.0, -math.exp(-1)])
     assert loss == pytest.approx(-2.0 - math.exp(-1))
@@ -114,20 +119,20 @@ def test_the_importance_weight_is_truncated_above_only_and_carries_no_gradient()
     assert _mean(sums, "rollout_corr/kl") == pytest.approx((-3.0 + 1.0) / 2)
 
 
-def test_the_importance_weight_compares_the_sampler_with_the_old_policy_not_the_current_one() -> None:
+def test_the_rollout_correction_compares_the_sampler_with_the_old_policy_not_the_current_one() -> None:
     _, gradient, _ = _grpo([-1.0], old=[-1.1], sampler=[-1.1 - math.log(1.5)])
-    # importance 1.5, ratio e^0.1 = 1.105 within the clip.
+    # correction 1.5, ratio e^0.1 = 1.105 within the clip.
     assert gradient == pytest.approx([-1.5 * math.exp(0.1)])
 
 
 def test_the_dual_clip_bounds_what_one_bad_token_can_do() -> None:
-    settings = replace(SETTINGS, dual_clip=3.0)
+    settings = _with(dual_clip=3.0)
     old = [-1.0 - math.log(5.0)]
     # Ratio 5, advantage -1: the objective -5 is raised to -3 and has no slope.
-    assert _grpo([-1.0], old=old, sampler=old, advantages=[-1.0], settings=settings)[:2] == (pytest.approx(3.0), [0.0])
+    assert _grpo([-1.0], old=old, sampler=old, advantages=[-1.0], config=settings)[:2] == (pytest.approx(3.0), [0.0])
     # Off, and for positive advantages, it does nothing.
     assert _grpo([-1.0], old=old, sampler=old, advantages=[-1.0])[0] == pytest.approx(5.0)
-    assert _grpo([-1.0], old=old, sampler=old, advantages=[1.0], settings=settings)[0] == pytest.approx(-1.28)
+    assert _grpo([-1.0], old=old, sampler=old, advantages=[1.0], config=settings)[0] == pytest.approx(-1.28)
 
 
 def test_an_absurd_log_ratio_does_not_overflow() -> None:
@@ -145,10 +150,10 @@ def test_filler_moves_neither_loss_nor_gradient_nor_metrics() -> None:
 
 
 def test_one_ratio_for_the_sequence_is_clipped_as_one() -> None:
-    settings = replace(SETTINGS, policy_loss="gspo", importance="none")
+    settings = _with(policy_loss="gspo", rollout_correction="none")
     # Log-ratios 0.3 and -0.1 of one sequence have the mean 0.1; the other sequence has 0.4, beyond log 1.28 = 0.247.
     loss, gradient, sums = _grpo(
-        [-1.0, -2.0, -3.0], old=[-1.3, -1.9, -3.4], advantages=[1.0, 1.0, 1.0], sequences=[0, 0, 1], settings=settings
+        [-1.0, -2.0, -3.0], old=[-1.3, -1.9, -3.4], advantages=[1.0, 1.0, 1.0], sequences=[0, 0, 1], config=settings
     )
     assert loss == pytest.approx(-2 * math.exp(0.1) - 1.28)
     # Each token of the first moves the mean by half, and the mean stands twice in the sum.
@@ -157,40 +162,40 @@ def test_one_ratio_for_the_sequence_is_clipped_as_one() -> None:
 
 
 def test_a_clipped_weight_leaves_every_token_its_gradient() -> None:
-    settings = replace(SETTINGS, policy_loss="cispo", importance="none")
+    settings = _with(policy_loss="cispo", rollout_correction="none")
     # Ratios e^0.5 = 1.649, cut to 1.28; e^-0.5 = 0.607, raised to 0.8; and e^0.1, left alone.
-    _, gradient, _ = _grpo([-1.0, -1.0, -1.0], old=[-1.5, -0.5, -1.1], advantages=[1.0, -2.0, 1.0], settings=settings)
+    _, gradient, _ = _grpo([-1.0, -1.0, -1.0], old=[-1.5, -0.5, -1.1], advantages=[1.0, -2.0, 1.0], config=settings)
     assert gradient == pytest.approx([-1.28, 0.8 * 2.0, -math.exp(0.1)])
 
 
 @pytest.mark.parametrize(("policy_loss", "share"), [("ppo", 0.0), ("cispo", 0.5)])
 def test_a_bound_counts_where_it_changes_something(policy_loss, share) -> None:
-    settings = replace(SETTINGS, policy_loss=policy_loss, importance="none")
+    settings = _with(policy_loss=policy_loss, rollout_correction="none")
     # Above the bound and bad, below it and good: PPO's minimum takes the plain product, CISPO cuts the weight.
-    _, _, sums = _grpo([-1.0, -1.0], old=[-1.5, -0.5], advantages=[-1.0, 1.0], settings=settings)
+    _, _, sums = _grpo([-1.0, -1.0], old=[-1.5, -0.5], advantages=[-1.0, 1.0], config=settings)
     assert (_mean(sums, "actor/clip_high"), _mean(sums, "actor/clip_low")) == (share, share)
 
 
 @pytest.mark.parametrize(
-    ("importance", "expected"),
+    ("correction", "expected"),
     [
         # Ratios by token: e^0.5 = 1.65, e^0.4 = 1.49; e^1 = 2.72, e^-2 = 0.135.
-        ("token", [math.exp(0.5), math.exp(0.4), 2.0, math.exp(-2.0)]),
-        ("sequence", [2.0, 2.0, math.exp(-1.0), math.exp(-1.0)]),  # e^0.9 = 2.46 is cut; e^-1 is not
-        ("masked", [math.exp(0.5), math.exp(0.4), 0.0, 0.0]),  # 2.72 > 2 and 0.135 < 1/2
+        ("tis", [math.exp(0.5), math.exp(0.4), 2.0, math.exp(-2.0)]),
+        ("sequence_tis", [2.0, 2.0, math.exp(-1.0), math.exp(-1.0)]),  # e^0.9 = 2.46 is cut; e^-1 is not
+        ("icepop", [math.exp(0.5), math.exp(0.4), 0.0, 0.0]),  # 2.72 > 2 and 0.135 < 1/2
         ("none", [1.0, 1.0, 1.0, 1.0]),
     ],
 )
-def test_importance_weights_by_hand(importance, expected) -> None:
-    weights = importance_weights(
-        torch.tensor([0.5, 0.4, 1.0, -2.0]), torch.tensor([0, 0, 1, 1]), replace(SETTINGS, importance=importance)
+def test_correction_weights_by_hand(correction, expected) -> None:
+    weights = correction_weights(
+        torch.tensor([0.5, 0.4, 1.0, -2.0]), torch.tensor([0, 0, 1, 1]), _with(rollout_correction=correction)
     )
     assert weights.tolist() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("importance", ["token", "sequence", "masked", "none"])
-def test_a_sampler_that_is_the_policy_has_the_weight_one(importance) -> None:
-    weights = importance_weights(torch.zeros(3), torch.tensor([0, 0, 1]), replace(SETTINGS, importance=importance))
+@pytest.mark.parametrize("correction", ["tis", "sequence_tis", "icepop", "none"])
+def test_a_sampler_that_is_the_policy_has_the_weight_one(correction) -> None:
+    weights = correction_weights(torch.zeros(3), torch.tensor([0, 0, 1]), _with(rollout_correction=correction))
     assert weights.tolist() == [1.0, 1.0, 1.0]
 
 
@@ -248,7 +253,7 @@ def test_a_policy_far_from_the_reference_is_still_drawn_to_it() -> None:
 
 def test_the_entropy_bonus_enters_with_its_coefficient_and_its_gradient() -> None:
     logits = torch.tensor([[0.3, -0.7, 1.1], [0.0, 0.5, -0.5]], dtype=torch.float64, requires_grad=True)
-    settings = replace(SETTINGS, entropy_coefficient=0.1)
+    settings = _with(entropy_coefficient=0.1)
     weights = torch.tensor([0.5, 0.25], dtype=torch.float64)
 
     def gradient(logprobs, entropies):
@@ -261,7 +266,7 @@ def test_the_entropy_bonus_enters_with_its_coefficient_and_its_gradient() -> Non
             advantages_N=torch.tensor([1.0, -1.0]),
             weights_N=weights,
             sequences_N=torch.tensor([0, 1]),
-            settings=settings,
+            config=settings,
         )
         return torch.autograd.grad(loss, logits)[0]
 
@@ -271,10 +276,10 @@ def test_the_entropy_bonus_enters_with_its_coefficient_and_its_gradient() -> Non
     torch.testing.assert_close(ours, expected)
 
 
-def test_the_kl_enters_the_loss_with_its_coefficient_and_without_importance_weight() -> None:
-    settings = replace(SETTINGS, kl_coefficient=0.1)
+def test_the_kl_enters_the_loss_with_its_coefficient_and_without_rollout_correction() -> None:
+    settings = _with(kl_coefficient=0.1)
     loss, gradient, sums = _grpo(
-        [-1.0], sampler=[-1.0 - math.log(1.5)], reference=[-2.0], advantages=[0.0], weights=[0.5], settings=settings
+        [-1.0], sampler=[-1.0 - math.log(1.5)], reference=[-2.0], advantages=[0.0], weights=[0.5], config=settings
     )
     assert loss == pytest.approx(0.5 * 0.1 * math.exp(-1))
     assert gradient == pytest.approx([0.5 * 0.1 * 1.0])
@@ -450,11 +455,13 @@ SAMPLES += [replace(SAMPLES[1], completion_ids=(7, 8, 9), logprobs=(-3.0,) * 3, 
 SAMPLES += [replace(SAMPLES[1], advantages=(0.75,) * 7)]
 
 
-def _gradient(model: nn.Module, ranks: int, max_tokens: int, normaliser: str):
+def _gradient(model: nn.Module, ranks: int, max_tokens: int, aggregation):
     """The gradient of the optimizer batch, summed over all micro-batches of all ranks, as one vector."""
     model.zero_grad()
-    settings_ = replace(SETTINGS, kl_coefficient=0.05)
-    for rank in plan_microbatches(weigh(SAMPLES, normaliser, 10), ranks=ranks, max_tokens=max_tokens):
+    settings_ = _with(kl_coefficient=0.05)
+    for rank in plan_microbatches(
+        weigh(SAMPLES, aggregation, max_new_tokens=10, sampled=len(SAMPLES)), ranks=ranks, max_tokens=max_tokens
+    ):
         for packs in rank:
             batch = collate(packs)
             logprobs, entropies = _policy(model, batch)
@@ -467,27 +474,27 @@ def _gradient(model: nn.Module, ranks: int, max_tokens: int, normaliser: str):
                 advantages_N=batch.advantages_N,
                 weights_N=batch.weights_N,
                 sequences_N=batch.sequences_N,
-                settings=settings_,
+                config=settings_,
             )
             loss.backward()
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
 
-@pytest.mark.parametrize("normaliser", ["tokens", "sequences", "constant"])
-def test_any_split_into_micro_batches_and_ranks_gives_the_same_gradient(llama, normaliser) -> None:
-    whole = _gradient(llama, ranks=1, max_tokens=10_000, normaliser=normaliser)
+@pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean", "constant"])
+def test_any_split_into_micro_batches_and_ranks_gives_the_same_gradient(llama, aggregation) -> None:
+    whole = _gradient(llama, ranks=1, max_tokens=10_000, aggregation=aggregation)
     assert whole.norm() > 0
 
     @settings(max_examples=8, deadline=None)
     @given(ranks=st.integers(1, 4), max_tokens=st.integers(1, 60))
     def same(ranks, max_tokens) -> None:
-        torch.testing.assert_close(_gradient(llama, ranks, max_tokens, normaliser), whole, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(_gradient(llama, ranks, max_tokens, aggregation), whole, rtol=1e-4, atol=1e-6)
 
     same()
 
 
 def test_the_chunks_in_which_logits_exist_change_no_gradient(llama, monkeypatch) -> None:
-    whole = _gradient(llama, 1, 10_000, "tokens")
+    whole = _gradient(llama, 1, 10_000, "token_mean")
     monkeypatch.setattr("learner.logprobs.CHUNK", 5)
     monkeypatch.setattr("learner.logprobs.BLOCK", 2)
-    torch.testing.assert_close(_gradient(llama, 1, 10_000, "tokens"), whole, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(_gradient(llama, 1, 10_000, "token_mean"), whole, rtol=1e-4, atol=1e-6)

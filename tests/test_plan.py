@@ -4,6 +4,7 @@ import pytest
 
 from cluster.plan import check_disk, check_resources, disk_gib, free_gib, placed, roles, threads_per_worker
 from rnr.cli import load_config
+from rnr.config import GenerationConfig
 
 
 def _config(*overrides: str):
@@ -60,15 +61,18 @@ def test_too_few_gpus_are_told_apart_from_cores() -> None:
     [(0.0, 0.0, 0.85), (1.0, 0.5, 0.4), (2.0, 1.0, 0.85), (8.0, 1.0, 0.85)],
 )
 def test_a_config_that_says_nothing_of_gpus_takes_what_there_is(gpus, each, memory) -> None:
-    cluster = placed(_config(), gpus).cluster
+    config = placed(_config(), gpus)
+    cluster = config.cluster
     assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (each, each)
-    assert cluster.gpu_memory_fraction == memory
+    assert config.generation.gpu_memory_fraction == memory
 
 
 def test_what_a_config_says_of_gpus_stands() -> None:
     cluster = placed(_config("gpus_per_rollout_worker=0", "gpus_per_learner_rank=1"), 1.0).cluster
     assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (0.0, 1.0)
-    assert placed(_config("gpu_memory_fraction=0.3"), 1.0).cluster.gpu_memory_fraction == 0.3
+    generation = GenerationConfig(gpu_memory_fraction=0.3)
+    config = _config().model_copy(update={"generation": generation})
+    assert placed(config, 1.0).generation.gpu_memory_fraction == 0.3
 
 
 def test_workers_that_do_not_fit_on_half_a_gpu_each_are_too_many() -> None:

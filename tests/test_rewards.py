@@ -15,6 +15,7 @@ from rewards.overlap import overlap
 from rewards.overlong import overlong
 from rnr.task.parsing import ground, write
 from rnr.types import Credit, Example, Group, Mention, Prompt, Rollout
+from tests.carriers import rollout as make_rollout
 
 SCHEMA = ("person", "location", "organization")
 
@@ -99,7 +100,9 @@ def test_brevity_orders_only_the_rollouts_that_are_right() -> None:
 
 
 def _rollout(text: str, tokens: int, *, finished: bool = True) -> Rollout:
-    return Rollout(token_ids=(1,) * tokens, logprobs=(0.0,) * tokens, text=text, finished=finished, policy_version=0)
+    return make_rollout(
+        token_ids=(1,) * tokens, logprobs=(0.0,) * tokens, text=text, finished=finished, policy_version=0
+    )
 
 
 ONE = '{"entities": {"person": ["Barack Obama"]}}'

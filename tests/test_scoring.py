@@ -12,7 +12,8 @@ from rnr.evaluation.bootstrap import Difference
 from rnr.evaluation.predictions import read_predictions, save_predictions
 from rnr.evaluation.published import COLUMNS, PUBLISHED, columns
 from rnr.evaluation.scoring import LabelScore, compare, report, score_predictions
-from rnr.types import Example, Group, Mention, Prompt, Rollout
+from rnr.types import Example, Group, Mention, Prompt
+from tests.carriers import rollout as make_rollout
 
 
 def _example(uid: str, sentence: str, *gold: tuple[str, str]) -> Example:
@@ -38,7 +39,7 @@ ANSWERS = {
 
 
 def _group(example: Example, text: str, *, finished: bool = True) -> Group:
-    rollout = Rollout(token_ids=(1, 2, 3), logprobs=(0.0,) * 3, text=text, finished=finished, policy_version=0)
+    rollout = make_rollout(token_ids=(1, 2, 3), logprobs=(0.0,) * 3, text=text, finished=finished, policy_version=0)
     return Group(prompt=Prompt(example=example, token_ids=()), rollouts=(rollout,))
 
 

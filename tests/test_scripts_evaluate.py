@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from rnr.corpus.loading import load
-from rnr.types import Group, Prompt, Rollout
+from rnr.types import Group, Prompt
 from scripts.evaluate import main
+from tests.carriers import rollout as make_rollout
 
 ROOT = Path(__file__).resolve().parent.parent
 SENTENCES = {"CrossNER_AI": "Lisp ran .", "mit-movie": "Alien ran ."}
@@ -114,7 +115,7 @@ def test_scoring_again_loads_neither_torch_nor_vllm(tmp_path, data) -> None:
 
 
 def _group(example, text: str) -> Group:
-    rollout = Rollout(token_ids=(1, 2), logprobs=(0.0, 0.0), text=text, finished=True, policy_version=0)
+    rollout = make_rollout(token_ids=(1, 2), logprobs=(0.0, 0.0), text=text, finished=True, policy_version=0)
     return Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=(rollout,))
 
 

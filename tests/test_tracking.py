@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from rnr.runs.tracking import Tracker, rollout_rows
-from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, ScoredGroup
+from tests.carriers import rollout as make_rollout
 
 
 def _tracker(folder: Path) -> Tracker:
@@ -25,7 +26,7 @@ def _scored(text: str = "{}", uid: str = "u", *, rewards=(1.0, 0.0, None)) -> Sc
         mentions=(Mention(text="Ada", label="person", start=0, end=3),),
     )
     rollouts = tuple(
-        Rollout(token_ids=(1,) * (n + 1), logprobs=(-1.0,) * (n + 1), text=text, finished=n == 0, policy_version=4)
+        make_rollout(token_ids=(1,) * (n + 1), logprobs=(-1.0,) * (n + 1), text=text, finished=n == 0, policy_version=4)
         for n in range(len(rewards))
     )
     return ScoredGroup(

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnr.config import Config, ModelConfig
 
-CHANGEABLE = ("cluster", "tracking", "checkpoint")
+CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint")
 """Sections that may differ between a run and its resumption: they say how, not what."""
 
 OF_WARM_START = {

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rnr.config import GrpoConfig, ModelConfig, OptimizerConfig
 from rnr.model_folder import resolve
 from rnr.types import Prompt, Sample
 from scripts.benchmarks.against_trl import running_trl
@@ -62,11 +63,10 @@ def measure(options: argparse.Namespace) -> Numbers:
 
 def _update(worker: Any, trained: Sequence[Sample], options: argparse.Namespace) -> Callable[[], float]:
     from learner.batch import plan_microbatches, weigh
-    from learner.loss import GrpoSettings
 
-    weighted = weigh(trained, "constant", options.completion_tokens)
+    weighted = weigh(trained, "constant", max_new_tokens=options.completion_tokens, sampled=len(trained))
     (plan,) = plan_microbatches(weighted, ranks=1, max_tokens=options.max_tokens)
-    return lambda: seconds_of(lambda: worker.grpo_step((plan,), GrpoSettings(), 1e-6, 1.0, 1))
+    return lambda: seconds_of(lambda: worker.grpo_step((plan,), GrpoConfig(), 1e-6, 1.0))
 
 
 def _profile(update: Callable[[], float], trace: Path) -> None:
@@ -80,19 +80,13 @@ def _profile(update: Callable[[], float], trace: Path) -> None:
 
 
 def _one_rank(model_folder: str, lora_rank: int) -> Any:
-    from learner.engine import EngineSettings
+    from learner.engine import LearnerSettings
     from learner.worker import LearnerWorker
 
-    settings = EngineSettings(
+    settings = LearnerSettings(
         model_folder=model_folder,
-        allow_pickle=False,
-        lora_rank=lora_rank,
-        lora_alpha=2 * lora_rank,
-        gradient_checkpointing=False,
-        zero_stage=1,
-        betas=(0.9, 0.95),
-        weight_decay=0.0,
-        max_gradient_norm=1.0,
+        model=ModelConfig(lora_rank=lora_rank, lora_alpha=2 * lora_rank),
+        optimizer=OptimizerConfig(),
         seed=0,
     )
     worker = LearnerWorker(rank=0, world_size=1, threads=0)

@@ -10,7 +10,7 @@ import ray
 
 from cluster.launch import Cluster, connect, launched
 from cluster.prepare import chat_format
-from rnr.config import Config
+from rnr.config import Config, DeadlineConfig
 from rnr.types import Prompt
 
 
@@ -39,7 +39,8 @@ def config_of(options: argparse.Namespace, model_folder: str) -> Config:
             "optimizer": {"max_tokens_per_microbatch": options.max_tokens},
             "grpo": {"learning_rate": 1e-6},
             "evaluation": {"max_new_tokens": options.completion_tokens},
-            "cluster": {"deadline_seconds": options.deadline, "learner_ranks": options.ranks},
+            "deadlines": dict.fromkeys(DeadlineConfig.model_fields, options.deadline),
+            "cluster": {"learner_ranks": options.ranks},
         }
     )
 

@@ -36,7 +36,9 @@ def positions(samples: Sequence[Sample], max_tokens: int) -> int:
     """Tokens that one rank computes for ``samples``: the prompt of a group stands once in each of its packs."""
     from learner.batch import pack_length, plan_microbatches, weigh
 
-    (plan,) = plan_microbatches(weigh(samples, "constant", 1), ranks=1, max_tokens=max_tokens)
+    (plan,) = plan_microbatches(
+        weigh(samples, "constant", max_new_tokens=1, sampled=len(samples)), ranks=1, max_tokens=max_tokens
+    )
     return sum(pack_length(pack) for micro_batch in plan for pack in micro_batch)
 
 

@@ -95,7 +95,7 @@ class Steps:
             range(number, number + 1),
             lambda position: self._asked[position % len(self._asked)],
             0,
-            pace=Pace(prompts_per_step=len(self._asked), refills=0, max_staleness=0),
+            pace=Pace(prompts_per_step=len(self._asked), rounds=0, max_staleness=0),
             rollouts=self,
             rewards=self,
             learner=self,
@@ -125,7 +125,7 @@ class Steps:
         """The group with its made-up rewards."""
         return await self._cluster.rewards.lease("reward", lambda worker: worker.score.remote(group))
 
-    async def update(self, samples: Sequence[Sample], step: int) -> Metrics:
+    async def update(self, samples: Sequence[Sample], step: int, sampled: int) -> Metrics:
         """One optimizer step."""
         self.samples = samples
         return await self._cluster.learner.grpo_step(
@@ -134,6 +134,7 @@ class Steps:
             learning_rate=self._config.grpo.learning_rate,
             temperature=self._config.sampling.temperature,
             max_new_tokens=self._config.sampling.max_new_tokens,
+            sampled=sampled,
         )
 
     async def publish(self) -> Metrics:

@@ -8,9 +8,9 @@ import ray
 
 from cluster.learner_group import LearnerGroup
 from cluster.ray_session import session
-from learner.engine import EngineSettings
+from learner.engine import LearnerSettings
 from learner.worker import LearnerWorker
-from rnr.config import GrpoConfig
+from rnr.config import GrpoConfig, ModelConfig, OptimizerConfig
 from rnr.types import Sample
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ LAYOUTS = {
 }
 
 
-OPTIONS = {"learning_rate": 1e-3, "temperature": 1.3, "max_new_tokens": 30}
+OPTIONS = {"learning_rate": 1e-3, "temperature": 1.3, "max_new_tokens": 30, "sampled": 7}
 """Of a GRPO step."""
 
 
@@ -60,16 +60,10 @@ async def with_group(model, layout, work, lora_rank=0):
     group = LearnerGroup(handles, deadline_seconds=300, max_tokens_per_microbatch=max_tokens)
     try:
         await group.start(
-            EngineSettings(
+            LearnerSettings(
                 model_folder=str(model),
-                allow_pickle=False,
-                lora_rank=lora_rank,
-                lora_alpha=16,
-                gradient_checkpointing=bool(lora_rank),
-                zero_stage=stage,
-                betas=(0.9, 0.95),
-                weight_decay=0.0,
-                max_gradient_norm=1.0,
+                model=ModelConfig(lora_rank=lora_rank, lora_alpha=16, gradient_checkpointing=bool(lora_rank)),
+                optimizer=OptimizerConfig(zero_stage=stage),
                 seed=0,
             )
         )

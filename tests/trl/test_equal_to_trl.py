@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -12,7 +11,8 @@ from transformers import AutoModelForCausalLM
 
 from learner.batch import collate, weigh
 from learner.logprobs import PolicyModel
-from learner.loss import GrpoSettings, grpo_loss
+from learner.loss import grpo_loss
+from rnr.config import GrpoConfig
 from rnr.types import Sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,34 +40,35 @@ def _samples() -> list[Sample]:
     ]
 
 
-SETTINGS = GrpoSettings(importance="none")
+SETTINGS = GrpoConfig(rollout_correction="none")
 
 
 @pytest.mark.parametrize(
-    ("normaliser", "settings", "options"),
+    ("aggregation", "settings", "options"),
     [
-        ("sequences", SETTINGS, {"loss_type": "grpo"}),
-        ("tokens", SETTINGS, {"loss_type": "bnpo"}),
+        ("sequence_mean", SETTINGS, {"loss_type": "grpo"}),
+        ("token_mean", SETTINGS, {"loss_type": "bnpo"}),
         ("constant", SETTINGS, {"loss_type": "dr_grpo"}),
         (
-            "sequences",
-            replace(SETTINGS, policy_loss="gspo"),
+            "sequence_mean",
+            SETTINGS.model_copy(update={"policy_loss": "gspo"}),
             {"loss_type": "grpo", "importance_sampling_level": "sequence"},
         ),
         (
             "constant",
-            replace(SETTINGS, kl_coefficient=0.04, kl_estimator="k3"),
+            SETTINGS.model_copy(update={"kl_coefficient": 0.04, "kl_estimator": "k3"}),
             {"loss_type": "dr_grpo", "beta": 0.04, "use_bias_correction_kl": False},
         ),
     ],
     ids=["grpo", "bnpo", "dr_grpo", "gspo", "kl"],
 )
-def test_loss_and_gradient_are_those_of_trl(tmp_path, tiny_model, normaliser, settings, options) -> None:
+def test_loss_and_gradient_are_those_of_trl(tmp_path, tiny_model, aggregation, settings, options) -> None:
     samples = _samples()
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    weighted = weigh(samples, aggregation, max_new_tokens=MOST_TOKENS, sampled=len(samples))
     batch = collate(
         tuple(
-            tuple(item for item in weigh(samples, normaliser, MOST_TOKENS) if item.sample.prompt_ids == prompt)
+            tuple(item for item in weighted if item.sample.prompt_ids == prompt)
             for prompt in dict.fromkeys(sample.prompt_ids for sample in samples)
         )
     )
@@ -86,7 +87,7 @@ def test_loss_and_gradient_are_those_of_trl(tmp_path, tiny_model, normaliser, se
         advantages_N=batch.advantages_N,
         weights_N=batch.weights_N,
         sequences_N=batch.sequences_N,
-        settings=settings,
+        config=settings,
     )
     loss.backward()
     theirs = _trl(tmp_path, str(tiny_model), samples, batch.sequences_N, old, reference, options)
