@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from actors.pool import LeaseFailed
-from actors.reward import invalid_group
 from actors.rollout import Sampling
 from cluster.checkpoint import Progress
 from cluster.controller import Metrics
 from cluster.launch import Cluster
 from cluster.schedule import Schedule
-from learner.advantage import TrainingBatch, training_batch
-from rewards.credit import worth
+from rewards.advantage import TrainingBatch, training_batch
+from rewards.composite import invalid_group
 from rnr.config import Config
 from rnr.runs.tracking import Tracker
 from rnr.types import Group, Prompt, Sample, ScoredGroup
@@ -95,10 +94,4 @@ class Arrows:
 
 def to_batch(config: Config, groups: Sequence[ScoredGroup]) -> TrainingBatch:
     """What the groups of one step teach under this config."""
-    return training_batch(
-        groups,
-        method=config.grpo.advantage,
-        weights=config.reward.weights,
-        worth=worth(groups) if config.grpo.credit == "mention" else {},
-        mask_unfinished=config.grpo.mask_unfinished,
-    )
+    return training_batch(groups, config.grpo, config.reward.weights)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from learner.advantage import TrainingBatch, group_metrics
+from rewards.advantage import TrainingBatch, group_metrics
 from rnr.types import Group, Prompt, Sample, ScoredGroup
 
 Metrics = dict[str, float]

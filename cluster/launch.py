@@ -157,13 +157,8 @@ def _spawn_reward(config: Config) -> Spawn:
 
     async def spawn(name: str) -> Handle:
         actor: Any = ray.remote(RewardWorker).options(num_cpus=options.cpus_per_worker)
-        handle = actor.remote(
-            preset=config.reward.preset,
-            weights=config.reward.weights,
-            max_new_tokens=config.sampling.max_new_tokens,
-            overlong_tokens=config.reward.overlong_tokens,
-        )
-        return await _come_up(name, handle, handle.ping.remote(), config.deadlines.update)
+        handle = actor.remote(config.reward, max_new_tokens=config.sampling.max_new_tokens)
+        return await _come_up(name, handle, handle.ping.remote(), config.deadlines.start)
 
     return spawn
 

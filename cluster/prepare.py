@@ -48,7 +48,7 @@ class Prepared:
 
 def prepare(config: Config) -> Prepared:
     """Load, check and encode; raises ValueError naming the place of whatever cannot be used."""
-    check(config.reward.preset, config.reward.weights)
+    check(config.reward)
     model_folder = resolve(config.model.path, allow_pickle=config.model.allow_pickle)
     _check_context(Path(model_folder), config.model.context_tokens)
     train, evaluation = _examples(config)

@@ -18,7 +18,7 @@ from cluster.learner_group import LearnerLost
 from cluster.prepare import Prepared
 from cluster.ready import Ready
 from cluster.schedule import Schedule, out_of_patience
-from learner.advantage import TrainingBatch
+from rewards.advantage import TrainingBatch
 from rnr.config import Config
 from rnr.evaluation.rollout_metrics import ner_metrics
 from rnr.files import write_whole

@@ -1,23 +1,25 @@
-"""The reward of a rollout: small functions joined by a gate or by weights, the paper's, or the user's own."""
+"""The reward of a rollout, all its parts put together: small functions joined by a gate or by weights, the paper's, or
+the user's own; what depends on the other rollouts of a group and on the token limit; the range a reward must lie in."""
 
 import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from types import MappingProxyType
 
 from rewards import custom, reference
 from rewards.brevity import brevity
-from rewards.custom import RewardFunction
+from rewards.custom import Range, RewardFunction
 from rewards.entity_f1 import entity_f1
 from rewards.faithfulness import faithfulness
 from rewards.format import format
 from rewards.grounding import grounding
 from rewards.overlap import overlap
+from rewards.overlong import overlong
 from rewards.schema import schema, within
+from rnr.config import RewardConfig
 from rnr.task.parsing import ground, read
-from rnr.types import Answer, Example, Reward, Rollout
+from rnr.types import Answer, Example, Group, Reward, Rollout, ScoredGroup
 
 REWARDS: dict[str, RewardFunction] = {
     "entity_f1": entity_f1,
@@ -34,83 +36,83 @@ BREVITY = "brevity"
 
 PRESETS = ("gated", "weighted", "paper", "paper_f1")
 
-DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType({"entity_f1": 1.0})
 
+def check(options: RewardConfig) -> None:
+    """Raises ValueError, with the nearest name, for what ``score_group`` could not use: to be called at start.
 
-def check(preset: str, weights: Mapping[str, float]) -> None:
-    """Raises ValueError, with the nearest name, for what ``score`` could not use: to be called at start.
-
-    A user's own reward is called once, as ``rewards.custom.check`` says.
+    That is also a ``reward.range`` that does not hold all a preset can give. A user's own reward is called once, as
+    ``rewards.custom.check`` says.
     """
+    preset, (low, high) = options.preset, options.range
     if ":" in preset:
-        custom.check(preset)
-    elif preset not in PRESETS:
+        custom.check(preset, options.range)
+        return
+    if preset not in PRESETS:
         raise ValueError(f"unknown reward preset {preset!r}{_nearest(preset, PRESETS)}")
-    else:
-        _plan(preset, tuple(weights.items()))
+    least, most = _attainable(preset, options.weights)
+    least -= 1.0 if options.overlong_tokens else 0.0
+    if least < low or most > high:
+        raise ValueError(
+            f"reward.preset {preset!r} can give [{least:g}, {most:g}], and a reward outside of reward.range "
+            f"[{low:g}, {high:g}] is invalid: widen the range, or lower reward.weights"
+        )
 
 
-def score_group(
-    example: Example,
-    rollouts: Sequence[Rollout],
-    *,
-    preset: str = "gated",
-    weights: Mapping[str, float] = DEFAULT_WEIGHTS,
-) -> list[tuple[Answer, Reward]]:
-    """``score`` of each rollout of one prompt, with their brevity where the preset uses ``weights`` and they name it.
+def score_group(group: Group, options: RewardConfig, *, max_new_tokens: int) -> ScoredGroup:
+    """The group with an answer and a reward for each rollout, all parts of the reward put together.
 
-    Right, and so paid for being short, is a finished answer with an entity F1 of 1 that no gate has closed on. Totals
-    keep the ranges of ``score``. Raises ValueError as it does.
+    ``score`` gives the first part. The second is the weighted ``brevity``, where ``weights`` name it and the preset
+    uses them; right, and so paid for being short, is a finished answer with an entity F1 of 1 that no gate has closed
+    on. The third is ``overlong``, in [-1, 0], where ``overlong_tokens`` is set. A total outside of ``range`` makes the
+    reward invalid. Raises ValueError as ``score`` does.
     """
-    scored = [score(example, r.text, r.finished, preset=preset, weights=weights) for r in rollouts]
-    if BREVITY not in weights or preset not in ("gated", "weighted"):
-        return scored
-    _, divisor = _plan(preset, tuple(weights.items()))
-    right = [_right(example, answer, reward) for answer, reward in scored]
-    values = brevity(right, [len(rollout.token_ids) for rollout in rollouts])
-    return [
-        (answer, with_part(reward, BREVITY, value, weight=weights[BREVITY] / divisor))
-        for (answer, reward), value in zip(scored, values, strict=True)
-    ]
+    example, rollouts = group.prompt.example, group.rollouts
+    scored = [score(example, rollout.text, rollout.finished, options) for rollout in rollouts]
+    answers, rewards = [answer for answer, _ in scored], [reward for _, reward in scored]
+    rewards = _with_brevity(example, answers, rewards, rollouts, options)
+    if options.overlong_tokens:
+        lost = [overlong(len(r.token_ids), max_new_tokens, options.overlong_tokens) for r in rollouts]
+        rewards = [_with_part(reward, "overlong", value) for reward, value in zip(rewards, lost, strict=True)]
+    return ScoredGroup(
+        group=group, answers=tuple(answers), rewards=tuple(_in_range(reward, options.range) for reward in rewards)
+    )
 
 
-def with_part(reward: Reward, name: str, value: float, *, weight: float = 1.0) -> Reward:
-    """The reward with ``weight * value`` added to its total and the value to its parts; as it is if it is invalid."""
-    if reward.total is None:
-        return reward
-    return replace(reward, total=reward.total + weight * value, parts={**reward.parts, name: value})
+def invalid_group(group: Group, cause: str) -> ScoredGroup:
+    """The group with its answers and an invalid reward for each: it is in no baseline and in no loss, and counted."""
+    example = group.prompt.example
+    return ScoredGroup(
+        group=group,
+        answers=tuple(_read(example, rollout.text)[0] for rollout in group.rollouts),
+        rewards=(Reward(total=None, invalid=cause),) * len(group.rollouts),
+    )
 
 
-def score(
-    example: Example,
-    text: str,
-    finished: bool,
-    *,
-    preset: str = "gated",
-    weights: Mapping[str, float] = DEFAULT_WEIGHTS,
-) -> tuple[Answer, Reward]:
-    """The answer in a completion, its mentions grounded, and its reward, with all parts that were computed.
+def score(example: Example, text: str, finished: bool, options: RewardConfig) -> tuple[Answer, Reward]:
+    """The answer in a completion, its mentions grounded, and its reward, with all parts that one answer has by itself.
+
+    By ``reward.preset``:
 
     - ``gated``: weighted mean of the rewards in ``weights``, in [0, 1]; 0 for one that is unfinished,
       cannot be read or leaves the schema. A label listed without spans counts as used. Brevity counts as 0 here.
     - ``weighted``: weighted sum, in [0, sum of weights], without a gate.
     - ``paper``: 10 * reference F1 + reference schema reward, in [0, 11]; needs neither weights nor finished.
     - ``paper_f1``: the reference F1 alone, in [0, 1], as the paper's verl script has it.
-    - ``module:function``: what the user's function returns; needs no weights. Whatever goes wrong in it makes
-      the reward invalid: ``total`` None and ``invalid`` the cause.
+    - ``module:function``: what the user's function returns; needs no weights. Whatever goes wrong in it, and a value
+      that is no number in ``range``, makes the reward invalid: ``total`` None and ``invalid`` the cause.
 
     ``parts`` always has ``finished`` and ``parsed``. An unknown preset or weight raises ValueError.
     """
-    parsed, unused_labels = read(text)
-    answer = Answer(reasoning=parsed.reasoning, mentions=ground(parsed.mentions, example.sentence), error=parsed.error)
+    preset = options.preset
+    answer, unused_labels = _read(example, text)
     parts = {"finished": float(finished), "parsed": float(answer.error is None)}
     if ":" in preset:
-        return answer, _custom(example, answer, preset, parts)
+        return answer, _custom(example, answer, options, parts)
     if preset in ("paper", "paper_f1"):
         return answer, _paper(example, text, preset, parts)
     if preset not in PRESETS:
-        check(preset, weights)
-    plan, divisor = _plan(preset, tuple(weights.items()))
+        check(options)
+    plan, divisor = _plan(preset, tuple(options.weights.items()))
     for name, _, function in plan:
         parts[name] = function(example, answer)
     total = sum(weight * parts[name] for name, weight, _ in plan) / divisor
@@ -121,6 +123,13 @@ def score(
     return answer, Reward(total=total, parts=parts)
 
 
+def _read(example: Example, text: str) -> tuple[Answer, tuple[str, ...]]:
+    """The answer with grounded mentions, and the labels that it lists without any."""
+    parsed, unused_labels = read(text)
+    mentions = ground(parsed.mentions, example.sentence)
+    return Answer(reasoning=parsed.reasoning, mentions=mentions, error=parsed.error), unused_labels
+
+
 def _paper(example: Example, text: str, preset: str, parts: dict[str, float]) -> Reward:
     parts["reference_f1"] = reference.reference_f1(text, reference.gold_completion(example))
     parts["reference_schema"] = reference.reference_schema(text, reference.reference_labels(example))
@@ -128,11 +137,52 @@ def _paper(example: Example, text: str, preset: str, parts: dict[str, float]) ->
     return Reward(total=both if preset == "paper" else parts["reference_f1"], parts=parts)
 
 
-def _custom(example: Example, answer: Answer, path: str, parts: dict[str, float]) -> Reward:
-    total, invalid = custom.call(path, example, answer)
+def _custom(example: Example, answer: Answer, options: RewardConfig, parts: dict[str, float]) -> Reward:
+    total, invalid = custom.call(options.preset, example, answer, options.range)
     if total is not None:
-        parts[path.partition(":")[2]] = total
+        parts[options.preset.partition(":")[2]] = total
     return Reward(total=total, parts=parts, invalid=invalid)
+
+
+def _with_brevity(
+    example: Example,
+    answers: Sequence[Answer],
+    rewards: Sequence[Reward],
+    rollouts: Sequence[Rollout],
+    options: RewardConfig,
+) -> list[Reward]:
+    if BREVITY not in options.weights or options.preset not in ("gated", "weighted"):
+        return list(rewards)
+    _, divisor = _plan(options.preset, tuple(options.weights.items()))
+    right = [_right(example, answer, reward) for answer, reward in zip(answers, rewards, strict=True)]
+    values = brevity(right, [len(rollout.token_ids) for rollout in rollouts])
+    weight = options.weights[BREVITY] / divisor
+    return [_with_part(r, BREVITY, value, weight=weight) for r, value in zip(rewards, values, strict=True)]
+
+
+def _with_part(reward: Reward, name: str, value: float, *, weight: float = 1.0) -> Reward:
+    """The reward with ``weight * value`` added to its total and the value to its parts; as it is if it is invalid."""
+    if reward.total is None:
+        return reward
+    return replace(reward, total=reward.total + weight * value, parts={**reward.parts, name: value})
+
+
+def _in_range(reward: Reward, bounds: Range) -> Reward:
+    low, high = bounds
+    if reward.total is None or low <= reward.total <= high:
+        return reward
+    cause = f"OutOfRange: the parts add up to {reward.total:g}, outside of reward.range [{low:g}, {high:g}]"
+    return replace(reward, total=None, invalid=cause)
+
+
+def _attainable(preset: str, weights: Mapping[str, float]) -> tuple[float, float]:
+    """The least and the most that a preset gives, each of its rewards being in [0, 1]; checks the weights."""
+    if preset in ("paper", "paper_f1"):
+        return 0.0, 11.0 if preset == "paper" else 1.0
+    _plan(preset, tuple(weights.items()))
+    if preset == "gated":
+        return 0.0, 1.0
+    return sum(w for w in weights.values() if w < 0), sum(w for w in weights.values() if w > 0)
 
 
 def _right(example: Example, answer: Answer, reward: Reward) -> bool:
@@ -152,6 +202,8 @@ def _plan(
         if not math.isfinite(weight):
             raise ValueError(f"the weight of reward {name!r} is {weight}")
     total = sum(weight for _, weight in weights)
+    if not math.isfinite(total):
+        raise ValueError(f"the weights of the rewards add up to {total}: {dict(weights)}")
     if not weights or (preset == "gated" and (total <= 0 or any(weight < 0 for _, weight in weights))):
         raise ValueError(f"preset {preset!r} needs weights that are not negative and not all 0: {dict(weights)}")
     return tuple((n, w, REWARDS[n]) for n, w in weights if n != BREVITY), total if preset == "gated" else 1.0

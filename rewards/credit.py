@@ -1,68 +1,84 @@
-"""Credit by mention: what each token of a walking chain decided, for ``grpo.credit = "mention"``."""
+"""Credit by mention, for ``grpo.credit = "mention"``: what each token of a tagged chain decided, and what it earns."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rewards.faithfulness import faithfulness
-from rnr.evaluation.rollout_metrics import chain_f1, walks
-from rnr.task.chains import Walk, follow, marks
-from rnr.task.labels import label_key
+from rnr.evaluation.metrics import Counts
+from rnr.evaluation.rollout_metrics import chain_counts, chain_f1, right_tags
+from rnr.task.chains import ReadChain, read_tagged_chain, tagged_mentions
 from rnr.task.parsing import CLOSE, OPEN, write
-from rnr.types import DEPARTURE, Answer, Credit, Example, Rollout, ScoredGroup
+from rnr.types import Answer, Example, Rollout, ScoredGroup
+
+RIGHT, WRONG, UNTAGGED = 1, -1, 0
+"""The verdict on a character of the sentence: in a mention that is tagged as it is annotated; in any other tag, or
+where the chain diverges from its sentence; where nothing is tagged."""
 
 
-def credit(example: Example, answer: Answer, rollout: Rollout) -> Credit:
-    """What the chain of a rollout marked, place by place, against the gold mentions with their offsets.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MentionCredit:
+    """What one tagged chain decided about each place of its sentence."""
 
-    Empty for a chain that is no walk: one that marks nothing and goes through less than half of its sentence.
-    """
-    if answer.reasoning is None or not rollout.ends:
-        return Credit()
-    walk = follow(answer.reasoning, example.sentence)
-    if not walk.mentions and not walk.slips and 2 * walk.covered < len(example.sentence):
-        return Credit()
-    gold = {(mention.start, mention.end, label_key(mention.label)) for mention in example.mentions}
-    verdicts = [0] * len(example.sentence)
-    for place in (*walk.slips, *walk.departures):
-        verdicts[place] = -1
-    right = 0
-    for mention in walk.mentions:
-        found = (mention.start, mention.end, label_key(mention.label)) in gold
-        right += found
-        verdicts[mention.start : mention.end] = [1 if found else -1] * len(mention.text)
-    places = _places(rollout.text, answer.reasoning, walk, example.sentence)
-    return Credit(
+    places: tuple[int, ...]
+    """The character of the sentence that each token is about; -1 for tokens outside the chain."""
+    verdicts: tuple[int, ...]
+    """``RIGHT``, ``WRONG`` or ``UNTAGGED`` for each character of the sentence."""
+    counts: Counts
+    """Of the chain's tags."""
+    mismatch: int
+    """The token at which the answer stops giving what the chain tags (chain-answer mismatch); -1 if it never does."""
+
+
+def mention_credits(scored: ScoredGroup) -> list[MentionCredit | None]:
+    """``mention_credit`` of each rollout of a group."""
+    example = scored.group.prompt.example
+    pairs = zip(scored.answers, scored.group.rollouts, strict=True)
+    return [mention_credit(example, answer, rollout) for answer, rollout in pairs]
+
+
+def mention_credit(example: Example, answer: Answer, rollout: Rollout) -> MentionCredit | None:
+    """What a chain tagged, place by place, against the gold mentions with their offsets; None for a rollout without a
+    tagged chain, or whose tokens' places in its text are not known."""
+    chain = read_tagged_chain(answer, example.sentence)
+    if chain is None or answer.reasoning is None or not rollout.ends:
+        return None
+    verdicts = [UNTAGGED] * len(example.sentence)
+    for place in (*chain.copy_errors, *chain.divergences):
+        verdicts[place] = WRONG
+    for mention, right in zip(chain.mentions, right_tags(example, chain), strict=True):
+        verdicts[mention.start : mention.end] = [RIGHT if right else WRONG] * len(mention.text)
+    places = _places(rollout.text, answer.reasoning, chain, example.sentence)
+    return MentionCredit(
         places=tuple(places[end - 1] if end else -1 for end in rollout.ends),
         verdicts=tuple(verdicts),
-        right=right,
-        marked=len(walk.mentions) + len(walk.slips),
-        gold=len(example.mentions),
-        departure=-1 if faithfulness(example, answer) == 1 else _departure(answer.reasoning, rollout, example.sentence),
+        counts=chain_counts(example, chain),
+        mismatch=-1 if faithfulness(example, answer) == 1 else _mismatch(answer.reasoning, rollout, example.sentence),
     )
 
 
-def _places(text: str, chain: str, walk: Walk, sentence: str) -> list[int]:
+def _places(text: str, reasoning: str, chain: ReadChain, sentence: str) -> list[int]:
     """For each character of a completion, the character of the sentence that it is about, or -1."""
     opening = text.find(OPEN)
     # The sentence might be a word of the opening tag.
-    start = text.find(chain, opening + len(OPEN) if opening >= 0 else 0)
-    end = start + len(chain)
+    start = text.find(reasoning, opening + len(OPEN) if opening >= 0 else 0)
+    end = start + len(reasoning)
     places = [-1] * len(text)
-    places[start:end] = walk.places
-    if walk.reached < len(sentence):
-        # To close a chain too early is to leave the sentence.
+    places[start:end] = chain.places
+    if chain.reached < len(sentence):
+        # To close a chain too early is to diverge from the sentence.
         closing = max(end, text.find(CLOSE) + len(CLOSE))
-        places[end:closing] = [walk.reached] * (closing - end)
+        places[end:closing] = [chain.reached] * (closing - end)
     return places
 
 
-def _departure(chain: str, rollout: Rollout, sentence: str) -> int:
+def _mismatch(reasoning: str, rollout: Rollout, sentence: str) -> int:
     """The first token at which an answer differs, but for white space, from the one that ``write`` makes of its chain's
-    marks; -1 for one that is cut before it differs."""
+    tags; -1 for one that is cut before it differs."""
     text = rollout.text
     closed = text.find(CLOSE)
     if closed < 0:
         return -1
-    called_for = "".join(write(marks(chain, sentence), reasoning=None).split())
+    called_for = "".join(write(tagged_mentions(reasoning, sentence), reasoning=None).split())
     given = [place for place in range(closed + len(CLOSE), len(text)) if not text[place].isspace()]
     pairs = zip(given, called_for, strict=False)
     here = next((place for place, letter in pairs if text[place] != letter), None)
@@ -73,15 +89,37 @@ def _departure(chain: str, rollout: Rollout, sentence: str) -> int:
     return next(token for token, end in enumerate(rollout.ends) if end > here)
 
 
-def worth(groups: Sequence[ScoredGroup]) -> dict[int, float]:
-    """What a mention adds to the F1 of the chains of these groups, to first order, by verdict.
+def mention_values(credits: Sequence[MentionCredit]) -> dict[int, float]:
+    """What a mention adds to the F1 of these chains, to first order, by verdict.
 
-    F1 = 2 * right / (marked + gold) grows with each right mention (1) by (2 - F1) / (marked + gold), falls with each
-    wrong one (-1) by F1 / (marked + gold), and stays as it is where nothing is marked (0). An answer that departs from
-    its chain (``DEPARTURE``) is taken to lose a right one. With (marked + gold) as the mean of a rollout, these numbers
-    are in the unit of a sentence's F1.
+    With ``tagged + gold`` = (TP + FP) + (TP + FN), F1 = 2 * TP / (tagged + gold) grows with each right mention by
+    (2 - F1) / (tagged + gold), falls with each wrong one by F1 / (tagged + gold), and stays as it is where nothing is
+    tagged. With (tagged + gold) as the mean of a rollout, these numbers are in the unit of a sentence's F1.
     """
-    found = walks(groups)
-    f1 = chain_f1(found)
-    size = max(1, sum(walk.marked + walk.gold for walk in found)) / max(1, len(found))
-    return {1: (2 - f1) / size, -1: -f1 / size, 0: 0.0, DEPARTURE: -(2 - f1) / size}
+    chains = [credit.counts for credit in credits]
+    total, f1 = sum(chains, Counts()), chain_f1(chains)
+    both = 2 * total.true_positives + total.false_positives + total.false_negatives
+    size = max(1, both) / max(1, len(chains))
+    return {RIGHT: (2 - f1) / size, WRONG: -f1 / size, UNTAGGED: 0.0}
+
+
+def tell_apart(credits: Sequence[MentionCredit]) -> bool:
+    """Whether these chains, of one group, teach anything: they differ, or one's answer does not give what it tags."""
+    return len({credit.verdicts for credit in credits}) > 1 or any(credit.mismatch >= 0 for credit in credits)
+
+
+def mention_advantages(credits: Sequence[MentionCredit], values: dict[int, float]) -> list[tuple[float, ...]]:
+    """The advantage of each token of these chains, all of one group, from ``mention_values``.
+
+    A token that is about a place has the value of what was decided there, less the mean over the chains; the token of
+    a chain-answer mismatch loses the value of a right mention; all others have 0.
+    """
+    rows = [[values[verdict] for verdict in credit.verdicts] for credit in credits]
+    means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    advantages: list[tuple[float, ...]] = []
+    for credit, row in zip(credits, rows, strict=True):
+        found = [row[place] - means[place] if place >= 0 else 0.0 for place in credit.places]
+        if credit.mismatch >= 0:
+            found[credit.mismatch] = -values[RIGHT]
+        advantages.append(tuple(found))
+    return advantages

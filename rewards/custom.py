@@ -20,6 +20,9 @@ from rnr.types import Answer, Example, Mention
 
 RewardFunction = Callable[[Example, Answer], float]
 
+Range = tuple[float, float]
+"""The least and the largest number that is a reward: ``reward.range``."""
+
 TRIAL_SECONDS = 60.0
 """How long the trial of a reward may take, a model that it loads included."""
 
@@ -62,37 +65,52 @@ def load(path: str) -> RewardFunction:
     return cast(RewardFunction, function)
 
 
-def check(path: str) -> None:
-    """Call the function once, with the right answer to a made-up example: raises ValueError unless it can be loaded and
-    a finite number comes back within ``TRIAL_SECONDS``."""
-    function = load(path)
+def check(path: str, bounds: Range) -> None:
+    """Raises ValueError with what ``trial`` says of the function, if it says anything."""
+    if problem := trial(path, bounds):
+        raise ValueError(problem)
+
+
+def trial(path: str, bounds: Range) -> str:
+    """What is wrong with the function, from one call with the right answer to a made-up example: it cannot be loaded,
+    or no number within ``bounds`` comes back within ``TRIAL_SECONDS``. Empty if nothing is.
+
+    It never raises, and all it takes and gives is plain: it can be asked of any process that is to call the function.
+    """
+    try:
+        function = load(path)
+    except ValueError as problem:
+        return str(problem)
     outcome: list[tuple[float | None, str | None]] = []
     # A thread that hangs cannot be ended; as a daemon it at least does not keep the process from ending.
-    thread = Thread(target=lambda: outcome.append(call(path, _TRIAL, _RIGHT)), daemon=True)
+    thread = Thread(target=lambda: outcome.append(call(path, _TRIAL, _RIGHT, bounds)), daemon=True)
     thread.start()
     thread.join(TRIAL_SECONDS)
     invalid = outcome[0][1] if outcome else f"no answer within {TRIAL_SECONDS:g} s"
-    if invalid is not None:
-        signature = f"{path.partition(':')[2]}{inspect.signature(function)}"
-        raise ValueError(
-            f"reward {path!r}: {signature} was tried with (example: rnr.types.Example, answer: rnr.types.Answer), "
-            f"a made-up example and its right answer, and should have returned a finite number: {invalid}"
-        )
+    if invalid is None:
+        return ""
+    signature = f"{path.partition(':')[2]}{inspect.signature(function)}"
+    return (
+        f"reward {path!r}: {signature} was tried with (example: rnr.types.Example, answer: rnr.types.Answer), "
+        f"a made-up example and its right answer, and should have returned a number: {invalid}"
+    )
 
 
-def call(path: str, example: Example, answer: Answer) -> tuple[float | None, str | None]:
-    """What the function returns, a finite number, and None; or None and why there is no such number.
+def call(path: str, example: Example, answer: Answer, bounds: Range) -> tuple[float | None, str | None]:
+    """What the function returns, a number within ``bounds``, and None; or None and why there is no such number.
 
     Raises ValueError as ``load`` does, and for nothing that goes wrong in the function.
     """
     function = load(path)
+    low, high = bounds
     try:
         value = function(example, answer)
         # A bool is a number here: a user's `return a == b` is a reward. A text is none, whatever it says.
         total = float(value) if hasattr(value, "__float__") else math.nan
-        if math.isfinite(total):
+        if low <= total <= high:
             return total, None
-        return None, f"ValueError: {path} returned {repr(value)[:100]}, not a finite number"
+        returned = repr(value)[:100]
+        return None, f"ValueError: {path} returned {returned}, not a number in reward.range [{low:g}, {high:g}]"
     # Whatever it is, it makes this one rollout invalid, and the run goes on: sys.exit() too must not end a worker.
     except (Exception, SystemExit) as problem:
         return None, f"{type(problem).__name__}: {problem}{_place(problem)}"

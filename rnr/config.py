@@ -6,7 +6,7 @@ the derived numbers.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from rnr.task.prompts import PromptPreset
 
@@ -115,8 +115,18 @@ class RewardConfig(Section):
     """Weights of the named rewards in the presets ``gated`` and ``weighted``."""
     overlong_tokens: int = Field(default=0, ge=0)
     """A completion that comes this close to the token limit loses reward, up to 1 at the limit (DAPO); 0 is off."""
+    range: tuple[FiniteFloat, FiniteFloat] = (-100.0, 100.0)
+    """A reward outside of this range is invalid: not in the baseline, not in the loss, and counted. No preset gives
+    more than 11. A number far beyond that is more likely a division by almost nothing or a stand-in for "none", and one
+    such reward would drown all others of its step."""
     scorers: tuple[ScorerConfig, ...] = ()
     """Further scorers, such as a verifier with a model of its own, whose weighted values are added to the reward."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.range[0] >= self.range[1]:
+            raise ValueError(f"reward.range must go from a number to a larger one, not {list(self.range)}")
+        return self
 
 
 class OptimizerConfig(Section):
@@ -163,11 +173,11 @@ class GrpoConfig(Section):
     kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3_unbiased"
     entropy_coefficient: float = Field(default=0.0, ge=0)
     """Weight of an entropy bonus."""
-    advantage: Literal["centred", "scaled", "leave_one_out", "per_reward"] = "centred"
-    """How a group's rewards become advantages (``learner/advantage.py``); ``per_reward`` needs the preset
-    ``weighted``."""
+    advantage: Literal["dr_grpo", "grpo", "rloo", "gdpo"] = "dr_grpo"
+    """How a group's rewards become advantages (``rewards/advantage.py``): less their mean, also divided by their
+    standard deviation, less the mean of the others, or each reward by itself, which needs the preset ``weighted``."""
     credit: Literal["answer", "mention"] = "answer"
-    """Whose advantage a token has: that of its answer or, in a chain that walks through the sentence, that of the
+    """Whose advantage a token has: that of its answer or, in a tagged chain, that of the
     mention it decides about (``rewards/credit.py``)."""
     loss_aggregation: Literal["token_mean", "sequence_mean", "constant"] = "constant"
     """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
@@ -185,6 +195,14 @@ class GrpoConfig(Section):
     """Leave completions cut at the token limit out of the loss (they stay in the baseline)."""
     max_staleness: int = Field(default=0, ge=0)
     """How many optimizer steps rollouts may be older than the policy they train; 0 is synchronous."""
+
+    @field_validator("advantage", mode="before")
+    @classmethod
+    def _no_old_name(cls, value: object) -> object:
+        names = {"centred": "dr_grpo", "scaled": "grpo", "leave_one_out": "rloo", "per_reward": "gdpo"}
+        if isinstance(value, str) and value in names:
+            raise ValueError(f'"{value}" is called "{names[value]}" now')
+        return value
 
 
 class EvaluationConfig(Section):
@@ -281,18 +299,18 @@ class Config(Section):
             )
         if self.reward.overlong_tokens > self.sampling.max_new_tokens:
             raise ValueError("reward.overlong_tokens must not be more than sampling.max_new_tokens")
-        if self.grpo.advantage == "per_reward" and self.reward.overlong_tokens:
-            raise ValueError('reward.overlong_tokens is taken off the total, which grpo.advantage "per_reward" ignores')
+        if self.grpo.advantage == "gdpo" and self.reward.overlong_tokens:
+            raise ValueError('reward.overlong_tokens is taken off the total, which grpo.advantage "gdpo" ignores')
         if self.sft.patience and not (self.sft.held_out and self.evaluation.every_steps):
             raise ValueError("sft.patience needs sft.held_out sentences and evaluation.every_steps to measure them")
-        if self.grpo.advantage == "per_reward" and self.reward.preset != "weighted":
+        if self.grpo.advantage == "gdpo" and self.reward.preset != "weighted":
             raise ValueError(
-                'grpo.advantage "per_reward" normalises each reward before they are added, so reward.preset must be '
+                'grpo.advantage "gdpo" normalises each reward before they are added, so reward.preset must be '
                 f'"weighted", not {self.reward.preset!r}'
             )
-        if self.grpo.credit == "mention" and self.grpo.advantage not in ("centred", "leave_one_out"):
+        if self.grpo.credit == "mention" and self.grpo.advantage not in ("dr_grpo", "rloo"):
             raise ValueError(
-                'grpo.credit "mention" needs grpo.advantage "centred" or "leave_one_out": '
+                'grpo.credit "mention" needs grpo.advantage "dr_grpo" or "rloo": '
                 f"{self.grpo.advantage!r} would scale the advantages of answers and not those of mentions"
             )
         if self.grpo.credit == "mention" and self.grpo.policy_loss == "gspo":

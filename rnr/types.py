@@ -1,7 +1,7 @@
 """The values that flow through a run, in the order in which they are made.
 
 Each stage wraps the one before it and no field is filled in later, so a carrier can be copied, retried or sent to
-another machine at will: Example -> Prompt -> Rollout, Group -> Answer, Reward, Credit, ScoredGroup -> Sample.
+another machine at will: Example -> Prompt -> Rollout, Group -> Answer, Reward, ScoredGroup -> Sample.
 """
 
 from dataclasses import dataclass, field
@@ -140,35 +140,13 @@ class Reward:
     invalid: str | None = None
 
 
-DEPARTURE = -2
-"""The verdict on the token with which an answer leaves its chain, beside those of ``Credit.verdicts``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credit:
-    """What a chain that walks through the sentence (``rnr.task.chains.walk``) decided about each place of it."""
-
-    places: tuple[int, ...] = ()
-    """The character of the sentence that each token is about; -1 for tokens outside the walk."""
-    verdicts: tuple[int, ...] = ()
-    """For each character of the sentence: 1 in a mention that is marked as it is annotated, -1 in any other and where
-    the chain leaves the sentence, 0 where nothing is marked. Empty for a chain that is no walk."""
-    right: int = 0
-    """Marks that are as annotated, of the ``marked`` in all; ``gold`` are annotated."""
-    marked: int = 0
-    gold: int = 0
-    departure: int = -1
-    """The token with which the answer leaves what its chain calls for; -1 if it never does."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredGroup:
-    """A group with one reward, one parsed answer and one credit for each of its rollouts, in the same order."""
+    """A group with one reward and one parsed answer for each of its rollouts, in the same order."""
 
     group: Group
     rewards: tuple[Reward, ...]
     answers: tuple[Answer, ...]
-    credits: tuple[Credit, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

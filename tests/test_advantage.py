@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.advantage import group_metrics, training_batch
-from rnr.types import Answer, Credit, Example, Group, Prompt, Reward, ScoredGroup
+from rewards.advantage import TrainingBatch, group_metrics
+from rewards.advantage import training_batch as batch_of
+from rnr.config import GrpoConfig
+from rnr.types import Answer, Example, Group, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
 
 NOTHING_SAID = Answer(reasoning=None, mentions=())
@@ -32,8 +34,11 @@ def _group(*rewards: float | None, uid: str = "1", unfinished: tuple[int, ...] =
             for total in rewards
         ),
         answers=(NOTHING_SAID,) * len(rewards),
-        credits=(Credit(),) * len(rewards),
     )
+
+
+def training_batch(groups, *, weights=None, **options) -> TrainingBatch:
+    return batch_of(groups, GrpoConfig(**options), weights or {})
 
 
 def _advantages(*groups: ScoredGroup, **options) -> list[float]:
@@ -57,12 +62,12 @@ def test_a_sample_carries_its_rollout_untouched() -> None:
 def test_division_by_the_standard_deviation_only_if_asked() -> None:
     # Sample variance of (1, 0, 0.5): (0.25 + 0.25 + 0) / 2 = 0.25, so 0.5 / (0.5 + 0.0001).
     expected = 0.5 / 0.5001
-    assert _advantages(_group(1, 0, 0.5), method="scaled") == pytest.approx([expected, -expected, 0])
+    assert _advantages(_group(1, 0, 0.5), advantage="grpo") == pytest.approx([expected, -expected, 0])
 
 
 def test_leave_one_out_compares_with_the_mean_of_the_others() -> None:
     # 1 against the mean of 0 and 0.5; 0 against that of 1 and 0.5; 0.5 against that of 1 and 0.
-    assert _advantages(_group(1, 0, 0.5), method="leave_one_out") == pytest.approx([0.75, -0.75, 0])
+    assert _advantages(_group(1, 0, 0.5), advantage="rloo") == pytest.approx([0.75, -0.75, 0])
 
 
 def _with_parts(*parts: dict[str, float]) -> ScoredGroup:
@@ -74,19 +79,19 @@ def test_each_reward_is_scaled_in_its_group_and_their_sum_over_the_batch() -> No
     # f1 (0, 2): mean 1, deviation sqrt(2), so -+0.7071; grounding (0, 0.2): the same but for the tiny constant.
     # Together 1 * f1 + 3 * grounding are +-2.83 or so, and over the batch of two again +-0.7071.
     group = _with_parts({"f1": 0.0, "grounding": 0.0}, {"f1": 2.0, "grounding": 0.2})
-    found = _advantages(group, method="per_reward", weights={"f1": 1.0, "grounding": 3.0})
+    found = _advantages(group, advantage="gdpo", weights={"f1": 1.0, "grounding": 3.0})
     assert found == pytest.approx([-0.7071, 0.7071], abs=1e-3)
     # Opposite rewards: 3 * 0.7071 - 0.7071 = 1.414 either way; scaled over the batch, 0.7071 again.
     group = _with_parts({"f1": 2.0, "grounding": 0.0}, {"f1": 0.0, "grounding": 0.2})
-    found = _advantages(group, method="per_reward", weights={"f1": 1.0, "grounding": 3.0})
+    found = _advantages(group, advantage="gdpo", weights={"f1": 1.0, "grounding": 3.0})
     assert found == pytest.approx([-0.7071, 0.7071], abs=1e-3)
-    assert _advantages(group, method="centred") == pytest.approx([0.9, -0.9])  # the wide reward drowns the other
+    assert _advantages(group, advantage="dr_grpo") == pytest.approx([0.9, -0.9])  # the wide reward drowns the other
 
 
 def test_equal_sums_of_differing_rewards_still_teach_when_scaled_one_by_one() -> None:
     group = _with_parts({"f1": 1.0, "grounding": 0.0}, {"f1": 0.0, "grounding": 1.0}, {"f1": 0.5, "grounding": 0.5})
     assert training_batch([group]).dropped == {"1": "no spread"}
-    assert len(_advantages(group, method="per_reward", weights={"f1": 2.0, "grounding": 1.0})) == 3
+    assert len(_advantages(group, advantage="gdpo", weights={"f1": 2.0, "grounding": 1.0})) == 3
 
 
 def test_the_log_has_an_advantage_for_every_rollout_of_a_group_that_teaches() -> None:

@@ -9,8 +9,8 @@ import pytest
 from actors.pool import LeaseFailed, Pool, WorkerLost
 from actors.reward import RewardWorker
 from cluster.arrows import Arrows
-from learner.advantage import group_metrics, training_batch
-from rnr.config import Config
+from rewards.advantage import group_metrics, training_batch
+from rnr.config import Config, GrpoConfig, RewardConfig
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
 from tests.carriers import rollout as make_rollout
 
@@ -36,7 +36,7 @@ class _Worker:
                 await asyncio.sleep(60)
             if "die" in group.prompt.uid:
                 raise WorkerLost("the worker died")
-            return RewardWorker(preset="gated", weights={"entity_f1": 1.0}).score(group)
+            return RewardWorker(RewardConfig(), max_new_tokens=8).score(group)
 
         self.score = SimpleNamespace(remote=score)
 
@@ -70,7 +70,7 @@ def test_a_group_whose_reward_hangs_or_kills_its_worker_is_invalid_and_the_run_g
     assert all(str(r.invalid).startswith("LeaseFailed: given up after 2 attempts") for r in bad.rewards)
     assert all(str(r.invalid).endswith(cause) for r in bad.rewards)
     assert bad.answers == good.answers
-    batch = training_batch([bad, good])
+    batch = training_batch([bad, good], GrpoConfig(), {})
     assert batch.dropped == {fate: "fewer than two valid rewards"}
     assert [sample.advantages for sample in batch.samples] == [(0.5,), (-0.5,)]
     assert group_metrics([bad, good])["reward/invalid/LeaseFailed"] == 2

@@ -156,7 +156,7 @@ def test_the_presets_of_the_paper_hold_the_numbers_of_its_two_recipes() -> None:
         assert (sampling.prompts_per_step, sampling.samples_per_prompt, sampling.max_new_tokens) == sampled
         assert (grpo.clip_low, grpo.clip_high, grpo.dual_clip) == clips
         assert (grpo.kl_coefficient, sampling.temperature, config.reward.preset) == (kl, temperature, reward)
-        assert (grpo.learning_rate, grpo.advantage, grpo.rollout_correction) == (1e-6, "scaled", "none")
+        assert (grpo.learning_rate, grpo.advantage, grpo.rollout_correction) == (1e-6, "grpo", "none")
         assert config.data.prompt == "reference"
     assert (trl.grpo.epochs, trl.grpo.mini_batches, trl.grpo.loss_aggregation) == (4, 1, "constant")
     assert (verl.grpo.epochs, verl.grpo.mini_batches, verl.grpo.loss_aggregation) == (1, 4, "token_mean")
@@ -172,3 +172,11 @@ def test_a_key_of_old_names_the_key_that_took_its_place(old) -> None:
         load_config(None, [f"--{old}=1"])
     new = str(raised.value).partition(" is now ")[2].split()[0].strip(",")
     assert new in known_keys()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("centred", "dr_grpo"), ("scaled", "grpo"), ("leave_one_out", "rloo"), ("per_reward", "gdpo")]
+)
+def test_an_advantage_by_its_old_name_is_told_its_new_one(old, new) -> None:
+    with pytest.raises(ValueError, match=f'config grpo.advantage: "{old}" is called "{new}" now'):
+        load_config(None, [f"--grpo.advantage={old}"])

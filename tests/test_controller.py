@@ -5,13 +5,18 @@ import asyncio
 import pytest
 
 from cluster.controller import Pace, grpo
-from learner.advantage import training_batch
-from rnr.types import Answer, Credit, Example, Group, Prompt, Reward, ScoredGroup
+from rewards.advantage import TrainingBatch, training_batch
+from rnr.config import GrpoConfig
+from rnr.types import Answer, Example, Group, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
 
 
 def _prompt(step: int) -> Prompt:
     return Prompt(example=Example(uid=f"prompt-{step}", sentence="x", schema=("a",), mentions=()), token_ids=(1,))
+
+
+def _to_batch(groups) -> TrainingBatch:
+    return training_batch(groups, GrpoConfig(), {})
 
 
 class Fakes:
@@ -55,7 +60,6 @@ class Fakes:
             group=group,
             rewards=tuple(Reward(total=r) for r in rewards),
             answers=answers,
-            credits=(Credit(),) * len(rewards),
         )
 
     async def update(self, samples, step: int, sampled: int) -> dict[str, float]:
@@ -91,7 +95,7 @@ class Fakes:
             learner=self,
             weights=self,
             record=self.record,
-            to_batch=training_batch,
+            to_batch=_to_batch,
         )
         asyncio.run(asyncio.wait_for(loop, 10))
 

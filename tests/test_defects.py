@@ -12,6 +12,7 @@ import pytest
 
 from rewards import reference
 from rewards.composite import score
+from rnr.config import RewardConfig
 from rnr.evaluation.metrics import boundary_tolerant_counts, error_kinds, honest_counts, strict_counts
 from rnr.evaluation.predictions import read_predictions
 from rnr.evaluation.scoring import report
@@ -51,7 +52,7 @@ def _scored(folder: Path, answers: list[tuple[Example, str]]):
 def test_defect_1_an_answer_cut_short_costs_its_own_reward_and_no_other(cut: str) -> None:
     with pytest.raises(ReferenceRaisesError):  # the batch with it, and their run, are lost
         strip_completion(cut)
-    assert [score(OBAMA, text, True)[1].total for text in (BOTH, cut, BOTH)] == [1.0, 0.0, 1.0]
+    assert [score(OBAMA, text, True, RewardConfig())[1].total for text in (BOTH, cut, BOTH)] == [1.0, 0.0, 1.0]
 
 
 SHAPES = [
@@ -101,8 +102,8 @@ def test_defect_6_reasoning_can_be_weighted_where_theirs_pays_bare_json_in_full(
     weights = {"entity_f1": 1.0, "format": 1.0}
     bare, reasoned = BOTH, f"<think>\nHe is a person.\n</think>\n{BOTH}"
     assert _theirs(OBAMA, bare) == _theirs(OBAMA, reasoned) == 1.0
-    assert [score(OBAMA, text, True)[1].total for text in (bare, reasoned)] == [1.0, 1.0]
-    assert [score(OBAMA, text, True, weights=weights)[1].total for text in (bare, reasoned)] == [0.5, 1.0]
+    assert [score(OBAMA, text, True, RewardConfig())[1].total for text in (bare, reasoned)] == [1.0, 1.0]
+    assert [score(OBAMA, text, True, RewardConfig(weights=weights))[1].total for text in (bare, reasoned)] == [0.5, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_defect_9_what_their_normalisation_folds_is_an_accident_of_ascii(
 ) -> None:
     example = _example(sentence, (gold, "location"))
     text = write([Mention(text=said, label="location")], reasoning=None)
-    answer, reward = score(example, text, True)
+    answer, reward = score(example, text, True, RewardConfig())
     assert (_theirs(example, text), reward.total) == (theirs, ours)
     assert error_kinds(example, answer.mentions) == error
 

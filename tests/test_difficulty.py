@@ -5,7 +5,7 @@ import contextlib
 import json
 
 from cluster.difficulty import CHUNK, measure, undecided
-from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, ScoredGroup
+from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
 
 RIGHT = Answer(reasoning=None, mentions=(Mention(text="Ada", label="person", start=0, end=3),))
@@ -36,7 +36,6 @@ class Sampler:
             group=Group(prompt=prompt, rollouts=(rollout,) * len(answers)),
             rewards=(Reward(total=0.0),) * len(answers),
             answers=answers,
-            credits=(Credit(),) * len(answers),
         )
 
 

@@ -9,7 +9,7 @@ import xgrammar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnr.task.chains import follow, walk
+from rnr.task.chains import read_chain, tagged_chain
 from rnr.task.grammar import answer_grammar, boundaries, chain_grammar, refuse_labels, unreachable
 from rnr.task.parsing import parse, write
 from rnr.types import Example, Mention
@@ -69,10 +69,10 @@ def _examples(draw: st.DrawFn) -> Example:
 @given(_examples())
 def test_the_chain_of_any_legal_mentions_is_accepted_and_read_back(example: Example) -> None:
     assert unreachable(example) == []
-    chain = walk(example)
+    chain = tagged_chain(example)
     assert _accepts(chain_grammar(example.sentence, example.schema), chain + "\n")
-    read = follow(chain, example.sentence)
-    assert (read.mentions, read.slips, read.departures) == (example.mentions, (), ())
+    read = read_chain(chain, example.sentence)
+    assert (read.mentions, read.copy_errors, read.divergences) == (example.mentions, (), ())
 
 
 @settings(max_examples=40, deadline=None)
@@ -91,10 +91,10 @@ def test_whatever_the_grammar_accepts_is_read_back_as_it_was_decided(sentence: s
         chosen.append(token)
     answer = parse(bytes(chosen).decode() + '{"entities":{}}')
     assert answer.reasoning is not None
-    read = follow(answer.reasoning, sentence)
+    read = read_chain(answer.reasoning, sentence)
     example = _example(sentence, [(mention.start, mention.end, mention.label) for mention in read.mentions])
-    assert (read.slips, read.departures, unreachable(example)) == ((), (), [])
-    assert walk(example) == answer.reasoning
+    assert (read.copy_errors, read.divergences, unreachable(example)) == ((), (), [])
+    assert tagged_chain(example) == answer.reasoning
 
 
 def test_the_grammar_of_two_words_accepts_exactly_their_markings() -> None:

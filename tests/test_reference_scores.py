@@ -10,6 +10,7 @@ import pytest
 
 from rewards import reference
 from rewards.composite import REWARDS, score
+from rnr.config import RewardConfig
 from rnr.evaluation.metrics import CorpusScore, Counts, corpus_score, error_kinds, honest_counts
 from rnr.evaluation.predictions import Prediction, read_predictions
 from rnr.evaluation.scoring import PROTOCOLS, report
@@ -79,7 +80,7 @@ def test_the_paper_preset_is_ten_times_f1_plus_schema(vector: dict[str, Any]) ->
         schema=tuple(vector["schema"]),
         mentions=evaluation_mentions(vector["gold"]),
     )
-    _, reward = score(example, vector["completion"], False, preset="paper")
+    _, reward = score(example, vector["completion"], False, RewardConfig(preset="paper"))
     assert reward.parts["reference_f1"] == _swallowed(vector["ref_f1"])
     assert reward.total == _swallowed(vector["ref_total_10_1"])
 
@@ -152,15 +153,15 @@ BOTH = '{"entities": {"person": ["Barack Obama"], "location": ["Paris"]}}'
 
 
 def _ours(example: Example, text: str) -> float | None:
-    return score(example, text, True)[1].total
+    return score(example, text, True, RewardConfig())[1].total
 
 
 def _reward(example: Example, name: str, text: str) -> float:
-    return REWARDS[name](example, score(example, text, True)[0])
+    return REWARDS[name](example, score(example, text, True, RewardConfig())[0])
 
 
 def _theirs(example: Example, text: str) -> tuple[float, float]:
-    reward = score(example, text, True, preset="paper")[1]
+    reward = score(example, text, True, RewardConfig(preset="paper"))[1]
     return reward.parts["reference_f1"], reward.parts["reference_schema"]
 
 
@@ -284,7 +285,7 @@ def test_defect_10_a_span_from_nowhere_is_just_one_false_positive_there() -> Non
     text = '{"entities": {"person": ["Barack Obama", "Elvis"], "location": ["Paris"]}}'
     assert _theirs(OBAMA, text) == (pytest.approx(0.8), 1)
     assert _reward(OBAMA, "grounding", text) == pytest.approx(2 / 3)
-    assert error_kinds(OBAMA, score(OBAMA, text, True)[0].mentions) == {"ungrounded": 1}
+    assert error_kinds(OBAMA, score(OBAMA, text, True, RewardConfig())[0].mentions) == {"ungrounded": 1}
 
 
 def test_defect_11_their_training_and_evaluation_read_one_text_differently() -> None:
@@ -307,6 +308,6 @@ def test_defect_13_failures_have_names_and_every_value_is_a_float() -> None:
     assert (
         reference.reference_f1("prose", reference.gold_completion(OBAMA)) == 0
     )  # nothing tells prose from a wrong answer
-    answer, reward = score(OBAMA, "prose", True)
+    answer, reward = score(OBAMA, "prose", True, RewardConfig())
     assert (answer.error, reward.parts["parsed"]) == ("no_json", 0.0)
     assert all(type(value) is float for value in (reward.total, *reward.parts.values()))

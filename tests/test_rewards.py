@@ -1,23 +1,46 @@
 """Each reward against values worked out by hand, the ways of joining them, and a user's own."""
 
 import math
+import os
+import pickle
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.reward import RewardWorker, invalid_group
+from actors.reward import RewardWorker
 from rewards import custom
 from rewards.brevity import brevity
-from rewards.composite import REWARDS, check, score, score_group
+from rewards.composite import REWARDS, invalid_group
+from rewards.composite import check as check_options
+from rewards.composite import score as score_answer
 from rewards.overlap import overlap
 from rewards.overlong import overlong
+from rnr.config import RewardConfig
 from rnr.task.parsing import ground, write
-from rnr.types import Credit, Example, Group, Mention, Prompt, Rollout
+from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout
 from tests.carriers import rollout as make_rollout
 
+ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = ("person", "location", "organization")
+
+
+def score(example: Example, text: str, finished: bool, **options) -> tuple[Answer, Reward]:
+    return score_answer(example, text, finished, RewardConfig(**options))
+
+
+def check(preset: str, weights: dict[str, float], **options) -> None:
+    check_options(RewardConfig(preset=preset, weights=weights, **options))
+
+
+def score_group(example: Example, rollouts, *, max_new_tokens: int = 1000, **options) -> list[tuple[Answer, Reward]]:
+    """Answers and rewards by the worker."""
+    group = Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=tuple(rollouts))
+    scored = RewardWorker(RewardConfig(**options), max_new_tokens=max_new_tokens).score(group)
+    return list(zip(scored.answers, scored.rewards, strict=True))
 
 
 def _example(sentence: str, *gold: tuple[str, str], schema: tuple[str, ...] = SCHEMA) -> Example:
@@ -129,8 +152,6 @@ def test_brevity_can_be_weighted_and_pays_only_the_right_rollouts_of_a_group(pre
     rewards = [reward for _, reward in score_group(OBAMA, ROLLOUTS, preset=preset, weights=weights)]
     assert [reward.total for reward in rewards] == pytest.approx(totals)
     assert all(0 <= reward.parts["brevity"] <= 1 for reward in rewards)
-    group = Group(prompt=Prompt(example=OBAMA, token_ids=(1,)), rollouts=ROLLOUTS)
-    assert RewardWorker(preset=preset, weights=weights).score(group).rewards == tuple(rewards)
 
 
 def test_a_group_without_weight_on_brevity_is_scored_rollout_by_rollout() -> None:
@@ -213,9 +234,9 @@ def own_rewards(tmp_path, monkeypatch):
     [
         ("right", 1.0, None),
         ("flag", 1.0, None),
-        ("nan", None, "ValueError: own_rewards:nan returned nan, not a finite number"),
-        ("text", None, "ValueError: own_rewards:text returned '1', not a finite number"),
-        ("nothing", None, "ValueError: own_rewards:nothing returned None, not a finite number"),
+        ("nan", None, "ValueError: own_rewards:nan returned nan, not a number in reward.range [-100, 100]"),
+        ("text", None, "ValueError: own_rewards:text returned '1', not a number in reward.range [-100, 100]"),
+        ("nothing", None, "ValueError: own_rewards:nothing returned None, not a number in reward.range [-100, 100]"),
         ("broken", None, "KeyError: 'city' (FILE, line 7)"),
         ("leaves", None, "SystemExit: 3 (FILE, line 9)"),
     ],
@@ -238,9 +259,9 @@ def test_a_reward_that_gives_a_number_for_a_right_answer_passes_its_trial(own_re
         (
             "typed",
             r"typed\(prompt: str, completion: str\) -> str was tried with \(example: rnr.types.Example, "
-            r"answer: rnr.types.Answer\), .* a finite number: ValueError: own_rewards:typed returned Answer\(",
+            r"answer: rnr.types.Answer\), .* a number: ValueError: own_rewards:typed returned Answer\(",
         ),
-        ("nan", "returned nan, not a finite number"),
+        ("nan", r"returned nan, not a number in reward.range \[-100, 100\]"),
         ("broken", r"KeyError: 'city' \(.*own_rewards.py, line 7\)"),
         ("leaves", "SystemExit: 3"),
     ],
@@ -315,10 +336,9 @@ def test_a_reward_worker_takes_the_overlong_loss_off_the_total_and_off_nothing_t
     example = Example(uid="1", sentence="Ada", schema=("person",), mentions=())
     text = '{"entities":{}}'
     rollouts = tuple(_rollout(text, tokens) for tokens in (4, 9))
-    group = Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=rollouts)
-    scored = RewardWorker(preset="gated", weights={"entity_f1": 1.0}, max_new_tokens=10, overlong_tokens=4).score(group)
-    assert [reward.total for reward in scored.rewards] == [1.0, 0.25]
-    assert scored.rewards[1].parts["overlong"] == -0.75
+    rewards = [reward for _, reward in score_group(example, rollouts, max_new_tokens=10, overlong_tokens=4)]
+    assert [reward.total for reward in rewards] == [1.0, 0.25]
+    assert rewards[1].parts["overlong"] == -0.75
 
 
 def test_a_group_that_no_worker_could_score_keeps_its_answers_and_has_invalid_rewards() -> None:
@@ -326,4 +346,97 @@ def test_a_group_that_no_worker_could_score_keeps_its_answers_and_has_invalid_re
     scored = invalid_group(group, "LeaseFailed: it hung")
     assert [(r.total, r.parts, r.invalid) for r in scored.rewards] == [(None, {}, "LeaseFailed: it hung")] * 2
     assert [(a.mentions, a.error) for a in scored.answers] == [((OBAMA.mentions[0],), None), ((), "no_json")]
-    assert scored.credits == (Credit(), Credit())
+
+
+@pytest.mark.parametrize(
+    ("value", "total"),
+    [("1e308", None), ("-1e308", None), ("float('inf')", None), ("100.5", None), ("100", 100.0), ("-100", -100.0)],
+)
+def test_a_reward_of_ones_own_outside_the_range_is_invalid_and_says_which(tmp_path, monkeypatch, value, total) -> None:
+    (tmp_path / "large.py").write_text(f"def reward(example, answer): return {value}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "large", raising=False)
+    custom.load.cache_clear()
+    ((_, reward),) = score_group(OBAMA, [_rollout(BOTH, 3)], preset="large:reward")
+    assert reward.total == total
+    if total is None:
+        shown = repr(eval(value))
+        assert reward.invalid == f"ValueError: large:reward returned {shown}, not a number in reward.range [-100, 100]"
+        assert "reward" not in reward.parts
+        with pytest.raises(ValueError, match=r"not a number in reward.range \[-100, 100\]"):
+            check("large:reward", {})
+    ((_, wide),) = score_group(OBAMA, [_rollout(BOTH, 3)], preset="large:reward", range=(-200.0, 200.0))
+    assert wide.total == (100.5 if value == "100.5" else total)
+
+
+@pytest.mark.parametrize("preset", ["weighted", "gated", "paper", "paper_f1"])
+def test_a_sum_of_parts_outside_the_range_is_invalid(preset) -> None:
+    rollouts = [_rollout(BOTH, 3), _rollout(BOTH, 1000)]
+    options = {"preset": preset, "overlong_tokens": 10, "range": (0.5, 20.0)}
+    if preset == "weighted":
+        options["weights"] = {"entity_f1": 1e3, "format": 1e3, "schema": 1e3}  # the form is wrong
+    totals = [reward.total for _, reward in score_group(OBAMA, rollouts, max_new_tokens=1000, **options)]
+    invalid = [reward.invalid for _, reward in score_group(OBAMA, rollouts, max_new_tokens=1000, **options)]
+    cause = "OutOfRange: the parts add up to {}, outside of reward.range [0.5, 20]"
+    match preset:
+        case "weighted":
+            assert invalid == [cause.format(2000), cause.format(1999)]
+        case "paper":
+            assert (totals, invalid) == ([11.0, 10.0], [None, None])
+        case _:
+            assert (totals, invalid) == ([1.0, None], [None, cause.format(0)])
+
+
+@pytest.mark.parametrize(
+    ("options", "attainable"),
+    [
+        ({"preset": "weighted", "weights": {"entity_f1": 60.0, "format": 60.0}}, r"\[0, 120\]"),
+        ({"preset": "weighted", "weights": {"entity_f1": 1.0, "brevity": -101.0}}, r"\[-101, 1\]"),
+        ({"preset": "gated", "range": (0.5, 1.0)}, r"\[0, 1\]"),
+        ({"preset": "gated", "range": (0.0, 1.0), "overlong_tokens": 5}, r"\[-1, 1\]"),
+        ({"preset": "paper", "range": (0.0, 10.0)}, r"\[0, 11\]"),
+    ],
+)
+def test_a_preset_that_can_leave_the_range_is_refused_at_start(options, attainable) -> None:
+    with pytest.raises(ValueError, match=rf"can give {attainable}, and a reward outside of reward.range .* is invalid"):
+        check_options(RewardConfig(**options))
+
+
+@pytest.mark.parametrize("preset", ["gated", "weighted", "paper", "paper_f1"])
+def test_the_range_holds_every_preset_as_it_comes(preset) -> None:
+    check_options(RewardConfig(preset=preset, overlong_tokens=10))
+
+
+@pytest.mark.parametrize("bounds", [(1, 1), (2, 1), (0, math.inf), (math.nan, 1)])
+def test_a_range_that_holds_nothing_or_anything_is_refused(bounds) -> None:
+    with pytest.raises(ValueError, match="range"):
+        RewardConfig(range=bounds)
+
+
+def test_weights_whose_sum_is_no_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="add up to inf"):
+        check("gated", {"entity_f1": 1e308, "format": 1e308})
+
+
+def test_a_reward_can_be_tried_in_another_process_which_may_not_find_its_module(own_rewards) -> None:
+    def trial(name: str, folder: str) -> str:
+        code = f"from rewards.custom import trial; print(trial('own_rewards:{name}', (-100.0, 100.0)), end='')"
+        path = os.pathsep.join(filter(None, (str(ROOT), folder)))
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    folder = str(own_rewards.parent)
+    assert trial("right", folder) == ""
+    assert f"KeyError: 'city' ({own_rewards}, line 7)" in trial("broken", folder)
+    missing = "reward 'own_rewards:right': No module named 'own_rewards'; looked for in"
+    assert trial("right", "").startswith(missing)
+
+
+def test_the_error_of_a_trial_can_be_sent_from_one_process_to_another(own_rewards) -> None:
+    with pytest.raises(ValueError) as error:
+        custom.check("own_rewards:broken", (-100.0, 100.0))
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+    assert error.value.__cause__ is None  # nothing of the user's, which another process may not be able to read

@@ -1,9 +1,8 @@
 """What a step's rollouts say about the task."""
 
-from dataclasses import replace
-
-from rnr.evaluation.rollout_metrics import ner_metrics
-from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, ScoredGroup
+from rnr.evaluation.metrics import Counts
+from rnr.evaluation.rollout_metrics import answer_chain_counts, ner_metrics
+from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
 
 
 def scored(sentence, gold, answers):
@@ -13,7 +12,6 @@ def scored(sentence, gold, answers):
         group=group,
         rewards=tuple(Reward(total=0.0) for _ in answers),
         answers=answers,
-        credits=(Credit(),) * len(answers),
     )
 
 
@@ -45,13 +43,24 @@ def test_shares_and_scores_are_taken_over_all_answers_of_the_step():
     assert metrics["ner/schema_valid"] == 2 / 4  # not the unreadable one, not the one with a planet
     assert metrics["ner/hallucinated_span_frac"] == 1 / 3
     assert metrics["ner/empty_gold_acc"] == 1 / 2
-    assert "ner/chain_f1" not in metrics  # no chain walks
+    assert "ner/chain_f1" not in metrics  # no chain is tagged
 
 
-def test_the_f1_of_the_chains_is_that_of_their_marks():
-    nothing = Answer(reasoning=None, mentions=())
-    group = replace(
-        scored("Ada ran.", (mention("Ada", "person", 0),), (nothing, nothing)),
-        credits=(Credit(verdicts=(1,), right=1, marked=2, gold=1), Credit(verdicts=(0,), marked=1, gold=1)),
+def test_the_f1_of_the_chains_is_that_of_their_tags():
+    def said(reasoning):
+        return Answer(reasoning=reasoning, mentions=())
+
+    answers = (
+        said("[Ada: person] [ran: city]."),  # 1 of 2 tags is right
+        said("[Adam: person] ran."),  # a copy error
+        said("I see nobody here."),  # in free words: not a tagged chain, and not counted
+        said(None),
     )
+    group = scored("Ada ran.", (mention("Ada", "person", 0),), answers)
     assert ner_metrics([group])["ner/chain_f1"] == 2 * 1 / (3 + 2)
+    assert [answer_chain_counts(group.group.prompt.example, answer) for answer in answers] == [
+        Counts(1, 1, 0),
+        Counts(0, 1, 1),
+        None,
+        None,
+    ]

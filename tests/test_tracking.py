@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from rnr.runs.tracking import Tracker, rollout_rows
-from rnr.types import Answer, Credit, Example, Group, Mention, Prompt, Reward, ScoredGroup
+from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
+
+CHAIN = "[Ada: person] [sat: place]"
+"""One of its two tags is as annotated."""
 
 
 def _tracker(folder: Path) -> Tracker:
@@ -36,9 +39,8 @@ def _scored(text: str = "{}", uid: str = "u", *, rewards=(1.0, 0.0, None)) -> Sc
             for total in rewards
         ),
         answers=tuple(
-            Answer(reasoning=None, mentions=(), error="no json" if n == 1 else None) for n in range(len(rewards))
+            Answer(reasoning=CHAIN, mentions=(), error="no json" if n == 1 else None) for n in range(len(rewards))
         ),
-        credits=(Credit(right=1, marked=2),) * len(rewards),
     )
 
 

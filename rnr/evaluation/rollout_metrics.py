@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 from rnr.evaluation.metrics import Counts, honest_counts
-from rnr.types import Credit, ScoredGroup
+from rnr.task.chains import ReadChain, read_tagged_chain
+from rnr.task.labels import label_key
+from rnr.types import Answer, Example, ScoredGroup
 
 
 def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
-    """Micro precision, recall and F1 of all sampled answers (in [0, 1]), F1 of what the chains that walk through their
-    sentences mark, and what goes wrong, as shares: unreadable answers, answers within the schema, mentions not in the
-    sentence, right silence where the gold is empty."""
+    """Micro precision, recall and F1 of all sampled answers (in [0, 1]), F1 of what the tagged chains tag, and what
+    goes wrong, as shares: unreadable answers, answers within the schema, mentions not in the sentence, right silence
+    where the gold is empty."""
     rows = [(scored.group.prompt.example, answer) for scored in groups for answer in scored.answers]
     counts = sum((honest_counts(example, answer.mentions) for example, answer in rows), Counts())
     mentions = [mention for _, answer in rows for mention in answer.mentions]
@@ -25,8 +27,9 @@ def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
         "ner/parse_fail": sum(answer.error is not None for _, answer in rows) / len(rows),
         "ner/schema_valid": sum(valid) / len(rows),
     }
-    if found := walks(groups):
-        metrics["ner/chain_f1"] = chain_f1(found)
+    tagged = [counts for example, answer in rows if (counts := answer_chain_counts(example, answer)) is not None]
+    if tagged:
+        metrics["ner/chain_f1"] = chain_f1(tagged)
     if mentions:
         metrics["ner/hallucinated_span_frac"] = sum(not mention.grounded for mention in mentions) / len(mentions)
     if silent:
@@ -34,12 +37,26 @@ def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     return metrics
 
 
-def walks(groups: Sequence[ScoredGroup]) -> list[Credit]:
-    """The credits of those chains that walk through their sentences."""
-    return [credit for scored in groups for credit in scored.credits if credit.verdicts]
+def answer_chain_counts(example: Example, answer: Answer) -> Counts | None:
+    """``chain_counts`` of the chain of an answer; None unless it is a tagged chain."""
+    chain = read_tagged_chain(answer, example.sentence)
+    return None if chain is None else chain_counts(example, chain)
 
 
-def chain_f1(credits: Sequence[Credit]) -> float:
-    """Micro F1 of the marks of these chains, in [0, 1]; 0 where nothing is marked or annotated."""
-    both = sum(credit.marked + credit.gold for credit in credits)
-    return 2 * sum(credit.right for credit in credits) / both if both else 0.0
+def chain_counts(example: Example, chain: ReadChain) -> Counts:
+    """Counts of the tags of a chain: ``right_tags`` are the true positives, a copy error is a false positive."""
+    right = sum(right_tags(example, chain))
+    return Counts(right, len(chain.mentions) + len(chain.copy_errors) - right, len(example.mentions) - right)
+
+
+def right_tags(example: Example, chain: ReadChain) -> list[bool]:
+    """Whether each mention of a chain is annotated with its start, end and label."""
+    gold = {(mention.start, mention.end, label_key(mention.label)) for mention in example.mentions}
+    return [(mention.start, mention.end, label_key(mention.label)) in gold for mention in chain.mentions]
+
+
+def chain_f1(chains: Sequence[Counts]) -> float:
+    """Micro F1 of the tags of these chains, in [0, 1]; 0 where nothing is tagged or annotated."""
+    total = sum(chains, Counts())
+    both = 2 * total.true_positives + total.false_positives + total.false_negatives
+    return 2 * total.true_positives / both if both else 0.0

@@ -23,7 +23,7 @@ from rnr.evaluation.metrics import (
     strict_counts,
 )
 from rnr.evaluation.predictions import Prediction, read_predictions
-from rnr.task.chains import marks
+from rnr.task.chains import tagged_mentions
 from rnr.task.reference_parsing import evaluation_mentions
 from rnr.types import Example
 
@@ -33,11 +33,11 @@ PROTOCOLS: dict[str, Callable[[Prediction], Counts]] = {
     "strict": lambda said: strict_counts(said.example, said.answer.mentions),
     "boundary_tolerant": lambda said: boundary_tolerant_counts(said.example, said.answer.mentions),
     "chain": lambda said: reference_counts(
-        said.example.mentions, marks(said.answer.reasoning or "", said.example.sentence)
+        said.example.mentions, tagged_mentions(said.answer.reasoning or "", said.example.sentence)
     ),
 }
 """Name -> counts of one sentence; ``metrics`` says what each asks for. ``chain`` counts as the reference does what
-the chain marks, ``[text: label]``, whether or not the answer gives it: what an answer loses on the way from its chain.
+the chain tags, ``[text: label]``, whether or not the answer gives it: what an answer loses on the way from its chain.
 """
 
 COMPARED = ("reference", "honest")

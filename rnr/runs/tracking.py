@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rnr.evaluation.metrics import Counts
+from rnr.evaluation.rollout_metrics import answer_chain_counts
 from rnr.files import write_whole
 from rnr.types import ScoredGroup
 
@@ -82,9 +84,10 @@ def rollout_rows(
     taught nothing."""
     example = scored.group.prompt.example
     taught = advantages.get(example.uid, [None] * len(scored.rewards))
-    for rollout, reward, answer, credit, advantage in zip(
-        scored.group.rollouts, scored.rewards, scored.answers, scored.credits, taught, strict=True
+    for rollout, reward, answer, advantage in zip(
+        scored.group.rollouts, scored.rewards, scored.answers, taught, strict=True
     ):
+        tags = answer_chain_counts(example, answer) or Counts()
         yield {
             "step": step,
             "uid": example.uid,
@@ -97,7 +100,7 @@ def rollout_rows(
             "reward_parts": dict(reward.parts),
             "invalid": reward.invalid,
             "parse_error": answer.error,
-            "marks": {"right": credit.right, "all": credit.marked},
+            "marks": {"right": tags.true_positives, "all": tags.true_positives + tags.false_positives},
             "advantage": None if advantage is None else round(advantage, 6),
             "dropped": dropped.get(example.uid),
             "policy_version": rollout.policy_version,

@@ -1,34 +1,35 @@
-"""Reasoning chains that walk through their sentence: built from gold mentions, and read back from a policy's text."""
+"""Tagged chains: the sentence from left to right with each mention as ``[text: label]``. Built from gold mentions, and
+read back from a policy's text."""
 
 import re
 from dataclasses import dataclass
 from itertools import takewhile
 
 from rnr.task.parsing import cuts_word
-from rnr.types import Example, Mention
+from rnr.types import Answer, Example, Mention
 
-_MARK = re.compile(r"""\[((?:[^\[\]]|\[[^\[\]]*\])+?): ([^\[\]:]+)\]""")
+_TAG = re.compile(r"""\[((?:[^\[\]]|\[[^\[\]]*\])+?): ([^\[\]:]+)\]""")
 """``[text: label]``; brackets inside the text are those of a policy, the writer has none."""
 
 _SPELLED = str.maketrans("[]", "()")
 
 _REJOIN = 12
-"""At most so many characters of plain text are looked for where a chain that has left its sentence might go on."""
+"""At most so many characters of plain text are looked for where a chain that has diverged might go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
+class ReadChain:
     """A chain read against its sentence."""
 
     places: tuple[int, ...]
-    """For each character of the chain, the character of the sentence that it is about. A mark's opening bracket is
+    """For each character of the chain, the character of the sentence that it is about. A tag's opening bracket is
     about the first of its mention, its label about the last; what is not the sentence is about the place at which it
     stands."""
     mentions: tuple[Mention, ...]
-    """The marks whose text stands in what is left of the sentence, in order."""
-    slips: tuple[int, ...]
-    """The places of the other marks."""
-    departures: tuple[int, ...]
+    """The tags whose text stands in what is left of the sentence, in order."""
+    copy_errors: tuple[int, ...]
+    """The places of the other tags: their text is not copied from the sentence."""
+    divergences: tuple[int, ...]
     """The places where plain text is not that of the sentence, and where the chain ends if that is too early."""
     reached: int
     """Characters of the sentence that the chain went through or passed over."""
@@ -39,11 +40,11 @@ class Walk:
         return len(set(self.places))
 
 
-def walk(example: Example) -> str:
+def tagged_chain(example: Example) -> str:
     """The sentence read from left to right, each mention where it stands as ``[text: label]``.
 
     Every decision is taken in its context, nothing is passed over, and the chain ends where the sentence ends: a small
-    model that lists entities instead goes on listing. Of overlapping mentions the longest is marked.
+    model that lists entities instead goes on listing. Of overlapping mentions the longest is tagged.
     """
     sentence = spelled(example.sentence)
     pieces: list[str] = []
@@ -58,44 +59,54 @@ def walk(example: Example) -> str:
 
 def spelled(text: str) -> str:
     """A sentence, or a part of one, as a tagged chain spells it: character for character, with round brackets for
-    square ones and around a think tag, so that ``[`` and ``]`` only ever bound a mark and nothing ends the chain."""
+    square ones and around a think tag, so that ``[`` and ``]`` only ever bound a tag and nothing ends the chain."""
     text = text.translate(_SPELLED)
     return text.replace("<think>", "(think)").replace("</think>", "(/think)")
 
 
-def marks(chain: str, sentence: str) -> list[Mention]:
-    """What a chain marks, in order, as its sentence spells it where it stands there; not grounded."""
-    return [mention for mention in _path(chain, sentence).marked if mention.text.strip() and mention.label.strip()]
+def tagged_mentions(chain: str, sentence: str) -> list[Mention]:
+    """What a chain tags, in order, as its sentence spells it where it stands there; not grounded."""
+    return [mention for mention in _path(chain, sentence).tagged if mention.text.strip() and mention.label.strip()]
 
 
-def follow(chain: str, sentence: str) -> Walk:
-    """What ``walk`` wrote, read back, with what a policy may make of it: slips in copying, parts of the sentence passed
-    over, other text."""
+def read_chain(chain: str, sentence: str) -> ReadChain:
+    """What ``tagged_chain`` wrote, read back, with what a policy may make of it: copy errors, parts of the sentence
+    passed over, other text."""
     path = _path(chain, sentence)
-    return Walk(
+    return ReadChain(
         places=tuple(path.places),
         mentions=tuple(path.mentions),
-        slips=tuple(path.slips),
-        departures=tuple(path.departures),
+        copy_errors=tuple(path.copy_errors),
+        divergences=tuple(path.divergences),
         reached=path.reached,
     )
+
+
+def read_tagged_chain(answer: Answer, sentence: str) -> ReadChain | None:
+    """The chain of an answer, read; None for an answer without one and for a chain in free words, which tags nothing
+    and goes through less than half of its sentence."""
+    if answer.reasoning is None or not sentence:
+        return None
+    chain = read_chain(answer.reasoning, sentence)
+    in_free_words = not chain.mentions and not chain.copy_errors and 2 * chain.covered < len(sentence)
+    return None if in_free_words else chain
 
 
 def _path(chain: str, sentence: str) -> "_Path":
     """The whole chain gone through."""
     path = _Path(sentence)
     at = 0
-    for mark in _MARK.finditer(chain):
-        path.plain(chain[at : mark.start()])
-        path.mark(mark[0], mark[1], mark[2])
-        at = mark.end()
+    for tag in _TAG.finditer(chain):
+        path.plain(chain[at : tag.start()])
+        path.tag(tag[0], tag[1], tag[2])
+        at = tag.end()
     path.plain(chain[at:])
     path.end()
     return path
 
 
 class _Path:
-    """Where a walk has got to in its sentence."""
+    """How far a chain has come in its sentence."""
 
     def __init__(self, sentence: str) -> None:
         self._original = sentence
@@ -104,9 +115,9 @@ class _Path:
         self._lost = False
         self.places: list[int] = []
         self.mentions: list[Mention] = []
-        self.marked: list[Mention] = []
-        self.slips: list[int] = []
-        self.departures: list[int] = []
+        self.tagged: list[Mention] = []
+        self.copy_errors: list[int] = []
+        self.divergences: list[int] = []
 
     @property
     def _place(self) -> int:
@@ -126,26 +137,26 @@ class _Path:
         self.reached += kept
         if kept < len(text):
             self.places += [self._place] * (len(text) - kept)
-            self.departures.append(self._place)
+            self.divergences.append(self._place)
             self._lost = True
 
     def end(self) -> None:
         """Go no further."""
         if self.reached < len(self._sentence):
-            self.departures.append(self.reached)
+            self.divergences.append(self.reached)
 
-    def mark(self, whole: str, text: str, label: str) -> None:
-        """Go on by the mention of a mark, to where it stands next."""
+    def tag(self, whole: str, text: str, label: str) -> None:
+        """Go on by the mention of a tag, to where it stands next."""
         start = self._next(spelled(text))
         if start < 0:
-            self.marked.append(Mention(text=text, label=label))
-            self.slips.append(self._place)
+            self.tagged.append(Mention(text=text, label=label))
+            self.copy_errors.append(self._place)
             self.places += [self._place] * len(whole)
             self._lost = True
             return
         end = start + len(text)
         text = self._original[start:end]
-        self.marked.append(Mention(text=text, label=label))
+        self.tagged.append(Mention(text=text, label=label))
         self.mentions.append(Mention(text=text, label=label, start=start, end=end))
         self.places += [start, *range(start, end), *[end - 1] * (len(whole) - len(text) - 1)]
         self.reached, self._lost = end, False
@@ -159,6 +170,6 @@ class _Path:
 
 def chain(example: Example) -> str:
     """The example's own chain if a teacher wrote one, otherwise one built from its mentions."""
-    text = example.reasoning if example.reasoning is not None else walk(example)
+    text = example.reasoning if example.reasoning is not None else tagged_chain(example)
     # The sentence may itself contain the markers that bound a chain; written out they would end it early.
     return text.replace("<think>", "< think>").replace("</think>", "</ think>")

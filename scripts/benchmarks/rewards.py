@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from rewards.composite import score
+from rnr.config import RewardConfig
 from rnr.task.parsing import ground, write
 from rnr.types import Example, Mention
 from scripts.benchmarks.turns import Numbers, in_turn, seconds_of
@@ -21,7 +22,8 @@ def measure(options: argparse.Namespace) -> Numbers:
     text = write(mentions, reasoning="The sentence names people . " * 120)
 
     def scored(preset: str) -> Callable[[], float]:
-        return lambda: seconds_of(lambda: [score(example, text, True, preset=preset) for _ in range(COUNT)])
+        options = RewardConfig(preset=preset)
+        return lambda: seconds_of(lambda: [score(example, text, True, options) for _ in range(COUNT)])
 
     numbers = in_turn(scored("gated"), scored("paper"), options.rounds)
     return numbers | {

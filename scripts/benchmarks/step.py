@@ -11,7 +11,7 @@ from actors.rollout import Sampling
 from cluster.arrows import to_batch
 from cluster.controller import Metrics, Pace, grpo
 from cluster.launch import Cluster
-from learner.advantage import TrainingBatch
+from rewards.advantage import TrainingBatch
 from rnr.config import Config
 from rnr.model_folder import resolve
 from rnr.types import Group, Prompt, Sample, ScoredGroup

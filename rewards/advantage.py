@@ -1,0 +1,198 @@
+"""Scored groups -> training samples: one advantage for each token, whatever the task is."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rewards.credit import MentionCredit, mention_advantages, mention_credits, mention_values, tell_apart
+from rnr.config import GrpoConfig
+from rnr.types import Sample, ScoredGroup
+
+_TINY = 1e-4
+"""Added to standard deviations, as the field does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingBatch:
+    """What one step's groups teach."""
+
+    samples: list[Sample]
+    """One for each rollout that can teach something."""
+    dropped: dict[str, str]
+    """Uid of every group that cannot -> the reason."""
+    advantages: dict[str, list[float | None]]
+    """Uid of every other group -> the mean advantage of the tokens of each answer, None where it is no sample."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """A group that teaches: the advantage of each answer and the credit of each chain, or None where there is none."""
+
+    scored: ScoredGroup
+    of_answers: list[float | None]
+    credits: Sequence[MentionCredit | None]
+
+
+def training_batch(groups: Sequence[ScoredGroup], options: GrpoConfig, weights: Mapping[str, float]) -> TrainingBatch:
+    """The samples of a step. Rollouts whose reward is invalid take no part; groups with fewer than two valid rewards,
+    without spread, or with nothing left by ``mask_unfinished`` are dropped.
+
+    With rewards r of a group of n, mean m and standard deviation s (of the sample), the advantage is by
+    ``grpo.advantage``
+
+    - ``dr_grpo``: r - m; rewards (1, 0, 0.5) give (0.5, -0.5, 0). F1 is continuous, so dividing by s would blow up
+      near-ties (Dr.GRPO, arXiv 2503.20783);
+    - ``grpo``: (r - m) / s (GRPO, arXiv 2402.03300);
+    - ``rloo``: r less the mean of the others, which is (r - m) * n / (n - 1) (RLOO, arXiv 2402.14740);
+    - ``gdpo``: each reward named in ``weights`` (``reward.weights``) is divided by its standard deviation in its group
+      before the weighted sum, so that one with a wide spread does not drown the others, and the sums by theirs over the
+      batch (GDPO, arXiv 2601.05242).
+
+    Every token of a completion has this advantage. Under ``grpo.credit = "mention"`` the tokens of tagged chains have
+    that of ``rewards.credit.mention_advantages`` in its place.
+    """
+    credits = [mention_credits(s) if options.credit == "mention" else [None] * len(s.rewards) for s in groups]
+    values = mention_values([credit for row in credits for credit in row if credit is not None])
+    dropped: dict[str, str] = {}
+    kept: list[_Kept] = []
+    for scored, row in zip(groups, credits, strict=True):
+        if reason := _why_useless(scored, row, options, weights):
+            dropped[scored.group.prompt.uid] = reason
+        else:
+            kept.append(_Kept(scored=scored, credits=row, of_answers=_answer_advantages(scored, options, weights)))
+    if options.advantage == "gdpo":
+        _scale_over_batch([group.of_answers for group in kept])
+    samples: list[Sample] = []
+    advantages: dict[str, list[float | None]] = {}
+    for group in kept:
+        uid, of_tokens = group.scored.group.prompt.uid, _token_advantages(group, values, options.mask_unfinished)
+        advantages[uid] = [None if found is None else sum(found) / len(found) for found in of_tokens]
+        samples += _samples(group.scored, of_tokens)
+    return TrainingBatch(samples=samples, dropped=dropped, advantages=advantages)
+
+
+def _samples(scored: ScoredGroup, of_tokens: Sequence[tuple[float, ...] | None]) -> list[Sample]:
+    prompt = scored.group.prompt
+    return [
+        Sample(
+            uid=prompt.uid,
+            prompt_ids=prompt.token_ids,
+            completion_ids=rollout.token_ids,
+            logprobs=rollout.logprobs,
+            advantages=found,
+            loss_mask=() if all(rollout.loss_mask) else rollout.loss_mask,
+            allowed=rollout.allowed,
+            policy_version=rollout.policy_version,
+        )
+        for rollout, found in zip(scored.group.rollouts, of_tokens, strict=True)
+        if found is not None
+    ]
+
+
+def _token_advantages(group: _Kept, values: dict[int, float], mask_unfinished: bool) -> list[tuple[float, ...] | None]:
+    """The advantages of the tokens of each rollout; None for those that are no sample."""
+    rollouts = group.scored.group.rollouts
+    found = [
+        None if advantage is None else (advantage,) * len(rollout.token_ids)
+        for advantage, rollout in zip(group.of_answers, rollouts, strict=True)
+    ]
+    by_mention = {
+        number: credit
+        for number, credit in enumerate(group.credits)
+        if credit is not None and group.of_answers[number] is not None
+    }
+    # Completions that are masked stay in the mean of a place as they do in that of the rewards.
+    for number, of_tokens in zip(by_mention, mention_advantages(list(by_mention.values()), values), strict=True):
+        found[number] = of_tokens
+    return [None if mask_unfinished and not r.finished else row for r, row in zip(rollouts, found, strict=True)]
+
+
+def _why_useless(
+    scored: ScoredGroup, credits: Sequence[MentionCredit | None], options: GrpoConfig, weights: Mapping[str, float]
+) -> str:
+    rollouts = zip(scored.group.rollouts, scored.rewards, credits, strict=True)
+    valid = [(rollout, reward, credit) for rollout, reward, credit in rollouts if reward.total is not None]
+    if len(valid) < 2:
+        return "fewer than two valid rewards"
+    # Of rewards that are scaled one by one, equal sums may hide differing parts.
+    parts = list(weights) if options.advantage == "gdpo" else []
+    by_part = [[reward.parts[name] for _, reward, _ in valid] for name in parts] or [_valid(scored)]
+    flat = all(map(_flat, by_part))
+    if flat and not tell_apart([credit for *_, credit in valid if credit is not None]):
+        return "no spread"
+    if options.mask_unfinished and not any(rollout.finished for rollout, *_ in valid):
+        return "no finished rollout"
+    return ""
+
+
+def _answer_advantages(scored: ScoredGroup, options: GrpoConfig, weights: Mapping[str, float]) -> list[float | None]:
+    valid = [reward for reward in scored.rewards if reward.total is not None]
+    totals = _valid(scored)
+    match options.advantage:
+        case "dr_grpo":
+            found = _centred(totals)
+        case "grpo":
+            found = _scaled(totals)
+        case "rloo":
+            found = [value * len(totals) / (len(totals) - 1) for value in _centred(totals)]
+        case "gdpo":
+            found = [0.0] * len(valid)
+            for name, weight in weights.items():
+                parts = _scaled([reward.parts[name] for reward in valid])
+                found = [value + weight * part for value, part in zip(found, parts, strict=True)]
+    values = iter(found)
+    return [None if reward.total is None else next(values) for reward in scored.rewards]
+
+
+def _centred(values: Sequence[float]) -> list[float]:
+    mean = sum(values) / len(values)
+    return [value - mean for value in values]
+
+
+def _scaled(values: Sequence[float]) -> list[float]:
+    centred = _centred(values)
+    deviation = (sum(value**2 for value in centred) / (len(values) - 1)) ** 0.5
+    return [value / (deviation + _TINY) for value in centred]
+
+
+def _scale_over_batch(rows: list[list[float | None]]) -> None:
+    places = [(row, place) for row in rows for place, value in enumerate(row) if value is not None]
+    if len(places) < 2:
+        return
+    scaled = _scaled([row[place] or 0.0 for row, place in places])
+    for (row, place), value in zip(places, scaled, strict=True):
+        row[place] = value
+
+
+def group_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
+    """Reward and completion statistics of one step, by their field-standard names."""
+    rewards = [reward for scored in groups for reward in scored.rewards]
+    rollouts = [rollout for scored in groups for rollout in scored.group.rollouts]
+    totals = [reward.total for reward in rewards if reward.total is not None]
+    lengths = [len(rollout.token_ids) for rollout in rollouts]
+    metrics = {
+        "reward/invalid_frac": 1 - len(totals) / len(rewards),
+        "reward/frac_zero_std": sum(_flat(_valid(scored)) for scored in groups) / len(groups),
+        "response_length/mean": sum(lengths) / len(lengths),
+        "response_length/max": max(lengths),
+        "response_length/clip_ratio": sum(not rollout.finished for rollout in rollouts) / len(rollouts),
+        "prompt_length/mean": sum(len(scored.group.prompt.token_ids) for scored in groups) / len(groups),
+    }
+    if totals:
+        mean = sum(totals) / len(totals)
+        metrics["reward/mean"] = mean
+        metrics["reward/std"] = (sum((total - mean) ** 2 for total in totals) / len(totals)) ** 0.5
+    for name in sorted({name for reward in rewards for name in reward.parts}):
+        values = [reward.parts[name] for reward in rewards if name in reward.parts]
+        metrics[f"rewards/{name}/mean"] = sum(values) / len(values)
+    for cause, count in Counter(reward.invalid for reward in rewards if reward.invalid).items():
+        metrics[f"reward/invalid/{cause.partition(':')[0]}"] = count
+    return metrics
+
+
+def _valid(scored: ScoredGroup) -> list[float]:
+    return [reward.total for reward in scored.rewards if reward.total is not None]
+
+
+def _flat(totals: Sequence[float]) -> bool:
+    return not totals or max(totals) - min(totals) < 1e-9
