@@ -18,13 +18,23 @@ def dry_run(config: Config, *, resume: bool) -> None:
     Raises ValueError for whatever would stop the run at its start.
     """
     warm_start(config, resume=resume)
-    prepared = prepare(config)
+    prepared = prepare(
+        model=config.model,
+        data=config.data,
+        sft=config.sft,
+        sampling=config.sampling,
+        reward=config.reward,
+        evaluation=config.evaluation,
+        seed=config.run.seed,
+    )
     schedule = Schedule(config, prepared)
     out = Console(highlight=False, soft_wrap=True)
     out.print_json(json.dumps(config.model_dump(mode="json")))
     table = Table("derived", "value", title=f"plan of {config.run.name}")
     for name, value in derived(config, prepared, schedule).items():
         table.add_row(name, value)
+    for why, count in prepared.left_out.items():
+        table.add_row("training sentences left out", f"{count}: {why}")
     here = local_resources()
     for role in roles(config if config.cluster.address else placed(config, here["GPU"])):
         need = f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {_gib(memory_gib(role.name, config, prepared))}"
@@ -44,7 +54,7 @@ def derived(config: Config, prepared: Prepared, schedule: Schedule) -> dict[str,
     sequences = sampling.prompts_per_step * sampling.samples_per_prompt
     prompt_tokens = sum(len(prompt.token_ids) for prompt in prepared.prompts) / len(prepared.prompts)
     return {
-        "training sentences": f"{len(prepared.prompts)} ({len(prepared.sft)} with a chain for SFT)",
+        "training sentences": f"{prepared.candidates}: SFT takes {len(prepared.sft)}, GRPO {len(prepared.prompts)}",
         "evaluation sentences": str(len(prepared.evaluation)),
         "SFT optimizer steps": f"{schedule.sft_steps} of {config.sft.sequences_per_step} sequences",
         "GRPO optimizer steps": str(grpo.steps * grpo.mini_batches * grpo.epochs),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from actors.rollout import Sampling, single_engine
-from cluster.prepare import chat_format
+from cluster.chat_format import chat_format
 from rnr.model_folder import resolve
 from rnr.task.prompts import refuse_too_long
 from rnr.types import Example, Group

@@ -1,27 +1,18 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
 import json
-import random
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from cluster.chat_format import prompt_file, read_definitions, with_prompt
 from rewards.composite import check
-from rnr.config import Config
-from rnr.corpus.decontamination import decontaminate, sentence_key
-from rnr.corpus.drawing import by_source, draw, draw_from_each, thin
-from rnr.corpus.fine_labels import GENERAL_OF, refine
-from rnr.corpus.loading import load
-from rnr.corpus.schema_variation import vary_schema
+from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
+from rnr.corpus.selection import select
 from rnr.model_folder import resolve
 from rnr.task.chains import chain
-from rnr.task.labels import label_key
-from rnr.task.prompts import ChatFormat, PromptPreset, refuse_too_long
+from rnr.task.prompts import ChatFormat, refuse_too_long
 from rnr.types import Example, Prompt, Sample
-
-PROMPT_FILE = "rnr_prompt.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +28,10 @@ class Prepared:
     prompts: tuple[Prompt, ...]
     """The pool that GRPO draws from."""
     evaluation: tuple[Prompt, ...]
+    candidates: int
+    """Training examples that ``sft`` and ``prompts`` were drawn from."""
+    left_out: Mapping[str, int]
+    """Why -> how many training sentences were left out."""
     prompt_file: dict[str, str]
     """Name and text of the file by which the exported model tells how it was asked."""
 
@@ -45,136 +40,87 @@ class Prepared:
         """Size of the bf16 weights on disk, in GiB."""
         return sum(file.stat().st_size for file in Path(self.model_folder).glob("*.safetensors")) / 2**30
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before the run starts: what was left out of the training data, and why."""
+        return tuple(f"data: {count} training sentences are left out: {why}" for why, count in self.left_out.items())
 
-def prepare(config: Config) -> Prepared:
+
+def prepare(
+    *,
+    model: ModelConfig,
+    data: DataConfig,
+    sft: SftConfig,
+    sampling: SamplingConfig,
+    reward: RewardConfig,
+    evaluation: EvaluationConfig,
+    seed: int,
+) -> Prepared:
     """Load, check and encode; raises ValueError naming the place of whatever cannot be used."""
-    check(config.reward)
-    model_folder = resolve(config.model.path, allow_pickle=config.model.allow_pickle)
-    _check_context(Path(model_folder), config.model.context_tokens)
-    train, evaluation = _examples(config)
-    chat = _chat_format(model_folder, config.data.prompt, _definitions(config.data.definitions))
-    prompts = [chat.prompt(example) for example in train]
-    if config.data.max_prompt_tokens:
-        prompts = [prompt for prompt in prompts if len(prompt.token_ids) <= config.data.max_prompt_tokens]
-    evaluation_prompts = [chat.prompt(example) for example in evaluation]
-    room = {"context_tokens": config.model.context_tokens}
-    refuse_too_long(prompts, answer_tokens=config.sampling.max_new_tokens, **room)
-    refuse_too_long(evaluation_prompts, answer_tokens=config.evaluation.max_new_tokens, **room)
-    prompts, aside = _set_aside(prompts, config.sft.held_out, config.run.seed)
-    sft: list[Sample] = []
-    if config.sft.epochs and not config.sft.from_run:
-        drawn = _drawn(prompts, config.data.sft_examples, config.run.seed, config.data.mixture)
-        sft = [_sft_sample(chat, prompt) for prompt in drawn]
-        long = [sample for sample in sft if sample.length > config.model.context_tokens]
-        if long:
-            raise ValueError(
-                f"{len(long)} training sequences are longer than model.context_tokens "
-                f"({config.model.context_tokens}); {long[0].uid} has {long[0].length} tokens with its answer"
-            )
-    kept = thin([p.example for p in prompts], config.data.grpo_keep_by_mentions, config.run.seed + 1)
-    pool = _of(prompts, kept)
-    first = evaluation_prompts[0]
+    check(reward)
+    folder = resolve(model.path, allow_pickle=model.allow_pickle)
+    _check_context(Path(folder), model.context_tokens)
+    asker = _Asker(with_prompt(folder, data.prompt, read_definitions(data.definitions)), data.max_prompt_tokens)
+    selected = select(
+        data,
+        seed=seed,
+        held_out=sft.held_out,
+        warm_start=bool(sft.epochs) and not sft.from_run,
+        fits=asker.fits if data.max_prompt_tokens else None,
+    )
+    pool = [asker.prompt(example) for example in selected.pool]
+    asked = [asker.prompt(example) for example in selected.evaluation]
+    refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
+    refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
+    warm_start = asker.samples(selected.sft, model.context_tokens)
+    held_out = asker.samples(selected.held_out, model.context_tokens)
     return Prepared(
-        model_folder=model_folder,
-        stop_token_id=chat.stop_token_id,
-        probe=(*first.token_ids, *_target(chat, first.example))[:256],
-        sft=tuple(sft),
-        held_out=tuple(_sft_sample(chat, prompt) for prompt in aside),
-        prompts=tuple(_drawn(pool, config.data.grpo_examples, config.run.seed + 1, config.data.mixture)),
-        evaluation=tuple(evaluation_prompts),
-        prompt_file={PROMPT_FILE: json.dumps({"preset": chat.preset, "definitions": chat.definitions})},
+        model_folder=folder,
+        stop_token_id=asker.chat.stop_token_id,
+        probe=(*asked[0].token_ids, *asker.target(asked[0].example))[:256],
+        sft=warm_start,
+        held_out=held_out,
+        prompts=tuple(pool),
+        evaluation=tuple(asked),
+        candidates=selected.candidates,
+        left_out=selected.left_out,
+        prompt_file=prompt_file(asker.chat),
     )
 
 
-def chat_format(model_folder: str) -> ChatFormat:
-    """How a model is asked: as it was trained by us, or with the preset ``compact`` if it was not."""
-    file = Path(model_folder) / PROMPT_FILE
-    asked = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"preset": "compact", "definitions": {}}
-    return _chat_format(model_folder, asked["preset"], asked["definitions"])
+class _Asker:
+    """Encodes the prompts that are asked for, each of them once."""
 
+    def __init__(self, chat: ChatFormat, max_prompt_tokens: int) -> None:
+        self.chat = chat
+        self._most = max_prompt_tokens
+        self._prompts: dict[Example, Prompt] = {}
 
-def _chat_format(model_folder: str, preset: PromptPreset, definitions: Mapping[str, str]) -> ChatFormat:
-    from transformers import AutoTokenizer
+    def prompt(self, example: Example) -> Prompt:
+        # Not by uid: a file that is trained on and evaluated has the same uids under other schemas.
+        if example not in self._prompts:
+            self._prompts[example] = self.chat.prompt(example)
+        return self._prompts[example]
 
-    return ChatFormat(AutoTokenizer.from_pretrained(model_folder), preset, definitions)
+    def fits(self, examples: Sequence[Example]) -> list[bool]:
+        return [len(self.prompt(example).token_ids) <= self._most for example in examples]
 
+    def target(self, example: Example) -> tuple[int, ...]:
+        return self.chat.target(example.mentions, chain(example))
 
-def _definitions(path: str) -> dict[str, str]:
-    if not path:
-        return {}
-    try:
-        found = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"data.definitions: {path}: {error.strerror}") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"data.definitions: {path}, line {error.lineno}: not valid JSON: {error.msg}") from None
-    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-        raise ValueError(f"data.definitions: {path} must hold one object {{label: definition}}")
-    return {label_key(label): text for label, text in found.items()}
-
-
-def _examples(config: Config) -> tuple[list[Example], list[Example]]:
-    options, seed = config.data, config.run.seed
-    train = load(options.train, training=True, skip_bad_rows=options.skip_bad_rows)
-    train = thin(train, options.keep_by_mentions, seed)
-    train = [
-        replace(example, uid=f"{example.uid}, view {view}") if view else example
-        for view in range(options.schema_views)
-        for example in train
-    ]
-    train = [refine(example, options.special_labels, seed) for example in train]
-    inventory = sorted({label for example in train for label in example.schema})
-    train = [vary_schema(example, options.schema_variation, inventory, seed) for example in train]
-    evaluation = load(options.evaluation, training=False, skip_bad_rows=options.skip_bad_rows)
-    evaluation = draw_from_each(evaluation, options.evaluation_examples)
-    train, dropped = decontaminate(train, evaluation, options.keep_sources)
-    reasons = [f"{count} are left out: {reason}" for reason, count in Counter(dropped.values()).items()]
-    if not train:
-        raise ValueError(f"no training sentence remains: {'; '.join(reasons)}; data.keep_sources names sets to be kept")
-    for reason in reasons:
-        print(f"data: of the training sentences {reason}")
-    return train, evaluation
-
-
-def _drawn(
-    prompts: Sequence[Prompt], count: int, seed: int, mixture: Mapping[str, float] | Literal["size"]
-) -> list[Prompt]:
-    """At most ``count`` of the prompts, evenly over their sources or as ``mixture`` says, in the order of the data."""
-    group = by_source if mixture == "size" else _source_and_kind
-    drawn = draw([prompt.example for prompt in prompts], count, seed, group, mixture)
-    return _of(prompts, drawn)
-
-
-def _of(prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[Prompt]:
-    """The prompts of these examples, in the order of the data."""
-    chosen = {example.uid for example in examples}
-    return [prompt for prompt in prompts if prompt.uid in chosen]
-
-
-def _set_aside(prompts: Sequence[Prompt], count: int, seed: int) -> tuple[list[Prompt], list[Prompt]]:
-    """The prompts without those of ``count`` sentences, and one of each of these; raises ValueError if none is left."""
-    by_sentence: dict[str, list[Prompt]] = {}
-    for prompt in prompts:
-        by_sentence.setdefault(sentence_key(prompt.example.sentence), []).append(prompt)
-    if count >= len(by_sentence):
-        raise ValueError(f"sft.held_out is {count}, but there are {len(by_sentence)} training sentences")
-    aside = set(random.Random(seed).sample(sorted(by_sentence), count))
-    kept = [prompt for prompt in prompts if sentence_key(prompt.example.sentence) not in aside]
-    return kept, [by_sentence[key][0] for key in sorted(aside)]
-
-
-def _target(chat: ChatFormat, example: Example) -> tuple[int, ...]:
-    return chat.target(example.mentions, chain(example))
-
-
-def _source_and_kind(example: Example) -> str:
-    """Sentences with special labels are few, and worth as much as another source."""
-    special = any(mention.label in GENERAL_OF for mention in example.mentions)
-    return f"{example.source}, special" if special else example.source
-
-
-def _sft_sample(chat: ChatFormat, prompt: Prompt) -> Sample:
-    return Sample(uid=prompt.uid, prompt_ids=prompt.token_ids, completion_ids=_target(chat, prompt.example))
+    def samples(self, examples: Sequence[Example], context_tokens: int) -> tuple[Sample, ...]:
+        """Prompts with their answers; raises ValueError for those longer than the context."""
+        samples = tuple(
+            Sample(uid=example.uid, prompt_ids=self.prompt(example).token_ids, completion_ids=self.target(example))
+            for example in examples
+        )
+        long = [sample for sample in samples if sample.length > context_tokens]
+        if long:
+            raise ValueError(
+                f"{len(long)} training sequences are longer than model.context_tokens "
+                f"({context_tokens}); {long[0].uid} has {long[0].length} tokens with its answer"
+            )
+        return samples
 
 
 def _check_context(folder: Path, context_tokens: int) -> None:

@@ -31,7 +31,17 @@ def get_ready(config: Config, *, resume: bool) -> Ready:
     """
     begin = time.monotonic()
     start = warm_start(config, resume=resume)
-    prepared = prepare(config)
+    prepared = prepare(
+        model=config.model,
+        data=config.data,
+        sft=config.sft,
+        sampling=config.sampling,
+        reward=config.reward,
+        evaluation=config.evaluation,
+        seed=config.run.seed,
+    )
+    for note in prepared.notes:
+        print(note)
     schedule = Schedule(config, prepared)
     check_room(config, prepared.weights_gib, resume=resume)
     connect(config)

@@ -5,9 +5,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
+
+# No test is timed: a busy machine is not a defect.
+settings.register_profile("rnr", deadline=None)
+settings.load_profile("rnr")
 
 
 @pytest.fixture(scope="session")

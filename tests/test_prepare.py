@@ -1,8 +1,10 @@
 """What a run is given to train on, with the embedded model's tokenizer."""
 
+import json
+
 import pytest
 
-from cluster.prepare import prepare
+from cluster.prepare import Prepared, prepare
 from rnr.config import Config
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 
@@ -11,14 +13,91 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def _prepare(**sections) -> Prepared:
+    config = Config(**sections)
+    return prepare(
+        model=config.model,
+        data=config.data,
+        sft=config.sft,
+        sampling=config.sampling,
+        reward=config.reward,
+        evaluation=config.evaluation,
+        seed=config.run.seed,
+    )
+
+
+def _file(path, sentences: list[str]) -> str:
+    rows = [{"sentence": text, "schema": ["person"], "entities": []} for text in sentences]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
 def test_grpos_pool_is_thinned_and_the_warm_start_is_not() -> None:
-    everything = prepare(Config())
-    thinned = prepare(Config(data={"grpo_keep_by_mentions": (0.0, 0.0)}))
+    everything = _prepare()
+    thinned = _prepare(data={"grpo_keep_by_mentions": (0.0, 0.0)})
     assert thinned.sft == everything.sft
     wanted = [prompt.uid for prompt in everything.prompts if len(prompt.example.mentions) > 1]
     assert 0 < len(wanted) < len(everything.prompts)
     assert [prompt.uid for prompt in thinned.prompts] == wanted
+    left_out = {"thinned by data.grpo_keep_by_mentions, of GRPO's pool alone": len(everything.prompts) - len(wanted)}
+    assert thinned.left_out == left_out
 
 
 def test_a_run_that_takes_over_a_warm_start_prepares_none() -> None:
-    assert prepare(Config(sft={"from_run": "elsewhere"})).sft == ()
+    assert _prepare(sft={"from_run": "elsewhere"}).sft == ()
+
+
+def test_only_what_was_selected_is_tokenised(monkeypatch) -> None:
+    from rnr.task.prompts import ChatFormat
+
+    asked: list[str] = []
+    prompt = ChatFormat.prompt
+    monkeypatch.setattr(ChatFormat, "prompt", lambda self, example: asked.append(example.uid) or prompt(self, example))
+    data = {"sft_examples": 30, "grpo_examples": 20, "evaluation_examples": 4}
+    prepared = _prepare(data=data, sft={"held_out": 5})
+    held_out, evaluation = prepared.held_out, prepared.evaluation
+    wanted = {item.uid for part in (prepared.sft, prepared.prompts, held_out, evaluation) for item in part}
+    assert sorted(asked) == sorted(wanted)  # each once
+    assert (len(prepared.sft), len(prepared.prompts), len(held_out), len(evaluation)) == (30, 20, 5, 8)
+    assert prepared.candidates == 715
+
+
+def test_prompts_that_are_too_long_are_left_out_and_counted_but_never_of_the_evaluation(tmp_path) -> None:
+    long = "word " * 80
+    train = _file(tmp_path / "train.jsonl", ["Short one.", f"Long one {long}.", f"Long two {long}."])
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["other text " * 40]),)}
+    prepared = _prepare(data={**data, "max_prompt_tokens": 70})
+    assert [prompt.example.sentence for prompt in prepared.prompts] == ["Short one."]
+    assert prepared.left_out == {"longer than data.max_prompt_tokens": 2}
+    assert prepared.notes == ("data: 2 training sentences are left out: longer than data.max_prompt_tokens",)
+    assert len(prepared.evaluation) == 1
+    with pytest.raises(ValueError, match="no training sentence remains: 3 are left out: longer than"):
+        _prepare(data={**data, "max_prompt_tokens": 10})
+
+
+def test_a_file_that_is_trained_on_and_evaluated_is_asked_under_both_schemas(tmp_path) -> None:
+    file = _file(tmp_path / "CrossNER_AI.jsonl", [f"Number {number} ran." for number in range(20)])
+    with pytest.raises(ValueError, match="20 are left out: training set of an evaluated zero-shot benchmark"):
+        _prepare(data={"train": (file,), "evaluation": (file,)})
+    # As other names the sentences themselves are the evaluation's.
+    other = _file(tmp_path / "other.jsonl", [f"Number {number} ran." for number in range(19)] + ["Number x sat."])
+    prepared = _prepare(data={"train": (other,), "evaluation": (file,), "schema_variation": 1.0, "schema_views": 3})
+    assert list(prepared.left_out.values()) == [19]
+    assert [prompt.uid for prompt in prepared.prompts] == [
+        "other/other:20",
+        *(f"other/other:20, view {n}" for n in (1, 2)),
+    ]
+
+
+def test_a_held_out_sequence_that_does_not_fit_is_refused(tmp_path) -> None:
+    long = "word " * 90
+    train = _file(tmp_path / "train.jsonl", [f"{name} {long}" for name in ("One", "Two")])
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Other."]),)}
+    with pytest.raises(ValueError, match=r"1 training sequences are longer than model.context_tokens \(192\)"):
+        _prepare(
+            data=data,
+            model={"context_tokens": 192},
+            sft={"held_out": 1, "from_run": "elsewhere"},
+            sampling={"max_new_tokens": 8},
+            evaluation={"max_new_tokens": 8},
+        )

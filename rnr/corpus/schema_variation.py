@@ -7,6 +7,7 @@ synonyms, labels of other data sets are added that do not occur, and some labels
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from rnr.corpus.fine_labels import GENERAL_OF
 from rnr.types import Example, Mention
@@ -93,9 +94,7 @@ def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: 
     kept = [label for label in example.schema if generator.random() < _keep_share(label, used)]
     kept = kept or [generator.choice(example.schema)]
     names = {label: _name(label, example.schema, generator) for label in kept}
-    taken = {name for label in example.schema for name in _same_meaning(label)}
-    # An added label must not be another word for one that is there: its mentions would be wrong by annotation only.
-    foreign = [label for label in inventory if label not in taken and not _related(label, example.schema)]
+    foreign = _foreign(example.schema, tuple(inventory))
     added = generator.sample(foreign, min(len(foreign), generator.randint(0, 8)))
     schema = [*names.values(), *added]
     generator.shuffle(schema)
@@ -105,6 +104,14 @@ def vary_schema(example: Example, share: float, inventory: Sequence[str], seed: 
         if mention.label in names
     )
     return replace(example, schema=tuple(dict.fromkeys(schema)), mentions=mentions, reasoning=None)
+
+
+@cache
+def _foreign(schema: tuple[str, ...], inventory: tuple[str, ...]) -> list[str]:
+    """The labels of the inventory that may be added: none of them is another word for one that is there, whose
+    mentions would then be wrong by annotation only."""
+    taken = {name for label in schema for name in _same_meaning(label)}
+    return [label for label in inventory if label not in taken and not _related(label, schema)]
 
 
 def _keep_share(label: str, used: set[str]) -> float:
@@ -139,9 +146,14 @@ _RELATED = (
 
 
 def _related(label: str, schema: Sequence[str]) -> bool:
-    mine, theirs = _with_general((label,)), _with_general(schema)
+    return any(_related_pair(label, other) for other in schema)
+
+
+@cache
+def _related_pair(one: str, other: str) -> bool:
+    mine, theirs = _with_general(one), _with_general(other)
     return bool(mine & theirs) or any(mine & family and theirs & family for family in _RELATED)
 
 
-def _with_general(labels: Sequence[str]) -> set[str]:
-    return {general for label in labels for general in (label, *GENERAL_OF.get(label, ()))}
+def _with_general(label: str) -> set[str]:
+    return {label, *GENERAL_OF.get(label, ())}

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import ray
 
+from cluster.chat_format import chat_format
 from cluster.launch import Cluster, connect, launched
-from cluster.prepare import chat_format
 from rnr.config import Config, DeadlineConfig
 from rnr.types import Prompt
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from actors.rollout import RolloutWorker, Sampling, single_engine
-from cluster.prepare import chat_format
+from cluster.chat_format import chat_format
 from rnr.model_folder import resolve
 from rnr.types import Prompt
 from scripts.benchmarks.prompts import prompts

@@ -1,0 +1,120 @@
+"""Which examples a run trains on and is evaluated on: everything that is decided before anything is tokenised."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rnr.config import DataConfig
+from rnr.corpus.decontamination import decontaminate, sentence_key
+from rnr.corpus.drawing import by_source, draw, draw_from_each, thin
+from rnr.corpus.fine_labels import GENERAL_OF, refine
+from rnr.corpus.loading import load
+from rnr.corpus.schema_variation import vary_schema
+from rnr.types import Example
+
+Fits = Callable[[Sequence[Example]], Iterable[bool]]
+"""Whether the prompt of each of these examples is short enough; the one question that needs a tokenizer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The examples of a run, in the order of the data."""
+
+    sft: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+    """One example of each sentence whose loss is measured and that is not trained on."""
+    pool: tuple[Example, ...]
+    """What GRPO draws from."""
+    evaluation: tuple[Example, ...]
+    candidates: int
+    """Training examples, each view of a sentence counted, that ``sft`` and ``pool`` were drawn from."""
+    left_out: Mapping[str, int]
+    """Why -> how many training sentences (examples, once there are views) were left out, in the order of the steps."""
+
+
+def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits: Fits | None = None) -> Selection:
+    """Load, thin, vary, decontaminate, set aside and draw, in this order; the same every time for the same arguments.
+
+    ``fits`` decides about ``data.max_prompt_tokens``. Without a ``warm_start`` nothing is drawn for SFT. Raises
+    ValueError, naming the key, when nothing is left.
+    """
+    evaluation = load(data.evaluation, training=False, skip_bad_rows=data.skip_bad_rows)
+    evaluation = draw_from_each(evaluation, data.evaluation_examples)
+    train, left_out = _training(data, evaluation, seed)
+    if fits is not None:
+        short = [example for example, fit in zip(train, fits(train), strict=True) if fit]
+        left_out |= _reason("longer than data.max_prompt_tokens", len(train) - len(short))
+        train = short
+    if not train:
+        why = "; ".join(f"{count} are left out: {reason}" for reason, count in left_out.items())
+        raise ValueError(f"no training sentence remains: {why}")
+    train, aside = _set_aside(train, held_out, seed)
+    pool = thin(train, data.grpo_keep_by_mentions, seed + 1)
+    left_out |= _reason("thinned by data.grpo_keep_by_mentions, of GRPO's pool alone", len(train) - len(pool))
+    if not pool:
+        raise ValueError(f"data.grpo_keep_by_mentions leaves none of {len(train)} training sentences for GRPO")
+    return Selection(
+        sft=tuple(_drawn(train, data.sft_examples, seed, data.mixture)) if warm_start else (),
+        held_out=tuple(aside),
+        pool=tuple(_drawn(pool, data.grpo_examples, seed + 1, data.mixture)),
+        evaluation=tuple(evaluation),
+        candidates=len(train),
+        left_out=left_out,
+    )
+
+
+def _training(data: DataConfig, evaluation: Sequence[Example], seed: int) -> tuple[list[Example], dict[str, int]]:
+    """The training examples under the schemas that they are asked with, and how many sentences were left out, why."""
+    loaded = load(data.train, training=True, skip_bad_rows=data.skip_bad_rows)
+    thinned = thin(loaded, data.keep_by_mentions, seed)
+    left_out = _reason("thinned by data.keep_by_mentions", len(loaded) - len(thinned))
+    _, dropped = decontaminate(thinned, evaluation, data.keep_sources)
+    keys = "data.keep_sources names sets to be kept"
+    left_out |= {f"{reason} ({keys})": count for reason, count in Counter(dropped.values()).items()}
+    views = [
+        (example.uid, replace(example, uid=f"{example.uid}, view {view}") if view else example)
+        for view in range(data.schema_views)
+        for example in thinned
+    ]
+    refined = [(uid, refine(example, data.special_labels, seed)) for uid, example in views]
+    # The labels of sentences that are dropped are labels all the same.
+    inventory = sorted({label for _, example in refined for label in example.schema})
+    kept = (example for uid, example in refined if uid not in dropped)
+    return [vary_schema(example, data.schema_variation, inventory, seed) for example in kept], left_out
+
+
+def _reason(why: str, count: int) -> dict[str, int]:
+    return {why: count} if count else {}
+
+
+def _drawn(
+    examples: Sequence[Example], count: int, seed: int, mixture: Mapping[str, float] | Literal["size"]
+) -> Sequence[Example]:
+    """At most ``count`` (0: all), evenly over the sources or as ``mixture`` says, in the order of the data."""
+    if not count:
+        return examples
+    group = by_source if mixture == "size" else _source_and_kind
+    chosen = {example.uid for example in draw(examples, count, seed, group, mixture)}
+    return [example for example in examples if example.uid in chosen]
+
+
+def _source_and_kind(example: Example) -> str:
+    """Sentences with special labels are few, and worth as much as another source."""
+    special = any(mention.label in GENERAL_OF for mention in example.mentions)
+    return f"{example.source}, special" if special else example.source
+
+
+def _set_aside(examples: Sequence[Example], count: int, seed: int) -> tuple[Sequence[Example], list[Example]]:
+    """The examples without those of ``count`` sentences, and one of each of these; ValueError if none is left."""
+    if not count:
+        return examples, []
+    by_sentence: dict[str, list[Example]] = {}
+    for example in examples:
+        by_sentence.setdefault(sentence_key(example.sentence), []).append(example)
+    if count >= len(by_sentence):
+        raise ValueError(f"sft.held_out is {count}, but there are {len(by_sentence)} training sentences")
+    aside = set(random.Random(seed).sample(sorted(by_sentence), count))
+    kept = [example for example in examples if sentence_key(example.sentence) not in aside]
+    return kept, [by_sentence[key][0] for key in sorted(aside)]

@@ -1,0 +1,80 @@
+"""Which examples a run trains on: pure, counted, the same every time."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnr.config import DataConfig
+from rnr.corpus.selection import Selection, select
+
+
+def _select(data: DataConfig, **options) -> Selection:
+    return select(data, **{"seed": 0, "held_out": 0, "warm_start": True, **options})
+
+
+def _rows(path: Path, rows: list[tuple[str, int]]) -> str:
+    """A file with these sentences, the first words of each being its mentions, as many as the number says."""
+    lines = []
+    for sentence, mentions in rows:
+        entities = [{"text": word, "label": "person"} for word in sentence.split()[:mentions]]
+        lines.append(json.dumps({"sentence": sentence, "schema": ["person", "place"], "entities": entities}) + "\n")
+    path.write_text("".join(lines))
+    return str(path)
+
+
+@pytest.fixture
+def data(tmp_path) -> DataConfig:
+    train = [(f"Ada{n} Bo{n} Cy{n} met in town number {n}.", n % 4) for n in range(40)]
+    test = [(f"Eve{n} slept.", 1) for n in range(4)]
+    return DataConfig(train=(_rows(tmp_path / "a.jsonl", train),), evaluation=(_rows(tmp_path / "b.jsonl", test),))
+
+
+def test_a_selection_needs_no_tokenizer_and_is_the_same_every_time(data) -> None:
+    data = data.model_copy(update={"sft_examples": 12, "grpo_examples": 8, "schema_variation": 0.5})
+    once, again = _select(data, held_out=3), _select(data, held_out=3)
+    assert once == again
+    assert (len(once.sft), len(once.pool), len(once.held_out), len(once.evaluation)) == (12, 8, 3, 4)
+    assert once.candidates == 37
+    assert _select(data, held_out=3, seed=1).sft != once.sft
+
+
+def test_what_is_left_out_is_counted_by_step(data) -> None:
+    data = data.model_copy(update={"keep_by_mentions": (0.0,), "grpo_keep_by_mentions": (1.0, 0.0)})
+    selected = _select(data, fits=lambda examples: ["number 3." not in example.sentence for example in examples])
+    assert dict(selected.left_out) == {
+        "thinned by data.keep_by_mentions": 10,
+        "longer than data.max_prompt_tokens": 1,
+        "thinned by data.grpo_keep_by_mentions, of GRPO's pool alone": 10,
+    }
+    assert len(selected.sft) == selected.candidates == 29
+    assert len(selected.pool) == 19
+
+
+def test_a_sentence_of_the_evaluation_counts_once_however_many_views_it_has(tmp_path, data) -> None:
+    rows = [("Eve1 slept.", 1), ("Ada ran home.", 1)]
+    data = data.model_copy(update={"train": (_rows(tmp_path / "c.jsonl", rows),)})
+    selected = _select(data.model_copy(update={"schema_views": 3, "schema_variation": 1.0}))
+    assert list(selected.left_out.values()) == [1]
+    assert next(iter(selected.left_out)).startswith("sentence is in the evaluation")
+    assert {example.sentence for example in selected.pool} == {"Ada ran home."}
+    assert len(selected.pool) == 3
+
+
+def test_no_sentence_that_is_held_out_is_trained_on_under_any_view(data) -> None:
+    selected = _select(data.model_copy(update={"schema_views": 2, "schema_variation": 1.0}), held_out=5)
+    aside = {example.sentence for example in selected.held_out}
+    assert len(aside) == 5
+    assert not aside & {example.sentence for example in (*selected.sft, *selected.pool)}
+    assert len(selected.pool) == 70
+    with pytest.raises(ValueError, match=r"sft.held_out is 40, but there are 40"):
+        _select(data, held_out=40)
+
+
+def test_without_a_warm_start_nothing_is_drawn_for_it(data) -> None:
+    assert _select(data, warm_start=False).sft == ()
+
+
+def test_a_pool_that_is_thinned_to_nothing_is_refused_by_key(data) -> None:
+    with pytest.raises(ValueError, match="grpo_keep_by_mentions leaves none of 40"):
+        _select(data.model_copy(update={"grpo_keep_by_mentions": (0.0,) * 9}))
