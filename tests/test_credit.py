@@ -48,6 +48,17 @@ def test_a_tagged_chain_is_read_back_with_the_place_that_each_character_is_about
     assert (read.mentions, read.copy_errors, read.covered) == ((_mention("Ada", "p"),), (), 7)
 
 
+def test_a_tag_may_say_which_words_speak_for_its_label() -> None:
+    assert _found('[Ada ("met Bo"): person] met Bo') == [("Ada", "person")]
+    chain = '[Ada ("met Bo"): person] met [Ada ("x"): person] ("Bo")'
+    assert tagged_mentions(chain, SENTENCE) == [Mention(text="Ada", label="person")] * 2
+
+
+def test_what_looks_like_a_cue_but_stands_in_the_sentence_is_part_of_the_mention() -> None:
+    read = read_chain('[Ada ("Bo"): person] ("Bo")', 'Ada ("Bo") ("Bo")')
+    assert [mention.text for mention in read.mentions] == ['Ada ("Bo")']
+
+
 def test_a_copy_error_is_a_tag_with_another_text_and_the_chain_is_read_on_behind_it() -> None:
     read = read_chain("Ada met [Bobby: person] in [Rome: city].", SENTENCE)
     assert read.copy_errors == (8,)

@@ -10,6 +10,8 @@ from rnr.types import Answer, Example, Mention
 
 _TAG = re.compile(r"""\[((?:[^\[\]]|\[[^\[\]]*\])+?): ([^\[\]:]+)\]""")
 """``[text: label]``; brackets inside the text are those of a policy, the writer has none."""
+_CUE = re.compile(r""" \("[^"\[\]]*"\)$""")
+"""``[text ("cue"): label]``: the words of the sentence that speak for the label."""
 
 _SPELLED = str.maketrans("[]", "()")
 
@@ -147,7 +149,8 @@ class _Path:
 
     def tag(self, whole: str, text: str, label: str) -> None:
         """Go on by the mention of a tag, to where it stands next."""
-        start = self._next(spelled(text))
+        text = self._without_cue(spelled(text))
+        start = self._next(text)
         if start < 0:
             self.tagged.append(Mention(text=text, label=label))
             self.copy_errors.append(self._place)
@@ -160,6 +163,10 @@ class _Path:
         self.mentions.append(Mention(text=text, label=label, start=start, end=end))
         self.places += [start, *range(start, end), *[end - 1] * (len(whole) - len(text) - 1)]
         self.reached, self._lost = end, False
+
+    def _without_cue(self, text: str) -> str:
+        """What a tag is about, if it names a cue; one that goes on in the sentence is a part of the mention."""
+        return text if self._sentence.startswith(text, self.reached) else _CUE.sub("", text)
 
     def _next(self, text: str) -> int:
         """Where ``text`` stands: right here, or further on if it is no part of a word there; else -1."""
