@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from learner.attention import NAME
 from learner.layout import Layout
+from learner.masked_head import Allowed, masked_logprobs
 
 CHUNK = 512
 """Completion tokens whose logits exist at the same time."""
@@ -41,6 +42,7 @@ class PolicyModel(nn.Module):
         columns_N: torch.Tensor,
         targets_N: torch.Tensor,
         temperature: float,
+        allowed: Allowed | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Float32 log-probabilities of ``targets_N`` at ``temperature``, and the entropy in nats of each distribution,
         both of shape N; the arguments are those of ``learner.batch.Batch``."""
@@ -49,18 +51,31 @@ class PolicyModel(nn.Module):
             input_ids=input_ids_1T, position_ids=position_ids_1T, use_cache=False, layout=layout
         ).last_hidden_state
         # Called as a module, so that ZeRO-3's hooks gather its weight.
-        return causal.get_output_embeddings()(hidden_1TD[0, columns_N], targets_N, temperature)
+        return causal.get_output_embeddings()(hidden_1TD[0, columns_N], targets_N, temperature, allowed)
 
     def _causal(self) -> Any:
         return self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
 
 
 def token_logprobs(
-    head: Any, hidden_ND: torch.Tensor, targets_N: torch.Tensor, temperature: float
+    head: Any,
+    hidden_ND: torch.Tensor,
+    targets_N: torch.Tensor,
+    temperature: float,
+    allowed: Allowed | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(log-probabilities of the targets, entropies in nats), float32 of shape N, under the logits that the linear
-    layer ``head`` makes of the hidden states."""
-    return _HeadLogprobs.apply(hidden_ND, head.weight, head.bias, targets_N, temperature)  # type: ignore[return-value]
+    layer ``head`` makes of the hidden states, or, for the tokens that ``allowed`` restricts, under those of their
+    allowed ids."""
+    if allowed is None:
+        return _HeadLogprobs.apply(hidden_ND, head.weight, head.bias, targets_N, temperature)  # type: ignore[return-value]
+    restricted = masked_logprobs(head, hidden_ND[allowed.rows_R], allowed, temperature)
+    if not len(allowed.free_F):
+        return restricted
+    free = token_logprobs(head, hidden_ND[allowed.free_F], targets_N[allowed.free_F], temperature)
+    order_N = torch.cat([allowed.rows_R, allowed.free_F]).argsort()
+    logprobs_N, entropies_N = (torch.cat(pair)[order_N] for pair in zip(restricted, free, strict=True))
+    return logprobs_N, entropies_N
 
 
 class _HeadLogprobs(torch.autograd.Function):

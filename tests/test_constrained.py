@@ -1,0 +1,54 @@
+"""Which tokens of a completion were decisions, by the embedded model's tokenizer."""
+
+import pytest
+
+from actors.constrained import GrammarMasks
+from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
+from rnr.task.grammar import chain_grammar
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    from transformers import AutoTokenizer
+
+    folder = embedded_folder(EMBEDDED_MODEL)
+    if not folder.is_dir():
+        pytest.skip(f"the embedded model is not set up at {folder}: run `make setup`")
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _decisions(tokenizer, sentence: str, chain: str) -> list[tuple[str, set[str] | None]]:
+    """Each token of the chain with the texts that it was chosen from; None where there was nothing to choose."""
+    token_ids = [*tokenizer.encode(f"{chain}\n", add_special_tokens=False), tokenizer.eos_token_id]
+    masks = GrammarMasks(tokenizer, [tokenizer.eos_token_id])
+    allowed = masks.allowed(chain_grammar(sentence, ("person", "city")), token_ids)
+    texts = [None if len(ids) == 1 else {tokenizer.decode(i) for i in ids} for ids in allowed]
+    assert all(token in ids for token, ids in zip(token_ids, allowed, strict=True))
+    return list(zip(map(tokenizer.decode, token_ids), texts, strict=True))
+
+
+def test_a_token_decides_where_a_mark_may_begin_end_or_have_another_label(tokenizer) -> None:
+    found = _decisions(tokenizer, "met Lovelace in 1843", "met [Lovelace: person] in 1843")
+    assert [text for text, choices in found if choices] == ["met", " [", ":", " person", " in", " ", "1"]
+    choices = dict(found)
+    assert choices["1"] == {"1", "["}  # a blank before a digit is a token of its own
+    assert choices[" ["] == {" ", " L", " Lo", " Lov", " Love", " ["}
+    assert choices[":"] == {":", " ", " i", " in"}
+    assert {" person", " city"} <= choices[" person"]
+
+
+def test_a_token_that_only_spells_what_has_to_follow_decides_nothing(tokenizer) -> None:
+    found = _decisions(tokenizer, "met Lovelace", "met [Lovelace: city]")
+    assert [text for text, choices in found if not choices] == ["Lo", "vel", "ace", ":", "]", "\n", "<|im_end|>"]
+
+
+def test_a_choice_that_has_no_token_of_its_own_is_a_decision_all_the_same(tokenizer) -> None:
+    # After "a", a mark of the dash would begin with " [", one of its tokens; before the Chinese letter there are bytes.
+    found = _decisions(tokenizer, "a 漢字", "a 漢[字: city]")
+    assert [bool(choices) for _, choices in found][:2] == [True, True]
+    assert [text for text, choices in found if choices and "[" in choices][-1] == "["
+
+
+def test_a_token_outside_the_grammar_is_an_error(tokenizer) -> None:
+    with pytest.raises(ValueError, match="token 0, b'Bo', is not among the"):
+        _decisions(tokenizer, "Ada ran", "Bo ran")
