@@ -5,7 +5,7 @@ KIND := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/nu
 READY := $(VENV)/.ready-$(KIND)
 PEER := .venv-trl
 
-.PHONY: setup demo test check peer clean
+.PHONY: setup demo test check docs peer clean
 
 setup: $(READY)
 
@@ -33,6 +33,9 @@ check: setup
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports
 	$(RUN) -m pytest -m "not slow and not ray"
+
+docs: setup
+	$(RUN) -m scripts.config_docs
 
 peer: $(PEER)/.ready
 

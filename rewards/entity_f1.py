@@ -1,6 +1,6 @@
 """How many of the right entities an answer gives, and how few of the wrong."""
 
-from rnr.evaluation.metrics import honest_counts
+from rnr.evaluation.metrics import exact_counts
 from rnr.types import Answer, Example
 
 
@@ -12,4 +12,4 @@ def entity_f1(example: Example, answer: Answer) -> float:
     """
     if answer.error is not None:
         return 0.0
-    return honest_counts(example, answer.mentions).sentence_f1
+    return exact_counts(example, answer.mentions).sentence_f1

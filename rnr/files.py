@@ -1,4 +1,4 @@
-"""Files that are there completely or not at all."""
+"""Atomic writes: a file is complete or absent."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where a model lies and whether it may be loaded; looks at file names only, loads nothing."""
+"""The folder of a model, and whether it may be loaded; looks at file names only, loads nothing."""
 
 import sys
 from pathlib import Path

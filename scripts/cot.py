@@ -64,7 +64,7 @@ def generate(
     out: Out,
     teacher: Annotated[str, typer.Option(help="openai:MODEL, local:FOLDER or template")] = "template",
     judge: Annotated[str, typer.Option(help="who scores, or none; by default the teacher (template: none)")] = "",
-    gold: Annotated[bool, typer.Option("--gold", help="have the annotation explained, not made anew")] = False,
+    gold: Annotated[bool, typer.Option("--gold", help="explain the annotation instead of annotating")] = False,
     attempts: Annotated[
         int, typer.Option(callback=within(0), help="regenerations of a rejected draft")
     ] = _RULES.attempts,

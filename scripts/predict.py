@@ -3,52 +3,54 @@
 python -m scripts.predict --model runs/demo/export --schema person,location "Ada Lovelace was born in London."
 """
 
-import argparse
 import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from cluster.local import greedy
+from rnr.config import EvaluationConfig, ModelConfig
 from rnr.task.labels import label_key
 from rnr.task.parsing import ERRORS, ground, parse
 from rnr.types import Example, Group
+from scripts.command_line import as_written, new_app, run, within
+
+app = new_app()
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="a Hugging Face folder, such as the export of a run")
-    parser.add_argument("--schema", required=True, help="labels, separated by commas")
-    parser.add_argument("--file", help="sentences, one a line, instead of or besides those on the command line")
-    parser.add_argument("--json", action="store_true", help="one JSON object a sentence")
-    parser.add_argument("--max-new-tokens", type=int, default=320)
-    parser.add_argument("--context-tokens", type=int, default=1024)
-    parser.add_argument("sentences", nargs="*")
-    options = parser.parse_args(argv)
-    try:
-        sentences = [
-            *options.sentences,
-            *(Path(options.file).read_text(encoding="utf-8").split("\n") if options.file else []),
-        ]
-        labels = tuple(dict.fromkeys(label_key(label) for label in options.schema.split(",") if label.strip()))
-        if not labels or not any(sentences):
-            raise ValueError("--schema needs a label, and there must be a sentence to read")
-        examples = [
-            Example(uid=f"line {number}", sentence=sentence, schema=labels, mentions=())
-            for number, sentence in enumerate(sentences, 1)
-            if sentence.strip()
-        ]
-        room = {"context_tokens": options.context_tokens, "max_new_tokens": options.max_new_tokens}
-        groups = asyncio.run(greedy(examples, model=options.model, **room))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run(app, argv)
+
+
+@app.command(help=as_written(__doc__))
+def predict(
+    model: Annotated[str, typer.Option(help="a Hugging Face folder, such as the export of a run")],
+    schema: Annotated[str, typer.Option(help="labels, separated by commas")],
+    sentences: Annotated[list[str] | None, typer.Argument(show_default=False)] = None,
+    file: Annotated[Path | None, typer.Option(help="more sentences, one a line")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a sentence")] = False,
+    max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
+    context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
+) -> None:
+    """Ask the model about each sentence and print the entities."""
+    lines = [*(sentences or ()), *(file.read_text(encoding="utf-8").split("\n") if file else ())]
+    labels = tuple(dict.fromkeys(label_key(label) for label in schema.split(",") if label.strip()))
+    if not labels or not any(lines):
+        raise ValueError("--schema needs a label, and there must be a sentence to read")
+    examples = [
+        Example(uid=f"line {number}", sentence=sentence, schema=labels, mentions=())
+        for number, sentence in enumerate(lines, 1)
+        if sentence.strip()
+    ]
+    groups = asyncio.run(greedy(examples, model=model, context_tokens=context_tokens, max_new_tokens=max_new_tokens))
     for group in groups:
-        show(group, as_json=options.json)
-    return 0
+        _show(group, as_json=as_json)
 
 
-def show(group: Group, *, as_json: bool) -> None:
+def _show(group: Group, *, as_json: bool) -> None:
     """Print the entities with their offsets, or why there are none."""
     sentence = group.prompt.example.sentence
     answer = parse(group.rollouts[0].text)

@@ -3,47 +3,55 @@
 python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run] [--section.key=value ...]
 """
 
-import argparse
 import asyncio
 import sys
+import traceback
+from typing import Annotated
+
+import typer
 
 from rnr.cli import load_config
+from scripts.command_line import as_written, new_app, run
+
+app = new_app()
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", help="a TOML file; see scripts/configs")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run folder")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and check resources, start nothing")
-    options, overrides = parser.parse_known_args(argv)
+    return run(app, argv, interrupted="stopped; resume with --resume")
+
+
+@app.command(help=as_written(__doc__), context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(
+    context: typer.Context,
+    config: Annotated[str | None, typer.Option(help="a TOML file; see scripts/configs")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="resume from the run folder's last checkpoint")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan, check resources, start nothing")] = False,
+) -> int:
+    """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
+    settings = load_config(config, context.args)
+    if dry_run:
+        from cluster.dry_run import dry_run as show_plan
+
+        show_plan(settings, resume=resume)
+        return 0
+    from cluster.ready import get_ready
+
+    ready = get_ready(settings, resume=resume)
     try:
-        config = load_config(options.config, overrides)
-        if options.dry_run:
-            from cluster.dry_run import dry_run
+        from cluster.run import run as run_training
 
-            dry_run(config, resume=options.resume)
-            return 0
-        from cluster.ready import get_ready
-
-        ready = get_ready(config, resume=options.resume)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    try:
-        from cluster.run import run
-
-        asyncio.run(run(config, ready))
+        asyncio.run(run_training(settings, ready))
     except ExceptionGroup as group:
         from cluster.controller import causes
 
         found = causes(group)
         print(f"error: {type(found[0]).__name__}: {found[0]}", file=sys.stderr)
         if not all(isinstance(cause, RuntimeError) for cause in found):
-            raise  # a bug: whoever mends it wants the traceback
+            traceback.print_exc()  # a bug: its fix needs the traceback
         return 1
-    except KeyboardInterrupt:
-        print("stopped; go on with --resume", file=sys.stderr)
-        return 130
+    except (ValueError, OSError):
+        traceback.print_exc()  # a bug, or a full disk: wrong input has been refused above
+        return 1
     return 0
 
 

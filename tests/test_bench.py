@@ -89,7 +89,7 @@ def test_shares_say_where_the_time_goes_and_who_is_idle() -> None:
 
 def test_the_table_shows_every_number() -> None:
     numbers = {"seconds": 12345.6, "ratio": 0.12345, "bytes": 269_030_016, "ratio_range": [1.5, 2.0]}
-    rows = bench.table("bench step", numbers)
+    rows = turns.table("bench step", numbers)
     assert rows.row_count == 4
     assert list(rows.columns[1].cells) == ["12,346", "0.123", "269,030,016", "1.5 to 2"]
 

@@ -13,7 +13,7 @@ import pytest
 from rewards import reference
 from rewards.composite import score
 from rnr.config import RewardConfig
-from rnr.evaluation.metrics import boundary_tolerant_counts, error_kinds, honest_counts, strict_counts
+from rnr.evaluation.metrics import boundary_tolerant_counts, error_kinds, exact_counts, strict_counts
 from rnr.evaluation.predictions import read_predictions
 from rnr.evaluation.scoring import report
 from rnr.task.parsing import ground, parse, write
@@ -76,7 +76,7 @@ def test_defect_2_a_wrong_shape_makes_their_evaluation_raise_and_is_one_unreadab
     paris = _example("Paris", ("Paris", "location"))
     found = _scored(tmp_path, [(OBAMA, BOTH), (paris, text)])
     # 2 of 2 predictions are right and 2 of 3 gold mentions found: F1 2 * 2 / (2 + 3).
-    assert (found.averages["reference"].f1, found.averages["honest"].f1) == (80.0, 80.0)
+    assert (found.averages["reference"].f1, found.averages["exact"].f1) == (80.0, 80.0)
     assert found.answers.unreadable == {"wrong_shape": 1}
 
 
@@ -136,7 +136,7 @@ def test_defect_10_without_offsets_they_cannot_tell_which_occurrence_was_meant()
     assert _theirs(example, write([inside], reasoning=None)) == _theirs(example, write([right], reasoning=None)) == 1.0
     assert [strict_counts(example, [mention]).f1 for mention in (inside, right)] == [0.0, 1.0]
     # An answer names no offsets either, so these two count it as right wherever it was grounded.
-    assert honest_counts(example, [inside]).f1 == boundary_tolerant_counts(example, [inside]).f1 == 1.0
+    assert exact_counts(example, [inside]).f1 == boundary_tolerant_counts(example, [inside]).f1 == 1.0
 
 
 def test_defect_24_one_number_hides_what_our_report_shows(tmp_path) -> None:

@@ -7,7 +7,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("rnr", "rnr.corpus.formats", "rnr.synthesis", "rewards", "actors", "learner", "cluster", "scripts")
+PACKAGES = (
+    "rnr",
+    "rnr.corpus.formats",
+    "rnr.synthesis",
+    "rnr.runs",
+    "rewards",
+    "actors",
+    "learner",
+    "cluster",
+    "scripts",
+)
 FOLDERS = {name: ROOT.joinpath(*name.split(".")) for name in PACKAGES}
 ENGINES = ("ray", "torch", "vllm", "deepspeed", "transformers", "wandb")
 

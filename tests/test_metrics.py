@@ -15,11 +15,12 @@ from rnr.evaluation.metrics import (
     corpus_score,
     counts_by_label,
     error_kinds,
-    honest_counts,
+    exact_counts,
     reference_counts,
     reference_normalise,
     strict_counts,
 )
+from rnr.evaluation.overlap import partial_counts, type_counts
 from rnr.task.labels import label_key
 from rnr.task.parsing import ground, parse, write
 from rnr.types import Example, Mention
@@ -90,16 +91,16 @@ def test_a_perfect_answer_is_perfect_although_it_has_no_offsets() -> None:
     # "New York" also stands in the newspaper's name, at a word boundary and earlier.
     answer = ground(parse(write(EXAMPLE.mentions, reasoning=None)).mentions, SENTENCE)
     assert [m.start for m in answer] == [0, 21, 21]
-    assert honest_counts(EXAMPLE, answer) == boundary_tolerant_counts(EXAMPLE, answer) == Counts(3, 0, 0)
+    assert exact_counts(EXAMPLE, answer) == boundary_tolerant_counts(EXAMPLE, answer) == Counts(3, 0, 0)
     assert strict_counts(EXAMPLE, answer) == Counts(2, 1, 1)
 
 
-def test_honest_counts_are_of_every_mention() -> None:
+def test_exact_counts_are_of_every_mention() -> None:
     sentence = "Paris , Paris"
     gold = tuple(Mention(text="Paris", label="city", start=start, end=start + 5) for start in (0, 8))
     example = Example(uid="3", sentence=sentence, schema=("city",), mentions=gold)
     once = Mention(text="Paris", label="city")
-    assert [honest_counts(example, ground([once] * n, sentence)) for n in (0, 1, 2, 3)] == [
+    assert [exact_counts(example, ground([once] * n, sentence)) for n in (0, 1, 2, 3)] == [
         Counts(0, 0, 2),
         Counts(1, 0, 1),
         Counts(2, 0, 0),
@@ -108,11 +109,11 @@ def test_honest_counts_are_of_every_mention() -> None:
 
 
 def test_a_span_that_is_not_in_the_sentence_is_wrong_even_if_the_reference_would_match_it() -> None:
-    assert honest_counts(EXAMPLE, _said(("barack obama", "person"))) == Counts(0, 1, 3)
+    assert exact_counts(EXAMPLE, _said(("barack obama", "person"))) == Counts(0, 1, 3)
 
 
-def test_a_hedged_span_earns_nothing_in_honest_counts() -> None:
-    assert honest_counts(EXAMPLE, _said(("Barack Obama", "person"), ("Barack Obama", "city"))) == Counts(0, 2, 3)
+def test_a_hedged_span_earns_nothing_in_exact_counts() -> None:
+    assert exact_counts(EXAMPLE, _said(("Barack Obama", "person"), ("Barack Obama", "city"))) == Counts(0, 2, 3)
     assert strict_counts(EXAMPLE, _said(("Barack Obama", "person"), ("Barack Obama", "city"))) == Counts(1, 1, 2)
 
 
@@ -120,8 +121,8 @@ def test_two_labels_are_no_hedge_where_the_gold_has_two() -> None:
     gold = (OBAMA, _mention("Barack Obama", "president"))
     example = Example(uid="4", sentence=SENTENCE, schema=("person", "president", "city"), mentions=gold)
     both = (("Barack Obama", "person"), ("Barack Obama", "president"))
-    assert honest_counts(example, _said(*both)) == Counts(2, 0, 0)
-    assert honest_counts(example, _said(*both, ("Barack Obama", "city"))) == Counts(0, 3, 2)
+    assert exact_counts(example, _said(*both)) == Counts(2, 0, 0)
+    assert exact_counts(example, _said(*both, ("Barack Obama", "city"))) == Counts(0, 3, 2)
 
 
 def test_one_text_under_two_labels_is_no_hedge_where_it_occurs_twice() -> None:
@@ -133,7 +134,7 @@ def test_one_text_under_two_labels_is_no_hedge_where_it_occurs_twice() -> None:
     example = Example(uid="5", sentence=sentence, schema=("person", "city"), mentions=gold)
     for order in (gold, gold[::-1]):
         said = ground([Mention(text=m.text, label=m.label) for m in order], sentence)
-        assert honest_counts(example, said) == Counts(2, 0, 0)
+        assert exact_counts(example, said) == Counts(2, 0, 0)
 
 
 TWICE = "Paris is lovely , Paris is big ."
@@ -160,7 +161,7 @@ def test_a_text_that_occurs_more_often_than_it_is_annotated_can_no_more_be_hedge
     gold = ground([Mention(text="Paris", label=label) for label in annotated], TWICE)
     example = Example(uid="8", sentence=TWICE, schema=("city", "person"), mentions=gold)
     mentions = ground([Mention(text="Paris", label=label) for label in said], TWICE)
-    assert honest_counts(example, mentions) == expected
+    assert exact_counts(example, mentions) == expected
     kinds = error_kinds(example, mentions)
     assert kinds["type"] + kinds["missed"] == expected.false_negatives
     assert kinds["type"] + kinds["spurious"] == expected.false_positives
@@ -172,7 +173,7 @@ def test_a_hedge_does_not_pay_in_four_places_with_two_annotations_either() -> No
     example = Example(uid="9", sentence=sentence, schema=("city", "person"), mentions=gold)
     said = [Mention(text="Bo", label=label) for label in ("city", "city", "person", "person")]
     # By places no span has two labels, and F1 would be 2 * 2 / (4 + 2) against 1 or 0 for naming one label twice.
-    assert honest_counts(example, ground(said, sentence)) == Counts(0, 4, 2)
+    assert exact_counts(example, ground(said, sentence)) == Counts(0, 4, 2)
 
 
 def test_strict_counts_take_offsets_at_their_word() -> None:
@@ -185,11 +186,11 @@ def test_boundary_tolerant_counts_pair_overlaps_of_one_label_one_to_one() -> Non
     assert strict_counts(EXAMPLE, said) == Counts(0, 3, 3)
 
 
-def test_counts_by_label_sum_to_the_honest_counts() -> None:
+def test_counts_by_label_sum_to_the_exact_counts() -> None:
     said = _said(("Barack Obama", "Person"), ("New York", "city"), ("Times", "newspaper"), ("Rome", "city"))
     by_label = counts_by_label(EXAMPLE, said)
     assert by_label == {"city": Counts(1, 1, 0), "newspaper": Counts(0, 1, 1), "person": Counts(1, 0, 0)}
-    assert sum(by_label.values(), Counts()) == honest_counts(EXAMPLE, said) == Counts(2, 2, 1)
+    assert sum(by_label.values(), Counts()) == exact_counts(EXAMPLE, said) == Counts(2, 2, 1)
 
 
 def test_each_kind_of_error_is_named() -> None:
@@ -213,18 +214,18 @@ def test_every_mention_is_counted_once_under_every_protocol(gold, said) -> None:
     mentions = tuple(m for m in dict.fromkeys(_said(*gold)) if m.grounded)
     example = Example(uid="6", sentence=SENTENCE, schema=(), mentions=mentions)
     predicted = _said(*said)
-    for protocol in (honest_counts, strict_counts, boundary_tolerant_counts):
+    for protocol in (exact_counts, strict_counts, boundary_tolerant_counts):
         counts = protocol(example, predicted)
         assert min(counts.true_positives, counts.false_positives, counts.false_negatives) >= 0
         assert counts.true_positives + counts.false_positives == len(predicted)
         assert counts.true_positives + counts.false_negatives == len(mentions)
-    honest, kinds = honest_counts(example, predicted), error_kinds(example, predicted)
+    exact, kinds = exact_counts(example, predicted), error_kinds(example, predicted)
     paired = kinds["type"] + kinds["boundary"]
     assert set(kinds) <= set(ERROR_KINDS)
-    assert paired + kinds["missed"] == honest.false_negatives
-    assert paired + kinds["spurious"] + kinds["ungrounded"] == honest.false_positives
-    assert sum(counts_by_label(example, predicted).values(), Counts()) == honest
-    assert honest_counts(example, mentions) == Counts(len(mentions), 0, 0)
+    assert paired + kinds["missed"] == exact.false_negatives
+    assert paired + kinds["spurious"] + kinds["ungrounded"] == exact.false_positives
+    assert sum(counts_by_label(example, predicted).values(), Counts()) == exact
+    assert exact_counts(example, mentions) == Counts(len(mentions), 0, 0)
 
 
 def test_corpus_scores_are_rounded_per_cent_and_their_average_is_of_the_rounded() -> None:
@@ -286,3 +287,24 @@ def test_what_cannot_be_resampled_is_refused() -> None:
         bootstrap_intervals([], seed=0)
     with pytest.raises(ValueError, match="same sentences"):
         paired_bootstrap([[Counts()]], [[Counts(), Counts()]], seed=0)
+
+
+def test_partial_and_type_counts_are_those_of_nervaluate() -> None:
+    # 0123456789...  Barack Obama visited Paris.
+    gold = (
+        Mention(text="Barack Obama", label="person", start=0, end=12),
+        Mention(text="Paris", label="city", start=21, end=26),
+    )
+    example = Example(uid="", sentence="Barack Obama visited Paris.", schema=("person", "city"), mentions=gold)
+    said = [
+        Mention(text="Obama", label="person", start=7, end=12),  # overlap under the right label: half, and right
+        Mention(text="Paris", label="person", start=21, end=26),  # the right span under a wrong label: whole, and wrong
+        Mention(text="visited", label="city", start=13, end=20),  # no overlap
+        Mention(text="Rome", label="city"),  # not in the sentence
+    ]
+    partial, by_type = partial_counts(example, said), type_counts(example, said)
+    assert (partial.precision, partial.recall) == (1.5 / 4, 1.5 / 2)
+    assert partial.f1 == pytest.approx(2 * 1.5 / (4 + 2))
+    assert by_type == Counts(1, 3, 1)
+    assert partial_counts(example, gold).f1 == type_counts(example, gold).f1 == 1.0
+    assert partial_counts(example, []) == Counts(0, 0, 4)

@@ -55,7 +55,7 @@ def _read(folder: Path, answers: dict[str, str]) -> Any:
 def test_micro_f1_by_data_set_and_their_average_are_those_worked_out_by_hand(tmp_path) -> None:
     found = report(_read(tmp_path, ANSWERS))
     # a: 1 of 2 predictions is right and 1 of 3 gold mentions found, F1 2 * 1 / (2 + 3) = 0.4. b: all right.
-    for protocol in ("reference", "honest", "strict", "boundary_tolerant"):
+    for protocol in ("reference", "exact", "strict", "boundary_tolerant", "type"):
         a, b = (found.data_sets[name].scores[protocol] for name in ("a", "b"))
         assert (a.precision, a.recall, a.f1) == (50.0, 33.33, 40.0)
         assert (b.precision, b.recall, b.f1) == (100.0, 100.0, 100.0)
@@ -81,14 +81,14 @@ def test_labels_errors_and_the_state_of_answers_are_counted(tmp_path) -> None:
         "ungrounded": 0,
     }
     assert (found.answers.sentences, found.answers.tokens, found.answers.unreadable) == (3, 3.0, {"no_json": 1})
-    assert found.data_sets["b"].scores["honest"].f1 == 0.0
+    assert found.data_sets["b"].scores["exact"].f1 == 0.0
 
 
-def test_a_run_keeps_the_papers_scores_the_honest_average_and_the_share_of_finished_answers(tmp_path) -> None:
+def test_a_run_keeps_the_papers_scores_the_exact_average_and_the_share_of_finished_answers(tmp_path) -> None:
     file = tmp_path / "predictions.jsonl"
     save_predictions([_group(e, ANSWERS[e.uid], finished=e is not ROME) for e in EXAMPLES], file)
     evaluation = score_predictions(file, EXAMPLES)
-    assert (evaluation.f1, evaluation.honest_f1, evaluation.finished) == (70.0, 70.0, 66.67)
+    assert (evaluation.f1, evaluation.exact_f1, evaluation.finished) == (70.0, 70.0, 66.67)
     assert evaluation.by_data_set["a"] == {"precision": 50.0, "recall": 33.33, "f1": 40.0}
     assert evaluation.interval[0] <= 70.0 <= evaluation.interval[1]
     assert evaluation.metrics()["val/b/f1"] == 100.0
@@ -99,15 +99,17 @@ def test_the_protocols_part_where_they_should(tmp_path) -> None:
     found = report(_read(tmp_path, {"a/2": '{"entities": {"place": ["paris"]}}'}))
     assert {name: score.f1 for name, score in found.averages.items()} == {
         "reference": 100.0,
-        "honest": 0.0,
+        "exact": 0.0,
         "strict": 0.0,
         "boundary_tolerant": 0.0,
+        "partial": 0.0,
+        "type": 0.0,
         "chain": 0.0,
     }
 
 
 @pytest.mark.parametrize(
-    ("text", "reference", "honest"),
+    ("text", "reference", "exact"),
     [
         # They cut out every closed block of reasoning, and take what is inside an <answer>; we read neither.
         ('<think>a</think><think>b</think>{"entities": {"place": ["Paris"]}}', 100.0, 0.0),
@@ -118,12 +120,12 @@ def test_the_protocols_part_where_they_should(tmp_path) -> None:
         ('{"entities": {"place": ["Paris"], "place": ["is"]}}', 0.0, 66.67),
     ],
 )
-def test_the_reference_reads_a_completion_as_the_papers_code_does(tmp_path, text, reference, honest) -> None:
+def test_the_reference_reads_a_completion_as_the_papers_code_does(tmp_path, text, reference, exact) -> None:
     example = _example("a/2", "Paris is big", ("Paris", "place"))
     file = tmp_path / "predictions.jsonl"
     save_predictions([_group(example, text)], file)
     averages = report(read_predictions(file, [example])).averages
-    assert (averages["reference"].f1, averages["honest"].f1) == (reference, honest)
+    assert (averages["reference"].f1, averages["exact"].f1) == (reference, exact)
     assert score_predictions(file, [example]).f1 == reference
 
 
@@ -178,10 +180,10 @@ def test_the_difference_is_that_of_the_averages_and_does_not_depend_on_the_order
     # Data set a: 2 of 2 predictions right, 2 of 3 found: F1 2 * 2 / (2 + 3) = 0.8 against 0.4.
     worse = _read(tmp_path, ANSWERS)
     found = compare(better, dict(reversed(worse.items())))
-    assert set(found) == {"reference", "honest"}
-    assert (found["honest"].average.f1, found["honest"].data_sets["a"].f1) == (20.0, 40.0)
-    assert found["honest"].data_sets["b"] == Difference(0.0, (0.0, 0.0), 1.0)
-    assert compare(worse, better)["honest"].average.f1 == -20.0
+    assert set(found) == {"reference", "exact"}
+    assert (found["exact"].average.f1, found["exact"].data_sets["a"].f1) == (20.0, 40.0)
+    assert found["exact"].data_sets["b"] == Difference(0.0, (0.0, 0.0), 1.0)
+    assert compare(worse, better)["exact"].average.f1 == -20.0
 
 
 def test_sentences_that_only_one_side_has_are_named(tmp_path) -> None:

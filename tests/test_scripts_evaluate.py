@@ -51,7 +51,7 @@ def test_saved_predictions_are_scored_and_compared_beside_themselves(tmp_path, d
     scores = json.loads((file.parent / "predictions.scores.json").read_text())
     assert scores["averages"]["reference"]["f1"] == scores["averages"]["strict"]["f1"] == 100.0
     assert scores["zero_shot"] == {"Movie": 100.0, "AI": 100.0, "average": 100.0}
-    assert scores["comparisons"]["honest"]["average"] == {"f1": 50.0, "interval": [50.0, 50.0], "p_value": 0.002}
+    assert scores["comparisons"]["exact"]["average"] == {"f1": 50.0, "interval": [50.0, 50.0], "p_value": 0.002}
     assert scores["comparisons"]["reference"]["data_sets"]["mit-movie"]["p_value"] == 1.0
     said = capsys.readouterr().out
     assert "100.0 (2 of 7)" in said
@@ -70,7 +70,7 @@ def test_the_scores_of_two_stages_lie_beside_each_other(tmp_path, data) -> None:
         file = _predict(tmp_path / "predictions" / f"{stage}.jsonl", *found)
         assert main(["--predictions", str(file), "--data", *data]) == 0
     f1 = {
-        file.name: json.loads(file.read_text())["averages"]["honest"]["f1"]
+        file.name: json.loads(file.read_text())["averages"]["exact"]["f1"]
         for file in (tmp_path / "predictions").glob("*.json")
     }
     assert f1 == {"sft.scores.json": 0.0, "grpo.scores.json": 100.0}
@@ -99,8 +99,7 @@ def test_what_is_wrong_is_said_with_status_2(tmp_path, data, capsys) -> None:
     assert main(["--predictions", str(file), "--data", data[0]]) == 2
     assert "row 2: 'mit-movie/mit-movie:1' is not in the data" in capsys.readouterr().err
     for wrong in (["--data", *data], ["--predictions", str(file), "--data", *data, "--examples", "1"]):
-        with pytest.raises(SystemExit, match="2"):
-            main(wrong)
+        assert main(wrong) == 2
 
 
 def test_scoring_again_loads_neither_torch_nor_vllm(tmp_path, data) -> None:
@@ -131,7 +130,7 @@ def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data
     assert main(command) == 0
     assert asked == [{"model": "m", "context_tokens": 1024, "max_new_tokens": 320}]
     scores = json.loads((tmp_path / "out" / "predictions.scores.json").read_text())
-    assert (scores["model"], scores["averages"]["honest"]["f1"], scores["answers"]["tokens"]) == ("m", 50.0, 2.0)
+    assert (scores["model"], scores["averages"]["exact"]["f1"], scores["answers"]["tokens"]) == ("m", 50.0, 2.0)
     assert scores["predictions"] == str(tmp_path / "out" / "predictions.jsonl")
     assert "m (measured)" in capsys.readouterr().out
     assert main(command) == 2

@@ -1,4 +1,4 @@
-"""How far a score over data sets, or the difference of two, may be chance: their sentences drawn again and again."""
+"""Bootstrap over sentences: intervals of a score over data sets, and the difference of two systems."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass

@@ -1,9 +1,12 @@
 """Counts of right and wrong mentions (as ``rnr.task.parsing.ground`` leaves them), and the scores they give.
 
 - *reference*: the paper's. Sets of (normalised text, label) in each sentence, no offsets.
-- *honest*: ours. Every mention counts, its text must stand in the sentence, and no text may be hedged.
+- *exact*: ours. Every mention counts, its text must stand in the sentence, and no text may be hedged.
 - *strict*: every mention counts and its offsets must be right.
-- *boundary-tolerant*: as strict, but an overlap is enough.
+- *boundary_tolerant*: as strict, but an overlap is enough.
+
+``overlap`` has *partial* and *type* by nervaluate, ``scoring`` the list of all. In nervaluate *exact* means the right
+span under any label; here it is the right text under the right label, because an answer has no offsets of its own.
 """
 
 import re
@@ -86,20 +89,20 @@ def reference_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> C
     return Counts(found, len(offered) - found, len(wanted) - found)
 
 
-def honest_counts(example: Example, mentions: Sequence[Mention]) -> Counts:
+def exact_counts(example: Example, mentions: Sequence[Mention]) -> Counts:
     """Counts by text and label: a gold mention is found at most once, all other predictions are wrong.
 
     An answer has no offsets: a text that occurs more often than it is annotated is right wherever it was
     grounded. None of the mentions of a hedged text (``hedged_texts``) counts as found.
     """
-    gold, _, matched = _honest_match(example, mentions)
+    gold, _, matched = _exact_match(example, mentions)
     found = matched.total()
     return Counts(found, len(mentions) - found, len(gold) - found)
 
 
 def counts_by_label(example: Example, mentions: Sequence[Mention]) -> dict[str, Counts]:
-    """``honest_counts`` divided among the labels (as ``label_key``) of gold and prediction."""
-    gold, _, matched = _honest_match(example, mentions)
+    """``exact_counts`` divided among the labels (as ``label_key``) of gold and prediction."""
+    gold, _, matched = _exact_match(example, mentions)
     found = Counter(label for _, label in matched.elements())
     wanted = Counter(label for *_, label in gold)
     offered = Counter(label_key(mention.label) for mention in mentions)
@@ -141,13 +144,13 @@ def hedged_texts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> froze
 
 
 def error_kinds(example: Example, mentions: Sequence[Mention]) -> Counter[str]:
-    """How often each of ``ERROR_KINDS`` occurs: a pairing of what ``honest_counts`` leaves over.
+    """How often each of ``ERROR_KINDS`` occurs: a pairing of what ``exact_counts`` leaves over.
 
     ``type``: the gold span under a wrong (or hedged) label. ``boundary``: the gold label on an overlapping
     span. Each takes one prediction and one gold mention. ``missed``: the gold left. ``spurious`` and
     ``ungrounded``: the predictions left, by whether they stand in the sentence.
     """
-    gold, hedged, matched = _honest_match(example, mentions)
+    gold, hedged, matched = _exact_match(example, mentions)
     kinds: Counter[str] = Counter(ungrounded=sum(not m.grounded for m in mentions))
     open_gold = _without(sorted(gold), matched)
     predicted = _grounded_facts(mentions)
@@ -198,7 +201,7 @@ def _grounded_facts(mentions: Iterable[Mention]) -> list[_Fact]:
     return [(m.start, m.end, m.text, label_key(m.label)) for m in ordered if m.grounded]
 
 
-def _honest_match(
+def _exact_match(
     example: Example, mentions: Sequence[Mention]
 ) -> tuple[set[_Fact], frozenset[str], Counter[tuple[str, str]]]:
     """Gold facts (one annotated twice is one), hedged texts, how often each (text, label) was found."""

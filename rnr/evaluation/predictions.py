@@ -1,5 +1,4 @@
-"""Predictions as they lie on disk: one JSON object a line with the fields of ``_FIELDS``, where ``text`` is the whole
-completion."""
+"""Predictions on disk: one JSON object a line with the fields of ``_FIELDS``; ``text`` is the whole completion."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,13 +15,13 @@ _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What was answered to one sentence, its mentions grounded."""
+    """The answer to one sentence, its mentions grounded."""
 
     example: Example
     text: str
-    """The whole completion, as the model wrote it."""
+    """The whole completion."""
     answer: Answer
-    """What our parser reads in it."""
+    """Read by our parser."""
     finished: bool
     tokens: int
 

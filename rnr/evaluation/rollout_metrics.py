@@ -1,8 +1,8 @@
-"""What a step's rollouts say about the task, by the names under which it is tracked."""
+"""Task metrics of a step's rollouts, by their tracked names."""
 
 from collections.abc import Sequence
 
-from rnr.evaluation.metrics import Counts, honest_counts
+from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.task.chains import ReadChain, read_tagged_chain
 from rnr.task.labels import label_key
 from rnr.types import Answer, Example, ScoredGroup
@@ -13,7 +13,7 @@ def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     goes wrong, as shares: unreadable answers, answers within the schema, mentions not in the sentence, right silence
     where the gold is empty."""
     rows = [(scored.group.prompt.example, answer) for scored in groups for answer in scored.answers]
-    counts = sum((honest_counts(example, answer.mentions) for example, answer in rows), Counts())
+    counts = sum((exact_counts(example, answer.mentions) for example, answer in rows), Counts())
     mentions = [mention for _, answer in rows for mention in answer.mentions]
     silent = [answer.error is None and not answer.mentions for example, answer in rows if not example.mentions]
     valid = [

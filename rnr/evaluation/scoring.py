@@ -1,4 +1,4 @@
-"""What predictions are worth, under each protocol, alone and against others: takes no model.
+"""Scores of predictions under each protocol, alone and against others: takes no model.
 
 The protocol *reference* reads the completions as the paper's code does and counts as it does, so that its scores can
 stand beside the published ones; all others count what our one parser reads.
@@ -18,29 +18,33 @@ from rnr.evaluation.metrics import (
     corpus_score,
     counts_by_label,
     error_kinds,
-    honest_counts,
+    exact_counts,
     reference_counts,
     strict_counts,
 )
+from rnr.evaluation.overlap import partial_counts, type_counts
 from rnr.evaluation.predictions import Prediction, read_predictions
+from rnr.evaluation.published import columns
 from rnr.task.chains import tagged_mentions
 from rnr.task.reference_parsing import evaluation_mentions
 from rnr.types import Example
 
 PROTOCOLS: dict[str, Callable[[Prediction], Counts]] = {
-    "reference": lambda said: reference_counts(said.example.mentions, evaluation_mentions(said.text)),
-    "honest": lambda said: honest_counts(said.example, said.answer.mentions),
-    "strict": lambda said: strict_counts(said.example, said.answer.mentions),
-    "boundary_tolerant": lambda said: boundary_tolerant_counts(said.example, said.answer.mentions),
-    "chain": lambda said: reference_counts(
-        said.example.mentions, tagged_mentions(said.answer.reasoning or "", said.example.sentence)
+    "reference": lambda prediction: reference_counts(prediction.example.mentions, evaluation_mentions(prediction.text)),
+    "exact": lambda prediction: exact_counts(prediction.example, prediction.answer.mentions),
+    "strict": lambda prediction: strict_counts(prediction.example, prediction.answer.mentions),
+    "boundary_tolerant": lambda prediction: boundary_tolerant_counts(prediction.example, prediction.answer.mentions),
+    "partial": lambda prediction: partial_counts(prediction.example, prediction.answer.mentions),
+    "type": lambda prediction: type_counts(prediction.example, prediction.answer.mentions),
+    "chain": lambda prediction: reference_counts(
+        prediction.example.mentions, tagged_mentions(prediction.answer.reasoning or "", prediction.example.sentence)
     ),
 }
-"""Name -> counts of one sentence; ``metrics`` says what each asks for. ``chain`` counts as the reference does what
-the chain tags, ``[text: label]``, whether or not the answer gives it: what an answer loses on the way from its chain.
+"""Name -> counts of one sentence, defined in ``metrics`` and ``overlap``. ``chain`` counts as the reference does what
+the chain tags, ``[text: label]``, whether or not the answer gives it: the difference is lost between chain and answer.
 """
 
-COMPARED = ("reference", "honest")
+COMPARED = ("reference", "exact")
 """The protocols under which two files of predictions are compared."""
 
 
@@ -57,7 +61,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """How a number of answers came out, apart from their scores."""
+    """Answers without their scores: how many, how long, how many unreadable, which errors."""
 
     sentences: int
     finished: float
@@ -72,7 +76,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelScore:
-    """One label under the honest protocol: per cent, and ``support``, the number of gold mentions."""
+    """One label under the exact protocol: per cent, and ``support``, the number of gold mentions."""
 
     precision: float
     recall: float
@@ -90,12 +94,12 @@ class DataSetReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Scores in per cent: the paper's metric by data set and averaged, and the honest average."""
+    """Scores in per cent: the paper's metric by data set and averaged, and the exact average."""
 
     f1: float
     interval: tuple[float, float]
     """95 % bootstrap interval of ``f1``."""
-    honest_f1: float
+    exact_f1: float
     finished: float
     by_data_set: dict[str, dict[str, float]]
 
@@ -104,12 +108,12 @@ class Evaluation:
         flat = {
             f"val/{name}/{key}": value for name, scores in self.by_data_set.items() for key, value in scores.items()
         }
-        return flat | {"val/f1": self.f1, "val/honest_f1": self.honest_f1, "val/finished": self.finished}
+        return flat | {"val/f1": self.f1, "val/exact_f1": self.exact_f1, "val/finished": self.finished}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All that one file of predictions shows."""
+    """All scores of one file of predictions."""
 
     answers: Answers
     """Of all data sets together."""
@@ -118,12 +122,12 @@ class Report:
     data_sets: dict[str, DataSetReport]
 
     def evaluation(self) -> Evaluation:
-        """The few numbers that a training run keeps."""
+        """The numbers that a training run tracks."""
         reference = {name: part.scores["reference"] for name, part in self.data_sets.items()}
         return Evaluation(
             f1=self.averages["reference"].f1,
             interval=self.averages["reference"].intervals["f1"],
-            honest_f1=self.averages["honest"].f1,
+            exact_f1=self.averages["exact"].f1,
             finished=self.answers.finished,
             by_data_set={
                 name: {"precision": score.precision, "recall": score.recall, "f1": score.f1}
@@ -162,6 +166,13 @@ def report(predictions: Mapping[str, Prediction]) -> Report:
         averages={protocol: _average(parts) for protocol, parts in counts.items()},
         data_sets=data_sets,
     )
+
+
+def zero_shot_f1(found: Report) -> dict[str, float]:
+    """F1 under the paper's protocol by column of its zero-shot table, and the ``average`` of the columns there are."""
+    places = columns(found.data_sets)
+    f1 = {column: found.data_sets[data_set].scores["reference"].f1 for column, data_set in places.items()}
+    return f1 | {"average": average(list(f1.values()))} if f1 else {}
 
 
 def compare(predictions: Mapping[str, Prediction], others: Mapping[str, Prediction]) -> dict[str, Comparison]:

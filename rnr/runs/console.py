@@ -1,4 +1,4 @@
-"""What a person at the terminal sees: where the run is, how it goes, how long is left."""
+"""Terminal output: progress, metrics and the time left, as plain lines."""
 
 import time
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from rich.table import Table
 
 
 class Console:
-    """Plain lines, so that a log file reads like the terminal did."""
+    """Plain lines, so that a log file reads as the terminal does."""
 
     def __init__(self) -> None:
         self._out = RichConsole(highlight=False, soft_wrap=True)
@@ -37,7 +37,7 @@ class Console:
 
 
 class StageClock:
-    """Says after each step how it went and how long the stage will still take."""
+    """Prints a step's metrics and the time left in the stage."""
 
     def __init__(self, console: Console, name: str, first: int, steps: int) -> None:
         self._console = console
@@ -45,15 +45,15 @@ class StageClock:
         self._first = first
         self._steps = steps
         self._begin = time.monotonic()
-        self._said = 0.0
+        self._printed = 0.0
 
     def step(self, step: int, numbers: Mapping[str, float]) -> None:
         """Report a step that has just ended; at most one line in two seconds, but always the last."""
         now = time.monotonic()
         done = step + 1 - self._first
-        if now - self._said < 2 and step + 1 < self._steps:
+        if now - self._printed < 2 and step + 1 < self._steps:
             return
-        self._said = now
+        self._printed = now
         left = (now - self._begin) / done * (self._steps - step - 1)
         shown = "  ".join(f"{name} {_short(value)}" for name, value in numbers.items())
         self._console.say(f"{self._name} {step + 1}/{self._steps}  {shown}  {_duration(left)} left")

@@ -1,4 +1,4 @@
-"""The folder a run leaves behind, and what may be in it when the next one starts."""
+"""The run folder: its owner, its config, and what a resumed run may change."""
 
 import fcntl
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from rnr.config import Config, ModelConfig
 
 CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint")
-"""Sections that may differ between a run and its resumption: they say how, not what."""
+"""Sections that may change when a run is resumed: they set how it runs, not what is trained."""
 
 OF_WARM_START = {
     "model": tuple(ModelConfig.model_fields),
@@ -19,12 +19,12 @@ OF_WARM_START = {
     "evaluation": ("max_new_tokens",),
     "cluster": ("learner_ranks",),
 }
-"""In what a run must be like the one whose warm start it takes over: the model, how it is asked and what it is scored
-on, and what stands in the optimizer's part of a checkpoint."""
+"""Keys that must equal those of the run whose warm start is reused: the model, its prompt, the evaluation, and whatever
+is saved in the optimizer's part of a checkpoint."""
 
 
 def run_folder(config: Config) -> Path:
-    """Where the run of this config leaves everything."""
+    """The folder that the run of this config writes to."""
     return Path(config.run.folder).expanduser().resolve() / config.run.name
 
 
@@ -75,7 +75,7 @@ def _move_aside(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> None:
-    """Take the folder's lock; the kernel gives it back when this process ends, however it ends."""
+    """Take the folder's lock; the kernel releases it when this process ends, however it ends."""
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,7 +90,7 @@ def _refuse_changes(before: dict[str, Any], now: dict[str, Any], folder: Path) -
         if section not in CHANGEABLE and (section, key) != ("run", "folder"):
             raise ValueError(
                 f"--resume: {section}.{key} is {value!r}, but the run in {folder} was started with {was!r}; "
-                "take it back, or start a run with another run.name"
+                "restore it, or start a run with another run.name"
             )
 
 

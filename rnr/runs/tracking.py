@@ -1,7 +1,7 @@
-"""A run's memory: the JSONL of every step, the rollouts, and Weights & Biases.
+"""Metrics and rollouts of a run, as JSONL and in Weights & Biases.
 
-Lines are written whole, so a killed run loses at most the step it was in; ``rewind`` takes away what a resumed run
-will do again.
+Lines are written whole, so a killed run loses at most the current step; ``rewind`` removes the steps that a resumed run
+repeats.
 """
 
 import json
@@ -45,7 +45,7 @@ class Tracker:
         self._append("rollouts.jsonl", rows)
 
     def phase(self, stage: str, step: int, phase: str) -> None:
-        """Write what the run is doing now to ``status.json``, for a person who looks in."""
+        """Write the current stage, step and phase to ``status.json``."""
         row = {"stage": stage, "step": step, "phase": phase, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         write_whole(self._folder / "status.json", json.dumps(row))
 
@@ -55,7 +55,7 @@ class Tracker:
             file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def rewind(self, stage: str, step: int) -> None:
-        """Take away the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``)."""
+        """Remove the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``)."""
         order = {"base": 0, "sft": 1, "grpo": 2}
         for name in ("metrics.jsonl", "rollouts.jsonl"):
             file = self._folder / name
@@ -66,7 +66,7 @@ class Tracker:
                 try:
                     row = json.loads(line)
                 except ValueError:
-                    continue  # the line that the kill cut short, perhaps inside a letter
+                    continue  # cut by a kill, perhaps inside a character
                 if (order.get(row.get("stage", "grpo"), 2), row["step"]) < (order[stage], step):
                     kept.append(line)
             write_whole(file, b"".join(line + b"\n" for line in kept))
@@ -80,8 +80,7 @@ class Tracker:
 def rollout_rows(
     step: int, scored: ScoredGroup, dropped: Mapping[str, str], advantages: Advantages
 ) -> Iterable[dict[str, Any]]:
-    """What a person wants to read about each rollout of a group; ``advantage`` is the mean of its tokens, None where it
-    taught nothing."""
+    """A row for each rollout of a group; ``advantage`` is the mean of its tokens, None where it was not trained on."""
     example = scored.group.prompt.example
     taught = advantages.get(example.uid, [None] * len(scored.rewards))
     for rollout, reward, answer, advantage in zip(
@@ -111,7 +110,7 @@ def rollout_rows(
 def _start_wandb(folder: Path, project: str, name: str, config: Mapping[str, Any]) -> Any:
     import wandb
 
-    # Without a key wandb would ask at the terminal; offline, the run lies in the folder for a later `wandb sync`.
+    # Without a key wandb would ask at the terminal; offline, the run is kept in the folder for a later `wandb sync`.
     if "WANDB_MODE" not in os.environ:
         os.environ["WANDB_MODE"] = "online" if os.environ.get("WANDB_API_KEY") else "offline"
     settings = wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True)

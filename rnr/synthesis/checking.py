@@ -2,7 +2,7 @@
 
 A chain argues for an entity when a sentence of it (or a mark) holds the entity and its label, not denied and not only
 in a list with other labels, and when the last claim about the entity is not for another label. What counts as a claim,
-and which claims are missed, stands in ``claims``; a sentence without a claim argues for any label it names.
+and which claims are missed, is documented in ``claims``; a sentence without a claim argues for any label it names.
 """
 
 import json

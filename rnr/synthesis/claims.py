@@ -4,7 +4,7 @@ A claim ties a text to a label in one of these forms, where the text is quoted o
 
     [Paris: city]                     a mark
     "Paris" is a city                 an unquoted name must begin its clause: "the one who left Paris is a person"
-    I label "Paris" as a city         or call it a city; a verb of labelling stands shortly before the text
+    I label "Paris" as a city         or call it a city; a verb of labelling precedes the text
     "Paris" (city)    "Paris": city   or with an arrow
     Paris ..., so it is a city        a pronoun stands for the only entity of its sentence
 
@@ -99,7 +99,7 @@ _JOINT = re.compile(
     r"""["”’'`*)\]]*\s*(?:,\s*(?:and|or|nor)?|/|\||&|、|and\b|or\b|nor\b)\s*(?:(?:an?|the)\s+)?["“‘'`*(\[]*""",
     re.IGNORECASE,
 )
-"""What stands between two labels of a list."""
+"""The separator of two labels in a list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +229,8 @@ def _claims(piece: str, following: str, sentence: str, texts: Collection[str], l
             continue
         before = _CLAUSE_BEGIN.split(piece[max(0, subject.start - _REACH) : subject.start])[-1]
         rest = piece[match.end() : match.end() + _REACH] + after
-        is_said = piece[subject.start : match.end()] not in sentence and not _FIELD.fullmatch(subject.text)
-        if is_said and _ties(match, subject, before) and not labels.refused(label, rest):
+        is_claim = piece[subject.start : match.end()] not in sentence and not _FIELD.fullmatch(subject.text)
+        if is_claim and _ties(match, subject, before) and not labels.refused(label, rest):
             yield Claim(text=subject.text, label=label, is_name=subject.kind == "name")
 
 
@@ -260,7 +260,7 @@ def _pronoun(piece: str, link: re.Match[str], texts: Collection[str]) -> _Subjec
 
 
 def _name(piece: str, link: re.Match[str], sentence: str) -> _Subject | None:
-    """The run of capitalised words before the link, as far as it stands in the annotated sentence."""
+    """The run of capitalised words before the link, as far as the annotated sentence has it."""
     words = list(_WORD.finditer(piece, max(0, link.start() - _REACH), link.start()))
     first = len(words)
     for number in range(len(words) - 1, -1, -1):

@@ -16,7 +16,7 @@ from rnr.types import Example
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedRow:
-    """A row as it stands in its file; ``outcome`` has the rejection of a bad one."""
+    """A row of a file; ``outcome`` has the rejection of a bad one."""
 
     place: str
     row: Any

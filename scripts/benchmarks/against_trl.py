@@ -1,4 +1,4 @@
-"""TRL as the other side: the same work for its trainer, in its own environment, and what its steps took."""
+"""TRL as the peer: the same work for its trainer, in its own environment, and the times of its steps."""
 
 import argparse
 import os

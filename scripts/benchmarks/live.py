@@ -49,7 +49,7 @@ def config_of(options: argparse.Namespace, model_folder: str) -> Config:
 def running_cluster(config: Config, model_folder: str, prompts: Sequence[Prompt]) -> Iterator[tuple[Cluster, Run]]:
     """The cluster, with version 0 of the weights published, and what runs coroutines on it; ended with the block.
 
-    Between two runs its event loop stands still, so that the other side of a comparison has the machine to itself.
+    Between two runs its event loop is idle, so that the other side of a comparison has the machine to itself.
     """
     probe = prompts[0].token_ids[:256]
     connect(config)

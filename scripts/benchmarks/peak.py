@@ -1,4 +1,4 @@
-"""How much of the arithmetic that a machine can do a training step does."""
+"""Utilisation: a training step's arithmetic as a share of the machine's matrix-product peak."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ def share_of_peak(
     peak = _matrix_rate(device)
     computed = positions(samples, max_tokens)
     body, head = matrix_weights(model_folder)
-    # For each weight and position two operations forward, two for the slope of the input and two for that of the weight
-    # (arXiv 2001.08361), which an adapter does not need. Only completion tokens meet the head.
+    # For each weight and position two operations forward, two for the gradient of the input and two for that of the
+    # weight (arXiv 2001.08361), which an adapter does not need. Only completion tokens meet the head.
     operations = (4 if lora else 6) * (body * computed + head * sum(len(sample.completion_ids) for sample in samples))
     return {
         "positions_computed": computed,
@@ -33,7 +33,7 @@ def share_of_peak(
 
 
 def positions(samples: Sequence[Sample], max_tokens: int) -> int:
-    """Tokens that one rank computes for ``samples``: the prompt of a group stands once in each of its packs."""
+    """Tokens that one rank computes for ``samples``: the prompt of a group is computed once in each of its packs."""
     from learner.batch import pack_length, plan_microbatches, weigh
 
     (plan,) = plan_microbatches(

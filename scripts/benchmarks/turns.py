@@ -1,9 +1,11 @@
-"""The arithmetic of the benchmarks: medians, ranges, and ratios of two sides that took turns."""
+"""Medians, ranges, and ratios of two sides measured in turn; how they are printed."""
 
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from rich.table import Table
 
 Numbers = dict[str, Any]
 """What a benchmark prints and writes, by name; a name that ends in ``_other`` is the other side's."""
@@ -61,3 +63,20 @@ def shares(steps: Sequence[Mapping[str, float]]) -> Numbers:
         idle = [1 - (step[part] + step["publish"]) / step["seconds"] for step in steps]
         numbers[f"{worker}_idle_share"] = statistics.median(idle)
     return numbers
+
+
+def table(title: str, numbers: Numbers) -> Table:
+    """The numbers as they are printed."""
+    rows = Table("what", "value", title=title)
+    for name, value in numbers.items():
+        rows.add_row(name, shown(value))
+    return rows
+
+
+def shown(value: Any) -> str:
+    """Three digits of a fraction, whole thousands with commas: 0.12345 is 0.123, 12345.6 is 12,346."""
+    if isinstance(value, list):
+        return " to ".join(map(shown, value))
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

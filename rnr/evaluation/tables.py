@@ -1,0 +1,128 @@
+"""Scores as tables for a person."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.table import Table
+
+from rnr.evaluation.bootstrap import Difference
+from rnr.evaluation.metrics import ERROR_KINDS
+from rnr.evaluation.published import COLUMNS, PUBLISHED, STANDARDISED
+from rnr.evaluation.scoring import PROTOCOLS, Comparison, Report, Score
+from rnr.task.parsing import ERRORS
+
+
+def tables(
+    found: Report, comparisons: Mapping[str, Comparison], zero_shot: Mapping[str, float], *, name: str
+) -> Iterator[Table]:
+    """All tables, in the order in which they are shown."""
+    yield _scores(found)
+    yield _labels(found)
+    yield _errors(found)
+    yield _answers(found)
+    if found.answers.unreadable:
+        yield _unreadable(found)
+    if comparisons:
+        yield _comparisons(comparisons)
+    if zero_shot:
+        yield _zero_shot(zero_shot, name)
+
+
+def _table(title: str, texts: Sequence[str], numbers: Sequence[str], *, caption: str | None = None) -> Table:
+    table = Table(*texts, title=title, caption=caption, title_justify="left", caption_justify="left")
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _scores(found: Report) -> Table:
+    table = _table(
+        "Scores in per cent, with 95 % bootstrap intervals over sentences",
+        ("", "protocol"),
+        ("precision", "recall", "F1"),
+        caption="reference: the paper's reading and counting; exact: text and label; strict: offsets and label; "
+        "boundary_tolerant: overlaps are enough; partial, type: as in nervaluate; chain: the paper's counting of what "
+        "the chain marks",
+    )
+    parts = {data_set: part.scores for data_set, part in found.data_sets.items()} | {"average": found.averages}
+    for data_set, scores in parts.items():
+        for protocol in PROTOCOLS:
+            row = (_with_interval(scores[protocol], key) for key in ("precision", "recall", "f1"))
+            table.add_row(data_set if protocol == "reference" else "", protocol, *row)
+        table.add_section()
+    return table
+
+
+def _with_interval(score: Score, key: str) -> str:
+    low, high = score.intervals[key]
+    return f"{getattr(score, key):.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _labels(found: Report) -> Table:
+    table = _table("By label, exact protocol", ("", "label"), ("precision", "recall", "F1", "support"))
+    for data_set, part in found.data_sets.items():
+        for number, (label, score) in enumerate(part.labels.items()):
+            values = (f"{value:.2f}" for value in (score.precision, score.recall, score.f1))
+            table.add_row("" if number else data_set, label, *values, str(score.support))
+        table.add_section()
+    return table
+
+
+def _errors(found: Report) -> Table:
+    table = _table("Errors, exact protocol: mentions of each kind", ("",), ERROR_KINDS)
+    for data_set, part in found.data_sets.items():
+        table.add_row(data_set, *(str(part.answers.errors[kind]) for kind in ERROR_KINDS))
+    table.add_section()
+    table.add_row("all", *(str(found.answers.errors[kind]) for kind in ERROR_KINDS))
+    return table
+
+
+def _answers(found: Report) -> Table:
+    table = _table("Answers", ("",), ("sentences", "finished %", "mean tokens", "unreadable"))
+    parts = {data_set: part.answers for data_set, part in found.data_sets.items()} | {"all": found.answers}
+    for data_set, answers in parts.items():
+        unreadable = str(sum(answers.unreadable.values()))
+        table.add_row(data_set, str(answers.sentences), f"{answers.finished:.2f}", f"{answers.tokens:.1f}", unreadable)
+    return table
+
+
+def _unreadable(found: Report) -> Table:
+    table = _table("Answers that could not be read", ("cause", "meaning"), ("answers",))
+    for cause, count in found.answers.unreadable.items():
+        table.add_row(cause, ERRORS[cause], str(count))
+    return table
+
+
+def _comparisons(comparisons: Mapping[str, Comparison]) -> Table:
+    table = _table(
+        "F1 less that of the compared predictions, in points; paired bootstrap over the same sentences",
+        ("", "protocol"),
+        ("difference", "95 % interval", "p"),
+    )
+    for protocol, comparison in comparisons.items():
+        for data_set, difference in (comparison.data_sets | {"average": comparison.average}).items():
+            table.add_row(data_set, protocol, *_difference(difference))
+        table.add_section()
+    return table
+
+
+def _difference(difference: Difference) -> tuple[str, str, str]:
+    low, high = difference.interval
+    return f"{difference.f1:+.2f}", f"[{low:+.2f}, {high:+.2f}]", f"{difference.p_value:.4f}"
+
+
+def _zero_shot(zero_shot: Mapping[str, float], name: str) -> Table:
+    table = _table(
+        "Zero-shot F1 in per cent, the paper's protocol",
+        ("",),
+        (*COLUMNS, "average"),
+        caption=f"published: Table 1 of arXiv 2511.11978, whole test sets; {STANDARDISED}: their label names "
+        "standardised by B²NER; measured: the sentences of --data, which may be others",
+    )
+    for row in PUBLISHED:
+        table.add_row(f"{row.system} (published)", *(f"{value:.1f}" for value in (*row.scores, row.average)))
+    table.add_section()
+    shown = [f"{zero_shot[column]:.1f}" if column in zero_shot else "-" for column in COLUMNS]
+    there = len(COLUMNS) - shown.count("-")
+    of = "" if there == len(COLUMNS) else f" ({there} of {len(COLUMNS)})"
+    table.add_row(f"{name} (measured)", *shown, f"{zero_shot['average']:.1f}{of}", style="bold")
+    return table

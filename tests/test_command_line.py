@@ -1,0 +1,76 @@
+"""The one way in which every script ends: exit codes, messages, options in their range."""
+
+from typing import Annotated
+
+import pytest
+import typer
+
+from rnr.cli import load_config
+from scripts import train
+from scripts.command_line import new_app, run, within
+
+
+def _fail(error: BaseException) -> typer.Typer:
+    app = new_app()
+
+    @app.command()
+    def command(count: Annotated[int, typer.Option(callback=within(1, 3))] = 1) -> None:
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ValueError("no such label"), 2, "error: no such label\n"),
+        (FileNotFoundError(2, "No such file", "a.jsonl"), 2, "a.jsonl"),
+        (RuntimeError("the engine died"), 1, "error: RuntimeError: the engine died\n"),
+        (KeyboardInterrupt(), 130, "resume me\n"),
+    ],
+)
+def test_each_kind_of_end_has_its_exit_code_and_one_line(error, code, said, capsys) -> None:
+    assert run(_fail(error), [], interrupted="resume me") == code
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--count=4"], "must be from 1 to 3; found 4"),
+        (["--count=x"], "'--count'"),
+        (["--cuont=1"], "--cuont"),
+        (["more"], "more"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_name(argv, said, capsys) -> None:
+    assert run(_fail(AssertionError("the command ran")), argv) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_error_that_is_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(KeyError):
+        run(_fail(KeyError("x")), [])
+
+
+def test_what_a_command_returns_is_its_exit_code() -> None:
+    app = new_app()
+    app.command()(lambda: 1)
+    assert run(app, []) == 1
+
+
+def test_train_takes_any_key_of_the_config_between_its_own_options(monkeypatch) -> None:
+    seen = []
+
+    def load(path, overrides):
+        seen.append((path, overrides))
+        raise ValueError("enough")
+
+    monkeypatch.setattr(train, "load_config", load)
+    weights = "--reward.weights={entity_f1 = 0.5}"
+    assert train.main(["--run.name=mine", "--config", "a.toml", "--grpo.steps=4", "--resume", weights, "stray"]) == 2
+    assert seen == [("a.toml", ["--run.name=mine", "--grpo.steps=4", weights, "stray"])]
+    with pytest.raises(ValueError, match="'stray' is not an option"):
+        load_config(None, ["stray"])
