@@ -72,7 +72,7 @@ def connect(config: Config) -> None:
     address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
     if not address:
         check_resources(config, local_resources())
-    ray_session.connect(address, seconds=config.cluster.deadline_seconds)
+    ray_session.connect(address, seconds=config.deadlines.start)
     check_resources(config, ray.cluster_resources())
 
 
