@@ -25,6 +25,7 @@ demo: setup
 	$(RUN) -m scripts.train --config scripts/configs/demo.toml
 
 test: setup
+	$(RUN) -m scripts.config_docs --check
 	$(RUN) -m pytest --durations=10
 
 check: setup
@@ -32,6 +33,7 @@ check: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports
+	$(RUN) -m scripts.config_docs --check
 	$(RUN) -m pytest -m "not slow and not ray"
 
 docs: setup

@@ -19,9 +19,11 @@ class Section(BaseModel):
 
 class RunConfig(Section):
     name: str = "run"
+    """Name of the run and of its folder; an older run of this name is moved aside."""
     folder: str = "runs"
     """Parent of the run folder; on a cluster, a path every node may miss but the driver keeps."""
     seed: int = 0
+    """Of data order, sampling and initialisation."""
 
 
 class ModelConfig(Section):
@@ -32,14 +34,18 @@ class ModelConfig(Section):
     lora_rank: int = Field(default=0, ge=0)
     """0 trains all weights; above 0 trains a peft adapter and sends only the adapter to the rollout workers."""
     lora_alpha: int = 32
+    """The adapter is scaled by lora_alpha / lora_rank."""
     gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
     allow_pickle: bool = False
+    """Load pickled weights too, which can run code; else only safetensors."""
 
 
 class DataConfig(Section):
     train: tuple[str, ...] = ("demo/train",)
     """Files or folders, or ``demo/train``."""
     evaluation: tuple[str, ...] = ("demo/known", "demo/unseen")
+    """Files or folders to score on; training sentences that stand in them are dropped."""
     mixture: dict[str, float] | Literal["size"] = {}
     """Source -> how many of its sentences are drawn for each one of a source that is not named here; or ``size``, in
     proportion to what each has, as the paper draws its prompts."""
@@ -72,6 +78,7 @@ class DataConfig(Section):
     keep_sources: tuple[str, ...] = ()
     """Training sets of an evaluated zero-shot benchmark that are used all the same."""
     skip_bad_rows: bool = False
+    """Drop rows that cannot be read, and report them, instead of refusing the file."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -87,11 +94,15 @@ class DataConfig(Section):
 
 class SamplingConfig(Section):
     prompts_per_step: int = Field(default=8, ge=1)
+    """Groups of a GRPO step."""
     samples_per_prompt: int = Field(default=8, ge=2)
+    """Rollouts of a group."""
     dynamic_sampling_rounds: int = Field(default=0, ge=0)
     """How often a step may sample further prompts in place of groups that teach nothing (DAPO's dynamic sampling)."""
     max_new_tokens: int = Field(default=256, ge=1)
+    """Token limit of a rollout."""
     temperature: float = Field(default=1.0, gt=0)
+    """Of the sampler, and of the log-probabilities in the loss."""
 
 
 class ScorerConfig(Section):
@@ -102,10 +113,13 @@ class ScorerConfig(Section):
     weight: float = 1.0
     """What its value is multiplied by before it is added to the reward."""
     workers: int = Field(default=1, ge=1)
+    """Its processes."""
     cpus: float = Field(default=0.25, ge=0)
+    """What each of its workers asks of Ray."""
     gpus: float = Field(default=0.0, ge=0)
     """What each of its workers asks of Ray."""
     deadline_seconds: float = Field(default=120.0, gt=0)
+    """Seconds that one group may take."""
 
 
 class RewardConfig(Section):
@@ -133,8 +147,11 @@ class OptimizerConfig(Section):
     zero_stage: Literal[0, 1, 2, 3] = 1
     """What ranks divide among them. 1 is right for one rank too: 0 adds gradients up in bf16."""
     betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's."""
     weight_decay: float = 0.0
+    """AdamW's."""
     max_gradient_norm: float = 1.0
+    """Gradients are clipped to this norm."""
     final_rate: float = Field(default=0.1, ge=0, le=1)
     """Share of a stage's learning rate that its cosine ends at; 1 keeps the rate as it is after the warm-up."""
     max_tokens_per_microbatch: int = Field(default=2048, ge=1)
@@ -147,8 +164,11 @@ class SftConfig(Section):
     from_run: str = ""
     """Folder of another run whose warm start is taken over in place of one of this run's own."""
     sequences_per_step: int = Field(default=16, ge=1)
+    """Batch size of an optimizer step, over all ranks."""
     learning_rate: float = Field(default=2e-4, gt=0)
+    """At its peak."""
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises to its peak."""
     held_out: int = Field(default=0, ge=0)
     """Training sentences that are kept aside; their loss is measured every ``evaluation.every_steps``."""
     patience: int = Field(default=0, ge=0)
@@ -159,18 +179,22 @@ class GrpoConfig(Section):
     steps: int = Field(default=20, ge=0)
     """0 stops after the warm start."""
     learning_rate: float = Field(default=1e-5, gt=0)
+    """At its peak."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises to its peak."""
     policy_loss: Literal["ppo", "gspo", "cispo"] = "ppo"
     """Clip each token's ratio, the sequence's, or the weight of the gradient (``learner/loss.py``)."""
     clip_low: float = Field(default=0.2, ge=0)
     """How far below 1 the ratio counts; 1 or more is no bound, as CISPO's authors have it."""
     clip_high: float = Field(default=0.28, ge=0)
+    """How far above 1 the ratio counts."""
     dual_clip: float | None = Field(default=None, gt=1)
     """Upper bound on ratio * |advantage| for negative advantages; 3 is usual."""
     kl_coefficient: float = Field(default=0.0, ge=0)
     """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second model in memory, with LoRA
     a second adapter."""
     kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3_unbiased"
+    """Estimator of the KL; ``k3_unbiased`` has the value of k3 and an unbiased gradient."""
     entropy_coefficient: float = Field(default=0.0, ge=0)
     """Weight of an entropy bonus."""
     advantage: Literal["dr_grpo", "grpo", "rloo", "gdpo"] = "dr_grpo"
@@ -186,6 +210,7 @@ class GrpoConfig(Section):
     """How a sampler that is not quite the policy is corrected for: the ratio policy / sampler of each token or of the
     sequence, truncated at the cap, or masked beyond it (``learner/loss.py``)."""
     rollout_correction_cap: float = Field(default=2.0, ge=1)
+    """Largest ratio policy / sampler that counts in full."""
     mini_batches: int = Field(default=1, ge=1)
     """Optimizer steps into which a step's samples are divided by their prompts."""
     epochs: int = Field(default=1, ge=1)
@@ -212,6 +237,7 @@ class EvaluationConfig(Section):
     base: bool = True
     """Also score the model as it comes, before any training."""
     max_new_tokens: int = Field(default=320, ge=1)
+    """Token limit of an answer."""
 
 
 class GenerationConfig(Section):
@@ -251,20 +277,25 @@ class ClusterConfig(Section):
     address: str = ""
     """Ray address to join; empty joins the cluster of the Ray job, or starts Ray on this machine."""
     rollout_workers: int = Field(default=1, ge=1)
+    """vLLM engines, each in a process of its own."""
     reward_workers: int = Field(default=1, ge=1)
+    """Processes that score."""
     learner_ranks: int = Field(default=1, ge=1)
+    """DeepSpeed ranks."""
     cpus_per_worker: float = Field(default=0.25, gt=0)
     """What each of our processes asks of Ray; they take turns, so a fraction does on a laptop."""
     gpus_per_rollout_worker: float | None = Field(default=None, ge=0)
     """What each asks of Ray. By default what the cluster has: a GPU for each worker and rank, or half a one where there
     are fewer, or none."""
     gpus_per_learner_rank: float | None = Field(default=None, ge=0)
+    """As ``gpus_per_rollout_worker``."""
 
 
 class CheckpointConfig(Section):
     every_steps: int = Field(default=20, ge=1)
     """Optimizer steps, of either stage, between checkpoints."""
     keep: int = Field(default=2, ge=1)
+    """Newest checkpoints that are kept."""
 
 
 class TrackingConfig(Section):
@@ -274,20 +305,34 @@ class TrackingConfig(Section):
 
 class Config(Section):
     run: RunConfig = RunConfig()
+    """Where the run is kept."""
     model: ModelConfig = ModelConfig()
+    """The policy before training."""
     data: DataConfig = DataConfig()
+    """Which sentences are trained and evaluated on, and how they are asked."""
     sampling: SamplingConfig = SamplingConfig()
+    """How rollouts are sampled."""
     reward: RewardConfig = RewardConfig()
+    """How an answer is scored."""
     optimizer: OptimizerConfig = OptimizerConfig()
+    """DeepSpeed and AdamW, in both stages."""
     sft: SftConfig = SftConfig()
+    """The supervised warm start."""
     grpo: GrpoConfig = GrpoConfig()
+    """Reinforcement learning."""
     evaluation: EvaluationConfig = EvaluationConfig()
+    """Greedy evaluation during and after training."""
     generation: GenerationConfig = GenerationConfig()
+    """The vLLM engines."""
     sync: SyncConfig = SyncConfig()
+    """How weights reach the engines, and how that is verified."""
     cluster: ClusterConfig = ClusterConfig()
+    """Workers, and what each may take of the machines."""
     deadlines: DeadlineConfig = DeadlineConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    """What a resumed run starts from."""
     tracking: TrackingConfig = TrackingConfig()
+    """Where metrics go."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
