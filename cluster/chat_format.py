@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from rnr.files import strict_json
 from rnr.task.labels import label_key
 from rnr.task.prompts import ChatFormat, PromptPreset
 
@@ -27,7 +28,7 @@ def with_prompt(model_folder: str, preset: PromptPreset, definitions: Mapping[st
 
 def prompt_file(chat: ChatFormat) -> dict[str, str]:
     """Name and text of the file by which an exported model tells how it was asked; ``chat_format`` reads it."""
-    return {PROMPT_FILE: json.dumps({"preset": chat.preset, "definitions": chat.definitions})}
+    return {PROMPT_FILE: strict_json({"preset": chat.preset, "definitions": chat.definitions})}
 
 
 def read_definitions(path: str) -> dict[str, str]:

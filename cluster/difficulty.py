@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from rewards.entity_f1 import entity_f1
+from rnr.files import json_line
 from rnr.types import Prompt, ScoredGroup
 
 CHUNK = 32
@@ -25,7 +26,7 @@ async def measure(prompts: Sequence[Prompt], sample: Sample, file: Path) -> dict
         groups = await sample(missing[start : start + CHUNK])
         found = {scored.group.prompt.uid: _scores(scored) for scored in groups}
         with file.open("a", encoding="utf-8") as out:
-            out.writelines(json.dumps({"uid": uid, "f1": scores}) + "\n" for uid, scores in found.items())
+            out.writelines(json_line({"uid": uid, "f1": scores}) for uid, scores in found.items())
         known |= found
     return {prompt.uid: known[prompt.uid] for prompt in prompts}
 

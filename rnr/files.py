@@ -1,7 +1,10 @@
 """Atomic writes: a file is complete or absent."""
 
+import json
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 
 def write_whole(file: Path, content: str | bytes) -> None:
@@ -16,3 +19,32 @@ def write_whole(file: Path, content: str | bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(file)
+
+
+def strict_json(value: Any, *, indent: int | None = None) -> str:
+    """The value as JSON; NaN and the infinities, which JSON does not have, are written as null.
+
+    ``json`` by itself would write ``NaN``, which most other readers refuse together with all else in the file.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def json_line(value: Any) -> str:
+    """The value as one line of a JSONL file, with its line feed."""
+    return strict_json(value) + "\n"
+
+
+def significant(value: float, digits: int = 6) -> float:
+    """The number to so many significant digits; whole numbers as they are. 3.14159265e-7 -> 3.14159e-07."""
+    return value if float(value).is_integer() else float(f"{value:.{digits}g}")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,6 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
+from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -44,7 +45,7 @@ def convert(source: Path, target: Path) -> None:
     written = json.loads((partial / "config.json").read_text())
     # vLLM reads the rotary base from the top level; transformers 5 writes it inside rope_parameters only.
     written["rope_theta"] = written.get("rope_parameters", {}).get("rope_theta", 100000.0)
-    (partial / "config.json").write_text(json.dumps(written, indent=2))
+    (partial / "config.json").write_text(strict_json(written, indent=2))
     partial.rename(target)
 
 

@@ -1,6 +1,7 @@
 """The memory of a run: whole lines, what a resumed run takes back, and what is told about a rollout."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,28 @@ def test_a_step_is_one_line_with_its_stage_its_step_and_its_numbers_in_order(tmp
     assert (tmp_path / "metrics.jsonl").read_text() == (
         '{"stage": "sft", "step": 3, "a": 2.0, "b": 0.333333}\n{"stage": "grpo", "step": 0, "reward/mean": 0.5}\n'
     )
+
+
+def test_a_small_learning_rate_is_not_logged_as_nothing(tmp_path) -> None:
+    tracker = _tracker(tmp_path)
+    tracker.log("grpo", 0, {"actor/lr": 3e-7, "perf/tokens": 1234567})
+    tracker.log_rollouts(0, [_scored()], {}, {"u": [1.23456789e-8, None, None]})
+    (row,) = _lines(tmp_path, "metrics.jsonl")
+    assert (row["actor/lr"], row["perf/tokens"]) == (3e-7, 1234567)
+    assert _lines(tmp_path, "rollouts.jsonl")[0]["advantage"] == 1.23457e-8
+
+
+def test_a_metric_that_is_not_finite_is_null_and_counted(tmp_path) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    tracker = _tracker(tmp_path)
+    tracker.log("grpo", 0, {"actor/pg_loss": math.nan, "actor/grad_norm": math.inf, "actor/lr": 1e-6})
+    tracker.log("grpo", 1, {"actor/lr": 1e-6})
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    first, second = (json.loads(line, parse_constant=refuse) for line in lines)
+    assert (first["actor/pg_loss"], first["actor/grad_norm"], first["infra/non_finite_metrics"]) == (None, None, 2)
+    assert "infra/non_finite_metrics" not in second
 
 
 def test_a_rollout_row_tells_all_that_happened_to_it() -> None:

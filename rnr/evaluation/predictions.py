@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.files import write_whole
+from rnr.files import json_line, write_whole
 from rnr.task.parsing import ground, parse
 from rnr.types import Answer, Example, Group
 
@@ -41,7 +41,7 @@ def save_predictions(groups: Iterable[Group], file: Path) -> None:
                 "tokens": len(rollout.token_ids),
             }
         )
-    write_whole(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_whole(file, "".join(json_line(row) for row in rows))
 
 
 def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Prediction]:

@@ -5,6 +5,7 @@ repeats.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from rnr.evaluation.metrics import Counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
-from rnr.files import write_whole
+from rnr.files import json_line, significant, strict_json, write_whole
 from rnr.types import ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]
@@ -31,9 +32,13 @@ class Tracker:
             self._wandb = _start_wandb(folder, wandb_project, name, config)
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        """One line of ``metrics.jsonl``; the same numbers go to wandb on the axis ``{stage}/step``."""
-        row = {"stage": stage, "step": step, **{name: round(value, 6) for name, value in sorted(metrics.items())}}
-        self._append("metrics.jsonl", [row])
+        """One line of ``metrics.jsonl``, to six significant digits; the same numbers go to wandb on the axis
+        ``{stage}/step``. A number that is not finite is null there, and ``infra/non_finite_metrics`` says how many are.
+        """
+        if strange := sum(not math.isfinite(value) for value in metrics.values()):
+            metrics = {**metrics, "infra/non_finite_metrics": strange}
+        rounded = {name: significant(value) for name, value in sorted(metrics.items())}
+        self._append("metrics.jsonl", [{"stage": stage, "step": step, **rounded}])
         if self._wandb is not None:
             self._wandb.log({**metrics, f"{stage}/step": step})
 
@@ -47,12 +52,12 @@ class Tracker:
     def phase(self, stage: str, step: int, phase: str) -> None:
         """Write the current stage, step and phase to ``status.json``."""
         row = {"stage": stage, "step": step, "phase": phase, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        write_whole(self._folder / "status.json", json.dumps(row))
+        write_whole(self._folder / "status.json", strict_json(row))
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         # A sampled text may hold half of a surrogate pair; escaped, it is still valid JSON.
         with (self._folder / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            file.write("".join(json_line(row) for row in rows))
 
     def rewind(self, stage: str, step: int) -> None:
         """Remove the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``)."""
@@ -100,7 +105,7 @@ def rollout_rows(
             "invalid": reward.invalid,
             "parse_error": answer.error,
             "marks": {"right": tags.true_positives, "all": tags.true_positives + tags.false_positives},
-            "advantage": None if advantage is None else round(advantage, 6),
+            "advantage": None if advantage is None else significant(advantage),
             "dropped": dropped.get(example.uid),
             "policy_version": rollout.policy_version,
             "tokens": len(rollout.token_ids),

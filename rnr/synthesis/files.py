@@ -1,17 +1,16 @@
 """The files that one command writes, all beside ``OUT.jsonl``."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.files import write_whole
+from rnr.files import json_line, strict_json, write_whole
 from rnr.synthesis.client import TeacherClient
 from rnr.synthesis.outcomes import Outcome
 from rnr.synthesis.report import report
-from rnr.synthesis.rows import Row, json_line, to_row
+from rnr.synthesis.rows import Row, to_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +65,11 @@ def write_outcomes(
         "retries_this_run": dict(sum((client.retries for client in clients), Counter())),
     }
     write_rows(files.rejected, (to_row(outcome) for outcome in outcomes if outcome.answer is None))
-    write_whole(files.report, json.dumps(numbers, indent=2) + "\n")
+    write_whole(files.report, strict_json(numbers, indent=2) + "\n")
     write_rows(files.rows, (to_row(outcome) for outcome in outcomes if outcome.answer is not None))
     return numbers
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """A JSONL file of these rows, or the file that was there before."""
-    write_whole(path, b"".join(json_line(row) for row in rows))
+    write_whole(path, "".join(json_line(row) for row in rows))

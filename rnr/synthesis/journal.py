@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from rnr.synthesis.rows import json_line
+from rnr.files import json_line
 from rnr.synthesis.teacher import Completion
 
 Key = tuple[str, str, int, str]
@@ -46,7 +46,7 @@ class Journal:
         """Write a response and force it to disk."""
         names = ("guid", "stage", "attempt", "request")
         entry = {**dict(zip(names, key, strict=True)), "completion": asdict(completion)}
-        self._file.write(json_line(entry))
+        self._file.write(json_line(entry).encode(errors="backslashreplace"))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._completions[key] = completion

@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from rnr.files import strict_json
 from rnr.synthesis.outcomes import CAUSES, Rejection
-from rnr.synthesis.rows import Row, json_line
+from rnr.synthesis.rows import Row
 from rnr.types import Answer, Example, Mention
 
 Message = dict[str, str]
@@ -57,7 +58,7 @@ def judge_messages(example: Example, answer: Answer) -> list[Message]:
 
 def _messages(task: str, document: Row) -> list[Message]:
     # As JSON strings no text can end its field; without "<" none can spell a control token such as <|im_end|> either.
-    data = json_line(document).decode().strip().replace("<", "\\u003c")
+    data = strict_json(document).encode(errors="backslashreplace").decode().replace("<", "\\u003c")
     return [{"role": "system", "content": task}, {"role": "user", "content": data}]
 
 

@@ -1,6 +1,5 @@
 """NER-CoT rows: a row -> an example with its chain, an outcome -> a row, a row -> a line of JSONL."""
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -11,11 +10,6 @@ from rnr.types import Answer, Example, Mention
 
 Row = dict[str, Any]
 """A JSON object."""
-
-
-def json_line(value: Row) -> bytes:
-    """The value as one line of JSONL; half of a surrogate pair, which UTF-8 cannot hold, is written as its escape."""
-    return json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def read_row(row: Any, name: str) -> Example:

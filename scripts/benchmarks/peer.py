@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
+from rnr.files import strict_json
+
 LAST_WORDS = 20
 """Lines of the peer's stderr that an error shows."""
 
@@ -42,7 +44,7 @@ class Peer:
         """What the peer answers; PeerFailed when that is no JSON object or does not come within the deadline."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(strict_json(request) + "\n")
             self._process.stdin.flush()
             line = self._answers.get(timeout=self._deadline_seconds)
         except BrokenPipeError:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rnr.files import strict_json
+
 SIZES: dict[str, dict[str, Any]] = {
     "random-tiny": {
         "model_type": "llama",
@@ -61,5 +63,5 @@ def write_random_model(size: str, folder: Path, tokenizer_folder: str | Path) ->
     tokenizer.save_pretrained(folder)
     # transformers keeps it among the rope parameters, vLLM looks for it here.
     written = json.loads((folder / "config.json").read_text()) | {"rope_theta": 10000.0}
-    (folder / "config.json").write_text(json.dumps(written))
+    (folder / "config.json").write_text(strict_json(written))
     return folder
