@@ -6,15 +6,15 @@ the derived numbers.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rnr.task.prompts import PromptPreset
 
 
 class Section(BaseModel):
-    """A branch of the tree: frozen, and a key it does not know is an error."""
+    """A branch of the tree: frozen; a key it does not know and a number that is not finite are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class RunConfig(Section):
@@ -129,7 +129,7 @@ class RewardConfig(Section):
     """Weights of the named rewards in the presets ``gated`` and ``weighted``."""
     overlong_tokens: int = Field(default=0, ge=0)
     """A completion that comes this close to the token limit loses reward, up to 1 at the limit (DAPO); 0 is off."""
-    range: tuple[FiniteFloat, FiniteFloat] = (-100.0, 100.0)
+    range: tuple[float, float] = (-100.0, 100.0)
     """A reward outside of this range is invalid: not in the baseline, not in the loss, and counted. No preset gives
     more than 11. A number far beyond that is more likely a division by almost nothing or a stand-in for "none", and one
     such reward would drown all others of its step."""

@@ -180,3 +180,12 @@ def test_a_key_of_old_names_the_key_that_took_its_place(old) -> None:
 def test_an_advantage_by_its_old_name_is_told_its_new_one(old, new) -> None:
     with pytest.raises(ValueError, match=f'config grpo.advantage: "{old}" is called "{new}" now'):
         load_config(None, [f"--grpo.advantage={old}"])
+
+
+@pytest.mark.parametrize(
+    "key", ["grpo.learning_rate", "grpo.clip_high", "optimizer.weight_decay", "reward.weights.schema"]
+)
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_a_number_that_is_not_finite_is_refused(key, value) -> None:
+    with pytest.raises(ValueError, match=f"config {key}"):
+        load_config(None, [f"--{key}={value}"])
