@@ -1,11 +1,11 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.chat_format import prompt_file, read_definitions, with_prompt
+from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
 from rnr.corpus.selection import select
@@ -59,7 +59,7 @@ def prepare(
     """Load, check and encode; raises ValueError naming the place of whatever cannot be used."""
     check(reward)
     folder = resolve(model.path, allow_pickle=model.allow_pickle)
-    _check_context(Path(folder), model.context_tokens)
+    _refuse_unknown_model(folder, model.context_tokens)
     asker = _Asker(with_prompt(folder, data.prompt, read_definitions(data.definitions)), data.max_prompt_tokens)
     selected = select(
         data,
@@ -123,14 +123,10 @@ class _Asker:
         return samples
 
 
-def _check_context(folder: Path, context_tokens: int) -> None:
-    model = json.loads((folder / "config.json").read_text())
-    limit = model.get("max_position_embeddings")
-    if limit is not None and context_tokens > limit:
-        raise ValueError(f"model.context_tokens is {context_tokens}, but the model in {folder} was made for {limit}")
-    window = model.get("sliding_window") if model.get("use_sliding_window", True) else None
-    special = [name for name in ("attn_logit_softcapping", "attention_dropout") if model.get(name)]
-    if window is not None and window < context_tokens:
-        special.append(f"sliding_window {window} < model.context_tokens {context_tokens}")
-    if special:
-        raise ValueError(f"the model in {folder} has an attention that the learner does not know: {', '.join(special)}")
+def _refuse_unknown_model(folder: str, context_tokens: int) -> None:
+    from transformers import AutoConfig
+
+    try:
+        refuse_architecture(AutoConfig.from_pretrained(folder), context_tokens)
+    except UnsupportedModel as error:
+        raise UnsupportedModel(f"the model in {folder}: {error}") from None

@@ -15,12 +15,26 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 
+from learner.architecture import UnsupportedModel
 from learner.layout import Layout
 
 NAME = "shared_prefix"
 """The attention implementation by which transformers knows ``attend``."""
+
+
+def take_over(model: PreTrainedModel) -> None:
+    """Make ``attend`` the attention of the whole model; raises UnsupportedModel for a model that keeps its own, because
+    its completions would see their siblings."""
+    model.set_attn_implementation(NAME)
+    for part in model.modules():
+        kept = part.config._attn_implementation if isinstance(part, PreTrainedModel) else NAME
+        if kept != NAME:
+            raise UnsupportedModel(
+                f"{type(part).__name__} keeps its attention implementation {kept!r}: it does not go through "
+                "transformers' AttentionInterface, so completions cannot be kept from seeing each other"
+            )
 
 
 def attend(
@@ -30,22 +44,34 @@ def attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    layout: Layout,
-    scaling: float,
+    layout: Layout | None = None,
+    scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
-    **_unused: Any,
+    **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """The attention of one layer, (1, T, heads, D), as transformers asks for it: ``query`` is (1, heads, T, D).
 
-    Raises ValueError for a model whose attention is not the plain one of ``scaling`` alone.
+    Raises UnsupportedModel for a model whose attention is not the plain one of ``scaling`` alone.
     """
+    if layout is None:
+        raise UnsupportedModel(f"{type(module).__name__}: its layers do not hand on the arguments of attention")
     reach = max(layout.prompts_BP.shape[1], *(shelf.reach for shelf in layout.shelves))
-    if dropout or _unused.get("softcap") or _unused.get("s_aux") is not None or (sliding_window or reach) < reach:
-        raise ValueError(f"{type(module).__name__}: dropout, soft caps, sinks and sliding windows are not supported")
+    unknown = {
+        "attention dropout": dropout,
+        "a soft cap in attention": options.get("softcap"),
+        "attention sinks": options.get("s_aux") is not None,
+        f"a sliding window ({sliding_window}) smaller than the sequence ({reach})": (sliding_window or reach) < reach,
+        "a mask or bias of its own in attention": attention_mask is not None,
+        "attention to later tokens": options.get("is_causal") is False,
+    }
+    if any(unknown.values()):
+        found = ", ".join(name for name, there in unknown.items() if there)
+        raise UnsupportedModel(f"{type(module).__name__} has {found}, which the learner does not support")
     columns = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     combine = fused if query.is_cuda else _SharedPrefix.apply
-    return combine(*columns, layout, scaling)[None], None  # type: ignore[index]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return combine(*columns, layout, scale)[None], None  # type: ignore[index]
 
 
 AttentionInterface.register(NAME, attend)
@@ -62,7 +88,7 @@ def fused(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: L
             *(part.reshape(len(mask), -1, *part.shape[2:]) for part in problem),
             attn_mask=mask[:, None],
             scale=scaling,
-        ).reshape(problem[0].shape)
+        ).reshape(*problem[0].shape[:-1], -1)
         for problem, mask in zip(problems, masks, strict=True)
     ]
     return _join(parts, layout, heads)
@@ -161,7 +187,7 @@ def _attention(
     queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, masks: torch.Tensor, scaling: float
 ) -> torch.Tensor:
     """Plain attention, shaped as the queries. One head of one pack at a time, so that its weights stay in the cache."""
-    output = torch.empty_like(queries)
+    output = queries.new_empty(*queries.shape[:-1], values.shape[-1])
     for place, (query, key, value) in enumerate(zip(queries, keys, values, strict=True)):
         weights = _weights(query, key, masks[place * len(masks) // len(queries)], scaling)
         torch.bmm(weights.to(query.dtype), value, out=output[place])

@@ -1,7 +1,7 @@
 """One rank of the policy under DeepSpeed: optimizer steps on micro-batches, log-probabilities, whole weights."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from learner.batch import Batch, MicroBatch, collate
 from learner.logprobs import PolicyModel
 from learner.loss import Sums
+from learner.preflight import preflight
 from rnr.config import ModelConfig, OptimizerConfig
 
 Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Sums]]
@@ -39,7 +40,7 @@ class PolicyEngine:
         self._rank = int(os.environ["RANK"])
         self._world = int(os.environ["WORLD_SIZE"])
         model = self._load()
-        self._engine, self._optimizer = self._deepspeed(PolicyModel(model))
+        self._engine, self._optimizer = self._deepspeed(preflight(model))
         self.device = self._engine.device
         self._reference: PolicyModel | None = None
         self._frozen_adapter: list[torch.Tensor] = []
@@ -127,8 +128,10 @@ class PolicyEngine:
             return
         weights = dict(self.weights())
         reference = AutoModelForCausalLM.from_pretrained(self.settings.model_folder, dtype=torch.bfloat16)
-        _scatter_state(reference, weights, self._rank)
-        self._reference = PolicyModel(reference.to(self.device).requires_grad_(False))
+        # On the device first: a process group may have a backend for that one alone.
+        reference = reference.to(self.device).requires_grad_(False)
+        scatter_weights(reference, weights, self._rank)
+        self._reference = PolicyModel(reference, self._engine.module.logits)
 
     def _adapter(self) -> list[torch.nn.Parameter]:
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -215,8 +218,8 @@ def with_adapter(model: Any, settings: LearnerSettings) -> Any:
     return get_peft_model(model, lora, autocast_adapter_dtype=False)
 
 
-def _scatter_state(model: Any, weights: dict[str, torch.Tensor], rank: int) -> None:
-    """Give every rank the weights that only rank 0 holds."""
+def scatter_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], rank: int) -> None:
+    """Give the model on every rank the weights that only rank 0 holds; they travel on the model's own device."""
     for name, parameter in model.named_parameters():
         if rank == 0:
             parameter.data.copy_(weights[name])

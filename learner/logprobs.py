@@ -12,8 +12,10 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from learner.attention import NAME
+from learner.architecture import UnsupportedModel, train_every_embedding, turn_off_noise
+from learner.attention import take_over
 from learner.layout import Layout
+from learner.logits import PLAIN, Logits
 from learner.masked_head import Allowed, masked_logprobs
 
 CHUNK = 512
@@ -26,13 +28,20 @@ BLOCK = 64
 class PolicyModel(nn.Module):
     """A causal language model that projects only the hidden states from which a completion token is predicted."""
 
-    def __init__(self, model: Any) -> None:
-        """``model`` is taken over: its attention and its head change."""
+    def __init__(self, model: Any, logits: Logits) -> None:
+        """``model`` is taken over: its attention and its head change, its dropout is off.
+
+        Raises UnsupportedModel for a model that cannot be taken over; ``learner.preflight`` finds out its ``logits``
+        and whether the outcome is still the model.
+        """
         super().__init__()
-        model.set_attn_implementation(NAME)
+        self.logits = logits
+        take_over(model)
+        turn_off_noise(model)
+        train_every_embedding(model)
         self.model = model
-        head = self._causal().get_output_embeddings()
-        head.forward = partial(token_logprobs, head)
+        head = causal_model(model).get_output_embeddings()
+        head.forward = partial(token_logprobs, head, logits=logits)
 
     def forward(
         self,
@@ -46,15 +55,25 @@ class PolicyModel(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Float32 log-probabilities of ``targets_N`` at ``temperature``, and the entropy in nats of each distribution,
         both of shape N; the arguments are those of ``learner.batch.Batch``."""
-        causal = self._causal()
-        hidden_1TD = causal.base_model(
+        causal = causal_model(self.model)
+        hidden_1TD = body(causal)(
             input_ids=input_ids_1T, position_ids=position_ids_1T, use_cache=False, layout=layout
         ).last_hidden_state
         # Called as a module, so that ZeRO-3's hooks gather its weight.
         return causal.get_output_embeddings()(hidden_1TD[0, columns_N], targets_N, temperature, allowed)
 
-    def _causal(self) -> Any:
-        return self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
+
+def causal_model(model: Any) -> Any:
+    """The language model itself, without the wrapper of an adapter."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
+def body(causal: Any) -> Any:
+    """The part of a causal language model that ends in the hidden states which its head projects."""
+    found = causal.base_model if causal.base_model is not causal else getattr(causal, "model", None)
+    if found is None:
+        raise UnsupportedModel(f"{type(causal).__name__}: its body cannot be told from its head")
+    return found
 
 
 def token_logprobs(
@@ -63,23 +82,25 @@ def token_logprobs(
     targets_N: torch.Tensor,
     temperature: float,
     allowed: Allowed | None = None,
+    logits: Logits = PLAIN,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(log-probabilities of the targets, entropies in nats), float32 of shape N, under the logits that the linear
-    layer ``head`` makes of the hidden states, or, for the tokens that ``allowed`` restricts, under those of their
-    allowed ids."""
+    """(log-probabilities of the targets, entropies in nats), float32 of shape N, under the ``logits`` that a model
+    makes of what its linear layer ``head`` makes of the hidden states, or, for the tokens that ``allowed`` restricts,
+    under those of their allowed ids."""
     if allowed is None:
-        return _HeadLogprobs.apply(hidden_ND, head.weight, head.bias, targets_N, temperature)  # type: ignore[return-value]
-    restricted = masked_logprobs(head, hidden_ND[allowed.rows_R], allowed, temperature)
+        return _HeadLogprobs.apply(hidden_ND, head.weight, head.bias, targets_N, temperature, logits)  # type: ignore[return-value]
+    restricted = masked_logprobs(head, hidden_ND[allowed.rows_R], allowed, temperature, logits)
     if not len(allowed.free_F):
         return restricted
-    free = token_logprobs(head, hidden_ND[allowed.free_F], targets_N[allowed.free_F], temperature)
+    free = token_logprobs(head, hidden_ND[allowed.free_F], targets_N[allowed.free_F], temperature, logits=logits)
     order_N = torch.cat([allowed.rows_R, allowed.free_F]).argsort()
     logprobs_N, entropies_N = (torch.cat(pair)[order_N] for pair in zip(restricted, free, strict=True))
     return logprobs_N, entropies_N
 
 
 class _HeadLogprobs(torch.autograd.Function):
-    """(hidden states ND, weight VD, bias V or None, targets N, temperature) -> (log-probabilities N, entropies N).
+    """(hidden states ND, weight VD, bias V or None, targets N, temperature, Logits) -> (log-probabilities N,
+    entropies N).
 
     The backward pass makes the logits of a chunk again, but keeps their sums and entropies from the forward pass.
     """
@@ -92,13 +113,14 @@ class _HeadLogprobs(torch.autograd.Function):
         bias_V: torch.Tensor | None,
         targets_N: torch.Tensor,
         temperature: float,
+        logits: Logits,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         chosen, logsums, entropies = [], [], []
         for hidden_MD, targets_M in zip(hidden_ND.split(CHUNK), targets_N.split(CHUNK), strict=True):
-            logits_MV = functional.linear(hidden_MD, weight_VD, bias_V)
-            chosen.append(_scaled(logits_MV.gather(1, targets_M[:, None])[:, 0], temperature))
-            for block in logits_MV.split(BLOCK):
-                scaled = _scaled(block, temperature)
+            output_MV = functional.linear(hidden_MD, weight_VD, bias_V)
+            chosen.append(logits.at(output_MV.gather(1, targets_M[:, None])[:, 0], temperature))
+            for block in output_MV.split(BLOCK):
+                scaled = logits.at(block, temperature)
                 logsum = scaled.logsumexp(-1)
                 # Entropy is the log of the sum less the mean of the logits.
                 mean = torch.linalg.vecdot(scaled.softmax(-1), scaled)
@@ -106,7 +128,7 @@ class _HeadLogprobs(torch.autograd.Function):
                 entropies.append(logsum - mean)
         logsum_N, entropy_N = torch.cat(logsums), torch.cat(entropies)
         ctx.save_for_backward(hidden_ND, weight_VD, bias_V, targets_N, logsum_N, entropy_N)
-        ctx.temperature = temperature
+        ctx.temperature, ctx.logits = temperature, logits
         ctx.set_materialize_grads(False)  # None tells that the entropies are a metric only
         return torch.cat(chosen) - logsum_N, entropy_N
 
@@ -119,29 +141,32 @@ class _HeadLogprobs(torch.autograd.Function):
         hidden_slope_ND = torch.empty_like(hidden_ND)
         weight_slope_VD = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
         bias_slope_V = torch.zeros_like(bias_V) if ctx.needs_input_grad[2] else None
-        given_N = torch.zeros_like(logsum_N) if slopes_N is None else slopes_N / ctx.temperature
+        # By how much a scaled logit grows with the head's output, but for the cap.
+        factor = ctx.logits.scale / ctx.temperature
+        given_N = torch.zeros_like(logsum_N) if slopes_N is None else slopes_N * factor
         for start in range(0, len(hidden_ND), CHUNK):
             chunk = slice(start, start + CHUNK)
             slope_MV = functional.linear(hidden_ND[chunk], weight_VD, bias_V)
             for first in range(start, start + len(slope_MV), BLOCK):
                 block = slice(first, min(first + BLOCK, start + len(slope_MV)))
                 rows = slope_MV[first - start : first - start + BLOCK]
-                # In place: what was logits becomes the slope of the loss along them.
-                rows.copy_(
-                    _logit_slopes(
-                        _scaled(rows, ctx.temperature).sub_(logsum_N[block, None]),
-                        targets_N[block],
-                        given_N[block],
-                        entropy_N[block],
-                        None if entropy_slopes_N is None else entropy_slopes_N[block] / ctx.temperature,
-                    )
+                scaled = ctx.logits.at(rows, ctx.temperature)
+                cap_slopes = ctx.logits.cap_slopes(scaled, ctx.temperature)
+                slopes = _logit_slopes(
+                    scaled.sub_(logsum_N[block, None]),
+                    targets_N[block],
+                    given_N[block],
+                    entropy_N[block],
+                    None if entropy_slopes_N is None else entropy_slopes_N[block] * factor,
                 )
+                # In place: what was the head's output becomes the slope of the loss along it.
+                rows.copy_(slopes if cap_slopes is None else slopes.mul_(cap_slopes))
             torch.mm(slope_MV, weight_VD, out=hidden_slope_ND[chunk])
             if weight_slope_VD is not None:
                 weight_slope_VD.addmm_(slope_MV.mT, hidden_ND[chunk])
             if bias_slope_V is not None:
                 bias_slope_V += slope_MV.sum(0)
-        return hidden_slope_ND, weight_slope_VD, bias_slope_V, None, None
+        return hidden_slope_ND, weight_slope_VD, bias_slope_V, None, None, None
 
 
 def _logit_slopes(
@@ -162,9 +187,3 @@ def _logit_slopes(
         slope_MV = slope_MV - (logs_MV + entropy_M[:, None]) * entropy_slope_M[:, None]
     # Added before rounding: of a sure token 1 - p is smaller than the last bit of p in bf16.
     return logs_MV.exp_().mul_(slope_MV).scatter_add_(1, targets_M[:, None], given_M[:, None])
-
-
-def _scaled(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """A float32 (or wider) copy of the logits at ``temperature``."""
-    copy = logits.to(torch.promote_types(logits.dtype, torch.float32), copy=True)
-    return copy if temperature == 1 else copy.div_(temperature)

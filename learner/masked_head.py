@@ -16,6 +16,8 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from learner.logits import PLAIN, Logits
+
 ROWS = 512
 """Restricted tokens whose logits exist at the same time."""
 
@@ -66,13 +68,13 @@ def allowed_tensors(
 
 
 def masked_logprobs(
-    head: Any, hidden_RD: torch.Tensor, allowed: Allowed, temperature: float
+    head: Any, hidden_RD: torch.Tensor, allowed: Allowed, temperature: float, logits: Logits = PLAIN
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(log-probabilities of the chosen ids, entropies in nats), float32 of shape R, of the softmax over the allowed ids
-    of the logits that the linear layer ``head`` makes of the hidden states.
+    of the ``logits`` that a model makes of what its linear layer ``head`` makes of the hidden states.
 
-    Logits are rounded to the type of the hidden states, as the whole head's are, so that the two differ in nothing but
-    what is left out. They are made again in the backward pass, ``ROWS`` tokens at a time.
+    The head's output is rounded to the type of the hidden states, as that of the whole head is, so that the two differ
+    in nothing but what is left out. It is made again in the backward pass, ``ROWS`` tokens at a time.
     """
     weight_UD = head.weight.index_select(0, allowed.ids_U)
     bias_U = None if head.bias is None else head.bias.index_select(0, allowed.ids_U)
@@ -93,6 +95,7 @@ def masked_logprobs(
             allowed.targets_R[rows],
             forbidden_MU,
             temperature,
+            logits,
             use_reentrant=False,
         )
         logprobs.append(found[0])
@@ -107,9 +110,10 @@ def _of_rows(
     targets_M: torch.Tensor,
     forbidden_MU: torch.Tensor,
     temperature: float,
+    logits: Logits,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    logits_MU = functional.linear(hidden_MD, weight_UD, bias_U)
-    wide_MU = logits_MU.to(torch.promote_types(logits_MU.dtype, torch.float32)) / temperature
+    output_MU = functional.linear(hidden_MD, weight_UD, bias_U)
+    wide_MU = logits(output_MU.to(torch.promote_types(output_MU.dtype, torch.float32))) / temperature
     logs_MU = wide_MU.masked_fill(forbidden_MU, _NEVER).log_softmax(-1)
     entropy_M = -torch.linalg.vecdot(logs_MU.exp(), logs_MU)
     return logs_MU.gather(1, targets_M[:, None])[:, 0], entropy_M

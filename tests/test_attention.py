@@ -77,7 +77,7 @@ def test_values_and_gradients_are_those_of_the_dense_mask(shapes, groups, seed) 
 def test_attention_of_another_kind_is_refused(option) -> None:
     layout = _layout([(3, [2])])
     query = torch.zeros(1, 2, 5, 4)
-    with pytest.raises(ValueError, match="not supported"):
+    with pytest.raises(ValueError, match="does not support"):
         attend(torch.nn.Identity(), query, query, query, None, layout=layout, scaling=1.0, **option)
 
 

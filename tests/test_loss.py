@@ -11,6 +11,7 @@ from torch import nn
 
 from learner import attention
 from learner.batch import Weighted, collate, plan_microbatches, weigh
+from learner.logits import PLAIN
 from learner.logprobs import CHUNK, PolicyModel, token_logprobs
 from learner.loss import correction_weights, grpo_loss, kl_to_reference, over_sequence, sft_loss
 from rnr.config import GrpoConfig
@@ -379,7 +380,7 @@ def _plain(model: nn.Module, sample: Sample, temperature: float) -> torch.Tensor
 
 
 def _policy(model: nn.Module, batch, temperature: float = 1.0):
-    return PolicyModel(model)(
+    return PolicyModel(model, PLAIN)(
         batch.input_ids_1T,
         batch.position_ids_1T,
         batch.layout,

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from learner.batch import collate, weigh
+from learner.logits import PLAIN
 from learner.logprobs import PolicyModel
 from learner.loss import grpo_loss
 from rnr.config import GrpoConfig
@@ -72,7 +73,7 @@ def test_loss_and_gradient_are_those_of_trl(tmp_path, tiny_model, aggregation, s
             for prompt in dict.fromkeys(sample.prompt_ids for sample in samples)
         )
     )
-    policy = PolicyModel(model)
+    policy = PolicyModel(model, PLAIN)
     arguments = (batch.input_ids_1T, batch.position_ids_1T, batch.layout, batch.columns_N, batch.targets_N)
     logprobs, entropies = policy(*arguments, TEMPERATURE)
     generator = torch.Generator().manual_seed(1)

@@ -1,0 +1,75 @@
+"""What a model's architecture has that the learner does not know, by the names of its properties.
+
+What a config tells is refused here, before anything starts; ``learner.preflight`` tries the model itself.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
+
+_WINDOW = re.compile(r"(\w+_)?window(_size)?|attention_chunk_size")
+_ATTENTION_CAP = re.compile(r"att\w*_softcap\w*")
+_NOISE = re.compile(r"drop|jitter")
+_ATTENTION = re.compile(r"(full_|sliding_|chunked_)?attention")
+
+
+class UnsupportedModel(ValueError):
+    """The learner would not train the policy that the engine samples from."""
+
+
+def refuse_architecture(config: Any, context_tokens: int) -> None:
+    """Raise UnsupportedModel, naming properties, for a transformers config that the learner does not know at sequences
+    of up to ``context_tokens``."""
+    text = config.get_text_config()
+    limit = getattr(text, "max_position_embeddings", None)
+    if limit is not None and context_tokens > limit:
+        raise UnsupportedModel(f"model.context_tokens is {context_tokens}, but the model was made for {limit}")
+    found = [*_limited_attention(text, context_tokens), *_foreign_layers(text)]
+    if found:
+        raise UnsupportedModel(f"the learner does not know this model ({config.model_type}): {'; '.join(found)}")
+
+
+def _limited_attention(text: Any, context_tokens: int) -> Iterator[str]:
+    settings = vars(text)
+    limited = [kind for kind in getattr(text, "layer_types", None) or ["sliding"] if not kind.startswith("full")]
+    for name, value in settings.items():
+        if _WINDOW.fullmatch(name) and type(value) is int and 0 < value < context_tokens and limited:
+            yield f"attention that reaches less far than the context: {name} {value} < model.context_tokens"
+        if _ATTENTION_CAP.fullmatch(name) and value:
+            yield f"soft caps in attention: {name} {value}"
+    if settings.get("alibi"):
+        yield "positions as a bias on attention: alibi"
+
+
+def _foreign_layers(text: Any) -> Iterator[str]:
+    kinds: list[str] = getattr(text, "layer_types", None) or getattr(text, "layers_block_type", None) or []
+    foreign = sorted({kind for kind in kinds if "attention" in kind and not _ATTENTION.fullmatch(kind)})
+    foreign += sorted({kind for kind in kinds if re.search(r"mamba|conv|recurrent|ssm", kind)})
+    if foreign:
+        yield f"layers that mix the tokens of a row other than by attention: {', '.join(foreign)}"
+
+
+def turn_off_noise(model: nn.Module) -> None:
+    """Dropout of any kind and jitter become 0, so that log-probabilities in training are those of the policy."""
+    for module in model.modules():
+        if isinstance(module, _DropoutNd):
+            module.p = 0.0
+        _zero_noise(module)
+        _zero_noise(getattr(module, "config", None))
+
+
+def _zero_noise(holder: Any) -> None:
+    for name, value in vars(holder).items() if hasattr(holder, "__dict__") else ():
+        if type(value) is float and _NOISE.search(name):
+            setattr(holder, name, 0.0)
+
+
+def train_every_embedding(model: nn.Module) -> None:
+    """The padding token's embedding gets its gradient: in many models the same token ends an answer, and here no
+    token is padding."""
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            module.padding_idx = None

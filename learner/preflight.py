@@ -1,0 +1,158 @@
+"""The real model is tried before a run starts: does the learner compute what transformers computes?
+
+The learner has an attention and a head of its own, and packs the completions of a prompt into one row. So on a short
+batch, with the weights in float32, its log-probabilities in training mode are compared with those of transformers'
+plain forward pass, one sequence a row. Whatever a model does otherwise than the learner takes for granted shows up
+here, and is looked for module by module until it has a name.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from learner.architecture import UnsupportedModel
+from learner.batch import Batch, Weighted, collate
+from learner.diagnosis import first_difference, in_float32, joined, traces
+from learner.logits import Logits
+from learner.logprobs import PolicyModel, body, causal_model
+from rnr.types import Sample
+
+TOLERANCE = 1e-3
+"""Nats. Float32 rounding is a hundredth of it, a completion that sees its sibling a hundred times as much."""
+
+PROMPTS, LENGTH = ((9, 3), (6, 2)), 16
+"""Prompt tokens and completions of each pack; all sequences have the same length, so that none needs padding."""
+
+
+def preflight(model: Any) -> PolicyModel:
+    """The policy made of ``model``, which is taken over; raises UnsupportedModel, naming the property of the model by
+    which the learner would compute something else."""
+    samples = _samples(model)
+    batch = _batch(samples)
+    rows = torch.tensor([sample.prompt_ids + sample.completion_ids for pack in samples for sample in pack])
+    with torch.no_grad(), in_float32(model):
+        model.eval()
+        plain = _plain(model, rows)
+        logits = _find_logits(causal_model(model), plain)
+        expected = _of_completions(plain.logits.log_softmax(-1), rows, samples)
+        policy = PolicyModel(model, logits)
+        policy.train()
+        try:
+            difference = (_packed(policy, batch) - expected).abs().max().item()
+        except UnsupportedModel:
+            raise
+        except Exception as error:
+            raise UnsupportedModel(
+                f"{type(model).__name__} cannot compute packed completions: {type(error).__name__}: {error}"
+            ) from error
+        if not difference <= TOLERANCE:
+            cause = _cause(policy, samples, rows)
+            raise UnsupportedModel(
+                f"{type(model).__name__}: the learner's log-probabilities differ from those of transformers' own "
+                f"forward pass by up to {difference:.2g}. {cause}"
+            )
+    return policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plain:
+    """What a plain forward pass gives, float32: (sequences, tokens, dimension or vocabulary)."""
+
+    hidden: torch.Tensor
+    logits: torch.Tensor
+
+
+def _samples(model: Any) -> list[list[Sample]]:
+    """Packs of random tokens, always the same ones."""
+    generator = torch.Generator().manual_seed(0)
+    vocabulary = causal_model(model).get_output_embeddings().weight.shape[0]
+
+    def draw(count: int) -> tuple[int, ...]:
+        return tuple(torch.randint(vocabulary, (count,), generator=generator).tolist())
+
+    return [
+        [Sample(uid="preflight", prompt_ids=prompt, completion_ids=draw(LENGTH - len(prompt))) for _ in range(count)]
+        for prompt, count in ((draw(tokens), count) for tokens, count in PROMPTS)
+    ]
+
+
+def _batch(samples: list[list[Sample]]) -> Batch:
+    return collate(tuple(tuple(Weighted(sample=each, weight=1.0) for each in pack) for pack in samples))
+
+
+def _plain(model: Any, rows: torch.Tensor) -> _Plain:
+    logits = model(input_ids=rows, use_cache=False).logits
+    hidden = body(causal_model(model))(input_ids=rows, use_cache=False).last_hidden_state
+    return _Plain(hidden=hidden.float(), logits=logits.float())
+
+
+def _find_logits(causal: Any, plain: _Plain) -> Logits:
+    """What the model makes of its head's output, found out from what it does: caps are tried, a factor is measured."""
+    head = causal.get_output_embeddings()
+    output = nn.functional.linear(plain.hidden, head.weight.float(), None if head.bias is None else head.bias.float())
+    settings = {name: value for name, value in vars(causal.config.get_text_config()).items() if type(value) is float}
+    for cap in (None, *(value for name, value in settings.items() if "cap" in name and value)):
+        uncapped = plain.logits if cap is None else cap * torch.atanh(plain.logits / cap)
+        scale = ((output.double() * uncapped.double()).sum() / output.double().square().sum()).item()
+        # The config's own number, where there is one, is exact.
+        known = (1.0, *settings.values(), *(1 / value for value in settings.values() if value))
+        scale = next((value for value in known if abs(value - scale) < 1e-4 * abs(scale)), scale)
+        logits = Logits(scale=scale, softcap=cap)
+        if (logits(output) - plain.logits).abs().max() <= TOLERANCE * max(1.0, plain.logits.abs().max().item()):
+            return logits
+    raise UnsupportedModel(
+        f"{type(causal).__name__}: its logits are not its head's output times a number, with or without a soft cap "
+        f"(values of its config: {', '.join(f'{name} {value}' for name, value in settings.items() if 'logit' in name)})"
+    )
+
+
+def _packed(policy: PolicyModel, batch: Batch) -> torch.Tensor:
+    logprobs, _ = policy(
+        batch.input_ids_1T, batch.position_ids_1T, batch.layout, batch.columns_N, batch.targets_N, temperature=1.0
+    )
+    return logprobs
+
+
+def _of_completions(logs: torch.Tensor, rows: torch.Tensor, samples: list[list[Sample]]) -> torch.Tensor:
+    """The log-probabilities of all completion tokens, one sequence after the other."""
+    chosen = logs[:, :-1].gather(2, rows[:, 1:, None])[..., 0]
+    prompts = [len(sample.prompt_ids) for pack in samples for sample in pack]
+    return torch.cat([row[prompt - 1 :] for row, prompt in zip(chosen, prompts, strict=True)])
+
+
+def _cause(policy: PolicyModel, samples: list[list[Sample]], rows: torch.Tensor) -> str:
+    """Which module is the first to compute something else, and beside what."""
+    causal, batch = causal_model(policy.model), _batch(samples)
+    tokens = rows.numel(), batch.input_ids_1T.numel()
+    training = traces(causal, lambda: _packed(policy, batch), tokens[1])
+    policy.eval()
+    packed = traces(causal, lambda: _packed(policy, batch), tokens[1])
+    if found := first_difference(training, packed):
+        return f"In training mode {found} computes something else than in evaluation: noise that cannot be turned off"
+    ours = torch.cat(_columns(samples))
+    packed = {name: trace.of(ours) for name, trace in packed.items()}
+    batches = [_batch([[sample]]) for pack in samples for sample in pack]
+    alone = joined([traces(causal, partial(_packed, policy, batch), LENGTH) for batch in batches])
+    if found := first_difference(packed, alone):
+        return (
+            f"{found} gives a completion something else beside its siblings than alone: it carries a state along the "
+            "row, or it does not go by the positions that it is given"
+        )
+    causal.set_attn_implementation("eager")
+    plain = traces(causal, lambda: body(causal)(input_ids=rows, use_cache=False), tokens[0])
+    if found := first_difference(alone, plain):
+        return f"{found} computes something else under the learner's attention than under transformers'"
+    return "The hidden states agree, so it is what follows them"
+
+
+def _columns(samples: list[list[Sample]]) -> list[torch.Tensor]:
+    """Where in the packed row the tokens of each sequence stand."""
+    columns, start = [], 0
+    for pack in samples:
+        prompt = torch.arange(start, start := start + len(pack[0].prompt_ids))
+        for sample in pack:
+            columns.append(torch.cat([prompt, torch.arange(start, start := start + len(sample.completion_ids))]))
+    return columns
