@@ -1,19 +1,27 @@
-"""Which tokens of a completion were decisions, under the grammar that it was decoded with.
+"""Rollouts under a grammar: what is asked of the engine, which tokens were decisions, and the completion that follows.
 
 Knows xgrammar, which vLLM decodes with, but no engine.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy
 import xgrammar
 
+from rnr.task.decoding import completed
+from rnr.task.grammar import OPENING, answer_grammar, chain_grammar
+from rnr.task.parsing import CLOSE, OPEN
+from rnr.task.prompts import as_data, as_markup
+from rnr.types import Example, Group, Prompt, Rollout, Segment
+
 
 class GrammarMasks:
     """The token ids that the grammar of a prompt allowed at each place of a completion, for one tokenizer."""
 
-    def __init__(self, tokenizer: Any, stop_token_ids: Sequence[int]) -> None:
+    def __init__(self, tokenizer: Any, stop_token_ids: Iterable[int]) -> None:
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer)
         self._vocabulary: list[bytes] = info.decoded_vocab
         self._stops = list(stop_token_ids)
@@ -21,16 +29,18 @@ class GrammarMasks:
         self._mask = xgrammar.allocate_token_bitmask(1, info.vocab_size)
         self._bits = self._mask.numpy().view(numpy.uint8)[0]
 
-    def allowed(self, grammar: str, token_ids: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    def compile(self, grammar: str) -> xgrammar.CompiledGrammar:
+        """The grammar as ``allowed`` takes it; compiled once for as long as it is remembered."""
+        return self._compiler.compile_grammar(grammar)
+
+    def allowed(self, grammar: xgrammar.CompiledGrammar, token_ids: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """For each token the ids among which it was a decision, in ascending order; for a token that decides nothing it
         alone. Nothing is decided where one id is allowed, and where several are but all spell, or begin to spell, what
         has to follow: ``l``, ``la`` and ``lace`` after ``Love``.
 
         Raises ValueError for a token that the grammar does not allow.
         """
-        matcher = xgrammar.GrammarMatcher(
-            self._compiler.compile_grammar(grammar), override_stop_tokens=self._stops, max_rollback_tokens=0
-        )
+        matcher = xgrammar.GrammarMatcher(grammar, override_stop_tokens=self._stops, max_rollback_tokens=0)
         found: list[tuple[int, ...]] = []
         for place, token in enumerate(token_ids):
             matcher.fill_next_token_bitmask(self._mask)
@@ -52,3 +62,114 @@ class GrammarMasks:
             return False
         # Nested tokens may still leave a choice open that has no token of its own: then less has to follow.
         return matcher.find_jump_forward_string().encode().startswith(longest)
+
+
+class TargetDecisions:
+    """The decisions in the targets of a warm start that teaches tagged chains."""
+
+    def __init__(self, tokenizer: Any, stop_token_id: int) -> None:
+        self._tokenizer = tokenizer
+        self._opening = tuple(as_markup(tokenizer, OPEN))
+        self._masks = GrammarMasks(tokenizer, [stop_token_id])
+
+    def allowed(self, example: Example, chain: str, target: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        """For each token of the target with this chain the ids among which it was a decision, as for a rollout: it
+        alone where nothing is decided, and so in all that stands before and behind the chain."""
+        written = as_data(self._tokenizer, f"\n{chain}\n")
+        first, last = len(self._opening), len(self._opening) + len(written)
+        if tuple(target[:last]) != (*self._opening, *written):
+            raise ValueError(f"the target of {example.uid} does not begin with its chain: {chain[:80]!r}")
+        grammar = self._masks.compile(chain_grammar(example.sentence, example.schema, before="\n"))
+        decided = self._masks.allowed(grammar, written)
+        return (*((token,) for token in target[:first]), *decided, *((token,) for token in target[last:]))
+
+
+Complete = Callable[..., Awaitable[Group]]
+"""(prompt, sampling, *, grammar="", stop="") -> the group of plain completions to the prompt's token ids: those that
+the grammar allows, and none longer than the first ``stop``, which they keep."""
+
+
+class Decoder:
+    """Completions by ``rnr.task.decoding``, over an engine that knows token ids, grammars and stop strings only."""
+
+    def __init__(self, complete: Complete, tokenizer: Any, stop_token_id: int) -> None:
+        self._complete = complete
+        self._opening = (*as_markup(tokenizer, OPEN), *as_data(tokenizer, OPENING.removeprefix(OPEN)))
+        self._break = tuple(as_data(tokenizer, "\n"))
+        eos = getattr(tokenizer, "eos_token_id", None)
+        self._masks = GrammarMasks(tokenizer, {stop_token_id, *([] if eos is None else [eos])})
+
+    async def generate(self, prompt: Prompt, sampling: Any) -> Group:
+        """The rollouts of one prompt, as its decoding says."""
+        match prompt.decoding:
+            case "free":
+                return await self._complete(prompt, sampling)
+            case "marks":
+                return await self._marks(prompt, sampling)
+            case "schema":
+                return await self._schema(prompt, sampling)
+
+    async def _marks(self, prompt: Prompt, sampling: Any) -> Group:
+        """The chain's opening is given, the chain sampled, all behind it follows from the chain: neither is trained on.
+        Greedy completions carry no allowed ids, as nothing is trained on them."""
+        grammar = chain_grammar(prompt.example.sentence, prompt.example.schema)
+        opened = replace(prompt, token_ids=(*prompt.token_ids, *self._opening))
+        # Compiled for the masks while the engine decodes, which compiles for itself.
+        compiled = (
+            asyncio.create_task(asyncio.to_thread(self._masks.compile, grammar)) if sampling.temperature else None
+        )
+        limits = replace(sampling, max_new_tokens=max(1, sampling.max_new_tokens - len(self._opening)))
+        group = await self._complete(opened, limits, grammar=grammar)
+        ready = await compiled if compiled else None
+        return Group(prompt=prompt, rollouts=tuple(self._marked(prompt, rollout, ready) for rollout in group.rollouts))
+
+    def _marked(self, prompt: Prompt, rollout: Rollout, compiled: Any) -> Rollout:
+        (chain,) = rollout.segments
+        if compiled:
+            allowed = self._masks.allowed(compiled, chain.token_ids)
+            pairs = zip(chain.logprobs, allowed, strict=True)
+            chain = replace(chain, allowed=allowed, logprobs=tuple(0.0 if len(ids) == 1 else log for log, ids in pairs))
+        opening = Segment(
+            token_ids=self._opening,
+            logprobs=(0.0,) * len(self._opening),
+            policy_version=chain.policy_version,
+            trained=False,
+        )
+        before = (*[0] * (len(self._opening) - 1), len(OPENING))
+        text = f"{OPENING}{rollout.text}"
+        if rollout.finished:
+            text = completed(rollout.text.removesuffix("\n"), prompt.example.sentence)
+        ends = (*before, *(len(OPENING) + end for end in rollout.ends)) if rollout.ends else ()
+        return replace(rollout, segments=(opening, chain), text=text, ends=ends)
+
+    async def _schema(self, prompt: Prompt, sampling: Any) -> Group:
+        """The chain is sampled freely and trained on; the answer that its grammar allows is not."""
+        group = await self._complete(prompt, sampling, stop=CLOSE)
+        rollouts = await asyncio.gather(*(self._answered(prompt, rollout, sampling) for rollout in group.rollouts))
+        return Group(prompt=prompt, rollouts=tuple(rollouts))
+
+    async def _answered(self, prompt: Prompt, rollout: Rollout, sampling: Any) -> Rollout:
+        room = sampling.max_new_tokens - len(rollout.token_ids) - len(self._break)
+        if not rollout.text.rstrip().endswith(CLOSE):
+            return rollout  # it ended without a chain, or ran into the limit within it
+        if room <= 0:
+            return replace(rollout, finished=False)
+        reasoned = replace(prompt, token_ids=(*prompt.token_ids, *rollout.token_ids, *self._break))
+        grammar = answer_grammar(prompt.example.sentence, prompt.example.schema)
+        limits = replace(sampling, count=1, max_new_tokens=room, min_new_tokens=0)
+        answer = (await self._complete(reasoned, limits, grammar=grammar)).rollouts[0]
+        given = Segment(
+            token_ids=(*self._break, *answer.token_ids),
+            logprobs=(0.0,) * (len(self._break) + len(answer.token_ids)),
+            policy_version=answer.policy_version,
+            trained=False,
+        )
+        text = f"{rollout.text}\n"
+        before = (*rollout.ends, *[len(text)] * len(self._break))
+        known = bool(rollout.ends and answer.ends)
+        return Rollout(
+            segments=(*rollout.segments, given),
+            text=text + answer.text,
+            finished=answer.finished,
+            ends=(*before, *(len(text) + end for end in answer.ends)) if known else (),
+        )

@@ -63,6 +63,7 @@ class RolloutWorker:
         self._version = 0
         self._adapter: Any = None
         self._requests = 0
+        self._decoder: Any = None
 
     async def start(self) -> None:
         """Build the engine with the weights of the model folder (version 0)."""
@@ -164,8 +165,17 @@ class RolloutWorker:
 
     async def generate(self, prompt: Prompt, sampling: Sampling) -> Group:
         """``sampling.count`` completions of one prompt; other prompts are generated in the same batches."""
+        if prompt.decoding == "free":
+            return await self._complete(prompt, sampling)
+        if self._decoder is None:
+            from actors.constrained import Decoder
+
+            self._decoder = Decoder(self._complete, self._engine.get_tokenizer(), self._settings.stop_token_id)
+        return await self._decoder.generate(prompt, sampling)
+
+    async def _complete(self, prompt: Prompt, sampling: Sampling, *, grammar: str = "", stop: str = "") -> Group:
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         parameters = SamplingParams(
             n=sampling.count,
@@ -176,6 +186,9 @@ class RolloutWorker:
             seed=sampling.seed if self._settings.use_gpu else None,
             logprobs=0,
             stop_token_ids=[self._settings.stop_token_id],
+            stop=[stop] if stop else None,
+            include_stop_str_in_output=True,
+            structured_outputs=StructuredOutputsParams(grammar=grammar) if grammar else None,
             skip_special_tokens=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )

@@ -7,20 +7,24 @@ from pathlib import Path
 from rnr.files import strict_json
 from rnr.task.labels import label_key
 from rnr.task.prompts import ChatFormat, PromptPreset
+from rnr.types import Decoding
 
 PROMPT_FILE = "rnr_prompt.json"
 """The file of an export that tells how its model was asked."""
 
 
-def chat_format(model_folder: str) -> ChatFormat:
-    """How a model is asked: as it was trained by us, or with the preset ``compact`` if it was not."""
+def chat_format(model_folder: str, decoding: Decoding | None = None) -> ChatFormat:
+    """How a model is asked: as it was trained by us, or with the preset ``compact`` if it was not; decoded as it was
+    trained, or freely, if no other decoding is wanted."""
     file = Path(model_folder) / PROMPT_FILE
     asked = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"preset": "compact", "definitions": {}}
-    return with_prompt(model_folder, asked["preset"], asked["definitions"])
+    chat = with_prompt(model_folder, asked["preset"], asked["definitions"])
+    chat.decoding = decoding or asked.get("decoding", "free")
+    return chat
 
 
 def with_prompt(model_folder: str, preset: PromptPreset, definitions: Mapping[str, str]) -> ChatFormat:
-    """The format of the model in ``model_folder`` under this prompt."""
+    """The format of the model in ``model_folder`` under this prompt, decoded freely."""
     from transformers import AutoTokenizer
 
     return ChatFormat(AutoTokenizer.from_pretrained(model_folder), preset, definitions)
@@ -28,7 +32,8 @@ def with_prompt(model_folder: str, preset: PromptPreset, definitions: Mapping[st
 
 def prompt_file(chat: ChatFormat) -> dict[str, str]:
     """Name and text of the file by which an exported model tells how it was asked; ``chat_format`` reads it."""
-    return {PROMPT_FILE: strict_json({"preset": chat.preset, "definitions": chat.definitions})}
+    asked = {"preset": chat.preset, "definitions": chat.definitions, "decoding": chat.decoding}
+    return {PROMPT_FILE: strict_json(asked)}
 
 
 def read_definitions(path: str) -> dict[str, str]:

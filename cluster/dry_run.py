@@ -56,6 +56,7 @@ def derived(config: Config, prepared: Prepared, schedule: Schedule) -> dict[str,
     return {
         "training sentences": f"{prepared.candidates}: SFT takes {len(prepared.sft)}, GRPO {len(prepared.prompts)}",
         "evaluation sentences": str(len(prepared.evaluation)),
+        "decoding": prepared.decoding,
         "SFT optimizer steps": f"{schedule.sft_steps} of {config.sft.sequences_per_step} sequences",
         "GRPO optimizer steps": str(grpo.steps * grpo.mini_batches * grpo.epochs),
         "GRPO sequences per step": f"{sampling.prompts_per_step} prompts x {sampling.samples_per_prompt} = {sequences}",

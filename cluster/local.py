@@ -6,17 +6,26 @@ from collections.abc import Sequence
 from actors.rollout import Sampling, single_engine
 from cluster.chat_format import chat_format
 from rnr.model_folder import resolve
+from rnr.task.decoding import refuse_undecodable
 from rnr.task.prompts import refuse_too_long
-from rnr.types import Example, Group
+from rnr.types import Decoding, Example, Group
 
 
-async def greedy(examples: Sequence[Example], *, model: str, context_tokens: int, max_new_tokens: int) -> list[Group]:
-    """One greedy rollout for each example, in their order.
+async def greedy(
+    examples: Sequence[Example],
+    *,
+    model: str,
+    context_tokens: int,
+    max_new_tokens: int,
+    decoding: Decoding | None = None,
+) -> list[Group]:
+    """One greedy rollout for each example, in their order, under this decoding or the one the model was trained with.
 
     Raises ValueError, before the engine starts, for a model that cannot be used or a prompt that is too long.
     """
     folder = resolve(model)
-    chat = chat_format(folder)
+    chat = chat_format(folder, decoding)
+    refuse_undecodable(examples, chat.decoding)
     prompts = [chat.prompt(example) for example in examples]
     refuse_too_long(prompts, context_tokens=context_tokens, answer_tokens=max_new_tokens)
     engine = single_engine(

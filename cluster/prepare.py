@@ -1,8 +1,9 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cluster.chat_format import prompt_file, read_definitions, with_prompt
 from learner.architecture import UnsupportedModel, refuse_architecture
@@ -10,9 +11,12 @@ from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
 from rnr.corpus.selection import select
 from rnr.model_folder import resolve
-from rnr.task.chains import chain
+from rnr.task.decoding import decoding_of, left_out, refuse_undecodable, taught
 from rnr.task.prompts import ChatFormat, refuse_too_long
-from rnr.types import Example, Prompt, Sample
+from rnr.types import Decoding, Example, Prompt, Sample
+
+if TYPE_CHECKING:
+    from actors.constrained import TargetDecisions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,10 @@ class Prepared:
     """Training examples that ``sft`` and ``prompts`` were drawn from."""
     left_out: Mapping[str, int]
     """Why -> how many training sentences were left out."""
+    decoding: Decoding
+    """What the policy may say."""
+    untaught: Mapping[str, int]
+    """What the decoding cannot teach of the training data -> how many."""
     prompt_file: dict[str, str]
     """Name and text of the file by which the exported model tells how it was asked."""
 
@@ -43,7 +51,10 @@ class Prepared:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before the run starts: what was left out of the training data, and why."""
-        return tuple(f"data: {count} training sentences are left out: {why}" for why, count in self.left_out.items())
+        return (
+            *(f"data: {count} training sentences are left out: {why}" for why, count in self.left_out.items()),
+            *(f"decoding {self.decoding}: {count} {what}" for what, count in self.untaught.items()),
+        )
 
 
 def prepare(
@@ -68,6 +79,9 @@ def prepare(
         warm_start=bool(sft.epochs) and not sft.from_run,
         fits=asker.fits if data.max_prompt_tokens else None,
     )
+    taught_by_run = selected.pool if sft.from_run else selected.sft
+    asker.decode(_decoding(sampling, sft, data, taught_by_run), on_decisions=sft.decoding == "marks")
+    refuse_undecodable((*selected.pool, *selected.evaluation), asker.chat.decoding)
     pool = [asker.prompt(example) for example in selected.pool]
     asked = [asker.prompt(example) for example in selected.evaluation]
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
@@ -84,8 +98,23 @@ def prepare(
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
+        decoding=asker.chat.decoding,
+        untaught=left_out((*selected.sft, *selected.held_out), asker.chat.decoding),
         prompt_file=prompt_file(asker.chat),
     )
+
+
+def _decoding(sampling: SamplingConfig, sft: SftConfig, data: DataConfig, taught: Sequence[Example]) -> Decoding:
+    """The decoding that is asked for, or that goes with the chains that are taught."""
+    found = sampling.decoding
+    if found == "auto":
+        found = "free" if not taught or data.prompt == "reference" else decoding_of(taught)
+    if sft.decoding == "marks" and found != "marks":
+        raise ValueError(
+            f'sft.decoding "marks" takes the loss on decisions alone and teaches no copying, but rollouts are decoded '
+            f'{found!r}: set sampling.decoding="marks" too'
+        )
+    return found
 
 
 class _Asker:
@@ -95,6 +124,16 @@ class _Asker:
         self.chat = chat
         self._most = max_prompt_tokens
         self._prompts: dict[Example, Prompt] = {}
+        self._decisions: TargetDecisions | None = None
+
+    def decode(self, decoding: Decoding, *, on_decisions: bool) -> None:
+        """Ask for this decoding from now on; the loss of targets is to be taken on decisions alone or on all tokens."""
+        self.chat.decoding = decoding
+        self._prompts = {example: replace(prompt, decoding=decoding) for example, prompt in self._prompts.items()}
+        if on_decisions:
+            from actors.constrained import TargetDecisions  # loads torch
+
+            self._decisions = TargetDecisions(self.chat.tokenizer, self.chat.stop_token_id)
 
     def prompt(self, example: Example) -> Prompt:
         # Not by uid: a file that is trained on and evaluated has the same uids under other schemas.
@@ -106,14 +145,19 @@ class _Asker:
         return [len(self.prompt(example).token_ids) <= self._most for example in examples]
 
     def target(self, example: Example) -> tuple[int, ...]:
-        return self.chat.target(example.mentions, chain(example))
+        return self.chat.target(*taught(example, self.chat.decoding))
+
+    def sample(self, example: Example) -> Sample:
+        target = self.target(example)
+        allowed: tuple[tuple[int, ...], ...] = ()
+        if self._decisions is not None:
+            allowed = self._decisions.allowed(example, taught(example, self.chat.decoding)[1], target)
+        prompt_ids = self.prompt(example).token_ids
+        return Sample(uid=example.uid, prompt_ids=prompt_ids, completion_ids=target, allowed=allowed)
 
     def samples(self, examples: Sequence[Example], context_tokens: int) -> tuple[Sample, ...]:
         """Prompts with their answers; raises ValueError for those longer than the context."""
-        samples = tuple(
-            Sample(uid=example.uid, prompt_ids=self.prompt(example).token_ids, completion_ids=self.target(example))
-            for example in examples
-        )
+        samples = tuple(self.sample(example) for example in examples)
         long = [sample for sample in samples if sample.length > context_tokens]
         if long:
             raise ValueError(

@@ -5,7 +5,7 @@ prompt once, then each completion, which sees the prompt and itself but not its 
 prompt, so every log-probability is the one that the sample would have alone. The packs of a micro-batch stand one after
 the other in a single row, so nothing is padded but the small products inside ``learner.attention``.
 
-Shape letters: T tokens of the row, N completion tokens.
+Shape letters: T tokens of the row, N completion tokens that are trained on.
 """
 
 import math
@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 import torch
 
 from learner.layout import Layout, lay_out
+from learner.masked_head import Allowed, allowed_tensors
 from rnr.types import Sample
 
 Item = TypeVar("Item")
@@ -24,7 +25,7 @@ LossAggregation = Literal["token_mean", "sequence_mean", "constant"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One micro-batch; its completion tokens are listed by the columns of the logits that predict them."""
+    """One micro-batch; its N trained completion tokens are listed by the columns of the logits that predict them."""
 
     input_ids_1T: torch.Tensor
     position_ids_1T: torch.Tensor
@@ -36,12 +37,13 @@ class Batch:
     """Which completion of the micro-batch the token belongs to, counted from 0."""
     weights_N: torch.Tensor
     """What each token's objective is multiplied by before all are summed over the optimizer batch: its divisor is
-    already in it, so any split into micro-batches and ranks gives the same gradient. 0 for filler and for tokens that
-    are not trained on."""
+    already in it, so any split into micro-batches and ranks gives the same gradient. 0 for filler."""
     advantages_N: torch.Tensor
     """Ones for supervised samples."""
     sampler_logprobs_N: torch.Tensor
     """Zeros for supervised samples."""
+    allowed: Allowed | None
+    """The ids among which tokens were chosen; None where all were chosen from the whole vocabulary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +74,12 @@ def weigh(
     all sequences that were sampled, those of dropped groups included."""
     match aggregation:
         case "token_mean":
-            total = sum(sample.trained_tokens for sample in samples)
+            total = max(1, sum(sample.trained_tokens for sample in samples))
             return [Weighted(sample=sample, weight=1 / total) for sample in samples]
         case "sequence_mean":
-            return [Weighted(sample=sample, weight=1 / (sample.trained_tokens * len(samples))) for sample in samples]
+            return [
+                Weighted(sample=sample, weight=1 / (max(1, sample.trained_tokens) * len(samples))) for sample in samples
+            ]
         case "constant":
             return [Weighted(sample=sample, weight=1 / (sampled * max_new_tokens)) for sample in samples]
 
@@ -148,7 +152,7 @@ def _packs(samples: Sequence[Weighted], max_tokens: float = math.inf) -> list[Pa
 def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
     """The tensors of one micro-batch, on ``device``."""
     row: list[tuple[range, list[range]]] = []
-    input_ids, positions, columns, targets, sequences, weights, advantages, logprobs = ([] for _ in range(8))
+    input_ids, positions, columns, targets, sequences, weights, advantages, logprobs, allowed = ([] for _ in range(9))
     for pack in packs:
         start, prompt = len(input_ids), pack[0].sample.prompt_ids
         row.append((range(start, start + len(prompt)), []))
@@ -162,20 +166,23 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
             input_ids += sample.completion_ids
             positions += range(len(prompt), len(prompt) + count)
             # The logits at one token predict the next; the end of the prompt predicts the start of every completion.
-            columns += [last, *range(start, start + count - 1)]
-            targets += sample.completion_ids
-            sequences += [sequences[-1] + 1 if sequences else 0] * count
-            weights += [item.weight * trained for trained in sample.loss_mask or (True,) * count]
-            advantages += sample.advantages or (1.0,) * count
-            logprobs += sample.logprobs or (0.0,) * count
+            kept = [place for place, trained in enumerate(sample.trained) if trained]
+            columns += [last if place == 0 else start + place - 1 for place in kept]
+            targets += [sample.completion_ids[place] for place in kept]
+            sequences += [sequences[-1] + 1 if sequences else 0] * len(kept)
+            weights += [item.weight] * len(kept)
+            advantages += [sample.advantages[place] if sample.advantages else 1.0 for place in kept]
+            logprobs += [sample.logprobs[place] if sample.logprobs else 0.0 for place in kept]
+            allowed += [sample.allowed[place] if sample.allowed else () for place in kept]
     return Batch(
         input_ids_1T=torch.tensor([input_ids], device=device),
         position_ids_1T=torch.tensor([positions], device=device),
         layout=lay_out(row, device),
-        columns_N=torch.tensor(columns, device=device),
-        targets_N=torch.tensor(targets, device=device),
-        sequences_N=torch.tensor(sequences, device=device),
+        columns_N=torch.tensor(columns, dtype=torch.long, device=device),
+        targets_N=torch.tensor(targets, dtype=torch.long, device=device),
+        sequences_N=torch.tensor(sequences, dtype=torch.long, device=device),
         weights_N=torch.tensor(weights, dtype=torch.float32, device=device),
         advantages_N=torch.tensor(advantages, dtype=torch.float32, device=device),
         sampler_logprobs_N=torch.tensor(logprobs, dtype=torch.float32, device=device),
+        allowed=allowed_tensors(allowed, targets, device),
     )

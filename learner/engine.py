@@ -158,6 +158,7 @@ class PolicyEngine:
             batch.columns_N,
             batch.targets_N,
             temperature,
+            batch.allowed,
         )
 
     def reset_optimizer(self) -> None:

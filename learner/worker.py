@@ -83,7 +83,7 @@ class LearnerWorker:
             for packs in micro_batches
             for pack in packs
             for item in pack
-            for _ in item.sample.completion_ids
+            for _ in range(item.sample.trained_tokens)
         ]
         return {"sft/held_out_loss": sft_loss(logprobs, torch.tensor(weights, device=logprobs.device))[1]["sft/loss"]}
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rnr.task.prompts import PromptPreset
+from rnr.types import Decoding
 
 
 class Section(BaseModel):
@@ -103,6 +104,10 @@ class SamplingConfig(Section):
     """Token limit of a rollout."""
     temperature: float = Field(default=1.0, gt=0)
     """Of the sampler, and of the log-probabilities in the loss."""
+    decoding: Decoding | Literal["auto"] = "auto"
+    """What the policy may say, in rollouts, evaluations and the export (``docs/decoding.md``): ``free``; ``marks``, a
+    tagged chain under the grammar of its sentence and schema; ``schema``, a free chain and an answer under the grammar
+    of its schema; ``auto``, what goes with the chains of the warm start."""
 
 
 class ScorerConfig(Section):
@@ -169,6 +174,9 @@ class SftConfig(Section):
     """At its peak."""
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps in which the learning rate rises to its peak."""
+    decoding: Literal["free", "marks"] = "free"
+    """The distribution that the loss is taken on: the whole vocabulary, or under ``marks`` the decisions alone, which
+    teaches no copying."""
     held_out: int = Field(default=0, ge=0)
     """Training sentences that are kept aside; their loss is measured every ``evaluation.every_steps``."""
     patience: int = Field(default=0, ge=0)

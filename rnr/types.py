@@ -5,6 +5,10 @@ another machine at will: Example -> Prompt -> Rollout, Group -> Answer, Reward, 
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+Decoding = Literal["free", "schema", "marks"]
+"""What a completion may say: ``rnr.task.decoding``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class Prompt:
 
     example: Example
     token_ids: tuple[int, ...]
+    decoding: Decoding = "free"
 
     @property
     def uid(self) -> str:
@@ -68,7 +73,8 @@ class Segment:
     """False for what the policy did not decide, such as the answer of a tool: it is read but not trained on."""
     allowed: tuple[tuple[int, ...], ...] = ()
     """For each token, the ids among which it was sampled; empty where that was the whole vocabulary. The policy is then
-    the softmax over these ids alone."""
+    the softmax over these ids alone. A token that decided nothing, because it was the only one or because the others
+    would have spelt the same, stands alone: it has log-probability 0 and no part in any loss, mean or count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +174,18 @@ class Sample:
     policy_version: int = 0
 
     @property
+    def trained(self) -> tuple[bool, ...]:
+        """Whether each completion token is trained on: neither masked nor the only one that was allowed, which decides
+        nothing."""
+        mask = self.loss_mask or (True,) * len(self.completion_ids)
+        if not self.allowed:
+            return mask
+        return tuple(kept and len(ids) != 1 for kept, ids in zip(mask, self.allowed, strict=True))
+
+    @property
     def trained_tokens(self) -> int:
         """Completion tokens that are trained on."""
-        return sum(self.loss_mask) if self.loss_mask else len(self.completion_ids)
+        return sum(self.trained)
 
     @property
     def length(self) -> int:

@@ -132,10 +132,32 @@ def test_the_three_aggregations_by_hand() -> None:
     assert [item.weight for item in weigh(samples, "constant", max_new_tokens=10, sampled=2)] == [1 / 20, 1 / 20]
 
 
-def test_a_token_that_is_not_trained_on_has_no_weight_and_is_not_counted() -> None:
-    sample = replace(_sample("a", 2, 3), loss_mask=(True, False, True))
+def test_a_token_that_is_not_trained_on_or_decides_nothing_is_read_but_part_of_no_mean() -> None:
+    sample = replace(
+        _sample("a", 2, 5),
+        loss_mask=(True, False, True, True, True),
+        allowed=((), (), (103,), (104, 7), (105, 9, 104)),
+        logprobs=(-1.0, -2.0, 0.0, -3.0, -4.0),
+    )
+    assert sample.trained == (True, False, False, True, True)
     (item,) = weigh([sample], "token_mean", max_new_tokens=10, sampled=1)
-    assert collate(((item,),)).weights_N.tolist() == [0.5, 0.0, 0.5]
+    (alike,) = weigh([sample], "sequence_mean", max_new_tokens=10, sampled=1)
+    assert item.weight == alike.weight == 1 / 3
+    batch = collate(((item,),))
+    assert batch.input_ids_1T.tolist() == [[1, 2, 101, 102, 103, 104, 105]]
+    assert batch.columns_N.tolist() == [1, 4, 5]
+    assert batch.targets_N.tolist() == [101, 104, 105]
+    assert batch.weights_N.tolist() == [pytest.approx(1 / 3)] * 3
+    assert batch.sampler_logprobs_N.tolist() == [-1.0, -3.0, -4.0]
+    assert batch.allowed is not None
+    assert (batch.allowed.rows_R.tolist(), batch.allowed.free_F.tolist()) == ([1, 2], [0])
+    assert batch.allowed.ids_U.tolist() == [7, 9, 104, 105]
+    assert (batch.allowed.targets_R.tolist(), batch.allowed.counts) == ([2, 3], (2, 3))
+    assert batch.allowed.columns_A.tolist() == [2, 0, 3, 1, 2]
+
+
+def test_nothing_restricted_is_a_batch_without_allowed_ids() -> None:
+    assert collate(((Weighted(sample=_sample("a", 2, 3), weight=1.0),),)).allowed is None
 
 
 def test_dr_grpos_constant_counts_the_sequences_of_dropped_groups_too() -> None:

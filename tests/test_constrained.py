@@ -2,9 +2,12 @@
 
 import pytest
 
-from actors.constrained import GrammarMasks
+from actors.constrained import GrammarMasks, TargetDecisions
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
+from rnr.task.decoding import taught
 from rnr.task.grammar import chain_grammar
+from rnr.task.prompts import ChatFormat
+from rnr.types import Example, Mention
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def _decisions(tokenizer, sentence: str, chain: str) -> list[tuple[str, set[str]
     """Each token of the chain with the texts that it was chosen from; None where there was nothing to choose."""
     token_ids = [*tokenizer.encode(f"{chain}\n", add_special_tokens=False), tokenizer.eos_token_id]
     masks = GrammarMasks(tokenizer, [tokenizer.eos_token_id])
-    allowed = masks.allowed(chain_grammar(sentence, ("person", "city")), token_ids)
+    allowed = masks.allowed(masks.compile(chain_grammar(sentence, ("person", "city"))), token_ids)
     texts = [None if len(ids) == 1 else {tokenizer.decode(i) for i in ids} for ids in allowed]
     assert all(token in ids for token, ids in zip(token_ids, allowed, strict=True))
     return list(zip(map(tokenizer.decode, token_ids), texts, strict=True))
@@ -52,3 +55,17 @@ def test_a_choice_that_has_no_token_of_its_own_is_a_decision_all_the_same(tokeni
 def test_a_token_outside_the_grammar_is_an_error(tokenizer) -> None:
     with pytest.raises(ValueError, match="token 0, b'Bo', is not among the"):
         _decisions(tokenizer, "Ada ran", "Bo ran")
+
+
+def test_the_decisions_of_a_target_are_those_of_the_rollout_that_says_the_same(tokenizer) -> None:
+    mention = Mention(text="Lovelace", label="person", start=4, end=12)
+    example = Example(uid="1", sentence="met Lovelace", schema=("person", "city"), mentions=(mention,))
+    mentions, chain = taught(example, "marks")
+    chat = ChatFormat(tokenizer)
+    target = chat.target(mentions, chain)
+    allowed = TargetDecisions(tokenizer, chat.stop_token_id).allowed(example, chain, target)
+    found = [(tokenizer.decode(token), len(ids)) for token, ids in zip(target, allowed, strict=True) if len(ids) > 1]
+    rollout = _decisions(tokenizer, example.sentence, chain)
+    assert found == [(text, len(choices)) for text, choices in rollout if choices]
+    with pytest.raises(ValueError, match="does not begin with its chain"):
+        TargetDecisions(tokenizer, chat.stop_token_id).allowed(example, "met", target)

@@ -159,9 +159,11 @@ def test_a_local_engine_answers_in_order_and_is_stopped_even_when_it_fails(data,
         async def stop(self) -> None:
             events.append("stop")
 
-    chat = SimpleNamespace(stop_token_id=7, prompt=lambda example: Prompt(example=example, token_ids=(1,) * 20))
+    chat = SimpleNamespace(
+        stop_token_id=7, decoding="free", prompt=lambda example: Prompt(example=example, token_ids=(1,) * 20)
+    )
     monkeypatch.setattr(local, "resolve", lambda model: model)
-    monkeypatch.setattr(local, "chat_format", lambda folder: chat)
+    monkeypatch.setattr(local, "chat_format", lambda folder, decoding: chat)
     monkeypatch.setattr("actors.rollout.RolloutWorker", Worker)
     examples = load(data, training=False)
     groups = asyncio.run(local.greedy(examples, model="m", context_tokens=32, max_new_tokens=8))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from rnr.task.parsing import write
-from rnr.types import Example, Mention, Prompt
+from rnr.types import Decoding, Example, Mention, Prompt
 
 PromptPreset = Literal["compact", "reference"]
 
@@ -73,16 +73,29 @@ def user_message(
     return f"Labels: {', '.join(labels)}\nSentence: {example.sentence}"
 
 
+def as_markup(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of text that is ours, in which control tokens are what they look like."""
+    return tokenizer.encode(text, add_special_tokens=False)
+
+
+def as_data(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of text from outside, in which control tokens are ordinary text."""
+    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+
+
 class ChatFormat:
-    """The one way from text to tokens for one tokenizer, one prompt preset and one set of label definitions."""
+    """The one way from text to tokens for one tokenizer, one prompt preset, one set of label definitions and one
+    decoding."""
 
     def __init__(
         self,
         tokenizer: Tokenizer,
         preset: PromptPreset = "compact",
         definitions: Mapping[str, str] | None = None,
+        decoding: Decoding = "free",
     ) -> None:
         self._tokenizer = tokenizer
+        self.decoding: Decoding = decoding
         self.preset: PromptPreset = preset
         self.definitions = dict(definitions or {})
         system = [{"role": "system", "content": INSTRUCTION}] if preset == "compact" else []
@@ -92,22 +105,21 @@ class ChatFormat:
             [*conversation, {"role": "assistant", "content": _SLOT}], tokenize=False
         )
         before, after = opened.split(_SLOT)
-        self._before, self._after = self._markup(before), self._markup(after)
-        closing = self._markup(answered.rpartition(_SLOT)[2])
+        self._before, self._after = as_markup(self._tokenizer, before), as_markup(self._tokenizer, after)
+        closing = as_markup(self._tokenizer, answered.rpartition(_SLOT)[2])
         if not closing:
             raise ValueError("the chat template writes nothing after an answer, so its end cannot be learnt")
         self.stop_token_id: int = closing[0]
 
-    def _markup(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False)
-
-    def _data(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-
     def prompt(self, example: Example) -> Prompt:
         """The chat up to the place where the answer begins."""
-        message = self._data(user_message(example, self.preset, self.definitions))
-        return Prompt(example=example, token_ids=(*self._before, *message, *self._after))
+        message = as_data(self._tokenizer, user_message(example, self.preset, self.definitions))
+        token_ids = (*self._before, *message, *self._after)
+        return Prompt(example=example, token_ids=token_ids, decoding=self.decoding)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._tokenizer
 
     def target(self, mentions: Iterable[Mention], reasoning: str | None) -> tuple[int, ...]:
         """Token ids of the answer to be learnt, closed by the stop token."""
@@ -115,14 +127,14 @@ class ChatFormat:
         head, think, rest = write(mentions, reasoning=reasoning, indent=indent).partition("<think>")
         chain, closing, body = rest.partition("</think>")
         if not think or not closing:
-            return (*self._data(head), self.stop_token_id)
+            return (*as_data(self._tokenizer, head), self.stop_token_id)
         # Only the two markers may be control tokens (in some models they are); all between is data.
         return (
-            *self._data(head),
-            *self._markup("<think>"),
-            *self._data(chain),
-            *self._markup("</think>"),
-            *self._data(body),
+            *as_data(self._tokenizer, head),
+            *as_markup(self._tokenizer, "<think>"),
+            *as_data(self._tokenizer, chain),
+            *as_markup(self._tokenizer, "</think>"),
+            *as_data(self._tokenizer, body),
             self.stop_token_id,
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 import ray
@@ -38,9 +39,10 @@ def local_ray():
 
 
 def samples():
-    """Seven sequences of unequal length; the sampler's log-probabilities are far from the policy's on purpose."""
+    """Seven sequences of unequal length; the sampler's log-probabilities are far from the policy's on purpose. Two are
+    restricted to some ids here and there, and forced in places."""
     draw = random.Random(0)
-    return [
+    free = [
         Sample(
             uid=str(number),
             prompt_ids=tuple(draw.randrange(100, 40000) for _ in range(3 + number)),
@@ -50,6 +52,16 @@ def samples():
         )
         for number in range(7)
     ]
+    return [_restricted(sample) if number in (1, 4) else sample for number, sample in enumerate(free)]
+
+
+def _restricted(sample):
+    others = ((), (7, 300, 9), (), None)
+    allowed = [
+        (token,) if (more := others[place % 4]) is None else (token, *more) if more else ()
+        for place, token in enumerate(sample.completion_ids)
+    ]
+    return replace(sample, allowed=tuple(allowed))
 
 
 async def with_group(model, layout, work, lora_rank=0):

@@ -1,0 +1,72 @@
+"""How answers are decoded, the same in training, evaluation, prediction and an export.
+
+- ``free``: the policy says what it likes. Comparisons with other systems use it on both sides.
+- ``marks``: a tagged chain under the grammar of its sentence and schema; the answer's JSON is written from the marks.
+- ``schema``: a free chain, such as a teacher taught, then the answer's JSON under its grammar: labels of the schema,
+  spans of the sentence.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from rnr.task.chains import chain, read_chain, tagged_chain
+from rnr.task.grammar import ENDING, OPENING, refuse_labels, unreachable
+from rnr.task.parsing import write
+from rnr.types import Decoding, Example, Mention
+
+
+def decoding_of(examples: Iterable[Example]) -> Decoding:
+    """The decoding that goes with a warm start on these examples: ``marks`` where every chain is a tagged one, as it is
+    for data without chains of their own, else ``schema``."""
+    tagged = all(example.reasoning is None or chain(example) == tagged_chain(example) for example in examples)
+    return "marks" if tagged else "schema"
+
+
+def taught(example: Example, decoding: Decoding) -> tuple[tuple[Mention, ...], str]:
+    """The mentions and the chain that the warm start teaches. Under ``marks`` the tagged chain, and of the mentions
+    those that it can mark (``left_out`` counts the others); else all, and the example's own chain if it has one."""
+    if decoding != "marks":
+        return example.mentions, chain(example)
+    lost = unreachable(example)
+    kept = replace(example, mentions=tuple(mention for mention in example.mentions if mention not in lost))
+    return kept.mentions, tagged_chain(kept)
+
+
+def refuse_undecodable(examples: Iterable[Example], decoding: Decoding) -> None:
+    """Raise ValueError for what cannot be asked under this decoding: examples without a schema or with a blank sentence
+    under any grammar, labels that no mark can hold under ``marks``."""
+    examples = list(examples)
+    empty = [example.uid for example in examples if not example.schema or not example.sentence.strip()]
+    if decoding != "free" and empty:
+        raise ValueError(
+            f"{len(empty)} sentences are blank or have no schema, and decoding {decoding!r} needs both: {empty[0]}; "
+            'take them out, or set sampling.decoding="free"'
+        )
+    if decoding == "marks":
+        refuse_labels(dict.fromkeys(label for example in examples for label in example.schema))
+
+
+def left_out(examples: Iterable[Example], decoding: Decoding) -> dict[str, int]:
+    """Of training examples, what this decoding cannot teach, by reason: counts that are not 0."""
+    if decoding != "marks":
+        return {}
+    examples = list(examples)
+    lost = sum(len(unreachable(example)) for example in examples)
+    own = sum(example.reasoning is not None and chain(example) != tagged_chain(example) for example in examples)
+    counts = {
+        "gold mentions that no chain can mark (nested, crossing, without a place or within a word)": lost,
+        "chains of the data's own, in place of which tagged chains are taught": own,
+    }
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def completed(tagged: str, sentence: str) -> str:
+    """The whole completion to a tagged chain that was decoded under its grammar: the chain between its tags, and the
+    answer that its marks give.
+
+    Raises ValueError for a chain that left its sentence, which the grammar does not allow.
+    """
+    read = read_chain(tagged, sentence)
+    if read.copy_errors or read.divergences:
+        raise ValueError(f"a chain under the grammar of {sentence[:80]!r} left it: {tagged[:160]!r}")
+    return f"{OPENING}{tagged}{ENDING}\n{write(read.mentions, reasoning=None)}"
