@@ -28,24 +28,39 @@ class WeightReceiver:
 
     def load_policy(self, folder: str) -> None:
         """Replace all weights by those in the ``*.safetensors`` files of ``folder``."""
+        tied = tied_weights(self.model_runner.get_model())
         self.model_runner.reload_weights(weights_iterator=_tensors(Path(folder)), is_checkpoint_format=True)
-        model = self.model_runner.get_model()
-        if torch.get_default_device().type == "cpu" and not torch.cuda.is_available():
-            repack_tied_head(model)
+        tie_again(tied)
 
 
-def repack_tied_head(model: Any) -> None:
-    """Pack a tied ``lm_head`` again from the new embedding.
+Place = tuple[torch.nn.Module, str]
+"""A module and the name of one of its parameters."""
 
-    On a CPU vLLM packs linear layers at load time; a reload packs them again, but not a head that shares the
-    embedding's parameter, which would go on sampling from the old matrix without any error.
+
+def tied_weights(model: torch.nn.Module) -> list[list[Place]]:
+    """The places of each parameter that stands in more than one module, as that of a tied head does, whatever their
+    names are."""
+    places: dict[int, list[Place]] = {}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            places.setdefault(id(parameter), []).append((module, name))
+    return [each for each in places.values() if len(each) > 1]
+
+
+def tie_again(tied: list[list[Place]]) -> None:
+    """Give all places of a parameter what the first of them was loaded with, packed copies included.
+
+    A reload goes layer by layer and passes over a module that shares its parameter with an earlier one. On a CPU vLLM
+    has packed the weights of such a module when it was built, and would go on sampling from the old ones without any
+    error.
     """
     from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
 
-    head = getattr(model, "lm_head", None)
-    embedding = getattr(getattr(model, "model", None), "embed_tokens", None)
-    if head is not None and embedding is not None and getattr(model.config, "tie_word_embeddings", False):
-        dispatch_cpu_unquantized_gemm(head, remove_weight=False)
+    for (owner, name), *others in tied:
+        for module, own_name in others:
+            setattr(module, own_name, getattr(owner, name))
+            if hasattr(module, "cpu_linear"):
+                dispatch_cpu_unquantized_gemm(module, remove_weight=False)
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:

@@ -4,14 +4,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import deepspeed
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from peft import get_peft_model_state_dict
 from transformers import AutoModelForCausalLM
 
+from learner.adapter import with_adapter
 from learner.batch import Batch, MicroBatch, collate
+from learner.files import as_in_files, names_in_files
 from learner.logprobs import PolicyModel
 from learner.loss import Sums
 from learner.preflight import preflight
@@ -50,8 +53,10 @@ class PolicyEngine:
         model = AutoModelForCausalLM.from_pretrained(
             settings.model_folder, dtype=torch.bfloat16, use_safetensors=not settings.model.allow_pickle
         )
+        self.names = names_in_files(model, Path(settings.model_folder))
+        self._converts = self.names != {name for name, _ in model.named_parameters()}
         if settings.model.lora_rank:
-            model = with_adapter(model, settings)
+            model = with_adapter(model, rank=settings.model.lora_rank, alpha=settings.model.lora_alpha)
         if settings.model.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
             if settings.model.lora_rank:
@@ -126,7 +131,7 @@ class PolicyEngine:
             self._reference = self._engine.module
             self._frozen_adapter = [parameter.detach().clone() for parameter in self._adapter()]
             return
-        weights = dict(self.weights())
+        weights = dict(self._gathered())
         reference = AutoModelForCausalLM.from_pretrained(self.settings.model_folder, dtype=torch.bfloat16)
         # On the device first: a process group may have a backend for that one alone.
         reference = reference.to(self.device).requires_grad_(False)
@@ -169,21 +174,24 @@ class PolicyEngine:
                     value.zero_()
 
     def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """(name, bf16 CPU tensor) of the whole policy by its Hugging Face names, or of the adapter alone with LoRA; on
+        """(name, bf16 CPU tensor) of the whole policy by the names of its files, or of the adapter alone with LoRA; on
         rank 0 only, the other ranks get nothing but must iterate too, because gathering is collective."""
         policy = self._engine.module.model
         if self.settings.model.lora_rank:
             if self._rank == 0:
                 for name, tensor in get_peft_model_state_dict(policy).items():
                     yield name, tensor.detach().to("cpu", torch.bfloat16)
-            return
-        for name, parameter in policy.named_parameters():
-            gather = (
-                deepspeed.zero.GatheredParameters([parameter])
-                if self.settings.optimizer.zero_stage == 3
-                else nullcontext()
-            )
-            with gather:
+        elif self._converts:
+            whole = dict(self._gathered())
+            yield from as_in_files(policy, whole).items() if whole else ()
+        else:
+            yield from self._gathered()
+
+    def _gathered(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The same by the names that they have in memory."""
+        divided = self.settings.optimizer.zero_stage == 3
+        for name, parameter in self._engine.module.model.named_parameters():
+            with deepspeed.zero.GatheredParameters([parameter]) if divided else nullcontext():
                 # Cloned inside the context: under ZeRO-3 the storage is freed on leaving it.
                 tensor = parameter.detach().to("cpu", torch.bfloat16, copy=True) if self._rank == 0 else None
             if tensor is not None:
@@ -206,17 +214,6 @@ class PolicyEngine:
         if path is None:
             raise ValueError(f"no learner state in {folder}")
         torch.set_rng_state(state["torch_rng"])
-
-
-def with_adapter(model: Any, settings: LearnerSettings) -> Any:
-    """The model with a fresh bf16 LoRA adapter on all its linear layers."""
-    lora = LoraConfig(
-        r=settings.model.lora_rank,
-        lora_alpha=settings.model.lora_alpha,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, lora, autocast_adapter_dtype=False)
 
 
 def scatter_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], rank: int) -> None:

@@ -1,40 +1,66 @@
 """The policy as a plain Hugging Face folder that transformers and ``vllm serve`` load."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from peft import set_peft_model_state_dict
+from huggingface_hub import save_torch_state_dict
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from learner.engine import PolicyEngine, with_adapter
+from learner.adapter import with_adapter
+from learner.engine import LearnerSettings, PolicyEngine
+from learner.files import as_in_files, read_weights
+from rnr.digest import weights_digest
+
+
+class ExportError(RuntimeError):
+    """What was written is not the policy."""
 
 
 def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *, rank: int) -> None:
     """Write config, safetensors, tokenizer, chat template and ``{name: text}``; the folder appears complete or not at
-    all.
+    all, and only with weights whose digest is that of the policy's.
 
     Collective, because gathering the weights is; only rank 0 writes.
     """
     weights = dict(engine.weights())
     if rank:
         return
-    settings = engine.settings
-    model = AutoModelForCausalLM.from_pretrained(settings.model_folder, dtype=torch.bfloat16)
-    if settings.model.lora_rank:
-        adapted = with_adapter(model, settings)
-        set_peft_model_state_dict(adapted, weights)
-        model = adapted.merge_and_unload()
-    else:
-        model.load_state_dict(weights, strict=False)  # a tied lm_head is not listed twice
+    source = Path(engine.settings.model_folder)
+    if engine.settings.model.lora_rank:
+        weights = _merged(weights, engine.settings)
+    if wrong := sorted(weights.keys() ^ engine.names):
+        raise ExportError(f"{len(wrong)} weights of the policy are missing or not those of its model, as {wrong[0]}")
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    AutoTokenizer.from_pretrained(settings.model_folder).save_pretrained(partial)
-    # The config as it came: transformers rewrites it in its newest dialect, which engines read less well.
-    shutil.copy(Path(settings.model_folder) / "config.json", partial / "config.json")
+    partial.mkdir(parents=True)
+    save_torch_state_dict(weights, partial, metadata={"format": "pt"})
+    if digest_of(read_weights(partial)) != digest_of(weights.items()):
+        raise ExportError(f"the weights written to {partial} are not the policy's: is the disk full or failing?")
+    AutoTokenizer.from_pretrained(source).save_pretrained(partial)
+    # The configs as they came: transformers rewrites them in its newest dialect, which engines read less well.
+    for name in ("config.json", "generation_config.json"):
+        if (source / name).is_file():
+            shutil.copy(source / name, partial / name)
     for name, text in extra_files.items():
         (partial / name).write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def digest_of(weights: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """``rnr.digest.weights_digest`` of bf16 tensors."""
+    return weights_digest((name, tensor.contiguous().view(torch.int16).numpy()) for name, tensor in weights)
+
+
+def _merged(adapter: Mapping[str, torch.Tensor], settings: LearnerSettings) -> dict[str, torch.Tensor]:
+    """All weights of the model with the adapter in them; raises ExportError if the adapter is not all in it."""
+    model = AutoModelForCausalLM.from_pretrained(settings.model_folder, dtype=torch.bfloat16)
+    adapted = with_adapter(model, rank=settings.model.lora_rank, alpha=settings.model.lora_alpha)
+    set_peft_model_state_dict(adapted, dict(adapter))
+    if digest_of(get_peft_model_state_dict(adapted).items()) != digest_of(adapter.items()):
+        raise ExportError("the adapter cannot be merged: the model in model.path does not take all of its weights")
+    model = adapted.merge_and_unload()
+    return as_in_files(model, {name: parameter.detach() for name, parameter in model.named_parameters()})

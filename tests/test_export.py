@@ -1,0 +1,108 @@
+"""What is exported is the policy, or nothing is."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from peft import get_peft_model_state_dict
+from transformers import AutoModelForCausalLM
+
+from learner import export as export_module
+from learner.adapter import with_adapter
+from learner.architecture import UnsupportedModel
+from learner.export import ExportError, digest_of, export
+from learner.files import as_in_files, names_in_files, read_weights
+from tests.test_preflight import tiny
+
+
+def engine(folder, weights, lora_rank=0):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    return SimpleNamespace(
+        weights=lambda: iter(weights.items()),
+        names=names_in_files(model, folder),
+        settings=SimpleNamespace(model_folder=str(folder), model=SimpleNamespace(lora_rank=lora_rank, lora_alpha=16)),
+    )
+
+
+def changed(folder):
+    """A model whose every weight differs from the folder's."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.5)
+    return model, {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def test_an_export_has_the_digest_of_the_policy_and_loads_as_it(tiny_model, tmp_path) -> None:
+    model, weights = changed(tiny_model)
+    export(engine(tiny_model, weights), tmp_path / "export", {"asked.json": "{}"}, rank=0)
+    assert digest_of(read_weights(tmp_path / "export")) == digest_of(weights.items())
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "export", dtype=torch.bfloat16)
+    for name, parameter in again.named_parameters():
+        assert torch.equal(parameter, dict(model.named_parameters())[name]), name
+    assert again.lm_head.weight is again.model.embed_tokens.weight
+    assert (tmp_path / "export" / "asked.json").read_text() == "{}"
+    assert (tmp_path / "export" / "config.json").read_bytes() == (tiny_model / "config.json").read_bytes()
+
+
+@pytest.mark.parametrize("renamed", ["model.layers.0.mlp.up_proj.weight", "model.norm.weight"])
+def test_a_weight_of_a_wrong_name_is_no_export_of_the_base_model(tiny_model, tmp_path, renamed) -> None:
+    _, weights = changed(tiny_model)
+    weights["policy." + renamed] = weights.pop(renamed)
+    with pytest.raises(ExportError, match=f"2 weights .* as {renamed}"):
+        export(engine(tiny_model, weights), tmp_path / "export", {}, rank=0)
+    assert not (tmp_path / "export").exists()
+
+
+def test_a_file_that_lost_what_was_written_is_no_export(tiny_model, tmp_path, monkeypatch) -> None:
+    _, weights = changed(tiny_model)
+    write = export_module.save_torch_state_dict
+
+    def write_wrongly(state, folder, **options):
+        write({name: tensor * (name != "model.norm.weight") for name, tensor in state.items()}, folder, **options)
+
+    monkeypatch.setattr(export_module, "save_torch_state_dict", write_wrongly)
+    with pytest.raises(ExportError, match="are not the policy's"):
+        export(engine(tiny_model, weights), tmp_path / "export", {}, rank=0)
+    assert not (tmp_path / "export").exists()
+
+
+def test_an_adapter_is_merged_whole_or_not_at_all(tiny_model, tmp_path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.bfloat16)
+    adapted = with_adapter(model, rank=4, alpha=16)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1)
+    adapter = {name: tensor.detach() for name, tensor in get_peft_model_state_dict(adapted).items()}
+    export(engine(tiny_model, adapter, lora_rank=4), tmp_path / "export", {}, rank=0)
+    merged = adapted.merge_and_unload()
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "export", dtype=torch.bfloat16)
+    torch.testing.assert_close(dict(again.named_parameters()), dict(merged.named_parameters()), rtol=0, atol=0)
+    name = next(iter(adapter))
+    wrong = {("other." + key if key == name else key): tensor for key, tensor in adapter.items()}
+    with pytest.raises(ExportError, match="does not take all of its weights"):
+        export(engine(tiny_model, wrong, lora_rank=4), tmp_path / "export", {}, rank=0)
+
+
+def test_experts_go_by_the_names_of_their_files(tmp_path) -> None:
+    tiny("mixtral").save_pretrained(tmp_path)
+    stored = dict(read_weights(tmp_path))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    own = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    assert "model.layers.0.mlp.experts.gate_up_proj" in own
+    assert "model.layers.0.block_sparse_moe.experts.3.w1.weight" in stored
+    assert names_in_files(model, tmp_path) == stored.keys()
+    torch.testing.assert_close(as_in_files(model, own), stored, rtol=0, atol=0)
+
+
+def test_weights_that_the_files_do_not_hold_are_refused_by_name(tiny_model, tmp_path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    model.model.layers[1].extra = torch.nn.Linear(3, 3, bias=False)
+    with pytest.raises(UnsupportedModel, match=r"1 of \d+ weights cannot be sent .* model.layers.1.extra.weight"):
+        names_in_files(model, tiny_model)
+
+
+def test_adapters_are_refused_where_they_would_leave_weights_out_or_go_by_other_names() -> None:
+    with pytest.raises(UnsupportedModel, match="experts"):
+        with_adapter(tiny("mixtral"), rank=4, alpha=8)
