@@ -11,8 +11,8 @@ stopped or killed: no response is paid for twice.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,10 +25,9 @@ from rnr.corpus.loading import load
 from rnr.runs.console import Console
 from rnr.synthesis.client import RequestPolicy, TeacherClient
 from rnr.synthesis.files import OutputFiles, write_outcomes, write_rows
-from rnr.synthesis.generate import MAX_TEMPERATURE, Generator, Rules, run_all
+from rnr.synthesis.generate import MAX_TEMPERATURE, Generator, Rules, Work, run_all
 from rnr.synthesis.journal import Journal
-from rnr.synthesis.outcomes import Outcome
-from rnr.synthesis.report import report, report_table
+from rnr.synthesis.report import cost_line, report, report_table
 from rnr.synthesis.validate import check_rows, read_examples
 from rnr.types import Example
 from scripts.command_line import new_app, run, within
@@ -160,7 +159,7 @@ def _output(out: Path, inputs: Sequence[str]) -> OutputFiles:
 
 
 async def _synthesize(
-    work: Callable[[Generator, Example], Awaitable[Outcome]],
+    work: Work,
     examples: Sequence[Example],
     rules: Rules,
     options: Mapping[str, Any],
@@ -168,36 +167,26 @@ async def _synthesize(
     endpoints: Sequence[tuple[str, str | None]],
     judged: bool,
 ) -> int:
-    """Open the endpoints (first the teacher, last the judge), run the examples, write and show the outcomes."""
-    output = OutputFiles(options["out"])
+    """Open the endpoints (first the teacher, last the judge), run the examples, show the report."""
+    output, console = OutputFiles(options["out"]), Console()
     policy = RequestPolicy(
         concurrency=options["concurrency"], deadline_seconds=options["deadline"], retries=options["retries"]
     )
     limits = {key: options[key] for key in ("max_new_tokens", "context_tokens", "concurrency")}
     async with AsyncExitStack() as stack:
-        journal = Journal(output.journal)
-        stack.callback(journal.close)
-        clients: list[TeacherClient] = []
-        for who, base_url in endpoints:
-            settings = TeacherSettings(who=who, base_url=base_url, **limits)
-            clients.append(TeacherClient(await stack.enter_async_context(open_teacher(settings)), journal, policy))
+        # First, because it refuses an --out that is in use, and an engine takes long to start.
+        journal = stack.enter_context(closing(Journal(output.journal)))
+        settings = (TeacherSettings(who=who, base_url=base_url, **limits) for who, base_url in endpoints)
+        teachers = [await stack.enter_async_context(open_teacher(one)) for one in settings]
+        clients = [TeacherClient(teacher, journal, policy) for teacher in teachers]
         generator = Generator(clients[0], clients[-1] if judged else None, rules)
-        outcomes = await run_all(examples, partial(work, generator), clients=clients, console=Console())
+        outcomes = await run_all(examples, partial(work, generator), clients=clients, console=console)
         prices = {key: options[key] for key in ("price_in", "price_out")}
         numbers = write_outcomes(output, outcomes, clients=clients, **prices)
-    _show(numbers, output)
-    return 0 if numbers["kept"] else 1
-
-
-def _show(numbers: dict[str, Any], output: OutputFiles) -> None:
     RichConsole().print(report_table(numbers))
-    tokens = "; ".join(
-        f"{stage} {spent['requests']} responses, {spent['prompt']} + {spent['completion']} tokens"
-        for stage, spent in numbers["tokens"].items()
-    )
-    console = Console()
-    console.say(f"paid for: {tokens}; cost {numbers['cost']:g}")
+    console.say(cost_line(numbers))
     console.say(f"rows {output.rows}  rejects {output.rejected}  report {output.report}")
+    return 0 if numbers["kept"] else 1
 
 
 if __name__ == "__main__":

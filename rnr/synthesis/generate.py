@@ -118,6 +118,10 @@ class Generator:
         return score, None
 
 
+Work = Callable[[Generator, Example], Awaitable[Outcome]]
+"""``Generator.generate`` or ``Generator.judge_row``."""
+
+
 async def run_all(
     examples: Sequence[Example],
     work: Callable[[Example], Awaitable[Outcome]],

@@ -55,3 +55,12 @@ def report_table(numbers: dict[str, Any]) -> Table:
     counts = (f"{100 * numbers['reject_rate']:.1f}", str(rejected - numbers["given_up"]), str(numbers["given_up"]))
     table.add_row("all", str(rejected), *counts, style="bold")
     return table
+
+
+def cost_line(numbers: dict[str, Any]) -> str:
+    """Responses, tokens and cost of the whole journal, as ``files.write_outcomes`` adds them to the report."""
+    tokens = "; ".join(
+        f"{stage} {spent['requests']} responses, {spent['prompt']} + {spent['completion']} tokens"
+        for stage, spent in numbers["tokens"].items()
+    )
+    return f"paid for: {tokens}; cost {numbers['cost']:g}"
