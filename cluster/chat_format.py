@@ -23,6 +23,12 @@ def chat_format(model_folder: str, decoding: Decoding | None = None) -> ChatForm
     return chat
 
 
+def prompt_preset(model_folder: str) -> PromptPreset:
+    """The prompt that a model was trained with by us, or ``compact`` if it was not."""
+    file = Path(model_folder) / PROMPT_FILE
+    return json.loads(file.read_text(encoding="utf-8"))["preset"] if file.is_file() else "compact"
+
+
 def with_prompt(model_folder: str, preset: PromptPreset, definitions: Mapping[str, str]) -> ChatFormat:
     """The format of the model in ``model_folder`` under this prompt, decoded freely."""
     from transformers import AutoTokenizer

@@ -42,6 +42,15 @@ class ModelConfig(Section):
     """Load pickled weights too, which can run code; else only safetensors."""
 
 
+class ReadingConfig(Section):
+    """How files of other tools are read where they do not tell it themselves."""
+
+    tag_column: int = 0
+    """In column files the column of the tags, from 1, or from the end as -1; 0 finds it by its content."""
+    spaces: Literal["script", "always", "never"] = "script"
+    """Whether a space stands between two tokens: ``script`` puts none between those of a script that writes none."""
+
+
 class DataConfig(Section):
     train: tuple[str, ...] = ("demo/train",)
     """Files or folders, or ``demo/train``."""
@@ -80,6 +89,11 @@ class DataConfig(Section):
     """Training sets of an evaluated zero-shot benchmark that are used all the same."""
     skip_bad_rows: bool = False
     """Drop rows that cannot be read, and report them, instead of refusing the file."""
+    duplicates: Literal["keep", "first", "majority", "error"] = "keep"
+    """Which training rows of one sentence are taken: all, the first, the first of those that most of them agree with,
+    or none, because rows that contradict each other stop the run."""
+    reading: ReadingConfig = ReadingConfig()
+    """How files of other tools are read."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -89,7 +89,7 @@ def generate(
     if judge == "template":
         raise ValueError("--judge template cannot score: give openai:MODEL, local:FOLDER or none")
     gold = gold or is_template
-    examples = load(files, training=True, annotated=False)[:limit]
+    examples = load(files, training=True, annotated=False, prompt="compact")[:limit]
     if gold and not any(example.mentions for example in examples):
         raise ValueError(
             f"no sentence of {', '.join(files)} has entities to explain: "

@@ -16,15 +16,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from rnr.config import ReadingConfig
 from rnr.corpus import decontamination, drawing, loading
+from rnr.corpus.duplicates import Resolution
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, losses, write
+from rnr.corpus.report import Reading
+from rnr.corpus.spacing import SpaceRule
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.types import Example
 
@@ -49,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("paths", nargs="+", metavar="PATH")
         if act is not check:
             added.add_argument("--skip-bad-rows", action="store_true", help="leave out and count what cannot be used")
+        added.add_argument("--tag-column", type=int, default=0, help="the column of the tags in column files, from 1")
+        added.add_argument("--spaces", choices=get_args(SpaceRule), default="script", help="between tokens")
+        added.add_argument("--duplicates", choices=get_args(Resolution), default="keep", help="rows of one sentence")
         added.set_defaults(act=act)
         return added
 
@@ -78,13 +85,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def check(options: argparse.Namespace) -> int:
     """Say what is wrong, by file and row; the status is 1 if anything is."""
-    rows = list(loading.check(options.paths))
-    problems = [row for row in rows if isinstance(row, DataError)]
-    for problem in problems[: options.limit or None]:
-        print(problem)
-    if 0 < options.limit < len(problems):
-        print(f"... and {len(problems) - options.limit} more; --limit 0 lists all")
-    print(f"{len(rows) - len(problems)} sentences can be used, {len(problems)} problems")
+    reading = Reading(options=_reading(options))
+    usable = problems = 0
+    for row in loading.check(options.paths, reading, options.duplicates):
+        if not isinstance(row, DataError):
+            usable += 1
+            continue
+        problems += 1
+        if not options.limit or problems <= options.limit:
+            print(row)
+    if 0 < options.limit < problems:
+        print(f"... and {problems - options.limit} more; --limit 0 lists all")
+    for line in reading.report.lines():
+        print(f"noted: {line}")
+    print(f"{usable} sentences can be used, {problems} problems")
     return 1 if problems else 0
 
 
@@ -152,7 +166,17 @@ def decontaminate(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace, paths: Sequence[str], *, training: bool = True) -> list[Example]:
-    return loading.load(paths, training=training, skip_bad_rows=options.skip_bad_rows)
+    return loading.load(
+        paths,
+        training=training,
+        skip_bad_rows=options.skip_bad_rows,
+        options=_reading(options),
+        duplicates=options.duplicates if training else "keep",
+    )
+
+
+def _reading(options: argparse.Namespace) -> ReadingConfig:
+    return ReadingConfig(tag_column=options.tag_column, spaces=options.spaces)
 
 
 def _words(sentences: Sequence[str]) -> list[int]:

@@ -17,14 +17,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cluster.chat_format import prompt_preset
 from rnr.config import EvaluationConfig, ModelConfig
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
+from rnr.evaluation.metrics import reference_left_out
 from rnr.evaluation.predictions import read_predictions, save_predictions
 from rnr.evaluation.published import columns
 from rnr.evaluation.scoring import compare, report, zero_shot_f1
 from rnr.evaluation.tables import tables
 from rnr.files import write_whole
+from rnr.model_folder import resolve
+from rnr.task.prompts import PromptPreset
 from rnr.types import Example
 from scripts.command_line import as_written, new_app, run, within
 
@@ -46,13 +50,15 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="a folder; else runs/evaluation/TIME, or beside FILE")] = None,
     max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
     context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
+    prompt: Annotated[PromptPreset | None, typer.Option(help="what --predictions were asked with")] = None,
 ) -> None:
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
     if (model is None) == (predictions is None):
         raise typer.BadParameter("give either --model or --predictions")
     if examples and predictions:
         raise typer.BadParameter("--examples is for --model; predictions are scored as they are")
-    gold = load([*data, *(more_data or ())], training=False)
+    asked = prompt or (prompt_preset(resolve(model)) if model else "compact")
+    gold = load([*data, *(more_data or ())], training=False, prompt=asked)
     # Both are read for their errors, too: these are to be known before the model is asked.
     columns({example.source for example in gold})
     compared = read_predictions(other, gold) if other else None
@@ -80,6 +86,9 @@ def evaluate(
         console.print(table)
     if len(found) < len(gold):
         console.print(f"{len(found)} of the {len(gold)} sentences in the data have a prediction; only they count")
+    if left_out := reference_left_out(prediction.example for prediction in found.values()):
+        labels = ", ".join(f"{number} under {label}" for label, number in left_out.items())
+        console.print(f"the protocols reference and chain leave gold mentions out, as the paper does: {labels}")
     console.print(f"predictions: {file}\nscores: {target}", soft_wrap=True)
 
 

@@ -4,17 +4,20 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from rnr.corpus import loading
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, write
-from rnr.corpus.loading import load
-from rnr.task.labels import IGNORED_LABELS, label_key
+from rnr.task.labels import label_key
 from rnr.types import Example, Mention
+
+load = partial(loading.load, prompt="compact")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -101,9 +104,8 @@ def test_a_tab_separated_token_may_hold_a_space(tmp_path) -> None:
         ("Ada S-PER\nin O\nSt B-LOC\nran O", "line 4: O cannot follow B-LOC (the tags are IOBES)"),
         ("Ada U-PER\nRome B-LOC", "line 2, at the end: O cannot follow B-LOC (the tags are IOBES)"),
         ("Ada E-PER", "line 1: E-PER cannot follow the beginning (the tags are IOBES)"),
-        ("Ada B-PER\nran 0", "line 2: expected a token and a tag such as O, B-person or I-person, found tag '0'"),
-        ("Ada B-PER\nran", "line 2: expected a token and a tag"),
-        ("Ada ran to Rome", "line 1: expected a token and a tag"),
+        ("Ada B-PER\nran 0", "line 2: expected a tag such as O, B-person or I-person, found tag '0'"),
+        ("Ada B-PER\nran", "line 2: 1 columns where most lines have 2: 'ran'"),
     ],
 )
 def test_a_tag_that_may_not_stand_is_named_with_its_file_and_line(tmp_path, lines, said) -> None:
@@ -421,8 +423,15 @@ def test_nothing_is_overwritten_and_no_file_gets_an_ending_that_reads_as_somethi
 # Round trips
 
 _labels = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=6).map(label_key)
-_labels = _labels.filter(lambda label: bool(label) and label == label_key(label) and label not in IGNORED_LABELS)
+_labels = _labels.filter(lambda label: bool(label) and label == label_key(label))
 _sentences = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=30).filter(str.strip)
+
+
+def _trimmed(sentence: str, start: int, end: int, label: str) -> tuple[int, int, str]:
+    """White space at the ends of a mention is not read as a part of it."""
+    text = sentence[start:end]
+    start += len(text) - len(text.lstrip())
+    return start, start + len(text.strip()), label
 
 
 @st.composite
@@ -430,7 +439,8 @@ def _examples(draw: st.DrawFn) -> Example:
     sentence = draw(_sentences)
     schema = tuple(sorted(draw(st.sets(_labels, min_size=1, max_size=3))))
     places = st.tuples(st.integers(0, len(sentence) - 1), st.integers(1, len(sentence)), st.sampled_from(schema))
-    spans = {(i, j, label) for i, j, label in draw(st.lists(places, max_size=4)) if i < j}
+    drawn = {_trimmed(sentence, i, j, label) for i, j, label in draw(st.lists(places, max_size=4)) if i < j}
+    spans = {(i, j, label) for i, j, label in drawn if i < j}
     ordered = sorted(spans, key=lambda span: (span[0], -span[1], span[2]))
     reasoning = draw(st.none() | st.text(min_size=1, max_size=5))
     guid = draw(st.sampled_from(["", "n-7"]))
@@ -469,7 +479,7 @@ def _check_round_trip(folder: Path, form: str, examples: list[Example]) -> None:
 @pytest.mark.parametrize("form", [form for form in FORMATS if form != "hf"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_examples(), min_size=1, max_size=3))
-@example([_example("\ufeff# text = Ada\t,", (11, 14, "person"))])
+@example([_example("\ufeff# text = Ada\t,", (11, 13, "person"))])
 @example([_example("-DOCSTART- Ada", (0, 10, "person")), _example(" Ada\u2028Bo ", (1, 4, "person"), (5, 7, "place"))])
 def test_what_was_written_comes_back(tmp_path_factory, form, examples) -> None:
     columns = form in ("conll", "iobes")

@@ -17,6 +17,7 @@ from rnr.evaluation.metrics import (
     error_kinds,
     exact_counts,
     reference_counts,
+    reference_left_out,
     reference_normalise,
     strict_counts,
 )
@@ -81,6 +82,15 @@ def test_reference_counts_are_of_sets_without_the_dropped_gold_labels() -> None:
     ]
     predicted = [Mention(text="PARIS", label="place"), Mention(text="x", label="misc")]
     assert reference_counts(gold, predicted) == Counts(1, 1, 0)
+
+
+def test_a_catch_all_label_that_was_asked_for_counts_for_nothing_in_the_reference() -> None:
+    gold = [Mention(text="Ada", label="person"), Mention(text="Danish", label="misc")]
+    predicted = [*gold, Mention(text="Rome", label="misc")]
+    assert reference_counts(gold, predicted) == Counts(1, 2, 0)
+    assert reference_counts(gold, predicted, ("misc", "person")) == Counts(1, 0, 0)
+    example = Example(uid="a", sentence="Danish Ada", schema=("misc", "person"), mentions=tuple(gold))
+    assert reference_left_out([example, example]) == {"misc": 2}
 
 
 def test_labels_are_compared_without_case_spaces_and_underscores() -> None:

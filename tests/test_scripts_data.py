@@ -59,7 +59,7 @@ def test_check_lists_no_more_than_its_limit(tmp_path, capsys) -> None:
 def test_check_reads_every_split_of_a_folder(tmp_path, capsys) -> None:
     (tmp_path / "labels.json").write_text('["person"]')
     for name in ("train", "dev", "test"):
-        (tmp_path / f"{name}.json").write_text('[{"sentence": "Ada", "entities": []}]')
+        (tmp_path / f"{name}.json").write_text(json.dumps([{"sentence": f"Ada {name}", "entities": []}]))
     assert main(["check", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "3 sentences can be used, 0 problems\n"
 
@@ -96,7 +96,7 @@ def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_pat
     for file in (empty, table, bare):
         file.write_text("")
     assert main(["check", str(empty), str(table), str(bare)]) == 1
-    known = ".json, .jsonl, .ndjson, .conll, .iob, .iob2, .bio, .bioes, .tsv, .txt, .spacy"
+    known = ".json, .jsonl, .ndjson, .conll, .conllu, .iob, .iob2, .bio, .bioes, .tsv, .txt, .spacy"
     assert capsys.readouterr().out.splitlines() == [
         f"no usable sentence in {empty}: it holds no rows",
         f"{table}: the ending .csv tells no known format; those that do are {known}",

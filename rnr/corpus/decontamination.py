@@ -1,9 +1,11 @@
 """Which training sentences a model must not have seen before it is evaluated."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
+from rnr.corpus.spacing import UNIT
 from rnr.types import Example
 
 NGRAM = 8
@@ -16,11 +18,10 @@ SAME_SENTENCE = "sentence is in the evaluation"
 NEAR_DUPLICATE = f"{NGRAM}-gram containment >= {CONTAINMENT} with an evaluation sentence"
 OWN_TRAINING_SET = "training set of an evaluated zero-shot benchmark"
 
-_WORD = re.compile(r"\w+")
-
 
 def sentence_key(sentence: str) -> str:
-    """By what sentences are the same, whatever their case, white space and punctuation: ``Don't!`` -> ``dont``."""
+    """By what sentences are the same, whatever their case, white space, punctuation and Unicode form (NFKC):
+    ``Don't!`` -> ``dont``."""
     return "".join(_words(sentence)) or sentence.strip()
 
 
@@ -31,7 +32,8 @@ def decontaminate(
 
     An example goes when its source is a training set of an evaluated zero-shot benchmark (unless it is one of
     ``keep_sources``), when its sentence is an evaluation sentence, or when the two are near duplicates: the 8-grams
-    of words that they share are at least half of those of the shorter one. Sentences of fewer words have no 8-gram.
+    of words (in scripts without spaces, of characters) that they share are at least half of those of the shorter one.
+    Sentences of fewer words have no 8-gram.
     """
     evaluated = {name for example in evaluation for name in _benchmarks(example.source)}
     keys = {sentence_key(example.sentence) for example in evaluation}
@@ -51,7 +53,9 @@ def decontaminate(
 
 
 def _words(sentence: str) -> list[str]:
-    return _WORD.findall(sentence.casefold())
+    # Composed once more, because folding the case can take characters apart.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", sentence).casefold())
+    return UNIT.findall(folded)
 
 
 def _benchmarks(source: str) -> set[str]:

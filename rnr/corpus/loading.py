@@ -4,60 +4,189 @@
 differ only in the names of their fields.
 """
 
+import gc
 import glob
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from rnr.corpus.formats.examples import TypedRow, labels_used, read_labels, read_row, to_example
+from rnr.config import ReadingConfig
+from rnr.corpus.duplicates import RESOLVED, Annotations, Places, Resolution, contradiction, left_out, report
+from rnr.corpus.formats.examples import Place, read_labels, read_row, to_example
 from rnr.corpus.formats.reading import SPLITS, parts, read_rows, source_name
 from rnr.corpus.formats.rows import DataError
+from rnr.corpus.report import Reading
+from rnr.task.asked import with_plain_labels, without_catch_alls
+from rnr.task.labels import label_key
+from rnr.task.prompts import PromptPreset
 from rnr.types import Example
 
 DEMO = Path(__file__).resolve().parent / "demo_data"
+
+MERGED = "labels that differ in case or marks alone are one for the prompt and the scores"
 
 SHOWN = 10
 """So many of the rows that a run skips are named."""
 
 
-def load(paths: Sequence[str], *, training: bool, skip_bad_rows: bool = False, annotated: bool = True) -> list[Example]:
+def load(
+    paths: Sequence[str],
+    *,
+    training: bool,
+    skip_bad_rows: bool = False,
+    annotated: bool = True,
+    options: ReadingConfig | None = None,
+    duplicates: Resolution = "keep",
+    prompt: PromptPreset | None = None,
+) -> list[Example]:
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 
     A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation``,
     ``valid`` or ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data. A row without a field for its
-    entities is bad unless the sentences need not be ``annotated``.
+    entities is bad unless the sentences need not be ``annotated``. Labels are as the files write them, or with a
+    ``prompt`` as it asks for them. What was done to the rows is printed.
     """
+    reading = Reading() if options is None else Reading(options=options)
     examples: list[Example] = []
-    skipped: list[str] = []
-    for file, uid_prefix in _once(_split(place, training=training) for path in paths for place in _found(path)):
-        if isinstance(file, DataError):
-            raise file
-        for example in _read_file(file, uid_prefix, annotated=annotated):
-            if not isinstance(example, DataError):
+    seen, places = Annotations(), Places()
+    skipped = _Skipped(skip_bad_rows)
+    with _without_collection():
+        for file, uid_prefix in _files(paths, training=training):
+            places.begin(file)
+            begin = len(examples)
+            labels = _Labels(file)
+            for number, example in _read_file(file, uid_prefix, reading, labels.listed, annotated=annotated):
+                if isinstance(example, DataError):
+                    skipped.add(example)
+                    continue
+                labels.add(example)
+                seen.add(example, None if labels.listed else example.schema)
+                places.add(number)
                 examples.append(example)
-            elif skip_bad_rows:
-                skipped.append(str(example))
-            else:
-                raise example
-    if skipped:
-        more = [f"and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else []
-        print("\n  ".join([f"data: skipped {len(skipped)} bad rows:", *skipped[:SHOWN], *more]))
+            try:
+                labels.give(examples, begin)
+            except DataError as error:
+                skipped.add(error)
+            labels.note(reading)
+    examples = _resolved(examples, seen, places, duplicates, reading)
+    if prompt is not None:
+        examples = _as_asked(examples, prompt)
+    _say(reading, skipped)
     if not examples:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
     return examples
 
 
-def check(paths: Sequence[str]) -> Iterator[Example | DataError]:
-    """Every row of every split of ``paths``, and the reason for each row, file or path that cannot be used."""
+def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_rows: bool = False) -> Iterator[Example]:
+    """The examples of ``load``, one after the other, each file read twice: first for its labels, then for its rows."""
+    skipped = _Skipped(skip_bad_rows)
+    none = True
+    for file, uid_prefix in _files(paths, training=training):
+        labels = _Labels(file)
+        if labels.listed is None:
+            for _, example in _read_file(file, uid_prefix, Reading(options=reading.options), None):
+                if not isinstance(example, DataError):
+                    labels.add(example)
+        for _, example in _read_file(file, uid_prefix, reading, labels.listed):
+            if isinstance(example, DataError):
+                skipped.add(example)
+                continue
+            none = False
+            yield labels.given(example)
+        labels.note(reading)
+    _say(reading, skipped)
+    if none:
+        raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
+
+
+def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep") -> Iterator[Example | DataError]:
+    """Every row of every split of ``paths``, and the reason for each row, file or path that cannot be used.
+
+    The schema of an example is empty where its row leaves it out. Rows that contradict each other are noted at the end,
+    or with ``error`` each a DataError.
+    """
+    seen, places = Annotations(), Places()
     for file, uid_prefix in _once(file for path in paths for file in _every_file(path)):
         if isinstance(file, DataError):
             yield file
             continue
+        places.begin(file)
         try:
-            yield from _read_file(file, uid_prefix)
+            labels = _Labels(file)
+            for number, example in _read_file(file, uid_prefix, reading, labels.listed):
+                if not isinstance(example, DataError):
+                    labels.add(example)
+                    seen.add(example, None if labels.listed else example.schema)
+                    places.add(number)
+                yield example
+            labels.note(reading)
+            labels.refuse_none()
         except DataError as error:  # the file as a whole; the next one may still be read
             yield error
+    found = list(seen.duplicates())
+    if duplicates == "error":
+        yield from (error for one in found if (error := contradiction(one, places)))
+    else:
+        report(found, places, reading.report)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Without the search for cycles, which would look at all that was read again and again: there are none."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _files(paths: Sequence[str], *, training: bool) -> Iterator[tuple[Path, str]]:
+    """The files of the wanted splits with the prefixes of their uids; raises DataError for one listed twice."""
+    for file, uid_prefix in _once(_split(place, training=training) for path in paths for place in _found(path)):
+        if isinstance(file, DataError):
+            raise file
+        yield file, uid_prefix
+
+
+def _resolved(
+    examples: list[Example], seen: Annotations, places: Places, duplicates: Resolution, reading: Reading
+) -> list[Example]:
+    found = list(seen.duplicates())
+    if duplicates == "error":
+        for one in found:
+            if error := contradiction(one, places):
+                raise error
+    report(found, places, reading.report)
+    if duplicates in ("keep", "error"):
+        return examples
+    gone = left_out(found, duplicates)
+    for position in sorted(gone):
+        reading.note(RESOLVED, *places[position])
+    return [example for position, example in enumerate(examples) if position not in gone]
+
+
+def _as_asked(examples: Sequence[Example], prompt: PromptPreset) -> list[Example]:
+    """The examples under the labels that a prompt asks for; says what the paper's leaves out."""
+    plain = [with_plain_labels(example) for example in examples]
+    if prompt != "reference":
+        return plain
+    asked = [without_catch_alls(example) for example in plain]
+    left: Counter[str] = Counter()
+    for before, after in zip(plain, asked, strict=True):
+        left.update(label for label in before.schema if label not in after.schema)
+        left.update({m.label: 0 for m in before.mentions})
+    gone = sum(len(before.mentions) - len(after.mentions) for before, after in zip(plain, asked, strict=True))
+    empty = sum(not example.schema for example in asked)
+    names = ", ".join(sorted(label for label, times in left.items() if times))
+    if names:
+        also = f", and {empty} sentences that have no other label" if empty else ""
+        print(f'data: the prompt "reference" leaves out {gone} mentions under {names}, as the paper does{also}')
+    return [example for example in asked if example.schema]
 
 
 def _every_file(path: str) -> Iterator[Path | DataError]:
@@ -133,37 +262,113 @@ def _distinct_ends(files: Sequence[Path]) -> dict[Path, str]:
     return {file: "/".join(path[-length:]) for file, path in paths.items()}
 
 
-def _read_file(file: Path, uid_prefix: str, *, annotated: bool = True) -> Iterator[Example | DataError]:
-    """The examples of a file and the reasons for its bad rows; raises DataError when it cannot be read at all."""
+@dataclass(slots=True)
+class _Skipped:
+    """The bad rows that are left out, or the first of them raised."""
+
+    allowed: bool
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, error: DataError) -> None:
+        if not self.allowed:
+            raise error
+        self.count += 1
+        if self.count <= SHOWN:
+            self.first.append(str(error))
+
+
+def _say(reading: Reading, skipped: _Skipped) -> None:
+    for line in reading.report.lines():
+        print(f"data: {line}")
+    if skipped.count:
+        more = [f"and {skipped.count - SHOWN} more"] if skipped.count > SHOWN else []
+        print("\n  ".join([f"data: skipped {skipped.count} bad rows:", *skipped.first, *more]))
+
+
+class _Labels:
+    """The labels of a file: the schema of the rows that leave it out is the ``labels.json`` beside their file, or else
+    all labels they use."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        beside = file.parent / "labels.json"
+        self.listed = tuple(sorted(set(read_labels(beside)))) if beside.is_file() else None
+        self._used: set[str] = set()
+        self._own: set[str] = set(self.listed or ())
+        self._without = False
+
+    def add(self, example: Example) -> None:
+        """Take note of the labels of the next row."""
+        for mention in example.mentions:
+            self._used.add(mention.label)
+        if example.schema:
+            self._own.update(example.schema)
+        else:
+            self._without = True
+
+    def given(self, example: Example) -> Example:
+        """The example under its own schema or that of the file."""
+        if example.schema:
+            return example
+        self.refuse_none()
+        return replace(example, schema=tuple(sorted(self._used)))
+
+    def give(self, examples: list[Example], begin: int) -> None:
+        """Put the schema of the file into those of the examples from here on that have none."""
+        if not self._without:
+            return
+        try:
+            self.refuse_none()
+        except DataError:
+            del examples[begin:]
+            raise
+        schema = tuple(sorted(self._used))
+        for position in range(begin, len(examples)):
+            if not examples[position].schema:
+                examples[position] = replace(examples[position], schema=schema)
+
+    def refuse_none(self) -> None:
+        """Raises DataError where rows have no schema and no label is used."""
+        if self._without and not self._used:
+            raise DataError(
+                f"{self._file}: the schema is empty, because no row has an entity: "
+                "name its labels in 'schema' or in a labels.json beside the file"
+            )
+
+    def note(self, reading: Reading) -> None:
+        """Note the labels that are one for the prompt and the scores."""
+        by_key: dict[str, list[str]] = {}
+        for label in sorted(self._used | self._own):
+            by_key.setdefault(label_key(label), []).append(label)
+        for key, written in by_key.items():
+            if len(written) > 1:
+                reading.fact(f"{MERGED}: {', '.join(written)} -> {key}", self._file)
+
+
+def _read_file(
+    file: Path, uid_prefix: str, reading: Reading, schema: tuple[str, ...] | None, *, annotated: bool = True
+) -> Iterator[tuple[int, Example | DataError]]:
+    """The examples of a file and the reasons for its bad rows, by their numbers, under this schema or none where they
+    have none of their own; raises DataError when it cannot be read at all."""
+    source = _source(file)
+    empty = True
     try:
-        rows = [(number, _typed(file, number, row, annotated=annotated)) for number, row in read_rows(file)]
+        for number, row in read_rows(file, reading):
+            empty = False
+            if isinstance(row, DataError):
+                yield number, row
+                continue
+            try:
+                typed = read_row(row, annotated=annotated)
+                place = Place(file, number, reading)
+                uid = f"{uid_prefix}:{number}"
+                yield number, to_example(typed, schema or (), source=source, uid=uid, place=place)
+            except ValueError as error:
+                yield number, DataError(f"{file}, row {number}: {error}")
     except DataError:
         raise
     except (OSError, ValueError) as error:  # of the file system, or of a library that reads the format
         raise DataError(f"{file}: {error}") from None
-    if not rows:
+    if empty:
         raise DataError(f"no usable sentence in {file}: it holds no rows")
-    schema, source = _schema(file, [row for _, row in rows if isinstance(row, TypedRow)]), _source(file)
-    for number, row in rows:
-        if isinstance(row, DataError):
-            yield row
-            continue
-        try:
-            yield to_example(row, schema, source=source, uid=f"{uid_prefix}:{number}")
-        except ValueError as error:
-            yield DataError(f"{file}, row {number}: {error}")
-
-
-def _typed(file: Path, number: int, row: Any, *, annotated: bool) -> TypedRow | DataError:
-    if isinstance(row, DataError):
-        return row
-    try:
-        return read_row(row, annotated=annotated)
-    except ValueError as error:
-        return DataError(f"{file}, row {number}: {error}")
-
-
-def _schema(file: Path, rows: Sequence[TypedRow]) -> list[str]:
-    """The schema of the rows that leave it out: the ``labels.json`` beside their file, or else all labels they use."""
-    listed = file.parent / "labels.json"
-    return read_labels(listed) if listed.is_file() else labels_used(rows)

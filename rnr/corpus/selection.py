@@ -40,7 +40,13 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
     ``fits`` decides about ``data.max_prompt_tokens``. Without a ``warm_start`` nothing is drawn for SFT. Raises
     ValueError, naming the key, when nothing is left.
     """
-    evaluation = load(data.evaluation, training=False, skip_bad_rows=data.skip_bad_rows)
+    evaluation = load(
+        data.evaluation,
+        training=False,
+        skip_bad_rows=data.skip_bad_rows,
+        options=data.reading,
+        prompt=data.prompt,
+    )
     evaluation = draw_from_each(evaluation, data.evaluation_examples)
     train, left_out = _training(data, evaluation, seed)
     if fits is not None:
@@ -67,7 +73,14 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
 
 def _training(data: DataConfig, evaluation: Sequence[Example], seed: int) -> tuple[list[Example], dict[str, int]]:
     """The training examples under the schemas that they are asked with, and how many sentences were left out, why."""
-    loaded = load(data.train, training=True, skip_bad_rows=data.skip_bad_rows)
+    loaded = load(
+        data.train,
+        training=True,
+        skip_bad_rows=data.skip_bad_rows,
+        options=data.reading,
+        duplicates=data.duplicates,
+        prompt=data.prompt,
+    )
     thinned = thin(loaded, data.keep_by_mentions, seed)
     left_out = _reason("thinned by data.keep_by_mentions", len(loaded) - len(thinned))
     _, dropped = decontaminate(thinned, evaluation, data.keep_sources)

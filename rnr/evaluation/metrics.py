@@ -81,12 +81,23 @@ def reference_pairs(mentions: Iterable[Mention]) -> set[tuple[str, str]]:
     return {(reference_normalise(mention.text), mention.label.lower().strip()) for mention in mentions}
 
 
-def reference_counts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> Counts:
-    """Counts under the paper's evaluation metric; gold mentions with a dropped label are left out."""
+def reference_counts(gold: Iterable[Mention], predicted: Iterable[Mention], asked: Iterable[str] = ()) -> Counts:
+    """Counts under the paper's evaluation metric; gold mentions with a dropped label are left out.
+
+    Predictions of such a label are errors, as the paper never asks for one, unless it was among the labels ``asked``
+    for: then they are left out, too.
+    """
+    dropped = {label.lower().strip() for label in asked} & REFERENCE_DROPPED_LABELS
     wanted = {pair for pair in reference_pairs(gold) if pair[1] not in REFERENCE_DROPPED_LABELS}
-    offered = reference_pairs(predicted)
+    offered = {pair for pair in reference_pairs(predicted) if pair[1] not in dropped}
     found = len(wanted & offered)
     return Counts(found, len(offered) - found, len(wanted) - found)
+
+
+def reference_left_out(examples: Iterable[Example]) -> Counter[str]:
+    """The gold mentions that ``reference_counts`` leaves out, by label."""
+    labels = (mention.label.lower().strip() for example in examples for mention in example.mentions)
+    return Counter(label for label in labels if label in REFERENCE_DROPPED_LABELS)
 
 
 def exact_counts(example: Example, mentions: Sequence[Mention]) -> Counts:

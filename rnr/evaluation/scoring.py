@@ -30,14 +30,18 @@ from rnr.task.reference_parsing import evaluation_mentions
 from rnr.types import Example
 
 PROTOCOLS: dict[str, Callable[[Prediction], Counts]] = {
-    "reference": lambda prediction: reference_counts(prediction.example.mentions, evaluation_mentions(prediction.text)),
+    "reference": lambda prediction: reference_counts(
+        prediction.example.mentions, evaluation_mentions(prediction.text), prediction.example.schema
+    ),
     "exact": lambda prediction: exact_counts(prediction.example, prediction.answer.mentions),
     "strict": lambda prediction: strict_counts(prediction.example, prediction.answer.mentions),
     "boundary_tolerant": lambda prediction: boundary_tolerant_counts(prediction.example, prediction.answer.mentions),
     "partial": lambda prediction: partial_counts(prediction.example, prediction.answer.mentions),
     "type": lambda prediction: type_counts(prediction.example, prediction.answer.mentions),
     "chain": lambda prediction: reference_counts(
-        prediction.example.mentions, tagged_mentions(prediction.answer.reasoning or "", prediction.example.sentence)
+        prediction.example.mentions,
+        tagged_mentions(prediction.answer.reasoning or "", prediction.example.sentence),
+        prediction.example.schema,
     ),
 }
 """Name -> counts of one sentence, defined in ``metrics`` and ``overlap``. ``chain`` counts as the reference does what

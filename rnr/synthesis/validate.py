@@ -8,6 +8,7 @@ from typing import Any
 
 from rnr.corpus.formats.reading import read_rows
 from rnr.corpus.formats.rows import DataError
+from rnr.corpus.report import Reading
 from rnr.synthesis.checking import check
 from rnr.synthesis.outcomes import Outcome, Rejection
 from rnr.synthesis.rows import Row, read_row, row_answer, to_row
@@ -64,8 +65,9 @@ def read_examples(files: Sequence[str]) -> list[Example]:
 
 def _read(files: Sequence[str]) -> Iterator[tuple[str, Any, Example | Rejection]]:
     """Place, row, and the example in it or why there is none."""
+    reading = Reading()
     for file in files:
-        for number, row in read_rows(Path(file)):
+        for number, row in read_rows(Path(file), reading):
             found: Example | Rejection
             try:
                 if isinstance(row, DataError):
@@ -74,3 +76,5 @@ def _read(files: Sequence[str]) -> Iterator[tuple[str, Any, Example | Rejection]
             except ValueError as error:
                 found = Rejection(cause="not_a_row", detail=str(error))
             yield f"{file}, row {number}", row, found
+    for line in reading.report.lines():
+        print(f"data: {line}")

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from rnr.corpus.formats.rows import Row, names, needed, read_as, save
+from rnr.corpus.report import Reading
 from rnr.types import Example
 
 
@@ -27,7 +28,7 @@ class _Task(BaseModel):
     annotations: list[_Annotation]
 
 
-def plain(row: Any) -> Any:
+def plain(row: Any, file: Path, number: int, reading: Reading) -> Any:
     """A row of one of these tools in our own names, any other as it is; raises ValueError for an unclear annotation."""
     if not isinstance(row, dict):
         return row
@@ -126,7 +127,7 @@ def spacy_json_row(example: Example) -> dict[str, Any]:
     return {"text": example.sentence, "ents": ents} | names(example)
 
 
-def docbin_rows(file: Path) -> Iterator[Row]:
+def docbin_rows(file: Path, reading: Reading) -> Iterator[Row]:
     """The documents of a DocBin; raises DataError where spaCy is not installed."""
     tokens, vocab = needed("spacy.tokens", "spacy", file), needed("spacy.vocab", "spacy", file)
     documents = tokens.DocBin().from_disk(file).get_docs(vocab.Vocab())

@@ -1,177 +1,137 @@
-"""Column files: a token and its tag on each line, a blank line between sentences (CoNLL, IOB1, IOB2, IOBES, BILOU)."""
+"""Column files: a token and its tag on each line, a blank line between sentences (CoNLL, IOB1, IOB2, IOBES, BILOU).
+
+Two passes, neither of which holds more than a sentence: the first finds out what the columns and the tags are, the
+second reads. Lines end at line feeds (in a file without one at carriage returns), columns at tabs and spaces alone.
+"""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from rnr.corpus.formats.rows import DataError, Row, save
-from rnr.types import Example, Mention
+from rnr.corpus.formats.column_blocks import Block, divided, read_block, whole_blocks, without_comments
+from rnr.corpus.formats.column_layout import BLANKS, Layout, find_layout
+from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, located, spans
+from rnr.corpus.formats.text_lines import text_lines, text_pieces
+from rnr.corpus.formats.webanno import is_webanno, webanno_rows
+from rnr.corpus.report import Reading
+from rnr.corpus.spacing import join
 
-COLUMN_SUFFIXES = (".conll", ".iob", ".iob2", ".bio", ".bioes", ".tsv", ".txt")
+COLUMN_SUFFIXES = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv", ".txt")
 
-_TAG = re.compile(r"O|[BIESLUM]-.+")
-_IOBES_ONLY = re.compile(r"[ESLUM]-")
-_SAME_AS = {"L": "E", "U": "S", "M": "I"}
-_COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
-_SPACE = re.compile(r"\s*")
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+SAMPLE = 500
+"""So many sentences tell what the columns are."""
 
+MOST_PARTS = 24
+"""So many megabytes tell which tag may follow which; what a tag says does not depend on it."""
 
-@dataclass(frozen=True, slots=True)
-class Tagged:
-    """The tokens and tags of a sentence, and where each of them stands."""
-
-    number: int
-    tokens: list[str] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
-    """What a comment ``# text = ...`` says the sentence is."""
-
-    def row(self, scheme: str) -> dict[str, Any]:
-        """The sentence with its entities as offsets; raises ValueError with the place of a tag that may not stand."""
-        offsets = _located(self.tokens, self.text[-1]) if self.text else None
-        sentence = self.text[-1] if offsets else " ".join(self.tokens)
-        if offsets is None:
-            ends = [end - 1 for end in accumulate(len(token) + 1 for token in self.tokens)]
-            offsets = [(end - len(token), end) for token, end in zip(self.tokens, ends, strict=True)]
-        spans = list(_spans(self.tags, self.places, scheme))
-        return {"sentence": sentence, "entities": [[offsets[i][0], offsets[j - 1][1], label] for i, j, label in spans]}
+CONTRADICTED = "sentences have a comment '# text =' that is not what their tokens say, and are read from the tokens"
+JOINED = "sentences of a script without spaces had tokens joined without one (data.reading.spaces)"
+MARKED = "byte order marks inside the file were left out"
+INLINE = "sentences have each token with its tag behind it on one line"
 
 
-def column_rows(file: Path) -> Iterator[Row]:
-    """The sentences of a file, whose scheme is found out; raises DataError when it is not UTF-8."""
+def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
+    """The sentences of a file; raises DataError when it is not text or no column can be one of tags."""
+    if is_webanno(next(text_lines(file), "")):
+        yield from webanno_rows(file, reading)
+        return
+    sample = [block for block in islice(_all(whole_blocks(text_pieces(file))), SAMPLE) if block.text]
+    if inline := _inline(sample):
+        reading.fact(f"{INLINE} ({inline.join(('token', 'tag'))})", file)
+    parts = (lambda: _unrolled(file, inline)) if inline else (lambda: whole_blocks(text_pieces(file)))
+    sentences = [kept for block in islice(_all(parts()), SAMPLE) if (kept := without_comments(block.lines))]
     try:
-        lines = file.read_bytes().decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 at byte {error.start}") from None
-    sentences = [sentence for sentence in _column_sentences(lines) if sentence.tokens]
-    scheme = tag_scheme(sentence.tags for sentence in sentences)
-    for sentence in sentences:
+        layout = find_layout(sentences, reading.options.tag_column)
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from None
+    scheme = _scheme(parts(), layout)
+    for fact in (*layout.facts, *scheme.spelling.facts):
+        reading.fact(fact, file)
+    yield from _rows(_all(parts()), layout, scheme, file, reading)
+
+
+def _all(parts: Iterator[Block]) -> Iterator[Block]:
+    return (block for part in parts for block in divided(part))
+
+
+_BLANK = "\0"
+
+
+def _scheme(parts: Iterator[Block], layout: Layout) -> TagScheme:
+    census = TagCensus()
+    blank = layout.mark.join([_BLANK] * layout.width)
+    for part in islice(parts, MOST_PARTS):
+        # All at once, with a line of this in the place of each blank one, where none has another number of columns.
+        columns = Block(part.number, part.text.replace("\n\n", f"\n{blank}\n")).columns(layout)
+        if columns is not None:
+            census.add(layout.tags(columns[layout.tag]))
+            continue
+        for block in divided(part):
+            census.add(_tags(block, layout))
+    del census.counts[_BLANK]
+    return census.scheme()
+
+
+def _tags(block: Block, layout: Layout) -> list[str]:
+    columns = block.columns(layout)
+    if columns is None:
+        rows = [layout.divide(line) for line in without_comments(block.lines)]
+        columns = [[row[layout.tag].strip(BLANKS) for row in rows if len(row) > layout.tag]] * (layout.tag + 1)
+    return layout.tags(columns[layout.tag])
+
+
+def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path, reading: Reading) -> Iterator[Row]:
+    header = layout.header
+    for block in found:
         try:
-            yield sentence.number, sentence.row(scheme)
+            sentence, glued = read_block(block, layout, scheme, header=header)
+            header = header and not sentence.tokens
+            if sentence.tokens:
+                yield sentence.number, _row(sentence, glued, scheme, file, reading)
         except ValueError as error:
-            yield sentence.number, DataError(f"{file}, {error}")
+            header = False
+            yield block.number, DataError(f"{file}, {error}")
 
 
-def _column_sentences(lines: Iterable[str]) -> Iterator[Tagged]:
-    sentence = Tagged(1)
-    for number, line in enumerate(lines, 1):
-        line = line.removesuffix("\r")
-        columns = [column.strip() for column in (line.split("\t") if "\t" in line else line.split())]
-        if not any(columns) or columns[0] == "-DOCSTART-":
-            yield sentence
-            sentence = Tagged(number + 1)
-        elif not sentence.tokens and _is_comment(line, columns):
-            sentence.text.extend(_COMMENT_TEXT.findall(line))
-        else:
-            sentence.tokens.append(columns[0])
-            sentence.tags.append(columns[-1] if len(columns) > 1 else "")
-            sentence.places.append(f"line {number}")
-    yield sentence
+def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading: Reading) -> dict[str, object]:
+    mentions = list(spans(found.tags, found.places, scheme))
+    tokens, text = found.tokens, found.text[-1] if found.text else ""
+    if text and (places := located(tokens, text)):
+        return {"sentence": text, "entities": [[places[i][0], places[j - 1][1], label] for i, j, label in mentions]}
+    if text:
+        reading.note(CONTRADICTED, file, found.number, repr(text[:60]))
+    sentence, starts = join(tokens, reading.options.spaces, glued)
+    if not sentence.isascii():
+        if marks := sum(token[0] == "\ufeff" and len(token) > 1 for token in tokens):
+            reading.note(MARKED, file, found.number, times=marks)
+            tokens = [token.removeprefix("\ufeff") or token for token in tokens]
+            sentence, starts = join(tokens, reading.options.spaces, glued)
+        if not glued and len(sentence) < sum(map(len, tokens)) + len(tokens) - 1:
+            reading.note(JOINED, file, found.number)
+    entities = [[starts[i], starts[j - 1] + len(tokens[j - 1]), label] for i, j, label in mentions]
+    return {"sentence": sentence, "entities": entities}
 
 
-def _is_comment(line: str, columns: Sequence[str]) -> bool:
-    """Whether a line before the first token is a comment: it may also be the token ``#``, which tweets are full of."""
-    marked = line.startswith("#") and "\t" not in line
-    return bool(_COMMENT_TEXT.match(line)) or (marked and not _TAG.fullmatch(columns[-1]))
+# Sentences with one line each: Ada/B-PER ran/O
 
 
-def _located(tokens: Sequence[str], text: str) -> list[tuple[int, int]] | None:
-    """Where the tokens stand when only white space is between them in the text, else None."""
-    places: list[tuple[int, int]] = []
-    end = 0
-    for token in tokens:
-        start = _skip_space(text, end)
-        end = start + len(token)
-        if text[start:end] != token:
-            return None
-        places.append((start, end))
-    return places if _skip_space(text, end) == len(text) else None
+_TAGGED = re.compile(r"\S+?([|/])(?:\S*\1)?(?:O|[BIESLUM]-[^\s|/]+|[A-Z][A-Z-]{2,})")
 
 
-def _skip_space(text: str, start: int) -> int:
-    found = _SPACE.match(text, start)
-    return found.end() if found else start
+def _inline(sample: list[Block]) -> str:
+    """The mark between token and tag where each line is a sentence; empty where it is none."""
+    parts = [part for block in sample[:50] for line in block.lines for part in line.split(" ") if part]
+    marks = {match[1] if (match := _TAGGED.fullmatch(part)) else "" for part in parts}
+    return marks.pop() if len(marks) == 1 and len(parts) > sum(len(block.lines) for block in sample[:50]) else ""
 
 
-def tag_scheme(sentences: Iterable[Sequence[str]]) -> str:
-    """IOBES (or BILOU) if any tag ends an entity, IOB2 if B- begins what follows nothing of its label, else IOB1."""
-    begun = False
-    for tags in sentences:
-        if any(_IOBES_ONLY.match(tag) for tag in tags):
-            return "IOBES"
-        begun = begun or any(tag[:2] == "B-" and tag[2:] != before[2:] for before, tag in pairwise(["O", *tags]))
-    return "IOB2" if begun else "IOB1"
-
-
-def _spans(tags: Sequence[str], places: Sequence[str], scheme: str) -> Iterator[tuple[int, int, str]]:
-    """(first token, one past the last, label) of each entity; raises ValueError at a tag the scheme does not allow."""
-    start, opened, before = 0, "", "the beginning"
-    closed = [*zip(tags, places, strict=True), ("O", f"{places[-1]}, at the end")]
-    for position, (tag, place) in enumerate(closed):
-        if not _TAG.fullmatch(tag):
-            raise ValueError(f"{place}: expected a token and a tag such as O, B-person or I-person, found tag {tag!r}")
-        letter, label = _SAME_AS.get(tag[0], tag[0]), tag[2:]
-        continues = bool(opened) and letter in "IE" and label == opened
-        if not continues:
-            if (opened and scheme == "IOBES") or (letter in "IE" and scheme != "IOB1"):
-                raise ValueError(f"{place}: {tag} cannot follow {before} (the tags are {scheme})")
-            if opened:
-                yield start, position, opened
-            start, opened = position, label
-        if letter in "ES":
-            yield start, position + 1, label
-            opened = ""
-        before = tag
-
-
-# Writing
-
-
-def column_writer(scheme: str) -> Callable[[Sequence[Example], Path], None]:
-    """Writes examples in a scheme, IOB2 or IOBES; ValueError for a sentence that a column file cannot hold."""
-
-    def write_columns(examples: Sequence[Example], out: Path) -> None:
-        save(out, (line for example in examples for line in (*_column_lines(example, scheme), "")))
-
-    return write_columns
-
-
-def _column_lines(example: Example, scheme: str) -> Iterator[str]:
-    if "\n" in example.sentence or "\r" in example.sentence:
-        raise ValueError(f"{example.uid}: a column file cannot hold a sentence with a line break; write JSONL")
-    mentions = sorted(example.mentions, key=lambda mention: mention.start)
-    for left, right in pairwise(mentions):
-        if right.start < left.end:
-            raise ValueError(
-                f"{example.uid}: a column file cannot hold {left.text!r} and {right.text!r}, which overlap; write JSONL"
-            )
-    tokens = list(_tokens(example.sentence, mentions))
-    tags = ["O"] * len(tokens)
-    for mention in mentions:
-        inside = [place for place, (start, end) in enumerate(tokens) if mention.start <= start and end <= mention.end]
-        if not inside or (tokens[inside[0]][0], tokens[inside[-1]][1]) != (mention.start, mention.end):
-            raise ValueError(f"{example.uid}: {mention.text!r} begins or ends with white space, which is in no token")
-        for place, letter in zip(inside, _letters(len(inside), scheme), strict=True):
-            tags[place] = f"{letter}-{mention.label}"
-    yield f"# text = {example.sentence}"
-    for (start, end), tag in zip(tokens, tags, strict=True):
-        yield f"{example.sentence[start:end]}\t{tag}"
-
-
-def _tokens(sentence: str, mentions: Sequence[Mention]) -> Iterator[tuple[int, int]]:
-    """Words and single marks, cut also where a mention begins or ends, so that no offset is lost."""
-    cuts = {place for mention in mentions for place in (mention.start, mention.end)}
-    for token in _TOKEN.finditer(sentence):
-        places = [token.start(), *(cut for cut in range(token.start() + 1, token.end()) if cut in cuts), token.end()]
-        yield from pairwise(places)
-
-
-def _letters(length: int, scheme: str) -> str:
-    if scheme == "IOB2":
-        return "B" + "I" * (length - 1)
-    return "S" if length == 1 else "B" + "I" * (length - 2) + "E"
+def _unrolled(file: Path, mark: str) -> Iterator[Block]:
+    """Each line as a block of lines with tabs between what the mark divides (a token may hold it, a tag may not)."""
+    fields: int | None = None
+    for number, line in enumerate(text_lines(file), 1):
+        parts = [part for part in line.split(" ") if part]
+        fields = fields or min((part.count(mark) for part in parts), default=None)
+        if parts:
+            yield Block(number, "\n".join("\t".join(part.rsplit(mark, fields or 1)) for part in parts), one_line=True)

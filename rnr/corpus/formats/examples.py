@@ -1,175 +1,181 @@
 """A row in our own names -> an ``Example``: the one place where types, labels and offsets are checked."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    RootModel,
-    model_validator,
-)
-
-from rnr.corpus.formats.rows import DataError, read_as, read_json
-from rnr.task.labels import IGNORED_LABELS, label_key
-from rnr.task.parsing import CLOSE, OPEN, ground
+from rnr.corpus.formats.row_types import RowFields, read_row_fields, typed_labels
+from rnr.corpus.formats.rows import DataError, read_json
+from rnr.corpus.matching import difference, folded, nearest, places_of
+from rnr.corpus.report import Reading
+from rnr.task.labels import label_key
+from rnr.task.parsing import ground
 from rnr.types import Example, Mention
 
-_ENTITY = 'must be {"text": "Ada", "label": "person"}, with or without "start" and "end", or [start, end, "person"]'
+REPEATED = "mentions are annotated more often than their texts stand in the sentence; the surplus was left out"
+AMBIGUOUS = "mentions have no offsets and stand in the sentence more often than they are listed; the first were taken"
+TWICE = "mentions are listed twice with one label and one place, and were read once"
+TRIMMED = "mentions began or ended with white space, which was left out of them"
+BLANK = "mentions were nothing but white space and were left out"
+MATCHED = "mentions are written otherwise than in their sentence (Unicode form, space, apostrophe) and were matched"
 
 
-def _in_utf8(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"must be text in UTF-8, but character {error.start} is half of a surrogate pair") from None
-    return text
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands, and where it is noted what was done to it."""
+
+    file: Path
+    number: int
+    reading: Reading
+
+    def note(self, kind: str, detail: str = "", *, times: int = 1) -> None:
+        """As ``Report.note``."""
+        self.reading.note(kind, self.file, self.number, detail, times=times)
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-def _label(text: str) -> str:
-    return _not_blank(label_key(text))
-
-
-def _without_tags(chain: str) -> str:
-    if OPEN in chain or CLOSE in chain:
-        raise ValueError(f"must not hold {OPEN} or {CLOSE}, which are written around it")
-    return chain
-
-
-def _listed(entities: Any) -> Any:
-    if entities is not None and not isinstance(entities, list):
-        raise ValueError(f"must be a list, of which each entity {_ENTITY}")
-    return entities
-
-
-_Text = Annotated[str, AfterValidator(_in_utf8)]
-_Label = Annotated[_Text, AfterValidator(_label)]
-_Name = Annotated[_Text, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
-
-
-class _Entity(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
-    label: _Label = Field(validation_alias=AliasChoices("label", "type"))
-    text: _Text | None = Field(None, validation_alias=AliasChoices("text", "name"))
-    start: int = Field(-1, validation_alias=AliasChoices("start", "start_offset"))
-    end: int = Field(-1, validation_alias=AliasChoices("end", "end_offset"))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_any_shape(cls, entity: Any) -> Any:
-        if isinstance(entity, list) and len(entity) == 3:
-            return dict(zip(("start", "end", "label"), entity, strict=True))
-        if not isinstance(entity, dict):
-            raise ValueError(_ENTITY)
-        place = entity.get("pos")
-        if not place:
-            return entity
-        if not isinstance(place, list) or len(place) != 2:
-            raise ValueError("must have [start, end] in its 'pos'")
-        return entity | {"start": place[0], "end": place[1]}
-
-
-class TypedRow(BaseModel):
-    """A row whose fields have the right types; what it says of its sentence is not yet checked."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-
-    sentence: Annotated[_Text, AfterValidator(_not_blank)] = Field(validation_alias=AliasChoices("sentence", "text"))
-    labels: list[_Label] | None = Field(None, validation_alias="schema")
-    """None where the row leaves its schema out."""
-    entities: Annotated[list[_Entity] | None, BeforeValidator(_listed)] = Field(
-        None, validation_alias=AliasChoices("entities", "spans", "label")
-    )
-    """None where the row has no field for them; empty where its sentence has none."""
-    reasoning: Annotated[_Text, AfterValidator(_without_tags)] | None = Field(
-        None, validation_alias=AliasChoices("cot", "reasoning")
-    )
-    dataset: _Name | None = None
-    guid: _Name | None = None
-
-
-class _Labels(RootModel[list[_Label]]):
-    model_config = ConfigDict(strict=True)
-
-
-def read_row(row: Any, *, annotated: bool) -> TypedRow:
+def read_row(row: Any, *, annotated: bool) -> RowFields:
     """A row with its types checked; raises ValueError at the first field that is wrong or missing."""
-    typed = read_as(TypedRow, row)
-    if annotated and typed.entities is None:
+    fields = read_row_fields(row)
+    if annotated and fields.entities is None:
         raise ValueError("no field 'entities' (or 'spans' or 'label'); where there is no entity it must be empty")
-    return typed
+    return fields
 
 
 def read_labels(file: Path) -> list[str]:
-    """The labels in a ``labels.json``, as ``label_key``; raises DataError when it is not a list of labels."""
+    """The labels in a ``labels.json``; raises DataError when it is not a list of labels."""
     labels = read_json(file)
     try:
-        return read_as(_Labels, labels).root
+        return typed_labels(labels)
     except ValueError as error:
         raise DataError(f"{file}: {error}") from None
 
 
-def labels_used(rows: Iterable[TypedRow]) -> list[str]:
-    """All labels of the rows' entities, sorted."""
-    return sorted({entity.label for row in rows for entity in row.entities or ()})
-
-
-def to_example(row: TypedRow, schema: Sequence[str], *, source: str, uid: str) -> Example:
+def to_example(row: RowFields, schema: Sequence[str], *, source: str, uid: str, place: Place) -> Example:
     """The example of a row, under its own schema or else this one, with its mentions in reading order.
 
-    Raises ValueError for an entity that is not in the sentence or whose label is not in the schema.
+    Labels are kept as they are written and compared by ``label_key``. Raises ValueError for an entity that is not in
+    the sentence or whose label is not in the schema.
     """
-    labels = set(schema if row.labels is None else row.labels) - IGNORED_LABELS
-    if not labels:
+    labels = tuple(schema) if row.labels is None else tuple(sorted(set(row.labels)))
+    if row.labels is not None and not labels:
         raise ValueError("the schema is empty: name its labels in 'schema' or in a labels.json beside the file")
-    mentions = [_mention(entity, row.sentence) for entity in row.entities or ()]
-    mentions = [mention for mention in mentions if mention.label not in IGNORED_LABELS]
-    for mention in mentions:
-        if mention.label not in labels:
-            raise ValueError(f"label {mention.label!r} of {mention.text!r} is not in the schema {sorted(labels)}")
+    mentions = _mentions(row, place) if row.entities else ()
+    if mentions and labels:
+        known = _keys(labels)
+        for mention in mentions:
+            if mention.label not in labels and label_key(mention.label) not in known:
+                raise ValueError(f"label {mention.label!r} of {mention.text!r} is not in the schema {sorted(labels)}")
     return Example(
         uid=uid,
         sentence=row.sentence,
-        schema=tuple(sorted(labels)),
-        mentions=tuple(_grounded(mentions, row.sentence)),
+        schema=labels,
+        mentions=mentions,
         source=row.dataset or source,
         reasoning=row.reasoning or None,
         guid=row.guid or "",
     )
 
 
-def _mention(entity: _Entity, sentence: str) -> Mention:
-    start, end, text = entity.start, entity.end, entity.text
-    if (start, end) == (-1, -1):
-        if not text or not text.strip():
-            raise ValueError(f"an entity {entity.label!r} without text or offsets")
-        return Mention(text=text, label=entity.label)
+@lru_cache(maxsize=1024)
+def _keys(labels: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(label_key, labels))
+
+
+def _mentions(row: RowFields, place: Place) -> tuple[Mention, ...]:
+    sentence = row.sentence
+    mentions: list[Mention] = []
+    last, in_order, placed = -1, True, True
+    for label, text, start, end in row.entities or ():
+        mention = _mention(label, text, start, end, sentence, place)
+        if mention is not None:
+            in_order = in_order and mention.start > last
+            placed = placed and mention.start >= 0
+            last = mention.start
+            mentions.append(mention)
+    if not placed:
+        mentions = _grounded(mentions, sentence, place)
+    elif in_order:
+        return tuple(mentions)
+    unique = {(mention.start, -mention.end, mention.label): mention for mention in mentions}
+    if len(unique) < len(mentions):
+        place.note(TWICE, times=len(mentions) - len(unique))
+    return tuple(unique[key] for key in sorted(unique))
+
+
+def _mention(label: str, text: str | None, start: int, end: int, sentence: str, place: Place) -> Mention | None:
+    """The mention, without offsets where the row has none for it; None for one of nothing but white space."""
+    if start == -1 and end == -1:
+        return _mention_by_text(label, text, sentence, place)
     if not 0 <= start < end <= len(sentence):
         raise ValueError(f"offsets [{start}:{end}] are not in the sentence, which has {len(sentence)} characters")
     there = sentence[start:end]
     if text is not None and there != text:
-        raise ValueError(f"entity {text!r} is not at [{start}:{end}], where the sentence has {there!r}")
-    return Mention(text=there, label=entity.label, start=start, end=end)
+        start, end = _written_otherwise(text, start, end, sentence, place)
+        there = sentence[start:end]
+    if there[0].isspace() or there[-1].isspace():
+        return _trimmed(label, start, end, sentence, place)
+    return Mention(text=there, label=label, start=start, end=end)
 
 
-def _grounded(mentions: list[Mention], sentence: str) -> list[Mention]:
-    """Mentions in reading order, each with the offsets that an answer with the same mentions would be given."""
-    for mention in mentions:
-        if mention.text not in sentence:
-            raise ValueError(f"entity {mention.text!r} is not in its sentence")
+def _mention_by_text(label: str, text: str | None, sentence: str, place: Place) -> Mention | None:
+    if not text:
+        raise ValueError(f"an entity {label!r} without text or offsets")
+    bare = text.strip()
+    if not bare:
+        place.note(BLANK, repr(text))
+        return None
+    if bare != text:
+        place.note(TRIMMED, f"{text!r} -> {bare!r}")
+    if bare in sentence:
+        return Mention(text=bare, label=label)
+    found = places_of(bare, sentence)
+    if not found:
+        near = nearest(bare, sentence)
+        raise ValueError(f"entity {bare!r} is not in its sentence{f'; {near}' if near else ''}")
+    there = sentence[slice(*found[0])]
+    place.note(MATCHED, f"{bare!r} -> {there!r}: {difference(bare, there)}")
+    return Mention(text=there, label=label)
+
+
+def _written_otherwise(text: str, start: int, end: int, sentence: str, place: Place) -> tuple[int, int]:
+    """The place of a text that is not what stands at its offsets, where it differs only in the way it is written.
+
+    Offsets may have been counted in the mention's own form, so its only place will do. Raises ValueError where it is
+    another text.
+    """
+    there = sentence[start:end]
+    if folded(there) != folded(text):
+        found = [] if text in sentence else places_of(text, sentence)
+        if len(found) != 1:
+            differ = f" ({difference(text, there)})" if len(text) == len(there) else ""
+            raise ValueError(f"entity {text!r} is not at [{start}:{end}], where the sentence has {there!r}{differ}")
+        start, end = found[0]
+    place.note(MATCHED, f"{text!r} -> {sentence[start:end]!r}: {difference(text, sentence[start:end])}")
+    return start, end
+
+
+def _trimmed(label: str, start: int, end: int, sentence: str, place: Place) -> Mention | None:
+    whole = sentence[start:end]
+    text = whole.strip()
+    if not text:
+        place.note(BLANK, repr(whole))
+        return None
+    place.note(TRIMMED, f"{whole!r} -> {text!r}")
+    start += len(whole) - len(whole.lstrip())
+    return Mention(text=text, label=label, start=start, end=start + len(text))
+
+
+def _grounded(mentions: Sequence[Mention], sentence: str, place: Place) -> list[Mention]:
+    """The mentions with the offsets that an answer with the same mentions would be given."""
+    for text, listed in Counter(mention.text for mention in mentions if not mention.grounded).items():
+        if sentence.count(text) > listed:
+            place.note(AMBIGUOUS, repr(text))
+    found = ground(mentions, sentence)
     # One that finds no place of its own is listed more often than it occurs: the annotation repeats itself.
-    placed = [mention for mention in ground(mentions, sentence) if mention.grounded]
-    unique = {(mention.start, mention.end, mention.label): mention for mention in placed}
-    return sorted(unique.values(), key=lambda mention: (mention.start, -mention.end, mention.label))
+    missing = [mention for mention in found if not mention.grounded]
+    if missing:
+        place.note(REPEATED, f"{missing[0].text!r} as {missing[0].label}", times=len(missing))
+    return [mention for mention in found if mention.grounded]

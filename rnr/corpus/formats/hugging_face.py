@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.columns import Tagged, tag_scheme
 from rnr.corpus.formats.rows import DataError, Row, needed, whole_row
+from rnr.corpus.formats.tags import Tagged, tag_scheme
+from rnr.corpus.report import Reading
 from rnr.types import Example
 
 
-def hugging_face_rows(folder: Path) -> Iterator[Row]:
+def hugging_face_rows(folder: Path, reading: Reading) -> Iterator[Row]:
     """The rows of a saved dataset; raises DataError where ``datasets`` is not installed."""
     dataset = needed("datasets", "datasets", folder).load_from_disk(str(folder))
     if not {"tokens", "ner_tags"} <= set(dataset.column_names):
@@ -25,7 +26,7 @@ def hugging_face_rows(folder: Path) -> Iterator[Row]:
             if not tokens or len(tokens) != len(tags):
                 raise ValueError(f"{len(tokens)} tokens with {len(tags)} tags")
             places = [f"token {place}" for place in range(1, len(tokens) + 1)]
-            yield number, {**Tagged(number, tokens, tags, places).row(scheme), **schema}
+            yield number, {**Tagged(number, tokens, tags, places).row(scheme, reading.options.spaces), **schema}
         except ValueError as error:
             yield number, DataError(f"{folder}, row {number}: {error}")
 

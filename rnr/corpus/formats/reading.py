@@ -13,6 +13,7 @@ from rnr.corpus.formats.annotation_tools import docbin_rows, plain
 from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_rows
 from rnr.corpus.formats.hugging_face import hugging_face_rows
 from rnr.corpus.formats.rows import DataError, Row, json_fault, read_json
+from rnr.corpus.report import Reading
 
 SPLITS = ("train", "test", "validation", "valid", "dev")
 """Names of files and folders that are a part of a data set and not one of their own."""
@@ -55,32 +56,35 @@ def _dataset_dict(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in splits}
 
 
-def read_rows(file: Path) -> Iterator[Row]:
-    """The rows of a file or of a saved Hugging Face dataset; raises DataError when nothing of it can be read."""
+def read_rows(file: Path, reading: Reading) -> Iterator[Row]:
+    """The rows of a file or of a saved Hugging Face dataset; raises DataError when nothing of it can be read.
+
+    What a reader does beyond taking rows as they are it notes in ``reading`` (``rnr/corpus/report.py``).
+    """
     if file.is_dir():
-        return hugging_face_rows(file)
+        return hugging_face_rows(file, reading)
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         ending = f"the ending {file.suffix}" if file.suffix else "no ending"
         raise DataError(f"{file}: {ending} tells no known format; those that do are {', '.join(_READERS)}")
-    return reader(file)
+    return reader(file, reading)
 
 
-def _json_rows(values: Iterator[Row], file: Path) -> Iterator[Row]:
+def _json_rows(values: Iterator[Row], file: Path, reading: Reading) -> Iterator[Row]:
     for number, value in values:
         try:
-            yield number, plain(value)
+            yield number, plain(value, file, number, reading)
         except ValueError as error:
             yield number, DataError(f"{file}, row {number}: {error}")
 
 
-def _json_list(file: Path) -> Iterator[Row]:
+def _json_list(file: Path, reading: Reading) -> Iterator[Row]:
     values = read_json(file)
-    return _json_rows(enumerate(values if isinstance(values, list) else [values], 1), file)
+    return _json_rows(enumerate(values if isinstance(values, list) else [values], 1), file, reading)
 
 
-def _json_lines(file: Path) -> Iterator[Row]:
-    return _json_rows(_lines(file), file)
+def _json_lines(file: Path, reading: Reading) -> Iterator[Row]:
+    return _json_rows(_lines(file), file, reading)
 
 
 def _lines(file: Path) -> Iterator[Row]:
@@ -94,7 +98,7 @@ def _lines(file: Path) -> Iterator[Row]:
             yield number, DataError(f"{file}, row {number}: {json_fault(error)}")
 
 
-_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Path, Reading], Iterator[Row]]] = {
     ".json": _json_list,
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rnr.corpus.formats.annotation_tools import doccano_row, spacy_json_row, write_label_studio
-from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_writer
+from rnr.corpus.formats.column_writing import column_writer
+from rnr.corpus.formats.columns import COLUMN_SUFFIXES
 from rnr.corpus.formats.examples import read_labels
 from rnr.corpus.formats.hugging_face import write_hugging_face
 from rnr.corpus.formats.reading import source_name

@@ -1,0 +1,130 @@
+"""Sentences that stand in the data more than once: annotated alike, or in ways that contradict each other.
+
+Rows are compared within a data set and a schema, because data sets differ in what they call an entity. Sentences are
+the same by their composed form (NFC) and whatever their white space; annotations by offsets and ``label_key``.
+"""
+
+import unicodedata
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from rnr.corpus.formats.rows import DataError
+from rnr.corpus.report import Report
+from rnr.task.labels import label_key
+from rnr.types import Example
+
+Resolution = Literal["keep", "first", "majority", "error"]
+"""What becomes of the rows of one sentence: all are kept; the first stands for them; the first of those that most of
+them agree with (of as many, the earliest) does; or one that contradicts another is an error."""
+
+ALIKE = "sentences stand there more than once and are annotated alike"
+CONTRADICTED = "sentences are annotated in ways that contradict each other"
+RESOLVED = "rows were left out, because another row of their sentence was taken (data.duplicates)"
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The rows of one sentence, by their position among all that were added."""
+
+    positions: tuple[int, ...]
+    ways: tuple[int, ...]
+    """For each of them which annotation it has: rows with the same number agree."""
+
+    @property
+    def contradictory(self) -> bool:
+        """Whether not all of them agree."""
+        return len(set(self.ways)) > 1
+
+    @property
+    def majority(self) -> int:
+        """The position of the first row of those that most agree with."""
+        most = Counter(self.ways).most_common(1)[0][0]
+        return self.positions[self.ways.index(most)]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """Two hashes for each row, 16 bytes, so that those of a large file can be compared at its end."""
+
+    _sentences: "array[int]" = field(default_factory=lambda: array("q"))
+    _annotations: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def add(self, example: Example, schema: Sequence[str] | None = None) -> None:
+        """Add the next row; ``schema`` is its own where it has one, so that it is not that of its file."""
+        sentence = example.sentence
+        if "  " in sentence or not sentence.isprintable() or not sentence.isascii():
+            sentence = " ".join(unicodedata.normalize("NFC", sentence).split())
+        mentions = frozenset((m.start, m.end, label_key(m.label)) for m in example.mentions)
+        self._sentences.append(hash((example.source, sentence, tuple(schema or ()))))
+        self._annotations.append(hash(mentions))
+
+    def duplicates(self) -> Iterator[Duplicate]:
+        """The sentences with more than one row, in the order of their first."""
+        sentences = np.frombuffer(self._sentences, dtype=np.int64)
+        order = np.argsort(sentences, kind="stable")
+        ordered = sentences[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, np.int64)
+        sizes = np.diff(np.r_[starts, len(ordered)])
+        groups = [order[start : start + size] for start, size in zip(starts, sizes, strict=True) if size > 1]
+        for group in sorted(groups, key=lambda group: group[0]):
+            positions = tuple(int(position) for position in group)
+            yield Duplicate(positions, tuple(self._annotations[position] for position in positions))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each row stands: its file, and its number there."""
+
+    _files: list[Path] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+    _numbers: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def begin(self, file: Path) -> None:
+        """The rows added from now on are this file's."""
+        self._files.append(file)
+        self._starts.append(len(self._numbers))
+
+    def add(self, number: int) -> None:
+        self._numbers.append(number)
+
+    def __getitem__(self, position: int) -> tuple[Path, int]:
+        file = int(np.searchsorted(self._starts, position, side="right")) - 1
+        return self._files[file], self._numbers[position]
+
+
+def report(duplicates: Sequence[Duplicate], places: Places, notes: Report) -> None:
+    """Note each duplicate at its first row, with the rows of the others."""
+    for duplicate in duplicates:
+        file, number = places[duplicate.positions[0]]
+        notes.note(CONTRADICTED if duplicate.contradictory else ALIKE, file, number, described(duplicate, places))
+
+
+def contradiction(duplicate: Duplicate, places: Places) -> DataError | None:
+    """The error of rows that contradict each other; None where they agree."""
+    if not duplicate.contradictory:
+        return None
+    file, _ = places[duplicate.positions[0]]
+    rows = described(duplicate, places)
+    return DataError(f"{file}: a sentence is annotated in ways that contradict each other: {rows} (data.duplicates)")
+
+
+def described(duplicate: Duplicate, places: Places) -> str:
+    """The rows of a sentence, those that agree side by side: ``rows 1, 3 | 2``."""
+    first = places[duplicate.positions[0]][0]
+    ways: dict[int, list[str]] = {}
+    for position, way in zip(duplicate.positions, duplicate.ways, strict=True):
+        file, number = places[position]
+        ways.setdefault(way, []).append(f"{number}" if file == first else f"{file}: {number}")
+    return "rows " + " | ".join(", ".join(rows) for rows in ways.values())
+
+
+def left_out(duplicates: Sequence[Duplicate], resolution: Resolution) -> set[int]:
+    """The positions that go under ``first`` or ``majority``."""
+    taken = {duplicate.majority if resolution == "majority" else duplicate.positions[0] for duplicate in duplicates}
+    return {position for duplicate in duplicates for position in duplicate.positions} - taken

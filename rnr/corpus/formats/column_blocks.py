@@ -1,0 +1,210 @@
+"""The lines between two blank ones -> tokens and tags, under a layout."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rnr.corpus.formats.column_layout import BLANKS, Layout, by_blanks, without_trailing
+from rnr.corpus.formats.tags import Tagged, TagScheme
+
+_COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
+_COMMENT = re.compile(r"#\s*[\w.:-]+\s*=|#(?:begin|end) document")
+_TAG = re.compile(r"[Oo]|[BIESLUMbieslum][-_/:|]\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines without a blank one between them, and the number of the first."""
+
+    number: int
+    text: str
+    one_line: bool = False
+    """Whether all of them stand in one line of the file."""
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.split("\n")
+
+    def columns(self, layout: Layout) -> list[list[str]] | None:
+        """The columns, where all lines have as many as the layout says and none is a comment; else None.
+
+        Without a look at each line, because files are large: a mark stands between lines as if it were a column.
+        """
+        mark, width = layout.mark, layout.width
+        if self.text[:1] in "#\ufeff" or not width or (mark == " " and ("\t" in self.text or "  " in self.text)):
+            return None
+        cells = self.text.replace("\n", f"{mark}\n{mark}").split(mark)
+        lines = self.text.count("\n") + 1
+        if len(cells) != lines * (width + 1) - 1 or cells[width :: width + 1].count("\n") != lines - 1:
+            return None
+        columns = [cells[column :: width + 1] for column in range(width)]
+        if mark == "\t" and " " in self.text:
+            columns = [[cell.strip(BLANKS) for cell in column] for column in columns]
+        return columns
+
+
+@dataclass(frozen=True, slots=True)
+class _Places(Sequence[str]):
+    """The names of lines, made when one is asked for."""
+
+    numbers: Sequence[int]
+
+    def __getitem__(self, index: Any) -> Any:
+        return f"line {self.numbers[index]}"
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+def whole_blocks(pieces: Iterable[str]) -> Iterator[Block]:
+    """Large parts of a text, each of which ends between two blocks; ``pieces`` are the text in any division."""
+    number = 1
+    rest = ""
+    for piece in pieces:
+        whole, _, rest = (rest + piece).rpartition("\n\n")
+        if whole:
+            yield Block(number, whole)
+            number += whole.count("\n") + 2
+    yield Block(number, rest)
+
+
+def divided(whole: Block) -> Iterator[Block]:
+    """What stands between blank lines and the beginnings of documents; lines of comments alone are a block, too."""
+    text, number = whole.text, whole.number
+    if whole.one_line:
+        yield whole
+        return
+    unusual = "-DOCSTART-" in text or "\ufeff" in text
+    for part in text.split("\n\n"):
+        if unusual or part[:1] in " \t\n" or part[-1:] in "\n\t " or "\n " in part or "\n\t" in part:
+            yield from _by_lines(part, number)
+        else:
+            yield Block(number, part)
+        number += part.count("\n") + 2
+
+
+def _by_lines(part: str, number: int) -> Iterator[Block]:
+    """The blocks of lines among which blank ones have spaces, or documents begin."""
+    kept: list[str] = []
+    start = number
+    for at, line in enumerate(part.split("\n"), number):
+        if line.strip(f"{BLANKS}\ufeff") and not _is_document(line):
+            kept.append(line)
+            continue
+        if kept:
+            yield Block(start, "\n".join(kept))
+            kept = []
+        start = at + 1
+    if kept:
+        yield Block(start, "\n".join(kept))
+
+
+def _is_document(line: str) -> bool:
+    return line.startswith(("-DOCSTART-", "\ufeff-DOCSTART-")) and (
+        by_blanks(line)[0].removeprefix("\ufeff") == "-DOCSTART-"
+    )
+
+
+def without_comments(lines: list[str]) -> list[str]:
+    """The lines without the comments before them, as far as these are known without a layout: a tweet may begin with
+    the token ``#``."""
+    if lines[-1].startswith("#end document"):
+        lines = lines[:-1]
+    if not lines or not lines[0].startswith(("#", "\ufeff#")):
+        return lines
+    for place, line in enumerate(lines):
+        bare = line.removeprefix("\ufeff")
+        if not bare.startswith("#") or not (
+            _COMMENT.match(bare) or not any(_TAG.fullmatch(cell) for cell in by_blanks(bare)[1:])
+        ):
+            return lines[place:]
+    return []
+
+
+def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool) -> tuple[Tagged, list[int]]:
+    """The tokens and tags of a block, and the tokens after which, as the file says, no space stands.
+
+    The first line that is no comment is passed over where the ``header`` stands there. Raises ValueError naming the
+    line with another number of columns than the rest.
+    """
+    columns = None if header else block.columns(layout)
+    numbers: Sequence[int]
+    text: list[str] = []
+    if columns is None:
+        numbers, rows = _whole_rows(block, layout, scheme, text, header=header)
+        columns = [[cell.strip(BLANKS) for cell in column] for column in zip(*rows, strict=False)]
+    else:
+        numbers = range(block.number, block.number + len(columns[0]))
+    if not numbers:
+        return Tagged(block.number), []
+    if block.one_line:
+        numbers = [block.number] * len(numbers)
+    if layout.running >= 0 and any("-" in cell or "." in cell for cell in columns[layout.running]):
+        numbers, rows = _surface(numbers, list(zip(*columns, strict=True)), layout)
+        columns = list(zip(*rows, strict=True))
+    follows = columns[layout.follows] if layout.follows >= 0 else ()
+    glued = [place for place, cell in enumerate(follows) if _is_glued(cell)]
+    tags = layout.tags(columns[layout.tag])
+    return Tagged(block.number, list(columns[layout.token]), tags, _Places(numbers), text), glued
+
+
+def _whole_rows(
+    block: Block, layout: Layout, scheme: TagScheme, text: list[str], *, header: bool
+) -> tuple[list[int], list[list[str]]]:
+    """The lines that are no comments, cut to the columns that all have; what a comment says the text is goes there."""
+    numbers: list[int] = []
+    kept: list[list[str]] = []
+    for number, line in enumerate(block.lines, block.number):
+        row = layout.divide(line)
+        bare = line.removeprefix("\ufeff")
+        if bare.startswith("#") and _is_comment(bare, row, layout, scheme, first=not kept):
+            text.extend(_COMMENT_TEXT.findall(bare))
+            continue
+        if header and not kept:
+            header = False
+            continue
+        if layout.width and len(row) != layout.width:
+            least = len(without_trailing(row))
+            if not least <= layout.width <= len(row):
+                raise ValueError(f"line {number}: {least} columns where most lines have {layout.width}: {line[:60]!r}")
+        elif len(row) <= layout.tag:
+            raise ValueError(f"line {number}: {len(row)} columns, and the tags are in column {layout.tag + 1}")
+        numbers.append(number)
+        kept.append(row)
+    return numbers, kept
+
+
+def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme, *, first: bool) -> bool:
+    if (first and _COMMENT_TEXT.match(line)) or line.startswith(("#begin document", "#end document")):
+        return True
+    if layout.width and len(without_trailing(list(row))) != layout.width:
+        return True
+    return first and (layout.brackets or scheme.spelling.read(layout.tag_of(row[layout.tag])) is None)
+
+
+def _is_glued(cell: str) -> bool:
+    return cell.strip(BLANKS) == "-" or "SpaceAfter=No" in cell.split("|")
+
+
+def _surface(
+    numbers: Sequence[int], rows: Sequence[Sequence[str]], layout: Layout
+) -> tuple[list[int], list[list[str]]]:
+    """The rows with CoNLL-U's ``3-4`` in the place of 3 and 4, under the first of their tags, and without ``3.1``."""
+    kept: list[tuple[int, list[str]]] = []
+    last = 0
+    whole: list[str] | None = None
+    for number, row in zip(numbers, rows, strict=True):
+        place = row[layout.running]
+        if "." in place:
+            continue
+        if "-" in place:
+            whole, last = list(row), int(place.partition("-")[2])
+            kept.append((number, whole))
+        elif whole is not None and int(place) <= last:
+            if layout.tag_of(whole[layout.tag]) in ("O", "_", ""):
+                whole[layout.tag] = row[layout.tag]
+        else:
+            whole = None
+            kept.append((number, list(row)))
+    return [number for number, _ in kept], [row for _, row in kept]

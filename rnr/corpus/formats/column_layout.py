@@ -1,0 +1,279 @@
+"""Which column of a column file holds what, found out by what stands there."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rnr.corpus.formats.tags import TagCensus
+
+BLANKS = " \t"
+"""What divides columns; any other white space may stand inside a token."""
+
+_WORD_NAMES = ("token", "tokens", "word", "words", "form", "text")
+_TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
+_OTHER_NAMES = ("pos", "upos", "xpos", "lemma", "chunk", "id", "idx", "index", "#", "nr", "misc", "head", "deprel")
+_HEADER = frozenset((*_WORD_NAMES, *_TAG_NAMES, *_OTHER_NAMES))
+_CHUNKS = frozenset(["NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"])
+"""Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""
+_NAME_BRACKET = re.compile(r"\*\)?|\([A-Za-z_]+(?:\)|\*\)?)")
+"""A cell of CoNLL-2012's column of names: ``(PERSON*``, ``*``, ``*)``, ``(PERSON)``."""
+_RANGE = re.compile(r"(\d+)[-.](\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Columns counted from 0; -1 where there is no such column."""
+
+    mark: str
+    """What divides columns: a tab, or spaces (and tabs among them)."""
+    width: int
+    """Columns that each line has; 0 where they may differ."""
+    token: int
+    tag: int
+    key: str = ""
+    """In a column of ``key=value|...`` the key whose value is the tag."""
+    running: int = -1
+    """The column that numbers the tokens of a sentence."""
+    follows: int = -1
+    """The column that says whether a space follows: ``+`` and ``-``, or ``SpaceAfter=No`` among others."""
+    brackets: bool = False
+    """Whether names are bracketed as in CoNLL-2012."""
+    header: bool = False
+    facts: tuple[str, ...] = ()
+    """What was found out and what is not read, as notes."""
+
+    def divide(self, line: str) -> list[str]:
+        """The columns of a line."""
+        return line.split("\t") if self.mark == "\t" else by_blanks(line)
+
+    def tags(self, cells: Sequence[str]) -> list[str]:
+        """The tags of a sentence from the cells of their column."""
+        if self.brackets:
+            return list(_from_brackets(cells))
+        return [self.tag_of(cell) for cell in cells] if self.key else list(cells)
+
+    def tag_of(self, cell: str) -> str:
+        """The tag in a cell of the column of tags, which has no brackets."""
+        if not self.key:
+            return cell.strip(BLANKS)
+        found = [part.removeprefix(self.key) for part in cell.split("|") if part.startswith(self.key)]
+        return found[0] if found else "O"
+
+
+def _from_brackets(cells: Iterable[str]) -> Iterator[str]:
+    """``(ORG*``, ``*)``, ``*``, ``(GPE)`` -> ``B-ORG``, ``I-ORG``, ``O``, ``B-GPE``."""
+    opened = ""
+    for cell in cells:
+        if cell.startswith("("):
+            opened = cell.strip("()*")
+            yield f"B-{opened}"
+        else:
+            yield f"I-{opened}" if opened else "O"
+        opened = "" if cell.endswith(")") else opened
+
+
+def by_tab(line: str) -> list[str]:
+    return line.split("\t")
+
+
+def by_blanks(line: str) -> list[str]:
+    # Not str.split(), which also splits at no-break spaces and other characters that stand inside tokens.
+    if line.isascii() and line.isprintable():
+        return line.split()
+    return [part for part in line.replace("\t", " ").split(" ") if part]
+
+
+def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
+    """The layout of a file that begins with these lines; raises ValueError where no column can be one of tags.
+
+    ``tag_column`` counts from 1, or from the end as -1; 0 leaves it to be found.
+    """
+    lines = [line for sentence in sentences for line in sentence]
+    mark = "\t" if 2 * sum("\t" in line.strip(BLANKS) for line in lines) >= len(lines) else " "
+    divide = by_tab if mark == "\t" else by_blanks
+    rows = [[without_trailing(divide(line)) for line in sentence] for sentence in sentences]
+    header = rows[0][0] if rows and _is_header(rows[0][0]) else []
+    rows = [rows[0][1:], *rows[1:]] if header else rows
+    width = _width(rows)
+    if (found := _conll_2012(rows, mark)) is not None and not tag_column:
+        return found
+    whole = [[row for row in sentence if len(row) == width] for sentence in rows]
+    whole = [sentence for sentence in whole if sentence]
+    if not whole:
+        raise ValueError("there is no line with a token and a tag")
+    columns = _Columns(whole, width)
+    running = 0 if width > 2 and columns.is_running(0) else -1
+    tag, key, facts = _tags(columns, running, tag_column)
+    token = _token(columns, header, {running, tag})
+    return Layout(
+        mark=mark,
+        width=width,
+        token=token,
+        tag=tag,
+        key=key,
+        running=running,
+        follows=_follows(columns, {running, tag, token} if not key else {running, token}),
+        header=bool(header),
+        facts=(*facts, *_described(width, token, tag, running, header)),
+    )
+
+
+def without_trailing(cells: list[str]) -> list[str]:
+    """The cells without empty ones at the end, which trailing tabs leave."""
+    while len(cells) > 1 and not cells[-1].strip(BLANKS):
+        cells = cells[:-1]
+    return cells
+
+
+def is_range(cell: str) -> bool:
+    """Whether a running number is that of CoNLL-U's words written as one (``3-4``), or of an empty node (``3.1``)."""
+    return bool(_RANGE.fullmatch(cell))
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    names = [cell.strip(BLANKS).lower() for cell in cells]
+    return len(names) > 1 and all(name in _HEADER for name in names) and any(name in _WORD_NAMES for name in names)
+
+
+def _width(rows: Iterable[Sequence[Sequence[str]]]) -> int:
+    widths = Counter(len(row) for sentence in rows for row in sentence)
+    return max(widths, key=lambda width: (widths[width], width), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    sentences: list[list[list[str]]]
+    width: int
+
+    def cells(self, column: int) -> Iterator[list[str]]:
+        """The cells of a column, sentence by sentence."""
+        return ([row[column].strip(BLANKS) for row in sentence] for sentence in self.sentences)
+
+    def counts(self, column: int) -> Counter[str]:
+        return Counter(cell for cells in self.cells(column) for cell in cells)
+
+    def is_running(self, column: int) -> bool:
+        """Whether the cells of each sentence are numbers that go up by one."""
+        steps = 0
+        for cells in self.cells(column):
+            numbers = [cell for cell in cells if not is_range(cell)]
+            if not all(cell.isascii() and cell.isdigit() for cell in numbers):
+                return False
+            if any(int(right) != int(left) + 1 for left, right in pairwise(numbers)):
+                return False
+            steps += max(0, len(numbers) - 1)
+        return steps > 0
+
+
+def _tags(columns: _Columns, running: int, wanted: int) -> tuple[int, str, tuple[str, ...]]:
+    """The column of tags, the key in it, and what is not read."""
+    if wanted:
+        column = wanted - 1 if wanted > 0 else columns.width + wanted
+        if not 0 <= column < columns.width:
+            raise ValueError(f"there is no column {wanted} (--tag-column): the lines have {columns.width} columns")
+        return column, _key(columns, column) or "", ()
+    read = {column: _as_tags(columns, column) for column in range(columns.width) if column != running}
+    found = {column: tags for column, tags in read.items() if tags is not None}
+    if len(found) > 1:
+        found.pop(min(read), None)  # of words that look like tags, when there are tags beside them
+    entities = {column: tags for column, tags in found.items() if not (tags.labels and tags.labels <= _CHUNKS)} or found
+    marked = {column: tags for column, tags in entities.items() if not tags.bare} or entities
+    naming = {column: tags for column, tags in marked.items() if tags.labels} or marked
+    if naming:
+        # Where there are several, the first is the outer one of nested names, and gold beside a prediction.
+        tag = max(naming) if next(iter(naming.values())).bare else min(naming)
+        others = [str(column + 1) for column in marked if column != tag]
+        many = (
+            f"{len(others) + 1} columns hold tags: column {tag + 1} is read, {', '.join(others)} not (--tag-column N)"
+        )
+        return tag, "", (many,) if others else ()
+    for column in range(columns.width - 1, -1, -1):
+        if key := _key(columns, column):
+            return column, key, (f"tags are those of {key} in column {column + 1}",)
+    seen = "; ".join(f"{n + 1}: {', '.join(list(columns.counts(n))[:3])}" for n in range(columns.width))
+    why = "no column holds tags such as O, B-person or I-person"
+    if columns.width == 1:
+        raise ValueError(f"{why}, for there is only one; is this plain text? (it begins with {seen[3:][:60]!r})")
+    raise ValueError(f"{why}; --tag-column N names the one that does (the columns are {seen[:200]})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tags:
+    """What a column says if it is read as tags."""
+
+    bare: bool
+    labels: frozenset[str]
+
+
+def _as_tags(columns: _Columns, column: int) -> _Tags | None:
+    """What a column says; None where most of its cells are no tags."""
+    census = TagCensus()
+    for cells in columns.cells(column):
+        census.add(cells)
+    spelling = census.scheme().spelling
+    read = {tag: found for tag in census.counts if (found := spelling.read(tag))}
+    tags, total = sum(census.counts[tag] for tag in read), census.counts.total()
+    # Labels alone are few and come again; words are neither.
+    if (len(read) > max(4, total / 4)) if spelling.bare else (2 * tags < total):
+        return None
+    return _Tags(bare=spelling.bare, labels=frozenset(label for _, label in read.values() if label))
+
+
+def _key(columns: _Columns, column: int) -> str | None:
+    """The key ``name=`` whose values in this column are tags."""
+    values: dict[str, Counter[str]] = {}
+    for cell, times in columns.counts(column).items():
+        for part in cell.split("|"):
+            key, equals, value = part.partition("=")
+            if equals:
+                values.setdefault(key + equals, Counter())[value] += times
+    for key, counts in values.items():
+        spelling = TagCensus(counts).scheme().spelling
+        read = [spelling.read(value) for value in counts]
+        if not spelling.bare and all(read) and any(found and found[1] for found in read):
+            return key
+    return None
+
+
+def _token(columns: _Columns, header: Sequence[str], taken: set[int]) -> int:
+    names = [cell.strip(BLANKS).lower() for cell in header]
+    named = [names.index(name) for name in _WORD_NAMES if name in names]
+    free = [column for column in (*named, *range(columns.width)) if column not in taken]
+    if not free:
+        raise ValueError("there is no column beside that of the tags")
+    return free[0]
+
+
+def _follows(columns: _Columns, taken: set[int]) -> int:
+    for column in range(columns.width):
+        if column in taken:
+            continue
+        counts = columns.counts(column)
+        if set(counts) == {"+", "-"} or any("SpaceAfter=No" in cell.split("|") for cell in counts):
+            return column
+    return -1
+
+
+def _described(width: int, token: int, tag: int, running: int, header: Sequence[str]) -> Iterator[str]:
+    """What differs from tokens in the first column and tags in the last."""
+    if running >= 0:
+        yield f"column {running + 1} is a running number, and column {token + 1} is read as the words"
+    elif token != 0:
+        yield f"column {token + 1} is read as the words"
+    if tag != width - 1:
+        yield f"column {tag + 1} of {width} is read as the tags"
+    if header:
+        yield f"the first line ({', '.join(cell.strip(BLANKS) for cell in header)}) is a header and was passed over"
+
+
+def _conll_2012(rows: Sequence[Sequence[Sequence[str]]], mark: str) -> Layout | None:
+    """The layout of OntoNotes in CoNLL-2012's columns, the number of which differs with the predicates."""
+    cells = [row for sentence in rows for row in sentence]
+    if not cells or not all(len(row) >= 11 and _NAME_BRACKET.fullmatch(row[10]) for row in cells):
+        return None
+    if not _Columns([list(map(list, sentence)) for sentence in rows if sentence], 11).is_running(2):
+        return None
+    said = "columns are those of CoNLL-2012: words from column 4, names from column 11"
+    return Layout(mark=mark, width=0, token=3, tag=10, brackets=True, facts=(said,))

@@ -1,0 +1,223 @@
+"""The types of a row: what fields it may have under which names, and what is said of one that is wrong."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    model_validator,
+)
+
+from rnr.corpus.formats.rows import read_as
+from rnr.task.labels import label_key
+from rnr.task.parsing import CLOSE, OPEN
+
+_ENTITY = 'must be {"text": "Ada", "label": "person"}, with or without "start" and "end", or [start, end, "person"]'
+
+EntityFields: TypeAlias = tuple[str, str | None, int, int]
+"""Label as written, text (None where the row has none), start and end (-1 where the row has none)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFields:
+    """A row whose fields have the right types; what it says of its sentence is not yet checked."""
+
+    sentence: str
+    labels: list[str] | None = None
+    """None where the row leaves its schema out."""
+    entities: list[EntityFields] | None = None
+    """None where the row has no field for them; empty where its sentence has none."""
+    reasoning: str | None = None
+    dataset: str | None = None
+    guid: str | None = None
+
+
+def read_row_fields(row: Any) -> RowFields:
+    """The fields of a row; raises ValueError at the first that is wrong or missing."""
+    found = _usual(row)
+    if found is not None:
+        return found
+    typed = read_as(_Row, row)
+    entities = typed.entities
+    return RowFields(
+        sentence=typed.sentence,
+        labels=typed.labels,
+        entities=None if entities is None else [(one.label, one.text, one.start, one.end) for one in entities],
+        reasoning=typed.reasoning,
+        dataset=typed.dataset,
+        guid=typed.guid,
+    )
+
+
+def typed_labels(value: Any) -> list[str]:
+    """A list of labels as they are written; raises ValueError with the first that is none."""
+    return read_as(_Labels, value).root
+
+
+def _in_utf8(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"must be text in UTF-8, but character {error.start} is half of a surrogate pair") from None
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _label(text: str) -> str:
+    _not_blank(label_key(text))
+    return text
+
+
+def _without_tags(chain: str) -> str:
+    if OPEN in chain or CLOSE in chain:
+        raise ValueError(f"must not hold {OPEN} or {CLOSE}, which are written around it")
+    return chain
+
+
+def _listed(entities: Any) -> Any:
+    if entities is not None and not isinstance(entities, list):
+        raise ValueError(f"must be a list, of which each entity {_ENTITY}")
+    return entities
+
+
+_Text = Annotated[str, AfterValidator(_in_utf8)]
+_Label = Annotated[_Text, AfterValidator(_label)]
+_Name = Annotated[_Text, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
+
+
+class _Entity(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    label: _Label = Field(validation_alias=AliasChoices("label", "type"))
+    text: _Text | None = Field(None, validation_alias=AliasChoices("text", "name"))
+    start: int = Field(-1, validation_alias=AliasChoices("start", "start_offset"))
+    end: int = Field(-1, validation_alias=AliasChoices("end", "end_offset"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_any_shape(cls, entity: Any) -> Any:
+        if isinstance(entity, list) and len(entity) == 3:
+            return dict(zip(("start", "end", "label"), entity, strict=True))
+        if not isinstance(entity, dict):
+            raise ValueError(_ENTITY)
+        place = entity.get("pos")
+        if not place:
+            return entity
+        if not isinstance(place, list) or len(place) != 2:
+            raise ValueError("must have [start, end] in its 'pos'")
+        return entity | {"start": place[0], "end": place[1]}
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    sentence: Annotated[_Text, AfterValidator(_not_blank)] = Field(validation_alias=AliasChoices("sentence", "text"))
+    labels: list[_Label] | None = Field(None, validation_alias="schema")
+    entities: Annotated[list[_Entity] | None, BeforeValidator(_listed)] = Field(
+        None, validation_alias=AliasChoices("entities", "spans", "label")
+    )
+    reasoning: Annotated[_Text, AfterValidator(_without_tags)] | None = Field(
+        None, validation_alias=AliasChoices("cot", "reasoning")
+    )
+    dataset: _Name | None = None
+    guid: _Name | None = None
+
+
+class _Labels(RootModel[list[_Label]]):
+    model_config = ConfigDict(strict=True)
+
+
+# The usual rows again by hand, because files are large: five times as fast, and None for whatever is not usual.
+
+_FIELDS = frozenset(("sentence", "text", "entities", "label", "schema", "dataset", "guid"))
+_OWN = frozenset(("label", "text", "start", "end"))
+_INSTRUCT = frozenset(("type", "name", "pos"))
+
+_shared_labels: dict[str, str] = {}
+"""Labels that are right, each in one copy."""
+_MOST_SHARED = 10_000
+
+
+def _usual(row: Any) -> RowFields | None:
+    if type(row) is not dict or not row.keys() <= _FIELDS:
+        return None
+    sentence = row.get("sentence") if "sentence" in row else row.get("text")
+    entities = row.get("entities") if "entities" in row else row.get("label")
+    dataset, guid = row.get("dataset"), row.get("guid")
+    if type(sentence) is not str or not _is_text(sentence) or not sentence.strip() or type(entities) is not list:
+        return None
+    if not all(value is None or (type(value) is str and _is_text(value)) for value in (dataset, guid)):
+        return None
+    labels: list[str] | None = None
+    if row.get("schema") is not None:
+        if type(row["schema"]) is not list or None in (shared := [_shared(label) for label in row["schema"]]):
+            return None
+        labels = [label for label in shared if label is not None]
+    found: list[EntityFields] = []
+    for entity in entities:
+        fields = _usual_list(entity) if type(entity) is list else _usual_dict(entity)
+        if fields is None:
+            return None
+        found.append(fields)
+    return RowFields(sentence=sentence, labels=labels, entities=found, dataset=dataset, guid=guid)
+
+
+def _usual_list(entity: list[Any]) -> EntityFields | None:
+    if len(entity) != 3:
+        return None
+    start, end, label = entity
+    label = _shared(label)
+    if type(start) is not int or type(end) is not int or label is None:
+        return None
+    return label, None, start, end
+
+
+def _usual_dict(entity: Any) -> EntityFields | None:
+    if type(entity) is not dict:
+        return None
+    if entity.keys() <= _OWN and "label" in entity:
+        label, text, start, end = entity["label"], entity.get("text"), entity.get("start", -1), entity.get("end", -1)
+    elif entity.keys() == _INSTRUCT and type(entity["pos"]) is list and len(entity["pos"]) == 2:
+        label, text, (start, end) = entity["type"], entity["name"], entity["pos"]
+    else:
+        return None
+    label = _shared(label)
+    if label is None or type(start) is not int or type(end) is not int:
+        return None
+    if text is not None and (type(text) is not str or not _is_text(text)):
+        return None
+    return label, text, start, end
+
+
+def _shared(label: Any) -> str | None:
+    """The one copy of a label; None for what is none."""
+    if type(label) is not str:
+        return None
+    if label not in _shared_labels:
+        if not _is_text(label) or not label_key(label):
+            return None
+        if len(_shared_labels) >= _MOST_SHARED:
+            _shared_labels.clear()
+        _shared_labels[label] = label
+    return _shared_labels[label]
+
+
+def _is_text(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,180 @@
+"""Tags of tokens (IOB1, IOB2, IOBES, BILOU, bare labels, in any of their spellings) -> where mentions begin and end."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnr.corpus.spacing import SpaceRule, join
+
+BARE = "tags have no B- or I-, so neighbouring tokens with one label are read as one mention"
+LOWER = "tags are written in lower case and read as others are"
+OTHER_MARK = "tags divide letter and label by another mark than '-' and are read as others are"
+
+_WRITTEN = re.compile(r"([BIESLUMbieslum])([-_/:|])(.+)")
+_SAME_AS = {"L": "E", "U": "S", "M": "I"}
+_SPACE = re.compile(r"\s*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """How a tag is written: the letter of its place in an entity and the label, or the label alone."""
+
+    mark: str = "-"
+    lower: bool = False
+    bare: bool = False
+    outside: str = "O"
+    _known: dict[str, tuple[str, str] | None] = field(default_factory=dict, compare=False)
+
+    def read(self, tag: str) -> tuple[str, str] | None:
+        """The letter of ``OBIES`` and the label of a tag; None for one that may not stand."""
+        try:
+            return self._known[tag]
+        except KeyError:
+            self._known[tag] = found = self._read(tag)
+            return found
+
+    def _read(self, tag: str) -> tuple[str, str] | None:
+        if tag == self.outside:
+            return ("O", "")
+        if self.bare:
+            return ("I", tag) if tag else None
+        match = _WRITTEN.fullmatch(tag)
+        if match is None or match[2] != self.mark or match[1].islower() != self.lower:
+            return None
+        letter = match[1].upper()
+        return _SAME_AS.get(letter, letter), match[3]
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is unusual about it, as notes."""
+        unusual = ((BARE, self.bare), (LOWER, self.lower), (OTHER_MARK, self.mark != "-"))
+        return tuple(fact for fact, is_so in unusual if is_so)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagScheme:
+    """How the tags of a file are to be read."""
+
+    name: str
+    """``IOB1``, ``IOB2`` or ``IOBES``: which tag may follow which."""
+    spelling: Spelling
+
+
+@dataclass(frozen=True, slots=True)
+class TagCensus:
+    """Which tags there are, how often, and which follow which: all that tells their scheme."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, tags: Sequence[str]) -> None:
+        """Count the tags of a sentence."""
+        self.counts.update(tags)
+        self.pairs.update(zip(("O", *tags), tags, strict=False))
+
+    def scheme(self) -> TagScheme:
+        """IOBES (or BILOU) if any tag ends an entity, IOB2 if B- begins what follows nothing of its label, else IOB1.
+
+        Where no tag begins with a letter for the place in its entity, each is a label.
+        """
+        spelling = _spelling(self.counts)
+        read = {tag: spelling.read(tag) or ("O", "") for tag in ("O", *self.counts)}
+        middle = any(tag[0] in "Mm" for tag, (letter, _) in read.items() if letter == "I" and not spelling.bare)
+        if middle or any(letter in "ES" for letter, _ in read.values()):
+            return TagScheme(name="IOBES", spelling=spelling)
+        outside = ("O", "")
+        pairs = ((read.get(before, outside), read.get(tag, outside)) for before, tag in self.pairs)
+        begun = any(after[0] == "B" and after[1] != before[1] for before, after in pairs)
+        return TagScheme(name="IOB2" if begun else "IOB1", spelling=spelling)
+
+
+def tag_scheme(sentences: Iterable[Sequence[str]]) -> TagScheme:
+    """The scheme of the tags of these sentences (``TagCensus.scheme``)."""
+    census = TagCensus()
+    for tags in sentences:
+        census.add(tags)
+    return census.scheme()
+
+
+def _spelling(counts: Mapping[str, int]) -> Spelling:
+    outside = "o" if "o" in counts and "O" not in counts else "O"
+    written = {tag: match for tag in counts if tag != outside and (match := _WRITTEN.fullmatch(tag))}
+    marks = Counter({"-": 0.5})  # the usual one, where the numbers are even
+    for tag, match in written.items():
+        marks[match[2]] += counts[tag]
+    mark = marks.most_common(1)[0][0]
+    letters = {tag: match[1] for tag, match in written.items() if match[2] == mark}
+    begins = sum(counts[tag] for tag, letter in letters.items() if letter in "BISUbisu")
+    others = sum(number for tag, number in counts.items() if tag != outside and tag not in letters)
+    if outside in counts and others and not begins:
+        # Labels alone, even if one of them, such as E-MAIL, looks as if it had a letter.
+        return Spelling(bare=True, outside=outside)
+    lower = sum(counts[tag] for tag, letter in letters.items() if letter.islower())
+    return Spelling(mark=mark, lower=2 * lower > sum(counts[tag] for tag in letters), outside=outside)
+
+
+def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iterator[tuple[int, int, str]]:
+    """(first token, one past the last, label) of each entity; raises ValueError at a tag the scheme does not allow."""
+    if tags.count("O") == len(tags):
+        return
+    start, opened, before = 0, "", "the beginning"
+    read, iobes = scheme.spelling.read, scheme.name == "IOBES"
+    for position, tag in enumerate((*tags, "O")):
+        if tag == "O" and not opened:
+            before = "O"
+            continue
+        found = read(tag) if position < len(tags) else ("O", "")
+        if found is None:
+            raise ValueError(f"{places[position]}: expected a tag such as O, B-person or I-person, found tag {tag!r}")
+        letter, label = found
+        continues = bool(opened) and letter in "IE" and label == opened
+        if not continues:
+            if (opened and iobes) or (letter in "IE" and scheme.name != "IOB1"):
+                place = places[position] if position < len(tags) else f"{places[-1]}, at the end"
+                raise ValueError(f"{place}: {tag} cannot follow {before} (the tags are {scheme.name})")
+            if opened:
+                yield start, position, opened
+            start, opened = position, label
+        if letter in "ES":
+            yield start, position + 1, label
+            opened = ""
+        before = tag
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """The tokens and tags of a sentence, and where each of them stands."""
+
+    number: int
+    tokens: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    places: Sequence[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    """What a comment ``# text = ...`` or another field says the sentence is."""
+
+    def row(self, scheme: TagScheme, spaces: SpaceRule) -> dict[str, Any]:
+        """The sentence with its entities as offsets; raises ValueError with the place of a tag that may not stand."""
+        found = spans(self.tags, self.places, scheme)
+        if self.text and (places := located(self.tokens, self.text[-1])):
+            entities = [[places[i][0], places[j - 1][1], label] for i, j, label in found]
+            return {"sentence": self.text[-1], "entities": entities}
+        sentence, starts = join(self.tokens, spaces)
+        ends = [start + len(token) for start, token in zip(starts, self.tokens, strict=True)]
+        return {"sentence": sentence, "entities": [[starts[i], ends[j - 1], label] for i, j, label in found]}
+
+
+def located(tokens: Sequence[str], text: str) -> list[tuple[int, int]] | None:
+    """Where the tokens stand when only white space is between them in the text, else None."""
+    places: list[tuple[int, int]] = []
+    end = 0
+    for token in tokens:
+        start = text.find(token, end)
+        if start < 0 or (start > end and not text[end:start].isspace()):
+            # A token may itself begin with white space, which find would have passed over.
+            return None
+        end = start + len(token)
+        places.append((start, end))
+    rest = text[end:]
+    return places if not rest or rest.isspace() else None

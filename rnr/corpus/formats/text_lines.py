@@ -1,0 +1,51 @@
+"""The lines of a text file, one after the other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rnr.corpus.formats.rows import DataError
+
+_PIECE = 2**20
+
+
+def text_pieces(file: Path) -> Iterator[str]:
+    """The text of a file in pieces, each line of it ended by a line feed, without a byte order mark at the beginning.
+
+    Lines end at line feeds, or in a file that begins without one at carriage returns: a token may hold other
+    separators. Raises DataError at the first byte that is no text.
+    """
+    with file.open("rb") as stream:
+        head = stream.read(2**16)
+    ends = "\r" if b"\r" in head and b"\n" not in head else "\r\n"
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            while piece := text.read(_PIECE):
+                while piece[-1] == "\r" and (more := text.read(1)):
+                    piece += more
+                yield piece.replace(ends, "\n")
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: {_first_fault(file)}") from None
+
+
+def text_lines(file: Path) -> Iterator[str]:
+    """The lines of a file without their ends; as ``text_pieces``."""
+    rest = ""
+    for piece in text_pieces(file):
+        *lines, rest = (rest + piece).split("\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _first_fault(file: Path) -> str:
+    """Where a file stops being UTF-8; the decoder of a stream counts from the beginning of its last piece."""
+    at = 0
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                place = f"byte {at + error.start} (line {number})"
+                return f"not UTF-8 at {place}; if it is Latin-1, `iconv -f latin1 -t utf8` converts it"
+            at += len(line)
+    return "not UTF-8"

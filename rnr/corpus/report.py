@@ -1,0 +1,73 @@
+"""What reading did beyond taking a file as it is: counted by kind, the first rows of each named by file and number.
+
+Whoever drops, trims, merges, renames, guesses, converts or passes over something while it reads says so here, in one
+line, at the place where it happens::
+
+    reading.note("mentions had white space at their ends, which was left out", file, number, "' Ada' -> 'Ada'")
+    reading.fact("the third column is read as the tags", file)
+
+A kind is a plain sentence in the past tense that goes on from its count ("3 mentions had ..."), the same for every
+row, so that rows of a kind are counted together; what differs from row to row is the detail. What cannot be read at
+all is no note but a ``DataError`` in the place of its row. ``check``, ``stats``, ``convert`` and a run (with
+``--dry-run``, too) print ``Report.lines()``; nothing else has to be done for a new kind.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rnr.config import ReadingConfig
+
+SHOWN = 5
+"""So many rows of a kind are named for each file."""
+
+
+@dataclass(slots=True)
+class _Count:
+    times: int = 0
+    first: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Counts by kind and file, in the order in which they first occurred."""
+
+    _counts: dict[tuple[str, str], _Count] = field(default_factory=dict)
+
+    def note(self, kind: str, file: Path, number: int = 0, detail: str = "", *, times: int = 1) -> None:
+        """Count ``times`` more of a kind, at a row (0: the file as a whole)."""
+        count = self._counts.setdefault((kind, str(file)), _Count())
+        count.times += times
+        if len(count.first) < SHOWN and (number or detail):
+            row = f"row {number}" if number else ""
+            count.first.append(": ".join(part for part in (row, detail) if part))
+
+    def fact(self, fact: str, file: Path) -> None:
+        """Say something of a file as a whole, once."""
+        self._counts.setdefault((fact, str(file)), _Count())
+
+    def times(self, kind: str) -> int:
+        """How often a kind occurred in all files."""
+        return sum(count.times for (known, _), count in self._counts.items() if known == kind)
+
+    def lines(self) -> Iterator[str]:
+        """For each kind and file a line: how often, and the first rows."""
+        for (kind, file), count in self._counts.items():
+            rows = f" ({'; '.join(count.first)}{'; ...' * (count.times > len(count.first))})" if count.first else ""
+            yield f"{file}: {count.times or ''} {kind}{rows}".replace(":  ", ": ", 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What every reader is handed: how files are to be read, and where it notes what it did."""
+
+    options: ReadingConfig = field(default_factory=ReadingConfig)
+    report: Report = field(default_factory=Report)
+
+    def note(self, kind: str, file: Path, number: int = 0, detail: str = "", *, times: int = 1) -> None:
+        """As ``Report.note``."""
+        self.report.note(kind, file, number, detail, times=times)
+
+    def fact(self, fact: str, file: Path) -> None:
+        """As ``Report.fact``."""
+        self.report.fact(fact, file)
