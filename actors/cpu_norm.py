@@ -1,6 +1,6 @@
 """vLLM's fused norms on a CPU: it ships the kernels but computes norms operation by operation, a seventh of sampling.
 
-Importing this module registers them under the name by which ``actors.rollout`` asks for them. The worker extension
+Importing this module registers them under the name by which ``actors.vllm_engine`` asks for them. The worker extension
 imports it, which happens in the engine's worker process before the worker looks the name up.
 """
 

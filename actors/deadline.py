@@ -3,24 +3,33 @@
 import asyncio
 from typing import Any
 
+import ray
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
 
-from actors.faults import WorkerUnusable
+from rnr.faults import WorkerUnusable
 
 
 async def answer(reference: Any, *, place: str, seconds: float, lost: type[RuntimeError]) -> Any:
     """What a remote call returns; ``lost(place: why)`` when its worker dies, gives itself up, or lets ``seconds`` pass.
 
-    Any other exception is a bug in data or code and comes through as it is.
+    Any other exception, a TimeoutError of the worker's own among them, is a bug in data or code and comes through as it
+    is. A call that is no longer waited for is cancelled on its worker.
     """
+    call = asyncio.ensure_future(_result(reference))
     try:
-        return await asyncio.wait_for(_result(reference), seconds)
-    except TimeoutError:
-        raise lost(f"{place}: no answer within {seconds:g} s") from None
+        done, _ = await asyncio.wait([call], timeout=seconds)
+        if not done:
+            raise lost(f"{place}: no answer within {seconds:g} s")
+        return call.result()
     except WorkerUnusable as error:
         raise lost(f"{place}: {str(error).strip().splitlines()[-1]}") from None
     except (RayActorError, NodeDiedError, OutOfMemoryError) as error:
         raise lost(f"{place}: the worker died ({str(error).splitlines()[0]})") from None
+    finally:
+        if not call.done():
+            call.cancel()
+            if isinstance(reference, ray.ObjectRef):
+                ray.cancel(reference)
 
 
 async def _result(reference: Any) -> Any:

@@ -53,7 +53,7 @@ async def _local_teacher(folder: str, settings: TeacherSettings) -> AsyncIterato
         folder,
         stop_token_id=ChatFormat(tokenizer).stop_token_id,
         context_tokens=settings.context_tokens,
-        concurrent_sequences=settings.concurrency,
+        max_num_seqs=settings.concurrency,
     )
     async with engine as worker:
         yield LocalTeacher(worker, tokenizer, name=f"local:{folder}", settings=settings)
@@ -70,7 +70,7 @@ class LocalTeacher:
         self._context_tokens = settings.context_tokens
 
     async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> Completion:
-        from actors.rollout import Sampling
+        from actors.engine import Sampling
 
         limit = self.max_new_tokens
         text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)

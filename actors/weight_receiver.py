@@ -1,24 +1,23 @@
 """The end of the weight link that lives inside vLLM's own worker process (``worker_extension_cls``).
 
-vLLM's interfaces for this move between releases; only this file, ``actors/rollout.py`` and ``actors/cpu_norm.py`` know
-them.
+vLLM's interfaces for this move between releases; only this file, ``actors/vllm_engine.py`` and ``actors/cpu_norm.py``
+know them.
 """
 
 import ctypes
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+
+from actors.delivery import received
 
 # This module is imported by the engine process: should the rollout worker die by SIGKILL, the engine must not survive.
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 if not torch.cuda.is_available():
-    import actors.cpu_norm  # noqa: F401  # registers what actors.rollout asks for
+    import actors.cpu_norm  # noqa: F401  # registers what actors.vllm_engine asks for
 
 
 class WeightReceiver:
@@ -26,11 +25,13 @@ class WeightReceiver:
 
     model_runner: Any
 
-    def load_policy(self, folder: str) -> None:
-        """Replace all weights by those in the ``*.safetensors`` files of ``folder``."""
+    def load_policy(self, receiver: str, payload: Any) -> str:
+        """Replace all weights by those that a transport has delivered (``actors.delivery``); their digest."""
         tied = tied_weights(self.model_runner.get_model())
-        self.model_runner.reload_weights(weights_iterator=_tensors(Path(folder)), is_checkpoint_format=True)
+        weights, digest = received(receiver, payload)
+        self.model_runner.reload_weights(weights_iterator=weights, is_checkpoint_format=True)
         tie_again(tied)
+        return digest()
 
 
 Place = tuple[torch.nn.Module, str]
@@ -61,10 +62,3 @@ def tie_again(tied: list[list[Place]]) -> None:
             setattr(module, own_name, getattr(owner, name))
             if hasattr(module, "cpu_linear"):
                 dispatch_cpu_unquantized_gemm(module, remove_weight=False)
-
-
-def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
-                yield name, tensors.get_tensor(name)

@@ -2,12 +2,12 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from cluster.learner_group import LearnerGroup
-from rnr.config import Config
+from rnr.config import RunConfig, SftConfig
 from rnr.files import write_whole
 from rnr.runs.run_folder import run_folder, warm_start_folder
 
@@ -52,6 +52,16 @@ class Progress:
         }
 
 
+class Learner(Protocol):
+    """What is saved and restored: the policy service."""
+
+    @property
+    def version(self) -> int: ...
+    async def save(self, folder: str) -> None: ...
+    async def load(self, folder: str, version: int) -> None: ...
+    async def freeze_reference(self) -> None: ...
+
+
 class Checkpoints:
     """The ``checkpoints`` folder of a run."""
 
@@ -59,8 +69,9 @@ class Checkpoints:
         self._folder = folder
         self._keep = keep
 
-    async def save(self, progress: Progress, learner: LearnerGroup) -> None:
+    async def save(self, progress: Progress, learner: Learner) -> None:
         """Write one checkpoint. It is renamed into place when everything is on disk, so a kill leaves it out whole."""
+        progress.version = learner.version
         name = f"{progress.version:06d}-{progress.stage}-{progress.step:06d}"
         partial = self._folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -83,7 +94,7 @@ class Checkpoints:
         """The checkpoint at the end of the warm start, if it has ended."""
         return next((path for path in self.complete() if AFTER_WARM_START in path.name), None)
 
-    async def restore(self, learner: LearnerGroup, *, freeze_reference: bool) -> Progress:
+    async def restore(self, learner: Learner, *, freeze_reference: bool) -> Progress:
         """Bring the learner to the newest checkpoint and return its progress; a new run's, if there is none."""
         for leftover in self._folder.glob("*.partial"):
             shutil.rmtree(leftover)
@@ -94,23 +105,22 @@ class Checkpoints:
         progress = Progress(**json.loads((newest / "progress.json").read_text()))
         start = self.after_warm_start()
         if freeze_reference and progress.stage == "grpo" and start:
-            await learner.load(str(start))
+            await learner.load(str(start), progress.version)
             await learner.freeze_reference()
-        await learner.load(str(newest))
-        learner.version = progress.version
+        await learner.load(str(newest), progress.version)
         return progress
 
 
-def warm_start(config: Config, *, resume: bool) -> Path | None:
+def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path | None:
     """The checkpoint of ``sft.from_run`` at the end of its warm start; None if that is not set, or not needed because
     this run has checkpoints of its own to resume from. Raises ValueError if the other run has none or is not what this
-    run could begin with."""
-    if not config.sft.from_run or (resume and Checkpoints(run_folder(config) / "checkpoints", keep=1).complete()):
+    run, whose config is ``tree``, could begin with."""
+    if not sft.from_run or (resume and Checkpoints(run_folder(run) / "checkpoints", keep=1).complete()):
         return None
-    run = warm_start_folder(config)
-    start = Checkpoints(run / "checkpoints", keep=1).after_warm_start()
+    other = warm_start_folder(sft.from_run, run, tree)
+    start = Checkpoints(other / "checkpoints", keep=1).after_warm_start()
     if start is None:
-        raise ValueError(f"sft.from_run: {run} has no checkpoint *{AFTER_WARM_START}: its warm start has not ended")
+        raise ValueError(f"sft.from_run: {other} has no checkpoint *{AFTER_WARM_START}: its warm start has not ended")
     return start
 
 

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from actors.rollout import Sampling, single_engine
+from actors.engine import Sampling
+from actors.rollout import single_engine
 from cluster.chat_format import chat_format
 from rnr.model_folder import resolve
 from rnr.task.decoding import refuse_undecodable
@@ -28,9 +29,7 @@ async def greedy(
     refuse_undecodable(examples, chat.decoding)
     prompts = [chat.prompt(example) for example in examples]
     refuse_too_long(prompts, context_tokens=context_tokens, answer_tokens=max_new_tokens)
-    engine = single_engine(
-        folder, stop_token_id=chat.stop_token_id, context_tokens=context_tokens, concurrent_sequences=64
-    )
+    engine = single_engine(folder, stop_token_id=chat.stop_token_id, context_tokens=context_tokens, max_num_seqs=64)
     async with engine as worker:
         sampling = Sampling(count=1, temperature=0.0, max_new_tokens=max_new_tokens)
         return list(await asyncio.gather(*(worker.generate(prompt, sampling) for prompt in prompts)))

@@ -152,7 +152,7 @@ def _within(seconds: float, start: Callable[[], Any], *, what: str) -> None:
     threading.Thread(target=call, name="ray.init", daemon=True).start()
     if not ended.wait(seconds):
         too_late = True
-        raise ValueError(f"{what}: no answer within {seconds:.0f} s (cluster.deadline_seconds)")
+        raise ValueError(f"{what}: no answer within {seconds:.0f} s (deadlines.start)")
     for error in failures:
         if isinstance(error, REFUSALS):
             raise ValueError(f"{what}: {_reason(error)}") from error

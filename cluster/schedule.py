@@ -10,28 +10,39 @@ from functools import lru_cache
 
 from cluster.prepare import Prepared
 from learner.schedule import cosine
-from rnr.config import Config
+from rnr.config import GrpoConfig, SftConfig
 from rnr.types import Prompt, Sample
 
 
 class Schedule:
     """The steps of one run."""
 
-    def __init__(self, config: Config, prepared: Prepared) -> None:
-        self._config = config
+    def __init__(
+        self,
+        prepared: Prepared,
+        *,
+        sft: SftConfig,
+        grpo: GrpoConfig,
+        prompts_per_step: int,
+        final_rate: float,
+        seed: int,
+    ) -> None:
         self._prepared = prepared
         self._prompts = prepared.prompts
-        per_step = config.sft.sequences_per_step
-        self.sft_steps = int(config.sft.epochs * len(prepared.sft)) // per_step
-        self.grpo_steps = config.grpo.steps
+        self._prompts_per_step = prompts_per_step
+        self._final_rate = final_rate
+        self._seed = seed
+        self.sft_sequences = sft.sequences_per_step
+        self.sft_steps = int(sft.epochs * len(prepared.sft)) // self.sft_sequences
+        self._stages = {"sft": (sft, self.sft_steps), "grpo": (grpo, grpo.steps)}
         if prepared.sft:
-            window(prepared.sft, 0, per_step, config.run.seed)
-        if self.grpo_steps:
+            window(prepared.sft, 0, self.sft_sequences, seed)
+        if grpo.steps:
             self._check_pool()
 
     def sft_samples(self, step: int) -> list[Sample]:
         """The sequences of an SFT step."""
-        return window(self._prepared.sft, step, self._config.sft.sequences_per_step, self._config.run.seed)
+        return window(self._prepared.sft, step, self.sft_sequences, self._seed)
 
     def prompt(self, position: int) -> Prompt:
         """The GRPO prompt at ``position`` (from 0) of an endless stream: one shuffled pass over the pool after another.
@@ -39,7 +50,7 @@ class Schedule:
         From the second pass on its uid says the pass, so that each prompt of the stream has a uid of its own.
         """
         number, place = divmod(position, len(self._prompts))
-        prompt = self._prompts[shuffled(len(self._prompts), f"{self._config.run.seed + 1}/{number}")[place]]
+        prompt = self._prompts[shuffled(len(self._prompts), f"{self._seed + 1}/{number}")[place]]
         if not number:
             return prompt
         return replace(prompt, example=replace(prompt.example, uid=f"{prompt.uid}, pass {number + 1}"))
@@ -50,7 +61,7 @@ class Schedule:
         self._check_pool()
 
     def _check_pool(self) -> None:
-        size = self._config.sampling.prompts_per_step
+        size = self._prompts_per_step
         if len(self._prompts) < size:
             raise ValueError(
                 f"{len(self._prompts)} training sentences do not fill one step of {size}: lower "
@@ -59,14 +70,13 @@ class Schedule:
 
     def learning_rate(self, stage: str, step: int) -> float:
         """The learning rate of a step of ``sft`` or ``grpo``."""
-        options = self._config.sft if stage == "sft" else self._config.grpo
-        steps = self.sft_steps if stage == "sft" else self.grpo_steps
+        options, steps = self._stages[stage]
         return cosine(
             step,
             steps=steps,
             peak=options.learning_rate,
             warmup_fraction=options.warmup_fraction,
-            final=self._config.optimizer.final_rate,
+            final=self._final_rate,
         )
 
 

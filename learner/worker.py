@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import torch
@@ -16,8 +16,17 @@ from learner.engine import LearnerSettings, Loss, PolicyEngine, add_sums
 from learner.heap import Heap
 from learner.loss import Sums, grpo_loss, sft_loss
 from rnr.config import GrpoConfig
+from rnr.digest import Manifest, combined, tensor_digest
 
 MicroBatches = Sequence[MicroBatch]
+
+
+class Sending(Protocol):
+    """The end of a transport on the learner's side (``cluster/transport``)."""
+
+    def send(self, weights: Iterator[tuple[str, torch.Tensor]]) -> Iterator[Any]:
+        """The weights as parcels, each yielded as soon as it is full."""
+        ...
 
 
 class LearnerWorker:
@@ -115,19 +124,20 @@ class LearnerWorker:
         micro_batches = (((Weighted(sample=sample, weight=1.0),),),)
         return self.engine.logprobs(micro_batches, 1.0)[0].tolist()
 
-    def weights(self) -> Iterator[dict[str, Any]]:
-        """The policy as buckets ``{name: bf16 weights, seen as int16}`` of about 1 GiB; none on ranks above 0."""
-        bucket: dict[str, Any] = {}
-        size = 0
-        for name, tensor in self.engine.weights():
-            # numpy has no bfloat16: the same bits travel as 16-bit integers.
-            bucket[name] = tensor.contiguous().view(torch.int16).numpy()
-            size += tensor.nbytes
-            if size > 2**30:
-                yield bucket
-                bucket, size = {}, 0
-        if bucket:
-            yield bucket
+    def send(self, transport: Sending) -> Iterator[Any]:
+        """The policy by way of ``transport``: its parcels, and at last its manifest; nothing on ranks above 0."""
+        digests: dict[str, bytes] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def noted() -> Iterator[tuple[str, torch.Tensor]]:
+            for name, tensor in self.engine.weights():
+                digests[name] = tensor_digest(name, tensor.contiguous().view(torch.int16).numpy())
+                shapes[name] = tuple(tensor.shape)
+                yield name, tensor
+
+        yield from transport.send(noted())
+        if digests:
+            yield Manifest(digest=combined(digests), tensors=shapes)
 
     def reset_optimizer(self) -> None:
         self.engine.reset_optimizer()

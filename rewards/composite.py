@@ -167,6 +167,11 @@ def _with_part(reward: Reward, name: str, value: float, *, weight: float = 1.0) 
     return replace(reward, total=reward.total + weight * value, parts={**reward.parts, name: value})
 
 
+def added(reward: Reward, name: str, value: float, *, weight: float, bounds: Range) -> Reward:
+    """The reward with ``weight * value`` of a further scorer in it; invalid if that takes it out of ``bounds``."""
+    return _in_range(_with_part(reward, name, value, weight=weight), bounds)
+
+
 def _in_range(reward: Reward, bounds: Range) -> Reward:
     low, high = bounds
     if reward.total is None or low <= reward.total <= high:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from functools import lru_cache
 from threading import Thread
-from typing import cast
+from typing import Any, cast
 
 from rnr.types import Answer, Example, Mention
 
@@ -45,6 +45,17 @@ def load(path: str) -> RewardFunction:
     Raises ValueError naming what is wrong: the form of the path, a module that is not there (with where it was looked
     for and the nearest name) or that fails while it is imported, the function, or its arguments.
     """
+    function = find(path)
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as problem:
+        signature = f"{path.partition(':')[2]}{inspect.signature(function)}"
+        raise ValueError(f"reward {path!r}: {signature} must take (example, answer): {problem}") from problem
+    return cast(RewardFunction, function)
+
+
+def find(path: str) -> Callable[..., Any]:
+    """What ``module:function`` names; raises ValueError as ``load`` does."""
     module_name, colon, function_name = path.partition(":")
     if not (module_name and colon and function_name):
         raise ValueError(f"a reward of your own is named as 'module:function', not {path!r}")
@@ -57,12 +68,7 @@ def load(path: str) -> RewardFunction:
         callables = [name for name, value in vars(module).items() if callable(value)]
         hint = _hint(function_name, callables)
         raise ValueError(f"reward {path!r}: module {module_name!r} has no function {function_name!r}{hint}")
-    try:
-        inspect.signature(function).bind(None, None)
-    except TypeError as problem:
-        signature = f"{function_name}{inspect.signature(function)}"
-        raise ValueError(f"reward {path!r}: {signature} must take (example, answer): {problem}") from problem
-    return cast(RewardFunction, function)
+    return function
 
 
 def check(path: str, bounds: Range) -> None:

@@ -140,6 +140,11 @@ class ScorerConfig(Section):
     deadline_seconds: float = Field(default=120.0, gt=0)
     """Seconds that one group may take."""
 
+    @property
+    def called(self) -> str:
+        """The name under which its values are logged."""
+        return self.name or self.use.rpartition(":")[2]
+
 
 class RewardConfig(Section):
     preset: str = "gated"

@@ -7,14 +7,25 @@ so tensors are taken several at a time.
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy
 from numpy.typing import NDArray
 
 _THREADS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a published policy consists of."""
+
+    digest: str
+    """Of all tensors, as ``weights_digest`` gives it."""
+    tensors: Mapping[str, tuple[int, ...]]
+    """Name -> shape; all are bf16."""
 
 
 def weights_digest(weights: Iterable[tuple[str, NDArray[numpy.generic]]]) -> str:
@@ -30,9 +41,14 @@ def weights_digest(weights: Iterable[tuple[str, NDArray[numpy.generic]]]) -> str
     twice = [name for name, following in pairwise(names) if name == following]
     if twice:
         raise ValueError(f"these weights are there twice: {', '.join(sorted(set(twice)))}")
+    return combined({name: digest.result() for name, digest in pending})
+
+
+def combined(digests: Mapping[str, bytes]) -> str:
+    """The digest of a set of weights from those of its tensors (``tensor_digest``), by name."""
     whole = hashlib.sha256()
-    for _, digest in sorted(pending, key=lambda item: item[0]):
-        whole.update(digest.result())
+    for _, digest in sorted(digests.items()):
+        whole.update(digest)
     return whole.hexdigest()
 
 

@@ -30,11 +30,11 @@ def train(
     """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
     settings = load_config(config, context.args)
     if dry_run:
-        from cluster.dry_run import dry_run as show_plan
+        from cluster.run import dry_run as show_plan
 
         show_plan(settings, resume=resume)
         return 0
-    from cluster.ready import get_ready
+    from cluster.run import get_ready
 
     ready = get_ready(settings, resume=resume)
     try:
@@ -42,7 +42,7 @@ def train(
 
         asyncio.run(run_training(settings, ready))
     except ExceptionGroup as group:
-        from cluster.controller import causes
+        from cluster.loop import causes
 
         found = causes(group)
         print(f"error: {type(found[0]).__name__}: {found[0]}", file=sys.stderr)

@@ -15,10 +15,10 @@ from rnr.runs.run_folder import run_folder
 class FakeLearner:
     """A policy of one number."""
 
-    def __init__(self, weight: int = 0) -> None:
+    def __init__(self, weight: int = 0, version: int | None = None) -> None:
         self.weight = weight
         self.reference: int | None = None
-        self.version = 0
+        self.version = weight if version is None else version
         self.breaks = False
 
     async def save(self, folder: str) -> None:
@@ -26,11 +26,16 @@ class FakeLearner:
         if self.breaks:
             raise OSError("disk full")
 
-    async def load(self, folder: str) -> None:
+    async def load(self, folder: str, version: int) -> None:
         self.weight = int(Path(folder, "state").read_text())
+        self.version = version
 
     async def freeze_reference(self) -> None:
         self.reference = self.weight
+
+
+def _warm_start(config: Config, *, resume: bool) -> Path | None:
+    return warm_start(config.sft, config.run, config.model_dump(mode="json"), resume=resume)
 
 
 def _save(checkpoints: Checkpoints, stage: str, step: int, version: int) -> None:
@@ -66,7 +71,7 @@ def test_progress_and_weights_come_back_as_they_were_saved(tmp_path) -> None:
         probe_max_difference=0.01,
     )
     checkpoints = Checkpoints(tmp_path, keep=2)
-    asyncio.run(checkpoints.save(progress, FakeLearner(weight=42)))
+    asyncio.run(checkpoints.save(progress, FakeLearner(weight=42, version=19)))
     restored, learner = _restore(checkpoints)
     assert restored == progress
     assert (learner.weight, learner.version) == (42, 19)
@@ -121,7 +126,7 @@ def test_a_save_that_fails_leaves_no_complete_checkpoint_and_the_older_ones_alon
 def test_saving_the_same_step_again_replaces_it(tmp_path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     for weight in (1, 2):
-        asyncio.run(checkpoints.save(Progress(stage="sft", step=5, version=5), FakeLearner(weight)))
+        asyncio.run(checkpoints.save(Progress(stage="sft", step=5, version=5), FakeLearner(weight, version=5)))
     assert _names(checkpoints) == ["000005-sft-000005"]
     assert _restore(checkpoints)[1].weight == 2
 
@@ -156,13 +161,13 @@ def test_before_grpo_there_is_no_reference_to_freeze(tmp_path) -> None:
 def _run_of(folder: Path, name: str, **sections) -> Config:
     """A config, and the folder it leaves when it has started."""
     config = Config(run={"name": name, "folder": str(folder)}, **sections)
-    run_folder(config).mkdir(exist_ok=True)
-    (run_folder(config) / "config.json").write_text(json.dumps(config.model_dump(mode="json")))
+    run_folder(config.run).mkdir(exist_ok=True)
+    (run_folder(config.run) / "config.json").write_text(json.dumps(config.model_dump(mode="json")))
     return config
 
 
 def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) -> None:
-    first = run_folder(_run_of(tmp_path, "first"))
+    first = run_folder(_run_of(tmp_path, "first").run)
     checkpoints = Checkpoints(first / "checkpoints", keep=1)
     progress = Progress(stage="grpo", step=0, version=30, scores={"base": {"f1": 1.0}, "sft": {"f1": 2.0}})
     progress.seconds = {"setup": 5.0, "sft": 60.0}
@@ -172,13 +177,13 @@ def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) ->
     for name in ("sft", "grpo"):
         (first / "predictions" / f"{name}.jsonl").write_text(name)
     second = _run_of(tmp_path, "second", sft={"from_run": str(first)}, grpo={"steps": 3}, reward={"preset": "paper"})
-    start = warm_start(second, resume=True)  # there is nothing of its own yet
+    start = _warm_start(second, resume=True)  # there is nothing of its own yet
     assert start is not None
-    take_over(start, run_folder(second))
-    restored, learner = _restore(Checkpoints(run_folder(second) / "checkpoints", keep=1))
+    take_over(start, run_folder(second.run))
+    restored, learner = _restore(Checkpoints(run_folder(second.run) / "checkpoints", keep=1))
     assert (restored, learner.weight) == (replace(progress, seconds={}), 30)
-    assert warm_start(second, resume=True) is None
-    assert [path.name for path in (run_folder(second) / "predictions").iterdir()] == ["sft.jsonl"]
+    assert _warm_start(second, resume=True) is None
+    assert [path.name for path in (run_folder(second.run) / "predictions").iterdir()] == ["sft.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -193,12 +198,12 @@ def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) ->
     ],
 )
 def test_a_warm_start_that_cannot_be_taken_over_is_refused(tmp_path, sections, message) -> None:
-    first = run_folder(_run_of(tmp_path, "first"))
+    first = run_folder(_run_of(tmp_path, "first").run)
     run = {"folder": str(tmp_path), "name": "second"} | sections.get("run", {})
     config = Config(**{"sft": {"from_run": str(first)}} | sections | {"run": run})
     with pytest.raises(ValueError, match=message):
-        warm_start(config, resume=False)
+        _warm_start(config, resume=False)
 
 
 def test_without_another_run_there_is_no_warm_start_to_take_over() -> None:
-    assert warm_start(Config(), resume=False) is None
+    assert _warm_start(Config(), resume=False) is None

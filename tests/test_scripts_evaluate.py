@@ -126,6 +126,8 @@ def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data
         return [_group(example, '{"entities": {"thing": ["Lisp"]}}') for example in examples]
 
     monkeypatch.setitem(sys.modules, "cluster.local", SimpleNamespace(greedy=greedy))
+    monkeypatch.setattr("scripts.evaluate.resolve", lambda model: model)
+    monkeypatch.setattr("scripts.evaluate.prompt_preset", lambda folder: "compact")
     command = ["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path / "out")]
     assert main(command) == 0
     assert asked == [{"model": "m", "context_tokens": 1024, "max_new_tokens": 320}]
@@ -145,7 +147,7 @@ def test_a_local_engine_answers_in_order_and_is_stopped_even_when_it_fails(data,
 
     class Worker:
         def __init__(self, settings) -> None:
-            assert (settings.stop_token_id, settings.context_tokens) == (7, 32)
+            assert (settings.stop_token_id, settings._settings.model.context_tokens) == (7, 32)
 
         async def start(self) -> None:
             events.append("start")

@@ -3,11 +3,11 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rnr.config import Config, ModelConfig
+from rnr.config import ModelConfig, RunConfig
 
 CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint")
 """Sections that may change when a run is resumed: they set how it runs, not what is trained."""
@@ -23,20 +23,19 @@ OF_WARM_START = {
 is saved in the optimizer's part of a checkpoint."""
 
 
-def run_folder(config: Config) -> Path:
-    """The folder that the run of this config writes to."""
-    return Path(config.run.folder).expanduser().resolve() / config.run.name
+def run_folder(run: RunConfig) -> Path:
+    """The folder that this run writes to."""
+    return Path(run.folder).expanduser().resolve() / run.name
 
 
-def open_run(config: Config, *, resume: bool) -> Path:
-    """The run folder, with the resolved config in it.
+def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
+    """The run folder, with the resolved config, ``tree``, in it.
 
     A new run moves an older run of the same name aside (``NAME.1``, ``NAME.2``, ...). ``resume`` keeps it, and raises
     ValueError naming the key if what is trained has changed since. The folder belongs to this process until it ends:
     ValueError if it belongs to another.
     """
-    folder = run_folder(config)
-    tree = config.model_dump(mode="json")
+    folder = run_folder(run)
     file = folder / "config.json"
     if folder.exists():
         _lock(folder)
@@ -51,16 +50,16 @@ def open_run(config: Config, *, resume: bool) -> Path:
     return folder
 
 
-def warm_start_folder(config: Config) -> Path:
-    """The folder of the run ``sft.from_run``; raises ValueError, naming the key, if it differs in one of
+def warm_start_folder(from_run: str, run: RunConfig, tree: Mapping[str, Any]) -> Path:
+    """The folder of the run ``from_run``; raises ValueError, naming the key, if it differs in one of
     ``OF_WARM_START``."""
-    folder = Path(config.sft.from_run).expanduser().resolve()
-    if folder == run_folder(config):
+    folder = Path(from_run).expanduser().resolve()
+    if folder == run_folder(run):
         raise ValueError("sft.from_run is the folder of this run itself: give it another run.name")
     file = folder / "config.json"
     if not file.is_file():
         raise ValueError(f"sft.from_run: {folder} is not the folder of a run: it has no config.json")
-    for section, key, was, value in _changes(json.loads(file.read_text()), config.model_dump(mode="json")):
+    for section, key, was, value in _changes(json.loads(file.read_text()), tree):
         if key in OF_WARM_START.get(section, ()):
             raise ValueError(f"sft.from_run: {section}.{key} is {value!r}, but {was!r} in {folder}")
     return folder
@@ -85,7 +84,7 @@ def _lock(folder: Path) -> None:
         ) from None
 
 
-def _refuse_changes(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+def _refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
     for section, key, was, value in _changes(before, now):
         if section not in CHANGEABLE and (section, key) != ("run", "folder"):
             raise ValueError(
@@ -94,7 +93,7 @@ def _refuse_changes(before: dict[str, Any], now: dict[str, Any], folder: Path) -
             )
 
 
-def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
     """Section, key, value before and value now of each key that differs; keys that were unknown before do not."""
     for section, values in now.items():
         for key, value in values.items():

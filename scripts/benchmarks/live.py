@@ -6,10 +6,10 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import ray
-
+from cluster import ray_session
 from cluster.chat_format import chat_format
-from cluster.launch import Cluster, connect, launched
+from cluster.policy import Metrics
+from cluster.run import Services, connect, running
 from rnr.config import Config, DeadlineConfig
 from rnr.types import Prompt
 
@@ -46,22 +46,31 @@ def config_of(options: argparse.Namespace, model_folder: str) -> Config:
 
 
 @contextmanager
-def running_cluster(config: Config, model_folder: str, prompts: Sequence[Prompt]) -> Iterator[tuple[Cluster, Run]]:
-    """The cluster, with version 0 of the weights published, and what runs coroutines on it; ended with the block.
+def running_services(config: Config, model_folder: str, prompts: Sequence[Prompt]) -> Iterator[tuple[Services, Run]]:
+    """The services, with version 0 of the weights adopted, and what runs coroutines on them; ended with the block.
 
-    Between two runs its event loop is idle, so that the other side of a comparison has the machine to itself.
+    Between two runs their event loop is idle, so that the other side of a comparison has the machine to itself.
     """
-    probe = prompts[0].token_ids[:256]
     connect(config)
     try:
         with asyncio.Runner() as runner:
-            stop_token_id = chat_format(model_folder).stop_token_id
-            cluster = launched(config, model_folder=model_folder, stop_token_id=stop_token_id, probe=probe)
-            live = runner.run(cluster.__aenter__())
+            context = running(
+                config,
+                model_folder=model_folder,
+                stop_token_id=chat_format(model_folder).stop_token_id,
+                probe=prompts[0].token_ids[:256],
+                learning_rate=lambda _stage, _step: config.grpo.learning_rate,
+            )
+            services = runner.run(context.__aenter__())
             try:
-                runner.run(live.link.publish(0))
-                yield live, runner.run
+                runner.run(hand_on(services))
+                yield services, runner.run
             finally:
-                runner.run(cluster.__aexit__(None, None, None))
+                runner.run(context.__aexit__(None, None, None))
     finally:
-        ray.shutdown()
+        ray_session.disconnect()
+
+
+async def hand_on(services: Services) -> Metrics:
+    """Publish the policy and have the rollout workers adopt it, as after every step of a run."""
+    return await services.generation.adopt(await services.policy.publish())

@@ -5,7 +5,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from actors.rollout import RolloutWorker, Sampling, single_engine
+from actors.engine import Sampling
+from actors.rollout import RolloutWorker, single_engine
 from cluster.chat_format import chat_format
 from rnr.model_folder import resolve
 from rnr.types import Prompt
@@ -23,7 +24,7 @@ def measure(options: argparse.Namespace) -> Numbers:
         "completion_tokens_per_second": samples * options.completion_tokens / numbers["seconds"],
         "requests": options.prompts,
         "samples": samples,
-        "concurrent_sequences": options.concurrent,
+        "max_num_seqs": options.concurrent,
         "prompt_tokens": options.prompt_tokens,
         "completion_tokens": options.completion_tokens,
     }
@@ -35,7 +36,7 @@ async def _rounds(options: argparse.Namespace, folder: str) -> list[float]:
         folder,
         stop_token_id=chat_format(folder).stop_token_id,
         context_tokens=options.prompt_tokens + options.completion_tokens + 1,
-        concurrent_sequences=options.concurrent,
+        max_num_seqs=options.concurrent,
     )
     count = options.prompts
     rounds = [

@@ -1,22 +1,22 @@
 """``bench step``: a whole GRPO step of the real cluster, alone or in turn with another trainer's."""
 
 import argparse
+import itertools
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
-from actors.rollout import Sampling
-from cluster.arrows import to_batch
-from cluster.controller import Metrics, Pace, grpo
-from cluster.launch import Cluster
-from rewards.advantage import TrainingBatch
+from actors.engine import Sampling
+from cluster.loop import Metrics, Pace, grpo
+from cluster.policy import Published
+from cluster.run import Services
+from rewards.advantage import TrainingBatch, training_batch
 from rnr.config import Config
 from rnr.model_folder import resolve
 from rnr.types import Group, Prompt, Sample, ScoredGroup
 from scripts.benchmarks.against_trl import running_trl
-from scripts.benchmarks.live import Run, config_of, running_cluster
+from scripts.benchmarks.live import Run, config_of, running_services
 from scripts.benchmarks.peak import share_of_peak
 from scripts.benchmarks.processes import peak_gib
 from scripts.benchmarks.prompts import prompts
@@ -41,9 +41,9 @@ def measure(options: argparse.Namespace) -> Numbers:
     config = config_of(options, folder)
     asked = prompts(folder, options.prompts, options.prompt_tokens)
     with ExitStack() as stack:
-        cluster, run = stack.enter_context(running_cluster(config, folder, asked))
+        services, run = stack.enter_context(running_services(config, folder, asked))
         peak_gib(LEARNER)  # a process that cannot be found is better missed now than after the last step
-        steps = Steps(config, cluster, run, asked)
+        steps = Steps(config, services, run, asked)
         if options.peer:
             threads = len(os.sched_getaffinity(0))
             peer = stack.enter_context(running_trl(options, folder, asked, threads))
@@ -76,11 +76,11 @@ def _rates(options: argparse.Namespace, seconds: float) -> Numbers:
 
 
 class Steps:
-    """Steps of the controller's own loop, one at a time; the four collaborators of the loop are this object."""
+    """Steps of the controller's own loop, one at a time; generation and policy of the loop are this object."""
 
-    def __init__(self, config: Config, cluster: Cluster, run: Run, asked: Sequence[Prompt]) -> None:
+    def __init__(self, config: Config, services: Services, run: Run, asked: Sequence[Prompt]) -> None:
         self._config = config
-        self._cluster = cluster
+        self._services = services
         self._run = run
         self._asked = asked
         self.parts: list[dict[str, float]] = []
@@ -93,21 +93,20 @@ class Steps:
         number = len(self.parts)
         loop = grpo(
             range(number, number + 1),
-            lambda position: self._asked[position % len(self._asked)],
-            0,
-            pace=Pace(prompts_per_step=len(self._asked), rounds=0, max_staleness=0),
-            rollouts=self,
-            rewards=self,
-            learner=self,
-            weights=self,
+            itertools.cycle(self._asked),
+            pace=Pace(prompts_per_step=len(self._asked), dynamic_sampling_rounds=0, max_staleness=0),
+            generation=self,
+            scoring=self._services.scoring,
+            policy=self,
             record=self._record,
-            to_batch=partial(to_batch, self._config),
+            to_batch=lambda groups: training_batch(groups, self._config.grpo, self._config.reward.weights),
+            watch=lambda _step, _phase: None,
         )
         seconds = seconds_of(lambda: self._run(loop))
         self.parts[-1]["seconds"] = seconds
         return seconds
 
-    async def generate(self, prompt: Prompt, step: int, position: int) -> Group:
+    async def generate(self, prompt: Prompt) -> Group:
         """The completions of one prompt, all of the same length."""
         options = self._config.sampling
         sampling = Sampling(
@@ -115,31 +114,22 @@ class Steps:
             temperature=options.temperature,
             max_new_tokens=options.max_new_tokens,
             min_new_tokens=options.max_new_tokens,
-            seed=step * len(self._asked) + position,
+            seed=len(self.parts),
         )
-        return await self._cluster.rollouts.lease(
-            f"rollout of step {step}", lambda worker: worker.generate.remote(prompt, sampling)
-        )
+        return await self._services.generation.sample(prompt, sampling)
 
-    async def score(self, group: Group) -> ScoredGroup:
-        """The group with its made-up rewards."""
-        return await self._cluster.rewards.lease("reward", lambda worker: worker.score.remote(group))
+    async def adopt(self, published: Published) -> Metrics:
+        """The new weights on the rollout worker, verified."""
+        return await self._services.generation.adopt(published)
 
-    async def update(self, samples: Sequence[Sample], step: int, sampled: int) -> Metrics:
+    async def update(self, samples: Sequence[Sample], *, step: int, sampled: int) -> Metrics:
         """One optimizer step."""
         self.samples = samples
-        return await self._cluster.learner.grpo_step(
-            samples,
-            self._config.grpo,
-            learning_rate=self._config.grpo.learning_rate,
-            temperature=self._config.sampling.temperature,
-            max_new_tokens=self._config.sampling.max_new_tokens,
-            sampled=sampled,
-        )
+        return await self._services.policy.update(samples, step=step, sampled=sampled)
 
-    async def publish(self) -> Metrics:
-        """The new weights on the rollout worker, verified."""
-        return await self._cluster.link.publish(self._cluster.learner.version)
+    async def publish(self) -> Published:
+        """The weights, to be pulled."""
+        return await self._services.policy.publish()
 
     async def _record(self, step: int, groups: Sequence[ScoredGroup], batch: TrainingBatch, metrics: Any) -> None:
         sampling = self._config.sampling

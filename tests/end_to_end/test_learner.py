@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 import ray
 
-from cluster.learner_group import LearnerGroup
+from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.ray_session import session
+from cluster.transport import choose
 from learner.engine import LearnerSettings
 from learner.worker import LearnerWorker
-from rnr.config import GrpoConfig, ModelConfig, OptimizerConfig
+from rnr.config import DeadlineConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.types import Sample
 
 pytestmark = pytest.mark.slow
@@ -69,7 +70,7 @@ async def with_group(model, layout, work, lora_rank=0):
     ranks, stage, max_tokens = layout
     actor = ray.remote(LearnerWorker).options(num_cpus=0.5)
     handles = [actor.remote(rank=rank, world_size=ranks, threads=1) for rank in range(ranks)]
-    group = LearnerGroup(handles, deadline_seconds=300, max_tokens_per_microbatch=max_tokens)
+    group = LearnerRanks(handles, deadlines=DeadlineConfig(), max_tokens_per_microbatch=max_tokens)
     try:
         await group.start(
             LearnerSettings(
@@ -121,7 +122,7 @@ def test_an_adapter_is_trained_saved_and_sent_alone(local_ray, tiny_model, tmp_p
         await group.sft_step(samples(), 1e-2)
         trained = await group.score(samples()[3])
         await group.save(str(tmp_path / "state"))
-        buckets = [await reference for reference in await group.weights()]
+        buckets = [await reference for reference in (await group.send(choose(SyncConfig())))[0]]
         await group.freeze_reference()
         kl = [await group.grpo_step(samples(), GrpoConfig(kl_coefficient=0.1), **OPTIONS) for _ in range(2)]
         further = await group.score(samples()[3])
@@ -155,7 +156,7 @@ def test_a_learner_that_was_saved_and_loaded_takes_the_same_steps_bit_for_bit(lo
     async def then(group):
         for _ in range(2):
             await group.grpo_step(samples(), GrpoConfig(mini_batches=2), **OPTIONS)
-        buckets = [await reference for reference in await group.weights()]
+        buckets = [await reference for reference in (await group.send(choose(SyncConfig())))[0]]
         return {name: bits.tobytes() for bucket in buckets for name, bits in bucket.items()}
 
     without_a_stop, resumed = (asyncio.run(with_group(tiny_model, (1, 1, 200), work)) for work in (first, later))
@@ -175,11 +176,9 @@ def exported_scores(folder):
 
 
 def test_a_lost_rank_is_reported_with_its_phase(local_ray, tiny_model):
-    from cluster.learner_group import LearnerLost
-
     async def work(group):
         ray.kill(group._handles[0])
-        with pytest.raises(LearnerLost, match=r"learner rank 0, phase score, version 0: the worker died"):
+        with pytest.raises(LearnerLost, match=r"learner rank 0, phase score: the worker died"):
             await group.score(samples()[0])
 
     asyncio.run(with_group(tiny_model, (1, 1, 200), work))

@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from actors.rollout import Sampling, single_engine
+from actors.engine import Sampling
+from actors.rollout import single_engine
 from rnr.types import Example, Prompt
 
 pytestmark = pytest.mark.slow
@@ -17,10 +18,10 @@ def test_the_samples_of_a_prompt_share_its_cached_blocks(tiny_model) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, concurrent_sequences=8)
+        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, max_num_seqs=8)
         async with engine as worker:
             parameters = SamplingParams(n=4, max_tokens=4, ignore_eos=True, output_kind=RequestOutputKind.FINAL_ONLY)
-            output = await worker._request(tuple(range(1000, 1070)), parameters)
+            output = await worker._engine._request(tuple(range(1000, 1070)), parameters)
         return output.num_cached_tokens
 
     # Of 70 tokens, two whole blocks of 32 (or four of 16 on a GPU), though all four samples start together.
@@ -31,9 +32,9 @@ def _sampled(tiny_model, prompt, sampling):
     """A group of a real engine, and the engine's tokenizer."""
 
     async def work():
-        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, concurrent_sequences=8)
+        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, max_num_seqs=8)
         async with engine as worker:
-            return await worker.generate(prompt, sampling), worker._engine.get_tokenizer()
+            return await worker.generate(prompt, sampling), worker._engine._engine.get_tokenizer()
 
     return asyncio.run(work())
 

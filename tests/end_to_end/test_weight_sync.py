@@ -1,4 +1,4 @@
-"""New weights in a running vLLM engine, and the probe that tells whether they arrived."""
+"""New weights in a running vLLM engine, and the checks that tell whether they arrived."""
 
 import asyncio
 from dataclasses import replace
@@ -7,14 +7,21 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from actors.engine import EngineSettings, Sampling
 from actors.pool import Pool
-from actors.rollout import RolloutSettings, RolloutWorker, Sampling
-from cluster.weight_sync import PublishedPolicy, WeightLink, WeightSyncError
+from actors.rollout import RolloutWorker
+from actors.vllm_engine import EXTENSION, VllmEngine
+from cluster.generation import GenerationService, WeightSyncError
+from cluster.policy import Published
+from cluster.transport.object_store import ObjectStore
+from rnr.config import DeadlineConfig, GenerationConfig, ModelConfig, SamplingConfig, SyncConfig
+from rnr.digest import Manifest, weights_digest
 from rnr.types import Example, Prompt
 
 pytestmark = pytest.mark.slow
 
 PROBE = tuple(range(1000, 1040))
+BROKEN = "tests.end_to_end.broken_receiver"
 
 
 class Local:
@@ -27,84 +34,94 @@ class Local:
         return SimpleNamespace(remote=getattr(self._worker, method))
 
 
-class BrokenWorker(RolloutWorker):
-    receiver = "tests.end_to_end.broken_receiver.ForgetsTheTiedHead"
-
-
-def settings(folder, lora_rank=0):
-    return RolloutSettings(
+def worker_of(folder, lora_rank=0, extension=EXTENSION):
+    settings = EngineSettings(
         model_folder=str(folder),
         stop_token_id=2,
-        context_tokens=256,
-        concurrent_sequences=8,
-        kv_cache_gib=1.0,
-        gpu_memory_fraction=0.3,
-        lora_rank=lora_rank,
-        lora_alpha=16,
+        model=ModelConfig(context_tokens=256, lora_rank=lora_rank, lora_alpha=16),
+        generation=GenerationConfig(max_num_seqs=8, gpu_memory_fraction=0.3),
         threads=2,
         use_gpu=torch.cuda.is_available(),
         seed=0,
     )
+    return RolloutWorker(VllmEngine(settings, extension=extension))
 
 
-def changed_policy(folder):
-    """(bucket, the log-probabilities it gives the probe) of a model whose every weight differs from the folder's."""
+def published_of(folder, number, change):
+    """A policy whose every weight differs from the folder's by about ``change``, with the scores of the probe."""
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
-    torch.manual_seed(1)
+    torch.manual_seed(number)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.05)
+            parameter.add_(torch.randn_like(parameter) * change)
         logits = model(torch.tensor([PROBE])).logits[0, :-1].float()
     chosen = logits.log_softmax(-1)[torch.arange(len(PROBE) - 1), list(PROBE[1:])]
-    bucket = {
-        name: tensor.view(torch.int16).numpy()
-        for name, tensor in model.named_parameters(remove_duplicate=True)
-        for tensor in [tensor.detach().contiguous()]
-    }
-    return bucket, tuple(chosen.tolist())
+    tensors = [(name, parameter.detach()) for name, parameter in model.named_parameters(remove_duplicate=True)]
+    (parcel,) = ObjectStore().send(iter(tensors))
+    manifest = Manifest(digest=weights_digest(parcel.items()), tensors={})
+    return Published(
+        number=number, version=7, manifest=manifest, parcels=(parcel,), probe_logprobs=tuple(chosen.tolist())
+    )
 
 
-async def sync(worker, bucket, scores):
-    """Publish the policy to one worker the way a run does; returns the link."""
-    link = WeightLink(PROBE, tolerance=0.15)
+async def adopt(worker, *policies):
+    """Have one worker adopt the policies one after another, the way a run does; the service, and a group sampled at the
+    end."""
 
     async def spawn(name):
         await worker.start()
         return Local(worker)
 
-    link.pool = Pool(
-        "rollout", spawn=spawn, size=1, leases_per_worker=8, deadline_seconds=300, attempts=1, prepare=link.pull
+    service = GenerationService(
+        lambda prepare: Pool("rollout", spawn=spawn, size=1, capacity=8, attempts=1, prepare=prepare),
+        sampling=SamplingConfig(samples_per_prompt=2, max_new_tokens=5),
+        sync=SyncConfig(),
+        deadlines=DeadlineConfig(),
+        transport=ObjectStore(),
+        probe=PROBE,
+        seed=0,
     )
-    link.newest = PublishedPolicy(version=7, buckets=(bucket,), probe_logprobs=scores)
     try:
-        await link.pool.everywhere()
+        await service.start()
+        for published in policies:
+            service._newest = published
+            await service.pool.everywhere()
         prompt = Prompt(
             example=Example(uid="a", sentence="a", schema=("b",), mentions=()), token_ids=tuple(range(500, 520))
         )
-        group = await worker.generate(prompt, Sampling(count=2, temperature=1.0, max_new_tokens=5, seed=0))
-        return link, group
+        return service, await service.generate(prompt)
     finally:
         await worker.stop()
 
 
 def test_new_weights_reach_the_engine_and_are_verified(tiny_model):
-    bucket, scores = changed_policy(tiny_model)
-    link, group = asyncio.run(sync(RolloutWorker(settings(tiny_model)), bucket, scores))
-    assert 0 < link.largest_difference < 0.15
+    service, group = asyncio.run(adopt(worker_of(tiny_model), published_of(tiny_model, 1, 0.05)))
+    assert 0 < service.largest_difference < 0.15
     assert [rollout.policy_version for rollout in group.rollouts] == [7, 7]
     assert all(len(rollout.logprobs) == len(rollout.token_ids) for rollout in group.rollouts)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the fault is one of vLLM's packed CPU layers")
-def test_a_sync_that_leaves_the_tied_head_behind_is_caught(tiny_model):
-    bucket, scores = changed_policy(tiny_model)
+def _fault(worker, *policies):
     with pytest.raises(ExceptionGroup) as caught:
-        asyncio.run(sync(BrokenWorker(settings(tiny_model)), bucket, scores))
+        asyncio.run(adopt(worker, *policies))
     (error,) = caught.value.exceptions
     assert isinstance(error, WeightSyncError)
-    assert "rollout-0 does not sample from version 7" in str(error)
+    return str(error)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the fault is one of vLLM's packed CPU layers")
+def test_a_sync_that_leaves_the_tied_head_behind_is_caught(tiny_model):
+    worker = worker_of(tiny_model, extension=f"{BROKEN}.ForgetsTheTiedHead")
+    assert "rollout-0 does not sample from version 7" in _fault(worker, published_of(tiny_model, 1, 0.05))
+
+
+def test_a_load_that_did_nothing_is_caught_although_the_policy_hardly_moved(tiny_model):
+    # Both are within the tolerance of the weights of the folder, so the mean difference alone would pass them.
+    worker = worker_of(tiny_model, extension=f"{BROKEN}.LoadsNothing")
+    policies = [published_of(tiny_model, number, 1e-4) for number in (1, 2)]
+    assert "was loaded without effect" in _fault(worker, *policies)
 
 
 def adapter(folder, seed):
@@ -128,16 +145,16 @@ def test_completions_in_flight_go_on_with_a_new_adapter(tiny_model):
     long = Sampling(count=4, temperature=1.0, max_new_tokens=200, min_new_tokens=200, seed=0)
 
     async def work():
-        worker = RolloutWorker(settings(tiny_model, lora_rank=8))
+        worker = worker_of(tiny_model, lora_rank=8)
         await worker.start()
         try:
-            await worker.load(1, adapter(tiny_model, 1))
-            first = await worker.probe(PROBE)
+            await worker.load(ObjectStore(), 1, adapter(tiny_model, 1))
+            first = await worker.score(PROBE)
             flying = asyncio.create_task(worker.generate(prompt, long))
             await asyncio.sleep(0.3)
             assert not flying.done()
-            await worker.load(2, adapter(tiny_model, 2))
-            second = await worker.probe(PROBE)
+            await worker.load(ObjectStore(), 2, adapter(tiny_model, 2))
+            second = await worker.score(PROBE)
             landed = await flying
             return first, second, landed, await worker.generate(prompt, replace(long, count=1))
         finally:

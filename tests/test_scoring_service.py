@@ -1,4 +1,4 @@
-"""What the reward arrow does when a reward hangs or ends its worker: a real pool, whose workers are fakes."""
+"""Scoring when a reward hangs or ends its worker, and with a verifier: real pools, whose workers are fakes."""
 
 import asyncio
 from types import SimpleNamespace
@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from actors.pool import LeaseFailed, Pool, WorkerLost
-from actors.reward import RewardWorker
-from cluster.arrows import Arrows
+from actors.reward import RewardWorker, ScorerWorker
+from cluster.scoring import Scorer, ScoringService
 from rewards.advantage import group_metrics, training_batch
-from rnr.config import Config, GrpoConfig, RewardConfig
+from rnr.config import GrpoConfig, RewardConfig
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
 from tests.carriers import rollout as make_rollout
 
@@ -49,13 +49,12 @@ def _score(monkeypatch, *uids: str) -> tuple[list[ScoredGroup], Pool, list[str]]
     async def spawn(_name: str) -> _Worker:
         return _Worker(seen)
 
-    pool = Pool("reward", spawn=spawn, size=1, leases_per_worker=1, deadline_seconds=0.05, attempts=2)
-    cluster: Any = SimpleNamespace(rewards=pool)
-    nothing: Any = None
-    arrows = Arrows(config=Config(), schedule=nothing, cluster=cluster, tracker=nothing, progress=nothing)
+    pool = Pool("reward", spawn=spawn, size=1, capacity=1, attempts=2)
+    preset = Scorer(name="reward.preset 'gated'", pool=pool, seconds=0.05)
+    service = ScoringService(preset, bounds=(-100.0, 100.0))
 
     async def scenario() -> list[ScoredGroup]:
-        return [await arrows.score(_group(uid)) for uid in uids]
+        return [await service.score(_group(uid)) for uid in uids]
 
     return asyncio.run(scenario()), pool, seen
 
@@ -86,3 +85,69 @@ def test_a_reward_that_never_comes_back_ends_the_run_and_says_why(monkeypatch) -
 def test_groups_that_fail_apart_do_not_end_the_run(monkeypatch) -> None:
     scored, _, _ = _score(monkeypatch, "die-0", "die-1", "good-0", "die-2", "die-3", "good-1")
     assert [group.rewards[0].total for group in scored] == [None, None, 1.0, None, None, 1.0]
+
+
+class Verifier:
+    """A second opinion with state of its own, made once in its worker; asynchronous, as one over HTTP would be."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    async def __call__(self, scored: ScoredGroup) -> list[float]:
+        self.seen += 1
+        await asyncio.sleep(0)
+        return [float(len(answer.mentions)) * self.seen for answer in scored.answers]
+
+
+def too_few(scored: ScoredGroup) -> list[float]:
+    return [1.0]
+
+
+def too_large(scored: ScoredGroup) -> list[float]:
+    return [1e308, 0.0]
+
+
+def _with_further(monkeypatch, use: str, *uids: str) -> list[ScoredGroup]:
+    monkeypatch.setattr("actors.pool.ray.kill", lambda _handle: None)
+
+    async def spawn(_name: str) -> _Worker:
+        return _Worker([])
+
+    async def spawn_further(_name: str) -> Any:
+        worker = ScorerWorker(use)
+        worker.start()
+        return SimpleNamespace(values=SimpleNamespace(remote=worker.values))
+
+    first = Pool("reward", spawn=spawn, size=1, capacity=1, attempts=2)
+    second = Pool("verifier", spawn=spawn_further, size=1, capacity=1, attempts=2)
+    service = ScoringService(
+        Scorer(name="preset", pool=first, seconds=5),
+        [Scorer(name="verifier", pool=second, seconds=5, weight=0.25)],
+        bounds=(-100.0, 100.0),
+    )
+
+    async def scenario() -> list[ScoredGroup]:
+        return [await service.score(_group(uid)) for uid in uids]
+
+    return asyncio.run(scenario())
+
+
+def test_a_verifier_is_a_class_named_in_the_config_and_its_value_is_added_by_weight(monkeypatch) -> None:
+    one, two = _with_further(monkeypatch, "tests.test_scoring_service:Verifier", "1", "2")
+    # The right answer has one mention and the reward 1, the empty one 0 of both; the verifier counts its calls.
+    assert [reward.total for reward in one.rewards] == [1.25, 0.0]
+    assert [reward.total for reward in two.rewards] == [1.5, 0.0]
+    assert two.rewards[0].parts["verifier"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("use", "cause", "totals"),
+    [
+        ("too_few", "1 values for 2 rollouts", [None, None]),
+        ("too_large", "outside of reward.range", [None, 0.0]),
+    ],
+)
+def test_what_a_verifier_does_wrong_makes_rewards_invalid(monkeypatch, use, cause, totals) -> None:
+    (scored,) = _with_further(monkeypatch, f"tests.test_scoring_service:{use}", "1")
+    assert [reward.total for reward in scored.rewards] == totals
+    assert cause in str(scored.rewards[0].invalid)

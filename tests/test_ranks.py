@@ -1,6 +1,6 @@
 """How learner ranks find each other."""
 
-from cluster.learner_group import meeting_place
+from cluster.ranks import meeting_place
 
 NODES = [
     {"NodeID": "head", "NodeManagerAddress": "10.0.0.1"},

@@ -2,13 +2,23 @@
 
 import pytest
 
-from cluster.plan import check_disk, check_resources, disk_gib, free_gib, placed, roles, threads_per_worker
+from cluster.placement import (
+    bundles,
+    check_disk,
+    check_nodes,
+    check_resources,
+    disk_gib,
+    free_gib,
+    placed,
+    roles,
+    threads_per_worker,
+)
 from rnr.cli import load_config
 from rnr.config import GenerationConfig
 
 
 def _config(*overrides: str):
-    return load_config(None, [f"--cluster.{override}" for override in overrides])
+    return load_config(None, [f"--cluster.{override}" for override in overrides]).cluster
 
 
 def test_the_roles_of_a_run_are_its_workers_and_what_each_asks_for() -> None:
@@ -61,18 +71,16 @@ def test_too_few_gpus_are_told_apart_from_cores() -> None:
     [(0.0, 0.0, 0.85), (1.0, 0.5, 0.4), (2.0, 1.0, 0.85), (8.0, 1.0, 0.85)],
 )
 def test_a_config_that_says_nothing_of_gpus_takes_what_there_is(gpus, each, memory) -> None:
-    config = placed(_config(), gpus)
-    cluster = config.cluster
+    cluster, generation = placed(_config(), GenerationConfig(), gpus)
     assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (each, each)
-    assert config.generation.gpu_memory_fraction == memory
+    assert generation.gpu_memory_fraction == memory
 
 
 def test_what_a_config_says_of_gpus_stands() -> None:
-    cluster = placed(_config("gpus_per_rollout_worker=0", "gpus_per_learner_rank=1"), 1.0).cluster
+    cluster, _ = placed(_config("gpus_per_rollout_worker=0", "gpus_per_learner_rank=1"), GenerationConfig(), 1.0)
     assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (0.0, 1.0)
-    generation = GenerationConfig(gpu_memory_fraction=0.3)
-    config = _config().model_copy(update={"generation": generation})
-    assert placed(config, 1.0).generation.gpu_memory_fraction == 0.3
+    _, generation = placed(_config(), GenerationConfig(gpu_memory_fraction=0.3), 1.0)
+    assert generation.gpu_memory_fraction == 0.3
 
 
 def test_workers_that_do_not_fit_on_half_a_gpu_each_are_too_many() -> None:
@@ -88,16 +96,46 @@ def test_the_workers_of_one_kind_share_all_cores(workers, cpus, threads) -> None
     assert threads_per_worker(workers, cpus) == threads
 
 
-def test_a_run_needs_room_for_its_checkpoints_and_its_export() -> None:
-    config = load_config(None, ["--checkpoint.keep=2"])
+def test_a_run_needs_room_for_its_checkpoints_and_its_export(tmp_path, monkeypatch) -> None:
     # Four checkpoints of seven times the weights, and the weights: 4 * 7 * 0.25 + 0.25.
-    assert disk_gib(config, 0.25) == 7.25
-    check_disk(config, 0.25, 7.25)
-    with pytest.raises(ValueError, match=r"needs 7\.2 GiB .*run\.folder \(runs\) has 7\.2.*checkpoint\.keep"):
-        check_disk(config, 0.25, 7.2)
-    # An adapter of rank 8 is small: 4 * 0.2 * 0.25 + 0.25.
-    assert disk_gib(load_config(None, ["--checkpoint.keep=2", "--model.lora_rank=8"]), 0.25) == pytest.approx(0.45)
+    assert disk_gib(keep=2, lora=False, weights_gib=0.25) == 7.25
+    # An adapter is small: 4 * 0.2 * 0.25 + 0.25.
+    assert disk_gib(keep=2, lora=True, weights_gib=0.25) == pytest.approx(0.45)
+    monkeypatch.setattr("cluster.placement.free_gib", lambda _folder: 7.2)
+    check_disk(tmp_path, 7.2)
+    with pytest.raises(ValueError, match=r"needs 7\.2 GiB .*run\.folder \(.*\) has 7\.2.*checkpoint\.keep"):
+        check_disk(tmp_path, 7.25)
 
 
 def test_the_free_space_of_a_folder_that_is_not_there_yet_is_that_of_its_disk(tmp_path) -> None:
     assert free_gib(tmp_path / "runs" / "mine") == pytest.approx(free_gib(tmp_path), abs=1.0)
+
+
+def _node(cpus: float, gpus: float = 0.0, alive: bool = True) -> dict:
+    return {"Alive": alive, "Resources": {"CPU": cpus, "GPU": gpus}}
+
+
+def test_a_worker_that_fits_on_no_single_node_is_told_at_once_whatever_the_sum_is() -> None:
+    cluster = _config("cpus_per_worker=3")
+    check_nodes(cluster, [_node(2), _node(4)])
+    with pytest.raises(ValueError, match=r"one rollout worker needs 3 CPU and 0 GPU on one node.*largest have 2 CPU"):
+        check_nodes(cluster, [_node(2), _node(2), _node(8, alive=False)])
+    both = _config("cpus_per_worker=3", "gpus_per_rollout_worker=1", "gpus_per_learner_rank=1")
+    with pytest.raises(ValueError, match="no node has both"):
+        check_nodes(both, [_node(4), _node(1, 1)])
+
+
+def test_a_rank_and_a_worker_that_share_a_gpu_are_reserved_as_a_pair() -> None:
+    halves = _config("rollout_workers=2", "learner_ranks=2", "gpus_per_rollout_worker=0.5", "gpus_per_learner_rank=0.5")
+    assert [(bundle.members, bundle.resources) for bundle in bundles(halves)] == [
+        (("learner-0", "rollout-0"), {"CPU": 0.5, "GPU": 1.0}),
+        (("learner-1", "rollout-1"), {"CPU": 0.5, "GPU": 1.0}),
+    ]
+
+
+def test_workers_with_gpus_of_their_own_are_reserved_one_by_one_and_without_gpus_nothing_is() -> None:
+    whole = _config("rollout_workers=2", "gpus_per_rollout_worker=1", "gpus_per_learner_rank=1")
+    assert [bundle.members for bundle in bundles(whole)] == [("learner-0",), ("rollout-0",), ("rollout-1",)]
+    more = _config("rollout_workers=3", "gpus_per_rollout_worker=0.5", "gpus_per_learner_rank=0.5")
+    assert [bundle.members for bundle in bundles(more)] == [("learner-0", "rollout-0"), ("rollout-1",), ("rollout-2",)]
+    assert bundles(_config("gpus_per_rollout_worker=0", "gpus_per_learner_rank=0")) == ()

@@ -1,0 +1,84 @@
+"""What an inference engine does for a rollout worker. ``actors/vllm_engine.py`` is the one that runs by default."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from actors.delivery import Delivery
+from rnr.config import GenerationConfig, ModelConfig
+from rnr.types import Segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What an engine is told: the model, the branches of the config that are about it, and its place."""
+
+    model_folder: str
+    stop_token_id: int
+    model: ModelConfig
+    generation: GenerationConfig
+    threads: int
+    use_gpu: bool
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How completions are drawn; ``temperature`` 0 is greedy."""
+
+    count: int
+    temperature: float
+    max_new_tokens: int
+    min_new_tokens: int = 0
+    """No completion ends before it has this many tokens: with ``max_new_tokens``, one length for all (benchmarks)."""
+    seed: int | None = None
+    grammar: str = ""
+    """What the completion must obey, in xgrammar's EBNF; empty for anything. Log-probabilities are then those among the
+    allowed tokens."""
+    stop: str = ""
+    """A text at which a completion ends, which it keeps; empty for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What an engine made of a prompt: ``rnr.types.Rollout`` says what the fields mean."""
+
+    segments: tuple[Segment, ...]
+    text: str
+    finished: bool
+    ends: tuple[int, ...] = ()
+
+
+class Engine(Protocol):
+    """A policy to sample from. Any call may raise ``rnr.faults.WorkerUnusable``: the engine then has to be replaced."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer, of Hugging Face; used for decoding under a grammar."""
+        ...
+
+    @property
+    def stop_token_id(self) -> int:
+        """The token that ends an answer."""
+        ...
+
+    async def start(self) -> None:
+        """Build the engine with the weights of the model folder, version 0."""
+        ...
+
+    async def load(self, delivery: Delivery) -> str:
+        """Make the delivered policy the one that is sampled from; the digest of the weights that arrived
+        (``rnr.digest``). Completions in flight go on with the new weights."""
+        ...
+
+    async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> Sequence[Completion]:
+        """``sampling.count`` completions of a prompt."""
+        ...
+
+    async def score(self, token_ids: Sequence[int]) -> list[float]:
+        """Log-probabilities of ``token_ids[1:]`` at temperature 1."""
+        ...
+
+    async def stop(self) -> None:
+        """Give everything back."""
+        ...

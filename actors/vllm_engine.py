@@ -1,0 +1,265 @@
+"""vLLM as an ``Engine``. Its interfaces move between releases: only this file, ``actors/weight_receiver.py`` and
+``actors/cpu_norm.py`` know them."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from actors.delivery import Delivery, received
+from actors.engine import Completion, EngineSettings, Sampling
+from rnr.faults import WorkerUnusable
+from rnr.types import Segment
+
+EXTENSION = "actors.weight_receiver.WeightReceiver"
+"""The class that vLLM mixes into its own worker."""
+
+
+class VllmEngine:
+    """Completions with token ids and log-probabilities from vLLM's asynchronous engine."""
+
+    def __init__(self, settings: EngineSettings, *, extension: str = EXTENSION) -> None:
+        self._settings = settings
+        self._extension = extension
+        self._engine: Any = None
+        self._version = 0
+        self._loads = 0
+        self._adapter: Any = None
+        self._requests = 0
+
+    @property
+    def tokenizer(self) -> Any:
+        """That of the model, as vLLM loaded it."""
+        return self._engine.get_tokenizer()
+
+    @property
+    def stop_token_id(self) -> int:
+        """The token that ends an answer."""
+        return self._settings.stop_token_id
+
+    async def start(self) -> None:
+        """Build the engine with the weights of the model folder (version 0)."""
+        settings = self._settings
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
+        if not settings.use_gpu:
+            # The engine may share its cores with the learner and with other workers: threads float.
+            os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+            os.environ["OMP_NUM_THREADS"] = str(settings.threads)
+            os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.generation.kv_cache_gib)))
+        from vllm import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        arguments = AsyncEngineArgs(
+            model=settings.model_folder,
+            dtype="bfloat16",
+            max_model_len=settings.model.context_tokens,
+            max_num_seqs=settings.generation.max_num_seqs,
+            enforce_eager=not settings.use_gpu,
+            gpu_memory_utilization=settings.generation.gpu_memory_fraction,
+            # Raw log-probabilities would make every ratio wrong at a temperature other than 1.
+            logprobs_mode="processed_logprobs",
+            worker_extension_cls=self._extension,
+            disable_log_stats=True,
+            seed=settings.seed,
+            generation_config="vllm",
+            **self._on_cpu(),
+            **self._with_adapter(),
+        )
+        self._engine = AsyncLLM.from_engine_args(arguments)
+        await self._label(0)
+
+    def _on_cpu(self) -> dict[str, Any]:
+        if self._settings.use_gpu:
+            return {}
+        from actors.cpu_norm import PRIORITY
+
+        return {
+            # Prefixes are cached by whole blocks. The CPU backend's default, 128 tokens, is as long as a prompt: all
+            # samples of a prompt would read it anew. 32 is the smallest that its kernels take.
+            "block_size": 32,
+            "ir_op_priority": PRIORITY,
+            # On a CPU vLLM would put the model into a process of its own, which waits for every step by spinning on a
+            # core that the scheduler needs. The engine's process can hold both: a third more tokens on two cores.
+            "distributed_executor_backend": "vllm.v1.executor.uniproc_executor.UniProcExecutor",
+        }
+
+    def _with_adapter(self) -> dict[str, Any]:
+        rank = self._settings.model.lora_rank
+        if not rank:
+            return {}
+        return {
+            "enable_lora": True,
+            "max_lora_rank": max(8, rank),
+            "max_loras": 1,
+            # Without a list vLLM wraps the head as well, which then fails over a probe beside requests in flight.
+            "lora_target_modules": linear_layers(self._settings.model_folder),
+        }
+
+    async def load(self, delivery: Delivery) -> str:
+        """Make the delivered policy the one that is sampled from; the digest of what arrived.
+
+        Requests in flight are frozen and go on with the new weights; each token keeps the log-probability of the policy
+        that produced it.
+        """
+        await self._engine.pause_generation(mode="keep", clear_cache=False)
+        if self._settings.model.lora_rank:
+            digest = await self._load_adapter(delivery)
+        else:
+            arguments = (delivery.receiver, delivery.payload)
+            digests = set(await self._engine.collective_rpc("load_policy", args=arguments))
+            if len(digests) > 1:
+                raise WorkerUnusable(f"version {delivery.version} arrived in {len(digests)} different states")
+            (digest,) = digests
+        self._version = delivery.version
+        self._loads += 1
+        await self._label(delivery.version)
+        await self._engine.resume_generation()
+        return digest
+
+    async def _label(self, version: int) -> None:
+        """Have vLLM say of each token which policy made it; releases without this say it of the completion."""
+        label = getattr(self._engine, "update_weight_version", None)
+        if label is not None:
+            await label(str(version))
+
+    async def _load_adapter(self, delivery: Delivery) -> str:
+        from vllm.lora.request import LoRARequest
+
+        weights, digest = received(delivery.receiver, delivery.payload)
+        with tempfile.TemporaryDirectory(prefix="rnr-adapter-") as folder:
+            self._write_adapter(Path(folder), weights)
+            # One name and id for all versions, so that requests in flight go on with the new one as they would with
+            # whole weights. In place, because an engine asked for an id that it knows would keep the adapter it has.
+            await self._engine.add_lora(LoRARequest("policy", 1, folder, load_inplace=True))
+            self._adapter = LoRARequest("policy", 1, folder)
+        return digest()
+
+    def _write_adapter(self, folder: Path, weights: Iterator[tuple[str, torch.Tensor]]) -> None:
+        tensors = {name: tensor.clone() for name, tensor in weights}
+        save_file(tensors, folder / "adapter_model.safetensors")
+        config = {
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "r": self._settings.model.lora_rank,
+            "lora_alpha": self._settings.model.lora_alpha,
+            "target_modules": sorted({name.split(".lora_")[0].rpartition(".")[2] for name in tensors}),
+            "bias": "none",
+        }
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+
+    async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> list[Completion]:
+        """``sampling.count`` completions of one prompt."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+        parameters = SamplingParams(
+            n=sampling.count,
+            temperature=sampling.temperature,
+            max_tokens=sampling.max_new_tokens,
+            min_tokens=sampling.min_new_tokens,
+            # vLLM rewinds a seeded generator when a prompt is prefilled in pieces, which CPU generators cannot do.
+            seed=sampling.seed if self._settings.use_gpu else None,
+            logprobs=0,
+            stop_token_ids=[self._settings.stop_token_id],
+            stop=[sampling.stop] if sampling.stop else None,
+            include_stop_str_in_output=True,
+            structured_outputs=StructuredOutputsParams(grammar=sampling.grammar) if sampling.grammar else None,
+            skip_special_tokens=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        version = self._version  # a later one may take over before the last token
+        output = await self._request(token_ids, parameters)
+        return [self._completion(token_ids, completion, version) for completion in output.outputs]
+
+    async def _request(self, token_ids: Sequence[int], parameters: Any) -> Any:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        self._requests += 1
+        final = None
+        # Salted with the number of loads, which never comes twice in an engine's life, while a version may: after a
+        # learner was rebuilt from a checkpoint the same number stands for other weights.
+        prompt = {"prompt_token_ids": list(token_ids), "cache_salt": f"load-{self._loads}"}
+        name = f"request-{self._requests}"
+        try:
+            async for output in self._engine.generate(prompt, parameters, name, lora_request=self._adapter):
+                final = output
+        except EngineDeadError as error:
+            raise WorkerUnusable(f"the engine died: {error}") from error
+        return final
+
+    def _completion(self, prompt_ids: Sequence[int], completion: Any, version: int) -> Completion:
+        token_ids = tuple(completion.token_ids)
+        logprobs = tuple(values[token].logprob for token, values in zip(token_ids, completion.logprobs, strict=True))
+        return Completion(
+            segments=segments(token_ids, logprobs, getattr(completion, "weight_versions", None), version),
+            text=completion.text,
+            finished=completion.finish_reason == "stop",
+            ends=self._ends(prompt_ids, token_ids, completion.text),
+        )
+
+    def _ends(self, prompt_ids: Sequence[int], token_ids: tuple[int, ...], text: str) -> tuple[int, ...]:
+        """Characters of the text after each token, those of several tokens with the last of them; empty where the text
+        was put together in another way than from whole tokens."""
+        from tokenizers.decoders import DecodeStream
+
+        tokenizer = getattr(self.tokenizer, "_tokenizer", None)
+        if tokenizer is None:
+            return ()  # not one of the fast tokenizers
+        stream = DecodeStream(ids=list(prompt_ids), skip_special_tokens=True)
+        stop = self._settings.stop_token_id
+        pieces = ("" if token == stop else stream.step(tokenizer, token) or "" for token in token_ids)
+        try:
+            ends = tuple(accumulate(map(len, pieces)))
+        except Exception as error:  # tokenizers has no narrower class for it
+            if "Invalid prefix" not in str(error):
+                raise
+            return ()
+        return ends if ends and ends[-1] == len(text) else ()
+
+    async def score(self, token_ids: Sequence[int]) -> list[float]:
+        """Log-probabilities of ``token_ids[1:]`` under the loaded policy."""
+        from vllm import SamplingParams
+
+        output = await self._request(token_ids, SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0))
+        return [values[token].logprob for token, values in zip(token_ids[1:], output.prompt_logprobs[1:], strict=True)]
+
+    async def stop(self) -> None:
+        """Shut the engine process down."""
+        if self._engine is not None:
+            self._engine.shutdown()
+            # Or vLLM's finaliser would try it again at the very end of the interpreter, and print a traceback.
+            self._engine = None
+
+
+def segments(
+    token_ids: tuple[int, ...], logprobs: tuple[float, ...], spans: Sequence[Any] | None, version: int
+) -> tuple[Segment, ...]:
+    """The tokens by the policy that made them, as vLLM's ``weight_versions`` say; all of ``version``, that at the time
+    of the request, where it does not."""
+    bounds = [(int(span.version), span.start, span.end) for span in spans or ()] or [(version, 0, len(token_ids))]
+    return tuple(
+        Segment(token_ids=token_ids[start:end], logprobs=logprobs[start:end], policy_version=made_by)
+        for made_by, start, end in bounds
+    )
+
+
+def linear_layers(model_folder: str) -> list[str]:
+    """The last names of a model's linear layers but its head: those that ``learner.engine`` gives an adapter."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_folder))
+    head = model.get_output_embeddings()
+    layers = (
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
+    )
+    return sorted({name.rpartition(".")[2] for name in layers})

@@ -1,0 +1,170 @@
+"""Generation: rollout workers that sample from the newest published policy.
+
+A version counts as live on a worker when (1) the digest of the weights that arrived is the manifest's, (2) the worker's
+log-probabilities of the probe changed if the learner's did, and (3) they agree with the learner's within the
+tolerance. (1) alone does not see packed copies inside an engine, such as a tied head; (3) alone does not see a load
+that did nothing, because at the learning rates of RL one update moves them less than rounding does.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+from actors.engine import Sampling
+from actors.pool import Pool, Slot, WorkerLost
+from cluster.policy import Metrics, Published
+from cluster.transport import Transport
+from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig
+from rnr.types import Group, Prompt
+
+
+class WeightSyncError(WorkerLost):
+    """A rollout worker does not sample from the policy that the learner holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What a worker was brought to."""
+
+    published: Published
+    probe_logprobs: tuple[float, ...]
+    """The worker's own log-probabilities of the probe."""
+
+    def __str__(self) -> str:
+        return str(self.published)
+
+
+class GenerationService:
+    """Groups of rollouts, greedy answers and scores from the newest policy that ``adopt`` was given."""
+
+    def __init__(
+        self,
+        make_pool: Callable[[Callable[[Slot], Awaitable[None]]], Pool],
+        *,
+        sampling: SamplingConfig,
+        sync: SyncConfig,
+        deadlines: DeadlineConfig,
+        transport: Transport,
+        probe: Sequence[int],
+        seed: int,
+    ) -> None:
+        """``make_pool`` makes the pool of rollout workers, given what brings one up to date."""
+        self.pool = make_pool(self.catch_up)
+        self._sampling = sampling
+        self._sync = sync
+        self._deadlines = deadlines
+        self._transport = transport
+        self._probe = tuple(probe)
+        self._seed = seed
+        self._newest: Published | None = None
+        self._load_seconds: list[float] = []
+        self._differences: list[float] = []
+        self.largest_difference = 0.0
+        """Of all probes so far, mean over the probe's tokens, in nats."""
+
+    async def start(self) -> None:
+        """Bring all workers up."""
+        await self.pool.everywhere()
+
+    async def generate(self, prompt: Prompt, count: int | None = None) -> Group:
+        """``count`` rollouts of a prompt (by default ``sampling.samples_per_prompt``); their seed follows from the
+        run's and the prompt's uid."""
+        sampling = Sampling(
+            count=count or self._sampling.samples_per_prompt,
+            temperature=self._sampling.temperature,
+            max_new_tokens=self._sampling.max_new_tokens,
+            seed=crc32(f"{self._seed}/{prompt.uid}".encode()) % 2**31,
+        )
+        return await self.sample(prompt, sampling)
+
+    async def greedy(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Group]:
+        """One greedy answer to each prompt, in their order."""
+        sampling = Sampling(count=1, temperature=0.0, max_new_tokens=max_new_tokens)
+        return await self.pool.map(
+            "evaluation",
+            prompts,
+            lambda worker, prompt: worker.generate.remote(prompt, sampling),
+            seconds=self._deadlines.generate,
+        )
+
+    async def sample(self, prompt: Prompt, sampling: Sampling) -> Group:
+        """The rollouts of one prompt, drawn in this way."""
+        return await self.pool.lease(
+            f"rollout of {prompt.uid}",
+            lambda worker: worker.generate.remote(prompt, sampling),
+            seconds=self._deadlines.generate,
+            size=sampling.count,
+        )
+
+    async def adopt(self, published: Published) -> Metrics:
+        """Make this the policy of all further leases, and load it now wherever a worker is up. A worker that is lost on
+        the way is replaced when it is needed; nobody waits for one that is down."""
+        self._newest = published
+        self._load_seconds, self._differences = [], []
+        await self.pool.where_alive()
+        return {
+            "infra/weight_version": published.version,
+            "infra/probe_difference": max(self._differences, default=0.0),
+            "timing_s/load_weights": max(self._load_seconds, default=0.0),
+        }
+
+    async def catch_up(self, slot: Slot) -> None:
+        """Bring one worker to the newest policy and verify it; nothing to do when it is there already."""
+        newest, before = self._newest, slot.state
+        if newest is None or (before is not None and before.published is newest):
+            return
+        worker: Any = slot.handle
+        loading = worker.load.remote(self._transport, newest.version, *newest.parcels)
+        digest, seconds = await self.pool.wait(slot, f"load {newest}", loading, seconds=self._deadlines.load)
+        probing = worker.score.remote(self._probe)
+        scores = tuple(await self.pool.wait(slot, f"probe {newest}", probing, seconds=self._deadlines.score))
+        difference = verified(slot.name, newest, before, digest, scores, tolerance=self._sync.probe_tolerance)
+        self._load_seconds.append(seconds)
+        self._differences.append(difference)
+        self.largest_difference = max(self.largest_difference, difference)
+        slot.state = Live(published=newest, probe_logprobs=scores)
+
+    def metrics(self) -> Metrics:
+        """Counters since the start."""
+        return self.pool.metrics()
+
+    def stop(self) -> None:
+        """End all workers."""
+        self.pool.stop()
+
+
+def verified(
+    name: str,
+    published: Published,
+    before: Live | None,
+    digest: str,
+    scores: Sequence[float],
+    *,
+    tolerance: float,
+) -> float:
+    """The mean difference, in nats, between the worker's and the learner's log-probabilities of the probe.
+
+    Raises WeightSyncError naming which of the three conditions of a live version does not hold.
+    """
+    if digest != published.manifest.digest:
+        raise WeightSyncError(
+            f"{name}: the weights of {published} arrived as others: their digest is {digest[:12]}, the learner's "
+            f"{published.manifest.digest[:12]}"
+        )
+    if before is not None and published.probe_logprobs != before.published.probe_logprobs:
+        same = tuple(scores) == before.probe_logprobs
+        if same and digest != before.published.manifest.digest:
+            raise WeightSyncError(
+                f"{name}: {published} was loaded without effect: the {len(scores)} log-probabilities of the probe are "
+                f"those of {before} to the last digit, while the learner's changed"
+            )
+    pairs = zip(scores, published.probe_logprobs, strict=True)
+    difference = sum(abs(ours - theirs) for ours, theirs in pairs) / len(scores)
+    if not difference <= tolerance:
+        raise WeightSyncError(
+            f"{name} does not sample from {published}: on {len(scores)} probe tokens its log-probabilities differ "
+            f"from the learner's by {difference:.3f} on average (at most {tolerance:g} is rounding). Some weights did "
+            "not arrive where the engine samples from, or the engine runs another model"
+        )
+    return difference

@@ -1,0 +1,145 @@
+"""What a run needs of a cluster, whether it is there, and where each worker goes."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnr.config import ClusterConfig, GenerationConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """All workers of one kind."""
+
+    name: str
+    count: int
+    cpus: float
+    gpus: float
+
+
+SHARED_GPU_MEMORY = 0.4
+"""What vLLM may take of a GPU's memory that it shares with the learner, unless the config says less."""
+
+
+def placed(cluster: ClusterConfig, generation: GenerationConfig, gpus: float) -> tuple[ClusterConfig, GenerationConfig]:
+    """The branches with what they leave open of the GPUs decided, for a cluster of ``gpus``."""
+    whole = gpus >= cluster.rollout_workers + cluster.learner_ranks
+    share = 0.0 if not gpus else 1.0 if whole else 0.5
+    open_keys = [key for key in ("gpus_per_rollout_worker", "gpus_per_learner_rank") if getattr(cluster, key) is None]
+    decided: dict[str, float] = dict.fromkeys(open_keys, share)
+    if decided.get("gpus_per_rollout_worker") == 0.5:
+        fraction = min(SHARED_GPU_MEMORY, generation.gpu_memory_fraction)
+        generation = generation.model_copy(update={"gpu_memory_fraction": fraction})
+    return cluster.model_copy(update=decided), generation
+
+
+def roles(cluster: ClusterConfig) -> tuple[Role, ...]:
+    """The workers a run starts, with what each asks of Ray; GPUs that are still open count as none."""
+    cpus = cluster.cpus_per_worker
+    return (
+        Role(name="rollout", count=cluster.rollout_workers, cpus=cpus, gpus=cluster.gpus_per_rollout_worker or 0.0),
+        Role(name="learner", count=cluster.learner_ranks, cpus=cpus, gpus=cluster.gpus_per_learner_rank or 0.0),
+        Role(name="reward", count=cluster.reward_workers, cpus=cpus, gpus=0.0),
+    )
+
+
+def check_resources(cluster: ClusterConfig, available: Mapping[str, float]) -> None:
+    """Raise ValueError saying what is needed, what there is and what to change, when the roles do not fit."""
+    cluster, _ = placed(cluster, GenerationConfig(), available.get("GPU", 0.0))
+    for resource, key in (("CPU", "cpus"), ("GPU", "gpus")):
+        needed = sum(role.count * getattr(role, key) for role in roles(cluster))
+        has = available.get(resource, 0.0)
+        if needed > has + 1e-6:
+            parts = " + ".join(f"{role.count} {role.name} x {getattr(role, key):g}" for role in roles(cluster))
+            raise ValueError(
+                f"the run needs {needed:g} {resource}s ({parts}) and the cluster has {has:g}: lower "
+                f"cluster.rollout_workers, cluster.learner_ranks or cluster.{key}_per_*, or add a node"
+            )
+
+
+def check_nodes(cluster: ClusterConfig, nodes: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError when a worker fits on no single node, whatever the sum of all is; ``nodes`` as ``ray.nodes()``
+    gives them."""
+    alive = [node["Resources"] for node in nodes if node.get("Alive", True)]
+    for role in roles(cluster):
+        wanted = {"CPU": role.cpus, "GPU": role.gpus}
+        if not any(all(has.get(name, 0.0) + 1e-6 >= need for name, need in wanted.items()) for has in alive):
+            most = {name: max((has.get(name, 0.0) for has in alive), default=0.0) for name in wanted}
+            largest = ", ".join(f"{count:g} {name}" for name, count in most.items())
+            raise ValueError(
+                f"one {role.name} worker needs {role.cpus:g} CPU and {role.gpus:g} GPU on one node, and no node has "
+                f"both (the largest have {largest}): lower cluster.cpus_per_worker or cluster.gpus_per_*"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """Resources on one node that are reserved together, and who takes them."""
+
+    resources: dict[str, float]
+    members: tuple[str, ...]
+    """Names of workers such as ``rollout-0`` and ``learner-0``."""
+
+
+def bundles(cluster: ClusterConfig) -> tuple[Bundle, ...]:
+    """What is reserved where GPUs are used. A learner rank and a rollout worker that share a GPU are reserved as a
+    pair, so that no two ranks land on one; all others each have a bundle of their own."""
+    rollout, learner, _ = roles(cluster)
+    if not rollout.gpus and not learner.gpus:
+        return ()
+    alone = [
+        Bundle(resources={"CPU": role.cpus, "GPU": role.gpus}, members=(f"{role.name}-{number}",))
+        for role in (learner, rollout)
+        for number in range(role.count)
+    ]
+    if rollout.gpus + learner.gpus > 1 or not rollout.gpus or not learner.gpus:
+        return tuple(bundle for bundle in alone if bundle.resources["GPU"])
+    paired = min(rollout.count, learner.count)
+    pairs = [
+        Bundle(
+            resources={"CPU": rollout.cpus + learner.cpus, "GPU": rollout.gpus + learner.gpus},
+            members=(f"learner-{number}", f"rollout-{number}"),
+        )
+        for number in range(paired)
+    ]
+    in_pairs = {member for pair in pairs for member in pair.members}
+    return (*pairs, *(bundle for bundle in alone if bundle.members[0] not in in_pairs))
+
+
+def disk_gib(*, keep: int, lora: bool, weights_gib: float) -> float:
+    """What the run folder grows to, in GiB: ``keep`` checkpoints, the one after the warm start, the one being written,
+    and the export."""
+    # bf16 weights, and three times as many numbers in float32: master weights and two moments; an adapter has few.
+    checkpoint = weights_gib * (0.2 if lora else 7)
+    return (keep + 2) * checkpoint + weights_gib
+
+
+def check_disk(folder: Path, needed: float) -> None:
+    """Raise ValueError when the disk of the run folder has no room for the ``needed`` GiB that a run leaves there."""
+    free = free_gib(folder)
+    if needed > free:
+        raise ValueError(
+            f"the run needs {needed:.1f} GiB for its checkpoints and export, and the disk of run.folder ({folder}) has "
+            f"{free:.1f}: free some, name another run.folder, or lower checkpoint.keep"
+        )
+
+
+def free_gib(folder: Path) -> float:
+    """Free space on the disk on which this folder lies or will lie, in GiB."""
+    there = next(place for place in (folder, *folder.parents) if place.is_dir())
+    return shutil.disk_usage(there).free / 2**30
+
+
+def local_resources() -> dict[str, float]:
+    """CPUs and GPUs of this machine, without starting anything."""
+    import torch
+
+    return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.cuda.device_count())}
+
+
+def threads_per_worker(workers: int, cpus: float) -> int:
+    """Threads for each of ``workers`` of one kind on ``cpus`` cores; roles take turns, so each may use them all."""
+    return max(1, int(cpus) // workers)

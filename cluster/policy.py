@@ -1,0 +1,144 @@
+"""The policy: learner ranks that train it, and the one owner of its version.
+
+A published policy is an immutable, versioned value. Nobody has to be present when it is published: rollout workers
+pull the newest one before they take a lease, and a late joiner or a replaced worker does the same.
+"""
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.ranks import LearnerRanks
+from cluster.transport import Transport
+from rnr.config import GrpoConfig, SamplingConfig
+from rnr.digest import Manifest
+from rnr.types import Sample
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Published:
+    """A policy that rollout workers can pull. Two of one version are two: after the learner was rebuilt from a
+    checkpoint, a version number comes again with other weights."""
+
+    number: int
+    """Counts what this service has published."""
+    version: int
+    manifest: Manifest
+    parcels: tuple[Any, ...]
+    """Object references to what the transport sent."""
+    probe_logprobs: tuple[float, ...]
+    """The learner's log-probabilities of the probe."""
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
+
+
+class PolicyService:
+    """Trains, publishes, saves and loads one policy."""
+
+    def __init__(
+        self,
+        build: Callable[[], Awaitable[LearnerRanks]],
+        *,
+        grpo: GrpoConfig,
+        sampling: SamplingConfig,
+        learning_rate: Callable[[str, int], float],
+        transport: Transport,
+        probe: Sequence[int],
+    ) -> None:
+        """``build`` makes running ranks with the weights of the model folder; ``learning_rate`` gives that of a step of
+        a stage; ``probe`` are the tokens by which a sync is checked."""
+        self._build = build
+        self._grpo = grpo
+        self._sampling = sampling
+        self._learning_rate = learning_rate
+        self._transport = transport
+        self._probe = Sample(uid="probe", prompt_ids=tuple(probe[:1]), completion_ids=tuple(probe[1:]))
+        self._ranks: LearnerRanks | None = None
+        self._numbers = itertools.count(1)
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """Batches trained on so far, over both stages."""
+        return self._version
+
+    @property
+    def ranks(self) -> LearnerRanks:
+        assert self._ranks is not None, "start() comes first"
+        return self._ranks
+
+    async def start(self) -> None:
+        """Build the ranks, in place of those that there were: their weights are those of the model folder."""
+        self.stop()
+        self._ranks = await self._build()
+        self._version = 0
+
+    async def sft_step(self, samples: Sequence[Sample], step: int) -> Metrics:
+        """One supervised optimizer step."""
+        rate = self._learning_rate("sft", step)
+        metrics = await self.ranks.sft_step(samples, rate)
+        self._version += 1
+        return metrics | {"sft/lr": rate}
+
+    async def held_out_loss(self, samples: Sequence[Sample]) -> float:
+        """The loss per target token of sequences that are not trained on."""
+        return await self.ranks.sft_loss(samples)
+
+    async def update(self, samples: Sequence[Sample], *, step: int, sampled: int) -> Metrics:
+        """The optimizer steps of one GRPO batch, for which ``sampled`` sequences were sampled in all."""
+        rate = self._learning_rate("grpo", step)
+        ages = [self._version - sample.policy_version for sample in samples]
+        metrics = await self.ranks.grpo_step(
+            samples,
+            self._grpo,
+            learning_rate=rate,
+            temperature=self._sampling.temperature,
+            max_new_tokens=self._sampling.max_new_tokens,
+            sampled=sampled,
+        )
+        self._version += 1
+        staleness = {"async/staleness_mean": sum(ages) / len(ages), "async/staleness_max": max(ages)}
+        return metrics | staleness | {"actor/lr": rate}
+
+    async def publish(self) -> Published:
+        """The policy as it is now, to be pulled by whoever needs it."""
+        parcels, manifest = await self.ranks.send(self._transport)
+        scores = await self.ranks.score(self._probe)
+        return Published(
+            number=next(self._numbers),
+            version=self._version,
+            manifest=manifest,
+            parcels=parcels,
+            probe_logprobs=tuple(scores),
+        )
+
+    async def reset_optimizer(self) -> None:
+        """Forget the moments of the previous stage."""
+        await self.ranks.reset_optimizer()
+
+    async def freeze_reference(self) -> None:
+        """Keep the policy as it is now as the reference of the KL."""
+        await self.ranks.freeze_reference()
+
+    async def save(self, folder: str) -> None:
+        """Write the state of all ranks."""
+        await self.ranks.save(folder)
+
+    async def load(self, folder: str, version: int) -> None:
+        """Take up the state that ``save`` wrote at ``version``."""
+        await self.ranks.load(folder)
+        self._version = version
+
+    async def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
+        """Write a plain Hugging Face folder."""
+        await self.ranks.export(folder, extra_files)
+
+    def stop(self) -> None:
+        """End all ranks."""
+        if self._ranks is not None:
+            self._ranks.stop()
+            self._ranks = None

@@ -1,0 +1,164 @@
+"""All learner ranks as one: hand out the parts of a batch, wait with a deadline, merge what comes back, and tell the
+loss of a rank from a bug whichever exception arrives first."""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+
+from actors.deadline import answer
+from learner.batch import LossAggregation, mini_batches, plan_microbatches, weigh
+from learner.engine import LearnerSettings, add_sums
+from rnr.config import DeadlineConfig, GrpoConfig
+from rnr.digest import Manifest
+from rnr.types import Sample
+
+GRACE_SECONDS = 15.0
+"""How long the other ranks are heard after one has failed. The first error is often a survivor's: its connection to the
+dead rank is reset before Ray knows of the death."""
+
+_CUT_OFF = re.compile(r"gloo|nccl|connection (reset|closed|refused)|broken pipe|socket|tcpstore|peer", re.IGNORECASE)
+
+
+class LearnerLost(RuntimeError):
+    """A rank died, was cut off or missed its deadline: all ranks must be rebuilt from the last checkpoint."""
+
+
+class LearnerRanks:
+    """One policy on ``len(handles)`` ranks. It knows no version: that is the policy service's."""
+
+    def __init__(self, handles: Sequence[Any], *, deadlines: DeadlineConfig, max_tokens_per_microbatch: int) -> None:
+        self._handles = handles
+        self._deadlines = deadlines
+        self._max_tokens = max_tokens_per_microbatch
+
+    async def start(self, settings: LearnerSettings) -> None:
+        """Join the ranks and build their engines."""
+        calls = [
+            handle.__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
+            for handle in self._handles
+        ]
+        seconds = self._deadlines.start
+        address = meeting_place(await self._gather("rendezvous", calls, seconds), ray.nodes())
+        (port,) = await self._gather("rendezvous", [self._handles[0].open_store.remote(address)], seconds)
+        await self._all("start", settings, address, port, seconds, seconds=seconds)
+
+    async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
+        """One supervised optimizer step; metrics averaged over all target tokens."""
+        return await self._on_each("sft_step", self._plan(samples, "token_mean"), learning_rate)
+
+    async def sft_loss(self, samples: Sequence[Sample]) -> float:
+        """The loss per target token of sequences that are not trained on."""
+        return (await self._on_each("sft_loss", self._plan(samples, "token_mean")))["sft/held_out_loss"]
+
+    async def grpo_step(
+        self,
+        samples: Sequence[Sample],
+        config: GrpoConfig,
+        *,
+        learning_rate: float,
+        temperature: float,
+        max_new_tokens: int,
+        sampled: int,
+    ) -> dict[str, float]:
+        """The optimizer steps of one GRPO batch; metrics averaged over all tokens and steps. ``sampled`` counts the
+        sequences that were sampled for it, those of dropped groups included."""
+        parts = mini_batches(samples, config.mini_batches)
+        share = sampled / len(parts)
+        plans = [self._plan(part, config.loss_aggregation, max_new_tokens, share) for part in parts]
+        by_rank = list(zip(*plans, strict=True))
+        return await self._on_each("grpo_step", by_rank, config, learning_rate, temperature)
+
+    def _plan(
+        self, samples: Sequence[Sample], aggregation: LossAggregation, max_new_tokens: int = 1, sampled: float = 1
+    ) -> Sequence[Any]:
+        """The micro-batches of each rank for one optimizer batch."""
+        weighted = weigh(samples, aggregation, max_new_tokens=max_new_tokens, sampled=sampled)
+        return plan_microbatches(weighted, ranks=len(self._handles), max_tokens=self._max_tokens)
+
+    async def _on_each(self, method: str, work: Sequence[Any], *arguments: Any) -> dict[str, float]:
+        """``method`` on every rank with its own part of ``work``; the merged metrics."""
+        calls = [
+            getattr(handle, method).remote(part, *arguments) for handle, part in zip(self._handles, work, strict=True)
+        ]
+        sums: dict[str, tuple[float, float]] = {}
+        for more in await self._gather(method, calls, self._deadlines.update):
+            sums = add_sums(sums, more)
+        return {name: total / count for name, (total, count) in sums.items() if count}
+
+    async def score(self, sample: Sample) -> list[float]:
+        """The learner's log-probabilities of one sample's completion tokens at temperature 1."""
+        return (await self._all("score", sample, seconds=self._deadlines.score))[0]
+
+    async def send(self, transport: Any) -> tuple[tuple[Any, ...], Manifest]:
+        """References to the parcels of the policy and its manifest; the driver never holds the weights themselves."""
+        streams = [handle.send.options(num_returns="streaming").remote(transport) for handle in self._handles]
+
+        async def drain(stream: Any) -> list[Any]:
+            return [reference async for reference in stream]
+
+        by_rank = await self._gather("send", [drain(stream) for stream in streams], self._deadlines.update)
+        *parcels, manifest = by_rank[0]
+        return tuple(parcels), await manifest
+
+    async def reset_optimizer(self) -> None:
+        await self._all("reset_optimizer", seconds=self._deadlines.update)
+
+    async def freeze_reference(self) -> None:
+        await self._all("freeze_reference", seconds=self._deadlines.update)
+
+    async def save(self, folder: str) -> None:
+        await self._all("save", folder, seconds=self._deadlines.save)
+
+    async def load(self, folder: str) -> None:
+        await self._all("load", folder, seconds=self._deadlines.save)
+
+    async def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
+        await self._all("export", folder, extra_files, seconds=self._deadlines.save)
+
+    async def _all(self, method: str, *arguments: Any, seconds: float) -> list[Any]:
+        calls = [getattr(handle, method).remote(*arguments) for handle in self._handles]
+        return await self._gather(method, calls, seconds)
+
+    async def _gather(self, phase: str, calls: Sequence[Any], seconds: float) -> list[Any]:
+        """The results by rank. When one fails, the others are heard for a while: a loss explains an error, and not the
+        other way round."""
+        tasks = [asyncio.ensure_future(self._wait(phase, rank, call, seconds)) for rank, call in enumerate(calls)]
+        try:
+            _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            if pending:
+                await asyncio.wait(pending, timeout=GRACE_SECONDS)
+            errors = [error for task in tasks if task.done() and (error := task.exception())]
+            if errors:
+                raise next((error for error in errors if isinstance(error, LearnerLost)), errors[0])
+            return [task.result() for task in tasks]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _wait(self, phase: str, rank: int, call: Any, seconds: float) -> Any:
+        place = f"learner rank {rank}, phase {phase}"
+        try:
+            return await answer(call, place=place, seconds=seconds, lost=LearnerLost)
+        except RuntimeError as error:
+            if len(self._handles) > 1 and not isinstance(error, LearnerLost) and _CUT_OFF.search(str(error)):
+                line = str(error).strip().splitlines()[-1]
+                raise LearnerLost(f"{place}: cut off from another rank ({line})") from None
+            raise
+
+    def stop(self) -> None:
+        """End all ranks."""
+        for handle in self._handles:
+            ray.kill(handle)
+
+
+def meeting_place(node_of_rank: Sequence[str], nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Where rank 0 lets the others find it: loopback when all ranks are on its node, else its node's own address.
+
+    ``nodes`` is what ``ray.nodes()`` returns. The driver's address would not do: rank 0 may be on another host.
+    """
+    if len(set(node_of_rank)) == 1:
+        return "127.0.0.1"
+    return next(node["NodeManagerAddress"] for node in nodes if node["NodeID"] == node_of_rank[0])

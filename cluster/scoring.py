@@ -1,0 +1,91 @@
+"""Scoring: a chain of scorers, each with its own workers, deadline and resources.
+
+The first is the reward preset. Those of ``reward.scorers`` come after it, such as a verifier with a model of its own:
+each sees the group with all rewards so far and adds its weighted value. A reward that could not be computed is
+invalid: it leaves the baseline and the loss, and is counted by its cause; it is never 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from actors.pool import LeaseFailed, Pool
+from cluster.policy import Metrics
+from rewards.composite import added, invalid_group
+from rnr.types import Group, Reward, ScoredGroup
+
+GROUPS_WITHOUT_REWARD = 3
+"""So many groups in a row whose reward could not be computed end the run: then it is not the group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorer:
+    """One link of the chain."""
+
+    name: str
+    pool: Pool
+    seconds: float
+    """The deadline of one group."""
+    weight: float = 1.0
+
+
+class ScoringService:
+    """Groups of rollouts -> the same groups with rewards."""
+
+    def __init__(self, preset: Scorer, further: Sequence[Scorer] = (), *, bounds: tuple[float, float]) -> None:
+        """A reward that further scorers take out of ``bounds`` is invalid."""
+        self._preset = preset
+        self._further = tuple(further)
+        self._bounds = bounds
+
+    async def start(self) -> None:
+        """Bring all workers up, each of which tries its reward; raises ValueError for one that cannot be used."""
+        for scorer in (self._preset, *self._further):
+            await scorer.pool.everywhere()
+
+    async def score(self, group: Group) -> ScoredGroup:
+        """The group with an answer and a reward for each rollout; invalid ones if every worker that had it hung or
+        died. Raises LeaseFailed for the last of ``GROUPS_WITHOUT_REWARD`` such groups in a row."""
+        preset = self._preset
+        try:
+            scored = await preset.pool.lease("score", lambda w: w.score.remote(group), seconds=preset.seconds)
+        except LeaseFailed as failure:
+            self._refuse_many(preset, group, failure)
+            return invalid_group(group, f"LeaseFailed: {failure}")
+        for scorer in self._further:
+            scored = await self._add(scorer, scored)
+        return scored
+
+    async def _add(self, scorer: Scorer, scored: ScoredGroup) -> ScoredGroup:
+        try:
+            values = await scorer.pool.lease("score", lambda w: w.values.remote(scored), seconds=scorer.seconds)
+        except LeaseFailed as failure:
+            self._refuse_many(scorer, scored.group, failure)
+            values = [f"LeaseFailed: {failure}"] * len(scored.rewards)
+        rewards = tuple(self._joined(scorer, *pair) for pair in zip(scored.rewards, values, strict=True))
+        return ScoredGroup(group=scored.group, rewards=rewards, answers=scored.answers)
+
+    def _refuse_many(self, scorer: Scorer, group: Group, failure: LeaseFailed) -> None:
+        row = scorer.pool.given_up_in_a_row
+        if row >= GROUPS_WITHOUT_REWARD:
+            raise LeaseFailed(
+                f"{scorer.name} gave {row} groups in a row no reward: it hangs, ends its process, or needs more than "
+                f"its deadline of {scorer.seconds:g} s for the {len(group.rollouts)} answers of a group. The last "
+                f"group was {group.prompt.uid}, {failure}"
+            ) from failure
+
+    def _joined(self, scorer: Scorer, reward: Reward, value: float | str) -> Reward:
+        """The reward with a scorer's value, or invalid with the cause that the scorer gave in its place."""
+        if isinstance(value, str):
+            return Reward(total=None, parts=reward.parts, invalid=value)
+        return added(reward, scorer.name, value, weight=scorer.weight, bounds=self._bounds)
+
+    def metrics(self) -> Metrics:
+        """Counters since the start."""
+        return {
+            name: value for scorer in (self._preset, *self._further) for name, value in scorer.pool.metrics().items()
+        }
+
+    def stop(self) -> None:
+        """End all workers."""
+        for scorer in (self._preset, *self._further):
+            scorer.pool.stop()

@@ -1,0 +1,278 @@
+"""The stages of one run on running services: warm start -> GRPO -> evaluation -> export, resumable at every step."""
+
+import itertools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster.checkpoint import Checkpoints, Progress
+from cluster.difficulty import measure, undecided
+from cluster.generation import GenerationService
+from cluster.loop import Metrics, Pace, causes, grpo, together
+from cluster.policy import PolicyService
+from cluster.prepare import Prepared
+from cluster.ranks import LearnerLost
+from cluster.schedule import Schedule, out_of_patience
+from cluster.scoring import ScoringService
+from rewards.advantage import TrainingBatch, group_metrics, training_batch
+from rnr.config import EvaluationConfig, GrpoConfig, SamplingConfig, SftConfig
+from rnr.evaluation.predictions import save_predictions
+from rnr.evaluation.rollout_metrics import ner_metrics
+from rnr.evaluation.scoring import score_predictions
+from rnr.files import write_whole
+from rnr.runs.console import Console, StageClock
+from rnr.runs.tracking import Tracker
+from rnr.types import Prompt, ScoredGroup
+
+REBUILDS = 3
+"""How often in a row, without a step in between, a lost learner is rebuilt before the run ends."""
+
+SHOWN = {
+    "reward": "reward/mean",
+    "F1": "ner/f1",
+    "tokens": "response_length/mean",
+    "cut": "response_length/clip_ratio",
+    "sample s": "timing_s/gen",
+    "train s": "timing_s/update_actor",
+}
+"""What the terminal shows of a GRPO step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The branches of the config that say what the stages do."""
+
+    sft: SftConfig
+    grpo: GrpoConfig
+    sampling: SamplingConfig
+    evaluation: EvaluationConfig
+    reward_weights: dict[str, float]
+    difficulty_rollouts: int
+    checkpoint_every: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Stages:
+    """One run, from wherever it stands to its end."""
+
+    settings: Settings
+    prepared: Prepared
+    schedule: Schedule
+    policy: PolicyService
+    generation: GenerationService
+    scoring: ScoringService
+    checkpoints: Checkpoints
+    folder: Path
+    tracker: Tracker
+    console: Console = field(default_factory=Console)
+    _progress: Progress = field(default_factory=Progress)
+    _clock: StageClock | None = None
+    _begin: float = 0.0
+
+    async def to_the_end(self, setup_seconds: float) -> dict[str, Any]:
+        """All stages that are left, rebuilding the learner from the last checkpoint when a rank is lost."""
+        rebuilds, stood = 0, (-1, -1)
+        while True:
+            try:
+                if rebuilds:
+                    await self.policy.start()
+                await self._restore()
+                self._progress.seconds.setdefault("setup", round(setup_seconds, 1))
+                await self._stages()
+                return await self._finish()
+            except* LearnerLost as lost:
+                # A loss with further steps behind it is a new one; one that comes again at once is not.
+                stands = (len(self._progress.consumed), self._progress.version)
+                rebuilds = rebuilds + 1 if stands == stood else 1
+                stood = stands
+                if rebuilds > REBUILDS:
+                    raise
+                self.console.say(f"{causes(lost)[0]}: rebuilding all ranks from the last checkpoint")
+
+    async def _restore(self) -> None:
+        keep_reference = self.settings.grpo.kl_coefficient > 0
+        self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=keep_reference)
+        if progress.version:
+            other = self.settings.sft.from_run if progress.step == 0 else ""
+            how = f"after the warm start of {other}" if other else f"step {progress.step}"
+            self.console.say(f"resuming at {progress.stage} {how}")
+        stage = "grpo" if progress.stage == "done" else progress.stage
+        self.tracker.rewind(stage if progress.version else "base", progress.step)
+        await self._publish()
+
+    async def _publish(self) -> Metrics:
+        metrics = await self.generation.adopt(await self.policy.publish())
+        largest = max(self._progress.probe_max_difference, self.generation.largest_difference)
+        self._progress.probe_max_difference = round(largest, 6)
+        return metrics
+
+    async def _stages(self) -> None:
+        progress = self._progress
+        if progress.stage == "sft":
+            if progress.version == 0 and self.settings.evaluation.base and "base" not in progress.scores:
+                await self._evaluate("base", "base", 0)
+            await self._sft()
+        if progress.stage == "grpo":
+            await self._grpo()
+
+    async def _sft(self) -> None:
+        progress, steps = self._progress, self.schedule.sft_steps
+        self._begin = time.monotonic()
+        clock = self.console.stage("sft", progress.step, steps)
+        for step in range(progress.step, steps):
+            await self._sft_step(step, steps, clock)
+            if out_of_patience(progress.held_out_losses, self.settings.sft.patience):
+                self.console.say(f"sft: the held-out loss fell no more; stopped after {step + 1} of {steps} steps")
+                break
+            if (step + 1) % self.settings.checkpoint_every == 0 and step + 1 < steps:
+                self._spend("sft")
+                await self._save()
+        self._spend("sft")
+        if steps:
+            await self._publish()
+            await self._evaluate("sft", "sft", progress.step - 1)
+            await self.policy.reset_optimizer()
+        if self.settings.grpo.kl_coefficient:
+            await self.policy.freeze_reference()
+        progress.stage, progress.step = "grpo", 0
+        await self._save()
+
+    async def _sft_step(self, step: int, steps: int, clock: StageClock) -> None:
+        samples = self.schedule.sft_samples(step)
+        self.tracker.phase("sft", step, "update")
+        started = time.monotonic()
+        metrics = await self.policy.sft_step(samples, step)
+        seconds = time.monotonic() - started
+        metrics["sft/tokens_per_s"] = sum(sample.length for sample in samples) / seconds
+        self._progress.step = step + 1
+        shown = {"loss": metrics["sft/loss"], "tok/s": metrics["sft/tokens_per_s"]}
+        if self.prepared.held_out and self._due(step, steps):
+            shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(self.prepared.held_out)
+            self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
+        self.tracker.log("sft", step, metrics)
+        clock.step(step, shown)
+
+    async def _grpo(self) -> None:
+        progress, options, sampling = self._progress, self.settings.grpo, self.settings.sampling
+        self._begin = time.monotonic()
+        if self.settings.difficulty_rollouts:
+            await self._select()
+        self._clock = self.console.stage("grpo", progress.step, options.steps)
+        await grpo(
+            range(progress.step, options.steps),
+            self._prompts(),
+            pace=Pace(
+                prompts_per_step=sampling.prompts_per_step,
+                dynamic_sampling_rounds=sampling.dynamic_sampling_rounds,
+                max_staleness=options.max_staleness,
+            ),
+            generation=self.generation,
+            scoring=self.scoring,
+            policy=self.policy,
+            record=self._record,
+            to_batch=lambda groups: training_batch(groups, options, self.settings.reward_weights),
+            watch=lambda step, phase: self.tracker.phase("grpo", step, phase),
+        )
+        self._spend("grpo")
+        progress.stage = "done"
+        await self._save()
+
+    def _prompts(self) -> Iterator[Prompt]:
+        """The stream of prompts, without those that have been trained on: groups may end in another order than they
+        began, so an interrupted run leaves gaps."""
+        consumed = set(self._progress.consumed)
+        stream = (self.schedule.prompt(place) for place in itertools.count())
+        return (prompt for prompt in stream if prompt.uid not in consumed)
+
+    async def _select(self) -> None:
+        """Narrow the GRPO pool to the prompts that the warm-started policy neither always solves nor never."""
+        pool, count = self.prepared.prompts, self.settings.difficulty_rollouts
+        self.tracker.phase("grpo", self._progress.step, "selection")
+
+        async def sampled(prompt: Prompt) -> ScoredGroup:
+            return await self.scoring.score(await self.generation.generate(prompt, count))
+
+        async def sample(prompts: Sequence[Prompt]) -> list[ScoredGroup]:
+            return await together(sampled(prompt) for prompt in prompts)
+
+        scores = await measure(pool, sample, self.folder / "difficulty.jsonl")
+        chosen = undecided(scores)
+        self.console.say(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
+        self.schedule.narrow(chosen)
+
+    async def _record(self, step: int, groups: Sequence[ScoredGroup], batch: TrainingBatch, metrics: Metrics) -> None:
+        progress = self._progress
+        progress.step = step + 1
+        progress.consumed += [scored.group.prompt.uid for scored in groups]
+        progress.dropped |= batch.dropped
+        largest = max(progress.probe_max_difference, self.generation.largest_difference)
+        progress.probe_max_difference = round(largest, 6)
+        rollouts = sum(len(scored.group.rollouts) for scored in groups)
+        progress.samples += rollouts
+        metrics |= _rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
+        metrics["async/num_groups_dropped"] = len(batch.dropped)
+        self.tracker.log("grpo", step, metrics | self.generation.metrics() | self.scoring.metrics())
+        self.tracker.log_rollouts(step, groups, batch.dropped, batch.advantages)
+        if self._clock is not None:
+            self._clock.step(step, {name: metrics[key] for name, key in SHOWN.items() if key in metrics})
+        last = step + 1 == self.settings.grpo.steps
+        if self._due(step, self.settings.grpo.steps):
+            self._spend("grpo")
+            await self._evaluate("grpo" if last else f"grpo-{step + 1:06d}", "grpo", step)
+        # After the last step the checkpoint of a run that is done follows at once.
+        if (step + 1) % self.settings.checkpoint_every == 0 and not last:
+            self._spend("grpo")
+            await self._save()
+
+    def _due(self, step: int, steps: int) -> bool:
+        """Whether something is to be evaluated after this step: every so many, and after the last."""
+        every = self.settings.evaluation.every_steps
+        return step + 1 == steps or bool(every and (step + 1) % every == 0)
+
+    async def _save(self) -> None:
+        progress = self._progress
+        self.tracker.phase(progress.stage, progress.step, "checkpoint")
+        await self.checkpoints.save(progress, self.policy)
+        self._begin = time.monotonic()
+
+    async def _evaluate(self, name: str, stage: str, step: int) -> None:
+        self._begin = time.monotonic()
+        self.tracker.phase(stage, step, f"evaluation {name}")
+        prompts, file = self.prepared.evaluation, self.folder / "predictions" / f"{name}.jsonl"
+        groups = await self.generation.greedy(prompts, max_new_tokens=self.settings.evaluation.max_new_tokens)
+        save_predictions(groups, file)
+        result = score_predictions(file, [prompt.example for prompt in prompts])
+        self._progress.scores[name] = asdict(result)
+        self._spend("eval")
+        self.tracker.log(stage, step, result.metrics())
+        self.console.say(
+            f"evaluation {name}: F1 {result.f1:.1f} [{result.interval[0]:.1f}, {result.interval[1]:.1f}], "
+            f"{result.finished:.0f} % finished"
+        )
+
+    def _spend(self, what: str) -> None:
+        """Add the seconds since the last call to those of ``what``."""
+        now = time.monotonic()
+        self._progress.seconds[what] = round(self._progress.seconds.get(what, 0.0) + now - self._begin, 1)
+        self._begin = now
+
+    async def _finish(self) -> dict[str, Any]:
+        await self.policy.export(str(self.folder / "export"), self.prepared.prompt_file)
+        summary = self._progress.summary()
+        write_whole(self.folder / "summary.json", json.dumps(summary, indent=1))
+        self.console.table(self._progress.scores)
+        self.console.say(f"run folder: {self.folder}")
+        return summary
+
+
+def _rates(groups: Sequence[ScoredGroup], metrics: Metrics) -> Metrics:
+    """Samples a second of the whole step, and tokens a second while its groups were sampled."""
+    rollouts = [rollout for scored in groups for rollout in scored.group.rollouts]
+    tokens = sum(len(rollout.token_ids) for rollout in rollouts)
+    return {
+        "perf/samples_per_s": len(rollouts) / metrics["timing_s/step"],
+        "rollout/tokens_per_s": tokens / metrics["timing_s/gen"],
+    }

@@ -1,0 +1,68 @@
+"""Through Ray's object store: learner rank -> parcels of bf16 arrays -> /dev/shm of the worker's host -> engine.
+
+Serves any placement and any number of workers, late ones too. The engine's process reads the tensors as safetensors
+mapped from memory, so they are copied once on the worker's host.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from actors.delivery import Delivery, bits
+
+Parcel = dict[str, NDArray[numpy.int16]]
+"""Tensor name -> bf16 weights, their bits seen as int16."""
+
+PARCEL_BYTES = 2**30
+SHARED_MEMORY = Path("/dev/shm")
+
+
+class ObjectStore:
+    """The default transport."""
+
+    def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
+        """Parcels of about ``PARCEL_BYTES``."""
+        parcel: Parcel = {}
+        size = 0
+        for name, tensor in weights:
+            parcel[name] = bits(tensor)
+            size += parcel[name].nbytes
+            if size > PARCEL_BYTES:
+                yield parcel
+                parcel, size = {}, 0
+        if parcel:
+            yield parcel
+
+    @contextmanager
+    def staged(self, version: int, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
+        """The parcels as safetensors in a folder of shared memory; raises OSError, naming the place and the need, when
+        it has no room for them."""
+        place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
+        needed = sum(array.nbytes for parcel in parcels for array in parcel.values())
+        free = shutil.disk_usage(place).free
+        if needed > free:
+            raise OSError(f"{place} has {free / 2**30:.2f} GiB free, and the weights take {needed / 2**30:.2f}")
+        folder = Path(tempfile.mkdtemp(prefix=f"rnr-v{version}-", dir=place))
+        try:
+            for number, parcel in enumerate(parcels):
+                tensors = {name: torch.from_numpy(array.copy()).view(torch.bfloat16) for name, array in parcel.items()}
+                save_file(tensors, folder / f"weights-{number:05d}.safetensors")
+            yield Delivery(version=version, receiver=f"{__name__}:receive", payload=str(folder))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def receive(folder: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of a staged folder."""
+    for file in sorted(Path(folder).glob("*.safetensors")):
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
+                yield name, tensors.get_tensor(name)

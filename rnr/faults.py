@@ -1,0 +1,5 @@
+"""What a worker raises when it can no longer work."""
+
+
+class WorkerUnusable(RuntimeError):
+    """The worker's engine is gone, half-loaded or cut off: the worker is replaced and its work handed out again."""
