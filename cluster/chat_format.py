@@ -23,9 +23,9 @@ def chat_format(model_folder: str, decoding: Decoding | None = None) -> ChatForm
     return chat
 
 
-def prompt_preset(model_folder: str) -> PromptPreset:
-    """The prompt that a model was trained with by us, or ``compact`` if it was not."""
-    file = Path(model_folder) / PROMPT_FILE
+def prompt_preset(model: str) -> PromptPreset:
+    """The prompt that a model was trained with by us, or ``compact`` if it was not: only a folder can tell."""
+    file = Path(model) / PROMPT_FILE
     return json.loads(file.read_text(encoding="utf-8"))["preset"] if file.is_file() else "compact"
 
 

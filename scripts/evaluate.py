@@ -27,7 +27,6 @@ from rnr.evaluation.published import columns
 from rnr.evaluation.scoring import compare, report, zero_shot_f1
 from rnr.evaluation.tables import tables
 from rnr.files import write_whole
-from rnr.model_folder import resolve
 from rnr.task.prompts import PromptPreset
 from rnr.types import Example
 from scripts.command_line import as_written, new_app, run, within
@@ -57,7 +56,7 @@ def evaluate(
         raise typer.BadParameter("give either --model or --predictions")
     if examples and predictions:
         raise typer.BadParameter("--examples is for --model; predictions are scored as they are")
-    asked = prompt or (prompt_preset(resolve(model)) if model else "compact")
+    asked = prompt or (prompt_preset(model) if model else "compact")
     gold = load([*data, *(more_data or ())], training=False, prompt=asked)
     # Both are read for their errors, too: these are to be known before the model is asked.
     columns({example.source for example in gold})

@@ -16,9 +16,10 @@ from rnr.corpus.formats.examples import AMBIGUOUS, BLANK, MATCHED, TRIMMED, TWIC
 from rnr.corpus.formats.row_types import RowFields, _Row, read_row_fields
 from rnr.corpus.formats.rows import DataError, read_as
 from rnr.corpus.formats.writing import write
-from rnr.corpus.loading import MERGED, check, load, stream
+from rnr.corpus.loading import check, load, stream
 from rnr.corpus.matching import folded, places_of
 from rnr.corpus.report import Reading
+from rnr.corpus.schemas import MERGED
 from rnr.task.asked import with_plain_labels, without_catch_alls
 from rnr.types import Example, Mention
 from scripts.data import main

@@ -7,26 +7,22 @@ differ only in the names of their fields.
 import gc
 import glob
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnr.config import ReadingConfig
 from rnr.corpus.duplicates import RESOLVED, Annotations, Places, Resolution, contradiction, left_out, report
-from rnr.corpus.formats.examples import Place, read_labels, read_row, to_example
+from rnr.corpus.formats.examples import Place, read_row, to_example
 from rnr.corpus.formats.reading import SPLITS, parts, read_rows, source_name
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
-from rnr.task.asked import with_plain_labels, without_catch_alls
-from rnr.task.labels import label_key
+from rnr.corpus.schemas import FileLabels, as_asked
 from rnr.task.prompts import PromptPreset
 from rnr.types import Example
 
 DEMO = Path(__file__).resolve().parent / "demo_data"
-
-MERGED = "labels that differ in case or marks alone are one for the prompt and the scores"
 
 SHOWN = 10
 """So many of the rows that a run skips are named."""
@@ -57,7 +53,7 @@ def load(
         for file, uid_prefix in _files(paths, training=training):
             places.begin(file)
             begin = len(examples)
-            labels = _Labels(file)
+            labels = FileLabels(file)
             for number, example in _read_file(file, uid_prefix, reading, labels.listed, annotated=annotated):
                 if isinstance(example, DataError):
                     skipped.add(example)
@@ -73,7 +69,7 @@ def load(
             labels.note(reading)
     examples = _resolved(examples, seen, places, duplicates, reading)
     if prompt is not None:
-        examples = _as_asked(examples, prompt)
+        examples = as_asked(examples, prompt)
     _say(reading, skipped)
     if not examples:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
@@ -85,7 +81,7 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
     skipped = _Skipped(skip_bad_rows)
     none = True
     for file, uid_prefix in _files(paths, training=training):
-        labels = _Labels(file)
+        labels = FileLabels(file)
         if labels.listed is None:
             for _, example in _read_file(file, uid_prefix, Reading(options=reading.options), None):
                 if not isinstance(example, DataError):
@@ -115,7 +111,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
             continue
         places.begin(file)
         try:
-            labels = _Labels(file)
+            labels = FileLabels(file)
             for number, example in _read_file(file, uid_prefix, reading, labels.listed):
                 if not isinstance(example, DataError):
                     labels.add(example)
@@ -168,25 +164,6 @@ def _resolved(
     for position in sorted(gone):
         reading.note(RESOLVED, *places[position])
     return [example for position, example in enumerate(examples) if position not in gone]
-
-
-def _as_asked(examples: Sequence[Example], prompt: PromptPreset) -> list[Example]:
-    """The examples under the labels that a prompt asks for; says what the paper's leaves out."""
-    plain = [with_plain_labels(example) for example in examples]
-    if prompt != "reference":
-        return plain
-    asked = [without_catch_alls(example) for example in plain]
-    left: Counter[str] = Counter()
-    for before, after in zip(plain, asked, strict=True):
-        left.update(label for label in before.schema if label not in after.schema)
-        left.update({m.label: 0 for m in before.mentions})
-    gone = sum(len(before.mentions) - len(after.mentions) for before, after in zip(plain, asked, strict=True))
-    empty = sum(not example.schema for example in asked)
-    names = ", ".join(sorted(label for label, times in left.items() if times))
-    if names:
-        also = f", and {empty} sentences that have no other label" if empty else ""
-        print(f'data: the prompt "reference" leaves out {gone} mentions under {names}, as the paper does{also}')
-    return [example for example in asked if example.schema]
 
 
 def _every_file(path: str) -> Iterator[Path | DataError]:
@@ -284,66 +261,6 @@ def _say(reading: Reading, skipped: _Skipped) -> None:
     if skipped.count:
         more = [f"and {skipped.count - SHOWN} more"] if skipped.count > SHOWN else []
         print("\n  ".join([f"data: skipped {skipped.count} bad rows:", *skipped.first, *more]))
-
-
-class _Labels:
-    """The labels of a file: the schema of the rows that leave it out is the ``labels.json`` beside their file, or else
-    all labels they use."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        beside = file.parent / "labels.json"
-        self.listed = tuple(sorted(set(read_labels(beside)))) if beside.is_file() else None
-        self._used: set[str] = set()
-        self._own: set[str] = set(self.listed or ())
-        self._without = False
-
-    def add(self, example: Example) -> None:
-        """Take note of the labels of the next row."""
-        for mention in example.mentions:
-            self._used.add(mention.label)
-        if example.schema:
-            self._own.update(example.schema)
-        else:
-            self._without = True
-
-    def given(self, example: Example) -> Example:
-        """The example under its own schema or that of the file."""
-        if example.schema:
-            return example
-        self.refuse_none()
-        return replace(example, schema=tuple(sorted(self._used)))
-
-    def give(self, examples: list[Example], begin: int) -> None:
-        """Put the schema of the file into those of the examples from here on that have none."""
-        if not self._without:
-            return
-        try:
-            self.refuse_none()
-        except DataError:
-            del examples[begin:]
-            raise
-        schema = tuple(sorted(self._used))
-        for position in range(begin, len(examples)):
-            if not examples[position].schema:
-                examples[position] = replace(examples[position], schema=schema)
-
-    def refuse_none(self) -> None:
-        """Raises DataError where rows have no schema and no label is used."""
-        if self._without and not self._used:
-            raise DataError(
-                f"{self._file}: the schema is empty, because no row has an entity: "
-                "name its labels in 'schema' or in a labels.json beside the file"
-            )
-
-    def note(self, reading: Reading) -> None:
-        """Note the labels that are one for the prompt and the scores."""
-        by_key: dict[str, list[str]] = {}
-        for label in sorted(self._used | self._own):
-            by_key.setdefault(label_key(label), []).append(label)
-        for key, written in by_key.items():
-            if len(written) > 1:
-                reading.fact(f"{MERGED}: {', '.join(written)} -> {key}", self._file)
 
 
 def _read_file(

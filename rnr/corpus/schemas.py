@@ -1,0 +1,95 @@
+"""The labels of a file, and those under which its examples are asked."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rnr.corpus.formats.examples import read_labels
+from rnr.corpus.formats.rows import DataError
+from rnr.corpus.report import Reading
+from rnr.task.asked import with_plain_labels, without_catch_alls
+from rnr.task.labels import label_key
+from rnr.task.prompts import PromptPreset
+from rnr.types import Example
+
+MERGED = "labels that differ in case or marks alone are one for the prompt and the scores"
+
+
+class FileLabels:
+    """The labels of a file: the schema of the rows that leave it out is the ``labels.json`` beside their file, or else
+    all labels they use."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        beside = file.parent / "labels.json"
+        self.listed = tuple(sorted(set(read_labels(beside)))) if beside.is_file() else None
+        self._used: set[str] = set()
+        self._own: set[str] = set(self.listed or ())
+        self._without = False
+
+    def add(self, example: Example) -> None:
+        """Take note of the labels of the next row."""
+        for mention in example.mentions:
+            self._used.add(mention.label)
+        if example.schema:
+            self._own.update(example.schema)
+        else:
+            self._without = True
+
+    def given(self, example: Example) -> Example:
+        """The example under its own schema or that of the file."""
+        if example.schema:
+            return example
+        self.refuse_none()
+        return replace(example, schema=tuple(sorted(self._used)))
+
+    def give(self, examples: list[Example], begin: int) -> None:
+        """Put the schema of the file into those of the examples from here on that have none."""
+        if not self._without:
+            return
+        try:
+            self.refuse_none()
+        except DataError:
+            del examples[begin:]
+            raise
+        schema = tuple(sorted(self._used))
+        for position in range(begin, len(examples)):
+            if not examples[position].schema:
+                examples[position] = replace(examples[position], schema=schema)
+
+    def refuse_none(self) -> None:
+        """Raises DataError where rows have no schema and no label is used."""
+        if self._without and not self._used:
+            raise DataError(
+                f"{self._file}: the schema is empty, because no row has an entity: "
+                "name its labels in 'schema' or in a labels.json beside the file"
+            )
+
+    def note(self, reading: Reading) -> None:
+        """Note the labels that are one for the prompt and the scores."""
+        by_key: dict[str, list[str]] = {}
+        for label in sorted(self._used | self._own):
+            by_key.setdefault(label_key(label), []).append(label)
+        for key, written in by_key.items():
+            if len(written) > 1:
+                reading.fact(f"{MERGED}: {', '.join(written)} -> {key}", self._file)
+
+
+def as_asked(examples: Sequence[Example], prompt: PromptPreset) -> list[Example]:
+    """The examples under the labels that a prompt asks for; says what the paper's leaves out."""
+    plain = [with_plain_labels(example) for example in examples]
+    if prompt != "reference":
+        return plain
+    asked = [without_catch_alls(example) for example in plain]
+    left: Counter[str] = Counter()
+    for before, after in zip(plain, asked, strict=True):
+        left.update(label for label in before.schema if label not in after.schema)
+        left.update({m.label: 0 for m in before.mentions})
+    gone = sum(len(before.mentions) - len(after.mentions) for before, after in zip(plain, asked, strict=True))
+    empty = sum(not example.schema for example in asked)
+    names = ", ".join(sorted(label for label, times in left.items() if times))
+    if names:
+        also = f", and {empty} sentences that have no other label" if empty else ""
+        print(f'data: the prompt "reference" leaves out {gone} mentions under {names}, as the paper does{also}')
+    return [example for example in asked if example.schema]
