@@ -77,12 +77,17 @@ _released = threading.Event()
 
 
 def connect(
-    address: str, *, seconds: float, num_cpus: int | None = None, env_vars: Mapping[str, str] | None = None
+    address: str,
+    *,
+    seconds: float,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    env_vars: Mapping[str, str] | None = None,
 ) -> None:
     """Join the cluster at ``address``, or start Ray on this machine if it is empty.
 
-    ``num_cpus`` and ``env_vars`` (of all workers) are for a local Ray. Raises ValueError, naming the address, if Ray is
-    not there within ``seconds`` or refuses.
+    ``num_cpus``, ``num_gpus`` and ``env_vars`` (of all workers) are for a local Ray. Raises ValueError, naming the
+    address, if Ray is not there within ``seconds`` or refuses.
     """
     global _local
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -96,6 +101,7 @@ def connect(
     options: dict[str, Any] = {
         "include_dashboard": False,
         "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
         "runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT), **(env_vars or {})}},
         "_node_ip_address": LOOPBACK,
         "_temp_dir": str(local.ray_folder),

@@ -74,7 +74,7 @@ class Stages:
 
     async def to_the_end(self, setup_seconds: float) -> dict[str, Any]:
         """All stages that are left, rebuilding the learner from the last checkpoint when a rank is lost."""
-        rebuilds, stood = 0, (-1, -1)
+        rebuilds, stood = 0, ("", -1)
         while True:
             try:
                 if rebuilds:
@@ -85,7 +85,7 @@ class Stages:
                 return await self._finish()
             except* LearnerLost as lost:
                 # A loss with further steps behind it is a new one; one that comes again at once is not.
-                stands = (len(self._progress.consumed), self._progress.version)
+                stands = (self._progress.stage, self._progress.step)
                 rebuilds = rebuilds + 1 if stands == stood else 1
                 stood = stands
                 if rebuilds > REBUILDS:

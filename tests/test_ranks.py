@@ -1,6 +1,14 @@
-"""How learner ranks find each other."""
+"""How learner ranks find each other, and how the loss of one is told from a bug."""
 
-from cluster.ranks import meeting_place
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from ray.exceptions import RayActorError
+
+from cluster.ranks import LearnerLost, LearnerRanks, meeting_place
+from rnr.config import DeadlineConfig
+from rnr.types import Sample
 
 NODES = [
     {"NodeID": "head", "NodeManagerAddress": "10.0.0.1"},
@@ -13,3 +21,49 @@ def test_ranks_of_one_node_meet_on_loopback_and_others_at_rank_zeros_node() -> N
     assert meeting_place(["head", "head"], NODES) == "127.0.0.1"
     assert meeting_place(["far", "head"], NODES) == "10.0.0.2"
     assert meeting_place(["head", "far", "far"], NODES) == "10.0.0.1"
+
+
+def _ranks(*outcomes) -> LearnerRanks:
+    """Ranks whose ``score`` does what is given: returns a value, or raises an exception after so many seconds."""
+
+    class Handle:
+        def __init__(self, outcome) -> None:
+            async def score(_sample) -> list[float]:
+                seconds, result = outcome
+                await asyncio.sleep(seconds)
+                if isinstance(result, BaseException):
+                    raise result
+                return result
+
+            self.score = SimpleNamespace(remote=score)
+
+    return LearnerRanks(list(map(Handle, outcomes)), deadlines=DeadlineConfig(score=5), max_tokens_per_microbatch=64)
+
+
+DEAD = RayActorError()
+RESET = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:4711")
+SAMPLE = Sample(uid="a", prompt_ids=(1,), completion_ids=(2,))
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        [(0, DEAD), (0.01, RESET)],
+        [(0.01, DEAD), (0, RESET)],  # the survivor's error is there before Ray knows of the death
+        [(0, RESET), (60, [0.0])],  # Ray has not noticed at all: a cut cable
+        [(60, [0.0]), (0, DEAD)],  # the survivor hangs
+    ],
+)
+def test_a_lost_rank_is_told_from_a_bug_whichever_exception_arrives_first(outcomes, monkeypatch) -> None:
+    monkeypatch.setattr("cluster.ranks.GRACE_SECONDS", 0.05)
+    with pytest.raises(LearnerLost, match=r"learner rank [01], phase score: (the worker died|cut off)"):
+        asyncio.run(_ranks(*outcomes).score(SAMPLE))
+
+
+def test_a_bug_in_a_rank_is_a_bug_although_the_others_wait_for_it(monkeypatch) -> None:
+    monkeypatch.setattr("cluster.ranks.GRACE_SECONDS", 0.05)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        asyncio.run(_ranks((0, ZeroDivisionError("a bug")), (60, [0.0])).score(SAMPLE))
+    # One rank alone cannot be cut off from another.
+    with pytest.raises(RuntimeError, match="Connection closed by peer"):
+        asyncio.run(_ranks((0, RESET)).score(SAMPLE))

@@ -24,6 +24,11 @@ PROBE = tuple(range(1000, 1040))
 BROKEN = "tests.end_to_end.broken_receiver"
 
 
+@pytest.fixture(autouse=True)
+def no_actors(monkeypatch):
+    monkeypatch.setattr("actors.pool.ray.kill", lambda _handle: None)
+
+
 class Local:
     """A worker in this process that is called like a Ray actor."""
 

@@ -1,0 +1,90 @@
+"""Real Ray actors made of the worker classes: where they land, and what they can import."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.ray
+ray = pytest.importorskip("ray")
+
+from cluster.placement import bundles  # noqa: E402
+from cluster.ray_session import session  # noqa: E402
+from cluster.workers import Workers, reserve  # noqa: E402
+from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig  # noqa: E402
+from rnr.types import Example, Group, Mention, Prompt  # noqa: E402
+from tests.carriers import rollout  # noqa: E402
+
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_ray() -> Iterator[None]:
+    # Logical GPUs: Ray hands out their numbers as it would those of real ones.
+    with session(seconds=120, num_cpus=4, num_gpus=2):
+        yield
+
+
+class Seat:
+    def gpus(self) -> list[int]:
+        return ray.get_gpu_ids()
+
+
+def test_ranks_and_workers_that_share_two_gpus_are_one_of_each_on_either() -> None:
+    cluster = ClusterConfig(rollout_workers=2, learner_ranks=2, gpus_per_rollout_worker=0.5, gpus_per_learner_rank=0.5)
+
+    async def work() -> dict[str, list[int]]:
+        reservations = await reserve(bundles(cluster), seconds=60)
+        names = [f"{kind}-{number}" for kind in ("learner", "rollout") for number in range(2)]
+        seats = {
+            name: ray.remote(Seat)
+            .options(num_cpus=0.25, num_gpus=0.5, scheduling_strategy=reservations.strategy(name))
+            .remote()
+            for name in names
+        }
+        found = {name: await seat.gpus.remote() for name, seat in seats.items()}
+        for seat in seats.values():
+            ray.kill(seat)
+        reservations.release()
+        return found
+
+    found = asyncio.run(work())
+    assert found["learner-0"] == found["rollout-0"]
+    assert found["learner-1"] == found["rollout-1"]
+    assert found["learner-0"] != found["learner-1"]
+
+
+def _workers() -> Workers:
+    from cluster.workers import Reservations
+
+    return Workers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}))
+
+
+def _group() -> Group:
+    example = Example(
+        uid="a", sentence="Ada ran", schema=("p",), mentions=(Mention(text="Ada", label="p", start=0, end=3),)
+    )
+    return Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=(rollout("x"),))
+
+
+def test_a_reward_that_the_driver_finds_is_found_by_its_worker_and_tried_there(tmp_path, monkeypatch) -> None:
+    (tmp_path / "only_the_driver_knows.py").write_text("def half(example, answer):\n    return 0.5\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def work() -> Any:
+        worker = await _workers().reward("reward-0.0", RewardConfig(preset="only_the_driver_knows:half"), 8)
+        return await worker.score.remote(_group())
+
+    assert [reward.total for reward in asyncio.run(work()).rewards] == [0.5]
+
+
+def test_a_reward_that_fails_in_its_worker_is_refused_before_the_run_begins(tmp_path, monkeypatch) -> None:
+    (tmp_path / "fails_elsewhere.py").write_text(
+        "import ray\n\ndef half(example, answer):\n"
+        "    if ray.get_runtime_context().get_actor_id():\n        raise OSError('no model here')\n    return 0.5\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ValueError, match=r"reward 'fails_elsewhere:half'.*OSError: no model here"):
+        asyncio.run(_workers().reward("reward-0.0", RewardConfig(preset="fails_elsewhere:half"), 8))
