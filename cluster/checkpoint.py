@@ -1,18 +1,26 @@
 """Checkpoints that are complete or absent, and the ledger that makes a resumed run train every prompt once."""
 
+import asyncio
 import json
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import TypeAdapter
+
+from cluster.manifest import CheckpointSpoilt, Layout, read_manifest, verify, write_manifest
 from rnr.config import RunConfig, SftConfig
-from rnr.files import write_whole
+from rnr.files import rename_synced, sync_folder, write_whole
 from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
+STAGES = ("sft", "grpo", "done")
+NAME = re.compile(rf"(\d{{6,}})-({'|'.join(STAGES)})-(\d{{6,}})")
+"""Version, stage, step. Whatever else lies beside the checkpoints is none of our business."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +45,19 @@ class Progress:
     samples: int = 0
     """Rollouts made."""
     probe_max_difference: float = 0.0
+
+    def reached(self) -> tuple[str, int]:
+        """The first stage and step of ``metrics.jsonl`` that have not happened: ``base`` is the evaluation before any
+        training. The version does not say: it stands still where nothing is trained."""
+        if self.stage == "sft" and self.step == 0 and "base" not in self.scores:
+            return "base", 0
+        return ("grpo" if self.stage == "done" else self.stage), self.step
+
+    def keep_base(self, before: "Progress") -> None:
+        """Keep the evaluation of the untrained model that the run made before it fell back to this: no checkpoint may
+        hold it yet, and it would come out the same."""
+        if "base" in before.scores:
+            self.scores.setdefault("base", before.scores["base"])
 
     def summary(self) -> dict[str, Any]:
         """What ``summary.json`` says of a finished run: F1 by stage, steps, seconds, and the evaluations in full."""
@@ -65,9 +86,10 @@ class Learner(Protocol):
 class Checkpoints:
     """The ``checkpoints`` folder of a run."""
 
-    def __init__(self, folder: Path, *, keep: int) -> None:
+    def __init__(self, folder: Path, *, keep: int, layout: Layout) -> None:
         self._folder = folder
         self._keep = keep
+        self._layout = layout
 
     async def save(self, progress: Progress, learner: Learner) -> None:
         """Write one checkpoint. It is renamed into place when everything is on disk, so a kill leaves it out whole."""
@@ -78,49 +100,75 @@ class Checkpoints:
         partial.mkdir(parents=True)
         await learner.save(str(partial))
         write_whole(partial / "progress.json", json.dumps(asdict(progress), indent=1))
-        final = self._folder / name
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
+        await asyncio.to_thread(_complete, partial, self._folder / name, self._layout)
         for old in self.complete()[: -self._keep]:
             if AFTER_WARM_START not in old.name:
                 shutil.rmtree(old)
 
     def complete(self) -> list[Path]:
-        """All complete checkpoints, oldest first; leftovers of a kill are not among them."""
-        found = (path.parent for path in self._folder.glob("*/progress.json") if path.parent.suffix != ".partial")
-        return sorted(found, key=_age)
+        """All complete checkpoints, oldest first; leftovers of a kill and foreign folders are not among them."""
+        found = (path.parent for path in self._folder.glob("*/progress.json"))
+        return sorted((folder for folder in found if NAME.fullmatch(folder.name)), key=_age)
 
     def after_warm_start(self) -> Path | None:
         """The checkpoint at the end of the warm start, if it has ended."""
         return next((path for path in self.complete() if AFTER_WARM_START in path.name), None)
 
     async def restore(self, learner: Learner, *, freeze_reference: bool) -> Progress:
-        """Bring the learner to the newest checkpoint and return its progress; a new run's, if there is none."""
+        """Bring the learner to the newest checkpoint that is as it was written, and return its progress; a new run's,
+        if there is none.
+
+        A spoilt one is put aside as ``NAME.spoilt`` and named on the terminal. Raises CheckpointSpoilt if no other is
+        left, ValueError if the checkpoint is for another number of ranks or ZeRO stage.
+        """
         for leftover in self._folder.glob("*.partial"):
-            shutil.rmtree(leftover)
-        found = self.complete()
-        if not found:
+            if NAME.fullmatch(leftover.stem):
+                shutil.rmtree(leftover)
+        newest = await asyncio.to_thread(self._newest_good)
+        if newest is None:
             return Progress()
-        newest = found[-1]
-        progress = Progress(**json.loads((newest / "progress.json").read_text()))
+        progress = _progress(newest)
         start = self.after_warm_start()
         if freeze_reference and progress.stage == "grpo" and start:
+            if start != newest:
+                await asyncio.to_thread(verify, start)
             await learner.load(str(start), progress.version)
             await learner.freeze_reference()
         await learner.load(str(newest), progress.version)
         return progress
 
+    def _newest_good(self) -> Path | None:
+        found = self.complete()
+        for folder in reversed(found):
+            try:
+                self._layout.refuse_other(verify(folder).layout, folder)
+                return folder
+            except CheckpointSpoilt as spoilt:
+                if folder == found[0]:
+                    raise CheckpointSpoilt(f"no checkpoint is left to resume from: {spoilt}") from None
+                folder.rename(folder.with_name(f"{folder.name}.spoilt"))
+                print(
+                    f"run: {spoilt}; put aside as {folder.name}.spoilt, the next older checkpoint is taken", flush=True
+                )
+        return None
 
-def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path | None:
+
+def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, layout: Layout, resume: bool) -> Path | None:
     """The checkpoint of ``sft.from_run`` at the end of its warm start; None if that is not set, or not needed because
-    this run has checkpoints of its own to resume from. Raises ValueError if the other run has none or is not what this
-    run, whose config is ``tree``, could begin with."""
-    if not sft.from_run or (resume and Checkpoints(run_folder(run) / "checkpoints", keep=1).complete()):
+    this run has checkpoints of its own to resume from. Raises ValueError if those are for another learner than
+    ``layout``, or if the other run has none or is not what this run, whose config is ``tree``, could begin with."""
+    own = Checkpoints(run_folder(run) / "checkpoints", keep=1, layout=layout).complete() if resume else []
+    _refuse_other_layout(own, layout)
+    if own or not sft.from_run:
         return None
     other = warm_start_folder(sft.from_run, run, tree)
-    start = Checkpoints(other / "checkpoints", keep=1).after_warm_start()
+    start = Checkpoints(other / "checkpoints", keep=1, layout=layout).after_warm_start()
     if start is None:
         raise ValueError(f"sft.from_run: {other} has no checkpoint *{AFTER_WARM_START}: its warm start has not ended")
+    try:
+        layout.refuse_other(verify(start).layout, start)
+    except ValueError as error:
+        raise ValueError(f"sft.from_run: {error}") from None
     return start
 
 
@@ -131,17 +179,41 @@ def take_over(start: Path, folder: Path) -> None:
     partial = checkpoints / f"{start.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(start, partial)
-    progress = json.loads((start / "progress.json").read_text()) | {"seconds": {}}
+    layout = verify(partial).layout
+    progress = asdict(_progress(partial)) | {"seconds": {}}
     write_whole(partial / "progress.json", json.dumps(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)
-    for stage in progress["scores"]:
+    for stage in ("base", "sft"):
         predicted = start.parents[1] / "predictions" / f"{stage}.jsonl"
-        if predicted.is_file():
+        if stage in progress["scores"] and predicted.is_file():
             shutil.copy(predicted, folder / "predictions")
-    partial.rename(checkpoints / start.name)
+    _complete(partial, checkpoints / start.name, layout)
+
+
+def _refuse_other_layout(checkpoints: Sequence[Path], layout: Layout) -> None:
+    """Raise ValueError if the newest was written by another number of ranks or another ZeRO stage. Reads no state: what
+    is spoilt is found by ``restore``."""
+    for folder in reversed(checkpoints):
+        try:
+            saved = read_manifest(folder).layout
+        except CheckpointSpoilt:
+            continue
+        return layout.refuse_other(saved, folder)
+
+
+def _complete(partial: Path, final: Path, layout: Layout) -> None:
+    """Give a checkpoint its manifest and its name, in this order and each of them on disk before the next."""
+    write_manifest(partial, layout)
+    sync_folder(partial)
+    shutil.rmtree(final, ignore_errors=True)
+    rename_synced(partial, final)
+
+
+def _progress(checkpoint: Path) -> Progress:
+    return TypeAdapter(Progress).validate_json((checkpoint / "progress.json").read_bytes())
 
 
 def _age(checkpoint: Path) -> tuple[int, int, int]:
     """What checkpoints are ordered by: version, stage, step; the last two tell those of one version apart."""
     version, stage, step = checkpoint.name.split("-")
-    return int(version), ("sft", "grpo", "done").index(stage), int(step)
+    return int(version), STAGES.index(stage), int(step)

@@ -21,6 +21,7 @@ from cluster import ray_session
 from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.dry_run import derived, gib, show, workers_of
 from cluster.generation import GenerationService
+from cluster.manifest import layout_of
 from cluster.placement import (
     bundles,
     check_disk,
@@ -100,7 +101,8 @@ def get_ready(config: Config, *, resume: bool) -> Ready:
     """
     begin = time.monotonic()
     tree = config.model_dump(mode="json")
-    start = warm_start(config.sft, config.run, tree, resume=resume)
+    layout = layout_of(config.cluster, config.optimizer)
+    start = warm_start(config.sft, config.run, tree, layout=layout, resume=resume)
     prepared, schedule = prepared_of(config)
     for note in prepared.notes:
         print(note)
@@ -136,7 +138,7 @@ def dry_run(config: Config, *, resume: bool) -> None:
     Raises ValueError for whatever would stop the run at its start.
     """
     tree = config.model_dump(mode="json")
-    warm_start(config.sft, config.run, tree, resume=resume)
+    warm_start(config.sft, config.run, tree, layout=layout_of(config.cluster, config.optimizer), resume=resume)
     prepared, schedule = prepared_of(config)
     here = local_resources()
     cluster, generation = config.cluster, config.generation
@@ -192,7 +194,11 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 policy=services.policy,
                 generation=services.generation,
                 scoring=services.scoring,
-                checkpoints=Checkpoints(ready.folder / "checkpoints", keep=config.checkpoint.keep),
+                checkpoints=Checkpoints(
+                    ready.folder / "checkpoints",
+                    keep=config.checkpoint.keep,
+                    layout=layout_of(config.cluster, config.optimizer),
+                ),
                 folder=ready.folder,
                 tracker=tracker,
             )

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -94,13 +95,14 @@ class Stages:
 
     async def _restore(self) -> None:
         keep_reference = self.settings.grpo.kl_coefficient > 0
+        before = self._progress
         self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=keep_reference)
-        if progress.version:
+        progress.keep_base(before)
+        if progress.reached() not in (("base", 0), ("sft", 0)):
             other = self.settings.sft.from_run if progress.step == 0 else ""
             how = f"after the warm start of {other}" if other else f"step {progress.step}"
             self.console.say(f"resuming at {progress.stage} {how}")
-        stage = "grpo" if progress.stage == "done" else progress.stage
-        self.tracker.rewind(stage if progress.version else "base", progress.step)
+        self.tracker.rewind(*progress.reached())
         await self._publish()
 
     async def _publish(self) -> Metrics:
@@ -112,7 +114,7 @@ class Stages:
     async def _stages(self) -> None:
         progress = self._progress
         if progress.stage == "sft":
-            if progress.version == 0 and self.settings.evaluation.base and "base" not in progress.scores:
+            if self.settings.evaluation.base and progress.reached() == ("base", 0):
                 await self._evaluate("base", "base", 0)
             await self._sft()
         if progress.stage == "grpo":
@@ -148,7 +150,7 @@ class Stages:
         seconds = time.monotonic() - started
         metrics["sft/tokens_per_s"] = sum(sample.length for sample in samples) / seconds
         self._progress.step = step + 1
-        shown = {"loss": metrics["sft/loss"], "tok/s": metrics["sft/tokens_per_s"]}
+        shown = {"loss": metrics.get("sft/loss", math.nan), "tok/s": metrics["sft/tokens_per_s"]}
         if self.prepared.held_out and self._due(step, steps):
             shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(self.prepared.held_out)
             self._progress.held_out_losses.append(metrics["sft/held_out_loss"])

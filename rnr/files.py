@@ -1,5 +1,6 @@
 """Atomic writes: a file is complete or absent."""
 
+import hashlib
 import json
 import math
 import os
@@ -48,3 +49,30 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def sync_folder(folder: Path) -> None:
+    """Force every file under ``folder`` to disk, and the folders that name them."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_file() or path.is_dir():
+            _sync(path)
+
+
+def rename_synced(source: Path, target: Path) -> None:
+    """Rename, and force the folder that holds the name to disk: after a power cut ``target`` is there."""
+    source.rename(target)
+    _sync(target.parent)
+
+
+def digest(file: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

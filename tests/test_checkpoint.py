@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cluster.checkpoint import Checkpoints, Progress, take_over, warm_start
+from cluster.manifest import CheckpointSpoilt, Layout, layout_of, verify
 from rnr.config import Config
 from rnr.runs.run_folder import run_folder
+
+LAYOUT = Layout(learner_ranks=1, zero_stage=1)
+"""Of the default config."""
 
 
 class FakeLearner:
@@ -35,7 +40,8 @@ class FakeLearner:
 
 
 def _warm_start(config: Config, *, resume: bool) -> Path | None:
-    return warm_start(config.sft, config.run, config.model_dump(mode="json"), resume=resume)
+    layout = layout_of(config.cluster, config.optimizer)
+    return warm_start(config.sft, config.run, config.model_dump(mode="json"), layout=layout, resume=resume)
 
 
 def _save(checkpoints: Checkpoints, stage: str, step: int, version: int) -> None:
@@ -53,7 +59,7 @@ def _names(checkpoints: Checkpoints) -> list[str]:
 
 
 def test_a_new_run_starts_at_the_beginning(tmp_path) -> None:
-    progress, learner = _restore(Checkpoints(tmp_path / "none yet", keep=2))
+    progress, learner = _restore(Checkpoints(tmp_path / "none yet", keep=2, layout=LAYOUT))
     assert progress == Progress()
     assert learner.weight == -1
 
@@ -70,7 +76,7 @@ def test_progress_and_weights_come_back_as_they_were_saved(tmp_path) -> None:
         samples=56,
         probe_max_difference=0.01,
     )
-    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
     asyncio.run(checkpoints.save(progress, FakeLearner(weight=42, version=19)))
     restored, learner = _restore(checkpoints)
     assert restored == progress
@@ -78,28 +84,28 @@ def test_progress_and_weights_come_back_as_they_were_saved(tmp_path) -> None:
 
 
 def test_the_newest_checkpoint_is_taken_across_stages(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=9)
+    checkpoints = Checkpoints(tmp_path, keep=9, layout=LAYOUT)
     for stage, step, version in (("grpo", 100, 130), ("sft", 20, 20), ("grpo", 0, 30), ("grpo", 7, 37)):
         _save(checkpoints, stage, step, version)
     assert _restore(checkpoints)[0].version == 130
 
 
 def test_among_steps_that_trained_nothing_the_last_is_the_newest(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=9)
+    checkpoints = Checkpoints(tmp_path, keep=9, layout=LAYOUT)
     for step in (9, 10):
         _save(checkpoints, "grpo", step, 37)  # all groups dropped: the version stands still
     assert _restore(checkpoints)[0].step == 10
 
 
 def test_a_finished_run_is_found_finished(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
     _save(checkpoints, "grpo", 12, 42)
     _save(checkpoints, "done", 12, 42)
     assert _restore(checkpoints)[0].stage == "done"
 
 
 def test_leftovers_of_a_kill_are_ignored_and_removed_on_restore(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
     _save(checkpoints, "grpo", 1, 11)
     leftover = tmp_path / "000012-grpo-000002.partial"
     leftover.mkdir()
@@ -111,7 +117,7 @@ def test_leftovers_of_a_kill_are_ignored_and_removed_on_restore(tmp_path) -> Non
 
 
 def test_a_save_that_fails_leaves_no_complete_checkpoint_and_the_older_ones_alone(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
     _save(checkpoints, "grpo", 1, 11)
     learner = FakeLearner(weight=12)
     learner.breaks = True
@@ -124,7 +130,7 @@ def test_a_save_that_fails_leaves_no_complete_checkpoint_and_the_older_ones_alon
 
 
 def test_saving_the_same_step_again_replaces_it(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
     for weight in (1, 2):
         asyncio.run(checkpoints.save(Progress(stage="sft", step=5, version=5), FakeLearner(weight, version=5)))
     assert _names(checkpoints) == ["000005-sft-000005"]
@@ -132,7 +138,7 @@ def test_saving_the_same_step_again_replaces_it(tmp_path) -> None:
 
 
 def test_only_the_newest_are_kept_and_the_policy_after_the_warm_start(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
     for stage, step, version in (("sft", 10, 10), ("sft", 20, 20), ("grpo", 0, 30)):
         _save(checkpoints, stage, step, version)
     assert _names(checkpoints) == ["000020-sft-000020", "000030-grpo-000000"]
@@ -142,7 +148,7 @@ def test_only_the_newest_are_kept_and_the_policy_after_the_warm_start(tmp_path) 
 
 
 def test_the_reference_is_the_policy_after_the_warm_start_and_the_policy_the_newest(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
     _save(checkpoints, "grpo", 0, 30)
     _save(checkpoints, "grpo", 5, 35)
     _, learner = _restore(checkpoints, freeze_reference=True)
@@ -152,7 +158,7 @@ def test_the_reference_is_the_policy_after_the_warm_start_and_the_policy_the_new
 
 
 def test_before_grpo_there_is_no_reference_to_freeze(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
     _save(checkpoints, "sft", 5, 5)
     _, learner = _restore(checkpoints, freeze_reference=True)
     assert (learner.reference, learner.weight) == (None, 5)
@@ -168,7 +174,7 @@ def _run_of(folder: Path, name: str, **sections) -> Config:
 
 def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) -> None:
     first = run_folder(_run_of(tmp_path, "first").run)
-    checkpoints = Checkpoints(first / "checkpoints", keep=1)
+    checkpoints = Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT)
     progress = Progress(stage="grpo", step=0, version=30, scores={"base": {"f1": 1.0}, "sft": {"f1": 2.0}})
     progress.seconds = {"setup": 5.0, "sft": 60.0}
     asyncio.run(checkpoints.save(progress, FakeLearner(weight=30)))
@@ -180,7 +186,7 @@ def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) ->
     start = _warm_start(second, resume=True)  # there is nothing of its own yet
     assert start is not None
     take_over(start, run_folder(second.run))
-    restored, learner = _restore(Checkpoints(run_folder(second.run) / "checkpoints", keep=1))
+    restored, learner = _restore(Checkpoints(run_folder(second.run) / "checkpoints", keep=1, layout=LAYOUT))
     assert (restored, learner.weight) == (replace(progress, seconds={}), 30)
     assert _warm_start(second, resume=True) is None
     assert [path.name for path in (run_folder(second.run) / "predictions").iterdir()] == ["sft.jsonl"]
@@ -207,3 +213,152 @@ def test_a_warm_start_that_cannot_be_taken_over_is_refused(tmp_path, sections, m
 
 def test_without_another_run_there_is_no_warm_start_to_take_over() -> None:
     assert _warm_start(Config(), resume=False) is None
+
+
+def _spoil_by_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: (folder / "state").write_text(""), "state has 0 bytes, 2 were written"),
+        (lambda folder: _spoil_by_a_bit(folder / "state"), "state was altered"),
+        (lambda folder: _spoil_by_a_bit(folder / "progress.json"), "progress.json was altered"),
+        (lambda folder: (folder / "state").unlink(), "state is missing"),
+        (lambda folder: (folder / "more.pt").touch(), "more.pt is not in the manifest"),
+        (lambda folder: (folder / "manifest.json").unlink(), "has no manifest.json"),
+        (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest.json cannot be read"),
+        (lambda folder: (folder / "manifest.json").write_text("[" * 100_000), "manifest.json cannot be read"),
+        (lambda folder: ((folder / "state").unlink(), (folder / "state").symlink_to("/dev/zero")), "not a plain file"),
+    ],
+)
+def test_a_spoilt_checkpoint_is_put_aside_by_name_and_the_next_older_is_taken(tmp_path, capsys, spoil, words) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
+    for step in (1, 2):
+        _save(checkpoints, "grpo", step, 10 + step)
+    spoil(tmp_path / "000012-grpo-000002")
+    progress, learner = _restore(checkpoints)
+    assert (progress.version, learner.weight) == (11, 11)
+    said = capsys.readouterr().out
+    assert words in said
+    assert "000012-grpo-000002.spoilt" in said
+    assert _names(checkpoints) == ["000011-grpo-000001"]
+
+
+def test_a_run_whose_checkpoints_are_all_spoilt_does_not_begin_anew(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
+    _save(checkpoints, "grpo", 1, 11)
+    (tmp_path / "000011-grpo-000001" / "state").write_text("12")
+    with pytest.raises(CheckpointSpoilt, match=r"no checkpoint is left to resume from: .*state was altered"):
+        _restore(checkpoints)
+
+
+def test_nothing_is_loaded_before_its_digest_is_right(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
+    _save(checkpoints, "grpo", 0, 30)
+    _save(checkpoints, "grpo", 1, 31)
+    (tmp_path / "000030-grpo-000000" / "state").write_text("66")
+    learner = FakeLearner(weight=-1)
+    with pytest.raises(CheckpointSpoilt, match="000030-grpo-000000/state was altered"):
+        asyncio.run(checkpoints.restore(learner, freeze_reference=True))
+    assert learner.weight == -1
+
+
+def test_foreign_folders_and_files_beside_the_checkpoints_are_left_alone(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
+    foreign = ("backup", "backup-of-monday", "000099-grpo-7 copy", "1-2-3", "000001-later-000001", "mine.partial")
+    for name in foreign:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "progress.json").write_text("{}")
+    (tmp_path / "notes.txt").touch()
+    for step in (1, 2):
+        _save(checkpoints, "sft", step, step)
+    assert _names(checkpoints) == ["000002-sft-000002"]
+    assert _restore(checkpoints)[0].step == 2
+    assert {path.name for path in tmp_path.iterdir()} == {*foreign, "notes.txt", "000002-sft-000002"}
+
+
+def test_everything_in_a_checkpoint_and_its_folder_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch) -> None:
+    events = []
+    fsync, rename = os.fsync, Path.rename
+
+    def record_sync(descriptor: int) -> None:
+        events.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    def record_rename(source: Path, target: Path) -> Path:
+        events.append("renamed")
+        return rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_sync)
+    monkeypatch.setattr(Path, "rename", record_rename)
+    _save(Checkpoints(tmp_path, keep=1, layout=LAYOUT), "sft", 1, 1)
+    at = events.index("renamed")
+    partial = tmp_path / "000001-sft-000001.partial"
+    assert {str(partial / name) for name in ("state", "progress.json", "manifest.json")} | {str(partial)} <= set(
+        events[:at]
+    )
+    assert events[at + 1 :] == [str(tmp_path)]
+
+
+def test_a_resumption_with_another_number_of_ranks_is_refused_with_the_key(tmp_path) -> None:
+    config = _run_of(tmp_path, "mine")
+    _save(Checkpoints(run_folder(config.run) / "checkpoints", keep=1, layout=LAYOUT), "grpo", 1, 11)
+    assert _warm_start(config, resume=True) is None
+    two = config.model_copy(update={"cluster": config.cluster.model_copy(update={"learner_ranks": 2})})
+    with pytest.raises(
+        ValueError, match=r"--resume: cluster\.learner_ranks is 2, but the checkpoint .* written with 1"
+    ):
+        _warm_start(two, resume=True)
+    assert _warm_start(two, resume=False) is None
+    stage = config.model_copy(update={"optimizer": config.optimizer.model_copy(update={"zero_stage": 3})})
+    with pytest.raises(ValueError, match=r"--resume: optimizer\.zero_stage is 3, but the checkpoint .* written with 1"):
+        _warm_start(stage, resume=True)
+
+
+def test_the_warm_start_of_another_run_is_not_taken_over_when_it_was_altered(tmp_path) -> None:
+    first = run_folder(_run_of(tmp_path, "first").run)
+    _save(Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT), "grpo", 0, 30)
+    (first / "checkpoints" / "000030-grpo-000000" / "state").write_text("31")
+    second = _run_of(tmp_path, "second", sft={"from_run": str(first)})
+    with pytest.raises(ValueError, match=r"sft\.from_run: .*state was altered"):
+        _warm_start(second, resume=False)
+
+
+def test_what_is_taken_over_has_a_manifest_of_its_own_and_brings_no_file_from_elsewhere(tmp_path) -> None:
+    first = run_folder(_run_of(tmp_path, "first").run)
+    scores = {"sft": {"f1": 2.0}, "../../secret": {"f1": 0.0}}
+    progress = Progress(stage="grpo", version=30, scores=scores, seconds={"sft": 60.0})
+    asyncio.run(Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT).save(progress, FakeLearner(30)))
+    (first / "predictions").mkdir()
+    (tmp_path / "secret.jsonl").write_text("secret")
+    second = run_folder(_run_of(tmp_path, "second").run)
+    take_over(first / "checkpoints" / "000030-grpo-000000", second)
+    assert verify(second / "checkpoints" / "000030-grpo-000000").layout == LAYOUT
+    assert list((second / "predictions").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("progress", "reached"),
+    [
+        (Progress(), ("base", 0)),
+        (Progress(scores={"base": {}}), ("sft", 0)),
+        (Progress(stage="sft", step=5, version=5, scores={"base": {}}), ("sft", 5)),
+        (Progress(stage="grpo", step=0, version=0, scores={"base": {}}), ("grpo", 0)),  # a run without a warm start
+        (Progress(stage="grpo", step=3, version=0), ("grpo", 3)),  # no group taught anything
+        (Progress(stage="done", step=12, version=42), ("grpo", 12)),
+    ],
+)
+def test_stage_and_step_say_what_has_happened_and_the_version_does_not(progress, reached) -> None:
+    assert progress.reached() == reached
+
+
+def test_the_evaluation_of_the_untrained_model_outlives_a_learner_lost_before_the_first_checkpoint(tmp_path) -> None:
+    before = Progress(stage="sft", step=7, version=7, scores={"base": {"f1": 1.5}, "sft": {"f1": 9.0}})
+    after, _ = _restore(Checkpoints(tmp_path, keep=1, layout=LAYOUT))
+    after.keep_base(before)
+    assert after.scores == {"base": {"f1": 1.5}}
+    assert after.reached() == ("sft", 0)

@@ -1,0 +1,99 @@
+"""What a checkpoint holds, by size and sha256, and for which learner: looked at before anything in it is loaded."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from rnr.config import ClusterConfig, OptimizerConfig
+from rnr.files import digest, write_whole
+
+MANIFEST = "manifest.json"
+
+
+class CheckpointSpoilt(ValueError):
+    """A checkpoint that is not what was written: nothing of it may be loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The learner that a checkpoint's state is divided for."""
+
+    learner_ranks: int
+    zero_stage: int
+
+    def refuse_other(self, saved: "Layout", folder: Path) -> None:
+        """Raise ValueError, naming the key, if ``saved`` in ``folder`` is not for this learner."""
+        for key, was, value in (
+            ("cluster.learner_ranks", saved.learner_ranks, self.learner_ranks),
+            ("optimizer.zero_stage", saved.zero_stage, self.zero_stage),
+        ):
+            if was != value:
+                raise ValueError(
+                    f"--resume: {key} is {value}, but the checkpoint {folder} was written with {was}: the optimizer's "
+                    "state is divided among the ranks and cannot be divided anew; take it back"
+                )
+
+
+def layout_of(cluster: ClusterConfig, optimizer: OptimizerConfig) -> Layout:
+    """What the checkpoints of a run are divided for."""
+    return Layout(learner_ranks=cluster.learner_ranks, zero_stage=optimizer.zero_stage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    layout: Layout
+    files: Mapping[str, Entry]
+    """Path inside the checkpoint -> what it holds."""
+
+
+def write_manifest(folder: Path, layout: Layout) -> None:
+    """List everything that lies in ``folder``."""
+    files = {
+        path.relative_to(folder).as_posix(): Entry(bytes=path.stat().st_size, sha256=digest(path))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MANIFEST
+    }
+    write_whole(folder / MANIFEST, json.dumps(asdict(Manifest(layout=layout, files=files)), indent=1))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a checkpoint; raises CheckpointSpoilt, naming the file, if there is none or it cannot be read."""
+    file = folder / MANIFEST
+    try:
+        return TypeAdapter(Manifest).validate_json(file.read_bytes(), strict=True)
+    except FileNotFoundError:
+        raise CheckpointSpoilt(
+            f"{folder} has no {MANIFEST}: it was not written to its end, or by an older RNR"
+        ) from None
+    except (OSError, ValidationError, RecursionError) as error:
+        raise CheckpointSpoilt(f"{file} cannot be read: {' '.join(str(error).split())[:200]}") from None
+
+
+def verify(folder: Path) -> Manifest:
+    """The manifest, after every file was found to be what it says; raises CheckpointSpoilt, naming the file.
+
+    A file that is not listed spoils the checkpoint too: what loads it might take it for a part.
+    """
+    manifest = read_manifest(folder)
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+    found.pop(MANIFEST, None)
+    for name in sorted(found.keys() ^ manifest.files.keys()):
+        raise CheckpointSpoilt(f"{folder / name} is {'not in the manifest' if name in found else 'missing'}")
+    for name, entry in manifest.files.items():
+        path = found[name]
+        if path.is_symlink() or not path.is_file():
+            raise CheckpointSpoilt(f"{path} is not a plain file")
+        if path.stat().st_size != entry.bytes:
+            raise CheckpointSpoilt(f"{path} has {path.stat().st_size} bytes, {entry.bytes} were written")
+        if digest(path) != entry.sha256:
+            raise CheckpointSpoilt(f"{path} was altered: its sha256 is not that of the manifest")
+    return manifest
