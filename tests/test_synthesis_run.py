@@ -1,6 +1,7 @@
 """The annotation run against a scripted endpoint: errors, truncated completions, nonsense, and a kill in the middle."""
 
 import asyncio
+import gzip
 import hashlib
 import json
 import signal
@@ -13,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +36,7 @@ from rnr.synthesis.journal import Journal
 from rnr.synthesis.messages import teacher_messages
 from rnr.synthesis.outcomes import Outcome
 from rnr.synthesis.rows import row_answer
-from rnr.synthesis.teacher import Completion, TeacherRefused, TeacherUnavailable, TemplateTeacher
+from rnr.synthesis.teacher import Completion, TeacherRefused, TeacherUnavailable, TemplateTeacher, _retry_after
 from rnr.types import Example, Mention
 from scripts.cot import main
 
@@ -56,7 +59,7 @@ def document(body: dict[str, Any]) -> dict[str, Any]:
     return json.loads(body["messages"][1]["content"])
 
 
-def reply(text: str | None, *, finish: str = "stop", **message: str) -> JSONResponse:
+def reply(text: Any, *, finish: str = "stop", **message: Any) -> JSONResponse:
     content = {"role": "assistant", "content": text, **message}
     choice = {"index": 0, "message": content, "finish_reason": finish}
     usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
@@ -192,6 +195,88 @@ def test_a_server_is_not_asked_before_the_time_it_names(endpoint: Endpoint, tmp_
     begin = time.monotonic()
     annotate(endpoint, tmp_path, ["Ada"])
     assert time.monotonic() - begin >= 1
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("120", 120.0), ("", 0.0), ("soon", 0.0), ("-5", 0.0), ("٣", 0.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)],
+)
+def test_how_long_a_server_asks_to_wait_is_read_as_a_number(header: str, seconds: float) -> None:
+    assert _retry_after(header) == seconds
+
+
+def test_how_long_a_server_asks_to_wait_is_read_as_a_date() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    assert 80 < _retry_after(date) <= 90
+
+
+def test_no_server_can_ask_for_more_than_five_minutes(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("rnr.synthesis.client.asyncio", SimpleNamespace(sleep=sleep, timeout=asyncio.timeout))
+    headers = iter(["9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+    endpoint.script = lambda asked, count: failure(429, **{"retry-after": next(headers)}) if count < 3 else good(asked)
+    outcomes, _ = annotate(endpoint, tmp_path, ["Ada"])
+    assert outcomes[0].answer is not None
+    assert slept == [300.0, 300.0]
+
+
+def test_a_request_is_not_handed_on_to_another_host(endpoint: Endpoint, tmp_path: Path) -> None:
+    other = endpoint.url.replace("127.0.0.1", "localhost")
+    endpoint.script = lambda _asked, _count: Response(
+        status_code=307, headers={"location": f"{other}/chat/completions"}
+    )
+    with pytest.raises(TeacherRefused, match="redirected to http://localhost, which was not asked"):
+        annotate(endpoint, tmp_path, ["Ada"])
+    assert len(endpoint.asked) == 1
+
+
+def test_a_redirect_on_the_same_host_is_followed(endpoint: Endpoint, tmp_path: Path) -> None:
+    moved = Response(status_code=307, headers={"location": f"{endpoint.url}/chat/completions?again=1"})
+    endpoint.script = lambda asked, count: moved if count == 1 else good(asked)
+    outcomes, client = annotate(endpoint, tmp_path, ["Ada"])
+    assert outcomes[0].answer is not None
+    assert client.requests == 1
+
+
+def large() -> Response:
+    return Response(b" " * 17 * 2**20, media_type="application/json")
+
+
+def zipped() -> Response:
+    return Response(gzip.compress(b" " * 2**20), media_type="application/json", headers={"content-encoding": "gzip"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (large, "too large", "the reply is larger than 16 MiB"),
+        (zipped, "too large", "the reply is compressed"),
+        (lambda: Response('{"choices": ' + "[" * 100_000, media_type="application/json"), "unreadable", "nested"),
+        (lambda: nested("content"), "unreadable", "nested"),
+        (lambda: reply(None, reasoning_content=["x"]), "unreadable", ""),
+        (lambda: reply([{"type": "text"}]), "unreadable", "no text but list"),
+    ],
+)
+def test_a_reply_without_end_or_shape_is_the_failure_of_its_sentence_alone(
+    endpoint: Endpoint, tmp_path: Path, answer: Callable[[], Any], kind: str, words: str
+) -> None:
+    endpoint.script = lambda asked, _count: answer() if asked["sentence"].startswith("Ada") else good(asked)
+    outcomes, client = annotate(endpoint, tmp_path, ["Ada", "Bo"], retries=1, deadline_seconds=60.0)
+    assert [outcome.answer is not None for outcome in outcomes] == [False, True]
+    if words:
+        assert client.retries == {kind: 1}
+        assert words in str(outcomes[0])
+
+
+def nested(key: str) -> Response:
+    deep = "[" * 100_000 + "]" * 100_000
+    return Response(f'{{"choices": [{{"message": {{"{key}": {deep}}}}}]}}', media_type="application/json")
 
 
 def test_a_sentence_without_an_answer_is_rejected_and_the_others_go_on(endpoint: Endpoint, tmp_path: Path) -> None:

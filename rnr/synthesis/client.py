@@ -14,6 +14,8 @@ from rnr.synthesis.teacher import Completion, Teacher, TeacherUnavailable
 TRUNCATED_ATTEMPTS = 2
 """Requests that are paid for when a completion runs into the token limit: one more, with another seed."""
 MAX_BACKOFF_SECONDS = 60.0
+MAX_RETRY_AFTER_SECONDS = 300.0
+"""However long a server asks to be left alone."""
 
 
 class NoAnswer(RuntimeError):
@@ -87,7 +89,8 @@ class TeacherClient:
             if retry < self.policy.retries:
                 self.retries[kind] += 1
                 # Jitter on half of the backoff, so that requests which failed together do not retry together.
-                await asyncio.sleep(max(after, random.uniform(0.5, 1.0) * min(backoff, MAX_BACKOFF_SECONDS)))
+                jittered = random.uniform(0.5, 1.0) * min(backoff, MAX_BACKOFF_SECONDS)
+                await asyncio.sleep(max(min(after, MAX_RETRY_AFTER_SECONDS), jittered))
                 backoff *= 2
         self._failed_in_a_row += 1
         reason = f"asked {self.policy.retries + 1} times, last: {reason}"

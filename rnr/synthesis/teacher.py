@@ -3,8 +3,11 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rnr.synthesis.http_guard import ForeignRedirect, ReplyTooLarge, guarded_client
 from rnr.synthesis.messages import Message, requested_example
 from rnr.task.chains import chain
 from rnr.task.parsing import write
@@ -74,7 +77,8 @@ def endpoint_client(base_url: str | None) -> "AsyncOpenAI":
     if not key and not base_url:
         raise ValueError("OPENAI_API_KEY is not set: set it, or give the --base-url of an endpoint that needs no key")
     # Retries and deadlines are the caller's (``client``), so that each is counted and none is doubled.
-    return AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, timeout=None)
+    plain = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, timeout=None)
+    return plain.with_options(http_client=guarded_client(plain.base_url))
 
 
 class EndpointTeacher:
@@ -98,7 +102,11 @@ class EndpointTeacher:
         except openai.APIStatusError as error:
             raise _of_status(error, where) from error
         except openai.APIConnectionError as error:
-            raise TeacherUnavailable(f"{where}: {error.__cause__ or error}", kind="connection") from error
+            raise _of_connection(error.__cause__ or error, where) from error
+        except (ForeignRedirect, ReplyTooLarge) as error:
+            raise _of_connection(error, where) from error
+        except RecursionError:
+            raise TeacherUnavailable(f"{where}: unreadable reply: nested too deep", kind="unreadable") from None
         except (openai.APIError, ValueError) as error:
             raise TeacherUnavailable(f"{where}: unreadable reply: {error}", kind="unreadable") from error
         return _completion(reply, where)
@@ -109,9 +117,28 @@ def _of_status(error: "APIStatusError", where: str) -> TeacherRefused | TeacherU
     if error.code == "insufficient_quota" or not (error.status_code in _RETRIABLE or error.status_code >= 500):
         advice = {401: "check OPENAI_API_KEY", 404: "check --base-url and the model's name"}
         return TeacherRefused(f"{said}; {advice.get(error.status_code, 'a retry would not help')}")
-    seconds = error.response.headers.get("retry-after", "")
-    after = float(seconds) if seconds.isdecimal() else 0.0
+    after = _retry_after(error.response.headers.get("retry-after", ""))
     return TeacherUnavailable(said, kind=str(error.status_code), retry_after=after)
+
+
+def _of_connection(cause: BaseException, where: str) -> TeacherRefused | TeacherUnavailable:
+    if isinstance(cause, ForeignRedirect):
+        return TeacherRefused(f"{where} {cause}")
+    kind = "too large" if isinstance(cause, ReplyTooLarge) else "connection"
+    return TeacherUnavailable(f"{where}: {cause}", kind=kind)
+
+
+def _retry_after(header: str) -> float:
+    """Seconds that the header asks to wait, as a number or as a date; 0 if it is neither."""
+    if header.isascii() and header.isdecimal():
+        return float(header)
+    try:
+        date = parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def _completion(reply: Any, where: str) -> Completion:
@@ -119,16 +146,23 @@ def _completion(reply: Any, where: str) -> Completion:
     choices = getattr(reply, "choices", None)
     message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
     if message is None:
-        raise TeacherUnavailable(f"{where}: a reply without a completion: {str(reply)[:200]}", kind="unreadable")
+        shown = str(reply)[:200] if isinstance(reply, str) else type(reply).__name__
+        raise TeacherUnavailable(f"{where}: a reply without a completion: {shown}", kind="unreadable")
     text = getattr(message, "content", None) or ""
+    if not isinstance(text, str):
+        raise TeacherUnavailable(f"{where}: a completion that is no text but {type(text).__name__}", kind="unreadable")
     # Servers that split off a model's own thinking give it beside the text, which is missing if the limit came first.
     thinking = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
-    if thinking and "</think>" not in text:
+    if isinstance(thinking, str) and thinking and "</think>" not in text:
         text = f"<think>\n{thinking}\n</think>\n{text}"
     usage = getattr(reply, "usage", None)
     return Completion(
         text=text,
-        prompt_tokens=getattr(usage, "prompt_tokens", None) or 0,
-        completion_tokens=getattr(usage, "completion_tokens", None) or 0,
+        prompt_tokens=_count(getattr(usage, "prompt_tokens", None)),
+        completion_tokens=_count(getattr(usage, "completion_tokens", None)),
         finished=getattr(reply.choices[0], "finish_reason", None) == "stop",
     )
+
+
+def _count(tokens: object) -> int:
+    return tokens if isinstance(tokens, int) and tokens > 0 else 0

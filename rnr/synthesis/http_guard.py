@@ -1,0 +1,67 @@
+"""What an endpoint may not do with a request: hand it to another host, or answer without end."""
+
+from collections.abc import AsyncIterator
+from importlib import import_module
+from typing import Any
+
+MAX_REPLY_BYTES = 16 * 2**20
+"""Of one reply. The longest that a model writes, with its thinking, is a few hundred KB."""
+
+
+class ForeignRedirect(Exception):
+    """The endpoint sent the request, with its sentences, to a host that was not asked."""
+
+
+class ReplyTooLarge(Exception):
+    """A reply of more than ``MAX_REPLY_BYTES``."""
+
+
+def guarded_client(base_url: Any) -> Any:
+    """An HTTP client for openai's that talks to the host of ``base_url`` alone and reads at most ``MAX_REPLY_BYTES`` of
+    a reply.
+
+    What it refuses comes as ForeignRedirect or ReplyTooLarge. It has no deadline of its own.
+    """
+    import openai
+
+    async def refuse_other_host(request: Any) -> None:
+        downgraded = base_url.scheme == "https" and request.url.scheme != "https"
+        if request.url.host != base_url.host or downgraded:
+            raise ForeignRedirect(
+                f"redirected to {request.url.scheme}://{request.url.host}, which was not asked: if that is right, "
+                "give it as --base-url"
+            )
+
+    async def limit(response: Any) -> None:
+        encoding = response.headers.get("content-encoding", "identity")
+        if encoding != "identity":  # compressed, a small reply can become a large one
+            raise ReplyTooLarge(f"the reply is compressed ({encoding[:20]}), which was not asked for")
+        response.stream = _limited(response)
+
+    return openai.DefaultAsyncHttpxClient(
+        base_url=base_url,
+        timeout=None,
+        event_hooks={"request": [refuse_other_host], "response": [limit]},
+        headers={"Accept-Encoding": "identity"},
+    )
+
+
+def _limited(response: Any) -> Any:
+    """The body of ``response``, which ends in ReplyTooLarge beyond the limit."""
+    # openai chooses between two packages, httpx and httpx2, whose classes are not each other's.
+    http: Any = import_module(type(response).__module__.partition(".")[0])
+    body = response.stream
+
+    class Limited(http.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            read = 0
+            async for chunk in body:
+                read += len(chunk)
+                if read > MAX_REPLY_BYTES:
+                    raise ReplyTooLarge(f"the reply is larger than {MAX_REPLY_BYTES // 2**20} MiB")
+                yield chunk
+
+        async def aclose(self) -> None:
+            await body.aclose()
+
+    return Limited()
