@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from actors.model_files import load_tokenizer
 from rnr.model_folder import resolve
 from rnr.synthesis.messages import Message
 from rnr.synthesis.teacher import Completion, EndpointTeacher, Teacher, TeacherRefused, TemplateTeacher, endpoint_client
@@ -44,11 +45,9 @@ async def open_teacher(settings: TeacherSettings) -> AsyncIterator[Teacher]:
 
 @asynccontextmanager
 async def _local_teacher(folder: str, settings: TeacherSettings) -> AsyncIterator[Teacher]:
-    from transformers import AutoTokenizer
-
     from actors.rollout import single_engine
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder)
     engine = single_engine(
         folder,
         stop_token_id=ChatFormat(tokenizer).stop_token_id,

@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from jinja2 import TemplateError
+
+from actors.model_files import load_config, load_tokenizer, template_file
 from rnr.files import strict_json
 from rnr.task.labels import label_key
 from rnr.task.prompts import ChatFormat, PromptPreset
@@ -30,10 +33,13 @@ def prompt_preset(model: str) -> PromptPreset:
 
 
 def with_prompt(model_folder: str, preset: PromptPreset, definitions: Mapping[str, str]) -> ChatFormat:
-    """The format of the model in ``model_folder`` under this prompt, decoded freely."""
-    from transformers import AutoTokenizer
-
-    return ChatFormat(AutoTokenizer.from_pretrained(model_folder), preset, definitions)
+    """The format of the model in ``model_folder`` under this prompt; raises ValueError naming a file that is wrong."""
+    load_config(model_folder)
+    tokenizer = load_tokenizer(model_folder)
+    try:
+        return ChatFormat(tokenizer, preset, definitions)
+    except (TemplateError, TypeError, ValueError) as error:
+        raise ValueError(f"model.path: {template_file(model_folder)}: {' '.join(str(error).split())}") from error
 
 
 def prompt_file(chat: ChatFormat) -> dict[str, str]:

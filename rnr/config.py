@@ -20,11 +20,35 @@ class Section(BaseModel):
 
 class RunConfig(Section):
     name: str = "run"
-    """Name of the run and of its folder; an older run of this name is moved aside."""
+    """Name of the run and of its folder; an older run of this name is moved aside. One component of a path, at most
+    100 bytes long."""
     folder: str = "runs"
     """Parent of the run folder; on a cluster, a path every node may miss but the driver keeps."""
     seed: int = 0
     """Of data order, sampling and initialisation."""
+
+    @field_validator("name")
+    @classmethod
+    def _one_component(cls, name: str) -> str:
+        wrong = _wrong_with(name)
+        if wrong:
+            raise ValueError(f"{name[:120]!r} {wrong}: it becomes the name of a folder beside those of other runs")
+        return name
+
+
+def _wrong_with(name: str) -> str:
+    """Why ``name`` may not be that of a run folder; empty if it may."""
+    if not name.strip():
+        return "is empty"
+    if name != name.strip() or name.startswith(".") or name.endswith("."):
+        return "begins or ends with a dot or a space"
+    if "/" in name or "\\" in name:
+        return "holds a slash"
+    if not name.isprintable():
+        return "holds a character that cannot be printed"
+    if len(name.encode()) > 100:
+        return f"is {len(name.encode())} bytes long, 100 are allowed"
+    return ""
 
 
 class ModelConfig(Section):

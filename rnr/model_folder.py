@@ -1,9 +1,14 @@
-"""The folder of a model, and whether it may be loaded; looks at file names only, loads nothing."""
+"""The folder of a model, and whether it may be loaded; looks at names, JSON and sizes, loads nothing."""
 
+import json
 import sys
 from pathlib import Path
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
+JSON_FILES = (
+    *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("generation_config.json", "vocab.json", "model.safetensors.index.json"),
+)
 PICKLED_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -44,7 +49,46 @@ def resolve(model: str, *, allow_pickle: bool = False) -> str:
                 f"model.path: {folder / pickled[0]} is a pickle, which can run code when loaded; convert it to "
                 "safetensors, or set model.allow_pickle=true if you trust its author"
             )
+    _refuse_broken(folder)
     return str(folder.resolve())
+
+
+def _refuse_broken(folder: Path) -> None:
+    """Raise ValueError, naming the file, if what the model is described by, or its weights, are not whole."""
+    for name in JSON_FILES:
+        file = folder / name
+        if file.exists() and not file.is_file():
+            raise ValueError(f"model.path: {file} is not a plain file")
+        if file.is_file():
+            _read_object(file)
+    for file in sorted(folder.glob("*.safetensors")):
+        _refuse_cut(file)
+
+
+def _read_object(file: Path) -> None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"model.path: {file}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"model.path: {file}: not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"model.path: {file} must hold one JSON object, not {type(found).__name__}")
+
+
+def _refuse_cut(file: Path) -> None:
+    """A safetensors file is the length of its header (8 bytes), the header (JSON), and as much as that says."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = stream.read(length) if length < size else b""
+    try:
+        tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
+        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        raise ValueError(f"model.path: {file} is not a safetensors file: its header cannot be read") from None
+    if size != 8 + length + end:
+        raise ValueError(f"model.path: {file} has {size} bytes, its header speaks of {8 + length + end}: copy it again")
 
 
 def _cached_from_hub(model: str) -> str:
@@ -52,9 +96,12 @@ def _cached_from_hub(model: str) -> str:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"])
+        patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+        folder = snapshot_download(model, allow_patterns=patterns)
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise ValueError(
             f"model.path: {model!r} is neither a folder here nor a model the hub gave us ({type(error).__name__}); "
             "check the name and the network, or give a folder"
         ) from error
+    _refuse_broken(Path(folder))
+    return folder

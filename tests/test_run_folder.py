@@ -40,3 +40,32 @@ def test_two_processes_never_share_a_folder(tmp_path, resume) -> None:
     with pytest.raises(ValueError, match=r"another process is running in .*run\.name"):
         _open_elsewhere(tmp_path, resume=resume)
     assert not (tmp_path / "run.1").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["", " ", ".", "..", "../x", "/abs", "a/b", "a\\b", "x" * 300, "ü" * 51, ".hidden", "x.", " x", "x\n"],
+        *["a\nb", "a\x00b", "a\x1b[31mb", "a\u202eb", "a\ud800b", "a\u2028b", "~/x/"],
+    ],
+)
+def test_a_name_that_is_no_single_component_of_a_path_is_refused_before_anything_is_touched(tmp_path, name) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    with pytest.raises(ValueError, match="becomes the name of a folder"):
+        open_run(Config(run={"name": name, "folder": str(tmp_path / "victim" / "runs")}), resume=False)
+    assert list(tmp_path.rglob("*")) == [victim]
+
+
+@pytest.mark.parametrize("name", ["run", "2026-11-27 lr=1e-5", "läufe.3", "demo_2", "x" * 100])
+def test_ordinary_names_are_those_of_their_folders(tmp_path, name) -> None:
+    assert _open_elsewhere_named(tmp_path, name) == tmp_path / name
+
+
+def _open_elsewhere_named(folder, name):
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(_open_named, (folder, name))
+
+
+def _open_named(folder, name):
+    return open_run(Config(run={"name": name, "folder": str(folder)}), resume=False)

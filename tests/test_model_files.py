@@ -1,0 +1,82 @@
+"""A model folder that is broken is refused by the name of the file, and code that it brings is never run."""
+
+import json
+import shutil
+
+import pytest
+
+from cluster.chat_format import chat_format
+from rnr.model_folder import EMBEDDED_MODEL, embedded_folder, resolve
+
+FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The embedded model's description and tokenizer, and weights of one number."""
+    source = embedded_folder(EMBEDDED_MODEL)
+    if not source.is_dir():
+        pytest.skip(f"the embedded model is not set up at {source}: run `make setup`")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in FILES:
+        if (source / name).is_file():
+            shutil.copy(source / name, folder)
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+    return folder
+
+
+def test_a_whole_folder_is_taken(model) -> None:
+    assert chat_format(resolve(str(model))).stop_token_id > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("config.json", "{", "config.json, line 1: not valid JSON"),
+        ("config.json", "[]", "config.json must hold one JSON object, not list"),
+        ("config.json", "[" * 100_000, "config.json: not valid JSON"),
+        ("config.json", "{}", "config.json: "),
+        ("tokenizer.json", '{"a": 1', "tokenizer.json, line 1: not valid JSON"),
+        ("tokenizer.json", "{}", "tokenizer.json: "),
+        ("tokenizer_config.json", "nonsense", "tokenizer_config.json, line 1: not valid JSON"),
+        ("model.safetensors", "", "model.safetensors is not a safetensors file"),
+        ("model.safetensors", "x" * 100, "model.safetensors is not a safetensors file"),
+        ("chat_template.jinja", "{% if %}", "chat_template.jinja: "),
+        ("chat_template.jinja", "{{ 1 + 'a' }}", "chat_template.jinja: "),
+        ("chat_template.jinja", "{{ raise_exception('no system role') }}", "chat_template.jinja: no system role"),
+        ("chat_template.jinja", "no slot", "chat_template.jinja: "),
+    ],
+)
+def test_what_is_broken_is_named(model, name, content, words) -> None:
+    (model / name).write_text(content)
+    with pytest.raises(ValueError, match=r"model\.path") as said:
+        chat_format(resolve(str(model)))
+    assert words in str(said.value)
+
+
+def test_weights_that_were_cut_are_named_with_their_sizes(model) -> None:
+    file = model / "model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    with pytest.raises(
+        ValueError, match=rf"model.safetensors has {len(whole) - 1} bytes, its header speaks of {len(whole)}"
+    ):
+        resolve(str(model))
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_a_model_that_needs_code_of_its_own_is_refused_without_a_question(model, file, monkeypatch) -> None:
+    def ask(*_arguments):
+        raise AssertionError("the terminal was asked")
+
+    monkeypatch.setattr("builtins.input", ask)
+    written = json.loads((model / file).read_text())
+    names = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model", "AutoTokenizer": ["own.Tokenizer", None]}
+    unknown = {"config.json": {"model_type": "own"}, "tokenizer_config.json": {"tokenizer_class": "OwnTokenizer"}}
+    (model / file).write_text(json.dumps(written | unknown[file] | {"auto_map": names}))
+    (model / "own.py").write_text(f"open({str(model / 'ran')!r}, 'w')")
+    with pytest.raises(ValueError, match=rf"{file} names Python code of its own \(auto_map\), which is never run"):
+        chat_format(resolve(str(model)))
+    assert not (model / "ran").exists()
