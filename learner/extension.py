@@ -1,0 +1,83 @@
+"""DeepSpeed's compiled operator: built by one process at a time, and never waited for behind the lock of a dead one.
+
+torch marks a build by a file ``lock`` in the operator's folder. A process that is killed meanwhile leaves it there, and
+all later ones wait for it without end and without a word. So a build is entered under a lock of the kernel's, which
+goes with its holder; whoever has it may remove torch's, unless a living process has that file open.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+LOCK = "lock"
+POLL_SECONDS = 0.2
+
+
+def load_extension(seconds: float) -> None:
+    """Load the shared-memory operator of a CPU learner; compile it, in about half a minute, if this machine has not.
+
+    Raises RuntimeError, naming the file and the process, if another build does not end within ``seconds``.
+    """
+    from deepspeed.accelerator import get_accelerator
+
+    accelerator: Any = get_accelerator()
+    if accelerator.device_name() != "cpu":
+        return
+    from deepspeed.comm.torch import build_shm_op
+    from torch.utils.cpp_extension import get_default_build_root
+
+    root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
+    root.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + seconds
+    with _one_at_a_time(root, end):
+        remove_dead_locks(root, end)
+        build_shm_op()
+
+
+def remove_dead_locks(root: Path, end: float) -> None:
+    """Remove every lock of a build under ``root`` that no living process holds; wait for the others, until ``end`` on
+    the monotonic clock."""
+    for lock in root.rglob(LOCK):
+        while lock.exists() and (holder := _holder(lock)):
+            _wait(end, f"{lock} is held by {holder}")
+        lock.unlink(missing_ok=True)
+
+
+def _holder(lock: Path) -> str:
+    """The process that has ``lock`` open; empty if there is none."""
+    try:
+        owner = lock.stat()
+    except FileNotFoundError:
+        return ""
+    if os.getuid() not in (0, owner.st_uid):
+        return f"a process of user {owner.st_uid}"  # whose open files are not shown to us
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            found = descriptor.stat()
+        except OSError:  # the process has ended, or the descriptor is closed
+            continue
+        if (found.st_dev, found.st_ino) == (owner.st_dev, owner.st_ino):
+            return f"process {descriptor.parts[2]}"
+    return ""
+
+
+@contextmanager
+def _one_at_a_time(root: Path, end: float) -> Iterator[None]:
+    with (root / "rnr.lock").open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                _wait(end, f"another learner builds in {root}")
+        yield
+
+
+def _wait(end: float, what: str) -> None:
+    if time.monotonic() > end:
+        raise RuntimeError(f"DeepSpeed's operator cannot be built: {what}, and that did not end in time; end it first")
+    time.sleep(POLL_SECONDS)

@@ -1,0 +1,47 @@
+"""The state of a rank on disk, through DeepSpeed: written whole, and read without running anything that is in it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from deepspeed.runtime.fp16.loss_scaler import LossScaler
+from deepspeed.runtime.zero.config import ZeroStageEnum
+from deepspeed.utils.tensor_fragment import fragment_address
+
+from rnr.files import sync_folder
+
+STATE_CLASSES = (fragment_address, LossScaler, ZeroStageEnum)
+"""What DeepSpeed puts into its checkpoints beside tensors and plain values: numbers with names, no code."""
+FORCED, FORCED_OFF = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+
+
+def save_state(engine: Any, folder: str, *, adapter_only: bool) -> None:
+    """Write weights, master weights, moments and the random state under ``folder``, and force them to disk."""
+    random_state = {"torch_rng": torch.get_rng_state()}
+    engine.save_checkpoint(folder, tag="state", client_state=random_state, exclude_frozen_parameters=adapter_only)
+    sync_folder(Path(folder))
+
+
+def load_state(engine: Any, folder: str, *, adapter_only: bool) -> None:
+    """Take up what ``save_state`` wrote. Raises ValueError when it is not there, and UnpicklingError when it holds
+    anything but tensors, plain values and ``STATE_CLASSES``."""
+    with torch.serialization.safe_globals(list(STATE_CLASSES)), _weights_only():
+        path, state = engine.load_checkpoint(folder, tag="state", load_module_strict=not adapter_only)
+    if path is None:
+        raise ValueError(f"no learner state in {folder}")
+    torch.set_rng_state(state["torch_rng"])
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Every ``torch.load`` in here refuses pickled code, also where DeepSpeed asks for ``weights_only=False``."""
+    before = {name: os.environ.pop(name, None) for name in (FORCED, FORCED_OFF)}
+    os.environ[FORCED] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[FORCED]
+        os.environ |= {name: value for name, value in before.items() if value is not None}

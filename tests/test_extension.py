@@ -1,0 +1,52 @@
+"""The lock of a build that was killed stops nobody; that of a living one is waited for, and not for ever."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from learner.extension import _one_at_a_time, remove_dead_locks
+
+HOLD = "import os, sys, time; os.open(sys.argv[1], os.O_CREAT | os.O_EXCL); print('held', flush=True); time.sleep(600)"
+
+
+@pytest.fixture
+def build(tmp_path):
+    """A folder as torch makes it, in which a process has begun to build."""
+    folder = tmp_path / "py311_cpu" / "deepspeed_shm_comm"
+    folder.mkdir(parents=True)
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder / "lock")], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield tmp_path, folder / "lock", process
+    process.kill()
+    process.wait()
+
+
+def test_the_lock_of_a_killed_build_is_removed(build) -> None:
+    root, lock, process = build
+    process.kill()
+    process.wait()
+    assert lock.exists()
+    remove_dead_locks(root, time.monotonic() + 60)
+    assert not lock.exists()
+
+
+def test_the_lock_of_a_living_build_stays_and_the_wait_ends_with_its_process_named(build) -> None:
+    root, lock, process = build
+    with pytest.raises(RuntimeError, match=rf"deepspeed_shm_comm/lock is held by process {process.pid},"):
+        remove_dead_locks(root, time.monotonic())
+    assert lock.exists()
+
+
+def test_two_learners_do_not_build_at_once(tmp_path) -> None:
+    far = time.monotonic() + 60
+    with (
+        _one_at_a_time(tmp_path, far),
+        pytest.raises(RuntimeError, match="another learner builds in"),
+        _one_at_a_time(tmp_path, time.monotonic()),
+    ):
+        pass
+    with _one_at_a_time(tmp_path, far):
+        pass
