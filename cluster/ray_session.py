@@ -30,6 +30,9 @@ LOOPBACK_SWITCH = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
 """Ray's own switch for machines on which a node must never be reachable: with 0 its address is the loopback address."""
 
 
+ELSEWHERE_ON_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "VLLM_HOST_IP": LOOPBACK}
+"""Where the engines listen for themselves; by default that is the address which the host's name points to."""
+
 REFUSALS = (OSError, RuntimeError, ValueError, RayError)
 """What ``ray.init`` raises when Ray cannot be started or joined; anything else is a bug."""
 
@@ -51,6 +54,8 @@ class _Local:
         cache = Path(tempfile.gettempdir()) / f"torchinductor_{os.environ.get('USER') or os.getuid()}"
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))  # it follows TMPDIR, and should outlive the run
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        for variable, value in ELSEWHERE_ON_LOOPBACK.items():
+            os.environ.setdefault(variable, value)
         os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
         os.environ |= {
             "RAY_AUTH_MODE": "token",
@@ -62,7 +67,8 @@ class _Local:
 
     def close(self) -> None:
         """Put the process back as it was and remove the folder."""
-        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", LOOPBACK_SWITCH, "TMPDIR"):
+        ours = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", LOOPBACK_SWITCH, "TMPDIR")
+        for name in (*ours, *ELSEWHERE_ON_LOOPBACK):
             os.environ.pop(name, None)
             if name in self._before:
                 os.environ[name] = self._before[name]

@@ -2,10 +2,14 @@
 
 import json
 import math
+import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from cluster.checkpoint import Progress
 from rnr.runs.tracking import Tracker, rollout_rows
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
@@ -173,3 +177,36 @@ def test_half_of_a_surrogate_pair_in_a_completion_can_be_written(tmp_path) -> No
 def test_rewinding_a_new_run_does_nothing(tmp_path) -> None:
     _tracker(tmp_path / "new").rewind("sft", 0)
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_every_resumption_goes_on_in_the_same_run_of_wandb_and_a_new_run_does_not(tmp_path, monkeypatch) -> None:
+    started = []
+
+    def init(**options):
+        started.append(options)
+        return SimpleNamespace(define_metric=lambda *_, **__: None, finish=lambda: None)
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Settings=dict))
+    for folder in ("run", "run", "other"):
+        Tracker(tmp_path / folder, wandb_project="p", name="n", config={}).finish()
+    first, resumed, other = (options["id"] for options in started)
+    assert first == resumed != other
+    assert {options["resume"] for options in started} == {"allow"}
+    assert re.fullmatch(r"[0-9a-f]{12}", first)
+
+
+@pytest.mark.parametrize(
+    ("progress", "left"),
+    [
+        (Progress(), []),  # the learner was lost before the first checkpoint, and no evaluation is known
+        (Progress(scores={"base": {}}), [("base", 0)]),
+        (Progress(stage="grpo", scores={"base": {}}), [("base", 0), ("sft", 0), ("sft", 1)]),  # the version is 0
+        (Progress(stage="grpo", step=1), [("base", 0), ("sft", 0), ("sft", 1), ("grpo", 0)]),
+    ],
+)
+def test_a_resumed_run_keeps_the_lines_of_what_has_happened(tmp_path, progress, left) -> None:
+    tracker = _tracker(tmp_path)
+    for stage, step in (("base", 0), ("sft", 0), ("sft", 1), ("grpo", 0), ("grpo", 1)):
+        tracker.log(stage, step, {"x": 1.0})
+    tracker.rewind(*progress.reached())
+    assert _steps(tmp_path) == left

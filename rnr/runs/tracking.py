@@ -7,6 +7,7 @@ repeats.
 import json
 import math
 import os
+import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -112,6 +113,14 @@ def rollout_rows(
         }
 
 
+def wandb_id(folder: Path) -> str:
+    """The W&B id of the run in ``folder``, the same for every resumption: drawn once, and kept in the file ``wandb-id``."""
+    file = folder / "wandb-id"
+    if not file.is_file():
+        write_whole(file, secrets.token_hex(6))
+    return file.read_text().strip()
+
+
 def _start_wandb(folder: Path, project: str, name: str, config: Mapping[str, Any]) -> Any:
     import wandb
 
@@ -120,7 +129,13 @@ def _start_wandb(folder: Path, project: str, name: str, config: Mapping[str, Any
         os.environ["WANDB_MODE"] = "online" if os.environ.get("WANDB_API_KEY") else "offline"
     settings = wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True)
     run = wandb.init(
-        project=project, name=name, dir=str(folder), config=dict(config), resume="allow", settings=settings
+        project=project,
+        name=name,
+        dir=str(folder),
+        config=dict(config),
+        id=wandb_id(folder),
+        resume="allow",
+        settings=settings,
     )
     for stage in ("sft", "grpo"):
         run.define_metric(f"{stage}/step")

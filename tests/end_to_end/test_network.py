@@ -22,6 +22,7 @@ def test_another_host_reaches_no_port_of_a_run_can_submit_no_job_and_cannot_join
         f"--data.train=['{colours}/train.jsonl']",
         f"--data.evaluation=['{colours}/test.jsonl']",
         "--sft.epochs=2",
+        "--sft.sequences_per_step=12",
         "--sampling.prompts_per_step=4",
         "--sampling.samples_per_prompt=4",
         "--sampling.max_new_tokens=32",
