@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.model_files import load_config
 from cluster.chat_format import prompt_file, read_definitions, with_prompt
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
@@ -168,9 +169,7 @@ class _Asker:
 
 
 def _refuse_unknown_model(folder: str, context_tokens: int) -> None:
-    from transformers import AutoConfig
-
     try:
-        refuse_architecture(AutoConfig.from_pretrained(folder), context_tokens)
+        refuse_architecture(load_config(folder), context_tokens)
     except UnsupportedModel as error:
         raise UnsupportedModel(f"the model in {folder}: {error}") from None

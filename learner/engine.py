@@ -164,7 +164,9 @@ class PolicyEngine:
             self._frozen_adapter = [parameter.detach().clone() for parameter in self._adapter()]
             return
         weights = dict(self._gathered())
-        reference = AutoModelForCausalLM.from_pretrained(self.settings.model_folder, dtype=torch.bfloat16)
+        reference = AutoModelForCausalLM.from_pretrained(
+            self.settings.model_folder, dtype=torch.bfloat16, trust_remote_code=False
+        )
         # On the device first: a process group may have a backend for that one alone.
         reference = reference.to(self.device).requires_grad_(False)
         scatter_weights(reference, weights, self._rank)

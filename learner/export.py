@@ -39,7 +39,7 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
     save_torch_state_dict(weights, partial, metadata={"format": "pt"})
     if digest_of(read_weights(partial)) != digest_of(weights.items()):
         raise ExportError(f"the weights written to {partial} are not the policy's: is the disk full or failing?")
-    AutoTokenizer.from_pretrained(source).save_pretrained(partial)
+    AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(partial)
     # The configs as they came: transformers rewrites them in its newest dialect, which engines read less well.
     for name in ("config.json", "generation_config.json"):
         if (source / name).is_file():
@@ -57,7 +57,7 @@ def digest_of(weights: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 def _merged(adapter: Mapping[str, torch.Tensor], settings: LearnerSettings) -> dict[str, torch.Tensor]:
     """All weights of the model with the adapter in them; raises ExportError if the adapter is not all in it."""
-    model = AutoModelForCausalLM.from_pretrained(settings.model_folder, dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_pretrained(settings.model_folder, dtype=torch.bfloat16, trust_remote_code=False)
     adapted = with_adapter(model, rank=settings.model.lora_rank, alpha=settings.model.lora_alpha)
     set_peft_model_state_dict(adapted, dict(adapter))
     if digest_of(get_peft_model_state_dict(adapted).items()) != digest_of(adapter.items()):

@@ -114,7 +114,7 @@ def rollout_rows(
 
 
 def wandb_id(folder: Path) -> str:
-    """The W&B id of the run in ``folder``, the same for every resumption: drawn once, and kept in the file ``wandb-id``."""
+    """The W&B id of the run in ``folder``: drawn once and kept in ``wandb-id``, so that a resumption has it too."""
     file = folder / "wandb-id"
     if not file.is_file():
         write_whole(file, secrets.token_hex(6))
