@@ -37,7 +37,7 @@ def test_a_file_overrides_the_defaults_and_a_flag_overrides_the_file(tmp_path) -
         ("--data.skip_bad_rows=False", "data", "skip_bad_rows", False),
         ("--model.path=Qwen/Qwen3-0.6B", "model", "path", "Qwen/Qwen3-0.6B"),
         ("--model.path=/a/b=c", "model", "path", "/a/b=c"),
-        ("--run.name=", "run", "name", ""),
+        ("--sft.from_run=", "sft", "from_run", ""),
         ('--data.train=["a", "b"]', "data", "train", ("a", "b")),
         ("--reward.weights={entity_f1 = 0.5, overlap = 1}", "reward", "weights", {"entity_f1": 0.5, "overlap": 1.0}),
         ("--reward.weights.overlap=0.5", "reward", "weights", {"overlap": 0.5}),
