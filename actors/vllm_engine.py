@@ -257,7 +257,7 @@ def linear_layers(model_folder: str) -> list[str]:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_folder))
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_folder, trust_remote_code=False))
     head = model.get_output_embeddings()
     layers = (
         name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
