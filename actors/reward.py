@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rewards import custom
@@ -42,7 +42,7 @@ class ScorerWorker:
     def __init__(self, use: str, *, import_path: Sequence[str] = ()) -> None:
         _extend_path(import_path)
         self._use = use
-        self._function: Callable[[ScoredGroup], Any] | None = None
+        self._function: Any = None
 
     def start(self) -> None:
         """Load it; raises ValueError naming what is wrong."""

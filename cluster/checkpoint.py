@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from cluster.manifest import CheckpointSpoilt, Layout, read_manifest, verify, write_manifest
+from cluster.manifest import CheckpointSpoilt, Layout, layout_of, read_manifest, verify, write_manifest
 from rnr.config import RunConfig, SftConfig
 from rnr.files import rename_synced, sync_folder, write_whole
 from rnr.runs.run_folder import run_folder, warm_start_folder
@@ -153,10 +153,11 @@ class Checkpoints:
         return None
 
 
-def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, layout: Layout, resume: bool) -> Path | None:
+def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path | None:
     """The checkpoint of ``sft.from_run`` at the end of its warm start; None if that is not set, or not needed because
-    this run has checkpoints of its own to resume from. Raises ValueError if those are for another learner than
-    ``layout``, or if the other run has none or is not what this run, whose config is ``tree``, could begin with."""
+    this run has checkpoints of its own to resume from. Raises ValueError if those are for another learner, or
+    if the other run has none or is not what this run, whose config is ``tree``, could begin with."""
+    layout = layout_of(tree)
     own = Checkpoints(run_folder(run) / "checkpoints", keep=1, layout=layout).complete() if resume else []
     _refuse_other_layout(own, layout)
     if own or not sft.from_run:

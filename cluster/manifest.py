@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from rnr.config import ClusterConfig, OptimizerConfig
 from rnr.files import digest, write_whole
 
 MANIFEST = "manifest.json"
@@ -37,9 +37,9 @@ class Layout:
                 )
 
 
-def layout_of(cluster: ClusterConfig, optimizer: OptimizerConfig) -> Layout:
-    """What the checkpoints of a run are divided for."""
-    return Layout(learner_ranks=cluster.learner_ranks, zero_stage=optimizer.zero_stage)
+def layout_of(tree: Mapping[str, Any]) -> Layout:
+    """What the checkpoints of the run with this config are divided for."""
+    return Layout(learner_ranks=tree["cluster"]["learner_ranks"], zero_stage=tree["optimizer"]["zero_stage"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,8 +101,7 @@ def get_ready(config: Config, *, resume: bool) -> Ready:
     """
     begin = time.monotonic()
     tree = config.model_dump(mode="json")
-    layout = layout_of(config.cluster, config.optimizer)
-    start = warm_start(config.sft, config.run, tree, layout=layout, resume=resume)
+    start = warm_start(config.sft, config.run, tree, resume=resume)
     prepared, schedule = prepared_of(config)
     for note in prepared.notes:
         print(note)
@@ -138,7 +137,7 @@ def dry_run(config: Config, *, resume: bool) -> None:
     Raises ValueError for whatever would stop the run at its start.
     """
     tree = config.model_dump(mode="json")
-    warm_start(config.sft, config.run, tree, layout=layout_of(config.cluster, config.optimizer), resume=resume)
+    warm_start(config.sft, config.run, tree, resume=resume)
     prepared, schedule = prepared_of(config)
     here = local_resources()
     cluster, generation = config.cluster, config.generation
@@ -154,21 +153,20 @@ def dry_run(config: Config, *, resume: bool) -> None:
     show(config.run.name, tree, rows)
     if not resume:
         check_disk(run_folder(config.run), disk)
-    if cluster.address:
-        print("resources: checked against the cluster when the run starts")
-        return
-    check_resources(cluster, here)
-    print("resources: enough on this machine")
+    if not cluster.address:
+        check_resources(cluster, here)
+    print("resources:", "checked against the cluster when it starts" if cluster.address else "enough on this machine")
 
 
 async def run(config: Config, ready: Ready) -> dict[str, Any]:
     """Carry out the run of ``config`` and return its summary, which also lies in the run folder."""
     begin = time.monotonic()
+    tree = config.model_dump(mode="json")
     tracker = Tracker(
         ready.folder,
         wandb_project=config.tracking.wandb_project,
         name=config.run.name,
-        config=config.model_dump(mode="json"),
+        config=tree,
     )
     settings = Settings(
         sft=config.sft,
@@ -195,9 +193,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 generation=services.generation,
                 scoring=services.scoring,
                 checkpoints=Checkpoints(
-                    ready.folder / "checkpoints",
-                    keep=config.checkpoint.keep,
-                    layout=layout_of(config.cluster, config.optimizer),
+                    ready.folder / "checkpoints", keep=config.checkpoint.keep, layout=layout_of(tree)
                 ),
                 folder=ready.folder,
                 tracker=tracker,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.checkpoint import Checkpoints, Progress, take_over, warm_start
-from cluster.manifest import CheckpointSpoilt, Layout, layout_of, verify
+from cluster.manifest import CheckpointSpoilt, Layout, verify
 from rnr.config import Config
 from rnr.runs.run_folder import run_folder
 
@@ -40,8 +40,7 @@ class FakeLearner:
 
 
 def _warm_start(config: Config, *, resume: bool) -> Path | None:
-    layout = layout_of(config.cluster, config.optimizer)
-    return warm_start(config.sft, config.run, config.model_dump(mode="json"), layout=layout, resume=resume)
+    return warm_start(config.sft, config.run, config.model_dump(mode="json"), resume=resume)
 
 
 def _save(checkpoints: Checkpoints, stage: str, step: int, version: int) -> None:

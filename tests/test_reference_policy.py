@@ -28,7 +28,7 @@ def test_the_reference_travels_on_the_device_that_the_group_serves(meta_group, t
         torch.distributed.broadcast(torch.zeros(1), src=0)
     engine = SimpleNamespace(
         settings=SimpleNamespace(model=SimpleNamespace(lora_rank=0), model_folder=str(tiny_model)),
-        weights=lambda: iter(()),
+        _gathered=lambda: iter(()),
         device=torch.device("meta"),
         _rank=1,
         _engine=SimpleNamespace(module=SimpleNamespace(logits=Logits())),

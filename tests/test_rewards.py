@@ -189,7 +189,7 @@ def test_answers_come_back_grounded() -> None:
         ("gated", {"entity_f1": 0.0}, "not all 0"),
         ("gated", {"entity_f1": 2.0, "format": -1.0}, "not negative"),
         ("weighted", {}, "needs weights"),
-        ("weighted", {"entity_f1": math.nan}, "is nan"),
+        ("weighted", {"entity_f1": math.nan}, "finite number"),
         ("no_such_module:f", {}, "no_such_module"),
         ("jsn:loads", {}, "did you mean 'json'"),
         ("rewards.overlapp:overlap", {}, "did you mean 'rewards.overlap'"),

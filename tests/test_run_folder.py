@@ -53,7 +53,7 @@ def test_a_name_that_is_no_single_component_of_a_path_is_refused_before_anything
     victim = tmp_path / "victim"
     victim.mkdir()
     with pytest.raises(ValueError, match="becomes the name of a folder"):
-        open_run(Config(run={"name": name, "folder": str(tmp_path / "victim" / "runs")}), resume=False)
+        _open_named(victim / "runs", name)
     assert list(tmp_path.rglob("*")) == [victim]
 
 
@@ -68,4 +68,5 @@ def _open_elsewhere_named(folder, name):
 
 
 def _open_named(folder, name):
-    return open_run(Config(run={"name": name, "folder": str(folder)}), resume=False)
+    config = Config(run={"name": name, "folder": str(folder)})
+    return open_run(config.run, config.model_dump(mode="json"), resume=False)
