@@ -1,0 +1,274 @@
+"""``python -m scripts.benchmarks.models FOLDER``: every architecture that transformers and vLLM both know is tried as a
+tiny random model, and becomes a line of ``docs/models.md``: exact, or refused with which words.
+
+The learner's packed log-probabilities are compared with transformers' own in float32; then every weight is changed and
+sent to a real engine as a run sends it, whose log-probabilities are compared with those of the changed model. What was
+found is kept in ``FOLDER/results.jsonl``, so that the command goes on where it stopped.
+"""
+
+import argparse
+import gc
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
+from scripts.benchmarks.families import architectures, tiny_config
+
+CONTEXT = 512
+PROBE = tuple(range(1000, 1040))
+PROMPT, COMPLETIONS = tuple(range(300, 312)), ((8, 2, 900, 11), (40, 41, 42, 43, 44, 45, 46), (7,), (5000, 17, 3))
+WORDS = 160
+"""Letters of a refusal that the table shows."""
+
+
+def main() -> None:
+    """Try what has not been tried yet, then write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("kinds", nargs="*", help="types of models, as in config.json; all by default")
+    parser.add_argument("--runs", type=int, default=0, help="whole runs, of the first models that are exact")
+    parser.add_argument("--table", type=Path, default=Path("docs/models.md"))
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    results = Results(arguments.folder / "results.jsonl")
+    for kind, name in architectures().items():
+        if kind not in results.found and (not arguments.kinds or kind in arguments.kinds):
+            row = {"kind": kind, "class": name}
+            results.add(row | {"failed": "the process ended while it was tried"})
+            results.add(row | _tried(kind, arguments.folder))
+    exact = [kind for kind, row in results.found.items() if row.get("sync", 1.0) < row.get("allowed", 0.0)]
+    for kind in exact[: arguments.runs]:
+        if "run" not in results.found[kind]:
+            results.add(results.found[kind] | {"run": _whole_run(arguments.folder / kind)})
+    arguments.table.write_text(table(list(results.found.values())), encoding="utf-8")
+
+
+class Results:
+    """One row for each type of model, the newest of the file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        lines = file.read_text().splitlines() if file.is_file() else []
+        self.found: dict[str, dict[str, Any]] = {row["kind"]: row for row in map(json.loads, lines)}
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep it, here and on disk, and show it."""
+        self.found[row["kind"]] = row
+        with self._file.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+
+
+def _tried(kind: str, work: Path) -> dict[str, Any]:
+    """What the learner and then the engine make of it; ``refused`` are their words."""
+    folder = work / kind
+    try:
+        _write(kind, folder)
+    except Exception as error:
+        return {"not_built": _words(error)}
+    try:
+        found: dict[str, Any] = {"learner": _learner_difference(folder)}
+    except ValueError as error:
+        return {"refused": _words(error), "by": "learner"}
+    except Exception as error:
+        traceback.print_exc()
+        return {"failed": _words(error)}
+    try:
+        return found | _synced(folder)
+    except Exception as error:
+        return found | {"refused": _words(error), "by": "engine"}
+    finally:
+        gc.collect()
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _write(kind: str, folder: Path) -> None:
+    """A tiny model with weights large enough that whatever is left out shows, and the embedded model's tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(embedded_folder(EMBEDDED_MODEL))
+    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
+    config = tiny_config(kind, vocab_size=len(tokenizer), **ids)
+    torch.manual_seed(0)
+    model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    _roughen(model)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _roughen(model: Any, size: float = 0.03) -> None:
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter, dtype=torch.float32).to(parameter.dtype) * size)
+
+
+def _learner_difference(folder: Path) -> float:
+    """Largest difference of packed log-probabilities from those of a plain pass, in float32."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from learner.architecture import refuse_architecture
+    from learner.batch import Weighted, collate
+    from learner.files import names_in_files
+    from learner.preflight import preflight
+    from rnr.types import Sample
+
+    refuse_architecture(AutoConfig.from_pretrained(folder), CONTEXT)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    names_in_files(model, folder)
+    with torch.no_grad():
+        plain = torch.cat([_plain(model, PROMPT, completion) for completion in COMPLETIONS])
+        policy = preflight(model).train()
+        samples = (Sample(uid="", prompt_ids=PROMPT, completion_ids=each) for each in COMPLETIONS)
+        batch = collate((tuple(Weighted(sample=sample, weight=1.0) for sample in samples),))
+        arguments = (batch.input_ids_1T, batch.position_ids_1T, batch.layout, batch.columns_N, batch.targets_N)
+        return (policy(*arguments, 1.0)[0] - plain).abs().max().item()
+
+
+def _plain(model: Any, prompt: tuple[int, ...], completion: tuple[int, ...]) -> Any:
+    import torch
+
+    logs = model(input_ids=torch.tensor([prompt + completion]), use_cache=False).logits[0].float().log_softmax(-1)
+    return logs[len(prompt) - 1 : -1].gather(1, torch.tensor(completion)[:, None])[:, 0]
+
+
+def _synced(folder: Path) -> dict[str, float]:
+    """Mean difference of engine and model over the probe: of the weights it started with, of others that were sent
+    (``sync``), and what may be rounding (``allowed``)."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM
+
+    from learner.files import as_in_files
+
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    with torch.no_grad():
+        before = _plain(model, PROBE[:1], PROBE[1:])
+        _roughen(model)
+        after = _plain(model, PROBE[:1], PROBE[1:])
+    sent = folder / "sent"
+    sent.mkdir(exist_ok=True)
+    weights = as_in_files(model, {name: parameter.detach() for name, parameter in model.named_parameters()})
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, sent / "weights.safetensors")
+    engine = _engine(folder)
+    try:
+        start = (_probed(engine) - before).abs().mean().item()
+        engine.collective_rpc("load_policy", args=(str(sent),))
+        sync = (_probed(engine) - after).abs().mean().item()
+    finally:
+        _end(engine)
+        shutil.rmtree(sent)
+    return {"start": start, "sync": sync, "changed": (after - before).abs().mean().item(), "allowed": 0.05}
+
+
+def _engine(folder: Path) -> Any:
+    """vLLM in this process, so that it is imported once for all models."""
+    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    from vllm import LLM
+
+    return LLM(
+        model=str(folder),
+        dtype="bfloat16",
+        max_model_len=CONTEXT,
+        max_num_seqs=4,
+        enforce_eager=True,
+        gpu_memory_utilization=0.3,
+        worker_extension_cls="actors.weight_receiver.WeightReceiver",
+        generation_config="vllm",
+        limit_mm_per_prompt={"image": 0, "video": 0, "audio": 0},
+    )
+
+
+def _probed(engine: Any) -> Any:
+    import torch
+    from vllm import SamplingParams
+
+    engine.reset_prefix_cache()
+    parameters = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
+    (output,) = engine.generate([{"prompt_token_ids": list(PROBE)}], parameters, use_tqdm=False)
+    found = zip(PROBE[1:], output.prompt_logprobs[1:], strict=True)
+    return torch.tensor([logprobs[token].logprob for token, logprobs in found])
+
+
+def _end(engine: Any) -> None:
+    from vllm.distributed import cleanup_dist_env_and_memory
+
+    del engine
+    cleanup_dist_env_and_memory()
+
+
+def _whole_run(folder: Path) -> str:
+    """``debug.toml`` with this model: warm start, GRPO, evaluation, export; "passed", or how it ended."""
+    command = [sys.executable, "-m", "scripts.train", "--config", "scripts/configs/debug.toml"]
+    command += [f"--model.path={folder}", f"--run.folder={folder / 'runs'}", "--run.name=run"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    if done.returncode == 0 and (folder / "runs" / "run" / "export" / "config.json").is_file():
+        return "passed"
+    return " ".join((done.stdout + done.stderr).split())[-WORDS:]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """``docs/models.md``."""
+    from importlib.metadata import version
+
+    exact = [row for row in rows if row.get("sync", 1.0) < row.get("allowed", 0.0)]
+    refused = [row for row in rows if "refused" in row]
+    rest = [row for row in rows if row not in exact and row not in refused]
+    lines = [
+        "# Models",
+        "",
+        f"All {len(rows)} architectures of causal language models that transformers {version('transformers')} and vLLM "
+        "both know, found by a loop over their registries, as tiny random models: written by "
+        "`python -m scripts.benchmarks.models FOLDER`.",
+        "",
+        f"## Exact: {len(exact)}",
+        "",
+        "*Learner*: largest difference of packed log-probabilities in float32, in training mode, from those of "
+        "transformers' plain forward pass. *Engine*, *sync*: mean difference of vLLM's log-probabilities (bf16) from "
+        "the model's, as it starts and after every weight was changed and sent; *moved*: by how much that changed them."
+        " *Run*: `debug.toml` from warm start to export.",
+        "",
+        "| type | class | learner | engine | sync | moved | run |",
+        "|---|---|--:|--:|--:|--:|---|",
+    ]
+    for row in exact:
+        numbers = f"{row['learner']:.1e} | {row['start']:.3f} | {row['sync']:.3f} | {row['changed']:.2f}"
+        lines.append(f"| {row['kind']} | {row['class']} | {numbers} | {row.get('run', '')} |")
+    lines += ["", f"## Refused by name: {len(refused)}", "", "| type | by | words |", "|---|---|---|"]
+    lines += [f"| {row['kind']} | {row['by']} | {_short(row['refused'])} |" for row in refused]
+    if rest:
+        lines += ["", f"## Not tried: {len(rest)}", "", "| type | why |", "|---|---|"]
+        lines += [f"| {row['kind']} | {_short(_why(row))} |" for row in rest]
+    return "\n".join(lines) + "\n"
+
+
+def _why(row: dict[str, Any]) -> str:
+    if "sync" in row:
+        return f"engine {row['start']:.3f}, sync {row['sync']:.3f}: more than {row['allowed']:g} from the model"
+    return "no tiny model by these rules: " + row["not_built"] if "not_built" in row else row["failed"]
+
+
+def _short(words: str) -> str:
+    words = words.replace("|", "/").replace("\n", " ")
+    return words if len(words) <= WORDS else words[: WORDS - 4] + " ..."
+
+
+if __name__ == "__main__":
+    main()
