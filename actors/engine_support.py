@@ -14,6 +14,6 @@ def refuse_adapters(model_folder: str) -> None:
     known = [ModelRegistry.models[name] for name in names if name in ModelRegistry.models]
     if known and not any(supports_lora(model.load_model_cls()) for model in known):
         raise ValueError(
-            f"model.lora_rank: vLLM {__version__} has no adapters for {', '.join(names)}, as the model in {model_folder} "
-            "is. Train all weights: model.lora_rank=0"
+            f"model.lora_rank: vLLM {__version__} has no adapters for {', '.join(names)}, which the model in "
+            f"{model_folder} is. Train all weights: model.lora_rank=0"
         )

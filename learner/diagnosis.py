@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-SAME = 1e-3
+SAME = 2e-4
 """Largest difference, relative to the largest value, that is rounding."""
 
 

@@ -24,12 +24,13 @@ SIZES: dict[str, Any] = {
     **dict.fromkeys(("model_max_length", "sliding_window", "sliding_window_size", "attention_chunk_size"), 2048),
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "o_lora_rank", "hc_lowrank", "laurel_rank", "adapter_rank"), 32),
     **dict.fromkeys(("qk_nope_head_dim", "qk_rope_head_dim", "rotary_dim", "index_head_dim"), 32),
-    **dict.fromkeys(("index_n_heads", "mamba_n_heads", "mamba_num_heads", "n_mamba_heads", "num_heads"), 4),
+    **dict.fromkeys(("index_n_heads", "mamba_n_heads", "mamba_num_heads", "n_mamba_heads"), 4),
     **dict.fromkeys(("linear_num_key_heads", "linear_num_value_heads", "linear_num_heads"), 4),
     **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim", "linear_head_dim"), 32),
     **dict.fromkeys(("state_size", "mamba_d_state", "ssm_state_size", "time_step_rank", "mamba_dt_rank"), 16),
-    **dict.fromkeys(("vocab_size_per_layer_input", "hidden_size_per_layer_input", "num_kv_shared_layers"), 0),
-    **dict.fromkeys(("num_nextn_predict_layers", "zero_expert_num"), 0),
+    **dict.fromkeys(("num_kv_shared_layers", "num_nextn_predict_layers", "zero_expert_num"), 0),
+    "hidden_size_per_layer_input": 32,
+    "num_heads": 8,
     "dim_model_base": 64,
     "vocab_size": 1024,
     "pad_token_id": 0,
@@ -55,12 +56,24 @@ def tiny_config(kind: str, **wanted: Any) -> Any:
     from transformers import CONFIG_MAPPING
 
     default = CONFIG_MAPPING[kind]()
-    latent = {"num_key_value_heads": 4} if hasattr(default.get_text_config(), "kv_lora_rank") else {}
-    sizes = SIZES | latent | wanted  # compressed keys have no fewer heads
+    text = default.get_text_config()
+    latent = {"num_key_value_heads": 4} if hasattr(text, "kv_lora_rank") else {}  # compressed keys have no fewer heads
+    sizes = SIZES | latent | wanted
+    sizes["vocab_size_per_layer_input"] = sizes["vocab_size"]
     parts = {}
     for name in getattr(default, "sub_configs", {}):
         part = getattr(default, name, None)
         if part is not None:
             parts[name] = {key: value for key, value in sizes.items() if key in part.to_dict()}
     here = {key: value for key, value in sizes.items() if key in default.to_dict()}
-    return CONFIG_MAPPING[kind](**here, **parts)
+    try:
+        return CONFIG_MAPPING[kind](**here, **parts)
+    except (ValueError, TypeError):
+        # Some do not shorten the list of their layers when they are given fewer.
+        whole = getattr(text, "num_hidden_layers", 0)
+        lists = {key: value[:LAYERS] for key, value in vars(text).items() if _is_list(value, whole)}
+        return CONFIG_MAPPING[kind](**here, **parts, **lists)
+
+
+def _is_list(value: Any, length: int) -> bool:
+    return isinstance(value, list) and len(value) == length
