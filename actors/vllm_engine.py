@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from actors.delivery import Delivery, received
 from actors.engine import Completion, EngineSettings, Sampling
+from actors.engine_support import refuse_adapters
 from rnr.faults import WorkerUnusable
 from rnr.types import Segment
 
@@ -96,6 +97,7 @@ class VllmEngine:
         rank = self._settings.model.lora_rank
         if not rank:
             return {}
+        refuse_adapters(self._settings.model_folder)
         return {
             "enable_lora": True,
             "max_lora_rank": max(8, rank),

@@ -27,11 +27,27 @@ class WeightReceiver:
 
     def load_policy(self, receiver: str, payload: Any) -> str:
         """Replace all weights by those that a transport has delivered (``actors.delivery``); their digest."""
-        tied = tied_weights(self.model_runner.get_model())
+        model = self.model_runner.get_model()
+        tied = tied_weights(model)
+        forget_derived(model)
         weights, digest = received(receiver, payload)
         self.model_runner.reload_weights(weights_iterator=weights, is_checkpoint_format=True)
         tie_again(tied)
         return digest()
+
+
+def forget_derived(model: torch.nn.Module) -> None:
+    """Drop what vLLM makes of weights once and keeps over a reload.
+
+    Experts on a CPU are packed by the kernel that is made for them, and a reload packs nothing as long as there is one:
+    the kernel would read plain weights as packed ones. A gate that is joined with that of the shared experts is a copy.
+    """
+    for module in model.modules():
+        method = getattr(module, "quant_method", None)
+        if getattr(method, "moe_kernel", None) is not None and next(module.parameters()).device.type == "cpu":
+            method.moe_kernel = None  # type: ignore[union-attr]
+        if getattr(module, "_combined_gate_weight", None) is not None:
+            module._combined_gate_weight = None  # type: ignore[assignment]
 
 
 Place = tuple[torch.nn.Module, str]

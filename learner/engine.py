@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from learner.adapter import with_adapter
 from learner.batch import Batch, MicroBatch, collate
-from learner.files import as_in_files, names_in_files
+from learner.files import as_in_files, names_in_files, stored
 from learner.logprobs import PolicyModel
 from learner.loss import Sums
 from learner.preflight import preflight
@@ -215,21 +215,22 @@ class PolicyEngine:
             if self._rank == 0:
                 for name, tensor in get_peft_model_state_dict(policy).items():
                     yield name, tensor.detach().to("cpu", torch.bfloat16)
-        elif self._converts:
-            whole = dict(self._gathered())
-            yield from as_in_files(policy, whole).items() if whole else ()
-        else:
-            yield from self._gathered()
+            return
+        found = self._gathered()
+        if self._converts and self._rank == 0:
+            found = iter(as_in_files(policy, dict(found)).items())
+        yield from ((name, tensor) for name, tensor in found if name in self.names)
 
     def _gathered(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """The same by the names that they have in memory."""
+        """What files hold of the policy by the names that it has in memory."""
         divided = self.settings.optimizer.zero_stage == 3
-        for name, parameter in self._engine.module.model.named_parameters():
-            with deepspeed.zero.GatheredParameters([parameter]) if divided else nullcontext():
+        for name, tensor in stored(self._engine.module.model):
+            gather = divided and isinstance(tensor, torch.nn.Parameter)
+            with deepspeed.zero.GatheredParameters([tensor]) if gather else nullcontext():
                 # Cloned inside the context: under ZeRO-3 the storage is freed on leaving it.
-                tensor = parameter.detach().to("cpu", torch.bfloat16, copy=True) if self._rank == 0 else None
-            if tensor is not None:
-                yield name, tensor
+                whole = tensor.detach().to("cpu", torch.bfloat16, copy=True) if self._rank == 0 else None
+            if whole is not None:
+                yield name, whole
 
     def save(self, folder: str) -> None:
         """Write the state of this rank under ``folder``."""

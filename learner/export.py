@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from learner.adapter import with_adapter
 from learner.engine import LearnerSettings, PolicyEngine
-from learner.files import as_in_files, read_weights
+from learner.files import as_in_files, read_weights, stored
 from rnr.digest import weights_digest
 
 
@@ -30,7 +30,8 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
         return
     source = Path(engine.settings.model_folder)
     if engine.settings.model.lora_rank:
-        weights = _merged(weights, engine.settings)
+        whole = _merged(weights, engine.settings)
+        weights = {name: whole[name] for name in engine.names if name in whole}
     if wrong := sorted(weights.keys() ^ engine.names):
         raise ExportError(f"{len(wrong)} weights of the policy are missing or not those of its model, as {wrong[0]}")
     partial = folder.with_name(folder.name + ".partial")
@@ -63,4 +64,4 @@ def _merged(adapter: Mapping[str, torch.Tensor], settings: LearnerSettings) -> d
     if digest_of(get_peft_model_state_dict(adapted).items()) != digest_of(adapter.items()):
         raise ExportError("the adapter cannot be merged: the model in model.path does not take all of its weights")
     model = adapted.merge_and_unload()
-    return as_in_files(model, {name: parameter.detach() for name, parameter in model.named_parameters()})
+    return as_in_files(model, {name: tensor.detach() for name, tensor in stored(model)})

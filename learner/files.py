@@ -14,6 +14,15 @@ SHOWN = 3
 """Names in a message."""
 
 
+def stored(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """(name, tensor) of what files hold of a model: its weights, and those of its buffers that are numbers."""
+    saved = model.state_dict(keep_vars=True).keys()
+    yield from model.named_parameters()
+    for name, buffer in model.named_buffers():
+        if name in saved and buffer.is_floating_point():
+            yield name, buffer
+
+
 def as_in_files(model: Any, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """All of the model's weights, given by its own names, by the names and in the parts of its files."""
     with torch.no_grad():
@@ -35,21 +44,23 @@ def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def names_in_files(model: Any, folder: Path) -> frozenset[str]:
-    """The names by which the folder's files hold the model's weights.
+    """The names by which the folder's files hold what there is of the model.
 
-    Raises UnsupportedModel if one of them, as it would be sent or exported, is not in these files with its name and
-    shape: the engine reads them too, and may pass over a name that it does not know.
+    Raises UnsupportedModel if a weight, as it would be sent or exported, is not in these files with its name and shape:
+    the engine reads them too, and may pass over a name that it does not know. Buffers may be missing there.
     """
-    own = {name: torch.empty_like(parameter, device="meta") for name, parameter in model.named_parameters()}
-    sent, stored = as_in_files(model, own), stored_shapes(folder)
-    foreign = [name for name, tensor in sent.items() if stored.get(name) != tuple(tensor.shape)]
+    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in stored(model)}
+    buffers = {name for name, _ in model.named_buffers()}
+    files = stored_shapes(folder)
+    sent = {name: files.get(name) == tuple(tensor.shape) for name, tensor in as_in_files(model, shapes).items()}
+    foreign = [name for name, there in sent.items() if not there and name not in buffers]
     if foreign:
         raise UnsupportedModel(
             f"{type(model).__name__}: {len(foreign)} of {len(sent)} weights cannot be sent to the engine, because the "
             f"files in {folder} hold none of that name and shape: {', '.join(foreign[:SHOWN])}"
             f"{', ...' if len(foreign) > SHOWN else ''}"
         )
-    return frozenset(sent)
+    return frozenset(name for name, there in sent.items() if there)
 
 
 def read_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:

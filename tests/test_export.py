@@ -11,7 +11,7 @@ from learner import export as export_module
 from learner.adapter import with_adapter
 from learner.architecture import UnsupportedModel
 from learner.export import ExportError, digest_of, export
-from learner.files import as_in_files, names_in_files, read_weights
+from learner.files import as_in_files, names_in_files, read_weights, stored
 from tests.test_preflight import tiny
 
 
@@ -106,3 +106,14 @@ def test_weights_that_the_files_do_not_hold_are_refused_by_name(tiny_model, tmp_
 def test_adapters_are_refused_where_they_would_leave_weights_out_or_go_by_other_names() -> None:
     with pytest.raises(UnsupportedModel, match="experts"):
         with_adapter(tiny("mixtral"), rank=4, alpha=8)
+
+
+def test_buffers_that_files_hold_go_with_the_weights(tmp_path) -> None:
+    # An engine that takes a layer's weights builds all of the layer anew: a buffer left out would be what memory held.
+    tiny("apertus").save_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    name = "model.layers.0.mlp.act_fn.beta"
+    assert name in dict(model.named_buffers())
+    assert name in names_in_files(model, tmp_path)
+    assert dict(stored(model))[name] == 0.5
+    assert dict(stored(model)).keys() == dict(read_weights(tmp_path)).keys()

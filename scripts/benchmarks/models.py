@@ -150,12 +150,12 @@ def _plain(model: Any, prompt: tuple[int, ...], completion: tuple[int, ...]) -> 
 
 def _synced(folder: Path) -> dict[str, float]:
     """Mean difference of engine and model over the probe: of the weights it started with, of others that were sent
-    (``sync``), and what may be rounding (``allowed``)."""
+    (``sync``), by how much that changed them, and what may be rounding (``allowed``): four times what bf16 costs."""
     import torch
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM
 
-    from learner.files import as_in_files
+    from learner.files import as_in_files, names_in_files, stored
 
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     with torch.no_grad():
@@ -164,17 +164,21 @@ def _synced(folder: Path) -> dict[str, float]:
         after = _plain(model, PROBE[:1], PROBE[1:])
     sent = folder / "sent"
     sent.mkdir(exist_ok=True)
-    weights = as_in_files(model, {name: parameter.detach() for name, parameter in model.named_parameters()})
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, sent / "weights.safetensors")
+    names = names_in_files(model, folder)
+    weights = as_in_files(model, dict(stored(model)))
+    save_file({name: weights[name].contiguous() for name in names}, sent / "weights.safetensors")
+    with torch.no_grad():
+        rounding = (after - _plain(model.float(), PROBE[:1], PROBE[1:])).abs().mean().item()
     engine = _engine(folder)
     try:
         start = (_probed(engine) - before).abs().mean().item()
-        engine.collective_rpc("load_policy", args=(str(sent),))
+        engine.collective_rpc("load_policy", args=("cluster.transport.object_store:receive", str(sent)))
         sync = (_probed(engine) - after).abs().mean().item()
     finally:
         _end(engine)
         shutil.rmtree(sent)
-    return {"start": start, "sync": sync, "changed": (after - before).abs().mean().item(), "allowed": 0.05}
+    moved = (after - before).abs().mean().item()
+    return {"start": start, "sync": sync, "changed": moved, "allowed": min(moved / 4, max(0.01, 4 * rounding))}
 
 
 def _engine(folder: Path) -> Any:
