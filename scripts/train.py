@@ -34,6 +34,7 @@ def train(
 
         show_plan(settings, resume=resume)
         return 0
+    from cluster.manifest import CheckpointSpoilt
     from cluster.run import get_ready
 
     ready = get_ready(settings, resume=resume)
@@ -48,6 +49,9 @@ def train(
         print(f"error: {type(found[0]).__name__}: {found[0]}", file=sys.stderr)
         if not all(isinstance(cause, RuntimeError) for cause in found):
             traceback.print_exc()  # a bug: its fix needs the traceback
+        return 1
+    except (CheckpointSpoilt, RuntimeError) as error:
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except (ValueError, OSError):
         traceback.print_exc()  # a bug, or a full disk: wrong input has been refused above

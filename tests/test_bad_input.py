@@ -123,3 +123,16 @@ def test_bad_rows_are_skipped_only_when_asked(capsys, tmp_path):
         load([str(file)], training=True)
     assert len(load([str(file)], training=True, skip_bad_rows=True)) == 1
     assert "skipped 1 bad rows" in capsys.readouterr().out
+
+
+def test_a_run_without_a_checkpoint_that_can_be_used_ends_in_one_sentence(monkeypatch, capsys) -> None:
+    from cluster.manifest import CheckpointSpoilt
+
+    async def spoilt(*_arguments):
+        raise CheckpointSpoilt("no checkpoint is left to resume from: state was altered")
+
+    monkeypatch.setattr("cluster.run.get_ready", lambda *_arguments, **_options: None)
+    monkeypatch.setattr("cluster.run.run", spoilt)
+    assert main(["--resume"]) == 1
+    said = capsys.readouterr().err
+    assert said == "error: CheckpointSpoilt: no checkpoint is left to resume from: state was altered\n"
