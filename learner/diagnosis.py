@@ -16,9 +16,17 @@ SAME = 2e-4
 def in_float32(model: nn.Module) -> Iterator[None]:
     """Each part of the model computes in float32 from its own weights, which are widened only while it runs, so that
     no second model stands in memory. The weights are the same tensors again afterwards."""
+    # The layer of an adapter reads the types of its parts' weights, so they are widened together.
+    whole = {module for module in model.modules() if hasattr(module, "base_layer")}
+    inside = {part for module in whole for part in module.modules() if part is not module}
     own = {
-        module: [tensor for tensor in (*module.parameters(False), *module.buffers(False)) if tensor.is_floating_point()]
+        module: [
+            tensor
+            for tensor in (*module.parameters(module in whole), *module.buffers(module in whole))
+            if tensor.is_floating_point()
+        ]
         for module in model.modules()
+        if module not in inside
     }
     kept = {tensor: tensor.data for tensors in own.values() for tensor in tensors}
     running: list[list[tuple[torch.Tensor, torch.Tensor]]] = []

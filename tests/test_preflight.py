@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from learner.adapter import with_adapter
 from learner.architecture import UnsupportedModel, refuse_architecture
 from learner.batch import Weighted, collate
 from learner.logits import Logits
@@ -169,6 +170,16 @@ def test_the_weights_are_tried_in_float32_and_come_back_untouched() -> None:
         assert parameter.dtype == torch.bfloat16
         assert parameter.data_ptr() == place
         assert torch.equal(parameter, values)
+
+
+def test_a_model_with_an_adapter_is_tried_as_a_whole() -> None:
+    adapted = with_adapter(tiny("llama").to(torch.bfloat16), rank=4, alpha=8)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1)
+    policy = preflight(adapted)
+    assert {parameter.dtype for parameter in policy.parameters()} == {torch.bfloat16}
 
 
 def test_the_padding_token_is_trained_where_it_stands_in_a_prompt() -> None:
