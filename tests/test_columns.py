@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
-from rnr.corpus.formats.columns import CONTRADICTED, INLINE, JOINED, MARKED
+from rnr.corpus.formats.columns import CONTRADICTED, INLINE, JOINED, LONG, MARKED
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.tags import BARE, LOWER, OTHER_MARK
+from rnr.corpus.formats.tag_spelling import BARE, BEHIND, LOWER, OTHER_MARK, OTHER_OUTSIDE, UNNAMED
 from rnr.corpus.loading import check
 from rnr.corpus.report import Reading
 from rnr.corpus.spacing import join
@@ -51,6 +51,10 @@ IDA = ("Ida ran", [("Ida", "per")])
         ("Ida b-PER\nran o\n", LOWER),
         ("Ida B_PER\nran O\n", OTHER_MARK),
         ("Ida B/PER\nran O\n", OTHER_MARK),
+        ("Ida PER-B\nran O\n", BEHIND),
+        ("Ida B\nran O\n", UNNAMED),
+        ("Ida\tX\tB-PER\nran\tY\t_\n", OTHER_OUTSIDE),
+        ("Wort\tArt\nIda\tB-PER\nran\tO\n", "the first line (Wort, Art) is a header and was passed over"),
         ("Ida/B-PER ran/O\n", INLINE),
         ("Ida|NNP|I-PER ran|VBD|O\n", INLINE),
         (
@@ -170,6 +174,18 @@ def test_names_in_the_brackets_of_conll_2012_may_be_long(tmp_path) -> None:
 def test_what_is_no_column_file_is_refused_with_the_reason(tmp_path, text, said) -> None:
     ((found,), _) = _read(tmp_path / "a.conll", text)
     assert said in str(found)
+
+
+def test_several_tags_in_one_cell_are_an_error_and_no_label(tmp_path) -> None:
+    found, _ = _read(tmp_path / "a.conll", "Uni B-ORG|B-LOC\nran O\n\nIda B-PER\nran O\n")
+    assert "line 1: expected a tag such as O, B-person or I-person, found tag 'B-ORG|B-LOC'" in str(found[0])
+    assert found[1] == IDA
+
+
+def test_a_file_without_blank_lines_is_noticed(tmp_path) -> None:
+    found, notes = _read(tmp_path / "a.conll", "Ida B-PER\n" + "ran O\n" * 1000)
+    assert len(found) == 1
+    assert f"1 {LONG} (row 1: 1001 tokens)" in notes
 
 
 # WebAnno

@@ -4,22 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
+from rnr.corpus.formats.column_cells import BLANKS, Columns, by_blanks, by_tab, usual_width, without_trailing
+from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, unlike_the_rest
 from rnr.corpus.formats.tags import TagCensus
 
-BLANKS = " \t"
-"""What divides columns; any other white space may stand inside a token."""
-
-_WORD_NAMES = ("token", "tokens", "word", "words", "form", "text")
-_TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
-_OTHER_NAMES = ("pos", "upos", "xpos", "lemma", "chunk", "id", "idx", "index", "#", "nr", "misc", "head", "deprel")
-_HEADER = frozenset((*_WORD_NAMES, *_TAG_NAMES, *_OTHER_NAMES))
 _CHUNKS = frozenset(["NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"])
 """Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""
 _NAME_BRACKET = re.compile(r"\*\)?|\([A-Za-z_]+(?:\)|\*\)?)")
 """A cell of CoNLL-2012's column of names: ``(PERSON*``, ``*``, ``*)``, ``(PERSON)``."""
-_RANGE = re.compile(r"(\d+)[-.](\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +67,6 @@ def _from_brackets(cells: Iterable[str]) -> Iterator[str]:
         opened = "" if cell.endswith(")") else opened
 
 
-def by_tab(line: str) -> list[str]:
-    return line.split("\t")
-
-
-def by_blanks(line: str) -> list[str]:
-    # Not str.split(), which also splits at no-break spaces and other characters that stand inside tokens.
-    if line.isascii() and line.isprintable():
-        return line.split()
-    return [part for part in line.replace("\t", " ").split(" ") if part]
-
-
 def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     """The layout of a file that begins with these lines; raises ValueError where no column can be one of tags.
 
@@ -94,16 +76,17 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     mark = "\t" if 2 * sum("\t" in line.strip(BLANKS) for line in lines) >= len(lines) else " "
     divide = by_tab if mark == "\t" else by_blanks
     rows = [[without_trailing(divide(line)) for line in sentence] for sentence in sentences]
-    header = rows[0][0] if rows and _is_header(rows[0][0]) else []
+    header = rows[0][0] if rows and is_header(rows[0][0]) else []
+    header = header or unlike_the_rest(rows)
     rows = [rows[0][1:], *rows[1:]] if header else rows
-    width = _width(rows)
+    width = usual_width(rows)
     if (found := _conll_2012(rows, mark)) is not None and not tag_column:
         return found
     whole = [[row for row in sentence if len(row) == width] for sentence in rows]
     whole = [sentence for sentence in whole if sentence]
     if not whole:
         raise ValueError("there is no line with a token and a tag")
-    columns = _Columns(whole, width)
+    columns = Columns(whole, width)
     running = 0 if width > 2 and columns.is_running(0) else -1
     tag, key, facts = _tags(columns, running, tag_column)
     token = _token(columns, header, {running, tag})
@@ -120,54 +103,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     )
 
 
-def without_trailing(cells: list[str]) -> list[str]:
-    """The cells without empty ones at the end, which trailing tabs leave."""
-    while len(cells) > 1 and not cells[-1].strip(BLANKS):
-        cells = cells[:-1]
-    return cells
-
-
-def is_range(cell: str) -> bool:
-    """Whether a running number is that of CoNLL-U's words written as one (``3-4``), or of an empty node (``3.1``)."""
-    return bool(_RANGE.fullmatch(cell))
-
-
-def _is_header(cells: Sequence[str]) -> bool:
-    names = [cell.strip(BLANKS).lower() for cell in cells]
-    return len(names) > 1 and all(name in _HEADER for name in names) and any(name in _WORD_NAMES for name in names)
-
-
-def _width(rows: Iterable[Sequence[Sequence[str]]]) -> int:
-    widths = Counter(len(row) for sentence in rows for row in sentence)
-    return max(widths, key=lambda width: (widths[width], width), default=0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    sentences: list[list[list[str]]]
-    width: int
-
-    def cells(self, column: int) -> Iterator[list[str]]:
-        """The cells of a column, sentence by sentence."""
-        return ([row[column].strip(BLANKS) for row in sentence] for sentence in self.sentences)
-
-    def counts(self, column: int) -> Counter[str]:
-        return Counter(cell for cells in self.cells(column) for cell in cells)
-
-    def is_running(self, column: int) -> bool:
-        """Whether the cells of each sentence are numbers that go up by one."""
-        steps = 0
-        for cells in self.cells(column):
-            numbers = [cell for cell in cells if not is_range(cell)]
-            if not all(cell.isascii() and cell.isdigit() for cell in numbers):
-                return False
-            if any(int(right) != int(left) + 1 for left, right in pairwise(numbers)):
-                return False
-            steps += max(0, len(numbers) - 1)
-        return steps > 0
-
-
-def _tags(columns: _Columns, running: int, wanted: int) -> tuple[int, str, tuple[str, ...]]:
+def _tags(columns: Columns, running: int, wanted: int) -> tuple[int, str, tuple[str, ...]]:
     """The column of tags, the key in it, and what is not read."""
     if wanted:
         column = wanted - 1 if wanted > 0 else columns.width + wanted
@@ -207,7 +143,7 @@ class _Tags:
     labels: frozenset[str]
 
 
-def _as_tags(columns: _Columns, column: int) -> _Tags | None:
+def _as_tags(columns: Columns, column: int) -> _Tags | None:
     """What a column says; None where most of its cells are no tags."""
     census = TagCensus()
     for cells in columns.cells(column):
@@ -215,13 +151,14 @@ def _as_tags(columns: _Columns, column: int) -> _Tags | None:
     spelling = census.scheme().spelling
     read = {tag: found for tag in census.counts if (found := spelling.read(tag))}
     tags, total = sum(census.counts[tag] for tag in read), census.counts.total()
+    bare = spelling.kind in ("bare", "alone")
     # Labels alone are few and come again; words are neither.
-    if (len(read) > max(4, total / 4)) if spelling.bare else (2 * tags < total):
+    if (len(read) > max(4, total / 4)) if bare else (2 * tags < total):
         return None
-    return _Tags(bare=spelling.bare, labels=frozenset(label for _, label in read.values() if label))
+    return _Tags(bare=bare, labels=frozenset(label for _, label in read.values() if label))
 
 
-def _key(columns: _Columns, column: int) -> str | None:
+def _key(columns: Columns, column: int) -> str | None:
     """The key ``name=`` whose values in this column are tags."""
     values: dict[str, Counter[str]] = {}
     for cell, times in columns.counts(column).items():
@@ -232,21 +169,21 @@ def _key(columns: _Columns, column: int) -> str | None:
     for key, counts in values.items():
         spelling = TagCensus(counts).scheme().spelling
         read = [spelling.read(value) for value in counts]
-        if not spelling.bare and all(read) and any(found and found[1] for found in read):
+        if spelling.kind == "before" and all(read) and any(found and found[1] for found in read):
             return key
     return None
 
 
-def _token(columns: _Columns, header: Sequence[str], taken: set[int]) -> int:
+def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> int:
     names = [cell.strip(BLANKS).lower() for cell in header]
-    named = [names.index(name) for name in _WORD_NAMES if name in names]
+    named = [names.index(name) for name in WORD_NAMES if name in names]
     free = [column for column in (*named, *range(columns.width)) if column not in taken]
     if not free:
         raise ValueError("there is no column beside that of the tags")
     return free[0]
 
 
-def _follows(columns: _Columns, taken: set[int]) -> int:
+def _follows(columns: Columns, taken: set[int]) -> int:
     for column in range(columns.width):
         if column in taken:
             continue
@@ -273,7 +210,7 @@ def _conll_2012(rows: Sequence[Sequence[Sequence[str]]], mark: str) -> Layout | 
     cells = [row for sentence in rows for row in sentence]
     if not cells or not all(len(row) >= 11 and _NAME_BRACKET.fullmatch(row[10]) for row in cells):
         return None
-    if not _Columns([list(map(list, sentence)) for sentence in rows if sentence], 11).is_running(2):
+    if not Columns([list(map(list, sentence)) for sentence in rows if sentence], 11).is_running(2):
         return None
     said = "columns are those of CoNLL-2012: words from column 4, names from column 11"
     return Layout(mark=mark, width=0, token=3, tag=10, brackets=True, facts=(said,))

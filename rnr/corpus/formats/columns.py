@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from rnr.corpus.formats.column_blocks import Block, divided, read_block, whole_blocks, without_comments
-from rnr.corpus.formats.column_layout import BLANKS, Layout, find_layout
+from rnr.corpus.formats.column_cells import BLANKS
+from rnr.corpus.formats.column_layout import Layout, find_layout
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, located, spans
 from rnr.corpus.formats.text_lines import text_lines, text_pieces
@@ -29,6 +30,7 @@ MOST_PARTS = 24
 CONTRADICTED = "sentences have a comment '# text =' that is not what their tokens say, and are read from the tokens"
 JOINED = "sentences of a script without spaces had tokens joined without one (data.reading.spaces)"
 MARKED = "byte order marks inside the file were left out"
+LONG = "sentences have more than 1,000 tokens; does a blank line stand between sentences?"
 INLINE = "sentences have each token with its tag behind it on one line"
 
 
@@ -88,6 +90,8 @@ def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path,
         try:
             sentence, glued = read_block(block, layout, scheme, header=header)
             header = header and not sentence.tokens
+            if len(sentence.tokens) > 1000:
+                reading.note(LONG, file, sentence.number, f"{len(sentence.tokens)} tokens")
             if sentence.tokens:
                 yield sentence.number, _row(sentence, glued, scheme, file, reading)
         except ValueError as error:

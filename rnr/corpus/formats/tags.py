@@ -1,56 +1,12 @@
 """Tags of tokens (IOB1, IOB2, IOBES, BILOU, bare labels, in any of their spellings) -> where mentions begin and end."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnr.corpus.formats.tag_spelling import Spelling, find_spelling
 from rnr.corpus.spacing import SpaceRule, join
-
-BARE = "tags have no B- or I-, so neighbouring tokens with one label are read as one mention"
-LOWER = "tags are written in lower case and read as others are"
-OTHER_MARK = "tags divide letter and label by another mark than '-' and are read as others are"
-
-_WRITTEN = re.compile(r"([BIESLUMbieslum])([-_/:|])(.+)")
-_SAME_AS = {"L": "E", "U": "S", "M": "I"}
-_SPACE = re.compile(r"\s*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spelling:
-    """How a tag is written: the letter of its place in an entity and the label, or the label alone."""
-
-    mark: str = "-"
-    lower: bool = False
-    bare: bool = False
-    outside: str = "O"
-    _known: dict[str, tuple[str, str] | None] = field(default_factory=dict, compare=False)
-
-    def read(self, tag: str) -> tuple[str, str] | None:
-        """The letter of ``OBIES`` and the label of a tag; None for one that may not stand."""
-        try:
-            return self._known[tag]
-        except KeyError:
-            self._known[tag] = found = self._read(tag)
-            return found
-
-    def _read(self, tag: str) -> tuple[str, str] | None:
-        if tag == self.outside:
-            return ("O", "")
-        if self.bare:
-            return ("I", tag) if tag else None
-        match = _WRITTEN.fullmatch(tag)
-        if match is None or match[2] != self.mark or match[1].islower() != self.lower:
-            return None
-        letter = match[1].upper()
-        return _SAME_AS.get(letter, letter), match[3]
-
-    @property
-    def facts(self) -> tuple[str, ...]:
-        """What is unusual about it, as notes."""
-        unusual = ((BARE, self.bare), (LOWER, self.lower), (OTHER_MARK, self.mark != "-"))
-        return tuple(fact for fact, is_so in unusual if is_so)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +35,9 @@ class TagCensus:
 
         Where no tag begins with a letter for the place in its entity, each is a label.
         """
-        spelling = _spelling(self.counts)
+        spelling = find_spelling(self.counts)
         read = {tag: spelling.read(tag) or ("O", "") for tag in ("O", *self.counts)}
-        middle = any(tag[0] in "Mm" for tag, (letter, _) in read.items() if letter == "I" and not spelling.bare)
+        middle = any(tag[0] in "Mm" for tag, (letter, _) in read.items() if letter == "I" and spelling.kind != "bare")
         if middle or any(letter in "ES" for letter, _ in read.values()):
             return TagScheme(name="IOBES", spelling=spelling)
         outside = ("O", "")
@@ -96,23 +52,6 @@ def tag_scheme(sentences: Iterable[Sequence[str]]) -> TagScheme:
     for tags in sentences:
         census.add(tags)
     return census.scheme()
-
-
-def _spelling(counts: Mapping[str, int]) -> Spelling:
-    outside = "o" if "o" in counts and "O" not in counts else "O"
-    written = {tag: match for tag in counts if tag != outside and (match := _WRITTEN.fullmatch(tag))}
-    marks = Counter({"-": 0.5})  # the usual one, where the numbers are even
-    for tag, match in written.items():
-        marks[match[2]] += counts[tag]
-    mark = marks.most_common(1)[0][0]
-    letters = {tag: match[1] for tag, match in written.items() if match[2] == mark}
-    begins = sum(counts[tag] for tag, letter in letters.items() if letter in "BISUbisu")
-    others = sum(number for tag, number in counts.items() if tag != outside and tag not in letters)
-    if outside in counts and others and not begins:
-        # Labels alone, even if one of them, such as E-MAIL, looks as if it had a letter.
-        return Spelling(bare=True, outside=outside)
-    lower = sum(counts[tag] for tag, letter in letters.items() if letter.islower())
-    return Spelling(mark=mark, lower=2 * lower > sum(counts[tag] for tag in letters), outside=outside)
 
 
 def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iterator[tuple[int, int, str]]:

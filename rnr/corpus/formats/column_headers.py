@@ -1,0 +1,36 @@
+"""The first line of a column file where it names the columns."""
+
+from collections.abc import Sequence
+
+from rnr.corpus.formats.column_cells import BLANKS, Columns, usual_width
+from rnr.corpus.formats.tags import TagCensus
+
+WORD_NAMES = ("token", "tokens", "word", "words", "form", "text")
+_TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
+_OTHER_NAMES = ("pos", "upos", "xpos", "lemma", "chunk", "id", "idx", "index", "#", "nr", "misc", "head", "deprel")
+_HEADER = frozenset((*WORD_NAMES, *_TAG_NAMES, *_OTHER_NAMES))
+
+
+def is_header(cells: Sequence[str]) -> bool:
+    names = [cell.strip(BLANKS).lower() for cell in cells]
+    return len(names) > 1 and all(name in _HEADER for name in names) and any(name in WORD_NAMES for name in names)
+
+
+def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:
+    """The first line where it is a header in another language: a word above a column that is all tags."""
+    if not rows or len(rows[0]) < 2:
+        return []
+    first, width = rows[0][0], usual_width(rows)
+    rest = [[row for row in sentence if len(row) == width] for sentence in (rows[0][1:], *rows[1:])]
+    if len(first) != width or not any(rest):
+        return []
+    below = Columns([sentence for sentence in rest if sentence], width)
+    for column in range(1, width):
+        census = TagCensus(below.counts(column))
+        spelling = census.scheme().spelling
+        named = (
+            spelling.kind == "before" and all(spelling.read(tag) for tag in census.counts) and len(census.counts) > 1
+        )
+        if named and first[column].isalpha() and len(first[column]) > 1:
+            return first
+    return []

@@ -1,0 +1,106 @@
+"""How people write tags: ``B-PER``, ``b_per``, ``PER-B``, ``PER`` alone, ``B`` alone."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+BARE = "tags have no B- or I-, so neighbouring tokens with one label are read as one mention"
+UNNAMED = "tags have no label, so all mentions are labelled 'entity'"
+BEHIND = "tags have the letter behind the label and are read as others are"
+LOWER = "tags are written in lower case and read as others are"
+OTHER_MARK = "tags divide letter and label by another mark than '-' and are read as others are"
+OTHER_OUTSIDE = "tokens outside of mentions have the tag '_' and are read as O"
+
+ENTITY = "entity"
+"""The label of mentions whose tags name none."""
+
+_BEFORE = re.compile(r"([BIESLUMbieslum])([-_/:|])(.+)")
+_BEHIND = re.compile(r"(.+)([-_/:|])([BIESLUMbieslum])")
+_ALONE = re.compile(r"([BIESLUM])-?")
+_SEVERAL = re.compile(r"[|,;][BIESLUMO](?:[-_]|$)")
+_SAME_AS = {"L": "E", "U": "S", "M": "I"}
+
+Kind = Literal["before", "behind", "alone", "bare"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """Where in a tag the letter of a token's place in its mention stands, if anywhere, and what divides it from the
+    label."""
+
+    kind: Kind = "before"
+    mark: str = "-"
+    lower: bool = False
+    outside: str = "O"
+    _known: dict[str, tuple[str, str] | None] = field(default_factory=dict, compare=False)
+
+    def read(self, tag: str) -> tuple[str, str] | None:
+        """The letter of ``OBIES`` and the label of a tag; None for one that may not stand."""
+        try:
+            return self._known[tag]
+        except KeyError:
+            self._known[tag] = found = self._read(tag)
+            return found
+
+    def _read(self, tag: str) -> tuple[str, str] | None:
+        if tag == self.outside:
+            return ("O", "")
+        if self.kind == "bare":
+            return ("I", tag) if tag else None
+        if self.kind == "alone":
+            match = _ALONE.fullmatch(tag)
+            return (_SAME_AS.get(match[1], match[1]), ENTITY) if match else None
+        match = (_BEFORE if self.kind == "before" else _BEHIND).fullmatch(tag)
+        if match is None or match[2] != self.mark:
+            return None
+        letter, label = (match[1], match[3]) if self.kind == "before" else (match[3], match[1])
+        # Several tags in one cell, as of nested names, would otherwise be one label.
+        if letter.islower() != self.lower or _SEVERAL.search(label):
+            return None
+        return _SAME_AS.get(letter.upper(), letter.upper()), label
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is unusual about it, as notes."""
+        unusual = (
+            (BARE, self.kind == "bare"),
+            (UNNAMED, self.kind == "alone"),
+            (BEHIND, self.kind == "behind"),
+            (LOWER, self.lower),
+            (OTHER_MARK, self.mark != "-"),
+            (OTHER_OUTSIDE, self.outside == "_"),
+        )
+        return tuple(fact for fact, is_so in unusual if is_so)
+
+
+def find_spelling(counts: Mapping[str, int]) -> Spelling:
+    """The spelling of most of these tags."""
+    outside = "o" if "o" in counts and "O" not in counts else "O"
+    if outside not in counts and "_" in counts and any(tag[:2] in ("B-", "S-", "U-") for tag in counts):
+        outside = "_"  # which in other columns stands for nothing at all
+    others = {tag: number for tag, number in counts.items() if tag and tag != outside}
+    if outside in counts and others and all(map(_ALONE.fullmatch, others)):
+        return Spelling(kind="alone", outside=outside)
+    before = {tag: match for tag in others if (match := _BEFORE.fullmatch(tag))}
+    mark = _usual({tag: match[2] for tag, match in before.items()}, others)
+    letters = {tag: match[1] for tag, match in before.items() if match[2] == mark}
+    begins = any(letter in "BISUbisu" for letter in letters.values())
+    if not begins and outside in counts and len(letters) < len(others):
+        behind = [_BEHIND.fullmatch(tag) for tag in others]
+        if all(behind) and any(match and match[3] in "BSU" for match in behind):
+            mark = _usual({match[0]: match[2] for match in behind if match}, others)
+            return Spelling(kind="behind", mark=mark, outside=outside)
+        # Labels alone, even if one of them, such as E-MAIL, looks as if it had a letter.
+        return Spelling(kind="bare", outside=outside)
+    lower = sum(others[tag] for tag, letter in letters.items() if letter.islower())
+    return Spelling(mark=mark, lower=2 * lower > sum(others[tag] for tag in letters), outside=outside)
+
+
+def _usual(marks: Mapping[str, str], counts: Mapping[str, int]) -> str:
+    """The mark of most tags, and where there are as many of two, ``-``."""
+    found = Counter({"-": 0})
+    for tag, mark in marks.items():
+        found[mark] += counts[tag]
+    return max(found, key=lambda mark: (found[mark], mark == "-"))
