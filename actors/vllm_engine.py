@@ -88,6 +88,9 @@ class VllmEngine:
             # samples of a prompt would read it anew. 32 is the smallest that its kernels take.
             "block_size": 32,
             "ir_op_priority": PRIORITY,
+            # vLLM rewinds the seeded generator of a prompt that is prefilled in pieces, which CPU generators cannot do: so
+            # none is. A prompt is at most as long as the context, which a batch has room for.
+            "enable_chunked_prefill": False,
             # On a CPU vLLM would put the model into a process of its own, which waits for every step by spinning on a
             # core that the scheduler needs. The engine's process can hold both: a third more tokens on two cores.
             "distributed_executor_backend": "vllm.v1.executor.uniproc_executor.UniProcExecutor",
@@ -168,8 +171,7 @@ class VllmEngine:
             temperature=sampling.temperature,
             max_tokens=sampling.max_new_tokens,
             min_tokens=sampling.min_new_tokens,
-            # vLLM rewinds a seeded generator when a prompt is prefilled in pieces, which CPU generators cannot do.
-            seed=sampling.seed if self._settings.use_gpu else None,
+            seed=sampling.seed,
             logprobs=0,
             stop_token_ids=[self._settings.stop_token_id],
             stop=[sampling.stop] if sampling.stop else None,
