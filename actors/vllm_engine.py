@@ -88,8 +88,8 @@ class VllmEngine:
             # samples of a prompt would read it anew. 32 is the smallest that its kernels take.
             "block_size": 32,
             "ir_op_priority": PRIORITY,
-            # vLLM rewinds the seeded generator of a prompt that is prefilled in pieces, which CPU generators cannot do: so
-            # none is. A prompt is at most as long as the context, which a batch has room for.
+            # vLLM rewinds the seeded generator of a prompt that is prefilled in pieces, which CPU generators cannot do:
+            # so none is. A prompt is at most as long as the context, which a batch has room for.
             "enable_chunked_prefill": False,
             # On a CPU vLLM would put the model into a process of its own, which waits for every step by spinning on a
             # core that the scheduler needs. The engine's process can hold both: a third more tokens on two cores.
