@@ -1,7 +1,6 @@
 """vLLM as an ``Engine``. Its interfaces move between releases: only this file, ``actors/weight_receiver.py`` and
 ``actors/cpu_norm.py`` know them."""
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from actors.delivery import Delivery, received
 from actors.engine import Completion, EngineSettings, Sampling
 from actors.engine_support import refuse_adapters
 from rnr.faults import WorkerUnusable
+from rnr.files import strict_json
 from rnr.types import Segment
 
 EXTENSION = "actors.weight_receiver.WeightReceiver"
@@ -159,7 +159,7 @@ class VllmEngine:
             "target_modules": sorted({name.split(".lora_")[0].rpartition(".")[2] for name in tensors}),
             "bias": "none",
         }
-        (folder / "adapter_config.json").write_text(json.dumps(config))
+        (folder / "adapter_config.json").write_text(strict_json(config))
 
     async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> list[Completion]:
         """``sampling.count`` completions of one prompt."""

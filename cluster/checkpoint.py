@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter
 
 from cluster.manifest import CheckpointSpoilt, Layout, layout_of, read_manifest, verify, write_manifest
 from rnr.config import RunConfig, SftConfig
-from rnr.files import rename_synced, sync_folder, write_whole
+from rnr.files import rename_synced, strict_json, sync_folder, write_whole
 from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
@@ -99,7 +100,7 @@ class Checkpoints:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         await learner.save(str(partial))
-        write_whole(partial / "progress.json", json.dumps(asdict(progress), indent=1))
+        write_whole(partial / "progress.json", strict_json(asdict(progress), indent=1))
         await asyncio.to_thread(_complete, partial, self._folder / name, self._layout)
         for old in self.complete()[: -self._keep]:
             if AFTER_WARM_START not in old.name:
@@ -182,7 +183,7 @@ def take_over(start: Path, folder: Path) -> None:
     shutil.copytree(start, partial)
     layout = verify(partial).layout
     progress = asdict(_progress(partial)) | {"seconds": {}}
-    write_whole(partial / "progress.json", json.dumps(progress, indent=1))
+    write_whole(partial / "progress.json", strict_json(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)
     for stage in ("base", "sft"):
         predicted = start.parents[1] / "predictions" / f"{stage}.jsonl"
@@ -211,7 +212,10 @@ def _complete(partial: Path, final: Path, layout: Layout) -> None:
 
 
 def _progress(checkpoint: Path) -> Progress:
-    return TypeAdapter(Progress).validate_json((checkpoint / "progress.json").read_bytes())
+    row = json.loads((checkpoint / "progress.json").read_bytes())
+    # A loss that was not finite is null in the file.
+    losses = [math.nan if loss is None else loss for loss in row.get("held_out_losses", [])]
+    return TypeAdapter(Progress).validate_python(row | {"held_out_losses": losses})
 
 
 def _age(checkpoint: Path) -> tuple[int, int, int]:

@@ -1,6 +1,5 @@
 """The resolved plan of a run, with the numbers that follow from it; starts nothing."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from cluster.placement import roles
 from cluster.prepare import Prepared
 from cluster.schedule import Schedule
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SamplingConfig
+from rnr.files import strict_json
 
 
 def derived(
@@ -76,7 +76,7 @@ def gib(value: float) -> str:
 def show(name: str, tree: Mapping[str, Any], rows: Iterable[tuple[str, str]]) -> None:
     """Print the resolved config and a table of (name, value)."""
     out = Console(highlight=False, soft_wrap=True)
-    out.print_json(json.dumps(tree))
+    out.print_json(strict_json(tree))
     table = Table("derived", "value", title=f"plan of {name}")
     for row in rows:
         table.add_row(*row)

@@ -1,6 +1,5 @@
 """What a checkpoint holds, by size and sha256, and for which learner: looked at before anything in it is loaded."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from rnr.files import digest, write_whole
+from rnr.files import digest, strict_json, write_whole
 
 MANIFEST = "manifest.json"
 
@@ -62,7 +61,7 @@ def write_manifest(folder: Path, layout: Layout) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path != folder / MANIFEST
     }
-    write_whole(folder / MANIFEST, json.dumps(asdict(Manifest(layout=layout, files=files)), indent=1))
+    write_whole(folder / MANIFEST, strict_json(asdict(Manifest(layout=layout, files=files)), indent=1))
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -28,6 +28,10 @@ class Scorer:
     weight: float = 1.0
 
 
+class NoRewards(RuntimeError):
+    """Nothing can be learned from rewards that cannot be computed."""
+
+
 class ScoringService:
     """Groups of rollouts -> the same groups with rewards."""
 
@@ -36,6 +40,7 @@ class ScoringService:
         self._preset = preset
         self._further = tuple(further)
         self._bounds = bounds
+        self._invalid_in_a_row = 0
 
     async def start(self) -> None:
         """Bring all workers up, each of which tries its reward; raises ValueError for one that cannot be used."""
@@ -44,7 +49,8 @@ class ScoringService:
 
     async def score(self, group: Group) -> ScoredGroup:
         """The group with an answer and a reward for each rollout; invalid ones if every worker that had it hung or
-        died. Raises LeaseFailed for the last of ``GROUPS_WITHOUT_REWARD`` such groups in a row."""
+        died. Raises LeaseFailed for the last of ``GROUPS_WITHOUT_REWARD`` such groups in a row, and NoRewards for the
+        last of as many that came back without one valid reward."""
         preset = self._preset
         try:
             scored = await preset.pool.lease("score", lambda w: w.score.remote(group), seconds=preset.seconds)
@@ -53,7 +59,17 @@ class ScoringService:
             return invalid_group(group, f"LeaseFailed: {failure}")
         for scorer in self._further:
             scored = await self._add(scorer, scored)
+        self._refuse_invalid(scored)
         return scored
+
+    def _refuse_invalid(self, scored: ScoredGroup) -> None:
+        causes = [reward.invalid for reward in scored.rewards if reward.total is None]
+        self._invalid_in_a_row = self._invalid_in_a_row + 1 if len(causes) == len(scored.rewards) else 0
+        if self._invalid_in_a_row >= GROUPS_WITHOUT_REWARD:
+            raise NoRewards(
+                f"{self._invalid_in_a_row} groups in a row have no valid reward from {self._preset.name}; the cause "
+                f"for the last one, {scored.group.prompt.uid}, was {causes[0]}"
+            )
 
     async def _add(self, scorer: Scorer, scored: ScoredGroup) -> ScoredGroup:
         try:

@@ -1,7 +1,6 @@
 """The stages of one run on running services: warm start -> GRPO -> evaluation -> export, resumable at every step."""
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from rnr.config import EvaluationConfig, GrpoConfig, SamplingConfig, SftConfig
 from rnr.evaluation.predictions import save_predictions
 from rnr.evaluation.rollout_metrics import ner_metrics
 from rnr.evaluation.scoring import score_predictions
-from rnr.files import write_whole
+from rnr.files import strict_json, write_whole
 from rnr.runs.console import Console, StageClock
 from rnr.runs.tracking import Tracker
 from rnr.types import Prompt, ScoredGroup
@@ -264,7 +263,7 @@ class Stages:
     async def _finish(self) -> dict[str, Any]:
         await self.policy.export(str(self.folder / "export"), self.prepared.prompt_file)
         summary = self._progress.summary()
-        write_whole(self.folder / "summary.json", json.dumps(summary, indent=1))
+        write_whole(self.folder / "summary.json", strict_json(summary, indent=1))
         self.console.table(self._progress.scores)
         self.console.say(f"run folder: {self.folder}")
         return summary

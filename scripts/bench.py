@@ -8,7 +8,6 @@ python -m scripts.bench step [--peer trl]      # a whole GRPO step of the real c
 """
 
 import importlib
-import json
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from rnr.files import write_whole
+from rnr.files import strict_json, write_whole
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from scripts.benchmarks.random_model import SIZES, write_random_model
 from scripts.benchmarks.turns import table
@@ -149,7 +148,7 @@ def _measure(context: typer.Context) -> None:
         numbers = importlib.import_module(f"scripts.benchmarks.{context.info_name}").measure(options)
     Console().print(table(f"bench {context.info_name}", numbers))
     if options.json_file:
-        write_whole(options.json_file, json.dumps(numbers, indent=1) + "\n")
+        write_whole(options.json_file, strict_json(numbers, indent=1) + "\n")
 
 
 if __name__ == "__main__":

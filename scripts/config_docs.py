@@ -4,7 +4,6 @@ python -m scripts.config_docs
 python -m scripts.config_docs --check   # exit code 1 if the file is not what the config says
 """
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from inspect import cleandoc
@@ -17,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from rnr.config import Config
-from rnr.files import write_whole
+from rnr.files import strict_json, write_whole
 from scripts.command_line import as_written, new_app, run
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
@@ -114,7 +113,7 @@ def _named(annotation: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    return "none" if value is None else f"`{json.dumps(value)}`"
+    return "none" if value is None else f"`{strict_json(value)}`"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ is read (for --evaluation its test or else its dev split, for check all of them)
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,7 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, losses, write
 from rnr.corpus.report import Reading
 from rnr.corpus.spacing import SpaceRule
+from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.types import Example
 
@@ -130,7 +130,7 @@ def stats(options: argparse.Namespace) -> int:
     if evaluation:
         console.print(_overlap_table(figures["overlap"]))
     if options.json:
-        options.json.write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(strict_json(figures, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

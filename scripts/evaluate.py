@@ -6,7 +6,6 @@ python -m scripts.evaluate --predictions runs/demo/predictions/grpo.jsonl --data
 """
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from rnr.evaluation.predictions import read_predictions, save_predictions
 from rnr.evaluation.published import columns
 from rnr.evaluation.scoring import compare, report, zero_shot_f1
 from rnr.evaluation.tables import tables
-from rnr.files import write_whole
+from rnr.files import strict_json, write_whole
 from rnr.task.prompts import PromptPreset
 from rnr.types import Example
 from scripts.command_line import as_written, new_app, run, within
@@ -78,7 +77,7 @@ def evaluate(
     }
     # Named after its predictions: those of several stages are in one folder.
     target = (out or file.parent) / f"{file.stem}.scores.json"
-    write_whole(target, json.dumps(row, indent=1, ensure_ascii=False) + "\n")
+    write_whole(target, strict_json(row, indent=1) + "\n")
     # A log file has no width of its own, and 80 columns would cut the tables.
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
     for table in tables(scores, comparisons, zero_shot, name=model or file.name):

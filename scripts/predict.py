@@ -4,7 +4,6 @@ python -m scripts.predict --model runs/demo/export --schema person,location "Ada
 """
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ import typer
 
 from cluster.local import greedy
 from rnr.config import EvaluationConfig, ModelConfig
+from rnr.files import strict_json
 from rnr.task.labels import label_key
 from rnr.task.parsing import ERRORS, ground, parse
 from rnr.types import Example, Group
@@ -58,7 +58,7 @@ def _show(group: Group, *, as_json: bool) -> None:
     if as_json:
         entities = [{"text": m.text, "label": m.label, "start": m.start, "end": m.end} for m in mentions]
         row = {"sentence": sentence, "entities": entities, "reasoning": answer.reasoning, "error": answer.error}
-        print(json.dumps(row, ensure_ascii=False))
+        print(strict_json(row))
         return
     print(sentence)
     for mention in mentions:

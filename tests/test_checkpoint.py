@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,17 @@ def test_progress_and_weights_come_back_as_they_were_saved(tmp_path) -> None:
     restored, learner = _restore(checkpoints)
     assert restored == progress
     assert (learner.weight, learner.version) == (42, 19)
+
+
+def test_a_held_out_loss_that_was_not_finite_comes_back_as_such_and_is_no_nan_in_the_file(tmp_path) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
+    asyncio.run(checkpoints.save(Progress(held_out_losses=[2.5, math.nan]), FakeLearner(weight=1)))
+    json.loads((checkpoints.complete()[0] / "progress.json").read_text(), parse_constant=refuse)
+    first, second = _restore(checkpoints)[0].held_out_losses
+    assert (first, math.isnan(second)) == (2.5, True)
 
 
 def test_the_newest_checkpoint_is_taken_across_stages(tmp_path) -> None:

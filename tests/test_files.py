@@ -1,11 +1,19 @@
 """How numbers and rows are written: JSON that every reader takes, and digits that say something."""
 
+import ast
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from rnr.files import json_line, significant, strict_json, write_whole
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("rnr", "rewards", "actors", "learner", "cluster", "scripts")
+
+TEXTS_ALONE = {"rnr/task/parsing.py", "rnr/task/prompts.py", "rnr/task/grammar.py", "rnr/synthesis/client.py"}
+"""Modules that put strings, and nothing else, into a prompt, an answer or a digest as JSON."""
 
 
 def _refuse(name: str) -> None:
@@ -54,3 +62,16 @@ def test_six_digits_are_kept_however_small_the_number(value, expected) -> None:
 
 def test_a_number_that_is_none_stays_none() -> None:
     assert math.isnan(significant(math.nan))
+
+
+def test_nothing_is_written_as_json_that_could_hold_a_nan() -> None:
+    loose = []
+    for file in sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")):
+        place = file.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if place in TEXTS_ALONE or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            strict = any(word.arg == "allow_nan" for word in node.keywords)
+            if node.func.attr in ("dump", "dumps") and ast.unparse(node.func.value) == "json" and not strict:
+                loose.append(f"{place}:{node.lineno}")
+    assert loose == [], "use rnr.files.strict_json or json_line"

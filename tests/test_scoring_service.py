@@ -8,7 +8,7 @@ import pytest
 
 from actors.pool import LeaseFailed, Pool, WorkerLost
 from actors.reward import RewardWorker, ScorerWorker
-from cluster.scoring import Scorer, ScoringService
+from cluster.scoring import NoRewards, Scorer, ScoringService
 from rewards.advantage import group_metrics, training_batch
 from rnr.config import GrpoConfig, RewardConfig
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
@@ -107,6 +107,10 @@ def too_large(scored: ScoredGroup) -> list[float]:
     return [1e308, 0.0]
 
 
+def never(scored: ScoredGroup) -> list[float]:
+    return [1e308, 1e308]
+
+
 def _with_further(monkeypatch, use: str, *uids: str) -> list[ScoredGroup]:
     monkeypatch.setattr("actors.pool.ray.kill", lambda _handle: None)
 
@@ -151,3 +155,16 @@ def test_what_a_verifier_does_wrong_makes_rewards_invalid(monkeypatch, use, caus
     (scored,) = _with_further(monkeypatch, f"tests.test_scoring_service:{use}", "1")
     assert [reward.total for reward in scored.rewards] == totals
     assert cause in str(scored.rewards[0].invalid)
+
+
+def test_rewards_that_are_never_valid_end_the_run_and_say_why(monkeypatch) -> None:
+    use = "tests.test_scoring_service:never"
+    assert len(_with_further(monkeypatch, use, "1", "2")) == 2
+    message = r"3 groups in a row have no valid reward from preset; .* 3, was OutOfRange: .* outside of reward.range"
+    with pytest.raises(NoRewards, match=message):
+        _with_further(monkeypatch, use, "1", "2", "3")
+
+
+def test_one_valid_reward_is_enough_for_a_run_to_go_on(monkeypatch) -> None:
+    scored = _with_further(monkeypatch, "tests.test_scoring_service:too_large", "1", "2", "3", "4")
+    assert [group.rewards[1].total for group in scored] == [0.0] * 4

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.config import ModelConfig, RunConfig
+from rnr.files import strict_json
 
 CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint")
 """Sections that may change when a run is resumed: they set how it runs, not what is trained."""
@@ -46,7 +47,7 @@ def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
             _move_aside(folder)
         folder.mkdir(parents=True)
         _lock(folder)
-    file.write_text(json.dumps(tree, indent=1))
+    file.write_text(strict_json(tree, indent=1))
     return folder
 
 

@@ -1,6 +1,5 @@
 """NER-CoT rows that exist already: read from files, and checked as a teacher's drafts are."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from rnr.corpus.formats.reading import read_rows
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
+from rnr.files import strict_json
 from rnr.synthesis.checking import check
 from rnr.synthesis.outcomes import Outcome, Rejection
 from rnr.synthesis.rows import Row, read_row, row_answer, to_row
@@ -46,7 +46,7 @@ def check_rows(files: Sequence[str]) -> Iterator[CheckedRow]:
         if rejection is None:
             outcome = Outcome(example=example, answer=row_answer(example))
         else:
-            text = "" if isinstance(row, DataError) else json.dumps(row, ensure_ascii=False)
+            text = "" if isinstance(row, DataError) else strict_json(row)
             outcome = Outcome(example=example, answer=None, rejections=(replace(rejection, text=text),))
         yield CheckedRow(place=place, row=row, outcome=outcome)
     if empty:

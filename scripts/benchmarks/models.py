@@ -19,6 +19,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from rnr.files import json_line, strict_json
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from scripts.benchmarks.families import architectures, tiny_config
 
@@ -65,8 +66,8 @@ class Results:
         """Keep it, here and on disk, and show it."""
         self.found[row["kind"]] = row
         with self._file.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(json.dumps(row), flush=True)
+            file.write(json_line(row))
+        print(strict_json(row), flush=True)
 
 
 def _tried(kind: str, work: Path) -> dict[str, Any]:

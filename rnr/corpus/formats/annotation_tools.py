@@ -1,6 +1,5 @@
 """Annotation tools: Label Studio (JSON or JSON-MIN), Doccano (JSONL) and spaCy (``ents`` in JSON, or ``.spacy``)."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from pydantic import BaseModel
 
 from rnr.corpus.formats.rows import Row, names, needed, read_as, save
 from rnr.corpus.report import Reading
+from rnr.files import strict_json
 from rnr.types import Example
 
 
@@ -112,7 +112,7 @@ def write_label_studio(examples: Sequence[Example], out: Path) -> None:
         values = [{"start": m.start, "end": m.end, "text": m.text, "labels": [m.label]} for m in example.mentions]
         results = [{"from_name": "label", "to_name": "text", "type": "labels", "value": value} for value in values]
         tasks.append({"data": {"text": example.sentence} | names(example), "annotations": [{"result": results}]})
-    save(out, [json.dumps(tasks, ensure_ascii=False, indent=1)])
+    save(out, [strict_json(tasks, indent=1)])
 
 
 def doccano_row(example: Example) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Examples -> a file in the format of another tool, or in one of our own, made to be read back."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rnr.corpus.formats.examples import read_labels
 from rnr.corpus.formats.hugging_face import write_hugging_face
 from rnr.corpus.formats.reading import source_name
 from rnr.corpus.formats.rows import entities, names, save, whole_row
+from rnr.files import strict_json
 from rnr.types import Example
 
 
@@ -76,7 +76,7 @@ def _chain_row(example: Example) -> dict[str, Any]:
 
 def _lines(row: Callable[[Example], dict[str, Any]]) -> Callable[[Sequence[Example], Path], None]:
     def write_lines(examples: Sequence[Example], out: Path) -> None:
-        save(out, (json.dumps(row(example), ensure_ascii=False) for example in examples))
+        save(out, (strict_json(row(example)) for example in examples))
 
     return write_lines
 
@@ -95,8 +95,8 @@ def _write_instructuie(examples: Sequence[Example], out: Path) -> None:
         | names(example)
         for example in examples
     ]
-    save(out, [json.dumps(rows, ensure_ascii=False, indent=1)])
-    save(labels_file, [json.dumps(sorted(labels), ensure_ascii=False)])
+    save(out, [strict_json(rows, indent=1)])
+    save(labels_file, [strict_json(sorted(labels))])
 
 
 _NAMES = frozenset({"names"})
