@@ -1,0 +1,83 @@
+"""``docs/models.md``: what ``scripts.benchmarks.models`` found, as tables."""
+
+from importlib.metadata import version
+from typing import Any
+
+TOLERANCE = 0.15
+"""What the probe of a run allows, in nats."""
+
+WORDS = 200
+"""Letters of a refusal that the table shows."""
+
+INTRODUCTION = """\
+Which models can be trained is decided by what they do, not by their names, before the first expensive step:
+
+- **The config** (`learner/architecture.py`, on the driver): a context longer than the model's, windows or
+  chunks smaller than `model.context_tokens`, soft caps in attention, ALiBi, layers that mix tokens other than
+  by attention.
+- **The preflight** (`learner/preflight.py`, on every learner rank, 1.6 s of one core for the embedded model):
+  the packed forward pass in training mode against transformers' plain one, on the real weights in float32,
+  within 2e-4 nats. Attention that does not go through transformers' interface, sinks, noise that cannot be
+  turned off and whatever else differs is refused by the name of the module that differs first. Dropout and
+  jitter of any kind are off. Logit scales and final soft caps are measured and applied.
+- **The names** (`learner/files.py`): every weight must stand, with its shape, in the model's own files, because
+  the engine reads those; experts are sent one by one where files hold them so.
+- **Adapters** (`learner/adapter.py`, `actors/engine_support.py`): refused where they would leave experts or
+  convolutions as they are, where layers have other names in files, and where vLLM has none for the model.
+- **The engine**: what it says when it is built, and the probe after each publish."""
+
+
+def is_exact(row: dict[str, Any]) -> bool:
+    """Whether learner and engine both compute the model, before and after its weights were changed."""
+    return row.get("sync", 1.0) < row.get("allowed", 0.0) and row["learner"] < 1e-5
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """``docs/models.md``."""
+    exact = [row for row in rows if is_exact(row)]
+    refused = [row for row in rows if "refused" in row or row.get("sync", 0.0) > TOLERANCE]
+    rest = [row for row in rows if row not in exact and row not in refused]
+    lines = [
+        "# Models",
+        "",
+        INTRODUCTION,
+        "",
+        f"All {len(rows)} architectures of causal language models that transformers {version('transformers')} and vLLM "
+        "both know, found by a loop over their registries, as tiny random models: written by "
+        "`python -m scripts.benchmarks.models FOLDER`.",
+        "",
+        f"## Exact: {len(exact)}",
+        "",
+        "*Learner*: largest difference of packed log-probabilities in float32, in training mode, from those of "
+        "transformers' plain forward pass. *Engine*, *sync*: mean difference of vLLM's log-probabilities (bf16) from "
+        "the model's, as it starts and after every weight was changed and sent; *moved*: by how much that changed them."
+        " *Run*: `debug.toml` from warm start to export.",
+        "",
+        "| type | class | learner | engine | sync | moved | run |",
+        "|---|---|--:|--:|--:|--:|---|",
+    ]
+    for row in exact:
+        numbers = f"{row['learner']:.1e} | {row['start']:.3f} | {row['sync']:.3f} | {row['changed']:.2f}"
+        lines.append(f"| {row['kind']} | {row['class']} | {numbers} | {row.get('run', '')} |")
+    lines += ["", f"## Refused by name: {len(refused)}", "", "| type | by | words |", "|---|---|---|"]
+    lines += [f"| {row['kind']} | {row.get('by', 'probe')} | {_short(_refusal(row))} |" for row in refused]
+    if rest:
+        lines += ["", f"## Not tried: {len(rest)}", "", "| type | why |", "|---|---|"]
+        lines += [f"| {row['kind']} | {_short(_why(row))} |" for row in rest]
+    return "\n".join(lines) + "\n"
+
+
+def _refusal(row: dict[str, Any]) -> str:
+    off = "does not sample from version 1: its log-probabilities differ from the learner's by"
+    return row.get("refused") or f"{off} {row['sync']:.3f} (as it starts: {row['start']:.3f})"
+
+
+def _why(row: dict[str, Any]) -> str:
+    if "sync" in row:
+        return f"engine {row['start']:.3f}, sync {row['sync']:.3f}: more than {row['allowed']:g} from the model"
+    return "no tiny model by these rules: " + row["not_built"] if "not_built" in row else row["failed"]
+
+
+def _short(words: str) -> str:
+    words = words.replace("|", "/").replace("\n", " ")
+    return words if len(words) <= WORDS else words[: WORDS - 4] + " ..."
