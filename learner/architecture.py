@@ -28,6 +28,8 @@ def refuse_architecture(config: Any, context_tokens: int) -> None:
     if limit is not None and context_tokens > limit:
         raise UnsupportedModel(f"model.context_tokens is {context_tokens}, but the model was made for {limit}")
     found = [*_limited_attention(text, context_tokens), *_foreign_layers(text)]
+    if getattr(config, "quantization_config", None):
+        found.append("weights that are quantised, which cannot be trained: quantization_config")
     if found:
         raise UnsupportedModel(f"the learner does not know this model ({config.model_type}): {'; '.join(found)}")
 

@@ -202,6 +202,7 @@ def test_the_padding_token_is_trained_where_it_stands_in_a_prompt() -> None:
         ("falcon", {"alibi": True}, "positions as a bias on attention: alibi"),
         ("qwen3_5_text", {}, "other than by attention: linear_attention"),
         ("llama", {"max_position_embeddings": 512}, "the model was made for 512"),
+        ("llama", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised"),
     ],
 )
 def test_what_a_config_tells_is_refused_before_anything_starts(kind, settings, words) -> None:
