@@ -68,7 +68,7 @@ class Engine(Protocol):
 
     async def load(self, delivery: Delivery) -> str:
         """Make the delivered policy the one that is sampled from; the digest of the weights that arrived
-        (``rnr.digest``). Completions in flight go on with the new weights."""
+        (``rnr.digest``). Completions in flight continue with the new weights."""
         ...
 
     async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> Sequence[Completion]:

@@ -112,8 +112,8 @@ class VllmEngine:
     async def load(self, delivery: Delivery) -> str:
         """Make the delivered policy the one that is sampled from; the digest of what arrived.
 
-        Requests in flight are frozen and go on with the new weights; each token keeps the log-probability of the policy
-        that produced it.
+        Requests in flight are frozen and continue with the new weights; each token keeps the log-probability of the
+        policy that produced it.
         """
         await self._engine.pause_generation(mode="keep", clear_cache=False)
         if self._settings.model.lora_rank:
@@ -142,7 +142,7 @@ class VllmEngine:
         weights, digest = received(delivery.receiver, delivery.payload)
         with tempfile.TemporaryDirectory(prefix="rnr-adapter-") as folder:
             self._write_adapter(Path(folder), weights)
-            # One name and id for all versions, so that requests in flight go on with the new one as they would with
+            # One name and id for all versions, so that requests in flight continue with the new one as they would with
             # whole weights. In place, because an engine asked for an id that it knows would keep the adapter it has.
             await self._engine.add_lora(LoRARequest("policy", 1, folder, load_inplace=True))
             self._adapter = LoRARequest("policy", 1, folder)

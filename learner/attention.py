@@ -56,7 +56,7 @@ def attend(
     """
     if layout is None:
         raise UnsupportedModel(f"{type(module).__name__}: its layers do not hand on the arguments of attention")
-    reach = max(layout.prompts_BP.shape[1], *(shelf.reach for shelf in layout.shelves))
+    reach = max(layout.prompts_BP.shape[1], *(bucket.reach for bucket in layout.buckets))
     unknown = {
         "attention dropout": dropout,
         "a soft cap in attention": options.get("softcap"),
@@ -115,14 +115,14 @@ class _SharedPrefix(torch.autograd.Function):
     ) -> tuple[torch.Tensor | None, ...]:
         layout, heads, saved = ctx.layout, ctx.heads, ctx.saved_tensors
         masks = _masks(layout, gradients[0].shape[1] // heads, _wide(gradients[0].dtype))
-        slopes = _split(gradients[0], layout, heads)
-        problems = zip(saved[0::3], saved[1::3], saved[2::3], masks, slopes, strict=True)
-        # From here on by query, key and value: what the prompts have, then what each shelf has.
+        grads = _split(gradients[0], layout, heads)
+        problems = zip(saved[0::3], saved[1::3], saved[2::3], masks, grads, strict=True)
+        # From here on by query, key and value: what the prompts have, then what each bucket has.
         queries, keys, values = zip(*(_attention_backward(*problem, ctx.scaling) for problem in problems), strict=True)
         for parts in (keys, values):
             _give_prefixes_back(parts, layout, heads)
         own = (
-            [prompts, *(part[:, :, shelf.prompt :] for part, shelf in zip(parts, layout.shelves, strict=True))]
+            [prompts, *(part[:, :, bucket.prompt :] for part, bucket in zip(parts, layout.buckets, strict=True))]
             for prompts, *parts in (keys, values)
         )
         return (_join(queries, layout, heads), *(_join(parts, layout, heads) for parts in own), None, None)
@@ -133,8 +133,8 @@ Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout) -> list[Problem]:
-    """The attention of the prompts, one for each pack, and for each shelf that of its completions, whose keys are those
-    of their prompt and their own."""
+    """The attention of the prompts, one for each pack, and for each bucket that of its completions, whose keys are
+    those of their prompt and their own."""
     heads = key.shape[1]
     queries, keys, values = (_split(rows, layout, heads) for rows in (query, key, value))
     keys, values = (_with_prefixes(parts, layout, heads) for parts in (keys, values))
@@ -145,18 +145,18 @@ def _with_prefixes(parts: Sequence[torch.Tensor], layout: Layout, heads: int) ->
     """Keys or values of the completions behind those of their prompts."""
     prompts = parts[0].unflatten(0, (-1, heads))
     joined = [parts[0]]
-    for shelf, own in zip(layout.shelves, parts[1:], strict=True):
-        shared = prompts[..., : shelf.prompt, :].index_select(0, shelf.packs_S).flatten(0, 1)
+    for bucket, own in zip(layout.buckets, parts[1:], strict=True):
+        shared = prompts[..., : bucket.prompt, :].index_select(0, bucket.packs_S).flatten(0, 1)
         joined.append(torch.cat([shared.expand(-1, own.shape[1], -1, -1), own], 2))
     return joined
 
 
 def _give_prefixes_back(parts: Sequence[torch.Tensor], layout: Layout, heads: int) -> None:
-    """Add the gradients of prefixes, on all shelves, to those of the prompts they were taken from, in place."""
+    """Add the gradients of prefixes, on all buckets, to those of the prompts they were taken from, in place."""
     prompts = parts[0].unflatten(0, (-1, heads))[:, :, 0]
-    for shelf, slopes in zip(layout.shelves, parts[1:], strict=True):
-        prefixes = slopes[:, :, : shelf.prompt].sum(1).unflatten(0, (-1, heads))
-        prompts[:, :, : shelf.prompt].index_add_(0, shelf.packs_S, prefixes)
+    for bucket, grads in zip(layout.buckets, parts[1:], strict=True):
+        prefixes = grads[:, :, : bucket.prompt].sum(1).unflatten(0, (-1, heads))
+        prompts[:, :, : bucket.prompt].index_add_(0, bucket.packs_S, prefixes)
 
 
 @lru_cache(maxsize=2)
@@ -170,9 +170,9 @@ def _masks(layout: Layout, repeats: int, dtype: torch.dtype) -> list[torch.Tenso
     packs, prompt = layout.prompts_BP.shape
     masks = [causal(prompt).expand(packs, -1, -1).repeat(1, repeats, 1)]
     missing_BP = layout.prompts_BP == len(layout.places_T)
-    for shelf in layout.shelves:
-        parts, _, length = shelf.completions_SKL.shape
-        missing = missing_BP[shelf.packs_S, : shelf.prompt][:, None].expand(-1, length, -1)
+    for bucket in layout.buckets:
+        parts, _, length = bucket.completions_SKL.shape
+        missing = missing_BP[bucket.packs_S, : bucket.prompt][:, None].expand(-1, length, -1)
         prefix = torch.zeros_like(missing, dtype=dtype).masked_fill_(missing, -torch.inf)
         masks.append(torch.cat([prefix, causal(length).expand(parts, -1, -1)], -1).repeat(1, repeats, 1))
     return masks
@@ -199,19 +199,19 @@ def _attention_backward(
     keys: torch.Tensor,
     values: torch.Tensor,
     masks: torch.Tensor,
-    slopes: torch.Tensor,
+    grads: torch.Tensor,
     scaling: float,
 ) -> tuple[torch.Tensor, ...]:
-    """The gradients of queries, keys and values from the ``slopes`` along the output of plain attention."""
+    """The gradients of queries, keys and values from the ``grads`` along the output of plain attention."""
     gradients = tuple(torch.empty_like(part) for part in (queries, keys, values))
-    for place, (query, key, value, slope) in enumerate(zip(queries, keys, values, slopes, strict=True)):
+    for place, (query, key, value, grad) in enumerate(zip(queries, keys, values, grads, strict=True)):
         weights = _weights(query, key, masks[place * len(masks) // len(queries)], scaling)
-        along_weights = (slope @ value.mT).to(weights.dtype)
+        along_weights = (grad @ value.mT).to(weights.dtype)
         along_scores = torch.ops.aten._softmax_backward_data(along_weights, weights, -1, weights.dtype)
         along_scores = along_scores.mul_(scaling).to(query.dtype)
         torch.bmm(along_scores, key, out=gradients[0][place])
         torch.bmm(along_scores.mT, query, out=gradients[1][place])
-        torch.bmm(weights.to(query.dtype).mT, slope, out=gradients[2][place])
+        torch.bmm(weights.to(query.dtype).mT, grad, out=gradients[2][place])
     return gradients
 
 
@@ -224,7 +224,7 @@ def _weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling
 
 def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> list[torch.Tensor]:
     """The tokens where they belong, heads that share a key head one after the other, zeros for padding: the prompts,
-    (BH, 1, RP, D), and the completions of each shelf, (SH, K, RL, D); R is 1 for keys and values."""
+    (BH, 1, RP, D), and the completions of each bucket, (SH, K, RL, D); R is 1 for keys and values."""
     grouped = rows_THD.reshape(rows_THD.shape[0], heads, -1, rows_THD.shape[-1])  # (T, H, R, D)
     padded = torch.cat([grouped, grouped.new_zeros(1, *grouped.shape[1:])])
     parts = []

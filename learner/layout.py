@@ -1,9 +1,9 @@
 """Where the prompts and completions of a micro-batch stand in its row, and which of them attention takes together.
 
-Attention is computed in rectangles. So completions of about the same length stand together, on shelves: one that ran
+Attention is computed in rectangles. So completions of about the same length stand together, on buckets: one that ran
 into the token limit does not make the short ones beside it as long as itself.
 
-Shape letters: T tokens of the row, B packs in it, P tokens of the longest prompt; on a shelf, S parts of packs, K
+Shape letters: T tokens of the row, B packs in it, P tokens of the longest prompt; on a bucket, S parts of packs, K
 completions of the largest part, L tokens of the longest completion.
 """
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import torch
 
 SAME_LENGTH = 0.75
-"""Completions of a pack share a shelf if the shortest has at least this share of the longest one's tokens."""
+"""Completions of a pack share a bucket if the shortest has at least this share of the longest one's tokens."""
 FILLING = 0.8
 """Parts of several packs do if they fill at least this share of the rectangle that holds them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Shelf:
+class LengthBucket:
     """Completions of about the same length."""
 
     packs_S: torch.Tensor
@@ -41,25 +41,25 @@ class Layout:
 
     prompts_BP: torch.Tensor
     """Columns of each pack's prompt; T for padding."""
-    shelves: tuple[Shelf, ...]
+    buckets: tuple[LengthBucket, ...]
     places_T: torch.Tensor
     """The place of each token in ``columns``, all flattened one after the other."""
 
     @property
     def columns(self) -> tuple[torch.Tensor, ...]:
-        """The prompts, (B, 1, P), and the completions of each shelf, (S, K, L)."""
-        return (self.prompts_BP[:, None], *(shelf.completions_SKL for shelf in self.shelves))
+        """The prompts, (B, 1, P), and the completions of each bucket, (S, K, L)."""
+        return (self.prompts_BP[:, None], *(bucket.completions_SKL for bucket in self.buckets))
 
 
 def lay_out(packs: Sequence[tuple[range, Sequence[range]]], device: torch.device | str = "cpu") -> Layout:
     """The layout of a row in which these columns are prompts, each with its completions; together they are the row."""
     tokens = sum(len(columns) for prompt, completions in packs for columns in (prompt, *completions))
     prompts = _padded([prompt for prompt, _ in packs], tokens)
-    shelves = tuple(_shelf(parts, tokens, device) for parts in _shelved(packs))
-    occupants = torch.cat([prompts.flatten(), *(shelf.completions_SKL.flatten().cpu() for shelf in shelves)])
+    buckets = tuple(_bucket(parts, tokens, device) for parts in _bucketed(packs))
+    occupants = torch.cat([prompts.flatten(), *(bucket.completions_SKL.flatten().cpu() for bucket in buckets)])
     places = torch.zeros(tokens + 1, dtype=torch.long)
     places[occupants] = torch.arange(len(occupants))
-    return Layout(prompts_BP=prompts.to(device), shelves=shelves, places_T=places[:tokens].to(device))
+    return Layout(prompts_BP=prompts.to(device), buckets=buckets, places_T=places[:tokens].to(device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,21 @@ class _Part:
     completions: list[range]
 
 
-def _shelved(packs: Sequence[tuple[range, Sequence[range]]]) -> list[list[_Part]]:
-    """All completions, in the parts that stand on each shelf."""
+def _bucketed(packs: Sequence[tuple[range, Sequence[range]]]) -> list[list[_Part]]:
+    """All completions, in the parts that stand on each bucket."""
     parts = [
         _Part(number, len(prompt), alike)
         for number, (prompt, completions) in enumerate(packs)
         for alike in _alike(completions)
     ]
-    shelves: list[list[_Part]] = []
+    buckets: list[list[_Part]] = []
     for part in sorted(parts, key=lambda part: (len(part.completions[0]), len(part.completions)), reverse=True):
-        wider = [*shelves[-1], part] if shelves else []
+        wider = [*buckets[-1], part] if buckets else []
         if wider and sum(_area([each]) for each in wider) >= FILLING * _area(wider):
-            shelves[-1] = wider
+            buckets[-1] = wider
         else:
-            shelves.append([part])
-    return shelves
+            buckets.append([part])
+    return buckets
 
 
 def _alike(completions: Sequence[range]) -> Iterator[list[range]]:
@@ -113,13 +113,13 @@ def _area(parts: Sequence[_Part]) -> int:
     return len(parts) * most * longest * (prompt + longest)
 
 
-def _shelf(parts: Sequence[_Part], tokens: int, device: torch.device | str) -> Shelf:
+def _bucket(parts: Sequence[_Part], tokens: int, device: torch.device | str) -> LengthBucket:
     most, longest, prompt = _size(parts)
     places = torch.full((len(parts), most, longest), tokens)
     for row, part in zip(places, parts, strict=True):
         padded = _padded(part.completions, tokens)
         row[: padded.shape[0], : padded.shape[1]] = padded
-    return Shelf(
+    return LengthBucket(
         packs_S=torch.tensor([part.pack for part in parts], device=device),
         completions_SKL=places.to(device),
         prompt=prompt,

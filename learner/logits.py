@@ -26,7 +26,7 @@ class Logits:
             return copy.mul_(self.scale / self.softcap).tanh_().mul_(self.softcap / temperature)
         return copy if self.scale == temperature else copy.mul_(self.scale / temperature)
 
-    def cap_slopes(self, scaled: torch.Tensor, temperature: float) -> torch.Tensor | None:
+    def cap_grads(self, scaled: torch.Tensor, temperature: float) -> torch.Tensor | None:
         """How much slower logits that ``at`` has scaled grow for their soft cap, 1 - tanh^2; None without a cap."""
         return None if self.softcap is None else 1 - (scaled * (temperature / self.softcap)).square_()
 

@@ -135,55 +135,55 @@ class _HeadLogprobs(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, slopes_N: torch.Tensor | None, entropy_slopes_N: torch.Tensor | None
+        ctx: Any, grads_N: torch.Tensor | None, entropy_grads_N: torch.Tensor | None
     ) -> tuple[torch.Tensor | None, ...]:
         hidden_ND, weight_VD, bias_V, targets_N, logsum_N, entropy_N = ctx.saved_tensors
-        hidden_slope_ND = torch.empty_like(hidden_ND)
-        weight_slope_VD = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
-        bias_slope_V = torch.zeros_like(bias_V) if ctx.needs_input_grad[2] else None
+        hidden_grad_ND = torch.empty_like(hidden_ND)
+        weight_grad_VD = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
+        bias_grad_V = torch.zeros_like(bias_V) if ctx.needs_input_grad[2] else None
         # By how much a scaled logit grows with the head's output, but for the cap.
         factor = ctx.logits.scale / ctx.temperature
-        given_N = torch.zeros_like(logsum_N) if slopes_N is None else slopes_N * factor
+        given_N = torch.zeros_like(logsum_N) if grads_N is None else grads_N * factor
         for start in range(0, len(hidden_ND), CHUNK):
             chunk = slice(start, start + CHUNK)
-            slope_MV = functional.linear(hidden_ND[chunk], weight_VD, bias_V)
-            for first in range(start, start + len(slope_MV), BLOCK):
-                block = slice(first, min(first + BLOCK, start + len(slope_MV)))
-                rows = slope_MV[first - start : first - start + BLOCK]
+            grad_MV = functional.linear(hidden_ND[chunk], weight_VD, bias_V)
+            for first in range(start, start + len(grad_MV), BLOCK):
+                block = slice(first, min(first + BLOCK, start + len(grad_MV)))
+                rows = grad_MV[first - start : first - start + BLOCK]
                 scaled = ctx.logits.at(rows, ctx.temperature)
-                cap_slopes = ctx.logits.cap_slopes(scaled, ctx.temperature)
-                slopes = _logit_slopes(
+                cap_grads = ctx.logits.cap_grads(scaled, ctx.temperature)
+                grads = _logit_grads(
                     scaled.sub_(logsum_N[block, None]),
                     targets_N[block],
                     given_N[block],
                     entropy_N[block],
-                    None if entropy_slopes_N is None else entropy_slopes_N[block] * factor,
+                    None if entropy_grads_N is None else entropy_grads_N[block] * factor,
                 )
-                # In place: what was the head's output becomes the slope of the loss along it.
-                rows.copy_(slopes if cap_slopes is None else slopes.mul_(cap_slopes))
-            torch.mm(slope_MV, weight_VD, out=hidden_slope_ND[chunk])
-            if weight_slope_VD is not None:
-                weight_slope_VD.addmm_(slope_MV.mT, hidden_ND[chunk])
-            if bias_slope_V is not None:
-                bias_slope_V += slope_MV.sum(0)
-        return hidden_slope_ND, weight_slope_VD, bias_slope_V, None, None, None
+                # In place: what was the head's output becomes the grad of the loss along it.
+                rows.copy_(grads if cap_grads is None else grads.mul_(cap_grads))
+            torch.mm(grad_MV, weight_VD, out=hidden_grad_ND[chunk])
+            if weight_grad_VD is not None:
+                weight_grad_VD.addmm_(grad_MV.mT, hidden_ND[chunk])
+            if bias_grad_V is not None:
+                bias_grad_V += grad_MV.sum(0)
+        return hidden_grad_ND, weight_grad_VD, bias_grad_V, None, None, None
 
 
-def _logit_slopes(
+def _logit_grads(
     logs_MV: torch.Tensor,
     targets_M: torch.Tensor,
     given_M: torch.Tensor,
     entropy_M: torch.Tensor,
-    entropy_slope_M: torch.Tensor | None,
+    entropy_grad_M: torch.Tensor | None,
 ) -> torch.Tensor:
-    """The slope of the loss along each logit, from all log-probabilities (overwritten) and the slopes along those of
+    """The grad of the loss along each logit, from all log-probabilities (overwritten) and the grads along those of
     the targets and along the entropies.
 
     With probabilities p, the derivative of a target's log-probability is (1 where the target is, else 0) - p, that of
     the entropy H is -p * (log p + H).
     """
-    slope_MV = -given_M[:, None]
-    if entropy_slope_M is not None:
-        slope_MV = slope_MV - (logs_MV + entropy_M[:, None]) * entropy_slope_M[:, None]
+    grad_MV = -given_M[:, None]
+    if entropy_grad_M is not None:
+        grad_MV = grad_MV - (logs_MV + entropy_M[:, None]) * entropy_grad_M[:, None]
     # Added before rounding: of a sure token 1 - p is smaller than the last bit of p in bf16.
-    return logs_MV.exp_().mul_(slope_MV).scatter_add_(1, targets_M[:, None], given_M[:, None])
+    return logs_MV.exp_().mul_(grad_MV).scatter_add_(1, targets_M[:, None], given_M[:, None])

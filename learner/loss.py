@@ -150,7 +150,7 @@ def kl_to_reference(logprobs_N: torch.Tensor, reference_N: torch.Tensor, estimat
     squared = 0.5 * difference**2
     if estimator == "k2":
         return squared
-    # Cut as a whole: with the exponential alone cut, its slope would end and that of -d push away from the reference.
+    # Cut as a whole: with the exponential alone cut, its grad would end and that of -d push away from the reference.
     cut = difference.clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
     value = cut.exp() - cut - 1
     return value if estimator == "k3" else squared - squared.detach() + value.detach()

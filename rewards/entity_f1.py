@@ -5,7 +5,7 @@ from rnr.types import Answer, Example
 
 
 def entity_f1(example: Example, answer: Answer) -> float:
-    """Honest F1 of one sentence, in [0, 1]: 1 for nothing found where nothing is, 0 if it was not read.
+    """Exact F1 of one sentence, in [0, 1]: 1 for nothing found where nothing is, 0 if it was not read.
 
     A text hedged under several labels (``hedged_texts``) earns nothing, so that naming two labels for one
     annotation never pays more than guessing the likelier.

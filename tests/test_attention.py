@@ -60,15 +60,15 @@ def test_values_and_gradients_are_those_of_the_dense_mask(shapes, groups, seed) 
         torch.randn(1, heads, tokens, 5, generator=generator, dtype=torch.float64, requires_grad=True)
         for heads in (2 * groups, 2, 2)
     )
-    slopes = torch.randn(1, tokens, 2 * groups, 5, generator=generator, dtype=torch.float64)
+    grads = torch.randn(1, tokens, 2 * groups, 5, generator=generator, dtype=torch.float64)
     ours, _ = attend(torch.nn.Identity(), query, key, value, None, layout=layout, scaling=0.3)
     on_gpu = fused(*(part[0].transpose(0, 1) for part in (query, key, value)), layout, 0.3)[None]
     wide = (part.repeat_interleave(groups, 1) for part in (key, value))
     theirs = scaled_dot_product_attention(query, *wide, attn_mask=_mask(shapes), scale=0.3).transpose(1, 2)
-    expected = torch.autograd.grad(theirs, (query, key, value), slopes)
+    expected = torch.autograd.grad(theirs, (query, key, value), grads)
     for result in (ours, on_gpu):
         torch.testing.assert_close(result, theirs)
-        gradients = torch.autograd.grad(result, (query, key, value), slopes)
+        gradients = torch.autograd.grad(result, (query, key, value), grads)
         for our, their in zip(gradients, expected, strict=True):
             torch.testing.assert_close(our, their)
 

@@ -181,7 +181,7 @@ def test_a_collated_micro_batch_by_hand() -> None:
     assert batch.sampler_logprobs_N.tolist() == [-0.5, -1.5, 0.0]
     # 7, the number of tokens, stands for padding.
     assert batch.layout.prompts_BP.tolist() == [[0, 1, 2], [5, 7, 7]]
-    first, second = batch.layout.shelves
+    first, second = batch.layout.buckets
     assert (first.packs_S.tolist(), first.completions_SKL.tolist(), first.prompt) == ([0], [[[3, 4]]], 3)
     assert (second.packs_S.tolist(), second.completions_SKL.tolist(), second.prompt) == ([1], [[[6]]], 1)
     assert batch.layout.places_T.tolist() == [0, 1, 2, 6, 7, 3, 8]
@@ -200,8 +200,8 @@ def test_a_shared_prompt_by_hand() -> None:
     assert batch.columns_N.tolist() == [1, 2, 1, 5]
     assert batch.targets_N.tolist() == [8, 9, 7, 3]
     assert batch.layout.prompts_BP.tolist() == [[0, 1], [5, 7]]
-    assert [shelf.completions_SKL.tolist() for shelf in batch.layout.shelves] == [[[[2, 3]]], [[[4]], [[6]]]]
-    assert [shelf.packs_S.tolist() for shelf in batch.layout.shelves] == [[0], [0, 1]]
+    assert [bucket.completions_SKL.tolist() for bucket in batch.layout.buckets] == [[[[2, 3]]], [[[4]], [[6]]]]
+    assert [bucket.packs_S.tolist() for bucket in batch.layout.buckets] == [[0], [0, 1]]
     assert batch.layout.places_T.tolist() == [0, 1, 4, 5, 6, 2, 7]
 
 

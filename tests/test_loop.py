@@ -105,11 +105,11 @@ class Fakes:
         asyncio.run(asyncio.wait_for(loop, 10))
 
 
-def test_a_synchronous_run_takes_every_arrow_of_a_step_before_the_next_step() -> None:
+def test_a_synchronous_run_takes_every_call_of_a_step_before_the_next_step() -> None:
     fakes = Fakes()
     fakes.run(range(3))
-    arrows = ("generate", "score", "update", "publish", "record")
-    assert fakes.events == [(arrow, step) for step in range(3) for arrow in arrows]
+    calls = ("generate", "score", "update", "publish", "record")
+    assert fakes.events == [(call, step) for step in range(3) for call in calls]
     assert fakes.ages == {0: 0, 1: 0, 2: 0}
 
 
@@ -176,25 +176,25 @@ def test_rollouts_run_ahead_by_the_staleness_that_is_allowed_and_no_further(stal
     fakes.wait_for_generation_of = lambda step: step + staleness if step + staleness < steps else None
     fakes.run(range(steps), staleness)
     published = 0
-    for arrow, step in fakes.events:
-        published += arrow == "publish"
-        if arrow == "generate":
+    for call, step in fakes.events:
+        published += call == "publish"
+        if call == "generate":
             assert step - published <= staleness
     assert max(fakes.ages.values()) == staleness
-    assert [step for arrow, step in fakes.events if arrow == "record"] == list(range(steps))
+    assert [step for call, step in fakes.events if call == "record"] == list(range(steps))
 
 
 def test_a_step_whose_groups_are_all_dropped_is_recorded_without_an_update() -> None:
     fakes = Fakes(rewards=(0.5, 0.5))
     fakes.run(range(2))
-    assert [arrow for arrow, _ in fakes.events] == ["generate", "score", "record"] * 2
+    assert [call for call, _ in fakes.events] == ["generate", "score", "record"] * 2
     dropped, metrics = fakes.records[1]
     assert dropped == {"prompt-1": "no spread"}
     assert "actor/pg_loss" not in metrics
     assert fakes.version == 0
 
 
-def test_the_record_of_a_step_has_the_metrics_of_every_arrow() -> None:
+def test_the_record_of_a_step_has_the_metrics_of_every_call() -> None:
     fakes = Fakes()
     fakes.run(range(1))
     dropped, metrics = fakes.records[0]
@@ -204,15 +204,15 @@ def test_the_record_of_a_step_has_the_metrics_of_every_arrow() -> None:
         assert metrics[f"timing_s/{phase}"] >= 0
 
 
-@pytest.mark.parametrize("arrow", ["generate", "score", "update", "publish", "record"])
+@pytest.mark.parametrize("call", ["generate", "score", "update", "publish", "record"])
 @pytest.mark.parametrize("staleness", [0, 1])
-def test_an_exception_in_any_arrow_ends_the_loop_and_is_raised(arrow, staleness, monkeypatch) -> None:
+def test_an_exception_in_any_call_ends_the_loop_and_is_raised(call, staleness, monkeypatch) -> None:
     fakes = Fakes()
 
     async def fail(*_arguments, **_options) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(fakes, arrow, fail)
+    monkeypatch.setattr(fakes, call, fail)
     with pytest.raises(ExceptionGroup) as raised:
         fakes.run(range(4), staleness)
     assert {str(cause) for cause in causes(raised.value)} == {"a bug"}

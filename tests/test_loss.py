@@ -89,7 +89,7 @@ def test_on_the_first_step_nothing_is_clipped_and_the_policy_is_where_it_was() -
 
 
 @pytest.mark.parametrize(
-    ("ratio", "advantage", "objective", "slope", "clipped"),
+    ("ratio", "advantage", "objective", "grad", "clipped"),
     [
         (1.5, 1.0, 1.28, 0.0, "actor/clip_high"),  # no more reward for going further
         (1.2, 1.0, 1.2, 1.2, None),  # within 1.28
@@ -99,12 +99,12 @@ def test_on_the_first_step_nothing_is_clipped_and_the_policy_is_where_it_was() -
         (1.5, -1.0, -1.5, -1.5, None),
     ],
 )
-def test_the_clip_kills_the_gradient_only_on_the_side_it_guards(ratio, advantage, objective, slope, clipped) -> None:
+def test_the_clip_kills_the_gradient_only_on_the_side_it_guards(ratio, advantage, objective, grad, clipped) -> None:
     loss, gradient, sums = _grpo(
         [-1.0], old=[-1.0 - math.log(ratio)], sampler=[-1.0 - math.log(ratio)], advantages=[advantage]
     )
     assert loss == pytest.approx(-objective)
-    assert gradient == pytest.approx([-slope])  # d ratio / d logprob = ratio
+    assert gradient == pytest.approx([-grad])  # d ratio / d logprob = ratio
     assert {name for name in ("actor/clip_low", "actor/clip_high") if sums[name][0]} == (
         {clipped} if clipped else set()
     )
@@ -129,7 +129,7 @@ def test_the_rollout_correction_compares_the_sampler_with_the_old_policy_not_the
 def test_the_dual_clip_bounds_what_one_bad_token_can_do() -> None:
     settings = _with(dual_clip=3.0)
     old = [-1.0 - math.log(5.0)]
-    # Ratio 5, advantage -1: the objective -5 is raised to -3 and has no slope.
+    # Ratio 5, advantage -1: the objective -5 is raised to -3 and has no grad.
     assert _grpo([-1.0], old=old, sampler=old, advantages=[-1.0], config=settings)[:2] == (pytest.approx(3.0), [0.0])
     # Off, and for positive advantages, it does nothing.
     assert _grpo([-1.0], old=old, sampler=old, advantages=[-1.0])[0] == pytest.approx(5.0)
@@ -207,7 +207,7 @@ def test_sums_and_means_over_sequences() -> None:
 
 
 @pytest.mark.parametrize(
-    ("estimator", "values", "slopes"),
+    ("estimator", "values", "grads"),
     [
         # d = reference - policy = -1 and 0.5.
         ("k1", [1.0, -0.5], [1.0, 1.0]),
@@ -216,40 +216,40 @@ def test_sums_and_means_over_sequences() -> None:
         ("k3_unbiased", [math.exp(-1), math.exp(0.5) - 1.5], [1.0, -0.5]),
     ],
 )
-def test_the_estimates_of_the_kl_by_hand(estimator, values, slopes) -> None:
+def test_the_estimates_of_the_kl_by_hand(estimator, values, grads) -> None:
     policy = torch.tensor([-1.0, -3.0], dtype=torch.float64, requires_grad=True)
     estimates = kl_to_reference(policy, torch.tensor([-2.0, -2.5], dtype=torch.float64), estimator)
     assert estimates.tolist() == pytest.approx(values)
     (gradient,) = torch.autograd.grad(estimates.sum(), policy)
-    assert gradient.tolist() == pytest.approx(slopes)
+    assert gradient.tolist() == pytest.approx(grads)
 
 
 @pytest.mark.parametrize(
-    ("estimator", "unbiased_value", "unbiased_slope"),
+    ("estimator", "unbiased_value", "unbiased_grad"),
     [("k1", True, False), ("k2", False, True), ("k3", True, False), ("k3_unbiased", True, True)],
 )
-def test_which_estimates_have_the_value_and_which_the_slope_of_the_true_kl(
-    estimator, unbiased_value, unbiased_slope
+def test_which_estimates_have_the_value_and_which_the_grad_of_the_true_kl(
+    estimator, unbiased_value, unbiased_grad
 ) -> None:
     logits = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64, requires_grad=True)
     reference = torch.log_softmax(torch.tensor([1.0, 0.2, -0.4], dtype=torch.float64), 0)
     logprobs = torch.log_softmax(logits, 0)
     exact = (logprobs.exp() * (logprobs - reference)).sum()
-    (exact_slope,) = torch.autograd.grad(exact, logits, retain_graph=True)
-    # The expectations of the estimate and of its slope over tokens drawn from the policy.
+    (exact_grad,) = torch.autograd.grad(exact, logits, retain_graph=True)
+    # The expectations of the estimate and of its grad over tokens drawn from the policy.
     expected = (logprobs.detach().exp() * kl_to_reference(logprobs, reference, estimator)).sum()
-    (slope,) = torch.autograd.grad(expected, logits)
+    (grad,) = torch.autograd.grad(expected, logits)
     assert torch.allclose(expected, exact) == unbiased_value
-    assert torch.allclose(slope, exact_slope) == unbiased_slope
+    assert torch.allclose(grad, exact_grad) == unbiased_grad
 
 
 def test_a_policy_far_from_the_reference_is_still_drawn_to_it() -> None:
     policy = torch.tensor([-30.0], requires_grad=True)
-    (slope,) = torch.autograd.grad(kl_to_reference(policy, torch.tensor([-5.0]), "k3_unbiased").sum(), policy)
-    assert slope.item() == -25.0
-    # The exponential alone cut at 20 would leave a slope of +1, away from the reference.
-    (slope,) = torch.autograd.grad(kl_to_reference(policy, torch.tensor([-5.0]), "k3").sum(), policy)
-    assert slope.item() == 0.0
+    (grad,) = torch.autograd.grad(kl_to_reference(policy, torch.tensor([-5.0]), "k3_unbiased").sum(), policy)
+    assert grad.item() == -25.0
+    # The exponential alone cut at 20 would leave a grad of +1, away from the reference.
+    (grad,) = torch.autograd.grad(kl_to_reference(policy, torch.tensor([-5.0]), "k3").sum(), policy)
+    assert grad.item() == 0.0
 
 
 def test_the_entropy_bonus_enters_with_its_coefficient_and_its_gradient() -> None:
@@ -317,16 +317,16 @@ def test_the_gradients_of_log_probabilities_and_entropies_are_those_of_autograd(
     head = nn.Linear(5, 11, dtype=torch.float64)
     hidden = torch.randn(rows, 5, dtype=torch.float64, requires_grad=True)
     targets = torch.randint(11, (rows,))
-    slopes, entropy_slopes = torch.randn(2, rows, dtype=torch.float64)
+    grads, entropy_grads = torch.randn(2, rows, dtype=torch.float64)
     ours = token_logprobs(head, hidden, targets, temperature)
     logs = (head(hidden) / temperature).log_softmax(-1)
     theirs = logs.gather(1, targets[:, None])[:, 0], -(logs.exp() * logs).sum(-1)
     leaves = [hidden, head.weight, head.bias]
     torch.testing.assert_close(ours, theirs)
-    found, expected = (torch.autograd.grad(one @ slopes, leaves, retain_graph=True) for one, _ in (ours, theirs))
+    found, expected = (torch.autograd.grad(one @ grads, leaves, retain_graph=True) for one, _ in (ours, theirs))
     torch.testing.assert_close(found, expected)
     found, expected = (
-        torch.autograd.grad(one @ slopes + other @ entropy_slopes, leaves) for one, other in (ours, theirs)
+        torch.autograd.grad(one @ grads + other @ entropy_grads, leaves) for one, other in (ours, theirs)
     )
     torch.testing.assert_close(found, expected)
 
@@ -407,7 +407,7 @@ def test_a_sequence_has_the_log_probabilities_of_a_plain_pass_alone_and_beside_a
 
 
 def _outcome(model: nn.Module, batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities, and the gradient of all weights along fixed slopes."""
+    """Log-probabilities, and the gradient of all weights along fixed grads."""
     model.zero_grad()
     logprobs, _ = _policy(model, batch)
     (logprobs * torch.linspace(-1, 1, len(logprobs))).sum().backward()

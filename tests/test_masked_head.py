@@ -48,8 +48,8 @@ def test_values_and_gradients_are_those_of_a_whole_vocabulary_without_the_rest(r
             values = token_logprobs(head, hidden, targets, temperature, allowed_tensors(allowed, targets.tolist()))
         else:
             values = _reference(head, hidden, targets, allowed, temperature)
-        slopes = torch.arange(1.0, len(rows) + 1)
-        ((values[0] * slopes).sum() + (values[1] * slopes.flip(0)).sum()).backward()
+        grads = torch.arange(1.0, len(rows) + 1)
+        ((values[0] * grads).sum() + (values[1] * grads.flip(0)).sum()).backward()
         parameters = [hidden.grad, head.weight.grad, *([head.bias.grad] if bias else [])]
         found.append([*(value.detach() for value in values), *parameters])
     for mine, theirs in zip(*found, strict=True):

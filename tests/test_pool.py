@@ -223,7 +223,7 @@ async def _dead(handle: Any) -> None:
             await handle.who.remote()
 
 
-def test_everywhere_brings_dead_seats_back_and_up_to_date() -> None:
+def test_everywhere_brings_dead_slots_back_and_up_to_date() -> None:
     prepared: list[str] = []
 
     async def prepare(slot: Slot) -> None:
@@ -297,7 +297,7 @@ def test_the_first_failure_cancels_what_was_not_handed_out(monkeypatch) -> None:
 
     with pytest.RaisesGroup(pytest.RaisesExc(KeyError, match="0")):
         asyncio.run(pool.map("work", range(5), lambda _, item: work(item)))
-    assert begun in ([0], [0, 1])  # the seat it left may be taken before the news is out
+    assert begun in ([0], [0, 1])  # the slot it left may be taken before the news is out
     assert pool.slots[0].load == 0
 
 

@@ -96,9 +96,9 @@ def test_scales_and_caps_have_the_gradient_that_autograd_finds(logits) -> None:
     ours = token_logprobs(head, hidden, targets, 0.7, logits=logits)
     for our, their in zip(ours, theirs, strict=True):
         torch.testing.assert_close(our, their)
-    slopes = [torch.randn(6, dtype=torch.float64) for _ in range(2)]
+    grads = [torch.randn(6, dtype=torch.float64) for _ in range(2)]
     for our, their in zip(
-        torch.autograd.grad(ours, wanted, slopes), torch.autograd.grad(theirs, wanted, slopes), strict=True
+        torch.autograd.grad(ours, wanted, grads), torch.autograd.grad(theirs, wanted, grads), strict=True
     ):
         torch.testing.assert_close(our, their)
 

@@ -27,7 +27,7 @@ def local_ray() -> Iterator[None]:
         yield
 
 
-class Seat:
+class Member:
     def gpus(self) -> list[int]:
         return ray.get_gpu_ids()
 
@@ -38,15 +38,15 @@ def test_ranks_and_workers_that_share_two_gpus_are_one_of_each_on_either() -> No
     async def work() -> dict[str, list[int]]:
         reservations = await reserve(bundles(cluster), seconds=60)
         names = [f"{kind}-{number}" for kind in ("learner", "rollout") for number in range(2)]
-        seats = {
-            name: ray.remote(Seat)
+        actors = {
+            name: ray.remote(Member)
             .options(num_cpus=0.25, num_gpus=0.5, scheduling_strategy=reservations.strategy(name))
             .remote()
             for name in names
         }
-        found = {name: await seat.gpus.remote() for name, seat in seats.items()}
-        for seat in seats.values():
-            ray.kill(seat)
+        found = {name: await actor.gpus.remote() for name, actor in actors.items()}
+        for actor in actors.values():
+            ray.kill(actor)
         reservations.release()
         return found
 
