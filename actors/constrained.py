@@ -124,15 +124,13 @@ class Decoder:
         return Group(prompt=prompt, rollouts=tuple(self._marked(prompt, rollout, ready) for rollout in group.rollouts))
 
     def _marked(self, prompt: Prompt, rollout: Rollout, compiled: Any) -> Rollout:
-        (chain,) = rollout.segments
+        chain = rollout.segments  # several where a new policy took over in the middle
         if compiled:
-            allowed = self._masks.allowed(compiled, chain.token_ids)
-            pairs = zip(chain.logprobs, allowed, strict=True)
-            chain = replace(chain, allowed=allowed, logprobs=tuple(0.0 if len(ids) == 1 else log for log, ids in pairs))
+            chain = _with_allowed(chain, self._masks.allowed(compiled, rollout.token_ids))
         opening = Segment(
             token_ids=self._opening,
             logprobs=(0.0,) * len(self._opening),
-            policy_version=chain.policy_version,
+            policy_version=chain[0].policy_version,
             trained=False,
         )
         before = (*[0] * (len(self._opening) - 1), len(OPENING))
@@ -140,7 +138,7 @@ class Decoder:
         if rollout.finished:
             text = completed(rollout.text.removesuffix("\n"), prompt.example.sentence)
         ends = (*before, *(len(OPENING) + end for end in rollout.ends)) if rollout.ends else ()
-        return replace(rollout, segments=(opening, chain), text=text, ends=ends)
+        return replace(rollout, segments=(opening, *chain), text=text, ends=ends)
 
     async def _schema(self, prompt: Prompt, sampling: Any) -> Group:
         """The chain is sampled freely and trained on; the answer that its grammar allows is not."""
@@ -173,3 +171,15 @@ class Decoder:
             finished=answer.finished,
             ends=(*before, *(len(text) + end for end in answer.ends)) if known else (),
         )
+
+
+def _with_allowed(segments: Sequence[Segment], allowed: Sequence[tuple[int, ...]]) -> tuple[Segment, ...]:
+    """The segments with the allowed ids of all their tokens; log-probability 0 for a token that decides nothing."""
+    found: list[Segment] = []
+    start = 0
+    for segment in segments:
+        ids = tuple(allowed[start : start + len(segment.token_ids)])
+        logprobs = (0.0 if len(few) == 1 else log for log, few in zip(segment.logprobs, ids, strict=True))
+        found.append(replace(segment, allowed=ids, logprobs=tuple(logprobs)))
+        start += len(segment.token_ids)
+    return tuple(found)

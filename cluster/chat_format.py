@@ -10,19 +10,17 @@ from actors.model_files import load_config, load_tokenizer, template_file
 from rnr.files import strict_json
 from rnr.task.labels import label_key
 from rnr.task.prompts import ChatFormat, PromptPreset
-from rnr.types import Decoding
 
 PROMPT_FILE = "rnr_prompt.json"
 """The file of an export that tells how its model was asked."""
 
 
-def chat_format(model_folder: str, decoding: Decoding | None = None) -> ChatFormat:
-    """How a model is asked: as it was trained by us, or with the preset ``compact`` if it was not; decoded as it was
-    trained, or freely, if no other decoding is wanted."""
+def chat_format(model_folder: str) -> ChatFormat:
+    """How a model is asked and decoded: as it was trained by us, or with the preset ``compact`` and freely."""
     file = Path(model_folder) / PROMPT_FILE
     asked = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"preset": "compact", "definitions": {}}
     chat = with_prompt(model_folder, asked["preset"], asked["definitions"])
-    chat.decoding = decoding or asked.get("decoding", "free")
+    chat.decoding = asked.get("decoding", "free")
     return chat
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -21,16 +21,17 @@ from rnr.config import EvaluationConfig, ModelConfig
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
 from rnr.evaluation.metrics import reference_left_out
-from rnr.evaluation.predictions import read_predictions, save_predictions
+from rnr.evaluation.predictions import Prediction, read_predictions, save_predictions
 from rnr.evaluation.published import columns
 from rnr.evaluation.scoring import compare, report, zero_shot_f1
 from rnr.evaluation.tables import tables
 from rnr.files import strict_json, write_whole
 from rnr.task.prompts import PromptPreset
-from rnr.types import Example
+from rnr.types import Decoding, Example
 from scripts.command_line import as_written, new_app, run, within
 
 app = new_app()
+DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 
 
 def main(argv: list[str]) -> int:
@@ -44,6 +45,7 @@ def evaluate(
     model: Annotated[str | None, typer.Option(help="a Hugging Face folder, such as a run's export")] = None,
     predictions: Annotated[Path | None, typer.Option(help="a file of predictions to be scored; needs no model")] = None,
     other: Annotated[Path | None, typer.Option("--compare", help="other predictions for the same sentences")] = None,
+    decoding: Annotated[list[str] | None, typer.Option(help=f"{', '.join(DECODINGS)}; or several times")] = None,
     examples: Annotated[int, typer.Option(callback=within(0), help="most sentences of each data set; 0: all")] = 0,
     out: Annotated[Path | None, typer.Option(help="a folder; else runs/evaluation/TIME, or beside FILE")] = None,
     max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
@@ -53,57 +55,91 @@ def evaluate(
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
     if (model is None) == (predictions is None):
         raise typer.BadParameter("give either --model or --predictions")
-    if examples and predictions:
-        raise typer.BadParameter("--examples is for --model; predictions are scored as they are")
+    if unknown := sorted(set(decoding or ()) - set(DECODINGS)):
+        raise typer.BadParameter(f"--decoding is {', '.join(DECODINGS)}; found {', '.join(unknown)}")
+    if (examples or decoding) and predictions:
+        raise typer.BadParameter("--examples and --decoding are for --model; predictions are scored as they are")
     asked = prompt or (prompt_preset(model) if model else "compact")
     gold = load([*data, *(more_data or ())], training=False, prompt=asked)
     # Both are read for their errors, too: these are to be known before the model is asked.
     columns({example.source for example in gold})
     compared = read_predictions(other, gold) if other else None
-    file = predictions or _ask(
-        model or "", draw_from_each(gold, examples), out, context_tokens=context_tokens, max_new_tokens=max_new_tokens
-    )
-    found = read_predictions(file, gold)
+    files = [predictions] if predictions else []
+    if model:
+        drawn = draw_from_each(gold, examples)
+        folder = out or Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S")
+        wanted = [name for name in DECODINGS if name in (decoding or ())]
+        files = _ask(model, drawn, wanted, folder, context_tokens=context_tokens, max_new_tokens=max_new_tokens)
+    for file in files:
+        found = read_predictions(file, gold)
+        _show(found, compared, file=file, folder=out or file.parent, model=model, other=other, sentences=len(gold))
+        if compared is None:
+            compared, other = found, file  # the other decodings are compared with the first
+
+
+def _show(
+    found: dict[str, Prediction],
+    compared: dict[str, Prediction] | None,
+    *,
+    file: Path,
+    folder: Path,
+    model: str | None,
+    other: Path | None,
+    sentences: int,
+) -> None:
     scores = report(found)
     comparisons = compare(found, compared) if compared is not None else {}
     zero_shot = zero_shot_f1(scores)
+    decodings = sorted({prediction.decoding for prediction in found.values() if prediction.decoding})
     row = {
         "model": model,
         "predictions": str(file),
+        "decoding": decodings,
         "compared": str(other) if other else None,
         **asdict(scores),
         "zero_shot": zero_shot,
         "comparisons": {protocol: asdict(comparison) for protocol, comparison in comparisons.items()},
     }
     # Named after its predictions: those of several stages are in one folder.
-    target = (out or file.parent) / f"{file.stem}.scores.json"
+    target = folder / f"{file.stem}.scores.json"
     write_whole(target, strict_json(row, indent=1) + "\n")
     # A log file has no width of its own, and 80 columns would cut the tables.
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
     for table in tables(scores, comparisons, zero_shot, name=model or file.name):
         console.print(table)
-    if len(found) < len(gold):
-        console.print(f"{len(found)} of the {len(gold)} sentences in the data have a prediction; only they count")
+    if len(found) < sentences:
+        console.print(f"{len(found)} of the {sentences} sentences in the data have a prediction; only they count")
     if left_out := reference_left_out(prediction.example for prediction in found.values()):
         labels = ", ".join(f"{number} under {label}" for label, number in left_out.items())
         console.print(f"the protocols reference and chain leave gold mentions out, as the paper does: {labels}")
-    console.print(f"predictions: {file}\nscores: {target}", soft_wrap=True)
+    told = ", ".join(decodings) or "not told"
+    console.print(f"decoding: {told}\npredictions: {file}\nscores: {target}", soft_wrap=True)
 
 
 def _ask(
-    model: str, examples: Sequence[Example], out: Path | None, *, context_tokens: int, max_new_tokens: int
-) -> Path:
-    """The file into which the model's greedy answers were written; raises ValueError if it exists already."""
+    model: str,
+    examples: Sequence[Example],
+    decodings: Sequence[Decoding],
+    folder: Path,
+    *,
+    context_tokens: int,
+    max_new_tokens: int,
+) -> list[Path]:
+    """The files into which the model's greedy answers were written, one for each decoding; raises ValueError if one
+    exists already."""
     from cluster.local import greedy  # loads torch, for which scoring has no use
 
-    folder = out or Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S")
-    file = folder / "predictions.jsonl"
-    if file.exists():
-        raise ValueError(f"{file} is there already: score it with --predictions, or give another --out")
+    names = {decoding: f"predictions-{decoding}.jsonl" for decoding in decodings} if len(decodings) > 1 else {}
+    for file in (folder / name for name in (*names.values(), "predictions.jsonl")):
+        if file.exists():
+            raise ValueError(f"{file} is there already: score it with --predictions, or give another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    groups = asyncio.run(greedy(examples, model=model, context_tokens=context_tokens, max_new_tokens=max_new_tokens))
-    save_predictions(groups, file)
-    return file
+    room = {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
+    answers = asyncio.run(greedy(examples, model=model, decodings=decodings or (None,), **room))
+    files = {folder / names.get(decoding, "predictions.jsonl"): groups for decoding, groups in answers.items()}
+    for file, groups in files.items():
+        save_predictions(groups, file)
+    return list(files)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from rewards.advantage import TrainingBatch, training_batch
 from rewards.credit import MentionCredit, mention_credit
 from rnr.config import GrpoConfig, RewardConfig
 from rnr.evaluation.metrics import Counts
-from rnr.task.chains import read_chain, spelled, tagged_chain, tagged_mentions
+from rnr.task.chains import grounded, read_chain, spelled, tagged_chain, tagged_mentions
 from rnr.task.parsing import parse
-from rnr.types import Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup
 from tests.carriers import rollout as make_rollout
 
 SENTENCE = "Ada met Bo in Rome."
@@ -343,3 +343,13 @@ def test_a_tokenizer_that_does_not_say_where_its_tokens_end_leaves_the_credit_wi
     rollouts = tuple(replace(rollout, ends=()) for rollout in scored.group.rollouts)
     first, second = _batch(replace(scored, group=replace(scored.group, rollouts=rollouts))).samples
     assert (set(first.advantages), set(second.advantages)) == ({0.5}, {-0.5})  # faithfulness 1 and 0
+
+
+def test_an_answer_stands_where_its_chain_tags_it_and_not_where_its_text_stands_first() -> None:
+    sentence = "Rome, not Rome"
+    said = Answer(reasoning="Rome, not [Rome: city]", mentions=(Mention(text="Rome", label="City"),))
+    assert [mention.start for mention in grounded(said, sentence).mentions] == [10]
+    more = replace(said, mentions=(*said.mentions, Mention(text="Rome", label="city"), Mention(text="not", label="x")))
+    assert [mention.start for mention in grounded(more, sentence).mentions] == [10, 0, 6]
+    untold = replace(said, reasoning=None)
+    assert [mention.start for mention in grounded(untold, sentence).mentions] == [0]

@@ -76,6 +76,23 @@ def test_only_decisions_are_trained_on_and_all_else_has_log_probability_0(tokeni
     assert [rollout.text[:end][-1] for end in ends] == [*(text[-1] for text in texts[:-1]), "\n"]
 
 
+def test_a_chain_that_two_policies_made_keeps_their_segments(tokenizer) -> None:
+    class Swapped(_Engine):
+        async def complete(self, prompt, sampling, **options) -> Group:
+            group = await super().complete(prompt, sampling, **options)
+            (whole,) = group.rollouts[0].segments
+            parts = (
+                replace(whole, token_ids=whole.token_ids[:2], logprobs=whole.logprobs[:2]),
+                replace(whole, token_ids=whole.token_ids[2:], logprobs=whole.logprobs[2:], policy_version=4),
+            )
+            return replace(group, rollouts=(replace(group.rollouts[0], segments=parts),))
+
+    (split,) = _rollouts(tokenizer, Swapped(tokenizer, "met [Ada: person]\n"), "marks")
+    whole = _rollouts(tokenizer, _Engine(tokenizer, "met [Ada: person]\n"), "marks")[0]
+    assert [segment.policy_version for segment in split.segments] == [3, 3, 4]
+    assert (split.allowed, split.logprobs, split.loss_mask) == (whole.allowed, whole.logprobs, whole.loss_mask)
+
+
 def test_a_chain_cut_at_the_token_limit_has_no_answer_and_its_decisions_all_the_same(tokenizer) -> None:
     rollout = _rollouts(tokenizer, _Engine(tokenizer, "met [A", finished=False), "marks")[0]
     assert (rollout.text, rollout.finished) == ("<think>\nmet [A", False)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from rnr.corpus.loading import load
-from rnr.types import Group, Prompt
+from rnr.types import Decoding, Group, Prompt
 from scripts.evaluate import main
 from tests.carriers import rollout as make_rollout
 
@@ -113,23 +113,23 @@ def test_scoring_again_loads_neither_torch_nor_vllm(tmp_path, data) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def _group(example, text: str) -> Group:
+def _group(example, text: str, decoding: Decoding = "free") -> Group:
     rollout = make_rollout(token_ids=(1, 2), logprobs=(0.0, 0.0), text=text, finished=True, policy_version=0)
-    return Group(prompt=Prompt(example=example, token_ids=(1,)), rollouts=(rollout,))
+    return Group(prompt=Prompt(example=example, token_ids=(1,), decoding=decoding), rollouts=(rollout,))
 
 
 def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data, monkeypatch, capsys) -> None:
     asked = []
 
-    async def greedy(examples, **options) -> list[Group]:
+    async def greedy(examples, **options) -> dict[Decoding, list[Group]]:
         asked.append(options)
-        return [_group(example, '{"entities": {"thing": ["Lisp"]}}') for example in examples]
+        return {"free": [_group(example, '{"entities": {"thing": ["Lisp"]}}') for example in examples]}
 
     monkeypatch.setitem(sys.modules, "cluster.local", SimpleNamespace(greedy=greedy))
     monkeypatch.setattr("scripts.evaluate.prompt_preset", lambda folder: "compact")
     command = ["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path / "out")]
     assert main(command) == 0
-    assert asked == [{"model": "m", "context_tokens": 1024, "max_new_tokens": 320}]
+    assert asked == [{"model": "m", "decodings": (None,), "context_tokens": 1024, "max_new_tokens": 320}]
     scores = json.loads((tmp_path / "out" / "predictions.scores.json").read_text())
     assert (scores["model"], scores["averages"]["exact"]["f1"], scores["answers"]["tokens"]) == ("m", 50.0, 2.0)
     assert scores["predictions"] == str(tmp_path / "out" / "predictions.jsonl")
@@ -137,6 +137,27 @@ def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data
     assert main(command) == 2
     assert "is there already: score it with --predictions" in capsys.readouterr().err
     assert len(asked) == 1
+
+
+def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_first(
+    tmp_path, data, monkeypatch, capsys
+) -> None:
+    async def greedy(examples, *, decodings, **_options) -> dict[Decoding, list[Group]]:
+        texts = {"free": '{"entities": {}}', "marks": '{"entities": {"thing": ["Lisp"]}}'}
+        return {name: [_group(example, texts[name], name) for example in examples] for name in decodings}
+
+    monkeypatch.setitem(sys.modules, "cluster.local", SimpleNamespace(greedy=greedy))
+    command = ["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path)]
+    assert main([*command, "--decoding", "free", "--decoding", "marks"]) == 0
+    free, marks = (json.loads((tmp_path / f"predictions-{name}.scores.json").read_text()) for name in ("free", "marks"))
+    assert (free["decoding"], free["compared"]) == (["free"], None)
+    assert (marks["decoding"], marks["compared"]) == (["marks"], str(tmp_path / "predictions-free.jsonl"))
+    assert marks["comparisons"]["exact"]["average"]["f1"] == 50.0
+    assert "decoding: marks" in capsys.readouterr().out
+    assert main([*command, "--decoding", "marks", "--decoding", "free"]) == 2  # both files are there already
+    assert main(["--predictions", "p", "--data", *data, "--decoding", "free"]) == 2
+    assert main([*command, "--decoding", "greedy"]) == 2
+    assert "--decoding is free, schema, marks; found greedy" in capsys.readouterr().err
 
 
 def test_a_local_engine_answers_in_order_and_is_stopped_even_when_it_fails(data, monkeypatch) -> None:
@@ -164,11 +185,11 @@ def test_a_local_engine_answers_in_order_and_is_stopped_even_when_it_fails(data,
         stop_token_id=7, decoding="free", prompt=lambda example: Prompt(example=example, token_ids=(1,) * 20)
     )
     monkeypatch.setattr(local, "resolve", lambda model: model)
-    monkeypatch.setattr(local, "chat_format", lambda folder, decoding: chat)
+    monkeypatch.setattr(local, "chat_format", lambda folder: chat)
     monkeypatch.setattr("actors.rollout.RolloutWorker", Worker)
     examples = load(data, training=False)
-    groups = asyncio.run(local.greedy(examples, model="m", context_tokens=32, max_new_tokens=8))
-    assert [group.rollouts[0].text for group in groups] == list(SENTENCES.values())
+    answers = asyncio.run(local.greedy(examples, model="m", context_tokens=32, max_new_tokens=8))
+    assert [group.rollouts[0].text for group in answers["free"]] == list(SENTENCES.values())
     with pytest.raises(ValueError, match="too long"):
         asyncio.run(local.greedy(examples, model="m", context_tokens=24, max_new_tokens=8))
     events.append("fail")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rnr.files import json_line, write_whole
-from rnr.task.parsing import ground, parse
+from rnr.task.chains import grounded
+from rnr.task.parsing import parse
 from rnr.types import Answer, Example, Group
 
 _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
@@ -24,6 +25,8 @@ class Prediction:
     """Read by our parser."""
     finished: bool
     tokens: int
+    decoding: str = ""
+    """What it might say (``rnr.task.decoding``); empty where the file does not tell."""
 
 
 def save_predictions(groups: Iterable[Group], file: Path) -> None:
@@ -39,6 +42,7 @@ def save_predictions(groups: Iterable[Group], file: Path) -> None:
                 "text": rollout.text,
                 "finished": rollout.finished,
                 "tokens": len(rollout.token_ids),
+                "decoding": group.prompt.decoding,
             }
         )
     write_whole(file, "".join(json_line(row) for row in rows))
@@ -74,6 +78,11 @@ def _prediction(row: Any, gold: Mapping[str, Example]) -> Prediction:
     if example is None or example.sentence != row["sentence"]:
         found = "is not in the data" if example is None else "is another sentence in the data"
         raise ValueError(f"{row['uid']!r} {found}; give the data that these predictions were made from")
-    read = parse(row["text"])
-    answer = Answer(reasoning=read.reasoning, mentions=ground(read.mentions, example.sentence), error=read.error)
-    return Prediction(example=example, text=row["text"], answer=answer, finished=row["finished"], tokens=row["tokens"])
+    return Prediction(
+        example=example,
+        text=row["text"],
+        answer=grounded(parse(row["text"]), example.sentence),
+        finished=row["finished"],
+        tokens=row["tokens"],
+        decoding=str(row.get("decoding", "")),
+    )

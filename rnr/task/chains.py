@@ -2,10 +2,11 @@
 read back from a policy's text."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from rnr.task.parsing import cuts_word
+from rnr.task.labels import label_key
+from rnr.task.parsing import cuts_word, ground
 from rnr.types import Answer, Example, Mention
 
 _TAG = re.compile(r"""\[((?:[^\[\]]|\[[^\[\]]*\])+?): ([^\[\]:]+)\]""")
@@ -92,6 +93,20 @@ def read_tagged_chain(answer: Answer, sentence: str) -> ReadChain | None:
     chain = read_chain(answer.reasoning, sentence)
     in_free_words = not chain.mentions and not chain.copy_errors and 2 * chain.covered < len(sentence)
     return None if in_free_words else chain
+
+
+def grounded(answer: Answer, sentence: str) -> Answer:
+    """The answer with offsets: a mention that its chain tags stands where the chain tags it, in order, the others where
+    ``ground`` finds them."""
+    places: dict[tuple[str, str], list[Mention]] = {}
+    for tag in read_chain(answer.reasoning, sentence).mentions if answer.reasoning is not None else ():
+        places.setdefault((tag.text, label_key(tag.label)), []).append(tag)
+    placed: list[Mention] = []
+    for mention in answer.mentions:
+        tags = places.get((mention.text, label_key(mention.label)))
+        tag = tags.pop(0) if tags else mention
+        placed.append(replace(mention, start=tag.start, end=tag.end))
+    return replace(answer, mentions=ground(placed, sentence))
 
 
 def _path(chain: str, sentence: str) -> "_Path":
