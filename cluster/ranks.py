@@ -26,6 +26,10 @@ class LearnerLost(RuntimeError):
     """A rank died, was cut off or missed its deadline: all ranks must be rebuilt from the last checkpoint."""
 
 
+class RankDied(LearnerLost):
+    """The rank itself died, gave up or missed its deadline; others may only have been cut off from it."""
+
+
 class LearnerRanks:
     """One policy on ``len(handles)`` ranks. It knows no version: that is the policy service's."""
 
@@ -132,7 +136,7 @@ class LearnerRanks:
                 await asyncio.wait(pending, timeout=GRACE_SECONDS)
             errors = [error for task in tasks if task.done() and (error := task.exception())]
             if errors:
-                raise next((error for error in errors if isinstance(error, LearnerLost)), errors[0])
+                raise min(errors, key=_told_last)
             return [task.result() for task in tasks]
         finally:
             for task in tasks:
@@ -141,7 +145,7 @@ class LearnerRanks:
     async def _wait(self, phase: str, rank: int, call: Any, seconds: float) -> Any:
         place = f"learner rank {rank}, phase {phase}"
         try:
-            return await answer(call, place=place, seconds=seconds, lost=LearnerLost)
+            return await answer(call, place=place, seconds=seconds, lost=RankDied)
         except RuntimeError as error:
             if len(self._handles) > 1 and not isinstance(error, LearnerLost) and _CUT_OFF.search(str(error)):
                 line = str(error).strip().splitlines()[-1]
@@ -152,6 +156,11 @@ class LearnerRanks:
         """End all ranks."""
         for handle in self._handles:
             ray.kill(handle)
+
+
+def _told_last(error: BaseException) -> int:
+    """Of several errors the first is told: a rank's own loss explains that others were cut off, and any other error."""
+    return 0 if isinstance(error, RankDied) else 1 if isinstance(error, LearnerLost) else 2
 
 
 def meeting_place(node_of_rank: Sequence[str], nodes: Sequence[Mapping[str, Any]]) -> str:
