@@ -73,6 +73,12 @@ class ReadingConfig(Section):
     """In column files the column of the tags, from 1, or from the end as -1; 0 finds it by its content."""
     spaces: Literal["script", "always", "never"] = "script"
     """Whether a space stands between two tokens: ``script`` puts none between those of a script that writes none."""
+    offsets: Literal["auto", "characters", "utf16", "bytes", "inclusive", "tokens"] = "auto"
+    """What the offsets of files count. ``auto`` takes characters and refuses a file whose mentions begin or end inside
+    words; ``characters`` takes them as they are; the others (UTF-16 units, bytes of UTF-8, characters with an inclusive
+    end, words) are converted."""
+    labels: tuple[str, ...] = ()
+    """Names of labels or tags that are numbers in the data, in the order of their numbers or as ``2=person``."""
 
 
 class DataConfig(Section):

@@ -7,32 +7,29 @@ python -m scripts.data split mine.jsonl --out split
 python -m scripts.data decontaminate data/train/* --evaluation data/test/* --out clean.jsonl
 
 A path is a file, a folder with splits, a pattern or demo/NAME; its format is found out. Of a folder, the training split
-is read (for --evaluation its test or else its dev split, for check all of them).
+is read (for --evaluation its test or else its dev split, for check all of them). docs/data.md lists the formats.
 """
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from rnr.config import ReadingConfig
-from rnr.corpus import decontamination, drawing, loading
+from rnr.corpus import decontamination, drawing, loading, statistics
 from rnr.corpus.duplicates import Resolution
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, losses, write
 from rnr.corpus.report import Reading
-from rnr.corpus.spacing import SpaceRule
+from rnr.corpus.statistics_tables import tables
 from rnr.files import strict_json
-from rnr.model_folder import EMBEDDED_MODEL, resolve
+from rnr.model_folder import EMBEDDED_MODEL
 from rnr.types import Example
-
-PERCENTILES = {"50": 50, "90": 90, "99": 99, "max": 100}
 
 
 def main(argv: list[str]) -> int:
@@ -53,8 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("paths", nargs="+", metavar="PATH")
         if act is not check:
             added.add_argument("--skip-bad-rows", action="store_true", help="leave out and count what cannot be used")
-        added.add_argument("--tag-column", type=int, default=0, help="the column of the tags in column files, from 1")
-        added.add_argument("--spaces", choices=get_args(SpaceRule), default="script", help="between tokens")
+        for name, field in ReadingConfig.model_fields.items():
+            added.add_argument(f"--{name.replace('_', '-')}", default=field.default, help=_one_line(field.description))
         added.add_argument("--duplicates", choices=get_args(Resolution), default="keep", help="rows of one sentence")
         added.set_defaults(act=act)
         return added
@@ -81,6 +78,18 @@ def _parser() -> argparse.ArgumentParser:
     cleaning.add_argument("--out", required=True, type=Path, help="a new JSONL file for what is left")
     cleaning.add_argument("--keep-source", action="append", default=[], metavar="NAME", help="keep this training set")
     return parser
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("%", "%%")
+
+
+def _reading(options: argparse.Namespace) -> ReadingConfig:
+    """How files are read: every command has the keys of ``data.reading`` as options; commas divide lists."""
+    given = {name: getattr(options, name) for name in ReadingConfig.model_fields}
+    lists = [name for name in given if isinstance(ReadingConfig.model_fields[name].default, tuple)]
+    given |= {name: given[name].split(",") for name in lists if isinstance(given[name], str)}
+    return ReadingConfig.model_validate(given)
 
 
 def check(options: argparse.Namespace) -> int:
@@ -116,21 +125,11 @@ def stats(options: argparse.Namespace) -> int:
     """Count sentences, mentions, labels and lengths, and what training and evaluation have in common."""
     train = _load(options, options.paths)
     evaluation = _load(options, options.evaluation, training=False) if options.evaluation else []
-    unit, lengths = ("words", _words) if options.words else ("tokens", _tokens_of(options.model))
-    figures = {
-        "length_unit": unit,
-        "training": _by_source(train, lengths),
-        "evaluation": _by_source(evaluation, lengths),
-        "overlap": overlap(train, evaluation),
-    }
-    console = Console()
-    for name in ("training", "evaluation"):
-        if figures[name]:
-            console.print(_sizes_table(name, unit, figures[name]), _labels_table(name, figures[name]))
-    if evaluation:
-        console.print(_overlap_table(figures["overlap"]))
+    lengths = statistics.words if options.words else statistics.tokens_of(options.model)
+    found = statistics.figures(train, evaluation, "words" if options.words else "tokens", lengths)
+    Console().print(*tables(found))
     if options.json:
-        options.json.write_text(strict_json(figures, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(strict_json(found, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
@@ -173,93 +172,6 @@ def _load(options: argparse.Namespace, paths: Sequence[str], *, training: bool =
         options=_reading(options),
         duplicates=options.duplicates if training else "keep",
     )
-
-
-def _reading(options: argparse.Namespace) -> ReadingConfig:
-    return ReadingConfig(tag_column=options.tag_column, spaces=options.spaces)
-
-
-def _words(sentences: Sequence[str]) -> list[int]:
-    return [len(sentence.split()) for sentence in sentences]
-
-
-def _tokens_of(model: str) -> Callable[[Sequence[str]], list[int]]:
-    """Counts tokens with the model's tokenizer.json, because importing transformers takes ten times as long."""
-    from tokenizers import Tokenizer
-
-    file = Path(resolve(model)) / "tokenizer.json"
-    if not file.is_file():
-        raise ValueError(f"{file.parent} has no tokenizer.json; name another --model, or count --words")
-    tokenizer = Tokenizer.from_file(str(file))
-    return lambda sentences: [len(found) for found in tokenizer.encode_batch(sentences, add_special_tokens=False)]
-
-
-def _by_source(examples: Sequence[Example], lengths: Callable[[Sequence[str]], list[int]]) -> dict[str, dict[str, Any]]:
-    by_source: dict[str, list[Example]] = {}
-    for example in examples:
-        by_source.setdefault(example.source, []).append(example)
-    return {source: count(rows, lengths([row.sentence for row in rows])) for source, rows in sorted(by_source.items())}
-
-
-def count(examples: Sequence[Example], lengths: Sequence[int]) -> dict[str, Any]:
-    """Sentences, mentions, share of sentences without one, mentions by label, and percentiles of the lengths."""
-    found = Counter(mention.label for example in examples for mention in example.mentions)
-    labels = sorted(_schema(examples), key=lambda label: (-found[label], label))
-    return {
-        "sentences": len(examples),
-        "mentions": found.total(),
-        "empty_share": sum(not example.mentions for example in examples) / len(examples),
-        "labels": {label: found[label] for label in labels},
-        # Nearest rank: a length that some sentence really has.
-        "length": {
-            name: int(np.percentile(lengths, rank, method="inverted_cdf")) for name, rank in PERCENTILES.items()
-        },
-    }
-
-
-def overlap(train: Sequence[Example], evaluation: Sequence[Example]) -> dict[str, dict[str, Any]]:
-    """For each source of the evaluation its labels that training has and has not, and its sentences that it has."""
-    trained_labels = _schema(train)
-    trained_sentences = {decontamination.sentence_key(example.sentence) for example in train}
-    found: dict[str, dict[str, Any]] = {}
-    for source in sorted({example.source for example in evaluation}):
-        rows = [example for example in evaluation if example.source == source]
-        labels = _schema(rows)
-        found[source] = {
-            "seen_labels": sorted(labels & trained_labels),
-            "unseen_labels": sorted(labels - trained_labels),
-            "shared_sentences": sum(decontamination.sentence_key(row.sentence) in trained_sentences for row in rows),
-        }
-    return found
-
-
-def _schema(examples: Sequence[Example]) -> set[str]:
-    return {label for example in examples for label in example.schema}
-
-
-def _sizes_table(name: str, unit: str, figures: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table(title=f"{name}, lengths in {unit}")
-    for column in ("source", "sentences", "mentions", "empty %", *PERCENTILES):
-        table.add_column(column, justify="left" if column == "source" else "right")
-    for source, row in figures.items():
-        numbers = (row["sentences"], row["mentions"], f"{100 * row['empty_share']:.1f}", *row["length"].values())
-        table.add_row(source, *map(str, numbers))
-    return table
-
-
-def _labels_table(name: str, figures: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("source", "mentions by label", title=name)
-    for source, row in figures.items():
-        table.add_row(source, ", ".join(f"{label} {number}" for label, number in row["labels"].items()))
-    return table
-
-
-def _overlap_table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("source", "sentences", "labels", "labels that are new", title="what training shares with evaluation")
-    for source, row in figures.items():
-        seen, unseen = ", ".join(row["seen_labels"]), ", ".join(row["unseen_labels"])
-        table.add_row(source, str(row["shared_sentences"]), seen, unseen)
-    return table
 
 
 if __name__ == "__main__":

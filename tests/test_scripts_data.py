@@ -92,14 +92,15 @@ def test_check_goes_on_after_rows_that_are_no_rows(tmp_path, capsys) -> None:
 
 
 def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_path, capsys) -> None:
-    empty, table, bare = tmp_path / "empty.jsonl", tmp_path / "table.csv", tmp_path / "README"
+    empty, table, bare = tmp_path / "empty.jsonl", tmp_path / "table.dat", tmp_path / "README"
     for file in (empty, table, bare):
         file.write_text("")
     assert main(["check", str(empty), str(table), str(bare)]) == 1
-    known = ".json, .jsonl, .ndjson, .conll, .conllu, .iob, .iob2, .bio, .bioes, .tsv, .txt, .spacy"
+    known = ".json, .jsonl, .ndjson, .conll, .conllu, .iob, .iob2, .bio, .bioes, .tsv, .txt"
+    known += ", .csv, .parquet, .arrow, .spacy, .ann, .pubtator"
     assert capsys.readouterr().out.splitlines() == [
         f"no usable sentence in {empty}: it holds no rows",
-        f"{table}: the ending .csv tells no known format; those that do are {known}",
+        f"{table}: the ending .dat tells no known format; those that do are {known}",
         f"{bare}: no ending tells no known format; those that do are {known}",
         "0 sentences can be used, 3 problems",
     ]

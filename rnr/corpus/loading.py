@@ -15,7 +15,7 @@ from pathlib import Path
 from rnr.config import ReadingConfig
 from rnr.corpus.duplicates import RESOLVED, Annotations, Places, Resolution, contradiction, left_out, report
 from rnr.corpus.formats.examples import Place, read_row, to_example
-from rnr.corpus.formats.reading import SPLITS, parts, read_rows, source_name
+from rnr.corpus.formats.reading import SPLITS, parts, read_rows, source_name, stem
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import FileLabels, as_asked
@@ -183,7 +183,8 @@ def _found(path: str) -> list[Path]:
     if path.startswith("demo/"):
         found = [DEMO / f"{path.removeprefix('demo/')}.jsonl"]
     else:
-        found = sorted(Path(match) for match in glob.glob(str(Path(path).expanduser())))
+        place = Path(path).expanduser()  # taken as it is if it is there: a name may have brackets
+        found = [place] if place.exists() else sorted(Path(match) for match in glob.glob(str(place)))
     if not found or not found[0].exists():
         raise DataError(f"no file or folder at {path!r} (seen from {Path.cwd()})")
     return found
@@ -201,7 +202,7 @@ def _split(place: Path, *, training: bool) -> Path:
 
 def _source(file: Path) -> str:
     """The data set of a file; the embedded files are data sets of their own, whatever they are called."""
-    return file.stem if file.parent.resolve() == DEMO else source_name(file)
+    return stem(file) if file.parent.resolve() == DEMO else source_name(file)
 
 
 def _once(files: Iterable[Path | DataError]) -> list[tuple[Path | DataError, str]]:
@@ -225,7 +226,7 @@ def _uid_prefixes(files: Sequence[Path]) -> dict[Path, str]:
     """
     sharing: dict[str, list[Path]] = {}
     for file in files:
-        sharing.setdefault(f"{_source(file)}/{file.stem}", []).append(file)
+        sharing.setdefault(f"{_source(file)}/{stem(file)}", []).append(file)
     prefixes: dict[Path, str] = {}
     for prefix, same in sharing.items():
         prefixes |= {same[0]: prefix} if len(same) == 1 else _distinct_ends(same)

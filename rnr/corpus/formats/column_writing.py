@@ -35,7 +35,7 @@ def _column_lines(example: Example, scheme: str) -> Iterator[str]:
             raise ValueError(
                 f"{example.uid}: a column file cannot hold {left.text!r} and {right.text!r}, which overlap; write JSONL"
             )
-    tokens = list(_tokens(example.sentence, mentions))
+    tokens = list(token_spans(example.sentence, mentions))
     tags = ["O"] * len(tokens)
     starts = {start: place for place, (start, _) in enumerate(tokens)}
     ends = {end: place for place, (_, end) in enumerate(tokens)}
@@ -50,7 +50,7 @@ def _column_lines(example: Example, scheme: str) -> Iterator[str]:
         yield f"{example.sentence[start:end]}\t{tag}"
 
 
-def _tokens(sentence: str, mentions: Sequence[Mention]) -> Iterator[tuple[int, int]]:
+def token_spans(sentence: str, mentions: Sequence[Mention]) -> Iterator[tuple[int, int]]:
     """Words and single marks, cut also where a mention begins or ends, so that no offset is lost."""
     cuts = {place for mention in mentions for place in (mention.start, mention.end)}
     for token in _TOKEN.finditer(sentence):

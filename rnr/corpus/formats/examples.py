@@ -7,8 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rnr.corpus.formats.label_lists import label_names
 from rnr.corpus.formats.row_types import RowFields, read_row_fields, typed_labels
-from rnr.corpus.formats.rows import DataError, read_json
+from rnr.corpus.formats.rows import DataError
 from rnr.corpus.matching import difference, folded, nearest, places_of
 from rnr.corpus.report import Reading
 from rnr.task.labels import label_key
@@ -40,13 +41,13 @@ def read_row(row: Any, *, annotated: bool) -> RowFields:
     """A row with its types checked; raises ValueError at the first field that is wrong or missing."""
     fields = read_row_fields(row)
     if annotated and fields.entities is None:
-        raise ValueError("no field 'entities' (or 'spans' or 'label'); where there is no entity it must be empty")
+        raise ValueError("no field 'entities' (or 'spans' or 'label'), or it is null; without an entity it must be []")
     return fields
 
 
 def read_labels(file: Path) -> list[str]:
-    """The labels in a ``labels.json``; raises DataError when it is not a list of labels."""
-    labels = read_json(file)
+    """The labels in a ``labels.json``, in any shape that tools write; raises DataError when it is no list of labels."""
+    labels = label_names(file)
     try:
         return typed_labels(labels)
     except ValueError as error:

@@ -1,51 +1,83 @@
 """A file of any known format -> the rows that ``rnr.corpus.formats.examples`` understands.
 
 A row is a sentence and its entities, with offsets where the format has them; what cannot become one is a ``DataError``
-in its place. Which format it is, is found out.
+in its place. Which format it is, is found out: by the ending how the file is opened, by each value what it is.
 """
 
-import json
 import os
+import re
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 
-from rnr.corpus.formats.annotation_tools import docbin_rows, plain
+from rnr.corpus.formats.biomedical import is_pubtator, pubtator_rows
+from rnr.corpus.formats.brat import brat_folder_rows, brat_rows, is_brat_folder
 from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_rows
-from rnr.corpus.formats.hugging_face import hugging_face_rows
-from rnr.corpus.formats.rows import DataError, Row, json_fault, read_json
+from rnr.corpus.formats.hugging_face import saved_dataset
+from rnr.corpus.formats.json_files import json_values
+from rnr.corpus.formats.known import shape_of
+from rnr.corpus.formats.offsets import in_characters
+from rnr.corpus.formats.opening import bare, head_line, must_be_a_file, read_json
+from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.formats.shapes import Shape, Source
+from rnr.corpus.formats.spacy_files import docbin_rows
+from rnr.corpus.formats.tables import csv_rows, is_word_table, opened_table, table_rows
+from rnr.corpus.formats.unsupported import ENDINGS
 from rnr.corpus.report import Reading
 
 SPLITS = ("train", "test", "validation", "valid", "dev")
 """Names of files and folders that are a part of a data set and not one of their own."""
+
+_SHARD = re.compile(r"-\d+-of-\d+$")
+_NO_DATA = ("labels", "dataset_info", "dataset_infos", "state", "config", "readme", "license", "package")
+
+
+def stem(file: Path) -> str:
+    """The name of a file without its endings, and without the number of a shard: ``train-00000-of-00001.parquet``."""
+    return _SHARD.sub("", bare(file).stem)
 
 
 def source_name(file: Path) -> str:
     """The data set that a file belongs to: the folder's name for a split or beside a list of labels, else its own."""
     folder = Path(os.path.abspath(file)).parent  # not resolved: a link may point to a store where nothing has a name
     listed = any((folder / name).is_file() for name in ("labels.json", "dataset_dict.json"))
-    return (folder.name if listed or file.stem.lower() in SPLITS else "") or file.stem
+    return (folder.name if listed or stem(file).lower() in SPLITS else "") or stem(file)
 
 
 def parts(place: Path) -> dict[str, Path]:
     """What lies at a path, by split: the files of a folder, the folders of a DatasetDict, or else the path itself.
 
-    Raises DataError for a folder without a split, or with two files for one.
+    A folder with one file of data is that file. Raises DataError for a folder with several of which none is a split,
+    or with two files for one split.
     """
     if (place / "dataset_dict.json").is_file():
         return _dataset_dict(place)
-    if not place.is_dir() or (place / "state.json").is_file():
+    if not place.is_dir() or (place / "state.json").is_file() or is_brat_folder(place):
         return {"": place}
+    candidates = [file for file in sorted(place.iterdir()) if _may_be_data(file)]
     found: dict[str, Path] = {}
-    for file in sorted(place.iterdir()):
-        name = file.stem.lower()
-        if name not in SPLITS or file.suffix.lower() not in _READERS:
+    for file in candidates:
+        name = stem(file).lower()
+        if name not in SPLITS:
             continue
+        if name in found and _SHARD.search(bare(file).stem):
+            raise DataError(f"{place}: the split {name} lies in several files; name them all: '{place}/{name}-*'")
         if name in found:
             raise DataError(f"{place}: {found[name].name} and {file.name} are the same split; name the one you mean")
         found[name] = file
-    if not found:
-        raise DataError(f"{place}: no split in this folder; it needs files such as train.jsonl and test.jsonl")
-    return {name: found[name] for name in SPLITS if name in found}
+    if found:
+        return {name: found[name] for name in SPLITS if name in found}
+    files = [file for file in candidates if file.is_file()]
+    if len(files) == 1:
+        return {"": files[0]}
+    there = f"; name the one you mean of {', '.join(file.name for file in files[:5])}" if files else ""
+    raise DataError(f"{place}: no split in this folder; it needs files such as train.jsonl and test.jsonl{there}")
+
+
+def _may_be_data(file: Path) -> bool:
+    if file.is_dir():
+        return file.name.lower() in SPLITS and ((file / "state.json").is_file() or is_brat_folder(file))
+    return bare(file).suffix.lower() in READERS and bare(file).stem.lower() not in _NO_DATA
 
 
 def _dataset_dict(folder: Path) -> dict[str, Path]:
@@ -57,51 +89,91 @@ def _dataset_dict(folder: Path) -> dict[str, Path]:
 
 
 def read_rows(file: Path, reading: Reading) -> Iterator[Row]:
-    """The rows of a file or of a saved Hugging Face dataset; raises DataError when nothing of it can be read.
+    """The rows of a file or of a folder that is one data set; raises DataError when nothing of it can be read.
 
     What a reader does beyond taking rows as they are it notes in ``reading`` (``rnr/corpus/report.py``).
     """
     if file.is_dir():
-        return hugging_face_rows(file, reading)
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
-        ending = f"the ending {file.suffix}" if file.suffix else "no ending"
-        raise DataError(f"{file}: {ending} tells no known format; those that do are {', '.join(_READERS)}")
-    return reader(file, reading)
+        return _folder_rows(file, reading)
+    must_be_a_file(file)
+    ending = bare(file).suffix.lower()
+    if reader := READERS.get(ending):
+        return reader(file, reading)
+    if ending in ENDINGS:
+        raise DataError(f"{file}: this is {ENDINGS[ending]}")
+    said = f"the ending {ending}" if ending else "no ending"
+    raise DataError(f"{file}: {said} tells no known format; those that do are {', '.join(READERS)}")
 
 
-def _json_rows(values: Iterator[Row], file: Path, reading: Reading) -> Iterator[Row]:
-    for number, value in values:
-        try:
-            yield number, plain(value, file, number, reading)
-        except ValueError as error:
-            yield number, DataError(f"{file}, row {number}: {error}")
+def _folder_rows(folder: Path, reading: Reading) -> Iterator[Row]:
+    if is_brat_folder(folder):
+        return in_characters(brat_folder_rows(folder, reading), folder, reading)
+    names, values = saved_dataset(folder)
+    return rows_of(values, Source(file=folder, reading=reading, names=names))
 
 
-def _json_list(file: Path, reading: Reading) -> Iterator[Row]:
-    values = read_json(file)
-    return _json_rows(enumerate(values if isinstance(values, list) else [values], 1), file, reading)
-
-
-def _json_lines(file: Path, reading: Reading) -> Iterator[Row]:
-    return _json_rows(_lines(file), file, reading)
-
-
-def _lines(file: Path) -> Iterator[Row]:
-    # Bytes split at line feeds only; text would also split at separators that may stand inside a JSON string.
-    for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
-        if not line.strip():
+def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
+    """The rows in values as they come from JSON or a table, each run of one shape read by it."""
+    shapes = _remembered(values)
+    for shape, run in groupby(shapes, key=lambda pair: pair[0]):
+        found = (row for _, row in run)
+        if shape is None:
+            yield from found
             continue
-        try:
-            yield number, json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield number, DataError(f"{file}, row {number}: {json_fault(error)}")
+        rows = shape.rows(found, source)
+        yield from in_characters(rows, source.file, source.reading) if shape.own_offsets else rows
 
 
-_READERS: dict[str, Callable[[Path, Reading], Iterator[Row]]] = {
-    ".json": _json_list,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-    **dict.fromkeys(COLUMN_SUFFIXES, column_rows),
+def _remembered(values: Iterator[Row]) -> Iterator[tuple[Shape | None, Row]]:
+    """The values with their shapes; a row that could not be read does not end a run, and nor does one that is empty."""
+    last: Shape | None = None
+    for number, value in values:
+        if not isinstance(value, DataError):
+            last = shape_of(value)
+        yield last, (number, value)
+
+
+def _json_rows(file: Path, reading: Reading) -> Iterator[Row]:
+    values = json_values(file, reading, known=lambda value: shape_of(value) is not None)
+    return rows_of(values, Source(file=file, reading=reading))
+
+
+def _text_rows(file: Path, reading: Reading) -> Iterator[Row]:
+    """Columns, unless the file is PubTator's, a text of brat's, a table with a header, or JSON under another name."""
+    if file.suffix == ".txt" and file.with_suffix(".ann").is_file():
+        return brat_rows(file.with_suffix(".ann"), reading)
+    first, _ = head_line(file)
+    head = first.decode("utf-8", errors="replace") if isinstance(first, bytes) else ""
+    if is_pubtator(head):
+        return in_characters(pubtator_rows(file, reading), file, reading)
+    if head.lstrip()[:2] in ('{"', "[{", '["'):
+        return _json_rows(file, reading)
+    return _csv_rows(file, reading) if is_word_table(head) else column_rows(file, reading)
+
+
+def _csv_rows(file: Path, reading: Reading) -> Iterator[Row]:
+    return csv_rows(file, reading, rows_of)
+
+
+def _table_rows(file: Path, reading: Reading) -> Iterator[Row]:
+    names, batches = opened_table(file)
+    return rows_of(table_rows(batches), Source(file=file, reading=reading, names=names))
+
+
+def _in_characters(read: Callable[[Path, Reading], Iterator[Row]]) -> Callable[[Path, Reading], Iterator[Row]]:
+    return lambda file, reading: in_characters(read(file, reading), file, reading)
+
+
+READERS: dict[str, Callable[[Path, Reading], Iterator[Row]]] = {
+    ".json": _json_rows,
+    ".jsonl": _json_rows,
+    ".ndjson": _json_rows,
+    **dict.fromkeys(COLUMN_SUFFIXES, _text_rows),
+    ".csv": _csv_rows,
+    ".parquet": _table_rows,
+    ".arrow": _table_rows,
     ".spacy": docbin_rows,
+    ".ann": _in_characters(brat_rows),
+    ".pubtator": _in_characters(pubtator_rows),
 }
+"""How a file is opened, by its ending without that of a compression."""

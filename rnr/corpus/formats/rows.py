@@ -44,15 +44,6 @@ def read_as(model: type[_Model], value: Any) -> _Model:
         raise ValueError(f"{place.removeprefix('.') or 'the value'} {found}") from None
 
 
-def read_json(file: Path) -> Any:
-    """The JSON value in a file; raises DataError with the line where it breaks."""
-    try:
-        return json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise DataError(f"{file}{line}: {json_fault(error)}") from None
-
-
 def json_fault(error: ValueError | RecursionError) -> str:
     """Why ``json.loads`` gave nothing."""
     if isinstance(error, UnicodeDecodeError):

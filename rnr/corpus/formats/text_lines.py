@@ -1,8 +1,10 @@
 """The lines of a text file, one after the other."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from rnr.corpus.formats.opening import LINE_LIMIT, encoding, open_bytes
 from rnr.corpus.formats.rows import DataError
 
 _PIECE = 2**20
@@ -14,11 +16,12 @@ def text_pieces(file: Path) -> Iterator[str]:
     Lines end at line feeds, or in a file that begins without one at carriage returns: a token may hold other
     separators. Raises DataError at the first byte that is no text.
     """
-    with file.open("rb") as stream:
+    with open_bytes(file) as stream:
         head = stream.read(2**16)
     ends = "\r" if b"\r" in head and b"\n" not in head else "\r\n"
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
+        with open_bytes(file) as stream:
+            text = io.TextIOWrapper(stream, "utf-8-sig" if (name := encoding(head)) == "utf-8" else name, newline="")
             while piece := text.read(_PIECE):
                 while piece[-1] == "\r" and (more := text.read(1)):
                     piece += more
@@ -32,6 +35,8 @@ def text_lines(file: Path) -> Iterator[str]:
     rest = ""
     for piece in text_pieces(file):
         *lines, rest = (rest + piece).split("\n")
+        if len(rest) > LINE_LIMIT:
+            raise DataError(f"{file}: a line is longer than {LINE_LIMIT >> 20} MiB")
         yield from lines
     if rest:
         yield rest
@@ -40,7 +45,7 @@ def text_lines(file: Path) -> Iterator[str]:
 def _first_fault(file: Path) -> str:
     """Where a file stops being UTF-8; the decoder of a stream counts from the beginning of its last piece."""
     at = 0
-    with file.open("rb") as stream:
+    with open_bytes(file) as stream:
         for number, line in enumerate(stream, 1):
             try:
                 line.decode()
@@ -48,4 +53,4 @@ def _first_fault(file: Path) -> str:
                 place = f"byte {at + error.start} (line {number})"
                 return f"not UTF-8 at {place}; if it is Latin-1, `iconv -f latin1 -t utf8` converts it"
             at += len(line)
-    return "not UTF-8"
+    return "not the UTF-16 or UTF-32 that its byte order mark promises"

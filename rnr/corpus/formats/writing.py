@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.annotation_tools import doccano_row, spacy_json_row, write_label_studio
+from rnr.corpus.formats.brat import brat_label, write_brat
 from rnr.corpus.formats.column_writing import column_writer
 from rnr.corpus.formats.columns import COLUMN_SUFFIXES
 from rnr.corpus.formats.examples import read_labels
-from rnr.corpus.formats.hugging_face import write_hugging_face
-from rnr.corpus.formats.reading import source_name
+from rnr.corpus.formats.hugging_face import write_hugging_face, write_parquet
+from rnr.corpus.formats.label_studio import write_label_studio
+from rnr.corpus.formats.reading import READERS, source_name
 from rnr.corpus.formats.rows import entities, names, save, whole_row
+from rnr.corpus.formats.spacy_files import spacy_json_row
+from rnr.corpus.formats.token_spans import gliner_row
 from rnr.files import strict_json
 from rnr.types import Example
 
@@ -20,13 +23,15 @@ from rnr.types import Example
 class Format:
     """How examples are written, and the file names under which they are found again (none: a folder).
 
-    Beside sentences and mentions a format may hold the ``names`` of the data set and of the row, its ``schema`` and its
-    ``chain``.
+    Beside sentences and mentions a format may hold the ``names`` of the data set and of the row, its ``schema`` (or
+    ``one schema`` for all rows) and its ``chain``.
     """
 
     write: Callable[[Sequence[Example], Path], None]
     suffixes: tuple[str, ...]
     holds: frozenset[str]
+    label: Callable[[str], str] = str
+    """How it writes a label."""
 
 
 def write(examples: Sequence[Example], out: Path, form: str) -> None:
@@ -37,6 +42,8 @@ def write(examples: Sequence[Example], out: Path, form: str) -> None:
     known = FORMATS[form]
     if out.exists():
         raise ValueError(f"{out} exists already; remove it or write somewhere else")
+    if not known.suffixes and out.suffix.lower() in READERS:
+        raise ValueError(f"{out}: {form} is a folder; name one")
     if known.suffixes and out.suffix.lower() not in known.suffixes:
         raise ValueError(f"{out}: {form} goes to a file that ends in {' or '.join(known.suffixes)}")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -45,14 +52,19 @@ def write(examples: Sequence[Example], out: Path, form: str) -> None:
 
 def losses(examples: Sequence[Example], out: Path, form: str) -> list[str]:
     """What of the examples is not found again when they are read back from ``out``, in words; empty if all is."""
-    missing = _WHOLE - FORMATS[form].holds
+    known = FORMATS[form]
+    missing = _WHOLE - known.holds
     lost: list[str] = []
     chains = sum(example.reasoning is not None for example in examples)
     if "chain" in missing and chains:
         lost.append(f"{chains} chains")
+    every = {label for example in examples for label in example.schema}
+    if renamed := [f"{label!r} -> {known.label(label)!r}" for label in sorted(every) if known.label(label) != label]:
+        lost.append(f"the names of the labels {_few(renamed)}")
     used = {mention.label for example in examples for mention in example.mentions}
-    unused = sorted({label for example in examples for label in example.schema} - used)
-    others = sum(set(example.schema) != used for example in examples)
+    known_after = every if "one schema" in known.holds else used
+    unused = sorted(every - known_after)
+    others = sum(set(example.schema) != known_after for example in examples)
     if "schema" in missing and others:
         labels = f", and with them the labels {_few(unused)}" if unused else ""
         lost.append(f"{others} schemas{labels}")
@@ -99,6 +111,11 @@ def _write_instructuie(examples: Sequence[Example], out: Path) -> None:
     save(labels_file, [strict_json(sorted(labels))])
 
 
+def _doccano_row(example: Example) -> dict[str, Any]:
+    labels = [[m.start, m.end, m.label] for m in example.mentions]
+    return {"text": example.sentence, "label": labels} | names(example)
+
+
 _NAMES = frozenset({"names"})
 _NAMES_AND_SCHEMA = _NAMES | {"schema"}
 _WHOLE = _NAMES_AND_SCHEMA | {"chain"}
@@ -109,8 +126,11 @@ FORMATS = {
     "instructuie": Format(_write_instructuie, (".json",), _NAMES_AND_SCHEMA),
     "conll": Format(column_writer("IOB2"), COLUMN_SUFFIXES, frozenset()),
     "iobes": Format(column_writer("IOBES"), COLUMN_SUFFIXES, frozenset()),
-    "doccano": Format(_lines(doccano_row), (".jsonl",), _NAMES),
+    "doccano": Format(_lines(_doccano_row), (".jsonl",), _NAMES),
     "label-studio": Format(write_label_studio, (".json",), _NAMES),
     "spacy-json": Format(_lines(spacy_json_row), (".jsonl",), _NAMES),
+    "gliner": Format(_lines(gliner_row), (".jsonl",), _NAMES_AND_SCHEMA),
+    "brat": Format(write_brat, (), frozenset({"one schema"}), brat_label),
     "hf": Format(write_hugging_face, (), _WHOLE),
+    "parquet": Format(write_parquet, (".parquet",), _WHOLE),
 }

@@ -1,0 +1,162 @@
+"""An entity under any of the names that tools give its place, its label and its text -> our own names."""
+
+import re
+from typing import Any
+
+from rnr.corpus.formats.shapes import Source
+
+_PAIRS = {
+    "start": "end",
+    "start_offset": "end_offset",
+    "start_char": "end_char",
+    "startOffset": "endOffset",
+    "startChar": "endChar",
+    "start_idx": "end_idx",
+    "start_index": "end_index",
+    "startIndex": "endIndex",
+    "start_pos": "end_pos",
+    "startPos": "endPos",
+    "start_position": "end_position",
+    "char_start": "char_end",
+    "characterStart": "characterEnd",
+    "offset_start": "offset_end",
+    "begin": "end",
+    "begin_offset": "end_offset",
+    "beginOffset": "endOffset",
+    "BeginOffset": "EndOffset",
+    "beginIndex": "endIndex",
+    "begin_char": "end_char",
+    "from": "to",
+    "Start": "End",
+}
+_OURS = ("start", "start_offset")
+_NUMBERS = {*_OURS, "end", "end_offset"}
+_LENGTHS = {"offset": "length", "Offset": "Length", "start": "length", "begin": "length", "start_offset": "length"}
+_PLACES = ("offsets", "indices", "position", "location", "span", "range", "loc", "char_span", "offset", "locations")
+_LABELS = (
+    *("label", "type", "category", "entity_group", "entity_type", "entityType", "tag", "class", "ent_type"),
+    *("entity_label", "label_", "ner", "Type", "Category", "labels", "kind", "entity"),
+)
+_TEXTS = (
+    *("text", "name", "word", "mention", "value", "surface", "surface_form", "span_text", "entity_text", "phrase"),
+    *("form", "string", "Text", "span", "entity"),
+)
+_POSITION = re.compile(r"start|begin|end|stop|offset|pos|idx|index|from|\bto\b|loc|span|char|token", re.IGNORECASE)
+_PIECE = re.compile(r"[BIESLUO]-\S")
+
+AS_TEXT = "offsets were written as text or with a decimal point and taken as whole numbers"
+
+
+def names_a_label(entity: dict[str, Any]) -> bool:
+    """Whether any of the names of a label is there."""
+    return any(name in entity for name in _LABELS)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a whole number, however it is written."""
+    return type(_whole(value)) is int
+
+
+def own_entity(entity: Any, place: str, number: int, source: Source) -> Any:
+    """The entity in our own names, or itself where it has them; raises ValueError for a place that is not clear."""
+    if isinstance(entity, list):
+        return _from_list(entity, place, number, source)
+    if not isinstance(entity, dict):
+        return entity
+    named = _labelled(_located(entity, place), place, source)
+    changed = {name: _whole(value) for name, value in named.items() if name in _NUMBERS and _whole(value) is not value}
+    if isinstance(named.get("pos"), list) and any(_whole(value) is not value for value in named["pos"]):
+        changed["pos"] = [_whole(value) for value in named["pos"]]
+    if changed:
+        source.note(AS_TEXT, number, place)
+    return named | changed if changed else named
+
+
+def _from_list(entity: list[Any], place: str, number: int, source: Source) -> Any:
+    """``[label, start, end]`` with the places first; ``[start, end, label]`` as it is."""
+    if [type(part) for part in entity] == [str, int, int]:
+        return [entity[1], entity[2], entity[0]]
+    if len(entity) != 3:
+        return entity
+    whole = [_whole(entity[0]), _whole(entity[1]), entity[2]]
+    if whole[0] is not entity[0] or whole[1] is not entity[1]:
+        source.note(AS_TEXT, number, place)
+        entity = whole
+    return [*entity[:2], source.label(entity[2])] if type(entity[2]) is int else entity
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _located(entity: dict[str, Any], place: str) -> dict[str, Any]:
+    """The entity with ``start`` and ``end``; raises ValueError for places under names that are not known."""
+    for start, end in _PAIRS.items():
+        if start in entity and end in entity:
+            if start in _OURS:
+                return entity
+            return without(entity, start, end) | {"start": entity[start], "end": entity[end]}
+    for start, length in _LENGTHS.items():
+        first, size = _whole(entity.get(start)), _whole(entity.get(length))
+        if type(first) is int and type(size) is int:
+            return without(entity, start, length) | {"start": first, "end": first + size}
+    if entity.get("pos") is not None:
+        return entity
+    for name in _PLACES:
+        if isinstance(entity.get(name), list):
+            return without(entity, name) | _pair(entity[name], f"{place}.{name}")
+    unknown = [name for name, value in entity.items() if _POSITION.search(name) and _is_place(value)]
+    if unknown and not _NUMBERS & entity.keys():
+        raise ValueError(
+            f"{place} has its place under names that are not known ({', '.join(unknown)}); call them 'start' and "
+            "'end', counted in characters, the end exclusive"
+        )
+    return entity
+
+
+def _is_place(value: Any) -> bool:
+    return type(value) is int or (isinstance(value, list) and all(type(part) is int for part in value))
+
+
+def _pair(value: list[Any], place: str) -> dict[str, Any]:
+    if len(value) == 1 and isinstance(value[0], list):
+        value = value[0]
+    if len(value) == 1 and isinstance(value[0], dict) and {"offset", "length"} <= value[0].keys():
+        value = [value[0]["offset"], value[0]["offset"] + value[0]["length"]]
+    if len(value) != 2 or any(isinstance(part, (list, dict)) for part in value):
+        raise ValueError(f"{place} must be one [start, end], found {value}; a mention in several pieces is no one text")
+    return {"start": value[0], "end": value[1]}
+
+
+def _labelled(entity: dict[str, Any], place: str, source: Source) -> dict[str, Any]:
+    """The entity with ``label`` and ``text``, whatever it calls them."""
+    label = next((name for name in _LABELS if isinstance(entity.get(name), (str, int, list))), None)
+    if label == "entity" and isinstance(entity[label], str) and _PIECE.match(entity[label]):
+        raise ValueError(
+            f"{place} is a piece of a word ({entity[label]}), as a pipeline gives it; run it again with "
+            'aggregation_strategy="simple"'
+        )
+    named = entity
+    if label not in ("label", "type", None):
+        one = entity[label][0] if isinstance(entity[label], list) and len(entity[label]) == 1 else entity[label]
+        named = without(entity, label) | {"label": one}
+    field = "label" if "label" in named else "type"
+    if type(named.get(field)) is int:
+        named = without(named, field) | {"label": source.label(named[field])}
+    if isinstance(named.get("text"), list) and len(named["text"]) == 1:
+        named = named | {"text": named["text"][0]}  # as BigBio's corpora have it, for mentions in several pieces
+    if "text" in named or "name" in named:
+        return named
+    text = next((name for name in _TEXTS if isinstance(named.get(name), str)), None)
+    if text is None:
+        return named
+    # A word of a model's vocabulary ("new york" for "New York") says nothing more than its offsets.
+    kept = {} if text == "word" and "start" in named else {"text": named[text]}
+    return without(named, text) | kept
+
+
+def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    """A row without some of its fields."""
+    return {name: value for name, value in row.items() if name not in names}

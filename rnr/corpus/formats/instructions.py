@@ -1,0 +1,111 @@
+"""Data that was made to instruct models: UniversalNER and Pile-NER, GNER, GLiNER2, NuNER."""
+
+import ast
+import json
+import re
+from typing import Any
+
+from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
+from rnr.corpus.formats.token_rows import SHAPE as TOKENS
+from rnr.corpus.formats.token_rows import schema_of_tags
+
+UNANSWERED = "questions have an answer that is no list of texts, and were left out with their labels"
+
+_QUESTION = re.compile(r"What describes (.+?) in the text\?$", re.DOTALL)
+
+
+def _conversation_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    turns = [(turn.get("from"), turn.get("value")) for turn in row["conversations"] if isinstance(turn, dict)]
+    text = next((value for who, value in turns if who == "human" and isinstance(value, str)), "")
+    if not text.startswith("Text: "):
+        raise ValueError("the first turn of a conversation must be 'Text: ' and the sentence")
+    entities, schema = [], []
+    for (_, question), (who, answer) in zip(turns[2::2], turns[3::2], strict=False):
+        asked = _QUESTION.match(str(question))
+        if asked is None or who not in ("gpt", "assistant"):
+            raise ValueError(f"expected a question such as 'What describes person in the text?', found {question!r}")
+        found = _texts(answer)
+        if found is None:
+            source.note(UNANSWERED, number, repr(answer))
+            continue
+        schema.append(asked[1])
+        entities += [{"text": name, "label": asked[1]} for name in found]
+    if not schema:
+        raise ValueError("a conversation without a question about a label")
+    return {"sentence": text.removeprefix("Text: "), "schema": sorted(set(schema)), "entities": entities} | extras(row)
+
+
+def _texts(answer: Any) -> list[str] | None:
+    try:
+        found = json.loads(answer)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) and all(isinstance(name, str) for name in found) else None
+
+
+def _gner_values(values: Any, source: Source) -> Any:
+    """GNER's rows as tokens and tags, under the labels that they list."""
+    rows = (
+        (number, _gner_row(row) if has(row, instance=dict) else row)  # a DataError stays as it is
+        for number, row in values
+    )
+    return TOKENS.rows(rows, source)
+
+
+def _gner_row(row: dict[str, Any]) -> dict[str, Any]:
+    listed = row.get("label_list")
+    schema = schema_of_tags(listed) if isinstance(listed, list) else []
+    named = {"schema": schema} if schema else {}
+    instance = row["instance"]
+    return {"tokens": instance.get("words"), "ner_tags": instance.get("labels"), "dataset": row.get("dataset")} | named
+
+
+def _gliner2_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    by_label = row["output"]["entities"]
+    if not all(isinstance(texts, list) for texts in by_label.values()):
+        raise ValueError("'entities' must list the texts of each label")
+    entities = [{"text": text, "label": label} for label, texts in by_label.items() for text in texts]
+    described = row["output"].get("entity_descriptions")
+    schema = sorted({*by_label, *(described if isinstance(described, dict) else ())})
+    return {"sentence": row["input"], "entities": entities, "schema": schema} | extras(row)
+
+
+def _nuner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    output = row["output"]
+    try:
+        pairs = ast.literal_eval(output) if isinstance(output, str) else output
+    except (ValueError, SyntaxError, MemoryError):
+        raise ValueError(f"'output' must be a list of \"text <> label\", found {output!r}") from None
+    entities = []
+    for pair in pairs:
+        text, divided, label = str(pair).partition(" <> ")
+        if not divided:
+            raise ValueError(f"'output' must be a list of \"text <> label\", found {pair!r}")
+        entities.append({"text": text, "label": label})
+    return {"sentence": row["input"], "entities": entities} | extras(row)
+
+
+def _is_nuner(row: Any) -> bool:
+    if not has(row, input=str, output=(str, list)):
+        return False
+    output = row["output"]
+    return " <> " in output if isinstance(output, str) else any(" <> " in str(pair) for pair in output)
+
+
+CONVERSATIONS = Shape(
+    name="UniversalNER conversations",
+    recognises=lambda row: has(row, conversations=list),
+    rows=each(_conversation_row),
+)
+GNER = Shape(
+    name="GNER",
+    recognises=lambda row: has(row, instance=dict) and has(row["instance"], words=list, labels=list),
+    rows=_gner_values,
+    own_offsets=False,
+)
+GLINER2 = Shape(
+    name="GLiNER2",
+    recognises=lambda row: has(row, input=str, output=dict) and has(row["output"], entities=dict),
+    rows=each(_gliner2_row),
+)
+NUNER = Shape(name="NuNER", recognises=_is_nuner, rows=each(_nuner_row))

@@ -1,0 +1,42 @@
+"""The shapes of JSON rows that are read, in the order in which they are asked whether a row is theirs."""
+
+from typing import Any
+
+from rnr.corpus.formats import (
+    argilla,
+    biomedical,
+    instructions,
+    label_studio,
+    plain_rows,
+    prodigy,
+    spacy_files,
+    token_rows,
+    token_spans,
+)
+from rnr.corpus.formats.shapes import Shape
+from rnr.corpus.formats.unsupported import UNSUPPORTED
+
+SHAPES = (
+    label_studio.SHAPE,
+    argilla.VERSION_1,
+    argilla.VERSION_2,
+    prodigy.SHAPE,
+    spacy_files.TUPLES,
+    spacy_files.WEB_ANNOTATOR,
+    spacy_files.VERSION_2,
+    biomedical.BIOC,
+    instructions.CONVERSATIONS,
+    instructions.GNER,
+    instructions.GLINER2,
+    instructions.NUNER,
+    token_spans.GLINER,
+    *UNSUPPORTED,
+    token_rows.SHAPE,
+    token_spans.SPANS,
+    plain_rows.SHAPE,
+)
+
+
+def shape_of(value: Any) -> Shape | None:
+    """The first shape that recognises a value; None for one that nobody knows."""
+    return next((shape for shape in SHAPES if shape.recognises(value)), None)

@@ -1,0 +1,163 @@
+"""Label Studio: its JSON (also of versions before 1.0, with ``completions``) and its JSON-MIN."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, Field
+
+from rnr.corpus.formats.rows import names, read_as, save
+from rnr.corpus.formats.shapes import Shape, Source, each, has
+from rnr.files import strict_json
+from rnr.types import Example
+
+OTHER_TEXT = "tasks have further texts without a region, which were left out"
+CRLF = "tasks count a line break of two characters as one, as browsers do; their sentences were given single ones"
+SPACING = (
+    "regions have other spaces in their text than in the sentence, as browsers show them; their offsets were taken"
+)
+UTF16 = "regions are counted in UTF-16 units, as their texts show, and were converted"
+
+
+_SPACES = re.compile(r"\s+")
+
+
+class _Result(BaseModel):
+    value: dict[str, Any] = {}
+    """Of a relation there is none."""
+    to_name: Any = None
+
+
+class _Annotation(BaseModel):
+    result: list[_Result] = []
+    was_cancelled: Any = False
+    ground_truth: Any = False
+
+
+class _Task(BaseModel):
+    data: dict[str, Any]
+    annotations: list[_Annotation] = Field(validation_alias=AliasChoices("annotations", "completions"))
+
+
+def _is_task(row: Any) -> bool:
+    return has(row, data=dict) and ("annotations" in row or "completions" in row)
+
+
+def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    if not _is_task(row):
+        return _json_min_row(row, number, source)
+    task = read_as(_Task, row)
+    done = [annotation for annotation in task.annotations if not annotation.was_cancelled]
+    done = [annotation for annotation in done if annotation.ground_truth] or done
+    if len(done) != 1:
+        raise ValueError(f"the task has {len(done)} annotations where one is needed: annotate it, or keep one of them")
+    results = done[0].result
+    sentence = _text(task.data, results, number, source)
+    return _with_regions(task.data, sentence, [result.value for result in results], number, source)
+
+
+def _text(data: dict[str, Any], results: Sequence[_Result], number: int, source: Source) -> Any:
+    """The text that the regions are in: the one that they name, else ``text``, else the only one."""
+    texts = {name: value for name, value in data.items() if isinstance(value, str)}
+    named = {str(result.to_name) for result in results if _kinds(result.value) and result.to_name is not None}
+    named &= set(texts)
+    if len(named) > 1:
+        raise ValueError(f"the regions are in several texts ({', '.join(sorted(named))}); export a task for each")
+    if not (named or "text" in data or len(texts) == 1):
+        raise ValueError("a Label Studio task needs its sentence in data.text")
+    chosen = named.pop() if named else "text" if "text" in data else next(iter(texts))
+    if chosen != "text" and isinstance(data.get("text"), str):
+        source.note(OTHER_TEXT, number, f"read {chosen!r}, not 'text'")
+    return data[chosen]
+
+
+def _json_min_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    """A row of JSON-MIN: data and results side by side, the regions under whatever name they have."""
+    if "text" not in row:
+        raise ValueError("a row of Label Studio's JSON-MIN needs its sentence in 'text'; export it as JSON instead")
+    lists = [value for value in row.values() if isinstance(value, list)]
+    regions = [value for values in lists for value in values if isinstance(value, dict)]
+    return _with_regions(row, row["text"], regions, number, source)
+
+
+def _with_regions(
+    data: dict[str, Any], sentence: Any, values: Sequence[dict[str, Any]], number: int, source: Source
+) -> dict[str, Any]:
+    regions = [(_placed(value), label) for value in values for label in _labels(value)]
+    if isinstance(sentence, str) and "\r\n" in sentence:
+        single = sentence.replace("\r\n", "\n")
+        wrong = sum(not _fits(value, sentence) for value, _ in regions)
+        if wrong and sum(not _fits(value, single) for value, _ in regions) < wrong:
+            source.note(CRLF, number)
+            sentence = single
+    entities = [{**_in_characters(value, sentence, number, source), "label": label} for value, label in regions]
+    return {"sentence": sentence, "entities": entities, "dataset": data.get("dataset"), "guid": data.get("guid")}
+
+
+def _fits(value: dict[str, Any], sentence: str) -> bool:
+    start, end, text = value.get("start"), value.get("end"), value.get("text")
+    return not (isinstance(start, int) and isinstance(end, int) and text) or sentence[start:end] == text
+
+
+def _kinds(value: dict[str, Any]) -> list[str]:
+    return [kind for kind in value if kind.endswith("labels")]
+
+
+def _labels(value: dict[str, Any]) -> list[Any]:
+    """The labels of a region; none for another kind of result. Raises ValueError for a region that is no text."""
+    kinds = _kinds(value)
+    if not kinds:
+        return []
+    if kinds[0] not in ("labels", "hypertextlabels"):
+        raise ValueError(f"a region with {kinds[0]!r} is no span of a sentence; leave such regions out of the export")
+    found = value[kinds[0]]
+    if isinstance(found, str):
+        return [found]
+    if not isinstance(found, list):
+        raise ValueError(f"{kinds[0]!r} of a region must be a list of labels, found {type(found).__name__}")
+    return found
+
+
+def _placed(value: dict[str, Any]) -> dict[str, Any]:
+    """The value with the offsets that a region of a HyperText counts from the beginning of the whole text."""
+    whole = value.get("globalOffsets")
+    return {**value, **whole} if isinstance(whole, dict) and not isinstance(value.get("start"), int) else value
+
+
+def _in_characters(value: dict[str, Any], sentence: Any, number: int, source: Source) -> dict[str, Any]:
+    """The value with its offsets in characters: some versions of Label Studio count UTF-16 units, two for an emoji. Its
+    text tells which; without one, or when neither fits, the value is left as it is."""
+    start, end, text = value.get("start"), value.get("end"), value.get("text")
+    if not (isinstance(sentence, str) and isinstance(start, int) and isinstance(end, int)) or _fits(value, sentence):
+        return value
+    if _SPACES.sub(" ", str(text)) == _SPACES.sub(" ", sentence[start:end]):
+        source.note(SPACING, number, repr(text))
+        return {name: inner for name, inner in value.items() if name != "text"}
+    units = sentence.encode("utf-16-le", errors="surrogatepass")
+    before, there = (
+        part.decode("utf-16-le", errors="replace") for part in (units[: 2 * start], units[2 * start : 2 * end])
+    )
+    if there != text:
+        return value
+    source.note(UTF16, number, repr(text))
+    return {**value, "start": len(before), "end": len(before) + len(there)}
+
+
+SHAPE = Shape(
+    name="Label Studio",
+    recognises=lambda row: _is_task(row) or (isinstance(row, dict) and "annotation_id" in row),
+    rows=each(_row),
+)
+
+
+def write_label_studio(examples: Sequence[Example], out: Path) -> None:
+    """A list of annotated tasks, as Label Studio imports them."""
+    save(out, [strict_json(list(_tasks(examples)), indent=1)])
+
+
+def _tasks(examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
+    for example in examples:
+        values = [{"start": m.start, "end": m.end, "text": m.text, "labels": [m.label]} for m in example.mentions]
+        results = [{"from_name": "label", "to_name": "text", "type": "labels", "value": value} for value in values]
+        yield {"data": {"text": example.sentence} | names(example), "annotations": [{"result": results}]}

@@ -1,0 +1,217 @@
+"""What the offsets of a file count: its characters, or something else that can be converted, and how that is noticed.
+
+A mention that begins or ends inside a word is rare where offsets are right. So they are counted, and above a few per
+cent it is the file that is wrong, not the mentions.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.report import Reading
+
+INSIDE = "mentions begin or end inside a word"
+CONVERTED = "mentions had their offsets converted to characters"
+
+TOLERATED = 0.04
+"""Share of the mentions that may begin or end inside a word before the offsets of the whole file are doubted."""
+_KEPT = 500
+"""So many of them are tried in other units, to say what the offsets are."""
+_TOKEN = re.compile(r"\S+")
+
+Place = tuple[int, int]
+
+
+def _from_units(encoding: str, width: int) -> Callable[[str, int, int], Place | None]:
+    def convert(sentence: str, start: int, end: int) -> Place | None:
+        units = sentence.encode(encoding)
+        if not 0 <= start < end <= len(units) // width:
+            return None
+        try:
+            before, there = units[: start * width].decode(encoding), units[start * width : end * width].decode(encoding)
+        except UnicodeDecodeError:
+            return None
+        return len(before), len(before) + len(there)
+
+    return convert
+
+
+def _from_inclusive(sentence: str, start: int, end: int) -> Place | None:
+    return (start, end + 1) if 0 <= start <= end < len(sentence) else None
+
+
+def _from_tokens(sentence: str, start: int, end: int) -> Place | None:
+    tokens = [token.span() for token in _TOKEN.finditer(sentence)]
+    return (tokens[start][0], tokens[end - 1][1]) if 0 <= start < end <= len(tokens) else None
+
+
+UNITS: dict[str, Callable[[str, int, int], Place | None]] = {
+    "utf16": _from_units("utf-16-le", 2),
+    "bytes": _from_units("utf-8", 1),
+    "inclusive": _from_inclusive,
+    "tokens": _from_tokens,
+}
+_REASONS = {
+    "utf16": "UTF-16 units, as in JavaScript, Java and C#, where an emoji is two",
+    "bytes": "bytes of UTF-8, as in Go and Rust",
+    "inclusive": "characters with an inclusive end",
+    "tokens": "words divided by white space",
+}
+
+
+def in_characters(rows: Iterator[Row], file: Path, reading: Reading) -> Iterator[Row]:
+    """The rows with offsets in characters, converted from what ``data.reading.offsets`` says they are.
+
+    Raises DataError after the last row where so many mentions begin or end inside a word that the offsets count
+    something else, unless it is said what they are.
+    """
+    convert = UNITS.get(reading.options.offsets)
+    boundaries = _Boundaries(file, reading)
+    for number, row in rows:
+        if isinstance(row, dict):
+            try:
+                row = row if convert is None else _converted(row, convert, reading, file, number)
+                boundaries.add(number, row)
+            except ValueError as error:
+                yield number, DataError(f"{file}, row {number}: {error}")
+                continue
+        yield number, row
+    boundaries.close()
+
+
+def _converted(
+    row: dict[str, Any], convert: Callable[..., Place | None], reading: Reading, file: Path, number: int
+) -> dict[str, Any]:
+    name, sentence = _entities_of(row)
+    if name is None:
+        return row
+    changed: list[Any] = []
+    for entity in row[name]:
+        place = _place(entity)
+        if place is None:
+            changed.append(entity)
+            continue
+        found = convert(sentence, *place)
+        if found is None:
+            raise ValueError(f"offsets {list(place)} are not {_REASONS[reading.options.offsets]} of the sentence")
+        reading.note(CONVERTED, file, number, f"{list(place)} -> {list(found)}")
+        changed.append(_moved(entity, found))
+    return row | {name: changed}
+
+
+def _entities_of(row: dict[str, Any]) -> tuple[str | None, str]:
+    """The field with the entities of a row in our own names, if it has one, and its sentence."""
+    sentence = row.get("sentence", row.get("text"))
+    name = next((name for name in ("entities", "spans", "label") if isinstance(row.get(name), list)), None)
+    return (name, sentence) if isinstance(sentence, str) else (None, "")
+
+
+def _place(entity: Any) -> Place | None:
+    place: Any = None
+    if isinstance(entity, list):
+        place = entity[:2]
+    elif isinstance(entity, dict):
+        place = entity.get("pos") or [entity.get(name, entity.get(f"{name}_offset")) for name in ("start", "end")]
+    if not isinstance(place, list) or [type(part) for part in place] != [int, int]:
+        return None
+    return place[0], place[1]
+
+
+def _moved(entity: Any, place: Place) -> Any:
+    if isinstance(entity, list):
+        return [*place, *entity[2:]]
+    kept = {name: value for name, value in entity.items() if name not in ("pos", "start_offset", "end_offset")}
+    return kept | {"start": place[0], "end": place[1]}
+
+
+def cuts_word(sentence: str, place: int) -> bool:
+    """Whether a place lies inside a word, of a script that divides its words by spaces (and writes no clitics to
+    them, as Arabic and Hebrew do): Latin, Greek, Cyrillic, Armenian, with their accents and with digits."""
+    if not 0 < place < len(sentence):
+        return False
+    before, after = sentence[place - 1], sentence[place]
+    return _of_words(before) and (_of_words(after) or 0x300 <= ord(after) < 0x370)
+
+
+def _of_words(character: str) -> bool:
+    code = ord(character)
+    if not (code < 0x590 or 0x1E00 <= code < 0x2000):
+        return False
+    return character.isalnum() or 0x300 <= code < 0x370
+
+
+@dataclass(slots=True)
+class _Boundaries:
+    """Counts the mentions of a file that begin or end inside a word."""
+
+    file: Path
+    reading: Reading
+    mentions: int = 0
+    inside: int = 0
+    _kept: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def add(self, number: int, row: dict[str, Any]) -> None:
+        """Count the mentions of a row that have offsets, and note those that are cut.
+
+        Raises ValueError for one whose text is where its offsets say when they count something else.
+        """
+        name, sentence = _entities_of(row)
+        for entity in row[name] if name else ():
+            place = _place(entity)
+            if place is None:
+                continue
+            start, end = place
+            text = entity.get("text", entity.get("name")) if isinstance(entity, dict) else None
+            if isinstance(text, str) and sentence[start:end] != text:
+                self._refuse_another_unit(text, start, end, sentence)
+                continue  # what it is else is said of its row
+            if not 0 <= start < end <= len(sentence):
+                continue
+            self.mentions += 1
+            if not (cuts_word(sentence, start) or cuts_word(sentence, end)):
+                continue
+            self.inside += 1
+            self.reading.note(INSIDE, self.file, number, repr(sentence[start:end]))
+            if len(self._kept) < _KEPT:
+                self._kept.append((sentence, start, end))
+
+    def _refuse_another_unit(self, text: str, start: int, end: int, sentence: str) -> None:
+        for unit, convert in UNITS.items():
+            found = convert(sentence, start, end) if self.reading.options.offsets == "auto" else None
+            if found is not None and sentence[slice(*found)] == text:
+                raise ValueError(
+                    f"entity {text!r} is not at [{start}:{end}] in characters; it is when these are {_REASONS[unit]}: "
+                    f"--offsets {unit} (data.reading.offsets) reads them so"
+                )
+
+    def close(self) -> None:
+        """Raises DataError where too many are cut."""
+        few = self.inside < 3 and self.inside < self.mentions
+        if self.reading.options.offsets != "auto" or few or self.inside <= TOLERATED * self.mentions:
+            return
+        units = list(_units_that_fit(self._kept))
+        advice = " or ".join(f"--offsets {unit} ({_REASONS[unit]})" for unit in units or UNITS)
+        fitting = "they would be whole words with" if units else "where they count something else, say so by"
+        raise DataError(
+            f"{self.file}: {self.inside} of {self.mentions} mentions begin or end inside a word, so the offsets are "
+            f"probably no characters: {fitting} {advice}; --offsets characters (data.reading.offsets) takes them as "
+            "they are"
+        )
+
+
+def _units_that_fit(cut: Sequence[tuple[str, int, int]]) -> Iterator[str]:
+    """The units in which nearly all of these mentions would be whole words."""
+    for unit, convert in UNITS.items():
+        places = [(sentence, convert(sentence, start, end)) for sentence, start, end in cut]
+        whole = sum(
+            place is not None
+            and place[1] <= len(sentence)
+            and not any(cuts_word(sentence, part) for part in place)
+            and sentence[slice(*place)].strip() == sentence[slice(*place)]
+            for sentence, place in places
+        )
+        if whole >= 0.9 * len(cut):
+            yield unit

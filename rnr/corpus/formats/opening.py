@@ -1,0 +1,140 @@
+"""Files as they lie on a disk -> bytes, text, lines: compression, encodings, and what may not be opened at all."""
+
+import codecs
+import gzip
+import json
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from rnr.corpus.formats.rows import DataError, json_fault
+
+LINE_LIMIT = 32 * 2**20
+"""Bytes of a line, or of a text that has no lines; a longer one is that row's failure."""
+
+FILE_LIMIT = 4 * 2**30
+"""Bytes of a file that is read as a whole, after decompression."""
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16 and must be asked first
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_COMPRESSED = (".gz",)
+
+
+def bare(file: Path) -> Path:
+    """The file without the ending of its compression: ``a.jsonl.gz`` -> ``a.jsonl``."""
+    return file.with_suffix("") if file.suffix.lower() in _COMPRESSED else file
+
+
+def must_be_a_file(file: Path) -> None:
+    """Raises DataError for what is no file: a pipe, which can be read once and may never end, or a device."""
+    mode = os.stat(file).st_mode
+    if stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket"}
+    what = kinds.get(stat.S_IFMT(mode), "a folder")
+    raise DataError(f"{file} is {what} and no file; data is read more than once, so write it to a file first")
+
+
+@contextmanager
+def open_bytes(file: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, decompressed; raises DataError for what is no file (a pipe, a device) and for a broken one."""
+    must_be_a_file(file)
+    compressed = file.suffix.lower() in _COMPRESSED
+    try:
+        with gzip.open(file) if compressed else file.open("rb") as stream:
+            yield stream  # type: ignore[misc]
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{file}: not a whole gzip file: {error}") from None
+
+
+def encoding(head: bytes) -> str:
+    """The encoding that a mark tells, or for UTF-16 the zero bytes of two ASCII letters; else UTF-8."""
+    for mark, name in _BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return name
+    zeros = [place for place in range(4) if head[place : place + 1] == b"\0"]
+    if zeros in ([1, 3], [0, 2]):
+        return "utf-16-le" if zeros == [1, 3] else "utf-16-be"
+    return "utf-8"
+
+
+def read_bytes(file: Path) -> bytes:
+    """All bytes of a file; raises DataError where they are too many."""
+    with open_bytes(file) as stream:
+        found = stream.read(FILE_LIMIT + 1)
+    if len(found) > FILE_LIMIT:
+        raise DataError(f"{file}: more than {FILE_LIMIT >> 30} GiB in one piece; write one row a line (JSONL)")
+    return found
+
+
+def read_text(file: Path) -> str:
+    """All text of a file without its byte order mark; raises DataError with the first byte that is no text."""
+    found = read_bytes(file)
+    try:
+        return found.decode(encoding(found[:512]))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: {not_text(error, found[:512])}") from None
+
+
+def not_text(error: UnicodeDecodeError, head: bytes = b"") -> str:
+    """What a failed decoding says, with how the file can be converted."""
+    name = encoding(head).removesuffix("-sig").upper()
+    if name != "UTF-8":
+        return f"not {name} at byte {error.start}"
+    return f"not UTF-8 at byte {error.start}; if it is Latin-1, `iconv -f latin1 -t utf8` converts it"
+
+
+def read_json(file: Path) -> Any:
+    """The JSON value in a file; raises DataError with the line where it breaks."""
+    try:
+        return json.loads(read_bytes(file))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise DataError(f"{file}{line}: {json_fault(error)}") from None
+
+
+def lines(file: Path) -> Iterator[tuple[int, bytes | DataError]]:
+    """The number and the UTF-8 bytes of each line that is not blank, without its line feed.
+
+    Lines end at line feeds only: other separators may stand inside a JSON string. A line beyond ``LINE_LIMIT`` is a
+    DataError in its place.
+    """
+    with open_bytes(file) as stream:
+        name = encoding(stream.read(512))
+    if not name.startswith("utf-8"):
+        yield from ((number, line.encode()) for number, line in _text_lines(file) if line.strip())
+        return
+    with open_bytes(file) as stream:
+        number = 0
+        while line := stream.readline(LINE_LIMIT + 1):
+            number += 1
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if len(line) > LINE_LIMIT:
+                while line and not line.endswith(b"\n"):
+                    line = stream.readline(LINE_LIMIT + 1)
+                yield number, DataError(f"{file}, row {number}: longer than {LINE_LIMIT >> 20} MiB")
+            elif line.strip():
+                yield number, line.rstrip(b"\n")
+
+
+def _text_lines(file: Path) -> Iterator[tuple[int, str]]:
+    yield from enumerate(read_text(file).split("\n"), 1)
+
+
+def head_line(file: Path) -> tuple[bytes | DataError | None, bool]:
+    """The first line that is not blank (None: there is none), and whether another one follows."""
+    found = lines(file)
+    _, first = next(found, (0, None))
+    return first, next(found, None) is not None

@@ -1,0 +1,132 @@
+"""Rows with a sentence and its entities under any of the names that tools give these fields -> our own names.
+
+What has our names already stays as it is, so that an error names what the file says.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rnr.corpus.formats.entity_names import is_number, names_a_label, own_entity, without
+from rnr.corpus.formats.shapes import Shape, Source, each
+
+TEXTS = ("sentence", "text", "content", "data", "input", "raw_text", "document", "raw", "tweet", "sent", "sentText")
+_OURS = ("entities", "spans", "label")
+_MAY_BE_EMPTY = (
+    *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
+    *("entity_list", "nes", "span_labels"),
+)
+_OTHERS = (*_MAY_BE_EMPTY, "tags", "output", "gold")
+
+SAME_TWICE = "rows hold their entities in two fields, which agree"
+BY_LABEL = "rows list the texts of their entities by label, without offsets"
+
+
+def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    """The row in our own names; raises ValueError where two fields contradict each other, or offsets are not clear."""
+    row = _with_sentence(row)
+    field = _entity_field(row, number, source)
+    if field is None:
+        return without(row, *(name for name in _OURS if name in row and row[name] is None))
+    found = _entities(row[field], field, row, number, source)
+    if field in _OURS and found is row[field]:
+        return row
+    return without(row, *_OURS) | {field if field in _OURS else "entities": found}
+
+
+def _with_sentence(row: dict[str, Any]) -> dict[str, Any]:
+    if "sentence" in row and "text" in row:
+        if row["sentence"] != row["text"]:
+            raise ValueError("'sentence' and 'text' are two different texts; keep the one that the entities are of")
+        return without(row, "text")
+    texts = [name for name in TEXTS if isinstance(row.get(name), str)]
+    return row | {"sentence": row[texts[0]]} if texts and not {"sentence", "text"} & row.keys() else row
+
+
+def _entity_field(row: dict[str, Any], number: int, source: Source) -> str | None:
+    """The field with the entities, None where there is none; raises ValueError where two differ."""
+    there = [name for name in _OURS if row.get(name) is not None]
+    there += [name for name in _OTHERS if _holds_entities(row.get(name))]
+    if not there:
+        empty = [name for name in _MAY_BE_EMPTY if row.get(name) == []]
+        return empty[0] if empty else None
+    if len(there) > 1:
+        found = [_compared(row[name], name, row, source) for name in there]
+        if any(other != found[0] for other in found[1:]):
+            counts = " and ".join(f"{name!r} ({len(values)})" for name, values in zip(there, found, strict=True))
+            raise ValueError(f"the fields {counts} hold entities and do not agree; keep one of them")
+        source.note(SAME_TWICE, number, ", ".join(there))
+    return there[0]
+
+
+def _holds_entities(value: Any) -> bool:
+    """Whether a field that may hold something else holds entities: a list of spans, or texts listed by label."""
+    if isinstance(value, dict):
+        return bool(value) and all(isinstance(inner, (list, dict)) for inner in value.values())
+    return isinstance(value, list) and bool(value) and all(_is_entity(inner) for inner in value)
+
+
+def _is_entity(value: Any) -> bool:
+    if isinstance(value, dict):
+        return names_a_label(value)
+    return isinstance(value, list) and len(value) == 3 and sum(map(is_number, value)) == 2
+
+
+def _compared(value: Any, field: str, row: dict[str, Any], source: Source) -> list[tuple[str, str]]:
+    """What two fields are compared by: each entity's place, or else its text, and its label."""
+    found: list[tuple[str, str]] = []
+    for own in _entities(value, field, row, 0, source):
+        if not isinstance(own, (list, dict)):
+            found.append((str(own), ""))
+            continue
+        parts = zip(("start", "end", "label"), own, strict=False)
+        entity: dict[str, Any] = own if isinstance(own, dict) else dict(parts)
+        start, end = entity.get("pos") or [entity.get(name, entity.get(f"{name}_offset")) for name in ("start", "end")]
+        place = f"{start}:{end}" if start is not None else str(entity.get("text", entity.get("name")))
+        found.append((place, str(entity.get("label", entity.get("type")))))
+    return sorted(found)
+
+
+def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: Source) -> Any:
+    """The entities in our own names; the value itself where nothing had to be changed, or where it is no list."""
+    if isinstance(value, dict):
+        value = list(_by_label(value, row, number, source))
+    if not isinstance(value, list):
+        return value
+    found = [own_entity(entity, f"{field}[{place}]", number, source) for place, entity in enumerate(value)]
+    return value if all(new is old for new, old in zip(found, value, strict=True)) else found
+
+
+def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: Source) -> Iterator[dict[str, Any]]:
+    """Entities listed by label: ``{"person": ["Ada"]}``, or with places as CLUENER has them, whose ends are inclusive:
+    ``{"person": {"Ada": [[0, 2]]}}``."""
+    sentence = row.get("sentence", row.get("text"))
+    for label, texts in value.items():
+        kinds = {type(text) for text in texts} if isinstance(texts, list) else {type(texts)}
+        if isinstance(texts, dict):
+            for text, places in texts.items():
+                for place in places if isinstance(places, list) else [places]:
+                    yield {"text": text, "label": label} | _inclusive(place, text, sentence)
+        elif kinds <= {str} and isinstance(texts, list):
+            source.note(BY_LABEL, number)
+            yield from ({"text": text, "label": label} for text in texts)
+        elif kinds == {dict}:
+            yield from ({"label": label} | text for text in texts)
+        elif kinds == {list} and all(len(text) == 2 for text in texts):
+            yield from ({"start": start, "end": end, "label": label} for start, end in texts)
+        else:
+            raise ValueError(f"the entities of {label!r} must be a list of their texts, found {type(texts).__name__}")
+
+
+def _inclusive(place: Any, text: str, sentence: Any) -> dict[str, int]:
+    if isinstance(place, list) and len(place) == 2 and isinstance(sentence, str):
+        for end in (place[1] + 1, place[1]):
+            if sentence[place[0] : end] == text:
+                return {"start": place[0], "end": end}
+    raise ValueError(f"entity {text!r} is not at {place} of its sentence")
+
+
+SHAPE = Shape(
+    name="a sentence and its entities",
+    recognises=lambda row: isinstance(row, dict) and any(isinstance(row.get(name), str) for name in TEXTS),
+    rows=each(own_row),
+)

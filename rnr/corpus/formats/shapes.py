@@ -1,0 +1,109 @@
+"""What a reader of JSON values is: a ``Shape``, one for each tool or data set whose rows look different.
+
+A new format is one file with one ``Shape``, and one line in ``rnr/corpus/formats/known.py``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from rnr.corpus.formats.label_lists import names_beside, numbered
+from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.report import Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where values come from, and how they are to be read."""
+
+    file: Path
+    reading: Reading
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The names of labels that are numbers, by column, where the file itself has them."""
+    _listed: list[Any] = field(default_factory=list)
+
+    def note(self, kind: str, number: int = 0, detail: str = "", *, times: int = 1) -> None:
+        """As ``Reading.note``, of this file."""
+        self.reading.note(kind, self.file, number, detail, times=times)
+
+    def labels(self) -> list[str] | dict[int, str] | None:
+        """The names of labels that are numbers: those of ``--labels``, or else of a ``labels.json`` beside the file."""
+        if not self._listed:
+            self._listed.append(numbered(self.reading.options.labels) or names_beside(self.file))
+        return self._listed[0]
+
+    def label(self, number: int) -> str:
+        """The name of a label that is a number; raises ValueError where it has none."""
+        names = self.labels()
+        known = names if isinstance(names, dict) else dict(enumerate(names or ()))
+        if number not in known:
+            raise ValueError(f"label {number} is a number without a name; name it by --labels {number}=NAME")
+        return known[number]
+
+    def fault(self, number: int, reason: object) -> Row:
+        """A row that cannot be used."""
+        return number, DataError(f"{self.file}, row {number}: {reason}")
+
+
+Rows: TypeAlias = Callable[[Iterable[Row], Source], Iterator[Row]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How the values of a tool are recognised, each by itself, and what rows a run of them gives."""
+
+    name: str
+    recognises: Callable[[Any], bool]
+    rows: Rows
+    own_offsets: bool = True
+    """Whether its character offsets are the file's own, which may be counted in another way, not made from tokens."""
+
+
+def each(convert: Callable[[Any, int, Source], Any]) -> Rows:
+    """Rows made one by one: a ValueError is that row's failure, and None leaves it out (``convert`` notes why)."""
+
+    def rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
+        for number, value in values:
+            if isinstance(value, DataError):
+                yield number, value
+                continue
+            try:
+                row = convert(value, number, source)
+            except (ValueError, RecursionError) as error:
+                yield source.fault(number, error or "nested too deeply to be read")
+                continue
+            if row is not None:
+                yield number, row
+
+    return rows
+
+
+def many(convert: Callable[[Any, int, Source], Iterable[Any]]) -> Rows:
+    """Rows of which a value holds several; they are numbered one after the other through the whole file."""
+
+    def rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
+        count = 0
+        for number, value in values:
+            if isinstance(value, DataError):
+                yield number, value
+                continue
+            try:
+                for row in convert(value, number, source):
+                    count += 1
+                    yield (count, row) if not isinstance(row, ValueError) else source.fault(count, row)
+            except (ValueError, RecursionError) as error:
+                count += 1
+                yield source.fault(count, error)
+
+    return rows
+
+
+def has(value: Any, **kinds: type | tuple[type, ...]) -> bool:
+    """Whether a value is an object that has these fields, each of its type."""
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in kinds.items())
+
+
+def extras(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row of any tool may say beside its sentence and entities, where it uses our own names for it."""
+    return {name: row[name] for name in ("schema", "dataset", "guid", "cot", "reasoning") if row.get(name) is not None}

@@ -1,0 +1,82 @@
+"""spaCy: training tuples, the JSON of versions 2 and 3, and ``.spacy`` files (``DocBin``)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rnr.corpus.formats.plain_rows import own_row
+from rnr.corpus.formats.rows import Row, names, needed
+from rnr.corpus.formats.shapes import Shape, Source, each, has, many
+from rnr.corpus.formats.tags import Tagged, tag_scheme
+from rnr.corpus.report import Reading
+from rnr.types import Example
+
+PASSED_OVER = "entries of the tool that are not annotated (null) were left out"
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and has(value[1], entities=list)
+
+
+def _tuple_row(value: list[Any], number: int, source: Source) -> dict[str, Any]:
+    text, annotations = value
+    return own_row({"sentence": text, "entities": annotations["entities"]}, number, source)
+
+
+def _wrapped(value: dict[str, Any], _: int, source: Source) -> Iterator[Any]:
+    """The tuples in the file of NER annotators on the web: ``{"classes": [...], "annotations": [[text, {...}]]}``."""
+    schema = [name for name in value.get("classes", []) if isinstance(name, str)]
+    for number, pair in enumerate(value["annotations"], 1):
+        if pair is None:
+            source.note(PASSED_OVER, number)
+        elif not _is_pair(pair):
+            yield ValueError('expected [text, {"entities": [...]}]')
+        else:
+            yield _tuple_row(pair, number, source) | ({"schema": schema} if schema else {})
+
+
+def _paragraphs(document: dict[str, Any], _: int, source: Source) -> Iterator[Any]:
+    for paragraph in document["paragraphs"]:
+        tokens = [token for sentence in paragraph.get("sentences", []) for token in sentence.get("tokens", [])]
+        words, tags = [token["orth"] for token in tokens], [token.get("ner", "-") for token in tokens]
+        if not words:
+            continue
+        places = [f"token {place}" for place in range(1, len(words) + 1)]
+        text = [paragraph["raw"]] if isinstance(paragraph.get("raw"), str) else []
+        try:
+            if "-" in tags:
+                raise ValueError("a token whose 'ner' is '-' was not annotated")
+            yield Tagged(0, words, tags, places, text).row(tag_scheme([["S-X"], tags]), source.reading.options.spaces)
+        except ValueError as error:
+            yield error
+
+
+TUPLES = Shape(name="spaCy's training tuples", recognises=_is_pair, rows=each(_tuple_row))
+
+WEB_ANNOTATOR = Shape(
+    name="spaCy's training tuples from a web annotator",
+    recognises=lambda value: has(value, annotations=list, classes=list),
+    rows=many(_wrapped),
+)
+
+VERSION_2 = Shape(
+    name="spaCy 2 JSON",
+    recognises=lambda value: has(value, paragraphs=list),
+    rows=many(_paragraphs),
+    own_offsets=False,
+)
+
+
+def spacy_json_row(example: Example) -> dict[str, Any]:
+    """An example as spaCy's JSON gives a document."""
+    ents = [{"start": m.start, "end": m.end, "label": m.label} for m in example.mentions]
+    return {"text": example.sentence, "ents": ents} | names(example)
+
+
+def docbin_rows(file: Path, reading: Reading) -> Iterator[Row]:
+    """The documents of a DocBin; raises DataError where spaCy is not installed."""
+    tokens, vocab = needed("spacy.tokens", "spacy", file), needed("spacy.vocab", "spacy", file)
+    documents = tokens.DocBin().from_disk(file).get_docs(vocab.Vocab())
+    for number, document in enumerate(documents, 1):
+        entities = [[entity.start_char, entity.end_char, entity.label_] for entity in document.ents]
+        yield number, {"sentence": document.text, "entities": entities}

@@ -1,0 +1,160 @@
+"""Tables: parquet and arrow files, and CSV with a token a line or a sentence a line."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rnr.corpus.formats.opening import bare, read_bytes, read_text
+from rnr.corpus.formats.rows import DataError, Row, needed
+from rnr.corpus.formats.shapes import Source
+from rnr.corpus.formats.tags import Tagged
+from rnr.corpus.formats.token_rows import tagged_rows
+from rnr.corpus.report import Reading
+
+_WORDS = ("word", "token", "words", "tokens", "form")
+_TAGS = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
+_SENTENCES = ("sentence #", "sentence_id", "sent_id", "sentence_idx", "sentence_number", "sentence", "sentence_num")
+_NONE = ("O", "o", "")
+
+FILLED = "rows of the table name no sentence and were taken for words of the one before"
+
+
+def table_rows(batches: Iterator[Any]) -> Iterator[Row]:
+    """The rows of a table's batches, without the fields that a row does not have."""
+    number = 0
+    for batch in batches:
+        for row in batch.to_pylist():
+            number += 1
+            yield number, without_none(row)
+
+
+def opened_table(file: Path) -> tuple[dict[str, list[str]], Iterator[Any]]:
+    """The names of the tags that are numbers, by column, and the batches of the table."""
+    pyarrow = needed("pyarrow", "pyarrow", file)
+    stream = pyarrow.BufferReader(read_bytes(file)) if bare(file) != file else str(file)
+    try:
+        if bare(file).suffix.lower() == ".parquet":
+            table = needed("pyarrow.parquet", "pyarrow", file).ParquetFile(stream)
+            return _class_names(table.schema_arrow.metadata), table.iter_batches()
+        reader = needed("pyarrow.ipc", "pyarrow", file).open_stream(
+            pyarrow.memory_map(stream) if isinstance(stream, str) else stream
+        )
+        return _class_names(reader.schema.metadata), iter(reader)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{file}: {str(error).splitlines()[0]}") from None
+
+
+def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
+    """The names that Hugging Face's ``datasets`` writes into the table for columns of class labels."""
+    try:
+        features = json.loads((metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    except (ValueError, RecursionError, AttributeError):
+        return {}
+    found = {}
+    for column, feature in features.items():
+        inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
+        inner = inner[0] if isinstance(inner, list) and inner else inner
+        if isinstance(inner, dict) and isinstance(inner.get("names"), list):
+            found[column] = inner["names"]
+    return found
+
+
+def without_none(value: Any) -> Any:
+    """Arrow gives every row every field; a field that was never there comes back as None."""
+    if isinstance(value, dict):
+        return {key: without_none(inner) for key, inner in value.items() if inner is not None}
+    return [without_none(inner) for inner in value] if isinstance(value, list) else value
+
+
+# CSV
+
+
+def is_word_table(head: str) -> bool:
+    """Whether a line names the columns of a table with a word, its tag and the number of its sentence."""
+    columns = {column.strip().lower() for column in head.split("\t")}
+    return all(columns & set(names) for names in (_WORDS, _TAGS, _SENTENCES))
+
+
+def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Source], Iterator[Row]]) -> Iterator[Row]:
+    """The sentences of a CSV: words with their tags and their sentence's number, or a sentence and a JSON list a line.
+
+    Raises DataError when its columns are neither.
+    """
+    text, source = read_text(file), Source(file=file, reading=reading)
+    head = text[: text.find("\n") + 1] or text
+    delimiter = max(",;\t|", key=head.count)
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        columns = {(name or "").strip().lower(): name for name in table.fieldnames or ()}
+        word, tag, sentence = (_first(columns, names) for names in (_WORDS, _TAGS, _SENTENCES))
+        if word and tag and sentence and sentence not in (word, tag):
+            return _words(list(table), word, tag, sentence, source)
+        if word and tag:
+            raise DataError(f"{file}: no column tells where a sentence ends; add one such as 'sentence_id'")
+        values = [(table.line_num, _json_cells(row)) for row in table]
+    except csv.Error as error:
+        raise DataError(f"{file}, line {table.line_num}: {error}") from None
+    if not any(isinstance(cell, list) for _, row in values for cell in row.values()):
+        known = ", ".join(columns) or "none"
+        raise DataError(
+            f"{file}: a CSV needs a column of words, one of tags and one that numbers the sentences, or a text and a "
+            f"JSON list of its entities; the columns are: {known}"
+        )
+    return rows_of(iter(values), source)
+
+
+def _first(columns: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((columns[name] for name in names if name in columns), None)
+
+
+def _words(table: list[dict[str, str]], word: str, tag: str, sentence: str, source: Source) -> Iterator[Row]:
+    groups: list[list[tuple[int, str, str]]] = []
+    before: str | None = None
+    filled = 0
+    for number, row in enumerate(table, 2):
+        name = (row[sentence] or "").strip()
+        if name and name != before:
+            groups.append([])
+            before = name
+        elif not name:
+            filled += 1
+        if not groups:
+            raise DataError(f"{source.file}, line {number}: a word before the first number of a sentence")
+        groups[-1].append((number, (row[word] or "").strip(), (row[tag] or "").strip()))
+    if filled:
+        source.note(FILLED, times=filled)
+    for group in groups:
+        if bare_lines := [number for number, token, tag_there in group if not (token and tag_there)]:
+            yield (
+                group[0][0],
+                DataError(f"{source.file}, line {bare_lines[0]}: no word, or no tag (O where it has none)"),
+            )
+    whole = [group for group in groups if all(token and tag_there for _, token, tag_there in group)]
+    sentences = [
+        Tagged(
+            group[0][0],
+            [token for _, token, _ in group],
+            [tag_there for _, _, tag_there in group],
+            [f"line {number}" for number, _, _ in group],
+        )
+        for group in whole
+    ]
+    yield from tagged_rows(sentences, source, lambda _: {})
+
+
+def _json_cells(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the cells that hold a JSON list read, and without empty ones."""
+    found: dict[str, Any] = {}
+    for name, cell in row.items():
+        if not isinstance(name, str) or cell in (None, ""):
+            continue
+        found[name] = cell
+        if isinstance(cell, str) and cell[:1] in "[{":
+            try:
+                found[name] = json.loads(cell)
+            except (ValueError, RecursionError):
+                continue
+    return found

@@ -1,0 +1,120 @@
+"""Rows of tokens with a tag each: Hugging Face's ``tokens`` and ``ner_tags``, in JSON, parquet or a saved dataset."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.formats.shapes import Shape, Source, extras
+from rnr.corpus.formats.tags import Tagged, tag_scheme
+
+TOKENS = ("tokens", "words", "word")
+TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")
+NAMES = ("label_list", "label_names", "class_names", "names")
+
+EMPTY = "rows have no tokens and were left out"
+NAMELESS = (
+    "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
+    "(data.reading.labels), or in a labels.json beside the file"
+)
+_UNKNOWN = (
+    "tag {} marks a token that was not annotated (models leave it out of their loss): such a sentence is not whole; "
+    "export the data set before its words were split, or leave such rows out"
+)
+
+
+def fields(row: Any) -> tuple[str, str] | None:
+    """The names of the fields that hold the tokens and their tags, else None."""
+    if not isinstance(row, dict):
+        return None
+    tokens = next((name for name in TOKENS if _plain_list(row.get(name), str)), None)
+    if tokens is None:
+        return None
+    matching = [name for name in TAGS if _plain_list(row.get(name), (str, int)) and name != tokens]
+    # Where tags stand there twice, as numbers and by name, the names say more.
+    named = [name for name in matching if all(isinstance(tag, str) for tag in row[name])]
+    same = [name for name in named or matching if len(row[name]) == len(row[tokens])] or matching
+    return (tokens, same[0]) if same else None
+
+
+def _plain_list(value: Any, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, list) and all(isinstance(inner, kind) for inner in value)
+
+
+def tagged_rows(sentences: Sequence[Tagged], source: Source, more: Callable[[int], dict[str, Any]]) -> Iterator[Row]:
+    """The rows of tagged sentences, whose scheme is found out over all; ``more`` adds to the row at a position."""
+    scheme = tag_scheme(sentence.tags for sentence in sentences)
+    for fact in scheme.spelling.facts:
+        source.reading.fact(fact, source.file)
+    for position, sentence in enumerate(sentences):
+        try:
+            yield sentence.number, {**sentence.row(scheme, source.reading.options.spaces), **more(position)}
+        except ValueError as error:
+            yield source.fault(sentence.number, error)
+
+
+def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The sentences in rows of tokens and tags; tags that are numbers take their names from the first of: the file's
+    own, the row, ``--labels``, a ``labels.json`` beside the file."""
+    sentences: list[Tagged] = []
+    beside: list[dict[str, Any]] = []
+    for number, row in values:
+        found = fields(row)
+        if isinstance(row, DataError) or found is None:
+            yield number, row
+            continue
+        tokens, tags = row[found[0]], row[found[1]]
+        try:
+            own = _names(row, found[1], source)
+            if not tokens and not tags:
+                source.note(EMPTY, number)
+                continue
+            if len(tokens) != len(tags):
+                raise ValueError(f"{len(tokens)} tokens with {len(tags)} tags")
+            named = named_tags(tags, own)
+        except ValueError as error:
+            yield source.fault(number, error)
+            continue
+        places = [f"token {place}" for place in range(1, len(tokens) + 1)]
+        text = [row[name] for name in ("text", "sentence") if isinstance(row.get(name), str)]
+        sentences.append(Tagged(number, list(tokens), named, places, text))
+        beside.append(extras(row) | (_schema(own) if own else {}))
+    if sentences:
+        yield from tagged_rows(sentences, source, beside.__getitem__)
+
+
+def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | Mapping[int, str] | None:
+    if all(isinstance(tag, str) for tag in row[field]):
+        return None
+    own = next((row[name] for name in NAMES if _plain_list(row.get(name), str) and row[name]), None)
+    return source.names.get(field) or own or source.labels()
+
+
+def named_tags(tags: Sequence[Any], names: Sequence[str] | Mapping[int, str] | None) -> list[str]:
+    """The tags by name; raises ValueError for numbers that have none."""
+    known: dict[Any, str] = dict(names.items() if isinstance(names, Mapping) else enumerate(names or ()))
+    for tag in tags:
+        if tag in (-100, -1):
+            raise ValueError(_UNKNOWN.format(tag))
+        if isinstance(tag, int) and not known:
+            raise ValueError(NAMELESS)
+        if isinstance(tag, int) and tag not in known:
+            raise ValueError(f"tag {tag} has no name; there are {len(known)}: {', '.join(known.values())}")
+    return [tag if isinstance(tag, str) else known[tag] for tag in tags]
+
+
+def _schema(names: Sequence[str] | Mapping[int, str]) -> dict[str, Any]:
+    listed = names.values() if isinstance(names, Mapping) else names
+    return {"schema": schema_of_tags(listed)}
+
+
+def schema_of_tags(names: Iterable[str]) -> list[str]:
+    """The labels that the names of tags speak of: ``B-PER, I-PER, O`` -> ``PER``."""
+    return sorted({name[2:] if name[1:2] in "-_" else name for name in names if name not in ("O", "", "X")} - {""})
+
+
+SHAPE = Shape(
+    name="tokens and tags",
+    recognises=lambda row: fields(row) is not None,
+    rows=rows_of_tokens,
+    own_offsets=False,
+)

@@ -1,0 +1,86 @@
+"""Rows of tokens with spans over them: GLiNER (ends inclusive), and SpERT and its kin (ends exclusive)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rnr.corpus.formats.column_writing import token_spans
+from rnr.corpus.formats.rows import names
+from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
+from rnr.corpus.formats.tags import located
+from rnr.corpus.spacing import join
+from rnr.types import Example
+
+_FIELDS = ("entities", "entity_mentions", "ner", "spans")
+
+
+def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    spans = [_span(entity, inclusive=True) for entity in row["ner"]]
+    return _row(row, row["tokenized_text"], spans, source)
+
+
+def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    field = next(name for name in _FIELDS if isinstance(row.get(name), list))
+    return _row(row, row["tokens"], [_span(entity, inclusive=False) for entity in row[field]], source)
+
+
+def _span(entity: Any, *, inclusive: bool) -> tuple[int, int, str]:
+    """First token, one past the last, and the label."""
+    if isinstance(entity, dict):
+        label = entity.get("type", entity.get("label", entity.get("entity_type")))
+        entity = [entity.get("start"), entity.get("end"), label]
+    if not isinstance(entity, list) or len(entity) < 3 or [type(part) for part in entity[:3]] != [int, int, str]:
+        raise ValueError(f"an entity must be [first token, last token, label], found {entity}")
+    return entity[0], entity[1] + inclusive, entity[2]
+
+
+def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[tuple[int, int, str]], source: Source) -> Any:
+    if not tokens:
+        raise ValueError("no tokens")
+    sentence = _text(row) or ""
+    offsets = located(tokens, sentence) if sentence else None
+    if offsets is None:
+        sentence, starts = join(tokens, source.reading.options.spaces)
+        offsets = [(start, start + len(token)) for start, token in zip(starts, tokens, strict=True)]
+    for first, end, label in spans:
+        if not 0 <= first < end <= len(tokens):
+            raise ValueError(f"{label!r} is at tokens {first} to {end - 1} of a sentence with {len(tokens)}")
+    entities = [[offsets[first][0], offsets[end - 1][1], label] for first, end, label in spans]
+    schema = row.get("ner_labels")
+    listed = {"schema": schema} if isinstance(schema, list) and schema else {}
+    return {"sentence": sentence, "entities": entities} | listed | extras(row)
+
+
+def _text(row: dict[str, Any]) -> str | None:
+    return next((row[name] for name in ("text", "sentence") if isinstance(row.get(name), str)), None)
+
+
+def _has_spans(row: Any) -> bool:
+    if not has(row, tokens=list) or not all(isinstance(token, str) for token in row["tokens"]) or _text(row):
+        return False
+    return any(isinstance(row.get(name), list) for name in _FIELDS)
+
+
+GLINER = Shape(
+    name="GLiNER",
+    recognises=lambda row: has(row, tokenized_text=list, ner=list),
+    rows=each(_gliner_row),
+    own_offsets=False,
+)
+
+SPANS = Shape(name="tokens and spans over them", recognises=_has_spans, rows=each(_span_row), own_offsets=False)
+
+
+def gliner_row(example: Example) -> dict[str, Any]:
+    """An example as GLiNER is trained with it; ``text`` keeps the spaces between its tokens."""
+    tokens = list(token_spans(example.sentence, example.mentions))
+    first = {start: place for place, (start, _) in enumerate(tokens)}
+    last = {end: place for place, (_, end) in enumerate(tokens)}
+    for mention in example.mentions:
+        if mention.start not in first or mention.end not in last:
+            raise ValueError(f"{example.uid}: {mention.text!r} begins or ends with white space, which is in no token")
+    return {
+        "tokenized_text": [example.sentence[start:end] for start, end in tokens],
+        "ner": [[first[m.start], last[m.end], m.label] for m in example.mentions],
+        "ner_labels": list(example.schema),
+        "text": example.sentence,
+    } | names(example)
