@@ -175,7 +175,7 @@ class VllmEngine:
             logprobs=0,
             stop_token_ids=[self._settings.stop_token_id],
             stop=[sampling.stop] if sampling.stop else None,
-            include_stop_str_in_output=True,
+            include_stop_str_in_output=bool(sampling.stop),
             structured_outputs=StructuredOutputsParams(grammar=sampling.grammar) if sampling.grammar else None,
             skip_special_tokens=True,
             output_kind=RequestOutputKind.FINAL_ONLY,

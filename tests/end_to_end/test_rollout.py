@@ -6,9 +6,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from actors.engine import Sampling
+from actors.engine import Completion, Sampling
 from actors.rollout import single_engine
-from rnr.types import Example, Prompt
+from rnr.task.chains import read_chain
+from rnr.task.parsing import parse
+from rnr.types import Example, Prompt, Segment
 
 pytestmark = pytest.mark.slow
 
@@ -70,3 +72,63 @@ def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(t
         # bf16 against float32: the difference of two roundings, and that of two temperatures.
         assert (ours - cold).abs().mean() < 0.1
         assert (ours - plain).abs().mean() > 0.3
+
+
+def test_under_marks_rollouts_are_tagged_chains_with_the_log_probabilities_of_their_decisions(tiny_model) -> None:
+    example = Example(uid="1", sentence="Ada met Bo in Rome.", schema=("person", "city"), mentions=())
+    prompt = Prompt(example=example, token_ids=tuple(range(1000, 1040)), decoding="marks")
+    group, _ = _sampled(tiny_model, prompt, Sampling(count=4, temperature=0.5, max_new_tokens=120))
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    for rollout in group.rollouts:
+        answer = parse(rollout.text)
+        assert (rollout.finished, answer.error) == (True, None)
+        assert {mention.label for mention in answer.mentions} <= {"person", "city"}
+        assert answer.reasoning is not None
+        assert read_chain(answer.reasoning, example.sentence).divergences == ()
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt.token_ids + rollout.token_ids])).logits[0]
+        predicting = logits[len(prompt.token_ids) - 1 : -1]
+        differences = []
+        for row, token, ids, log in zip(predicting, rollout.token_ids, rollout.allowed, rollout.logprobs, strict=True):
+            if len(ids) > 1:
+                among = (row[list(ids)] / 0.5).log_softmax(-1)
+                differences.append(abs(float(among[ids.index(token)]) - log))
+            else:
+                assert log == 0
+        assert len(differences) > 4
+        assert sum(differences) / len(differences) < 0.1  # bf16 against float32
+
+
+def test_under_schema_an_answer_is_of_its_schema_whatever_the_chain_says(tiny_model) -> None:
+    class Chatty:
+        """A worker's engine whose free chains always close."""
+
+        def __init__(self, engine) -> None:
+            self._engine = engine
+
+        def __getattr__(self, name):
+            return getattr(self._engine, name)
+
+        async def generate(self, token_ids, sampling):
+            if sampling.grammar:
+                return await self._engine.generate(token_ids, sampling)
+            said = "<think>\nAda.\n</think>"
+            ids = tuple(self._engine.tokenizer.encode(said, add_special_tokens=False))
+            segment = Segment(token_ids=ids, logprobs=(-1.0,) * len(ids), policy_version=0)
+            return [Completion(segments=(segment,), text=said, finished=True)] * sampling.count
+
+    async def work():
+        example = Example(uid="1", sentence="Ada met Bo in Rome.", schema=("person", "city"), mentions=())
+        prompt = Prompt(example=example, token_ids=tuple(range(1000, 1040)), decoding="schema")
+        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, max_num_seqs=8)
+        async with engine as worker:
+            worker._engine = Chatty(worker._engine)
+            return await worker.generate(prompt, Sampling(count=6, temperature=1.0, max_new_tokens=150))
+
+    finished = [rollout for rollout in asyncio.run(work()).rollouts if rollout.finished]
+    assert finished
+    for rollout in finished:
+        answer = parse(rollout.text)
+        assert answer.error is None
+        assert all(mention.label in ("person", "city") for mention in answer.mentions)
+        assert all(mention.text in "Ada met Bo in Rome." for mention in answer.mentions)
