@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -205,20 +205,22 @@ def _read_token_again() -> None:
 
 
 def _locked(folder: Path) -> int:
-    """A lock on ``folder`` that ends with this process, however it ends."""
-    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    """A lock on ``folder`` that ends with this process, however it ends. The file gets its name when it is locked, so
+    that no other process takes the folder for an abandoned one in between."""
+    file = folder / "lock.partial"
+    lock = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    file.rename(folder / "lock")
     return lock
 
 
 def _remove_abandoned(root: Path) -> None:
     """Remove this user's folders of local Rays whose process was killed."""
     for lock in root.glob(f"{PREFIX}*/lock"):
-        if lock.stat().st_uid != os.getuid():
-            continue
-        with lock.open("r+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        # Another run that starts now may remove it first.
+        with suppress(FileNotFoundError):
+            if lock.stat().st_uid != os.getuid():
                 continue
-            shutil.rmtree(lock.parent, ignore_errors=True)
+            with lock.open("r+") as file, suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
