@@ -94,14 +94,19 @@ def neighbour(number: int = 15) -> Iterator[Neighbour]:
         f"ip netns exec {name} ip link set lo up",
         f"ip netns exec {name} ip route add default via {own}",
     ]
+    _remove(name, here)  # a test that was killed leaves them
     try:
         for command in commands:
             subprocess.run(command.split(), check=True)
         others = [a.address for each in psutil.net_if_addrs().values() for a in each if a.family == socket.AF_INET]
         yield Neighbour(name, sorted({own, *others} - {"127.0.0.1"}))
     finally:
-        subprocess.run(["ip", "netns", "delete", name], check=False)
-        subprocess.run(["ip", "link", "delete", here], capture_output=True, check=False)
+        _remove(name, here)
+
+
+def _remove(namespace: str, cable: str) -> None:
+    subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
+    subprocess.run(["ip", "link", "delete", cable], capture_output=True, check=False)
 
 
 def listening(processes: Sequence[psutil.Process]) -> dict[tuple[str, int], str]:
