@@ -24,7 +24,7 @@ from rnr.config import ReadingConfig
 from rnr.corpus import decontamination, drawing, loading, statistics
 from rnr.corpus.duplicates import Resolution
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.writing import FORMATS, losses, write
+from rnr.corpus.formats.writing import FORMATS, Losses, write
 from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
 from rnr.files import strict_json
@@ -113,11 +113,17 @@ def check(options: argparse.Namespace) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     """Write the sentences of all paths into one file of another format."""
-    examples = _load(options, options.paths)
-    write(examples, options.out, options.to)
-    if lost := losses(examples, options.out, options.to):
+    seen = Losses()
+    if FORMATS[options.to].streams and options.duplicates == "keep":
+        reading = Reading(options=_reading(options))
+        skip = options.skip_bad_rows
+        examples = loading.stream(options.paths, training=True, reading=reading, skip_bad_rows=skip)
+    else:
+        examples = _load(options, options.paths)
+    write(seen.passing(examples), options.out, options.to)
+    if lost := seen.lines(options.out, options.to):
         print(f"lost, because {options.to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
-    print(f"{len(examples)} sentences -> {options.out}")
+    print(f"{seen.examples} sentences -> {options.out}")
     return 0
 
 

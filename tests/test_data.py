@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
@@ -325,9 +325,12 @@ _VALUES = st.recursive(
 @given(st.lists(_VALUES, min_size=1, max_size=3))
 @settings(max_examples=300, deadline=None)
 def test_every_row_of_whatever_json_is_an_example_or_says_why_not(tmp_path_factory, values) -> None:
+    # A text and an object in a list are one training tuple of spaCy's.
+    assume(not (len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], dict)))
     file = tmp_path_factory.mktemp("rows", numbered=True) / "rows.json"
     file.write_text(json.dumps(values))
     found = list(check([str(file)], Reading()))
+    found = [row for row in found if not str(row).startswith(f"{file}: the schema is empty")]  # said of the file
     assert len(found) == len(values)
     for number, row in enumerate(found, 1):
         if isinstance(row, DataError):

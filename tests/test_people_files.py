@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -155,7 +156,7 @@ def test_a_mention_that_is_written_otherwise_is_matched_and_counted(tmp_path, se
 
 def test_offsets_that_count_another_form_find_the_only_place(tmp_path) -> None:
     row = {"text": f"{ZOE} met {ZOE[:2]}e\u0301x", "entities": [{"text": "Zoéx", "start": 8, "end": 12, "label": "X"}]}
-    (found,), _ = _noted(_file(tmp_path, row))
+    (found, *_), _ = _noted(_file(tmp_path, row))  # such offsets are doubted, too
     assert isinstance(found, Example)
     assert found.mentions[0].start == 9
 
@@ -249,6 +250,36 @@ def test_a_stream_gives_what_load_gives(tmp_path) -> None:
     assert list(stream([str(tmp_path / "a.conll")], training=True, reading=Reading()))[1].schema == ("PER",)
     with pytest.raises(DataError, match="the schema is empty"):
         list(stream([_file(tmp_path, {"text": "Ida", "label": []}, name="b.jsonl")], training=True, reading=Reading()))
+
+
+def test_check_and_convert_never_hold_a_whole_file(tmp_path, capsys) -> None:
+    rows = [{"text": f"Ida met Bo in the year {n} " + "and " * 50, "label": [[0, 3, "PER"]]} for n in range(3000)]
+    file = _file(tmp_path, *rows)
+    commands = (["check", file], ["convert", file, "--to", "doccano", "--out", str(tmp_path / "a.jsonl")])
+    assert main(["check", file]) == 0  # what is loaded once is no part of it
+    tracemalloc.start()
+    try:
+        for command in commands:
+            tracemalloc.reset_peak()
+            assert main(command) == 0
+            assert tracemalloc.get_traced_memory()[1] < Path(file).stat().st_size / 2
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_there(tmp_path, capsys) -> None:
+    file = _file(tmp_path, {"text": "Ida", "label": [[0, 3, "PER"]]}, {"text": "Bo\nran", "label": [[0, 2, "PER"]]})
+    assert main(["convert", file, "--to", "conll", "--out", str(tmp_path / "a.conll")]) == 2
+    assert "a line break" in capsys.readouterr().err
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["rows.jsonl"]
+
+
+def test_a_long_document_with_many_mentions_is_converted(tmp_path) -> None:
+    names = [f"Name{n}" for n in range(3_000)]
+    text = " and also a few more words, ".join(names)
+    file = _file(tmp_path, {"text": text, "entities": [{"text": name, "label": "PER"} for name in names]})
+    assert main(["convert", file, "--to", "conll", "--out", str(tmp_path / "a.conll")]) == 0
+    assert (tmp_path / "a.conll").read_text().count("\tB-PER\n") == 3_000
 
 
 _values = st.none() | st.integers(-1, 5) | st.text("Ida\ud800 _", max_size=4) | st.lists(st.integers(0, 3), max_size=3)

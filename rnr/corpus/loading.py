@@ -79,20 +79,25 @@ def load(
 def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_rows: bool = False) -> Iterator[Example]:
     """The examples of ``load``, one after the other, each file read twice: first for its labels, then for its rows."""
     skipped = _Skipped(skip_bad_rows)
+    seen, places = Annotations(), Places()
     none = True
     for file, uid_prefix in _files(paths, training=training):
+        places.begin(file)
         labels = FileLabels(file)
         if labels.listed is None:
             for _, example in _read_file(file, uid_prefix, Reading(options=reading.options), None):
                 if not isinstance(example, DataError):
                     labels.add(example)
-        for _, example in _read_file(file, uid_prefix, reading, labels.listed):
+        for number, example in _read_file(file, uid_prefix, reading, labels.listed):
             if isinstance(example, DataError):
                 skipped.add(example)
                 continue
             none = False
+            seen.add(example, None if labels.listed else example.schema)
+            places.add(number)
             yield labels.given(example)
         labels.note(reading)
+    report(list(seen.duplicates()), places, reading.report)
     _say(reading, skipped)
     if none:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")

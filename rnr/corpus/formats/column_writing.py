@@ -1,6 +1,6 @@
 """Examples -> column files: a token and its tag on each line, below a comment with the sentence as it was."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,10 +14,10 @@ _TOKEN = regex.compile(rf"{UNIT.pattern}|[^\s]\p{{M}}*", regex.V1)
 """A word, one character of a script without spaces, or one mark, each with its combining marks."""
 
 
-def column_writer(scheme: str) -> Callable[[Sequence[Example], Path], None]:
+def column_writer(scheme: str) -> Callable[[Iterable[Example], Path], None]:
     """Writes examples in a scheme, IOB2 or IOBES; ValueError for a sentence that a column file cannot hold."""
 
-    def write_columns(examples: Sequence[Example], out: Path) -> None:
+    def write_columns(examples: Iterable[Example], out: Path) -> None:
         save(out, (line for example in examples for line in (*_column_lines(example, scheme), "")))
 
     return write_columns

@@ -39,4 +39,6 @@ SHAPES = (
 
 def shape_of(value: Any) -> Shape | None:
     """The first shape that recognises a value; None for one that nobody knows."""
+    if plain_rows.is_our_own(value):
+        return plain_rows.SHAPE
     return next((shape for shape in SHAPES if shape.recognises(value)), None)

@@ -133,6 +133,8 @@ def cuts_word(sentence: str, place: int) -> bool:
     if not 0 < place < len(sentence):
         return False
     before, after = sentence[place - 1], sentence[place]
+    if before == " " or after == " ":  # as is usual
+        return False
     return _of_words(before) and (_of_words(after) or 0x300 <= ord(after) < 0x370)
 
 

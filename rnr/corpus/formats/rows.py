@@ -79,6 +79,12 @@ def whole_row(example: Example) -> dict[str, Any]:
 
 
 def save(out: Path, lines: Iterable[str]) -> None:
-    """Write the lines, each with its line feed; a line that cannot be written raises before there is a file."""
-    # As bytes, because a text file would translate the line feeds of some systems.
-    out.write_bytes("".join(line + "\n" for line in lines).encode())
+    """Write the lines, each with its line feed; where one cannot be written there is no file."""
+    partial = out.with_name(f"{out.name}.partial")
+    try:
+        # As bytes, because a text file would translate the line feeds of some systems.
+        with partial.open("wb") as stream:
+            stream.writelines(f"{line}\n".encode() for line in lines)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)

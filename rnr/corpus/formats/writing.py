@@ -1,6 +1,7 @@
 """Examples -> a file in the format of another tool, or in one of our own, made to be read back."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,16 @@ class Format:
     ``one schema`` for all rows) and its ``chain``.
     """
 
-    write: Callable[[Sequence[Example], Path], None]
+    write: Callable[[Any, Path], None]
     suffixes: tuple[str, ...]
     holds: frozenset[str]
     label: Callable[[str], str] = str
     """How it writes a label."""
+    streams: bool = False
+    """Whether examples are written one after the other, and never stand in memory together."""
 
 
-def write(examples: Sequence[Example], out: Path, form: str) -> None:
+def write(examples: Iterable[Example], out: Path, form: str) -> None:
     """Write a new file (for ``hf`` a folder) in one of ``FORMATS``, made to be read back by ``read_rows``.
 
     Raises ValueError for a file that exists or has another format's ending, and for what the format cannot hold.
@@ -47,34 +50,61 @@ def write(examples: Sequence[Example], out: Path, form: str) -> None:
     if known.suffixes and out.suffix.lower() not in known.suffixes:
         raise ValueError(f"{out}: {form} goes to a file that ends in {' or '.join(known.suffixes)}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    known.write(examples, out)
+    known.write(examples if known.streams or isinstance(examples, Sequence) else list(examples), out)
 
 
-def losses(examples: Sequence[Example], out: Path, form: str) -> list[str]:
-    """What of the examples is not found again when they are read back from ``out``, in words; empty if all is."""
-    known = FORMATS[form]
-    missing = _WHOLE - known.holds
-    lost: list[str] = []
-    chains = sum(example.reasoning is not None for example in examples)
-    if "chain" in missing and chains:
-        lost.append(f"{chains} chains")
-    every = {label for example in examples for label in example.schema}
-    if renamed := [f"{label!r} -> {known.label(label)!r}" for label in sorted(every) if known.label(label) != label]:
-        lost.append(f"the names of the labels {_few(renamed)}")
-    used = {mention.label for example in examples for mention in example.mentions}
-    known_after = every if "one schema" in known.holds else used
-    unused = sorted(every - known_after)
-    others = sum(set(example.schema) != known_after for example in examples)
-    if "schema" in missing and others:
-        labels = f", and with them the labels {_few(unused)}" if unused else ""
-        lost.append(f"{others} schemas{labels}")
-    sources = sorted({example.source for example in examples} - {source_name(out)})
-    if "names" in missing and sources:
-        lost.append(f"the names of the data sets {_few(sources)}")
-    guids = sum(bool(example.guid) for example in examples)
-    if "names" in missing and guids:
-        lost.append(f"{guids} guids")
-    return lost
+class Losses:
+    """What examples have that a format may have no place for, taken down one after the other."""
+
+    def __init__(self) -> None:
+        self._schemas: Counter[frozenset[str]] = Counter()
+        self._used: set[str] = set()
+        self._sources: set[str] = set()
+        self.examples = self._chains = self._guids = 0
+
+    def passing(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """The same examples, each taken down."""
+        for example in examples:
+            self.examples += 1
+            self._schemas[frozenset(example.schema)] += 1
+            self._used.update(mention.label for mention in example.mentions)
+            self._sources.add(example.source)
+            self._chains += example.reasoning is not None
+            self._guids += bool(example.guid)
+            yield example
+
+    def lines(self, out: Path, form: str) -> list[str]:
+        """What is not found again when they are read back from ``out``, in words; empty if all is."""
+        known = FORMATS[form]
+        missing = _WHOLE - known.holds
+        lost: list[str] = []
+        if "chain" in missing and self._chains:
+            lost.append(f"{self._chains} chains")
+        every = set[str]().union(*self._schemas)
+        if renamed := [
+            f"{label!r} -> {known.label(label)!r}" for label in sorted(every) if known.label(label) != label
+        ]:
+            lost.append(f"the names of the labels {_few(renamed)}")
+        known_after = every if "one schema" in known.holds else self._used
+        unused = sorted(every - known_after)
+        others = sum(number for schema, number in self._schemas.items() if schema != known_after)
+        if "schema" in missing and others:
+            labels = f", and with them the labels {_few(unused)}" if unused else ""
+            lost.append(f"{others} schemas{labels}")
+        sources = sorted(self._sources - {source_name(out)})
+        if "names" in missing and sources:
+            lost.append(f"the names of the data sets {_few(sources)}")
+        if "names" in missing and self._guids:
+            lost.append(f"{self._guids} guids")
+        return lost
+
+
+def losses(examples: Iterable[Example], out: Path, form: str) -> list[str]:
+    """``Losses.lines`` of these examples."""
+    seen = Losses()
+    for _ in seen.passing(examples):
+        pass
+    return seen.lines(out, form)
 
 
 def _few(found: Sequence[str], most: int = 10) -> str:
@@ -86,8 +116,8 @@ def _chain_row(example: Example) -> dict[str, Any]:
     return row | {"cot": example.reasoning or "", "entities": entities(example)}
 
 
-def _lines(row: Callable[[Example], dict[str, Any]]) -> Callable[[Sequence[Example], Path], None]:
-    def write_lines(examples: Sequence[Example], out: Path) -> None:
+def _lines(row: Callable[[Example], dict[str, Any]]) -> Callable[[Iterable[Example], Path], None]:
+    def write_lines(examples: Iterable[Example], out: Path) -> None:
         save(out, (strict_json(row(example)) for example in examples))
 
     return write_lines
@@ -121,15 +151,15 @@ _NAMES_AND_SCHEMA = _NAMES | {"schema"}
 _WHOLE = _NAMES_AND_SCHEMA | {"chain"}
 
 FORMATS = {
-    "jsonl": Format(_lines(whole_row), (".jsonl",), _WHOLE),
-    "ner-cot": Format(_lines(_chain_row), (".jsonl",), _WHOLE),
+    "jsonl": Format(_lines(whole_row), (".jsonl",), _WHOLE, streams=True),
+    "ner-cot": Format(_lines(_chain_row), (".jsonl",), _WHOLE, streams=True),
     "instructuie": Format(_write_instructuie, (".json",), _NAMES_AND_SCHEMA),
-    "conll": Format(column_writer("IOB2"), COLUMN_SUFFIXES, frozenset()),
-    "iobes": Format(column_writer("IOBES"), COLUMN_SUFFIXES, frozenset()),
-    "doccano": Format(_lines(_doccano_row), (".jsonl",), _NAMES),
+    "conll": Format(column_writer("IOB2"), COLUMN_SUFFIXES, frozenset(), streams=True),
+    "iobes": Format(column_writer("IOBES"), COLUMN_SUFFIXES, frozenset(), streams=True),
+    "doccano": Format(_lines(_doccano_row), (".jsonl",), _NAMES, streams=True),
     "label-studio": Format(write_label_studio, (".json",), _NAMES),
-    "spacy-json": Format(_lines(spacy_json_row), (".jsonl",), _NAMES),
-    "gliner": Format(_lines(gliner_row), (".jsonl",), _NAMES_AND_SCHEMA),
+    "spacy-json": Format(_lines(spacy_json_row), (".jsonl",), _NAMES, streams=True),
+    "gliner": Format(_lines(gliner_row), (".jsonl",), _NAMES_AND_SCHEMA, streams=True),
     "brat": Format(write_brat, (), frozenset({"one schema"}), brat_label),
     "hf": Format(write_hugging_face, (), _WHOLE),
     "parquet": Format(write_parquet, (".parquet",), _WHOLE),

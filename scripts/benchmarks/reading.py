@@ -1,0 +1,98 @@
+"""How long files of annotated sentences take to read, and how much memory: ours, and ``datasets`` for the same file.
+
+python -m scripts.benchmarks.reading --megabytes 200
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_MEASURE = """
+import resource, sys, tempfile, time
+what, file = sys.argv[1:]
+if what.startswith("datasets"):
+    import datasets
+    datasets.disable_progress_bars()
+else:
+    from rnr.corpus import loading
+    from rnr.corpus.report import Reading
+start = time.process_time()
+if what == "load":
+    count = len(loading.load([file], training=True))
+elif what == "check":
+    count = sum(1 for _ in loading.check([file], Reading()))
+else:
+    with tempfile.TemporaryDirectory() as cache:
+        rows = datasets.load_dataset("json", data_files=file, split="train", cache_dir=cache)
+        count = sum(1 for _ in rows) if what.endswith("rows") else len(rows)
+seconds, peak = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(f"{what}\\t{count}\\t{seconds:.1f}\\t{peak:.0f}")
+"""
+
+
+FILES = {"big.jsonl": ("load", "check", "datasets", "datasets rows"), "big.conll": ("load", "check")}
+"""What is measured of each file."""
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=200)
+    size = parser.parse_args(argv).megabytes * 2**20
+    print("file\twhat\tsentences\tCPU seconds\tpeak MiB")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, kinds in FILES.items():
+            file = Path(folder) / name
+            write(file, size)
+            for kind in kinds:
+                done = subprocess.run([sys.executable, "-c", _MEASURE, kind, str(file)], capture_output=True, text=True)
+                print(f"{name}\t{done.stdout.splitlines()[-1] if done.returncode == 0 else done.stderr}", flush=True)
+    return 0
+
+
+def write(file: Path, size: int) -> None:
+    """Sentences of 8 to 30 made-up words with up to three mentions, the same every time: JSONL or three columns."""
+    columns = file.suffix == ".conll"
+    with file.open("w", encoding="utf-8") as stream:
+        for words, spans in _sentences(random.Random(1)):
+            stream.write(_columns(words, spans) if columns else _row(words, spans))
+            if stream.tell() > size:
+                break
+
+
+def _sentences(generator: random.Random) -> Iterator[tuple[list[str], list[tuple[int, int, str]]]]:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["".join(generator.choices(letters, k=generator.randint(2, 9))) for _ in range(30_000)]
+    while True:
+        sentence = generator.choices(words, k=generator.randint(8, 30))
+        spans: list[tuple[int, int, str]] = []
+        at = 1
+        while at < len(sentence) - 2 and len(spans) < 3:
+            end = at + generator.randint(1, 2)
+            spans.append((at, end, generator.choice(["PER", "LOC", "ORG", "MISC"])))
+            at = end + generator.randint(2, 6)
+        yield sentence, spans
+
+
+def _row(words: list[str], spans: list[tuple[int, int, str]]) -> str:
+    starts = [len(" ".join(words[:n])) + bool(n) for n in range(len(words))]
+    entities = [
+        {"text": " ".join(words[i:j]), "label": label, "start": starts[i], "end": starts[j - 1] + len(words[j - 1])}
+        for i, j, label in spans
+    ]
+    return json.dumps({"sentence": " ".join(words), "entities": entities}) + "\n"
+
+
+def _columns(words: list[str], spans: list[tuple[int, int, str]]) -> str:
+    tags = ["O"] * len(words)
+    for i, j, label in spans:
+        tags[i:j] = [f"B-{label}", *[f"I-{label}"] * (j - i - 1)]
+    return "".join(f"{word} NN {tag}\n" for word, tag in zip(words, tags, strict=True)) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
