@@ -12,9 +12,10 @@ import numpy
 import xgrammar
 
 from rnr.task.decoding import completed
+from rnr.task.encoding import Piece, PieceEncoder
 from rnr.task.grammar import OPENING, answer_grammar, chain_grammar
 from rnr.task.parsing import CLOSE, OPEN
-from rnr.task.prompts import as_data, as_markup
+from rnr.task.prompts import chain_opening
 from rnr.types import Example, Group, Prompt, Rollout, Segment
 
 
@@ -67,19 +68,23 @@ class GrammarMasks:
 class TargetDecisions:
     """The decisions in the targets of a warm start that teaches tagged chains."""
 
-    def __init__(self, tokenizer: Any, stop_token_id: int) -> None:
-        self._tokenizer = tokenizer
-        self._opening = tuple(as_markup(tokenizer, OPEN))
+    def __init__(self, tokenizer: Any, stop_token_id: int, opening: str) -> None:
+        self._encoder = PieceEncoder(tokenizer)
+        self._newline = opening != OPENING
+        """Whether the target begins before the chain, with the newline at least."""
+        self._opening = () if opening else tuple(self._encoder.encode([Piece(OPEN, markup=True)]))
         self._masks = GrammarMasks(tokenizer, [stop_token_id])
 
     def allowed(self, example: Example, chain: str, target: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """For each token of the target with this chain the ids among which it was a decision, as for a rollout: it
         alone where nothing is decided, and so in all that stands before and behind the chain."""
-        written = as_data(self._tokenizer, f"\n{chain}\n")
+        before = "\n" if self._newline else ""
+        context = [Piece(OPEN if self._newline else OPENING, markup=True)]
+        written = self._encoder.encode_after(context, [Piece(f"{before}{chain}\n")])
         first, last = len(self._opening), len(self._opening) + len(written)
         if tuple(target[:last]) != (*self._opening, *written):
             raise ValueError(f"the target of {example.uid} does not begin with its chain: {chain[:80]!r}")
-        grammar = self._masks.compile(chain_grammar(example.sentence, example.schema, before="\n"))
+        grammar = self._masks.compile(chain_grammar(example.sentence, example.schema, before=before))
         decided = self._masks.allowed(grammar, written)
         return (*((token,) for token in target[:first]), *decided, *((token,) for token in target[last:]))
 
@@ -94,8 +99,10 @@ class Decoder:
 
     def __init__(self, complete: Complete, tokenizer: Any, stop_token_id: int) -> None:
         self._complete = complete
-        self._opening = (*as_markup(tokenizer, OPEN), *as_data(tokenizer, OPENING.removeprefix(OPEN)))
-        self._break = tuple(as_data(tokenizer, "\n"))
+        encoder = PieceEncoder(tokenizer)
+        self._openings = {written: chain_opening(encoder, written) for written in ("", OPEN, OPENING)}
+        """What the prompt has written of the chain's opening -> the tokens of the rest."""
+        self._break = tuple(encoder.encode_after([Piece(CLOSE, markup=True)], [Piece("\n")]))
         eos = getattr(tokenizer, "eos_token_id", None)
         self._masks = GrammarMasks(tokenizer, {stop_token_id, *([] if eos is None else [eos])})
 
@@ -113,32 +120,34 @@ class Decoder:
         """The chain's opening is given, the chain sampled, all behind it follows from the chain: neither is trained on.
         Greedy completions carry no allowed ids, as nothing is trained on them."""
         grammar = chain_grammar(prompt.example.sentence, prompt.example.schema)
-        opened = replace(prompt, token_ids=(*prompt.token_ids, *self._opening))
+        given = self._openings[prompt.opening]
+        opened = replace(prompt, token_ids=(*prompt.token_ids, *given), opening="")
         # Compiled for the masks while the engine decodes, which compiles for itself.
         compiled = (
             asyncio.create_task(asyncio.to_thread(self._masks.compile, grammar)) if sampling.temperature else None
         )
-        limits = replace(sampling, max_new_tokens=max(1, sampling.max_new_tokens - len(self._opening)))
+        limits = replace(sampling, max_new_tokens=max(1, sampling.max_new_tokens - len(given)))
         group = await self._complete(opened, limits, grammar=grammar)
         ready = await compiled if compiled else None
-        return Group(prompt=prompt, rollouts=tuple(self._marked(prompt, rollout, ready) for rollout in group.rollouts))
+        marked = (self._marked(prompt, given, rollout, ready) for rollout in group.rollouts)
+        return Group(prompt=prompt, rollouts=tuple(marked))
 
-    def _marked(self, prompt: Prompt, rollout: Rollout, compiled: Any) -> Rollout:
+    def _marked(self, prompt: Prompt, given: tuple[int, ...], rollout: Rollout, compiled: Any) -> Rollout:
         chain = rollout.segments  # several where a new policy took over in the middle
         if compiled:
             chain = _with_allowed(chain, self._masks.allowed(compiled, rollout.token_ids))
         opening = Segment(
-            token_ids=self._opening,
-            logprobs=(0.0,) * len(self._opening),
+            token_ids=given,
+            logprobs=(0.0,) * len(given),
             policy_version=chain[0].policy_version,
             trained=False,
         )
-        before = (*[0] * (len(self._opening) - 1), len(OPENING))
+        before = (*[len(prompt.opening)] * (len(given) - 1), len(OPENING)) if given else ()
         text = f"{OPENING}{rollout.text}"
         if rollout.finished:
             text = completed(rollout.text.removesuffix("\n"), prompt.example.sentence)
         ends = (*before, *(len(OPENING) + end for end in rollout.ends)) if rollout.ends else ()
-        return replace(rollout, segments=(opening, *chain), text=text, ends=ends)
+        return replace(rollout, segments=(opening, *chain) if given else chain, text=text, ends=ends)
 
     async def _schema(self, prompt: Prompt, sampling: Any) -> Group:
         """The chain is sampled freely and trained on; the answer that its grammar allows is not."""
@@ -152,7 +161,8 @@ class Decoder:
             return rollout  # it ended without a chain, or ran into the limit within it
         if room <= 0:
             return replace(rollout, finished=False)
-        reasoned = replace(prompt, token_ids=(*prompt.token_ids, *rollout.token_ids, *self._break))
+        token_ids = (*prompt.token_ids, *rollout.token_ids, *self._break)
+        reasoned = replace(prompt, token_ids=token_ids, opening="")
         grammar = answer_grammar(prompt.example.sentence, prompt.example.schema)
         limits = replace(sampling, count=1, max_new_tokens=room, min_new_tokens=0)
         answer = (await self._complete(reasoned, limits, grammar=grammar)).rollouts[0]

@@ -25,12 +25,6 @@ def load_tokenizer(folder: str) -> Any:
         raise _blamed(_tokenizer_file(Path(folder)), error) from error
 
 
-def template_file(folder: str) -> Path:
-    """The file that holds, or would hold, the chat template."""
-    file = Path(folder) / "chat_template.jinja"
-    return file if file.is_file() else Path(folder) / "tokenizer_config.json"
-
-
 def _tokenizer_file(folder: Path) -> Path:
     """The file to blame for a tokenizer that cannot be loaded."""
     from tokenizers import Tokenizer

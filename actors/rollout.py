@@ -29,7 +29,12 @@ async def rollout(engine: Engine, prompt: Prompt, sampling: Sampling) -> Group:
     return Group(
         prompt=prompt,
         rollouts=tuple(
-            Rollout(segments=each.segments, text=each.text, finished=each.finished, ends=each.ends)
+            Rollout(
+                segments=each.segments,
+                text=prompt.opening + each.text,
+                finished=each.finished,
+                ends=tuple(len(prompt.opening) + end for end in each.ends),
+            )
             for each in completions
         ),
     )

@@ -9,7 +9,8 @@ from actors.model_files import load_tokenizer
 from rnr.model_folder import resolve
 from rnr.synthesis.messages import Message
 from rnr.synthesis.teacher import Completion, EndpointTeacher, Teacher, TeacherRefused, TemplateTeacher, endpoint_client
-from rnr.task.prompts import ChatFormat, Tokenizer
+from rnr.task.encoding import Tokenizer
+from rnr.task.prompts import ChatFormat
 from rnr.types import Example, Prompt
 
 if TYPE_CHECKING:  # torch is loaded only where it is used

@@ -2,48 +2,73 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from jinja2 import TemplateError
-
-from actors.model_files import load_config, load_tokenizer, template_file
+from actors.model_files import load_config, load_tokenizer
 from rnr.files import strict_json
 from rnr.task.labels import label_key
-from rnr.task.prompts import ChatFormat, PromptPreset
+from rnr.task.prompts import ChatFormat
+from rnr.task.wording import PRESETS, Wording, own_wording
+from rnr.types import Decoding
 
 PROMPT_FILE = "rnr_prompt.json"
 """The file of an export that tells how its model was asked."""
 
 
 def chat_format(model_folder: str) -> ChatFormat:
-    """How a model is asked and decoded: as it was trained by us, or with the preset ``compact`` and freely."""
-    file = Path(model_folder) / PROMPT_FILE
-    asked = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"preset": "compact", "definitions": {}}
-    chat = with_prompt(model_folder, asked["preset"], asked["definitions"])
+    """How a model is asked and decoded: as it was trained by us, or with the wording ``compact`` and freely."""
+    asked = _asked(model_folder)
+    wording = Wording(**asked["wording"]) if "wording" in asked else PRESETS[asked["preset"]]
+    chat = with_wording(model_folder, wording, asked["definitions"])
     chat.decoding = asked.get("decoding", "free")
     return chat
 
 
-def prompt_preset(model: str) -> PromptPreset:
-    """The prompt that a model was trained with by us, or ``compact`` if it was not: only a folder can tell."""
+def prompt_name(model: str) -> str:
+    """The prompt that a model was trained with by us, as ``data.prompt`` names it (``own`` for one of a user's), or
+    ``compact`` if it was not: only a folder can tell."""
+    return _asked(model).get("preset", "own")
+
+
+def _asked(model: str) -> dict[str, Any]:
     file = Path(model) / PROMPT_FILE
-    return json.loads(file.read_text(encoding="utf-8"))["preset"] if file.is_file() else "compact"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"preset": "compact", "definitions": {}}
 
 
-def with_prompt(model_folder: str, preset: PromptPreset, definitions: Mapping[str, str]) -> ChatFormat:
-    """The format of the model in ``model_folder`` under this prompt; raises ValueError naming a file that is wrong."""
+def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:
+    """The format of the model in ``model_folder`` under this wording; raises ValueError naming a file that is wrong."""
     load_config(model_folder)
-    tokenizer = load_tokenizer(model_folder)
-    try:
-        return ChatFormat(tokenizer, preset, definitions)
-    except (TemplateError, TypeError, ValueError) as error:
-        raise ValueError(f"model.path: {template_file(model_folder)}: {' '.join(str(error).split())}") from error
+    return ChatFormat(load_tokenizer(model_folder), wording, definitions)
+
+
+def refuse_unopened(chat: ChatFormat, decoding: Decoding) -> None:
+    """Raise ValueError where the decoder would open a chain with other tokens than the warm start teaches."""
+    if decoding == "marks" and not chat.opens_plainly:
+        raise ValueError(
+            'decoding "marks" opens the chain itself, and under this tokenizer and chat template an answer begins with '
+            'other tokens than <think> and a newline: set sampling.decoding to "schema" or "free"'
+        )
 
 
 def prompt_file(chat: ChatFormat) -> dict[str, str]:
     """Name and text of the file by which an exported model tells how it was asked; ``chat_format`` reads it."""
-    asked = {"preset": chat.preset, "definitions": chat.definitions, "decoding": chat.decoding}
-    return {PROMPT_FILE: strict_json(asked)}
+    preset = next((name for name, wording in PRESETS.items() if wording == chat.wording), None)
+    asked = {"preset": preset} if preset else {"wording": asdict(chat.wording)}
+    return {PROMPT_FILE: strict_json({**asked, "definitions": chat.definitions, "decoding": chat.decoding})}
+
+
+def read_wording(prompt: str) -> Wording:
+    """The wording that ``data.prompt`` names; raises ValueError for one that there is not or that cannot be used."""
+    if prompt in PRESETS:
+        return PRESETS[prompt]
+    try:
+        text = Path(prompt).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = " or ".join(f'"{name}"' for name in PRESETS)
+        raise ValueError(f"data.prompt: {prompt!r} is neither {known} nor a text file: {error}") from None
+    return own_wording(text, f"data.prompt: {prompt}")
 
 
 def read_definitions(path: str) -> dict[str, str]:

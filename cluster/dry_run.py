@@ -23,6 +23,8 @@ def derived(
     for why, count in prepared.left_out.items():
         yield "training sentences left out", f"{count}: {why}"
     yield "evaluation sentences", str(len(prepared.evaluation))
+    for note in prepared.prompt_notes:
+        yield "prompt", note
     yield "decoding", prepared.decoding
     yield "SFT optimizer steps", f"{schedule.sft_steps} of {schedule.sft_sequences} sequences"
     yield "GRPO optimizer steps", str(grpo.steps * grpo.mini_batches * grpo.epochs)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from actors.engine import Sampling
 from actors.rollout import single_engine
-from cluster.chat_format import chat_format
+from cluster.chat_format import chat_format, refuse_unopened
 from rnr.model_folder import resolve
 from rnr.task.decoding import refuse_undecodable
 from rnr.task.prompts import refuse_too_long
@@ -32,7 +32,9 @@ async def greedy(
     asked: dict[Decoding, list[Prompt]] = {}
     prompts = [chat.prompt(example) for example in examples]
     refuse_too_long(prompts, context_tokens=context_tokens, answer_tokens=max_new_tokens)
-    for decoding in dict.fromkeys(wanted or chat.decoding for wanted in decodings):
+    wanted: list[Decoding] = [decoding or chat.decoding for decoding in decodings]
+    for decoding in dict.fromkeys(wanted):
+        refuse_unopened(chat, decoding)
         refuse_undecodable(examples, decoding)
         asked[decoding] = [replace(prompt, decoding=decoding) for prompt in prompts]
     engine = single_engine(folder, stop_token_id=chat.stop_token_id, context_tokens=context_tokens, max_num_seqs=64)

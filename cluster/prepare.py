@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.model_files import load_config
-from cluster.chat_format import prompt_file, read_definitions, with_prompt
+from cluster.chat_format import prompt_file, read_definitions, read_wording, refuse_unopened, with_wording
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
@@ -41,6 +41,8 @@ class Prepared:
     """What the policy may say."""
     untaught: Mapping[str, int]
     """What the decoding cannot teach of the training data -> how many."""
+    prompt_notes: tuple[str, ...]
+    """What is done in another way than a chat template usually lets it be done."""
     prompt_file: dict[str, str]
     """Name and text of the file by which the exported model tells how it was asked."""
 
@@ -51,8 +53,9 @@ class Prepared:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know before the run starts: what was left out of the training data, and why."""
+        """What a user should know before the run starts: how the model is asked, and what was left out."""
         return (
+            *self.prompt_notes,
             *(f"data: {count} training sentences are left out: {why}" for why, count in self.left_out.items()),
             *(f"decoding {self.decoding}: {count} {what}" for what, count in self.untaught.items()),
         )
@@ -72,7 +75,8 @@ def prepare(
     check(reward)
     folder = resolve(model.path, allow_pickle=model.allow_pickle)
     _refuse_unknown_model(folder, model.context_tokens)
-    asker = _Asker(with_prompt(folder, data.prompt, read_definitions(data.definitions)), data.max_prompt_tokens)
+    chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
+    asker = _Asker(chat, data.max_prompt_tokens)
     selected = select(
         data,
         seed=seed,
@@ -81,8 +85,10 @@ def prepare(
         fits=asker.fits if data.max_prompt_tokens else None,
     )
     taught_by_run = selected.pool if sft.from_run else selected.sft
-    asker.decode(_decoding(sampling, sft, data, taught_by_run), on_decisions=sft.decoding == "marks")
-    refuse_undecodable((*selected.pool, *selected.evaluation), asker.chat.decoding)
+    decoding = _decoding(sampling, sft, data, taught_by_run, chat)
+    asker.decode(decoding, on_decisions=sft.decoding == "marks")
+    refuse_unopened(chat, decoding)
+    refuse_undecodable((*selected.pool, *selected.evaluation), chat.decoding)
     pool = [asker.prompt(example) for example in selected.pool]
     asked = [asker.prompt(example) for example in selected.evaluation]
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
@@ -91,7 +97,7 @@ def prepare(
     held_out = asker.samples(selected.held_out, model.context_tokens)
     return Prepared(
         model_folder=folder,
-        stop_token_id=asker.chat.stop_token_id,
+        stop_token_id=chat.stop_token_id,
         probe=(*asked[0].token_ids, *asker.target(asked[0].example))[:256],
         sft=warm_start,
         held_out=held_out,
@@ -99,17 +105,22 @@ def prepare(
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
-        decoding=asker.chat.decoding,
-        untaught=left_out((*selected.sft, *selected.held_out), asker.chat.decoding),
-        prompt_file=prompt_file(asker.chat),
+        decoding=chat.decoding,
+        untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
+        prompt_notes=chat.notes,
+        prompt_file=prompt_file(chat),
     )
 
 
-def _decoding(sampling: SamplingConfig, sft: SftConfig, data: DataConfig, taught: Sequence[Example]) -> Decoding:
+def _decoding(
+    sampling: SamplingConfig, sft: SftConfig, data: DataConfig, taught: Sequence[Example], chat: ChatFormat
+) -> Decoding:
     """The decoding that is asked for, or that goes with the chains that are taught."""
     found = sampling.decoding
     if found == "auto":
         found = "free" if not taught or data.prompt == "reference" else decoding_of(taught)
+        if found == "marks" and not chat.opens_plainly:
+            found = "schema"
     if sft.decoding == "marks" and found != "marks":
         raise ValueError(
             f'sft.decoding "marks" takes the loss on decisions alone and teaches no copying, but rollouts are decoded '
@@ -134,7 +145,7 @@ class _Asker:
         if on_decisions:
             from actors.constrained import TargetDecisions  # loads torch
 
-            self._decisions = TargetDecisions(self.chat.tokenizer, self.chat.stop_token_id)
+            self._decisions = TargetDecisions(self.chat.tokenizer, self.chat.stop_token_id, self.chat.opening)
 
     def prompt(self, example: Example) -> Prompt:
         # Not by uid: a file that is trained on and evaluated has the same uids under other schemas.

@@ -8,7 +8,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from rnr.task.prompts import PromptPreset
 from rnr.types import Decoding
 
 
@@ -108,10 +107,11 @@ class DataConfig(Section):
     """How often a training sentence may be drawn, each time under another variation of its schema."""
     max_prompt_tokens: int = Field(default=0, ge=0)
     """Leave longer prompts out of the training data (never out of the evaluation); 0 keeps all."""
-    prompt: PromptPreset = "compact"
-    """``compact`` is ours, ``reference`` the paper's, byte for byte."""
+    prompt: str = Field(default="compact", min_length=1)
+    """``compact`` is ours, ``reference`` the paper's, byte for byte; or a text file with a prompt of one's own, in any
+    language (``docs/prompts.md``)."""
     definitions: str = ""
-    """A JSON file {label: definition}, whose definitions stand beside the labels in the prompt ``compact``."""
+    """A JSON file {label: definition}, whose definitions stand beside the labels in the prompt."""
     difficulty_rollouts: int = Field(default=0, ge=0)
     """Rollouts of the warm-started policy by which GRPO prompts that are always right or always wrong are left out;
     0 keeps all."""

@@ -52,6 +52,9 @@ class Prompt:
     example: Example
     token_ids: tuple[int, ...]
     decoding: Decoding = "free"
+    opening: str = ""
+    """How the answer begins where the prompt itself writes that: ``<think>``, if the chat template opens the reasoning.
+    It is part of a rollout's text and not of its tokens."""
 
     @property
     def uid(self) -> str:

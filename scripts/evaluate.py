@@ -16,7 +16,7 @@ from typing import Annotated, get_args
 import typer
 from rich.console import Console
 
-from cluster.chat_format import prompt_preset
+from cluster.chat_format import prompt_name
 from rnr.config import EvaluationConfig, ModelConfig
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
@@ -26,7 +26,6 @@ from rnr.evaluation.published import columns
 from rnr.evaluation.scoring import compare, report, zero_shot_f1
 from rnr.evaluation.tables import tables
 from rnr.files import strict_json, write_whole
-from rnr.task.prompts import PromptPreset
 from rnr.types import Decoding, Example
 from scripts.command_line import as_written, new_app, run, within
 
@@ -50,7 +49,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="a folder; else runs/evaluation/TIME, or beside FILE")] = None,
     max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
     context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
-    prompt: Annotated[PromptPreset | None, typer.Option(help="what --predictions were asked with")] = None,
+    prompt: Annotated[str | None, typer.Option(help="what --predictions were asked with")] = None,
 ) -> None:
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
     if (model is None) == (predictions is None):
@@ -59,7 +58,7 @@ def evaluate(
         raise typer.BadParameter(f"--decoding is {', '.join(DECODINGS)}; found {', '.join(unknown)}")
     if (examples or decoding) and predictions:
         raise typer.BadParameter("--examples and --decoding are for --model; predictions are scored as they are")
-    asked = prompt or (prompt_preset(model) if model else "compact")
+    asked = prompt or (prompt_name(model) if model else "compact")
     gold = load([*data, *(more_data or ())], training=False, prompt=asked)
     # Both are read for their errors, too: these are to be known before the model is asked.
     columns({example.source for example in gold})

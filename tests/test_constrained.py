@@ -63,9 +63,9 @@ def test_the_decisions_of_a_target_are_those_of_the_rollout_that_says_the_same(t
     mentions, chain = taught(example, "marks")
     chat = ChatFormat(tokenizer)
     target = chat.target(mentions, chain)
-    allowed = TargetDecisions(tokenizer, chat.stop_token_id).allowed(example, chain, target)
+    allowed = TargetDecisions(tokenizer, chat.stop_token_id, chat.opening).allowed(example, chain, target)
     found = [(tokenizer.decode(token), len(ids)) for token, ids in zip(target, allowed, strict=True) if len(ids) > 1]
     rollout = _decisions(tokenizer, example.sentence, chain)
     assert found == [(text, len(choices)) for text, choices in rollout if choices]
     with pytest.raises(ValueError, match="does not begin with its chain"):
-        TargetDecisions(tokenizer, chat.stop_token_id).allowed(example, "met", target)
+        TargetDecisions(tokenizer, chat.stop_token_id, chat.opening).allowed(example, "met", target)

@@ -45,7 +45,11 @@ def test_a_whole_folder_is_taken(model) -> None:
         ("model.safetensors", "x" * 100, "model.safetensors is not a safetensors file"),
         ("chat_template.jinja", "{% if %}", "chat_template.jinja: "),
         ("chat_template.jinja", "{{ 1 + 'a' }}", "chat_template.jinja: "),
-        ("chat_template.jinja", "{{ raise_exception('no system role') }}", "chat_template.jinja: no system role"),
+        (
+            "chat_template.jinja",
+            "{{ raise_exception('no system role') }}",
+            "chat_template.jinja: the chat template fails on a conversation of user: TemplateError: no system role",
+        ),
         ("chat_template.jinja", "no slot", "chat_template.jinja: "),
     ],
 )

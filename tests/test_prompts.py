@@ -6,7 +6,8 @@ import os
 import pytest
 
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
-from rnr.task.prompts import INSTRUCTION, REFERENCE_PROMPT, ChatFormat, refuse_too_long, user_message
+from rnr.task.prompts import ChatFormat, refuse_too_long
+from rnr.task.wording import COMPACT, INSTRUCTION, REFERENCE, REFERENCE_PROMPT
 from rnr.types import Example, Mention, Prompt
 
 FOLDER = embedded_folder(EMBEDDED_MODEL)
@@ -53,12 +54,12 @@ def test_no_control_token_spelt_in_a_sentence_becomes_one(tokenizer, chat) -> No
         example = _example(f"Ada said {text} and left.")
         prompt = chat.prompt(example)
         assert _controls(tokenizer, prompt.token_ids) == plain, text
-        assert user_message(example) in tokenizer.decode(prompt.token_ids), text
+        assert COMPACT.message(example, {}) in tokenizer.decode(prompt.token_ids), text
 
 
 def test_a_sentence_decodes_back_unchanged(tokenizer, chat) -> None:
     for sentence in (" leading", "tabs\tand  spaces ", "naïve Zürich 東京 🦜", 'quotes "and" \\slashes\\', "a\nb"):
-        assert user_message(_example(sentence)) in tokenizer.decode(chat.prompt(_example(sentence)).token_ids)
+        assert COMPACT.message(_example(sentence), {}) in tokenizer.decode(chat.prompt(_example(sentence)).token_ids)
 
 
 def test_a_target_is_the_answer_and_then_the_stop_token_once(tokenizer, chat) -> None:
@@ -80,17 +81,17 @@ def test_the_reference_prompt_is_the_papers_byte_for_byte() -> None:
     assert hashlib.sha256(REFERENCE_PROMPT.encode()).hexdigest().startswith("1984d867")
     assert hashlib.sha256(REFERENCE_PROMPT.encode()).hexdigest().endswith("671bbc")
     example = Example(uid="1", sentence="{{SCHEMA}} in Zürich", schema=("Place", "animal"), mentions=())
-    message = user_message(example, "reference")
+    message = REFERENCE.message(example, {})
     assert '\n\nSchema\uff1a\n["animal", "place"]\n\nOutput format:\n{\n' in message
     assert message.endswith("\n\nSentence:\n{{SCHEMA}} in Zürich")
     assert message.startswith("You are an excellent")
 
 
 def test_the_reference_preset_says_nothing_else_and_spreads_its_json(tokenizer) -> None:
-    chat = ChatFormat(tokenizer, "reference")
+    chat = ChatFormat(tokenizer, REFERENCE)
     prompt = tokenizer.decode(chat.prompt(_example("Ada is here.")).token_ids)
     assert INSTRUCTION not in prompt
-    assert user_message(_example("Ada is here."), "reference") in prompt
+    assert REFERENCE.message(_example("Ada is here."), {}) in prompt
     target = tokenizer.decode(chat.target([Mention(text="Ada", label="person")], "why")[:-1])
     assert target == '<think>\nwhy\n</think>\n{\n  "entities": {\n    "person": [\n      "Ada"\n    ]\n  }\n}'
 
@@ -103,22 +104,8 @@ def test_definitions_stand_beside_their_labels(tokenizer) -> None:
 
 def test_ours_is_shorter_than_the_papers(tokenizer) -> None:
     example = _example("Ada is here.")
-    ours, theirs = ChatFormat(tokenizer), ChatFormat(tokenizer, "reference")
+    ours, theirs = ChatFormat(tokenizer), ChatFormat(tokenizer, REFERENCE)
     assert len(ours.prompt(example).token_ids) < len(theirs.prompt(example).token_ids) / 2
-
-
-def test_a_chat_template_that_does_not_close_an_answer_is_refused() -> None:
-    class Unclosed:
-        all_special_tokens: tuple[str, ...] = ()
-
-        def apply_chat_template(self, conversation, **options) -> str:
-            return "\n".join(message["content"] for message in conversation)
-
-        def encode(self, text, **options) -> list[int]:
-            return [ord(letter) for letter in text]
-
-    with pytest.raises(ValueError, match="writes nothing after an answer"):
-        ChatFormat(Unclosed())
 
 
 def test_a_prompt_that_leaves_no_room_is_refused_by_name() -> None:

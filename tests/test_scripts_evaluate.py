@@ -126,7 +126,7 @@ def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data
         return {"free": [_group(example, '{"entities": {"thing": ["Lisp"]}}') for example in examples]}
 
     monkeypatch.setitem(sys.modules, "cluster.local", SimpleNamespace(greedy=greedy))
-    monkeypatch.setattr("scripts.evaluate.prompt_preset", lambda folder: "compact")
+    monkeypatch.setattr("scripts.evaluate.prompt_name", lambda folder: "compact")
     command = ["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path / "out")]
     assert main(command) == 0
     assert asked == [{"model": "m", "decodings": (None,), "context_tokens": 1024, "max_new_tokens": 320}]

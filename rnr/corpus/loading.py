@@ -19,7 +19,6 @@ from rnr.corpus.formats.reading import SPLITS, parts, read_rows, source_name, st
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import FileLabels, as_asked
-from rnr.task.prompts import PromptPreset
 from rnr.types import Example
 
 DEMO = Path(__file__).resolve().parent / "demo_data"
@@ -36,7 +35,7 @@ def load(
     annotated: bool = True,
     options: ReadingConfig | None = None,
     duplicates: Resolution = "keep",
-    prompt: PromptPreset | None = None,
+    prompt: str | None = None,
 ) -> list[Example]:
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 

@@ -10,7 +10,6 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
 from rnr.task.asked import with_plain_labels, without_catch_alls
 from rnr.task.labels import label_key
-from rnr.task.prompts import PromptPreset
 from rnr.types import Example
 
 MERGED = "labels that differ in case or marks alone are one for the prompt and the scores"
@@ -76,7 +75,7 @@ class FileLabels:
                 reading.fact(f"{MERGED}: {', '.join(written)} -> {key}", self._file)
 
 
-def as_asked(examples: Sequence[Example], prompt: PromptPreset) -> list[Example]:
+def as_asked(examples: Sequence[Example], prompt: str) -> list[Example]:
     """The examples under the labels that a prompt asks for; says what the paper's leaves out."""
     plain = [with_plain_labels(example) for example in examples]
     if prompt != "reference":

@@ -1,142 +1,172 @@
 """``Example`` -> token ids, for sampling, evaluation and supervised targets alike.
 
-The chat markup comes from the tokenizer's own template. A sentence is data: control tokens spelt out inside it
-(``<|im_end|>``, ``<think>``) are encoded as ordinary text and never open or close anything.
+The chat markup comes from the tokenizer's own template (``rnr.task.template``). A sentence is data: control tokens
+spelt out inside it (``<|im_end|>``, ``<think>``) are encoded as ordinary text and never open or close anything
+(``rnr.task.encoding``).
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
 
-from rnr.task.parsing import write
+from rnr.task.encoding import Piece, PieceEncoder, Tokenizer
+from rnr.task.parsing import CLOSE, OPEN, write
+from rnr.task.template import read_template
+from rnr.task.wording import COMPACT, Wording
 from rnr.types import Decoding, Example, Mention, Prompt
-
-PromptPreset = Literal["compact", "reference"]
-
-INSTRUCTION = 'Find the named entities. Think, then answer {"entities":{label:[text]}}'
-"""The system message of the preset ``compact``, which is ours."""
-
-# The paper's user message, byte for byte with its full-width colon, because what it costs and yields is to be compared.
-REFERENCE_PROMPT = """
-You are an excellent information extraction assistant. Please extract the corresponding entities from the following \
-sentence based on the provided schema and return them in JSON format.
-
-Note:
-1) The schema specifies the list of entity types that can be extracted;
-2) Only extract entities that are included in the schema.
-
-Schema\uff1a
-{{SCHEMA}}
-
-Output format:
-{
-  "entities": {
-    "label1": [
-      "x1",
-      "x2"
-    ],
-    "label2": [
-      "x3"
-    ]
-  }
-}
-
-Sentence:
-{{SENTENCE}}
-"""
-_SLOT = "\u2063slot\u2063"
-
-
-class Tokenizer(Protocol):
-    """What is used of a Hugging Face tokenizer."""
-
-    @property
-    def all_special_tokens(self) -> list[str]: ...
-    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any: ...
-    def encode(self, text: str, **options: Any) -> list[int]: ...
-
-
-def user_message(
-    example: Example, preset: PromptPreset = "compact", definitions: Mapping[str, str] | None = None
-) -> str:
-    """What the user says: the labels that may be used, with their definitions where there are any, and the sentence.
-
-    The preset ``reference`` is the paper's, which has no definitions and sorts the labels.
-    """
-    if preset == "reference":
-        schema = json.dumps(sorted(label.lower() for label in example.schema), ensure_ascii=False)
-        before, _, after = REFERENCE_PROMPT.strip().partition("{{SCHEMA}}")
-        middle, _, end = after.partition("{{SENTENCE}}")
-        return f"{before}{schema}{middle}{example.sentence}{end}"
-    defined = definitions or {}
-    labels = (f"{label} ({defined[label]})" if label in defined else label for label in example.schema)
-    return f"Labels: {', '.join(labels)}\nSentence: {example.sentence}"
-
-
-def as_markup(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token ids of text that is ours, in which control tokens are what they look like."""
-    return tokenizer.encode(text, add_special_tokens=False)
-
-
-def as_data(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token ids of text from outside, in which control tokens are ordinary text."""
-    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
 
 
 class ChatFormat:
-    """The one way from text to tokens for one tokenizer, one prompt preset, one set of label definitions and one
-    decoding."""
+    """The one way from text to tokens for one tokenizer, one wording, one set of label definitions and
+    one decoding.
+
+    Raises ValueError, naming the model and what about its template or tokenizer cannot be followed.
+    """
 
     def __init__(
         self,
         tokenizer: Tokenizer,
-        preset: PromptPreset = "compact",
+        wording: Wording = COMPACT,
         definitions: Mapping[str, str] | None = None,
         decoding: Decoding = "free",
     ) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self.decoding: Decoding = decoding
-        self.preset: PromptPreset = preset
+        self.wording = wording
         self.definitions = dict(definitions or {})
-        system = [{"role": "system", "content": INSTRUCTION}] if preset == "compact" else []
-        conversation = [*system, {"role": "user", "content": _SLOT}]
-        opened: str = tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-        answered: str = tokenizer.apply_chat_template(
-            [*conversation, {"role": "assistant", "content": _SLOT}], tokenize=False
+        self._markup = read_template(tokenizer, wording.system)
+        self._encoder = PieceEncoder(tokenizer)
+        self._name = tokenizer.name_or_path
+        closing = self._encoder.first_control(self._markup.closing)
+        if closing is None:
+            raise ValueError(
+                f"model.path: {self._name}: the chat template closes an answer with {self._markup.closing!r}, which is "
+                "no control token of the tokenizer, so that its end cannot be learnt: add its end-of-turn token"
+            )
+        self._closing = (Piece(closing[0]), Piece(closing[1], markup=True))
+        self.stop_token_id: int = self._encoder.control_ids[closing[1]]
+        # Special tokens would be missing from the text of a rollout, where the parser looks for these two.
+        self._markers_are_tokens = all(
+            marker in self._encoder.control_ids and not self._encoder.is_special(marker) for marker in (OPEN, CLOSE)
         )
-        before, after = opened.split(_SLOT)
-        self._before, self._after = as_markup(self._tokenizer, before), as_markup(self._tokenizer, after)
-        closing = as_markup(self._tokenizer, answered.rpartition(_SLOT)[2])
-        if not closing:
-            raise ValueError("the chat template writes nothing after an answer, so its end cannot be learnt")
-        self.stop_token_id: int = closing[0]
+        self._check(tokenizer)
+
+    @property
+    def opening(self) -> str:
+        """How an answer begins where the prompt itself writes that: ``<think>``, perhaps with a newline, or empty."""
+        opening = self._markup.opening
+        # Further white space is the prompt's alone.
+        return opening and (f"{OPEN}\n" if opening.startswith(f"{OPEN}\n") else OPEN)
+
+    @property
+    def opens_plainly(self) -> bool:
+        """Whether the tokens of ``chain_opening`` are those with which a target begins, so that a decoder may put them
+        there."""
+        target = self.target([], "x")
+        opening = chain_opening(self._encoder, self.opening)
+        return target[: len(opening)] == opening
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done in another way than a chat template usually lets it be done."""
+        notes: list[str] = []
+        if self.wording.system is not None and self._markup.between is None:
+            notes.append("the chat template has no system role: the instruction stands in the user's message")
+        if self._markup.opening:
+            notes.append("the chat template opens the reasoning: answers begin inside it")
+        return tuple(f"model.path: {note}" for note in notes)
+
+    def _question(self, example: Example) -> list[Piece]:
+        message = self.wording.message(example, self.definitions)
+        markup = self._markup
+        if markup.between is not None:
+            system = [Piece(markup.trim(self.wording.system or "")), Piece(markup.between, markup=True)]
+        else:
+            system = []
+            message = f"{self.wording.system}\n\n{message}" if self.wording.system else message
+        after = Piece(markup.after, markup=True)
+        return [Piece(markup.before, markup=True), *system, Piece(markup.trim(message)), after]
 
     def prompt(self, example: Example) -> Prompt:
         """The chat up to the place where the answer begins."""
-        message = as_data(self._tokenizer, user_message(example, self.preset, self.definitions))
-        token_ids = (*self._before, *message, *self._after)
-        return Prompt(example=example, token_ids=token_ids, decoding=self.decoding)
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self._tokenizer
+        return Prompt(
+            example=example,
+            token_ids=tuple(self._encoder.encode(self._question(example))),
+            decoding=self.decoding,
+            opening=self.opening,
+        )
 
     def target(self, mentions: Iterable[Mention], reasoning: str | None) -> tuple[int, ...]:
-        """Token ids of the answer to be learnt, closed by the stop token."""
-        indent = 2 if self.preset == "reference" else None
-        head, think, rest = write(mentions, reasoning=reasoning, indent=indent).partition("<think>")
-        chain, closing, body = rest.partition("</think>")
-        if not think or not closing:
-            return (*as_data(self._tokenizer, head), self.stop_token_id)
-        # Only the two markers may be control tokens (in some models they are); all between is data.
-        return (
-            *as_data(self._tokenizer, head),
-            *as_markup(self._tokenizer, "<think>"),
-            *as_data(self._tokenizer, chain),
-            *as_markup(self._tokenizer, "</think>"),
-            *as_data(self._tokenizer, body),
-            self.stop_token_id,
-        )
+        """Token ids of the answer to be learnt, closed by the stop token.
+
+        Where the prompt has opened the reasoning they go on from there: ``prompt.opening`` and their text are what
+        ``write`` gives.
+        """
+        indent = 2 if self.wording.paper else None
+        if self._markup.opening and reasoning is None:
+            reasoning = ""
+        return self._encoded(write(mentions, reasoning=reasoning, indent=indent))
+
+    def _encoded(self, answer: str) -> tuple[int, ...]:
+        context = [Piece(self._markup.after, markup=True)]
+        token_ids = self._encoder.encode_after(context, [*self._answer(answer), *self._closing])
+        if token_ids[-1] != self.stop_token_id or self.stop_token_id in token_ids[:-1]:
+            raise ValueError(f"model.path: {self._name}: the stop token occurs inside an answer: {answer[:80]!r}")
+        return tuple(token_ids)
+
+    def _answer(self, answer: str) -> list[Piece]:
+        """The pieces of what ``write`` gave, less what the prompt has written of it."""
+        opening = self.opening
+        lead = [Piece(self._markup.lead)]
+        if not answer.startswith(OPEN):
+            return [*lead, Piece(answer)]
+        chain, _, body = answer.removeprefix(OPEN).partition(CLOSE)
+        begin = [Piece(chain.removeprefix(opening.removeprefix(OPEN)))]
+        if not opening:
+            begin = [*lead, self._marker(OPEN), Piece(chain)]
+        return [*begin, self._marker(CLOSE), Piece(body)]
+
+    def _marker(self, text: str) -> Piece:
+        return Piece(text, markup=self._markers_are_tokens)
+
+    def _check(self, tokenizer: Tokenizer) -> None:
+        """Compare a conversation of ours with the tokenizer's own encoding of its text, and with what it gives back."""
+        sentence = 'Ada Lovelace (born in London, 1815) wrote "Notes": 26 pages.'
+        example = Example(uid="", sentence=sentence, schema=("person", "city"), mentions=())
+        asked = self._question(example)
+        question = "".join(piece.text for piece in asked)
+        # As markup, because what a wording spells is data to us and not to the tokenizer.
+        if self._encoder.encode([Piece(question, markup=True)]) != tokenizer.encode(question, add_special_tokens=False):
+            raise ValueError(
+                f"model.path: {self._name}: the tokenizer encodes a prompt in another way than from its control tokens "
+                f"and the text between them, so that sentences cannot be kept apart from markup: {question!r}"
+            )
+        answer = write([Mention(text="Ada Lovelace", label="person")], reasoning="Ada Lovelace,\n  a [person].")
+        token_ids = self._encoder.encode(asked)
+        given = self._given_back(tokenizer, token_ids, answer)
+        if given != answer and self._markers_are_tokens:
+            self._markers_are_tokens = False
+            given = self._given_back(tokenizer, token_ids, answer)
+        if given != answer:
+            raise ValueError(
+                f"model.path: {self._name}: the tokenizer does not give an answer back as it was written, so that no "
+                f"entity could be copied exactly: {given!r} for {answer!r}"
+            )
+
+    def _given_back(self, tokenizer: Tokenizer, prompt: list[int], answer: str) -> str:
+        """The text of a rollout that gives this answer, less the white space that the parser does not look at."""
+        before = tokenizer.decode(prompt, **_AS_ROLLOUT)
+        whole = tokenizer.decode([*prompt, *self._encoded(answer)], **_AS_ROLLOUT)
+        return (self.opening + whole.removeprefix(before)).strip()
+
+
+_AS_ROLLOUT = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+
+
+def chain_opening(encoder: PieceEncoder, opening: str) -> tuple[int, ...]:
+    """Token ids of ``<think>`` and a newline, less the ``opening`` that the prompt has already written."""
+    marker, newline = [Piece(OPEN, markup=True)], [Piece("\n")]
+    if opening == f"{OPEN}\n":
+        return ()
+    return tuple(encoder.encode_after(marker, newline) if opening else encoder.encode([*marker, *newline]))
 
 
 def refuse_too_long(prompts: Sequence[Prompt], *, context_tokens: int, answer_tokens: int) -> None:

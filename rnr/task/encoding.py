@@ -1,0 +1,149 @@
+"""Text of two kinds -> token ids: markup may be control tokens, data never is.
+
+A Hugging Face tokenizer cuts every added token out of whatever text it is given: ``<|im_end|>`` in a sentence ends the
+turn, and ``<think>``, where it is added without being "special", opens a chain even if special tokens are to be split.
+Encoding the pieces one by one is no way out, because tokenizers with a prefix space put one before each piece. So here
+the whole text is encoded at once by a copy of the tokenizer in which the added tokens have other names, and markup is
+spelt in these.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+"""A token by which some models spell what is not in their vocabulary: text, even where it is listed as added."""
+
+_CUT = -1
+"""No token's id."""
+
+
+class Tokenizer(Protocol):
+    """What is used of a Hugging Face tokenizer."""
+
+    @property
+    def name_or_path(self) -> str: ...
+    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any: ...
+    def encode(self, text: str, **options: Any) -> list[int]: ...
+    def decode(self, token_ids: Any, **options: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a text; only in markup do the names of control tokens mean these tokens."""
+
+    text: str
+    markup: bool = False
+
+
+class PieceEncoder:
+    """Token ids of texts made of pieces, as the tokenizer itself would give them for the joined text if no data spelt
+    a control token.
+
+    Control tokens are the tokenizer's added tokens but those of white space alone, which are ordinary text in some
+    vocabularies. Raises ValueError for a tokenizer that is not one of the ``tokenizers`` library.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise ValueError(
+                f"model.path: {tokenizer.name_or_path}: the tokenizer ({type(tokenizer).__name__}) has no "
+                "tokenizer.json, which RNR needs to keep control tokens apart from text: convert it to a fast tokenizer"
+            )
+        added = backend.get_added_tokens_decoder()
+        nonce = "".join(chr(0xE100 + byte) for byte in secrets.token_bytes(8))  # no text can know it
+        self._names: dict[str, str] = {}
+        self.control_ids: dict[str, int] = {}
+        """The control tokens by their names."""
+        special: set[str] = set()
+        for number, (token_id, token) in enumerate(added.items()):
+            if not token.content.replace("\u2581", " ").strip():
+                continue
+            self.control_ids[token.content] = token_id
+            self._names[token.content] = f"{nonce}{chr(0xE200 + number // 256)}{chr(0xE400 + number % 256)}"
+            if token.special:
+                special.add(token.content)
+        self._special = frozenset(special)
+        longest_first = sorted(self._names, key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        self._cut = f"{nonce}\ue300"
+        model = backend.model
+        self._copy, self._original = self._copied(backend, model, added)
+        if type(model).__name__ != "BPE" or self._leaks():
+            self._copy, self._original = self._copied(backend, self._renamed(backend), added)
+
+    def is_special(self, text: str) -> bool:
+        """Whether this is a control token that decoding leaves out on request."""
+        return text in self._special
+
+    def first_control(self, text: str) -> tuple[str, str] | None:
+        """What stands before the first control token of ``text``, and its name; None if there is none."""
+        found = self._control.search(text)
+        return (text[: found.start()], found[0]) if found else None
+
+    def encode(self, pieces: Sequence[Piece]) -> list[int]:
+        """Token ids of the joined pieces."""
+        text = "".join(self._spelt(piece) for piece in pieces)
+        token_ids: list[int] = self._copy.encode(text, add_special_tokens=False).ids
+        return [self._original.get(token, token) for token in token_ids]
+
+    def encode_after(self, context: Sequence[Piece], pieces: Sequence[Piece]) -> list[int]:
+        """Token ids of ``pieces`` where they continue ``context``, whose own token ids stay as they are."""
+        before, joined = self.encode(context), self.encode([*context, *pieces])
+        if joined[: len(before)] == before:
+            return joined[len(before) :]
+        # A token would span the end of the context: begin anew behind a control token that is then taken out.
+        cut = self.encode([*context, Piece(self._cut), *pieces])
+        return cut[cut.index(_CUT) + 1 :]
+
+    def _spelt(self, piece: Piece) -> str:
+        return self._control.sub(lambda found: self._names[found[0]], piece.text) if piece.markup else piece.text
+
+    def _copied(self, backend: Any, model: Any, added: Mapping[int, Any]) -> tuple[Any, dict[int, int]]:
+        """The tokenizer with other names for its control tokens, and which of its ids stand for which."""
+        from tokenizers import AddedToken
+        from tokenizers import Tokenizer as Backend
+
+        copy: Any = Backend(model)
+        if backend.normalizer is not None:
+            copy.normalizer = backend.normalizer
+        if backend.pre_tokenizer is not None:
+            copy.pre_tokenizer = backend.pre_tokenizer
+        names = {token_id: self._names.get(token.content, token.content) for token_id, token in added.items()}
+        flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+        tokens = [
+            AddedToken(names[token_id], **{flag: getattr(token, flag) for flag in flags})
+            for token_id, token in added.items()
+        ]
+        copy.add_tokens([*tokens, AddedToken(self._cut, special=True, normalized=False)])
+        original: dict[int, int] = {copy.token_to_id(name): token_id for token_id, name in names.items()}
+        return copy, original | {copy.token_to_id(self._cut): _CUT}
+
+    def _leaks(self) -> bool:
+        """Whether the model itself makes a control token of its spelling."""
+        controls = {token_id for text, token_id in self.control_ids.items() if not _BYTE.fullmatch(text)}
+        return any(controls.intersection(self.encode([Piece(text)])) for text in self.control_ids)
+
+    def _renamed(self, backend: Any) -> Any:
+        """The model with the control tokens of its own vocabulary renamed, so that no text can be one of them."""
+        from tokenizers import Tokenizer as Backend
+
+        whole = json.loads(backend.to_str())
+        model = whole["model"]
+        names = {text: name for text, name in self._names.items() if not _BYTE.fullmatch(text)}
+        vocabulary = model["vocab"]
+        if isinstance(vocabulary, dict):
+            model["vocab"] = {names.get(token, token): number for token, number in vocabulary.items()}
+        else:
+            model["vocab"] = [[names.get(token, token), score] for token, score in vocabulary]
+        if "merges" in model:
+            pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+            model["merges"] = [[a, b] for a, b in pairs if not {a, b, a + b} & names.keys()]
+        if model.get("unk_token") is not None:
+            model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
+        whole |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+        return Backend.from_str(json.dumps(whole)).model

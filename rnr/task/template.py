@@ -1,0 +1,156 @@
+"""What a chat template writes around the messages of one question and its answer, found out by rendering it.
+
+A template is a program that comes with a model. It may know no system role, trim what it is given, open the reasoning
+itself, or close an answer with more than a token. Each of these is either followed or refused here, once, by name.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnr.task.encoding import Tokenizer
+from rnr.task.parsing import CLOSE, OPEN
+
+_USER, _SYSTEM, _ANSWER = "\u2063question\u2063", "\u2063instruction\u2063", "\u2063answer\u2063"
+_AWKWARD = " \n Labels: <b>a</b> & 'c' \"d\" {{e}} {% f %} \\n\n\nSentence: É  ﬁ 東京\t x. \n "
+"""What a template that changes its messages would not leave as it is."""
+
+_OPENED = re.compile(rf"{OPEN}\s*$")
+_THOUGHT = re.compile(rf"(?:{OPEN}\s*)?(?:{CLOSE}\s*)?$")
+_NO_THOUGHT = re.compile(rf"\s*(?:{OPEN}\s*)?(?:{CLOSE}\s*)?")
+
+_TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.lstrip, str.rstrip)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatMarkup:
+    """The text around the messages, all of it markup."""
+
+    before: str
+    """Before the system message, or before the user's where there is none."""
+    between: str | None
+    """Between the system message and the user's; None where the template has no system role, or none was wanted."""
+    after: str
+    """From the user's message to the place where the answer begins."""
+    opening: str
+    """How ``after`` ends where it opens the reasoning: ``<think>`` and the white space behind it; or empty."""
+    lead: str
+    """White space that an answer begins with."""
+    closing: str
+    """What follows an answer."""
+    trim: Callable[[str], str]
+    """What the template does to a message."""
+
+    def question(self, system: str | None, message: str) -> str:
+        """The whole text of a question, as the template writes it."""
+        message = self.trim(message)
+        if self.between is None:
+            return self.before + message + self.after
+        return self.before + self.trim(system or "") + self.between + message + self.after
+
+
+class _Unusable(Exception):
+    """Why a template cannot be used with these roles."""
+
+
+def read_template(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
+    """The markup of the tokenizer's chat template, with a system message if it has that role.
+
+    Raises ValueError naming the model and the property of its template that cannot be followed.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise ValueError(
+            f"model.path: {tokenizer.name_or_path} has no chat template: put the template that it was trained with "
+            "into chat_template.jinja in its folder, or take an instruction-tuned model"
+        )
+    if system is not None:
+        try:
+            return _read(tokenizer, system)
+        except _Unusable as cause:
+            with_system = cause
+        try:
+            return _read(tokenizer, None)
+        except _Unusable as cause:
+            more = "" if str(cause) == str(with_system) else f" (and with a system message: {with_system})"
+            raise ValueError(f"model.path: {_place(tokenizer)}: the chat template {cause}{more}") from None
+    try:
+        return _read(tokenizer, None)
+    except _Unusable as cause:
+        raise ValueError(f"model.path: {_place(tokenizer)}: the chat template {cause}") from None
+
+
+def _place(tokenizer: Tokenizer) -> str:
+    """The file in which a template stands, or the model's name where it is not known."""
+    folder = Path(tokenizer.name_or_path)
+    files = (folder / name for name in ("chat_template.jinja", "tokenizer_config.json"))
+    return str(next((file for file in files if file.is_file()), tokenizer.name_or_path))
+
+
+def _read(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
+    first = [] if system is None else [{"role": "system", "content": _SYSTEM}]
+    asked = [*first, {"role": "user", "content": _USER}]
+    opened = _render(tokenizer, asked, add_generation_prompt=True)
+    before, between = _once(opened, _USER, "the user's message")[0], None
+    after = opened[len(before) + len(_USER) :]
+    if system is not None:
+        _once(opened, _SYSTEM, "the system message")
+        before, _, between = before.partition(_SYSTEM)
+        if _SYSTEM in after:
+            raise _Unusable("writes the system message behind the user's")
+    answered = _render(tokenizer, [*asked, {"role": "assistant", "content": _ANSWER}])
+    _once(answered, _ANSWER, "the answer")
+    header, _, closing = answered.partition(_ANSWER)
+    lead = _lead(opened, header)
+    found = _OPENED.search(after)
+    opening = found[0] if found else ""
+    parts: dict[str, Any] = {"before": before, "between": between, "after": after, "opening": opening}
+    parts |= {"lead": lead, "closing": closing}
+    awkward = [] if system is None else [{"role": "system", "content": system}]
+    awkward.append({"role": "user", "content": _AWKWARD})
+    written = _render(tokenizer, awkward, add_generation_prompt=True)
+    for trim in _TRIMS:
+        markup = ChatMarkup(**parts, trim=trim)
+        if written == markup.question(system, _AWKWARD):
+            return markup
+    expected = ChatMarkup(**parts, trim=str).question(system, _AWKWARD)
+    raise _Unusable(f"changes what it is given: {_difference(expected, written)}")
+
+
+def _render(tokenizer: Tokenizer, conversation: list[dict[str, str]], **options: Any) -> str:
+    try:
+        return tokenizer.apply_chat_template(conversation, tokenize=False, **options)
+    except Exception as error:  # a template is a program; it may fail in any way
+        number = getattr(error, "lineno", None)  # jinja2's syntax errors have one
+        line = "" if number is None else f", line {number}"
+        roles = ", ".join(message["role"] for message in conversation)
+        raise _Unusable(f"fails on a conversation of {roles}: {type(error).__name__}{line}: {error}") from None
+
+
+def _once(text: str, slot: str, what: str) -> list[str]:
+    parts = text.split(slot)
+    if len(parts) != 2:
+        raise _Unusable(f"writes {what} {len(parts) - 1} times" if len(parts) > 2 else f"leaves out {what}")
+    return parts
+
+
+def _lead(opened: str, header: str) -> str:
+    """The white space between a generation prompt and the answer in a conversation that begins with ``header``."""
+    if header.startswith(opened):
+        rest = header[len(opened) :]
+        if not _NO_THOUGHT.fullmatch(rest):
+            raise _Unusable(
+                f"writes {rest!r} before an answer, which its generation prompt lacks: it must do so where "
+                "add_generation_prompt is set"
+            )
+        return "" if rest.strip() or _OPENED.search(opened) else rest
+    start = opened[: _THOUGHT.search(opened).start()]  # type: ignore[union-attr]  # it matches the empty end
+    if not header.startswith(start) or not _NO_THOUGHT.fullmatch(header[len(start) :]):
+        raise _Unusable(f"begins an answer in another way than its generation prompt: {_difference(opened, header)}")
+    return ""
+
+
+def _difference(expected: str, found: str) -> str:
+    at = next((n for n, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), 0)
+    return f"{found[at : at + 40]!r} for {expected[at : at + 40]!r}"

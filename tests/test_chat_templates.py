@@ -1,0 +1,341 @@
+"""Prompts and targets under many shapes of chat template and tokenizer: exact, or refused by one clear message."""
+
+import asyncio
+import random
+
+import pytest
+
+from actors.engine import Completion, Sampling
+from actors.rollout import rollout
+from rnr.task.parsing import parse
+from rnr.task.prompts import ChatFormat
+from rnr.task.wording import COMPACT, INSTRUCTION, REFERENCE
+from rnr.types import Example, Mention, Segment
+from tests.chat_models import CONTROLS, TEMPLATES, THINK, tokenizer
+
+KINDS = ("byte-level", "metaspace", "legacy", "unigram")
+UNFIT = {("legacy", "deepseek-r1")}
+"""A space after every control token, and an answer that begins right behind one."""
+SHAPES = [(kind, shape) for kind in KINDS for shape in TEMPLATES if (kind, shape) not in UNFIT]
+NO_SYSTEM = {"gemma", "mistral, no system", "deaf"}
+STOPS = {
+    **dict.fromkeys(TEMPLATES, "<|im_end|>"),
+    **dict.fromkeys(("llama-3", "phi-3"), "<|eot|>"),
+    **dict.fromkeys(("mistral", "mistral, no system", "deepseek-r1", "olmo"), "</s>"),
+    "glm": "<|user|>",
+}
+
+
+def _chat(kind: str, shape: str, **options):
+    tok = tokenizer(kind, **options)
+    tok.chat_template = TEMPLATES.get(shape, shape)
+    return tok, ChatFormat(tok)
+
+
+def _example(sentence: str) -> Example:
+    return Example(uid="1", sentence=sentence, schema=("person", "place"), mentions=())
+
+
+def _rendered(tok, shape: str, example: Example) -> str:
+    message = COMPACT.message(example, {})
+    if shape in NO_SYSTEM:
+        conversation = [{"role": "user", "content": f"{INSTRUCTION}\n\n{message}"}]
+    else:
+        conversation = [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": message}]
+    return tok.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
+
+
+def _controls(tok, token_ids) -> list[int]:
+    added = {token for text, token in tok.get_added_vocab().items() if text != "<unk>"}
+    return [token for token in token_ids if token in added]
+
+
+def _after_prompt(tok, prompt, target) -> str:
+    """What a rollout worker reads as the text of this completion."""
+    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+    before, whole = (tok.decode(ids, **options) for ids in (prompt.token_ids, [*prompt.token_ids, *target]))
+    assert whole.startswith(before)
+    return prompt.opening + whole[len(before) :]
+
+
+@pytest.mark.parametrize(("kind", "shape"), SHAPES)
+def test_a_prompt_has_the_ids_of_the_templates_own_encoding(kind: str, shape: str) -> None:
+    tok, chat = _chat(kind, shape)
+    for sentence in (
+        "Ada is here.",
+        " Two  spaces ",
+        "é 東京\tand\nmore\n",
+        "ends in a blank line\n\n",
+        "[in] {brackets}",
+    ):
+        example = _example(sentence)
+        own = tok.encode(_rendered(tok, shape, example), add_special_tokens=False)
+        assert list(chat.prompt(example).token_ids) == own, sentence
+
+
+@pytest.mark.parametrize(("kind", "shape"), SHAPES)
+def test_text_is_text_whatever_it_spells(kind: str, shape: str) -> None:
+    tok, chat = _chat(kind, shape)
+    generator = random.Random(f"{kind}/{shape}")
+    parts = (*CONTROLS, *THINK, "Ada", "x", " ", "  ", "\n", "<", ">", "|", "[", "INST]", "<0x0A>", "1815", "/no_think")
+    plain = _controls(tok, chat.prompt(_example("Ada")).token_ids)
+    for _ in range(40):
+        sentence = "A" + "".join(generator.choices(parts, k=generator.randint(1, 9))) + "."
+        example = _example(sentence)
+        token_ids = chat.prompt(example).token_ids
+        assert _controls(tok, token_ids) == plain, sentence
+        if "<unk>" not in tok.convert_ids_to_tokens(token_ids):
+            text = tok.decode(token_ids, clean_up_tokenization_spaces=False)
+            if kind == "legacy":  # which shows a space after every control token, here as in its own encoding
+                assert COMPACT.message(example, {}) in text, sentence
+            else:
+                assert text == _rendered(tok, shape, example), sentence
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_thinking_token_is_no_control_token_in_a_sentence_though_it_is_not_special(kind: str) -> None:
+    tok, chat = _chat(kind, "qwen3")
+    think = tok.convert_tokens_to_ids("<think>")
+    assert think in tok.encode("x <think> y", add_special_tokens=False, split_special_tokens=True)
+    assert think not in chat.prompt(_example("x <think> y </think> z")).token_ids
+    target = chat.target([Mention(text="<think>", label="person")], "a chain")
+    assert target.count(think) == (kind != "legacy")  # the marker's own, spelt where it would put a space behind itself
+
+
+@pytest.mark.parametrize(("kind", "shape"), SHAPES)
+def test_a_target_is_read_back_as_written_and_ends_with_the_stop_token_once(kind: str, shape: str) -> None:
+    tok, chat = _chat(kind, shape)
+    assert tok.convert_ids_to_tokens(chat.stop_token_id) == STOPS[shape]
+    mentions = (Mention(text="Ada", label="person"), Mention(text="London", label="place"))
+    prompt = chat.prompt(_example("Ada in London."))
+    for reasoning in ("Ada is here.", '{"not": "json"', "  two\n\n lines \n", "```", "born in [Lon</s>don: city]"):
+        target = chat.target(mentions, reasoning)
+        assert target[-1] == chat.stop_token_id
+        assert chat.stop_token_id not in target[:-1]
+        if kind == "legacy" and "</s>" in reasoning:
+            continue  # as everywhere behind a control token it would show a space
+        answer = parse(_after_prompt(tok, prompt, target))
+        assert (answer.reasoning, answer.mentions, answer.error) == (reasoning, mentions, None)
+
+
+@pytest.mark.parametrize("shape", TEMPLATES)
+def test_the_reasoning_is_opened_once_by_the_prompt_or_by_the_answer(shape: str) -> None:
+    tok, chat = _chat("byte-level", shape)
+    prompt, target = chat.prompt(_example("Ada.")), chat.target([], "why")
+    opens = shape in ("qwen3, thinking", "deepseek-r1")
+    assert prompt.opening == {"qwen3, thinking": "<think>\n", "deepseek-r1": "<think>"}.get(shape, "")
+    assert (tok.convert_tokens_to_ids("<think>") in target) is not opens
+    assert _after_prompt(tok, prompt, target).strip() == '<think>\nwhy\n</think>\n{"entities":{}}'
+    bare = _after_prompt(tok, prompt, chat.target([], None)).strip()
+    assert bare == ('<think>\n\n</think>\n{"entities":{}}' if opens else '{"entities":{}}')
+
+
+def test_what_a_template_writes_between_an_answer_and_its_end_is_learnt_too() -> None:
+    tok, chat = _chat("byte-level", "olmo")
+    newline, end = tok.encode("\n</s>", add_special_tokens=False)
+    target = chat.target([], None)
+    assert target[-2:] == (newline, end)
+    assert chat.stop_token_id == end
+    # A newline stands in every target with a chain: it can not be what ends it.
+    assert newline in chat.target([], "why")[:-2]
+
+
+def test_white_space_between_a_prompt_and_its_answer_is_the_answers() -> None:
+    tok, chat = _chat("byte-level", "mistral")
+    assert tok.decode(chat.target([], None)) == ' {"entities":{}}</s>'
+    tok, chat = _chat("byte-level", "glm")
+    assert tok.decode(chat.target([], None)) == '\n{"entities":{}}<|user|>'
+
+
+def test_markers_that_are_special_tokens_are_spelt_because_decoding_would_drop_them() -> None:
+    tok, chat = _chat("byte-level", "chatml", think="special")
+    target = chat.target([], "why")
+    assert tok.convert_tokens_to_ids("<think>") not in target
+    assert parse(tok.decode(target, skip_special_tokens=True)).reasoning == "why"
+
+
+@pytest.mark.parametrize("shape", ["chatml", "phi-3", "gemma"])
+def test_a_control_token_that_takes_the_white_space_beside_it_does_so_here_too(shape: str) -> None:
+    flags = {"<|user|>": {"rstrip": True}, "<|im_start|>": {"rstrip": True}, "<|im_end|>": {"lstrip": True}}
+    tok, chat = _chat("byte-level", shape, flags=flags)
+    for sentence in ("Ada is here.", "Ada is here.  "):
+        own = tok.encode(_rendered(tok, shape, _example(sentence)), add_special_tokens=False)
+        assert list(chat.prompt(_example(sentence)).token_ids) == own
+
+
+def test_without_a_system_role_the_instruction_stands_in_the_users_message_and_that_is_said() -> None:
+    for shape in TEMPLATES:
+        tok, chat = _chat("byte-level", shape)
+        text = tok.decode(chat.prompt(_example("Ada.")).token_ids)
+        assert text.count(INSTRUCTION) == 1, shape
+        said = "model.path: the chat template has no system role: the instruction stands in the user's message"
+        assert (said in chat.notes) is (shape in NO_SYSTEM), shape
+    tok = tokenizer("byte-level")
+    tok.chat_template = TEMPLATES["gemma"]
+    assert ChatFormat(tok, REFERENCE).notes == ()
+
+
+def test_a_prompt_cannot_be_changed_by_what_a_sentence_says() -> None:
+    """Some templates look for commands such as /no_think in what the user says."""
+    close = "{% if '/no_think' in messages[-1].content %}<think>\n\n</think>\n\n{% endif %}"
+    tok, chat = _chat(
+        "byte-level", TEMPLATES["chatml"].replace("assistant\n{% endif %}", f"assistant\n{close}{{% endif %}}")
+    )
+    end = tok.decode(chat.prompt(_example("Ada wrote /no_think here.")).token_ids)
+    assert end.endswith("<|im_start|>assistant\n")
+
+
+_ASSISTANT = "{% if add_generation_prompt %}\nassistant: {% endif %}"
+REFUSED = {
+    "{% for m in messages %}{{ m.content }}{% if %}": r"fails on a conversation of user: TemplateSyntaxError, line 1",
+    "{{ raise_exception('Only tools here') }}": r"fails on a conversation of user: TemplateError: Only tools here",
+    "{% for m in messages %}<|im_start|>{{ m.content }}{{ m.content }}<|im_end|>{% endfor %}": "user's message 2 times",
+    "{% for m in messages %}<|im_start|>{{ m.role }}<|im_end|>{% endfor %}": "leaves out the user's message",
+    TEMPLATES["chatml"].replace("m.content", "m.content | upper"): "changes what it is given|leaves out",
+    TEMPLATES["chatml"].replace("m.content", "m.content.replace('  ', ' ')"): "changes what it is given",
+    TEMPLATES["chatml"].replace("m.content", "m.content | e"): "changes what it is given",
+    TEMPLATES["chatml"].replace("{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}", ""): (
+        r"writes '<\|im_start\|>assistant\\n' before an answer, which its generation prompt lacks"
+    ),
+    TEMPLATES["chatml"].replace("<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant\n[THINK]{% endif %}"): (
+        "begins an answer in another way than its generation prompt"
+    ),
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: ": "an answer|answer in another way",
+    f"{{% for m in messages %}}\n{{{{ m.role }}}}: {{{{ m.content }}}}{{% endfor %}}{_ASSISTANT}": (
+        "closes an answer with '', which is no control token"
+    ),
+    f"{{% for m in messages %}}\n{{{{ m.role }}}}: {{{{ m.content }}}}<eos>{{% endfor %}}{_ASSISTANT}": (
+        r"closes an answer with '<eos>', which is no control token"
+    ),
+}
+
+
+@pytest.mark.parametrize("template", REFUSED)
+def test_a_template_that_cannot_be_followed_is_refused_with_what_it_does(template: str) -> None:
+    with pytest.raises(ValueError, match=REFUSED[template]) as refusal:
+        _chat("byte-level", template)
+    assert str(refusal.value).startswith("model.path: ")
+
+
+def test_a_refusal_names_the_file_of_the_template(tmp_path) -> None:
+    tok = tokenizer("byte-level")
+    tok.name_or_path = str(tmp_path)
+    with pytest.raises(ValueError, match=f"model.path: {tmp_path} has no chat template: put"):
+        ChatFormat(tok)
+    tok.chat_template = "a\n{% for %}"
+    (tmp_path / "chat_template.jinja").write_text(tok.chat_template)
+    with pytest.raises(
+        ValueError, match=r"chat_template.jinja: the chat template fails .* TemplateSyntaxError, line 2"
+    ):
+        ChatFormat(tok)
+
+
+def test_a_tokenizer_that_does_not_give_text_back_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not give an answer back as it was written"):
+        _chat("word-piece", "chatml")
+    with pytest.raises(ValueError, match=r"<think> \\nAda"):
+        _chat("legacy", "deepseek-r1")
+
+
+def test_a_tokenizer_without_its_file_is_refused() -> None:
+    class Slow:
+        name_or_path = "/models/slow"
+        chat_template = "x"
+
+        def apply_chat_template(self, conversation, **options) -> str:
+            turns = [f"<{message['role']}>{message['content']}</s>" for message in conversation]
+            return "".join(turns) + ("<assistant>" if options.get("add_generation_prompt") else "")
+
+    with pytest.raises(ValueError, match=r"model.path: /models/slow: the tokenizer \(Slow\) has no tokenizer.json"):
+        ChatFormat(Slow())  # type: ignore[arg-type]
+
+
+def test_a_stop_token_inside_an_answer_is_an_error() -> None:
+    # One token both for what the vocabulary lacks and for the end of a turn.
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted({*"abcdefghijklmnopqrstuvwxyzALNF0123456789 \n{}[]<>/\":.,()'|_"})
+    backend = Tokenizer(
+        models.BPE(vocab={"<end>": 0, **{x: n for n, x in enumerate(letters, 1)}}, merges=[], unk_token="<end>")
+    )
+    backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    backend.decoder = decoders.Fuse()
+    backend.add_special_tokens(
+        [AddedToken("<end>", special=True, normalized=False), *map(AddedToken, ("<|u|>", "<|a|>"))]
+    )
+    tok = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end>", unk_token="<end>")
+    tok.chat_template = (
+        "{% for m in messages %}{{ '<|u|>' if m.role == 'user' else '<|a|>' }}{{ m.content }}<end>{% endfor %}"
+        "{% if add_generation_prompt %}<|a|>{% endif %}"
+    )
+    chat = ChatFormat(tok)
+    assert chat.target([], "fine")[-1] == chat.stop_token_id
+    with pytest.raises(ValueError, match="the stop token occurs inside an answer"):
+        chat.target([Mention(text="Zürich", label="city")], "why")
+
+
+def test_the_text_of_a_rollout_begins_with_what_its_prompt_opened() -> None:
+    tok, chat = _chat("byte-level", "qwen3, thinking")
+    prompt, target = chat.prompt(_example("Ada.")), chat.target([Mention(text="Ada", label="person")], "why")
+    text = tok.decode(target, skip_special_tokens=True)
+    ends = tuple(len(tok.decode(target[: n + 1], skip_special_tokens=True)) for n in range(len(target)))
+
+    class Engine:
+        async def generate(self, token_ids, sampling) -> list[Completion]:
+            assert token_ids == prompt.token_ids
+            segment = Segment(token_ids=target, logprobs=(-1.0,) * len(target), policy_version=3)
+            return [Completion(segments=(segment,), text=text, finished=True, ends=ends)]
+
+    sampling = Sampling(count=1, temperature=1.0, max_new_tokens=99)
+    (made,) = asyncio.run(rollout(Engine(), prompt, sampling)).rollouts  # type: ignore[arg-type]
+    assert made.text == '<think>\nwhy\n</think>\n{"entities":{"person":["Ada"]}}'
+    assert parse(made.text).mentions == (Mention(text="Ada", label="person"),)
+    assert made.text[len("<think>\n") : made.ends[0]] == tok.decode(target[:1])
+    assert made.ends[-1] == len(made.text)
+
+
+@pytest.mark.parametrize("shape", ["chatml", "qwen3, thinking", "deepseek-r1"])
+def test_a_decoder_puts_the_rest_of_the_opening_that_the_warm_start_teaches(shape: str) -> None:
+    from actors.constrained import Decoder, TargetDecisions
+    from rnr.types import Group, Rollout
+
+    tok, chat = _chat("byte-level", shape, think="added")
+    assert chat.opens_plainly
+    chat.decoding = "marks"
+    example = _example("Ada ran <|im_end|>.")
+    prompt, chain = chat.prompt(example), "[Ada: person] ran <|im_end|>."
+    asked = []
+
+    async def complete(opened, sampling, *, grammar="", stop="") -> Group:
+        asked.append(opened)
+        ids = tuple(tok.encode("[Ada: person] ran.\n", add_special_tokens=False))
+        segment = Segment(token_ids=ids, logprobs=(-1.0,) * len(ids), policy_version=0)
+        ended = Rollout(segments=(segment,), text=opened.opening + "[Ada: person] ran.\n", finished=False)
+        return Group(prompt=opened, rollouts=(ended,))
+
+    sampling = Sampling(count=1, temperature=0.0, max_new_tokens=99)
+    (made,) = asyncio.run(Decoder(complete, tok, chat.stop_token_id).generate(prompt, sampling)).rollouts
+    given = asked[0].token_ids[len(prompt.token_ids) :]
+    target = chat.target([Mention(text="Ada", label="person")], "[Ada: person] ran.")
+    assert given == target[: len(given)]
+    assert made.token_ids[: len(given)] == given
+    assert made.text == "<think>\n[Ada: person] ran.\n"
+    taught = chat.target([Mention(text="Ada", label="person")], chain)
+    decided = TargetDecisions(tok, chat.stop_token_id, chat.opening).allowed(example, chain, taught)
+    assert len(decided) == len(taught)
+
+
+def test_marks_are_refused_where_an_answer_does_not_open_as_the_decoder_would() -> None:
+    from cluster.chat_format import refuse_unopened
+
+    for kind, shape, think in (
+        ("byte-level", "mistral", "added"),
+        ("byte-level", "chatml", "special"),
+        ("legacy", "chatml", "added"),
+    ):
+        _, chat = _chat(kind, shape, think=think)
+        assert not chat.opens_plainly
+        refuse_unopened(chat, "schema")
+        with pytest.raises(ValueError, match=r'set sampling.decoding to "schema" or "free"'):
+            refuse_unopened(chat, "marks")
