@@ -105,12 +105,14 @@ def test_a_held_out_sequence_that_does_not_fit_is_refused(tmp_path) -> None:
 
 def test_the_decoding_goes_with_the_chains_that_the_warm_start_teaches(tmp_path) -> None:
     data = {"train": (_file(tmp_path / "plain.jsonl", ["Ada ran.", "Bo sat."]),)}
-    plain = _prepare(data=data)
+    auto = {"decoding": "auto"}
+    plain = _prepare(data=data, sampling=auto)
     assert plain.decoding == plain.prompts[0].decoding == plain.evaluation[0].decoding == "marks"
     assert json.loads(plain.prompt_file["rnr_prompt.json"])["decoding"] == "marks"
-    assert _prepare().decoding == "schema"  # the embedded chains name cues
-    assert _prepare(data=data, sft={"epochs": 0}).decoding == "free"
-    assert _prepare(data=data | {"prompt": "reference"}).decoding == "free"
+    assert _prepare(sampling=auto).decoding == "schema"  # the embedded chains name cues
+    assert _prepare(data=data, sft={"epochs": 0}, sampling=auto).decoding == "free"
+    assert _prepare(data=data | {"prompt": "reference"}, sampling=auto).decoding == "free"
+    assert _prepare(data=data).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "schema"}).prompts[0].decoding == "schema"
 
 
@@ -125,7 +127,7 @@ def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_
 
 def test_the_loss_of_the_warm_start_may_be_that_of_its_decisions(tmp_path) -> None:
     data = {"train": (_file(tmp_path / "plain.jsonl", ["Ada ran.", "Bo sat."]),)}
-    sample = _prepare(data=data, sft={"decoding": "marks"}).sft[0]
+    sample = _prepare(data=data, sft={"decoding": "marks"}, sampling={"decoding": "marks"}).sft[0]
     assert len(sample.allowed) == len(sample.completion_ids)
     assert 0 < sample.trained_tokens < len(sample.completion_ids)
     with pytest.raises(ValueError, match="rollouts are decoded"):
@@ -137,5 +139,5 @@ def test_a_label_that_no_mark_can_hold_is_refused_before_anything_starts(tmp_pat
     row = {"sentence": "Ada ran.", "schema": ["gene: protein"], "entities": []}
     file.write_text(json.dumps(row) + "\n")
     with pytest.raises(ValueError, match="'gene: protein'"):
-        _prepare(data={"train": (str(file),)})
+        _prepare(data={"train": (str(file),)}, sampling={"decoding": "marks"})
     assert _prepare(data={"train": (str(file),)}, sampling={"decoding": "free"}).decoding == "free"
