@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -289,9 +290,7 @@ NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 NUMBERS = [NAMES.index(tag) for tag in TAGS]
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
+TOKEN_ROWS = [
         {"tokens": TOKENS, "ner_tags": TAGS},
         {"words": TOKENS, "ner": TAGS},
         {"tokens": TOKENS, "tags": TAGS},
@@ -304,8 +303,10 @@ NUMBERS = [NAMES.index(tag) for tag in TAGS]
         {"instance": {"id": "0", "words": TOKENS, "labels": TAGS}, "label_list": ["PER", "LOC"], "dataset": "x"},
         {"id": 0, "paragraphs": [{"raw": ADA, "sentences": [{"tokens": [
             {"orth": token, "ner": tag.replace("B-", "U-")} for token, tag in zip(TOKENS, TAGS, strict=True)]}]}]},
-    ],
-)  # fmt: skip
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TOKEN_ROWS)
 def test_rows_of_tokens_are_read(tmp_path, row) -> None:
     (found,), _ = _read(tmp_path / "a.jsonl", row)
     assert (found.sentence, _spans(found)) == (ADA, SPANS)
@@ -358,9 +359,7 @@ def test_universalner_conversations_give_their_schema_with_the_labels_that_were_
     assert (_spans(found), set(found.schema)) == (SPANS[:2], {"PER", "date"})
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
+ROWS_OF_TOOLS = [
         {"input": ADA, "output": {"entities": {"PER": ["Ada", "Bo"], "LOC": ["Rome"]}}},
         {"input": ADA, "output": "['Ada <> PER', 'Bo <> PER', 'Rome <> LOC']"},
         {"input": ADA, "output": ["Ada <> PER", "Bo <> PER", "Rome <> LOC"]},
@@ -377,8 +376,10 @@ def test_universalner_conversations_give_their_schema_with_the_labels_that_were_
         {"data": {"text": ADA}, "completions": [{"result": [{"to_name": "text", "value":
             {"start": s, "end": e, "text": ADA[s:e], "labels": [n]}} for s, e, n in SPANS]}]},
         {"id": 1, "data": ADA, "label": [[s, e, n] for s, e, n in SPANS]},
-    ],
-)  # fmt: skip
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS_OF_TOOLS)
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
 def test_what_other_tools_write_is_read(tmp_path, row, name) -> None:
     (found,), _ = _read(tmp_path / name, row)
@@ -627,6 +628,34 @@ def test_what_is_nested_too_deeply_is_that_rows_failure(tmp_path, depth) -> None
     found = list(check([str(tmp_path / "a.jsonl")], Reading()))
     assert sum(isinstance(one, DataError) and "row 2" in str(one) for one in found) == 1
     assert sum(isinstance(one, Example) for one in found) == 2
+
+
+JUNK = (None, 5, "x", [], {}, [None], {"x": 1}, True)
+
+
+def _broken(value: object) -> Iterator[object]:
+    """The value with one of its parts, however deep, in turn replaced by junk or left out."""
+    yield from JUNK
+    parts = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    for name, inner in parts:
+        if isinstance(value, dict):
+            yield {key: part for key, part in value.items() if key != name}
+        for other in _broken(inner):
+            yield {**value, name: other} if isinstance(value, dict) else [*value[:name], other, *value[name + 1 :]]
+
+
+@pytest.mark.parametrize("row", [*ROWS_OF_TOOLS, *TOKEN_ROWS, {"text": ADA, "spans": [{"start": 0, "end": 3,
+    "label": "PER"}], "answer": "accept"}])  # fmt: skip
+def test_a_row_that_is_broken_anywhere_is_that_rows_failure(tmp_path, row) -> None:
+    rows = [other for other in _broken(row) if other != []]
+    (tmp_path / "a.jsonl").write_text(
+        "".join(json.dumps(other) + "\n" for other in [*rows, {"text": "Bo", "label": []}])
+    )
+    found = list(check([str(tmp_path / "a.jsonl")], Reading()))
+    assert all(isinstance(one, (Example, DataError)) for one in found)
+    assert any(isinstance(one, Example) and one.uid == f"a/a:{len(rows) + 1}" for one in found)
 
 
 # What is not read

@@ -54,8 +54,8 @@ def _gner_values(values: Any, source: Source) -> Any:
 
 def _gner_row(row: dict[str, Any]) -> dict[str, Any]:
     listed = row.get("label_list")
-    schema = schema_of_tags(listed) if isinstance(listed, list) else []
-    named = {"schema": schema} if schema else {}
+    listed = listed if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else []
+    named = {"schema": schema_of_tags(listed) if "O" in listed else listed} if listed else {}
     instance = row["instance"]
     return {"tokens": instance.get("words"), "ner_tags": instance.get("labels"), "dataset": row.get("dataset")} | named
 

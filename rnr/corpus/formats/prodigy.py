@@ -5,7 +5,7 @@ from typing import Any
 
 from rnr.corpus.formats.plain_rows import own_row
 from rnr.corpus.formats.rows import DataError, Row
-from rnr.corpus.formats.shapes import Shape, Source, each
+from rnr.corpus.formats.shapes import Shape, Source, each, has
 
 REJECTED = "rows were rejected by their annotator and left out"
 IGNORED = "rows were ignored (skipped) by their annotator and left out"
@@ -22,7 +22,7 @@ _MANUAL = ("ner_manual", "spans_manual", "relations", "blocks")
 
 
 def _recognises(row: Any) -> bool:
-    return isinstance(row, dict) and "text" in row and ("_task_hash" in row or row.get("answer") in _ANSWERS)
+    return has(row, text=str) and ("_task_hash" in row or row.get("answer") in _ANSWERS)
 
 
 def rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
@@ -38,14 +38,14 @@ def rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
 def _binary(values: list[dict[str, Any]]) -> bool:
     """Whether each row is a decision about one span: so says its view, or the same text stands there repeatedly with
     one span each, of which one at least is rejected or elsewhere."""
-    views = {value.get("_view_id") for value in values} - {None}
+    views = {str(value["_view_id"]) for value in values if value.get("_view_id")}
     if views:
         return "ner" in views
     if any(len(_spans(value)) > 1 for value in values) or any(value.get("answer") is None for value in values):
         return False
-    by_text: dict[Any, list[dict[str, Any]]] = {}
+    by_text: dict[str, list[dict[str, Any]]] = {}
     for value in values:
-        by_text.setdefault(value.get("text"), []).append(value)
+        by_text.setdefault(value["text"], []).append(value)
     repeated = [same for same in by_text.values() if len(same) > 1]
     return any(
         len({str(_spans(value)) for value in same}) > 1 or any(value["answer"] == "reject" for value in same)

@@ -60,8 +60,21 @@ class Shape:
     """Whether its character offsets are the file's own, which may be counted in another way, not made from tokens."""
 
 
+BROKEN = (ValueError, RecursionError, TypeError, KeyError, AttributeError, IndexError)
+"""What a reader of another tool's rows may raise: their parts are nested, and any of them may be missing or another."""
+
+
+def why_broken(error: Exception) -> str:
+    """The reason in words."""
+    if isinstance(error, ValueError):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "nested too deeply to be read"
+    return f"a part of the row is missing or of another type than its tool writes ({type(error).__name__}: {error})"
+
+
 def each(convert: Callable[[Any, int, Source], Any]) -> Rows:
-    """Rows made one by one: a ValueError is that row's failure, and None leaves it out (``convert`` notes why)."""
+    """Rows made one by one: an error is that row's failure, and None leaves it out (``convert`` notes why)."""
 
     def rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
         for number, value in values:
@@ -70,8 +83,8 @@ def each(convert: Callable[[Any, int, Source], Any]) -> Rows:
                 continue
             try:
                 row = convert(value, number, source)
-            except (ValueError, RecursionError) as error:
-                yield source.fault(number, error or "nested too deeply to be read")
+            except BROKEN as error:
+                yield source.fault(number, why_broken(error))
                 continue
             if row is not None:
                 yield number, row
@@ -92,9 +105,9 @@ def many(convert: Callable[[Any, int, Source], Iterable[Any]]) -> Rows:
                 for row in convert(value, number, source):
                     count += 1
                     yield (count, row) if not isinstance(row, ValueError) else source.fault(count, row)
-            except (ValueError, RecursionError) as error:
+            except BROKEN as error:
                 count += 1
-                yield source.fault(count, error)
+                yield source.fault(count, why_broken(error))
 
     return rows
 

@@ -109,7 +109,9 @@ def _schema(names: Sequence[str] | Mapping[int, str]) -> dict[str, Any]:
 
 def schema_of_tags(names: Iterable[str]) -> list[str]:
     """The labels that the names of tags speak of: ``B-PER, I-PER, O`` -> ``PER``."""
-    return sorted({name[2:] if name[1:2] in "-_" else name for name in names if name not in ("O", "", "X")} - {""})
+    listed = [name for name in names if name]
+    read = tag_scheme([listed]).spelling.read
+    return sorted({label for _, label in filter(None, map(read, listed))} - {""})
 
 
 SHAPE = Shape(
