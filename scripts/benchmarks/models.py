@@ -50,7 +50,7 @@ def main() -> None:
     for kind in exact[: arguments.runs]:
         if "run" not in results.found[kind]:
             results.add(results.found[kind] | {"run": _whole_run(arguments.folder / kind)})
-    arguments.table.write_text(table(list(results.found.values())), encoding="utf-8")
+    arguments.table.write_text(table(list(results.found.values()), len(architectures())), encoding="utf-8")
 
 
 class Results:

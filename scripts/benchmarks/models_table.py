@@ -32,8 +32,8 @@ def is_exact(row: dict[str, Any]) -> bool:
     return row.get("sync", 1.0) < row.get("allowed", 0.0) and row["learner"] < 1e-5
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """``docs/models.md``."""
+def table(rows: list[dict[str, Any]], known: int) -> str:
+    """``docs/models.md``, of these among all ``known`` architectures."""
     exact = [row for row in rows if is_exact(row)]
     refused = [row for row in rows if "refused" in row or row.get("sync", 0.0) > TOLERANCE]
     rest = [row for row in rows if row not in exact and row not in refused]
@@ -42,9 +42,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         "",
         INTRODUCTION,
         "",
-        f"All {len(rows)} architectures of causal language models that transformers {version('transformers')} and vLLM "
-        "both know, found by a loop over their registries, as tiny random models: written by "
-        "`python -m scripts.benchmarks.models FOLDER`.",
+        f"{len(rows)} of the {known} architectures of causal language models that transformers "
+        f"{version('transformers')} and vLLM both know, found by a loop over their registries, "
+        "as tiny random models: written by `python -m scripts.benchmarks.models FOLDER`.",
         "",
         f"## Exact: {len(exact)}",
         "",
@@ -58,7 +58,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for row in exact:
         numbers = f"{row['learner']:.1e} | {row['start']:.3f} | {row['sync']:.3f} | {row['changed']:.2f}"
-        lines.append(f"| {row['kind']} | {row['class']} | {numbers} | {row.get('run', '')} |")
+        lines.append(f"| {row['kind']} | {row['class']} | {numbers} | {row.get('run', 'not tried')} |")
     lines += ["", f"## Refused by name: {len(refused)}", "", "| type | by | words |", "|---|---|---|"]
     lines += [f"| {row['kind']} | {row.get('by', 'probe')} | {_short(_refusal(row))} |" for row in refused]
     if rest:
