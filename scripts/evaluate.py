@@ -67,7 +67,7 @@ def evaluate(
     if model:
         drawn = draw_from_each(gold, examples)
         folder = out or Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S")
-        wanted = [name for name in DECODINGS if name in (decoding or ())]
+        wanted: list[Decoding] = [name for name in DECODINGS if name in (decoding or ())]
         files = _ask(model, drawn, wanted, folder, context_tokens=context_tokens, max_new_tokens=max_new_tokens)
     for file in files:
         found = read_predictions(file, gold)
