@@ -30,7 +30,9 @@ def test_an_engine_takes_all_weights_of_a_tied_head_and_of_experts(tmp_path) -> 
     assert found.keys() == set(kinds)
     for kind, row in found.items():
         assert row["learner"] < 1e-5, kind
-        assert row["sync"] < row["allowed"] < 0.1 < row["changed"], kind
+        # The new weights move the engine's log-probabilities by ten times what may be left between it and the learner.
+        assert row["sync"] < row["allowed"], kind
+        assert row["sync"] < 0.05 < 0.3 < row["changed"], kind
 
 
 def test_adapters_are_refused_where_the_engine_has_none(tmp_path) -> None:
