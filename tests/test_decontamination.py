@@ -93,7 +93,7 @@ def test_the_training_file_of_a_benchmark_is_known_by_its_folder(tmp_path) -> No
     for split in ("train", "test"):
         file = tmp_path / "mit-movie" / f"{split}.jsonl"
         file.parent.mkdir(exist_ok=True)
-        file.write_text(f'{{"text": "{split}", "label": [[0, 4, "genre"]]}}\n')
+        file.write_text(f'{{"text": "{split}", "label": [[0, {len(split)}, "genre"]]}}\n')
     train, test = (load([str(tmp_path / "mit-movie")], training=split == "train") for split in ("train", "test"))
     assert decontaminate(train, test) == ([], {"mit-movie/train:1": OWN_TRAINING_SET})
 

@@ -146,4 +146,4 @@ class PieceEncoder:
         if model.get("unk_token") is not None:
             model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
         whole |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
-        return Backend.from_str(json.dumps(whole)).model
+        return Backend.from_str(json.dumps(whole, allow_nan=False)).model

@@ -59,7 +59,7 @@ class Wording:
         """What the user says. Definitions stand behind their labels, or where ``{{DEFINITIONS}}`` is, a line each."""
         listed = {label: definitions[label] for label in example.schema if label in definitions}
         if self.paper:
-            schema = json.dumps(sorted(label.lower() for label in example.schema), ensure_ascii=False)
+            schema = json.dumps(sorted(label.lower() for label in example.schema), ensure_ascii=False, allow_nan=False)
         elif "DEFINITIONS" in _FIELD.findall(self.user):
             schema = ", ".join(example.schema)
         else:

@@ -84,7 +84,7 @@ def _row(words: list[str], spans: list[tuple[int, int, str]]) -> str:
         {"text": " ".join(words[i:j]), "label": label, "start": starts[i], "end": starts[j - 1] + len(words[j - 1])}
         for i, j, label in spans
     ]
-    return json.dumps({"sentence": " ".join(words), "entities": entities}) + "\n"
+    return json.dumps({"sentence": " ".join(words), "entities": entities}, allow_nan=False) + "\n"
 
 
 def _columns(words: list[str], spans: list[tuple[int, int, str]]) -> str:
