@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from actors.delivery import Delivery, bits
+from learner.files import read_weights
 
 Parcel = dict[str, NDArray[numpy.int16]]
 """Tensor name -> bf16 weights, their bits seen as int16."""
@@ -62,7 +62,4 @@ class ObjectStore:
 
 def receive(folder: str) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors of a staged folder."""
-    for file in sorted(Path(folder).glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
-                yield name, tensors.get_tensor(name)
+    yield from read_weights(Path(folder))
