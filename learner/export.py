@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from learner.adapter import with_adapter
 from learner.engine import LearnerSettings, PolicyEngine
-from learner.files import as_in_files, read_weights, stored
+from learner.files import as_in_files, bits, read_weights, stored
 from rnr.digest import weights_digest
 
 
@@ -53,7 +53,7 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
 
 def digest_of(weights: Iterable[tuple[str, torch.Tensor]]) -> str:
     """``rnr.digest.weights_digest`` of bf16 tensors."""
-    return weights_digest((name, tensor.contiguous().view(torch.int16).numpy()) for name, tensor in weights)
+    return weights_digest((name, bits(tensor)) for name, tensor in weights)
 
 
 def _merged(adapter: Mapping[str, torch.Tensor], settings: LearnerSettings) -> dict[str, torch.Tensor]:

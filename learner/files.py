@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from transformers.core_model_loading import revert_weight_conversion
 
@@ -61,6 +63,11 @@ def names_in_files(model: Any, folder: Path) -> frozenset[str]:
             f"{', ...' if len(foreign) > SHOWN else ''}"
         )
     return frozenset(name for name, there in sent.items() if there)
+
+
+def bits(tensor: torch.Tensor) -> NDArray[numpy.int16]:
+    """A bf16 tensor on the CPU as ``rnr.digest`` takes it: numpy has no bfloat16, so its bits as int16, not copied."""
+    return tensor.contiguous().view(torch.int16).numpy()
 
 
 def read_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:

@@ -14,6 +14,7 @@ from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsa
 from learner.batch import Batch, MicroBatch, Weighted
 from learner.engine import LearnerSettings, Loss, PolicyEngine, add_sums
 from learner.extension import load_extension
+from learner.files import bits
 from learner.heap import Heap
 from learner.loss import Sums, grpo_loss, sft_loss
 from rnr.config import GrpoConfig
@@ -133,7 +134,7 @@ class LearnerWorker:
 
         def noted() -> Iterator[tuple[str, torch.Tensor]]:
             for name, tensor in self.engine.weights():
-                digests[name] = tensor_digest(name, tensor.contiguous().view(torch.int16).numpy())
+                digests[name] = tensor_digest(name, bits(tensor))
                 shapes[name] = tuple(tensor.shape)
                 yield name, tensor
 
