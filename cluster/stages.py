@@ -104,11 +104,14 @@ class Stages:
         self.tracker.rewind(*progress.reached())
         await self._publish()
 
-    async def _publish(self) -> Metrics:
-        metrics = await self.generation.adopt(await self.policy.publish())
+    async def _publish(self) -> None:
+        await self.generation.adopt(await self.policy.publish())
+        self._note_difference()
+
+    def _note_difference(self) -> None:
+        """Keep the largest difference between learner and engine over the whole run, resumptions included."""
         largest = max(self._progress.probe_max_difference, self.generation.largest_difference)
         self._progress.probe_max_difference = round(largest, 6)
-        return metrics
 
     async def _stages(self) -> None:
         progress = self._progress
@@ -209,8 +212,7 @@ class Stages:
         progress.step = step + 1
         progress.consumed += [scored.group.prompt.uid for scored in groups]
         progress.dropped |= batch.dropped
-        largest = max(progress.probe_max_difference, self.generation.largest_difference)
-        progress.probe_max_difference = round(largest, 6)
+        self._note_difference()
         rollouts = sum(len(scored.group.rollouts) for scored in groups)
         progress.samples += rollouts
         metrics |= _rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
