@@ -119,12 +119,10 @@ class Workers:
             raise
         return handle
 
-    async def learner(
-        self, settings: LearnerSettings, *, threads: int, environment: Mapping[str, str] | None = None
-    ) -> LearnerRanks:
+    async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
         """All ranks, joined and with their engines built."""
         count, gpus = self._cluster.learner_ranks, self._cluster.gpus_per_learner_rank
-        env_vars = {**QUIET, **({} if gpus else CPU_LEARNER), "OMP_NUM_THREADS": str(threads), **(environment or {})}
+        env_vars = {**QUIET, **({} if gpus else CPU_LEARNER), "OMP_NUM_THREADS": str(threads)}
         handles = [
             self._rank(rank, gpus, env_vars).remote(rank=rank, world_size=count, threads=threads)
             for rank in range(count)
