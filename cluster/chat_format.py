@@ -18,7 +18,11 @@ PROMPT_FILE = "rnr_prompt.json"
 
 
 def chat_format(model_folder: str) -> ChatFormat:
-    """How a model is asked and decoded: as it was trained by us, or with the wording ``compact`` and freely."""
+    """How a model is asked and decoded: as it was trained by us, or with the wording ``compact`` and freely.
+
+    Raises ValueError naming a file of the model that is wrong.
+    """
+    load_config(model_folder)
     asked = _asked(model_folder)
     wording = Wording(**asked["wording"]) if "wording" in asked else PRESETS[asked["preset"]]
     chat = with_wording(model_folder, wording, asked["definitions"])
@@ -39,7 +43,6 @@ def _asked(model: str) -> dict[str, Any]:
 
 def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:
     """The format of the model in ``model_folder`` under this wording; raises ValueError naming a file that is wrong."""
-    load_config(model_folder)
     return ChatFormat(load_tokenizer(model_folder), wording, definitions)
 
 
