@@ -1,5 +1,5 @@
-"""vLLM as an ``Engine``. Its interfaces move between releases: only this file, ``actors/weight_receiver.py`` and
-``actors/cpu_norm.py`` know them."""
+"""vLLM as an ``Engine``. Its interfaces move between releases: only this file, ``actors/weight_receiver.py``,
+``actors/cpu_norm.py`` and ``actors/engine_support.py`` know them."""
 
 import os
 import tempfile

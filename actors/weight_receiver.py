@@ -1,7 +1,6 @@
 """The end of the weight link that lives inside vLLM's own worker process (``worker_extension_cls``).
 
-vLLM's interfaces for this move between releases; only this file, ``actors/vllm_engine.py`` and ``actors/cpu_norm.py``
-know them.
+vLLM's interfaces for this move between releases; which files know them is said in ``actors/vllm_engine.py``.
 """
 
 import ctypes

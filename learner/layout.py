@@ -1,9 +1,9 @@
 """Where the prompts and completions of a micro-batch stand in its row, and which of them attention takes together.
 
-Attention is computed in rectangles. So completions of about the same length stand together, on buckets: one that ran
-into the token limit does not make the short ones beside it as long as itself.
+Attention is computed in rectangles. So completions of about the same length stand together in length buckets: one that
+ran into the token limit does not make the short ones beside it as long as itself.
 
-Shape letters: T tokens of the row, B packs in it, P tokens of the longest prompt; on a bucket, S parts of packs, K
+Shape letters: T tokens of the row, B packs in it, P tokens of the longest prompt; in a bucket, S parts of packs, K
 completions of the largest part, L tokens of the longest completion.
 """
 

@@ -26,7 +26,7 @@ def test_one_long_completion_stands_alone() -> None:
     assert [bucket.reach for bucket in layout.buckets] == [266, 110, 84, 40]
 
 
-def test_packs_share_a_shelf_if_they_fill_it() -> None:
+def test_packs_share_a_bucket_if_they_fill_it() -> None:
     # Rectangle: 2 parts x 2 completions x 10 tokens x (5 + 10) = 600; the parts are 2 * 10 * 15 + 2 * 9 * 14 = 552.
     layout = _layout([(5, [10, 10]), (5, [9, 9])])
     assert _shapes(layout) == [(2, 2, 10)]
@@ -51,7 +51,7 @@ def test_each_token_stands_where_its_place_says(shapes) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 99), st.lists(st.integers(1, 99), min_size=1, max_size=8)), min_size=1))
-def test_a_shelf_is_never_much_larger_than_what_stands_on_it(shapes) -> None:
+def test_a_bucket_is_never_much_larger_than_what_is_in_it(shapes) -> None:
     for bucket in _layout(shapes).buckets:
         parts, most, longest = bucket.completions_SKL.shape
         filler = sum(prompt + sum(completions) for prompt, completions in shapes)

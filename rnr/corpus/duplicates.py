@@ -20,7 +20,7 @@ from rnr.task.labels import label_key
 from rnr.types import Example
 
 Resolution = Literal["keep", "first", "majority", "error"]
-"""What becomes of the rows of one sentence: all are kept; the first stands for them; the first of those that most of
+"""What is done with the rows of one sentence: all are kept; the first stands for them; the first of those that most of
 them agree with (of as many, the earliest) does; or one that contradicts another is an error."""
 
 ALIKE = "sentences stand there more than once and are annotated alike"
