@@ -19,6 +19,7 @@ from rich.console import Console
 
 from rnr.files import strict_json, write_whole
 from rnr.model_folder import EMBEDDED_MODEL, resolve
+from rnr.types import Decoding
 from scripts.benchmarks.random_model import SIZES, write_random_model
 from scripts.benchmarks.turns import table
 from scripts.command_line import new_app, run, within
@@ -51,6 +52,9 @@ PeerWeights = Annotated[
     typer.Option(help="of the peer; its own default is float32 under bf16 autocast"),
 ]
 Ranks = Annotated[int, _count("of the learner")]
+Sentences = Annotated[
+    str, typer.Option(help="a data set whose sentences are asked as a run asks them, ended by themselves")
+]
 
 
 @app.command()
@@ -130,6 +134,10 @@ def step(
     peer: PeerName = None,
     peer_batch: PeerBatch = 8,
     peer_weights: PeerWeights = "float32",
+    sentences: Sentences = "",
+    decoding: Annotated[
+        Decoding, typer.Option(help="of --sentences; other than free it takes turns with free")
+    ] = "free",
     ranks: Ranks = 1,
     rounds: Rounds = 5,
     json_file: Json = None,

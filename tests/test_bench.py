@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rnr import model_folder
 from rnr.types import Answer, Example, Sample
 from scripts import bench
-from scripts.benchmarks import against_trl, made_up_reward, processes, turns
+from scripts.benchmarks import against_trl, made_up_reward, processes, prompts, turns
 from scripts.benchmarks.against_trl import Trl
 from scripts.benchmarks.peak import positions
 from scripts.benchmarks.peer import Peer, PeerFailed, running_peer
@@ -244,3 +245,12 @@ def test_memory_and_processor_time_are_those_of_our_own_processes() -> None:
     before = processes.cpu_seconds(without=0)
     sum(number**2 for number in range(2_000_000))
     assert processes.cpu_seconds(without=0) > before
+
+
+def test_real_sentences_are_the_same_under_each_decoding_and_too_few_are_refused() -> None:
+    folder = model_folder.resolve(model_folder.EMBEDDED_MODEL)
+    asked = prompts.sentences(folder, "demo/train", 3, ["marks", "free"])
+    assert [prompt.decoding for prompt in asked["marks"]] == ["marks"] * 3
+    assert [prompt.token_ids for prompt in asked["marks"]] == [prompt.token_ids for prompt in asked["free"]]
+    with pytest.raises(ValueError, match=r"demo/train has \d+ sentences, and 100000 are to be asked"):
+        prompts.sentences(folder, "demo/train", 100_000, ["free"])

@@ -1,5 +1,6 @@
 """Formats of other tools: each by hand, every error with its place, and what was written comes back."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
 from rnr.corpus import loading
+from rnr.corpus.formats import opening
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, write
 from rnr.task.labels import label_key
@@ -506,3 +508,22 @@ def test_a_hugging_face_dataset_comes_back(tmp_path) -> None:
 def test_real_sentences_come_back(tmp_path, form) -> None:
     examples = load([str(SHARED / "train" / "WNUT17"), str(SHARED / "train" / "FabNER")], training=True)
     _check_round_trip(tmp_path, form, examples)
+
+
+@pytest.mark.parametrize("name", ["big.jsonl", "big.jsonl.gz", "big.conll"])
+def test_a_terminal_sees_how_far_a_large_file_is_read_and_reads_the_same(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = "".join(f"Ada\tB-person\nwrote\tO\nnumber{place}\tO\n\n" for place in range(50))
+    row = {"text": "Ada wrote", "entities": [{"start": 0, "end": 3, "label": "person"}]}
+    text = columns if name.endswith("conll") else f"{json.dumps(row)}\n" * 50
+    file = tmp_path / name
+    with gzip.open(file, "wt") if name.endswith("gz") else file.open("w") as stream:
+        stream.write(text)
+    plain = loading.load([str(file)], training=True)
+    assert "%" not in capsys.readouterr().err
+    monkeypatch.setattr(opening, "BAR_FROM", 1)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert loading.load([str(file)], training=True) == plain
+    assert len(plain) == 50
+    assert name in capsys.readouterr().err

@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("kinds", nargs="*", help="types of models, as in config.json; all by default")
-    parser.add_argument("--runs", type=int, default=0, help="whole runs, of the first models that are exact")
+    parser.add_argument("--runs", type=int, default=0, help="whole runs, of the first of them that are exact")
     parser.add_argument("--table", type=Path, default=Path("docs/models.md"))
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -46,7 +46,8 @@ def main() -> None:
             row = {"kind": kind, "class": name}
             results.add(row | {"failed": "the process ended while it was tried"})
             results.add(row | _tried(kind, arguments.folder))
-    exact = [kind for kind, row in results.found.items() if is_exact(row)]
+    wanted = arguments.kinds or list(results.found)
+    exact = [kind for kind in wanted if kind in results.found and is_exact(results.found[kind])]
     for kind in exact[: arguments.runs]:
         if "run" not in results.found[kind]:
             results.add(results.found[kind] | {"run": _whole_run(arguments.folder / kind)})

@@ -1,9 +1,14 @@
-"""Prompts of an exact number of tokens, as text: a program with the same tokenizer reads the same tokens from it."""
+"""What benchmarks ask: prompts of an exact number of tokens, which a program with the same tokenizer reads from the
+same text, or real sentences as a run asks them."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from rnr.types import Example, Prompt
+from rnr.corpus.drawing import draw_from_each
+from rnr.corpus.loading import load
+from rnr.task.decoding import refuse_undecodable
+from rnr.types import Decoding, Example, Prompt
 
 SENTENCE = (
     "Ada Lovelace wrote to Charles Babbage from London in the summer , and he answered that the engine would be shown "
@@ -43,3 +48,21 @@ def exact_text(number: int, tokens: int, count: Callable[[str], int]) -> str:
     if count(text) != tokens:
         raise ValueError(f"no prompt of {tokens} tokens: the nearest has {count(text)}")
     return text
+
+
+def sentences(model_folder: str, data: str, count: int, decodings: Sequence[Decoding]) -> dict[Decoding, list[Prompt]]:
+    """The same ``count`` sentences of each data set, asked as a run asks them, under each of the decodings.
+
+    Raises ValueError where there are fewer or one cannot be asked so.
+    """
+    from cluster.chat_format import chat_format, refuse_unopened
+
+    examples = draw_from_each(load([data], training=False), count)
+    if len(examples) < count:
+        raise ValueError(f"{data} has {len(examples)} sentences, and {count} are to be asked")
+    chat = chat_format(model_folder)
+    for decoding in decodings:
+        refuse_unopened(chat, decoding)
+        refuse_undecodable(examples, decoding)
+    asked = [chat.prompt(example) for example in examples]
+    return {decoding: [replace(prompt, decoding=decoding) for prompt in asked] for decoding in decodings}

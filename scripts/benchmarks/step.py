@@ -19,7 +19,7 @@ from scripts.benchmarks.against_trl import running_trl
 from scripts.benchmarks.live import Run, config_of, running_services
 from scripts.benchmarks.peak import share_of_peak
 from scripts.benchmarks.processes import peak_gib
-from scripts.benchmarks.prompts import prompts
+from scripts.benchmarks.prompts import prompts, sentences
 from scripts.benchmarks.turns import Numbers, alone, in_turn, seconds_of, shares
 
 LEARNER = "ray::LearnerWorker"
@@ -38,6 +38,10 @@ what is left to score after the last completion."""
 def measure(options: argparse.Namespace) -> Numbers:
     """Seconds, samples and tokens a second, where the time goes, and memory; with ``--peer`` the same of the peer."""
     folder = resolve(options.model)
+    if options.sentences:
+        return _decodings(options, folder)
+    if options.decoding != "free":
+        raise ValueError(f"--decoding {options.decoding} needs --sentences: made-up prompts have nothing to mark")
     config = config_of(options, folder)
     asked = prompts(folder, options.prompts, options.prompt_tokens)
     with ExitStack() as stack:
@@ -60,6 +64,30 @@ def measure(options: argparse.Namespace) -> Numbers:
     return numbers | other | share_of_peak(folder, steps.samples, options.max_tokens, training, lora=lora)
 
 
+def _decodings(options: argparse.Namespace, folder: str) -> Numbers:
+    """Steps on real sentences under ``--decoding``, in turn with steps on the same ones decoded freely."""
+    if options.peer:
+        raise ValueError("--sentences compares two decodings; --peer takes prompts and completions of an exact length")
+    asked = sentences(folder, options.sentences, options.prompts, list(dict.fromkeys((options.decoding, "free"))))
+    longest = max(len(prompt.token_ids) for prompt in asked["free"])
+    config = config_of(argparse.Namespace(**{**vars(options), "prompt_tokens": longest}), folder)
+    with running_services(config, folder, asked["free"]) as (services, run):
+        sides = {decoding: Steps(config, services, run, prompts, exact=False) for decoding, prompts in asked.items()}
+        ours, free = sides[options.decoding], sides["free"]
+        if ours is free:
+            return alone(free.turn, options.rounds) | _worked(free)
+        numbers = in_turn(ours.turn, free.turn, options.rounds)
+    return numbers | _worked(ours) | {f"{name}_other": value for name, value in _worked(free).items()}
+
+
+def _worked(steps: "Steps") -> Numbers:
+    """Where the time of the steps went, and what they sampled and trained on, per step and second."""
+    seconds = sum(step["seconds"] for step in steps.parts[1:])
+    totals = {part: sum(step[part] for step in steps.parts[1:]) for part in ("samples", "tokens", "decisions")}
+    rates = {f"{part}_per_second": total / seconds for part, total in totals.items()}
+    return shares(steps.parts[1:]) | {part: total / len(steps.parts[1:]) for part, total in totals.items()} | rates
+
+
 def _rates(options: argparse.Namespace, seconds: float) -> Numbers:
     """Work done a second; ``tokens`` counts prompt and completion of every sample."""
     samples = options.prompts * options.samples
@@ -78,13 +106,17 @@ def _rates(options: argparse.Namespace, seconds: float) -> Numbers:
 class Steps:
     """Steps of the controller's own loop, one at a time; generation and policy of the loop are this object."""
 
-    def __init__(self, config: Config, services: Services, run: Run, asked: Sequence[Prompt]) -> None:
+    def __init__(
+        self, config: Config, services: Services, run: Run, asked: Sequence[Prompt], *, exact: bool = True
+    ) -> None:
+        """``exact`` completions have the token limit as their length; others end by themselves."""
         self._config = config
         self._services = services
         self._run = run
         self._asked = asked
+        self._exact = exact
         self.parts: list[dict[str, float]] = []
-        """Seconds of each step and of its parts."""
+        """Seconds of each step and of its parts, and how many samples, tokens and trained tokens it had."""
         self.samples: Sequence[Sample] = ()
         """What the last step trained on."""
 
@@ -113,7 +145,7 @@ class Steps:
             count=options.samples_per_prompt,
             temperature=options.temperature,
             max_new_tokens=options.max_new_tokens,
-            min_new_tokens=options.max_new_tokens,
+            min_new_tokens=options.max_new_tokens if self._exact else 0,
             seed=len(self.parts),
         )
         return await self._services.generation.sample(prompt, sampling)
@@ -132,12 +164,17 @@ class Steps:
         return await self._services.policy.publish()
 
     async def _record(self, step: int, groups: Sequence[ScoredGroup], batch: TrainingBatch, metrics: Any) -> None:
-        sampling = self._config.sampling
-        rollouts = sum(len(scored.group.rollouts) for scored in groups)
+        limit = self._config.sampling.max_new_tokens
+        rollouts = [rollout for scored in groups for rollout in scored.group.rollouts]
         lengths = {len(sample.completion_ids) for sample in batch.samples}
-        if len(batch.samples) != rollouts or lengths != {sampling.max_new_tokens}:
+        if len(batch.samples) != len(rollouts) or (self._exact and lengths != {limit}):
             raise RuntimeError(
-                f"step {step} trained on {len(batch.samples)} of {rollouts} rollouts, of {sorted(lengths)} tokens: "
-                f"all should be trained on and have {sampling.max_new_tokens}"
+                f"step {step} trained on {len(batch.samples)} of {len(rollouts)} rollouts, of {sorted(lengths)} "
+                f"tokens: all should be trained on{f' and have {limit}' if self._exact else ''}"
             )
-        self.parts.append({part: metrics[name] for part, name in TIMES.items()})
+        work: dict[str, float] = {
+            "samples": len(rollouts),
+            "tokens": sum(len(rollout.token_ids) for rollout in rollouts),
+            "decisions": sum(sum(sample.trained) for sample in batch.samples),
+        }
+        self.parts.append({part: metrics[name] for part, name in TIMES.items()} | work)

@@ -5,11 +5,15 @@ import gzip
 import json
 import os
 import stat
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
+
+from rich.console import Console
+from rich.progress import wrap_file
 
 from rnr.corpus.formats.rows import DataError, json_fault
 
@@ -18,6 +22,12 @@ LINE_LIMIT = 32 * 2**20
 
 FILE_LIMIT = 4 * 2**30
 """Bytes of a file that is read as a whole, after decompression."""
+
+BAR_FROM = 16 * 2**20
+"""Bytes of a file from which a terminal shows how far it is read."""
+
+_bar_shown = False
+"""A terminal shows one bar at a time."""
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -50,10 +60,26 @@ def open_bytes(file: Path) -> Iterator[IO[bytes]]:
     must_be_a_file(file)
     compressed = file.suffix.lower() in _COMPRESSED
     try:
-        with gzip.open(file) if compressed else file.open("rb") as stream:
+        with file.open("rb") as raw, _watched(raw, file) as seen, gzip.open(seen) if compressed else seen as stream:
             yield stream  # type: ignore[misc]
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{file}: not a whole gzip file: {error}") from None
+
+
+@contextmanager
+def _watched(raw: BinaryIO, file: Path) -> Iterator[BinaryIO]:
+    """The same bytes, under a bar on the terminal's standard error that says how far they are read."""
+    global _bar_shown
+    size = os.fstat(raw.fileno()).st_size
+    if _bar_shown or size < BAR_FROM or not sys.stderr.isatty():
+        yield raw
+        return
+    _bar_shown = True
+    try:
+        with wrap_file(raw, size, description=file.name, console=Console(stderr=True), transient=True) as seen:
+            yield seen
+    finally:
+        _bar_shown = False
 
 
 def encoding(head: bytes) -> str:
