@@ -114,6 +114,12 @@ def test_the_chunks_of_conll_2003_are_no_second_column_of_names(tmp_path) -> Non
     assert (found, notes) == ([IDA], "")
 
 
+def test_labels_of_several_words_are_read_whole_from_the_columns_of_label_studio(tmp_path) -> None:
+    lines = ("-DOCSTART- -X- O", "At -X- _ O", "Tell -X- _ B-excavation site", "Qasira -X- _ I-excavation site", "", "")
+    found, notes = _read(tmp_path / "a.conll", "\n".join(lines))
+    assert (found, notes) == ([("At Tell Qasira", [("Tell Qasira", "excavation site")])], "")
+
+
 def test_columns_are_divided_at_tabs_and_spaces_alone(tmp_path) -> None:
     found, notes = _read(tmp_path / "a.conll", "10\u00a0000 B-MONEY\nEuro I-MONEY\nan\u2009x O\n\u3000 O\n")
     assert (found, notes) == ([("10\u00a0000 Euro an\u2009x \u3000", [("10\u00a0000 Euro", "money")])], "")

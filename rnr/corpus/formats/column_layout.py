@@ -33,13 +33,16 @@ class Layout:
     """The column that says whether a space follows: ``+`` and ``-``, or ``SpaceAfter=No`` among others."""
     brackets: bool = False
     """Whether names are bracketed as in CoNLL-2012."""
+    rest: bool = False
+    """Whether the tags, in the last column, take the rest of their line: labels of several words."""
     header: bool = False
     facts: tuple[str, ...] = ()
     """What was found out and what is not read, as notes."""
 
     def divide(self, line: str) -> list[str]:
         """The columns of a line."""
-        return line.split("\t") if self.mark == "\t" else by_blanks(line)
+        cells = line.split("\t") if self.mark == "\t" else by_blanks(line)
+        return [*cells[: self.tag], " ".join(cells[self.tag :])] if self.rest and len(cells) > self.width else cells
 
     def tags(self, cells: Sequence[str]) -> list[str]:
         """The tags of a sentence from the cells of their column."""
@@ -79,6 +82,8 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     header = rows[0][0] if rows and is_header(rows[0][0]) else []
     header = header or unlike_the_rest(rows)
     rows = [rows[0][1:], *rows[1:]] if header else rows
+    if rest := mark == " " and _is_label_studio(rows):
+        rows = [[[*row[:3], " ".join(row[3:])] for row in sentence] for sentence in rows]
     width = usual_width(rows)
     if (found := _conll_2012(rows, mark)) is not None and not tag_column:
         return found
@@ -98,6 +103,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         key=key,
         running=running,
         follows=_follows(columns, {running, tag, token} if not key else {running, token}),
+        rest=rest and tag == width - 1,
         header=bool(header),
         facts=(*facts, *_described(width, token, tag, running, header)),
     )
@@ -191,6 +197,12 @@ def _follows(columns: Columns, taken: set[int]) -> int:
         if set(counts) == {"+", "-"} or any("SpaceAfter=No" in cell.split("|") for cell in counts):
             return column
     return -1
+
+
+def _is_label_studio(rows: Sequence[Sequence[Sequence[str]]]) -> bool:
+    """Whether these are the columns that Label Studio exports, which divides them by spaces whatever the labels are
+    called: ``Tell -X- _ B-excavation site``."""
+    return all(list(row[1:3]) == ["-X-", "_"] for sentence in rows for row in sentence)
 
 
 def _described(width: int, token: int, tag: int, running: int, header: Sequence[str]) -> Iterator[str]:
