@@ -1,15 +1,12 @@
 """Scorers as plain classes; the cluster makes Ray actors of them."""
 
 import asyncio
-import inspect
-import math
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from rewards import custom
 from rewards.composite import score_group
-from rnr.config import RewardConfig
+from rnr.config import RewardConfig, ScorerConfig
 from rnr.types import Group, ScoredGroup
 
 
@@ -25,7 +22,7 @@ class RewardWorker:
     def start(self) -> None:
         """Try a user's own reward here, where it will run; raises ValueError if it cannot be used."""
         if ":" in self._options.preset:
-            custom.check(self._options.preset, self._options.range)
+            custom.check(self._options.preset, self._options.range, seconds=self._options.trial_seconds)
 
     def score(self, group: Group) -> ScoredGroup:
         """The group with a parsed answer and a reward for each of its rollouts."""
@@ -33,36 +30,27 @@ class RewardWorker:
 
 
 class ScorerWorker:
-    """A further scorer: ``module:name`` of a function, or of a class whose instances are called.
+    """A further scorer: a function or class of the user's own (``rewards.custom``). A class is made once in each
+    worker, so a verifier loads its model there."""
 
-    It takes a ``ScoredGroup`` and returns a number for each rollout; it may be asynchronous. A class is made once in
-    each worker, so a verifier loads its model there.
-    """
-
-    def __init__(self, use: str, *, import_path: Sequence[str] = ()) -> None:
+    def __init__(self, scorer: ScorerConfig, *, trial_seconds: float, import_path: Sequence[str] = ()) -> None:
         _extend_path(import_path)
-        self._use = use
-        self._function: Any = None
+        self._scorer = scorer
+        self._trial_seconds = trial_seconds
+        self._own: custom.Own | None = None
 
-    def start(self) -> None:
-        """Load it; raises ValueError naming what is wrong."""
-        found: Any = custom.find(self._use)
-        self._function = found() if inspect.isclass(found) else found
+    async def start(self) -> None:
+        """Load it and try it here, where it will run; raises ValueError naming what is wrong."""
+        self._own = await asyncio.to_thread(custom.Own, self._scorer.use, self._scorer.arguments)
+        if problem := await custom.trial_here(self._own, custom.ANY_NUMBER, seconds=self._trial_seconds):
+            raise ValueError(problem)
 
     async def values(self, scored: ScoredGroup) -> list[float | str]:
         """A number for each rollout, or the cause for which there is none."""
-        assert self._function is not None, "start() comes first"
-        try:
-            given = await asyncio.to_thread(self._function, scored)
-            if inspect.isawaitable(given):
-                given = await given
-            values = [float(value) for value in given]
-            if len(values) != len(scored.rewards):
-                raise ValueError(f"{len(values)} values for {len(scored.rewards)} rollouts")
-        # Code that is not ours: whatever is raised in it makes this group's rewards invalid, and the run goes on.
-        except (Exception, SystemExit) as problem:
-            return [f"{type(problem).__name__}: {self._use}: {problem}"] * len(scored.rewards)
-        return [value if math.isfinite(value) else f"ValueError: {self._use} returned {value}" for value in values]
+        assert self._own is not None, "start() comes first"
+        # With one group at a time nothing else waits for the loop, and a breakpoint is in the main thread.
+        several = self._scorer.groups_at_once > 1
+        return await self._own.values_async(scored, custom.ANY_NUMBER, in_thread=several)
 
 
 def _extend_path(import_path: Sequence[str]) -> None:

@@ -9,14 +9,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from actors.engine import EngineSettings
-from actors.pool import Pool, Slot, Spawn
+from actors.pool import Pool, Slot
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.dry_run import derived, gib, show, workers_of
@@ -35,7 +34,7 @@ from cluster.placement import (
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
-from cluster.scoring import Scorer, ScoringService
+from cluster.scoring import ScoringService, scoring_service
 from cluster.stages import Settings, Stages
 from cluster.transport import choose
 from cluster.workers import Workers, reserve
@@ -173,7 +172,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
         grpo=config.grpo,
         sampling=config.sampling,
         evaluation=config.evaluation,
-        reward_weights=config.reward.weights,
+        reward_weights=config.reward.part_weights,
         difficulty_rollouts=config.data.difficulty_rollouts,
         checkpoint_every=config.checkpoint.every_steps,
     )
@@ -278,23 +277,11 @@ def _generation(config: Config, workers: Workers, engine: EngineSettings, probe:
 
 
 def _scoring(config: Config, workers: Workers) -> ScoringService:
-    def pool(kind: str, spawn: Spawn, size: int) -> Pool:
-        # One group at a time: one that hangs or kills its worker takes no other with it.
-        return Pool(kind, spawn=spawn, size=size, capacity=1, attempts=ATTEMPTS)
-
-    reward, most = config.reward, config.sampling.max_new_tokens
-    preset = Scorer(
-        name=f"reward.preset {reward.preset!r}",
-        pool=pool("reward", lambda name: workers.reward(name, reward, most), config.cluster.reward_workers),
+    return scoring_service(
+        config.reward,
+        workers,
+        max_new_tokens=config.sampling.max_new_tokens,
+        reward_workers=config.cluster.reward_workers,
         seconds=config.deadlines.score,
+        attempts=ATTEMPTS,
     )
-    further = [
-        Scorer(
-            name=scorer.called,
-            pool=pool(scorer.called, partial(workers.scorer, scorer=scorer), scorer.workers),
-            seconds=scorer.deadline_seconds,
-            weight=scorer.weight,
-        )
-        for scorer in reward.scorers
-    ]
-    return ScoringService(preset, further, bounds=reward.range)

@@ -7,11 +7,17 @@ invalid: it leaves the baseline and the loss, and is counted by its cause; it is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from actors.pool import LeaseFailed, Pool
 from cluster.policy import Metrics
 from rewards.composite import added, invalid_group
+from rnr.config import RewardConfig
 from rnr.types import Group, Reward, ScoredGroup
+
+if TYPE_CHECKING:
+    from cluster.workers import Workers
 
 GROUPS_WITHOUT_REWARD = 3
 """So many groups in a row whose reward could not be computed end the run: then it is not the group."""
@@ -105,3 +111,34 @@ class ScoringService:
         """End all workers."""
         for scorer in (self._preset, *self._further):
             scorer.pool.stop()
+
+
+def scoring_service(
+    reward: RewardConfig, workers: "Workers", *, max_new_tokens: int, reward_workers: int, seconds: float, attempts: int
+) -> ScoringService:
+    """The chain of ``reward``; ``seconds`` is the preset's deadline of a group, which is handed out ``attempts`` times.
+
+    A worker has one group at a time by default: one that hangs or kills its worker takes no other with it.
+    """
+    spawn = partial(workers.reward, reward=reward, max_new_tokens=max_new_tokens)
+    preset = Scorer(
+        name=f"reward.preset {reward.preset!r}",
+        pool=Pool("reward", spawn=spawn, size=reward_workers, capacity=1, attempts=attempts),
+        seconds=seconds,
+    )
+    further = [
+        Scorer(
+            name=scorer.called,
+            pool=Pool(
+                scorer.called,
+                spawn=partial(workers.scorer, scorer=scorer, trial_seconds=reward.trial_seconds),
+                size=scorer.workers,
+                capacity=scorer.groups_at_once,
+                attempts=attempts,
+            ),
+            seconds=scorer.deadline_seconds,
+            weight=scorer.weight,
+        )
+        for scorer in reward.scorers
+    ]
+    return ScoringService(preset, further, bounds=reward.range)

@@ -102,12 +102,12 @@ class Workers:
         handle = actor.remote(reward, max_new_tokens=max_new_tokens, import_path=tuple(sys.path))
         return await self._started(name, handle, handle.start.remote())
 
-    async def scorer(self, name: str, scorer: ScorerConfig) -> Handle:
-        """A worker for a further scorer, which has loaded it."""
+    async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float) -> Handle:
+        """A worker for a further scorer, which has loaded and tried it."""
         actor: Any = ray.remote(ScorerWorker).options(
             num_cpus=scorer.cpus, num_gpus=scorer.gpus, scheduling_strategy="SPREAD"
         )
-        handle = actor.remote(scorer.use, import_path=tuple(sys.path))
+        handle = actor.remote(scorer, trial_seconds=trial_seconds, import_path=tuple(sys.path))
         return await self._started(name, handle, handle.start.remote())
 
     async def _started(self, name: str, handle: Any, started: Any) -> Handle:

@@ -2,6 +2,7 @@
 the user's own; what depends on the other rollouts of a group and on the token limit; the range a reward must lie in."""
 
 import difflib
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,12 +15,13 @@ from rewards.entity_f1 import entity_f1
 from rewards.faithfulness import faithfulness
 from rewards.format import format
 from rewards.grounding import grounding
+from rewards.lookup import find
 from rewards.overlap import overlap
 from rewards.overlong import overlong
 from rewards.schema import schema, within
 from rnr.config import RewardConfig
 from rnr.task.parsing import ground, read
-from rnr.types import Answer, Example, Group, Reward, Rollout, ScoredGroup
+from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup
 
 REWARDS: dict[str, RewardFunction] = {
     "entity_f1": entity_f1,
@@ -34,21 +36,29 @@ REWARDS: dict[str, RewardFunction] = {
 BREVITY = "brevity"
 """Can be weighted too, but is only there among the rollouts of a group: ``score_group`` adds it."""
 
-PRESETS = ("gated", "weighted", "paper", "paper_f1")
+OF_EVERY_ANSWER = ("finished", "parsed", "overlong", "reference_f1", "reference_schema")
+"""Names under which other parts are logged."""
+
+NONE = "none"
+PRESETS = ("gated", "weighted", "paper", "paper_f1", NONE)
 
 
 def check(options: RewardConfig) -> None:
     """Raises ValueError, with the nearest name, for what ``score_group`` could not use: to be called at start.
 
-    That is also a ``reward.range`` that does not hold all a preset can give. A user's own reward is called once, as
-    ``rewards.custom.check`` says.
+    That is also a ``reward.range`` that does not hold all a preset can give, and scorers that would be logged under one
+    name. A user's own reward is called once, as ``rewards.custom.trial`` says; a scorer that is a class or needs a GPU
+    is only looked at: it is tried in its worker.
     """
+    _check_scorers(options)
     preset, (low, high) = options.preset, options.range
     if ":" in preset:
-        custom.check(preset, options.range)
+        custom.check(preset, options.range, seconds=options.trial_seconds)
         return
     if preset not in PRESETS:
         raise ValueError(f"unknown reward preset {preset!r}{_nearest(preset, PRESETS)}")
+    if preset == NONE and not options.scorers:
+        raise ValueError('reward.preset "none" gives 0 to everything: it needs reward.scorers')
     least, most = _attainable(preset, options.weights)
     least -= 1.0 if options.overlong_tokens else 0.0
     if least < low or most > high:
@@ -56,6 +66,21 @@ def check(options: RewardConfig) -> None:
             f"reward.preset {preset!r} can give [{least:g}, {most:g}], and a reward outside of reward.range "
             f"[{low:g}, {high:g}] is invalid: widen the range, or lower reward.weights"
         )
+
+
+def _check_scorers(options: RewardConfig) -> None:
+    preset = options.preset.partition(":")[2]
+    taken = {*REWARDS, BREVITY, *OF_EVERY_ANSWER, *([preset] if preset else [])}
+    for scorer in options.scorers:
+        if scorer.called in taken:
+            raise ValueError(
+                f"reward.scorers: {scorer.use!r} would be logged as {scorer.called!r}, which is the name of another "
+                "part of the reward: give it a name of its own"
+            )
+        taken.add(scorer.called)
+        custom.form_of(scorer.use, scorer.arguments)
+        if not scorer.gpus and not inspect.isclass(find(scorer.use)):
+            custom.check(scorer.use, custom.ANY_NUMBER, scorer.arguments, seconds=options.trial_seconds)
 
 
 def score_group(group: Group, options: RewardConfig, *, max_new_tokens: int) -> ScoredGroup:
@@ -67,8 +92,11 @@ def score_group(group: Group, options: RewardConfig, *, max_new_tokens: int) -> 
     reward invalid. Raises ValueError as ``score`` does.
     """
     example, rollouts = group.prompt.example, group.rollouts
-    scored = [score(example, rollout.text, rollout.finished, options) for rollout in rollouts]
-    answers, rewards = [answer for answer, _ in scored], [reward for _, reward in scored]
+    if ":" in options.preset:
+        answers, rewards = _custom(group, options)
+    else:
+        scored = [score(example, rollout.text, rollout.finished, options) for rollout in rollouts]
+        answers, rewards = [answer for answer, _ in scored], [reward for _, reward in scored]
     rewards = _with_brevity(example, answers, rewards, rollouts, options)
     if options.overlong_tokens:
         lost = [overlong(len(r.token_ids), max_new_tokens, options.overlong_tokens) for r in rollouts]
@@ -98,18 +126,23 @@ def score(example: Example, text: str, finished: bool, options: RewardConfig) ->
     - ``weighted``: weighted sum, in [0, sum of weights], without a gate.
     - ``paper``: 10 * reference F1 + reference schema reward, in [0, 11]; needs neither weights nor finished.
     - ``paper_f1``: the reference F1 alone, in [0, 1], as the paper's verl script has it.
+    - ``none``: 0, for a reward that is the sum of ``scorers`` alone.
     - ``module:function``: what the user's function returns; needs no weights. Whatever goes wrong in it, and a value
       that is no number in ``range``, makes the reward invalid: ``total`` None and ``invalid`` the cause.
 
     ``parts`` always has ``finished`` and ``parsed``. An unknown preset or weight raises ValueError.
     """
     preset = options.preset
-    answer, unused_labels = _read(example, text)
-    parts = {"finished": float(finished), "parsed": float(answer.error is None)}
     if ":" in preset:
-        return answer, _custom(example, answer, options, parts)
+        alone = (Rollout(segments=(), text=text, finished=finished),)
+        answers, rewards = _custom(Group(prompt=Prompt(example=example, token_ids=()), rollouts=alone), options)
+        return answers[0], rewards[0]
+    answer, unused_labels = _read(example, text)
+    parts = _parts(answer, finished)
     if preset in ("paper", "paper_f1"):
         return answer, _paper(example, text, preset, parts)
+    if preset == NONE:
+        return answer, Reward(total=0.0, parts=parts)
     if preset not in PRESETS:
         check(options)
     plan, divisor = _plan(preset, tuple(options.weights.items()))
@@ -137,11 +170,26 @@ def _paper(example: Example, text: str, preset: str, parts: dict[str, float]) ->
     return Reward(total=both if preset == "paper" else parts["reference_f1"], parts=parts)
 
 
-def _custom(example: Example, answer: Answer, options: RewardConfig, parts: dict[str, float]) -> Reward:
-    total, invalid = custom.call(options.preset, example, answer, options.range)
-    if total is not None:
-        parts[options.preset.partition(":")[2]] = total
-    return Reward(total=total, parts=parts, invalid=invalid)
+def _custom(group: Group, options: RewardConfig) -> tuple[list[Answer], list[Reward]]:
+    """The answers of a group and what the user's function gives for them."""
+    answers = [_read(group.prompt.example, rollout.text)[0] for rollout in group.rollouts]
+    parts = [_parts(answer, rollout.finished) for answer, rollout in zip(answers, group.rollouts, strict=True)]
+    unscored = tuple(Reward(total=0.0, parts=each) for each in parts)
+    values = custom.load(options.preset).values(
+        ScoredGroup(group=group, answers=tuple(answers), rewards=unscored), options.range
+    )
+    name = options.preset.partition(":")[2]
+    return answers, [
+        Reward(total=None, parts=each, invalid=value)
+        if isinstance(value, str)
+        else Reward(total=value, parts={**each, name: value})
+        for each, value in zip(parts, values, strict=True)
+    ]
+
+
+def _parts(answer: Answer, finished: bool) -> dict[str, float]:
+    """What every reward has beside its total."""
+    return {"finished": float(finished), "parsed": float(answer.error is None)}
 
 
 def _with_brevity(
@@ -182,6 +230,8 @@ def _in_range(reward: Reward, bounds: Range) -> Reward:
 
 def _attainable(preset: str, weights: Mapping[str, float]) -> tuple[float, float]:
     """The least and the most that a preset gives, each of its rewards being in [0, 1]; checks the weights."""
+    if preset == NONE:
+        return 0.0, 0.0
     if preset in ("paper", "paper_f1"):
         return 0.0, 11.0 if preset == "paper" else 1.0
     _plan(preset, tuple(weights.items()))

@@ -4,7 +4,7 @@ Sizes are named by their unit. A value that can be derived is not a key: ``pytho
 the derived numbers.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -156,13 +156,17 @@ class SamplingConfig(Section):
 
 class ScorerConfig(Section):
     use: str
-    """``module:name`` of a function or class instance factory; ``docs/architecture.md`` has an example."""
+    """``module:name`` of a function or class of one's own (``docs/rewards.md``, ``examples/rewards.py``)."""
+    arguments: dict[str, Any] = {}
+    """Keywords: for a class when it is made, for a function at every call."""
     name: str = ""
     """Under which its values are logged; by default the name in ``use``."""
     weight: float = 1.0
     """What its value is multiplied by before it is added to the reward."""
     workers: int = Field(default=1, ge=1)
     """Its processes."""
+    groups_at_once: int = Field(default=1, ge=1)
+    """Groups that each of its workers has at the same time: more than 1 for one that waits, as a judge over HTTP."""
     cpus: float = Field(default=0.25, ge=0)
     """What each of its workers asks of Ray."""
     gpus: float = Field(default=0.0, ge=0)
@@ -178,7 +182,8 @@ class ScorerConfig(Section):
 
 class RewardConfig(Section):
     preset: str = "gated"
-    """``gated`` (ours), ``weighted``, ``paper`` (10 * F1 + schema), ``paper_f1``, or a user's ``module:function``."""
+    """``gated`` (ours), ``weighted``, ``paper`` (10 * F1 + schema), ``paper_f1``, ``none`` (0, for ``scorers``
+    alone), or a user's ``module:function``."""
     weights: dict[str, float] = {"entity_f1": 1.0}
     """Weights of the named rewards in the presets ``gated`` and ``weighted``."""
     overlong_tokens: int = Field(default=0, ge=0)
@@ -188,7 +193,14 @@ class RewardConfig(Section):
     more than 11. A number far beyond that is more likely a division by almost nothing or a stand-in for "none", and one
     such reward would drown all others of its step."""
     scorers: tuple[ScorerConfig, ...] = ()
-    """Further scorers, such as a verifier with a model of its own, whose weighted values are added to the reward."""
+    """Rewards of one's own: their weighted values are added to that of the preset."""
+    trial_seconds: float = Field(default=60.0, gt=0)
+    """How long the trial of a reward of one's own may take at the start, a model that it loads included."""
+
+    @property
+    def part_weights(self) -> dict[str, float]:
+        """Weight of each part of the reward that is weighted, scorers included."""
+        return {**self.weights, **{scorer.called: scorer.weight for scorer in self.scorers}}
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

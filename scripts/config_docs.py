@@ -20,7 +20,7 @@ from rnr.files import strict_json, write_whole
 from scripts.command_line import as_written, new_app, run
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
-NAMES = {str: "text", int: "int", float: "float", bool: "true or false"}
+NAMES = {str: "text", int: "int", float: "float", bool: "true or false", Any: "anything"}
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 HEAD = """# Configuration
 

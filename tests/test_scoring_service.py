@@ -9,8 +9,9 @@ import pytest
 from actors.pool import LeaseFailed, Pool, WorkerLost
 from actors.reward import RewardWorker, ScorerWorker
 from cluster.scoring import NoRewards, Scorer, ScoringService
+from rewards import custom
 from rewards.advantage import group_metrics, training_batch
-from rnr.config import GrpoConfig, RewardConfig
+from rnr.config import GrpoConfig, RewardConfig, ScorerConfig
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
 from tests.carriers import rollout as make_rollout
 
@@ -118,8 +119,8 @@ def _with_further(monkeypatch, use: str, *uids: str) -> list[ScoredGroup]:
         return _Worker([])
 
     async def spawn_further(_name: str) -> Any:
-        worker = ScorerWorker(use)
-        worker.start()
+        worker = ScorerWorker(ScorerConfig(use=use), trial_seconds=5)
+        worker._own = custom.Own(use)  # without the trial, which some of these would not pass
         return SimpleNamespace(values=SimpleNamespace(remote=worker.values))
 
     first = Pool("reward", spawn=spawn, size=1, capacity=1, attempts=2)

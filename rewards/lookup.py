@@ -1,0 +1,63 @@
+"""Finding what a user names as ``module:name``: code that is not ours, whose module may be missing or fail."""
+
+import difflib
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def find(path: str) -> Callable[..., Any]:
+    """What ``module:function`` names; raises ValueError naming what is wrong: the form of the
+    path, a module that is not there (with where it was looked for and the nearest name) or that fails while it is
+    imported, or the name in it."""
+    module_name, colon, function_name = path.partition(":")
+    if not (module_name and colon and function_name):
+        raise ValueError(f"a reward of your own is named as 'module:function', not {path!r}")
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as problem:
+        raise ValueError(f"reward {path!r}: {_why_not_imported(module_name, problem)}") from problem
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        callables = [name for name, value in vars(module).items() if callable(value)]
+        hint = _hint(function_name, callables)
+        raise ValueError(f"reward {path!r}: module {module_name!r} has no function {function_name!r}{hint}")
+    return function
+
+
+def place(problem: BaseException, *, ours: Sequence[str] = ()) -> str:
+    """``" (own.py, line 3)"``: the line of the user's module at which things went wrong, if there is one; a line in one
+    of the files ``ours`` is not."""
+    for frame, line in traceback.walk_tb(problem.__traceback__):
+        file = frame.f_code.co_filename
+        if file not in (__file__, importlib.__file__, *ours) and not file.startswith("<"):
+            return f" ({file}, line {line})"
+    return ""
+
+
+def _why_not_imported(module_name: str, problem: BaseException) -> str:
+    missing = problem.name if isinstance(problem, ModuleNotFoundError) else None
+    if missing and f"{module_name}.".startswith(f"{missing}."):
+        folders = _folders(missing)
+        looked = f"; looked for in {', '.join(folders)}" if folders else ""
+        package, dot, _ = missing.rpartition(".")
+        beside = [package + dot + module.name for module in pkgutil.iter_modules(folders)]
+        return f"{problem}{looked}{_hint(missing, beside)}"
+    cause = f"{type(problem).__name__}: {problem}{place(problem)}"
+    return f"module {module_name!r} was found, but importing it failed: {cause}"
+
+
+def _folders(module_name: str) -> list[str]:
+    """Where Python looks for a module whose package, if it is in one, was imported."""
+    package = module_name.rpartition(".")[0]
+    found = getattr(sys.modules[package], "__path__", ()) if package else sys.path
+    return [folder or os.getcwd() for folder in found]
+
+
+def _hint(name: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""

@@ -1,0 +1,261 @@
+"""Rewards of a user's own in each form, by themselves, in a worker, and as a list beside the built-in parts."""
+
+import asyncio
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from actors.reward import RewardWorker, ScorerWorker
+from examples.rewards import agreement
+from rewards import custom
+from rewards.advantage import training_batch
+from rewards.composite import added, check
+from rnr.config import GrpoConfig, RewardConfig, ScorerConfig
+from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
+from tests.carriers import rollout as make_rollout
+
+ADA = Mention(text="Ada", label="person", start=0, end=3)
+EXAMPLE = Example(uid="1", sentence="Ada ran", schema=("person",), mentions=(ADA,))
+RIGHT = '<think>\none two three\n</think>\n{"entities": {"person": ["Ada"]}}'
+WRONG = '<think>\none two\n</think>\n{"entities": {"person": ["ran"]}}'
+ROLLOUTS = (
+    make_rollout(RIGHT, token_ids=(1, 2, 3)),
+    make_rollout(WRONG, token_ids=(1, 2)),
+    make_rollout(WRONG, token_ids=(1,), finished=False),
+)
+GROUP = Group(prompt=Prompt(example=EXAMPLE, token_ids=(1,)), rollouts=ROLLOUTS)
+
+OWN = """
+import asyncio
+
+def answered(example, answer): return len(answer.mentions)
+def tokens(example, answer, rollout): return len(rollout.token_ids) + 10 * rollout.finished
+def scaled(example, answer, *, by): return by * len(answer.mentions)
+def positional(example, answer, by): return by * len(answer.mentions)
+def optional(example, answer, rollout=None): return float(rollout is None)
+def in_order(scored): return range(len(scored.rewards))
+async def later(example, answer, rollout):
+    await asyncio.sleep(0)
+    return len(rollout.token_ids)
+async def later_group(scored):
+    await asyncio.sleep(0)
+    return [reward.total for reward in scored.rewards]
+async def breaks_later(example, answer, rollout):
+    await asyncio.sleep(0)
+    if len(rollout.token_ids) == 1: raise KeyError("no such thing")
+    return 1.0
+def too_few(scored): return [1.0]
+def no_list(scored): return 1.0
+def four(a, b, c, d): return 1.0
+class Counter:
+    def __init__(self, start=0): self.seen = start
+    def __call__(self, scored):
+        self.seen += 1
+        return [self.seen] * len(scored.rewards)
+class Fails:
+    def __init__(self): raise OSError("no weights")
+    def __call__(self, example, answer): return 1.0
+class NotCalled:
+    pass
+class Meets:
+    '''Goes on only when all answers of a group are being judged.'''
+    def __init__(self): self.waiting = 0
+    async def __call__(self, example, answer, rollout):
+        if example.uid == "trial": return 0.0
+        self.waiting += 1
+        while self.waiting < 3: await asyncio.sleep(0)
+        return 1.0
+"""
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    custom.load.cache_clear()
+    return tmp_path / "mine.py"
+
+
+def _scored(preset: str = "gated") -> ScoredGroup:
+    return RewardWorker(RewardConfig(preset=preset), max_new_tokens=8).score(GROUP)
+
+
+def _by_scorer(name: str, module: str = "mine", **options) -> list[float | str]:
+    async def scenario() -> list[float | str]:
+        worker = ScorerWorker(ScorerConfig(use=f"{module}:{name}", **options), trial_seconds=5)
+        await worker.start()
+        return await worker.values(_scored())
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "values"),
+    [
+        ("answered", {}, [1, 1, 1]),
+        ("tokens", {}, [13, 12, 1]),
+        ("scaled", {"arguments": {"by": 3}}, [3, 3, 3]),
+        ("positional", {"arguments": {"by": 3}}, [3, 3, 3]),
+        ("optional", {}, [1, 1, 1]),
+        ("in_order", {}, [0, 1, 2]),
+        ("later", {}, [3, 2, 1]),
+        ("later", {"groups_at_once": 4}, [3, 2, 1]),
+        # Gated: right is 1, wrong and unfinished are 0.
+        ("later_group", {}, [1, 0, 0]),
+        ("Counter", {}, [2, 2, 2]),
+        ("Counter", {"arguments": {"start": 5}}, [7, 7, 7]),
+        ("Meets", {}, [1, 1, 1]),
+    ],
+)
+def test_each_form_of_a_reward_is_called_with_what_it_takes(name, options, values) -> None:
+    # A class has been called once before, in its trial.
+    assert _by_scorer(name, **options) == values
+
+
+def test_what_fails_for_one_answer_makes_that_one_invalid_with_the_line(own) -> None:
+    first, second, third = _by_scorer("breaks_later")
+    assert (first, second) == (1.0, 1.0)
+    assert third == f"KeyError: 'no such thing' ({own}, line 18)"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("too_few", {}, "two rollouts: ValueError: mine:too_few returned 1 values for 2 rollouts"),
+        ("no_list", {}, "TypeError: mine:no_list returned no list of numbers"),
+        ("four", {}, r"four\(a, b, c, d\) must take \(scored\), \(example, answer\) or \(example, answer, rollout\)"),
+        ("Fails", {}, r"could not be made: OSError: no weights \(.*mine.py, line 29\)"),
+        ("NotCalled", {}, "NotCalled is a class whose instances cannot be called"),
+        ("scaled", {"bye": 1}, r"given the arguments \{'bye': 1\}: missing a required"),
+        ("answered", {"by": 1}, "unexpected keyword argument 'by'"),
+        ("Counter", {"begin": 1}, "unexpected keyword argument 'begin'"),
+    ],
+)
+def test_a_scorer_that_cannot_be_used_is_refused_in_its_worker_before_any_group(name, arguments, message) -> None:
+    with pytest.raises(ValueError, match=f"reward 'mine:{name}'.*{message}"):
+        _by_scorer(name, arguments=arguments)
+
+
+@pytest.mark.parametrize("name", ["too_few", "no_list", "four", "NotCalled", "missing"])
+def test_a_scorer_that_cannot_be_used_is_refused_before_anything_starts(name) -> None:
+    with pytest.raises(ValueError, match=f"mine:{name}"):
+        check(RewardConfig(scorers=(ScorerConfig(use=f"mine:{name}"),)))
+
+
+def test_a_class_is_not_made_before_its_worker_starts() -> None:
+    check(RewardConfig(scorers=(ScorerConfig(use="mine:Fails"),)))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("entity_f1",), "name of another part"),
+        (("mine", "mine"), "name of another part"),
+        (("finished",), "name of another part"),
+    ],
+)
+def test_two_parts_of_a_reward_cannot_have_one_name(names, message) -> None:
+    scorers = tuple(ScorerConfig(use="mine:answered", name=name) for name in names)
+    with pytest.raises(ValueError, match=message):
+        check(RewardConfig(scorers=scorers))
+
+
+def test_the_preset_none_leaves_the_reward_to_the_scorers_and_is_refused_without_one() -> None:
+    with pytest.raises(ValueError, match=r"needs reward\.scorers"):
+        check(RewardConfig(preset="none"))
+    check(RewardConfig(preset="none", scorers=(ScorerConfig(use="mine:answered"),)))
+    assert [reward.total for reward in _scored("none").rewards] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("name", "totals"), [("tokens", [13, 12, 1]), ("in_order", [0, 1, 2]), ("later", [3, 2, 1])])
+def test_a_preset_of_ones_own_may_have_any_form_too(name, totals) -> None:
+    scored = _scored(f"mine:{name}")
+    assert [reward.total for reward in scored.rewards] == totals
+    assert [reward.parts[name] for reward in scored.rewards] == totals
+    assert scored.rewards[2].parts["finished"] == 0.0
+
+
+def test_gdpo_normalises_each_scorer_as_it_does_each_built_in_part() -> None:
+    options = RewardConfig(preset="weighted", scorers=(ScorerConfig(use="mine:tokens", weight=0.5),))
+    assert options.part_weights == {"entity_f1": 1.0, "tokens": 0.5}
+    # F1 is the same for all, so that only the scorer tells them apart.
+    rollouts = (make_rollout(WRONG, token_ids=(1, 2)), make_rollout(WRONG, token_ids=(1,)))
+    group = Group(prompt=GROUP.prompt, rollouts=rollouts)
+    scored = RewardWorker(options, max_new_tokens=8).score(group)
+    rewards = tuple(
+        added(reward, "tokens", value, weight=0.5, bounds=options.range)
+        for reward, value in zip(scored.rewards, (12.0, 11.0), strict=True)
+    )
+    batch = training_batch(
+        [ScoredGroup(group=group, answers=scored.answers, rewards=rewards)],
+        GrpoConfig(advantage="gdpo"),
+        options.part_weights,
+    )
+    first, second = (sample.advantages[0] for sample in batch.samples)
+    assert first == pytest.approx(-second)
+    assert first > 0.5
+
+
+class _Endpoint(BaseHTTPRequestHandler):
+    """Says 8 of a right answer, and that it is ill of an unfinished one."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert body["model"] == "judge"
+        text = body["messages"][0]["content"]
+        reply = json.dumps({"choices": [{"message": {"content": "8" if '"Ada' in text else "2"}}]}).encode()
+        self.send_response(200 if self.headers["Authorization"] == "Bearer secret" else 401)
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, format: str, *args) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def endpoint():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Endpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_example_of_a_judge_asks_over_http_and_fails_its_trial_without_its_key(endpoint, monkeypatch) -> None:
+    arguments = {"url": endpoint, "model": "judge"}
+    monkeypatch.setenv("JUDGE_API_KEY", "secret")
+    assert _by_scorer("Judge", "examples.rewards", arguments=arguments) == [0.8, 0.2, 0.2]
+    monkeypatch.setenv("JUDGE_API_KEY", "")
+    with pytest.raises(ValueError, match=r"Judge'.*401 Unauthorized"):
+        _by_scorer("Judge", "examples.rewards", arguments=arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        # The place of the right answer is gold; both others have another.
+        ("boundaries", [1.0, 0.0, 0.0]),
+        # Three words of two allowed are half of the way to twice as many.
+        ("short_chain", [0.5, 1.0, 0.0]),
+        # The two wrong answers are the same: each agrees with one of the two others.
+        ("agreement", [0.0, 0.5, 0.5]),
+    ],
+)
+def test_the_examples_give_what_they_say(name, values) -> None:
+    arguments = {"words": 2} if name == "short_chain" else {}
+    assert _by_scorer(name, "examples.rewards", arguments=arguments) == values
+
+
+def test_a_group_of_one_answer_agrees_with_nobody() -> None:
+    alone = Group(prompt=GROUP.prompt, rollouts=ROLLOUTS[:1])
+    scored = RewardWorker(RewardConfig(), max_new_tokens=8).score(alone)
+    assert agreement(scored) == [0.0]
+
+
+def test_the_file_of_examples_can_be_tried_as_it_says() -> None:
+    assert custom.trial("examples.rewards:agreement", (-100.0, 100.0)) == ""
