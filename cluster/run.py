@@ -5,7 +5,6 @@ This is the one place below the scripts that sees the whole config; it hands eac
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from cluster.workers import Workers, reserve
 from learner.engine import LearnerSettings
 from rnr.config import Config
 from rnr.runs.run_folder import open_run, run_folder
+from rnr.runs.status import LOGS, StatusFile
 from rnr.runs.tracking import Tracker
 
 ATTEMPTS = 3
@@ -58,8 +58,7 @@ class Ready:
     prepared: Prepared
     schedule: Schedule
     folder: Path
-    seconds: float
-    """What finding out took."""
+    status: StatusFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,24 +92,26 @@ def prepared_of(config: Config) -> tuple[Prepared, Schedule]:
     return prepared, schedule
 
 
-def get_ready(config: Config, *, resume: bool) -> Ready:
+def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     """Check everything a user can get wrong, join or start Ray, and open the run folder.
 
     Raises ValueError, naming the place, before any worker is started; a ValueError after that is a bug.
     """
-    begin = time.monotonic()
     tree = config.model_dump(mode="json")
     start = warm_start(config.sft, config.run, tree, resume=resume)
-    prepared, schedule = prepared_of(config)
+    with status.starting("data and model"):
+        prepared, schedule = prepared_of(config)
     for note in prepared.notes:
         print(note)
     if not resume:
         check_disk(run_folder(config.run), needed_disk(config, prepared))
-    connect(config)
+    with status.starting("Ray"):
+        connect(config)
     folder = open_run(config.run, tree, resume=resume)
+    status.open(folder)
     if start:
         take_over(start, folder)
-    return Ready(prepared=prepared, schedule=schedule, folder=folder, seconds=time.monotonic() - begin)
+    return Ready(prepared=prepared, schedule=schedule, folder=folder, status=status)
 
 
 def needed_disk(config: Config, prepared: Prepared) -> float:
@@ -159,14 +160,9 @@ def dry_run(config: Config, *, resume: bool) -> None:
 
 async def run(config: Config, ready: Ready) -> dict[str, Any]:
     """Carry out the run of ``config`` and return its summary, which also lies in the run folder."""
-    begin = time.monotonic()
     tree = config.model_dump(mode="json")
-    tracker = Tracker(
-        ready.folder,
-        wandb_project=config.tracking.wandb_project,
-        name=config.run.name,
-        config=tree,
-    )
+    project = config.tracking.wandb_project
+    tracker = Tracker(ready.folder, wandb_project=project, name=config.run.name, config=tree)
     settings = Settings(
         sft=config.sft,
         grpo=config.grpo,
@@ -183,6 +179,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
             stop_token_id=ready.prepared.stop_token_id,
             probe=ready.prepared.probe,
             learning_rate=ready.schedule.learning_rate,
+            status=ready.status,
         ) as services:
             stages = Stages(
                 settings=settings,
@@ -196,8 +193,9 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 ),
                 folder=ready.folder,
                 tracker=tracker,
+                status=ready.status,
             )
-            return await stages.to_the_end(ready.seconds + time.monotonic() - begin)
+            return await stages.to_the_end(ready.status.seconds)
     finally:
         tracker.finish()
 
@@ -210,13 +208,14 @@ async def running(
     stop_token_id: int,
     probe: Sequence[int],
     learning_rate: Callable[[str, int], float],
+    status: StatusFile,
 ) -> AsyncIterator[Services]:
     """The three services on the cluster that was joined; every worker is ended on leaving, whatever happened."""
     resources = ray.cluster_resources()
     cluster, generation = placed(config.cluster, config.generation, resources.get("GPU", 0.0))
     config = config.model_copy(update={"cluster": cluster, "generation": generation})
     reservations = await reserve(bundles(cluster), seconds=config.deadlines.start)
-    workers = Workers(cluster, config.deadlines, reservations)
+    workers = Workers(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
     cpus = resources.get("CPU", 1)
     learner = LearnerSettings(
         model_folder=model_folder, model=config.model, optimizer=config.optimizer, seed=config.run.seed
@@ -245,8 +244,8 @@ async def running(
     )
     try:
         async with asyncio.TaskGroup() as group:
-            for service in (services.policy, services.generation, services.scoring):
-                group.create_task(service.start())
+            for name in ("policy", "generation", "scoring"):
+                group.create_task(status.started(name, getattr(services, name).start()))
         yield services
     finally:
         for service in (services.policy, services.generation, services.scoring):

@@ -24,6 +24,7 @@ from rnr.evaluation.rollout_metrics import ner_metrics
 from rnr.evaluation.scoring import score_predictions
 from rnr.files import strict_json, write_whole
 from rnr.runs.console import Console, StageClock
+from rnr.runs.status import StatusFile
 from rnr.runs.tracking import Tracker
 from rnr.types import Prompt, ScoredGroup
 
@@ -67,6 +68,7 @@ class Stages:
     checkpoints: Checkpoints
     folder: Path
     tracker: Tracker
+    status: StatusFile
     console: Console = field(default_factory=Console)
     _progress: Progress = field(default_factory=Progress)
     _clock: StageClock | None = None
@@ -146,7 +148,7 @@ class Stages:
 
     async def _sft_step(self, step: int, steps: int, clock: StageClock) -> None:
         samples = self.schedule.sft_samples(step)
-        self.tracker.phase("sft", step, "update")
+        self.status.at("sft", step, "update", steps=steps)
         started = time.monotonic()
         metrics = await self.policy.sft_step(samples, step)
         seconds = time.monotonic() - started
@@ -178,7 +180,7 @@ class Stages:
             policy=self.policy,
             record=self._record,
             to_batch=lambda groups: training_batch(groups, options, self.settings.reward_weights),
-            watch=lambda step, phase: self.tracker.phase("grpo", step, phase),
+            watch=lambda step, phase: self.status.at("grpo", step, phase, steps=options.steps),
         )
         self._spend("grpo")
         progress.stage = "done"
@@ -194,7 +196,7 @@ class Stages:
     async def _select(self) -> None:
         """Narrow the GRPO pool to the prompts that the warm-started policy neither always solves nor never."""
         pool, count = self.prepared.prompts, self.settings.difficulty_rollouts
-        self.tracker.phase("grpo", self._progress.step, "selection")
+        self.status.at("grpo", self._progress.step, "selection", steps=self.settings.grpo.steps)
 
         async def sampled(prompt: Prompt) -> ScoredGroup:
             return await self.scoring.score(await self.generation.generate(prompt, count))
@@ -237,13 +239,13 @@ class Stages:
 
     async def _save(self) -> None:
         progress = self._progress
-        self.tracker.phase(progress.stage, progress.step, "checkpoint")
+        self.status.at(progress.stage, progress.step, "checkpoint", steps=self._steps(progress.stage))
         await self.checkpoints.save(progress, self.policy)
         self._begin = time.monotonic()
 
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
         self._begin = time.monotonic()
-        self.tracker.phase(stage, step, f"evaluation {name}")
+        self.status.at(stage, step, f"evaluation {name}", steps=self._steps(stage))
         prompts, file = self.prepared.evaluation, self.folder / "predictions" / f"{name}.jsonl"
         groups = await self.generation.greedy(prompts, max_new_tokens=self.settings.evaluation.max_new_tokens)
         save_predictions(groups, file)
@@ -256,6 +258,9 @@ class Stages:
             f"{result.finished:.0f} % finished"
         )
 
+    def _steps(self, stage: str) -> int:
+        return {"sft": self.schedule.sft_steps, "grpo": self.settings.grpo.steps}.get(stage, 0)
+
     def _spend(self, what: str) -> None:
         """Add the seconds since the last call to those of ``what``."""
         now = time.monotonic()
@@ -263,6 +268,7 @@ class Stages:
         self._begin = now
 
     async def _finish(self) -> dict[str, Any]:
+        self.status.at("done", 0, "export")
         await self.policy.export(str(self.folder / "export"), self.prepared.prompt_file)
         summary = self._progress.summary()
         write_whole(self.folder / "summary.json", strict_json(summary, indent=1))

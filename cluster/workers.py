@@ -1,8 +1,10 @@
 """The one file that makes Ray actors of the plain worker classes: where they run, with what, and until when."""
 
+import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -12,6 +14,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from actors.deadline import answer
 from actors.engine import EngineSettings
 from actors.pool import Handle, WorkerLost
+from actors.printing import print_to
 from actors.reward import RewardWorker, ScorerWorker
 from actors.rollout import RolloutWorker
 from actors.vllm_engine import VllmEngine
@@ -74,10 +77,15 @@ async def reserve(bundles: Sequence[Bundle], *, seconds: float) -> Reservations:
 class Workers:
     """Makes the workers of one run."""
 
-    def __init__(self, cluster: ClusterConfig, deadlines: DeadlineConfig, reservations: Reservations) -> None:
+    def __init__(
+        self, cluster: ClusterConfig, deadlines: DeadlineConfig, reservations: Reservations, logs: Path | None = None
+    ) -> None:
+        """``logs`` is where each worker writes what it prints, where its host has that folder."""
         self._cluster = cluster
         self._deadlines = deadlines
         self._reservations = reservations
+        self._logs = logs
+        self._learners = itertools.count()
 
     async def rollout(self, name: str, settings: EngineSettings) -> Handle:
         """A rollout worker with a running engine; ``name`` is that of its slot and generation."""
@@ -90,43 +98,55 @@ class Workers:
             max_concurrency=1000,
             scheduling_strategy=self._reservations.strategy(slot),
             runtime_env={"env_vars": QUIET},
+            name=name,
         )
         handle = actor.remote(VllmEngine(settings))
-        return await self._started(name, handle, handle.start.remote())
+        return await self._started(name, handle)
 
     async def reward(self, name: str, reward: RewardConfig, max_new_tokens: int) -> Handle:
         """A worker for the reward preset, which has tried it."""
         actor: Any = ray.remote(RewardWorker).options(
-            num_cpus=self._cluster.cpus_per_worker, scheduling_strategy="SPREAD"
+            num_cpus=self._cluster.cpus_per_worker, scheduling_strategy="SPREAD", name=name
         )
         handle = actor.remote(reward, max_new_tokens=max_new_tokens, import_path=tuple(sys.path))
-        return await self._started(name, handle, handle.start.remote())
+        return await self._started(name, handle)
 
     async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float) -> Handle:
         """A worker for a further scorer, which has loaded and tried it."""
         actor: Any = ray.remote(ScorerWorker).options(
-            num_cpus=scorer.cpus, num_gpus=scorer.gpus, scheduling_strategy="SPREAD"
+            num_cpus=scorer.cpus, num_gpus=scorer.gpus, scheduling_strategy="SPREAD", name=name
         )
         handle = actor.remote(scorer, trial_seconds=trial_seconds, import_path=tuple(sys.path))
-        return await self._started(name, handle, handle.start.remote())
+        return await self._started(name, handle)
 
-    async def _started(self, name: str, handle: Any, started: Any) -> Handle:
+    async def _started(self, name: str, handle: Any) -> Handle:
+        self._log(name, handle)
         try:
             place = f"{name}, phase start"
-            await answer(started, place=place, seconds=self._deadlines.start, lost=WorkerLost)
+            await answer(handle.start.remote(), place=place, seconds=self._deadlines.start, lost=WorkerLost)
         except BaseException:
             ray.kill(handle)
             raise
         return handle
 
+    def _log(self, name: str, handle: Any) -> None:
+        """Have an actor write what it prints to ``logs``, beside those of the others. Nobody waits for it: calls of one
+        caller are carried out in their order."""
+        if self._logs is not None:
+            handle.__ray_call__.remote(lambda _worker, file: print_to(file), str(self._logs / f"{name}.log"))
+
     async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
         """All ranks, joined and with their engines built."""
         count, gpus = self._cluster.learner_ranks, self._cluster.gpus_per_learner_rank
         env_vars = {**QUIET, **({} if gpus else CPU_LEARNER), "OMP_NUM_THREADS": str(threads)}
+        generation = next(self._learners)
+        names = [f"learner-{rank}.{generation}" for rank in range(count)]
         handles = [
-            self._rank(rank, gpus, env_vars).remote(rank=rank, world_size=count, threads=threads)
-            for rank in range(count)
+            self._rank(rank, gpus, env_vars).options(name=name).remote(rank=rank, world_size=count, threads=threads)
+            for rank, name in enumerate(names)
         ]
+        for name, handle in zip(names, handles, strict=True):
+            self._log(name, handle)
         ranks = LearnerRanks(
             handles,
             deadlines=self._deadlines,

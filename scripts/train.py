@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from rnr.cli import load_config
+from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run
 
 app = new_app()
@@ -34,14 +35,18 @@ def train(
 
         show_plan(settings, resume=resume)
         return 0
-    from cluster.manifest import CheckpointSpoilt
-    from cluster.run import get_ready
+    options = [] if config is None else ["--config", config]
+    status = StatusFile(["python", "-m", "scripts.train", *options, *context.args])
+    with status.starting("libraries"):
+        from cluster.manifest import CheckpointSpoilt
+        from cluster.run import get_ready
 
-    ready = get_ready(settings, resume=resume)
+    ready = get_ready(settings, resume=resume, status=status)
     try:
         from cluster.run import run as run_training
 
-        asyncio.run(run_training(settings, ready))
+        with status.until_the_end():
+            asyncio.run(run_training(settings, ready))
     except ExceptionGroup as group:
         from cluster.loop import causes
 

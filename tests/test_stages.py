@@ -10,6 +10,7 @@ from cluster.checkpoint import Progress
 from cluster.ranks import LearnerLost
 from cluster.stages import REBUILDS, Settings, Stages
 from rnr.config import EvaluationConfig, GrpoConfig, SamplingConfig, SftConfig
+from rnr.runs.status import StatusFile
 from rnr.types import Example, Prompt
 
 
@@ -84,7 +85,8 @@ def _stages(tmp_path, policy: Policy, monkeypatch) -> Any:
         scoring=SimpleNamespace(),  # type: ignore[arg-type]
         checkpoints=Saved(),  # type: ignore[arg-type]
         folder=tmp_path,
-        tracker=SimpleNamespace(phase=nothing, log=nothing, rewind=nothing),  # type: ignore[arg-type]
+        tracker=SimpleNamespace(log=nothing, rewind=nothing),  # type: ignore[arg-type]
+        status=StatusFile(),
         console=quiet,  # type: ignore[arg-type]
     )
 

@@ -87,4 +87,25 @@ def test_a_reward_that_fails_in_its_worker_is_refused_before_the_run_begins(tmp_
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ValueError, match=r"reward 'fails_elsewhere:half'.*OSError: no model here"):
-        asyncio.run(_workers().reward("reward-0.0", RewardConfig(preset="fails_elsewhere:half"), 8))
+        asyncio.run(_workers().reward("reward-1.0", RewardConfig(preset="fails_elsewhere:half"), 8))
+
+
+def test_an_actor_has_its_workers_name_and_prints_into_the_run_folder(tmp_path) -> None:
+    from cluster.workers import Reservations
+
+    workers = Workers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}), tmp_path)
+
+    async def work() -> None:
+        worker = await workers.reward("reward-7.0", RewardConfig(), 8)
+        assert ray.get_actor("reward-7.0") == worker
+        await worker.__ray_call__.remote(lambda _worker: print("the worker said so", flush=True))
+
+    asyncio.run(work())
+    assert "the worker said so" in (tmp_path / "reward-7.0.log").read_text()
+
+
+def test_a_host_without_the_run_folder_keeps_to_rays_own_logs(tmp_path) -> None:
+    from actors.printing import print_to
+
+    assert not print_to(str(tmp_path / "nowhere" / "reward-0.0.log"))
+    assert not (tmp_path / "nowhere").exists()

@@ -8,14 +8,13 @@ import json
 import math
 import os
 import secrets
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rnr.evaluation.metrics import Counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
-from rnr.files import json_line, significant, strict_json, write_whole
+from rnr.files import json_line, significant, write_whole
 from rnr.types import ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]
@@ -49,11 +48,6 @@ class Tracker:
         """One line of ``rollouts.jsonl`` for each rollout of a step."""
         rows = (row for scored in groups for row in rollout_rows(step, scored, dropped, advantages))
         self._append("rollouts.jsonl", rows)
-
-    def phase(self, stage: str, step: int, phase: str) -> None:
-        """Write the current stage, step and phase to ``status.json``."""
-        row = {"stage": stage, "step": step, "phase": phase, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        write_whole(self._folder / "status.json", strict_json(row))
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         # A sampled text may hold half of a surrogate pair; escaped, it is still valid JSON.

@@ -11,6 +11,7 @@ from cluster.chat_format import chat_format
 from cluster.policy import Metrics
 from cluster.run import Services, connect, running
 from rnr.config import Config, DeadlineConfig
+from rnr.runs.status import StatusFile
 from rnr.types import Prompt
 
 
@@ -60,6 +61,7 @@ def running_services(config: Config, model_folder: str, prompts: Sequence[Prompt
                 stop_token_id=chat_format(model_folder).stop_token_id,
                 probe=prompts[0].token_ids[:256],
                 learning_rate=lambda _stage, _step: config.grpo.learning_rate,
+                status=StatusFile(),
             )
             services = runner.run(context.__aenter__())
             try:

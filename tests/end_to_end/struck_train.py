@@ -11,10 +11,11 @@ import signal
 import sys
 import threading
 import time
+from typing import Any
 
 import psutil
 
-from rnr.runs.tracking import Tracker
+from rnr.runs.status import StatusFile
 from scripts.train import main
 
 SECONDS_INTO_THE_PHASE = 0.1
@@ -33,16 +34,16 @@ def strike(names: list[str]) -> None:
 
 def arm(step: int, phase: str, names: list[str]) -> None:
     """Have ``strike`` called when the run enters the phase."""
-    report = Tracker.phase
+    report = StatusFile.at
     struck = threading.Event()
 
-    def reporting(tracker: Tracker, stage: str, current: int, now: str) -> None:
-        report(tracker, stage, current, now)
+    def reporting(status: StatusFile, stage: str, current: int, now: str, **more: Any) -> None:
+        report(status, stage, current, now, **more)
         if stage == "grpo" and current >= step and now == phase and not struck.is_set():
             struck.set()
             threading.Thread(target=strike, args=(names,), daemon=True).start()
 
-    Tracker.phase = reporting
+    StatusFile.at = reporting
 
 
 if __name__ == "__main__":

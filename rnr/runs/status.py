@@ -1,0 +1,203 @@
+"""``status.json``: what a run is doing, or how it ended. It is true after any end.
+
+The file of a process that was killed still says ``running``: nobody was left to write. So a reader asks
+:func:`read_status`, which looks whether that process is there, and calls such a run ``killed``.
+"""
+
+import json
+import os
+import shlex
+import socket
+import time
+from asyncio import CancelledError
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from rnr.files import strict_json, write_whole
+
+State = Literal["running", "done", "failed", "stopped", "killed"]
+LOGS = "logs"
+"""Folder of the workers' output inside a run folder."""
+SECONDS_BETWEEN = 0.5
+"""Steps of one phase are written at most so often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What is known of a run."""
+
+    state: State
+    pid: int = 0
+    host: str = ""
+    stage: str = ""
+    """``setup``, ``base``, ``sft``, ``grpo`` or ``done``."""
+    phase: str = ""
+    step: int = 0
+    """The step under way, from 0."""
+    steps: int = 0
+    """Steps of the stage."""
+    seconds_left: float | None = None
+    """An estimate for the whole run; None where there is none."""
+    error: str = ""
+    resume: str = ""
+    """The command that takes the run up again."""
+    worker_logs: str = ""
+    start: dict[str, float] = field(default_factory=dict)
+    """What started -> its seconds."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """Everything else in the file."""
+
+    def __str__(self) -> str:
+        where = f" at {self.stage} step {self.step + 1} of {self.steps}" if self.steps else f" in {self.stage}"
+        match self.state:
+            case "running":
+                return f"running{where}, process {self.pid} on {self.host}"
+            case "failed":
+                return f"failed{where}: {self.error}"
+            case "done":
+                return "done"
+            case _:
+                return f"{self.state}{where}"
+
+
+class StatusFile:
+    """The writer: one for a run, made by its driver. Until ``open`` it only remembers."""
+
+    def __init__(self, command: Sequence[str] = ()) -> None:
+        """``command`` is how this run was started, without ``--resume``."""
+        process = psutil.Process()
+        self._folder: Path | None = None
+        self._began = process.create_time()
+        self._written = 0.0
+        self._row: dict[str, Any] = {
+            "state": "running",
+            "pid": process.pid,
+            "pid_since": self._began,
+            "host": socket.gethostname(),
+            "started": _time(self._began),
+            "stage": "setup",
+            "step": 0,
+            "steps": 0,
+            "phase": "start",
+            "since": _time(),
+            "seconds_left": None,
+            "start": {},
+            "command": shlex.join(command),
+            "resume": shlex.join([*command, "--resume"]) if command else "",
+            "folder_of_command": os.getcwd(),
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Since this process was started, its imports included."""
+        return time.time() - self._began
+
+    def open(self, folder: Path) -> None:
+        """Write to this run folder from now on."""
+        self._folder = folder
+        self._row["worker_logs"] = str(folder / LOGS)
+        (folder / LOGS).mkdir(exist_ok=True)
+        self._write()
+
+    @contextmanager
+    def starting(self, name: str) -> Iterator[None]:
+        """The length of something that starts, kept under ``start``; several may start at once."""
+        begin = time.monotonic()
+        self._row |= {"phase": name, "since": _time()}
+        self._write()
+        yield
+        self._row["start"][name] = round(time.monotonic() - begin, 1)
+        self._write()
+
+    async def started(self, name: str, start: Awaitable[None]) -> None:
+        """``starting`` for something that is awaited."""
+        with self.starting(name):
+            await start
+
+    def at(self, stage: str, step: int, phase: str, *, steps: int = 0, seconds_left: float | None = None) -> None:
+        """Where the run is."""
+        same = (self._row["stage"], self._row["phase"]) == (stage, phase)
+        self._row |= {"stage": stage, "step": step, "phase": phase, "since": _time()}
+        self._row |= {"steps": steps, "seconds_left": None if seconds_left is None else round(seconds_left, 1)}
+        if not same or time.monotonic() - self._written >= SECONDS_BETWEEN:
+            self._write()
+
+    @contextmanager
+    def until_the_end(self) -> Iterator[None]:
+        """A run: how this block ends is how the run ended. An interrupt and ``SystemExit``, as a signal's handler
+        raises it, stop a run; every other exception is a failure."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, CancelledError) as interrupt:
+            self.stopped(f"interrupted ({type(interrupt).__name__})")
+            raise
+        except BaseException as error:
+            self.failed(error)
+            raise
+        self.done()
+
+    def done(self) -> None:
+        """The run has come to its end."""
+        self._end("done", stage="done", resume="")
+
+    def failed(self, error: BaseException) -> None:
+        """The run cannot go on."""
+        cause = _first(error)
+        self._end("failed", error=f"{type(cause).__name__}: {cause}")
+
+    def stopped(self, why: str) -> None:
+        """Someone ended the run, which can be resumed: ``why`` names the signal."""
+        self._end("stopped", why=why)
+
+    def _end(self, state: State, **more: str) -> None:
+        self._row |= {"state": state, "ended": _time(), "seconds_left": None, **more}
+        self._write()
+
+    def _write(self) -> None:
+        if self._folder is None:
+            return
+        self._written = time.monotonic()
+        self._row["updated"] = _time()
+        write_whole(self._folder / "status.json", strict_json(self._row, indent=1))
+
+
+def read_status(folder: Path) -> Status | None:
+    """What is known of the run in ``folder``; None where no status was ever written."""
+    try:
+        row = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    known = {name: row.pop(name) for name in Status.__dataclass_fields__ if name in row}
+    # Files of earlier versions say where a run was and not whether it ran.
+    if known.get("state", "running") == "running" and not _alive(known, row):
+        known["state"] = "killed"
+    return Status(**{"state": "running", **known}, more=row)
+
+
+def _alive(known: dict[str, Any], more: dict[str, Any]) -> bool:
+    """Whether the process of a status is there; one on another host is taken at its word."""
+    if known.get("host", "") != socket.gethostname():
+        return bool(known.get("host"))
+    try:
+        process = psutil.Process(known["pid"])
+        # The number may have gone to another process since.
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - more["pid_since"]) < 2
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first plain exception inside a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _time(seconds: float | None = None) -> str:
+    """A moment (now, if not given) as local time with its offset."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))

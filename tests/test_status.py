@@ -1,0 +1,130 @@
+"""``status.json`` is true after any end of a run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from asyncio import CancelledError
+
+import pytest
+
+from rnr.runs.status import StatusFile, read_status
+from tests.test_imports import ROOT
+
+
+def _started(folder) -> StatusFile:
+    status = StatusFile(["rnr", "train", "--config", "a b.toml"])
+    with status.starting("data and model"):
+        pass
+    status.open(folder)
+    status.at("grpo", 3, "update", steps=10, seconds_left=61.26)
+    return status
+
+
+def test_a_run_under_way_says_where_it_is_and_what_its_start_took(tmp_path) -> None:
+    _started(tmp_path)
+    found = read_status(tmp_path)
+    assert found is not None
+    assert (found.state, found.pid, found.stage, found.step, found.steps) == ("running", os.getpid(), "grpo", 3, 10)
+    assert found.seconds_left == 61.3
+    assert found.start == {"data and model": 0.0}
+    assert str(found).startswith("running at grpo step 4 of 10, process ")
+
+
+def test_a_folder_without_a_status_has_none(tmp_path) -> None:
+    assert read_status(tmp_path) is None
+
+
+def test_during_setup_the_thing_that_starts_is_named(tmp_path) -> None:
+    status = StatusFile()
+    status.open(tmp_path)
+    with status.starting("generation"):
+        found = read_status(tmp_path)
+    assert found is not None
+    assert (found.state, found.stage, found.phase) == ("running", "setup", "generation")
+
+
+def test_what_fails_to_start_is_not_among_what_has_started(tmp_path) -> None:
+    status = StatusFile()
+    status.open(tmp_path)
+    with pytest.raises(RuntimeError), status.until_the_end(), status.starting("generation"):
+        raise RuntimeError("no GPU")
+    found = read_status(tmp_path)
+    assert found is not None
+    assert (found.state, found.phase, found.start) == ("failed", "generation", {})
+
+
+@pytest.mark.parametrize(
+    ("ends", "state"),
+    [
+        (KeyboardInterrupt(), "stopped"),
+        (SystemExit(143), "stopped"),
+        (CancelledError(), "stopped"),
+        (RuntimeError("a"), "failed"),
+    ],
+)
+def test_how_the_block_ends_is_how_the_run_ended(tmp_path, ends, state) -> None:
+    with pytest.raises(type(ends)), _started(tmp_path).until_the_end():
+        raise ends
+    found = read_status(tmp_path)
+    assert found is not None
+    assert found.state == state
+    assert found.resume == "rnr train --config 'a b.toml' --resume"
+    assert found.seconds_left is None
+
+
+def test_a_failure_tells_its_first_cause_and_where_the_workers_logs_are(tmp_path) -> None:
+    with pytest.raises(ExceptionGroup), _started(tmp_path).until_the_end():
+        raise ExceptionGroup("tasks", [ExceptionGroup("more", [ValueError("the cause"), RuntimeError("the echo")])])
+    found = read_status(tmp_path)
+    assert found is not None
+    assert found.error == "ValueError: the cause"
+    assert found.worker_logs == str(tmp_path / "logs")
+    assert str(found) == "failed at grpo step 4 of 10: ValueError: the cause"
+
+
+def test_a_run_that_came_to_its_end_has_nothing_to_resume(tmp_path) -> None:
+    with _started(tmp_path).until_the_end():
+        pass
+    found = read_status(tmp_path)
+    assert found is not None
+    assert (found.state, found.resume) == ("done", "")
+
+
+def test_a_killed_process_is_told_from_a_running_one(tmp_path) -> None:
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom rnr.runs.status import StatusFile\n"
+        "StatusFile().open(Path(sys.argv[1]))\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    found = read_status(tmp_path)
+    assert found is not None
+    assert found.state == "killed"
+
+
+def test_a_number_that_went_to_another_process_is_not_the_run(tmp_path) -> None:
+    _started(tmp_path)
+    file = tmp_path / "status.json"
+    row = json.loads(file.read_text())
+    file.write_text(json.dumps(row | {"pid_since": row["pid_since"] - 3600}))
+    found = read_status(tmp_path)
+    assert found is not None
+    assert found.state == "killed"
+
+
+def test_a_run_on_another_host_is_taken_at_its_word(tmp_path) -> None:
+    _started(tmp_path)
+    file = tmp_path / "status.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"host": "elsewhere", "pid": 2**22 + 1}))
+    found = read_status(tmp_path)
+    assert found is not None
+    assert found.state == "running"
+
+
+def test_a_status_of_an_earlier_version_is_read(tmp_path) -> None:
+    (tmp_path / "status.json").write_text('{"stage": "grpo", "step": 7, "phase": "update", "since": "2026-11-22"}')
+    found = read_status(tmp_path)
+    assert found is not None
+    assert (found.state, found.step) == ("killed", 7)
