@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from rnr.digest import combined, tensor_digest
+from rnr.digest import Digest
 
 Tensors = Iterator[tuple[str, torch.Tensor]]
 
@@ -28,16 +28,17 @@ def received(receiver: str, payload: Any) -> tuple[Tensors, Callable[[], str]]:
     """The tensors, and what gives their digest (``rnr.digest``) once all have been taken."""
     module, _, function = receiver.partition(":")
     receive = getattr(importlib.import_module(module), function)
-    seen: dict[str, bytes] = {}
+    seen = Digest()
 
     def tensors() -> Tensors:
         for name, tensor in receive(payload):
-            seen[name] = tensor_digest(name, bits(tensor))
+            seen.add(name, bits(tensor))
             yield name, tensor
 
-    return tensors(), lambda: combined(seen)
+    return tensors(), seen.result
 
 
 def bits(tensor: torch.Tensor) -> Any:
-    """A bf16 tensor as a numpy array of int16 with the same bits, because numpy has no bfloat16."""
-    return tensor.detach().to("cpu", torch.bfloat16).contiguous().view(torch.int16).numpy()
+    """The bits of a bf16 tensor as int16, which numpy knows: a numpy array, or on the GPU where it is."""
+    seen = tensor.detach().to(torch.bfloat16).contiguous().view(torch.int16)
+    return seen if seen.is_cuda else seen.numpy()

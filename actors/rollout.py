@@ -11,7 +11,7 @@ from actors.delivery import Delivery
 from actors.engine import Engine, EngineSettings, Sampling
 from actors.vllm_engine import VllmEngine
 from rnr.config import GenerationConfig, ModelConfig
-from rnr.faults import WorkerUnusable
+from rnr.faults import PolicyGone, WorkerUnusable
 from rnr.types import Group, Prompt, Rollout
 
 
@@ -54,13 +54,14 @@ class RolloutWorker:
     async def load(self, transport: Receiving, version: int, *parcels: Any) -> tuple[str, float]:
         """Make ``version`` the policy that is sampled from; the digest of the weights that arrived, and the seconds.
 
-        Whatever goes wrong leaves the engine half-loaded: WorkerUnusable.
+        Whatever goes wrong leaves the engine half-loaded: WorkerUnusable. Only PolicyGone, when what is to be loaded
+        went with the learner that held it, leaves the engine as it was.
         """
         begin = time.monotonic()
         try:
             with transport.staged(version, parcels) as delivery:
                 digest = await self._engine.load(delivery)
-        except WorkerUnusable:
+        except (WorkerUnusable, PolicyGone):
             raise
         except Exception as error:
             raise WorkerUnusable(f"version {version} was not loaded: {type(error).__name__}: {error}") from error

@@ -56,6 +56,10 @@ class VllmEngine:
             os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
             os.environ["OMP_NUM_THREADS"] = str(settings.threads)
             os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.generation.kv_cache_gib)))
+            # vLLM compiles three small functions of its sampler, which are kept from one run to the next. Headers that
+            # are compiled ahead are not: torch puts them below TMPDIR, which a run has to itself, and would spend 15 to
+            # 20 s of a core on them in every run, also where nothing is left to compile.
+            os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 

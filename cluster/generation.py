@@ -14,8 +14,10 @@ from zlib import crc32
 from actors.engine import Sampling
 from actors.pool import Pool, Slot, WorkerLost
 from cluster.policy import Metrics, Published
+from cluster.ranks import LearnerLost
 from cluster.transport import Transport
 from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig
+from rnr.faults import PolicyGone
 from rnr.types import Group, Prompt
 
 
@@ -116,7 +118,10 @@ class GenerationService:
             return
         worker: Any = slot.handle
         loading = worker.load.remote(self._transport, newest.version, *newest.parcels)
-        digest, seconds = await self.pool.wait(slot, f"load {newest}", loading, seconds=self._deadlines.load)
+        try:
+            digest, seconds = await self.pool.wait(slot, f"load {newest}", loading, seconds=self._deadlines.load)
+        except PolicyGone as gone:
+            raise LearnerLost(f"{slot.name} cannot load {newest}: {gone}") from None
         probing = worker.score.remote(self._probe)
         scores = tuple(await self.pool.wait(slot, f"probe {newest}", probing, seconds=self._deadlines.score))
         difference = verified(slot.name, newest, before, digest, scores, tolerance=self._sync.probe_tolerance)

@@ -35,7 +35,8 @@ from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from cluster.scoring import ScoringService, scoring_service
 from cluster.stages import Settings, Stages
-from cluster.transport import choose
+from cluster.transport import choose, chosen
+from cluster.transport.placement import place_of
 from cluster.workers import Workers, reserve
 from learner.engine import LearnerSettings
 from rnr.config import Config
@@ -129,6 +130,7 @@ def connect(config: Config) -> None:
     check_resources(config.cluster, ray.cluster_resources())
     cluster, _ = placed(config.cluster, config.generation, ray.cluster_resources().get("GPU", 0.0))
     check_nodes(cluster, ray.nodes())
+    print(f"weights: by {chosen(config.sync, place_of(cluster, config.model))}")
 
 
 def dry_run(config: Config, *, resume: bool) -> None:
@@ -147,6 +149,7 @@ def dry_run(config: Config, *, resume: bool) -> None:
     rows = [
         *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, cluster=cluster),
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
+        ("weights sent by", chosen(config.sync, place_of(cluster, config.model))),
         ("disk for checkpoints and export", gib(disk)),
         *workers_of(prepared, model=config.model, optimizer=config.optimizer, generation=generation, cluster=cluster),
     ]
@@ -236,7 +239,7 @@ async def running(
             grpo=config.grpo,
             sampling=config.sampling,
             learning_rate=learning_rate,
-            transport=choose(config.sync),
+            transport=choose(config.sync, place_of(cluster, config.model)),
             probe=probe,
         ),
         generation=_generation(config, workers, engine, probe),
@@ -269,7 +272,7 @@ def _generation(config: Config, workers: Workers, engine: EngineSettings, probe:
         sampling=config.sampling,
         sync=config.sync,
         deadlines=config.deadlines,
-        transport=choose(config.sync),
+        transport=choose(config.sync, place_of(config.cluster, config.model)),
         probe=probe,
         seed=config.run.seed,
     )

@@ -207,30 +207,36 @@ class PolicyEngine:
                 if isinstance(value, torch.Tensor):
                     value.zero_()
 
-    def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+    def weights(self, *, in_place: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
         """(name, bf16 CPU tensor) of the whole policy by the names of its files, or of the adapter alone with LoRA; on
-        rank 0 only, the other ranks get nothing but must iterate too, because gathering is collective."""
+        rank 0 only, the other ranks get nothing but must iterate too, because gathering is collective.
+
+        With ``in_place`` the tensors are the policy's own, on its device, and good until the next one is asked for.
+        """
         policy = self._engine.module.model
         if self.settings.model.lora_rank:
             if self._rank == 0:
                 for name, tensor in get_peft_model_state_dict(policy).items():
                     yield name, tensor.detach().to("cpu", torch.bfloat16)
             return
-        found = self._gathered()
+        found = self._gathered(in_place=in_place)
         if self._converts and self._rank == 0:
-            found = iter(as_in_files(policy, dict(found)).items())
+            keep = in_place and self.settings.optimizer.zero_stage == 3
+            kept = {name: tensor.clone() if keep else tensor for name, tensor in found}
+            found = iter(as_in_files(policy, kept).items())
         yield from ((name, tensor) for name, tensor in found if name in self.names)
 
-    def _gathered(self) -> Iterator[tuple[str, torch.Tensor]]:
+    def _gathered(self, *, in_place: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
         """What files hold of the policy by the names that it has in memory."""
         divided = self.settings.optimizer.zero_stage == 3
         for name, tensor in stored(self._engine.module.model):
             gather = divided and isinstance(tensor, torch.nn.Parameter)
             with deepspeed.zero.GatheredParameters([tensor]) if gather else nullcontext():
-                # Cloned inside the context: under ZeRO-3 the storage is freed on leaving it.
-                whole = tensor.detach().to("cpu", torch.bfloat16, copy=True) if self._rank == 0 else None
-            if whole is not None:
-                yield name, whole
+                # Within the context: under ZeRO-3 the storage is freed on leaving it.
+                if self._rank == 0 and in_place:
+                    yield name, tensor.detach().to(torch.bfloat16)
+                elif self._rank == 0:
+                    yield name, tensor.detach().to("cpu", torch.bfloat16, copy=True)
 
     def save(self, folder: str) -> None:
         """Write the state of this rank under ``folder``."""

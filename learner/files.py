@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
-from numpy.typing import NDArray
 from safetensors import safe_open
 from transformers.core_model_loading import revert_weight_conversion
 
@@ -65,9 +63,11 @@ def names_in_files(model: Any, folder: Path) -> frozenset[str]:
     return frozenset(name for name, there in sent.items() if there)
 
 
-def bits(tensor: torch.Tensor) -> NDArray[numpy.int16]:
-    """A bf16 tensor on the CPU as ``rnr.digest`` takes it: numpy has no bfloat16, so its bits as int16, not copied."""
-    return tensor.contiguous().view(torch.int16).numpy()
+def bits(tensor: torch.Tensor) -> Any:
+    """A bf16 tensor as ``rnr.digest`` takes it, its bits as int16: as a numpy array, not copied, or on the GPU where it
+    is."""
+    seen = tensor.contiguous().view(torch.int16)
+    return seen if seen.is_cuda else seen.numpy()
 
 
 def read_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:

@@ -18,13 +18,16 @@ from learner.files import bits
 from learner.heap import Heap
 from learner.loss import Sums, grpo_loss, sft_loss
 from rnr.config import GrpoConfig
-from rnr.digest import Manifest, combined, tensor_digest
+from rnr.digest import Digest, Manifest
 
 MicroBatches = Sequence[MicroBatch]
 
 
 class Sending(Protocol):
     """The end of a transport on the learner's side (``cluster/transport``)."""
+
+    in_place: bool
+    """Whether the weights are lent to it where they are, each until the next is asked for, or copied to the CPU."""
 
     def send(self, weights: Iterator[tuple[str, torch.Tensor]]) -> Iterator[Any]:
         """The weights as parcels, each yielded as soon as it is full."""
@@ -129,18 +132,16 @@ class LearnerWorker:
 
     def send(self, transport: Sending) -> Iterator[Any]:
         """The policy by way of ``transport``: its parcels, and at last its manifest; nothing on ranks above 0."""
-        digests: dict[str, bytes] = {}
-        shapes: dict[str, tuple[int, ...]] = {}
+        seen = Digest()
 
         def noted() -> Iterator[tuple[str, torch.Tensor]]:
-            for name, tensor in self.engine.weights():
-                digests[name] = tensor_digest(name, bits(tensor))
-                shapes[name] = tuple(tensor.shape)
+            for name, tensor in self.engine.weights(in_place=transport.in_place):
+                seen.add(name, bits(tensor))
                 yield name, tensor
 
         yield from transport.send(noted())
-        if digests:
-            yield Manifest(digest=combined(digests), tensors=shapes)
+        if seen.shapes:
+            yield Manifest(digest=seen.result(), tensors=seen.shapes)
 
     def reset_optimizer(self) -> None:
         self.engine.reset_optimizer()

@@ -1,5 +1,10 @@
-"""What every transport must do, held by the object store and by a second one that is made here."""
+"""What every transport must do, held by those that there are and by one that is made here."""
 
+import inspect
+import os
+import pickle
+import signal
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,20 +14,31 @@ from typing import Any
 
 import pytest
 import torch
+from torch.multiprocessing.reductions import rebuild_cuda_tensor
 
 from actors.delivery import Delivery, bits, received
-from cluster.transport import TRANSPORTS, Transport, choose
+from cluster.transport import TRANSPORTS, Transport, buckets, choose, chosen, cuda_ipc
 from cluster.transport import object_store as module
+from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.object_store import ObjectStore
+from cluster.transport.placement import Place
+from cluster.transport.shared_memory import SharedMemory
 from rnr.config import SyncConfig
-from rnr.digest import weights_digest
+from rnr.digest import Digest, weights_digest
+from rnr.faults import PolicyGone
 
 
 class OneFile:
-    """All weights in one file of torch's own, by name: what a second transport looks like."""
+    """All weights in one file of torch's own, by name: what a further transport looks like."""
+
+    in_place = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @staticmethod
+    def unfit(_place: Place) -> str:
+        return ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[str]:
         file = self._folder / "weights.pt"
@@ -40,25 +56,71 @@ def receive(file: str) -> Iterator[tuple[str, torch.Tensor]]:
     yield from torch.load(file, weights_only=True).items()
 
 
+class FakeGpu:
+    """Stands for the calls of torch that the IPC transport makes, and remembers them."""
+
+    def __init__(self) -> None:
+        self.exports: list[torch.Tensor] = []
+        self.mapped: list[int] = []
+        self.synchronized = 0
+        self.device = 0
+        self.uuid = "GPU-1"
+
+    def reduce_tensor(self, tensor: torch.Tensor) -> tuple[Any, tuple[Any, ...]]:
+        self.exports.append(tensor)
+        # As torch does: seven values that describe the tensor, the last of them the device, then the handle.
+        return None, (torch.Tensor, tuple(tensor.shape), (1,), 0, None, tensor.dtype, 5, len(self.exports) - 1)
+
+    def rebuild_cuda_tensor(self, *arguments: Any) -> torch.Tensor:
+        assert arguments[6] == self.device, "the receiver's own number of the device"
+        self.mapped.append(arguments[7])
+        return self.exports[arguments[7]]
+
+    def synchronize(self) -> None:
+        self.synchronized += 1
+
+
+@pytest.fixture
+def gpu(monkeypatch) -> FakeGpu:
+    fake = FakeGpu()
+    monkeypatch.setattr(cuda_ipc, "DEVICE", "cpu")
+    monkeypatch.setattr(cuda_ipc, "reduce_tensor", fake.reduce_tensor)
+    monkeypatch.setattr(cuda_ipc, "rebuild_cuda_tensor", fake.rebuild_cuda_tensor)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: fake)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: fake.device)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: fake)
+    monkeypatch.setattr(cuda_ipc, "_exported", cuda_ipc._Exported())
+    monkeypatch.setattr(cuda_ipc, "_mapped", {})
+    return fake
+
+
 def _weights() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     shapes = {"head.weight": (7, 3), "layers.0.bias": (3,), "scale": ()}
     return {name: torch.randn(shape, generator=generator).to(torch.bfloat16) for name, shape in shapes.items()}
 
 
-@pytest.fixture(params=["object_store", "one_file"])
+@pytest.fixture(params=["one_file", *TRANSPORTS])
 def transport(request, tmp_path, monkeypatch) -> Transport:
-    if request.param == "one_file":
-        monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
-        return OneFile(tmp_path)
-    # Small parcels, so that there are several.
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    # Small parcels and buckets, so that there are several.
     monkeypatch.setattr(module, "PARCEL_BYTES", 20)
-    return ObjectStore()
+    monkeypatch.setattr(buckets, "BUCKET_NUMBERS", 12)
+    if request.param == "one_file":
+        return OneFile(tmp_path)
+    if request.param == "cuda_ipc":
+        request.getfixturevalue("gpu")
+    return TRANSPORTS[request.param]()
+
+
+def _send(transport: Transport, weights: dict[str, torch.Tensor]) -> list[Any]:
+    """The parcels, as they come out at the other end of Ray."""
+    return pickle.loads(pickle.dumps(list(transport.send(iter(weights.items())))))
 
 
 def test_what_is_sent_arrives_to_the_last_bit_under_its_name_and_with_its_digest(transport) -> None:
     weights = _weights()
-    parcels = list(transport.send(iter(weights.items())))
+    parcels = _send(transport, weights)
     with transport.staged(3, parcels) as delivery:
         assert delivery.version == 3
         tensors, digest = received(delivery.receiver, delivery.payload)
@@ -70,7 +132,7 @@ def test_what_is_sent_arrives_to_the_last_bit_under_its_name_and_with_its_digest
 
 def test_a_bit_that_is_lost_on_the_way_changes_the_digest(transport) -> None:
     weights = _weights()
-    with transport.staged(1, list(transport.send(iter(weights.items())))) as delivery:
+    with transport.staged(1, _send(transport, weights)) as delivery:
         tensors, digest = received(delivery.receiver, delivery.payload)
         list(tensors)
     weights["scale"] = weights["scale"].nextafter(torch.tensor(9.0, dtype=torch.bfloat16))
@@ -91,5 +153,218 @@ def test_the_object_store_says_which_disk_has_no_room_and_leaves_nothing_behind(
         pass
 
 
-def test_auto_serves_any_placement() -> None:
-    assert isinstance(choose(SyncConfig()), TRANSPORTS["object_store"])
+def test_weights_that_are_lent_may_be_gone_when_the_next_one_is_asked_for(transport) -> None:
+    if not transport.in_place:
+        pytest.skip("it is given copies")
+    weights = _weights()
+
+    def lent() -> Iterator[tuple[str, torch.Tensor]]:
+        for name, tensor in weights.items():
+            copy = tensor.clone()
+            yield name, copy
+            copy.fill_(float("nan"))
+
+    with transport.staged(1, list(transport.send(lent()))) as delivery:
+        arrived = dict(received(delivery.receiver, delivery.payload)[0])
+    assert all(torch.equal(arrived[name], weights[name]) for name in weights)
+
+
+def test_a_later_version_takes_the_place_of_an_earlier_one_and_ranks_without_weights_send_nothing(transport) -> None:
+    first, second = _weights(), {name: tensor + 1 for name, tensor in _weights().items()}
+    _send(transport, first)
+    parcels = _send(transport, second)
+    with transport.staged(2, parcels) as delivery:
+        arrived = dict(received(delivery.receiver, delivery.payload)[0])
+    assert all(torch.equal(arrived[name], second[name]) for name in second)
+    if transport.in_place:
+        assert _send(transport, {}) == []
+
+
+def test_buckets_are_aligned_and_used_again_and_a_large_tensor_has_one_to_itself(monkeypatch) -> None:
+    monkeypatch.setattr(buckets, "BUCKET_NUMBERS", 20)
+    packed = buckets.Buckets(lambda numbers: torch.zeros(numbers, dtype=torch.bfloat16))
+    sizes = {"a": 3, "b": 12, "c": 1, "d": 50, "e": 0, "f": 4}
+    weights = {name: torch.full((size,), float(number)) for number, (name, size) in enumerate(sizes.items())}
+    # a at 0, b at 8 (to 20), c would begin at 24: the next; d is larger than any: the next; f after it does not fit.
+    expected = [
+        ("a", [3], 0, 0),
+        ("b", [12], 0, 8),
+        ("c", [1], 1, 0),
+        ("d", [50], 2, 0),
+        ("e", [0], 3, 0),
+        ("f", [4], 3, 0),
+    ]
+    assert packed.pack(weights.items()) == expected
+    places = [bucket.data_ptr() for bucket in packed.filled]
+    assert [bucket.numel() for bucket in packed.filled] == [20, 20, 50, 20]
+    assert packed.pack(weights.items()) == expected
+    assert [bucket.data_ptr() for bucket in packed.filled] == places
+    assert {name: tensor.tolist() for name, tensor in buckets.unpack(expected, packed.filled)} == {
+        name: tensor.tolist() for name, tensor in weights.items()
+    }
+
+
+def test_a_learner_that_is_gone_is_told_from_a_worker_that_is_broken(transport) -> None:
+    if not isinstance(transport, SharedMemory | CudaIpc):
+        pytest.skip("what was sent does not lie with the learner")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (parcel,) = _send(transport, _weights())
+    with (
+        pytest.raises(PolicyGone, match=f"the learner's process {ended.pid}"),
+        transport.staged(1, [parcel | {"process": ended.pid}]),
+    ):
+        pass
+
+
+def test_memory_of_another_process_that_took_the_number_is_not_read() -> None:
+    (parcel,) = _send(SharedMemory(), _weights())
+    (_, name, size), *_ = parcel["buckets"]
+    parcel["buckets"][0] = (0, name, size)  # there is a file of this number, too
+    with pytest.raises(PolicyGone, match="another one now"), SharedMemory().staged(1, [parcel]):
+        pass
+
+
+LEARNER = """
+import sys, time, pickle, torch
+from cluster.transport.shared_memory import SharedMemory
+parcels = list(SharedMemory().send(iter({"w": torch.full((5, 7), 3.0, dtype=torch.bfloat16)}.items())))
+print(pickle.dumps(parcels).hex(), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_memory_of_another_process_is_read_and_leaves_nothing_when_either_side_is_killed() -> None:
+    before = set(os.listdir("/dev/shm"))
+    learner = subprocess.Popen([sys.executable, "-c", LEARNER], stdout=subprocess.PIPE)
+    try:
+        assert learner.stdout is not None
+        parcels = pickle.loads(bytes.fromhex(learner.stdout.readline().decode()))
+        with SharedMemory().staged(1, parcels) as delivery:
+            tensors = received(delivery.receiver, delivery.payload)[0]
+            name, tensor = next(tensors)
+            assert (name, tensor.tolist()) == ("w", [[3.0] * 7] * 5)
+            tensor.zero_()  # what a reader writes stays with it
+            assert next(received(delivery.receiver, delivery.payload)[0])[1].sum() == 3 * 35
+            reader = subprocess.Popen(
+                [sys.executable, "-c", READER, repr(parcels[0])], stdout=subprocess.PIPE, stdin=subprocess.PIPE
+            )
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == b"105.0\n"
+            reader.send_signal(signal.SIGKILL)
+            reader.wait()
+        learner.send_signal(signal.SIGKILL)
+        learner.wait()
+        with pytest.raises(PolicyGone), SharedMemory().staged(1, parcels):
+            pass
+    finally:
+        learner.kill()
+        learner.wait()
+    assert set(os.listdir("/dev/shm")) - before == set()
+
+
+READER = """
+import ast, sys
+from cluster.transport.shared_memory import receive
+print(float(next(receive(ast.literal_eval(sys.argv[1])))[1].sum()), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_bucket_is_exported_once_and_mapped_once_and_anew_for_a_learner_that_was_rebuilt(gpu, monkeypatch) -> None:
+    monkeypatch.setattr(buckets, "BUCKET_NUMBERS", 24)
+    transport, weights = CudaIpc(), _weights()
+    for version in range(3):
+        with transport.staged(version, _send(transport, weights)) as delivery:
+            list(received(delivery.receiver, delivery.payload)[0])
+    # 21 + 3 numbers, each from a multiple of 8: 24, then 3, then 1.
+    assert (len(gpu.exports), gpu.mapped, gpu.synchronized) == (2, [0, 1], 3)
+    monkeypatch.setattr(cuda_ipc, "_exported", cuda_ipc._Exported())
+    with transport.staged(4, _send(transport, weights)) as delivery:
+        list(received(delivery.receiver, delivery.payload)[0])
+    assert gpu.mapped == [0, 1, 2, 3]
+    assert len(cuda_ipc._mapped) == 2  # those of the old learner were given back
+
+
+def test_an_engine_on_another_gpu_than_the_learner_is_refused_by_name(gpu) -> None:
+    transport = CudaIpc()
+    parcels = _send(transport, _weights())
+    gpu.uuid = "GPU-2"
+    with (
+        transport.staged(1, parcels) as delivery,
+        pytest.raises(ValueError, match="on GPU GPU-1, this engine on GPU-2"),
+    ):
+        list(received(delivery.receiver, delivery.payload)[0])
+
+
+def test_torch_takes_the_device_where_the_transport_puts_it() -> None:
+    assert list(inspect.signature(rebuild_cuda_tensor).parameters)[cuda_ipc.DEVICE_ARGUMENT] == "storage_device"
+
+
+def test_sums_on_a_device_tell_one_bit_its_place_and_its_name() -> None:
+    def digest(name: str, tensor: torch.Tensor) -> str:
+        found = Digest()
+        found.add(name, tensor)
+        return found.result()
+
+    words = torch.arange(-500, 500, dtype=torch.int16).reshape(10, 100)
+    changed, swapped = words.clone(), words.clone()
+    changed[9, 99] ^= 1
+    swapped[0, 0], swapped[0, 1] = words[0, 1], words[0, 0]
+    others = [("w", changed), ("w", swapped), ("v", words), ("w", words.reshape(100, 10)), ("w", words[:9])]
+    assert digest("w", words) == digest("w", words.clone())
+    assert len({digest(*other) for other in [*others, ("w", words)]}) == 6
+
+
+def test_the_sum_of_a_block_by_hand_wraps_like_64_bits(monkeypatch) -> None:
+    from rnr import digest
+
+    monkeypatch.setattr(digest, "BLOCK", 2)
+    few = torch.tensor([2**62 + 1, 3], dtype=torch.int64)
+    found = digest.word_sums(torch.tensor([4, -1, 5], dtype=torch.int16), few)
+    # 4 (2^62 + 1) - 3 = 2^64 + 1, which is 1; 5 (2^62 + 1) = 2^64 + 2^62 + 5, which is 2^62 + 5.
+    assert [int(each) for each in found] == [1, 2**62 + 5]
+
+
+def _place(**other: Any) -> Place:
+    cpus: dict[str, Any] = {"one_host": True, "lora": False, "rollout_workers": 1, "learner_ranks": 1}
+    return Place(**cpus | {"rollout_gpus": 0.0, "learner_gpus": 0.0} | other)
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (_place(), "shared_memory"),
+        (_place(rollout_workers=3, learner_ranks=2), "shared_memory"),
+        (_place(one_host=False), "object_store"),
+        (_place(lora=True), "object_store"),
+        (_place(rollout_gpus=0.5, learner_gpus=0.5), "cuda_ipc"),
+        (_place(rollout_gpus=0.5, learner_gpus=0.5, one_host=False), "cuda_ipc"),
+        (_place(rollout_gpus=0.5, learner_gpus=0.5, lora=True), "object_store"),
+        (_place(rollout_gpus=0.5, learner_gpus=0.5, rollout_workers=2), "object_store"),
+        (_place(rollout_gpus=0.7, learner_gpus=0.7), "object_store"),  # on two GPUs
+        (_place(rollout_gpus=1.0, learner_gpus=0.0), "object_store"),
+        (_place(rollout_gpus=1.0, learner_gpus=1.0), "object_store"),
+    ],
+)
+def test_auto_takes_what_serves_the_place_best(place, name) -> None:
+    assert chosen(SyncConfig(), place) == name
+    assert isinstance(choose(SyncConfig(), place), TRANSPORTS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "why"),
+    [
+        ("shared_memory", _place(one_host=False), "must be on one host"),
+        ("shared_memory", _place(rollout_gpus=1.0), "it is for CPUs"),
+        ("shared_memory", _place(lora=True), "adapters are sent by the object store"),
+        ("cuda_ipc", _place(), "must share one GPU"),
+        ("cuda_ipc", _place(rollout_gpus=1.0, learner_gpus=1.0), "must share one GPU"),
+        ("cuda_ipc", _place(rollout_gpus=0.5, learner_gpus=0.5, lora=True), "adapters"),
+    ],
+)
+def test_a_transport_that_does_not_fit_is_refused_by_name_with_what_would(name, place, why) -> None:
+    with pytest.raises(ValueError, match=rf'sync\.transport="{name}" does not fit .*{why}.*"auto" takes'):
+        choose(SyncConfig(transport=name), place)
+    assert isinstance(choose(SyncConfig(transport="object_store"), place), ObjectStore)

@@ -1,7 +1,12 @@
 """Ways of a published policy from the learner to the rollout workers: one file each, with both ends in it.
 
-A transport is picked by ``sync.transport``. To add one, write a class with the three methods of ``Transport`` in a file
-of its own and name it in ``TRANSPORTS`` and in the config's choices; the contract is in ``tests/test_transport.py``.
+A transport is picked by ``sync.transport``. To add one, write a class with what ``Transport`` has in a file of its own
+and name it in ``TRANSPORTS`` and in the config's choices; the contract is in ``tests/test_transport.py``.
+
+vLLM has engines for this too (``vllm.distributed.weight_transfer``). Their trainer's side imports vLLM into the
+learner and waits without a deadline, they change with every release, and nothing tells what arrived; what they do on
+the GPU is what is done here, by the calls of torch that they use: flat buckets, a handle or a broadcast for each, and
+vLLM's own reload by layers (``actors/weight_receiver.py``).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,26 +16,59 @@ from typing import Any, Protocol
 import torch
 
 from actors.delivery import Delivery
+from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.object_store import ObjectStore
+from cluster.transport.placement import Place
+from cluster.transport.shared_memory import SharedMemory
 from rnr.config import SyncConfig
 
 
 class Transport(Protocol):
     """Picklable: the same object goes to the learner rank and to the rollout worker."""
 
+    in_place: bool
+    """Whether the weights are lent to it on the learner's device, each until the next is asked for, or copied to the
+    CPU."""
+
+    @staticmethod
+    def unfit(place: Place) -> str:
+        """Why it does not serve a run that is placed like this; empty if it does."""
+        ...
+
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Any]:
-        """On learner rank 0: the weights as parcels, each yielded as soon as it is full. Ray keeps them; the driver
-        never holds them."""
+        """On every learner rank, with the weights on rank 0 and none elsewhere: parcels, each yielded as soon as it is
+        full. Ray keeps them; the driver never holds them."""
         ...
 
     def staged(self, version: int, parcels: Sequence[Any]) -> AbstractContextManager[Delivery]:
-        """On a rollout worker: the parcels put where the engine's own process can take them."""
+        """On a rollout worker: the parcels put where the engine's own process can take them. Raises PolicyGone if they
+        lay with a learner that is no more."""
         ...
 
 
-TRANSPORTS: dict[str, type[Transport]] = {"object_store": ObjectStore}
+TRANSPORTS: dict[str, type[Transport]] = {
+    "object_store": ObjectStore,
+    "shared_memory": SharedMemory,
+    "cuda_ipc": CudaIpc,
+}
+
+BY_ITSELF = ("shared_memory", "cuda_ipc", "object_store")
+"""What ``auto`` takes: the first that serves the place."""
 
 
-def choose(sync: SyncConfig) -> Transport:
-    """The transport of this run; ``auto`` is the object store, which serves any placement."""
-    return TRANSPORTS["object_store" if sync.transport == "auto" else sync.transport]()
+def chosen(sync: SyncConfig, place: Place) -> str:
+    """The name of the transport of this run; raises ValueError saying why the one that is asked for cannot serve it."""
+    if sync.transport == "auto":
+        return next(name for name in BY_ITSELF if not TRANSPORTS[name].unfit(place))
+    why = TRANSPORTS[sync.transport].unfit(place)
+    if why:
+        raise ValueError(
+            f'sync.transport="{sync.transport}" does not fit {place}: {why}. "auto" takes '
+            f"{chosen(SyncConfig(), place)!r} here"
+        )
+    return sync.transport
+
+
+def choose(sync: SyncConfig, place: Place) -> Transport:
+    """The transport of this run."""
+    return TRANSPORTS[chosen(sync, place)]()

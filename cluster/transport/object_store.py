@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from actors.delivery import Delivery, bits
+from cluster.transport.placement import Place
 from learner.files import read_weights
 
 Parcel = dict[str, NDArray[numpy.int16]]
@@ -26,7 +27,14 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 class ObjectStore:
-    """The default transport."""
+    """The transport that serves any placement."""
+
+    in_place = False
+
+    @staticmethod
+    def unfit(_place: Place) -> str:
+        """It serves every place."""
+        return ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
         """Parcels of about ``PARCEL_BYTES``."""

@@ -9,10 +9,10 @@ import ray
 
 from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.ray_session import session
-from cluster.transport import choose
+from cluster.transport.object_store import ObjectStore
 from learner.engine import LearnerSettings
 from learner.worker import LearnerWorker
-from rnr.config import DeadlineConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
+from rnr.config import DeadlineConfig, GrpoConfig, ModelConfig, OptimizerConfig
 from rnr.types import Sample
 
 pytestmark = pytest.mark.slow
@@ -122,7 +122,7 @@ def test_an_adapter_is_trained_saved_and_sent_alone(local_ray, tiny_model, tmp_p
         await group.sft_step(samples(), 1e-2)
         trained = await group.score(samples()[3])
         await group.save(str(tmp_path / "state"))
-        buckets = [await reference for reference in (await group.send(choose(SyncConfig())))[0]]
+        buckets = [await reference for reference in (await group.send(ObjectStore()))[0]]
         await group.freeze_reference()
         kl = [await group.grpo_step(samples(), GrpoConfig(kl_coefficient=0.1), **OPTIONS) for _ in range(2)]
         further = await group.score(samples()[3])
@@ -156,7 +156,7 @@ def test_a_learner_that_was_saved_and_loaded_takes_the_same_steps_bit_for_bit(lo
     async def then(group):
         for _ in range(2):
             await group.grpo_step(samples(), GrpoConfig(mini_batches=2), **OPTIONS)
-        buckets = [await reference for reference in (await group.send(choose(SyncConfig())))[0]]
+        buckets = [await reference for reference in (await group.send(ObjectStore()))[0]]
         return {name: bits.tobytes() for bucket in buckets for name, bits in bucket.items()}
 
     without_a_stop, resumed = (asyncio.run(with_group(tiny_model, (1, 1, 200), work)) for work in (first, later))

@@ -15,7 +15,7 @@ from cluster.placement import threads_per_worker
 from cluster.policy import PolicyService
 from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.ray_session import session
-from cluster.transport import choose
+from cluster.transport.object_store import ObjectStore
 from cluster.workers import Reservations, Workers
 from learner.engine import LearnerSettings
 from rnr.config import (
@@ -25,7 +25,6 @@ from rnr.config import (
     ModelConfig,
     OptimizerConfig,
     SamplingConfig,
-    SyncConfig,
 )
 from rnr.types import Sample
 
@@ -62,7 +61,7 @@ def _policy(folder: str) -> PolicyService:
         grpo=GrpoConfig(),
         sampling=SamplingConfig(),
         learning_rate=lambda _stage, _step: 1e-4,
-        transport=choose(SyncConfig()),
+        transport=ObjectStore(),
         probe=range(1000, 1040),
     )
 

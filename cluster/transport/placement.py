@@ -1,0 +1,56 @@
+"""Where learner and engines of a run are, as far as a transport has to know it."""
+
+import os
+from dataclasses import dataclass
+
+from rnr.config import ClusterConfig, ModelConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Learner and rollout workers of a run."""
+
+    one_host: bool
+    """Whether all are and will be on one host: Ray was started by the run itself, so that no other can join."""
+    lora: bool
+    """Whether adapters are sent in place of whole weights."""
+    rollout_workers: int
+    learner_ranks: int
+    rollout_gpus: float
+    learner_gpus: float
+
+    @property
+    def on_cpus(self) -> bool:
+        """No worker has a GPU."""
+        return not self.rollout_gpus and not self.learner_gpus
+
+    @property
+    def one_gpu(self) -> bool:
+        """One learner rank and one engine share one GPU."""
+        shared = 0 < self.rollout_gpus < 1 and 0 < self.learner_gpus < 1 and self.rollout_gpus + self.learner_gpus <= 1
+        return shared and self.rollout_workers == self.learner_ranks == 1
+
+    @property
+    def gpus_apart(self) -> bool:
+        """Every rank and every engine has a GPU, or several, to itself."""
+        return self.rollout_gpus >= 1 and self.learner_gpus >= 1
+
+    def __str__(self) -> str:
+        what = "adapters" if self.lora else "weights"
+        where = "one host" if self.one_host else "a cluster"
+        return (
+            f"{what} from {self.learner_ranks} learner ranks of {self.learner_gpus:g} GPUs to {self.rollout_workers} "
+            f"engines of {self.rollout_gpus:g} GPUs on {where}"
+        )
+
+
+def place_of(cluster: ClusterConfig, model: ModelConfig) -> Place:
+    """The place of a run whose GPUs are decided (``cluster.placement.placed``)."""
+    return Place(
+        one_host=not (cluster.address or os.environ.get("RAY_ADDRESS")),
+        lora=bool(model.lora_rank),
+        rollout_workers=cluster.rollout_workers,
+        learner_ranks=cluster.learner_ranks,
+        rollout_gpus=cluster.gpus_per_rollout_worker or 0.0,
+        learner_gpus=cluster.gpus_per_learner_rank or 0.0,
+    )
