@@ -1,9 +1,11 @@
 """Which prompts can teach the warm-started policy anything: those it sometimes gets right and sometimes wrong."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
+from cluster.loop import together
 from rewards.entity_f1 import entity_f1
 from rnr.files import json_line
 from rnr.types import Prompt, ScoredGroup
@@ -12,6 +14,17 @@ CHUNK = 32
 """Prompts sampled and written at a time: what a kill can cost."""
 
 Sample = Callable[[Sequence[Prompt]], Awaitable[list[ScoredGroup]]]
+
+
+async def select(
+    prompts: Sequence[Prompt], sampled: Callable[[Prompt], Coroutine[Any, Any, ScoredGroup]], file: Path
+) -> set[str]:
+    """The uids of the prompts that are ``undecided`` by their groups, as ``sampled`` gives them."""
+
+    async def sample(chunk: Sequence[Prompt]) -> list[ScoredGroup]:
+        return await together(sampled(prompt) for prompt in chunk)
+
+    return undecided(await measure(prompts, sample, file))
 
 
 async def measure(prompts: Sequence[Prompt], sample: Sample, file: Path) -> dict[str, list[float]]:

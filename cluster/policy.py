@@ -4,18 +4,23 @@ A published policy is an immutable, versioned value. Nobody has to be present wh
 pull the newest one before they take a lease, and a late joiner or a replaced worker does the same.
 """
 
+import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.ranks import LearnerRanks
+from actors.patience import Patience
+from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.transport import Transport
 from rnr.config import GrpoConfig, SamplingConfig
 from rnr.digest import Manifest
 from rnr.types import Sample
 
 Metrics = dict[str, float]
+
+STARTS = 3
+"""How often in a row at least the ranks are started before the run ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,16 +53,20 @@ class PolicyService:
         learning_rate: Callable[[str, int], float],
         transport: Transport,
         probe: Sequence[int],
+        restart_seconds: float = 0.0,
     ) -> None:
         """``build`` makes running ranks with the weights of the model folder; ``learning_rate`` gives that of a step of
-        a stage; ``probe`` are the tokens by which a sync is checked."""
+        a stage; ``probe`` are the tokens by which a sync is checked; ``restart_seconds`` is how long ranks that came up
+        once are started anew when they do not."""
         self._build = build
+        self._restart_seconds = restart_seconds
         self._grpo = grpo
         self._sampling = sampling
         self._learning_rate = learning_rate
         self._transport = transport
         self._probe = Sample(uid="probe", prompt_ids=tuple(probe[:1]), completion_ids=tuple(probe[1:]))
         self._ranks: LearnerRanks | None = None
+        self._came_up = False
         self._numbers = itertools.count(1)
         self._version = 0
 
@@ -72,9 +81,24 @@ class PolicyService:
         return self._ranks
 
     async def start(self) -> None:
-        """Build the ranks, in place of those that there were: their weights are those of the model folder."""
+        """Build the ranks, in place of those that there were: their weights are those of the model folder.
+
+        A start that loses a rank, because its host has just died and Ray does not know it yet or because it is killed
+        again, is tried anew after a pause. Raises LearnerLost when that is to no avail.
+        """
+        # What never came up is more likely wrong than unlucky.
+        patience = Patience(tries=STARTS, seconds=self._restart_seconds if self._came_up else 0.0)
         self.stop()
-        self._ranks = await self._build()
+        while True:
+            try:
+                self._ranks = await self._build()
+                self._came_up = True
+                break
+            except LearnerLost as lost:
+                if patience.is_spent():
+                    raise
+                print(f"learner: {lost}; its ranks are started again in {patience.pause:g} s", flush=True)
+                await asyncio.sleep(patience.pause)
         self._version = 0
 
     async def sft_step(self, samples: Sequence[Sample], step: int) -> Metrics:

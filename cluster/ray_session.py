@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -150,6 +151,8 @@ def _within(seconds: float, start: Callable[[], Any], *, what: str) -> None:
     too_late = False
 
     def call() -> None:
+        # Ray's processes inherit it. Slurm sends SIGTERM to all of a job at once: the learner must live to save.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
             start()
         except BaseException as error:
@@ -161,8 +164,12 @@ def _within(seconds: float, start: Callable[[], Any], *, what: str) -> None:
             # The kernel ends Ray's processes together with the thread that started them: it has to live on.
             released.wait()
 
+    handler = signal.getsignal(signal.SIGTERM)
     threading.Thread(target=call, name="ray.init", daemon=True).start()
-    if not ended.wait(seconds):
+    in_time = ended.wait(seconds)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray puts one in its place that prints native stacks
+    if not in_time:
         too_late = True
         raise ValueError(f"{what}: no answer within {seconds:.0f} s (deadlines.start)")
     for error in failures:

@@ -6,7 +6,7 @@ This is the one place below the scripts that sees the whole config; it hands eac
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,9 @@ from cluster.policy import PolicyService
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from cluster.scoring import ScoringService, scoring_service
-from cluster.stages import Settings, Stages
+from cluster.settings import Settings
+from cluster.stages import Stages
+from cluster.stopping import Stopping, nothing_yet
 from cluster.transport import choose, chosen
 from cluster.transport.placement import place_of
 from cluster.workers import Workers, reserve
@@ -174,16 +176,22 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
         reward_weights=config.reward.part_weights,
         difficulty_rollouts=config.data.difficulty_rollouts,
         checkpoint_every=config.checkpoint.every_steps,
+        restart_seconds=config.deadlines.restart,
     )
+    stopping = Stopping(config.checkpoint.grace_seconds)
     try:
-        async with running(
-            config,
-            model_folder=ready.prepared.model_folder,
-            stop_token_id=ready.prepared.stop_token_id,
-            probe=ready.prepared.probe,
-            learning_rate=ready.schedule.learning_rate,
-            status=ready.status,
-        ) as services:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(stopping.listening())
+            model, stop, probe = ready.prepared.model_folder, ready.prepared.stop_token_id, ready.prepared.probe
+            starting = running(
+                config,
+                model_folder=model,
+                stop_token_id=stop,
+                probe=probe,
+                learning_rate=ready.schedule.learning_rate,
+                status=ready.status,
+            )
+            services = await stopping.unless_asked(stack.enter_async_context(starting), nothing_yet)
             stages = Stages(
                 settings=settings,
                 prepared=ready.prepared,
@@ -197,6 +205,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 folder=ready.folder,
                 tracker=tracker,
                 status=ready.status,
+                stopping=stopping,
             )
             return await stages.to_the_end(ready.status.seconds)
     finally:
@@ -220,9 +229,8 @@ async def running(
     reservations = await reserve(bundles(cluster), seconds=config.deadlines.start)
     workers = Workers(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
     cpus = resources.get("CPU", 1)
-    learner = LearnerSettings(
-        model_folder=model_folder, model=config.model, optimizer=config.optimizer, seed=config.run.seed
-    )
+    seed = config.run.seed
+    learner = LearnerSettings(model_folder=model_folder, model=config.model, optimizer=config.optimizer, seed=seed)
     engine = EngineSettings(
         model_folder=model_folder,
         stop_token_id=stop_token_id,
@@ -230,7 +238,7 @@ async def running(
         generation=generation,
         threads=threads_per_worker(cluster.rollout_workers, cpus),
         use_gpu=bool(cluster.gpus_per_rollout_worker),
-        seed=config.run.seed,
+        seed=seed,
     )
     threads = threads_per_worker(cluster.learner_ranks, cpus)
     services = Services(
@@ -241,6 +249,7 @@ async def running(
             learning_rate=learning_rate,
             transport=choose(config.sync, place_of(cluster, config.model)),
             probe=probe,
+            restart_seconds=config.deadlines.restart,
         ),
         generation=_generation(config, workers, engine, probe),
         scoring=_scoring(config, workers),

@@ -3,8 +3,9 @@
 So a resumed run needs no sampler state: it asks for the next step and gets what the interrupted run would have got.
 """
 
+import itertools
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -54,6 +55,11 @@ class Schedule:
         if not number:
             return prompt
         return replace(prompt, example=replace(prompt.example, uid=f"{prompt.uid}, pass {number + 1}"))
+
+    def prompts_but(self, consumed: Collection[str]) -> Iterator[Prompt]:
+        """The stream of prompts, without those that have been trained on: groups may end in another order than they
+        began, so an interrupted run leaves gaps."""
+        return (prompt for place in itertools.count() if (prompt := self.prompt(place)).uid not in consumed)
 
     def narrow(self, uids: Collection[str]) -> None:
         """Draw GRPO prompts from those with these uids alone; raises ValueError when they do not fill one step."""

@@ -1,58 +1,36 @@
 """The stages of one run on running services: warm start -> GRPO -> evaluation -> export, resumable at every step."""
 
-import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from actors.patience import Patience
 from cluster.checkpoint import Checkpoints, Progress
-from cluster.difficulty import measure, undecided
+from cluster.difficulty import select
 from cluster.generation import GenerationService
-from cluster.loop import Metrics, Pace, causes, grpo, together
+from cluster.loop import Metrics, Pace, causes, grpo
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared
 from cluster.ranks import LearnerLost
 from cluster.schedule import Schedule, out_of_patience
 from cluster.scoring import ScoringService
+from cluster.settings import Settings
+from cluster.stopping import Stopping
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
-from rnr.config import EvaluationConfig, GrpoConfig, SamplingConfig, SftConfig
 from rnr.evaluation.predictions import save_predictions
-from rnr.evaluation.rollout_metrics import ner_metrics
+from rnr.evaluation.rollout_metrics import ner_metrics, rates
 from rnr.evaluation.scoring import score_predictions
 from rnr.files import strict_json, write_whole
-from rnr.runs.console import Console, StageClock
+from rnr.runs.console import SHOWN, Console, StageClock
 from rnr.runs.status import StatusFile
 from rnr.runs.tracking import Tracker
 from rnr.types import Prompt, ScoredGroup
 
 REBUILDS = 3
-"""How often in a row, without a step in between, a lost learner is rebuilt before the run ends."""
-
-SHOWN = {
-    "reward": "reward/mean",
-    "F1": "ner/f1",
-    "tokens": "response_length/mean",
-    "cut": "response_length/clip_ratio",
-    "sample s": "timing_s/gen",
-    "train s": "timing_s/update_actor",
-}
-"""What the terminal shows of a GRPO step."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The branches of the config that say what the stages do."""
-
-    sft: SftConfig
-    grpo: GrpoConfig
-    sampling: SamplingConfig
-    evaluation: EvaluationConfig
-    reward_weights: dict[str, float]
-    difficulty_rollouts: int
-    checkpoint_every: int
+"""How often in a row at least, without a step in between, a lost learner is rebuilt before the run ends."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,35 +47,64 @@ class Stages:
     folder: Path
     tracker: Tracker
     status: StatusFile
+    stopping: Stopping
     console: Console = field(default_factory=Console)
     _progress: Progress = field(default_factory=Progress)
+    _saved: tuple[str, int, int] = ("", 0, 0)
+    _loaded: bool = False
+    """Whether the learner's weights are those that the progress tells of."""
     _clock: StageClock | None = None
     _begin: float = 0.0
 
     async def to_the_end(self, setup_seconds: float) -> dict[str, Any]:
+        """All stages that are left; the summary. Raises Stopped if the run is asked to stop and has kept what it is."""
+        return await self.stopping.unless_asked(self._through_losses(setup_seconds), self._keep)
+
+    async def _through_losses(self, setup_seconds: float) -> dict[str, Any]:
         """All stages that are left, rebuilding the learner from the last checkpoint when a rank is lost."""
-        rebuilds, stood = 0, ("", -1)
+        patience = Patience(tries=REBUILDS + 1, seconds=self.settings.restart_seconds)
+        stood = ("", -1)
         while True:
+            if stood[0]:
+                await self.policy.start()
             try:
-                if rebuilds:
-                    await self.policy.start()
                 await self._restore()
                 self._progress.seconds.setdefault("setup", round(setup_seconds, 1))
                 await self._stages()
                 return await self._finish()
             except* LearnerLost as lost:
+                self._loaded = False
+                await self.stopping.end()
                 # A loss with further steps behind it is a new one; one that comes again at once is not.
                 stands = (self._progress.stage, self._progress.step)
-                rebuilds = rebuilds + 1 if stands == stood else 1
+                if stands != stood:
+                    patience.renew()
                 stood = stands
-                if rebuilds > REBUILDS:
+                if patience.is_spent():
                     raise
                 self.console.say(f"{causes(lost)[0]}: rebuilding all ranks from the last checkpoint")
+
+    async def _keep(self) -> str:
+        """Save where the run stands, unless that was done already; says what there is to resume from."""
+        if not self._loaded:
+            return "nothing was trained since the last checkpoint"
+        if self._saved != self._stand():
+            try:
+                await self.checkpoints.save(self._progress, self.policy)
+            except LearnerLost as lost:
+                return f"no checkpoint was written ({lost}); the one before holds"
+        return f"the checkpoint holds {self._progress.stage} up to step {self._progress.step}"
+
+    def _stand(self) -> tuple[str, int, int]:
+        """What tells two states of a run apart."""
+        return self._progress.stage, self._progress.step, len(self._progress.scores)
 
     async def _restore(self) -> None:
         keep_reference = self.settings.grpo.kl_coefficient > 0
         before = self._progress
         self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=keep_reference)
+        self._saved = self._stand()
+        self._loaded = True
         progress.keep_base(before)
         if progress.reached() not in (("base", 0), ("sft", 0)):
             other = self.settings.sft.from_run if progress.step == 0 else ""
@@ -129,17 +136,19 @@ class Stages:
         self._begin = time.monotonic()
         clock = self.console.stage("sft", progress.step, steps)
         for step in range(progress.step, steps):
-            await self._sft_step(step, steps, clock)
+            # Asked before a step: the run may have been stopped while the last one was evaluated.
             if out_of_patience(progress.held_out_losses, self.settings.sft.patience):
-                self.console.say(f"sft: the held-out loss fell no more; stopped after {step + 1} of {steps} steps")
+                self.console.say(f"sft: the held-out loss fell no more; stopped after {step} of {steps} steps")
                 break
+            await self._sft_step(step, steps, clock)
             if (step + 1) % self.settings.checkpoint_every == 0 and step + 1 < steps:
                 self._spend("sft")
                 await self._save()
         self._spend("sft")
         if steps:
             await self._publish()
-            await self._evaluate("sft", "sft", progress.step - 1)
+            if "sft" not in progress.scores:
+                await self._evaluate("sft", "sft", progress.step - 1)
             await self.policy.reset_optimizer()
         if self.settings.grpo.kl_coefficient:
             await self.policy.freeze_reference()
@@ -150,6 +159,7 @@ class Stages:
         samples = self.schedule.sft_samples(step)
         self.status.at("sft", step, "update", steps=steps)
         started = time.monotonic()
+        self.stopping.begin()
         metrics = await self.policy.sft_step(samples, step)
         seconds = time.monotonic() - started
         metrics["sft/tokens_per_s"] = sum(sample.length for sample in samples) / seconds
@@ -159,17 +169,19 @@ class Stages:
             shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(self.prepared.held_out)
             self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
         self.tracker.log("sft", step, metrics)
+        await self.stopping.end()
         clock.step(step, shown)
 
     async def _grpo(self) -> None:
         progress, options, sampling = self._progress, self.settings.grpo, self.settings.sampling
         self._begin = time.monotonic()
+        await self._evaluate_after(progress.step - 1)  # the run may have been stopped in the middle of it
         if self.settings.difficulty_rollouts:
             await self._select()
         self._clock = self.console.stage("grpo", progress.step, options.steps)
         await grpo(
             range(progress.step, options.steps),
-            self._prompts(),
+            self.schedule.prompts_but(set(progress.consumed)),
             pace=Pace(
                 prompts_per_step=sampling.prompts_per_step,
                 dynamic_sampling_rounds=sampling.dynamic_sampling_rounds,
@@ -180,18 +192,16 @@ class Stages:
             policy=self.policy,
             record=self._record,
             to_batch=lambda groups: training_batch(groups, options, self.settings.reward_weights),
-            watch=lambda step, phase: self.status.at("grpo", step, phase, steps=options.steps),
+            watch=self._watch,
         )
         self._spend("grpo")
         progress.stage = "done"
         await self._save()
 
-    def _prompts(self) -> Iterator[Prompt]:
-        """The stream of prompts, without those that have been trained on: groups may end in another order than they
-        began, so an interrupted run leaves gaps."""
-        consumed = set(self._progress.consumed)
-        stream = (self.schedule.prompt(place) for place in itertools.count())
-        return (prompt for prompt in stream if prompt.uid not in consumed)
+    def _watch(self, step: int, phase: str) -> None:
+        if phase == "update":
+            self.stopping.begin()  # until the step is recorded
+        self.status.at("grpo", step, phase, steps=self.settings.grpo.steps)
 
     async def _select(self) -> None:
         """Narrow the GRPO pool to the prompts that the warm-started policy neither always solves nor never."""
@@ -201,11 +211,7 @@ class Stages:
         async def sampled(prompt: Prompt) -> ScoredGroup:
             return await self.scoring.score(await self.generation.generate(prompt, count))
 
-        async def sample(prompts: Sequence[Prompt]) -> list[ScoredGroup]:
-            return await together(sampled(prompt) for prompt in prompts)
-
-        scores = await measure(pool, sample, self.folder / "difficulty.jsonl")
-        chosen = undecided(scores)
+        chosen = await select(pool, sampled, self.folder / "difficulty.jsonl")
         self.console.say(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
         self.schedule.narrow(chosen)
 
@@ -217,31 +223,39 @@ class Stages:
         self._note_difference()
         rollouts = sum(len(scored.group.rollouts) for scored in groups)
         progress.samples += rollouts
-        metrics |= _rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
+        metrics |= rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
         metrics["async/num_groups_dropped"] = len(batch.dropped)
         self.tracker.log("grpo", step, metrics | self.generation.metrics() | self.scoring.metrics())
         self.tracker.log_rollouts(step, groups, batch.dropped, batch.advantages)
+        await self.stopping.end()
         if self._clock is not None:
             self._clock.step(step, {name: metrics[key] for name, key in SHOWN.items() if key in metrics})
-        last = step + 1 == self.settings.grpo.steps
-        if self._due(step, self.settings.grpo.steps):
-            self._spend("grpo")
-            await self._evaluate("grpo" if last else f"grpo-{step + 1:06d}", "grpo", step)
+        await self._evaluate_after(step)
         # After the last step the checkpoint of a run that is done follows at once.
-        if (step + 1) % self.settings.checkpoint_every == 0 and not last:
+        if (step + 1) % self.settings.checkpoint_every == 0 and step + 1 < self.settings.grpo.steps:
             self._spend("grpo")
             await self._save()
 
+    async def _evaluate_after(self, step: int) -> None:
+        """The evaluation that is due after this step of GRPO, unless it was made."""
+        steps = self.settings.grpo.steps
+        name = "grpo" if step + 1 == steps else f"grpo-{step + 1:06d}"
+        if step >= 0 and self._due(step, steps) and name not in self._progress.scores:
+            self._spend("grpo")
+            await self._evaluate(name, "grpo", step)
+
     def _due(self, step: int, steps: int) -> bool:
         """Whether something is to be evaluated after this step: every so many, and after the last."""
-        every = self.settings.evaluation.every_steps
-        return step + 1 == steps or bool(every and (step + 1) % every == 0)
+        return step + 1 == steps or (step + 1) % (self.settings.evaluation.every_steps or math.inf) == 0
 
     async def _save(self) -> None:
         progress = self._progress
         self.status.at(progress.stage, progress.step, "checkpoint", steps=self._steps(progress.stage))
+        self.stopping.begin()
         await self.checkpoints.save(progress, self.policy)
+        self._saved = self._stand()
         self._begin = time.monotonic()
+        await self.stopping.end()
 
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
         self._begin = time.monotonic()
@@ -275,13 +289,3 @@ class Stages:
         self.console.table(self._progress.scores)
         self.console.say(f"run folder: {self.folder}")
         return summary
-
-
-def _rates(groups: Sequence[ScoredGroup], metrics: Metrics) -> Metrics:
-    """Samples a second of the whole step, and tokens a second while its groups were sampled."""
-    rollouts = [rollout for scored in groups for rollout in scored.group.rollouts]
-    tokens = sum(len(rollout.token_ids) for rollout in rollouts)
-    return {
-        "perf/samples_per_s": len(rollouts) / metrics["timing_s/step"],
-        "rollout/tokens_per_s": tokens / metrics["timing_s/gen"],
-    }

@@ -18,6 +18,7 @@ from actors.printing import print_to
 from actors.reward import RewardWorker, ScorerWorker
 from actors.rollout import RolloutWorker
 from actors.vllm_engine import VllmEngine
+from cluster.nodes import elsewhere, unreachable
 from cluster.placement import Bundle
 from cluster.ranks import LearnerRanks
 from learner.engine import LearnerSettings
@@ -97,6 +98,7 @@ class Workers:
             num_gpus=self._cluster.gpus_per_rollout_worker,
             max_concurrency=1000,
             scheduling_strategy=self._reservations.strategy(slot),
+            label_selector=elsewhere(await unreachable(ray.nodes())),
             runtime_env={"env_vars": QUIET},
             name=name,
         )
@@ -141,8 +143,11 @@ class Workers:
         env_vars = {**QUIET, **({} if gpus else CPU_LEARNER), "OMP_NUM_THREADS": str(threads)}
         generation = next(self._learners)
         names = [f"learner-{rank}.{generation}" for rank in range(count)]
+        selector = elsewhere(await unreachable(ray.nodes()))
         handles = [
-            self._rank(rank, gpus, env_vars).options(name=name).remote(rank=rank, world_size=count, threads=threads)
+            self._rank(rank, gpus, env_vars, name=name, label_selector=selector).remote(
+                rank=rank, world_size=count, threads=threads
+            )
             for rank, name in enumerate(names)
         ]
         for name, handle in zip(names, handles, strict=True):
@@ -159,8 +164,9 @@ class Workers:
             raise
         return ranks
 
-    def _rank(self, rank: int, gpus: float | None, env_vars: Mapping[str, str]) -> Any:
+    def _rank(self, rank: int, gpus: float | None, env_vars: Mapping[str, str], **options: Any) -> Any:
         return ray.remote(LearnerWorker).options(
+            **options,
             num_cpus=self._cluster.cpus_per_worker,
             num_gpus=gpus,
             runtime_env={"env_vars": dict(env_vars)},

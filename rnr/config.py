@@ -332,6 +332,9 @@ class DeadlineConfig(Section):
 
     start: float = Field(default=900.0, gt=0)
     """From the creation of a worker until it can work: imports, weights, compilation."""
+    restart: float = Field(default=900.0, ge=0)
+    """How long what is lost again and again, without progress in between, is started anew: the learner's ranks, and a
+    rollout worker. At least three times are tried however long they take."""
     generate: float = Field(default=600.0, gt=0)
     """The rollouts of one prompt, with what waits in the engine before them."""
     score: float = Field(default=120.0, gt=0)
@@ -367,6 +370,9 @@ class CheckpointConfig(Section):
     """Optimizer steps, of either stage, between checkpoints."""
     keep: int = Field(default=2, ge=1)
     """Newest checkpoints that are kept."""
+    grace_seconds: float = Field(default=25.0, ge=0)
+    """What a run has from SIGTERM until its checkpoint is on disk; then it ends without. Kubernetes and Slurm send
+    SIGKILL after 30 s if they are not told otherwise, ``ray job stop`` after 3 (``docs/cluster.md``)."""
 
 
 class TrackingConfig(Section):

@@ -1,4 +1,4 @@
-"""What a worker raises when it can no longer work."""
+"""What ends a worker, and what ends a run without a failure."""
 
 
 class WorkerUnusable(RuntimeError):
@@ -7,3 +7,7 @@ class WorkerUnusable(RuntimeError):
 
 class PolicyGone(RuntimeError):
     """A published policy lay in the memory of a learner that is no more: the worker is sound, the learner is not."""
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has; says what was kept. ``--resume`` carries it on."""

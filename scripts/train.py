@@ -4,6 +4,7 @@ python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run
 """
 
 import asyncio
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from rnr.cli import load_config
+from rnr.config import Config
 from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run
 
@@ -37,6 +39,21 @@ def train(
         return 0
     options = [] if config is None else ["--config", config]
     status = StatusFile(["python", "-m", "scripts.train", *options, *context.args])
+    from cluster.stopping import EXIT_CODE, stop_before_the_run
+    from rnr.faults import Stopped
+
+    signal.signal(signal.SIGTERM, stop_before_the_run)
+    try:
+        return _trained(settings, status, resume=resume)
+    except Stopped as stopped:
+        print(f"{stopped}; resume with --resume", file=sys.stderr)
+        return EXIT_CODE
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
+    """The exit code of a run that nobody stopped."""
     with status.starting("libraries"):
         from cluster.manifest import CheckpointSpoilt
         from cluster.run import get_ready

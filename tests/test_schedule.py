@@ -1,13 +1,17 @@
 """Learning rates by hand, and windows of data: pure functions of the step."""
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.schedule import out_of_patience, window
+from cluster.schedule import Schedule, out_of_patience, window
 from learner.schedule import cosine
+from rnr.config import GrpoConfig, SftConfig
+from rnr.types import Example, Prompt
 
 
 def _rates(steps: int, warmup_fraction: float, peak: float = 1.0, final: float = 0.1) -> list[float]:
@@ -82,3 +86,17 @@ def test_patience_ends_when_nothing_was_better_for_so_long() -> None:
     assert out_of_patience([3.0, 2.0, 2.5, 2.0], 2)
     assert not out_of_patience([3.0, 2.0, 2.5, 1.9], 2)
     assert not out_of_patience([1.0, 2.0, 3.0], 0)
+
+
+def test_a_resumed_run_asks_for_the_prompts_that_an_interrupted_one_left_out() -> None:
+    prompts = tuple(
+        Prompt(example=Example(uid=f"p{place}", sentence="x", schema=("a",), mentions=()), token_ids=(1,))
+        for place in range(3)
+    )
+    prepared: Any = SimpleNamespace(sft=(), prompts=prompts)
+    schedule = Schedule(prepared, sft=SftConfig(), grpo=GrpoConfig(), prompts_per_step=1, final_rate=0.1, seed=0)
+    places = [schedule.prompt(place).uid for place in range(7)]
+    assert len(set(places)) == 7
+    # Groups end in another order than they began: 1 and 3 were still under way.
+    stream = schedule.prompts_but({places[0], places[2], places[4]})
+    assert [next(stream).uid for _ in range(4)] == [places[1], places[3], places[5], places[6]]

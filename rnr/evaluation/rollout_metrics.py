@@ -1,11 +1,22 @@
 """Task metrics of a step's rollouts, by their tracked names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.task.chains import ReadChain, read_tagged_chain
 from rnr.task.labels import label_key
 from rnr.types import Answer, Example, ScoredGroup
+
+
+def rates(groups: Sequence[ScoredGroup], seconds: Mapping[str, float]) -> dict[str, float]:
+    """Samples a second of the whole step, and tokens a second while its groups were sampled; ``seconds`` holds those of
+    both."""
+    rollouts = [rollout for scored in groups for rollout in scored.group.rollouts]
+    tokens = sum(len(rollout.token_ids) for rollout in rollouts)
+    return {
+        "perf/samples_per_s": len(rollouts) / seconds["timing_s/step"],
+        "rollout/tokens_per_s": tokens / seconds["timing_s/gen"],
+    }
 
 
 def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:

@@ -7,6 +7,16 @@ from typing import Any
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+SHOWN = {
+    "reward": "reward/mean",
+    "F1": "ner/f1",
+    "tokens": "response_length/mean",
+    "cut": "response_length/clip_ratio",
+    "sample s": "timing_s/gen",
+    "train s": "timing_s/update_actor",
+}
+"""What the terminal shows of a GRPO step."""
+
 
 class Console:
     """Plain lines, so that a log file reads as the terminal does."""

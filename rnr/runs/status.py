@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import psutil
 
+from rnr.faults import Stopped
 from rnr.files import strict_json, write_whole
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
@@ -133,6 +134,9 @@ class StatusFile:
         raises it, stop a run; every other exception is a failure."""
         try:
             yield
+        except Stopped as stop:
+            self.stopped(str(stop))
+            raise
         except (KeyboardInterrupt, SystemExit, CancelledError) as interrupt:
             self.stopped(f"interrupted ({type(interrupt).__name__})")
             raise

@@ -3,7 +3,8 @@
 A test that watches ``status.json`` from outside misses a short phase on a busy machine; from inside none is missed.
 
 Usage: ``python -m tests.end_to_end.struck_train STEP PHASE NAMES -- ARGUMENTS OF scripts.train``, where NAMES are
-``driver`` or actor classes, separated by commas, and PHASE is struck in the first GRPO step from STEP on.
+``driver`` or actor classes, separated by commas, and PHASE is struck in the first GRPO step from STEP on. ``everyone``
+gets SIGTERM, as Slurm sends it to all processes of a job.
 """
 
 import os
@@ -22,9 +23,13 @@ SECONDS_INTO_THE_PHASE = 0.1
 
 
 def strike(names: list[str]) -> None:
-    """SIGKILL to one process of each name."""
+    """SIGKILL to one process of each name, or SIGTERM to ``everyone``."""
     time.sleep(SECONDS_INTO_THE_PHASE)
     children = psutil.Process().children(recursive=True)
+    if names == ["everyone"]:
+        for process in (*children, psutil.Process()):
+            process.terminate()
+        return
     for name in names:
         if name == "driver":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,7 @@
 """The whole run on real Ray, real vLLM and real DeepSpeed, with a tiny model."""
 
 import json
+import re
 import signal
 
 import pytest
@@ -96,10 +97,16 @@ def _assert_export_loads(folder):
     assert AutoTokenizer.from_pretrained(folder).chat_template
 
 
-def test_a_run_killed_three_times_and_robbed_of_its_learner_trains_every_prompt_once(tmp_path, arguments):
-    arguments = [*arguments, "--checkpoint.every_steps=1", "--tracking.wandb_project=", "--resume"]
+def test_a_run_stopped_and_killed_twice_and_robbed_of_its_learner_trains_every_prompt_once(tmp_path, arguments):
+    arguments = [*arguments, "--tracking.wandb_project=", "--resume", "--checkpoint.grace_seconds=120"]
+    stopped = Training(tmp_path, arguments, struck=("0", "update", "everyone"))
+    assert stopped.wait() == 75, stopped.output
+    assert "stopped by SIGTERM: the checkpoint holds grpo up to step 1; resume with --resume" in stopped.output
+    assert not re.search(r"SIGTERM received|\*\*\* |Traceback|Stack trace", stopped.output), stopped.output
+    assert list(stopped.run_folder.glob("checkpoints/*-grpo-000001/progress.json"))
+    arguments.append("--checkpoint.every_steps=1")
     agents = []
-    for moment in (("1", "rollout"), ("1", "update"), ("2", "checkpoint")):
+    for moment in (("1", "update"), ("2", "checkpoint")):
         training = Training(tmp_path, arguments, struck=(*moment, "driver"))
         status, started = training.wait_and_watch()
         assert status == -signal.SIGKILL, training.output

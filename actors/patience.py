@@ -1,0 +1,37 @@
+"""How long something that keeps failing is tried again."""
+
+import time
+from dataclasses import dataclass
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds before another try; they double."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Patience:
+    """So many tries, or as many as begin within some seconds of the first failure, whichever is more.
+
+    Tries alone would end a run after three kills within seconds; seconds alone would end it after one that took long.
+    """
+
+    tries: int
+    seconds: float
+    _failures: int = 0
+    _since: float = 0.0
+
+    def is_spent(self) -> bool:
+        """Count one more failure: whether it was the last one to be borne."""
+        now = time.monotonic()
+        if not self._failures:
+            self._since = now
+        self._failures += 1
+        return self._failures >= self.tries and now - self._since >= self.seconds
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the next try: more after each failure."""
+        return min(FIRST_PAUSE * 2 ** min(self._failures - 1, 30), LONGEST_PAUSE)
+
+    def renew(self) -> None:
+        """Forget all failures: there was progress."""
+        self._failures = 0

@@ -1,0 +1,35 @@
+"""Nodes that can be reached. Ray calls a host that died alive until its health checks have failed, some half a minute
+later; until then it would place workers there."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+SECONDS = 3.0
+"""How long a node has to take a connection."""
+
+Node = Mapping[str, Any]
+"""As ``ray.nodes()`` gives it."""
+
+
+async def unreachable(nodes: Sequence[Node]) -> list[str]:
+    """The ids of those nodes that Ray calls alive and whose raylet takes no connection."""
+    alive = [node for node in nodes if node["Alive"]]
+    answers = await asyncio.gather(*map(_answers, alive))
+    return [node["NodeID"] for node, answer in zip(alive, answers, strict=True) if not answer]
+
+
+def elsewhere(node_ids: Iterable[str]) -> dict[str, str]:
+    """Ray's label selector for every node but these; it selects nothing, so that all will do, without any."""
+    names = ", ".join(sorted(node_ids))
+    return {"ray.io/node-id": f"!in({names})"} if names else {}
+
+
+async def _answers(node: Node) -> bool:
+    connecting = asyncio.open_connection(node["NodeManagerAddress"], node["NodeManagerPort"])
+    with suppress(OSError, TimeoutError):
+        _, writer = await asyncio.wait_for(connecting, SECONDS)
+        writer.close()
+        return True
+    return False

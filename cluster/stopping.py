@@ -1,0 +1,115 @@
+"""SIGTERM: a run that is asked to stop keeps what it has learned, within its grace time, and ends.
+
+That is what ``ray job stop``, Slurm and Kubernetes send before SIGKILL, and a cloud before it takes a machine away.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from rnr.faults import Stopped
+
+Result = TypeVar("Result")
+
+EXIT_CODE = 75
+"""Of a run that stopped because it was asked to: "try again later" (``EX_TEMPFAIL`` of sysexits.h)."""
+
+
+def stop_before_the_run(_number: int, _frame: Any) -> None:
+    """The handler of SIGTERM while there is nothing yet to keep."""
+    raise Stopped("stopped by SIGTERM before the run had begun")
+
+
+async def nothing_yet() -> str:
+    """What there is to keep before the training has begun."""
+    return "it had not begun to train"
+
+
+class Stopping:
+    """Whether the run was asked to stop, and whether it stands where it may."""
+
+    def __init__(self, seconds: float, say: Callable[[str], None] = print) -> None:
+        """``seconds`` is the grace time from the signal until everything is on disk."""
+        self._seconds = seconds
+        self._say = say
+        self._asked = asyncio.Event()
+        self._at_once = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hear SIGTERM for the length of the block. A second one, or Ctrl-C, ends the run without waiting."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.ask)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+
+    def ask(self) -> None:
+        """SIGTERM has arrived."""
+        if self._asked.is_set():
+            self._at_once.set()
+        else:
+            self._say(f"SIGTERM: a checkpoint within {self._seconds:g} s, then the end (again: at once)")
+        self._asked.set()
+
+    def begin(self) -> None:
+        """Something begins that must not be left half done: a step, whose weights and ledger belong together."""
+        self._settled.clear()
+
+    async def end(self) -> None:
+        """It is done. Does not return when the run is to stop: nothing else may begin."""
+        self._settled.set()
+        if self._asked.is_set():
+            await asyncio.get_running_loop().create_future()
+
+    async def unless_asked(self, work: Awaitable[Result], keep: Callable[[], Awaitable[str]]) -> Result:
+        """What ``work`` returns. When the run is asked to stop meanwhile, work goes on until what has begun is done, is
+        ended, and ``keep`` saves what there is and says what that is: raises Stopped with it."""
+        task = asyncio.ensure_future(work)
+        asked = asyncio.ensure_future(self._asked.wait())
+        try:
+            await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                return task.result()
+            kept = await self._kept(task, keep)
+            if not task.cancelled():
+                return task.result()  # it came to its end meanwhile
+            raise Stopped(f"stopped by SIGTERM: {kept}")
+        finally:
+            asked.cancel()
+            await _ended(task)
+
+    async def _kept(self, task: asyncio.Future[Any], keep: Callable[[], Awaitable[str]]) -> str:
+        """What was kept within the grace time."""
+        keeping = asyncio.ensure_future(self._settle_and(task, keep))
+        hurry = asyncio.ensure_future(self._at_once.wait())
+        try:
+            await asyncio.wait([keeping, hurry], timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                return keeping.result()
+            why = "a second signal came" if hurry.done() else f"{self._seconds:g} s (checkpoint.grace_seconds) passed"
+            return f"{why} before the checkpoint was written; the one before it holds"
+        finally:
+            hurry.cancel()
+            await _ended(keeping)
+            await _ended(task)
+
+    async def _settle_and(self, task: asyncio.Future[Any], keep: Callable[[], Awaitable[str]]) -> str:
+        settled = asyncio.ensure_future(self._settled.wait())
+        try:
+            await asyncio.wait([task, settled], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            settled.cancel()
+        await _ended(task)
+        return await keep() if task.cancelled() else ""
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and wait until it is over, however it ends; its failure is that of work which is given up."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

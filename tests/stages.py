@@ -1,0 +1,95 @@
+"""Stand-ins for the services of a run, with which its stages are tested."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from cluster.checkpoint import Progress
+from cluster.ranks import LearnerLost
+from cluster.settings import Settings
+from cluster.stages import Stages
+from cluster.stopping import Stopping
+from rnr.config import EvaluationConfig, GrpoConfig, SamplingConfig, SftConfig
+from rnr.runs.status import StatusFile
+
+
+class Policy:
+    """Loses a rank in the SFT steps that it is told, each as often as it is told."""
+
+    def __init__(self, losses: dict[int, int]) -> None:
+        self._losses = dict(losses)
+        self.version = 0
+        self.starts = 0
+        self.trained: list[int] = []
+
+    async def start(self) -> None:
+        self.starts += 1
+        self.version = 0
+
+    async def sft_step(self, _samples: Any, step: int) -> dict[str, float]:
+        if self._losses.get(step, 0):
+            self._losses[step] -= 1
+            raise LearnerLost(f"learner rank 1, phase sft_step: the worker died in step {step}")
+        self.version += 1
+        self.trained.append(step)
+        return {"sft/loss": 1.0}
+
+    async def publish(self) -> str:
+        return f"version {self.version}"
+
+    async def reset_optimizer(self) -> None: ...
+
+    async def export(self, *_arguments: Any) -> None: ...
+
+
+class Saved:
+    """Checkpoints in memory."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+
+    async def restore(self, policy: Policy, *, freeze_reference: bool) -> Progress:
+        policy.version = self.progress.version
+        return Progress(stage=self.progress.stage, step=self.progress.step, version=self.progress.version)
+
+    async def save(self, progress: Progress, policy: Policy) -> None:
+        self.progress = Progress(stage=progress.stage, step=progress.step, version=policy.version)
+
+
+def make_stages(
+    tmp_path, policy: Policy, monkeypatch, *, stopping: Stopping | None = None, checkpoint_every: int = 1
+) -> Any:
+    """Four SFT steps and no GRPO on ``policy``."""
+
+    async def adopt(_published: str) -> dict[str, float]:
+        return {}
+
+    async def evaluate(self: Stages, *_arguments: Any) -> None: ...
+
+    monkeypatch.setattr(Stages, "_evaluate", evaluate)
+    quiet = SimpleNamespace(
+        say=lambda text: None, table=lambda scores: None, stage=lambda *_: SimpleNamespace(step=lambda *_: None)
+    )
+    nothing: Any = lambda *_: None  # noqa: E731
+    return Stages(
+        settings=Settings(
+            sft=SftConfig(),
+            grpo=GrpoConfig(steps=0),
+            sampling=SamplingConfig(),
+            evaluation=EvaluationConfig(base=False),
+            reward_weights={},
+            difficulty_rollouts=0,
+            checkpoint_every=checkpoint_every,
+            restart_seconds=0.0,
+        ),
+        prepared=SimpleNamespace(held_out=(), prompt_file={}),  # type: ignore[arg-type]
+        schedule=SimpleNamespace(sft_steps=4, sft_samples=lambda step: [], prompts_but=iter),  # type: ignore[arg-type]
+        policy=policy,  # type: ignore[arg-type]
+        generation=SimpleNamespace(adopt=adopt, largest_difference=0.0),  # type: ignore[arg-type]
+        scoring=SimpleNamespace(),  # type: ignore[arg-type]
+        checkpoints=Saved(),  # type: ignore[arg-type]
+        folder=tmp_path,
+        tracker=SimpleNamespace(log=nothing, rewind=nothing),  # type: ignore[arg-type]
+        status=StatusFile(),
+        stopping=stopping or Stopping(1.0),
+        console=quiet,  # type: ignore[arg-type]
+    )

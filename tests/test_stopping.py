@@ -1,0 +1,116 @@
+"""A run that is asked to stop keeps what it has learned, within its grace time."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from cluster.ranks import LearnerLost
+from cluster.stopping import Stopping
+from rnr.faults import Stopped
+from tests.stages import Policy, make_stages
+
+
+class Slow(Policy):
+    """Sends this process SIGTERM in one of its steps, so many times, and goes on with the step."""
+
+    def __init__(self, step: int, *, signals: int = 1, stays: float = 0.0, lost: int = 0) -> None:
+        super().__init__({step: lost})
+        self._signalled, self._signals, self._stays = step, signals, stays
+
+    async def sft_step(self, samples, step: int) -> dict[str, float]:
+        if step == self._signalled:
+            for _ in range(self._signals):
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(self._stays)
+        return await super().sft_step(samples, step)
+
+
+def _run(tmp_path, policy: Policy, monkeypatch, *, seconds: float = 60.0):
+    """The stages of a run that listens for SIGTERM, and how it ended."""
+
+    async def work():
+        stopping = Stopping(seconds, say=lambda _text: None)
+        stages = make_stages(tmp_path, policy, monkeypatch, stopping=stopping, checkpoint_every=1000)
+        with stopping.listening(), pytest.raises(Stopped) as stopped:
+            await stages.to_the_end(1.0)
+        return stages.checkpoints, str(stopped.value)
+
+    return asyncio.run(work())
+
+
+def test_a_step_under_way_is_done_and_saved_and_no_other_begins(tmp_path, monkeypatch) -> None:
+    policy = Slow(step=1)
+    saved, said = _run(tmp_path, policy, monkeypatch)
+    assert policy.trained == [0, 1]
+    assert (saved.progress.stage, saved.progress.step, saved.progress.version) == ("sft", 2, 2)
+    assert said == "stopped by SIGTERM: the checkpoint holds sft up to step 2"
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch) -> None:
+    policy = Slow(step=1)
+    saved, _ = _run(tmp_path, policy, monkeypatch)
+    again = Policy({})
+    stages = make_stages(tmp_path, again, monkeypatch)
+    stages.checkpoints = saved
+    asyncio.run(stages.to_the_end(1.0))
+    assert again.trained == [2, 3]
+
+
+def test_a_step_that_takes_longer_than_the_grace_time_is_given_up(tmp_path, monkeypatch) -> None:
+    saved, said = _run(tmp_path, Slow(step=2, stays=60), monkeypatch, seconds=0.1)
+    assert saved.progress.step == 0
+    assert "0.1 s (checkpoint.grace_seconds) passed before the checkpoint was written; the one before it holds" in said
+
+
+def test_a_second_signal_ends_the_run_at_once(tmp_path, monkeypatch) -> None:
+    saved, said = _run(tmp_path, Slow(step=2, signals=2, stays=60), monkeypatch)
+    assert saved.progress.step == 0
+    assert "a second signal came before the checkpoint was written" in said
+
+
+def test_a_learner_that_is_lost_in_the_last_step_leaves_the_checkpoint_before(tmp_path, monkeypatch) -> None:
+    policy = Slow(step=2, lost=1)
+    saved, said = _run(tmp_path, policy, monkeypatch)
+    assert saved.progress.step == 0
+    assert policy.starts == 0, "a run that stops does not rebuild its learner"
+    assert said.endswith("nothing was trained since the last checkpoint")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_not_said_to_hold(tmp_path, monkeypatch) -> None:
+    async def work() -> str:
+        stopping = Stopping(60, say=lambda _text: None)
+        stages = make_stages(tmp_path, Slow(step=1), monkeypatch, stopping=stopping, checkpoint_every=1000)
+
+        async def save(*_arguments):
+            raise LearnerLost("learner rank 0, phase save: the worker died")
+
+        stages.checkpoints.save = save
+        with stopping.listening(), pytest.raises(Stopped) as stopped:
+            await stages.to_the_end(1.0)
+        return str(stopped.value)
+
+    assert (
+        "no checkpoint was written (learner rank 0, phase save: the worker died); the one before holds"
+        in asyncio.run(work())
+    )
+
+
+def test_a_run_that_ends_by_itself_meanwhile_has_ended() -> None:
+    async def work() -> str:
+        stopping = Stopping(60, say=lambda _text: None)
+
+        async def last_step() -> str:
+            stopping.begin()
+            stopping.ask()
+            await asyncio.sleep(0.01)
+            return "summary"  # without another step
+
+        async def keep() -> str:
+            raise AssertionError("there is nothing left to keep")
+
+        return await stopping.unless_asked(last_step(), keep)
+
+    assert asyncio.run(work()) == "summary"
