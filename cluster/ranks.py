@@ -47,7 +47,9 @@ class LearnerRanks:
         seconds = self._deadlines.start
         address = meeting_place(await self._gather("rendezvous", calls, seconds), ray.nodes())
         (port,) = await self._gather("rendezvous", [self._handles[0].open_store.remote(address)], seconds)
-        await self._all("start", settings, address, port, seconds, seconds=seconds)
+        notes = await self._all("start", settings, address, port, seconds, seconds=seconds)
+        for note in dict.fromkeys(note for of_rank in notes for note in of_rank or ()):
+            print(f"learner: {note}")
 
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
         """One supervised optimizer step; metrics averaged over all target tokens."""

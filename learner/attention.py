@@ -3,12 +3,14 @@
 A dense mask would have every token look at every other and throw most of it away. Here each prompt attends to itself
 and each completion to its prompt and itself, in a few large products, and nothing else is computed. On a CPU the
 products are our own, and the backward pass recomputes the probabilities instead of keeping them, as in FlashAttention
-(arXiv 2205.14135); on a GPU torch's fused kernels do the same.
+(arXiv 2205.14135). On a GPU attention is one call of a flash kernel (``learner.varlen``), and where that kernel takes
+neither the device nor the heads, torch's fused kernels take the same parts as on a CPU.
 
 Shape letters: those of ``learner.layout``, H key heads, R query heads that share one key head, D numbers of a head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +21,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from learner.architecture import UnsupportedModel
 from learner.layout import Layout
+from learner.varlen import Segments, attend_segments
 
 NAME = "shared_prefix"
 """The attention implementation by which transformers knows ``attend``."""
@@ -44,7 +47,7 @@ def attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    layout: Layout | None = None,
+    layout: Layout | Segments | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -56,7 +59,7 @@ def attend(
     """
     if layout is None:
         raise UnsupportedModel(f"{type(module).__name__}: its layers do not hand on the arguments of attention")
-    reach = max(layout.prompts_BP.shape[1], *(bucket.reach for bucket in layout.buckets))
+    reach = layout.reach
     unknown = {
         "attention dropout": dropout,
         "a soft cap in attention": options.get("softcap"),
@@ -68,13 +71,31 @@ def attend(
     if any(unknown.values()):
         found = ", ".join(name for name, there in unknown.items() if there)
         raise UnsupportedModel(f"{type(module).__name__} has {found}, which the learner does not support")
-    columns = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    combine = fused if query.is_cuda else _SharedPrefix.apply
+    columns = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if isinstance(layout, Segments):
+        return attend_segments(*columns, layout, scale)[None], None
+    combine = fused if query.is_cuda else _SharedPrefix.apply
     return combine(*columns, layout, scale)[None], None  # type: ignore[index]
 
 
 AttentionInterface.register(NAME, attend)
+
+
+@contextmanager
+def noted_widths() -> Iterator[set[int]]:
+    """How many numbers the heads have of all layers that attend meanwhile."""
+    found: set[int] = set()
+
+    def noting(module: torch.nn.Module, *tensors: Any, **options: Any) -> tuple[torch.Tensor, None]:
+        found.update(tensor.shape[-1] for tensor in tensors[:3])
+        return attend(module, *tensors, **options)
+
+    AttentionInterface.register(NAME, noting)
+    try:
+        yield found
+    finally:
+        AttentionInterface.register(NAME, attend)
 
 
 def fused(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float) -> torch.Tensor:

@@ -17,9 +17,12 @@ import torch
 
 from learner.layout import Layout, lay_out
 from learner.masked_head import Allowed, allowed_tensors
+from learner.varlen import Segments
 from rnr.types import Sample
 
 Item = TypeVar("Item")
+Arrange = Callable[[Sequence[tuple[range, Sequence[range]]], torch.device | str], Layout | Segments]
+"""``learner.layout.lay_out`` or ``learner.varlen.segment``."""
 LossAggregation = Literal["token_mean", "sequence_mean", "constant"]
 
 
@@ -29,7 +32,7 @@ class Batch:
 
     input_ids_1T: torch.Tensor
     position_ids_1T: torch.Tensor
-    layout: Layout
+    layout: Layout | Segments
     """Who attends to whom."""
     columns_N: torch.Tensor
     targets_N: torch.Tensor
@@ -149,8 +152,8 @@ def _packs(samples: Sequence[Weighted], max_tokens: float = math.inf) -> list[Pa
     return packs
 
 
-def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
-    """The tensors of one micro-batch, on ``device``."""
+def collate(packs: MicroBatch, device: torch.device | str = "cpu", arrange: Arrange = lay_out) -> Batch:
+    """The tensors of one micro-batch, on ``device``, its attention arranged in length buckets or segments."""
     row: list[tuple[range, list[range]]] = []
     input_ids, positions, columns, targets, sequences, weights, advantages, logprobs, allowed = ([] for _ in range(9))
     for pack in packs:
@@ -177,7 +180,7 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu") -> Batch:
     return Batch(
         input_ids_1T=torch.tensor([input_ids], device=device),
         position_ids_1T=torch.tensor([positions], device=device),
-        layout=lay_out(row, device),
+        layout=arrange(row, device),
         columns_N=torch.tensor(columns, dtype=torch.long, device=device),
         targets_N=torch.tensor(targets, dtype=torch.long, device=device),
         sequences_N=torch.tensor(sequences, dtype=torch.long, device=device),

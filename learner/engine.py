@@ -13,12 +13,14 @@ from peft import get_peft_model_state_dict
 from transformers import AutoModelForCausalLM
 
 from learner.adapter import with_adapter
-from learner.batch import Batch, MicroBatch, collate
+from learner.batch import Arrange, Batch, MicroBatch, collate
 from learner.files import as_in_files, names_in_files, stored
+from learner.layout import lay_out
 from learner.logprobs import PolicyModel
 from learner.loss import Sums
-from learner.preflight import preflight
+from learner.preflight import check_on_device, preflight
 from learner.state import load_state, save_state
+from learner.varlen import activate_fastest, obstacle, segment
 from rnr.config import ModelConfig, OptimizerConfig
 
 Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Sums]]
@@ -50,6 +52,9 @@ class PolicyEngine:
         model = self._load()
         self._engine, self._optimizer = self._deepspeed(preflight(model))
         self.device = self._engine.device
+        self.notes: list[str] = []
+        """What a user should know of how this rank computes."""
+        self._arrange = self._arrangement()
         self._reference: PolicyModel | None = None
         self._frozen_adapter: list[torch.Tensor] = []
         self._skipped = 0
@@ -99,6 +104,20 @@ class PolicyEngine:
         engine, _, _, _ = deepspeed.initialize(model=policy, optimizer=optimizer, config=config)
         return engine, optimizer
 
+    def _arrangement(self) -> Arrange:
+        """How attention is arranged on this device: in segments of a row where the flash kernels take them, else in
+        length buckets."""
+        policy = self._engine.module
+        reason = obstacle(self.device, policy.head_widths)
+        if reason is None:
+            kernel = activate_fastest(self.device)
+            check_on_device(lambda batch: self._forward(self._engine, batch, 1.0)[0], policy, self.device, segment)
+            self.notes.append(f"attention: one call of {kernel} a layer")
+            return segment
+        if self.device.type != "cpu":
+            self.notes.append(f"attention: by length buckets, which is several times slower, because {reason}")
+        return lay_out
+
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """All parameters of the policy, trained or not."""
         return self._engine.module.model.parameters()
@@ -117,7 +136,7 @@ class PolicyEngine:
         sums: Sums = {}
         losses: list[float] = []
         for number, packs in enumerate(micro_batches):
-            batch = collate(packs, self.device)
+            batch = collate(packs, self.device, self._arrange)
             logprobs, entropies = self._forward(self._engine, batch, temperature)
             value, more = loss(batch, logprobs, entropies, number)
             if not torch.isfinite(value):
@@ -155,7 +174,10 @@ class PolicyEngine:
         assert model is not None
         model.eval()
         with torch.no_grad(), self._reference_adapter() if reference else nullcontext():
-            return [self._forward(model, collate(packs, self.device), temperature)[0] for packs in micro_batches]
+            return [
+                self._forward(model, collate(packs, self.device, self._arrange), temperature)[0]
+                for packs in micro_batches
+            ]
 
     def freeze_reference(self) -> None:
         """Keep the policy as it is now as the reference of the KL term: a second model, or the adapter's weights."""

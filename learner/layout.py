@@ -46,6 +46,11 @@ class Layout:
     """The place of each token in ``columns``, all flattened one after the other."""
 
     @property
+    def reach(self) -> int:
+        """How many tokens any token may look back on, itself included."""
+        return max(self.prompts_BP.shape[1], *(bucket.reach for bucket in self.buckets))
+
+    @property
     def columns(self) -> tuple[torch.Tensor, ...]:
         """The prompts, (B, 1, P), and the completions of each bucket, (S, K, L)."""
         return (self.prompts_BP[:, None], *(bucket.completions_SKL for bucket in self.buckets))

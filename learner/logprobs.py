@@ -17,6 +17,7 @@ from learner.attention import take_over
 from learner.layout import Layout
 from learner.logits import PLAIN, Logits
 from learner.masked_head import Allowed, masked_logprobs
+from learner.varlen import Segments
 
 CHUNK = 512
 """Completion tokens whose logits exist at the same time."""
@@ -36,6 +37,8 @@ class PolicyModel(nn.Module):
         """
         super().__init__()
         self.logits = logits
+        self.head_widths: frozenset[int] = frozenset()
+        """Numbers of the heads of its attention, as ``learner.preflight`` finds them."""
         take_over(model)
         turn_off_noise(model)
         train_every_embedding(model)
@@ -47,7 +50,7 @@ class PolicyModel(nn.Module):
         self,
         input_ids_1T: torch.Tensor,
         position_ids_1T: torch.Tensor,
-        layout: Layout,
+        layout: Layout | Segments,
         columns_N: torch.Tensor,
         targets_N: torch.Tensor,
         temperature: float,

@@ -63,8 +63,8 @@ class LearnerWorker:
         )
         return port
 
-    def start(self, settings: LearnerSettings, address: str, port: int, timeout_seconds: float) -> None:
-        """Join the process group at the store that rank 0 has opened, and build the engine."""
+    def start(self, settings: LearnerSettings, address: str, port: int, timeout_seconds: float) -> list[str]:
+        """Join the process group at the store that rank 0 has opened, and build the engine; returns its notes."""
         import deepspeed
 
         os.environ.update(MASTER_ADDR=address, MASTER_PORT=str(port))
@@ -80,6 +80,7 @@ class LearnerWorker:
         )
         deepspeed.init_distributed(backend, timeout=timeout, auto_mpi_discovery=False)
         self._engine = PolicyEngine(settings)
+        return self._engine.notes
 
     def sft_step(self, micro_batches: MicroBatches, learning_rate: float) -> Sums:
         """One supervised optimizer step."""

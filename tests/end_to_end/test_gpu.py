@@ -1,12 +1,15 @@
 """What only a GPU can show: `python -m pytest -m gpu`."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from learner.attention import attend
 from learner.batch import Weighted, collate
+from learner.layout import lay_out
+from learner.varlen import segment
 from rnr.types import Sample
 from tests.end_to_end.launcher import Training
 
@@ -16,20 +19,29 @@ pytestmark = [
 ]
 
 
-def test_attention_by_fused_kernels_gives_what_float64_gives_on_the_cpu() -> None:
+@pytest.mark.parametrize("arrange", [segment, lay_out])
+@pytest.mark.parametrize("widths", [(64, 64), (128, 128), (80, 48), (256, 256)])
+def test_attention_on_a_gpu_gives_what_float64_gives_on_the_cpu(arrange, widths) -> None:
     pack = tuple(
         Weighted(sample=Sample(uid="", prompt_ids=(1,) * 37, completion_ids=(1,) * length), weight=1.0)
         for length in (5, 61, 130)
     )
+    alone = (replace(pack[0], sample=replace(pack[0].sample, completion_ids=(1,) * 9)),)
     generator = torch.Generator().manual_seed(0)
-    tokens = 37 + 5 + 61 + 130
-    exact = [torch.randn(1, heads, tokens, 64, generator=generator, dtype=torch.float64) for heads in (6, 2, 2)]
-    expected, _ = attend(torch.nn.Identity(), *exact, None, layout=collate((pack,)).layout, scaling=0.125)
-    rounded = [part.to("cuda", torch.bfloat16).requires_grad_() for part in exact]
-    on_gpu, _ = attend(torch.nn.Identity(), *rounded, None, layout=collate((pack,), "cuda").layout, scaling=0.125)
+    tokens = 37 + 5 + 61 + 130 + 37 + 9
+    exact = [
+        torch.randn(1, heads, tokens, width, generator=generator, dtype=torch.float64, requires_grad=True)
+        for heads, width in ((6, widths[0]), (2, widths[0]), (2, widths[1]))
+    ]
+    grads = torch.randn(1, tokens, 6, widths[1], generator=generator, dtype=torch.float64)
+    expected, _ = attend(torch.nn.Identity(), *exact, None, layout=collate((pack, alone)).layout, scaling=0.125)
+    rounded = [part.detach().to("cuda", torch.bfloat16).requires_grad_() for part in exact]
+    layout = collate((pack, alone), "cuda", arrange).layout
+    on_gpu, _ = attend(torch.nn.Identity(), *rounded, None, layout=layout, scaling=0.125)
     torch.testing.assert_close(on_gpu.cpu().double(), expected, rtol=0.02, atol=0.02)
-    on_gpu.float().square().sum().backward()
-    assert all(part.grad.isfinite().all() for part in rounded)
+    theirs = torch.autograd.grad(expected, exact, grads)
+    for our, their in zip(torch.autograd.grad(on_gpu, rounded, grads.to("cuda", torch.bfloat16)), theirs, strict=True):
+        assert (our.cpu().double() - their).norm() < 0.02 * their.norm()
 
 
 @pytest.mark.slow
