@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import ray
 
 from actors.deadline import answer
+from rnr.runs.spans import span
 
 Work = TypeVar("Work")
 Handle = Any
@@ -138,7 +139,8 @@ class Pool:
         """What a remote call returns; WorkerLost, naming worker, phase, its state and the time, when it does not."""
         known = f", {slot.state}" if slot.state is not None else ""
         place = f"{slot.name}, phase {phase}{known}"
-        return await answer(reference, place=place, seconds=seconds, lost=WorkerLost)
+        with span(slot.name, phase):
+            return await answer(reference, place=place, seconds=seconds, lost=WorkerLost)
 
     async def _ready(self, slot: Slot) -> int:
         """Bring one slot up and up to date; returns the generation of its worker."""
@@ -150,7 +152,8 @@ class Pool:
             generation = slot.generation
             try:
                 if slot.handle is None:
-                    slot.handle = await self._spawn(f"{slot.name}.{generation}")
+                    with span(slot.name, "start"):
+                        slot.handle = await self._spawn(f"{slot.name}.{generation}")
                 if self._prepare is not None:
                     await self._prepare(slot)
             except WorkerLost as lost:

@@ -1,16 +1,22 @@
 """The resolved plan of a run, with the numbers that follow from it; starts nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from cluster.checkpoint import Progress
+from cluster.estimate import rates, stated_seconds, work_left
 from cluster.placement import roles
 from cluster.prepare import Prepared
 from cluster.schedule import Schedule
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SamplingConfig
 from rnr.files import strict_json
+from rnr.runs.console import duration
+
+if TYPE_CHECKING:
+    from cluster.settings import Settings
 
 
 def derived(
@@ -75,10 +81,29 @@ def gib(value: float) -> str:
     return f"about {value:.1f} GiB"
 
 
-def show(name: str, tree: Mapping[str, Any], rows: Iterable[tuple[str, str]]) -> None:
-    """Print the resolved config and a table of (name, value)."""
+def time_of(
+    prepared: Prepared, schedule: Schedule, settings: "Settings", cluster: ClusterConfig
+) -> Iterator[tuple[str, str]]:
+    """What the run may take, from its start to its end, and of what the estimate is made: (name, value)."""
+    found = rates(prepared.weights_gib, cluster)
+    seconds = stated_seconds(prepared, schedule, settings, cluster)
+    left = work_left(Progress(), settings, schedule.sft_steps)
+    parts = {kind: count * seconds[kind] for kind, count in left.items() if count and seconds[kind] >= 0.05}
+    yield "time in all (estimate)", f"about {duration(found.start + sum(parts.values()))}, {found.source}"
+    yield "start (estimate)", f"about {duration(found.start)}"
+    for kind, whole in parts.items():
+        yield f"{kind} (estimate)", f"{left[kind]} x {seconds[kind]:.1f} s = about {duration(whole)}"
+
+
+def show(name: str, rows: Iterable[tuple[str, str]], tree: Mapping[str, Any] | None = None) -> None:
+    """Print a table of (name, value); or, given the resolved config, both as one JSON object and nothing else."""
     out = Console(highlight=False, soft_wrap=True)
-    out.print_json(strict_json(tree))
+    if tree is not None:
+        plan: dict[str, list[str]] = {}
+        for what, value in rows:
+            plan.setdefault(what, []).append(value)
+        out.print_json(strict_json({"config": tree, "plan": plan}))
+        return
     table = Table("derived", "value", title=f"plan of {name}")
     for row in rows:
         table.add_row(*row)

@@ -6,7 +6,7 @@ pull the newest one before they take a lease, and a late joiner or a replaced wo
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.transport import Transport
 from rnr.config import GrpoConfig, SamplingConfig
 from rnr.digest import Manifest
+from rnr.runs.token_values import Values
 from rnr.types import Sample
 
 Metrics = dict[str, float]
@@ -127,6 +128,10 @@ class PolicyService:
         self._version += 1
         staleness = {"async/staleness_mean": sum(ages) / len(ages), "async/staleness_max": max(ages)}
         return metrics | staleness | {"actor/lr": rate}
+
+    async def token_values(self, uids: Collection[str]) -> Values:
+        """What the last ``update`` saw of each token of the completions of these prompts."""
+        return await self.ranks.token_values(uids)
 
     async def publish(self) -> Published:
         """The policy as it is now, to be pulled by whoever needs it."""

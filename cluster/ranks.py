@@ -3,7 +3,7 @@ loss of a rank from a bug whichever exception arrives first."""
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -13,6 +13,7 @@ from learner.batch import LossAggregation, mini_batches, plan_microbatches, weig
 from learner.engine import LearnerSettings, add_sums
 from rnr.config import DeadlineConfig, GrpoConfig
 from rnr.digest import Manifest
+from rnr.runs.spans import span
 from rnr.types import Sample
 
 GRACE_SECONDS = 15.0
@@ -94,6 +95,11 @@ class LearnerRanks:
             sums = add_sums(sums, more)
         return {name: total / count for name, (total, count) in sums.items() if count}
 
+    async def token_values(self, uids: Collection[str]) -> dict[tuple[str, int], tuple[list[float], list[float]]]:
+        """What the loss of the last GRPO step saw of the completions of these prompts."""
+        found = await self._all("token_values", uids, seconds=self._deadlines.score)
+        return {key: values for by_rank in found for key, values in by_rank.items()}
+
     async def score(self, sample: Sample) -> list[float]:
         """The learner's log-probabilities of one sample's completion tokens at temperature 1."""
         return (await self._all("score", sample, seconds=self._deadlines.score))[0]
@@ -147,7 +153,8 @@ class LearnerRanks:
     async def _wait(self, phase: str, rank: int, call: Any, seconds: float) -> Any:
         place = f"learner rank {rank}, phase {phase}"
         try:
-            return await answer(call, place=place, seconds=seconds, lost=RankDied)
+            with span(f"learner-{rank}", phase):
+                return await answer(call, place=place, seconds=seconds, lost=RankDied)
         except RuntimeError as error:
             if len(self._handles) > 1 and not isinstance(error, LearnerLost) and _CUT_OFF.search(str(error)):
                 line = str(error).strip().splitlines()[-1]

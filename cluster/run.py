@@ -17,7 +17,7 @@ from actors.engine import EngineSettings
 from actors.pool import Pool, Slot
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints, take_over, warm_start
-from cluster.dry_run import derived, gib, show, workers_of
+from cluster.estimate import stated_seconds
 from cluster.generation import GenerationService
 from cluster.manifest import layout_of
 from cluster.placement import (
@@ -42,7 +42,9 @@ from cluster.transport.placement import place_of
 from cluster.workers import Workers, reserve
 from learner.engine import LearnerSettings
 from rnr.config import Config
+from rnr.runs.forecast import Forecast
 from rnr.runs.run_folder import open_run, run_folder
+from rnr.runs.spans import record_to
 from rnr.runs.status import LOGS, StatusFile
 from rnr.runs.tracking import Tracker
 
@@ -112,6 +114,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
         connect(config)
     folder = open_run(config.run, tree, resume=resume)
     status.open(folder)
+    record_to(folder)
     if start:
         take_over(start, folder)
     return Ready(prepared=prepared, schedule=schedule, folder=folder, status=status)
@@ -135,40 +138,9 @@ def connect(config: Config) -> None:
     print(f"weights: by {chosen(config.sync, place_of(cluster, config.model))}")
 
 
-def dry_run(config: Config, *, resume: bool) -> None:
-    """Print the plan and check data, model and (when Ray would run on this machine) resources; starts nothing.
-
-    Raises ValueError for whatever would stop the run at its start.
-    """
-    tree = config.model_dump(mode="json")
-    warm_start(config.sft, config.run, tree, resume=resume)
-    prepared, schedule = prepared_of(config)
-    here = local_resources()
-    cluster, generation = config.cluster, config.generation
-    if not cluster.address:
-        cluster, generation = placed(cluster, generation, here["GPU"])
-    disk = needed_disk(config, prepared)
-    rows = [
-        *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, cluster=cluster),
-        ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
-        ("weights sent by", chosen(config.sync, place_of(cluster, config.model))),
-        ("disk for checkpoints and export", gib(disk)),
-        *workers_of(prepared, model=config.model, optimizer=config.optimizer, generation=generation, cluster=cluster),
-    ]
-    show(config.run.name, tree, rows)
-    if not resume:
-        check_disk(run_folder(config.run), disk)
-    if not cluster.address:
-        check_resources(cluster, here)
-    print("resources:", "checked against the cluster when it starts" if cluster.address else "enough on this machine")
-
-
-async def run(config: Config, ready: Ready) -> dict[str, Any]:
-    """Carry out the run of ``config`` and return its summary, which also lies in the run folder."""
-    tree = config.model_dump(mode="json")
-    project = config.tracking.wandb_project
-    tracker = Tracker(ready.folder, wandb_project=project, name=config.run.name, config=tree)
-    settings = Settings(
+def plan_of(config: Config) -> Settings:
+    """The branches that say what the stages do."""
+    return Settings(
         sft=config.sft,
         grpo=config.grpo,
         sampling=config.sampling,
@@ -178,6 +150,16 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
         checkpoint_every=config.checkpoint.every_steps,
         restart_seconds=config.deadlines.restart,
     )
+
+
+async def run(config: Config, ready: Ready) -> dict[str, Any]:
+    """Carry out the run of ``config`` and return its summary, which also lies in the run folder."""
+    tree = config.model_dump(mode="json")
+    project = config.tracking.wandb_project
+    cluster, _ = placed(config.cluster, config.generation, ray.cluster_resources().get("GPU", 0.0))
+    tracker = Tracker(ready.folder, wandb_project=project, name=config.run.name, config=tree)
+    ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, plan_of(config), cluster))
+    tracker.log_examples(prompt.example for prompt in ready.prepared.evaluation)
     stopping = Stopping(config.checkpoint.grace_seconds)
     try:
         async with AsyncExitStack() as stack:
@@ -193,7 +175,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
             )
             services = await stopping.unless_asked(stack.enter_async_context(starting), nothing_yet)
             stages = Stages(
-                settings=settings,
+                settings=plan_of(config),
                 prepared=ready.prepared,
                 schedule=ready.schedule,
                 policy=services.policy,
@@ -206,10 +188,12 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 tracker=tracker,
                 status=ready.status,
                 stopping=stopping,
+                forecast=ready.status.forecast,
             )
             return await stages.to_the_end(ready.status.seconds)
     finally:
         tracker.finish()
+        record_to(None)
 
 
 @asynccontextmanager

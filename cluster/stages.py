@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from actors.patience import Patience
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.difficulty import select
+from cluster.estimate import work_left
 from cluster.generation import GenerationService
 from cluster.loop import Metrics, Pace, causes, grpo
 from cluster.policy import PolicyService
@@ -19,12 +20,15 @@ from cluster.schedule import Schedule, out_of_patience
 from cluster.scoring import ScoringService
 from cluster.settings import Settings
 from cluster.stopping import Stopping
+from cluster.token_recording import record_tokens
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
 from rnr.evaluation.predictions import save_predictions
 from rnr.evaluation.rollout_metrics import ner_metrics, rates
 from rnr.evaluation.scoring import score_predictions
 from rnr.files import strict_json, write_whole
-from rnr.runs.console import SHOWN, Console, StageClock
+from rnr.runs import spans
+from rnr.runs.console import Console, shown_of
+from rnr.runs.forecast import Forecast
 from rnr.runs.status import StatusFile
 from rnr.runs.tracking import Tracker
 from rnr.types import Prompt, ScoredGroup
@@ -49,11 +53,11 @@ class Stages:
     status: StatusFile
     stopping: Stopping
     console: Console = field(default_factory=Console)
+    forecast: Forecast = field(default_factory=Forecast)
     _progress: Progress = field(default_factory=Progress)
     _saved: tuple[str, int, int] = ("", 0, 0)
     _loaded: bool = False
     """Whether the learner's weights are those that the progress tells of."""
-    _clock: StageClock | None = None
     _begin: float = 0.0
 
     async def to_the_end(self, setup_seconds: float) -> dict[str, Any]:
@@ -111,6 +115,7 @@ class Stages:
             how = f"after the warm start of {other}" if other else f"step {progress.step}"
             self.console.say(f"resuming at {progress.stage} {how}")
         self.tracker.rewind(*progress.reached())
+        self.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
         await self._publish()
 
     async def _publish(self) -> None:
@@ -134,13 +139,14 @@ class Stages:
     async def _sft(self) -> None:
         progress, steps = self._progress, self.schedule.sft_steps
         self._begin = time.monotonic()
-        clock = self.console.stage("sft", progress.step, steps)
+        self.forecast.begin()
         for step in range(progress.step, steps):
             # Asked before a step: the run may have been stopped while the last one was evaluated.
             if out_of_patience(progress.held_out_losses, self.settings.sft.patience):
                 self.console.say(f"sft: the held-out loss fell no more; stopped after {step} of {steps} steps")
+                self.forecast.drop("sft step")
                 break
-            await self._sft_step(step, steps, clock)
+            await self._sft_step(step, steps)
             if (step + 1) % self.settings.checkpoint_every == 0 and step + 1 < steps:
                 self._spend("sft")
                 await self._save()
@@ -155,7 +161,7 @@ class Stages:
         progress.stage, progress.step = "grpo", 0
         await self._save()
 
-    async def _sft_step(self, step: int, steps: int, clock: StageClock) -> None:
+    async def _sft_step(self, step: int, steps: int) -> None:
         samples = self.schedule.sft_samples(step)
         self.status.at("sft", step, "update", steps=steps)
         started = time.monotonic()
@@ -170,7 +176,7 @@ class Stages:
             self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
         self.tracker.log("sft", step, metrics)
         await self.stopping.end()
-        clock.step(step, shown)
+        self._after_step("sft", step, shown)
 
     async def _grpo(self) -> None:
         progress, options, sampling = self._progress, self.settings.grpo, self.settings.sampling
@@ -178,7 +184,7 @@ class Stages:
         await self._evaluate_after(progress.step - 1)  # the run may have been stopped in the middle of it
         if self.settings.difficulty_rollouts:
             await self._select()
-        self._clock = self.console.stage("grpo", progress.step, options.steps)
+            self.forecast.did("selection")
         await grpo(
             range(progress.step, options.steps),
             self.schedule.prompts_but(set(progress.consumed)),
@@ -221,15 +227,14 @@ class Stages:
         progress.consumed += [scored.group.prompt.uid for scored in groups]
         progress.dropped |= batch.dropped
         self._note_difference()
-        rollouts = sum(len(scored.group.rollouts) for scored in groups)
-        progress.samples += rollouts
+        progress.samples += sum(len(scored.group.rollouts) for scored in groups)
         metrics |= rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
         metrics["async/num_groups_dropped"] = len(batch.dropped)
         self.tracker.log("grpo", step, metrics | self.generation.metrics() | self.scoring.metrics())
         self.tracker.log_rollouts(step, groups, batch.dropped, batch.advantages)
+        await record_tokens(self.tracker, self.policy, step, groups, batch)
         await self.stopping.end()
-        if self._clock is not None:
-            self._clock.step(step, {name: metrics[key] for name, key in SHOWN.items() if key in metrics})
+        self._after_step("grpo", step, shown_of(metrics))
         await self._evaluate_after(step)
         # After the last step the checkpoint of a run that is done follows at once.
         if (step + 1) % self.settings.checkpoint_every == 0 and step + 1 < self.settings.grpo.steps:
@@ -254,6 +259,7 @@ class Stages:
         self.stopping.begin()
         await self.checkpoints.save(progress, self.policy)
         self._saved = self._stand()
+        self.forecast.did("checkpoint")
         self._begin = time.monotonic()
         await self.stopping.end()
 
@@ -266,11 +272,14 @@ class Stages:
         result = score_predictions(file, [prompt.example for prompt in prompts])
         self._progress.scores[name] = asdict(result)
         self._spend("eval")
+        self.forecast.did("evaluation")
         self.tracker.log(stage, step, result.metrics())
-        self.console.say(
-            f"evaluation {name}: F1 {result.f1:.1f} [{result.interval[0]:.1f}, {result.interval[1]:.1f}], "
-            f"{result.finished:.0f} % finished"
-        )
+        self.console.evaluated(name, result)
+
+    def _after_step(self, stage: str, step: int, shown: Mapping[str, float]) -> None:
+        spans.flush()
+        self.forecast.did(f"{stage} step")
+        self.console.step(stage, step, self._steps(stage), shown, self.forecast)
 
     def _steps(self, stage: str) -> int:
         return {"sft": self.schedule.sft_steps, "grpo": self.settings.grpo.steps}.get(stage, 0)
@@ -287,5 +296,5 @@ class Stages:
         summary = self._progress.summary()
         write_whole(self.folder / "summary.json", strict_json(summary, indent=1))
         self.console.table(self._progress.scores)
-        self.console.say(f"run folder: {self.folder}")
+        self.console.next_steps(self.folder)
         return summary

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from learner.extension import load_extension
 from learner.files import bits
 from learner.heap import Heap
 from learner.loss import Sums, grpo_loss, sft_loss
+from learner.notes import TokenNotes
 from rnr.config import GrpoConfig
 from rnr.digest import Digest, Manifest
 
@@ -46,6 +47,7 @@ class LearnerWorker:
             torch.set_num_threads(threads)
         self._engine: PolicyEngine | None = None
         self._heap = Heap()
+        self._notes = TokenNotes()
 
     @property
     def engine(self) -> PolicyEngine:
@@ -120,11 +122,18 @@ class LearnerWorker:
             for micro_batches in mini_batches
         ]
         sums: Sums = {}
-        for part in list(range(len(mini_batches))) * config.epochs:
+        self._notes.clear()
+        for turn, part in enumerate(list(range(len(mini_batches))) * config.epochs):
             loss = _grpo_loss(old[part], reference[part], config)
+            if turn < len(mini_batches):
+                loss = self._notes.noting(loss, mini_batches[part])
             more = engine.update(mini_batches[part], loss=loss, learning_rate=learning_rate, temperature=temperature)
             sums = add_sums(sums, more)
         return sums
+
+    def token_values(self, uids: Collection[str]) -> dict[tuple[str, int], tuple[list[float], list[float]]]:
+        """What the loss of the last GRPO step saw of the completions of these prompts (``learner/notes.py``)."""
+        return self._notes.of(uids)
 
     def score(self, sample: Any) -> list[float]:
         """Log-probabilities of a sample's completion tokens at temperature 1: this side of the probe."""

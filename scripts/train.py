@@ -13,6 +13,8 @@ import typer
 
 from rnr.cli import load_config
 from rnr.config import Config
+from rnr.runs.console import Console
+from rnr.runs.run_folder import run_folder
 from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run
 
@@ -29,16 +31,19 @@ def train(
     config: Annotated[str | None, typer.Option(help="a TOML file; see scripts/configs")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="resume from the run folder's last checkpoint")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan, check resources, start nothing")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the plan and the resolved config as JSON")] = False,
 ) -> int:
     """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
     settings = load_config(config, context.args)
     if dry_run:
-        from cluster.run import dry_run as show_plan
+        from scripts.plan import show_plan
 
-        show_plan(settings, resume=resume)
+        show_plan(settings, resume=resume, as_json=as_json)
         return 0
     options = [] if config is None else ["--config", config]
-    status = StatusFile(["python", "-m", "scripts.train", *options, *context.args])
+    console = Console()
+    console.say(f"run {settings.run.name}: {'resuming' if resume else 'starting'} in {run_folder(settings.run)}")
+    status = StatusFile(["python", "-m", "scripts.train", *options, *context.args], say=console.say)
     from cluster.stopping import EXIT_CODE, stop_before_the_run
     from rnr.faults import Stopped
 

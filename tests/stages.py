@@ -66,9 +66,6 @@ def make_stages(
     async def evaluate(self: Stages, *_arguments: Any) -> None: ...
 
     monkeypatch.setattr(Stages, "_evaluate", evaluate)
-    quiet = SimpleNamespace(
-        say=lambda text: None, table=lambda scores: None, stage=lambda *_: SimpleNamespace(step=lambda *_: None)
-    )
     nothing: Any = lambda *_: None  # noqa: E731
     return Stages(
         settings=Settings(
@@ -91,5 +88,5 @@ def make_stages(
         tracker=SimpleNamespace(log=nothing, rewind=nothing),  # type: ignore[arg-type]
         status=StatusFile(),
         stopping=stopping or Stopping(1.0),
-        console=quiet,  # type: ignore[arg-type]
+        console=SimpleNamespace(say=nothing, table=nothing, step=nothing, next_steps=nothing),  # type: ignore[arg-type]
     )

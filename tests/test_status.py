@@ -9,6 +9,7 @@ from asyncio import CancelledError
 
 import pytest
 
+from rnr.runs.forecast import Forecast
 from rnr.runs.status import StatusFile, read_status
 from tests.test_imports import ROOT
 
@@ -18,7 +19,9 @@ def _started(folder) -> StatusFile:
     with status.starting("data and model"):
         pass
     status.open(folder)
-    status.at("grpo", 3, "update", steps=10, seconds_left=61.26)
+    status.forecast = Forecast({"grpo step": 10.21})
+    status.forecast.expect({"grpo step": 6})
+    status.at("grpo", 3, "update", steps=10)
     return status
 
 
@@ -128,3 +131,11 @@ def test_a_status_of_an_earlier_version_is_read(tmp_path) -> None:
     found = read_status(tmp_path)
     assert found is not None
     assert (found.state, found.step) == ("killed", 7)
+
+
+def test_whoever_listens_is_told_of_each_thing_that_has_started(tmp_path) -> None:
+    said: list[str] = []
+    status = StatusFile(say=said.append)
+    with status.starting("Ray"):
+        assert said == []
+    assert said == ["Ray: 0.0 s"]

@@ -91,7 +91,7 @@ def test_a_rollout_row_tells_all_that_happened_to_it() -> None:
         "uid": "u",
         "sentence": "Ada sat",
         "labels": ["person", "place"],
-        "gold": [["Ada", "person"]],
+        "gold": [["Ada", "person", 0, 3]],
         "text": "{}",
         "finished": True,
         "reward": 1.0,

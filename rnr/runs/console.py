@@ -1,21 +1,29 @@
-"""Terminal output: progress, metrics and the time left, as plain lines."""
+"""Terminal output: what starts, how the run stands, how long it will take, and what to do when it is done."""
 
+import shlex
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.table import Table
+
+from rnr.evaluation.scoring import Evaluation
+from rnr.runs.forecast import Forecast
 
 SHOWN = {
     "reward": "reward/mean",
     "F1": "ner/f1",
     "tokens": "response_length/mean",
     "cut": "response_length/clip_ratio",
+    "invalid": "reward/invalid_frac",
     "sample s": "timing_s/gen",
     "train s": "timing_s/update_actor",
 }
-"""What the terminal shows of a GRPO step."""
+"""What the terminal shows of a GRPO step, where it is not 0."""
+SECONDS_BETWEEN = 2.0
+"""Lines of steps come at most so often."""
 
 
 class Console:
@@ -23,14 +31,30 @@ class Console:
 
     def __init__(self) -> None:
         self._out = RichConsole(highlight=False, soft_wrap=True)
+        self._printed = 0.0
 
     def say(self, text: str) -> None:
         """One line with the time of day."""
         self._out.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
 
     def stage(self, name: str, first: int, steps: int) -> "StageClock":
-        """A clock for the steps ``first`` to ``steps`` of a stage."""
+        """A clock for the steps ``first`` to ``steps`` of work that is one stage."""
         return StageClock(self, name, first, steps)
+
+    def step(self, stage: str, step: int, steps: int, numbers: Mapping[str, float], forecast: Forecast) -> None:
+        """Report a step that has just ended, and how far the whole run is; at most one line in two seconds, but always
+        the last of a stage."""
+        now = time.monotonic()
+        if now - self._printed < SECONDS_BETWEEN and step + 1 < steps:
+            return
+        self._printed = now
+        shown = "  ".join(f"{name} {_short(value)}" for name, value in numbers.items())
+        self.say(f"{stage} {step + 1}/{steps}  {shown}  | {progress(forecast)}")
+
+    def evaluated(self, name: str, result: Evaluation) -> None:
+        """One line of an evaluation."""
+        low, high = result.interval
+        self.say(f"evaluation {name}: F1 {result.f1:.1f} [{low:.1f}, {high:.1f}], {result.finished:.0f} % finished")
 
     def table(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
         """F1 of each stage on each data set, with the average and the share of finished answers."""
@@ -45,9 +69,20 @@ class Console:
         table.add_row("finished %", *(f"{scores[stage]['finished']:.0f}" for stage in stages))
         self._out.print(table)
 
+    def next_steps(self, folder: Path) -> None:
+        """What can be done with a finished run, as commands."""
+        run, export = (shlex.quote(str(path)) for path in (folder, folder / "export"))
+        self.say(f"done: the run is in {folder}")
+        for what, command in {
+            "look at it": f"python -m scripts.report {run}",
+            "ask it": f'python -m scripts.predict --model {export} --schema person,city "Ada Lovelace met Bob."',
+            "score it": f"python -m scripts.evaluate --model {export} --data test.jsonl",
+        }.items():
+            self._out.print(f"  {what:<11} {command}", markup=False)
+
 
 class StageClock:
-    """Prints a step's metrics and the time left in the stage."""
+    """Prints a step's metrics and the time left, of work that is one stage."""
 
     def __init__(self, console: Console, name: str, first: int, steps: int) -> None:
         self._console = console
@@ -61,20 +96,32 @@ class StageClock:
         """Report a step that has just ended; at most one line in two seconds, but always the last."""
         now = time.monotonic()
         done = step + 1 - self._first
-        if now - self._printed < 2 and step + 1 < self._steps:
+        if now - self._printed < SECONDS_BETWEEN and step + 1 < self._steps:
             return
         self._printed = now
         left = (now - self._begin) / done * (self._steps - step - 1)
         shown = "  ".join(f"{name} {_short(value)}" for name, value in numbers.items())
-        self._console.say(f"{self._name} {step + 1}/{self._steps}  {shown}  {_duration(left)} left")
+        self._console.say(f"{self._name} {step + 1}/{self._steps}  {shown}  about {duration(left)} left")
+
+
+def shown_of(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What is shown of a GRPO step's metrics: those of ``SHOWN`` that are there and not 0."""
+    return {name: metrics[key] for name, key in SHOWN.items() if metrics.get(key)}
+
+
+def progress(forecast: Forecast) -> str:
+    """How far a run is: ``whole run 40 %, about 12 min left (estimate)``."""
+    return f"whole run {100 * forecast.share:.0f} %, about {duration(forecast.seconds_left)} left (estimate)"
+
+
+def duration(seconds: float) -> str:
+    """``50 s``, ``12 min`` or ``1 h 05 min``."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
 def _short(value: float) -> str:
     """A count in full, a measurement to three digits."""
     return str(value) if isinstance(value, int) else f"{value:.3g}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"

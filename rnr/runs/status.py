@@ -10,7 +10,7 @@ import shlex
 import socket
 import time
 from asyncio import CancelledError
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ import psutil
 
 from rnr.faults import Stopped
 from rnr.files import strict_json, write_whole
+from rnr.runs.forecast import Forecast
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 LOGS = "logs"
@@ -69,10 +70,14 @@ class Status:
 class StatusFile:
     """The writer: one for a run, made by its driver. Until ``open`` it only remembers."""
 
-    def __init__(self, command: Sequence[str] = ()) -> None:
-        """``command`` is how this run was started, without ``--resume``."""
+    def __init__(self, command: Sequence[str] = (), *, say: Callable[[str], None] = lambda _line: None) -> None:
+        """``command`` is how this run was started, without ``--resume``; ``say`` is told of everything that
+        has started, and what that took."""
         process = psutil.Process()
         self._folder: Path | None = None
+        self._say = say
+        self.forecast = Forecast()
+        """Where the time that is left comes from, once there is a plan."""
         self._began = process.create_time()
         self._written = 0.0
         self._row: dict[str, Any] = {
@@ -112,7 +117,9 @@ class StatusFile:
         self._row |= {"phase": name, "since": _time()}
         self._write()
         yield
-        self._row["start"][name] = round(time.monotonic() - begin, 1)
+        seconds = time.monotonic() - begin
+        self._row["start"][name] = round(seconds, 1)
+        self._say(f"{name}: {seconds:.1f} s")
         self._write()
 
     async def started(self, name: str, start: Awaitable[None]) -> None:
@@ -120,11 +127,11 @@ class StatusFile:
         with self.starting(name):
             await start
 
-    def at(self, stage: str, step: int, phase: str, *, steps: int = 0, seconds_left: float | None = None) -> None:
+    def at(self, stage: str, step: int, phase: str, *, steps: int = 0) -> None:
         """Where the run is."""
         same = (self._row["stage"], self._row["phase"]) == (stage, phase)
         self._row |= {"stage": stage, "step": step, "phase": phase, "since": _time()}
-        self._row |= {"steps": steps, "seconds_left": None if seconds_left is None else round(seconds_left, 1)}
+        self._row |= {"steps": steps, "seconds_left": round(self.forecast.seconds_left, 1) or None}
         if not same or time.monotonic() - self._written >= SECONDS_BETWEEN:
             self._write()
 

@@ -9,13 +9,14 @@ import math
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rnr.evaluation.metrics import Counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
 from rnr.files import json_line, significant, write_whole
-from rnr.types import ScoredGroup
+from rnr.types import Example, ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]
 """Uid of a group -> the advantage of each of its rollouts."""
@@ -49,6 +50,15 @@ class Tracker:
         rows = (row for scored in groups for row in rollout_rows(step, scored, dropped, advantages))
         self._append("rollouts.jsonl", rows)
 
+    def log_tokens(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Lines of ``tokens.jsonl`` (``rnr/runs/token_values.py``)."""
+        self._append("tokens.jsonl", rows)
+
+    def log_examples(self, examples: Iterable[Example]) -> None:
+        """``evaluation.jsonl``: the sentences that are evaluated on, with their gold, so that what comes out of a run
+        can be looked at without its data."""
+        write_whole(self._folder / "evaluation.jsonl", "".join(json_line(asdict(example)) for example in examples))
+
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         # A sampled text may hold half of a surrogate pair; escaped, it is still valid JSON.
         with (self._folder / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -57,7 +67,7 @@ class Tracker:
     def rewind(self, stage: str, step: int) -> None:
         """Remove the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``)."""
         order = {"base": 0, "sft": 1, "grpo": 2}
-        for name in ("metrics.jsonl", "rollouts.jsonl"):
+        for name in ("metrics.jsonl", "rollouts.jsonl", "tokens.jsonl"):
             file = self._folder / name
             if not file.exists():
                 continue
@@ -92,7 +102,7 @@ def rollout_rows(
             "uid": example.uid,
             "sentence": example.sentence,
             "labels": list(example.schema),
-            "gold": [[mention.text, mention.label] for mention in example.mentions],
+            "gold": [[mention.text, mention.label, mention.start, mention.end] for mention in example.mentions],
             "text": rollout.text,
             "finished": rollout.finished,
             "reward": reward.total,

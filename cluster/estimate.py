@@ -1,0 +1,118 @@
+"""How much work a run has before it, and roughly how long that takes: for the plan and for the time left.
+
+Until a kind of work has been seen its time is worked out from tokens, parameters and a rate. On a CPU the rate is
+measured, a matrix product of a few milliseconds; on a GPU it is stated. Both are good to a factor of two or so, which
+is why whoever prints a number from here calls it an estimate.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cluster.prepare import Prepared
+from cluster.schedule import Schedule
+from rnr.config import ClusterConfig
+
+if TYPE_CHECKING:
+    from cluster.checkpoint import Progress
+    from cluster.settings import Settings
+
+ANSWER = 0.4
+"""Share of the token limit that an answer is taken to have."""
+GPU_LEARNER = 35_000
+"""Tokens a second that one rank trains a model of ``GPU_PARAMETERS``, as docs/BENCHMARKS.md has it of one H100."""
+GPU_SAMPLER = 14_000
+GPU_PARAMETERS = 0.6e9
+LEAST_PARAMETERS = 0.3e9
+"""A smaller model is no faster on a GPU: launching kernels is what takes its time."""
+START_SECONDS = {"cpu": 60.0, "gpu": 140.0}
+"""From the command to the first step: imports, weights, compilation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Tokens a second of all workers together."""
+
+    learner: float
+    sampler: float
+    start: float
+    source: str
+    """Where they are from, in words."""
+
+
+def rates(weights_gib: float, cluster: ClusterConfig) -> Rates:
+    """The rates of a model whose bf16 weights have this size."""
+    parameters = weights_gib * 2**30 / 2
+    if cluster.gpus_per_rollout_worker or cluster.gpus_per_learner_rank:
+        size = GPU_PARAMETERS / max(parameters, LEAST_PARAMETERS)
+        return Rates(
+            learner=GPU_LEARNER * size * cluster.learner_ranks,
+            sampler=GPU_SAMPLER * size * cluster.rollout_workers,
+            start=START_SECONDS["gpu"],
+            source="from stated rates of one H100 a worker",
+        )
+    # Training takes 6 operations a parameter and token, in bf16 at twice float32's rate; decoding 2, bound by memory.
+    speed = float32_rate()
+    return Rates(
+        learner=2 * speed / (6 * parameters),
+        sampler=speed / (2 * parameters),
+        start=START_SECONDS["cpu"],
+        source=f"from {speed / 1e9:.0f} GFLOP/s, measured on this machine now",
+    )
+
+
+def float32_rate(size: int = 1024, times: int = 3) -> float:
+    """Operations a second of a float32 matrix product on all cores: the best of a few of some milliseconds."""
+    matrix = np.ones((size, size), dtype=np.float32)
+    best = float("inf")
+    for _ in range(times):
+        begin = time.perf_counter()
+        matrix @ matrix
+        best = min(best, time.perf_counter() - begin)
+    return 2 * size**3 / best
+
+
+def stated_seconds(
+    prepared: Prepared, schedule: Schedule, settings: "Settings", cluster: ClusterConfig
+) -> dict[str, float]:
+    """The seconds of one of each kind of work, by the ``rates`` of this model and cluster."""
+    found, sampling, evaluation = rates(prepared.weights_gib, cluster), settings.sampling, settings.evaluation
+    sft = [sample.length for sample in prepared.sft] or [0]
+    prompt = sum(len(prompt.token_ids) for prompt in prepared.prompts) / max(1, len(prepared.prompts))
+    answer = ANSWER * sampling.max_new_tokens
+    group = sampling.samples_per_prompt * answer
+    asked = len(prepared.evaluation) * ANSWER * evaluation.max_new_tokens
+    selection = len(prepared.prompts) * settings.difficulty_rollouts * answer
+    return {
+        "sft step": sum(sft) / len(sft) * schedule.sft_sequences / found.learner,
+        "grpo step": sampling.prompts_per_step * (group / found.sampler + (prompt + group) / found.learner),
+        "evaluation": asked / found.sampler,
+        "selection": selection / found.sampler,
+        "checkpoint": prepared.weights_gib * 8,
+        "export": prepared.weights_gib * 4,
+    }
+
+
+def work_left(progress: "Progress", settings: "Settings", sft_steps: int) -> Mapping[str, int]:
+    """How many of each kind of work come from where a run stands. Dynamic sampling and rebuilt learners are not
+    foreseen."""
+    grpo, evaluation, checkpoint_every = settings.grpo, settings.evaluation, settings.checkpoint_every
+    stage, step, base = progress.stage, progress.step, evaluation.base and "base" not in progress.scores
+    warm = stage == "sft"
+    sft = range(step, sft_steps) if warm else range(0)
+    steps = range(0 if warm else step, grpo.steps) if stage != "done" else range(0)
+    last, every = grpo.steps, evaluation.every_steps
+    evaluations = [done for done in (each + 1 for each in steps) if done == last or (every and done % every == 0)]
+    saves = [each for each in sft if (each + 1) % checkpoint_every == 0 and each + 1 < sft_steps]
+    saves += [each for each in steps if (each + 1) % checkpoint_every == 0 and each + 1 < last]
+    return {
+        "sft step": len(sft),
+        "grpo step": len(steps),
+        "evaluation": len(evaluations) + (warm and base) + (warm and bool(sft_steps)),
+        "selection": int(bool(settings.difficulty_rollouts) and stage != "done"),
+        "checkpoint": len(saves) + warm + (stage != "done"),
+        "export": 1,
+    }

@@ -1,0 +1,19 @@
+"""What is known of the tokens of a few groups of a step, from the driver and from the learner, into the run folder."""
+
+from collections.abc import Sequence
+
+from cluster.policy import PolicyService
+from rewards.advantage import TrainingBatch
+from rnr.runs.token_values import kept_groups, token_rows
+from rnr.runs.tracking import Tracker
+from rnr.types import ScoredGroup
+
+
+async def record_tokens(
+    tracker: Tracker, policy: PolicyService, step: int, groups: Sequence[ScoredGroup], batch: TrainingBatch
+) -> None:
+    """Write the lines of ``tokens.jsonl`` of a step whose update is done."""
+    kept = kept_groups(groups, batch.dropped)
+    uids = [scored.group.prompt.uid for scored in kept]
+    values = await policy.token_values(uids) if batch.samples else {}
+    tracker.log_tokens(token_rows(step, kept, batch.samples, values))
