@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import ray
 
 from actors.deadline import answer
+from actors.in_process import LocalHandle
 from rnr.runs.spans import span
 
 Work = TypeVar("Work")
@@ -169,7 +170,7 @@ class Pool:
         slot.generation += 1
         self.restarts += 1
         if slot.handle is not None:
-            ray.kill(slot.handle)
+            end(slot.handle)
         slot.handle = slot.state = None
 
     async def _take(self, size: int) -> Slot:
@@ -202,5 +203,13 @@ class Pool:
         """End all workers."""
         for slot in self.slots:
             if slot.handle is not None:
-                ray.kill(slot.handle)
+                end(slot.handle)
                 slot.handle = None
+
+
+def end(handle: Handle) -> None:
+    """End a worker, wherever it is."""
+    if isinstance(handle, LocalHandle):
+        handle.end()
+    else:
+        ray.kill(handle)

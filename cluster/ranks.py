@@ -9,6 +9,7 @@ from typing import Any
 import ray
 
 from actors.deadline import answer
+from actors.pool import end
 from learner.batch import LossAggregation, mini_batches, plan_microbatches, weigh
 from learner.engine import LearnerSettings, add_sums
 from rnr.config import DeadlineConfig, GrpoConfig
@@ -19,6 +20,8 @@ from rnr.types import Sample
 GRACE_SECONDS = 15.0
 """How long the other ranks are heard after one has failed. The first error is often a survivor's: its connection to the
 dead rank is reset before Ray knows of the death."""
+
+LOOPBACK = "127.0.0.1"
 
 _CUT_OFF = re.compile(r"gloo|nccl|connection (reset|closed|refused)|broken pipe|socket|tcpstore|peer", re.IGNORECASE)
 
@@ -41,16 +44,19 @@ class LearnerRanks:
 
     async def start(self, settings: LearnerSettings) -> None:
         """Join the ranks and build their engines."""
-        calls = [
-            handle.__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
-            for handle in self._handles
-        ]
         seconds = self._deadlines.start
-        address = meeting_place(await self._gather("rendezvous", calls, seconds), ray.nodes())
+        address = LOOPBACK if len(self._handles) == 1 else await self._meeting_place(seconds)
         (port,) = await self._gather("rendezvous", [self._handles[0].open_store.remote(address)], seconds)
         notes = await self._all("start", settings, address, port, seconds, seconds=seconds)
         for note in dict.fromkeys(note for of_rank in notes for note in of_rank or ()):
             print(f"learner: {note}")
+
+    async def _meeting_place(self, seconds: float) -> str:
+        calls = [
+            handle.__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
+            for handle in self._handles
+        ]
+        return meeting_place(await self._gather("rendezvous", calls, seconds), ray.nodes())
 
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
         """One supervised optimizer step; metrics averaged over all target tokens."""
@@ -164,7 +170,7 @@ class LearnerRanks:
     def stop(self) -> None:
         """End all ranks."""
         for handle in self._handles:
-            ray.kill(handle)
+            end(handle)
 
 
 def _told_last(error: BaseException) -> int:
@@ -178,5 +184,5 @@ def meeting_place(node_of_rank: Sequence[str], nodes: Sequence[Mapping[str, Any]
     ``nodes`` is what ``ray.nodes()`` returns. The driver's address would not do: rank 0 may be on another host.
     """
     if len(set(node_of_rank)) == 1:
-        return "127.0.0.1"
+        return LOOPBACK
     return next(node["NodeManagerAddress"] for node in nodes if node["NodeID"] == node_of_rank[0])

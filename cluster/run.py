@@ -19,6 +19,7 @@ from cluster import ray_session
 from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.estimate import stated_seconds
 from cluster.generation import GenerationService
+from cluster.in_process import IN_PROCESS, InProcess, resources_of
 from cluster.manifest import layout_of
 from cluster.placement import (
     bundles,
@@ -128,6 +129,9 @@ def needed_disk(config: Config, prepared: Prepared) -> float:
 def connect(config: Config) -> None:
     """Join the cluster of ``cluster.address`` or of the surrounding Ray job, or start Ray on this machine; then check
     that the run fits, before any worker is created."""
+    if config.cluster.address == IN_PROCESS:
+        check_resources(config.cluster, resources_of(IN_PROCESS))
+        return
     address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
     if not address:
         check_resources(config.cluster, local_resources())
@@ -207,13 +211,13 @@ async def running(
     status: StatusFile,
 ) -> AsyncIterator[Services]:
     """The three services on the cluster that was joined; every worker is ended on leaving, whatever happened."""
-    resources = ray.cluster_resources()
+    resources = resources_of(config.cluster.address)
     cluster, generation = placed(config.cluster, config.generation, resources.get("GPU", 0.0))
     config = config.model_copy(update={"cluster": cluster, "generation": generation})
-    reservations = await reserve(bundles(cluster), seconds=config.deadlines.start)
-    workers = Workers(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
-    cpus = resources.get("CPU", 1)
-    seed = config.run.seed
+    make, places = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
+    reservations = await reserve(places, seconds=config.deadlines.start)
+    workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
+    cpus, seed = resources.get("CPU", 1), config.run.seed
     learner = LearnerSettings(model_folder=model_folder, model=config.model, optimizer=config.optimizer, seed=seed)
     engine = EngineSettings(
         model_folder=model_folder,

@@ -8,7 +8,8 @@
     arguments = { words = 60 }
     weight = 0.2
 
-Try them without a model: `python -m examples.rewards`.
+Try them without a model: `python -m examples.rewards`. In a run, with `breakpoint()` in them (`docs/debugging.md`):
+`python -m scripts.train --debug --reward.scorers="[{use = 'examples.rewards:short_chain', weight = 0.2}]"`.
 """
 
 import os

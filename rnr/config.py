@@ -349,7 +349,8 @@ class DeadlineConfig(Section):
 
 class ClusterConfig(Section):
     address: str = ""
-    """Ray address to join; empty joins the cluster of the Ray job, or starts Ray on this machine."""
+    """Ray address to join; empty joins the cluster of the Ray job, or starts Ray on this machine. ``in_process`` runs
+    everything in this process without Ray, as ``--debug`` does (``docs/debugging.md``)."""
     rollout_workers: int = Field(default=1, ge=1)
     """vLLM engines, each in a process of its own."""
     reward_workers: int = Field(default=1, ge=1)
@@ -363,6 +364,19 @@ class ClusterConfig(Section):
     are fewer, or none."""
     gpus_per_learner_rank: float | None = Field(default=None, ge=0)
     """As ``gpus_per_rollout_worker``."""
+
+    @model_validator(mode="after")
+    def _one_of_each_in_one_process(self) -> Self:
+        if self.address == "in_process" and (self.rollout_workers, self.reward_workers, self.learner_ranks) != (
+            1,
+            1,
+            1,
+        ):
+            raise ValueError(
+                'cluster.address "in_process" has room for one worker of each kind: set cluster.rollout_workers, '
+                "cluster.reward_workers and cluster.learner_ranks to 1"
+            )
+        return self
 
 
 class CheckpointConfig(Section):

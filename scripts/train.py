@@ -1,6 +1,6 @@
 """Train: SFT warm start -> GRPO -> evaluation -> export.
 
-python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run] [--section.key=value ...]
+python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run] [--debug] [--section.key=value ...]
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from rnr.runs.console import Console
 from rnr.runs.run_folder import run_folder
 from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run
+from scripts.debugging import smallest
 
 app = new_app()
 
@@ -30,17 +31,20 @@ def train(
     context: typer.Context,
     config: Annotated[str | None, typer.Option(help="a TOML file; see scripts/configs")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="resume from the run folder's last checkpoint")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="a few sentences, one step, all in this process")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan, check resources, start nothing")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="the plan and the resolved config as JSON")] = False,
 ) -> int:
     """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
     settings = load_config(config, context.args)
+    if debug:
+        settings = load_config(config, [*smallest(settings), *context.args])
     if dry_run:
         from scripts.plan import show_plan
 
         show_plan(settings, resume=resume, as_json=as_json)
         return 0
-    options = [] if config is None else ["--config", config]
+    options = [*(["--config", config] if config else []), *(["--debug"] if debug else [])]
     console = Console()
     console.say(f"run {settings.run.name}: {'resuming' if resume else 'starting'} in {run_folder(settings.run)}")
     status = StatusFile(["python", "-m", "scripts.train", *options, *context.args], say=console.say)

@@ -1,0 +1,80 @@
+"""The workers of a run in this process, without Ray: the counterpart of ``cluster/workers.py`` for ``--debug``.
+
+The worker classes are plain Python, so their handles here call them at once, on the event loop's own thread: a
+breakpoint or a print in a reward, in a loss or in the loop is in the foreground. One thing is not in this process: the
+core of vLLM's asynchronous engine, which it knows only as a child.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors.engine import EngineSettings
+from actors.in_process import LocalHandle
+from actors.reward import RewardWorker, ScorerWorker
+from actors.rollout import RolloutWorker
+from actors.vllm_engine import VllmEngine
+from cluster.placement import local_resources
+from cluster.ranks import LearnerRanks
+from cluster.ray_session import ELSEWHERE_ON_LOOPBACK
+from cluster.workers import QUIET, Reservations, Workers
+from learner.engine import LearnerSettings
+from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig, ScorerConfig
+
+IN_PROCESS = "in_process"
+"""The value of ``cluster.address`` that asks for this."""
+
+
+def resources_of(address: str) -> dict[str, float]:
+    """What the cluster that was joined has; in one process what this machine has, with one GPU at most: learner and
+    engine share the first."""
+    if address != IN_PROCESS:
+        return dict(ray.cluster_resources())
+    here = local_resources()
+    return {**here, "GPU": min(1.0, here["GPU"])}
+
+
+class InProcess(Workers):
+    """Makes the workers of one run, one of each kind."""
+
+    def __init__(
+        self, cluster: ClusterConfig, deadlines: DeadlineConfig, reservations: Reservations, logs: Path | None = None
+    ) -> None:
+        """Gives this process the environment that workers of their own would have."""
+        super().__init__(cluster, deadlines, reservations, logs)
+        os.environ.update(QUIET)
+        for variable, value in ELSEWHERE_ON_LOOPBACK.items():
+            os.environ.setdefault(variable, value)
+        if not cluster.gpus_per_learner_rank:
+            os.environ["DS_ACCELERATOR"] = "cpu"
+
+    async def rollout(self, name: str, settings: EngineSettings) -> LocalHandle:
+        """A rollout worker with a running engine."""
+        return await _started(RolloutWorker(VllmEngine(settings)))
+
+    async def reward(self, name: str, reward: RewardConfig, max_new_tokens: int) -> LocalHandle:
+        """A worker for the reward preset; a reward of one's own has been tried in this process already."""
+        return LocalHandle(RewardWorker(reward, max_new_tokens=max_new_tokens))
+
+    async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float) -> LocalHandle:
+        """A worker for a further scorer, which has loaded and tried it."""
+        return await _started(ScorerWorker(scorer, trial_seconds=trial_seconds))
+
+    async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
+        """The one rank, with its engine built."""
+        from learner.worker import LearnerWorker
+
+        ranks = LearnerRanks(
+            [LocalHandle(LearnerWorker(rank=0, world_size=1, threads=threads))],
+            deadlines=self._deadlines,
+            max_tokens_per_microbatch=settings.optimizer.max_tokens_per_microbatch,
+        )
+        await ranks.start(settings)
+        return ranks
+
+
+async def _started(worker: Any) -> LocalHandle:
+    await worker.start()
+    return LocalHandle(worker)

@@ -1,0 +1,50 @@
+"""What ``--debug`` makes of a config: everything as it is, but as little of it as goes through every line once."""
+
+import json
+
+from rnr.config import Config
+
+SENTENCES = 4
+TOKENS = 64
+FOR_EVER = 10**9
+"""Seconds: whoever sits at a breakpoint misses no deadline."""
+
+
+def smallest(settings: Config) -> list[str]:
+    """The overrides of ``--debug``: one process, one SFT step and one GRPO step on a few sentences, no deadlines.
+
+    What says what is trained, such as model, prompt, rewards and losses, stays; so does a stage that is switched off.
+    """
+    sampling = settings.sampling
+    values = {
+        "run.name": f"{settings.run.name[:90]}-debug",
+        "cluster.address": "in_process",
+        "cluster.rollout_workers": 1,
+        "cluster.reward_workers": 1,
+        "cluster.learner_ranks": 1,
+        "data.sft_examples": SENTENCES,
+        "data.grpo_examples": SENTENCES,
+        "data.evaluation_examples": 2,
+        "data.difficulty_rollouts": 0,
+        "sampling.prompts_per_step": 2,
+        "sampling.samples_per_prompt": min(4, sampling.samples_per_prompt),
+        "sampling.dynamic_sampling_rounds": 0,
+        "sampling.max_new_tokens": min(TOKENS, sampling.max_new_tokens),
+        "reward.overlong_tokens": min(TOKENS // 2, settings.reward.overlong_tokens),
+        "reward.trial_seconds": FOR_EVER,
+        "sft.epochs": min(1.0, settings.sft.epochs),
+        "sft.from_run": "",
+        "sft.sequences_per_step": SENTENCES,
+        "sft.held_out": 0,
+        "sft.patience": 0,
+        "grpo.steps": min(1, settings.grpo.steps),
+        "grpo.max_staleness": 0,
+        "evaluation.base": False,
+        "evaluation.every_steps": 0,
+        "evaluation.max_new_tokens": min(TOKENS, settings.evaluation.max_new_tokens),
+        "generation.max_num_seqs": 8,
+        "sync.transport": "object_store",
+        "tracking.wandb_project": "",
+        **{f"deadlines.{name}": FOR_EVER for name in type(settings.deadlines).model_fields},
+    }
+    return [f"--{key}={json.dumps(value)}" for key, value in values.items()]

@@ -1,0 +1,135 @@
+"""A run in one process: its handles, its settings, and the whole of it on the real engines."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from actors.deadline import answer
+from actors.in_process import LocalHandle
+from actors.pool import WorkerLost, end
+from rnr.cli import load_config
+from rnr.config import Config
+from rnr.faults import WorkerUnusable
+from scripts.debugging import smallest
+from tests.end_to_end.launcher import DEADLINE_SECONDS, ROOT, lines
+
+CONFIGS = sorted((ROOT / "scripts" / "configs").glob("*.toml"))
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self.stopped = False
+        self.weights = [1, 2]
+
+    def add(self, one: int, *, other: int) -> int:
+        return one + other
+
+    async def later(self, value: int) -> int:
+        await asyncio.sleep(0)
+        return value
+
+    def unusable(self) -> None:
+        raise WorkerUnusable("half loaded")
+
+    def send(self, transport: str):
+        yield self.weights
+        self.weights.append(3)
+        yield transport
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+def test_a_worker_in_this_process_is_called_as_an_actor_is() -> None:
+    worker = _Worker()
+    handle = LocalHandle(worker)
+
+    async def scenario() -> tuple:
+        stream = handle.send.options(num_returns="streaming").remote("shared memory")
+        references = [reference async for reference in stream]
+        loaded = await handle.later.remote(references[0])
+        return (
+            await handle.add.remote(1, other=2),
+            await handle.later.remote(7),
+            loaded,
+            [await reference for reference in references],
+        )
+
+    # What was published stays as it was, although the worker has changed it since.
+    assert asyncio.run(scenario()) == (3, 7, [1, 2], [[1, 2], "shared memory"])
+    end(handle)
+    assert worker.stopped
+
+
+def test_a_worker_in_this_process_is_lost_as_an_actor_is() -> None:
+    async def scenario() -> None:
+        await answer(LocalHandle(_Worker()).unusable.remote(), place="here", seconds=5, lost=WorkerLost)
+
+    with pytest.raises(WorkerLost, match="here: half loaded"):
+        asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("file", [None, *CONFIGS], ids=lambda file: file.stem if file else "defaults")
+def test_every_config_can_be_debugged_and_what_is_trained_stays(file: Path | None) -> None:
+    path = None if file is None else str(file)
+    whole = load_config(path, [])
+    small = load_config(path, smallest(whole))
+    assert small.cluster.address == "in_process"
+    assert small.grpo.steps <= 1
+    assert small.data.sft_examples <= small.sft.sequences_per_step  # one step
+    for kept in ("model", "optimizer"):
+        assert getattr(small, kept) == getattr(whole, kept)
+    assert (small.reward.preset, small.reward.weights) == (whole.reward.preset, whole.reward.weights)
+    assert (small.data.prompt, small.data.train) == (whole.data.prompt, whole.data.train)
+    assert small.run.name != whole.run.name
+    # What is written on the command line counts.
+    assert load_config(path, [*smallest(whole), "--grpo.steps=2"]).grpo.steps == 2
+
+
+def test_one_process_has_room_for_one_worker_of_each_kind() -> None:
+    with pytest.raises(ValueError, match="room for one worker of each kind"):
+        Config.model_validate({"cluster": {"address": "in_process", "rollout_workers": 2}})
+
+
+REWARD = """
+import os, threading
+
+def watched(example, answer):
+    if example.uid != "trial":
+        print("seen", os.getpid(), threading.current_thread() is threading.main_thread(), len(example.sentence))
+        breakpoint()
+    return float(len(answer.reasoning or "") % 7)
+"""
+
+
+@pytest.mark.slow
+def test_a_breakpoint_in_a_reward_stops_a_whole_run_on_the_real_engines(tmp_path, tiny_model, colours) -> None:
+    (tmp_path / "watching.py").write_text(REWARD)
+    command = [sys.executable, "-m", "scripts.train", "--debug", f"--run.folder={tmp_path}", "--run.name=bug"]
+    command += [f"--model.path={tiny_model}", "--model.context_tokens=256", "--reward.preset=watching:watched"]
+    command += [f"--data.train=['{colours}/train.jsonl']", f"--data.evaluation=['{colours}/test.jsonl']"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    # Two groups of four answers: the first stop shows the sentence, the last ends the stops.
+    output, _ = process.communicate("p 'it ' + example.sentence\n" + "c\n" * 8, timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, output
+    assert output.count(f"seen {process.pid} True ") == 8, output
+    assert "(Pdb) 'it " in output
+    assert " ran.'" in output
+    metrics = lines(tmp_path / "bug-debug" / "metrics.jsonl")
+    assert [row for row in metrics if "reward/mean" in row]
+    assert [row for row in metrics if "sft/loss" in row]
+    assert list((tmp_path / "bug-debug" / "export").glob("*.safetensors"))
+    assert not [each for each in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(each.info["cmdline"])]
