@@ -124,7 +124,9 @@ class Decoder:
         opened = replace(prompt, token_ids=(*prompt.token_ids, *given), opening="")
         # Compiled for the masks while the engine decodes, which compiles for itself.
         compiled = (
-            asyncio.create_task(asyncio.to_thread(self._masks.compile, grammar)) if sampling.temperature else None
+            asyncio.create_task(asyncio.to_thread(self._masks.compile, grammar))
+            if sampling.temperature and sampling.decisions
+            else None
         )
         limits = replace(sampling, max_new_tokens=max(1, sampling.max_new_tokens - len(given)))
         group = await self._complete(opened, limits, grammar=grammar)

@@ -35,6 +35,8 @@ class Sampling:
     grammar: str = ""
     """What the completion must obey, in xgrammar's EBNF; empty for anything. Log-probabilities are then those among the
     allowed tokens."""
+    decisions: bool = True
+    """Whether samples under a grammar carry the allowed ids of their tokens, for the loss; greedy ones never do."""
     stop: str = ""
     """A text at which a completion ends, which it keeps; empty for none."""
 

@@ -4,7 +4,6 @@
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from actors.delivery import Delivery, received
 from actors.engine import Completion, EngineSettings, Sampling
 from actors.engine_support import refuse_adapters
+from actors.token_text import character_ends
 from rnr.faults import WorkerUnusable
 from rnr.files import strict_json
 from rnr.types import Segment
@@ -211,27 +211,8 @@ class VllmEngine:
             segments=segments(token_ids, logprobs, getattr(completion, "weight_versions", None), version),
             text=completion.text,
             finished=completion.finish_reason == "stop",
-            ends=self._ends(prompt_ids, token_ids, completion.text),
+            ends=character_ends(self.tokenizer, self.stop_token_id, prompt_ids, token_ids, completion.text),
         )
-
-    def _ends(self, prompt_ids: Sequence[int], token_ids: tuple[int, ...], text: str) -> tuple[int, ...]:
-        """Characters of the text after each token, those of several tokens with the last of them; empty where the text
-        was put together in another way than from whole tokens."""
-        from tokenizers.decoders import DecodeStream
-
-        tokenizer = getattr(self.tokenizer, "_tokenizer", None)
-        if tokenizer is None:
-            return ()  # not one of the fast tokenizers
-        stream = DecodeStream(ids=list(prompt_ids), skip_special_tokens=True)
-        stop = self._settings.stop_token_id
-        pieces = ("" if token == stop else stream.step(tokenizer, token) or "" for token in token_ids)
-        try:
-            ends = tuple(accumulate(map(len, pieces)))
-        except Exception as error:  # tokenizers has no narrower class for it
-            if "Invalid prefix" not in str(error):
-                raise
-            return ()
-        return ends if ends and ends[-1] == len(text) else ()
 
     async def score(self, token_ids: Sequence[int]) -> list[float]:
         """Log-probabilities of ``token_ids[1:]`` under the loaded policy."""

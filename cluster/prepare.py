@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.chat_format import prompt_file, read_definitions, read_wording, refuse_unopened, with_wording
 from actors.model_files import load_config
-from cluster.chat_format import prompt_file, read_definitions, read_wording, refuse_unopened, with_wording
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
@@ -108,7 +108,7 @@ def prepare(
         decoding=chat.decoding,
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_notes=chat.notes,
-        prompt_file=prompt_file(chat),
+        prompt_file=prompt_file(chat, _grammar(taught_by_run, chat)),
     )
 
 
@@ -118,15 +118,18 @@ def _decoding(
     """The decoding that is asked for, or that goes with the chains that are taught."""
     found = sampling.decoding
     if found == "auto":
-        found = "free" if not taught or data.prompt == "reference" else decoding_of(taught)
-        if found == "marks" and not chat.opens_plainly:
-            found = "schema"
+        found = "free" if not taught or data.prompt == "reference" else _grammar(taught, chat)
     if sft.decoding == "marks" and found != "marks":
         raise ValueError(
             f'sft.decoding "marks" takes the loss on decisions alone and teaches no copying, but rollouts are decoded '
             f'{found!r}: set sampling.decoding="marks" too'
         )
     return found
+
+
+def _grammar(taught: Sequence[Example], chat: ChatFormat) -> Decoding:
+    """The decoding under a grammar that goes with the chains that are taught; ``schema`` if there are none."""
+    return decoding_of(taught) if taught and chat.opens_plainly else "schema"
 
 
 class _Asker:

@@ -6,7 +6,7 @@ stop (SIGTERM) and can be resumed.
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import typer
@@ -37,6 +37,22 @@ def within(least: float, most: float = math.inf) -> Callable[[Number | None], Nu
         return value
 
     return check
+
+
+def threshold_option(given: Sequence[str] | None) -> float | dict[str, float] | None:
+    """``--threshold 0.5``, or ``--threshold person=0.7,city=0.4``; None where there is none."""
+    parts = [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+    if not parts:
+        return None
+    try:
+        if len(parts) == 1 and "=" not in parts[0]:
+            return float(parts[0])
+        pairs = [part.rpartition("=") for part in parts]
+        if not all(label.strip() for label, _, _ in pairs):
+            raise ValueError("a number among labels")
+        return {label.strip(): float(value) for label, _, value in pairs}
+    except ValueError:
+        raise typer.BadParameter(f"--threshold is 0.5 or label=0.5,label=0.4; found {', '.join(parts)}") from None
 
 
 def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped") -> int:

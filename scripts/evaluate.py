@@ -5,29 +5,30 @@ python -m scripts.evaluate --predictions runs/demo/predictions/grpo.jsonl --data
     --compare runs/demo/predictions/sft.jsonl
 """
 
-import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from rich.console import Console
 
-from cluster.chat_format import prompt_name
+from actors.chat_format import prompt_name, trained_decoding
 from rnr.config import EvaluationConfig, ModelConfig
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
+from rnr.evaluation.calibration import calibration
 from rnr.evaluation.metrics import reference_left_out
-from rnr.evaluation.predictions import Prediction, read_predictions, save_predictions
+from rnr.evaluation.predictions import Prediction, read_predictions, save_answers
 from rnr.evaluation.published import columns
 from rnr.evaluation.scoring import compare, report, zero_shot_f1
-from rnr.evaluation.tables import tables
+from rnr.evaluation.tables import calibration_table, tables
 from rnr.files import strict_json, write_whole
+from rnr.task.choosing import Selection
 from rnr.types import Decoding, Example
-from scripts.command_line import as_written, new_app, run, within
+from scripts.command_line import as_written, new_app, run, threshold_option, within
 
 app = new_app()
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
@@ -50,14 +51,21 @@ def evaluate(
     max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
     context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
     prompt: Annotated[str | None, typer.Option(help="what --predictions were asked with")] = None,
+    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
+    select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
+    threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
+    engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
 ) -> None:
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
     if (model is None) == (predictions is None):
         raise typer.BadParameter("give either --model or --predictions")
     if unknown := sorted(set(decoding or ()) - set(DECODINGS)):
         raise typer.BadParameter(f"--decoding is {', '.join(DECODINGS)}; found {', '.join(unknown)}")
-    if (examples or decoding) and predictions:
-        raise typer.BadParameter("--examples and --decoding are for --model; predictions are scored as they are")
+    if (examples or decoding or samples > 1 or select or threshold) and predictions:
+        raise typer.BadParameter(
+            "--examples, --decoding, --samples, --select and --threshold are for --model; predictions are scored as "
+            "they are"
+        )
     asked = prompt or (prompt_name(model) if model else "compact")
     gold = load([*data, *(more_data or ())], training=False, prompt=asked)
     # Both are read for their errors, too: these are to be known before the model is asked.
@@ -68,7 +76,9 @@ def evaluate(
         drawn = draw_from_each(gold, examples)
         folder = out or Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S")
         wanted: list[Decoding] = [name for name in DECODINGS if name in (decoding or ())]
-        files = _ask(model, drawn, wanted, folder, context_tokens=context_tokens, max_new_tokens=max_new_tokens)
+        options = {"samples": samples, "select": select, "threshold": threshold_option(threshold), "engine": engine}
+        options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
+        files = _ask(model, drawn, wanted, folder, options)
     for file in files:
         found = read_predictions(file, gold)
         _show(found, compared, file=file, folder=out or file.parent, model=model, other=other, sentences=len(gold))
@@ -89,6 +99,7 @@ def _show(
     scores = report(found)
     comparisons = compare(found, compared) if compared is not None else {}
     zero_shot = zero_shot_f1(scores)
+    calibrated = calibration(found.values())
     decodings = sorted({prediction.decoding for prediction in found.values() if prediction.decoding})
     row = {
         "model": model,
@@ -98,6 +109,7 @@ def _show(
         **asdict(scores),
         "zero_shot": zero_shot,
         "comparisons": {protocol: asdict(comparison) for protocol, comparison in comparisons.items()},
+        "calibration": asdict(calibrated) if calibrated else None,
     }
     # Named after its predictions: those of several stages are in one folder.
     target = folder / f"{file.stem}.scores.json"
@@ -106,6 +118,8 @@ def _show(
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
     for table in tables(scores, comparisons, zero_shot, name=model or file.name):
         console.print(table)
+    if calibrated:
+        console.print(calibration_table(calibrated))
     if len(found) < sentences:
         console.print(f"{len(found)} of the {sentences} sentences in the data have a prediction; only they count")
     if left_out := reference_left_out(prediction.example for prediction in found.values()):
@@ -116,29 +130,24 @@ def _show(
 
 
 def _ask(
-    model: str,
-    examples: Sequence[Example],
-    decodings: Sequence[Decoding],
-    folder: Path,
-    *,
-    context_tokens: int,
-    max_new_tokens: int,
+    model: str, examples: Sequence[Example], decodings: Sequence[Decoding], folder: Path, options: Mapping[str, Any]
 ) -> list[Path]:
-    """The files into which the model's greedy answers were written, one for each decoding; raises ValueError if one
-    exists already."""
-    from cluster.local import greedy  # loads torch, for which scoring has no use
+    """The files into which the model's answers were written, one for each decoding; raises ValueError if one exists
+    already."""
+    from actors.loading import load as load_model  # loads torch, for which scoring has no use
 
     names = {decoding: f"predictions-{decoding}.jsonl" for decoding in decodings} if len(decodings) > 1 else {}
     for file in (folder / name for name in (*names.values(), "predictions.jsonl")):
         if file.exists():
             raise ValueError(f"{file} is there already: score it with --predictions, or give another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    room = {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
-    answers = asyncio.run(greedy(examples, model=model, decodings=decodings or (None,), **room))
-    files = {folder / names.get(decoding, "predictions.jsonl"): groups for decoding, groups in answers.items()}
-    for file, groups in files.items():
-        save_predictions(groups, file)
-    return list(files)
+    files: list[Path] = []
+    with load_model(model, decoding=trained_decoding(model), **options) as extractor:
+        for decoding in decodings or (extractor.options.decoding,):
+            answers = extractor.answers(examples, decoding=decoding)
+            files.append(folder / names.get(decoding, "predictions.jsonl"))
+            save_answers(examples, answers, decoding, files[-1])
+    return files
 
 
 if __name__ == "__main__":

@@ -1,74 +1,163 @@
-"""Entities of sentences, with the reasoning.
+"""Entities of sentences and documents, with confidence and reasoning. Results alone go to standard output.
 
-python -m scripts.predict --model runs/demo/export --schema person,location "Ada Lovelace was born in London."
+rnr predict --model runs/demo/export --schema person,location "Ada Lovelace was born in London."
+cat rows.jsonl | rnr predict --model runs/demo/export --schema-file labels.json --json - | jq .entities
+rnr predict --model runs/demo/export --file rows.jsonl --out found.jsonl --resume --samples 8 --threshold 0.5
 """
 
-import asyncio
+import itertools
+import json
 import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
-from cluster.local import greedy
-from rnr.config import EvaluationConfig, ModelConfig
-from rnr.files import strict_json
-from rnr.task.chains import grounded
-from rnr.task.labels import label_key
-from rnr.task.parsing import ERRORS, parse
-from rnr.types import Decoding, Example, Group
-from scripts.command_line import as_written, new_app, run, within
+from actors.output import stdout_to_stderr
+from rnr.config import ModelConfig
+from rnr.files import json_line
+from rnr.task.choosing import Selection
+from rnr.task.extraction import Extraction
+from rnr.task.parsing import ERRORS
+from rnr.types import Decoding
+from scripts.command_line import as_written, new_app, run, threshold_option, within
+from scripts.questions import Form, Question, read_questions, schema_option
 
 app = new_app()
+PROGRESS_SECONDS = 5.0
 
 
 def main(argv: list[str]) -> int:
-    return run(app, argv)
+    return run(app, argv, interrupted="stopped; what was found so far is kept")
 
 
 @app.command(help=as_written(__doc__))
 def predict(
     model: Annotated[str, typer.Option(help="a Hugging Face folder, such as the export of a run")],
-    schema: Annotated[str, typer.Option(help="labels, separated by commas")],
-    sentences: Annotated[list[str] | None, typer.Argument(show_default=False)] = None,
-    file: Annotated[Path | None, typer.Option(help="more sentences, one a line")] = None,
-    decoding: Annotated[Decoding | None, typer.Option(help="default: as the model was trained")] = None,
+    sentences: Annotated[list[str] | None, typer.Argument(help="-: standard input", show_default=False)] = None,
+    schema: Annotated[str | None, typer.Option(help="labels, separated by commas")] = None,
+    schema_file: Annotated[
+        Path | None, typer.Option(help="a label a line, a JSON list, or {label: definition}")
+    ] = None,
+    file: Annotated[list[str] | None, typer.Option(help="more sentences; JSONL rows may have their own schema")] = None,
+    form: Annotated[
+        Form, typer.Option("--input", help="auto tells lines and jsonl apart; document: one text")
+    ] = "auto",
+    out: Annotated[Path | None, typer.Option(help="a JSONL file, in place of standard output")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on behind the last row of --out")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a sentence")] = False,
-    max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
+    engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
+    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
+    select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
+    threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
+    decoding: Annotated[Decoding | None, typer.Option(help="default: marks or schema, by the model's chains")] = None,
+    window: Annotated[int, typer.Option(callback=within(8), help="tokens read at once")] = 256,
+    overlap: Annotated[int, typer.Option(callback=within(0), help="tokens that two windows share")] = 48,
+    max_new_tokens: Annotated[int | None, typer.Option(callback=within(1), help="default: all the room")] = None,
     context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
 ) -> None:
-    """Ask the model about each sentence and print the entities."""
-    lines = [*(sentences or ()), *(file.read_text(encoding="utf-8").split("\n") if file else ())]
-    labels = tuple(dict.fromkeys(label_key(label) for label in schema.split(",") if label.strip()))
-    if not labels or not any(lines):
-        raise ValueError("--schema needs a label, and there must be a sentence to read")
-    examples = [
-        Example(uid=f"line {number}", sentence=sentence, schema=labels, mentions=())
-        for number, sentence in enumerate(lines, 1)
-        if sentence.strip()
-    ]
-    room = {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
-    (groups,) = asyncio.run(greedy(examples, model=model, decodings=(decoding,), **room)).values()
-    for group in groups:
-        _show(group, as_json=as_json)
-
-
-def _show(group: Group, *, as_json: bool) -> None:
-    """Print the entities with their offsets, or why there are none."""
-    sentence = group.prompt.example.sentence
-    answer = grounded(parse(group.rollouts[0].text), sentence)
-    if as_json:
-        entities = [{"text": m.text, "label": m.label, "start": m.start, "end": m.end} for m in answer.mentions]
-        row = {"sentence": sentence, "entities": entities, "reasoning": answer.reasoning, "error": answer.error}
-        print(strict_json(row))
+    """Ask the model about each text and print the entities."""
+    labels = schema_option(schema, schema_file)
+    if not sentences and not file:
+        raise ValueError("there must be a sentence to read: as an argument, by --file, or - for standard input")
+    if resume and out is None:
+        raise ValueError("--resume goes on with a file: give --out")
+    options: dict[str, Any] = {"samples": samples, "select": select, "threshold": threshold_option(threshold)}
+    options |= {"window": window, "overlap": overlap, "decoding": decoding, "engine": engine}
+    questions = read_questions(sentences or [], file or [], form, labels)
+    if out is not None:
+        questions = itertools.islice(questions, _already(out, resume=resume), None)
+    # Before an engine starts: the first question tells most of what can be wrong.
+    first = next(questions, None)
+    if first is None:
+        print("nothing to do: there is no sentence, or all are in --out", file=sys.stderr)
         return
-    print(sentence)
-    for mention in answer.mentions:
-        place = f"[{mention.start}:{mention.end}]" if mention.grounded else "[not in the sentence]"
-        print(f"  {place:<10} {mention.label:<20} {mention.text}")
-    if answer.error:
-        print(f"  no answer: {ERRORS[answer.error]}")
-    print(f"  reasoning: {answer.reasoning}\n")
+    options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
+    _answer(model, itertools.chain([first], questions), options, out, as_json=as_json)
+
+
+def _answer(
+    model: str, questions: Iterator[Question], options: dict[str, Any], out: Path | None, *, as_json: bool
+) -> None:
+    """Ask, and write the answers behind those in ``out``, or to standard output."""
+    with stdout_to_stderr() as stdout:
+        from actors.loading import load  # loads torch, for which wrong input has no use
+
+        with load(model, **options) as extractor:
+            asked, kept = itertools.tee(questions)
+            found = extractor.stream((question.text, question.labels) for question in asked)
+            if out is None:
+                _show(zip(kept, found, strict=False), stdout, as_json=as_json)
+            else:
+                with out.open("a", encoding="utf-8") as stream:
+                    _show(zip(kept, found, strict=False), stream, as_json=True)
+
+
+def _already(out: Path, *, resume: bool) -> int:
+    """Rows that ``--out`` holds; one that was cut in its middle is taken away."""
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return 0
+    if not resume:
+        raise ValueError(f"{out} is there already: --resume goes on behind its last row, or give another --out")
+    text = out.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            json.loads(line)
+        except ValueError:
+            raise ValueError(f"{out}, row {number} is not JSON: this is no file of predict's") from None
+    if len(whole) < len(text):
+        out.write_bytes(whole)
+    return whole.count(b"\n")
+
+
+def _show(pairs: Iterator[tuple[Question, Extraction]], stream: TextIO, *, as_json: bool) -> None:
+    """Write each result as soon as it is there, the progress and at the end what a reader should know to stderr."""
+    begin = last = time.monotonic()
+    done = 0
+    notes: Counter[str] = Counter()
+    for question, found in pairs:
+        stream.write(json_line({**question.name, **found.row()}) if as_json else _plain(found))
+        stream.flush()
+        done += 1
+        notes.update(_notes(found))
+        if time.monotonic() - last > PROGRESS_SECONDS:
+            last = time.monotonic()
+            print(f"{done} texts, {done / (last - begin):.1f} a second", file=sys.stderr, flush=True)
+    seconds = time.monotonic() - begin
+    told = "".join(f"; {count} {what}" for what, count in notes.items())
+    print(f"{done} texts in {seconds:.1f} s{told}", file=sys.stderr, flush=True)
+
+
+def _notes(found: Extraction) -> dict[str, int]:
+    """What is not to pass in silence."""
+    counts = {
+        "ran into the token limit": int(not found.finished),
+        "have no answer that can be read": int(found.error is not None),
+        "were read in windows": int(found.windows > 1),
+        "are blank and were not asked about": int(found.windows == 0),
+        "entities were below the threshold": found.below_threshold,
+        "entities were no answer to the question (left_out)": len(found.left_out),
+    }
+    return {what: count for what, count in counts.items() if count}
+
+
+def _plain(found: Extraction) -> str:
+    """The entities with their offsets, or why there are none."""
+    lines = [found.sentence]
+    for entity in found.entities:
+        sure = "    -" if entity.confidence is None else f"{entity.confidence:5.2f}"
+        lines.append(f"  {f'[{entity.start}:{entity.end}]':<10} {sure}  {entity.label:<20} {entity.text}")
+    lines += [f"  left out: {entity.label}: {entity.text}" for entity in found.left_out]
+    if found.error:
+        lines.append(f"  no answer: {ERRORS[found.error]}")
+    if found.reasoning is not None:
+        lines.append(f"  reasoning: {found.reasoning}")
+    return "\n".join([*lines, "", ""])
 
 
 if __name__ == "__main__":

@@ -327,7 +327,7 @@ def test_a_decoder_puts_the_rest_of_the_opening_that_the_warm_start_teaches(shap
 
 
 def test_marks_are_refused_where_an_answer_does_not_open_as_the_decoder_would() -> None:
-    from cluster.chat_format import refuse_unopened
+    from actors.chat_format import refuse_unopened
 
     for kind, shape, think in (
         ("byte-level", "mistral", "added"),

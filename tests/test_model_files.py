@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from cluster.chat_format import chat_format
+from actors.chat_format import chat_format
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder, resolve
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")

@@ -1,18 +1,17 @@
 """``scripts.evaluate``: scores again from a file, asks a model, and says what is wrong with what it was given."""
 
-import asyncio
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from rnr.corpus.loading import load
-from rnr.types import Decoding, Group, Prompt
+from rnr.task.choosing import Chosen
+from rnr.task.parsing import parse
 from scripts.evaluate import main
-from tests.carriers import rollout as make_rollout
 
 ROOT = Path(__file__).resolve().parent.parent
 SENTENCES = {"CrossNER_AI": "Lisp ran .", "mit-movie": "Alien ran ."}
@@ -113,27 +112,50 @@ def test_scoring_again_loads_neither_torch_nor_vllm(tmp_path, data) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def _group(example, text: str, decoding: Decoding = "free") -> Group:
-    rollout = make_rollout(token_ids=(1, 2), logprobs=(0.0, 0.0), text=text, finished=True, policy_version=0)
-    return Group(prompt=Prompt(example=example, token_ids=(1,), decoding=decoding), rollouts=(rollout,))
+def _chosen(text: str) -> Chosen:
+    mentions = parse(text).mentions
+    return Chosen(
+        text=text,
+        mentions=mentions,
+        confidences=(0.8,) * len(mentions),
+        marked=frozenset(),
+        reasoning=None,
+        error=None,
+        finished=True,
+        tokens=2,
+    )
+
+
+def _loaded(asked: list[dict], texts: dict[str, str], monkeypatch) -> None:
+    """Put a model that gives these answers, by decoding, in place of those that are loaded."""
+
+    @contextmanager
+    def load_model(model, **options):
+        asked.append({"model": model, **options})
+        yield SimpleNamespace(
+            options=SimpleNamespace(decoding=options["decoding"]),
+            answers=lambda examples, decoding: [_chosen(texts[decoding]) for _ in examples],
+        )
+
+    monkeypatch.setitem(sys.modules, "actors.loading", SimpleNamespace(load=load_model))
+    monkeypatch.setattr("scripts.evaluate.prompt_name", lambda folder: "compact")
 
 
 def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data, monkeypatch, capsys) -> None:
-    asked = []
-
-    async def greedy(examples, **options) -> dict[Decoding, list[Group]]:
-        asked.append(options)
-        return {"free": [_group(example, '{"entities": {"thing": ["Lisp"]}}') for example in examples]}
-
-    monkeypatch.setitem(sys.modules, "cluster.local", SimpleNamespace(greedy=greedy))
-    monkeypatch.setattr("scripts.evaluate.prompt_name", lambda folder: "compact")
-    command = ["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path / "out")]
+    asked: list[dict] = []
+    _loaded(asked, {"free": '{"entities": {"thing": ["Lisp"]}}'}, monkeypatch)
+    command = ["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path / "out"), "--samples", "8"]
     assert main(command) == 0
-    assert asked == [{"model": "m", "decodings": (None,), "context_tokens": 1024, "max_new_tokens": 320}]
+    options = {"decoding": "free", "samples": 8, "select": None, "threshold": None, "engine": "vllm"}
+    assert asked == [{"model": "m", **options, "context_tokens": 1024, "max_new_tokens": 320}]
     scores = json.loads((tmp_path / "out" / "predictions.scores.json").read_text())
     assert (scores["model"], scores["averages"]["exact"]["f1"], scores["answers"]["tokens"]) == ("m", 50.0, 2.0)
     assert scores["predictions"] == str(tmp_path / "out" / "predictions.jsonl")
-    assert "m (measured)" in capsys.readouterr().out
+    # One of two mentions at confidence 0.8 is right: |0.5 - 0.8|.
+    assert scores["calibration"]["error"] == pytest.approx(0.3)
+    said = capsys.readouterr().out
+    assert "m (measured)" in said
+    assert "expected calibration error 0.300" in said
     assert main(command) == 2
     assert "is there already: score it with --predictions" in capsys.readouterr().err
     assert len(asked) == 1
@@ -142,11 +164,7 @@ def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data
 def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_first(
     tmp_path, data, monkeypatch, capsys
 ) -> None:
-    async def greedy(examples, *, decodings, **_options) -> dict[Decoding, list[Group]]:
-        texts = {"free": '{"entities": {}}', "marks": '{"entities": {"thing": ["Lisp"]}}'}
-        return {name: [_group(example, texts[name], name) for example in examples] for name in decodings}
-
-    monkeypatch.setitem(sys.modules, "cluster.local", SimpleNamespace(greedy=greedy))
+    _loaded([], {"free": '{"entities": {}}', "marks": '{"entities": {"thing": ["Lisp"]}}'}, monkeypatch)
     command = ["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path)]
     assert main([*command, "--decoding", "free", "--decoding", "marks"]) == 0
     free, marks = (json.loads((tmp_path / f"predictions-{name}.scores.json").read_text()) for name in ("free", "marks"))
@@ -158,41 +176,3 @@ def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_fir
     assert main(["--predictions", "p", "--data", *data, "--decoding", "free"]) == 2
     assert main([*command, "--decoding", "greedy"]) == 2
     assert "--decoding is free, schema, marks; found greedy" in capsys.readouterr().err
-
-
-def test_a_local_engine_answers_in_order_and_is_stopped_even_when_it_fails(data, monkeypatch) -> None:
-    from cluster import local
-
-    events = []
-
-    class Worker:
-        def __init__(self, settings) -> None:
-            assert (settings.stop_token_id, settings._settings.model.context_tokens) == (7, 32)
-
-        async def start(self) -> None:
-            events.append("start")
-
-        async def generate(self, prompt, sampling) -> Group:
-            assert (sampling.count, sampling.temperature, sampling.max_new_tokens) == (1, 0.0, 8)
-            if "Alien" in prompt.example.sentence and "fail" in events:
-                raise RuntimeError("the engine died")
-            return _group(prompt.example, prompt.example.sentence)
-
-        async def stop(self) -> None:
-            events.append("stop")
-
-    chat = SimpleNamespace(
-        stop_token_id=7, decoding="free", prompt=lambda example: Prompt(example=example, token_ids=(1,) * 20)
-    )
-    monkeypatch.setattr(local, "resolve", lambda model: model)
-    monkeypatch.setattr(local, "chat_format", lambda folder: chat)
-    monkeypatch.setattr("actors.rollout.RolloutWorker", Worker)
-    examples = load(data, training=False)
-    answers = asyncio.run(local.greedy(examples, model="m", context_tokens=32, max_new_tokens=8))
-    assert [group.rollouts[0].text for group in answers["free"]] == list(SENTENCES.values())
-    with pytest.raises(ValueError, match="too long"):
-        asyncio.run(local.greedy(examples, model="m", context_tokens=24, max_new_tokens=8))
-    events.append("fail")
-    with pytest.raises(RuntimeError, match="the engine died"):
-        asyncio.run(local.greedy(examples, model="m", context_tokens=32, max_new_tokens=8))
-    assert events == ["start", "stop", "fail", "start", "stop"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cluster.chat_format import chat_format, prompt_file, read_wording
+from actors.chat_format import chat_format, prompt_file, read_wording
 from rnr.task.parsing import parse
 from rnr.task.prompts import ChatFormat
 from rnr.task.wording import COMPACT, PRESETS, REFERENCE, own_wording
@@ -100,7 +100,7 @@ def test_an_export_remembers_how_it_was_asked(tmp_path, wording) -> None:
     tok, chat = _chat(wording, {"ort": "a spot"} if wording is not REFERENCE else None)
     tok.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    for name, text in prompt_file(chat).items():
+    for name, text in prompt_file(chat, "marks").items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     again = chat_format(str(tmp_path))
     assert (again.wording, again.definitions) == (wording, chat.definitions)

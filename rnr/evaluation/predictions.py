@@ -8,8 +8,9 @@ from typing import Any
 
 from rnr.files import json_line, write_whole
 from rnr.task.chains import grounded
+from rnr.task.choosing import Chosen, aligned
 from rnr.task.parsing import parse
-from rnr.types import Answer, Example, Group
+from rnr.types import Answer, Decoding, Example, Group
 
 _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
 
@@ -27,25 +28,45 @@ class Prediction:
     tokens: int
     decoding: str = ""
     """What it might say (``rnr.task.decoding``); empty where the file does not tell."""
+    confidences: tuple[float | None, ...] = ()
+    """How sure each mention of the answer is (``rnr.task.choosing``); empty where the file does not tell."""
 
 
 def save_predictions(groups: Iterable[Group], file: Path) -> None:
     """Write the first rollout of each group; ``file`` is there completely and on disk, or not at all."""
-    rows: list[dict[str, Any]] = []
-    for group in groups:
-        example, rollout = group.prompt.example, group.rollouts[0]
-        rows.append(
-            {
-                "uid": example.uid,
-                "data_set": example.source,
-                "sentence": example.sentence,
-                "text": rollout.text,
-                "finished": rollout.finished,
-                "tokens": len(rollout.token_ids),
-                "decoding": group.prompt.decoding,
-            }
+    rows = [
+        _row(
+            group.prompt.example,
+            text=group.rollouts[0].text,
+            finished=group.rollouts[0].finished,
+            tokens=len(group.rollouts[0].token_ids),
+            decoding=group.prompt.decoding,
         )
+        for group in groups
+    ]
     write_whole(file, "".join(json_line(row) for row in rows))
+
+
+def save_answers(examples: Iterable[Example], answers: Iterable[Chosen], decoding: Decoding, file: Path) -> None:
+    """As ``save_predictions``, with the confidence of each mention."""
+    rows = [
+        _row(example, text=found.text, finished=found.finished, tokens=found.tokens, decoding=decoding)
+        | {"confidences": list(aligned(found, example.sentence))}
+        for example, found in zip(examples, answers, strict=True)
+    ]
+    write_whole(file, "".join(json_line(row) for row in rows))
+
+
+def _row(example: Example, *, text: str, finished: bool, tokens: int, decoding: Decoding) -> dict[str, Any]:
+    return {
+        "uid": example.uid,
+        "data_set": example.source,
+        "sentence": example.sentence,
+        "text": text,
+        "finished": finished,
+        "tokens": tokens,
+        "decoding": decoding,
+    }
 
 
 def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Prediction]:
@@ -78,11 +99,16 @@ def _prediction(row: Any, gold: Mapping[str, Example]) -> Prediction:
     if example is None or example.sentence != row["sentence"]:
         found = "is not in the data" if example is None else "is another sentence in the data"
         raise ValueError(f"{row['uid']!r} {found}; give the data that these predictions were made from")
+    answer = grounded(parse(row["text"]), example.sentence)
+    confidences = row.get("confidences") or ()
+    if confidences and len(confidences) != len(answer.mentions):
+        raise ValueError(f"{len(confidences)} confidences for {len(answer.mentions)} mentions")
     return Prediction(
         example=example,
         text=row["text"],
-        answer=grounded(parse(row["text"]), example.sentence),
+        answer=answer,
         finished=row["finished"],
         tokens=row["tokens"],
         decoding=str(row.get("decoding", "")),
+        confidences=tuple(confidences),
     )

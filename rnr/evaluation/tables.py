@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.table import Table
 
 from rnr.evaluation.bootstrap import Difference
+from rnr.evaluation.calibration import Calibration
 from rnr.evaluation.metrics import ERROR_KINDS
 from rnr.evaluation.published import COLUMNS, PUBLISHED, STANDARDISED
 from rnr.evaluation.scoring import PROTOCOLS, Comparison, Report, Score
@@ -125,4 +126,19 @@ def _zero_shot(zero_shot: Mapping[str, float], name: str) -> Table:
     there = len(COLUMNS) - shown.count("-")
     of = "" if there == len(COLUMNS) else f" ({there} of {len(COLUMNS)})"
     table.add_row(f"{name} (measured)", *shown, f"{zero_shot['average']:.1f}{of}", style="bold")
+    return table
+
+
+def calibration_table(found: Calibration) -> Table:
+    """The reliability curve as rows."""
+    unknown = f"; {found.unknown} mentions without a confidence are not in it" if found.unknown else ""
+    table = _table(
+        "Calibration: how often entities of a confidence are right (strict)",
+        ("confidence",),
+        ("entities", "mean confidence", "right"),
+        caption=f"expected calibration error {found.error:.3f}, Brier score {found.brier:.3f}{unknown}",
+    )
+    for part in found.bins:
+        between = f"{part.low:.1f} to {part.high:.1f}"
+        table.add_row(between, str(part.count), f"{part.confidence:.2f}", f"{part.right:.2f}")
     return table

@@ -30,6 +30,8 @@ class ReadChain:
     stands."""
     mentions: tuple[Mention, ...]
     """The tags whose text stands in what is left of the sentence, in order."""
+    spans: tuple[tuple[int, int], ...]
+    """Where each of them stands in the chain, with its brackets and label."""
     copy_errors: tuple[int, ...]
     """The places of the other tags: their text is not copied from the sentence."""
     divergences: tuple[int, ...]
@@ -79,6 +81,7 @@ def read_chain(chain: str, sentence: str) -> ReadChain:
     return ReadChain(
         places=tuple(path.places),
         mentions=tuple(path.mentions),
+        spans=tuple(path.spans),
         copy_errors=tuple(path.copy_errors),
         divergences=tuple(path.divergences),
         reached=path.reached,
@@ -132,6 +135,7 @@ class _Path:
         self._lost = False
         self.places: list[int] = []
         self.mentions: list[Mention] = []
+        self.spans: list[tuple[int, int]] = []
         self.tagged: list[Mention] = []
         self.copy_errors: list[int] = []
         self.divergences: list[int] = []
@@ -176,6 +180,7 @@ class _Path:
         text = self._original[start:end]
         self.tagged.append(Mention(text=text, label=label))
         self.mentions.append(Mention(text=text, label=label, start=start, end=end))
+        self.spans.append((len(self.places), len(self.places) + len(whole)))
         self.places += [start, *range(start, end), *[end - 1] * (len(whole) - len(text) - 1)]
         self.reached, self._lost = end, False
 

@@ -74,8 +74,8 @@ class ChatFormat:
             notes.append("the chat template opens the reasoning: answers begin inside it")
         return tuple(f"model.path: {note}" for note in notes)
 
-    def _question(self, example: Example) -> list[Piece]:
-        message = self.wording.message(example, self.definitions)
+    def _question(self, example: Example, definitions: Mapping[str, str]) -> list[Piece]:
+        message = self.wording.message(example, definitions)
         markup = self._markup
         if markup.between is not None:
             system = [Piece(markup.trim(self.wording.system or "")), Piece(markup.between, markup=True)]
@@ -85,11 +85,16 @@ class ChatFormat:
         after = Piece(markup.after, markup=True)
         return [Piece(markup.before, markup=True), *system, Piece(markup.trim(message)), after]
 
-    def prompt(self, example: Example) -> Prompt:
-        """The chat up to the place where the answer begins."""
+    def prompt(self, example: Example, definitions: Mapping[str, str] | None = None) -> Prompt:
+        """The chat up to the place where the answer begins, with the format's own definitions of labels and these.
+
+        Raises ValueError for definitions that the wording has no place for.
+        """
+        if definitions and self.wording.paper:
+            raise ValueError("this model was trained with the prompt reference, which has no place for definitions")
         return Prompt(
             example=example,
-            token_ids=tuple(self._encoder.encode(self._question(example))),
+            token_ids=tuple(self._encoder.encode(self._question(example, {**self.definitions, **(definitions or {})}))),
             decoding=self.decoding,
             opening=self.opening,
         )
@@ -131,7 +136,7 @@ class ChatFormat:
         """Compare a conversation of ours with the tokenizer's own encoding of its text, and with what it gives back."""
         sentence = 'Ada Lovelace (born in London, 1815) wrote "Notes": 26 pages.'
         example = Example(uid="", sentence=sentence, schema=("person", "city"), mentions=())
-        asked = self._question(example)
+        asked = self._question(example, {})
         question = "".join(piece.text for piece in asked)
         # As markup, because what a wording spells is data to us and not to the tokenizer.
         if self._encoder.encode([Piece(question, markup=True)]) != tokenizer.encode(question, add_special_tokens=False):

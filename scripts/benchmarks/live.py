@@ -6,8 +6,8 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from actors.chat_format import chat_format
 from cluster import ray_session
-from cluster.chat_format import chat_format
 from cluster.policy import Metrics
 from cluster.run import Services, connect, running
 from rnr.config import Config, DeadlineConfig

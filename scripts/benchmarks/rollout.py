@@ -5,9 +5,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from actors.chat_format import chat_format
 from actors.engine import Sampling
 from actors.rollout import RolloutWorker, single_engine
-from cluster.chat_format import chat_format
 from rnr.model_folder import resolve
 from rnr.types import Prompt
 from scripts.benchmarks.prompts import prompts

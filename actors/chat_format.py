@@ -30,6 +30,19 @@ def chat_format(model_folder: str) -> ChatFormat:
     return chat
 
 
+def trained_decoding(model: str) -> Decoding:
+    """The decoding that a model was trained with by us, else ``free``: only a folder can tell."""
+    return _asked(model).get("decoding", "free")
+
+
+def grammar_decoding(model_folder: str) -> Decoding:
+    """The decoding under which an answer of this model keeps to the question: as the model was trained, if that was
+    under a grammar; else the one that goes with its chains, if its folder tells; else ``schema``, for any chain."""
+    asked = _asked(model_folder)
+    decoding: Decoding = asked.get("decoding", "free")
+    return asked.get("grammar", "schema") if decoding == "free" else decoding
+
+
 def prompt_name(model: str) -> str:
     """The prompt that a model was trained with by us, as ``data.prompt`` names it (``own`` for one of a user's), or
     ``compact`` if it was not: only a folder can tell."""
@@ -55,11 +68,13 @@ def refuse_unopened(chat: ChatFormat, decoding: Decoding) -> None:
         )
 
 
-def prompt_file(chat: ChatFormat) -> dict[str, str]:
-    """Name and text of the file by which an exported model tells how it was asked; ``chat_format`` reads it."""
+def prompt_file(chat: ChatFormat, grammar: Decoding) -> dict[str, str]:
+    """Name and text of the file by which an exported model tells how it was asked, and the decoding under a ``grammar``
+    that goes with its chains; ``chat_format`` reads it."""
     preset = next((name for name, wording in PRESETS.items() if wording == chat.wording), None)
     asked = {"preset": preset} if preset else {"wording": asdict(chat.wording)}
-    return {PROMPT_FILE: strict_json({**asked, "definitions": chat.definitions, "decoding": chat.decoding})}
+    decoded = {"decoding": chat.decoding, "grammar": grammar}
+    return {PROMPT_FILE: strict_json({**asked, "definitions": chat.definitions, **decoded})}
 
 
 def read_wording(prompt: str) -> Wording:

@@ -1,0 +1,267 @@
+"""A loaded model that is asked for entities: what ``rnr.load`` gives."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from actors.chat_format import refuse_unopened
+from actors.engine import Sampling
+from actors.event_loop import EventLoop
+from actors.rollout import RolloutWorker
+from rnr.task.choosing import VOTE_SHARE, Chosen, Selection, Threshold, above, chosen, refuse_threshold
+from rnr.task.decoding import refuse_undecodable
+from rnr.task.extraction import Extraction, extraction
+from rnr.task.labels import label_key
+from rnr.task.prompts import ChatFormat, refuse_too_long
+from rnr.task.windows import joined, windows
+from rnr.types import Decoding, Example, Group, Prompt
+
+Labels: TypeAlias = Sequence[str] | Mapping[str, str]
+"""The labels of a question, or ``{label: definition}``."""
+
+LEAST_ANSWER = 32
+"""Tokens that an answer must have room for, beside as many as its text has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a question is answered; each may be given with the call."""
+
+    decoding: Decoding
+    samples: int = 1
+    select: Selection | None = None
+    """None: ``greedy`` for one sample, ``vote`` for several."""
+    threshold: Threshold | None = None
+    """None: ``VOTE_SHARE`` for a vote, else none."""
+    temperature: float = 1.0
+    """Of the samples, where there are several."""
+    window: int = 256
+    """Tokens of a text that are read at once; longer texts are read in windows."""
+    overlap: int = 48
+    """Tokens that two windows share."""
+
+    def __post_init__(self) -> None:
+        refuse_threshold(self.threshold)
+        if self.samples < 1 or self.temperature <= 0:
+            raise ValueError("samples must be at least 1, and their temperature above 0")
+        if self.samples == 1 and self.select in ("vote", "medoid"):
+            raise ValueError(f"select={self.select!r} needs several samples, for example samples=8")
+        if self.threshold and self.samples == 1 and self.decoding != "marks":
+            raise ValueError(
+                f"a threshold needs confidences, and one greedy answer under decoding {self.decoding!r} has none: ask "
+                "for samples=8"
+            )
+
+    @property
+    def how(self) -> Selection:
+        """The selection that is meant."""
+        return self.select or ("greedy" if self.samples == 1 else "vote")
+
+    @property
+    def least(self) -> Threshold | None:
+        """The threshold that is meant."""
+        return VOTE_SHARE if self.threshold is None and self.how == "vote" else self.threshold
+
+
+class Extractor:
+    """One model on one engine. Calls may come from several threads; all share the engine's batches.
+
+    Also a context manager, which gives the engine back; the end of the process does that as well.
+    """
+
+    def __init__(
+        self,
+        worker: RolloutWorker,
+        chat: ChatFormat,
+        options: Options,
+        *,
+        context_tokens: int,
+        max_new_tokens: int | None,
+        in_flight: int,
+        loop: EventLoop,
+    ) -> None:
+        self.worker = worker
+        self.chat = chat
+        self.options = options
+        self._context_tokens = context_tokens
+        self._max_new_tokens = max_new_tokens
+        self._in_flight = in_flight
+        self._loop = loop
+
+    def __call__(self, text: str, labels: Labels, **options: Any) -> Extraction:
+        """The entities of one text, of any length.
+
+        ``labels`` are names, or ``{name: definition}``. ``options`` are those of ``Options``: threshold (one, or by
+        label), samples, select, temperature, decoding, window, overlap. Raises ValueError for a question that cannot
+        be asked.
+        """
+        return self.batch([text], labels, **options)[0]
+
+    def batch(self, texts: Iterable[str], labels: Labels, **options: Any) -> list[Extraction]:
+        """The entities of each text, in order."""
+        return list(self.stream(((text, labels) for text in texts), **options))
+
+    def stream(self, questions: Iterable[tuple[str, Labels]], **options: Any) -> Iterator[Extraction]:
+        """The answers to questions (text, labels), in their order, each as soon as it and those before it are there.
+
+        Only so many questions are taken ahead as the engine has use for, so that there may be any number of them.
+        """
+        meant = replace(self.options, **options)
+        refuse_unopened(self.chat, meant.decoding)
+        ahead: queue.Queue[Future[Extraction] | None] = queue.Queue(self._in_flight)
+        stopped = threading.Event()
+
+        def ask() -> None:
+            # In a thread of its own, so that an answer does not wait for the next line of a pipe.
+            last: Future[Extraction] | None = None
+            try:
+                for text, labels in questions:
+                    if stopped.is_set():
+                        return
+                    ahead.put(self._loop.submit(self.extract(text, labels, meant)))
+            except BaseException as error:
+                last = Future()
+                last.set_exception(error)
+            finally:
+                for item in (last, None) if last else (None,):
+                    ahead.put(item)
+
+        threading.Thread(target=ask, name="rnr-questions", daemon=True).start()
+        try:
+            while (future := ahead.get()) is not None:
+                yield future.result()
+        finally:
+            stopped.set()
+            while not ahead.empty():
+                waiting = ahead.get_nowait()
+                if waiting is not None:
+                    waiting.cancel()
+
+    async def extract(self, text: str, labels: Labels, options: Options | None = None) -> Extraction:
+        """The entities of one text; to be awaited in the engine's own event loop, as a server does."""
+        options = options or self.options
+        asked = _asked(labels)
+        if not text.strip():
+            return Extraction(sentence=text, entities=(), reasoning=None, windows=0, samples=options.samples)
+        definitions = _definitions(labels)
+        places, prompts = self._prompts(text, tuple(asked), definitions, options)
+        found = await asyncio.gather(*(self.answer(prompt, options) for prompt in prompts))
+        parts = [
+            extraction(each, prompt.example.sentence, asked, samples=options.samples)
+            for each, prompt in zip(found, prompts, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else joined(text, places, parts)
+
+    def _prompts(
+        self, text: str, schema: tuple[str, ...], definitions: Mapping[str, str] | None, options: Options
+    ) -> tuple[list[tuple[int, int]], list[Prompt]]:
+        """The windows of a text and their prompts; windows are made smaller until prompt and answer have room."""
+        tokenizer: Any = self.chat.tokenizer
+        tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        size, overlap = options.window, options.overlap
+        while True:
+            places = windows(text, tokens, size=size, overlap=overlap)
+            examples = [
+                Example(uid=f"{start}:{end}", sentence=text[start:end], schema=schema, mentions=())
+                for start, end in places
+                if text[start:end].strip()
+            ]
+            places = [place for place in places if text[place[0] : place[1]].strip()]
+            prompts = [self.chat.prompt(example, definitions) for example in examples]
+            longest = max(len(prompt.token_ids) for prompt in prompts)
+            room = self._context_tokens - longest - LEAST_ANSWER
+            if room >= 2 * min(size, len(tokens)):
+                break
+            if size < 32:
+                raise ValueError(
+                    f"labels and definitions leave no room for a text: the prompt has {longest} tokens of "
+                    f"context_tokens={self._context_tokens}"
+                )
+            size, overlap = size // 2, overlap // 2
+        refuse_undecodable(examples, options.decoding)
+        return places, [replace(prompt, decoding=options.decoding) for prompt in prompts]
+
+    async def answer(self, prompt: Prompt, options: Options) -> Chosen:
+        """The answer to one prompt, of as many completions as the options say."""
+        room = self._context_tokens - len(prompt.token_ids)
+        limit = min(room, self._max_new_tokens) if self._max_new_tokens else room
+        how, example = options.how, prompt.example
+        greedy: Group | None = None
+        drawn: Group | None = None
+        sampled = Sampling(
+            count=options.samples, temperature=options.temperature, max_new_tokens=limit, decisions=False
+        )
+        asked = [] if options.samples == 1 else [self.worker.generate(prompt, sampled)]
+        if how == "greedy":
+            asked.append(self.worker.generate(prompt, replace(sampled, count=1, temperature=0.0)))
+        groups = await asyncio.gather(*asked)
+        if how == "greedy":
+            greedy = groups[-1]
+        if options.samples > 1:
+            drawn = groups[0]
+        found = chosen(
+            how,
+            example,
+            prompt.decoding,
+            greedy.rollouts[0] if greedy else None,
+            drawn.rollouts if drawn else (),
+        )
+        return above(found, example, prompt.decoding, options.least)
+
+    def answers(self, examples: Sequence[Example], *, decoding: Decoding | None = None, **options: Any) -> list[Chosen]:
+        """The answers to examples as the model is asked in a run, whole and in order: for evaluation.
+
+        Raises ValueError for an example that cannot be asked under this decoding.
+        """
+        meant = replace(self.options, decoding=decoding or self.chat.decoding, **options)
+        refuse_unopened(self.chat, meant.decoding)
+        refuse_undecodable(examples, meant.decoding)
+        prompts = [replace(self.chat.prompt(example), decoding=meant.decoding) for example in examples]
+        answer_tokens = self._max_new_tokens or LEAST_ANSWER
+        refuse_too_long(prompts, context_tokens=self._context_tokens, answer_tokens=answer_tokens)
+
+        async def together() -> list[Chosen]:
+            return list(await asyncio.gather(*(self.answer(prompt, meant) for prompt in prompts)))
+
+        return self._loop.submit(together()).result()
+
+    def close(self) -> None:
+        """Give the engine back; further calls fail."""
+        with suppress(RuntimeError):
+            self._loop.submit(self.worker.stop()).result()
+        self._loop.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _definitions(labels: Labels) -> dict[str, str] | None:
+    if not isinstance(labels, Mapping):
+        return None
+    return {label_key(label): meaning for label, meaning in labels.items() if meaning.strip()} or None
+
+
+def _asked(labels: Labels) -> dict[str, str]:
+    """``{label_key(label): label}``; raises ValueError for no labels, blank ones, and two that are one to the model."""
+    if isinstance(labels, str):
+        raise ValueError(f"labels are a list or {{label: definition}}, not one string: [{labels!r}]")
+    asked: dict[str, str] = {}
+    for label in labels:
+        key = label_key(label)
+        if not key:
+            raise ValueError("a label must not be blank")
+        if key in asked and asked[key] != label:
+            raise ValueError(f"the labels {asked[key]!r} and {label!r} are the same to the model: leave one out")
+        asked[key] = label
+    if not asked:
+        raise ValueError("a question needs at least one label")
+    return asked

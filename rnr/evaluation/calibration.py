@@ -1,0 +1,79 @@
+"""Whether confidences mean what they say: of all entities with confidence 0.8, four of five should be right."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rnr.evaluation.predictions import Prediction
+from rnr.task.labels import label_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """The entities whose confidence lies in (low, high]; the first bin holds 0, too."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    """Their mean confidence."""
+    right: float
+    """The share of them that is right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A reliability curve, and how far it is from the diagonal."""
+
+    bins: tuple[Bin, ...]
+    """Those that hold an entity, in order."""
+    error: float
+    """Expected calibration error (Guo et al. 2017, arXiv 1706.04599): the mean of ``|right - confidence|`` over the
+    bins, weighted by their counts; in [0, 1]."""
+    brier: float
+    """Mean of ``(confidence - right)`` squared over the entities; in [0, 1]."""
+    unknown: int
+    """Entities without a confidence, which are in no bin."""
+
+
+def calibration(predictions: Iterable[Prediction], bins: int = 10) -> Calibration | None:
+    """The calibration of all predicted mentions that have a confidence; right is what is annotated at this place under
+    this label, as in the protocol strict. None if no mention has one."""
+    pairs: list[tuple[float, bool]] = []
+    unknown = 0
+    for prediction in predictions:
+        gold = {(m.start, m.end, label_key(m.label)) for m in prediction.example.mentions if m.grounded}
+        if not prediction.confidences:
+            unknown += len(prediction.answer.mentions)
+            continue
+        for mention, confidence in zip(prediction.answer.mentions, prediction.confidences, strict=True):
+            if confidence is None:
+                unknown += 1
+            else:
+                pairs.append((confidence, (mention.start, mention.end, label_key(mention.label)) in gold))
+    return reliability(pairs, bins=bins, unknown=unknown) if pairs else None
+
+
+def reliability(pairs: Sequence[tuple[float, bool]], *, bins: int = 10, unknown: int = 0) -> Calibration:
+    """The calibration of at least one (confidence, whether it was right), in bins of equal width."""
+    members: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
+    for confidence, right in pairs:
+        # The bin is (low, high], so that shares of k samples, such as 0.5, lie at the end of one.
+        number = next(number for number in range(bins) if confidence <= (number + 1) / bins or number == bins - 1)
+        members[number].append((confidence, right))
+    found = tuple(
+        Bin(
+            low=number / bins,
+            high=(number + 1) / bins,
+            count=len(part),
+            confidence=sum(confidence for confidence, _ in part) / len(part),
+            right=sum(right for _, right in part) / len(part),
+        )
+        for number, part in enumerate(members)
+        if part
+    )
+    return Calibration(
+        bins=found,
+        error=sum(each.count * abs(each.right - each.confidence) for each in found) / len(pairs),
+        brier=sum((confidence - right) ** 2 for confidence, right in pairs) / len(pairs),
+        unknown=unknown,
+    )

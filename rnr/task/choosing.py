@@ -1,0 +1,235 @@
+"""One answer from several completions to one prompt, and how sure its entities are.
+
+The confidence of an entity is
+
+- with several samples: the share of them that names it, at its place and with its label;
+- with one greedy completion whose chain marks it, ``[text: label]``: the probability that the policy, come to this
+  place, writes exactly this mark. That is the product of the probabilities of the mark's tokens, by which it begins,
+  goes on, ends and is labelled; under a grammar among the allowed tokens. For a policy that copies what it marks, only
+  the decisions count, as all other tokens have a probability of about 1;
+- else unknown, and None: an answer that repeats what its chain decided says nothing about how sure that was.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from rnr.task.chains import grounded, read_chain, tagged_chain
+from rnr.task.decoding import completed
+from rnr.task.labels import label_key
+from rnr.task.parsing import OPEN, parse, write
+from rnr.types import Answer, Decoding, Example, Mention, Rollout
+
+Selection = Literal["greedy", "vote", "medoid"]
+"""``greedy``: the greedy completion. ``vote``: the entities that enough samples name. ``medoid``: the sample that
+agrees best with the others, by mean F1 (ThinkTwice, arXiv 2601.18395, calls it agreement)."""
+
+VOTE_SHARE = 0.3
+"""The least share of the samples that names an entity of a vote, where no threshold is given."""
+
+_Key: TypeAlias = tuple[int, int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The answer to one prompt."""
+
+    text: str
+    """The whole completion, as ``rnr.task.parsing`` reads it; for a vote the one that would say the same."""
+    mentions: tuple[Mention, ...]
+    confidences: tuple[float | None, ...]
+    """One for each mention."""
+    marked: frozenset[tuple[int, int]]
+    """The places that the chain marks."""
+    reasoning: str | None
+    error: str | None
+    finished: bool
+    tokens: int
+    """Of all completions that were sampled for it."""
+    below_threshold: int = 0
+    """Mentions that a threshold took away."""
+
+
+def chosen(
+    how: Selection, example: Example, decoding: Decoding, greedy: Rollout | None, samples: Sequence[Rollout] = ()
+) -> Chosen:
+    """The answer to ``example`` that these completions give; ``greedy`` is needed for ``greedy`` alone."""
+    answers = [grounded(parse(sample.text), example.sentence) for sample in samples]
+    shares = _shares(answers)
+    tokens = sum(len(rollout.token_ids) for rollout in (*samples, *([greedy] if greedy else [])))
+    match how:
+        case "greedy":
+            assert greedy is not None
+            answer = grounded(parse(greedy.text), example.sentence)
+            known = shares if samples else mark_probabilities(greedy, answer, example.sentence)
+            return _from(greedy, answer, example.sentence, known, absent=0.0 if samples else None, tokens=tokens)
+        case "medoid":
+            best = _medoid(answers)
+            return _from(samples[best], answers[best], example.sentence, shares, absent=None, tokens=tokens)
+        case "vote":
+            return _voted(example, decoding, shares, samples, answers, tokens)
+
+
+Threshold: TypeAlias = float | Mapping[str, float]
+"""The least confidence of an entity, one for all labels or by label; a label without one has none."""
+
+
+def refuse_threshold(threshold: Threshold | None) -> None:
+    """Raise ValueError for a threshold outside of [0, 1]."""
+    values = threshold.values() if isinstance(threshold, Mapping) else [threshold or 0.0]
+    if wrong := [value for value in values if not 0.0 <= value <= 1.0]:
+        raise ValueError(f"a threshold is a confidence from 0 to 1, not {wrong[0]}")
+
+
+def above(found: Chosen, example: Example, decoding: Decoding, threshold: Threshold | None) -> Chosen:
+    """The answer without the mentions that are less sure than the threshold says.
+
+    Raises ValueError if the confidence of one of them is not known.
+    """
+    if not threshold:
+        return found
+    by_label = {label_key(label): least for label, least in threshold.items()} if isinstance(threshold, Mapping) else {}
+    kept: list[tuple[Mention, float | None]] = []
+    for mention, confidence in zip(found.mentions, found.confidences, strict=True):
+        least = by_label.get(label_key(mention.label), 0.0) if isinstance(threshold, Mapping) else threshold
+        if confidence is None and mention.grounded and least:
+            raise ValueError(
+                f"a threshold needs to know how sure {mention.text!r} is, and one greedy answer without marks does not "
+                "tell: ask for several samples"
+            )
+        if confidence is None or confidence >= least:
+            kept.append((mention, confidence))
+    if len(kept) == len(found.mentions):
+        return found
+    mentions = tuple(mention for mention, _ in kept)
+    return replace(
+        found,
+        text=written(example, mentions, decoding, reasoning=found.reasoning),
+        mentions=mentions,
+        confidences=tuple(confidence for _, confidence in kept),
+        below_threshold=found.below_threshold + len(found.mentions) - len(kept),
+    )
+
+
+def aligned(found: Chosen, sentence: str) -> tuple[float | None, ...]:
+    """The confidences in the order in which the mentions are read back from the text of the answer."""
+    pairs = list(zip(found.mentions, found.confidences, strict=True))
+    by_place = {_key(mention): confidence for mention, confidence in pairs}
+    # Where no chain tells the place, another occurrence of the same text may be read back.
+    by_text = {(mention.text, label_key(mention.label)): confidence for mention, confidence in pairs}
+    return tuple(
+        by_place.get(_key(mention), by_text.get((mention.text, label_key(mention.label))))
+        for mention in grounded(parse(found.text), sentence).mentions
+    )
+
+
+def _key(mention: Mention) -> _Key:
+    return (mention.start, mention.end, label_key(mention.label))
+
+
+def _shares(answers: Sequence[Answer]) -> dict[_Key, float]:
+    """The share of the answers that names each grounded mention."""
+    named = Counter(key for answer in answers for key in {_key(m) for m in answer.mentions if m.grounded})
+    return {key: count / len(answers) for key, count in named.items()}
+
+
+def _from(
+    rollout: Rollout,
+    answer: Answer,
+    sentence: str,
+    known: dict[_Key, float],
+    *,
+    absent: float | None,
+    tokens: int,
+) -> Chosen:
+    return Chosen(
+        text=rollout.text,
+        mentions=answer.mentions,
+        confidences=tuple(known.get(_key(m), absent) if m.grounded else None for m in answer.mentions),
+        marked=_marked(answer, sentence),
+        reasoning=answer.reasoning,
+        error=answer.error,
+        finished=rollout.finished,
+        tokens=tokens,
+    )
+
+
+def _marked(answer: Answer, sentence: str) -> frozenset[tuple[int, int]]:
+    if answer.reasoning is None or not sentence:
+        return frozenset()
+    return frozenset((m.start, m.end) for m in read_chain(answer.reasoning, sentence).mentions)
+
+
+def mark_probabilities(rollout: Rollout, answer: Answer, sentence: str) -> dict[_Key, float]:
+    """The probability of each mark of the rollout's chain; nothing where the places of its tokens are not known."""
+    if answer.reasoning is None or not sentence or not rollout.ends:
+        return {}
+    opening = rollout.text.find(OPEN)
+    begin = rollout.text.find(answer.reasoning, opening + len(OPEN) if opening >= 0 else 0)
+    chain = read_chain(answer.reasoning, sentence)
+    logprobs = rollout.logprobs
+    found: dict[_Key, float] = {}
+    token, before = 0, 0
+    for mention, (start, end) in zip(chain.mentions, chain.spans, strict=True):
+        total = 0.0
+        while token < len(rollout.ends) and before < begin + end:
+            after = rollout.ends[token]
+            # A token without a character of its own begins one that ends later.
+            if max(after, before + 1) > begin + start:
+                total += logprobs[token]
+            token, before = token + 1, after
+        found[_key(mention)] = min(1.0, math.exp(total))
+    return found
+
+
+def _medoid(answers: Sequence[Answer]) -> int:
+    """The answer with the highest mean F1 against the others, the first of equals; an answer that cannot be read agrees
+    with nothing."""
+    facts = [None if answer.error else frozenset(map(_key, answer.mentions)) for answer in answers]
+    return max(range(len(facts)), key=lambda one: (sum(_agreement(facts[one], other) for other in facts), -one))
+
+
+def _agreement(one: frozenset[_Key] | None, other: frozenset[_Key] | None) -> float:
+    if one is None or other is None:
+        return 0.0
+    return 2 * len(one & other) / (len(one) + len(other)) if one or other else 1.0
+
+
+def _voted(
+    example: Example,
+    decoding: Decoding,
+    shares: dict[_Key, float],
+    samples: Sequence[Rollout],
+    answers: Sequence[Answer],
+    tokens: int,
+) -> Chosen:
+    """All that any sample names, those first that more name; what overlaps one before it is left out, unless one sample
+    names both. Thresholds are for whoever asked."""
+    named = {_key(m): m for answer in answers for m in answer.mentions if m.grounded}
+    together = [{_key(m) for m in answer.mentions} for answer in answers]
+    kept: list[_Key] = []
+    for key in sorted(named, key=lambda key: (-shares[key], key)):
+        crossing = [other for other in kept if key[0] < other[1] and other[0] < key[1]]
+        if all(any({key, other} <= answer for answer in together) for other in crossing):
+            kept.append(key)
+    mentions = tuple(named[key] for key in sorted(kept))
+    best = _medoid(answers)
+    return Chosen(
+        text=written(example, mentions, decoding),
+        mentions=mentions,
+        confidences=tuple(shares[_key(m)] for m in mentions),
+        marked=frozenset(place for answer in answers for place in _marked(answer, example.sentence)),
+        reasoning=answers[best].reasoning,
+        error=None if any(answer.error is None for answer in answers) else answers[best].error,
+        finished=any(sample.finished for sample in samples),
+        tokens=tokens,
+    )
+
+
+def written(example: Example, mentions: Sequence[Mention], decoding: Decoding, *, reasoning: str | None = None) -> str:
+    """The completion that gives these mentions: under ``marks`` with the chain that tags them, else ``reasoning``."""
+    if decoding == "marks":
+        return completed(tagged_chain(replace(example, mentions=tuple(mentions))), example.sentence)
+    return write(mentions, reasoning=reasoning)

@@ -1,0 +1,100 @@
+"""Long texts: cut into windows that overlap, and the answers put together again."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from rnr.task.extraction import Entity, Extraction
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？])|\n+")
+
+
+_Place: TypeAlias = tuple[int, int, str]
+
+
+def windows(text: str, tokens: Sequence[tuple[int, int]], *, size: int, overlap: int) -> list[tuple[int, int]]:
+    """The offsets of windows that cover the text, each of at most ``size`` tokens; one if the text has no more.
+
+    ``tokens`` are the offsets of the text's tokens. A window ends behind a sentence if one ends in its second half,
+    else at white space, else between two tokens; the next one begins at most ``overlap`` tokens earlier, where a
+    sentence or a word begins.
+
+    Raises ValueError for an overlap of more than half a window.
+    """
+    if size < 1 or not 0 <= 2 * overlap <= size:
+        raise ValueError(f"windows of {size} tokens may overlap by at most {size // 2}, not by {overlap}")
+    if len(tokens) <= size:
+        return [(0, len(text))]
+    sentences = sorted({found.end() for found in _SENTENCE_END.finditer(text)})
+    words = [found.end() for found in re.finditer(r"\s+", text)]
+    starts = [start for start, _ in tokens]
+    found: list[tuple[int, int]] = []
+    first = begin = 0
+    while len(starts) - first > size:
+        low, high = starts[first + size // 2], starts[first + size]
+        end = _last(sentences, low, high) or _last(words, low, high) or high
+        found.append((begin, end))
+        after = bisect_left(starts, end)
+        earliest = max(first + 1, after - overlap)
+        low = starts[earliest] if earliest < after else end
+        begin = _first(sentences, low, end) or _first(words, low, end) or low
+        first = max(first + 1, bisect_left(starts, begin))
+    return [*found, (begin, len(text))]
+
+
+def _last(places: Sequence[int], low: int, high: int) -> int:
+    """The last of these places above ``low`` and not beyond ``high``; 0 if there is none."""
+    number = bisect_right(places, high)
+    return places[number - 1] if number and places[number - 1] > low else 0
+
+
+def _first(places: Sequence[int], low: int, high: int) -> int:
+    """The first of these places from ``low`` on and before ``high``; 0 if there is none."""
+    number = bisect_left(places, low)
+    return places[number] if number < len(places) and places[number] < high else 0
+
+
+def joined(text: str, places: Sequence[tuple[int, int]], parts: Sequence[Extraction]) -> Extraction:
+    """The answers to the windows at ``places`` as one about the whole text, with its offsets.
+
+    An entity that two windows give is one, with the higher confidence. Of two that cross each other and come from
+    different windows the one is kept that stands further from the ends of its window: it was read with more around it.
+    """
+    candidates: list[tuple[int, int, Entity]] = []
+    for number, ((start, end), part) in enumerate(zip(places, parts, strict=True)):
+        for entity in part.entities:
+            moved = replace(entity, start=entity.start + start, end=entity.end + start)
+            before = moved.start - start if start else len(text)
+            behind = end - moved.end if end < len(text) else len(text)
+            candidates.append((min(before, behind), number, moved))
+    kept: dict[_Place, Entity] = {}
+    by_window: dict[int, list[Entity]] = defaultdict(list)
+    for _, number, entity in sorted(candidates, key=lambda found: (-found[0], found[2].start)):
+        place = (entity.start, entity.end, entity.label)
+        neighbours = (*by_window[number - 1], *by_window[number + 1])
+        if place in kept:
+            kept[place] = _surer(kept[place], entity)
+        elif not any(entity.start < other.end and other.start < entity.end for other in neighbours):
+            kept[place] = entity
+            by_window[number].append(entity)
+    return Extraction(
+        sentence=text,
+        entities=tuple(sorted(kept.values(), key=lambda entity: (entity.start, -entity.end, entity.label))),
+        reasoning="\n\n".join(part.reasoning for part in parts if part.reasoning is not None) or None,
+        error=next((part.error for part in parts if part.error is not None), None),
+        finished=all(part.finished for part in parts),
+        left_out=tuple(entity for part in parts for entity in part.left_out),
+        below_threshold=sum(part.below_threshold for part in parts),
+        windows=len(parts),
+        merged=len(candidates) - len(kept),
+        samples=max((part.samples for part in parts), default=1),
+        tokens=sum(part.tokens for part in parts),
+    )
+
+
+def _surer(one: Entity, other: Entity) -> Entity:
+    known = [entity for entity in (one, other) if entity.confidence is not None]
+    return max(known, key=lambda entity: entity.confidence or 0.0, default=one)

@@ -1,0 +1,56 @@
+"""``rnr COMMAND``: the console script. ``python -m scripts.COMMAND`` is the same."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "data": "check, convert, split and count annotated sentences",
+    "cot": "reasoning chains from a teacher",
+    "train": "SFT warm start, GRPO, evaluation, export",
+    "predict": "entities of sentences and documents",
+    "serve": "a model over HTTP: OpenAI's interface, /extract, a page to try it",
+    "evaluate": "scores of a model or of its predictions",
+    "report": "a run as one HTML page",
+    "replay": "one saved prompt again, in this process",
+    "rescore": "saved rollouts under another reward",
+    "scale": "add or take away workers of a running run",
+    "plan": "what a config needs and how long it takes",
+    "bench": "measurements of this machine",
+}
+"""Command -> what it is for. ``scripts.COMMAND``, loaded when it is called, has ``main(argv) -> exit code``."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 2 for one that there is not."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if arguments else 2
+    command, *rest = arguments
+    if command not in COMMANDS:
+        print(f"error: no command {command!r}; there are {', '.join(_present())}", file=sys.stderr)
+        return 2
+    if not _is_here(command):
+        print(f"error: this installation has no {command!r} yet: scripts/{command}.py is missing", file=sys.stderr)
+        return 2
+    sys.argv[0] = f"rnr {command}"  # by which typer and argparse call it in --help
+    return importlib.import_module(f"scripts.{command}").main(rest)
+
+
+def _is_here(command: str) -> bool:
+    return importlib.util.find_spec(f"scripts.{command}") is not None
+
+
+def _present() -> list[str]:
+    return [command for command in COMMANDS if _is_here(command)]
+
+
+def _help() -> str:
+    lines = [f"  {command:<10} {COMMANDS[command]}" for command in _present()]
+    return "\n".join(["usage: rnr COMMAND ...   (rnr COMMAND --help says more)", "", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

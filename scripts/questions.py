@@ -1,0 +1,135 @@
+"""What ``predict`` is asked: texts with their labels, from arguments, files and standard input, read as they come."""
+
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from actors.extractor import Labels
+from rnr.task.labels import label_key
+
+Form = Literal["auto", "lines", "jsonl", "document"]
+"""One text a line; one JSON object a line; the whole file as one text."""
+
+TEXT, LABELS, NAMES = ("sentence", "text"), ("schema", "labels"), ("uid", "id", "guid")
+"""The keys of a row that are its text, its labels and its name: the first that is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A text, what to find in it, and what its row calls itself."""
+
+    text: str
+    labels: Labels
+    name: dict[str, Any] = field(default_factory=dict)
+
+
+def read_questions(texts: Sequence[str], files: Sequence[str], form: Form, labels: Labels | None) -> Iterator[Question]:
+    """The questions in their order. A text or file ``-`` is standard input. A row's own schema goes before ``labels``.
+
+    Raises ValueError, naming file and row, for what is no question.
+    """
+    for text in texts:
+        if text == "-":
+            yield from _from_file("-", form, labels)
+        else:
+            yield Question(text=text, labels=_needed(labels, "the sentence on the command line"))
+    for file in files:
+        yield from _from_file(file, form, labels)
+
+
+def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Question]:
+    name = "standard input" if file == "-" else file
+    with ExitStack() as stack:
+        stream: TextIO = sys.stdin if file == "-" else stack.enter_context(open(file, encoding="utf-8"))
+        if form == "document":
+            yield Question(text=stream.read(), labels=_needed(labels, name))
+            return
+        lines = _decoded(stream, name)
+        if form == "auto":
+            first = next(lines, None)
+            if first is None:
+                return
+            form = "jsonl" if file.endswith((".jsonl", ".ndjson")) or _is_row(first) else "lines"
+            lines = itertools.chain([first], lines)
+        for number, line in enumerate(lines, 1):
+            if form == "jsonl" and line.strip():
+                yield _row(line, f"{name}, row {number}", labels)
+            elif form == "lines":
+                yield Question(text=line, labels=_needed(labels, name))
+
+
+def _decoded(stream: TextIO, name: str) -> Iterator[str]:
+    try:
+        for line in stream:
+            yield line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8: {error}") from None
+
+
+def _is_row(line: str) -> bool:
+    if not line.lstrip().startswith("{"):
+        return False
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(row, dict) and any(key in row for key in TEXT)
+
+
+def _row(line: str, place: str, labels: Labels | None) -> Question:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{place}: not valid JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"{place}: expected an object, found {type(row).__name__}")
+    text = next((row[key] for key in TEXT if key in row), None)
+    if not isinstance(text, str):
+        raise ValueError(f"{place}: it needs a text under {' or '.join(TEXT)}")
+    own = next((row[key] for key in LABELS if key in row), None)
+    name = next(({"id": row[key]} for key in NAMES if key in row), {})
+    return Question(text=text, labels=_needed(labels, place) if own is None else read_labels(own, place), name=name)
+
+
+def _needed(labels: Labels | None, place: str) -> Labels:
+    if labels is None:
+        raise ValueError(f"{place} has no schema of its own: give --schema or --schema-file")
+    return labels
+
+
+def read_labels(value: Any, place: str) -> Labels:
+    """A JSON list of labels, or an object ``{label: definition}``; raises ValueError for anything else."""
+    good = isinstance(value, list) and all(isinstance(label, str) for label in value)
+    good = good or (isinstance(value, dict) and all(isinstance(text, str) for text in value.values()))
+    if not good or not value:
+        raise ValueError(f"{place}: the schema must be a list of labels or an object {{label: definition}}")
+    return value
+
+
+def schema_option(schema: str | None, file: Path | None) -> Labels | None:
+    """The labels of ``--schema a,b`` or of ``--schema-file``: JSON as ``read_labels`` takes it, or a label a line."""
+    if schema is not None and file is not None:
+        raise ValueError("give --schema or --schema-file, not both")
+    if schema is not None:
+        return _listed(schema.split(","), "--schema")
+    if file is None:
+        return None
+    text = file.read_text(encoding="utf-8")
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            return read_labels(json.loads(text), str(file))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    return _listed(text.splitlines(), str(file))
+
+
+def _listed(labels: Iterable[str], place: str) -> list[str]:
+    found = {label_key(label): label.strip() for label in labels if label.strip()}
+    if not found:
+        raise ValueError(f"{place} needs a label")
+    return list(found.values())

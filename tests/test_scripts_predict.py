@@ -1,0 +1,157 @@
+"""``rnr predict`` and the console script, over a model that is a function."""
+
+import io
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rnr.task.extraction import Entity, Extraction
+from scripts import main as console
+from scripts.predict import main
+from scripts.questions import read_questions, schema_option
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _found(text: str, labels) -> Extraction:
+    """Each text's first word, under the first label."""
+    word = text.split()[0] if text.split() else ""
+    label = next(iter(labels))
+    entity = Entity(text=word, label=label, start=0, end=len(word), confidence=0.5, alignment="marked")
+    return Extraction(sentence=text, entities=(entity,) if word else (), reasoning=f"[{word}: {label}]")
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[dict]:
+    """The options of each load."""
+    loads: list[dict] = []
+
+    @contextmanager
+    def load(model, **options):
+        loads.append(options)
+        yield SimpleNamespace(stream=lambda questions: (_found(text, labels) for text, labels in questions))
+
+    monkeypatch.setitem(sys.modules, "actors.loading", SimpleNamespace(load=load))
+    return loads
+
+
+def test_rows_keep_their_schema_and_name_and_stdout_holds_results_alone(tmp_path, asked, capsys) -> None:
+    rows = [{"id": 7, "text": "Ada ran", "labels": ["person"]}, {"sentence": "Rome fell"}]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--schema", "city, river", "--json", "--threshold", "person=0.4,city=0.1", "--samples", "8"]
+    assert main(["--model", "m", "--file", str(file), *options]) == 0
+    said = capsys.readouterr()
+    first, second = map(json.loads, said.out.splitlines())
+    assert (first["id"], first["entities"][0]["label"], first["entities"][0]["confidence"]) == (7, "person", 0.5)
+    assert second["entities"][0] == {
+        "text": "Rome",
+        "label": "city",
+        "start": 0,
+        "end": 4,
+        "confidence": 0.5,
+        "alignment": "marked",
+    }
+    assert "2 texts in" in said.err
+    assert (asked[0]["samples"], asked[0]["threshold"]) == (8, {"person": 0.4, "city": 0.1})
+
+
+def test_standard_input_is_read_as_lines_or_rows_whichever_it_holds(asked, capsys, monkeypatch) -> None:
+    for text in ("Ada ran\nBob sat\n", '{"text": "Ada ran"}\n{"text": "Bob sat"}\n'):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        assert main(["--model", "m", "--schema", "person", "--json", "-"]) == 0
+        rows = map(json.loads, capsys.readouterr().out.splitlines())
+        assert [row["entities"][0]["text"] for row in rows] == ["Ada", "Bob"]
+
+
+def test_a_long_file_is_resumed_behind_its_last_whole_row(tmp_path, asked, capsys) -> None:
+    (tmp_path / "in.txt").write_text("Ada ran\nBob sat\nCy came\n")
+    out = tmp_path / "out.jsonl"
+    command = ["--model", "m", "--schema", "person", "--file", str(tmp_path / "in.txt"), "--out", str(out)]
+    assert main(command) == 0
+    whole = out.read_bytes()
+    assert main(command) == 2
+    assert "is there already" in capsys.readouterr().err
+    out.write_bytes(whole[: whole.index(b"\n") + 20])  # the second row was cut
+    assert main([*command, "--resume"]) == 0
+    assert out.read_bytes() == whole
+    loads = len(asked)
+    assert main([*command, "--resume"]) == 0
+    assert len(asked) == loads  # nothing is left, so no model is loaded
+    out.write_text("no row of ours\n")
+    assert main([*command, "--resume"]) == 2
+
+
+def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(tmp_path, asked, capsys) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"name": "Ada"}\n')
+    (tmp_path / "labels.json").write_text('["person", 3]')
+    for wrong, said in (
+        (["--schema", "person"], "there must be a sentence"),
+        (["Ada ran"], "no schema of its own"),
+        (["--schema", " , ", "Ada"], "--schema needs a label"),
+        (["--schema", "person", "--file", str(rows)], "row 1: it needs a text"),
+        (["--schema-file", str(tmp_path / "labels.json"), "Ada"], "list of labels or an object"),
+        (["--schema", "person", "--resume", "Ada"], "--resume goes on with a file"),
+        (["--schema", "person", "--threshold", "often", "Ada"], "--threshold is 0.5 or"),
+        (["--schema", "person", "--samples", "0", "Ada"], "at least 1"),
+    ):
+        assert main(["--model", "m", *wrong]) == 2
+        assert said in capsys.readouterr().err
+    assert asked == []
+
+
+def test_a_schema_file_holds_labels_by_line_or_definitions(tmp_path) -> None:
+    file = tmp_path / "labels"
+    file.write_text("person\n\n city \n")
+    assert schema_option(None, file) == ["person", "city"]
+    file.write_text('{"person": "a human being"}')
+    assert schema_option(None, file) == {"person": "a human being"}
+    assert schema_option(None, None) is None
+
+
+def test_a_document_is_one_question(tmp_path) -> None:
+    file = tmp_path / "book.txt"
+    file.write_text("One.\nTwo.\n")
+    assert [question.text for question in read_questions([], [str(file)], "document", ["a"])] == ["One.\nTwo.\n"]
+
+
+def test_what_an_engine_prints_never_reaches_standard_output() -> None:
+    program = (
+        "import os, subprocess, sys\n"
+        "from actors.output import stdout_to_stderr\n"
+        "with stdout_to_stderr() as results:\n"
+        "    print('log')\n"
+        "    os.write(1, b'native\\n')\n"
+        "    subprocess.run(['echo', 'child'])\n"
+        "    print('result', file=results)\n"
+        "print('after')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["result", "after"]
+    assert sorted(done.stderr.split()) == ["child", "log", "native"]
+
+
+def test_the_console_script_calls_the_module_of_its_command(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["rnr"])
+    monkeypatch.setattr("scripts.predict.main", lambda argv: len(argv))
+    assert console.main(["predict", "--model", "m"]) == 2
+    assert sys.argv[0] == "rnr predict"
+    assert console.main(["--help"]) == 0
+    assert "  evaluate " in capsys.readouterr().out
+    assert console.main(["perdict"]) == 2
+    assert "no command 'perdict'; there are data, cot, train, predict" in capsys.readouterr().err
+    monkeypatch.setitem(console.COMMANDS, "absent", "nothing")
+    assert console.main(["absent"]) == 2
+    assert "scripts/absent.py is missing" in capsys.readouterr().err
+
+
+def test_no_command_is_loaded_until_it_is_called() -> None:
+    program = "import sys, scripts.main; print([name for name in sys.modules if name.startswith(('scripts.', 'rnr'))])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "['scripts.main']"
