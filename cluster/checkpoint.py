@@ -12,9 +12,11 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
+from cluster.disk import Disk
 from cluster.manifest import CheckpointSpoilt, Layout, layout_of, read_manifest, verify, write_manifest
+from cluster.ranks import LearnerLost
 from rnr.config import RunConfig, SftConfig
-from rnr.files import rename_synced, strict_json, sync_folder, write_whole
+from rnr.files import is_no_room, rename_synced, room, strict_json, sync_folder, write_whole
 from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
@@ -54,6 +56,13 @@ class Progress:
             return "base", 0
         return ("grpo" if self.stage == "done" else self.stage), self.step
 
+    def resumed(self, from_run: str) -> str:
+        """Where a run goes on, which may have begun with the warm start of ``from_run``; empty for a new one."""
+        if self.reached() in (("base", 0), ("sft", 0)):
+            return ""
+        how = f"after the warm start of {from_run}" if from_run and self.step == 0 else f"step {self.step}"
+        return f"{self.stage} {how}"
+
     def keep_base(self, before: "Progress") -> None:
         """Keep the evaluation of the untrained model that the run made before it fell back to this: no checkpoint may
         hold it yet, and it would come out the same."""
@@ -87,24 +96,42 @@ class Learner(Protocol):
 class Checkpoints:
     """The ``checkpoints`` folder of a run."""
 
-    def __init__(self, folder: Path, *, keep: int, layout: Layout) -> None:
+    def __init__(self, folder: Path, *, keep: int, layout: Layout, disk: Disk | None = None) -> None:
         self._folder = folder
+        self._disk = disk or Disk(folder, seconds=0)
         self._keep = keep
         self._layout = layout
 
     async def save(self, progress: Progress, learner: Learner) -> None:
-        """Write one checkpoint. It is renamed into place when everything is on disk, so a kill leaves it out whole."""
+        """Write one checkpoint. It is renamed into place when everything is on disk, so a kill leaves it out whole; on
+        a full disk it waits for room. Raises NoRoom if there was none in time."""
         progress.version = learner.version
+
+        async def write() -> None:
+            await self._write(progress, learner)
+
+        # As large as the one before, and a little more. A rank that fails alone leaves the others in the middle of it.
+        newest = self.complete()[-1:]
+        size = sum(file.stat().st_size for folder in newest for file in folder.rglob("*") if file.is_file())
+        await self._disk.written("a checkpoint", write, needed=size + size // 50)
+        for old in self.complete()[: -self._keep]:
+            if AFTER_WARM_START not in old.name:
+                shutil.rmtree(old)
+
+    async def _write(self, progress: Progress, learner: Learner) -> None:
         name = f"{progress.version:06d}-{progress.stage}-{progress.step:06d}"
         partial = self._folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        await learner.save(str(partial))
-        write_whole(partial / "progress.json", strict_json(asdict(progress), indent=1))
-        await asyncio.to_thread(_complete, partial, self._folder / name, self._layout)
-        for old in self.complete()[: -self._keep]:
-            if AFTER_WARM_START not in old.name:
-                shutil.rmtree(old)
+        try:
+            await learner.save(str(partial))
+            write_whole(partial / "progress.json", strict_json(asdict(progress), indent=1))
+            await asyncio.to_thread(_complete, partial, self._folder / name, self._layout)
+        except Exception as error:
+            shutil.rmtree(partial, ignore_errors=True)  # it would take the room that is missing
+            if is_no_room(error) and self._layout.learner_ranks > 1:
+                raise LearnerLost(f"learner, phase save: {room(partial)}, its ranks stopped in the middle") from error
+            raise
 
     def complete(self) -> list[Path]:
         """All complete checkpoints, oldest first; leftovers of a kill and foreign folders are not among them."""

@@ -17,6 +17,7 @@ from actors.engine import EngineSettings
 from actors.pool import Pool, Slot
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints, take_over, warm_start
+from cluster.disk import Disk
 from cluster.estimate import stated_seconds
 from cluster.generation import GenerationService
 from cluster.in_process import IN_PROCESS, InProcess, resources_of
@@ -165,6 +166,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, plan_of(config), cluster))
     tracker.log_examples(prompt.example for prompt in ready.prepared.evaluation)
     stopping = Stopping(config.checkpoint.grace_seconds)
+    disk = Disk(ready.folder, seconds=config.deadlines.room)
     try:
         async with AsyncExitStack() as stack:
             stack.enter_context(stopping.listening())
@@ -186,13 +188,14 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 generation=services.generation,
                 scoring=services.scoring,
                 checkpoints=Checkpoints(
-                    ready.folder / "checkpoints", keep=config.checkpoint.keep, layout=layout_of(tree)
+                    ready.folder / "checkpoints", keep=config.checkpoint.keep, layout=layout_of(tree), disk=disk
                 ),
                 folder=ready.folder,
                 tracker=tracker,
                 status=ready.status,
                 stopping=stopping,
                 forecast=ready.status.forecast,
+                disk=disk,
             )
             return await stages.to_the_end(ready.status.seconds)
     finally:

@@ -4,12 +4,14 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from actors.patience import Patience
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.difficulty import select
+from cluster.disk import Disk
 from cluster.estimate import work_left
 from cluster.generation import GenerationService
 from cluster.loop import Metrics, Pace, causes, grpo
@@ -20,7 +22,7 @@ from cluster.schedule import Schedule, out_of_patience
 from cluster.scoring import ScoringService
 from cluster.settings import Settings
 from cluster.stopping import Stopping
-from cluster.token_recording import record_tokens
+from cluster.token_recording import record_step
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
 from rnr.evaluation.predictions import save_predictions
 from rnr.evaluation.rollout_metrics import ner_metrics, rates
@@ -52,6 +54,7 @@ class Stages:
     tracker: Tracker
     status: StatusFile
     stopping: Stopping
+    disk: Disk
     console: Console = field(default_factory=Console)
     forecast: Forecast = field(default_factory=Forecast)
     _progress: Progress = field(default_factory=Progress)
@@ -104,16 +107,12 @@ class Stages:
         return self._progress.stage, self._progress.step, len(self._progress.scores)
 
     async def _restore(self) -> None:
-        keep_reference = self.settings.grpo.kl_coefficient > 0
-        before = self._progress
-        self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=keep_reference)
-        self._saved = self._stand()
-        self._loaded = True
+        before, kl = self._progress, self.settings.grpo.kl_coefficient
+        self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=kl > 0)
+        self._saved, self._loaded = self._stand(), True
         progress.keep_base(before)
-        if progress.reached() not in (("base", 0), ("sft", 0)):
-            other = self.settings.sft.from_run if progress.step == 0 else ""
-            how = f"after the warm start of {other}" if other else f"step {progress.step}"
-            self.console.say(f"resuming at {progress.stage} {how}")
+        if where := progress.resumed(self.settings.sft.from_run):
+            self.console.say(f"resuming at {where}")
         self.tracker.rewind(*progress.reached())
         self.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
         await self._publish()
@@ -174,7 +173,7 @@ class Stages:
         if self.prepared.held_out and self._due(step, steps):
             shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(self.prepared.held_out)
             self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
-        self.tracker.log("sft", step, metrics)
+        await self.disk.write("metrics", lambda: self.tracker.log("sft", step, metrics))
         await self.stopping.end()
         self._after_step("sft", step, shown)
 
@@ -230,9 +229,8 @@ class Stages:
         progress.samples += sum(len(scored.group.rollouts) for scored in groups)
         metrics |= rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
         metrics["async/num_groups_dropped"] = len(batch.dropped)
-        self.tracker.log("grpo", step, metrics | self.generation.metrics() | self.scoring.metrics())
-        self.tracker.log_rollouts(step, groups, batch.dropped, batch.advantages)
-        await record_tokens(self.tracker, self.policy, step, groups, batch)
+        metrics |= self.generation.metrics() | self.scoring.metrics()
+        await record_step(self.disk, self.tracker, self.policy, step, groups, batch, metrics)
         await self.stopping.end()
         self._after_step("grpo", step, shown_of(metrics))
         await self._evaluate_after(step)
@@ -268,12 +266,12 @@ class Stages:
         self.status.at(stage, step, f"evaluation {name}", steps=self._steps(stage))
         prompts, file = self.prepared.evaluation, self.folder / "predictions" / f"{name}.jsonl"
         groups = await self.generation.greedy(prompts, max_new_tokens=self.settings.evaluation.max_new_tokens)
-        save_predictions(groups, file)
+        await self.disk.write("predictions", lambda: save_predictions(groups, file))
         result = score_predictions(file, [prompt.example for prompt in prompts])
         self._progress.scores[name] = asdict(result)
         self._spend("eval")
         self.forecast.did("evaluation")
-        self.tracker.log(stage, step, result.metrics())
+        await self.disk.write("metrics", lambda: self.tracker.log(stage, step, result.metrics()))
         self.console.evaluated(name, result)
 
     def _after_step(self, stage: str, step: int, shown: Mapping[str, float]) -> None:
@@ -292,9 +290,11 @@ class Stages:
 
     async def _finish(self) -> dict[str, Any]:
         self.status.at("done", 0, "export")
-        await self.policy.export(str(self.folder / "export"), self.prepared.prompt_file)
+        export = partial(self.policy.export, str(self.folder / "export"), self.prepared.prompt_file)
+        await self.disk.written("the export", export)
         summary = self._progress.summary()
-        write_whole(self.folder / "summary.json", strict_json(summary, indent=1))
+        write = partial(write_whole, self.folder / "summary.json", strict_json(summary, indent=1))
+        await self.disk.write("the summary", write)
         self.console.table(self._progress.scores)
         self.console.next_steps(self.folder)
         return summary

@@ -1,12 +1,29 @@
 """What is known of the tokens of a few groups of a step, from the driver and from the learner, into the run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from cluster.disk import Disk
 from cluster.policy import PolicyService
 from rewards.advantage import TrainingBatch
 from rnr.runs.token_values import kept_groups, token_rows
 from rnr.runs.tracking import Tracker
 from rnr.types import ScoredGroup
+
+
+async def record_step(
+    disk: Disk,
+    tracker: Tracker,
+    policy: PolicyService,
+    step: int,
+    groups: Sequence[ScoredGroup],
+    batch: TrainingBatch,
+    metrics: Mapping[str, float],
+) -> None:
+    """Write the lines of ``metrics.jsonl``, ``rollouts.jsonl`` and ``tokens.jsonl`` of a GRPO step whose update is
+    done, waiting for room on a full disk."""
+    await disk.write("metrics", lambda: tracker.log("grpo", step, metrics))
+    await disk.write("rollouts", lambda: tracker.log_rollouts(step, groups, batch.dropped, batch.advantages))
+    await disk.written("tokens", lambda: record_tokens(tracker, policy, step, groups, batch))
 
 
 async def record_tokens(

@@ -335,6 +335,8 @@ class DeadlineConfig(Section):
     restart: float = Field(default=900.0, ge=0)
     """How long what is lost again and again, without progress in between, is started anew: the learner's ranks, and a
     rollout worker. At least three times are tried however long they take."""
+    room: float = Field(default=900.0, ge=0)
+    """How long a run waits for room on a full disk before it ends, to be resumed."""
     generate: float = Field(default=600.0, gt=0)
     """The rollouts of one prompt, with what waits in the engine before them."""
     score: float = Field(default=120.0, gt=0)

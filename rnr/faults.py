@@ -11,3 +11,7 @@ class PolicyGone(RuntimeError):
 
 class Stopped(Exception):
     """The run was asked to stop and has; says what was kept. ``--resume`` carries it on."""
+
+
+class NoRoom(RuntimeError):
+    """A disk is full and stayed so; says which, how much it has and what it was for. The run can be resumed."""

@@ -1,11 +1,18 @@
 """Atomic writes: a file is complete or absent."""
 
+import errno
 import hashlib
 import json
 import math
 import os
+import re
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|os error (28|122)\b|Errno (28|122)\b|OutOfDisk", re.I)
+"""PyTorch, safetensors and Ray raise errors that have no errno."""
 
 
 def write_whole(file: Path, content: str | bytes) -> None:
@@ -20,6 +27,40 @@ def write_whole(file: Path, content: str | bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(file)
+
+
+def append_whole(file: Path, content: str) -> None:
+    """Add ``content`` to the end of ``file``, all of it or, when that fails, nothing. Halves of surrogate pairs are
+    written as their escapes."""
+    with file.open("ab") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        try:
+            stream.write(content.encode(errors="backslashreplace"))
+            stream.flush()
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(stream.fileno(), end)
+            raise
+
+
+def is_no_room(error: BaseException) -> bool:
+    """Whether a disk or a quota is full: also where a library, or Ray, says it in words of its own."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return bool(_FULL.search(str(error)))
+
+
+def room(path: Path) -> str:
+    """How much room the disk of ``path`` has, as a sentence: "the disk of /runs (mounted at /) has 0.1 of 250.0 GiB
+    free"."""
+    there = next(place for place in (path, *path.parents) if place.is_dir())
+    mount = next(place for place in (there.resolve(), *there.resolve().parents) if os.path.ismount(place))
+    usage = shutil.disk_usage(there)
+    return f"the disk of {path} (mounted at {mount}) has {_gib(usage.free)} of {_gib(usage.total)} GiB free"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.{1 if size > 2**30 else 3}f}"
 
 
 def strict_json(value: Any, *, indent: int | None = None) -> str:

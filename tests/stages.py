@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from cluster.checkpoint import Progress
+from cluster.disk import Disk
 from cluster.ranks import LearnerLost
 from cluster.settings import Settings
 from cluster.stages import Stages
@@ -86,6 +87,7 @@ def make_stages(
         checkpoints=Saved(),  # type: ignore[arg-type]
         folder=tmp_path,
         tracker=SimpleNamespace(log=nothing, rewind=nothing),  # type: ignore[arg-type]
+        disk=Disk(tmp_path, seconds=0),
         status=StatusFile(),
         stopping=stopping or Stopping(1.0),
         console=SimpleNamespace(say=nothing, table=nothing, step=nothing, next_steps=nothing),  # type: ignore[arg-type]

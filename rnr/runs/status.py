@@ -19,7 +19,7 @@ from typing import Any, Literal
 import psutil
 
 from rnr.faults import Stopped
-from rnr.files import strict_json, write_whole
+from rnr.files import is_no_room, strict_json, write_whole
 from rnr.runs.forecast import Forecast
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
@@ -174,7 +174,12 @@ class StatusFile:
             return
         self._written = time.monotonic()
         self._row["updated"] = _time()
-        write_whole(self._folder / "status.json", strict_json(self._row, indent=1))
+        try:
+            write_whole(self._folder / "status.json", strict_json(self._row, indent=1))
+        except OSError as error:
+            if not is_no_room(error):
+                raise
+            # What needs the room itself says so and waits; the next status that finds some is written.
 
 
 def read_status(folder: Path) -> Status | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from rnr.evaluation.metrics import Counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
-from rnr.files import json_line, significant, write_whole
+from rnr.files import append_whole, json_line, significant, write_whole
 from rnr.types import Example, ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]
@@ -60,9 +60,7 @@ class Tracker:
         write_whole(self._folder / "evaluation.jsonl", "".join(json_line(asdict(example)) for example in examples))
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        # A sampled text may hold half of a surrogate pair; escaped, it is still valid JSON.
-        with (self._folder / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write("".join(json_line(row) for row in rows))
+        append_whole(self._folder / name, "".join(json_line(row) for row in rows))
 
     def rewind(self, stage: str, step: int) -> None:
         """Remove the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``)."""

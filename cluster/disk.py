@@ -1,0 +1,60 @@
+"""A full disk: the run says so and waits for room where that is safe, and otherwise ends so that it can be resumed."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from rnr.faults import NoRoom
+from rnr.files import is_no_room, room
+
+Result = TypeVar("Result")
+
+PAUSE = 2.0
+"""Seconds between two looks."""
+
+
+class Disk:
+    """The disk of the run folder."""
+
+    def __init__(self, folder: Path, *, seconds: float, say: Callable[[str], None] = print) -> None:
+        """``seconds`` is how long room is waited for (``deadlines.room``)."""
+        self._folder = folder
+        self._seconds = seconds
+        self._say = say
+
+    async def write(self, what: str, call: Callable[[], Result]) -> Result:
+        """What ``call`` returns, made again until there is room for ``what`` it writes; it must leave nothing behind
+        when it fails. Raises NoRoom when there was none in time."""
+
+        async def attempt() -> Result:
+            return call()
+
+        return await self.written(what, attempt)
+
+    async def written(self, what: str, call: Callable[[], Awaitable[Result]], *, needed: int = 0) -> Result:
+        """The same for something that is awaited. It is not begun before ``needed`` bytes are free."""
+        end: float | None = None
+        while True:
+            lacks = self._lacks(needed)
+            if not lacks:
+                try:
+                    return await call()
+                except Exception as error:
+                    if not is_no_room(error):
+                        raise
+            sentence = f"no room for {what}: {room(self._folder)}{lacks}"
+            if end is None:
+                end = time.monotonic() + self._seconds
+                self._say(f"{sentence}; waiting up to {self._seconds:g} s (deadlines.room) for some")
+            if time.monotonic() >= end:
+                raise NoRoom(f"{sentence}; free some, then resume with --resume") from None
+            await asyncio.sleep(PAUSE)
+
+    def _lacks(self, needed: int) -> str:
+        """What is missing, as the end of a sentence; empty if nothing is."""
+        if not needed or shutil.disk_usage(self._folder).free >= needed:
+            return ""
+        return f", and {needed / 2**30:.3f} are needed"

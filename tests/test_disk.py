@@ -1,0 +1,160 @@
+"""A disk that is full: the run says which and how much, waits for room, and otherwise ends, to be resumed."""
+
+import asyncio
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.checkpoint import Checkpoints, Progress
+from cluster.disk import Disk
+from cluster.manifest import Layout
+from cluster.ranks import LearnerLost
+from rnr.faults import NoRoom
+from rnr.files import append_whole, is_no_room, room
+from rnr.runs.tracking import Tracker
+
+MIB = 2**20
+LAYOUT = Layout(learner_ranks=1, zero_stage=1)
+
+
+@pytest.fixture
+def small(tmp_path) -> Iterator[Path]:
+    """A disk of its own of 4 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _fill(folder: Path) -> Path:
+    file = folder / "someone-elses"
+    with file.open("wb", buffering=0) as stream, suppress(OSError):
+        while True:
+            stream.write(b"x" * 4096)
+    return file
+
+
+class Learner:
+    """Writes 1 MiB."""
+
+    version = 7
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.saves = 0
+        self._error = error
+
+    async def save(self, folder: str) -> None:
+        self.saves += 1
+        if self._error is not None:
+            raise self._error
+        (Path(folder) / "state").write_bytes(os.urandom(MIB))
+
+
+def _checkpoints(folder: Path, said: list[str], *, seconds: float = 30.0, layout: Layout = LAYOUT) -> Checkpoints:
+    return Checkpoints(folder, keep=2, layout=layout, disk=Disk(folder, seconds=seconds, say=said.append))
+
+
+def test_a_checkpoint_waits_until_someone_has_made_room(small, monkeypatch) -> None:
+    monkeypatch.setattr("cluster.disk.PAUSE", 0.01)
+    said: list[str] = []
+    full = _fill(small)
+
+    async def work() -> None:
+        saving = asyncio.create_task(_checkpoints(small, said).save(Progress(stage="grpo", step=3), Learner()))
+        while not said:
+            await asyncio.sleep(0.01)
+        assert not list(small.glob("*.partial")), "what cannot be finished takes no room"
+        full.unlink()
+        await saving
+
+    asyncio.run(work())
+    assert [folder.name for folder in _checkpoints(small, said).complete()] == ["000007-grpo-000003"]
+    assert said == [
+        f"no room for a checkpoint: the disk of {small} (mounted at {small}) has 0.000 of 0.004 GiB free; "
+        "waiting up to 30 s (deadlines.room) for some"
+    ]
+
+
+def test_a_checkpoint_is_not_begun_where_one_like_the_last_does_not_fit(small, monkeypatch) -> None:
+    monkeypatch.setattr("cluster.disk.PAUSE", 0.01)
+    said: list[str] = []
+    checkpoints, learner = _checkpoints(small, said, seconds=0), Learner()
+    asyncio.run(checkpoints.save(Progress(stage="grpo", step=1), learner))
+    (small / "others").write_bytes(b"x" * int(2.5 * MIB))
+    with pytest.raises(NoRoom, match=r"0\.001 are needed; free some, then resume with --resume"):
+        asyncio.run(checkpoints.save(Progress(stage="grpo", step=2), learner))
+    assert learner.saves == 1
+    assert [folder.name for folder in checkpoints.complete()] == ["000007-grpo-000001"], "the one before holds"
+
+
+def test_ranks_that_stopped_in_the_middle_of_a_checkpoint_are_rebuilt(tmp_path) -> None:
+    two = Layout(learner_ranks=2, zero_stage=1)
+    full = Learner(RuntimeError("[enforce fail at inline_container.cc:659] No space left on device"))
+    with pytest.raises(LearnerLost, match=r"has .* GiB free, its ranks stopped in the middle"):
+        asyncio.run(_checkpoints(tmp_path, [], layout=two).save(Progress(), full))
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(_checkpoints(tmp_path, []).save(Progress(), Learner(ZeroDivisionError())))
+
+
+def test_metrics_are_written_whole_or_not_at_all(small) -> None:
+    tracker = Tracker(small, wandb_project="", name="run", config={})
+    tracker.log("grpo", 0, {"reward/mean": 0.5})
+    before = (small / "metrics.jsonl").read_bytes()
+    full = _fill(small)
+    many = {f"metric/{number}": 0.123456 for number in range(9000)}
+    with pytest.raises(OSError) as raised:
+        tracker.log("grpo", 1, many)
+    assert raised.value.errno == errno.ENOSPC
+    assert (small / "metrics.jsonl").read_bytes() == before
+    full.unlink()
+    tracker.log("grpo", 1, many)
+    assert len((small / "metrics.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_a_write_is_made_again_and_another_error_is_not(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("cluster.disk.PAUSE", 0.0)
+    disk, outcomes = Disk(tmp_path, seconds=30, say=lambda _text: None), [28, 28, 0]
+
+    def write() -> str:
+        if number := outcomes.pop(0):
+            raise OSError(number, os.strerror(number))
+        return "written"
+
+    assert asyncio.run(disk.write("rollouts", write)) == "written"
+    outcomes = [errno.EACCES]
+    with pytest.raises(PermissionError):
+        asyncio.run(disk.write("rollouts", write))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "x"), True),
+        (OSError(errno.EDQUOT, "x"), True),
+        (OSError(errno.EACCES, "No space left on device"), False),
+        (RuntimeError("Error while serializing: IoError(Os { code: 28, message: No space left on device })"), True),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), True),
+        (RuntimeError("a bug on line 28"), False),
+    ],
+)
+def test_a_full_disk_is_known_in_the_words_of_any_library(error, expected) -> None:
+    assert is_no_room(error) == expected
+
+
+def test_the_sentence_names_the_mount_and_half_a_character_can_be_appended(tmp_path) -> None:
+    assert f"the disk of {tmp_path / 'none'} (mounted at /" in room(tmp_path / "none")
+    file: Any = tmp_path / "rows"
+    append_whole(file, "a\ud83d\n")
+    append_whole(file, "b\n")
+    assert file.read_bytes() == b"a\\ud83d\nb\n"
