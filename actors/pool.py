@@ -1,24 +1,28 @@
 """``Pool``: interchangeable Ray workers behind leases with deadlines.
 
 A lease hands one piece of work to one worker until a deadline. A worker that dies or lets a deadline pass is replaced
-and its leases are handed out again; an exception *inside* a worker is a bug in data or code and stops the run.
+and its leases are handed out again; an exception *inside* a worker is a bug in data or code and stops the run. The pool
+may grow and shrink while leases are out: a new worker takes leases once it is up to date, one that is given back first
+answers those it has.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import ray
 
 from actors.deadline import answer
 from actors.in_process import LocalHandle
+from actors.slots import Handle, Queue, Slot
 from rnr.runs.spans import span
 
 Work = TypeVar("Work")
-Handle = Any
 Spawn = Callable[[str], Awaitable[Handle]]
 """Name of a worker -> its handle, once it can work; raises WorkerLost when it does not come up in time."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds between two tries to fill a slot whose worker was lost; they double."""
 
 
 class LeaseFailed(RuntimeError):
@@ -29,23 +33,8 @@ class WorkerLost(RuntimeError):
     """A worker that died, gave itself up or missed a deadline."""
 
 
-@dataclass(slots=True)
-class Slot:
-    """The place of one worker in the pool; the worker in it may change."""
-
-    name: str
-    handle: Handle | None = None
-    generation: int = 0
-    load: int = 0
-    state: Any = None
-    """What the owner of the pool has brought this worker to; None for a new one."""
-    failure: tuple[int, WorkerLost] | None = None
-    """The last generation that was lost while it was made ready, and how."""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
 class Pool:
-    """``size`` workers which together work off any number of leases."""
+    """Workers which together work off any number of leases."""
 
     def __init__(
         self,
@@ -56,20 +45,28 @@ class Pool:
         capacity: int,
         attempts: int,
         prepare: Callable[[Slot], Awaitable[None]] | None = None,
+        given_back: Callable[[str], None] = lambda _name: None,
     ) -> None:
         """``capacity`` is how much work one worker takes at once, in the unit of the leases' sizes; ``prepare`` brings
-        a worker up to date before each of its leases."""
+        a worker up to date before each of its leases; ``given_back`` hears the name of each slot that ends."""
         self._kind = kind
         self._spawn = spawn
-        self.slots = [Slot(name=f"{kind}-{index}") for index in range(size)]
-        self._capacity = capacity
+        self.slots = [self._slot(number) for number in range(size)]
         self._attempts = attempts
         self._prepare = prepare
-        self._freed = asyncio.Condition()
+        self._given_back = given_back
+        self._queue = Queue(self.slots, capacity)
+        self._leaving: list[Slot] = []
+        self._first_generation: dict[int, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._broken: Exception | None = None
         self.restarts = 0
         self.reissued = 0
         self.given_up_in_a_row = 0
         """Leases that failed for good since one was last answered."""
+
+    def _slot(self, number: int) -> Slot:
+        return Slot(name=f"{self._kind}-{number}", number=number)
 
     async def map(
         self, phase: str, items: Sequence[Work], call: Callable[[Handle, Work], Any], *, seconds: float
@@ -88,28 +85,32 @@ class Pool:
         """The result of one call on whichever worker is least busy, handed out again when that worker is lost.
 
         ``size`` is the part of a worker's capacity that the call takes. Raises LeaseFailed when it was lost as often as
-        the pool attempts, and what the call itself raises.
+        the pool attempts, and what the call itself raises. A worker that is lost while it leaves is no attempt.
         """
-        reason: Exception | None = None
-        for attempt in range(self._attempts):
-            if attempt:
-                self.reissued += 1
-            slot = await self._take(size)
+        attempts = 0
+        while True:
+            slot = await self._queue.take(size)
             try:
-                generation = await self._ready(slot)
-                try:
-                    result = await self.wait(slot, phase, call(slot.handle), seconds=seconds)
-                    self.given_up_in_a_row = 0
-                    return result
-                except WorkerLost:
-                    self._discard(slot, generation)
-                    raise
+                result = await self._on(slot, phase, call, seconds)
+                self.given_up_in_a_row = 0
+                return result
             except WorkerLost as lost:
-                reason = lost
+                attempts += not slot.leaving
+                if attempts == self._attempts:
+                    self.given_up_in_a_row += 1
+                    raise LeaseFailed(f"given up after {self._attempts} attempts: {lost}") from lost
+                self.reissued += 1
             finally:
-                await self._give_back(slot, size)
-        self.given_up_in_a_row += 1
-        raise LeaseFailed(f"given up after {self._attempts} attempts: {reason}") from reason
+                self._queue.give_back(slot, size)
+                self._end_if_done(slot)
+
+    async def _on(self, slot: Slot, phase: str, call: Callable[[Handle], Any], seconds: float) -> Any:
+        generation = await self._ready(slot)
+        try:
+            return await self.wait(slot, phase, call(slot.handle), seconds=seconds)
+        except WorkerLost:
+            self._discard(slot, generation)
+            raise
 
     async def everywhere(self) -> None:
         """Bring every slot up and up to date, empty ones included."""
@@ -119,13 +120,42 @@ class Pool:
 
     async def where_alive(self) -> list[WorkerLost]:
         """Bring every worker that is there up to date, without waiting for those that are not; the losses on the way,
-        whose slots are filled again by the next lease that meets them."""
-        alive = [slot for slot in self.slots if slot.handle is not None]
-        results = await asyncio.gather(*map(self._ready, alive), return_exceptions=True)
+        whose slots are being filled again."""
+        ready = [slot for slot in self.slots if slot.ready]
+        results = await asyncio.gather(*map(self._ready, ready), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, WorkerLost):
                 raise result
         return [result for result in results if isinstance(result, WorkerLost)]
+
+    def resize(self, size: int) -> None:
+        """Make the pool one of ``size`` workers, at least 1. New ones come up in the background; surplus ones, first
+        those that are not up, then the least busy, end when they have answered the leases they have."""
+        while len(self.slots) > size:
+            slot = min(self.slots, key=lambda slot: (slot.ready, slot.load, -slot.number))
+            self.slots.remove(slot)
+            slot.leaving = True
+            self._leaving.append(slot)
+            if slot.starting is not None:
+                slot.starting.cancel()
+            self._end_if_done(slot)
+        while len(self.slots) < size:
+            taken = {slot.number for slot in (*self.slots, *self._leaving)}
+            number = next(number for number in range(len(taken) + 1) if number not in taken)
+            slot = self._slot(number)
+            # A number that comes again names another worker.
+            slot.generation = self._first_generation.get(number, 0)
+            self.slots.append(slot)
+            self._fill(slot)
+        self._queue.serve()
+
+    def _end_if_done(self, slot: Slot) -> None:
+        """End a leaving worker that has no lease left."""
+        if slot.leaving and slot.load == 0 and slot in self._leaving:
+            self._leaving.remove(slot)
+            self._first_generation[slot.number] = slot.generation + 1
+            self._kill(slot)
+            self._given_back(slot.name)
 
     async def _bring_up(self, slot: Slot) -> None:
         for attempt in range(self._attempts):
@@ -136,6 +166,29 @@ class Pool:
                 if attempt == self._attempts - 1:
                     raise
 
+    def _fill(self, slot: Slot) -> None:
+        """Bring a slot up in the background, unless that is under way."""
+        if not slot.leaving and not slot.filling:
+            slot.filling = True
+            task = asyncio.get_running_loop().create_task(self._keep_trying(slot))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _keep_trying(self, slot: Slot) -> None:
+        pause = FIRST_PAUSE
+        try:
+            while not slot.ready and not slot.leaving:
+                try:
+                    await self._ready(slot)
+                except WorkerLost:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+        except Exception as error:
+            # A bug in data or code. Nobody waits for this task, so the next lease raises it.
+            self._broken = error
+        finally:
+            slot.filling = False
+
     async def wait(self, slot: Slot, phase: str, reference: Any, *, seconds: float) -> Any:
         """What a remote call returns; WorkerLost, naming worker, phase, its state and the time, when it does not."""
         known = f", {slot.state}" if slot.state is not None else ""
@@ -145,6 +198,8 @@ class Pool:
 
     async def _ready(self, slot: Slot) -> int:
         """Bring one slot up and up to date; returns the generation of its worker."""
+        if self._broken is not None:
+            raise self._broken
         waited_for = slot.generation
         async with slot.lock:
             if slot.failure is not None and slot.failure[0] >= waited_for:
@@ -154,57 +209,63 @@ class Pool:
             try:
                 if slot.handle is None:
                     with span(slot.name, "start"):
-                        slot.handle = await self._spawn(f"{slot.name}.{generation}")
+                        slot.handle = await self._spawned(slot)
                 if self._prepare is not None:
                     await self._prepare(slot)
             except WorkerLost as lost:
                 slot.failure = (generation, lost)
                 self._discard(slot, generation)
                 raise
+            if not slot.ready:
+                slot.ready = True
+                self._queue.changed(slot)
             return generation
 
+    async def _spawned(self, slot: Slot) -> Handle:
+        """A new worker; WorkerLost if the slot is given back before it is up."""
+        if slot.leaving:
+            raise WorkerLost(f"{slot.name} was given back before it was up")
+        starting = slot.starting = asyncio.ensure_future(self._spawn(f"{slot.name}.{slot.generation}"))
+        try:
+            return await starting
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if slot.leaving and task is not None and not task.cancelling():
+                raise WorkerLost(f"{slot.name} was given back before it was up") from None
+            raise
+        finally:
+            slot.starting = None
+
     def _discard(self, slot: Slot, generation: int) -> None:
-        """End a lost worker and leave its slot empty, unless another lease on it was here first."""
+        """End a lost worker and fill its slot again, unless another lease on it was here first."""
         if slot.generation != generation:
             return
         slot.generation += 1
-        self.restarts += 1
+        self.restarts += not slot.leaving
+        self._kill(slot)
+        self._fill(slot)
+
+    def _kill(self, slot: Slot) -> None:
         if slot.handle is not None:
             end(slot.handle)
         slot.handle = slot.state = None
-
-    async def _take(self, size: int) -> Slot:
-        def room() -> bool:
-            # A lease larger than a worker's capacity has one to itself.
-            least = min(slot.load for slot in self.slots)
-            return least == 0 or least + size <= self._capacity
-
-        async with self._freed:
-            await self._freed.wait_for(room)
-            slot = min(self.slots, key=lambda slot: slot.load)
-            slot.load += size
-            return slot
-
-    async def _give_back(self, slot: Slot, size: int) -> None:
-        async with self._freed:
-            slot.load -= size
-            self._freed.notify_all()
+        slot.ready = False
 
     def metrics(self) -> dict[str, float]:
         """Counters since the start, by their ``infra/`` names."""
-        alive = sum(slot.handle is not None for slot in self.slots)
         return {
-            f"infra/{self._kind}_workers_alive": alive,
+            f"infra/{self._kind}_workers_alive": sum(slot.ready for slot in self.slots),
+            f"infra/{self._kind}_workers_wanted": len(self.slots),
             f"infra/{self._kind}_restarts_total": self.restarts,
             f"infra/{self._kind}_leases_reissued": self.reissued,
         }
 
     def stop(self) -> None:
         """End all workers."""
-        for slot in self.slots:
-            if slot.handle is not None:
-                end(slot.handle)
-                slot.handle = None
+        for task in self._tasks:
+            task.cancel()
+        for slot in (*self.slots, *self._leaving):
+            self._kill(slot)
 
 
 def end(handle: Handle) -> None:

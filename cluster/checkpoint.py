@@ -5,7 +5,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter
 
 from cluster.disk import Disk
-from cluster.manifest import CheckpointSpoilt, Layout, layout_of, read_manifest, verify, write_manifest
+from cluster.manifest import CheckpointSpoilt, Layout, layout_of, verify, write_manifest
 from cluster.ranks import LearnerLost
 from rnr.config import RunConfig, SftConfig
 from rnr.files import is_no_room, rename_synced, room, strict_json, sync_folder, write_whole
@@ -147,7 +147,7 @@ class Checkpoints:
         if there is none.
 
         A spoilt one is put aside as ``NAME.spoilt`` and named on the terminal. Raises CheckpointSpoilt if no other is
-        left, ValueError if the checkpoint is for another number of ranks or ZeRO stage.
+        left. One of another number of ranks or ZeRO stage is divided anew, and this is said too.
         """
         for leftover in self._folder.glob("*.partial"):
             if NAME.fullmatch(leftover.stem):
@@ -165,11 +165,15 @@ class Checkpoints:
         await learner.load(str(newest), progress.version)
         return progress
 
+    def _say_other(self, folder: Path, saved: Layout) -> None:
+        if saved != self._layout:
+            print(f"run: {folder.name} was written by {saved}; divided anew for {self._layout}", flush=True)
+
     def _newest_good(self) -> Path | None:
         found = self.complete()
         for folder in reversed(found):
             try:
-                self._layout.refuse_other(verify(folder).layout, folder)
+                self._say_other(folder, verify(folder).layout)
                 return folder
             except CheckpointSpoilt as spoilt:
                 if folder == found[0]:
@@ -183,11 +187,10 @@ class Checkpoints:
 
 def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path | None:
     """The checkpoint of ``sft.from_run`` at the end of its warm start; None if that is not set, or not needed because
-    this run has checkpoints of its own to resume from. Raises ValueError if those are for another learner, or
-    if the other run has none or is not what this run, whose config is ``tree``, could begin with."""
+    this run has checkpoints of its own to resume from. Raises ValueError if the other run has none or is not what this
+    run, whose config is ``tree``, could begin with."""
     layout = layout_of(tree)
     own = Checkpoints(run_folder(run) / "checkpoints", keep=1, layout=layout).complete() if resume else []
-    _refuse_other_layout(own, layout)
     if own or not sft.from_run:
         return None
     other = warm_start_folder(sft.from_run, run, tree)
@@ -195,7 +198,7 @@ def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, resum
     if start is None:
         raise ValueError(f"sft.from_run: {other} has no checkpoint *{AFTER_WARM_START}: its warm start has not ended")
     try:
-        layout.refuse_other(verify(start).layout, start)
+        verify(start)
     except ValueError as error:
         raise ValueError(f"sft.from_run: {error}") from None
     return start
@@ -217,17 +220,6 @@ def take_over(start: Path, folder: Path) -> None:
         if stage in progress["scores"] and predicted.is_file():
             shutil.copy(predicted, folder / "predictions")
     _complete(partial, checkpoints / start.name, layout)
-
-
-def _refuse_other_layout(checkpoints: Sequence[Path], layout: Layout) -> None:
-    """Raise ValueError if the newest was written by another number of ranks or another ZeRO stage. Reads no state: what
-    is spoilt is found by ``restore``."""
-    for folder in reversed(checkpoints):
-        try:
-            saved = read_manifest(folder).layout
-        except CheckpointSpoilt:
-            continue
-        return layout.refuse_other(saved, folder)
 
 
 def _complete(partial: Path, final: Path, layout: Layout) -> None:

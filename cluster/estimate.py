@@ -50,7 +50,7 @@ def rates(weights_gib: float, cluster: ClusterConfig) -> Rates:
         size = GPU_PARAMETERS / max(parameters, LEAST_PARAMETERS)
         return Rates(
             learner=GPU_LEARNER * size * cluster.learner_ranks,
-            sampler=GPU_SAMPLER * size * cluster.rollout_workers,
+            sampler=GPU_SAMPLER * size * cluster.fewest_rollout_workers,
             start=START_SECONDS["gpu"],
             source="from stated rates of one H100 a worker",
         )

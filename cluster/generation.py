@@ -8,17 +8,25 @@ that did nothing, because at the learning rates of RL one update moves them less
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from actors.engine import Sampling
-from actors.pool import Pool, Slot, WorkerLost
+from actors.engine import EngineSettings, Sampling
+from actors.pool import Pool, WorkerLost
+from actors.slots import Slot
 from cluster.policy import Metrics, Published
 from cluster.ranks import LearnerLost
 from cluster.transport import Transport
 from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig
 from rnr.faults import PolicyGone
 from rnr.types import Group, Prompt
+
+if TYPE_CHECKING:
+    from cluster.workers import Workers
+
+QUEUED = 2
+"""Sequences that wait in a rollout worker's engine for each one that it decodes, so that none of its places is empty
+while the last samples of a group are drawn."""
 
 
 class WeightSyncError(WorkerLost):
@@ -173,3 +181,40 @@ def verified(
             "not arrive where the engine samples from, or the engine runs another model"
         )
     return difference
+
+
+def generation_service(
+    workers: "Workers",
+    engine: EngineSettings,
+    *,
+    size: int,
+    attempts: int,
+    sampling: SamplingConfig,
+    sync: SyncConfig,
+    deadlines: DeadlineConfig,
+    transport: Transport,
+    probe: Sequence[int],
+    seed: int,
+) -> GenerationService:
+    """Generation by ``size`` rollout workers to begin with; a lease is handed out ``attempts`` times."""
+
+    def make_pool(prepare: Callable[[Slot], Awaitable[None]]) -> Pool:
+        return Pool(
+            "rollout",
+            spawn=lambda name: workers.rollout(name, engine),
+            size=size,
+            capacity=QUEUED * engine.generation.max_num_seqs,
+            attempts=attempts,
+            prepare=prepare,
+            given_back=workers.give_back,
+        )
+
+    return GenerationService(
+        make_pool,
+        sampling=sampling,
+        sync=sync,
+        deadlines=deadlines,
+        transport=transport,
+        probe=probe,
+        seed=seed,
+    )

@@ -18,22 +18,13 @@ class CheckpointSpoilt(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The learner that a checkpoint's state is divided for."""
+    """The learner that a checkpoint's state is divided for; another one divides it anew (``learner/reshard.py``)."""
 
     learner_ranks: int
     zero_stage: int
 
-    def refuse_other(self, saved: "Layout", folder: Path) -> None:
-        """Raise ValueError, naming the key, if ``saved`` in ``folder`` is not for this learner."""
-        for key, was, value in (
-            ("cluster.learner_ranks", saved.learner_ranks, self.learner_ranks),
-            ("optimizer.zero_stage", saved.zero_stage, self.zero_stage),
-        ):
-            if was != value:
-                raise ValueError(
-                    f"--resume: {key} is {value}, but the checkpoint {folder} was written with {was}: the optimizer's "
-                    "state is divided among the ranks and cannot be divided anew; take it back"
-                )
+    def __str__(self) -> str:
+        return f"{self.learner_ranks} learner ranks and ZeRO stage {self.zero_stage}"
 
 
 def layout_of(tree: Mapping[str, Any]) -> Layout:

@@ -26,7 +26,7 @@ SHARED_GPU_MEMORY = 0.4
 
 def placed(cluster: ClusterConfig, generation: GenerationConfig, gpus: float) -> tuple[ClusterConfig, GenerationConfig]:
     """The branches with what they leave open of the GPUs decided, for a cluster of ``gpus``."""
-    whole = gpus >= cluster.rollout_workers + cluster.learner_ranks
+    whole = gpus >= cluster.fewest_rollout_workers + cluster.learner_ranks
     share = 0.0 if not gpus else 1.0 if whole else 0.5
     open_keys = [key for key in ("gpus_per_rollout_worker", "gpus_per_learner_rank") if getattr(cluster, key) is None]
     decided: dict[str, float] = dict.fromkeys(open_keys, share)
@@ -37,10 +37,16 @@ def placed(cluster: ClusterConfig, generation: GenerationConfig, gpus: float) ->
 
 
 def roles(cluster: ClusterConfig) -> tuple[Role, ...]:
-    """The workers a run starts, with what each asks of Ray; GPUs that are still open count as none."""
+    """The workers a run starts, with what each asks of Ray; GPUs that are still open count as none. Of a range of
+    rollout workers they are the fewest: with those the run begins."""
     cpus = cluster.cpus_per_worker
     return (
-        Role(name="rollout", count=cluster.rollout_workers, cpus=cpus, gpus=cluster.gpus_per_rollout_worker or 0.0),
+        Role(
+            name="rollout",
+            count=cluster.fewest_rollout_workers,
+            cpus=cpus,
+            gpus=cluster.gpus_per_rollout_worker or 0.0,
+        ),
         Role(name="learner", count=cluster.learner_ranks, cpus=cpus, gpus=cluster.gpus_per_learner_rank or 0.0),
         Role(name="reward", count=cluster.reward_workers, cpus=cpus, gpus=0.0),
     )
@@ -107,6 +113,17 @@ def bundles(cluster: ClusterConfig) -> tuple[Bundle, ...]:
     ]
     in_pairs = {member for pair in pairs for member in pair.members}
     return (*pairs, *(bundle for bundle in alone if bundle.members[0] not in in_pairs))
+
+
+def rollout_bundle(cluster: ClusterConfig, name: str) -> Bundle:
+    """What the rollout worker of this name needs, on one node."""
+    resources = {"CPU": cluster.cpus_per_worker, "GPU": cluster.gpus_per_rollout_worker or 0.0}
+    return Bundle(resources={key: need for key, need in resources.items() if need}, members=(name,))
+
+
+def places(free: Mapping[str, float], need: Mapping[str, float]) -> int:
+    """How often ``need`` fits into what is ``free`` on one node."""
+    return min(int((free.get(key, 0.0) + 1e-6) / amount) for key, amount in need.items() if amount)
 
 
 def disk_gib(*, keep: int, lora: bool, weights_gib: float) -> float:

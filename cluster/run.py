@@ -5,7 +5,7 @@ This is the one place below the scripts that sees the whole config; it hands eac
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,11 @@ from typing import Any
 import ray
 
 from actors.engine import EngineSettings
-from actors.pool import Pool, Slot
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.disk import Disk
 from cluster.estimate import stated_seconds
-from cluster.generation import GenerationService
+from cluster.generation import generation_service
 from cluster.in_process import IN_PROCESS, InProcess, resources_of
 from cluster.manifest import layout_of
 from cluster.placement import (
@@ -34,28 +33,27 @@ from cluster.placement import (
 )
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared, prepare
+from cluster.reservations import reserve
+from cluster.scaling import scaled
 from cluster.schedule import Schedule
-from cluster.scoring import ScoringService, scoring_service
-from cluster.settings import Settings
+from cluster.scoring import scoring_service
+from cluster.settings import Services, Settings
 from cluster.stages import Stages
 from cluster.stopping import Stopping, nothing_yet
 from cluster.transport import choose, chosen
 from cluster.transport.placement import place_of
-from cluster.workers import Workers, reserve
+from cluster.workers import Workers
 from learner.engine import LearnerSettings
 from rnr.config import Config
 from rnr.runs.forecast import Forecast
 from rnr.runs.run_folder import open_run, run_folder
+from rnr.runs.scale import forget
 from rnr.runs.spans import record_to
 from rnr.runs.status import LOGS, StatusFile
 from rnr.runs.tracking import Tracker
 
 ATTEMPTS = 3
 """How often one lease is handed out before it fails."""
-
-QUEUED = 2
-"""Sequences that wait in a rollout worker's engine for each one that it decodes, so that none of its places is empty
-while the last samples of a group are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +64,6 @@ class Ready:
     schedule: Schedule
     folder: Path
     status: StatusFile
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """Everything that runs."""
-
-    policy: PolicyService
-    generation: GenerationService
-    scoring: ScoringService
 
 
 def prepared_of(config: Config) -> tuple[Prepared, Schedule]:
@@ -117,6 +106,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     folder = open_run(config.run, tree, resume=resume)
     status.open(folder)
     record_to(folder)
+    forget(folder)
     if start:
         take_over(start, folder)
     return Ready(prepared=prepared, schedule=schedule, folder=folder, status=status)
@@ -178,6 +168,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 probe=probe,
                 learning_rate=ready.schedule.learning_rate,
                 status=ready.status,
+                folder=None if config.cluster.address == IN_PROCESS else ready.folder,
             )
             services = await stopping.unless_asked(stack.enter_async_context(starting), nothing_yet)
             stages = Stages(
@@ -212,78 +203,92 @@ async def running(
     probe: Sequence[int],
     learning_rate: Callable[[str, int], float],
     status: StatusFile,
+    folder: Path | None = None,
 ) -> AsyncIterator[Services]:
-    """The three services on the cluster that was joined; every worker is ended on leaving, whatever happened."""
+    """The three services on the cluster that was joined, all workers ended on leaving; ``folder`` holds orders."""
     resources = resources_of(config.cluster.address)
     cluster, generation = placed(config.cluster, config.generation, resources.get("GPU", 0.0))
     config = config.model_copy(update={"cluster": cluster, "generation": generation})
     make, places = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
     reservations = await reserve(places, seconds=config.deadlines.start)
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
-    cpus, seed = resources.get("CPU", 1), config.run.seed
-    learner = LearnerSettings(model_folder=model_folder, model=config.model, optimizer=config.optimizer, seed=seed)
-    engine = EngineSettings(
+    services = _services(
+        config,
+        workers,
+        cpus=resources.get("CPU", 1),
         model_folder=model_folder,
         stop_token_id=stop_token_id,
-        model=config.model,
-        generation=generation,
-        threads=threads_per_worker(cluster.rollout_workers, cpus),
-        use_gpu=bool(cluster.gpus_per_rollout_worker),
-        seed=seed,
-    )
-    threads = threads_per_worker(cluster.learner_ranks, cpus)
-    services = Services(
-        policy=PolicyService(
-            lambda: workers.learner(learner, threads=threads),
-            grpo=config.grpo,
-            sampling=config.sampling,
-            learning_rate=learning_rate,
-            transport=choose(config.sync, place_of(cluster, config.model)),
-            probe=probe,
-            restart_seconds=config.deadlines.restart,
-        ),
-        generation=_generation(config, workers, engine, probe),
-        scoring=_scoring(config, workers),
+        probe=probe,
+        learning_rate=learning_rate,
     )
     try:
         async with asyncio.TaskGroup() as group:
             for name in ("policy", "generation", "scoring"):
                 group.create_task(status.started(name, getattr(services, name).start()))
-        yield services
+        async with scaled(services.generation.pool, workers, cluster, folder):
+            yield services
     finally:
         for service in (services.policy, services.generation, services.scoring):
             service.stop()
         reservations.release()
 
 
-def _generation(config: Config, workers: Workers, engine: EngineSettings, probe: Sequence[int]) -> GenerationService:
-    def make_pool(prepare: Callable[[Slot], Awaitable[None]]) -> Pool:
-        return Pool(
-            "rollout",
-            spawn=lambda name: workers.rollout(name, engine),
-            size=config.cluster.rollout_workers,
-            capacity=QUEUED * config.generation.max_num_seqs,
+def _services(
+    config: Config,
+    workers: Workers,
+    *,
+    cpus: float,
+    model_folder: str,
+    stop_token_id: int,
+    probe: Sequence[int],
+    learning_rate: Callable[[str, int], float],
+) -> Services:
+    """The services, not yet started, of a run whose GPUs are decided."""
+    cluster = config.cluster
+    seed = config.run.seed
+    learner = LearnerSettings(model_folder=model_folder, model=config.model, optimizer=config.optimizer, seed=seed)
+    threads = threads_per_worker(cluster.learner_ranks, cpus)
+    transport = choose(config.sync, place_of(cluster, config.model))
+    return Services(
+        policy=PolicyService(
+            lambda: workers.learner(learner, threads=threads),
+            grpo=config.grpo,
+            sampling=config.sampling,
+            learning_rate=learning_rate,
+            transport=transport,
+            probe=probe,
+            restart_seconds=config.deadlines.restart,
+        ),
+        generation=generation_service(
+            workers,
+            _engine(config, model_folder, stop_token_id, cpus),
+            size=cluster.fewest_rollout_workers,
             attempts=ATTEMPTS,
-            prepare=prepare,
-        )
-
-    return GenerationService(
-        make_pool,
-        sampling=config.sampling,
-        sync=config.sync,
-        deadlines=config.deadlines,
-        transport=choose(config.sync, place_of(config.cluster, config.model)),
-        probe=probe,
-        seed=config.run.seed,
+            sampling=config.sampling,
+            sync=config.sync,
+            deadlines=config.deadlines,
+            transport=transport,
+            probe=probe,
+            seed=seed,
+        ),
+        scoring=scoring_service(
+            config.reward,
+            workers,
+            max_new_tokens=config.sampling.max_new_tokens,
+            reward_workers=cluster.reward_workers,
+            seconds=config.deadlines.score,
+            attempts=ATTEMPTS,
+        ),
     )
 
 
-def _scoring(config: Config, workers: Workers) -> ScoringService:
-    return scoring_service(
-        config.reward,
-        workers,
-        max_new_tokens=config.sampling.max_new_tokens,
-        reward_workers=config.cluster.reward_workers,
-        seconds=config.deadlines.score,
-        attempts=ATTEMPTS,
+def _engine(config: Config, model_folder: str, stop_token_id: int, cpus: float) -> EngineSettings:
+    return EngineSettings(
+        model_folder=model_folder,
+        stop_token_id=stop_token_id,
+        model=config.model,
+        generation=config.generation,
+        threads=threads_per_worker(config.cluster.most_rollout_workers, cpus),
+        use_gpu=bool(config.cluster.gpus_per_rollout_worker),
+        seed=config.run.seed,
     )

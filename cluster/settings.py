@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from cluster.generation import GenerationService
+from cluster.policy import PolicyService
+from cluster.scoring import ScoringService
 from rnr.config import EvaluationConfig, GrpoConfig, SamplingConfig, SftConfig
 
 
@@ -18,3 +21,12 @@ class Settings:
     checkpoint_every: int
     restart_seconds: float
     """How long a learner that is lost again and again, without a step in between, is rebuilt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that runs."""
+
+    policy: PolicyService
+    generation: GenerationService
+    scoring: ScoringService

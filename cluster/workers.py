@@ -2,14 +2,12 @@
 
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from actors.deadline import answer
 from actors.engine import EngineSettings
@@ -19,8 +17,9 @@ from actors.reward import RewardWorker, ScorerWorker
 from actors.rollout import RolloutWorker
 from actors.vllm_engine import VllmEngine
 from cluster.nodes import elsewhere, unreachable
-from cluster.placement import Bundle
+from cluster.placement import rollout_bundle
 from cluster.ranks import LearnerRanks
+from cluster.reservations import Reservations, room
 from learner.engine import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig, ScorerConfig
@@ -45,36 +44,6 @@ CPU_LEARNER = {
 }
 
 
-@dataclass(slots=True)
-class Reservations:
-    """Placement groups, one for each bundle, so that a worker that is replaced finds its place again."""
-
-    groups: dict[str, PlacementGroup]
-
-    def strategy(self, name: str) -> Any:
-        """How Ray places the worker of this name: in its bundle, or spread over the nodes where there is none."""
-        if name not in self.groups:
-            return "SPREAD"
-        return PlacementGroupSchedulingStrategy(placement_group=self.groups[name], placement_group_bundle_index=0)
-
-    def release(self) -> None:
-        """Give everything back."""
-        for group in {id(group): group for group in self.groups.values()}.values():
-            remove_placement_group(group)
-        self.groups.clear()
-
-
-async def reserve(bundles: Sequence[Bundle], *, seconds: float) -> Reservations:
-    """Reserve the bundles; raises WorkerLost naming the first that no node had room for in time."""
-    reservations = Reservations({})
-    for bundle in bundles:
-        group = placement_group([bundle.resources])
-        reservations.groups |= dict.fromkeys(bundle.members, group)
-        place = f"{' and '.join(bundle.members)}: a node with {bundle.resources}"
-        await answer(group.ready(), place=place, seconds=seconds, lost=WorkerLost)
-    return reservations
-
-
 class Workers:
     """Makes the workers of one run."""
 
@@ -91,6 +60,11 @@ class Workers:
     async def rollout(self, name: str, settings: EngineSettings) -> Handle:
         """A rollout worker with a running engine; ``name`` is that of its slot and generation."""
         slot = name.partition(".")[0]
+        await self._reservations.claim(
+            rollout_bundle(self._cluster, slot),
+            seconds=self._deadlines.start,
+            avoid=await unreachable(ray.nodes()),
+        )
         # Workers with one seed would draw alike.
         settings = replace(settings, seed=settings.seed + int(slot.rpartition("-")[2]))
         actor: Any = ray.remote(RolloutWorker).options(
@@ -98,12 +72,23 @@ class Workers:
             num_gpus=self._cluster.gpus_per_rollout_worker,
             max_concurrency=1000,
             scheduling_strategy=self._reservations.strategy(slot),
-            label_selector=elsewhere(await unreachable(ray.nodes())),
             runtime_env={"env_vars": QUIET},
             name=name,
         )
         handle = actor.remote(VllmEngine(settings))
         return await self._started(name, handle)
+
+    def room(self) -> int:
+        """How many more rollout workers fit on the nodes as they are now."""
+        return room(rollout_bundle(self._cluster, "").resources)
+
+    def placed(self, name: str) -> bool:
+        """Whether the rollout worker of this slot has a place on a node that is there."""
+        return self._reservations.placed(name)
+
+    def give_back(self, name: str) -> None:
+        """Give up the place of a rollout worker that ended."""
+        self._reservations.give_back(name)
 
     async def reward(self, name: str, reward: RewardConfig, max_new_tokens: int) -> Handle:
         """A worker for the reward preset, which has tried it."""

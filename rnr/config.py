@@ -4,6 +4,7 @@ Sizes are named by their unit. A value that can be derived is not a key: ``pytho
 the derived numbers.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -353,12 +354,13 @@ class ClusterConfig(Section):
     address: str = ""
     """Ray address to join; empty joins the cluster of the Ray job, or starts Ray on this machine. ``in_process`` runs
     everything in this process without Ray, as ``--debug`` does (``docs/debugging.md``)."""
-    rollout_workers: int = Field(default=1, ge=1)
-    """vLLM engines, each in a process of its own."""
+    rollout_workers: int | str = 1
+    """vLLM engines, each in a process of its own: a number, or a range such as ``"1..8"``, which takes what the cluster
+    has room for while the run goes on; ``python -m scripts.scale RUN N`` changes it by hand."""
     reward_workers: int = Field(default=1, ge=1)
     """Processes that score."""
     learner_ranks: int = Field(default=1, ge=1)
-    """DeepSpeed ranks."""
+    """DeepSpeed ranks. A resumed run may have another number, and another ``optimizer.zero_stage``."""
     cpus_per_worker: float = Field(default=0.25, gt=0)
     """What each of our processes asks of Ray; they take turns, so a fraction does on a laptop."""
     gpus_per_rollout_worker: float | None = Field(default=None, ge=0)
@@ -367,18 +369,40 @@ class ClusterConfig(Section):
     gpus_per_learner_rank: float | None = Field(default=None, ge=0)
     """As ``gpus_per_rollout_worker``."""
 
+    @field_validator("rollout_workers")
+    @classmethod
+    def _a_range(cls, value: int | str) -> int | str:
+        worker_range(value)
+        return value
+
     @model_validator(mode="after")
     def _one_of_each_in_one_process(self) -> Self:
-        if self.address == "in_process" and (self.rollout_workers, self.reward_workers, self.learner_ranks) != (
-            1,
-            1,
-            1,
-        ):
+        counts = (self.most_rollout_workers, self.reward_workers, self.learner_ranks)
+        if self.address == "in_process" and counts != (1, 1, 1):
             raise ValueError(
                 'cluster.address "in_process" has room for one worker of each kind: set cluster.rollout_workers, '
                 "cluster.reward_workers and cluster.learner_ranks to 1"
             )
         return self
+
+    @property
+    def fewest_rollout_workers(self) -> int:
+        """With fewer the run does not begin."""
+        return worker_range(self.rollout_workers)[0]
+
+    @property
+    def most_rollout_workers(self) -> int:
+        """The upper end of the range."""
+        return worker_range(self.rollout_workers)[1]
+
+
+def worker_range(value: int | str) -> tuple[int, int]:
+    """``3`` or ``"3"`` as (3, 3), ``"1..8"`` as (1, 8); ValueError for anything else."""
+    found = re.fullmatch(r"\s*(\d{1,6})\s*(?:\.\.\s*(\d{1,6})\s*)?", str(value), re.ASCII)
+    fewest, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= fewest <= most:
+        raise ValueError(f'must be a number such as 4 or a range such as "1..8", from 1 on, not {value!r}')
+    return fewest, most
 
 
 class CheckpointConfig(Section):

@@ -315,19 +315,18 @@ def test_everything_in_a_checkpoint_and_its_folder_is_on_disk_before_it_has_its_
     assert events[at + 1 :] == [str(tmp_path)]
 
 
-def test_a_resumption_with_another_number_of_ranks_is_refused_with_the_key(tmp_path) -> None:
+def test_a_checkpoint_of_other_ranks_or_another_stage_is_taken_and_this_is_said(tmp_path, capsys) -> None:
     config = _run_of(tmp_path, "mine")
-    _save(Checkpoints(run_folder(config.run) / "checkpoints", keep=1, layout=LAYOUT), "grpo", 1, 11)
-    assert _warm_start(config, resume=True) is None
+    folder = run_folder(config.run) / "checkpoints"
+    _save(Checkpoints(folder, keep=1, layout=LAYOUT), "grpo", 1, 11)
     two = config.model_copy(update={"cluster": config.cluster.model_copy(update={"learner_ranks": 2})})
-    with pytest.raises(
-        ValueError, match=r"--resume: cluster\.learner_ranks is 2, but the checkpoint .* written with 1"
-    ):
-        _warm_start(two, resume=True)
-    assert _warm_start(two, resume=False) is None
-    stage = config.model_copy(update={"optimizer": config.optimizer.model_copy(update={"zero_stage": 3})})
-    with pytest.raises(ValueError, match=r"--resume: optimizer\.zero_stage is 3, but the checkpoint .* written with 1"):
-        _warm_start(stage, resume=True)
+    assert _warm_start(two, resume=True) is None
+    progress, learner = _restore(Checkpoints(folder, keep=1, layout=Layout(learner_ranks=2, zero_stage=3)))
+    assert (progress.step, learner.weight) == (1, 11)
+    said = "000011-grpo-000001 was written by 1 learner ranks and ZeRO stage 1; divided anew for 2 learner ranks and"
+    assert said in capsys.readouterr().out
+    _restore(Checkpoints(folder, keep=1, layout=LAYOUT))
+    assert capsys.readouterr().out == ""
 
 
 def test_the_warm_start_of_another_run_is_not_taken_over_when_it_was_altered(tmp_path) -> None:

@@ -31,6 +31,7 @@ def test_a_resumed_run_finds_its_folder_and_may_not_change_what_is_trained(tmp_p
     (_open_elsewhere(tmp_path) / "note").write_text("kept")
     with pytest.raises(ValueError, match=r"grpo\.steps is 7, but the run in .* was started with 20"):
         _open_elsewhere(tmp_path, resume=True, grpo={"steps": 7})
+    assert (_open_elsewhere(tmp_path, resume=True, optimizer={"zero_stage": 3}) / "note").read_text() == "kept"
     assert (_open(tmp_path, resume=True, cluster={"rollout_workers": 2}) / "note").read_text() == "kept"
 
 

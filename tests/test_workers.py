@@ -12,7 +12,8 @@ ray = pytest.importorskip("ray")
 
 from cluster.placement import bundles  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
-from cluster.workers import Workers, reserve  # noqa: E402
+from cluster.reservations import reserve  # noqa: E402
+from cluster.workers import Workers  # noqa: E402
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig  # noqa: E402
 from rnr.types import Example, Group, Mention, Prompt  # noqa: E402
 from tests.carriers import rollout  # noqa: E402

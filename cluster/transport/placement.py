@@ -49,7 +49,7 @@ def place_of(cluster: ClusterConfig, model: ModelConfig) -> Place:
     return Place(
         one_host=not (cluster.address or os.environ.get("RAY_ADDRESS")),
         lora=bool(model.lora_rank),
-        rollout_workers=cluster.rollout_workers,
+        rollout_workers=cluster.most_rollout_workers,
         learner_ranks=cluster.learner_ranks,
         rollout_gpus=cluster.gpus_per_rollout_worker or 0.0,
         learner_gpus=cluster.gpus_per_learner_rank or 0.0,

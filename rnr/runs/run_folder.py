@@ -13,12 +13,14 @@ from rnr.files import strict_json
 CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint")
 """Sections that may change when a run is resumed: they set how it runs, not what is trained."""
 
+CHANGEABLE_KEYS = (("run", "folder"), ("optimizer", "zero_stage"))
+"""Keys of other sections that may, too: the optimizer's state is divided anew."""
+
 OF_WARM_START = {
     "model": tuple(ModelConfig.model_fields),
     "data": ("prompt", "definitions", "evaluation", "evaluation_examples", "keep_sources"),
-    "optimizer": ("zero_stage", "betas", "weight_decay", "max_gradient_norm"),
+    "optimizer": ("betas", "weight_decay", "max_gradient_norm"),
     "evaluation": ("max_new_tokens",),
-    "cluster": ("learner_ranks",),
 }
 """Keys that must equal those of the run whose warm start is reused: the model, its prompt, the evaluation, and whatever
 is saved in the optimizer's part of a checkpoint."""
@@ -87,7 +89,7 @@ def _lock(folder: Path) -> None:
 
 def _refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
     for section, key, was, value in _changes(before, now):
-        if section not in CHANGEABLE and (section, key) != ("run", "folder"):
+        if section not in CHANGEABLE and (section, key) not in CHANGEABLE_KEYS:
             raise ValueError(
                 f"--resume: {section}.{key} is {value!r}, but the run in {folder} was started with {was!r}; "
                 "restore it, or start a run with another run.name"

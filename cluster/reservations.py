@@ -1,0 +1,106 @@
+"""Places on nodes, held by Ray's placement groups: one for each bundle, because a placement group cannot grow."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ray._private import state
+from ray.util.placement_group import (
+    PlacementGroup,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from actors.deadline import answer
+from actors.pool import WorkerLost
+from cluster.nodes import elsewhere
+from cluster.placement import Bundle, places
+
+
+@dataclass(slots=True)
+class Reservations:
+    """Name of a worker -> its place, which it finds again when it is replaced."""
+
+    groups: dict[str, PlacementGroup]
+
+    def strategy(self, name: str) -> Any:
+        """How Ray places the worker of this name: in its bundle, or spread over the nodes where there is none."""
+        if name not in self.groups:
+            return "SPREAD"
+        return PlacementGroupSchedulingStrategy(placement_group=self.groups[name], placement_group_bundle_index=0)
+
+    async def claim(self, bundle: Bundle, *, seconds: float, avoid: Sequence[str] = ()) -> None:
+        """Hold a place for the members of a bundle, on the node that has most room; the one they have, if they have
+        one. Nodes to ``avoid`` are left out, and a place there is given up. Raises WorkerLost when no node has room
+        within ``seconds``."""
+        name = bundle.members[0]
+        if avoid and await asyncio.to_thread(self._node_of, name) in avoid:
+            self.give_back(name)
+        if name not in self.groups:
+            node = await asyncio.to_thread(roomiest, bundle.resources, avoid)
+            group = placement_group(
+                [bundle.resources],
+                strategy="STRICT_PACK",
+                _soft_target_node_id=node,
+                bundle_label_selector=[elsewhere(avoid)] if avoid else [],
+            )
+            self.groups |= dict.fromkeys(bundle.members, group)
+        group = self.groups[name]
+        try:
+            place = f"{' and '.join(bundle.members)}: a node with {bundle.resources}"
+            await answer(group.ready(), place=place, seconds=seconds, lost=WorkerLost)
+        except WorkerLost:
+            self.give_back(name)
+            raise
+
+    def _node_of(self, name: str) -> str | None:
+        """The node where the worker of this name has its place."""
+        group = self.groups.get(name)
+        return placement_group_table(group)["bundles_to_node_id"].get(0) if group is not None else None
+
+    def placed(self, name: str) -> bool:
+        """Whether the worker of this name has a place on a node that is there."""
+        group = self.groups.get(name)
+        return group is not None and placement_group_table(group)["state"] == "CREATED"
+
+    def give_back(self, name: str) -> None:
+        """Give up the place of a worker; one that it shares is kept for the other."""
+        group = self.groups.get(name)
+        if group is not None and list(self.groups.values()).count(group) == 1:
+            del self.groups[name]
+            remove_placement_group(group)
+
+    def release(self) -> None:
+        """Give everything back."""
+        for group in {id(group): group for group in self.groups.values()}.values():
+            remove_placement_group(group)
+        self.groups.clear()
+
+
+async def reserve(bundles: Sequence[Bundle], *, seconds: float) -> Reservations:
+    """Reserve the bundles; raises WorkerLost naming the first that no node had room for in time."""
+    reservations = Reservations({})
+    for bundle in bundles:
+        await reservations.claim(bundle, seconds=seconds)
+    return reservations
+
+
+def free_by_node() -> dict[str, Mapping[str, float]]:
+    """Node -> what is free there; nodes that are about to leave are not among them."""
+    leaving = state.state.get_draining_nodes()
+    return {node: free for node, free in state.available_resources_per_node().items() if node not in leaving}
+
+
+def roomiest(need: Mapping[str, float], avoid: Sequence[str] = ()) -> str | None:
+    """The node where ``need`` fits most often, so that workers spread; None if it fits nowhere now."""
+    found = [(places(free, need), node) for node, free in free_by_node().items() if node not in avoid]
+    most, node = max(found, default=(0, ""))
+    return node if most else None
+
+
+def room(need: Mapping[str, float]) -> int:
+    """How often ``need`` fits on the nodes as they are now."""
+    return sum(places(free, need) for free in free_by_node().values())

@@ -1,0 +1,115 @@
+"""How many rollout workers there are: what the cluster has room for, within the range of the config or of an order.
+
+An order is a file in the run folder (``rnr/runs/scale.py``), written by ``python -m scripts.scale``. Workers come and
+go in the background: no step waits for one that comes, and one that goes answers its leases first.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from actors.pool import Pool
+from actors.slots import Slot
+from rnr.config import ClusterConfig
+from rnr.runs.scale import ordered
+
+EVERY = 2.0
+"""Seconds between two looks at the cluster."""
+
+PATIENCE = 20.0
+"""Seconds that a worker of a range, whose node went, may be without a place before the run goes on without it."""
+
+Range = tuple[int, int]
+
+
+class Cluster(Protocol):
+    """What is asked of the cluster; both may block."""
+
+    def room(self) -> int:
+        """How many more rollout workers fit now."""
+        ...
+
+    def placed(self, name: str) -> bool:
+        """Whether the worker of this slot has a place on a node that is there."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Scaling:
+    """Keeps a pool at the size that it can have."""
+
+    pool: Pool
+    cluster: Cluster
+    configured: Range
+    ordered: Callable[[], Range | None] = lambda: None
+    """The order given by hand, if there is one; raises ValueError for one that cannot be read."""
+    say: Callable[[str], None] = print
+    now: Callable[[], float] = time.monotonic
+    _placeless: dict[Slot, float] = field(default_factory=dict)
+    """Since when."""
+    _said: str = ""
+
+    async def watch(self) -> None:
+        """Look every ``EVERY`` seconds, for ever. A look that fails is said once and tried again: a run does not end
+        because it cannot grow."""
+        while True:
+            try:
+                await self.look()
+            except Exception as error:
+                self._say_once(f"rollout workers stay {len(self.pool.slots)}: {type(error).__name__}: {error}")
+            await asyncio.sleep(EVERY)
+
+    async def look(self) -> None:
+        """Bring the pool to the size that it can have now."""
+        fewest, most = self.ordered() or self.configured
+        wanted = fewest if fewest == most else await self._possible()
+        wanted = max(fewest, min(most, wanted))
+        before = len(self.pool.slots)
+        if wanted != before:
+            self.pool.resize(wanted)
+            self.say(f"rollout workers: {before} -> {wanted} (from {fewest} to {most} are wanted)")
+
+    async def _possible(self) -> int:
+        coming = [slot for slot in self.pool.slots if not slot.ready]
+        placed, room = await asyncio.to_thread(self._ask, [slot.name for slot in coming])
+        placeless = [slot for slot in coming if slot.name not in placed and not slot.ready]
+        return self._wanted(len(self.pool.slots), placeless, room)
+
+    def _ask(self, names: list[str]) -> tuple[set[str], int]:
+        return {name for name in names if self.cluster.placed(name)}, self.cluster.room()
+
+    def _wanted(self, size: int, placeless: list[Slot], room: int) -> int:
+        """The size without those that have waited for a place for too long, or with those that fit beside them."""
+        now = self.now()
+        self._placeless = {slot: self._placeless.get(slot, now) for slot in placeless}
+        if room:
+            return size + max(0, room - len(placeless))
+        return size - sum(now - since > PATIENCE for since in self._placeless.values())
+
+    def _say_once(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self.say(text)
+
+
+@asynccontextmanager
+async def scaled(
+    pool: Pool, cluster: Cluster, config: ClusterConfig, folder: Path | None = None
+) -> AsyncIterator[Scaling]:
+    """Keep the pool at the size that it can have for the length of a block; ``folder`` is where orders lie."""
+    scaling = Scaling(
+        pool=pool,
+        cluster=cluster,
+        configured=(config.fewest_rollout_workers, config.most_rollout_workers),
+        ordered=partial(ordered, folder) if folder else lambda: None,
+    )
+    watching = asyncio.create_task(scaling.watch())
+    try:
+        yield scaling
+    finally:
+        watching.cancel()

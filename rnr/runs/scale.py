@@ -1,0 +1,55 @@
+"""Orders for a run that goes on: how many rollout workers it is to have. A file in the run folder, read by the run."""
+
+import fcntl
+from pathlib import Path
+
+from rnr.config import worker_range
+from rnr.files import write_whole
+
+FILE = "rollout_workers"
+"""Name of the file; it holds what ``cluster.rollout_workers`` may be."""
+
+
+def order(folder: Path, workers: str) -> None:
+    """Ask the run in ``folder`` for so many rollout workers, a number or a range; raises ValueError if that is neither,
+    or if no run goes on there."""
+    try:
+        worker_range(workers)
+    except ValueError as error:
+        raise ValueError(f"N {error}") from None
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} is not the folder of a run: it has no config.json")
+    if not goes_on(folder):
+        raise ValueError(f"no run goes on in {folder}: start or resume it with --cluster.rollout_workers={workers}")
+    write_whole(folder / FILE, workers.strip() + "\n")
+
+
+def ordered(folder: Path) -> tuple[int, int] | None:
+    """The (fewest, most) that were asked for; None if nothing was. Raises ValueError, naming the file, for what cannot
+    be read."""
+    file = folder / FILE
+    try:
+        return worker_range(file.read_text(encoding="utf-8", errors="replace").strip())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"{file} {error}") from None
+
+
+def forget(folder: Path) -> None:
+    """Remove an order: it is for the process that ran when it was given, and the config counts for the next."""
+    if (file := folder / FILE).exists():
+        print(f"run: {file.name} held {file.read_text(errors='replace').strip()!r} for the process before; removed")
+        file.unlink()
+
+
+def goes_on(folder: Path) -> bool:
+    """Whether a process holds the lock of this run folder."""
+    try:
+        with (folder / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True

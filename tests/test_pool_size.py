@@ -1,0 +1,298 @@
+"""A pool that grows and shrinks while leases are out: no lease is lost or answered twice."""
+
+import asyncio
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+
+from actors.pool import LeaseFailed, Pool, Slot, WorkerLost
+from actors.slots import Queue
+
+
+class Fleet:
+    """Workers without processes: their names are their handles."""
+
+    def __init__(self, monkeypatch, *, size: int, capacity: int = 2, **options: Any) -> None:
+        self.killed: list[str] = []
+        self.given_back: list[str] = []
+        self.answered: Counter[Any] = Counter()
+        self.by: dict[Any, str] = {}
+        self.busy: Counter[str] = Counter()
+        self.gates: dict[str, asyncio.Event] = {}
+        """Worker -> what its start waits for."""
+        monkeypatch.setattr("actors.pool.ray.kill", self.killed.append)
+        settings = {"attempts": 2, "spawn": self.spawn, "given_back": self.given_back.append} | options
+        self.pool = Pool("fake", size=size, capacity=capacity, **settings)
+
+    async def spawn(self, name: str) -> str:
+        if name in self.gates:
+            await self.gates[name].wait()
+        return name
+
+    async def work(self, item: Any, release: asyncio.Event | None = None) -> Any:
+        async def call(worker: str) -> Any:
+            self.busy[worker] += 1
+            try:
+                await (release.wait() if release else asyncio.sleep(0.001))
+            finally:
+                self.busy[worker] -= 1
+            if worker in self.killed:
+                raise WorkerLost(f"{worker} was killed with work in its hands")
+            self.answered[item] += 1
+            self.by[item] = worker
+            return item
+
+        return await self.pool.lease("work", call, seconds=60)
+
+
+async def _until(condition: Any) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def test_a_pool_that_grows_gives_work_to_the_new_worker_as_soon_as_it_is_up(monkeypatch) -> None:
+    fleet = Fleet(monkeypatch, size=1, capacity=1)
+
+    async def scenario() -> None:
+        release = asyncio.Event()
+        fleet.gates["fake-1.0"] = asyncio.Event()
+        await fleet.pool.everywhere()
+        tasks = [asyncio.create_task(fleet.work(item, release)) for item in range(2)]
+        fleet.pool.resize(2)
+        await asyncio.sleep(0.01)
+        assert fleet.busy == {"fake-0.0": 1}  # nobody waits for one that is not up
+        assert fleet.pool.metrics() | {"infra/fake_workers_alive": 1, "infra/fake_workers_wanted": 2} == (
+            fleet.pool.metrics()
+        )
+        fleet.gates["fake-1.0"].set()
+        await _until(lambda: fleet.busy["fake-1.0"] == 1)
+        release.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(scenario())
+    assert set(fleet.by.values()) == {"fake-0.0", "fake-1.0"}
+
+
+def test_a_late_joiner_is_brought_up_to_date_before_its_first_lease(monkeypatch) -> None:
+    newest, seen = [1], []
+
+    async def prepare(slot: Slot) -> None:
+        seen.append((slot.name, newest[0]))
+        slot.state = newest[0]
+
+    fleet = Fleet(monkeypatch, size=1, prepare=prepare)
+
+    async def scenario() -> None:
+        await fleet.pool.everywhere()
+        newest[0] = 7
+        fleet.pool.resize(2)
+        await _until(lambda: fleet.pool.slots[1].ready)
+
+    asyncio.run(scenario())
+    assert seen == [("fake-0", 1), ("fake-1", 7)]
+
+
+def test_a_worker_that_is_given_back_answers_what_it_has_and_takes_no_more(monkeypatch) -> None:
+    fleet = Fleet(monkeypatch, size=2, capacity=1)
+
+    async def scenario() -> None:
+        release = asyncio.Event()
+        await fleet.pool.everywhere()
+        first = [asyncio.create_task(fleet.work(item, release)) for item in range(2)]
+        await _until(lambda: fleet.busy.total() == 2)
+        fleet.pool.resize(1)
+        assert fleet.killed == []
+        more = asyncio.create_task(fleet.work("more"))
+        release.set()
+        await asyncio.gather(*first, more)
+
+    asyncio.run(scenario())
+    assert fleet.answered == {0: 1, 1: 1, "more": 1}
+    assert (fleet.killed, fleet.given_back, fleet.by["more"]) == (["fake-1.0"], ["fake-1"], "fake-0.0")
+    assert fleet.pool.reissued == 0
+
+
+def test_an_idle_worker_is_ended_at_once_and_the_least_busy_goes_first(monkeypatch) -> None:
+    fleet = Fleet(monkeypatch, size=3)
+
+    async def scenario() -> None:
+        release = asyncio.Event()
+        await fleet.pool.everywhere()
+        tasks = [asyncio.create_task(fleet.work(item, release)) for item in range(2)]  # on fake-0 and fake-1
+        await _until(lambda: fleet.busy.total() == 2)
+        fleet.pool.resize(2)
+        assert fleet.killed == ["fake-2.0"]
+        release.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_never_came_up_leaves_first_and_what_waited_for_it_goes_to_another(monkeypatch) -> None:
+    fleet = Fleet(monkeypatch, size=2, capacity=1)
+
+    async def scenario() -> None:
+        fleet.gates |= {"fake-0.0": asyncio.Event(), "fake-1.0": asyncio.Event()}
+        tasks = [asyncio.create_task(fleet.work(item)) for item in range(2)]  # one waits for the start of each
+        await asyncio.sleep(0.01)
+        fleet.pool.resize(1)
+        fleet.gates["fake-0.0"].set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(scenario())
+    assert fleet.answered == {0: 1, 1: 1}
+    assert set(fleet.by.values()) == {"fake-0.0"}
+    assert (fleet.pool.restarts, fleet.pool.reissued) == (0, 1)
+
+
+def test_a_worker_lost_while_it_leaves_is_not_replaced_and_costs_its_lease_no_attempt(monkeypatch) -> None:
+    fleet = Fleet(monkeypatch, size=2, capacity=1, attempts=1)
+
+    async def scenario() -> None:
+        release = asyncio.Event()
+        await fleet.pool.everywhere()
+        tasks = [asyncio.create_task(fleet.work(item, release)) for item in range(2)]
+        await _until(lambda: fleet.busy.total() == 2)
+        fleet.pool.resize(1)
+        fleet.killed.append("fake-1.0")  # its node goes before it is done
+        release.set()
+        await asyncio.gather(*tasks)
+        await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert fleet.answered == {0: 1, 1: 1}
+    assert (fleet.pool.restarts, fleet.pool.reissued, len(fleet.pool.slots)) == (0, 1, 1)
+
+
+def test_nobody_waits_for_a_lost_worker_as_long_as_another_is_up(monkeypatch) -> None:
+    fleet = Fleet(monkeypatch, size=2)
+
+    async def scenario() -> None:
+        fleet.gates["fake-0.1"] = asyncio.Event()
+        await fleet.pool.everywhere()
+        fleet.pool._discard(fleet.pool.slots[0], 0)
+        await asyncio.gather(*map(fleet.work, range(20)))
+        assert set(fleet.by.values()) == {"fake-1.0"}
+        fleet.gates["fake-0.1"].set()
+        await _until(lambda: fleet.pool.slots[0].ready)  # filled in the background, without a lease
+
+    asyncio.run(scenario())
+
+
+def test_a_bug_that_shows_when_a_worker_comes_up_in_the_background_ends_the_run(monkeypatch) -> None:
+    async def spawn(name: str) -> str:
+        if name == "fake-1.0":
+            raise KeyError("a bug")
+        return name
+
+    fleet = Fleet(monkeypatch, size=1, spawn=spawn)
+
+    async def scenario() -> None:
+        await fleet.work(0)
+        fleet.pool.resize(2)
+        await asyncio.sleep(0.01)
+        await fleet.work(1)
+
+    with pytest.raises(KeyError, match="a bug"):
+        asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_the_size_does_and_whoever_dies_every_lease_is_answered_once(monkeypatch, seed) -> None:
+    fleet = Fleet(monkeypatch, size=2, capacity=3, attempts=50)
+    draw = random.Random(seed)
+    monkeypatch.setattr("actors.pool.FIRST_PAUSE", 0.001)
+
+    async def disturb() -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            fleet.pool.resize(draw.randint(1, 6))
+            slot = draw.choice(fleet.pool.slots)
+            if slot.handle is not None and draw.random() < 0.3:
+                fleet.killed.append(slot.handle)
+
+    async def scenario() -> None:
+        disturbing = asyncio.create_task(disturb())
+        await asyncio.gather(*map(fleet.work, range(300)))
+        disturbing.cancel()
+        fleet.pool.resize(1)
+        assert len(fleet.pool.slots) == 1
+        assert [slot for slot in fleet.pool._leaving if slot.load == 0] == []
+
+    asyncio.run(scenario())
+    assert fleet.answered == dict.fromkeys(range(300), 1)
+    assert sum(slot.load for slot in fleet.pool.slots) == 0
+
+
+def test_a_worker_that_is_lost_for_good_fails_its_lease_as_before(monkeypatch) -> None:
+    async def spawn(name: str) -> str:
+        raise WorkerLost(f"{name}: no node has room")
+
+    fleet = Fleet(monkeypatch, size=1, spawn=spawn, attempts=2)
+    with pytest.raises(LeaseFailed, match=r"given up after 2 attempts: fake-0\.\d: no node has room"):
+        asyncio.run(fleet.work(0))
+
+
+def test_the_queue_gives_to_the_least_busy_and_to_the_first_that_came() -> None:
+    slots = [Slot(name=f"s{number}", number=number, ready=True) for number in range(3)]
+
+    async def scenario() -> None:
+        queue = Queue(slots, 4)
+        for slot in slots:
+            queue.changed(slot)
+        assert [(await queue.take(2)).number for _ in range(6)] == [0, 1, 2, 0, 1, 2]
+        large, small = asyncio.create_task(queue.take(9)), asyncio.create_task(queue.take(1))
+        await asyncio.sleep(0)
+        queue.give_back(slots[1], 2)
+        await asyncio.sleep(0)
+        assert not large.done()  # it wants a worker to itself
+        assert not small.done()  # and is not overtaken for ever
+        queue.give_back(slots[1], 2)
+        assert (await large).number == 1
+        queue.give_back(slots[2], 2)
+        assert (await small).number == 2
+
+    asyncio.run(scenario())
+    assert [slot.load for slot in slots] == [4, 9, 3]
+
+
+def test_a_number_that_comes_again_names_another_worker(monkeypatch) -> None:
+    names: list[str] = []
+
+    async def spawn(name: str) -> str:
+        names.append(name)
+        return name
+
+    fleet = Fleet(monkeypatch, size=1, spawn=spawn)
+
+    async def scenario() -> None:
+        await fleet.pool.everywhere()
+        for size in (2, 1, 2, 1, 2):
+            fleet.pool.resize(size)
+            await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    assert names == ["fake-0.0", "fake-1.0", "fake-1.1", "fake-1.2"]
+
+
+def test_a_lease_that_is_cancelled_in_the_queue_leaves_its_place() -> None:
+    slot = Slot(name="s", ready=True)
+
+    async def scenario() -> None:
+        queue = Queue([slot], 1)
+        queue.changed(slot)
+        await queue.take(1)
+        waiting = [asyncio.create_task(queue.take(1)) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        queue.give_back(slot, 1)  # its turn goes to the second, which is cancelled with the place in its hands
+        waiting[1].cancel()
+        await asyncio.sleep(0)
+        assert await waiting[2] is slot
+
+    asyncio.run(scenario())
+    assert slot.load == 1

@@ -1,0 +1,363 @@
+"""How many rollout workers a run has, by the cluster's room and by hand."""
+
+import asyncio
+import fcntl
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+
+from actors.engine import Sampling
+from actors.pool import Pool
+from cluster.generation import GenerationService
+from cluster.placement import places, roles, rollout_bundle
+from cluster.policy import Published
+from cluster.scaling import PATIENCE, Scaling
+from rnr.cli import load_config
+from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig, worker_range
+from rnr.digest import Manifest
+from rnr.runs.scale import forget, order, ordered
+from rnr.types import Example, Group, Prompt
+from scripts.scale import main as scale
+from tests.carriers import rollout
+
+
+class Nodes:
+    """A cluster with so many places for rollout workers."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.held: set[str] = set()
+
+    def room(self) -> int:
+        return self.places - len(self.held)
+
+    def placed(self, name: str) -> bool:
+        return name in self.held
+
+
+class Run:
+    """A pool of workers that come up as soon as a node has a place for them, and what scales it."""
+
+    def __init__(self, monkeypatch, nodes: Nodes, configured: tuple[int, int]) -> None:
+        monkeypatch.setattr("actors.pool.ray.kill", lambda handle: None)
+        self.nodes = nodes
+        self.time = 0.0
+        self.said: list[str] = []
+        self.order: Any = None
+        self.pool = Pool(
+            "rollout", spawn=self._spawn, size=configured[0], capacity=2, attempts=3, given_back=nodes.held.discard
+        )
+        self.scaling = Scaling(
+            pool=self.pool,
+            cluster=nodes,
+            configured=configured,
+            ordered=lambda: self.order,
+            say=self.said.append,
+            now=lambda: self.time,
+        )
+
+    async def _spawn(self, name: str) -> str:
+        slot = name.partition(".")[0]
+        while slot not in self.nodes.held:
+            if self.nodes.room() > 0:
+                self.nodes.held.add(slot)
+            await asyncio.sleep(0.001)
+        return name
+
+    async def look(self) -> int:
+        """How many workers are up once those that have a place are."""
+        await self.scaling.look()
+        for _ in range(3000):
+            up = sum(slot.ready for slot in self.pool.slots)
+            if up == min(len(self.pool.slots), self.nodes.places):
+                break
+            await asyncio.sleep(0.001)
+        return up
+
+    def lose(self, *names: str) -> None:
+        """Take these workers' node away."""
+        for slot in [slot for slot in self.pool.slots if slot.name in names]:
+            self.nodes.held.discard(slot.name)
+            self.nodes.places -= 1
+            self.pool._discard(slot, slot.generation)
+
+
+def test_a_range_takes_what_the_cluster_has_room_for_and_no_more_than_its_end(monkeypatch) -> None:
+    run = Run(monkeypatch, Nodes(3), (1, 4))
+
+    async def scenario() -> list[int]:
+        await run.pool.everywhere()
+        found = [await run.look()]
+        run.nodes.places = 9  # nodes join
+        return [*found, await run.look(), await run.look()]
+
+    assert asyncio.run(scenario()) == [3, 4, 4]
+    assert run.said == [
+        "rollout workers: 1 -> 3 (from 1 to 4 are wanted)",
+        "rollout workers: 3 -> 4 (from 1 to 4 are wanted)",
+    ]
+
+
+def test_a_worker_whose_node_left_is_given_up_after_a_while_and_comes_back_with_a_node(monkeypatch) -> None:
+    run = Run(monkeypatch, Nodes(3), (1, 8))
+
+    async def scenario() -> list[tuple[int, int]]:
+        await run.pool.everywhere()
+        found = []
+        for seconds, act in [
+            (0, None),
+            (1, lambda: run.lose("rollout-1", "rollout-2")),
+            (2, None),
+            (1 + PATIENCE, None),
+            (4 + PATIENCE, None),
+            (5 + PATIENCE, lambda: setattr(run.nodes, "places", 2)),
+        ]:
+            run.time = seconds
+            if act:
+                act()
+            found.append((await run.look(), len(run.pool.slots)))
+        return found
+
+    # (up, wanted): two are missed for as long as our patience lasts, then no longer waited for.
+    assert asyncio.run(scenario()) == [(3, 3), (1, 3), (1, 3), (1, 3), (1, 1), (2, 2)]
+
+
+def test_a_node_that_comes_back_in_time_goes_to_the_worker_that_waits_for_it(monkeypatch) -> None:
+    run = Run(monkeypatch, Nodes(2), (1, 8))
+
+    async def scenario() -> tuple[int, int]:
+        await run.pool.everywhere()
+        await run.look()
+        run.lose("rollout-1")
+        await run.look()
+        run.nodes.places += 1
+        return await run.look(), len(run.pool.slots)
+
+    assert asyncio.run(scenario()) == (2, 2)  # and no third one is asked for
+
+
+def test_the_fewest_are_waited_for_however_long_it_takes(monkeypatch) -> None:
+    run = Run(monkeypatch, Nodes(2), (2, 8))
+
+    async def scenario() -> int:
+        await run.pool.everywhere()
+        run.lose("rollout-1")
+        await run.look()
+        run.time = 100 * PATIENCE
+        await run.look()
+        return len(run.pool.slots)
+
+    assert asyncio.run(scenario()) == 2
+
+
+def test_an_order_by_hand_goes_before_the_config_and_works_for_a_plain_number_too(monkeypatch) -> None:
+    run = Run(monkeypatch, Nodes(9), (2, 2))
+
+    async def scenario() -> list[int]:
+        await run.pool.everywhere()
+        found = [await run.look()]
+        for given in ((4, 4), (1, 1), (1, 6), None):
+            run.order = given
+            found.append(await run.look())
+        return found
+
+    assert asyncio.run(scenario()) == [2, 4, 1, 6, 2]
+
+
+def test_a_look_that_fails_ends_nothing_and_is_said_once(monkeypatch) -> None:
+    run = Run(monkeypatch, Nodes(2), (1, 4))
+    monkeypatch.setattr("cluster.scaling.EVERY", 0.001)
+
+    def fails() -> int:
+        raise OSError("the cluster does not answer")
+
+    async def scenario() -> int:
+        await run.pool.everywhere()
+        run.nodes.room, real = fails, run.nodes.room  # type: ignore[method-assign]
+        watching = asyncio.create_task(run.scaling.watch())
+        while not run.said:
+            await asyncio.sleep(0.001)
+        run.nodes.room = real  # type: ignore[method-assign]
+        while len(run.said) < 2:
+            await asyncio.sleep(0.001)
+        watching.cancel()
+        return len(run.pool.slots)
+
+    assert asyncio.run(scenario()) == 2
+    assert run.said[0] == "rollout workers stay 1: OSError: the cluster does not answer"
+    assert len(run.said) == 2
+
+
+class Fake:
+    """A rollout worker without an engine; the weights are its only parcel."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.loaded, self.log = name, "of the model folder", []
+        self.load, self.score, self.generate = (_Remote(call) for call in (self._load, self._score, self._generate))
+
+    async def _load(self, transport: Any, version: int, weights: str) -> tuple[str, float]:
+        self.loaded = weights
+        self.log.append(f"load {version}")
+        return f"digest of {weights}", 0.1
+
+    async def _score(self, probe: Any) -> list[float]:
+        self.log.append("probe")
+        return [-1.0 if self.loaded == "new" else -2.0] * len(probe)
+
+    async def _generate(self, prompt: Prompt, sampling: Sampling) -> Group:
+        self.log.append("generate")
+        await asyncio.sleep(0.001)
+        return Group(prompt=prompt, rollouts=(rollout(self.loaded),) * sampling.count)
+
+
+class _Remote:
+    def __init__(self, call: Any) -> None:
+        self.remote = call
+
+
+def _published(number: int, weights: str, score: float, digest: str | None = None) -> Published:
+    return Published(
+        number=number,
+        version=number,
+        manifest=Manifest(digest=digest or f"digest of {weights}", tensors={}),
+        parcels=(weights,),
+        probe_logprobs=(score, score),
+    )
+
+
+def _prompt(number: int) -> Prompt:
+    return Prompt(example=Example(uid=f"p{number}", sentence="x", schema=("a",), mentions=()), token_ids=(1,))
+
+
+def _service(workers: dict[str, Fake], monkeypatch) -> GenerationService:
+    monkeypatch.setattr("actors.pool.ray.kill", lambda handle: None)
+    monkeypatch.setattr("actors.pool.FIRST_PAUSE", 0.001)
+
+    async def spawn(name: str) -> Fake:
+        workers[name] = Fake(name)
+        return workers[name]
+
+    return GenerationService(
+        lambda prepare: Pool("rollout", spawn=spawn, size=1, capacity=4, attempts=3, prepare=prepare),
+        sampling=SamplingConfig(samples_per_prompt=2),
+        sync=SyncConfig(),
+        deadlines=DeadlineConfig(),
+        transport=None,  # type: ignore[arg-type]
+        probe=(1, 2),
+        seed=0,
+    )
+
+
+def test_a_late_joiner_pulls_the_newest_policy_and_is_verified_before_it_samples(monkeypatch) -> None:
+    workers: dict[str, Fake] = {}
+    service = _service(workers, monkeypatch)
+
+    async def scenario() -> list[Group]:
+        await service.start()
+        await service.adopt(_published(1, "old", -2.0))
+        await service.adopt(_published(2, "new", -1.0))
+        service.pool.resize(3)
+        return await asyncio.gather(*(service.generate(_prompt(number)) for number in range(30)))
+
+    groups = asyncio.run(scenario())
+    assert sorted(group.prompt.uid for group in groups) == sorted(f"p{number}" for number in range(30))
+    assert {each.text for group in groups for each in group.rollouts} == {"new"}
+    for name in ("rollout-1.0", "rollout-2.0"):
+        assert workers[name].log[:2] == ["load 2", "probe"]
+        assert "generate" in workers[name].log
+
+
+def test_a_late_joiner_that_does_not_hold_the_policy_never_samples(monkeypatch) -> None:
+    workers: dict[str, Fake] = {}
+    service = _service(workers, monkeypatch)
+
+    async def scenario() -> None:
+        await service.start()
+        await service.adopt(_published(1, "new", -1.0))
+        monkeypatch.setattr(Fake, "_score", lambda self, probe: asyncio.sleep(0, [-9.0] * len(probe)))
+        service.pool.resize(2)
+        await asyncio.gather(*(service.generate(_prompt(number)) for number in range(8)))
+
+    asyncio.run(scenario())
+    assert [name for name, worker in workers.items() if "generate" in worker.log] == ["rollout-0.0"]
+    assert service.pool.restarts >= 1
+
+
+# The key, the order and the script.
+
+
+def test_a_number_and_a_range_are_read_and_anything_else_is_refused() -> None:
+    assert [worker_range(value) for value in (3, "3", "1..8", " 2 .. 2 ")] == [(3, 3), (3, 3), (1, 8), (2, 2)]
+    for wrong in (0, "0", "8..1", "1..", "..4", "1-8", "-1", "two", "1..2..3", True, "1.5", "٣"):
+        with pytest.raises(ValueError, match=r'must be a number such as 4 or a range such as "1\.\.8"'):
+            worker_range(wrong)
+
+
+def test_the_config_key_is_a_number_or_a_range_and_a_run_begins_with_the_fewest() -> None:
+    cluster = load_config(None, ["--cluster.rollout_workers=2..8"]).cluster
+    assert (cluster.fewest_rollout_workers, cluster.most_rollout_workers, roles(cluster)[0].count) == (2, 8, 2)
+    assert load_config(None, ["--cluster.rollout_workers=4"]).cluster.most_rollout_workers == 4
+    with pytest.raises(ValueError, match=r"cluster\.rollout_workers: must be a number such as 4 or a range"):
+        load_config(None, ["--cluster.rollout_workers=8..2"])
+
+
+def test_how_often_a_worker_fits_on_a_node() -> None:
+    cluster = load_config(None, ["--cluster.cpus_per_worker=0.1", "--cluster.gpus_per_rollout_worker=0.5"]).cluster
+    need = rollout_bundle(cluster, "rollout-3").resources
+    assert need == {"CPU": 0.1, "GPU": 0.5}
+    assert places({"CPU": 8.0, "GPU": 2.0}, need) == 4
+    assert places({"CPU": 0.3, "GPU": 2.0}, need) == 3  # three tenths, which are a little less in binary
+    assert places({"CPU": 8.0}, need) == 0
+
+
+def _folder(tmp_path: Path) -> Path:
+    (tmp_path / "config.json").write_text(json.dumps({}))
+    return tmp_path
+
+
+def test_the_script_writes_an_order_that_the_run_reads(tmp_path, capsys) -> None:
+    folder = _folder(tmp_path)
+    assert ordered(folder) is None
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert scale([str(folder), "1..4"]) == 0
+    assert ordered(folder) == (1, 4)
+    assert "1..4 rollout workers" in capsys.readouterr().out
+    forget(folder)  # the next process begins with what its config says
+    assert ordered(folder) is None
+    assert "held '1..4' for the process before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("config", "lock", "number", "said"),
+    [
+        (True, False, "4", "no run goes on in"),
+        (False, True, "4", "is not the folder of a run"),
+        (True, True, "0", "N must be a number such as 4"),
+        (True, True, "many", "N must be a number such as 4"),
+    ],
+)
+def test_the_script_refuses_what_no_run_would_read(tmp_path, capsys, config, lock, number, said) -> None:
+    if config:
+        _folder(tmp_path)
+    with (tmp_path / "lock").open("w") as file:
+        if lock:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        assert scale([str(tmp_path), number]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "rollout_workers").exists()
+
+
+def test_a_file_that_is_no_order_is_named(tmp_path) -> None:
+    (tmp_path / "rollout_workers").write_bytes(b"\xff\xfe many")
+    with pytest.raises(ValueError, match=r"rollout_workers must be a number such as 4"):
+        ordered(tmp_path)
+
+
+def test_ordering_through_the_package_names_the_key_to_resume_with(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"resume it with --cluster\.rollout_workers=3"):
+        order(_folder(tmp_path), "3")
