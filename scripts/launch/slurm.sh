@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# A run on the nodes of a Slurm allocation: Ray's head on the first, a Ray node on each other, the driver beside the head.
+#
+#   sbatch --nodes=2 --gpus-per-node=8 scripts/launch/slurm.sh --config scripts/configs/gpu_cluster.toml \
+#       --run.folder=/shared/runs --run.name=mine
+#
+# The same command again, a requeue and a time limit all resume: the driver is always started with --resume. Every node
+# needs this folder and the environment at the same path (a shared file system, or an image; docs/cluster.md).
+#
+#   RNR_PYTHON      the interpreter of the environment      .venv/bin/python
+#   RNR_PORT        of Ray's head                           6385
+#   RNR_INTERFACE   network between the nodes, as ib0       that of the head's default route
+#   RNR_WAIT        seconds until all nodes must be there   300
+#SBATCH --job-name=rnr
+#SBATCH --ntasks-per-node=1
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=B:TERM@120
+
+set -euo pipefail
+
+python=${RNR_PYTHON:-.venv/bin/python}
+ray=${RNR_RAY:-$(dirname "$python")/ray}
+port=${RNR_PORT:-6385}
+seconds=${RNR_WAIT:-300}
+
+mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${hosts[0]}
+
+# The address that the others reach the head by: a node may have several networks.
+interface=${RNR_INTERFACE:-}
+if [ -z "$interface" ]; then
+    interface=$(srun --nodes=1 --ntasks=1 --nodelist="$head" ip -o route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+fi
+address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" ip -o addr show dev "${interface:-none}" scope global \
+    | sed -n 's/.* inet6\{0,1\} \([^ /]*\).*/\1/p' | head -n 1)
+if [ -z "$address" ]; then
+    echo "error: $head has no address on the interface '${interface}': set RNR_INTERFACE (ip -br addr shows them)" >&2
+    exit 1
+fi
+case $address in *:*) head_address="[$address]:$port" ;; *) head_address="$address:$port" ;; esac
+echo "head: $head, $head_address by $interface; ${#hosts[@]} nodes"
+
+# Calls need a token, made for this job and handed on by the environment alone.
+token=$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$token
+export GLOO_SOCKET_IFNAME=$interface NCCL_SOCKET_IFNAME=$interface
+
+steps=()
+# shellcheck disable=SC2329  # the trap calls it
+finish() {
+    for step in "${steps[@]}"; do kill "$step" 2>/dev/null || true; done
+    wait "${steps[@]}" 2>/dev/null || true
+}
+trap finish EXIT
+
+srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" \
+    "$ray" start --head --node-ip-address="$address" --port="$port" --dashboard-host=127.0.0.1 --block &
+steps+=($!)
+for host in "${hosts[@]:1}"; do
+    srun --nodes=1 --ntasks=1 --overlap --nodelist="$host" "$ray" start --address="$head_address" --block &
+    steps+=($!)
+done
+
+srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" "$python" -m scripts.launch.wait_for_nodes \
+    --address "$head_address" --nodes "${#hosts[@]}" --seconds "$seconds"
+
+srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" \
+    "$python" -m scripts.train --cluster.address="$head_address" --resume "$@" &
+driver=$!
+# Slurm tells this script before the time is up: the driver saves, and the job goes back into the queue to resume.
+stopping=""
+trap 'stopping=yes; kill -TERM "$driver" 2>/dev/null || true' TERM
+status=0
+wait "$driver" || status=$?
+if [ -n "$stopping" ]; then
+    wait "$driver" || status=$?
+    scontrol requeue "$SLURM_JOB_ID" || true
+fi
+exit "$status"
