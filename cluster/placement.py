@@ -36,6 +36,12 @@ def placed(cluster: ClusterConfig, generation: GenerationConfig, gpus: float) ->
     return cluster.model_copy(update=decided), generation
 
 
+def learner_memory_share(cluster: ClusterConfig, generation: GenerationConfig) -> float:
+    """The share of a GPU's memory that a learner rank may take: what an engine leaves of the GPU that both are on."""
+    gpus = cluster.gpus_per_learner_rank or 0.0
+    return 0.95 if gpus >= 1 or not cluster.gpus_per_rollout_worker else 1 - generation.gpu_memory_fraction
+
+
 def roles(cluster: ClusterConfig) -> tuple[Role, ...]:
     """The workers a run starts, with what each asks of Ray; GPUs that are still open count as none. Of a range of
     rollout workers they are the fewest: with those the run begins."""

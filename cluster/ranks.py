@@ -4,7 +4,7 @@ loss of a rank from a bug whichever exception arrives first."""
 import asyncio
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import ray
 
@@ -37,19 +37,25 @@ class RankDied(LearnerLost):
 class LearnerRanks:
     """One policy on ``len(handles)`` ranks. It knows no version: that is the policy service's."""
 
-    def __init__(self, handles: Sequence[Any], *, deadlines: DeadlineConfig, max_tokens_per_microbatch: int) -> None:
+    def __init__(
+        self, handles: Sequence[Any], *, deadlines: DeadlineConfig, max_tokens_per_microbatch: int | Literal["auto"]
+    ) -> None:
         self._handles = handles
         self._deadlines = deadlines
-        self._max_tokens = max_tokens_per_microbatch
+        self._max_tokens: int | Literal["auto"] = max_tokens_per_microbatch
 
     async def start(self, settings: LearnerSettings) -> None:
         """Join the ranks and build their engines."""
         seconds = self._deadlines.start
         address = LOOPBACK if len(self._handles) == 1 else await self._meeting_place(seconds)
         (port,) = await self._gather("rendezvous", [self._handles[0].open_store.remote(address)], seconds)
-        notes = await self._all("start", settings, address, port, seconds, seconds=seconds)
-        for note in dict.fromkeys(note for of_rank in notes for note in of_rank or ()):
+        fitted = [
+            found for found in await self._all("start", settings, address, port, seconds, seconds=seconds) if found
+        ]
+        for note in dict.fromkeys(note for found in fitted for note in found.notes):
             print(f"learner: {note}")
+        if self._max_tokens == "auto":
+            self._max_tokens = min(found.max_tokens for found in fitted)
 
     async def _meeting_place(self, seconds: float) -> str:
         calls = [
@@ -88,6 +94,7 @@ class LearnerRanks:
         self, samples: Sequence[Sample], aggregation: LossAggregation, max_new_tokens: int = 1, sampled: float = 1
     ) -> Sequence[Any]:
         """The micro-batches of each rank for one optimizer batch."""
+        assert self._max_tokens != "auto", "start() finds it out"
         weighted = weigh(samples, aggregation, max_new_tokens=max_new_tokens, sampled=sampled)
         return plan_microbatches(weighted, ranks=len(self._handles), max_tokens=self._max_tokens)
 

@@ -37,13 +37,12 @@ from cluster.reservations import reserve
 from cluster.scaling import scaled
 from cluster.schedule import Schedule
 from cluster.scoring import scoring_service
-from cluster.settings import Services, Settings
+from cluster.settings import Services, Settings, learner_settings
 from cluster.stages import Stages
 from cluster.stopping import Stopping, nothing_yet
 from cluster.transport import choose, chosen
 from cluster.transport.placement import place_of
 from cluster.workers import Workers
-from learner.engine import LearnerSettings
 from rnr.config import Config
 from rnr.runs.forecast import Forecast
 from rnr.runs.run_folder import open_run, run_folder
@@ -245,8 +244,8 @@ def _services(
 ) -> Services:
     """The services, not yet started, of a run whose GPUs are decided."""
     cluster = config.cluster
-    seed = config.run.seed
-    learner = LearnerSettings(model_folder=model_folder, model=config.model, optimizer=config.optimizer, seed=seed)
+    places = cluster, config.generation
+    learner = learner_settings(model_folder, config.model, config.optimizer, config.run.seed, places)
     threads = threads_per_worker(cluster.learner_ranks, cpus)
     transport = choose(config.sync, place_of(cluster, config.model))
     return Services(
@@ -269,7 +268,7 @@ def _services(
             deadlines=config.deadlines,
             transport=transport,
             probe=probe,
-            seed=seed,
+            seed=config.run.seed,
         ),
         scoring=scoring_service(
             config.reward,

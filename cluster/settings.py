@@ -3,9 +3,20 @@
 from dataclasses import dataclass
 
 from cluster.generation import GenerationService
+from cluster.placement import learner_memory_share
 from cluster.policy import PolicyService
 from cluster.scoring import ScoringService
-from rnr.config import EvaluationConfig, GrpoConfig, SamplingConfig, SftConfig
+from learner.engine import LearnerSettings
+from rnr.config import (
+    ClusterConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    GrpoConfig,
+    ModelConfig,
+    OptimizerConfig,
+    SamplingConfig,
+    SftConfig,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +41,17 @@ class Services:
     policy: PolicyService
     generation: GenerationService
     scoring: ScoringService
+
+
+def learner_settings(
+    model_folder: str,
+    model: ModelConfig,
+    optimizer: OptimizerConfig,
+    seed: int,
+    placed: tuple[ClusterConfig, GenerationConfig],
+) -> LearnerSettings:
+    """What the learner of a run is told, whose GPUs are decided."""
+    share = learner_memory_share(*placed)
+    return LearnerSettings(
+        model_folder=model_folder, model=model, optimizer=optimizer, seed=seed, gpu_memory_share=share
+    )

@@ -59,17 +59,18 @@ def attend(
     """
     if layout is None:
         raise UnsupportedModel(f"{type(module).__name__}: its layers do not hand on the arguments of attention")
-    reach = layout.reach
     unknown = {
         "attention dropout": dropout,
         "a soft cap in attention": options.get("softcap"),
         "attention sinks": options.get("s_aux") is not None,
-        f"a sliding window ({sliding_window}) smaller than the sequence ({reach})": (sliding_window or reach) < reach,
+        "a sliding window": sliding_window is not None and sliding_window < layout.reach,
         "a mask or bias of its own in attention": attention_mask is not None,
         "attention to later tokens": options.get("is_causal") is False,
     }
     if any(unknown.values()):
-        found = ", ".join(name for name, there in unknown.items() if there)
+        found = ", ".join(name for name, there in unknown.items() if there).replace(
+            "sliding window", f"sliding window ({sliding_window}) smaller than the sequence ({layout.reach})"
+        )
         raise UnsupportedModel(f"{type(module).__name__} has {found}, which the learner does not support")
     columns = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling

@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 
+from learner.copying import on_device
 from learner.layout import Layout, lay_out
 from learner.masked_head import Allowed, allowed_tensors
 from learner.varlen import Segments
@@ -155,37 +157,76 @@ def _packs(samples: Sequence[Weighted], max_tokens: float = math.inf) -> list[Pa
 def collate(packs: MicroBatch, device: torch.device | str = "cpu", arrange: Arrange = lay_out) -> Batch:
     """The tensors of one micro-batch, on ``device``, its attention arranged in length buckets or segments."""
     row: list[tuple[range, list[range]]] = []
-    input_ids, positions, columns, targets, sequences, weights, advantages, logprobs, allowed = ([] for _ in range(9))
+    ids: list[Sequence[int]] = []
+    positions: list[np.ndarray] = []
+    trained: list[_Trained] = []
+    end = 0
     for pack in packs:
-        start, prompt = len(input_ids), pack[0].sample.prompt_ids
-        row.append((range(start, start + len(prompt)), []))
-        last = start + len(prompt) - 1
-        input_ids += prompt
-        positions += range(len(prompt))
+        prompt = len(pack[0].sample.prompt_ids)
+        last, end = end + prompt - 1, end + prompt
+        row.append((range(end - prompt, end), []))
+        ids.append(pack[0].sample.prompt_ids)
+        positions.append(np.arange(prompt))
         for item in pack:
-            sample, count = item.sample, len(item.sample.completion_ids)
-            start = len(input_ids)
-            row[-1][1].append(range(start, start + count))
-            input_ids += sample.completion_ids
-            positions += range(len(prompt), len(prompt) + count)
-            # The logits at one token predict the next; the end of the prompt predicts the start of every completion.
-            kept = [place for place, trained in enumerate(sample.trained) if trained]
-            columns += [last if place == 0 else start + place - 1 for place in kept]
-            targets += [sample.completion_ids[place] for place in kept]
-            sequences += [sequences[-1] + 1 if sequences else 0] * len(kept)
-            weights += [item.weight] * len(kept)
-            advantages += [sample.advantages[place] if sample.advantages else 1.0 for place in kept]
-            logprobs += [sample.logprobs[place] if sample.logprobs else 0.0 for place in kept]
-            allowed += [sample.allowed[place] if sample.allowed else () for place in kept]
-    return Batch(
-        input_ids_1T=torch.tensor([input_ids], device=device),
-        position_ids_1T=torch.tensor([positions], device=device),
-        layout=arrange(row, device),
-        columns_N=torch.tensor(columns, dtype=torch.long, device=device),
-        targets_N=torch.tensor(targets, dtype=torch.long, device=device),
-        sequences_N=torch.tensor(sequences, dtype=torch.long, device=device),
-        weights_N=torch.tensor(weights, dtype=torch.float32, device=device),
-        advantages_N=torch.tensor(advantages, dtype=torch.float32, device=device),
-        sampler_logprobs_N=torch.tensor(logprobs, dtype=torch.float32, device=device),
-        allowed=allowed_tensors(allowed, targets, device),
+            start, end = end, end + len(item.sample.completion_ids)
+            row[-1][1].append(range(start, end))
+            ids.append(item.sample.completion_ids)
+            positions.append(np.arange(prompt, prompt + end - start))
+            trained.append(_trained(item, last, start))
+    trained = [tokens for tokens in trained if len(tokens.targets)]
+    targets, counts = _joined([tokens.targets for tokens in trained]), [len(tokens.targets) for tokens in trained]
+    numbers = [np.empty((3, 0)), *(tokens.numbers for tokens in trained)]
+    moved = on_device(
+        [
+            np.concatenate(ids, dtype=np.int64)[None],
+            np.concatenate(positions)[None],
+            _joined([tokens.columns for tokens in trained]),
+            targets,
+            np.repeat(np.arange(len(counts)), counts),
+            *np.concatenate(numbers, 1).astype(np.float32),
+        ],
+        device,
     )
+    allowed = [ids for tokens in trained for ids in tokens.allowed]
+    return Batch(
+        input_ids_1T=moved[0],
+        position_ids_1T=moved[1],
+        layout=arrange(row, device),
+        columns_N=moved[2],
+        targets_N=moved[3],
+        sequences_N=moved[4],
+        weights_N=moved[5],
+        advantages_N=moved[6],
+        sampler_logprobs_N=moved[7],
+        allowed=allowed_tensors(allowed, targets.tolist(), device) if any(allowed) else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """The tokens of one completion that are trained on."""
+
+    columns: np.ndarray
+    targets: np.ndarray
+    numbers: np.ndarray
+    """Weights, advantages and the sampler's log-probabilities, (3, tokens)."""
+    allowed: list[tuple[int, ...]]
+
+
+def _trained(item: Weighted, last: int, start: int) -> _Trained:
+    """Of a completion that begins at column ``start`` and whose prompt ends at column ``last``."""
+    sample, kept = item.sample, np.flatnonzero(item.sample.trained)
+    count = len(kept)
+    advantages = np.array(sample.advantages)[kept] if sample.advantages else np.ones(count)
+    logprobs = np.array(sample.logprobs)[kept] if sample.logprobs else np.zeros(count)
+    return _Trained(
+        # The logits at one token predict the next; the end of the prompt predicts the start of every completion.
+        columns=np.where(kept == 0, last, start + kept - 1),
+        targets=np.array(sample.completion_ids, dtype=np.int64)[kept],
+        numbers=np.stack([np.full(count, item.weight), advantages, logprobs]),
+        allowed=[sample.allowed[place] for place in kept] if sample.allowed else [()] * count,
+    )
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0, np.int64), *parts])

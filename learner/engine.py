@@ -13,14 +13,13 @@ from peft import get_peft_model_state_dict
 from transformers import AutoModelForCausalLM
 
 from learner.adapter import with_adapter
-from learner.batch import Arrange, Batch, MicroBatch, collate
+from learner.batch import Batch, MicroBatch, collate
+from learner.device import fit_to_device
 from learner.files import as_in_files, names_in_files, stored
-from learner.layout import lay_out
 from learner.logprobs import PolicyModel
 from learner.loss import Sums
-from learner.preflight import check_on_device, preflight
+from learner.preflight import preflight
 from learner.state import load_state, save_state
-from learner.varlen import activate_fastest, obstacle, segment
 from rnr.config import ModelConfig, OptimizerConfig
 
 Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Sums]]
@@ -39,6 +38,8 @@ class LearnerSettings:
     model: ModelConfig
     optimizer: OptimizerConfig
     seed: int
+    gpu_memory_share: float = 1.0
+    """Of the device's memory, what is the learner's."""
 
 
 class PolicyEngine:
@@ -52,9 +53,12 @@ class PolicyEngine:
         model = self._load()
         self._engine, self._optimizer = self._deepspeed(preflight(model))
         self.device = self._engine.device
-        self.notes: list[str] = []
-        """What a user should know of how this rank computes."""
-        self._arrange = self._arrangement()
+        self.fitted = fit_to_device(
+            self._engine,
+            lambda batch: self._forward(self._engine, batch, 1.0)[0],
+            settings.optimizer,
+            settings.gpu_memory_share,
+        )
         self._reference: PolicyModel | None = None
         self._frozen_adapter: list[torch.Tensor] = []
         self._skipped = 0
@@ -104,20 +108,6 @@ class PolicyEngine:
         engine, _, _, _ = deepspeed.initialize(model=policy, optimizer=optimizer, config=config)
         return engine, optimizer
 
-    def _arrangement(self) -> Arrange:
-        """How attention is arranged on this device: in segments of a row where the flash kernels take them, else in
-        length buckets."""
-        policy = self._engine.module
-        reason = obstacle(self.device, policy.head_widths)
-        if reason is None:
-            kernel = activate_fastest(self.device)
-            check_on_device(lambda batch: self._forward(self._engine, batch, 1.0)[0], policy, self.device, segment)
-            self.notes.append(f"attention: one call of {kernel} a layer")
-            return segment
-        if self.device.type != "cpu":
-            self.notes.append(f"attention: by length buckets, which is several times slower, because {reason}")
-        return lay_out
-
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """All parameters of the policy, trained or not."""
         return self._engine.module.model.parameters()
@@ -133,32 +123,36 @@ class PolicyEngine:
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
         self._engine.train()
-        sums: Sums = {}
-        losses: list[float] = []
+        found: list[Sums] = []
+        losses: list[torch.Tensor] = []
         for number, packs in enumerate(micro_batches):
-            batch = collate(packs, self.device, self._arrange)
+            batch = collate(packs, self.device, self.fitted.arrange)
             logprobs, entropies = self._forward(self._engine, batch, temperature)
             value, more = loss(batch, logprobs, entropies, number)
-            if not torch.isfinite(value):
-                losses.append(float(value))
-                value = value * torch.nan  # the gradient may be finite all the same: now all ranks see that it is none
+            losses.append(value.detach())
+            # The gradient of a loss that is not finite may be finite all the same: now all ranks see that it is none.
+            value = value * torch.where(torch.isfinite(losses[-1]), 1.0, torch.nan)
             # DeepSpeed averages gradients over the ranks; the weights already divide by the whole batch.
             self._engine.backward(value * self._world, scale_wrt_gas=False)
-            sums = add_sums(sums, more)
+            found.append(more)
         self._engine.step()
         norm = self._engine.get_global_grad_norm()
         if not self._engine.was_step_applied():
             return self._skip(losses, norm, learning_rate)
         self._skipped = 0
-        sums["actor/skipped_steps"] = (0.0, 1.0)
+        # Read only now, so that nothing waits for the device between two micro-batches.
+        sums: dict[str, tuple[float, float]] = {"actor/skipped_steps": (0.0, 1.0)}
+        for more in found:
+            sums = add_sums(sums, more)
         if norm is not None:
             sums["actor/grad_norm"] = (float(norm), 1.0)
         return sums
 
-    def _skip(self, losses: Sequence[float], norm: Any, learning_rate: float) -> Sums:
+    def _skip(self, losses: Sequence[torch.Tensor], norm: Any, learning_rate: float) -> Sums:
         self._skipped += 1
         if self._skipped >= MAX_SKIPPED:
-            cause = f"a loss of {losses[0]}" if losses else f"a gradient norm of {norm}"
+            bad = [loss.item() for loss in losses if not torch.isfinite(loss)]
+            cause = f"a loss of {bad[0]}" if bad else f"a gradient norm of {norm}"
             raise RuntimeError(
                 f"{self._skipped} optimizer steps in a row had a loss or a gradient that is not finite, so nothing is "
                 f"trained: the last had {cause} at a learning rate of {learning_rate:g}"
@@ -175,7 +169,7 @@ class PolicyEngine:
         model.eval()
         with torch.no_grad(), self._reference_adapter() if reference else nullcontext():
             return [
-                self._forward(model, collate(packs, self.device, self._arrange), temperature)[0]
+                self._forward(model, collate(packs, self.device, self.fitted.arrange), temperature)[0]
                 for packs in micro_batches
             ]
 
@@ -277,7 +271,7 @@ def scatter_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor],
         torch.distributed.broadcast(parameter.data, src=0)
 
 
-def add_sums(left: Sums, right: Sums) -> Sums:
+def add_sums(left: Sums, right: Sums) -> dict[str, tuple[float, float]]:
     """Metric sums added by name."""
     merged = dict(left)
     for name, (total, count) in right.items():

@@ -5,20 +5,20 @@ micro-batches and ranks gives the loss of the optimizer batch. ``sums`` holds, b
 over micro-batches and ranks and divided once.
 """
 
+from collections.abc import Iterator, Mapping
+
 import torch
 
 from rnr.config import GrpoConfig
 
-Sums = dict[str, tuple[float, float]]
+Sums = Mapping[str, tuple[float, float]]
 LARGEST_LOG_RATIO = 20.0
 """Log-ratios are cut to this before ``exp``: one as large is clipped either way, and exp would overflow."""
 
 
 def sft_loss(logprobs_N: torch.Tensor, weights_N: torch.Tensor) -> tuple[torch.Tensor, Sums]:
     """Weighted negative log-likelihood, and its plain mean per token as ``sft/loss``."""
-    real = weights_N > 0
-    nll = -logprobs_N.detach()[real]
-    return -(weights_N * logprobs_N).sum(), {"sft/loss": (float(nll.sum()), float(real.sum()))}
+    return -(weights_N * logprobs_N).sum(), TokenSums(weights_N, {"sft/loss": -logprobs_N})
 
 
 def grpo_loss(
@@ -55,7 +55,7 @@ def grpo_loss(
         kl_N = kl_to_reference(logprobs_N, reference_logprobs_N, config.kl_estimator)
         loss_N = loss_N + config.kl_coefficient * kl_N
     low, high = bounds_in_force(ratio, advantages_N, config)
-    sums = _sums(
+    sums = TokenSums(
         weights_N,
         {
             "actor/pg_loss": -correction * objective,
@@ -160,7 +160,27 @@ def _exp(log_ratio_N: torch.Tensor) -> torch.Tensor:
     return log_ratio_N.clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO).exp()
 
 
-def _sums(weights_N: torch.Tensor, per_token: dict[str, torch.Tensor]) -> Sums:
-    real = weights_N > 0
-    count = float(real.sum())
-    return {name: (float(values.detach().float()[real].sum()), count) for name, values in per_token.items()}
+class TokenSums(Mapping[str, tuple[float, float]]):
+    """Each metric's sum over the tokens whose weight is not 0, and how many they are.
+
+    They stay on the device until the first is read, so that nobody waits for a micro-batch while others are to come.
+    """
+
+    def __init__(self, weights_N: torch.Tensor, per_token: Mapping[str, torch.Tensor]) -> None:
+        real = weights_N > 0
+        totals = [torch.where(real, values.detach().float(), 0.0).sum() for values in per_token.values()]
+        self._names = tuple(per_token)
+        self._pending = torch.stack([real.sum().float(), *totals])
+        self._read: dict[str, tuple[float, float]] | None = None
+
+    def __getitem__(self, name: str) -> tuple[float, float]:
+        if self._read is None:
+            count, *totals = self._pending.tolist()
+            self._read = {each: (total, count) for each, total in zip(self._names, totals, strict=True)}
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

@@ -40,6 +40,8 @@ class Allowed:
     """The chosen ids, by their place among the U."""
     columns_A: torch.Tensor
     """The ids allowed for each restricted token, one token after the other, by their place among the U."""
+    numbers_A: torch.Tensor
+    """The restricted token of each pair, by its place among the R."""
     counts: tuple[int, ...]
     """How many ids are allowed for each of the R."""
 
@@ -55,6 +57,7 @@ def allowed_tensors(
     for row in rows:
         if targets[row] not in allowed[row]:
             raise ValueError(f"completion token {row} is {targets[row]}, which is none of its allowed {allowed[row]}")
+    counts = tuple(len(allowed[row]) for row in rows)
     flat = torch.tensor([identity for row in rows for identity in allowed[row]])
     ids, columns = flat.unique(return_inverse=True)
     return Allowed(
@@ -63,7 +66,8 @@ def allowed_tensors(
         ids_U=ids.to(device),
         targets_R=torch.searchsorted(ids, torch.tensor([targets[row] for row in rows])).to(device),
         columns_A=columns.to(device),
-        counts=tuple(len(allowed[row]) for row in rows),
+        numbers_A=torch.arange(len(rows)).repeat_interleave(torch.tensor(counts)).to(device),
+        counts=counts,
     )
 
 
@@ -82,10 +86,9 @@ def masked_logprobs(
     logprobs, entropies = [], []
     for start in range(0, len(allowed.counts), ROWS):
         rows = slice(start, min(start + ROWS, len(allowed.counts)))
-        columns = allowed.columns_A[ends[start] - allowed.counts[start] : ends[rows.stop - 1]]
-        counts = torch.tensor(allowed.counts[rows], device=columns.device)
-        numbers = torch.arange(len(counts), device=columns.device).repeat_interleave(counts)
-        forbidden_MU = torch.ones(len(counts), len(weight_UD), dtype=torch.bool, device=columns.device)
+        pairs = slice(ends[start] - allowed.counts[start], ends[rows.stop - 1])
+        columns, numbers = allowed.columns_A[pairs], allowed.numbers_A[pairs] - start
+        forbidden_MU = torch.ones(rows.stop - start, len(weight_UD), dtype=torch.bool, device=columns.device)
         forbidden_MU[numbers, columns] = False
         found = checkpoint(
             _of_rows,

@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import pad
+
+from learner.copying import on_device
 
 WIDEST_HEAD = 256
 """Numbers of a head that the flash kernels take at most; they also ask for a multiple of ``STEP``."""
@@ -50,22 +53,24 @@ def segment(packs: Sequence[tuple[range, Sequence[range]]], device: torch.device
         queries += [len(prompt) + len(first), *map(len, others)]
         keys += [(prompt, first), *((prompt, columns) for columns in others)]
     reaches = [sum(map(len, columns)) for columns in keys]
-    gathered = None
+    starts = [_starts(queries)]
     if reaches != queries:
-        parts = [torch.arange(part.start, part.stop) for columns in keys for part in columns]
-        gathered = torch.cat(parts).to(device)
-    starts_S1 = _starts(queries, device)
+        starts += [
+            _starts(reaches),
+            np.concatenate([np.arange(part.start, part.stop) for columns in keys for part in columns]),
+        ]
+    starts_S1, *rest = on_device(starts, device)
     return Segments(
         starts_S1=starts_S1,
-        key_starts_S1=starts_S1 if gathered is None else _starts(reaches, device),
+        key_starts_S1=rest[0] if rest else starts_S1,
         longest=max(queries),
         reach=max(reaches),
-        keys_Y=gathered,
+        keys_Y=rest[1] if rest else None,
     )
 
 
-def _starts(lengths: Sequence[int], device: torch.device | str) -> torch.Tensor:
-    return pad(torch.tensor(lengths).cumsum(0), (1, 0)).to(device, torch.int32)
+def _starts(lengths: Sequence[int]) -> np.ndarray:
+    return np.cumsum([0, *lengths], dtype=np.int32)
 
 
 def attend_segments(

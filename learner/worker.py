@@ -12,6 +12,7 @@ import torch
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from learner.batch import Batch, MicroBatch, Weighted
+from learner.device import Fitted
 from learner.engine import LearnerSettings, Loss, PolicyEngine, add_sums
 from learner.extension import load_extension
 from learner.files import bits
@@ -65,8 +66,8 @@ class LearnerWorker:
         )
         return port
 
-    def start(self, settings: LearnerSettings, address: str, port: int, timeout_seconds: float) -> list[str]:
-        """Join the process group at the store that rank 0 has opened, and build the engine; returns its notes."""
+    def start(self, settings: LearnerSettings, address: str, port: int, timeout_seconds: float) -> Fitted:
+        """Join the process group at the store that rank 0 has opened, and build the engine; returns what it decided."""
         import deepspeed
 
         os.environ.update(MASTER_ADDR=address, MASTER_PORT=str(port))
@@ -82,7 +83,7 @@ class LearnerWorker:
         )
         deepspeed.init_distributed(backend, timeout=timeout, auto_mpi_discovery=False)
         self._engine = PolicyEngine(settings)
-        return self._engine.notes
+        return self._engine.fitted
 
     def sft_step(self, micro_batches: MicroBatches, learning_rate: float) -> Sums:
         """One supervised optimizer step."""

@@ -221,8 +221,12 @@ class OptimizerConfig(Section):
     """Gradients are clipped to this norm."""
     final_rate: float = Field(default=0.1, ge=0, le=1)
     """Share of a stage's learning rate that its cosine ends at; 1 keeps the rate as it is after the warm-up."""
-    max_tokens_per_microbatch: int = Field(default=2048, ge=1)
-    """Tokens in one forward pass; a longer sequence gets a pass of its own."""
+    max_tokens_per_microbatch: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Tokens in one forward pass; a longer sequence gets a pass of its own. ``auto`` is what the free memory of a GPU
+    holds (at most 32768, and 8192 with ZeRO stage 3), and 2048 on a CPU."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the model's layers with torch.compile: fewer and larger kernels, for half a minute at the start. ``auto``
+    does on a GPU, unless ZeRO stage 3 divides the weights."""
 
 
 class SftConfig(Section):

@@ -1,0 +1,25 @@
+"""The layers of a model compiled: norms, rotary embedding, activation and residuals become a few fused kernels a layer.
+One compiled pass serves all layers, and it starts its kernels without Python in between."""
+
+from typing import Any
+
+from torch import nn
+
+from learner.architecture import UnsupportedModel
+from learner.logprobs import body, causal_model
+
+
+def layers(model: Any) -> nn.ModuleList:
+    """The layers of a model: the longest list of modules in its body. Raises UnsupportedModel where there is none."""
+    lists = [module for module in body(causal_model(model)).modules() if isinstance(module, nn.ModuleList)]
+    if not lists:
+        raise UnsupportedModel(f"{type(model).__name__} has no list of layers that could be compiled")
+    return max(lists, key=len)
+
+
+def compile_layers(policy: Any) -> int:
+    """Compile the layers of a policy in place, for rows of any length, when they first run; returns how many."""
+    found = layers(policy.model)
+    for layer in found:
+        layer.compile(dynamic=True)
+    return len(found)

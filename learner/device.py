@@ -1,0 +1,113 @@
+"""What the learner decides by the device it finds itself on: attention, compilation, the size of a micro-batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from learner.architecture import UnsupportedModel
+from learner.batch import Arrange, Batch, Weighted, collate
+from learner.compilation import compile_layers
+from learner.gradient_norm import use_one_norm
+from learner.layout import lay_out
+from learner.logprobs import PolicyModel
+from learner.memory import ON_CPU, kept_bytes, tokens_that_fit
+from learner.preflight import check_on_device
+from learner.varlen import activate_fastest, obstacle, segment
+from rnr.config import OptimizerConfig
+from rnr.types import Sample
+
+Forward = Callable[[Batch], torch.Tensor]
+"""The log-probabilities of a batch's completion tokens."""
+
+SEQUENCES, TOKENS = 8, 128
+"""Of the batch by which the memory of a token is measured; half of each sequence is completion."""
+GRADIENT_BYTES = 10
+"""For each trained weight: its bf16 gradient, the float32 sum of all micro-batches, and its flat copy in the step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What was decided."""
+
+    arrange: Arrange
+    max_tokens: int
+    """Of a micro-batch."""
+    notes: tuple[str, ...]
+    """What a user should know of it."""
+
+
+def fit_to_device(engine: Any, run: Forward, optimizer: OptimizerConfig, memory_share: float) -> Fitted:
+    """Make DeepSpeed's ``engine``, through which ``run`` goes, fit for its device, of whose memory ``memory_share`` is
+    the learner's. Collective: all ranks do it together.
+
+    Raises UnsupportedModel where the device gives other log-probabilities than the learner's own products.
+    """
+    policy, device = engine.module, engine.device
+    notes: list[str] = []
+    arrange: Arrange = lay_out
+    reason = obstacle(device, policy.head_widths)
+    if reason is None:
+        arrange = segment
+        notes.append(f"attention: one call of {activate_fastest(device)} a layer")
+    elif device.type != "cpu":
+        notes.append(f"attention: by length buckets, which is several times slower, because {reason}")
+    if _compiles(optimizer, arrange):
+        notes.append(f"compiled: {compile_layers(policy)} layers, at the first micro-batches")
+    if arrange is segment:
+        check_on_device(run, policy, device, segment)
+    if device.type == "cuda" and use_one_norm(engine.optimizer):
+        notes.append("gradient norm: in a few kernels")
+    max_tokens = _max_tokens(policy, device, optimizer, memory_share, arrange, notes)
+    return Fitted(arrange=arrange, max_tokens=max_tokens, notes=tuple(notes))
+
+
+def _compiles(optimizer: OptimizerConfig, arrange: Arrange) -> bool:
+    obstacles = {
+        "optimizer.zero_stage is 3, which gathers weights inside layers": optimizer.zero_stage == 3,
+        "attention is not one call a layer on this device": arrange is not segment,
+    }
+    found = [reason for reason, there in obstacles.items() if there]
+    if found and optimizer.compile == "on":
+        raise UnsupportedModel(f'optimizer.compile is "on", but {" and ".join(found)}')
+    return optimizer.compile != "off" and not found
+
+
+def _max_tokens(
+    policy: PolicyModel,
+    device: torch.device,
+    optimizer: OptimizerConfig,
+    memory_share: float,
+    arrange: Arrange,
+    notes: list[str],
+) -> int:
+    asked = optimizer.max_tokens_per_microbatch
+    if asked != "auto":
+        return asked
+    if device.type != "cuda" or optimizer.zero_stage == 3:
+        return ON_CPU if device.type != "cuda" else 4 * ON_CPU
+    each = bytes_per_token(policy, device, arrange)
+    trained = sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad)
+    free, whole = torch.cuda.mem_get_info(device)
+    # An engine that shares the device may take its part of the memory only later.
+    left = min(memory_share * whole - torch.cuda.memory_allocated(device), free) - GRADIENT_BYTES * trained
+    found = tokens_that_fit(left, each)
+    notes.append(
+        f"micro-batches: up to {found} tokens ({each / 2**10:.0f} KiB each, {left / 2**30:.0f} GiB for activations)"
+    )
+    return found
+
+
+def bytes_per_token(policy: PolicyModel, device: torch.device, arrange: Arrange) -> float:
+    """What a forward pass keeps of each token for the backward pass."""
+    half = (1,) * (TOKENS // 2)
+    samples = (Sample(uid="memory", prompt_ids=(n, *half[1:]), completion_ids=half) for n in range(SEQUENCES))
+    batch = collate(tuple((Weighted(sample=sample, weight=1.0),) for sample in samples), device, arrange)
+
+    def run() -> torch.Tensor:
+        return policy(
+            batch.input_ids_1T, batch.position_ids_1T, batch.layout, batch.columns_N, batch.targets_N, temperature=1.0
+        )[0]
+
+    return kept_bytes(run, policy.parameters()) / (SEQUENCES * TOKENS)

@@ -1,0 +1,50 @@
+"""How many tokens a micro-batch may have: from what a forward pass keeps for the backward pass, and the free memory.
+
+Kept tensors are counted by autograd's hooks, so the count is the same on any device and for any model, with gradient
+checkpointing too.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+ON_CPU = 2048
+"""Tokens where there is no GPU: more are no faster there."""
+MOST = 32_768
+"""On a GPU of any size: from here on nothing is gained."""
+LEAST = 2048
+SHARE = 0.7
+"""Of the free memory, what kept tensors may take. The rest is for buffers of the optimizer and the collectives, logits,
+and what a layer needs while it runs."""
+
+
+def kept_bytes(run: Callable[[], torch.Tensor], parameters: Any) -> int:
+    """Bytes that autograd keeps of ``run``'s forward pass, parameters left out, each storage once."""
+    known = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+    found: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            found[storage.data_ptr()] = storage  # held, so that its address is not given to another
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run()
+    return sum(storage.nbytes() for storage in found.values())
+
+
+def tokens_that_fit(free_bytes: float, bytes_per_token: float) -> int:
+    """Tokens of a micro-batch in ``free_bytes``, in steps of 1,024.
+
+    Raises ValueError where not even ``LEAST`` fit.
+    """
+    fit = int(SHARE * free_bytes / bytes_per_token) // 1024 * 1024
+    if fit < LEAST:
+        raise ValueError(
+            f"optimizer.max_tokens_per_microbatch: {free_bytes / 2**30:.1f} GiB are left for activations, and at "
+            f"{bytes_per_token / 2**10:.0f} KiB a token not even {LEAST} tokens fit. Turn model.gradient_checkpointing "
+            "on, lower generation.gpu_memory_fraction, or name a number"
+        )
+    return min(MOST, fit)

@@ -1,0 +1,93 @@
+"""Compiled layers on a CPU, torch's flash operation emulated there: the same numbers from a handful of kernels."""
+
+import re
+
+import pytest
+import torch
+from torch._inductor.utils import run_and_get_code
+from transformers import AutoModelForCausalLM
+
+import tests.flash_on_cpu  # noqa: F401
+from learner.architecture import UnsupportedModel
+from learner.batch import collate
+from learner.compilation import compile_layers
+from learner.device import _compiles, bytes_per_token
+from learner.layout import lay_out
+from learner.logits import PLAIN
+from learner.logprobs import PolicyModel
+from learner.memory import kept_bytes, tokens_that_fit
+from learner.varlen import segment
+from rnr.config import OptimizerConfig
+from scripts.benchmarks.families import tiny_config
+from tests.test_varlen import _packs, _run
+
+ROWS = ([(9, [5, 1, 12]), (4, [3])], [(8, [3, 4]), (2, [9])], [(40, [33, 50, 1])], [(20, [10])], [(5, [7]), (9, [30])])
+KERNEL = re.compile(r"^\s+(?:\w+ = )?(cpp_fused_\w+|extern_kernels\.\w+|torch\.ops\.[\w.]+|aten\.\w+)\(", re.MULTILINE)
+
+
+def _policy(dtype=torch.float32):
+    torch.manual_seed(0)
+    config = tiny_config("llama", vocab_size=128, num_hidden_layers=3, num_attention_heads=8)
+    return PolicyModel(AutoModelForCausalLM.from_config(config, dtype=dtype), PLAIN)
+
+
+def _outcome(policy, batch):
+    policy.zero_grad()
+    logprobs = _run(policy, batch)
+    (logprobs * torch.linspace(-1, 1, len(logprobs))).sum().backward()
+    return logprobs.detach(), torch.cat([parameter.grad.flatten() for parameter in policy.parameters()])
+
+
+def test_compiled_layers_give_equal_numbers_from_few_kernels_and_one_compilation_serves_all(monkeypatch) -> None:
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
+    torch._dynamo.utils.counters.clear()
+    plain, compiled = _policy(), _policy()
+    assert compile_layers(compiled) == 3
+    _, codes = run_and_get_code(_outcome, compiled, collate(_packs(ROWS[0]), arrange=segment))
+    kernels = [len(KERNEL.findall(code[code.index("def call(") :])) for code in codes]
+    # Seven matrix products and one attention forward, twice as many backward; all else is fused.
+    assert len(kernels) == 2
+    assert kernels[0] <= 16
+    assert kernels[1] <= 26
+    for shapes in ROWS:
+        batch = collate(_packs(shapes), arrange=segment)
+        (ours, our_gradient), (theirs, their_gradient) = _outcome(compiled, batch), _outcome(plain, batch)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+        assert (our_gradient - their_gradient).norm() < 1e-5 * their_gradient.norm()
+    # Packs of one completion gather nothing and get a compilation of their own; no length and no layer does.
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+    assert not torch._dynamo.utils.counters["graph_break"]
+
+
+def test_layers_are_compiled_where_attention_is_one_call_and_weights_are_whole() -> None:
+    assert _compiles(OptimizerConfig(), segment)
+    assert not _compiles(OptimizerConfig(), lay_out)
+    assert not _compiles(OptimizerConfig(compile="off"), segment)
+    assert not _compiles(OptimizerConfig(zero_stage=3), segment)
+    with pytest.raises(UnsupportedModel, match="zero_stage is 3, which gathers weights inside layers and attention"):
+        _compiles(OptimizerConfig(compile="on", zero_stage=3), lay_out)
+
+
+def test_kept_bytes_by_hand() -> None:
+    weight = torch.randn(4, 3, requires_grad=True)
+    inputs = torch.randn(5, 3)
+
+    def run():
+        hidden = (inputs @ weight.T).exp()  # keeps the inputs, 60 bytes, and its own result, 80, once
+        return hidden.square().sum()
+
+    assert kept_bytes(run, [weight]) == 140
+
+
+def test_a_forward_pass_keeps_memory_by_the_token() -> None:
+    each = bytes_per_token(_policy(), torch.device("cpu"), segment)
+    # In float32 the seven inputs of the products of a layer alone are 5 x 128 + 2 x 256 numbers.
+    assert 3 * 4 * (5 * 128 + 2 * 256) < each < 3 * 4 * 30 * 256
+
+
+def test_the_tokens_of_a_micro_batch_fill_the_memory_that_is_left() -> None:
+    assert tokens_that_fit(20 * 2**30, 2**20) == 14_336  # 0.7 x 20,480, in steps of 1,024
+    assert tokens_that_fit(200 * 2**30, 2**20) == 32_768
+    with pytest.raises(ValueError, match=r"1\.0 GiB are left for activations, and at 1024 KiB a token"):
+        tokens_that_fit(2**30, 2**20)
