@@ -78,6 +78,7 @@ class Extractor:
     def __init__(
         self,
         worker: RolloutWorker,
+        folder: str,
         chat: ChatFormat,
         options: Options,
         *,
@@ -87,12 +88,13 @@ class Extractor:
         loop: EventLoop,
     ) -> None:
         self.worker = worker
+        self.folder = folder
         self.chat = chat
         self.options = options
         self._context_tokens = context_tokens
         self._max_new_tokens = max_new_tokens
         self._in_flight = in_flight
-        self._loop = loop
+        self.loop = loop
 
     def __call__(self, text: str, labels: Labels, **options: Any) -> Extraction:
         """The entities of one text, of any length.
@@ -124,7 +126,7 @@ class Extractor:
                 for text, labels in questions:
                     if stopped.is_set():
                         return
-                    ahead.put(self._loop.submit(self.extract(text, labels, meant)))
+                    ahead.put(self.loop.submit(self.extract(text, labels, meant)))
             except BaseException as error:
                 last = Future()
                 last.set_exception(error)
@@ -229,13 +231,13 @@ class Extractor:
         async def together() -> list[Chosen]:
             return list(await asyncio.gather(*(self.answer(prompt, meant) for prompt in prompts)))
 
-        return self._loop.submit(together()).result()
+        return self.loop.submit(together()).result()
 
     def close(self) -> None:
         """Give the engine back; further calls fail."""
         with suppress(RuntimeError):
-            self._loop.submit(self.worker.stop()).result()
-        self._loop.stop()
+            self.loop.submit(self.worker.stop()).result()
+        self.loop.stop()
 
     def __enter__(self) -> Self:
         return self

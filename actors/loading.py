@@ -64,6 +64,7 @@ def load(
             raise
     extractor = Extractor(
         worker,
+        folder,
         chat,
         meant,
         context_tokens=context_tokens,

@@ -47,6 +47,11 @@ class RolloutWorker:
         self._engine = engine
         self._decoder: Any = None
 
+    @property
+    def engine(self) -> Engine:
+        """What it samples from."""
+        return self._engine
+
     async def start(self) -> None:
         """Build the engine with the weights of the model folder (version 0)."""
         await self._engine.start()

@@ -44,6 +44,11 @@ class VllmEngine:
         """The token that ends an answer."""
         return self._settings.stop_token_id
 
+    @property
+    def client(self) -> Any:
+        """vLLM's own engine, for vLLM's own server."""
+        return self._engine
+
     async def start(self) -> None:
         """Build the engine with the weights of the model folder (version 0)."""
         settings = self._settings

@@ -1,0 +1,147 @@
+"""``POST /extract`` over a loaded model, with a page to try it; knows FastAPI and no engine."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from secrets import compare_digest
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from actors.extractor import Extractor, Options
+from rnr.task.choosing import Selection
+from rnr.types import Decoding
+
+PAGE = Path(__file__).with_name("try_page.html")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request, and all together, may ask for."""
+
+    sentences: int = 256
+    """In one request."""
+    characters: int = 200_000
+    """Of all sentences of one request."""
+    labels: int = 128
+    samples: int = 32
+    waiting: int = 2048
+    """Sentences of all requests that are not answered yet; more are refused with 429."""
+
+
+class Question(BaseModel):
+    """The body of ``POST /extract``: ``{"sentences": [...], "labels": [...]}``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sentences: list[str] = Field(min_length=1)
+    labels: list[str] | dict[str, str] = Field(min_length=1)
+    samples: int = Field(default=1, ge=1)
+    select: Selection | None = None
+    threshold: float | dict[str, float] | None = None
+    temperature: float = Field(default=1.0, gt=0)
+    decoding: Decoding | None = None
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Service:
+    """Answers requests within the limits; all requests share the engine's batches."""
+
+    def __init__(self, extractor: Extractor, name: str, limits: Limits) -> None:
+        self._extractor, self._name, self._limits = extractor, name, limits
+        self._waiting = 0
+
+    async def extract(self, question: Question) -> dict[str, Any]:
+        """The rows of all sentences, in order; raises ``_Refused`` beyond a limit, ValueError for a bad question."""
+        self._refuse(question)
+        known = {field.name for field in fields(Options)}
+        given = {key: value for key, value in question.model_dump(exclude_unset=True).items() if key in known}
+        given["decoding"] = question.decoding or self._extractor.options.decoding
+        options = replace(self._extractor.options, **given)
+        self._waiting += len(question.sentences)
+        try:
+            asked = (self._extractor.extract(text, question.labels, options) for text in question.sentences)
+            found = await asyncio.gather(*asked)
+        finally:
+            self._waiting -= len(question.sentences)
+        return {"model": self._name, "results": [each.row() for each in found]}
+
+    def _refuse(self, question: Question) -> None:
+        limits = self._limits
+        for what, count, most in (
+            ("sentences", len(question.sentences), limits.sentences),
+            ("characters", sum(map(len, question.sentences)), limits.characters),
+            ("labels", len(question.labels), limits.labels),
+            ("samples", question.samples, limits.samples),
+        ):
+            if count > most:
+                raise _Refused(413, f"{count} {what}, and this server takes {most} in one request")
+        if self._waiting + len(question.sentences) > limits.waiting:
+            raise _Refused(429, f"{self._waiting} sentences are waiting, of at most {limits.waiting}: try again later")
+
+    def state(self) -> dict[str, Any]:
+        """What ``GET /ready`` says."""
+        limits = {field.name: getattr(self._limits, field.name) for field in fields(self._limits)}
+        options = self._extractor.options
+        return {"model": self._name, "decoding": options.decoding, "waiting": self._waiting, "limits": limits}
+
+
+def routes(service: Service, *, api_key: str = "") -> APIRouter:
+    """``/extract``, ``/ready`` and the page at ``/``; with a key, ``/extract`` asks for it."""
+    router = APIRouter()
+
+    @router.post("/extract")
+    async def extract(question: Question, request: Request) -> JSONResponse:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if api_key and not compare_digest(given.encode(), api_key.encode()):
+            return JSONResponse({"error": "the header Authorization: Bearer KEY is missing or wrong"}, 401)
+        try:
+            return JSONResponse(await service.extract(question))
+        except _Refused as error:
+            return JSONResponse({"error": str(error)}, error.status)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, 400)
+
+    @router.get("/ready")
+    async def ready() -> JSONResponse:
+        return JSONResponse(service.state())
+
+    @router.get("/", response_class=HTMLResponse)
+    async def page() -> HTMLResponse:
+        return HTMLResponse(PAGE.read_text(encoding="utf-8"))
+
+    return router
+
+
+class BodyLimit:
+    """Refuses a request whose body is longer than this, before it is read into memory whole."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], *, most: int) -> None:
+        self._app, self._most = app, most
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """An ASGI application around another."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._most:
+            await JSONResponse({"error": f"a body has at most {self._most} bytes"}, 413)(scope, receive, send)
+            return
+        read = 0
+
+        async def limited() -> Any:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            return message if read <= self._most else {"type": "http.disconnect"}
+
+        await self._app(scope, limited, send)

@@ -1,0 +1,88 @@
+"""A model over HTTP: POST /extract, a page to try it at /, and vLLM's OpenAI-compatible server under /v1.
+
+rnr serve runs/demo/export
+curl -s localhost:8000/extract -H "content-type: application/json" \\
+    -d '{"sentences": ["Ada Lovelace was born in London."], "labels": ["person", "city"]}'
+"""
+
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Literal
+
+import typer
+
+from rnr.config import ModelConfig
+from scripts.command_line import as_written, new_app, run, within
+
+app = new_app()
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def main(argv: list[str]) -> int:
+    return run(app, argv)
+
+
+@app.command(help=as_written(__doc__))
+def serve(
+    model: Annotated[str, typer.Argument(help="a Hugging Face folder, such as the export of a run")],
+    host: Annotated[str, typer.Option(help="another address than loopback is open to the network")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(callback=within(0, 65535), help="0: a free one")] = 8000,
+    name: Annotated[str | None, typer.Option(help="of the model under /v1; default: its folder's")] = None,
+    engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers has no /v1")] = "vllm",
+    api_key: Annotated[str, typer.Option(envvar="RNR_API_KEY", help="asked for by /extract and /v1")] = "",
+    max_sentences: Annotated[int, typer.Option(callback=within(1), help="of one request")] = 256,
+    max_characters: Annotated[int, typer.Option(callback=within(1), help="of one request")] = 200_000,
+    max_waiting: Annotated[int, typer.Option(callback=within(1), help="sentences of all requests; then 429")] = 2048,
+    context_tokens: Annotated[int, typer.Option(callback=within(32))] = ModelConfig().context_tokens,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    begin = time.monotonic()
+    listening = _listen(host, port)  # an address that is taken is known before a model is loaded
+    if host not in LOOPBACK and not api_key:
+        print(f"warning: {host} is open to the network, and nobody is asked for a key: see --api-key", file=sys.stderr)
+    from actors.loading import load
+    from actors.server import Limits
+
+    limits = Limits(sentences=max_sentences, characters=max_characters, waiting=max_waiting)
+    served = name or _name_of(model)
+    with load(model, engine=engine, context_tokens=context_tokens) as extractor:
+        from actors.serving import Serving
+
+        serving = Serving(extractor, served, limits, api_key=api_key)
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            serving.stop()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        ended = serving.start(listening)
+        where = "{}:{}".format(*listening.getsockname()[:2])
+        print(f"{served} at http://{where} after {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+        ended.result()
+    print("stopped", file=sys.stderr)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        raise ValueError(f"cannot listen at {host}:{port}: {error.strerror or error}") from None
+    return listening
+
+
+def _name_of(model: str) -> str:
+    """The run's name for ``runs/NAME/export``, else the folder's."""
+    folder = Path(os.path.abspath(model))
+    return folder.parent.name if folder.name == "export" else folder.name
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,119 @@
+"""``POST /extract`` and its limits, over a model that is a function."""
+
+import asyncio
+
+import httpx
+from fastapi import FastAPI
+
+from actors.extractor import Options
+from actors.server import BodyLimit, Limits, Service, routes
+from rnr.task.extraction import Entity, Extraction
+
+LIMITS = Limits(sentences=3, characters=40, labels=2, samples=4, waiting=3)
+
+
+class _Model:
+    options = Options(decoding="marks")
+
+    def __init__(self) -> None:
+        self.asked: list[Options] = []
+        self.free = asyncio.Event()
+
+    async def extract(self, text: str, labels, options: Options) -> Extraction:
+        self.asked.append(options)
+        if text == "slow":
+            await self.free.wait()
+        if "" in labels:
+            raise ValueError("a label must not be blank")
+        entity = Entity(text=text[:3], label=next(iter(labels)), start=0, end=3, confidence=None, alignment="marked")
+        return Extraction(sentence=text, entities=(entity,), reasoning="[Ada: person]")
+
+
+def _client(model: _Model, api_key: str = "") -> httpx.AsyncClient:
+    app = FastAPI()
+    app.include_router(routes(Service(model, "mine", LIMITS), api_key=api_key))
+    app.add_middleware(BodyLimit, most=400)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://here")
+
+
+def _post(body: object, *, model: _Model | None = None, api_key: str = "", **options) -> httpx.Response:
+    async def post() -> httpx.Response:
+        async with _client(model or _Model(), api_key) as client:
+            return await client.post("/extract", json=body, **options)
+
+    return asyncio.run(post())
+
+
+def test_sentences_come_back_in_order_with_their_entities() -> None:
+    model = _Model()
+    body = {"sentences": ["Ada ran", "Bob sat"], "labels": {"person": "a human"}, "samples": 2, "threshold": 0.5}
+    answer = _post(body, model=model).json()
+    assert answer["model"] == "mine"
+    assert [row["entities"][0]["text"] for row in answer["results"]] == ["Ada", "Bob"]
+    assert answer["results"][0]["entities"][0]["confidence"] is None
+    assert {(asked.samples, asked.threshold, asked.decoding) for asked in model.asked} == {(2, 0.5, "marks")}
+
+
+def test_what_is_too_much_or_wrong_is_refused_with_its_reason() -> None:
+    for body, status, why in (
+        ({"sentences": ["a"] * 4, "labels": ["x"]}, 413, "4 sentences, and this server takes 3"),
+        ({"sentences": ["a" * 41], "labels": ["x"]}, 413, "41 characters"),
+        ({"sentences": ["a"], "labels": ["x", "y", "z"]}, 413, "3 labels"),
+        ({"sentences": ["a"], "labels": ["x"], "samples": 5}, 413, "5 samples"),
+        ({"sentences": ["a" * 500], "labels": ["x"]}, 413, "at most 400 bytes"),
+        ({"sentences": ["a"], "labels": [""]}, 400, "must not be blank"),
+        ({"sentences": ["a"], "labels": ["x"], "select": "vote"}, 400, "needs several samples"),
+        ({"sentences": ["a"], "labels": ["x"], "threshold": 2}, 400, "from 0 to 1"),
+        ({"sentences": [], "labels": ["x"]}, 422, "sentences"),
+        ({"sentences": ["a"], "labels": ["x"], "sampels": 3}, 422, "sampels"),
+    ):
+        answer = _post(body)
+        assert answer.status_code == status, body
+        assert why in answer.text, body
+
+
+def test_more_than_may_wait_is_refused_until_there_is_room() -> None:
+    async def crowd() -> tuple[int, int]:
+        model = _Model()
+        async with _client(model) as client:
+            slow = asyncio.create_task(client.post("/extract", json={"sentences": ["slow"] * 3, "labels": ["x"]}))
+            while len(model.asked) < 3:
+                await asyncio.sleep(0)
+            refused = await client.post("/extract", json={"sentences": ["a"], "labels": ["x"]})
+            model.free.set()
+            await slow
+            later = await client.post("/extract", json={"sentences": ["a"], "labels": ["x"]})
+        return refused.status_code, later.status_code
+
+    assert asyncio.run(crowd()) == (429, 200)
+
+
+def test_a_key_is_asked_for_where_there_is_one() -> None:
+    body = {"sentences": ["Ada"], "labels": ["x"]}
+    assert _post(body, api_key="secret").status_code == 401
+    assert _post(body, api_key="secret", headers={"authorization": "Bearer secre"}).status_code == 401
+    assert _post(body, api_key="secret", headers={"authorization": "Bearer secret"}).status_code == 200
+
+
+def test_the_page_asks_this_server_alone_and_writes_no_markup_of_others() -> None:
+    async def page() -> tuple[str, dict]:
+        async with _client(_Model()) as client:
+            return (await client.get("/")).text, (await client.get("/ready")).json()
+
+    text, ready = asyncio.run(page())
+    assert 'fetch("extract"' in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert "innerHTML" not in text
+    assert (ready["decoding"], ready["waiting"], ready["limits"]["labels"]) == ("marks", 0, 2)
+
+
+def test_an_address_that_is_taken_is_told_before_a_model_is_loaded(capsys) -> None:
+    import socket
+
+    from scripts.serve import main
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert main(["no-model", "--port", str(taken.getsockname()[1])]) == 2
+    assert "cannot listen at 127.0.0.1:" in capsys.readouterr().err
