@@ -3,6 +3,7 @@
 python -m scripts.evaluate --model runs/demo/export --data demo/known demo/unseen
 python -m scripts.evaluate --predictions runs/demo/predictions/grpo.jsonl --data demo/known demo/unseen \\
     --compare runs/demo/predictions/sft.jsonl
+python -m scripts.evaluate --predictions gliner.jsonl --rename PER=person --data test.jsonl --format markdown
 """
 
 import sys
@@ -20,9 +21,11 @@ from rnr.config import EvaluationConfig, ModelConfig
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
 from rnr.evaluation.calibration import calibration
+from rnr.evaluation.foreign import Foreign, read_any
 from rnr.evaluation.metrics import reference_left_out
-from rnr.evaluation.predictions import Prediction, read_predictions, save_answers
+from rnr.evaluation.predictions import Prediction, save_answers
 from rnr.evaluation.published import columns
+from rnr.evaluation.quoting import csv_of, f1_to_quote, markdown
 from rnr.evaluation.scoring import compare, report, zero_shot_f1
 from rnr.evaluation.tables import calibration_table, tables
 from rnr.files import strict_json, write_whole
@@ -31,6 +34,7 @@ from rnr.types import Decoding, Example
 from scripts.command_line import as_written, new_app, run, threshold_option, within
 
 app = new_app()
+Shown = Literal["terminal", "markdown", "csv"]
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 
 
@@ -55,6 +59,8 @@ def evaluate(
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
+    rename: Annotated[list[str] | None, typer.Option(help="a tool's label as the data has it: PER=person")] = None,
+    shown: Annotated[Shown, typer.Option("--format", help="how the tables are printed")] = "terminal",
 ) -> None:
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
     if (model is None) == (predictions is None):
@@ -66,11 +72,12 @@ def evaluate(
             "--examples, --decoding, --samples, --select and --threshold are for --model; predictions are scored as "
             "they are"
         )
+    renamed = _renamed(rename or ())
     asked = prompt or (prompt_name(model) if model else "compact")
     gold = load([*data, *(more_data or ())], training=False, prompt=asked)
     # Both are read for their errors, too: these are to be known before the model is asked.
     columns({example.source for example in gold})
-    compared = read_predictions(other, gold) if other else None
+    compared = read_any(other, gold, renamed).predictions if other else None
     files = [predictions] if predictions else []
     if model:
         drawn = draw_from_each(gold, examples)
@@ -80,14 +87,22 @@ def evaluate(
         options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
         files = _ask(model, drawn, wanted, folder, options)
     for file in files:
-        found = read_predictions(file, gold)
-        _show(found, compared, file=file, folder=out or file.parent, model=model, other=other, sentences=len(gold))
+        found = read_any(file, gold, renamed)
+        folder = out or file.parent
+        _show(found, compared, file=file, folder=folder, model=model, other=other, sentences=len(gold), shown=shown)
         if compared is None:
-            compared, other = found, file  # the other decodings are compared with the first
+            compared, other = found.predictions, file  # the other decodings are compared with the first
+
+
+def _renamed(pairs: Sequence[str]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs]
+    if wrong := [pair for pair, (old, _, new) in zip(pairs, split, strict=True) if not (old and new)]:
+        raise typer.BadParameter(f"--rename is TOOL=DATA, as PER=person; found {wrong[0]!r}")
+    return {old: new for old, _, new in split}
 
 
 def _show(
-    found: dict[str, Prediction],
+    read: Foreign,
     compared: dict[str, Prediction] | None,
     *,
     file: Path,
@@ -95,7 +110,9 @@ def _show(
     model: str | None,
     other: Path | None,
     sentences: int,
+    shown: Shown,
 ) -> None:
+    found = read.predictions
     scores = report(found)
     comparisons = compare(found, compared) if compared is not None else {}
     zero_shot = zero_shot_f1(scores)
@@ -114,12 +131,17 @@ def _show(
     # Named after its predictions: those of several stages are in one folder.
     target = folder / f"{file.stem}.scores.json"
     write_whole(target, strict_json(row, indent=1) + "\n")
-    # A log file has no width of its own, and 80 columns would cut the tables.
-    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
-    for table in tables(scores, comparisons, zero_shot, name=model or file.name):
+    every = [*tables(scores, comparisons, zero_shot, name=model or file.name)]
+    every += [calibration_table(calibrated)] if calibrated else []
+    if shown != "terminal":
+        print(csv_of(scores) if shown == "csv" else markdown(every), end="")
+    # A log file has no width of its own, and 80 columns would cut the tables. What is meant for a file stands alone.
+    width = None if sys.stdout.isatty() else 120
+    console = Console(highlight=False, markup=False, emoji=False, width=width, stderr=shown != "terminal")
+    for table in every if shown == "terminal" else ():
         console.print(table)
-    if calibrated:
-        console.print(calibration_table(calibrated))
+    for note in (*read.notes, f1_to_quote(scores, zero_shot, with_offsets=read.tool and read.offsets)):
+        console.print(note, soft_wrap=True)
     if len(found) < sentences:
         console.print(f"{len(found)} of the {sentences} sentences in the data have a prediction; only they count")
     if left_out := reference_left_out(prediction.example for prediction in found.values()):

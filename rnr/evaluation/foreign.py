@@ -1,0 +1,148 @@
+"""Predictions of other tools, read as if they were our own: spaCy, GLiNER, GLiNER2, Prodigy, or any rows like theirs.
+
+A row is a JSON object with a sentence (``text`` or ``sentence``) and its mentions:
+
+- spaCy (``doc.to_json()``) and Prodigy: ``ents`` or ``spans``, a list of {start, end, label};
+- GLiNER (``predict_entities``, with the sentence beside it): ``entities``, a list of {start, end, text, label, score};
+- GLiNER2 (``extract_entities``): ``entities``, a table {label: [text, or {text, start, end, confidence}]}.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnr.evaluation.predictions import Prediction, read_predictions
+from rnr.task.labels import label_key
+from rnr.task.parsing import ground, write
+from rnr.types import Answer, Example, Mention
+
+SENTENCE = ("sentence", "text")
+MENTIONS = ("ents", "spans", "entities")
+OWN = "finished"
+"""A field that rows of ours have and those of others do not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """Predictions and what was noticed about them."""
+
+    predictions: dict[str, Prediction]
+    tool: bool
+    """Whether they are of another tool."""
+    offsets: bool
+    """Whether all mentions came with their offsets."""
+    notes: tuple[str, ...]
+
+
+def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str] | None = None) -> Foreign:
+    """The predictions in ``file``, ours or another tool's, by uid; ``renamed`` maps a tool's labels to those of the
+    data.
+
+    Rows of other tools are matched by their sentence, and a sentence that is there several times, in other data sets
+    or under other schemas, gets the same answer. Raises ValueError, naming file and row, for what cannot be read, a
+    sentence that is not in the data, and offsets that do not hold the text that stands beside them.
+    """
+    rows = list(_rows(file))
+    if not rows or OWN in rows[0][1]:
+        return Foreign(predictions=read_predictions(file, examples), tool=False, offsets=False, notes=())
+    by_sentence: dict[str, list[Example]] = {}
+    for example in examples:
+        by_sentence.setdefault(example.sentence, []).append(example)
+    names = {label_key(tool): ours for tool, ours in (renamed or {}).items()}
+    predictions: dict[str, Prediction] = {}
+    offsets, seen = True, set()
+    for number, row in rows:
+        try:
+            sentence = _sentence(row)
+            if sentence in seen:
+                raise ValueError(f"a second prediction for {sentence[:60]!r}")
+            if sentence not in by_sentence:
+                raise ValueError(f"{sentence[:60]!r} is not in the data: give the data that it was predicted from")
+            seen.add(sentence)
+            mentions, scores = _mentions(row, sentence, names)
+        except ValueError as error:
+            raise ValueError(f"{file}, row {number}: {error}") from None
+        offsets = offsets and all(mention.grounded for mention in mentions)
+        for example in by_sentence[sentence]:
+            predictions[example.uid] = _prediction(example, mentions, scores)
+    return Foreign(
+        predictions=predictions, tool=True, offsets=offsets, notes=tuple(_notes(predictions.values(), seen, examples))
+    )
+
+
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{file}, row {number}: {error}") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{file}, row {number}: expected an object, found {type(row).__name__}")
+        yield number, row
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    found = next((row[name] for name in SENTENCE if isinstance(row.get(name), str)), None)
+    if found is None:
+        raise ValueError(
+            f"no sentence: expected a text as {' or '.join(SENTENCE)}; found {', '.join(row) or 'nothing'}"
+        )
+    return found
+
+
+def _mentions(
+    row: Mapping[str, Any], sentence: str, names: Mapping[str, str]
+) -> tuple[list[Mention], list[float | None]]:
+    given = next((row[name] for name in MENTIONS if name in row), None)
+    if isinstance(given, dict):  # GLiNER2: by label
+        listed = [{"text": item} if isinstance(item, str) else item for items in given.values() for item in items]
+        labels = [label for label, items in given.items() for _ in items]
+        given = [{**item, "label": label} for item, label in zip(listed, labels, strict=True)]
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise ValueError(f"no mentions: expected a list as {', '.join(MENTIONS)}; found {', '.join(row)}")
+    mentions = [_mention(item, sentence, names) for item in given]
+    scores = [next((float(i[name]) for name in ("score", "confidence") if name in i), None) for i in given]
+    return mentions, scores
+
+
+def _mention(item: Mapping[str, Any], sentence: str, names: Mapping[str, str]) -> Mention:
+    label, text, start, end = (item.get(name) for name in ("label", "text", "start", "end"))
+    if not isinstance(label, str) or not label.strip():
+        raise ValueError(f"a mention without a label: {json.dumps(item)[:80]}")
+    label = names.get(label_key(label), label)
+    if isinstance(start, int) and isinstance(end, int):
+        if not 0 <= start < end <= len(sentence):
+            raise ValueError(f"[{start}, {end}) lies outside of the sentence, which has {len(sentence)} characters")
+        if isinstance(text, str) and sentence[start:end] != text:
+            raise ValueError(f"[{start}, {end}) is {sentence[start:end]!r} in the sentence, not {text!r}")
+        return Mention(text=sentence[start:end], label=label, start=start, end=end)
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"a mention with neither text nor offsets: {json.dumps(item)[:80]}")
+    return Mention(text=text, label=label)
+
+
+def _prediction(example: Example, mentions: Sequence[Mention], scores: Sequence[float | None]) -> Prediction:
+    text = write(mentions, reasoning=None)
+    answer = Answer(reasoning=None, mentions=ground(mentions, example.sentence))
+    confidences = tuple(scores) if any(score is not None for score in scores) else ()
+    return Prediction(example=example, text=text, answer=answer, finished=True, tokens=0, confidences=confidences)
+
+
+def _notes(found: Iterable[Prediction], seen: set[str], examples: Sequence[Example]) -> Iterator[str]:
+    """What a reader of the scores has to know."""
+    unasked: Counter[str] = Counter()
+    for prediction in found:
+        asked = {label_key(label) for label in prediction.example.schema}
+        unasked.update(m.label for m in prediction.answer.mentions if label_key(m.label) not in asked)
+    if unasked:
+        listed = ", ".join(f"{label} ({count})" for label, count in unasked.most_common(8))
+        yield (
+            f"{unasked.total()} predicted mentions have labels that their sentence does not ask for, so they are "
+            f"wrong: {listed}; --rename TOOL=DATA gives them the data's names"
+        )
+    missing = len({example.sentence for example in examples} - seen)
+    if missing:
+        yield f"{missing} sentences have no row: they do not count; a tool that found nothing should have an empty list"

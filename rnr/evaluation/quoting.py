@@ -1,0 +1,75 @@
+"""Which F1 to quote, and the tables as Markdown or CSV."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+from rich.text import Text
+
+from rnr.evaluation.scoring import Report, Score
+
+
+def f1_to_quote(found: Report, zero_shot: Mapping[str, float], *, with_offsets: bool) -> str:
+    """One sentence: the F1 of these predictions that others can be compared with, its interval, and why this one.
+
+    On CrossNER and MIT that is the reference's, which the published rows were counted by. Elsewhere it is ``strict``
+    where a tool gave offsets, as seqeval and spaCy's scorer count, and ``exact`` where answers are texts.
+    """
+    if zero_shot:
+        protocol, why = "reference", "the published zero-shot rows were counted so"
+    elif with_offsets:
+        protocol, why = "strict", "label and offsets, as seqeval and spaCy's scorer count"
+    else:
+        protocol, why = "exact", "label and text, because answers have no offsets"
+    data_sets = {name: part.scores[protocol] for name, part in found.data_sets.items()}
+    parts = [_stated(name, score) for name, score in data_sets.items()]
+    if len(data_sets) > 1:
+        parts.append(_stated("average", found.averages[protocol]))
+    return f"F1 to quote: {protocol} ({why}): {'; '.join(parts)}"
+
+
+def _stated(name: str, score: Score) -> str:
+    low, high = score.intervals["f1"]
+    return f"{name} {score.f1:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def markdown(tables: Iterable[Table]) -> str:
+    """The tables as Markdown, numbers to the right."""
+    return "\n\n".join(_markdown(table) for table in tables) + "\n"
+
+
+def _markdown(table: Table) -> str:
+    heads = [_plain(column.header) for column in table.columns]
+    rules = ["--:" if column.justify == "right" else "---" for column in table.columns]
+    lines = [f"**{_plain(table.title)}**", "", _line(heads), f"|{'|'.join(rules)}|"]
+    lines += [_line(row) for row in _cells(table)]
+    if table.caption:
+        lines += ["", _plain(table.caption)]
+    return "\n".join(lines)
+
+
+def _cells(table: Table) -> list[list[str]]:
+    columns = [[_plain(cell) for cell in column.cells] for column in table.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _plain(value: object) -> str:
+    return value.plain if isinstance(value, Text) else "" if value is None else str(value)
+
+
+def csv_of(found: Report) -> str:
+    """All scores, a line each: data set, protocol, score, per cent and its 95 % interval."""
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(["data_set", "protocol", "score", "per_cent", "low", "high"])
+    parts = {name: part.scores for name, part in found.data_sets.items()} | {"average": found.averages}
+    for name, scores in parts.items():
+        for protocol, score in scores.items():
+            for key in ("precision", "recall", "f1"):
+                rows.writerow([name, protocol, key, getattr(score, key), *score.intervals[key]])
+    return file.getvalue()

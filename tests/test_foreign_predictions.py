@@ -1,0 +1,151 @@
+"""Predictions of other tools: read, matched and refused by hand-made rows; which F1 is quoted; Markdown and CSV."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from rnr.evaluation.foreign import read_any
+from rnr.evaluation.quoting import f1_to_quote
+from rnr.evaluation.scoring import report
+from rnr.types import Example, Mention
+from scripts.evaluate import main
+
+SENTENCE = "Ada Lovelace met Ada in London ."
+GOLD = (
+    Mention(text="Ada Lovelace", label="person", start=0, end=12),
+    Mention(text="London", label="city", start=24, end=30),
+)
+EXAMPLES = [
+    Example(uid="a/1", sentence=SENTENCE, schema=("person", "city"), mentions=GOLD, source="a"),
+    Example(uid="a/2", sentence="Nobody .", schema=("person", "city"), mentions=(), source="a"),
+]
+SPACY = {
+    "text": SENTENCE,
+    "ents": [{"start": 17, "end": 20, "label": "PERSON"}, {"start": 24, "end": 30, "label": "GPE"}],
+    "tokens": [{"id": 0, "start": 0, "end": 3}],
+}
+GLINER = {
+    "text": SENTENCE,
+    "entities": [
+        {"start": 0, "end": 12, "text": "Ada Lovelace", "label": "person", "score": 0.9},
+        {"start": 24, "end": 30, "text": "London", "label": "city", "score": 0.4},
+    ],
+}
+GLINER2 = {"sentence": SENTENCE, "entities": {"person": ["Ada Lovelace"], "city": [{"text": "London"}]}}
+NOTHING = {"text": "Nobody .", "entities": []}
+
+
+def _file(folder: Path, *rows: dict) -> Path:
+    file = folder / "found.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_offsets_of_spacy_are_kept_and_its_labels_renamed(tmp_path) -> None:
+    read = read_any(_file(tmp_path, SPACY, NOTHING), EXAMPLES, {"gpe": "city"})
+    # The second Ada is another place than the first, which a text alone would not tell.
+    assert read.predictions["a/1"].answer.mentions == (
+        Mention(text="Ada", label="PERSON", start=17, end=20),
+        Mention(text="London", label="city", start=24, end=30),
+    )
+    assert (read.tool, read.offsets, read.notes) == (True, True, ())
+    # PERSON and person are one label: 1 of 2 right, 1 of 2 found.
+    assert report(read.predictions).data_sets["a"].scores["strict"].f1 == 50.0
+
+
+def test_labels_that_nobody_asked_for_are_named_with_what_to_do(tmp_path) -> None:
+    (note,) = read_any(_file(tmp_path, SPACY, NOTHING), EXAMPLES).notes
+    assert note.startswith("1 predicted mentions have labels that their sentence does not ask for, so they are wrong:")
+    assert "GPE (1); --rename TOOL=DATA" in note
+
+
+@pytest.mark.parametrize(("row", "offsets"), [(GLINER, True), (GLINER2, False)])
+def test_gliner_in_both_forms_scores_what_it_found(tmp_path, row, offsets) -> None:
+    read = read_any(_file(tmp_path, row, NOTHING), EXAMPLES)
+    scores = report(read.predictions).data_sets["a"].scores
+    assert [scores[name].f1 for name in ("reference", "exact", "strict")] == [100.0, 100.0, 100.0]
+    assert read.offsets == offsets
+    assert read.predictions["a/1"].confidences == ((0.9, 0.4) if offsets else ())
+
+
+def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counted(tmp_path) -> None:
+    twice = [*EXAMPLES, Example(uid="b/1", sentence=SENTENCE, schema=("city",), mentions=GOLD[1:], source="b")]
+    read = read_any(_file(tmp_path, GLINER), twice)
+    assert list(read.predictions) == ["a/1", "b/1"]
+    assert any(note.startswith("1 sentences have no row") for note in read.notes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{**GLINER, "text": "Other ."}], "row 1: 'Other .' is not in the data"),
+        ([GLINER, GLINER], "row 2: a second prediction for 'Ada"),
+        ([{"text": SENTENCE}], "row 1: no mentions: expected a list as ents, spans, entities; found text"),
+        ([{"ents": []}], "row 1: no sentence: expected a text as sentence or text; found ents"),
+        ([{"text": SENTENCE, "ents": [{"start": 0, "end": 3}]}], "a mention without a label"),
+        ([{"text": SENTENCE, "ents": [{"label": "city"}]}], "neither text nor offsets"),
+        (
+            [{"text": SENTENCE, "ents": [{"start": 0, "end": 99, "label": "x"}]}],
+            "outside of the sentence, which has",
+        ),
+        (
+            [{"text": SENTENCE, "entities": [{"start": 0, "end": 4, "text": "Ada", "label": "x"}]}],
+            r"\[0, 4\) is 'Ada ' in the sentence, not 'Ada'",
+        ),
+    ],
+)
+def test_rows_that_cannot_be_scored_say_where_and_why(tmp_path, rows, message) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        read_any(_file(tmp_path, *rows), EXAMPLES)
+    assert "found.jsonl, row" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("zero_shot", "with_offsets", "protocol"),
+    [({"AI": 1.0}, True, "reference"), ({}, True, "strict"), ({}, False, "exact")],
+)
+def test_the_f1_to_quote_is_that_which_others_were_counted_by(tmp_path, zero_shot, with_offsets, protocol) -> None:
+    scores = report(read_any(_file(tmp_path, GLINER, NOTHING), EXAMPLES).predictions)
+    said = f1_to_quote(scores, zero_shot, with_offsets=with_offsets)
+    assert said.startswith(f"F1 to quote: {protocol} (")
+    assert said.endswith("a 100.00 [0.00, 100.00]")  # one of two sentences has nothing to find
+
+
+@pytest.fixture
+def data(tmp_path) -> str:
+    file = tmp_path / "a.jsonl"
+    rows = [
+        {
+            "sentence": example.sentence,
+            "schema": ["person", "city"],
+            "entities": [{"text": mention.text, "label": mention.label} for mention in example.mentions],
+        }
+        for example in EXAMPLES
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(file)
+
+
+def test_the_command_prints_a_table_for_a_file_and_keeps_the_rest_off_it(tmp_path, data, capsys) -> None:
+    file = _file(tmp_path, SPACY, NOTHING)
+    arguments = ["--predictions", str(file), "--data", data, "--rename", "GPE=city"]
+    assert main([*arguments, "--format", "csv"]) == 0
+    out, err = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(out)))
+    (strict,) = [row for row in rows if (row["data_set"], row["protocol"], row["score"]) == ("a", "strict", "f1")]
+    assert strict["per_cent"] == "50.0"
+    assert "F1 to quote: strict" in err
+    assert main([*arguments, "--format", "markdown"]) == 0
+    out, _ = capsys.readouterr()
+    assert "|---|---|--:|--:|--:|" in out
+    assert out.count("\n|  | strict | 50.00 [") == 2  # the data set and the average
+    assert main(arguments) == 0
+    assert "F1 to quote: strict (label and offsets" in capsys.readouterr().out
+
+
+def test_a_rename_that_names_nothing_is_refused(tmp_path, data, capsys) -> None:
+    assert main(["--predictions", str(_file(tmp_path, SPACY)), "--data", data, "--rename", "GPE"]) == 2
+    assert "--rename is TOOL=DATA" in capsys.readouterr().err
