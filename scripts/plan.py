@@ -13,6 +13,12 @@ from rnr.config import Config
 from rnr.runs.run_folder import run_folder
 
 
+def main(argv: list[str]) -> int:
+    from scripts.train import main as train
+
+    return train([*argv, "--dry-run"])
+
+
 def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     """Print the plan (with the config, if as JSON) and check data, model and resources; starts nothing.
 

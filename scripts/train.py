@@ -18,6 +18,7 @@ from rnr.runs.run_folder import run_folder
 from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run
 from scripts.debugging import smallest
+from scripts.report import write_page
 
 app = new_app()
 
@@ -47,7 +48,8 @@ def train(
     options = [*(["--config", config] if config else []), *(["--debug"] if debug else [])]
     console = Console()
     console.say(f"run {settings.run.name}: {'resuming' if resume else 'starting'} in {run_folder(settings.run)}")
-    status = StatusFile(["python", "-m", "scripts.train", *options, *context.args], say=console.say)
+    program = ["rnr", "train"] if sys.argv[0] == "rnr train" else ["python", "-m", "scripts.train"]
+    status = StatusFile([*program, *options, *context.args], say=console.say)
     from cluster.stopping import EXIT_CODE, stop_before_the_run
     from rnr.faults import Stopped
 
@@ -87,6 +89,8 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     except (ValueError, OSError):
         traceback.print_exc()  # a bug, or a full disk: wrong input has been refused above
         return 1
+    finally:
+        write_page(run_folder(settings.run))
     return 0
 
 

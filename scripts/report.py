@@ -1,0 +1,52 @@
+"""The page of a run, or of two side by side: one HTML file that needs no server and no network.
+
+python -m scripts.report runs/demo [runs/other] [--out page.html]
+"""
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.command_line import as_written, new_app, run
+
+app = new_app()
+
+
+def main(argv: list[str]) -> int:
+    return run(app, argv)
+
+
+@app.command(help=as_written(__doc__))
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be under way")],
+    other: Annotated[Path | None, typer.Argument(metavar="RUN2", help="another, to be shown beside it")] = None,
+    out: Annotated[Path | None, typer.Option(help="default: report.html in the run folder")] = None,
+) -> None:
+    """Write the page and print where it is."""
+    from rnr.runs.report.page import write_report
+
+    with redirect_stdout(sys.stderr):  # what reading data says
+        file = write_report(folder.resolve(), other=None if other is None else other.resolve(), out=out)
+    print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
+
+
+def write_page(folder: Path) -> None:
+    """The page of a run that has just ended, however it did; what prevents it is said and no reason to fail."""
+    from rnr.runs.report.page import write_report
+
+    if not (folder / "config.json").is_file():
+        return
+    try:
+        with redirect_stdout(sys.stderr):
+            file = write_report(folder)
+    except Exception as error:  # whatever it is, the run itself has ended as it has
+        print(f"report.html is not written: {type(error).__name__}: {error}", file=sys.stderr)
+        return
+    print(f"report: {file}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
