@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actors.chat_format import prompt_file, read_definitions, read_wording, refuse_unopened, with_wording
 from actors.model_files import load_config
+from cluster.model_card import card_files
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
@@ -45,6 +46,17 @@ class Prepared:
     """What is done in another way than a chat template usually lets it be done."""
     prompt_file: dict[str, str]
     """Name and text of the file by which the exported model tells how it was asked."""
+
+    def files(self, run_folder: Path, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """Name and text of the files beside exported weights: how the model was asked, its card, greedy decoding."""
+        return self.prompt_file | card_files(
+            run_folder,
+            name=run_folder.name,
+            base_folder=Path(self.model_folder),
+            stop_token_id=self.stop_token_id,
+            prompt_file=self.prompt_file,
+            scores=scores,
+        )
 
     @property
     def weights_gib(self) -> float:

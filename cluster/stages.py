@@ -290,11 +290,11 @@ class Stages:
 
     async def _finish(self) -> dict[str, Any]:
         self.status.at("done", 0, "export")
-        export = partial(self.policy.export, str(self.folder / "export"), self.prepared.prompt_file)
+        files = self.prepared.files(self.folder, self._progress.scores)
+        export = partial(self.policy.export, str(self.folder / "export"), files)
         await self.disk.written("the export", export)
-        summary = self._progress.summary()
-        write = partial(write_whole, self.folder / "summary.json", strict_json(summary, indent=1))
+        write = partial(write_whole, self.folder / "summary.json", strict_json(self._progress.summary(), indent=1))
         await self.disk.write("the summary", write)
         self.console.table(self._progress.scores)
         self.console.next_steps(self.folder)
-        return summary
+        return self._progress.summary()

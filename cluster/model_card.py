@@ -1,0 +1,205 @@
+"""What an export tells a stranger: README.md, and a generation config that is greedy."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from actors.chat_format import PROMPT_FILE
+from rnr.files import strict_json
+from rnr.model_folder import EMBEDDED_MODEL
+from rnr.task.wording import PRESETS, Wording
+from rnr.types import Example
+
+EMBEDDED = ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")
+"""Name and licence of the embedded model."""
+
+SETTINGS = (
+    *("model.path", "model.lora_rank", "data.train", "data.sft", "data.prompt", "data.sft_examples"),
+    *("sft.epochs", "sft.learning_rate", "sft.sequences_per_step", "sft.decoding"),
+    *("sampling.decoding", "sampling.samples_per_prompt", "sampling.prompts_per_step", "sampling.temperature"),
+    *("reward.preset", "reward.weights", "grpo.steps", "grpo.learning_rate", "grpo.advantage", "grpo.credit"),
+    *("grpo.kl_coefficient", "run.seed"),
+)
+"""The keys of the run's config that the card shows, where it has them."""
+
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
+_SENTENCE, _LABELS = "Ada Lovelace was born in London.", ("person", "city")
+
+
+def card_files(
+    run_folder: Path,
+    *,
+    name: str,
+    base_folder: Path,
+    stop_token_id: int,
+    prompt_file: Mapping[str, str],
+    scores: Mapping[str, Mapping[str, Any]],
+) -> dict[str, str]:
+    """Name and text of the files that say what the model in ``run_folder`` is; ``scores`` are those of each evaluation,
+    in order, as ``rnr.evaluation.scoring.Evaluation`` has them."""
+    config = _read(run_folder / "config.json")
+    asked = json.loads(prompt_file[PROMPT_FILE])
+    wording = Wording(**asked["wording"]) if "wording" in asked else PRESETS[asked["preset"]]
+    model = config.get("model", {}).get("path", base_folder.name)
+    base, licence = EMBEDDED if model == EMBEDDED_MODEL else (model, licence_of(base_folder))
+    sections = [
+        _front_matter(base, licence),
+        f"# {name}\n\nFinds named entities by reasoning first. Trained by RNR from `{base}`; licence of the base: "
+        f"{licence or 'not told by its folder: ask its author'}.",
+        _scores(scores),
+        _settings(config),
+        _prompt(wording, asked),
+        _snippets(name, wording),
+    ]
+    return {"README.md": "\n\n".join(sections) + "\n", "generation_config.json": greedy(base_folder, stop_token_id)}
+
+
+def licence_of(folder: Path) -> str:
+    """The licence that a model's card names, or the first line of its licence file; empty where there is neither."""
+    card = folder / "README.md"
+    if card.is_file():
+        found = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+        named = re.search(r"^license:\s*(\S+)", found[1], re.MULTILINE) if found else None
+        if named:
+            return named[1]
+    for file in sorted(folder.glob("LICEN[SC]E*")):
+        lines = (line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
+        return next((line for line in lines if line), "")
+    return ""
+
+
+def greedy(base_folder: Path, stop_token_id: int) -> str:
+    """The base's generation config without what it says of sampling, ended by the stop token of the answers."""
+    kept = {key: value for key, value in _read(base_folder / "generation_config.json").items() if key not in _SAMPLING}
+    ends = kept.get("eos_token_id", [])
+    ends = sorted({stop_token_id, *(ends if isinstance(ends, list) else [ends])})
+    return strict_json({**kept, "do_sample": False, "eos_token_id": ends}, indent=1)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _front_matter(base: str, licence: str) -> str:
+    told = [f"license: {licence}"] if re.fullmatch(r"[\w.-]+", licence) else []
+    told += [f"base_model: {base}"] if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else []
+    lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags: [named-entity-recognition, rnr]"]
+    return "\n".join(["---", *told, *lines, "---"])
+
+
+def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    if not scores:
+        return "## Scores\n\nNone were taken."
+    rows = [
+        f"| {stage} | {found['f1']:.1f} | {found['interval'][0]:.1f} to {found['interval'][1]:.1f} | "
+        f"{found['exact_f1']:.1f} | {found['finished']:.0f} |"
+        for stage, found in scores.items()
+    ]
+    head = [
+        "## Scores",
+        "",
+        "In per cent, on the evaluation data of the run, decoded as below. F1: the reference metric, averaged over "
+        "data sets; exact: every mention by text and label.",
+        "",
+        "| stage | F1 | 95 % interval | exact F1 | finished |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    last = list(scores.values())[-1]["by_data_set"]
+    by_set = [f"| {name} | {found['f1']:.1f} |" for name, found in last.items()]
+    return "\n".join([*head, *rows, "", "| data set (last stage) | F1 |", "|---|--:|", *by_set])
+
+
+def _settings(config: Mapping[str, Any]) -> str:
+    rows: list[str] = []
+    for key in SETTINGS:
+        section, _, option = key.partition(".")
+        if option in config.get(section, {}):
+            rows.append(f"| `{key}` | {_shown(config[section][option])} |")
+    return "\n".join(["## Data and settings", "", "| key | value |", "|---|---|", *rows])
+
+
+def _shown(value: Any) -> str:
+    """A value without the folders of whoever trained."""
+    if isinstance(value, list | tuple):
+        return ", ".join(_shown(item) for item in value) or "-"
+    if isinstance(value, str) and value.startswith(("/", "~", ".")):
+        return Path(value).name
+    return str(value).replace("|", "\\|") if value != "" else "-"
+
+
+def _messages(wording: Wording) -> list[dict[str, str]]:
+    example = Example(uid="", sentence=_SENTENCE, schema=_LABELS, mentions=())
+    system = [{"role": "system", "content": wording.system}] if wording.system else []
+    return [*system, {"role": "user", "content": wording.message(example, {})}]
+
+
+def _prompt(wording: Wording, asked: Mapping[str, Any]) -> str:
+    return "\n".join(
+        [
+            "## How it is asked",
+            "",
+            f"Trained with decoding `{asked['decoding']}`; the grammar for its chains: `{asked['grammar']}`.",
+            *(["", "System message:", "", "```", wording.system, "```"] if wording.system else []),
+            "",
+            "User's message, with `{{SCHEMA}}` the labels and `{{SENTENCE}}` the sentence:",
+            "",
+            "```",
+            wording.user,
+            "```",
+        ]
+    )
+
+
+def _snippets(name: str, wording: Wording) -> str:
+    messages = _messages(wording)
+    body = json.dumps({"model": name, "temperature": 0, "messages": messages}, ensure_ascii=False)
+    quoted = body.replace("'", "'\\''")
+    return f"""## Use
+
+Under the grammar, so that no label comes back that was not asked for and no text that is not in the sentence:
+
+```
+rnr serve FOLDER &
+curl -s localhost:8000/extract -H "content-type: application/json" \\
+    -d '{{"sentences": ["{_SENTENCE}"], "labels": ["{_LABELS[0]}", "{_LABELS[1]}"]}}'
+```
+
+The same server, or `vllm serve FOLDER --served-model-name {name}`, freely:
+
+```
+curl -s localhost:8000/v1/chat/completions -H "content-type: application/json" -d '{quoted}'
+```
+
+With transformers alone, freely:
+
+```python
+{_transformers(messages)}
+```
+
+In spaCy, under the grammar:
+
+```python
+{_spacy()}
+```"""
+
+
+def _transformers(messages: Sequence[Mapping[str, str]]) -> str:
+    return f"""from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+model = AutoModelForCausalLM.from_pretrained("FOLDER", dtype="auto")
+messages = {list(messages)!r}
+asked = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+answer = model.generate(**asked, max_new_tokens=256)
+print(tokenizer.decode(answer[0, asked["input_ids"].shape[1]:], skip_special_tokens=True))"""
+
+
+def _spacy() -> str:
+    return f"""import actors.spacy_component  # not needed where RNR is installed by pip
+import spacy
+
+nlp = spacy.blank("en")
+nlp.add_pipe("rnr", config={{"model": "FOLDER", "labels": {list(_LABELS)!r}}})
+print([(ent.text, ent.label_, ent._.confidence) for ent in nlp("{_SENTENCE}").ents])"""

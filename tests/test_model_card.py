@@ -1,0 +1,84 @@
+"""What an export tells a stranger."""
+
+import ast
+import json
+import re
+
+from cluster.model_card import card_files, licence_of
+
+SCORES = {
+    "sft": {
+        "f1": 50.04,
+        "interval": [45.0, 55.0],
+        "exact_f1": 49.0,
+        "finished": 99.0,
+        "by_data_set": {"a": {"f1": 50}},
+    },
+    "grpo": {
+        "f1": 61.25,
+        "interval": [55.5, 66.7],
+        "exact_f1": 60.0,
+        "finished": 100.0,
+        "by_data_set": {"known": {"f1": 65.5}, "unseen": {"f1": 57.0}},
+    },
+}
+
+
+def _card(tmp_path, *, wording: dict | None = None, path: str = "org/base") -> dict[str, str]:
+    run, base = tmp_path / "mine", tmp_path / "base"
+    run.mkdir()
+    base.mkdir()
+    config = {"model": {"path": path}, "data": {"train": ["/home/me/secret/train.jsonl"]}, "sft": {"epochs": 2.0}}
+    (run / "config.json").write_text(json.dumps(config))
+    (base / "README.md").write_text("---\nlicense: mit\n---\n# Base\n")
+    sampled = {"temperature": 0.7, "top_p": 0.9, "eos_token_id": 5, "pad_token_id": 3}
+    (base / "generation_config.json").write_text(json.dumps(sampled))
+    asked = {"wording": wording} if wording else {"preset": "compact"}
+    prompt = {**asked, "definitions": {}, "decoding": "marks", "grammar": "marks"}
+    return card_files(
+        run,
+        name="mine",
+        base_folder=base,
+        stop_token_id=7,
+        prompt_file={"rnr_prompt.json": json.dumps(prompt)},
+        scores=SCORES,
+    )
+
+
+def test_the_card_tells_scores_with_intervals_settings_and_the_licence(tmp_path) -> None:
+    card = _card(tmp_path)["README.md"]
+    assert card.startswith("---\nlicense: mit\nbase_model: org/base\n")
+    assert "| grpo | 61.2 | 55.5 to 66.7 | 60.0 | 100 |" in card
+    assert "| unseen | 57.0 |" in card
+    assert "| `sft.epochs` | 2.0 |" in card
+    assert "| `data.train` | train.jsonl |" in card
+    assert "secret" not in card
+    assert 'Find the named entities. Think, then answer {"entities":{label:[text]}}' in card
+
+
+def test_decoding_is_greedy_and_ends_where_answers_end(tmp_path) -> None:
+    found = json.loads(_card(tmp_path)["generation_config.json"])
+    assert found == {"eos_token_id": [5, 7], "pad_token_id": 3, "do_sample": False}
+
+
+def test_the_snippets_are_programs_and_ask_as_the_model_was_trained(tmp_path) -> None:
+    wording = {"user": "Find {{SCHEMA}} in: {{SENTENCE}}", "system": None, "paper": False}
+    card = _card(tmp_path, wording=wording)["README.md"]
+    programs = re.findall(r"```python\n(.*?)\n```", card, re.DOTALL)
+    assert len(programs) == 2
+    for program in programs:
+        ast.parse(program)
+    assert "Find person, city in: Ada Lovelace was born in London." in programs[0]
+    bodies = re.findall(r"-d '(\{.*?\})'$", card, re.MULTILINE)
+    asked = [json.loads(body) for body in bodies]
+    assert asked[0]["labels"] == ["person", "city"]
+    assert [message["role"] for message in asked[1]["messages"]] == ["user"]
+    assert "System message" not in card
+
+
+def test_a_base_that_tells_no_licence_is_said_so_and_the_embedded_one_is_known(tmp_path) -> None:
+    assert licence_of(tmp_path) == ""
+    (tmp_path / "LICENSE").write_text("\n  Apache License\n")
+    assert licence_of(tmp_path) == "Apache License"
+    card = _card(tmp_path, path="smollm2-135m-instruct")["README.md"]
+    assert "license: apache-2.0\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct" in card
