@@ -111,7 +111,7 @@ def watched(example, answer):
 def test_a_breakpoint_in_a_reward_stops_a_whole_run_on_the_real_engines(tmp_path, tiny_model, colours) -> None:
     (tmp_path / "watching.py").write_text(REWARD)
     command = [sys.executable, "-m", "scripts.train", "--debug", f"--run.folder={tmp_path}", "--run.name=bug"]
-    command += [f"--model.path={tiny_model}", "--model.context_tokens=256", "--reward.preset=watching:watched"]
+    command += [f"--model.path={tiny_model}", "--model.context_tokens=512", "--reward.preset=watching:watched"]
     command += [f"--data.train=['{colours}/train.jsonl']", f"--data.evaluation=['{colours}/test.jsonl']"]
     process = subprocess.Popen(
         command,

@@ -1,0 +1,72 @@
+"""Your own sentences in ten minutes: check, divide, train a little, score, ask.
+
+python -m examples.own_data                    # the 60 sentences of examples/data/library.jsonl
+python -m examples.own_data mine.jsonl --folder runs/mine
+python -m examples.own_data --debug            # one step of everything in one process, to see that it works
+
+Every command is printed before it runs: copy the lines that you need.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", default=str(HERE / "data" / "library.jsonl"))
+    parser.add_argument("--folder", default="runs/own", help="where the run and the divided data go")
+    parser.add_argument("--debug", action="store_true", help="train --debug: a minute, and the model learns nothing")
+    parser.add_argument("--dry-run", action="store_true", help="check and divide, then show the plan of the training")
+    options, more = parser.parse_known_args(argv)
+    folder = Path(options.folder)
+
+    run("scripts.data", "check", options.file)
+    data = folder / "data"
+    if not data.is_dir():  # a second call goes on with the division that was trained on
+        run("scripts.data", "split", options.file, "--out", str(data), "--test-share", "0.2")
+    train, test = (next(data.rglob(f"*{part}*.jsonl")) for part in ("train", "test"))
+
+    training = ["scripts.train", f"--run.folder={folder}", "--run.name=run", f"--data.train=['{train}']"]
+    training += [f"--data.evaluation=['{test}']", "--model.context_tokens=512", *SMALL, *more]
+    if options.dry_run:
+        run(*training, "--dry-run")
+        return 0
+    run(*training, "--debug" if options.debug else "--resume")
+
+    export = folder / ("run-debug" if options.debug else "run") / "export"
+    row = json.loads(test.read_text(encoding="utf-8").splitlines()[0])
+    labels = ",".join(row.get("schema") or ["person", "city"])
+    run("scripts.evaluate", "--model", str(export), "--data", str(test), "--out", str(folder / "evaluation"))
+    run("scripts.predict", "--model", str(export), "--schema", labels, row["sentence"])
+    return 0
+
+
+SMALL = [
+    "--sft.epochs=6",
+    "--sft.sequences_per_step=8",
+    "--sft.learning_rate=3e-4",
+    "--grpo.steps=4",
+    "--sampling.max_new_tokens=96",
+    "--evaluation.max_new_tokens=96",
+    "--tracking.wandb_project=",
+]
+"""For some dozens of sentences on a CPU; `scripts/configs` has settings for more."""
+
+
+def run(*words: str) -> None:
+    """Run ``python -m WORDS`` and end with its exit code if it fails."""
+    print(f"\n$ python -m {shlex.join(words)}", flush=True)
+    code = subprocess.run([sys.executable, "-m", *words]).returncode
+    if code:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

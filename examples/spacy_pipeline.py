@@ -1,0 +1,41 @@
+"""A trained model as a component of a spaCy pipeline, shown by displaCy.
+
+python -m examples.spacy_pipeline runs/demo/export "Ada was born in London." --labels person,city --html out.html
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import spacy
+
+import actors.spacy_component  # noqa: F401  # registers "rnr" where RNR is not installed by pip
+
+
+def pipeline(model: str, labels: Sequence[str], language: str = "en"):
+    """A blank pipeline of this language with RNR's component in it; the model is loaded with the first text."""
+    nlp = spacy.blank(language)
+    nlp.add_pipe("rnr", config={"model": model, "labels": list(labels)})
+    return nlp
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("texts", nargs="+")
+    parser.add_argument("--labels", default="person,city")
+    parser.add_argument("--html", help="a page with the entities highlighted")
+    options = parser.parse_args(argv)
+    docs = list(pipeline(options.model, options.labels.split(",")).pipe(options.texts))
+    for doc in docs:
+        for entity in doc.ents:
+            sure = "" if entity._.confidence is None else f" {entity._.confidence:.2f}"
+            print(f"{entity.start_char}-{entity.end_char} {entity.label_} {entity.text}{sure}")
+    if options.html:
+        Path(options.html).write_text(spacy.displacy.render(docs, style="ent", page=True), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
