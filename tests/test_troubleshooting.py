@@ -1,0 +1,69 @@
+"""Every error that a user can get has an entry in docs/troubleshooting.md: by the module it comes from and its name."""
+
+import ast
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("rnr", "rewards", "actors", "learner", "cluster", "scripts")
+PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+TOPICS = {title: globs.split() for title, globs in re.findall(r"^## (.+)\n<!-- raised in: (.+?) -->$", PAGE, re.M)}
+
+INTERNAL = {"AssertionError", "NotImplementedError", "AttributeError", "LookupError", "SystemExit"}
+"""Bugs of ours, what Python's protocols ask for, and the end of a process."""
+CAUGHT = {"ForeignRedirect", "ReplyTooLarge", "PolicyGone", "WorkerUnusable", "ReferenceRaisesError"}
+"""Caught on the way: they come to the user inside another error."""
+PLAIN = {"ValueError", "OSError", "RuntimeError", "BadParameter"}
+"""Printed without their name, or under one that says nothing."""
+
+
+def raised(source: str) -> Iterator[str]:
+    """The names of the exceptions that are raised with a message."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            function = node.exc.func
+            name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+            if name[:1].isupper() and name not in INTERNAL:
+                yield name
+
+
+ERRORS = {
+    file.relative_to(ROOT).as_posix(): names
+    for folder in FOLDERS
+    for file in sorted((ROOT / folder).rglob("*.py"))
+    if (names := set(raised(file.read_text(encoding="utf-8"))))
+}
+
+
+def test_what_is_raised_is_found_in_the_source() -> None:
+    source = (
+        "raise ValueError(f'no {x}')\nraise CheckpointSpoilt('cut')\nraise AssertionError('bug')\nraise _Unusable(x)"
+    )
+    assert set(raised(source)) == {"ValueError", "CheckpointSpoilt"}
+    assert "rnr/cli.py" in ERRORS
+
+
+def test_every_module_that_raises_belongs_to_one_topic_of_the_page() -> None:
+    topics = {file: [t for t, globs in TOPICS.items() if any(fnmatch(file, g) for g in globs)] for file in ERRORS}
+    wrong = {file: found for file, found in topics.items() if len(found) != 1}
+    assert not wrong, f"name these files in one topic of docs/troubleshooting.md, and write what to do: {wrong}"
+
+
+def test_every_kind_of_error_that_is_printed_with_its_name_has_an_entry() -> None:
+    kinds = {name for names in ERRORS.values() for name in names} - PLAIN - CAUGHT
+    assert {"WorkerLost", "CheckpointSpoilt", "UnsupportedModel"} <= kinds
+    missing = {name for name in kinds if f"`{name}" not in PAGE}
+    assert not missing, f"docs/troubleshooting.md has no entry for {sorted(missing)}"
+
+
+def test_every_page_of_the_docs_is_in_their_table_of_contents_and_every_link_leads_somewhere() -> None:
+    docs = ROOT / "docs"
+    index = (docs / "README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in docs.glob("*.md")} - {"README.md"}
+    assert {name for name in pages if f"({name})" not in index} == set()
+    for page in (*docs.glob("*.md"), *ROOT.glob("*.md")):
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
