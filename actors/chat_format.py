@@ -84,7 +84,8 @@ def read_wording(prompt: str) -> Wording:
     try:
         text = Path(prompt).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        known = " or ".join(f'"{name}"' for name in PRESETS)
+        *names, last = (f'"{name}"' for name in PRESETS)
+        known = f"{', '.join(names)} or {last}"
         raise ValueError(f"data.prompt: {prompt!r} is neither {known} nor a text file: {error}") from None
     return own_wording(text, f"data.prompt: {prompt}")
 

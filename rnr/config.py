@@ -109,8 +109,9 @@ class DataConfig(Section):
     max_prompt_tokens: int = Field(default=0, ge=0)
     """Leave longer prompts out of the training data (never out of the evaluation); 0 keeps all."""
     prompt: str = Field(default="compact", min_length=1)
-    """``compact`` is ours, ``reference`` the paper's, byte for byte; or a text file with a prompt of one's own, in any
-    language (``docs/prompts.md``)."""
+    """``compact`` is ours, in English, or ``compact-de``, ``-fr``, ``-es``, ``-it``, ``-pt``, ``-nl``, ``-zh``;
+    ``reference`` the paper's, byte for byte; or a text file with a prompt of one's own, in any language
+    (``docs/prompts.md``)."""
     definitions: str = ""
     """A JSON file {label: definition}, whose definitions stand beside the labels in the prompt."""
     difficulty_rollouts: int = Field(default=0, ge=0)

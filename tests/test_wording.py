@@ -88,7 +88,7 @@ def test_a_prompt_may_show_an_answer_that_can_be_read_and_lists_of_labels() -> N
 def test_a_file_that_is_missing_is_named(tmp_path) -> None:
     assert (read_wording("compact"), read_wording("reference")) == (COMPACT, REFERENCE)
     with pytest.raises(
-        ValueError, match=r"data.prompt: 'compct' is neither \"compact\" or \"reference\" nor a text file"
+        ValueError, match=r"'compct' is neither \"compact\", \"compact-de\", .* or \"reference\" nor a text file"
     ):
         read_wording("compct")
     (tmp_path / "own.txt").write_text(GERMAN, encoding="utf-8")
@@ -114,3 +114,17 @@ def test_an_export_of_before_is_still_read(tmp_path) -> None:
     assert chat_format(str(tmp_path)).wording == COMPACT
     (tmp_path / "rnr_prompt.json").write_text(json.dumps({"preset": "reference", "definitions": {}}))
     assert chat_format(str(tmp_path)).wording == REFERENCE
+
+
+LANGUAGES = [name for name in PRESETS if name.startswith("compact-")]
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_the_instruction_in_another_language_asks_for_the_same_answer(name: str) -> None:
+    wording = read_wording(name)
+    # As a file of a user's own it would be accepted, and be the same.
+    assert own_wording(f"{wording.system}\n---\n{wording.user}", name) == wording
+    assert str(wording.system).endswith('{"entities":{label:[text]}}')
+    assert wording != COMPACT
+    message = wording.message(_example(), {})
+    assert [part in message for part in ("person, ort", "Ada in Köln.")] == [True, True]

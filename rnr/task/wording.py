@@ -71,7 +71,30 @@ class Wording:
 
 COMPACT = Wording(system=INSTRUCTION, user="Labels: {{SCHEMA}}\nSentence: {{SENTENCE}}")
 REFERENCE = Wording(user=REFERENCE_PROMPT.strip(), paper=True)
-PRESETS = {"compact": COMPACT, "reference": REFERENCE}
+
+# What the system message says, then the words for the labels and for the sentence, and the colon.
+_LANGUAGES = {
+    "de": ("Finde die Eigennamen. Denke nach, dann antworte", "Labels", "Satz", ": "),
+    "fr": ("Trouve les entités nommées. Réfléchis, puis réponds", "Étiquettes", "Phrase", " : "),
+    "es": ("Encuentra las entidades nombradas. Piensa y luego responde", "Etiquetas", "Frase", ": "),
+    "it": ("Trova le entità nominate. Pensa, poi rispondi", "Etichette", "Frase", ": "),
+    "pt": ("Encontre as entidades nomeadas. Pense e depois responda", "Rótulos", "Frase", ": "),
+    "nl": ("Zoek de eigennamen. Denk na en antwoord dan", "Labels", "Zin", ": "),
+    "zh": ("找出命名实体。先思考，再回答", "标签", "句子", "："),
+}
+
+
+def _in_language(instruction: str, labels: str, sentence: str, colon: str) -> Wording:
+    system = f'{instruction} {{"entities":{{label:[text]}}}}'
+    return Wording(system=system, user=f"{labels}{colon}{{{{SCHEMA}}}}\n{sentence}{colon}{{{{SENTENCE}}}}")
+
+
+PRESETS = {
+    "compact": COMPACT,
+    **{f"compact-{language}": _in_language(*words) for language, words in _LANGUAGES.items()},
+    "reference": REFERENCE,
+}
+"""The wordings that ``data.prompt`` may name."""
 
 
 def own_wording(text: str, where: str) -> Wording:
