@@ -39,6 +39,7 @@ check: setup
 
 docs: setup
 	$(RUN) -m scripts.config_docs
+	$(RUN) -m examples.make_notebook
 
 peer: $(PEER)/.ready
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import spacy
+from spacy import displacy
 
 import actors.spacy_component  # noqa: F401  # registers "rnr" where RNR is not installed by pip
 
@@ -33,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
             sure = "" if entity._.confidence is None else f" {entity._.confidence:.2f}"
             print(f"{entity.start_char}-{entity.end_char} {entity.label_} {entity.text}{sure}")
     if options.html:
-        Path(options.html).write_text(spacy.displacy.render(docs, style="ent", page=True), encoding="utf-8")
+        Path(options.html).write_text(displacy.render(docs, style="ent", page=True), encoding="utf-8")
     return 0
 
 
