@@ -20,7 +20,7 @@ from cluster.placement import local_resources
 from cluster.ranks import LearnerRanks
 from cluster.ray_session import ELSEWHERE_ON_LOOPBACK
 from cluster.workers import QUIET, Reservations, Workers
-from learner.engine import LearnerSettings
+from learner.settings import LearnerSettings
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig, ScorerConfig
 
 IN_PROCESS = "in_process"

@@ -11,7 +11,8 @@ import ray
 from actors.deadline import answer
 from actors.pool import end
 from learner.batch import LossAggregation, mini_batches, plan_microbatches, weigh
-from learner.engine import LearnerSettings, add_sums
+from learner.loss import add_sums
+from learner.settings import LearnerSettings
 from rnr.config import DeadlineConfig, GrpoConfig
 from rnr.digest import Manifest
 from rnr.runs.spans import span

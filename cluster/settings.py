@@ -6,7 +6,7 @@ from cluster.generation import GenerationService
 from cluster.placement import learner_memory_share
 from cluster.policy import PolicyService
 from cluster.scoring import ScoringService
-from learner.engine import LearnerSettings
+from learner.settings import LearnerSettings
 from rnr.config import (
     ClusterConfig,
     EvaluationConfig,

@@ -20,7 +20,7 @@ from cluster.nodes import elsewhere, unreachable
 from cluster.placement import rollout_bundle
 from cluster.ranks import LearnerRanks
 from cluster.reservations import Reservations, room
-from learner.engine import LearnerSettings
+from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig, ScorerConfig
 

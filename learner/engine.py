@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from learner.batch import Batch, MicroBatch, collate
 from learner.device import fit_to_device
 from learner.files import as_in_files, names_in_files, stored
 from learner.logprobs import PolicyModel
-from learner.loss import Sums
+from learner.loss import Sums, add_sums
 from learner.preflight import preflight
+from learner.settings import LearnerSettings
 from learner.state import load_state, save_state
-from rnr.config import ModelConfig, OptimizerConfig
 
 Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Sums]]
 """(micro-batch, log-probabilities, entropies, number of the micro-batch) -> (summed loss, metric sums)."""
@@ -28,18 +27,6 @@ Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Su
 
 MAX_SKIPPED = 3
 """Optimizer steps in a row that may come to nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LearnerSettings:
-    """What a rank is told: the folder of the weights, and the branches of the config that are about it."""
-
-    model_folder: str
-    model: ModelConfig
-    optimizer: OptimizerConfig
-    seed: int
-    gpu_memory_share: float = 1.0
-    """Of the device's memory, what is the learner's."""
 
 
 class PolicyEngine:
@@ -269,12 +256,3 @@ def scatter_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor],
         if rank == 0:
             parameter.data.copy_(weights[name])
         torch.distributed.broadcast(parameter.data, src=0)
-
-
-def add_sums(left: Sums, right: Sums) -> dict[str, tuple[float, float]]:
-    """Metric sums added by name."""
-    merged = dict(left)
-    for name, (total, count) in right.items():
-        before = merged.get(name, (0.0, 0.0))
-        merged[name] = (before[0] + total, before[1] + count)
-    return merged

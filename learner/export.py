@@ -10,8 +10,9 @@ from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from learner.adapter import with_adapter
-from learner.engine import LearnerSettings, PolicyEngine
+from learner.engine import PolicyEngine
 from learner.files import as_in_files, bits, read_weights, stored
+from learner.settings import LearnerSettings
 from rnr.digest import weights_digest
 
 

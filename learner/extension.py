@@ -6,10 +6,13 @@ goes with its holder; whoever has it may remove torch's, unless a living process
 """
 
 import fcntl
+import hashlib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +31,29 @@ def load_extension(seconds: float) -> None:
     if accelerator.device_name() != "cpu":
         return
     from deepspeed.comm.torch import build_shm_op
-    from torch.utils.cpp_extension import get_default_build_root
 
-    root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root())
+    root = build_root()
     root.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + seconds
     with _one_at_a_time(root, end):
         remove_dead_locks(root, end)
         build_shm_op()
+
+
+def build_root() -> Path:
+    """Where operators are built and kept: ``TORCH_EXTENSIONS_DIR``, which is set where it is not.
+
+    By itself torch has one folder for all environments of a user, and builds anew (40 s of a core) whenever the path of
+    DeepSpeed's sources is another one than the last time: two environments in turn would never stop building.
+    """
+    import torch
+    from torch.utils.cpp_extension import get_default_build_root
+
+    if "TORCH_EXTENSIONS_DIR" not in os.environ:
+        sources = find_spec("deepspeed")
+        environment = hashlib.sha256(f"{sys.version} {torch.__version__} {sources and sources.origin}".encode())
+        os.environ["TORCH_EXTENSIONS_DIR"] = f"{get_default_build_root()}/rnr-{environment.hexdigest()[:12]}"
+    return Path(os.environ["TORCH_EXTENSIONS_DIR"])
 
 
 def remove_dead_locks(root: Path, end: float) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers.core_model_loading import revert_weight_conversion
 
 from learner.architecture import UnsupportedModel
 
@@ -25,6 +24,8 @@ def stored(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
 def as_in_files(model: Any, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """All of the model's weights, given by its own names, by the names and in the parts of its files."""
+    from transformers.core_model_loading import revert_weight_conversion
+
     with torch.no_grad():
         return revert_weight_conversion(model, dict(weights))
 

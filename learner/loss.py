@@ -12,6 +12,8 @@ import torch
 from rnr.config import GrpoConfig
 
 Sums = Mapping[str, tuple[float, float]]
+"""Metric -> (sum, count)."""
+
 LARGEST_LOG_RATIO = 20.0
 """Log-ratios are cut to this before ``exp``: one as large is clipped either way, and exp would overflow."""
 
@@ -184,3 +186,12 @@ class TokenSums(Mapping[str, tuple[float, float]]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def add_sums(left: Sums, right: Sums) -> dict[str, tuple[float, float]]:
+    """Metric sums added by name."""
+    merged = dict(left)
+    for name, (total, count) in right.items():
+        before = merged.get(name, (0.0, 0.0))
+        merged[name] = (before[0] + total, before[1] + count)
+    return merged

@@ -1,13 +1,16 @@
 """What the loss saw of each token in the last step, kept until the next so that a few completions can be asked for."""
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from learner.batch import Batch, MicroBatch
-from learner.engine import Loss
 from learner.loss import Sums
 from rnr.digest import token_key
+
+if TYPE_CHECKING:
+    from learner.engine import Loss  # loads DeepSpeed, which the driver goes without
 
 
 class TokenNotes:
@@ -20,7 +23,7 @@ class TokenNotes:
         """Forget the last step."""
         self._seen.clear()
 
-    def noting(self, loss: Loss, micro_batches: Sequence[MicroBatch]) -> Loss:
+    def noting(self, loss: "Loss", micro_batches: Sequence[MicroBatch]) -> "Loss":
         """The same loss, which notes what it is given."""
 
         def noted(

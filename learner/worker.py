@@ -5,22 +5,26 @@ import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 import torch
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from learner.batch import Batch, MicroBatch, Weighted
-from learner.device import Fitted
-from learner.engine import LearnerSettings, Loss, PolicyEngine, add_sums
 from learner.extension import load_extension
 from learner.files import bits
 from learner.heap import Heap
-from learner.loss import Sums, grpo_loss, sft_loss
+from learner.loss import Sums, add_sums, grpo_loss, sft_loss
 from learner.notes import TokenNotes
+from learner.settings import LearnerSettings
 from rnr.config import GrpoConfig
 from rnr.digest import Digest, Manifest
+
+if TYPE_CHECKING:
+    # The engine loads DeepSpeed, peft and transformers' models: the driver, which only names this class, goes without.
+    from learner.device import Fitted
+    from learner.engine import Loss, PolicyEngine
 
 MicroBatches = Sequence[MicroBatch]
 
@@ -51,7 +55,7 @@ class LearnerWorker:
         self._notes = TokenNotes()
 
     @property
-    def engine(self) -> PolicyEngine:
+    def engine(self) -> "PolicyEngine":
         assert self._engine is not None, "start() comes first"
         return self._engine
 
@@ -66,9 +70,11 @@ class LearnerWorker:
         )
         return port
 
-    def start(self, settings: LearnerSettings, address: str, port: int, timeout_seconds: float) -> Fitted:
+    def start(self, settings: LearnerSettings, address: str, port: int, timeout_seconds: float) -> "Fitted":
         """Join the process group at the store that rank 0 has opened, and build the engine; returns what it decided."""
         import deepspeed
+
+        from learner.engine import PolicyEngine
 
         os.environ.update(MASTER_ADDR=address, MASTER_PORT=str(port))
         # By default Gloo listens where the host's name points to, which may be another network or the loopback address.
@@ -186,7 +192,7 @@ def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None, config: GrpoConfig) -> Loss:
+def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None, config: GrpoConfig) -> "Loss":
     """The loss of a micro-batch, given the other log-probabilities of all micro-batches, where they are needed."""
 
     def loss(batch: Batch, logprobs: torch.Tensor, entropies: torch.Tensor, number: int) -> tuple[torch.Tensor, Sums]:

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from learner.extension import _one_at_a_time, remove_dead_locks
+from learner import extension
+from learner.extension import _one_at_a_time, build_root, remove_dead_locks
 
 HOLD = "import os, sys, time; os.open(sys.argv[1], os.O_CREAT | os.O_EXCL); print('held', flush=True); time.sleep(600)"
 
@@ -50,3 +52,14 @@ def test_two_learners_do_not_build_at_once(tmp_path) -> None:
         pass
     with _one_at_a_time(tmp_path, far):
         pass
+
+
+def test_two_environments_never_build_in_one_folder_and_one_builds_in_the_same_each_time(monkeypatch) -> None:
+    def root(sources: str) -> str:
+        monkeypatch.delenv("TORCH_EXTENSIONS_DIR", raising=False)
+        monkeypatch.setattr(extension, "find_spec", lambda _name: SimpleNamespace(origin=sources))
+        return str(build_root())
+
+    assert root("/a/deepspeed/__init__.py") == root("/a/deepspeed/__init__.py") != root("/b/deepspeed/__init__.py")
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/chosen")
+    assert str(build_root()) == "/chosen"

@@ -67,3 +67,10 @@ def test_package_files_hold_at_most_a_docstring() -> None:
     for folder in (folder for name, folder in FOLDERS.items() if name != "rnr"):
         body = ast.parse((folder / "__init__.py").read_text()).body
         assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), folder
+
+
+def test_the_driver_loads_nothing_before_its_first_words_and_no_models_until_it_needs_one() -> None:
+    loaded = "print(json.dumps([name for name in NAMES if name in sys.modules]))"
+    names = (*ENGINES, "peft", "transformers.modeling_utils")
+    assert _fresh(f"import json, sys, scripts.train; NAMES = {names!r}; {loaded}") == []
+    assert _fresh(f"import json, sys, cluster.run; NAMES = {names!r}; {loaded}") == ["ray", "torch"]

@@ -80,7 +80,7 @@ def _profile(update: Callable[[], float], trace: Path) -> None:
 
 
 def _one_rank(model_folder: str, lora_rank: int) -> Any:
-    from learner.engine import LearnerSettings
+    from learner.settings import LearnerSettings
     from learner.worker import LearnerWorker
 
     settings = LearnerSettings(

@@ -10,7 +10,7 @@ import ray
 from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.ray_session import session
 from cluster.transport.object_store import ObjectStore
-from learner.engine import LearnerSettings
+from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import DeadlineConfig, GrpoConfig, ModelConfig, OptimizerConfig
 from rnr.types import Sample

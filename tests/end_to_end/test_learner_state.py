@@ -15,7 +15,7 @@ from pathlib import Path
 os.environ["DS_ACCELERATOR"] = "cpu"
 import torch
 from learner.batch import plan_microbatches, weigh
-from learner.engine import LearnerSettings
+from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import ModelConfig, OptimizerConfig
 from rnr.types import Sample

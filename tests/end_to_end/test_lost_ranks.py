@@ -17,7 +17,7 @@ from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.ray_session import session
 from cluster.transport.object_store import ObjectStore
 from cluster.workers import Reservations, Workers
-from learner.engine import LearnerSettings
+from learner.settings import LearnerSettings
 from rnr.config import (
     ClusterConfig,
     DeadlineConfig,

@@ -19,7 +19,7 @@ os.environ |= {"DS_ACCELERATOR": "cpu", "GLOO_SOCKET_IFNAME": "lo"}
 import torch
 from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 from learner.batch import plan_microbatches, weigh
-from learner.engine import LearnerSettings
+from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import ModelConfig, OptimizerConfig
 from rnr.types import Sample

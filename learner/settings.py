@@ -1,0 +1,17 @@
+"""What the driver and a learner rank tell each other; loads nothing of the engine."""
+
+from dataclasses import dataclass
+
+from rnr.config import ModelConfig, OptimizerConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnerSettings:
+    """What a rank is told: the folder of the weights, and the branches of the config that are about it."""
+
+    model_folder: str
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    seed: int
+    gpu_memory_share: float = 1.0
+    """Of the device's memory, what is the learner's."""
