@@ -1,0 +1,79 @@
+"""Saved rollouts scored again, in this process and with all parts of a reward; and what another reward would change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from rewards import custom
+from rewards.composite import added, score_group
+from rnr.config import RewardConfig
+from rnr.types import Group, Reward, ScoredGroup
+
+
+def score_again(group: Group, options: RewardConfig, *, max_new_tokens: int) -> ScoredGroup:
+    """The group with the reward that a run with these options gives it; scorers that need a GPU are left out."""
+    scored = score_group(group, options, max_new_tokens=max_new_tokens)
+    for scorer in options.scorers:
+        if scorer.gpus:
+            continue
+        values = custom.Own(scorer.use, scorer.arguments).values(scored, custom.ANY_NUMBER)
+        rewards = tuple(
+            Reward(total=None, parts=reward.parts, invalid=value)
+            if isinstance(value, str)
+            else added(reward, scorer.called, value, weight=scorer.weight, bounds=options.range)
+            for reward, value in zip(scored.rewards, values, strict=True)
+        )
+        scored = ScoredGroup(group=group, rewards=rewards, answers=scored.answers)
+    return scored
+
+
+@dataclass(slots=True)
+class Change:
+    """What another reward would change, summed over groups."""
+
+    groups: int = 0
+    rollouts: int = 0
+    before: list[float] = field(default_factory=list)
+    after: list[float] = field(default_factory=list)
+    invalid_before: int = 0
+    invalid_after: int = 0
+    causes: dict[str, int] = field(default_factory=dict)
+    """Why the new reward is invalid -> how often."""
+    pairs: int = 0
+    """Pairs of rollouts of one group that both rewards can compare."""
+    turned: int = 0
+    """Those among them that the new reward puts in the other order, or ties, or parts."""
+    taught_before: int = 0
+    taught_after: int = 0
+    """Groups with a spread of valid rewards, which alone teach something."""
+
+    def add(self, before: Sequence[float | None], after: Sequence[Reward]) -> float:
+        """Take a group in; returns the share of its pairs whose order changes."""
+        now = [reward.total for reward in after]
+        self.groups += 1
+        self.rollouts += len(now)
+        self.before += [value for value in before if value is not None]
+        self.after += [value for value in now if value is not None]
+        self.invalid_before += sum(value is None for value in before)
+        self.invalid_after += sum(value is None for value in now)
+        for reward in after:
+            if reward.invalid:
+                cause = reward.invalid.partition(":")[0]
+                self.causes[cause] = self.causes.get(cause, 0) + 1
+        self.taught_before += _spread(before)
+        self.taught_after += _spread(now)
+        both = [(old, new) for old, new in zip(before, now, strict=True) if old is not None and new is not None]
+        pairs = list(combinations(both, 2))
+        turned = sum(_sign(one[0] - other[0]) != _sign(one[1] - other[1]) for one, other in pairs)
+        self.pairs += len(pairs)
+        self.turned += turned
+        return turned / len(pairs) if pairs else 0.0
+
+
+def _spread(values: Sequence[float | None]) -> bool:
+    valid = [value for value in values if value is not None]
+    return len(valid) > 1 and max(valid) - min(valid) >= 1e-9
+
+
+def _sign(value: float) -> int:
+    return (value > 1e-9) - (value < -1e-9)

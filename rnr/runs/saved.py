@@ -1,0 +1,81 @@
+"""The rollouts that a run has saved, as the carriers that they were."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnr.runs.report.groups import example_of
+from rnr.types import Group, Prompt, Rollout, Segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedGroup:
+    """One group of a step, with the rows that were written of it."""
+
+    step: int
+    group: Group
+    """Its example has the schema that was asked for. Tokens are not saved: there are as many as there were, all 0."""
+    rows: tuple[dict[str, Any], ...]
+
+    @property
+    def rewards(self) -> list[float | None]:
+        """The saved rewards; None for an invalid one."""
+        return [row["reward"] for row in self.rows]
+
+
+def saved_groups(folder: Path) -> Iterator[SavedGroup]:
+    """All groups of ``rollouts.jsonl`` in order, one at a time; raises ValueError where there are none."""
+    file = folder / "rollouts.jsonl"
+    if not file.is_file():
+        raise ValueError(f"{folder} has no rollouts.jsonl: GRPO has not begun, or it is not the folder of a run")
+    rows: list[dict[str, Any]] = []
+    with file.open("rb") as stream:
+        for line in stream:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue  # cut by a kill
+            if rows and (row["step"], row["uid"]) != (rows[0]["step"], rows[0]["uid"]):
+                yield _group(rows)
+                rows = []
+            rows.append(row)
+    if rows:
+        yield _group(rows)
+
+
+def find_group(folder: Path, step: int, uid: str) -> SavedGroup:
+    """The group of a prompt in a step; raises ValueError naming what there is instead."""
+    steps: set[int] = set()
+    uids: list[str] = []
+    for saved in saved_groups(folder):
+        steps.add(saved.step)
+        if saved.step == step:
+            if saved.group.prompt.uid == uid:
+                return saved
+            uids.append(saved.group.prompt.uid)
+    if uids:
+        more = f" and {len(uids) - 8} more" if len(uids) > 8 else ""
+        raise ValueError(f"step {step} has no group {uid!r}; it has {', '.join(map(repr, uids[:8]))}{more}")
+    there = f"steps {min(steps)} to {max(steps)} are there" if steps else "there are no groups"
+    raise ValueError(f"no group of step {step} is saved; {there} (steps count from 0)")
+
+
+def _group(rows: list[dict[str, Any]]) -> SavedGroup:
+    rollouts = tuple(
+        Rollout(
+            segments=(
+                Segment(
+                    token_ids=(0,) * row["tokens"],
+                    logprobs=(0.0,) * row["tokens"],
+                    policy_version=row["policy_version"],
+                ),
+            ),
+            text=row["text"],
+            finished=row["finished"],
+        )
+        for row in rows
+    )
+    prompt = Prompt(example=example_of(rows[0]), token_ids=())
+    return SavedGroup(step=rows[0]["step"], group=Group(prompt=prompt, rollouts=rollouts), rows=tuple(rows))

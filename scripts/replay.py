@@ -1,0 +1,101 @@
+"""One saved group again, in this process: its prompt, what each answer says, and the reward of the run's config.
+
+python -m scripts.replay runs/demo --step 3 --uid train-17 [--rollout 2] [--breakpoint]
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from rewards.again import score_again
+from rnr.config import RewardConfig
+from rnr.evaluation.marking import marked
+from rnr.model_folder import resolve
+from rnr.runs.saved import SavedGroup, find_group
+from rnr.types import Answer, Example, Group, Reward, ScoredGroup
+from scripts.command_line import as_written, new_app, run
+
+app = new_app()
+SAME = 1e-6
+"""Rewards that differ by less are the same: they are saved as they were."""
+
+
+def main(argv: list[str]) -> int:
+    return run(app, argv)
+
+
+@app.command(help=as_written(__doc__))
+def replay(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be under way")],
+    step: Annotated[int, typer.Option(help="the GRPO step, from 0, as in rollouts.jsonl")],
+    uid: Annotated[str, typer.Option(help="of the prompt, as in rollouts.jsonl")],
+    rollout: Annotated[int | None, typer.Option(help="only this one of the group, from 0")] = None,
+    stop: Annotated[bool, typer.Option("--breakpoint", help="stop in the debugger before the reward")] = False,
+    prompt: Annotated[bool, typer.Option(help="show the prompt, which loads the model's tokenizer")] = True,
+) -> int:
+    """Print saved and new side by side; 1 if any reward came out otherwise."""
+    sys.path.insert(0, "")  # a reward of one's own lies where one stands
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    saved = find_group(folder, step, uid)
+    options = RewardConfig.model_validate(config["reward"])
+    out = Console(highlight=False, soft_wrap=True)
+    example = saved.group.prompt.example
+    out.print(f"sentence: {example.sentence}\nschema: {', '.join(example.schema)}", markup=False)
+    out.print("gold: " + "; ".join(f"{each.text} [{each.label}]" for each in example.mentions), markup=False)
+    if prompt:
+        out.print(f"\nprompt:\n{_prompt_text(config, example)}", markup=False)
+    for scorer in options.scorers:
+        if scorer.gpus:
+            out.print(f"left out: the scorer {scorer.called} needs a GPU", markup=False)
+    scored = _scored(saved.group, options, config["sampling"]["max_new_tokens"], stop)
+    numbers = range(len(scored.rewards)) if rollout is None else [rollout]
+    if rollout is not None and not 0 <= rollout < len(scored.rewards):
+        raise ValueError(f"--rollout {rollout}: the group has {len(scored.rewards)}, from 0")
+    differ = [_show(out, saved, number, scored.answers[number], scored.rewards[number]) for number in numbers]
+    return int(any(differ))
+
+
+def _scored(group: Group, options: RewardConfig, max_new_tokens: int, stop: bool) -> ScoredGroup:
+    if stop:
+        print("next: step into score_again; `group` is what is scored, `options` the reward's branch of the config")
+        breakpoint()
+    return score_again(group, options, max_new_tokens=max_new_tokens)
+
+
+def _prompt_text(config: Mapping[str, Any], example: Example) -> str:
+    """The prompt as the model reads it, special tokens included."""
+    from transformers import AutoTokenizer
+
+    from actors.chat_format import read_definitions, read_wording, with_wording
+
+    model, data = config["model"], config["data"]
+    model_folder = resolve(model["path"], allow_pickle=model["allow_pickle"])
+    chat = with_wording(model_folder, read_wording(data["prompt"]), read_definitions(data["definitions"]))
+    return AutoTokenizer.from_pretrained(model_folder).decode(chat.prompt(example).token_ids)
+
+
+def _show(out: Console, saved: SavedGroup, number: int, answer: Answer, reward: Reward) -> bool:
+    """Print one rollout; whether its reward differs from the saved one."""
+    row = saved.rows[number]
+    before, now = row["reward"], reward.total
+    differs = (before is None) != (now is None) or (before is not None and abs(before - (now or 0.0)) > SAME)
+    told = f"saved {before}, now {now}" if differs else f"{now} as saved"
+    out.print(f"\nrollout {number}: reward {told}", markup=False)
+    out.print(f"  parts: {', '.join(f'{name} {value:g}' for name, value in reward.parts.items())}", markup=False)
+    if reward.invalid:
+        out.print(f"  invalid: {reward.invalid}", markup=False)
+    if answer.error:
+        out.print(f"  unreadable: {answer.error}", markup=False)
+    for mark in marked(saved.group.prompt.example, answer.mentions):
+        out.print(f"  {mark.kind:<10} {mark.text} [{mark.label}] {mark.start}-{mark.end}", markup=False)
+    out.print("  " + row["text"].strip().replace("\n", "\n  "), markup=False)
+    return differs
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

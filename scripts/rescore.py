@@ -1,0 +1,102 @@
+"""All saved rollouts of a run under another reward, and what it would change.
+
+python -m scripts.rescore runs/demo --reward mymodule:my_reward
+python -m scripts.rescore runs/demo --reward weighted --weights "{entity_f1 = 0.5, overlap = 0.5}"
+"""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rewards.again import Change, score_again
+from rewards.composite import check
+from rnr.config import RewardConfig
+from rnr.files import json_line
+from rnr.runs.saved import SavedGroup, saved_groups
+from scripts.command_line import as_written, new_app, run, within
+
+app = new_app()
+
+
+def main(argv: list[str]) -> int:
+    return run(app, argv)
+
+
+@app.command(help=as_written(__doc__))
+def rescore(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be under way")],
+    reward: Annotated[str, typer.Option(help="a preset, or module:function of one's own")],
+    weights: Annotated[str, typer.Option(help="of the named rewards, as in the config")] = "",
+    out: Annotated[Path | None, typer.Option(help="a JSONL file for the new rewards")] = None,
+    show: Annotated[int, typer.Option(help="groups to show, those that change most first", callback=within(0))] = 3,
+) -> None:
+    """Score, compare, print."""
+    sys.path.insert(0, "")  # a reward of one's own lies where one stands
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    options = RewardConfig.model_validate(
+        {
+            "preset": reward,
+            **({"weights": tomllib.loads(f"w = {weights}")["w"]} if weights else {}),
+            "range": config["reward"]["range"],
+        }
+    )
+    check(options)
+    change = Change()
+    changed: list[tuple[float, SavedGroup, list[float | None]]] = []
+    lines = []
+    for saved in saved_groups(folder):
+        scored = score_again(saved.group, options, max_new_tokens=config["sampling"]["max_new_tokens"])
+        now = [each.total for each in scored.rewards]
+        changed.append((change.add(saved.rewards, scored.rewards), saved, now))
+        changed = sorted(changed, key=lambda row: -row[0])[:show]
+        if out is not None:
+            uid = saved.group.prompt.uid
+            rows = zip(saved.rewards, scored.rewards, strict=True)
+            lines += [
+                json_line({"step": saved.step, "uid": uid, "rollout": number, "before": old, "after": new.total})
+                for number, (old, new) in enumerate(rows)
+            ]
+    if out is not None:
+        out.write_text("".join(lines), encoding="utf-8")
+    _print(change, changed, str(config["reward"]["preset"]), reward)
+
+
+def _print(
+    change: Change, changed: list[tuple[float, SavedGroup, list[float | None]]], before: str, after: str
+) -> None:
+    table = Table(f"{change.rollouts} rollouts of {change.groups} groups", f"saved ({before})", f"now ({after})")
+    table.add_row("mean reward", _mean(change.before), _mean(change.after))
+    table.add_row("invalid", str(change.invalid_before), str(change.invalid_after))
+    table.add_row("groups that teach (spread)", str(change.taught_before), str(change.taught_after))
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(table)
+    for cause, count in change.causes.items():
+        out.print(f"invalid now: {count} x {cause}", markup=False)
+    share = 100 * change.turned / change.pairs if change.pairs else 0.0
+    out.print(f"order within groups: {change.turned} of {change.pairs} pairs change ({share:.1f} %)")
+    for turned, saved, now in changed:
+        if not turned:
+            continue
+        prompt = saved.group.prompt
+        out.print(f"\nstep {saved.step}, {prompt.uid}: {prompt.example.sentence}", markup=False)
+        for old, new, row in sorted(zip(saved.rewards, now, saved.rows, strict=True), key=lambda each: -(each[1] or 0)):
+            text = " ".join(row["text"].split())
+            out.print(f"  {_one(old)} -> {_one(new)}  {text[-110:]}", markup=False)
+
+
+def _mean(values: list[float]) -> str:
+    return f"{sum(values) / len(values):.4f}" if values else "none"
+
+
+def _one(value: float | None) -> str:
+    return "invalid" if value is None else f"{value:7.3f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,127 @@
+"""A saved group again, with its own schema; and all of a run's rollouts under another reward."""
+
+import json
+
+import pytest
+
+from rewards.again import Change
+from rnr.runs.saved import find_group, saved_groups
+from rnr.types import Reward
+from scripts.replay import main as replay
+from scripts.rescore import main as rescore
+from tests.made_up_run import HOSTILE, made_up_run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return made_up_run(tmp_path / "run")
+
+
+def _edit(folder, **more) -> None:
+    file = folder / "rollouts.jsonl"
+    rows = [json.loads(line) | more for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_saved_groups_are_what_they_were(folder) -> None:
+    groups = list(saved_groups(folder))
+    assert [(saved.step, saved.group.prompt.uid) for saved in groups[:5]] == [
+        (0, "u0-0"),
+        (0, "u1-0"),
+        (0, "u2-0"),
+        (0, "u3-0"),
+        (1, "u0-1"),
+    ]
+    first = groups[0]
+    assert first.group.prompt.example.sentence == HOSTILE
+    assert first.rewards == [1.0, 0.5, 0.0, None]
+    assert [len(rollout.token_ids) for rollout in first.group.rollouts] == [6] * 4
+    assert [rollout.finished for rollout in first.group.rollouts] == [True, True, True, False]
+
+
+def test_a_group_is_found_or_what_there_is_is_named(folder) -> None:
+    assert find_group(folder, 2, "u1-2").step == 2
+    with pytest.raises(ValueError, match=r"step 2 has no group 'x'; it has 'u0-2', 'u1-2'"):
+        find_group(folder, 2, "x")
+    with pytest.raises(ValueError, match="no group of step 9 is saved; steps 0 to 2 are there"):
+        find_group(folder, 9, "x")
+
+
+def test_a_replay_shows_the_schema_the_entities_and_what_the_reward_gives_now(folder, capsys) -> None:
+    # The saved rewards were made up: the gated preset gives the second answer 0.4 for one of three entities in two.
+    assert replay([str(folder), "--step", "0", "--uid", "u1-0", "--no-prompt"]) == 1
+    said = capsys.readouterr().out
+    assert "schema: person, city" in said
+    assert "gold: Ada [person]; Rome [city]; Bob [person]" in said
+    assert "rollout 0: reward 1.0 as saved" in said
+    assert "rollout 1: reward saved 0.5, now 0.4" in said
+    assert "type       Rome [person] 15-19" in said
+    assert "missed     Bob [person] 8-11" in said
+    assert "unreadable:" in said
+
+
+def test_a_replay_of_one_rollout_that_came_out_the_same_succeeds(folder, capsys) -> None:
+    assert replay([str(folder), "--step", "0", "--uid", "u1-0", "--no-prompt", "--rollout", "0"]) == 0
+    assert "rollout 1" not in capsys.readouterr().out
+    assert replay([str(folder), "--step", "0", "--uid", "u1-0", "--no-prompt", "--rollout", "7"]) == 2
+    assert "the group has 4" in capsys.readouterr().err
+
+
+def test_a_replay_has_the_schema_of_its_row_and_not_that_of_the_data(folder, capsys) -> None:
+    _edit(folder, labels=["human", "person", "city"])
+    replay([str(folder), "--step", "0", "--uid", "u1-0", "--no-prompt"])
+    assert "schema: human, person, city" in capsys.readouterr().out
+
+
+def test_a_breakpoint_stops_before_the_reward(folder, monkeypatch, capsys) -> None:
+    stopped = []
+    monkeypatch.setattr("sys.breakpointhook", lambda: stopped.append(True))
+    replay([str(folder), "--step", "0", "--uid", "u1-0", "--no-prompt", "--breakpoint"])
+    assert stopped == [True]
+    assert "`group` is what is scored" in capsys.readouterr().out
+
+
+def test_rescoring_tells_what_another_reward_would_change(folder, tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "shorter.py").write_text(
+        "def shorter(example, answer, rollout):\n"
+        "    if not rollout.finished:\n        raise LookupError('no end')\n"
+        "    return -len(rollout.text) / 10\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    out = tmp_path / "new.jsonl"
+    assert rescore([str(folder), "--reward", "shorter:shorter", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "48 rollouts of 12 groups" in said
+    assert "invalid now: 12 x LookupError" in said
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(rows) == 48
+    assert rows[0]["before"] == 1.0
+    assert rows[0]["after"] < 0
+    assert rows[3] == {"step": 0, "uid": "u0-0", "rollout": 3, "before": None, "after": None}
+
+
+def test_an_unknown_reward_is_refused_before_anything_is_scored(folder, capsys) -> None:
+    assert rescore([str(folder), "--reward", "gatd"]) == 2
+    assert "unknown reward preset 'gatd'" in capsys.readouterr().err
+
+
+def test_a_run_without_rollouts_says_so(tmp_path, capsys) -> None:
+    run = made_up_run(tmp_path / "run")
+    (run / "rollouts.jsonl").unlink()
+    assert rescore([str(run), "--reward", "gated"]) == 2
+    assert "GRPO has not begun" in capsys.readouterr().err
+
+
+def test_pairs_whose_order_changes_are_counted() -> None:
+    change = Change()
+    # Before: a > b = c. Now: a = b > c. Both pairs of b change, a > c does not; d has no new reward.
+    share = change.add([1.0, 0.0, 0.0, 0.5], [Reward(total=value) for value in (0.7, 0.7, 0.1)] + [_invalid()])
+    assert (change.pairs, change.turned, share) == (3, 2, pytest.approx(2 / 3))
+    assert (change.taught_before, change.taught_after, change.invalid_after) == (1, 1, 1)
+    assert change.causes == {"TimeoutError": 1}
+    change.add([1.0, 1.0], [Reward(total=0.0), Reward(total=1.0)])
+    assert (change.taught_before, change.taught_after, change.groups, change.rollouts) == (1, 2, 2, 6)
+
+
+def _invalid() -> Reward:
+    return Reward(total=None, invalid="TimeoutError: too long")
