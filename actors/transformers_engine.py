@@ -57,6 +57,7 @@ class TransformersEngine:
         self._worker: asyncio.Task[None] | None = None
         self._model: Any = None
         self._compiler: Any = None
+        self._stopping = False
 
     @property
     def tokenizer(self) -> Any:
@@ -144,7 +145,9 @@ class TransformersEngine:
             [compiled.get(row.sampling.grammar) for row in rows],
             limits=[self._limit(row) for row in rows],
             stops=self._stops,
-            ended=lambda ids: bool(first.stop) and first.stop in self._tokenizer.decode(ids[-TAIL:]),
+            ended=lambda ids: (
+                self._stopping or (bool(first.stop) and first.stop in self._tokenizer.decode(ids[-TAIL:]))
+            ),
             temperature=first.temperature or 1.0,
         )
         width = max(len(row.token_ids) for row in rows)
@@ -205,7 +208,10 @@ class TransformersEngine:
         return logs.gather(1, ids[0, 1:, None])[:, 0].tolist()
 
     async def stop(self) -> None:
-        """Let the model go; whoever still waits is told so."""
+        """Let the model go: what is being completed ends where it is, and what waits is cancelled."""
+        self._stopping = True
+        for request in self._waiting:
+            request.answer.cancel()
         if self._worker is not None:
             await asyncio.gather(self._worker, return_exceptions=True)
         self._model = None

@@ -120,7 +120,7 @@ def prepare(
         decoding=chat.decoding,
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_notes=chat.notes,
-        prompt_file=prompt_file(chat, _grammar(taught_by_run, chat)),
+        prompt_file=prompt_file(chat, _grammar(taught_by_run, chat) if chat.decoding == "free" else chat.decoding),
     )
 
 
