@@ -5,6 +5,7 @@ from contextlib import redirect_stdout
 
 from cluster.checkpoint import warm_start
 from cluster.dry_run import derived, gib, show, time_of, workers_of
+from cluster.in_process import IN_PROCESS, resources_of
 from cluster.placement import check_disk, check_resources, local_resources, placed
 from cluster.run import needed_disk, plan_of, prepared_of
 from cluster.transport import chosen
@@ -29,9 +30,10 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     settings = plan_of(config)
     with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
         prepared, schedule = prepared_of(config)
-    here = local_resources()
+    local = config.cluster.address in ("", IN_PROCESS)
+    here = resources_of(IN_PROCESS) if config.cluster.address else local_resources()
     cluster, generation = config.cluster, config.generation
-    if not cluster.address:
+    if local:
         cluster, generation = placed(cluster, generation, here["GPU"])
     disk = needed_disk(config, prepared)
     rows = [
@@ -45,7 +47,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     show(config.run.name, rows, tree if as_json else None)
     if not resume:
         check_disk(run_folder(config.run), disk)
-    if not cluster.address:
+    if local:
         check_resources(cluster, here)
     if not as_json:
-        print("resources:", "checked when the cluster is joined" if cluster.address else "enough on this machine")
+        print("resources:", "enough on this machine" if local else "checked when the cluster is joined")
