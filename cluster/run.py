@@ -49,6 +49,7 @@ from rnr.runs.run_folder import open_run, run_folder
 from rnr.runs.scale import forget
 from rnr.runs.spans import record_to
 from rnr.runs.status import LOGS, StatusFile
+from rnr.runs.tensorboard_run import check_tensorboard
 from rnr.runs.tracking import Tracker
 
 ATTEMPTS = 3
@@ -93,6 +94,8 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     Raises ValueError, naming the place, before any worker is started; a ValueError after that is a bug.
     """
     tree = config.model_dump(mode="json")
+    if config.tracking.tensorboard:
+        check_tensorboard()
     start = warm_start(config.sft, config.run, tree, resume=resume)
     with status.starting("data and model"):
         prepared, schedule = prepared_of(config)
@@ -149,9 +152,8 @@ def plan_of(config: Config) -> Settings:
 async def run(config: Config, ready: Ready) -> dict[str, Any]:
     """Carry out the run of ``config`` and return its summary, which also lies in the run folder."""
     tree = config.model_dump(mode="json")
-    project = config.tracking.wandb_project
     cluster, _ = placed(config.cluster, config.generation, ray.cluster_resources().get("GPU", 0.0))
-    tracker = Tracker(ready.folder, wandb_project=project, name=config.run.name, config=tree)
+    tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=tree)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, plan_of(config), cluster))
     tracker.log_examples(prompt.example for prompt in ready.prepared.evaluation)
     stopping = Stopping(config.checkpoint.grace_seconds)

@@ -271,7 +271,7 @@ class Stages:
         self._progress.scores[name] = asdict(result)
         self._spend("eval")
         self.forecast.did("evaluation")
-        await self.disk.write("metrics", lambda: self.tracker.log(stage, step, result.metrics()))
+        await self.disk.write("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, groups))
         self.console.evaluated(name, result)
 
     def _after_step(self, stage: str, step: int, shown: Mapping[str, float]) -> None:

@@ -423,6 +423,12 @@ class CheckpointConfig(Section):
 class TrackingConfig(Section):
     wandb_project: str = "rnr"
     """Empty: no W&B. Online when WANDB_API_KEY is set, otherwise in the run folder for a later ``wandb sync``."""
+    wandb_group: str = ""
+    """Runs of one group stand together in W&B."""
+    wandb_tags: tuple[str, ...] = ()
+    """Tags of the run in W&B."""
+    tensorboard: bool = False
+    """Also write the metrics to ``tensorboard/`` in the run folder; needs the package ``tensorboard``."""
 
 
 class Config(Section):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from rewards.advantage import group_metrics, training_batch
-from rnr.config import Config
+from rnr.config import Config, TrackingConfig
 from rnr.digest import token_key
 from rnr.evaluation.predictions import save_predictions
 from rnr.evaluation.rollout_metrics import ner_metrics
@@ -83,7 +83,7 @@ def made_up_run(folder: Path, *, steps: int = 3, groups: int = 4, better: bool =
     (folder / "config.json").write_text(strict_json(config.model_dump(mode="json")))
     status = StatusFile(["python", "-m", "scripts.train", "--run.name=it's"])
     status.open(folder)
-    tracker = Tracker(folder, wandb_project="", name=folder.name, config={})
+    tracker = Tracker(folder, options=TrackingConfig(wandb_project=""), name=folder.name, config={})
     for step in range(5):
         tracker.log("sft", step, {"sft/loss": 2.0 - 0.25 * step, "sft/lr": 1e-4})
     _evaluate(folder, tracker, "sft", "sft", 4, ANSWERS[2])

@@ -15,6 +15,7 @@ from cluster.checkpoint import Checkpoints, Progress
 from cluster.disk import Disk
 from cluster.manifest import Layout
 from cluster.ranks import LearnerLost
+from rnr.config import TrackingConfig
 from rnr.faults import NoRoom
 from rnr.files import append_whole, is_no_room, room
 from rnr.runs.tracking import Tracker
@@ -108,7 +109,7 @@ def test_ranks_that_stopped_in_the_middle_of_a_checkpoint_are_rebuilt(tmp_path) 
 
 
 def test_metrics_are_written_whole_or_not_at_all(small) -> None:
-    tracker = Tracker(small, wandb_project="", name="run", config={})
+    tracker = Tracker(small, options=TrackingConfig(wandb_project=""), name="run", config={})
     tracker.log("grpo", 0, {"reward/mean": 0.5})
     before = (small / "metrics.jsonl").read_bytes()
     full = _fill(small)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from cluster.checkpoint import Progress
+from rnr.config import TrackingConfig
 from rnr.runs.tracking import Tracker, rollout_rows
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
@@ -19,7 +20,7 @@ CHAIN = "[Ada: person] [sat: place]"
 
 
 def _tracker(folder: Path) -> Tracker:
-    return Tracker(folder, wandb_project="", name="test", config={})
+    return Tracker(folder, options=TrackingConfig(wandb_project=""), name="test", config={})
 
 
 def _lines(folder: Path, name: str) -> list[dict]:
@@ -188,7 +189,7 @@ def test_every_resumption_goes_on_in_the_same_run_of_wandb_and_a_new_run_does_no
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init, Settings=dict))
     for folder in ("run", "run", "other"):
-        Tracker(tmp_path / folder, wandb_project="p", name="n", config={}).finish()
+        Tracker(tmp_path / folder, options=TrackingConfig(wandb_project="p"), name="n", config={}).finish()
     first, resumed, other = (options["id"] for options in started)
     assert first == resumed != other
     assert {options["resume"] for options in started} == {"allow"}

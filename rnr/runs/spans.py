@@ -45,8 +45,11 @@ def span(who: str, what: str) -> Iterator[None]:
 def flush() -> None:
     """Write what is held; called at the end of each step, so that a killed run lacks one step at most."""
     if _file is not None and _lines:
-        with _file.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write("".join(_lines))
+        try:
+            with _file.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write("".join(_lines))
+        except OSError:
+            pass  # a full disk: whoever writes what matters waits for room and says so; spans are not worth a run
     _lines.clear()
 
 

@@ -1,4 +1,4 @@
-"""Metrics and rollouts of a run, as JSONL and in Weights & Biases.
+"""Metrics and rollouts of a run, as JSONL, and in Weights & Biases and TensorBoard where that is asked for.
 
 Lines are written whole, so a killed run loses at most the current step; ``rewind`` removes the steps that a resumed run
 repeats.
@@ -6,49 +6,63 @@ repeats.
 
 import json
 import math
-import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rnr.evaluation.metrics import Counts
+from rnr.config import TrackingConfig
+from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
+from rnr.evaluation.scoring import Evaluation
 from rnr.files import append_whole, json_line, significant, write_whole
-from rnr.types import Example, ScoredGroup
+from rnr.runs.tensorboard_run import TensorboardRun
+from rnr.runs.wandb_run import WandbRun
+from rnr.task.chains import grounded
+from rnr.task.parsing import parse
+from rnr.types import Example, Group, Mention, ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]
 """Uid of a group -> the advantage of each of its rollouts."""
 
 
 class Tracker:
-    """Writes ``metrics.jsonl`` and ``rollouts.jsonl`` in a run folder, and logs the metrics to wandb if asked."""
+    """Writes ``metrics.jsonl`` and ``rollouts.jsonl`` in a run folder, and tells W&B and TensorBoard if asked."""
 
-    def __init__(self, folder: Path, *, wandb_project: str, name: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, *, options: TrackingConfig, name: str, config: Mapping[str, Any]) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._wandb: Any = None
-        if wandb_project:
-            self._wandb = _start_wandb(folder, wandb_project, name, config)
+        self._wandb: WandbRun | None = None
+        if options.wandb_project:
+            done = _sft_steps(folder / "metrics.jsonl")
+            self._wandb = WandbRun(folder, options, name, config, sft_steps=done)
+        self._tensorboard = TensorboardRun(folder) if options.tensorboard else None
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        """One line of ``metrics.jsonl``, to six significant digits; the same numbers go to wandb on the axis
-        ``{stage}/step``. A number that is not finite is null there, and ``infra/non_finite_metrics`` says how many are.
-        """
+        """One line of ``metrics.jsonl``, to six significant digits; the same numbers go elsewhere. A number that is not
+        finite is null there, and ``infra/non_finite_metrics`` says how many are."""
         if strange := sum(not math.isfinite(value) for value in metrics.values()):
             metrics = {**metrics, "infra/non_finite_metrics": strange}
         rounded = {name: significant(value) for name, value in sorted(metrics.items())}
         self._append("metrics.jsonl", [{"stage": stage, "step": step, **rounded}])
-        if self._wandb is not None:
-            self._wandb.log({**metrics, f"{stage}/step": step})
+        for other in (self._wandb, self._tensorboard):
+            if other is not None:
+                other.log(stage, step, metrics)
 
     def log_rollouts(
         self, step: int, groups: Iterable[ScoredGroup], dropped: Mapping[str, str], advantages: Advantages
     ) -> None:
         """One line of ``rollouts.jsonl`` for each rollout of a step."""
-        rows = (row for scored in groups for row in rollout_rows(step, scored, dropped, advantages))
+        rows = [row for scored in groups for row in rollout_rows(step, scored, dropped, advantages)]
         self._append("rollouts.jsonl", rows)
+        if self._wandb is not None:
+            self._wandb.log_rollouts(step, rows)
+
+    def log_evaluation(self, name: str, stage: str, step: int, result: Evaluation, groups: Iterable[Group]) -> None:
+        """The metrics of an evaluation, and its answers as a table where there are tables."""
+        self.log(stage, step, result.metrics())
+        if self._wandb is not None:
+            self._wandb.log_evaluation(name, stage, step, [evaluation_row(group) for group in groups])
 
     def log_tokens(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Lines of ``tokens.jsonl`` (``rnr/runs/token_values.py``)."""
@@ -80,9 +94,10 @@ class Tracker:
             write_whole(file, b"".join(line + b"\n" for line in kept))
 
     def finish(self) -> None:
-        """Close wandb."""
-        if self._wandb is not None:
-            self._wandb.finish()
+        """Close what was told."""
+        for other in (self._wandb, self._tensorboard):
+            if other is not None:
+                other.finish()
 
 
 def rollout_rows(
@@ -115,46 +130,33 @@ def rollout_rows(
         }
 
 
-def wandb_id(folder: Path) -> str:
-    """The W&B id of the run in ``folder``: drawn once and kept in ``wandb-id``, so that a resumption has it too."""
-    file = folder / "wandb-id"
-    if not file.is_file():
-        write_whole(file, secrets.token_hex(6))
-    return file.read_text().strip()
+def evaluation_row(group: Group) -> dict[str, Any]:
+    """An evaluated sentence with its gold, its answer, and the F1 of the sentence by text and label."""
+    example, rollout = group.prompt.example, group.rollouts[0]
+    answer = grounded(parse(rollout.text), example.sentence)
+    return {
+        "data_set": example.source,
+        "sentence": example.sentence,
+        "gold": _listed(example.mentions),
+        "answer": _listed(answer.mentions),
+        "f1": exact_counts(example, answer.mentions).sentence_f1,
+        "error": answer.error or "",
+        "text": rollout.text,
+    }
 
 
-def _start_wandb(folder: Path, project: str, name: str, config: Mapping[str, Any]) -> Any:
-    import wandb
+def _listed(mentions: Iterable[Mention]) -> str:
+    return "; ".join(f"{mention.text} [{mention.label}]" for mention in mentions)
 
-    # Without a key wandb would ask at the terminal; offline, the run is kept in the folder for a later `wandb sync`.
-    if "WANDB_MODE" not in os.environ:
-        os.environ["WANDB_MODE"] = "online" if os.environ.get("WANDB_API_KEY") else "offline"
-    settings = wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True)
-    run = wandb.init(
-        project=project,
-        name=name,
-        dir=str(folder),
-        config=dict(config),
-        id=wandb_id(folder),
-        resume="allow",
-        settings=settings,
-    )
-    for stage in ("sft", "grpo"):
-        run.define_metric(f"{stage}/step")
-    run.define_metric("sft/*", step_metric="sft/step")
-    for prefix in (
-        "actor",
-        "reward",
-        "rewards",
-        "rollout_corr",
-        "training",
-        "timing_s",
-        "infra",
-        "val",
-        "async",
-        "ner",
-        "rollout",
-        "perf",
-    ):
-        run.define_metric(f"{prefix}/*", step_metric="grpo/step")
-    return run
+
+def _sft_steps(file: Path) -> int:
+    """How many SFT steps ``metrics.jsonl`` tells of."""
+    done = 0
+    for line in file.read_bytes().split(b"\n") if file.is_file() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # the end of the file, or cut by a kill
+        if row["stage"] == "sft":
+            done = max(done, row["step"] + 1)
+    return done
