@@ -19,6 +19,8 @@ class EngineSettings:
     generation: GenerationConfig
     threads: int
     use_gpu: bool
+    gpus: float = 1.0
+    """Where it uses any: how many, over which the model is divided, or the share of one."""
     seed: int
 
 

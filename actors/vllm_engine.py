@@ -1,5 +1,5 @@
 """vLLM as an ``Engine``. Its interfaces move between releases: only this file, ``actors/weight_receiver.py``,
-``actors/cpu_norm.py`` and ``actors/engine_support.py`` know them."""
+``actors/cpu_norm.py``, ``actors/vllm_on_gpu.py`` and ``actors/engine_support.py`` know them."""
 
 import os
 import tempfile
@@ -81,15 +81,17 @@ class VllmEngine:
             disable_log_stats=True,
             seed=settings.seed,
             generation_config="vllm",
-            **self._on_cpu(),
+            **self._on_device(),
             **self._with_adapter(),
         )
         self._engine = AsyncLLM.from_engine_args(arguments)
         await self._label(0)
 
-    def _on_cpu(self) -> dict[str, Any]:
+    def _on_device(self) -> dict[str, Any]:
         if self._settings.use_gpu:
-            return {}
+            from actors.vllm_on_gpu import gpu_arguments
+
+            return gpu_arguments(max_num_seqs=self._settings.generation.max_num_seqs, gpus=self._settings.gpus)
         from actors.cpu_norm import PRIORITY
 
         return {

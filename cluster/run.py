@@ -14,6 +14,7 @@ from typing import Any
 import ray
 
 from actors.engine import EngineSettings
+from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.disk import Disk
@@ -77,6 +78,7 @@ def prepared_of(config: Config) -> tuple[Prepared, Schedule]:
         evaluation=config.evaluation,
         seed=config.run.seed,
     )
+    refuse_division(prepared.model_folder, config.cluster.gpus_per_rollout_worker)
     schedule = Schedule(
         prepared,
         sft=config.sft,
@@ -291,5 +293,6 @@ def _engine(config: Config, model_folder: str, stop_token_id: int, cpus: float) 
         generation=config.generation,
         threads=threads_per_worker(config.cluster.most_rollout_workers, cpus),
         use_gpu=bool(config.cluster.gpus_per_rollout_worker),
+        gpus=config.cluster.gpus_per_rollout_worker or 0.0,
         seed=config.run.seed,
     )

@@ -370,9 +370,16 @@ class ClusterConfig(Section):
     """What each of our processes asks of Ray; they take turns, so a fraction does on a laptop."""
     gpus_per_rollout_worker: float | None = Field(default=None, ge=0)
     """What each asks of Ray. By default what the cluster has: a GPU for each worker and rank, or half a one where there
-    are fewer, or none."""
-    gpus_per_learner_rank: float | None = Field(default=None, ge=0)
-    """As ``gpus_per_rollout_worker``."""
+    are fewer, or none. Of several on one host the engine holds a part of the model each (tensor parallelism)."""
+    gpus_per_learner_rank: float | None = Field(default=None, ge=0, le=1)
+    """As ``gpus_per_rollout_worker``, but at most 1: for more, add ``learner_ranks``."""
+
+    @field_validator("gpus_per_rollout_worker")
+    @classmethod
+    def _a_share_or_whole(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and value != int(value):
+            raise ValueError("an engine has a share of one GPU or whole ones")
+        return value
 
     @field_validator("rollout_workers")
     @classmethod

@@ -1,0 +1,41 @@
+"""What vLLM is told on a GPU: which batch sizes are captured as graphs, and how a model is divided over several."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Eights of the sizes that are captured: a batch is filled up to the next one, by a half of itself at most."""
+
+
+def capture_sizes(max_num_seqs: int) -> list[int]:
+    """Batch sizes of the CUDA graphs for decoding up to ``max_num_seqs`` sequences at once.
+
+    By itself vLLM captures every multiple of 8 up to twice as many, 19 for 64 and 51 for 256, each in two forms. Here
+    they are 9 and 13, and beyond the largest the compiled model runs without a graph.
+    """
+    below = [size for size in (1, 2, 4, *(8 * step for step in STEPS)) if size < max_num_seqs]
+    return sorted({*below, min(max_num_seqs, 8 * STEPS[-1])})
+
+
+def gpu_arguments(*, max_num_seqs: int, gpus: float) -> dict[str, Any]:
+    """Arguments of vLLM's engine. Several GPUs are those that Ray has given this process, so vLLM's own processes, not
+    Ray's, hold the parts of the model: they see no others and end with it."""
+    arguments: dict[str, Any] = {"compilation_config": {"cudagraph_capture_sizes": capture_sizes(max_num_seqs)}}
+    if gpus > 1:
+        arguments |= {"tensor_parallel_size": round(gpus), "distributed_executor_backend": "mp"}
+    return arguments
+
+
+def refuse_division(model_folder: str, gpus: float | None) -> None:
+    """Raise ValueError for a number of GPUs over which the model's attention heads cannot be divided."""
+    if gpus is None or gpus <= 1:
+        return
+    config = json.loads((Path(model_folder) / "config.json").read_text())
+    heads = config.get("text_config", config).get("num_attention_heads")
+    if heads and heads % round(gpus):
+        fit = [number for number in range(1, heads + 1) if not heads % number]
+        raise ValueError(
+            f"cluster.gpus_per_rollout_worker={gpus:g}: an engine divides the model's {heads} attention heads over its "
+            f"GPUs, so {' or '.join(map(str, fit))} do"
+        )

@@ -1,0 +1,61 @@
+"""What vLLM is told on GPUs, and what is refused before it is started."""
+
+import importlib
+import json
+
+import pytest
+
+from actors.vllm_on_gpu import capture_sizes, gpu_arguments, refuse_division
+from rnr.cli import load_config
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes"),
+    [
+        (1, [1]),
+        (3, [1, 2, 3]),
+        (64, [1, 2, 4, 8, 16, 24, 32, 48, 64]),
+        (100, [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 100]),
+        (256, [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256]),
+        (2000, [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]),
+    ],
+)
+def test_graphs_are_captured_up_to_the_sequences_that_are_decoded_at_once(most, sizes) -> None:
+    assert capture_sizes(most) == sizes
+
+
+def test_a_batch_is_filled_up_by_less_than_half_of_itself_once_it_has_sixteen() -> None:
+    sizes = capture_sizes(512)
+    worst = max(min(size for size in sizes if size >= batch) / batch for batch in range(17, 513))
+    assert worst < 1.5
+
+
+def test_an_engine_of_two_gpus_divides_its_model_over_both() -> None:
+    both = gpu_arguments(max_num_seqs=8, gpus=2.0)
+    assert (both["tensor_parallel_size"], both["distributed_executor_backend"]) == (2, "mp")
+    for one in (0.5, 1.0):
+        assert "tensor_parallel_size" not in gpu_arguments(max_num_seqs=8, gpus=one)
+
+
+def test_heads_that_do_not_divide_are_refused_with_what_does(tmp_path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"num_attention_heads": 9}))
+    refuse_division(str(tmp_path), 3.0)
+    for none in (None, 0.0, 0.5, 1.0):
+        refuse_division(str(tmp_path), none)
+    with pytest.raises(ValueError, match=r"gpus_per_rollout_worker=2: .* 9 attention heads .* so 1 or 3 or 9 do"):
+        refuse_division(str(tmp_path), 2.0)
+
+
+def test_part_of_a_second_gpu_is_refused() -> None:
+    assert load_config(None, ["--cluster.gpus_per_rollout_worker=2"]).cluster.gpus_per_rollout_worker == 2
+    with pytest.raises(ValueError, match="a share of one GPU or whole ones"):
+        load_config(None, ["--cluster.gpus_per_rollout_worker=1.5"])
+    with pytest.raises(ValueError, match="gpus_per_learner_rank"):
+        load_config(None, ["--cluster.gpus_per_learner_rank=2"])
+
+
+def test_vllm_takes_the_arguments_by_these_names() -> None:
+    vllm = pytest.importorskip("vllm")
+    assert gpu_arguments(max_num_seqs=8, gpus=2.0).keys() <= vllm.AsyncEngineArgs.__dataclass_fields__.keys()
+    config = importlib.import_module("vllm.config").CompilationConfig
+    assert gpu_arguments(max_num_seqs=8, gpus=2.0)["compilation_config"].keys() <= config.__dataclass_fields__.keys()
