@@ -45,7 +45,7 @@ class Reservations:
                 [bundle.resources],
                 strategy="STRICT_PACK",
                 _soft_target_node_id=node,
-                bundle_label_selector=[elsewhere(avoid)] if avoid else [],
+                bundle_label_selector=[elsewhere(avoid)],
             )
             self.groups |= dict.fromkeys(bundle.members, group)
         group = self.groups[name]

@@ -1,8 +1,11 @@
 """Groups under way, from being asked for until they are trained on: what may be taken, so that none grows too stale."""
 
 import asyncio
+import heapq
+import itertools
 import time
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rnr.types import ScoredGroup
@@ -32,6 +35,11 @@ class Window:
         self._per_step = per_step
         self._max_staleness = max_staleness
         self._places: dict[int, _Place] = {}
+        self._due: Counter[int] = Counter()
+        """Step -> groups under way, complete or not, that are due then."""
+        self._complete: defaultdict[int, list[int]] = defaultdict(list)
+        """Step -> heap of the places of complete groups that are due then: what may be taken is decided by numbers
+        alone, because with ten thousand groups under way it is asked ten thousand times a step."""
         self._count = 0
         self._changed = asyncio.Condition()
 
@@ -39,6 +47,7 @@ class Window:
         """A place for a group that is asked for while ``step`` is the next to be trained."""
         place, self._count = self._count, self._count + 1
         self._places[place] = _Place(due=step + self._max_staleness, asked=time.monotonic())
+        self._due[step + self._max_staleness] += 1
         return place
 
     def generated(self, place: int) -> None:
@@ -50,6 +59,7 @@ class Window:
         async with self._changed:
             self._places[place].group = group
             self._places[place].scored = time.monotonic()
+            heapq.heappush(self._complete[self._places[place].due], place)
             self._changed.notify_all()
 
     async def take(self, count: int, step: int) -> tuple[list[ScoredGroup], dict[str, float]]:
@@ -57,8 +67,8 @@ class Window:
         begin = time.monotonic()
         async with self._changed:
             await self._changed.wait_for(lambda: self._choice(count, step) is not None)
-            chosen = self._choice(count, step) or []
-        places = [self._places.pop(place) for place in chosen]
+            chosen = self._choice(count, step) or {}
+            places = [self._places.pop(place) for place in self._taken(chosen)]
         generated = max(place.generated for place in places)
         timing = {
             "timing_s/wait_batch": time.monotonic() - begin,
@@ -67,17 +77,31 @@ class Window:
         }
         return [place.group for place in places if place.group is not None], timing
 
-    def _choice(self, count: int, step: int) -> list[int] | None:
-        """The places to take, or None while there are too few, or none that leave the others their turn."""
-        complete = [place for place, group in self._places.items() if group.group is not None]
-        if len(complete) < count:
+    def _choice(self, count: int, step: int) -> dict[int, int] | None:
+        """How many complete groups to take of those due at each step, or None while there are too few, or none that
+        leave the others their turn."""
+        chosen = {}
+        for due in sorted(self._due):
+            chosen[due] = min(count, len(self._complete[due]))
+            count -= chosen[due]
+        if count:
             return None
-        chosen = sorted(complete, key=lambda place: (self._places[place].due, place))[:count]
-        left = [group.due for place, group in self._places.items() if place not in chosen]
+        left = {due: number - chosen[due] for due, number in self._due.items()}
         return chosen if schedulable(left, step, self._per_step) else None
 
+    def _taken(self, chosen: Mapping[int, int]) -> list[int]:
+        """The places of so many groups, which are taken out."""
+        places = []
+        for due, number in chosen.items():
+            places += [heapq.heappop(self._complete[due]) for _ in range(number)]
+            self._due[due] -= number
+            if not self._due[due]:
+                del self._due[due], self._complete[due]
+        return places
 
-def schedulable(due: Sequence[int], step: int, per_step: int) -> bool:
-    """Whether groups that are due at these steps can all be trained on in time after ``step``: for each of them, at
-    most ``(due - step) * per_step`` are due by then."""
-    return all(number <= (last - step) * per_step for number, last in enumerate(sorted(due), 1))
+
+def schedulable(due: Mapping[int, int], step: int, per_step: int) -> bool:
+    """Whether groups can all be trained on in time after ``step``, so many due at each of these steps: by each of them
+    at most ``(due - step) * per_step`` are due."""
+    sums = itertools.accumulate(due[last] for last in sorted(due))
+    return all(number <= max(0, last - step) * per_step for number, last in zip(sums, sorted(due), strict=True))

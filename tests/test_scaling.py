@@ -15,6 +15,7 @@ from actors.pool import Pool
 from cluster.generation import GenerationService
 from cluster.placement import places, roles, rollout_bundle
 from cluster.policy import Published
+from cluster.reservations import Reservations
 from cluster.scaling import PATIENCE, Scaling
 from rnr.cli import load_config
 from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig, worker_range
@@ -361,3 +362,26 @@ def test_a_file_that_is_no_order_is_named(tmp_path) -> None:
 def test_ordering_through_the_package_names_the_key_to_resume_with(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"resume it with --cluster\.rollout_workers=3"):
         order(_folder(tmp_path), "3")
+
+
+def test_a_place_is_asked_for_in_words_that_ray_takes_and_on_the_roomiest_node(monkeypatch) -> None:
+    from ray.util.placement_group import validate_placement_group
+
+    asked: list[tuple] = []
+
+    class Place:
+        def ready(self) -> Any:
+            return asyncio.sleep(0)
+
+    def group(bundles: Any, **options: Any) -> Place:
+        validate_placement_group(bundles=bundles, **options)
+        asked.append((options["_soft_target_node_id"], options["bundle_label_selector"]))
+        return Place()
+
+    nodes = {"a" * 56: {"CPU": 9.0}, "b" * 56: {"CPU": 1.0}}
+    monkeypatch.setattr("cluster.reservations.placement_group", group)
+    monkeypatch.setattr("cluster.reservations.free_by_node", lambda: nodes)
+    bundle = rollout_bundle(load_config(None, []).cluster, "rollout-0")
+    for avoid in ((), ("a" * 56,)):
+        asyncio.run(Reservations({}).claim(bundle, seconds=5, avoid=avoid))
+    assert asked == [("a" * 56, [{}]), ("b" * 56, [{"ray.io/node-id": f"!in({'a' * 56})"}])]

@@ -1,0 +1,222 @@
+"""What the controller itself costs: the real loop, window, pool and services over workers that only wait.
+
+python -m scripts.benchmarks.controller --workers 1000 --groups 100000
+
+Time is virtual, so the CPU seconds are the driver's own. Ray's part of a call is not in them: it is measured apart, as
+the pickling of one group, which the driver does twice (from the rollout worker, to the scorer).
+"""
+
+import asyncio
+import itertools
+import pickle
+import random
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from actors.pool import Pool
+from cluster.generation import GenerationService
+from cluster.loop import Pace, grpo
+from cluster.policy import Published
+from cluster.scoring import Scorer, ScoringService
+from cluster.virtual_time import run_virtually
+from rewards.advantage import TrainingBatch, training_batch
+from rnr.config import DeadlineConfig, GrpoConfig, SamplingConfig, SyncConfig
+from rnr.digest import Manifest
+from rnr.files import strict_json, write_whole
+from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup, Segment
+from scripts.benchmarks.turns import table
+from scripts.command_line import as_written, new_app, run, within
+
+app = new_app()
+
+
+def main(argv: list[str]) -> int:
+    return run(app, argv)
+
+
+class Method:
+    """A coroutine function that is called as a method of a Ray actor is."""
+
+    def __init__(self, call: Any) -> None:
+        self.remote = call
+
+
+class Worker:
+    """Takes some virtual seconds for a group, and one for new weights."""
+
+    def __init__(self, seed: int, rollouts: tuple[Rollout, ...]) -> None:
+        self._draw = random.Random(seed)
+        self._rollouts = rollouts
+        self.generate, self.load, self.score = Method(self._generate), Method(self._load), Method(self._score)
+
+    async def _generate(self, prompt: Prompt, _sampling: Any) -> Group:
+        await asyncio.sleep(self._draw.uniform(5, 30))
+        return Group(prompt=prompt, rollouts=self._rollouts)
+
+    async def _load(self, *_: Any) -> tuple[str, float]:
+        await asyncio.sleep(1.0)
+        return "digest", 1.0
+
+    async def _score(self, _probe: Any) -> list[float]:
+        return [-1.0]
+
+
+class Judge:
+    """Gives the rollouts of a group 0 and 1 in turn."""
+
+    def __init__(self) -> None:
+        self.score = Method(self._score)
+
+    async def _score(self, group: Group) -> ScoredGroup:
+        await asyncio.sleep(0.01)
+        rewards = tuple(Reward(total=float(number % 2), parts={}) for number in range(len(group.rollouts)))
+        answers = (Answer(reasoning=None, mentions=()),) * len(group.rollouts)
+        return ScoredGroup(group=group, rewards=rewards, answers=answers)
+
+
+class Policy:
+    """Publishes what is always the same."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    async def update(self, samples: Sequence[Any], *, step: int, sampled: int) -> dict[str, float]:
+        await asyncio.sleep(10.0)
+        return {}
+
+    async def publish(self) -> Published:
+        number = next(self._numbers)
+        manifest = Manifest(digest="digest", tensors={})
+        return Published(number=number, version=number, manifest=manifest, parcels=(), probe_logprobs=(-1.0,))
+
+
+def rollouts_of(samples: int, tokens: int) -> tuple[Rollout, ...]:
+    """Made-up rollouts of so many tokens."""
+    segment = Segment(token_ids=tuple(range(tokens)), logprobs=(-0.5,) * tokens, policy_version=0)
+    return (Rollout(segments=(segment,), text="x" * 3 * tokens, finished=True),) * samples
+
+
+def prompts() -> Iterator[Prompt]:
+    """Endless prompts, each with a uid of its own."""
+    for number in itertools.count():
+        example = Example(uid=f"prompt-{number}", sentence="x", schema=("a",), mentions=())
+        yield Prompt(example=example, token_ids=(1,) * 100)
+
+
+class Controller:
+    """The parts of a run that live in the driver, over fake workers."""
+
+    def __init__(self, *, workers: int, judges: int, samples: int, tokens: int) -> None:
+        self._rollouts = rollouts_of(samples, tokens)
+        self._samples = samples
+        self.generation = GenerationService(
+            lambda prepare: Pool(
+                "rollout", spawn=self._spawn, size=workers, capacity=16 * samples, attempts=3, prepare=prepare
+            ),
+            sampling=SamplingConfig(samples_per_prompt=max(2, samples)),
+            sync=SyncConfig(),
+            deadlines=DeadlineConfig(),
+            transport=None,  # type: ignore[arg-type]
+            probe=(1,),
+            seed=0,
+        )
+        pool = Pool("reward", spawn=self._judge, size=judges, capacity=1, attempts=3)
+        self.scoring = ScoringService(Scorer(name="reward", pool=pool, seconds=60.0), bounds=(-100.0, 100.0))
+        self.records: list[float] = []
+        self.virtual_seconds = 0.0
+
+    async def _spawn(self, name: str) -> Worker:
+        return Worker(hash(name), self._rollouts)
+
+    async def _judge(self, _name: str) -> Judge:
+        return Judge()
+
+    async def train(self, steps: int, per_step: int, max_staleness: int) -> None:
+        """The loop of so many steps."""
+        await self.generation.start()
+        await self.scoring.start()
+        await grpo(
+            range(steps),
+            prompts(),
+            pace=Pace(prompts_per_step=per_step, dynamic_sampling_rounds=0, max_staleness=max_staleness),
+            generation=self.generation,
+            scoring=self.scoring,
+            policy=Policy(),
+            record=self._record,
+            to_batch=self._to_batch,
+            watch=lambda _step, _phase: None,
+        )
+        self.virtual_seconds = asyncio.get_running_loop().time()
+
+    def _to_batch(self, groups: Sequence[ScoredGroup]) -> TrainingBatch:
+        begin = time.process_time()
+        batch = training_batch(groups, GrpoConfig(), {})
+        self.records.append(time.process_time() - begin)
+        return batch
+
+    async def _record(self, *_: Any) -> None:
+        return None
+
+
+def pickling(samples: int, tokens: int) -> float:
+    """CPU seconds for pickling a group and taking it out again."""
+    # One after the other: pickle writes what is the same object once.
+    each = [Group(prompt=next(prompts()), rollouts=rollouts_of(1, tokens)) for _ in range(samples)]
+    begin = time.process_time()
+    for one in each:
+        pickle.loads(pickle.dumps(one, protocol=5))
+    return time.process_time() - begin
+
+
+def measure(*, workers: int, groups: int, samples: int, tokens: int, max_staleness: int) -> dict[str, Any]:
+    """CPU of the driver for each group, its peak memory, and what a group costs to pickle."""
+    per_step = min(groups, 16 * workers)
+    steps = max(1, groups // per_step)
+    controller = Controller(workers=workers, judges=max(1, workers // 8), samples=samples, tokens=tokens)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin, wall = time.process_time(), time.perf_counter()
+    run_virtually(controller.train(steps, per_step, max_staleness))
+    seconds = time.process_time() - begin
+    done = steps * per_step
+    pickled = pickling(samples, tokens)
+    batches = sum(controller.records)
+    return {
+        "workers": workers,
+        "groups": done,
+        "steps": steps,
+        "driver_ms_per_group": 1000 * (seconds - batches) / done,
+        "batch_ms_per_group": 1000 * batches / done,
+        "pickle_ms_per_group": 1000 * pickled,
+        "driver_seconds": seconds,
+        "wall_seconds": time.perf_counter() - wall,
+        "memory_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,
+        "virtual_seconds": controller.virtual_seconds,
+        "reissued": controller.generation.pool.reissued,
+    }
+
+
+@app.command(help=as_written(__doc__))
+def controller(
+    workers: Annotated[int, typer.Option(callback=within(1))] = 1000,
+    groups: Annotated[int, typer.Option(callback=within(1))] = 100_000,
+    samples: Annotated[int, typer.Option(callback=within(2), help="rollouts of a group")] = 16,
+    tokens: Annotated[int, typer.Option(callback=within(1), help="of a rollout")] = 256,
+    max_staleness: Annotated[int, typer.Option(callback=within(0))] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write the numbers here")] = None,
+) -> None:
+    """Print what a group costs the driver."""
+    numbers = measure(workers=workers, groups=groups, samples=samples, tokens=tokens, max_staleness=max_staleness)
+    Console().print(table("controller", numbers))
+    if json_file:
+        write_whole(json_file, strict_json(numbers, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
