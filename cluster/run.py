@@ -22,6 +22,7 @@ from cluster.estimate import stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import IN_PROCESS, InProcess, resources_of
 from cluster.manifest import layout_of
+from cluster.memory_plan import gpu_memory, memory_rows, print_memory
 from cluster.placement import (
     bundles,
     check_disk,
@@ -107,6 +108,8 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
         check_disk(run_folder(config.run), needed_disk(config, prepared))
     with status.starting("Ray"):
         connect(config)
+    branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster
+    print_memory(memory_rows(prepared.model_folder, *branches, gpus=gpu_memory()))
     folder = open_run(config.run, tree, resume=resume)
     status.open(folder)
     record_to(folder)
@@ -247,8 +250,7 @@ def _services(
     learning_rate: Callable[[str, int], float],
 ) -> Services:
     """The services, not yet started, of a run whose GPUs are decided."""
-    cluster = config.cluster
-    places = cluster, config.generation
+    cluster, places = config.cluster, (config.cluster, config.generation)
     learner = learner_settings(model_folder, config.model, config.optimizer, config.run.seed, places)
     threads = threads_per_worker(cluster.learner_ranks, cpus)
     transport = choose(config.sync, place_of(cluster, config.model))

@@ -6,6 +6,7 @@ from contextlib import redirect_stdout
 from cluster.checkpoint import warm_start
 from cluster.dry_run import derived, gib, show, time_of, workers_of
 from cluster.in_process import IN_PROCESS, resources_of
+from cluster.memory_plan import gpu_memory, memory_rows
 from cluster.placement import check_disk, check_resources, local_resources, placed
 from cluster.run import needed_disk, plan_of, prepared_of
 from cluster.transport import chosen
@@ -42,6 +43,9 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
         ("weights sent by", chosen(config.sync, place_of(cluster, config.model))),
         ("disk for checkpoints and export", gib(disk)),
         *workers_of(prepared, model=config.model, optimizer=config.optimizer, generation=generation, cluster=cluster),
+        *memory_rows(
+            prepared.model_folder, config.model, config.optimizer, config.grpo, generation, cluster, gpus=gpu_memory()
+        ),
         *time_of(prepared, schedule, settings, cluster),
     ]
     show(config.run.name, rows, tree if as_json else None)

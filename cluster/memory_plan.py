@@ -1,0 +1,179 @@
+"""What a GPU has to hold, worked out from the model's shape before anything is started; refused where it does not fit.
+
+Bytes for each of P weights of a learner rank under ZeRO (Rajbhandari et al. 2020): 2 for the bf16 weight and 2 for its
+gradient, 4 for the float32 sum of the micro-batches' gradients and 12 for AdamW's master weight and moments; stage 1
+divides the last two by the ranks, stage 2 the gradients too, stage 3 everything. An adapter has its own few weights of
+all but the first.
+"""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.placement import learner_memory_share, placed
+from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
+
+LIBRARIES = 1.0
+"""GiB of a process that uses a GPU: its context and its libraries."""
+ENGINE = 1.5
+"""GiB of an engine beside weights and cache: activations of a prefill, CUDA graphs, logits."""
+SMALLEST = 2048
+"""Tokens of the smallest micro-batch that "auto" takes."""
+NORMED = ("qwen3", "gemma3", "olmo2")
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A decoder, as far as its memory goes."""
+
+    weights: float
+    layers: int
+    hidden: int
+    intermediate: int
+    query: int
+    """Heads times their width."""
+    key: int
+    """Heads of keys times their width."""
+    normed: bool = False
+    """Whether queries and keys go through norms of their own."""
+
+    @property
+    def cache_bytes(self) -> int:
+        """Of one token in the KV cache, bf16."""
+        return 2 * 2 * self.layers * self.key
+
+    @property
+    def layer_bytes(self) -> int:
+        """What one layer keeps of one token for the backward pass, in the plain code of transformers: two norms (their
+        input in float32, what is scaled, and their output), queries, keys, values and the output of the attention, and
+        four products of the MLP."""
+        norms = 2 * 8 * self.hidden + (6 * (self.query + self.key) if self.normed else 0)
+        return norms + 2 * (2 * self.query + 2 * self.key) + 8 * self.intermediate
+
+    def kept_bytes(self, *, checkpointing: bool) -> int:
+        """What the forward pass keeps of one token."""
+        if checkpointing:
+            return 2 * self.hidden * self.layers + self.layer_bytes
+        return self.layers * self.layer_bytes
+
+
+def shape_of(folder: str) -> Shape | None:
+    """That of the model in the folder; None where its config does not name what is needed."""
+    whole = json.loads((Path(folder) / "config.json").read_text())
+    config: Mapping[str, Any] = whole.get("text_config", whole)
+    heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
+    if not heads or not hidden or not config.get("num_hidden_layers") or not config.get("intermediate_size"):
+        return None
+    width = config.get("head_dim") or hidden // heads
+    size = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
+    return Shape(
+        weights=size / (4 if str(whole.get("dtype") or whole.get("torch_dtype")) == "float32" else 2),
+        layers=config["num_hidden_layers"],
+        hidden=hidden,
+        intermediate=config["intermediate_size"],
+        query=heads * width,
+        key=(config.get("num_key_value_heads") or heads) * width,
+        normed=str(config.get("model_type")).startswith(NORMED),
+    )
+
+
+def learner_parts(
+    shape: Shape, model: ModelConfig, optimizer: OptimizerConfig, *, ranks: int, reference: bool, bucket: bool
+) -> dict[str, float]:
+    """GiB of one learner rank, by what takes it. ``bucket`` is the copy that CUDA IPC shares with the engine."""
+    stage, weights = optimizer.zero_stage, shape.weights
+    # An adapter of rank r beside each linear layer has r numbers for each of its inputs and outputs.
+    widths = 7 * shape.hidden + 2 * shape.query + 2 * shape.key + 3 * shape.intermediate
+    trained = model.lora_rank * widths * shape.layers if model.lora_rank else weights
+    tokens = SMALLEST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
+    parts = {
+        "weights": 2 * weights / (ranks if stage == 3 else 1),
+        "gradients": 2 * trained / (ranks if stage >= 2 else 1) + 4 * trained / (ranks if stage else 1),
+        "optimizer": 12 * trained / (ranks if stage else 1),
+        f"activations of {tokens} tokens": tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing),
+        "reference": 2 * weights if reference and not model.lora_rank else 0.0,
+        "weights for the engine": 2 * weights if bucket else 0.0,
+    }
+    return {name: size / GIB for name, size in parts.items() if size} | {"libraries": LIBRARIES}
+
+
+def engine_parts(shape: Shape, share_gib: float, *, gpus: float) -> dict[str, float]:
+    """GiB of one engine on each of its GPUs, of which it takes ``share_gib``; what is left is its KV cache, which is
+    below 0 where nothing is."""
+    weights = 2 * shape.weights / GIB / max(1.0, gpus)
+    return {"weights": weights, "graphs and activations": ENGINE, "KV cache": share_gib - weights - ENGINE}
+
+
+def memory_rows(
+    folder: str,
+    model: ModelConfig,
+    optimizer: OptimizerConfig,
+    grpo: GrpoConfig,
+    generation: GenerationConfig,
+    cluster: ClusterConfig,
+    *,
+    gpus: Sequence[float],
+) -> list[tuple[str, str]]:
+    """(name, what it holds) of the learner and the engine on the smallest of this machine's GPUs, of which ``gpus`` has
+    the GiB each; empty without one. Raises ValueError, with what to change, for a plan that does not fit."""
+    shape = shape_of(folder)
+    if not gpus:
+        return []
+    if shape is None:
+        return [("GPU memory", "not worked out: config.json does not name the sizes of a plain decoder")]
+    cluster, generation = placed(cluster, generation, len(gpus))
+    rows, has = [], min(gpus)
+    rollout, learner = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0
+    if learner:
+        bucket = 0 < rollout < 1 and learner < 1 and not model.lora_rank
+        ranks, reference = cluster.learner_ranks, grpo.kl_coefficient > 0
+        parts = learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, bucket=bucket)
+        room = learner_memory_share(cluster, generation) * has
+        rows.append(("GPU memory of a learner rank", _sum(parts, room)))
+        if sum(parts.values()) > room:
+            raise ValueError(
+                f"a learner rank needs {_sum(parts, room)}: set model.gradient_checkpointing, lower "
+                "optimizer.max_tokens_per_microbatch or generation.gpu_memory_fraction, add cluster.learner_ranks with "
+                "optimizer.zero_stage 2 or 3, or train an adapter (model.lora_rank)"
+            )
+    if rollout:
+        parts = engine_parts(shape, generation.gpu_memory_fraction * has, gpus=rollout)
+        tokens = int(parts["KV cache"] * GIB * max(1.0, rollout)) // shape.cache_bytes
+        rows.append(("GPU memory of an engine", _sum(parts, generation.gpu_memory_fraction * has)))
+        sequences = max(0, tokens) // model.context_tokens
+        asked = generation.max_num_seqs
+        rows.append(
+            ("KV cache of an engine", f"{max(0, tokens)} tokens: {sequences} of {asked} sequences at full length")
+        )
+        if sequences < 1:
+            raise ValueError(
+                f"an engine has no room for one sequence of model.context_tokens {model.context_tokens}: it takes "
+                f"{_sum(parts, generation.gpu_memory_fraction * has)}. Raise generation.gpu_memory_fraction or "
+                "cluster.gpus_per_rollout_worker, or lower model.context_tokens"
+            )
+    return rows
+
+
+def _sum(parts: Mapping[str, float], room: float) -> str:
+    each = " + ".join(f"{name} {size:.1f}" for name, size in parts.items())
+    return f"{each} = {sum(parts.values()):.1f} of {room:.1f} GiB"
+
+
+def gpu_memory() -> list[float]:
+    """GiB of each GPU of this machine, asked without taking any of it; empty where there is none."""
+    command = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [int(line) / 1024 for line in answer.stdout.split() if line.isdigit()] if not answer.returncode else []
+
+
+def print_memory(rows: Sequence[tuple[str, str]]) -> None:
+    """One line each."""
+    for name, held in rows:
+        print(f"{name}: {held}")

@@ -1,0 +1,135 @@
+"""What a GPU has to hold, by hand for models whose shapes are known."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from cluster import memory_plan
+from cluster.memory_plan import Shape, engine_parts, gpu_memory, learner_parts, memory_rows, shape_of
+from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
+
+SMALL = Shape(weights=596e6, layers=28, hidden=1024, intermediate=3072, query=2048, key=1024)
+"""Qwen3-0.6B."""
+MICROBATCH = OptimizerConfig(max_tokens_per_microbatch=16384)
+
+
+def _model(folder, megabytes: float, **changed) -> str:
+    config = {
+        "num_hidden_layers": 28,
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+    }
+    (folder / "config.json").write_text(json.dumps(config | changed))
+    with (folder / "model.safetensors").open("wb") as file:
+        file.truncate(int(megabytes * 1e6))  # takes no room on the disk
+    return str(folder)
+
+
+def test_a_token_of_the_cache_and_of_a_layer_by_hand() -> None:
+    # Keys and values, two bytes: 2 * 2 * 28 * 1024.
+    assert SMALL.cache_bytes == 114_688
+    # Norms 16 * 1024, attention 2 * (2 * 2048 + 2 * 1024), MLP 8 * 3072.
+    assert SMALL.layer_bytes == 16_384 + 12_288 + 24_576 == 53_248
+    assert SMALL.kept_bytes(checkpointing=False) == 28 * 53_248
+    assert SMALL.kept_bytes(checkpointing=True) == 28 * 2048 + 53_248
+
+
+def test_the_plan_of_qwen3_at_16k_is_near_what_was_measured() -> None:
+    shape = replace(SMALL, normed=True)
+    assert shape.layer_bytes == 53_248 + 6 * 3072
+    parts = learner_parts(shape, ModelConfig(), MICROBATCH, ranks=1, reference=False, bucket=False)
+    # 40.3 GiB were measured on an H200, libraries left out (torch's peak of what it had allocated).
+    assert sum(parts.values()) - 1.0 == pytest.approx(40.3, rel=0.05)
+
+
+def test_one_rank_of_a_small_model_by_hand() -> None:
+    parts = learner_parts(SMALL, ModelConfig(), MICROBATCH, ranks=1, reference=False, bucket=True)
+    gib = 2**30
+    assert parts == pytest.approx(
+        {
+            "weights": 2 * 596e6 / gib,
+            "gradients": 6 * 596e6 / gib,
+            "optimizer": 12 * 596e6 / gib,
+            "activations of 16384 tokens": 16384 * 28 * 53_248 / gib,
+            "weights for the engine": 2 * 596e6 / gib,
+            "libraries": 1.0,
+        }
+    )
+    # 1.1 + 3.3 + 6.7 + 22.8 + 1.1 + 1.
+    assert sum(parts.values()) == pytest.approx(35.97, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("stage", "bytes_per_weight"), [(0, 2 + 6 + 12), (1, 2 + 2 + 1 + 3), (2, 2 + 0.5 + 1 + 3), (3, 0.5 + 0.5 + 1 + 3)]
+)
+def test_four_ranks_divide_what_their_stage_divides(stage, bytes_per_weight) -> None:
+    optimizer = OptimizerConfig(zero_stage=stage, max_tokens_per_microbatch=1)
+    shape = Shape(weights=2**30, layers=1, hidden=1, intermediate=1, query=1, key=1)
+    parts = learner_parts(shape, ModelConfig(), optimizer, ranks=4, reference=False, bucket=False)
+    assert sum(parts[name] for name in ("weights", "gradients", "optimizer")) == pytest.approx(bytes_per_weight)
+
+
+def test_an_adapter_trains_its_own_weights_alone() -> None:
+    model = ModelConfig(lora_rank=8)
+    parts = learner_parts(SMALL, model, MICROBATCH, ranks=1, reference=True, bucket=False)
+    # Inputs and outputs of q, k, v, o, gate, up and down of one layer.
+    widths = (1024 + 2048) * 2 + (1024 + 1024) * 2 + (1024 + 3072) * 3
+    assert parts["optimizer"] == pytest.approx(12 * 8 * widths * 28 / 2**30)
+    assert "reference" not in parts  # a second adapter, not a second model
+
+
+def test_the_cache_has_what_weights_and_graphs_leave_and_two_gpus_share_the_weights() -> None:
+    shape = Shape(weights=2**30, layers=1, hidden=1, intermediate=1, query=1, key=1)
+    assert engine_parts(shape, 32.0, gpus=0.5) == {"weights": 2.0, "graphs and activations": 1.5, "KV cache": 28.5}
+    assert engine_parts(shape, 32.0, gpus=2.0)["KV cache"] == 29.5
+
+
+def _rows(folder, *, gpus, model=None, cluster=None) -> dict[str, str]:
+    model, cluster = model or ModelConfig(context_tokens=2048), cluster or ClusterConfig()
+    generation = GenerationConfig(max_num_seqs=256)
+    return dict(memory_rows(folder, model, MICROBATCH, GrpoConfig(), generation, cluster, gpus=gpus))
+
+
+def test_a_plan_that_fits_is_told_part_by_part(tmp_path) -> None:
+    rows = _rows(_model(tmp_path, 1192), gpus=[80.0])
+    # Shared: the engine has 0.4 of 80, the learner the rest.
+    assert rows["GPU memory of a learner rank"].endswith("libraries 1.0 = 36.0 of 48.0 GiB")
+    assert rows["GPU memory of an engine"] == (
+        "weights 1.1 + graphs and activations 1.5 + KV cache 29.4 = 32.0 of 32.0 GiB"
+    )
+    # 29.39 GiB / 114,688 B = 275,146 tokens; / 2048 = 134.
+    assert rows["KV cache of an engine"].endswith("134 of 256 sequences at full length")
+    assert _rows(str(tmp_path), gpus=[]) == {}
+
+
+def test_a_plan_that_does_not_fit_is_refused_before_the_start_with_what_to_change(tmp_path) -> None:
+    folder = _model(tmp_path, 1192)
+    with pytest.raises(ValueError, match=r"a learner rank needs weights 1\.1 .* = 36\.0 of 14\.4 GiB: set model\.grad"):
+        _rows(folder, gpus=[24.0])
+    apart = ClusterConfig(gpus_per_rollout_worker=1.0, gpus_per_learner_rank=0.0)
+    with pytest.raises(ValueError, match=r"no room for one sequence of model\.context_tokens 2048"):
+        _rows(folder, gpus=[3.0], cluster=apart)
+    assert "134 of" not in _rows(folder, gpus=[24.0], cluster=apart)["KV cache of an engine"]
+
+
+def test_a_model_of_another_kind_is_said_to_be_left_out(tmp_path) -> None:
+    folder = _model(tmp_path, 1, intermediate_size=None)
+    assert shape_of(folder) is None
+    assert _rows(folder, gpus=[80.0]) == {
+        "GPU memory": "not worked out: config.json does not name the sizes of a plain decoder"
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "found"), [(0, "81559\n143771\n", [81559 / 1024, 143771 / 1024]), (9, "failed", [])]
+)
+def test_the_memory_of_the_gpus_is_asked_without_touching_them(monkeypatch, code, text, found) -> None:
+    class Answer:
+        returncode, stdout = code, text
+
+    monkeypatch.setattr(memory_plan.subprocess, "run", lambda *_args, **_options: Answer)
+    assert gpu_memory() == found
