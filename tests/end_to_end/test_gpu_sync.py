@@ -1,0 +1,106 @@
+"""Weights between processes that share a GPU, and engines over several: `python -m pytest -m gpu`."""
+
+import multiprocessing
+from typing import Any
+
+import pytest
+import torch
+
+from actors.delivery import bits, received
+from cluster.transport.cuda_ipc import CudaIpc
+from rnr.digest import Digest, factors, word_sums
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
+]
+
+SHAPES = {"head.weight": (50_001, 64), "layers.0.weight": (7, 3), "scale": ()}
+
+
+def test_sums_on_the_gpu_are_those_of_the_cpu() -> None:
+    words = torch.randint(-(2**15), 2**15, (9_000_001,), dtype=torch.int16)
+    table = torch.from_numpy(factors())
+    here = [int(each) for each in word_sums(words, table)]
+    assert here == [int(each) for each in word_sums(words.cuda(), table.cuda())]
+
+
+def _engine(pipe: Any) -> None:
+    """Stands for the engine's process: the digests of what arrives, and how many buckets are mapped."""
+    from cluster.transport import cuda_ipc
+
+    while (delivery := pipe.recv()) is not None:
+        tensors, digest = received(delivery.receiver, delivery.payload)
+        sums = {name: float(tensor.float().sum()) for name, tensor in tensors}
+        pipe.send((digest(), sums, len(cuda_ipc._mapped)))
+
+
+def _digest(weights: dict[str, torch.Tensor]) -> str:
+    found = Digest()
+    for name, tensor in weights.items():
+        found.add(name, bits(tensor))
+    return found.result()
+
+
+def test_another_process_reads_two_versions_from_the_same_buckets_to_the_last_bit() -> None:
+    context = multiprocessing.get_context("spawn")
+    pipe, other = context.Pipe()
+    process = context.Process(target=_engine, args=(other,))
+    process.start()
+    try:
+        for version in range(3):
+            weights = {
+                name: torch.randn(shape, device="cuda", dtype=torch.bfloat16) + version
+                for name, shape in SHAPES.items()
+            }
+            with CudaIpc().staged(version, list(CudaIpc().send(iter(weights.items())))) as delivery:
+                pipe.send(delivery)
+                assert pipe.poll(120), "no answer from the other process"
+                digest, sums, mapped = pipe.recv()
+            assert digest == _digest(weights)
+            assert sums == {name: pytest.approx(float(tensor.float().sum())) for name, tensor in weights.items()}
+            assert mapped == 1
+        pipe.send(None)
+        process.join(60)
+        assert process.exitcode == 0
+    finally:
+        process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="an engine over two GPUs needs two")
+def test_an_engine_over_two_gpus_answers(tmp_path) -> None:
+    import asyncio
+
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from actors.engine import EngineSettings, Sampling
+    from actors.vllm_engine import VllmEngine
+    from rnr.config import GenerationConfig, ModelConfig
+    from rnr.model_folder import resolve
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(resolve("smollm2-135m-instruct"))
+    sizes = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4}
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)).to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    settings = EngineSettings(
+        model_folder=str(tmp_path),
+        stop_token_id=2,
+        model=ModelConfig(context_tokens=256),
+        generation=GenerationConfig(max_num_seqs=8, gpu_memory_fraction=0.3),
+        threads=2,
+        use_gpu=True,
+        gpus=2.0,
+        seed=0,
+    )
+
+    async def work() -> int:
+        engine = VllmEngine(settings)
+        await engine.start()
+        try:
+            completions = await engine.generate((5, 6, 7), Sampling(count=2, temperature=1.0, max_new_tokens=9))
+            return len(completions)
+        finally:
+            await engine.stop()
+
+    assert asyncio.run(work()) == 2
