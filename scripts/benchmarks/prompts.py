@@ -55,7 +55,7 @@ def sentences(model_folder: str, data: str, count: int, decodings: Sequence[Deco
 
     Raises ValueError where there are fewer or one cannot be asked so.
     """
-    from cluster.chat_format import chat_format, refuse_unopened
+    from actors.chat_format import chat_format, refuse_unopened
 
     examples = draw_from_each(load([data], training=False), count)
     if len(examples) < count:
