@@ -61,7 +61,8 @@ def divide_anew(engine: Any, folder: Path, saved: Division, own: Division, rank:
                 at += view.numel()
             if kind == "master":
                 _set_weights(parameter, whole, divided=own.zero_stage == 3)
-    _set_steps(engine, shares[0].steps)
+    for state in _states(engine, own.zero_stage):
+        state["step"].copy_(shares[0].steps)
 
 
 def _short(division: Division, rank: int, sizes: Sequence[int], part: int, tape: Tape) -> bool:
@@ -89,22 +90,23 @@ def _read(file: Path, zero_stage: int) -> Share:
 
 def _live(engine: Any, zero_stage: int) -> Share:
     """The tensors that the engine itself works on."""
-    master = getattr(engine.optimizer, FLATS[zero_stage])
-    return _share([flat.data for flat in master], _states(engine))
+    flats = getattr(engine.optimizer, FLATS[zero_stage])
+    return _share([flat.data for flat in flats], _states(engine, zero_stage))
 
 
-def _states(engine: Any) -> list[dict[str, torch.Tensor]]:
-    return list(engine.optimizer.optimizer.state.values())
+def _states(engine: Any, zero_stage: int) -> list[dict[str, torch.Tensor]]:
+    """The optimizer's state of each flat tensor; made here where no step has been taken yet, as under stage 1."""
+    states = engine.optimizer.optimizer.state
+    for flat in getattr(engine.optimizer, FLATS[zero_stage]):
+        if not states[flat]:
+            states[flat]["step"] = torch.zeros((), dtype=torch.float32, device=flat.device)
+            states[flat] |= {moment: torch.zeros_like(flat.data) for moment in MOMENTS}
+    return [states[flat] for flat in getattr(engine.optimizer, FLATS[zero_stage])]
 
 
 def _share(master: Sequence[torch.Tensor], states: Sequence[Mapping[str, torch.Tensor]]) -> Share:
     tapes = {moment: Tape([state[moment] for state in states]) for moment in MOMENTS}
     return Share(tapes={"master": Tape(list(master)), **tapes}, steps=states[0]["step"])
-
-
-def _set_steps(engine: Any, steps: Any) -> None:
-    for state in _states(engine):
-        state["step"].copy_(steps)
 
 
 def _set_weights(parameter: Any, whole: torch.Tensor, *, divided: bool) -> None:

@@ -34,7 +34,9 @@ def samples(step):
 def whole_state(engine):
     "Digest of master weights and moments, put together by DeepSpeed itself."
     digest = hashlib.sha256()
-    if not hasattr(engine._engine.optimizer, "fp32_groups_flat"):
+    if not hasattr(engine._engine.optimizer, "fp32_groups_flat") or hasattr(engine._engine.optimizer, "bf16_groups"):
+        # A rank links its moments to the parameters with its first step.
+        getattr(engine._engine.optimizer, "_lazy_init_hp_params_optimizer_state", lambda: None)()
         for parameter in engine._engine.module.parameters():
             if parameter.requires_grad:
                 digest.update(safe_get_full_fp32_param(parameter).contiguous().numpy().tobytes())
@@ -69,7 +71,7 @@ def work(rank, world, stage, load, save, steps, port, out):
     report = {"ranks": world, "stage": stage, "losses": []}
     if load:
         worker.load(load)
-    report["first"], report["first_weights"] = whole_state(worker.engine), weights(worker.engine)
+        report["first"], report["first_weights"] = whole_state(worker.engine), weights(worker.engine)
     for step in range(*steps):
         weighed = weigh(samples(step), "token_mean", max_new_tokens=1, sampled=1)
         parts = plan_microbatches(weighed, ranks=world, max_tokens=1000)
