@@ -157,7 +157,7 @@ def plan_of(config: Config) -> Settings:
 async def run(config: Config, ready: Ready) -> dict[str, Any]:
     """Carry out the run of ``config`` and return its summary, which also lies in the run folder."""
     tree = config.model_dump(mode="json")
-    cluster, _ = placed(config.cluster, config.generation, ray.cluster_resources().get("GPU", 0.0))
+    cluster, _ = placed(config.cluster, config.generation, resources_of(config.cluster.address).get("GPU", 0.0))
     tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=tree)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, plan_of(config), cluster))
     tracker.log_examples(prompt.example for prompt in ready.prepared.evaluation)

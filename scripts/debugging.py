@@ -11,13 +11,14 @@ FOR_EVER = 10**9
 
 
 def smallest(settings: Config) -> list[str]:
-    """The overrides of ``--debug``: one process, one SFT step and one GRPO step on a few sentences, no deadlines.
+    """The overrides of ``--debug``, which come last: a whole command line can be debugged by adding it. One process, one
+    SFT step and at most two GRPO steps on a few sentences, no deadlines.
 
     What says what is trained, such as model, prompt, rewards and losses, stays; so does a stage that is switched off.
     """
     sampling = settings.sampling
     values = {
-        "run.name": f"{settings.run.name[:90]}-debug",
+        "run.name": _named(settings.run.name),
         "cluster.address": "in_process",
         "cluster.rollout_workers": 1,
         "cluster.reward_workers": 1,
@@ -37,7 +38,7 @@ def smallest(settings: Config) -> list[str]:
         "sft.sequences_per_step": SENTENCES,
         "sft.held_out": 0,
         "sft.patience": 0,
-        "grpo.steps": min(1, settings.grpo.steps),
+        "grpo.steps": min(2, settings.grpo.steps),
         "grpo.max_staleness": 0,
         "evaluation.base": False,
         "evaluation.every_steps": 0,
@@ -48,3 +49,8 @@ def smallest(settings: Config) -> list[str]:
         **{f"deadlines.{name}": FOR_EVER for name in type(settings.deadlines).model_fields},
     }
     return [f"--{key}={json.dumps(value)}" for key, value in values.items()]
+
+
+def _named(run: str) -> str:
+    """A name of its own, so that the run stays as it is."""
+    return f"{run.encode()[:90].decode(errors='ignore')}-debug"

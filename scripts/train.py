@@ -39,7 +39,7 @@ def train(
     """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
     settings = load_config(config, context.args)
     if debug:
-        settings = load_config(config, [*smallest(settings), *context.args])
+        settings = load_config(config, [*context.args, *smallest(settings)])
     if dry_run:
         from scripts.plan import show_plan
 

@@ -80,15 +80,19 @@ def test_every_config_can_be_debugged_and_what_is_trained_stays(file: Path | Non
     whole = load_config(path, [])
     small = load_config(path, smallest(whole))
     assert small.cluster.address == "in_process"
-    assert small.grpo.steps <= 1
+    assert small.grpo.steps <= 2
     assert small.data.sft_examples <= small.sft.sequences_per_step  # one step
     for kept in ("model", "optimizer"):
         assert getattr(small, kept) == getattr(whole, kept)
     assert (small.reward.preset, small.reward.weights) == (whole.reward.preset, whole.reward.weights)
     assert (small.data.prompt, small.data.train) == (whole.data.prompt, whole.data.train)
     assert small.run.name != whole.run.name
-    # What is written on the command line counts.
-    assert load_config(path, [*smallest(whole), "--grpo.steps=2"]).grpo.steps == 2
+    # A whole command line is debugged by adding the flag.
+    long = ["--sft.sequences_per_step=64", "--grpo.steps=500", "--run.name=mine"]
+    small = load_config(path, [*long, *smallest(load_config(path, long))])
+    assert (small.run.name, small.grpo.steps, small.sft.sequences_per_step) == ("mine-debug", 2, 4)
+    fewer = ["--grpo.steps=0"]
+    assert load_config(path, [*fewer, *smallest(load_config(path, fewer))]).grpo.steps == 0
 
 
 def test_one_process_has_room_for_one_worker_of_each_kind() -> None:
@@ -112,6 +116,7 @@ def test_a_breakpoint_in_a_reward_stops_a_whole_run_on_the_real_engines(tmp_path
     (tmp_path / "watching.py").write_text(REWARD)
     command = [sys.executable, "-m", "scripts.train", "--debug", f"--run.folder={tmp_path}", "--run.name=bug"]
     command += [f"--model.path={tiny_model}", "--model.context_tokens=512", "--reward.preset=watching:watched"]
+    command += ["--grpo.steps=1"]
     command += [f"--data.train=['{colours}/train.jsonl']", f"--data.evaluation=['{colours}/test.jsonl']"]
     process = subprocess.Popen(
         command,
