@@ -103,6 +103,7 @@ def made_up_run(folder: Path, *, steps: int = 3, groups: int = 4, better: bool =
         [1012.0, 6.0, "rollout-0", "rollout of u1"],
         [1014.0, 0.5, "reward-0", "score"],
         [1018.0, 2.0, "learner-0", "grpo_step"],
+        [1020.0, 0.5, "learner-0", "score"],
         [1020.0, 1.0, "rollout-0", "load version 6", "WorkerLost: no answer"],
     ]
     (folder / FILE).write_text("".join(map(json_line, spans)))

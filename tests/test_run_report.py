@@ -170,7 +170,7 @@ def test_time_is_that_of_workers_and_overlapping_work_counts_once(folder) -> Non
     assert found["seconds"] == 21.0
     assert lanes["rollout-0"]["seconds"] == {"sampling": 8.0, "sync": 1.0}
     assert lanes["rollout-0"]["idle"] == 12.0
-    assert lanes["learner-0"]["seconds"] == {"training": 10.0}
+    assert lanes["learner-0"]["seconds"] == {"training": 10.0, "sync": 0.5}  # its score is the probe of a sync
     assert found["faults"] == [
         {"at": 21.0, "who": "rollout-0", "what": "load version 6", "error": "WorkerLost: no answer"}
     ]

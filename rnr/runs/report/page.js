@@ -236,7 +236,7 @@ function rollouts() {
     const G = state.group;
     if (!G) { shown.replaceChildren(el("p", {class: "soft"}, "No such group of this step is on this page.")); return; }
     const gold = G.gold.map(([start, end, label]) => ({start, end, label}));
-    shown.replaceChildren(
+    shown.replaceChildren(...[
       el("div", {class: "soft"}, `step ${G.step + 1} · ${G.uid} · asked for: ${G.labels.join(", ")}`),
       G.dropped ? el("p", {}, el("span", {class: "tag bad"}, "discarded"), `why: ${G.dropped}`) : null,
       el("h3", {}, "Gold"), marksOn(G.sentence, gold, true),
@@ -245,7 +245,8 @@ function rollouts() {
         el("div", {class: "head"}, el("b", {}, rollout.reward === null ? "invalid reward" : `reward ${short(rollout.reward)}`), " ",
           el("span", {class: "soft"}, `${Object.entries(rollout.parts).map(([name, value]) => `${name} ${short(value)}`).join(" · ")} · advantage ${short(rollout.advantage)} · ${rollout.length} tokens · version ${rollout.version} `),
           rollout.invalid ? el("span", {class: "tag bad"}, rollout.invalid) : null, rollout.error ? el("span", {class: "tag bad"}, `unreadable: ${rollout.error}`) : null, rollout.finished ? null : el("span", {class: "tag bad"}, "cut at the token limit")),
-        marksOn(G.sentence, rollout.marks), chain(rollout, state.overlay))));
+        marksOn(G.sentence, rollout.marks), chain(rollout, state.overlay))),
+    ].filter(Boolean));
   }
   function draw() {
     const groups = D.groups.filter(each => each.step === state.step && (state.only === "all" || (state.only === "dropped") === Boolean(each.dropped)));

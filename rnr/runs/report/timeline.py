@@ -16,6 +16,9 @@ KINDS = {
     "grpo_step": "training",
     "sft_step": "training",
     "sft_loss": "training",
+    "token_values": "training",
+    "reset_optimizer": "training",
+    "freeze_reference": "training",
     "load": "sync",
     "probe": "sync",
     "send": "sync",
@@ -39,8 +42,7 @@ def read_timeline(folder: Path) -> dict[str, Any]:
     lanes: dict[str, dict[str, list[Piece]]] = {}
     faults = []
     for start, seconds, who, what, *error in rows:
-        kind = "scoring" if what == "score" and not who.startswith("rollout") else _kind(who, what)
-        lanes.setdefault(who, {}).setdefault(kind, []).append((start - begin, start - begin + seconds))
+        lanes.setdefault(who, {}).setdefault(_kind(who, what), []).append((start - begin, start - begin + seconds))
         if error:
             faults.append({"at": round(start - begin + seconds, 1), "who": who, "what": what, "error": error[0]})
     return {
