@@ -72,12 +72,12 @@ def attend(
             "sliding window", f"sliding window ({sliding_window}) smaller than the sequence ({layout.reach})"
         )
         raise UnsupportedModel(f"{type(module).__name__} has {found}, which the learner does not support")
-    columns = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))
+    q, k, v = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if isinstance(layout, Segments):
-        return attend_segments(*columns, layout, scale)[None], None
+        return attend_segments(q, k, v, layout, scale)[None], None
     combine = fused if query.is_cuda else _SharedPrefix.apply
-    return combine(*columns, layout, scale)[None], None  # type: ignore[index]
+    return combine(q, k, v, layout, scale)[None], None  # type: ignore[index]
 
 
 AttentionInterface.register(NAME, attend)

@@ -11,8 +11,9 @@ FOR_EVER = 10**9
 
 
 def smallest(settings: Config) -> list[str]:
-    """The overrides of ``--debug``, which come last: a whole command line can be debugged by adding it. One process, one
-    SFT step and at most two GRPO steps on a few sentences, no deadlines.
+    """The overrides of ``--debug``, which come last: a whole command line can be debugged by adding it.
+
+    One process, one SFT step and at most two GRPO steps on a few sentences, no deadlines.
 
     What says what is trained, such as model, prompt, rewards and losses, stays; so does a stage that is switched off.
     """

@@ -31,7 +31,7 @@ class Transport(Protocol):
     CPU."""
 
     @staticmethod
-    def unfit(place: Place) -> str:
+    def unfit(place: Place, /) -> str:
         """Why it does not serve a run that is placed like this; empty if it does."""
         ...
 
