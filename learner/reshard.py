@@ -16,12 +16,11 @@ from learner.division import Division, Tape
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 FLATS = {
-    0: "fp32_groups_flat",
     1: "fp32_groups_flat_partition",
     2: "single_partition_of_fp32_groups",
     3: "fp32_partitioned_groups_flat",
 }
-"""ZeRO stage -> what DeepSpeed's optimizer calls the master weights of a rank."""
+"""ZeRO stage -> what DeepSpeed's optimizer calls the flat master weights of a rank; stage 0 has them by parameter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +66,7 @@ def divide_anew(engine: Any, folder: Path, saved: Division, own: Division, rank:
 
 def _short(division: Division, rank: int, sizes: Sequence[int], part: int, tape: Tape) -> bool:
     """Whether the tape of a rank ends before its pieces do."""
-    return any(place + length > len(tape) for _, place, length in division.pieces(rank, sizes, part))
+    return any(length and place + length > len(tape) for _, place, length in division.pieces(rank, sizes, part))
 
 
 def _files(folder: Path, saved: Division) -> list[Path]:
@@ -83,25 +82,37 @@ def _read(file: Path, zero_stage: int) -> Share:
         raise ValueError(f"no learner state in {file}")
     loaded = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     state = loaded["optimizer" if zero_stage == 0 else "optimizer_state_dict"]
-    master = state[{0: "fp32_groups_flat", 3: "fp32_flat_groups"}.get(zero_stage, "single_partition_of_fp32_groups")]
+    if zero_stage == 0:
+        master = _flattened(state["fp32_groups"])
+    else:
+        master = state["fp32_flat_groups" if zero_stage == 3 else "single_partition_of_fp32_groups"]
     optimizer = state["optimizer_state_dict" if zero_stage in (0, 3) else "base_optimizer_state"]["state"]
     return _share(master, [optimizer[number] for number in sorted(optimizer)])
 
 
 def _live(engine: Any, zero_stage: int) -> Share:
     """The tensors that the engine itself works on."""
-    flats = getattr(engine.optimizer, FLATS[zero_stage])
-    return _share([flat.data for flat in flats], _states(engine, zero_stage))
+    return _share([tensor.data for tensor in _masters(engine, zero_stage)], _states(engine, zero_stage))
+
+
+def _masters(engine: Any, zero_stage: int) -> list[torch.Tensor]:
+    optimizer = engine.optimizer
+    return _flattened(optimizer.fp32_groups) if zero_stage == 0 else list(getattr(optimizer, FLATS[zero_stage]))
+
+
+def _flattened(groups: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
+    return [tensor for group in groups for tensor in group]
 
 
 def _states(engine: Any, zero_stage: int) -> list[dict[str, torch.Tensor]]:
-    """The optimizer's state of each flat tensor; made here where no step has been taken yet, as under stage 1."""
+    """The optimizer's state of each tensor of master weights; made here where no step has been taken yet."""
     states = engine.optimizer.optimizer.state
-    for flat in getattr(engine.optimizer, FLATS[zero_stage]):
-        if not states[flat]:
-            states[flat]["step"] = torch.zeros((), dtype=torch.float32, device=flat.device)
-            states[flat] |= {moment: torch.zeros_like(flat.data) for moment in MOMENTS}
-    return [states[flat] for flat in getattr(engine.optimizer, FLATS[zero_stage])]
+    masters = _masters(engine, zero_stage)
+    for tensor in masters:
+        if not states[tensor]:
+            states[tensor]["step"] = torch.zeros((), dtype=torch.float32, device=tensor.device)
+            states[tensor] |= {moment: torch.zeros_like(tensor.data) for moment in MOMENTS}
+    return [states[tensor] for tensor in masters]
 
 
 def _share(master: Sequence[torch.Tensor], states: Sequence[Mapping[str, torch.Tensor]]) -> Share:

@@ -13,7 +13,7 @@ from tests.end_to_end.launcher import ROOT
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
-import hashlib, json, multiprocessing, os, random, sys
+import hashlib, json, multiprocessing, os, random, sys, time
 from pathlib import Path
 os.environ |= {"DS_ACCELERATOR": "cpu", "GLOO_SOCKET_IFNAME": "lo"}
 import torch
@@ -34,21 +34,20 @@ def samples(step):
 def whole_state(engine):
     "Digest of master weights and moments, put together by DeepSpeed itself."
     digest = hashlib.sha256()
-    if not hasattr(engine._engine.optimizer, "fp32_groups_flat") or hasattr(engine._engine.optimizer, "bf16_groups"):
+    optimizer = engine._engine.optimizer
+    trained = [parameter for parameter in engine._engine.module.parameters() if parameter.requires_grad]
+    if engine.settings.optimizer.zero_stage:
         # A rank links its moments to the parameters with its first step.
-        getattr(engine._engine.optimizer, "_lazy_init_hp_params_optimizer_state", lambda: None)()
-        for parameter in engine._engine.module.parameters():
-            if parameter.requires_grad:
-                digest.update(safe_get_full_fp32_param(parameter).contiguous().numpy().tobytes())
+        getattr(optimizer, "_lazy_init_hp_params_optimizer_state", lambda: None)()
+        wholes = [safe_get_full_fp32_param(parameter) for parameter in trained]
         for moment in ("exp_avg", "exp_avg_sq"):
-            for parameter in engine._engine.module.parameters():
-                if parameter.requires_grad:
-                    digest.update(safe_get_full_optimizer_state(parameter, moment).contiguous().numpy().tobytes())
-    else:
-        (state,) = engine._optimizer.state.values()
-        for flat in (engine._engine.optimizer.fp32_groups_flat[0], state["exp_avg"], state["exp_avg_sq"]):
-            count = sum(p.numel() for p in engine._engine.module.parameters() if p.requires_grad)
-            digest.update(flat.detach()[:count].numpy().tobytes())
+            wholes += [safe_get_full_optimizer_state(parameter, moment) for parameter in trained]
+    else:  # DeepSpeed's functions know only flat tensors
+        wholes = [tensor for group in optimizer.fp32_groups for tensor in group]
+        states = [optimizer.optimizer.state[tensor] for tensor in wholes]
+        wholes += [state[moment] for moment in ("exp_avg", "exp_avg_sq") for state in states]
+    for whole in wholes:
+        digest.update(whole.detach().contiguous().numpy().tobytes())
     steps = {float(state["step"]) for state in engine._optimizer.state.values()}
     return f"{digest.hexdigest()} {sorted(steps)}"
 
@@ -95,7 +94,13 @@ for ranks, stage, load, save, begin, end in runs:
     ]
     for process in processes:
         process.start()
-    reports.append(out.get(timeout=240))
+    while out.empty():  # a rank that fails ends the test at once; pytest's own deadline ends a hang
+        failed = [process.exitcode for process in processes if process.exitcode]
+        if failed:
+            [process.kill() for process in processes]
+            sys.exit(f"{ranks} ranks, stage {stage}: exit codes {failed}")
+        time.sleep(0.1)
+    reports.append(out.get(timeout=60))
     for process in processes:
         process.join(60)
         assert process.exitcode == 0, process.exitcode
