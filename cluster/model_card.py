@@ -154,7 +154,7 @@ def _prompt(wording: Wording, asked: Mapping[str, Any]) -> str:
 
 def _snippets(name: str, wording: Wording) -> str:
     messages = _messages(wording)
-    body = json.dumps({"model": name, "temperature": 0, "messages": messages}, ensure_ascii=False)
+    body = strict_json({"model": name, "temperature": 0, "messages": messages})
     quoted = body.replace("'", "'\\''")
     return f"""## Use
 

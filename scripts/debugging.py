@@ -1,8 +1,7 @@
 """What ``--debug`` makes of a config: everything as it is, but as little of it as goes through every line once."""
 
-import json
-
 from rnr.config import Config
+from rnr.files import strict_json
 
 SENTENCES = 4
 TOKENS = 64
@@ -49,7 +48,7 @@ def smallest(settings: Config) -> list[str]:
         "tracking.wandb_project": "",
         **{f"deadlines.{name}": FOR_EVER for name in type(settings.deadlines).model_fields},
     }
-    return [f"--{key}={json.dumps(value)}" for key, value in values.items()]
+    return [f"--{key}={strict_json(value)}" for key, value in values.items()]
 
 
 def _named(run: str) -> str:

@@ -106,7 +106,7 @@ def test_an_unknown_reward_is_named(train):
 
 
 @pytest.mark.parametrize("mode", [["--dry-run"], []])
-@pytest.mark.parametrize("needs", ["gpus_per_rollout_worker=64", "cpus_per_worker=64"])
+@pytest.mark.parametrize("needs", ["gpus_per_rollout_worker=2", "cpus_per_worker=64"])
 def test_too_few_resources_are_found_by_a_dry_run_and_by_a_run(train, tiny_model, colours, mode, needs):
     options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
     said = train(*options, f"--cluster.{needs}", *mode)

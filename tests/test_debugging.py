@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,10 +132,12 @@ def test_a_breakpoint_in_a_reward_stops_a_whole_run_on_the_real_engines(tmp_path
     output, _ = process.communicate("p 'it ' + example.sentence\n" + "c\n" * 8, timeout=DEADLINE_SECONDS)
     assert process.returncode == 0, output
     assert output.count(f"seen {process.pid} True ") == 8, output
-    assert "(Pdb) 'it " in output
-    assert " ran.'" in output
+    # A line of the log may come between the prompt and what it answers.
+    assert "(Pdb)" in output
+    assert re.search(r"'it .* ran\.'", output), output
     metrics = lines(tmp_path / "bug-debug" / "metrics.jsonl")
     assert [row for row in metrics if "reward/mean" in row]
     assert [row for row in metrics if "sft/loss" in row]
     assert list((tmp_path / "bug-debug" / "export").glob("*.safetensors"))
-    assert not [each for each in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(each.info["cmdline"])]
+    alive = [each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"])]
+    assert not [command for command in alive if str(tmp_path) in " ".join(command)]

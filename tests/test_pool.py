@@ -380,5 +380,6 @@ def test_bringing_the_living_up_to_date_does_not_wait_for_the_dead(monkeypatch) 
 
     (lost,) = asyncio.run(scenario())
     assert str(lost) == "the load failed"
-    assert spawned == ["fake-0.0", "fake-1.0", "fake-2.0", "fake-2.1"]  # the last is still coming up
+    assert spawned[:3] == ["fake-0.0", "fake-1.0", "fake-2.0"]
+    assert set(spawned[3:]) <= {"fake-1.1", "fake-2.1"}  # still coming up
     assert [slot.handle for slot in pool.slots] == ["fake-0.0", None, None]

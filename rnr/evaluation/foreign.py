@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.evaluation.predictions import Prediction, read_predictions
+from rnr.files import strict_json
 from rnr.task.labels import label_key
 from rnr.task.parsing import ground, write
 from rnr.types import Answer, Example, Mention
@@ -111,7 +112,7 @@ def _mentions(
 def _mention(item: Mapping[str, Any], sentence: str, names: Mapping[str, str]) -> Mention:
     label, text, start, end = (item.get(name) for name in ("label", "text", "start", "end"))
     if not isinstance(label, str) or not label.strip():
-        raise ValueError(f"a mention without a label: {json.dumps(item)[:80]}")
+        raise ValueError(f"a mention without a label: {strict_json(item)[:80]}")
     label = names.get(label_key(label), label)
     if isinstance(start, int) and isinstance(end, int):
         if not 0 <= start < end <= len(sentence):
@@ -120,7 +121,7 @@ def _mention(item: Mapping[str, Any], sentence: str, names: Mapping[str, str]) -
             raise ValueError(f"[{start}, {end}) is {sentence[start:end]!r} in the sentence, not {text!r}")
         return Mention(text=sentence[start:end], label=label, start=start, end=end)
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"a mention with neither text nor offsets: {json.dumps(item)[:80]}")
+        raise ValueError(f"a mention with neither text nor offsets: {strict_json(item)[:80]}")
     return Mention(text=text, label=label)
 
 

@@ -5,7 +5,6 @@ python -m scripts.benchmarks.offline --model runs/demo/export --data demo/known 
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 from actors.chat_format import chat_format
 from rnr.corpus.loading import load as load_data
+from rnr.files import strict_json
 from rnr.model_folder import resolve
 from rnr.task.encoding import PieceEncoder
 from rnr.task.grammar import chain_grammar
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     examples = [examples[number % len(examples)] for number in range(options.sentences)]
     for engine in options.engines:
         measured = _offline if engine == "offline" else _ours
-        print(json.dumps(measured(engine, options.model, examples)), flush=True)
+        print(strict_json(measured(engine, options.model, examples)), flush=True)
     return 0
 
 
