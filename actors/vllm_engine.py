@@ -56,6 +56,8 @@ class VllmEngine:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
+        # Each sentence has a grammar of its own, so few are asked for twice; vLLM would keep 512 MiB of them.
+        os.environ.setdefault("VLLM_XGRAMMAR_CACHE_MB", "64")
         if not settings.use_gpu:
             # The engine may share its cores with the learner and with other workers: threads float.
             os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"

@@ -57,6 +57,13 @@ def test_a_token_outside_the_grammar_is_an_error(tokenizer) -> None:
         _decisions(tokenizer, "Ada ran", "Bo ran")
 
 
+def test_the_grammars_of_sentences_are_not_kept(tokenizer) -> None:
+    masks = GrammarMasks(tokenizer, [tokenizer.eos_token_id])
+    sizes = [masks.compile(chain_grammar(f"sentence {n}", ("person",))).memory_size_bytes for n in range(3)]
+    assert min(sizes) > 0
+    assert masks._compiler.get_cache_size_bytes() == 0
+
+
 def test_the_decisions_of_a_target_are_those_of_the_rollout_that_says_the_same(tokenizer) -> None:
     mention = Mention(text="Lovelace", label="person", start=4, end=12)
     example = Example(uid="1", sentence="met Lovelace", schema=("person", "city"), mentions=(mention,))
