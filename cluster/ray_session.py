@@ -14,11 +14,13 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray import _raylet
 from ray._private import ray_constants
@@ -33,6 +35,10 @@ LOOPBACK_SWITCH = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
 
 ELSEWHERE_ON_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "VLLM_HOST_IP": LOOPBACK}
 """Where the engines listen for themselves; by default that is the address which the host's name points to."""
+
+HERE = "Ray on this machine"
+GAVE_UP = "timed out during startup"
+"""Of the bare ``Exception`` with which Ray ends its own start after 30 s, too few for a machine that is busy."""
 
 REFUSALS = (OSError, RuntimeError, ValueError, RayError)
 """What ``ray.init`` raises when Ray cannot be started or joined; anything else is a bug."""
@@ -102,23 +108,43 @@ def connect(
         _use_own_token()
         _within(seconds, lambda: ray.init(address=address, **quiet), what=f"the Ray cluster at {address}")
         return
-    disconnect()
-    _local = local = _Local()
-    atexit.register(disconnect)
     options: dict[str, Any] = {
         "include_dashboard": False,
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
         "runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT), **(env_vars or {})}},
         "_node_ip_address": LOOPBACK,
-        "_temp_dir": str(local.ray_folder),
     }
+    begin = time.monotonic()
+    while not _started(seconds, options | quiet):
+        if time.monotonic() - begin > seconds:
+            raise ValueError(f"{HERE}: not up within {seconds:.0f} s (deadlines.start); the machine is too busy")
+
+
+def _started(seconds: float, options: Mapping[str, Any]) -> bool:
+    """Start Ray on this machine; False if it gave up on itself. Raises ValueError as ``connect`` does."""
+    global _local
+    disconnect()
+    _local = local = _Local()
+    atexit.register(disconnect)
     try:
-        _within(seconds, lambda: ray.init(address="local", **options, **quiet), what="Ray on this machine")
+        _within(seconds, lambda: ray.init(address="local", _temp_dir=str(local.ray_folder), **options), what=HERE)
         _refuse_if_open()
-    except ValueError:
+    except Exception as error:
         disconnect()
+        if GAVE_UP in str(error):
+            _end_processes(local.folder)
+            return False
         raise
+    return True
+
+
+def _end_processes(folder: Path) -> None:
+    """End what a Ray that gave up on itself has left running: Ray does so only when this process ends."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if str(folder) in " ".join(process.cmdline()):
+                process.kill()
 
 
 def disconnect() -> None:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -108,6 +109,22 @@ def test_each_local_ray_has_a_token_of_its_own_and_that_of_the_user_comes_back(h
             tokens.add(os.environ["RAY_AUTH_TOKEN"])
     assert len(tokens) == 3
     assert os.environ["RAY_AUTH_TOKEN"] == for_clusters
+
+
+def test_a_local_ray_that_gave_up_on_itself_is_started_again_until_the_deadline(home, monkeypatch):
+    tried, folders = [], []
+
+    def slow(*, _temp_dir, **_options):
+        tried.append(time.monotonic())
+        folders.append(Path(_temp_dir).parent)
+        time.sleep(0.2)
+        raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr(ray_session.ray, "init", slow)
+    with pytest.raises(ValueError, match=r"Ray on this machine: not up within 1 s \(deadlines.start\)"):
+        ray_session.connect("", seconds=1)
+    assert 2 <= len(tried) <= 6
+    assert not [folder for folder in folders if folder.exists()]
 
 
 def test_a_cluster_that_never_answers_is_given_up_by_name(home):
