@@ -45,6 +45,12 @@ class LearnerRanks:
         self._deadlines = deadlines
         self._max_tokens: int | Literal["auto"] = max_tokens_per_microbatch
 
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a micro-batch."""
+        assert self._max_tokens != "auto", "start() finds it out"
+        return self._max_tokens
+
     async def start(self, settings: LearnerSettings) -> None:
         """Join the ranks and build their engines."""
         seconds = self._deadlines.start
@@ -95,9 +101,8 @@ class LearnerRanks:
         self, samples: Sequence[Sample], aggregation: LossAggregation, max_new_tokens: int = 1, sampled: float = 1
     ) -> Sequence[Any]:
         """The micro-batches of each rank for one optimizer batch."""
-        assert self._max_tokens != "auto", "start() finds it out"
         weighted = weigh(samples, aggregation, max_new_tokens=max_new_tokens, sampled=sampled)
-        return plan_microbatches(weighted, ranks=len(self._handles), max_tokens=self._max_tokens)
+        return plan_microbatches(weighted, ranks=len(self._handles), max_tokens=self.max_tokens)
 
     async def _on_each(self, method: str, work: Sequence[Any], *arguments: Any) -> dict[str, float]:
         """``method`` on every rank with its own part of ``work``; the merged metrics."""

@@ -35,6 +35,12 @@ def _count(description: str = "") -> Any:
     return typer.Option(callback=within(1), help=description)
 
 
+def _tokens(value: str) -> int | str:
+    if value != "auto" and not (value.isascii() and value.isdigit() and int(value)):
+        raise typer.BadParameter(f'must be a number of tokens or "auto"; found {value}')
+    return value if value == "auto" else int(value)
+
+
 Rounds = Annotated[int, _count("how often each side is timed")]
 Json = Annotated[Path | None, typer.Option("--json", help="also write the numbers here")]
 Model = Annotated[str, typer.Option(help=f"a folder, a name, or one of {', '.join(SIZES)}")]
@@ -42,7 +48,10 @@ Prompts = Annotated[int, _count()]
 Samples = Annotated[int, _count("completions of each prompt")]
 PromptTokens = Annotated[int, _count()]
 CompletionTokens = Annotated[int, _count("exactly so many of each")]
-MaxTokens = Annotated[int, _count("of a micro-batch")]
+MaxTokens = Annotated[
+    str,
+    typer.Option(callback=_tokens, help="of a micro-batch; auto as in a run: by a GPU's memory, 2048 on a CPU"),
+]
 LoraRank = Annotated[int, typer.Option(callback=within(0), help="rank of a trained adapter; 0 trains all weights")]
 Deadline = Annotated[float, typer.Option(callback=within(0), help="seconds that any one call may take")]
 PeerName = Annotated[Literal["trl"] | None, typer.Option("--peer", help="steps alternate with ours; `make peer` first")]
@@ -55,6 +64,13 @@ Ranks = Annotated[int, _count("of the learner")]
 Sentences = Annotated[
     str, typer.Option(help="a data set whose sentences are asked as a run asks them, ended by themselves")
 ]
+Lengths = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE|real",
+        help="draw prompt and answer lengths from a data file, or from the embedded demo data; in turn with equal ones",
+    ),
+]
 
 
 @app.command()
@@ -65,12 +81,13 @@ def learner(
     samples: Samples = 8,
     prompt_tokens: PromptTokens = 200,
     completion_tokens: CompletionTokens = 130,
-    max_tokens: MaxTokens = 2048,
+    max_tokens: MaxTokens = "auto",
     lora_rank: LoraRank = 0,
     deadline: Deadline = 900.0,
     peer: PeerName = None,
     peer_batch: PeerBatch = 8,
     peer_weights: PeerWeights = "float32",
+    lengths: Lengths = "",
     profile: Annotated[Path | None, typer.Option(help="print where a step's time goes, write its trace here")] = None,
     rounds: Rounds = 5,
     json_file: Json = None,
@@ -109,7 +126,7 @@ def sync(
     samples: Samples = 8,
     prompt_tokens: PromptTokens = 210,
     completion_tokens: CompletionTokens = 128,
-    max_tokens: MaxTokens = 2048,
+    max_tokens: MaxTokens = "auto",
     lora_rank: LoraRank = 0,
     deadline: Deadline = 900.0,
     ranks: Ranks = 1,
@@ -128,7 +145,7 @@ def step(
     samples: Samples = 8,
     prompt_tokens: PromptTokens = 210,
     completion_tokens: CompletionTokens = 128,
-    max_tokens: MaxTokens = 2048,
+    max_tokens: MaxTokens = "auto",
     lora_rank: LoraRank = 0,
     deadline: Deadline = 900.0,
     peer: PeerName = None,

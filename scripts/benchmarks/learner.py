@@ -10,62 +10,104 @@ from typing import Any
 
 from rnr.config import GrpoConfig, ModelConfig, OptimizerConfig
 from rnr.model_folder import resolve
-from rnr.types import Prompt, Sample
+from rnr.types import Example, Prompt, Sample
 from scripts.benchmarks.against_trl import running_trl
-from scripts.benchmarks.peak import share_of_peak
+from scripts.benchmarks.launches import launches
+from scripts.benchmarks.lengths import Lengths, drawn, levelled, uniform
+from scripts.benchmarks.peak import positions, share_of_peak
 from scripts.benchmarks.prompts import prompts
 from scripts.benchmarks.turns import Numbers, in_turn, seconds_of
 
 
 def measure(options: argparse.Namespace) -> Numbers:
-    """A whole optimizer step, the prompt shared by its group: against the prompt repeated for each completion, or,
-    with ``--peer``, against the training part of the peer's step on prompts and completions of the same lengths."""
+    """A whole optimizer step, the prompt shared by its group: against the prompt repeated for each completion; with
+    ``--lengths`` against one of as many prompts and completions, all of the average length; or, with ``--peer``,
+    against the training part of the peer's step on prompts and completions of the same lengths."""
+    folder = resolve(options.model)
+    if options.peer and options.lengths:
+        raise ValueError("--peer takes prompts and completions of an exact length; leave --lengths out")
+    return case(one_rank(folder, options.lora_rank, options.max_tokens), folder, options)
+
+
+def case(worker: Any, folder: str, options: argparse.Namespace) -> Numbers:
+    """The numbers of one such step on a learner that is there already."""
     import torch
 
-    if not torch.cuda.is_available():
-        os.environ["DS_ACCELERATOR"] = "cpu"
-    folder = resolve(options.model)
-    worker = _one_rank(folder, options.lora_rank)
-    asked = prompts(folder, options.prompts, options.prompt_tokens)
-    shared = samples(asked, options)
-    ours = _update(worker, shared, options)
+    sizes = {"prompts": options.prompts, "samples": options.samples}
+    asked: Sequence[Prompt] = ()
+    if options.lengths:
+        lengths = drawn(options.lengths, folder, **sizes)
+        shared = samples(made_up(lengths), lengths)
+        level = levelled(lengths)
+        other = samples(made_up(level), level)
+    else:
+        asked = prompts(folder, options.prompts, options.prompt_tokens)
+        shared = samples(asked, uniform(options.prompt_tokens, options.completion_tokens, **sizes))
+        other = shared if options.peer else _repeated(shared)
+    ours = update(worker, shared)
+    on_gpu = worker.engine.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
     if options.peer:
         with running_trl(options, folder, asked, torch.get_num_threads()) as peer:
             numbers = in_turn(ours, lambda: peer.turn("training_seconds"), options.rounds)
             numbers |= peer.numbers()
     else:
-        # Prompts that differ in one token share nothing and cost the same.
-        repeated = [
-            replace(sample, prompt_ids=(number + 100, *sample.prompt_ids[1:])) for number, sample in enumerate(shared)
-        ]
-        numbers = in_turn(ours, _update(worker, repeated, options), options.rounds)
+        numbers = in_turn(ours, update(worker, other), options.rounds)
+    if on_gpu:
+        numbers["peak_gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
     if options.profile:
         _profile(ours, options.profile)
-    tokens = sum(sample.length for sample in shared)
-    rates = {
-        "samples_per_second": len(shared) / numbers["seconds"],
-        "samples_per_second_other": len(shared) / numbers["seconds_other"],
-        "tokens_per_second": tokens / numbers["seconds"],
+    return numbers | _worked(worker, folder, options, (shared, other), ours, numbers)
+
+
+def _worked(
+    worker: Any,
+    folder: str,
+    options: argparse.Namespace,
+    sides: tuple[Sequence[Sample], Sequence[Sample]],
+    ours: Callable[[], float],
+    timed: Numbers,
+) -> Numbers:
+    """What both sides did a second, what ours launched, and how near it is to the peak."""
+    (shared, other), limit, device = sides, worker.engine.fitted.max_tokens, worker.engine.device
+    rate, rate_other = 1 / timed["seconds"], 1 / timed["seconds_other"]
+    computed, tokens = positions(shared, limit), sum(sample.length for sample in shared)
+    numbers: Numbers = {
+        "samples_per_second": len(shared) * rate,
+        "samples_per_second_other": len(other) * rate_other,
+        "tokens_per_second": tokens * rate,
+        "positions_per_second": computed * rate,
         "tokens": tokens,
+        "max_tokens": limit,
+        "micro_batches": len(planned(shared, limit)),
     }
-    peak = share_of_peak(
-        folder,
-        shared,
-        options.max_tokens,
-        numbers["seconds"],
-        lora=options.lora_rank > 0,
-        device=worker.engine.device,
-    )
-    if torch.cuda.is_available():
-        peak["peak_gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
-    return numbers | rates | peak
+    if options.lengths:
+        numbers["tokens_per_second_other"] = sum(sample.length for sample in other) * rate_other
+        numbers["positions_per_second_other"] = positions(other, limit) * rate_other
+        numbers["share_of_uniform"] = numbers["positions_per_second"] / numbers["positions_per_second_other"]
+    numbers |= launches(ours, timed["seconds"], device, micro_batches=numbers["micro_batches"])
+    lora = options.lora_rank > 0
+    return numbers | share_of_peak(folder, shared, limit, timed["seconds"], lora=lora, device=device)
 
 
-def _update(worker: Any, trained: Sequence[Sample], options: argparse.Namespace) -> Callable[[], float]:
+def _repeated(shared: Sequence[Sample]) -> list[Sample]:
+    """The same with prompts that differ in one token: they share nothing and cost the same."""
+    return [replace(each, prompt_ids=(number + 100, *each.prompt_ids[1:])) for number, each in enumerate(shared)]
+
+
+def planned(trained: Sequence[Sample], max_tokens: int) -> Sequence[Any]:
+    """The micro-batches of one optimizer step on all of these samples."""
     from learner.batch import plan_microbatches, weigh
 
-    weighted = weigh(trained, "constant", max_new_tokens=options.completion_tokens, sampled=len(trained))
-    (plan,) = plan_microbatches(weighted, ranks=1, max_tokens=options.max_tokens)
+    weighted = weigh(trained, "constant", max_new_tokens=100, sampled=len(trained))
+    (plan,) = plan_microbatches(weighted, ranks=1, max_tokens=max_tokens)
+    return plan
+
+
+def update(worker: Any, trained: Sequence[Sample]) -> Callable[[], float]:
+    """One optimizer step on these samples, on all of them."""
+    plan = planned(trained, worker.engine.fitted.max_tokens)
     return lambda: seconds_of(lambda: worker.grpo_step((plan,), GrpoConfig(), 1e-6, 1.0))
 
 
@@ -79,25 +121,44 @@ def _profile(update: Callable[[], float], trace: Path) -> None:
     found.export_chrome_trace(str(trace))
 
 
-def _one_rank(model_folder: str, lora_rank: int) -> Any:
+def one_rank(model_folder: str, lora_rank: int, max_tokens: int | str) -> Any:
+    """A learner in this process, on the GPU where there is one, with micro-batches of ``max_tokens`` (or "auto")."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ["DS_ACCELERATOR"] = "cpu"
     from learner.settings import LearnerSettings
     from learner.worker import LearnerWorker
 
     settings = LearnerSettings(
         model_folder=model_folder,
         model=ModelConfig(lora_rank=lora_rank, lora_alpha=2 * lora_rank),
-        optimizer=OptimizerConfig(),
+        optimizer=OptimizerConfig.model_validate({"max_tokens_per_microbatch": max_tokens}),
         seed=0,
     )
     worker = LearnerWorker(rank=0, world_size=1, threads=0)
-    worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 120.0)
+    fitted = worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 120.0)
+    for note in fitted.notes:
+        print(f"learner: {note}", flush=True)
     return worker
 
 
-def samples(asked: Sequence[Prompt], options: argparse.Namespace) -> list[Sample]:
-    """``--samples`` completions of random tokens for each prompt, half of them good and half of them bad."""
+def made_up(lengths: Sequence[Lengths]) -> list[Prompt]:
+    """Prompts of random tokens; no two share their beginning."""
+    generator = random.Random(1)
+    example = Example(uid="", sentence="", schema=(), mentions=())
+    return [
+        Prompt(
+            example=replace(example, uid=str(number)),
+            token_ids=(number + 100, *(generator.randrange(1000, 40_000) for _ in range(each.prompt - 1))),
+        )
+        for number, each in enumerate(lengths)
+    ]
+
+
+def samples(asked: Sequence[Prompt], lengths: Sequence[Lengths]) -> list[Sample]:
+    """Completions of random tokens for each prompt, half of them good and half of them bad."""
     generator = random.Random(0)
-    length = options.completion_tokens
     return [
         Sample(
             uid=prompt.uid,
@@ -106,6 +167,6 @@ def samples(asked: Sequence[Prompt], options: argparse.Namespace) -> list[Sample
             logprobs=(-10.0,) * length,
             advantages=(1.0 if number % 2 else -1.0,) * length,
         )
-        for prompt in asked
-        for number in range(options.samples)
+        for prompt, each in zip(asked, lengths, strict=True)
+        for number, length in enumerate(each.completions)
     ]

@@ -1,12 +1,21 @@
 """Utilisation: a training step's arithmetic as a share of the machine's matrix-product peak."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rnr.types import Sample
 from scripts.benchmarks.turns import Numbers, seconds_of
+
+DATASHEET_TFLOPS = {
+    "GB200": 2500, "B200": 2250, "GH200": 989, "H200 NVL": 835, "H200": 989, "H100 PCIe": 756, "H100 NVL": 835,
+    "H100": 989, "A100": 312, "A800": 312, "L40S": 362, "L40": 181, "L4": 121, "A10": 125, "A10G": 70, "A40": 150,
+}  # fmt: skip
+"""Dense bf16 matrix products by NVIDIA's datasheets, by words of the device's name, longer names first."""
+PRODUCTS = 20
+"""Of a GPU between two looks at the clock, so that waiting for the last one is not counted as work."""
 
 
 def share_of_peak(
@@ -16,29 +25,51 @@ def share_of_peak(
     seconds: float,
     *,
     lora: bool = False,
-    device: Any = "cpu",
+    device: Any = None,
 ) -> Numbers:
-    """The share that ``seconds`` of training on ``samples`` reach of a bf16 matrix product measured now."""
+    """The share that ``seconds`` of training on ``samples`` reach of a bf16 matrix product measured now, and of the
+    datasheet's (``mfu``), on the device that trains: by default the GPU where there is one."""
+    import torch
+
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     peak = _matrix_rate(device)
     computed = positions(samples, max_tokens)
     body, head = matrix_weights(model_folder)
     # For each weight and position two operations forward, two for the gradient of the input and two for that of the
     # weight (arXiv 2001.08361), which an adapter does not need. Only completion tokens meet the head.
     operations = (4 if lora else 6) * (body * computed + head * sum(len(sample.completion_ids) for sample in samples))
-    return {
+    numbers: Numbers = {
         "positions_computed": computed,
         "matrix_peak_gflops": peak / 1e9,
         "share_of_peak": operations / seconds / peak,
+        "device": device_name(device),
     }
+    sheet = datasheet(numbers["device"])
+    return numbers | ({"datasheet_gflops": sheet / 1e9, "mfu": operations / seconds / sheet} if sheet else {})
+
+
+def device_name(device: Any = None) -> str:
+    """The name of a GPU, by default of the one that there is; else ``cpu``."""
+    import torch
+
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def datasheet(name: str) -> float | None:
+    """Dense bf16 operations a second by the datasheet of a device of this name; None where we know none, as of a part
+    of a GPU (MIG)."""
+    if re.search(r"\bMIG\b", name):
+        return None
+    return next((rate * 1e12 for known, rate in DATASHEET_TFLOPS.items() if re.search(rf"\b{known}\b", name)), None)
 
 
 def positions(samples: Sequence[Sample], max_tokens: int) -> int:
     """Tokens that one rank computes for ``samples``: the prompt of a group is computed once in each of its packs."""
     from learner.batch import pack_length, plan_microbatches, weigh
 
-    (plan,) = plan_microbatches(
-        weigh(samples, "constant", max_new_tokens=1, sampled=len(samples)), ranks=1, max_tokens=max_tokens
-    )
+    weighted = weigh(samples, "constant", max_new_tokens=1, sampled=len(samples))
+    (plan,) = plan_microbatches(weighted, ranks=1, max_tokens=max_tokens)
     return sum(pack_length(pack) for micro_batch in plan for pack in micro_batch)
 
 
@@ -59,11 +90,14 @@ def _matrix_rate(device: Any) -> float:
     """Operations per second of a bf16 matrix product, the best of a few."""
     import torch
 
-    size = 4096 if torch.device(device).type == "cuda" else 2048
+    on_gpu = torch.device(device).type == "cuda"
+    size, count = (8192, PRODUCTS) if on_gpu else (2048, 1)
     left, right = (torch.randn(size, size, dtype=torch.bfloat16, device=device) for _ in range(2))
 
-    def product() -> None:
-        (left @ right).sum().item()
+    def products() -> None:
+        for _ in range(count):
+            product = left @ right
+        product[0, 0].item()
 
-    product()
-    return 2 * size**3 / min(seconds_of(product) for _ in range(5))
+    products()
+    return 2 * size**3 * count / min(seconds_of(products) for _ in range(5))

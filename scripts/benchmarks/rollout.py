@@ -10,6 +10,7 @@ from actors.engine import Sampling
 from actors.rollout import RolloutWorker, single_engine
 from rnr.model_folder import resolve
 from rnr.types import Prompt
+from scripts.benchmarks.peak import device_name
 from scripts.benchmarks.prompts import prompts
 from scripts.benchmarks.turns import Numbers, spread
 
@@ -27,6 +28,7 @@ def measure(options: argparse.Namespace) -> Numbers:
         "max_num_seqs": options.concurrent,
         "prompt_tokens": options.prompt_tokens,
         "completion_tokens": options.completion_tokens,
+        "device": device_name(),
     }
 
 

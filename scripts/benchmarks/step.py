@@ -56,12 +56,13 @@ def measure(options: argparse.Namespace) -> Numbers:
         else:
             numbers, other = alone(steps.turn, options.rounds), {}
         memory = {"learner_peak_gib": peak_gib(LEARNER)}
+        limit = services.policy.ranks.max_tokens
     numbers |= _rates(options, numbers["seconds"]) | shares(steps.parts[1:]) | memory
     if options.peer:
         other["samples_per_second_other"] = options.prompts * options.samples / numbers["seconds_other"]
     # All workers have ended: the matrix product has the machine to itself.
     training, lora = numbers["training_seconds"], options.lora_rank > 0
-    return numbers | other | share_of_peak(folder, steps.samples, options.max_tokens, training, lora=lora)
+    return numbers | other | share_of_peak(folder, steps.samples, limit, training, lora=lora)
 
 
 def _decodings(options: argparse.Namespace, folder: str) -> Numbers:

@@ -9,6 +9,7 @@ from typing import Any
 from cluster.run import Services
 from rnr.model_folder import resolve
 from scripts.benchmarks.live import Run, config_of, hand_on, running_services
+from scripts.benchmarks.peak import device_name
 from scripts.benchmarks.prompts import prompts
 from scripts.benchmarks.turns import Numbers, spread
 
@@ -34,6 +35,7 @@ def measure(options: argparse.Namespace) -> Numbers:
         "parcels": len(published.parcels),
         "bytes_per_second": size / numbers["seconds"],
         "largest_probe_difference": difference,
+        "device": device_name(),
     }
 
 

@@ -74,7 +74,9 @@ def table(title: str, numbers: Numbers) -> Table:
 
 
 def shown(value: Any) -> str:
-    """Three digits of a fraction, whole thousands with commas: 0.12345 is 0.123, 12345.6 is 12,346."""
+    """Three digits of a fraction, whole thousands with commas: 0.12345 is 0.123, 12345.6 is 12,346. Words stay."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return " to ".join(map(shown, value))
     if isinstance(value, int):
