@@ -17,6 +17,7 @@ from rnr.corpus import loading
 from rnr.corpus.formats import opening
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, write
+from rnr.corpus.matching import stripped
 from rnr.task.labels import label_key
 from rnr.types import Example, Mention
 
@@ -436,8 +437,8 @@ _sentences = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, ma
 def _trimmed(sentence: str, start: int, end: int, label: str) -> tuple[int, int, str]:
     """White space at the ends of a mention is not read as a part of it."""
     text = sentence[start:end]
-    start += len(text) - len(text.lstrip())
-    return start, start + len(text.strip()), label
+    start += text.index(stripped(text))
+    return start, start + len(stripped(text)), label
 
 
 @st.composite
@@ -460,7 +461,7 @@ def _flat(one: Example) -> Example:
     kept: list[Mention] = []
     for mention in one.mentions:
         text = sentence[mention.start : mention.end]
-        if mention.start >= end and text == text.strip():
+        if mention.start >= end and text == stripped(text):
             kept.append(replace(mention, text=text))
             end = mention.end
     return replace(one, sentence=sentence, mentions=tuple(kept))

@@ -12,6 +12,7 @@ from rnr.config import ReadingConfig
 from rnr.corpus.formats.brat import brat_label
 from rnr.corpus.formats.writing import FORMATS, losses, write
 from rnr.corpus.loading import load
+from rnr.corpus.matching import stripped
 from rnr.types import Example, Mention
 
 AS_THEY_ARE = ReadingConfig(offsets="characters")
@@ -52,7 +53,7 @@ def _examples(draw: st.DrawFn) -> Example:
     spans = {
         (start, end, label)
         for start, end, label in draw(st.lists(places, max_size=4))
-        if start < end and sentence[start:end].strip() == sentence[start:end]
+        if start < end and stripped(sentence[start:end]) == sentence[start:end]
     }
     ordered = sorted(spans, key=lambda span: (span[0], -span[1], span[2]))
     unused = draw(st.sets(st.sampled_from(LABELS), max_size=2))

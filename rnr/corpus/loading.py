@@ -87,6 +87,7 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
             for _, example in _read_file(file, uid_prefix, Reading(options=reading.options), None):
                 if not isinstance(example, DataError):
                     labels.add(example)
+            labels.refuse()
         for number, example in _read_file(file, uid_prefix, reading, labels.listed):
             if isinstance(example, DataError):
                 skipped.add(example)
@@ -123,7 +124,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
                     places.add(number)
                 yield example
             labels.note(reading)
-            labels.refuse_none()
+            labels.refuse()
         except DataError as error:  # the file as a whole; the next one may still be read
             yield error
     found = list(seen.duplicates())

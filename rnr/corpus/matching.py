@@ -1,4 +1,5 @@
-"""A mention written otherwise than its sentence: composed or decomposed, another kind of space, apostrophe, hyphen."""
+"""A mention written otherwise than its sentence: composed or decomposed, another kind of space, apostrophe, hyphen, or
+with characters that nobody sees."""
 
 import unicodedata
 from difflib import SequenceMatcher
@@ -12,11 +13,24 @@ _KINDS = {
     '"': "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\uff02",
     "-": "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d",
 }
-_SAME = {ord(other): usual for usual, others in _KINDS.items() for other in others}
+INVISIBLE = frozenset(
+    "\u00ad\u180e\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+"""Soft hyphen, zero-width space and joiner of words, byte order mark, marks of direction: none of them is part of a
+name. (The joiners U+200C and U+200D are, of Persian words and of emoji.)"""
+_SAME: dict[int, str | None] = dict.fromkeys(map(ord, INVISIBLE))
+_SAME |= {ord(other): usual for usual, others in _KINDS.items() for other in others}
+
+_EDGES = "".join((*filter(str.isspace, map(chr, range(0x3001))), *INVISIBLE))
+
+
+def stripped(text: str) -> str:
+    """The text without white space and invisible characters at its ends."""
+    return text.strip(_EDGES)
 
 
 def folded(text: str) -> str:
-    """The text composed (NFC), with one kind of space, apostrophe, quotation mark and hyphen."""
+    """The text composed (NFC), with one kind of space, apostrophe, quotation mark and hyphen, without the invisible."""
     composed = unicodedata.normalize("NFC", text).translate(_SAME)
     return "".join(" " if character.isspace() else character for character in composed)
 
@@ -29,7 +43,7 @@ def places_of(text: str, sentence: str) -> list[tuple[int, int]]:
     for grapheme in _GRAPHEME.finditer(sentence):
         piece = folded(grapheme[0])
         pieces.append(piece)
-        starts += [grapheme.start()] + [-1] * (len(piece) - 1)
+        starts += ([grapheme.start()] + [-1] * (len(piece) - 1))[: len(piece)]
     whole = "".join(pieces)
     starts.append(len(sentence))
     places: list[tuple[int, int]] = []

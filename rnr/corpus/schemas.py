@@ -12,6 +12,7 @@ from rnr.task.asked import with_plain_labels, without_catch_alls
 from rnr.task.labels import label_key
 from rnr.types import Example
 
+OUTSIDE = "mentions have the label 'O', which in columns of tags marks what is no mention"
 MERGED = "labels that differ in case or marks alone are one for the prompt and the scores"
 
 
@@ -40,25 +41,35 @@ class FileLabels:
         """The example under its own schema or that of the file."""
         if example.schema:
             return example
-        self.refuse_none()
+        self._refuse_none()
         return replace(example, schema=tuple(sorted(self._used)))
 
     def give(self, examples: list[Example], begin: int) -> None:
         """Put the schema of the file into those of the examples from here on that have none."""
-        if not self._without:
-            return
         try:
-            self.refuse_none()
+            self.refuse()
         except DataError:
             del examples[begin:]
             raise
+        if not self._without:
+            return
         schema = tuple(sorted(self._used))
         for position in range(begin, len(examples)):
             if not examples[position].schema:
                 examples[position] = replace(examples[position], schema=schema)
 
-    def refuse_none(self) -> None:
-        """Raises DataError where rows have no schema and no label is used."""
+    def refuse(self) -> None:
+        """Raises DataError where rows have no schema and no label is used, and where labels are tags of tokens."""
+        self._refuse_none()
+        labels = self._used | self._own
+        tags = sorted(label for label in labels if label[:2] == "B-" and f"I-{label[2:]}" in labels)
+        if tags:
+            raise DataError(
+                f"{self._file}: the labels {tags[0]} and I{tags[0][1:]} are tags of tokens and no labels of entities: "
+                "put the tokens of an entity together, or write the rows as {'tokens': [...], 'ner_tags': [...]}"
+            )
+
+    def _refuse_none(self) -> None:
         if self._without and not self._used:
             raise DataError(
                 f"{self._file}: the schema is empty, because no row has an entity: "
@@ -66,7 +77,9 @@ class FileLabels:
             )
 
     def note(self, reading: Reading) -> None:
-        """Note the labels that are one for the prompt and the scores."""
+        """Note the labels that are one for the prompt and the scores, and a label that is none."""
+        if "O" in self._used:
+            reading.fact(OUTSIDE, self._file)
         by_key: dict[str, list[str]] = {}
         for label in sorted(self._used | self._own):
             by_key.setdefault(label_key(label), []).append(label)

@@ -1,4 +1,5 @@
-"""Argilla: records of version 1 (``annotation``, ``status``) and of version 2 (``fields``, ``responses``)."""
+"""Argilla: records of version 1 (``annotation``, ``status``) and of version 2 (``fields``, ``responses``), and what
+version 2 writes as a data set (``text``, ``NAME.responses``, ``NAME.responses.status``)."""
 
 from typing import Any
 
@@ -48,6 +49,17 @@ def _holds_spans(value: Any) -> bool:
     return isinstance(value, list) and all(has(span, start=int, end=int, label=str) for span in value)
 
 
+def _columns(row: dict[str, Any], number: int, source: Source) -> dict[str, Any] | None:
+    names = [name for name in row if name.endswith(".responses")]
+    responses: list[dict[str, Any]] = []
+    for name in names:
+        values = row[name] or []
+        states = row.get(f"{name}.status") or ["submitted"] * len(values)
+        responses += [{"value": value, "status": state} for value, state in zip(values, states, strict=True)]
+    record = {"fields": {"text": row["text"]}, "responses": responses}
+    return _version_2(record | extras(row), number, source)
+
+
 VERSION_1 = Shape(
     name="Argilla 1",
     recognises=lambda row: has(row, text=str) and "annotation" in row and ("status" in row or "prediction" in row),
@@ -57,4 +69,9 @@ VERSION_2 = Shape(
     name="Argilla 2",
     recognises=lambda row: has(row, fields=dict, responses=(list, dict)),
     rows=each(_version_2),
+)
+DATA_SET = Shape(
+    name="Argilla 2 as a data set",
+    recognises=lambda row: has(row, text=str) and any(name.endswith(".responses") for name in row),
+    rows=each(_columns),
 )

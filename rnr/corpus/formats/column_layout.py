@@ -95,6 +95,11 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     running = 0 if width > 2 and columns.is_running(0) else -1
     tag, key, facts = _tags(columns, running, tag_column)
     token = _token(columns, header, {running, tag})
+    if all(len(word) > 1 and word[0] == word[-1] == '"' for word in columns.counts(token)):
+        raise ValueError(
+            "every word stands in quotation marks, as a spreadsheet writes them: write the file without "
+            "(in Python `csv.writer(..., quoting=csv.QUOTE_NONE)`, in R `quote = FALSE`)"
+        )
     return Layout(
         mark=mark,
         width=width,
@@ -137,8 +142,25 @@ def _tags(columns: Columns, running: int, wanted: int) -> tuple[int, str, tuple[
     seen = "; ".join(f"{n + 1}: {', '.join(list(columns.counts(n))[:3])}" for n in range(columns.width))
     why = "no column holds tags such as O, B-person or I-person"
     if columns.width == 1:
-        raise ValueError(f"{why}, for there is only one; is this plain text? (it begins with {seen[3:][:60]!r})")
+        raise ValueError(f"{why}, for there is only one; {_one_column(columns)} (it begins with {seen[3:][:60]!r})")
+    last = columns.width - 1
+    if last != running and all(map(str.isdecimal, columns.counts(last))):
+        raise ValueError(
+            f"{why}; column {last + 1} holds numbers, which may be tags: write their names in their place (0 is "
+            f"mostly O), or each sentence as {{'tokens': [...], 'ner_tags': [...]}} and name them by --labels"
+        )
     raise ValueError(f"{why}; --tag-column N names the one that does (the columns are {seen[:200]})")
+
+
+def _one_column(columns: Columns) -> str:
+    """What lines without tabs and spaces may be."""
+    cells = list(columns.counts(0))
+    for mark in ";,|:":
+        parts = [cell.rpartition(mark) for cell in cells]
+        census = TagCensus(Counter(tag for word, _, tag in parts if word))
+        if sum(bool(word) for word, _, _ in parts) > 0.9 * len(parts) and "O" in census.counts:
+            return f"columns are divided by tabs or spaces, and these seem to be by {mark!r}: `tr '{mark}' '\\t'`"
+    return "is this plain text?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

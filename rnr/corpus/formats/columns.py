@@ -29,6 +29,7 @@ MOST_PARTS = 24
 
 CONTRADICTED = "sentences have a comment '# text =' that is not what their tokens say, and are read from the tokens"
 JOINED = "sentences of a script without spaces had tokens joined without one (data.reading.spaces)"
+QUOTED = "words are a quotation mark as CSV writes it (four of them), and were read as one"
 MARKED = "byte order marks inside the file were left out"
 LONG = "sentences have more than 1,000 tokens; does a blank line stand between sentences?"
 INLINE = "sentences have each token with its tag behind it on one line"
@@ -59,6 +60,7 @@ def _all(parts: Iterator[Block]) -> Iterator[Block]:
 
 
 _BLANK = "\0"
+_CSV_QUOTE = '""""'
 
 
 def _scheme(parts: Iterator[Block], layout: Layout) -> TagScheme:
@@ -106,6 +108,9 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
         return {"sentence": text, "entities": [[places[i][0], places[j - 1][1], label] for i, j, label in mentions]}
     if text:
         reading.note(CONTRADICTED, file, found.number, repr(text[:60]))
+    if _CSV_QUOTE in tokens:
+        reading.note(QUOTED, file, found.number, times=tokens.count(_CSV_QUOTE))
+        tokens = [token if token != _CSV_QUOTE else '"' for token in tokens]
     sentence, starts = join(tokens, reading.options.spaces, glued)
     if not sentence.isascii():
         if marks := sum(token[0] == "\ufeff" and len(token) > 1 for token in tokens):

@@ -33,13 +33,15 @@ _OURS = ("start", "start_offset")
 _NUMBERS = {*_OURS, "end", "end_offset"}
 _LENGTHS = {"offset": "length", "Offset": "Length", "start": "length", "begin": "length", "start_offset": "length"}
 _PLACES = ("offsets", "indices", "position", "location", "span", "range", "loc", "char_span", "offset", "locations")
+_INTERVALS = ("char_interval", "position", "location", "span", "range", "offsets")
+"""Fields that may be an object with both ends: LangExtract's ``{"start_pos": 0, "end_pos": 3}``."""
 _LABELS = (
     *("label", "type", "category", "entity_group", "entity_type", "entityType", "tag", "class", "ent_type"),
-    *("entity_label", "label_", "ner", "Type", "Category", "labels", "kind", "entity"),
+    *("entity_label", "label_", "ner", "Type", "Category", "labels", "kind", "extraction_class", "entity"),
 )
 _TEXTS = (
     *("text", "name", "word", "mention", "value", "surface", "surface_form", "span_text", "entity_text", "phrase"),
-    *("form", "string", "Text", "span", "entity"),
+    *("form", "string", "Text", "extraction_text", "span", "entity"),
 )
 _POSITION = re.compile(r"start|begin|end|stop|offset|pos|idx|index|from|\bto\b|loc|span|char|token", re.IGNORECASE)
 _PIECE = re.compile(r"[BIESLUO]-\S")
@@ -54,7 +56,7 @@ def names_a_label(entity: dict[str, Any]) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a whole number, however it is written."""
-    return type(_whole(value)) is int
+    return type(whole_number(value)) is int
 
 
 def own_entity(entity: Any, place: str, number: int, source: Source) -> Any:
@@ -64,9 +66,10 @@ def own_entity(entity: Any, place: str, number: int, source: Source) -> Any:
     if not isinstance(entity, dict):
         return entity
     named = _labelled(_located(entity, place), place, source)
-    changed = {name: _whole(value) for name, value in named.items() if name in _NUMBERS and _whole(value) is not value}
-    if isinstance(named.get("pos"), list) and any(_whole(value) is not value for value in named["pos"]):
-        changed["pos"] = [_whole(value) for value in named["pos"]]
+    whole = {name: whole_number(value) for name, value in named.items() if name in _NUMBERS}
+    if isinstance(named.get("pos"), list):
+        whole["pos"] = [whole_number(value) for value in named["pos"]]
+    changed = {name: value for name, value in whole.items() if repr(value) != repr(named[name])}
     if changed:
         source.note(AS_TEXT, number, place)
     return named | changed if changed else named
@@ -78,14 +81,15 @@ def _from_list(entity: list[Any], place: str, number: int, source: Source) -> An
         return [entity[1], entity[2], entity[0]]
     if len(entity) != 3:
         return entity
-    whole = [_whole(entity[0]), _whole(entity[1]), entity[2]]
+    whole = [whole_number(entity[0]), whole_number(entity[1]), entity[2]]
     if whole[0] is not entity[0] or whole[1] is not entity[1]:
         source.note(AS_TEXT, number, place)
         entity = whole
     return [*entity[:2], source.label(entity[2])] if type(entity[2]) is int else entity
 
 
-def _whole(value: Any) -> Any:
+def whole_number(value: Any) -> Any:
+    """The whole number that a text or a number with a decimal point is; any other value as it is."""
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -93,18 +97,13 @@ def _whole(value: Any) -> Any:
 
 def _located(entity: dict[str, Any], place: str) -> dict[str, Any]:
     """The entity with ``start`` and ``end``; raises ValueError for places under names that are not known."""
-    for start, end in _PAIRS.items():
-        if start in entity and end in entity:
-            if start in _OURS:
-                return entity
-            return without(entity, start, end) | {"start": entity[start], "end": entity[end]}
-    for start, length in _LENGTHS.items():
-        first, size = _whole(entity.get(start)), _whole(entity.get(length))
-        if type(first) is int and type(size) is int:
-            return without(entity, start, length) | {"start": first, "end": first + size}
-    if entity.get("pos") is not None:
-        return entity
-    for name in _PLACES:
+    if (found := _two_numbers(entity)) is not None:
+        return found
+    if entity.get("pos") is not None or any(name in entity and entity[name] is None for name in _INTERVALS):
+        return entity  # with None its tool found no place for it
+    for name in (*_INTERVALS, *_PLACES):
+        if isinstance(entity.get(name), dict) and all(map(is_number, entity[name].values())):
+            return without(entity, name) | _located(entity[name], f"{place}.{name}")
         if isinstance(entity.get(name), list):
             return without(entity, name) | _pair(entity[name], f"{place}.{name}")
     unknown = [name for name, value in entity.items() if _POSITION.search(name) and _is_place(value)]
@@ -114,6 +113,20 @@ def _located(entity: dict[str, Any], place: str) -> dict[str, Any]:
             "'end', counted in characters, the end exclusive"
         )
     return entity
+
+
+def _two_numbers(entity: dict[str, Any]) -> dict[str, Any] | None:
+    """The entity with ``start`` and ``end`` where it has two numbers for its place."""
+    for start, end in _PAIRS.items():
+        if start in entity and end in entity:
+            if start in _OURS:
+                return entity
+            return without(entity, start, end) | {"start": entity[start], "end": entity[end]}
+    for start, length in _LENGTHS.items():
+        first, size = whole_number(entity.get(start)), whole_number(entity.get(length))
+        if type(first) is int and type(size) is int:
+            return without(entity, start, length) | {"start": first, "end": first + size}
+    return None
 
 
 def _is_place(value: Any) -> bool:
@@ -141,6 +154,9 @@ def _labelled(entity: dict[str, Any], place: str, source: Source) -> dict[str, A
     named = entity
     if label not in ("label", "type", None):
         one = entity[label][0] if isinstance(entity[label], list) and len(entity[label]) == 1 else entity[label]
+        one = (
+            one["value"] if isinstance(one, dict) and isinstance(one.get("value"), str) else one
+        )  # Flair, with a score
         named = without(entity, label) | {"label": one}
     field = "label" if "label" in named else "type"
     if type(named.get(field)) is int:

@@ -7,10 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rnr.corpus.formats.doubtful import note_doubtful
 from rnr.corpus.formats.label_lists import label_names
 from rnr.corpus.formats.row_types import RowFields, read_row_fields, typed_labels
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.matching import difference, folded, nearest, places_of
+from rnr.corpus.matching import difference, folded, nearest, places_of, stripped
 from rnr.corpus.report import Reading
 from rnr.task.labels import label_key
 from rnr.task.parsing import ground
@@ -21,6 +22,7 @@ AMBIGUOUS = "mentions have no offsets and stand in the sentence more often than 
 TWICE = "mentions are listed twice with one label and one place, and were read once"
 TRIMMED = "mentions began or ended with white space, which was left out of them"
 BLANK = "mentions were nothing but white space and were left out"
+HIDDEN = "mentions began or ended with invisible characters, which were left out of them"
 MATCHED = "mentions are written otherwise than in their sentence (Unicode form, space, apostrophe) and were matched"
 
 
@@ -41,7 +43,10 @@ def read_row(row: Any, *, annotated: bool) -> RowFields:
     """A row with its types checked; raises ValueError at the first field that is wrong or missing."""
     fields = read_row_fields(row)
     if annotated and fields.entities is None:
-        raise ValueError("no field 'entities' (or 'spans' or 'label'), or it is null; without an entity it must be []")
+        has = f"; the row has: {', '.join(row)}" if isinstance(row, dict) else ""
+        raise ValueError(
+            f"no field 'entities' (or 'spans' or 'label'), or it is null; without an entity it must be []{has}"
+        )
     return fields
 
 
@@ -64,6 +69,7 @@ def to_example(row: RowFields, schema: Sequence[str], *, source: str, uid: str, 
     if row.labels is not None and not labels:
         raise ValueError("the schema is empty: name its labels in 'schema' or in a labels.json beside the file")
     mentions = _mentions(row, place) if row.entities else ()
+    note_doubtful(row.sentence, place.note)
     if mentions and labels:
         known = _keys(labels)
         for mention in mentions:
@@ -116,7 +122,7 @@ def _mention(label: str, text: str | None, start: int, end: int, sentence: str, 
     if text is not None and there != text:
         start, end = _written_otherwise(text, start, end, sentence, place)
         there = sentence[start:end]
-    if there[0].isspace() or there[-1].isspace():
+    if not (there[0].isalnum() and there[-1].isalnum()) and stripped(there) != there:
         return _trimmed(label, start, end, sentence, place)
     return Mention(text=there, label=label, start=start, end=end)
 
@@ -124,12 +130,11 @@ def _mention(label: str, text: str | None, start: int, end: int, sentence: str, 
 def _mention_by_text(label: str, text: str | None, sentence: str, place: Place) -> Mention | None:
     if not text:
         raise ValueError(f"an entity {label!r} without text or offsets")
-    bare = text.strip()
+    bare = stripped(text)
     if not bare:
-        place.note(BLANK, repr(text))
+        place.note(BLANK, ascii(text))
         return None
-    if bare != text:
-        place.note(TRIMMED, f"{text!r} -> {bare!r}")
+    _note_trimmed(text, bare, place)
     if bare in sentence:
         return Mention(text=bare, label=label)
     found = places_of(bare, sentence)
@@ -160,13 +165,20 @@ def _written_otherwise(text: str, start: int, end: int, sentence: str, place: Pl
 
 def _trimmed(label: str, start: int, end: int, sentence: str, place: Place) -> Mention | None:
     whole = sentence[start:end]
-    text = whole.strip()
+    text = stripped(whole)
     if not text:
-        place.note(BLANK, repr(whole))
+        place.note(BLANK, ascii(whole))
         return None
-    place.note(TRIMMED, f"{whole!r} -> {text!r}")
-    start += len(whole) - len(whole.lstrip())
+    _note_trimmed(whole, text, place)
+    start += whole.index(text)
     return Mention(text=text, label=label, start=start, end=start + len(text))
+
+
+def _note_trimmed(text: str, bare: str, place: Place) -> None:
+    if text.strip() != text:
+        place.note(TRIMMED, f"{text!r} -> {bare!r}")
+    elif bare != text:
+        place.note(HIDDEN, f"{text!a} -> {bare!a}")
 
 
 def _grounded(mentions: Sequence[Mention], sentence: str, place: Place) -> list[Mention]:

@@ -1,17 +1,21 @@
 """A file of JSON -> its values: one value a line, or one list of them, whatever the ending says."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.opening import bare, head_line, lines, read_json
+from rnr.corpus.formats.entity_names import names_a_label
+from rnr.corpus.formats.opening import bare, head_line, lines, read_json, read_text
 from rnr.corpus.formats.rows import DataError, Row, json_fault
 from rnr.corpus.report import Reading
 
 LINES_IN_JSON = "file with the ending .json holds one JSON value a line and was read so"
 JSON_IN_LINES = "file with the ending of JSON lines holds one JSON value and was read so"
+ONE_BEHIND_ANOTHER = "file holds JSON values of several lines, one behind the other, and was read so"
 WRAPPED = "list inside an object was taken for the rows"
+_BLANKS = re.compile(r"\s*")
 LINE_ENDINGS = (".jsonl", ".ndjson")
 
 
@@ -31,6 +35,9 @@ def json_values(file: Path, reading: Reading, known: Callable[[Any], bool]) -> I
         try:
             value = read_json(file)
         except DataError:
+            if (values := _one_behind_another(file)) is not None:
+                reading.note(ONE_BEHIND_ANOTHER, file)
+                return iter(enumerate(values, 1))
             if by_line:  # each line says what is wrong with it
                 return _by_line(file)
             raise
@@ -53,6 +60,22 @@ def _first(file: Path) -> tuple[str, Any]:
     return ("rows", None) if more else ("whole", value)
 
 
+def _one_behind_another(file: Path) -> list[Any] | None:
+    """The objects of a file that holds several, each on lines of its own; None where it does not."""
+    text = read_text(file).strip()
+    if not text.startswith("{\n") and not text.startswith("{\r\n"):
+        return None
+    decoder, values, at = json.JSONDecoder(), [], 0
+    try:
+        while at < len(text):
+            value, at = decoder.raw_decode(text, at)
+            values.append(value)
+            at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]
+    except (ValueError, RecursionError):
+        return None
+    return values
+
+
 def _by_line(file: Path) -> Iterator[Row]:
     for number, line in lines(file):
         if isinstance(line, DataError):
@@ -61,7 +84,7 @@ def _by_line(file: Path) -> Iterator[Row]:
         try:
             yield number, json.loads(line)
         except (ValueError, RecursionError) as error:
-            yield number, DataError(f"{file}, row {number}: {json_fault(error)}")
+            yield number, DataError(f"{file}, row {number}: {json_fault(error, line)}")
 
 
 def _listed(value: Any, file: Path, reading: Reading, known: Callable[[Any], bool]) -> list[Any]:
@@ -69,7 +92,7 @@ def _listed(value: Any, file: Path, reading: Reading, known: Callable[[Any], boo
         return [value]
     if isinstance(value, list):
         return value
-    lists = [name for name, inner in value.items() if _objects(inner)] if isinstance(value, dict) else []
+    lists = [name for name, inner in value.items() if _rows(inner, known)] if isinstance(value, dict) else []
     if len(lists) > 1:
         raise DataError(f"{file}: an object with several lists of rows ({', '.join(lists)}); write a file for each")
     if not lists:
@@ -78,5 +101,16 @@ def _listed(value: Any, file: Path, reading: Reading, known: Callable[[Any], boo
     return value[lists[0]]
 
 
-def _objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(inner, dict) for inner in value)
+def _rows(value: Any, known: Callable[[Any], bool]) -> bool:
+    """Whether a value is a list of rows: not of the entities, the tags or the passages of one."""
+    if not isinstance(value, list) or not value or not all(isinstance(inner, dict) for inner in value):
+        return False
+    return any(known(inner) and not _is_entity(inner) for inner in value[:_LOOKED_AT])
+
+
+def _is_entity(value: dict[str, Any]) -> bool:
+    return names_a_label(value) and not any(isinstance(inner, (list, dict)) and inner for inner in value.values())
+
+
+_LOOKED_AT = 20
+"""So many objects of a list tell whether they are rows."""

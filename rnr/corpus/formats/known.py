@@ -20,6 +20,7 @@ SHAPES = (
     label_studio.SHAPE,
     argilla.VERSION_1,
     argilla.VERSION_2,
+    argilla.DATA_SET,
     prodigy.SHAPE,
     spacy_files.TUPLES,
     spacy_files.WEB_ANNOTATOR,

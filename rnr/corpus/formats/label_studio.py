@@ -122,6 +122,11 @@ def _labels(value: dict[str, Any]) -> list[Any]:
 def _placed(value: dict[str, Any]) -> dict[str, Any]:
     """The value with the offsets that a region of a HyperText counts from the beginning of the whole text."""
     whole = value.get("globalOffsets")
+    if isinstance(value.get("start"), str) and not isinstance(whole, dict) and not value["start"].strip().isdecimal():
+        raise ValueError(
+            f"a region of a page is placed by its element ({value['start']}), without 'globalOffsets': take the text "
+            "out of the page and annotate that, or export from a version that writes them"
+        )
     return {**value, **whole} if isinstance(whole, dict) and not isinstance(value.get("start"), int) else value
 
 

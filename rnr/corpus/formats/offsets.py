@@ -5,7 +5,7 @@ cent it is the file that is wrong, not the mentions.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,9 +194,16 @@ class _Boundaries:
         few = self.inside < 3 and self.inside < self.mentions
         if self.reading.options.offsets != "auto" or few or self.inside <= TOLERATED * self.mentions:
             return
-        units = list(_units_that_fit(self._kept))
+        units = list(_units_that_fit(self._kept, UNITS))
+        if not units and list(_units_that_fit(self._kept, _FROM_ONE)):
+            raise DataError(
+                f"{self.file}: {self.inside} of {self.mentions} mentions begin or end inside a word; they would be "
+                "whole words if the first character were number 1: take 1 from each start and end (--offsets "
+                "characters takes them as they are)"
+            )
         advice = " or ".join(f"--offsets {unit} ({_REASONS[unit]})" for unit in units or UNITS)
-        fitting = "they would be whole words with" if units else "where they count something else, say so by"
+        fitting = "they would be whole words with" if units else "where they count something else, or were counted "
+        fitting += "" if units else "before the text was changed (NFC?), say so by"
         raise DataError(
             f"{self.file}: {self.inside} of {self.mentions} mentions begin or end inside a word, so the offsets are "
             f"probably no characters: {fitting} {advice}; --offsets characters (data.reading.offsets) takes them as "
@@ -204,13 +211,18 @@ class _Boundaries:
         )
 
 
-def _units_that_fit(cut: Sequence[tuple[str, int, int]]) -> Iterator[str]:
+_FROM_ONE: dict[str, Callable[[str, int, int], Place | None]] = {"one": lambda _, start, end: (start - 1, end - 1)}
+
+
+def _units_that_fit(
+    cut: Sequence[tuple[str, int, int]], units: Mapping[str, Callable[[str, int, int], Place | None]]
+) -> Iterator[str]:
     """The units in which nearly all of these mentions would be whole words."""
-    for unit, convert in UNITS.items():
+    for unit, convert in units.items():
         places = [(sentence, convert(sentence, start, end)) for sentence, start, end in cut]
         whole = sum(
             place is not None
-            and place[1] <= len(sentence)
+            and 0 <= place[0] < place[1] <= len(sentence)
             and not any(cuts_word(sentence, part) for part in place)
             and sentence[slice(*place)].strip() == sentence[slice(*place)]
             for sentence, place in places

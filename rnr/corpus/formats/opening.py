@@ -121,13 +121,12 @@ def not_text(error: UnicodeDecodeError, head: bytes = b"") -> str:
 
 def read_json(file: Path) -> Any:
     """The JSON value in a file; raises DataError with the line where it breaks."""
+    found = read_bytes(file)
     try:
-        return json.loads(read_bytes(file))
+        return json.loads(found)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise DataError(f"{file}{line}: {json_fault(error)}") from None
+        raise DataError(f"{file}{line}: {json_fault(error, found[:64])}") from None
 
 
 def lines(file: Path) -> Iterator[tuple[int, bytes | DataError]]:

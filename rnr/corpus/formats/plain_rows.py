@@ -3,6 +3,8 @@
 What has our names already stays as it is, so that an error names what the file says.
 """
 
+import ast
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,10 +15,11 @@ TEXTS = ("sentence", "text", "content", "data", "input", "raw_text", "document",
 _OURS = ("entities", "spans", "label")
 _MAY_BE_EMPTY = (
     *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
-    *("entity_list", "nes", "span_labels"),
+    *("entity_list", "nes", "span_labels", "extractions"),
 )
 _OTHERS = (*_MAY_BE_EMPTY, "tags", "output", "gold")
 
+AS_STRING = "rows hold their entities as text with a list in it, which was read"
 SAME_TWICE = "rows hold their entities in two fields, which agree"
 BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
@@ -49,7 +52,7 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     """The row in our own names; raises ValueError where two fields contradict each other, or offsets are not clear."""
     if is_our_own(row):
         return row
-    row = _with_sentence(row)
+    row = _with_lists(_with_sentence(row), number, source)
     field = _entity_field(row, number, source)
     if field is None:
         return without(row, *(name for name in _OURS if name in row and row[name] is None))
@@ -66,6 +69,34 @@ def _with_sentence(row: dict[str, Any]) -> dict[str, Any]:
         return without(row, "text")
     texts = [name for name in TEXTS if isinstance(row.get(name), str)]
     return row | {"sentence": row[texts[0]]} if texts and not {"sentence", "text"} & row.keys() else row
+
+
+def _with_lists(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    """The row with the list that stands as text in a field of entities, as tables keep it: JSON, or as Python shows
+    it."""
+    for name in (*_OURS, *_OTHERS):
+        value = row.get(name)
+        if isinstance(value, str) and value[:1] in ("[", "{") and (found := _list_in(value)) is not None:
+            source.note(AS_STRING, number, name)
+            row = row | {name: found}
+    return row
+
+
+def _list_in(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return _without_tuples(ast.literal_eval(text))
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+
+
+def _without_tuples(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_without_tuples(inner) for inner in value]
+    return {key: _without_tuples(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
 
 def _entity_field(row: dict[str, Any], number: int, source: Source) -> str | None:

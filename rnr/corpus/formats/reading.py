@@ -20,8 +20,10 @@ from rnr.corpus.formats.offsets import in_characters
 from rnr.corpus.formats.opening import bare, head_line, must_be_a_file, read_json
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source
+from rnr.corpus.formats.signatures import refuse_disguised
 from rnr.corpus.formats.spacy_files import docbin_rows
 from rnr.corpus.formats.tables import csv_rows, is_word_table, opened_table, table_rows
+from rnr.corpus.formats.unknown import unknown_row
 from rnr.corpus.formats.unsupported import ENDINGS
 from rnr.corpus.report import Reading
 
@@ -96,6 +98,7 @@ def read_rows(file: Path, reading: Reading) -> Iterator[Row]:
     if file.is_dir():
         return _folder_rows(file, reading)
     must_be_a_file(file)
+    refuse_disguised(file)
     ending = bare(file).suffix.lower()
     if reader := READERS.get(ending):
         return reader(file, reading)
@@ -118,7 +121,8 @@ def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
     for shape, run in groupby(shapes, key=lambda pair: pair[0]):
         found = (row for _, row in run)
         if shape is None:
-            yield from found
+            for number, row in found:
+                yield (number, row) if isinstance(row, DataError) else source.fault(number, unknown_row(row))
             continue
         rows = shape.rows(found, source)
         yield from in_characters(rows, source.file, source.reading) if shape.own_offsets else rows

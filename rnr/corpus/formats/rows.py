@@ -27,6 +27,20 @@ _FAULTS = {
 """pydantic's kinds of errors in the words of somebody who looks at JSON."""
 
 
+_HINTS = (
+    (b"{'", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
+    (b"[('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
+    (b"('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
+    (b"//", "; JSON has no comments"),
+    (b"#", "; JSON has no comments"),
+    (b"/*", "; JSON has no comments"),
+    (b"<<<<<<<", "; this is a conflict that git has left"),
+    (b"=======", "; this is a conflict that git has left"),
+    (b">>>>>>>", "; this is a conflict that git has left"),
+)
+"""How a text begins that is no JSON, and what it is."""
+
+
 class DataError(ValueError):
     """A row that cannot be used; says the file, the row and the reason."""
 
@@ -44,14 +58,14 @@ def read_as(model: type[_Model], value: Any) -> _Model:
         raise ValueError(f"{place.removeprefix('.') or 'the value'} {found}") from None
 
 
-def json_fault(error: ValueError | RecursionError) -> str:
-    """Why ``json.loads`` gave nothing."""
+def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
+    """Why ``json.loads`` gave nothing of this text."""
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 at byte {error.start}"
     if isinstance(error, RecursionError):
         return "nested too deeply to be read"
     at = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-    return f"not valid JSON: {at}"
+    return f"not valid JSON: {at}{next((hint for begin, hint in _HINTS if text.lstrip().startswith(begin)), '')}"
 
 
 def needed(module: str, package: str, file: Path) -> Any:

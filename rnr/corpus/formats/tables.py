@@ -97,13 +97,18 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
         values = [(table.line_num, _json_cells(row)) for row in table]
     except csv.Error as error:
         raise DataError(f"{file}, line {table.line_num}: {error}") from None
-    if not any(isinstance(cell, list) for _, row in values for cell in row.values()):
+    if not any(isinstance(cell, list) or _shows_a_list(cell) for _, row in values for cell in row.values()):
         known = ", ".join(columns) or "none"
         raise DataError(
             f"{file}: a CSV needs a column of words, one of tags and one that numbers the sentences, or a text and a "
             f"JSON list of its entities; the columns are: {known}"
         )
     return rows_of(iter(values), source)
+
+
+def _shows_a_list(cell: Any) -> bool:
+    """Whether a cell is text with a list in it as Python shows it, which the reader of rows takes."""
+    return isinstance(cell, str) and cell[:1] in ("[", "{") and cell.rstrip()[-1:] in ("]", "}")
 
 
 def _first(columns: dict[str, Any], names: tuple[str, ...]) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnr.corpus.formats.column_writing import token_spans
+from rnr.corpus.formats.entity_names import AS_TEXT, whole_number
 from rnr.corpus.formats.rows import names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
 from rnr.corpus.formats.tags import located
@@ -14,20 +15,26 @@ _FIELDS = ("entities", "entity_mentions", "ner", "spans")
 
 
 def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
-    spans = [_span(entity, inclusive=True) for entity in row["ner"]]
+    spans = [_span(entity, number, source, inclusive=True) for entity in row["ner"]]
     return _row(row, row["tokenized_text"], spans, source)
 
 
 def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     field = next(name for name in _FIELDS if isinstance(row.get(name), list))
-    return _row(row, row["tokens"], [_span(entity, inclusive=False) for entity in row[field]], source)
+    spans = [_span(entity, number, source, inclusive=False) for entity in row[field]]
+    return _row(row, row[_tokens(row)], spans, source)
 
 
-def _span(entity: Any, *, inclusive: bool) -> tuple[int, int, str]:
+def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple[int, int, str]:
     """First token, one past the last, and the label."""
     if isinstance(entity, dict):
         label = entity.get("type", entity.get("label", entity.get("entity_type")))
         entity = [entity.get("start"), entity.get("end"), label]
+    if isinstance(entity, list) and len(entity) >= 3 and any(type(part) in (str, float) for part in entity[:2]):
+        whole = [*map(whole_number, entity[:2]), *entity[2:]]
+        if [type(part) for part in whole[:2]] == [int, int]:
+            source.note(AS_TEXT, number, repr(entity))
+            entity = whole
     if not isinstance(entity, list) or len(entity) < 3 or [type(part) for part in entity[:3]] != [int, int, str]:
         raise ValueError(f"an entity must be [first token, last token, label], found {entity}")
     return entity[0], entity[1] + inclusive, entity[2]
@@ -45,17 +52,26 @@ def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[tuple[int, int,
         if not 0 <= first < end <= len(tokens):
             raise ValueError(f"{label!r} is at tokens {first} to {end - 1} of a sentence with {len(tokens)}")
     entities = [[offsets[first][0], offsets[end - 1][1], label] for first, end, label in spans]
-    schema = row.get("ner_labels")
-    listed = {"schema": schema} if isinstance(schema, list) and schema else {}
-    return {"sentence": sentence, "entities": entities} | listed | extras(row)
+    listed = (row.get(name) for name in ("ner_labels", "ner_negatives"))
+    asked, negatives = (value if isinstance(value, list) else [] for value in listed)
+    schema = [*(asked or {label for _, _, label in spans}), *negatives]
+    named = {"schema": sorted(set(schema))} if asked or negatives else {}
+    return {"sentence": sentence, "entities": entities} | named | extras(row)
 
 
 def _text(row: dict[str, Any]) -> str | None:
     return next((row[name] for name in ("text", "sentence") if isinstance(row.get(name), str)), None)
 
 
+def _tokens(row: dict[str, Any]) -> str:
+    return "tokens" if "tokens" in row else "words"
+
+
 def _has_spans(row: Any) -> bool:
-    if not has(row, tokens=list) or not all(isinstance(token, str) for token in row["tokens"]) or _text(row):
+    if not isinstance(row, dict) or _text(row):
+        return False
+    tokens = row.get(_tokens(row))
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         return False
     return any(isinstance(row.get(name), list) for name in _FIELDS)
 

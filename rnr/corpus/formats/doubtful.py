@@ -1,0 +1,32 @@
+"""Sentences that can be read and are probably not what their author wrote: each is noted, none is changed."""
+
+import re
+from collections.abc import Callable
+
+LONG = "sentences have more than 20,000 characters: are they whole documents?"
+CONTROL = "sentences hold control characters"
+LOST = "sentences hold U+FFFD, which stands for characters that an earlier conversion has lost"
+GARBLED = "sentences look as if their UTF-8 had been read as Latin-1 (such as 'Ã©' for 'é')"
+ESCAPED = "sentences hold HTML (such as &amp; or <b>), which is text to a model"
+
+_LONG = 20_000
+_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
+_GARBLED = re.compile("Ã[\u0080-\u00bf]|Â[\u00a0-\u00bf]|â€[\u0080-\u00bf\u2018-\u201e\u0153\u2122\u0161]|ï»¿")
+_HTML = re.compile(
+    r"&(?:amp|lt|gt|quot|nbsp|apos|#\d{2,6});|</(?:p|b|i|a|div|span|em|strong|br)>|<br ?/?>", re.IGNORECASE
+)
+
+
+def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
+    """Note what is doubtful about a sentence; quick where it is plain text, because files are large."""
+    if len(sentence) > _LONG:
+        note(LONG, f"{len(sentence)} characters")
+    if not sentence.isprintable() and (found := _CONTROL.search(sentence)):
+        note(CONTROL, f"U+{ord(found[0]):04X} at {found.start()}")
+    if not sentence.isascii():
+        if "\ufffd" in sentence:
+            note(LOST, f"at {sentence.index(chr(0xFFFD))}")
+        if found := _GARBLED.search(sentence):
+            note(GARBLED, repr(sentence[max(0, found.start() - 10) : found.end() + 10]))
+    if ("&" in sentence or "<" in sentence) and (found := _HTML.search(sentence)):
+        note(ESCAPED, repr(found[0]))

@@ -1,0 +1,41 @@
+"""What is said of a row that no format knows: which part of a row it lacks, and what it has."""
+
+import reprlib
+from typing import Any
+
+from rnr.corpus.formats.plain_rows import TEXTS
+from rnr.corpus.formats.token_rows import TAGS, TOKENS
+
+_TYPES = {str: "text", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}
+
+
+def unknown_row(row: Any) -> str:
+    """Why a value is no sentence with its entities, with the fields that it has."""
+    if not isinstance(row, dict):
+        return f"a row must be an object such as {{'text': ..., 'entities': [...]}}, found {reprlib.repr(row)}"
+    tokens = next((name for name in TOKENS if row.get(name)), None)
+    tags = [name for name in TAGS if row.get(name) is not None and name != tokens]
+    if tokens and not _texts(row[tokens]):
+        return f"{tokens!r} must be a list of words, found {reprlib.repr(row[tokens])}"
+    if tokens and tags:
+        return f"{tags[0]!r} must be a list with one tag (a name or a number) a word, found {_seen(row, tags[0])}"
+    if tokens:
+        return f"the words of {tokens!r} have no tags; these are looked for in {', '.join(TAGS)}; {_fields(row)}"
+    named = next((name for name in TEXTS if name in row), None)
+    if named:
+        return f"{named!r} must be text, found {_seen(row, named)}"
+    return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}"
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def _seen(row: dict[str, Any], name: str) -> str:
+    return reprlib.repr(row[name])
+
+
+def _fields(row: dict[str, Any]) -> str:
+    """``the row has: txt (text), spans (a list)``."""
+    listed = [f"{name} ({_TYPES.get(type(value), 'null')})" for name, value in list(row.items())[:12]]
+    return f"the row has: {', '.join(listed) or 'no field'}"
