@@ -5,7 +5,7 @@ KIND := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/nu
 READY := $(VENV)/.ready-$(KIND)
 PEER := .venv-trl
 
-.PHONY: setup demo test check docs peer clean
+.PHONY: setup demo test check chaos docs peer clean
 
 setup: $(READY)
 
@@ -36,6 +36,10 @@ check: setup
 	$(VENV)/bin/lint-imports
 	$(RUN) -m scripts.config_docs --check
 	$(RUN) -m pytest -m "not slow and not ray"
+
+chaos: setup
+	$(RUN) -m tests.chaos.campaign --faults 200 --seconds 14400 --out runs/chaos.jsonl
+	$(RUN) -m tests.chaos.report runs/chaos.jsonl
 
 docs: setup
 	$(RUN) -m scripts.config_docs

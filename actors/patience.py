@@ -16,22 +16,23 @@ class Patience:
 
     tries: int
     seconds: float
-    _failures: int = 0
+    failures: int = 0
+    """Since the last progress."""
     _since: float = 0.0
 
     def is_spent(self) -> bool:
         """Count one more failure: whether it was the last one to be borne."""
         now = time.monotonic()
-        if not self._failures:
+        if not self.failures:
             self._since = now
-        self._failures += 1
-        return self._failures >= self.tries and now - self._since >= self.seconds
+        self.failures += 1
+        return self.failures >= self.tries and now - self._since >= self.seconds
 
     @property
     def pause(self) -> float:
         """Seconds to wait before the next try: more after each failure."""
-        return min(FIRST_PAUSE * 2 ** min(self._failures - 1, 30), LONGEST_PAUSE)
+        return min(FIRST_PAUSE * 2 ** min(self.failures - 1, 30), LONGEST_PAUSE)
 
     def renew(self) -> None:
         """Forget all failures: there was progress."""
-        self._failures = 0
+        self.failures = 0

@@ -14,6 +14,7 @@ import ray
 
 from actors.deadline import answer
 from actors.in_process import LocalHandle
+from actors.patience import Patience
 from actors.slots import Handle, Queue, Slot
 from rnr.runs.spans import span
 
@@ -46,9 +47,15 @@ class Pool:
         attempts: int,
         prepare: Callable[[Slot], Awaitable[None]] | None = None,
         given_back: Callable[[str], None] = lambda _name: None,
+        restart_seconds: float = 0.0,
+        forgiving: bool = False,
     ) -> None:
         """``capacity`` is how much work one worker takes at once, in the unit of the leases' sizes; ``prepare`` brings
-        a worker up to date before each of its leases; ``given_back`` hears the name of each slot that ends."""
+        a worker up to date before each of its leases; ``given_back`` hears the name of each slot that ends.
+
+        A worker that was lost while it started is no attempt of the lease that waited for it: such starts go on for
+        ``restart_seconds`` and at least ``attempts`` times, once anything was answered at all. ``forgiving`` counts
+        those that were lost while they worked like that, too: where a kill is likelier than work that kills."""
         self._kind = kind
         self._spawn = spawn
         self.slots = [self._slot(number) for number in range(size)]
@@ -60,6 +67,9 @@ class Pool:
         self._first_generation: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: Exception | None = None
+        self._restart_seconds = restart_seconds
+        self._forgiving = forgiving
+        self._answered = False
         self.restarts = 0
         self.reissued = 0
         self.given_up_in_a_row = 0
@@ -87,22 +97,29 @@ class Pool:
         ``size`` is the part of a worker's capacity that the call takes. Raises LeaseFailed when it was lost as often as
         the pool attempts, and what the call itself raises. A worker that is lost while it leaves is no attempt.
         """
-        attempts = 0
+        seconds_of_starts = self._restart_seconds if self._answered else 0.0
+        starts = Patience(tries=self._attempts, seconds=seconds_of_starts)
+        calls = starts if self._forgiving or not seconds_of_starts else Patience(tries=self._attempts, seconds=0.0)
         while True:
             slot = await self._queue.take(size)
+            pause = 0.0
             try:
                 result = await self._on(slot, phase, call, seconds)
                 self.given_up_in_a_row = 0
+                self._answered = True
                 return result
             except WorkerLost as lost:
-                attempts += not slot.leaving
-                if attempts == self._attempts:
+                at_start = slot.failure is not None and slot.failure[1] is lost
+                patience = starts if at_start else calls
+                if not slot.leaving and patience.is_spent():
                     self.given_up_in_a_row += 1
-                    raise LeaseFailed(f"given up after {self._attempts} attempts: {lost}") from lost
+                    raise LeaseFailed(f"given up after {patience.failures} attempts: {lost}") from lost
                 self.reissued += 1
+                pause = patience.pause if at_start and patience.failures > 1 else 0.0
             finally:
                 self._queue.give_back(slot, size)
                 self._end_if_done(slot)
+            await asyncio.sleep(pause)
 
     async def _on(self, slot: Slot, phase: str, call: Callable[[Handle], Any], seconds: float) -> Any:
         generation = await self._ready(slot)
@@ -199,7 +216,9 @@ class Pool:
     async def _ready(self, slot: Slot) -> int:
         """Bring one slot up and up to date; returns the generation of its worker."""
         if self._broken is not None:
-            raise self._broken
+            # Once: a run that recovers from it, as from a policy that went with its host, begins anew.
+            broken, self._broken = self._broken, None
+            raise broken
         waited_for = slot.generation
         async with slot.lock:
             if slot.failure is not None and slot.failure[0] >= waited_for:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from ray.exceptions import ObjectLostError
+
 from actors.engine import EngineSettings, Sampling
 from actors.pool import Pool, WorkerLost
 from actors.slots import Slot
@@ -128,7 +130,7 @@ class GenerationService:
         loading = worker.load.remote(self._transport, newest.version, *newest.parcels)
         try:
             digest, seconds = await self.pool.wait(slot, f"load {newest}", loading, seconds=self._deadlines.load)
-        except PolicyGone as gone:
+        except (PolicyGone, ObjectLostError) as gone:
             raise LearnerLost(f"{slot.name} cannot load {newest}: {gone}") from None
         probing = worker.score.remote(self._probe)
         scores = tuple(await self.pool.wait(slot, f"probe {newest}", probing, seconds=self._deadlines.score))
@@ -207,6 +209,8 @@ def generation_service(
             attempts=attempts,
             prepare=prepare,
             given_back=workers.give_back,
+            restart_seconds=deadlines.restart,
+            forgiving=True,
         )
 
     return GenerationService(

@@ -74,6 +74,9 @@ class InProcess(Workers):
         await ranks.start(settings)
         return ranks
 
+    async def sweep(self, seconds: float = 5.0) -> None:
+        """Nothing: there are no workers that could be killed alone."""
+
 
 async def _started(worker: Any) -> LocalHandle:
     await worker.start()

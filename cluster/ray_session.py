@@ -6,11 +6,9 @@ sockets, temporary files of the workers) belongs to this user alone and is remov
 """
 
 import atexit
-import fcntl
 import logging
 import os
 import secrets
-import shutil
 import signal
 import tempfile
 import threading
@@ -25,6 +23,8 @@ import ray
 from ray import _raylet
 from ray._private import ray_constants
 from ray.exceptions import RayError
+
+from actors.held_folder import held_folder, remove, remove_abandoned_by_workers
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
@@ -49,9 +49,7 @@ class _Local:
 
     def __init__(self) -> None:
         root = Path(os.environ.get("RAY_TMPDIR") or "/tmp")  # the paths of sockets must be short: never TMPDIR
-        _remove_abandoned(root)
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
-        self._lock = _locked(self.folder)
+        self.folder, self._lock = held_folder(root, PREFIX)
         # Ray opens its own folder to all users, so it lies inside one that is closed.
         self.ray_folder, temporary = self.folder / "ray", self.folder / "tmp"
         temporary.mkdir()
@@ -81,7 +79,8 @@ class _Local:
                 os.environ[name] = self._before[name]
         ray_constants.ENABLE_RAY_CLUSTER = self._clustered
         _read_token_again()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
+        remove_abandoned_by_workers()
         os.close(self._lock)
 
 
@@ -156,6 +155,11 @@ def disconnect() -> None:
         atexit.unregister(disconnect)
         _local.close()
         _local = None
+
+
+def is_local() -> bool:
+    """Whether Ray was started here for this process alone."""
+    return _local is not None
 
 
 @contextmanager
@@ -235,25 +239,3 @@ def _read_token_again() -> None:
     """Ray keeps mode and token from the first time it looks."""
     _raylet.Config.initialize("")  # pyright: ignore[reportAttributeAccessIssue]
     _tokens().reset_cache()
-
-
-def _locked(folder: Path) -> int:
-    """A lock on ``folder`` that ends with this process, however it ends. The file gets its name when it is locked, so
-    that no other process takes the folder for an abandoned one in between."""
-    file = folder / "lock.partial"
-    lock = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    file.rename(folder / "lock")
-    return lock
-
-
-def _remove_abandoned(root: Path) -> None:
-    """Remove this user's folders of local Rays whose process was killed."""
-    for lock in root.glob(f"{PREFIX}*/lock"):
-        # Another run that starts now may remove it first.
-        with suppress(FileNotFoundError):
-            if lock.stat().st_uid != os.getuid():
-                continue
-            with lock.open("r+") as file, suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock.parent, ignore_errors=True)

@@ -177,6 +177,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 folder=None if config.cluster.address == IN_PROCESS else ready.folder,
             )
             services = await stopping.unless_asked(stack.enter_async_context(starting), nothing_yet)
+            keep = config.checkpoint.keep
             stages = Stages(
                 settings=plan_of(config),
                 prepared=ready.prepared,
@@ -184,9 +185,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 policy=services.policy,
                 generation=services.generation,
                 scoring=services.scoring,
-                checkpoints=Checkpoints(
-                    ready.folder / "checkpoints", keep=config.checkpoint.keep, layout=layout_of(tree), disk=disk
-                ),
+                checkpoints=Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout_of(tree), disk=disk),
                 folder=ready.folder,
                 tracker=tracker,
                 status=ready.status,
@@ -237,6 +236,7 @@ async def running(
         for service in (services.policy, services.generation, services.scoring):
             service.stop()
         reservations.release()
+        await workers.sweep()
 
 
 def _services(
@@ -281,7 +281,7 @@ def _services(
             workers,
             max_new_tokens=config.sampling.max_new_tokens,
             reward_workers=cluster.reward_workers,
-            seconds=config.deadlines.score,
+            deadlines=config.deadlines,
             attempts=ATTEMPTS,
         ),
     )

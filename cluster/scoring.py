@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from actors.pool import LeaseFailed, Pool
 from cluster.policy import Metrics
 from rewards.composite import added, invalid_group
-from rnr.config import RewardConfig
+from rnr.config import DeadlineConfig, RewardConfig
 from rnr.types import Group, Reward, ScoredGroup
 
 if TYPE_CHECKING:
@@ -114,17 +114,26 @@ class ScoringService:
 
 
 def scoring_service(
-    reward: RewardConfig, workers: "Workers", *, max_new_tokens: int, reward_workers: int, seconds: float, attempts: int
+    reward: RewardConfig,
+    workers: "Workers",
+    *,
+    max_new_tokens: int,
+    reward_workers: int,
+    deadlines: DeadlineConfig,
+    attempts: int,
 ) -> ScoringService:
-    """The chain of ``reward``; ``seconds`` is the preset's deadline of a group, which is handed out ``attempts`` times.
+    """The chain of ``reward``; a group is handed out ``attempts`` times. Workers that die while they start are started
+    anew for ``deadlines.restart``.
 
     A worker has one group at a time by default: one that hangs or kills its worker takes no other with it.
     """
     spawn = partial(workers.reward, reward=reward, max_new_tokens=max_new_tokens)
     preset = Scorer(
         name=f"reward.preset {reward.preset!r}",
-        pool=Pool("reward", spawn=spawn, size=reward_workers, capacity=1, attempts=attempts),
-        seconds=seconds,
+        pool=Pool(
+            "reward", spawn=spawn, size=reward_workers, capacity=1, attempts=attempts, restart_seconds=deadlines.restart
+        ),
+        seconds=deadlines.score,
     )
     further = [
         Scorer(
@@ -135,6 +144,7 @@ def scoring_service(
                 size=scorer.workers,
                 capacity=scorer.groups_at_once,
                 attempts=attempts,
+                restart_seconds=deadlines.restart,
             ),
             seconds=scorer.deadline_seconds,
             weight=scorer.weight,

@@ -1,21 +1,26 @@
 """The one file that makes Ray actors of the plain worker classes: where they run, with what, and until when."""
 
+import asyncio
 import itertools
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.deadline import answer
 from actors.engine import EngineSettings
+from actors.held_folder import move_temporary_files, remove_abandoned_by_workers
 from actors.pool import Handle, WorkerLost
 from actors.printing import print_to
 from actors.reward import RewardWorker, ScorerWorker
 from actors.rollout import RolloutWorker
 from actors.vllm_engine import VllmEngine
+from cluster import ray_session
 from cluster.nodes import elsewhere, unreachable
 from cluster.placement import rollout_bundle
 from cluster.ranks import LearnerRanks
@@ -78,6 +83,17 @@ class Workers:
         handle = actor.remote(VllmEngine(settings))
         return await self._started(name, handle)
 
+    async def sweep(self, seconds: float = 5.0) -> None:
+        """Remove what workers that are no more have left on each node of a cluster, as far as it answers within
+        ``seconds``; a local Ray removes it itself."""
+        if ray_session.is_local():
+            return
+        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        task: Any = ray.remote(num_cpus=0, max_retries=0)(_sweep)
+        there = (NodeAffinitySchedulingStrategy(node_id=node, soft=False) for node in nodes)
+        swept = [task.options(scheduling_strategy=strategy).remote() for strategy in there]
+        await asyncio.to_thread(ray.wait, swept, num_returns=len(swept), timeout=seconds)
+
     def room(self) -> int:
         """How many more rollout workers fit on the nodes as they are now."""
         return room(rollout_bundle(self._cluster, "").resources)
@@ -107,7 +123,7 @@ class Workers:
         return await self._started(name, handle)
 
     async def _started(self, name: str, handle: Any) -> Handle:
-        self._log(name, handle)
+        self._settle(name, handle)
         try:
             place = f"{name}, phase start"
             await answer(handle.start.remote(), place=place, seconds=self._deadlines.start, lost=WorkerLost)
@@ -116,9 +132,10 @@ class Workers:
             raise
         return handle
 
-    def _log(self, name: str, handle: Any) -> None:
-        """Have an actor write what it prints to ``logs``, beside those of the others. Nobody waits for it: calls of one
-        caller are carried out in their order."""
+    def _settle(self, name: str, handle: Any) -> None:
+        """Have an actor keep its temporary files to itself and write what it prints to ``logs``, beside those of the
+        others. Nobody waits for it: calls of one caller are carried out in their order."""
+        handle.__ray_call__.remote(lambda _worker: move_temporary_files())
         if self._logs is not None:
             handle.__ray_call__.remote(lambda _worker, file: print_to(file), str(self._logs / f"{name}.log"))
 
@@ -136,7 +153,7 @@ class Workers:
             for rank, name in enumerate(names)
         ]
         for name, handle in zip(names, handles, strict=True):
-            self._log(name, handle)
+            self._settle(name, handle)
         ranks = LearnerRanks(
             handles,
             deadlines=self._deadlines,
@@ -157,3 +174,9 @@ class Workers:
             runtime_env={"env_vars": dict(env_vars)},
             scheduling_strategy=self._reservations.strategy(f"learner-{rank}") if gpus else "DEFAULT",
         )
+
+
+def _sweep() -> None:
+    for _ in range(3):  # a worker that is being ended holds its folder a little longer
+        time.sleep(0.7)
+        remove_abandoned_by_workers()

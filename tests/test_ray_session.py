@@ -1,6 +1,5 @@
 """Ray for one run: closed to everyone else, with a token of its own, and nothing is left of it."""
 
-import fcntl
 import http.client
 import json
 import os
@@ -189,15 +188,3 @@ except ValueError as error:
     (home / ".ray" / "auth_token").write_text(token)
     done = in_another_process([sys.executable, "-c", script])
     assert "JOINED 1.0" in done.stdout, done.stdout + done.stderr
-
-
-def test_folders_of_killed_runs_are_removed_and_those_of_living_runs_are_not(tmp_path):
-    for name in ("dead", "alive"):
-        folder = tmp_path / f"rnr-ray-{name}"
-        folder.mkdir()
-        (folder / "lock").touch()
-    (tmp_path / "rnr-ray-foreign").mkdir()
-    with (tmp_path / "rnr-ray-alive" / "lock").open("r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        ray_session._remove_abandoned(tmp_path)
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["rnr-ray-alive", "rnr-ray-foreign"]

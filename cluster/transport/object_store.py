@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from actors.delivery import Delivery, bits
+from actors.held_folder import held_for_a_while
 from cluster.transport.placement import Place
 from learner.files import read_weights
 
@@ -54,18 +55,16 @@ class ObjectStore:
         """The parcels as safetensors in a folder of shared memory; raises OSError, naming the place and the need, when
         it has no room for them."""
         place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
-        needed = sum(array.nbytes for parcel in parcels for array in parcel.values())
-        free = shutil.disk_usage(place).free
-        if needed > free:
-            raise OSError(f"{place} has {free / 2**30:.2f} GiB free, and the weights take {needed / 2**30:.2f}")
-        folder = Path(tempfile.mkdtemp(prefix=f"rnr-v{version}-", dir=place))
-        try:
+        # What a worker that was killed had staged is removed first.
+        with held_for_a_while(place) as folder:
+            needed = sum(array.nbytes for parcel in parcels for array in parcel.values())
+            free = shutil.disk_usage(place).free
+            if needed > free:
+                raise OSError(f"{place} has {free / 2**30:.2f} GiB free, and the weights take {needed / 2**30:.2f}")
             for number, parcel in enumerate(parcels):
                 tensors = {name: torch.from_numpy(array.copy()).view(torch.bfloat16) for name, array in parcel.items()}
                 save_file(tensors, folder / f"weights-{number:05d}.safetensors")
             yield Delivery(version=version, receiver=f"{__name__}:receive", payload=str(folder))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def receive(folder: str) -> Iterator[tuple[str, torch.Tensor]]:

@@ -1,0 +1,89 @@
+"""Folders for temporary files that go with the process that made them, even where it is killed: it holds a lock on
+each, which the kernel releases, and the next process that makes one removes those that nobody holds. The named
+semaphores of such a process bear the name of its folder and go with it."""
+
+import atexit
+import fcntl
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+PREFIX = "rnr-worker-"
+SHARED_MEMORY = Path("/dev/shm")
+LONGEST_ROOT = 40
+"""Sockets lie in a held folder, and the path of a socket has at most 107 characters."""
+
+
+def held_folder(root: Path, prefix: str) -> tuple[Path, int]:
+    """(a new folder in ``root``, open to this user alone, and the descriptor that holds it)."""
+    remove_abandoned(root, prefix)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
+    # The file gets its name when it is locked: no other process takes the folder for an abandoned one in between.
+    partial = folder / "lock.partial"
+    lock = os.open(partial, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    partial.rename(folder / "lock")
+    return folder, lock
+
+
+@contextmanager
+def held_for_a_while(root: Path) -> Iterator[Path]:
+    """One of a worker's for the length of a block."""
+    folder, lock = held_folder(root, PREFIX)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+        os.close(lock)
+
+
+def remove_abandoned(root: Path, prefix: str) -> None:
+    """Remove this user's folders that no process holds."""
+    for lock in root.glob(f"{prefix}*/lock"):
+        # Another process may remove it first.
+        with suppress(FileNotFoundError):
+            if lock.stat().st_uid != os.getuid():
+                continue
+            with lock.open("r+") as file, suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove(lock.parent)
+
+
+def remove_abandoned_by_workers() -> None:
+    """Remove what workers on this host that are no more have left, in shared memory too."""
+    for root in {root_of_workers(), SHARED_MEMORY}:
+        remove_abandoned(root, PREFIX)
+
+
+def remove(folder: Path) -> None:
+    """Remove a held folder, those of workers in its folder ``tmp``, and their semaphores."""
+    for name in (folder.name, *(inner.name for inner in folder.glob(f"tmp/{PREFIX}*"))):
+        for semaphore in SHARED_MEMORY.glob(f"sem.{name}-*"):
+            semaphore.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def move_temporary_files() -> None:
+    """Have this process and those that it starts put their temporary files, sockets among them, into a held folder, and
+    name their semaphores after it."""
+    root = root_of_workers()
+    # It follows the folder for temporary files, and should outlive the process.
+    user = os.environ.get("USER") or os.getuid()
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(root / f"torchinductor_{user}"))
+    folder, _ = held_folder(root, PREFIX)
+    atexit.register(remove, folder)
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None
+    process: Any = multiprocessing.current_process()
+    process._config["semprefix"] = f"/{folder.name}"  # those that it starts inherit it
+
+
+def root_of_workers() -> Path:
+    """Where the held folders of workers lie on this host."""
+    root = Path(tempfile.gettempdir())
+    return root if len(str(root)) <= LONGEST_ROOT else Path("/tmp")

@@ -1,0 +1,92 @@
+"""What a lease bears: workers that die while they start, and kills that come one after another."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+
+from actors.pool import LeaseFailed, Pool, WorkerLost
+
+
+def _pool(monkeypatch, spawn: Any, **options: Any) -> Pool:
+    monkeypatch.setattr("actors.pool.ray.kill", lambda _handle: None)
+    monkeypatch.setattr("actors.pool.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("actors.patience.FIRST_PAUSE", 0.001)
+    return Pool("fake", spawn=spawn, size=1, capacity=1, attempts=3, **options)
+
+
+async def _work(worker: str) -> str:
+    return worker
+
+
+async def _spawn(name: str) -> str:
+    return name
+
+
+def test_a_replacement_that_dies_while_it_starts_is_no_attempt_of_the_lease_that_waits(monkeypatch) -> None:
+    starts: list[str] = []
+
+    async def spawn(name: str) -> str:
+        starts.append(name)
+        if 1 <= len(starts) - 1 <= 6:
+            raise WorkerLost(f"{name}, phase start: the worker died")
+        return name
+
+    async def scenario() -> str:
+        pool = _pool(monkeypatch, spawn, restart_seconds=60)
+        await pool.lease("work", _work, seconds=60)
+        pool._discard(pool.slots[0], 0)
+        return await pool.lease("work", _work, seconds=60)
+
+    assert asyncio.run(scenario()) == "fake-0.7"
+
+
+def test_workers_that_never_came_up_are_given_up_after_three(monkeypatch) -> None:
+    async def spawn(name: str) -> str:
+        raise WorkerLost(f"{name}, phase start: no answer")
+
+    with pytest.raises(LeaseFailed, match="given up after 3 attempts"):
+        asyncio.run(_pool(monkeypatch, spawn, restart_seconds=60).lease("work", _work, seconds=60))
+
+
+@pytest.mark.parametrize("forgiving", [True, False])
+def test_kills_one_after_another_are_borne_where_a_kill_is_likelier_than_work_that_kills(
+    monkeypatch, forgiving
+) -> None:
+    calls: list[str] = []
+
+    async def work(worker: str) -> str:
+        calls.append(worker)
+        if len(calls) <= 5:
+            raise WorkerLost(f"{worker}, phase work: the worker died")
+        return worker
+
+    async def scenario() -> str:
+        pool = _pool(monkeypatch, _spawn, restart_seconds=60, forgiving=forgiving)
+        await pool.lease("work", _work, seconds=60)
+        return await pool.lease("work", work, seconds=60)
+
+    if forgiving:
+        assert asyncio.run(scenario()) == "fake-0.5"
+    else:
+        with pytest.raises(LeaseFailed, match=r"given up after 3 attempts: fake-0\.2"):
+            asyncio.run(scenario())
+
+
+def test_a_policy_that_went_with_its_host_is_told_once_and_the_pool_goes_on(monkeypatch) -> None:
+    gone = [RuntimeError("the policy is gone")]
+
+    async def prepare(_slot: Any) -> None:
+        if gone:
+            raise gone.pop()
+
+    async def scenario() -> str:
+        pool = _pool(monkeypatch, _spawn, prepare=prepare)
+        await pool._keep_trying(pool.slots[0])
+        with pytest.raises(RuntimeError, match="the policy is gone"):
+            await pool.lease("work", _work, seconds=60)
+        return await pool.lease("work", _work, seconds=60)
+
+    assert asyncio.run(scenario()) == "fake-0.0"
