@@ -8,6 +8,8 @@ from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
 
 from rnr.faults import WorkerUnusable
 
+KILLED_FOR_MEMORY = "the worker was killed by Ray's memory monitor, because its host ran out of memory"
+
 
 async def answer(reference: Any, *, place: str, seconds: float, lost: type[RuntimeError]) -> Any:
     """What a remote call returns; ``lost(place: why)`` when its worker dies, gives itself up, or lets ``seconds`` pass.
@@ -24,12 +26,19 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
     except WorkerUnusable as error:
         raise lost(f"{place}: {str(error).strip().splitlines()[-1]}") from None
     except (RayActorError, NodeDiedError, OutOfMemoryError) as error:
-        raise lost(f"{place}: the worker died ({str(error).splitlines()[0]})") from None
+        raise lost(f"{place}: {_death(error)}") from None
     finally:
         if not call.done():
             call.cancel()
             if isinstance(reference, ray.ObjectRef):
                 ray.cancel(reference)
+
+
+def _death(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "low on memory" in text:
+        return KILLED_FOR_MEMORY
+    return f"the worker died ({text.splitlines()[0]})"
 
 
 async def _result(reference: Any) -> Any:

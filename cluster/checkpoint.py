@@ -56,6 +56,11 @@ class Progress:
             return "base", 0
         return ("grpo" if self.stage == "done" else self.stage), self.step
 
+    def is_evaluated(self) -> bool:
+        """Whether the policy was evaluated as it is now."""
+        names = {"sft"} if self.stage == "sft" else {"grpo", f"grpo-{self.step:06d}"}
+        return not names.isdisjoint(self.scores)
+
     def resumed(self, from_run: str) -> str:
         """Where a run goes on, which may have begun with the warm start of ``from_run``; empty for a new one."""
         if self.reached() in (("base", 0), ("sft", 0)):

@@ -106,8 +106,8 @@ def work_left(progress: "Progress", settings: "Settings", sft_steps: int) -> Map
     steps = range(0 if warm else step, grpo.steps) if stage != "done" else range(0)
     last, every = grpo.steps, evaluation.every_steps
     evaluations = [done for done in (each + 1 for each in steps) if done == last or (every and done % every == 0)]
-    saves = [each for each in sft if (each + 1) % checkpoint_every == 0 and each + 1 < sft_steps]
-    saves += [each for each in steps if (each + 1) % checkpoint_every == 0 and each + 1 < last]
+    saves = [done for done in (each + 1 for each in sft) if done == sft_steps or done % checkpoint_every == 0]
+    saves += [done for done in (each + 1 for each in steps) if done == last or done % checkpoint_every == 0]
     return {
         "sft step": len(sft),
         "grpo step": len(steps),

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actors.patience import Patience
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.difficulty import select
 from cluster.disk import Disk
 from cluster.estimate import work_left
 from cluster.generation import GenerationService
 from cluster.loop import Metrics, Pace, causes, grpo
+from cluster.losses import Losses
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared
 from cluster.ranks import LearnerLost
@@ -34,9 +34,6 @@ from rnr.runs.forecast import Forecast
 from rnr.runs.status import StatusFile
 from rnr.runs.tracking import Tracker
 from rnr.types import Prompt, ScoredGroup
-
-REBUILDS = 3
-"""How often in a row at least, without a step in between, a lost learner is rebuilt before the run ends."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,11 +66,8 @@ class Stages:
 
     async def _through_losses(self, setup_seconds: float) -> dict[str, Any]:
         """All stages that are left, rebuilding the learner from the last checkpoint when a rank is lost."""
-        patience = Patience(tries=REBUILDS + 1, seconds=self.settings.restart_seconds)
-        stood = ("", -1)
+        losses = Losses(self.settings.restart_seconds)
         while True:
-            if stood[0]:
-                await self.policy.start()
             try:
                 await self._restore()
                 self._progress.seconds.setdefault("setup", round(setup_seconds, 1))
@@ -82,14 +76,9 @@ class Stages:
             except* LearnerLost as lost:
                 self._loaded = False
                 await self.stopping.end()
-                # A loss with further steps behind it is a new one; one that comes again at once is not.
-                stands = (self._progress.stage, self._progress.step)
-                if stands != stood:
-                    patience.renew()
-                stood = stands
-                if patience.is_spent():
-                    raise
+                losses.bear(causes(lost)[0], self._progress)
                 self.console.say(f"{causes(lost)[0]}: rebuilding all ranks from the last checkpoint")
+            await self.policy.start()
 
     async def _keep(self) -> str:
         """Save where the run stands, unless that was done already; says what there is to resume from."""
@@ -113,7 +102,7 @@ class Stages:
         progress.keep_base(before)
         if where := progress.resumed(self.settings.sft.from_run):
             self.console.say(f"resuming at {where}")
-        self.tracker.rewind(*progress.reached())
+        self.tracker.rewind(*progress.reached(), evaluated=progress.is_evaluated())
         self.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
         await self._publish()
 
@@ -146,10 +135,12 @@ class Stages:
                 self.forecast.drop("sft step")
                 break
             await self._sft_step(step, steps)
-            if (step + 1) % self.settings.checkpoint_every == 0 and step + 1 < steps:
+            if (step + 1) % self.settings.checkpoint_every == 0:
                 self._spend("sft")
                 await self._save()
         self._spend("sft")
+        if self._saved[:2] != self._stand()[:2]:
+            await self._save()  # an evaluation that fails does not cost the warm start
         if steps:
             await self._publish()
             if "sft" not in progress.scores:
@@ -233,11 +224,11 @@ class Stages:
         await record_step(self.disk, self.tracker, self.policy, step, groups, batch, metrics)
         await self.stopping.end()
         self._after_step("grpo", step, shown_of(metrics))
-        await self._evaluate_after(step)
-        # After the last step the checkpoint of a run that is done follows at once.
-        if (step + 1) % self.settings.checkpoint_every == 0 and step + 1 < self.settings.grpo.steps:
+        # Before the evaluation, which may fail.
+        if (step + 1) % self.settings.checkpoint_every == 0 or step + 1 == self.settings.grpo.steps:
             self._spend("grpo")
             await self._save()
+        await self._evaluate_after(step)
 
     async def _evaluate_after(self, step: int) -> None:
         """The evaluation that is due after this step of GRPO, unless it was made."""

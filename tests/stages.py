@@ -67,7 +67,7 @@ def make_stages(
     async def evaluate(self: Stages, *_arguments: Any) -> None: ...
 
     monkeypatch.setattr(Stages, "_evaluate", evaluate)
-    nothing: Any = lambda *_: None  # noqa: E731
+    nothing: Any = lambda *_, **__: None  # noqa: E731
     return Stages(
         settings=Settings(
             sft=SftConfig(),

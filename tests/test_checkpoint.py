@@ -372,3 +372,17 @@ def test_the_evaluation_of_the_untrained_model_outlives_a_learner_lost_before_th
     after.keep_base(before)
     assert after.scores == {"base": {"f1": 1.5}}
     assert after.reached() == ("sft", 0)
+
+
+@pytest.mark.parametrize(
+    ("stage", "step", "scores", "evaluated"),
+    [
+        ("sft", 4, {"base"}, False),
+        ("sft", 4, {"base", "sft"}, True),
+        ("grpo", 20, {"sft", "grpo-000010"}, False),
+        ("grpo", 20, {"sft", "grpo-000020"}, True),
+        ("done", 20, {"sft", "grpo"}, True),
+    ],
+)
+def test_a_checkpoint_says_whether_its_policy_was_evaluated(stage, step, scores, evaluated) -> None:
+    assert Progress(stage=stage, step=step, scores={name: {} for name in scores}).is_evaluated() is evaluated

@@ -1,10 +1,14 @@
 """The stages of a run with stand-ins for its services: what happens when the learner is lost."""
 
 import asyncio
+import itertools
 
 import pytest
 
-from cluster.stages import REBUILDS
+from actors.deadline import KILLED_FOR_MEMORY
+from cluster.losses import REBUILDS
+from cluster.ranks import LearnerLost
+from cluster.stages import Stages
 from tests.stages import Policy, make_stages
 
 
@@ -18,7 +22,52 @@ def test_a_lost_learner_is_rebuilt_from_the_last_checkpoint_and_no_step_is_left_
 
 def test_a_loss_that_comes_again_at_once_ends_the_run(tmp_path, monkeypatch) -> None:
     policy = Policy({2: REBUILDS + 1})
-    with pytest.raises(ExceptionGroup) as raised:
+    with pytest.raises(LearnerLost, match=r"the worker died in step 2; .* Look into logs/learner-\*\.log"):
         asyncio.run(make_stages(tmp_path, policy, monkeypatch).to_the_end(1.0))
-    assert "the worker died in step 2" in str(raised.value.exceptions[0])
     assert policy.starts == REBUILDS
+
+
+class Killed(Policy):
+    """Dies in step 3 and step 2 by turns, whenever it comes to them."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self._dies_in = itertools.cycle((3, 2))
+        self._next = next(self._dies_in)
+
+    async def sft_step(self, samples, step: int) -> dict[str, float]:
+        if step == self._next:
+            self._next = next(self._dies_in)
+            raise LearnerLost(f"learner rank 0, phase sft_step: {KILLED_FOR_MEMORY}")
+        return await super().sft_step(samples, step)
+
+
+def test_steps_that_are_made_again_after_a_loss_are_no_progress(tmp_path, monkeypatch) -> None:
+    policy = Killed()
+    with pytest.raises(LearnerLost) as raised:
+        asyncio.run(make_stages(tmp_path, policy, monkeypatch, checkpoint_every=2).to_the_end(1.0))
+    assert policy.trained == [0, 1, 2, 2]
+    assert policy.starts == REBUILDS
+    said = str(raised.value)
+    assert "Ray's memory monitor" in said
+    assert "lost 4 times without getting beyond sft step 3" in said
+    assert "lower optimizer.max_tokens_per_microbatch" in said
+    assert said.endswith("resume with --resume")
+
+
+def test_an_evaluation_that_fails_does_not_cost_the_warm_start(tmp_path, monkeypatch) -> None:
+    stages = make_stages(tmp_path, Policy({}), monkeypatch, checkpoint_every=3)
+
+    async def fail(self: Stages, *_arguments) -> None:
+        raise RuntimeError("the engines did not come back")
+
+    monkeypatch.setattr(Stages, "_evaluate", fail)
+    with pytest.raises(RuntimeError, match="the engines"):
+        asyncio.run(stages.to_the_end(1.0))
+    assert (stages.checkpoints.progress.stage, stages.checkpoints.progress.step) == ("sft", 4)
+    again = Policy({})
+    resumed = make_stages(tmp_path, again, monkeypatch)
+    resumed.checkpoints = stages.checkpoints
+    asyncio.run(resumed.to_the_end(1.0))
+    assert again.trained == []
+    assert resumed.checkpoints.progress.stage == "done"

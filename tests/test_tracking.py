@@ -175,6 +175,17 @@ def test_half_of_a_surrogate_pair_in_a_completion_can_be_written(tmp_path) -> No
     assert _lines(tmp_path, "rollouts.jsonl")[0]["text"] == "a\ud83e"
 
 
+def test_an_evaluation_that_will_be_made_again_is_not_told_twice(tmp_path) -> None:
+    tracker = _tracker(tmp_path)
+    for step in range(2):
+        tracker.log("sft", step, {"sft/loss": 1.0})
+    tracker.log("sft", 1, {"val/f1": 1.0})
+    tracker.rewind("sft", 2)
+    assert _steps(tmp_path) == [("sft", 0), ("sft", 1), ("sft", 1)]
+    tracker.rewind("sft", 2, evaluated=False)
+    assert _steps(tmp_path) == [("sft", 0), ("sft", 1)]
+
+
 def test_rewinding_a_new_run_does_nothing(tmp_path) -> None:
     _tracker(tmp_path / "new").rewind("sft", 0)
     assert list((tmp_path / "new").iterdir()) == []

@@ -76,8 +76,9 @@ class Tracker:
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         append_whole(self._folder / name, "".join(json_line(row) for row in rows))
 
-    def rewind(self, stage: str, step: int) -> None:
-        """Remove the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``)."""
+    def rewind(self, stage: str, step: int, *, evaluated: bool = True) -> None:
+        """Remove the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``), and those of the
+        evaluation after the step before it unless that was ``evaluated``: it will be made again."""
         order = {"base": 0, "sft": 1, "grpo": 2}
         for name in ("metrics.jsonl", "rollouts.jsonl", "tokens.jsonl"):
             file = self._folder / name
@@ -89,7 +90,9 @@ class Tracker:
                     row = json.loads(line)
                 except ValueError:
                     continue  # cut by a kill, perhaps inside a character
-                if (order.get(row.get("stage", "grpo"), 2), row["step"]) < (order[stage], step):
+                at = order.get(row.get("stage", "grpo"), 2), row["step"]
+                again = not evaluated and "val/f1" in row and at == (order[stage], step - 1)
+                if at < (order[stage], step) and not again:
                     kept.append(line)
             write_whole(file, b"".join(line + b"\n" for line in kept))
 

@@ -1,0 +1,43 @@
+"""How often a lost learner is rebuilt, and what is said when that is given up."""
+
+from actors.deadline import KILLED_FOR_MEMORY
+from actors.patience import Patience
+from cluster.checkpoint import STAGES, Progress
+from cluster.ranks import LearnerLost
+
+REBUILDS = 3
+"""How often in a row at least, without a step that was never made before, a lost learner is rebuilt before the run
+ends."""
+
+
+class Losses:
+    """The losses of one run."""
+
+    def __init__(self, seconds: float) -> None:
+        """Losses without progress are borne for ``seconds`` and at least ``REBUILDS`` times."""
+        self._patience = Patience(tries=REBUILDS + 1, seconds=seconds)
+        self._furthest = (-1, -1, -1)
+
+    def bear(self, lost: BaseException, progress: Progress) -> None:
+        """Count one more, with the run at ``progress``; raises LearnerLost, which says what to do, if it was the last.
+
+        What a run makes anew from its checkpoint is no progress: one that dies at the same step each time, by way of
+        steps that it had made before, would go on for ever.
+        """
+        stands = STAGES.index(progress.stage), progress.step, len(progress.scores)
+        if stands > self._furthest:
+            self._patience.renew()
+            self._furthest = stands
+        if self._patience.is_spent():
+            stage, step, _ = self._furthest
+            cause = str(lost)
+            raise LearnerLost(
+                f"{cause}; lost {self._patience.failures} times without getting beyond {STAGES[stage]} step {step}. "
+                f"{_what_to_do(cause)}, then resume with --resume"
+            ) from lost
+
+
+def _what_to_do(cause: str) -> str:
+    if KILLED_FOR_MEMORY in cause:
+        return "End what else runs on its host, or lower optimizer.max_tokens_per_microbatch or the number of workers"
+    return "Look into logs/learner-*.log"
