@@ -3,7 +3,7 @@
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.end_to_end.launcher import lines
@@ -23,8 +23,21 @@ def table(rows: Iterable[dict]) -> str:
     return "\n".join(out)
 
 
+def totals(closings: Sequence[dict]) -> str:
+    """What the runs lost and left, all together, and the largest driver."""
+    prompts, lost, doubled = (sum(each[name] for each in closings) for name in ("prompts", "lost", "doubled"))
+    waits, workers, files = (
+        [left for each in closings for left in each[name]]
+        for name in ("waits beyond their deadline", "workers left", "files left")
+    )
+    drivers = [each["driver, every ten seconds"] for each in closings]
+    mib, descriptors = (max(value for each in drivers for value in each[name]) for name in ("mib", "descriptors"))
+    lost_or_doubled = f"{len(closings)} runs, {prompts} prompts: {lost} lost, {doubled} doubled"
+    left = f"{len(waits)} waits beyond their deadline; {len(workers)} workers and {len(files)} files left"
+    return f"{lost_or_doubled}; {left}; driver at most {mib} MiB, {descriptors} descriptors"
+
+
 if __name__ == "__main__":
     found = [row for file in sys.argv[1:] for row in lines(Path(file))]
     print(table(found))
-    for closing in (row["closing"] for row in found if "closing" in row):
-        print({name: value for name, value in closing.items() if value not in (0, [])})
+    print(totals([row["closing"] for row in found if "closing" in row]))

@@ -11,11 +11,11 @@ import pytest
 from tests.chaos.faults import KINDS, plan
 from tests.chaos.hosts import IMPOSSIBLE, Hosts
 from tests.chaos.ledger import misses, trained
-from tests.chaos.report import table
+from tests.chaos.report import table, totals
 
 SEED = int(os.environ.get("RNR_CHAOS_SEED", "1"))
 FAULTS = 10
-SECONDS = 180.0
+SECONDS = 150.0
 needs_hosts = pytest.mark.skipif(bool(IMPOSSIBLE), reason=IMPOSSIBLE)
 
 
@@ -44,6 +44,16 @@ def test_the_table_counts_what_was_tried() -> None:
         {"closing": {}},
     ]
     assert table(rows).splitlines()[2] == "| x | 2 of 3 | 6 | 9 |"
+
+
+def test_the_totals_add_what_the_runs_lost_and_left() -> None:
+    process = {"mib": [100, 300, 200], "descriptors": [40, 50, 45]}
+    one = {"prompts": 9, "lost": 0, "doubled": 1, "waits beyond their deadline": [], "workers left": ["ray::A"]}
+    closings = [one | {"files left": ["a", "b"], "driver, every ten seconds": process}] * 2
+    assert totals(closings) == (
+        "2 runs, 18 prompts: 0 lost, 2 doubled; 0 waits beyond their deadline; "
+        "2 workers and 4 files left; driver at most 300 MiB, 50 descriptors"
+    )
 
 
 SERVE = """
