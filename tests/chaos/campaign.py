@@ -77,12 +77,15 @@ class Campaign:
     def output(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def steps(self) -> list[float]:
-        """The seconds of each GRPO step that was made."""
-        with suppress(FileNotFoundError, ValueError, KeyError):
-            rows = lines(self._run / "metrics.jsonl")
-            return [row["timing_s/step"] for row in rows if "timing_s/step" in row]
+    def rows(self) -> list[dict]:
+        """The metrics of each GRPO step that was made."""
+        with suppress(FileNotFoundError, ValueError):
+            return [row for row in lines(self._run / "metrics.jsonl") if "timing_s/step" in row]
         return []
+
+    def steps(self) -> list[float]:
+        """The seconds of each of them."""
+        return [row["timing_s/step"] for row in self.rows()]
 
     def wait_for_step(self, seconds: float) -> bool:
         """Until another step is made; False if none was in time, or if the driver has ended. A run that goes back to a
