@@ -66,7 +66,8 @@ class GenerationService:
         self._sampling = sampling
         self._sync = sync
         self._deadlines = deadlines
-        self._transport = transport
+        self.transport = transport
+        """The way of what is adopted from now on: that of the policy."""
         self._probe = tuple(probe)
         self._seed = seed
         self._newest: Published | None = None
@@ -127,7 +128,7 @@ class GenerationService:
         if newest is None or (before is not None and before.published is newest):
             return
         worker: Any = slot.handle
-        loading = worker.load.remote(self._transport, newest.version, *newest.parcels)
+        loading = worker.load.remote(self.transport, newest.version, *newest.parcels)
         try:
             digest, seconds = await self.pool.wait(slot, f"load {newest}", loading, seconds=self._deadlines.load)
         except (PolicyGone, ObjectLostError) as gone:

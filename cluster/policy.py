@@ -64,7 +64,8 @@ class PolicyService:
         self._grpo = grpo
         self._sampling = sampling
         self._learning_rate = learning_rate
-        self._transport = transport
+        self.transport = transport
+        """The way of what is published from now on."""
         self._probe = Sample(uid="probe", prompt_ids=tuple(probe[:1]), completion_ids=tuple(probe[1:]))
         self._ranks: LearnerRanks | None = None
         self._came_up = False
@@ -135,7 +136,7 @@ class PolicyService:
 
     async def publish(self) -> Published:
         """The policy as it is now, to be pulled by whoever needs it."""
-        parcels, manifest = await self.ranks.send(self._transport)
+        parcels, manifest = await self.ranks.send(self.transport)
         scores = await self.ranks.score(self._probe)
         return Published(
             number=next(self._numbers),

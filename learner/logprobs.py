@@ -20,10 +20,14 @@ from learner.masked_head import Allowed, masked_logprobs
 from learner.varlen import Segments
 
 CHUNK = 512
-"""Completion tokens whose logits exist at the same time."""
+"""Completion tokens whose logits exist at the same time on a CPU."""
 
 BLOCK = 64
-"""Rows of logits that are turned into probabilities at the same time, so that they stay in the cache."""
+"""Rows of logits that are turned into probabilities at the same time there, so that they stay in the cache."""
+
+GPU_BYTES = 2**29
+"""Of float32 logits that exist at the same time on a GPU, in one block: smaller ones are done before the next kernel is
+launched."""
 
 
 class PolicyModel(nn.Module):
@@ -101,6 +105,14 @@ def token_logprobs(
     return logprobs_N, entropies_N
 
 
+def at_once(device: torch.device, vocabulary: int) -> tuple[int, int]:
+    """(completion tokens whose logits exist at the same time, rows of them that are worked on at the same time)."""
+    if device.type == "cpu":
+        return CHUNK, BLOCK
+    rows = max(1, GPU_BYTES // (4 * vocabulary))
+    return rows, rows
+
+
 class _HeadLogprobs(torch.autograd.Function):
     """(hidden states ND, weight VD, bias V or None, targets N, temperature, Logits) -> (log-probabilities N,
     entropies N).
@@ -119,10 +131,11 @@ class _HeadLogprobs(torch.autograd.Function):
         logits: Logits,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         chosen, logsums, entropies = [], [], []
-        for hidden_MD, targets_M in zip(hidden_ND.split(CHUNK), targets_N.split(CHUNK), strict=True):
+        chunk, rows = at_once(hidden_ND.device, len(weight_VD))
+        for hidden_MD, targets_M in zip(hidden_ND.split(chunk), targets_N.split(chunk), strict=True):
             output_MV = functional.linear(hidden_MD, weight_VD, bias_V)
             chosen.append(logits.at(output_MV.gather(1, targets_M[:, None])[:, 0], temperature))
-            for block in output_MV.split(BLOCK):
+            for block in output_MV.split(rows):
                 scaled = logits.at(block, temperature)
                 logsum = scaled.logsumexp(-1)
                 # Entropy is the log of the sum less the mean of the logits.
@@ -147,12 +160,13 @@ class _HeadLogprobs(torch.autograd.Function):
         # By how much a scaled logit grows with the head's output, but for the cap.
         factor = ctx.logits.scale / ctx.temperature
         given_N = torch.zeros_like(logsum_N) if grads_N is None else grads_N * factor
-        for start in range(0, len(hidden_ND), CHUNK):
-            chunk = slice(start, start + CHUNK)
+        size, height = at_once(hidden_ND.device, len(weight_VD))
+        for start in range(0, len(hidden_ND), size):
+            chunk = slice(start, start + size)
             grad_MV = functional.linear(hidden_ND[chunk], weight_VD, bias_V)
-            for first in range(start, start + len(grad_MV), BLOCK):
-                block = slice(first, min(first + BLOCK, start + len(grad_MV)))
-                rows = grad_MV[first - start : first - start + BLOCK]
+            for first in range(start, start + len(grad_MV), height):
+                block = slice(first, min(first + height, start + len(grad_MV)))
+                rows = grad_MV[first - start : first - start + height]
                 scaled = ctx.logits.at(rows, ctx.temperature)
                 cap_grads = ctx.logits.cap_grads(scaled, ctx.temperature)
                 grads = _logit_grads(

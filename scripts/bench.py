@@ -5,6 +5,7 @@ python -m scripts.bench rollout                # one rollout worker: tokens and 
 python -m scripts.bench rewards                # our default reward against the paper's
 python -m scripts.bench sync                   # the learner's weights on a rollout worker, verified
 python -m scripts.bench step [--peer trl]      # a whole GRPO step of the real cluster
+python -m scripts.bench gpu                    # everything that is asked of a GPU, in eight minutes
 """
 
 import importlib
@@ -160,6 +161,21 @@ def step(
     json_file: Json = None,
 ) -> None:
     """One GRPO step of the real cluster."""
+    _measure(context)
+
+
+@app.command()
+def gpu(
+    context: typer.Context,
+    rows: Annotated[Path, typer.Option(help="a line for each measurement as it ends; table and logs beside")] = Path(
+        "bench-gpu.jsonl"
+    ),
+    seconds: Annotated[float, typer.Option(callback=within(30), help="of all steps; each has its share")] = 480.0,
+    steps: Annotated[str, typer.Option(help="some of models,learner,real,cluster,learner_small,tests,trl")] = "",
+    tiny: Annotated[bool, typer.Option("--tiny", help="as small as still does everything, to try it on a CPU")] = False,
+    json_file: Json = None,
+) -> None:
+    """All that docs/BENCHMARKS.md asks of a GPU, most important first."""
     _measure(context)
 
 

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from learner import attention
+from learner import logprobs as logprobs_module
 from learner.batch import Weighted, collate, plan_microbatches, weigh
 from learner.logits import PLAIN
 from learner.logprobs import CHUNK, PolicyModel, token_logprobs
 from learner.loss import correction_weights, grpo_loss, kl_to_reference, over_sequence, sft_loss
 from rnr.config import GrpoConfig
 from rnr.types import Sample
+from scripts.benchmarks.launches import operations
 
 SETTINGS = GrpoConfig(clip_low=0.2, clip_high=0.28, rollout_correction_cap=2.0)
 
@@ -329,6 +331,27 @@ def test_the_gradients_of_log_probabilities_and_entropies_are_those_of_autograd(
         torch.autograd.grad(one @ grads + other @ entropy_grads, leaves) for one, other in (ours, theirs)
     )
     torch.testing.assert_close(found, expected)
+
+
+def test_on_a_gpu_logits_are_worked_on_in_large_blocks_with_few_launches_and_equal_results(monkeypatch) -> None:
+    assert logprobs_module.at_once(torch.device("cpu"), 151_936) == (CHUNK, logprobs_module.BLOCK)
+    # 512 MiB of float32: 883 rows of Qwen3's vocabulary, 2,730 of SmolLM2's.
+    assert logprobs_module.at_once(torch.device("cuda"), 151_936) == (883, 883)
+    assert logprobs_module.at_once(torch.device("cuda"), 49_152) == (2730, 2730)
+    torch.manual_seed(0)
+    head = nn.Linear(5, 11, bias=False, dtype=torch.float64)
+    hidden = torch.randn(2730, 5, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(11, (2730,))
+
+    def outcome() -> list[torch.Tensor]:
+        found = token_logprobs(head, hidden, targets, 0.7)
+        return [*found, *torch.autograd.grad(found[0].sum(), [hidden, head.weight])]
+
+    in_small, small = outcome(), operations(outcome).total()
+    monkeypatch.setattr(logprobs_module, "at_once", lambda _device, _vocabulary: (2730, 2730))
+    torch.testing.assert_close(outcome(), in_small)
+    # 43 blocks of 64 rows, each with a dozen operations, against one.
+    assert operations(outcome).total() < 40 < 500 < small
 
 
 def test_a_token_that_is_nearly_certain_keeps_its_gradient_in_bf16() -> None:

@@ -103,6 +103,11 @@ class StatusFile:
         """Since this process was started, its imports included."""
         return time.time() - self._began
 
+    @property
+    def starts(self) -> dict[str, float]:
+        """What has started -> its seconds."""
+        return dict(self._row["start"])
+
     def open(self, folder: Path) -> None:
         """Write to this run folder from now on."""
         self._folder = folder

@@ -47,8 +47,11 @@ def config_of(options: argparse.Namespace, model_folder: str) -> Config:
 
 
 @contextmanager
-def running_services(config: Config, model_folder: str, prompts: Sequence[Prompt]) -> Iterator[tuple[Services, Run]]:
+def running_services(
+    config: Config, model_folder: str, prompts: Sequence[Prompt], status: StatusFile | None = None
+) -> Iterator[tuple[Services, Run]]:
     """The services, with version 0 of the weights adopted, and what runs coroutines on them; ended with the block.
+    ``status`` is told what starts, and how long that takes.
 
     Between two runs their event loop is idle, so that the other side of a comparison has the machine to itself.
     """
@@ -60,8 +63,8 @@ def running_services(config: Config, model_folder: str, prompts: Sequence[Prompt
                 model_folder=model_folder,
                 stop_token_id=chat_format(model_folder).stop_token_id,
                 probe=prompts[0].token_ids[:256],
-                learning_rate=lambda _stage, _step: config.grpo.learning_rate,
-                status=StatusFile(),
+                learning_rate=lambda stage, _step: (config.sft if stage == "sft" else config.grpo).learning_rate,
+                status=status or StatusFile(),
             )
             services = runner.run(context.__aenter__())
             try:

@@ -23,10 +23,14 @@ def measure(options: argparse.Namespace) -> Numbers:
     folder = resolve(options.model)
     asked = prompts(folder, 1, options.prompt_tokens)
     with running_services(config_of(options, folder), folder, asked) as (services, run):
-        rounds = _rounds(services, run, options.rounds)
-        published = run(services.policy.publish())
-        size = 2 * sum(math.prod(shape) for shape in published.manifest.tensors.values())
-        difference = services.generation.largest_difference
+        return sync_numbers(services, run, rounds_of(services, run, options.rounds))
+
+
+def sync_numbers(services: Services, run: Run, rounds: list[dict[str, float]]) -> Numbers:
+    """The numbers of these rounds, which ``rounds_of`` timed."""
+    published = run(services.policy.publish())
+    size = 2 * sum(math.prod(shape) for shape in published.manifest.tensors.values())
+    difference = services.generation.largest_difference
     numbers = spread("seconds", [seconds["total"] for seconds in rounds])
     for phase in PHASES.values():
         numbers |= spread(f"{phase}_seconds", [seconds[phase] for seconds in rounds])
@@ -39,7 +43,7 @@ def measure(options: argparse.Namespace) -> Numbers:
     }
 
 
-def _rounds(services: Services, run: Run, count: int) -> list[dict[str, float]]:
+def rounds_of(services: Services, run: Run, count: int) -> list[dict[str, float]]:
     """Seconds by phase of each sync but the first."""
     seconds: dict[str, float] = {}
     ranks, pool = services.policy.ranks, services.generation.pool

@@ -1,0 +1,167 @@
+"""The steps of ``bench gpu`` that need the whole cluster: each starts it once and measures all it can of it."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from actors.chat_format import chat_format
+from actors.engine import Sampling
+from cluster.placement import local_resources, placed
+from cluster.run import Services
+from cluster.transport import TRANSPORTS, chosen
+from cluster.transport.placement import place_of
+from rnr.config import Config
+from rnr.corpus.drawing import draw_from_each
+from rnr.corpus.loading import load
+from rnr.runs.status import StatusFile
+from rnr.task.decoding import taught
+from rnr.types import Example, Prompt, Sample
+from scripts.benchmarks.gpu_rows import Rows
+from scripts.benchmarks.gpu_steps import sized
+from scripts.benchmarks.lengths import SOURCE
+from scripts.benchmarks.live import Run, config_of, hand_on, running_services
+from scripts.benchmarks.mismatch import by_position
+from scripts.benchmarks.peak import device_name, positions, share_of_peak
+from scripts.benchmarks.prompts import prompts
+from scripts.benchmarks.step import Steps
+from scripts.benchmarks.sync import rounds_of, sync_numbers
+from scripts.benchmarks.turns import Numbers, alone, shares
+
+AT_ONCE = (64, 128, 256, 512)
+"""Sequences that are sampled at once."""
+WARM_UP = 3
+"""SFT steps that do not count: layers are compiled in them."""
+
+
+def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
+    """Of one cluster with equal lengths: start, weights by each transport, a step, sampling by sequences at once."""
+    options = sized({"prompts": 32, "samples": 8, "rounds": 2}, tiny=tiny)
+    at_once = (2, 4) if tiny else AT_ONCE
+    config = _with_room(config_of(options, folder), max(at_once))
+    asked = prompts(folder, max(options.prompts, max(at_once) // options.samples), options.prompt_tokens)
+    status = StatusFile()
+    with running_services(config, folder, asked, status) as (services, run):
+        rows.add("start", {**_by_name(status.starts), "total": status.seconds, "device": device_name()})
+        own = services.policy.transport
+        for name in transports(config):
+            with rows.case(f"sync_{name}") as numbers:
+                services.policy.transport = services.generation.transport = TRANSPORTS[name]()
+                numbers |= sync_numbers(services, run, rounds_of(services, run, options.rounds))
+        services.policy.transport = services.generation.transport = own
+        with rows.case("step") as numbers:
+            steps = Steps(config, services, run, asked[: options.prompts])
+            numbers |= alone(steps.turn, options.rounds) | shares(steps.parts[1:])
+            limit, training = services.policy.ranks.max_tokens, numbers["training_seconds"]
+            numbers["positions_per_second"] = positions(steps.samples, limit) / training
+            numbers |= share_of_peak(folder, steps.samples, limit, training)
+        for count in at_once:
+            with rows.case(f"sampling_{count}") as numbers:
+                numbers |= _sampling(services, run, asked[: max(1, count // options.samples)], options)
+
+
+def real_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
+    """Of a run in miniature: start, SFT on real sentences, GRPO on the answers that the model then gives, and how far
+    the probabilities of both sides are apart."""
+    options = sized({"prompts": 48, "samples": 16, "completion_tokens": 256, "prompt_tokens": 512}, tiny=tiny, rounds=2)
+    if tiny:
+        options.prompt_tokens, options.completion_tokens = 480, 24
+    options.max_tokens = "auto"
+    config = _with_room(config_of(options, folder), 4 if tiny else 512)
+    taught_samples, asked = _of_data(folder, 720 if not tiny else 8, options)
+    status = StatusFile()
+    with running_services(config, folder, asked, status) as (services, run):
+        rows.add("start", {**_by_name(status.starts), "total": status.seconds, "device": device_name()})
+        for name, size, count in (("sft_16", 16, 25), ("sft_128", 128, 10)):
+            with rows.case(name) as numbers:
+                numbers |= _sft(services, run, taught_samples, *((2, WARM_UP + 1) if tiny else (size, count)))
+        with rows.case("grpo") as numbers:
+            run(hand_on(services))
+            steps = Steps(config, services, run, asked, exact=False)
+            numbers |= alone(steps.turn, options.rounds) | shares(steps.parts[1:])
+            last, limit = steps.parts[-1], services.policy.ranks.max_tokens
+            numbers["positions_per_second"] = positions(steps.samples, limit) / last["training"]
+            numbers["sampled_tokens_per_second"] = last["tokens"] / last["sampling"]
+            numbers["tokens_of_a_completion"] = last["tokens"] / last["samples"]
+            numbers["max_tokens"] = limit
+        with rows.case("mismatch") as numbers:
+            uids = {sample.uid for sample in steps.samples}
+            numbers |= by_position(steps.samples, run(services.policy.token_values(uids)))
+
+
+def transports(config: Config) -> list[str]:
+    """The transports that serve this run here, that of ``auto`` first."""
+    cluster, _ = placed(config.cluster, config.generation, local_resources()["GPU"])
+    place = place_of(cluster, config.model)
+    fit = [name for name, transport in TRANSPORTS.items() if not transport.unfit(place)]
+    return sorted(fit, key=lambda name: name != chosen(config.sync, place))
+
+
+def _with_room(config: Config, sequences: int) -> Config:
+    """With so many sequences decoded at once."""
+    return config.model_copy(
+        update={"generation": config.generation.model_copy(update={"max_num_seqs": sequences})},
+    )
+
+
+def _by_name(starts: dict[str, float]) -> Numbers:
+    return {name.replace(" ", "_"): seconds for name, seconds in starts.items()}
+
+
+def _sampling(services: Services, run: Run, asked: Sequence[Prompt], options: Any) -> Numbers:
+    """Tokens a second of the second of two rounds; in the first the prompts' keys and values are made."""
+    sampling = Sampling(
+        count=options.samples,
+        temperature=1.0,
+        max_new_tokens=options.completion_tokens,
+        min_new_tokens=options.completion_tokens,
+    )
+
+    async def all_at_once() -> float:
+        begin = time.perf_counter()
+        await asyncio.gather(*(services.generation.sample(prompt, sampling) for prompt in asked))
+        return time.perf_counter() - begin
+
+    cold, seconds = run(all_at_once()), run(all_at_once())
+    tokens = len(asked) * options.samples * options.completion_tokens
+    return {"tokens_per_second": tokens / seconds, "tokens_per_second_with_prefill": tokens / cold, "seconds": seconds}
+
+
+def _sft(services: Services, run: Run, trained: Sequence[Sample], size: int, count: int) -> Numbers:
+    """SFT steps of ``size`` sequences, as a run takes them; the first few, in which layers are compiled, apart."""
+    stream = itertools.cycle(trained)
+    seconds, worked, losses = [], [], []
+    for step in range(count):
+        batch = list(itertools.islice(stream, size))
+        begin = time.perf_counter()
+        metrics = run(services.policy.sft_step(batch, step))
+        seconds.append(time.perf_counter() - begin)
+        worked.append(sum(sample.length for sample in batch))
+        losses.append(metrics["sft/loss"])
+    usual = median(seconds[WARM_UP:])
+    return {
+        "seconds": usual,
+        "positions_per_second": sum(worked[WARM_UP:]) / sum(seconds[WARM_UP:]),
+        "first_step_seconds": seconds[0],
+        "positions": median(worked),
+        "loss": [losses[0], losses[-1]],
+    }
+
+
+def _of_data(folder: str, count: int, options: Any) -> tuple[list[Sample], list[Prompt]]:
+    """Training sequences of the embedded data, and the prompts of a GRPO step."""
+    chat = chat_format(folder)
+    examples: Sequence[Example] = draw_from_each(load([SOURCE], training=True), count)
+    limit = options.prompt_tokens + options.completion_tokens
+    made = []
+    for example in examples:
+        prompt = chat.prompt(example)
+        completion = chat.target(*taught(example, "free"))
+        sample = Sample(uid=example.uid, prompt_ids=prompt.token_ids, completion_ids=completion)
+        if len(prompt.token_ids) <= options.prompt_tokens and sample.length <= limit:
+            made.append((sample, prompt))
+    if len(made) < options.prompts:
+        raise ValueError(f"only {len(made)} sentences of {SOURCE} fit into {limit} tokens")
+    return [sample for sample, _ in made], [prompt for _, prompt in made[: options.prompts]]

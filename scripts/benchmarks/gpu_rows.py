@@ -1,0 +1,90 @@
+"""What the steps of ``bench gpu`` leave: a JSON line for each measurement as it ends, and the docs' table filled."""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rnr.files import json_line
+from scripts.benchmarks.turns import Numbers, shown
+
+KEY = re.compile(r"`([\w.-]+)`")
+MISSING = "-"
+
+
+class Rows:
+    """The measurements of one step, each on disk before the next begins."""
+
+    def __init__(self, file: Path, step: str) -> None:
+        self._file = file
+        self._step = step
+
+    def add(self, case: str, numbers: Mapping[str, Any]) -> None:
+        """Keep what was measured, and show it."""
+        row = {"step": self._step, "case": case, "at": time.strftime("%H:%M:%S"), **numbers}
+        with self._file.open("a") as file:
+            file.write(json_line(row))
+        words = ", ".join(f"{name} {shown(value)}" for name, value in numbers.items())
+        print(f"{self._step}.{case}: {words}", flush=True)
+
+    @contextmanager
+    def case(self, name: str) -> Iterator[Numbers]:
+        """What the block puts into the numbers is kept with its seconds, also where it fails, with why."""
+        numbers: Numbers = {}
+        begin = time.perf_counter()
+        try:
+            yield numbers
+        except Exception as error:
+            numbers["failed"] = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+        numbers["case_seconds"] = round(time.perf_counter() - begin, 2)
+        self.add(name, numbers)
+
+
+def collected(file: Path) -> Numbers:
+    """All numbers of the file by ``step.case.number``; a line that was cut off is left out."""
+    numbers: Numbers = {}
+    for line in file.read_text().splitlines() if file.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        place = f"{row.pop('step')}.{row.pop('case')}"
+        numbers |= {f"{place}.{name}": value for name, value in row.items()}
+    return numbers
+
+
+def filled(page: str, numbers: Mapping[str, Any]) -> str:
+    """The table of the page whose last column is "measured" and whose second names numbers, with that column filled:
+    with the reason where a step or case failed, with ``MISSING`` where nothing is known."""
+    lines = page.splitlines()
+    heads = [place for place, line in enumerate(lines) if line.startswith("|") and line.rstrip().endswith("measured |")]
+    if not heads:
+        raise ValueError('no table whose last column is "measured"')
+    (head,) = heads
+    end = next((place for place in range(head, len(lines)) if not lines[place].startswith("|")), len(lines))
+    rows = [_filled_row(line, numbers) for line in lines[head + 2 : end]]
+    return "\n".join([*lines[head : head + 2], *rows])
+
+
+def keys(page: str) -> list[str]:
+    """The numbers that the table of the page names."""
+    return [key for line in filled(page, {}).splitlines()[2:] for key in KEY.findall(line.split("|")[2])]
+
+
+def _filled_row(line: str, numbers: Mapping[str, Any]) -> str:
+    cells = line.strip().strip("|").split("|")
+    found = [_value(key, numbers) for key in KEY.findall(cells[1])]
+    return "|" + "|".join([*cells[:-1], f" {' / '.join(found) or MISSING} "]) + "|"
+
+
+def _value(key: str, numbers: Mapping[str, Any]) -> str:
+    if key in numbers:
+        return shown(numbers[key])
+    step, case, _ = key.split(".", 2)
+    for place in (f"{step}.{case}", f"{step}.all"):
+        if f"{place}.failed" in numbers:
+            return f"failed: {numbers[f'{place}.failed'][:60]}"
+    return MISSING

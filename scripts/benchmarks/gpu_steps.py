@@ -1,0 +1,135 @@
+"""The steps of ``bench gpu``, each in a process of its own: python -m scripts.benchmarks.gpu_steps STEP ROWS FOLDER."""
+
+import argparse
+import gc
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rnr.model_folder import EMBEDDED_MODEL, resolve
+from scripts.benchmarks.gpu_rows import Rows
+
+SIZE, TINY_SIZE = "random-qwen3-0.6b", "random-tiny"
+DEFAULTS: dict[str, Any] = {
+    "lora_rank": 0,
+    "lengths": "",
+    "peer": None,
+    "peer_batch": 8,
+    "peer_weights": "float32",
+    "profile": None,
+    "sentences": "",
+    "decoding": "free",
+    "ranks": 1,
+    "deadline": 300.0,
+    "prompt_tokens": 200,
+    "completion_tokens": 130,
+    "max_tokens": 16_384,
+}
+LEARNER = {
+    "uniform": {"prompts": 64, "samples": 8, "rounds": 2},
+    "grpo": {"prompts": 48, "samples": 16, "rounds": 1, "lengths": "real"},
+    "sft_16": {"prompts": 16, "samples": 1, "rounds": 5, "lengths": "real"},
+    "sft_128": {"prompts": 128, "samples": 1, "rounds": 3, "lengths": "real"},
+}
+"""Cases of the learner alone: micro-batches of 16,384 tokens, as the targets are stated."""
+
+
+def main(argv: list[str]) -> int:
+    """Carry out one step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tiny", action="store_true")
+    arguments = parser.parse_args(argv)
+    # The step's limit is kept with SIGTERM: what was started is to be ended in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    STEPS[arguments.step](Rows(arguments.rows, arguments.step), arguments.folder / "random", tiny=arguments.tiny)
+    return 0
+
+
+def sized(case: Mapping[str, Any], *, tiny: bool, **more: Any) -> argparse.Namespace:
+    """The options of a case; ``tiny`` is as small as still does everything."""
+    options = {**DEFAULTS, **case, **more}
+    if tiny:
+        options |= {"prompts": 2, "samples": min(2, options["samples"]), "rounds": 1, "max_tokens": 1024}
+        options |= {"prompt_tokens": 24, "completion_tokens": 12}
+    return argparse.Namespace(**options)
+
+
+def models(rows: Rows, folder: Path, *, tiny: bool) -> None:
+    """The model of random weights, made on the GPU where there is one, and the embedded one unpacked."""
+    import torch
+
+    from scripts.benchmarks.random_model import write_random_model
+
+    with rows.case("embedded"):
+        tokenizer = resolve(EMBEDDED_MODEL)
+    with rows.case("random"), torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        write_random_model(TINY_SIZE if tiny else SIZE, folder, tokenizer)
+
+
+def learner(rows: Rows, folder: Path, *, tiny: bool) -> None:
+    """One rank of the random model alone, on equal and on real lengths."""
+    _learner(rows, str(folder), list(LEARNER), tiny=tiny)
+
+
+def learner_small(rows: Rows, folder: Path, *, tiny: bool) -> None:
+    """The same of the embedded model, with lengths as they come."""
+    _learner(rows, resolve(EMBEDDED_MODEL), ["sft_16", "sft_128", "grpo"], tiny=tiny)
+
+
+def _learner(rows: Rows, folder: str, cases: list[str], *, tiny: bool) -> None:
+    from scripts.benchmarks.learner import case, one_rank
+
+    with rows.case("build"):
+        worker = one_rank(folder, 0, sized({"samples": 1}, tiny=tiny).max_tokens)
+    for name in cases:
+        with rows.case(name) as numbers:
+            numbers |= case(worker, folder, sized(LEARNER[name], tiny=tiny))
+        gc.collect()
+
+
+def real(rows: Rows, folder: Path, *, tiny: bool) -> None:
+    """A run in miniature of the embedded model on its data."""
+    from scripts.benchmarks.gpu_cluster import real_steps
+
+    real_steps(rows, resolve(EMBEDDED_MODEL), tiny=tiny)
+
+
+def cluster(rows: Rows, folder: Path, *, tiny: bool) -> None:
+    """Weights by each transport, a step, and sampling by the sequences at once, of the random model."""
+    from scripts.benchmarks.gpu_cluster import uniform_steps
+
+    uniform_steps(rows, str(folder), tiny=tiny)
+
+
+def tests(rows: Rows, folder: Path, *, tiny: bool) -> None:
+    """What only a GPU can show, without what needs an engine of its own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu and not slow", "-p", "no:cacheprovider"]
+    files = ["tests/end_to_end/test_gpu.py", "tests/end_to_end/test_gpu_sync.py"]
+    with rows.case("gpu") as numbers:
+        done = subprocess.run([*command, *files], capture_output=True, text=True)
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        numbers["result"] = lines[-1].strip("= ") if lines else f"exit status {done.returncode}"
+        numbers |= {"failures": "; ".join(line for line in lines if line.startswith(("FAILED", "ERROR")))[:500]}
+
+
+def trl(rows: Rows, folder: Path, *, tiny: bool) -> None:
+    """A whole step of ours and of TRL's in turn."""
+    from scripts.benchmarks.step import measure
+
+    with rows.case("step") as numbers:
+        options = sized({"prompts": 8, "samples": 8, "rounds": 1}, tiny=tiny, peer="trl", model=str(folder))
+        options.peer_batch = min(options.peer_batch, options.prompts * options.samples)
+        numbers |= measure(options)
+
+
+STEPS = {step.__name__: step for step in (models, learner, real, cluster, learner_small, tests, trl)}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
