@@ -325,10 +325,11 @@ class GenerationConfig(Section):
 
 
 class SyncConfig(Section):
-    transport: Literal["auto", "object_store", "shared_memory", "cuda_ipc"] = "auto"
+    transport: Literal["auto", "object_store", "shared_memory", "cuda_ipc", "nccl"] = "auto"
     """How a published policy reaches the rollout workers (``cluster/transport``): ``object_store``, Ray's, which serves
-    any placement; ``shared_memory``, on the CPUs of one host; ``cuda_ipc``, a learner and an engine that share one GPU.
-    ``auto`` picks by placement; ``--dry-run`` says which."""
+    any placement; ``shared_memory``, on the CPUs of one host; ``cuda_ipc``, a learner and an engine that share one GPU;
+    ``nccl``, learner and engines that have GPUs to themselves. ``auto`` picks by placement, never ``nccl``;
+    ``--dry-run`` says which."""
     probe_tolerance: float = Field(default=0.15, gt=0)
     """Largest mean difference, in nats, of log-probabilities between learner and rollout worker after a weight sync."""
 

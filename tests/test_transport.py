@@ -4,10 +4,14 @@ import inspect
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +21,10 @@ import torch
 from torch.multiprocessing.reductions import rebuild_cuda_tensor
 
 from actors.delivery import Delivery, bits, received
-from cluster.transport import TRANSPORTS, Transport, buckets, choose, chosen, cuda_ipc
+from cluster.transport import TRANSPORTS, Transport, buckets, choose, chosen, cuda_ipc, nccl
 from cluster.transport import object_store as module
 from cluster.transport.cuda_ipc import CudaIpc
+from cluster.transport.nccl import Nccl
 from cluster.transport.object_store import ObjectStore
 from cluster.transport.placement import Place
 from cluster.transport.shared_memory import SharedMemory
@@ -94,6 +99,15 @@ def gpu(monkeypatch) -> FakeGpu:
     return fake
 
 
+@pytest.fixture
+def over_gloo(monkeypatch) -> Nccl:
+    """The transport by NCCL with nothing else exchanged than the library and the device; both ends in this process."""
+    monkeypatch.setattr(nccl, "_sending", nccl._Sending())
+    monkeypatch.setattr(nccl, "_receiving", {})
+    monkeypatch.setattr(nccl, "ANSWER", timedelta(seconds=1))
+    return Nccl(backend="gloo", device="cpu")
+
+
 def _weights() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     shapes = {"head.weight": (7, 3), "layers.0.bias": (3,), "scale": ()}
@@ -110,6 +124,8 @@ def transport(request, tmp_path, monkeypatch) -> Transport:
         return OneFile(tmp_path)
     if request.param == "cuda_ipc":
         request.getfixturevalue("gpu")
+    if request.param == "nccl":
+        return request.getfixturevalue("over_gloo")
     return TRANSPORTS[request.param]()
 
 
@@ -362,9 +378,133 @@ def test_auto_takes_what_serves_the_place_best(place, name) -> None:
         ("cuda_ipc", _place(), "must share one GPU"),
         ("cuda_ipc", _place(rollout_gpus=1.0, learner_gpus=1.0), "must share one GPU"),
         ("cuda_ipc", _place(rollout_gpus=0.5, learner_gpus=0.5, lora=True), "adapters"),
+        ("nccl", _place(), "a GPU or several to itself"),
+        ("nccl", _place(rollout_gpus=0.5, learner_gpus=0.5), "a GPU or several to itself"),
+        ("nccl", _place(rollout_gpus=2.0, learner_gpus=1.0, lora=True), "adapters"),
+        ("nccl", _place(rollout_gpus=1.0, learner_gpus=1.0, one_host=False), "no sockets to other hosts"),
     ],
 )
 def test_a_transport_that_does_not_fit_is_refused_by_name_with_what_would(name, place, why) -> None:
     with pytest.raises(ValueError, match=rf'sync\.transport="{name}" does not fit .*{why}.*"auto" takes'):
         choose(SyncConfig(transport=name), place)
     assert isinstance(choose(SyncConfig(transport="object_store"), place), ObjectStore)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        _place(rollout_gpus=1.0, learner_gpus=1.0),
+        _place(rollout_gpus=4.0, learner_gpus=1.0, rollout_workers=3, learner_ranks=8, one_host=False),
+    ],
+)
+def test_nccl_serves_gpus_apart_when_it_is_asked_for(place) -> None:
+    assert choose(SyncConfig(transport="nccl"), place) == Nccl()
+    assert chosen(SyncConfig(), place) == "object_store"
+
+
+def _arrived(transport: Transport, parcels: list[Any]) -> dict[str, torch.Tensor]:
+    with transport.staged(1, parcels) as delivery:
+        return dict(received(delivery.receiver, delivery.payload)[0])
+
+
+def _threads(name: str) -> int:
+    return sum(name in thread.name for thread in threading.enumerate())
+
+
+def test_the_version_before_the_newest_is_still_sent_and_an_older_one_is_refused(over_gloo) -> None:
+    versions = [{"w": torch.full((5, 3), float(number), dtype=torch.bfloat16)} for number in range(3)]
+    sent = [_send(over_gloo, weights) for weights in versions]
+    assert torch.equal(_arrived(over_gloo, sent[1])["w"], versions[1]["w"])  # of one that began before the newest came
+    assert torch.equal(_arrived(over_gloo, sent[2])["w"], versions[2]["w"])
+    with pytest.raises(RuntimeError, match="number 1 of what the learner sent is there no more"):
+        _arrived(over_gloo, sent[0])
+    assert torch.equal(_arrived(over_gloo, sent[2])["w"], versions[2]["w"])  # and the group goes on
+
+
+def test_one_group_serves_all_versions_and_one_that_asks_no_more_is_given_up_and_made_anew(over_gloo) -> None:
+    serving = _threads("_serve")
+    for _ in range(3):
+        _arrived(over_gloo, _send(over_gloo, _weights()))
+    assert _threads("_serve") == serving + 1
+    for _ in range(nccl.MISSED):
+        parcels = _send(over_gloo, _weights())  # nobody asks
+    end = time.monotonic() + 60
+    while _threads("_serve") > serving and time.monotonic() < end:
+        time.sleep(0.05)
+    assert _threads("_serve") == serving
+    assert _arrived(over_gloo, parcels).keys() == _weights().keys()
+    assert _threads("_serve") == serving + 1
+
+
+def test_a_learner_that_does_not_answer_is_told_from_a_worker_that_is_broken(over_gloo) -> None:
+    (parcel,) = _send(over_gloo, _weights())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (
+        pytest.raises(PolicyGone, match=f"the learner does not answer at 127.0.0.1:{port}"),
+        over_gloo.staged(1, [parcel | {"port": port}]),
+    ):
+        pass
+
+
+def test_a_group_of_nccl_leaves_the_process_alone_when_its_peer_is_lost(monkeypatch) -> None:
+    made: list[Any] = []
+
+    class FakeGroup:
+        class Options:
+            _timeout = timedelta(0)
+
+        def __init__(self, _store: Any, rank: int, size: int, options: Any) -> None:
+            made.append((rank, size, options._timeout, os.environ.get("TORCH_NCCL_ASYNC_ERROR_HANDLING")))
+
+    monkeypatch.setattr(torch.distributed, "ProcessGroupNCCL", FakeGroup, raising=False)
+    monkeypatch.delenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", raising=False)
+    nccl.nccl_group(torch.distributed.HashStore(), 1)
+    assert made == [(1, 2, nccl.NEVER, "0")]
+    assert "TORCH_NCCL_ASYNC_ERROR_HANDLING" not in os.environ
+    monkeypatch.setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "3")
+    nccl.nccl_group(torch.distributed.HashStore(), 0)
+    assert os.environ["TORCH_NCCL_ASYNC_ERROR_HANDLING"] == "3"
+
+
+ENGINE = """
+import pickle, sys, torch
+from actors.delivery import received
+for line in sys.stdin:
+    tensors, digest = received("cluster.transport.nccl:receive", pickle.loads(bytes.fromhex(line)))
+    print(float(sum(tensor.float().sum() for _, tensor in tensors)), digest(), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_engines_of_their_own_processes_come_and_go_while_versions_are_sent(over_gloo) -> None:
+    def engine() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", ENGINE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(process: subprocess.Popen[bytes], parcels: list[Any]) -> list[str]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(pickle.dumps(parcels[0]).hex().encode() + b"\n")
+        process.stdin.flush()
+        return process.stdout.readline().decode().split()
+
+    first, second, third = (engine() for _ in range(3))
+    try:
+        for number in range(4):
+            weights = {"a": torch.full((2000, 300), float(number + 1)), "b": torch.ones(7)}
+            weights = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
+            expected = [
+                str(600_000.0 * (number + 1) + 7),
+                weights_digest((name, bits(tensor)) for name, tensor in weights.items()),
+            ]
+            parcels = _send(over_gloo, weights)
+            # The first is killed after two versions, the second is there from the second on, the third comes last.
+            there = [[first], [first, second], [second], [second, third]][number]
+            assert [ask(process, parcels) for process in there] == [expected] * len(there)
+            if number == 1:
+                first.send_signal(signal.SIGKILL)
+                first.wait()
+    finally:
+        for process in (first, second, third):
+            process.kill()
+            process.wait()

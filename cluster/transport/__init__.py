@@ -17,6 +17,7 @@ import torch
 
 from actors.delivery import Delivery
 from cluster.transport.cuda_ipc import CudaIpc
+from cluster.transport.nccl import Nccl
 from cluster.transport.object_store import ObjectStore
 from cluster.transport.placement import Place
 from cluster.transport.shared_memory import SharedMemory
@@ -50,10 +51,11 @@ TRANSPORTS: dict[str, type[Transport]] = {
     "object_store": ObjectStore,
     "shared_memory": SharedMemory,
     "cuda_ipc": CudaIpc,
+    "nccl": Nccl,
 }
 
 BY_ITSELF = ("shared_memory", "cuda_ipc", "object_store")
-"""What ``auto`` takes: the first that serves the place."""
+"""What ``auto`` takes: the first that serves the place. ``nccl`` is not among them until it has run on GPUs."""
 
 
 def chosen(sync: SyncConfig, place: Place) -> str:

@@ -8,6 +8,7 @@ import torch
 
 from actors.delivery import bits, received
 from cluster.transport.cuda_ipc import CudaIpc
+from cluster.transport.nccl import Nccl
 from rnr.digest import Digest, factors, word_sums
 
 pytestmark = [
@@ -60,6 +61,39 @@ def test_another_process_reads_two_versions_from_the_same_buckets_to_the_last_bi
             assert digest == _digest(weights)
             assert sums == {name: pytest.approx(float(tensor.float().sum())) for name, tensor in weights.items()}
             assert mapped == 1
+        pipe.send(None)
+        process.join(60)
+        assert process.exitcode == 0
+    finally:
+        process.kill()
+
+
+def _engine_on_another_gpu(pipe: Any) -> None:
+    torch.cuda.set_device(1)
+    while (delivery := pipe.recv()) is not None:
+        tensors, digest = received(delivery.receiver, delivery.payload)
+        sums = {name: float(tensor.float().sum()) for name, tensor in tensors}
+        pipe.send((digest(), sums))
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="NCCL between two GPUs needs two")
+def test_an_engine_on_another_gpu_is_sent_two_versions_by_nccl_to_the_last_bit() -> None:
+    context = multiprocessing.get_context("spawn")
+    pipe, other = context.Pipe()
+    process = context.Process(target=_engine_on_another_gpu, args=(other,))
+    process.start()
+    try:
+        for version in range(2):
+            weights = {
+                name: torch.randn(shape, device="cuda", dtype=torch.bfloat16) + version
+                for name, shape in SHAPES.items()
+            }
+            with Nccl().staged(version, list(Nccl().send(iter(weights.items())))) as delivery:
+                pipe.send(delivery)
+                assert pipe.poll(120), "no answer from the other process"
+                digest, sums = pipe.recv()
+            assert digest == _digest(weights)
+            assert sums == {name: pytest.approx(float(tensor.float().sum())) for name, tensor in weights.items()}
         pipe.send(None)
         process.join(60)
         assert process.exitcode == 0
