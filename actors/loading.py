@@ -100,6 +100,9 @@ def _engine(name: EngineName, folder: str, chat: ChatFormat, context_tokens: int
         # A forked engine would inherit locks that threads hold: a notebook's, or those of torch's pools.
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    # Twenty lines about how vLLM runs on this device say nothing to who asks for entities; errors still come.
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if name == "vllm":
         import torch
 

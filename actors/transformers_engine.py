@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import xgrammar
 from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers.utils import logging
 
 from actors.delivery import Delivery
 from actors.engine import Completion, EngineSettings, Sampling
@@ -77,6 +78,7 @@ class TransformersEngine:
         folder = self._settings.model_folder
         self._tokenizer = load_tokenizer(folder)
         dtype = best_dtype(self._device)
+        logging.disable_progress_bar()
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
         # What the folder says of sampling is not asked for: whatever is set comes with each request.
         model.generation_config = GenerationConfig()

@@ -83,6 +83,7 @@ class VllmEngine:
             disable_log_stats=True,
             seed=settings.seed,
             generation_config="vllm",
+            use_tqdm_on_load=False,
             **self._on_device(),
             **self._with_adapter(),
         )

@@ -24,6 +24,8 @@ SETTINGS = (
 )
 """The keys of the run's config that the card shows, where it has them."""
 
+SHOWN_LABELS = 40
+
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
 _SENTENCE, _LABELS = "Ada Lovelace was born in London.", ("person", "city")
 
@@ -36,9 +38,10 @@ def card_files(
     stop_token_id: int,
     prompt_file: Mapping[str, str],
     scores: Mapping[str, Mapping[str, Any]],
+    labels: Sequence[str] = (),
 ) -> dict[str, str]:
     """Name and text of the files that say what the model in ``run_folder`` is; ``scores`` are those of each evaluation,
-    in order, as ``rnr.evaluation.scoring.Evaluation`` has them."""
+    in order, as ``rnr.evaluation.scoring.Evaluation`` has them; ``labels`` are those that it was trained with."""
     config = _read(run_folder / "config.json")
     asked = json.loads(prompt_file[PROMPT_FILE])
     wording = Wording(**asked["wording"]) if "wording" in asked else PRESETS[asked["preset"]]
@@ -50,8 +53,9 @@ def card_files(
         f"{licence or 'not told by its folder: ask its author'}.",
         _scores(scores),
         _settings(config),
+        *([_labels(labels)] if labels else []),
         _prompt(wording, asked),
-        _snippets(name, wording),
+        _snippets(name, wording, labels[:4] or _LABELS),
     ]
     return {"README.md": "\n\n".join(sections) + "\n", "generation_config.json": greedy(base_folder, stop_token_id)}
 
@@ -129,8 +133,14 @@ def _shown(value: Any) -> str:
     return str(value).replace("|", "\\|") if value != "" else "-"
 
 
-def _messages(wording: Wording) -> list[dict[str, str]]:
-    example = Example(uid="", sentence=_SENTENCE, schema=_LABELS, mentions=())
+def _labels(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - SHOWN_LABELS} more" if len(labels) > SHOWN_LABELS else ""
+    named = ", ".join(f"`{' '.join(label.split())}`" for label in labels[:SHOWN_LABELS])
+    return f"## Labels\n\nTrained with {named}{more}. It can be asked for others, less well."
+
+
+def _messages(wording: Wording, labels: Sequence[str]) -> list[dict[str, str]]:
+    example = Example(uid="", sentence=_SENTENCE, schema=tuple(labels), mentions=())
     system = [{"role": "system", "content": wording.system}] if wording.system else []
     return [*system, {"role": "user", "content": wording.message(example, {})}]
 
@@ -152,8 +162,9 @@ def _prompt(wording: Wording, asked: Mapping[str, Any]) -> str:
     )
 
 
-def _snippets(name: str, wording: Wording) -> str:
-    messages = _messages(wording)
+def _snippets(name: str, wording: Wording, labels: Sequence[str]) -> str:
+    messages = _messages(wording, labels)
+    asked = strict_json({"sentences": [_SENTENCE], "labels": list(labels)}).replace("'", "'\\''")
     body = strict_json({"model": name, "temperature": 0, "messages": messages})
     quoted = body.replace("'", "'\\''")
     return f"""## Use
@@ -163,7 +174,7 @@ Under the grammar, so that no label comes back that was not asked for and no tex
 ```
 rnr serve FOLDER &
 curl -s localhost:8000/extract -H "content-type: application/json" \\
-    -d '{{"sentences": ["{_SENTENCE}"], "labels": ["{_LABELS[0]}", "{_LABELS[1]}"]}}'
+    -d '{asked}'
 ```
 
 The same server, or `vllm serve FOLDER --served-model-name {name}`, freely:
@@ -181,7 +192,7 @@ With transformers alone, freely:
 In spaCy, under the grammar:
 
 ```python
-{_spacy()}
+{_spacy(labels)}
 ```"""
 
 
@@ -196,10 +207,10 @@ answer = model.generate(**asked, max_new_tokens=256)
 print(tokenizer.decode(answer[0, asked["input_ids"].shape[1]:], skip_special_tokens=True))"""
 
 
-def _spacy() -> str:
+def _spacy(labels: Sequence[str]) -> str:
     return f"""import actors.spacy_component  # not needed where RNR is installed by pip
 import spacy
 
 nlp = spacy.blank("en")
-nlp.add_pipe("rnr", config={{"model": "FOLDER", "labels": {list(_LABELS)!r}}})
+nlp.add_pipe("rnr", config={{"model": "FOLDER", "labels": {list(labels)!r}}})
 print([(ent.text, ent.label_, ent._.confidence) for ent in nlp("{_SENTENCE}").ents])"""

@@ -56,12 +56,27 @@ class Prepared:
             stop_token_id=self.stop_token_id,
             prompt_file=self.prompt_file,
             scores=scores,
+            labels=sorted({label for prompt in self.prompts for label in prompt.example.schema}),
         )
 
     @property
     def weights_gib(self) -> float:
         """Size of the bf16 weights on disk, in GiB."""
         return sum(file.stat().st_size for file in Path(self.model_folder).glob("*.safetensors")) / 2**30
+
+    @property
+    def contents(self) -> str:
+        """What is trained and evaluated on, in a line."""
+        evaluated = f"{len(self.evaluation)} of {_sources(self.evaluation)}" if self.evaluation else "none"
+        return (
+            f"data: {self.candidates} training sentences (SFT takes {len(self.sft)}, GRPO {len(self.prompts)} of "
+            f"{_sources(self.prompts)}); evaluated on {evaluated}"
+        )
+
+    @property
+    def an_example(self) -> Example | None:
+        """A sentence of the evaluation with mentions, to show how the model is asked; None where there is none."""
+        return next((prompt.example for prompt in self.evaluation if prompt.example.mentions), None)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -71,6 +86,12 @@ class Prepared:
             *(f"data: {count} training sentences are left out: {why}" for why, count in self.left_out.items()),
             *(f"decoding {self.decoding}: {count} {what}" for what, count in self.untaught.items()),
         )
+
+
+def _sources(prompts: Sequence[Prompt]) -> str:
+    names = sorted({prompt.example.source for prompt in prompts})
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return f"{', '.join(names[:6]) or 'no data set'}{more}"
 
 
 def prepare(

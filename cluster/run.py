@@ -102,7 +102,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     start = warm_start(config.sft, config.run, tree, resume=resume)
     with status.starting("data and model"):
         prepared, schedule = prepared_of(config)
-    for note in prepared.notes:
+    for note in (prepared.contents, *prepared.notes):
         print(note)
     if not resume:
         check_disk(run_folder(config.run), needed_disk(config, prepared))

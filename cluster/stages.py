@@ -287,5 +287,5 @@ class Stages:
         write = partial(write_whole, self.folder / "summary.json", strict_json(self._progress.summary(), indent=1))
         await self.disk.write("the summary", write)
         self.console.table(self._progress.scores)
-        self.console.next_steps(self.folder)
+        self.console.next_steps(self.folder, self.prepared.an_example)
         return self._progress.summary()

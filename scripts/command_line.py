@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import typer
 
+from rnr.runs.commands import as_called
+
 Number = TypeVar("Number", int, float)
 
 
@@ -22,8 +24,8 @@ def new_app(description: str | None = None) -> typer.Typer:
 
 
 def as_written(description: str | None) -> str:
-    """The description with its line breaks kept in ``--help``."""
-    paragraphs = (description or "").strip().split("\n\n")
+    """The description with its line breaks kept in ``--help``, its commands as they are called here."""
+    paragraphs = as_called(description or "").strip().split("\n\n")
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in paragraphs)
 
 

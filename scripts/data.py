@@ -29,7 +29,10 @@ from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
 from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL
+from rnr.runs.commands import as_called
 from rnr.types import Example
+
+SHOWN_LABELS = 20
 
 
 def main(argv: list[str]) -> int:
@@ -42,7 +45,9 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=as_called(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True)
 
     def command(act: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -64,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
     counting = command(stats)
     counting.add_argument("--evaluation", nargs="+", default=[], metavar="PATH")
-    counting.add_argument("--model", default=EMBEDDED_MODEL, help="the model in whose tokens lengths are given")
+    counting.add_argument("--model", help=f"the model in whose tokens lengths are given; default: {EMBEDDED_MODEL}")
     counting.add_argument("--words", action="store_true", help="give lengths in words between white space instead")
     counting.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
 
@@ -96,9 +101,11 @@ def check(options: argparse.Namespace) -> int:
     """Say what is wrong, by file and row; the status is 1 if anything is."""
     reading = Reading(options=_reading(options))
     usable = problems = 0
+    labels: Counter[str] = Counter()
     for row in loading.check(options.paths, reading, options.duplicates):
         if not isinstance(row, DataError):
             usable += 1
+            labels.update(mention.label for mention in row.mentions)
             continue
         problems += 1
         if not options.limit or problems <= options.limit:
@@ -107,8 +114,17 @@ def check(options: argparse.Namespace) -> int:
         print(f"... and {problems - options.limit} more; --limit 0 lists all")
     for line in reading.report.lines():
         print(f"noted: {line}")
+    if usable:
+        print(f"{labels.total()} mentions{_counted(labels)}")
     print(f"{usable} sentences can be used, {problems} problems")
     return 1 if problems else 0
+
+
+def _counted(labels: Counter[str]) -> str:
+    """``: person 3, city 1``, the most frequent first, and how many more there are."""
+    listed = ", ".join(f"{label} {count}" for label, count in labels.most_common(SHOWN_LABELS))
+    more = f" and {len(labels) - SHOWN_LABELS} more" if len(labels) > SHOWN_LABELS else ""
+    return f": {listed}{more}" if listed else ""
 
 
 def convert(options: argparse.Namespace) -> int:
@@ -131,12 +147,25 @@ def stats(options: argparse.Namespace) -> int:
     """Count sentences, mentions, labels and lengths, and what training and evaluation have in common."""
     train = _load(options, options.paths)
     evaluation = _load(options, options.evaluation, training=False) if options.evaluation else []
-    lengths = statistics.words if options.words else statistics.tokens_of(options.model)
-    found = statistics.figures(train, evaluation, "words" if options.words else "tokens", lengths)
+    unit, lengths = _lengths(options)
+    found = statistics.figures(train, evaluation, unit, lengths)
     Console().print(*tables(found))
     if options.json:
         options.json.write_text(strict_json(found, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _lengths(options: argparse.Namespace) -> tuple[str, statistics.Lengths]:
+    """The unit of lengths, and how they are counted: in words where the embedded model is missing and none is named."""
+    if options.words:
+        return "words", statistics.words
+    try:
+        return "tokens", statistics.tokens_of(options.model or EMBEDDED_MODEL)
+    except ValueError as error:
+        if options.model:
+            raise
+        print(f"lengths are in words between white space: {error}; or name a --model", file=sys.stderr)
+        return "words", statistics.words
 
 
 def split(options: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 python -m scripts.replay runs/demo --step 3 --uid train-17 [--rollout 2] [--breakpoint]
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from rewards.again import score_again
 from rnr.config import RewardConfig
 from rnr.evaluation.marking import marked
 from rnr.model_folder import resolve
+from rnr.runs.run_folder import saved_config
 from rnr.runs.saved import SavedGroup, find_group
 from rnr.types import Answer, Example, Group, Reward, ScoredGroup
 from scripts.command_line import as_written, new_app, run
@@ -40,7 +40,7 @@ def replay(
 ) -> int:
     """Print saved and new side by side; 1 if any reward came out otherwise."""
     sys.path.insert(0, "")  # a reward of one's own lies where one stands
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = saved_config(folder)
     saved = find_group(folder, step, uid)
     options = RewardConfig.model_validate(config["reward"])
     out = Console(highlight=False, soft_wrap=True)
@@ -58,6 +58,10 @@ def replay(
         raise ValueError(f"--rollout {rollout}: the group has {len(scored.rewards)}, from 0")
     differ = [_show(out, saved, number, scored.answers[number], scored.rewards[number]) for number in numbers]
     return int(any(differ))
+
+
+def _place(start: int, end: int) -> str:
+    return "not in the sentence" if start < 0 else f"{start}-{end}"
 
 
 def _scored(group: Group, options: RewardConfig, max_new_tokens: int, stop: bool) -> ScoredGroup:
@@ -92,7 +96,7 @@ def _show(out: Console, saved: SavedGroup, number: int, answer: Answer, reward: 
     if answer.error:
         out.print(f"  unreadable: {answer.error}", markup=False)
     for mark in marked(saved.group.prompt.example, answer.mentions):
-        out.print(f"  {mark.kind:<10} {mark.text} [{mark.label}] {mark.start}-{mark.end}", markup=False)
+        out.print(f"  {mark.kind:<10} {mark.text} [{mark.label}] {_place(mark.start, mark.end)}", markup=False)
     out.print("  " + row["text"].strip().replace("\n", "\n  "), markup=False)
     return differs
 

@@ -4,7 +4,6 @@ python -m scripts.rescore runs/demo --reward mymodule:my_reward
 python -m scripts.rescore runs/demo --reward weighted --weights "{entity_f1 = 0.5, overlap = 0.5}"
 """
 
-import json
 import sys
 import tomllib
 from pathlib import Path
@@ -18,6 +17,7 @@ from rewards.again import Change, score_again
 from rewards.composite import check
 from rnr.config import RewardConfig
 from rnr.files import json_line
+from rnr.runs.run_folder import saved_config
 from rnr.runs.saved import SavedGroup, saved_groups
 from scripts.command_line import as_written, new_app, run, within
 
@@ -38,7 +38,7 @@ def rescore(
 ) -> None:
     """Score, compare, print."""
     sys.path.insert(0, "")  # a reward of one's own lies where one stands
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = saved_config(folder)
     options = RewardConfig.model_validate(
         {
             "preset": reward,

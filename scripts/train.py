@@ -13,6 +13,7 @@ import typer
 
 from rnr.cli import load_config
 from rnr.config import Config
+from rnr.runs.commands import called
 from rnr.runs.console import Console
 from rnr.runs.run_folder import run_folder
 from rnr.runs.status import StatusFile
@@ -48,8 +49,7 @@ def train(
     options = [*(["--config", config] if config else []), *(["--debug"] if debug else [])]
     console = Console()
     console.say(f"run {settings.run.name}: {'resuming' if resume else 'starting'} in {run_folder(settings.run)}")
-    program = ["rnr", "train"] if sys.argv[0] == "rnr train" else ["python", "-m", "scripts.train"]
-    status = StatusFile([*program, *options, *context.args], say=console.say)
+    status = StatusFile([*called("train").split(), *options, *context.args], say=console.say)
     from cluster.stopping import EXIT_CODE, stop_before_the_run
     from rnr.faults import Stopped
 

@@ -79,7 +79,7 @@ def make_stages(
             checkpoint_every=checkpoint_every,
             restart_seconds=0.0,
         ),
-        prepared=SimpleNamespace(held_out=(), files=lambda *_: {}),  # type: ignore[arg-type]
+        prepared=SimpleNamespace(held_out=(), files=lambda *_: {}, an_example=None),  # type: ignore[arg-type]
         schedule=SimpleNamespace(sft_steps=4, sft_samples=lambda step: [], prompts_but=iter),  # type: ignore[arg-type]
         policy=policy,  # type: ignore[arg-type]
         generation=SimpleNamespace(adopt=adopt, largest_difference=0.0),  # type: ignore[arg-type]

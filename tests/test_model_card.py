@@ -24,7 +24,9 @@ SCORES = {
 }
 
 
-def _card(tmp_path, *, wording: dict | None = None, path: str = "org/base") -> dict[str, str]:
+def _card(
+    tmp_path, *, wording: dict | None = None, path: str = "org/base", labels: tuple[str, ...] = ()
+) -> dict[str, str]:
     run, base = tmp_path / "mine", tmp_path / "base"
     run.mkdir()
     base.mkdir()
@@ -42,6 +44,7 @@ def _card(tmp_path, *, wording: dict | None = None, path: str = "org/base") -> d
         stop_token_id=7,
         prompt_file={"rnr_prompt.json": json.dumps(prompt)},
         scores=SCORES,
+        labels=labels,
     )
 
 
@@ -82,3 +85,17 @@ def test_a_base_that_tells_no_licence_is_said_so_and_the_embedded_one_is_known(t
     assert licence_of(tmp_path) == "Apache License"
     card = _card(tmp_path, path="smollm2-135m-instruct")["README.md"]
     assert "license: apache-2.0\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct" in card
+
+
+def test_the_card_names_the_labels_that_were_trained_and_its_snippets_ask_for_them(tmp_path) -> None:
+    labels = ("bee's pest", "keeper", *(f"label {number}" for number in range(50)))
+    card = _card(tmp_path, labels=labels)["README.md"]
+    assert "Trained with `bee's pest`, `keeper`, `label 0`" in card
+    assert "and 12 more" in card
+    body = re.search(r"localhost:8000/extract .*?-d '(.*?)'\n```", card, re.DOTALL)
+    assert body is not None
+    asked = json.loads(body[1].replace("'\\''", "'"))
+    assert asked["labels"] == list(labels[:4])
+    for snippet in re.findall(r"```python\n(.*?)\n```", card, re.DOTALL):
+        ast.parse(snippet)
+        assert "bee's pest" in snippet

@@ -45,7 +45,7 @@ def test_check_lists_every_problem_with_its_place_and_fails(tmp_path, capsys) ->
     assert said[2] == f"{second}, line 3: I-LOC cannot follow O (the tags are IOB2)"
     assert said[3].startswith(f"{broken}, line 2: not valid JSON")
     assert said[4].startswith("no file or folder at 'nowhere.jsonl'")
-    assert said[5:] == ["2 sentences can be used, 5 problems"]
+    assert said[5:] == ["2 mentions: person 1, PER 1", "2 sentences can be used, 5 problems"]
 
 
 def test_check_lists_no_more_than_its_limit(tmp_path, capsys) -> None:
@@ -61,7 +61,7 @@ def test_check_reads_every_split_of_a_folder(tmp_path, capsys) -> None:
     for name in ("train", "dev", "test"):
         (tmp_path / f"{name}.json").write_text(json.dumps([{"sentence": f"Ada {name}", "entities": []}]))
     assert main(["check", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "3 sentences can be used, 0 problems\n"
+    assert capsys.readouterr().out == "0 mentions\n3 sentences can be used, 0 problems\n"
 
 
 def test_check_goes_on_after_a_folder_without_data_and_a_broken_split(tmp_path, capsys) -> None:
@@ -74,7 +74,7 @@ def test_check_goes_on_after_a_folder_without_data_and_a_broken_split(tmp_path, 
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"{tmp_path / 'a'}: no split in this folder; it needs files such as train.jsonl")
     assert said[1].startswith(f"{tmp_path / 'b' / 'train.json'}, line 1: not valid JSON")
-    assert said[2] == "1 sentences can be used, 2 problems"
+    assert said[2:] == ["0 mentions", "1 sentences can be used, 2 problems"]
 
 
 def test_check_goes_on_after_rows_that_are_no_rows(tmp_path, capsys) -> None:
@@ -88,7 +88,7 @@ def test_check_goes_on_after_rows_that_are_no_rows(tmp_path, capsys) -> None:
     assert said[2] == (
         f"{file}, row 4: text must be text in UTF-8, but character 1 is half of a surrogate pair, found 'A\\ud800'"
     )
-    assert said[3:] == ["1 sentences can be used, 3 problems"]
+    assert said[3:] == ["1 mentions: person 1", "1 sentences can be used, 3 problems"]
 
 
 def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_path, capsys) -> None:
@@ -109,7 +109,10 @@ def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_pat
 def test_check_names_a_file_that_is_listed_twice_and_goes_on(tmp_path, capsys) -> None:
     file = _jsonl(tmp_path / "a.jsonl", ADA)
     assert main(["check", file, file, _jsonl(tmp_path / "b.jsonl", ROME)]) == 1
-    assert capsys.readouterr().out == f"{file} is listed twice\n2 sentences can be used, 1 problems\n"
+    assert (
+        capsys.readouterr().out
+        == f"{file} is listed twice\n3 mentions: person 2, place 1\n2 sentences can be used, 1 problems\n"
+    )
 
 
 # convert
@@ -288,3 +291,24 @@ def test_decontaminate_that_leaves_nothing_says_what_keeps_a_training_set(tmp_pa
 def test_the_shared_data_sets_have_no_problem(capsys) -> None:
     assert main(["check", str(SHARED / "*" / "*")]) == 0
     assert capsys.readouterr().out.endswith(", 0 problems\n")
+
+
+def test_lengths_are_in_words_where_the_embedded_model_is_missing_and_a_named_one_must_be_there(
+    tmp_path, capsys, monkeypatch
+) -> None:
+    def missing(model: str) -> None:
+        raise ValueError(f"the model {model} is not set up: run `make setup`")
+
+    monkeypatch.setattr("rnr.corpus.statistics.resolve", missing)
+    file = _jsonl(tmp_path / "a.jsonl", ADA)
+    assert main(["stats", file]) == 0
+    said = capsys.readouterr()
+    assert "lengths in words" in said.out
+    assert "lengths are in words between white space: the model" in said.err
+    assert main(["stats", file, "--model", "mine"]) == 2
+
+
+def test_check_names_the_labels_that_are_used_most_and_how_many_more_there_are(tmp_path, capsys) -> None:
+    row = {"text": "Ada Byron ran .", "entities": [[0, 3, f"label{number}"] for number in range(23)]}
+    assert main(["check", _jsonl(tmp_path / "a.jsonl", row)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("label6 1 and 3 more")

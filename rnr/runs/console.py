@@ -1,6 +1,5 @@
 """Terminal output: what starts, how the run stands, how long it will take, and what to do when it is done."""
 
-import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,9 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 
 from rnr.evaluation.scoring import Evaluation
+from rnr.runs.commands import after_a_run
 from rnr.runs.forecast import Forecast
+from rnr.types import Example
 
 SHOWN = {
     "reward": "reward/mean",
@@ -69,15 +70,10 @@ class Console:
         table.add_row("finished %", *(f"{scores[stage]['finished']:.0f}" for stage in stages))
         self._out.print(table)
 
-    def next_steps(self, folder: Path) -> None:
-        """What can be done with a finished run, as commands."""
-        run, export = (shlex.quote(str(path)) for path in (folder, folder / "export"))
+    def next_steps(self, folder: Path, example: Example | None) -> None:
+        """What can be done with a finished run, as commands; ``example`` is one of its own sentences."""
         self.say(f"done: the run is in {folder}")
-        for what, command in {
-            "look at it": f"python -m scripts.report {run}",
-            "ask it": f'python -m scripts.predict --model {export} --schema person,city "Ada Lovelace met Bob."',
-            "score it": f"python -m scripts.evaluate --model {export} --data test.jsonl",
-        }.items():
+        for what, command in after_a_run(folder, example):
             self._out.print(f"  {what:<11} {command}", markup=False)
 
 

@@ -31,6 +31,14 @@ def run_folder(run: RunConfig) -> Path:
     return Path(run.folder).expanduser().resolve() / run.name
 
 
+def saved_config(folder: Path) -> dict[str, Any]:
+    """The config of the run in this folder; raises ValueError where there is none."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ValueError(f"{folder} is not the folder of a run: it has no config.json")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
     """The run folder, with the resolved config, ``tree``, in it.
 

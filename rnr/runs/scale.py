@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rnr.config import worker_range
 from rnr.files import write_whole
+from rnr.runs.run_folder import saved_config
 
 FILE = "rollout_workers"
 """Name of the file; it holds what ``cluster.rollout_workers`` may be."""
@@ -17,8 +18,7 @@ def order(folder: Path, workers: str) -> None:
         worker_range(workers)
     except ValueError as error:
         raise ValueError(f"N {error}") from None
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder} is not the folder of a run: it has no config.json")
+    saved_config(folder)
     if not goes_on(folder):
         raise ValueError(f"no run goes on in {folder}: start or resume it with --cluster.rollout_workers={workers}")
     write_whole(folder / FILE, workers.strip() + "\n")

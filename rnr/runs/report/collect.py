@@ -12,6 +12,7 @@ from rnr.runs.metric_names import meaning_of
 from rnr.runs.report.evaluations import Predictions, read_evaluation, side_by_side
 from rnr.runs.report.groups import read_groups
 from rnr.runs.report.timeline import read_timeline
+from rnr.runs.run_folder import saved_config
 from rnr.runs.status import read_status
 
 MOST_POINTS = 400
@@ -45,7 +46,7 @@ class RunReport:
 
 def collect(folder: Path, other: Path | None = None) -> RunReport:
     """The report of a run, beside another if one is given. Raises ValueError for a folder that is no run's."""
-    config = _config(folder)
+    config = saved_config(folder)
     status = read_status(folder)
     series, thinned = _series(folder)
     rollouts = read_groups(folder)
@@ -79,7 +80,7 @@ def collect(folder: Path, other: Path | None = None) -> RunReport:
 
 
 def _other(folder: Path, config: Mapping[str, Any], predictions: Predictions) -> dict[str, Any]:
-    theirs = _config(folder)
+    theirs = saved_config(folder)
     _, others = read_evaluation(folder, theirs)
     differences: dict[str, Any] = {}
     note = "" if predictions and others else "one of the runs has no evaluation that can be read"
@@ -112,12 +113,6 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder} is not the folder of a run: it has no config.json")
-    return _json(folder / "config.json")
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""Commands that people are told, as they call the one that runs: ``rnr report`` or ``python -m scripts.report``."""
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rnr.runs.run_folder import saved_config
+from rnr.types import Example
+
+SHOWN_LABELS = 8
+
+
+def by_name() -> bool:
+    """Whether this process was called as ``rnr COMMAND``."""
+    return sys.argv[0].startswith("rnr ")
+
+
+def called(command: str) -> str:
+    """How a command of ours is called here."""
+    return f"rnr {command}" if by_name() else f"python -m scripts.{command}"
+
+
+def as_called(text: str) -> str:
+    """A text in which each ``python -m scripts.COMMAND`` is written as it is called here."""
+    return text.replace("python -m scripts.", "rnr ") if by_name() else text
+
+
+def after_a_run(folder: Path, example: Example | None) -> Iterator[tuple[str, str]]:
+    """What can be done with a finished run, and the command: with its own labels, a sentence and data of its own."""
+    run, export = (shlex.quote(str(path)) for path in (folder, folder / "export"))
+    yield "look at it", f"{called('report')} {run}"
+    if example is None:
+        example = Example(uid="", sentence="Ada Lovelace met Bob.", schema=("person", "city"), mentions=())
+    labels = shlex.quote(",".join(_some(example)))
+    yield "ask it", f"{called('predict')} --model {export} --schema {labels} {shlex.quote(example.sentence)}"
+    data = " ".join(shlex.quote(path) for path in saved_config(folder)["data"]["evaluation"]) or "test.jsonl"
+    yield "score it", f"{called('evaluate')} --model {export} --data {data}"
+
+
+def _some(example: Example) -> Sequence[str]:
+    """The labels of the sentence's mentions, and others up to a few; a comma would divide one on the command line."""
+    first = dict.fromkeys(mention.label for mention in example.mentions)
+    return [label for label in (*first, *sorted(set(example.schema) - set(first))) if "," not in label][:SHOWN_LABELS]

@@ -1,0 +1,61 @@
+"""The commands that people are told: as they called the one that runs, with labels and data of their own."""
+
+import json
+import shlex
+import sys
+
+import pytest
+
+from rnr.runs.commands import after_a_run, as_called, called
+from rnr.runs.run_folder import saved_config
+from rnr.types import Example, Mention
+from scripts import replay, report, rescore, scale
+
+EXAMPLE = Example(
+    uid="t:1",
+    sentence="Lena's hive, the best",
+    schema=("apiary", "keeper", "wax, raw"),
+    mentions=(Mention(text="Lena", label="keeper", start=0, end=4),),
+)
+
+
+def _run(folder, *evaluation: str):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"data": {"evaluation": evaluation}}))
+    return folder
+
+
+@pytest.mark.parametrize(("argv", "begin"), [("rnr train", "rnr "), ("/x/scripts/train.py", "python -m scripts.")])
+def test_after_a_run_come_commands_with_its_own_labels_sentence_and_data(tmp_path, monkeypatch, argv, begin) -> None:
+    monkeypatch.setattr(sys, "argv", [argv])
+    folder = _run(tmp_path / "my run", "data/te st.jsonl", "demo/known")
+    commands = [command for _, command in after_a_run(folder, EXAMPLE)]
+    assert all(command.startswith(begin) for command in commands)
+    look, ask, score = (shlex.split(command.removeprefix(begin)) for command in commands)
+    assert look == ["report", str(folder)]
+    assert ask[1:] == ["--model", str(folder / "export"), "--schema", "keeper,apiary", EXAMPLE.sentence]
+    assert score[3:] == ["--data", "data/te st.jsonl", "demo/known"]
+
+
+def test_help_and_advice_are_written_as_the_command_was_called(monkeypatch) -> None:
+    text = "python -m scripts.replay runs/demo"
+    monkeypatch.setattr(sys, "argv", ["rnr replay"])
+    assert (called("report"), as_called(text)) == ("rnr report", "rnr replay runs/demo")
+    monkeypatch.setattr(sys, "argv", ["scripts/replay.py"])
+    assert (called("report"), as_called(text)) == ("python -m scripts.report", text)
+
+
+@pytest.mark.parametrize(
+    ("command", "argv"),
+    [
+        (report, []),
+        (replay, ["--step", "0", "--uid", "x"]),
+        (rescore, ["--reward", "gated"]),
+        (scale, ["2"]),
+    ],
+)
+def test_a_folder_that_is_no_run_is_named_by_every_command(tmp_path, capsys, command, argv) -> None:
+    assert command.main([str(tmp_path / "nothing"), *argv]) == 2
+    assert "nothing is not the folder of a run: it has no config.json" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="not the folder of a run"):
+        saved_config(tmp_path)
