@@ -130,7 +130,7 @@ class TransformersEngine:
         taken: list[_Request] = []
         rows = 0
         for request in self._waiting:
-            fits = rows + request.sampling.count <= self._settings.generation.max_num_seqs
+            fits = rows + request.sampling.count <= self._settings.generation.sequences
             if request.kind == kind and (fits or not taken):
                 taken.append(request)
                 rows += request.sampling.count

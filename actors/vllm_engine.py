@@ -74,7 +74,7 @@ class VllmEngine:
             model=settings.model_folder,
             dtype="bfloat16",
             max_model_len=settings.model.context_tokens,
-            max_num_seqs=settings.generation.max_num_seqs,
+            max_num_seqs=settings.generation.sequences,
             enforce_eager=not settings.use_gpu,
             gpu_memory_utilization=settings.generation.gpu_memory_fraction,
             # Raw log-probabilities would make every ratio wrong at a temperature other than 1.
@@ -94,7 +94,7 @@ class VllmEngine:
         if self._settings.use_gpu:
             from actors.vllm_on_gpu import gpu_arguments
 
-            return gpu_arguments(max_num_seqs=self._settings.generation.max_num_seqs, gpus=self._settings.gpus)
+            return gpu_arguments(max_num_seqs=self._settings.generation.sequences, gpus=self._settings.gpus)
         from actors.cpu_norm import PRIORITY
 
         return {

@@ -206,7 +206,7 @@ def generation_service(
             "rollout",
             spawn=lambda name: workers.rollout(name, engine),
             size=size,
-            capacity=QUEUED * engine.generation.max_num_seqs,
+            capacity=QUEUED * engine.generation.sequences,
             attempts=attempts,
             prepare=prepare,
             given_back=workers.give_back,

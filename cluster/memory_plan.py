@@ -24,6 +24,9 @@ SMALLEST = 2048
 """Tokens of the smallest micro-batch that "auto" takes."""
 NORMED = ("qwen3", "gemma3", "olmo2")
 GIB = 2**30
+SEQUENCES = (16, 512)
+"""Fewest and most that an engine on a GPU decodes at once by itself: most sequences are shorter than the context, and
+beyond the most the host is what takes the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +111,32 @@ def engine_parts(shape: Shape, share_gib: float, *, gpus: float) -> dict[str, fl
     return {"weights": weights, "graphs and activations": ENGINE, "KV cache": share_gib - weights - ENGINE}
 
 
+def cache_tokens(shape: Shape, cache_gib: float, *, gpus: float) -> int:
+    """Tokens whose keys and values an engine holds that has ``cache_gib`` for them on each of its GPUs."""
+    return int(cache_gib * GIB * max(1.0, gpus)) // shape.cache_bytes
+
+
+def with_sequences(
+    generation: GenerationConfig, shape: Shape | None, model: ModelConfig, *, gpus: float, has: float
+) -> GenerationConfig:
+    """The branch with ``max_num_seqs`` decided, if it is open, for an engine on ``gpus`` GPUs of ``has`` GiB each: as
+    many as its cache holds at full length, in eights. Left open where there is no GPU or no shape."""
+    if generation.max_num_seqs != "auto" or not gpus or not has or shape is None:
+        return generation
+    parts = engine_parts(shape, generation.gpu_memory_fraction * has, gpus=gpus)
+    full = cache_tokens(shape, parts["KV cache"], gpus=gpus) // model.context_tokens
+    least, most = SEQUENCES
+    return generation.model_copy(update={"max_num_seqs": min(most, max(least, full // 8 * 8))})
+
+
+def decided(generation: GenerationConfig, model: ModelConfig, cluster: ClusterConfig, folder: str) -> GenerationConfig:
+    """``with_sequences`` for the GPUs of this machine, where engines of a run whose GPUs are decided have some."""
+    gpus = cluster.gpus_per_rollout_worker or 0.0
+    if not gpus:
+        return generation
+    return with_sequences(generation, shape_of(folder), model, gpus=gpus, has=min(gpu_memory(), default=0.0))
+
+
 def memory_rows(
     folder: str,
     model: ModelConfig,
@@ -142,10 +171,10 @@ def memory_rows(
             )
     if rollout:
         parts = engine_parts(shape, generation.gpu_memory_fraction * has, gpus=rollout)
-        tokens = int(parts["KV cache"] * GIB * max(1.0, rollout)) // shape.cache_bytes
+        tokens = cache_tokens(shape, parts["KV cache"], gpus=rollout)
         rows.append(("GPU memory of an engine", _sum(parts, generation.gpu_memory_fraction * has)))
         sequences = max(0, tokens) // model.context_tokens
-        asked = generation.max_num_seqs
+        asked = with_sequences(generation, shape, model, gpus=rollout, has=has).sequences
         rows.append(
             ("KV cache of an engine", f"{max(0, tokens)} tokens: {sequences} of {asked} sequences at full length")
         )

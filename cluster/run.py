@@ -22,7 +22,7 @@ from cluster.estimate import stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import IN_PROCESS, InProcess, resources_of
 from cluster.manifest import layout_of
-from cluster.memory_plan import gpu_memory, memory_rows, print_memory
+from cluster.memory_plan import decided, gpu_memory, memory_rows, print_memory
 from cluster.placement import (
     bundles,
     check_disk,
@@ -292,7 +292,7 @@ def _engine(config: Config, model_folder: str, stop_token_id: int, cpus: float) 
         model_folder=model_folder,
         stop_token_id=stop_token_id,
         model=config.model,
-        generation=config.generation,
+        generation=decided(config.generation, config.model, config.cluster, model_folder),
         threads=threads_per_worker(config.cluster.most_rollout_workers, cpus),
         use_gpu=bool(config.cluster.gpus_per_rollout_worker),
         gpus=config.cluster.gpus_per_rollout_worker or 0.0,

@@ -316,12 +316,18 @@ class EvaluationConfig(Section):
 
 
 class GenerationConfig(Section):
-    max_num_seqs: int = Field(default=64, ge=1)
-    """Sequences that one rollout worker decodes at once (vLLM's ``max_num_seqs``)."""
+    max_num_seqs: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Sequences that one rollout worker decodes at once (vLLM's ``max_num_seqs``). ``auto`` is as many as the
+    key-value cache of a GPU holds at full length (16 to 512), and 64 on a CPU, on which more are no faster."""
     kv_cache_gib: float = Field(default=1.0, gt=0)
     """Key-value cache of each rollout worker on a CPU, in GiB."""
     gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)
     """Share of a GPU's memory that vLLM may take."""
+
+    @property
+    def sequences(self) -> int:
+        """``max_num_seqs``, or what it is where no GPU has decided it."""
+        return 64 if self.max_num_seqs == "auto" else self.max_num_seqs
 
 
 class SyncConfig(Section):

@@ -6,7 +6,16 @@ from dataclasses import replace
 import pytest
 
 from cluster import memory_plan
-from cluster.memory_plan import Shape, engine_parts, gpu_memory, learner_parts, memory_rows, shape_of
+from cluster.memory_plan import (
+    Shape,
+    decided,
+    engine_parts,
+    gpu_memory,
+    learner_parts,
+    memory_rows,
+    shape_of,
+    with_sequences,
+)
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
 
 SMALL = Shape(weights=596e6, layers=28, hidden=1024, intermediate=3072, query=2048, key=1024)
@@ -86,6 +95,34 @@ def test_the_cache_has_what_weights_and_graphs_leave_and_two_gpus_share_the_weig
     shape = Shape(weights=2**30, layers=1, hidden=1, intermediate=1, query=1, key=1)
     assert engine_parts(shape, 32.0, gpus=0.5) == {"weights": 2.0, "graphs and activations": 1.5, "KV cache": 28.5}
     assert engine_parts(shape, 32.0, gpus=2.0)["KV cache"] == 29.5
+
+
+@pytest.mark.parametrize(
+    ("has", "context", "gpus", "asked", "found"),
+    [
+        (80.0, 2048, 0.5, "auto", 128),  # 275,146 tokens: 134 at full length, in eights
+        (80.0, 512, 0.5, "auto", 512),  # 537
+        (9.0, 2048, 0.5, "auto", 16),  # 1 GiB of cache: 4 at full length
+        (80.0, 2048, 2.0, "auto", 272),  # 29.94 GiB on each of two: 560,640 tokens
+        (80.0, 2048, 0.5, 256, 256),
+        (0.0, 2048, 0.5, "auto", 64),  # nobody knows what the GPUs of other hosts have
+        (80.0, 2048, 0.0, "auto", 64),
+    ],
+)
+def test_an_engine_decodes_as_many_sequences_at_once_as_its_cache_holds(has, context, gpus, asked, found) -> None:
+    generation = GenerationConfig(max_num_seqs=asked, gpu_memory_fraction=0.4)
+    decided = with_sequences(generation, SMALL, ModelConfig(context_tokens=context), gpus=gpus, has=has)
+    assert decided.sequences == found
+    assert with_sequences(generation, None, ModelConfig(), gpus=gpus, has=has) is generation
+
+
+def test_the_gpus_of_this_machine_decide_and_are_not_asked_for_an_engine_without(tmp_path, monkeypatch) -> None:
+    folder, asked = _model(tmp_path, 1192), []
+    monkeypatch.setattr(memory_plan, "gpu_memory", lambda: asked.append("once") or [141.0, 80.0])
+    generation, model = GenerationConfig(gpu_memory_fraction=0.4), ModelConfig(context_tokens=2048)
+    assert decided(generation, model, ClusterConfig(), folder) is generation
+    assert not asked
+    assert decided(generation, model, ClusterConfig(gpus_per_rollout_worker=0.5), folder).sequences == 128
 
 
 def _rows(folder, *, gpus, model=None, cluster=None) -> dict[str, str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.multiprocessing.reductions import rebuild_cuda_tensor
 
 from actors.delivery import Delivery, bits, received
@@ -345,7 +346,8 @@ def test_the_sum_of_a_block_by_hand_wraps_like_64_bits(monkeypatch) -> None:
 
 def _place(**other: Any) -> Place:
     cpus: dict[str, Any] = {"one_host": True, "lora": False, "rollout_workers": 1, "learner_ranks": 1}
-    return Place(**cpus | {"rollout_gpus": 0.0, "learner_gpus": 0.0} | other)
+    cpus |= {"rollout_gpus": 0.0, "learner_gpus": 0.0}
+    return Place(**cpus | other)
 
 
 @pytest.mark.parametrize(
@@ -426,6 +428,7 @@ def test_one_group_serves_all_versions_and_one_that_asks_no_more_is_given_up_and
     for _ in range(3):
         _arrived(over_gloo, _send(over_gloo, _weights()))
     assert _threads("_serve") == serving + 1
+    parcels: list[Any] = []
     for _ in range(nccl.MISSED):
         parcels = _send(over_gloo, _weights())  # nobody asks
     end = time.monotonic() + 60
@@ -459,11 +462,11 @@ def test_a_group_of_nccl_leaves_the_process_alone_when_its_peer_is_lost(monkeypa
 
     monkeypatch.setattr(torch.distributed, "ProcessGroupNCCL", FakeGroup, raising=False)
     monkeypatch.delenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", raising=False)
-    nccl.nccl_group(torch.distributed.HashStore(), 1)
+    nccl.nccl_group(HashStore(), 1)
     assert made == [(1, 2, nccl.NEVER, "0")]
     assert "TORCH_NCCL_ASYNC_ERROR_HANDLING" not in os.environ
     monkeypatch.setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "3")
-    nccl.nccl_group(torch.distributed.HashStore(), 0)
+    nccl.nccl_group(HashStore(), 0)
     assert os.environ["TORCH_NCCL_ASYNC_ERROR_HANDLING"] == "3"
 
 

@@ -17,7 +17,7 @@ def launches(turn: Callable[[], float], seconds: float, device: Any, *, micro_ba
     if device.type != "cuda":
         count = operations(turn).total()
         return {"operations": count, "operations_per_micro_batch": count / micro_batches}
-    from torch.autograd import DeviceType
+    from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as found:

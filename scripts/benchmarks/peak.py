@@ -95,7 +95,8 @@ def _matrix_rate(device: Any) -> float:
     left, right = (torch.randn(size, size, dtype=torch.bfloat16, device=device) for _ in range(2))
 
     def products() -> None:
-        for _ in range(count):
+        product = left @ right
+        for _ in range(count - 1):
             product = left @ right
         product[0, 0].item()
 
