@@ -1,24 +1,141 @@
-"""``scripts.train --dry-run``: the plan of a run, with the numbers that follow from it."""
+"""The plan of a run; with --gpus, how to divide them among engines and the learner.
 
+python -m scripts.plan --config scripts/configs/gpu_cluster.toml                 # as `train --dry-run`
+python -m scripts.plan --config scripts/configs/gpu_cluster.toml --gpus h100:16  # every division, simulated
+python -m scripts.plan --config mine.toml --gpus h100:16 --bench a.json --bench b.json
+
+The second carries out the real loop in virtual time over workers that take as long as stated rates say, or as
+`bench step --json` measured. Nothing is started.
+"""
+
+import json
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
 
 from cluster.checkpoint import warm_start
 from cluster.dry_run import derived, gib, show, time_of, workers_of
+from cluster.estimate import ANSWER
 from cluster.in_process import IN_PROCESS, resources_of
 from cluster.memory_plan import gpu_memory, memory_rows
 from cluster.placement import check_disk, check_resources, local_resources, placed
+from cluster.planner import Division, Planner, machines_of
 from cluster.run import needed_disk, plan_of, prepared_of
+from cluster.simulation import Load, measured
 from cluster.transport import chosen
 from cluster.transport.placement import place_of
+from rnr.cli import load_config
 from rnr.config import Config
+from rnr.files import strict_json
 from rnr.runs.run_folder import run_folder
+from scripts.command_line import as_written, new_app, run, within
+
+app = new_app()
+
+DRIVER = 0.0008
+"""Seconds of the driver for a group: loop, advantages, batch (docs/BENCHMARKS.md, "The controller")."""
+STALENESS = 2
+"""Up to which ``grpo.max_staleness`` is tried for the best division."""
 
 
 def main(argv: list[str]) -> int:
-    from scripts.train import main as train
+    return run(app, argv)
 
-    return train([*argv, "--dry-run"])
+
+@app.command(help=as_written(__doc__), context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def plan(
+    context: typer.Context,
+    config: Annotated[str | None, typer.Option(help="a TOML file; see scripts/configs")] = None,
+    gpus: Annotated[str, typer.Option(help="NAME:NUMBER, such as h100:16")] = "",
+    bench: Annotated[list[Path] | None, typer.Option(help="JSON of `bench step` on one such GPU")] = None,
+    answer_tokens: Annotated[float | None, typer.Option(callback=within(1), help="of a completion, on average")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the plan as JSON")] = False,
+) -> int:
+    """Print the plan; options that are not listed are ``--section.key=value`` overrides."""
+    settings = load_config(config, context.args)
+    if gpus:
+        divide(settings, gpus, bench or [], answer_tokens, as_json=as_json)
+    else:
+        show_plan(settings, resume=False, as_json=as_json)
+    return 0
+
+
+def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | None, *, as_json: bool) -> None:
+    """Print every division of the GPUs, the best one, and what staleness does to it."""
+    machine, count = machines_of(gpus)
+    benches = [json.loads(file.read_text(encoding="utf-8")) for file in bench]
+    speed = measured(benches, max_num_seqs=config.generation.sequences) if benches else None
+    with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
+        prepared, _ = prepared_of(config)
+    sampling = config.sampling
+    load = Load(
+        prompts=sampling.prompts_per_step,
+        samples=sampling.samples_per_prompt,
+        prompt_tokens=sum(len(prompt.token_ids) for prompt in prepared.prompts) / max(1, len(prepared.prompts)),
+        tokens=answer_tokens or ANSWER * sampling.max_new_tokens,
+    )
+    planner = Planner(
+        prepared.model_folder,
+        machine,
+        load,
+        model=config.model,
+        optimizer=config.optimizer,
+        generation=config.generation,
+        grpo=config.grpo,
+        gpus_per_engine=max(1, round(config.cluster.gpus_per_rollout_worker or 1)),
+        measured=speed,
+    )
+    found = []
+    for division in planner.divisions(count):
+        print(f"simulated {division.engines} engines, {division.ranks} learner ranks", file=sys.stderr)
+        found.append(division)
+    best = planner.best(found)
+    stale = {each: planner.outcome(best.engines, best.ranks, each) for each in range(STALENESS + 1)}
+    limit = best.outcome.step_seconds if best.outcome else 0.0
+    if as_json:
+        tree = {"load": asdict(load), "divisions": [asdict(each) for each in found], "best": asdict(best)}
+        print(strict_json(tree | {"max_staleness": {str(each): asdict(out) for each, out in stale.items()}}, indent=1))
+        return
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(_table(f"{config.run.name} on {count} x {machine.name}, {_source(bench)}", found, best))
+    out.print(
+        f"a step: {load.prompts} prompts of {load.prompt_tokens:.0f} tokens x {load.samples} completions of "
+        f"{load.tokens:.0f} on average (--answer-tokens); the cache of an engine holds {planner.cached} sequences of "
+        "full length"
+    )
+    driver = DRIVER * load.prompts
+    out.print(f"the driver works {driver:.2f} s of a step{': it is what limits the run' if driver > limit else ''}")
+    for staleness, outcome in stale.items():
+        out.print(f"grpo.max_staleness={staleness}: {outcome.samples_per_second:.1f} samples/s")
+    out.print(f"--cluster.rollout_workers={best.engines} --cluster.learner_ranks={best.ranks}")
+
+
+def _source(bench: list[Path]) -> str:
+    return f"measured: {', '.join(map(str, bench))}" if bench else "stated rates (estimate)"
+
+
+def _table(title: str, found: list[Division], best: Division) -> Table:
+    names = ("engines", "learner ranks", "step", "samples/s", "engines idle", "learner idle", "GiB of a rank", "")
+    table = Table(*names, title=title)
+    for each in found:
+        outcome = each.outcome
+        does = ["-"] * 4
+        if outcome:
+            does = [
+                f"{outcome.step_seconds:.1f} s",
+                f"{outcome.samples_per_second:.1f}",
+                f"{100 * outcome.rollout_idle:.0f} %",
+                f"{100 * outcome.learner_idle:.0f} %",
+            ]
+        note = "does not fit" if outcome is None else "best" if each is best else ""
+        table.add_row(str(each.engines), str(each.ranks), *does, f"{each.learner_gib:.0f}", note)
+    return table
 
 
 def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
@@ -55,3 +172,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
         check_resources(cluster, here)
     if not as_json:
         print("resources:", "enough on this machine" if local else "checked when the cluster is joined")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

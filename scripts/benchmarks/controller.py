@@ -7,30 +7,23 @@ the pickling of one group, which the driver does twice (from the rollout worker,
 """
 
 import asyncio
-import itertools
 import pickle
 import random
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from actors.pool import Pool
-from cluster.generation import GenerationService
-from cluster.loop import Pace, grpo
-from cluster.policy import Published
-from cluster.scoring import Scorer, ScoringService
+from cluster.simulated_workers import Driver, Learner, Method, prompts, rollouts_of, taught
 from cluster.virtual_time import run_virtually
-from rewards.advantage import TrainingBatch, training_batch
-from rnr.config import DeadlineConfig, GrpoConfig, SamplingConfig, SyncConfig
-from rnr.digest import Manifest
+from rewards.advantage import TrainingBatch
 from rnr.files import strict_json, write_whole
-from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup, Segment
+from rnr.types import Group, Prompt, Rollout, ScoredGroup
 from scripts.benchmarks.turns import table
 from scripts.command_line import as_written, new_app, run, within
 
@@ -39,13 +32,6 @@ app = new_app()
 
 def main(argv: list[str]) -> int:
     return run(app, argv)
-
-
-class Method:
-    """A coroutine function that is called as a method of a Ray actor is."""
-
-    def __init__(self, call: Any) -> None:
-        self.remote = call
 
 
 class Worker:
@@ -68,96 +54,32 @@ class Worker:
         return [-1.0]
 
 
-class Judge:
-    """Gives the rollouts of a group 0 and 1 in turn."""
-
-    def __init__(self) -> None:
-        self.score = Method(self._score)
-
-    async def _score(self, group: Group) -> ScoredGroup:
-        await asyncio.sleep(0.01)
-        rewards = tuple(Reward(total=float(number % 2), parts={}) for number in range(len(group.rollouts)))
-        answers = (Answer(reasoning=None, mentions=()),) * len(group.rollouts)
-        return ScoredGroup(group=group, rewards=rewards, answers=answers)
-
-
-class Policy:
-    """Publishes what is always the same."""
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count(1)
-
-    async def update(self, samples: Sequence[Any], *, step: int, sampled: int) -> dict[str, float]:
-        await asyncio.sleep(10.0)
-        return {}
-
-    async def publish(self) -> Published:
-        number = next(self._numbers)
-        manifest = Manifest(digest="digest", tensors={})
-        return Published(number=number, version=number, manifest=manifest, parcels=(), probe_logprobs=(-1.0,))
-
-
-def rollouts_of(samples: int, tokens: int) -> tuple[Rollout, ...]:
-    """Made-up rollouts of so many tokens."""
-    segment = Segment(token_ids=tuple(range(tokens)), logprobs=(-0.5,) * tokens, policy_version=0)
-    return (Rollout(segments=(segment,), text="x" * 3 * tokens, finished=True),) * samples
-
-
-def prompts() -> Iterator[Prompt]:
-    """Endless prompts, each with a uid of its own."""
-    for number in itertools.count():
-        example = Example(uid=f"prompt-{number}", sentence="x", schema=("a",), mentions=())
-        yield Prompt(example=example, token_ids=(1,) * 100)
-
-
 class Controller:
-    """The parts of a run that live in the driver, over fake workers."""
+    """The driver over workers that wait, and what batches cost it."""
 
     def __init__(self, *, workers: int, judges: int, samples: int, tokens: int) -> None:
-        self._rollouts = rollouts_of(samples, tokens)
-        self._samples = samples
-        self.generation = GenerationService(
-            lambda prepare: Pool(
-                "rollout", spawn=self._spawn, size=workers, capacity=16 * samples, attempts=3, prepare=prepare
-            ),
-            sampling=SamplingConfig(samples_per_prompt=max(2, samples)),
-            sync=SyncConfig(),
-            deadlines=DeadlineConfig(),
-            transport=None,  # type: ignore[arg-type]
-            probe=(1,),
-            seed=0,
+        rollouts = rollouts_of(samples, tokens)
+
+        async def spawn(name: str) -> Worker:
+            return Worker(hash(name), rollouts)
+
+        self.driver = Driver(
+            spawn=spawn, workers=workers, capacity=16 * samples, judges=judges, judge_seconds=0.01, samples=samples
         )
-        pool = Pool("reward", spawn=self._judge, size=judges, capacity=1, attempts=3)
-        self.scoring = ScoringService(Scorer(name="reward", pool=pool, seconds=60.0), bounds=(-100.0, 100.0))
         self.records: list[float] = []
         self.virtual_seconds = 0.0
 
-    async def _spawn(self, name: str) -> Worker:
-        return Worker(hash(name), self._rollouts)
-
-    async def _judge(self, _name: str) -> Judge:
-        return Judge()
-
     async def train(self, steps: int, per_step: int, max_staleness: int) -> None:
-        """The loop of so many steps."""
-        await self.generation.start()
-        await self.scoring.start()
-        await grpo(
-            range(steps),
-            prompts(),
-            pace=Pace(prompts_per_step=per_step, dynamic_sampling_rounds=0, max_staleness=max_staleness),
-            generation=self.generation,
-            scoring=self.scoring,
-            policy=Policy(),
-            record=self._record,
-            to_batch=self._to_batch,
-            watch=lambda _step, _phase: None,
+        """The loop of so many steps, with updates of 10 s."""
+        learner = Learner(lambda: asyncio.sleep(10.0))
+        await self.driver.train(
+            steps, per_step, max_staleness, policy=learner, record=self._record, to_batch=self._to_batch
         )
         self.virtual_seconds = asyncio.get_running_loop().time()
 
     def _to_batch(self, groups: Sequence[ScoredGroup]) -> TrainingBatch:
         begin = time.process_time()
-        batch = training_batch(groups, GrpoConfig(), {})
+        batch = taught(groups)
         self.records.append(time.process_time() - begin)
         return batch
 
@@ -198,7 +120,7 @@ def measure(*, workers: int, groups: int, samples: int, tokens: int, max_stalene
         "wall_seconds": time.perf_counter() - wall,
         "memory_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,
         "virtual_seconds": controller.virtual_seconds,
-        "reissued": controller.generation.pool.reissued,
+        "reissued": controller.driver.generation.pool.reissued,
     }
 
 

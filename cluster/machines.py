@@ -1,0 +1,66 @@
+"""What GPUs can do by their datasheets, and how fast the parts of a run are on them: stated, until a benchmark says.
+
+The shares of a datasheet's figures that are reached are those seen on one H200 (docs/BENCHMARKS.md): whoever prints a
+number from here says that it is stated.
+"""
+
+from dataclasses import dataclass
+
+from cluster.memory_plan import GIB, Shape
+from cluster.simulation import Speed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One GPU."""
+
+    name: str
+    gib: float
+    flops: float
+    """Dense bf16 operations a second."""
+    bandwidth: float
+    """Bytes a second of its memory."""
+
+
+MACHINES = {
+    machine.name: machine
+    for machine in (
+        Machine(name="a100", gib=80, flops=312e12, bandwidth=2.04e12),
+        Machine(name="a100-40", gib=40, flops=312e12, bandwidth=1.56e12),
+        Machine(name="l40s", gib=48, flops=362e12, bandwidth=0.86e12),
+        Machine(name="h100", gib=80, flops=989e12, bandwidth=3.35e12),
+        Machine(name="h200", gib=141, flops=989e12, bandwidth=4.8e12),
+        Machine(name="b200", gib=180, flops=2250e12, bandwidth=8.0e12),
+    )
+}
+
+TRAINING = 0.2
+"""Share of the operations that the learner reaches: 0.6B parameters, micro-batches of 16k tokens."""
+STREAMING = 0.6
+"""Share of the memory's bandwidth that decoding reaches."""
+DECODING = 0.3
+"""Share of the operations that decoding and prefill reach."""
+LEAST_STEP = 0.004
+"""Seconds of a decoding step below which an engine does not come: the host's part."""
+LEAST_BATCH = 0.1
+"""Seconds of an optimizer step below which a learner does not come: kernels are launched one by one."""
+SENT = 0.55 * GIB
+"""Bytes a second of a verified weight sync through the object store."""
+SENT_AT_LEAST = 0.2
+
+
+def stated(shape: Shape, machine: Machine, *, context: float, max_num_seqs: int, gpus_per_engine: float = 1.0) -> Speed:
+    """The speed of a model on one GPU a learner rank and so many an engine, with ``context`` tokens in the cache of a
+    sequence on average."""
+    weights = 2 * shape.weights
+    bandwidth, flops = machine.bandwidth * STREAMING * gpus_per_engine, machine.flops * gpus_per_engine
+    return Speed(
+        step=max(LEAST_STEP, weights / bandwidth),
+        step_each=context * shape.cache_bytes / bandwidth + weights / (flops * DECODING),
+        prompt_token=weights / (flops * DECODING),
+        # Forward and backward pass: 6 operations a parameter and position.
+        position=3 * weights / (machine.flops * TRAINING),
+        update=LEAST_BATCH,
+        load=SENT_AT_LEAST + weights / SENT,
+        max_num_seqs=max_num_seqs,
+    )

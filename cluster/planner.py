@@ -1,0 +1,123 @@
+"""How to divide GPUs among engines and the learner: every division simulated, with what it leaves idle."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cluster.machines import MACHINES, Machine, stated
+from cluster.memory_plan import cache_tokens, engine_parts, learner_parts, shape_of, with_sequences
+from cluster.simulation import Load, Outcome, Speed, simulate
+from rnr.config import GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
+
+DIVISIONS = 15
+"""Most that are tried; of many GPUs evenly spread ones."""
+STEPS, SEQUENCES = 8, 16_384
+"""Steps that are simulated, and of large ones fewer: so many sequences, but two steps at least."""
+ROOM = 0.95
+"""Share of a GPU's memory that a learner rank may fill."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """So many engines and learner ranks, and what they do; ``outcome`` is None where the memory is too small."""
+
+    engines: int
+    ranks: int
+    learner_gib: float
+    """What a learner rank needs of its GPU."""
+    outcome: Outcome | None
+
+
+def machines_of(text: str) -> tuple[Machine, int]:
+    """``h100:16`` -> the machine and how many; raises ValueError for another form or a GPU that is not known."""
+    name, _, count = text.lower().partition(":")
+    if name not in MACHINES or not count.isdecimal() or int(count) < 2:
+        raise ValueError(
+            f"--gpus {text}: expected NAME:NUMBER, at least 2, with one of the names {', '.join(MACHINES)}; one GPU is "
+            "shared by learner and engine, for which `train --dry-run` has memory and time"
+        )
+    return MACHINES[name], int(count)
+
+
+def splits(gpus: int, width: int) -> list[tuple[int, int]]:
+    """(engines of ``width`` GPUs, learner ranks on the rest), at most ``DIVISIONS`` of them, evenly spread.
+
+    Raises ValueError if the GPUs are too few for one engine and one rank.
+    """
+    most = (gpus - 1) // width
+    if most < 1:
+        raise ValueError(f"{gpus} GPUs are too few for an engine of {width} and a learner rank")
+    tried = min(most, DIVISIONS)
+    return [(engines, gpus - engines * width) for engines in (round(most * n / tried) for n in range(1, tried + 1))]
+
+
+class Planner:
+    """The plans of one config on GPUs of one kind."""
+
+    def __init__(
+        self,
+        folder: str,
+        machine: Machine,
+        load: Load,
+        *,
+        model: ModelConfig,
+        optimizer: OptimizerConfig,
+        generation: GenerationConfig,
+        grpo: GrpoConfig,
+        gpus_per_engine: int,
+        measured: Speed | None,
+    ) -> None:
+        """``folder`` is the model's; without a measured speed it is stated. Raises ValueError for a model whose shape
+        is not known."""
+        shape = shape_of(folder)
+        if shape is None:
+            raise ValueError(f"{folder}: config.json does not name the sizes of a plain decoder, so there is no plan")
+        self._machine, self._shape, self._load, self._width = machine, shape, load, gpus_per_engine
+        self._model, self._optimizer, self._grpo = model, optimizer, grpo
+        self._generation = with_sequences(generation, shape, model, gpus=gpus_per_engine, has=machine.gib)
+        speed = measured or stated(
+            shape,
+            machine,
+            context=load.prompt_tokens + load.tokens / 2,
+            max_num_seqs=self._generation.sequences,
+            gpus_per_engine=self._width,
+        )
+        passes = grpo.epochs
+        self._speed = replace(speed, position=passes * speed.position, update=passes * speed.update)
+
+    @property
+    def cached(self) -> int:
+        """Sequences of full length that the cache of an engine holds; below 1 where the weights leave no room."""
+        share = self._generation.gpu_memory_fraction * self._machine.gib
+        cache = engine_parts(self._shape, share, gpus=self._width)["KV cache"]
+        return cache_tokens(self._shape, cache, gpus=self._width) // self._model.context_tokens
+
+    def divisions(self, gpus: int) -> Iterator[Division]:
+        """Each division of so many GPUs, one by one as they are simulated."""
+        for engines, ranks in splits(gpus, self._width):
+            needs = self._learner_gib(ranks)
+            fits = needs <= ROOM * self._machine.gib and self.cached >= 1
+            outcome = self.outcome(engines, ranks, self._grpo.max_staleness) if fits else None
+            yield Division(engines=engines, ranks=ranks, learner_gib=needs, outcome=outcome)
+
+    def outcome(self, engines: int, ranks: int, max_staleness: int) -> Outcome:
+        """What this division does."""
+        steps = max(2, min(STEPS, SEQUENCES // (self._load.prompts * self._load.samples)))
+        return simulate(self._speed, self._load, engines=engines, ranks=ranks, max_staleness=max_staleness, steps=steps)
+
+    def best(self, found: Sequence[Division]) -> Division:
+        """That with the most samples a second; raises ValueError, with what to change, if none fits."""
+        fitting = [(each.outcome.samples_per_second, -at) for at, each in enumerate(found) if each.outcome]
+        if fitting:
+            return found[-max(fitting)[1]]
+        least = min(division.learner_gib for division in found)
+        raise ValueError(
+            f"no division fits: a learner rank needs {least:.0f} GiB at least, a GPU has {self._machine.gib:g}, and an "
+            f"engine's cache holds {max(0, self.cached)} sequences of model.context_tokens. Set optimizer.zero_stage 2 "
+            "or 3, model.gradient_checkpointing or model.lora_rank, a smaller optimizer.max_tokens_per_microbatch or "
+            "model.context_tokens, or a larger cluster.gpus_per_rollout_worker"
+        )
+
+    def _learner_gib(self, ranks: int) -> float:
+        reference = self._grpo.kl_coefficient > 0
+        parts = learner_parts(self._shape, self._model, self._optimizer, ranks=ranks, reference=reference, bucket=False)
+        return sum(parts.values())

@@ -1,0 +1,229 @@
+"""Workers that only let time pass, and the real driver over them: loop, window, pool and services as they are.
+
+For ``cluster.simulation`` and the benchmark of the controller, which run it in virtual time.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+from actors.pool import Pool
+from cluster.generation import GenerationService
+from cluster.loop import Pace, grpo
+from cluster.policy import Published
+from cluster.scoring import Scorer, ScoringService
+from rewards.advantage import TrainingBatch, training_batch
+from rnr.config import DeadlineConfig, GrpoConfig, SamplingConfig, SyncConfig
+from rnr.digest import Manifest
+from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup, Segment
+
+FOR_EVER = 1e9
+"""Seconds: nobody here misses a deadline."""
+
+
+class Method:
+    """A coroutine function that is called as a method of a Ray actor is."""
+
+    def __init__(self, call: Any) -> None:
+        self.remote = call
+
+
+class Engine:
+    """Sequences that decode side by side, each token of all of them in one step."""
+
+    def __init__(self, *, step: float, step_each: float, load: float, max_num_seqs: int) -> None:
+        """A step of n sequences takes ``step + n * step_each`` seconds, and new weights ``load``."""
+        self._step, self._step_each, self._load = step, step_each, load
+        self._room = asyncio.Semaphore(max_num_seqs)
+        self._ends: list[tuple[float, int, asyncio.Future[None]]] = []
+        """Heap of the sequences in it, by the step that ends them."""
+        self._numbers = itertools.count()
+        self._steps = 0.0
+        self._since = 0.0
+        self._loading = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._busy = 0.0
+
+    async def decode(self, tokens: float) -> None:
+        """One sequence of so many tokens."""
+        async with self._room:
+            end = asyncio.get_running_loop().create_future()
+            self._advance()
+            heapq.heappush(self._ends, (self._steps + tokens, next(self._numbers), end))
+            self._wait()
+            await end
+
+    async def load(self) -> None:
+        """Take new weights: nothing is decoded meanwhile."""
+        self._advance()
+        self._loading += 1
+        self._wait()
+        await asyncio.sleep(self._load)
+        self._advance()
+        self._loading -= 1
+        self._wait()
+
+    def busy(self) -> float:
+        """Seconds in which something was decoded, until now."""
+        self._advance()
+        return self._busy
+
+    @property
+    def _step_seconds(self) -> float:
+        return self._step + len(self._ends) * self._step_each
+
+    def _advance(self) -> None:
+        """Take the steps since the last change, during which the sequences were the same."""
+        now = asyncio.get_running_loop().time()
+        if self._ends and not self._loading:
+            self._steps += (now - self._since) / self._step_seconds
+            self._busy += now - self._since
+        self._since = now
+
+    def _wait(self) -> None:
+        """Be called again when the next sequence ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._ends and not self._loading:
+            seconds = max(0.0, self._ends[0][0] - self._steps) * self._step_seconds
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._end)
+
+    def _end(self) -> None:
+        self._advance()
+        while self._ends and self._ends[0][0] <= self._steps + 1e-6:
+            heapq.heappop(self._ends)[2].set_result(None)
+        self._wait()
+
+
+class Driver:
+    """The parts of a run that live in the driver."""
+
+    def __init__(
+        self,
+        *,
+        spawn: Callable[[str], Awaitable[Any]],
+        workers: int,
+        capacity: int,
+        judges: int,
+        judge_seconds: float,
+        samples: int,
+    ) -> None:
+        """``spawn`` makes a rollout worker of a name."""
+        deadlines = DeadlineConfig(generate=FOR_EVER, load=FOR_EVER, update=FOR_EVER)
+        self.generation = GenerationService(
+            lambda prepare: Pool("rollout", spawn=spawn, size=workers, capacity=capacity, attempts=3, prepare=prepare),
+            sampling=SamplingConfig(samples_per_prompt=max(2, samples)),
+            sync=SyncConfig(),
+            deadlines=deadlines,
+            transport=None,  # type: ignore[arg-type]
+            probe=(1,),
+            seed=0,
+        )
+
+        async def judge(_name: str) -> RewardWorker:
+            return RewardWorker(judge_seconds)
+
+        pool = Pool("reward", spawn=judge, size=judges, capacity=1, attempts=3)
+        self.scoring = ScoringService(Scorer(name="reward", pool=pool, seconds=FOR_EVER), bounds=(-100.0, 100.0))
+
+    async def train(
+        self,
+        steps: int,
+        per_step: int,
+        max_staleness: int,
+        *,
+        policy: Any,
+        record: Callable[..., Awaitable[None]],
+        to_batch: Callable[[Sequence[ScoredGroup]], TrainingBatch] | None = None,
+    ) -> None:
+        """The loop of so many steps."""
+        await self.generation.start()
+        await self.scoring.start()
+        await grpo(
+            range(steps),
+            prompts(),
+            pace=Pace(prompts_per_step=per_step, dynamic_sampling_rounds=0, max_staleness=max_staleness),
+            generation=self.generation,
+            scoring=self.scoring,
+            policy=policy,
+            record=record,
+            to_batch=to_batch or taught,
+            watch=lambda _step, _phase: None,
+        )
+
+
+def taught(groups: Sequence[ScoredGroup]) -> TrainingBatch:
+    """The batch of the groups."""
+    return training_batch(groups, GrpoConfig(), {})
+
+
+class Learner:
+    """Takes the time of ``update`` for a step, and publishes what is always the same."""
+
+    def __init__(self, update: Callable[[], Awaitable[None]]) -> None:
+        self._update = update
+        self._numbers = itertools.count(1)
+
+    async def update(self, samples: Sequence[Any], *, step: int, sampled: int) -> dict[str, float]:
+        """The optimizer step."""
+        await self._update()
+        return {}
+
+    async def publish(self) -> Published:
+        """The policy."""
+        number = next(self._numbers)
+        manifest = Manifest(digest="digest", tensors={})
+        return Published(number=number, version=number, manifest=manifest, parcels=(), probe_logprobs=(-1.0,))
+
+
+class RolloutWorker:
+    """An engine behind the methods that the generation service calls."""
+
+    def __init__(self, engine: Engine, *, samples: int, prefill: float, length: Callable[[], float]) -> None:
+        """``prefill`` seconds for a prompt, then so many samples of ``length()`` tokens each."""
+        self._engine, self._length, self._prefill = engine, length, prefill
+        self._rollouts = rollouts_of(samples, 1)
+        self.generate, self.load, self.score = Method(self._generate), Method(self._load), Method(self._score)
+
+    async def _generate(self, prompt: Prompt, _sampling: Any) -> Group:
+        if self._prefill:
+            await asyncio.sleep(self._prefill)
+        await asyncio.gather(*(self._engine.decode(self._length()) for _ in self._rollouts))
+        return Group(prompt=prompt, rollouts=self._rollouts)
+
+    async def _load(self, *_: Any) -> tuple[str, float]:
+        await self._engine.load()
+        return "digest", 1.0
+
+    async def _score(self, _probe: Any) -> list[float]:
+        return [-1.0]
+
+
+class RewardWorker:
+    """Gives the rollouts of a group 0 and 1 in turn."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.score = Method(self._score)
+
+    async def _score(self, group: Group) -> ScoredGroup:
+        await asyncio.sleep(self._seconds)
+        rewards = tuple(Reward(total=float(number % 2), parts={}) for number in range(len(group.rollouts)))
+        answers = (Answer(reasoning=None, mentions=()),) * len(group.rollouts)
+        return ScoredGroup(group=group, rewards=rewards, answers=answers)
+
+
+def rollouts_of(samples: int, tokens: int) -> tuple[Rollout, ...]:
+    """Made-up rollouts of so many tokens."""
+    segment = Segment(token_ids=tuple(range(tokens)), logprobs=(-0.5,) * tokens, policy_version=0)
+    return (Rollout(segments=(segment,), text="x" * 3 * tokens, finished=True),) * samples
+
+
+def prompts() -> Iterator[Prompt]:
+    """Endless prompts, each with a uid of its own."""
+    for number in itertools.count():
+        example = Example(uid=f"prompt-{number}", sentence="x", schema=("a",), mentions=())
+        yield Prompt(example=example, token_ids=(1,) * 100)

@@ -1,0 +1,180 @@
+"""A run in virtual time: how long its steps are and who idles, for any number of engines and learner ranks.
+
+The loop, the window, the pool and the services are the real ones, over workers that only let time pass. How much
+passes is a ``Speed``, measured (``measured``) or stated (``cluster.machines``). Engines decode the sequences that they
+have side by side, a step of n sequences in ``step + n * step_each`` seconds.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+from cluster.simulated_workers import Driver, Engine, Learner, RolloutWorker
+from cluster.virtual_time import run_virtually
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """Seconds of the parts of a run."""
+
+    step: float
+    """Of a decoding step, however many sequences are in it."""
+    step_each: float
+    """Of a decoding step, for each sequence in it."""
+    prompt_token: float = 0.0
+    """Of a token of a prompt; its samples share it."""
+    position: float
+    """Of a position in the optimizer step, on one rank."""
+    update: float = 0.0
+    """Of an optimizer step, at least."""
+    load: float
+    """From the end of an optimizer step until an engine has the new weights; it does not decode meanwhile."""
+    score: float = 0.01
+    """Of a group in a reward worker."""
+    max_num_seqs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a step asks for."""
+
+    prompts: int
+    samples: int
+    prompt_tokens: float
+    """Of a prompt, on average."""
+    tokens: float
+    """Of a completion, on average."""
+    spread: float = 0.5
+    """Completions have from 1 - spread to 1 + spread of that."""
+
+    @property
+    def positions(self) -> float:
+        """Those that the learner computes: a prompt once, and its completions."""
+        return self.prompts * (self.prompt_tokens + self.samples * self.tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a step takes once the run is in its stride."""
+
+    step_seconds: float
+    samples_per_second: float
+    rollout_idle: float
+    """Share of the time in which an engine has nothing to decode."""
+    learner_idle: float
+
+
+def measured(benches: Sequence[Mapping[str, Any]], *, max_num_seqs: int) -> Speed:
+    """The speed that ``bench step`` measured, from its JSON.
+
+    Two measurements with other numbers of samples tell what a decoding step takes apart from its sequences; with one
+    all is put down to the sequences. Raises ValueError for a file that is of another benchmark.
+    """
+    needed = ("samples", "completion_tokens", "sampling_seconds", "training_seconds", "positions_computed")
+    for bench in benches:
+        if missing := [name for name in needed if name not in bench]:
+            raise ValueError(f"--bench takes the JSON of `bench step`; one has no {', '.join(missing)}")
+    points = [_decoding_step(bench, max_num_seqs) for bench in benches]
+    step, each = _line(points)
+    return Speed(
+        step=step,
+        step_each=each,
+        position=mean(bench["training_seconds"] / bench["positions_computed"] for bench in benches),
+        load=mean(bench.get("publish_seconds", 0.0) for bench in benches),
+        score=mean(bench.get("reward_seconds", 0.0) for bench in benches),
+        max_num_seqs=max_num_seqs,
+    )
+
+
+def _decoding_step(bench: Mapping[str, Any], max_num_seqs: int) -> tuple[float, float]:
+    """(sequences side by side, seconds of a step of theirs); all completions of a benchmark have one length."""
+    rounds = -(-bench["samples"] // max_num_seqs)
+    steps = rounds * bench["completion_tokens"] / bench["samples"]
+    return bench["samples"] / rounds, bench["sampling_seconds"] / steps
+
+
+def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Least squares through (x, y), neither number below 0; through 0 if there is one x only."""
+    x, y = mean(x for x, _ in points), mean(y for _, y in points)
+    over = sum((each - x) ** 2 for each, _ in points)
+    slope = sum((each - x) * (value - y) for each, value in points) / over if over else y / x
+    slope = min(max(slope, 0.0), y / x)
+    return y - slope * x, slope
+
+
+def simulate(
+    speed: Speed, load: Load, *, engines: int, ranks: int, max_staleness: int, steps: int = 8, seed: int = 0
+) -> Outcome:
+    """What a run of so many engines and learner ranks does in ``steps`` steps, once it is in its stride: the first
+    ones, and the last, for which nothing is sampled ahead any more, do not count."""
+    world = World(load=load, speed=speed, engines=engines, ranks=ranks, seed=seed)
+    warm_up = 1 + max_staleness
+    run_virtually(world.train(warm_up + steps + max_staleness, max_staleness))
+    begin, end = world.marks[warm_up - 1], world.marks[warm_up + steps - 1]
+    seconds = end.at - begin.at
+    return Outcome(
+        step_seconds=seconds / steps,
+        samples_per_second=steps * load.prompts * load.samples / seconds,
+        rollout_idle=max(0.0, 1 - (end.decoding - begin.decoding) / seconds / engines),
+        learner_idle=max(0.0, 1 - (end.training - begin.training) / seconds),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    at: float
+    decoding: float
+    training: float
+
+
+class World:
+    """Engines and a learner that let the time of a ``Speed`` pass, and the driver over them."""
+
+    def __init__(self, *, load: Load, speed: Speed, engines: int, ranks: int, seed: int = 0) -> None:
+        self._load, self._speed, self._ranks = load, speed, ranks
+        self._draw = random.Random(seed)
+        self._engines: list[Engine] = []
+        self._training = 0.0
+        self.marks: list[_Mark] = []
+        """Where the run stood after each step."""
+        self._driver = Driver(
+            spawn=self._worker,
+            workers=engines,
+            capacity=max(speed.max_num_seqs, load.samples),
+            judges=max(1, engines // 8),
+            judge_seconds=speed.score,
+            samples=load.samples,
+        )
+
+    async def train(self, steps: int, max_staleness: int) -> None:
+        """The loop of so many steps."""
+        await self._driver.train(
+            steps, self._load.prompts, max_staleness, policy=Learner(self._update), record=self._record
+        )
+
+    async def _update(self) -> None:
+        seconds = max(self._speed.update, self._load.positions * self._speed.position / self._ranks)
+        await asyncio.sleep(seconds)
+        self._training += seconds
+
+    async def _record(self, *_: Any) -> None:
+        now = asyncio.get_running_loop().time()
+        self.marks.append(_Mark(now, sum(engine.busy() for engine in self._engines), self._training))
+
+    async def _worker(self, _name: str) -> RolloutWorker:
+        engine = Engine(
+            step=self._speed.step,
+            step_each=self._speed.step_each,
+            load=self._speed.load,
+            max_num_seqs=self._speed.max_num_seqs,
+        )
+        self._engines.append(engine)
+        prefill = self._load.prompt_tokens * self._speed.prompt_token
+        return RolloutWorker(engine, samples=self._load.samples, prefill=prefill, length=self._length)
+
+    def _length(self) -> float:
+        spread = self._load.spread
+        return self._load.tokens * self._draw.uniform(1 - spread, 1 + spread)

@@ -1,0 +1,74 @@
+"""Divisions of GPUs, and the command line that prints them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("ray")
+
+from cluster.machines import MACHINES, stated
+from cluster.memory_plan import Shape
+from cluster.planner import machines_of, splits
+from scripts.plan import main
+
+
+def test_all_gpus_are_used_and_of_many_only_some_divisions_are_tried() -> None:
+    assert splits(4, 1) == [(1, 3), (2, 2), (3, 1)]
+    assert splits(8, 2) == [(1, 6), (2, 4), (3, 2)]
+    many = splits(1024, 1)
+    assert len(many) == 15
+    assert many[-1] == (1023, 1)
+    assert all(engines + ranks == 1024 for engines, ranks in many)
+    with pytest.raises(ValueError, match="2 GPUs are too few for an engine of 2 and a learner rank"):
+        splits(2, 2)
+
+
+@pytest.mark.parametrize("text", ["h100", "h100:1", "tpu:8", "h100:x", ":8"])
+def test_gpus_are_a_known_name_and_a_number(text) -> None:
+    with pytest.raises(ValueError, match="expected NAME:NUMBER"):
+        machines_of(text)
+
+
+def test_stated_speeds_are_the_datasheets_shares() -> None:
+    # 1e9 weights on an H100: 2 GB over 0.6 * 3.35 TB/s would be 1 ms, less than the host's 4 ms; training takes 6e9
+    # operations a position at a fifth of 989 TFLOP/s; a sync 0.2 s and 2 GB at 0.55 GiB/s.
+    shape = Shape(weights=1e9, layers=10, hidden=1000, intermediate=4000, query=1000, key=500)
+    speed = stated(shape, MACHINES["h100"], context=100, max_num_seqs=64)
+    assert speed.step == 0.004
+    assert speed.step_each == pytest.approx(100 * 2 * 2 * 10 * 500 / (0.6 * 3.35e12) + 2e9 / (989e12 * 0.3))
+    assert speed.position == pytest.approx(6e9 / (0.2 * 989e12))
+    assert speed.load == pytest.approx(0.2 + 2e9 / (0.55 * 2**30))
+    large = stated(replace(shape, weights=70e9), MACHINES["h100"], context=100, max_num_seqs=64)
+    assert large.step == pytest.approx(140e9 / (0.6 * 3.35e12))
+
+
+def test_the_plan_of_a_config_names_every_division_and_the_best(tiny_model, colours, tmp_path, capsys) -> None:
+    bench = {
+        "samples": 32,
+        "completion_tokens": 32 * 64,
+        "sampling_seconds": 2.0,
+        "training_seconds": 4.0,
+        "positions_computed": 4000,
+        "publish_seconds": 0.5,
+        "reward_seconds": 0.0,
+    }
+    (tmp_path / "bench.json").write_text(json.dumps(bench))
+    options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']"]
+    options += [f"--data.evaluation=['{colours}/test.jsonl']", "--sft.sequences_per_step=4", "--grpo.steps=1"]
+    options += ["--gpus", "h100:4", "--bench", str(tmp_path / "bench.json"), "--answer-tokens", "64"]
+    assert main([*options, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [(each["engines"], each["ranks"]) for each in plan["divisions"]] == [(1, 3), (2, 2), (3, 1)]
+    rates = [each["outcome"]["samples_per_second"] for each in plan["divisions"]]
+    assert plan["best"]["outcome"]["samples_per_second"] == max(rates)
+    assert set(plan["max_staleness"]) == {"0", "1", "2"}
+    assert main(options) == 0
+    assert "--cluster.rollout_workers=" in capsys.readouterr().out
+
+
+def test_a_model_that_fits_nowhere_is_refused_with_what_to_change(tiny_model, colours, capsys) -> None:
+    options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--gpus", "h100:4"]
+    options += [f"--data.evaluation=['{colours}/test.jsonl']", "--optimizer.max_tokens_per_microbatch=1000000000"]
+    assert main([*options, "--sft.sequences_per_step=4"]) == 2
+    assert "no division fits: a learner rank needs" in capsys.readouterr().err
