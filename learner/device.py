@@ -9,7 +9,7 @@ import torch
 from learner.architecture import UnsupportedModel
 from learner.batch import Arrange, Batch, Weighted, collate
 from learner.compilation import compile_layers
-from learner.gradient_norm import use_one_norm
+from learner.gradients import use_few_kernels
 from learner.layout import lay_out
 from learner.logprobs import PolicyModel
 from learner.memory import ON_CPU, kept_bytes, tokens_that_fit
@@ -57,8 +57,8 @@ def fit_to_device(engine: Any, run: Forward, optimizer: OptimizerConfig, memory_
         notes.append(f"compiled: {compile_layers(policy)} layers, at the first micro-batches")
     if arrange is segment:
         check_on_device(run, policy, device, segment)
-    if device.type == "cuda" and use_one_norm(engine.optimizer):
-        notes.append("gradient norm: in a few kernels")
+    if device.type == "cuda" and use_few_kernels(engine.optimizer):
+        notes.append("gradients: summed and measured in a few kernels")
     max_tokens = _max_tokens(policy, device, optimizer, memory_share, arrange, notes)
     return Fitted(arrange=arrange, max_tokens=max_tokens, notes=tuple(notes))
 
