@@ -65,7 +65,14 @@ def remove(folder: Path) -> None:
     for name in (folder.name, *(inner.name for inner in folder.glob(f"tmp/{PREFIX}*"))):
         for semaphore in SHARED_MEMORY.glob(f"sem.{name}-*"):
             semaphore.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    # A process that still ends may write meanwhile. The lock goes last: what is not empty is removed by the next.
+    for path in folder.glob("*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != "lock":
+            path.unlink(missing_ok=True)
+    if all(path.name == "lock" for path in folder.glob("*")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def move_temporary_files() -> None:

@@ -114,6 +114,18 @@ def test_the_folder_of_a_local_ray_takes_the_semaphores_of_its_workers_with_it(r
     assert list(root.iterdir()) == []
 
 
+def test_a_folder_that_is_written_to_while_it_is_removed_is_left_to_the_next(root, monkeypatch) -> None:
+    folder, lock = held_folder(root, PREFIX)
+    (folder / "session").mkdir()
+    with monkeypatch.context() as busy:
+        busy.setattr("actors.held_folder.shutil.rmtree", lambda *_, **__: None)
+        remove(folder)
+    assert (folder / "lock").exists()
+    os.close(lock)
+    remove_abandoned(root, PREFIX)
+    assert list(root.iterdir()) == []
+
+
 def test_a_path_that_is_too_long_for_sockets_is_not_made_longer(monkeypatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/scratch")
     assert root_of_workers() == Path("/scratch")
