@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -58,6 +59,13 @@ def remove_abandoned_by_workers() -> None:
     """Remove what workers on this host that are no more have left, in shared memory too."""
     for root in {root_of_workers(), SHARED_MEMORY}:
         remove_abandoned(root, PREFIX)
+
+
+def sweep_host() -> None:
+    """The same, with the patience that a worker needs which is being ended."""
+    for _ in range(3):
+        time.sleep(0.7)
+        remove_abandoned_by_workers()
 
 
 def remove(folder: Path) -> None:

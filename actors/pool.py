@@ -97,12 +97,10 @@ class Pool:
         ``size`` is the part of a worker's capacity that the call takes. Raises LeaseFailed when it was lost as often as
         the pool attempts, and what the call itself raises. A worker that is lost while it leaves is no attempt.
         """
-        seconds_of_starts = self._restart_seconds if self._answered else 0.0
-        starts = Patience(tries=self._attempts, seconds=seconds_of_starts)
-        calls = starts if self._forgiving or not seconds_of_starts else Patience(tries=self._attempts, seconds=0.0)
+        starts = Patience(tries=self._attempts, seconds=self._restart_seconds if self._answered else 0.0)
+        calls = starts if self._forgiving or not starts.seconds else Patience(tries=self._attempts, seconds=0.0)
         while True:
-            slot = await self._queue.take(size)
-            pause = 0.0
+            slot, pause = await self._queue.take(size), 0.0
             try:
                 result = await self._on(slot, phase, call, seconds)
                 self.given_up_in_a_row = 0
@@ -252,6 +250,12 @@ class Pool:
             if slot.leaving and task is not None and not task.cancelling():
                 raise WorkerLost(f"{slot.name} was given back before it was up") from None
             raise
+        except Exception as error:
+            if isinstance(error, WorkerLost) or not self._answered:
+                raise
+            # What came up before is not wrong in itself: its host may have no room in shared memory.
+            reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
+            raise WorkerLost(f"{slot.name}.{slot.generation}, phase start: {reason}") from error
         finally:
             slot.starting = None
 

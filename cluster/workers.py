@@ -3,9 +3,9 @@
 import asyncio
 import itertools
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.deadline import answer
 from actors.engine import EngineSettings
-from actors.held_folder import move_temporary_files, remove_abandoned_by_workers
+from actors.held_folder import move_temporary_files, sweep_host
 from actors.pool import Handle, WorkerLost
 from actors.printing import print_to
 from actors.reward import RewardWorker, ScorerWorker
@@ -89,7 +89,7 @@ class Workers:
         if ray_session.is_local():
             return
         nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-        task: Any = ray.remote(num_cpus=0, max_retries=0)(_sweep)
+        task: Any = ray.remote(num_cpus=0, max_retries=0)(sweep_host)
         there = (NodeAffinitySchedulingStrategy(node_id=node, soft=False) for node in nodes)
         swept = [task.options(scheduling_strategy=strategy).remote() for strategy in there]
         await asyncio.to_thread(ray.wait, swept, num_returns=len(swept), timeout=seconds)
@@ -123,21 +123,26 @@ class Workers:
         return await self._started(name, handle)
 
     async def _started(self, name: str, handle: Any) -> Handle:
-        self._settle(name, handle)
+        place = f"{name}, phase start"
         try:
-            place = f"{name}, phase start"
-            await answer(handle.start.remote(), place=place, seconds=self._deadlines.start, lost=WorkerLost)
+            # An asynchronous actor may begin the later of two calls first.
+            for call in (self._settle(name, handle), handle.start.remote):
+                await answer(call(), place=place, seconds=self._deadlines.start, lost=WorkerLost)
         except BaseException:
             ray.kill(handle)
             raise
         return handle
 
-    def _settle(self, name: str, handle: Any) -> None:
-        """Have an actor keep its temporary files to itself and write what it prints to ``logs``, beside those of the
-        others. Nobody waits for it: calls of one caller are carried out in their order."""
-        handle.__ray_call__.remote(lambda _worker: move_temporary_files())
-        if self._logs is not None:
-            handle.__ray_call__.remote(lambda _worker, file: print_to(file), str(self._logs / f"{name}.log"))
+    def _settle(self, name: str, handle: Any) -> Callable[[], Any]:
+        """The call that has an actor keep its temporary files to itself and write what it prints to ``logs``, beside
+        those of the others."""
+
+        def settle(_worker: Any, file: str) -> None:
+            move_temporary_files()
+            if file:
+                print_to(file)
+
+        return partial(handle.__ray_call__.remote, settle, str(self._logs / f"{name}.log") if self._logs else "")
 
     async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
         """All ranks, joined and with their engines built."""
@@ -153,7 +158,7 @@ class Workers:
             for rank, name in enumerate(names)
         ]
         for name, handle in zip(names, handles, strict=True):
-            self._settle(name, handle)
+            self._settle(name, handle)()
         ranks = LearnerRanks(
             handles,
             deadlines=self._deadlines,
@@ -174,9 +179,3 @@ class Workers:
             runtime_env={"env_vars": dict(env_vars)},
             scheduling_strategy=self._reservations.strategy(f"learner-{rank}") if gpus else "DEFAULT",
         )
-
-
-def _sweep() -> None:
-    for _ in range(3):  # a worker that is being ended holds its folder a little longer
-        time.sleep(0.7)
-        remove_abandoned_by_workers()

@@ -43,6 +43,28 @@ def test_a_replacement_that_dies_while_it_starts_is_no_attempt_of_the_lease_that
     assert asyncio.run(scenario()) == "fake-0.7"
 
 
+def test_an_error_in_a_start_ends_the_run_unless_such_a_worker_has_worked(monkeypatch) -> None:
+    starts: list[str] = []
+
+    async def spawn(name: str) -> str:
+        starts.append(name)
+        if len(starts) != 2:
+            return name
+        raise RuntimeError("engine core initialization failed\nno room in /dev/shm")
+
+    async def scenario(leases: int) -> str:
+        pool = _pool(monkeypatch, spawn, restart_seconds=60)
+        for _ in range(leases):
+            await pool.lease("work", _work, seconds=60)
+        pool._discard(pool.slots[0], 0)
+        return await pool.lease("work", _work, seconds=60)
+
+    assert asyncio.run(scenario(leases=1)) == "fake-0.2"
+    starts[:] = ["before"]
+    with pytest.raises(RuntimeError, match="no room in /dev/shm"):
+        asyncio.run(scenario(leases=0))
+
+
 def test_workers_that_never_came_up_are_given_up_after_three(monkeypatch) -> None:
     async def spawn(name: str) -> str:
         raise WorkerLost(f"{name}, phase start: no answer")
