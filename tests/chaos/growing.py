@@ -54,7 +54,7 @@ def main() -> None:
         more = [f"--sampling.prompts_per_step={PROMPTS}", f"--sampling.max_new_tokens={TOKENS}"]
         run = Campaign(hosts, [*arguments(model, data, hosts.disk), *more], Path("/dev/null"))
         run.start_driver()
-        if not run.wait_for_step(RECOVERY_SECONDS):
+        if not run.wait_for_steps(RECOVERY_SECONDS):
             raise RuntimeError(f"the run made no step:\n{run.output[-4000:]}")
         for workers in PHASES:
             command = [sys.executable, "-m", "scripts.scale", str(hosts.disk / "run"), str(workers)]
