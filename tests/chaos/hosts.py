@@ -4,6 +4,7 @@ Nothing of it can be reached from outside: the switch, too, is in a namespace of
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ import psutil
 from tests.end_to_end.launcher import ROOT
 from tests.end_to_end.neighbour import why_impossible
 
-SWITCH = "rnrc-switch"
+PREFIX = "rnrc"
+"""Of the names of namespaces and folders; the process whose they are follows, then a dash."""
 NETWORK = "10.78.0"
 PORT = 6399
 SHM_BYTES = 600 * 2**20
@@ -45,7 +48,8 @@ class Host:
 
     def __init__(self, number: int, folder: Path, token: str) -> None:
         self.number = number
-        self.name = f"rnrc{number}"
+        self.name = f"host{number}"
+        self.space, self._switch = _space(number), _space(0)
         self.address = f"{NETWORK}.{10 + number}"
         self.temporary = folder / f"t{number}"
         self.temporary.mkdir()
@@ -59,12 +63,12 @@ class Host:
             "HF_HUB_OFFLINE": "1",
         }
         self.node: psutil.Popen | None = None
-        ip("netns", "add", self.name)
-        ip("link", "add", self.name, "netns", SWITCH, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        ip("-n", SWITCH, "link", "set", self.name, "master", "bridge", "up")
-        ip("-n", self.name, "address", "add", f"{self.address}/24", "dev", "eth0")
-        ip("-n", self.name, "link", "set", "eth0", "up")
-        hold = ["ip", "netns", "exec", self.name, "unshare", "-m", "sh", "-c", HOLD]
+        ip("netns", "add", self.space)
+        ip("link", "add", self.name, "netns", self._switch, "type", "veth", "peer", "name", "eth0", "netns", self.space)
+        ip("-n", self._switch, "link", "set", self.name, "master", "bridge", "up")
+        ip("-n", self.space, "address", "add", f"{self.address}/24", "dev", "eth0")
+        ip("-n", self.space, "link", "set", "eth0", "up")
+        hold = ["ip", "netns", "exec", self.space, "unshare", "-m", "sh", "-c", HOLD]
         self._holder = subprocess.Popen(hold, start_new_session=True)
 
     def start(self, command: Sequence[str], log: Path, more: Mapping[str, str] | None = None) -> psutil.Popen:
@@ -117,11 +121,11 @@ class Host:
 
     def cut(self) -> None:
         """Pull the cable."""
-        ip("-n", SWITCH, "link", "set", self.name, "down")
+        ip("-n", self._switch, "link", "set", self.name, "down")
 
     def plug(self) -> None:
         """Plug it in again."""
-        ip("-n", SWITCH, "link", "set", self.name, "up")
+        ip("-n", self._switch, "link", "set", self.name, "up")
 
     @property
     def shared_memory(self) -> Path:
@@ -143,19 +147,21 @@ class Hosts:
     """Hosts 1 to ``count``, all of them with a disk in common for the run folder; gone after the block."""
 
     def __init__(self, count: int, token: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="rnrc-", dir="/tmp"))  # short: sockets lie in it
+        # A short path: sockets lie in it.
+        self.folder = Path(tempfile.mkdtemp(prefix=_space(""), dir="/tmp"))
         self.disk = self.folder / "disk"
         self._count = count
         self._token = token
         self.hosts: list[Host] = []
 
     def __enter__(self) -> "Hosts":
-        _remove_all()
+        _remove(abandoned=True)
         self.disk.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(self.disk)], check=True)
-        ip("netns", "add", SWITCH)
-        ip("-n", SWITCH, "link", "add", "bridge", "type", "bridge")
-        ip("-n", SWITCH, "link", "set", "bridge", "up")
+        switch = _space(0)
+        ip("netns", "add", switch)
+        ip("-n", switch, "link", "add", "bridge", "type", "bridge")
+        ip("-n", switch, "link", "set", "bridge", "up")
         self.hosts = [Host(number + 1, self.folder, self._token) for number in range(self._count)]
         time.sleep(1)
         return self
@@ -163,16 +169,31 @@ class Hosts:
     def __exit__(self, *_: Any) -> None:
         for host in reversed(self.hosts):
             host.end()
-        _remove_all()
-        subprocess.run(["umount", "-l", str(self.disk)], check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(abandoned=False)
 
 
-def _remove_all() -> None:
-    """A campaign that was killed leaves processes and namespaces."""
-    for name in (SWITCH, *(f"rnrc{number}" for number in range(1, 9))):
+def _space(number: int | str) -> str:
+    """The namespace of a host of this process; 0 is the switch."""
+    return f"{PREFIX}{os.getpid()}-{number}"
+
+
+def _remove(*, abandoned: bool) -> None:
+    """Take away the namespaces, with what runs in them, and the folders of this process, or those of processes that are
+    no more: a campaign that was killed leaves them. Another's that goes on is left alone."""
+    names = subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout.split()
+    for name in filter(partial(_belongs, abandoned=abandoned), names):
         pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout.split()
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+    for folder in Path("/tmp").glob(f"{PREFIX}*-*"):
+        if _belongs(folder.name, abandoned=abandoned):
+            subprocess.run(["umount", "-l", str(folder / "disk")], capture_output=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _belongs(name: str, *, abandoned: bool) -> bool:
+    match = re.match(rf"{PREFIX}(\d+)-", name)
+    owner = int(match[1]) if match else 0
+    return bool(owner) and (not psutil.pid_exists(owner) if abandoned else owner == os.getpid())

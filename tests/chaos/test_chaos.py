@@ -94,7 +94,31 @@ def test_hosts_reach_each_other_until_a_cable_is_cut_and_are_gone_afterwards(tmp
         assert one.left() == [f"{one.name}:a"]
         folder = hosts.folder
     assert not folder.exists()
-    assert "rnrc" not in subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout
+    assert f"rnrc{os.getpid()}" not in subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout
+
+
+@needs_hosts
+def test_hosts_of_a_killed_campaign_are_removed_by_the_next_and_those_of_another_are_not() -> None:
+    script = "from tests.chaos.hosts import Hosts\nwith Hosts(1, 'token') as h: print(h.folder, flush=True); input()"
+
+    def start() -> tuple[subprocess.Popen, Path]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        return process, Path(process.stdout.readline().strip())
+
+    (killed, gone), (alive, kept) = start(), start()
+    killed.kill()
+    killed.wait()
+    with Hosts(1, "token"):
+        spaces = subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout
+    assert not gone.exists()
+    assert f"rnrc{killed.pid}-" not in spaces
+    assert kept.exists()
+    assert f"rnrc{alive.pid}-1" in spaces
+    alive.communicate("\n")
+    assert not kept.exists()
 
 
 @pytest.mark.slow
