@@ -68,6 +68,7 @@ class Campaign:
         self._run = hosts.disk / "run"
         self._log = hosts.folder / "driver.log"
         self._out = out
+        self._rows: list[dict] = []
         self.driver: psutil.Popen | None = None
 
     def start_driver(self) -> None:
@@ -78,10 +79,10 @@ class Campaign:
         return self._log.read_text(errors="replace")
 
     def rows(self) -> list[dict]:
-        """The metrics of each GRPO step that was made."""
+        """The metrics of each GRPO step that was made; what they were last while a line is being written."""
         with suppress(FileNotFoundError, ValueError):
-            return [row for row in lines(self._run / "metrics.jsonl") if "timing_s/step" in row]
-        return []
+            self._rows = [row for row in lines(self._run / "metrics.jsonl") if "timing_s/step" in row]
+        return self._rows
 
     def steps(self) -> list[float]:
         """The seconds of each of them."""
