@@ -15,6 +15,7 @@ from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.transport import Transport
 from rnr.config import GrpoConfig, SamplingConfig
 from rnr.digest import Manifest
+from rnr.files import is_no_room
 from rnr.runs.token_values import Values
 from rnr.types import Sample
 
@@ -86,7 +87,8 @@ class PolicyService:
         """Build the ranks, in place of those that there were: their weights are those of the model folder.
 
         A start that loses a rank, because its host has just died and Ray does not know it yet or because it is killed
-        again, is tried anew after a pause. Raises LearnerLost when that is to no avail.
+        again, or that finds no room where there was some, is tried anew after a pause. Raises what stood in its way,
+        LearnerLost mostly, when that is to no avail.
         """
         # What never came up is more likely wrong than unlucky.
         patience = Patience(tries=STARTS, seconds=self._restart_seconds if self._came_up else 0.0)
@@ -96,8 +98,9 @@ class PolicyService:
                 self._ranks = await self._build()
                 self._came_up = True
                 break
-            except LearnerLost as lost:
-                if patience.is_spent():
+            except Exception as lost:
+                no_room = self._came_up and is_no_room(lost)  # in the shared memory of its host, for a while
+                if not (no_room or isinstance(lost, LearnerLost)) or patience.is_spent():
                     raise
                 print(f"learner: {lost}; its ranks are started again in {patience.pause:g} s", flush=True)
                 await asyncio.sleep(patience.pause)

@@ -1,6 +1,7 @@
 """How often something that keeps failing is tried again."""
 
 import asyncio
+import errno
 from types import SimpleNamespace
 
 import pytest
@@ -91,6 +92,16 @@ def test_ranks_that_never_came_up_have_their_three_starts_and_no_more(clock) -> 
     with pytest.raises(LearnerLost, match="rendezvous"):
         asyncio.run(_policy(outcomes, seconds=900).start())
     assert len(outcomes) == 9 - STARTS
+
+
+def test_a_full_disk_or_shared_memory_is_waited_for_where_ranks_have_been_up(clock) -> None:
+    outcomes: list = [None, OSError(errno.ENOSPC, "No space left on device"), None]
+    policy = _policy(outcomes, seconds=60)
+    asyncio.run(policy.start())
+    asyncio.run(policy.start())
+    assert outcomes == []
+    with pytest.raises(OSError, match="No space left"):
+        asyncio.run(_policy([OSError(errno.ENOSPC, "No space left on device")], seconds=60).start())
 
 
 def test_a_bug_in_a_start_is_not_tried_again(clock) -> None:
