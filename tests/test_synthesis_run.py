@@ -583,7 +583,7 @@ def test_validation_lists_every_bad_row_and_keeps_it(tmp_path: Path, capsys: pyt
     assert f"{data}, row 2: not_in_chain: 'Ada' (person)\n" in said
     assert f"{data}, row 3: not_in_chain: 'Ada' (person)\n" in said
     assert f"{data}, row 4: label_not_argued: 'Ada' (person)\n" in said
-    assert f"{data}, row 5: not_a_row: 'sentence' must be a str, found 5\n" in said
+    assert f"{data}, row 5: not_a_row: 'sentence' must be text, found 5\n" in said
     assert "1 of 5 sentences kept" in said
     assert [row["guid"] for row in rows_of(tmp_path / "good.jsonl")] == ["a1"]
     bad = rows_of(tmp_path / "good.rejected.jsonl")

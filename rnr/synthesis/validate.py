@@ -74,7 +74,9 @@ def _read(files: Sequence[str]) -> Iterator[tuple[str, Any, Example | Rejection]
                     raise row
                 found = read_row(row, f"{Path(file).stem}:{number}")
             except ValueError as error:
-                found = Rejection(cause="not_a_row", detail=str(error))
+                # What is found while reading names its place by itself.
+                detail = str(error).removeprefix(f"{file}, row {number}: ")
+                found = Rejection(cause="not_a_row", detail=detail)
             yield f"{file}, row {number}", row, found
     for line in reading.report.lines():
         print(f"data: {line}")
