@@ -46,7 +46,8 @@ def check_rows(files: Sequence[str]) -> Iterator[CheckedRow]:
         if rejection is None:
             outcome = Outcome(example=example, answer=row_answer(example))
         else:
-            text = "" if isinstance(row, DataError) else strict_json(row)
+            content = row.row if isinstance(row, DataError) else row
+            text = "" if content is None else strict_json(content)
             outcome = Outcome(example=example, answer=None, rejections=(replace(rejection, text=text),))
         yield CheckedRow(place=place, row=row, outcome=outcome)
     if empty:

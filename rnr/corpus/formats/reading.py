@@ -122,7 +122,7 @@ def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
         found = (row for _, row in run)
         if shape is None:
             for number, row in found:
-                yield (number, row) if isinstance(row, DataError) else source.fault(number, unknown_row(row))
+                yield (number, row) if isinstance(row, DataError) else source.fault(number, unknown_row(row), row)
             continue
         rows = shape.rows(found, source)
         yield from in_characters(rows, source.file, source.reading) if shape.own_offsets else rows

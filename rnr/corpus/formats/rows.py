@@ -44,6 +44,9 @@ _HINTS = (
 class DataError(ValueError):
     """A row that cannot be used; says the file, the row and the reason."""
 
+    row: Any = None
+    """What stands there, where that could be read."""
+
 
 def read_as(model: type[_Model], value: Any) -> _Model:
     """The value as a pydantic model; raises ValueError with the first place that is wrong and what is found there."""

@@ -41,9 +41,11 @@ class Source:
             raise ValueError(f"label {number} is a number without a name; name it by --labels {number}=NAME")
         return known[number]
 
-    def fault(self, number: int, reason: object) -> Row:
+    def fault(self, number: int, reason: object, row: Any = None) -> Row:
         """A row that cannot be used."""
-        return number, DataError(f"{self.file}, row {number}: {reason}")
+        error = DataError(f"{self.file}, row {number}: {reason}")
+        error.row = row
+        return number, error
 
 
 Rows: TypeAlias = Callable[[Iterable[Row], Source], Iterator[Row]]
