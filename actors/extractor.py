@@ -6,24 +6,21 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, get_args
 
 from actors.chat_format import refuse_unopened
 from actors.engine import Sampling
 from actors.event_loop import EventLoop
+from actors.question import Labels, asked, definitions, refuse_one_text, refuse_text, refuse_unasked
 from actors.rollout import RolloutWorker
 from rnr.task.choosing import VOTE_SHARE, Chosen, Selection, Threshold, above, chosen, refuse_threshold
 from rnr.task.decoding import refuse_undecodable
 from rnr.task.extraction import Extraction, extraction
-from rnr.task.labels import label_key
 from rnr.task.prompts import ChatFormat, refuse_too_long
 from rnr.task.windows import joined, windows
 from rnr.types import Decoding, Example, Group, Prompt
-
-Labels: TypeAlias = Sequence[str] | Mapping[str, str]
-"""The labels of a question, or ``{label: definition}``."""
 
 LEAST_ANSWER = 32
 """Tokens that an answer must have room for, beside as many as its text has."""
@@ -43,10 +40,17 @@ class Options:
     """Of the samples, where there are several."""
     window: int = 256
     """Tokens of a text that are read at once; longer texts are read in windows."""
-    overlap: int = 48
-    """Tokens that two windows share."""
+    overlap: int | None = None
+    """Tokens that two windows share; None: 48, and at most half a window."""
 
     def __post_init__(self) -> None:
+        for name, known in (("decoding", get_args(Decoding)), ("select", (None, *get_args(Selection)))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {' or '.join(map(repr, known))}, not {getattr(self, name)!r}")
+        for name in ("samples", "window", "overlap"):
+            value = getattr(self, name)
+            if type(value) is not int and (name != "overlap" or value is not None):
+                raise ValueError(f"{name} is a whole number, not {value!r}")
         refuse_threshold(self.threshold)
         if self.samples < 1 or self.temperature <= 0:
             raise ValueError("samples must be at least 1, and their temperature above 0")
@@ -57,6 +61,22 @@ class Options:
                 f"a threshold needs confidences, and one greedy answer under decoding {self.decoding!r} has none: ask "
                 "for samples=8"
             )
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """The options that are given; raises ValueError, naming those that there are, for one that is unknown."""
+        if unknown := given.keys() - {field.name for field in fields(cls)}:
+            raise ValueError(f"no option {min(unknown)!r}; there are {', '.join(field.name for field in fields(cls))}")
+        return cls(**given)
+
+    def but(self, **given: Any) -> Self:
+        """These options with some changed; raises as ``of``."""
+        return self.of(**{field.name: getattr(self, field.name) for field in fields(self)} | given)
+
+    @property
+    def shared(self) -> int:
+        """The overlap that is meant."""
+        return min(48, self.window // 2) if self.overlap is None else self.overlap
 
     @property
     def how(self) -> Selection:
@@ -103,10 +123,13 @@ class Extractor:
         label), samples, select, temperature, decoding, window, overlap. Raises ValueError for a question that cannot
         be asked.
         """
+        refuse_text(text)
         return self.batch([text], labels, **options)[0]
 
     def batch(self, texts: Iterable[str], labels: Labels, **options: Any) -> list[Extraction]:
-        """The entities of each text, in order."""
+        """The entities of each text, in order. Raises ValueError as a call does."""
+        refuse_one_text(texts)
+        refuse_unasked(options.get("threshold"), labels)
         return list(self.stream(((text, labels) for text in texts), **options))
 
     def stream(self, questions: Iterable[tuple[str, Labels]], **options: Any) -> Iterator[Extraction]:
@@ -114,7 +137,7 @@ class Extractor:
 
         Only so many questions are taken ahead as the engine has use for, so that there may be any number of them.
         """
-        meant = replace(self.options, **options)
+        meant = self.options.but(**options)
         refuse_unopened(self.chat, meant.decoding)
         ahead: queue.Queue[Future[Extraction] | None] = queue.Queue(self._in_flight)
         stopped = threading.Event()
@@ -148,25 +171,25 @@ class Extractor:
     async def extract(self, text: str, labels: Labels, options: Options | None = None) -> Extraction:
         """The entities of one text; to be awaited in the engine's own event loop, as a server does."""
         options = options or self.options
-        asked = _asked(labels)
+        refuse_text(text)
+        names = asked(labels)
         if not text.strip():
             return Extraction(sentence=text, entities=(), reasoning=None, windows=0, samples=options.samples)
-        definitions = _definitions(labels)
-        places, prompts = self._prompts(text, tuple(asked), definitions, options)
+        places, prompts = self._prompts(text, tuple(names), definitions(labels), options)
         found = await asyncio.gather(*(self.answer(prompt, options) for prompt in prompts))
         parts = [
-            extraction(each, prompt.example.sentence, asked, samples=options.samples)
+            extraction(each, prompt.example.sentence, names, samples=options.samples)
             for each, prompt in zip(found, prompts, strict=True)
         ]
         return parts[0] if len(parts) == 1 else joined(text, places, parts)
 
     def _prompts(
-        self, text: str, schema: tuple[str, ...], definitions: Mapping[str, str] | None, options: Options
+        self, text: str, schema: tuple[str, ...], meanings: Mapping[str, str] | None, options: Options
     ) -> tuple[list[tuple[int, int]], list[Prompt]]:
         """The windows of a text and their prompts; windows are made smaller until prompt and answer have room."""
         tokenizer: Any = self.chat.tokenizer
         tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-        size, overlap = options.window, options.overlap
+        size, overlap = options.window, options.shared
         while True:
             places = windows(text, tokens, size=size, overlap=overlap)
             examples = [
@@ -175,7 +198,7 @@ class Extractor:
                 if text[start:end].strip()
             ]
             places = [place for place in places if text[place[0] : place[1]].strip()]
-            prompts = [self.chat.prompt(example, definitions) for example in examples]
+            prompts = [self.chat.prompt(example, meanings) for example in examples]
             longest = max(len(prompt.token_ids) for prompt in prompts)
             room = self._context_tokens - longest - LEAST_ANSWER
             if room >= 2 * min(size, len(tokens)):
@@ -244,26 +267,3 @@ class Extractor:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-
-def _definitions(labels: Labels) -> dict[str, str] | None:
-    if not isinstance(labels, Mapping):
-        return None
-    return {label_key(label): meaning for label, meaning in labels.items() if meaning.strip()} or None
-
-
-def _asked(labels: Labels) -> dict[str, str]:
-    """``{label_key(label): label}``; raises ValueError for no labels, blank ones, and two that are one to the model."""
-    if isinstance(labels, str):
-        raise ValueError(f"labels are a list or {{label: definition}}, not one string: [{labels!r}]")
-    asked: dict[str, str] = {}
-    for label in labels:
-        key = label_key(label)
-        if not key:
-            raise ValueError("a label must not be blank")
-        if key in asked and asked[key] != label:
-            raise ValueError(f"the labels {asked[key]!r} and {label!r} are the same to the model: leave one out")
-        asked[key] = label
-    if not asked:
-        raise ValueError("a question needs at least one label")
-    return asked

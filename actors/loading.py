@@ -24,6 +24,8 @@ EngineName = Literal["vllm", "transformers"]
 
 SEQUENCES_AT_ONCE = {"cpu": 64, "cuda": 256, "mps": 32}
 """How many completions one engine makes at once, by device."""
+LEAST_CONTEXT = 32
+"""Tokens; the config asks for as many (``model.context_tokens``)."""
 
 
 def load(
@@ -49,7 +51,8 @@ def load(
     """
     folder = resolve(model)
     chat = chat_format(folder)
-    meant = Options(decoding=decoding or grammar_decoding(folder), **options)
+    meant = Options.of(decoding=decoding or grammar_decoding(folder), **options)
+    _refuse_unusable(context_tokens, max_new_tokens, device)
     refuse_unopened(chat, meant.decoding)
     _refuse_missing(engine)
     with stdout_to_stderr(), _unnamed_main():
@@ -80,6 +83,15 @@ def _close(extractor: "weakref.ref[Extractor]") -> None:
     alive = extractor()
     if alive is not None:
         alive.close()
+
+
+def _refuse_unusable(context_tokens: int, max_new_tokens: int | None, device: str) -> None:
+    if type(context_tokens) is not int or context_tokens < LEAST_CONTEXT:
+        raise ValueError(f"context_tokens is a whole number of at least {LEAST_CONTEXT}, not {context_tokens!r}")
+    if max_new_tokens is not None and (type(max_new_tokens) is not int or max_new_tokens < 1):
+        raise ValueError(f"max_new_tokens is a whole number of at least 1, not {max_new_tokens!r}")
+    if device and device.partition(":")[0] not in SEQUENCES_AT_ONCE:
+        raise ValueError(f"device is {', '.join(SEQUENCES_AT_ONCE)} (cuda:1 for the second GPU), not {device!r}")
 
 
 def _refuse_missing(engine: str) -> None:

@@ -43,7 +43,11 @@ def resolve(model: str, *, allow_pickle: bool = False) -> str:
     if not any(folder.glob("*.safetensors")):
         pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED_SUFFIXES)
         if not pickled:
-            raise ValueError(f"model.path: {folder} holds no *.safetensors weights")
+            export = folder / "export"
+            run = (
+                f"; this is the folder of a run, whose model is {export}" if (export / "config.json").is_file() else ""
+            )
+            raise ValueError(f"model.path: {folder} holds no *.safetensors weights{run}")
         if not allow_pickle:
             raise ValueError(
                 f"model.path: {folder / pickled[0]} is a pickle, which can run code when loaded; convert it to "

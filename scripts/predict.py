@@ -9,14 +9,16 @@ import itertools
 import json
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
+import unicodedata
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
 from actors.output import stdout_to_stderr
+from actors.question import Labels, refuse_unasked
 from rnr.config import ModelConfig
 from rnr.files import json_line
 from rnr.task.choosing import Selection
@@ -55,7 +57,7 @@ def predict(
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
     decoding: Annotated[Decoding | None, typer.Option(help="default: marks or schema, by the model's chains")] = None,
     window: Annotated[int, typer.Option(callback=within(8), help="tokens read at once")] = 256,
-    overlap: Annotated[int, typer.Option(callback=within(0), help="tokens that two windows share")] = 48,
+    overlap: Annotated[int | None, typer.Option(callback=within(0), help="tokens that two windows share")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(callback=within(1), help="default: all the room")] = None,
     context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
 ) -> None:
@@ -66,6 +68,8 @@ def predict(
     if resume and out is None:
         raise ValueError("--resume goes on with a file: give --out")
     options: dict[str, Any] = {"samples": samples, "select": select, "threshold": threshold_option(threshold)}
+    if labels is not None and not file:
+        refuse_unasked(options["threshold"], labels)
     options |= {"window": window, "overlap": overlap, "decoding": decoding, "engine": engine}
     questions = read_questions(sentences or [], file or [], form, labels)
     if out is not None:
@@ -87,13 +91,28 @@ def _answer(
         from actors.loading import load  # loads torch, for which wrong input has no use
 
         with load(model, **options) as extractor:
-            asked, kept = itertools.tee(questions)
-            found = extractor.stream((question.text, question.labels) for question in asked)
+            pairs = _answered(questions, extractor.stream)
             if out is None:
-                _show(zip(kept, found, strict=False), stdout, as_json=as_json)
+                _show(pairs, stdout, as_json=as_json)
             else:
                 with out.open("a", encoding="utf-8") as stream:
-                    _show(zip(kept, found, strict=False), stream, as_json=True)
+                    _show(pairs, stream, as_json=True)
+
+
+def _answered(
+    questions: Iterator[Question], stream: Callable[[Iterable[tuple[str, Labels]]], Iterator[Extraction]]
+) -> Iterator[tuple[Question, Extraction]]:
+    """Each question with its answer. Questions are taken in another thread, whose error comes with the answers: a row
+    that cannot be read ends all that follows it, and not in silence."""
+    asked: deque[Question] = deque()
+
+    def remembered() -> Iterator[tuple[str, Labels]]:
+        for question in questions:
+            asked.append(question)
+            yield question.text, question.labels
+
+    for found in stream(remembered()):
+        yield asked.popleft(), found
 
 
 def _already(out: Path, *, resume: bool) -> int:
@@ -148,16 +167,21 @@ def _notes(found: Extraction) -> dict[str, int]:
 
 def _plain(found: Extraction) -> str:
     """The entities with their offsets, or why there are none."""
-    lines = [found.sentence]
+    lines = [_visible(found.sentence)]
     for entity in found.entities:
         sure = "    -" if entity.confidence is None else f"{entity.confidence:5.2f}"
-        lines.append(f"  {f'[{entity.start}:{entity.end}]':<10} {sure}  {entity.label:<20} {entity.text}")
-    lines += [f"  left out: {entity.label}: {entity.text}" for entity in found.left_out]
+        lines.append(f"  {f'[{entity.start}:{entity.end}]':<10} {sure}  {entity.label:<20} {_visible(entity.text)}")
+    lines += [f"  left out: {_visible(entity.label)}: {_visible(entity.text)}" for entity in found.left_out]
     if found.error:
         lines.append(f"  no answer: {ERRORS[found.error]}")
     if found.reasoning is not None:
-        lines.append(f"  reasoning: {found.reasoning}")
+        lines.append(f"  reasoning: {_visible(found.reasoning)}")
     return "\n".join([*lines, "", ""])
+
+
+def _visible(text: str) -> str:
+    """The text without what would steer a terminal: control characters as ``\\x1b``."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else f"\\x{ord(c):02x}" for c in text)
 
 
 if __name__ == "__main__":

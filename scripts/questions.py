@@ -15,6 +15,9 @@ from rnr.task.labels import label_key
 Form = Literal["auto", "lines", "jsonl", "document"]
 """One text a line; one JSON object a line; the whole file as one text."""
 
+DATA = (".json", ".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv", ".csv", ".ann", ".parquet", ".gz")
+"""Endings of what is no text a line."""
+
 TEXT, LABELS, NAMES = ("sentence", "text"), ("schema", "labels"), ("uid", "id", "guid")
 """The keys of a row that are its text, its labels and its name: the first that is there."""
 
@@ -45,9 +48,9 @@ def read_questions(texts: Sequence[str], files: Sequence[str], form: Form, label
 def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Question]:
     name = "standard input" if file == "-" else file
     with ExitStack() as stack:
-        stream: TextIO = sys.stdin if file == "-" else stack.enter_context(open(file, encoding="utf-8"))
+        stream: TextIO = sys.stdin if file == "-" else stack.enter_context(open(file, encoding="utf-8-sig"))
         if form == "document":
-            yield Question(text=stream.read(), labels=_needed(labels, name))
+            yield Question(text=stream.read().removeprefix("\ufeff"), labels=_needed(labels, name))
             return
         lines = _decoded(stream, name)
         if form == "auto":
@@ -55,6 +58,11 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
             if first is None:
                 return
             form = "jsonl" if file.endswith((".jsonl", ".ndjson")) or _is_row(first) else "lines"
+            if form == "lines" and Path(file).suffix.lower() in DATA:
+                raise ValueError(
+                    f"{name} looks like annotated data, which is read as JSONL: `rnr data convert {name} --to jsonl "
+                    "--out rows.jsonl` writes it; or say --input lines for a text a line"
+                )
             lines = itertools.chain([first], lines)
         for number, line in enumerate(lines, 1):
             if form == "jsonl" and line.strip():
@@ -65,8 +73,8 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
 
 def _decoded(stream: TextIO, name: str) -> Iterator[str]:
     try:
-        for line in stream:
-            yield line.rstrip("\r\n")
+        for number, line in enumerate(stream):
+            yield line.rstrip("\r\n").removeprefix("" if number else "\ufeff")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not UTF-8: {error}") from None
 

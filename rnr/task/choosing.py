@@ -79,8 +79,8 @@ Threshold: TypeAlias = float | Mapping[str, float]
 def refuse_threshold(threshold: Threshold | None) -> None:
     """Raise ValueError for a threshold outside of [0, 1]."""
     values = threshold.values() if isinstance(threshold, Mapping) else [threshold or 0.0]
-    if wrong := [value for value in values if not 0.0 <= value <= 1.0]:
-        raise ValueError(f"a threshold is a confidence from 0 to 1, not {wrong[0]}")
+    if wrong := [value for value in values if type(value) not in (int, float) or not 0.0 <= value <= 1.0]:
+        raise ValueError(f"a threshold is a confidence from 0 to 1, not {wrong[0]!r}")
 
 
 def above(found: Chosen, example: Example, decoding: Decoding, threshold: Threshold | None) -> Chosen:

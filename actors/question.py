@@ -1,0 +1,76 @@
+"""What a question to a loaded model may be: a text, and labels with or without definitions."""
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, TypeAlias
+
+from rnr.task.labels import label_key
+
+Labels: TypeAlias = Sequence[str] | Mapping[str, str]
+"""The labels of a question, or ``{label: definition}``."""
+
+
+def refuse_text(text: Any) -> None:
+    """Raise ValueError for what is no text, or none that can be written in UTF-8."""
+    if not isinstance(text, str):
+        advice = "; several texts go to batch(texts, labels)" if isinstance(text, list | tuple) else ""
+        raise ValueError(f"a text is a string, found {type(text).__name__}{advice}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} of the text is half of a surrogate pair, which is no text") from None
+
+
+def refuse_one_text(texts: Any) -> None:
+    """Raise ValueError for one string in the place of several texts: its letters would be asked about."""
+    if isinstance(texts, str | bytes):
+        raise ValueError("batch takes a list of texts, found one string: ask ner(text, labels)")
+
+
+def asked(labels: Any) -> dict[str, str]:
+    """``{label_key(label): label}``; raises ValueError for no labels, blank ones, what is no label, and two that are
+    one to the model."""
+    found: dict[str, str] = {}
+    for label in _listed(labels):
+        if not isinstance(label, str):
+            raise ValueError(f"a label is a string, found {label!r}; stream() takes (text, labels) for each text")
+        refuse_text(label)
+        key = label_key(label)
+        if not key:
+            raise ValueError("a label must not be blank")
+        if key in found and found[key] != label:
+            raise ValueError(f"the labels {found[key]!r} and {label!r} are the same to the model: leave one out")
+        found[key] = label
+    if not found:
+        raise ValueError("a question needs at least one label")
+    return found
+
+
+def _listed(labels: Any) -> Sequence[Any]:
+    """The labels in an order: a set has another one in each process, and so would the prompt."""
+    if isinstance(labels, str | bytes):
+        raise ValueError(f"labels are a list or {{label: definition}}, not one string: [{labels!r}]")
+    if isinstance(labels, Set) and not isinstance(labels, Mapping):
+        return sorted(labels, key=str)
+    if not isinstance(labels, Sequence | Mapping):
+        raise ValueError(f"labels are a list or {{label: definition}}, found {type(labels).__name__}")
+    return list(labels)
+
+
+def definitions(labels: Labels) -> dict[str, str] | None:
+    """``{label_key(label): definition}`` without blank ones; raises ValueError for one that is no text."""
+    if not isinstance(labels, Mapping):
+        return None
+    for label, meaning in labels.items():
+        if not isinstance(meaning, str):
+            raise ValueError(f"the definition of {label!r} is a string, found {type(meaning).__name__} ('' for none)")
+    return {label_key(label): meaning for label, meaning in labels.items() if meaning.strip()} or None
+
+
+def refuse_unasked(threshold: Any, labels: Any) -> None:
+    """Raise ValueError for a threshold of a label that the question does not ask for."""
+    if isinstance(threshold, Mapping):
+        known = asked(labels)
+        if unknown := sorted(label for label in threshold if label_key(label) not in known):
+            raise ValueError(
+                f"threshold for {unknown[0]!r}, which is not among the labels: {', '.join(known.values())}"
+            )
