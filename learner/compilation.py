@@ -18,8 +18,10 @@ def layers(model: Any) -> nn.ModuleList:
 
 
 def compile_layers(policy: Any) -> int:
-    """Compile the layers of a policy in place, for rows of any length, when they first run; returns how many."""
+    """Compile the layers of a policy in place, and the passes over its logits, for rows of any length, when they first
+    run; returns how many layers."""
     found = layers(policy.model)
     for layer in found:
         layer.compile(dynamic=True)
+    policy.fuse_head()
     return len(found)

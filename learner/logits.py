@@ -12,6 +12,8 @@ class Logits:
 
     scale: float = 1.0
     softcap: float | None = None
+    fused: bool = False
+    """Whether the learner reads and writes the logits in few compiled passes."""
 
     def __call__(self, output: torch.Tensor) -> torch.Tensor:
         """The logits, in the type of the head's output."""

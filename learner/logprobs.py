@@ -4,8 +4,10 @@ Logits are the largest tensors of a small model: 50,000 numbers for each token. 
 tokens at a time, forward and backward, so memory does not grow with vocabulary times tokens.
 """
 
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -40,15 +42,22 @@ class PolicyModel(nn.Module):
         and whether the outcome is still the model.
         """
         super().__init__()
-        self.logits = logits
         self.head_widths: frozenset[int] = frozenset()
         """Numbers of the heads of its attention, as ``learner.preflight`` finds them."""
         take_over(model)
         turn_off_noise(model)
         train_every_embedding(model)
         self.model = model
-        head = causal_model(model).get_output_embeddings()
+        self._use_logits(logits)
+
+    def _use_logits(self, logits: Logits) -> None:
+        self.logits = logits
+        head = causal_model(self.model).get_output_embeddings()
         head.forward = partial(token_logprobs, head, logits=logits)
+
+    def fuse_head(self) -> None:
+        """Have the passes over the logits compiled, when they first run."""
+        self._use_logits(replace(self.logits, fused=True))
 
     def forward(
         self,
@@ -113,6 +122,11 @@ def at_once(device: torch.device, vocabulary: int) -> tuple[int, int]:
     return rows, rows
 
 
+def _blocks(rows_MV: torch.Tensor, size: int) -> Sequence[torch.Tensor]:
+    """The rows in blocks; one that is all of them as it is, because what is compiled tells a view from a whole."""
+    return (rows_MV,) if len(rows_MV) <= size else rows_MV.split(size)
+
+
 class _HeadLogprobs(torch.autograd.Function):
     """(hidden states ND, weight VD, bias V or None, targets N, temperature, Logits) -> (log-probabilities N,
     entropies N).
@@ -132,16 +146,14 @@ class _HeadLogprobs(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         chosen, logsums, entropies = [], [], []
         chunk, rows = at_once(hidden_ND.device, len(weight_VD))
+        passes = passes_over(logits, temperature)
         for hidden_MD, targets_M in zip(hidden_ND.split(chunk), targets_N.split(chunk), strict=True):
             output_MV = functional.linear(hidden_MD, weight_VD, bias_V)
             chosen.append(logits.at(output_MV.gather(1, targets_M[:, None])[:, 0], temperature))
-            for block in output_MV.split(rows):
-                scaled = logits.at(block, temperature)
-                logsum = scaled.logsumexp(-1)
-                # Entropy is the log of the sum less the mean of the logits.
-                mean = torch.linalg.vecdot(scaled.softmax(-1), scaled)
+            for block in _blocks(output_MV, rows):
+                logsum, entropy = passes.summed(block)
                 logsums.append(logsum)
-                entropies.append(logsum - mean)
+                entropies.append(entropy)
         logsum_N, entropy_N = torch.cat(logsums), torch.cat(entropies)
         ctx.save_for_backward(hidden_ND, weight_VD, bias_V, targets_N, logsum_N, entropy_N)
         ctx.temperature, ctx.logits = temperature, logits
@@ -161,29 +173,65 @@ class _HeadLogprobs(torch.autograd.Function):
         factor = ctx.logits.scale / ctx.temperature
         given_N = torch.zeros_like(logsum_N) if grads_N is None else grads_N * factor
         size, height = at_once(hidden_ND.device, len(weight_VD))
+        passes = passes_over(ctx.logits, ctx.temperature)
         for start in range(0, len(hidden_ND), size):
             chunk = slice(start, start + size)
             grad_MV = functional.linear(hidden_ND[chunk], weight_VD, bias_V)
-            for first in range(start, start + len(grad_MV), height):
-                block = slice(first, min(first + height, start + len(grad_MV)))
-                rows = grad_MV[first - start : first - start + height]
-                scaled = ctx.logits.at(rows, ctx.temperature)
-                cap_grads = ctx.logits.cap_grads(scaled, ctx.temperature)
-                grads = _logit_grads(
-                    scaled.sub_(logsum_N[block, None]),
+            first = start
+            for rows in _blocks(grad_MV, height):
+                block = slice(first, first := first + len(rows))
+                passes.to_grads(
+                    rows,
+                    logsum_N[block],
                     targets_N[block],
                     given_N[block],
                     entropy_N[block],
                     None if entropy_grads_N is None else entropy_grads_N[block] * factor,
                 )
-                # In place: what was the head's output becomes the grad of the loss along it.
-                rows.copy_(grads if cap_grads is None else grads.mul_(cap_grads))
             torch.mm(grad_MV, weight_VD, out=hidden_grad_ND[chunk])
             if weight_grad_VD is not None:
                 weight_grad_VD.addmm_(grad_MV.mT, hidden_ND[chunk])
             if bias_grad_V is not None:
                 bias_grad_V += grad_MV.sum(0)
         return hidden_grad_ND, weight_grad_VD, bias_grad_V, None, None, None
+
+
+class Passes(NamedTuple):
+    """What is done with a block of a head's output."""
+
+    summed: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    to_grads: Callable[..., None]
+
+
+@cache
+def passes_over(logits: Logits, temperature: float) -> Passes:
+    """The passes over logits at a temperature, compiled where ``logits`` are fused."""
+
+    def summed(output_MV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The log of the sum and the entropy of each row."""
+        scaled = logits.at(output_MV, temperature)
+        logsum = scaled.logsumexp(-1)
+        # Entropy is the log of the sum less the mean of the logits.
+        mean = torch.linalg.vecdot(scaled.softmax(-1), scaled)
+        return logsum, logsum - mean
+
+    def to_grads(
+        output_MV: torch.Tensor,
+        logsum_M: torch.Tensor,
+        targets_M: torch.Tensor,
+        given_M: torch.Tensor,
+        entropy_M: torch.Tensor,
+        entropy_grad_M: torch.Tensor | None,
+    ) -> None:
+        """Make the head's output, in place, the grad of the loss along it."""
+        scaled = logits.at(output_MV, temperature)
+        cap_grads = logits.cap_grads(scaled, temperature)
+        grads = _logit_grads(scaled.sub_(logsum_M[:, None]), targets_M, given_M, entropy_M, entropy_grad_M)
+        output_MV.copy_(grads if cap_grads is None else grads.mul_(cap_grads))
+
+    if logits.fused:
+        return Passes(torch.compile(summed, dynamic=True), torch.compile(to_grads, dynamic=True))
+    return Passes(summed, to_grads)
 
 
 def _logit_grads(
@@ -202,5 +250,10 @@ def _logit_grads(
     grad_MV = -given_M[:, None]
     if entropy_grad_M is not None:
         grad_MV = grad_MV - (logs_MV + entropy_M[:, None]) * entropy_grad_M[:, None]
+    if torch.compiler.is_compiling():
+        # The same in one pass over the logits, where a scatter would need one of its own.
+        columns_V = torch.arange(logs_MV.shape[1], device=logs_MV.device)
+        chosen_MV = columns_V == targets_M[:, None]
+        return logs_MV.exp() * grad_MV + torch.where(chosen_MV, given_M[:, None], 0.0)
     # Added before rounding: of a sure token 1 - p is smaller than the last bit of p in bf16.
     return logs_MV.exp_().mul_(grad_MV).scatter_add_(1, targets_M[:, None], given_M[:, None])
