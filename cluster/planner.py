@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from cluster.machines import MACHINES, Machine, stated
+from cluster.datasheets import MACHINES, Machine
 from cluster.memory_plan import cache_tokens, engine_parts, learner_parts, shape_of, with_sequences
 from cluster.simulation import Load, Outcome, Speed, simulate
+from cluster.stated_speed import stated
 from rnr.config import GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
 
 DIVISIONS = 15
@@ -30,12 +31,13 @@ class Division:
 def machines_of(text: str) -> tuple[Machine, int]:
     """``h100:16`` -> the machine and how many; raises ValueError for another form or a GPU that is not known."""
     name, _, count = text.lower().partition(":")
-    if name not in MACHINES or not count.isdecimal() or int(count) < 2:
+    machines = {machine.key: machine for machine in MACHINES}
+    if name not in machines or not count.isdecimal() or int(count) < 2:
         raise ValueError(
-            f"--gpus {text}: expected NAME:NUMBER, at least 2, with one of the names {', '.join(MACHINES)}; one GPU is "
+            f"--gpus {text}: expected NAME:NUMBER, at least 2, with one of the names {', '.join(machines)}; one GPU is "
             "shared by learner and engine, for which `train --dry-run` has memory and time"
         )
-    return MACHINES[name], int(count)
+    return machines[name], int(count)
 
 
 def splits(gpus: int, width: int) -> list[tuple[int, int]]:

@@ -1,8 +1,8 @@
 """A run in virtual time: how long its steps are and who idles, for any number of engines and learner ranks.
 
 The loop, the window, the pool and the services are the real ones, over workers that only let time pass. How much
-passes is a ``Speed``, measured (``measured``) or stated (``cluster.machines``). Engines decode the sequences that they
-have side by side, a step of n sequences in ``step + n * step_each`` seconds.
+passes is a ``Speed``, measured (``measured``) or stated (``cluster.stated_speed``). Engines decode the sequences that
+they have side by side, a step of n sequences in ``step + n * step_each`` seconds.
 """
 
 import asyncio

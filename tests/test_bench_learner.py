@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from actors.chat_format import chat_format
+from cluster.datasheets import Machine, machine_of
 from rnr.corpus.loading import load
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.task.decoding import taught
@@ -125,13 +126,14 @@ def test_ranges_cover_what_lies_in_any_of_them() -> None:
     ],
 )
 def test_the_datasheet_is_found_by_whole_words_of_the_name(name, tflops) -> None:
-    assert peak.datasheet(name) == (tflops and tflops * 1e12)
+    machine = machine_of(name)
+    assert (machine and machine.flops) == (tflops and tflops * 1e12)
 
 
 def test_shares_are_six_operations_for_each_weight_and_position(monkeypatch) -> None:
     monkeypatch.setattr(peak, "_matrix_rate", lambda _device: 1e6)
     monkeypatch.setattr(peak, "matrix_weights", lambda _folder: (1000, 100))
-    monkeypatch.setattr(peak, "datasheet", lambda _name: 4e6)
+    monkeypatch.setattr(peak, "machine_of", lambda _name: Machine(name="x", flops=4e6, gib=1, bandwidth=1.0))
     trained = [Sample(uid="", prompt_ids=(1,) * 10, completion_ids=(2,) * 5) for _ in range(2)]
     numbers = peak.share_of_peak("", trained, 1000, 0.5, device="cpu")
     # 10 + 5 + 5 positions in the layers and 10 at the head: 6 (20 * 1000 + 10 * 100) = 126,000 in half a second.

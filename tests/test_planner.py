@@ -7,9 +7,10 @@ import pytest
 
 pytest.importorskip("ray")
 
-from cluster.machines import MACHINES, stated
+from cluster.datasheets import machine_of
 from cluster.memory_plan import Shape
 from cluster.planner import machines_of, splits
+from cluster.stated_speed import stated
 from scripts.plan import main
 
 
@@ -34,12 +35,14 @@ def test_stated_speeds_are_the_datasheets_shares() -> None:
     # 1e9 weights on an H100: 2 GB over 0.6 * 3.35 TB/s would be 1 ms, less than the host's 4 ms; training takes 6e9
     # operations a position at a fifth of 989 TFLOP/s; a sync 0.2 s and 2 GB at 0.55 GiB/s.
     shape = Shape(weights=1e9, layers=10, hidden=1000, intermediate=4000, query=1000, key=500)
-    speed = stated(shape, MACHINES["h100"], context=100, max_num_seqs=64)
+    h100 = machine_of("NVIDIA H100 80GB HBM3")
+    assert h100 is not None
+    speed = stated(shape, h100, context=100, max_num_seqs=64)
     assert speed.step == 0.004
     assert speed.step_each == pytest.approx(100 * 2 * 2 * 10 * 500 / (0.6 * 3.35e12) + 2e9 / (989e12 * 0.3))
     assert speed.position == pytest.approx(6e9 / (0.2 * 989e12))
     assert speed.load == pytest.approx(0.2 + 2e9 / (0.55 * 2**30))
-    large = stated(replace(shape, weights=70e9), MACHINES["h100"], context=100, max_num_seqs=64)
+    large = stated(replace(shape, weights=70e9), h100, context=100, max_num_seqs=64)
     assert large.step == pytest.approx(140e9 / (0.6 * 3.35e12))
 
 

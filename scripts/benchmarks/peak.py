@@ -1,19 +1,14 @@
 """Utilisation: a training step's arithmetic as a share of the machine's matrix-product peak."""
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.datasheets import machine_of
 from rnr.types import Sample
 from scripts.benchmarks.turns import Numbers, seconds_of
 
-DATASHEET_TFLOPS = {
-    "GB200": 2500, "B200": 2250, "GH200": 989, "H200 NVL": 835, "H200": 989, "H100 PCIe": 756, "H100 NVL": 835,
-    "H100": 989, "A100": 312, "A800": 312, "L40S": 362, "L40": 181, "L4": 121, "A10": 125, "A10G": 70, "A40": 150,
-}  # fmt: skip
-"""Dense bf16 matrix products by NVIDIA's datasheets, by words of the device's name, longer names first."""
 PRODUCTS = 20
 """Of a GPU between two looks at the clock, so that waiting for the last one is not counted as work."""
 
@@ -44,8 +39,9 @@ def share_of_peak(
         "share_of_peak": operations / seconds / peak,
         "device": device_name(device),
     }
-    sheet = datasheet(numbers["device"])
-    return numbers | ({"datasheet_gflops": sheet / 1e9, "mfu": operations / seconds / sheet} if sheet else {})
+    if machine := machine_of(numbers["device"]):
+        numbers |= {"datasheet_gflops": machine.flops / 1e9, "mfu": operations / seconds / machine.flops}
+    return numbers
 
 
 def device_name(device: Any = None) -> str:
@@ -54,14 +50,6 @@ def device_name(device: Any = None) -> str:
 
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def datasheet(name: str) -> float | None:
-    """Dense bf16 operations a second by the datasheet of a device of this name; None where we know none, as of a part
-    of a GPU (MIG)."""
-    if re.search(r"\bMIG\b", name):
-        return None
-    return next((rate * 1e12 for known, rate in DATASHEET_TFLOPS.items() if re.search(rf"\b{known}\b", name)), None)
 
 
 def positions(samples: Sequence[Sample], max_tokens: int) -> int:

@@ -1,38 +1,12 @@
-"""What GPUs can do by their datasheets, and how fast the parts of a run are on them: stated, until a benchmark says.
+"""How fast the parts of a run are on a GPU: stated, until a benchmark says.
 
 The shares of a datasheet's figures that are reached are those seen on one H200 (docs/BENCHMARKS.md): whoever prints a
 number from here says that it is stated.
 """
 
-from dataclasses import dataclass
-
+from cluster.datasheets import Machine
 from cluster.memory_plan import GIB, Shape
 from cluster.simulation import Speed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """One GPU."""
-
-    name: str
-    gib: float
-    flops: float
-    """Dense bf16 operations a second."""
-    bandwidth: float
-    """Bytes a second of its memory."""
-
-
-MACHINES = {
-    machine.name: machine
-    for machine in (
-        Machine(name="a100", gib=80, flops=312e12, bandwidth=2.04e12),
-        Machine(name="a100-40", gib=40, flops=312e12, bandwidth=1.56e12),
-        Machine(name="l40s", gib=48, flops=362e12, bandwidth=0.86e12),
-        Machine(name="h100", gib=80, flops=989e12, bandwidth=3.35e12),
-        Machine(name="h200", gib=141, flops=989e12, bandwidth=4.8e12),
-        Machine(name="b200", gib=180, flops=2250e12, bandwidth=8.0e12),
-    )
-}
 
 TRAINING = 0.2
 """Share of the operations that the learner reaches: 0.6B parameters, micro-batches of 16k tokens."""
