@@ -40,4 +40,5 @@ def totals(closings: Sequence[dict]) -> str:
 if __name__ == "__main__":
     found = [row for file in sys.argv[1:] for row in lines(Path(file))]
     print(table(found))
-    print(totals([row["closing"] for row in found if "closing" in row]))
+    if closings := [row["closing"] for row in found if "closing" in row]:
+        print(totals(closings))
