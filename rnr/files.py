@@ -32,11 +32,13 @@ def write_whole(file: Path, content: str | bytes) -> None:
 def append_whole(file: Path, content: str) -> None:
     """Add ``content`` to the end of ``file``, all of it or, when that fails, nothing. Halves of surrogate pairs are
     written as their escapes."""
-    with file.open("ab") as stream:
+    left = memoryview(content.encode(errors="backslashreplace"))
+    # A buffer would keep what did not fit and write it on closing, into the room that the truncation makes.
+    with file.open("ab", buffering=0) as stream:
         end = stream.seek(0, os.SEEK_END)
         try:
-            stream.write(content.encode(errors="backslashreplace"))
-            stream.flush()
+            while left:
+                left = left[stream.write(left) :]
         except OSError:
             with suppress(OSError):
                 os.ftruncate(stream.fileno(), end)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -121,6 +122,20 @@ def test_metrics_are_written_whole_or_not_at_all(small) -> None:
     full.unlink()
     tracker.log("grpo", 1, many)
     assert len((small / "metrics.jsonl").read_bytes().splitlines()) == 2
+
+
+@pytest.mark.parametrize("count", [100, 2000], ids=["less than a buffer", "more"])
+def test_rows_that_fit_in_part_leave_no_fragment(tmp_path, count) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"kept": 1}\n')
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        with pytest.raises(OSError):
+            append_whole(file, "".join(f'{{"row": {number}}}\n' for number in range(count)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_text() == '{"kept": 1}\n'
 
 
 def test_a_write_is_made_again_and_another_error_is_not(tmp_path, monkeypatch) -> None:
