@@ -119,10 +119,12 @@ def test_a_breakpoint_in_a_reward_stops_a_whole_run_on_the_real_engines(tmp_path
     command += [f"--model.path={tiny_model}", "--model.context_tokens=512", "--reward.preset=watching:watched"]
     command += ["--grpo.steps=1"]
     command += [f"--data.train=['{colours}/train.jsonl']", f"--data.evaluation=['{colours}/test.jsonl']"]
+    # A test before this one may have started Ray, which then handles the breakpoints of this process and its children.
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONBREAKPOINT"}
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        env=own | {"PYTHONPATH": str(tmp_path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

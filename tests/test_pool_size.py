@@ -184,17 +184,16 @@ def test_nobody_waits_for_a_lost_worker_as_long_as_another_is_up(monkeypatch) ->
 
 
 def test_a_bug_that_shows_when_a_worker_comes_up_in_the_background_ends_the_run(monkeypatch) -> None:
-    async def spawn(name: str) -> str:
-        if name == "fake-1.0":
+    async def prepare(slot: Slot) -> None:
+        if slot.name == "fake-1":
             raise KeyError("a bug")
-        return name
 
-    fleet = Fleet(monkeypatch, size=1, spawn=spawn)
+    fleet = Fleet(monkeypatch, size=1, prepare=prepare)
 
     async def scenario() -> None:
         await fleet.work(0)
         fleet.pool.resize(2)
-        await asyncio.sleep(0.01)
+        await _until(lambda: fleet.pool._broken is not None)
         await fleet.work(1)
 
     with pytest.raises(KeyError, match="a bug"):

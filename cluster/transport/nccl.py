@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage]
@@ -45,7 +45,7 @@ class Nccl:
 
     backend: str = "nccl"
     device: str = "cuda"
-    in_place: ClassVar[bool] = True
+    in_place = True
 
     @staticmethod
     def unfit(place: Place) -> str:
@@ -218,7 +218,7 @@ def _group(backend: str, store: Any, member: int, *, rank: int) -> Any:
     if backend == "gloo":
         from torch.distributed import ProcessGroupGloo  # pyright: ignore[reportPrivateImportUsage]
 
-        options = ProcessGroupGloo._Options()  # pyright: ignore[reportPrivateUsage]
+        options = ProcessGroupGloo._Options()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
         options._devices = [ProcessGroupGloo.create_device(hostname=LOOPBACK)]  # pyright: ignore[reportPrivateUsage]
         options._timeout = TRANSFER  # pyright: ignore[reportPrivateUsage]
         return ProcessGroupGloo(meeting, rank, 2, options)
