@@ -13,6 +13,7 @@ from actors.rollout import RolloutWorker
 from actors.vllm_engine import EXTENSION, VllmEngine
 from cluster.generation import GenerationService, WeightSyncError
 from cluster.policy import Published
+from cluster.transport.nccl import Nccl
 from cluster.transport.object_store import ObjectStore
 from rnr.config import DeadlineConfig, GenerationConfig, ModelConfig, SamplingConfig, SyncConfig
 from rnr.digest import Manifest, weights_digest
@@ -52,7 +53,7 @@ def worker_of(folder, lora_rank=0, extension=EXTENSION):
     return RolloutWorker(VllmEngine(settings, extension=extension))
 
 
-def published_of(folder, number, change):
+def published_of(folder, number, change, transport=None):
     """A policy whose every weight differs from the folder's by about ``change``, with the scores of the probe."""
     from transformers import AutoModelForCausalLM
 
@@ -66,12 +67,13 @@ def published_of(folder, number, change):
     tensors = [(name, parameter.detach()) for name, parameter in model.named_parameters(remove_duplicate=True)]
     (parcel,) = ObjectStore().send(iter(tensors))
     manifest = Manifest(digest=weights_digest(parcel.items()), tensors={})
+    parcels = tuple(transport.send(iter(tensors))) if transport else (parcel,)
     return Published(
-        number=number, version=7, manifest=manifest, parcels=(parcel,), probe_logprobs=tuple(chosen.tolist())
+        number=number, version=7, manifest=manifest, parcels=parcels, probe_logprobs=tuple(chosen.tolist())
     )
 
 
-async def adopt(worker, *policies):
+async def adopt(worker, *policies, transport=None):
     """Have one worker adopt the policies one after another, the way a run does; the service, and a group sampled at the
     end."""
 
@@ -84,7 +86,7 @@ async def adopt(worker, *policies):
         sampling=SamplingConfig(samples_per_prompt=2, max_new_tokens=5),
         sync=SyncConfig(),
         deadlines=DeadlineConfig(),
-        transport=ObjectStore(),
+        transport=transport or ObjectStore(),
         probe=PROBE,
         seed=0,
     )
@@ -106,6 +108,14 @@ def test_new_weights_reach_the_engine_and_are_verified(tiny_model):
     assert 0 < service.largest_difference < 0.15
     assert [rollout.policy_version for rollout in group.rollouts] == [7, 7]
     assert all(len(rollout.logprobs) == len(rollout.token_ids) for rollout in group.rollouts)
+
+
+def test_new_weights_reach_the_engine_s_own_process_by_the_code_for_nccl_over_gloo(tiny_model):
+    transport = Nccl(backend="gloo", device="cpu")
+    policies = [published_of(tiny_model, number, 0.05, transport) for number in (1, 2)]
+    service, group = asyncio.run(adopt(worker_of(tiny_model), *policies, transport=transport))
+    assert 0 < service.largest_difference < 0.15
+    assert [rollout.policy_version for rollout in group.rollouts] == [7, 7]
 
 
 def _fault(worker, *policies):
