@@ -9,9 +9,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect
 
 from actors.extractor import Extractor, Options
+from actors.question import refuse_unasked
 from rnr.task.choosing import Selection
 from rnr.types import Decoding
 
@@ -66,6 +68,7 @@ class Service:
         given = {key: value for key, value in question.model_dump(exclude_unset=True).items() if key in known}
         given["decoding"] = question.decoding or self._extractor.options.decoding
         options = replace(self._extractor.options, **given)
+        refuse_unasked(question.threshold, question.labels)
         self._waiting += len(question.sentences)
         try:
             asked = (self._extractor.extract(text, question.labels, options) for text in question.sentences)
@@ -98,13 +101,15 @@ def routes(service: Service, *, api_key: str = "") -> APIRouter:
     """``/extract``, ``/ready`` and the page at ``/``; with a key, ``/extract`` asks for it."""
     router = APIRouter()
 
-    @router.post("/extract")
-    async def extract(question: Question, request: Request) -> JSONResponse:
+    body = {"required": True, "content": {"application/json": {"schema": Question.model_json_schema()}}}
+
+    @router.post("/extract", openapi_extra={"requestBody": body})
+    async def extract(request: Request) -> JSONResponse:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if api_key and not compare_digest(given.encode(), api_key.encode()):
             return JSONResponse({"error": "the header Authorization: Bearer KEY is missing or wrong"}, 401)
         try:
-            return JSONResponse(await service.extract(question))
+            return JSONResponse(await service.extract(await _question(request)))
         except _Refused as error:
             return JSONResponse({"error": str(error)}, error.status)
         except ValueError as error:
@@ -119,6 +124,30 @@ def routes(service: Service, *, api_key: str = "") -> APIRouter:
         return HTMLResponse(PAGE.read_text(encoding="utf-8"))
 
     return router
+
+
+async def _question(request: Request) -> Question:
+    """The question in a request; read here and not by FastAPI, whose answer to a bad one differs with the engine's app.
+
+    A body of another type than JSON is refused: a page of another origin could send that without being asked.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise _Refused(415, "the body is JSON: send the header content-type: application/json")
+    try:
+        return Question.model_validate_json(await request.body())
+    except ClientDisconnect:
+        raise _Refused(413, "the body is larger than this server takes") from None
+    except ValidationError as error:
+        raise ValueError("; ".join(map(_wrong, error.errors(include_url=False)))) from None
+
+
+def _wrong(detail: Any) -> str:
+    """One fault of a body in words: ``labels: Field required``."""
+    place = ".".join(map(str, detail["loc"])) or "the body"
+    if detail["type"] == "extra_forbidden":
+        return f"{place}: there is no such field; there are {', '.join(Question.model_fields)}"
+    return f"{place}: {detail['msg']}"
 
 
 class BodyLimit:

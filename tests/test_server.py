@@ -64,12 +64,49 @@ def test_what_is_too_much_or_wrong_is_refused_with_its_reason() -> None:
         ({"sentences": ["a"], "labels": [""]}, 400, "must not be blank"),
         ({"sentences": ["a"], "labels": ["x"], "select": "vote"}, 400, "needs several samples"),
         ({"sentences": ["a"], "labels": ["x"], "threshold": 2}, 400, "from 0 to 1"),
-        ({"sentences": [], "labels": ["x"]}, 422, "sentences"),
-        ({"sentences": ["a"], "labels": ["x"], "sampels": 3}, 422, "sampels"),
+        ({"sentences": ["a"], "labels": ["x"], "threshold": {"dog": 0.5}}, 400, "threshold for 'dog'"),
+        ({"sentences": [], "labels": ["x"]}, 400, "sentences: List should have at least 1 item"),
+        ({"sentences": ["a"]}, 400, "labels: Field required"),
+        (
+            {"sentences": ["a"], "labels": ["x"], "sampels": 3},
+            400,
+            "sampels: there is no such field; there are",
+        ),
+        ([1], 400, "the body: "),
     ):
         answer = _post(body)
         assert answer.status_code == status, body
-        assert why in answer.text, body
+        assert why in answer.json()["error"], body
+
+
+def test_a_body_that_is_no_json_is_refused_with_its_reason() -> None:
+    async def post(content: bytes, kind: str) -> tuple[int, str]:
+        async with _client(_Model()) as client:
+            answer = await client.post("/extract", content=content, headers={"content-type": kind})
+        return answer.status_code, answer.json()["error"]
+
+    assert asyncio.run(post(b'{"sentences": ["a', "application/json"))[0] == 400
+    assert "Invalid JSON" in asyncio.run(post(b'{"sentences": ["a', "application/json; charset=utf-8"))[1]
+    body = b'{"sentences": ["a"], "labels": ["x"]}'
+    # Browsers send these to another origin without asking it first.
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        assert asyncio.run(post(body, kind)) == (
+            415,
+            "the body is JSON: send the header content-type: application/json",
+        )
+
+
+def test_a_body_without_a_length_that_grows_too_large_is_refused() -> None:
+    async def grown() -> httpx.Response:
+        async def pieces():
+            for _ in range(10):
+                yield b" " * 100
+
+        async with _client(_Model()) as client:
+            return await client.post("/extract", content=pieces(), headers={"content-type": "application/json"})
+
+    answer = asyncio.run(grown())
+    assert (answer.status_code, answer.json()) == (413, {"error": "the body is larger than this server takes"})
 
 
 def test_more_than_may_wait_is_refused_until_there_is_room() -> None:
