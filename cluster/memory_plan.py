@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from cluster.placement import learner_memory_share, placed
-from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
+from cluster.transport import copies_on_gpu
+from cluster.transport.placement import place_of
+from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
 LIBRARIES = 1.0
 """GiB of a process that uses a GPU: its context and its libraries."""
@@ -85,9 +87,10 @@ def shape_of(folder: str) -> Shape | None:
 
 
 def learner_parts(
-    shape: Shape, model: ModelConfig, optimizer: OptimizerConfig, *, ranks: int, reference: bool, bucket: bool
+    shape: Shape, model: ModelConfig, optimizer: OptimizerConfig, *, ranks: int, reference: bool, copies: int
 ) -> dict[str, float]:
-    """GiB of one learner rank, by what takes it. ``bucket`` is the copy that CUDA IPC shares with the engine."""
+    """GiB of one learner rank, by what takes it. ``copies`` of its weights are kept for the
+    engines by the transport, on rank 0."""
     stage, weights = optimizer.zero_stage, shape.weights
     # An adapter of rank r beside each linear layer has r numbers for each of its inputs and outputs.
     widths = 7 * shape.hidden + 2 * shape.query + 2 * shape.key + 3 * shape.intermediate
@@ -99,7 +102,7 @@ def learner_parts(
         "optimizer": 12 * trained / (ranks if stage else 1),
         f"activations of {tokens} tokens": tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing),
         "reference": 2 * weights if reference and not model.lora_rank else 0.0,
-        "weights for the engine": 2 * weights if bucket else 0.0,
+        "weights for the engine": 2 * weights * copies,
     }
     return {name: size / GIB for name, size in parts.items() if size} | {"libraries": LIBRARIES}
 
@@ -144,6 +147,7 @@ def memory_rows(
     grpo: GrpoConfig,
     generation: GenerationConfig,
     cluster: ClusterConfig,
+    sync: SyncConfig,
     *,
     gpus: Sequence[float],
 ) -> list[tuple[str, str]]:
@@ -158,9 +162,9 @@ def memory_rows(
     rows, has = [], min(gpus)
     rollout, learner = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0
     if learner:
-        bucket = 0 < rollout < 1 and learner < 1 and not model.lora_rank
+        copies = copies_on_gpu(sync, place_of(cluster, model))
         ranks, reference = cluster.learner_ranks, grpo.kl_coefficient > 0
-        parts = learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, bucket=bucket)
+        parts = learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
         room = learner_memory_share(cluster, generation) * has
         rows.append(("GPU memory of a learner rank", _sum(parts, room)))
         if sum(parts.values()) > room:

@@ -7,7 +7,9 @@ from cluster.datasheets import MACHINES, Machine
 from cluster.memory_plan import cache_tokens, engine_parts, learner_parts, shape_of, with_sequences
 from cluster.simulation import Load, Outcome, Speed, simulate
 from cluster.stated_speed import stated
-from rnr.config import GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
+from cluster.transport import copies_on_gpu
+from cluster.transport.placement import Place
+from rnr.config import GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
 DIVISIONS = 15
 """Most that are tried; of many GPUs evenly spread ones."""
@@ -65,6 +67,7 @@ class Planner:
         optimizer: OptimizerConfig,
         generation: GenerationConfig,
         grpo: GrpoConfig,
+        sync: SyncConfig,
         gpus_per_engine: int,
         measured: Speed | None,
     ) -> None:
@@ -74,7 +77,7 @@ class Planner:
         if shape is None:
             raise ValueError(f"{folder}: config.json does not name the sizes of a plain decoder, so there is no plan")
         self._machine, self._shape, self._load, self._width = machine, shape, load, gpus_per_engine
-        self._model, self._optimizer, self._grpo = model, optimizer, grpo
+        self._model, self._optimizer, self._grpo, self._sync = model, optimizer, grpo, sync
         self._generation = with_sequences(generation, shape, model, gpus=gpus_per_engine, has=machine.gib)
         speed = measured or stated(
             shape,
@@ -120,6 +123,20 @@ class Planner:
         )
 
     def _learner_gib(self, ranks: int) -> float:
-        reference = self._grpo.kl_coefficient > 0
-        parts = learner_parts(self._shape, self._model, self._optimizer, ranks=ranks, reference=reference, bucket=False)
+        place = Place(
+            one_host=False,
+            lora=bool(self._model.lora_rank),
+            rollout_workers=1,
+            learner_ranks=ranks,
+            rollout_gpus=self._width,
+            learner_gpus=1,
+        )
+        parts = learner_parts(
+            self._shape,
+            self._model,
+            self._optimizer,
+            ranks=ranks,
+            reference=self._grpo.kl_coefficient > 0,
+            copies=copies_on_gpu(self._sync, place),
+        )
         return sum(parts.values())

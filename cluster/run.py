@@ -108,7 +108,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
         check_disk(run_folder(config.run), needed_disk(config, prepared))
     with status.starting("Ray"):
         connect(config)
-    branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster
+    branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
     print_memory(memory_rows(prepared.model_folder, *branches, gpus=gpu_memory()))
     folder = open_run(config.run, tree, resume=resume)
     status.open(folder)

@@ -88,6 +88,7 @@ def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | 
         optimizer=config.optimizer,
         generation=config.generation,
         grpo=config.grpo,
+        sync=config.sync,
         gpus_per_engine=max(1, round(config.cluster.gpus_per_rollout_worker or 1)),
         measured=speed,
     )
@@ -161,7 +162,14 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
         ("disk for checkpoints and export", gib(disk)),
         *workers_of(prepared, model=config.model, optimizer=config.optimizer, generation=generation, cluster=cluster),
         *memory_rows(
-            prepared.model_folder, config.model, config.optimizer, config.grpo, generation, cluster, gpus=gpu_memory()
+            prepared.model_folder,
+            config.model,
+            config.optimizer,
+            config.grpo,
+            generation,
+            cluster,
+            config.sync,
+            gpus=gpu_memory(),
         ),
         *time_of(prepared, schedule, settings, cluster),
     ]

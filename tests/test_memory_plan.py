@@ -16,7 +16,7 @@ from cluster.memory_plan import (
     shape_of,
     with_sequences,
 )
-from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
+from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
 SMALL = Shape(weights=596e6, layers=28, hidden=1024, intermediate=3072, query=2048, key=1024)
 """Qwen3-0.6B."""
@@ -50,13 +50,13 @@ def test_a_token_of_the_cache_and_of_a_layer_by_hand() -> None:
 def test_the_plan_of_qwen3_at_16k_is_near_what_was_measured() -> None:
     shape = replace(SMALL, normed=True)
     assert shape.layer_bytes == 53_248 + 6 * 3072
-    parts = learner_parts(shape, ModelConfig(), MICROBATCH, ranks=1, reference=False, bucket=False)
+    parts = learner_parts(shape, ModelConfig(), MICROBATCH, ranks=1, reference=False, copies=0)
     # 40.3 GiB were measured on an H200, libraries left out (torch's peak of what it had allocated).
     assert sum(parts.values()) - 1.0 == pytest.approx(40.3, rel=0.05)
 
 
 def test_one_rank_of_a_small_model_by_hand() -> None:
-    parts = learner_parts(SMALL, ModelConfig(), MICROBATCH, ranks=1, reference=False, bucket=True)
+    parts = learner_parts(SMALL, ModelConfig(), MICROBATCH, ranks=1, reference=False, copies=1)
     gib = 2**30
     assert parts == pytest.approx(
         {
@@ -78,13 +78,13 @@ def test_one_rank_of_a_small_model_by_hand() -> None:
 def test_four_ranks_divide_what_their_stage_divides(stage, bytes_per_weight) -> None:
     optimizer = OptimizerConfig(zero_stage=stage, max_tokens_per_microbatch=1)
     shape = Shape(weights=2**30, layers=1, hidden=1, intermediate=1, query=1, key=1)
-    parts = learner_parts(shape, ModelConfig(), optimizer, ranks=4, reference=False, bucket=False)
+    parts = learner_parts(shape, ModelConfig(), optimizer, ranks=4, reference=False, copies=0)
     assert sum(parts[name] for name in ("weights", "gradients", "optimizer")) == pytest.approx(bytes_per_weight)
 
 
 def test_an_adapter_trains_its_own_weights_alone() -> None:
     model = ModelConfig(lora_rank=8)
-    parts = learner_parts(SMALL, model, MICROBATCH, ranks=1, reference=True, bucket=False)
+    parts = learner_parts(SMALL, model, MICROBATCH, ranks=1, reference=True, copies=0)
     # Inputs and outputs of q, k, v, o, gate, up and down of one layer.
     widths = (1024 + 2048) * 2 + (1024 + 1024) * 2 + (1024 + 3072) * 3
     assert parts["optimizer"] == pytest.approx(12 * 8 * widths * 28 / 2**30)
@@ -125,10 +125,11 @@ def test_the_gpus_of_this_machine_decide_and_are_not_asked_for_an_engine_without
     assert decided(generation, model, ClusterConfig(gpus_per_rollout_worker=0.5), folder).sequences == 128
 
 
-def _rows(folder, *, gpus, model=None, cluster=None) -> dict[str, str]:
+def _rows(folder, *, gpus, model=None, cluster=None, transport="auto") -> dict[str, str]:
+    sync = SyncConfig.model_validate({"transport": transport})
     model, cluster = model or ModelConfig(context_tokens=2048), cluster or ClusterConfig()
     generation = GenerationConfig(max_num_seqs=256)
-    return dict(memory_rows(folder, model, MICROBATCH, GrpoConfig(), generation, cluster, gpus=gpus))
+    return dict(memory_rows(folder, model, MICROBATCH, GrpoConfig(), generation, cluster, sync, gpus=gpus))
 
 
 def test_a_plan_that_fits_is_told_part_by_part(tmp_path) -> None:
@@ -141,6 +142,24 @@ def test_a_plan_that_fits_is_told_part_by_part(tmp_path) -> None:
     # 29.39 GiB / 114,688 B = 275,146 tokens; / 2048 = 134.
     assert rows["KV cache of an engine"].endswith("134 of 256 sequences at full length")
     assert _rows(str(tmp_path), gpus=[]) == {}
+
+
+@pytest.mark.parametrize(
+    ("transport", "part", "total"),
+    [("auto", "", "34.9"), ("nccl", " + weights for the engine 2.2", "37.1")],  # 2 x 2 B x 596e6 = 2.22 GiB
+)
+def test_nccl_keeps_two_versions_on_the_learners_gpu(tmp_path, transport, part, total) -> None:
+    rows = _rows(_model(tmp_path, 1192), gpus=[80.0, 80.0], transport=transport)
+    assert rows["GPU memory of a learner rank"].endswith(
+        f"activations of 16384 tokens 22.8{part} + libraries 1.0 = {total} of 76.0 GiB"
+    )
+
+
+def test_an_engine_on_the_learners_gpu_costs_a_copy_only_where_its_transport_makes_one(tmp_path) -> None:
+    folder = _model(tmp_path, 1192)
+    assert "weights for the engine 1.1" in _rows(folder, gpus=[80.0])["GPU memory of a learner rank"]
+    by_store = _rows(folder, gpus=[80.0], transport="object_store")
+    assert "weights for the engine" not in by_store["GPU memory of a learner rank"]
 
 
 def test_a_plan_that_does_not_fit_is_refused_before_the_start_with_what_to_change(tmp_path) -> None:

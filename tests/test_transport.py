@@ -38,6 +38,7 @@ class OneFile:
     """All weights in one file of torch's own, by name: what a further transport looks like."""
 
     in_place = False
+    copies = 0
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

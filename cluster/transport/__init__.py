@@ -30,6 +30,8 @@ class Transport(Protocol):
     in_place: bool
     """Whether the weights are lent to it on the learner's device, each until the next is asked for, or copied to the
     CPU."""
+    copies: int
+    """Of the whole policy that it keeps on the learner's GPU, beside the weights that are trained."""
 
     @staticmethod
     def unfit(place: Place, /) -> str:
@@ -69,6 +71,12 @@ def chosen(sync: SyncConfig, place: Place) -> str:
             f"{chosen(SyncConfig(), place)!r} here"
         )
     return sync.transport
+
+
+def copies_on_gpu(sync: SyncConfig, place: Place) -> int:
+    """How many copies of the policy the transport of this run keeps on the learner's GPU. One that is named is counted
+    without a look at the place: whether it serves it is for ``chosen`` to say."""
+    return TRANSPORTS[chosen(sync, place) if sync.transport == "auto" else sync.transport].copies
 
 
 def choose(sync: SyncConfig, place: Place) -> Transport:

@@ -33,6 +33,7 @@ class CudaIpc:
     """For one learner rank and one engine that share a GPU."""
 
     in_place = True
+    copies = 1
 
     @staticmethod
     def unfit(place: Place) -> str:

@@ -46,6 +46,7 @@ class Nccl:
     backend: str = "nccl"
     device: str = "cuda"
     in_place = True
+    copies = 2  # two versions take turns
 
     @staticmethod
     def unfit(place: Place) -> str:

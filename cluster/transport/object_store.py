@@ -31,6 +31,7 @@ class ObjectStore:
     """The transport that serves any placement."""
 
     in_place = False
+    copies = 0
 
     @staticmethod
     def unfit(_place: Place) -> str:
