@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,23 @@ def strict_json(value: Any, *, indent: int | None = None) -> str:
 def json_line(value: Any) -> str:
     """The value as one line of a JSONL file, with its line feed."""
     return strict_json(value) + "\n"
+
+
+def whole_lines(file: Path) -> Iterator[tuple[bytes, Any]]:
+    """Each line of a JSONL file and its value, None for one that a kill has cut; nothing where there is no file."""
+    if not file.is_file():
+        return
+    with file.open("rb") as stream:
+        for line in stream:
+            try:
+                yield line, json.loads(line)
+            except ValueError:
+                yield line, None
+
+
+def whole_rows(file: Path) -> Iterator[Any]:
+    """The values of a JSONL file, without those that a kill has cut; nothing where there is no file."""
+    return (row for _, row in whole_lines(file) if row is not None)
 
 
 def significant(value: float, digits: int = 6) -> float:

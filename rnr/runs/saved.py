@@ -1,11 +1,11 @@
 """The rollouts that a run has saved, as the carriers that they were."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnr.files import whole_rows
 from rnr.runs.report.groups import example_of
 from rnr.types import Group, Prompt, Rollout, Segment
 
@@ -31,16 +31,11 @@ def saved_groups(folder: Path) -> Iterator[SavedGroup]:
     if not file.is_file():
         raise ValueError(f"{folder} has no rollouts.jsonl: GRPO has not begun, or it is not the folder of a run")
     rows: list[dict[str, Any]] = []
-    with file.open("rb") as stream:
-        for line in stream:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # cut by a kill
-            if rows and (row["step"], row["uid"]) != (rows[0]["step"], rows[0]["uid"]):
-                yield _group(rows)
-                rows = []
-            rows.append(row)
+    for row in whole_rows(file):
+        if rows and (row["step"], row["uid"]) != (rows[0]["step"], rows[0]["uid"]):
+            yield _group(rows)
+            rows = []
+        rows.append(row)
     if rows:
         yield _group(rows)
 

@@ -4,7 +4,6 @@ Lines are written whole, so a killed run loses at most the current step; ``rewin
 repeats.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from rnr.config import TrackingConfig
 from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
 from rnr.evaluation.scoring import Evaluation
-from rnr.files import append_whole, json_line, significant, write_whole
+from rnr.files import append_whole, json_line, significant, whole_lines, whole_rows, write_whole
 from rnr.runs.tensorboard_run import TensorboardRun
 from rnr.runs.wandb_run import WandbRun
 from rnr.task.chains import grounded
@@ -85,16 +84,14 @@ class Tracker:
             if not file.exists():
                 continue
             kept = []
-            for line in file.read_bytes().split(b"\n"):
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue  # cut by a kill, perhaps inside a character
+            for line, row in whole_lines(file):
+                if row is None:
+                    continue
                 at = order.get(row.get("stage", "grpo"), 2), row["step"]
                 again = not evaluated and "val/f1" in row and at == (order[stage], step - 1)
                 if at < (order[stage], step) and not again:
                     kept.append(line)
-            write_whole(file, b"".join(line + b"\n" for line in kept))
+            write_whole(file, b"".join(line.removesuffix(b"\n") + b"\n" for line in kept))
 
     def finish(self) -> None:
         """Close what was told."""
@@ -154,12 +151,4 @@ def _listed(mentions: Iterable[Mention]) -> str:
 
 def _sft_steps(file: Path) -> int:
     """How many SFT steps ``metrics.jsonl`` tells of."""
-    done = 0
-    for line in file.read_bytes().split(b"\n") if file.is_file() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # the end of the file, or cut by a kill
-        if row["stage"] == "sft":
-            done = max(done, row["step"] + 1)
-    return done
+    return max((row["step"] + 1 for row in whole_rows(file) if row["stage"] == "sft"), default=0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.evaluation.scoring import compare
+from rnr.files import whole_rows
 from rnr.runs.metric_names import meaning_of
 from rnr.runs.report.evaluations import Predictions, read_evaluation, side_by_side
 from rnr.runs.report.groups import read_groups
@@ -121,13 +122,8 @@ def _json(file: Path) -> dict[str, Any]:
 
 def _series(folder: Path) -> tuple[dict[str, dict[str, list[list[float]]]], bool]:
     """The curves, and whether any had to be thinned."""
-    file = folder / "metrics.jsonl"
     series: dict[str, dict[str, list[list[float]]]] = {}
-    for line in file.read_bytes().split(b"\n") if file.is_file() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # the end of the file, or cut by a kill
+    for row in whole_rows(folder / "metrics.jsonl"):
         stage, step = row.pop("stage"), row.pop("step")
         for name, value in row.items():
             if value is not None:

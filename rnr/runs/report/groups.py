@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.evaluation.marking import marked
+from rnr.files import whole_lines, whole_rows
 from rnr.task.chains import grounded
 from rnr.task.parsing import parse
 from rnr.types import Example, Mention
@@ -57,21 +58,16 @@ def read_groups(folder: Path) -> dict[str, Any]:
 def _index(file: Path) -> dict[tuple[int, str], _Group]:
     groups: dict[tuple[int, str], _Group] = {}
     place = 0
-    with file.open("rb") as stream:
-        for line in stream:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = None  # cut by a kill
-            if row is not None:
-                key = (row["step"], row["uid"])
-                group = groups.setdefault(key, _Group(*key, row.get("dropped"), [], []))
-                group.rows.append((place, len(line)))
-                if row["reward"] is None:
-                    group.invalid += 1
-                else:
-                    group.rewards.append(row["reward"])
-            place += len(line)
+    for line, row in whole_lines(file):
+        if row is not None:
+            key = (row["step"], row["uid"])
+            group = groups.setdefault(key, _Group(*key, row.get("dropped"), [], []))
+            group.rows.append((place, len(line)))
+            if row["reward"] is None:
+                group.invalid += 1
+            else:
+                group.rewards.append(row["reward"])
+        place += len(line)
     return groups
 
 
@@ -184,13 +180,4 @@ def _shown(group: _Group, rows: Sequence[Mapping[str, Any]], tokens: Mapping[Any
 
 def _tokens(file: Path) -> dict[tuple[int, str, int], dict[str, Any]]:
     """(step, uid, number of the rollout) -> its token values."""
-    if not file.is_file():
-        return {}
-    found: dict[tuple[int, str, int], dict[str, Any]] = {}
-    for line in file.read_bytes().split(b"\n"):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # the end of the file, or cut by a kill
-        found[row.pop("step"), row.pop("uid"), row.pop("rollout")] = row
-    return found
+    return {(row.pop("step"), row.pop("uid"), row.pop("rollout")): row for row in whole_rows(file)}

@@ -1,10 +1,10 @@
 """Where the time went: the spans of a run as lanes of workers, and what failed in them."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rnr.files import whole_rows
 from rnr.runs.spans import FILE
 
 MOST_PIECES = 700
@@ -34,7 +34,7 @@ Piece = tuple[float, float]
 
 def read_timeline(folder: Path) -> dict[str, Any]:
     """``lanes``, ``begin`` (seconds since the epoch), ``seconds`` of the whole, ``faults``; times from the begin."""
-    rows = list(_rows(folder / FILE))
+    rows = list(whole_rows(folder / FILE))
     if not rows:
         return {"lanes": [], "begin": 0.0, "seconds": 0.0, "faults": []}
     begin = min(row[0] for row in rows)
@@ -92,14 +92,3 @@ def _few(pieces: list[Piece], whole: float) -> list[list[float]]:
         gap *= 2
         pieces = merged(pieces, gap)
     return [[round(start, 2), round(end, 2)] for start, end in pieces]
-
-
-def _rows(file: Path) -> Iterable[list[Any]]:
-    if not file.is_file():
-        return
-    with file.open("rb") as stream:
-        for line in stream:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue  # cut by a kill
