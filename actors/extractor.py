@@ -20,7 +20,7 @@ from rnr.task.decoding import refuse_undecodable
 from rnr.task.extraction import Extraction, extraction
 from rnr.task.prompts import ChatFormat, refuse_too_long
 from rnr.task.windows import joined, windows
-from rnr.types import Decoding, Example, Group, Prompt
+from rnr.types import Decoding, Example, Prompt, Rollout
 
 LEAST_ANSWER = 32
 """Tokens that an answer must have room for, beside as many as its text has."""
@@ -217,26 +217,18 @@ class Extractor:
         room = self._context_tokens - len(prompt.token_ids)
         limit = min(room, self._max_new_tokens) if self._max_new_tokens else room
         how, example = options.how, prompt.example
-        greedy: Group | None = None
-        drawn: Group | None = None
-        sampled = Sampling(
+        sampling = Sampling(
             count=options.samples, temperature=options.temperature, max_new_tokens=limit, decisions=False
         )
-        asked = [] if options.samples == 1 else [self.worker.generate(prompt, sampled)]
-        if how == "greedy":
-            asked.append(self.worker.generate(prompt, replace(sampled, count=1, temperature=0.0)))
-        groups = await asyncio.gather(*asked)
-        if how == "greedy":
-            greedy = groups[-1]
-        if options.samples > 1:
-            drawn = groups[0]
-        found = chosen(
-            how,
-            example,
-            prompt.decoding,
-            greedy.rollouts[0] if greedy else None,
-            drawn.rollouts if drawn else (),
+
+        async def completions(wanted: bool, sampling: Sampling) -> tuple[Rollout, ...]:
+            return (await self.worker.generate(prompt, sampling)).rollouts if wanted else ()
+
+        drawn, greedy = await asyncio.gather(
+            completions(options.samples > 1, sampling),
+            completions(how == "greedy", replace(sampling, count=1, temperature=0.0)),
         )
+        found = chosen(how, example, prompt.decoding, greedy[0] if greedy else None, drawn)
         return above(found, example, prompt.decoding, options.least)
 
     def answers(self, examples: Sequence[Example], *, decoding: Decoding | None = None, **options: Any) -> list[Chosen]:

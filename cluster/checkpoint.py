@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter
 
 from cluster.disk import Disk
-from cluster.manifest import CheckpointSpoilt, Layout, layout_of, verify, write_manifest
+from cluster.manifest import CheckpointSpoilt, Entry, Layout, layout_of, read_manifest, verify, write_manifest
 from cluster.ranks import LearnerLost
 from rnr.config import RunConfig, SftConfig
 from rnr.files import is_no_room, rename_synced, room, strict_json, sync_folder, write_whole
@@ -21,6 +21,7 @@ from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
+PROGRESS = "progress.json"
 STAGES = ("sft", "grpo", "done")
 NAME = re.compile(rf"(\d{{6,}})-({'|'.join(STAGES)})-(\d{{6,}})")
 """Version, stage, step. Whatever else lies beside the checkpoints is none of our business."""
@@ -130,7 +131,7 @@ class Checkpoints:
         partial.mkdir(parents=True)
         try:
             await learner.save(str(partial))
-            write_whole(partial / "progress.json", strict_json(asdict(progress), indent=1))
+            write_whole(partial / PROGRESS, strict_json(asdict(progress), indent=1))
             await asyncio.to_thread(_complete, partial, self._folder / name, self._layout)
         except Exception as error:
             shutil.rmtree(partial, ignore_errors=True)  # it would take the room that is missing
@@ -140,7 +141,7 @@ class Checkpoints:
 
     def complete(self) -> list[Path]:
         """All complete checkpoints, oldest first; leftovers of a kill and foreign folders are not among them."""
-        found = (path.parent for path in self._folder.glob("*/progress.json"))
+        found = (path.parent for path in self._folder.glob(f"*/{PROGRESS}"))
         return sorted((folder for folder in found if NAME.fullmatch(folder.name)), key=_age)
 
     def after_warm_start(self) -> Path | None:
@@ -216,27 +217,29 @@ def take_over(start: Path, folder: Path) -> None:
     partial = checkpoints / f"{start.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(start, partial)
-    layout = verify(partial).layout
+    manifest = read_manifest(partial)
     progress = asdict(_progress(partial)) | {"seconds": {}}
-    write_whole(partial / "progress.json", strict_json(progress, indent=1))
+    write_whole(partial / PROGRESS, strict_json(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)
     for stage in ("base", "sft"):
         predicted = start.parents[1] / "predictions" / f"{stage}.jsonl"
         if stage in progress["scores"] and predicted.is_file():
             shutil.copy(predicted, folder / "predictions")
-    _complete(partial, checkpoints / start.name, layout)
+    # The weights keep the digests that they were written with: whatever the copy did to them is found by ``restore``.
+    known = {name: entry for name, entry in manifest.files.items() if name != PROGRESS}
+    _complete(partial, checkpoints / start.name, manifest.layout, known)
 
 
-def _complete(partial: Path, final: Path, layout: Layout) -> None:
+def _complete(partial: Path, final: Path, layout: Layout, known: Mapping[str, Entry] | None = None) -> None:
     """Give a checkpoint its manifest and its name, in this order and each of them on disk before the next."""
-    write_manifest(partial, layout)
+    write_manifest(partial, layout, known)
     sync_folder(partial)
     shutil.rmtree(final, ignore_errors=True)
     rename_synced(partial, final)
 
 
 def _progress(checkpoint: Path) -> Progress:
-    row = json.loads((checkpoint / "progress.json").read_bytes())
+    row = json.loads((checkpoint / PROGRESS).read_bytes())
     # A loss that was not finite is null in the file.
     losses = [math.nan if loss is None else loss for loss in row.get("held_out_losses", [])]
     return TypeAdapter(Progress).validate_python(row | {"held_out_losses": losses})

@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.loop import together
 from rewards.entity_f1 import entity_f1
-from rnr.files import json_line
+from rnr.files import append_whole, json_line
 from rnr.types import Prompt, ScoredGroup
 
 CHUNK = 32
@@ -38,8 +38,7 @@ async def measure(prompts: Sequence[Prompt], sample: Sample, file: Path) -> dict
     for start in range(0, len(missing), CHUNK):
         groups = await sample(missing[start : start + CHUNK])
         found = {scored.group.prompt.uid: _scores(scored) for scored in groups}
-        with file.open("a", encoding="utf-8") as out:
-            out.writelines(json_line({"uid": uid, "f1": scores}) for uid, scores in found.items())
+        append_whole(file, "".join(json_line({"uid": uid, "f1": scores}) for uid, scores in found.items()))
         known |= found
     return {prompt.uid: known[prompt.uid] for prompt in prompts}
 

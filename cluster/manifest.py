@@ -45,14 +45,16 @@ class Manifest:
     """Path inside the checkpoint -> what it holds."""
 
 
-def write_manifest(folder: Path, layout: Layout) -> None:
-    """List everything that lies in ``folder``."""
-    files = {
-        path.relative_to(folder).as_posix(): Entry(bytes=path.stat().st_size, sha256=digest(path))
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST
-    }
-    write_whole(folder / MANIFEST, strict_json(asdict(Manifest(layout=layout, files=files)), indent=1))
+def write_manifest(folder: Path, layout: Layout, known: Mapping[str, Entry] | None = None) -> None:
+    """List everything that lies in ``folder``; files that are ``known`` are taken at their word and not read."""
+    names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    names.pop(MANIFEST, None)
+    files = dict(known or {})
+    for name in names.keys() - files.keys():
+        files[name] = Entry(bytes=names[name].stat().st_size, sha256=digest(names[name]))
+    write_whole(
+        folder / MANIFEST, strict_json(asdict(Manifest(layout=layout, files=dict(sorted(files.items())))), indent=1)
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:

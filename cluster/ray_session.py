@@ -101,7 +101,6 @@ def connect(
     ``num_cpus``, ``num_gpus`` and ``env_vars`` (of all workers) are for a local Ray. Raises ValueError, naming the
     address, if Ray is not there within ``seconds`` or refuses.
     """
-    global _local
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         _use_own_token()

@@ -14,7 +14,7 @@ from actors.pool import LeaseFailed, Pool
 from cluster.policy import Metrics
 from rewards.composite import added, invalid_group
 from rnr.config import DeadlineConfig, RewardConfig
-from rnr.types import Group, Reward, ScoredGroup
+from rnr.types import Group, ScoredGroup
 
 if TYPE_CHECKING:
     from cluster.workers import Workers
@@ -83,7 +83,10 @@ class ScoringService:
         except LeaseFailed as failure:
             self._refuse_many(scorer, scored.group, failure)
             values = [f"LeaseFailed: {failure}"] * len(scored.rewards)
-        rewards = tuple(self._joined(scorer, *pair) for pair in zip(scored.rewards, values, strict=True))
+        rewards = tuple(
+            added(reward, scorer.name, value, weight=scorer.weight, bounds=self._bounds)
+            for reward, value in zip(scored.rewards, values, strict=True)
+        )
         return ScoredGroup(group=scored.group, rewards=rewards, answers=scored.answers)
 
     def _refuse_many(self, scorer: Scorer, group: Group, failure: LeaseFailed) -> None:
@@ -94,12 +97,6 @@ class ScoringService:
                 f"its deadline of {scorer.seconds:g} s for the {len(group.rollouts)} answers of a group. The last "
                 f"group was {group.prompt.uid}, {failure}"
             ) from failure
-
-    def _joined(self, scorer: Scorer, reward: Reward, value: float | str) -> Reward:
-        """The reward with a scorer's value, or invalid with the cause that the scorer gave in its place."""
-        if isinstance(value, str):
-            return Reward(total=None, parts=reward.parts, invalid=value)
-        return added(reward, scorer.name, value, weight=scorer.weight, bounds=self._bounds)
 
     def metrics(self) -> Metrics:
         """Counters since the start."""

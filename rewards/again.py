@@ -18,9 +18,7 @@ def score_again(group: Group, options: RewardConfig, *, max_new_tokens: int) -> 
             continue
         values = custom.Own(scorer.use, scorer.arguments).values(scored, custom.ANY_NUMBER)
         rewards = tuple(
-            Reward(total=None, parts=reward.parts, invalid=value)
-            if isinstance(value, str)
-            else added(reward, scorer.called, value, weight=scorer.weight, bounds=options.range)
+            added(reward, scorer.called, value, weight=scorer.weight, bounds=options.range)
             for reward, value in zip(scored.rewards, values, strict=True)
         )
         scored = ScoredGroup(group=group, rewards=rewards, answers=scored.answers)

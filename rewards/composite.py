@@ -215,8 +215,11 @@ def _with_part(reward: Reward, name: str, value: float, *, weight: float = 1.0) 
     return replace(reward, total=reward.total + weight * value, parts={**reward.parts, name: value})
 
 
-def added(reward: Reward, name: str, value: float, *, weight: float, bounds: Range) -> Reward:
-    """The reward with ``weight * value`` of a further scorer in it; invalid if that takes it out of ``bounds``."""
+def added(reward: Reward, name: str, value: float | str, *, weight: float, bounds: Range) -> Reward:
+    """The reward with ``weight * value`` of a further scorer in it; invalid if that takes it out of ``bounds``, or if
+    the scorer gave a cause in place of a number."""
+    if isinstance(value, str):
+        return Reward(total=None, parts=reward.parts, invalid=value)
     return _in_range(_with_part(reward, name, value, weight=weight), bounds)
 
 

@@ -68,11 +68,10 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     with status.starting("libraries"):
         from cluster.manifest import CheckpointSpoilt
         from cluster.run import get_ready
+        from cluster.run import run as run_training
 
     ready = get_ready(settings, resume=resume, status=status)
     try:
-        from cluster.run import run as run_training
-
         with status.until_the_end():
             asyncio.run(run_training(settings, ready))
     except ExceptionGroup as group:

@@ -338,6 +338,17 @@ def test_the_warm_start_of_another_run_is_not_taken_over_when_it_was_altered(tmp
         _warm_start(second, resume=False)
 
 
+def test_a_warm_start_that_was_altered_on_the_way_is_not_resumed_from(tmp_path) -> None:
+    first = run_folder(_run_of(tmp_path, "first").run)
+    progress = Progress(stage="grpo", version=30, scores={"sft": {"f1": 2.0}})
+    asyncio.run(Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT).save(progress, FakeLearner(30)))
+    start, second = first / "checkpoints" / "000030-grpo-000000", run_folder(_run_of(tmp_path, "second").run)
+    (start / "state").write_text("31")
+    take_over(start, second)
+    with pytest.raises(CheckpointSpoilt, match="state was altered"):
+        verify(second / "checkpoints" / start.name)
+
+
 def test_what_is_taken_over_has_a_manifest_of_its_own_and_brings_no_file_from_elsewhere(tmp_path) -> None:
     first = run_folder(_run_of(tmp_path, "first").run)
     scores = {"sft": {"f1": 2.0}, "../../secret": {"f1": 0.0}}

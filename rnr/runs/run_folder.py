@@ -67,10 +67,11 @@ def warm_start_folder(from_run: str, run: RunConfig, tree: Mapping[str, Any]) ->
     folder = Path(from_run).expanduser().resolve()
     if folder == run_folder(run):
         raise ValueError("sft.from_run is the folder of this run itself: give it another run.name")
-    file = folder / "config.json"
-    if not file.is_file():
-        raise ValueError(f"sft.from_run: {folder} is not the folder of a run: it has no config.json")
-    for section, key, was, value in _changes(json.loads(file.read_text()), tree):
+    try:
+        theirs = saved_config(folder)
+    except ValueError as error:
+        raise ValueError(f"sft.from_run: {error}") from None
+    for section, key, was, value in _changes(theirs, tree):
         if key in OF_WARM_START.get(section, ()):
             raise ValueError(f"sft.from_run: {section}.{key} is {value!r}, but {was!r} in {folder}")
     return folder
