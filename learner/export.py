@@ -38,7 +38,7 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_torch_state_dict(weights, partial, metadata={"format": "pt"})
+    save_torch_state_dict({name: _own(tensor) for name, tensor in weights.items()}, partial, metadata={"format": "pt"})
     if digest_of(read_weights(partial)) != digest_of(weights.items()):
         raise ExportError(f"the weights written to {partial} are not the policy's: is the disk full or failing?")
     AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(partial)
@@ -50,6 +50,11 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
         (partial / name).write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def _own(tensor: torch.Tensor) -> torch.Tensor:
+    """With memory of its own: an expert is a part of its layer's stack, and a part is refused by huggingface_hub."""
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
 
 
 def digest_of(weights: Iterable[tuple[str, torch.Tensor]]) -> str:

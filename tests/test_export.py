@@ -1,5 +1,6 @@
 """What is exported is the policy, or nothing is."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -94,6 +95,18 @@ def test_experts_go_by_the_names_of_their_files(tmp_path) -> None:
     assert "model.layers.0.block_sparse_moe.experts.3.w1.weight" in stored
     assert names_in_files(model, tmp_path) == stored.keys()
     torch.testing.assert_close(as_in_files(model, own), stored, rtol=0, atol=0)
+
+
+def test_experts_that_are_parts_of_one_tensor_are_exported_each(tiny_model, tmp_path) -> None:
+    tiny("mixtral").save_pretrained(tmp_path / "model", max_shard_size="1GB")
+    for file in tiny_model.glob("tokenizer*"):
+        shutil.copy(file, tmp_path / "model")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.bfloat16)
+    weights = as_in_files(model, {name: parameter.detach() for name, parameter in model.named_parameters()})
+    expert = weights["model.layers.0.block_sparse_moe.experts.3.w2.weight"]
+    assert expert.untyped_storage().nbytes() > expert.nbytes, "the experts of a layer share one tensor, as in training"
+    export(engine(tmp_path / "model", weights), tmp_path / "export", {}, rank=0)
+    torch.testing.assert_close(dict(read_weights(tmp_path / "export")), weights, rtol=0, atol=0)
 
 
 def test_weights_that_the_files_do_not_hold_are_refused_by_name(tiny_model, tmp_path) -> None:
