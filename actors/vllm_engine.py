@@ -1,5 +1,6 @@
 """vLLM as an ``Engine``. Its interfaces move between releases: only this file, ``actors/weight_receiver.py``,
-``actors/cpu_norm.py``, ``actors/vllm_on_gpu.py`` and ``actors/engine_support.py`` know them."""
+``actors/cpu_norm.py``, ``actors/vllm_on_gpu.py``, ``actors/engine_support.py`` and
+``actors/vllm_server.py`` know them."""
 
 import os
 import tempfile
