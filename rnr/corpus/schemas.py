@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rnr.corpus.formats.examples import read_labels
 from rnr.corpus.formats.rows import DataError
+from rnr.corpus.label_doubts import label_doubts
 from rnr.corpus.report import Reading
 from rnr.task.asked import with_plain_labels, without_catch_alls
 from rnr.task.labels import label_key
@@ -86,6 +87,8 @@ class FileLabels:
         for key, written in by_key.items():
             if len(written) > 1:
                 reading.fact(f"{MERGED}: {', '.join(written)} -> {key}", self._file)
+        for doubt in label_doubts(sorted(self._used | self._own)):
+            reading.fact(doubt, self._file)
 
 
 def as_asked(examples: Sequence[Example], prompt: str) -> list[Example]:

@@ -12,23 +12,40 @@ from rnr.corpus.report import Reading
 
 RELATIONS = "lines of relations were passed over"
 NO_TEXT = "passages without text were left out"
+BIOC_RELATIONS = "documents have relations, which were passed over"
 
 _TITLE = re.compile(r"([^|\t]+)\|([ta])\|(.*)")
 
 
 def _collection(collection: dict[str, Any], number: int, source: Source) -> Iterator[Any]:
     for document in collection["documents"]:
-        for passage in document.get("passages", []):
-            for part in passage.get("sentences") or [passage]:
-                text = part.get("text") or ""
-                if not text.strip():
-                    source.note(NO_TEXT, number, times=1)
-                    continue
+        passages = document.get("passages", [])
+        parts = [part for passage in passages for part in _parts(passage)]
+        if any(one.get("relations") for one in (document, *passages, *parts)):
+            source.note(BIOC_RELATIONS, number, repr(_id(document)))
+        for part in parts:
+            text = part.get("text") or ""
+            if not text.strip() and part.get("annotations"):
+                yield ValueError(
+                    f"document {_id(document)!r}: a passage with annotations needs the text that they are in"
+                )
+            elif not text.strip():
+                source.note(NO_TEXT, number)
+            else:
                 try:
                     entities = _annotations(part.get("annotations", []), part)
                     yield {"sentence": text, "entities": entities, "guid": _id(document)}
                 except ValueError as error:
                     yield error
+
+
+def _parts(passage: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sentences of a passage, or the whole of it where it has annotations of its own, or no sentences."""
+    sentences = passage.get("sentences") or []
+    if not sentences or not passage.get("annotations"):
+        return sentences or [passage]
+    inner = [annotation for sentence in sentences for annotation in sentence.get("annotations", [])]
+    return [passage | {"annotations": [*passage["annotations"], *inner]}]
 
 
 def _id(document: dict[str, Any]) -> str | None:

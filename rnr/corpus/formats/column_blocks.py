@@ -10,7 +10,7 @@ from rnr.corpus.formats.tags import Tagged, TagScheme
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
 _COMMENT = re.compile(r"#\s*[\w.:-]+\s*=|#(?:begin|end) document")
-_TAG = re.compile(r"[Oo]|[BIESLUMbieslum][-_/:|]\S+")
+_TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
     """The tokens and tags of a block, and the tokens after which, as the file says, no space stands.
 
     The first line that is no comment is passed over where the ``header`` stands there. Raises ValueError naming the
-    line with another number of columns than the rest.
+    line with another number of columns than the rest, or without a word.
     """
     columns = None if header else block.columns(layout)
     numbers: Sequence[int]
@@ -145,6 +145,8 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         columns = list(zip(*rows, strict=True))
     follows = columns[layout.follows] if layout.follows >= 0 else ()
     glued = [place for place, cell in enumerate(follows) if _is_glued(cell)]
+    if "" in columns[layout.token]:
+        raise ValueError(f"line {numbers[list(columns[layout.token]).index('')]}: no word beside its tag")
     tags = layout.tags(columns[layout.tag])
     return Tagged(block.number, list(columns[layout.token]), tags, _Places(numbers), text), glued
 

@@ -10,6 +10,7 @@ BLANKS = " \t"
 """What divides columns; any other white space may stand inside a token."""
 
 _RANGE = re.compile(r"(\d+)[-.](\d+)")
+_OLD_WEBANNO = re.compile(r"\d+-\d+")
 
 
 def by_tab(line: str) -> list[str]:
@@ -49,15 +50,34 @@ class Columns:
 
     def is_running(self, column: int) -> bool:
         """Whether the cells of each sentence are numbers that go up by one."""
-        steps = 0
+        return self._steps(column) == {1}
+
+    def numbering(self, column: int) -> str:
+        """What the numbers of a column are, in words; empty where they are no numbers or mean nothing by their order.
+
+        Raises ValueError where the ends of sentences are told by such numbers alone, or words by WebAnno's old ones.
+        """
+        if all(map(_OLD_WEBANNO.fullmatch, self.counts(column))):
+            raise ValueError(
+                "words are numbered as in WebAnno TSV 1 and 2 (1-1, 1-2): export 'WebAnno TSV v3.3' or 'CoNLL 2002'"
+            )
+        steps = self._steps(column)
+        if steps == {0, 1}:
+            raise ValueError(
+                f"column {column + 1} numbers the sentences, which no blank line divides: put one between them, or "
+                "divide the columns by tabs and name them in the first line (sentence_id, word, tag)"
+            )
+        return {frozenset({1}): "a running number", frozenset({0}): "the number of the sentence"}.get(steps, "")
+
+    def _steps(self, column: int) -> frozenset[int]:
+        """By how much the numbers of a column go up from line to line; empty where its cells are no numbers."""
+        steps: set[int] = set()
         for cells in self.cells(column):
             numbers = [cell for cell in cells if not is_range(cell)]
             if not all(cell.isascii() and cell.isdigit() for cell in numbers):
-                return False
-            if any(int(right) != int(left) + 1 for left, right in pairwise(numbers)):
-                return False
-            steps += max(0, len(numbers) - 1)
-        return steps > 0
+                return frozenset()
+            steps.update(int(right) - int(left) for left, right in pairwise(numbers))
+        return frozenset(steps)
 
 
 def usual_width(rows: Iterable[Sequence[Sequence[str]]]) -> int:

@@ -28,7 +28,7 @@ class Layout:
     key: str = ""
     """In a column of ``key=value|...`` the key whose value is the tag."""
     running: int = -1
-    """The column that numbers the tokens of a sentence."""
+    """The column that numbers the tokens of a sentence, or the sentences."""
     follows: int = -1
     """The column that says whether a space follows: ``+`` and ``-``, or ``SpaceAfter=No`` among others."""
     brackets: bool = False
@@ -92,7 +92,8 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     if not whole:
         raise ValueError("there is no line with a token and a tag")
     columns = Columns(whole, width)
-    running = 0 if width > 2 and columns.is_running(0) else -1
+    numbers = columns.numbering(0) if width > 2 else ""
+    running = 0 if numbers else -1
     tag, key, facts = _tags(columns, running, tag_column)
     token = _token(columns, header, {running, tag})
     if all(len(word) > 1 and word[0] == word[-1] == '"' for word in columns.counts(token)):
@@ -110,7 +111,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         follows=_follows(columns, {running, tag, token} if not key else {running, token}),
         rest=rest and tag == width - 1,
         header=bool(header),
-        facts=(*facts, *_described(width, token, tag, running, header)),
+        facts=(*facts, *_described(width, token, tag, numbers, header)),
     )
 
 
@@ -227,10 +228,10 @@ def _is_label_studio(rows: Sequence[Sequence[Sequence[str]]]) -> bool:
     return all(list(row[1:3]) == ["-X-", "_"] for sentence in rows for row in sentence)
 
 
-def _described(width: int, token: int, tag: int, running: int, header: Sequence[str]) -> Iterator[str]:
+def _described(width: int, token: int, tag: int, numbers: str, header: Sequence[str]) -> Iterator[str]:
     """What differs from tokens in the first column and tags in the last."""
-    if running >= 0:
-        yield f"column {running + 1} is a running number, and column {token + 1} is read as the words"
+    if numbers:
+        yield f"column 1 is {numbers}, and column {token + 1} is read as the words"
     elif token != 0:
         yield f"column {token + 1} is read as the words"
     if tag != width - 1:

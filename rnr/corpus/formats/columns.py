@@ -126,7 +126,7 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
 # Sentences with one line each: Ada/B-PER ran/O
 
 
-_TAGGED = re.compile(r"\S+?([|/])(?:\S*\1)?(?:O|[BIESLUM]-[^\s|/]+|[A-Z][A-Z-]{2,})")
+_TAGGED = re.compile(r"\S+?([|/])(?:\S*\1)?(?:O|[BIESLUMW]-[^\s|/]+|[A-Z][A-Z-]{2,})")
 
 
 def _inline(sample: list[Block]) -> str:

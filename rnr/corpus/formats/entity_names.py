@@ -46,12 +46,18 @@ _TEXTS = (
 _POSITION = re.compile(r"start|begin|end|stop|offset|pos|idx|index|from|\bto\b|loc|span|char|token", re.IGNORECASE)
 _PIECE = re.compile(r"[BIESLUO]-\S")
 
+TWO_LABELS = "entities have a 'label' and another 'type'; the label was read"
 AS_TEXT = "offsets were written as text or with a decimal point and taken as whole numbers"
 
 
 def names_a_label(entity: dict[str, Any]) -> bool:
     """Whether any of the names of a label is there."""
     return any(name in entity for name in _LABELS)
+
+
+def names_a_place(entity: dict[str, Any]) -> bool:
+    """Whether any of the names of a place, or of a text that tells it, is there."""
+    return any(name in entity for name in (*_PAIRS, *_LENGTHS, *_PLACES, *_TEXTS))
 
 
 def is_number(value: Any) -> bool:
@@ -65,7 +71,7 @@ def own_entity(entity: Any, place: str, number: int, source: Source) -> Any:
         return _from_list(entity, place, number, source)
     if not isinstance(entity, dict):
         return entity
-    named = _labelled(_located(entity, place), place, source)
+    named = _labelled(_located(entity, place), place, number, source)
     whole = {name: whole_number(value) for name, value in named.items() if name in _NUMBERS}
     if isinstance(named.get("pos"), list):
         whole["pos"] = [whole_number(value) for value in named["pos"]]
@@ -143,7 +149,7 @@ def _pair(value: list[Any], place: str) -> dict[str, Any]:
     return {"start": value[0], "end": value[1]}
 
 
-def _labelled(entity: dict[str, Any], place: str, source: Source) -> dict[str, Any]:
+def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -> dict[str, Any]:
     """The entity with ``label`` and ``text``, whatever it calls them."""
     label = next((name for name in _LABELS if isinstance(entity.get(name), (str, int, list))), None)
     if label == "entity" and isinstance(entity[label], str) and _PIECE.match(entity[label]):
@@ -151,6 +157,9 @@ def _labelled(entity: dict[str, Any], place: str, source: Source) -> dict[str, A
             f"{place} is a piece of a word ({entity[label]}), as a pipeline gives it; run it again with "
             'aggregation_strategy="simple"'
         )
+    both = [entity.get(name) for name in ("label", "type")]
+    if both[0] != both[1] and all(isinstance(value, str) for value in both):
+        source.note(TWO_LABELS, number, f"{place}: {both[0]!r} and {both[1]!r}")
     named = entity
     if label not in ("label", "type", None):
         one = entity[label][0] if isinstance(entity[label], list) and len(entity[label]) == 1 else entity[label]

@@ -9,6 +9,7 @@ from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
 from rnr.corpus.formats.token_rows import SHAPE as TOKENS
 from rnr.corpus.formats.token_rows import schema_of_tags
 
+DESCRIBED = "entities have a description behind their label, which was left out"
 UNANSWERED = "questions have an answer that is no list of texts, and were left out with their labels"
 
 _QUESTION = re.compile(r"What describes (.+?) in the text\?$", re.DOTALL)
@@ -78,7 +79,10 @@ def _nuner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, An
         raise ValueError(f"'output' must be a list of \"text <> label\", found {output!r}") from None
     entities = []
     for pair in pairs:
-        text, divided, label = str(pair).partition(" <> ")
+        text, divided, rest = str(pair).partition(" <> ")
+        label, described, _ = rest.partition(" <> ")
+        if described:
+            source.note(DESCRIBED, number, repr(pair))
         if not divided:
             raise ValueError(f"'output' must be a list of \"text <> label\", found {pair!r}")
         entities.append({"text": text, "label": label})

@@ -18,7 +18,8 @@ SPACING = (
     "regions have other spaces in their text than in the sentence, as browsers show them; their offsets were taken"
 )
 UTF16 = "regions are counted in UTF-16 units, as their texts show, and were converted"
-
+NO_REGIONS = "rows have no region and were read as sentences without a mention"
+OTHER_RESULTS = "results of tasks are no labelled regions (choices, relations and others) and were left out"
 
 _SPACES = re.compile(r"\s+")
 
@@ -53,6 +54,8 @@ def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     if len(done) != 1:
         raise ValueError(f"the task has {len(done)} annotations where one is needed: annotate it, or keep one of them")
     results = done[0].result
+    if others := sum(not _kinds(result.value) for result in results):
+        source.note(OTHER_RESULTS, number, times=others)
     sentence = _text(task.data, results, number, source)
     return _with_regions(task.data, sentence, [result.value for result in results], number, source)
 
@@ -78,6 +81,8 @@ def _json_min_row(row: dict[str, Any], number: int, source: Source) -> dict[str,
         raise ValueError("a row of Label Studio's JSON-MIN needs its sentence in 'text'; export it as JSON instead")
     lists = [value for value in row.values() if isinstance(value, list)]
     regions = [value for values in lists for value in values if isinstance(value, dict)]
+    if not regions:
+        source.note(NO_REGIONS, number)
     return _with_regions(row, row["text"], regions, number, source)
 
 

@@ -116,7 +116,13 @@ def not_text(error: UnicodeDecodeError, head: bytes = b"") -> str:
     name = encoding(head).removesuffix("-sig").upper()
     if name != "UTF-8":
         return f"not {name} at byte {error.start}"
-    return f"not UTF-8 at byte {error.start}; if it is Latin-1, `iconv -f latin1 -t utf8` converts it"
+    return not_utf8(f"byte {error.start}")
+
+
+def not_utf8(place: str) -> str:
+    """What is said of a text that stops being UTF-8 at a place, with how it can be converted."""
+    said = f"not UTF-8 at {place}; if it is Latin-1, `iconv -f latin1 -t utf8` converts it"
+    return f"{said} (from others likewise: cp1251, gb18030, shift_jis)"
 
 
 def read_json(file: Path) -> Any:

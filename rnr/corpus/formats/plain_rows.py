@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from rnr.corpus.formats.entity_names import is_number, names_a_label, own_entity, without
+from rnr.corpus.formats.entity_names import is_number, names_a_label, names_a_place, own_entity, without
 from rnr.corpus.formats.shapes import Shape, Source, each
 
 TEXTS = ("sentence", "text", "content", "data", "input", "raw_text", "document", "raw", "tweet", "sent", "sentText")
@@ -18,9 +18,12 @@ _MAY_BE_EMPTY = (
     *("entity_list", "nes", "span_labels", "extractions"),
 )
 _OTHERS = (*_MAY_BE_EMPTY, "tags", "output", "gold")
+_PEOPLE = ("user", "user_id", "annotator", "annotator_id", "created_username")
 
 AS_STRING = "rows hold their entities as text with a list in it, which was read"
 SAME_TWICE = "rows hold their entities in two fields, which agree"
+RELATIONS = "rows have relations between their entities, which were not read"
+PEOPLE = "rows hold the annotations of several people, which were read together"
 BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
 
@@ -56,10 +59,20 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     field = _entity_field(row, number, source)
     if field is None:
         return without(row, *(name for name in _OURS if name in row and row[name] is None))
+    _note_beside(row, field, number, source)
     found = _entities(row[field], field, row, number, source)
     if field in _OURS and found is row[field]:
         return row
     return without(row, *_OURS) | {field if field in _OURS else "entities": found}
+
+
+def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -> None:
+    if row.get("relations"):
+        source.note(RELATIONS, number)
+    entities = [entity for entity in row[field] if isinstance(entity, dict)] if isinstance(row[field], list) else []
+    people = {str(entity[name]) for entity in entities for name in _PEOPLE if entity.get(name) is not None}
+    if len(people) > 1:
+        source.note(PEOPLE, number, ", ".join(sorted(people)))
 
 
 def _with_sentence(row: dict[str, Any]) -> dict[str, Any]:
@@ -146,11 +159,22 @@ def _compared(value: Any, field: str, row: dict[str, Any], source: Source) -> li
 def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: Source) -> Any:
     """The entities in our own names; the value itself where nothing had to be changed, or where it is no list."""
     if isinstance(value, dict):
-        value = list(_by_label(value, row, number, source))
+        side_by_side = _side_by_side(value)
+        value = list(_by_label(value, row, number, source)) if side_by_side is None else side_by_side
     if not isinstance(value, list):
         return value
     found = [own_entity(entity, f"{field}[{place}]", number, source) for place, entity in enumerate(value)]
     return value if all(new is old for new, old in zip(found, value, strict=True)) else found
+
+
+def _side_by_side(value: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Entities whose fields are a list each, as ``datasets`` keeps them (``{"start": [0], "end": [3], "label":
+    ["PER"]}``); None for what is listed otherwise."""
+    columns = list(value.values())
+    lists = all(isinstance(column, list) for column in columns)
+    if not (lists and names_a_label(value) and names_a_place(value) and len(set(map(len, columns))) == 1):
+        return None
+    return [dict(zip(value, parts, strict=True)) for parts in zip(*columns, strict=True)]
 
 
 def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: Source) -> Iterator[dict[str, Any]]:

@@ -79,6 +79,8 @@ def parts(place: Path) -> dict[str, Path]:
 def _may_be_data(file: Path) -> bool:
     if file.is_dir():
         return file.name.lower() in SPLITS and ((file / "state.json").is_file() or is_brat_folder(file))
+    if file.name.startswith("."):  # of a file system or an editor: ._train.jsonl, .train.jsonl.swp
+        return False
     return bare(file).suffix.lower() in READERS and bare(file).stem.lower() not in _NO_DATA
 
 

@@ -12,6 +12,8 @@ from rnr.corpus.formats.label_lists import names_beside, numbered
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.report import Reading
 
+BLANK_TOKENS = "tokens are empty or blank, and stand as spaces in their sentences"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -26,6 +28,11 @@ class Source:
     def note(self, kind: str, number: int = 0, detail: str = "", *, times: int = 1) -> None:
         """As ``Reading.note``, of this file."""
         self.reading.note(kind, self.file, number, detail, times=times)
+
+    def note_blank(self, tokens: Sequence[str], number: int) -> None:
+        """Note the tokens of a row that are nothing but white space."""
+        if blank := sum(not token.strip() for token in tokens):
+            self.note(BLANK_TOKENS, number, times=blank)
 
     def labels(self) -> list[str] | dict[int, str] | None:
         """The names of labels that are numbers: those of ``--labels``, or else of a ``labels.json`` beside the file."""

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from rnr.corpus.report import Reading
 _WORDS = ("word", "token", "words", "tokens", "form")
 _TAGS = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
 _SENTENCES = ("sentence #", "sentence_id", "sent_id", "sentence_idx", "sentence_number", "sentence", "sentence_num")
-_NONE = ("O", "o", "")
+_BEGINS = ("start", "begin")
 
 FILLED = "rows of the table name no sentence and were taken for words of the one before"
+AGAIN = "sentences have a number that an earlier sentence has, with others between them, and are read as others"
+OTHER_TAGS = "further columns of tags are not read"
 
 
 def table_rows(batches: Iterator[Any]) -> Iterator[Row]:
@@ -88,22 +90,48 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     delimiter = max(",;\t|", key=head.count)
     table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        columns = {(name or "").strip().lower(): name for name in table.fieldnames or ()}
+        columns = _named_columns(table.fieldnames or (), file)
         word, tag, sentence = (_first(columns, names) for names in (_WORDS, _TAGS, _SENTENCES))
         if word and tag and sentence and sentence not in (word, tag):
+            if others := [name for name in _TAGS if name in columns and columns[name] not in (word, tag, sentence)]:
+                reading.fact(f"column {tag!r} is read as the tags; {OTHER_TAGS} ({', '.join(others)})", file)
             return _words(list(table), word, tag, sentence, source)
         if word and tag:
             raise DataError(f"{file}: no column tells where a sentence ends; add one such as 'sentence_id'")
-        values = [(table.line_num, _json_cells(row)) for row in table]
+        values = [_sentence_row(table.line_num, row, source) for row in table]
     except csv.Error as error:
         raise DataError(f"{file}, line {table.line_num}: {error}") from None
-    if not any(isinstance(cell, list) or _shows_a_list(cell) for _, row in values for cell in row.values()):
+    rows = [row for _, row in values if not isinstance(row, DataError)]
+    if not any(isinstance(cell, list) or _shows_a_list(cell) for row in rows for cell in row.values()):
         known = ", ".join(columns) or "none"
+        if any(name.startswith(_BEGINS) for name in columns):
+            known += "; does each row hold one entity? Put those of a text into one list: [[start, end, label], ...]"
         raise DataError(
             f"{file}: a CSV needs a column of words, one of tags and one that numbers the sentences, or a text and a "
             f"JSON list of its entities; the columns are: {known}"
         )
     return rows_of(iter(values), source)
+
+
+def _named_columns(names: Sequence[str | None], file: Path) -> dict[str, str]:
+    """The names as they are written, by the names that are looked for; raises DataError where two are the same."""
+    written = [name for name in names if name and name.strip()]
+    columns = {name.strip().lower(): name for name in written}
+    if len(columns) < len(written):
+        raise DataError(f"{file}: two columns have the same name ({', '.join(written)}); rename the one not meant")
+    return columns
+
+
+def _sentence_row(number: int, row: dict[str, Any], source: Source) -> Row:
+    surplus = _surplus(row)
+    return (number, DataError(f"{source.file}, line {number}: {surplus}")) if surplus else (number, _json_cells(row))
+
+
+def _surplus(row: dict[Any, Any]) -> str:
+    """What is wrong with a row that has more cells than there are columns; empty where it has not."""
+    if not any(row.get(None) or ()):  # a delimiter at the end of a line says nothing
+        return ""
+    return f"more cells than columns: {row[None]}; a cell with the delimiter in it needs quotation marks"
 
 
 def _shows_a_list(cell: Any) -> bool:
@@ -116,38 +144,43 @@ def _first(columns: dict[str, Any], names: tuple[str, ...]) -> str | None:
 
 
 def _words(table: list[dict[str, str]], word: str, tag: str, sentence: str, source: Source) -> Iterator[Row]:
-    groups: list[list[tuple[int, str, str]]] = []
+    groups: list[list[tuple[int, dict[str, str]]]] = []
     before: str | None = None
+    seen: set[str] = set()
     filled = 0
     for number, row in enumerate(table, 2):
         name = (row[sentence] or "").strip()
         if name and name != before:
             groups.append([])
             before = name
+            if name in seen:
+                source.note(AGAIN, number, name)
+            seen.add(name)
         elif not name:
             filled += 1
         if not groups:
             raise DataError(f"{source.file}, line {number}: a word before the first number of a sentence")
-        groups[-1].append((number, (row[word] or "").strip(), (row[tag] or "").strip()))
+        groups[-1].append((number, row))
     if filled:
         source.note(FILLED, times=filled)
+    sentences: list[Tagged] = []
     for group in groups:
-        if bare_lines := [number for number, token, tag_there in group if not (token and tag_there)]:
-            yield (
-                group[0][0],
-                DataError(f"{source.file}, line {bare_lines[0]}: no word, or no tag (O where it has none)"),
-            )
-    whole = [group for group in groups if all(token and tag_there for _, token, tag_there in group)]
-    sentences = [
-        Tagged(
-            group[0][0],
-            [token for _, token, _ in group],
-            [tag_there for _, _, tag_there in group],
-            [f"line {number}" for number, _, _ in group],
-        )
-        for group in whole
-    ]
+        first = group[0][0]
+        if faults := [f"line {number}: {fault}" for number, row in group if (fault := _fault(row, word, tag))]:
+            yield first, DataError(f"{source.file}, {faults[0]}")
+            continue
+        words, tags = ([row[column].strip() for _, row in group] for column in (word, tag))
+        sentences.append(Tagged(first, words, tags, [f"line {number}" for number, _ in group]))
     yield from tagged_rows(sentences, source, lambda _: {})
+
+
+def _fault(row: dict[str, str], word: str, tag: str) -> str:
+    """What is wrong with the row of a word; empty where nothing is."""
+    if "\n" in (row[word] or "").strip():
+        return "the word goes over several lines: a quotation mark opens there that is not closed (write it as four)"
+    if not (row[word] or "").strip() or not (row[tag] or "").strip():
+        return "no word, or no tag (O where it has none)"
+    return _surplus(row)
 
 
 def _json_cells(row: dict[str, Any]) -> dict[str, Any]:

@@ -16,11 +16,11 @@ OTHER_OUTSIDE = "tokens outside of mentions have the tag '_' and are read as O"
 ENTITY = "entity"
 """The label of mentions whose tags name none."""
 
-_BEFORE = re.compile(r"([BIESLUMbieslum])([-_/:|])(.+)")
-_BEHIND = re.compile(r"(.+)([-_/:|])([BIESLUMbieslum])")
-_ALONE = re.compile(r"([BIESLUM])-?")
-_SEVERAL = re.compile(r"[|,;][BIESLUMO](?:[-_]|$)")
-_SAME_AS = {"L": "E", "U": "S", "M": "I"}
+_BEFORE = re.compile(r"([BIESLUMWbieslumw])([-_/:|])(.+)")
+_BEHIND = re.compile(r"(.+)([-_/:|])([BIESLUMWbieslumw])")
+_ALONE = re.compile(r"([BIESLUMW])-?")
+_SEVERAL = re.compile(r"[|,;][BIESLUMWO](?:[-_]|$)")
+_SAME_AS = {"L": "E", "U": "S", "W": "S", "M": "I"}
 
 Kind = Literal["before", "behind", "alone", "bare"]
 
@@ -86,10 +86,10 @@ def find_spelling(counts: Mapping[str, int]) -> Spelling:
     before = {tag: match for tag in others if (match := _BEFORE.fullmatch(tag))}
     mark = _usual({tag: match[2] for tag, match in before.items()}, others)
     letters = {tag: match[1] for tag, match in before.items() if match[2] == mark}
-    begins = any(letter in "BISUbisu" for letter in letters.values())
+    begins = any(letter in "BISUWbisuw" for letter in letters.values())
     if not begins and outside in counts and len(letters) < len(others):
         behind = [_BEHIND.fullmatch(tag) for tag in others]
-        if all(behind) and any(match and match[3] in "BSU" for match in behind):
+        if all(behind) and any(match and match[3] in "BSUW" for match in behind):
             mark = _usual({match[0]: match[2] for match in behind if match}, others)
             return Spelling(kind="behind", mark=mark, outside=outside)
         # Labels alone, even if one of them, such as E-MAIL, looks as if it had a letter.

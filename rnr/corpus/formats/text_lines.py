@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from rnr.corpus.formats.opening import LINE_LIMIT, encoding, open_bytes
+from rnr.corpus.formats.opening import LINE_LIMIT, encoding, not_utf8, open_bytes
 from rnr.corpus.formats.rows import DataError
 
 _PIECE = 2**20
@@ -50,7 +50,6 @@ def _first_fault(file: Path) -> str:
             try:
                 line.decode()
             except UnicodeDecodeError as error:
-                place = f"byte {at + error.start} (line {number})"
-                return f"not UTF-8 at {place}; if it is Latin-1, `iconv -f latin1 -t utf8` converts it"
+                return not_utf8(f"byte {at + error.start} (line {number})")
             at += len(line)
     return "not the UTF-16 or UTF-32 that its byte order mark promises"

@@ -11,6 +11,7 @@ TOKENS = ("tokens", "words", "word")
 TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")
 NAMES = ("label_list", "label_names", "class_names", "names")
 
+OTHER_TAGS = "are not read"
 EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
@@ -74,12 +75,24 @@ def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
         except ValueError as error:
             yield source.fault(number, error)
             continue
+        source.note_blank(tokens, number)
+        for fact in _unread(row, *found):
+            source.reading.fact(fact, source.file)
         places = [f"token {place}" for place in range(1, len(tokens) + 1)]
         text = [row[name] for name in ("text", "sentence") if isinstance(row.get(name), str)]
         sentences.append(Tagged(number, list(tokens), named, places, text))
         beside.append(extras(row) | (_schema(own) if own else {}))
     if sentences:
         yield from tagged_rows(sentences, source, beside.__getitem__)
+
+
+def _unread(row: dict[str, Any], tokens: str, read: str) -> Iterator[str]:
+    """What is said of further fields with a tag for each token that seem to be of names."""
+    for name, value in row.items():
+        if name == read or "ner" not in name.lower().split("_") or not _plain_list(value, (str, int)):
+            continue
+        if len(value) == len(row[tokens]):
+            yield f"tags are those of {read!r}; those of {name!r} {OTHER_TAGS}"
 
 
 def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | Mapping[int, str] | None:

@@ -16,13 +16,13 @@ _FIELDS = ("entities", "entity_mentions", "ner", "spans")
 
 def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     spans = [_span(entity, number, source, inclusive=True) for entity in row["ner"]]
-    return _row(row, row["tokenized_text"], spans, source)
+    return _row(row, row["tokenized_text"], spans, number, source)
 
 
 def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     field = next(name for name in _FIELDS if isinstance(row.get(name), list))
     spans = [_span(entity, number, source, inclusive=False) for entity in row[field]]
-    return _row(row, row[_tokens(row)], spans, source)
+    return _row(row, row[_tokens(row)], spans, number, source)
 
 
 def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple[int, int, str]:
@@ -40,9 +40,12 @@ def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple
     return entity[0], entity[1] + inclusive, entity[2]
 
 
-def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[tuple[int, int, str]], source: Source) -> Any:
+def _row(
+    row: dict[str, Any], tokens: list[str], spans: Sequence[tuple[int, int, str]], number: int, source: Source
+) -> Any:
     if not tokens:
         raise ValueError("no tokens")
+    source.note_blank(tokens, number)
     sentence = _text(row) or ""
     offsets = located(tokens, sentence) if sentence else None
     if offsets is None:

@@ -30,6 +30,71 @@ UNSUPPORTED = (
         lambda row: has(row, textSegmentAnnotations=list) or has(row, textSnippet=dict),
     ),
     _refused(
+        "a Google AutoML row",
+        "write {'text': text_snippet.content, 'entities': [[start_offset, end_offset, display_name]]}",
+        lambda row: has(row, text_snippet=dict),
+    ),
+    _refused(
+        "an answer of Google's Natural Language service or of IBM's Watson",
+        "it has no text; add it as 'text', and as 'entities' a list of [start, end, type] for all mentions",
+        lambda row: has(row, entities=list, language=str) and _any(row["entities"], "mentions"),
+    ),
+    _refused(
+        "an answer of Amazon Comprehend",
+        "it has no text; add that of its line as 'text' beside its 'Entities'",
+        lambda row: has(row, Entities=list) and "Text" not in row,
+    ),
+    _refused(
+        "a Snips data set",
+        "write {'text': ..., 'entities': [[start, end, entity]]}, the pieces of each utterance's 'data' put together",
+        lambda row: has(row, intents=dict),
+    ),
+    _refused(
+        "a Dialogflow phrase",
+        "write {'text': ..., 'entities': [[start, end, alias]]}, the pieces of its 'data' put together",
+        lambda row: has(row, data=list, isTemplate=bool),
+    ),
+    _refused(
+        "BigBio's scheme",
+        "write {'text': ..., 'entities': [[start, end, type]]}, the texts of its 'passages' put together",
+        lambda row: has(row, passages=list, entities=list) and _any(row["passages"], "offsets"),
+    ),
+    _refused(
+        "an answer of CoreNLP",
+        "write {'tokens': [...], 'ner_tags': [...]} of the 'word' and 'ner' of each sentence's 'tokens'",
+        lambda row: has(row, sentences=list) and _any(row["sentences"], "tokens"),
+    ),
+    _refused(
+        "a sentence of Stanza",
+        "write {'tokens': [...], 'ner_tags': [...]} of the 'text' and 'ner' of its words",
+        lambda row: isinstance(row, list) and bool(row) and all(has(word, text=str, ner=str) for word in row),
+    ),
+    _refused(
+        "DocRED",
+        "write {'tokens': ..., 'entities': [{'start', 'end', 'type'}]} of each of its 'sents', ends exclusive",
+        lambda row: has(row, sents=list, vertexSet=list),
+    ),
+    _refused(
+        "questions for reading comprehension (MRC)",
+        "it has a row for each sentence and label; put those of a sentence together",
+        lambda row: has(row, context=str, start_position=list),
+    ),
+    _refused(
+        "an episode of Few-NERD",
+        "take its supervised files, or write {'tokens': word, 'ner_tags': label} of each sentence",
+        lambda row: has(row, support=dict, query=dict),
+    ),
+    _refused(
+        "a UBIAI export",
+        "write {'text': document, 'entities': [[start, end, entityLabel]]} of its 'tokens'",
+        lambda row: has(row, document=str, tokens=list) and _any(row["tokens"], "entityLabel"),
+    ),
+    _refused(
+        "W2NER's rows",
+        "write {'tokens': sentence, 'entities': [{'start', 'end', 'type'}]}, 'index' being from start to end",
+        lambda row: has(row, sentence=list, ner=list) and _any(row["ner"], "index"),
+    ),
+    _refused(
         "Rasa training data",
         "write {'text': text, 'entities': [[start, end, entity]]} of each of its 'common_examples'",
         lambda row: has(row, rasa_nlu_data=dict),

@@ -1,0 +1,46 @@
+"""Labels that are probably not what their author meant: each kind is said, none is changed."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from rnr.task.labels import label_key
+
+PADDED = "labels have white space or invisible characters at their ends"
+ALIKE = "labels look alike and are different, in Unicode form or by invisible characters"
+TAGGED = "all labels begin as the tags of tokens do; is the letter a part of the label?"
+CONTROL = "labels hold line breaks or control characters"
+NAMELESS = "labels are numbers, or stand for a value that is missing"
+
+_TAG = re.compile(r"[BIESLUMW][-_]\S")
+_CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
+_MISSING = frozenset(("None", "none", "nan", "NaN", "null", "NULL", "undefined"))
+
+
+def label_doubts(labels: Sequence[str]) -> Iterator[str]:
+    """What is doubtful about the labels of a file, a sentence for each kind."""
+    kinds = (
+        (PADDED, [label for label in labels if _ends_hidden(label)]),
+        (CONTROL, [label for label in labels if _CONTROL.search(label)]),
+        (NAMELESS, [label for label in labels if label in _MISSING or label.isdecimal()]),
+        (TAGGED, list(labels) if all(map(_TAG.match, labels)) else []),
+    )
+    yield from (f"{kind}: {', '.join(map(ascii, found))}" for kind, found in kinds if found)
+    by_sight: dict[str, dict[str, str]] = {}
+    for label in labels:
+        by_sight.setdefault(_visible(label_key(label)), {})[label_key(label)] = label
+    for same in by_sight.values():
+        if len(same) > 1:
+            yield f"{ALIKE}: {', '.join(map(ascii, same.values()))}"
+
+
+def _visible(label: str) -> str:
+    """A label as it looks: in one Unicode form, without what takes no room, and without white space at its ends."""
+    if label.isascii():
+        return label.strip()
+    shown = unicodedata.normalize("NFKC", label)
+    return "".join(character for character in shown if unicodedata.category(character) != "Cf").strip()
+
+
+def _ends_hidden(label: str) -> bool:
+    return any(end.isspace() or unicodedata.category(end) == "Cf" for end in (label[0], label[-1]))
