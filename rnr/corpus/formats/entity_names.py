@@ -168,9 +168,9 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
         )  # Flair, with a score
         named = without(entity, label) | {"label": one}
     field = "label" if "label" in named else "type"
-    number = named.get(field)
-    if isinstance(number, int) and not isinstance(number, bool):
-        named = without(named, field) | {"label": source.label(number)}
+    code = named.get(field)
+    if isinstance(code, int) and not isinstance(code, bool):
+        named = without(named, field) | {"label": source.label(code)}
     if isinstance(named.get("text"), list) and len(named["text"]) == 1:
         named = named | {"text": named["text"][0]}  # as BigBio's corpora have it, for mentions in several pieces
     if "text" in named or "name" in named:
