@@ -174,7 +174,7 @@ def test_names_in_the_brackets_of_conll_2012_may_be_long(tmp_path) -> None:
     [
         ("Ida\nran\n", "there is only one; is this plain text? (it begins with 'Ida"),
         ("Ida ran to Rome\n", "--tag-column N names the one that does (the columns are 1: Ida; 2: ran"),
-        ("Zoë B-PER\n".encode("latin-1"), "not UTF-8 at byte 2 (line 1); if it is Latin-1, `iconv"),
+        ("Zoë B-PER\n".encode("latin-1"), "not UTF-8 at byte 2 (line 1); if it is Latin-1 or Windows-1252, `iconv"),
     ],
 )
 def test_what_is_no_column_file_is_refused_with_the_reason(tmp_path, text, said) -> None:

@@ -110,7 +110,7 @@ def test_a_tab_separated_token_may_hold_a_space(tmp_path) -> None:
         ("Ada B-PER\nran I-LOC", "line 2: I-LOC cannot follow B-PER (the tags are IOB2)"),
         ("Ada S-PER\nin O\nSt B-LOC\nran O", "line 4: O cannot follow B-LOC (the tags are IOBES)"),
         ("Ada U-PER\nRome B-LOC", "line 2, at the end: O cannot follow B-LOC (the tags are IOBES)"),
-        ("Ada E-PER", "line 1: E-PER cannot follow the beginning (the tags are IOBES)"),
+        ("Ada O\nBo E-PER\n\nEd S-PER", "line 2: E-PER cannot follow O (the tags are IOBES)"),
         ("Ada B-PER\nran 0", "line 2: expected a tag such as O, B-person or I-person, found tag '0'"),
         ("Ada B-PER\nran", "line 2: 1 columns where most lines have 2: 'ran'"),
     ],

@@ -1,7 +1,8 @@
 """The labels of a file, and those under which its examples are asked."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,10 +64,9 @@ class FileLabels:
         """Raises DataError where rows have no schema and no label is used, and where labels are tags of tokens."""
         self._refuse_none()
         labels = self._used | self._own
-        tags = sorted(label for label in labels if label[:2] == "B-" and f"I-{label[2:]}" in labels)
-        if tags:
+        if tags := _tags_of_tokens(labels):
             raise DataError(
-                f"{self._file}: the labels {tags[0]} and I{tags[0][1:]} are tags of tokens and no labels of entities: "
+                f"{self._file}: the labels {' and '.join(tags)} are tags of tokens and no labels of entities: "
                 "put the tokens of an entity together, or write the rows as {'tokens': [...], 'ner_tags': [...]}"
             )
 
@@ -89,6 +89,22 @@ class FileLabels:
                 reading.fact(f"{MERGED}: {', '.join(written)} -> {key}", self._file)
         for doubt in label_doubts(sorted(self._used | self._own)):
             reading.fact(doubt, self._file)
+
+
+_TAG = re.compile(r"(?P<letter>[BIEL])[-_](?P<label>.+)", re.IGNORECASE)
+_TAG_BEHIND = re.compile(r"(?P<label>.+)[-_](?P<letter>[BI])", re.IGNORECASE)
+
+
+def _tags_of_tokens(labels: Collection[str]) -> list[str]:
+    """The labels for the beginning and for another part of one entity (``B-PER`` and ``I-PER``); empty without such."""
+    for tag in (_TAG, _TAG_BEHIND):
+        parts: dict[str, dict[str, str]] = {}
+        for match in filter(None, map(tag.fullmatch, sorted(labels))):
+            parts.setdefault(match["label"], {})[match["letter"].upper()] = match[0]
+        for found in parts.values():
+            if "B" in found and len(found) > 1:
+                return list(found.values())[:2]
+    return []
 
 
 def as_asked(examples: Sequence[Example], prompt: str) -> list[Example]:

@@ -1,7 +1,7 @@
 """Biomedical corpora: BioC (JSON) and PubTator."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rnr.corpus.formats.shapes import Shape, Source, has, many
 from rnr.corpus.report import Reading
 
 RELATIONS = "lines of relations were passed over"
+CONTINUED = "lines go on with the title or abstract of the line before"
 NO_TEXT = "passages without text were left out"
 BIOC_RELATIONS = "documents have relations, which were passed over"
 
@@ -72,12 +73,23 @@ def _annotations(annotations: list[Any], part: dict[str, Any]) -> list[dict[str,
     return found
 
 
+def _is_document(value: Any) -> bool:
+    if not has(value, passages=list):
+        return False
+    return all(has(passage, offset=int) and isinstance(passage.get("text", ""), str) for passage in value["passages"])
+
+
 BIOC = Shape(
     name="BioC",
     recognises=lambda value: (
         has(value, documents=list) and all(has(document, passages=list) for document in value["documents"])
     ),
     rows=many(_collection),
+)
+BIOC_DOCUMENT = Shape(
+    name="a document of BioC",
+    recognises=_is_document,
+    rows=many(lambda document, number, source: _collection({"documents": [document]}, number, source)),
 )
 
 
@@ -91,33 +103,54 @@ def is_pubtator(head: str) -> bool:
 
 def pubtator_rows(file: Path, reading: Reading) -> Iterator[Row]:
     """The documents of a file: title and abstract are one text, with one character between them."""
+    source = Source(file=file, reading=reading)
+    for document in _documents(read_text(file).split("\n")):
+        first = document[0][0]
+        try:
+            yield first, _document(document, source)
+        except ValueError as error:
+            yield first, DataError(f"{file}, {error}")
+
+
+def _documents(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
+    """The lines of each document with their numbers; one ends at a blank line, or where the title of another begins."""
     document: list[tuple[int, str]] = []
-    for number, line in enumerate([*read_text(file).split("\n"), ""], 1):
+    for number, line in enumerate((*lines, ""), 1):
+        title = _TITLE.match(line)
+        other = title and title[2] == "t" and document and not document[0][1].startswith(f"{title[1]}|")
+        if document and (not line.strip() or other):
+            yield document
+            document = []
         if line.strip():
             document.append((number, line.rstrip("\r")))
-        elif document:
-            yield _document(document, Source(file=file, reading=reading))
-            document = []
 
 
-def _document(lines: list[tuple[int, str]], source: Source) -> Row:
-    first = lines[0][0]
+def _document(lines: list[tuple[int, str]], source: Source) -> dict[str, Any]:
+    """The row of a document; raises ValueError with the first line that is none of it."""
     texts: list[str] = []
     entities: list[dict[str, Any]] = []
     guid = ""
+    annotated = False
     for number, line in lines:
         title, columns = _TITLE.match(line), line.split("\t")
+        name = title[1] if title else columns[0]
+        if title and not guid:
+            guid = name
+        if guid and len(columns) > 1 and name != guid:
+            raise ValueError(f"line {number}: of document {name!r} among the lines of {guid!r}")
         if title:
-            guid = title[1]
             texts.append(title[3])
         elif len(columns) >= 5 and columns[1].isdecimal() and columns[2].isdecimal():
             start, end = int(columns[1]), int(columns[2])
             entities.append({"start": start, "end": end, "text": columns[3], "label": columns[4]})
         elif len(columns) in (3, 4) and not columns[1].isdecimal():
             source.note(RELATIONS, number)
+        elif texts and len(columns) == 1 and not annotated:
+            source.note(CONTINUED, number)
+            texts[-1] += f"\n{line}"
         else:
-            said = f"expected id, start, end, text and type, divided by tabs, found {line!r}"
-            return first, DataError(f"{source.file}, line {number}: {said}")
+            raise ValueError(f"line {number}: expected id, start, end, text and type, divided by tabs, found {line!r}")
+        annotated = annotated or len(columns) > 1
     if not texts:
-        return first, DataError(f"{source.file}, line {first}: a document needs a line such as '{guid or 1}|t|Title'")
-    return first, {"sentence": " ".join(texts), "entities": entities, "guid": guid}
+        raise ValueError(f"line {lines[0][0]}: a document needs a line such as '{guid or 1}|t|Title'")
+    return {"sentence": " ".join(texts), "entities": entities, "guid": guid}

@@ -16,6 +16,7 @@ NOT_READ = "lines of relations, events, attributes and notes were passed over"
 NO_ANN = "texts have no .ann beside them and were left out"
 
 _MENTION = re.compile(r"T\S*\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
+_OTHER_LINES = "REAMN#*"
 _SPACES = re.compile(r"\s+")
 _NOT_IN_LABELS = re.compile(r"[^\w-]+")
 _CONFIGURATION = "annotation.conf"
@@ -60,8 +61,10 @@ def _document(file: Path, schema: Sequence[str], reading: Reading) -> dict[str, 
                 entities.append(_entity(mention, text))
             elif line.startswith("T"):
                 raise ValueError(f"expected T1, the label, start and end, and the text, found {line!r}")
-            elif line.strip():
+            elif line[:1] and line[0] in _OTHER_LINES:
                 source.note(NOT_READ, number)
+            elif line.strip():
+                raise ValueError(f"no line of brat, which begin with T, R, E, A, M, N, # or *: {line[:60]!r}")
         except ValueError as error:
             return DataError(f"{annotations}, line {number}: {error}")
     return {"sentence": text, "entities": entities, "guid": file.stem} | ({"schema": schema} if schema else {})

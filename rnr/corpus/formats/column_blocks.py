@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnr.corpus.formats.column_layout import BLANKS, Layout, by_blanks, without_trailing
+from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without_trailing
+from rnr.corpus.formats.column_layout import Layout
 from rnr.corpus.formats.tags import Tagged, TagScheme
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
@@ -144,7 +145,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         numbers, rows = _surface(numbers, list(zip(*columns, strict=True)), layout)
         columns = list(zip(*rows, strict=True))
     follows = columns[layout.follows] if layout.follows >= 0 else ()
-    glued = [place for place, cell in enumerate(follows) if _is_glued(cell)]
+    glued = [place for place, cell in enumerate(follows) if cell.strip(BLANKS) == "-" or is_glued(cell)]
     if "" in columns[layout.token]:
         raise ValueError(f"line {numbers[list(columns[layout.token]).index('')]}: no word beside its tag")
     tags = layout.tags(columns[layout.tag])
@@ -169,7 +170,9 @@ def _whole_rows(
         if layout.width and len(row) != layout.width:
             least = len(without_trailing(row))
             if not least <= layout.width <= len(row):
-                raise ValueError(f"line {number}: {least} columns where most lines have {layout.width}: {line[:60]!r}")
+                spaced = "" if len(by_blanks(line)) != layout.width else ", with spaces in the place of tabs"
+                said = f"{least} columns where most lines have {layout.width}{spaced}"
+                raise ValueError(f"line {number}: {said}: {line[:60]!r}")
         elif len(row) <= layout.tag:
             raise ValueError(f"line {number}: {len(row)} columns, and the tags are in column {layout.tag + 1}")
         numbers.append(number)
@@ -183,10 +186,6 @@ def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme
     if layout.width and len(without_trailing(list(row))) != layout.width:
         return True
     return first and (layout.brackets or scheme.spelling.read(layout.tag_of(row[layout.tag])) is None)
-
-
-def _is_glued(cell: str) -> bool:
-    return cell.strip(BLANKS) == "-" or "SpaceAfter=No" in cell.split("|")
 
 
 def _surface(

@@ -36,6 +36,11 @@ def is_range(cell: str) -> bool:
     return bool(_RANGE.fullmatch(cell))
 
 
+def is_glued(cell: str) -> bool:
+    """Whether a cell says that no space follows its token, as CoNLL-U and HIPE do."""
+    return any(part in ("SpaceAfter=No", "NoSpaceAfter") for part in cell.split("|"))
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     sentences: list[list[list[str]]]

@@ -1,5 +1,6 @@
 """The first line of a column file where it names the columns."""
 
+import re
 from collections.abc import Sequence
 
 from rnr.corpus.formats.column_cells import BLANKS, Columns, usual_width
@@ -7,13 +8,36 @@ from rnr.corpus.formats.tags import TagCensus
 
 WORD_NAMES = ("token", "tokens", "word", "words", "form", "text")
 _TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
-_OTHER_NAMES = ("pos", "upos", "xpos", "lemma", "chunk", "id", "idx", "index", "#", "nr", "misc", "head", "deprel")
+_OTHER_NAMES = (
+    "pos",
+    "upos",
+    "xpos",
+    "lemma",
+    "chunk",
+    "id",
+    "idx",
+    "index",
+    "#",
+    "nr",
+    "misc",
+    "head",
+    "deprel",
+    "nel",
+)
 _HEADER = frozenset((*WORD_NAMES, *_TAG_NAMES, *_OTHER_NAMES))
+_PARTS = re.compile(r"[\W_]+")
+_TAG = re.compile(r"[biesluwm]-")
 
 
 def is_header(cells: Sequence[str]) -> bool:
-    names = [cell.strip(BLANKS).lower() for cell in cells]
-    return len(names) > 1 and all(name in _HEADER for name in names) and any(name in WORD_NAMES for name in names)
+    """Whether each cell is the name of a column, or has one in it (``POS_tag``, ``NE-COARSE-LIT``), one that of the
+    words."""
+    names = [_names(cell.strip(BLANKS).lower()) for cell in cells]
+    return len(names) > 1 and all(name & _HEADER for name in names) and any(name & set(WORD_NAMES) for name in names)
+
+
+def _names(cell: str) -> set[str]:
+    return {cell} if _TAG.match(cell) else {cell, *_PARTS.split(cell)}
 
 
 def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:

@@ -5,11 +5,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rnr.corpus.formats.column_cells import BLANKS, Columns, by_blanks, by_tab, usual_width, without_trailing
+from rnr.corpus.formats.column_cells import (
+    BLANKS,
+    Columns,
+    by_blanks,
+    by_tab,
+    is_glued,
+    usual_width,
+    without_trailing,
+)
 from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, unlike_the_rest
 from rnr.corpus.formats.tags import TagCensus
 
-_CHUNKS = frozenset(["NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP"])
+_ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP")
+_GERMAN = ("NC", "VC", "PC", "ADVC", "ADJC", "CONJC")
+_CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
 """Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""
 _NAME_BRACKET = re.compile(r"\*\)?|\([A-Za-z_]+(?:\)|\*\)?)")
 """A cell of CoNLL-2012's column of names: ``(PERSON*``, ``*``, ``*)``, ``(PERSON)``."""
@@ -30,7 +40,8 @@ class Layout:
     running: int = -1
     """The column that numbers the tokens of a sentence, or the sentences."""
     follows: int = -1
-    """The column that says whether a space follows: ``+`` and ``-``, or ``SpaceAfter=No`` among others."""
+    """The column that says whether a space follows: ``+`` and ``-``, or ``SpaceAfter=No`` or ``NoSpaceAfter`` among
+    others."""
     brackets: bool = False
     """Whether names are bracketed as in CoNLL-2012."""
     rest: bool = False
@@ -217,7 +228,7 @@ def _follows(columns: Columns, taken: set[int]) -> int:
         if column in taken:
             continue
         counts = columns.counts(column)
-        if set(counts) == {"+", "-"} or any("SpaceAfter=No" in cell.split("|") for cell in counts):
+        if set(counts) == {"+", "-"} or any(map(is_glued, counts)):
             return column
     return -1
 

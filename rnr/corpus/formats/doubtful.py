@@ -14,7 +14,7 @@ PIECES = (
 BRACKETS = "sentences hold the Penn Treebank's names of brackets (such as -LRB-), which are '(' in a text"
 
 _LONG = 20_000
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _GARBLED = re.compile("Ã[\u0080-\u00bf]|Â[\u00a0-\u00bf]|â€[\u0080-\u00bf\u2018-\u201e\u0153\u2122\u0161]|ï»¿")
 _PIECES = re.compile(r"\w ##\w|▁\w+(?: |$)|(?:^| )Ġ[A-Z][a-z]")
 _BRACKETS = re.compile(r"-[LR][RSC]B-")

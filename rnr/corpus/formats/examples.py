@@ -52,11 +52,15 @@ def read_row(row: Any, *, annotated: bool) -> RowFields:
 
 def read_labels(file: Path) -> list[str]:
     """The labels in a ``labels.json``, in any shape that tools write; raises DataError when it is no list of labels."""
-    labels = label_names(file)
     try:
-        return typed_labels(labels)
+        labels = typed_labels(label_names(file))
+    except DataError:
+        raise
     except ValueError as error:
-        raise DataError(f"{file}: {error}") from None
+        raise DataError(f'{file}: {error}; write ["person", "place"] there, or move it elsewhere') from None
+    if not labels:
+        raise DataError(f"{file}: it names no label; write the labels into it, or remove it")
+    return labels
 
 
 def to_example(row: RowFields, schema: Sequence[str], *, source: str, uid: str, place: Place) -> Example:

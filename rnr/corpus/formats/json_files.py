@@ -8,7 +8,7 @@ from typing import Any
 
 from rnr.corpus.formats.entity_names import names_a_label
 from rnr.corpus.formats.opening import bare, head_line, lines, read_json, read_text
-from rnr.corpus.formats.rows import DataError, Row, json_fault
+from rnr.corpus.formats.rows import DataError, Row, json_fault, parsed
 from rnr.corpus.report import Reading
 
 LINES_IN_JSON = "file with the ending .json holds one JSON value a line and was read so"
@@ -52,7 +52,7 @@ def _first(file: Path) -> tuple[str, Any]:
     if first is None:
         return "whole", []
     try:
-        value = None if isinstance(first, DataError) else json.loads(first)
+        value = None if isinstance(first, DataError) else parsed(first)
     except (ValueError, RecursionError):
         value = None
     if value is None:
@@ -82,7 +82,7 @@ def _by_line(file: Path) -> Iterator[Row]:
             yield number, line
             continue
         try:
-            yield number, json.loads(line)
+            yield number, parsed(line)
         except (ValueError, RecursionError) as error:
             yield number, DataError(f"{file}, row {number}: {json_fault(error, line)}")
 

@@ -26,6 +26,7 @@ SHAPES = (
     spacy_files.WEB_ANNOTATOR,
     spacy_files.VERSION_2,
     biomedical.BIOC,
+    biomedical.BIOC_DOCUMENT,
     instructions.CONVERSATIONS,
     instructions.GNER,
     instructions.GLINER2,

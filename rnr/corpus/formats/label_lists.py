@@ -12,20 +12,33 @@ _NAMES = ("text", "name", "value", "label")
 def listed_names(value: Any) -> list[str] | dict[int, str] | None:
     """The names in a list of labels, by number where it numbers them; None where it is no such list.
 
-    ``["PER"]``, ``[{"text": "PER"}]`` (Doccano), ``{"PER": 0}`` and ``{"0": "PER"}`` (Hugging Face) are understood.
+    ``["PER"]``, ``[{"id": 7, "text": "PER"}]`` (Doccano), ``{"PER": 0}``, ``{"0": "PER"}`` and ``{"id2label": ...}``
+    (Hugging Face) are understood.
     """
+    if isinstance(value, dict) and isinstance(value.get("id2label"), dict):
+        return listed_names(value["id2label"])  # with its reverse, as a model's config.json has it
     if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), (list, dict)):
         return listed_names(next(iter(value.values())))
     if isinstance(value, dict):
-        if value and all(type(number) is int for number in value.values()):
-            return {number: str(name) for name, number in value.items()}
-        if value and all(str(number).isdecimal() and isinstance(name, str) for number, name in value.items()):
-            return {int(number): name for number, name in value.items()}
-        return None
+        return _by_number(value)
     if not isinstance(value, list):
         return None
     names = [_name(entry) for entry in value]
-    return [name for name in names if name is not None] if None not in names else None
+    if None in names:
+        return None
+    numbers = [entry.get("id") if isinstance(entry, dict) else None for entry in value]
+    if numbers and all(type(number) is int for number in numbers) and len(set(numbers)) == len(numbers):
+        return dict(zip(numbers, names, strict=True))  # Doccano's labels are numbered by its data base
+    return names
+
+
+def _by_number(value: dict[str, Any]) -> dict[int, str] | None:
+    if value and all(type(number) is int for number in value.values()):
+        found = {number: str(name) for name, number in value.items()}
+        return found if len(found) == len(value) else None
+    if value and all(str(number).isdecimal() and isinstance(name, str) for number, name in value.items()):
+        return {int(number): name for number, name in value.items()}
+    return None
 
 
 def _name(entry: Any) -> str | None:

@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO
 from rich.console import Console
 from rich.progress import wrap_file
 
-from rnr.corpus.formats.rows import DataError, json_fault
+from rnr.corpus.formats.rows import DataError, json_fault, once_each
 
 LINE_LIMIT = 32 * 2**20
 """Bytes of a line, or of a text that has no lines; a longer one is that row's failure."""
@@ -121,7 +121,7 @@ def not_text(error: UnicodeDecodeError, head: bytes = b"") -> str:
 
 def not_utf8(place: str) -> str:
     """What is said of a text that stops being UTF-8 at a place, with how it can be converted."""
-    said = f"not UTF-8 at {place}; if it is Latin-1, `iconv -f latin1 -t utf8` converts it"
+    said = f"not UTF-8 at {place}; if it is Latin-1 or Windows-1252, `iconv -f cp1252 -t utf8` converts it"
     return f"{said} (from others likewise: cp1251, gb18030, shift_jis)"
 
 
@@ -129,7 +129,7 @@ def read_json(file: Path) -> Any:
     """The JSON value in a file; raises DataError with the line where it breaks."""
     found = read_bytes(file)
     try:
-        return json.loads(found)
+        return json.loads(found, object_pairs_hook=once_each)
     except (ValueError, RecursionError) as error:
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise DataError(f"{file}{line}: {json_fault(error, found[:64])}") from None

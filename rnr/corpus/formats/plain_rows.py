@@ -18,6 +18,8 @@ _MAY_BE_EMPTY = (
     *("entity_list", "nes", "span_labels", "extractions"),
 )
 _OTHERS = (*_MAY_BE_EMPTY, "tags", "output", "gold")
+ENTITIES = (*_OURS, *_OTHERS)
+"""The fields in which a row may hold its entities."""
 _PEOPLE = ("user", "user_id", "annotator", "annotator_id", "created_username")
 
 AS_STRING = "rows hold their entities as text with a list in it, which was read"

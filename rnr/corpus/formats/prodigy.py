@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rnr.corpus.formats.plain_rows import own_row
+from rnr.corpus.formats.plain_rows import ENTITIES, TEXTS, own_row
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, each, has
 
@@ -17,22 +17,56 @@ MERGED = (
 )
 UNDECIDED = "sentences of which every span was rejected were left out: what is in them nobody said"
 
-_ANSWERS = ("accept", "reject", "ignore")
+UNANSWERED = "rows have no answer yet (null) and were left out"
+
+_ANSWERS = {
+    **dict.fromkeys(("accept", "accepted"), "accept"),
+    **dict.fromkeys(("reject", "rejected"), "reject"),
+    **dict.fromkeys(("ignore", "ignored", "skip", "skipped"), "ignore"),
+}
+"""What annotators answer, in any case, and what that is to Prodigy."""
 _MANUAL = ("ner_manual", "spans_manual", "relations", "blocks")
 
 
 def _recognises(row: Any) -> bool:
-    return has(row, text=str) and ("_task_hash" in row or row.get("answer") in _ANSWERS)
+    """Whether a row is Prodigy's, or of another tool that keeps the same answers beside its entities."""
+    if has(row, text=str) and "_task_hash" in row:
+        return True
+    return has(row, answer=str) and row["answer"].lower() in _ANSWERS and any(has(row, **{name: str}) for name in TEXTS)
 
 
 def rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
     """The accepted rows; where a text comes several times with a decision about one span each, once for the text."""
-    found = list(values)
+    found = list(_with_answers(values, source))
     binary = _binary([value for _, value in found if not isinstance(value, DataError)])
-    if not any("spans" in value or "span" in value for _, value in found if isinstance(value, dict)):
+    if not any(_field(value) in value for _, value in found if isinstance(value, dict)):
         yield from (source.fault(number, "no row of this Prodigy export has 'spans'") for number, _ in found[:1])
         return
     yield from each(own_row)(_decided(found, source) if binary else _answered(found, source), source)
+
+
+def _with_answers(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The rows with their answers in Prodigy's words; those that nobody has answered are left out."""
+    for number, value in values:
+        answer = value.get("answer", "accept") if isinstance(value, dict) else "accept"
+        if isinstance(value, DataError):
+            yield number, value
+        elif answer is None:
+            source.note(UNANSWERED, number)
+        elif str(answer).lower() in _ANSWERS:
+            yield number, value | {"answer": _ANSWERS[str(answer).lower()]}
+        else:
+            yield source.fault(number, f"the answer {answer!r} is none of accept, reject and ignore")
+
+
+def _field(value: dict[str, Any]) -> str:
+    """The field with the entities of a row; ``spans`` where it has none."""
+    return next((name for name in ("spans", "span", *ENTITIES) if isinstance(value.get(name), (list, dict))), "spans")
+
+
+def _written(value: dict[str, Any]) -> str:
+    """The field in which the reader of plain rows is to find them."""
+    return "spans" if _field(value) == "span" else _field(value)
 
 
 def _binary(values: list[dict[str, Any]]) -> bool:
@@ -41,7 +75,7 @@ def _binary(values: list[dict[str, Any]]) -> bool:
     views = {str(value["_view_id"]) for value in values if value.get("_view_id")}
     if views:
         return "ner" in views
-    if any(len(_spans(value)) > 1 for value in values) or any(value.get("answer") is None for value in values):
+    if any(len(_spans(value)) > 1 or "text" not in value for value in values):
         return False
     by_text: dict[str, list[dict[str, Any]]] = {}
     for value in values:
@@ -54,21 +88,24 @@ def _binary(values: list[dict[str, Any]]) -> bool:
 
 
 def _spans(value: dict[str, Any]) -> list[Any]:
-    found = value.get("spans") or value.get("span") or []
+    found = value.get(_field(value)) or []
     return found if isinstance(found, list) else [found]
 
 
 def _answered(values: Iterable[Row], source: Source) -> Iterator[Row]:
     for number, value in values:
-        answer = value.get("answer", "accept") if isinstance(value, dict) else "accept"
+        answer = value["answer"] if isinstance(value, dict) else "accept"
         if answer in ("reject", "ignore"):
             source.note(REJECTED if answer == "reject" else IGNORED, number)
         elif isinstance(value, DataError):
             yield number, value
         else:
-            if value.get("spans") is None:
+            field = _field(value)
+            if value.get(field) is None:
                 source.note(NO_SPANS, number)
-            yield number, _bare(value) | {"spans": _accepted(value, number, source)}
+            by_group = isinstance(value.get(field), dict) and field != "span"
+            spans = value[field] if by_group else _accepted(value, number, source)
+            yield number, _bare(value) | {_written(value): spans}
 
 
 def _accepted(value: dict[str, Any], number: int, source: Source) -> list[Any]:
@@ -97,14 +134,15 @@ def _decided(values: Iterable[Row], source: Source) -> Iterator[Row]:
             spans += [span for span in _accepted(value, number, source) if span not in spans]
     for number, value, spans in kept.values():
         if spans:
-            yield number, _bare(value) | {"spans": spans}
+            yield number, _bare(value) | {_written(value): spans}
         else:
             source.note(UNDECIDED, number)
 
 
 def _bare(value: dict[str, Any]) -> dict[str, Any]:
     """The row without what Prodigy says of its decision, of which ``label`` would be taken for the mentions."""
-    return {name: inner for name, inner in value.items() if name not in ("label", "span", "answer", "options")}
+    decision = ("span", "answer", "options", *(["label"] if isinstance(value.get("label"), str) else []))
+    return {name: inner for name, inner in value.items() if name not in decision}
 
 
 SHAPE = Shape(name="Prodigy", recognises=_recognises, rows=rows)

@@ -2,6 +2,7 @@
 
 import json
 import reprlib
+from collections import Counter
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -61,6 +62,24 @@ def read_as(model: type[_Model], value: Any) -> _Model:
         raise ValueError(f"{place.removeprefix('.') or 'the value'} {found}") from None
 
 
+def parsed(text: bytes | str) -> Any:
+    """The JSON value of a text; raises ValueError for what is none, and for an object with one key twice, of which
+    ``json.loads`` would take the last."""
+    return _DECODER.decode(text.decode() if isinstance(text, bytes) else text)
+
+
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values; raises ValueError where a key is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise ValueError(f"an object has {twice!r} twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=once_each)
+
+
 def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
     """Why ``json.loads`` gave nothing of this text."""
     if isinstance(error, UnicodeDecodeError):
@@ -68,6 +87,8 @@ def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply to be read"
     at = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+    if isinstance(error, json.JSONDecodeError) and error.doc[error.pos :].strip() == ",":
+        return f"not valid JSON: {at}; a comma stands behind the value, as in a list: JSON lines have none"
     return f"not valid JSON: {at}{next((hint for begin, hint in _HINTS if text.lstrip().startswith(begin)), '')}"
 
 

@@ -35,20 +35,30 @@ def _wrapped(value: dict[str, Any], _: int, source: Source) -> Iterator[Any]:
             yield _tuple_row(pair, number, source) | ({"schema": schema} if schema else {})
 
 
-def _paragraphs(document: dict[str, Any], _: int, source: Source) -> Iterator[Any]:
+def _paragraphs(document: dict[str, Any], number: int, source: Source) -> Iterator[Any]:
     for paragraph in document["paragraphs"]:
-        tokens = [token for sentence in paragraph.get("sentences", []) for token in sentence.get("tokens", [])]
-        words, tags = [token["orth"] for token in tokens], [token.get("ner", "-") for token in tokens]
-        if not words:
-            continue
-        places = [f"token {place}" for place in range(1, len(words) + 1)]
-        text = [paragraph["raw"]] if isinstance(paragraph.get("raw"), str) else []
         try:
-            if "-" in tags:
-                raise ValueError("a token whose 'ner' is '-' was not annotated")
-            yield Tagged(0, words, tags, places, text).row(tag_scheme([["S-X"], tags]), source.reading.options.spaces)
+            yield _paragraph(paragraph, number, source)
         except ValueError as error:
             yield error
+
+
+def _paragraph(paragraph: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    """A paragraph with its entities: offsets in its text as spaCy 3 writes them, or tags of its tokens."""
+    tokens = [token for sentence in paragraph.get("sentences", []) for token in sentence.get("tokens", [])]
+    words, tags = [token["orth"] for token in tokens], [token.get("ner", "-") for token in tokens]
+    whole = paragraph.get("raw")
+    if isinstance(whole, str) and isinstance(paragraph.get("entities"), list) and set(tags) <= {"-"}:
+        return own_row({"sentence": whole, "entities": paragraph["entities"]}, number, source)
+    if not words:
+        raise ValueError("a paragraph has neither tokens nor a text with entities")
+    if "-" in tags:
+        raise ValueError("a token whose 'ner' is '-' was not annotated")
+    if whole is None and all(isinstance(token.get("space"), str) for token in tokens):
+        whole = "".join(token["orth"] + token["space"] for token in tokens)
+    places = [f"token {place}" for place in range(1, len(words) + 1)]
+    text = [whole] if isinstance(whole, str) else []
+    return Tagged(0, words, tags, places, text).row(tag_scheme([["S-X"], tags]), source.reading.options.spaces)
 
 
 TUPLES = Shape(name="spaCy's training tuples", recognises=_is_pair, rows=each(_tuple_row))

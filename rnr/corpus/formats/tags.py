@@ -1,4 +1,4 @@
-"""Tags of tokens (IOB1, IOB2, IOBES, BILOU, bare labels, in any of their spellings) -> where mentions begin and end."""
+"""Tags of tokens (IOB, IOE, IOBES, BILOU, bare labels, in any of their spellings) -> where mentions begin and end."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,13 +8,16 @@ from typing import Any
 from rnr.corpus.formats.tag_spelling import Spelling, find_spelling
 from rnr.corpus.spacing import SpaceRule, join
 
+_OUTSIDE = ("O", "")
+_NO_TAG = "expected a tag such as O, B-person or I-person, found tag"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagScheme:
     """How the tags of a file are to be read."""
 
     name: str
-    """``IOB1``, ``IOB2`` or ``IOBES``: which tag may follow which."""
+    """``IOB1``, ``IOB2``, ``IOE1``, ``IOE2`` or ``IOBES``: which tag may follow which."""
     spelling: Spelling
 
 
@@ -31,17 +34,21 @@ class TagCensus:
         self.pairs.update(zip(("O", *tags), tags, strict=False))
 
     def scheme(self) -> TagScheme:
-        """IOBES (or BILOU) if any tag ends an entity, IOB2 if B- begins what follows nothing of its label, else IOB1.
+        """IOBES (or BILOU) if tags end an entity and others begin one, IOE if they only end one, IOB2 if B- begins what
+        follows nothing of its label, else IOB1.
 
         Where no tag begins with a letter for the place in its entity, each is a label.
         """
         spelling = find_spelling(self.counts)
-        read = {tag: spelling.read(tag) or ("O", "") for tag in ("O", *self.counts)}
+        read = {tag: spelling.read(tag) or _OUTSIDE for tag in ("O", *self.counts)}
+        letters = {letter for letter, _ in read.values()}
+        pairs = [(read.get(before, _OUTSIDE), read.get(tag, _OUTSIDE)) for before, tag in self.pairs]
+        if "E" in letters and not letters & {"B", "S"}:
+            ended = any(before[0] == "E" and before[1] != after[1] for before, after in pairs)
+            return TagScheme(name="IOE2" if ended else "IOE1", spelling=spelling)
         middle = any(tag[0] in "Mm" for tag, (letter, _) in read.items() if letter == "I" and spelling.kind != "bare")
-        if middle or any(letter in "ES" for letter, _ in read.values()):
+        if middle or letters & {"E", "S"}:
             return TagScheme(name="IOBES", spelling=spelling)
-        outside = ("O", "")
-        pairs = ((read.get(before, outside), read.get(tag, outside)) for before, tag in self.pairs)
         begun = any(after[0] == "B" and after[1] != before[1] for before, after in pairs)
         return TagScheme(name="IOB2" if begun else "IOB1", spelling=spelling)
 
@@ -58,15 +65,18 @@ def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iter
     """(first token, one past the last, label) of each entity; raises ValueError at a tag the scheme does not allow."""
     if tags.count("O") == len(tags):
         return
+    if scheme.name.startswith("IOE"):
+        yield from _spans_by_ends(tags, places, scheme)
+        return
     start, opened, before = 0, "", "the beginning"
     read, iobes = scheme.spelling.read, scheme.name == "IOBES"
     for position, tag in enumerate((*tags, "O")):
         if tag == "O" and not opened:
             before = "O"
             continue
-        found = read(tag) if position < len(tags) else ("O", "")
+        found = read(tag) if position < len(tags) else _OUTSIDE
         if found is None:
-            raise ValueError(f"{places[position]}: expected a tag such as O, B-person or I-person, found tag {tag!r}")
+            raise ValueError(f"{places[position]}: {_NO_TAG} {tag!r}")
         letter, label = found
         continues = bool(opened) and letter in "IE" and label == opened
         if not continues:
@@ -80,6 +90,26 @@ def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iter
             yield start, position + 1, label
             opened = ""
         before = tag
+
+
+def _spans_by_ends(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iterator[tuple[int, int, str]]:
+    """The entities of IOE, which end at E-, and in IOE1 before all that is not of their label, too."""
+    start, opened = 0, ""
+    for position, tag in enumerate((*tags, "O")):
+        found = scheme.spelling.read(tag) if position < len(tags) else _OUTSIDE
+        if found is None:
+            raise ValueError(f"{places[position]}: {_NO_TAG} {tag!r}")
+        letter, label = found
+        if opened and label != opened:
+            if scheme.name == "IOE2":
+                raise ValueError(f"{places[position - 1]}: {tags[position - 1]} cannot stand before {tag} (IOE2)")
+            yield start, position, opened
+            opened = ""
+        if letter != "O" and not opened:
+            start, opened = position, label
+        if letter == "E":
+            yield start, position + 1, label
+            opened = ""
 
 
 @dataclass(frozen=True, slots=True)
