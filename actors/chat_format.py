@@ -43,10 +43,11 @@ def grammar_decoding(model_folder: str) -> Decoding:
     return asked.get("grammar", "schema") if decoding == "free" else decoding
 
 
-def prompt_name(model: str) -> str:
-    """The prompt that a model was trained with by us, as ``data.prompt`` names it (``own`` for one of a user's), or
-    ``compact`` if it was not: only a folder can tell."""
-    return _asked(model).get("preset", "own")
+def asks_catch_alls(model: str) -> bool:
+    """Whether a model was trained by us to be asked for catch-all labels (``data.catch_all_labels``); yes if only
+    others know it, and no under the paper's prompt."""
+    asked = _asked(model)
+    return asked.get("catch_all_labels", asked.get("preset") != "reference")
 
 
 def _asked(model: str) -> dict[str, Any]:
@@ -68,13 +69,14 @@ def refuse_unopened(chat: ChatFormat, decoding: Decoding) -> None:
         )
 
 
-def prompt_file(chat: ChatFormat, grammar: Decoding) -> dict[str, str]:
-    """Name and text of the file by which an exported model tells how it was asked, and the decoding under a ``grammar``
-    that goes with its chains; ``chat_format`` reads it."""
+def prompt_file(chat: ChatFormat, grammar: Decoding, *, catch_alls: bool) -> dict[str, str]:
+    """Name and text of the file by which an exported model tells how it was asked, whether for ``catch_alls``, too, and
+    the decoding under a ``grammar`` that goes with its chains; ``chat_format`` reads it."""
     preset = next((name for name, wording in PRESETS.items() if wording == chat.wording), None)
     asked = {"preset": preset} if preset else {"wording": asdict(chat.wording)}
     decoded = {"decoding": chat.decoding, "grammar": grammar}
-    return {PROMPT_FILE: strict_json({**asked, "definitions": chat.definitions, **decoded})}
+    labels = {"definitions": chat.definitions, "catch_all_labels": catch_alls}
+    return {PROMPT_FILE: strict_json({**asked, **labels, **decoded})}
 
 
 def read_wording(prompt: str) -> Wording:

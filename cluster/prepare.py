@@ -141,7 +141,7 @@ def prepare(
         decoding=chat.decoding,
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_notes=chat.notes,
-        prompt_file=prompt_file(chat, _grammar(taught_by_run, chat) if chat.decoding == "free" else chat.decoding),
+        prompt_file=prompt_file(chat, _grammar(taught_by_run, chat), catch_alls=data.asks_catch_alls),
     )
 
 
@@ -161,7 +161,10 @@ def _decoding(
 
 
 def _grammar(taught: Sequence[Example], chat: ChatFormat) -> Decoding:
-    """The decoding under a grammar that goes with the chains that are taught; ``schema`` if there are none."""
+    """The run's decoding if that is under a grammar, else the one that goes with the chains that are taught; ``schema``
+    if there are none."""
+    if chat.decoding != "free":
+        return chat.decoding
     return decoding_of(taught) if taught and chat.opens_plainly else "schema"
 
 

@@ -112,6 +112,9 @@ class DataConfig(Section):
     """``compact`` is ours, in English, or ``compact-de``, ``-fr``, ``-es``, ``-it``, ``-pt``, ``-nl``, ``-zh``;
     ``reference`` the paper's, byte for byte; or a text file with a prompt of one's own, in any language
     (``docs/prompts.md``)."""
+    catch_all_labels: bool = True
+    """Teach and ask for labels that name what is left over (misc, other, else, na, nan). Without them a sentence's
+    mentions under them are none. The prompt ``reference`` never asks for them."""
     definitions: str = ""
     """A JSON file {label: definition}, whose definitions stand beside the labels in the prompt."""
     difficulty_rollouts: int = Field(default=0, ge=0)
@@ -137,6 +140,11 @@ class DataConfig(Section):
         if self.definitions and self.prompt == "reference":
             raise ValueError('definitions cannot be shown: the prompt "reference" has no place for them')
         return self
+
+    @property
+    def asks_catch_alls(self) -> bool:
+        """Whether catch-all labels are taught and asked for; the paper's prompt leaves them out, whatever is set."""
+        return self.catch_all_labels and self.prompt != "reference"
 
 
 class SamplingConfig(Section):

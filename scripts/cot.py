@@ -22,6 +22,7 @@ from rich.console import Console as RichConsole
 
 from actors.teacher import TeacherSettings, open_teacher
 from rnr.corpus.loading import load
+from rnr.corpus.schemas import as_asked
 from rnr.runs.console import Console
 from rnr.synthesis.client import RequestPolicy, TeacherClient
 from rnr.synthesis.files import OutputFiles, write_outcomes, write_rows
@@ -89,7 +90,7 @@ def generate(
     if judge == "template":
         raise ValueError("--judge template cannot score: give openai:MODEL, local:FOLDER or none")
     gold = gold or is_template
-    examples = load(files, training=True, annotated=False, prompt="compact")[:limit]
+    examples = as_asked(load(files, training=True, annotated=False), catch_alls=True)[:limit]
     if gold and not any(example.mentions for example in examples):
         raise ValueError(
             f"no sentence of {', '.join(files)} has entities to explain: "

@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 from rich.console import Console
 
-from actors.chat_format import prompt_name, trained_decoding
+from actors.chat_format import asks_catch_alls, trained_decoding
 from rnr.config import EvaluationConfig, ModelConfig
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
+from rnr.corpus.schemas import as_asked
 from rnr.evaluation.calibration import calibration
 from rnr.evaluation.foreign import Foreign, read_any
 from rnr.evaluation.metrics import reference_left_out
@@ -35,6 +36,9 @@ from scripts.command_line import as_written, new_app, run, threshold_option, wit
 
 app = new_app()
 Shown = Literal["terminal", "markdown", "csv"]
+CatchAlls = Annotated[
+    bool | None, typer.Option("--catch-alls/--no-catch-alls", help="ask for misc, other ... (default: as trained)")
+]
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 
 
@@ -54,7 +58,10 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="a folder; else runs/evaluation/TIME, or beside FILE")] = None,
     max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
     context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
-    prompt: Annotated[str | None, typer.Option(help="what --predictions were asked with")] = None,
+    catch_alls: Annotated[
+        bool | None,
+        typer.Option("--catch-alls/--no-catch-alls", help="ask for misc, other ... (default: as trained)"),
+    ] = None,
     samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
@@ -73,8 +80,9 @@ def evaluate(
             "they are"
         )
     renamed = _renamed(rename or ())
-    asked = prompt or (prompt_name(model) if model else "compact")
-    gold = load([*data, *(more_data or ())], training=False, prompt=asked)
+    if catch_alls is None:
+        catch_alls = asks_catch_alls(model) if model else True
+    gold = as_asked(load([*data, *(more_data or ())], training=False), catch_alls=catch_alls)
     # Both are read for their errors, too: these are to be known before the model is asked.
     columns({example.source for example in gold})
     compared = read_any(other, gold, renamed).predictions if other else None

@@ -1,8 +1,9 @@
 """Reading annotated sentences: the three formats, every error with its place, and the embedded data."""
 
 import json
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -15,9 +16,13 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.loading import DEMO, check
 from rnr.corpus.matching import stripped
 from rnr.corpus.report import Reading
+from rnr.corpus.schemas import as_asked
 from rnr.types import Example, Mention
 
-load = partial(loading.load, prompt="compact")
+
+def load(paths: Sequence[str], **options: Any) -> list[Example]:
+    return as_asked(loading.load(paths, **options), catch_alls=True)
+
 
 DEMO_FILES = ("train", "known", "unseen")
 

@@ -4,9 +4,10 @@ import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -18,10 +19,14 @@ from rnr.corpus.formats import opening
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, write
 from rnr.corpus.matching import stripped
+from rnr.corpus.schemas import as_asked
 from rnr.task.labels import label_key
 from rnr.types import Example, Mention
 
-load = partial(loading.load, prompt="compact")
+
+def load(paths: Sequence[str], **options: Any) -> list[Example]:
+    return as_asked(loading.load(paths, **options), catch_alls=True)
+
 
 AS_THEY_ARE = ReadingConfig(offsets="characters")
 """For made-up mentions, which may begin inside a word."""

@@ -20,7 +20,7 @@ from rnr.corpus.formats.writing import write
 from rnr.corpus.loading import check, load, stream
 from rnr.corpus.matching import folded, places_of
 from rnr.corpus.report import Reading
-from rnr.corpus.schemas import MERGED
+from rnr.corpus.schemas import MERGED, as_asked
 from rnr.task.asked import with_plain_labels, without_catch_alls
 from rnr.types import Example, Mention
 from scripts.data import main
@@ -62,7 +62,7 @@ def test_labels_are_kept_as_they_are_written_and_those_that_are_one_when_asked_a
     assert first.schema == ("ORG_Name", "PERSON", "Person", "person")
     assert f"{MERGED}: PERSON, Person, person -> person" in _noted(file)[1]
     assert "ORG_Name ->" not in _noted(file)[1]
-    asked = load([file], training=True, prompt="compact")
+    asked = as_asked(load([file], training=True), catch_alls=True)
     assert [example.schema for example in asked] == [("org name", "person")] * 2
     assert _spans(asked[1]) == [(0, 2, "Bo", "person"), (7, 9, "Cy", "person")]
 
@@ -93,7 +93,7 @@ MISC = {"text": "Danish Ida", "label": [[0, 6, "MISC"], [7, 10, "PER"]]}
 
 def test_catch_all_labels_are_data_like_any_other(tmp_path, capsys) -> None:
     file = _file(tmp_path, MISC, {"text": "Bo ran", "label": [[0, 2, "Other"]]})
-    assert [_spans(one) for one in load([file], training=True, prompt="compact")] == [
+    assert [_spans(one) for one in as_asked(load([file], training=True), catch_alls=True)] == [
         [(0, 6, "Danish", "misc"), (7, 10, "Ida", "per")],
         [(0, 2, "Bo", "other")],
     ]
@@ -101,16 +101,16 @@ def test_catch_all_labels_are_data_like_any_other(tmp_path, capsys) -> None:
     assert (tmp_path / "a.conll").read_text().count("B-") == 3
 
 
-def test_the_papers_prompt_leaves_catch_all_labels_out_and_says_how_many(tmp_path, capsys) -> None:
+def test_catch_all_labels_that_are_not_asked_for_are_left_out_and_counted(tmp_path, capsys) -> None:
     rows = [MISC, {"text": "Bo ran", "schema": ["Other"], "label": [[0, 2, "Other"]]}, {"text": "No", "label": []}]
-    first, second = load([_file(tmp_path, *rows)], training=True, prompt="reference")
+    first, second = as_asked(load([_file(tmp_path, *rows)], training=True), catch_alls=False)
     assert (first.schema, _spans(first)) == (("per",), [(7, 10, "Ida", "per")])
     assert (second.sentence, second.schema) == ("No", ("per",))
-    said = 'the prompt "reference" leaves out 2 mentions under misc, other, as the paper does'
+    said = "catch-all labels are not asked for: 2 mentions under misc, other left out"
     assert f"data: {said}, and 1 sentences that have no other label\n" in capsys.readouterr().out
 
 
-def test_a_sentence_without_catch_all_labels_is_the_same_for_the_papers_prompt() -> None:
+def test_a_sentence_without_catch_all_labels_stays_as_it_is() -> None:
     example = Example(uid="a", sentence="Ida", schema=("miscellaneous",), mentions=())
     assert without_catch_alls(example) is example
 

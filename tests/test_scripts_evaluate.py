@@ -138,7 +138,7 @@ def _loaded(asked: list[dict], texts: dict[str, str], monkeypatch) -> None:
         )
 
     monkeypatch.setitem(sys.modules, "actors.loading", SimpleNamespace(load=load_model))
-    monkeypatch.setattr("scripts.evaluate.prompt_name", lambda folder: "compact")
+    monkeypatch.setattr("scripts.evaluate.asks_catch_alls", lambda folder: True)
 
 
 def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data, monkeypatch, capsys) -> None:

@@ -71,6 +71,23 @@ def test_no_sentence_that_is_held_out_is_trained_on_under_any_view(data) -> None
         _select(data, held_out=40)
 
 
+def test_catch_all_labels_are_neither_taught_nor_asked_for_where_a_run_leaves_them_out(tmp_path) -> None:
+    files = []
+    for name in ("train", "evaluation"):
+        entities = [{"text": "Ida", "label": "Person"}, {"text": name, "label": "MISC"}]
+        rows = [{"sentence": f"Ida saw {name} number {n}", "entities": entities} for n in range(4)]
+        files.append(tmp_path / f"{name}.jsonl")
+        files[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = DataConfig(train=(str(files[0]),), evaluation=(str(files[1]),), schema_variation=1.0)
+    asked, left = (_select(data.model_copy(update={"catch_all_labels": asked})) for asked in (True, False))
+    taught, evaluated = (asked.sft, asked.evaluation)
+    assert {m.label for example in taught for m in example.mentions} & {"misc"}
+    assert {example.schema for example in evaluated} == {("misc", "person")}
+    for example in (*left.sft, *left.pool, *left.evaluation):
+        assert [(m.text, m.start) for m in example.mentions] == [("Ida", 0)]
+        assert "misc" not in example.schema
+
+
 def test_without_a_warm_start_nothing_is_drawn_for_it(data) -> None:
     assert _select(data, warm_start=False).sft == ()
 

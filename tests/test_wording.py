@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from actors.chat_format import chat_format, prompt_file, read_wording
+from actors.chat_format import asks_catch_alls, chat_format, prompt_file, read_wording
 from rnr.task.parsing import parse
 from rnr.task.prompts import ChatFormat
 from rnr.task.wording import COMPACT, PRESETS, REFERENCE, own_wording
@@ -100,10 +100,11 @@ def test_an_export_remembers_how_it_was_asked(tmp_path, wording) -> None:
     tok, chat = _chat(wording, {"ort": "a spot"} if wording is not REFERENCE else None)
     tok.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    for name, text in prompt_file(chat, "marks").items():
+    for name, text in prompt_file(chat, "marks", catch_alls=wording is COMPACT).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     again = chat_format(str(tmp_path))
     assert (again.wording, again.definitions) == (wording, chat.definitions)
+    assert asks_catch_alls(str(tmp_path)) == (wording is COMPACT)
     assert again.prompt(_example()).token_ids == chat.prompt(_example()).token_ids
 
 
@@ -112,8 +113,10 @@ def test_an_export_of_before_is_still_read(tmp_path) -> None:
     tok.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     assert chat_format(str(tmp_path)).wording == COMPACT
+    assert asks_catch_alls(str(tmp_path))
     (tmp_path / "rnr_prompt.json").write_text(json.dumps({"preset": "reference", "definitions": {}}))
     assert chat_format(str(tmp_path)).wording == REFERENCE
+    assert not asks_catch_alls(str(tmp_path))
 
 
 LANGUAGES = [name for name in PRESETS if name.startswith("compact-")]

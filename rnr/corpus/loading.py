@@ -18,7 +18,7 @@ from rnr.corpus.formats.examples import Place, read_row, to_example
 from rnr.corpus.formats.reading import SPLITS, parts, read_rows, source_name, stem
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
-from rnr.corpus.schemas import FileLabels, as_asked
+from rnr.corpus.schemas import FileLabels
 from rnr.types import Example
 
 DEMO = Path(__file__).resolve().parent / "demo_data"
@@ -35,14 +35,13 @@ def load(
     annotated: bool = True,
     options: ReadingConfig | None = None,
     duplicates: Resolution = "keep",
-    prompt: str | None = None,
 ) -> list[Example]:
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 
     A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation``,
     ``valid`` or ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data. A row without a field for its
-    entities is bad unless the sentences need not be ``annotated``. Labels are as the files write them, or with a
-    ``prompt`` as it asks for them. What was done to the rows is printed.
+    entities is bad unless the sentences need not be ``annotated``. Labels are as the files write
+    them (``as_asked`` gives them their one writing). What was done to the rows is printed.
     """
     reading = Reading() if options is None else Reading(options=options)
     examples: list[Example] = []
@@ -67,8 +66,6 @@ def load(
                 skipped.add(error)
             labels.note(reading)
     examples = _resolved(examples, seen, places, duplicates, reading)
-    if prompt is not None:
-        examples = as_asked(examples, prompt)
     _say(reading, skipped)
     if not examples:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")

@@ -1,7 +1,6 @@
 """The labels of a file, and those under which its examples are asked."""
 
 import re
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,20 +106,20 @@ def _tags_of_tokens(labels: Collection[str]) -> list[str]:
     return []
 
 
-def as_asked(examples: Sequence[Example], prompt: str) -> list[Example]:
-    """The examples under the labels that a prompt asks for; says what the paper's leaves out."""
+def as_asked(examples: Sequence[Example], *, catch_alls: bool) -> list[Example]:
+    """The examples under the labels that a policy is asked for: in one writing, with or without ``catch_alls``; says
+    what is left out."""
     plain = [with_plain_labels(example) for example in examples]
-    if prompt != "reference":
+    if catch_alls:
         return plain
     asked = [without_catch_alls(example) for example in plain]
-    left: Counter[str] = Counter()
+    names, gone = set[str](), 0
     for before, after in zip(plain, asked, strict=True):
-        left.update(label for label in before.schema if label not in after.schema)
-        left.update({m.label: 0 for m in before.mentions})
-    gone = sum(len(before.mentions) - len(after.mentions) for before, after in zip(plain, asked, strict=True))
+        names.update(set(before.schema) - set(after.schema))
+        gone += len(before.mentions) - len(after.mentions)
     empty = sum(not example.schema for example in asked)
-    names = ", ".join(sorted(label for label, times in left.items() if times))
     if names:
         also = f", and {empty} sentences that have no other label" if empty else ""
-        print(f'data: the prompt "reference" leaves out {gone} mentions under {names}, as the paper does{also}')
+        listed = ", ".join(sorted(names))
+        print(f"data: catch-all labels are not asked for: {gone} mentions under {listed} left out{also}")
     return [example for example in asked if example.schema]

@@ -12,6 +12,7 @@ from rnr.corpus.drawing import by_source, draw, draw_from_each, thin
 from rnr.corpus.fine_labels import GENERAL_OF, refine
 from rnr.corpus.loading import load
 from rnr.corpus.schema_variation import vary_schema
+from rnr.corpus.schemas import as_asked
 from rnr.types import Example
 
 Fits = Callable[[Sequence[Example]], Iterable[bool]]
@@ -45,9 +46,8 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
         training=False,
         skip_bad_rows=data.skip_bad_rows,
         options=data.reading,
-        prompt=data.prompt,
     )
-    evaluation = draw_from_each(evaluation, data.evaluation_examples)
+    evaluation = draw_from_each(as_asked(evaluation, catch_alls=data.asks_catch_alls), data.evaluation_examples)
     train, left_out = _training(data, evaluation, seed)
     if fits is not None:
         short = [example for example, fit in zip(train, fits(train), strict=True) if fit]
@@ -79,8 +79,8 @@ def _training(data: DataConfig, evaluation: Sequence[Example], seed: int) -> tup
         skip_bad_rows=data.skip_bad_rows,
         options=data.reading,
         duplicates=data.duplicates,
-        prompt=data.prompt,
     )
+    loaded = as_asked(loaded, catch_alls=data.asks_catch_alls)
     thinned = thin(loaded, data.keep_by_mentions, seed)
     left_out = _reason("thinned by data.keep_by_mentions", len(loaded) - len(thinned))
     _, dropped = decontaminate(thinned, evaluation, data.keep_sources)

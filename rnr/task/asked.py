@@ -1,4 +1,4 @@
-"""An example as a policy is asked: labels in one writing, and for the paper's prompt without catch-all labels."""
+"""An example as a policy is asked: labels in one writing, and without catch-all labels where a run leaves them out."""
 
 from dataclasses import replace
 

@@ -23,12 +23,12 @@ def listed_names(value: Any) -> list[str] | dict[int, str] | None:
         return _by_number(value)
     if not isinstance(value, list):
         return None
-    names = [_name(entry) for entry in value]
-    if None in names:
+    names = [name for entry in value if (name := _name(entry)) is not None]
+    if len(names) < len(value):
         return None
-    numbers = [entry.get("id") if isinstance(entry, dict) else None for entry in value]
-    if numbers and all(type(number) is int for number in numbers) and len(set(numbers)) == len(numbers):
-        return dict(zip(numbers, names, strict=True))  # Doccano's labels are numbered by its data base
+    numbers = {entry["id"] for entry in value if isinstance(entry, dict) and type(entry.get("id")) is int}
+    if names and len(numbers) == len(names):
+        return {entry["id"]: name for entry, name in zip(value, names, strict=True)}  # by Doccano's data base
     return names
 
 

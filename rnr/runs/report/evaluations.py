@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from rnr.config import DataConfig
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
+from rnr.corpus.schemas import as_asked
 from rnr.evaluation.bootstrap import bootstrap_intervals
 from rnr.evaluation.marking import Marked, marked
 from rnr.evaluation.metrics import Counts, counts_by_label, exact_counts
@@ -73,10 +74,8 @@ def evaluated_examples(folder: Path, config: Mapping[str, Any]) -> list[Example]
         one = TypeAdapter(Example)
         return [one.validate_python(json.loads(line)) for line in file.read_bytes().splitlines()]
     data = DataConfig.model_validate(config["data"])
-    loaded = load(
-        data.evaluation, training=False, skip_bad_rows=data.skip_bad_rows, options=data.reading, prompt=data.prompt
-    )
-    return draw_from_each(loaded, data.evaluation_examples)
+    loaded = load(data.evaluation, training=False, skip_bad_rows=data.skip_bad_rows, options=data.reading)
+    return draw_from_each(as_asked(loaded, catch_alls=data.asks_catch_alls), data.evaluation_examples)
 
 
 def _score(score: Any) -> dict[str, Any]:
