@@ -178,7 +178,7 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu", arrange: Arra
     numbers = [np.empty((3, 0)), *(tokens.numbers for tokens in trained)]
     moved = on_device(
         [
-            np.concatenate(ids, dtype=np.int64)[None],
+            _joined([np.array(part, dtype=np.int64) for part in ids])[None],
             np.concatenate(positions)[None],
             _joined([tokens.columns for tokens in trained]),
             targets,

@@ -48,7 +48,7 @@ class Layout:
     @property
     def reach(self) -> int:
         """How many tokens any token may look back on, itself included."""
-        return max(self.prompts_BP.shape[1], *(bucket.reach for bucket in self.buckets))
+        return max([self.prompts_BP.shape[1], *(bucket.reach for bucket in self.buckets)])
 
     @property
     def columns(self) -> tuple[torch.Tensor, ...]:

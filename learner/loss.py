@@ -131,10 +131,11 @@ def correction_weights(log_ratio_N: torch.Tensor, sequences_N: torch.Tensor, con
 def over_sequence(values_N: torch.Tensor, sequences_N: torch.Tensor, *, mean: bool) -> torch.Tensor:
     """The sum or mean of the values over each token's own sequence, of shape N: values (1, 3, 5) of sequences
     (0, 0, 1) have the means (2, 2, 5)."""
-    count = int(sequences_N.max()) + 1
-    totals = values_N.new_zeros(count).index_add(0, sequences_N, values_N)
+    # Room for as many sequences as there are tokens: to ask how many there are would wait for the device.
+    totals = torch.zeros_like(values_N).index_add(0, sequences_N, values_N)
     if mean:
-        totals = totals / sequences_N.bincount(minlength=count)
+        sizes = torch.zeros_like(values_N).index_add(0, sequences_N, torch.ones_like(values_N))
+        totals = totals / sizes.clamp(min=1)
     return totals[sequences_N]
 
 

@@ -52,7 +52,7 @@ def _grpo(
         reference_logprobs_N=None if reference is None else tensor(reference),
         advantages_N=tensor(ones if advantages is None else advantages),
         weights_N=tensor(ones if weights is None else weights),
-        sequences_N=torch.tensor(range(len(logprobs)) if sequences is None else sequences),
+        sequences_N=torch.tensor(range(len(logprobs)) if sequences is None else sequences, dtype=torch.long),
         config=config,
     )
     (gradient,) = torch.autograd.grad(loss, leaf)
@@ -206,6 +206,28 @@ def test_sums_and_means_over_sequences() -> None:
     values, sequences = torch.tensor([1.0, 3.0, 5.0]), torch.tensor([0, 0, 1])
     assert over_sequence(values, sequences, mean=True).tolist() == [2.0, 2.0, 5.0]
     assert over_sequence(values, sequences, mean=False).tolist() == [4.0, 4.0, 5.0]
+
+
+@given(st.integers(1, 40), st.integers(0, 2**31))
+def test_a_mean_over_a_sequence_is_torchs_own_to_the_last_bit_and_so_is_its_gradient(tokens, seed) -> None:
+    torch.manual_seed(seed)
+    values = torch.randn(tokens, requires_grad=True)
+    sequences = torch.randint(1, tokens + 1, (tokens,)).unique(return_inverse=True)[1].sort().values
+    found = over_sequence(values, sequences, mean=True)
+    parts = values.split(sequences.bincount().tolist())
+    expected = torch.cat([(sum(part.unbind(), torch.zeros(())) / len(part)).expand(len(part)) for part in parts])
+    assert found.tolist() == expected.tolist()
+    along = torch.randn(tokens)
+    (ours,), (theirs,) = (torch.autograd.grad(each, values, along) for each in (found, expected))
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("policy_loss", ["ppo", "gspo", "cispo"])
+@pytest.mark.parametrize("correction", ["tis", "sequence_tis", "icepop", "none"])
+def test_a_micro_batch_without_a_token_that_is_trained_on_has_a_loss_of_0(policy_loss, correction) -> None:
+    loss, gradient, sums = _grpo([], config=_with(policy_loss=policy_loss, rollout_correction=correction))
+    assert (loss, gradient) == (0.0, [])
+    assert sums["actor/pg_loss"] == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -451,6 +473,17 @@ def test_a_prompt_shared_by_its_completions_gives_what_a_repeated_prompt_gives(l
     shared, repeated = _rows(GROUP, [OTHER]), _rows(*([sample] for sample in (*GROUP, OTHER)))
     assert shared.input_ids_1T.numel() < repeated.input_ids_1T.numel()
     _assert_same(_outcome(llama, shared), _outcome(llama, repeated))
+
+
+def test_what_is_only_read_costs_nothing_and_teaches_nothing(llama) -> None:
+    # A completion with no trained token, and one with no token at all.
+    silent, empty = replace(OTHER, loss_mask=(False,) * 4), replace(GROUP[0], completion_ids=(), logprobs=())
+    logprobs, gradient = _outcome(llama, _rows([replace(silent, advantages=())], [empty]))
+    assert (logprobs.tolist(), gradient.abs().max()) == ([], 0.0)
+    beside = _rows([silent], [GROUP[0], empty])
+    _assert_same(_outcome(llama, beside), _outcome(llama, _rows([GROUP[0]])))
+    _assert_same(_outcome(llama, _rows([empty], GROUP[:1])), _outcome(llama, _rows(GROUP[:1])))
+    assert _outcome(llama, _rows([empty]))[0].tolist() == []
 
 
 def test_our_own_products_give_what_a_gpu_gets_from_fused_kernels(llama, monkeypatch) -> None:
