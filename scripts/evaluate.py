@@ -58,10 +58,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="a folder; else runs/evaluation/TIME, or beside FILE")] = None,
     max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
     context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
-    catch_alls: Annotated[
-        bool | None,
-        typer.Option("--catch-alls/--no-catch-alls", help="ask for misc, other ... (default: as trained)"),
-    ] = None,
+    catch_alls: CatchAlls = None,
     samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
