@@ -1,4 +1,4 @@
-"""The C heap of a learner on a CPU, which ``CPU_LEARNER`` (cluster/launch.py) tells never to shrink by itself."""
+"""The C heap of a learner on a CPU, which ``CPU_LEARNER`` (cluster/workers.py) tells never to shrink by itself."""
 
 import ctypes
 

@@ -59,13 +59,13 @@ def allowed_tensors(
             raise ValueError(f"completion token {row} is {targets[row]}, which is none of its allowed {allowed[row]}")
     counts = tuple(len(allowed[row]) for row in rows)
     flat = torch.tensor([identity for row in rows for identity in allowed[row]])
-    ids, columns = flat.unique(return_inverse=True)
+    ids_U, columns_A = flat.unique(return_inverse=True)
     return Allowed(
         rows_R=torch.tensor(rows, device=device),
         free_F=torch.tensor([row for row, ids in enumerate(allowed) if not ids], dtype=torch.long, device=device),
-        ids_U=ids.to(device),
-        targets_R=torch.searchsorted(ids, torch.tensor([targets[row] for row in rows])).to(device),
-        columns_A=columns.to(device),
+        ids_U=ids_U.to(device),
+        targets_R=torch.searchsorted(ids_U, torch.tensor([targets[row] for row in rows])).to(device),
+        columns_A=columns_A.to(device),
         numbers_A=torch.arange(len(rows)).repeat_interleave(torch.tensor(counts)).to(device),
         counts=counts,
     )

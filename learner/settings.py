@@ -1,4 +1,4 @@
-"""What the driver and a learner rank tell each other; loads nothing of the engine."""
+"""What the driver tells a learner rank; loads nothing of the engine."""
 
 from dataclasses import dataclass
 

@@ -20,6 +20,7 @@ from learner.notes import TokenNotes
 from learner.settings import LearnerSettings
 from rnr.config import GrpoConfig
 from rnr.digest import Digest, Manifest
+from rnr.types import Sample
 
 if TYPE_CHECKING:
     # The engine loads DeepSpeed, peft and transformers' models: the driver, which only names this class, goes without.
@@ -79,7 +80,8 @@ class LearnerWorker:
         os.environ.update(MASTER_ADDR=address, MASTER_PORT=str(port))
         # By default Gloo listens where the host's name points to, which may be another network or the loopback address.
         for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
-            os.environ.setdefault(variable, interface_towards(address))
+            if variable not in os.environ:
+                os.environ[variable] = interface_towards(address)
         load_extension(timeout_seconds)
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         timeout = timedelta(seconds=timeout_seconds)
@@ -94,7 +96,9 @@ class LearnerWorker:
     def sft_step(self, micro_batches: MicroBatches, learning_rate: float) -> Sums:
         """One supervised optimizer step."""
 
-        def loss(batch: Any, logprobs: torch.Tensor, _entropies: torch.Tensor, _number: int) -> Any:
+        def loss(
+            batch: Batch, logprobs: torch.Tensor, _entropies: torch.Tensor, _number: int
+        ) -> tuple[torch.Tensor, Sums]:
             return sft_loss(logprobs, batch.weights_N)
 
         self._heap.keep_small()
@@ -142,7 +146,7 @@ class LearnerWorker:
         """What the loss of the last GRPO step saw of the completions of these prompts (``learner/notes.py``)."""
         return self._notes.of(uids)
 
-    def score(self, sample: Any) -> list[float]:
+    def score(self, sample: Sample) -> list[float]:
         """Log-probabilities of a sample's completion tokens at temperature 1: this side of the probe."""
         micro_batches = (((Weighted(sample=sample, weight=1.0),),),)
         return self.engine.logprobs(micro_batches, 1.0)[0].tolist()
@@ -161,15 +165,19 @@ class LearnerWorker:
             yield Manifest(digest=seen.result(), tensors=seen.shapes)
 
     def reset_optimizer(self) -> None:
+        """Forget the moments of the previous stage."""
         self.engine.reset_optimizer()
 
     def freeze_reference(self) -> None:
+        """Keep the policy as it is now as the reference of the KL."""
         self.engine.freeze_reference()
 
     def save(self, folder: str) -> None:
+        """Write the state of this rank under ``folder``."""
         self.engine.save(folder)
 
     def load(self, folder: str) -> None:
+        """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
         self.engine.load(folder)
 
     def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
@@ -184,8 +192,13 @@ def interface_towards(address: str) -> str:
     with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
         probe.connect((address, 9))  # of a datagram socket: nothing is sent
         own = probe.getsockname()[0]
-    found = psutil.net_if_addrs().items()
-    return next(name for name, addresses in found if any(each.address.split("%")[0] == own for each in addresses))
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(each.address.split("%")[0] == own for each in addresses):
+            return name
+    raise RuntimeError(
+        f"no network interface of this host has the address {own}, by which it reaches {address}: set "
+        "GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the one that the ranks are to use"
+    )
 
 
 def _family(address: str) -> socket.AddressFamily:

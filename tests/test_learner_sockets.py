@@ -30,3 +30,9 @@ def test_the_interface_is_the_one_that_reaches_the_meeting_place():
     ]
     for name, address in outward:
         assert interface_towards(address) == name
+
+
+def test_an_address_that_no_interface_is_known_to_have_is_told_with_what_to_set(monkeypatch):
+    monkeypatch.setattr(psutil, "net_if_addrs", dict)
+    with pytest.raises(RuntimeError, match=r"no network interface of this host has the address 127\.0\.0\.1.*GLOO_S"):
+        interface_towards("127.0.0.1")
