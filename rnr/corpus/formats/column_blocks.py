@@ -7,6 +7,7 @@ from typing import Any
 
 from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.column_layout import Layout
+from rnr.corpus.formats.column_words import without_prefix
 from rnr.corpus.formats.tags import Tagged, TagScheme
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
@@ -146,10 +147,12 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         columns = list(zip(*rows, strict=True))
     follows = columns[layout.follows] if layout.follows >= 0 else ()
     glued = [place for place, cell in enumerate(follows) if cell.strip(BLANKS) == "-" or is_glued(cell)]
-    if "" in columns[layout.token]:
-        raise ValueError(f"line {numbers[list(columns[layout.token]).index('')]}: no word beside its tag")
-    tags = layout.tags(columns[layout.tag])
-    return Tagged(block.number, list(columns[layout.token]), tags, _Places(numbers), text), glued
+    words = list(columns[layout.token])
+    if layout.prefix:
+        words = without_prefix(words, layout.prefix, numbers)
+    if "" in words:
+        raise ValueError(f"line {numbers[words.index('')]}: no word beside its tag")
+    return Tagged(block.number, words, layout.tags(columns[layout.tag]), _Places(numbers), text), glued
 
 
 def _whole_rows(
@@ -158,7 +161,8 @@ def _whole_rows(
     """The lines that are no comments, cut to the columns that all have; what a comment says the text is goes there."""
     numbers: list[int] = []
     kept: list[list[str]] = []
-    for number, line in enumerate(block.lines, block.number):
+    for place, line in enumerate(block.lines):
+        number = block.number + (0 if block.one_line else place)
         row = layout.divide(line)
         bare = line.removeprefix("\ufeff")
         if bare.startswith("#") and _is_comment(bare, row, layout, scheme, first=not kept):

@@ -25,6 +25,7 @@ _OTHER_NAMES = (
     "nel",
 )
 _HEADER = frozenset((*WORD_NAMES, *_TAG_NAMES, *_OTHER_NAMES))
+_PREDICTED = re.compile(r"pred|guess|system|hypothes", re.IGNORECASE)
 _PARTS = re.compile(r"[\W_]+")
 _TAG = re.compile(r"[biesluwm]-")
 
@@ -34,6 +35,11 @@ def is_header(cells: Sequence[str]) -> bool:
     words."""
     names = [_names(cell.strip(BLANKS).lower()) for cell in cells]
     return len(names) > 1 and all(name & _HEADER for name in names) and any(name & set(WORD_NAMES) for name in names)
+
+
+def is_predicted(names: Sequence[str]) -> bool:
+    """Whether a column with this name, if it has one, holds what a model said and not what is right."""
+    return any(map(_PREDICTED.search, names))
 
 
 def _names(cell: str) -> set[str]:

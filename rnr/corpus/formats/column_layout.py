@@ -14,7 +14,8 @@ from rnr.corpus.formats.column_cells import (
     usual_width,
     without_trailing,
 )
-from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, unlike_the_rest
+from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, is_predicted, unlike_the_rest
+from rnr.corpus.formats.column_words import PREFIXED, language_prefix, refuse_no_words
 from rnr.corpus.formats.tags import TagCensus
 
 _ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP")
@@ -47,6 +48,8 @@ class Layout:
     rest: bool = False
     """Whether the tags, in the last column, take the rest of their line: labels of several words."""
     header: bool = False
+    prefix: str = ""
+    """What stands before every word and is no part of it."""
     facts: tuple[str, ...] = ()
     """What was found out and what is not read, as notes."""
 
@@ -105,13 +108,10 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     columns = Columns(whole, width)
     numbers = columns.numbering(0) if width > 2 else ""
     running = 0 if numbers else -1
-    tag, key, facts = _tags(columns, running, tag_column)
+    tag, key, facts = _tags(columns, running, tag_column, header)
     token = _token(columns, header, {running, tag})
-    if all(len(word) > 1 and word[0] == word[-1] == '"' for word in columns.counts(token)):
-        raise ValueError(
-            "every word stands in quotation marks, as a spreadsheet writes them: write the file without "
-            "(in Python `csv.writer(..., quoting=csv.QUOTE_NONE)`, in R `quote = FALSE`)"
-        )
+    refuse_no_words(columns.counts(token))
+    prefix = language_prefix(columns.counts(token))
     return Layout(
         mark=mark,
         width=width,
@@ -122,11 +122,16 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         follows=_follows(columns, {running, tag, token} if not key else {running, token}),
         rest=rest and tag == width - 1,
         header=bool(header),
-        facts=(*facts, *_described(width, token, tag, numbers, header)),
+        prefix=prefix,
+        facts=(
+            *facts,
+            *_described(width, token, tag, numbers, header),
+            *([f"every word begins with {prefix!r}, {PREFIXED}"] if prefix else ()),
+        ),
     )
 
 
-def _tags(columns: Columns, running: int, wanted: int) -> tuple[int, str, tuple[str, ...]]:
+def _tags(columns: Columns, running: int, wanted: int, header: Sequence[str]) -> tuple[int, str, tuple[str, ...]]:
     """The column of tags, the key in it, and what is not read."""
     if wanted:
         column = wanted - 1 if wanted > 0 else columns.width + wanted
@@ -139,7 +144,8 @@ def _tags(columns: Columns, running: int, wanted: int) -> tuple[int, str, tuple[
         found.pop(min(read), None)  # of words that look like tags, when there are tags beside them
     entities = {column: tags for column, tags in found.items() if not (tags.labels and tags.labels <= _CHUNKS)} or found
     marked = {column: tags for column, tags in entities.items() if not tags.bare} or entities
-    naming = {column: tags for column, tags in marked.items() if tags.labels} or marked
+    gold = {column: tags for column, tags in marked.items() if not is_predicted(header[column : column + 1])} or marked
+    naming = {column: tags for column, tags in gold.items() if tags.labels} or gold
     if naming:
         # Where there are several, the first is the outer one of nested names, and gold beside a prediction.
         tag = max(naming) if next(iter(naming.values())).bare else min(naming)

@@ -4,7 +4,6 @@ Two passes, neither of which holds more than a sentence: the first finds out wha
 second reads. Lines end at line feeds (in a file without one at carriage returns), columns at tabs and spaces alone.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from rnr.corpus.formats.column_blocks import Block, divided, read_block, whole_blocks, without_comments
 from rnr.corpus.formats.column_cells import BLANKS
 from rnr.corpus.formats.column_layout import Layout, find_layout
+from rnr.corpus.formats.column_lines import find_sentence_lines, marked_inside
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, located, spans
 from rnr.corpus.formats.text_lines import text_lines, text_pieces
@@ -32,7 +32,6 @@ JOINED = "sentences of a script without spaces had tokens joined without one (da
 QUOTED = "words are a quotation mark as CSV writes it (four of them), and were read as one"
 MARKED = "byte order marks inside the file were left out"
 LONG = "sentences have more than 1,000 tokens; does a blank line stand between sentences?"
-INLINE = "sentences have each token with its tag behind it on one line"
 
 
 def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
@@ -41,14 +40,14 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
         yield from webanno_rows(file, reading)
         return
     sample = [block for block in islice(_all(whole_blocks(text_pieces(file))), SAMPLE) if block.text]
-    if inline := _inline(sample):
-        reading.fact(f"{INLINE} ({inline.join(('token', 'tag'))})", file)
-    parts = (lambda: _unrolled(file, inline)) if inline else (lambda: whole_blocks(text_pieces(file)))
+    if by_line := find_sentence_lines(sample):
+        reading.fact(by_line.fact, file)
+    parts = (lambda: by_line.blocks(file)) if by_line else (lambda: whole_blocks(text_pieces(file)))
     sentences = [kept for block in islice(_all(parts()), SAMPLE) if (kept := without_comments(block.lines))]
     try:
         layout = find_layout(sentences, reading.options.tag_column)
     except ValueError as error:
-        raise DataError(f"{file}: {error}") from None
+        raise DataError(f"{file}: {marked_inside(sample) or error}") from None
     scheme = _scheme(parts(), layout)
     for fact in (*layout.facts, *scheme.spelling.facts):
         reading.fact(fact, file)
@@ -121,26 +120,3 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
             reading.note(JOINED, file, found.number)
     entities = [[starts[i], starts[j - 1] + len(tokens[j - 1]), label] for i, j, label in mentions]
     return {"sentence": sentence, "entities": entities}
-
-
-# Sentences with one line each: Ada/B-PER ran/O
-
-
-_TAGGED = re.compile(r"\S+?([|/])(?:\S*\1)?(?:O|[BIESLUMW]-[^\s|/]+|[A-Z][A-Z-]{2,})")
-
-
-def _inline(sample: list[Block]) -> str:
-    """The mark between token and tag where each line is a sentence; empty where it is none."""
-    parts = [part for block in sample[:50] for line in block.lines for part in line.split(" ") if part]
-    marks = {match[1] if (match := _TAGGED.fullmatch(part)) else "" for part in parts}
-    return marks.pop() if len(marks) == 1 and len(parts) > sum(len(block.lines) for block in sample[:50]) else ""
-
-
-def _unrolled(file: Path, mark: str) -> Iterator[Block]:
-    """Each line as a block of lines with tabs between what the mark divides (a token may hold it, a tag may not)."""
-    fields: int | None = None
-    for number, line in enumerate(text_lines(file), 1):
-        parts = [part for part in line.split(" ") if part]
-        fields = fields or min((part.count(mark) for part in parts), default=None)
-        if parts:
-            yield Block(number, "\n".join("\t".join(part.rsplit(mark, fields or 1)) for part in parts), one_line=True)

@@ -9,14 +9,18 @@ LOST = "sentences hold U+FFFD, which stands for characters that an earlier conve
 GARBLED = "sentences look as if their UTF-8 had been read as Latin-1 (such as 'Ã©' for 'é')"
 ESCAPED = "sentences hold HTML (such as &amp; or <b>), which is text to a model"
 PIECES = (
-    "sentences hold pieces of words of a model's vocabulary (such as '##ing', '▁the'), which are no text: join them"
+    "sentences hold pieces of words or marks of a model's vocabulary (such as '##ing', '▁the', '[SEP]'), which are no "
+    "text: join the pieces, and leave the marks out"
 )
 BRACKETS = "sentences hold the Penn Treebank's names of brackets (such as -LRB-), which are '(' in a text"
 
 _LONG = 20_000
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _GARBLED = re.compile("Ã[\u0080-\u00bf]|Â[\u00a0-\u00bf]|â€[\u0080-\u00bf\u2018-\u201e\u0153\u2122\u0161]|ï»¿")
-_PIECES = re.compile(r"\w ##\w|▁\w+(?: |$)|(?:^| )Ġ[A-Z][a-z]")
+_PIECES = re.compile(
+    r"\w ##\w|▁\w+(?: |$)|(?:^| )Ġ[A-Z][a-z]|"
+    r"\[(?:CLS|SEP|PAD|UNK|MASK)\]|</?(?:s|pad|unk|PAD|UNK)>|<\|end_?of_?text\|>"
+)
 _BRACKETS = re.compile(r"-[LR][RSC]B-")
 _HTML = re.compile(
     r"&(?:amp|lt|gt|quot|nbsp|apos|#\d{2,6});|</(?:p|b|i|a|div|span|em|strong|br)>|<br ?/?>", re.IGNORECASE
@@ -34,7 +38,7 @@ def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
             note(LOST, f"at {sentence.index(chr(0xFFFD))}")
         if found := _GARBLED.search(sentence):
             note(GARBLED, repr(sentence[max(0, found.start() - 10) : found.end() + 10]))
-    if any(mark in sentence for mark in ("##", "▁", "Ġ")) and (found := _PIECES.search(sentence)):
+    if any(mark in sentence for mark in ("##", "▁", "Ġ", "[", "<")) and (found := _PIECES.search(sentence)):
         note(PIECES, repr(found[0]))
     if "B-" in sentence and (found := _BRACKETS.search(sentence)):
         note(BRACKETS, found[0])

@@ -178,8 +178,10 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
     text = next((name for name in _TEXTS if isinstance(named.get(name), str)), None)
     if text is None:
         return named
-    # A word of a model's vocabulary ("new york" for "New York") says nothing more than its offsets.
-    kept = {} if text == "word" and "start" in named else {"text": named[text]}
+    # A word of a model's vocabulary ("new york" for "New York") says nothing more than its offsets, and nor does the
+    # value that Rasa gives an entity ("New York" for "NYC").
+    beside = text == "word" or (text == "value" and label == "entity")
+    kept = {} if beside and "start" in named else {"text": named[text]}
     return without(named, text) | kept
 
 

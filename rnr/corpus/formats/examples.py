@@ -9,6 +9,7 @@ from typing import Any
 
 from rnr.corpus.formats.doubtful import note_doubtful
 from rnr.corpus.formats.label_lists import label_names
+from rnr.corpus.formats.offsets import outside
 from rnr.corpus.formats.row_types import RowFields, read_row_fields, typed_labels
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.matching import difference, folded, nearest, places_of, stripped
@@ -121,7 +122,7 @@ def _mention(label: str, text: str | None, start: int, end: int, sentence: str, 
     if start == -1 and end == -1:
         return _mention_by_text(label, text, sentence, place)
     if not 0 <= start < end <= len(sentence):
-        raise ValueError(f"offsets [{start}:{end}] are not in the sentence, which has {len(sentence)} characters")
+        raise ValueError(outside(sentence, start, end))
     there = sentence[start:end]
     if text is not None and there != text:
         start, end = _written_otherwise(text, start, end, sentence, place)

@@ -1,11 +1,11 @@
 """Data that was made to instruct models: UniversalNER and Pile-NER, GNER, GLiNER2, NuNER."""
 
-import ast
 import json
 import re
 from typing import Any
 
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
+from rnr.corpus.formats.shown_lists import list_in
 from rnr.corpus.formats.token_rows import SHAPE as TOKENS
 from rnr.corpus.formats.token_rows import schema_of_tags
 
@@ -73,10 +73,9 @@ def _gliner2_row(row: dict[str, Any], number: int, source: Source) -> dict[str, 
 
 def _nuner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     output = row["output"]
-    try:
-        pairs = ast.literal_eval(output) if isinstance(output, str) else output
-    except (ValueError, SyntaxError, MemoryError):
-        raise ValueError(f"'output' must be a list of \"text <> label\", found {output!r}") from None
+    pairs = list_in(output) if isinstance(output, str) else output
+    if not isinstance(pairs, list):
+        raise ValueError(f"'output' must be a list of \"text <> label\", found {output!r}")
     entities = []
     for pair in pairs:
         text, divided, rest = str(pair).partition(" <> ")

@@ -127,6 +127,17 @@ def _moved(entity: Any, place: Place) -> Any:
     return kept | {"start": place[0], "end": place[1]}
 
 
+def outside(sentence: str, start: int, end: int) -> str:
+    """What is said of offsets that are not in their sentence, with what they may count."""
+    said = f"offsets [{start}:{end}] are not in the sentence, which has {len(sentence)} characters"
+    if start < 0:
+        return f"{said}; an entity without offsets has none, or null, and its 'text'"
+    fitting = (
+        "inclusive" if start == end else next((u for u in ("utf16", "bytes") if UNITS[u](sentence, start, end)), "")
+    )
+    return f"{said}; do they count {_REASONS[fitting]}? --offsets {fitting} reads them so" if fitting else said
+
+
 def cuts_word(sentence: str, place: int) -> bool:
     """Whether a place lies inside a word, of a script that divides its words by spaces (and writes no clitics to
     them, as Arabic and Hebrew do): Latin, Greek, Cyrillic, Armenian, with their accents and with digits."""

@@ -3,13 +3,12 @@
 What has our names already stays as it is, so that an error names what the file says.
 """
 
-import ast
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from rnr.corpus.formats.entity_names import is_number, names_a_label, names_a_place, own_entity, without
 from rnr.corpus.formats.shapes import Shape, Source, each
+from rnr.corpus.formats.shown_lists import list_in
 
 TEXTS = ("sentence", "text", "content", "data", "input", "raw_text", "document", "raw", "tweet", "sent", "sentText")
 _OURS = ("entities", "spans", "label")
@@ -91,27 +90,10 @@ def _with_lists(row: dict[str, Any], number: int, source: Source) -> dict[str, A
     it."""
     for name in (*_OURS, *_OTHERS):
         value = row.get(name)
-        if isinstance(value, str) and value[:1] in ("[", "{") and (found := _list_in(value)) is not None:
+        if isinstance(value, str) and value[:1] in ("[", "{") and (found := list_in(value)) is not None:
             source.note(AS_STRING, number, name)
             row = row | {name: found}
     return row
-
-
-def _list_in(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return _without_tuples(ast.literal_eval(text))
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return None
-
-
-def _without_tuples(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_without_tuples(inner) for inner in value]
-    return {key: _without_tuples(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
 
 def _entity_field(row: dict[str, Any], number: int, source: Source) -> str | None:

@@ -7,7 +7,7 @@ in its place. Which format it is, is found out: by the ending how the file is op
 import os
 import re
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 from rnr.corpus.formats.biomedical import is_pubtator, pubtator_rows
@@ -17,12 +17,13 @@ from rnr.corpus.formats.hugging_face import saved_dataset
 from rnr.corpus.formats.json_files import json_values
 from rnr.corpus.formats.known import shape_of
 from rnr.corpus.formats.offsets import in_characters
-from rnr.corpus.formats.opening import bare, head_line, must_be_a_file, read_json
+from rnr.corpus.formats.opening import bare, lines, must_be_a_file, read_json
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source
 from rnr.corpus.formats.signatures import refuse_disguised
 from rnr.corpus.formats.spacy_files import docbin_rows
-from rnr.corpus.formats.tables import csv_rows, is_word_table, opened_table, table_rows
+from rnr.corpus.formats.split_fields import by_split
+from rnr.corpus.formats.tables import csv_rows, is_list_table, is_word_table, opened_table, table_rows
 from rnr.corpus.formats.unknown import unknown_row
 from rnr.corpus.formats.unsupported import ENDINGS
 from rnr.corpus.report import Reading
@@ -81,7 +82,8 @@ def _may_be_data(file: Path) -> bool:
         return file.name.lower() in SPLITS and ((file / "state.json").is_file() or is_brat_folder(file))
     if file.name.startswith("."):  # of a file system or an editor: ._train.jsonl, .train.jsonl.swp
         return False
-    return bare(file).suffix.lower() in READERS and bare(file).stem.lower() not in _NO_DATA
+    name = bare(file)
+    return (name.suffix.lower() in READERS and name.stem.lower() not in _NO_DATA) or name.name.lower() in SPLITS
 
 
 def _dataset_dict(folder: Path) -> dict[str, Path]:
@@ -106,8 +108,21 @@ def read_rows(file: Path, reading: Reading) -> Iterator[Row]:
         return reader(file, reading)
     if ending in ENDINGS:
         raise DataError(f"{file}: this is {ENDINGS[ending]}")
-    said = f"the ending {ending}" if ending else "no ending"
-    raise DataError(f"{file}: {said} tells no known format; those that do are {', '.join(READERS)}")
+    return _rows_by_content(file, f"the ending {ending}" if ending else "no ending", reading)
+
+
+def _rows_by_content(file: Path, ending: str, reading: Reading) -> Iterator[Row]:
+    """The rows of a text whose ending says nothing (``eng.train``), where it has columns of tags, or JSON."""
+    rows = _text_rows(file, reading)
+    why = ""
+    try:
+        first = next(rows, None)
+    except DataError as error:
+        first, why = None, f"; read as text: {str(error).removeprefix(f'{file}: ')}"
+    if first is None:
+        raise DataError(f"{file}: {ending} tells no known format; those that do are {', '.join(READERS)}{why}")
+    reading.fact(f"{ending} tells no format, which was found out by what stands in the file", file)
+    yield from chain((first,), rows)
 
 
 def _folder_rows(folder: Path, reading: Reading) -> Iterator[Row]:
@@ -119,7 +134,7 @@ def _folder_rows(folder: Path, reading: Reading) -> Iterator[Row]:
 
 def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
     """The rows in values as they come from JSON or a table, each run of one shape read by it."""
-    shapes = _remembered(values)
+    shapes = _remembered(by_split(values, source))
     for shape, run in groupby(shapes, key=lambda pair: pair[0]):
         found = (row for _, row in run)
         if shape is None:
@@ -148,13 +163,21 @@ def _text_rows(file: Path, reading: Reading) -> Iterator[Row]:
     """Columns, unless the file is PubTator's, a text of brat's, a table with a header, or JSON under another name."""
     if file.suffix == ".txt" and file.with_suffix(".ann").is_file():
         return brat_rows(file.with_suffix(".ann"), reading)
-    first, _ = head_line(file)
-    head = first.decode("utf-8", errors="replace") if isinstance(first, bytes) else ""
+    head, second = _two_lines(file)
     if is_pubtator(head):
         return in_characters(pubtator_rows(file, reading), file, reading)
     if head.lstrip()[:2] in ('{"', "[{", '["'):
         return _json_rows(file, reading)
-    return _csv_rows(file, reading) if is_word_table(head) else column_rows(file, reading)
+    table = is_word_table(head) or is_list_table(head, second)
+    return _csv_rows(file, reading) if table else column_rows(file, reading)
+
+
+def _two_lines(file: Path) -> list[str]:
+    """The first two lines that are not blank, as far as they can be read."""
+    first = [line for _, line in islice(lines(file), 2)]
+    return [line.decode("utf-8", errors="replace") if isinstance(line, bytes) else "" for line in (*first, b"", b"")][
+        :2
+    ]
 
 
 def _csv_rows(file: Path, reading: Reading) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from typing import Any
 from rnr.corpus.formats.opening import bare, read_bytes, read_text
 from rnr.corpus.formats.rows import DataError, Row, needed
 from rnr.corpus.formats.shapes import Source
+from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 from rnr.corpus.formats.tags import Tagged
 from rnr.corpus.formats.token_rows import tagged_rows
 from rnr.corpus.report import Reading
@@ -80,14 +81,22 @@ def is_word_table(head: str) -> bool:
     return all(columns & set(names) for names in (_WORDS, _TAGS, _SENTENCES))
 
 
+def is_list_table(head: str, second: str) -> bool:
+    """Whether a line names columns and the next has a list in one of its cells (``text<TAB>entities``)."""
+    cells = [cell.strip().strip('"') for cell in second.split("\t")]
+    return "\t" in head and any(map(shows_a_list, cells)) and not any(mark in head for mark in "[{")
+
+
 def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Source], Iterator[Row]]) -> Iterator[Row]:
     """The sentences of a CSV: words with their tags and their sentence's number, or a sentence and a JSON list a line.
 
     Raises DataError when its columns are neither.
     """
     text, source = read_text(file), Source(file=file, reading=reading)
-    head = text[: text.find("\n") + 1] or text
+    head, _, rest = text.partition("\n")
     delimiter = max(",;\t|", key=head.count)
+    if head.rstrip("\r") in ("sep=,", "sep=;", "sep=\t", "sep=|"):  # as Excel is told
+        delimiter, text = head[4], rest
     table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         columns = _named_columns(table.fieldnames or (), file)
@@ -96,13 +105,13 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
             if others := [name for name in _TAGS if name in columns and columns[name] not in (word, tag, sentence)]:
                 reading.fact(f"column {tag!r} is read as the tags; {OTHER_TAGS} ({', '.join(others)})", file)
             return _words(list(table), word, tag, sentence, source)
-        if word and tag:
-            raise DataError(f"{file}: no column tells where a sentence ends; add one such as 'sentence_id'")
         values = [_sentence_row(table.line_num, row, source) for row in table]
     except csv.Error as error:
         raise DataError(f"{file}, line {table.line_num}: {error}") from None
     rows = [row for _, row in values if not isinstance(row, DataError)]
-    if not any(isinstance(cell, list) or _shows_a_list(cell) for row in rows for cell in row.values()):
+    if not any(isinstance(cell, list) or shows_a_list(cell) for row in rows for cell in row.values()):
+        if word and tag:
+            raise DataError(f"{file}: no column tells where a sentence ends; add one such as 'sentence_id'")
         known = ", ".join(columns) or "none"
         if any(name.startswith(_BEGINS) for name in columns):
             known += "; does each row hold one entity? Put those of a text into one list: [[start, end, label], ...]"
@@ -124,7 +133,7 @@ def _named_columns(names: Sequence[str | None], file: Path) -> dict[str, str]:
 
 def _sentence_row(number: int, row: dict[str, Any], source: Source) -> Row:
     surplus = _surplus(row)
-    return (number, DataError(f"{source.file}, line {number}: {surplus}")) if surplus else (number, _json_cells(row))
+    return (number, DataError(f"{source.file}, line {number}: {surplus}")) if surplus else (number, _with_lists(row))
 
 
 def _surplus(row: dict[Any, Any]) -> str:
@@ -132,11 +141,6 @@ def _surplus(row: dict[Any, Any]) -> str:
     if not any(row.get(None) or ()):  # a delimiter at the end of a line says nothing
         return ""
     return f"more cells than columns: {row[None]}; a cell with the delimiter in it needs quotation marks"
-
-
-def _shows_a_list(cell: Any) -> bool:
-    """Whether a cell is text with a list in it as Python shows it, which the reader of rows takes."""
-    return isinstance(cell, str) and cell[:1] in ("[", "{") and cell.rstrip()[-1:] in ("]", "}")
 
 
 def _first(columns: dict[str, Any], names: tuple[str, ...]) -> str | None:
@@ -183,16 +187,11 @@ def _fault(row: dict[str, str], word: str, tag: str) -> str:
     return _surplus(row)
 
 
-def _json_cells(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with the cells that hold a JSON list read, and without empty ones."""
+def _with_lists(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the cells that hold a list read, without empty ones, and with the names of columns in lower case."""
     found: dict[str, Any] = {}
     for name, cell in row.items():
-        if not isinstance(name, str) or cell in (None, ""):
-            continue
-        found[name] = cell
-        if isinstance(cell, str) and cell[:1] in "[{":
-            try:
-                found[name] = json.loads(cell)
-            except (ValueError, RecursionError):
-                continue
+        if isinstance(name, str) and cell not in (None, ""):
+            listed = list_in(cell) if shows_a_list(cell) else None
+            found[name.strip().lower()] = cell if listed is None else listed
     return found

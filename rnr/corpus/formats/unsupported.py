@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rnr.corpus.formats.shapes import Shape, Source, each, has
+from rnr.corpus.formats.shown_lists import shows_a_list
 
 
 def _refused(name: str, advice: str, recognises: Callable[[Any], bool]) -> Shape:
@@ -62,7 +63,52 @@ UNSUPPORTED = (
     _refused(
         "an answer of CoreNLP",
         "write {'tokens': [...], 'ner_tags': [...]} of the 'word' and 'ner' of each sentence's 'tokens'",
-        lambda row: has(row, sentences=list) and _any(row["sentences"], "tokens"),
+        lambda row: has(row, sentences=list) and _any(row["sentences"], "tokens") and not _is_datasaur(row),
+    ),
+    _refused(
+        "a Datasaur document",
+        "export it as 'CoNLL 2003' or 'TSV (IOB)'",
+        lambda row: has(row, sentences=list) and _is_datasaur(row),
+    ),
+    _refused(
+        "a Kili asset",
+        "write {'text': content, 'entities': [[beginOffset, endOffset, name]]} of its 'jsonResponse'",
+        lambda row: has(row, labels=list) and _any(row["labels"], "jsonResponse"),
+    ),
+    _refused(
+        "a SuperAnnotate document",
+        "its text is in another file: write {'text': ..., 'entities': [[start, end, className]]} of its 'instances'",
+        lambda row: has(row, metadata=dict, instances=list),
+    ),
+    _refused(
+        "an answer of Hugging Face's data set server",
+        "its rows are cut: load the data set with `datasets` and save it as parquet or JSON lines",
+        lambda row: has(row, features=list, rows=list),
+    ),
+    _refused(
+        "a task of Label Studio that has predictions and no annotations",
+        "accept or correct them there, and export it again",
+        lambda row: has(row, data=dict, predictions=list) and "annotations" not in row,
+    ),
+    _refused(
+        "a row that instructs a model (Alpaca, InstructUIE)",
+        "its answer is no list: take the data set it was made of, or write {'text': ..., 'entities': [...]}",
+        lambda row: has(row, Instance=dict) or (has(row, instruction=str, input=str, output=str) and _is_prose(row)),
+    ),
+    _refused(
+        "a row of PaddleNLP's UIE",
+        "it has a row for each sentence and label: put those of a sentence together, 'prompt' being the label",
+        lambda row: has(row, content=str, result_list=list, prompt=str),
+    ),
+    _refused(
+        "GoLLIE's rows",
+        "write {'text': unlabelled_sentence, 'entities': [{'text': span, 'label': ...}]}",
+        lambda row: has(row, unlabelled_sentence=str),
+    ),
+    _refused(
+        "a pattern of a spaCy or Prodigy matcher",
+        "it has no sentence; annotate texts with it, and export these",
+        lambda row: has(row, label=str, pattern=(str, list)),
     ),
     _refused(
         "a sentence of Stanza",
@@ -122,7 +168,7 @@ UNSUPPORTED = (
     _refused(
         "a chat for fine-tuning",
         "the answer of an assistant has no format that is known; write {'text': ..., 'entities': [...]}",
-        lambda row: has(row, messages=list),
+        lambda row: has(row, messages=list) or has(row, contents=list) or has(row, prompt=str, completion=str),
     ),
     _refused(
         "SQuAD",
@@ -144,7 +190,7 @@ UNSUPPORTED = (
 ENDINGS = {
     ".xml": "XML (BioC, GATE, TEI, MAE and others); convert it to JSON, for BioC with `bioc`, or export WebAnno TSV",
     ".xmi": "an INCEpTION or UIMA CAS; export the project as 'WebAnno TSV v3.3' or 'CoNLL 2002'",
-    ".sgm": "ACE; convert it to {'text': ..., 'entities': [[start, end, label]]}, end exclusive",
+    ".sgm": "SGML (ACE, MUC); convert it to {'text': ..., 'entities': [[start, end, label]]}, end exclusive",
     ".xlsx": "a spreadsheet; save it as CSV with a column of words, one of tags and one that numbers the sentences",
     ".xls": "a spreadsheet; save it as CSV with a column of words, one of tags and one that numbers the sentences",
     ".docx": "a document of a word processor; there are no annotations that could be read",
@@ -167,6 +213,15 @@ ENDINGS = {
     ".html": "a web page; there are no annotations that could be read",
 }
 """What files with these endings are, and what to do."""
+
+
+def _is_datasaur(row: dict[str, Any]) -> bool:
+    return any(has(sentence, content=str, labels=list) for sentence in row["sentences"])
+
+
+def _is_prose(row: dict[str, Any]) -> bool:
+    """Whether the answer of a row is no list that can be read."""
+    return not (shows_a_list(row["output"]) or " <> " in row["output"] or row.keys() & {"entities", "spans", "label"})
 
 
 def _any(values: list[Any], field: str) -> bool:

@@ -1,0 +1,47 @@
+"""Words of a column file that are not what they seem: all of them carry a mark, or tags are among them."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")
+_TAG = re.compile(r"[BIESLU]-[A-Za-z]\S*")
+_NUMBERED = re.compile("[\u3400-\u9fff][0-9]")
+
+PREFIXED = "which was left out of them"
+_MOST_TAGS = 0.25
+"""Words may look like tags (``E-mail``, ``B-Movie``), but not so many of them."""
+
+
+def language_prefix(words: Counter[str]) -> str:
+    """The language before every word, as WikiANN writes it (``en:Ida``); empty where none is."""
+    match = _LANGUAGE.match(next(iter(words), ""))
+    return match[0] if match and len(words) > 1 and all(word.startswith(match[0]) for word in words) else ""
+
+
+def without_prefix(words: Sequence[str], prefix: str, places: Sequence[int]) -> list[str]:
+    """The words without what stands before all of them; raises ValueError with the line of one where it does not."""
+    for word, place in zip(words, places, strict=True):
+        if not word.startswith(prefix):
+            raise ValueError(f"line {place}: the word {word!r} does not begin with {prefix!r} as those before do")
+    return [word.removeprefix(prefix) for word in words]
+
+
+def refuse_no_words(words: Counter[str]) -> None:
+    """Raises ValueError for a column of words in quotation marks, of tags, or of characters with numbers."""
+    if all(len(word) > 1 and word[0] == word[-1] == '"' for word in words):
+        raise ValueError(
+            "every word stands in quotation marks, as a spreadsheet writes them: write the file without "
+            "(in Python `csv.writer(..., quoting=csv.QUOTE_NONE)`, in R `quote = FALSE`)"
+        )
+    tags = sum(times for word, times in words.items() if _TAG.fullmatch(word))
+    if tags > 1 and tags >= _MOST_TAGS * words.total():
+        raise ValueError(
+            "tags stand among the words: has each sentence a line of words and below it one of tags? Write a word "
+            "and its tag on each line, or {'tokens': [...], 'ner_tags': [...]} for each sentence"
+        )
+    if all(map(_NUMBERED.fullmatch, words)):
+        raise ValueError(
+            "every word is a character with a number behind it, as in Weibo's files, where it is the place in a "
+            r"segment: take it off (`sed -E 's/^(.)[0-9]/\1/'`)"
+        )
