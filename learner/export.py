@@ -14,6 +14,7 @@ from learner.engine import PolicyEngine
 from learner.files import as_in_files, bits, read_weights, stored
 from learner.settings import LearnerSettings
 from rnr.digest import weights_digest
+from rnr.files import rename_synced, sync_folder
 
 
 class ExportError(RuntimeError):
@@ -21,8 +22,8 @@ class ExportError(RuntimeError):
 
 
 def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *, rank: int) -> None:
-    """Write config, safetensors, tokenizer, chat template and ``{name: text}``; the folder appears complete or not at
-    all, and only with weights whose digest is that of the policy's.
+    """Write config, safetensors, tokenizer, chat template and ``{name: text}``; the folder appears complete and on
+    disk, or not at all, and only with weights whose digest is that of the policy's.
 
     Collective, because gathering the weights is; only rank 0 writes.
     """
@@ -48,8 +49,9 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
             shutil.copy(source / name, partial / name)
     for name, text in extra_files.items():
         (partial / name).write_text(text, encoding="utf-8")
+    sync_folder(partial)
     shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    rename_synced(partial, folder)
 
 
 def _own(tensor: torch.Tensor) -> torch.Tensor:

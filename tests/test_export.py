@@ -1,5 +1,6 @@
 """What is exported is the policy, or nothing is."""
 
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -44,6 +45,16 @@ def test_an_export_has_the_digest_of_the_policy_and_loads_as_it(tiny_model, tmp_
     assert again.lm_head.weight is again.model.embed_tokens.weight
     assert (tmp_path / "export" / "asked.json").read_text() == "{}"
     assert (tmp_path / "export" / "config.json").read_bytes() == (tiny_model / "config.json").read_bytes()
+
+
+def test_all_of_an_export_is_on_disk_before_it_has_its_name(tiny_model, tmp_path, monkeypatch) -> None:
+    on_disk: set[int] = set()
+    monkeypatch.setattr("os.fsync", lambda descriptor: on_disk.add(os.fstat(descriptor).st_ino))
+    _, weights = changed(tiny_model)
+    export(engine(tiny_model, weights), tmp_path / "export", {"asked.json": "{}"}, rank=0)
+    exported = [tmp_path, *(tmp_path / "export").rglob("*")]
+    assert len(exported) > 4
+    assert {path.name for path in exported if path.stat().st_ino not in on_disk} == set()
 
 
 @pytest.mark.parametrize("renamed", ["model.layers.0.mlp.up_proj.weight", "model.norm.weight"])
