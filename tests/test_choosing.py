@@ -70,6 +70,13 @@ def test_the_medoid_is_the_sample_that_agrees_best() -> None:
     assert found.confidences == (0.5, 0.75)
 
 
+def test_samples_that_invent_different_texts_do_not_agree() -> None:
+    invented = [[Mention(text=text, label="person")] for text in ("Eve", "Zoe")]
+    samples = [rollout(write(said, reasoning=None)) for said in (*invented, [ADA], [ADA, BOB])]
+    # F1 sums: Eve and Zoe 1 each, the others 1 + 2 / 3, the first of equals.
+    assert chosen("medoid", EXAMPLE, "free", None, samples).mentions == (ADA,)
+
+
 def test_a_sample_that_cannot_be_read_names_nothing_and_agrees_with_nothing() -> None:
     broken = rollout("<think>\nAda", finished=False)
     found = chosen("vote", EXAMPLE, "marks", None, [broken, _sample("two")])
@@ -89,6 +96,17 @@ def test_a_greedy_marks_confidence_is_the_probability_of_its_tokens() -> None:
     assert found.confidences == pytest.approx((0.4, 0.9))
     answer = extraction(found, SENTENCE, {"person": "Person", "city": "City"}, samples=1)
     assert [(entity.label, entity.alignment) for entity in answer] == [("Person", "marked"), ("City", "marked")]
+
+
+def test_a_token_that_ends_one_mark_and_begins_the_next_counts_for_both() -> None:
+    pieces = ["<think>\n", "[", "北京", ": city", "][", "大学", ": place", "]", "\n</think>\n"]
+    logs = [0.0, math.log(0.5), 0.0, math.log(0.8), math.log(0.6), 0.0, math.log(0.9), 0.0, 0.0]
+    ends = [sum(map(len, pieces[: number + 1])) for number in range(len(pieces))]
+    text = "".join(pieces) + '{"entities":{"city":["北京"],"place":["大学"]}}'
+    example = Example(uid="1", sentence="北京大学", schema=("city", "place"), mentions=())
+    found = chosen("greedy", example, "marks", rollout(text, token_ids=range(len(pieces)), logprobs=logs, ends=ends))
+    # 0.5 * 0.8 * 0.6 and 0.6 * 0.9.
+    assert found.confidences == pytest.approx((0.24, 0.54))
 
 
 def test_a_greedy_answer_without_marks_has_no_confidence_and_refuses_a_threshold() -> None:

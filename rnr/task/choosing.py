@@ -14,6 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from rnr.task.chains import grounded, read_chain, tagged_chain
@@ -30,6 +31,10 @@ VOTE_SHARE = 0.3
 """The least share of the samples that names an entity of a vote, where no threshold is given."""
 
 _Key: TypeAlias = tuple[int, int, str]
+"""Start, end and label of a mention."""
+
+_Fact: TypeAlias = tuple[_Key, str]
+"""The same with the text, by which mentions without a place differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,29 +174,27 @@ def mark_probabilities(rollout: Rollout, answer: Answer, sentence: str) -> dict[
     opening = rollout.text.find(OPEN)
     begin = rollout.text.find(answer.reasoning, opening + len(OPEN) if opening >= 0 else 0)
     chain = read_chain(answer.reasoning, sentence)
-    logprobs = rollout.logprobs
+    tokens = list(zip(pairwise((0, *rollout.ends)), rollout.logprobs, strict=True))
     found: dict[_Key, float] = {}
-    token, before = 0, 0
     for mention, (start, end) in zip(chain.mentions, chain.spans, strict=True):
-        total = 0.0
-        while token < len(rollout.ends) and before < begin + end:
-            after = rollout.ends[token]
-            # A token without a character of its own begins one that ends later.
-            if max(after, before + 1) > begin + start:
-                total += logprobs[token]
-            token, before = token + 1, after
-        found[_key(mention)] = min(1.0, math.exp(total))
+        # A token without a character of its own begins one that ends later; one such as "][" is of two marks.
+        own = (
+            logprob
+            for (before, after), logprob in tokens
+            if before < begin + end and max(after, before + 1) > begin + start
+        )
+        found[_key(mention)] = min(1.0, math.exp(sum(own)))
     return found
 
 
 def _medoid(answers: Sequence[Answer]) -> int:
     """The answer with the highest mean F1 against the others, the first of equals; an answer that cannot be read agrees
     with nothing."""
-    facts = [None if answer.error else frozenset(map(_key, answer.mentions)) for answer in answers]
+    facts = [None if answer.error else frozenset((_key(m), m.text) for m in answer.mentions) for answer in answers]
     return max(range(len(facts)), key=lambda one: (sum(_agreement(facts[one], other) for other in facts), -one))
 
 
-def _agreement(one: frozenset[_Key] | None, other: frozenset[_Key] | None) -> float:
+def _agreement(one: frozenset[_Fact] | None, other: frozenset[_Fact] | None) -> float:
     if one is None or other is None:
         return 0.0
     return 2 * len(one & other) / (len(one) + len(other)) if one or other else 1.0
