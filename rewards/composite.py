@@ -18,8 +18,9 @@ from rewards.grounding import grounding
 from rewards.lookup import find
 from rewards.overlap import overlap
 from rewards.overlong import overlong
-from rewards.schema import schema, within
+from rewards.schema import schema
 from rnr.config import RewardConfig
+from rnr.task.labels import within
 from rnr.task.parsing import ground, read
 from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup
 

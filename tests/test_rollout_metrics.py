@@ -1,5 +1,8 @@
 """What a step's rollouts say about the task."""
 
+from dataclasses import replace
+
+from rewards.schema import schema
 from rnr.evaluation.metrics import Counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts, ner_metrics
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
@@ -44,6 +47,17 @@ def test_shares_and_scores_are_taken_over_all_answers_of_the_step():
     assert metrics["ner/hallucinated_span_frac"] == 1 / 3
     assert metrics["ner/empty_gold_acc"] == 1 / 2
     assert "ner/chain_f1" not in metrics  # no chain is tagged
+
+
+def test_a_label_in_another_writing_is_in_the_schema_as_it_is_for_the_reward():
+    answers = tuple(
+        Answer(reasoning=None, mentions=(mention("Ada", label, 0),)) for label in ("Art_Work", "art work", "artwork")
+    )
+    group = scored("Ada ran.", (), answers)
+    example = replace(group.group.prompt.example, schema=("art work",))
+    asked = replace(group, group=replace(group.group, prompt=replace(group.group.prompt, example=example)))
+    assert ner_metrics([asked])["ner/schema_valid"] == 2 / 3
+    assert [schema(example, answer) for answer in answers] == [1.0, 1.0, 0.0]
 
 
 def test_the_f1_of_the_chains_is_that_of_their_tags():

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.task.chains import ReadChain, read_tagged_chain
-from rnr.task.labels import label_key
+from rnr.task.labels import label_key, within
 from rnr.types import Answer, Example, ScoredGroup
 
 
@@ -28,7 +28,7 @@ def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     mentions = [mention for _, answer in rows for mention in answer.mentions]
     silent = [answer.error is None and not answer.mentions for example, answer in rows if not example.mentions]
     valid = [
-        answer.error is None and all(mention.label in example.schema for mention in answer.mentions)
+        answer.error is None and within(example.schema, (mention.label for mention in answer.mentions))
         for example, answer in rows
     ]
     metrics = {
