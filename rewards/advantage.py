@@ -104,7 +104,8 @@ def _token_advantages(group: _Kept, values: dict[int, float], mask_unfinished: b
     # Completions that are masked stay in the mean of a place as they do in that of the rewards.
     for number, of_tokens in zip(by_mention, mention_advantages(list(by_mention.values()), values), strict=True):
         found[number] = of_tokens
-    return [None if mask_unfinished and not r.finished else row for r, row in zip(rollouts, found, strict=True)]
+    kept = [bool(rollout.token_ids) and (rollout.finished or not mask_unfinished) for rollout in rollouts]
+    return [row if taken else None for taken, row in zip(kept, found, strict=True)]
 
 
 def _why_useless(
@@ -117,7 +118,7 @@ def _why_useless(
     # Of rewards that are scaled one by one, equal sums may hide differing parts.
     parts = list(weights) if options.advantage == "gdpo" else []
     by_part = [[reward.parts[name] for _, reward, _ in valid] for name in parts] or [_valid(scored)]
-    flat = all(map(_flat, by_part))
+    flat = all(map(is_flat, by_part))
     if flat and not tell_apart([credit for *_, credit in valid if credit is not None]):
         return "no spread"
     if options.mask_unfinished and not any(rollout.finished for rollout, *_ in valid):
@@ -172,7 +173,7 @@ def group_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     lengths = [len(rollout.token_ids) for rollout in rollouts]
     metrics = {
         "reward/invalid_frac": 1 - len(totals) / len(rewards),
-        "reward/frac_zero_std": sum(_flat(_valid(scored)) for scored in groups) / len(groups),
+        "reward/frac_zero_std": sum(is_flat(_valid(scored)) for scored in groups) / len(groups),
         "response_length/mean": sum(lengths) / len(lengths),
         "response_length/max": max(lengths),
         "response_length/clip_ratio": sum(not rollout.finished for rollout in rollouts) / len(rollouts),
@@ -194,5 +195,6 @@ def _valid(scored: ScoredGroup) -> list[float]:
     return [reward.total for reward in scored.rewards if reward.total is not None]
 
 
-def _flat(totals: Sequence[float]) -> bool:
+def is_flat(totals: Sequence[float]) -> bool:
+    """Whether these rewards are all the same but for rounding, so that nothing is to be learnt from them."""
     return not totals or max(totals) - min(totals) < 1e-9

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from rewards import custom
+from rewards.advantage import is_flat
 from rewards.composite import added, score_group
 from rnr.config import RewardConfig
 from rnr.types import Group, Reward, ScoredGroup
@@ -69,8 +70,7 @@ class Change:
 
 
 def _spread(values: Sequence[float | None]) -> bool:
-    valid = [value for value in values if value is not None]
-    return len(valid) > 1 and max(valid) - min(valid) >= 1e-9
+    return not is_flat([value for value in values if value is not None])
 
 
 def _sign(value: float) -> int:

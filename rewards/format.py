@@ -8,8 +8,4 @@ def format(_example: Example, answer: Answer) -> float:
 
     The parser refuses a second block, a second object and text around them, so it has done the checking.
     """
-    return float(answer.error is None and answer.reasoning is not None and not _blank(answer.reasoning))
-
-
-def _blank(text: str) -> bool:
-    return not text or text.isspace()
+    return float(answer.error is None and bool((answer.reasoning or "").strip()))

@@ -53,6 +53,16 @@ def test_the_advantage_is_the_reward_less_the_mean_of_its_group() -> None:
     assert _advantages(_group(1, 0), _group(10, 4, uid="2")) == pytest.approx([0.5, -0.5, 3, -3])
 
 
+@pytest.mark.parametrize("credit", ["answer", "mention"])
+def test_a_completion_without_tokens_is_in_the_mean_and_no_sample(credit) -> None:
+    scored = _group(1, 0, 0.5)
+    first, *others = scored.group.rollouts
+    empty = replace(first, segments=(replace(first.segments[0], token_ids=(), logprobs=()),))
+    found = training_batch([replace(scored, group=replace(scored.group, rollouts=(empty, *others)))], credit=credit)
+    assert [sample.advantages for sample in found.samples] == [(-0.5, -0.5), (0.0, 0.0, 0.0)]
+    assert found.advantages == {"1": [None, -0.5, 0.0]}
+
+
 def test_a_sample_carries_its_rollout_untouched() -> None:
     second = training_batch([_group(1, 0, 0.5, uid="u")]).samples[1]
     assert (second.uid, second.prompt_ids, second.completion_ids) == ("u", (7, 8), (1, 1))
