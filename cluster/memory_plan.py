@@ -3,7 +3,7 @@
 Bytes for each of P weights of a learner rank under ZeRO (Rajbhandari et al. 2020): 2 for the bf16 weight and 2 for its
 gradient, 4 for the float32 sum of the micro-batches' gradients and 12 for AdamW's master weight and moments; stage 1
 divides the last two by the ranks, stage 2 the gradients too, stage 3 everything. An adapter has its own few weights of
-all but the first.
+all but the first. With ``optimizer.offload`` the 12 bytes and the activations take turns.
 """
 
 import json
@@ -96,11 +96,14 @@ def learner_parts(
     widths = 7 * shape.hidden + 2 * shape.query + 2 * shape.key + 3 * shape.intermediate
     trained = model.lora_rank * widths * shape.layers if model.lora_rank else weights
     tokens = SMALLEST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
+    stepped = 12 * trained / (ranks if stage else 1)
+    kept = tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing)
+    passing = f"activations of {tokens} tokens"
     parts = {
         "weights": 2 * weights / (ranks if stage == 3 else 1),
         "gradients": 2 * trained / (ranks if stage >= 2 else 1) + 4 * trained / (ranks if stage else 1),
-        "optimizer": 12 * trained / (ranks if stage else 1),
-        f"activations of {tokens} tokens": tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing),
+        "optimizer": 0.0 if optimizer.offload else stepped,
+        f"optimizer or {passing}" if optimizer.offload else passing: max(stepped, kept) if optimizer.offload else kept,
         "reference": 2 * weights if reference and not model.lora_rank else 0.0,
         "weights for the engine": 2 * weights * copies,
     }
@@ -169,9 +172,9 @@ def memory_rows(
         rows.append(("GPU memory of a learner rank", _sum(parts, room)))
         if sum(parts.values()) > room:
             raise ValueError(
-                f"a learner rank needs {_sum(parts, room)}: set model.gradient_checkpointing, lower "
-                "optimizer.max_tokens_per_microbatch or generation.gpu_memory_fraction, add cluster.learner_ranks with "
-                "optimizer.zero_stage 2 or 3, or train an adapter (model.lora_rank)"
+                f"a learner rank needs {_sum(parts, room)}: set model.gradient_checkpointing or optimizer.offload, "
+                "lower optimizer.max_tokens_per_microbatch or generation.gpu_memory_fraction, add "
+                "cluster.learner_ranks with optimizer.zero_stage 2 or 3, or train an adapter (model.lora_rank)"
             )
     if rollout:
         parts = engine_parts(shape, generation.gpu_memory_fraction * has, gpus=rollout)

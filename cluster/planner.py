@@ -118,8 +118,8 @@ class Planner:
         raise ValueError(
             f"no division fits: a learner rank needs {least:.0f} GiB at least, a GPU has {self._machine.gib:g}, and an "
             f"engine's cache holds {max(0, self.cached)} sequences of model.context_tokens. Set optimizer.zero_stage 2 "
-            "or 3, model.gradient_checkpointing or model.lora_rank, a smaller optimizer.max_tokens_per_microbatch or "
-            "model.context_tokens, or a larger cluster.gpus_per_rollout_worker"
+            "or 3, optimizer.offload, model.gradient_checkpointing or model.lora_rank, a smaller "
+            "optimizer.max_tokens_per_microbatch or model.context_tokens, or a larger cluster.gpus_per_rollout_worker"
         )
 
     def _learner_gib(self, ranks: int) -> float:

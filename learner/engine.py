@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from learner.device import fit_to_device
 from learner.files import as_in_files, names_in_files, stored
 from learner.logprobs import PolicyModel
 from learner.loss import Sums, add_sums
+from learner.offload import HostState, optimizer_state
 from learner.preflight import preflight
 from learner.settings import LearnerSettings
 from learner.state import load_state, save_state
@@ -39,6 +41,9 @@ class PolicyEngine:
         self._world = int(os.environ["WORLD_SIZE"])
         model = self._load()
         self._engine, self._optimizer = self._deepspeed(preflight(model))
+        self._host = HostState(partial(optimizer_state, self._engine)) if settings.optimizer.offload else None
+        with self._state():
+            pass
         self.device = self._engine.device
         self.fitted = fit_to_device(
             self._engine,
@@ -122,7 +127,8 @@ class PolicyEngine:
             # DeepSpeed averages gradients over the ranks; the weights already divide by the whole batch.
             self._engine.backward(value * self._world, scale_wrt_gas=False)
             found.append(more)
-        self._engine.step()
+        with self._state():
+            self._engine.step()
         norm = self._engine.get_global_grad_norm()
         if not self._engine.was_step_applied():
             return self._skip(losses, norm, learning_rate)
@@ -205,10 +211,15 @@ class PolicyEngine:
 
     def reset_optimizer(self) -> None:
         """Forget the moments of the previous stage: its gradients had another scale and another meaning."""
-        for state in self._optimizer.state.values():
-            for value in state.values():
-                if isinstance(value, torch.Tensor):
-                    value.zero_()
+        with self._state():
+            for state in self._optimizer.state.values():
+                for value in state.values():
+                    if isinstance(value, torch.Tensor):
+                        value.zero_()
+
+    def _state(self) -> AbstractContextManager[None]:
+        """Within it master weights and moments are on the device, with ``optimizer.offload`` within it alone."""
+        return self._host.on_device() if self._host else nullcontext()
 
     def weights(self, *, in_place: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
         """(name, bf16 CPU tensor) of the whole policy by the names of its files, or of the adapter alone with LoRA; on
@@ -243,11 +254,13 @@ class PolicyEngine:
 
     def save(self, folder: str) -> None:
         """Write the state of this rank under ``folder``."""
-        save_state(self._engine, folder, adapter_only=bool(self.settings.model.lora_rank))
+        with self._state():
+            save_state(self._engine, folder, adapter_only=bool(self.settings.model.lora_rank))
 
     def load(self, folder: str) -> None:
         """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
-        load_state(self._engine, folder, adapter_only=bool(self.settings.model.lora_rank))
+        with self._state():
+            load_state(self._engine, folder, adapter_only=bool(self.settings.model.lora_rank))
 
 
 def scatter_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], rank: int) -> None:

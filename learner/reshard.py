@@ -92,10 +92,11 @@ def _read(file: Path, zero_stage: int) -> Share:
 
 def _live(engine: Any, zero_stage: int) -> Share:
     """The tensors that the engine itself works on."""
-    return _share([tensor.data for tensor in _masters(engine, zero_stage)], _states(engine, zero_stage))
+    return _share([tensor.data for tensor in masters(engine, zero_stage)], _states(engine, zero_stage))
 
 
-def _masters(engine: Any, zero_stage: int) -> list[torch.Tensor]:
+def masters(engine: Any, zero_stage: int) -> list[torch.Tensor]:
+    """The float32 weights that this rank's optimizer steps on, flat from stage 1 on."""
     optimizer = engine.optimizer
     return _flattened(optimizer.fp32_groups) if zero_stage == 0 else list(getattr(optimizer, FLATS[zero_stage]))
 
@@ -107,12 +108,12 @@ def _flattened(groups: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
 def _states(engine: Any, zero_stage: int) -> list[dict[str, torch.Tensor]]:
     """The optimizer's state of each tensor of master weights; made here where no step has been taken yet."""
     states = engine.optimizer.optimizer.state
-    masters = _masters(engine, zero_stage)
-    for tensor in masters:
+    found = masters(engine, zero_stage)
+    for tensor in found:
         if not states[tensor]:
             states[tensor]["step"] = torch.zeros((), dtype=torch.float32, device=tensor.device)
             states[tensor] |= {moment: torch.zeros_like(tensor.data) for moment in MOMENTS}
-    return [states[tensor] for tensor in masters]
+    return [states[tensor] for tensor in found]
 
 
 def _share(master: Sequence[torch.Tensor], states: Sequence[Mapping[str, torch.Tensor]]) -> Share:

@@ -233,6 +233,9 @@ class OptimizerConfig(Section):
     max_tokens_per_microbatch: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Tokens in one forward pass; a longer sequence gets a pass of its own. ``auto`` is what the free memory of a GPU
     holds (at most 32768, and 8192 with ZeRO stage 3), and 2048 on a CPU."""
+    offload: bool = False
+    """Keep master weights and moments in host memory but while a step is taken, so that a GPU never holds them and
+    activations at once. 12 bytes of each trained weight go there and back in a step. Of no use on a CPU."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Compile the model's layers with torch.compile: fewer and larger kernels, for half a minute at the start. ``auto``
     does on a GPU, unless ZeRO stage 3 divides the weights."""

@@ -82,6 +82,20 @@ def test_four_ranks_divide_what_their_stage_divides(stage, bytes_per_weight) -> 
     assert sum(parts[name] for name in ("weights", "gradients", "optimizer")) == pytest.approx(bytes_per_weight)
 
 
+def test_an_offloaded_optimizer_and_the_activations_take_turns() -> None:
+    weights = 2**30
+    shape = Shape(weights=weights, layers=1, hidden=0, intermediate=2**20, query=0, key=0)  # keeps 8 MiB of a token
+    for tokens, larger in ((2**10, 12.0), (2**11, 16.0)):
+        optimizer = OptimizerConfig(max_tokens_per_microbatch=tokens, offload=True)
+        parts = learner_parts(shape, ModelConfig(), optimizer, ranks=1, reference=False, copies=0)
+        assert parts == {
+            "weights": 2.0,
+            "gradients": 6.0,
+            f"optimizer or activations of {tokens} tokens": larger,
+            "libraries": 1.0,
+        }
+
+
 def test_an_adapter_trains_its_own_weights_alone() -> None:
     model = ModelConfig(lora_rank=8)
     parts = learner_parts(SMALL, model, MICROBATCH, ranks=1, reference=True, copies=0)

@@ -65,7 +65,7 @@ def _restricted(sample):
     return replace(sample, allowed=tuple(allowed))
 
 
-async def with_group(model, layout, work, lora_rank=0):
+async def with_group(model, layout, work, lora_rank=0, *, offload=False):
     """What ``work(group)`` returns for a learner of this layout; the ranks are gone afterwards."""
     ranks, stage, max_tokens = layout
     actor = ray.remote(LearnerWorker).options(num_cpus=0.5)
@@ -76,7 +76,7 @@ async def with_group(model, layout, work, lora_rank=0):
             LearnerSettings(
                 model_folder=str(model),
                 model=ModelConfig(lora_rank=lora_rank, lora_alpha=16, gradient_checkpointing=bool(lora_rank)),
-                optimizer=OptimizerConfig(zero_stage=stage),
+                optimizer=OptimizerConfig(zero_stage=stage, offload=offload),
                 seed=0,
             )
         )
@@ -143,7 +143,19 @@ def test_an_adapter_is_trained_saved_and_sent_alone(local_ray, tiny_model, tmp_p
     assert exported_scores(tmp_path / "export") == pytest.approx(trained, abs=0.15)
 
 
-def test_a_learner_that_was_saved_and_loaded_takes_the_same_steps_bit_for_bit(local_ray, tiny_model, tmp_path):
+@pytest.mark.parametrize(
+    ("layout", "offloaded_until_then", "offloaded_from_there"),
+    [
+        ((1, 1, 200), False, False),
+        ((2, 1, 60), True, False),
+        ((2, 2, 60), False, True),
+        ((2, 3, 60), True, False),
+        ((1, 0, 60), False, True),
+    ],
+)
+def test_a_learner_that_was_saved_and_loaded_or_offloaded_takes_the_same_steps_bit_for_bit(
+    layout, offloaded_until_then, offloaded_from_there, local_ray, tiny_model, tmp_path
+):
     async def first(group):
         await group.sft_step(samples(), 1e-3)
         await group.save(str(tmp_path / "state"))
@@ -159,7 +171,10 @@ def test_a_learner_that_was_saved_and_loaded_takes_the_same_steps_bit_for_bit(lo
         buckets = [await reference for reference in (await group.send(ObjectStore()))[0]]
         return {name: bits.tobytes() for bucket in buckets for name, bits in bucket.items()}
 
-    without_a_stop, resumed = (asyncio.run(with_group(tiny_model, (1, 1, 200), work)) for work in (first, later))
+    without_a_stop, resumed = (
+        asyncio.run(with_group(tiny_model, layout, work, offload=offload))
+        for work, offload in ((first, offloaded_until_then), (later, offloaded_from_there))
+    )
     assert resumed == without_a_stop
 
 
