@@ -47,9 +47,9 @@ docs: setup
 
 peer: $(PEER)/.ready
 
-$(PEER)/.ready: requirements/trl.txt
+$(PEER)/.ready: requirements/trl-$(KIND).txt
 	$(PYTHON) -m venv $(PEER)
-	$(PEER)/bin/python -m pip install -q --disable-pip-version-check -r requirements/trl.txt
+	$(PEER)/bin/python -m pip install -q --disable-pip-version-check -r requirements/trl-$(KIND).txt
 	@touch $@
 
 clean:

@@ -39,7 +39,8 @@ class HostState:
         """Bring into host memory what is not there yet."""
         found = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in self._tensors()}
         for storage in found.values():
-            if not storage.nbytes():
+            # What a checkpoint was read into on a CPU has a storage of its own kind, and is in host memory anyway.
+            if not storage.nbytes() or not storage.resizable():
                 continue
             own = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
             free = self._free.get(storage.nbytes())

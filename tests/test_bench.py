@@ -194,6 +194,7 @@ def test_the_peer_is_ended_when_our_side_fails() -> None:
 def test_without_trl_the_error_says_how_to_get_it(monkeypatch, tmp_path) -> None:
     options = Namespace(samples=8, peer_batch=8)
     monkeypatch.setattr(against_trl, "PYTHON", tmp_path / "python")
+    monkeypatch.setattr(against_trl, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="make peer"), against_trl.running_trl(options, "", [], 1):
         pass
 
@@ -204,6 +205,31 @@ def test_the_peer_script_imports_nothing_of_this_project() -> None:
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     ours = {"rnr", "rewards", "actors", "learner", "cluster", "scripts"}
     assert not {name.partition(".")[0] for name in imported} & ours
+
+
+def test_trl_of_the_same_environment_is_taken_where_it_has_none_of_its_own(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(against_trl, "PYTHON", tmp_path / "python")
+    monkeypatch.setattr(against_trl, "find_spec", lambda name: name == "trl")
+    assert against_trl.interpreter() == Path(sys.executable)
+    (tmp_path / "python").touch()
+    assert against_trl.interpreter() == tmp_path / "python"
+
+
+def test_trl_samples_with_vllm_on_a_gpu_and_with_transformers_elsewhere(monkeypatch) -> None:
+    from scripts.benchmarks import trl_peer
+
+    settings = {"completion_tokens": 128, "gpu_memory_fraction": 0.4}
+    monkeypatch.setattr(trl_peer, "find_spec", lambda name: name == "vllm")
+    monkeypatch.setattr(trl_peer.torch.cuda, "is_available", lambda: False)
+    assert trl_peer.sampling_options(settings, 210) == {"generation_kwargs": {"min_new_tokens": 128}}
+    monkeypatch.setattr(trl_peer.torch.cuda, "is_available", lambda: True)
+    assert trl_peer.sampling_options(settings, 210) == {
+        "generation_kwargs": {"min_tokens": 128},
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": 0.4,
+        "vllm_max_model_length": 338,
+    }
 
 
 def test_the_peer_divides_the_seconds_of_a_step(monkeypatch) -> None:

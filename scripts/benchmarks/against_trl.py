@@ -2,12 +2,15 @@
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cluster.placement import SHARED_GPU_MEMORY
 from rnr.types import Prompt
 from scripts.benchmarks.peer import Peer, PeerFailed, running_peer
 from scripts.benchmarks.processes import cpu_seconds
@@ -22,8 +25,12 @@ PARTS = ("sampling", "reward", "training")
 class Trl:
     """Optimizer steps of TRL, one at a time."""
 
-    def __init__(self, peer: Peer, *, samples: int, prompt_tokens: int, completion_tokens: int) -> None:
+    def __init__(
+        self, peer: Peer, *, samples: int, prompt_tokens: int, completion_tokens: int, sampler: str = ""
+    ) -> None:
+        """``sampler`` is what it samples with."""
         self._peer = peer
+        self._sampler = sampler
         self._samples = samples
         self._expected = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
         self._answers: list[dict[str, Any]] = []
@@ -47,12 +54,21 @@ class Trl:
         used on average while it worked, which should be next to none."""
         counted = self._answers[1:]
         numbers: Numbers = {f"{name}_other": value for name, value in self._expected.items()}
+        numbers |= {"sampler_other": self._sampler} if self._sampler else {}
         numbers |= spread("whole_step_seconds_other", [answer["seconds"] for answer in counted])
         for part in PARTS:
             numbers |= spread(f"{part}_seconds_other", [answer[f"{part}_seconds"] for answer in counted])
         numbers["peak_gib_other"] = counted[-1]["peak_gib"]
         numbers["cores_of_ours_meanwhile"] = max(answer["cores_of_ours"] for answer in counted)
         return numbers
+
+
+def interpreter() -> Path | None:
+    """The Python that has TRL: that of ``make peer``, or this one where TRL is installed beside us, which the packages
+    of a GPU host allow; None without either."""
+    if PYTHON.exists():
+        return PYTHON
+    return Path(sys.executable) if find_spec("trl") else None
 
 
 @contextmanager
@@ -64,7 +80,7 @@ def running_trl(
     Raises ValueError when it is not installed or cannot divide the samples, PeerFailed when it does not come up.
     """
     samples = len(prompts) * options.samples
-    if not PYTHON.exists():
+    if (python := interpreter()) is None:
         raise ValueError("--peer trl: TRL is not installed; `make peer` does that, in an environment of its own")
     if samples % options.peer_batch:
         raise ValueError(f"--peer trl takes {options.peer_batch} samples at a time, and {samples} cannot be so divided")
@@ -76,15 +92,17 @@ def running_trl(
         "completion_tokens": options.completion_tokens,
         "batch": options.peer_batch,
         "threads": threads,
+        "gpu_memory_fraction": SHARED_GPU_MEMORY,
     }
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(threads)}
     # -P: the script's folder is not searched, so its neighbours cannot stand in for packages of the same names.
-    command = [str(PYTHON), "-P", str(SCRIPT)]
+    command = [str(python), "-P", str(SCRIPT)]
     with running_peer(command, environment=environment, deadline_seconds=options.deadline) as peer:
-        peer.ask(settings)
+        built = peer.ask(settings)
         yield Trl(
             peer,
+            sampler=built["sampler"],
             samples=samples,
             prompt_tokens=options.samples * sum(len(prompt.token_ids) for prompt in prompts),
             completion_tokens=samples * options.completion_tokens,

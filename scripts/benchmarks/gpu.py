@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from scripts.benchmarks.against_trl import PYTHON
+from scripts.benchmarks.against_trl import interpreter
 from scripts.benchmarks.gpu_rows import Rows, collected, filled
 from scripts.benchmarks.turns import Numbers
 
@@ -54,7 +54,7 @@ def _carried_out(step: str, limit: float, folder: Path, options: argparse.Namesp
     if limit < LEAST:
         rows.add("all", {"failed": "not begun: the time was up"})
         return
-    if step == "trl" and not PYTHON.exists():
+    if step == "trl" and interpreter() is None:
         rows.add("all", {"failed": "TRL is not installed here (make peer)"})
         return
     command = [sys.executable, "-m", "scripts.benchmarks.gpu_steps", step, str(options.rows), str(folder)]

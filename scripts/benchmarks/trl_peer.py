@@ -1,8 +1,9 @@
 """The other side of ``--peer trl``: TRL's GRPOTrainer, which takes one optimizer step for each line on stdin.
 
 Runs in an environment of its own (``make peer``) and so imports nothing of this project. The first line on stdin is a
-JSON object with the settings, answered once the trainer is built; each further line is answered after one step with
-its seconds: ``seconds`` all in all, and of it ``sampling_seconds``, ``reward_seconds`` and ``training_seconds``.
+JSON object with the settings, answered once the trainer is built, with the ``sampler`` that it uses; each further line
+is answered after one step with its seconds: ``seconds`` all in all, and of it ``sampling_seconds``, ``reward_seconds``
+and ``training_seconds``.
 """
 
 import json
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, TextIO
 
 import torch
@@ -31,7 +33,7 @@ def main() -> None:
         for method in CLOCKED:
             setattr(trainer, method, steps.clocked(method, getattr(trainer, method)))
         trainer.add_callback(steps)
-        _say(answers, {"ready": True})
+        _say(answers, {"sampler": sampler()})
         trainer.train()
 
 
@@ -92,6 +94,26 @@ class OneStepALine(TrainerCallback):
         _say(self._answers, answer | self._tokens)
 
 
+def sampler() -> str:
+    """What TRL samples with: ``vllm`` in its own process, on the trainer's GPU, where there is both; vLLM of a CPU it
+    does not run."""
+    return "vllm" if torch.cuda.is_available() and find_spec("vllm") else "transformers"
+
+
+def sampling_options(settings: dict[str, Any], prompt_tokens: int) -> dict[str, Any]:
+    """Arguments of ``GRPOConfig`` that go with ``sampler``, for completions of one length."""
+    length = settings["completion_tokens"]
+    if sampler() == "transformers":
+        return {"generation_kwargs": {"min_new_tokens": length}}
+    return {
+        "generation_kwargs": {"min_tokens": length},
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": settings["gpu_memory_fraction"],
+        "vllm_max_model_length": prompt_tokens + length,
+    }
+
+
 def _finish_on_gpu() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -104,6 +126,8 @@ def _trainer(settings: dict[str, Any], folder: str) -> Any:
     from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportMissingImports]
 
     samples, length = settings["samples"], settings["completion_tokens"]
+    tokenizer = AutoTokenizer.from_pretrained(settings["model"], padding_side="left")
+    longest = max(map(len, tokenizer(settings["prompts"])["input_ids"]))
     config = GRPOConfig(
         output_dir=folder,
         per_device_train_batch_size=settings["batch"],
@@ -112,7 +136,6 @@ def _trainer(settings: dict[str, Any], folder: str) -> Any:
         num_iterations=1,
         beta=0.0,
         max_completion_length=length,
-        generation_kwargs={"min_new_tokens": length},
         learning_rate=1e-6,
         lr_scheduler_type="constant",
         max_steps=1_000_000,  # it ends with stdin
@@ -127,13 +150,14 @@ def _trainer(settings: dict[str, Any], folder: str) -> Any:
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
+        **sampling_options(settings, longest),
     )
     return GRPOTrainer(
         model=settings["model"],
         reward_funcs=zero_and_one,
         args=config,
         train_dataset=Dataset.from_dict({"prompt": settings["prompts"]}),
-        processing_class=AutoTokenizer.from_pretrained(settings["model"], padding_side="left"),
+        processing_class=tokenizer,
     )
 
 
