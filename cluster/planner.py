@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from cluster.datasheets import MACHINES, Machine
 from cluster.memory_plan import cache_tokens, engine_parts, learner_parts, shape_of, with_sequences
+from cluster.placement import SHARED_GPU_MEMORY
 from cluster.simulation import Load, Outcome, Speed, simulate
 from cluster.stated_speed import stated
 from cluster.transport import copies_on_gpu
@@ -25,20 +26,30 @@ class Division:
 
     engines: int
     ranks: int
+    shared: bool
+    """Whether each engine shares its GPU with a learner rank."""
     learner_gib: float
     """What a learner rank needs of its GPU."""
     outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """What engines and ranks have that are apart, or that share GPUs."""
+
+    speed: Speed
+    cached: int
+    """Sequences of full length that the cache of an engine holds; below 1 where the weights leave no room."""
+    room: float
+    """GiB that a learner rank may fill."""
 
 
 def machines_of(text: str) -> tuple[Machine, int]:
     """``h100:16`` -> the machine and how many; raises ValueError for another form or a GPU that is not known."""
     name, _, count = text.lower().partition(":")
     machines = {machine.key: machine for machine in MACHINES}
-    if name not in machines or not count.isdecimal() or int(count) < 2:
-        raise ValueError(
-            f"--gpus {text}: expected NAME:NUMBER, at least 2, with one of the names {', '.join(machines)}; one GPU is "
-            "shared by learner and engine, for which `train --dry-run` has memory and time"
-        )
+    if name not in machines or not count.isdecimal() or int(count) < 1:
+        raise ValueError(f"--gpus {text}: expected NAME:NUMBER with one of the names {', '.join(machines)}")
     return machines[name], int(count)
 
 
@@ -78,36 +89,58 @@ class Planner:
             raise ValueError(f"{folder}: config.json does not name the sizes of a plain decoder, so there is no plan")
         self._machine, self._shape, self._load, self._width = machine, shape, load, gpus_per_engine
         self._model, self._optimizer, self._grpo, self._sync = model, optimizer, grpo, sync
-        self._generation = with_sequences(generation, shape, model, gpus=gpus_per_engine, has=machine.gib)
+        share = min(SHARED_GPU_MEMORY, generation.gpu_memory_fraction)
+        halves = generation.model_copy(update={"gpu_memory_fraction": share})
+        self._sides = {
+            False: self._side(generation, ROOM, measured),
+            True: self._side(halves, 1 - share, measured),
+        }
+
+    def _side(self, generation: GenerationConfig, learner_share: float, measured: Speed | None) -> _Side:
+        shape, machine, width, model = self._shape, self._machine, self._width, self._model
+        cache = engine_parts(shape, generation.gpu_memory_fraction * machine.gib, gpus=width)["KV cache"]
         speed = measured or stated(
             shape,
             machine,
-            context=load.prompt_tokens + load.tokens / 2,
-            max_num_seqs=self._generation.sequences,
-            gpus_per_engine=self._width,
+            context=self._load.prompt_tokens + self._load.tokens / 2,
+            max_num_seqs=with_sequences(generation, shape, model, gpus=width, has=machine.gib).sequences,
+            gpus_per_engine=width,
         )
-        passes = grpo.epochs
-        self._speed = replace(speed, position=passes * speed.position, update=passes * speed.update)
+        passes = self._grpo.epochs
+        return _Side(
+            speed=replace(speed, position=passes * speed.position, update=passes * speed.update),
+            cached=cache_tokens(shape, cache, gpus=width) // model.context_tokens,
+            room=learner_share * machine.gib,
+        )
 
-    @property
-    def cached(self) -> int:
+    def cached(self, *, shared: bool) -> int:
         """Sequences of full length that the cache of an engine holds; below 1 where the weights leave no room."""
-        share = self._generation.gpu_memory_fraction * self._machine.gib
-        cache = engine_parts(self._shape, share, gpus=self._width)["KV cache"]
-        return cache_tokens(self._shape, cache, gpus=self._width) // self._model.context_tokens
+        return self._sides[shared].cached
 
     def divisions(self, gpus: int) -> Iterator[Division]:
-        """Each division of so many GPUs, one by one as they are simulated."""
-        for engines, ranks in splits(gpus, self._width):
-            needs = self._learner_gib(ranks)
-            fits = needs <= ROOM * self._machine.gib and self.cached >= 1
-            outcome = self.outcome(engines, ranks, self._grpo.max_staleness) if fits else None
-            yield Division(engines=engines, ranks=ranks, learner_gib=needs, outcome=outcome)
+        """Each division of so many GPUs, one by one as they are simulated; the first has an engine and a learner rank
+        on each, if an engine needs no more than one."""
+        tried = [(gpus, gpus, True)] if self._width == 1 else []
+        if gpus > 1 or not tried:
+            tried += [(engines, ranks, False) for engines, ranks in splits(gpus, self._width)]
+        for engines, ranks, shared in tried:
+            needs = self._learner_gib(ranks, shared=shared)
+            fits = needs <= self._sides[shared].room and self.cached(shared=shared) >= 1
+            # Of a GPU that both are on each takes the time of the other, so whatever is sampled ahead is as if not.
+            staleness = 0 if shared else self._grpo.max_staleness
+            outcome = self._outcome(engines, ranks, staleness, shared=shared) if fits else None
+            yield Division(engines=engines, ranks=ranks, shared=shared, learner_gib=needs, outcome=outcome)
 
-    def outcome(self, engines: int, ranks: int, max_staleness: int) -> Outcome:
-        """What this division does."""
+    def by_staleness(self, division: Division, most: int) -> dict[int, Outcome]:
+        """What the division does with each ``grpo.max_staleness`` up to ``most``; with none alone where GPUs are
+        shared."""
+        tried = range(1 if division.shared else most + 1)
+        return {each: self._outcome(division.engines, division.ranks, each, shared=division.shared) for each in tried}
+
+    def _outcome(self, engines: int, ranks: int, max_staleness: int, *, shared: bool) -> Outcome:
+        speed = self._sides[shared].speed
         steps = max(2, min(STEPS, SEQUENCES // (self._load.prompts * self._load.samples)))
-        return simulate(self._speed, self._load, engines=engines, ranks=ranks, max_staleness=max_staleness, steps=steps)
+        return simulate(speed, self._load, engines=engines, ranks=ranks, max_staleness=max_staleness, steps=steps)
 
     def best(self, found: Sequence[Division]) -> Division:
         """That with the most samples a second; raises ValueError, with what to change, if none fits."""
@@ -115,21 +148,22 @@ class Planner:
         if fitting:
             return found[-max(fitting)[1]]
         least = min(division.learner_gib for division in found)
+        cached = max(0, *(self.cached(shared=division.shared) for division in found))
         raise ValueError(
             f"no division fits: a learner rank needs {least:.0f} GiB at least, a GPU has {self._machine.gib:g}, and an "
-            f"engine's cache holds {max(0, self.cached)} sequences of model.context_tokens. Set optimizer.zero_stage 2 "
-            "or 3, optimizer.offload, model.gradient_checkpointing or model.lora_rank, a smaller "
+            f"engine's cache holds {cached} sequences of model.context_tokens. Set optimizer.zero_stage 2 or 3, "
+            "optimizer.offload, model.gradient_checkpointing or model.lora_rank, a smaller "
             "optimizer.max_tokens_per_microbatch or model.context_tokens, or a larger cluster.gpus_per_rollout_worker"
         )
 
-    def _learner_gib(self, ranks: int) -> float:
+    def _learner_gib(self, ranks: int, *, shared: bool) -> float:
         place = Place(
-            one_host=False,
+            one_host=shared and ranks == 1,
             lora=bool(self._model.lora_rank),
             rollout_workers=1,
             learner_ranks=ranks,
-            rollout_gpus=self._width,
-            learner_gpus=1,
+            rollout_gpus=0.5 if shared else self._width,
+            learner_gpus=0.5 if shared else 1,
         )
         parts = learner_parts(
             self._shape,

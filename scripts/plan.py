@@ -94,10 +94,11 @@ def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | 
     )
     found = []
     for division in planner.divisions(count):
-        print(f"simulated {division.engines} engines, {division.ranks} learner ranks", file=sys.stderr)
+        where = ", which share GPUs" if division.shared else ""
+        print(f"simulated {division.engines} engines, {division.ranks} learner ranks{where}", file=sys.stderr)
         found.append(division)
     best = planner.best(found)
-    stale = {each: planner.outcome(best.engines, best.ranks, each) for each in range(STALENESS + 1)}
+    stale = planner.by_staleness(best, STALENESS)
     limit = best.outcome.step_seconds if best.outcome else 0.0
     if as_json:
         tree = {"load": asdict(load), "divisions": [asdict(each) for each in found], "best": asdict(best)}
@@ -107,8 +108,8 @@ def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | 
     out.print(_table(f"{config.run.name} on {count} x {machine.name}, {_source(bench)}", found, best))
     out.print(
         f"a step: {load.prompts} prompts of {load.prompt_tokens:.0f} tokens x {load.samples} completions of "
-        f"{load.tokens:.0f} on average (--answer-tokens); the cache of an engine holds {planner.cached} sequences of "
-        "full length"
+        f"{load.tokens:.0f} on average (--answer-tokens); the cache of an engine holds "
+        f"{planner.cached(shared=best.shared)} sequences of full length"
     )
     driver = DRIVER * load.prompts
     out.print(f"the driver works {driver:.2f} s of a step{': it is what limits the run' if driver > limit else ''}")
@@ -135,6 +136,7 @@ def _table(title: str, found: list[Division], best: Division) -> Table:
                 f"{100 * outcome.learner_idle:.0f} %",
             ]
         note = "does not fit" if outcome is None else "best" if each is best else ""
+        note += " (share GPUs)" if each.shared else ""
         table.add_row(str(each.engines), str(each.ranks), *does, f"{each.learner_gib:.0f}", note)
     return table
 

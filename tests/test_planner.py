@@ -9,8 +9,10 @@ pytest.importorskip("ray")
 
 from cluster.datasheets import machine_of
 from cluster.memory_plan import Shape
-from cluster.planner import machines_of, splits
+from cluster.planner import Planner, machines_of, splits
+from cluster.simulation import Load, Speed
 from cluster.stated_speed import stated
+from rnr.config import GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from scripts.plan import main
 
 
@@ -25,7 +27,7 @@ def test_all_gpus_are_used_and_of_many_only_some_divisions_are_tried() -> None:
         splits(2, 2)
 
 
-@pytest.mark.parametrize("text", ["h100", "h100:1", "tpu:8", "h100:x", ":8"])
+@pytest.mark.parametrize("text", ["h100", "h100:0", "tpu:8", "h100:x", ":8"])
 def test_gpus_are_a_known_name_and_a_number(text) -> None:
     with pytest.raises(ValueError, match="expected NAME:NUMBER"):
         machines_of(text)
@@ -62,12 +64,39 @@ def test_the_plan_of_a_config_names_every_division_and_the_best(tiny_model, colo
     options += ["--gpus", "h100:4", "--bench", str(tmp_path / "bench.json"), "--answer-tokens", "64"]
     assert main([*options, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert [(each["engines"], each["ranks"]) for each in plan["divisions"]] == [(1, 3), (2, 2), (3, 1)]
+    divisions = [(each["engines"], each["ranks"], each["shared"]) for each in plan["divisions"]]
+    assert divisions == [(4, 4, True), (1, 3, False), (2, 2, False), (3, 1, False)]
     rates = [each["outcome"]["samples_per_second"] for each in plan["divisions"]]
     assert plan["best"]["outcome"]["samples_per_second"] == max(rates)
-    assert set(plan["max_staleness"]) == {"0", "1", "2"}
+    assert set(plan["max_staleness"]) == ({"0"} if plan["best"]["shared"] else {"0", "1", "2"})
     assert main(options) == 0
     assert "--cluster.rollout_workers=" in capsys.readouterr().out
+
+
+def test_one_gpu_is_shared_and_learner_and_engine_take_turns(tiny_model) -> None:
+    h100 = machine_of("NVIDIA H100 80GB HBM3")
+    assert h100 is not None
+    # 4 prompts x 8 completions of 64 tokens side by side: 64 steps of 10 + 32 ms are 2.7 s, 2,448 positions 2.4 s.
+    speed = Speed(step=0.01, step_each=0.001, position=0.001, load=0.5, score=0.0, max_num_seqs=64)
+    load = Load(prompts=4, samples=8, prompt_tokens=100, tokens=64, spread=0.0)
+    planner = Planner(
+        str(tiny_model),
+        h100,
+        load,
+        model=ModelConfig(),
+        optimizer=OptimizerConfig(),
+        generation=GenerationConfig(),
+        grpo=GrpoConfig(max_staleness=2),
+        sync=SyncConfig(),
+        gpus_per_engine=1,
+        measured=speed,
+    )
+    (division,) = planner.divisions(1)
+    assert (division.engines, division.ranks, division.shared) == (1, 1, True)
+    assert division.outcome is not None
+    assert division.outcome.step_seconds == pytest.approx(64 * 0.042 + 2.448 + 0.5, rel=0.02)
+    assert division.outcome.rollout_idle + division.outcome.learner_idle > 1  # never both at work
+    assert list(planner.by_staleness(division, 2)) == [0]
 
 
 def test_a_model_that_fits_nowhere_is_refused_with_what_to_change(tiny_model, colours, capsys) -> None:

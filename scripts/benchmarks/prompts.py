@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
+from rnr.corpus.schemas import as_asked
 from rnr.task.decoding import refuse_undecodable
 from rnr.types import Decoding, Example, Prompt
 
@@ -55,9 +56,10 @@ def sentences(model_folder: str, data: str, count: int, decodings: Sequence[Deco
 
     Raises ValueError where there are fewer or one cannot be asked so.
     """
-    from actors.chat_format import chat_format, refuse_unopened
+    from actors.chat_format import asks_catch_alls, chat_format, refuse_unopened
 
-    examples = draw_from_each(load([data], training=False), count)
+    asked_for = as_asked(load([data], training=False), catch_alls=asks_catch_alls(model_folder))
+    examples = draw_from_each(asked_for, count)
     if len(examples) < count:
         raise ValueError(f"{data} has {len(examples)} sentences, and {count} are to be asked")
     chat = chat_format(model_folder)
