@@ -95,12 +95,23 @@ def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counte
             [{"text": SENTENCE, "entities": [{"start": 0, "end": 4, "text": "Ada", "label": "x"}]}],
             r"\[0, 4\) is 'Ada ' in the sentence, not 'Ada'",
         ),
+        # A text in place of a list would be read letter by letter.
+        ([{"text": SENTENCE, "entities": {"person": "Ada"}}], "under 'person': expected a list of texts, found \"Ada\""),
+        ([{"text": SENTENCE, "entities": {"person": None}}], "under 'person': expected a list of texts, found null"),
+        ([{"text": SENTENCE, "entities": {"person": [3]}}], "neither text nor offsets"),
+        ([{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": "high"}]}], "a score that is no number"),
     ],
 )
 def test_rows_that_cannot_be_scored_say_where_and_why(tmp_path, rows, message) -> None:
     with pytest.raises(ValueError, match=message) as error:
         read_any(_file(tmp_path, *rows), EXAMPLES)
     assert "found.jsonl, row" in str(error.value)
+
+
+def test_a_score_of_null_is_none(tmp_path) -> None:
+    entities = [{**GLINER["entities"][0], "score": None}, {**GLINER["entities"][1], "score": 1}]
+    read = read_any(_file(tmp_path, {**GLINER, "entities": entities}), EXAMPLES)
+    assert read.predictions["a/1"].confidences == (None, 1.0)
 
 
 @pytest.mark.parametrize(

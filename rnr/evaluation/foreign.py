@@ -99,14 +99,28 @@ def _mentions(
 ) -> tuple[list[Mention], list[float | None]]:
     given = next((row[name] for name in MENTIONS if name in row), None)
     if isinstance(given, dict):  # GLiNER2: by label
-        listed = [{"text": item} if isinstance(item, str) else item for items in given.values() for item in items]
-        labels = [label for label, items in given.items() for _ in items]
-        given = [{**item, "label": label} for item, label in zip(listed, labels, strict=True)]
+        given = [_labelled(item, label) for label, items in given.items() for item in _listed(items, label)]
     if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
         raise ValueError(f"no mentions: expected a list as {', '.join(MENTIONS)}; found {', '.join(row)}")
     mentions = [_mention(item, sentence, names) for item in given]
-    scores = [next((float(i[name]) for name in ("score", "confidence") if name in i), None) for i in given]
-    return mentions, scores
+    return mentions, [_score(item) for item in given]
+
+
+def _listed(items: Any, label: str) -> list[Any]:
+    if not isinstance(items, list):
+        raise ValueError(f"under {label!r}: expected a list of texts, found {strict_json(items)[:80]}")
+    return items
+
+
+def _labelled(item: Any, label: str) -> dict[str, Any]:
+    return {**(item if isinstance(item, dict) else {"text": item}), "label": label}
+
+
+def _score(item: Mapping[str, Any]) -> float | None:
+    found = next((item[name] for name in ("score", "confidence") if item.get(name) is not None), None)
+    if found is not None and type(found) not in (int, float):
+        raise ValueError(f"a score that is no number: {strict_json(item)[:80]}")
+    return None if found is None else float(found)
 
 
 def _mention(item: Mapping[str, Any], sentence: str, names: Mapping[str, str]) -> Mention:
