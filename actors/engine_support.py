@@ -1,7 +1,6 @@
 """What vLLM does not do for a model, found out before an engine is built."""
 
-import json
-from pathlib import Path
+from rnr.model_folder import read_config
 
 
 def refuse_adapters(model_folder: str) -> None:
@@ -10,7 +9,7 @@ def refuse_adapters(model_folder: str) -> None:
     from vllm.model_executor.models.interfaces import supports_lora
     from vllm.model_executor.models.registry import ModelRegistry
 
-    names = json.loads((Path(model_folder) / "config.json").read_text())["architectures"]
+    names = read_config(model_folder)["architectures"]
     known = [ModelRegistry.models[name] for name in names if name in ModelRegistry.models]
     if known and not any(supports_lora(model.load_model_cls()) for model in known):
         raise ValueError(

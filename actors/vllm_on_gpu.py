@@ -1,8 +1,8 @@
 """What vLLM is told on a GPU: which batch sizes are captured as graphs, and how a model is divided over several."""
 
-import json
-from pathlib import Path
 from typing import Any
+
+from rnr.model_folder import read_text_config
 
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Eights of the sizes that are captured: a batch is filled up to the next one, by a half of itself at most."""
@@ -31,8 +31,7 @@ def refuse_division(model_folder: str, gpus: float | None) -> None:
     """Raise ValueError for a number of GPUs over which the model's attention heads cannot be divided."""
     if gpus is None or gpus <= 1:
         return
-    config = json.loads((Path(model_folder) / "config.json").read_text())
-    heads = config.get("text_config", config).get("num_attention_heads")
+    heads = read_text_config(model_folder).get("num_attention_heads")
     if heads and heads % round(gpus):
         fit = [number for number in range(1, heads + 1) if not heads % number]
         raise ValueError(

@@ -6,17 +6,15 @@ divides the last two by the ranks, stage 2 the gradients too, stage 3 everything
 all but the first. With ``optimizer.offload`` the 12 bytes and the activations take turns.
 """
 
-import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from cluster.placement import learner_memory_share, placed
 from cluster.transport import copies_on_gpu
 from cluster.transport.placement import place_of
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
+from rnr.model_folder import count_weights, read_text_config
 
 LIBRARIES = 1.0
 """GiB of a process that uses a GPU: its context and its libraries."""
@@ -68,15 +66,13 @@ class Shape:
 
 def shape_of(folder: str) -> Shape | None:
     """That of the model in the folder; None where its config does not name what is needed."""
-    whole = json.loads((Path(folder) / "config.json").read_text())
-    config: Mapping[str, Any] = whole.get("text_config", whole)
+    config = read_text_config(folder)
     heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
     if not heads or not hidden or not config.get("num_hidden_layers") or not config.get("intermediate_size"):
         return None
     width = config.get("head_dim") or hidden // heads
-    size = sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
     return Shape(
-        weights=size / (4 if str(whole.get("dtype") or whole.get("torch_dtype")) == "float32" else 2),
+        weights=count_weights(folder),
         layers=config["num_hidden_layers"],
         hidden=hidden,
         intermediate=config["intermediate_size"],

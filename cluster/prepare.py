@@ -12,7 +12,7 @@ from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
 from rnr.corpus.selection import select
-from rnr.model_folder import resolve
+from rnr.model_folder import count_weights, resolve
 from rnr.task.decoding import decoding_of, left_out, refuse_undecodable, taught
 from rnr.task.prompts import ChatFormat, refuse_too_long
 from rnr.types import Decoding, Example, Prompt, Sample
@@ -61,8 +61,8 @@ class Prepared:
 
     @property
     def weights_gib(self) -> float:
-        """Size of the bf16 weights on disk, in GiB."""
-        return sum(file.stat().st_size for file in Path(self.model_folder).glob("*.safetensors")) / 2**30
+        """Size of the weights in bf16, in GiB."""
+        return 2 * count_weights(self.model_folder) / 2**30
 
     @property
     def contents(self) -> str:

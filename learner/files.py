@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 
 from learner.architecture import UnsupportedModel
+from rnr.model_folder import PICKLED_WEIGHTS
 
 SHOWN = 3
 """Names in a message."""
@@ -38,7 +39,7 @@ def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
             for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
                 shapes[name] = tuple(tensors.get_slice(name).get_shape())
     if not shapes:
-        for file in sorted(folder.glob("pytorch_model*.bin")):
+        for file in sorted(folder.glob(PICKLED_WEIGHTS)):
             found = torch.load(file, map_location="meta", weights_only=True)
             shapes |= {name: tuple(tensor.shape) for name, tensor in found.items()}
     return shapes

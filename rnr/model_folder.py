@@ -1,14 +1,17 @@
 """The folder of a model, and whether it may be loaded; looks at names, JSON and sizes, loads nothing."""
 
 import json
+import math
 import sys
 from pathlib import Path
+from typing import Any
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 JSON_FILES = (
     *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("generation_config.json", "vocab.json", "model.safetensors.index.json"),
 )
+PICKLED_WEIGHTS = "pytorch_model*.bin"
 PICKLED_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -57,6 +60,30 @@ def resolve(model: str, *, allow_pickle: bool = False) -> str:
     return str(folder.resolve())
 
 
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The model's ``config.json`` as it stands; raises ValueError, naming it, for one that is no JSON object."""
+    return _read_object(Path(folder) / "config.json")
+
+
+def read_text_config(folder: str | Path) -> dict[str, Any]:
+    """The part of it that is about the language model, where there are others."""
+    whole = read_config(folder)
+    return whole.get("text_config", whole)
+
+
+def count_weights(folder: str | Path) -> int:
+    """How many numbers the weights of the model in this folder are, whatever their type on disk.
+
+    The headers of safetensors tell it. Pickles are not opened here: their size and the type in ``config.json`` do."""
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if files:
+        entries = (entry for file in files for entry in _tensors(file).values())
+        return sum(math.prod(entry["shape"]) for entry in entries if entry["dtype"].startswith(("F", "BF")))
+    config = read_config(folder)
+    half = (config.get("dtype") or config.get("torch_dtype")) in ("bfloat16", "float16")
+    return sum(file.stat().st_size for file in Path(folder).glob(PICKLED_WEIGHTS)) // (2 if half else 4)
+
+
 def _refuse_broken(folder: Path) -> None:
     """Raise ValueError, naming the file, if what the model is described by, or its weights, are not whole."""
     for name in JSON_FILES:
@@ -66,10 +93,10 @@ def _refuse_broken(folder: Path) -> None:
         if file.is_file():
             _read_object(file)
     for file in sorted(folder.glob("*.safetensors")):
-        _refuse_cut(file)
+        _tensors(file)
 
 
-def _read_object(file: Path) -> None:
+def _read_object(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -78,10 +105,14 @@ def _read_object(file: Path) -> None:
         raise ValueError(f"model.path: {file}: not valid JSON: {error}") from None
     if not isinstance(found, dict):
         raise ValueError(f"model.path: {file} must hold one JSON object, not {type(found).__name__}")
+    return found
 
 
-def _refuse_cut(file: Path) -> None:
-    """A safetensors file is the length of its header (8 bytes), the header (JSON), and as much as that says."""
+def _tensors(file: Path) -> dict[str, Any]:
+    """What the header of a safetensors file says of its tensors, by name.
+
+    The file is the length of its header (8 bytes), the header (JSON), and as much as that says; raises ValueError for
+    another one, which was cut."""
     size = file.stat().st_size
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
@@ -93,6 +124,7 @@ def _refuse_cut(file: Path) -> None:
         raise ValueError(f"model.path: {file} is not a safetensors file: its header cannot be read") from None
     if size != 8 + length + end:
         raise ValueError(f"model.path: {file} has {size} bytes, its header speaks of {8 + length + end}: copy it again")
+    return tensors
 
 
 def _cached_from_hub(model: str) -> str:

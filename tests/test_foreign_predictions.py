@@ -96,10 +96,16 @@ def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counte
             r"\[0, 4\) is 'Ada ' in the sentence, not 'Ada'",
         ),
         # A text in place of a list would be read letter by letter.
-        ([{"text": SENTENCE, "entities": {"person": "Ada"}}], "under 'person': expected a list of texts, found \"Ada\""),
+        (
+            [{"text": SENTENCE, "entities": {"person": "Ada"}}],
+            "'person': expected a list of texts, found \"Ada\"",
+        ),
         ([{"text": SENTENCE, "entities": {"person": None}}], "under 'person': expected a list of texts, found null"),
         ([{"text": SENTENCE, "entities": {"person": [3]}}], "neither text nor offsets"),
-        ([{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": "high"}]}], "a score that is no number"),
+        (
+            [{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": "high"}]}],
+            "score that is no number",
+        ),
     ],
 )
 def test_rows_that_cannot_be_scored_say_where_and_why(tmp_path, rows, message) -> None:

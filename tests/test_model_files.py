@@ -1,12 +1,15 @@
 """A model folder that is broken is refused by the name of the file, and code that it brings is never run."""
 
 import json
+import math
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from actors.chat_format import chat_format
-from rnr.model_folder import EMBEDDED_MODEL, embedded_folder, resolve
+from cluster.prepare import Prepared
+from rnr.model_folder import EMBEDDED_MODEL, count_weights, embedded_folder, resolve
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 
@@ -84,3 +87,32 @@ def test_a_model_that_needs_code_of_its_own_is_refused_without_a_question(model,
     with pytest.raises(ValueError, match=rf"{file} names Python code of its own \(auto_map\), which is never run"):
         chat_format(resolve(str(model)))
     assert not (model / "ran").exists()
+
+
+def _weights(folder, name, **tensors) -> None:
+    """A file of tensors ``name=(type, bytes of a number, shape)``, whose numbers are not there but for their room."""
+    header, end = {}, 0
+    for tensor, (kind, width, shape) in tensors.items():
+        begin, end = end, end + width * math.prod(shape)
+        header[tensor] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    with (folder / name).open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+
+
+def test_weights_are_counted_whatever_their_type_on_disk(tmp_path) -> None:
+    # 6 numbers of float32, 4 of bf16, 1 that has no shape; the indices of a buffer are no weights.
+    _weights(tmp_path, "model-00001-of-00002.safetensors", a=("F32", 4, [2, 3]), n=("I64", 8, [5]))
+    _weights(tmp_path, "model-00002-of-00002.safetensors", b=("BF16", 2, [4]), c=("F32", 4, []))
+    assert count_weights(tmp_path) == 11
+    # In a run they are bf16.
+    assert Prepared.weights_gib.fget(SimpleNamespace(model_folder=str(tmp_path))) == 22 / 2**30
+
+
+@pytest.mark.parametrize(("config", "count"), [({}, 25), ({"torch_dtype": "float32"}, 25), ({"dtype": "bfloat16"}, 50)])
+def test_pickled_weights_are_counted_by_their_size_and_not_opened(tmp_path, config, count) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x" * 100)
+    (tmp_path / "optimizer.pt").write_bytes(b"x" * 999)
+    assert count_weights(tmp_path) == count
