@@ -5,11 +5,11 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
-from rnr.corpus.formats.brat import brat_label
+from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, losses, write
 from rnr.corpus.loading import load
 from rnr.corpus.matching import stripped
@@ -38,8 +38,14 @@ PIECES = (
         "\u200f",
     ),
     *("-", "'", "’", ",", "\t", "\u00a0", "\u2028", "#", "|", "/", "\\", '"', "B-PER", "O", "ﬁ", "\u200b", "İ"),
+    *("\n", "\r\n", "\ufeff", "\x1f", "\x85", "# text = x", "-DOCSTART-", "1|t|x", "T1\tPER 0 3\tIda", "[CLS]", "<b>"),
+    *("[[0,3]]", "{'a': 1}", "en:Ada", "科0", "_", "(", "\\n", "&amp;", "O O", "None", "\u00ad", "ß", "Ⅷ", "🇩🇪"),
 )
-LABELS = ("person", "art work", "per-son", "o", "b-per", "人物", "label 2", "a/b", "x|y", "é", "#", "löwe", '"', "1")
+LABELS = (
+    *("person", "art work", "per-son", "o", "b-per", "人物", "label 2", "a/b", "x|y", "é", "#", "löwe", '"', "1"),
+    *("a, b", "[x]", "a:b", "c\nd", "🏙", "-x", "--", "None", "nan", "a  b", "e\u0301", "PER", "per", "a=b", "label\t3"),
+    *("a|B-b", "x ", "\u200bq", "T1", "@", "<x>", "~", "a;b", "0"),
+)
 
 
 @st.composite
@@ -149,15 +155,21 @@ def test_from_a_format_to_every_other_and_back_is_the_same_or_said_to_be_lost(tm
         _trip(tmp_path / second, first, second, HARD)
 
 
+def _is_refused(error: ValueError) -> bool:
+    """Whether a format has said that it cannot hold a sentence or a label; what cannot be read is another error."""
+    return not isinstance(error, DataError) and any(said in str(error) for said in ("cannot hold", "brat's labels are"))
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([pair for pair in PAIRS if "hf" not in pair]), st.lists(_examples(), min_size=1, max_size=3))
 @example(("jsonl", "brat"), [replace(HARD[2], schema=("!a", "#1", "[b]"))])
 def test_any_sentence_comes_back_from_any_format_or_its_loss_is_said(tmp_path_factory, pair, examples) -> None:
     labels = sorted({label for one in examples for label in one.schema})
-    written = [brat_label(label) for label in labels]
-    # brat refuses labels that it would make one of, or nothing.
-    assume("brat" not in pair or (len(set(written)) == len(written) and all(label.strip("_") for label in written)))
     if not any(one.mentions for one in examples):
         mention = Mention(text="Ada", label=labels[0], start=0, end=3)
         examples = [*examples, replace(examples[0], sentence="Ada", schema=(labels[0],), mentions=(mention,))]
-    _trip(tmp_path_factory.mktemp("trip"), *pair, examples)
+    try:
+        _trip(tmp_path_factory.mktemp("trip"), *pair, examples)
+    except ValueError as error:
+        if not _is_refused(error):
+            raise

@@ -15,7 +15,7 @@ from pathlib import Path
 from rnr.config import ReadingConfig
 from rnr.corpus.duplicates import RESOLVED, Annotations, Places, Resolution, contradiction, left_out, report
 from rnr.corpus.formats.examples import Place, read_row, to_example
-from rnr.corpus.formats.reading import SPLITS, parts, read_rows, source_name, stem
+from rnr.corpus.formats.reading import SPLITS, note_not_read, parts, read_rows, source_name, stem
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import FileLabels
@@ -47,6 +47,7 @@ def load(
     examples: list[Example] = []
     seen, places = Annotations(), Places()
     skipped = _Skipped(skip_bad_rows)
+    note_not_read(paths, reading)
     with _without_collection():
         for file, uid_prefix in _files(paths, training=training):
             places.begin(file)
@@ -77,6 +78,7 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
     skipped = _Skipped(skip_bad_rows)
     seen, places = Annotations(), Places()
     none = True
+    note_not_read(paths, reading)
     for file, uid_prefix in _files(paths, training=training):
         places.begin(file)
         labels = FileLabels(file)
@@ -107,6 +109,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
     or with ``error`` each a DataError.
     """
     seen, places = Annotations(), Places()
+    note_not_read(paths, reading)
     for file, uid_prefix in _once(file for path in paths for file in _every_file(path)):
         if isinstance(file, DataError):
             yield file

@@ -15,7 +15,7 @@ CONTINUED = "lines go on with the title or abstract of the line before"
 NO_TEXT = "passages without text were left out"
 BIOC_RELATIONS = "documents have relations, which were passed over"
 
-_TITLE = re.compile(r"([^|\t]+)\|([ta])\|(.*)")
+_TITLE = re.compile(r"([^|\s]+)\|([ta])\|(.*)")
 
 
 def _collection(collection: dict[str, Any], number: int, source: Source) -> Iterator[Any]:
@@ -24,6 +24,8 @@ def _collection(collection: dict[str, Any], number: int, source: Source) -> Iter
         parts = [part for passage in passages for part in _parts(passage)]
         if any(one.get("relations") for one in (document, *passages, *parts)):
             source.note(BIOC_RELATIONS, number, repr(_id(document)))
+        if beside := document.get("annotations"):
+            parts = _with_annotations(parts, beside, _id(document))
         for part in parts:
             text = part.get("text") or ""
             if not text.strip() and part.get("annotations"):
@@ -47,6 +49,18 @@ def _parts(passage: dict[str, Any]) -> list[dict[str, Any]]:
         return sentences or [passage]
     inner = [annotation for sentence in sentences for annotation in sentence.get("annotations", [])]
     return [passage | {"annotations": [*passage["annotations"], *inner]}]
+
+
+def _with_annotations(parts: list[dict[str, Any]], beside: list[Any], name: str | None) -> list[dict[str, Any]]:
+    """The passages with the annotations that stand beside them in their document, each in the one it begins in."""
+    parts = [part | {"annotations": list(part.get("annotations") or [])} for part in parts]
+    for annotation in beside:
+        at = annotation["locations"][0]["offset"]
+        home = [part for part in parts if 0 <= at - part.get("offset", 0) < len(part.get("text") or "")]
+        if not home:
+            raise ValueError(f"document {name!r}: {annotation.get('text')!r} at {at} is in none of its passages")
+        home[0]["annotations"].append(annotation)
+    return parts
 
 
 def _id(document: dict[str, Any]) -> str | None:

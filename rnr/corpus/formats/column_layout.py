@@ -15,7 +15,7 @@ from rnr.corpus.formats.column_cells import (
     without_trailing,
 )
 from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, is_predicted, unlike_the_rest
-from rnr.corpus.formats.column_words import PREFIXED, language_prefix, refuse_no_words
+from rnr.corpus.formats.column_words import PREFIXED, could_be_words, language_prefix, refuse_no_words
 from rnr.corpus.formats.tags import TagCensus
 
 _ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP")
@@ -226,7 +226,9 @@ def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> int:
     free = [column for column in (*named, *range(columns.width)) if column not in taken]
     if not free:
         raise ValueError("there is no column beside that of the tags")
-    return free[0]
+    if named or len(free) == 1:
+        return free[0]
+    return next((column for column in free if could_be_words(columns, column)), free[0])
 
 
 def _follows(columns: Columns, taken: set[int]) -> int:

@@ -18,7 +18,7 @@ _LOOKED_AT = 50
 _USUAL = 0.9
 """Share of the lines that have a tag for each word; the others are errors."""
 _MARKUP = re.compile(
-    r"<START:[^<>]+>|<(?:ENAMEX|TIMEX|NUMEX)\b[^<>]*>|<([A-Za-z][\w-]*)[^<>]*>[^<>]+</\1>"
+    r"<START:[^<>]+>|<(?:ENAMEX|TIMEX|NUMEX)\b[^<>]*>|<([A-Za-z][\w-]*)[^<>\n]*>[^<>\n]+</\1>"
     r"|\[[^\[\]]+\]\([A-Za-z][\w-]*\)"
 )
 """OpenNLP's, MUC's, any tool's and Rasa's marks around a name."""

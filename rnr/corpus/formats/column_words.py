@@ -3,14 +3,38 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
+
+from rnr.corpus.formats.column_cells import Columns
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")
 _TAG = re.compile(r"[BIESLU]-[A-Za-z]\S*")
 _NUMBERED = re.compile("[\u3400-\u9fff][0-9]")
 
+_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
+_FEWEST = 4
+"""So many lines tell that a column names their sentence or document."""
+
 PREFIXED = "which was left out of them"
 _MOST_TAGS = 0.25
 """Words may look like tags (``E-mail``, ``B-Movie``), but not so many of them."""
+
+
+def could_be_words(columns: Columns, column: int) -> bool:
+    """Whether a column may be the words: it neither names the sentence or the document of each line, which come in
+    runs, nor holds numbers alone. Raises ValueError where such names alone tell the ends of sentences.
+    """
+    cells = [cell for sentence in columns.cells(column) for cell in sentence]
+    runs = [cell for cell, _ in groupby(cells)]
+    if len(cells) < _FEWEST or len(runs) > len(set(runs)) or 2 * len(runs) > len(cells):
+        return not all(map(_NUMBER.fullmatch, cells))
+    if any(len(set(sentence)) > 1 for sentence in columns.cells(column)):
+        raise ValueError(
+            f"column {column + 1} names the sentence or document of each word ({', '.join(runs[:2])}), and no blank "
+            "line stands between some of them: put one between sentences, or divide the columns by tabs and name them "
+            "in the first line (sentence_id, word, tag)"
+        )
+    return False
 
 
 def language_prefix(words: Counter[str]) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 import regex
 
 from rnr.corpus.formats.rows import save
+from rnr.corpus.formats.tag_spelling import Spelling
 from rnr.corpus.spacing import UNIT
 from rnr.types import Example, Mention
 
+_SPELLING = Spelling()
 _TOKEN = regex.compile(rf"{UNIT.pattern}|[^\s]\p{{M}}*", regex.V1)
 """A word, one character of a script without spaces, or one mark, each with its combining marks."""
 
@@ -27,7 +29,7 @@ def _column_lines(example: Example, scheme: str) -> Iterator[str]:
     if "\n" in example.sentence or "\r" in example.sentence:
         raise ValueError(f"{example.uid}: a column file cannot hold a sentence with a line break; write JSONL")
     for label in {mention.label for mention in example.mentions}:
-        if label != label.strip() or any(mark in label for mark in "\t\n\r"):
+        if label != label.strip() or any(mark in label for mark in "\t\n\r") or not _SPELLING.read(f"B-{label}"):
             raise ValueError(f"{example.uid}: a column file cannot hold the label {label!r}; write JSONL")
     mentions = sorted(example.mentions, key=lambda mention: mention.start)
     for left, right in pairwise(mentions):

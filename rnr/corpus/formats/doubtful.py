@@ -14,13 +14,16 @@ PIECES = (
 )
 BRACKETS = "sentences hold the Penn Treebank's names of brackets (such as -LRB-), which are '(' in a text"
 
+ESCAPES = "sentences hold escapes of JSON (such as \\u00e9 or \\n), which are text to a model: was it written twice?"
+
 _LONG = 20_000
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _GARBLED = re.compile("Ã[\u0080-\u00bf]|Â[\u00a0-\u00bf]|â€[\u0080-\u00bf\u2018-\u201e\u0153\u2122\u0161]|ï»¿")
 _PIECES = re.compile(
     r"\w ##\w|▁\w+(?: |$)|(?:^| )Ġ[A-Z][a-z]|"
-    r"\[(?:CLS|SEP|PAD|UNK|MASK)\]|</?(?:s|pad|unk|PAD|UNK)>|<\|end_?of_?text\|>"
+    r"\[(?:CLS|SEP|PAD|UNK|MASK|BOS|EOS)\]|</?(?:s|pad|unk|bos|eos|PAD|UNK|BOS|EOS)>|<\|end_?of_?text\|>"
 )
+_ESCAPES = re.compile(r"\\u[0-9a-fA-F]{4}|\\[rn](?:\\|[A-Z\s]|$)|[.!?]\\n")
 _BRACKETS = re.compile(r"-[LR][RSC]B-")
 _HTML = re.compile(
     r"&(?:amp|lt|gt|quot|nbsp|apos|#\d{2,6});|</(?:p|b|i|a|div|span|em|strong|br)>|<br ?/?>", re.IGNORECASE
@@ -40,6 +43,8 @@ def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
             note(GARBLED, repr(sentence[max(0, found.start() - 10) : found.end() + 10]))
     if any(mark in sentence for mark in ("##", "▁", "Ġ", "[", "<")) and (found := _PIECES.search(sentence)):
         note(PIECES, repr(found[0]))
+    if "\\" in sentence and (found := _ESCAPES.search(sentence)):
+        note(ESCAPES, repr(sentence[found.start() : found.start() + 10]))
     if "B-" in sentence and (found := _BRACKETS.search(sentence)):
         note(BRACKETS, found[0])
     if ("&" in sentence or "<" in sentence) and (found := _HTML.search(sentence)):

@@ -91,7 +91,12 @@ def _from_list(entity: list[Any], place: str, number: int, source: Source) -> An
     if whole[0] is not entity[0] or whole[1] is not entity[1]:
         source.note(AS_TEXT, number, place)
         entity = whole
-    return [*entity[:2], source.label(entity[2])] if type(entity[2]) is int else entity
+    return [*entity[:2], source.label(entity[2], _field(place))] if type(entity[2]) is int else entity
+
+
+def _field(place: str) -> str:
+    """The field that a place is in: ``entities[0]`` -> ``entities``."""
+    return place.partition("[")[0]
 
 
 def whole_number(value: Any) -> Any:
@@ -170,7 +175,7 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
     field = "label" if "label" in named else "type"
     code = named.get(field)
     if isinstance(code, int) and not isinstance(code, bool):
-        named = without(named, field) | {"label": source.label(code)}
+        named = without(named, field) | {"label": source.label(code, _field(place))}
     if isinstance(named.get("text"), list) and len(named["text"]) == 1:
         named = named | {"text": named["text"][0]}  # as BigBio's corpora have it, for mentions in several pieces
     if "text" in named or "name" in named:

@@ -5,18 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from rnr.corpus.formats.rows import Row, needed, whole_row
-from rnr.corpus.formats.tables import without_none
+from rnr.corpus.formats.tables import names_of_classes, without_none
 from rnr.types import Example
 
 
 def saved_dataset(folder: Path) -> tuple[dict[str, list[str]], Iterator[Row]]:
     """The names of the tags that are numbers, by column, and the rows; DataError without ``datasets``."""
     dataset = needed("datasets", "datasets", folder).load_from_disk(str(folder))
-    names: dict[str, list[str]] = {}
-    for column, feature in dataset.features.items():
-        listed = getattr(getattr(feature, "feature", feature), "names", None)
-        if listed:
-            names[column] = list(listed)
+    names = names_of_classes(dataset.features.to_dict())
     return names, ((number, without_none(row)) for number, row in enumerate(dataset, 1))
 
 

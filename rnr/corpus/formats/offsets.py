@@ -130,8 +130,8 @@ def _moved(entity: Any, place: Place) -> Any:
 def outside(sentence: str, start: int, end: int) -> str:
     """What is said of offsets that are not in their sentence, with what they may count."""
     said = f"offsets [{start}:{end}] are not in the sentence, which has {len(sentence)} characters"
-    if start < 0:
-        return f"{said}; an entity without offsets has none, or null, and its 'text'"
+    if -1 in (start, end):
+        return f"{said}; an entity has both 'start' and 'end', or else neither and its 'text'"
     fitting = (
         "inclusive" if start == end else next((u for u in ("utf16", "bytes") if UNITS[u](sentence, start, end)), "")
     )

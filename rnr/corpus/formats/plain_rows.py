@@ -25,6 +25,7 @@ AS_STRING = "rows hold their entities as text with a list in it, which was read"
 SAME_TWICE = "rows hold their entities in two fields, which agree"
 RELATIONS = "rows have relations between their entities, which were not read"
 PEOPLE = "rows hold the annotations of several people, which were read together"
+INSIDE = "rows have entities inside of their entities, which were not read"
 BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
 
@@ -72,6 +73,8 @@ def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -
         source.note(RELATIONS, number)
     entities = [entity for entity in row[field] if isinstance(entity, dict)] if isinstance(row[field], list) else []
     people = {str(entity[name]) for entity in entities for name in _PEOPLE if entity.get(name) is not None}
+    if any(isinstance(inner, list) and any(map(_is_entity, inner)) for one in entities for inner in one.values()):
+        source.note(INSIDE, number)
     if len(people) > 1:
         source.note(PEOPLE, number, ", ".join(sorted(people)))
 

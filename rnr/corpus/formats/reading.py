@@ -6,7 +6,7 @@ in its place. Which format it is, is found out: by the ending how the file is op
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from rnr.corpus.report import Reading
 SPLITS = ("train", "test", "validation", "valid", "dev")
 """Names of files and folders that are a part of a data set and not one of their own."""
 
+NOT_READ = "it stands beside the splits of its folder and was not read"
+
 _SHARD = re.compile(r"-\d+-of-\d+$")
 _NO_DATA = ("labels", "dataset_info", "dataset_infos", "state", "config", "readme", "license", "package")
 
@@ -50,14 +52,14 @@ def source_name(file: Path) -> str:
 def parts(place: Path) -> dict[str, Path]:
     """What lies at a path, by split: the files of a folder, the folders of a DatasetDict, or else the path itself.
 
-    A folder with one file of data is that file. Raises DataError for a folder with several of which none is a split,
-    or with two files for one split.
+    A folder with one file of data is that file, and one with nothing but another folder is that folder. Raises
+    DataError for a folder with several files of which none is a split, or with two for one split.
     """
     if (place / "dataset_dict.json").is_file():
         return _dataset_dict(place)
     if not place.is_dir() or (place / "state.json").is_file() or is_brat_folder(place):
         return {"": place}
-    candidates = [file for file in sorted(place.iterdir()) if _may_be_data(file)]
+    candidates = _candidates(place)
     found: dict[str, Path] = {}
     for file in candidates:
         name = stem(file).lower()
@@ -73,8 +75,37 @@ def parts(place: Path) -> dict[str, Path]:
     files = [file for file in candidates if file.is_file()]
     if len(files) == 1:
         return {"": files[0]}
-    there = f"; name the one you mean of {', '.join(file.name for file in files[:5])}" if files else ""
-    raise DataError(f"{place}: no split in this folder; it needs files such as train.jsonl and test.jsonl{there}")
+    folders = [folder for folder in sorted(place.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
+    if not files and len(folders) == 1:
+        return parts(folders[0])
+    needs = "it needs files such as train.jsonl and test.jsonl"
+    raise DataError(f"{place}: no split in this folder; {needs}{_what(place)}")
+
+
+def note_not_read(paths: Sequence[str], reading: Reading) -> None:
+    """Note the files of data in folders that stand beside the splits there and are none of them."""
+    for place in map(Path, paths):
+        if not place.is_dir() or (place / "dataset_dict.json").is_file() or is_brat_folder(place):
+            continue
+        found = _candidates(place)
+        others = [file for file in found if stem(file).lower() not in SPLITS]
+        for file in others if len(others) < len(found) else ():
+            reading.fact(NOT_READ, file)
+
+
+def _candidates(place: Path) -> list[Path]:
+    return [file for file in sorted(place.iterdir()) if _may_be_data(file)]
+
+
+def _what(place: Path) -> str:
+    """What is said of what lies in a folder without a split."""
+    files = [file for file in _candidates(place) if file.is_file()]
+    if not files:
+        there = [file.name for file in sorted(place.iterdir())]
+        return f"; there are {', '.join(there[:5])}" if there else "; it is empty"
+    endings = {"".join(file.suffixes[-2:]) if bare(file) != file else file.suffix for file in files}
+    every = f", or all of them by '{place}/*{endings.pop()}'" if len(endings) == 1 else ""
+    return f"; name the one you mean of {', '.join(file.name for file in files[:5])}{every}"
 
 
 def _may_be_data(file: Path) -> bool:
@@ -166,7 +197,7 @@ def _text_rows(file: Path, reading: Reading) -> Iterator[Row]:
     head, second = _two_lines(file)
     if is_pubtator(head):
         return in_characters(pubtator_rows(file, reading), file, reading)
-    if head.lstrip()[:2] in ('{"', "[{", '["'):
+    if head.lstrip()[:2] in ('{"', "[{", '["') or head.strip() in ("{", "["):
         return _json_rows(file, reading)
     table = is_word_table(head) or is_list_table(head, second)
     return _csv_rows(file, reading) if table else column_rows(file, reading)

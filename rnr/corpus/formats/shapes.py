@@ -40,9 +40,9 @@ class Source:
             self._listed.append(numbered(self.reading.options.labels) or names_beside(self.file))
         return self._listed[0]
 
-    def label(self, number: int) -> str:
-        """The name of a label that is a number; raises ValueError where it has none."""
-        names = self.labels()
+    def label(self, number: int, field: str) -> str:
+        """The name of a label that is a number in this field; raises ValueError where it has none."""
+        names = self.names.get(field) or self.labels()
         known = names if isinstance(names, dict) else dict(enumerate(names or ()))
         if number not in known:
             raise ValueError(f"label {number} is a number without a name; name it by --labels {number}=NAME")

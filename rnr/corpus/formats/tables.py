@@ -53,16 +53,24 @@ def opened_table(file: Path) -> tuple[dict[str, list[str]], Iterator[Any]]:
 def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
     """The names that Hugging Face's ``datasets`` writes into the table for columns of class labels."""
     try:
-        features = json.loads((metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    except (ValueError, RecursionError, AttributeError):
+        return names_of_classes(json.loads((metadata or {}).get(b"huggingface", b"{}")).get("info", {})["features"])
+    except (ValueError, RecursionError, AttributeError, KeyError):
         return {}
-    found = {}
-    for column, feature in features.items():
-        inner = feature.get("feature", feature) if isinstance(feature, dict) else feature
-        inner = inner[0] if isinstance(inner, list) and inner else inner
-        if isinstance(inner, dict) and isinstance(inner.get("names"), list):
-            found[column] = inner["names"]
-    return found
+
+
+def names_of_classes(features: dict[str, Any]) -> dict[str, list[str]]:
+    """The names of the labels that are numbers in each column, wherever in it they are, from the features of
+    ``datasets``; none for a column with several kinds of such labels."""
+    found = {column: list(_listed_names(feature)) for column, feature in features.items()}
+    return {column: listed[0] for column, listed in found.items() if listed and listed[1:] == listed[:-1]}
+
+
+def _listed_names(feature: Any) -> Iterator[list[str]]:
+    if isinstance(feature, dict) and isinstance(feature.get("names"), list):
+        yield feature["names"]
+    elif isinstance(feature, (dict, list)):
+        for inner in feature.values() if isinstance(feature, dict) else feature:
+            yield from _listed_names(inner)
 
 
 def without_none(value: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 from rnr.corpus.formats.tag_spelling import Spelling, find_spelling
 from rnr.corpus.spacing import SpaceRule, join
 
+OTHER_TEXT = "rows have a text that is not what their tokens say, and were read from the tokens"
+
 _OUTSIDE = ("O", "")
 _NO_TAG = "expected a tag such as O, B-person or I-person, found tag"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
-from rnr.corpus.formats.tags import Tagged, tag_scheme
+from rnr.corpus.formats.tags import OTHER_TEXT, Tagged, located, tag_scheme
 
 TOKENS = ("tokens", "words", "word")
 TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")
@@ -80,6 +80,8 @@ def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
             source.reading.fact(fact, source.file)
         places = [f"token {place}" for place in range(1, len(tokens) + 1)]
         text = [row[name] for name in ("text", "sentence") if isinstance(row.get(name), str)]
+        if text and located(tokens, text[-1]) is None:
+            source.note(OTHER_TEXT, number, repr(text[-1][:60]))
         sentences.append(Tagged(number, list(tokens), named, places, text))
         beside.append(extras(row) | (_schema(own) if own else {}))
     if sentences:

@@ -7,7 +7,7 @@ from rnr.corpus.formats.column_writing import token_spans
 from rnr.corpus.formats.entity_names import AS_TEXT, whole_number
 from rnr.corpus.formats.rows import names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
-from rnr.corpus.formats.tags import located
+from rnr.corpus.formats.tags import OTHER_TEXT, located
 from rnr.corpus.spacing import join
 from rnr.types import Example
 
@@ -21,8 +21,21 @@ def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, A
 
 def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     field = next(name for name in _FIELDS if isinstance(row.get(name), list))
-    spans = [_span(entity, number, source, inclusive=False) for entity in row[field]]
-    return _row(row, row[_tokens(row)], spans, number, source)
+    inclusive = source.reading.options.offsets == "inclusive"
+    spans = [_span(entity, number, source, inclusive=inclusive) for entity in row[field]]
+    tokens = row[_tokens(row)]
+    for entity, (first, end, label) in zip(row[field], spans, strict=True):
+        text = entity.get("text") if isinstance(entity, dict) else None
+        if first == end or (isinstance(text, str) and not _says(tokens[first:end], text)):
+            fits = not inclusive and (first == end or _says(tokens[first : end + 1], str(text)))
+            hint = "; it is where ends are inclusive: --offsets inclusive reads them so" if fits else ""
+            raise ValueError(f"{text or label!r} is not at tokens {first} to {end} (exclusive){hint}")
+    return _row(row, tokens, spans, number, source)
+
+
+def _says(tokens: Sequence[str], text: str) -> bool:
+    """Whether tokens are a text, whatever white space is in it."""
+    return "".join("".join(tokens).split()) == "".join(text.split())
 
 
 def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple[int, int, str]:
@@ -48,6 +61,8 @@ def _row(
     source.note_blank(tokens, number)
     sentence = _text(row) or ""
     offsets = located(tokens, sentence) if sentence else None
+    if sentence and offsets is None:
+        source.note(OTHER_TEXT, number, repr(sentence[:60]))
     if offsets is None:
         sentence, starts = join(tokens, source.reading.options.spaces)
         offsets = [(start, start + len(token)) for start, token in zip(starts, tokens, strict=True)]

@@ -71,6 +71,11 @@ UNSUPPORTED = (
         lambda row: has(row, sentences=list) and _is_datasaur(row),
     ),
     _refused(
+        "a table by column",
+        "write a row a line: `to_json(..., orient='records', lines=True)` in pandas, `to_json(...)` in `datasets`",
+        lambda row: _is_by_column(row),
+    ),
+    _refused(
         "a Kili asset",
         "write {'text': content, 'entities': [[beginOffset, endOffset, name]]} of its 'jsonResponse'",
         lambda row: has(row, labels=list) and _any(row["labels"], "jsonResponse"),
@@ -213,6 +218,21 @@ ENDINGS = {
     ".html": "a web page; there are no annotations that could be read",
 }
 """What files with these endings are, and what to do."""
+
+
+def _is_by_column(row: Any) -> bool:
+    """Whether a value holds a table by column, as pandas and ``datasets`` write one if they are not told otherwise."""
+    if has(row, columns=list, data=list, index=list):
+        return True
+    if not isinstance(row, dict) or len(row) < 2:
+        return False
+    columns = list(row.values())
+    if all(isinstance(column, dict) and column for column in columns):
+        return all(column.keys() == columns[0].keys() for column in columns) and all(map(str.isdecimal, columns[0]))
+    if not all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
+        return False
+    sentence = any(name in row for name in ("text", "sentence", "content", "tokens", "words"))
+    return sentence and any(isinstance(cell, list) for column in columns for cell in column)
 
 
 def _is_datasaur(row: dict[str, Any]) -> bool:
