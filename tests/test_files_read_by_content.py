@@ -139,6 +139,10 @@ def test_tables_with_lists_in_their_cells_are_read(tmp_path, name, table) -> Non
     assert _read(_file(tmp_path, name, table)) == ([ADA], "", "")
 
 
+def test_a_word_in_brackets_makes_no_table(tmp_path) -> None:
+    assert _read(_file(tmp_path, "a.tsv", "Ada\tB-PER\n[1]\tO\n"))[0] == [("Ada [1]", [("Ada", "PER")])]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

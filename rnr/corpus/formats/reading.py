@@ -7,6 +7,7 @@ in its place. Which format it is, is found out: by the ending how the file is op
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from glob import glob
 from itertools import chain, groupby, islice
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def parts(place: Path) -> dict[str, Path]:
 
 def note_not_read(paths: Sequence[str], reading: Reading) -> None:
     """Note the files of data in folders that stand beside the splits there and are none of them."""
-    for place in map(Path, paths):
+    for place in (Path(name) for path in paths for name in ([path] if Path(path).exists() else sorted(glob(path)))):
         if not place.is_dir() or (place / "dataset_dict.json").is_file() or is_brat_folder(place):
             continue
         found = _candidates(place)

@@ -18,6 +18,7 @@ from rnr.corpus.report import Reading
 _WORDS = ("word", "token", "words", "tokens", "form")
 _TAGS = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
 _SENTENCES = ("sentence #", "sentence_id", "sent_id", "sentence_idx", "sentence_number", "sentence", "sentence_num")
+_TEXTS = ("text", "sentence", "content", "input", "document")
 _BEGINS = ("start", "begin")
 
 FILLED = "rows of the table name no sentence and were taken for words of the one before"
@@ -91,8 +92,9 @@ def is_word_table(head: str) -> bool:
 
 def is_list_table(head: str, second: str) -> bool:
     """Whether a line names columns and the next has a list in one of its cells (``text<TAB>entities``)."""
+    names = {name.strip().strip('"').lower() for name in head.split("\t")}
     cells = [cell.strip().strip('"') for cell in second.split("\t")]
-    return "\t" in head and any(map(shows_a_list, cells)) and not any(mark in head for mark in "[{")
+    return "\t" in head and bool(names & {*_TEXTS, *_WORDS}) and any(map(shows_a_list, cells))
 
 
 def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Source], Iterator[Row]]) -> Iterator[Row]:

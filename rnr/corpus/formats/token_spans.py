@@ -8,6 +8,7 @@ from rnr.corpus.formats.entity_names import AS_TEXT, whole_number
 from rnr.corpus.formats.rows import names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
 from rnr.corpus.formats.tags import OTHER_TEXT, located
+from rnr.corpus.matching import folded
 from rnr.corpus.spacing import join
 from rnr.types import Example
 
@@ -35,7 +36,7 @@ def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any
 
 def _says(tokens: Sequence[str], text: str) -> bool:
     """Whether tokens are a text, whatever white space is in it."""
-    return "".join("".join(tokens).split()) == "".join(text.split())
+    return folded("".join("".join(tokens).split())) == folded("".join(text.split()))
 
 
 def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple[int, int, str]:
