@@ -231,8 +231,10 @@ def _is_by_column(row: Any) -> bool:
         return all(column.keys() == columns[0].keys() for column in columns) and all(map(str.isdecimal, columns[0]))
     if not all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
         return False
-    sentence = any(name in row for name in ("text", "sentence", "content", "tokens", "words"))
-    return sentence and any(isinstance(cell, list) for column in columns for cell in column)
+    words = [cell for name in ("tokens", "words") for cell in row.get(name) or ()]
+    texts = [cell for name in ("text", "sentence", "content") for cell in row.get(name) or () if isinstance(cell, str)]
+    lists = [cell for column in columns for cell in column if isinstance(cell, list)]
+    return any(isinstance(cell, list) for cell in words) or bool(texts and lists)
 
 
 def _is_datasaur(row: dict[str, Any]) -> bool:
