@@ -23,7 +23,7 @@ class RunConfig(Section):
     """Name of the run and of its folder; an older run of this name is moved aside. One component of a path, at most
     100 bytes long."""
     folder: str = "runs"
-    """Parent of the run folder; on a cluster, a path every node may miss but the driver keeps."""
+    """Parent of the run folder; on a cluster, on a file system that the driver and all learner ranks share."""
     seed: int = 0
     """Of data order, sampling and initialisation."""
 

@@ -51,6 +51,11 @@ def test_every_module_that_raises_belongs_to_one_topic_of_the_page() -> None:
     assert not wrong, f"name these files in one topic of docs/troubleshooting.md, and write what to do: {wrong}"
 
 
+def test_the_page_names_no_module_that_is_gone() -> None:
+    stale = {glob for globs in TOPICS.values() for glob in globs if not any(ROOT.glob(glob))}
+    assert stale == set()
+
+
 def test_every_kind_of_error_that_is_printed_with_its_name_has_an_entry() -> None:
     kinds = {name for names in ERRORS.values() for name in names} - PLAIN - CAUGHT
     assert {"WorkerLost", "CheckpointSpoilt", "UnsupportedModel"} <= kinds
