@@ -49,20 +49,35 @@ class Duplicate:
 
 
 @dataclass(frozen=True, slots=True)
-class Annotations:
-    """Two hashes for each row, 16 bytes, so that those of a large file can be compared at its end."""
+class RowIndex:
+    """Where each row stands and what it says, as its number and two hashes, 24 bytes, so that the rows of a large file
+    can be compared at its end."""
 
+    _files: list[Path] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+    _numbers: "array[int]" = field(default_factory=lambda: array("q"))
     _sentences: "array[int]" = field(default_factory=lambda: array("q"))
     _annotations: "array[int]" = field(default_factory=lambda: array("q"))
 
-    def add(self, example: Example, schema: Sequence[str] | None = None) -> None:
+    def begin(self, file: Path) -> None:
+        """The rows added from now on are this file's."""
+        self._files.append(file)
+        self._starts.append(len(self._numbers))
+
+    def add(self, number: int, example: Example, schema: Sequence[str] | None = None) -> None:
         """Add the next row; ``schema`` is its own where it has one, so that it is not that of its file."""
         sentence = example.sentence
         if "  " in sentence or not sentence.isprintable() or not sentence.isascii():
             sentence = " ".join(unicodedata.normalize("NFC", sentence).split())
         mentions = frozenset((m.start, m.end, label_key(m.label)) for m in example.mentions)
+        self._numbers.append(number)
         self._sentences.append(hash((example.source, sentence, tuple(schema or ()))))
         self._annotations.append(hash(mentions))
+
+    def __getitem__(self, position: int) -> tuple[Path, int]:
+        """The file and the number in it of the row that was added at this position, from 0."""
+        file = int(np.searchsorted(self._starts, position, side="right")) - 1
+        return self._files[file], self._numbers[position]
 
     def duplicates(self) -> Iterator[Duplicate]:
         """The sentences with more than one row, in the order of their first."""
@@ -77,51 +92,30 @@ class Annotations:
             yield Duplicate(positions, tuple(self._annotations[position] for position in positions))
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where each row stands: its file, and its number there."""
-
-    _files: list[Path] = field(default_factory=list)
-    _starts: list[int] = field(default_factory=list)
-    _numbers: "array[int]" = field(default_factory=lambda: array("q"))
-
-    def begin(self, file: Path) -> None:
-        """The rows added from now on are this file's."""
-        self._files.append(file)
-        self._starts.append(len(self._numbers))
-
-    def add(self, number: int) -> None:
-        self._numbers.append(number)
-
-    def __getitem__(self, position: int) -> tuple[Path, int]:
-        file = int(np.searchsorted(self._starts, position, side="right")) - 1
-        return self._files[file], self._numbers[position]
-
-
-def report(duplicates: Sequence[Duplicate], places: Places, notes: Report) -> None:
+def report(duplicates: Sequence[Duplicate], rows: RowIndex, notes: Report) -> None:
     """Note each duplicate at its first row, with the rows of the others."""
     for duplicate in duplicates:
-        file, number = places[duplicate.positions[0]]
-        notes.note(CONTRADICTED if duplicate.contradictory else ALIKE, file, number, described(duplicate, places))
+        file, number = rows[duplicate.positions[0]]
+        notes.note(CONTRADICTED if duplicate.contradictory else ALIKE, file, number, described(duplicate, rows))
 
 
-def contradiction(duplicate: Duplicate, places: Places) -> DataError | None:
+def contradiction(duplicate: Duplicate, rows: RowIndex) -> DataError | None:
     """The error of rows that contradict each other; None where they agree."""
     if not duplicate.contradictory:
         return None
-    file, _ = places[duplicate.positions[0]]
-    rows = described(duplicate, places)
-    return DataError(f"{file}: a sentence is annotated in ways that contradict each other: {rows} (data.duplicates)")
+    file, _ = rows[duplicate.positions[0]]
+    which = described(duplicate, rows)
+    return DataError(f"{file}: a sentence is annotated in ways that contradict each other: {which} (data.duplicates)")
 
 
-def described(duplicate: Duplicate, places: Places) -> str:
+def described(duplicate: Duplicate, rows: RowIndex) -> str:
     """The rows of a sentence, those that agree side by side: ``rows 1, 3 | 2``."""
-    first = places[duplicate.positions[0]][0]
+    first = rows[duplicate.positions[0]][0]
     ways: dict[int, list[str]] = {}
     for position, way in zip(duplicate.positions, duplicate.ways, strict=True):
-        file, number = places[position]
+        file, number = rows[position]
         ways.setdefault(way, []).append(f"{number}" if file == first else f"{file}: {number}")
-    return "rows " + " | ".join(", ".join(rows) for rows in ways.values())
+    return "rows " + " | ".join(", ".join(alike) for alike in ways.values())
 
 
 def left_out(duplicates: Sequence[Duplicate], resolution: Resolution) -> set[int]:

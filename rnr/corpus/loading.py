@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnr.config import ReadingConfig
-from rnr.corpus.duplicates import RESOLVED, Annotations, Places, Resolution, contradiction, left_out, report
+from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, report
 from rnr.corpus.formats.examples import Place, read_row, to_example
 from rnr.corpus.formats.reading import SPLITS, note_not_read, parts, read_rows, source_name, stem
 from rnr.corpus.formats.rows import DataError
@@ -45,12 +45,12 @@ def load(
     """
     reading = Reading() if options is None else Reading(options=options)
     examples: list[Example] = []
-    seen, places = Annotations(), Places()
+    rows = RowIndex()
     skipped = _Skipped(skip_bad_rows)
     note_not_read(paths, reading)
     with _without_collection():
         for file, uid_prefix in _files(paths, training=training):
-            places.begin(file)
+            rows.begin(file)
             begin = len(examples)
             labels = FileLabels(file)
             for number, example in _read_file(file, uid_prefix, reading, labels.listed, annotated=annotated):
@@ -58,15 +58,14 @@ def load(
                     skipped.add(example)
                     continue
                 labels.add(example)
-                seen.add(example, None if labels.listed else example.schema)
-                places.add(number)
+                rows.add(number, example, None if labels.listed else example.schema)
                 examples.append(example)
             try:
                 labels.give(examples, begin)
             except DataError as error:
                 skipped.add(error)
             labels.note(reading)
-    examples = _resolved(examples, seen, places, duplicates, reading)
+    examples = _resolved(examples, rows, duplicates, reading)
     _say(reading, skipped)
     if not examples:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
@@ -76,11 +75,11 @@ def load(
 def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_rows: bool = False) -> Iterator[Example]:
     """The examples of ``load``, one after the other, each file read twice: first for its labels, then for its rows."""
     skipped = _Skipped(skip_bad_rows)
-    seen, places = Annotations(), Places()
+    rows = RowIndex()
     none = True
     note_not_read(paths, reading)
     for file, uid_prefix in _files(paths, training=training):
-        places.begin(file)
+        rows.begin(file)
         labels = FileLabels(file)
         if labels.listed is None:
             for _, example in _read_file(file, uid_prefix, Reading(options=reading.options), None):
@@ -92,11 +91,10 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
                 skipped.add(example)
                 continue
             none = False
-            seen.add(example, None if labels.listed else example.schema)
-            places.add(number)
+            rows.add(number, example, None if labels.listed else example.schema)
             yield labels.given(example)
         labels.note(reading)
-    report(list(seen.duplicates()), places, reading.report)
+    report(list(rows.duplicates()), rows, reading.report)
     _say(reading, skipped)
     if none:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
@@ -108,30 +106,29 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
     The schema of an example is empty where its row leaves it out. Rows that contradict each other are noted at the end,
     or with ``error`` each a DataError.
     """
-    seen, places = Annotations(), Places()
+    rows = RowIndex()
     note_not_read(paths, reading)
     for file, uid_prefix in _once(file for path in paths for file in _every_file(path)):
         if isinstance(file, DataError):
             yield file
             continue
-        places.begin(file)
+        rows.begin(file)
         try:
             labels = FileLabels(file)
             for number, example in _read_file(file, uid_prefix, reading, labels.listed):
                 if not isinstance(example, DataError):
                     labels.add(example)
-                    seen.add(example, None if labels.listed else example.schema)
-                    places.add(number)
+                    rows.add(number, example, None if labels.listed else example.schema)
                 yield example
             labels.note(reading)
             labels.refuse()
         except DataError as error:  # the file as a whole; the next one may still be read
             yield error
-    found = list(seen.duplicates())
+    found = list(rows.duplicates())
     if duplicates == "error":
-        yield from (error for one in found if (error := contradiction(one, places)))
+        yield from (error for one in found if (error := contradiction(one, rows)))
     else:
-        report(found, places, reading.report)
+        report(found, rows, reading.report)
 
 
 @contextmanager
@@ -154,20 +151,18 @@ def _files(paths: Sequence[str], *, training: bool) -> Iterator[tuple[Path, str]
         yield file, uid_prefix
 
 
-def _resolved(
-    examples: list[Example], seen: Annotations, places: Places, duplicates: Resolution, reading: Reading
-) -> list[Example]:
-    found = list(seen.duplicates())
+def _resolved(examples: list[Example], rows: RowIndex, duplicates: Resolution, reading: Reading) -> list[Example]:
+    found = list(rows.duplicates())
     if duplicates == "error":
         for one in found:
-            if error := contradiction(one, places):
+            if error := contradiction(one, rows):
                 raise error
-    report(found, places, reading.report)
+    report(found, rows, reading.report)
     if duplicates in ("keep", "error"):
         return examples
     gone = left_out(found, duplicates)
     for position in sorted(gone):
-        reading.note(RESOLVED, *places[position])
+        reading.note(RESOLVED, *rows[position])
     return [example for position, example in enumerate(examples) if position not in gone]
 
 
