@@ -43,14 +43,17 @@ class Console:
         return StageClock(self, name, first, steps)
 
     def step(self, stage: str, step: int, steps: int, numbers: Mapping[str, float], forecast: Forecast) -> None:
-        """Report a step that has just ended, and how far the whole run is; at most one line in two seconds, but always
-        the last of a stage."""
+        """Report a step that has just ended, and how far the whole run is."""
+        self.step_line(stage, step, steps, numbers, f"| {progress(forecast)}")
+
+    def step_line(self, stage: str, step: int, steps: int, numbers: Mapping[str, float], left: str) -> None:
+        """A line of a step that has just ended; at most one in ``SECONDS_BETWEEN``, but always the last of a stage."""
         now = time.monotonic()
         if now - self._printed < SECONDS_BETWEEN and step + 1 < steps:
             return
         self._printed = now
         shown = "  ".join(f"{name} {_short(value)}" for name, value in numbers.items())
-        self.say(f"{stage} {step + 1}/{steps}  {shown}  | {progress(forecast)}")
+        self.say(f"{stage} {step + 1}/{steps}  {shown}  {left}")
 
     def evaluated(self, name: str, result: Evaluation) -> None:
         """One line of an evaluation."""
@@ -86,18 +89,11 @@ class StageClock:
         self._first = first
         self._steps = steps
         self._begin = time.monotonic()
-        self._printed = 0.0
 
     def step(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Report a step that has just ended; at most one line in two seconds, but always the last."""
-        now = time.monotonic()
-        done = step + 1 - self._first
-        if now - self._printed < SECONDS_BETWEEN and step + 1 < self._steps:
-            return
-        self._printed = now
-        left = (now - self._begin) / done * (self._steps - step - 1)
-        shown = "  ".join(f"{name} {_short(value)}" for name, value in numbers.items())
-        self._console.say(f"{self._name} {step + 1}/{self._steps}  {shown}  about {duration(left)} left")
+        """Report a step that has just ended."""
+        left = (time.monotonic() - self._begin) / (step + 1 - self._first) * (self._steps - step - 1)
+        self._console.step_line(self._name, step, self._steps, numbers, f"about {duration(left)} left")
 
 
 def shown_of(metrics: Mapping[str, float]) -> dict[str, float]:
