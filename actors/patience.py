@@ -20,8 +20,8 @@ class Patience:
     """Since the last progress."""
     _since: float = 0.0
 
-    def is_spent(self) -> bool:
-        """Count one more failure: whether it was the last one to be borne."""
+    def spend(self) -> bool:
+        """Count one more failure; returns whether it was the last one to be borne."""
         now = time.monotonic()
         if not self.failures:
             self._since = now

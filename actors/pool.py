@@ -7,6 +7,7 @@ answers those it has.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -21,9 +22,6 @@ from rnr.runs.spans import span
 Work = TypeVar("Work")
 Spawn = Callable[[str], Awaitable[Handle]]
 """Name of a worker -> its handle, once it can work; raises WorkerLost when it does not come up in time."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds between two tries to fill a slot whose worker was lost; they double."""
 
 
 class LeaseFailed(RuntimeError):
@@ -109,7 +107,7 @@ class Pool:
             except WorkerLost as lost:
                 at_start = slot.failure is not None and slot.failure[1] is lost
                 patience = starts if at_start else calls
-                if not slot.leaving and patience.is_spent():
+                if not slot.leaving and patience.spend():
                     self.given_up_in_a_row += 1
                     raise LeaseFailed(f"given up after {patience.failures} attempts: {lost}") from lost
                 self.reissued += 1
@@ -190,14 +188,14 @@ class Pool:
             task.add_done_callback(self._tasks.discard)
 
     async def _keep_trying(self, slot: Slot) -> None:
-        pause = FIRST_PAUSE
+        starts = Patience(tries=1, seconds=math.inf)
         try:
             while not slot.ready and not slot.leaving:
                 try:
                     await self._ready(slot)
                 except WorkerLost:
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                    starts.spend()
+                    await asyncio.sleep(starts.pause)
         except Exception as error:
             # A bug in data or code. Nobody waits for this task, so the next lease raises it.
             self._broken = error

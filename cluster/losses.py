@@ -28,7 +28,7 @@ class Losses:
         if stands > self._furthest:
             self._patience.renew()
             self._furthest = stands
-        if self._patience.is_spent():
+        if self._patience.spend():
             stage, step, _ = self._furthest
             cause = str(lost)
             raise LearnerLost(

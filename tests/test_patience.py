@@ -34,32 +34,32 @@ def clock(monkeypatch) -> Clock:
 def test_three_failures_within_seconds_are_borne_and_one_that_comes_after_the_deadline_is_not(clock) -> None:
     patience = Patience(tries=3, seconds=60)
     for _ in range(4):
-        assert not patience.is_spent()
+        assert not patience.spend()
         clock.now += 8
     clock.now += 60
-    assert patience.is_spent()
+    assert patience.spend()
 
 
 def test_tries_that_take_long_are_made_all_the_same(clock) -> None:
     patience = Patience(tries=3, seconds=60)
-    assert not patience.is_spent()
+    assert not patience.spend()
     clock.now += 900
-    assert not patience.is_spent()
-    assert patience.is_spent()
+    assert not patience.spend()
+    assert patience.spend()
 
 
 def test_progress_brings_all_tries_back(clock) -> None:
     patience = Patience(tries=2, seconds=0)
-    assert not patience.is_spent()
+    assert not patience.spend()
     patience.renew()
-    assert not patience.is_spent()
-    assert patience.is_spent()
+    assert not patience.spend()
+    assert patience.spend()
 
 
 def test_pauses_double_up_to_a_limit(clock) -> None:
     patience, pauses = Patience(tries=9, seconds=0), []
     for _ in range(7):
-        patience.is_spent()
+        patience.spend()
         pauses.append(patience.pause)
     assert pauses == [1, 2, 4, 8, 16, 30, LONGEST_PAUSE]
 

@@ -204,7 +204,7 @@ def test_a_bug_that_shows_when_a_worker_comes_up_in_the_background_ends_the_run(
 def test_whatever_the_size_does_and_whoever_dies_every_lease_is_answered_once(monkeypatch, seed) -> None:
     fleet = Fleet(monkeypatch, size=2, capacity=3, attempts=50)
     draw = random.Random(seed)
-    monkeypatch.setattr("actors.pool.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("actors.patience.FIRST_PAUSE", 0.001)
 
     async def disturb() -> None:
         while True:

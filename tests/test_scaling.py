@@ -236,7 +236,7 @@ def _prompt(number: int) -> Prompt:
 
 def _service(workers: dict[str, Fake], monkeypatch) -> GenerationService:
     monkeypatch.setattr("actors.pool.ray.kill", lambda handle: None)
-    monkeypatch.setattr("actors.pool.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("actors.patience.FIRST_PAUSE", 0.001)
 
     async def spawn(name: str) -> Fake:
         workers[name] = Fake(name)
