@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+LOOPBACK = "127.0.0.1"
+"""The address by which a host reaches itself, and no other host reaches it."""
+
 SECONDS = 3.0
 """How long a node has to take a connection."""
 

@@ -10,6 +10,7 @@ import ray
 
 from actors.deadline import answer
 from actors.pool import end
+from cluster.nodes import LOOPBACK
 from learner.batch import LossAggregation, mini_batches, plan_microbatches, weigh
 from learner.loss import add_sums
 from learner.settings import LearnerSettings
@@ -22,7 +23,6 @@ GRACE_SECONDS = 15.0
 """How long the other ranks are heard after one has failed. The first error is often a survivor's: its connection to the
 dead rank is reset before Ray knows of the death."""
 
-LOOPBACK = "127.0.0.1"
 
 _CUT_OFF = re.compile(r"gloo|nccl|connection (reset|closed|refused)|broken pipe|socket|tcpstore|peer", re.IGNORECASE)
 

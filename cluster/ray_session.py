@@ -25,9 +25,9 @@ from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from actors.held_folder import held_folder, remove, remove_abandoned_by_workers
+from cluster.nodes import LOOPBACK
 
 ROOT = Path(__file__).resolve().parent.parent
-LOOPBACK = "127.0.0.1"
 PREFIX = "rnr-ray-"
 LOOPBACK_SWITCH = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
 """Ray's own switch for machines on which a node must never be reachable: with 0 its address is the loopback address."""

@@ -20,7 +20,7 @@ from rnr.config import ModelConfig
 from scripts.command_line import as_written, new_app, run, within
 
 app = new_app()
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OWN_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
 def main(argv: list[str]) -> int:
@@ -43,7 +43,7 @@ def serve(
     """Serve until Ctrl-C or SIGTERM."""
     begin = time.monotonic()
     listening = _listen(host, port)  # an address that is taken is known before a model is loaded
-    if host not in LOOPBACK and not api_key:
+    if host not in OWN_NAMES and not api_key:
         print(f"warning: {host} is open to the network, and nobody is asked for a key: see --api-key", file=sys.stderr)
     from actors.loading import load
     from actors.server import Limits

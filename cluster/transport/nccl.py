@@ -23,13 +23,13 @@ import torch
 from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from actors.delivery import Delivery
+from cluster.nodes import LOOPBACK
 from cluster.transport.buckets import Buckets, Layout, unpack
 from cluster.transport.placement import Place
 from rnr.faults import PolicyGone
 
 Parcel = dict[str, Any]
 
-LOOPBACK = "127.0.0.1"
 TRANSFER = timedelta(seconds=120)
 """For one bucket, and for the two sides to meet."""
 MISSED = 3
