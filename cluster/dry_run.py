@@ -8,6 +8,7 @@ from rich.table import Table
 
 from cluster.checkpoint import Progress
 from cluster.estimate import rates, stated_seconds, work_left
+from cluster.memory_plan import learner_parts, shape_of
 from cluster.placement import roles
 from cluster.prepare import Prepared
 from cluster.schedule import Schedule
@@ -48,33 +49,22 @@ def workers_of(
     *,
     model: ModelConfig,
     optimizer: OptimizerConfig,
+    grpo: GrpoConfig,
     generation: GenerationConfig,
     cluster: ClusterConfig,
 ) -> Iterator[tuple[str, str]]:
-    """What the workers of each kind ask for: (name, value)."""
+    """What one worker of each kind asks for, and about how much memory it takes: (name, value)."""
+    shape, ranks, reference = shape_of(prepared.model_folder), cluster.learner_ranks, grpo.kl_coefficient > 0
+    parts = shape and learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=0)
+    # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
+    engine = 1.5 + 2 * prepared.weights_gib + generation.kv_cache_gib
+    memory = {
+        "rollout": f"{generation.gpu_memory_fraction:g} of a GPU" if cluster.gpus_per_rollout_worker else gib(engine),
+        "learner": gib(sum(parts.values())) if parts else "its memory is not worked out",
+        "reward": gib(0.3),
+    }
     for role in roles(cluster):
-        memory = memory_gib(role.name, prepared.weights_gib, model, optimizer, generation, cluster)
-        need = f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {gib(memory)}"
-        yield f"{role.name} workers", need
-
-
-def memory_gib(
-    role: str,
-    weights: float,
-    model: ModelConfig,
-    optimizer: OptimizerConfig,
-    generation: GenerationConfig,
-    cluster: ClusterConfig,
-) -> float:
-    """A rough need of memory of one worker in GiB: weights, optimizer state, caches, and about one GiB of libraries."""
-    if role == "rollout":
-        return 1.5 + 2 * weights + generation.kv_cache_gib
-    if role == "reward":
-        return 0.3
-    ranks, stage = cluster.learner_ranks, optimizer.zero_stage
-    # bf16 weights and gradients; fp32 master weights, accumulated gradients and two moments, divided from stage 1 on.
-    state = (0.1 if model.lora_rank else 8.0) * weights / (ranks if stage else 1)
-    return 1.5 + weights * (2 / ranks if stage == 3 else 2) + state
+        yield f"{role.name} workers", f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {memory[role.name]}"
 
 
 def gib(value: float) -> str:

@@ -162,7 +162,14 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
         ("weights sent by", chosen(config.sync, place_of(cluster, config.model))),
         ("disk for checkpoints and export", gib(disk)),
-        *workers_of(prepared, model=config.model, optimizer=config.optimizer, generation=generation, cluster=cluster),
+        *workers_of(
+            prepared,
+            model=config.model,
+            optimizer=config.optimizer,
+            grpo=config.grpo,
+            generation=generation,
+            cluster=cluster,
+        ),
         *memory_rows(
             prepared.model_folder,
             config.model,

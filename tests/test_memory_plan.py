@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cluster import memory_plan
+from cluster.dry_run import workers_of
 from cluster.memory_plan import (
     Shape,
     decided,
@@ -16,7 +19,7 @@ from cluster.memory_plan import (
     shape_of,
     with_sequences,
 )
-from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
+from rnr.config import ClusterConfig, Config, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
 SMALL = Shape(weights=596e6, layers=28, hidden=1024, intermediate=3072, query=2048, key=1024)
 """Qwen3-0.6B."""
@@ -206,3 +209,24 @@ def test_the_memory_of_the_gpus_is_asked_without_touching_them(monkeypatch, code
 
     monkeypatch.setattr(memory_plan.subprocess, "run", lambda *_args, **_options: Answer)
     assert gpu_memory() == found
+
+
+def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_an_engine_on_a_gpu(tmp_path) -> None:
+    prepared: Any = SimpleNamespace(model_folder=_model(tmp_path, 1192), weights_gib=2 * 596e6 / 2**30)
+
+    def rows(cluster: ClusterConfig, **sections: Any) -> dict[str, str]:
+        config = Config(cluster=cluster, **sections)
+        branches = {"optimizer": config.optimizer, "grpo": config.grpo, "generation": config.generation}
+        return dict(workers_of(prepared, model=config.model, cluster=cluster, **branches))
+
+    # 20 bytes a weight, 2048 tokens * 28 layers * 53,248 bytes, and libraries: 11.10 + 2.84 + 1.
+    on_cpu = rows(ClusterConfig())
+    assert on_cpu["learner workers"] == "1 x (0.25 CPU, 0 GPU), about 14.9 GiB"
+    # 1.5 + twice 1.11 + the cache's 1.
+    assert on_cpu["rollout workers"] == "1 x (0.25 CPU, 0 GPU), about 4.7 GiB"
+    # The reference is another 2 bytes a weight.
+    assert rows(ClusterConfig(), grpo={"kl_coefficient": 0.1})["learner workers"].endswith("about 16.1 GiB")
+    shared = ClusterConfig(gpus_per_rollout_worker=0.5, gpus_per_learner_rank=0.5)
+    assert rows(shared)["rollout workers"] == "1 x (0.25 CPU, 0.5 GPU), 0.85 of a GPU"
+    (tmp_path / "config.json").write_text("{}")
+    assert rows(ClusterConfig())["learner workers"].endswith("its memory is not worked out")
