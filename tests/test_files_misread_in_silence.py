@@ -101,6 +101,13 @@ def test_spans_of_tokens_with_inclusive_ends_are_named_and_read_where_it_is_said
     assert _read(file, offsets="inclusive")[:2] == ([("Ada Lovelace ran", [(text, "PER")])], "")
 
 
+@pytest.mark.parametrize("none", ["[]", "{}"])
+def test_an_answer_without_an_entity_is_a_sentence_without_a_mention(tmp_path, none) -> None:
+    some = json.dumps([{"text": "Ada", "label": "PER"}])
+    rows = [{"instruction": "Find", "input": "It ran", "output": none}, {"input": "Ada ran", "output": some}]
+    assert _read(_file(tmp_path / "a.jsonl", rows))[:2] == ([("It ran", []), ADA], "")
+
+
 def test_entities_inside_of_entities_are_counted(tmp_path) -> None:
     inner = [{"start": 0, "end": 3, "label": "FIRST"}]
     row = {"text": "Ada ran", "entities": [{"start": 0, "end": 3, "label": "PER", "nested": inner}]}

@@ -14,9 +14,9 @@ TEXTS = ("sentence", "text", "content", "data", "input", "raw_text", "document",
 _OURS = ("entities", "spans", "label")
 _MAY_BE_EMPTY = (
     *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
-    *("entity_list", "nes", "span_labels", "extractions"),
+    *("entity_list", "nes", "span_labels", "extractions", "output", "gold"),
 )
-_OTHERS = (*_MAY_BE_EMPTY, "tags", "output", "gold")
+_OTHERS = (*_MAY_BE_EMPTY, "tags")
 ENTITIES = (*_OURS, *_OTHERS)
 """The fields in which a row may hold its entities."""
 _PEOPLE = ("user", "user_id", "annotator", "annotator_id", "created_username")
@@ -104,7 +104,7 @@ def _entity_field(row: dict[str, Any], number: int, source: Source) -> str | Non
     there = [name for name in _OURS if row.get(name) is not None]
     there += [name for name in _OTHERS if _holds_entities(row.get(name))]
     if not there:
-        empty = [name for name in _MAY_BE_EMPTY if row.get(name) == []]
+        empty = [name for name in _MAY_BE_EMPTY if row.get(name) in ([], {})]
         return empty[0] if empty else None
     if len(there) > 1:
         found = [_compared(row[name], name, row, source) for name in there]
