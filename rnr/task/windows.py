@@ -16,7 +16,8 @@ _Place: TypeAlias = tuple[int, int, str]
 
 
 def windows(text: str, tokens: Sequence[tuple[int, int]], *, size: int, overlap: int) -> list[tuple[int, int]]:
-    """The offsets of windows that cover the text, each of at most ``size`` tokens; one if the text has no more.
+    """The offsets of windows that cover the text, in each of which at most ``size`` tokens begin; one if the text has
+    no more.
 
     ``tokens`` are the offsets of the text's tokens. A window ends behind a sentence if one ends in its second half,
     else at white space, else between two tokens; the next one begins at most ``overlap`` tokens earlier, where a
