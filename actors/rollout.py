@@ -96,7 +96,7 @@ class RolloutWorker:
 
 @asynccontextmanager
 async def single_engine(
-    model_folder: str, *, stop_token_id: int, context_tokens: int, max_num_seqs: int
+    model_folder: str, *, stop_token_id: int, context_tokens: int, max_num_seqs: int, speculative_tokens: int = 0
 ) -> AsyncIterator[RolloutWorker]:
     """A worker in this process, which has the machine to itself and needs no Ray; ended with the block."""
     import torch
@@ -105,7 +105,7 @@ async def single_engine(
         model_folder=model_folder,
         stop_token_id=stop_token_id,
         model=ModelConfig(context_tokens=context_tokens),
-        generation=GenerationConfig(max_num_seqs=max_num_seqs),
+        generation=GenerationConfig(max_num_seqs=max_num_seqs, speculative_tokens=speculative_tokens),
         threads=len(os.sched_getaffinity(0)),
         use_gpu=torch.cuda.is_available(),
         seed=0,

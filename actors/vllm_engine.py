@@ -87,6 +87,7 @@ class VllmEngine:
             use_tqdm_on_load=False,
             **self._on_device(),
             **self._with_adapter(),
+            **self._guessing(),
         )
         self._engine = AsyncLLM.from_engine_args(arguments)
         await self._label(0)
@@ -110,6 +111,12 @@ class VllmEngine:
             # core that the scheduler needs. The engine's process can hold both: a third more tokens on two cores.
             "distributed_executor_backend": "vllm.v1.executor.uniproc_executor.UniProcExecutor",
         }
+
+    def _guessing(self) -> dict[str, Any]:
+        """Guesses from what is there cost no model: the two to four tokens before are looked for further up."""
+        ahead = self._settings.generation.speculative_tokens
+        lookup = {"method": "ngram", "num_speculative_tokens": ahead, "prompt_lookup_min": 2, "prompt_lookup_max": 4}
+        return {"speculative_config": lookup} if ahead else {}
 
     def _with_adapter(self) -> dict[str, Any]:
         rank = self._settings.model.lora_rank

@@ -108,6 +108,10 @@ def test_catch_all_labels_that_are_not_asked_for_are_left_out_and_counted(tmp_pa
     assert (second.sentence, second.schema) == ("No", ("per",))
     said = "catch-all labels are not asked for: 2 mentions under misc, other left out"
     assert f"data: {said}, and 1 sentences that have no other label\n" in capsys.readouterr().out
+    assert len(as_asked(load([_file(tmp_path, *rows)], training=True), catch_alls=True)) == 3
+    assert "catch-all labels are asked for like others: 2 mentions under misc, other\n" in capsys.readouterr().out
+    with pytest.raises(DataError, match="no sentence has a label beside other, and catch-all labels are not asked for"):
+        as_asked(load([_file(tmp_path, rows[1])], training=True), catch_alls=False)
 
 
 def test_a_sentence_without_catch_all_labels_stays_as_it_is() -> None:

@@ -1,6 +1,7 @@
 """What our engine asks of vLLM and makes of its answers, with a stand-in for vLLM's own."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,6 +54,14 @@ def _engine() -> tuple[VllmEngine, Recorded]:
     engine, recorded = VllmEngine(settings), Recorded()
     engine._engine = recorded
     return engine, recorded
+
+
+def test_tokens_are_guessed_ahead_where_the_config_says_so() -> None:
+    engine, _ = _engine()
+    assert engine._guessing() == {}
+    guessing = replace(engine._settings, generation=GenerationConfig(speculative_tokens=3))
+    asked = VllmEngine(guessing)._guessing()["speculative_config"]
+    assert (asked["method"], asked["num_speculative_tokens"]) == ("ngram", 3)
 
 
 def _delivery(version: int) -> Delivery:

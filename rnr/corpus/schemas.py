@@ -108,18 +108,22 @@ def _tags_of_tokens(labels: Collection[str]) -> list[str]:
 
 def as_asked(examples: Sequence[Example], *, catch_alls: bool) -> list[Example]:
     """The examples under the labels that a policy is asked for: in one writing, with or without ``catch_alls``; says
-    what is left out."""
+    which these are, and what is left out. Raises DataError if nothing is left."""
     plain = [with_plain_labels(example) for example in examples]
-    if catch_alls:
-        return plain
     asked = [without_catch_alls(example) for example in plain]
     names, gone = set[str](), 0
     for before, after in zip(plain, asked, strict=True):
         names.update(set(before.schema) - set(after.schema))
         gone += len(before.mentions) - len(after.mentions)
+    if not names:
+        return plain
+    listed = ", ".join(sorted(names))
+    if catch_alls:
+        print(f"data: catch-all labels are asked for like others: {gone} mentions under {listed}")
+        return plain
     empty = sum(not example.schema for example in asked)
-    if names:
-        also = f", and {empty} sentences that have no other label" if empty else ""
-        listed = ", ".join(sorted(names))
-        print(f"data: catch-all labels are not asked for: {gone} mentions under {listed} left out{also}")
+    if empty == len(asked):
+        raise DataError(f"no sentence has a label beside {listed}, and catch-all labels are not asked for")
+    also = f", and {empty} sentences that have no other label" if empty else ""
+    print(f"data: catch-all labels are not asked for: {gone} mentions under {listed} left out{also}")
     return [example for example in asked if example.schema]

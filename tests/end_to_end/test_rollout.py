@@ -1,10 +1,11 @@
 """What one rollout worker with a real engine does."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from actors.engine import Completion, Sampling
 from actors.rollout import single_engine
@@ -30,11 +31,12 @@ def test_the_samples_of_a_prompt_share_its_cached_blocks(tiny_model) -> None:
     assert asyncio.run(cached()) == 64
 
 
-def _sampled(tiny_model, prompt, sampling):
+def _sampled(tiny_model, prompt, sampling, speculative_tokens=0):
     """A group of a real engine, and the engine's tokenizer."""
 
     async def work():
-        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, max_num_seqs=8)
+        sizes = {"context_tokens": 256, "max_num_seqs": 8, "speculative_tokens": speculative_tokens}
+        engine = single_engine(str(tiny_model), stop_token_id=2, **sizes)
         async with engine as worker:
             return await worker.generate(prompt, sampling), worker._engine._engine.get_tokenizer()
 
@@ -58,9 +60,12 @@ def test_a_rollout_says_where_in_its_text_each_token_ends(tiny_model) -> None:
             assert rollout.text[:end] == text or text.endswith("\ufffd")
 
 
-def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(tiny_model) -> None:
-    prompt = _prompt(40)
-    group, _ = _sampled(tiny_model, prompt, Sampling(count=4, temperature=0.2, max_new_tokens=20))
+@pytest.mark.parametrize("speculative_tokens", [0, 3])
+def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(tiny_model, speculative_tokens) -> None:
+    # A prompt that repeats itself, so that there is always something to guess.
+    prompt = replace(_prompt(0), token_ids=(1000, 1001, 1002, 1003) * 10)
+    sampling = Sampling(count=4, temperature=0.2, max_new_tokens=20)
+    group, _ = _sampled(tiny_model, prompt, sampling, speculative_tokens)
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     for rollout in group.rollouts:
         with torch.no_grad():
@@ -74,10 +79,16 @@ def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(t
         assert (ours - plain).abs().mean() > 0.3
 
 
-def test_under_marks_rollouts_are_tagged_chains_with_the_log_probabilities_of_their_decisions(tiny_model) -> None:
+@pytest.mark.parametrize("speculative_tokens", [0, 3])
+def test_under_marks_rollouts_are_tagged_chains_with_the_log_probabilities_of_their_decisions(
+    tiny_model, speculative_tokens
+) -> None:
     example = Example(uid="1", sentence="Ada met Bo in Rome.", schema=("person", "city"), mentions=())
-    prompt = Prompt(example=example, token_ids=tuple(range(1000, 1040)), decoding="marks")
-    group, _ = _sampled(tiny_model, prompt, Sampling(count=4, temperature=0.5, max_new_tokens=120))
+    # The sentence stands in the prompt, so what is copied can be guessed.
+    ids = AutoTokenizer.from_pretrained(tiny_model).encode(f"{example.sentence} person city {example.sentence}")
+    prompt = Prompt(example=example, token_ids=tuple(ids), decoding="marks")
+    sampling = Sampling(count=4, temperature=0.5, max_new_tokens=120)
+    group, _ = _sampled(tiny_model, prompt, sampling, speculative_tokens)
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     for rollout in group.rollouts:
         answer = parse(rollout.text)
