@@ -336,7 +336,8 @@ class GenerationConfig(Section):
     """Share of a GPU's memory that vLLM may take."""
     speculative_tokens: int = Field(default=0, ge=0, le=16)
     """Tokens that vLLM guesses ahead from n-grams of the prompt and of what was generated, and keeps where the policy
-    says the same: a tagged chain copies its sentence. The distribution stays the same. 0 guesses none."""
+    says the same: a tagged chain copies its sentence. The distribution stays the same. 0 guesses none. For
+    ``sampling.decoding`` ``free`` alone: under a grammar vLLM's log-probabilities of guessed tokens are no numbers."""
 
     @property
     def sequences(self) -> int:
@@ -518,6 +519,11 @@ class Config(Section):
             raise ValueError(
                 'grpo.policy_loss "gspo" gives all tokens of an answer one ratio, whose gradient is their sum, so that '
                 'grpo.credit "mention" would be lost: use "ppo" or "cispo"'
+            )
+        if self.generation.speculative_tokens and self.sampling.decoding != "free":
+            raise ValueError(
+                "generation.speculative_tokens needs sampling.decoding=free: under a grammar vLLM gives NaN as the "
+                "log-probabilities of tokens that were guessed"
             )
         if self.optimizer.zero_stage == 3 and self.model.lora_rank:
             raise ValueError("model.lora_rank needs optimizer.zero_stage 0, 1 or 2: adapters are small enough")

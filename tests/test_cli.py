@@ -114,6 +114,8 @@ def test_all_bad_values_are_told_at_once() -> None:
 def test_values_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match=r"max_new_tokens \(512\) must be smaller than model\.context_tokens \(512\)"):
         load_config(None, ["--model.context_tokens=512", "--sampling.max_new_tokens=512"])
+    with pytest.raises(ValueError, match=r"speculative_tokens needs sampling\.decoding=free"):
+        load_config(None, ["--generation.speculative_tokens=3", "--sampling.decoding=marks"])
     with pytest.raises(ValueError, match=r"lora_rank needs optimizer\.zero_stage 0, 1 or 2"):
         load_config(None, ["--model.lora_rank=8", "--optimizer.zero_stage=3"])
 

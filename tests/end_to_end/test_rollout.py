@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from actors.engine import Completion, Sampling
 from actors.rollout import single_engine
@@ -79,16 +79,10 @@ def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(t
         assert (ours - plain).abs().mean() > 0.3
 
 
-@pytest.mark.parametrize("speculative_tokens", [0, 3])
-def test_under_marks_rollouts_are_tagged_chains_with_the_log_probabilities_of_their_decisions(
-    tiny_model, speculative_tokens
-) -> None:
+def test_under_marks_rollouts_are_tagged_chains_with_the_log_probabilities_of_their_decisions(tiny_model) -> None:
     example = Example(uid="1", sentence="Ada met Bo in Rome.", schema=("person", "city"), mentions=())
-    # The sentence stands in the prompt, so what is copied can be guessed.
-    ids = AutoTokenizer.from_pretrained(tiny_model).encode(f"{example.sentence} person city {example.sentence}")
-    prompt = Prompt(example=example, token_ids=tuple(ids), decoding="marks")
-    sampling = Sampling(count=4, temperature=0.5, max_new_tokens=120)
-    group, _ = _sampled(tiny_model, prompt, sampling, speculative_tokens)
+    prompt = Prompt(example=example, token_ids=tuple(range(1000, 1040)), decoding="marks")
+    group, _ = _sampled(tiny_model, prompt, Sampling(count=4, temperature=0.5, max_new_tokens=120))
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     for rollout in group.rollouts:
         answer = parse(rollout.text)
