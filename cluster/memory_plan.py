@@ -93,13 +93,13 @@ def learner_parts(
     trained = model.lora_rank * widths * shape.layers if model.lora_rank else weights
     tokens = SMALLEST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
     stepped = 12 * trained / (ranks if stage else 1)
+    activations = f"activations of {tokens} tokens"
     kept = tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing)
-    passing = f"activations of {tokens} tokens"
+    by_turns = {f"optimizer or {activations}": max(stepped, kept)}
     parts = {
         "weights": 2 * weights / (ranks if stage == 3 else 1),
         "gradients": 2 * trained / (ranks if stage >= 2 else 1) + 4 * trained / (ranks if stage else 1),
-        "optimizer": 0.0 if optimizer.offload else stepped,
-        f"optimizer or {passing}" if optimizer.offload else passing: max(stepped, kept) if optimizer.offload else kept,
+        **(by_turns if optimizer.offload else {"optimizer": stepped, activations: kept}),
         "reference": 2 * weights if reference and not model.lora_rank else 0.0,
         "weights for the engine": 2 * weights * copies,
     }

@@ -1,42 +1,17 @@
 """Files that were once read as something else without a word: each is read as it was meant, noted, or refused."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from rnr.config import ReadingConfig
 from rnr.corpus.formats.doubtful import ESCAPES, PIECES
 from rnr.corpus.formats.plain_rows import INSIDE
 from rnr.corpus.formats.reading import NOT_READ
 from rnr.corpus.formats.tags import OTHER_TEXT
 from rnr.corpus.formats.writing import write
-from rnr.corpus.loading import check, load
-from rnr.corpus.report import Reading
+from rnr.corpus.loading import load
 from rnr.types import Example, Mention
-
-Found = tuple[str, list[tuple[str, str]]]
-ADA: Found = ("Ada ran", [("Ada", "PER")])
-BO: Found = ("Bo sat", [("Bo", "PER")])
-ROW = {"text": "Ada ran", "entities": [[0, 3, "PER"]]}
-
-
-def _file(file: Path, content: str | list[object]) -> Path:
-    if isinstance(content, list):
-        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content.encode())
-    return file
-
-
-def _read(file: Path, **options: object) -> tuple[list[Found], str, str]:
-    """Each sentence with its mentions, the problems and the notes."""
-    reading = Reading(options=ReadingConfig.model_validate(options))
-    rows = list(check([str(file)], reading))
-    found = [(one.sentence, [(m.text, m.label) for m in one.mentions]) for one in rows if isinstance(one, Example)]
-    problems = [str(one) for one in rows if not isinstance(one, Example)]
-    return found, "\n".join(problems), "\n".join(reading.report.lines())
-
+from tests.reading_files import ADA, BO, ROW, read, written
 
 # Which column the words are
 
@@ -46,25 +21,25 @@ def test_names_of_documents_and_numbers_before_the_words_are_no_words(tmp_path, 
     lines = "".join(
         f"{before}\t{line}\n" if line else "\n" for line in ("Ada\tB-PER", "ran\tO", "", "Bo\tB-PER", "sat\tO")
     )
-    found, problems, notes = _read(_file(tmp_path / "a.tsv", lines))
+    found, problems, notes = read(written(tmp_path / "a.tsv", lines))
     assert (found, problems) == ([ADA, BO], "")
     assert "column 2 is read as the words" in notes
 
 
 def test_offsets_before_the_words_are_no_words(tmp_path) -> None:
     lines = "0\t3\tAda\tB-PER\n4\t7\tran\tO\n\n8\t10\tBo\tB-PER\n11\t14\tsat\tO\n"
-    assert _read(_file(tmp_path / "a.tsv", lines))[:2] == ([ADA, BO], "")
+    assert read(written(tmp_path / "a.tsv", lines))[:2] == ([ADA, BO], "")
 
 
 def test_sentences_that_are_told_by_names_alone_are_refused(tmp_path) -> None:
     lines = "s1\tAda\tB-PER\ns1\tran\tO\ns2\tBo\tB-PER\ns2\tsat\tO\n"
-    found, problems, _ = _read(_file(tmp_path / "a.tsv", lines))
+    found, problems, _ = read(written(tmp_path / "a.tsv", lines))
     assert found == []
     assert "column 1 names the sentence or document of each word (s1, s2), and no blank line" in problems
 
 
 def test_a_word_that_comes_again_and_again_is_a_word(tmp_path) -> None:
-    assert _read(_file(tmp_path / "a.txt", "no O\nno O\nno B-X\nno O\n"))[0] == [("no no no no", [("no", "X")])]
+    assert read(written(tmp_path / "a.txt", "no O\nno O\nno B-X\nno O\n"))[0] == [("no no no no", [("no", "X")])]
 
 
 # Rows
@@ -74,17 +49,17 @@ def test_annotations_that_stand_beside_the_passages_of_bioc_are_read(tmp_path) -
     place = {"infons": {"type": "PER"}, "text": "Bo", "locations": [{"offset": 8, "length": 2}]}
     passages = [{"offset": 0, "text": "Ada ran"}, {"offset": 8, "text": "Bo sat", "annotations": []}]
     document = {"id": "1", "passages": passages, "annotations": [place]}
-    file = _file(tmp_path / "a.json", json.dumps({"documents": [document]}))
-    assert _read(file)[:2] == ([("Ada ran", []), BO], "")
+    file = written(tmp_path / "a.json", json.dumps({"documents": [document]}))
+    assert read(file)[:2] == ([("Ada ran", []), BO], "")
     place["locations"] = [{"offset": 80, "length": 2}]
-    assert "'Bo' at 80 is in none of its passages" in _read(_file(file, json.dumps({"documents": [document]})))[1]
+    assert "'Bo' at 80 is in none of its passages" in read(written(file, json.dumps({"documents": [document]})))[1]
 
 
 def test_a_text_that_is_not_what_its_tokens_say_is_noted(tmp_path) -> None:
     tagged = {"text": "Ada ran home", "tokens": ["Ada", "ran"], "ner_tags": ["B-PER", "O"]}
     gliner = {"text": "Ada ran home", "tokenized_text": ["Ada", "ran"], "ner": [[0, 0, "PER"]]}
     for name, row in (("a", tagged), ("b", gliner)):
-        found, problems, notes = _read(_file(tmp_path / f"{name}.jsonl", [row]))
+        found, problems, notes = read(written(tmp_path / f"{name}.jsonl", [row]))
         assert (found, problems) == ([ADA], "")
         assert OTHER_TEXT in notes
 
@@ -93,37 +68,37 @@ def test_a_text_that_is_not_what_its_tokens_say_is_noted(tmp_path) -> None:
     "entity", [{"start": 0, "end": 0, "type": "PER"}, {"start": 0, "end": 1, "type": "PER", "text": "Ada Lovelace"}]
 )
 def test_spans_of_tokens_with_inclusive_ends_are_named_and_read_where_it_is_said(tmp_path, entity) -> None:
-    file = _file(tmp_path / "a.jsonl", [{"tokens": ["Ada", "Lovelace", "ran"], "entities": [entity]}])
-    found, problems, _ = _read(file)
+    file = written(tmp_path / "a.jsonl", [{"tokens": ["Ada", "Lovelace", "ran"], "entities": [entity]}])
+    found, problems, _ = read(file)
     assert found == []
     assert "it is where ends are inclusive: --offsets inclusive reads them so" in problems
     text = "Ada Lovelace" if entity["end"] else "Ada"
-    assert _read(file, offsets="inclusive")[:2] == ([("Ada Lovelace ran", [(text, "PER")])], "")
+    assert read(file, offsets="inclusive")[:2] == ([("Ada Lovelace ran", [(text, "PER")])], "")
 
 
 @pytest.mark.parametrize("none", ["[]", "{}"])
 def test_an_answer_without_an_entity_is_a_sentence_without_a_mention(tmp_path, none) -> None:
     some = json.dumps([{"text": "Ada", "label": "PER"}])
     rows = [{"instruction": "Find", "input": "It ran", "output": none}, {"input": "Ada ran", "output": some}]
-    assert _read(_file(tmp_path / "a.jsonl", rows))[:2] == ([("It ran", []), ADA], "")
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([("It ran", []), ADA], "")
 
 
 def test_entities_inside_of_entities_are_counted(tmp_path) -> None:
     inner = [{"start": 0, "end": 3, "label": "FIRST"}]
     row = {"text": "Ada ran", "entities": [{"start": 0, "end": 3, "label": "PER", "nested": inner}]}
-    found, _, notes = _read(_file(tmp_path / "a.jsonl", [row]))
+    found, _, notes = read(written(tmp_path / "a.jsonl", [row]))
     assert found == [ADA]
     assert INSIDE in notes
 
 
 @pytest.mark.parametrize("text", ["Zo\\u00eb ran", "Ada ran.\\nShe sat.", "Ada\\r\\nran"])
 def test_a_text_that_was_written_as_json_twice_is_noted(tmp_path, text) -> None:
-    assert ESCAPES in _read(_file(tmp_path / "a.jsonl", [{"text": text, "entities": [[0, 3, "PER"]]}]))[2]
+    assert ESCAPES in read(written(tmp_path / "a.jsonl", [{"text": text, "entities": [[0, 3, "PER"]]}]))[2]
 
 
 def test_a_path_is_no_escape_and_brackets_are_no_marks_of_a_model(tmp_path) -> None:
     row = {"text": "Ada C:\\new\\table [1] <b2>", "entities": [[0, 3, "PER"]]}
-    notes = _read(_file(tmp_path / "a.jsonl", [row]))[2]
+    notes = read(written(tmp_path / "a.jsonl", [row]))[2]
     assert ESCAPES not in notes
     assert PIECES not in notes
 
@@ -137,7 +112,7 @@ def test_a_path_is_no_escape_and_brackets_are_no_marks_of_a_model(tmp_path) -> N
     ],
 )
 def test_a_table_by_column_is_refused_with_the_way_out(tmp_path, table) -> None:
-    found, problems, _ = _read(_file(tmp_path / "a.json", json.dumps(table)))
+    found, problems, _ = read(written(tmp_path / "a.json", json.dumps(table)))
     assert found == []
     assert "this looks like a table by column, which is not read: write a row a line" in problems
 
@@ -152,32 +127,32 @@ def test_numbers_of_labels_of_spans_take_their_names_from_parquet(tmp_path) -> N
     table = pyarrow.Table.from_pylist([{"text": "Ada ran", "entities": {"start": [0], "end": [3], "label": [0]}}])
     metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
     parquet.write_table(table.replace_schema_metadata(metadata), tmp_path / "a.parquet")
-    assert _read(tmp_path / "a.parquet") == ([ADA], "", "")
+    assert read(tmp_path / "a.parquet") == ([ADA], "", "")
 
 
-def test_json_over_several_lines_may_lie_in_a_text_file(tmp_path) -> None:
-    assert _read(_file(tmp_path / "a.txt", json.dumps([ROW], indent=2))) == ([ADA], "", "")
+def test_json_over_several_lines_may_lie_in_a_textwritten(tmp_path) -> None:
+    assert read(written(tmp_path / "a.txt", json.dumps([ROW], indent=2))) == ([ADA], "", "")
 
 
 def test_a_folder_with_nothing_but_a_folder_is_that_folder(tmp_path) -> None:
-    _file(tmp_path / "mine" / "README.md", "# Mine")
-    _file(tmp_path / "mine" / "data" / "train-00000-of-00001.jsonl", [ROW])
-    assert _read(tmp_path / "mine")[:2] == ([ADA], "")
+    written(tmp_path / "mine" / "README.md", "# Mine")
+    written(tmp_path / "mine" / "data" / "train-00000-of-00001.jsonl", [ROW])
+    assert read(tmp_path / "mine")[:2] == ([ADA], "")
 
 
 def test_files_beside_the_splits_of_a_folder_are_named(tmp_path) -> None:
     for name in ("train.jsonl", "other.jsonl", "labels.json"):
-        _file(tmp_path / "mine" / name, [ROW] if name.endswith("l") else '["PER"]')
-    assert f"{tmp_path / 'mine' / 'other.jsonl'}: {NOT_READ}" in _read(tmp_path / "mine")[2]
+        written(tmp_path / "mine" / name, [ROW] if name.endswith("l") else '["PER"]')
+    assert f"{tmp_path / 'mine' / 'other.jsonl'}: {NOT_READ}" in read(tmp_path / "mine")[2]
     assert len(load([str(tmp_path / "mine")], training=True)) == 1
 
 
 def test_a_folder_without_a_split_says_what_is_in_it(tmp_path) -> None:
     for name in ("a.jsonl", "b.jsonl"):
-        _file(tmp_path / "many" / name, [ROW])
-    assert f"of a.jsonl, b.jsonl, or all of them by '{tmp_path}/many/*.jsonl'" in _read(tmp_path / "many")[1]
-    _file(tmp_path / "conll" / "eng.train", "Ada B-PER\n")
-    assert "; there are eng.train" in _read(tmp_path / "conll")[1]
+        written(tmp_path / "many" / name, [ROW])
+    assert f"of a.jsonl, b.jsonl, or all of them by '{tmp_path}/many/*.jsonl'" in read(tmp_path / "many")[1]
+    written(tmp_path / "conll" / "eng.train", "Ada B-PER\n")
+    assert "; there are eng.train" in read(tmp_path / "conll")[1]
 
 
 def test_a_label_that_would_read_as_two_tags_is_not_written_into_columns(tmp_path) -> None:
@@ -188,4 +163,4 @@ def test_a_label_that_would_read_as_two_tags_is_not_written_into_columns(tmp_pat
 
 
 def test_a_comment_with_the_marks_of_pubtator_is_no_document(tmp_path) -> None:
-    assert _read(_file(tmp_path / "a.txt", "# text = Ada|t|x\nAda\tB-PER\n|t|x\tO\n"))[1] == ""
+    assert read(written(tmp_path / "a.txt", "# text = Ada|t|x\nAda\tB-PER\n|t|x\tO\n"))[1] == ""

@@ -1,38 +1,11 @@
 """Files as other tools and people write them, each kind read as it was meant or refused with the reason."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from rnr.config import ReadingConfig
 from rnr.corpus.formats import biomedical, doubtful, prodigy
-from rnr.corpus.loading import check
-from rnr.corpus.report import Reading
-from rnr.types import Example
-
-Found = tuple[str, list[tuple[str, str]]]
-ADA: Found = ("Ada ran", [("Ada", "PER")])
-BO: Found = ("Bo sat", [("Bo", "PER")])
-ROW = {"text": "Ada ran", "entities": [[0, 3, "PER"]]}
-
-
-def _file(folder: Path, name: str, content: str | bytes | list[object]) -> Path:
-    """A file of bytes, of text, or of one JSON value a line."""
-    if isinstance(content, list):
-        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
-    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder / name
-
-
-def _read(file: Path, **options: object) -> tuple[list[Found], str, str]:
-    """Each sentence with its mentions, the problems and the notes."""
-    reading = Reading(options=ReadingConfig.model_validate(options))
-    rows = list(check([str(file)], reading))
-    found = [(one.sentence, [(m.text, m.label) for m in one.mentions]) for one in rows if isinstance(one, Example)]
-    problems = [str(one) for one in rows if not isinstance(one, Example)]
-    return found, "\n".join(problems), "\n".join(reading.report.lines())
-
+from tests.reading_files import ADA, BO, ROW, read, written
 
 # Columns
 
@@ -47,44 +20,44 @@ def _read(file: Path, **options: object) -> tuple[list[Found], str, str]:
 )
 def test_tags_that_only_end_entities_are_read(tmp_path, tags, mentions) -> None:
     lines = "".join(f"{word} {tag}\n" for word, tag in zip(("Ida", "Bo", "met", "Acme"), tags.split(), strict=True))
-    assert _read(_file(tmp_path, "a.conll", lines)) == ([("Ida Bo met Acme", mentions)], "", "")
+    assert read(written(tmp_path / "a.conll", lines)) == ([("Ida Bo met Acme", mentions)], "", "")
 
 
 def test_an_end_that_is_missing_is_an_error_where_all_others_are_there(tmp_path) -> None:
     lines = "Ida E-PER\nmet O\n\nBo I-PER\nran O\n"
-    found, problems, _ = _read(_file(tmp_path, "a.conll", lines))
+    found, problems, _ = read(written(tmp_path / "a.conll", lines))
     assert found == [("Ida met", [("Ida", "PER")])]
     assert "line 4: I-PER cannot stand before O (IOE2)" in problems
 
 
 def test_the_chunks_of_the_german_conll_2003_are_no_column_of_names(tmp_path) -> None:
     lines = "-DOCSTART- -X- O O O\n\nAda Ada NE I-NC I-PER\nran laufen VV I-VC O\n"
-    assert _read(_file(tmp_path, "a.conll", lines)) == ([ADA], "", "")
+    assert read(written(tmp_path / "a.conll", lines)) == ([ADA], "", "")
 
 
 @pytest.mark.parametrize("head", ["Word\tPOS_tag\tNER_Tag", "TOKEN\tMISC\tNE-COARSE-LIT"])
 def test_a_header_may_name_its_columns_in_several_words(tmp_path, head) -> None:
-    found, problems, notes = _read(
-        _file(tmp_path, "a.tsv", f"{head}\nAda\t_\tB-PER\nran\tx\tO\n\nBo\t_\tB-PER\nsat\tx\tO\n")
+    found, problems, notes = read(
+        written(tmp_path / "a.tsv", f"{head}\nAda\t_\tB-PER\nran\tx\tO\n\nBo\t_\tB-PER\nsat\tx\tO\n")
     )
     assert (found, problems) == ([ADA, BO], "")
     assert "is a header and was passed over" in notes
 
 
 def test_a_first_word_that_is_called_word_is_no_header(tmp_path) -> None:
-    found, _, notes = _read(_file(tmp_path, "a.tsv", "Word\tB-misc\nran\tO\n"))
+    found, _, notes = read(written(tmp_path / "a.tsv", "Word\tB-misc\nran\tO\n"))
     assert (found, notes) == ([("Word ran", [("Word", "misc")])], "")
 
 
 def test_no_space_stands_where_hipe_says_so(tmp_path) -> None:
     head = "TOKEN\tNE-COARSE-LIT\tNE-NESTED\tMISC\n# hipe2022:date = 1900\n"
     rows = "Ada\tB-PER\tO\t_\nran\tO\tO\tNoSpaceAfter|x\n.\tO\tO\tx\n"
-    found, problems, _ = _read(_file(tmp_path, "a.tsv", head + rows))
+    found, problems, _ = read(written(tmp_path / "a.tsv", head + rows))
     assert (found, problems) == ([("Ada ran.", [("Ada", "PER")])], "")
 
 
 def test_spaces_in_the_place_of_tabs_are_named(tmp_path) -> None:
-    _, problems, _ = _read(_file(tmp_path, "a.conll", "Ada\tB-PER\nran O\nhome\tO\n"))
+    _, problems, _ = read(written(tmp_path / "a.conll", "Ada\tB-PER\nran O\nhome\tO\n"))
     assert "line 2: 1 columns where most lines have 2, with spaces in the place of tabs" in problems
 
 
@@ -99,26 +72,26 @@ def test_spaces_in_the_place_of_tabs_are_named(tmp_path) -> None:
     ],
 )
 def test_a_key_that_stands_there_twice_is_an_error_of_its_row(tmp_path, row) -> None:
-    found, problems, _ = _read(_file(tmp_path, "a.jsonl", f"{row}\n{json.dumps(ROW)}\n"))
+    found, problems, _ = read(written(tmp_path / "a.jsonl", f"{row}\n{json.dumps(ROW)}\n"))
     assert found == [ADA]
     assert "row 1: not valid JSON: an object has '" in problems
     assert "' twice" in problems
-    assert "' twice" in _read(_file(tmp_path, "a.json", f"[{row}]"))[1]
+    assert "' twice" in read(written(tmp_path / "a.json", f"[{row}]"))[1]
 
 
 def test_a_comma_behind_a_row_is_named(tmp_path) -> None:
-    assert "a comma stands behind the value" in _read(_file(tmp_path, "a.jsonl", f"{json.dumps(ROW)},\n" * 2))[1]
+    assert "a comma stands behind the value" in read(written(tmp_path / "a.jsonl", f"{json.dumps(ROW)},\n" * 2))[1]
 
 
 def test_control_characters_of_windows_texts_read_as_latin_1_are_noted(tmp_path) -> None:
     rows = [{"text": "Ada ran \x93home\x94", "entities": [[0, 3, "PER"]]}]
-    assert f"1 {doubtful.CONTROL} (row 1: U+0093 at 8)" in _read(_file(tmp_path, "a.jsonl", rows))[2]
+    assert f"1 {doubtful.CONTROL} (row 1: U+0093 at 8)" in read(written(tmp_path / "a.jsonl", rows))[2]
 
 
 @pytest.mark.parametrize("labels", [("B-PER", "L-PER"), ("B_PER", "I_PER"), ("b-per", "i-per"), ("PER-B", "PER-I")])
 def test_tags_of_tokens_as_labels_are_refused_in_every_spelling(tmp_path, labels) -> None:
     row = {"text": "Ada King", "entities": [[0, 3, labels[0]], [4, 8, labels[1]]]}
-    assert "are tags of tokens and no labels of entities" in _read(_file(tmp_path, "a.jsonl", [row]))[1]
+    assert "are tags of tokens and no labels of entities" in read(written(tmp_path / "a.jsonl", [row]))[1]
 
 
 def test_labels_that_look_like_one_tag_alone_are_labels(tmp_path) -> None:
@@ -126,7 +99,7 @@ def test_labels_that_look_like_one_tag_alone_are_labels(tmp_path) -> None:
         "text": "vitamins B and E, B cells",
         "entities": [[9, 10, "vitamin-B"], [15, 16, "vitamin-E"], [18, 25, "B-cell"]],
     }
-    assert _read(_file(tmp_path, "a.jsonl", [row]))[1] == ""
+    assert read(written(tmp_path / "a.jsonl", [row]))[1] == ""
 
 
 # labels.json
@@ -143,13 +116,13 @@ def test_labels_that_look_like_one_tag_alone_are_labels(tmp_path) -> None:
 def test_numbers_of_labels_are_those_that_a_list_gives_them(tmp_path, listed) -> None:
     (tmp_path / "labels.json").write_text(json.dumps(listed))
     rows = [{"text": "Ada ran", "annotations": [{"label": 2, "start_offset": 0, "end_offset": 3}]}]
-    assert _read(_file(tmp_path, "a.jsonl", rows))[:2] == ([ADA], "")
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([ADA], "")
 
 
 @pytest.mark.parametrize("listed", [[], ["O"], {}, None, {"PER": 1, "LOC": 1}, {"images": [], "categories": []}])
 def test_a_list_of_labels_that_names_none_is_refused(tmp_path, listed) -> None:
     (tmp_path / "labels.json").write_text(json.dumps(listed))
-    found, problems, _ = _read(_file(tmp_path, "a.jsonl", [ROW]))
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [ROW]))
     assert found == []
     assert "labels.json: " in problems
 
@@ -165,7 +138,7 @@ def test_answers_are_heard_in_every_writing_and_beside_any_field_of_entities(tmp
     texts = ["ran", "sat", "ate", "hid"]
     name = "text" if "text" in row else "sentence"
     rows = [row | {"answer": answer, name: f"Ada {text}"} for answer, text in zip(answers, texts, strict=True)]
-    found, problems, notes = _read(_file(tmp_path, "a.jsonl", rows))
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
     assert (found, problems) == ([ADA], "")
     assert f"1 {prodigy.REJECTED} (row 2)" in notes
     assert f"2 {prodigy.IGNORED} (row 3; row 4)" in notes
@@ -176,7 +149,7 @@ def test_a_row_of_prodigy_without_an_answer_or_with_an_odd_one_is_not_taken_for_
     rows = [
         {"text": "Ada ran", "spans": [span], "_task_hash": 1, "answer": answer} for answer in ("accept", None, "hm")
     ]
-    found, problems, notes = _read(_file(tmp_path, "a.jsonl", rows))
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
     assert found == [ADA]
     assert f"1 {prodigy.UNANSWERED} (row 2)" in notes
     assert "row 3: the answer 'hm' is none of accept, reject and ignore" in problems
@@ -193,7 +166,7 @@ def test_the_entities_of_spacy_3_stand_beside_the_text_of_their_paragraph(tmp_pa
         {"raw": "Bo sat", "entities": [[0, 2, "PER"]]},
         {"raw": "Nobody knows"},
     )
-    found, problems, _ = _read(_file(tmp_path, "a.json", text))
+    found, problems, _ = read(written(tmp_path / "a.json", text))
     assert found == [ADA, BO]
     assert "row 3: a paragraph has neither tokens nor a text with entities" in problems
 
@@ -202,26 +175,26 @@ def test_the_spaces_of_spacy_tokens_make_the_sentence_where_its_text_is_missing(
     words = (("Ada", " ", "U-PER"), ("ran", "", "O"), (".", "", "O"))
     tokens = [{"orth": word, "space": space, "ner": tag} for word, space, tag in words]
     text = _paragraphs({"sentences": [{"tokens": tokens}]})
-    assert _read(_file(tmp_path, "a.json", text))[0] == [("Ada ran.", [("Ada", "PER")])]
+    assert read(written(tmp_path / "a.json", text))[0] == [("Ada ran.", [("Ada", "PER")])]
 
 
 def test_pubtator_needs_no_blank_line_between_documents(tmp_path) -> None:
     text = "1|t|Ada ran.\n1|a|Home.\n1\t0\t3\tAda\tPER\n2|t|Bo sat\n2|a|\n2\t0\t2\tBo\tPER\n"
-    found, problems, _ = _read(_file(tmp_path, "a.pubtator", text))
+    found, problems, _ = read(written(tmp_path / "a.pubtator", text))
     assert (found, problems) == ([("Ada ran. Home.", [("Ada", "PER")]), ("Bo sat ", [("Bo", "PER")])], "")
 
 
 def test_an_abstract_of_pubtator_may_go_over_several_lines(tmp_path) -> None:
     text = "1|t|Ada ran.\n1|a|She left.\nBo sat.\n1\t19\t21\tBo\tPER\n"
-    found, problems, notes = _read(_file(tmp_path, "a.pubtator", text))
+    found, problems, notes = read(written(tmp_path / "a.pubtator", text))
     assert (found, problems) == ([("Ada ran. She left.\nBo sat.", [("Bo", "PER")])], "")
     assert f"1 {biomedical.CONTINUED} (row 3)" in notes
 
 
 @pytest.mark.parametrize("line", ["2\t0\t3\tAda\tPER", "1\t0\t3\tAda\tPER\nShe left."])
 def test_a_line_of_pubtator_that_is_of_no_document_is_an_error(tmp_path, line) -> None:
-    found, problems, _ = _read(
-        _file(tmp_path, "a.pubtator", f"1|t|Ada ran.\n1|a|Home.\n{line}\n\n2|t|Bo sat\n2\t0\t2\tBo\tPER\n")
+    found, problems, _ = read(
+        written(tmp_path / "a.pubtator", f"1|t|Ada ran.\n1|a|Home.\n{line}\n\n2|t|Bo sat\n2\t0\t2\tBo\tPER\n")
     )
     assert found == [BO]
     assert "a.pubtator, line " in problems
@@ -243,10 +216,10 @@ BIOC_DOCUMENT = {
     "content", [[BIOC_DOCUMENT], json.dumps({"PubTator3": [BIOC_DOCUMENT]}), [{"documents": [BIOC_DOCUMENT]}]]
 )
 def test_documents_of_bioc_are_read_with_and_without_their_collection(tmp_path, content) -> None:
-    assert _read(_file(tmp_path, "a.jsonl", content))[:2] == ([ADA], "")
+    assert read(written(tmp_path / "a.jsonl", content))[:2] == ([ADA], "")
 
 
 def test_a_line_that_is_none_of_brats_is_an_error(tmp_path) -> None:
     (tmp_path / "a.txt").write_text("Ada ran")
-    file = _file(tmp_path, "a.ann", "T1\tPER 0 3\tAda\nt2\tPER 4 7\tran\n")
-    assert "a.ann, line 2: no line of brat" in _read(file)[1]
+    file = written(tmp_path / "a.ann", "T1\tPER 0 3\tAda\nt2\tPER 4 7\tran\n")
+    assert "a.ann, line 2: no line of brat" in read(file)[1]

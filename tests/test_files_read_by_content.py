@@ -1,51 +1,24 @@
 """Files that are named or laid out otherwise than they read: found out by their content, or refused with the reason."""
 
-import json
-from pathlib import Path
-
 import pytest
 
-from rnr.config import ReadingConfig
 from rnr.corpus.formats import doubtful
-from rnr.corpus.loading import check, load
-from rnr.corpus.report import Reading
-from rnr.types import Example
-
-Found = tuple[str, list[tuple[str, str]]]
-ADA: Found = ("Ada ran", [("Ada", "PER")])
-BO: Found = ("Bo sat", [("Bo", "PER")])
-ROW = {"text": "Ada ran", "entities": [[0, 3, "PER"]]}
-
-
-def _file(folder: Path, name: str, content: str | list[object]) -> Path:
-    if isinstance(content, list):
-        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
-    (folder / name).write_bytes(content.encode())
-    return folder / name
-
-
-def _read(file: Path, **options: object) -> tuple[list[Found], str, str]:
-    """Each sentence with its mentions, the problems and the notes."""
-    reading = Reading(options=ReadingConfig.model_validate(options))
-    rows = list(check([str(file)], reading))
-    found = [(one.sentence, [(m.text, m.label) for m in one.mentions]) for one in rows if isinstance(one, Example)]
-    problems = [str(one) for one in rows if not isinstance(one, Example)]
-    return found, "\n".join(problems), "\n".join(reading.report.lines())
-
+from rnr.corpus.loading import load
+from tests.reading_files import ADA, BO, ROW, read, written
 
 # Names of files
 
 
 @pytest.mark.parametrize("name", ["eng.train", "esp.testa", "a.v4_gold_conll", "wnut16"])
 def test_a_file_with_an_ending_of_its_own_is_read_by_what_stands_in_it(tmp_path, name) -> None:
-    found, problems, notes = _read(_file(tmp_path, name, "Ada B-PER\nran O\n\nBo B-PER\nsat O\n"))
+    found, problems, notes = read(written(tmp_path / name, "Ada B-PER\nran O\n\nBo B-PER\nsat O\n"))
     assert (found, problems) == ([ADA, BO], "")
     assert "tells no format, which was found out by what stands in the file" in notes
-    assert _read(_file(tmp_path, "a.manifest", [ROW]))[0] == [ADA]
+    assert read(written(tmp_path / "a.manifest", [ROW]))[0] == [ADA]
 
 
 def test_a_text_of_no_format_is_refused_with_what_it_lacks(tmp_path) -> None:
-    found, problems, _ = _read(_file(tmp_path, "a.nt", "Ada ran home to Rome .\n"))
+    found, problems, _ = read(written(tmp_path / "a.nt", "Ada ran home to Rome .\n"))
     assert found == []
     assert "the ending .nt tells no known format" in problems
     assert "read as text: no column holds tags" in problems
@@ -53,7 +26,7 @@ def test_a_text_of_no_format_is_refused_with_what_it_lacks(tmp_path) -> None:
 
 def test_splits_of_a_folder_may_have_no_ending(tmp_path) -> None:
     for name, word in (("train", "Ada"), ("dev", "Bo"), ("extra", "Eva")):
-        _file(tmp_path, name, f"en:{word}\tB-PER\nen:ran\tO\n")
+        written(tmp_path / name, f"en:{word}\tB-PER\nen:ran\tO\n")
     assert [one.sentence for one in load([str(tmp_path)], training=True)] == ["Ada ran"]
     assert [one.sentence for one in load([str(tmp_path)], training=False)] == ["Bo ran"]
 
@@ -62,32 +35,32 @@ def test_splits_of_a_folder_may_have_no_ending(tmp_path) -> None:
 
 
 def test_a_language_before_every_word_is_no_part_of_it(tmp_path) -> None:
-    found, problems, notes = _read(_file(tmp_path, "a.txt", "en:Ada\tB-PER\nen:ran\tO\n\nen::\tO\nen:Bo\tB-PER\n"))
+    found, problems, notes = read(written(tmp_path / "a.txt", "en:Ada\tB-PER\nen:ran\tO\n\nen::\tO\nen:Bo\tB-PER\n"))
     assert (found, problems) == ([ADA, (": Bo", [("Bo", "PER")])], "")
     assert "every word begins with 'en:', which was left out of them" in notes
 
 
 def test_a_word_without_the_language_that_all_others_have_is_an_error(tmp_path) -> None:
     many = "en:Ada\tB-PER\nen:ran\tO\n\n" * 500
-    found, problems, _ = _read(_file(tmp_path, "a.txt", f"{many}Bo\tB-PER\nen:sat\tO\n"))
+    found, problems, _ = read(written(tmp_path / "a.txt", f"{many}Bo\tB-PER\nen:sat\tO\n"))
     assert len(found) == 500
     assert "line 1501: the word 'Bo' does not begin with 'en:' as those before do" in problems
 
 
 def test_an_address_among_the_words_is_no_language(tmp_path) -> None:
-    assert _read(_file(tmp_path, "a.txt", "re:Ada\tB-PER\nran\tO\n"))[0] == [("re:Ada ran", [("re:Ada", "PER")])]
+    assert read(written(tmp_path / "a.txt", "re:Ada\tB-PER\nran\tO\n"))[0] == [("re:Ada ran", [("re:Ada", "PER")])]
 
 
 @pytest.mark.parametrize("mark", ["\t", "|", " ||| "])
 def test_a_line_may_hold_the_words_of_a_sentence_and_then_its_tags(tmp_path, mark) -> None:
     text = f"Ada ran{mark}B-PER O\nBo sat{mark}B-PER O\n"
-    found, problems, notes = _read(_file(tmp_path, "a.txt", text))
+    found, problems, notes = read(written(tmp_path / "a.txt", text))
     assert (found, problems) == ([ADA, BO], "")
     assert "each line holds the words of a sentence and behind" in notes
 
 
 def test_a_line_with_fewer_tags_than_words_is_an_error_by_its_line(tmp_path) -> None:
-    found, problems, _ = _read(_file(tmp_path, "a.txt", "Ada ran\tB-PER O\n" * 10 + "Bo sat down\tB-PER O\n"))
+    found, problems, _ = read(written(tmp_path / "a.txt", "Ada ran\tB-PER O\n" * 10 + "Bo sat down\tB-PER O\n"))
     assert found == [ADA] * 10
     assert "line 11" in problems
 
@@ -103,21 +76,21 @@ def test_a_line_with_fewer_tags_than_words_is_an_error_by_its_line(tmp_path) -> 
     ],
 )
 def test_lines_that_are_no_columns_are_refused_as_what_they_are(tmp_path, lines, said) -> None:
-    found, problems, _ = _read(_file(tmp_path, "a.txt", lines))
+    found, problems, _ = read(written(tmp_path / "a.txt", lines))
     assert found == []
     assert said in problems
 
 
 def test_a_column_that_is_called_predicted_is_not_read_for_gold(tmp_path) -> None:
     table = "token\tpredicted\tgold\nAda\tO\tB-PER\nran\tB-PER\tO\n"
-    found, problems, notes = _read(_file(tmp_path, "a.tsv", table))
+    found, problems, notes = read(written(tmp_path / "a.tsv", table))
     assert (found, problems) == ([ADA], "")
     assert "column 3 is read, 2 not" in notes
 
 
 @pytest.mark.parametrize("word", ["[SEP]", "[CLS]", "<pad>", "</s>"])
 def test_marks_of_a_model_among_the_words_are_noted(tmp_path, word) -> None:
-    notes = _read(_file(tmp_path, "a.txt", f"Ada\tB-PER\nran\tO\n{word}\tO\n"))[2]
+    notes = read(written(tmp_path / "a.txt", f"Ada\tB-PER\nran\tO\n{word}\tO\n"))[2]
     assert doubtful.PIECES in notes
 
 
@@ -136,11 +109,11 @@ def test_marks_of_a_model_among_the_words_are_noted(tmp_path, word) -> None:
     ],
 )
 def test_tables_with_lists_in_their_cells_are_read(tmp_path, name, table) -> None:
-    assert _read(_file(tmp_path, name, table)) == ([ADA], "", "")
+    assert read(written(tmp_path / name, table)) == ([ADA], "", "")
 
 
 def test_a_word_in_brackets_makes_no_table(tmp_path) -> None:
-    assert _read(_file(tmp_path, "a.tsv", "Ada\tB-PER\n[1]\tO\n"))[0] == [("Ada [1]", [("Ada", "PER")])]
+    assert read(written(tmp_path / "a.tsv", "Ada\tB-PER\n[1]\tO\n"))[0] == [("Ada [1]", [("Ada", "PER")])]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +124,7 @@ def test_a_word_in_brackets_makes_no_table(tmp_path) -> None:
     ],
 )
 def test_an_array_as_numpy_shows_it_is_refused_and_its_words_are_not_joined(tmp_path, name, content) -> None:
-    found, problems, _ = _read(_file(tmp_path, name, content))
+    found, problems, _ = read(written(tmp_path / name, content))
     assert found == []
     assert "must be a list of" in problems
 
@@ -161,10 +134,10 @@ def test_an_array_as_numpy_shows_it_is_refused_and_its_words_are_not_joined(tmp_
 
 def test_rows_of_several_splits_in_one_file_are_named(tmp_path) -> None:
     rows = [{**ROW, "split": "train"}, {"text": "Bo sat", "entities": [[0, 2, "PER"]], "split": "TEST"}]
-    found, problems, notes = _read(_file(tmp_path, "a.jsonl", rows))
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
     assert (found, problems) == ([ADA, BO], "")
     assert "rows are of several splits by their field 'split' (train 1, test 1), and all are read as one" in notes
-    assert _read(_file(tmp_path, "b.jsonl", [rows[0]]))[2] == ""
+    assert read(written(tmp_path / "b.jsonl", [rows[0]]))[2] == ""
 
 
 @pytest.mark.parametrize(
@@ -172,13 +145,13 @@ def test_rows_of_several_splits_in_one_file_are_named(tmp_path) -> None:
     [([2, 2], "x I ran", "inclusive"), ([3, 6], "😀 Ada", "utf16"), ([4, 8], "ÉÉ Ada", "bytes")],
 )
 def test_offsets_beyond_their_sentence_are_told_what_they_may_count(tmp_path, place, sentence, unit) -> None:
-    _, problems, _ = _read(_file(tmp_path, "a.jsonl", [{"text": sentence, "entities": [[*place, "PER"]]}]))
+    _, problems, _ = read(written(tmp_path / "a.jsonl", [{"text": sentence, "entities": [[*place, "PER"]]}]))
     assert f"--offsets {unit} reads them so" in problems
 
 
 def test_the_value_of_an_entity_of_rasa_need_not_stand_in_its_sentence(tmp_path) -> None:
     row = {"text": "fly to nyc", "entities": [{"start": 7, "end": 10, "value": "New York", "entity": "city"}]}
-    assert _read(_file(tmp_path, "a.json", [row])) == ([("fly to nyc", [("nyc", "city")])], "", "")
+    assert read(written(tmp_path / "a.json", [row])) == ([("fly to nyc", [("nyc", "city")])], "", "")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +172,7 @@ def test_the_value_of_an_entity_of_rasa_need_not_stand_in_its_sentence(tmp_path)
     ],
 )
 def test_rows_of_further_tools_are_named(tmp_path, row, name) -> None:
-    found, problems, _ = _read(_file(tmp_path, "a.jsonl", [row]))
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
     assert found == []
     assert name in problems
     assert "which is not read: " in problems
