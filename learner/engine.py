@@ -42,8 +42,8 @@ class PolicyEngine:
         model = self._load()
         self._engine, self._optimizer = self._deepspeed(preflight(model))
         self._host = HostState(partial(optimizer_state, self._engine)) if settings.optimizer.offload else None
-        with self._state():
-            pass
+        if self._host:
+            self._host.put_away()
         self.device = self._engine.device
         self.fitted = fit_to_device(
             self._engine,
