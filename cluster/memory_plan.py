@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cluster.placement import learner_memory_share, placed
 from cluster.transport import copies_on_gpu
 from cluster.transport.placement import place_of
+from learner.memory import LEAST
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import count_weights, read_text_config
 
@@ -20,8 +21,6 @@ LIBRARIES = 1.0
 """GiB of a process that uses a GPU: its context and its libraries."""
 ENGINE = 1.5
 """GiB of an engine beside weights and cache: activations of a prefill, CUDA graphs, logits."""
-SMALLEST = 2048
-"""Tokens of the smallest micro-batch that "auto" takes."""
 NORMED = ("qwen3", "gemma3", "olmo2")
 GIB = 2**30
 SEQUENCES = (16, 512)
@@ -91,7 +90,7 @@ def learner_parts(
     # An adapter of rank r beside each linear layer has r numbers for each of its inputs and outputs.
     widths = 7 * shape.hidden + 2 * shape.query + 2 * shape.key + 3 * shape.intermediate
     trained = model.lora_rank * widths * shape.layers if model.lora_rank else weights
-    tokens = SMALLEST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
+    tokens = LEAST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
     stepped = 12 * trained / (ranks if stage else 1)
     activations = f"activations of {tokens} tokens"
     kept = tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing)

@@ -11,10 +11,10 @@ import ray
 from actors.deadline import answer
 from actors.pool import end
 from cluster.nodes import LOOPBACK
-from learner.batch import LossAggregation, mini_batches, plan_microbatches, weigh
+from learner.batch import mini_batches, plan_microbatches, weigh
 from learner.loss import add_sums
 from learner.settings import LearnerSettings
-from rnr.config import DeadlineConfig, GrpoConfig
+from rnr.config import DeadlineConfig, GrpoConfig, LossAggregation
 from rnr.digest import Manifest
 from rnr.runs.spans import span
 from rnr.types import Sample

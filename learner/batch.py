@@ -11,7 +11,7 @@ Shape letters: T tokens of the row, N completion tokens that are trained on.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,12 +20,12 @@ from learner.copying import on_device
 from learner.layout import Layout, lay_out
 from learner.masked_head import Allowed, allowed_tensors
 from learner.varlen import Segments
+from rnr.config import LossAggregation
 from rnr.types import Sample
 
 Item = TypeVar("Item")
 Arrange = Callable[[Sequence[tuple[range, Sequence[range]]], torch.device | str], Layout | Segments]
 """``learner.layout.lay_out`` or ``learner.varlen.segment``."""
-LossAggregation = Literal["token_mean", "sequence_mean", "constant"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

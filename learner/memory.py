@@ -14,6 +14,7 @@ ON_CPU = 2048
 MOST = 32_768
 """On a GPU of any size: from here on nothing is gained."""
 LEAST = 2048
+"""Tokens of the smallest micro-batch on a GPU: where not even they fit there is no run."""
 SHARE = 0.7
 """Of the free memory, what kept tensors may take. The rest is for buffers of the optimizer and the collectives, logits,
 and what a layer needs while it runs."""

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from rnr.types import Decoding
 
+LossAggregation = Literal["token_mean", "sequence_mean", "constant"]
+"""What the summed loss of an optimizer batch is divided by."""
+
 
 class Section(BaseModel):
     """A branch of the tree: frozen; a key it does not know and a number that is not finite are errors."""
@@ -289,7 +292,7 @@ class GrpoConfig(Section):
     credit: Literal["answer", "mention"] = "answer"
     """Whose advantage a token has: that of its answer or, in a tagged chain, that of the
     mention it decides about (``rewards/credit.py``)."""
-    loss_aggregation: Literal["token_mean", "sequence_mean", "constant"] = "constant"
+    loss_aggregation: LossAggregation = "constant"
     """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
     all *sampled* sequences * max_new_tokens (Dr.GRPO)."""
     rollout_correction: Literal["tis", "sequence_tis", "icepop", "none"] = "tis"
