@@ -10,12 +10,11 @@ from typing import Any
 import deepspeed
 import torch
 from peft import get_peft_model_state_dict
-from transformers import AutoModelForCausalLM
 
 from learner.adapter import with_adapter
 from learner.batch import Batch, MicroBatch, collate
 from learner.device import fit_to_device
-from learner.files import as_in_files, names_in_files, stored
+from learner.files import as_in_files, load_model, names_in_files, stored
 from learner.logprobs import PolicyModel
 from learner.loss import Sums, add_sums
 from learner.offload import HostState, optimizer_state
@@ -58,12 +57,7 @@ class PolicyEngine:
 
     def _load(self) -> Any:
         settings = self.settings
-        model = AutoModelForCausalLM.from_pretrained(
-            settings.model_folder,
-            dtype=torch.bfloat16,
-            use_safetensors=not settings.model.allow_pickle,
-            trust_remote_code=False,
-        )
+        model = load_model(settings.model_folder, allow_pickle=settings.model.allow_pickle)
         self.names = names_in_files(model, Path(settings.model_folder))
         self._converts = self.names != {name for name, _ in model.named_parameters()}
         if settings.model.lora_rank:
@@ -173,9 +167,7 @@ class PolicyEngine:
             self._frozen_adapter = [parameter.detach().clone() for parameter in self._adapter()]
             return
         weights = dict(self._gathered())
-        reference = AutoModelForCausalLM.from_pretrained(
-            self.settings.model_folder, dtype=torch.bfloat16, trust_remote_code=False
-        )
+        reference = load_model(self.settings.model_folder, allow_pickle=self.settings.model.allow_pickle)
         # On the device first: a process group may have a backend for that one alone.
         reference = reference.to(self.device).requires_grad_(False)
         scatter_weights(reference, weights, self._rank)

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from huggingface_hub import save_torch_state_dict
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from learner.adapter import with_adapter
 from learner.engine import PolicyEngine
-from learner.files import as_in_files, bits, read_weights, stored
+from learner.files import as_in_files, bits, load_model, read_weights, stored
 from learner.settings import LearnerSettings
 from rnr.digest import weights_digest
 from rnr.files import rename_synced, sync_folder
@@ -66,7 +66,7 @@ def digest_of(weights: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 def _merged(adapter: Mapping[str, torch.Tensor], settings: LearnerSettings) -> dict[str, torch.Tensor]:
     """All weights of the model with the adapter in them; raises ExportError if the adapter is not all in it."""
-    model = AutoModelForCausalLM.from_pretrained(settings.model_folder, dtype=torch.bfloat16, trust_remote_code=False)
+    model = load_model(settings.model_folder, allow_pickle=settings.model.allow_pickle)
     adapted = with_adapter(model, rank=settings.model.lora_rank, alpha=settings.model.lora_alpha)
     set_peft_model_state_dict(adapted, dict(adapter))
     if digest_of(get_peft_model_state_dict(adapted).items()) != digest_of(adapter.items()):

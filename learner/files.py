@@ -14,6 +14,17 @@ SHOWN = 3
 """Names in a message."""
 
 
+def load_model(folder: str | Path, *, allow_pickle: bool) -> Any:
+    """The model in the folder, in bf16 and on the CPU: from safetensors, or where there are none and it is allowed,
+    from pickles."""
+    from transformers import AutoModelForCausalLM
+
+    safetensors_alone = None if allow_pickle else True  # False would load pickles alone
+    return AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.bfloat16, use_safetensors=safetensors_alone, trust_remote_code=False
+    )
+
+
 def stored(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """(name, tensor) of what files hold of a model: its weights, and those of its buffers that are numbers."""
     saved = model.state_dict(keep_vars=True).keys()

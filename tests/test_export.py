@@ -13,7 +13,8 @@ from learner import export as export_module
 from learner.adapter import with_adapter
 from learner.architecture import UnsupportedModel
 from learner.export import ExportError, digest_of, export
-from learner.files import as_in_files, names_in_files, read_weights, stored
+from learner.files import as_in_files, load_model, names_in_files, read_weights, stored
+from rnr.config import ModelConfig
 from tests.test_preflight import tiny
 
 
@@ -22,7 +23,7 @@ def engine(folder, weights, lora_rank=0):
     return SimpleNamespace(
         weights=lambda: iter(weights.items()),
         names=names_in_files(model, folder),
-        settings=SimpleNamespace(model_folder=str(folder), model=SimpleNamespace(lora_rank=lora_rank, lora_alpha=16)),
+        settings=SimpleNamespace(model_folder=str(folder), model=ModelConfig(lora_rank=lora_rank, lora_alpha=16)),
     )
 
 
@@ -118,6 +119,17 @@ def test_experts_that_are_parts_of_one_tensor_are_exported_each(tiny_model, tmp_
     assert expert.untyped_storage().nbytes() > expert.nbytes, "the experts of a layer share one tensor, as in training"
     export(engine(tmp_path / "model", weights), tmp_path / "export", {}, rank=0)
     torch.testing.assert_close(dict(read_weights(tmp_path / "export")), weights, rtol=0, atol=0)
+
+
+def test_pickles_are_loaded_where_they_are_allowed_and_there_is_nothing_else(tiny_model, tmp_path) -> None:
+    weights = load_model(tiny_model, allow_pickle=True).state_dict()
+    assert next(iter(weights.values())).dtype == torch.bfloat16
+    shutil.copy(tiny_model / "config.json", tmp_path)
+    torch.save({name: tensor + 1 for name, tensor in weights.items()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(OSError, match=r"model\.safetensors"):
+        load_model(tmp_path, allow_pickle=False)
+    loaded = load_model(tmp_path, allow_pickle=True).state_dict()
+    torch.testing.assert_close(loaded, {name: tensor + 1 for name, tensor in weights.items()}, rtol=0, atol=0)
 
 
 def test_weights_that_the_files_do_not_hold_are_refused_by_name(tiny_model, tmp_path) -> None:
