@@ -9,6 +9,7 @@ from torch.testing._internal.distributed.fake_pg import FakeProcessGroup
 
 from learner.engine import PolicyEngine
 from learner.logits import Logits
+from rnr.config import ModelConfig
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_the_reference_travels_on_the_device_that_the_group_serves(meta_group, t
     with pytest.raises(RuntimeError, match="cpu"):
         torch.distributed.broadcast(torch.zeros(1), src=0)
     engine = SimpleNamespace(
-        settings=SimpleNamespace(model=SimpleNamespace(lora_rank=0), model_folder=str(tiny_model)),
+        settings=SimpleNamespace(model=ModelConfig(), model_folder=str(tiny_model)),
         _gathered=lambda: iter(()),
         device=torch.device("meta"),
         _rank=1,
