@@ -65,7 +65,7 @@ def refuse_unopened(chat: ChatFormat, decoding: Decoding) -> None:
     if decoding == "marks" and not chat.opens_plainly:
         raise ValueError(
             'decoding "marks" opens the chain itself, and under this tokenizer and chat template an answer begins with '
-            'other tokens than <think> and a newline: set sampling.decoding to "schema" or "free"'
+            'other tokens than <think> and a newline: set sampling.decoding to "auto", "schema" or "free"'
         )
 
 

@@ -33,6 +33,8 @@ def derived(
     for note in prepared.prompt_notes:
         yield "prompt", note
     yield "decoding", prepared.decoding
+    for note in prepared.decoding_notes:
+        yield "decoding", note
     yield "SFT optimizer steps", f"{schedule.sft_steps} of {schedule.sft_sequences} sequences"
     yield "GRPO optimizer steps", str(grpo.steps * grpo.mini_batches * grpo.epochs)
     yield (

@@ -5,13 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.chat_format import prompt_file, read_definitions, read_wording, refuse_unopened, with_wording
+from actors.chat_format import (
+    prompt_file,
+    read_definitions,
+    read_wording,
+    refuse_unopened,
+    trained_decoding,
+    with_wording,
+)
 from actors.model_files import load_config
 from cluster.model_card import card_files
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
-from rnr.corpus.selection import select
+from rnr.corpus.selection import Selection, select
 from rnr.model_folder import count_weights, resolve
 from rnr.task.decoding import decoding_of, left_out, refuse_undecodable, taught
 from rnr.task.prompts import ChatFormat, refuse_too_long
@@ -40,6 +47,8 @@ class Prepared:
     """Why -> how many training sentences were left out."""
     decoding: Decoding
     """What the policy may say."""
+    why_not_marks: str
+    """Why ``sampling.decoding = "auto"`` did not take ``marks``, where it did not."""
     untaught: Mapping[str, int]
     """What the decoding cannot teach of the training data -> how many."""
     prompt_notes: tuple[str, ...]
@@ -84,8 +93,14 @@ class Prepared:
         return (
             *self.prompt_notes,
             *(f"data: {count} training sentences are left out: {why}" for why, count in self.left_out.items()),
-            *(f"decoding {self.decoding}: {count} {what}" for what, count in self.untaught.items()),
+            *(f"decoding {self.decoding}: {note}" for note in self.decoding_notes),
         )
+
+    @property
+    def decoding_notes(self) -> tuple[str, ...]:
+        """Why it is not marks where that was left to us, and what it cannot teach."""
+        untaught = (f"{count} {what}" for what, count in self.untaught.items())
+        return (*((self.why_not_marks,) if self.why_not_marks else ()), *untaught)
 
 
 def _sources(prompts: Sequence[Prompt]) -> str:
@@ -117,11 +132,8 @@ def prepare(
         warm_start=bool(sft.epochs) and not sft.from_run,
         fits=asker.fits if data.max_prompt_tokens else None,
     )
-    taught_by_run = selected.pool if sft.from_run else selected.sft
-    decoding = _decoding(sampling, sft, data, taught_by_run, chat)
+    decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
     asker.decode(decoding, on_decisions=sft.decoding == "marks")
-    refuse_unopened(chat, decoding)
-    refuse_undecodable((*selected.pool, *selected.evaluation), chat.decoding)
     pool = [asker.prompt(example) for example in selected.pool]
     asked = [asker.prompt(example) for example in selected.evaluation]
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
@@ -139,33 +151,34 @@ def prepare(
         candidates=selected.candidates,
         left_out=selected.left_out,
         decoding=chat.decoding,
+        why_not_marks=why,
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_notes=chat.notes,
-        prompt_file=prompt_file(chat, _grammar(taught_by_run, chat), catch_alls=data.asks_catch_alls),
+        prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),
     )
 
 
 def _decoding(
-    sampling: SamplingConfig, sft: SftConfig, data: DataConfig, taught: Sequence[Example], chat: ChatFormat
-) -> Decoding:
-    """The decoding that is asked for, or that goes with the chains that are taught."""
-    found = sampling.decoding
-    if found == "auto":
-        found = "free" if not taught or data.prompt == "reference" else _grammar(taught, chat)
+    sampling: SamplingConfig, sft: SftConfig, data: DataConfig, folder: str, chat: ChatFormat, selected: Selection
+) -> tuple[Decoding, str, Decoding]:
+    """The decoding that is asked for, or for ``auto`` the fitting one; why that is not ``marks``; and what an export is
+    decoded under where an answer has to keep to the question: the same if that is a grammar, else the fitting one."""
+    asked = (*selected.pool, *selected.evaluation)
+    fitting = decoding_of(selected.pool if sft.from_run else selected.sft, asked, opens=chat.opens_plainly)
+    found, why = (sampling.decoding, "") if sampling.decoding != "auto" else fitting
+    if sampling.decoding == "auto" and data.prompt == "reference":
+        found, why = "free", "as the paper's prompt is answered"
+    elif sampling.decoding == "auto" and not sft.epochs and not sft.from_run:
+        found, why = trained_decoding(folder), "without a warm start, as the model was trained"
     if sft.decoding == "marks" and found != "marks":
         raise ValueError(
             f'sft.decoding "marks" takes the loss on decisions alone and teaches no copying, but rollouts are decoded '
             f'{found!r}: set sampling.decoding="marks" too'
         )
-    return found
-
-
-def _grammar(taught: Sequence[Example], chat: ChatFormat) -> Decoding:
-    """The run's decoding if that is under a grammar, else the one that goes with the chains that are taught; ``schema``
-    if there are none."""
-    if chat.decoding != "free":
-        return chat.decoding
-    return decoding_of(taught) if taught and chat.opens_plainly else "schema"
+    refuse_unopened(chat, found)
+    refuse_undecodable(asked, found)
+    grammar = fitting[0] if found == "free" else found
+    return found, why, "schema" if grammar == "free" else grammar
 
 
 class _Asker:

@@ -161,10 +161,10 @@ class SamplingConfig(Section):
     """Token limit of a rollout."""
     temperature: float = Field(default=1.0, gt=0)
     """Of the sampler, and of the log-probabilities in the loss."""
-    decoding: Decoding | Literal["auto"] = "free"
+    decoding: Decoding | Literal["auto"] = "auto"
     """What the policy may say, in rollouts, evaluations and the export (``docs/decoding.md``): ``free``; ``marks``, a
     tagged chain under the grammar of its sentence and schema; ``schema``, a free chain and an answer under the grammar
-    of its schema; ``auto``, what goes with the chains of the warm start."""
+    of its schema; ``auto``, what goes with the chains of the warm start: ``marks`` if the data has none of its own."""
 
 
 class ScorerConfig(Section):

@@ -337,5 +337,5 @@ def test_marks_are_refused_where_an_answer_does_not_open_as_the_decoder_would() 
         _, chat = _chat(kind, shape, think=think)
         assert not chat.opens_plainly
         refuse_unopened(chat, "schema")
-        with pytest.raises(ValueError, match=r'set sampling.decoding to "schema" or "free"'):
+        with pytest.raises(ValueError, match=r'set sampling.decoding to "auto", "schema" or "free"'):
             refuse_unopened(chat, "marks")

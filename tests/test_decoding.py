@@ -1,5 +1,6 @@
 """Which decoding goes with which chains, and the completion that follows from a tagged chain."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -22,9 +23,39 @@ TAUGHT = replace(EXAMPLE, reasoning="Ada is a name.")
 
 
 def test_tagged_chains_are_decoded_as_marks_and_a_teachers_as_free_chains() -> None:
-    assert decoding_of([EXAMPLE]) == "marks"
-    assert decoding_of([EXAMPLE, replace(EXAMPLE, reasoning=tagged_chain(EXAMPLE))]) == "marks"
-    assert decoding_of([EXAMPLE, TAUGHT]) == "schema"
+    assert decoding_of([EXAMPLE]) == ("marks", "")
+    assert decoding_of([EXAMPLE, replace(EXAMPLE, reasoning=tagged_chain(EXAMPLE))]) == ("marks", "")
+    decoding, why = decoding_of([EXAMPLE, TAUGHT])
+    assert decoding == "schema"
+    assert why.startswith("1 of 2 training sentences have a chain of their own")
+
+
+@pytest.mark.parametrize(
+    ("taught", "asked", "decoding", "why"),
+    [
+        ([EXAMPLE], [replace(EXAMPLE, uid="x:3", sentence=" ", mentions=())], "free", "1 sentences are blank.*: x:3"),
+        ([EXAMPLE], [replace(EXAMPLE, schema=("gene: protein",))], "schema", "no mark can hold the label 'gene: prot"),
+        ([replace(EXAMPLE, schema=("person", "a]"))], [], "schema", "no mark can hold the label 'a]'"),
+        ([], [EXAMPLE], "free", "no warm start"),
+    ],
+)
+def test_what_marks_cannot_ask_is_not_asked_under_marks(taught, asked, decoding, why) -> None:
+    found, reason = decoding_of(taught, asked)
+    assert found == decoding
+    assert re.match(why, reason)
+
+
+def test_one_mention_in_a_hundred_may_be_beyond_the_marks() -> None:
+    nested = replace(EXAMPLE, mentions=(*EXAMPLE.mentions, Mention(text="Bo", label="person", start=9, end=11)))
+    rest = 99 - len(EXAMPLE.mentions)
+    plain = replace(EXAMPLE, mentions=EXAMPLE.mentions[:1])
+    assert decoding_of([nested, *[plain] * rest])[0] == "marks"  # 1 of 100
+    found, why = decoding_of([nested, *[plain] * (rest - 1)])
+    assert (found, why) == ("schema", "no chain can mark 1 of 99 gold mentions (nested, crossing or within a word)")
+
+
+def test_a_chat_template_that_opens_otherwise_is_not_decoded_as_marks() -> None:
+    assert decoding_of([EXAMPLE], opens=False)[0] == "schema"
 
 
 def test_marks_teach_tagged_chains_whatever_the_data_brings_and_say_so() -> None:

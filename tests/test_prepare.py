@@ -1,6 +1,8 @@
 """What a run is given to train on, with the embedded model's tokenizer."""
 
 import json
+import re
+import shutil
 
 import pytest
 
@@ -105,21 +107,34 @@ def test_a_held_out_sequence_that_does_not_fit_is_refused(tmp_path) -> None:
 
 def test_the_decoding_goes_with_the_chains_that_the_warm_start_teaches(tmp_path) -> None:
     data = {"train": (_file(tmp_path / "plain.jsonl", ["Ada ran.", "Bo sat."]),)}
-    auto = {"decoding": "auto"}
-    plain = _prepare(data=data, sampling=auto)
+    plain = _prepare(data=data)
     assert plain.decoding == plain.prompts[0].decoding == plain.evaluation[0].decoding == "marks"
     assert json.loads(plain.prompt_file["rnr_prompt.json"])["decoding"] == "marks"
-    assert _prepare(sampling=auto).decoding == "schema"  # the embedded chains name cues
-    assert _prepare(data=data, sft={"epochs": 0}, sampling=auto).decoding == "free"
-    assert _prepare(data=data | {"prompt": "reference"}, sampling=auto).decoding == "free"
-    assert _prepare(data=data).decoding == "free"
+    assert not [note for note in plain.notes if note.startswith("decoding")]
+    embedded = _prepare()  # its chains name cues
+    assert embedded.decoding == "schema"
+    assert re.match(r"decoding schema: \d+ of \d+ training sentences have a chain of their own", embedded.notes[-1])
+    assert _prepare(data=data | {"prompt": "reference"}).decoding == "free"
+    assert _prepare(data=data, sampling={"decoding": "free"}).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "schema"}).prompts[0].decoding == "schema"
+
+
+def test_without_a_warm_start_a_model_is_decoded_as_it_was_trained(tmp_path) -> None:
+    data = {"train": (_file(tmp_path / "plain.jsonl", ["Ada ran.", "Bo sat."]),)}
+    assert _prepare(data=data, sft={"epochs": 0}).decoding == "free"
+    trained = tmp_path / "trained"
+    shutil.copytree(embedded_folder(EMBEDDED_MODEL), trained)
+    for name, text in _prepare(data=data).prompt_file.items():
+        (trained / name).write_text(text)
+    prepared = _prepare(data=data, sft={"epochs": 0}, model={"path": str(trained)})
+    assert prepared.decoding == "marks"
+    assert prepared.notes[-1] == "decoding marks: without a warm start, as the model was trained"
 
 
 def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_not() -> None:
     taught = _prepare(sampling={"decoding": "marks"}, data={"sft_examples": 40})
     ((what, count),) = taught.untaught.items()
-    assert what == "chains of the data's own, in place of which tagged chains are taught"
+    assert what == "chains of the data's own that are not taught but tagged ones (sampling.decoding=auto teaches them)"
     assert 0 < count <= 40  # that of a sentence without a mention is a tagged one
     assert taught.notes[-1] == f"decoding marks: {count} {what}"
     assert all(sample.allowed == () for sample in taught.sft)

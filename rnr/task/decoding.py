@@ -6,20 +6,52 @@
   spans of the sentence.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from rnr.task.chains import chain, read_chain, tagged_chain
-from rnr.task.grammar import ENDING, OPENING, refuse_labels, unreachable
+from rnr.task.grammar import ENDING, OPENING, refuse_labels, unmarkable, unreachable
 from rnr.task.parsing import write
 from rnr.types import Decoding, Example, Mention
 
+FEW = 0.01
+"""Share of the gold mentions that may be beyond any mark before ``decoding_of`` prefers ``schema``."""
 
-def decoding_of(examples: Iterable[Example]) -> Decoding:
-    """The decoding that goes with a warm start on these examples: ``marks`` where every chain is a tagged one, as it is
-    for data without chains of their own, else ``schema``."""
-    tagged = all(example.reasoning is None or chain(example) == tagged_chain(example) for example in examples)
-    return "marks" if tagged else "schema"
+
+def decoding_of(
+    taught: Sequence[Example], asked: Iterable[Example] = (), *, opens: bool = True
+) -> tuple[Decoding, str]:
+    """The decoding that goes with a warm start on these examples, and why it is not ``marks``, in a few words.
+
+    ``marks`` where every chain is a tagged one, as it is for data without chains of their own, and the marks can hold
+    labels and mentions; else ``schema``. ``free`` where nothing is taught, or where an example that is taught or
+    ``asked`` has no schema or a blank sentence. ``opens`` says whether an answer begins with the tokens that a chain
+    under the grammar begins with.
+    """
+    if not taught:
+        return "free", "no warm start teaches a chain"
+    everything = (*taught, *asked)
+    if blank := undecidable(everything):
+        return "free", f"{len(blank)} sentences are blank or have no schema: {blank[0]}"
+    if own := sum(_own_chain(example) for example in taught):
+        return "schema", f"{own} of {len(taught)} training sentences have a chain of their own that is no tagged one"
+    if not opens:
+        return "schema", "under this chat template an answer begins with other tokens than <think> and a newline"
+    if odd := unmarkable(label for example in everything for label in example.schema):
+        return "schema", f"no mark can hold the label {odd[0]!r}"
+    lost, mentions = (sum(map(len, found)) for found in (map(unreachable, taught), (one.mentions for one in taught)))
+    if lost > FEW * mentions:
+        return "schema", f"no chain can mark {lost} of {mentions} gold mentions (nested, crossing or within a word)"
+    return "marks", ""
+
+
+def _own_chain(example: Example) -> bool:
+    return example.reasoning is not None and chain(example) != tagged_chain(example)
+
+
+def undecidable(examples: Iterable[Example]) -> list[str]:
+    """The uids of the examples about which no grammar can be written: without a schema or with a blank sentence."""
+    return [example.uid for example in examples if not example.schema or not example.sentence.strip()]
 
 
 def taught(example: Example, decoding: Decoding) -> tuple[tuple[Mention, ...], str]:
@@ -36,11 +68,10 @@ def refuse_undecodable(examples: Iterable[Example], decoding: Decoding) -> None:
     """Raise ValueError for what cannot be asked under this decoding: examples without a schema or with a blank sentence
     under any grammar, labels that no mark can hold under ``marks``."""
     examples = list(examples)
-    empty = [example.uid for example in examples if not example.schema or not example.sentence.strip()]
-    if decoding != "free" and empty:
+    if decoding != "free" and (empty := undecidable(examples)):
         raise ValueError(
             f"{len(empty)} sentences are blank or have no schema, and decoding {decoding!r} needs both: {empty[0]}; "
-            'take them out, or set sampling.decoding="free"'
+            "take them out, or set sampling.decoding=auto"
         )
     if decoding == "marks":
         refuse_labels(dict.fromkeys(label for example in examples for label in example.schema))
@@ -52,10 +83,10 @@ def left_out(examples: Iterable[Example], decoding: Decoding) -> dict[str, int]:
         return {}
     examples = list(examples)
     lost = sum(len(unreachable(example)) for example in examples)
-    own = sum(example.reasoning is not None and chain(example) != tagged_chain(example) for example in examples)
+    own = sum(map(_own_chain, examples))
     counts = {
         "gold mentions that no chain can mark (nested, crossing, without a place or within a word)": lost,
-        "chains of the data's own, in place of which tagged chains are taught": own,
+        "chains of the data's own that are not taught but tagged ones (sampling.decoding=auto teaches them)": own,
     }
     return {reason: count for reason, count in counts.items() if count}
 

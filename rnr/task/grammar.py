@@ -34,6 +34,7 @@ _UNSPACED = re.compile(
 )
 """Scripts whose words have no space between them, or whose names take endings without one: Thai, Lao, Tibetan, Burmese,
 Hangul, Khmer, Han, Kana."""
+_UNMARKABLE = re.compile(r"[\[\]:\n\r]|</?think>|^\s|\s$")
 _JOINER = "\u200d"
 _EXTENDING = frozenset({"Mn", "Mc", "Me", "Cf"})
 _TONES = range(0x1F3FB, 0x1F400)
@@ -42,14 +43,18 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def refuse_labels(schema: Iterable[str]) -> None:
-    """Raise ValueError naming the labels that no mark can hold, or that would read back as another label."""
-    bad = [label for label in schema if not label.strip() or re.search(r"[\[\]:\n\r]|</?think>", label)]
-    bad += [label for label in schema if label != label.strip() and label not in bad]
-    if bad:
+    """Raise ValueError naming the labels that no mark can hold."""
+    if bad := unmarkable(schema):
         raise ValueError(
-            f"labels that cannot stand in a mark [text: label]: {', '.join(map(repr, sorted(set(bad))))}; rename them "
-            '(no brackets, colons or line breaks, no blanks at the ends), or use decoding "free"'
+            f"labels that cannot stand in a mark [text: label]: {', '.join(map(repr, bad))}; rename them "
+            "(no brackets, colons or line breaks, no blanks at the ends), or decode freely: sampling.decoding=auto for "
+            'training, decoding "free" for answers'
         )
+
+
+def unmarkable(schema: Iterable[str]) -> list[str]:
+    """The labels, sorted, that no mark can hold, or that would read back as another label."""
+    return sorted({label for label in schema if not label.strip() or _UNMARKABLE.search(label)})
 
 
 def boundaries(sentence: str) -> list[int]:
