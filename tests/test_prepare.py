@@ -6,7 +6,9 @@ import shutil
 
 import pytest
 
+from cluster.dry_run import derived
 from cluster.prepare import Prepared, prepare
+from cluster.schedule import Schedule
 from rnr.config import Config
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 
@@ -138,6 +140,10 @@ def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_
     assert 0 < count <= 40  # that of a sentence without a mention is a tagged one
     assert taught.notes[-1] == f"decoding marks: {count} {what}"
     assert all(sample.allowed == () for sample in taught.sft)
+    config = Config()
+    schedule = Schedule(taught, sft=config.sft, grpo=config.grpo, prompts_per_step=2, final_rate=0.1, seed=0)
+    plan = derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, cluster=config.cluster)
+    assert [value for name, value in plan if name == "decoding"] == ["marks", f"{count} {what}"]
 
 
 def test_the_loss_of_the_warm_start_may_be_that_of_its_decisions(tmp_path) -> None:
