@@ -10,7 +10,7 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.label_doubts import label_doubts
 from rnr.corpus.report import Reading
 from rnr.task.asked import with_plain_labels, without_catch_alls
-from rnr.task.labels import label_key
+from rnr.task.labels import IGNORED_LABELS, label_key
 from rnr.types import Example
 
 OUTSIDE = "mentions have the label 'O', which in columns of tags marks what is no mention"
@@ -108,22 +108,21 @@ def _tags_of_tokens(labels: Collection[str]) -> list[str]:
 
 def as_asked(examples: Sequence[Example], *, catch_alls: bool) -> list[Example]:
     """The examples under the labels that a policy is asked for: in one writing, with or without ``catch_alls``; says
-    which these are, and what is left out. Raises DataError if nothing is left."""
+    which these are, kept or not, and how many mentions are under them. Raises DataError if nothing is left."""
     plain = [with_plain_labels(example) for example in examples]
-    asked = [without_catch_alls(example) for example in plain]
-    names, gone = set[str](), 0
-    for before, after in zip(plain, asked, strict=True):
-        names.update(set(before.schema) - set(after.schema))
-        gone += len(before.mentions) - len(after.mentions)
-    if not names:
+    with_some = [example for example in plain if not IGNORED_LABELS.isdisjoint(example.schema)]
+    if not with_some:
         return plain
+    names = IGNORED_LABELS.intersection(label for example in with_some for label in example.schema)
+    count = sum(mention.label in IGNORED_LABELS for example in with_some for mention in example.mentions)
     listed = ", ".join(sorted(names))
     if catch_alls:
-        print(f"data: catch-all labels are asked for like others: {gone} mentions under {listed}")
+        print(f"data: catch-all labels are asked for like others: {count} mentions under {listed}")
         return plain
+    asked = [without_catch_alls(example) for example in plain]
     empty = sum(not example.schema for example in asked)
     if empty == len(asked):
         raise DataError(f"no sentence has a label beside {listed}, and catch-all labels are not asked for")
     also = f", and {empty} sentences that have no other label" if empty else ""
-    print(f"data: catch-all labels are not asked for: {gone} mentions under {listed} left out{also}")
+    print(f"data: catch-all labels are not asked for: {count} mentions under {listed} left out{also}")
     return [example for example in asked if example.schema]
