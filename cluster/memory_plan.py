@@ -21,6 +21,7 @@ LIBRARIES = 1.0
 """GiB of a process that uses a GPU: its context and its libraries."""
 ENGINE = 1.5
 """GiB of an engine beside weights and cache: activations of a prefill, CUDA graphs, logits."""
+UNKNOWN_SHAPE = "config.json does not name the sizes of a plain decoder"
 NORMED = ("qwen3", "gemma3", "olmo2")
 GIB = 2**30
 SEQUENCES = (16, 512)
@@ -63,15 +64,16 @@ class Shape:
         return self.layers * self.layer_bytes
 
 
-def shape_of(folder: str) -> Shape | None:
-    """That of the model in the folder; None where its config does not name what is needed."""
+def shape_of(folder: str, weights: int) -> Shape | None:
+    """That of the model in the folder, which has so many weights; None where its config does not name what is
+    needed."""
     config = read_text_config(folder)
     heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
     if not heads or not hidden or not config.get("num_hidden_layers") or not config.get("intermediate_size"):
         return None
     width = config.get("head_dim") or hidden // heads
     return Shape(
-        weights=count_weights(folder),
+        weights=weights,
         layers=config["num_hidden_layers"],
         hidden=hidden,
         intermediate=config["intermediate_size"],
@@ -135,11 +137,12 @@ def decided(generation: GenerationConfig, model: ModelConfig, cluster: ClusterCo
     gpus = cluster.gpus_per_rollout_worker or 0.0
     if not gpus:
         return generation
-    return with_sequences(generation, shape_of(folder), model, gpus=gpus, has=min(gpu_memory(), default=0.0))
+    shape = shape_of(folder, count_weights(folder))
+    return with_sequences(generation, shape, model, gpus=gpus, has=min(gpu_memory(), default=0.0))
 
 
 def memory_rows(
-    folder: str,
+    shape: Shape | None,
     model: ModelConfig,
     optimizer: OptimizerConfig,
     grpo: GrpoConfig,
@@ -151,11 +154,10 @@ def memory_rows(
 ) -> list[tuple[str, str]]:
     """(name, what it holds) of the learner and the engine on the smallest of this machine's GPUs, of which ``gpus`` has
     the GiB each; empty without one. Raises ValueError, with what to change, for a plan that does not fit."""
-    shape = shape_of(folder)
     if not gpus:
         return []
     if shape is None:
-        return [("GPU memory", "not worked out: config.json does not name the sizes of a plain decoder")]
+        return [("GPU memory", f"not worked out: {UNKNOWN_SHAPE}")]
     cluster, generation = placed(cluster, generation, len(gpus))
     rows, has = [], min(gpus)
     rollout, learner = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.datasheets import MACHINES, Machine
-from cluster.memory_plan import cache_tokens, engine_parts, learner_parts, shape_of, with_sequences
+from cluster.memory_plan import UNKNOWN_SHAPE, Shape, cache_tokens, engine_parts, learner_parts, with_sequences
 from cluster.placement import SHARED_GPU_MEMORY
 from cluster.simulation import Load, Outcome, Speed, simulate
 from cluster.stated_speed import stated
@@ -70,7 +70,7 @@ class Planner:
 
     def __init__(
         self,
-        folder: str,
+        shape: Shape | None,
         machine: Machine,
         load: Load,
         *,
@@ -82,11 +82,10 @@ class Planner:
         gpus_per_engine: int,
         measured: Speed | None,
     ) -> None:
-        """``folder`` is the model's; without a measured speed it is stated. Raises ValueError for a model whose shape
+        """``shape`` is the model's; without a measured speed it is stated. Raises ValueError for a model whose shape
         is not known."""
-        shape = shape_of(folder)
         if shape is None:
-            raise ValueError(f"{folder}: config.json does not name the sizes of a plain decoder, so there is no plan")
+            raise ValueError(f"model.path: {UNKNOWN_SHAPE}, so there is no plan")
         self._machine, self._shape, self._load, self._width = machine, shape, load, gpus_per_engine
         self._model, self._optimizer, self._grpo, self._sync = model, optimizer, grpo, sync
         share = min(SHARED_GPU_MEMORY, generation.gpu_memory_fraction)

@@ -14,6 +14,7 @@ from actors.chat_format import (
     with_wording,
 )
 from actors.model_files import load_config
+from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
@@ -33,6 +34,8 @@ class Prepared:
     """The inputs of a run as token ids."""
 
     model_folder: str
+    weights: int
+    """How many numbers the model's weights are."""
     stop_token_id: int
     probe: tuple[int, ...]
     sft: tuple[Sample, ...]
@@ -71,7 +74,12 @@ class Prepared:
     @property
     def weights_gib(self) -> float:
         """Size of the weights in bf16, in GiB."""
-        return 2 * count_weights(self.model_folder) / 2**30
+        return 2 * self.weights / 2**30
+
+    @property
+    def shape(self) -> Shape | None:
+        """The sizes of the model; None where its config does not name them."""
+        return shape_of(self.model_folder, self.weights)
 
     @property
     def contents(self) -> str:
@@ -142,6 +150,7 @@ def prepare(
     held_out = asker.samples(selected.held_out, model.context_tokens)
     return Prepared(
         model_folder=folder,
+        weights=count_weights(folder),
         stop_token_id=chat.stop_token_id,
         probe=(*asked[0].token_ids, *asker.target(asked[0].example))[:256],
         sft=warm_start,

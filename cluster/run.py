@@ -109,7 +109,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     with status.starting("Ray"):
         connect(config)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    print_memory(memory_rows(prepared.model_folder, *branches, gpus=gpu_memory()))
+    print_memory(memory_rows(prepared.shape, *branches, gpus=gpu_memory()))
     folder = open_run(config.run, tree, resume=resume)
     status.open(folder)
     record_to(folder)

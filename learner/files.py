@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 
 from learner.architecture import UnsupportedModel
-from rnr.model_folder import PICKLED_WEIGHTS
+from rnr.model_folder import PICKLED_WEIGHTS, stored_tensors
 
 SHOWN = 3
 """Names in a message."""
@@ -44,16 +44,13 @@ def as_in_files(model: Any, weights: Mapping[str, torch.Tensor]) -> dict[str, to
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor in the model folder's files, safetensors or, where there are none, pickles."""
-    shapes = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - safe_open is not a mapping
-                shapes[name] = tuple(tensors.get_slice(name).get_shape())
-    if not shapes:
-        for file in sorted(folder.glob(PICKLED_WEIGHTS)):
-            found = torch.load(file, map_location="meta", weights_only=True)
-            shapes |= {name: tuple(tensor.shape) for name, tensor in found.items()}
-    return shapes
+    found = stored_tensors(folder)
+    if found is not None:
+        return {name: tuple(entry["shape"]) for name, entry in found.items()}
+    pickles = (
+        torch.load(file, map_location="meta", weights_only=True) for file in sorted(folder.glob(PICKLED_WEIGHTS))
+    )
+    return {name: tuple(tensor.shape) for tensors in pickles for name, tensor in tensors.items()}
 
 
 def names_in_files(model: Any, folder: Path) -> frozenset[str]:

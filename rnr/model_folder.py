@@ -71,14 +71,20 @@ def read_text_config(folder: str | Path) -> dict[str, Any]:
     return whole.get("text_config", whole)
 
 
+def stored_tensors(folder: str | Path) -> dict[str, dict[str, Any]] | None:
+    """What the headers of the folder's safetensors files say of each tensor, ``dtype`` and ``shape``, by its name; None
+    where there are no such files. Raises ValueError, naming the file, for one that was cut."""
+    files = sorted(Path(folder).glob("*.safetensors"))
+    return {name: entry for file in files for name, entry in _header(file).items()} if files else None
+
+
 def count_weights(folder: str | Path) -> int:
     """How many numbers the weights of the model in this folder are, whatever their type on disk.
 
     The headers of safetensors tell it. Pickles are not opened here: their size and the type in ``config.json`` do."""
-    files = sorted(Path(folder).glob("*.safetensors"))
-    if files:
-        entries = (entry for file in files for entry in _tensors(file).values())
-        return sum(math.prod(entry["shape"]) for entry in entries if entry["dtype"].startswith(("F", "BF")))
+    found = stored_tensors(folder)
+    if found is not None:
+        return sum(math.prod(entry["shape"]) for entry in found.values() if entry["dtype"].startswith(("F", "BF")))
     config = read_config(folder)
     half = (config.get("dtype") or config.get("torch_dtype")) in ("bfloat16", "float16")
     return sum(file.stat().st_size for file in Path(folder).glob(PICKLED_WEIGHTS)) // (2 if half else 4)
@@ -92,8 +98,7 @@ def _refuse_broken(folder: Path) -> None:
             raise ValueError(f"model.path: {file} is not a plain file")
         if file.is_file():
             _read_object(file)
-    for file in sorted(folder.glob("*.safetensors")):
-        _tensors(file)
+    stored_tensors(folder)
 
 
 def _read_object(file: Path) -> dict[str, Any]:
@@ -108,7 +113,7 @@ def _read_object(file: Path) -> dict[str, Any]:
     return found
 
 
-def _tensors(file: Path) -> dict[str, Any]:
+def _header(file: Path) -> dict[str, Any]:
     """What the header of a safetensors file says of its tensors, by name.
 
     The file is the length of its header (8 bytes), the header (JSON), and as much as that says; raises ValueError for

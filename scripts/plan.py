@@ -81,7 +81,7 @@ def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | 
         tokens=answer_tokens or ANSWER * sampling.max_new_tokens,
     )
     planner = Planner(
-        prepared.model_folder,
+        prepared.shape,
         machine,
         load,
         model=config.model,
@@ -171,7 +171,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
             cluster=cluster,
         ),
         *memory_rows(
-            prepared.model_folder,
+            prepared.shape,
             config.model,
             config.optimizer,
             config.grpo,

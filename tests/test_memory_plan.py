@@ -20,6 +20,7 @@ from cluster.memory_plan import (
     with_sequences,
 )
 from rnr.config import ClusterConfig, Config, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
+from rnr.model_folder import count_weights
 
 SMALL = Shape(weights=596e6, layers=28, hidden=1024, intermediate=3072, query=2048, key=1024)
 """Qwen3-0.6B."""
@@ -149,7 +150,8 @@ def _rows(folder, *, gpus, model=None, cluster=None, transport="auto") -> dict[s
     sync = SyncConfig.model_validate({"transport": transport})
     model, cluster = model or ModelConfig(context_tokens=2048), cluster or ClusterConfig()
     generation = GenerationConfig(max_num_seqs=256)
-    return dict(memory_rows(folder, model, MICROBATCH, GrpoConfig(), generation, cluster, sync, gpus=gpus))
+    shape = shape_of(folder, count_weights(folder))
+    return dict(memory_rows(shape, model, MICROBATCH, GrpoConfig(), generation, cluster, sync, gpus=gpus))
 
 
 def test_a_plan_that_fits_is_told_part_by_part(tmp_path) -> None:
@@ -194,7 +196,7 @@ def test_a_plan_that_does_not_fit_is_refused_before_the_start_with_what_to_chang
 
 def test_a_model_of_another_kind_is_said_to_be_left_out(tmp_path) -> None:
     folder = _model(tmp_path, 1, intermediate_size=None)
-    assert shape_of(folder) is None
+    assert shape_of(folder, 1) is None
     assert _rows(folder, gpus=[80.0]) == {
         "GPU memory": "not worked out: config.json does not name the sizes of a plain decoder"
     }
@@ -212,7 +214,8 @@ def test_the_memory_of_the_gpus_is_asked_without_touching_them(monkeypatch, code
 
 
 def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_an_engine_on_a_gpu(tmp_path) -> None:
-    prepared: Any = SimpleNamespace(model_folder=_model(tmp_path, 1192), weights_gib=2 * 596e6 / 2**30)
+    shape = shape_of(_model(tmp_path, 1192), 596_000_000)
+    prepared: Any = SimpleNamespace(shape=shape, weights_gib=2 * 596e6 / 2**30)
 
     def rows(cluster: ClusterConfig, **sections: Any) -> dict[str, str]:
         config = Config(cluster=cluster, **sections)
@@ -228,5 +231,5 @@ def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_a
     assert rows(ClusterConfig(), grpo={"kl_coefficient": 0.1})["learner workers"].endswith("about 16.1 GiB")
     shared = ClusterConfig(gpus_per_rollout_worker=0.5, gpus_per_learner_rank=0.5)
     assert rows(shared)["rollout workers"] == "1 x (0.25 CPU, 0.5 GPU), 0.85 of a GPU"
-    (tmp_path / "config.json").write_text("{}")
+    prepared.shape = None
     assert rows(ClusterConfig())["learner workers"].endswith("its memory is not worked out")

@@ -9,6 +9,7 @@ import pytest
 
 from actors.chat_format import chat_format
 from cluster.prepare import Prepared
+from learner.files import stored_shapes
 from rnr.model_folder import EMBEDDED_MODEL, count_weights, embedded_folder, resolve
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
@@ -106,8 +107,9 @@ def test_weights_are_counted_whatever_their_type_on_disk(tmp_path) -> None:
     _weights(tmp_path, "model-00001-of-00002.safetensors", a=("F32", 4, [2, 3]), n=("I64", 8, [5]))
     _weights(tmp_path, "model-00002-of-00002.safetensors", b=("BF16", 2, [4]), c=("F32", 4, []))
     assert count_weights(tmp_path) == 11
+    assert stored_shapes(tmp_path) == {"a": (2, 3), "n": (5,), "b": (4,), "c": ()}
     # In a run they are bf16.
-    assert Prepared.weights_gib.fget(SimpleNamespace(model_folder=str(tmp_path))) == 22 / 2**30
+    assert Prepared.weights_gib.fget(SimpleNamespace(weights=11)) == 22 / 2**30
 
 
 @pytest.mark.parametrize(("config", "count"), [({}, 25), ({"torch_dtype": "float32"}, 25), ({"dtype": "bfloat16"}, 50)])

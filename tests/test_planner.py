@@ -12,6 +12,7 @@ from cluster.memory_plan import Shape
 from cluster.planner import Planner, machines_of, splits
 from cluster.simulation import Load, Speed
 from cluster.stated_speed import stated
+from rnr import model_folder
 from rnr.config import GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from scripts.plan import main
 
@@ -73,14 +74,26 @@ def test_the_plan_of_a_config_names_every_division_and_the_best(tiny_model, colo
     assert "--cluster.rollout_workers=" in capsys.readouterr().out
 
 
-def test_one_gpu_is_shared_and_learner_and_engine_take_turns(tiny_model) -> None:
+def test_a_plan_reads_each_header_of_the_weights_once_to_check_and_once_to_count(
+    tiny_model, colours, capsys, monkeypatch
+) -> None:
+    read: list[str] = []
+    header = model_folder._header
+    monkeypatch.setattr(model_folder, "_header", lambda file: read.append(file.name) or header(file))
+    options = [f"--data.train=['{colours}/train.jsonl']", f"--data.evaluation=['{colours}/test.jsonl']"]
+    assert main([f"--model.path={tiny_model}", *options, "--sft.sequences_per_step=4", "--grpo.steps=1"]) == 0
+    assert "resources: enough on this machine" in capsys.readouterr().out
+    assert read == ["model.safetensors"] * 2
+
+
+def test_one_gpu_is_shared_and_learner_and_engine_take_turns() -> None:
     h100 = machine_of("NVIDIA H100 80GB HBM3")
     assert h100 is not None
     # 4 prompts x 8 completions of 64 tokens side by side: 64 steps of 10 + 32 ms are 2.7 s, 2,448 positions 2.4 s.
     speed = Speed(step=0.01, step_each=0.001, position=0.001, load=0.5, score=0.0, max_num_seqs=64)
     load = Load(prompts=4, samples=8, prompt_tokens=100, tokens=64, spread=0.0)
     planner = Planner(
-        str(tiny_model),
+        Shape(weights=6e6, layers=2, hidden=64, intermediate=128, query=64, key=64),
         h100,
         load,
         model=ModelConfig(),
