@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.placement import learner_memory_share, placed
+from cluster.placement import learner_memory_share
 from cluster.transport import copies_on_gpu
 from cluster.transport.placement import place_of
 from learner.memory import LEAST
@@ -152,13 +152,13 @@ def memory_rows(
     *,
     gpus: Sequence[float],
 ) -> list[tuple[str, str]]:
-    """(name, what it holds) of the learner and the engine on the smallest of this machine's GPUs, of which ``gpus`` has
-    the GiB each; empty without one. Raises ValueError, with what to change, for a plan that does not fit."""
+    """(name, what it holds) of the learner and the engine, whose GPUs are decided, on the smallest of this machine's
+    GPUs, of which ``gpus`` has the GiB each; empty without one. Raises ValueError, with what to change, for a plan that
+    does not fit."""
     if not gpus:
         return []
     if shape is None:
         return [("GPU memory", f"not worked out: {UNKNOWN_SHAPE}")]
-    cluster, generation = placed(cluster, generation, len(gpus))
     rows, has = [], min(gpus)
     rollout, learner = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0
     if learner:

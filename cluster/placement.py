@@ -59,8 +59,8 @@ def roles(cluster: ClusterConfig) -> tuple[Role, ...]:
 
 
 def check_resources(cluster: ClusterConfig, available: Mapping[str, float]) -> None:
-    """Raise ValueError saying what is needed, what there is and what to change, when the roles do not fit."""
-    cluster, _ = placed(cluster, GenerationConfig(), available.get("GPU", 0.0))
+    """Raise ValueError saying what is needed, what there is and what to change, when the roles of a run whose GPUs are
+    decided do not fit."""
     for resource, key in (("CPU", "cpus"), ("GPU", "gpus")):
         needed = sum(role.count * getattr(role, key) for role in roles(cluster))
         has = available.get(resource, 0.0)

@@ -5,7 +5,7 @@ This is the one place below the scripts that sees the whole config; it hands eac
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 
 import ray
 
-from actors.engine import EngineSettings
 from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints, take_over, warm_start
@@ -22,7 +21,7 @@ from cluster.estimate import stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import IN_PROCESS, InProcess, resources_of
 from cluster.manifest import layout_of
-from cluster.memory_plan import decided, gpu_memory, memory_rows, print_memory
+from cluster.memory_plan import gpu_memory, memory_rows, print_memory
 from cluster.placement import (
     bundles,
     check_disk,
@@ -39,7 +38,7 @@ from cluster.reservations import reserve
 from cluster.scaling import scaled
 from cluster.schedule import Schedule
 from cluster.scoring import scoring_service
-from cluster.settings import Services, Settings, learner_settings
+from cluster.settings import Services, Settings, engine_settings, learner_settings
 from cluster.stages import Stages
 from cluster.stopping import Stopping, nothing_yet
 from cluster.transport import choose, chosen
@@ -59,13 +58,38 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What the services begin with."""
+
+    model_folder: str
+    stop_token_id: int
+    probe: Sequence[int]
+    learning_rate: Callable[[str, int], float]
+    """Of a stage and a step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """A run whose data, model and resources have been found good."""
 
+    config: Config
+    """With what it leaves open of the GPUs decided."""
+    tree: dict[str, Any]
+    """The config as it was given, for whoever keeps it."""
     prepared: Prepared
     schedule: Schedule
     folder: Path
     status: StatusFile
+
+    @property
+    def start(self) -> Start:
+        """What the services of the run begin with."""
+        return Start(
+            model_folder=self.prepared.model_folder,
+            stop_token_id=self.prepared.stop_token_id,
+            probe=self.prepared.probe,
+            learning_rate=self.schedule.learning_rate,
+        )
 
 
 def prepared_of(config: Config) -> tuple[Prepared, Schedule]:
@@ -107,7 +131,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     if not resume:
         check_disk(run_folder(config.run), needed_disk(config, prepared))
     with status.starting("Ray"):
-        connect(config)
+        config = connect(config)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
     print_memory(memory_rows(prepared.shape, *branches, gpus=gpu_memory()))
     folder = open_run(config.run, tree, resume=resume)
@@ -116,7 +140,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     forget(folder)
     if start:
         take_over(start, folder)
-    return Ready(prepared=prepared, schedule=schedule, folder=folder, status=status)
+    return Ready(config=config, tree=tree, prepared=prepared, schedule=schedule, folder=folder, status=status)
 
 
 def needed_disk(config: Config, prepared: Prepared) -> float:
@@ -124,20 +148,32 @@ def needed_disk(config: Config, prepared: Prepared) -> float:
     return disk_gib(keep=config.checkpoint.keep, lora=bool(config.model.lora_rank), weights_gib=prepared.weights_gib)
 
 
-def connect(config: Config) -> None:
+def connect(config: Config) -> Config:
     """Join the cluster of ``cluster.address`` or of the surrounding Ray job, or start Ray on this machine; then check
-    that the run fits, before any worker is created."""
+    that the run fits, before any worker is created. Returns the config with its GPUs decided, for all of the run."""
     if config.cluster.address == IN_PROCESS:
-        check_resources(config.cluster, resources_of(IN_PROCESS))
-        return
+        return _fitting(config, resources_of(IN_PROCESS))
     address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
     if not address:
-        check_resources(config.cluster, local_resources())
+        _fitting(config, local_resources())
     ray_session.connect(address, seconds=config.deadlines.start)
-    check_resources(config.cluster, ray.cluster_resources())
-    cluster, _ = placed(config.cluster, config.generation, ray.cluster_resources().get("GPU", 0.0))
-    check_nodes(cluster, ray.nodes())
-    print(f"weights: by {chosen(config.sync, place_of(cluster, config.model))}")
+    config = _fitting(config, ray.cluster_resources())
+    check_nodes(config.cluster, ray.nodes())
+    print(f"weights: by {chosen(config.sync, place_of(config.cluster, config.model))}")
+    return config
+
+
+def with_gpus(config: Config, resources: Mapping[str, float]) -> Config:
+    """The config with what it leaves open of the GPUs decided for these resources."""
+    cluster, generation = placed(config.cluster, config.generation, resources.get("GPU", 0.0))
+    return config.model_copy(update={"cluster": cluster, "generation": generation})
+
+
+def _fitting(config: Config, resources: Mapping[str, float]) -> Config:
+    """``with_gpus``; raises ValueError, with what to change, where the resources are too few."""
+    config = with_gpus(config, resources)
+    check_resources(config.cluster, resources)
+    return config
 
 
 def plan_of(config: Config) -> Settings:
@@ -154,30 +190,21 @@ def plan_of(config: Config) -> Settings:
     )
 
 
-async def run(config: Config, ready: Ready) -> dict[str, Any]:
-    """Carry out the run of ``config`` and return its summary, which also lies in the run folder."""
-    tree = config.model_dump(mode="json")
-    cluster, _ = placed(config.cluster, config.generation, resources_of(config.cluster.address).get("GPU", 0.0))
-    tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=tree)
-    ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, plan_of(config), cluster))
+async def run(ready: Ready) -> dict[str, Any]:
+    """Carry out the run and return its summary, which also lies in the run folder."""
+    config = ready.config
+    tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=ready.tree)
+    ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, plan_of(config), config.cluster))
     tracker.log_examples(prompt.example for prompt in ready.prepared.evaluation)
     stopping = Stopping(config.checkpoint.grace_seconds)
     disk = Disk(ready.folder, seconds=config.deadlines.room)
     try:
         async with AsyncExitStack() as stack:
             stack.enter_context(stopping.listening())
-            model, stop, probe = ready.prepared.model_folder, ready.prepared.stop_token_id, ready.prepared.probe
-            starting = running(
-                config,
-                model_folder=model,
-                stop_token_id=stop,
-                probe=probe,
-                learning_rate=ready.schedule.learning_rate,
-                status=ready.status,
-                folder=None if config.cluster.address == IN_PROCESS else ready.folder,
-            )
+            orders = None if config.cluster.address == IN_PROCESS else ready.folder
+            starting = running(config, ready.start, status=ready.status, folder=orders)
             services = await stopping.unless_asked(stack.enter_async_context(starting), nothing_yet)
-            keep = config.checkpoint.keep
+            keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             stages = Stages(
                 settings=plan_of(config),
                 prepared=ready.prepared,
@@ -185,7 +212,7 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
                 policy=services.policy,
                 generation=services.generation,
                 scoring=services.scoring,
-                checkpoints=Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout_of(tree), disk=disk),
+                checkpoints=Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk),
                 folder=ready.folder,
                 tracker=tracker,
                 status=ready.status,
@@ -201,31 +228,15 @@ async def run(config: Config, ready: Ready) -> dict[str, Any]:
 
 @asynccontextmanager
 async def running(
-    config: Config,
-    *,
-    model_folder: str,
-    stop_token_id: int,
-    probe: Sequence[int],
-    learning_rate: Callable[[str, int], float],
-    status: StatusFile,
-    folder: Path | None = None,
+    config: Config, start: Start, *, status: StatusFile, folder: Path | None = None
 ) -> AsyncIterator[Services]:
-    """The three services on the cluster that was joined, all workers ended on leaving; ``folder`` holds orders."""
-    resources = resources_of(config.cluster.address)
-    cluster, generation = placed(config.cluster, config.generation, resources.get("GPU", 0.0))
-    config = config.model_copy(update={"cluster": cluster, "generation": generation})
+    """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
+    ``folder`` holds orders."""
+    cluster = config.cluster
     make, places = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
     reservations = await reserve(places, seconds=config.deadlines.start)
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
-    services = _services(
-        config,
-        workers,
-        cpus=resources.get("CPU", 1),
-        model_folder=model_folder,
-        stop_token_id=stop_token_id,
-        probe=probe,
-        learning_rate=learning_rate,
-    )
+    services = _services(config, workers, start, cpus=resources_of(cluster.address).get("CPU", 1))
     try:
         async with asyncio.TaskGroup() as group:
             for name in ("policy", "generation", "scoring"):
@@ -239,19 +250,10 @@ async def running(
         await workers.sweep()
 
 
-def _services(
-    config: Config,
-    workers: Workers,
-    *,
-    cpus: float,
-    model_folder: str,
-    stop_token_id: int,
-    probe: Sequence[int],
-    learning_rate: Callable[[str, int], float],
-) -> Services:
+def _services(config: Config, workers: Workers, start: Start, *, cpus: float) -> Services:
     """The services, not yet started, of a run whose GPUs are decided."""
     cluster, places = config.cluster, (config.cluster, config.generation)
-    learner = learner_settings(model_folder, config.model, config.optimizer, config.run.seed, places)
+    learner = learner_settings(start.model_folder, config.model, config.optimizer, config.run.seed, places)
     threads = threads_per_worker(cluster.learner_ranks, cpus)
     transport = choose(config.sync, place_of(cluster, config.model))
     return Services(
@@ -259,21 +261,21 @@ def _services(
             lambda: workers.learner(learner, threads=threads),
             grpo=config.grpo,
             sampling=config.sampling,
-            learning_rate=learning_rate,
+            learning_rate=start.learning_rate,
             transport=transport,
-            probe=probe,
+            probe=start.probe,
             restart_seconds=config.deadlines.restart,
         ),
         generation=generation_service(
             workers,
-            _engine(config, model_folder, stop_token_id, cpus),
+            engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, places, cpus),
             size=cluster.fewest_rollout_workers,
             attempts=ATTEMPTS,
             sampling=config.sampling,
             sync=config.sync,
             deadlines=config.deadlines,
             transport=transport,
-            probe=probe,
+            probe=start.probe,
             seed=config.run.seed,
         ),
         scoring=scoring_service(
@@ -284,17 +286,4 @@ def _services(
             deadlines=config.deadlines,
             attempts=ATTEMPTS,
         ),
-    )
-
-
-def _engine(config: Config, model_folder: str, stop_token_id: int, cpus: float) -> EngineSettings:
-    return EngineSettings(
-        model_folder=model_folder,
-        stop_token_id=stop_token_id,
-        model=config.model,
-        generation=decided(config.generation, config.model, config.cluster, model_folder),
-        threads=threads_per_worker(config.cluster.most_rollout_workers, cpus),
-        use_gpu=bool(config.cluster.gpus_per_rollout_worker),
-        gpus=config.cluster.gpus_per_rollout_worker or 0.0,
-        seed=config.run.seed,
     )

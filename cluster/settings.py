@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from actors.engine import EngineSettings
 from cluster.generation import GenerationService
-from cluster.placement import learner_memory_share
+from cluster.memory_plan import decided
+from cluster.placement import learner_memory_share, threads_per_worker
 from cluster.policy import PolicyService
 from cluster.scoring import ScoringService
 from learner.settings import LearnerSettings
@@ -54,4 +56,26 @@ def learner_settings(
     share = learner_memory_share(*placed)
     return LearnerSettings(
         model_folder=model_folder, model=model, optimizer=optimizer, seed=seed, gpu_memory_share=share
+    )
+
+
+def engine_settings(
+    model_folder: str,
+    stop_token_id: int,
+    model: ModelConfig,
+    seed: int,
+    placed: tuple[ClusterConfig, GenerationConfig],
+    cpus: float,
+) -> EngineSettings:
+    """What the engines of a run are told, whose GPUs are decided, on a cluster of so many ``cpus``."""
+    cluster, generation = placed
+    return EngineSettings(
+        model_folder=model_folder,
+        stop_token_id=stop_token_id,
+        model=model,
+        generation=decided(generation, model, cluster, model_folder),
+        threads=threads_per_worker(cluster.most_rollout_workers, cpus),
+        use_gpu=bool(cluster.gpus_per_rollout_worker),
+        gpus=cluster.gpus_per_rollout_worker or 0.0,
+        seed=seed,
     )

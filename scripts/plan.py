@@ -24,9 +24,9 @@ from cluster.dry_run import derived, gib, show, time_of, workers_of
 from cluster.estimate import ANSWER
 from cluster.in_process import IN_PROCESS, resources_of
 from cluster.memory_plan import gpu_memory, memory_rows
-from cluster.placement import check_disk, check_resources, local_resources, placed
+from cluster.placement import check_disk, check_resources, local_resources
 from cluster.planner import Division, Planner, machines_of
-from cluster.run import needed_disk, plan_of, prepared_of
+from cluster.run import needed_disk, plan_of, prepared_of, with_gpus
 from cluster.simulation import Load, measured
 from cluster.transport import chosen
 from cluster.transport.placement import place_of
@@ -153,40 +153,39 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
         prepared, schedule = prepared_of(config)
     local = config.cluster.address in ("", IN_PROCESS)
     here = resources_of(IN_PROCESS) if config.cluster.address else local_resources()
-    cluster, generation = config.cluster, config.generation
     if local:
-        cluster, generation = placed(cluster, generation, here["GPU"])
+        config = with_gpus(config, here)
     disk = needed_disk(config, prepared)
     rows = [
-        *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, cluster=cluster),
+        *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, cluster=config.cluster),
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
-        ("weights sent by", chosen(config.sync, place_of(cluster, config.model))),
+        ("weights sent by", chosen(config.sync, place_of(config.cluster, config.model))),
         ("disk for checkpoints and export", gib(disk)),
         *workers_of(
             prepared,
             model=config.model,
             optimizer=config.optimizer,
             grpo=config.grpo,
-            generation=generation,
-            cluster=cluster,
+            generation=config.generation,
+            cluster=config.cluster,
         ),
         *memory_rows(
             prepared.shape,
             config.model,
             config.optimizer,
             config.grpo,
-            generation,
-            cluster,
+            config.generation,
+            config.cluster,
             config.sync,
             gpus=gpu_memory(),
         ),
-        *time_of(prepared, schedule, settings, cluster),
+        *time_of(prepared, schedule, settings, config.cluster),
     ]
     show(config.run.name, rows, tree if as_json else None)
     if not resume:
         check_disk(run_folder(config.run), disk)
     if local:
-        check_resources(cluster, here)
+        check_resources(config.cluster, here)
     if not as_json:
         print("resources:", "enough on this machine" if local else "checked when the cluster is joined")
 

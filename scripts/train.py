@@ -73,7 +73,7 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     ready = get_ready(settings, resume=resume, status=status)
     try:
         with status.until_the_end():
-            asyncio.run(run_training(settings, ready))
+            asyncio.run(run_training(ready))
     except ExceptionGroup as group:
         from cluster.loop import causes
 

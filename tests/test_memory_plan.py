@@ -19,6 +19,7 @@ from cluster.memory_plan import (
     shape_of,
     with_sequences,
 )
+from cluster.placement import placed
 from rnr.config import ClusterConfig, Config, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import count_weights
 
@@ -149,8 +150,8 @@ def test_the_gpus_of_this_machine_decide_and_are_not_asked_for_an_engine_without
 def _rows(folder, *, gpus, model=None, cluster=None, transport="auto") -> dict[str, str]:
     sync = SyncConfig.model_validate({"transport": transport})
     model, cluster = model or ModelConfig(context_tokens=2048), cluster or ClusterConfig()
-    generation = GenerationConfig(max_num_seqs=256)
     shape = shape_of(folder, count_weights(folder))
+    cluster, generation = placed(cluster, GenerationConfig(max_num_seqs=256), len(gpus))
     return dict(memory_rows(shape, model, MICROBATCH, GrpoConfig(), generation, cluster, sync, gpus=gpus))
 
 

@@ -84,8 +84,9 @@ def test_what_a_config_says_of_gpus_stands() -> None:
 
 
 def test_workers_that_do_not_fit_on_half_a_gpu_each_are_too_many() -> None:
+    halves, _ = placed(_config("rollout_workers=2", "learner_ranks=2"), GenerationConfig(), 1.0)
     with pytest.raises(ValueError, match=r"the run needs 2 GPUs \(2 rollout x 0\.5 \+ 2 learner x 0\.5 .* has 1:"):
-        check_resources(_config("rollout_workers=2", "learner_ranks=2"), {"CPU": 8.0, "GPU": 1.0})
+        check_resources(halves, {"CPU": 8.0, "GPU": 1.0})
 
 
 @pytest.mark.parametrize(

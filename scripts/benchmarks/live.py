@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from actors.chat_format import chat_format
 from cluster import ray_session
 from cluster.policy import Metrics
-from cluster.run import Services, connect, running
+from cluster.run import Services, Start, connect, running
 from rnr.config import Config, DeadlineConfig
 from rnr.runs.status import StatusFile
 from rnr.types import Prompt
@@ -55,15 +55,17 @@ def running_services(
 
     Between two runs their event loop is idle, so that the other side of a comparison has the machine to itself.
     """
-    connect(config)
+    config = connect(config)
     try:
         with asyncio.Runner() as runner:
             context = running(
                 config,
-                model_folder=model_folder,
-                stop_token_id=chat_format(model_folder).stop_token_id,
-                probe=prompts[0].token_ids[:256],
-                learning_rate=lambda stage, _step: (config.sft if stage == "sft" else config.grpo).learning_rate,
+                Start(
+                    model_folder=model_folder,
+                    stop_token_id=chat_format(model_folder).stop_token_id,
+                    probe=prompts[0].token_ids[:256],
+                    learning_rate=lambda stage, _step: (config.sft if stage == "sft" else config.grpo).learning_rate,
+                ),
                 status=status or StatusFile(),
             )
             services = runner.run(context.__aenter__())
