@@ -56,7 +56,7 @@ def workers_of(
     cluster: ClusterConfig,
 ) -> Iterator[tuple[str, str]]:
     """What one worker of each kind asks for, and about how much memory it takes: (name, value)."""
-    shape, ranks, reference = prepared.shape, cluster.learner_ranks, grpo.kl_coefficient > 0
+    shape, ranks, reference = prepared.shape, cluster.learner_ranks, grpo.keeps_reference
     parts = shape and learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=0)
     # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
     engine = 1.5 + 2 * prepared.weights_gib + generation.kv_cache_gib

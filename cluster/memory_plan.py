@@ -163,7 +163,7 @@ def memory_rows(
     rollout, learner = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0
     if learner:
         copies = copies_on_gpu(sync, place_of(cluster, model))
-        ranks, reference = cluster.learner_ranks, grpo.kl_coefficient > 0
+        ranks, reference = cluster.learner_ranks, grpo.keeps_reference
         parts = learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
         room = learner_memory_share(cluster, generation) * has
         rows.append(("GPU memory of a learner rank", _sum(parts, room)))

@@ -169,7 +169,7 @@ class Planner:
             self._model,
             self._optimizer,
             ranks=ranks,
-            reference=self._grpo.kl_coefficient > 0,
+            reference=self._grpo.keeps_reference,
             copies=copies_on_gpu(self._sync, place),
         )
         return sum(parts.values())

@@ -253,9 +253,11 @@ async def running(
 def _services(config: Config, workers: Workers, start: Start, *, cpus: float) -> Services:
     """The services, not yet started, of a run whose GPUs are decided."""
     cluster, places = config.cluster, (config.cluster, config.generation)
-    learner = learner_settings(start.model_folder, config.model, config.optimizer, config.run.seed, places)
-    threads = threads_per_worker(cluster.learner_ranks, cpus)
     transport = choose(config.sync, place_of(cluster, config.model))
+    learner = learner_settings(
+        start.model_folder, config.model, config.optimizer, config.run.seed, places, config.grpo, transport
+    )
+    threads = threads_per_worker(cluster.learner_ranks, cpus)
     return Services(
         policy=PolicyService(
             lambda: workers.learner(learner, threads=threads),

@@ -8,6 +8,7 @@ from cluster.memory_plan import decided
 from cluster.placement import learner_memory_share, threads_per_worker
 from cluster.policy import PolicyService
 from cluster.scoring import ScoringService
+from cluster.transport import Transport
 from learner.settings import LearnerSettings
 from rnr.config import (
     ClusterConfig,
@@ -51,11 +52,17 @@ def learner_settings(
     optimizer: OptimizerConfig,
     seed: int,
     placed: tuple[ClusterConfig, GenerationConfig],
+    grpo: GrpoConfig,
+    transport: Transport,
 ) -> LearnerSettings:
     """What the learner of a run is told, whose GPUs are decided."""
-    share = learner_memory_share(*placed)
     return LearnerSettings(
-        model_folder=model_folder, model=model, optimizer=optimizer, seed=seed, gpu_memory_share=share
+        model_folder=model_folder,
+        model=model,
+        optimizer=optimizer,
+        seed=seed,
+        gpu_memory_share=learner_memory_share(*placed),
+        copies=transport.copies + grpo.keeps_reference,
     )
 
 

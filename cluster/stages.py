@@ -96,8 +96,8 @@ class Stages:
         return self._progress.stage, self._progress.step, len(self._progress.scores)
 
     async def _restore(self) -> None:
-        before, kl = self._progress, self.settings.grpo.kl_coefficient
-        self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=kl > 0)
+        before, reference = self._progress, self.settings.grpo.keeps_reference
+        self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=reference)
         self._saved, self._loaded = self._stand(), True
         progress.keep_base(before)
         if where := progress.resumed(self.settings.sft.from_run):
@@ -146,7 +146,7 @@ class Stages:
             if "sft" not in progress.scores:
                 await self._evaluate("sft", "sft", progress.step - 1)
             await self.policy.reset_optimizer()
-        if self.settings.grpo.kl_coefficient:
+        if self.settings.grpo.keeps_reference:
             await self.policy.freeze_reference()
         progress.stage, progress.step = "grpo", 0
         await self._save()

@@ -14,6 +14,7 @@ from learner.layout import lay_out
 from learner.logprobs import PolicyModel
 from learner.memory import ON_CPU, kept_bytes, tokens_that_fit
 from learner.preflight import check_on_device
+from learner.settings import LearnerSettings
 from learner.varlen import activate_fastest, obstacle, segment
 from rnr.config import OptimizerConfig
 from rnr.types import Sample
@@ -25,6 +26,9 @@ SEQUENCES, TOKENS = 8, 128
 """Of the batch by which the memory of a token is measured; half of each sequence is completion."""
 GRADIENT_BYTES = 10
 """For each trained weight: its bf16 gradient, the float32 sum of all micro-batches, and its flat copy in the step."""
+
+COPY_BYTES = 2
+"""For each trained weight: one in bf16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +42,8 @@ class Fitted:
     """What a user should know of it."""
 
 
-def fit_to_device(engine: Any, run: Forward, optimizer: OptimizerConfig, memory_share: float) -> Fitted:
-    """Make DeepSpeed's ``engine``, through which ``run`` goes, fit for its device, of whose memory ``memory_share`` is
-    the learner's. Collective: all ranks do it together.
+def fit_to_device(engine: Any, run: Forward, settings: LearnerSettings) -> Fitted:
+    """Make DeepSpeed's ``engine``, through which ``run`` goes, fit for its device. Collective: all ranks together.
 
     Raises UnsupportedModel where the device gives other log-probabilities than the learner's own products.
     """
@@ -53,13 +56,13 @@ def fit_to_device(engine: Any, run: Forward, optimizer: OptimizerConfig, memory_
         notes.append(f"attention: one call of {activate_fastest(device)} a layer")
     elif device.type != "cpu":
         notes.append(f"attention: by length buckets, which is several times slower, because {reason}")
-    if _compiles(optimizer, arrange):
+    if _compiles(settings.optimizer, arrange):
         notes.append(f"compiled: {compile_layers(policy)} layers, at the first micro-batches")
     if arrange is segment:
         check_on_device(run, policy, device, segment)
     if device.type == "cuda" and use_few_kernels(engine.optimizer):
         notes.append("gradients: summed and measured in a few kernels")
-    max_tokens = _max_tokens(policy, device, optimizer, memory_share, arrange, notes)
+    max_tokens = _max_tokens(policy, device, settings, arrange, notes)
     return Fitted(arrange=arrange, max_tokens=max_tokens, notes=tuple(notes))
 
 
@@ -75,23 +78,19 @@ def _compiles(optimizer: OptimizerConfig, arrange: Arrange) -> bool:
 
 
 def _max_tokens(
-    policy: PolicyModel,
-    device: torch.device,
-    optimizer: OptimizerConfig,
-    memory_share: float,
-    arrange: Arrange,
-    notes: list[str],
+    policy: PolicyModel, device: torch.device, settings: LearnerSettings, arrange: Arrange, notes: list[str]
 ) -> int:
-    asked = optimizer.max_tokens_per_microbatch
+    asked = settings.optimizer.max_tokens_per_microbatch
     if asked != "auto":
         return asked
-    if device.type != "cuda" or optimizer.zero_stage == 3:
+    if device.type != "cuda" or settings.optimizer.zero_stage == 3:
         return ON_CPU if device.type != "cuda" else 4 * ON_CPU
     each = bytes_per_token(policy, device, arrange)
     trained = sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad)
     free, whole = torch.cuda.mem_get_info(device)
-    # An engine that shares the device may take its part of the memory only later.
-    left = min(memory_share * whole - torch.cuda.memory_allocated(device), free) - GRADIENT_BYTES * trained
+    # An engine that shares the device may take its part of the memory only later, and copies of the policy come later.
+    mine = min(settings.gpu_memory_share * whole - torch.cuda.memory_allocated(device), free)
+    left = mine - (GRADIENT_BYTES + COPY_BYTES * settings.copies) * trained
     found = tokens_that_fit(left, each)
     notes.append(
         f"micro-batches: up to {found} tokens ({each / 2**10:.0f} KiB each, {left / 2**30:.0f} GiB for activations)"

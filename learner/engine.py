@@ -44,12 +44,7 @@ class PolicyEngine:
         if self._host:
             self._host.put_away()
         self.device = self._engine.device
-        self.fitted = fit_to_device(
-            self._engine,
-            lambda batch: self._forward(self._engine, batch, 1.0)[0],
-            settings.optimizer,
-            settings.gpu_memory_share,
-        )
+        self.fitted = fit_to_device(self._engine, lambda batch: self._forward(self._engine, batch, 1.0)[0], settings)
         self._reference: PolicyModel | None = None
         self._frozen_adapter: list[torch.Tensor] = []
         self._skipped = 0

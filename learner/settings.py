@@ -15,3 +15,5 @@ class LearnerSettings:
     seed: int
     gpu_memory_share: float = 1.0
     """Of the device's memory, what is the learner's."""
+    copies: int = 0
+    """Of what is trained, that come to the device later: the reference of the KL, what the transport keeps."""

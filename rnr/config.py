@@ -310,6 +310,11 @@ class GrpoConfig(Section):
     max_staleness: int = Field(default=0, ge=0)
     """How many optimizer steps rollouts may be older than the policy they train; 0 is synchronous."""
 
+    @property
+    def keeps_reference(self) -> bool:
+        """Whether the policy at the start of GRPO is kept beside the one that is trained."""
+        return self.kl_coefficient > 0
+
     @field_validator("advantage", mode="before")
     @classmethod
     def _no_old_name(cls, value: object) -> object:

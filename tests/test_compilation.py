@@ -16,7 +16,6 @@ from learner.device import _compiles, bytes_per_token
 from learner.layout import lay_out
 from learner.logits import PLAIN, Logits
 from learner.logprobs import PolicyModel, passes_over, token_logprobs
-from learner.memory import kept_bytes, tokens_that_fit
 from learner.varlen import segment
 from rnr.config import OptimizerConfig
 from scripts.benchmarks.families import tiny_config
@@ -103,25 +102,7 @@ def test_layers_are_compiled_where_attention_is_one_call_and_weights_are_whole()
         _compiles(OptimizerConfig(compile="on", zero_stage=3), lay_out)
 
 
-def test_kept_bytes_by_hand() -> None:
-    weight = torch.randn(4, 3, requires_grad=True)
-    inputs = torch.randn(5, 3)
-
-    def run():
-        hidden = (inputs @ weight.T).exp()  # keeps the inputs, 60 bytes, and its own result, 80, once
-        return hidden.square().sum()
-
-    assert kept_bytes(run, [weight]) == 140
-
-
 def test_a_forward_pass_keeps_memory_by_the_token() -> None:
     each = bytes_per_token(_policy(), torch.device("cpu"), segment)
     # In float32 the seven inputs of the products of a layer alone are 5 x 128 + 2 x 256 numbers.
     assert 3 * 4 * (5 * 128 + 2 * 256) < each < 3 * 4 * 30 * 256
-
-
-def test_the_tokens_of_a_micro_batch_fill_the_memory_that_is_left() -> None:
-    assert tokens_that_fit(20 * 2**30, 2**20) == 14_336  # 0.7 x 20,480, in steps of 1,024
-    assert tokens_that_fit(200 * 2**30, 2**20) == 32_768
-    with pytest.raises(ValueError, match=r"1\.0 GiB are left for activations, and at 1024 KiB a token"):
-        tokens_that_fit(2**30, 2**20)

@@ -1,0 +1,62 @@
+"""How many tokens a micro-batch has on a GPU, by hand and without one."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from cluster.settings import learner_settings
+from cluster.transport.cuda_ipc import CudaIpc
+from cluster.transport.object_store import ObjectStore
+from learner import device
+from learner.memory import kept_bytes, tokens_that_fit
+from learner.settings import LearnerSettings
+from learner.varlen import segment
+from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
+
+
+def test_kept_bytes_by_hand() -> None:
+    weight = torch.randn(4, 3, requires_grad=True)
+    inputs = torch.randn(5, 3)
+
+    def run():
+        hidden = (inputs @ weight.T).exp()  # keeps the inputs, 60 bytes, and its own result, 80, once
+        return hidden.square().sum()
+
+    assert kept_bytes(run, [weight]) == 140
+
+
+@pytest.mark.parametrize(("copies", "tokens"), [(0, 21_504), (1, 19_456), (3, 16_384)])
+def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_memory(
+    monkeypatch, copies, tokens
+) -> None:
+    gib = 2**30
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (70 * gib, 80 * gib))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 8 * gib)
+    monkeypatch.setattr(device, "bytes_per_token", lambda *_arguments: 2.0**20)
+    weights = torch.nn.Parameter(torch.empty(gib, device="meta"))
+    settings = LearnerSettings(
+        model_folder="", model=ModelConfig(), optimizer=OptimizerConfig(), seed=0, gpu_memory_share=0.6, copies=copies
+    )
+    policy, notes = SimpleNamespace(parameters=lambda: [weights]), []
+    # 0.6 x 80 - 8 - 10 are 30 GiB, of which a copy takes 2; seven tenths of them in steps of 1,024 tokens of 1 MiB.
+    assert device._max_tokens(policy, torch.device("cuda", 0), settings, segment, notes) == tokens
+    assert f"{30 - 2 * copies} GiB for activations" in notes[0]
+
+
+def test_the_reference_and_what_the_transport_keeps_are_copies() -> None:
+    places = ClusterConfig(), GenerationConfig()
+
+    def copies(transport, **grpo) -> int:
+        branches = ModelConfig(), OptimizerConfig()
+        return learner_settings("", *branches, 0, places, GrpoConfig(**grpo), transport()).copies
+
+    assert [copies(ObjectStore), copies(CudaIpc)] == [0, 1]
+    assert [copies(ObjectStore, kl_coefficient=0.1), copies(CudaIpc, kl_coefficient=0.1)] == [1, 2]
+
+
+def test_the_tokens_of_a_micro_batch_fill_the_memory_that_is_left() -> None:
+    assert tokens_that_fit(20 * 2**30, 2**20) == 14_336  # 0.7 x 20,480, in steps of 1,024
+    assert tokens_that_fit(200 * 2**30, 2**20) == 32_768
+    with pytest.raises(ValueError, match=r"1\.0 GiB are left for activations, and at 1024 KiB a token"):
+        tokens_that_fit(2**30, 2**20)
