@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -149,6 +149,32 @@ def annotate(
             return await run_all(examples, generator.generate, clients=[client], console=Console()), client
 
     return asyncio.run(go())
+
+
+def test_the_time_left_counts_the_first_answers_and_no_journalled_ones(monkeypatch, tmp_path: Path) -> None:
+    now, lines = 0.0, []
+    monkeypatch.setattr("rnr.runs.console.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(
+        Console, "step_line", lambda _self, _name, step, _steps, _numbers, left: lines.append((step, left))
+    )
+
+    class Slow(TemplateTeacher):
+        async def complete(self, messages: Any, *, temperature: float, seed: int) -> Completion:
+            nonlocal now
+            now += 10.0
+            return await super().complete(messages, temperature=temperature, seed=seed)
+
+    async def go(names: str) -> None:
+        with closing(Journal(tmp_path / "journal.jsonl")) as journal:
+            client = TeacherClient(Slow(), journal, RequestPolicy(concurrency=1))
+            generate = Generator(client, None, Rules(gold=True)).generate
+            await run_all([example(name) for name in names], generate, clients=[client], console=Console())
+
+    asyncio.run(go("AB"))
+    lines.clear()
+    asyncio.run(go("ABCDE"))
+    # Two are in the journal; each of the other three takes ten seconds.
+    assert lines == [(2, "about 20 s left"), (3, "about 10 s left"), (4, "about 0 s left")]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from rnr.runs.console import Console, StageClock
+from rnr.runs.console import Console
 from rnr.synthesis.checking import check, check_explicable, read_draft, read_score
 from rnr.synthesis.client import NoAnswer, TeacherClient
 from rnr.synthesis.messages import judge_messages, teacher_messages
@@ -136,12 +136,18 @@ async def run_all(
     outcomes: dict[int, Outcome] = {}
     failures: list[RuntimeError] = []
     queue = enumerate(examples)
-    clock: StageClock | None = None
+    clock = console.stage("sentence", 0, len(examples))
     kept = 0
+
+    def requests() -> int:
+        return sum(client.requests for client in clients)
 
     async def worker() -> None:
         nonlocal clock, kept
         for number, example in queue:
+            if not requests():
+                # Journalled answers take no time and must not enter the estimate of the time left.
+                clock = console.stage("sentence", len(outcomes), len(examples))
             try:
                 outcomes[number] = await work(example)
             except RuntimeError as error:
@@ -149,13 +155,9 @@ async def run_all(
             if failures:
                 return
             kept += outcomes[number].answer is not None
-            requests = sum(client.requests for client in clients)
-            # Journalled answers take no time and must not enter the estimate of the time left.
-            if clock is None and requests:
-                clock = console.stage("sentence", len(outcomes) - 1, len(examples))
-            if clock is not None:
+            if requests():
                 retries = sum(client.retries.total() for client in clients)
-                clock.step(len(outcomes) - 1, {"kept": kept, "requests": requests, "retries": retries})
+                clock.step(len(outcomes) - 1, {"kept": kept, "requests": requests(), "retries": retries})
 
     await asyncio.gather(*(worker() for _ in range(clients[0].policy.concurrency)))
     if failures:
