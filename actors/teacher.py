@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from actors.model_files import load_tokenizer
 from rnr.model_folder import resolve
 from rnr.synthesis.messages import Message
-from rnr.synthesis.teacher import Completion, EndpointTeacher, Teacher, TeacherRefused, TemplateTeacher, endpoint_client
+from rnr.synthesis.teacher import (
+    EndpointTeacher,
+    Teacher,
+    TeacherCompletion,
+    TeacherRefused,
+    TemplateTeacher,
+    endpoint_client,
+)
 from rnr.task.encoding import Tokenizer
 from rnr.task.prompts import ChatFormat
 from rnr.types import Example, Prompt
@@ -69,7 +76,7 @@ class LocalTeacher:
         self.max_new_tokens = settings.max_new_tokens
         self._context_tokens = settings.context_tokens
 
-    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> Completion:
+    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> TeacherCompletion:
         from actors.engine import Sampling
 
         limit = self.max_new_tokens
@@ -83,7 +90,7 @@ class LocalTeacher:
         prompt = Prompt(example=Example(uid="", sentence="", schema=(), mentions=()), token_ids=token_ids)
         sampling = Sampling(count=1, temperature=temperature, max_new_tokens=limit, seed=seed)
         rollout = (await self._worker.generate(prompt, sampling)).rollouts[0]
-        return Completion(
+        return TeacherCompletion(
             text=rollout.text,
             prompt_tokens=len(token_ids),
             completion_tokens=len(rollout.token_ids),

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter
 
 from cluster.disk import Disk
-from cluster.manifest import CheckpointSpoilt, Entry, Layout, layout_of, read_manifest, verify, write_manifest
+from cluster.manifest import CheckpointLayout, CheckpointSpoilt, Entry, layout_of, read_manifest, verify, write_manifest
 from cluster.ranks import LearnerLost
 from rnr.config import RunConfig, SftConfig
-from rnr.files import is_no_room, rename_synced, room, strict_json, sync_folder, write_whole
+from rnr.files import free_space, is_no_room, rename_synced, strict_json, sync_folder, write_whole
 from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
@@ -102,7 +102,7 @@ class Learner(Protocol):
 class Checkpoints:
     """The ``checkpoints`` folder of a run."""
 
-    def __init__(self, folder: Path, *, keep: int, layout: Layout, disk: Disk | None = None) -> None:
+    def __init__(self, folder: Path, *, keep: int, layout: CheckpointLayout, disk: Disk | None = None) -> None:
         self._folder = folder
         self._disk = disk or Disk(folder, seconds=0)
         self._keep = keep
@@ -136,7 +136,9 @@ class Checkpoints:
         except Exception as error:
             shutil.rmtree(partial, ignore_errors=True)  # it would take the room that is missing
             if is_no_room(error) and self._layout.learner_ranks > 1:
-                raise LearnerLost(f"learner, phase save: {room(partial)}, its ranks stopped in the middle") from error
+                raise LearnerLost(
+                    f"learner, phase save: {free_space(partial)}, its ranks stopped in the middle"
+                ) from error
             raise
 
     def complete(self) -> list[Path]:
@@ -171,7 +173,7 @@ class Checkpoints:
         await learner.load(str(newest), progress.version)
         return progress
 
-    def _say_other(self, folder: Path, saved: Layout) -> None:
+    def _say_other(self, folder: Path, saved: CheckpointLayout) -> None:
         if saved != self._layout:
             print(f"run: {folder.name} was written by {saved}; divided anew for {self._layout}", flush=True)
 
@@ -230,7 +232,7 @@ def take_over(start: Path, folder: Path) -> None:
     _complete(partial, checkpoints / start.name, manifest.layout, known)
 
 
-def _complete(partial: Path, final: Path, layout: Layout, known: Mapping[str, Entry] | None = None) -> None:
+def _complete(partial: Path, final: Path, layout: CheckpointLayout, known: Mapping[str, Entry] | None = None) -> None:
     """Give a checkpoint its manifest and its name, in this order and each of them on disk before the next."""
     write_manifest(partial, layout, known)
     sync_folder(partial)

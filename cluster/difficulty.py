@@ -16,7 +16,7 @@ CHUNK = 32
 Sample = Callable[[Sequence[Prompt]], Awaitable[list[ScoredGroup]]]
 
 
-async def select(
+async def filter_by_difficulty(
     prompts: Sequence[Prompt], sampled: Callable[[Prompt], Coroutine[Any, Any, ScoredGroup]], file: Path
 ) -> set[str]:
     """The uids of the prompts that are ``undecided`` by their groups, as ``sampled`` gives them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rnr.faults import NoRoom
-from rnr.files import is_no_room, room
+from rnr.files import free_space, is_no_room
 
 Result = TypeVar("Result")
 
@@ -45,7 +45,7 @@ class Disk:
                 except Exception as error:
                     if not is_no_room(error):
                         raise
-            sentence = f"no room for {what}: {room(self._folder)}{lacks}"
+            sentence = f"no room for {what}: {free_space(self._folder)}{lacks}"
             if end is None:
                 end = time.monotonic() + self._seconds
                 self._say(f"{sentence}; waiting up to {self._seconds:g} s (deadlines.room) for some")

@@ -17,7 +17,7 @@ class CheckpointSpoilt(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class CheckpointLayout:
     """The learner that a checkpoint's state is divided for; another one divides it anew (``learner/reshard.py``)."""
 
     learner_ranks: int
@@ -27,9 +27,9 @@ class Layout:
         return f"{self.learner_ranks} learner ranks and ZeRO stage {self.zero_stage}"
 
 
-def layout_of(tree: Mapping[str, Any]) -> Layout:
+def layout_of(tree: Mapping[str, Any]) -> CheckpointLayout:
     """What the checkpoints of the run with this config are divided for."""
-    return Layout(learner_ranks=tree["cluster"]["learner_ranks"], zero_stage=tree["optimizer"]["zero_stage"])
+    return CheckpointLayout(learner_ranks=tree["cluster"]["learner_ranks"], zero_stage=tree["optimizer"]["zero_stage"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,29 +39,28 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    layout: Layout
+class CheckpointManifest:
+    layout: CheckpointLayout
     files: Mapping[str, Entry]
     """Path inside the checkpoint -> what it holds."""
 
 
-def write_manifest(folder: Path, layout: Layout, known: Mapping[str, Entry] | None = None) -> None:
+def write_manifest(folder: Path, layout: CheckpointLayout, known: Mapping[str, Entry] | None = None) -> None:
     """List everything that lies in ``folder``; files that are ``known`` are taken at their word and not read."""
     names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     names.pop(MANIFEST, None)
     files = dict(known or {})
     for name in names.keys() - files.keys():
         files[name] = Entry(bytes=names[name].stat().st_size, sha256=digest(names[name]))
-    write_whole(
-        folder / MANIFEST, strict_json(asdict(Manifest(layout=layout, files=dict(sorted(files.items())))), indent=1)
-    )
+    manifest = CheckpointManifest(layout=layout, files=dict(sorted(files.items())))
+    write_whole(folder / MANIFEST, strict_json(asdict(manifest), indent=1))
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> CheckpointManifest:
     """The manifest of a checkpoint; raises CheckpointSpoilt, naming the file, if there is none or it cannot be read."""
     file = folder / MANIFEST
     try:
-        return TypeAdapter(Manifest).validate_json(file.read_bytes(), strict=True)
+        return TypeAdapter(CheckpointManifest).validate_json(file.read_bytes(), strict=True)
     except FileNotFoundError:
         raise CheckpointSpoilt(
             f"{folder} has no {MANIFEST}: it was not written to its end, or by an older RNR"
@@ -70,7 +69,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise CheckpointSpoilt(f"{file} cannot be read: {' '.join(str(error).split())[:200]}") from None
 
 
-def verify(folder: Path) -> Manifest:
+def verify(folder: Path) -> CheckpointManifest:
     """The manifest, after every file was found to be what it says; raises CheckpointSpoilt, naming the file.
 
     A file that is not listed spoils the checkpoint too: what loads it might take it for a part.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.checkpoint import Checkpoints, Progress
-from cluster.difficulty import select
+from cluster.difficulty import filter_by_difficulty
 from cluster.disk import Disk
 from cluster.estimate import work_left
 from cluster.generation import GenerationService
@@ -207,7 +207,7 @@ class Stages:
         async def sampled(prompt: Prompt) -> ScoredGroup:
             return await self.scoring.score(await self.generation.generate(prompt, count))
 
-        chosen = await select(pool, sampled, self.folder / "difficulty.jsonl")
+        chosen = await filter_by_difficulty(pool, sampled, self.folder / "difficulty.jsonl")
         self.console.say(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
         self.schedule.narrow(chosen)
 

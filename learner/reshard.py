@@ -12,7 +12,7 @@ from typing import Any
 import deepspeed
 import torch
 
-from learner.division import Division, Tape
+from learner.sharding import Sharding, Tape
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 FLATS = {
@@ -31,7 +31,7 @@ class Share:
     steps: Any
 
 
-def divide_anew(engine: Any, folder: Path, saved: Division, own: Division, rank: int) -> None:
+def divide_anew(engine: Any, folder: Path, saved: Sharding, own: Sharding, rank: int) -> None:
     """Bring the engine of this rank, divided as ``own``, to the state that ``saved`` wrote under ``folder``.
 
     Raises ValueError if the files do not hold as many numbers as the model has.
@@ -64,12 +64,12 @@ def divide_anew(engine: Any, folder: Path, saved: Division, own: Division, rank:
         state["step"].copy_(shares[0].steps)
 
 
-def _short(division: Division, rank: int, sizes: Sequence[int], part: int, tape: Tape) -> bool:
+def _short(sharding: Sharding, rank: int, sizes: Sequence[int], part: int, tape: Tape) -> bool:
     """Whether the tape of a rank ends before its pieces do."""
-    return any(length and place + length > len(tape) for _, place, length in division.pieces(rank, sizes, part))
+    return any(length and place + length > len(tape) for _, place, length in sharding.pieces(rank, sizes, part))
 
 
-def _files(folder: Path, saved: Division) -> list[Path]:
+def _files(folder: Path, saved: Sharding) -> list[Path]:
     """The files with the state of each rank, in their order."""
     if saved.zero_stage == 0:
         return [folder / "state" / "mp_rank_00_model_states.pt"]

@@ -12,8 +12,8 @@ from deepspeed.runtime.fp16.loss_scaler import LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
 from deepspeed.utils.tensor_fragment import fragment_address
 
-from learner.division import Division
 from learner.reshard import divide_anew
+from learner.sharding import Sharding
 from rnr.files import sync_folder
 
 STATE_CLASSES = (fragment_address, LossScaler, ZeroStageEnum)
@@ -36,9 +36,9 @@ def load_state(engine: Any, folder: str, *, adapter_only: bool) -> None:
         first = _first_file(Path(folder))
         saved = torch.load(first, map_location="cpu", mmap=True, weights_only=True)
         own = _own(engine)
-        division = Division(**saved["division"]) if "division" in saved else own
-        if division != own:
-            divide_anew(engine, Path(folder), division, own, torch.distributed.get_rank())
+        sharding = Sharding(**saved["division"]) if "division" in saved else own
+        if sharding != own:
+            divide_anew(engine, Path(folder), sharding, own, torch.distributed.get_rank())
             torch.set_rng_state(saved["torch_rng"].clone())
             return
         path, state = engine.load_checkpoint(folder, tag="state", load_module_strict=not adapter_only)
@@ -47,8 +47,8 @@ def load_state(engine: Any, folder: str, *, adapter_only: bool) -> None:
     torch.set_rng_state(state["torch_rng"])
 
 
-def _own(engine: Any) -> Division:
-    return Division(ranks=torch.distributed.get_world_size(), zero_stage=int(engine.zero_optimization_stage()))
+def _own(engine: Any) -> Sharding:
+    return Sharding(ranks=torch.distributed.get_world_size(), zero_stage=int(engine.zero_optimization_stage()))
 
 
 def _first_file(folder: Path) -> Path:

@@ -53,7 +53,7 @@ def is_no_room(error: BaseException) -> bool:
     return bool(_FULL.search(str(error)))
 
 
-def room(path: Path) -> str:
+def free_space(path: Path) -> str:
     """How much room the disk of ``path`` has, as a sentence: "the disk of /runs (mounted at /) has 0.1 of 250.0 GiB
     free"."""
     there = next(place for place in (path, *path.parents) if place.is_dir())

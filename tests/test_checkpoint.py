@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from cluster.checkpoint import Checkpoints, Progress, take_over, warm_start
-from cluster.manifest import CheckpointSpoilt, Layout, verify
+from cluster.manifest import CheckpointLayout, CheckpointSpoilt, verify
 from rnr.config import Config
 from rnr.runs.run_folder import run_folder
 
-LAYOUT = Layout(learner_ranks=1, zero_stage=1)
+LAYOUT = CheckpointLayout(learner_ranks=1, zero_stage=1)
 """Of the default config."""
 
 
@@ -321,7 +321,7 @@ def test_a_checkpoint_of_other_ranks_or_another_stage_is_taken_and_this_is_said(
     _save(Checkpoints(folder, keep=1, layout=LAYOUT), "grpo", 1, 11)
     two = config.model_copy(update={"cluster": config.cluster.model_copy(update={"learner_ranks": 2})})
     assert _warm_start(two, resume=True) is None
-    progress, learner = _restore(Checkpoints(folder, keep=1, layout=Layout(learner_ranks=2, zero_stage=3)))
+    progress, learner = _restore(Checkpoints(folder, keep=1, layout=CheckpointLayout(learner_ranks=2, zero_stage=3)))
     assert (progress.step, learner.weight) == (1, 11)
     said = "000011-grpo-000001 was written by 1 learner ranks and ZeRO stage 1; divided anew for 2 learner ranks and"
     assert said in capsys.readouterr().out

@@ -14,15 +14,15 @@ import pytest
 
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.disk import Disk
-from cluster.manifest import Layout
+from cluster.manifest import CheckpointLayout
 from cluster.ranks import LearnerLost
 from rnr.config import TrackingConfig
 from rnr.faults import NoRoom
-from rnr.files import append_whole, is_no_room, room
+from rnr.files import append_whole, free_space, is_no_room
 from rnr.runs.tracking import Tracker
 
 MIB = 2**20
-LAYOUT = Layout(learner_ranks=1, zero_stage=1)
+LAYOUT = CheckpointLayout(learner_ranks=1, zero_stage=1)
 
 
 @pytest.fixture
@@ -63,7 +63,9 @@ class Learner:
         (Path(folder) / "state").write_bytes(os.urandom(MIB))
 
 
-def _checkpoints(folder: Path, said: list[str], *, seconds: float = 30.0, layout: Layout = LAYOUT) -> Checkpoints:
+def _checkpoints(
+    folder: Path, said: list[str], *, seconds: float = 30.0, layout: CheckpointLayout = LAYOUT
+) -> Checkpoints:
     return Checkpoints(folder, keep=2, layout=layout, disk=Disk(folder, seconds=seconds, say=said.append))
 
 
@@ -101,7 +103,7 @@ def test_a_checkpoint_is_not_begun_where_one_like_the_last_does_not_fit(small, m
 
 
 def test_ranks_that_stopped_in_the_middle_of_a_checkpoint_are_rebuilt(tmp_path) -> None:
-    two = Layout(learner_ranks=2, zero_stage=1)
+    two = CheckpointLayout(learner_ranks=2, zero_stage=1)
     full = Learner(RuntimeError("[enforce fail at inline_container.cc:659] No space left on device"))
     with pytest.raises(LearnerLost, match=r"has .* GiB free, its ranks stopped in the middle"):
         asyncio.run(_checkpoints(tmp_path, [], layout=two).save(Progress(), full))
@@ -169,7 +171,7 @@ def test_a_full_disk_is_known_in_the_words_of_any_library(error, expected) -> No
 
 
 def test_the_sentence_names_the_mount_and_half_a_character_can_be_appended(tmp_path) -> None:
-    assert f"the disk of {tmp_path / 'none'} (mounted at /" in room(tmp_path / "none")
+    assert f"the disk of {tmp_path / 'none'} (mounted at /" in free_space(tmp_path / "none")
     file: Any = tmp_path / "rows"
     append_whole(file, "a\ud83d\n")
     append_whole(file, "b\n")

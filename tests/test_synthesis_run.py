@@ -36,7 +36,7 @@ from rnr.synthesis.journal import Journal
 from rnr.synthesis.messages import teacher_messages
 from rnr.synthesis.outcomes import Outcome
 from rnr.synthesis.rows import row_answer
-from rnr.synthesis.teacher import Completion, TeacherRefused, TeacherUnavailable, TemplateTeacher, _retry_after
+from rnr.synthesis.teacher import TeacherCompletion, TeacherRefused, TeacherUnavailable, TemplateTeacher, _retry_after
 from rnr.types import Example, Mention
 from scripts.cot import main
 
@@ -159,7 +159,7 @@ def test_the_time_left_counts_the_first_answers_and_no_journalled_ones(monkeypat
     )
 
     class Slow(TemplateTeacher):
-        async def complete(self, messages: Any, *, temperature: float, seed: int) -> Completion:
+        async def complete(self, messages: Any, *, temperature: float, seed: int) -> TeacherCompletion:
             nonlocal now
             now += 10.0
             return await super().complete(messages, temperature=temperature, seed=seed)
@@ -393,8 +393,8 @@ def test_truncated_completions_that_stay_truncated_are_rejected_and_asked_again_
         assert len(endpoint.asked) == 2
     longer = SimpleNamespace(name="openai:m", max_new_tokens=4096, complete=None)
 
-    async def complete(*_arguments: Any, **_options: Any) -> Completion:
-        return Completion(text="whole", prompt_tokens=1, completion_tokens=1, finished=True)
+    async def complete(*_arguments: Any, **_options: Any) -> TeacherCompletion:
+        return TeacherCompletion(text="whole", prompt_tokens=1, completion_tokens=1, finished=True)
 
     longer.complete = complete
     journal = Journal(tmp_path / "journal.jsonl")
@@ -426,7 +426,7 @@ def test_gold_is_given_to_the_teacher_and_wanted_back(endpoint: Endpoint, tmp_pa
 
 # The journal ----------------------------------------------------------------------------------------------------------
 
-COMPLETION = Completion(text="x\u2028\ud83dy", prompt_tokens=3, completion_tokens=2, finished=True)
+COMPLETION = TeacherCompletion(text="x\u2028\ud83dy", prompt_tokens=3, completion_tokens=2, finished=True)
 
 
 def test_half_a_line_of_a_killed_process_is_forgotten_and_written_over(tmp_path: Path) -> None:
@@ -461,7 +461,7 @@ def test_a_response_is_on_disk_before_anything_is_done_with_it(tmp_path: Path) -
     class Once:
         name, max_new_tokens = "once", 10
 
-        async def complete(self, *_arguments: Any, **_options: Any) -> Completion:
+        async def complete(self, *_arguments: Any, **_options: Any) -> TeacherCompletion:
             return COMPLETION
 
     path = tmp_path / "journal.jsonl"
@@ -479,7 +479,7 @@ def test_waiting_ends_with_the_last_retry(tmp_path: Path) -> None:
     class Busy:
         name, max_new_tokens = "busy", 10
 
-        async def complete(self, *_arguments: Any, **_options: Any) -> Completion:
+        async def complete(self, *_arguments: Any, **_options: Any) -> TeacherCompletion:
             raise TeacherUnavailable("busy", kind="429")
 
     journal = Journal(tmp_path / "journal.jsonl")
@@ -739,6 +739,6 @@ def test_a_local_teacher_speaks_through_the_tokenizer_s_template_and_counts_its_
     teacher = LocalTeacher(Worker(), Tokenizer(), name="local:x", settings=settings)  # type: ignore[arg-type]
     messages = [{"role": "system", "content": "a b"}, {"role": "user", "content": "c"}]
     completion = asyncio.run(teacher.complete(messages, temperature=0.6, seed=5))
-    assert completion == Completion(text="hm", prompt_tokens=3, completion_tokens=2, finished=False)
+    assert completion == TeacherCompletion(text="hm", prompt_tokens=3, completion_tokens=2, finished=False)
     with pytest.raises(TeacherRefused, match="raise --context-tokens"):
         asyncio.run(teacher.complete([{"role": "user", "content": "a " * 9}], temperature=0.6, seed=5))

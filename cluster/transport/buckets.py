@@ -15,7 +15,7 @@ BUCKET_NUMBERS = 2**27
 ALIGNED = 8
 """A tensor begins at a multiple of so many numbers, 16 bytes: kernels read that much at once."""
 
-Layout = list[tuple[str, list[int], int, int]]
+BucketLayout = list[tuple[str, list[int], int, int]]
 """Name, shape, number of the bucket and first number in it of each tensor: plain values, which travel anywhere."""
 
 
@@ -27,9 +27,9 @@ class Buckets:
         self._make = make
         self.filled: list[torch.Tensor] = []
 
-    def pack(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Layout:
+    def pack(self, weights: Iterable[tuple[str, torch.Tensor]]) -> BucketLayout:
         """Copy the weights, each before the next is asked for, in place of those that were packed before."""
-        layout: Layout = []
+        layout: BucketLayout = []
         number, used = 0, 0
         for name, tensor in weights:
             size = tensor.numel()

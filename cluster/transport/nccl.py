@@ -24,7 +24,7 @@ from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPri
 
 from actors.delivery import Delivery
 from cluster.nodes import LOOPBACK
-from cluster.transport.buckets import Buckets, Layout, unpack
+from cluster.transport.buckets import BucketLayout, Buckets, unpack
 from cluster.transport.placement import Place
 from rnr.faults import PolicyGone
 
@@ -86,7 +86,7 @@ class _Sending:
         self._door: Parcel = {}
         self._master: Any = None
 
-    def pack(self, transport: Nccl, weights: Iterable[tuple[str, torch.Tensor]]) -> tuple[int, Layout]:
+    def pack(self, transport: Nccl, weights: Iterable[tuple[str, torch.Tensor]]) -> tuple[int, BucketLayout]:
         """Pack the weights as the next version: its number, and what lies where. Waits while the version before the
         last, whose place it takes, is being sent."""
         if not self._turns:

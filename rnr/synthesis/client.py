@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rnr.synthesis.journal import Journal
 from rnr.synthesis.messages import Message
-from rnr.synthesis.teacher import Completion, Teacher, TeacherUnavailable
+from rnr.synthesis.teacher import Teacher, TeacherCompletion, TeacherUnavailable
 
 TRUNCATED_ATTEMPTS = 2
 """Requests that are paid for when a completion runs into the token limit: one more, with another seed."""
@@ -49,7 +49,7 @@ class TeacherClient:
 
     async def ask(
         self, guid: str, stage: str, attempt: int, messages: list[Message], temperature: float, *, repeat: int = 0
-    ) -> Completion:
+    ) -> TeacherCompletion:
         """The journalled completion, or a new one, journalled; a truncated one only if another seed did not help.
 
         ``repeat`` numbers requests that are the same but for their seed. Raises NoAnswer for this sentence alone, and
@@ -72,7 +72,7 @@ class TeacherClient:
                 return completion
         raise AssertionError("the last completion is returned, finished or not")
 
-    async def _complete(self, messages: list[Message], temperature: float, seed: int) -> Completion:
+    async def _complete(self, messages: list[Message], temperature: float, seed: int) -> TeacherCompletion:
         backoff, reason = self.policy.backoff_seconds, ""
         for retry in range(self.policy.retries + 1):
             self.requests += 1

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rnr.files import json_line
-from rnr.synthesis.teacher import Completion
+from rnr.synthesis.teacher import TeacherCompletion
 
 Key = tuple[str, str, int, str]
 """(guid, stage, attempt, hash of the request)."""
@@ -25,7 +25,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{path}: another process is writing here; wait for it, or give another --out") from None
-        self._completions: dict[Key, Completion] = {}
+        self._completions: dict[Key, TeacherCompletion] = {}
         self._file.seek(0)
         content = self._file.read()
         whole = content.rfind(b"\n") + 1
@@ -34,15 +34,15 @@ class Journal:
             try:
                 entry = json.loads(line)
                 key = (entry["guid"], entry["stage"], entry["attempt"], entry["request"])
-                self._completions[key] = Completion(**entry["completion"])
+                self._completions[key] = TeacherCompletion(**entry["completion"])
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: not an entry of a journal ({error}); repair it") from None
 
-    def find(self, key: Key) -> Completion | None:
+    def find(self, key: Key) -> TeacherCompletion | None:
         """The response to this request, None if it was never paid for."""
         return self._completions.get(key)
 
-    def record(self, key: Key, completion: Completion) -> None:
+    def record(self, key: Key, completion: TeacherCompletion) -> None:
         """Write a response and force it to disk."""
         names = ("guid", "stage", "attempt", "request")
         entry = {**dict(zip(names, key, strict=True)), "completion": asdict(completion)}

@@ -33,7 +33,7 @@ class TeacherUnavailable(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
+class TeacherCompletion:
     """The text of a teacher, and the tokens that are charged for it."""
 
     text: str
@@ -50,7 +50,7 @@ class Teacher(Protocol):
     def name(self) -> str: ...
     @property
     def max_new_tokens(self) -> int: ...
-    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> Completion: ...
+    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> TeacherCompletion: ...
 
 
 class TemplateTeacher:
@@ -59,13 +59,13 @@ class TemplateTeacher:
     name = "template"
     max_new_tokens = 0
 
-    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> Completion:
+    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> TeacherCompletion:
         example = requested_example(messages)
         text = chain(example)
         # Of overlapping entities the chain marks the longest; the others follow the sentence.
         marks = (f"[{mention.text}: {mention.label}]" for mention in example.mentions)
         text = " ".join([text, *dict.fromkeys(mark for mark in marks if mark not in text)])
-        return Completion(
+        return TeacherCompletion(
             text=write(example.mentions, reasoning=text), prompt_tokens=0, completion_tokens=0, finished=True
         )
 
@@ -90,7 +90,7 @@ class EndpointTeacher:
         self._model = model
         self.max_new_tokens = max_new_tokens
 
-    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> Completion:
+    async def complete(self, messages: Sequence[Message], *, temperature: float, seed: int) -> TeacherCompletion:
         import openai
 
         where = f"{self._client.base_url} (model {self._model})"
@@ -141,7 +141,7 @@ def _retry_after(header: str) -> float:
     return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
-def _completion(reply: Any, where: str) -> Completion:
+def _completion(reply: Any, where: str) -> TeacherCompletion:
     """The completion in a reply, whose shape the openai client does not check."""
     choices = getattr(reply, "choices", None)
     message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
@@ -156,7 +156,7 @@ def _completion(reply: Any, where: str) -> Completion:
     if isinstance(thinking, str) and thinking and "</think>" not in text:
         text = f"<think>\n{thinking}\n</think>\n{text}"
     usage = getattr(reply, "usage", None)
-    return Completion(
+    return TeacherCompletion(
         text=text,
         prompt_tokens=_count(getattr(usage, "prompt_tokens", None)),
         completion_tokens=_count(getattr(usage, "completion_tokens", None)),

@@ -14,7 +14,7 @@ import torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Division:
+class Sharding:
     """How the state of a learner is divided."""
 
     ranks: int

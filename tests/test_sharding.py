@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from learner.division import Division, Tape
+from learner.sharding import Sharding, Tape
 
 SIZES = (5, 1, 8, 3, 12, 2)
 
 
-def _tapes(division: Division, values: list[torch.Tensor]) -> list[torch.Tensor]:
+def _tapes(sharding: Sharding, values: list[torch.Tensor]) -> list[torch.Tensor]:
     """The tapes of all ranks, cut by hand as DeepSpeed does; -1 is padding."""
-    ranks = division.ranks if division.zero_stage else 1
-    if division.zero_stage == 3:
+    ranks = sharding.ranks if sharding.zero_stage else 1
+    if sharding.zero_stage == 3:
         tapes = []
         for rank in range(ranks):
             parts = []
@@ -30,13 +30,13 @@ def _tapes(division: Division, values: list[torch.Tensor]) -> list[torch.Tensor]
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 7])
 def test_the_pieces_of_all_ranks_are_each_parameter_once_in_its_order(stage, ranks) -> None:
-    division = Division(ranks=ranks, zero_stage=stage)
+    sharding = Sharding(ranks=ranks, zero_stage=stage)
     values, count = [], 0
     for size in SIZES:
         values.append(torch.arange(count, count + size, dtype=torch.float32))
         count += size
-    tapes = _tapes(division, values)
-    pieces = [list(division.pieces(rank, SIZES, len(tapes[0]))) for rank in range(len(tapes))]
+    tapes = _tapes(sharding, values)
+    pieces = [list(sharding.pieces(rank, SIZES, len(tapes[0]))) for rank in range(len(tapes))]
     for number, value in enumerate(values):
         found = []
         for tape, own in zip(tapes, pieces, strict=True):
