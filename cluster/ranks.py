@@ -132,7 +132,7 @@ class LearnerRanks:
 
         by_rank = await self._gather("send", [drain(stream) for stream in streams], self._deadlines.update)
         *parcels, manifest = by_rank[0]
-        return tuple(parcels), await manifest
+        return tuple(parcels), await self._wait("send", 0, manifest, self._deadlines.update)
 
     async def reset_optimizer(self) -> None:
         await self._all("reset_optimizer", seconds=self._deadlines.update)

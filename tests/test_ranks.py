@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-from ray.exceptions import RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError
 
 from cluster.ranks import LearnerLost, LearnerRanks, meeting_place
 from rnr.config import DeadlineConfig
@@ -67,3 +67,35 @@ def test_a_bug_in_a_rank_is_a_bug_although_the_others_wait_for_it(monkeypatch) -
     # One rank alone cannot be cut off from another.
     with pytest.raises(RuntimeError, match="Connection closed by peer"):
         asyncio.run(_ranks((0, RESET)).score(SAMPLE))
+
+
+def _sender(manifest) -> LearnerRanks:
+    """A rank that has sent one parcel, and whose host is gone before its manifest is read."""
+
+    async def stream(_transport):
+        yield "parcel"
+        yield manifest()
+
+    send = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=stream))
+    deadlines = DeadlineConfig(update=0.2)
+    return LearnerRanks([SimpleNamespace(send=send)], deadlines=deadlines, max_tokens_per_microbatch=64)
+
+
+async def _unavailable():
+    raise ActorUnavailableError("Socket closed", b"0" * 16)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "why"),
+    [(_unavailable, "the worker died"), (lambda: asyncio.sleep(60), r"no answer within 0\.2 s")],
+)
+def test_a_manifest_that_went_with_its_host_is_a_loss(manifest, why) -> None:
+    with pytest.raises(LearnerLost, match=f"learner rank 0, phase send: {why}"):
+        asyncio.run(_sender(manifest).send(None))
+
+
+def test_a_sent_policy_is_its_parcels_and_its_manifest() -> None:
+    async def manifest():
+        return "manifest"
+
+    assert asyncio.run(_sender(manifest).send(None)) == (("parcel",), "manifest")
