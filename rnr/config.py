@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from rnr.types import Decoding
 
+Spaces = Literal["script", "always", "never"]
+Offsets = Literal["auto", "characters", "utf16", "bytes", "inclusive", "tokens"]
 LossAggregation = Literal["token_mean", "sequence_mean", "constant"]
 """What the summed loss of an optimizer batch is divided by."""
 
@@ -74,9 +76,9 @@ class ReadingConfig(Section):
 
     tag_column: int = 0
     """In column files the column of the tags, from 1, or from the end as -1; 0 finds it by its content."""
-    spaces: Literal["script", "always", "never"] = "script"
+    spaces: Spaces = "script"
     """Whether a space stands between two tokens: ``script`` puts none between those of a script that writes none."""
-    offsets: Literal["auto", "characters", "utf16", "bytes", "inclusive", "tokens"] = "auto"
+    offsets: Offsets = "auto"
     """What the offsets of files count. ``auto`` takes characters and refuses a file whose mentions begin or end inside
     words; ``characters`` takes them as they are; the others (UTF-16 units, bytes of UTF-8, characters with an inclusive
     end, words) are converted."""

@@ -41,6 +41,20 @@ def within(least: float, most: float = math.inf) -> Callable[[Number | None], Nu
     return check
 
 
+def repeated(argv: Sequence[str], option: str) -> list[str]:
+    """The command line with ``option`` before each of the values that follow it: typer takes one, a shell's pattern
+    gives several."""
+    spread: list[str] = []
+    following = False
+    for argument in argv:
+        if argument.startswith("-"):
+            following = argument == option
+        elif following and spread[-1] != option:
+            spread.append(option)
+        spread.append(argument)
+    return spread
+
+
 def threshold_option(given: Sequence[str] | None) -> float | dict[str, float] | None:
     """``--threshold 0.5``, or ``--threshold person=0.7,city=0.4``; None where there is none."""
     parts = [part.strip() for text in given or () for part in text.split(",") if part.strip()]

@@ -10,17 +10,17 @@ A path is a file, a folder with splits, a pattern or demo/NAME; its format is fo
 is read (for --evaluation its test or else its dev split, for check all of them). docs/data.md lists the formats.
 """
 
-import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from rnr.config import ReadingConfig
+from rnr.config import Offsets, ReadingConfig, Spaces
 from rnr.corpus import decontamination, drawing, loading, statistics
 from rnr.corpus.duplicates import Resolution
 from rnr.corpus.formats.rows import DataError
@@ -29,93 +29,75 @@ from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
 from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL
-from rnr.runs.commands import as_called
 from rnr.types import Example
+from scripts.command_line import new_app, repeated, run, within
+
+app = new_app(__doc__)
 
 SHOWN_LABELS = 20
 
 
 def main(argv: list[str]) -> int:
-    options = _parser().parse_args(argv)
-    try:
-        return options.act(options)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run(app, repeated(argv, "--evaluation"))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=as_called(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True)
-
-    def command(act: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-        added = commands.add_parser(act.__name__, help=act.__doc__, description=act.__doc__)
-        added.add_argument("paths", nargs="+", metavar="PATH")
-        if act is not check:
-            added.add_argument("--skip-bad-rows", action="store_true", help="leave out and count what cannot be used")
-        for name, field in ReadingConfig.model_fields.items():
-            added.add_argument(f"--{name.replace('_', '-')}", default=field.default, help=_one_line(field.description))
-        added.add_argument("--duplicates", choices=get_args(Resolution), default="keep", help="rows of one sentence")
-        added.set_defaults(act=act)
-        return added
-
-    command(check).add_argument("--limit", type=int, default=100, help="problems listed; 0 lists all")
-
-    converting = command(convert)
-    converting.add_argument("--to", required=True, choices=FORMATS)
-    converting.add_argument("--out", required=True, type=Path, help="a new file (for hf a folder)")
-
-    counting = command(stats)
-    counting.add_argument("--evaluation", nargs="+", default=[], metavar="PATH")
-    counting.add_argument("--model", help=f"the model in whose tokens lengths are given; default: {EMBEDDED_MODEL}")
-    counting.add_argument("--words", action="store_true", help="give lengths in words between white space instead")
-    counting.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-
-    splitting = command(split)
-    splitting.add_argument("--out", required=True, type=Path, help="a folder for train.jsonl and test.jsonl")
-    splitting.add_argument("--test-share", type=float, default=0.1)
-    splitting.add_argument("--seed", type=int, default=0)
-
-    cleaning = command(decontaminate)
-    cleaning.add_argument("--evaluation", nargs="+", required=True, metavar="PATH")
-    cleaning.add_argument("--out", required=True, type=Path, help="a new JSONL file for what is left")
-    cleaning.add_argument("--keep-source", action="append", default=[], metavar="NAME", help="keep this training set")
-    return parser
+def _reading_option(name: str) -> Any:
+    """The option of a key of ``data.reading``, with the key's own words."""
+    return typer.Option(help=" ".join((ReadingConfig.model_fields[name].description or "").split()))
 
 
-def _one_line(text: str | None) -> str:
-    return " ".join((text or "").split()).replace("%", "%%")
+def _known(form: str) -> str:
+    if form not in FORMATS:
+        raise typer.BadParameter(f"must be one of {', '.join(FORMATS)}; found {form}")
+    return form
 
 
-def _reading(options: argparse.Namespace) -> ReadingConfig:
-    """How files are read: every command has the keys of ``data.reading`` as options; commas divide lists."""
-    given = {name: getattr(options, name) for name in ReadingConfig.model_fields}
-    lists = [name for name in given if isinstance(ReadingConfig.model_fields[name].default, tuple)]
-    given |= {name: given[name].split(",") for name in lists if isinstance(given[name], str)}
-    return ReadingConfig.model_validate(given)
+_READING = ReadingConfig()
+
+Paths = Annotated[list[str], typer.Argument(metavar="PATH")]
+SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="leave out and count what cannot be used")]
+TagColumn = Annotated[int, _reading_option("tag_column")]
+HowSpaces = Annotated[Spaces, _reading_option("spaces")]
+HowOffsets = Annotated[Offsets, _reading_option("offsets")]
+LabelNames = Annotated[str, _reading_option("labels")]
+Duplicates = Annotated[Resolution, typer.Option(help="rows of one sentence")]
 
 
-def check(options: argparse.Namespace) -> int:
+def _reading(options: Mapping[str, Any]) -> ReadingConfig:
+    """How files are read: every command has the keys of ``data.reading`` as options; commas divide labels."""
+    given = {name: options[name] for name in ReadingConfig.model_fields}
+    return ReadingConfig.model_validate(given | {"labels": tuple(filter(None, options["labels"].split(",")))})
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    paths: Paths,
+    limit: Annotated[int, typer.Option(callback=within(0), help="problems listed; 0 lists all")] = 100,
+    tag_column: TagColumn = _READING.tag_column,
+    spaces: HowSpaces = _READING.spaces,
+    offsets: HowOffsets = _READING.offsets,
+    labels: LabelNames = "",
+    duplicates: Duplicates = "keep",
+) -> int:
     """Say what is wrong, by file and row; the status is 1 if anything is."""
-    reading = Reading(options=_reading(options))
+    reading = Reading(options=_reading(context.params))
     usable = problems = 0
-    labels: Counter[str] = Counter()
-    for row in loading.check(options.paths, reading, options.duplicates):
+    used: Counter[str] = Counter()
+    for row in loading.check(paths, reading, duplicates):
         if not isinstance(row, DataError):
             usable += 1
-            labels.update(mention.label for mention in row.mentions)
+            used.update(mention.label for mention in row.mentions)
             continue
         problems += 1
-        if not options.limit or problems <= options.limit:
+        if not limit or problems <= limit:
             print(row)
-    if 0 < options.limit < problems:
-        print(f"... and {problems - options.limit} more; --limit 0 lists all")
+    if 0 < limit < problems:
+        print(f"... and {problems - limit} more; --limit 0 lists all")
     for line in reading.report.lines():
         print(f"noted: {line}")
     if usable:
-        print(f"{labels.total()} mentions{_counted(labels)}")
+        print(f"{used.total()} mentions{_counted(used)}")
     print(f"{usable} sentences can be used, {problems} problems")
     return 1 if problems else 0
 
@@ -127,66 +109,121 @@ def _counted(labels: Counter[str]) -> str:
     return f": {listed}{more}" if listed else ""
 
 
-def convert(options: argparse.Namespace) -> int:
+@app.command()
+def convert(
+    context: typer.Context,
+    paths: Paths,
+    to: Annotated[str, typer.Option(callback=_known, help=", ".join(FORMATS))],
+    out: Annotated[Path, typer.Option(help="a new file (for hf a folder)")],
+    skip_bad_rows: SkipBadRows = False,
+    tag_column: TagColumn = _READING.tag_column,
+    spaces: HowSpaces = _READING.spaces,
+    offsets: HowOffsets = _READING.offsets,
+    labels: LabelNames = "",
+    duplicates: Duplicates = "keep",
+) -> int:
     """Write the sentences of all paths into one file of another format."""
     seen = Losses()
-    if FORMATS[options.to].streams and options.duplicates == "keep":
-        reading = Reading(options=_reading(options))
-        skip = options.skip_bad_rows
-        examples = loading.stream(options.paths, training=True, reading=reading, skip_bad_rows=skip)
+    if FORMATS[to].streams and duplicates == "keep":
+        reading = Reading(options=_reading(context.params))
+        examples = loading.stream(paths, training=True, reading=reading, skip_bad_rows=skip_bad_rows)
     else:
-        examples = _load(options, options.paths)
-    write(seen.passing(examples), options.out, options.to)
-    if lost := seen.lines(options.out, options.to):
-        print(f"lost, because {options.to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
-    print(f"{seen.examples} sentences -> {options.out}")
+        examples = _load(context.params, paths)
+    write(seen.passing(examples), out, to)
+    if lost := seen.lines(out, to):
+        print(f"lost, because {to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
+    print(f"{seen.examples} sentences -> {out}")
     return 0
 
 
-def stats(options: argparse.Namespace) -> int:
+@app.command()
+def stats(
+    context: typer.Context,
+    paths: Paths,
+    evaluation: Annotated[list[str] | None, typer.Option(metavar="PATH...")] = None,
+    model: Annotated[
+        str, typer.Option(help=f"the model in whose tokens lengths are given; default: {EMBEDDED_MODEL}")
+    ] = "",
+    words: Annotated[bool, typer.Option("--words", help="lengths in words between white space instead")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="write the figures there, too")
+    ] = None,
+    skip_bad_rows: SkipBadRows = False,
+    tag_column: TagColumn = _READING.tag_column,
+    spaces: HowSpaces = _READING.spaces,
+    offsets: HowOffsets = _READING.offsets,
+    labels: LabelNames = "",
+    duplicates: Duplicates = "keep",
+) -> int:
     """Count sentences, mentions, labels and lengths, and what training and evaluation have in common."""
-    train = _load(options, options.paths)
-    evaluation = _load(options, options.evaluation, training=False) if options.evaluation else []
-    unit, lengths = _lengths(options)
-    found = statistics.figures(train, evaluation, unit, lengths)
+    train = _load(context.params, paths)
+    scored = _load(context.params, evaluation, training=False) if evaluation else []
+    unit, lengths = _lengths(model, words=words)
+    found = statistics.figures(train, scored, unit, lengths)
     Console().print(*tables(found))
-    if options.json:
-        options.json.write_text(strict_json(found, indent=1) + "\n", encoding="utf-8")
+    if json_file:
+        json_file.write_text(strict_json(found, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def _lengths(options: argparse.Namespace) -> tuple[str, statistics.Lengths]:
+def _lengths(model: str, *, words: bool) -> tuple[str, statistics.Lengths]:
     """The unit of lengths, and how they are counted: in words where the embedded model is missing and none is named."""
-    if options.words:
+    if words:
         return "words", statistics.words
     try:
-        return "tokens", statistics.tokens_of(options.model or EMBEDDED_MODEL)
+        return "tokens", statistics.tokens_of(model or EMBEDDED_MODEL)
     except ValueError as error:
-        if options.model:
+        if model:
             raise
         print(f"lengths are in words between white space: {error}; or name a --model", file=sys.stderr)
         return "words", statistics.words
 
 
-def split(options: argparse.Namespace) -> int:
+@app.command()
+def split(
+    context: typer.Context,
+    paths: Paths,
+    out: Annotated[Path, typer.Option(help="a folder for train.jsonl and test.jsonl")],
+    test_share: Annotated[float, typer.Option()] = 0.1,
+    seed: Annotated[int, typer.Option()] = 0,
+    skip_bad_rows: SkipBadRows = False,
+    tag_column: TagColumn = _READING.tag_column,
+    spaces: HowSpaces = _READING.spaces,
+    offsets: HowOffsets = _READING.offsets,
+    labels: LabelNames = "",
+    duplicates: Duplicates = "keep",
+) -> int:
     """Divide sentences into training and test, the same share of each source, no sentence on both sides."""
-    if not 0 < options.test_share < 1:
-        raise ValueError(f"--test-share must lie between 0 and 1, found {options.test_share}")
-    sides = drawing.split(_load(options, options.paths), options.test_share, options.seed)
+    if not 0 < test_share < 1:
+        raise ValueError(f"--test-share must lie between 0 and 1, found {test_share}")
+    sides = drawing.split(_load(context.params, paths), test_share, seed)
     for name, examples in zip(("train", "test"), sides, strict=True):
         if not examples:
-            raise ValueError(f"--test-share {options.test_share} of so few sentences leaves none for {name}")
+            raise ValueError(f"--test-share {test_share} of so few sentences leaves none for {name}")
     for name, examples in zip(("train", "test"), sides, strict=True):
-        write(examples, options.out / f"{name}.jsonl", "jsonl")
-        print(f"{len(examples)} sentences -> {options.out / name}.jsonl")
+        write(examples, out / f"{name}.jsonl", "jsonl")
+        print(f"{len(examples)} sentences -> {out / name}.jsonl")
     return 0
 
 
-def decontaminate(options: argparse.Namespace) -> int:
+@app.command()
+def decontaminate(
+    context: typer.Context,
+    paths: Paths,
+    evaluation: Annotated[list[str], typer.Option(metavar="PATH...")],
+    out: Annotated[Path, typer.Option(help="a new JSONL file for what is left")],
+    keep_source: Annotated[list[str] | None, typer.Option(metavar="NAME", help="keep this training set")] = None,
+    skip_bad_rows: SkipBadRows = False,
+    tag_column: TagColumn = _READING.tag_column,
+    spaces: HowSpaces = _READING.spaces,
+    offsets: HowOffsets = _READING.offsets,
+    labels: LabelNames = "",
+    duplicates: Duplicates = "keep",
+) -> int:
     """Leave out the training sentences that would make an evaluation too good."""
-    train = _load(options, options.paths)
-    evaluation = _load(options, options.evaluation, training=False)
-    kept, dropped = decontamination.decontaminate(train, evaluation, options.keep_source)
+    train = _load(context.params, paths)
+    scored = _load(context.params, evaluation, training=False)
+    kept, dropped = decontamination.decontaminate(train, scored, keep_source or [])
     counts = Counter((example.source, dropped[example.uid]) for example in train if example.uid in dropped)
     table = Table("source", "why", "sentences", title="Left out of training")
     for (source, reason), count in sorted(counts.items()):
@@ -194,18 +231,18 @@ def decontaminate(options: argparse.Namespace) -> int:
     Console().print(table)
     if not kept:
         raise ValueError("nothing is left to train on; --keep-source NAME keeps a benchmark's own training set")
-    write(kept, options.out, "jsonl")
-    print(f"{len(kept)} of {len(train)} sentences -> {options.out}")
+    write(kept, out, "jsonl")
+    print(f"{len(kept)} of {len(train)} sentences -> {out}")
     return 0
 
 
-def _load(options: argparse.Namespace, paths: Sequence[str], *, training: bool = True) -> list[Example]:
+def _load(options: Mapping[str, Any], paths: Sequence[str], *, training: bool = True) -> list[Example]:
     return loading.load(
         paths,
         training=training,
-        skip_bad_rows=options.skip_bad_rows,
+        skip_bad_rows=options["skip_bad_rows"],
         options=_reading(options),
-        duplicates=options.duplicates if training else "keep",
+        duplicates=options["duplicates"] if training else "keep",
     )
 
 

@@ -32,7 +32,7 @@ from rnr.evaluation.tables import calibration_table, tables
 from rnr.files import strict_json, write_whole
 from rnr.task.choosing import Selection
 from rnr.types import Decoding, Example
-from scripts.command_line import as_written, new_app, run, threshold_option, within
+from scripts.command_line import as_written, new_app, repeated, run, threshold_option, within
 
 app = new_app()
 Shown = Literal["terminal", "markdown", "csv"]
@@ -43,13 +43,12 @@ DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 
 
 def main(argv: list[str]) -> int:
-    return run(app, argv)
+    return run(app, repeated(argv, "--data"))
 
 
 @app.command(help=as_written(__doc__))
 def evaluate(
     data: Annotated[list[str], typer.Option(help="files, folders, patterns or demo/NAME, one or more")],
-    more_data: Annotated[list[str] | None, typer.Argument(help="more of --data", show_default=False)] = None,
     model: Annotated[str | None, typer.Option(help="a Hugging Face folder, such as a run's export")] = None,
     predictions: Annotated[Path | None, typer.Option(help="a file of predictions to be scored; needs no model")] = None,
     other: Annotated[Path | None, typer.Option("--compare", help="other predictions for the same sentences")] = None,
@@ -79,7 +78,7 @@ def evaluate(
     renamed = _renamed(rename or ())
     if catch_alls is None:
         catch_alls = asks_catch_alls(model) if model else True
-    gold = as_asked(load([*data, *(more_data or ())], training=False), catch_alls=catch_alls)
+    gold = as_asked(load(data, training=False), catch_alls=catch_alls)
     # Both are read for their errors, too: these are to be known before the model is asked.
     columns({example.source for example in gold})
     compared = read_any(other, gold, renamed).predictions if other else None

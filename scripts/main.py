@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"error: no command {command!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    sys.argv[0] = f"rnr {command}"  # by which typer and argparse call it in --help
+    sys.argv[0] = f"rnr {command}"  # by which typer calls it in --help
     return importlib.import_module(f"scripts.{command}").main(rest)
 
 

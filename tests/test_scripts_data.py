@@ -204,6 +204,30 @@ def test_stats_count_sentences_mentions_labels_lengths_and_what_is_shared(tmp_pa
     assert "50.0" in shown
 
 
+def test_all_files_behind_evaluation_are_scored_and_none_of_them_trained(tmp_path) -> None:
+    train, one, two = (_jsonl(tmp_path / f"{name}.jsonl", *_numbered(name, 1)) for name in ("train", "one", "two"))
+    out = tmp_path / "stats.json"
+    assert main(["stats", train, "--evaluation", one, two, "--words", "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert (list(figures["training"]), list(figures["overlap"])) == (["train"], ["one", "two"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["convert", "a.jsonl", "--to", "word", "--out", "b"], "must be one of jsonl, ner-cot, "),
+        (["check", "a.jsonl", "--spaces", "none"], "'none' is not one of 'script', 'always', 'never'"),
+        (["check"], "Missing argument 'PATH'"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_status_2(capsys, argv, said) -> None:
+    assert main(argv) == 2
+    heard = capsys.readouterr().err
+    assert heard.startswith("error: ")
+    assert said in heard
+    assert heard.count("\n") == 1
+
+
 @pytest.mark.skipif(not embedded_folder(EMBEDDED_MODEL).is_dir(), reason="the embedded model is not set up: make setup")
 def test_stats_count_tokens_of_the_embedded_model(tmp_path) -> None:
     out = tmp_path / "stats.json"
