@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import ray
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError
+from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError
 
 from rnr.faults import WorkerUnusable
 
@@ -27,6 +27,11 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
         raise lost(f"{place}: {str(error).strip().splitlines()[-1]}") from None
     except (RayActorError, NodeDiedError, OutOfMemoryError) as error:
         raise lost(f"{place}: {_death(error)}") from None
+    except ObjectLostError as error:
+        # What a call was given may be lost as well: then it is not the worker's loss, and whoever gave it knows.
+        if isinstance(reference, ray.ObjectRef) and getattr(error, "object_ref_hex", "") == reference.hex():
+            raise lost(f"{place}: the answer went with its host before it was fetched") from None
+        raise
     finally:
         if not call.done():
             call.cancel()

@@ -14,7 +14,8 @@ ray = pytest.importorskip("ray")
 from ray._private.node import Node  # noqa: E402
 from ray._private.parameter import RayParams  # noqa: E402
 
-from actors.pool import Pool  # noqa: E402
+from actors.deadline import answer  # noqa: E402
+from actors.pool import Pool, WorkerLost  # noqa: E402
 from cluster.placement import rollout_bundle  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from cluster.reservations import Reservations  # noqa: E402
@@ -52,6 +53,9 @@ def joined(**resources: Any) -> Node:
 class Anywhere:
     def node(self) -> str:
         return ray.get_runtime_context().get_node_id()
+
+    def much(self) -> bytes:
+        return bytes(2**20)
 
     def work(self, number: int) -> tuple[int, str, int]:
         return number, self.node(), os.getpid()
@@ -109,6 +113,19 @@ def test_a_node_that_joins_is_one_more_worker_and_one_that_leaves_is_one_less(mo
         reservations.release()
 
     asyncio.run(scenario())
+
+
+def test_an_answer_that_its_host_still_had_is_lost_with_the_host() -> None:
+    """Large answers stay in the object store of the worker's host until the driver takes them."""
+    second = joined(num_cpus=1, resources={"second": 1})
+    try:
+        worker: Any = ray.remote(Anywhere).options(num_cpus=0, resources={"second": 1}).remote()
+        reference = worker.much.remote()
+        assert ray.wait([reference], timeout=60, fetch_local=False)[0]
+    finally:
+        second.kill_all_processes(check_alive=False, allow_graceful=False)
+    with pytest.raises(WorkerLost, match="rollout of a: the answer went with its host"):
+        asyncio.run(answer(reference, place="rollout of a", seconds=90, lost=WorkerLost))
 
 
 def test_workers_spread_over_the_nodes() -> None:
