@@ -24,7 +24,7 @@ NAMES = {str: "text", int: "int", float: "float", bool: "true or false", Any: "a
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 HEAD = """# Configuration
 
-Written by `make docs` from [rnr/config.py](../rnr/config.py); change it there. A key goes in a TOML file under its
+Written by `make docs` from [rnr/config/](../rnr/config/); change it there. A key goes in a TOML file under its
 section, or on the command line of `scripts.train` as `--section.key=value`, which wins. An unknown key is an error that
 names the nearest one. `--dry-run` prints the resolved plan.
 """
@@ -43,7 +43,7 @@ def write(check: Annotated[bool, typer.Option("--check", help="compare, write no
     if not check:
         write_whole(FILE, text)
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        raise RuntimeError(f"{FILE.name} is not what rnr/config.py says: run `make docs`")
+        raise RuntimeError(f"{FILE.name} is not what rnr/config/ says: run `make docs`")
 
 
 def page(config: type[BaseModel]) -> str:
@@ -79,7 +79,7 @@ def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
 
 def _described(text: str | None, place: str) -> str:
     if not text:
-        raise ValueError(f"{place} has no docstring in rnr/config.py")
+        raise ValueError(f"{place} has no docstring in rnr/config/")
     return " ".join(cleandoc(text).replace("``", "`").split())
 
 

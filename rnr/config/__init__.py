@@ -1,0 +1,111 @@
+"""The whole run as one frozen tree. Defaults live here and nowhere else; each part is handed its own branch.
+
+Sizes are named by their unit. A value that can be derived is not a key: ``python -m scripts.train --dry-run`` prints
+the derived numbers.
+"""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from rnr.config.data import DataConfig, Offsets, ReadingConfig, Spaces
+from rnr.config.rollouts import EvaluationConfig, GenerationConfig, RewardConfig, SamplingConfig, ScorerConfig
+from rnr.config.run import CheckpointConfig, RunConfig, TrackingConfig
+from rnr.config.section import Section
+from rnr.config.training import GrpoConfig, LossAggregation, ModelConfig, OptimizerConfig, SftConfig
+from rnr.config.workers import ClusterConfig, DeadlineConfig, SyncConfig, worker_range
+
+__all__ = [
+    "CheckpointConfig",
+    "ClusterConfig",
+    "Config",
+    "DataConfig",
+    "DeadlineConfig",
+    "EvaluationConfig",
+    "GenerationConfig",
+    "GrpoConfig",
+    "LossAggregation",
+    "ModelConfig",
+    "Offsets",
+    "OptimizerConfig",
+    "ReadingConfig",
+    "RewardConfig",
+    "RunConfig",
+    "SamplingConfig",
+    "ScorerConfig",
+    "SftConfig",
+    "Spaces",
+    "SyncConfig",
+    "TrackingConfig",
+    "worker_range",
+]
+
+
+class Config(Section):
+    run: RunConfig = RunConfig()
+    """Where the run is kept."""
+    model: ModelConfig = ModelConfig()
+    """The policy before training."""
+    data: DataConfig = DataConfig()
+    """Which sentences are trained and evaluated on, and how they are asked."""
+    sampling: SamplingConfig = SamplingConfig()
+    """How rollouts are sampled."""
+    reward: RewardConfig = RewardConfig()
+    """How an answer is scored."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """DeepSpeed and AdamW, in both stages."""
+    sft: SftConfig = SftConfig()
+    """The supervised warm start."""
+    grpo: GrpoConfig = GrpoConfig()
+    """Reinforcement learning."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Greedy evaluation during and after training."""
+    generation: GenerationConfig = GenerationConfig()
+    """The vLLM engines."""
+    sync: SyncConfig = SyncConfig()
+    """How weights reach the engines, and how that is verified."""
+    cluster: ClusterConfig = ClusterConfig()
+    """Workers, and what each may take of the machines."""
+    deadlines: DeadlineConfig = DeadlineConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    """What a resumed run starts from."""
+    tracking: TrackingConfig = TrackingConfig()
+    """Where metrics go."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        longest = max(self.sampling.max_new_tokens, self.evaluation.max_new_tokens)
+        if longest >= self.model.context_tokens:
+            raise ValueError(
+                f"max_new_tokens ({longest}) must be smaller than model.context_tokens ({self.model.context_tokens}): "
+                "the prompt needs room too"
+            )
+        if self.reward.overlong_tokens > self.sampling.max_new_tokens:
+            raise ValueError("reward.overlong_tokens must not be more than sampling.max_new_tokens")
+        if self.grpo.advantage == "gdpo" and self.reward.overlong_tokens:
+            raise ValueError('reward.overlong_tokens is taken off the total, which grpo.advantage "gdpo" ignores')
+        if self.sft.patience and not (self.sft.held_out and self.evaluation.every_steps):
+            raise ValueError("sft.patience needs sft.held_out sentences and evaluation.every_steps to measure them")
+        if self.grpo.advantage == "gdpo" and self.reward.preset != "weighted":
+            raise ValueError(
+                'grpo.advantage "gdpo" normalises each reward before they are added, so reward.preset must be '
+                f'"weighted", not {self.reward.preset!r}'
+            )
+        if self.grpo.credit == "mention" and self.grpo.advantage not in ("dr_grpo", "rloo"):
+            raise ValueError(
+                'grpo.credit "mention" needs grpo.advantage "dr_grpo" or "rloo": '
+                f"{self.grpo.advantage!r} would scale the advantages of answers and not those of mentions"
+            )
+        if self.grpo.credit == "mention" and self.grpo.policy_loss == "gspo":
+            raise ValueError(
+                'grpo.policy_loss "gspo" gives all tokens of an answer one ratio, whose gradient is their sum, so that '
+                'grpo.credit "mention" would be lost: use "ppo" or "cispo"'
+            )
+        if self.generation.speculative_tokens and self.sampling.decoding != "free":
+            raise ValueError(
+                "generation.speculative_tokens needs sampling.decoding=free: under a grammar vLLM gives NaN as the "
+                "log-probabilities of tokens that were guessed"
+            )
+        if self.optimizer.zero_stage == 3 and self.model.lora_rank:
+            raise ValueError("model.lora_rank needs optimizer.zero_stage 0, 1 or 2: adapters are small enough")
+        return self

@@ -1,0 +1,59 @@
+"""Where a run is kept, how it is tracked and from what it is resumed."""
+
+from pydantic import Field, field_validator
+
+from rnr.config.section import Section
+
+
+class RunConfig(Section):
+    name: str = "run"
+    """Name of the run and of its folder; an older run of this name is moved aside. One component of a path, at most
+    100 bytes long."""
+    folder: str = "runs"
+    """Parent of the run folder; on a cluster, on a file system that the driver and all learner ranks share."""
+    seed: int = 0
+    """Of data order, sampling and initialisation."""
+
+    @field_validator("name")
+    @classmethod
+    def _one_component(cls, name: str) -> str:
+        wrong = _wrong_with(name)
+        if wrong:
+            raise ValueError(f"{name[:120]!r} {wrong}: it becomes the name of a folder beside those of other runs")
+        return name
+
+
+def _wrong_with(name: str) -> str:
+    """Why ``name`` may not be that of a run folder; empty if it may."""
+    if not name.strip():
+        return "is empty"
+    if name != name.strip() or name.startswith(".") or name.endswith("."):
+        return "begins or ends with a dot or a space"
+    if "/" in name or "\\" in name:
+        return "holds a slash"
+    if not name.isprintable():
+        return "holds a character that cannot be printed"
+    if len(name.encode()) > 100:
+        return f"is {len(name.encode())} bytes long, 100 are allowed"
+    return ""
+
+
+class CheckpointConfig(Section):
+    every_steps: int = Field(default=20, ge=1)
+    """Optimizer steps, of either stage, between checkpoints."""
+    keep: int = Field(default=2, ge=1)
+    """Newest checkpoints that are kept."""
+    grace_seconds: float = Field(default=25.0, ge=0)
+    """What a run has from SIGTERM until its checkpoint is on disk; then it ends without. Kubernetes and Slurm send
+    SIGKILL after 30 s if they are not told otherwise, ``ray job stop`` after 3 (``docs/cluster.md``)."""
+
+
+class TrackingConfig(Section):
+    wandb_project: str = "rnr"
+    """Empty: no W&B. Online when WANDB_API_KEY is set, otherwise in the run folder for a later ``wandb sync``."""
+    wandb_group: str = ""
+    """Runs of one group stand together in W&B."""
+    wandb_tags: tuple[str, ...] = ()
+    """Tags of the run in W&B."""
+    tensorboard: bool = False
+    """Also write the metrics to ``tensorboard/`` in the run folder; needs the package ``tensorboard``."""
