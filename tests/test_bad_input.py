@@ -1,11 +1,10 @@
 """What a person gets wrong is said in one clear error, before anything is started."""
 
-import json
-
 import pytest
 
 from rnr.corpus.formats.rows import DataError
 from scripts.train import main
+from tests.jsonl import write_jsonl
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +31,7 @@ def train(capsys, tmp_path):
 
 
 def write(path, *rows):
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
-    return f"--data.train=['{path}']"
+    return f"--data.train=['{write_jsonl(path, *rows)}']"
 
 
 GOOD = {"sentence": "Ada ran.", "schema": ["person"], "entities": [{"text": "Ada", "label": "person"}]}

@@ -18,6 +18,7 @@ from rnr.corpus.matching import stripped
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import as_asked
 from rnr.types import Example, Mention
+from tests.jsonl import read_jsonl, write_jsonl
 
 
 def load(paths: Sequence[str], **options: Any) -> list[Example]:
@@ -28,10 +29,7 @@ DEMO_FILES = ("train", "known", "unseen")
 
 
 def _jsonl(folder: Path, *rows: object, name: str = "rows.jsonl") -> str:
-    file = folder / name
-    lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
-    file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return str(file)
+    return write_jsonl(folder / name, *rows)
 
 
 def _spans(example: Example) -> list[tuple[int, int, str, str]]:
@@ -394,7 +392,7 @@ def test_thinning_keeps_a_share_of_the_sentences_with_few_mentions_and_all_other
 
 
 def _demo_rows(name: str) -> list[dict]:
-    return [json.loads(line) for line in (DEMO / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    return read_jsonl(DEMO / f"{name}.jsonl")
 
 
 def test_the_embedded_data_is_large_and_varied_enough() -> None:

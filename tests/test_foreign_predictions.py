@@ -12,6 +12,7 @@ from rnr.evaluation.quoting import f1_to_quote
 from rnr.evaluation.scoring import report
 from rnr.types import Example, Mention
 from scripts.evaluate import main
+from tests.jsonl import write_jsonl
 
 SENTENCE = "Ada Lovelace met Ada in London ."
 GOLD = (
@@ -39,9 +40,7 @@ NOTHING = {"text": "Nobody .", "entities": []}
 
 
 def _file(folder: Path, *rows: dict) -> Path:
-    file = folder / "found.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
+    return Path(write_jsonl(folder / "found.jsonl", *rows))
 
 
 def test_offsets_of_spacy_are_kept_and_its_labels_renamed(tmp_path) -> None:

@@ -1,6 +1,5 @@
 """What people's files have in them: labels in any writing, white space, Unicode forms, and rows that disagree."""
 
-import json
 import re
 import tracemalloc
 import unicodedata
@@ -24,12 +23,11 @@ from rnr.corpus.schemas import MERGED, as_asked
 from rnr.task.asked import with_plain_labels, without_catch_alls
 from rnr.types import Example, Mention
 from scripts.data import main
+from tests.jsonl import write_jsonl
 
 
 def _file(folder: Path, *rows: object, name: str = "rows.jsonl") -> str:
-    file = folder / name
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return str(file)
+    return write_jsonl(folder / name, *rows)
 
 
 def _spans(example: Example) -> list[tuple[int, int, str, str]]:

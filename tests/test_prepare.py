@@ -11,6 +11,7 @@ from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from rnr.config import Config
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
+from tests.jsonl import write_jsonl
 
 pytestmark = pytest.mark.skipif(
     not embedded_folder(EMBEDDED_MODEL).is_dir(), reason="the embedded model is not set up: run `make setup`"
@@ -31,9 +32,7 @@ def _prepare(**sections) -> Prepared:
 
 
 def _file(path, sentences: list[str]) -> str:
-    rows = [{"sentence": text, "schema": ["person"], "entities": []} for text in sentences]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
+    return write_jsonl(path, *({"sentence": text, "schema": ["person"], "entities": []} for text in sentences))
 
 
 def test_grpos_pool_is_thinned_and_the_warm_start_is_not() -> None:

@@ -9,6 +9,7 @@ from rnr.runs.saved import find_group, saved_groups
 from rnr.types import Reward
 from scripts.replay import main as replay
 from scripts.rescore import main as rescore
+from tests.jsonl import read_jsonl
 from tests.made_up_run import HOSTILE, made_up_run
 
 
@@ -93,7 +94,7 @@ def test_rescoring_tells_what_another_reward_would_change(folder, tmp_path, monk
     said = capsys.readouterr().out
     assert "48 rollouts of 12 groups" in said
     assert "invalid now: 12 x LookupError" in said
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    rows = read_jsonl(out)
     assert len(rows) == 48
     assert rows[0]["before"] == 1.0
     assert rows[0]["after"] < 0

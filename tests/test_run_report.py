@@ -16,6 +16,7 @@ from rnr.task.chains import grounded
 from rnr.task.parsing import parse
 from rnr.types import Example, Mention
 from scripts.report import main, write_page
+from tests.jsonl import read_jsonl
 from tests.made_up_run import ANSWERS, HOSTILE, embedded_data, example, made_up_run
 from tests.test_imports import ROOT
 
@@ -30,14 +31,10 @@ def page(folder):
     return write_report(folder).read_text()
 
 
-def _lines(file) -> list[dict]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
 def test_every_number_of_every_curve_is_that_of_the_metrics_file(folder, page) -> None:
     series = embedded_data(page)["series"]
     wanted: Counter = Counter()
-    for row in _lines(folder / "metrics.jsonl"):
+    for row in read_jsonl(folder / "metrics.jsonl"):
         for name, value in row.items():
             if name not in ("stage", "step"):
                 wanted[name, row["stage"], row["step"], value] += 1
@@ -53,7 +50,7 @@ def test_every_number_of_every_curve_is_that_of_the_metrics_file(folder, page) -
 def test_tiles_have_the_newest_value_and_the_first(folder, page) -> None:
     tiles = {tile["metric"]: tile for tile in embedded_data(page)["tiles"]}
     assert (tiles["sft/loss"]["first"], tiles["sft/loss"]["last"]) == (2.0, 1.0)
-    rewards = [row["reward/mean"] for row in _lines(folder / "metrics.jsonl") if "reward/mean" in row]
+    rewards = [row["reward/mean"] for row in read_jsonl(folder / "metrics.jsonl") if "reward/mean" in row]
     assert (tiles["reward/mean"]["first"], tiles["reward/mean"]["last"]) == (rewards[0], rewards[-1])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rnr.runs.report.page import write_report
+from tests.jsonl import read_jsonl
 from tests.made_up_run import HOSTILE, made_up_run
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -81,7 +82,7 @@ def test_the_page_draws_itself_and_fits(page, tmp_path, width) -> None:
     assert not found["nulls"]
     assert "<img src=x onerror=alert(1)>" in HOSTILE
     assert "<img src=x onerror=alert(1)>" in found["sentence"]
-    last = [json.loads(line) for line in (page.parent / "metrics.jsonl").read_text().splitlines()]
+    last = read_jsonl(page.parent / "metrics.jsonl")
     loss = [row["sft/loss"] for row in last if "sft/loss" in row]
     tile = next(tile for tile in found["tiles"] if tile[0] == "SFT loss")
     assert float(tile[1]) == loss[-1]

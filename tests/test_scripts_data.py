@@ -12,6 +12,7 @@ from rnr.corpus.loading import load
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from rnr.types import Example
 from scripts.data import main
+from tests.jsonl import write_jsonl
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -20,18 +21,12 @@ ROME = {"text": "Ada in Rome", "label": [[0, 3, "person"], [7, 11, "place"]]}
 NONE = {"text": "Nobody came to see it", "label": []}
 
 
-def _jsonl(file: Path, *rows: object) -> str:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
-    return str(file)
-
-
 # check
 
 
 def test_check_lists_every_problem_with_its_place_and_fails(tmp_path, capsys) -> None:
     bad = {"text": "Ada", "entities": [{"text": "Eve", "label": "person"}]}
-    first = _jsonl(tmp_path / "a.jsonl", ADA, bad, "{")
+    first = write_jsonl(tmp_path / "a.jsonl", ADA, bad, "{")
     second = tmp_path / "b.conll"
     second.write_text("Ada B-PER\nin O\nRome I-LOC\n\nBo B-PER\n")
     broken = tmp_path / "c.json"
@@ -49,7 +44,7 @@ def test_check_lists_every_problem_with_its_place_and_fails(tmp_path, capsys) ->
 
 
 def test_check_lists_no_more_than_its_limit(tmp_path, capsys) -> None:
-    file = _jsonl(tmp_path / "a.jsonl", "{", "{", "{")
+    file = write_jsonl(tmp_path / "a.jsonl", "{", "{", "{")
     assert main(["check", file, "--limit", "1"]) == 1
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 3
@@ -78,7 +73,7 @@ def test_check_goes_on_after_a_folder_without_data_and_a_broken_split(tmp_path, 
 
 
 def test_check_goes_on_after_rows_that_are_no_rows(tmp_path, capsys) -> None:
-    file = _jsonl(
+    file = write_jsonl(
         tmp_path / "a.jsonl", "[" * 100_000 + "]" * 100_000, "1" * 5000, ADA, '{"text": "A\\ud800", "label": []}'
     )
     assert main(["check", file]) == 1
@@ -107,8 +102,8 @@ def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_pat
 
 
 def test_check_names_a_file_that_is_listed_twice_and_goes_on(tmp_path, capsys) -> None:
-    file = _jsonl(tmp_path / "a.jsonl", ADA)
-    assert main(["check", file, file, _jsonl(tmp_path / "b.jsonl", ROME)]) == 1
+    file = write_jsonl(tmp_path / "a.jsonl", ADA)
+    assert main(["check", file, file, write_jsonl(tmp_path / "b.jsonl", ROME)]) == 1
     assert (
         capsys.readouterr().out
         == f"{file} is listed twice\n3 mentions: person 2, place 1\n2 sentences can be used, 1 problems\n"
@@ -120,13 +115,20 @@ def test_check_names_a_file_that_is_listed_twice_and_goes_on(tmp_path, capsys) -
 
 def test_convert_writes_another_format(tmp_path, capsys) -> None:
     out = tmp_path / "new" / "a.conll"
-    assert main(["convert", _jsonl(tmp_path / "a.jsonl", ADA), "--to", "conll", "--out", str(out)]) == 0
+    assert main(["convert", write_jsonl(tmp_path / "a.jsonl", ADA), "--to", "conll", "--out", str(out)]) == 0
     assert out.read_text() == "# text = Ada Byron ran .\nAda\tB-person\nByron\tI-person\nran\tO\n.\tO\n\n"
     assert capsys.readouterr().out == f"1 sentences -> {out}\n"
 
 
 def test_convert_stops_at_a_bad_row_unless_told_to_skip_it(tmp_path, capsys) -> None:
-    command = ["convert", _jsonl(tmp_path / "a.jsonl", ADA, "{"), "--to", "doccano", "--out", str(tmp_path / "b.jsonl")]
+    command = [
+        "convert",
+        write_jsonl(tmp_path / "a.jsonl", ADA, "{"),
+        "--to",
+        "doccano",
+        "--out",
+        str(tmp_path / "b.jsonl"),
+    ]
     assert main(command) == 2
     assert "a.jsonl, row 2: not valid JSON" in capsys.readouterr().err
     assert not (tmp_path / "b.jsonl").exists()
@@ -147,7 +149,7 @@ def test_convert_stops_at_a_bad_row_unless_told_to_skip_it(tmp_path, capsys) -> 
 def test_convert_says_what_is_lost_and_loses_nothing_else(tmp_path, capsys, form, said) -> None:
     first = {**ADA, "schema": ["person", "sea", "river"], "cot": "Ada Byron is a person.", "guid": "n-7"}
     second = {**NONE, "schema": ["person", "sea"]}
-    file = _jsonl(tmp_path / "a.jsonl", first | {"dataset": "news"}, second | {"dataset": "news"})
+    file = write_jsonl(tmp_path / "a.jsonl", first | {"dataset": "news"}, second | {"dataset": "news"})
     out = tmp_path / f"out{FORMATS[form].suffixes[0]}"
 
     assert main(["convert", file, "--to", form, "--out", str(out)]) == 0
@@ -162,13 +164,13 @@ def test_convert_says_what_is_lost_and_loses_nothing_else(tmp_path, capsys, form
 
 
 def test_a_conversion_within_one_schema_and_name_loses_nothing(tmp_path, capsys) -> None:
-    file = _jsonl(tmp_path / "a.jsonl", ADA, NONE)
+    file = write_jsonl(tmp_path / "a.jsonl", ADA, NONE)
     assert main(["convert", file, "--to", "conll", "--out", str(tmp_path / "new" / "a.conll")]) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_convert_keeps_what_is_there(tmp_path, capsys) -> None:
-    file = _jsonl(tmp_path / "a.jsonl", ADA)
+    file = write_jsonl(tmp_path / "a.jsonl", ADA)
     assert main(["convert", file, "--to", "jsonl", "--out", file]) == 2
     assert "exists already" in capsys.readouterr().err
 
@@ -177,9 +179,9 @@ def test_convert_keeps_what_is_there(tmp_path, capsys) -> None:
 
 
 def test_stats_count_sentences_mentions_labels_lengths_and_what_is_shared(tmp_path, capsys) -> None:
-    train = _jsonl(tmp_path / "old.jsonl", ADA, ROME, NONE, NONE)
+    train = write_jsonl(tmp_path / "old.jsonl", ADA, ROME, NONE, NONE)
     river = {"text": "the Po", "label": [[4, 6, "river"]]}
-    evaluation = _jsonl(tmp_path / "new.jsonl", river, {**ROME, "text": "ADA IN ROME"})
+    evaluation = write_jsonl(tmp_path / "new.jsonl", river, {**ROME, "text": "ADA IN ROME"})
     out = tmp_path / "stats.json"
 
     assert main(["stats", train, "--evaluation", evaluation, "--words", "--json", str(out)]) == 0
@@ -205,7 +207,7 @@ def test_stats_count_sentences_mentions_labels_lengths_and_what_is_shared(tmp_pa
 
 
 def test_all_files_behind_evaluation_are_scored_and_none_of_them_trained(tmp_path) -> None:
-    train, one, two = (_jsonl(tmp_path / f"{name}.jsonl", *_numbered(name, 1)) for name in ("train", "one", "two"))
+    train, one, two = (write_jsonl(tmp_path / f"{name}.jsonl", *_numbered(name, 1)) for name in ("train", "one", "two"))
     out = tmp_path / "stats.json"
     assert main(["stats", train, "--evaluation", one, two, "--words", "--json", str(out)]) == 0
     figures = json.loads(out.read_text())
@@ -231,14 +233,14 @@ def test_a_wrong_option_is_one_line_and_status_2(capsys, argv, said) -> None:
 @pytest.mark.skipif(not embedded_folder(EMBEDDED_MODEL).is_dir(), reason="the embedded model is not set up: make setup")
 def test_stats_count_tokens_of_the_embedded_model(tmp_path) -> None:
     out = tmp_path / "stats.json"
-    assert main(["stats", _jsonl(tmp_path / "a.jsonl", ROME), "--json", str(out)]) == 0
+    assert main(["stats", write_jsonl(tmp_path / "a.jsonl", ROME), "--json", str(out)]) == 0
     figures = json.loads(out.read_text())
     assert figures["length_unit"] == "tokens"
     assert figures["training"]["a"]["length"]["max"] == 4  # A|da| in| Rome
 
 
 def test_stats_of_a_model_that_is_not_there_say_so(tmp_path, capsys) -> None:
-    assert main(["stats", _jsonl(tmp_path / "a.jsonl", ROME), "--model", "./nowhere"]) == 2
+    assert main(["stats", write_jsonl(tmp_path / "a.jsonl", ROME), "--model", "./nowhere"]) == 2
     assert "no folder at './nowhere'" in capsys.readouterr().err
 
 
@@ -252,7 +254,7 @@ def _numbered(source: str, count: int) -> list[dict]:
 def test_split_takes_its_share_of_each_source_and_no_sentence_twice(tmp_path) -> None:
     # Each sentence of b stands there twice, once with other marks.
     twins = [row | {"text": row["text"].upper() + "!"} for row in _numbered("b", 20)]
-    file = _jsonl(tmp_path / "all.jsonl", *_numbered("a", 40), *_numbered("b", 20), *twins)
+    file = write_jsonl(tmp_path / "all.jsonl", *_numbered("a", 40), *_numbered("b", 20), *twins)
     out = tmp_path / "out"
 
     assert main(["split", file, "--out", str(out), "--test-share", "0.2", "--seed", "7"]) == 0
@@ -276,7 +278,7 @@ def test_split_depends_on_its_seed_alone_and_keeps_the_order() -> None:
 
 @pytest.mark.parametrize(("share", "said"), [("1.5", "between 0 and 1"), ("0.1", "leaves none for test")])
 def test_split_says_when_its_share_cannot_be_taken(tmp_path, capsys, share, said) -> None:
-    file = _jsonl(tmp_path / "a.jsonl", *_numbered("a", 3))
+    file = write_jsonl(tmp_path / "a.jsonl", *_numbered("a", 3))
     assert main(["split", file, "--out", str(tmp_path / "out"), "--test-share", share]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -286,9 +288,9 @@ def test_split_says_when_its_share_cannot_be_taken(tmp_path, capsys, share, said
 
 
 def test_decontaminate_writes_what_is_left_and_prints_counts_by_source_and_reason(tmp_path, capsys) -> None:
-    train = _jsonl(tmp_path / "train.jsonl", *_numbered("CrossNER_AI", 2), *_numbered("news", 3))
+    train = write_jsonl(tmp_path / "train.jsonl", *_numbered("CrossNER_AI", 2), *_numbered("news", 3))
     twin = _numbered("news", 2)[1] | {"text": "NEWS: 1"}
-    evaluation = _jsonl(tmp_path / "test.jsonl", *_numbered("CrossNER_AI", 1), twin)
+    evaluation = write_jsonl(tmp_path / "test.jsonl", *_numbered("CrossNER_AI", 1), twin)
     out = tmp_path / "clean.jsonl"
     command = ["decontaminate", train, "--evaluation", evaluation, "--out"]
 
@@ -305,8 +307,8 @@ def test_decontaminate_writes_what_is_left_and_prints_counts_by_source_and_reaso
 
 
 def test_decontaminate_that_leaves_nothing_says_what_keeps_a_training_set(tmp_path, capsys) -> None:
-    train = _jsonl(tmp_path / "train.jsonl", *_numbered("CrossNER_AI", 2))
-    evaluation = _jsonl(tmp_path / "test.jsonl", *_numbered("CrossNER_AI", 1))
+    train = write_jsonl(tmp_path / "train.jsonl", *_numbered("CrossNER_AI", 2))
+    evaluation = write_jsonl(tmp_path / "test.jsonl", *_numbered("CrossNER_AI", 1))
     assert main(["decontaminate", train, "--evaluation", evaluation, "--out", str(tmp_path / "x.jsonl")]) == 2
     assert "--keep-source" in capsys.readouterr().err
 
@@ -324,7 +326,7 @@ def test_lengths_are_in_words_where_the_embedded_model_is_missing_and_a_named_on
         raise ValueError(f"the model {model} is not set up: run `make setup`")
 
     monkeypatch.setattr("rnr.corpus.statistics.resolve", missing)
-    file = _jsonl(tmp_path / "a.jsonl", ADA)
+    file = write_jsonl(tmp_path / "a.jsonl", ADA)
     assert main(["stats", file]) == 0
     said = capsys.readouterr()
     assert "lengths in words" in said.out
@@ -334,5 +336,5 @@ def test_lengths_are_in_words_where_the_embedded_model_is_missing_and_a_named_on
 
 def test_check_names_the_labels_that_are_used_most_and_how_many_more_there_are(tmp_path, capsys) -> None:
     row = {"text": "Ada Byron ran .", "entities": [[0, 3, f"label{number}"] for number in range(23)]}
-    assert main(["check", _jsonl(tmp_path / "a.jsonl", row)]) == 0
+    assert main(["check", write_jsonl(tmp_path / "a.jsonl", row)]) == 0
     assert capsys.readouterr().out.splitlines()[0].endswith("label6 1 and 3 more")

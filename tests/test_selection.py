@@ -7,6 +7,7 @@ import pytest
 
 from rnr.config import DataConfig
 from rnr.corpus.selection import Selection, select
+from tests.jsonl import write_jsonl
 
 
 def _select(data: DataConfig, **options) -> Selection:
@@ -15,12 +16,10 @@ def _select(data: DataConfig, **options) -> Selection:
 
 def _rows(path: Path, rows: list[tuple[str, int]]) -> str:
     """A file with these sentences, the first words of each being its mentions, as many as the number says."""
-    lines = []
-    for sentence, mentions in rows:
-        entities = [{"text": word, "label": "person"} for word in sentence.split()[:mentions]]
-        lines.append(json.dumps({"sentence": sentence, "schema": ["person", "place"], "entities": entities}) + "\n")
-    path.write_text("".join(lines))
-    return str(path)
+    schema = ["person", "place"]
+    entities = [[{"text": word, "label": "person"} for word in text.split()[:count]] for text, count in rows]
+    found = zip(rows, entities, strict=True)
+    return write_jsonl(path, *({"sentence": text, "schema": schema, "entities": here} for (text, _), here in found))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Who did what when, and what is known of the tokens: recorded once, compactly."""
 
 import asyncio
-import json
 
 import pytest
 
@@ -11,6 +10,7 @@ from rnr.digest import token_key
 from rnr.runs import spans
 from rnr.runs.token_values import kept_groups, token_rows
 from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup, Segment
+from tests.jsonl import read_jsonl
 
 
 @pytest.fixture
@@ -20,16 +20,12 @@ def folder(tmp_path):
     spans.record_to(None)
 
 
-def _lines(folder, name: str) -> list:
-    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
-
-
 def test_a_span_has_its_worker_its_work_and_its_length(folder) -> None:
     with spans.span("rollout-0", "rollout of a"):
         pass
     assert not (folder / spans.FILE).exists()  # held until the step is over
     spans.flush()
-    ((begin, seconds, who, what),) = _lines(folder, spans.FILE)
+    ((begin, seconds, who, what),) = read_jsonl(folder / spans.FILE)
     assert begin > 1.7e9
     assert 0 <= seconds < 5
     assert (who, what) == ("rollout-0", "rollout of a")
@@ -39,7 +35,7 @@ def test_a_failed_span_tells_why_and_the_failure_goes_on(folder) -> None:
     with pytest.raises(RuntimeError), spans.span("learner-0", "update"):
         raise RuntimeError("died")
     spans.flush()
-    assert _lines(folder, spans.FILE)[0][4] == "RuntimeError: died"
+    assert read_jsonl(folder / spans.FILE)[0][4] == "RuntimeError: died"
 
 
 def test_work_that_was_called_off_is_nobodys_time(folder) -> None:

@@ -39,6 +39,7 @@ from rnr.synthesis.rows import row_answer
 from rnr.synthesis.teacher import TeacherCompletion, TeacherRefused, TeacherUnavailable, TemplateTeacher, _retry_after
 from rnr.types import Example, Mention
 from scripts.cot import main
+from tests.jsonl import read_jsonl
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ["Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal", "Ida", "Jo", "Kit", "Lou"]
@@ -511,10 +512,6 @@ def command(data: Path, folder: Path, endpoint: Endpoint, *more: str) -> list[st
     return ["generate", str(data), "--out", str(folder / "cot.jsonl"), *teacher, *more]
 
 
-def rows_of(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
 def test_killed_and_started_again_nothing_is_lost_or_paid_twice(endpoint: Endpoint, tmp_path: Path) -> None:
     endpoint.delay = 0.04
     endpoint.script = lambda asked, _count: reply("no idea") if asked["sentence"].startswith("Cy") else good(asked)
@@ -544,7 +541,7 @@ def test_killed_and_started_again_nothing_is_lost_or_paid_twice(endpoint: Endpoi
     assert len(paid) >= 15
     assert again
     assert not paid & again
-    rows, rejects = rows_of(tmp_path / "cot.jsonl"), rows_of(tmp_path / "cot.rejected.jsonl")
+    rows, rejects = read_jsonl(tmp_path / "cot.jsonl"), read_jsonl(tmp_path / "cot.rejected.jsonl")
     assert sorted(row["sentence"] for row in rows + rejects) == sorted(f"{name} ran." for name in names)
     assert {row["sentence"][:2] for row in rejects} == {"Cy"}
     assert {row["cause"] for row in rejects} == {"no_json"}
@@ -578,24 +575,24 @@ def test_existing_rows_are_scored(endpoint: Endpoint, tmp_path: Path) -> None:
     endpoint.script = lambda asked, _count: reply(json.dumps({"score": 9 if "Ada" in asked["sentence"] else 5}))
     to = ["--out", str(tmp_path / "scored.jsonl"), "--judge", "openai:m", "--base-url", endpoint.url]
     assert main(["score", str(tmp_path / "cot.jsonl"), *to]) == 0
-    assert [(row["guid"], row["score"]) for row in rows_of(tmp_path / "scored.jsonl")] == [("data/data:1", 9)]
-    assert [row["cause"] for row in rows_of(tmp_path / "scored.rejected.jsonl")] == ["low_score"]
+    assert [(row["guid"], row["score"]) for row in read_jsonl(tmp_path / "scored.jsonl")] == [("data/data:1", 9)]
+    assert [row["cause"] for row in read_jsonl(tmp_path / "scored.rejected.jsonl")] == ["low_score"]
 
 
 def test_template_chains_pass_their_own_validation_offline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "cot.jsonl"
     assert main(["generate", "demo/known", "--out", str(out)]) == 0
-    assert len(rows_of(out)) == 144
-    assert rows_of(tmp_path / "cot.rejected.jsonl") == []
+    assert len(read_jsonl(out)) == 144
+    assert read_jsonl(tmp_path / "cot.rejected.jsonl") == []
     assert main(["validate", str(out)]) == 0
-    bad = rows_of(out)[0] | {"cot": "I just know it."}
+    bad = read_jsonl(out)[0] | {"cot": "I just know it."}
     mixed = tmp_path / "mixed.jsonl"
     mixed.write_text(out.read_text() + json.dumps(bad) + "\n{\n")
     assert main(["validate", str(mixed), "--out", str(tmp_path / "good.jsonl")]) == 1
     said = capsys.readouterr().out
     assert f"{mixed}, row 145: not_in_chain: " in said
     assert f"{mixed}, row 146: not_a_row: " in said
-    assert rows_of(tmp_path / "good.jsonl") == rows_of(out)
+    assert read_jsonl(tmp_path / "good.jsonl") == read_jsonl(out)
 
 
 def test_validation_lists_every_bad_row_and_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -611,8 +608,8 @@ def test_validation_lists_every_bad_row_and_keeps_it(tmp_path: Path, capsys: pyt
     assert f"{data}, row 4: label_not_argued: 'Ada' (person)\n" in said
     assert f"{data}, row 5: not_a_row: 'sentence' must be text, found 5\n" in said
     assert "1 of 5 sentences kept" in said
-    assert [row["guid"] for row in rows_of(tmp_path / "good.jsonl")] == ["a1"]
-    bad = rows_of(tmp_path / "good.rejected.jsonl")
+    assert [row["guid"] for row in read_jsonl(tmp_path / "good.jsonl")] == ["a1"]
+    bad = read_jsonl(tmp_path / "good.rejected.jsonl")
     assert [(row["place"], row["cause"]) for row in bad] == [
         (f"{data}, row 2", "not_in_chain"),
         (f"{data}, row 3", "not_in_chain"),
@@ -633,8 +630,8 @@ def test_a_file_is_never_validated_onto_itself(tmp_path: Path, capsys: pytest.Ca
 def test_one_sentence_that_cannot_be_explained_does_not_stop_the_others(tmp_path: Path) -> None:
     data = sentences(tmp_path, ["Ada", "a<think>b", "Bo"])
     assert main(["generate", str(data), "--out", str(tmp_path / "cot.jsonl")]) == 0
-    assert [row["sentence"] for row in rows_of(tmp_path / "cot.jsonl")] == ["Ada ran.", "Bo ran."]
-    assert [(row["sentence"], row["cause"], row["detail"]) for row in rows_of(tmp_path / "cot.rejected.jsonl")] == [
+    assert [row["sentence"] for row in read_jsonl(tmp_path / "cot.jsonl")] == ["Ada ran.", "Bo ran."]
+    assert [(row["sentence"], row["cause"], row["detail"]) for row in read_jsonl(tmp_path / "cot.rejected.jsonl")] == [
         ("a<think>b ran.", "think_in_entity", "'a<think>b' (person)")
     ]
 

@@ -14,6 +14,7 @@ from rnr.config import TrackingConfig
 from rnr.runs.tracking import Tracker, rollout_rows
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
+from tests.jsonl import read_jsonl
 
 CHAIN = "[Ada: person] [sat: place]"
 """One of its two tags is as annotated."""
@@ -21,10 +22,6 @@ CHAIN = "[Ada: person] [sat: place]"
 
 def _tracker(folder: Path) -> Tracker:
     return Tracker(folder, options=TrackingConfig(wandb_project=""), name="test", config={})
-
-
-def _lines(folder: Path, name: str) -> list[dict]:
-    return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").split("\n") if line]
 
 
 def _scored(text: str = "{}", uid: str = "u", *, rewards=(1.0, 0.0, None)) -> ScoredGroup:
@@ -51,7 +48,7 @@ def _scored(text: str = "{}", uid: str = "u", *, rewards=(1.0, 0.0, None)) -> Sc
 
 
 def _steps(folder: Path) -> list[tuple[str, int]]:
-    return [(row["stage"], row["step"]) for row in _lines(folder, "metrics.jsonl")]
+    return [(row["stage"], row["step"]) for row in read_jsonl(folder / "metrics.jsonl")]
 
 
 def test_a_step_is_one_line_with_its_stage_its_step_and_its_numbers_in_order(tmp_path) -> None:
@@ -67,9 +64,9 @@ def test_a_small_learning_rate_is_not_logged_as_nothing(tmp_path) -> None:
     tracker = _tracker(tmp_path)
     tracker.log("grpo", 0, {"actor/lr": 3e-7, "perf/tokens": 1234567})
     tracker.log_rollouts(0, [_scored()], {}, {"u": [1.23456789e-8, None, None]})
-    (row,) = _lines(tmp_path, "metrics.jsonl")
+    (row,) = read_jsonl(tmp_path / "metrics.jsonl")
     assert (row["actor/lr"], row["perf/tokens"]) == (3e-7, 1234567)
-    assert _lines(tmp_path, "rollouts.jsonl")[0]["advantage"] == 1.23457e-8
+    assert read_jsonl(tmp_path / "rollouts.jsonl")[0]["advantage"] == 1.23457e-8
 
 
 def test_a_metric_that_is_not_finite_is_null_and_counted(tmp_path) -> None:
@@ -124,7 +121,7 @@ def test_rewinding_grpo_keeps_the_warm_start_and_the_earlier_steps(tmp_path) -> 
         tracker.log_rollouts(step, [_scored()], {}, {})
     tracker.rewind("grpo", 2)
     assert _steps(tmp_path) == [("base", 0), *(("sft", step) for step in range(5)), ("grpo", 0), ("grpo", 1)]
-    assert [row["step"] for row in _lines(tmp_path, "rollouts.jsonl")] == [0] * 3 + [1] * 3
+    assert [row["step"] for row in read_jsonl(tmp_path / "rollouts.jsonl")] == [0] * 3 + [1] * 3
 
 
 def test_rewinding_the_warm_start_takes_all_of_grpo_with_it(tmp_path) -> None:
@@ -136,7 +133,7 @@ def test_rewinding_the_warm_start_takes_all_of_grpo_with_it(tmp_path) -> None:
     tracker.log_rollouts(0, [_scored()], {}, {})
     tracker.rewind("sft", 3)
     assert _steps(tmp_path) == [("base", 0), ("sft", 0), ("sft", 1), ("sft", 2)]
-    assert _lines(tmp_path, "rollouts.jsonl") == []
+    assert read_jsonl(tmp_path / "rollouts.jsonl") == []
 
 
 def test_a_line_that_a_kill_cut_short_goes_and_the_next_one_is_whole(tmp_path) -> None:
@@ -146,7 +143,7 @@ def test_a_line_that_a_kill_cut_short_goes_and_the_next_one_is_whole(tmp_path) -
         file.write('{"stage": "grpo", "step": 1, "a": 0.')
     tracker.rewind("grpo", 1)
     tracker.log("grpo", 1, {"a": 2.0})
-    assert _lines(tmp_path, "metrics.jsonl") == [
+    assert read_jsonl(tmp_path / "metrics.jsonl") == [
         {"stage": "grpo", "step": 0, "a": 1.0},
         {"stage": "grpo", "step": 1, "a": 2.0},
     ]
@@ -167,12 +164,12 @@ def test_a_unicode_line_separator_in_a_completion_does_not_cost_its_row(tmp_path
     tracker = _tracker(tmp_path)
     tracker.log_rollouts(0, [_scored(f"a{separator}b")], {}, {})
     tracker.rewind("grpo", 1)
-    assert [row["text"] for row in _lines(tmp_path, "rollouts.jsonl")] == [f"a{separator}b"] * 3
+    assert [row["text"] for row in read_jsonl(tmp_path / "rollouts.jsonl")] == [f"a{separator}b"] * 3
 
 
 def test_half_of_a_surrogate_pair_in_a_completion_can_be_written(tmp_path) -> None:
     _tracker(tmp_path).log_rollouts(0, [_scored("a\ud83e")], {}, {})
-    assert _lines(tmp_path, "rollouts.jsonl")[0]["text"] == "a\ud83e"
+    assert read_jsonl(tmp_path / "rollouts.jsonl")[0]["text"] == "a\ud83e"
 
 
 def test_an_evaluation_that_will_be_made_again_is_not_told_twice(tmp_path) -> None:

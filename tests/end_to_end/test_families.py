@@ -1,6 +1,5 @@
 """New weights in a real engine, for models whose heads and experts are not those of a Llama."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from actors.engine_support import refuse_adapters
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from scripts.benchmarks.families import tiny_config
+from tests.jsonl import read_jsonl
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,7 +25,7 @@ def test_an_engine_takes_all_weights_of_a_tied_head_and_of_experts(tmp_path) -> 
     kinds = ["gpt2", "granite", "mixtral", "apertus"]  # tied otherwise; scaled; experts; buffers
     command = [sys.executable, "-m", "scripts.benchmarks.models", str(tmp_path), *kinds, "--table", f"{tmp_path}/table"]
     subprocess.run(command, cwd=ROOT, check=True, timeout=600)
-    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    rows = read_jsonl(tmp_path / "results.jsonl")
     found = {row["kind"]: row for row in rows}
     assert found.keys() == set(kinds)
     for kind, row in found.items():

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.end_to_end.launcher import ROOT, assert_all_end
+from tests.jsonl import read_jsonl
 
 pytestmark = pytest.mark.slow
 
@@ -88,5 +89,5 @@ def test_a_submitted_job_trains_with_two_rollout_workers_and_two_learner_ranks(c
     summary = json.loads((tmp_path / "debug" / "summary.json").read_text())
     assert summary["steps"] >= 1
     assert summary["prompts"]["consumed"] == 2
-    rows = [json.loads(line) for line in (tmp_path / "debug" / "metrics.jsonl").read_text().splitlines()]
+    rows = read_jsonl(tmp_path / "debug" / "metrics.jsonl")
     assert [row["infra/rollout_workers_alive"] for row in rows if "infra/rollout_workers_alive" in row] == [2]
