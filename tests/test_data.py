@@ -240,7 +240,7 @@ def test_the_labels_of_a_folder_must_be_a_list_of_texts(tmp_path) -> None:
 
 def test_broken_json_names_file_and_line(tmp_path) -> None:
     file = tmp_path / "train.json"
-    file.write_text('[\n {"text": "Ada"},\n oops\n]')
+    file.write_text('[\n {"text": "Ada", "entities": []},\n oops\n]')
     with pytest.raises(DataError, match=r"train\.json, line 3: not valid JSON"):
         load([str(file)], training=True)
 

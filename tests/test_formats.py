@@ -168,7 +168,7 @@ def test_the_ground_truth_of_a_label_studio_task_stands_for_it_and_skipped_annot
     two["annotations"].append(empty)
     assert "row 1: the task has 2 annotations where one is needed" in _error(tmp_path / "b.json", json.dumps([two]))
     none = _task(was_cancelled=True)
-    assert "row 1: the task has 0 annotations" in _error(tmp_path / "c.json", json.dumps([none]))
+    assert "row 1: the task has no annotation" in _error(tmp_path / "c.json", json.dumps([none]))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnr.corpus.formats.biomedical import BIOC_RELATIONS
+from rnr.corpus.formats.csv_files import AGAIN
 from rnr.corpus.formats.doubtful import BRACKETS, PIECES
 from rnr.corpus.formats.entity_names import TWO_LABELS
 from rnr.corpus.formats.instructions import DESCRIBED
@@ -14,7 +15,6 @@ from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
 from rnr.corpus.formats.plain_rows import PEOPLE, RELATIONS
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.shapes import BLANK_TOKENS
-from rnr.corpus.formats.tables import AGAIN
 from rnr.corpus.label_doubts import ALIKE, CONTROL, NAMELESS, PADDED, TAGGED
 from rnr.corpus.loading import check
 from rnr.corpus.report import Reading
@@ -95,7 +95,7 @@ def test_a_table_tells_of_numbers_that_come_again_and_of_further_tags(tmp_path) 
     table = "sentence_id,word,tag,ner\n1,Ada,B-PER,O\n1,ran,O,O\n2,Bob,B-PER,O\n1,Eve,B-PER,O\n"
     found, problems, notes = _read(tmp_path / "a.csv", table)
     assert (found, problems) == ([ADA, ("Bob", [("Bob", "PER")]), ("Eve", [("Eve", "PER")])], [])
-    assert f"1 {AGAIN} (row 5: 1)" in notes
+    assert f"1 {AGAIN} (row 5)" in notes
     assert "column 'tag' is read as the tags; further columns of tags are not read (ner)" in notes
 
 

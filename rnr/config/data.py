@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from rnr.config.section import Section
 
 Spaces = Literal["script", "always", "never"]
-Offsets = Literal["auto", "characters", "utf16", "bytes", "inclusive", "tokens"]
+Offsets = Literal["auto", "characters", "utf16", "bytes", "inclusive", "tokens", "graphemes"]
 
 
 class ReadingConfig(Section):
@@ -20,7 +20,7 @@ class ReadingConfig(Section):
     offsets: Offsets = "auto"
     """What the offsets of files count. ``auto`` takes characters and refuses a file whose mentions begin or end inside
     words; ``characters`` takes them as they are; the others (UTF-16 units, bytes of UTF-8, characters with an inclusive
-    end, words) are converted."""
+    end, words, characters with all that is joined to them) are converted."""
     labels: tuple[str, ...] = ()
     """Names of labels or tags that are numbers in the data, in the order of their numbers or as ``2=person``."""
 

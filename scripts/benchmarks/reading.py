@@ -35,33 +35,45 @@ print(f"{what}\\t{count}\\t{seconds:.1f}\\t{peak:.0f}")
 """
 
 
-FILES = {"big.jsonl": ("load", "check", "datasets", "datasets rows"), "big.conll": ("load", "check")}
+_OURS = ("load", "check")
+FILES = {
+    "big.jsonl": (*_OURS, "datasets", "datasets rows"),
+    "big.conll": _OURS,
+    "big.csv": _OURS,
+    "tokens.jsonl": _OURS,
+    "list.json": _OURS,
+}
 """What is measured of each file."""
 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=200)
-    size = parser.parse_args(argv).megabytes * 2**20
+    parser.add_argument("--files", nargs="+", default=list(FILES), choices=FILES, metavar="NAME", help=", ".join(FILES))
+    options = parser.parse_args(argv)
+    size = options.megabytes * 2**20
     print("file\twhat\tsentences\tCPU seconds\tpeak MiB")
     with tempfile.TemporaryDirectory() as folder:
-        for name, kinds in FILES.items():
+        for name in options.files:
             file = Path(folder) / name
             write(file, size)
-            for kind in kinds:
+            for kind in FILES[name]:
                 done = subprocess.run([sys.executable, "-c", _MEASURE, kind, str(file)], capture_output=True, text=True)
                 print(f"{name}\t{done.stdout.splitlines()[-1] if done.returncode == 0 else done.stderr}", flush=True)
     return 0
 
 
 def write(file: Path, size: int) -> None:
-    """Sentences of 8 to 30 made-up words with up to three mentions, the same every time: JSONL or three columns."""
-    columns = file.suffix == ".conll"
+    """Sentences of 8 to 30 made-up words with up to three mentions, the same every time, in the format of its name."""
+    writer = {"big.conll": _columns, "big.csv": _cells, "tokens.jsonl": _tokens}.get(file.name, _row)
+    before, between, behind = ("[", ", ", "]") if file.suffix == ".json" else ("", "", "")
     with file.open("w", encoding="utf-8") as stream:
-        for words, spans in _sentences(random.Random(1)):
-            stream.write(_columns(words, spans) if columns else _row(words, spans))
+        stream.write("sentence_id,word,pos,tag\n" if file.suffix == ".csv" else before)
+        for number, (words, spans) in enumerate(_sentences(random.Random(1))):
+            stream.write((between if number else "") + writer(number, words, spans))
             if stream.tell() > size:
                 break
+        stream.write(behind)
 
 
 def _sentences(generator: random.Random) -> Iterator[tuple[list[str], list[tuple[int, int, str]]]]:
@@ -78,7 +90,7 @@ def _sentences(generator: random.Random) -> Iterator[tuple[list[str], list[tuple
         yield sentence, spans
 
 
-def _row(words: list[str], spans: list[tuple[int, int, str]]) -> str:
+def _row(_: int, words: list[str], spans: list[tuple[int, int, str]]) -> str:
     starts = [len(" ".join(words[:n])) + bool(n) for n in range(len(words))]
     entities = [
         {"text": " ".join(words[i:j]), "label": label, "start": starts[i], "end": starts[j - 1] + len(words[j - 1])}
@@ -87,11 +99,23 @@ def _row(words: list[str], spans: list[tuple[int, int, str]]) -> str:
     return json.dumps({"sentence": " ".join(words), "entities": entities}, allow_nan=False) + "\n"
 
 
-def _columns(words: list[str], spans: list[tuple[int, int, str]]) -> str:
+def _tags(words: list[str], spans: list[tuple[int, int, str]]) -> list[str]:
     tags = ["O"] * len(words)
     for i, j, label in spans:
         tags[i:j] = [f"B-{label}", *[f"I-{label}"] * (j - i - 1)]
-    return "".join(f"{word} NN {tag}\n" for word, tag in zip(words, tags, strict=True)) + "\n"
+    return tags
+
+
+def _columns(_: int, words: list[str], spans: list[tuple[int, int, str]]) -> str:
+    return "".join(f"{word} NN {tag}\n" for word, tag in zip(words, _tags(words, spans), strict=True)) + "\n"
+
+
+def _cells(number: int, words: list[str], spans: list[tuple[int, int, str]]) -> str:
+    return "".join(f"{number},{word},NN,{tag}\n" for word, tag in zip(words, _tags(words, spans), strict=True))
+
+
+def _tokens(_: int, words: list[str], spans: list[tuple[int, int, str]]) -> str:
+    return json.dumps({"tokens": words, "ner_tags": _tags(words, spans)}) + "\n"
 
 
 if __name__ == "__main__":

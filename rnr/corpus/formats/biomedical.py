@@ -1,13 +1,14 @@
 """Biomedical corpora: BioC (JSON) and PubTator."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.opening import read_text
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, has, many
+from rnr.corpus.formats.text_lines import text_lines
 from rnr.corpus.report import Reading
 
 RELATIONS = "lines of relations were passed over"
@@ -118,7 +119,7 @@ def is_pubtator(head: str) -> bool:
 def pubtator_rows(file: Path, reading: Reading) -> Iterator[Row]:
     """The documents of a file: title and abstract are one text, with one character between them."""
     source = Source(file=file, reading=reading)
-    for document in _documents(read_text(file).split("\n")):
+    for document in _documents(text_lines(file)):
         first = document[0][0]
         try:
             yield first, _document(document, source)
@@ -126,17 +127,17 @@ def pubtator_rows(file: Path, reading: Reading) -> Iterator[Row]:
             yield first, DataError(f"{file}, {error}")
 
 
-def _documents(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
+def _documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
     """The lines of each document with their numbers; one ends at a blank line, or where the title of another begins."""
     document: list[tuple[int, str]] = []
-    for number, line in enumerate((*lines, ""), 1):
+    for number, line in enumerate(chain(lines, [""]), 1):
         title = _TITLE.match(line)
         other = title and title[2] == "t" and document and not document[0][1].startswith(f"{title[1]}|")
         if document and (not line.strip() or other):
             yield document
             document = []
         if line.strip():
-            document.append((number, line.rstrip("\r")))
+            document.append((number, line))
 
 
 def _document(lines: list[tuple[int, str]], source: Source) -> dict[str, Any]:

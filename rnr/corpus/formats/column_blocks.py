@@ -3,12 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.column_layout import Layout
 from rnr.corpus.formats.column_words import without_prefix
-from rnr.corpus.formats.tags import Tagged, TagScheme
+from rnr.corpus.formats.tags import Places, Tagged, TagScheme
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
 _COMMENT = re.compile(r"#\s*[\w.:-]+\s*=|#(?:begin|end) document")
@@ -44,19 +43,6 @@ class Block:
         if mark == "\t" and " " in self.text:
             columns = [[cell.strip(BLANKS) for cell in column] for column in columns]
         return columns
-
-
-@dataclass(frozen=True, slots=True)
-class _Places(Sequence[str]):
-    """The names of lines, made when one is asked for."""
-
-    numbers: Sequence[int]
-
-    def __getitem__(self, index: Any) -> Any:
-        return f"line {self.numbers[index]}"
-
-    def __len__(self) -> int:
-        return len(self.numbers)
 
 
 def whole_blocks(pieces: Iterable[str]) -> Iterator[Block]:
@@ -152,7 +138,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         words = without_prefix(words, layout.prefix, numbers)
     if "" in words:
         raise ValueError(f"line {numbers[words.index('')]}: no word beside its tag")
-    return Tagged(block.number, words, layout.tags(columns[layout.tag]), _Places(numbers), text), glued
+    return Tagged(block.number, words, layout.tags(columns[layout.tag]), Places(numbers), text), glued
 
 
 def _whole_rows(

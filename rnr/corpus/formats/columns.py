@@ -17,7 +17,7 @@ from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, located, spans
 from rnr.corpus.formats.text_lines import text_lines, text_pieces
 from rnr.corpus.formats.webanno import is_webanno, webanno_rows
 from rnr.corpus.report import Reading
-from rnr.corpus.spacing import join
+from rnr.corpus.spacing import join, written_without_spaces
 
 COLUMN_SUFFIXES = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv", ".txt")
 
@@ -31,6 +31,10 @@ CONTRADICTED = "sentences have a comment '# text =' that is not what their token
 JOINED = "sentences of a script without spaces had tokens joined without one (data.reading.spaces)"
 QUOTED = "words are a quotation mark as CSV writes it (four of them), and were read as one"
 MARKED = "byte order marks inside the file were left out"
+UNDIVIDED = (
+    "sentences of Label Studio's columns are of a script without spaces, which it divides at spaces and marks alone: a "
+    "mention may be longer there than it was marked; its JSON tells"
+)
 LONG = "sentences have more than 1,000 tokens; does a blank line stand between sentences?"
 
 
@@ -91,6 +95,8 @@ def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path,
         try:
             sentence, glued = read_block(block, layout, scheme, header=header)
             header = header and not sentence.tokens
+            if layout.rest and any(map(written_without_spaces, sentence.tokens)):
+                reading.note(UNDIVIDED, file, sentence.number)
             if len(sentence.tokens) > 1000:
                 reading.note(LONG, file, sentence.number, f"{len(sentence.tokens)} tokens")
             if sentence.tokens:

@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from rnr.corpus.formats.entity_names import names_a_label
 from rnr.corpus.formats.opening import bare, head_line, lines, read_json, read_text
-from rnr.corpus.formats.rows import DataError, Row, json_fault, parsed
+from rnr.corpus.formats.rows import DataError, Row, json_fault, once_each, parsed
+from rnr.corpus.formats.text_lines import PIECE, text_pieces
 from rnr.corpus.report import Reading
 
 LINES_IN_JSON = "file with the ending .json holds one JSON value a line and was read so"
@@ -16,6 +18,8 @@ JSON_IN_LINES = "file with the ending of JSON lines holds one JSON value and was
 ONE_BEHIND_ANOTHER = "file holds JSON values of several lines, one behind the other, and was read so"
 WRAPPED = "list inside an object was taken for the rows"
 _BLANKS = re.compile(r"\s*")
+_COMMA = re.compile(r"\s*,\s*")
+_DECODER = json.JSONDecoder(object_pairs_hook=once_each)
 LINE_ENDINGS = (".jsonl", ".ndjson")
 
 
@@ -31,6 +35,8 @@ def json_values(file: Path, reading: Reading, known: Callable[[Any], bool]) -> I
         if not by_line:
             reading.note(LINES_IN_JSON, file)
         return _by_line(file)
+    if found == "unknown" and not by_line and (values := _streamed(file, known)) is not None:
+        return enumerate(values, 1)
     if found == "unknown":
         try:
             value = read_json(file)
@@ -58,6 +64,49 @@ def _first(file: Path) -> tuple[str, Any]:
     if value is None:
         return "unknown", None
     return ("rows", None) if more else ("whole", value)
+
+
+def _streamed(file: Path, known: Callable[[Any], bool]) -> Iterator[Any] | None:
+    """The values of a list of objects or lists, read one after the other, because such files are large; None where a
+    file holds something else, or a list that is a row."""
+    begin = next(text_pieces(file), "").lstrip()
+    if begin[:1] != "[" or begin[1:].lstrip()[:1] not in ("{", "["):
+        return None
+    values = _values_of_list(file)
+    first = next(values, None)
+    return None if known([first]) else chain((first,), values)
+
+
+def _values_of_list(file: Path) -> Iterator[Any]:
+    """The values of the list in a file; raises DataError where it breaks."""
+    pieces = text_pieces(file)
+    text, at, before = next(pieces).lstrip(), 1, _BLANKS
+    while True:
+        if (found := _whole_value(text, at, before)) is not None:
+            value, at = found
+            before = _COMMA
+            yield value
+            continue
+        if text[at:].strip() == "]" and not any(map(str.strip, pieces)):
+            return
+        # As much again as could not be read, so that the time is linear in a value that is large.
+        more = "".join(islice(pieces, 1 + (len(text) - at) // PIECE))
+        if not more:
+            read_json(file)  # which says where
+            raise DataError(f"{file}: not valid JSON behind its list")
+        text, at = text[at:] + more, 0
+
+
+def _whole_value(text: str, at: int, before: re.Pattern[str]) -> tuple[Any, int] | None:
+    """The value that follows what has to stand before it, and where it ends; None where it is not all there."""
+    begin = before.match(text, at)
+    if begin is None or begin.end() == len(text):
+        return None
+    try:
+        value, end = _DECODER.raw_decode(text, begin.end())
+    except (ValueError, RecursionError):
+        return None
+    return (value, end) if end < len(text) else None
 
 
 def _one_behind_another(file: Path) -> list[Any] | None:

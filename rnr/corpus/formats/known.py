@@ -43,4 +43,6 @@ def shape_of(value: Any) -> Shape | None:
     """The first shape that recognises a value; None for one that nobody knows."""
     if plain_rows.is_our_own(value):
         return plain_rows.SHAPE
+    if token_rows.is_usual(value):
+        return token_rows.SHAPE
     return next((shape for shape in SHAPES if shape.recognises(value)), None)

@@ -21,6 +21,8 @@ UTF16 = "regions are counted in UTF-16 units, as their texts show, and were conv
 NO_REGIONS = "rows have no region and were read as sentences without a mention"
 OTHER_RESULTS = "results of tasks are no labelled regions (choices, relations and others) and were left out"
 
+_DATA_TEXT = "_data_text"
+"""What the text is called in a table of Label Studio whose regions are called so."""
 _SPACES = re.compile(r"\s+")
 
 
@@ -51,8 +53,13 @@ def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     task = read_as(_Task, row)
     done = [annotation for annotation in task.annotations if not annotation.was_cancelled]
     done = [annotation for annotation in done if annotation.ground_truth] or done
-    if len(done) != 1:
-        raise ValueError(f"the task has {len(done)} annotations where one is needed: annotate it, or keep one of them")
+    if not done:
+        raise ValueError("the task has no annotation: annotate it, or leave it out of the export")
+    if len(done) > 1:
+        raise ValueError(
+            f"the task has {len(done)} annotations where one is needed: keep one of them, or export it as JSON-MIN, "
+            "which has a row for each, and say which to take by --duplicates (data.duplicates)"
+        )
     results = done[0].result
     if others := sum(not _kinds(result.value) for result in results):
         source.note(OTHER_RESULTS, number, times=others)
@@ -77,13 +84,18 @@ def _text(data: dict[str, Any], results: Sequence[_Result], number: int, source:
 
 def _json_min_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     """A row of JSON-MIN: data and results side by side, the regions under whatever name they have."""
-    if "text" not in row:
+    name = _DATA_TEXT if _DATA_TEXT in row else "text"
+    if not isinstance(row.get(name), str):
         raise ValueError("a row of Label Studio's JSON-MIN needs its sentence in 'text'; export it as JSON instead")
     lists = [value for value in row.values() if isinstance(value, list)]
     regions = [value for values in lists for value in values if isinstance(value, dict)]
+    if others := sum("start" in region and not _kinds(region) for region in regions):
+        source.note(OTHER_RESULTS, number, times=others)
+    if not regions and row["annotation_id"] is None:
+        raise ValueError("the task has no annotation: annotate it, or leave it out of the export")
     if not regions:
         source.note(NO_REGIONS, number)
-    return _with_regions(row, row["text"], regions, number, source)
+    return _with_regions(row, row[name], regions, number, source)
 
 
 def _with_regions(

@@ -10,17 +10,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import regex
+
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.report import Reading
 
 INSIDE = "mentions begin or end inside a word"
+UNCLEAR = (
+    "mentions stand behind a character that is two units of UTF-16 (an emoji), and nothing tells whether their "
+    "offsets count it once, as Python does, or twice, as JavaScript and Doccano's page do: look at one of them, and "
+    "say it by --offsets characters or --offsets utf16"
+)
 CONVERTED = "mentions had their offsets converted to characters"
 
 TOLERATED = 0.04
 """Share of the mentions that may begin or end inside a word before the offsets of the whole file are doubted."""
+_TWO_UNITS = 0xFFFF
+"""The last character that is one unit of UTF-16."""
 _KEPT = 500
 """So many of them are tried in other units, to say what the offsets are."""
 _TOKEN = re.compile(r"\S+")
+_GRAPHEME = regex.compile(r"\X")
+_NAMED = 5
+"""So many of the mentions whose offsets are not clear are named."""
 
 Place = tuple[int, int]
 
@@ -48,17 +60,24 @@ def _from_tokens(sentence: str, start: int, end: int) -> Place | None:
     return (tokens[start][0], tokens[end - 1][1]) if 0 <= start < end <= len(tokens) else None
 
 
+def _from_graphemes(sentence: str, start: int, end: int) -> Place | None:
+    ends = [0, *(cluster.end() for cluster in _GRAPHEME.finditer(sentence))]
+    return (ends[start], ends[end]) if 0 <= start < end < len(ends) else None
+
+
 UNITS: dict[str, Callable[[str, int, int], Place | None]] = {
     "utf16": _from_units("utf-16-le", 2),
     "bytes": _from_units("utf-8", 1),
     "inclusive": _from_inclusive,
     "tokens": _from_tokens,
+    "graphemes": _from_graphemes,
 }
 _REASONS = {
     "utf16": "UTF-16 units, as in JavaScript, Java and C#, where an emoji is two",
     "bytes": "bytes of UTF-8, as in Go and Rust",
     "inclusive": "characters with an inclusive end",
     "tokens": "words divided by white space",
+    "graphemes": "characters with all that is joined to them, as in Doccano's grapheme mode",
 }
 
 
@@ -164,6 +183,11 @@ class _Boundaries:
     reading: Reading
     mentions: int = 0
     inside: int = 0
+    behind: int = 0
+    """Mentions without a text that would stand elsewhere in UTF-16."""
+    whole_in_utf16: int = 0
+    """Those of them that would be whole words there."""
+    _named: list[tuple[int, str]] = field(default_factory=list)
     _kept: list[tuple[str, int, int]] = field(default_factory=list)
 
     def add(self, number: int, row: dict[str, Any]) -> None:
@@ -184,6 +208,8 @@ class _Boundaries:
             if not 0 <= start < end <= len(sentence):
                 continue
             self.mentions += 1
+            if text is None and not sentence.isascii():
+                self._compare_with_utf16(number, sentence, place)
             if not (cuts_word(sentence, start) or cuts_word(sentence, end)):
                 continue
             self.inside += 1
@@ -200,8 +226,26 @@ class _Boundaries:
                     f"--offsets {unit} (data.reading.offsets) reads them so"
                 )
 
+    def _compare_with_utf16(self, number: int, sentence: str, place: Place) -> None:
+        if not any(ord(character) > _TWO_UNITS for character in sentence[: place[1]]):
+            return
+        self.behind += 1
+        there = UNITS["utf16"](sentence, *place)
+        self.whole_in_utf16 += there is not None and _is_whole(sentence, *there)
+        if len(self._named) < _NAMED:
+            self._named.append((number, repr(sentence[slice(*place)])))
+
+    def _note_unclear(self) -> None:
+        if self.reading.options.offsets != "auto" or self.whole_in_utf16 < (1 - TOLERATED) * self.behind:
+            return
+        for number, text in self._named:
+            self.reading.note(UNCLEAR, self.file, number, text)
+        self.reading.note(UNCLEAR, self.file, times=self.behind - len(self._named))
+
     def close(self) -> None:
         """Raises DataError where too many are cut."""
+        if self.behind:
+            self._note_unclear()
         few = self.inside < 3 and self.inside < self.mentions
         if self.reading.options.offsets != "auto" or few or self.inside <= TOLERATED * self.mentions:
             return
@@ -222,6 +266,13 @@ class _Boundaries:
         )
 
 
+def _is_whole(sentence: str, start: int, end: int) -> bool:
+    """Whether a place is one of whole words without white space at their ends."""
+    if not 0 <= start < end <= len(sentence) or cuts_word(sentence, start) or cuts_word(sentence, end):
+        return False
+    return not sentence[start].isspace() and not sentence[end - 1].isspace()
+
+
 _FROM_ONE: dict[str, Callable[[str, int, int], Place | None]] = {"one": lambda _, start, end: (start - 1, end - 1)}
 
 
@@ -231,12 +282,6 @@ def _units_that_fit(
     """The units in which nearly all of these mentions would be whole words."""
     for unit, convert in units.items():
         places = [(sentence, convert(sentence, start, end)) for sentence, start, end in cut]
-        whole = sum(
-            place is not None
-            and 0 <= place[0] < place[1] <= len(sentence)
-            and not any(cuts_word(sentence, part) for part in place)
-            and sentence[slice(*place)].strip() == sentence[slice(*place)]
-            for sentence, place in places
-        )
+        whole = sum(place is not None and _is_whole(sentence, *place) for sentence, place in places)
         if whole >= 0.9 * len(cut):
             yield unit

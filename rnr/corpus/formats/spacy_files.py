@@ -7,7 +7,7 @@ from typing import Any
 from rnr.corpus.formats.plain_rows import own_row
 from rnr.corpus.formats.rows import Row, names, needed
 from rnr.corpus.formats.shapes import Shape, Source, each, has, many
-from rnr.corpus.formats.tags import Tagged, tag_scheme
+from rnr.corpus.formats.tags import Places, Tagged, tag_scheme
 from rnr.corpus.report import Reading
 from rnr.types import Example
 
@@ -56,7 +56,7 @@ def _paragraph(paragraph: dict[str, Any], number: int, source: Source) -> dict[s
         raise ValueError("a token whose 'ner' is '-' was not annotated")
     if whole is None and all(isinstance(token.get("space"), str) for token in tokens):
         whole = "".join(token["orth"] + token["space"] for token in tokens)
-    places = [f"token {place}" for place in range(1, len(words) + 1)]
+    places = Places(range(1, len(words) + 1), "token")
     text = [whole] if isinstance(whole, str) else []
     return Tagged(0, words, tags, places, text).row(tag_scheme([["S-X"], tags]), source.reading.options.spaces)
 

@@ -115,6 +115,20 @@ def _spans_by_ends(tags: Sequence[str], places: Sequence[str], scheme: TagScheme
 
 
 @dataclass(frozen=True, slots=True)
+class Places(Sequence[str]):
+    """The names of lines or tokens, made when one is asked for."""
+
+    numbers: Sequence[int]
+    what: str = "line"
+
+    def __getitem__(self, index: Any) -> Any:
+        return f"{self.what} {self.numbers[index]}"
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
 class Tagged:
     """The tokens and tags of a sentence, and where each of them stands."""
 
@@ -124,16 +138,19 @@ class Tagged:
     places: Sequence[str] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     """What a comment ``# text = ...`` or another field says the sentence is."""
+    beside: dict[str, Any] = field(default_factory=dict)
+    """What else its row says, in our own names."""
 
     def row(self, scheme: TagScheme, spaces: SpaceRule) -> dict[str, Any]:
         """The sentence with its entities as offsets; raises ValueError with the place of a tag that may not stand."""
         found = spans(self.tags, self.places, scheme)
         if self.text and (places := located(self.tokens, self.text[-1])):
             entities = [[places[i][0], places[j - 1][1], label] for i, j, label in found]
-            return {"sentence": self.text[-1], "entities": entities}
+            return {"sentence": self.text[-1], "entities": entities} | self.beside
         sentence, starts = join(self.tokens, spaces)
         ends = [start + len(token) for start, token in zip(starts, self.tokens, strict=True)]
-        return {"sentence": sentence, "entities": [[starts[i], ends[j - 1], label] for i, j, label in found]}
+        entities = [[starts[i], ends[j - 1], label] for i, j, label in found]
+        return {"sentence": sentence, "entities": entities} | self.beside
 
 
 def located(tokens: Sequence[str], text: str) -> list[tuple[int, int]] | None:

@@ -2,12 +2,14 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rnr.corpus.formats.opening import LINE_LIMIT, encoding, not_utf8, open_bytes
 from rnr.corpus.formats.rows import DataError
 
-_PIECE = 2**20
+PIECE = 2**20
+"""So many characters of a text are read at once."""
 
 
 def text_pieces(file: Path) -> Iterator[str]:
@@ -19,13 +21,24 @@ def text_pieces(file: Path) -> Iterator[str]:
     with open_bytes(file) as stream:
         head = stream.read(2**16)
     ends = "\r" if b"\r" in head and b"\n" not in head else "\r\n"
+    with text_stream(file) as text:
+        while piece := text.read(PIECE):
+            while piece[-1] == "\r" and (more := text.read(1)):
+                piece += more
+            yield piece.replace(ends, "\n")
+
+
+@contextmanager
+def text_stream(file: Path) -> Iterator[io.TextIOWrapper]:
+    """The text of a file with its line ends as they are, without a byte order mark at the beginning.
+
+    Raises DataError at the first byte that is no text.
+    """
+    with open_bytes(file) as stream:
+        name = encoding(stream.read(512))
     try:
         with open_bytes(file) as stream:
-            text = io.TextIOWrapper(stream, "utf-8-sig" if (name := encoding(head)) == "utf-8" else name, newline="")
-            while piece := text.read(_PIECE):
-                while piece[-1] == "\r" and (more := text.read(1)):
-                    piece += more
-                yield piece.replace(ends, "\n")
+            yield io.TextIOWrapper(stream, "utf-8-sig" if name == "utf-8" else name, newline="")
     except UnicodeDecodeError:
         raise DataError(f"{file}: {_first_fault(file)}") from None
 

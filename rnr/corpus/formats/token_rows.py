@@ -1,15 +1,20 @@
 """Rows of tokens with a tag each: Hugging Face's ``tokens`` and ``ner_tags``, in JSON, parquet or a saved dataset."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
-from rnr.corpus.formats.tags import OTHER_TEXT, Tagged, located, tag_scheme
+from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, located, tag_scheme
 
 TOKENS = ("tokens", "words", "word")
 TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")
+_USUAL = frozenset(("id", "tokens", "words", "ner_tags", "tags", "ner", "pos_tags", "chunk_tags", "langs"))
 NAMES = ("label_list", "label_names", "class_names", "names")
+
+SAMPLE = 200_000
+"""So many tags, or more until one differs from the others, tell their scheme."""
 
 OTHER_TAGS = "are not read"
 EMPTY = "rows have no tokens and were left out"
@@ -37,27 +42,45 @@ def fields(row: Any) -> tuple[str, str] | None:
     return (tokens, same[0]) if same else None
 
 
+def is_usual(row: Any) -> bool:
+    """Whether a row has the usual fields of tokens and tags alone: asked early, because files of them are large."""
+    return type(row) is dict and row.keys() <= _USUAL and fields(row) is not None
+
+
 def _plain_list(value: Any, kind: type | tuple[type, ...]) -> bool:
     return isinstance(value, list) and all(isinstance(inner, kind) for inner in value)
 
 
-def tagged_rows(sentences: Sequence[Tagged], source: Source, more: Callable[[int], dict[str, Any]]) -> Iterator[Row]:
-    """The rows of tagged sentences, whose scheme is found out over all; ``more`` adds to the row at a position."""
-    scheme = tag_scheme(sentence.tags for sentence in sentences)
+def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The rows of ``Tagged`` sentences, whose scheme the first of them tell; all other values stay as they are."""
+    found = iter(found)
+    census, first = TagCensus(), list[Row]()
+    for number, value in found:
+        first.append((number, value))
+        if isinstance(value, Tagged):
+            census.add(value.tags)
+        if census.counts.total() > SAMPLE and len(census.counts) > 1:
+            break
+    scheme = census.scheme()
     for fact in scheme.spelling.facts:
         source.reading.fact(fact, source.file)
-    for position, sentence in enumerate(sentences):
+    for number, value in chain(first, found):
+        if not isinstance(value, Tagged):
+            yield number, value
+            continue
         try:
-            yield sentence.number, {**sentence.row(scheme, source.reading.options.spaces), **more(position)}
+            yield number, value.row(scheme, source.reading.options.spaces)
         except ValueError as error:
-            yield source.fault(sentence.number, error)
+            yield source.fault(number, error)
 
 
 def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
     """The sentences in rows of tokens and tags; tags that are numbers take their names from the first of: the file's
     own, the row, ``--labels``, a ``labels.json`` beside the file."""
-    sentences: list[Tagged] = []
-    beside: list[dict[str, Any]] = []
+    return tagged_rows(_tagged(values, source), source)
+
+
+def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
     for number, row in values:
         found = fields(row)
         if isinstance(row, DataError) or found is None:
@@ -78,14 +101,12 @@ def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
         source.note_blank(tokens, number)
         for fact in _unread(row, *found):
             source.reading.fact(fact, source.file)
-        places = [f"token {place}" for place in range(1, len(tokens) + 1)]
+        places = Places(range(1, len(tokens) + 1), "token")
         text = [row[name] for name in ("text", "sentence") if isinstance(row.get(name), str)]
         if text and located(tokens, text[-1]) is None:
             source.note(OTHER_TEXT, number, repr(text[-1][:60]))
-        sentences.append(Tagged(number, list(tokens), named, places, text))
-        beside.append(extras(row) | (_schema(own) if own else {}))
-    if sentences:
-        yield from tagged_rows(sentences, source, beside.__getitem__)
+        beside = extras(row) | (_schema(own) if own else {})
+        yield number, Tagged(number, list(tokens), named, places, text, beside)
 
 
 def _unread(row: dict[str, Any], tokens: str, read: str) -> Iterator[str]:
@@ -106,6 +127,8 @@ def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | M
 
 def named_tags(tags: Sequence[Any], names: Sequence[str] | Mapping[int, str] | None) -> list[str]:
     """The tags by name; raises ValueError for numbers that have none."""
+    if all(isinstance(tag, str) for tag in tags):
+        return list(tags)
     known: dict[Any, str] = dict(names.items() if isinstance(names, Mapping) else enumerate(names or ()))
     for tag in tags:
         if tag in (-100, -1):

@@ -1,0 +1,129 @@
+"""Exports as Doccano and Label Studio write them: in their own form, with what their pages and exporters do to them."""
+
+import json
+
+import pytest
+
+from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
+from rnr.corpus.formats.offsets import INSIDE, UNCLEAR
+from tests.reading_files import ADA, BO, read, written
+
+# Doccano
+
+
+def _doccano(*rows: tuple[str, list[list[object]]]) -> list[object]:
+    return [{"id": n, "text": text, "label": label, "Comments": []} for n, (text, label) in enumerate(rows, 1)]
+
+
+def test_comments_and_fields_of_others_beside_a_row_of_doccano_are_no_entities(tmp_path) -> None:
+    plain = {
+        "id": 1,
+        "text": "Ada ran",
+        "label": [[0, 3, "PER"]],
+        "Comments": ['is it, "Ada"?'],
+        "tags": None,
+        "n": 0.5,
+    }
+    intent = {"id": 2, "text": "Bo sat", "cats": ["greet"], "entities": [[0, 2, "PER"]], "Comments": []}
+    comment = {"id": 1, "comment": "is it?"}
+    related = {
+        "id": 3,
+        "text": "Ada ran",
+        "entities": [{"id": 7, "label": "PER", "start_offset": 0, "end_offset": 3}],
+        "relations": [],
+        "Comments": [comment],
+    }
+    assert read(written(tmp_path / "a.jsonl", [plain, intent]))[:2] == ([ADA, BO], "")
+    assert read(written(tmp_path / "b.jsonl", [related]))[:2] == ([ADA], "")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("Cafe\u0301 owner Ada ran", [11, 14]),
+        ("👩\u200d🚀 in e\u0301te\u0301 Ada ran", [9, 12]),
+        ("🇮🇹\r\nAda ran", [2, 5]),
+    ],
+)
+def test_doccanos_grapheme_mode_counts_characters_with_all_that_is_joined_to_them(tmp_path, text, place) -> None:
+    rows = _doccano((text, [[*place, "PER"]]))
+    found, problems, _ = read(written(tmp_path / "a.jsonl", rows), offsets="graphemes")
+    assert (found, problems) == ([(text, [("Ada", "PER")])], "")
+
+
+def test_a_file_that_counts_graphemes_is_told_so(tmp_path) -> None:
+    rows = _doccano(*[("Cafe\u0301 owner Ada ran", [[11, 14, "PER"]])] * 3)
+    _, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert "they would be whole words with --offsets graphemes (characters with all that is joined" in problems
+    assert f"3 {INSIDE}" in notes
+
+
+def test_an_emoji_before_a_mention_without_a_text_leaves_its_unit_unclear(tmp_path) -> None:
+    rows = _doccano(("😀张三去了北京吧", [[5, 7, "LOC"]]), ("张三去了北京", [[0, 2, "PER"]]))
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found[0][1], problems) == ([("北京", "LOC")], "")
+    assert f"1 {UNCLEAR} (row 1: '北京')" in notes
+    assert read(written(tmp_path / "a.jsonl", rows), offsets="utf16")[0][0][1] == [("了北", "LOC")]
+
+
+def test_a_mention_that_would_halve_an_emoji_tells_that_it_is_counted_once(tmp_path) -> None:
+    rows = _doccano(("😀张三去了北京吧", [[1, 3, "PER"], [5, 7, "LOC"]]))
+    assert UNCLEAR not in read(written(tmp_path / "a.jsonl", rows))[2]
+
+
+def test_spaces_tell_that_offsets_count_an_emoji_once(tmp_path) -> None:
+    rows = _doccano(("😀 Ada ran", [[2, 5, "PER"]]), ("😀 Bo sat", [[2, 4, "PER"]]))
+    assert UNCLEAR not in read(written(tmp_path / "a.jsonl", rows))[2]
+
+
+def test_nothing_is_unclear_where_it_is_said_or_where_texts_stand_beside(tmp_path) -> None:
+    row = {"text": "😀张三去了北京吧", "label": [[5, 7, "LOC"]]}
+    beside = {"text": "😀张三去了北京吧", "entities": [{"start": 5, "end": 7, "text": "北京", "label": "LOC"}]}
+    assert UNCLEAR in read(written(tmp_path / "a.jsonl", [row]))[2]
+    assert UNCLEAR not in read(written(tmp_path / "a.jsonl", [row]), offsets="characters")[2]
+    assert UNCLEAR not in read(written(tmp_path / "b.jsonl", [beside]))[2]
+
+
+# Label Studio
+
+
+def _json_min(text: object, regions: list[object] | None, annotation: int | None = 1) -> dict[str, object]:
+    row = {"id": 1, "text": text, "annotator": 1, "annotation_id": annotation, "created_at": "2024", "lead_time": 1.5}
+    return row | ({} if regions is None else {"label": regions})
+
+
+def _region(start: int, end: int, text: str) -> dict[str, object]:
+    return {"start": start, "end": end, "text": text, "labels": ["PER"]}
+
+
+def test_a_task_that_nobody_annotated_is_no_sentence_without_a_mention(tmp_path) -> None:
+    ada = _json_min("Ada ran", [_region(0, 3, "Ada")])
+    rows = [_json_min("Ada ran", None, annotation=None), _json_min("Bo sat", None), _json_min("Bo sat", []), ada]
+    found, problems, notes = read(written(tmp_path / "a.json", json.dumps(rows)))
+    assert found == [("Bo sat", []), ("Bo sat", []), ADA]
+    assert "row 1: the task has no annotation: annotate it, or leave it out of the export" in problems
+    assert f"2 {NO_REGIONS} (row 2; row 3)" in notes
+
+
+def test_a_region_without_a_label_is_counted(tmp_path) -> None:
+    rows = [_json_min("Ada ran", [_region(0, 3, "Ada"), {"start": 4, "end": 7, "text": "ran"}])]
+    found, problems, notes = read(written(tmp_path / "a.json", json.dumps(rows)))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {OTHER_RESULTS} (row 1)" in notes
+
+
+def test_regions_that_are_called_as_the_text_is_take_its_place_in_json_min_and_not_in_a_table(tmp_path) -> None:
+    refused = [_json_min([_region(0, 3, "Ada")], None)]
+    assert (
+        "needs its sentence in 'text'; export it as JSON" in read(written(tmp_path / "a.json", json.dumps(refused)))[1]
+    )
+    regions = json.dumps([_region(0, 3, "Ada")]).replace('"', '""')
+    table = f'"_data_text","annotation_id","id","text"\r\n"Ada ran",1,1,"{regions}"\r\n'
+    assert read(written(tmp_path / "a.csv", table))[:2] == ([ADA], "")
+
+
+def test_two_annotations_of_a_task_say_how_one_is_chosen(tmp_path) -> None:
+    value = {"from_name": "label", "to_name": "text", "type": "labels", "value": _region(0, 3, "Ada")}
+    task = {"id": 1, "data": {"text": "Ada ran"}, "annotations": [{"result": [value]}, {"result": []}]}
+    problems = read(written(tmp_path / "a.json", json.dumps([task])))[1]
+    assert "the task has 2 annotations where one is needed: keep one of them, or export it as JSON-MIN" in problems
