@@ -16,7 +16,8 @@ from ray.exceptions import ObjectLostError
 from actors.engine import EngineSettings, Sampling
 from actors.pool import Pool, WorkerLost
 from actors.slots import Slot
-from cluster.policy import Metrics, Published
+from cluster.loop import Metrics
+from cluster.policy import Published
 from cluster.ranks import LearnerLost
 from cluster.transport import Transport
 from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig

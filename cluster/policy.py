@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.patience import Patience
+from cluster.loop import Metrics
 from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.transport import Transport
 from rnr.config import GrpoConfig, SamplingConfig
@@ -18,8 +19,6 @@ from rnr.digest import Manifest
 from rnr.files import is_no_room
 from rnr.runs.token_values import Values
 from rnr.types import Sample
-
-Metrics = dict[str, float]
 
 STARTS = 3
 """How often in a row at least the ranks are started before the run ends."""

@@ -56,9 +56,7 @@ class LearnerRanks:
         seconds = self._deadlines.start
         address = LOOPBACK if len(self._handles) == 1 else await self._meeting_place(seconds)
         (port,) = await self._gather("rendezvous", [self._handles[0].open_store.remote(address)], seconds)
-        fitted = [
-            found for found in await self._all("start", settings, address, port, seconds, seconds=seconds) if found
-        ]
+        fitted = await self._all("start", settings, address, port, seconds, seconds=seconds)
         for note in dict.fromkeys(note for found in fitted for note in found.notes):
             print(f"learner: {note}")
         if self._max_tokens == "auto":

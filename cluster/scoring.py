@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.pool import LeaseFailed, Pool
-from cluster.policy import Metrics
+from cluster.loop import Metrics
 from rewards.composite import added, invalid_group
 from rnr.config import DeadlineConfig, RewardConfig
 from rnr.types import Group, ScoredGroup

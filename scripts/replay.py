@@ -73,14 +73,12 @@ def _scored(group: Group, options: RewardConfig, max_new_tokens: int, stop: bool
 
 def _prompt_text(config: Mapping[str, Any], example: Example) -> str:
     """The prompt as the model reads it, special tokens included."""
-    from transformers import AutoTokenizer
-
     from actors.chat_format import read_definitions, read_wording, with_wording
 
     model, data = config["model"], config["data"]
     model_folder = resolve(model["path"], allow_pickle=model["allow_pickle"])
     chat = with_wording(model_folder, read_wording(data["prompt"]), read_definitions(data["definitions"]))
-    return AutoTokenizer.from_pretrained(model_folder).decode(chat.prompt(example).token_ids)
+    return chat.tokenizer.decode(chat.prompt(example).token_ids)
 
 
 def _show(out: Console, saved: SavedGroup, number: int, answer: Answer, reward: Reward) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from actors.chat_format import chat_format
 from cluster import ray_session
-from cluster.policy import Metrics
+from cluster.loop import Metrics
 from cluster.run import Services, Start, connect, running
 from rnr.config import Config, DeadlineConfig
 from rnr.runs.status import StatusFile

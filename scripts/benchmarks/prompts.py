@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from actors.model_files import load_tokenizer
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
@@ -22,9 +23,7 @@ def prompts(model_folder: str, count: int, tokens: int, *, first: int = 0) -> li
 
     Raises ValueError when the tokenizer cannot be brought to that number.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer = load_tokenizer(model_folder)
 
     def encode(text: str) -> list[int]:
         return tokenizer(text)["input_ids"]
