@@ -204,9 +204,3 @@ def gpu_memory() -> list[float]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [int(line) / 1024 for line in answer.stdout.split() if line.isdigit()] if not answer.returncode else []
-
-
-def print_memory(rows: Sequence[tuple[str, str]]) -> None:
-    """One line each."""
-    for name, held in rows:
-        print(f"{name}: {held}")

@@ -42,6 +42,11 @@ def learner_memory_share(cluster: ClusterConfig, generation: GenerationConfig) -
     return 0.95 if gpus >= 1 or not cluster.gpus_per_rollout_worker else 1 - generation.gpu_memory_fraction
 
 
+def ray_address(cluster: ClusterConfig) -> str:
+    """The Ray to join: that of ``cluster.address`` or of the surrounding Ray job; empty to start one here."""
+    return cluster.address or os.environ.get("RAY_ADDRESS", "")
+
+
 def roles(cluster: ClusterConfig) -> tuple[Role, ...]:
     """The workers a run starts, with what each asks of Ray; GPUs that are still open count as none. Of a range of
     rollout workers they are the fewest: with those the run begins."""

@@ -4,7 +4,6 @@ This is the one place below the scripts that sees the whole config; it hands eac
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from cluster.estimate import stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import IN_PROCESS, InProcess, resources_of
 from cluster.manifest import layout_of
-from cluster.memory_plan import gpu_memory, memory_rows, print_memory
+from cluster.memory_plan import gpu_memory, memory_rows
 from cluster.placement import (
     bundles,
     check_disk,
@@ -30,6 +29,7 @@ from cluster.placement import (
     disk_gib,
     local_resources,
     placed,
+    ray_address,
     threads_per_worker,
 )
 from cluster.policy import PolicyService
@@ -133,7 +133,8 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     with status.starting("Ray"):
         config = connect(config)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    print_memory(memory_rows(prepared.shape, *branches, gpus=gpu_memory()))
+    for name, held in memory_rows(prepared.shape, *branches, gpus=gpu_memory()):
+        print(f"{name}: {held}")
     folder = open_run(config.run, tree, resume=resume)
     status.open(folder)
     record_to(folder)
@@ -151,9 +152,9 @@ def needed_disk(config: Config, prepared: Prepared) -> float:
 def connect(config: Config) -> Config:
     """Join the cluster of ``cluster.address`` or of the surrounding Ray job, or start Ray on this machine; then check
     that the run fits, before any worker is created. Returns the config with its GPUs decided, for all of the run."""
-    if config.cluster.address == IN_PROCESS:
+    address = ray_address(config.cluster)
+    if address == IN_PROCESS:
         return _fitting(config, resources_of(IN_PROCESS))
-    address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
     if not address:
         _fitting(config, local_resources())
     ray_session.connect(address, seconds=config.deadlines.start)

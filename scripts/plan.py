@@ -24,7 +24,7 @@ from cluster.dry_run import derived, gib, show, time_of, workers_of
 from cluster.estimate import ANSWER
 from cluster.in_process import IN_PROCESS, resources_of
 from cluster.memory_plan import gpu_memory, memory_rows
-from cluster.placement import check_disk, check_resources, local_resources
+from cluster.placement import check_disk, check_resources, local_resources, ray_address
 from cluster.planner import Division, Planner, machines_of
 from cluster.run import needed_disk, plan_of, prepared_of, with_gpus
 from cluster.simulation import Load, measured
@@ -151,8 +151,9 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     settings = plan_of(config)
     with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
         prepared, schedule = prepared_of(config)
-    local = config.cluster.address in ("", IN_PROCESS)
-    here = resources_of(IN_PROCESS) if config.cluster.address else local_resources()
+    address = ray_address(config.cluster)
+    local = address in ("", IN_PROCESS)
+    here = resources_of(IN_PROCESS) if address == IN_PROCESS else local_resources()
     if local:
         config = with_gpus(config, here)
     disk = needed_disk(config, prepared)

@@ -57,3 +57,15 @@ def test_the_plan_of_a_cluster_that_is_not_joined_says_nothing_of_the_memory_of_
     assert "resources: checked when the cluster is joined" in said
     assert plan.main([*options, "--cluster.gpus_per_rollout_worker=1", "--cluster.gpus_per_learner_rank=1"]) == 0
     assert "of 7.6 GiB" in capsys.readouterr().out
+
+
+def test_the_plan_in_a_ray_job_is_that_of_its_cluster_and_not_of_this_machine(
+    tiny_model, colours, monkeypatch, capsys
+) -> None:
+    from scripts import plan
+
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
+    options += [f"--data.evaluation=['{colours}/test.jsonl']", "--cluster.cpus_per_worker=1000"]
+    assert plan.main(options) == 0
+    assert "resources: checked when the cluster is joined" in capsys.readouterr().out

@@ -1,8 +1,8 @@
 """Where learner and engines of a run are, as far as a transport has to know it."""
 
-import os
 from dataclasses import dataclass
 
+from cluster.placement import ray_address
 from rnr.config import ClusterConfig, ModelConfig
 
 
@@ -47,7 +47,7 @@ class Place:
 def place_of(cluster: ClusterConfig, model: ModelConfig) -> Place:
     """The place of a run whose GPUs are decided (``cluster.placement.placed``)."""
     return Place(
-        one_host=not (cluster.address or os.environ.get("RAY_ADDRESS")),
+        one_host=not ray_address(cluster),
         lora=bool(model.lora_rank),
         rollout_workers=cluster.most_rollout_workers,
         learner_ranks=cluster.learner_ranks,
