@@ -1,7 +1,5 @@
 """What files say beside their words and labels, or say otherwise than it looks: it is named, or the file is refused."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,28 +11,20 @@ from rnr.corpus.formats.entity_names import TWO_LABELS
 from rnr.corpus.formats.instructions import DESCRIBED
 from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
 from rnr.corpus.formats.plain_rows import PEOPLE, RELATIONS
-from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.shapes import BLANK_TOKENS
 from rnr.corpus.label_doubts import ALIKE, CONTROL, NAMELESS, PADDED, TAGGED
 from rnr.corpus.loading import check
 from rnr.corpus.report import Reading
 from rnr.types import Example
+from tests.reading_files import ADA, Found, read, written
 
-Found = tuple[str, list[tuple[str, str]]]
 
-
-def _read(file: Path, content: str | Sequence[object]) -> tuple[list[Found], list[str], str]:
+def _read(file: Path, content: str | list[object]) -> tuple[list[Found], list[str], str]:
     """Sentences with their mentions, problems and notes of a file of text, or of one JSON value a line."""
-    if not isinstance(content, str):
-        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
-    file.write_bytes(content.encode())
-    reading = Reading()
-    rows = list(check([str(file)], reading))
-    found = [(one.sentence, [(m.text, m.label) for m in one.mentions]) for one in rows if isinstance(one, Example)]
-    return found, [str(one) for one in rows if isinstance(one, DataError)], "\n".join(reading.report.lines())
+    found, problems, notes = read(written(file, content))
+    return found, problems.splitlines(), notes
 
 
-ADA = ("Ada ran", [("Ada", "PER")])
 SPAN = {"start": 0, "end": 3, "label": "PER"}
 
 

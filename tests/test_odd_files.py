@@ -17,24 +17,15 @@ from rnr.corpus.loading import check, load, stream
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import OUTSIDE
 from rnr.types import Example
+from tests.reading_files import read, written
 
 ROW = b'{"text": "Ada ran", "entities": [[0, 3, "PER"]]}\n'
 
 
-def _written(folder: Path, name: str, content: bytes | str | list[object]) -> str:
-    """A file of bytes, of text, or of one JSON value a line."""
-    if isinstance(content, list):
-        content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
-    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return str(folder / name)
-
-
-def _read(file: str) -> tuple[list[list[tuple[str, str]]], list[str], str]:
+def _read(file: Path) -> tuple[list[list[tuple[str, str]]], list[str], str]:
     """The mentions of each sentence, the problems, and the notes."""
-    reading = Reading()
-    found = list(check([file], reading))
-    examples = [[(m.text, m.label) for m in one.mentions] for one in found if isinstance(one, Example)]
-    return examples, [str(one) for one in found if isinstance(one, DataError)], "\n".join(reading.report.lines())
+    found, problems, notes = read(file)
+    return [mentions for _, mentions in found], problems.splitlines(), notes
 
 
 @pytest.mark.parametrize(
@@ -52,7 +43,7 @@ def _read(file: str) -> tuple[list[list[tuple[str, str]]], list[str], str]:
     ],
 )
 def test_a_file_that_is_another_thing_than_its_name_says_is_named_by_what_it_is(tmp_path, name, content, said) -> None:
-    examples, problems, _ = _read(_written(tmp_path, name, content))
+    examples, problems, _ = _read(written(tmp_path / name, content))
     assert examples == []
     assert len(problems) == 1
     assert said in problems[0]
@@ -60,12 +51,12 @@ def test_a_file_that_is_another_thing_than_its_name_says_is_named_by_what_it_is(
 
 def test_objects_over_several_lines_one_behind_the_other_are_read_and_noted(tmp_path) -> None:
     rows = [{"text": f"{name} ran", "entities": [[0, 3, "PER"]]} for name in ("Ada", "Bob")]
-    file = _written(tmp_path, "pretty.jsonl", "\n".join(json.dumps(row, indent=2) for row in rows))
+    file = written(tmp_path / "pretty.jsonl", "\n".join(json.dumps(row, indent=2) for row in rows))
     examples, problems, notes = _read(file)
     assert examples == [[("Ada", "PER")], [("Bob", "PER")]]
     assert problems == []
     assert ONE_BEHIND_ANOTHER in notes
-    broken = _written(tmp_path, "broken.jsonl", json.dumps(rows[0], indent=2) + "\n{\n")
+    broken = written(tmp_path / "broken.jsonl", json.dumps(rows[0], indent=2) + "\n{\n")
     assert _read(broken)[0] == []
     assert _read(broken)[1]
 
@@ -79,7 +70,7 @@ def test_objects_over_several_lines_one_behind_the_other_are_read_and_noted(tmp_
     ],
 )
 def test_the_entities_of_the_only_row_of_a_file_are_not_taken_for_its_rows(tmp_path, row) -> None:
-    examples, problems, notes = _read(_written(tmp_path, "one.jsonl", [row]))
+    examples, problems, notes = _read(written(tmp_path / "one.jsonl", [row]))
     assert examples == []
     assert "no sentence: it is looked for in sentence, text," in problems[0]
     assert f"the row has: {next(iter(row))} (" in problems[0]
@@ -87,7 +78,7 @@ def test_the_entities_of_the_only_row_of_a_file_are_not_taken_for_its_rows(tmp_p
 
 
 def test_rows_inside_one_object_are_still_found(tmp_path) -> None:
-    file = _written(tmp_path, "a.json", json.dumps({"version": 1, "data": [json.loads(ROW)], "labels": [{"id": 1}]}))
+    file = written(tmp_path / "a.json", json.dumps({"version": 1, "data": [json.loads(ROW)], "labels": [{"id": 1}]}))
     examples, problems, notes = _read(file)
     assert (examples, problems) == ([[("Ada", "PER")]], [])
     assert WRAPPED in notes
@@ -104,7 +95,7 @@ def test_rows_inside_one_object_are_still_found(tmp_path) -> None:
     ],
 )
 def test_a_row_that_is_no_sentence_with_entities_is_told_what_it_lacks(tmp_path, row, said) -> None:
-    examples, problems, _ = _read(_written(tmp_path, "a.jsonl", [row, row]))
+    examples, problems, _ = _read(written(tmp_path / "a.jsonl", [row, row]))
     assert examples == []
     assert len(problems) == 2
     assert all(said in problem for problem in problems)
@@ -119,19 +110,19 @@ def test_a_row_that_is_no_sentence_with_entities_is_told_what_it_lacks(tmp_path,
     ],
 )
 def test_a_line_that_is_no_json_is_named_by_what_it_looks_like(tmp_path, line, said) -> None:
-    examples, problems, _ = _read(_written(tmp_path, "a.jsonl", ROW + f"{line}\n".encode() + ROW))
+    examples, problems, _ = _read(written(tmp_path / "a.jsonl", ROW + f"{line}\n".encode() + ROW))
     assert len(examples) == 2
     assert said in problems[0]
 
 
 @pytest.mark.parametrize("value", ['[[0, 3, "PER"]]', "[(0, 3, 'PER')]", "[{'start': 0, 'end': 3, 'label': 'PER'}]"])
 def test_entities_that_a_table_kept_as_text_are_read_and_noted(tmp_path, value) -> None:
-    in_json = _read(_written(tmp_path, "a.jsonl", [{"text": "Ada ran", "entities": value}]))
-    in_csv = _read(_written(tmp_path, "a.csv", 'text,entities\nAda ran,"{}"\n'.format(value.replace('"', '""'))))
+    in_json = _read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": value}]))
+    in_csv = _read(written(tmp_path / "a.csv", 'text,entities\nAda ran,"{}"\n'.format(value.replace('"', '""'))))
     for examples, problems, _ in (in_json, in_csv):
         assert (examples, problems) == ([[("Ada", "PER")]], [])
     assert AS_STRING in in_json[2]
-    assert _read(_written(tmp_path, "b.jsonl", [{"text": "Ada", "entities": "[open('x')]"}]))[1]  # nothing is run
+    assert _read(written(tmp_path / "b.jsonl", [{"text": "Ada", "entities": "[open('x')]"}]))[1]  # nothing is run
 
 
 LANGEXTRACT = {"extraction_class": "PER", "extraction_text": "Ada", "extraction_index": 1}
@@ -158,34 +149,34 @@ LANGEXTRACT = {"extraction_class": "PER", "extraction_text": "Ada", "extraction_
     ids=["LangExtract", "LangExtract without a place", "Flair", "words and spans", "Argilla as a data set"],
 )
 def test_rows_of_further_tools_are_read(tmp_path, row) -> None:
-    assert _read(_written(tmp_path, "a.jsonl", [row, row]))[:2] == ([[("Ada", "PER")]] * 2, [])
+    assert _read(written(tmp_path / "a.jsonl", [row, row]))[:2] == ([[("Ada", "PER")]] * 2, [])
 
 
 def test_gliner_takes_numbers_that_are_text_and_its_negatives_are_labels(tmp_path) -> None:
     row = {"tokenized_text": ["Ada", "ran"], "ner": [["0", "0", "person"]], "ner_negatives": ["city"]}
-    file = _written(tmp_path, "a.jsonl", [row])
+    file = written(tmp_path / "a.jsonl", [row])
     examples, problems, notes = _read(file)
     assert (examples, problems) == ([[("Ada", "person")]], [])
     assert AS_TEXT in notes
-    assert load([file], training=True)[0].schema == ("city", "person")
+    assert load([str(file)], training=True)[0].schema == ("city", "person")
 
 
 def test_tags_of_tokens_as_labels_of_spans_are_an_error_of_the_file_however_it_is_read(tmp_path) -> None:
     row = {"text": "Ada King ran", "entities": [[0, 3, "B-PER"], [4, 8, "I-PER"]]}
-    file = _written(tmp_path, "a.jsonl", [row])
+    file = written(tmp_path / "a.jsonl", [row])
     said = "the labels B-PER and I-PER are tags of tokens and no labels of entities"
     assert said in _read(file)[1][0]
     with pytest.raises(DataError, match=said):
-        load([file], training=True)
+        load([str(file)], training=True)
     with pytest.raises(DataError, match=said):
-        list(stream([file], training=True, reading=Reading()))
+        list(stream([str(file)], training=True, reading=Reading()))
     cells = [{"text": "T-cells and B-cells", "entities": [[0, 7, "T-cell"], [12, 19, "B-cell"]]}]
-    assert _read(_written(tmp_path, "cells.jsonl", cells))[1] == []
+    assert _read(written(tmp_path / "cells.jsonl", cells))[1] == []
 
 
 def test_the_label_o_of_a_span_is_named(tmp_path) -> None:
     row = {"text": "Ada ran", "entities": [[0, 3, "PER"], [4, 7, "O"]]}
-    examples, problems, notes = _read(_written(tmp_path, "a.jsonl", [row]))
+    examples, problems, notes = _read(written(tmp_path / "a.jsonl", [row]))
     assert examples == [[("Ada", "PER"), ("ran", "O")]]
     assert problems == []
     assert OUTSIDE in notes
@@ -198,7 +189,7 @@ def test_invisible_characters_are_no_part_of_a_mention_and_do_not_hide_one(tmp_p
         {"text": "Ada\u200b ran", "entities": [[3, 4, "PER"]]},
         {"text": "\u0646\u06cc\u200c ran", "entities": [[0, 3, "PER"]]},
     ]
-    examples, problems, notes = _read(_written(tmp_path, "a.jsonl", rows))
+    examples, problems, notes = _read(written(tmp_path / "a.jsonl", rows))
     assert problems == []
     assert examples == [[("Ada", "PER")], [("A\u00adda", "PER")], [], [("\u0646\u06cc\u200c", "PER")]]
     assert f"1 {HIDDEN} (row 1" in notes
@@ -218,7 +209,7 @@ def test_invisible_characters_are_no_part_of_a_mention_and_do_not_hide_one(tmp_p
     ],
 )
 def test_a_text_that_was_damaged_before_is_noted(tmp_path, sentence, kind) -> None:
-    examples, problems, notes = _read(_written(tmp_path, "a.jsonl", [{"text": sentence, "entities": [[0, 3, "X"]]}]))
+    examples, problems, notes = _read(written(tmp_path / "a.jsonl", [{"text": sentence, "entities": [[0, 3, "X"]]}]))
     assert len(examples) == 1
     assert problems == []
     assert f"1 {kind}" in notes
@@ -229,7 +220,7 @@ def test_a_text_that_was_damaged_before_is_noted(tmp_path, sentence, kind) -> No
     ["Ada\tran\nhome", "AT&T <3 Ada & Bob; a < b > c", "Zoë NÃO Âge “quoted” – 山田 👩‍🚀", "São João, à Évora"],
 )
 def test_a_sound_text_is_not_doubted(tmp_path, sentence) -> None:
-    assert _read(_written(tmp_path, "a.jsonl", [{"text": sentence, "entities": [[0, 3, "X"]]}]))[2] == ""
+    assert _read(written(tmp_path / "a.jsonl", [{"text": sentence, "entities": [[0, 3, "X"]]}]))[2] == ""
 
 
 @pytest.mark.parametrize(
@@ -243,15 +234,15 @@ def test_a_sound_text_is_not_doubted(tmp_path, sentence) -> None:
     ],
 )
 def test_columns_that_cannot_be_read_say_what_they_look_like(tmp_path, content, said) -> None:
-    examples, problems, _ = _read(_written(tmp_path, "a.conll", content))
+    examples, problems, _ = _read(written(tmp_path / "a.conll", content))
     assert examples == []
     assert said in problems[0]
 
 
 def test_a_quotation_mark_as_csv_writes_it_is_one_word(tmp_path) -> None:
-    file = _written(tmp_path, "a.tsv", 'Ada\tB-PER\nsaid\tO\n""""\tO\n')
+    file = written(tmp_path / "a.tsv", 'Ada\tB-PER\nsaid\tO\n""""\tO\n')
     reading = Reading()
-    (example,) = check([file], reading)
+    (example,) = check([str(file)], reading)
     assert isinstance(example, Example)
     assert example.sentence == 'Ada said "'
     assert QUOTED in "\n".join(reading.report.lines())
@@ -259,4 +250,4 @@ def test_a_quotation_mark_as_csv_writes_it_is_one_word(tmp_path) -> None:
 
 def test_offsets_that_begin_at_one_are_named(tmp_path) -> None:
     rows = [{"text": f"{name} ran home", "entities": [[1, 4, "PER"]]} for name in ("Ada", "Bob", "Eve")]
-    assert "if the first character were number 1" in _read(_written(tmp_path, "a.jsonl", rows))[1][0]
+    assert "if the first character were number 1" in _read(written(tmp_path / "a.jsonl", rows))[1][0]
