@@ -23,7 +23,6 @@ GRACE_SECONDS = 15.0
 """How long the other ranks are heard after one has failed. The first error is often a survivor's: its connection to the
 dead rank is reset before Ray knows of the death."""
 
-
 _CUT_OFF = re.compile(r"gloo|nccl|connection (reset|closed|refused)|broken pipe|socket|tcpstore|peer", re.IGNORECASE)
 
 

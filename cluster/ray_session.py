@@ -32,7 +32,6 @@ PREFIX = "rnr-ray-"
 LOOPBACK_SWITCH = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
 """Ray's own switch for machines on which a node must never be reachable: with 0 its address is the loopback address."""
 
-
 ELSEWHERE_ON_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "VLLM_HOST_IP": LOOPBACK}
 """Where the engines listen for themselves; by default that is the address which the host's name points to."""
 

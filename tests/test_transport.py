@@ -311,7 +311,7 @@ def test_an_engine_on_another_gpu_than_the_learner_is_refused_by_name(gpu) -> No
     gpu.uuid = "GPU-2"
     with (
         transport.staged(1, parcels) as delivery,
-        pytest.raises(ValueError, match="on GPU GPU-1, this engine on GPU-2"),
+        pytest.raises(ValueError, match=r"on GPU GPU-1, this engine on GPU-2; sync\.transport=object_store serves"),
     ):
         list(received(delivery.receiver, delivery.payload)[0])
 

@@ -79,7 +79,10 @@ _mapped: dict[bytes, torch.Tensor] = {}
 def receive(parcel: Parcel) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors of the learner's buckets, on the GPU that both are on."""
     if parcel["gpu"] != _uuid():
-        raise ValueError(f"sync.transport cuda_ipc: the learner is on GPU {parcel['gpu']}, this engine on {_uuid()}")
+        raise ValueError(
+            f"sync.transport cuda_ipc: the learner is on GPU {parcel['gpu']}, this engine on {_uuid()}; "
+            "sync.transport=object_store serves both"
+        )
     for handle in _mapped.keys() - set(parcel["handles"]):
         del _mapped[handle]  # of a learner that was rebuilt since
     for handle in parcel["handles"]:
