@@ -1,10 +1,16 @@
 """What is decided before a worker is started is decided once, for the cluster that was joined."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from actors.engine import EngineSettings
 from cluster import run
+from learner.settings import LearnerSettings
 from rnr.cli import load_config
 from rnr.runs.status import StatusFile
 
@@ -69,3 +75,63 @@ def test_the_plan_in_a_ray_job_is_that_of_its_cluster_and_not_of_this_machine(
     options += [f"--data.evaluation=['{colours}/test.jsonl']", "--cluster.cpus_per_worker=1000"]
     assert plan.main(options) == 0
     assert "resources: checked when the cluster is joined" in capsys.readouterr().out
+
+
+def test_engines_and_learner_are_told_what_was_decided(tmp_path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    asked: dict[str, Any] = {}
+
+    class Workers:
+        async def rollout(self, name: str, settings: EngineSettings) -> str:
+            asked[name] = settings
+            return name
+
+        async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerSettings:
+            asked["threads"] = threads
+            return settings
+
+        def give_back(self, name: str) -> None: ...
+
+        async def reward(self, name: str, **_options: Any) -> str:
+            return name
+
+    config = load_config(None, ["--cluster.learner_ranks=2", "--grpo.kl_coefficient=0.1", "--run.seed=7"])
+    config = run.with_gpus(config, {"CPU": 8.0, "GPU": 1.0})  # fewer than workers and ranks: they share
+    start = run.Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
+    workers: Any = Workers()
+    services = run._services(config, workers, start, cpus=8.0)
+    asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
+    engine = asked["rollout-0.0"]
+    assert (engine.model_folder, engine.stop_token_id, engine.seed) == (str(tmp_path), 5, 7)
+    assert (engine.use_gpu, engine.gpus, engine.threads, engine.generation.gpu_memory_fraction) == (True, 0.5, 8, 0.4)
+    learner: Any = asyncio.run(cast(Any, services.policy._build()))
+    assert (learner.model_folder, learner.seed, learner.gpu_memory_share) == (str(tmp_path), 7, 0.6)
+    assert learner.copies == 1  # the reference; the object store keeps nothing on the GPU
+    assert asked["threads"] == 4
+    assert services.policy._learning_rate("sft", 0) == 0.5
+
+
+def test_a_run_is_carried_out_on_what_was_made_ready(cluster, tiny_model, colours, tmp_path, monkeypatch) -> None:
+    options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
+    options += [f"--data.evaluation=['{colours}/test.jsonl']", f"--run.folder={tmp_path}", "--tracking.wandb_project="]
+    ready = run.get_ready(load_config(None, options), resume=False, status=StatusFile())
+    seen: dict[str, Any] = {}
+
+    @asynccontextmanager
+    async def running(config, start, *, status, folder) -> AsyncIterator[Any]:
+        seen.update(config=config, start=start, folder=folder)
+        yield SimpleNamespace(policy="policy", generation="generation", scoring="scoring")
+
+    class Stages(SimpleNamespace):
+        async def to_the_end(self, seconds: float) -> dict[str, Any]:
+            seen.update(vars(self))
+            return {"f1": {}}
+
+    monkeypatch.setattr(run, "running", running)
+    monkeypatch.setattr(run, "Stages", Stages)
+    assert asyncio.run(run.run(ready)) == {"f1": {}}
+    assert seen["config"].cluster.gpus_per_learner_rank == 1.0
+    assert (seen["start"].model_folder, seen["start"].probe) == (str(tiny_model), ready.prepared.probe)
+    assert seen["folder"] == ready.folder
+    assert [seen[name] for name in ("policy", "generation", "scoring")] == ["policy", "generation", "scoring"]
+    assert seen["checkpoints"]._layout.learner_ranks == 1
