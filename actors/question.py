@@ -1,12 +1,27 @@
-"""What a question to a loaded model may be: a text, and labels with or without definitions."""
+"""What a question to a loaded model may be: a text, labels with or without definitions, and how much of them."""
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rnr.task.labels import label_key
 
 Labels: TypeAlias = Sequence[str] | Mapping[str, str]
 """The labels of a question, or ``{label: definition}``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request, and all together, may ask for."""
+
+    sentences: int = 256
+    """In one request."""
+    characters: int = 200_000
+    """Of all sentences of one request."""
+    labels: int = 128
+    samples: int = 32
+    waiting: int = 2048
+    """Sentences of all requests that are not answered yet; more are refused with 429."""
 
 
 def refuse_text(text: Any) -> None:

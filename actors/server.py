@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from secrets import compare_digest
 from typing import Any
@@ -13,25 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
 from actors.extractor import Extractor, Options
-from actors.question import refuse_unasked
+from actors.question import Limits, refuse_unasked
 from rnr.task.choosing import Selection
 from rnr.types import Decoding
 
 PAGE = Path(__file__).with_name("try_page.html")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one request, and all together, may ask for."""
-
-    sentences: int = 256
-    """In one request."""
-    characters: int = 200_000
-    """Of all sentences of one request."""
-    labels: int = 128
-    samples: int = 32
-    waiting: int = 2048
-    """Sentences of all requests that are not answered yet; more are refused with 429."""
 
 
 class Question(BaseModel):

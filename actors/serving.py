@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
 from actors.extractor import Extractor
-from actors.server import BodyLimit, Limits, Service, routes
+from actors.question import Limits
+from actors.server import BodyLimit, Service, routes
 
 BYTES_A_CHARACTER = 6
 """Of a JSON body, at most: an escape."""

@@ -16,10 +16,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from actors.question import Limits
 from rnr.config import ModelConfig
 from scripts.command_line import as_written, new_app, run, within
 
 app = new_app()
+_LIMITS = Limits()
 OWN_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
@@ -35,9 +37,11 @@ def serve(
     name: Annotated[str | None, typer.Option(help="of the model under /v1; default: its folder's")] = None,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers has no /v1")] = "vllm",
     api_key: Annotated[str, typer.Option(envvar="RNR_API_KEY", help="asked for by /extract and /v1")] = "",
-    max_sentences: Annotated[int, typer.Option(callback=within(1), help="of one request")] = 256,
-    max_characters: Annotated[int, typer.Option(callback=within(1), help="of one request")] = 200_000,
-    max_waiting: Annotated[int, typer.Option(callback=within(1), help="sentences of all requests; then 429")] = 2048,
+    max_sentences: Annotated[int, typer.Option(callback=within(1), help="of one request")] = _LIMITS.sentences,
+    max_characters: Annotated[int, typer.Option(callback=within(1), help="of one request")] = _LIMITS.characters,
+    max_waiting: Annotated[
+        int, typer.Option(callback=within(1), help="sentences of all requests; then 429")
+    ] = _LIMITS.waiting,
     context_tokens: Annotated[int, typer.Option(callback=within(32))] = ModelConfig().context_tokens,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM."""
@@ -46,7 +50,6 @@ def serve(
     if host not in OWN_NAMES and not api_key:
         print(f"warning: {host} is open to the network, and nobody is asked for a key: see --api-key", file=sys.stderr)
     from actors.loading import load
-    from actors.server import Limits
 
     limits = Limits(sentences=max_sentences, characters=max_characters, waiting=max_waiting)
     served = name or _name_of(model)

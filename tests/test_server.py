@@ -6,7 +6,8 @@ import httpx
 from fastapi import FastAPI
 
 from actors.extractor import Options
-from actors.server import BodyLimit, Limits, Service, routes
+from actors.question import Limits
+from actors.server import BodyLimit, Service, routes
 from rnr.task.extraction import Entity, Extraction
 
 LIMITS = Limits(sentences=3, characters=40, labels=2, samples=4, waiting=3)
