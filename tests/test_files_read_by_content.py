@@ -176,3 +176,26 @@ def test_rows_of_further_tools_are_named(tmp_path, row, name) -> None:
     assert found == []
     assert name in problems
     assert "which is not read: " in problems
+
+
+def test_lines_that_differ_in_their_number_of_columns_are_read_where_it_is_said(tmp_path) -> None:
+    lines = (
+        "Ada\tN\t*\tAda\tB-PER\nran\tV\tO\n\n7\tZ\tO\nBo\tN\t*\tBo\tB-PER\t\n\nCy\tN\t*\tCy\tB-PER\nsat\tV\t*\tsat\tO\n"
+    )
+    file = written(tmp_path / "a.conll", lines)
+    problems = read(file)[1]
+    assert "line 2: 3 columns where most lines have 5 (--tag-column -1 reads the last of each)" in problems
+    found, problems, notes = read(file, tag_column=-1)
+    assert (found, problems) == ([ADA, ("7 Bo", [("Bo", "PER")]), ("Cy sat", [("Cy", "PER")])], "")
+    assert "lines have 3 to 5 columns: column 1 is read as the words, the last as the tags" in notes
+
+
+def test_a_line_without_a_tag_is_an_error_where_lines_differ(tmp_path) -> None:
+    lines = "Ada\tN\t*\tB-PER\nran\tV\tO\n\nBo\tN\t*\tB-PER\nsat\nEve\tN\n"
+    problems = read(written(tmp_path / "a.conll", lines), tag_column=-1)[1]
+    assert "line 5: 1 columns where most lines have 2" in problems
+
+
+def test_a_word_of_two_pieces_is_not_cut_where_spaces_divide(tmp_path) -> None:
+    file = written(tmp_path / "a.conll", "Ada NNP B-PER\nran VBD O\n\nNew York NNP B-LOC\n")
+    assert "line 4: 4 columns where most lines have 3: 'New York" in read(file, tag_column=-1)[1]

@@ -33,7 +33,12 @@ class Block:
         Without a look at each line, because files are large: a mark stands between lines as if it were a column.
         """
         mark, width = layout.mark, layout.width
-        if self.text[:1] in "#\ufeff" or not width or (mark == " " and ("\t" in self.text or "  " in self.text)):
+        if (
+            self.text[:1] in "#\ufeff"
+            or not width
+            or layout.uneven >= 0
+            or (mark == " " and ("\t" in self.text or "  " in self.text))
+        ):
             return None
         cells = self.text.replace("\n", f"{mark}\n{mark}").split(mark)
         lines = self.text.count("\n") + 1
@@ -161,7 +166,13 @@ def _whole_rows(
             least = len(without_trailing(row))
             if not least <= layout.width <= len(row):
                 spaced = "" if len(by_blanks(line)) != layout.width else ", with spaces in the place of tabs"
-                said = f"{least} columns where most lines have {layout.width}{spaced}"
+                last = layout.tag == layout.width - 1 and scheme.spelling.read(row[least - 1].strip(BLANKS)) is not None
+                ends = (
+                    " (--tag-column -1 reads the last of each)"
+                    if last and layout.mark == "\t" and least > 2 and not spaced
+                    else ""
+                )
+                said = f"{least} columns where most lines have {layout.width}{spaced}{ends}"
                 raise ValueError(f"line {number}: {said}: {line[:60]!r}")
         elif len(row) <= layout.tag:
             raise ValueError(f"line {number}: {len(row)} columns, and the tags are in column {layout.tag + 1}")

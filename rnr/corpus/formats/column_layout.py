@@ -22,6 +22,8 @@ _ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "L
 _GERMAN = ("NC", "VC", "PC", "ADVC", "ADJC", "CONJC")
 _CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
 """Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""
+_UNEVEN = 0.01
+"""Share of the lines that may have another number of columns than the rest before that is taken to be meant."""
 _NAME_BRACKET = re.compile(r"\*\)?|\([A-Za-z_]+(?:\)|\*\)?)")
 """A cell of CoNLL-2012's column of names: ``(PERSON*``, ``*``, ``*)``, ``(PERSON)``."""
 
@@ -45,6 +47,8 @@ class Layout:
     others."""
     brackets: bool = False
     """Whether names are bracketed as in CoNLL-2012."""
+    uneven: int = -1
+    """Where lines differ in their number of columns and the tags are in the last of each, the column of the words."""
     rest: bool = False
     """Whether the tags, in the last column, take the rest of their line: labels of several words."""
     header: bool = False
@@ -56,6 +60,9 @@ class Layout:
     def divide(self, line: str) -> list[str]:
         """The columns of a line."""
         cells = line.split("\t") if self.mark == "\t" else by_blanks(line)
+        if self.uneven >= 0:
+            cells = without_trailing(cells)
+            return [cells[self.uneven], cells[-1]] if len(cells) > self.uneven + 1 else cells[:1]
         return [*cells[: self.tag], " ".join(cells[self.tag :])] if self.rest and len(cells) > self.width else cells
 
     def tags(self, cells: Sequence[str]) -> list[str]:
@@ -112,6 +119,9 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     token = _token(columns, header, {running, tag})
     refuse_no_words(columns.counts(token))
     prefix = language_prefix(columns.counts(token))
+    # Not where spaces divide, for there a word of two pieces has a column too many.
+    if tag_column == -1 and mark == "\t" and not (numbers or key) and (said := _uneven(rows, width, token)):
+        return Layout(mark=mark, width=2, token=0, tag=1, uneven=token, header=bool(header), prefix=prefix, facts=said)
     return Layout(
         mark=mark,
         width=width,
@@ -129,6 +139,15 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
             *([f"every word begins with {prefix!r}, {PREFIXED}"] if prefix else ()),
         ),
     )
+
+
+def _uneven(rows: Sequence[Sequence[list[str]]], width: int, token: int) -> tuple[str, ...]:
+    """What is said of lines that differ in their number of columns; nothing where they hardly do."""
+    widths = [len(row) for sentence in rows for row in sentence]
+    if sum(found != width for found in widths) <= _UNEVEN * len(widths):
+        return ()
+    words = f"column {token + 1} is read as the words, the last as the tags"
+    return (f"lines have {min(widths)} to {max(widths)} columns: {words}",)
 
 
 def _tags(columns: Columns, running: int, wanted: int, header: Sequence[str]) -> tuple[int, str, tuple[str, ...]]:
