@@ -132,6 +132,8 @@ def convert(
     write(seen.passing(examples), out, to)
     if lost := seen.lines(out, to):
         print(f"lost, because {to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
+    for said in seen.elsewhere(to):
+        print(f"noted: {said}")
     print(f"{seen.examples} sentences -> {out}")
     return 0
 

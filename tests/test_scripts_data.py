@@ -7,7 +7,7 @@ import pytest
 
 from rnr.corpus.decontamination import sentence_key
 from rnr.corpus.drawing import split
-from rnr.corpus.formats.writing import FORMATS
+from rnr.corpus.formats.writing import COMMENTED, FORMATS
 from rnr.corpus.loading import load
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from rnr.types import Example
@@ -117,7 +117,14 @@ def test_convert_writes_another_format(tmp_path, capsys) -> None:
     out = tmp_path / "new" / "a.conll"
     assert main(["convert", write_jsonl(tmp_path / "a.jsonl", ADA), "--to", "conll", "--out", str(out)]) == 0
     assert out.read_text() == "# text = Ada Byron ran .\nAda\tB-person\nByron\tI-person\nran\tO\n.\tO\n\n"
-    assert capsys.readouterr().out == f"1 sentences -> {out}\n"
+    assert capsys.readouterr().out == f"noted: {COMMENTED}\n1 sentences -> {out}\n"
+
+
+def test_convert_says_what_other_tools_take_for_something_else(tmp_path, capsys) -> None:
+    rows = write_jsonl(tmp_path / "a.jsonl", {"text": "Ada ran", "entities": [[0, 3, "head of state"]]})
+    assert main(["convert", rows, "--to", "iobes", "--out", str(tmp_path / "a.conll")]) == 0
+    said = "noted: labels with a space (head of state) are cut by tools that divide columns at spaces"
+    assert said in capsys.readouterr().out
 
 
 def test_convert_stops_at_a_bad_row_unless_told_to_skip_it(tmp_path, capsys) -> None:

@@ -35,6 +35,8 @@ class Format:
     """How it writes a label."""
     streams: bool = False
     """Whether examples are written one after the other, and never stand in memory together."""
+    columns: bool = False
+    """Whether it is lines of columns, below a comment for each sentence."""
 
 
 def write(examples: Iterable[Example], out: Path, form: str) -> None:
@@ -51,6 +53,12 @@ def write(examples: Iterable[Example], out: Path, form: str) -> None:
         raise ValueError(f"{out}: {form} goes to a file that ends in {' or '.join(known.suffixes)}")
     out.parent.mkdir(parents=True, exist_ok=True)
     known.write(examples if known.streams or isinstance(examples, Sequence) else list(examples), out)
+
+
+COMMENTED = (
+    "a comment '# text = ...' stands above each sentence, so that its spaces come back; tools that know no "
+    "comments (spaCy's convert is one) take it for words: grep -v '^# text = ' leaves it out"
+)
 
 
 class Losses:
@@ -97,6 +105,14 @@ class Losses:
         if "names" in missing and self._guids:
             lost.append(f"{self._guids} guids")
         return lost
+
+    def elsewhere(self, form: str) -> list[str]:
+        """What other tools may take for something else in what is written, in words."""
+        if not FORMATS[form].columns:
+            return []
+        spaced = sorted(label for label in self._used if " " in label)
+        cut = f"labels with a space ({_few(spaced)}) are cut by tools that divide columns at spaces"
+        return [COMMENTED, *([cut] if spaced else [])]
 
 
 def losses(examples: Iterable[Example], out: Path, form: str) -> list[str]:
@@ -154,8 +170,8 @@ FORMATS = {
     "jsonl": Format(_lines(whole_row), (".jsonl",), _WHOLE, streams=True),
     "ner-cot": Format(_lines(_chain_row), (".jsonl",), _WHOLE, streams=True),
     "instructuie": Format(_write_instructuie, (".json",), _NAMES_AND_SCHEMA),
-    "conll": Format(column_writer("IOB2"), COLUMN_SUFFIXES, frozenset(), streams=True),
-    "iobes": Format(column_writer("IOBES"), COLUMN_SUFFIXES, frozenset(), streams=True),
+    "conll": Format(column_writer("IOB2"), COLUMN_SUFFIXES, frozenset(), streams=True, columns=True),
+    "iobes": Format(column_writer("IOBES"), COLUMN_SUFFIXES, frozenset(), streams=True, columns=True),
     "doccano": Format(_lines(_doccano_row), (".jsonl",), _NAMES, streams=True),
     "label-studio": Format(write_label_studio, (".json",), _NAMES),
     "spacy-json": Format(_lines(spacy_json_row), (".jsonl",), _NAMES, streams=True),
