@@ -13,7 +13,8 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
-from actors.extractor import Extractor, Labels
+from actors.extractor import Extractor
+from actors.question import Labels
 from rnr.task.extraction import Extraction
 
 SETTINGS: dict[str, Any] = {

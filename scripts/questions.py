@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from actors.extractor import Labels
+from actors.question import Labels
 from rnr.task.labels import label_key
 
 Form = Literal["auto", "lines", "jsonl", "document"]

@@ -74,3 +74,14 @@ def test_the_driver_loads_nothing_before_its_first_words_and_no_models_until_it_
     names = (*ENGINES, "peft", "transformers.modeling_utils")
     assert _fresh(f"import json, sys, scripts.train; NAMES = {names!r}; {loaded}") == []
     assert _fresh(f"import json, sys, cluster.run; NAMES = {names!r}; {loaded}") == ["ray", "torch"]
+
+
+def test_commands_load_no_engine_before_their_input_was_read() -> None:
+    # `plan` asks the transports what they keep on a GPU.
+    program = (
+        "import importlib, json, sys\n"
+        "from scripts.main import COMMANDS\n"
+        "for name in COMMANDS.keys() - {'plan'}: importlib.import_module(f'scripts.{name}')\n"
+        f"print(json.dumps([name for name in {ENGINES!r} if name in sys.modules]))"
+    )
+    assert _fresh(program) == []
