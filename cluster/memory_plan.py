@@ -6,10 +6,10 @@ divides the last two by the ranks, stage 2 the gradients too, stage 3 everything
 all but the first. With ``optimizer.offload`` the 12 bytes and the activations take turns.
 """
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cluster.gpus import gpu_memory
 from cluster.placement import learner_memory_share
 from cluster.transport import copies_on_gpu
 from cluster.transport.placement import place_of
@@ -194,13 +194,3 @@ def memory_rows(
 def _sum(parts: Mapping[str, float], room: float) -> str:
     each = " + ".join(f"{name} {size:.1f}" for name, size in parts.items())
     return f"{each} = {sum(parts.values()):.1f} of {room:.1f} GiB"
-
-
-def gpu_memory() -> list[float]:
-    """GiB of each GPU of this machine, asked without taking any of it; empty where there is none."""
-    command = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [int(line) / 1024 for line in answer.stdout.split() if line.isdigit()] if not answer.returncode else []

@@ -18,9 +18,10 @@ from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.disk import Disk
 from cluster.estimate import stated_seconds
 from cluster.generation import generation_service
+from cluster.gpus import gpu_memory
 from cluster.in_process import IN_PROCESS, InProcess, resources_of
 from cluster.manifest import layout_of
-from cluster.memory_plan import gpu_memory, memory_rows
+from cluster.memory_plan import memory_rows
 from cluster.placement import (
     bundles,
     check_disk,

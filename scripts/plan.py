@@ -22,8 +22,9 @@ from rich.table import Table
 from cluster.checkpoint import warm_start
 from cluster.dry_run import derived, gib, show, time_of, workers_of
 from cluster.estimate import ANSWER
+from cluster.gpus import gpu_memory
 from cluster.in_process import IN_PROCESS, resources_of
-from cluster.memory_plan import gpu_memory, memory_rows
+from cluster.memory_plan import memory_rows
 from cluster.placement import check_disk, check_resources, local_resources, ray_address
 from cluster.planner import Division, Planner, machines_of
 from cluster.run import needed_disk, plan_of, prepared_of, with_gpus

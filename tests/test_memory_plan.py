@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from cluster import gpus as gpus_module
 from cluster import memory_plan
 from cluster.dry_run import workers_of
 from cluster.memory_plan import (
     Shape,
     decided,
     engine_parts,
-    gpu_memory,
     learner_parts,
     memory_rows,
     shape_of,
@@ -210,8 +210,8 @@ def test_the_memory_of_the_gpus_is_asked_without_touching_them(monkeypatch, code
     class Answer:
         returncode, stdout = code, text
 
-    monkeypatch.setattr(memory_plan.subprocess, "run", lambda *_args, **_options: Answer)
-    assert gpu_memory() == found
+    monkeypatch.setattr(gpus_module.subprocess, "run", lambda *_args, **_options: Answer)
+    assert gpus_module.gpu_memory() == found
 
 
 def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_an_engine_on_a_gpu(tmp_path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from cluster.gpus import gpu_memory
 from scripts.benchmarks.against_trl import interpreter
 from scripts.benchmarks.gpu_rows import Rows, collected, filled
 from scripts.benchmarks.turns import Numbers
@@ -73,7 +74,7 @@ def finished(command: Sequence[str], limit: float, *, log: Path) -> Numbers:
         most = 0.0
         while process.poll() is None and time.monotonic() - begin < limit:
             started |= _family(process.pid)
-            most = max(most, *used_gib(), 0.0)
+            most = max(most, *gpu_memory("used"), 0.0)
             try:
                 process.wait(min(2.0, max(0.1, limit - (time.monotonic() - begin))))
             except subprocess.TimeoutExpired:
@@ -114,13 +115,3 @@ def _family(pid: int) -> set[psutil.Process]:
 def _last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-3:])[-400:]
-
-
-def used_gib() -> list[float]:
-    """GiB in use of each GPU of this machine; empty where there is none."""
-    command = ("nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits")
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [int(line) / 1024 for line in answer.stdout.split() if line.isdigit()]
