@@ -6,7 +6,8 @@ import tracemalloc
 import pytest
 
 from rnr.corpus.formats import json_files, text_lines, token_rows
-from rnr.corpus.formats.csv_files import AGAIN, NOTHING
+from rnr.corpus.formats.csv_table import NOTHING
+from rnr.corpus.formats.csv_words import AGAIN
 from rnr.corpus.loading import check, stream
 from rnr.corpus.report import Reading
 from tests.reading_files import ADA, BO, read, written

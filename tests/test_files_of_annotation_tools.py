@@ -127,3 +127,15 @@ def test_two_annotations_of_a_task_say_how_one_is_chosen(tmp_path) -> None:
     task = {"id": 1, "data": {"text": "Ada ran"}, "annotations": [{"result": [value]}, {"result": []}]}
     problems = read(written(tmp_path / "a.json", json.dumps([task])))[1]
     assert "the task has 2 annotations where one is needed: keep one of them, or export it as JSON-MIN" in problems
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ([[1, 4, "PER"], [12, 16, "LOC"]], "take 1 from each start and end (--offsets"),
+        ([[1, 3, "PER"], [12, 15, "LOC"]], "take 1 from each start, the ends being inclusive (--offsets"),
+    ],
+)
+def test_offsets_that_begin_with_one_say_what_to_take_from_them(tmp_path, places, said) -> None:
+    rows = _doccano(*[("Ada ran to Rome.", places)] * 3)
+    assert said in read(written(tmp_path / "a.jsonl", rows))[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rnr.corpus.formats.biomedical import BIOC_RELATIONS
-from rnr.corpus.formats.csv_files import AGAIN
+from rnr.corpus.formats.csv_words import AGAIN
 from rnr.corpus.formats.doubtful import BRACKETS, PIECES
 from rnr.corpus.formats.entity_names import TWO_LABELS
 from rnr.corpus.formats.instructions import DESCRIBED

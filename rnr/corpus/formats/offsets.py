@@ -250,10 +250,10 @@ class _Boundaries:
         if self.reading.options.offsets != "auto" or few or self.inside <= TOLERATED * self.mentions:
             return
         units = list(_units_that_fit(self._kept, UNITS))
-        if not units and list(_units_that_fit(self._kept, _FROM_ONE)):
+        if from_one := [] if units else list(_units_that_fit(self._kept, _FROM_ONE)):
             raise DataError(
                 f"{self.file}: {self.inside} of {self.mentions} mentions begin or end inside a word; they would be "
-                "whole words if the first character were number 1: take 1 from each start and end (--offsets "
+                f"whole words if the first character were number 1: take 1 from each {from_one[0]} (--offsets "
                 "characters takes them as they are)"
             )
         advice = " or ".join(f"--offsets {unit} ({_REASONS[unit]})" for unit in units or UNITS)
@@ -273,7 +273,10 @@ def _is_whole(sentence: str, start: int, end: int) -> bool:
     return not sentence[start].isspace() and not sentence[end - 1].isspace()
 
 
-_FROM_ONE: dict[str, Callable[[str, int, int], Place | None]] = {"one": lambda _, start, end: (start - 1, end - 1)}
+_FROM_ONE: dict[str, Callable[[str, int, int], Place | None]] = {
+    "start and end": lambda _, start, end: (start - 1, end - 1),
+    "start, the ends being inclusive": lambda _, start, end: (start - 1, end),
+}
 
 
 def _units_that_fit(

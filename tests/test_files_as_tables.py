@@ -1,0 +1,79 @@
+"""Tables with a word a row: which rows belong to one sentence, however people say it."""
+
+import pytest
+
+from rnr.corpus.formats.csv_words import AGAIN, BEGUN, BLANKS_DIVIDE, REPEATED
+from rnr.corpus.formats.tags import OTHER_TEXT
+from tests.reading_files import ADA, BO, read, written
+
+
+def test_sentences_of_two_documents_with_one_number_are_two(tmp_path) -> None:
+    table = "doc_id,sent_id,word,tag\na,1,Ada,B-PER\na,1,ran,O\nb,1,Bo,B-PER\nb,1,sat,O\n"
+    found, problems, notes = read(written(tmp_path / "a.csv", table))
+    assert (found, problems) == ([ADA, BO], "")
+    assert AGAIN not in notes
+
+
+def test_words_that_are_counted_anew_begin_another_sentence(tmp_path) -> None:
+    table = "sent_id,token_id,word,tag\n1,1,Ada,B-PER\n1,2,ran,O\n1,1,Bo,B-PER\n1,2,sat,O\n2,1,Ada,B-PER\n2,2,ran,O\n"
+    found, problems, notes = read(written(tmp_path / "a.csv", table))
+    assert (found, problems) == ([ADA, BO, ADA], "")
+    assert f"1 {BEGUN} (row 4)" in notes
+
+
+def test_words_that_are_counted_through_the_whole_file_begin_none(tmp_path) -> None:
+    table = "idx,sent_id,word,tag\n7,1,Ada,B-PER\n8,1,ran,O\n9,2,Bo,B-PER\n10,2,sat,O\n"
+    assert read(written(tmp_path / "a.csv", table))[:2] == ([ADA, BO], "")
+
+
+def test_a_column_with_the_text_tells_where_there_is_a_space(tmp_path) -> None:
+    words = (("Ada", "B-PER"), ("did", "O"), ("n't", "O"), ("run", "O"), (".", "O"))
+    rows = "".join(f"Ada didn't run.,{word},{tag}\n" for word, tag in words)
+    found, problems, notes = read(written(tmp_path / "a.csv", f"sentence,word,tag\n{rows}{rows}"))
+    assert (found, problems) == ([("Ada didn't run.", [("Ada", "PER")])] * 2, "")
+    assert f"1 {REPEATED} (row 7)" in notes
+
+
+def test_a_text_that_is_not_what_the_words_say_is_noted(tmp_path) -> None:
+    table = "sentence,word,tag\nAda Byron ran,Ada,B-PER\nAda Byron ran,ran,O\nSentence: 2,Bo,B-PER\nSentence: 2,sat,O\n"
+    found, problems, notes = read(written(tmp_path / "a.csv", table))
+    assert (found, problems) == ([ADA, BO], "")
+    assert f"1 {OTHER_TEXT} (row 2: 'Ada Byron ran')" in notes
+
+
+@pytest.mark.parametrize("blank", ["", ",", " , "])
+def test_blank_rows_divide_sentences_where_no_column_does(tmp_path, blank) -> None:
+    found, problems, notes = read(
+        written(tmp_path / "a.csv", f"word,tag\nAda,B-PER\nran,O\n{blank}\nBo,B-PER\nsat,O\n")
+    )
+    assert (found, problems) == ([ADA, BO], "")
+    assert BLANKS_DIVIDE in notes
+
+
+def test_a_table_without_a_header_says_what_to_write(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.csv", "1,Ada,B-PER\n1,ran,O\n"))[1]
+    assert "the first line names no columns; write 'sentence_id,word,tag'" in problems
+
+
+def test_quotation_marks_may_stand_behind_a_space(tmp_path) -> None:
+    table = '"sentence_id", "word", "tag"\n1, "Ada", "B-PER"\n1, "ran", "O"\n'
+    assert read(written(tmp_path / "a.csv", table))[:2] == ([ADA], "")
+
+
+def test_lists_of_words_beside_the_number_of_their_sentence_are_no_words(tmp_path) -> None:
+    table = "sentence_id,tokens,ner_tags\n1,\"['Ada', 'ran']\",\"['B-PER', 'O']\"\n\n"
+    table += "2,\"['Bo', 'sat']\",\"['B-PER', 'O']\"\n"
+    assert read(written(tmp_path / "a.csv", table))[:2] == ([ADA, BO], "")
+
+
+def test_the_table_of_a_spreadsheet_is_read(tmp_path) -> None:
+    rows = (
+        "Sentence #;Word;POS;Tag",
+        "Sentence: 1;Ada;NNP;B-PER",
+        ";ran;VBD;O",
+        "Sentence: 2;Bo;NNP;B-PER",
+        ";sat;VBD;O",
+    )
+    table = "\r\n".join(("\ufeff" + rows[0], *rows[1:], ";;;", ""))
+    for content in (table.encode(), table.replace("\ufeff", "").replace(";", "\t").encode("utf-16")):
+        assert read(written(tmp_path / "a.csv", content))[:2] == ([ADA, BO], "")
