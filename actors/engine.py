@@ -1,6 +1,7 @@
 """What an inference engine does for a rollout worker. ``actors/vllm_engine.py`` is the one that runs by default."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,6 +54,13 @@ class Completion:
     ends: tuple[int, ...] = ()
 
 
+def among(logprobs: Mapping[int, float]) -> dict[int, float]:
+    """These log-probabilities, or logits, made to be those among them alone."""
+    largest = max(logprobs.values())
+    total = largest + math.log(sum(math.exp(value - largest) for value in logprobs.values()))
+    return {token: value - total for token, value in logprobs.items()}
+
+
 class Engine(Protocol):
     """A policy to sample from. Any call may raise ``rnr.faults.WorkerUnusable``: the engine then has to be replaced."""
 
@@ -81,6 +89,10 @@ class Engine(Protocol):
 
     async def score(self, token_ids: Sequence[int]) -> list[float]:
         """Log-probabilities of ``token_ids[1:]`` at temperature 1."""
+        ...
+
+    async def choice(self, token_ids: Sequence[int], ids: Sequence[int]) -> dict[int, float]:
+        """The log-probability of each of ``ids`` as the next token, among them alone, at temperature 1."""
         ...
 
     async def stop(self) -> None:

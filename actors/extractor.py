@@ -13,6 +13,7 @@ from typing import Any, Self, get_args
 from actors.chat_format import refuse_unopened
 from actors.engine import Sampling
 from actors.event_loop import EventLoop
+from actors.label_calibration import LabelCalibration
 from actors.question import Labels, asked, definitions, refuse_one_text, refuse_text, refuse_unasked
 from actors.rollout import RolloutWorker
 from rnr.task.choosing import VOTE_SHARE, Chosen, Selection, Threshold, above, chosen, refuse_threshold
@@ -40,6 +41,9 @@ class Options:
     """Of the samples, where there are several."""
     window: int = 256
     """Tokens of a text that are read at once; longer texts are read in windows."""
+    label_calibration: float = 0.0
+    """How far labels are decided by what speaks for them here and not anywhere (``actors.label_calibration``): 0 not at
+    all, 1 altogether."""
     overlap: int | None = None
     """Tokens that two windows share; None: 48, and at most half a window."""
 
@@ -56,6 +60,13 @@ class Options:
             raise ValueError("samples must be at least 1, and their temperature above 0")
         if self.samples == 1 and self.select in ("vote", "medoid"):
             raise ValueError(f"select={self.select!r} needs several samples, for example samples=8")
+        if not 0.0 <= self.label_calibration <= 1.0:
+            raise ValueError(f"label_calibration is a number from 0 to 1, not {self.label_calibration!r}")
+        if self.label_calibration and (self.decoding, self.samples) != ("marks", 1):
+            raise ValueError(
+                "label_calibration decides the labels of one greedy chain under decoding 'marks' again: found decoding "
+                f"{self.decoding!r} and samples={self.samples}"
+            )
         if self.threshold and self.samples == 1 and self.decoding != "marks":
             raise ValueError(
                 f"a threshold needs confidences, and one greedy answer under decoding {self.decoding!r} has none: ask "
@@ -115,6 +126,7 @@ class Extractor:
         self._max_new_tokens = max_new_tokens
         self._in_flight = in_flight
         self.loop = loop
+        self._calibration = LabelCalibration(worker.engine, chat)
 
     def __call__(self, text: str, labels: Labels, **options: Any) -> Extraction:
         """The entities of one text, of any length.
@@ -176,7 +188,8 @@ class Extractor:
         if not text.strip():
             return Extraction(sentence=text, entities=(), reasoning=None, windows=0, samples=options.samples)
         places, prompts = self._prompts(text, tuple(names), definitions(labels), options)
-        found = await asyncio.gather(*(self.answer(prompt, options) for prompt in prompts))
+        meanings = definitions(labels)
+        found = await asyncio.gather(*(self.answer(prompt, options, meanings) for prompt in prompts))
         parts = [
             extraction(each, prompt.example.sentence, names, samples=options.samples)
             for each, prompt in zip(found, prompts, strict=True)
@@ -212,8 +225,9 @@ class Extractor:
         refuse_undecodable(examples, options.decoding)
         return places, [replace(prompt, decoding=options.decoding) for prompt in prompts]
 
-    async def answer(self, prompt: Prompt, options: Options) -> Chosen:
-        """The answer to one prompt, of as many completions as the options say."""
+    async def answer(self, prompt: Prompt, options: Options, meanings: Mapping[str, str] | None = None) -> Chosen:
+        """The answer to one prompt, of as many completions as the options say. ``meanings`` are the definitions that
+        the prompt gives."""
         room = self._context_tokens - len(prompt.token_ids)
         limit = min(room, self._max_new_tokens) if self._max_new_tokens else room
         how, example = options.how, prompt.example
@@ -229,6 +243,8 @@ class Extractor:
             completions(how == "greedy", replace(sampling, count=1, temperature=0.0)),
         )
         found = chosen(how, example, prompt.decoding, greedy[0] if greedy else None, drawn)
+        if options.label_calibration:
+            found = await self._calibration.decided(prompt, found, options.label_calibration, meanings)
         return above(found, example, prompt.decoding, options.least)
 
     def answers(self, examples: Sequence[Example], *, decoding: Decoding | None = None, **options: Any) -> list[Chosen]:

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessor
 from transformers.utils import logging
 
 from actors.delivery import Delivery
-from actors.engine import Completion, EngineSettings, Sampling
+from actors.engine import Completion, EngineSettings, Sampling, among
 from actors.model_files import load_tokenizer
 from actors.token_text import pieces
 from rnr.types import Segment
@@ -208,6 +208,15 @@ class TransformersEngine:
         with torch.inference_mode():
             logs = self._model(ids).logits[0, :-1].float().log_softmax(-1)
         return logs.gather(1, ids[0, 1:, None])[:, 0].tolist()
+
+    async def choice(self, token_ids: Sequence[int], ids: Sequence[int]) -> dict[int, float]:
+        """The log-probability of each of ``ids`` as the next token, among them alone."""
+        return await asyncio.to_thread(self._choice, token_ids, ids)
+
+    def _choice(self, token_ids: Sequence[int], ids: Sequence[int]) -> dict[int, float]:
+        with torch.inference_mode():
+            logits = self._model(torch.tensor([list(token_ids)], device=self._device)).logits[0, -1].float()
+        return among({token: float(logits[token]) for token in ids})
 
     async def stop(self) -> None:
         """Let the model go: what is being completed ends where it is, and what waits is cancelled."""

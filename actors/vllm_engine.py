@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from actors.delivery import Delivery, received
-from actors.engine import Completion, EngineSettings, Sampling
+from actors.engine import Completion, EngineSettings, Sampling, among
 from actors.engine_support import refuse_adapters
 from actors.token_text import character_ends
 from rnr.faults import WorkerUnusable
@@ -21,6 +21,8 @@ from rnr.types import Segment
 
 EXTENSION = "actors.weight_receiver.WeightReceiver"
 """The class that vLLM mixes into its own worker."""
+
+MOST_LOGPROBS = 1024
 
 
 class VllmEngine:
@@ -80,6 +82,8 @@ class VllmEngine:
             gpu_memory_utilization=settings.generation.gpu_memory_fraction,
             # Raw log-probabilities would make every ratio wrong at a temperature other than 1.
             logprobs_mode="processed_logprobs",
+            # As many as a schema has labels may be asked for at once; only what is asked for is computed.
+            max_logprobs=MOST_LOGPROBS,
             worker_extension_cls=self._extension,
             disable_log_stats=True,
             seed=settings.seed,
@@ -238,6 +242,15 @@ class VllmEngine:
 
         output = await self._request(token_ids, SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0))
         return [values[token].logprob for token, values in zip(token_ids[1:], output.prompt_logprobs[1:], strict=True)]
+
+    async def choice(self, token_ids: Sequence[int], ids: Sequence[int]) -> dict[int, float]:
+        """The log-probability of each of ``ids`` as the next token, among them alone."""
+        from vllm import SamplingParams
+
+        parameters = SamplingParams(max_tokens=1, temperature=1.0, allowed_token_ids=list(ids), logprobs=len(ids))
+        output = await self._request(token_ids, parameters)
+        (values,) = output.outputs[0].logprobs
+        return among({token: values[token].logprob for token in ids})
 
     async def stop(self) -> None:
         """Shut the engine process down."""

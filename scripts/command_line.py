@@ -7,7 +7,7 @@ stop (SIGTERM) and can be resumed.
 import math
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -39,6 +39,12 @@ def within(least: float, most: float = math.inf) -> Callable[[Number | None], Nu
         return value
 
     return check
+
+
+LabelWeight = Annotated[
+    float, typer.Option(callback=within(0.0, 1.0), help="marks: how far labels go by what speaks for them here alone")
+]
+"""``--label-calibration``."""
 
 
 def repeated(argv: Sequence[str], option: str) -> list[str]:

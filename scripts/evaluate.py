@@ -32,7 +32,7 @@ from rnr.evaluation.tables import calibration_table, tables
 from rnr.files import strict_json, write_whole
 from rnr.task.choosing import Selection
 from rnr.types import Decoding, Example
-from scripts.command_line import as_written, new_app, repeated, run, threshold_option, within
+from scripts.command_line import LabelWeight, as_written, new_app, repeated, run, threshold_option, within
 
 app = new_app()
 Shown = Literal["terminal", "markdown", "csv"]
@@ -61,6 +61,7 @@ def evaluate(
     samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
+    label_calibration: LabelWeight = 0.0,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
     rename: Annotated[list[str] | None, typer.Option(help="a tool's label as the data has it: PER=person")] = None,
     shown: Annotated[Shown, typer.Option("--format", help="how the tables are printed")] = "terminal",
@@ -88,6 +89,7 @@ def evaluate(
         folder = out or Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S")
         wanted: list[Decoding] = [name for name in DECODINGS if name in (decoding or ())]
         options = {"samples": samples, "select": select, "threshold": threshold_option(threshold), "engine": engine}
+        options |= {"label_calibration": label_calibration}
         options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
         files = _ask(model, drawn, wanted, folder, options)
     for file in files:

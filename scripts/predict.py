@@ -25,7 +25,7 @@ from rnr.task.choosing import Selection
 from rnr.task.extraction import Extraction
 from rnr.task.parsing import ERRORS
 from rnr.types import Decoding
-from scripts.command_line import as_written, new_app, run, threshold_option, within
+from scripts.command_line import LabelWeight, as_written, new_app, run, threshold_option, within
 from scripts.questions import Form, Question, read_questions, schema_option
 
 app = new_app()
@@ -55,6 +55,7 @@ def predict(
     samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
+    label_calibration: LabelWeight = 0.0,
     decoding: Annotated[Decoding | None, typer.Option(help="default: marks or schema, by the model's chains")] = None,
     window: Annotated[int, typer.Option(callback=within(8), help="tokens read at once")] = 256,
     overlap: Annotated[int | None, typer.Option(callback=within(0), help="tokens that two windows share")] = None,
@@ -71,6 +72,7 @@ def predict(
     if labels is not None and not file:
         refuse_unasked(options["threshold"], labels)
     options |= {"window": window, "overlap": overlap, "decoding": decoding, "engine": engine}
+    options |= {"label_calibration": label_calibration}
     questions = read_questions(sentences or [], file or [], form, labels)
     if out is not None:
         questions = itertools.islice(questions, _already(out, resume=resume), None)

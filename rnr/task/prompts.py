@@ -99,6 +99,11 @@ class ChatFormat:
             opening=self.opening,
         )
 
+    def chain_tokens(self, chain: str) -> tuple[int, ...]:
+        """Token ids, behind a prompt, of a chain as far as it is written."""
+        written = self._encoder.encode_after([Piece(f"{OPEN}\n", markup=True)], [Piece(chain)])
+        return (*chain_opening(self._encoder, self.opening), *written)
+
     def target(self, mentions: Iterable[Mention], reasoning: str | None) -> tuple[int, ...]:
         """Token ids of the answer to be learnt, closed by the stop token.
 

@@ -1,0 +1,122 @@
+"""Labels decided by what speaks for them here, and not by what the model would name anywhere."""
+
+import asyncio
+import math
+
+import pytest
+
+from actors.extractor import Options
+from actors.label_calibration import NEUTRAL, LabelCalibration, branches, neutral
+from actors.loading import load
+from rnr.task.chains import tagged_chain
+from rnr.task.choosing import Chosen
+from rnr.task.parsing import parse
+from rnr.types import Example, Mention
+
+SCHEMA = ("person", "city")
+HERE = {"person": 0.4, "city": 0.6}
+ANYWHERE = {"person": 0.1, "city": 0.9}
+
+
+@pytest.fixture(scope="module")
+def ner(tiny_model):
+    with load(str(tiny_model), engine="transformers", decoding="marks", device="cpu") as extractor:
+        yield extractor
+
+
+class Opinionated:
+    """An engine that prefers ``city``, and less so at marks of ``Ada met``."""
+
+    def __init__(self, tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.asked: list[str] = []
+
+    async def choice(self, token_ids, ids) -> dict[int, float]:
+        text = self._tokenizer.decode(token_ids)
+        self.asked.append(text)
+        shares = HERE if "Ada met" in text else ANYWHERE
+        first = {token: self._tokenizer.decode([token]).strip() for token in ids}
+        return {token: math.log(shares[next(x for x in SCHEMA if x.startswith(word))]) for token, word in first.items()}
+
+
+def test_a_label_that_the_model_names_anywhere_yields_to_one_that_is_named_here(ner) -> None:
+    example = Example(uid="a", sentence="Ada met Bo", schema=SCHEMA, mentions=())
+    mention = Mention(text="Ada", label="city", start=0, end=3)
+    found = Chosen(
+        text="", mentions=(mention,), confidences=(0.3,), marked=frozenset({(0, 3)}), reasoning="[Ada: city] met Bo",
+        error=None, finished=True, tokens=9,
+    )  # fmt: skip
+    engine = Opinionated(ner.chat.tokenizer)
+
+    async def decided(weight: float) -> Chosen:
+        return await LabelCalibration(engine, ner.chat).decided(ner.chat.prompt(example), found, weight)
+
+    changed = asyncio.run(decided(1.0))
+    assert changed.mentions == (Mention(text="Ada", label="person", start=0, end=3),)
+    # 0.4 / 0.1 speaks for person, 0.6 / 0.9 for city; that a mark stands here at all had 0.3 / 0.6.
+    assert changed.confidences == pytest.approx((0.5 * 4 / (4 + 2 / 3),))
+    assert changed.reasoning == "[Ada: person] met Bo"
+    assert parse(changed.text).mentions[0].label == "person"
+    assert len(engine.asked) == NEUTRAL + 1
+    assert engine.asked[-1].endswith("[Ada:") or engine.asked[0].endswith("[Ada:")
+
+    kept = asyncio.run(decided(0.1))  # 0.4 / 0.1**0.1 = 0.504 against 0.6 / 0.9**0.1 = 0.606
+    assert kept.mentions == (mention,)
+
+
+def test_the_neutral_marks_of_a_schema_are_asked_once(ner) -> None:
+    engine = Opinionated(ner.chat.tokenizer)
+    calibration = LabelCalibration(engine, ner.chat)
+
+    async def twice() -> None:
+        await asyncio.gather(*(calibration._prior(SCHEMA, None) for _ in range(2)))
+        assert len(engine.asked) == NEUTRAL
+        await calibration._prior(SCHEMA[::-1], None)  # the order of labels is part of the question
+        assert len(engine.asked) == 2 * NEUTRAL
+
+    asyncio.run(twice())
+
+
+def test_neutral_marks_are_of_as_many_kinds() -> None:
+    marks = neutral()
+    assert len(marks) == len({mark.mentions[0].label for mark in marks}) == NEUTRAL
+    assert all(len(mark.mentions) == 1 and "[" in tagged_chain(mark) for mark in marks)
+
+
+def test_where_several_continuations_go_on_differently_is_a_choice() -> None:
+    ends = [(1, 2, 3, 9), (1, 2, 4, 9), (1, 5, 9)]
+    assert branches(ends) == {(1,): [2, 5], (1, 2): [3, 4]}
+    assert branches([(1, 2)]) == {}
+
+
+def test_the_choice_of_an_engine_is_the_models_own_among_the_ids(ner) -> None:
+    prompt, ids = (1, 500, 600, 700), (10, 20, 4000)
+
+    async def asked():
+        engine = ner.worker.engine
+        each = [(await engine.score((*prompt, token)))[-1] for token in ids]
+        return await engine.choice(prompt, ids), each
+
+    choice, each = ner.loop.submit(asked()).result()
+    total = sum(map(math.exp, each))
+    assert [choice[token] for token in ids] == pytest.approx([log - math.log(total) for log in each], abs=2e-2)
+    assert sum(map(math.exp, choice.values())) == pytest.approx(1)
+
+
+def test_labels_are_those_of_the_question_after_calibration_too(ner) -> None:
+    found = ner.batch(["Ada met Bob in Rome.", "東京 café"], ["musical artist", "musical band"], label_calibration=0.7)
+    assert {entity.label for each in found for entity in each} <= {"musical artist", "musical band"}
+    assert all(0 <= entity.confidence <= 1 for each in found for entity in each)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"decoding": "marks", "label_calibration": 1.5}, "a number from 0 to 1"),
+        ({"decoding": "schema", "label_calibration": 0.5}, "one greedy chain under decoding 'marks'"),
+        ({"decoding": "marks", "samples": 8, "label_calibration": 0.5}, "samples=8"),
+    ],
+)
+def test_what_calibration_cannot_decide_is_refused(options, why) -> None:
+    with pytest.raises(ValueError, match=why):
+        Options(**options)
