@@ -22,6 +22,8 @@ from rnr.types import Example, Mention, Prompt
 
 NEUTRAL = 24
 """Sentences whose marks are neutral."""
+KEPT = 1024
+"""Schemas whose neutral marks are remembered."""
 
 
 class LabelCalibration:
@@ -63,8 +65,15 @@ class LabelCalibration:
         """For each label its mean log-probability at the neutral marks."""
         key = schema, tuple(sorted((meanings or {}).items()))
         if key not in self._priors:
+            if len(self._priors) >= KEPT:
+                self._priors.pop(next(iter(self._priors)))
             self._priors[key] = asyncio.ensure_future(self._asked(schema, meanings))
-        return await asyncio.shield(self._priors[key])
+        asked = self._priors[key]
+        try:
+            return await asyncio.shield(asked)  # others wait for it too
+        except Exception:
+            self._priors.pop(key, None)
+            raise
 
     async def _asked(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
         marks = [replace(example, schema=schema) for example in neutral()]

@@ -32,6 +32,7 @@ class Question(BaseModel):
     threshold: float | dict[str, float] | None = None
     temperature: float = Field(default=1.0, gt=0)
     decoding: Decoding | None = None
+    label_calibration: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 class _Refused(Exception):

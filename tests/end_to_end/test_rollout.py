@@ -1,6 +1,7 @@
 """What one rollout worker with a real engine does."""
 
 import asyncio
+import math
 from dataclasses import replace
 
 import pytest
@@ -16,19 +17,27 @@ from rnr.types import Example, Prompt, Segment
 pytestmark = pytest.mark.slow
 
 
-def test_the_samples_of_a_prompt_share_its_cached_blocks(tiny_model) -> None:
-    async def cached() -> int:
+def test_samples_share_the_cached_blocks_of_their_prompt_and_a_choice_is_among_its_ids(tiny_model) -> None:
+    ids, prompt = tuple(range(40, 4000, 90)), tuple(range(1000, 1070))  # 44 of them: more than vLLM gives unasked
+
+    async def asked() -> tuple[int, dict[int, float]]:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, max_num_seqs=8)
         async with engine as worker:
             parameters = SamplingParams(n=4, max_tokens=4, ignore_eos=True, output_kind=RequestOutputKind.FINAL_ONLY)
-            output = await worker._engine._request(tuple(range(1000, 1070)), parameters)
-        return output.num_cached_tokens
+            output = await worker._engine._request(prompt, parameters)
+            return output.num_cached_tokens, await worker.engine.choice(prompt, ids)
 
+    cached, choice = asyncio.run(asked())
     # Of 70 tokens, two whole blocks of 32 (or four of 16 on a GPU), though all four samples start together.
-    assert asyncio.run(cached()) == 64
+    assert cached == 64
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    with torch.no_grad():
+        wanted = model(torch.tensor([prompt])).logits[0, -1, list(ids)].log_softmax(-1).exp()
+    assert [math.exp(choice[token]) for token in ids] == pytest.approx(wanted.tolist(), abs=0.01)
+    assert sum(map(math.exp, choice.values())) == pytest.approx(1)
 
 
 def _sampled(tiny_model, prompt, sampling, speculative_tokens=0):
