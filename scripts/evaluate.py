@@ -71,10 +71,10 @@ def evaluate(
         raise typer.BadParameter("give either --model or --predictions")
     if unknown := sorted(set(decoding or ()) - set(DECODINGS)):
         raise typer.BadParameter(f"--decoding is {', '.join(DECODINGS)}; found {', '.join(unknown)}")
-    if (examples or decoding or samples > 1 or select or threshold) and predictions:
+    if predictions and (examples or decoding or samples > 1 or select or threshold or label_calibration):
         raise typer.BadParameter(
-            "--examples, --decoding, --samples, --select and --threshold are for --model; predictions are scored as "
-            "they are"
+            "--examples, --decoding, --samples, --select, --threshold and --label-calibration are for --model; "
+            "predictions are scored as they are"
         )
     renamed = _renamed(rename or ())
     if catch_alls is None:
@@ -89,9 +89,8 @@ def evaluate(
         folder = out or Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S")
         wanted: list[Decoding] = [name for name in DECODINGS if name in (decoding or ())]
         options = {"samples": samples, "select": select, "threshold": threshold_option(threshold), "engine": engine}
-        options |= {"label_calibration": label_calibration}
         options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
-        files = _ask(model, drawn, wanted, folder, options)
+        files = _ask(model, drawn, wanted, folder, options | {"label_calibration": label_calibration})
     for file in files:
         found = read_any(file, gold, renamed)
         folder = out or file.parent
@@ -170,8 +169,9 @@ def _ask(
             raise ValueError(f"{file} is there already: score it with --predictions, or give another --out")
     folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
-    with load_model(model, decoding=trained_decoding(model), **options) as extractor:
-        for decoding in decodings or (extractor.options.decoding,):
+    asked = decodings or (trained_decoding(model),)
+    with load_model(model, decoding=asked[0], **options) as extractor:
+        for decoding in asked:
             answers = extractor.answers(examples, decoding=decoding)
             files.append(folder / names.get(decoding, "predictions.jsonl"))
             save_answers(examples, answers, decoding, files[-1])
