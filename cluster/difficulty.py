@@ -1,13 +1,14 @@
 """Which prompts can teach the warm-started policy anything: those it sometimes gets right and sometimes wrong."""
 
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cluster.disk import Disk
 from cluster.loop import together
 from rewards.entity_f1 import entity_f1
-from rnr.files import append_whole, json_line
+from rnr.files import append_whole, json_line, keep_lines, whole_rows
 from rnr.types import Prompt, ScoredGroup
 
 CHUNK = 32
@@ -17,17 +18,17 @@ Sample = Callable[[Sequence[Prompt]], Awaitable[list[ScoredGroup]]]
 
 
 async def filter_by_difficulty(
-    prompts: Sequence[Prompt], sampled: Callable[[Prompt], Coroutine[Any, Any, ScoredGroup]], file: Path
+    prompts: Sequence[Prompt], sampled: Callable[[Prompt], Coroutine[Any, Any, ScoredGroup]], file: Path, disk: Disk
 ) -> set[str]:
     """The uids of the prompts that are ``undecided`` by their groups, as ``sampled`` gives them."""
 
     async def sample(chunk: Sequence[Prompt]) -> list[ScoredGroup]:
         return await together(sampled(prompt) for prompt in chunk)
 
-    return undecided(await measure(prompts, sample, file))
+    return undecided(await measure(prompts, sample, file, disk))
 
 
-async def measure(prompts: Sequence[Prompt], sample: Sample, file: Path) -> dict[str, list[float]]:
+async def measure(prompts: Sequence[Prompt], sample: Sample, file: Path, disk: Disk) -> dict[str, list[float]]:
     """Uid -> the entity F1 of each rollout of that prompt, in [0, 1].
 
     Every chunk is appended to ``file`` (JSONL) as soon as it is there, and what the file already has is not sampled
@@ -38,7 +39,8 @@ async def measure(prompts: Sequence[Prompt], sample: Sample, file: Path) -> dict
     for start in range(0, len(missing), CHUNK):
         groups = await sample(missing[start : start + CHUNK])
         found = {scored.group.prompt.uid: _scores(scored) for scored in groups}
-        append_whole(file, "".join(json_line({"uid": uid, "f1": scores}) for uid, scores in found.items()))
+        rows = "".join(json_line({"uid": uid, "f1": scores}) for uid, scores in found.items())
+        await disk.write("the difficulty of prompts", partial(append_whole, file, rows))
         known |= found
     return {prompt.uid: known[prompt.uid] for prompt in prompts}
 
@@ -54,9 +56,5 @@ def _scores(scored: ScoredGroup) -> list[float]:
 
 
 def _read(file: Path) -> dict[str, list[float]]:
-    if not file.exists():
-        return {}
-    whole = file.read_bytes().rpartition(b"\n")[0]  # a kill may have cut the last line short
-    file.write_bytes(whole + b"\n" if whole else b"")
-    rows = [json.loads(line) for line in whole.splitlines()]
-    return {row["uid"]: row["f1"] for row in rows}
+    keep_lines(file, lambda _: True)  # a kill may have cut the last line short
+    return {row["uid"]: row["f1"] for row in whole_rows(file)}

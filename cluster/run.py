@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +198,10 @@ async def run(ready: Ready) -> dict[str, Any]:
     config = ready.config
     tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=ready.tree)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, plan_of(config), config.cluster))
-    tracker.log_examples(prompt.example for prompt in ready.prepared.evaluation)
     stopping = Stopping(config.checkpoint.grace_seconds)
     disk = Disk(ready.folder, seconds=config.deadlines.room)
+    examples = [prompt.example for prompt in ready.prepared.evaluation]
+    await disk.write("the sentences of the evaluation", partial(tracker.log_examples, examples))
     try:
         async with AsyncExitStack() as stack:
             stack.enter_context(stopping.listening())

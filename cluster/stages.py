@@ -102,7 +102,8 @@ class Stages:
         progress.keep_base(before)
         if where := progress.resumed(self.settings.sft.from_run):
             self.console.say(f"resuming at {where}")
-        self.tracker.rewind(*progress.reached(), evaluated=progress.is_evaluated())
+        rewind = partial(self.tracker.rewind, *progress.reached(), evaluated=progress.is_evaluated())
+        await self.disk.write("metrics", rewind)
         self.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
         await self._publish()
 
@@ -207,7 +208,7 @@ class Stages:
         async def sampled(prompt: Prompt) -> ScoredGroup:
             return await self.scoring.score(await self.generation.generate(prompt, count))
 
-        chosen = await filter_by_difficulty(pool, sampled, self.folder / "difficulty.jsonl")
+        chosen = await filter_by_difficulty(pool, sampled, self.folder / "difficulty.jsonl", self.disk)
         self.console.say(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
         self.schedule.narrow(chosen)
 

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,23 @@ _FULL = re.compile(r"No space left on device|Disk quota exceeded|os error (28|12
 
 
 def write_whole(file: Path, content: str | bytes) -> None:
-    """Put ``content`` in ``file`` by way of a ``.partial`` beside it, forced to disk and then renamed.
+    """Put ``content`` in ``file`` by way of a ``.partial`` beside it, forced to disk and then renamed. What does not
+    fit leaves nothing.
 
     A text may hold half of a surrogate pair, as sampled texts do; UTF-8 cannot, so it is written as its escape.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.partial")
-    with partial.open("wb") as stream:
-        stream.write(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(file)
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(file)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def append_whole(file: Path, content: str) -> None:
@@ -92,6 +98,29 @@ def whole_lines(file: Path) -> Iterator[tuple[bytes, Any]]:
                 yield line, json.loads(line)
             except ValueError:
                 yield line, None
+
+
+def keep_lines(file: Path, wanted: Callable[[Any], bool]) -> None:
+    """Take out of a JSONL file the lines whose value is not ``wanted``, and those that a kill has cut; nothing where
+    there is no file. What is kept is most often the beginning: then the file is cut, for which a full disk has room."""
+    if not file.is_file():
+        return
+    end, cut = 0, False
+    for line, row in whole_lines(file):
+        if row is None or not wanted(row):
+            cut = True
+        elif cut or not line.endswith(b"\n"):
+            break
+        else:
+            end += len(line)
+    else:
+        if cut:
+            with file.open("r+b") as stream:
+                stream.truncate(end)
+                os.fsync(stream.fileno())
+        return
+    kept = (line for line, row in whole_lines(file) if row is not None and wanted(row))
+    write_whole(file, b"".join(line.removesuffix(b"\n") + b"\n" for line in kept))
 
 
 def whole_rows(file: Path) -> Iterator[Any]:

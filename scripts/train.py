@@ -65,6 +65,8 @@ def train(
 
 def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     """The exit code of a run that nobody stopped."""
+    from rnr.files import free_space, is_no_room
+
     with status.starting("libraries"):
         from cluster.manifest import CheckpointSpoilt
         from cluster.run import get_ready
@@ -85,8 +87,12 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     except (CheckpointSpoilt, RuntimeError) as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    except (ValueError, OSError):
-        traceback.print_exc()  # a bug, or a full disk: wrong input has been refused above
+    except (ValueError, OSError) as error:
+        if is_no_room(error):
+            room = free_space(run_folder(settings.run))
+            print(f"error: no room: {room} ({error}); free some, then resume with --resume", file=sys.stderr)
+        else:
+            traceback.print_exc()  # a bug: wrong input has been refused above
         return 1
     finally:
         write_page(run_folder(settings.run))

@@ -5,6 +5,7 @@ import contextlib
 import json
 
 from cluster.difficulty import CHUNK, measure, undecided
+from cluster.disk import Disk
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
 
@@ -42,7 +43,7 @@ class Sampler:
 def test_only_what_is_sometimes_right_and_sometimes_wrong_is_kept(tmp_path) -> None:
     answers = {"always": (RIGHT, RIGHT), "never": (WRONG, WRONG), "sometimes": (WRONG, RIGHT)}
     prompts = [_prompt(uid) for uid in answers]
-    scores = asyncio.run(measure(prompts, Sampler(answers), tmp_path / "difficulty.jsonl"))
+    scores = asyncio.run(measure(prompts, Sampler(answers), tmp_path / "difficulty.jsonl", Disk(tmp_path, seconds=0)))
     assert scores == {"always": [1, 1], "never": [0, 0], "sometimes": [0, 1]}
     assert undecided(scores) == {"sometimes"}
     assert undecided({"half right every time": [0.5, 0.5]}) == {"half right every time"}
@@ -54,14 +55,14 @@ def test_a_killed_selection_goes_on_where_it_was(tmp_path) -> None:
     answers = dict.fromkeys(uids, (RIGHT, WRONG))
     file = tmp_path / "difficulty.jsonl"
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(measure(prompts, Sampler(answers, killed_after=1), file))
+        asyncio.run(measure(prompts, Sampler(answers, killed_after=1), file, Disk(tmp_path, seconds=0)))
     with file.open("a") as cut_short:
         cut_short.write('{"uid": "40", "f1"')
     after = Sampler(answers)
-    scores = asyncio.run(measure(prompts, after, file))
+    scores = asyncio.run(measure(prompts, after, file, Disk(tmp_path, seconds=0)))
     assert after.asked == uids[CHUNK:]
     assert list(scores) == uids
     assert [json.loads(line)["uid"] for line in file.read_text().splitlines()] == uids
     again = Sampler(answers)
-    assert asyncio.run(measure(prompts, again, file)) == scores
+    assert asyncio.run(measure(prompts, again, file, Disk(tmp_path, seconds=0))) == scores
     assert again.asked == []

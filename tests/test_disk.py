@@ -18,7 +18,7 @@ from cluster.manifest import CheckpointLayout
 from cluster.ranks import LearnerLost
 from rnr.config import TrackingConfig
 from rnr.faults import NoRoom
-from rnr.files import append_whole, free_space, is_no_room
+from rnr.files import append_whole, free_space, is_no_room, keep_lines, write_whole
 from rnr.runs.tracking import Tracker
 
 MIB = 2**20
@@ -176,3 +176,36 @@ def test_the_sentence_names_the_mount_and_half_a_character_can_be_appended(tmp_p
     append_whole(file, "a\ud83d\n")
     append_whole(file, "b\n")
     assert file.read_bytes() == b"a\\ud83d\nb\n"
+
+
+def test_a_full_disk_has_room_for_going_back_to_a_checkpoint(small) -> None:
+    tracker = Tracker(small, options=TrackingConfig(wandb_project=""), name="run", config={})
+    for step in range(4):
+        tracker.log("grpo", step, {"a": 1.0})
+    before = (small / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    with (small / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"stage": "gr')  # what a kill has cut
+    _fill(small)
+    tracker.rewind("grpo", 2)
+    assert (small / "metrics.jsonl").read_bytes().splitlines(keepends=True) == before[:2]
+
+
+def test_what_could_not_be_written_whole_takes_no_room(small) -> None:
+    (small / "file").write_bytes(b"old")
+    free = os.statvfs(small).f_bfree
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(small / "file", b"x" * 5 * MIB)
+    assert [file.name for file in small.iterdir()] == ["file"]
+    assert (small / "file").read_bytes() == b"old"
+    assert os.statvfs(small).f_bfree == free
+
+
+def test_lines_that_are_kept_in_the_middle_are_written_anew(tmp_path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(b"1\n2\n{\n3\n2\n4")
+    keep_lines(file, lambda row: row != 2)
+    assert file.read_bytes() == b"1\n3\n4\n"
+    keep_lines(file, lambda row: row < 3)
+    assert file.read_bytes() == b"1\n"
+    keep_lines(tmp_path / "none.jsonl", lambda row: True)
+    assert not (tmp_path / "none.jsonl").exists()

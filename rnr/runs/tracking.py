@@ -14,7 +14,7 @@ from rnr.config import TrackingConfig
 from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
 from rnr.evaluation.scoring import Evaluation
-from rnr.files import append_whole, json_line, significant, whole_lines, whole_rows, write_whole
+from rnr.files import append_whole, json_line, keep_lines, significant, whole_rows, write_whole
 from rnr.runs.tensorboard_run import TensorboardRun
 from rnr.runs.wandb_run import WandbRun
 from rnr.task.chains import grounded
@@ -79,19 +79,14 @@ class Tracker:
         """Remove the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``), and those of the
         evaluation after the step before it unless that was ``evaluated``: it will be made again."""
         order = {"base": 0, "sft": 1, "grpo": 2}
+
+        def wanted(row: Any) -> bool:
+            at = order.get(row.get("stage", "grpo"), 2), row["step"]
+            again = not evaluated and "val/f1" in row and at == (order[stage], step - 1)
+            return at < (order[stage], step) and not again
+
         for name in ("metrics.jsonl", "rollouts.jsonl", "tokens.jsonl"):
-            file = self._folder / name
-            if not file.exists():
-                continue
-            kept = []
-            for line, row in whole_lines(file):
-                if row is None:
-                    continue
-                at = order.get(row.get("stage", "grpo"), 2), row["step"]
-                again = not evaluated and "val/f1" in row and at == (order[stage], step - 1)
-                if at < (order[stage], step) and not again:
-                    kept.append(line)
-            write_whole(file, b"".join(line.removesuffix(b"\n") + b"\n" for line in kept))
+            keep_lines(self._folder / name, wanted)
 
     def finish(self) -> None:
         """Close what was told."""
