@@ -4,13 +4,14 @@ python -m scripts.benchmarks.reading --megabytes 200
 """
 
 import argparse
-import json
 import random
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from rnr.files import json_line
 
 _MEASURE = """
 import resource, sys, tempfile, time
@@ -96,7 +97,7 @@ def _row(_: int, words: list[str], spans: list[tuple[int, int, str]]) -> str:
         {"text": " ".join(words[i:j]), "label": label, "start": starts[i], "end": starts[j - 1] + len(words[j - 1])}
         for i, j, label in spans
     ]
-    return json.dumps({"sentence": " ".join(words), "entities": entities}, allow_nan=False) + "\n"
+    return json_line({"sentence": " ".join(words), "entities": entities})
 
 
 def _tags(words: list[str], spans: list[tuple[int, int, str]]) -> list[str]:
@@ -115,7 +116,7 @@ def _cells(number: int, words: list[str], spans: list[tuple[int, int, str]]) -> 
 
 
 def _tokens(_: int, words: list[str], spans: list[tuple[int, int, str]]) -> str:
-    return json.dumps({"tokens": words, "ner_tags": _tags(words, spans)}) + "\n"
+    return json_line({"tokens": words, "ner_tags": _tags(words, spans)})
 
 
 if __name__ == "__main__":

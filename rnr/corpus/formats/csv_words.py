@@ -113,8 +113,9 @@ def _by_column(rows: Iterator[Cells], column: int, source: Source) -> Iterator[N
 
 def _by_document(rows: Iterator[Named], column: int) -> Iterator[Named]:
     for number, name, cells in rows:
-        told = name and isinstance(cells, list) and len(cells) > column
-        yield number, (f"{cells[column].strip()}\t{name}" if told else name), cells
+        if name and isinstance(cells, list) and len(cells) > column:
+            name = f"{cells[column].strip()}\t{name}"
+        yield number, name, cells
 
 
 def _by_place(rows: Iterator[Named], column: int, source: Source) -> Iterator[Named]:
@@ -177,7 +178,7 @@ class _Sentence:
             numbers = self.numbers[part]
             yield numbers[0], Tagged(numbers[0], words[part], tags[part], Places(numbers), text)
 
-    def _size(self, words: Sequence[str], source: Source) -> int:
+    def _size(self, words: list[str], source: Source) -> int:
         """The number of words in the text that the sentence is called by; 0 where it is called otherwise."""
         if " " not in self.name or words[0] not in self.name or words[-1] not in self.name:
             return 0
