@@ -1,7 +1,7 @@
 """Tables with a word a row -> sentences: which rows belong together, by a number, a text, or blank rows."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeAlias
