@@ -169,6 +169,9 @@ def test_the_value_of_an_entity_of_rasa_need_not_stand_in_its_sentence(tmp_path)
         ({"label": "PER", "pattern": [{"LOWER": "ada"}]}, "a pattern of a spaCy or Prodigy matcher"),
         ({"contents": [{"role": "user", "parts": []}]}, "a chat for fine-tuning"),
         ({"prompt": "Ada", "completion": "{}"}, "a chat for fine-tuning"),
+        ({"sentence_id": 1, "word": "Ada", "tag": "B-PER"}, "a table with a word a row"),
+        ({"Sentence": "Ada ran", "Word": "Ada", "POS": "NNP", "Tag": "O"}, "a table with a word a row"),
+        ({"text": "Ada ran", "start": 0, "end": 3, "label": "PER"}, "a table with an entity a row"),
     ],
 )
 def test_rows_of_further_tools_are_named(tmp_path, row, name) -> None:
@@ -199,3 +202,14 @@ def test_a_line_without_a_tag_is_an_error_where_lines_differ(tmp_path) -> None:
 def test_a_word_of_two_pieces_is_not_cut_where_spaces_divide(tmp_path) -> None:
     file = written(tmp_path / "a.conll", "Ada NNP B-PER\nran VBD O\n\nNew York NNP B-LOC\n")
     assert "line 4: 4 columns where most lines have 3: 'New York" in read(file, tag_column=-1)[1]
+
+
+@pytest.mark.parametrize("ending", [".arrow", ".feather"])
+def test_arrow_is_read_as_a_file_and_as_a_stream(tmp_path, ending) -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = pa.Table.from_pylist([{"text": "Ada ran", "entities": [{"start": 0, "end": 3, "label": "PER"}]}])
+    for name, writer in (("file", pa.ipc.new_file), ("stream", pa.ipc.new_stream)):
+        file = tmp_path / f"{name}{ending}"
+        with writer(str(file), table.schema) as stream:
+            stream.write_table(table)
+        assert read(file)[:2] == ([ADA], "")

@@ -92,7 +92,8 @@ def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_pat
         file.write_text("")
     assert main(["check", str(empty), str(table), str(bare)]) == 1
     known = ".json, .jsonl, .ndjson, .conll, .conllu, .iob, .iob2, .bio, .bioes, .tsv, .txt"
-    known += ", .csv, .parquet, .arrow, .spacy, .ann, .pubtator; read as text: there is no line with a token and a tag"
+    known += ", .csv, .parquet, .arrow, .feather, .spacy, .ann, .pubtator"
+    known += "; read as text: there is no line with a token and a tag"
     assert capsys.readouterr().out.splitlines() == [
         f"no usable sentence in {empty}: it holds no rows",
         f"{table}: the ending .dat tells no known format; those that do are {known}",

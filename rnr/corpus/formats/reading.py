@@ -234,6 +234,7 @@ READERS: dict[str, Callable[[Path, Reading], Iterator[Row]]] = {
     ".csv": _csv_rows,
     ".parquet": _table_rows,
     ".arrow": _table_rows,
+    ".feather": _table_rows,
     ".spacy": docbin_rows,
     ".ann": _in_characters(brat_rows),
     ".pubtator": _in_characters(pubtator_rows),

@@ -12,7 +12,7 @@ _SIGNATURES = (
     (b"\x1f\x8b", "compressed with gzip; give its name the ending .gz", (".gz",)),
     (b"PK\x03\x04", "a zip archive, or a document or spreadsheet of an office program, which are such; unpack it", ()),
     (b"PAR1", "parquet; give its name the ending .parquet", (".parquet",)),
-    (b"ARROW1", "an arrow file; write it as parquet", (".arrow",)),
+    (b"ARROW1", "an arrow file; give its name the ending .arrow", (".arrow", ".feather")),
     (b"BZh", "compressed with bzip2; unpack it, or compress it with gzip", ()),
     (b"\xfd7zXZ", "compressed with xz; unpack it, or compress it with gzip", ()),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it, or compress it with gzip", ()),

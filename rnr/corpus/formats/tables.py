@@ -8,6 +8,8 @@ from typing import Any
 from rnr.corpus.formats.opening import bare, read_bytes
 from rnr.corpus.formats.rows import DataError, Row, needed
 
+_FILE = b"ARROW1"
+"""How an arrow file begins, as pandas and polars write it; ``datasets`` writes a stream."""
 _AT_ONCE = 1000
 """So many rows of a table are held as Python's values."""
 
@@ -30,9 +32,13 @@ def opened_table(file: Path) -> tuple[dict[str, list[str]], Iterator[Any]]:
         if bare(file).suffix.lower() == ".parquet":
             table = needed("pyarrow.parquet", "pyarrow", file).ParquetFile(stream)
             return _class_names(table.schema_arrow.metadata), table.iter_batches()
-        reader = needed("pyarrow.ipc", "pyarrow", file).open_stream(
-            pyarrow.memory_map(stream) if isinstance(stream, str) else stream
-        )
+        ipc = needed("pyarrow.ipc", "pyarrow", file)
+        mapped = pyarrow.memory_map(stream) if isinstance(stream, str) else stream
+        if mapped.read(len(_FILE)) == _FILE:
+            whole = ipc.open_file(mapped)
+            return _class_names(whole.schema.metadata), map(whole.get_batch, range(whole.num_record_batches))
+        mapped.seek(0)
+        reader = ipc.open_stream(mapped)
         return _class_names(reader.schema.metadata), iter(reader)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{file}: {str(error).splitlines()[0]}") from None

@@ -1,10 +1,14 @@
 """What is recognised and not read: each is named by what it looks like, with the way to something that is read."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from rnr.corpus.formats.shapes import Shape, Source, each, has
 from rnr.corpus.formats.shown_lists import shows_a_list
+
+_TEXTS = ("text", "sentence", "content")
+_TAG = re.compile(r"O|[BIESLU]-.+")
 
 
 def _refused(name: str, advice: str, recognises: Callable[[Any], bool]) -> Shape:
@@ -74,6 +78,17 @@ UNSUPPORTED = (
         "a table by column",
         "write a row a line: `to_json(..., orient='records', lines=True)` in pandas, `to_json(...)` in `datasets`",
         lambda row: _is_by_column(row),
+    ),
+    _refused(
+        "a table with a word a row",
+        "write it as CSV (`to_csv` in pandas) with a column that numbers the sentences, or a row for each sentence "
+        "with its 'tokens' and 'ner_tags'",
+        lambda row: _is_word(row),
+    ),
+    _refused(
+        "a table with an entity a row",
+        "put those of a text into one row: {'text': ..., 'entities': [[start, end, label], ...]}",
+        lambda row: has(row, start=int, end=int, label=str) and any(has(row, **{name: str}) for name in _TEXTS),
     ),
     _refused(
         "a Kili asset",
@@ -235,6 +250,16 @@ def _is_by_column(row: Any) -> bool:
     texts = [cell for name in ("text", "sentence", "content") for cell in row.get(name) or () if isinstance(cell, str)]
     lists = [cell for column in columns for cell in column if isinstance(cell, list)]
     return any(isinstance(cell, list) for cell in words) or bool(texts and lists)
+
+
+def _is_word(row: Any) -> bool:
+    """Whether a row is one word with its tag."""
+    if not isinstance(row, dict):
+        return False
+    cells = {name.lower(): value for name, value in row.items() if isinstance(name, str) and isinstance(value, str)}
+    return any(name in cells for name in ("word", "token", "form")) and any(
+        _TAG.fullmatch(cells.get(name, "")) for name in ("tag", "ner", "ner_tag", "label", "bio", "iob")
+    )
 
 
 def _is_datasaur(row: dict[str, Any]) -> bool:
