@@ -1,11 +1,15 @@
-"""Exports as Doccano and Label Studio write them: in their own form, with what their pages and exporters do to them."""
+"""Exports as Doccano, Label Studio and INCEpTION write them, with what their pages and exporters do to them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from rnr.corpus.formats.brat import READ_TRIGGERS, TRIGGERS
 from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
 from rnr.corpus.formats.offsets import INSIDE, UNCLEAR
+from rnr.corpus.formats.webanno import CUT, EMPTY
+from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, read, written
 
 # Doccano
@@ -139,3 +143,51 @@ def test_two_annotations_of_a_task_say_how_one_is_chosen(tmp_path) -> None:
 def test_offsets_that_begin_with_one_say_what_to_take_from_them(tmp_path, places, said) -> None:
     rows = _doccano(*[("Ada ran to Rome.", places)] * 3)
     assert said in read(written(tmp_path / "a.jsonl", rows))[1]
+
+
+# INCEpTION
+
+_SPANS = "#FORMAT=WebAnno TSV 3.3\n#T_SP=webanno.custom.Span|value\n\n\n"
+
+
+def test_a_mention_over_two_sentences_of_webanno_is_cut_and_counted(tmp_path) -> None:
+    first = "#Text=Ada ran\n1-1\t0-3\tAda\t_\t\n1-2\t4-7\tran\tX[1]\t\n\n"
+    second = "#Text=Bo sat\n2-1\t8-10\tBo\tX[1]\t\n2-2\t11-14\tsat\tY[2]\t\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", _SPANS + first + second))
+    assert (found, problems) == ([("Ada ran", [("ran", "X")]), ("Bo sat", [("Bo", "X"), ("sat", "Y")])], "")
+    assert f"1 {CUT} (row 10: 'Bo')" in notes
+
+
+def test_a_place_between_two_characters_is_no_mention_and_is_counted(tmp_path) -> None:
+    tokens = "#Text=Ada.\n1-1\t0-3\tAda\tPER\t\n1-1.1\t3-3\t\tX\t\n1-2\t3-4\t.\t_\t\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", _SPANS + tokens))
+    assert (found, problems) == ([("Ada.", [("Ada", "PER")])], "")
+    assert f"1 {EMPTY} (row 7: 'X')" in notes
+
+
+# brat
+
+_EVENTS = "T1\tProtein 0 3\tp53\nT2\tProtein 10 14\tMdm2\nT3\tBinding 4 9\tbinds\nE1\tBinding:T3 Theme:T1 Theme2:T2\n"
+
+
+def _brat(folder: Path, entities: str = "") -> Path:
+    written(folder / "1.txt", "p53 binds Mdm2 .")
+    written(folder / "1.ann", _EVENTS)
+    if entities:
+        written(folder / "annotation.conf", f"[entities]\n{entities}\n[events]\nBinding\tTheme+:Protein\n")
+    return folder
+
+
+def test_the_trigger_of_an_event_is_no_entity_where_the_configuration_says_so(tmp_path) -> None:
+    found, problems, notes = read(_brat(tmp_path / "told", "Protein"))
+    assert (found, problems) == ([("p53 binds Mdm2 .", [("p53", "Protein"), ("Mdm2", "Protein")])], "")
+    assert f"1 {TRIGGERS} (row 3: 'Binding')" in notes
+    found, problems, notes = read(_brat(tmp_path / "untold"))
+    assert ([label for _, label in found[0][1]], problems) == (["Protein", "Binding", "Protein"], "")
+    assert f"1 {READ_TRIGGERS} (row 3: 'Binding')" in notes
+
+
+def test_lines_between_groups_and_other_names_are_no_labels_of_brat(tmp_path) -> None:
+    folder = _brat(tmp_path / "a", "!Thing\n\tProtein|Gene\n---\nBinding\n  # Cell\n")
+    (example,) = load([str(folder)], training=True)
+    assert example.schema == ("Binding", "Protein")

@@ -15,7 +15,11 @@ from rnr.types import Example
 NOT_READ = "lines of relations, events, attributes and notes were passed over"
 NO_ANN = "texts have no .ann beside them and were left out"
 
-_MENTION = re.compile(r"T\S*\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
+TRIGGERS = "mentions are triggers of events and no entities by annotation.conf, and were left out"
+READ_TRIGGERS = "mentions are triggers of events and were read like others"
+
+_MENTION = re.compile(r"(?P<id>T\S*)\t(?P<label>\S+) (?P<place>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
+_EVENT = re.compile(r"^E\S*\t[^\s:]+:(T\S+)", re.MULTILINE)
 _OTHER_LINES = "REAMN#*"
 _SPACES = re.compile(r"\s+")
 _NOT_IN_LABELS = re.compile(r"[^\w-]+")
@@ -54,11 +58,17 @@ def _document(file: Path, schema: Sequence[str], reading: Reading) -> dict[str, 
     text, annotations = read_text(file), file.with_suffix(".ann")
     source = Source(file=annotations, reading=reading)
     entities = []
-    for number, line in enumerate(read_text(annotations).split("\n"), 1):
+    lines = read_text(annotations)
+    triggers = set(_EVENT.findall(lines))
+    for number, line in enumerate(lines.split("\n"), 1):
         mention = _MENTION.fullmatch(line.rstrip("\r"))
         try:
-            if mention:
+            if mention and mention["id"] in triggers and schema and mention["label"] not in schema:
+                source.note(TRIGGERS, number, repr(mention["label"]))
+            elif mention:
                 entities.append(_entity(mention, text))
+                if mention["id"] in triggers:
+                    source.note(READ_TRIGGERS, number, repr(mention["label"]))
             elif line.startswith("T"):
                 raise ValueError(f"expected T1, the label, start and end, and the text, found {line!r}")
             elif line[:1] and line[0] in _OTHER_LINES:
@@ -72,16 +82,17 @@ def _document(file: Path, schema: Sequence[str], reading: Reading) -> dict[str, 
 
 def _entity(mention: re.Match[str], text: str) -> dict[str, Any]:
     """A mention, whose pieces brat divides at line breaks; raises ValueError where more is between them."""
-    pieces = [tuple(map(int, piece.split())) for piece in mention[2].split(";")]
+    written = mention["text"]
+    pieces = [tuple(map(int, piece.split())) for piece in mention["place"].split(";")]
     for (_, end), (start, _) in pairwise(pieces):
         if text[end:start].strip():
-            raise ValueError(f"{mention[3]!r} is in several pieces, of which {text[end:start]!r} is no part")
+            raise ValueError(f"{written!r} is in several pieces, of which {text[end:start]!r} is no part")
     start, end = pieces[0][0], pieces[-1][1]
     if not 0 <= start < end <= len(text):
         raise ValueError(f"offsets [{start}:{end}] are not in the text, which has {len(text)} characters")
-    if mention[3] is not None and _SPACES.sub(" ", text[start:end]) != _SPACES.sub(" ", mention[3]):
-        raise ValueError(f"{mention[3]!r} is not at [{start}:{end}], where the text has {text[start:end]!r}")
-    return {"start": start, "end": end, "label": mention[1]}
+    if written is not None and _SPACES.sub(" ", text[start:end]) != _SPACES.sub(" ", written):
+        raise ValueError(f"{written!r} is not at [{start}:{end}], where the text has {text[start:end]!r}")
+    return {"start": start, "end": end, "label": mention["label"]}
 
 
 def _schema(configuration: Path) -> list[str]:
@@ -93,8 +104,8 @@ def _schema(configuration: Path) -> list[str]:
         line = line.strip()
         if line.startswith("["):
             section = line.strip("[]").lower()
-        elif line and not line.startswith(("#", "!", "<")) and section == "entities":
-            found.append(line.split()[0])
+        elif line.strip("-") and not line.startswith(("#", "!", "<")) and section == "entities":
+            found.append(line.split()[0].partition("|")[0])
     return found
 
 

@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.text_lines import text_lines
 from rnr.corpus.report import Reading
 
 OTHER_LAYERS = "layers of annotation beside the names were not read"
+CUT = "mentions go on in the next sentence and were cut at its beginning"
+EMPTY = "mentions are places between characters (of no length) and were left out"
 UNNAMED = "mentions have no label ('*') and were left out"
 
 _TOKEN_LINE = re.compile(r"(\d+)-(\d+)(?:\.\d+)?\t(\d+)-(\d+)\t([^\t]*)\t?(.*)")
@@ -29,6 +31,9 @@ class _Token:
     cell: str
 
 
+_Opened: TypeAlias = dict[tuple[str, str], list[Any]]
+
+
 def is_webanno(first_line: str) -> bool:
     """Whether a file that begins with this line is WebAnno TSV."""
     return first_line.startswith("#FORMAT=WebAnno TSV")
@@ -40,6 +45,7 @@ def webanno_rows(file: Path, reading: Reading) -> Iterator[Row]:
     column: int | None = None
     text: list[str] = []
     tokens: list[_Token] = []
+    opened: _Opened = {}
     number = 0
     for number, line in enumerate(text_lines(file), 1):
         if line.startswith("#T_"):
@@ -53,10 +59,10 @@ def webanno_rows(file: Path, reading: Reading) -> Iterator[Row]:
             cell = cells[column] if column < len(cells) else "_"
             tokens.append(_Token(number, int(match[3]), int(match[4]), _ESCAPED.sub(_whole, match[5]), cell))
         elif not line and tokens:
-            yield _sentence(tokens, "\n".join(text), file, reading)
+            yield _sentence(tokens, "\n".join(text), opened, file, reading)
             text, tokens = [], []
     if tokens:
-        yield _sentence(tokens, "\n".join(text), file, reading)
+        yield _sentence(tokens, "\n".join(text), opened, file, reading)
 
 
 def _whole(match: re.Match[str]) -> str:
@@ -84,14 +90,15 @@ def _names_column(layers: Sequence[str], file: Path, reading: Reading) -> int:
     return chosen[0][1]
 
 
-def _sentence(tokens: Sequence[_Token], text: str, file: Path, reading: Reading) -> Row:
-    number = tokens[0].line
+def _sentence(tokens: Sequence[_Token], text: str, opened: _Opened, file: Path, reading: Reading) -> Row:
+    """The row of a sentence; ``opened`` are the mentions of several tokens in the one before, and then those in it."""
+    number, before = tokens[0].line, set(opened)
+    opened.clear()
     try:
         sentence, places = _placed(tokens, text)
     except ValueError as error:
         return number, DataError(f"{file}, {error}")
     entities: list[list[Any]] = []
-    opened: dict[tuple[str, str], list[Any]] = {}
     for token, (start, end) in zip(tokens, places, strict=True):
         for value in _VALUES.findall(token.cell) if token.cell != "_" else ():
             match = _VALUE.fullmatch(value)
@@ -103,6 +110,11 @@ def _sentence(tokens: Sequence[_Token], text: str, file: Path, reading: Reading)
             if identity is not None and (label, identity) in opened:
                 opened[label, identity][1] = end
                 continue
+            if start == end:
+                reading.note(EMPTY, file, token.line, repr(label))
+                continue
+            if (label, identity) in before:
+                reading.note(CUT, file, token.line, repr(token.text))
             entity = [start, end, label]
             entities.append(entity)
             if identity is not None:
