@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 
 import psutil
 
@@ -172,8 +173,11 @@ class Campaign:
         }
 
 
-def campaign(*, seed: int, faults: int, seconds: float, model: Path, data: Path, out: Path) -> tuple[list[dict], dict]:
-    """The rows of the faults that fitted into ``seconds`` after the first step, and what was left in the end."""
+def campaign(
+    *, seed: int, faults: int, seconds: float, model: Path, data: Path, out: Path, enough: Event | None = None
+) -> tuple[list[dict], dict]:
+    """The rows of the faults that fitted into ``seconds`` after the first step, or until it was ``enough``, and what
+    was left in the end."""
     rows = []
     with Hosts(4, secrets.token_hex(32)) as hosts:
         for host in hosts.hosts[:3]:
@@ -185,7 +189,7 @@ def campaign(*, seed: int, faults: int, seconds: float, model: Path, data: Path,
             raise RuntimeError(f"the run made no step:\n{run.output[-4000:]}")
         end = time.monotonic() + seconds
         for fault in plan(seed, faults):
-            if time.monotonic() > end:
+            if time.monotonic() > end or (enough and enough.is_set()):
                 break
             rows.append(run.carry_out(fault))
             if rows[-1]["done"] and not rows[-1]["survived"]:
@@ -209,7 +213,15 @@ def main() -> None:
     options = parser.parse_args()
     from tests.chaos.inputs import write_inputs
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the hosts are taken away all the same
+    enough = Event()
+
+    def stop(*_: object) -> None:
+        if enough.is_set():
+            sys.exit(1)  # the hosts are taken away all the same
+        enough.set()
+        print("the fault under way is the last; once more ends at once", flush=True)
+
+    signal.signal(signal.SIGTERM, stop)
     model, data = write_inputs(options.work)
     campaign(
         seed=options.seed,
@@ -218,6 +230,7 @@ def main() -> None:
         model=model.resolve(),
         data=data.resolve(),
         out=options.out,
+        enough=enough,
     )
 
 
