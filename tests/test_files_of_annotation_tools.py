@@ -9,6 +9,7 @@ from rnr.corpus.formats.brat import READ_TRIGGERS, TRIGGERS
 from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
 from rnr.corpus.formats.offsets import INSIDE, UNCLEAR
 from rnr.corpus.formats.webanno import CUT, EMPTY
+from rnr.corpus.label_doubts import SEVERAL
 from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, read, written
 
@@ -191,3 +192,40 @@ def test_lines_between_groups_and_other_names_are_no_labels_of_brat(tmp_path) ->
     folder = _brat(tmp_path / "a", "!Thing\n\tProtein|Gene\n---\nBinding\n  # Cell\n")
     (example,) = load([str(folder)], training=True)
     assert example.schema == ("Binding", "Protein")
+
+
+# What bconv writes
+
+
+def test_pubannotation_is_read(tmp_path) -> None:
+    denoted = [{"id": "T1", "span": {"begin": 0, "end": 3}, "obj": "PER"}]
+    row = {
+        "text": "Ada ran",
+        "denotations": denoted,
+        "attributes": [],
+        "relations": [],
+        "sourceid": "1",
+        "sourcedb": "",
+    }
+    none = {"text": "Nobody", "denotations": [], "sourceid": "2"}
+    assert read(written(tmp_path / "a.json", json.dumps([row, none])))[:2] == ([ADA, ("Nobody", [])], "")
+
+
+def test_bioc_may_count_bytes(tmp_path) -> None:
+    text = "王小明 met Zoë and Bo"
+    places = ((0, 9, "王小明"), (14, 4, "Zoë"), (23, 2, "Bo"))
+    annotations = [
+        {"text": text, "infons": {"type": "PER"}, "locations": [{"offset": 20 + start, "length": length}]}
+        for start, length, text in places
+    ]
+    passage = {"offset": 20, "text": text, "annotations": annotations}
+    file = written(tmp_path / "a.json", json.dumps({"documents": [{"id": "1", "passages": [passage]}]}))
+    assert "it is when these are bytes of UTF-8, as in Go and Rust: --offsets bytes" in read(file)[1]
+    found, problems, _ = read(file, offsets="bytes")
+    assert (found, problems) == ([(text, [("王小明", "PER"), ("Zoë", "PER"), ("Bo", "PER")])], "")
+
+
+def test_several_labels_in_one_tag_are_noted(tmp_path) -> None:
+    columns = "Ada\t0\t3\tS-PER\nRome\t4\t8\tS-LOC\nYork\t9\t13\tS-PER;LOC\nBo\t14\t16\tS-R&D\n"
+    notes = read(written(tmp_path / "a.conll", columns))[2]
+    assert f"{SEVERAL}: 'PER;LOC'\n" in f"{notes}\n"

@@ -10,9 +10,11 @@ PADDED = "labels have white space or invisible characters at their ends"
 ALIKE = "labels look alike and are different, in Unicode form or by invisible characters"
 TAGGED = "all labels begin as the tags of tokens do; is the letter a part of the label?"
 CONTROL = "labels hold line breaks or control characters"
+SEVERAL = "labels are made of other labels; are they several in one?"
 NAMELESS = "labels are numbers, or stand for a value that is missing"
 
 _TAG = re.compile(r"[BIESLUMW][-_]\S")
+_BETWEEN = re.compile(r"\s*[;|,/+&]\s*")
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _MISSING = frozenset(("None", "none", "nan", "NaN", "null", "NULL", "undefined"))
 
@@ -23,6 +25,7 @@ def label_doubts(labels: Sequence[str]) -> Iterator[str]:
         (PADDED, [label for label in labels if _ends_hidden(label)]),
         (CONTROL, [label for label in labels if _CONTROL.search(label)]),
         (NAMELESS, [label for label in labels if label in _MISSING or label.isdecimal()]),
+        (SEVERAL, [label for label in labels if _is_several(label, labels)]),
         (TAGGED, list(labels) if all(map(_TAG.match, labels)) else []),
     )
     yield from (f"{kind}: {', '.join(map(ascii, found))}" for kind, found in kinds if found)
@@ -32,6 +35,11 @@ def label_doubts(labels: Sequence[str]) -> Iterator[str]:
     for same in by_sight.values():
         if len(same) > 1:
             yield f"{ALIKE}: {', '.join(map(ascii, same.values()))}"
+
+
+def _is_several(label: str, labels: Sequence[str]) -> bool:
+    parts = _BETWEEN.split(label)
+    return len(parts) > 1 and all(part in labels for part in parts)
 
 
 def _visible(label: str) -> str:

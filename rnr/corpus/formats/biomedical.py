@@ -70,7 +70,8 @@ def _id(document: dict[str, Any]) -> str | None:
 
 def _annotations(annotations: list[Any], part: dict[str, Any]) -> list[dict[str, Any]]:
     """The annotations with their offsets in the passage, which BioC counts from the beginning of the document."""
-    begin, size = part.get("offset", 0), len(part["text"])
+    # In bytes, in which BioC may count, and of which a text has the most: what they count is found out later.
+    begin, size = part.get("offset", 0), len(part["text"].encode("utf-8", errors="surrogatepass"))
     found = []
     for annotation in annotations:
         places = annotation.get("locations") or []

@@ -37,7 +37,7 @@ _INTERVALS = ("char_interval", "position", "location", "span", "range", "offsets
 """Fields that may be an object with both ends: LangExtract's ``{"start_pos": 0, "end_pos": 3}``."""
 _LABELS = (
     *("label", "type", "category", "entity_group", "entity_type", "entityType", "tag", "class", "ent_type"),
-    *("entity_label", "label_", "ner", "Type", "Category", "labels", "kind", "extraction_class", "entity"),
+    *("entity_label", "label_", "ner", "Type", "Category", "labels", "kind", "extraction_class", "obj", "entity"),
 )
 _TEXTS = (
     *("text", "name", "word", "mention", "value", "surface", "surface_form", "span_text", "entity_text", "phrase"),

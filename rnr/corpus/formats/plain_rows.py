@@ -14,7 +14,7 @@ TEXTS = ("sentence", "text", "content", "data", "input", "raw_text", "document",
 _OURS = ("entities", "spans", "label")
 _MAY_BE_EMPTY = (
     *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
-    *("entity_list", "nes", "span_labels", "extractions", "output", "gold"),
+    *("entity_list", "nes", "span_labels", "extractions", "output", "gold", "denotations"),
 )
 _OTHERS = (*_MAY_BE_EMPTY, "tags")
 ENTITIES = (*_OURS, *_OTHERS)
