@@ -12,8 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_FULL = re.compile(r"No space left on device|Disk quota exceeded|os error (28|122)\b|Errno (28|122)\b|OutOfDisk", re.I)
-"""PyTorch, safetensors and Ray raise errors that have no errno."""
+_FULL = re.compile(
+    r"No space left on device|Disk quota exceeded|os error (28|122)\b|Errno (28|122)\b|OutOfDisk"
+    r"|unexpected pos \d+ vs \d+|iostream error|PytorchStreamWriter failed writing",
+    re.IGNORECASE,
+)
+"""PyTorch, safetensors and Ray raise errors that have no errno. What ``torch.save`` says is that a write was cut short,
+and not why."""
 
 
 def write_whole(file: Path, content: str | bytes) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
+import torch
 
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.disk import Disk
@@ -209,3 +211,21 @@ def test_lines_that_are_kept_in_the_middle_are_written_anew(tmp_path) -> None:
     assert file.read_bytes() == b"1\n"
     keep_lines(tmp_path / "none.jsonl", lambda row: True)
     assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_whatever_torch_and_safetensors_say_of_a_full_disk_is_known(small) -> None:
+    """What they say depends on the place at which the disk is full."""
+    tensors = {"a": torch.zeros(2**18), "b": torch.zeros(1000), "c": torch.zeros(2**17)}
+    errors: list[Exception] = []
+    for room in range(0, 2 * MIB, 2**17):
+        other = small / "someone-elses"
+        other.write_bytes(b"x" * (4 * MIB - room))
+        for save in (torch.save, safetensors.torch.save_file):
+            try:
+                save(tensors, small / "weights")
+            except Exception as error:
+                errors.append(error)
+            (small / "weights").unlink(missing_ok=True)
+        other.unlink()
+    assert len(errors) >= 16
+    assert [error for error in errors if not is_no_room(error)] == []
