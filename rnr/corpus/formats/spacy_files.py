@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from rnr.corpus.formats.plain_rows import own_row
-from rnr.corpus.formats.rows import Row, names, needed
+from rnr.corpus.formats.rows import DataError, Row, names, needed
 from rnr.corpus.formats.shapes import Shape, Source, each, has, many
 from rnr.corpus.formats.tags import Places, Tagged, tag_scheme
 from rnr.corpus.report import Reading
 from rnr.types import Example
 
+BESIDE = "documents have groups of spans beside their entities, which were not read"
 PASSED_OVER = "entries of the tool that are not annotated (null) were left out"
 
 
@@ -84,9 +85,39 @@ def spacy_json_row(example: Example) -> dict[str, Any]:
 
 
 def docbin_rows(file: Path, reading: Reading) -> Iterator[Row]:
-    """The documents of a DocBin; raises DataError where spaCy is not installed."""
+    """The documents of a DocBin; raises DataError where spaCy is not installed, and for several groups of spans."""
     tokens, vocab = needed("spacy.tokens", "spacy", file), needed("spacy.vocab", "spacy", file)
-    documents = tokens.DocBin().from_disk(file).get_docs(vocab.Vocab())
-    for number, document in enumerate(documents, 1):
-        entities = [[entity.start_char, entity.end_char, entity.label_] for entity in document.ents]
+    documents, words = tokens.DocBin().from_disk(file), vocab.Vocab()
+    group = _group(documents.get_docs(words), file)
+    if group:
+        reading.fact(f"no document has entities; read are the spans of its group {group!r}", file)
+    for number, document in enumerate(documents.get_docs(words), 1):
+        if why := _not_annotated(document, group):
+            yield number, DataError(f"{file}, row {number}: {why}, or leave the document out")
+            continue
+        if not group and any(map(len, document.spans.values())):
+            reading.note(BESIDE, file, number, ", ".join(document.spans))
+        spans = document.spans[group] if group else document.ents
+        entities = [[span.start_char, span.end_char, span.label_] for span in spans]
         yield number, {"sentence": document.text, "entities": entities}
+
+
+def _not_annotated(document: Any, group: str) -> str:
+    """What says that nobody looked for the entities of a document; empty where nothing does."""
+    if group:
+        return "" if group in document.spans else f"it has no group {group!r}; set doc.spans[{group!r}] = []"
+    missing = [token.text for token in document if token.ent_iob == 0]
+    return f"{missing[0]!r} was not annotated (spaCy: missing); set doc.ents = []" if missing else ""
+
+
+def _group(documents: Iterator[Any], file: Path) -> str:
+    """The group of spans that stands for the entities, where no document has any; empty where one has, or no spans."""
+    groups: set[str] = set()
+    for document in documents:
+        if document.ents:
+            return ""
+        groups.update(name for name, spans in document.spans.items() if len(spans))
+    if len(groups) > 1:
+        said = "no document has entities, and several groups of spans"
+        raise DataError(f"{file}: {said} ({', '.join(sorted(groups))}); set doc.ents of the one that is meant")
+    return groups.pop() if groups else ""
