@@ -21,8 +21,10 @@ def test_words_that_are_counted_anew_begin_another_sentence(tmp_path) -> None:
     assert f"1 {BEGUN} (row 4)" in notes
 
 
-def test_words_that_are_counted_through_the_whole_file_begin_none(tmp_path) -> None:
-    table = "idx,sent_id,word,tag\n7,1,Ada,B-PER\n8,1,ran,O\n9,2,Bo,B-PER\n10,2,sat,O\n"
+@pytest.mark.parametrize("numbers", ["token_id 7 8 9 10", "id 1 1 2 2", "index 0 0 1 1"])
+def test_words_that_are_counted_through_the_whole_file_begin_none(tmp_path, numbers) -> None:
+    name, first, second, third, fourth = numbers.split()
+    table = f"{name},sent_id,word,tag\n{first},1,Ada,B-PER\n{second},1,ran,O\n{third},2,Bo,B-PER\n{fourth},2,sat,O\n"
     assert read(written(tmp_path / "a.csv", table))[:2] == ([ADA, BO], "")
 
 

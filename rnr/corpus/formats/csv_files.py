@@ -24,7 +24,7 @@ _DOCUMENTS = (
 )
 _PLACES = (
     *("token_id", "word_id", "token_idx", "word_idx", "token_index", "word_index", "token_number", "word_number"),
-    *("token_num", "word_num", "position", "index", "idx", "id"),
+    *("token_num", "word_num"),
 )
 _BEGINS = ("start", "begin")
 OTHER_TAGS = "further columns of tags are not read"
