@@ -126,7 +126,7 @@ class Extractor:
         self._max_new_tokens = max_new_tokens
         self._in_flight = in_flight
         self.loop = loop
-        self._calibration = LabelCalibration(worker.engine, chat)
+        self._calibration: LabelCalibration | None = None
 
     def __call__(self, text: str, labels: Labels, **options: Any) -> Extraction:
         """The entities of one text, of any length.
@@ -244,6 +244,7 @@ class Extractor:
         )
         found = chosen(how, example, prompt.decoding, greedy[0] if greedy else None, drawn)
         if options.label_calibration:
+            self._calibration = self._calibration or LabelCalibration(self.worker.engine, self.chat)
             found = await self._calibration.decided(prompt, found, options.label_calibration, meanings)
         return above(found, example, prompt.decoding, options.least)
 
