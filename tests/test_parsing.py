@@ -260,3 +260,15 @@ def test_grounding_never_raises_and_keeps_order(mentions: tuple[Mention, ...], s
     assert [(m.text, m.label) for m in grounded] == [(m.text, m.label) for m in mentions]
     assert all(sentence[m.start : m.end] == m.text for m in grounded if m.grounded)
     assert len({(m.start, m.text, m.label) for m in grounded if m.grounded}) == sum(m.grounded for m in grounded)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_index_of_a_long_text_gives_the_places_that_a_search_gives(monkeypatch, seed) -> None:
+    draw = random.Random(seed)
+    sentence = "".join(draw.choices("ab é", k=400))
+    starts = [draw.randrange(390) for _ in range(200)]
+    texts = ["", "abab" * 200, *(sentence[start : start + draw.randint(1, 9)] for start in starts)]
+    mentions = [Mention(text=text, label=draw.choice("xy")) for text in texts]
+    searched = ground(mentions, sentence)
+    monkeypatch.setattr("rnr.task.parsing.MUCH", 0)
+    assert ground(mentions, sentence) == searched

@@ -175,9 +175,10 @@ def ground(mentions: Iterable[Mention], sentence: str) -> tuple[Mention, ...]:
     """
     mentions = tuple(mentions)
     places: dict[str, _Places] = {}
+    begins = _Beginnings(sentence) if len(mentions) * len(sentence) > MUCH else None
     for mention in mentions:
         if mention.text not in places:
-            places[mention.text] = _Places(mention.text, sentence)
+            places[mention.text] = _Places(_occurrences(mention.text, sentence, begins))
         if mention.grounded:
             places[mention.text].mark(mention.label, mention.start)
     return tuple(m if m.grounded else _placed(m, places[m.text].take(m.label)) for m in mentions)
@@ -192,8 +193,8 @@ def _placed(mention: Mention, start: int) -> Mention:
 class _Places:
     """The occurrences of one text in a sentence, and who has taken which."""
 
-    def __init__(self, text: str, sentence: str) -> None:
-        self._starts = _occurrences(text, sentence)
+    def __init__(self, starts: list[int]) -> None:
+        self._starts = starts
         self._taken: set[int] = set()
         self._taken_by: dict[str, set[int]] = {}
         # Iterators, because a place is only ever taken: no search has to look at one twice.
@@ -222,13 +223,40 @@ def cuts_word(sentence: str, start: int, end: int) -> bool:
     return any(0 < place < len(sentence) and sentence[place - 1 : place + 1].isalnum() for place in (start, end))
 
 
-def _occurrences(text: str, sentence: str) -> list[int]:
+MUCH = 10_000_000
+"""Mentions times characters from which an index of the text pays."""
+
+
+class _Beginnings:
+    """Where each few characters of a long text stand, so that thousands of mentions are found without as many searches
+    through all of it."""
+
+    LENGTH = 4
+
+    def __init__(self, sentence: str) -> None:
+        self._sentence = sentence
+        self._starts: dict[str, list[int]] = {}
+        for start in range(len(sentence) - self.LENGTH + 1):
+            self._starts.setdefault(sentence[start : start + self.LENGTH], []).append(start)
+
+    def of(self, text: str) -> list[int]:
+        """Where a text of at least ``LENGTH`` characters begins, in order."""
+        found = self._starts.get(text[: self.LENGTH], ())
+        return [start for start in found if self._sentence.startswith(text, start)]
+
+
+def _occurrences(text: str, sentence: str, begins: _Beginnings | None) -> list[int]:
     """Where ``text`` begins in ``sentence``, overlaps included, those at word boundaries first."""
     whole: list[int] = []
     inside: list[int] = []
+    known = begins is not None and len(text) >= begins.LENGTH
+    for start in begins.of(text) if begins and known else _found(text, sentence):
+        (inside if cuts_word(sentence, start, start + len(text)) else whole).append(start)
+    return whole + inside
+
+
+def _found(text: str, sentence: str) -> Iterator[int]:
     start = sentence.find(text) if text else -1
     while start >= 0:
-        end = start + len(text)
-        (inside if cuts_word(sentence, start, end) else whole).append(start)
+        yield start
         start = sentence.find(text, start + 1)
-    return whole + inside
