@@ -60,12 +60,13 @@ class Options:
             raise ValueError("samples must be at least 1, and their temperature above 0")
         if self.samples == 1 and self.select in ("vote", "medoid"):
             raise ValueError(f"select={self.select!r} needs several samples, for example samples=8")
-        if not 0.0 <= self.label_calibration <= 1.0:
+        if type(self.label_calibration) not in (int, float) or not 0.0 <= self.label_calibration <= 1.0:
             raise ValueError(f"label_calibration is a number from 0 to 1, not {self.label_calibration!r}")
         if self.label_calibration and (self.decoding, self.samples) != ("marks", 1):
             raise ValueError(
-                "label_calibration decides the labels of one greedy chain under decoding 'marks' again: found decoding "
-                f"{self.decoding!r} and samples={self.samples}"
+                "label_calibration decides the labels of one greedy chain of marks again, and this is asked under "
+                f"decoding {self.decoding!r} with samples={self.samples}: ask with decoding='marks' and samples=1, or "
+                "with label_calibration=0"
             )
         if self.threshold and self.samples == 1 and self.decoding != "marks":
             raise ValueError(
@@ -132,8 +133,8 @@ class Extractor:
         """The entities of one text, of any length.
 
         ``labels`` are names, or ``{name: definition}``. ``options`` are those of ``Options``: threshold (one, or by
-        label), samples, select, temperature, decoding, window, overlap. Raises ValueError for a question that cannot
-        be asked.
+        label), samples, select, temperature, decoding, label_calibration, window, overlap. Raises ValueError for
+        a question that cannot be asked.
         """
         refuse_text(text)
         return self.batch([text], labels, **options)[0]
@@ -187,8 +188,8 @@ class Extractor:
         names = asked(labels)
         if not text.strip():
             return Extraction(sentence=text, entities=(), reasoning=None, windows=0, samples=options.samples)
-        places, prompts = self._prompts(text, tuple(names), definitions(labels), options)
         meanings = definitions(labels)
+        places, prompts = self._prompts(text, tuple(names), meanings, options)
         found = await asyncio.gather(*(self.answer(prompt, options, meanings) for prompt in prompts))
         parts = [
             extraction(each, prompt.example.sentence, names, samples=options.samples)
@@ -244,7 +245,9 @@ class Extractor:
         )
         found = chosen(how, example, prompt.decoding, greedy[0] if greedy else None, drawn)
         if options.label_calibration:
-            self._calibration = self._calibration or LabelCalibration(self.worker.engine, self.chat)
+            self._calibration = self._calibration or LabelCalibration(
+                self.worker.engine, self.chat, self._context_tokens
+            )
             found = await self._calibration.decided(prompt, found, options.label_calibration, meanings)
         return above(found, example, prompt.decoding, options.least)
 

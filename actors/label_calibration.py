@@ -11,7 +11,7 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from rnr.corpus.loading import load as load_data
@@ -22,6 +22,8 @@ from rnr.types import Example, Mention, Prompt
 
 NEUTRAL = 24
 """Sentences whose marks are neutral."""
+AFTER = 8
+"""Characters behind a mark that the tokenizer sees with it."""
 KEPT = 1024
 """Schemas whose neutral marks are remembered."""
 
@@ -29,24 +31,27 @@ KEPT = 1024
 class LabelCalibration:
     """Decides labels of finished chains by one model on one engine. The neutral marks of a schema are asked once."""
 
-    def __init__(self, engine: Any, chat: ChatFormat) -> None:
-        """``engine`` is an ``actors.engine.Engine``."""
+    def __init__(self, engine: Any, chat: ChatFormat, context_tokens: int) -> None:
+        """``engine`` is an ``actors.engine.Engine``, which takes so many tokens."""
         self._engine = engine
         self._chat = chat
+        self._context_tokens = context_tokens
         self._priors: dict[Any, asyncio.Task[list[float]]] = {}
 
     async def decided(
         self, prompt: Prompt, found: Chosen, weight: float, meanings: Mapping[str, str] | None = None
     ) -> Chosen:
         """The answer with each mark's label decided again; ``meanings`` are the definitions that the prompt gives.
-        A confidence becomes that of the place, times the calibrated probability of the label."""
+        A confidence becomes that of the place, times the calibrated probability of the label. Raises ValueError if the
+        labels leave no room for a neutral sentence."""
         example = prompt.example
         chain = read_chain(tagged_chain(replace(example, mentions=found.mentions)), example.sentence)
         if not found.finished or not chain.mentions or len(example.schema) < 2:
             return found
-        prior = await self._prior(example.schema, meanings)
-        befores = _befores(replace(example, mentions=found.mentions))
-        by_mark = await asyncio.gather(*(self._logprobs(prompt, before) for before in befores))
+        around = _around_labels(replace(example, mentions=found.mentions))
+        prior, *by_mark = await asyncio.gather(
+            self._prior(example.schema, meanings), *(self._logprobs(prompt, *texts) for texts in around)
+        )
         known = {_place(m): (m, c) for m, c in zip(found.mentions, found.confidences, strict=True)}
         pairs = [known[_place(mention)] for mention in chain.mentions]
         decided = [
@@ -68,28 +73,40 @@ class LabelCalibration:
             if len(self._priors) >= KEPT:
                 self._priors.pop(next(iter(self._priors)))
             self._priors[key] = asyncio.ensure_future(self._asked(schema, meanings))
-        asked = self._priors[key]
-        try:
-            return await asyncio.shield(asked)  # others wait for it too
-        except Exception:
-            self._priors.pop(key, None)
-            raise
+            self._priors[key].add_done_callback(partial(self._forget_failure, key))
+        return await asyncio.shield(self._priors[key])  # others wait for it too
+
+    def _forget_failure(self, key: Any, asked: "asyncio.Task[list[float]]") -> None:
+        if (asked.cancelled() or asked.exception()) and self._priors.get(key) is asked:
+            del self._priors[key]
 
     async def _asked(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
-        marks = [replace(example, schema=schema) for example in neutral()]
+        marks = [replace(example, schema=schema) for example in await asyncio.to_thread(neutral)]
+        prompts = [self._chat.prompt(replace(mark, mentions=()), meanings) for mark in marks]
         by_mark = await asyncio.gather(
             *(
-                self._logprobs(self._chat.prompt(replace(mark, mentions=()), meanings), *_befores(mark))
-                for mark in marks
+                self._logprobs(prompt, *texts)
+                for prompt, mark in zip(prompts, marks, strict=True)
+                for texts in _around_labels(mark)
+                if self._fits(prompt, "".join(texts))
             )
         )
+        if not by_mark:
+            raise ValueError(
+                f"label_calibration: the {len(schema)} labels leave no room for a sentence in context_tokens="
+                f"{self._context_tokens}"
+            )
         return [sum(logs) / len(logs) for logs in zip(*by_mark, strict=True)]
 
-    async def _logprobs(self, prompt: Prompt, before: str) -> list[float]:
-        """The log-probability of each label of the schema, among all of them, behind a chain that is written up to the
-        colon of a mark. Labels are spelled as the tokenizer spells them; where several begin alike, each branch is a
-        decision of its own."""
-        ends = [self._chat.chain_tokens(f"{before} {label}]") for label in prompt.example.schema]
+    def _fits(self, prompt: Prompt, chain: str) -> bool:
+        longest = max(prompt.example.schema, key=len)
+        return len(prompt.token_ids) + len(self._chat.chain_tokens(f"{chain} {longest}]")) < self._context_tokens
+
+    async def _logprobs(self, prompt: Prompt, before: str, after: str) -> list[float]:
+        """The log-probability of each label of the schema, among all of them, between what a chain says up to the
+        colon of a mark and ``after`` it. Labels are spelled as the tokenizer spells them, which may join the bracket
+        with what follows; where several begin alike, each branch is a decision of its own."""
+        ends = [self._chat.chain_tokens(f"{before} {label}]{after}") for label in prompt.example.schema]
         open_ends = branches(ends)
         decisions = await asyncio.gather(
             *(self._engine.choice((*prompt.token_ids, *start), ids) for start, ids in open_ends.items())
@@ -120,12 +137,12 @@ def branches(ends: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]
     return {start: sorted(ids) for start, ids in found.items() if len(ids) > 1}
 
 
-def _befores(example: Example) -> list[str]:
-    """The chain of an example up to the colon of each of its marks, in order."""
+def _around_labels(example: Example) -> list[tuple[str, str]]:
+    """For each mark of an example's chain, in order, the chain up to its colon, and a little of what follows it."""
     chain = tagged_chain(example)
     read = read_chain(chain, example.sentence)
     return [
-        chain[:end].removesuffix(f" {mention.label}]")
+        (chain[:end].removesuffix(f" {mention.label}]"), f"{chain[end:]}\n"[:AFTER])
         for mention, (_, end) in zip(read.mentions, read.spans, strict=True)
     ]
 

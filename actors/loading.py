@@ -45,7 +45,7 @@ def load(
     found out if empty). ``decoding`` keeps answers to the question by default: ``marks`` for tagged chains, else
     ``schema``.
     ``max_new_tokens`` limits an answer; by default the context does. ``options`` are the defaults of all calls:
-    samples, select, threshold, temperature, window, overlap.
+    samples, select, threshold, temperature, label_calibration, window, overlap.
 
     Nothing is printed to standard output. Raises ValueError, before the engine starts, for what cannot be used.
     """

@@ -58,6 +58,7 @@ class TransformersEngine:
         self._worker: asyncio.Task[None] | None = None
         self._model: Any = None
         self._compiler: Any = None
+        self._choosing = asyncio.Lock()
         self._stopping = False
 
     @property
@@ -211,11 +212,15 @@ class TransformersEngine:
 
     async def choice(self, token_ids: Sequence[int], ids: Sequence[int]) -> dict[int, float]:
         """The log-probability of each of ``ids`` as the next token, among them alone."""
-        return await asyncio.to_thread(self._choice, token_ids, ids)
+        async with self._choosing:  # one after the other: each is a pass over the whole prompt
+            return await asyncio.to_thread(self._choice, token_ids, ids)
 
     def _choice(self, token_ids: Sequence[int], ids: Sequence[int]) -> dict[int, float]:
+        if self._model is None:
+            raise RuntimeError("the engine was stopped")
         with torch.inference_mode():
-            logits = self._model(torch.tensor([list(token_ids)], device=self._device)).logits[0, -1].float()
+            prompt = torch.tensor([list(token_ids)], device=self._device)
+            logits = self._model(prompt, logits_to_keep=1, use_cache=False).logits[0, -1].float()
         return among({token: float(logits[token]) for token in ids})
 
     async def stop(self) -> None:
@@ -225,7 +230,8 @@ class TransformersEngine:
             request.answer.cancel()
         if self._worker is not None:
             await asyncio.gather(self._worker, return_exceptions=True)
-        self._model = None
+        async with self._choosing:
+            self._model = None
 
 
 class _Steps(LogitsProcessor):

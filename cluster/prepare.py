@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actors.chat_format import (
+    grammar_decoding,
     prompt_file,
     read_definitions,
     read_wording,
@@ -21,7 +22,7 @@ from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
 from rnr.corpus.selection import Selection, select
 from rnr.model_folder import count_weights, resolve
-from rnr.task.decoding import decoding_of, left_out, refuse_undecodable, taught
+from rnr.task.decoding import beyond_marks, decoding_of, left_out, refuse_undecodable, taught
 from rnr.task.prompts import ChatFormat, refuse_too_long
 from rnr.types import Decoding, Example, Prompt, Sample
 
@@ -50,8 +51,8 @@ class Prepared:
     """Why -> how many training sentences were left out."""
     decoding: Decoding
     """What the policy may say."""
-    why_not_marks: str
-    """Why ``sampling.decoding = "auto"`` did not take ``marks``, where it did not."""
+    decoding_reason: str
+    """Why ``sampling.decoding = "auto"`` took this one; empty for ``marks`` after a warm start."""
     untaught: Mapping[str, int]
     """What the decoding cannot teach of the training data -> how many."""
     prompt_notes: tuple[str, ...]
@@ -106,9 +107,9 @@ class Prepared:
 
     @property
     def decoding_notes(self) -> tuple[str, ...]:
-        """Why it is not marks where that was left to us, and what it cannot teach."""
+        """Why it is this one where that was left to us, and what it cannot teach."""
         untaught = (f"{count} {what}" for what, count in self.untaught.items())
-        return (*((self.why_not_marks,) if self.why_not_marks else ()), *untaught)
+        return (*((self.decoding_reason,) if self.decoding_reason else ()), *untaught)
 
 
 def _sources(prompts: Sequence[Prompt]) -> str:
@@ -160,7 +161,7 @@ def prepare(
         candidates=selected.candidates,
         left_out=selected.left_out,
         decoding=chat.decoding,
-        why_not_marks=why,
+        decoding_reason=why,
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_notes=chat.notes,
         prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),
@@ -170,15 +171,12 @@ def prepare(
 def _decoding(
     sampling: SamplingConfig, sft: SftConfig, data: DataConfig, folder: str, chat: ChatFormat, selected: Selection
 ) -> tuple[Decoding, str, Decoding]:
-    """The decoding that is asked for, or for ``auto`` the fitting one; why that is not ``marks``; and what an export is
-    decoded under where an answer has to keep to the question: the same if that is a grammar, else the fitting one."""
+    """The decoding that is asked for, or for ``auto`` the fitting one; why that is the one; and what an export is
+    decoded under where an answer has to keep to the question: the same if that is a grammar, else what goes with the
+    chains."""
     asked = (*selected.pool, *selected.evaluation)
-    fitting = decoding_of(selected.pool if sft.from_run else selected.sft, asked, opens=chat.opens_plainly)
-    found, why = (sampling.decoding, "") if sampling.decoding != "auto" else fitting
-    if sampling.decoding == "auto" and data.prompt == "reference":
-        found, why = "free", "as the paper's prompt is answered"
-    elif sampling.decoding == "auto" and not sft.epochs and not sft.from_run:
-        found, why = trained_decoding(folder), "without a warm start, as the model was trained"
+    taught = selected.pool if sft.from_run else selected.sft
+    found, why = (sampling.decoding, "") if sampling.decoding != "auto" else _fitting(sft, data, folder, chat, selected)
     if sft.decoding == "marks" and found != "marks":
         raise ValueError(
             f'sft.decoding "marks" takes the loss on decisions alone and teaches no copying, but rollouts are decoded '
@@ -186,8 +184,25 @@ def _decoding(
         )
     refuse_unopened(chat, found)
     refuse_undecodable(asked, found)
-    grammar = fitting[0] if found == "free" else found
+    if found != "free":
+        return found, why, found
+    grammar = decoding_of(taught, opens=chat.opens_plainly)[0] if taught else grammar_decoding(folder)
     return found, why, "schema" if grammar == "free" else grammar
+
+
+def _fitting(
+    sft: SftConfig, data: DataConfig, folder: str, chat: ChatFormat, selected: Selection
+) -> tuple[Decoding, str]:
+    """What ``auto`` is, and why."""
+    asked = (*selected.pool, *selected.evaluation)
+    if data.prompt == "reference":
+        return "free", "as the paper's prompt is answered"
+    if sft.epochs or sft.from_run:
+        return decoding_of(selected.pool if sft.from_run else selected.sft, asked, opens=chat.opens_plainly)
+    found = trained_decoding(folder)
+    if found == "marks" and (why := beyond_marks(asked, opens=chat.opens_plainly)):
+        return "schema", why
+    return found, "there is no warm start" + (", and the model was trained with it" if found != "free" else "")
 
 
 class _Asker:

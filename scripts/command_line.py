@@ -42,7 +42,7 @@ def within(least: float, most: float = math.inf) -> Callable[[Number | None], Nu
 
 
 LabelWeight = Annotated[
-    float, typer.Option(callback=within(0.0, 1.0), help="marks: how far labels go by what speaks for them here alone")
+    float, typer.Option(callback=within(0.0, 1.0), help="0 to 1: decide labels of marks by the sentence, less by habit")
 ]
 """``--label-calibration``."""
 

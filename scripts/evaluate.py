@@ -90,7 +90,7 @@ def evaluate(
         wanted: list[Decoding] = [name for name in DECODINGS if name in (decoding or ())]
         options = {"samples": samples, "select": select, "threshold": threshold_option(threshold), "engine": engine}
         options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
-        files = _ask(model, drawn, wanted, folder, options | {"label_calibration": label_calibration})
+        files = _ask(model, drawn, wanted, folder, options, label_calibration)
     for file in files:
         found = read_any(file, gold, renamed)
         folder = out or file.parent
@@ -157,24 +157,35 @@ def _show(
 
 
 def _ask(
-    model: str, examples: Sequence[Example], decodings: Sequence[Decoding], folder: Path, options: Mapping[str, Any]
+    model: str,
+    examples: Sequence[Example],
+    decodings: Sequence[Decoding],
+    folder: Path,
+    options: Mapping[str, Any],
+    weight: float,
 ) -> list[Path]:
-    """The files into which the model's answers were written, one for each decoding; raises ValueError if one exists
-    already."""
+    """The files into which the model's answers were written, one for each decoding, with ``weight`` for the calibration
+    of labels under marks; raises ValueError if one exists already."""
     from actors.loading import load as load_model  # loads torch, for which scoring has no use
 
     names = {decoding: f"predictions-{decoding}.jsonl" for decoding in decodings} if len(decodings) > 1 else {}
     for file in (folder / name for name in (*names.values(), "predictions.jsonl")):
         if file.exists():
             raise ValueError(f"{file} is there already: score it with --predictions, or give another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    files: list[Path] = []
     asked = decodings or (trained_decoding(model),)
+    if weight and "marks" not in asked:
+        raise typer.BadParameter(
+            f"--label-calibration decides the labels of marks, and the model answers under {' and '.join(asked)}: give "
+            "--decoding marks, too"
+        )
+    files: list[Path] = []
     with load_model(model, decoding=asked[0], **options) as extractor:
+        folder.mkdir(parents=True, exist_ok=True)
         for decoding in asked:
-            answers = extractor.answers(examples, decoding=decoding)
+            by = weight if decoding == "marks" else 0.0
+            answers = extractor.answers(examples, decoding=decoding, label_calibration=by)
             files.append(folder / names.get(decoding, "predictions.jsonl"))
-            save_answers(examples, answers, decoding, files[-1])
+            save_answers(examples, answers, f"{decoding}, labels calibrated by {by:g}" if by else decoding, files[-1])
     return files
 
 

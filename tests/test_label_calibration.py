@@ -2,11 +2,12 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import pytest
 
 from actors.extractor import Options
-from actors.label_calibration import NEUTRAL, LabelCalibration, branches, neutral
+from actors.label_calibration import NEUTRAL, LabelCalibration, _around_labels, branches, neutral
 from actors.loading import load
 from rnr.task.chains import tagged_chain
 from rnr.task.choosing import Chosen
@@ -49,7 +50,7 @@ def test_a_label_that_the_model_names_anywhere_yields_to_one_that_is_named_here(
     engine = Opinionated(ner.chat.tokenizer)
 
     async def decided(weight: float) -> Chosen:
-        return await LabelCalibration(engine, ner.chat).decided(ner.chat.prompt(example), found, weight)
+        return await LabelCalibration(engine, ner.chat, 1024).decided(ner.chat.prompt(example), found, weight)
 
     changed = asyncio.run(decided(1.0))
     assert changed.mentions == (Mention(text="Ada", label="person", start=0, end=3),)
@@ -58,7 +59,8 @@ def test_a_label_that_the_model_names_anywhere_yields_to_one_that_is_named_here(
     assert changed.reasoning == "[Ada: person] met Bo"
     assert parse(changed.text).mentions[0].label == "person"
     assert len(engine.asked) == NEUTRAL + 1
-    assert engine.asked[-1].endswith("[Ada:") or engine.asked[0].endswith("[Ada:")
+    (here,) = (text for text in engine.asked if "Ada met" in text)
+    assert here.endswith("[Ada:")
 
     kept = asyncio.run(decided(0.1))  # 0.4 / 0.1**0.1 = 0.504 against 0.6 / 0.9**0.1 = 0.606
     assert kept.mentions == (mention,)
@@ -66,7 +68,7 @@ def test_a_label_that_the_model_names_anywhere_yields_to_one_that_is_named_here(
 
 def test_the_neutral_marks_of_a_schema_are_asked_once(ner) -> None:
     engine = Opinionated(ner.chat.tokenizer)
-    calibration = LabelCalibration(engine, ner.chat)
+    calibration = LabelCalibration(engine, ner.chat, 1024)
 
     async def twice() -> None:
         await asyncio.gather(*(calibration._prior(SCHEMA, None) for _ in range(2)))
@@ -103,17 +105,74 @@ def test_the_choice_of_an_engine_is_the_models_own_among_the_ids(ner) -> None:
     assert sum(map(math.exp, choice.values())) == pytest.approx(1)
 
 
-def test_labels_are_those_of_the_question_after_calibration_too(ner) -> None:
-    found = ner.batch(["Ada met Bob in Rome.", "東京 café"], ["musical artist", "musical band"], label_calibration=0.7)
-    assert {entity.label for each in found for entity in each} <= {"musical artist", "musical band"}
-    assert all(0 <= entity.confidence <= 1 for each in found for entity in each)
+def test_labels_are_those_of_the_question_after_calibration_too(ner, monkeypatch) -> None:
+    asked, choice = [], ner.worker.engine.choice
+    monkeypatch.setattr(ner.worker.engine, "choice", lambda *given: asked.append(given) or choice(*given))
+    texts = ["Ada met Bob in Rome.", "東京 café", "One. Two three (four), five-six; seven's eight?"]
+    found = ner.batch(texts, {"musical artist": "a human", "musical": ""}, label_calibration=0.7)
+    entities = [entity for each in found for entity in each]
+    assert entities
+    assert len(asked) > NEUTRAL
+    assert {entity.label for entity in entities} <= {"musical artist", "musical"}
+    assert all(0 <= entity.confidence <= 1 for entity in entities)
+
+
+@pytest.mark.parametrize("after", [", a firm.", ".", ")", "", " last year."])
+def test_a_label_that_begins_another_is_told_by_the_token_that_really_ends_it(ner, after) -> None:
+    """Tokenizers join the closing bracket with what follows: that token is what speaks against a longer label."""
+    labels = ("organization", "organization company")
+    example = Example(uid="a", sentence=f"He joined Siemens{after}", schema=labels, mentions=())
+    written = {label: ner.chat.target([], tagged_chain(replace(example, mentions=(
+        Mention(text="Siemens", label=label, start=10, end=17),)))) for label in labels}  # fmt: skip
+    prompt, seen = ner.chat.prompt(example), []
+
+    class Engine:
+        async def choice(self, token_ids, ids) -> dict[int, float]:
+            seen.append((token_ids[len(prompt.token_ids) :], set(ids)))
+            return dict.fromkeys(ids, math.log(1 / len(ids)))
+
+    (around,) = _around_labels(replace(example, mentions=(Mention(text="Siemens", label=labels[0], start=10, end=17),)))
+    calibration = LabelCalibration(Engine(), ner.chat, 1024)
+    assert asyncio.run(calibration._logprobs(prompt, *around)) == pytest.approx([math.log(1 / 2)] * 2)
+    ((start, ids),) = seen
+    assert ids == {tokens[len(start)] for tokens in written.values()}
+    assert {tokens[: len(start)] for tokens in written.values()} == {start}
+
+
+def test_a_failed_question_is_asked_again_and_neutral_sentences_without_room_are_left_out(ner) -> None:
+    engine = Opinionated(ner.chat.tokenizer)
+    choice, fails = engine.choice, [True]
+
+    async def sometimes(token_ids, ids):
+        if fails:
+            fails.clear()
+            raise RuntimeError("the engine was restarting")
+        return await choice(token_ids, ids)
+
+    engine.choice = sometimes
+
+    async def work() -> None:
+        calibration = LabelCalibration(engine, ner.chat, 1024)
+        with pytest.raises(RuntimeError, match="restarting"):
+            await calibration._prior(SCHEMA, None)
+        await asyncio.sleep(0)
+        assert await calibration._prior(SCHEMA, None) == pytest.approx([math.log(0.1), math.log(0.9)])
+        engine.asked.clear()
+        shortest = min(len(ner.chat.prompt(replace(mark, schema=SCHEMA)).token_ids) for mark in neutral())
+        await LabelCalibration(engine, ner.chat, shortest + 15)._prior(SCHEMA, None)
+        assert 0 < len(engine.asked) < NEUTRAL
+        with pytest.raises(ValueError, match="the 2 labels leave no room"):
+            await LabelCalibration(engine, ner.chat, 20)._prior(SCHEMA, None)
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize(
     ("options", "why"),
     [
         ({"decoding": "marks", "label_calibration": 1.5}, "a number from 0 to 1"),
-        ({"decoding": "schema", "label_calibration": 0.5}, "one greedy chain under decoding 'marks'"),
+        ({"decoding": "schema", "label_calibration": 0.5}, "ask with decoding='marks' and samples=1, or with"),
+        ({"decoding": "marks", "label_calibration": "0.6"}, "a number from 0 to 1"),
         ({"decoding": "marks", "samples": 8, "label_calibration": 0.5}, "samples=8"),
     ],
 )

@@ -129,13 +129,16 @@ def test_without_a_warm_start_a_model_is_decoded_as_it_was_trained(tmp_path) -> 
         (trained / name).write_text(text)
     prepared = _prepare(data=data, sft={"epochs": 0}, model={"path": str(trained)})
     assert prepared.decoding == "marks"
-    assert prepared.notes[-1] == "decoding marks: without a warm start, as the model was trained"
+    assert prepared.notes[-1] == "decoding marks: there is no warm start, and the model was trained with it"
 
 
 def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_not() -> None:
     taught = _prepare(sampling={"decoding": "marks"}, data={"sft_examples": 40})
     ((what, count),) = taught.untaught.items()
-    assert what == "chains of the data's own that are not taught but tagged ones (sampling.decoding=auto teaches them)"
+    assert (
+        what
+        == "chains of the data's own, in place of which tagged ones are taught (sampling.decoding=auto teaches them)"
+    )
     assert 0 < count <= 40  # that of a sentence without a mention is a tagged one
     assert taught.notes[-1] == f"decoding marks: {count} {what}"
     assert all(sample.allowed == () for sample in taught.sft)

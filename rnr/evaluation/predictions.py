@@ -10,7 +10,7 @@ from rnr.files import json_line, write_whole
 from rnr.task.chains import grounded
 from rnr.task.choosing import Chosen, aligned
 from rnr.task.parsing import parse
-from rnr.types import Answer, Decoding, Example, Group
+from rnr.types import Answer, Example, Group
 
 _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
 
@@ -27,7 +27,8 @@ class Prediction:
     finished: bool
     tokens: int
     decoding: str = ""
-    """What it might say (``rnr.task.decoding``); empty where the file does not tell."""
+    """What it might say (``rnr.task.decoding``), and by how much its labels were calibrated if they were; empty where
+    the file does not tell."""
     confidences: tuple[float | None, ...] = ()
     """How sure each mention of the answer is (``rnr.task.choosing``); empty where the file does not tell."""
 
@@ -47,7 +48,7 @@ def save_predictions(groups: Iterable[Group], file: Path) -> None:
     write_whole(file, "".join(json_line(row) for row in rows))
 
 
-def save_answers(examples: Iterable[Example], answers: Iterable[Chosen], decoding: Decoding, file: Path) -> None:
+def save_answers(examples: Iterable[Example], answers: Iterable[Chosen], decoding: str, file: Path) -> None:
     """As ``save_predictions``, with the confidence of each mention."""
     rows = [
         _row(example, text=found.text, finished=found.finished, tokens=found.tokens, decoding=decoding)
@@ -57,7 +58,7 @@ def save_answers(examples: Iterable[Example], answers: Iterable[Chosen], decodin
     write_whole(file, "".join(json_line(row) for row in rows))
 
 
-def _row(example: Example, *, text: str, finished: bool, tokens: int, decoding: Decoding) -> dict[str, Any]:
+def _row(example: Example, *, text: str, finished: bool, tokens: int, decoding: str) -> dict[str, Any]:
     return {
         "uid": example.uid,
         "data_set": example.source,

@@ -35,14 +35,20 @@ def decoding_of(
         return "free", f"{len(blank)} sentences are blank or have no schema: {blank[0]}"
     if own := sum(_own_chain(example) for example in taught):
         return "schema", f"{own} of {len(taught)} training sentences have a chain of their own that is no tagged one"
-    if not opens:
-        return "schema", "under this chat template an answer begins with other tokens than <think> and a newline"
-    if odd := unmarkable(label for example in everything for label in example.schema):
-        return "schema", f"no mark can hold the label {odd[0]!r}"
+    if why := beyond_marks(everything, opens=opens):
+        return "schema", why
     lost, mentions = (sum(map(len, found)) for found in (map(unreachable, taught), (one.mentions for one in taught)))
     if lost > FEW * mentions:
         return "schema", f"no chain can mark {lost} of {mentions} gold mentions (nested, crossing or within a word)"
     return "marks", ""
+
+
+def beyond_marks(examples: Iterable[Example], *, opens: bool) -> str:
+    """Why these cannot be asked under ``marks``, in a few words; empty if they can."""
+    if not opens:
+        return "under this chat template an answer begins with other tokens than <think> and a newline"
+    odd = unmarkable(label for example in examples for label in example.schema)
+    return f"no mark can hold the label {odd[0]!r}; with another name for it chains are marked" if odd else ""
 
 
 def _own_chain(example: Example) -> bool:
@@ -86,7 +92,7 @@ def left_out(examples: Iterable[Example], decoding: Decoding) -> dict[str, int]:
     own = sum(map(_own_chain, examples))
     counts = {
         "gold mentions that no chain can mark (nested, crossing, without a place or within a word)": lost,
-        "chains of the data's own that are not taught but tagged ones (sampling.decoding=auto teaches them)": own,
+        "chains of the data's own, in place of which tagged ones are taught (sampling.decoding=auto teaches them)": own,
     }
     return {reason: count for reason, count in counts.items() if count}
 

@@ -47,8 +47,8 @@ def refuse_labels(schema: Iterable[str]) -> None:
     if bad := unmarkable(schema):
         raise ValueError(
             f"labels that cannot stand in a mark [text: label]: {', '.join(map(repr, bad))}; rename them "
-            "(no brackets, colons or line breaks, no blanks at the ends), or decode freely: sampling.decoding=auto for "
-            'training, decoding "free" for answers'
+            "(no brackets, colons or line breaks, no blanks at the ends), or decode under "
+            'schema (sampling.decoding="schema" in training)'
         )
 
 
