@@ -132,10 +132,12 @@ def _loaded(asked: list[dict], texts: dict[str, str], monkeypatch) -> None:
     @contextmanager
     def load_model(model, **options):
         asked.append({"model": model, **options})
-        yield SimpleNamespace(
-            options=SimpleNamespace(decoding=options["decoding"]),
-            answers=lambda examples, decoding: [_chosen(texts[decoding]) for _ in examples],
-        )
+
+        def answers(examples, *, decoding, label_calibration):
+            assert decoding == "marks" or not label_calibration
+            return [_chosen(texts[decoding]) for _ in examples]
+
+        yield SimpleNamespace(answers=answers)
 
     monkeypatch.setitem(sys.modules, "actors.loading", SimpleNamespace(load=load_model))
     monkeypatch.setattr("scripts.evaluate.asks_catch_alls", lambda folder: True)
@@ -176,3 +178,19 @@ def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_fir
     assert main(["--predictions", "p", "--data", *data, "--decoding", "free"]) == 2
     assert main([*command, "--decoding", "greedy"]) == 2
     assert "--decoding is free, schema, marks; found greedy" in capsys.readouterr().err
+
+
+def test_calibrated_labels_are_those_of_marks_and_are_told_of(tmp_path, data, monkeypatch, capsys) -> None:
+    answer = '{"entities": {"thing": ["Lisp"]}}'
+    _loaded([], {"free": answer, "marks": answer}, monkeypatch)
+    command = ["--model", "m", "--data", *data, "--examples", "1", "--label-calibration", "0.6"]
+    assert main([*command, "--out", str(tmp_path / "none")]) == 2
+    assert "the model answers under free: give --decoding marks" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    assert main([*command, "--out", str(tmp_path), "--decoding", "free", "--decoding", "marks"]) == 0
+    told = {
+        name: json.loads((tmp_path / f"predictions-{name}.scores.json").read_text())["decoding"]
+        for name in ("free", "marks")
+    }
+    assert told == {"free": ["free"], "marks": ["marks, labels calibrated by 0.6"]}
+    assert main(["--predictions", "p", "--data", *data, "--label-calibration", "0.6"]) == 2
