@@ -163,6 +163,7 @@ def _is_refused(error: ValueError) -> bool:
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([pair for pair in PAIRS if "hf" not in pair]), st.lists(_examples(), min_size=1, max_size=3))
 @example(("jsonl", "brat"), [replace(HARD[2], schema=("!a", "#1", "[b]"))])
+@example(("jsonl", "brat"), [replace(HARD[2], schema=("--", "a"))])
 def test_any_sentence_comes_back_from_any_format_or_its_loss_is_said(tmp_path_factory, pair, examples) -> None:
     labels = sorted({label for one in examples for label in one.schema})
     if not any(one.mentions for one in examples):

@@ -125,8 +125,8 @@ def write_brat(examples: Sequence[Example], out: Path) -> None:
     labels = sorted({label for example in examples for label in example.schema})
     renamed: dict[str, str] = {}
     for label in labels:
-        if not brat_label(label).strip("_"):
-            raise ValueError(f"brat's labels are letters, digits, - and _, of which {label!r} has none")
+        if not brat_label(label).strip("_-"):  # a line of dashes divides the configuration
+            raise ValueError(f"brat's labels are letters, digits, - and _, and {label!r} has no letter and no digit")
         other = renamed.setdefault(brat_label(label), label)
         if other != label:
             raise ValueError(f"brat's labels are letters, digits, - and _: {other!r} and {label!r} would become one")
