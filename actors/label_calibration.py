@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import takewhile
 from typing import Any
 
 from rnr.corpus.loading import load as load_data
@@ -45,17 +46,16 @@ class LabelCalibration:
         A confidence becomes that of the place, times the calibrated probability of the label. Raises ValueError if the
         labels leave no room for a neutral sentence."""
         example = prompt.example
-        chain = read_chain(tagged_chain(replace(example, mentions=found.mentions)), example.sentence)
-        if not found.finished or not chain.mentions or len(example.schema) < 2:
+        marks = _marks(replace(example, mentions=found.mentions))
+        if not found.finished or not marks or len(example.schema) < 2:
             return found
-        around = _around_labels(replace(example, mentions=found.mentions))
         prior, *by_mark = await asyncio.gather(
-            self._prior(example.schema, meanings), *(self._logprobs(prompt, *texts) for texts in around)
+            self._prior(example.schema, meanings), *(self._logprobs(prompt, *around) for _, *around in marks)
         )
         known = {_place(m): (m, c) for m, c in zip(found.mentions, found.confidences, strict=True)}
-        pairs = [known[_place(mention)] for mention in chain.mentions]
         decided = [
-            _decided(example.schema, *pair, logs, prior, weight) for pair, logs in zip(pairs, by_mark, strict=True)
+            _decided(example.schema, *known[_place(mention)], logs, prior, weight)
+            for (mention, *_), logs in zip(marks, by_mark, strict=True)
         ]
         mentions = tuple(mention for mention, _ in decided)
         return replace(
@@ -85,10 +85,10 @@ class LabelCalibration:
         prompts = [self._chat.prompt(replace(mark, mentions=()), meanings) for mark in marks]
         by_mark = await asyncio.gather(
             *(
-                self._logprobs(prompt, *texts)
+                self._logprobs(prompt, *around)
                 for prompt, mark in zip(prompts, marks, strict=True)
-                for texts in _around_labels(mark)
-                if self._fits(prompt, "".join(texts))
+                for _, *around in _marks(mark)
+                if self._fits(prompt, "".join(around))
             )
         )
         if not by_mark:
@@ -113,7 +113,7 @@ class LabelCalibration:
         )
         logs = dict(zip(open_ends, decisions, strict=True))
         return [
-            sum(logs[end[:length]][end[length]] for length in range(len(end)) if end[:length] in logs) for end in ends
+            sum(choice[end[len(start)]] for start, choice in logs.items() if end[: len(start)] == start) for end in ends
         ]
 
 
@@ -131,18 +131,20 @@ def branches(ends: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]
     """Each beginning that several of these token sequences share -> the ids by which they go on, ascending; beginnings
     that all go on alike are left out."""
     found: dict[tuple[int, ...], set[int]] = {}
+    shared = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(*ends, strict=False)))
     for end in ends:
-        for length, token in enumerate(end):
-            found.setdefault(end[:length], set()).add(token)
+        for length in range(shared, len(end)):
+            found.setdefault(end[:length], set()).add(end[length])
     return {start: sorted(ids) for start, ids in found.items() if len(ids) > 1}
 
 
-def _around_labels(example: Example) -> list[tuple[str, str]]:
-    """For each mark of an example's chain, in order, the chain up to its colon, and a little of what follows it."""
+def _marks(example: Example) -> list[tuple[Mention, str, str]]:
+    """For each mark of an example's chain, in order, its mention, the chain up to its colon, and a little of what
+    follows it."""
     chain = tagged_chain(example)
     read = read_chain(chain, example.sentence)
     return [
-        (chain[:end].removesuffix(f" {mention.label}]"), f"{chain[end:]}\n"[:AFTER])
+        (mention, chain[:end].removesuffix(f" {mention.label}]"), f"{chain[end:]}\n"[:AFTER])
         for mention, (_, end) in zip(read.mentions, read.spans, strict=True)
     ]
 

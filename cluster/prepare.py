@@ -176,7 +176,9 @@ def _decoding(
     chains."""
     asked = (*selected.pool, *selected.evaluation)
     taught = selected.pool if sft.from_run else selected.sft
-    found, why = (sampling.decoding, "") if sampling.decoding != "auto" else _fitting(sft, data, folder, chat, selected)
+    found, why = sampling.decoding, ""
+    if found == "auto":
+        found, why = _fitting(sft, data, folder, chat, taught, asked)
     if sft.decoding == "marks" and found != "marks":
         raise ValueError(
             f'sft.decoding "marks" takes the loss on decisions alone and teaches no copying, but rollouts are decoded '
@@ -191,14 +193,18 @@ def _decoding(
 
 
 def _fitting(
-    sft: SftConfig, data: DataConfig, folder: str, chat: ChatFormat, selected: Selection
+    sft: SftConfig,
+    data: DataConfig,
+    folder: str,
+    chat: ChatFormat,
+    taught: Sequence[Example],
+    asked: Sequence[Example],
 ) -> tuple[Decoding, str]:
     """What ``auto`` is, and why."""
-    asked = (*selected.pool, *selected.evaluation)
     if data.prompt == "reference":
         return "free", "as the paper's prompt is answered"
     if sft.epochs or sft.from_run:
-        return decoding_of(selected.pool if sft.from_run else selected.sft, asked, opens=chat.opens_plainly)
+        return decoding_of(taught, asked, opens=chat.opens_plainly)
     found = trained_decoding(folder)
     if found == "marks" and (why := beyond_marks(asked, opens=chat.opens_plainly)):
         return "schema", why

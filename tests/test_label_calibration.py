@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from actors.extractor import Options
-from actors.label_calibration import NEUTRAL, LabelCalibration, _around_labels, branches, neutral
+from actors.label_calibration import NEUTRAL, LabelCalibration, _marks, branches, neutral
 from actors.loading import load
 from rnr.task.chains import tagged_chain
 from rnr.task.choosing import Chosen
@@ -131,7 +131,7 @@ def test_a_label_that_begins_another_is_told_by_the_token_that_really_ends_it(ne
             seen.append((token_ids[len(prompt.token_ids) :], set(ids)))
             return dict.fromkeys(ids, math.log(1 / len(ids)))
 
-    (around,) = _around_labels(replace(example, mentions=(Mention(text="Siemens", label=labels[0], start=10, end=17),)))
+    ((_, *around),) = _marks(replace(example, mentions=(Mention(text="Siemens", label=labels[0], start=10, end=17),)))
     calibration = LabelCalibration(Engine(), ner.chat, 1024)
     assert asyncio.run(calibration._logprobs(prompt, *around)) == pytest.approx([math.log(1 / 2)] * 2)
     ((start, ids),) = seen

@@ -8,6 +8,7 @@ spelt out inside it (``<|im_end|>``, ``<think>``) are encoded as ordinary text a
 from collections.abc import Iterable, Mapping, Sequence
 
 from rnr.task.encoding import Piece, PieceEncoder, Tokenizer
+from rnr.task.grammar import OPENING
 from rnr.task.parsing import CLOSE, OPEN, write
 from rnr.task.template import read_template
 from rnr.task.wording import COMPACT, Wording
@@ -54,7 +55,7 @@ class ChatFormat:
         """How an answer begins where the prompt itself writes that: ``<think>``, perhaps with a newline, or empty."""
         opening = self._markup.opening
         # Further white space is the prompt's alone.
-        return opening and (f"{OPEN}\n" if opening.startswith(f"{OPEN}\n") else OPEN)
+        return opening and (OPENING if opening.startswith(OPENING) else OPEN)
 
     @property
     def opens_plainly(self) -> bool:
@@ -101,7 +102,7 @@ class ChatFormat:
 
     def chain_tokens(self, chain: str) -> tuple[int, ...]:
         """Token ids, behind a prompt, of a chain as far as it is written."""
-        written = self._encoder.encode_after([Piece(f"{OPEN}\n", markup=True)], [Piece(chain)])
+        written = self._encoder.encode_after([Piece(OPENING, markup=True)], [Piece(chain)])
         return (*chain_opening(self._encoder, self.opening), *written)
 
     def target(self, mentions: Iterable[Mention], reasoning: str | None) -> tuple[int, ...]:
@@ -174,7 +175,7 @@ _AS_ROLLOUT = {"skip_special_tokens": True, "clean_up_tokenization_spaces": Fals
 def chain_opening(encoder: PieceEncoder, opening: str) -> tuple[int, ...]:
     """Token ids of ``<think>`` and a newline, less the ``opening`` that the prompt has already written."""
     marker, newline = [Piece(OPEN, markup=True)], [Piece("\n")]
-    if opening == f"{OPEN}\n":
+    if opening == OPENING:
         return ()
     return tuple(encoder.encode_after(marker, newline) if opening else encoder.encode([*marker, *newline]))
 
