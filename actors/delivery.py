@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from rnr.digest import Digest
+from rnr.digest import Digest, bits
 
 Tensors = Iterator[tuple[str, torch.Tensor]]
 
@@ -36,9 +36,3 @@ def received(receiver: str, payload: Any) -> tuple[Tensors, Callable[[], str]]:
             yield name, tensor
 
     return tensors(), seen.result
-
-
-def bits(tensor: torch.Tensor) -> Any:
-    """The bits of a bf16 tensor as int16, which numpy knows: a numpy array, or on the GPU where it is."""
-    seen = tensor.detach().to(torch.bfloat16).contiguous().view(torch.int16)
-    return seen if seen.is_cuda else seen.numpy()

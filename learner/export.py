@@ -11,9 +11,9 @@ from transformers import AutoTokenizer
 
 from learner.adapter import with_adapter
 from learner.engine import PolicyEngine
-from learner.files import as_in_files, bits, load_model, read_weights, stored
+from learner.files import as_in_files, load_model, read_weights, stored
 from learner.settings import LearnerSettings
-from rnr.digest import weights_digest
+from rnr.digest import bits, weights_digest
 from rnr.files import rename_synced, sync_folder
 
 

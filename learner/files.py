@@ -73,13 +73,6 @@ def names_in_files(model: Any, folder: Path) -> frozenset[str]:
     return frozenset(name for name, there in sent.items() if there)
 
 
-def bits(tensor: torch.Tensor) -> Any:
-    """A bf16 tensor as ``rnr.digest`` takes it, its bits as int16: as a numpy array, not copied, or on the GPU where it
-    is."""
-    seen = tensor.contiguous().view(torch.int16)
-    return seen if seen.is_cuda else seen.numpy()
-
-
 def read_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """(name, tensor) of all safetensors files of the folder."""
     for file in sorted(folder.glob("*.safetensors")):

@@ -13,13 +13,12 @@ from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsa
 
 from learner.batch import Batch, MicroBatch, Weighted
 from learner.extension import load_extension
-from learner.files import bits
 from learner.heap import Heap
 from learner.loss import Sums, add_sums, grpo_loss, sft_loss
 from learner.notes import TokenNotes
 from learner.settings import LearnerSettings
 from rnr.config import GrpoConfig
-from rnr.digest import Digest, Manifest
+from rnr.digest import Digest, Manifest, bits
 from rnr.types import Sample
 
 if TYPE_CHECKING:

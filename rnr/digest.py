@@ -38,9 +38,8 @@ class Manifest:
 def weights_digest(weights: Iterable[tuple[str, NDArray[numpy.generic]]]) -> str:
     """64 hexadecimal digits over the names, shapes, types and bytes of all tensors, whatever order they come in.
 
-    numpy has no bfloat16: its bits are given as int16, ``tensor.contiguous().view(torch.int16).numpy()``, as they
-    travel in a weight bucket. Tensors of an iterator may be asked for faster than they are digested, so all may be in
-    memory together. Raises ValueError if a name comes twice.
+    bf16 weights are given as their ``bits``, as they travel in a weight bucket. Tensors of an iterator may be asked for
+    faster than they are digested, so all may be in memory together. Raises ValueError if a name comes twice.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         pending = [(name, pool.submit(tensor_digest, name, tensor)) for name, tensor in weights]
@@ -65,6 +64,14 @@ def tensor_digest(name: str, tensor: NDArray[numpy.generic]) -> bytes:
     digest = hashlib.sha256(len(header).to_bytes(8, "little") + header)
     digest.update(numpy.ascontiguousarray(tensor).reshape(-1).view(numpy.uint8).data)
     return digest.digest()
+
+
+def bits(tensor: Any) -> Any:
+    """The bits of a torch tensor in bf16 as int16, which numpy knows: a numpy array, or on the GPU where it is. A
+    contiguous tensor that is bf16 already is not copied."""
+    whole = tensor.detach().bfloat16().contiguous()
+    seen = whole.view(whole.new_empty(0).short().dtype)  # torch.int16: rnr/ imports no torch
+    return seen if seen.is_cuda else seen.numpy()
 
 
 BLOCK = 2**22

@@ -4,8 +4,9 @@ import hashlib
 
 import numpy
 import pytest
+import torch
 
-from rnr.digest import weights_digest
+from rnr.digest import bits, weights_digest
 
 BITS = numpy.array([[1, 2, 3], [4, 5, 6]], dtype=numpy.int16)
 
@@ -47,3 +48,16 @@ def test_views_scalars_and_empty_tensors_are_taken_by_their_values() -> None:
 def test_a_name_that_comes_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match="there twice: a"):
         weights_digest([("a", BITS), ("b", BITS), ("a", BITS)])
+
+
+def test_the_bits_of_a_tensor_are_those_of_its_bf16_values_and_only_what_is_not_bf16_is_copied() -> None:
+    # 1 is 0x3F80, -2 is 0xC000: sign, eight bits of the exponent, seven of the fraction.
+    wanted = [[0x3F80, 0xC000 - 2**16], [0, 0x3F80]]
+    weight = torch.nn.Parameter(torch.tensor([[1.0, -2.0], [0.0, 1.0]], dtype=torch.bfloat16))
+    seen = bits(weight)
+    assert (seen.dtype, seen.tolist()) == (numpy.int16, wanted)
+    assert bits(weight.float()).tolist() == wanted
+    assert bits(weight.T).tolist() == [[0x3F80, 0], [0xC000 - 2**16, 0x3F80]]
+    with torch.no_grad():
+        weight[1, 0] = 1
+    assert seen.tolist() == [wanted[0], [0x3F80, 0x3F80]]

@@ -21,7 +21,7 @@ import torch
 from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.multiprocessing.reductions import rebuild_cuda_tensor
 
-from actors.delivery import Delivery, bits, received
+from actors.delivery import Delivery, received
 from cluster.transport import TRANSPORTS, Transport, buckets, choose, chosen, cuda_ipc, nccl
 from cluster.transport import object_store as module
 from cluster.transport.cuda_ipc import CudaIpc
@@ -30,7 +30,7 @@ from cluster.transport.object_store import ObjectStore
 from cluster.transport.placement import Place
 from cluster.transport.shared_memory import SharedMemory
 from rnr.config import SyncConfig
-from rnr.digest import Digest, weights_digest
+from rnr.digest import Digest, bits, weights_digest
 from rnr.faults import PolicyGone
 
 

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from actors.delivery import Delivery, bits
+from actors.delivery import Delivery
 from actors.held_folder import held_for_a_while
 from cluster.transport.placement import Place
 from learner.files import read_weights
+from rnr.digest import bits
 
 Parcel = dict[str, NDArray[numpy.int16]]
 """Tensor name -> bf16 weights, their bits seen as int16."""

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from actors.delivery import bits, received
+from actors.delivery import received
 from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.nccl import Nccl
-from rnr.digest import Digest, factors, word_sums
+from rnr.digest import Digest, bits, factors, word_sums
 
 pytestmark = [
     pytest.mark.gpu,
