@@ -65,8 +65,9 @@ class FileLabels:
         labels = self._used | self._own
         if tags := _tags_of_tokens(labels):
             raise DataError(
-                f"{self._file}: the labels {' and '.join(tags)} are tags of tokens and no labels of entities: "
-                "put the tokens of an entity together, or write the rows as {'tokens': [...], 'ner_tags': [...]}"
+                f"{self._file}: the labels {' and '.join(tags)} are tags of tokens and no labels of entities: put the "
+                "tokens of an entity together, or write the rows as {'tokens': [...], 'ner_tags': [...]}; in columns "
+                "and rows of tags write B-PER and I-PER"
             )
 
     def _refuse_none(self) -> None:
@@ -90,15 +91,22 @@ class FileLabels:
             reading.fact(doubt, self._file)
 
 
-_TAG = re.compile(r"(?P<letter>[BIEL])[-_](?P<label>.+)", re.IGNORECASE)
-_TAG_BEHIND = re.compile(r"(?P<label>.+)[-_](?P<letter>[BI])", re.IGNORECASE)
+_TAGS = (
+    re.compile(r"(?P<letter>[BIEL])[-_.+~=](?P<label>.+)", re.IGNORECASE),
+    re.compile(r"(?P<label>.+)[-_.+~=](?P<letter>[BI])", re.IGNORECASE),
+    re.compile(r"(?P<letter>B)(?:eg(?:in(?:ning)?)?)?[-_.:](?P<label>.+)", re.IGNORECASE),
+    re.compile(r"(?P<letter>I)(?:n(?:side|ner|termediate)?)?[-_.:](?P<label>.+)", re.IGNORECASE),
+    re.compile(r"(?P<letter>[BI])(?P<label>[A-Z]{3,})"),
+)
+"""How people write the letter of a token's place before or behind its label: ``B-PER``, ``PER_B``, ``Begin-PER``,
+``BPER``."""
 
 
 def _tags_of_tokens(labels: Collection[str]) -> list[str]:
     """The labels for the beginning and for another part of one entity (``B-PER`` and ``I-PER``); empty without such."""
-    for tag in (_TAG, _TAG_BEHIND):
+    for tags in ((_TAGS[0],), (_TAGS[1],), _TAGS[2:4], (_TAGS[4],)):
         parts: dict[str, dict[str, str]] = {}
-        for match in filter(None, map(tag.fullmatch, sorted(labels))):
+        for match in (match for tag in tags for match in map(tag.fullmatch, sorted(labels)) if match):
             parts.setdefault(match["label"], {})[match["letter"].upper()] = match[0]
         for found in parts.values():
             if "B" in found and len(found) > 1:

@@ -11,6 +11,7 @@ from rnr.corpus.formats.tags import Places, Tagged, TagScheme
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
 _COMMENT = re.compile(r"#\s*[\w.:-]+\s*=|#(?:begin|end) document")
+_MARK = re.compile(r"</?\w+[^<>]*>")
 _TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
 
 
@@ -172,13 +173,20 @@ def _whole_rows(
                     if last and layout.mark == "\t" and least > 2 and not spaced
                     else ""
                 )
-                said = f"{least} columns where most lines have {layout.width}{spaced}{ends}"
+                said = f"{least} columns where most lines have {layout.width}{spaced}{ends}{_between(line)}"
                 raise ValueError(f"line {number}: {said}: {line[:60]!r}")
         elif len(row) <= layout.tag:
             raise ValueError(f"line {number}: {len(row)} columns, and the tags are in column {layout.tag + 1}")
         numbers.append(number)
         kept.append(row)
     return numbers, kept
+
+
+def _between(line: str) -> str:
+    """What is said of a line that may be meant to stand between sentences: ``-----``, ``</s>``, a no-break space."""
+    mark = line.strip(BLANKS)
+    meant = _MARK.fullmatch(mark) or not any(map(str.isalnum, mark))
+    return "; if it divides sentences, put a blank line in its place" if meant and len(by_blanks(line)) == 1 else ""
 
 
 def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme, *, first: bool) -> bool:

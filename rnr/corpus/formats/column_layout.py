@@ -15,6 +15,7 @@ from rnr.corpus.formats.column_cells import (
     without_trailing,
 )
 from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, is_predicted, unlike_the_rest
+from rnr.corpus.formats.column_unknown import no_tags
 from rnr.corpus.formats.column_words import PREFIXED, could_be_words, language_prefix, refuse_no_words
 from rnr.corpus.formats.tags import TagCensus
 
@@ -24,8 +25,10 @@ _CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
 """Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""
 _UNEVEN = 0.01
 """Share of the lines that may have another number of columns than the rest before that is taken to be meant."""
-_NAME_BRACKET = re.compile(r"\*\)?|\([A-Za-z_]+(?:\)|\*\)?)")
+_NAME_BRACKET = re.compile(r"\*\)?|\([^()*\s]+(?:\)|\*\)?)")
 """A cell of CoNLL-2012's column of names: ``(PERSON*``, ``*``, ``*)``, ``(PERSON)``."""
+_BRACKETED = 0.9
+"""Share of the cells of a column that tell it holds names in brackets; the others are errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +83,24 @@ class Layout:
 
 
 def _from_brackets(cells: Iterable[str]) -> Iterator[str]:
-    """``(ORG*``, ``*)``, ``*``, ``(GPE)`` -> ``B-ORG``, ``I-ORG``, ``O``, ``B-GPE``."""
+    """``(ORG*``, ``*)``, ``*``, ``(GPE)`` -> ``B-ORG``, ``I-ORG``, ``O``, ``B-GPE``.
+
+    What is none of these, opens what is open or closes what is not, and the last cell of a sentence whose bracket is
+    still open, becomes no tag, which is an error of its line.
+    """
     opened = ""
-    for cell in cells:
-        if cell.startswith("("):
-            opened = cell.strip("()*")
-            yield f"B-{opened}"
-        else:
-            yield f"I-{opened}" if opened else "O"
-        opened = "" if cell.endswith(")") else opened
+    cells = list(cells)
+    for place, cell in enumerate(cells):
+        begins, ends = cell.startswith("("), cell.endswith(")")
+        wrong = begins == bool(opened) if begins or ends else False
+        open_at_end = place == len(cells) - 1 and not ends and bool(opened or begins)
+        if wrong or open_at_end or not _NAME_BRACKET.fullmatch(cell):
+            yield f"unmatched {cell}"
+            opened = ""
+            continue
+        opened = cell.strip("()*") if begins else opened
+        yield f"{'B' if begins else 'I'}-{opened}" if opened else "O"
+        opened = "" if ends else opened
 
 
 def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
@@ -115,7 +127,8 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     columns = Columns(whole, width)
     numbers = columns.numbering(0) if width > 2 else ""
     running = 0 if numbers else -1
-    tag, key, facts = _tags(columns, running, tag_column, header)
+    uneven = mark == " " and sum(map(len, whole)) < 0.9 * len(lines)
+    tag, key, facts = _tags(columns, running, tag_column, header, uneven=uneven)
     token = _token(columns, header, {running, tag})
     refuse_no_words(columns.counts(token))
     prefix = language_prefix(columns.counts(token))
@@ -130,6 +143,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         key=key,
         running=running,
         follows=_follows(columns, {running, tag, token} if not key else {running, token}),
+        brackets=not key and _are_brackets(columns.counts(tag)),
         rest=rest and tag == width - 1,
         header=bool(header),
         prefix=prefix,
@@ -150,7 +164,9 @@ def _uneven(rows: Sequence[Sequence[list[str]]], width: int, token: int) -> tupl
     return (f"lines have {min(widths)} to {max(widths)} columns: {words}",)
 
 
-def _tags(columns: Columns, running: int, wanted: int, header: Sequence[str]) -> tuple[int, str, tuple[str, ...]]:
+def _tags(
+    columns: Columns, running: int, wanted: int, header: Sequence[str], *, uneven: bool
+) -> tuple[int, str, tuple[str, ...]]:
     """The column of tags, the key in it, and what is not read."""
     if wanted:
         column = wanted - 1 if wanted > 0 else columns.width + wanted
@@ -176,28 +192,10 @@ def _tags(columns: Columns, running: int, wanted: int, header: Sequence[str]) ->
     for column in range(columns.width - 1, -1, -1):
         if key := _key(columns, column):
             return column, key, (f"tags are those of {key} in column {column + 1}",)
-    seen = "; ".join(f"{n + 1}: {', '.join(list(columns.counts(n))[:3])}" for n in range(columns.width))
-    why = "no column holds tags such as O, B-person or I-person"
-    if columns.width == 1:
-        raise ValueError(f"{why}, for there is only one; {_one_column(columns)} (it begins with {seen[3:][:60]!r})")
-    last = columns.width - 1
-    if last != running and all(map(str.isdecimal, columns.counts(last))):
-        raise ValueError(
-            f"{why}; column {last + 1} holds numbers, which may be tags: write their names in their place (0 is "
-            f"mostly O), or each sentence as {{'tokens': [...], 'ner_tags': [...]}} and name them by --labels"
-        )
-    raise ValueError(f"{why}; --tag-column N names the one that does (the columns are {seen[:200]})")
-
-
-def _one_column(columns: Columns) -> str:
-    """What lines without tabs and spaces may be."""
-    cells = list(columns.counts(0))
-    for mark in ";,|:":
-        parts = [cell.rpartition(mark) for cell in cells]
-        census = TagCensus(Counter(tag for word, _, tag in parts if word))
-        if sum(bool(word) for word, _, _ in parts) > 0.9 * len(parts) and "O" in census.counts:
-            return f"columns are divided by tabs or spaces, and these seem to be by {mark!r}: `tr '{mark}' '\\t'`"
-    return "is this plain text?"
+    bracketed = [column for column in read if _are_brackets(columns.counts(column))]
+    if len(bracketed) == 1:
+        return bracketed[0], "", (f"names are in the brackets of column {bracketed[0] + 1}, as in CoNLL-2012",)
+    raise ValueError(no_tags(columns, running, uneven=uneven))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,12 +276,20 @@ def _described(width: int, token: int, tag: int, numbers: str, header: Sequence[
         yield f"the first line ({', '.join(cell.strip(BLANKS) for cell in header)}) is a header and was passed over"
 
 
+def _are_brackets(counts: Counter[str]) -> bool:
+    """Whether a column holds names in brackets: ``(PERSON*``, ``*)``, ``*``."""
+    fitting = {cell: times for cell, times in counts.items() if _NAME_BRACKET.fullmatch(cell)}
+    opens = any(cell.startswith("(") for cell in fitting)
+    return opens and "*" in fitting and sum(fitting.values()) >= _BRACKETED * counts.total()
+
+
 def _conll_2012(rows: Sequence[Sequence[Sequence[str]]], mark: str) -> Layout | None:
     """The layout of OntoNotes in CoNLL-2012's columns, the number of which differs with the predicates."""
     cells = [row for sentence in rows for row in sentence]
-    if not cells or not all(len(row) >= 11 and _NAME_BRACKET.fullmatch(row[10]) for row in cells):
+    if not cells or not all(len(row) >= 11 for row in cells):
         return None
-    if not Columns([list(map(list, sentence)) for sentence in rows if sentence], 11).is_running(2):
+    columns = Columns([list(map(list, sentence)) for sentence in rows if sentence], 11)
+    if not _are_brackets(columns.counts(10) + Counter(["*", "(X)"])) or not columns.is_running(2):
         return None
     said = "columns are those of CoNLL-2012: words from column 4, names from column 11"
     return Layout(mark=mark, width=0, token=3, tag=10, brackets=True, facts=(said,))

@@ -9,19 +9,14 @@ from pathlib import Path
 from rnr.corpus.formats.column_blocks import Block
 from rnr.corpus.formats.text_lines import text_lines
 
-_TAGGED = re.compile(r"\S+?([|/])(?:\S*\1)?(?:O|[BIESLUMW]-[^\s|/]+|[A-Z][A-Z-]{2,})")
-"""``Ada/B-PER``, ``Ada|NNP|B-PER``"""
+_TAGGED = re.compile(r"\S+?([|/_])(?:\S*\1)?(?:O|[BIESLUMW]-[^\s|/]+|[A-Z][A-Z-]{2,})")
+"""``Ada/B-PER``, ``Ada|NNP|B-PER``, ``Ada_B-PER``"""
 _TAG = re.compile(r"O|[BIESLUMW]-\S+")
 _BETWEEN = ("\t", "|||", "|")
 """What stands between the words of a sentence and its tags."""
 _LOOKED_AT = 50
 _USUAL = 0.9
 """Share of the lines that have a tag for each word; the others are errors."""
-_MARKUP = re.compile(
-    r"<START:[^<>]+>|<(?:ENAMEX|TIMEX|NUMEX)\b[^<>]*>|<([A-Za-z][\w-]*)[^<>\n]*>[^<>\n]+</\1>"
-    r"|\[[^\[\]]+\]\([A-Za-z][\w-]*\)"
-)
-"""OpenNLP's, MUC's, any tool's and Rasa's marks around a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +71,3 @@ def _pairs(line: str, mark: str) -> list[tuple[str, str]]:
 
 def _is_tagged(pairs: Sequence[tuple[str, str]]) -> bool:
     return bool(pairs) and all(word and _TAG.fullmatch(tag) for word, tag in pairs)
-
-
-def marked_inside(sample: Sequence[Block]) -> str:
-    """What is said of a text with marks around its names; empty where it has none."""
-    found = next((match for block in sample[:_LOOKED_AT] if (match := _MARKUP.search(block.text))), None)
-    if found is None:
-        return ""
-    advice = "take the marks out and write {'text': ..., 'entities': [[start, end, label]]}"
-    return f"no column of tags, but names that seem to be marked inside the text ({found[0][:40]}): {advice}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rnr.corpus.formats.column_cells import Columns
+from rnr.corpus.formats.column_unknown import refuse_quoted
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")
 _TAG = re.compile(r"[BIESLU]-[A-Za-z]\S*")
@@ -53,11 +54,7 @@ def without_prefix(words: Sequence[str], prefix: str, places: Sequence[int]) -> 
 
 def refuse_no_words(words: Counter[str]) -> None:
     """Raises ValueError for a column of words in quotation marks, of tags, or of characters with numbers."""
-    if all(len(word) > 1 and word[0] == word[-1] == '"' for word in words):
-        raise ValueError(
-            "every word stands in quotation marks, as a spreadsheet writes them: write the file without "
-            "(in Python `csv.writer(..., quoting=csv.QUOTE_NONE)`, in R `quote = FALSE`)"
-        )
+    refuse_quoted(words)
     tags = sum(times for word, times in words.items() if _TAG.fullmatch(word))
     if tags > 1 and tags >= _MOST_TAGS * words.total():
         raise ValueError(

@@ -11,8 +11,10 @@ from pathlib import Path
 from rnr.corpus.formats.column_blocks import Block, divided, read_block, whole_blocks, without_comments
 from rnr.corpus.formats.column_cells import BLANKS
 from rnr.corpus.formats.column_layout import Layout, find_layout
-from rnr.corpus.formats.column_lines import find_sentence_lines, marked_inside
+from rnr.corpus.formats.column_lines import find_sentence_lines
+from rnr.corpus.formats.column_unknown import known_text
 from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.formats.tag_spelling import Spelling
 from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, located, spans
 from rnr.corpus.formats.text_lines import text_lines, text_pieces
 from rnr.corpus.formats.webanno import is_webanno, webanno_rows
@@ -51,7 +53,7 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     try:
         layout = find_layout(sentences, reading.options.tag_column)
     except ValueError as error:
-        raise DataError(f"{file}: {marked_inside(sample) or error}") from None
+        raise DataError(f"{file}: {known_text([block.text for block in sample]) or error}") from None
     scheme = _scheme(parts(), layout)
     for fact in (*layout.facts, *scheme.spelling.facts):
         reading.fact(fact, file)
@@ -67,6 +69,8 @@ _CSV_QUOTE = '""""'
 
 
 def _scheme(parts: Iterator[Block], layout: Layout) -> TagScheme:
+    if layout.brackets:
+        return TagScheme(name="IOB2", spelling=Spelling())
     census = TagCensus()
     blank = layout.mark.join([_BLANK] * layout.width)
     for part in islice(parts, MOST_PARTS):

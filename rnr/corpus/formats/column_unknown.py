@@ -1,0 +1,114 @@
+"""What is said of a text in which no column holds tags: what it looks like, and what to do."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from rnr.corpus.formats.column_cells import Columns
+from rnr.corpus.formats.tags import TagCensus
+
+_OFFSETS = "write {'text': ..., 'entities': [[start, end, label]]}, with offsets in characters, the end exclusive"
+_MARKED = "names that seem to be marked inside the text ({}): take the marks out and " + _OFFSETS
+_TEXTS = (
+    (
+        # OpenNLP's, MUC's, any tool's, Rasa's, Illinois' and GPT-NER's marks around a name.
+        re.compile(
+            r"<START:[^<>]+>|<(?:ENAMEX|TIMEX|NUMEX)\b[^<>]*>|<([A-Za-z][\w-]*)[^<>\n]*>[^<>\n]+</\1>"
+            r"|\[[^\[\]]+\]\([A-Za-z][\w-]*\)|\[[A-Z][A-Z_-]+ [^\[\]\n]+\]|@@[^@#\n]+##"
+        ),
+        _MARKED,
+    ),
+    (
+        re.compile(r'^c="[^"\n]*" \d+:\d+ \d+:\d+\|\|t="', re.MULTILINE),
+        "the concepts of i2b2 ({}), whose text is in another file: " + _OFFSETS,
+    ),
+    (
+        re.compile(r"^T\d+\t\S+ \d+ \d+[\t;]", re.MULTILINE),
+        "lines of brat ({}): give their file the ending .ann, and lay it beside the .txt that it annotates",
+    ),
+    (
+        re.compile(r"^(?:[^\t\n]+\|\|\|)?\d+,\d+ [\w-]+(?:\|\d+,\d+ [\w-]+)*$", re.MULTILINE),
+        "spans of tokens below their sentence or behind it ({}), as of nested names: write a row for each sentence, "
+        "{'tokens': [...], 'entities': [{'start', 'end', 'type'}]}, ends exclusive",
+    ),
+    (
+        re.compile(r"^\d+\t[TA]\t\d+\t\d+\t|^\w+\|\d+ \d+\|", re.MULTILINE),
+        "places in texts that are in another file ({}), as BioCreative has them: " + _OFFSETS,
+    ),
+    (
+        re.compile(r"^\w+ ?= ?\[|^\[?\(\"|^\[?\('", re.MULTILINE),
+        "what Python shows of a list ({}): write it as JSON there (`json.dump`)",
+    ),
+    (
+        re.compile(r"^## (?:intent|synonym|lookup|regex):", re.MULTILINE),
+        "training data of Rasa ({}): " + _OFFSETS,
+    ),
+)
+"""How a text looks, and what is said of it."""
+_QUOTED = (
+    "every word stands in quotation marks, as a spreadsheet writes them: write the file without "
+    "(in Python `csv.writer(..., quoting=csv.QUOTE_NONE)`, in R `quote = FALSE`)"
+)
+_NOTHING = frozenset(
+    ("none", "other", "others", "null", "nan", "na", "n/a", "0", "_", "-", "out", "outside", "x", "no", "nil", "false")
+)
+"""What stands in the place of O, in lower case."""
+_LABEL = re.compile(r"[A-Za-z][\w-]*")
+_LISTS = re.compile(r"\[\s*[\[({\"']|\{\s*[\"']|\[\]")
+
+
+def known_text(texts: Sequence[str]) -> str:
+    """What is said of a text that looks as one that is known and has no columns; empty where it does not."""
+    for pattern, said in _TEXTS:
+        if found := next((match for text in texts if (match := pattern.search(text))), None):
+            return f"no column of tags, but {said.replace('{}', found[0][:40].strip())}"
+    return ""
+
+
+def are_quoted(words: Counter[str]) -> bool:
+    """Whether every one of these cells stands in quotation marks."""
+    return all(len(word) > 1 and word[0] == word[-1] == '"' for word in words)
+
+
+def refuse_quoted(words: Counter[str]) -> None:
+    """Raises ValueError for cells that all stand in quotation marks."""
+    if are_quoted(words):
+        raise ValueError(_QUOTED)
+
+
+def no_tags(columns: Columns, running: int, *, uneven: bool) -> str:
+    """What is said of columns of which none holds tags; ``uneven`` where many lines have another number of them."""
+    counts = [columns.counts(column) for column in range(columns.width)]
+    seen = "; ".join(f"{n + 1}: {', '.join(list(found)[:3])}" for n, found in enumerate(counts))
+    why = "no column holds tags such as O, B-person or I-person"
+    if columns.width == 1:
+        return f"{why}, for there is only one; {_one_column(counts[0])} (it begins with {seen[3:][:60]!r})"
+    if all(map(are_quoted, counts)):
+        return f"{why}, because {_QUOTED}"
+    last = columns.width - 1
+    if all(map(_LISTS.match, counts[last])):
+        return (
+            f"{why}, but column {last + 1} has lists: name the columns in a line above, such as text and entities, "
+            "with a tab between them"
+        )
+    if last != running and all(map(str.isdecimal, counts[last])):
+        return (
+            f"{why}; column {last + 1} holds numbers, which may be tags: write their names in their place (0 is "
+            f"mostly O), or each sentence as {{'tokens': [...], 'ner_tags': [...]}} and name them by --labels"
+        )
+    for column, found in enumerate(counts[1:], 2):
+        outside = next((cell for cell in found if cell.lower() in _NOTHING and found[cell] > 1), "")
+        if outside and len(found) > 1 and all(map(_LABEL.fullmatch, found.keys() - {outside})):
+            return f"{why}; if {outside!r} in column {column} marks what is no mention, write O in its place"
+    plain = "is this plain text? If not, --tag-column N names the one that does" if uneven else ""
+    return f"{why}; {plain or '--tag-column N names the one that does'} (the columns are {seen[:200]})"
+
+
+def _one_column(cells: Counter[str]) -> str:
+    """What lines without tabs and spaces may be."""
+    for mark in ";,|:":
+        parts = [cell.rpartition(mark) for cell in cells]
+        census = TagCensus(Counter(tag for word, _, tag in parts if word))
+        if sum(bool(word) for word, _, _ in parts) > 0.9 * len(parts) and "O" in census.counts:
+            return f"columns are divided by tabs or spaces, and these seem to be by {mark!r}: `tr '{mark}' '\\t'`"
+    return "is this plain text?"

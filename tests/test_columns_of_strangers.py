@@ -1,0 +1,102 @@
+"""Column files of which no reader of ours had heard: read, or refused with what they look like and what to do."""
+
+import pytest
+
+from tests.reading_files import read, written
+
+IDA = ("Ida Noor ran", [("Ida Noor", "PER")])
+BO = ("Bo sat", [("Bo", "PER")])
+
+
+def _conll_2012(*names: str) -> str:
+    rows = "".join(f"x 0 {place} w{place} NN * - - - - {name} -\n" for place, name in enumerate(names))
+    return f"#begin document (x); part 000\n{rows}\n#end document\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (("(PER*", "*", "*"), 4),  # nothing closes it
+        (("(PER*", "(ORG*", "*)", "*"), 3),
+        (("*", "*)", "*"), 3),
+        (("(PER*", "*)", "*", "*", "*", "*", "*", "*", "*", "*", "B-PER"), 12),
+    ],
+)
+def test_a_bracket_without_its_other_half_is_an_error_of_its_line(tmp_path, names, line) -> None:
+    found, problems, _ = read(written(tmp_path / "a.conll", _conll_2012(*names)))
+    assert found == []
+    assert f"line {line}: expected a tag such as O, B-person or I-person, found tag 'unmatched {names[line - 2]}'" in (
+        problems
+    )
+
+
+def test_names_in_brackets_are_read_from_fewer_columns_than_conll_2012_has(tmp_path) -> None:
+    text = "Ida (PER*\nNoor *)\nran *\n\nBo (PER)\nsat *\n"
+    found, problems, notes = read(written(tmp_path / "a.conll", text))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "names are in the brackets of column 2, as in CoNLL-2012" in notes
+
+
+@pytest.mark.parametrize(
+    ("begin", "inside"), [("BPER", "IPER"), ("B.PER", "I.PER"), ("Begin-PER", "Inside-PER"), ("PER+B", "PER+I")]
+)
+def test_letters_of_tags_in_a_writing_that_is_not_known_are_no_labels(tmp_path, begin, inside) -> None:
+    text = f"Ida {begin}\nNoor {inside}\nran O\nthen O\nsat O\n\n" * 4
+    problems = read(written(tmp_path / "a.conll", text))[1]
+    assert f"the labels {begin} and {inside} are tags of tokens and no labels of entities" in problems
+    assert "write B-PER and I-PER" in problems
+
+
+def test_labels_that_only_look_like_a_pair_of_tags_are_labels(tmp_path) -> None:
+    row = {"text": "Ida ran", "schema": ["BAND", "ISLAND", "B.Sc", "Interest"], "entities": [[0, 3, "BAND"]]}
+    assert read(written(tmp_path / "a.jsonl", [row]))[1] == ""
+
+
+def test_two_tags_with_a_slash_between_them_are_no_label(tmp_path) -> None:
+    text = "Ida B-PER/O\nran O\n\nBo B-PER\nsat O\n\nOslo B-LOC/B-CITY\nis O\n"
+    found, problems, _ = read(written(tmp_path / "a.conll", text))
+    assert found == [BO]
+    assert "line 1: expected a tag such as O, B-person or I-person, found tag 'B-PER/O'" in problems
+    assert "line 7: expected a tag such as O, B-person or I-person, found tag 'B-LOC/B-CITY'" in problems
+
+
+def test_a_tag_may_stand_behind_an_underscore_on_one_line(tmp_path) -> None:
+    found, problems, notes = read(written(tmp_path / "a.txt", "Ida_B-PER Noor_I-PER ran_O\nBo_B-PER sat_O\n"))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "(token_tag)" in notes
+
+
+@pytest.mark.parametrize("mark", ["-----", "</s>", "\u00a0", "\f", "***"])
+def test_what_divides_sentences_in_the_place_of_a_blank_line_is_named(tmp_path, mark) -> None:
+    problems = read(written(tmp_path / "a.conll", f"Ida B-PER\nran O\n{mark}\nBo B-PER\nsat O\n"))[1]
+    assert "line 3: 1 columns where most lines have 2; if it divides sentences, put a blank line in its place" in (
+        problems
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.conll", '"Ida"\t"B-PER"\n"ran"\t"O"\n\n"Bo"\t"B-PER"\n', "every word stands in quotation marks"),
+        ("a.conll", "Ida PER\nran None\n\nBo PER\nsat None\n", "if 'None' in column 2 marks what is no mention"),
+        ("a.conll", "Ida PER\nran OTHER\n\nBo PER\nsat OTHER\n", "if 'OTHER' in column 2 marks what is no mention"),
+        ("a.txt", "Ida ran to Oslo.\nBo sat.\nAnd so on.\n", "is this plain text?"),
+        ("a.txt", "[PER Ida Noor] ran to [LOC Oslo].\n[PER Bo] sat.\n", "marked inside the text ([PER Ida Noor])"),
+        ("a.txt", "@@Ida## ran\n@@Bo## sat now\n", "marked inside the text (@@Ida##)"),
+        ("a.tsv", 'Ida ran\t[[0,3,"PER"]]\nBo sat\t[[0,2,"PER"]]\n', "column 2 has lists: name the columns in a line"),
+        ("a.txt", "Ida ran|||0,1 PER\nBo sat|||0,1 PER\n", "spans of tokens below their sentence or behind it"),
+        ("a.data", "Ida ran\nN V\n0,1 PER|1,2 X\n\nBo sat\nN V\n0,1 PER\n\n", "spans of tokens below their sentence"),
+        ("a.con", 'c="ida" 1:0 1:0||t="person"\nc="bo" 2:0 2:0||t="person"\n', "the concepts of i2b2"),
+        ("a.txt", "T1\tPER 0 3\tIda\nT2\tLOC 8 12\tOslo\n", "lines of brat"),
+        ("a.a1", "T1\tPER 0 3\tIda\nT2\tLOC 8 12\tOslo\n", "give their file the ending .ann"),
+        ("a.txt", 'TRAIN_DATA = [("Ida ran", {"entities": [(0, 3, "PER")]})]\n', "write it as JSON there"),
+        ("a.txt", "[('Ida ran', {'entities': [(0, 3, 'PER')]}),\n('Bo', {'entities': []})]\n", "write it as JSON"),
+        ("a.tsv", "218\tT\t946\t957\thaloperidol\t1\tTRIVIAL\n", "places in texts that are in another file"),
+        ("a.eval", "P0076|14 33|alkaline phosphatases\n", "places in texts that are in another file"),
+        ("a.nlu", "## intent:x\n- Ida ran\n- Bo sat there\n", "training data of Rasa"),
+    ],
+)
+def test_what_is_no_column_file_says_what_it_looks_like(tmp_path, name, text, said) -> None:
+    found, problems, _ = read(written(tmp_path / name, text))
+    assert found == []
+    assert said in problems
