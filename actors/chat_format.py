@@ -27,6 +27,7 @@ def chat_format(model_folder: str) -> ChatFormat:
     wording = Wording(**asked["wording"]) if "wording" in asked else PRESETS[asked["preset"]]
     chat = with_wording(model_folder, wording, asked["definitions"])
     chat.decoding = asked.get("decoding", "free")
+    chat.label_calibration = asked.get("label_calibration", 0.0)
     return chat
 
 
@@ -70,11 +71,12 @@ def refuse_unopened(chat: ChatFormat, decoding: Decoding) -> None:
 
 
 def prompt_file(chat: ChatFormat, grammar: Decoding, *, catch_alls: bool) -> dict[str, str]:
-    """Name and text of the file by which an exported model tells how it was asked, whether for ``catch_alls``, too, and
-    the decoding under a ``grammar`` that goes with its chains; ``chat_format`` reads it."""
+    """Name and text of the file by which an exported model tells how it was asked, whether for ``catch_alls``, too, the
+    decoding under a ``grammar`` that goes with its chains, and how far the labels of marks are calibrated;
+    ``chat_format`` reads it."""
     preset = next((name for name, wording in PRESETS.items() if wording == chat.wording), None)
     asked = {"preset": preset} if preset else {"wording": asdict(chat.wording)}
-    decoded = {"decoding": chat.decoding, "grammar": grammar}
+    decoded = {"decoding": chat.decoding, "grammar": grammar, "label_calibration": chat.label_calibration}
     labels = {"definitions": chat.definitions, "catch_all_labels": catch_alls}
     return {PROMPT_FILE: strict_json({**asked, **labels, **decoded})}
 

@@ -41,9 +41,9 @@ class Options:
     """Of the samples, where there are several."""
     window: int = 256
     """Tokens of a text that are read at once; longer texts are read in windows."""
-    label_calibration: float = 0.0
+    label_calibration: float | None = None
     """How far labels are decided by what speaks for them here and not anywhere (``actors.label_calibration``): 0 not at
-    all, 1 altogether."""
+    all, 1 altogether. None: as far as the model's own run did, where one greedy chain of marks is asked for."""
     overlap: int | None = None
     """Tokens that two windows share; None: 48, and at most half a window."""
 
@@ -60,9 +60,10 @@ class Options:
             raise ValueError("samples must be at least 1, and their temperature above 0")
         if self.samples == 1 and self.select in ("vote", "medoid"):
             raise ValueError(f"select={self.select!r} needs several samples, for example samples=8")
-        if type(self.label_calibration) not in (int, float) or not 0.0 <= self.label_calibration <= 1.0:
-            raise ValueError(f"label_calibration is a number from 0 to 1, not {self.label_calibration!r}")
-        if self.label_calibration and (self.decoding, self.samples) != ("marks", 1):
+        given = self.label_calibration
+        if given is not None and (type(given) not in (int, float) or not 0.0 <= given <= 1.0):
+            raise ValueError(f"label_calibration is a number from 0 to 1, not {given!r}")
+        if given and (self.decoding, self.samples) != ("marks", 1):
             raise ValueError(
                 "label_calibration decides the labels of one greedy chain of marks again, and this is asked under "
                 f"decoding {self.decoding!r} with samples={self.samples}: ask with decoding='marks' and samples=1, or "
@@ -89,6 +90,12 @@ class Options:
     def shared(self) -> int:
         """The overlap that is meant."""
         return min(48, self.window // 2) if self.overlap is None else self.overlap
+
+    def label_weight(self, usual: float) -> float:
+        """The calibration of labels that is meant; ``usual`` is the model's own."""
+        if self.label_calibration is not None:
+            return self.label_calibration
+        return usual if (self.decoding, self.samples) == ("marks", 1) else 0.0
 
     @property
     def how(self) -> Selection:
@@ -244,11 +251,11 @@ class Extractor:
             completions(how == "greedy", replace(sampling, count=1, temperature=0.0)),
         )
         found = chosen(how, example, prompt.decoding, greedy[0] if greedy else None, drawn)
-        if options.label_calibration:
+        if weight := options.label_weight(self.chat.label_calibration):
             self._calibration = self._calibration or LabelCalibration(
-                self.worker.engine, self.chat, self._context_tokens
+                self.worker.choices, self.chat, self._context_tokens
             )
-            found = await self._calibration.decided(prompt, found, options.label_calibration, meanings)
+            found = await self._calibration.decided(prompt, found, weight, meanings)
         return above(found, example, prompt.decoding, options.least)
 
     def answers(self, examples: Sequence[Example], *, decoding: Decoding | None = None, **options: Any) -> list[Chosen]:

@@ -9,32 +9,36 @@ information (Holtzman et al. 2021, arXiv 2104.08315). No sentence of the data th
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeAlias
 
 from rnr.corpus.loading import load as load_data
 from rnr.task.chains import read_chain, tagged_chain
-from rnr.task.choosing import Chosen, written
+from rnr.task.choosing import Chosen, chosen, written
 from rnr.task.prompts import ChatFormat
-from rnr.types import Example, Mention, Prompt
+from rnr.types import Example, Group, Mention, Prompt
 
-NEUTRAL = 24
+NEUTRAL = 8
 """Sentences whose marks are neutral."""
 AFTER = 8
 """Characters behind a mark that the tokenizer sees with it."""
 KEPT = 1024
 """Schemas whose neutral marks are remembered."""
 
+Choices: TypeAlias = Callable[[Mapping[tuple[int, ...], Sequence[int]]], Awaitable[Sequence[Mapping[int, float]]]]
+"""For each beginning the log-probability of each of its ids as the next token, among them alone
+(``actors.rollout.RolloutWorker.choices``)."""
+
 
 class LabelCalibration:
-    """Decides labels of finished chains by one model on one engine. The neutral marks of a schema are asked once."""
+    """Decides labels of finished chains by one policy. The neutral marks of a schema are asked once."""
 
-    def __init__(self, engine: Any, chat: ChatFormat, context_tokens: int) -> None:
-        """``engine`` is an ``actors.engine.Engine``, which takes so many tokens."""
-        self._engine = engine
+    def __init__(self, choices: Choices, chat: ChatFormat, context_tokens: int) -> None:
+        """``choices`` are those of the policy, which takes so many tokens."""
+        self._choices = choices
         self._chat = chat
         self._context_tokens = context_tokens
         self._priors: dict[Any, asyncio.Task[list[float]]] = {}
@@ -45,7 +49,7 @@ class LabelCalibration:
         """The answer with each mark's label decided again; ``meanings`` are the definitions that the prompt gives.
         A confidence becomes that of the place, times the calibrated probability of the label. Raises ValueError if the
         labels leave no room for a neutral sentence."""
-        example = prompt.example
+        example, found = prompt.example, replace(found, calibrated=weight)
         marks = _marks(replace(example, mentions=found.mentions))
         if not found.finished or not marks or len(example.schema) < 2:
             return found
@@ -66,6 +70,17 @@ class LabelCalibration:
             reasoning=tagged_chain(replace(example, mentions=mentions)),
         )
 
+    async def answers(self, groups: Sequence[Group], weight: float) -> list[Chosen]:
+        """The answer of each group's one greedy rollout, with the labels of marks decided again if ``weight`` says so,
+        as ``decided`` does."""
+
+        async def answer(group: Group) -> Chosen:
+            found = chosen("greedy", group.prompt.example, group.prompt.decoding, group.rollouts[0])
+            again = weight and group.prompt.decoding == "marks"
+            return await self.decided(group.prompt, found, weight) if again else found
+
+        return await asyncio.gather(*map(answer, groups))
+
     async def _prior(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
         """For each label its mean log-probability at the neutral marks."""
         key = schema, tuple(sorted((meanings or {}).items()))
@@ -81,26 +96,9 @@ class LabelCalibration:
             del self._priors[key]
 
     async def _asked(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
-        marks = [replace(example, schema=schema) for example in await asyncio.to_thread(neutral)]
-        prompts = [self._chat.prompt(replace(mark, mentions=()), meanings) for mark in marks]
-        by_mark = await asyncio.gather(
-            *(
-                self._logprobs(prompt, *around)
-                for prompt, mark in zip(prompts, marks, strict=True)
-                for _, *around in _marks(mark)
-                if self._fits(prompt, "".join(around))
-            )
-        )
-        if not by_mark:
-            raise ValueError(
-                f"label_calibration: the {len(schema)} labels leave no room for a sentence in context_tokens="
-                f"{self._context_tokens}"
-            )
+        marks = await asyncio.to_thread(neutral_marks, self._chat, schema, self._context_tokens, meanings)
+        by_mark = await asyncio.gather(*(self._logprobs(*mark) for mark in marks))
         return [sum(logs) / len(logs) for logs in zip(*by_mark, strict=True)]
-
-    def _fits(self, prompt: Prompt, chain: str) -> bool:
-        longest = max(prompt.example.schema, key=len)
-        return len(prompt.token_ids) + len(self._chat.chain_tokens(f"{chain} {longest}]")) < self._context_tokens
 
     async def _logprobs(self, prompt: Prompt, before: str, after: str) -> list[float]:
         """The log-probability of each label of the schema, among all of them, between what a chain says up to the
@@ -108,13 +106,32 @@ class LabelCalibration:
         with what follows; where several begin alike, each branch is a decision of its own."""
         ends = [self._chat.chain_tokens(f"{before} {label}]{after}") for label in prompt.example.schema]
         open_ends = branches(ends)
-        decisions = await asyncio.gather(
-            *(self._engine.choice((*prompt.token_ids, *start), ids) for start, ids in open_ends.items())
-        )
+        decisions = await self._choices({(*prompt.token_ids, *start): ids for start, ids in open_ends.items()})
         logs = dict(zip(open_ends, decisions, strict=True))
         return [
             sum(choice[end[len(start)]] for start, choice in logs.items() if end[: len(start)] == start) for end in ends
         ]
+
+
+def neutral_marks(
+    chat: ChatFormat, schema: tuple[str, ...], context_tokens: int, meanings: Mapping[str, str] | None = None
+) -> list[tuple[Prompt, str, str]]:
+    """The prompt of each neutral sentence under this schema, its chain up to the colon of its mark, and a little of
+    what follows. Raises ValueError if none of them has room."""
+    longest = max(schema, key=len)
+    found: list[tuple[Prompt, str, str]] = []
+    for example in neutral():
+        asked = replace(example, schema=schema)
+        ((_, before, after),) = _marks(asked)
+        prompt = chat.prompt(replace(asked, mentions=()), meanings)
+        if len(prompt.token_ids) + len(chat.chain_tokens(f"{before} {longest}]{after}")) < context_tokens:
+            found.append((prompt, before, after))
+    if not found:
+        raise ValueError(
+            f"label_calibration: the {len(schema)} labels leave no room for a sentence in context_tokens="
+            f"{context_tokens}: raise that, or set label_calibration to 0"
+        )
+    return found
 
 
 @cache

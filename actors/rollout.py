@@ -1,8 +1,9 @@
 """A rollout is a function over an engine; ``RolloutWorker`` keeps one engine and is made a Ray actor by the cluster."""
 
+import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -88,6 +89,10 @@ class RolloutWorker:
     async def score(self, token_ids: Sequence[int]) -> list[float]:
         """Log-probabilities of ``token_ids[1:]`` under the loaded policy: this side of the probe."""
         return await self._engine.score(token_ids)
+
+    async def choices(self, asked: Mapping[tuple[int, ...], Sequence[int]]) -> list[dict[int, float]]:
+        """For each beginning the log-probability of each of its ids as the next token, among them alone, in order."""
+        return await asyncio.gather(*(self._engine.choice(start, ids) for start, ids in asked.items()))
 
     async def stop(self) -> None:
         """Shut the engine down."""

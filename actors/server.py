@@ -32,7 +32,7 @@ class Question(BaseModel):
     threshold: float | dict[str, float] | None = None
     temperature: float = Field(default=1.0, gt=0)
     decoding: Decoding | None = None
-    label_calibration: float = Field(default=0.0, ge=0.0, le=1.0)
+    label_calibration: float | None = Field(default=None, ge=0.0, le=1.0)
 
 
 class _Refused(Exception):
@@ -81,7 +81,9 @@ class Service:
         """What ``GET /ready`` says."""
         limits = {field.name: getattr(self._limits, field.name) for field in fields(self._limits)}
         options = self._extractor.options
-        return {"model": self._name, "decoding": options.decoding, "waiting": self._waiting, "limits": limits}
+        by = options.label_weight(self._extractor.chat.label_calibration)
+        told = {"model": self._name, "decoding": options.decoding, "label_calibration": by}
+        return {**told, "waiting": self._waiting, "limits": limits}
 
 
 def routes(service: Service, *, api_key: str = "") -> APIRouter:

@@ -30,7 +30,7 @@ def derived(
     for why, count in prepared.left_out.items():
         yield "training sentences left out", f"{count}: {why}"
     yield "evaluation sentences", str(len(prepared.evaluation))
-    for note in prepared.prompt_notes:
+    for note in prepared.chat.notes:
         yield "prompt", note
     yield "decoding", prepared.decoding
     for note in prepared.decoding_notes:

@@ -6,7 +6,7 @@ tolerance. (1) alone does not see packed copies inside an engine, such as a tied
 that did nothing, because at the learning rates of RL one update moves them less than rounding does.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -100,6 +100,15 @@ class GenerationService:
             prompts,
             lambda worker, prompt: worker.generate.remote(prompt, sampling),
             seconds=self._deadlines.generate,
+        )
+
+    async def choices(self, asked: Mapping[tuple[int, ...], Sequence[int]]) -> list[dict[int, float]]:
+        """What ``actors.rollout.RolloutWorker.choices`` says, of whichever worker is least busy."""
+        return await self.pool.lease(
+            "labels of a mark",
+            lambda worker: worker.choices.remote(asked),
+            seconds=self._deadlines.generate,
+            size=len(asked),
         )
 
     async def sample(self, prompt: Prompt, sampling: Sampling) -> Group:

@@ -14,6 +14,7 @@ from actors.chat_format import (
     trained_decoding,
     with_wording,
 )
+from actors.label_calibration import neutral_marks
 from actors.model_files import load_config
 from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files
@@ -37,7 +38,8 @@ class Prepared:
     model_folder: str
     weights: int
     """How many numbers the model's weights are."""
-    stop_token_id: int
+    chat: ChatFormat
+    """How the model is asked."""
     probe: tuple[int, ...]
     sft: tuple[Sample, ...]
     held_out: tuple[Sample, ...]
@@ -49,14 +51,10 @@ class Prepared:
     """Training examples that ``sft`` and ``prompts`` were drawn from."""
     left_out: Mapping[str, int]
     """Why -> how many training sentences were left out."""
-    decoding: Decoding
-    """What the policy may say."""
     decoding_reason: str
     """Why ``sampling.decoding = "auto"`` took this one; empty for ``marks`` after a warm start."""
     untaught: Mapping[str, int]
     """What the decoding cannot teach of the training data -> how many."""
-    prompt_notes: tuple[str, ...]
-    """What is done in another way than a chat template usually lets it be done."""
     prompt_file: dict[str, str]
     """Name and text of the file by which the exported model tells how it was asked."""
 
@@ -71,6 +69,16 @@ class Prepared:
             scores=scores,
             labels=sorted({label for prompt in self.prompts for label in prompt.example.schema}),
         )
+
+    @property
+    def stop_token_id(self) -> int:
+        """The token that ends an answer."""
+        return self.chat.stop_token_id
+
+    @property
+    def decoding(self) -> Decoding:
+        """What the policy may say."""
+        return self.chat.decoding
 
     @property
     def weights_gib(self) -> float:
@@ -100,7 +108,7 @@ class Prepared:
     def notes(self) -> tuple[str, ...]:
         """What a user should know before the run starts: how the model is asked, and what was left out."""
         return (
-            *self.prompt_notes,
+            *self.chat.notes,
             *(f"data: {count} training sentences are left out: {why}" for why, count in self.left_out.items()),
             *(f"decoding {self.decoding}: {note}" for note in self.decoding_notes),
         )
@@ -133,6 +141,7 @@ def prepare(
     folder = resolve(model.path, allow_pickle=model.allow_pickle)
     _refuse_unknown_model(folder, model.context_tokens)
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
+    chat.label_calibration = evaluation.label_calibration
     asker = _Asker(chat, data.max_prompt_tokens)
     selected = select(
         data,
@@ -147,12 +156,15 @@ def prepare(
     asked = [asker.prompt(example) for example in selected.evaluation]
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
+    if evaluation.label_calibration and decoding == "marks":
+        longest = max((each.example.schema for each in asked), key=lambda schema: len("".join(schema)))
+        neutral_marks(chat, longest, model.context_tokens)  # raises ValueError where there is no room
     warm_start = asker.samples(selected.sft, model.context_tokens)
     held_out = asker.samples(selected.held_out, model.context_tokens)
     return Prepared(
         model_folder=folder,
         weights=count_weights(folder),
-        stop_token_id=chat.stop_token_id,
+        chat=chat,
         probe=(*asked[0].token_ids, *asker.target(asked[0].example))[:256],
         sft=warm_start,
         held_out=held_out,
@@ -160,10 +172,8 @@ def prepare(
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
-        decoding=chat.decoding,
         decoding_reason=why,
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
-        prompt_notes=chat.notes,
         prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),
     )
 

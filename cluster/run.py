@@ -186,6 +186,7 @@ def plan_of(config: Config) -> Settings:
         grpo=config.grpo,
         sampling=config.sampling,
         evaluation=config.evaluation,
+        context_tokens=config.model.context_tokens,
         reward_weights=config.reward.part_weights,
         difficulty_rollouts=config.data.difficulty_rollouts,
         checkpoint_every=config.checkpoint.every_steps,

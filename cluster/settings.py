@@ -30,6 +30,7 @@ class Settings:
     grpo: GrpoConfig
     sampling: SamplingConfig
     evaluation: EvaluationConfig
+    context_tokens: int
     reward_weights: dict[str, float]
     difficulty_rollouts: int
     checkpoint_every: int

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from actors.label_calibration import LabelCalibration
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.difficulty import filter_by_difficulty
 from cluster.disk import Disk
@@ -256,14 +257,19 @@ class Stages:
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
         self._begin = time.monotonic()
         self.status.at(stage, step, f"evaluation {name}", steps=self._steps(stage))
-        prompts, file = self.prepared.evaluation, self.folder / "predictions" / f"{name}.jsonl"
-        groups = await self.generation.greedy(prompts, max_new_tokens=self.settings.evaluation.max_new_tokens)
-        await self.disk.write("predictions", lambda: save_predictions(groups, file))
-        result = score_predictions(file, [prompt.example for prompt in prompts])
+        wanted, prepared = self.settings.evaluation, self.prepared
+        groups = await self.generation.greedy(prepared.evaluation, max_new_tokens=wanted.max_new_tokens)
+        calibration = LabelCalibration(self.generation.choices, prepared.chat, self.settings.context_tokens)
+        answers = await calibration.answers(groups, wanted.label_calibration)
+        examples = [prompt.example for prompt in prepared.evaluation]
+        file = self.folder / "predictions" / f"{name}.jsonl"
+        await self.disk.write("predictions", partial(save_predictions, examples, answers, prepared.decoding, file))
+        result = score_predictions(file, examples)
         self._progress.scores[name] = asdict(result)
         self._spend("eval")
         self.forecast.did("evaluation")
-        await self.disk.write("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, groups))
+        pairs = list(zip(examples, answers, strict=True))
+        await self.disk.write("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, pairs))
         self.console.evaluated(name, result)
 
     def _after_step(self, stage: str, step: int, shown: Mapping[str, float]) -> None:

@@ -42,7 +42,8 @@ def within(least: float, most: float = math.inf) -> Callable[[Number | None], Nu
 
 
 LabelWeight = Annotated[
-    float, typer.Option(callback=within(0.0, 1.0), help="0 to 1: decide labels of marks by the sentence, less by habit")
+    float | None,
+    typer.Option(callback=within(0.0, 1.0), help="0 to 1: decide labels of marks less by habit; default: the run's"),
 ]
 """``--label-calibration``."""
 

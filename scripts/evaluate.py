@@ -24,7 +24,7 @@ from rnr.corpus.schemas import as_asked
 from rnr.evaluation.calibration import calibration
 from rnr.evaluation.foreign import Foreign, read_any
 from rnr.evaluation.metrics import reference_left_out
-from rnr.evaluation.predictions import Prediction, save_answers
+from rnr.evaluation.predictions import Prediction, save_predictions
 from rnr.evaluation.published import columns
 from rnr.evaluation.quoting import csv_of, f1_to_quote, markdown
 from rnr.evaluation.scoring import compare, report, zero_shot_f1
@@ -61,7 +61,7 @@ def evaluate(
     samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
-    label_calibration: LabelWeight = 0.0,
+    label_calibration: LabelWeight = None,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
     rename: Annotated[list[str] | None, typer.Option(help="a tool's label as the data has it: PER=person")] = None,
     shown: Annotated[Shown, typer.Option("--format", help="how the tables are printed")] = "terminal",
@@ -71,7 +71,7 @@ def evaluate(
         raise typer.BadParameter("give either --model or --predictions")
     if unknown := sorted(set(decoding or ()) - set(DECODINGS)):
         raise typer.BadParameter(f"--decoding is {', '.join(DECODINGS)}; found {', '.join(unknown)}")
-    if predictions and (examples or decoding or samples > 1 or select or threshold or label_calibration):
+    if predictions and (examples or decoding or samples > 1 or select or threshold or label_calibration is not None):
         raise typer.BadParameter(
             "--examples, --decoding, --samples, --select, --threshold and --label-calibration are for --model; "
             "predictions are scored as they are"
@@ -162,10 +162,10 @@ def _ask(
     decodings: Sequence[Decoding],
     folder: Path,
     options: Mapping[str, Any],
-    weight: float,
+    weight: float | None,
 ) -> list[Path]:
     """The files into which the model's answers were written, one for each decoding, with ``weight`` for the calibration
-    of labels under marks; raises ValueError if one exists already."""
+    of labels under marks (None: the model's own); raises ValueError if one exists already."""
     from actors.loading import load as load_model  # loads torch, for which scoring has no use
 
     names = {decoding: f"predictions-{decoding}.jsonl" for decoding in decodings} if len(decodings) > 1 else {}
@@ -182,10 +182,10 @@ def _ask(
     with load_model(model, decoding=asked[0], **options) as extractor:
         folder.mkdir(parents=True, exist_ok=True)
         for decoding in asked:
-            by = weight if decoding == "marks" else 0.0
-            answers = extractor.answers(examples, decoding=decoding, label_calibration=by)
+            given = weight if decoding == "marks" else None
+            answers = extractor.answers(examples, decoding=decoding, label_calibration=given)
             files.append(folder / names.get(decoding, "predictions.jsonl"))
-            save_answers(examples, answers, f"{decoding}, labels calibrated by {by:g}" if by else decoding, files[-1])
+            save_predictions(examples, answers, decoding, files[-1])
     return files
 
 

@@ -55,7 +55,7 @@ def predict(
     samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
-    label_calibration: LabelWeight = 0.0,
+    label_calibration: LabelWeight = None,
     decoding: Annotated[Decoding | None, typer.Option(help="default: marks or schema, by the model's chains")] = None,
     window: Annotated[int, typer.Option(callback=within(8), help="tokens read at once")] = 256,
     overlap: Annotated[int | None, typer.Option(callback=within(0), help="tokens that two windows share")] = None,

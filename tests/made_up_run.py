@@ -15,6 +15,7 @@ from rnr.runs.status import StatusFile
 from rnr.runs.token_values import token_rows
 from rnr.runs.tracking import Tracker
 from rnr.task.chains import grounded
+from rnr.task.choosing import Chosen, chosen
 from rnr.task.parsing import parse
 from rnr.types import Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup, Segment
 
@@ -62,16 +63,17 @@ def scored(step: int, number: int, *, flat: bool = False) -> ScoredGroup:
     return ScoredGroup(group=group, rewards=tuple(rewards), answers=tuple(answers))
 
 
-def _evaluate(folder: Path, tracker: Tracker, name: str, stage: str, step: int, answer: str) -> None:
+def answer(one: Example, text: str, *, tokens: int = 9, finished: bool = True) -> Chosen:
+    """The one greedy answer to an example."""
+    segment = Segment(token_ids=(1,) * tokens, logprobs=(0.0,) * tokens, policy_version=0)
+    return chosen("greedy", one, "free", Rollout(segments=(segment,), text=text, finished=finished))
+
+
+def _evaluate(folder: Path, tracker: Tracker, name: str, stage: str, step: int, said: str) -> None:
     examples = [example(number, HOSTILE if number == 0 else "Ada met Bob in Rome.") for number in range(6)]
     tracker.log_examples(examples)
-    groups = []
-    for number, one in enumerate(examples):
-        text = answer if number % 3 else ANSWERS[1]
-        segment = Segment(token_ids=(1,) * 9, logprobs=(0.0,) * 9, policy_version=0)
-        rollout = Rollout(segments=(segment,), text=text, finished=True)
-        groups.append(Group(prompt=Prompt(example=one, token_ids=(1,)), rollouts=(rollout,)))
-    save_predictions(groups, folder / "predictions" / f"{name}.jsonl")
+    answers = [answer(one, said if number % 3 else ANSWERS[1]) for number, one in enumerate(examples)]
+    save_predictions(examples, answers, "free", folder / "predictions" / f"{name}.jsonl")
     found = score_predictions(folder / "predictions" / f"{name}.jsonl", examples)
     tracker.log(stage, step, found.metrics())
 

@@ -74,6 +74,7 @@ def make_stages(
             grpo=GrpoConfig(steps=0),
             sampling=SamplingConfig(),
             evaluation=EvaluationConfig(base=False),
+            context_tokens=64,
             reward_weights={},
             difficulty_rollouts=0,
             checkpoint_every=checkpoint_every,

@@ -3,12 +3,14 @@
 import asyncio
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from actors.extractor import Options
-from actors.label_calibration import NEUTRAL, LabelCalibration, _marks, branches, neutral
+from actors.label_calibration import NEUTRAL, Choices, LabelCalibration, _marks, branches, neutral
 from actors.loading import load
+from actors.rollout import RolloutWorker
 from rnr.task.chains import tagged_chain
 from rnr.task.choosing import Chosen
 from rnr.task.parsing import parse
@@ -40,6 +42,10 @@ class Opinionated:
         return {token: math.log(shares[next(x for x in SCHEMA if x.startswith(word))]) for token, word in first.items()}
 
 
+def choices(engine: Any) -> Choices:
+    return RolloutWorker(engine).choices
+
+
 def test_a_label_that_the_model_names_anywhere_yields_to_one_that_is_named_here(ner) -> None:
     example = Example(uid="a", sentence="Ada met Bo", schema=SCHEMA, mentions=())
     mention = Mention(text="Ada", label="city", start=0, end=3)
@@ -50,7 +56,7 @@ def test_a_label_that_the_model_names_anywhere_yields_to_one_that_is_named_here(
     engine = Opinionated(ner.chat.tokenizer)
 
     async def decided(weight: float) -> Chosen:
-        return await LabelCalibration(engine, ner.chat, 1024).decided(ner.chat.prompt(example), found, weight)
+        return await LabelCalibration(choices(engine), ner.chat, 1024).decided(ner.chat.prompt(example), found, weight)
 
     changed = asyncio.run(decided(1.0))
     assert changed.mentions == (Mention(text="Ada", label="person", start=0, end=3),)
@@ -68,7 +74,7 @@ def test_a_label_that_the_model_names_anywhere_yields_to_one_that_is_named_here(
 
 def test_the_neutral_marks_of_a_schema_are_asked_once(ner) -> None:
     engine = Opinionated(ner.chat.tokenizer)
-    calibration = LabelCalibration(engine, ner.chat, 1024)
+    calibration = LabelCalibration(choices(engine), ner.chat, 1024)
 
     async def twice() -> None:
         await asyncio.gather(*(calibration._prior(SCHEMA, None) for _ in range(2)))
@@ -132,7 +138,7 @@ def test_a_label_that_begins_another_is_told_by_the_token_that_really_ends_it(ne
             return dict.fromkeys(ids, math.log(1 / len(ids)))
 
     ((_, *around),) = _marks(replace(example, mentions=(Mention(text="Siemens", label=labels[0], start=10, end=17),)))
-    calibration = LabelCalibration(Engine(), ner.chat, 1024)
+    calibration = LabelCalibration(choices(Engine()), ner.chat, 1024)
     assert asyncio.run(calibration._logprobs(prompt, *around)) == pytest.approx([math.log(1 / 2)] * 2)
     ((start, ids),) = seen
     assert ids == {tokens[len(start)] for tokens in written.values()}
@@ -152,17 +158,17 @@ def test_a_failed_question_is_asked_again_and_neutral_sentences_without_room_are
     engine.choice = sometimes
 
     async def work() -> None:
-        calibration = LabelCalibration(engine, ner.chat, 1024)
+        calibration = LabelCalibration(choices(engine), ner.chat, 1024)
         with pytest.raises(RuntimeError, match="restarting"):
             await calibration._prior(SCHEMA, None)
         await asyncio.sleep(0)
         assert await calibration._prior(SCHEMA, None) == pytest.approx([math.log(0.1), math.log(0.9)])
         engine.asked.clear()
         shortest = min(len(ner.chat.prompt(replace(mark, schema=SCHEMA)).token_ids) for mark in neutral())
-        await LabelCalibration(engine, ner.chat, shortest + 15)._prior(SCHEMA, None)
+        await LabelCalibration(choices(engine), ner.chat, shortest + 15)._prior(SCHEMA, None)
         assert 0 < len(engine.asked) < NEUTRAL
         with pytest.raises(ValueError, match="the 2 labels leave no room"):
-            await LabelCalibration(engine, ner.chat, 20)._prior(SCHEMA, None)
+            await LabelCalibration(choices(engine), ner.chat, 20)._prior(SCHEMA, None)
 
     asyncio.run(work())
 

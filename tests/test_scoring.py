@@ -1,6 +1,7 @@
 """Scores worked out by hand, what a file of predictions must be, the paired comparison, and the published rows."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from rnr.evaluation.bootstrap import Difference
 from rnr.evaluation.predictions import read_predictions, save_predictions
 from rnr.evaluation.published import COLUMNS, PUBLISHED, columns
 from rnr.evaluation.scoring import LabelScore, compare, report, score_predictions
-from rnr.types import Example, Group, Mention, Prompt
-from tests.carriers import rollout as make_rollout
+from rnr.types import Example, Mention
+from tests.made_up_run import answer
 
 
 def _example(uid: str, sentence: str, *gold: tuple[str, str]) -> Example:
@@ -38,13 +39,11 @@ ANSWERS = {
 }
 
 
-def _group(example: Example, text: str, *, finished: bool = True) -> Group:
-    rollout = make_rollout(token_ids=(1, 2, 3), logprobs=(0.0,) * 3, text=text, finished=finished, policy_version=0)
-    return Group(prompt=Prompt(example=example, token_ids=()), rollouts=(rollout,))
-
-
-def _saved(file: Path, answers: dict[str, str]) -> Path:
-    save_predictions([_group(e, answers[e.uid]) for e in EXAMPLES if e.uid in answers], file)
+def _saved(file: Path, answers: dict[str, str], examples: Sequence[Example] = EXAMPLES, cut: str = "") -> Path:
+    """Answers by uid, of three tokens each; that with the uid ``cut`` is not finished."""
+    examples = [example for example in examples if example.uid in answers]
+    made = [answer(each, answers[each.uid], tokens=3, finished=each.uid != cut) for each in examples]
+    save_predictions(examples, made, "free", file)
     return file
 
 
@@ -86,7 +85,7 @@ def test_labels_errors_and_the_state_of_answers_are_counted(tmp_path) -> None:
 
 def test_a_run_keeps_the_papers_scores_the_exact_average_and_the_share_of_finished_answers(tmp_path) -> None:
     file = tmp_path / "predictions.jsonl"
-    save_predictions([_group(e, ANSWERS[e.uid], finished=e is not ROME) for e in EXAMPLES], file)
+    _saved(file, ANSWERS, cut=ROME.uid)
     evaluation = score_predictions(file, EXAMPLES)
     assert (evaluation.f1, evaluation.exact_f1, evaluation.finished) == (70.0, 70.0, 66.67)
     assert evaluation.by_data_set["a"] == {"precision": 50.0, "recall": 33.33, "f1": 40.0}
@@ -123,7 +122,7 @@ def test_the_protocols_part_where_they_should(tmp_path) -> None:
 def test_the_reference_reads_a_completion_as_the_papers_code_does(tmp_path, text, reference, exact) -> None:
     example = _example("a/2", "Paris is big", ("Paris", "place"))
     file = tmp_path / "predictions.jsonl"
-    save_predictions([_group(example, text)], file)
+    _saved(file, {example.uid: text}, [example])
     averages = report(read_predictions(file, [example])).averages
     assert (averages["reference"].f1, averages["exact"].f1) == (reference, exact)
     assert score_predictions(file, [example]).f1 == reference
@@ -139,7 +138,7 @@ def test_a_chain_is_scored_by_what_it_marks_whatever_its_answer_gives(tmp_path) 
 def test_what_is_saved_is_read_back_even_half_a_surrogate_pair(tmp_path) -> None:
     example = replace(PARIS, sentence="Paris \ud800\u2028")
     file = tmp_path / "new" / "predictions.jsonl"
-    save_predictions([_group(example, '{"entities": {"place": ["\ud800"]}}')], file)
+    _saved(file, {example.uid: '{"entities": {"place": ["\ud800"]}}'}, [example])
     assert [m.start for m in read_predictions(file, [example])["a/2"].answer.mentions] == [6]
     assert [path.name for path in file.parent.iterdir()] == ["predictions.jsonl"]
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -135,7 +136,7 @@ def _loaded(asked: list[dict], texts: dict[str, str], monkeypatch) -> None:
 
         def answers(examples, *, decoding, label_calibration):
             assert decoding == "marks" or not label_calibration
-            return [_chosen(texts[decoding]) for _ in examples]
+            return [replace(_chosen(texts[decoding]), calibrated=label_calibration or 0.0) for _ in examples]
 
         yield SimpleNamespace(answers=answers)
 

@@ -12,8 +12,7 @@ from rnr.evaluation.scoring import Evaluation
 from rnr.runs.tensorboard_run import check_tensorboard
 from rnr.runs.tracking import Tracker, evaluation_row
 from rnr.runs.wandb_run import git_commit
-from rnr.types import Group, Prompt, Rollout, Segment
-from tests.made_up_run import ANSWERS, example, scored
+from tests.made_up_run import ANSWERS, answer, example, scored
 
 
 @pytest.fixture
@@ -96,16 +95,14 @@ def test_rollouts_are_histograms_and_now_and_then_a_table(told, tmp_path) -> Non
 
 
 def test_an_evaluation_is_a_row_of_metrics_and_a_table_of_answers(told, tmp_path) -> None:
-    segment = Segment(token_ids=(1,), logprobs=(0.0,), policy_version=0)
-    rollout = Rollout(segments=(segment,), text=ANSWERS[1], finished=True)
-    group = Group(prompt=Prompt(example=example(1), token_ids=(1,)), rollouts=(rollout,))
+    pair = example(1), answer(example(1), ANSWERS[1])
     result = Evaluation(f1=40.0, interval=(30.0, 50.0), exact_f1=41.0, finished=100.0, by_data_set={})
-    _tracker(tmp_path).log_evaluation("sft", "sft", 4, result, [group])
+    _tracker(tmp_path).log_evaluation("sft", "sft", 4, result, [pair])
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["val/f1"] == 40.0
     table = told.rows[1]["evaluation/sft"]
-    assert dict(zip(table.columns, table.data[0], strict=True)) == evaluation_row(group)
-    assert evaluation_row(group)["answer"] == "Ada [person]; Rome [person]"
-    assert evaluation_row(group)["f1"] == pytest.approx(0.4)
+    assert dict(zip(table.columns, table.data[0], strict=True)) == evaluation_row(*pair)
+    assert evaluation_row(*pair)["answer"] == "Ada [person]; Rome [person]"
+    assert evaluation_row(*pair)["f1"] == pytest.approx(0.4)
 
 
 def test_without_a_project_nobody_is_told(tmp_path, monkeypatch) -> None:

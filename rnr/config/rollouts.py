@@ -107,3 +107,6 @@ class EvaluationConfig(Section):
     """Also score the model as it comes, before any training."""
     max_new_tokens: int = Field(default=320, ge=1)
     """Token limit of an answer."""
+    label_calibration: float = Field(default=0.6, ge=0, le=1)
+    """Under ``marks``, how far the label of a mark is decided by what speaks for it in the sentence and not anywhere
+    (``docs/decoding.md``), in the run's evaluations and by its export: 0 not at all, 1 altogether."""

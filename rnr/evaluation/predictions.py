@@ -10,7 +10,7 @@ from rnr.files import json_line, write_whole
 from rnr.task.chains import grounded
 from rnr.task.choosing import Chosen, aligned
 from rnr.task.parsing import parse
-from rnr.types import Answer, Example, Group
+from rnr.types import Answer, Decoding, Example
 
 _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
 
@@ -33,41 +33,22 @@ class Prediction:
     """How sure each mention of the answer is (``rnr.task.choosing``); empty where the file does not tell."""
 
 
-def save_predictions(groups: Iterable[Group], file: Path) -> None:
-    """Write the first rollout of each group; ``file`` is there completely and on disk, or not at all."""
+def save_predictions(examples: Iterable[Example], answers: Iterable[Chosen], decoding: Decoding, file: Path) -> None:
+    """Write the answer to each example; ``file`` is there completely and on disk, or not at all."""
     rows = [
-        _row(
-            group.prompt.example,
-            text=group.rollouts[0].text,
-            finished=group.rollouts[0].finished,
-            tokens=len(group.rollouts[0].token_ids),
-            decoding=group.prompt.decoding,
-        )
-        for group in groups
-    ]
-    write_whole(file, "".join(json_line(row) for row in rows))
-
-
-def save_answers(examples: Iterable[Example], answers: Iterable[Chosen], decoding: str, file: Path) -> None:
-    """As ``save_predictions``, with the confidence of each mention."""
-    rows = [
-        _row(example, text=found.text, finished=found.finished, tokens=found.tokens, decoding=decoding)
-        | {"confidences": list(aligned(found, example.sentence))}
+        {
+            "uid": example.uid,
+            "data_set": example.source,
+            "sentence": example.sentence,
+            "text": found.text,
+            "finished": found.finished,
+            "tokens": found.tokens,
+            "decoding": f"{decoding}, labels calibrated by {found.calibrated:g}" if found.calibrated else decoding,
+            "confidences": list(aligned(found, example.sentence)),
+        }
         for example, found in zip(examples, answers, strict=True)
     ]
     write_whole(file, "".join(json_line(row) for row in rows))
-
-
-def _row(example: Example, *, text: str, finished: bool, tokens: int, decoding: str) -> dict[str, Any]:
-    return {
-        "uid": example.uid,
-        "data_set": example.source,
-        "sentence": example.sentence,
-        "text": text,
-        "finished": finished,
-        "tokens": tokens,
-        "decoding": decoding,
-    }
 
 
 def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Prediction]:

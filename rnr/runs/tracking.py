@@ -17,9 +17,8 @@ from rnr.evaluation.scoring import Evaluation
 from rnr.files import append_whole, json_line, keep_lines, significant, whole_rows, write_whole
 from rnr.runs.tensorboard_run import TensorboardRun
 from rnr.runs.wandb_run import WandbRun
-from rnr.task.chains import grounded
-from rnr.task.parsing import parse
-from rnr.types import Example, Group, Mention, ScoredGroup
+from rnr.task.choosing import Chosen
+from rnr.types import Example, Mention, ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]
 """Uid of a group -> the advantage of each of its rollouts."""
@@ -57,11 +56,13 @@ class Tracker:
         if self._wandb is not None:
             self._wandb.log_rollouts(step, rows)
 
-    def log_evaluation(self, name: str, stage: str, step: int, result: Evaluation, groups: Iterable[Group]) -> None:
+    def log_evaluation(
+        self, name: str, stage: str, step: int, result: Evaluation, answers: Iterable[tuple[Example, Chosen]]
+    ) -> None:
         """The metrics of an evaluation, and its answers as a table where there are tables."""
         self.log(stage, step, result.metrics())
         if self._wandb is not None:
-            self._wandb.log_evaluation(name, stage, step, [evaluation_row(group) for group in groups])
+            self._wandb.log_evaluation(name, stage, step, [evaluation_row(*pair) for pair in answers])
 
     def log_tokens(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Lines of ``tokens.jsonl`` (``rnr/runs/token_values.py``)."""
@@ -125,18 +126,16 @@ def rollout_rows(
         }
 
 
-def evaluation_row(group: Group) -> dict[str, Any]:
+def evaluation_row(example: Example, found: Chosen) -> dict[str, Any]:
     """An evaluated sentence with its gold, its answer, and the F1 of the sentence by text and label."""
-    example, rollout = group.prompt.example, group.rollouts[0]
-    answer = grounded(parse(rollout.text), example.sentence)
     return {
         "data_set": example.source,
         "sentence": example.sentence,
         "gold": _listed(example.mentions),
-        "answer": _listed(answer.mentions),
-        "f1": exact_counts(example, answer.mentions).sentence_f1,
-        "error": answer.error or "",
-        "text": rollout.text,
+        "answer": _listed(found.mentions),
+        "f1": exact_counts(example, found.mentions).sentence_f1,
+        "error": found.error or "",
+        "text": found.text,
     }
 
 

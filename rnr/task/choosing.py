@@ -55,6 +55,8 @@ class Chosen:
     """Of all completions that were sampled for it."""
     below_threshold: int = 0
     """Mentions that a threshold took away."""
+    calibrated: float = 0.0
+    """How far labels were decided again (``actors.label_calibration``)."""
 
 
 def chosen(

@@ -31,6 +31,8 @@ class ChatFormat:
     ) -> None:
         self.tokenizer = tokenizer
         self.decoding: Decoding = decoding
+        self.label_calibration = 0.0
+        """How far the labels of greedy marks are calibrated (``actors.label_calibration``) unless asked otherwise."""
         self.wording = wording
         self.definitions = dict(definitions or {})
         self._markup = read_template(tokenizer, wording.system)
