@@ -9,6 +9,9 @@ from actors.delivery import Delivery
 from rnr.config import GenerationConfig, ModelConfig
 from rnr.types import Segment
 
+MOST_CHOICES = 1024
+"""Tokens among which an engine chooses at most (``Engine.choice``)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:

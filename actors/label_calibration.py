@@ -15,6 +15,7 @@ from functools import cache, partial
 from itertools import takewhile
 from typing import Any, TypeAlias
 
+from actors.engine import MOST_CHOICES
 from rnr.corpus.loading import load as load_data
 from rnr.task.chains import read_chain, tagged_chain
 from rnr.task.choosing import Chosen, chosen, written
@@ -117,7 +118,12 @@ def neutral_marks(
     chat: ChatFormat, schema: tuple[str, ...], context_tokens: int, meanings: Mapping[str, str] | None = None
 ) -> list[tuple[Prompt, str, str]]:
     """The prompt of each neutral sentence under this schema, its chain up to the colon of its mark, and a little of
-    what follows. Raises ValueError if none of them has room."""
+    what follows. Raises ValueError if none of them has room, or for more labels than an engine tells apart."""
+    if len(schema) > MOST_CHOICES:
+        raise ValueError(
+            f"label_calibration decides among at most {MOST_CHOICES} labels, and {len(schema)} are asked for: set "
+            "label_calibration to 0"
+        )
     longest = max(schema, key=len)
     found: list[tuple[Prompt, str, str]] = []
     for example in neutral():

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from actors.delivery import Delivery, received
-from actors.engine import Completion, EngineSettings, Sampling, among
+from actors.engine import MOST_CHOICES, Completion, EngineSettings, Sampling, among
 from actors.engine_support import refuse_adapters
 from actors.token_text import character_ends
 from rnr.faults import WorkerUnusable
@@ -21,8 +21,6 @@ from rnr.types import Segment
 
 EXTENSION = "actors.weight_receiver.WeightReceiver"
 """The class that vLLM mixes into its own worker."""
-
-MOST_LOGPROBS = 1024
 
 
 class VllmEngine:
@@ -83,7 +81,7 @@ class VllmEngine:
             # Raw log-probabilities would make every ratio wrong at a temperature other than 1.
             logprobs_mode="processed_logprobs",
             # As many as a schema has labels may be asked for at once; only what is asked for is computed.
-            max_logprobs=MOST_LOGPROBS,
+            max_logprobs=MOST_CHOICES,
             worker_extension_cls=self._extension,
             disable_log_stats=True,
             seed=settings.seed,

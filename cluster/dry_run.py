@@ -33,6 +33,8 @@ def derived(
     for note in prepared.chat.notes:
         yield "prompt", note
     yield "decoding", prepared.decoding
+    if prepared.decoding == "marks" and (by := prepared.chat.label_calibration):
+        yield "decoding", f"labels of greedy marks are calibrated by {by:g} (evaluation.label_calibration)"
     for note in prepared.decoding_notes:
         yield "decoding", note
     yield "SFT optimizer steps", f"{schedule.sft_steps} of {schedule.sft_sequences} sequences"

@@ -150,7 +150,8 @@ def _prompt(wording: Wording, asked: Mapping[str, Any]) -> str:
         [
             "## How it is asked",
             "",
-            f"Trained with decoding `{asked['decoding']}`; the grammar for its chains: `{asked['grammar']}`.",
+            f"Trained with decoding `{asked['decoding']}`; the grammar for its chains: `{asked['grammar']}`. Labels of "
+            f"greedy marks are calibrated by {asked['label_calibration']:g}.",
             *(["", "System message:", "", "```", wording.system, "```"] if wording.system else []),
             "",
             "User's message, with `{{SCHEMA}}` the labels and `{{SENTENCE}}` the sentence:",

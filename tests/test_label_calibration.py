@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
+from actors.engine import Sampling
 from actors.extractor import Options
-from actors.label_calibration import NEUTRAL, Choices, LabelCalibration, _marks, branches, neutral
+from actors.label_calibration import NEUTRAL, Choices, LabelCalibration, _marks, branches, neutral, neutral_marks
 from actors.loading import load
 from actors.rollout import RolloutWorker
 from rnr.task.chains import tagged_chain
 from rnr.task.choosing import Chosen
 from rnr.task.parsing import parse
-from rnr.types import Example, Mention
+from rnr.types import Decoding, Example, Mention
 
 SCHEMA = ("person", "city")
 HERE = {"person": 0.4, "city": 0.6}
@@ -123,6 +124,30 @@ def test_labels_are_those_of_the_question_after_calibration_too(ner, monkeypatch
     assert all(0 <= entity.confidence <= 1 for entity in entities)
 
 
+def test_a_run_answers_under_marks_as_its_export_does_and_nothing_else_is_decided_again(ner, monkeypatch) -> None:
+    texts = ["Ada met Bob in Rome.", "東京 café", "One. Two three (four), five-six; seven's eight?"]
+    examples = [Example(uid=str(n), sentence=text, schema=SCHEMA, mentions=()) for n, text in enumerate(texts)]
+    greedy = Sampling(count=1, temperature=0.0, max_new_tokens=200)
+
+    async def evaluated(decoding: Decoding, weight: float) -> list[Chosen]:
+        prompts = [replace(ner.chat.prompt(example), decoding=decoding) for example in examples]
+        groups = await asyncio.gather(*(ner.worker.generate(prompt, greedy) for prompt in prompts))
+        return await LabelCalibration(ner.worker.choices, ner.chat, 1024).answers(groups, weight)
+
+    in_a_run = [ner.loop.submit(evaluated(*how)).result() for how in (("marks", 0.7), ("marks", 0.0), ("schema", 0.7))]
+    assert [{found.calibrated for found in answers} for answers in in_a_run] == [{0.7}, {0.0}, {0.0}]
+    monkeypatch.setattr(ner.chat, "label_calibration", 0.7)
+    monkeypatch.setattr(ner, "_max_new_tokens", 200)
+    by_default, asked_not_to = (
+        ner.answers(examples, decoding="marks"),
+        ner.answers(examples, decoding="marks", label_calibration=0.0),
+    )
+    assert any(found.mentions for found in by_default)
+    assert [found.text for found in by_default] == [found.text for found in in_a_run[0]]
+    assert [found.text for found in asked_not_to] == [found.text for found in in_a_run[1]]
+    assert {found.calibrated for found in ner.answers(examples, decoding="marks", samples=2)} == {0.0}
+
+
 @pytest.mark.parametrize("after", [", a firm.", ".", ")", "", " last year."])
 def test_a_label_that_begins_another_is_told_by_the_token_that_really_ends_it(ner, after) -> None:
     """Tokenizers join the closing bracket with what follows: that token is what speaks against a longer label."""
@@ -164,11 +189,17 @@ def test_a_failed_question_is_asked_again_and_neutral_sentences_without_room_are
         await asyncio.sleep(0)
         assert await calibration._prior(SCHEMA, None) == pytest.approx([math.log(0.1), math.log(0.9)])
         engine.asked.clear()
-        shortest = min(len(ner.chat.prompt(replace(mark, schema=SCHEMA)).token_ids) for mark in neutral())
-        await LabelCalibration(choices(engine), ner.chat, shortest + 15)._prior(SCHEMA, None)
-        assert 0 < len(engine.asked) < NEUTRAL
+        sizes = sorted(
+            len(prompt.token_ids) + len(ner.chat.chain_tokens(f"{before} person]{after}"))
+            for prompt, before, after in neutral_marks(ner.chat, SCHEMA, 1024)
+        )
+        context = sizes[3]  # a chain may have as many tokens as are left, but one
+        await LabelCalibration(choices(engine), ner.chat, context)._prior(SCHEMA, None)
+        assert len(engine.asked) == sum(size < context for size in sizes) in (1, 2, 3)
         with pytest.raises(ValueError, match="the 2 labels leave no room"):
             await LabelCalibration(choices(engine), ner.chat, 20)._prior(SCHEMA, None)
+        with pytest.raises(ValueError, match="among at most 1024 labels, and 1025 are asked for"):
+            await LabelCalibration(choices(engine), ner.chat, 9999)._prior(tuple(map(str, range(1025))), None)
 
     asyncio.run(work())
 

@@ -36,7 +36,7 @@ def _card(
     sampled = {"temperature": 0.7, "top_p": 0.9, "eos_token_id": 5, "pad_token_id": 3}
     (base / "generation_config.json").write_text(json.dumps(sampled))
     asked = {"wording": wording} if wording else {"preset": "compact"}
-    prompt = {**asked, "definitions": {}, "decoding": "marks", "grammar": "marks"}
+    prompt = {**asked, "definitions": {}, "decoding": "marks", "grammar": "marks", "label_calibration": 0.6}
     return card_files(
         run,
         name="mine",

@@ -120,6 +120,25 @@ def test_the_decoding_goes_with_the_chains_that_the_warm_start_teaches(tmp_path)
     assert _prepare(data=data, sampling={"decoding": "schema"}).prompts[0].decoding == "schema"
 
 
+def test_labels_that_leave_no_room_for_calibration_are_refused_before_anything_starts(tmp_path) -> None:
+    train, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
+    for file in (train, test):
+        row = {"sentence": f"{file.stem} x.", "schema": ["person", "city"], "entities": []}
+        file.write_text(json.dumps(row) + "\n")
+    options = {
+        "data": {"train": (str(train),), "evaluation": (str(test),)},
+        "sampling": {"max_new_tokens": 1, "decoding": "marks"},
+        "sft": {"epochs": 0},
+    }
+    room = len(_prepare(**options, evaluation={"max_new_tokens": 1}).evaluation[0].token_ids) + 1
+    with pytest.raises(ValueError, match="label_calibration: the 2 labels leave no room for a sentence"):
+        _prepare(**options, evaluation={"max_new_tokens": 1}, model={"context_tokens": room})
+    prepared = _prepare(
+        **options, evaluation={"max_new_tokens": 1, "label_calibration": 0.0}, model={"context_tokens": room}
+    )
+    assert json.loads(prepared.prompt_file["rnr_prompt.json"])["label_calibration"] == 0.0
+
+
 def test_without_a_warm_start_a_model_is_decoded_as_it_was_trained(tmp_path) -> None:
     data = {"train": (_file(tmp_path / "plain.jsonl", ["Ada ran.", "Bo sat."]),)}
     assert _prepare(data=data, sft={"epochs": 0}).decoding == "free"
@@ -145,7 +164,11 @@ def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_
     config = Config()
     schedule = Schedule(taught, sft=config.sft, grpo=config.grpo, prompts_per_step=2, final_rate=0.1, seed=0)
     plan = derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, cluster=config.cluster)
-    assert [value for name, value in plan if name == "decoding"] == ["marks", f"{count} {what}"]
+    assert [value for name, value in plan if name == "decoding"] == [
+        "marks",
+        "labels of greedy marks are calibrated by 0.6 (evaluation.label_calibration)",
+        f"{count} {what}",
+    ]
 
 
 def test_the_loss_of_the_warm_start_may_be_that_of_its_decisions(tmp_path) -> None:

@@ -1,6 +1,7 @@
 """``POST /extract`` and its limits, over a model that is a function."""
 
 import asyncio
+from types import SimpleNamespace
 
 import httpx
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ LIMITS = Limits(sentences=3, characters=40, labels=2, samples=4, waiting=3)
 
 class _Model:
     options = Options(decoding="marks")
+    chat = SimpleNamespace(label_calibration=0.6)
 
     def __init__(self) -> None:
         self.asked: list[Options] = []
@@ -143,6 +145,7 @@ def test_the_page_asks_this_server_alone_and_writes_no_markup_of_others() -> Non
     assert "http" not in text.replace("http-equiv", "")
     assert "innerHTML" not in text
     assert (ready["decoding"], ready["waiting"], ready["limits"]["labels"]) == ("marks", 0, 2)
+    assert ready["label_calibration"] == 0.6
 
 
 def test_an_address_that_is_taken_is_told_before_a_model_is_loaded(capsys) -> None:
