@@ -1,7 +1,7 @@
-"""What one rollout worker with a real engine does."""
+"""What one rollout worker with a real engine does. The tests share one, and ask it for prompts of their own."""
 
-import asyncio
 import math
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -9,7 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from actors.engine import Completion, Sampling
-from actors.rollout import single_engine
+from actors.event_loop import EventLoop
+from actors.rollout import RolloutWorker, single_engine
 from rnr.task.chains import read_chain
 from rnr.task.parsing import parse
 from rnr.types import Example, Prompt, Segment
@@ -17,22 +18,50 @@ from rnr.types import Example, Prompt, Segment
 pytestmark = pytest.mark.slow
 
 
-def test_samples_share_the_cached_blocks_of_their_prompt_and_a_choice_is_among_its_ids(tiny_model) -> None:
-    ids, prompt = tuple(range(40, 4000, 90)), tuple(range(1000, 1070))  # 44 of them: more than vLLM gives unasked
+class Running:
+    """A rollout worker whose engine is up: an engine is bound to the event loop it was started in, and here to that of
+    all tests of the file."""
 
-    async def asked() -> tuple[int, dict[int, float]]:
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+    def __init__(self, worker, loop) -> None:
+        self.worker, self._loop = worker, loop
 
-        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, max_num_seqs=8)
-        async with engine as worker:
-            parameters = SamplingParams(n=4, max_tokens=4, ignore_eos=True, output_kind=RequestOutputKind.FINAL_ONLY)
-            output = await worker._engine._request(prompt, parameters)
-            return output.num_cached_tokens, await worker.engine.choice(prompt, ids)
+    def result(self, work):
+        """What a coroutine returns."""
+        return self._loop.submit(work).result()
 
-    cached, choice = asyncio.run(asked())
+    def generate(self, prompt, sampling):
+        return self.result(self.worker.generate(prompt, sampling))
+
+
+@contextmanager
+def running(tiny_model, **options):
+    loop = EventLoop()
+    engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, max_num_seqs=8, **options)
+    worker = loop.submit(engine.__aenter__()).result()
+    try:
+        yield Running(worker, loop)
+    finally:
+        loop.submit(engine.__aexit__(None, None, None)).result()
+        loop.stop()
+
+
+@pytest.fixture(scope="module")
+def shared(tiny_model):
+    with running(tiny_model) as one:
+        yield one
+
+
+def test_samples_share_the_cached_blocks_of_their_prompt_and_a_choice_is_among_its_ids(shared, tiny_model) -> None:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    # 44 ids: more than vLLM gives unasked. No other test has this prompt, so what is cached is cached by its samples.
+    ids, prompt = tuple(range(40, 4000, 90)), tuple(range(2000, 2070))
+    parameters = SamplingParams(n=4, max_tokens=4, ignore_eos=True, output_kind=RequestOutputKind.FINAL_ONLY)
+    output = shared.result(shared.worker.engine._request(prompt, parameters))
     # Of 70 tokens, two whole blocks of 32 (or four of 16 on a GPU), though all four samples start together.
-    assert cached == 64
+    assert output.num_cached_tokens == 64
+    choice = shared.result(shared.worker.engine.choice(prompt, ids))
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     with torch.no_grad():
         wanted = model(torch.tensor([prompt])).logits[0, -1, list(ids)].log_softmax(-1).exp()
@@ -40,25 +69,14 @@ def test_samples_share_the_cached_blocks_of_their_prompt_and_a_choice_is_among_i
     assert sum(map(math.exp, choice.values())) == pytest.approx(1)
 
 
-def _sampled(tiny_model, prompt, sampling, speculative_tokens=0):
-    """A group of a real engine, and the engine's tokenizer."""
-
-    async def work():
-        sizes = {"context_tokens": 256, "max_num_seqs": 8, "speculative_tokens": speculative_tokens}
-        engine = single_engine(str(tiny_model), stop_token_id=2, **sizes)
-        async with engine as worker:
-            return await worker.generate(prompt, sampling), worker._engine._engine.get_tokenizer()
-
-    return asyncio.run(work())
-
-
 def _prompt(tokens):
     example = Example(uid="1", sentence="x", schema=("x",), mentions=())
     return Prompt(example=example, token_ids=tuple(range(1000, 1000 + tokens)))
 
 
-def test_a_rollout_says_where_in_its_text_each_token_ends(tiny_model) -> None:
-    group, tokenizer = _sampled(tiny_model, _prompt(70), Sampling(count=8, temperature=1.0, max_new_tokens=40))
+def test_a_rollout_says_where_in_its_text_each_token_ends(shared) -> None:
+    group = shared.generate(_prompt(70), Sampling(count=8, temperature=1.0, max_new_tokens=40))
+    tokenizer = shared.worker.engine.tokenizer
     # A random model writes halves of characters, whose text is another one when they are put together: no ends then.
     whole = [rollout for rollout in group.rollouts if rollout.ends]
     assert whole
@@ -69,12 +87,19 @@ def test_a_rollout_says_where_in_its_text_each_token_ends(tiny_model) -> None:
             assert rollout.text[:end] == text or text.endswith("\ufffd")
 
 
-@pytest.mark.parametrize("speculative_tokens", [0, 3])
-def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(tiny_model, speculative_tokens) -> None:
+def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(shared, tiny_model) -> None:
+    _assert_sampled_from(tiny_model, shared)
+
+
+def test_with_guessed_tokens_too_log_probabilities_are_those_of_the_distribution(tiny_model) -> None:
+    with running(tiny_model, speculative_tokens=3) as guessing:
+        _assert_sampled_from(tiny_model, guessing)
+
+
+def _assert_sampled_from(tiny_model, one) -> None:
     # A prompt that repeats itself, so that there is always something to guess.
     prompt = replace(_prompt(0), token_ids=(1000, 1001, 1002, 1003) * 10)
-    sampling = Sampling(count=4, temperature=0.2, max_new_tokens=20)
-    group, _ = _sampled(tiny_model, prompt, sampling, speculative_tokens)
+    group = one.generate(prompt, Sampling(count=4, temperature=0.2, max_new_tokens=20))
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     for rollout in group.rollouts:
         with torch.no_grad():
@@ -88,10 +113,12 @@ def test_log_probabilities_are_those_of_the_distribution_that_was_sampled_from(t
         assert (ours - plain).abs().mean() > 0.3
 
 
-def test_under_marks_rollouts_are_tagged_chains_with_the_log_probabilities_of_their_decisions(tiny_model) -> None:
+def test_under_marks_rollouts_are_tagged_chains_with_the_log_probabilities_of_their_decisions(
+    shared, tiny_model
+) -> None:
     example = Example(uid="1", sentence="Ada met Bo in Rome.", schema=("person", "city"), mentions=())
     prompt = Prompt(example=example, token_ids=tuple(range(1000, 1040)), decoding="marks")
-    group, _ = _sampled(tiny_model, prompt, Sampling(count=4, temperature=0.5, max_new_tokens=120))
+    group = shared.generate(prompt, Sampling(count=4, temperature=0.5, max_new_tokens=120))
     model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     for rollout in group.rollouts:
         answer = parse(rollout.text)
@@ -113,7 +140,7 @@ def test_under_marks_rollouts_are_tagged_chains_with_the_log_probabilities_of_th
         assert sum(differences) / len(differences) < 0.1  # bf16 against float32
 
 
-def test_under_schema_an_answer_is_of_its_schema_whatever_the_chain_says(tiny_model) -> None:
+def test_under_schema_an_answer_is_of_its_schema_whatever_the_chain_says(shared) -> None:
     class Chatty:
         """A worker's engine whose free chains always close."""
 
@@ -131,15 +158,11 @@ def test_under_schema_an_answer_is_of_its_schema_whatever_the_chain_says(tiny_mo
             segment = Segment(token_ids=ids, logprobs=(-1.0,) * len(ids), policy_version=0)
             return [Completion(segments=(segment,), text=said, finished=True)] * sampling.count
 
-    async def work():
-        example = Example(uid="1", sentence="Ada met Bo in Rome.", schema=("person", "city"), mentions=())
-        prompt = Prompt(example=example, token_ids=tuple(range(1000, 1040)), decoding="schema")
-        engine = single_engine(str(tiny_model), stop_token_id=2, context_tokens=256, max_num_seqs=8)
-        async with engine as worker:
-            worker._engine = Chatty(worker._engine)
-            return await worker.generate(prompt, Sampling(count=6, temperature=1.0, max_new_tokens=150))
-
-    finished = [rollout for rollout in asyncio.run(work()).rollouts if rollout.finished]
+    example = Example(uid="1", sentence="Ada met Bo in Rome.", schema=("person", "city"), mentions=())
+    prompt = Prompt(example=example, token_ids=tuple(range(1000, 1040)), decoding="schema")
+    worker = RolloutWorker(Chatty(shared.worker.engine))
+    group = shared.result(worker.generate(prompt, Sampling(count=6, temperature=1.0, max_new_tokens=150)))
+    finished = [rollout for rollout in group.rollouts if rollout.finished]
     assert finished
     for rollout in finished:
         answer = parse(rollout.text)
