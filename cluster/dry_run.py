@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.checkpoint import Progress
-from cluster.estimate import rates, stated_seconds, work_left
+from cluster.estimate import Rates, prompt_tokens, stated_seconds, work_left
 from cluster.memory_plan import learner_parts
 from cluster.placement import roles
 from cluster.prepare import Prepared
@@ -25,7 +25,6 @@ def derived(
 ) -> Iterator[tuple[str, str]]:
     """What a person would otherwise work out by hand: (name, value)."""
     sequences = sampling.prompts_per_step * sampling.samples_per_prompt
-    prompt_tokens = sum(len(prompt.token_ids) for prompt in prepared.prompts) / len(prepared.prompts)
     yield "training sentences", f"{prepared.candidates}: SFT takes {len(prepared.sft)}, GRPO {len(prepared.prompts)}"
     for why, count in prepared.left_out.items():
         yield "training sentences left out", f"{count}: {why}"
@@ -44,7 +43,8 @@ def derived(
         f"{sampling.prompts_per_step} prompts x {sampling.samples_per_prompt} = {sequences}",
     )
     yield "GRPO prompts in all", f"{grpo.steps * sampling.prompts_per_step} or more of {len(prepared.prompts)}"
-    yield "longest sequence", f"{round(prompt_tokens)} prompt tokens on average + {sampling.max_new_tokens} new"
+    prompt = round(prompt_tokens(prepared))
+    yield "longest sequence", f"{prompt} prompt tokens on average + {sampling.max_new_tokens} new"
     yield "processes", f"{sum(role.count for role in roles(cluster))} Ray actors and one driver"
 
 
@@ -75,12 +75,9 @@ def gib(value: float) -> str:
     return f"about {value:.1f} GiB"
 
 
-def time_of(
-    prepared: Prepared, schedule: Schedule, settings: "Settings", cluster: ClusterConfig
-) -> Iterator[tuple[str, str]]:
+def time_of(prepared: Prepared, schedule: Schedule, settings: "Settings", found: Rates) -> Iterator[tuple[str, str]]:
     """What the run may take, from its start to its end, and of what the estimate is made: (name, value)."""
-    found = rates(prepared.weights_gib, cluster)
-    seconds = stated_seconds(prepared, schedule, settings, cluster)
+    seconds = stated_seconds(prepared, schedule, settings, found)
     left = work_left(Progress(), settings, schedule.sft_steps)
     parts = {kind: count * seconds[kind] for kind, count in left.items() if count and seconds[kind] >= 0.05}
     yield "time in all (estimate)", f"about {duration(found.start + sum(parts.values()))}, {found.source}"

@@ -1,8 +1,8 @@
 """How much work a run has before it, and roughly how long that takes: for the plan and for the time left.
 
 Until a kind of work has been seen its time is worked out from tokens, parameters and a rate. On a CPU the rate is
-measured, a matrix product of a few milliseconds; on a GPU it is stated. Both are good to a factor of two or so, which
-is why whoever prints a number from here calls it an estimate.
+measured, a matrix product of a few milliseconds; on a GPU it is stated (``cluster.stated_speed``). Both are good to a
+factor of two or so, which is why whoever prints a number from here calls it an estimate.
 """
 
 import time
@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster.datasheets import machine_of
+from cluster.memory_plan import Shape, with_sequences
 from cluster.prepare import Prepared
 from cluster.schedule import Schedule
-from rnr.config import ClusterConfig
+from cluster.stated_speed import stated
+from rnr.config import ClusterConfig, GenerationConfig, ModelConfig
 
 if TYPE_CHECKING:
     from cluster.checkpoint import Progress
@@ -22,12 +25,8 @@ if TYPE_CHECKING:
 
 ANSWER = 0.4
 """Share of the token limit that an answer is taken to have."""
-GPU_LEARNER = 35_000
-"""Tokens a second that one rank trains a model of ``GPU_PARAMETERS``, as docs/BENCHMARKS.md has it of one H100."""
-GPU_SAMPLER = 14_000
-GPU_PARAMETERS = 0.6e9
-LEAST_PARAMETERS = 0.3e9
-"""A smaller model is no faster on a GPU: launching kernels is what takes its time."""
+GPU = "H100"
+"""What a GPU is taken for, by its datasheet: which one the cluster has is not known before the run is there."""
 START_SECONDS = {"cpu": 60.0, "gpu": 140.0}
 """From the command to the first step: imports, weights, compilation."""
 
@@ -38,30 +37,66 @@ class Rates:
 
     learner: float
     sampler: float
+    update: float
+    """Seconds of an optimizer step, at least."""
     start: float
     source: str
     """Where they are from, in words."""
 
 
-def rates(weights_gib: float, cluster: ClusterConfig) -> Rates:
-    """The rates of a model whose bf16 weights have this size."""
-    parameters = weights_gib * 2**30 / 2
+def rates(
+    prepared: Prepared,
+    settings: "Settings",
+    model: ModelConfig,
+    generation: GenerationConfig,
+    cluster: ClusterConfig,
+) -> Rates:
+    """The rates of this model on a cluster whose GPUs are decided."""
     if cluster.gpus_per_rollout_worker or cluster.gpus_per_learner_rank:
-        size = GPU_PARAMETERS / max(parameters, LEAST_PARAMETERS)
-        return Rates(
-            learner=GPU_LEARNER * size * cluster.learner_ranks,
-            sampler=GPU_SAMPLER * size * cluster.fewest_rollout_workers,
-            start=START_SECONDS["gpu"],
-            source="from stated rates of one H100 a worker",
-        )
+        return _on_gpus(prepared, settings, model, generation, cluster)
+    parameters = prepared.weights_gib * 2**30 / 2
     # Training takes 6 operations a parameter and token, in bf16 at twice float32's rate; decoding 2, bound by memory.
     speed = float32_rate()
     return Rates(
         learner=2 * speed / (6 * parameters),
         sampler=speed / (2 * parameters),
+        update=0.0,
         start=START_SECONDS["cpu"],
         source=f"from {speed / 1e9:.0f} GFLOP/s, measured on this machine now",
     )
+
+
+def _on_gpus(
+    prepared: Prepared, settings: "Settings", model: ModelConfig, generation: GenerationConfig, cluster: ClusterConfig
+) -> Rates:
+    machine, sampling = machine_of(GPU), settings.sampling
+    assert machine is not None
+    gpus, engines = max(1.0, cluster.gpus_per_rollout_worker or 1.0), cluster.fewest_rollout_workers
+    speed = stated(
+        prepared.shape or _without_cache(prepared.weights_gib),
+        machine,
+        context=prompt_tokens(prepared) + ANSWER * sampling.max_new_tokens / 2,
+        max_num_seqs=with_sequences(generation, prepared.shape, model, gpus=gpus, has=machine.gib).sequences,
+        gpus_per_engine=gpus,
+    )
+    sequences = min(speed.max_num_seqs, sampling.prompts_per_step * sampling.samples_per_prompt / engines)
+    return Rates(
+        learner=cluster.learner_ranks / speed.position,
+        sampler=engines * sequences / (speed.step + sequences * speed.step_each),
+        update=speed.update,
+        start=START_SECONDS["gpu"],
+        source=f"from stated rates of one {GPU} a GPU",
+    )
+
+
+def _without_cache(weights_gib: float) -> Shape:
+    """Stands for a model whose shape is not known: its weights are read, and no cache."""
+    return Shape(weights=weights_gib * 2**30 / 2, layers=0, hidden=0, intermediate=0, query=0, key=0)
+
+
+def prompt_tokens(prepared: Prepared) -> float:
+    """Of a prompt of GRPO, on average."""
+    return sum(len(prompt.token_ids) for prompt in prepared.prompts) / max(1, len(prepared.prompts))
 
 
 def float32_rate(size: int = 1024, times: int = 3) -> float:
@@ -75,20 +110,18 @@ def float32_rate(size: int = 1024, times: int = 3) -> float:
     return 2 * size**3 / best
 
 
-def stated_seconds(
-    prepared: Prepared, schedule: Schedule, settings: "Settings", cluster: ClusterConfig
-) -> dict[str, float]:
-    """The seconds of one of each kind of work, by the ``rates`` of this model and cluster."""
-    found, sampling, evaluation = rates(prepared.weights_gib, cluster), settings.sampling, settings.evaluation
+def stated_seconds(prepared: Prepared, schedule: Schedule, settings: "Settings", found: Rates) -> dict[str, float]:
+    """The seconds of one of each kind of work, by these ``rates``."""
+    sampling, evaluation = settings.sampling, settings.evaluation
     sft = [sample.length for sample in prepared.sft] or [0]
-    prompt = sum(len(prompt.token_ids) for prompt in prepared.prompts) / max(1, len(prepared.prompts))
     answer = ANSWER * sampling.max_new_tokens
-    group = sampling.samples_per_prompt * answer
+    sampled = sampling.prompts_per_step * sampling.samples_per_prompt * answer
+    trained = sampled + sampling.prompts_per_step * prompt_tokens(prepared)
     asked = len(prepared.evaluation) * ANSWER * evaluation.max_new_tokens
     selection = len(prepared.prompts) * settings.difficulty_rollouts * answer
     return {
-        "sft step": sum(sft) / len(sft) * schedule.sft_sequences / found.learner,
-        "grpo step": sampling.prompts_per_step * (group / found.sampler + (prompt + group) / found.learner),
+        "sft step": max(found.update, sum(sft) / len(sft) * schedule.sft_sequences / found.learner),
+        "grpo step": sampled / found.sampler + max(found.update, trained / found.learner),
         "evaluation": asked / found.sampler,
         "selection": selection / found.sampler,
         "checkpoint": prepared.weights_gib * 8,

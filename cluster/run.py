@@ -17,7 +17,7 @@ from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.disk import Disk
-from cluster.estimate import stated_seconds
+from cluster.estimate import rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.gpus import gpu_memory
 from cluster.in_process import IN_PROCESS, InProcess, resources_of
@@ -198,7 +198,9 @@ async def run(ready: Ready) -> dict[str, Any]:
     """Carry out the run and return its summary, which also lies in the run folder."""
     config = ready.config
     tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=ready.tree)
-    ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, plan_of(config), config.cluster))
+    settings, branches = plan_of(config), (config.model, config.generation, config.cluster)
+    found = rates(ready.prepared, settings, *branches)
+    ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, settings, found))
     stopping = Stopping(config.checkpoint.grace_seconds)
     disk = Disk(ready.folder, seconds=config.deadlines.room)
     examples = [prompt.example for prompt in ready.prepared.evaluation]
@@ -211,7 +213,7 @@ async def run(ready: Ready) -> dict[str, Any]:
             services = await stopping.unless_asked(stack.enter_async_context(starting), nothing_yet)
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             stages = Stages(
-                settings=plan_of(config),
+                settings=settings,
                 prepared=ready.prepared,
                 schedule=ready.schedule,
                 policy=services.policy,

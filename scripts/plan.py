@@ -21,7 +21,7 @@ from rich.table import Table
 
 from cluster.checkpoint import warm_start
 from cluster.dry_run import derived, gib, show, time_of, workers_of
-from cluster.estimate import ANSWER
+from cluster.estimate import ANSWER, prompt_tokens, rates
 from cluster.gpus import gpu_memory
 from cluster.in_process import IN_PROCESS, resources_of
 from cluster.memory_plan import memory_rows
@@ -78,7 +78,7 @@ def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | 
     load = Load(
         prompts=sampling.prompts_per_step,
         samples=sampling.samples_per_prompt,
-        prompt_tokens=sum(len(prompt.token_ids) for prompt in prepared.prompts) / max(1, len(prepared.prompts)),
+        prompt_tokens=prompt_tokens(prepared),
         tokens=answer_tokens or ANSWER * sampling.max_new_tokens,
     )
     planner = Planner(
@@ -158,6 +158,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     if local:
         config = with_gpus(config, here)
     disk = needed_disk(config, prepared)
+    found = rates(prepared, settings, config.model, config.generation, config.cluster)
     rows = [
         *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, cluster=config.cluster),
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
@@ -181,7 +182,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
             config.sync,
             gpus=gpu_memory(),
         ),
-        *time_of(prepared, schedule, settings, config.cluster),
+        *time_of(prepared, schedule, settings, found),
     ]
     show(config.run.name, rows, tree if as_json else None)
     if not resume:

@@ -1,13 +1,22 @@
 """How long a run will take: what is counted, and that what was seen replaces what was stated."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import rnr.runs.forecast
 from cluster.checkpoint import Progress
-from cluster.estimate import float32_rate, work_left
-from rnr.config import EvaluationConfig, GrpoConfig
+from cluster.estimate import Rates, float32_rate, rates, stated_seconds, work_left
+from cluster.memory_plan import Shape
+from rnr.config import (
+    ClusterConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    GrpoConfig,
+    ModelConfig,
+    SamplingConfig,
+)
 from rnr.runs.console import duration, progress
 from rnr.runs.forecast import Forecast
 
@@ -87,3 +96,53 @@ def test_a_finished_run_has_its_export_left() -> None:
 
 def test_the_measured_rate_is_that_of_a_machine() -> None:
     assert 1e8 < float32_rate(size=256) < 1e15
+
+
+SHAPE = Shape(weights=1e9, layers=10, hidden=1000, intermediate=4000, query=1000, key=500)
+BRANCHES = (
+    ModelConfig(),
+    GenerationConfig(max_num_seqs=64),
+    ClusterConfig(gpus_per_rollout_worker=1, gpus_per_learner_rank=1, learner_ranks=2, rollout_workers="2"),
+)
+
+
+def _of_tokens(tokens: int, **more: Any) -> Any:
+    """Of a run whose prompts have so many."""
+    prompts = [SimpleNamespace(token_ids=range(tokens))] * 3
+    evaluation, sft = [None] * 10, [SimpleNamespace(length=150)] * 3
+    return SimpleNamespace(
+        **{"shape": SHAPE, "weights_gib": 2e9 / 2**30, "prompts": prompts, "evaluation": evaluation, "sft": sft} | more
+    )
+
+
+def _sampled(prompts: int) -> Any:
+    sampling = SamplingConfig(prompts_per_step=prompts, samples_per_prompt=8, max_new_tokens=500)
+    evaluation = EvaluationConfig(max_new_tokens=500)
+    return SimpleNamespace(sampling=sampling, evaluation=evaluation, difficulty_rollouts=0)
+
+
+def test_on_gpus_the_rates_are_those_that_the_planner_states_for_an_h100() -> None:
+    found = rates(_of_tokens(100), _sampled(8), *BRANCHES)
+    # Training: 6e9 operations a position at a fifth of 989 TFLOP/s, on two ranks.
+    assert found.learner == pytest.approx(2 * 0.2 * 989e12 / 6e9)
+    # Two engines with 8 * 8 / 2 = 32 sequences each. A step of theirs is 4 ms, and for each sequence 100 tokens of its
+    # prompt and half of 0.4 * 500 in the cache, of 20 kB each, at 0.6 * 3.35 TB/s, and 2e9 operations at 0.3 * 989 T.
+    step = 0.004 + 32 * (200 * 20_000 / 2.01e12 + 2e9 / 296.7e12)
+    assert found.sampler == pytest.approx(2 * 32 / step)
+    # More than max_num_seqs are not decoded side by side.
+    step = 0.004 + 64 * (200 * 20_000 / 2.01e12 + 2e9 / 296.7e12)
+    assert rates(_of_tokens(100), _sampled(80), *BRANCHES).sampler == pytest.approx(2 * 64 / step)
+    # Of a model whose shape is not known the cache does not count.
+    step = 0.004 + 32 * 2e9 / 296.7e12
+    assert rates(_of_tokens(100, shape=None), _sampled(8), *BRANCHES).sampler == pytest.approx(2 * 32 / step)
+    assert found.source == "from stated rates of one H100 a GPU"
+
+
+def test_the_seconds_of_each_kind_of_work_by_hand() -> None:
+    found = Rates(learner=1000, sampler=500, update=2.0, start=0, source="")
+    schedule: Any = SimpleNamespace(sft_sequences=4)
+    seconds = stated_seconds(_of_tokens(100), schedule, _sampled(8), found)
+    assert seconds["sft step"] == 2.0  # 4 * 150 tokens are 0.6 s, less than an optimizer step takes at least
+    # 8 * 8 answers of 200 tokens: 12800 / 500 s; they and 8 prompts of 100 tokens are trained on: 13600 / 1000 s.
+    assert seconds["grpo step"] == pytest.approx(25.6 + 13.6)
+    assert seconds["evaluation"] == pytest.approx(10 * 200 / 500)
