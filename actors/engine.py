@@ -1,6 +1,7 @@
 """What an inference engine does for a rollout worker. ``actors/vllm_engine.py`` is the one that runs by default."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,6 +27,28 @@ class EngineSettings:
     gpus: float = 1.0
     """Where it uses any: how many, over which the model is divided, or the share of one."""
     seed: int
+
+    @classmethod
+    def alone(
+        cls,
+        model_folder: str,
+        *,
+        stop_token_id: int,
+        context_tokens: int,
+        generation: GenerationConfig,
+        use_gpu: bool,
+    ) -> "EngineSettings":
+        """Those of an engine that shares its machine with no other worker: it has all the cores that this process may
+        use, or ``OMP_NUM_THREADS`` of them."""
+        return cls(
+            model_folder=model_folder,
+            stop_token_id=stop_token_id,
+            model=ModelConfig(context_tokens=context_tokens),
+            generation=generation,
+            threads=int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))),
+            use_gpu=use_gpu,
+            seed=0,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

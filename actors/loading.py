@@ -128,14 +128,12 @@ def _engine(name: EngineName, folder: str, chat: ChatFormat, context_tokens: int
         device = device or best_device()
         made = TransformersEngine
     count = SEQUENCES_AT_ONCE.get(device.partition(":")[0], 64)
-    settings = EngineSettings(
-        model_folder=folder,
+    settings = EngineSettings.alone(
+        folder,
         stop_token_id=chat.stop_token_id,
-        model=ModelConfig(context_tokens=context_tokens),
+        context_tokens=context_tokens,
         generation=GenerationConfig(max_num_seqs=count),
-        threads=int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))),
         use_gpu=device.startswith("cuda"),
-        seed=0,
     )
     return (made(settings) if name == "vllm" else made(settings, device=device)), count
 

@@ -1,7 +1,6 @@
 """A rollout is a function over an engine; ``RolloutWorker`` keeps one engine and is made a Ray actor by the cluster."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 from actors.delivery import Delivery
 from actors.engine import Engine, EngineSettings, Sampling
 from actors.vllm_engine import VllmEngine
-from rnr.config import GenerationConfig, ModelConfig
+from rnr.config import GenerationConfig
 from rnr.faults import PolicyGone, WorkerUnusable
 from rnr.types import Group, Prompt, Rollout
 
@@ -106,14 +105,12 @@ async def single_engine(
     """A worker in this process, which has the machine to itself and needs no Ray; ended with the block."""
     import torch
 
-    settings = EngineSettings(
-        model_folder=model_folder,
+    settings = EngineSettings.alone(
+        model_folder,
         stop_token_id=stop_token_id,
-        model=ModelConfig(context_tokens=context_tokens),
+        context_tokens=context_tokens,
         generation=GenerationConfig(max_num_seqs=max_num_seqs, speculative_tokens=speculative_tokens),
-        threads=len(os.sched_getaffinity(0)),
         use_gpu=torch.cuda.is_available(),
-        seed=0,
     )
     worker = RolloutWorker(VllmEngine(settings))
     await worker.start()
