@@ -12,8 +12,15 @@ from rnr.files import free_space, is_no_room
 
 Result = TypeVar("Result")
 
+AFTERWARDS = "free some, then resume with --resume"
+"""What to do when a run has ended on a full disk."""
 PAUSE = 2.0
 """Seconds between two looks."""
+
+
+def no_room(folder: Path, what: str, lacks: str = "") -> str:
+    """Says that the disk of ``folder`` is full, where it is mounted and what is free; ``lacks`` is put behind that."""
+    return f"no room for {what}: {free_space(folder)}{lacks}"
 
 
 class Disk:
@@ -45,12 +52,12 @@ class Disk:
                 except Exception as error:
                     if not is_no_room(error):
                         raise
-            sentence = f"no room for {what}: {free_space(self._folder)}{lacks}"
+            sentence = no_room(self._folder, what, lacks)
             if end is None:
                 end = time.monotonic() + self._seconds
                 self._say(f"{sentence}; waiting up to {self._seconds:g} s (deadlines.room) for some")
             if time.monotonic() >= end:
-                raise NoRoom(f"{sentence}; free some, then resume with --resume") from None
+                raise NoRoom(f"{sentence}; {AFTERWARDS}") from None
             await asyncio.sleep(PAUSE)
 
     def _lacks(self, needed: int) -> str:

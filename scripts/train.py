@@ -65,7 +65,7 @@ def train(
 
 def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     """The exit code of a run that nobody stopped."""
-    from rnr.files import free_space, is_no_room
+    from rnr.files import is_no_room
 
     with status.starting("libraries"):
         from cluster.manifest import CheckpointSpoilt
@@ -88,9 +88,11 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:
+        from cluster.disk import AFTERWARDS, no_room
+
         if is_no_room(error):
-            room = free_space(run_folder(settings.run))
-            print(f"error: no room: {room} ({error}); free some, then resume with --resume", file=sys.stderr)
+            sentence = no_room(run_folder(settings.run), f"what the run writes ({error})")
+            print(f"error: NoRoom: {sentence}; {AFTERWARDS}", file=sys.stderr)
         else:
             traceback.print_exc()  # a bug: wrong input has been refused above
         return 1

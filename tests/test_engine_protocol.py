@@ -1,6 +1,7 @@
 """A second engine behind the protocol, what a rollout worker makes of it, and a tree of rollouts over it."""
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 
 from actors.delivery import Delivery
-from actors.engine import Completion, Engine, Sampling
+from actors.engine import Completion, Engine, EngineSettings, Sampling
 from actors.rollout import RolloutWorker, rollout
+from rnr.config import GenerationConfig
 from rnr.faults import WorkerUnusable
 from rnr.types import Example, Group, Prompt, Rollout, Segment
 
@@ -102,3 +104,17 @@ def test_a_tree_of_rollouts_and_a_tool_need_no_other_carrier() -> None:
 def test_the_plain_rollout_is_one_turn() -> None:
     group = asyncio.run(rollout(CountingEngine(), PROMPT, TWO))
     assert [len(each.segments) for each in group.rollouts] == [1, 1]
+
+
+def test_an_engine_alone_has_the_cores_of_its_process_or_the_threads_that_were_asked_for(monkeypatch) -> None:
+    def threads() -> int:
+        generation = GenerationConfig(max_num_seqs=3)
+        made = EngineSettings.alone("m", stop_token_id=2, context_tokens=99, generation=generation, use_gpu=False)
+        assert (made.model.context_tokens, made.generation.max_num_seqs, made.use_gpu) == (99, 3, False)
+        return made.threads
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 2, 5})
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert threads() == 2
