@@ -1,8 +1,10 @@
 """Checkpoints that are complete or absent, and the ledger that makes a resumed run train every prompt once."""
 
 import asyncio
+import errno
 import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,7 +18,16 @@ from cluster.disk import Disk
 from cluster.manifest import CheckpointLayout, CheckpointSpoilt, Entry, layout_of, read_manifest, verify, write_manifest
 from cluster.ranks import LearnerLost
 from rnr.config import RunConfig, SftConfig
-from rnr.files import free_space, is_no_room, rename_synced, strict_json, sync_folder, write_whole
+from rnr.files import (
+    free_space,
+    is_cut_short,
+    is_full,
+    is_no_room,
+    rename_synced,
+    strict_json,
+    sync_folder,
+    write_whole,
+)
 from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
@@ -89,6 +100,10 @@ class Progress:
         }
 
 
+class CutShort(RuntimeError):
+    """A disk that has room did not take what was written."""
+
+
 class Learner(Protocol):
     """What is saved and restored: the policy service."""
 
@@ -110,7 +125,8 @@ class Checkpoints:
 
     async def save(self, progress: Progress, learner: Learner) -> None:
         """Write one checkpoint. It is renamed into place when everything is on disk, so a kill leaves it out whole; on
-        a full disk it waits for room. Raises NoRoom if there was none in time."""
+        a full disk it waits for room. Raises NoRoom if there was none in time, and CutShort, at once, if the disk
+        does not take it although it has room."""
         progress.version = learner.version
 
         async def write() -> None:
@@ -134,10 +150,16 @@ class Checkpoints:
             write_whole(partial / PROGRESS, strict_json(asdict(progress), indent=1))
             await asyncio.to_thread(_complete, partial, self._folder / name, self._layout)
         except Exception as error:
+            free, cut_short = free_space(partial), is_cut_short(error)
+            full = is_no_room(error) or (cut_short and is_full(partial))
             shutil.rmtree(partial, ignore_errors=True)  # it would take the room that is missing
-            if is_no_room(error) and self._layout.learner_ranks > 1:
-                raise LearnerLost(
-                    f"learner, phase save: {free_space(partial)}, its ranks stopped in the middle"
+            if full and self._layout.learner_ranks > 1:
+                raise LearnerLost(f"learner, phase save: {free}, its ranks stopped in the middle") from error
+            if full:
+                raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {error}") from error
+            if cut_short:
+                raise CutShort(
+                    f"a write of the checkpoint {name} was cut short although {free}: check whether the disk is failing"
                 ) from error
             raise
 

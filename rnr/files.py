@@ -7,18 +7,21 @@ import math
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 _FULL = re.compile(
-    r"No space left on device|Disk quota exceeded|os error (28|122)\b|Errno (28|122)\b|OutOfDisk"
-    r"|unexpected pos \d+ vs \d+|iostream error|PytorchStreamWriter failed writing",
-    re.IGNORECASE,
+    r"No space left on device|Disk quota exceeded|os error (28|122)\b|Errno (28|122)\b|OutOfDisk", re.IGNORECASE
 )
-"""PyTorch, safetensors and Ray raise errors that have no errno. What ``torch.save`` says is that a write was cut short,
-and not why."""
+"""PyTorch, safetensors and Ray raise errors that have no errno."""
+_CUT_SHORT = re.compile(r"unexpected pos \d+ vs \d+|iostream error|PytorchStreamWriter failed writing")
+"""``torch.save`` of a write that was cut short, which does not say why."""
+
+_PROBE = 2**20
+"""Bytes."""
 
 
 def write_whole(file: Path, content: str | bytes) -> None:
@@ -62,6 +65,26 @@ def is_no_room(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return bool(_FULL.search(str(error)))
+
+
+def is_cut_short(error: BaseException) -> bool:
+    """Whether a library says that a write failed and not why: ``is_full`` tells, as long as what was written is
+    there."""
+    return bool(_CUT_SHORT.search(str(error)))
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk or the quota of ``folder`` is full: found out by a write, because a quota is seen no other
+    way."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as stream:
+            left = memoryview(os.urandom(_PROBE))
+            while left:
+                left = left[stream.write(left) :]
+            os.fsync(stream.fileno())
+    except OSError as error:
+        return is_no_room(error)
+    return False
 
 
 def free_space(path: Path) -> str:

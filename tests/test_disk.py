@@ -14,13 +14,13 @@ import pytest
 import safetensors.torch
 import torch
 
-from cluster.checkpoint import Checkpoints, Progress
+from cluster.checkpoint import Checkpoints, CutShort, Progress
 from cluster.disk import Disk
 from cluster.manifest import CheckpointLayout
 from cluster.ranks import LearnerLost
 from rnr.config import TrackingConfig
 from rnr.faults import NoRoom
-from rnr.files import append_whole, free_space, is_no_room, keep_lines, write_whole
+from rnr.files import append_whole, free_space, is_cut_short, is_full, is_no_room, keep_lines, write_whole
 from rnr.runs.tracking import Tracker
 
 MIB = 2**20
@@ -113,6 +113,39 @@ def test_ranks_that_stopped_in_the_middle_of_a_checkpoint_are_rebuilt(tmp_path) 
         asyncio.run(_checkpoints(tmp_path, []).save(Progress(), Learner(ZeroDivisionError())))
 
 
+CUT_SHORT = RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 1048640 vs 1048576")
+
+
+class CutShortLearner(Learner):
+    """Leaves 1 MiB behind and does not say why there is no more."""
+
+    async def save(self, folder: str) -> None:
+        await super().save(folder)
+        if self.saves == 1:
+            raise CUT_SHORT
+
+
+def test_a_write_that_is_cut_short_on_a_disk_with_room_ends_the_run_at_once(tmp_path) -> None:
+    said: list[str] = []
+    for ranks in (1, 2):
+        checkpoints = _checkpoints(tmp_path, said, layout=CheckpointLayout(learner_ranks=ranks, zero_stage=1))
+        with pytest.raises(CutShort, match=r"000007-sft-000000 was cut short although the disk of .* GiB free"):
+            asyncio.run(checkpoints.save(Progress(), CutShortLearner()))
+    assert (said, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_a_write_that_is_cut_short_on_a_full_disk_is_made_again_when_there_is_room(small, monkeypatch) -> None:
+    monkeypatch.setattr("cluster.disk.PAUSE", 0.01)
+    said: list[str] = []
+    (small / "others").write_bytes(b"x" * (5 * MIB // 2))  # 1.5 MiB are left: with the first MiB of the state, 0.5
+    checkpoints, learner = _checkpoints(small, said), CutShortLearner()
+    asyncio.run(checkpoints.save(Progress(stage="grpo", step=3), learner))
+    assert learner.saves == 2
+    assert [folder.name for folder in checkpoints.complete()] == ["000007-grpo-000003"]
+    # The room that is named is that after what was written has gone.
+    assert [text.partition(": ")[0] for text in said] == ["no room for a checkpoint"]
+
+
 def test_metrics_are_written_whole_or_not_at_all(small) -> None:
     tracker = Tracker(small, options=TrackingConfig(wandb_project=""), name="run", config={})
     tracker.log("grpo", 0, {"reward/mean": 0.5})
@@ -166,6 +199,7 @@ def test_a_write_is_made_again_and_another_error_is_not(tmp_path, monkeypatch) -
         (RuntimeError("Error while serializing: IoError(Os { code: 28, message: No space left on device })"), True),
         (RuntimeError("I/O error: No space left on device (os error 28)"), True),
         (RuntimeError("a bug on line 28"), False),
+        (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"), False),
     ],
 )
 def test_a_full_disk_is_known_in_the_words_of_any_library(error, expected) -> None:
@@ -217,6 +251,7 @@ def test_whatever_torch_and_safetensors_say_of_a_full_disk_is_known(small) -> No
     """What they say depends on the place at which the disk is full."""
     tensors = {"a": torch.zeros(2**18), "b": torch.zeros(1000), "c": torch.zeros(2**17)}
     errors: list[Exception] = []
+    full: list[bool] = []
     for room in range(0, 2 * MIB, 2**17):
         other = small / "someone-elses"
         other.write_bytes(b"x" * (4 * MIB - room))
@@ -225,7 +260,10 @@ def test_whatever_torch_and_safetensors_say_of_a_full_disk_is_known(small) -> No
                 save(tensors, small / "weights")
             except Exception as error:
                 errors.append(error)
+                full.append(is_no_room(error) or (is_cut_short(error) and is_full(small)))
             (small / "weights").unlink(missing_ok=True)
         other.unlink()
     assert len(errors) >= 16
-    assert [error for error in errors if not is_no_room(error)] == []
+    assert all(full), errors
+    assert any(is_cut_short(error) for error in errors), "torch names its reason nowhere"
+    assert not is_full(small)
