@@ -87,11 +87,11 @@ def test_rows_inside_one_object_are_still_found(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"tokens": "Ada ran", "ner_tags": "B-PER O"}, "'tokens' must be a list of words, found 'Ada ran'"),
+        ({"tokens": "Ada ran", "ner_tags": [1, 0]}, "'tokens' must be a list of words, found 'Ada ran'"),
         ({"tokens": ["Ada"], "ner_tags": [["B-PER"]]}, "'ner_tags' must be a list with one tag"),
         ({"tokens": ["Ada"], "pos": ["NNP"]}, "the words of 'tokens' have no tags; these are looked for in ner_tags,"),
         ({"document": {"content": "Ada"}, "entities": []}, "'document' must be text, found {'content': 'Ada'}"),
-        ({"text": "Ada ran", "tags": "B-PER O"}, "the row has: text, tags"),
+        ({"text": "Ada ran", "tags": "history"}, "the row has: text, tags"),
     ],
 )
 def test_a_row_that_is_no_sentence_with_entities_is_told_what_it_lacks(tmp_path, row, said) -> None:

@@ -11,6 +11,7 @@ from rnr.corpus.formats.csv_words import BLANKS_DIVIDE, WordColumns, divided_by_
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
+from rnr.corpus.formats.text_tags import shows_tags
 from rnr.corpus.formats.token_rows import tagged_rows
 from rnr.corpus.report import Reading
 
@@ -28,6 +29,8 @@ _PLACES = (
 )
 _BEGINS = ("start", "begin")
 OTHER_TAGS = "further columns of tags are not read"
+_COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
+"""A line of columns with spaces between them, and a tag in the last."""
 _HEADER = re.compile(r"O|[BIESLU]-\S+")
 
 
@@ -38,10 +41,14 @@ def is_word_table(head: str) -> bool:
 
 
 def is_list_table(head: str, second: str) -> bool:
-    """Whether a line names columns and the next has a list in one of its cells (``text<TAB>entities``)."""
+    """Whether a line names columns and the next has a list or several tags in a cell (``text<TAB>entities``)."""
     names = {name.strip().strip('"').lower() for name in head.split("\t")}
     cells = [cell.strip().strip('"') for cell in second.split("\t")]
-    return "\t" in head and bool(names & {*_TEXTS, *_WORDS}) and any(map(shows_a_list, cells))
+    return (
+        "\t" in head
+        and bool(names & {*_TEXTS, *_WORDS})
+        and any(shows_a_list(cell) or shows_tags(cell) for cell in cells)
+    )
 
 
 def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Source], Iterator[Row]]) -> Iterator[Row]:
@@ -56,9 +63,10 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     columns = _named_columns(names, file)
     if (words := _word_columns(names, columns, source)) is not None:
         return tagged_rows(sentences(words, source), source)
-    if not any(shows_a_list(cell) for _, cells in rows_of_cells(file) if isinstance(cells, list) for cell in cells):
+    below = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
+    if not any(shows_a_list(cell) or shows_tags(cell) for cells in below for cell in cells):
         by_words = all(_first(columns, listed) for listed in (_WORDS, _TAGS))
-        raise DataError(f"{file}: {_no_entities(columns, by_words=by_words)}")
+        raise DataError(f"{file}: {_no_entities(names, columns, file, by_words=by_words)}")
     return rows_of(_rows_with_lists(file, names, source), source)
 
 
@@ -84,7 +92,7 @@ def _holds_lists(file: Path, column: int) -> bool:
     """Whether the first row with something in this column has a list there."""
     rows = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
     first = next((cells[column] for cells in rows if len(cells) > column and cells[column].strip()), "")
-    return shows_a_list(first)
+    return shows_a_list(first) or shows_tags(first)
 
 
 def _named_columns(names: Sequence[str], file: Path) -> dict[str, str]:
@@ -100,8 +108,17 @@ def _first(columns: dict[str, str], names: tuple[str, ...]) -> str | None:
     return next((columns[name] for name in names if name in columns), None)
 
 
-def _no_entities(columns: dict[str, str], *, by_words: bool) -> str:
+def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path, *, by_words: bool) -> str:
     """What is said of a table without a list in any cell and without a column that divides words into sentences."""
+    below = next((cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list)), [])
+    if not names:
+        return "it is empty"
+    if len(names) == 1 and _COLUMNS.fullmatch(names[0]):
+        return "these are columns divided by spaces, as CoNLL has them: give its name the ending .conll"
+    if sum(map(bool, names)) == 1 and len(below) > 1:
+        return f"its first line is {names[0][:40]!r}: take away what stands above the names of the columns"
+    if not below:
+        return f"there is no row below its first line ({', '.join(columns)})"
     if by_words:
         return "neither a column nor a blank row tells where a sentence ends; add a column such as 'sentence_id'"
     if any(_HEADER.fullmatch(name.strip()) for name in columns.values()):

@@ -14,10 +14,14 @@ PIECES = (
 )
 BRACKETS = "sentences hold the Penn Treebank's names of brackets (such as -LRB-), which are '(' in a text"
 
+INVISIBLE = "sentences hold characters that take no room (zero-width space, soft hyphen, word joiner, byte order mark)"
+QUOTES = "sentences hold the Penn Treebank's quotation marks (`` and ''), which are '\"' in a text"
 ESCAPES = "sentences hold escapes of JSON (such as \\u00e9 or \\n), which are text to a model: was it written twice?"
 
 _LONG = 20_000
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_INVISIBLE = re.compile("[\u200b\u00ad\u2060\ufeff]")
+_QUOTES = re.compile(r"(?:^| )(?:``|'')(?= |$)")
 _GARBLED = re.compile("Ã[\u0080-\u00bf]|Â[\u00a0-\u00bf]|â€[\u0080-\u00bf\u2018-\u201e\u0153\u2122\u0161]|ï»¿")
 _PIECES = re.compile(
     r"\w ##\w|▁\w+(?: |$)|(?:^| )Ġ[A-Z][a-z]|"
@@ -37,15 +41,23 @@ def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
     if not sentence.isprintable() and (found := _CONTROL.search(sentence)):
         note(CONTROL, f"U+{ord(found[0]):04X} at {found.start()}")
     if not sentence.isascii():
-        if "\ufffd" in sentence:
-            note(LOST, f"at {sentence.index(chr(0xFFFD))}")
-        if found := _GARBLED.search(sentence):
-            note(GARBLED, repr(sentence[max(0, found.start() - 10) : found.end() + 10]))
+        _note_characters(sentence, note)
     if any(mark in sentence for mark in ("##", "▁", "Ġ", "[", "<")) and (found := _PIECES.search(sentence)):
         note(PIECES, repr(found[0]))
     if "\\" in sentence and (found := _ESCAPES.search(sentence)):
         note(ESCAPES, repr(sentence[found.start() : found.start() + 10]))
     if "B-" in sentence and (found := _BRACKETS.search(sentence)):
         note(BRACKETS, found[0])
+    if "``" in sentence and (found := _QUOTES.search(sentence)):
+        note(QUOTES, found[0].strip())
     if ("&" in sentence or "<" in sentence) and (found := _HTML.search(sentence)):
         note(ESCAPED, repr(found[0]))
+
+
+def _note_characters(sentence: str, note: Callable[[str, str], None]) -> None:
+    if "\ufffd" in sentence:
+        note(LOST, f"at {sentence.index(chr(0xFFFD))}")
+    if found := _INVISIBLE.search(sentence):
+        note(INVISIBLE, f"U+{ord(found[0]):04X} at {found.start()}")
+    if found := _GARBLED.search(sentence):
+        note(GARBLED, repr(sentence[max(0, found.start() - 10) : found.end() + 10]))

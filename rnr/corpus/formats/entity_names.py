@@ -32,7 +32,10 @@ _PAIRS = {
 _OURS = ("start", "start_offset")
 _NUMBERS = {*_OURS, "end", "end_offset"}
 _LENGTHS = {"offset": "length", "Offset": "Length", "start": "length", "begin": "length", "start_offset": "length"}
-_PLACES = ("offsets", "indices", "position", "location", "span", "range", "loc", "char_span", "offset", "locations")
+_PLACES = (
+    *("offsets", "indices", "position", "location", "span", "range", "loc", "char_span", "offset", "locations"),
+    "spans",
+)
 _INTERVALS = ("char_interval", "position", "location", "span", "range", "offsets")
 """Fields that may be an object with both ends: LangExtract's ``{"start_pos": 0, "end_pos": 3}``."""
 _LABELS = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnr.corpus.formats.doubtful import note_doubtful
 from rnr.corpus.formats.label_lists import label_names
-from rnr.corpus.formats.offsets import outside
+from rnr.corpus.formats.offsets import cuts_word, outside
 from rnr.corpus.formats.row_types import RowFields, read_row_fields, typed_labels
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.matching import difference, folded, nearest, places_of, stripped
@@ -24,6 +24,7 @@ TWICE = "mentions are listed twice with one label and one place, and were read o
 TRIMMED = "mentions began or ended with white space, which was left out of them"
 BLANK = "mentions were nothing but white space and were left out"
 HIDDEN = "mentions began or ended with invisible characters, which were left out of them"
+WITHIN = "mentions have no offsets and were found inside a longer word: is the whole word meant, or another place?"
 MATCHED = "mentions are written otherwise than in their sentence (Unicode form, space, apostrophe) and were matched"
 
 
@@ -192,6 +193,10 @@ def _grounded(mentions: Sequence[Mention], sentence: str, place: Place) -> list[
         if sentence.count(text) > listed:
             place.note(AMBIGUOUS, repr(text))
     found = ground(mentions, sentence)
+    for given, mention in zip(mentions, found, strict=True):
+        cut = cuts_word(sentence, mention.start) or cuts_word(sentence, mention.end)
+        if cut and mention.grounded and not given.grounded:
+            place.note(WITHIN, f"{mention.text!r} at [{mention.start}:{mention.end}]")
     # One that finds no place of its own is listed more often than it occurs: the annotation repeats itself.
     missing = [mention for mention in found if not mention.grounded]
     if missing:

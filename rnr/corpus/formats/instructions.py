@@ -88,6 +88,25 @@ def _nuner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, An
     return {"sentence": row["input"], "entities": entities} | extras(row)
 
 
+def _iepile(row: Any) -> tuple[dict[str, Any], Any] | None:
+    """What IEPile and OneKE ask and what the answer is, both written as JSON into texts; else None."""
+    if not has(row, instruction=str, output=str) or row["instruction"][:1] != "{":
+        return None
+    asked, answer = list_in(row["instruction"]), list_in(row["output"])
+    return (asked, answer) if has(asked, input=str, schema=list) else None
+
+
+def _iepile_row(row: dict[str, Any], _: int, __: Source) -> dict[str, Any]:
+    asked, by_label = _iepile(row) or ({}, None)
+    if row.get("task", "NER") != "NER":
+        raise ValueError(f"its task is {row['task']}, not NER")
+    if not isinstance(by_label, dict) or not all(isinstance(texts, list) for texts in by_label.values()):
+        raise ValueError("'output' must list the texts of each label")
+    entities = [{"text": text, "label": label} for label, texts in by_label.items() for text in texts]
+    dataset = {"dataset": row["source"]} if isinstance(row.get("source"), str) else {}
+    return {"sentence": asked["input"], "schema": asked["schema"], "entities": entities} | dataset | extras(row)
+
+
 def _is_nuner(row: Any) -> bool:
     if not has(row, input=str, output=(str, list)):
         return False
@@ -111,4 +130,5 @@ GLINER2 = Shape(
     recognises=lambda row: has(row, input=str, output=dict) and has(row["output"], entities=dict),
     rows=each(_gliner2_row),
 )
+IEPILE = Shape(name="IEPile", recognises=lambda row: _iepile(row) is not None, rows=each(_iepile_row))
 NUNER = Shape(name="NuNER", recognises=_is_nuner, rows=each(_nuner_row))

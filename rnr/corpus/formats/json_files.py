@@ -17,6 +17,7 @@ LINES_IN_JSON = "file with the ending .json holds one JSON value a line and was 
 JSON_IN_LINES = "file with the ending of JSON lines holds one JSON value and was read so"
 ONE_BEHIND_ANOTHER = "file holds JSON values of several lines, one behind the other, and was read so"
 WRAPPED = "list inside an object was taken for the rows"
+KEYED = "object with a row under each of its names was taken for these rows"
 _BLANKS = re.compile(r"\s*")
 _COMMA = re.compile(r"\s*,\s*")
 _DECODER = json.JSONDecoder(object_pairs_hook=once_each)
@@ -144,6 +145,9 @@ def _listed(value: Any, file: Path, reading: Reading, known: Callable[[Any], boo
     lists = [name for name, inner in value.items() if _rows(inner, known)] if isinstance(value, dict) else []
     if len(lists) > 1:
         raise DataError(f"{file}: an object with several lists of rows ({', '.join(lists)}); write a file for each")
+    if not lists and _holds_rows(value, known):
+        reading.note(KEYED, file, detail=", ".join(map(repr, list(value)[:2])))
+        return list(value.values())
     if not lists:
         return [value]
     reading.note(WRAPPED, file, detail=repr(lists[0]))
@@ -155,6 +159,13 @@ def _rows(value: Any, known: Callable[[Any], bool]) -> bool:
     if not isinstance(value, list) or not value or not all(isinstance(inner, dict) for inner in value):
         return False
     return any(known(inner) and not _is_entity(inner) for inner in value[:_LOOKED_AT])
+
+
+def _holds_rows(value: Any, known: Callable[[Any], bool]) -> bool:
+    """Whether an object has a row under each of its names: their numbers, as pandas writes them, or ids."""
+    if not isinstance(value, dict) or len(value) < 2 or not all(isinstance(inner, dict) for inner in value.values()):
+        return False
+    return all(map(known, islice(value.values(), _LOOKED_AT)))
 
 
 def _is_entity(value: dict[str, Any]) -> bool:

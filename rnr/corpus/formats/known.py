@@ -10,11 +10,13 @@ from rnr.corpus.formats import (
     plain_rows,
     prodigy,
     spacy_files,
+    text_tags,
     token_rows,
     token_spans,
 )
 from rnr.corpus.formats.shapes import Shape
 from rnr.corpus.formats.unsupported import UNSUPPORTED
+from rnr.corpus.formats.unsupported_datasets import DATASETS
 
 SHAPES = (
     label_studio.SHAPE,
@@ -31,9 +33,12 @@ SHAPES = (
     instructions.GNER,
     instructions.GLINER2,
     instructions.NUNER,
+    instructions.IEPILE,
     token_spans.GLINER,
     *UNSUPPORTED,
+    *DATASETS,
     token_rows.SHAPE,
+    text_tags.SHAPE,
     token_spans.SPANS,
     plain_rows.SHAPE,
 )

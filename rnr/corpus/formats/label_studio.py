@@ -22,6 +22,7 @@ NO_REGIONS = "rows have no region and were read as sentences without a mention"
 OTHER_RESULTS = "results of tasks are no labelled regions (choices, relations and others) and were left out"
 
 _DATA_TEXT = "_data_text"
+_ADDRESS = re.compile(r"(?:https?|s3|gs|azure-blob)://\S+|/data/\S+")
 """What the text is called in a table of Label Studio whose regions are called so."""
 _SPACES = re.compile(r"\s+")
 
@@ -75,10 +76,14 @@ def _text(data: dict[str, Any], results: Sequence[_Result], number: int, source:
     if len(named) > 1:
         raise ValueError(f"the regions are in several texts ({', '.join(sorted(named))}); export a task for each")
     if not (named or "text" in data or len(texts) == 1):
-        raise ValueError("a Label Studio task needs its sentence in data.text")
+        lists = [name for name, value in data.items() if isinstance(value, list)]
+        beside = f"; {lists[0]!r} has paragraphs: export a task for each" if lists and not texts else ""
+        raise ValueError(f"a Label Studio task needs its sentence in data.text{beside}")
     chosen = named.pop() if named else "text" if "text" in data else next(iter(texts))
     if chosen != "text" and isinstance(data.get("text"), str):
         source.note(OTHER_TEXT, number, f"read {chosen!r}, not 'text'")
+    if _ADDRESS.fullmatch(data[chosen]):
+        raise ValueError(f"its text lies in another file, {data[chosen][:60]}: put it in its place")
     return data[chosen]
 
 

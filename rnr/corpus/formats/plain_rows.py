@@ -6,15 +6,19 @@ What has our names already stays as it is, so that an error names what the file 
 from collections.abc import Iterator
 from typing import Any
 
+from rnr.corpus.formats.decisions import REJECTED, is_rejected, note_doubtful_row
 from rnr.corpus.formats.entity_names import is_number, names_a_label, names_a_place, own_entity, without
 from rnr.corpus.formats.shapes import Shape, Source, each
-from rnr.corpus.formats.shown_lists import list_in
+from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 
-TEXTS = ("sentence", "text", "content", "data", "input", "raw_text", "document", "raw", "tweet", "sent", "sentText")
+TEXTS = (
+    *("sentence", "text", "content", "data", "input", "raw_text", "document", "raw", "tweet", "sent", "sentText"),
+    *("full_text", "source_text", "generated_text"),
+)
 _OURS = ("entities", "spans", "label")
 _MAY_BE_EMPTY = (
     *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
-    *("entity_list", "nes", "span_labels", "extractions", "output", "gold", "denotations"),
+    *("entity_list", "nes", "span_labels", "extractions", "output", "gold", "denotations", "privacy_mask", "pii_spans"),
 )
 _OTHERS = (*_MAY_BE_EMPTY, "tags")
 ENTITIES = (*_OURS, *_OTHERS)
@@ -25,6 +29,8 @@ AS_STRING = "rows hold their entities as text with a list in it, which was read"
 SAME_TWICE = "rows hold their entities in two fields, which agree"
 RELATIONS = "rows have relations between their entities, which were not read"
 PEOPLE = "rows hold the annotations of several people, which were read together"
+OF_ALL = "rows have a 'label' of their whole sentence beside their entities, which was not read"
+OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
 INSIDE = "rows have entities inside of their entities, which were not read"
 BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
@@ -57,7 +63,8 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     """The row in our own names; raises ValueError where two fields contradict each other, or offsets are not clear."""
     if is_our_own(row):
         return row
-    row = _with_lists(_with_sentence(row), number, source)
+    row = _with_lists(_with_sentence(row, number, source), number, source)
+    row = _without_class(row, number, source)
     field = _entity_field(row, number, source)
     if field is None:
         return without(row, *(name for name in _OURS if name in row and row[name] is None))
@@ -69,6 +76,7 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
 
 
 def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -> None:
+    note_doubtful_row(row, number, source)
     if row.get("relations"):
         source.note(RELATIONS, number)
     entities = [entity for entity in row[field] if isinstance(entity, dict)] if isinstance(row[field], list) else []
@@ -79,13 +87,27 @@ def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -
         source.note(PEOPLE, number, ", ".join(sorted(people)))
 
 
-def _with_sentence(row: dict[str, Any]) -> dict[str, Any]:
+def _with_sentence(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     if "sentence" in row and "text" in row:
         if row["sentence"] != row["text"]:
             raise ValueError("'sentence' and 'text' are two different texts; keep the one that the entities are of")
         return without(row, "text")
     texts = [name for name in TEXTS if isinstance(row.get(name), str)]
+    # A name, such as that of a document, has no space in it.
+    others = [name for name in texts[1:] if row[name] != row[texts[0]] and " " in row[name].strip()]
+    if others and not any(shows_a_list(row[name]) for name in others):
+        source.note(OTHER_TEXTS, number, f"{texts[0]!r} was read, not {', '.join(map(repr, others))}")
     return row | {"sentence": row[texts[0]]} if texts and not {"sentence", "text"} & row.keys() else row
+
+
+def _without_class(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    """The row without a ``label`` that is one of its whole sentence, where another field holds its entities."""
+    if not isinstance(row.get("label"), (str, int, float)):
+        return row
+    if not any(isinstance(row.get(name), (list, dict)) for name in ("entities", "spans")):
+        return row
+    source.note(OF_ALL, number, repr(row["label"]))
+    return without(row, "label")
 
 
 def _with_lists(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
@@ -145,11 +167,16 @@ def _compared(value: Any, field: str, row: dict[str, Any], source: Source) -> li
 
 def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: Source) -> Any:
     """The entities in our own names; the value itself where nothing had to be changed, or where it is no list."""
+    if isinstance(value, dict) and value.keys() == {"entities"}:  # as in spaCy's tuples
+        value = value["entities"]
     if isinstance(value, dict):
         side_by_side = _side_by_side(value)
         value = list(_by_label(value, row, number, source)) if side_by_side is None else side_by_side
     if not isinstance(value, list):
         return value
+    if rejected := sum(map(is_rejected, value)):
+        source.note(REJECTED, number, times=rejected)
+        value = [entity for entity in value if not is_rejected(entity)]
     found = [own_entity(entity, f"{field}[{place}]", number, source) for place, entity in enumerate(value)]
     return value if all(new is old for new, old in zip(found, value, strict=True)) else found
 

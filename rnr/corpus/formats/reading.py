@@ -104,6 +104,8 @@ def _what(place: Path) -> str:
     files = [file for file in _candidates(place) if file.is_file()]
     if not files:
         there = [file.name for file in sorted(place.iterdir())]
+        if (place / "seq.in").is_file() and (place / "seq.out").is_file():
+            return "; words and tags lie in two files: `paste seq.in seq.out > train.txt` puts them side by side"
         return f"; there are {', '.join(there[:5])}" if there else "; it is empty"
     endings = {"".join(file.suffixes[-2:]) if bare(file) != file else file.suffix for file in files}
     every = f", or all of them by '{place}/*{endings.pop()}'" if len(endings) == 1 else ""

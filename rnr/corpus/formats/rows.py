@@ -32,6 +32,7 @@ _HINTS = (
     (b"{'", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
     (b"[('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
     (b"('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
+    (b"TRAIN", "; this is Python: `json.dump` writes the list as JSON"),
     (b"//", "; JSON has no comments"),
     (b"#", "; JSON has no comments"),
     (b"/*", "; JSON has no comments"),
@@ -89,7 +90,19 @@ def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
     at = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
     if isinstance(error, json.JSONDecodeError) and error.doc[error.pos :].strip() == ",":
         return f"not valid JSON: {at}; a comma stands behind the value, as in a list: JSON lines have none"
+    if isinstance(error, json.JSONDecodeError) and (hint := _hint(error.doc, error.pos)):
+        return f"not valid JSON: {at}; {hint}"
     return f"not valid JSON: {at}{next((hint for begin, hint in _HINTS if text.lstrip().startswith(begin)), '')}"
+
+
+def _hint(text: str, place: int) -> str:
+    """What is said of a place where a text stops being JSON; empty where nothing is."""
+    before, there = text[:place].rstrip()[-1:], text[place:].lstrip()[:1]
+    if (before == "," and there in ("]", "}")) or (there == "," and text[place + 1 :].lstrip()[:1] in ("]", "}")):
+        return "a comma stands behind the last of a list or an object, where JSON has none"
+    if before == "}" and there == "{":
+        return "another value stands behind it: in JSON lines each stands on a line of its own"
+    return ""
 
 
 def needed(module: str, package: str, file: Path) -> Any:

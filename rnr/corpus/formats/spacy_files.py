@@ -16,12 +16,20 @@ PASSED_OVER = "entries of the tool that are not annotated (null) were left out"
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and has(value[1], entities=list)
+    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], str):
+        return False
+    spans = value[1]
+    return has(spans, entities=list) or (isinstance(spans, list) and bool(spans) and all(map(_is_span, spans)))
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, list) and [type(part) for part in value] == [int, int, str]
 
 
 def _tuple_row(value: list[Any], number: int, source: Source) -> dict[str, Any]:
     text, annotations = value
-    return own_row({"sentence": text, "entities": annotations["entities"]}, number, source)
+    entities = annotations["entities"] if isinstance(annotations, dict) else annotations
+    return own_row({"sentence": text, "entities": entities}, number, source)
 
 
 def _wrapped(value: dict[str, Any], _: int, source: Source) -> Iterator[Any]:

@@ -19,7 +19,7 @@ ENTITY = "entity"
 _BEFORE = re.compile(r"([BIESLUMWbieslumw])([-_/:|])(.+)")
 _BEHIND = re.compile(r"(.+)([-_/:|])([BIESLUMWbieslumw])")
 _ALONE = re.compile(r"([BIESLUMW])-?")
-_SEVERAL = re.compile(r"[|,;][BIESLUMWO](?:[-_]|$)|[/+](?:[BIESLUMW][-_]|O$)")
+_SEVERAL = re.compile(r"[|,;][BIESLUMWO](?:[-_]|$)|[/+ ](?:[BIESLUMW][-_]|O$)")
 _SAME_AS = {"L": "E", "U": "S", "W": "S", "M": "I"}
 
 Kind = Literal["before", "behind", "alone", "bare"]

@@ -13,6 +13,8 @@ TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "io
 _USUAL = frozenset(("id", "tokens", "words", "ner_tags", "tags", "ner", "pos_tags", "chunk_tags", "langs"))
 NAMES = ("label_list", "label_names", "class_names", "names")
 
+_SPACES = ("trailing_whitespace", "space_after", "spaces", "ws", "whitespace", "spaces_after")
+
 SAMPLE = 200_000
 """So many tags, or more until one differs from the others, tell their scheme."""
 
@@ -102,11 +104,21 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
         for fact in _unread(row, *found):
             source.reading.fact(fact, source.file)
         places = Places(range(1, len(tokens) + 1), "token")
-        text = [row[name] for name in ("text", "sentence") if isinstance(row.get(name), str)]
+        text = [row[name] for name in ("full_text", "text", "sentence") if isinstance(row.get(name), str)]
+        text = text or spaced(row, tokens)
         if text and located(tokens, text[-1]) is None:
             source.note(OTHER_TEXT, number, repr(text[-1][:60]))
         beside = extras(row) | (_schema(own) if own else {})
         yield number, Tagged(number, list(tokens), named, places, text, beside)
+
+
+def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
+    """The text of tokens where a row says behind which of them a space stands, as spaCy does; else nothing."""
+    for name in _SPACES:
+        spaces = row.get(name)
+        if isinstance(spaces, list) and len(spaces) == len(tokens) and _plain_list(spaces, bool):
+            return ["".join(f"{token} " if space else token for token, space in zip(tokens, spaces, strict=True))]
+    return []
 
 
 def _unread(row: dict[str, Any], tokens: str, read: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from rnr.corpus.formats.entity_names import AS_TEXT, whole_number
 from rnr.corpus.formats.rows import names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
 from rnr.corpus.formats.tags import OTHER_TEXT, located
+from rnr.corpus.formats.token_rows import spaced
 from rnr.corpus.matching import folded
 from rnr.corpus.spacing import join
 from rnr.types import Example
@@ -42,6 +43,8 @@ def _says(tokens: Sequence[str], text: str) -> bool:
 def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple[int, int, str]:
     """First token, one past the last, and the label."""
     if isinstance(entity, dict):
+        if isinstance(entity.get("span"), list) and len(entity["span"]) == 2:
+            entity = entity | dict(zip(("start", "end"), entity["span"], strict=True))
         label = entity.get("type", entity.get("label", entity.get("entity_type")))
         entity = [entity.get("start"), entity.get("end"), label]
     if isinstance(entity, list) and len(entity) >= 3 and any(type(part) in (str, float) for part in entity[:2]):
@@ -60,7 +63,7 @@ def _row(
     if not tokens:
         raise ValueError("no tokens")
     source.note_blank(tokens, number)
-    sentence = _text(row) or ""
+    sentence = _text(row) or next(iter(spaced(row, tokens)), "")
     offsets = located(tokens, sentence) if sentence else None
     if sentence and offsets is None:
         source.note(OTHER_TEXT, number, repr(sentence[:60]))

@@ -11,6 +11,8 @@ _TYPES = {str: "text", list: "a list", dict: "an object", int: "a number", float
 
 def unknown_row(row: Any) -> str:
     """Why a value is no sentence with its entities, with the fields that it has."""
+    if isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], dict):
+        return f"a text and an object without 'entities', as spaCy's tuples have them; it has: {_names(row[1])}"
     if not isinstance(row, dict):
         return f"a row must be an object such as {{'text': ..., 'entities': [...]}}, found {reprlib.repr(row)}"
     tokens = next((name for name in TOKENS if row.get(name)), None)
@@ -37,5 +39,9 @@ def _seen(row: dict[str, Any], name: str) -> str:
 
 def _fields(row: dict[str, Any]) -> str:
     """``the row has: txt (text), spans (a list)``."""
+    return f"the row has: {_names(row)}"
+
+
+def _names(row: dict[str, Any]) -> str:
     listed = [f"{name} ({_TYPES.get(type(value), 'null')})" for name, value in list(row.items())[:12]]
-    return f"the row has: {', '.join(listed) or 'no field'}"
+    return ", ".join(listed) or "no field"

@@ -1,206 +1,200 @@
 """What is recognised and not read: each is named by what it looks like, with the way to something that is read."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
-from rnr.corpus.formats.shapes import Shape, Source, each, has
+from rnr.corpus.formats.refusals import any_has, refused
+from rnr.corpus.formats.shapes import has
 from rnr.corpus.formats.shown_lists import shows_a_list
 
 _TEXTS = ("text", "sentence", "content")
 _TAG = re.compile(r"O|[BIESLU]-.+")
 
 
-def _refused(name: str, advice: str, recognises: Callable[[Any], bool]) -> Shape:
-    def refuse(_: Any, __: int, ___: Source) -> None:
-        raise ValueError(f"this looks like {name}, which is not read: {advice}")
-
-    return Shape(name=name, recognises=recognises, rows=each(refuse))
-
-
 UNSUPPORTED = (
-    _refused(
+    refused(
         "a DataTurks row",
         "write {'text': content, 'entities': [[start, end + 1, label]]} of its 'points', whose ends are inclusive",
-        lambda row: has(row, content=str, annotation=list) and _any(row["annotation"], "points"),
+        lambda row: has(row, content=str, annotation=list) and any_has(row["annotation"], "points"),
     ),
-    _refused(
+    refused(
         "a SageMaker Ground Truth manifest",
         "write {'text': source, 'entities': [[startOffset, endOffset, label]]} of its 'annotations.entities'",
         lambda row: has(row, source=str) and any(has(value, annotations=dict) for value in row.values()),
     ),
-    _refused(
+    refused(
         "a Vertex AI (AutoML) row",
         "write {'text': textContent, 'entities': [[startOffset, endOffset, displayName]]} of 'textSegmentAnnotations'",
         lambda row: has(row, textSegmentAnnotations=list) or has(row, textSnippet=dict),
     ),
-    _refused(
+    refused(
         "a Google AutoML row",
         "write {'text': text_snippet.content, 'entities': [[start_offset, end_offset, display_name]]}",
         lambda row: has(row, text_snippet=dict),
     ),
-    _refused(
+    refused(
         "an answer of Google's Natural Language service or of IBM's Watson",
         "it has no text; add it as 'text', and as 'entities' a list of [start, end, type] for all mentions",
-        lambda row: has(row, entities=list, language=str) and _any(row["entities"], "mentions"),
+        lambda row: has(row, entities=list, language=str) and any_has(row["entities"], "mentions"),
     ),
-    _refused(
+    refused(
         "an answer of Amazon Comprehend",
         "it has no text; add that of its line as 'text' beside its 'Entities'",
         lambda row: has(row, Entities=list) and "Text" not in row,
     ),
-    _refused(
+    refused(
         "a Snips data set",
         "write {'text': ..., 'entities': [[start, end, entity]]}, the pieces of each utterance's 'data' put together",
         lambda row: has(row, intents=dict),
     ),
-    _refused(
+    refused(
         "a Dialogflow phrase",
         "write {'text': ..., 'entities': [[start, end, alias]]}, the pieces of its 'data' put together",
         lambda row: has(row, data=list, isTemplate=bool),
     ),
-    _refused(
+    refused(
         "BigBio's scheme",
         "write {'text': ..., 'entities': [[start, end, type]]}, the texts of its 'passages' put together",
-        lambda row: has(row, passages=list, entities=list) and _any(row["passages"], "offsets"),
+        lambda row: has(row, passages=list, entities=list) and any_has(row["passages"], "offsets"),
     ),
-    _refused(
+    refused(
         "an answer of CoreNLP",
         "write {'tokens': [...], 'ner_tags': [...]} of the 'word' and 'ner' of each sentence's 'tokens'",
-        lambda row: has(row, sentences=list) and _any(row["sentences"], "tokens") and not _is_datasaur(row),
+        lambda row: has(row, sentences=list) and any_has(row["sentences"], "tokens") and not _is_datasaur(row),
     ),
-    _refused(
+    refused(
         "a Datasaur document",
         "export it as 'CoNLL 2003' or 'TSV (IOB)'",
         lambda row: has(row, sentences=list) and _is_datasaur(row),
     ),
-    _refused(
+    refused(
         "a table by column",
-        "write a row a line: `to_json(..., orient='records', lines=True)` in pandas, `to_json(...)` in `datasets`",
+        "write a row a line: `to_json(..., orient='records', lines=True)` in pandas, `to_json(...)` in `datasets` (and "
+        "where each row is a document with a list of sentences, a row for each of these)",
         lambda row: _is_by_column(row),
     ),
-    _refused(
+    refused(
         "a table with a word a row",
         "write it as CSV (`to_csv` in pandas) with a column that numbers the sentences, or a row for each sentence "
         "with its 'tokens' and 'ner_tags'",
         lambda row: _is_word(row),
     ),
-    _refused(
+    refused(
         "a table with an entity a row",
         "put those of a text into one row: {'text': ..., 'entities': [[start, end, label], ...]}",
         lambda row: has(row, start=int, end=int, label=str) and any(has(row, **{name: str}) for name in _TEXTS),
     ),
-    _refused(
+    refused(
         "a Kili asset",
         "write {'text': content, 'entities': [[beginOffset, endOffset, name]]} of its 'jsonResponse'",
-        lambda row: has(row, labels=list) and _any(row["labels"], "jsonResponse"),
+        lambda row: has(row, labels=list) and any_has(row["labels"], "jsonResponse"),
     ),
-    _refused(
+    refused(
         "a SuperAnnotate document",
         "its text is in another file: write {'text': ..., 'entities': [[start, end, className]]} of its 'instances'",
         lambda row: has(row, metadata=dict, instances=list),
     ),
-    _refused(
+    refused(
         "an answer of Hugging Face's data set server",
         "its rows are cut: load the data set with `datasets` and save it as parquet or JSON lines",
         lambda row: has(row, features=list, rows=list),
     ),
-    _refused(
+    refused(
         "a task of Label Studio that has predictions and no annotations",
         "accept or correct them there, and export it again",
         lambda row: has(row, data=dict, predictions=list) and "annotations" not in row,
     ),
-    _refused(
+    refused(
         "a row that instructs a model (Alpaca, InstructUIE)",
         "its answer is no list: take the data set it was made of, or write {'text': ..., 'entities': [...]}",
         lambda row: has(row, Instance=dict) or (has(row, instruction=str, input=str, output=str) and _is_prose(row)),
     ),
-    _refused(
+    refused(
         "a row of PaddleNLP's UIE",
         "it has a row for each sentence and label: put those of a sentence together, 'prompt' being the label",
         lambda row: has(row, content=str, result_list=list, prompt=str),
     ),
-    _refused(
+    refused(
         "GoLLIE's rows",
         "write {'text': unlabelled_sentence, 'entities': [{'text': span, 'label': ...}]}",
         lambda row: has(row, unlabelled_sentence=str),
     ),
-    _refused(
+    refused(
         "a pattern of a spaCy or Prodigy matcher",
         "it has no sentence; annotate texts with it, and export these",
         lambda row: has(row, label=str, pattern=(str, list)),
     ),
-    _refused(
+    refused(
         "a sentence of Stanza",
         "write {'tokens': [...], 'ner_tags': [...]} of the 'text' and 'ner' of its words",
         lambda row: isinstance(row, list) and bool(row) and all(has(word, text=str, ner=str) for word in row),
     ),
-    _refused(
+    refused(
         "DocRED",
         "write {'tokens': ..., 'entities': [{'start', 'end', 'type'}]} of each of its 'sents', ends exclusive",
         lambda row: has(row, sents=list, vertexSet=list),
     ),
-    _refused(
+    refused(
         "questions for reading comprehension (MRC)",
         "it has a row for each sentence and label; put those of a sentence together",
         lambda row: has(row, context=str, start_position=list),
     ),
-    _refused(
+    refused(
         "an episode of Few-NERD",
         "take its supervised files, or write {'tokens': word, 'ner_tags': label} of each sentence",
         lambda row: has(row, support=dict, query=dict),
     ),
-    _refused(
+    refused(
         "a UBIAI export",
         "write {'text': document, 'entities': [[start, end, entityLabel]]} of its 'tokens'",
-        lambda row: has(row, document=str, tokens=list) and _any(row["tokens"], "entityLabel"),
+        lambda row: has(row, document=str, tokens=list) and any_has(row["tokens"], "entityLabel"),
     ),
-    _refused(
+    refused(
         "W2NER's rows",
         "write {'tokens': sentence, 'entities': [{'start', 'end', 'type'}]}, 'index' being from start to end",
-        lambda row: has(row, sentence=list, ner=list) and _any(row["ner"], "index"),
+        lambda row: has(row, sentence=list, ner=list) and any_has(row["ner"], "index"),
     ),
-    _refused(
+    refused(
         "Rasa training data",
         "write {'text': text, 'entities': [[start, end, entity]]} of each of its 'common_examples'",
         lambda row: has(row, rasa_nlu_data=dict),
     ),
-    _refused(
+    refused(
         "a LightTag export",
         "write {'text': content, 'entities': [[start, end, tag]]} of each of its 'examples'",
-        lambda row: has(row, examples=list) and _any(row["examples"], "annotations"),
+        lambda row: has(row, examples=list) and any_has(row["examples"], "annotations"),
     ),
-    _refused(
+    refused(
         "an Azure AI Language project",
         "its texts are in other files: write {'text': text, 'entities': [{'offset', 'length', 'category'}]} of each",
         lambda row: has(row, projectFileVersion=str) or (has(row, assets=dict) and "metadata" in row),
     ),
-    _refused(
+    refused(
         "an answer of Azure's service",
         "it has no text; add each document's as 'text' beside its 'entities'",
-        lambda row: has(row, documents=list) and _any(row["documents"], "entities"),
+        lambda row: has(row, documents=list) and any_has(row["documents"], "entities"),
     ),
-    _refused(
+    refused(
         "a DyGIE++ document",
         "write {'tokens': tokens, 'entities': [{'start', 'end', 'type'}]} of each of its sentences, ends exclusive",
         lambda row: has(row, sentences=list) and isinstance(row.get("ner", row.get("predicted_ner")), list),
     ),
-    _refused(
+    refused(
         "a chat for fine-tuning",
         "the answer of an assistant has no format that is known; write {'text': ..., 'entities': [...]}",
         lambda row: has(row, messages=list) or has(row, contents=list) or has(row, prompt=str, completion=str),
     ),
-    _refused(
+    refused(
         "SQuAD",
         "it has questions about paragraphs and no entities",
-        lambda row: has(row, paragraphs=list) and _any(row["paragraphs"], "qas"),
+        lambda row: has(row, paragraphs=list) and any_has(row["paragraphs"], "qas"),
     ),
-    _refused(
+    refused(
         "a tagtog annotation",
         "its text is in another file: write {'text': text, 'entities': [[start, start + len(text), classId]]}",
         lambda row: has(row, annotatable=dict),
     ),
-    _refused(
+    refused(
         "an INCEpTION or UIMA CAS",
         "export the project as 'WebAnno TSV v3.3' or 'CoNLL 2002'",
         lambda row: isinstance(row, dict) and "%FEATURE_STRUCTURES" in row,
@@ -227,6 +221,19 @@ ENDINGS = {
     ".pt": "a pickle, which may run any program when it is opened; write JSON",
     ".db": "a data base; export it: for Prodigy `prodigy db-out NAME > NAME.jsonl`",
     ".sqlite": "a data base; export its annotations as JSON",
+    ".py": "Python; write the list in it as JSON (`json.dump`)",
+    ".ipynb": "a notebook; write the data that it holds as JSON",
+    ".ods": "a spreadsheet; save it as CSV with a column of words, one of tags and one that numbers the sentences",
+    ".odt": "a document of a word processor; there are no annotations that could be read",
+    ".rtf": "a document of a word processor; there are no annotations that could be read",
+    ".ttl": "RDF (NIF and others); write {'text': ..., 'entities': [[start, end, label]]}",
+    ".npy": "an array of NumPy; write its lists as JSON (`json.dump(array.tolist(), ...)`)",
+    ".npz": "arrays of NumPy; write their lists as JSON (`json.dump(array.tolist(), ...)`)",
+    ".rds": "a data set of R; write it as CSV (`write.csv`) or JSON (`jsonlite::stream_out`)",
+    ".rdata": "data sets of R; write one as CSV (`write.csv`) or JSON (`jsonlite::stream_out`)",
+    ".rar": "an archive; unpack it",
+    ".avro": "Avro; write it as parquet or JSON lines",
+    ".orc": "ORC; write it as parquet or JSON lines",
     ".yaml": "YAML; convert it to JSON",
     ".yml": "YAML (Rasa's training data?); convert it to JSON",
     ".md": "Markdown (Rasa's training data?); convert it to {'text': ..., 'entities': [[start, end, label]]}",
@@ -269,7 +276,3 @@ def _is_datasaur(row: dict[str, Any]) -> bool:
 def _is_prose(row: dict[str, Any]) -> bool:
     """Whether the answer of a row is no list that can be read."""
     return not (shows_a_list(row["output"]) or " <> " in row["output"] or row.keys() & {"entities", "spans", "label"})
-
-
-def _any(values: list[Any], field: str) -> bool:
-    return any(isinstance(value, dict) and field in value for value in values)

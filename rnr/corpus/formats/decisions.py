@@ -1,0 +1,36 @@
+"""What tools say of a row or an entity beside its label: that it was rejected or deleted, or is not finished."""
+
+from typing import Any
+
+from rnr.corpus.formats.shapes import Source
+
+REJECTED = "entities are marked as rejected or deleted, and were left out"
+DOUBTFUL_ROWS = "rows are marked as rejected, deleted, skipped or not finished, and were read: are they meant?"
+
+_TRUE = ("deleted", "is_deleted", "removed", "killed", "rejected", "discarded")
+_TRUE_OF_ROWS = (*_TRUE, "skipped", "is_skipped", "ignored", "was_cancelled", "flagged")
+_STATES = ("status", "state", "review", "decision", "verdict")
+_OUT = frozenset(("rejected", "reject", "deleted", "discarded", "incorrect"))
+_DOUBTFUL = _OUT | {"skipped", "skip", "ignored", "ignore", "pending", "draft", "todo", "to do", "in progress"}
+_DOUBTFUL |= {"in_progress", "unlabeled", "unlabelled", "not started", "not_started", "unfinished"}
+
+
+def is_rejected(entity: Any) -> bool:
+    """Whether an entity says of itself that it is none."""
+    if not isinstance(entity, dict):
+        return False
+    said = entity.get("correct") is False or any(entity.get(name) is True for name in _TRUE)
+    return said or any(_state(entity, name) in _OUT for name in _STATES)
+
+
+def note_doubtful_row(row: dict[str, Any], number: int, source: Source) -> None:
+    """Note a row that says of itself that it is not to be used, or not yet."""
+    said = [f"{name}: true" for name in _TRUE_OF_ROWS if row.get(name) is True]
+    said += [f"{name}: {row[name]}" for name in _STATES if _state(row, name) in _DOUBTFUL]
+    if said:
+        source.note(DOUBTFUL_ROWS, number, ", ".join(said))
+
+
+def _state(of: dict[str, Any], name: str) -> str:
+    value = of.get(name)
+    return value.strip().lower() if isinstance(value, str) else ""

@@ -1,0 +1,64 @@
+"""Rows of a text and the tags of its words, which white space divides: ``{"text": "Ida ran", "ner_tags": ["B-PER",
+"O"]}``, and in tables ``Ida ran,"B-PER,O"``."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rnr.corpus.formats.plain_rows import ENTITIES
+from rnr.corpus.formats.rows import Row
+from rnr.corpus.formats.shapes import Shape, Source
+from rnr.corpus.formats.token_rows import TAGS, TOKENS, rows_of_tokens
+
+BY_SPACES = "rows have a text and a tag for each of its words, which white space divides"
+
+_TEXTS = ("text", "sentence", "content", *TOKENS)
+_FIELDS = (*TAGS, "word_labels")
+_ENTITIES = frozenset(ENTITIES) - frozenset(_FIELDS)
+"""Fields with the entities of a row, which say more than tags of its words."""
+_TAG = r"(?:O|[BIESLUMW][-_][^\s,]+)"
+_ONE = re.compile(_TAG)
+_SEVERAL = re.compile(rf"\s*{_TAG}(?:(?:\s*,\s*|\s+){_TAG})+\s*")
+
+
+def shows_tags(cell: str) -> bool:
+    """Whether a cell holds several tags, with blanks or commas between them."""
+    return cell.lstrip()[:1] in "OBIESLUMW" and bool(_SEVERAL.fullmatch(cell))
+
+
+def _found(row: Any) -> tuple[str, list[str]] | None:
+    """The text and its tags, else None."""
+    if not isinstance(row, dict) or any(isinstance(row.get(name), (list, dict)) for name in _ENTITIES):
+        return None
+    text = next((row[name] for name in _TEXTS if isinstance(row.get(name), str)), None)
+    tags = next((tags for name in _FIELDS if (tags := _tags(row.get(name)))), None)
+    return None if text is None or tags is None else (text, tags)
+
+
+def _tags(value: Any) -> list[str] | None:
+    if isinstance(value, str):
+        return re.split(r"[\s,]+", value.strip()) if shows_tags(value) else None
+    whole = isinstance(value, list) and all(isinstance(tag, str) and _ONE.fullmatch(tag) for tag in value)
+    return value if whole else None
+
+
+def _rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    return rows_of_tokens(_divided(values, source), source)
+
+
+def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    for number, value in values:
+        found = _found(value)
+        if found is None:
+            yield number, value
+            continue
+        source.note(BY_SPACES, number)
+        yield number, value | {"text": found[0], "tokens": found[0].split(), "ner_tags": found[1]}
+
+
+SHAPE = Shape(
+    name="a text and the tags of its words",
+    recognises=lambda row: _found(row) is not None,
+    rows=_rows,
+    own_offsets=False,
+)

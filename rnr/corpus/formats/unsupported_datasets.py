@@ -1,0 +1,104 @@
+"""Rows of data sets and services that are recognised and not read: most have no gold entities, or no text."""
+
+from typing import Any
+
+from rnr.corpus.formats.refusals import any_has, refused
+from rnr.corpus.formats.shapes import has
+
+_SPANS = "write {'tokens': [...], 'entities': [{'start', 'end', 'type'}]}, ends exclusive"
+_OFFSETS = "write {'text': ..., 'entities': [[start, end, label]]}, ends exclusive"
+
+DATASETS = (
+    refused(
+        "TACRED",
+        "it has relations between two of a sentence's entities, and the tags of 'stanford_ner' are what a tagger found",
+        lambda row: has(row, token=list, subj_start=int, obj_start=int),
+    ),
+    refused(
+        "KILT",
+        "it has questions and links, and marks one mention at most in its 'input'",
+        lambda row: has(row, input=str, output=list) and any_has(row["output"], "provenance"),
+    ),
+    refused(
+        "the rows of an event extractor (ACE)",
+        f"of each of its 'golden-entity-mentions' {_SPANS}",
+        lambda row: has(row, words=list) and "golden-entity-mentions" in row,
+    ),
+    refused(
+        "rows of text to structure (UIE)",
+        f"of its 'entity', whose 'offset' lists tokens, {_SPANS}",
+        lambda row: has(row, tokens=list, entity=list, spot=list),
+    ),
+    refused(
+        "rows of relations between texts",
+        "they have no label for an entity",
+        lambda row: has(row, text=str, triple_list=list) and "entities" not in row,
+    ),
+    refused(
+        "documents with the spans of their sentences",
+        f"of each sentence {_SPANS}",
+        lambda row: has(row, sentences=list, ners=list),
+    ),
+    refused(
+        "an older CAS in JSON (INCEpTION, WebAnno)",
+        "export the project as 'WebAnno TSV v3.3' or 'CoNLL 2002'",
+        lambda row: has(row, _views=dict, _referenced_fss=dict),
+    ),
+    refused(
+        "an utterance of LUIS",
+        f"of its 'entityLabels', whose 'endCharIndex' is inclusive, {_OFFSETS}",
+        lambda row: has(row, text=str, entityLabels=list),
+    ),
+    refused(
+        "a row of Labelbox",
+        f"of the 'objects' of its labels, whose 'location' has an inclusive end, {_OFFSETS}",
+        lambda row: has(row, data_row=dict, projects=dict) or (has(row, Label=dict) and "Labeled Data" in row),
+    ),
+    refused(
+        "an export of MedCAT's trainer",
+        f"of the 'annotations' of each of its 'documents', without the deleted and the killed ones, {_OFFSETS}",
+        lambda row: has(row, projects=list) and any_has(row["projects"], "documents"),
+    ),
+    refused(
+        "documents of Haystack with entities that a model found",
+        f"of 'named_entities' in their 'meta' {_OFFSETS}",
+        lambda row: has(row, content=str, meta=dict) and "named_entities" in row["meta"],
+    ),
+    refused(
+        "an answer of TextRazor",
+        "it has no text; add it, and " + _OFFSETS,
+        lambda row: has(row, response=dict) and "entities" in row["response"],
+    ),
+    refused(
+        "an answer of DBpedia Spotlight",
+        f"of its 'Resources', a place being '@offset' and the length of '@surfaceForm', {_OFFSETS}",
+        lambda row: has(row, Resources=list) and "@text" in row,
+    ),
+    refused(
+        "annotated pictures (COCO)",
+        "it has no texts",
+        lambda row: has(row, images=list, annotations=list, categories=list),
+    ),
+    refused(
+        "words with their tags in pairs (NLTK, sklearn-crfsuite)",
+        "write {'tokens': [...], 'ner_tags': [...]} of each sentence",
+        lambda row: isinstance(row, list) and bool(row) and all(map(_is_tagged_word, row)),
+    ),
+    refused(
+        "a list of words beside one of tags",
+        "write {'tokens': [...], 'ner_tags': [...]} of each sentence",
+        lambda row: isinstance(row, list) and len(row) == 2 and all(map(_is_list_of_texts, row)) and _same_size(row),
+    ),
+)
+
+
+def _is_tagged_word(value: Any) -> bool:
+    return _is_list_of_texts(value) and 2 <= len(value) <= 4
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(part, str) for part in value)
+
+
+def _same_size(row: list[list[str]]) -> bool:
+    return len(row[0]) == len(row[1])

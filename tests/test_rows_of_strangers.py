@@ -1,0 +1,212 @@
+"""JSON and tables of which no reader of ours had heard: read, or refused with what they look like and what to do."""
+
+import json
+
+import pytest
+
+from rnr.corpus.formats.decisions import DOUBTFUL_ROWS, REJECTED
+from rnr.corpus.formats.doubtful import INVISIBLE, QUOTES
+from rnr.corpus.formats.examples import WITHIN
+from rnr.corpus.formats.json_files import KEYED
+from rnr.corpus.formats.plain_rows import OF_ALL, OTHER_TEXTS
+from rnr.corpus.formats.text_tags import BY_SPACES
+from tests.reading_files import ADA, BO, ROW, read, written
+
+TEXT = "Ida Noor ran to Oslo"
+IDA, OSLO = ("Ida Noor", "PER"), ("Oslo", "LOC")
+PLACES = [{"start": 0, "end": 8, "label": "PER"}, {"start": 16, "end": 20, "label": "LOC"}]
+
+
+@pytest.mark.parametrize(
+    "said", [{"deleted": True}, {"killed": True}, {"status": "Rejected"}, {"correct": False}, {"rejected": True}]
+)
+def test_an_entity_that_was_rejected_is_none_and_is_counted(tmp_path, said) -> None:
+    row = {"text": TEXT, "entities": [PLACES[0] | said, PLACES[1] | dict.fromkeys(said, None)]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([(TEXT, [OSLO])], "")
+    assert f"1 {REJECTED} (row 1)" in notes
+
+
+@pytest.mark.parametrize("said", [{"status": "pending"}, {"skipped": True}, {"deleted": True}, {"state": "To do"}])
+def test_a_row_that_is_not_finished_or_was_put_aside_is_read_and_named(tmp_path, said) -> None:
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [ROW | said, ROW | {"text": "Ada sat"}]))
+    assert (len(found), problems) == (2, "")
+    assert f"1 {DOUBTFUL_ROWS} (row 1: {next(iter(said))}: " in notes
+
+
+@pytest.mark.parametrize("label", ["positive", 1, 0.5])
+def test_a_label_of_the_whole_sentence_is_none_of_an_entity(tmp_path, label) -> None:
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [ROW | {"label": label}]))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {OF_ALL} (row 1: {label!r})" in notes
+
+
+def test_another_text_beside_the_sentence_is_named(tmp_path) -> None:
+    rows = [ROW | {"content": "He ran away"}, ROW | {"text": "Ada sat", "document": "doc_1", "raw": "Ada sat"}]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert ([sentence for sentence, _ in found], problems) == (["Ada ran", "Ada sat"], "")
+    assert f"1 {OTHER_TEXTS} (row 1: 'text' was read, not 'content')" in notes
+
+
+def test_the_spaces_that_a_row_tells_are_those_of_its_sentence(tmp_path) -> None:
+    tokens, tags = ["Ada", "'s", "dog", "."], ["B-PER", "O", "O", "O"]
+    spaces = {"trailing_whitespace": [False, True, False, False]}
+    rows = [
+        {"tokens": tokens, "labels": tags} | spaces,
+        {
+            "tokens": ["Bo", " ", "sat", "\n\n", "."],
+            "labels": ["B-PER", "O", "O", "O", "O"],
+            "full_text": "Bo  sat\n\n.",
+        }
+        | {"trailing_whitespace": [True, False, False, False, False]},
+        {"tokens": tokens, "entities": [{"span": [0, 1], "entity_type": "PER"}]} | spaces,
+    ]
+    found, problems, _ = read(written(tmp_path / "a.json", json.dumps(rows)))
+    assert problems == ""
+    assert found == [
+        ("Ada's dog.", [("Ada", "PER")]),
+        ("Bo  sat\n\n.", [("Bo", "PER")]),
+        ("Ada's dog.", [("Ada", "PER")]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", [{"text": "Ada ran", "ner_tags": ["B-PER", "O"]}, {"text": "Bo sat", "ner_tags": ["B-PER", "O"]}]),
+        ("a.jsonl", [{"tokens": "Ada ran", "ner_tags": "B-PER O"}, {"tokens": "Bo sat", "ner_tags": "B-PER O"}]),
+        ("a.csv", 'sentence,word_labels\nAda ran,"B-PER,O"\nBo sat,"B-PER,O"\n'),
+        ("a.csv", "text,labels\nAda ran,B-PER O\nBo sat,B-PER O\n"),
+        ("a.csv", "sentence_id,words,tags\n1,Ada ran,B-PER O\n2,Bo sat,B-PER O\n"),
+        ("a.csv", "Sentence #,Sentence,Tag\n1,Ada ran,\"['B-PER', 'O']\"\n2,Bo sat,\"['B-PER', 'O']\"\n"),
+        ("a.tsv", "text\tlabels\nAda ran\tB-PER O\nBo sat\tB-PER O\n"),
+    ],
+)
+def test_a_text_may_have_a_tag_for_each_of_its_words(tmp_path, name, content) -> None:
+    found, problems, notes = read(written(tmp_path / name, content))
+    assert (found, problems) == ([ADA, BO], "")
+    assert f"2 {BY_SPACES}" in notes
+
+
+def test_a_text_with_more_words_than_tags_is_an_error(tmp_path) -> None:
+    found, problems, _ = read(written(tmp_path / "a.csv", 'text,tags\nAda ran,"B-PER,O"\nBo sat down,"B-PER,O"\n'))
+    assert found == [ADA]
+    assert "row 3: 3 tokens with 2 tags" in problems
+
+
+def test_a_text_without_offsets_that_stands_inside_a_longer_word_alone_is_named(tmp_path) -> None:
+    row = {"text": "Idaho is big", "entities": [{"text": "Ida", "label": "PER"}]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([("Idaho is big", [("Ida", "PER")])], "")
+    assert f"1 {WITHIN} (row 1: 'Ida' at [0:3])" in notes
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kind"),
+    [
+        ("Ams\u00adterdam grew", INVISIBLE),
+        ("A\u200bda ran", INVISIBLE),
+        ("a\u2060b", INVISIBLE),
+        ("`` Ada ran '' he said", QUOTES),
+    ],
+)
+def test_a_sentence_with_what_nobody_sees_is_noted(tmp_path, sentence, kind) -> None:
+    rows = [{"text": sentence, "schema": ["PER"], "entities": []}]
+    assert f"1 {kind} (row 1: " in read(written(tmp_path / "a.jsonl", rows))[2]
+
+
+def test_a_joiner_inside_a_word_of_persian_and_code_between_graves_are_not_doubted(tmp_path) -> None:
+    rows = [
+        {"text": text, "schema": ["PER"], "entities": []}
+        for text in ("\u0645\u06cc\u200c\u0631\u0648\u0645", "run ``ls``")
+    ]
+    notes = read(written(tmp_path / "a.jsonl", rows))[2]
+    assert INVISIBLE not in notes
+    assert QUOTES not in notes
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("doc_a", "doc_b")])
+def test_rows_under_names_are_rows(tmp_path, names) -> None:
+    rows = [ROW, {"text": "Bo sat", "entities": [[0, 2, "PER"]]}]
+    found, problems, notes = read(written(tmp_path / "a.json", json.dumps(dict(zip(names, rows, strict=True)))))
+    assert (found, problems) == ([ADA, BO], "")
+    assert f"1 {KEYED}" in notes
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["Ada ran", [[0, 3, "PER"]]],
+        {"text": "Ada ran", "entities": {"entities": [[0, 3, "PER"]]}},
+        {"source_text": "Ada ran", "privacy_mask": [{"value": "Ada", "start": 0, "end": 3, "label": "PER"}]},
+        {"generated_text": "Ada ran", "pii_spans": '[{"start": 0, "end": 3, "label": "PER"}]'},
+        {"full_text": "Ada ran", "spans": [{"entity_type": "PER", "start_position": 0, "end_position": 3}]},
+        {
+            "task": "NER",
+            "instruction": json.dumps({"instruction": "Extract", "schema": ["PER", "LOC"], "input": "Ada ran"}),
+            "output": json.dumps({"PER": ["Ada"], "LOC": []}),
+        },
+    ],
+)
+def test_rows_of_further_data_sets_are_read(tmp_path, row) -> None:
+    found, problems, _ = read(written(tmp_path / "a.json", json.dumps([row])))
+    assert (found, problems) == ([ADA], "")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"token": ["Ada"], "subj_start": 0, "obj_start": 0, "stanford_ner": ["PER"]}, "TACRED"),
+        ({"input": "Ada", "output": [{"provenance": []}]}, "KILT"),
+        ({"sentence": "Ada ran", "words": ["Ada", "ran"], "golden-entity-mentions": []}, "an event extractor (ACE)"),
+        ({"text": "Ada", "tokens": ["Ada"], "entity": [], "spot": []}, "text to structure (UIE)"),
+        ({"text": "Ada", "triple_list": []}, "relations between texts"),
+        ({"sentences": [["Ada"]], "ners": [[[0, 0, "PER"]]]}, "documents with the spans of their sentences"),
+        ({"_views": {}, "_referenced_fss": {}}, "an older CAS in JSON"),
+        ({"text": "Ada", "entityLabels": []}, "an utterance of LUIS"),
+        ({"data_row": {}, "projects": {}}, "Labelbox"),
+        ({"ID": "x", "Labeled Data": "Ada", "Label": {}}, "Labelbox"),
+        ({"projects": [{"documents": []}]}, "MedCAT"),
+        ({"content": "Ada", "meta": {"named_entities": []}}, "Haystack"),
+        ({"response": {"entities": []}}, "TextRazor"),
+        ({"@text": "Ada", "Resources": []}, "DBpedia Spotlight"),
+        ({"images": [], "annotations": [], "categories": []}, "COCO"),
+        ([["Ada", "NNP", "B-PER"], ["ran", "VBD", "O"]], "words with their tags in pairs"),
+        ([["Ada", "ran", "to", "it", "all"], ["B-PER", "O", "O", "O", "O"]], "a list of words beside one of tags"),
+        ({"text": "Ada ran", "entities": [{"spans": [[0, 1], [2, 3]], "label": "PER"}]}, "a mention in several pieces"),
+        (["Ada ran", {"spans": {"sc": []}}], "a text and an object without 'entities'"),
+        ({"data": {"text": "s3://b/a.txt"}, "annotations": [{"result": []}]}, "its text lies in another file"),
+        ({"data": {"talk": [{"text": "Ada"}]}, "annotations": [{"result": []}]}, "'talk' has paragraphs"),
+    ],
+)
+def test_rows_that_are_not_read_say_what_they_look_like(tmp_path, row, said) -> None:
+    found, problems, _ = read(written(tmp_path / "a.json", json.dumps([row])))
+    assert found == []
+    assert said in problems
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.json", '[{"text": "Ada ran", "entities": []},\n]', "a comma stands behind the last of a list"),
+        ("a.jsonl", '{"text": "Ada ran", "entities": [[0, 3, "PER"],]}\n{}\n', "a comma stands behind the last"),
+        ("a.jsonl", '{"text": "Ada ran"}{"text": "Bo"}\n{}\n', "another value stands behind it"),
+        ("a.json", 'TRAIN_DATA = [("Ada", {})]', "this is Python"),
+        ("a.py", "DATA = []", "this is Python"),
+        ("a.npy", "x", "an array of NumPy"),
+        ("a.rds", "x", "a data set of R"),
+        ("a.csv", "", "it is empty"),
+        ("a.csv", "text,entities\n", "there is no row below its first line (text, entities)"),
+        ("a.csv", "Ada B-PER\nran O\n", "give its name the ending .conll"),
+        ("a.csv", "My data,,\nsentence_id,word,tag\n1,Ada,B-PER\n", "take away what stands above the names"),
+    ],
+)
+def test_files_that_are_not_read_say_what_to_do(tmp_path, name, text, said) -> None:
+    assert said in read(written(tmp_path / name, text))[1]
+
+
+def test_words_and_tags_in_two_files_are_told_how_to_be_put_side_by_side(tmp_path) -> None:
+    written(tmp_path / "seq.in", "Ada ran\n")
+    written(tmp_path / "seq.out", "B-PER O\n")
+    assert "`paste seq.in seq.out > train.txt`" in read(tmp_path)[1]
+    assert read(written(tmp_path / "b" / "train.txt", "Ada ran\tB-PER O\nBo sat\tB-PER O\n"))[0] == [ADA, BO]
