@@ -36,6 +36,14 @@ def resources_of(address: str) -> dict[str, float]:
     return {**here, "GPU": min(1.0, here["GPU"])}
 
 
+def cores_by_host(address: str) -> list[float]:
+    """The cores of each host of the cluster that was joined that has any for workers; in one process this machine's."""
+    if address == IN_PROCESS:
+        return [local_resources()["CPU"]]
+    cores = (node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"])
+    return [count for count in cores if count] or [1.0]
+
+
 class InProcess(Workers):
     """Makes the workers of one run, one of each kind."""
 

@@ -1,10 +1,12 @@
 """What a run needs of a cluster, whether it is there, and where each worker goes."""
 
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 from rnr.config import ClusterConfig, GenerationConfig
@@ -168,6 +170,8 @@ def local_resources() -> dict[str, float]:
     return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.cuda.device_count())}
 
 
-def threads_per_worker(workers: int, cpus: float) -> int:
-    """Threads for each of ``workers`` of one kind on ``cpus`` cores; roles take turns, so each may use them all."""
-    return max(1, int(cpus) // workers)
+def threads_per_worker(workers: int, hosts: Sequence[float]) -> int:
+    """Threads for each of ``workers`` of one kind, which are spread over hosts with so many cores each; roles take
+    turns, so each may use all cores of its host. Hosts of unlike size: as on the one in the middle."""
+    on_one_host = math.ceil(workers / len(hosts))
+    return max(1, int(median_low(hosts)) // on_one_host)

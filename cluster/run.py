@@ -20,7 +20,7 @@ from cluster.disk import Disk
 from cluster.estimate import rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.gpus import gpu_memory
-from cluster.in_process import IN_PROCESS, InProcess, resources_of
+from cluster.in_process import IN_PROCESS, InProcess, cores_by_host, resources_of
 from cluster.manifest import layout_of
 from cluster.memory_plan import memory_rows
 from cluster.placement import (
@@ -243,7 +243,7 @@ async def running(
     make, places = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
     reservations = await reserve(places, seconds=config.deadlines.start)
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
-    services = _services(config, workers, start, cpus=resources_of(cluster.address).get("CPU", 1))
+    services = _services(config, workers, start, hosts=cores_by_host(cluster.address))
     try:
         async with asyncio.TaskGroup() as group:
             for name in ("policy", "generation", "scoring"):
@@ -257,14 +257,14 @@ async def running(
         await workers.sweep()
 
 
-def _services(config: Config, workers: Workers, start: Start, *, cpus: float) -> Services:
+def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence[float]) -> Services:
     """The services, not yet started, of a run whose GPUs are decided."""
     cluster, places = config.cluster, (config.cluster, config.generation)
     transport = choose(config.sync, place_of(cluster, config.model))
     learner = learner_settings(
         start.model_folder, config.model, config.optimizer, config.run.seed, places, config.grpo, transport
     )
-    threads = threads_per_worker(cluster.learner_ranks, cpus)
+    threads = threads_per_worker(cluster.learner_ranks, hosts)
     return Services(
         policy=PolicyService(
             lambda: workers.learner(learner, threads=threads),
@@ -277,7 +277,7 @@ def _services(config: Config, workers: Workers, start: Start, *, cpus: float) ->
         ),
         generation=generation_service(
             workers,
-            engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, places, cpus),
+            engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, places, hosts),
             size=cluster.fewest_rollout_workers,
             attempts=ATTEMPTS,
             sampling=config.sampling,

@@ -1,5 +1,6 @@
 """What the stages of a run are told."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.engine import EngineSettings
@@ -73,16 +74,16 @@ def engine_settings(
     model: ModelConfig,
     seed: int,
     placed: tuple[ClusterConfig, GenerationConfig],
-    cpus: float,
+    hosts: Sequence[float],
 ) -> EngineSettings:
-    """What the engines of a run are told, whose GPUs are decided, on a cluster of so many ``cpus``."""
+    """What the engines of a run are told, whose GPUs are decided, on ``hosts`` with so many cores each."""
     cluster, generation = placed
     return EngineSettings(
         model_folder=model_folder,
         stop_token_id=stop_token_id,
         model=model,
         generation=decided(generation, model, cluster, model_folder),
-        threads=threads_per_worker(cluster.most_rollout_workers, cpus),
+        threads=threads_per_worker(cluster.most_rollout_workers, hosts),
         use_gpu=bool(cluster.gpus_per_rollout_worker),
         gpus=cluster.gpus_per_rollout_worker or 0.0,
         seed=seed,

@@ -90,11 +90,17 @@ def test_workers_that_do_not_fit_on_half_a_gpu_each_are_too_many() -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "cpus", "threads"),
-    [(1, 2.0, 2), (2, 8.0, 4), (3, 8.0, 2), (4, 2.0, 1), (1, 0.5, 1)],
+    ("workers", "hosts", "threads"),
+    [
+        *((1, [2.0], 2), (2, [8.0], 4), (3, [8.0], 2), (4, [2.0], 1), (1, [0.5], 1)),
+        (1, [4.0, 4.0], 4),  # and not 8: it is on one of them
+        (4, [4.0, 4.0], 2),
+        (3, [8.0, 8.0], 4),  # two are on one of them
+        (2, [1.0, 16.0, 16.0], 16),
+    ],
 )
-def test_the_workers_of_one_kind_share_all_cores(workers, cpus, threads) -> None:
-    assert threads_per_worker(workers, cpus) == threads
+def test_the_workers_of_one_kind_share_the_cores_of_their_host(workers, hosts, threads) -> None:
+    assert threads_per_worker(workers, hosts) == threads
 
 
 def test_a_run_needs_room_for_its_checkpoints_and_its_export(tmp_path, monkeypatch) -> None:

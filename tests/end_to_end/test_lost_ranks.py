@@ -54,7 +54,7 @@ def _policy(folder: str) -> PolicyService:
     workers = Workers(cluster, DeadlineConfig(update=120, start=300), Reservations({}))
 
     async def build() -> LearnerRanks:
-        return await workers.learner(settings, threads=threads_per_worker(2, 2))
+        return await workers.learner(settings, threads=threads_per_worker(2, [2]))
 
     return PolicyService(
         build,
