@@ -19,6 +19,8 @@ from tests.end_to_end.launcher import ROOT
 PHASES = (1, 4, 2)
 PROMPTS = 12
 TOKENS = 64
+CORES = 2
+"""Of each host, so that an engine of four has one thread: all hosts are this machine."""
 PHASE_SECONDS = 900
 """For a phase: several engines start on the cores that the others decode on."""
 
@@ -51,9 +53,10 @@ def main() -> None:
     )
     with Hosts(3, secrets.token_hex(32)) as hosts:
         for host in hosts.hosts:
-            host.start_node()
+            host.start_node(CORES)
             time.sleep(8 if host.number == 1 else 2)
         more = [f"--sampling.prompts_per_step={PROMPTS}", f"--sampling.max_new_tokens={TOKENS}"]
+        more += [f"--cluster.rollout_workers={min(PHASES)}..{max(PHASES)}"]
         run = Campaign(hosts, [*arguments(model, data, hosts.disk), *more], Path("/dev/null"))
         run.start_driver()
         if not run.wait_for_steps(RECOVERY_SECONDS):

@@ -78,15 +78,16 @@ class Host:
         with log.open("a") as out:
             return psutil.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
 
-    def start_node(self) -> None:
-        """Ray on this host: the head on the first, which has room for no worker."""
+    def start_node(self, cores: int = 4) -> None:
+        """Ray on this host, which says that it has so many ``cores``: the head on the first, which has room for no
+        worker."""
         head = self.number == 1
         where = (
             ["--head", f"--port={PORT}", f"--temp-dir={self._folder}/ray", "--include-dashboard=false"]
             if head
             else [f"--address={NETWORK}.11:{PORT}"]
         )
-        options = [f"--node-ip-address={self.address}", f"--num-cpus={0 if head else 4}"]
+        options = [f"--node-ip-address={self.address}", f"--num-cpus={0 if head else cores}"]
         memory = [f"--object-store-memory={150 * 2**20}"]
         self.node = self.start([*RAY, *where, *options, *memory], self._folder / f"ray{self.number}.log")
 
