@@ -1,4 +1,4 @@
-"""Labels of marks decided again, against what the model would name anywhere.
+"""Contextual calibration of the labels of marks: decided again, less what the model would name anywhere.
 
 A small policy has favourites in a schema that it was not trained on: it writes ``literary genre`` for writers and books
 alike, because of the name and not because of the sentence. Its log-probability of a label at a mark, less ``weight``
@@ -9,11 +9,11 @@ information (Holtzman et al. 2021, arXiv 2104.08315). No sentence of the data th
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import takewhile
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from actors.engine import MOST_CHOICES
 from rnr.corpus.loading import load as load_data
@@ -22,8 +22,8 @@ from rnr.task.choosing import Chosen, chosen, written
 from rnr.task.prompts import ChatFormat
 from rnr.types import Example, Group, Mention, Prompt
 
-NEUTRAL = 8
-"""Sentences whose marks are neutral."""
+Result = TypeVar("Result")
+
 AFTER = 8
 """Characters behind a mark that the tokenizer sees with it."""
 KEPT = 1024
@@ -54,9 +54,8 @@ class LabelCalibration:
         marks = _marks(replace(example, mentions=found.mentions))
         if not found.finished or not marks or len(example.schema) < 2:
             return found
-        prior, *by_mark = await asyncio.gather(
-            self._prior(example.schema, meanings), *(self._logprobs(prompt, *around) for _, *around in marks)
-        )
+        around = (self._logprobs(prompt, before, after) for _, before, after in marks)
+        prior, *by_mark = await _together([self._prior(example.schema, meanings), *around])
         known = {_place(m): (m, c) for m, c in zip(found.mentions, found.confidences, strict=True)}
         decided = [
             _decided(example.schema, *known[_place(mention)], logs, prior, weight)
@@ -72,15 +71,21 @@ class LabelCalibration:
         )
 
     async def answers(self, groups: Sequence[Group], weight: float) -> list[Chosen]:
-        """The answer of each group's one greedy rollout, with the labels of marks decided again if ``weight`` says so,
-        as ``decided`` does."""
+        """The answer of each group's one greedy rollout, as ``decided`` has it where it is one of marks. Nothing is
+        asked any more when this returns or raises."""
 
         async def answer(group: Group) -> Chosen:
             found = chosen("greedy", group.prompt.example, group.prompt.decoding, group.rollouts[0])
             again = weight and group.prompt.decoding == "marks"
             return await self.decided(group.prompt, found, weight) if again else found
 
-        return await asyncio.gather(*map(answer, groups))
+        try:
+            return await _together(map(answer, groups))
+        finally:
+            priors = list(self._priors.values())
+            for prior in priors:
+                prior.cancel()
+            await asyncio.gather(*priors, return_exceptions=True)
 
     async def _prior(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
         """For each label its mean log-probability at the neutral marks."""
@@ -98,14 +103,16 @@ class LabelCalibration:
 
     async def _asked(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
         marks = await asyncio.to_thread(neutral_marks, self._chat, schema, self._context_tokens, meanings)
-        by_mark = await asyncio.gather(*(self._logprobs(*mark) for mark in marks))
+        by_mark = await _together(self._logprobs(*mark) for mark in marks)
         return [sum(logs) / len(logs) for logs in zip(*by_mark, strict=True)]
 
     async def _logprobs(self, prompt: Prompt, before: str, after: str) -> list[float]:
         """The log-probability of each label of the schema, among all of them, between what a chain says up to the
         colon of a mark and ``after`` it. Labels are spelled as the tokenizer spells them, which may join the bracket
         with what follows; where several begin alike, each branch is a decision of its own."""
-        ends = [self._chat.chain_tokens(f"{before} {label}]{after}") for label in prompt.example.schema]
+        chains = [f"{before} {label}]{after}" for label in prompt.example.schema]
+        # In a thread: the whole chain once for each label, while others are answered.
+        ends = await asyncio.to_thread(lambda: [self._chat.chain_tokens(chain) for chain in chains])
         open_ends = branches(ends)
         decisions = await self._choices({(*prompt.token_ids, *start): ids for start, ids in open_ends.items()})
         logs = dict(zip(open_ends, decisions, strict=True))
@@ -118,7 +125,8 @@ def neutral_marks(
     chat: ChatFormat, schema: tuple[str, ...], context_tokens: int, meanings: Mapping[str, str] | None = None
 ) -> list[tuple[Prompt, str, str]]:
     """The prompt of each neutral sentence under this schema, its chain up to the colon of its mark, and a little of
-    what follows. Raises ValueError if none of them has room, or for more labels than an engine tells apart."""
+    what follows; those that are about a label of the schema only if all are. Raises ValueError if none of them has
+    room, or for more labels than an engine tells apart."""
     if len(schema) > MOST_CHOICES:
         raise ValueError(
             f"label_calibration decides among at most {MOST_CHOICES} labels, and {len(schema)} are asked for: set "
@@ -126,7 +134,8 @@ def neutral_marks(
         )
     longest = max(schema, key=len)
     found: list[tuple[Prompt, str, str]] = []
-    for example in neutral():
+    others = [example for example in neutral() if example.mentions[0].label not in schema]
+    for example in others or neutral():
         asked = replace(example, schema=schema)
         ((_, before, after),) = _marks(asked)
         prompt = chat.prompt(replace(asked, mentions=()), meanings)
@@ -142,12 +151,24 @@ def neutral_marks(
 
 @cache
 def neutral() -> tuple[Example, ...]:
-    """Embedded sentences with one mention each, no two of one label."""
-    found: dict[str, Example] = {}
+    """An embedded sentence of each of the domains that there are, with its first mention alone."""
+    found: dict[tuple[str, ...], Example] = {}
     for example in load_data(["demo/train"], training=False):
-        for mention in example.mentions[:1]:
-            found.setdefault(mention.label, replace(example, mentions=(mention,)))
-    return tuple(found.values())[:NEUTRAL]
+        if example.mentions:
+            found.setdefault(example.schema, replace(example, mentions=example.mentions[:1]))
+    return tuple(found.values())
+
+
+async def _together(work: Iterable[Awaitable[Result]]) -> list[Result]:
+    """The results, in order; when one fails the others are ended first, and then it is raised."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def branches(ends: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]]:

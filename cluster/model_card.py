@@ -97,18 +97,18 @@ def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
     if not scores:
         return "## Scores\n\nNone were taken."
     rows = [
-        f"| {stage} | {found['f1']:.1f} | {found['interval'][0]:.1f} to {found['interval'][1]:.1f} | "
-        f"{found['exact_f1']:.1f} | {found['finished']:.0f} |"
+        f"| {stage} | {found.get('decoding') or 'not told'} | {found['f1']:.1f} | {found['interval'][0]:.1f} to "
+        f"{found['interval'][1]:.1f} | {found['exact_f1']:.1f} | {found['finished']:.0f} |"
         for stage, found in scores.items()
     ]
     head = [
         "## Scores",
         "",
-        "In per cent, on the evaluation data of the run, decoded as below. F1: the reference metric, averaged over "
+        "In per cent, on the evaluation data of the run. F1: the reference metric, averaged over "
         "data sets; exact: every mention by text and label.",
         "",
-        "| stage | F1 | 95 % interval | exact F1 | finished |",
-        "|---|--:|--:|--:|--:|",
+        "| stage | decoding | F1 | 95 % interval | exact F1 | finished |",
+        "|---|---|--:|--:|--:|--:|",
     ]
     last = list(scores.values())[-1]["by_data_set"]
     by_set = [f"| {name} | {found['f1']:.1f} |" for name, found in last.items()]
@@ -146,12 +146,13 @@ def _messages(wording: Wording, labels: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _prompt(wording: Wording, asked: Mapping[str, Any]) -> str:
+    by = asked["label_calibration"] if "marks" in (asked["decoding"], asked["grammar"]) else 0.0
     return "\n".join(
         [
             "## How it is asked",
             "",
-            f"Trained with decoding `{asked['decoding']}`; the grammar for its chains: `{asked['grammar']}`. Labels of "
-            f"greedy marks are calibrated by {asked['label_calibration']:g}.",
+            f"Trained with decoding `{asked['decoding']}`; the grammar for its chains: `{asked['grammar']}`."
+            + (f" Labels of greedy marks are calibrated by {by:g}." if by else ""),
             *(["", "System message:", "", "```", wording.system, "```"] if wording.system else []),
             "",
             "User's message, with `{{SCHEMA}}` the labels and `{{SENTENCE}}` the sentence:",

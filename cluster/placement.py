@@ -1,12 +1,10 @@
 """What a run needs of a cluster, whether it is there, and where each worker goes."""
 
-import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median_low
 from typing import Any
 
 from rnr.config import ClusterConfig, GenerationConfig
@@ -171,7 +169,6 @@ def local_resources() -> dict[str, float]:
 
 
 def threads_per_worker(workers: int, hosts: Sequence[float]) -> int:
-    """Threads for each of ``workers`` of one kind, which are spread over hosts with so many cores each; roles take
-    turns, so each may use all cores of its host. Hosts of unlike size: as on the one in the middle."""
-    on_one_host = math.ceil(workers / len(hosts))
-    return max(1, int(median_low(hosts)) // on_one_host)
+    """Threads for each of ``workers`` of one kind on hosts with so many cores each: its share of all cores, and no more
+    than the largest host has. Roles take turns, so each may use them all."""
+    return max(1, min(int(sum(hosts)) // workers, int(max(hosts))))

@@ -1,6 +1,6 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,8 +157,7 @@ def prepare(
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
     if evaluation.label_calibration and decoding == "marks":
-        longest = max((each.example.schema for each in asked), key=lambda schema: len("".join(schema)))
-        neutral_marks(chat, longest, model.context_tokens)  # raises ValueError where there is no room
+        _refuse_uncalibrated(chat, asked, model.context_tokens)
     warm_start = asker.samples(selected.sft, model.context_tokens)
     held_out = asker.samples(selected.held_out, model.context_tokens)
     return Prepared(
@@ -176,6 +175,17 @@ def prepare(
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),
     )
+
+
+def _refuse_uncalibrated(chat: ChatFormat, asked: Sequence[Prompt], context_tokens: int) -> None:
+    """Raise ValueError where the labels of an evaluated sentence cannot be calibrated."""
+    several = {each.example.schema for each in asked if len(each.example.schema) > 1}
+    sizes: tuple[Callable[[tuple[str, ...]], int], ...] = (len, lambda schema: len("".join(schema)))
+    try:
+        for schema in {max(several, key=size) for size in sizes if several}:
+            neutral_marks(chat, schema, context_tokens)
+    except ValueError as error:
+        raise ValueError(f"evaluation.{error}") from None
 
 
 def _decoding(

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actors.label_calibration import LabelCalibration
 from cluster.checkpoint import Checkpoints, Progress
 from cluster.difficulty import filter_by_difficulty
 from cluster.disk import Disk
 from cluster.estimate import work_left
+from cluster.evaluation import evaluate
 from cluster.generation import GenerationService
 from cluster.loop import Metrics, Pace, causes, grpo
 from cluster.losses import Losses
@@ -25,9 +25,7 @@ from cluster.settings import Settings
 from cluster.stopping import Stopping
 from cluster.token_recording import record_step
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
-from rnr.evaluation.predictions import save_predictions
 from rnr.evaluation.rollout_metrics import ner_metrics, rates
-from rnr.evaluation.scoring import score_predictions
 from rnr.files import strict_json, write_whole
 from rnr.runs import spans
 from rnr.runs.console import Console, shown_of
@@ -257,18 +255,18 @@ class Stages:
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
         self._begin = time.monotonic()
         self.status.at(stage, step, f"evaluation {name}", steps=self._steps(stage))
-        wanted, prepared = self.settings.evaluation, self.prepared
-        groups = await self.generation.greedy(prepared.evaluation, max_new_tokens=wanted.max_new_tokens)
-        calibration = LabelCalibration(self.generation.choices, prepared.chat, self.settings.context_tokens)
-        answers = await calibration.answers(groups, wanted.label_calibration)
-        examples = [prompt.example for prompt in prepared.evaluation]
-        file = self.folder / "predictions" / f"{name}.jsonl"
-        await self.disk.write("predictions", partial(save_predictions, examples, answers, prepared.decoding, file))
-        result = score_predictions(file, examples)
+        result, answers = await evaluate(
+            self.generation,
+            self.prepared,
+            self.settings.evaluation,
+            context_tokens=self.settings.context_tokens,
+            file=self.folder / "predictions" / f"{name}.jsonl",
+            disk=self.disk,
+        )
         self._progress.scores[name] = asdict(result)
         self._spend("eval")
         self.forecast.did("evaluation")
-        pairs = list(zip(examples, answers, strict=True))
+        pairs = [(prompt.example, answer) for prompt, answer in zip(self.prepared.evaluation, answers, strict=True)]
         await self.disk.write("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, pairs))
         self.console.evaluated(name, result)
 

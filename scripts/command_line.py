@@ -43,7 +43,9 @@ def within(least: float, most: float = math.inf) -> Callable[[Number | None], Nu
 
 LabelWeight = Annotated[
     float | None,
-    typer.Option(callback=within(0.0, 1.0), help="0 to 1: decide labels of marks less by habit; default: the run's"),
+    typer.Option(
+        callback=within(0.0, 1.0), help="0 to 1: contextual calibration of the labels of marks; default: the run's"
+    ),
 ]
 """``--label-calibration``."""
 

@@ -27,7 +27,7 @@ from rnr.evaluation.metrics import reference_left_out
 from rnr.evaluation.predictions import Prediction, save_predictions
 from rnr.evaluation.published import columns
 from rnr.evaluation.quoting import csv_of, f1_to_quote, markdown
-from rnr.evaluation.scoring import compare, report, zero_shot_f1
+from rnr.evaluation.scoring import compare, decodings, report, zero_shot_f1
 from rnr.evaluation.tables import calibration_table, tables
 from rnr.files import strict_json, write_whole
 from rnr.task.choosing import Selection
@@ -58,7 +58,7 @@ def evaluate(
     max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
     context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
     catch_alls: CatchAlls = None,
-    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
+    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each; several: no calibration")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
     label_calibration: LabelWeight = None,
@@ -122,12 +122,14 @@ def _show(
     comparisons = compare(found, compared) if compared is not None else {}
     zero_shot = zero_shot_f1(scores)
     calibrated = calibration(found.values())
-    decodings = sorted({prediction.decoding for prediction in found.values() if prediction.decoding})
+    under, other_under = decodings(found.values()), decodings((compared or {}).values())
+    against = "" if compared is None else f" (compared: {_told(other_under)})"
     row = {
         "model": model,
         "predictions": str(file),
-        "decoding": decodings,
+        "decoding": under,
         "compared": str(other) if other else None,
+        "compared_decoding": other_under,
         **asdict(scores),
         "zero_shot": zero_shot,
         "comparisons": {protocol: asdict(comparison) for protocol, comparison in comparisons.items()},
@@ -152,8 +154,11 @@ def _show(
     if left_out := reference_left_out(prediction.example for prediction in found.values()):
         labels = ", ".join(f"{number} under {label}" for label, number in left_out.items())
         console.print(f"the protocols reference and chain leave gold mentions out, as the paper does: {labels}")
-    told = ", ".join(decodings) or "not told"
-    console.print(f"decoding: {told}\npredictions: {file}\nscores: {target}", soft_wrap=True)
+    console.print(f"decoding: {_told(under)}{against}\npredictions: {file}\nscores: {target}", soft_wrap=True)
+
+
+def _told(decodings: Sequence[str]) -> str:
+    return "; ".join(decodings) or "not told"
 
 
 def _ask(

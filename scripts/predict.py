@@ -52,7 +52,7 @@ def predict(
     resume: Annotated[bool, typer.Option("--resume", help="go on behind the last row of --out")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a sentence")] = False,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
-    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
+    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each; several: no calibration")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
     label_calibration: LabelWeight = None,

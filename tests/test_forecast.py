@@ -111,7 +111,15 @@ def _of_tokens(tokens: int, **more: Any) -> Any:
     prompts = [SimpleNamespace(token_ids=range(tokens))] * 3
     evaluation, sft = [None] * 10, [SimpleNamespace(length=150)] * 3
     return SimpleNamespace(
-        **{"shape": SHAPE, "weights_gib": 2e9 / 2**30, "prompts": prompts, "evaluation": evaluation, "sft": sft} | more
+        **{
+            "decoding": "free",
+            "shape": SHAPE,
+            "weights_gib": 2e9 / 2**30,
+            "prompts": prompts,
+            "evaluation": evaluation,
+            "sft": sft,
+        }
+        | more
     )
 
 
@@ -146,3 +154,5 @@ def test_the_seconds_of_each_kind_of_work_by_hand() -> None:
     # 8 * 8 answers of 200 tokens: 12800 / 500 s; they and 8 prompts of 100 tokens are trained on: 13600 / 1000 s.
     assert seconds["grpo step"] == pytest.approx(25.6 + 13.6)
     assert seconds["evaluation"] == pytest.approx(10 * 200 / 500)
+    marks = stated_seconds(_of_tokens(100, decoding="marks"), schedule, _sampled(8), found)
+    assert marks["evaluation"] == pytest.approx(10 * 200 / 500 * 1.4)  # labels are calibrated

@@ -3,23 +3,32 @@
 import asyncio
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from actors.engine import Sampling
 from actors.extractor import Options
-from actors.label_calibration import NEUTRAL, Choices, LabelCalibration, _marks, branches, neutral, neutral_marks
+from actors.label_calibration import Choices, LabelCalibration, _marks, branches, neutral, neutral_marks
 from actors.loading import load
 from actors.rollout import RolloutWorker
+from cluster.disk import Disk
+from cluster.evaluation import UNCALIBRATED, evaluate
+from rnr.config import EvaluationConfig
+from rnr.evaluation.scoring import Evaluation
 from rnr.task.chains import tagged_chain
-from rnr.task.choosing import Chosen
+from rnr.task.choosing import Chosen, written
 from rnr.task.parsing import parse
-from rnr.types import Decoding, Example, Mention
+from rnr.types import Decoding, Example, Group, Mention
+from tests.carriers import rollout
+from tests.jsonl import read_jsonl
 
 SCHEMA = ("person", "city")
 HERE = {"person": 0.4, "city": 0.6}
 ANYWHERE = {"person": 0.1, "city": 0.9}
+NEUTRAL = 11
+"""Neutral marks under ``SCHEMA``: one of the twelve is about a city."""
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +95,16 @@ def test_the_neutral_marks_of_a_schema_are_asked_once(ner) -> None:
     asyncio.run(twice())
 
 
-def test_neutral_marks_are_of_as_many_kinds() -> None:
+def test_neutral_marks_are_of_as_many_domains_and_not_about_what_is_asked_for(ner) -> None:
     marks = neutral()
-    assert len(marks) == len({mark.mentions[0].label for mark in marks}) == NEUTRAL
+    assert len(marks) == len({mark.schema for mark in marks}) == 12
     assert all(len(mark.mentions) == 1 and "[" in tagged_chain(mark) for mark in marks)
+    about = marks[3].mentions[0].label
+    asked = [prompt.example.sentence for prompt, *_ in neutral_marks(ner.chat, (about, "city"), 1024)]
+    assert asked == [mark.sentence for mark in marks if mark.mentions[0].label not in (about, "city")]
+    assert len(asked) < 12
+    everything = tuple({mark.mentions[0].label for mark in marks})
+    assert len(neutral_marks(ner.chat, everything, 1024)) == 12  # none would be left
 
 
 def test_where_several_continuations_go_on_differently_is_a_choice() -> None:
@@ -136,16 +151,81 @@ def test_a_run_answers_under_marks_as_its_export_does_and_nothing_else_is_decide
 
     in_a_run = [ner.loop.submit(evaluated(*how)).result() for how in (("marks", 0.7), ("marks", 0.0), ("schema", 0.7))]
     assert [{found.calibrated for found in answers} for answers in in_a_run] == [{0.7}, {0.0}, {0.0}]
+    assert [found.text for found in in_a_run[0]] != [found.text for found in in_a_run[1]]
     monkeypatch.setattr(ner.chat, "label_calibration", 0.7)
     monkeypatch.setattr(ner, "_max_new_tokens", 200)
     by_default, asked_not_to = (
         ner.answers(examples, decoding="marks"),
         ner.answers(examples, decoding="marks", label_calibration=0.0),
     )
-    assert any(found.mentions for found in by_default)
     assert [found.text for found in by_default] == [found.text for found in in_a_run[0]]
     assert [found.text for found in asked_not_to] == [found.text for found in in_a_run[1]]
     assert {found.calibrated for found in ner.answers(examples, decoding="marks", samples=2)} == {0.0}
+
+
+def test_an_evaluation_keeps_and_scores_the_policys_own_labels_too(ner, tmp_path) -> None:
+    texts = ["Ada met Bob in Rome.", "One. Two three (four), five-six; seven's eight?"]
+    examples = [Example(uid=str(n), sentence=text, schema=SCHEMA, mentions=()) for n, text in enumerate(texts)]
+    prompts = [replace(ner.chat.prompt(example), decoding="marks") for example in examples]
+
+    async def greedy(prompts, *, max_new_tokens: int) -> list[Group]:
+        sampling = Sampling(count=1, temperature=0.0, max_new_tokens=max_new_tokens)
+        return await asyncio.gather(*(ner.worker.generate(prompt, sampling) for prompt in prompts))
+
+    def evaluated(weight: float, name: str) -> tuple[Evaluation, list[Chosen]]:
+        generation: Any = SimpleNamespace(greedy=greedy, choices=ner.worker.choices)
+        prepared: Any = SimpleNamespace(evaluation=prompts, chat=ner.chat, decoding="marks")
+        wanted = EvaluationConfig(max_new_tokens=200, label_calibration=weight)
+        disk = Disk(tmp_path, seconds=0)
+        work = evaluate(generation, prepared, wanted, context_tokens=1024, file=tmp_path / name, disk=disk)
+        return ner.loop.submit(work).result()
+
+    result, answers = evaluated(0.7, "sft.jsonl")
+    plain, own = evaluated(0.0, "plain.jsonl")
+    assert [found.text for found in answers] != [found.text for found in own]
+    assert (result.decoding, plain.decoding) == ("marks, labels calibrated by 0.7", "marks")
+    assert (result.uncalibrated_f1, plain.uncalibrated_f1) == (plain.f1, None)
+    assert result.metrics()["val/uncalibrated_f1"] == plain.f1
+    assert "val/uncalibrated_f1" not in plain.metrics()
+    saved = {name: [row["text"] for row in read_jsonl(tmp_path / name)] for name in ("sft.jsonl", "plain.jsonl")}
+    assert saved["sft.jsonl"] == [found.text for found in answers]
+    assert saved["plain.jsonl"] == [row["text"] for row in read_jsonl(tmp_path / UNCALIBRATED / "sft.jsonl")]
+    assert not (tmp_path / UNCALIBRATED / "plain.jsonl").exists()
+
+
+@pytest.mark.parametrize("ended", ["by a failure", "by its caller"])
+def test_an_evaluation_that_ends_early_asks_for_nothing_more(ner, ended) -> None:
+    mention = Mention(text="Ada", label="city", start=0, end=3)
+    examples = [Example(uid=str(n), sentence=f"Ada met {n}", schema=SCHEMA, mentions=(mention,)) for n in range(9)]
+    groups = [
+        Group(
+            prompt=replace(ner.chat.prompt(example), decoding="marks"),
+            rollouts=(rollout(text=written(example, example.mentions, "marks"), finished=True),),
+        )
+        for example in examples
+    ]
+    calls: list[int] = []
+
+    async def choices(asked) -> Any:
+        calls.append(len(asked))
+        if ended == "by a failure" and len(calls) == 3:
+            raise RuntimeError("the worker is gone")
+        await asyncio.sleep(60)
+
+    async def work() -> None:
+        answering = asyncio.ensure_future(LabelCalibration(choices, ner.chat, 1024).answers(groups, 0.6))
+        if ended == "by a failure":
+            with pytest.raises(RuntimeError, match="gone"):
+                await answering
+        else:
+            while not calls:
+                await asyncio.sleep(0.01)
+            answering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await answering
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("after", [", a firm.", ".", ")", "", " last year."])

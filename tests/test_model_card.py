@@ -19,6 +19,7 @@ SCORES = {
         "interval": [55.5, 66.7],
         "exact_f1": 60.0,
         "finished": 100.0,
+        "decoding": "marks, labels calibrated by 0.6",
         "by_data_set": {"known": {"f1": 65.5}, "unseen": {"f1": 57.0}},
     },
 }
@@ -51,7 +52,8 @@ def _card(
 def test_the_card_tells_scores_with_intervals_settings_and_the_licence(tmp_path) -> None:
     card = _card(tmp_path)["README.md"]
     assert card.startswith("---\nlicense: mit\nbase_model: org/base\n")
-    assert "| grpo | 61.2 | 55.5 to 66.7 | 60.0 | 100 |" in card
+    assert "| sft | not told | 50.0 | 45.0 to 55.0 | 49.0 | 99 |" in card
+    assert "| grpo | marks, labels calibrated by 0.6 | 61.2 | 55.5 to 66.7 | 60.0 | 100 |" in card
     assert "| unseen | 57.0 |" in card
     assert "| `sft.epochs` | 2.0 |" in card
     assert "| `data.train` | train.jsonl |" in card

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cluster.in_process import cores_by_host
 from cluster.placement import (
     bundles,
     check_disk,
@@ -95,12 +96,26 @@ def test_workers_that_do_not_fit_on_half_a_gpu_each_are_too_many() -> None:
         *((1, [2.0], 2), (2, [8.0], 4), (3, [8.0], 2), (4, [2.0], 1), (1, [0.5], 1)),
         (1, [4.0, 4.0], 4),  # and not 8: it is on one of them
         (4, [4.0, 4.0], 2),
-        (3, [8.0, 8.0], 4),  # two are on one of them
         (2, [1.0, 16.0, 16.0], 16),
+        (1, [4.0, 64.0], 64),
+        (8, [4.0, 64.0], 8),
     ],
 )
-def test_the_workers_of_one_kind_share_the_cores_of_their_host(workers, hosts, threads) -> None:
+def test_the_workers_of_one_kind_share_all_cores_and_none_has_more_than_a_host(workers, hosts, threads) -> None:
     assert threads_per_worker(workers, hosts) == threads
+
+
+def test_hosts_that_are_there_and_have_cores_are_counted(monkeypatch) -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 4.0}},
+        {"Alive": True, "Resources": {"memory": 9.0}},
+        {"Alive": True, "Resources": {"CPU": 0.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0}},
+    ]
+    monkeypatch.setattr("cluster.in_process.ray.nodes", lambda: nodes)
+    assert cores_by_host("auto") == [4.0]
+    nodes.clear()
+    assert cores_by_host("auto") == [1.0]
 
 
 def test_a_run_needs_room_for_its_checkpoints_and_its_export(tmp_path, monkeypatch) -> None:

@@ -131,7 +131,7 @@ def test_labels_that_leave_no_room_for_calibration_are_refused_before_anything_s
         "sft": {"epochs": 0},
     }
     room = len(_prepare(**options, evaluation={"max_new_tokens": 1}).evaluation[0].token_ids) + 1
-    with pytest.raises(ValueError, match="label_calibration: the 2 labels leave no room for a sentence"):
+    with pytest.raises(ValueError, match=r"evaluation\.label_calibration: the 2 labels leave no room for a sentence"):
         _prepare(**options, evaluation={"max_new_tokens": 1}, model={"context_tokens": room})
     prepared = _prepare(
         **options, evaluation={"max_new_tokens": 1, "label_calibration": 0.0}, model={"context_tokens": room}

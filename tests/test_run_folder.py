@@ -1,5 +1,6 @@
 """The run folder: an older run is moved aside, a resumed one kept, a running one left alone."""
 
+import json
 import multiprocessing
 
 import pytest
@@ -33,6 +34,16 @@ def test_a_resumed_run_finds_its_folder_and_may_not_change_what_is_trained(tmp_p
         _open_elsewhere(tmp_path, resume=True, grpo={"steps": 7})
     assert (_open_elsewhere(tmp_path, resume=True, optimizer={"zero_stage": 3}) / "note").read_text() == "kept"
     assert (_open(tmp_path, resume=True, cluster={"rollout_workers": 2}) / "note").read_text() == "kept"
+
+
+def test_a_run_of_before_labels_were_calibrated_goes_on_without(tmp_path) -> None:
+    file = _open_elsewhere(tmp_path) / "config.json"
+    before = json.loads(file.read_text())
+    del before["evaluation"]["label_calibration"]
+    file.write_text(json.dumps(before))
+    with pytest.raises(ValueError, match=r"evaluation\.label_calibration is 0\.6, but the run in .* with 0\.0"):
+        _open_elsewhere(tmp_path, resume=True)
+    _open(tmp_path, resume=True, evaluation={"label_calibration": 0.0})
 
 
 @pytest.mark.parametrize("resume", [False, True])

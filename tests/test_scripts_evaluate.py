@@ -173,8 +173,9 @@ def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_fir
     free, marks = (json.loads((tmp_path / f"predictions-{name}.scores.json").read_text()) for name in ("free", "marks"))
     assert (free["decoding"], free["compared"]) == (["free"], None)
     assert (marks["decoding"], marks["compared"]) == (["marks"], str(tmp_path / "predictions-free.jsonl"))
+    assert (free["compared_decoding"], marks["compared_decoding"]) == ([], ["free"])
     assert marks["comparisons"]["exact"]["average"]["f1"] == 50.0
-    assert "decoding: marks" in capsys.readouterr().out
+    assert "decoding: marks (compared: free)" in capsys.readouterr().out
     assert main([*command, "--decoding", "marks", "--decoding", "free"]) == 2  # both files are there already
     assert main(["--predictions", "p", "--data", *data, "--decoding", "free"]) == 2
     assert main([*command, "--decoding", "greedy"]) == 2

@@ -100,10 +100,12 @@ def test_an_export_remembers_how_it_was_asked(tmp_path, wording) -> None:
     tok, chat = _chat(wording, {"ort": "a spot"} if wording is not REFERENCE else None)
     tok.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    chat.decoding, chat.label_calibration = "marks", 0.25
     for name, text in prompt_file(chat, "marks", catch_alls=wording is COMPACT).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     again = chat_format(str(tmp_path))
     assert (again.wording, again.definitions) == (wording, chat.definitions)
+    assert (again.decoding, again.label_calibration) == ("marks", 0.25)
     assert asks_catch_alls(str(tmp_path)) == (wording is COMPACT)
     assert again.prompt(_example()).token_ids == chat.prompt(_example()).token_ids
 
@@ -115,7 +117,7 @@ def test_an_export_of_before_is_still_read(tmp_path) -> None:
     assert chat_format(str(tmp_path)).wording == COMPACT
     assert asks_catch_alls(str(tmp_path))
     (tmp_path / "rnr_prompt.json").write_text(json.dumps({"preset": "reference", "definitions": {}}))
-    assert chat_format(str(tmp_path)).wording == REFERENCE
+    assert (chat_format(str(tmp_path)).wording, chat_format(str(tmp_path)).label_calibration) == (REFERENCE, 0.0)
     assert not asks_catch_alls(str(tmp_path))
 
 

@@ -108,5 +108,6 @@ class EvaluationConfig(Section):
     max_new_tokens: int = Field(default=320, ge=1)
     """Token limit of an answer."""
     label_calibration: float = Field(default=0.6, ge=0, le=1)
-    """Under ``marks``, how far the label of a mark is decided by what speaks for it in the sentence and not anywhere
-    (``docs/decoding.md``), in the run's evaluations and by its export: 0 not at all, 1 altogether."""
+    """Contextual calibration of labels under ``marks`` (``docs/decoding.md``), in the run's evaluations and by its
+    export: how far the label of a mark is decided by what speaks for it in the sentence and not anywhere, from 0 to 1.
+    Each schema takes twelve further requests."""

@@ -6,7 +6,7 @@ stand beside the published ones; all others count what our one parser reads.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
@@ -106,13 +106,18 @@ class Evaluation:
     exact_f1: float
     finished: float
     by_data_set: dict[str, dict[str, float]]
+    decoding: str = ""
+    """What the answers might say; empty where their file does not tell (``rnr.evaluation.predictions``)."""
+    uncalibrated_f1: float | None = None
+    """``f1`` of the same answers with the policy's own labels, where they were calibrated."""
 
     def metrics(self) -> dict[str, float]:
         """The scores by their ``val/`` names."""
         flat = {
             f"val/{name}/{key}": value for name, scores in self.by_data_set.items() for key, value in scores.items()
         }
-        return flat | {"val/f1": self.f1, "val/exact_f1": self.exact_f1, "val/finished": self.finished}
+        own = {} if self.uncalibrated_f1 is None else {"val/uncalibrated_f1": self.uncalibrated_f1}
+        return flat | {"val/f1": self.f1, "val/exact_f1": self.exact_f1, "val/finished": self.finished} | own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +155,13 @@ class Comparison:
 
 def score_predictions(file: Path, examples: Iterable[Example]) -> Evaluation:
     """The scores of a file of predictions against ``examples``; raises ValueError as ``read_predictions`` does."""
-    return report(read_predictions(file, examples)).evaluation()
+    found = read_predictions(file, examples)
+    return replace(report(found).evaluation(), decoding="; ".join(decodings(found.values())))
+
+
+def decodings(predictions: Iterable[Prediction]) -> list[str]:
+    """What these answers might say, each once; none where their file does not tell."""
+    return sorted({prediction.decoding for prediction in predictions if prediction.decoding})
 
 
 def report(predictions: Mapping[str, Prediction]) -> Report:

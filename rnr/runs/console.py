@@ -58,7 +58,9 @@ class Console:
     def evaluated(self, name: str, result: Evaluation) -> None:
         """One line of an evaluation."""
         low, high = result.interval
-        self.say(f"evaluation {name}: F1 {result.f1:.1f} [{low:.1f}, {high:.1f}], {result.finished:.0f} % finished")
+        own = "" if result.uncalibrated_f1 is None else f" ({result.uncalibrated_f1:.1f} with uncalibrated labels)"
+        finished = f"{result.finished:.0f} % finished"
+        self.say(f"evaluation {name}: F1 {result.f1:.1f} [{low:.1f}, {high:.1f}]{own}, {finished}")
 
     def table(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
         """F1 of each stage on each data set, with the average and the share of finished answers."""
@@ -71,6 +73,9 @@ class Console:
             table.add_row(data_set, *(f"{scores[stage]['by_data_set'][data_set]['f1']:.1f}" for stage in stages))
         table.add_row("average", *(f"{scores[stage]['f1']:.1f}" for stage in stages), style="bold")
         table.add_row("finished %", *(f"{scores[stage]['finished']:.0f}" for stage in stages))
+        under = [scores[stage].get("decoding") or "not told" for stage in stages]
+        if len(set(under)) > 1:  # a warm start of another run
+            table.add_row("decoding", *under)
         self._out.print(table)
 
     def next_steps(self, folder: Path, example: Example | None) -> None:

@@ -76,6 +76,9 @@ MEANINGS = (
     Meaning("sft/lr", "SFT learning rate", "of this step"),
     Meaning("sft/tokens_per_s", "SFT tokens a second", "prompt and target tokens of the step by its seconds"),
     Meaning("val/f1", "F1 of the evaluation", "mean over data sets under the paper's protocol, in per cent"),
+    Meaning(
+        "val/uncalibrated_f1", "F1 with the policy's own labels", "as val/f1, of the same answers before calibration"
+    ),
     Meaning("val/exact_f1", "Exact F1", "mean over data sets under the exact protocol, in per cent"),
     Meaning("val/finished", "Finished answers", "per cent of greedy answers that ended before the token limit"),
     Meaning("val/*/f1", "F1 of a data set", "under the paper's protocol, in per cent"),

@@ -16,6 +16,9 @@ CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpo
 CHANGEABLE_KEYS = (("run", "folder"), ("optimizer", "zero_stage"))
 """Keys of other sections that may, too: the optimizer's state is divided anew."""
 
+BEFORE = {("evaluation", "label_calibration"): 0.0}
+"""What held before a key was there, where that is not its default now."""
+
 OF_WARM_START = {
     "model": tuple(ModelConfig.model_fields),
     "data": ("prompt", "definitions", "evaluation", "evaluation_examples", "keep_sources"),
@@ -106,9 +109,10 @@ def _refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], folder: P
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
-    """Section, key, value before and value now of each key that differs; keys that were unknown before do not."""
+    """Section, key, value before and value now of each key that differs; keys that were unknown before do not, unless
+    ``BEFORE`` says what held."""
     for section, values in now.items():
         for key, value in values.items():
-            was = before.get(section, {}).get(key, value)
+            was = before.get(section, {}).get(key, BEFORE.get((section, key), value))
             if was != value:
                 yield section, key, was, value

@@ -56,7 +56,7 @@ class Chosen:
     below_threshold: int = 0
     """Mentions that a threshold took away."""
     calibrated: float = 0.0
-    """How far labels were decided again (``actors.label_calibration``)."""
+    """The weight by which labels were calibrated (``actors.label_calibration``); 0 for the completion's own."""
 
 
 def chosen(
