@@ -6,10 +6,13 @@ import pytest
 
 from rnr.corpus.formats.decisions import DOUBTFUL_ROWS, REJECTED
 from rnr.corpus.formats.doubtful import INVISIBLE, QUOTES
+from rnr.corpus.formats.entity_names import FINER
 from rnr.corpus.formats.examples import WITHIN
 from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.plain_rows import OF_ALL, OTHER_TEXTS
 from rnr.corpus.formats.text_tags import BY_SPACES
+from rnr.corpus.label_doubts import LINKED
+from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, ROW, read, written
 
 TEXT = "Ida Noor ran to Oslo"
@@ -75,7 +78,7 @@ def test_the_spaces_that_a_row_tells_are_those_of_its_sentence(tmp_path) -> None
     [
         ("a.jsonl", [{"text": "Ada ran", "ner_tags": ["B-PER", "O"]}, {"text": "Bo sat", "ner_tags": ["B-PER", "O"]}]),
         ("a.jsonl", [{"tokens": "Ada ran", "ner_tags": "B-PER O"}, {"tokens": "Bo sat", "ner_tags": "B-PER O"}]),
-        ("a.csv", 'sentence,word_labels\nAda ran,"B-PER,O"\nBo sat,"B-PER,O"\n'),
+        ("a.csv", 'Sentence,Word Labels\nAda ran,"B-PER,O"\nBo sat,"B-PER,O"\n'),
         ("a.csv", "text,labels\nAda ran,B-PER O\nBo sat,B-PER O\n"),
         ("a.csv", "sentence_id,words,tags\n1,Ada ran,B-PER O\n2,Bo sat,B-PER O\n"),
         ("a.csv", "Sentence #,Sentence,Tag\n1,Ada ran,\"['B-PER', 'O']\"\n2,Bo sat,\"['B-PER', 'O']\"\n"),
@@ -123,6 +126,36 @@ def test_a_joiner_inside_a_word_of_persian_and_code_between_graves_are_not_doubt
     notes = read(written(tmp_path / "a.jsonl", rows))[2]
     assert INVISIBLE not in notes
     assert QUOTES not in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("occurrences", [[0, 3], [8, 11]]),
+        ("positions", [{"offset": 0, "length": 3}, {"offset": 8, "length": 3}]),
+        ("mentions", [{"start": 0, "end": 3}, {"start": 8, "end": 11}]),
+    ],
+)
+def test_the_places_of_an_entity_are_never_its_first_occurrence(tmp_path, name, places) -> None:
+    entity = {"text": "Ida", "label": "PER"}
+    rows = [{"text": "Ida saw Ida", "entities": [entity | {name: found}]} for found in (places, places[1:])]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert found == [("Ida saw Ida", [("Ida", "PER")])]
+    assert f"row 1: entities[0].{name} must be one [start, end]" in problems
+    assert "list what occurs at several places once for each" in problems
+    assert notes == ""  # of the second row, whose place is not the first
+    assert next(iter(load([str(tmp_path / "a.jsonl")], training=True, skip_bad_rows=True))).mentions[0].start == 8
+
+
+def test_a_finer_label_and_labels_that_are_links_are_noted(tmp_path) -> None:
+    entities = [
+        {"start": 0, "end": 3, "type": "PER", "subtype": "Artist"},
+        {"start": 8, "end": 11, "entity": "Q42"},
+    ]
+    found, _, notes = read(written(tmp_path / "a.jsonl", [{"text": "Ida saw Ida", "entities": entities}]))
+    assert found == [("Ida saw Ida", [("Ida", "PER"), ("Ida", "Q42")])]
+    assert f"1 {FINER} (row 1: entities[0]: subtype 'Artist')" in notes
+    assert f"{LINKED}: 'Q42'" in notes
 
 
 @pytest.mark.parametrize("names", [("0", "1"), ("doc_a", "doc_b")])
@@ -191,7 +224,11 @@ def test_rows_that_are_not_read_say_what_they_look_like(tmp_path, row, said) -> 
         ("a.json", '[{"text": "Ada ran", "entities": []},\n]', "a comma stands behind the last of a list"),
         ("a.jsonl", '{"text": "Ada ran", "entities": [[0, 3, "PER"],]}\n{}\n', "a comma stands behind the last"),
         ("a.jsonl", '{"text": "Ada ran"}{"text": "Bo"}\n{}\n', "another value stands behind it"),
-        ("a.json", 'TRAIN_DATA = [("Ada", {})]', "this is Python"),
+        ("a.json", 'TRAIN_DATA = [("Ada", {})]', "this is a program"),
+        ("a.json", 'callback({"a": 1});', "this is a program"),
+        ("a.json", "[{'text': 'Ada'}]", "this is how Python shows an object"),
+        ("a.json", '```json\n[{"text": "Ada"}]\n```', "the marks of a block of code"),
+        ("a.jsonl", '\x1e{"text": "Ada"}\n\x1e{"text": "Bo"}\n', "the record separators (U+001E)"),
         ("a.py", "DATA = []", "this is Python"),
         ("a.npy", "x", "an array of NumPy"),
         ("a.rds", "x", "a data set of R"),

@@ -13,6 +13,8 @@ CONTROL = "labels hold line breaks or control characters"
 SEVERAL = "labels are made of other labels; are they several in one?"
 NAMELESS = "labels are numbers, or stand for a value that is missing"
 
+LINKED = "labels look like the names of things in a data base, and not like kinds of things"
+_LINK = re.compile(r"Q\d+|[CD]\d{6,}|(?:MESH|UMLS|NCBI\w*|OMIM|CHEBI|GO|HP):\S+|https?://\S+")
 _TAG = re.compile(r"[BIESLUMW][-_]\S")
 _BETWEEN = re.compile(r"\s*[;|,/+&]\s*")
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
@@ -25,6 +27,7 @@ def label_doubts(labels: Sequence[str]) -> Iterator[str]:
         (PADDED, [label for label in labels if _ends_hidden(label)]),
         (CONTROL, [label for label in labels if _CONTROL.search(label)]),
         (NAMELESS, [label for label in labels if label in _MISSING or label.isdecimal()]),
+        (LINKED, [label for label in labels if _LINK.fullmatch(label)]),
         (SEVERAL, [label for label in labels if _is_several(label, labels)]),
         (TAGGED, list(labels) if all(map(_TAG.match, labels)) else []),
     )

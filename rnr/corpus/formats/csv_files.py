@@ -17,7 +17,7 @@ from rnr.corpus.report import Reading
 
 _WORDS = ("word", "token", "words", "tokens", "form")
 _TAGS = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
-_SENTENCES = ("sentence #", "sentence_id", "sent_id", "sentence_idx", "sentence_number", "sentence", "sentence_num")
+_SENTENCES = ("sentence_#", "sentence_id", "sent_id", "sentence_idx", "sentence_number", "sentence", "sentence_num")
 _TEXTS = ("text", "sentence", "content", "input", "document")
 _DOCUMENTS = (
     *("doc_id", "document_id", "docid", "doc", "document", "doc_idx", "document_idx", "file", "filename", "file_name"),
@@ -31,12 +31,13 @@ _BEGINS = ("start", "begin")
 OTHER_TAGS = "further columns of tags are not read"
 _COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
 """A line of columns with spaces between them, and a tag in the last."""
+_BLANKS = re.compile(r"\s+")
 _HEADER = re.compile(r"O|[BIESLU]-\S+")
 
 
 def is_word_table(head: str) -> bool:
     """Whether a line names the columns of a table with a word, its tag and the number of its sentence."""
-    columns = {column.strip().lower() for column in head.split("\t")}
+    columns = set(map(_plain, head.split("\t")))
     return all(columns & set(names) for names in (_WORDS, _TAGS, _SENTENCES))
 
 
@@ -96,12 +97,17 @@ def _holds_lists(file: Path, column: int) -> bool:
 
 
 def _named_columns(names: Sequence[str], file: Path) -> dict[str, str]:
-    """The names as they are written, by the names that are looked for; raises DataError where two are the same."""
+    """The names as they are written, by their plain ones; raises DataError where two are the same."""
     written = [name for name in names if name.strip()]
-    columns = {name.strip().lower(): name for name in written}
+    columns = {_plain(name): name for name in written}
     if len(columns) < len(written):
         raise DataError(f"{file}: two columns have the same name ({', '.join(written)}); rename the one not meant")
     return columns
+
+
+def _plain(name: str) -> str:
+    """A name as it is looked for: ``Sentence ID`` -> ``sentence_id``."""
+    return _BLANKS.sub("_", name.strip().lower())
 
 
 def _first(columns: dict[str, str], names: tuple[str, ...]) -> str | None:
@@ -136,8 +142,8 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path, *, b
 
 
 def _rows_with_lists(file: Path, names: Sequence[str], source: Source) -> Iterator[Row]:
-    """Each row by the names of its columns in lower case, with the cells that hold a list read, without empty ones."""
-    lowered = [name.strip().lower() for name in names]
+    """Each row by the plain names of its columns, with the cells that hold a list read, without empty ones."""
+    lowered = list(map(_plain, names))
     for number, cells in islice(rows_of_cells(file), 1, None):
         if isinstance(cells, DataError):
             yield number, DataError(f"{file}, {cells}")

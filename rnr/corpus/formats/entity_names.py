@@ -47,9 +47,15 @@ _TEXTS = (
     *("form", "string", "Text", "extraction_text", "span", "entity"),
 )
 _POSITION = re.compile(r"start|begin|end|stop|offset|pos|idx|index|from|\bto\b|loc|span|char|token", re.IGNORECASE)
+_SEVERAL = re.compile(r"occurr|position|place|mention|match|instance|interval|span|offset|range", re.IGNORECASE)
+_OF_WORDS = re.compile(r"token|word|sent|line|page|box", re.IGNORECASE)
+"""Names of the places of an entity, of which there may be several, and of those that count no characters."""
+_PIECES = "list what occurs at several places once for each; a mention in several pieces is no one text"
 _PIECE = re.compile(r"[BIESLUO]-\S")
 
 TWO_LABELS = "entities have a 'label' and another 'type'; the label was read"
+FINER = "entities have a finer label beside their label, which was not read"
+_FINER = ("subtype", "sub_type", "subcategory", "subCategory", "sublabel", "fine_label", "fine_type", "entity_subtype")
 AS_TEXT = "offsets were written as text or with a decimal point and taken as whole numbers"
 
 
@@ -120,6 +126,10 @@ def _located(entity: dict[str, Any], place: str) -> dict[str, Any]:
             return without(entity, name) | _located(entity[name], f"{place}.{name}")
         if isinstance(entity.get(name), list):
             return without(entity, name) | _pair(entity[name], f"{place}.{name}")
+    for name in filter(_SEVERAL.search, () if _NUMBERS & entity.keys() else entity):
+        value = entity[name]
+        if isinstance(value, list) and value and all(map(_is_interval, value)) and not _OF_WORDS.search(name):
+            return without(entity, name) | _pair(value, f"{place}.{name}")
     unknown = [name for name, value in entity.items() if _POSITION.search(name) and _is_place(value)]
     if unknown and not _NUMBERS & entity.keys():
         raise ValueError(
@@ -147,13 +157,20 @@ def _is_place(value: Any) -> bool:
     return type(value) is int or (isinstance(value, list) and all(type(part) is int for part in value))
 
 
+def _is_interval(value: Any) -> bool:
+    """Whether a value is one of the places of an entity that has several: two numbers, or an object with both ends."""
+    if isinstance(value, dict):
+        return _two_numbers(value) is not None
+    return isinstance(value, list) and [type(part) for part in value] == [int, int]
+
+
 def _pair(value: list[Any], place: str) -> dict[str, Any]:
     if len(value) == 1 and isinstance(value[0], list):
         value = value[0]
-    if len(value) == 1 and isinstance(value[0], dict) and {"offset", "length"} <= value[0].keys():
-        value = [value[0]["offset"], value[0]["offset"] + value[0]["length"]]
+    if len(value) == 1 and isinstance(value[0], dict) and (found := _two_numbers(value[0])) is not None:
+        value = [next(found[name] for name in (end, f"{end}_offset") if name in found) for end in ("start", "end")]
     if len(value) != 2 or any(isinstance(part, (list, dict)) for part in value):
-        raise ValueError(f"{place} must be one [start, end], found {value}; a mention in several pieces is no one text")
+        raise ValueError(f"{place} must be one [start, end], found {value}; {_PIECES}")
     return {"start": value[0], "end": value[1]}
 
 
@@ -168,6 +185,8 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
     both = [entity.get(name) for name in ("label", "type")]
     if both[0] != both[1] and all(isinstance(value, str) for value in both):
         source.note(TWO_LABELS, number, f"{place}: {both[0]!r} and {both[1]!r}")
+    for finer in (name for name in _FINER if isinstance(entity.get(name), str) and entity[name]):
+        source.note(FINER, number, f"{place}: {finer} {entity[finer]!r}")
     named = entity
     if label not in ("label", "type", None):
         one = entity[label][0] if isinstance(entity[label], list) and len(entity[label]) == 1 else entity[label]

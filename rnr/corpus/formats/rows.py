@@ -1,6 +1,7 @@
 """What every format needs: a row or the reason why there is none, our own row, and the way to a file or a library."""
 
 import json
+import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterable
@@ -31,8 +32,10 @@ _FAULTS = {
 _HINTS = (
     (b"{'", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
     (b"[('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
+    (b"[{'", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
     (b"('", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
-    (b"TRAIN", "; this is Python: `json.dump` writes the list as JSON"),
+    (b"```", "; take away the marks of a block of code around it"),
+    (b"\x1e", "; take away the record separators (U+001E) before the values"),
     (b"//", "; JSON has no comments"),
     (b"#", "; JSON has no comments"),
     (b"/*", "; JSON has no comments"),
@@ -41,6 +44,10 @@ _HINTS = (
     (b">>>>>>>", "; this is a conflict that git has left"),
 )
 """How a text begins that is no JSON, and what it is."""
+
+
+_WHITE = b" \t\r\n"
+_ASSIGNED = re.compile(rb"(?:(?:var|let|const)\s+)?[\w.]+\s*=\s*[\[{]|[\w.]+\(\s*[\[{]")
 
 
 class DataError(ValueError):
@@ -92,7 +99,15 @@ def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
         return f"not valid JSON: {at}; a comma stands behind the value, as in a list: JSON lines have none"
     if isinstance(error, json.JSONDecodeError) and (hint := _hint(error.doc, error.pos)):
         return f"not valid JSON: {at}; {hint}"
-    return f"not valid JSON: {at}{next((hint for begin, hint in _HINTS if text.lstrip().startswith(begin)), '')}"
+    begins = text.lstrip(_WHITE)
+    said = next((hint for begin, hint in _HINTS if begins.startswith(begin)), "") or _assigned(begins)
+    return f"not valid JSON: {at}{said}"
+
+
+def _assigned(text: bytes) -> str:
+    """What is said of a text that begins as a program in which a value gets a name."""
+    said = "; this is a program: take away what stands before and behind the value"
+    return said if _ASSIGNED.match(text) else ""
 
 
 def _hint(text: str, place: int) -> str:

@@ -80,7 +80,7 @@ WEB_ANNOTATOR = Shape(
 
 VERSION_2 = Shape(
     name="spaCy 2 JSON",
-    recognises=lambda value: has(value, paragraphs=list),
+    recognises=lambda value: has(value, paragraphs=list) and all(has(one) for one in value["paragraphs"]),
     rows=many(_paragraphs),
     own_offsets=False,
 )
