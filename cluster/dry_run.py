@@ -12,7 +12,17 @@ from cluster.memory_plan import learner_parts
 from cluster.placement import roles
 from cluster.prepare import Prepared
 from cluster.schedule import Schedule
-from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SamplingConfig
+from cluster.transport import copies_kept
+from cluster.transport.placement import place_of
+from rnr.config import (
+    ClusterConfig,
+    GenerationConfig,
+    GrpoConfig,
+    ModelConfig,
+    OptimizerConfig,
+    SamplingConfig,
+    SyncConfig,
+)
 from rnr.files import strict_json
 from rnr.runs.console import duration
 
@@ -56,10 +66,13 @@ def workers_of(
     grpo: GrpoConfig,
     generation: GenerationConfig,
     cluster: ClusterConfig,
+    sync: SyncConfig,
 ) -> Iterator[tuple[str, str]]:
-    """What one worker of each kind asks for, and about how much memory it takes: (name, value)."""
+    """What one worker of each kind asks for, and about how much memory it takes: (name, value). Of the learner's ranks
+    it is the first, which keeps the weights for the engines."""
     shape, ranks, reference = prepared.shape, cluster.learner_ranks, grpo.keeps_reference
-    parts = shape and learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=0)
+    copies = copies_kept(sync, place_of(cluster, model))
+    parts = shape and learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
     # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
     engine = 1.5 + 2 * prepared.weights_gib + generation.kv_cache_gib
     memory = {

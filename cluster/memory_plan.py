@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cluster.gpus import gpu_memory
 from cluster.placement import learner_memory_share
-from cluster.transport import copies_on_gpu
+from cluster.transport import copies_kept
 from cluster.transport.placement import place_of
 from learner.memory import LEAST
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
@@ -162,7 +162,7 @@ def memory_rows(
     rows, has = [], min(gpus)
     rollout, learner = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0
     if learner:
-        copies = copies_on_gpu(sync, place_of(cluster, model))
+        copies = copies_kept(sync, place_of(cluster, model))
         ranks, reference = cluster.learner_ranks, grpo.keeps_reference
         parts = learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
         room = learner_memory_share(cluster, generation) * has

@@ -8,7 +8,7 @@ from cluster.memory_plan import UNKNOWN_SHAPE, Shape, cache_tokens, engine_parts
 from cluster.placement import SHARED_GPU_MEMORY
 from cluster.simulation import Load, Outcome, Speed, simulate
 from cluster.stated_speed import stated
-from cluster.transport import copies_on_gpu
+from cluster.transport import copies_kept
 from cluster.transport.placement import Place
 from rnr.config import GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
@@ -170,6 +170,6 @@ class Planner:
             self._optimizer,
             ranks=ranks,
             reference=self._grpo.keeps_reference,
-            copies=copies_on_gpu(self._sync, place),
+            copies=copies_kept(self._sync, place),
         )
         return sum(parts.values())

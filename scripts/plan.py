@@ -171,6 +171,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
             grpo=config.grpo,
             generation=config.generation,
             cluster=config.cluster,
+            sync=config.sync,
         ),
         *memory_rows(
             prepared.shape,

@@ -214,23 +214,33 @@ def test_the_memory_of_the_gpus_is_asked_without_touching_them(monkeypatch, code
     assert gpus_module.gpu_memory() == found
 
 
-def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_an_engine_on_a_gpu(tmp_path) -> None:
+def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_an_engine_on_a_gpu(
+    tmp_path, monkeypatch
+) -> None:
     shape = shape_of(_model(tmp_path, 1192), 596_000_000)
     prepared: Any = SimpleNamespace(shape=shape, weights_gib=2 * 596e6 / 2**30)
 
     def rows(cluster: ClusterConfig, **sections: Any) -> dict[str, str]:
         config = Config(cluster=cluster, **sections)
         branches = {"optimizer": config.optimizer, "grpo": config.grpo, "generation": config.generation}
-        return dict(workers_of(prepared, model=config.model, cluster=cluster, **branches))
+        return dict(workers_of(prepared, model=config.model, cluster=cluster, sync=config.sync, **branches))
 
-    # 20 bytes a weight, 2048 tokens * 28 layers * 53,248 bytes, and libraries: 11.10 + 2.84 + 1.
+    # 20 bytes a weight, 2048 tokens * 28 layers * 53,248 bytes, and libraries: 11.10 + 2.84 + 1. In shared memory two
+    # versions of the weights take turns: twice 1.11. The object store holds what is sent in memory of its own.
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     on_cpu = rows(ClusterConfig())
-    assert on_cpu["learner workers"] == "1 x (0.25 CPU, 0 GPU), about 14.9 GiB"
+    assert on_cpu["learner workers"] == "1 x (0.25 CPU, 0 GPU), about 17.2 GiB"
+    in_store = rows(ClusterConfig(), sync={"transport": "object_store"})
+    assert in_store["learner workers"] == "1 x (0.25 CPU, 0 GPU), about 14.9 GiB"
     # 1.5 + twice 1.11 + the cache's 1.
     assert on_cpu["rollout workers"] == "1 x (0.25 CPU, 0 GPU), about 4.7 GiB"
     # The reference is another 2 bytes a weight.
-    assert rows(ClusterConfig(), grpo={"kl_coefficient": 0.1})["learner workers"].endswith("about 16.1 GiB")
+    assert rows(ClusterConfig(), grpo={"kl_coefficient": 0.1})["learner workers"].endswith("about 18.3 GiB")
     shared = ClusterConfig(gpus_per_rollout_worker=0.5, gpus_per_learner_rank=0.5)
+    # On a shared GPU one version lies ready at a time, through NCCL two: 14.945 + 1.11, 14.945 + 2.22.
+    assert rows(shared)["learner workers"] == "1 x (0.25 CPU, 0.5 GPU), about 16.1 GiB"
+    apart = ClusterConfig(gpus_per_rollout_worker=1, gpus_per_learner_rank=1)
+    assert rows(apart, sync={"transport": "nccl"})["learner workers"] == "1 x (0.25 CPU, 1 GPU), about 17.2 GiB"
     assert rows(shared)["rollout workers"] == "1 x (0.25 CPU, 0.5 GPU), 0.85 of a GPU"
     prepared.shape = None
     assert rows(ClusterConfig())["learner workers"].endswith("its memory is not worked out")

@@ -31,7 +31,7 @@ class Transport(Protocol):
     """Whether the weights are lent to it on the learner's device, each until the next is asked for, or copied to the
     CPU."""
     copies: int
-    """Of the whole policy that it keeps on the learner's GPU, beside the weights that are trained."""
+    """Of the whole policy that it keeps where the learner has its weights, on its GPU or in its process's memory."""
 
     @staticmethod
     def unfit(place: Place, /) -> str:
@@ -73,9 +73,9 @@ def chosen(sync: SyncConfig, place: Place) -> str:
     return sync.transport
 
 
-def copies_on_gpu(sync: SyncConfig, place: Place) -> int:
-    """How many copies of the policy the transport of this run keeps on the learner's GPU. One that is named is counted
-    without a look at the place: whether it serves it is for ``chosen`` to say."""
+def copies_kept(sync: SyncConfig, place: Place) -> int:
+    """How many copies of the policy the transport of this run keeps beside the learner's weights. One that is named is
+    counted without a look at the place: whether it serves it is for ``chosen`` to say."""
     return TRANSPORTS[chosen(sync, place) if sync.transport == "auto" else sync.transport].copies
 
 

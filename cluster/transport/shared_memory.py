@@ -27,7 +27,7 @@ class SharedMemory:
     """For a learner and engines on the CPUs of one host."""
 
     in_place = True
-    copies = 0
+    copies = 2  # two versions take turns
 
     @staticmethod
     def unfit(place: Place) -> str:
