@@ -5,6 +5,7 @@ each sees the group with all rewards so far and adds its weighted value. A rewar
 invalid: it leaves the baseline and the loss, and is counted by its cause; it is never 0.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -49,9 +50,11 @@ class ScoringService:
         self._invalid_in_a_row = 0
 
     async def start(self) -> None:
-        """Bring all workers up, each of which tries its reward; raises ValueError for one that cannot be used."""
-        for scorer in (self._preset, *self._further):
-            await scorer.pool.everywhere()
+        """Bring the workers of all scorers up at once, so that they share one ``deadlines.start``; each tries its
+        reward. Raises a group with a ValueError for one that cannot be used."""
+        async with asyncio.TaskGroup() as group:
+            for scorer in (self._preset, *self._further):
+                group.create_task(scorer.pool.everywhere())
 
     async def score(self, group: Group) -> ScoredGroup:
         """The group with an answer and a reward for each rollout; invalid ones if every worker that had it hung or

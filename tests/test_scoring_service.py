@@ -1,6 +1,7 @@
 """Scoring when a reward hangs or ends its worker, and with a verifier: real pools, whose workers are fakes."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from actors.pool import LeaseFailed, Pool, WorkerLost
 from actors.reward import RewardWorker, ScorerWorker
+from cluster.loop import causes
 from cluster.scoring import NoRewards, Scorer, ScoringService
 from rewards import custom
 from rewards.advantage import group_metrics, training_batch
@@ -169,3 +171,43 @@ def test_rewards_that_are_never_valid_end_the_run_and_say_why(monkeypatch) -> No
 def test_one_valid_reward_is_enough_for_a_run_to_go_on(monkeypatch) -> None:
     scored = _with_further(monkeypatch, "tests.test_scoring_service:too_large", "1", "2", "3", "4")
     assert [group.rewards[1].total for group in scored] == [0.0] * 4
+
+
+def _starting(*starts: Callable[[], Awaitable[None]]) -> ScoringService:
+    """A service whose scorers' only workers each come up when their start returns."""
+
+    def scorer(number: int, start: Callable[[], Awaitable[None]]) -> Scorer:
+        async def spawn(_name: str) -> SimpleNamespace:
+            await start()
+            return SimpleNamespace()
+
+        pool = Pool(f"scorer{number}", spawn=spawn, size=1, capacity=1, attempts=1)
+        return Scorer(name=f"scorer{number}", pool=pool, seconds=1.0)
+
+    preset, *further = (scorer(number, start) for number, start in enumerate(starts))
+    return ScoringService(preset, further, bounds=(-1.0, 1.0))
+
+
+def test_all_scorers_start_at_once() -> None:
+    async def work() -> None:
+        everyone = asyncio.Barrier(3)
+        service = _starting(*[everyone.wait] * 3)  # type: ignore[list-item]
+        await asyncio.wait_for(service.start(), timeout=20)
+        assert service.metrics()["infra/scorer2_workers_alive"] == 1
+
+    asyncio.run(work())
+
+
+def test_a_scorer_that_cannot_be_used_is_named_without_waiting_for_the_others() -> None:
+    async def refused() -> None:
+        raise ValueError("reward.scorers: no such function")
+
+    async def never() -> None:
+        await asyncio.sleep(1000)
+
+    async def work() -> None:
+        with pytest.raises(ExceptionGroup) as caught:
+            await asyncio.wait_for(_starting(never, refused).start(), timeout=20)
+        assert [str(cause) for cause in causes(caught.value)] == ["reward.scorers: no such function"]
+
+    asyncio.run(work())
