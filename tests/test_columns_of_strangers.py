@@ -66,6 +66,32 @@ def test_a_tag_may_stand_behind_an_underscore_on_one_line(tmp_path) -> None:
     assert "(token_tag)" in notes
 
 
+@pytest.mark.parametrize(("first", "second"), [("B PER", "I PER"), ("PER B", "PER I")])
+def test_letters_and_labels_of_tags_in_two_columns_are_not_read_apart(tmp_path, first, second) -> None:
+    text = f"Ida {first}\nNoor {second}\nran O O\n\nBo {first}\nsat O O\n"
+    label = 3 if first == "B PER" else 2
+    found, problems, _ = read(written(tmp_path / "a.conll", text))
+    assert found == []
+    assert f"column {5 - label} has the letters of the tags and column {label} their labels" in problems
+    assert "put them together (B-PER), or read the labels alone by --tag-column" in problems
+    assert read(tmp_path / "a.conll", tag_column=label)[:2] == ([IDA, BO], "")
+
+
+def test_labels_alone_behind_a_key_of_conll_u_are_read(tmp_path) -> None:
+    rows = (("Ida", "NER=PER"), ("Noor", "NER=PER"), ("ran", "NER=O"))
+    lines = [f"{n}\t{word}\t_\tX\t_\t{feature}\t0\troot\t_\t_" for n, (word, feature) in enumerate(rows, 1)]
+    found, problems, notes = read(written(tmp_path / "a.conllu", "\n".join(lines) + "\n"))
+    assert (found, problems) == ([IDA], "")
+    assert "tags are those of NER= in column 6" in notes
+
+
+def test_offsets_of_brat_that_count_a_line_end_once_are_told_so(tmp_path) -> None:
+    written(tmp_path / "a.txt", "Ida ran.\r\nBo sat.\r\n")
+    problems = read(written(tmp_path / "a.ann", "T1\tPER 0 3\tIda\nT2\tPER 9 11\tBo\n"))[1]
+    assert "line 2: 'Bo' is not at [9:11]" in problems
+    assert "it is where a line end is one character" in problems
+
+
 @pytest.mark.parametrize("mark", ["-----", "</s>", "\u00a0", "\f", "***"])
 def test_what_divides_sentences_in_the_place_of_a_blank_line_is_named(tmp_path, mark) -> None:
     problems = read(written(tmp_path / "a.conll", f"Ida B-PER\nran O\n{mark}\nBo B-PER\nsat O\n"))[1]

@@ -9,6 +9,7 @@ from rnr.corpus.formats.doubtful import INVISIBLE, QUOTES
 from rnr.corpus.formats.entity_names import FINER
 from rnr.corpus.formats.examples import WITHIN
 from rnr.corpus.formats.json_files import KEYED
+from rnr.corpus.formats.label_studio import CONTROLS
 from rnr.corpus.formats.plain_rows import OF_ALL, OTHER_TEXTS
 from rnr.corpus.formats.text_tags import BY_SPACES
 from rnr.corpus.label_doubts import LINKED
@@ -156,6 +157,37 @@ def test_a_finer_label_and_labels_that_are_links_are_noted(tmp_path) -> None:
     assert found == [("Ida saw Ida", [("Ida", "PER"), ("Ida", "Q42")])]
     assert f"1 {FINER} (row 1: entities[0]: subtype 'Artist')" in notes
     assert f"{LINKED}: 'Q42'" in notes
+
+
+def test_spans_beside_tokens_that_count_characters_are_no_tokens(tmp_path) -> None:
+    text = "I saw Ida run off now and then we went to the sea all of us"
+    tokens = text.split()
+    places = [(6, 9), (2, 5), (22, 30)]
+    row = {"tokens": tokens}
+    rows = [row | {"entities": [{"start": start, "end": end, "type": "X"}]} for start, end in places]
+    problems = read(written(tmp_path / "a.jsonl", rows))[1]
+    assert "3 of 3 spans over tokens are whole words if they count characters" in problems
+    assert read(tmp_path / "a.jsonl", offsets="tokens")[0][0][1] == [("and then we", "X")]
+    beside = [one | {"text": text} for one in rows]
+    found, problems, _ = read(written(tmp_path / "b.jsonl", beside))
+    assert [mentions for _, mentions in found] == [[("Ida", "X")], [("saw", "X")], [("and then", "X")]]
+    assert problems == ""
+    sound = [row | {"entities": [{"start": place, "end": place + 1, "type": "X"}]} for place in (2, 6, 9)]
+    assert read(written(tmp_path / "c.jsonl", sound))[1] == ""
+
+
+def test_regions_of_several_controls_are_named(tmp_path) -> None:
+    value = {"start": 0, "end": 3, "text": "Ida"}
+    results = [
+        {"from_name": name, "to_name": "text", "type": "labels", "value": value | {"labels": [label]}}
+        for name, label in (("ner", "PER"), ("pos", "NOUN"))
+    ]
+    tasks = [{"data": {"text": "Ida ran"}, "annotations": [{"result": results}]}]
+    short = {"text": "Ida ran", "annotation_id": 1} | {one["from_name"]: [one["value"]] for one in results}
+    for name, content in (("a.json", tasks), ("b.json", [short])):
+        found, problems, notes = read(written(tmp_path / name, json.dumps(content)))
+        assert (found, problems) == ([("Ida ran", [("Ida", "NOUN"), ("Ida", "PER")])], "")
+        assert f"1 {CONTROLS} (row 1: ner, pos)" in notes
 
 
 @pytest.mark.parametrize("names", [("0", "1"), ("doc_a", "doc_b")])

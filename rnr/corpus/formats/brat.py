@@ -91,7 +91,10 @@ def _entity(mention: re.Match[str], text: str) -> dict[str, Any]:
     if not 0 <= start < end <= len(text):
         raise ValueError(f"offsets [{start}:{end}] are not in the text, which has {len(text)} characters")
     if written is not None and _SPACES.sub(" ", text[start:end]) != _SPACES.sub(" ", written):
-        raise ValueError(f"{written!r} is not at [{start}:{end}], where the text has {text[start:end]!r}")
+        single = text.replace("\r\n", "\n")[start:end]
+        hint = "; it is where a line end is one character: take the carriage returns out of the text (`dos2unix`)"
+        said = hint if _SPACES.sub(" ", single) == _SPACES.sub(" ", written) else ""
+        raise ValueError(f"{written!r} is not at [{start}:{end}], where the text has {text[start:end]!r}{said}")
     return {"start": start, "end": end, "label": mention["label"]}
 
 

@@ -15,7 +15,7 @@ from rnr.corpus.formats.column_cells import (
     without_trailing,
 )
 from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, is_predicted, unlike_the_rest
-from rnr.corpus.formats.column_unknown import no_tags
+from rnr.corpus.formats.column_unknown import no_tags, refuse_divided
 from rnr.corpus.formats.column_words import PREFIXED, could_be_words, language_prefix, refuse_no_words
 from rnr.corpus.formats.tags import TagCensus
 
@@ -23,6 +23,8 @@ _ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "L
 _GERMAN = ("NC", "VC", "PC", "ADVC", "ADJC", "CONJC")
 _CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
 """Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""
+_NAMED = ("ner=", "ne=", "name=", "entity=")
+"""Keys whose values may be labels alone."""
 _UNEVEN = 0.01
 """Share of the lines that may have another number of columns than the rest before that is taken to be meant."""
 _NAME_BRACKET = re.compile(r"\*\)?|\([^()*\s]+(?:\)|\*\)?)")
@@ -177,6 +179,8 @@ def _tags(
     found = {column: tags for column, tags in read.items() if tags is not None}
     if len(found) > 1:
         found.pop(min(read), None)  # of words that look like tags, when there are tags beside them
+    if all(tags.bare for tags in found.values()):
+        refuse_divided(columns, found)
     entities = {column: tags for column, tags in found.items() if not (tags.labels and tags.labels <= _CHUNKS)} or found
     marked = {column: tags for column, tags in entities.items() if not tags.bare} or entities
     gold = {column: tags for column, tags in marked.items() if not is_predicted(header[column : column + 1])} or marked
@@ -232,7 +236,8 @@ def _key(columns: Columns, column: int) -> str | None:
     for key, counts in values.items():
         spelling = TagCensus(counts).scheme().spelling
         read = [spelling.read(value) for value in counts]
-        if spelling.kind == "before" and all(read) and any(found and found[1] for found in read):
+        named = spelling.kind == "before" or (spelling.kind == "bare" and key.lower() in _NAMED and "O" in counts)
+        if named and all(read) and any(found and found[1] for found in read):
             return key
     return None
 

@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, permutations
 
 from rnr.corpus.formats.column_cells import Columns
 from rnr.corpus.formats.tags import TagCensus
@@ -74,6 +75,20 @@ def refuse_quoted(words: Counter[str]) -> None:
     """Raises ValueError for cells that all stand in quotation marks."""
     if are_quoted(words):
         raise ValueError(_QUOTED)
+
+
+def refuse_divided(columns: Columns, bare: Iterable[int]) -> None:
+    """Raises ValueError where one of these columns has the letters of tags and another their labels."""
+    found = {column: list(chain.from_iterable(columns.cells(column))) for column in bare}
+    for (letter, letters), (label, labels) in permutations(found.items(), 2):
+        kinds = set(letters)
+        outside = all((one == "O") == (other in ("O", "_", "-")) for one, other in zip(letters, labels, strict=True))
+        if outside and {"B", "O"} <= kinds <= set("OBIESLUMW") and not set(labels) <= set("OBIESLUMW_-"):
+            raise ValueError(
+                f"column {letter + 1} has the letters of the tags and column {label + 1} their labels: put them "
+                f"together (B-{next(other for other in labels if len(other) > 1)}), or read the labels alone by "
+                f"--tag-column {label + 1}"
+            )
 
 
 def no_tags(columns: Columns, running: int, *, uneven: bool) -> str:

@@ -8,7 +8,7 @@ REJECTED = "entities are marked as rejected or deleted, and were left out"
 DOUBTFUL_ROWS = "rows are marked as rejected, deleted, skipped or not finished, and were read: are they meant?"
 
 _TRUE = ("deleted", "is_deleted", "removed", "killed", "rejected", "discarded")
-_TRUE_OF_ROWS = (*_TRUE, "skipped", "is_skipped", "ignored", "was_cancelled", "flagged")
+_TRUE_OF_ROWS = (*_TRUE, "skipped", "is_skipped", "ignored", "was_cancelled")
 _STATES = ("status", "state", "review", "decision", "verdict")
 _OUT = frozenset(("rejected", "reject", "deleted", "discarded", "incorrect"))
 _DOUBTFUL = _OUT | {"skipped", "skip", "ignored", "ignore", "pending", "draft", "todo", "to do", "in progress"}

@@ -19,6 +19,7 @@ SPACING = (
 )
 UTF16 = "regions are counted in UTF-16 units, as their texts show, and were converted"
 NO_REGIONS = "rows have no region and were read as sentences without a mention"
+CONTROLS = "tasks have regions of several controls for labels, which were read together"
 OTHER_RESULTS = "results of tasks are no labelled regions (choices, relations and others) and were left out"
 
 _DATA_TEXT = "_data_text"
@@ -31,6 +32,7 @@ class _Result(BaseModel):
     value: dict[str, Any] = {}
     """Of a relation there is none."""
     to_name: Any = None
+    from_name: Any = None
 
 
 class _Annotation(BaseModel):
@@ -64,6 +66,7 @@ def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     results = done[0].result
     if others := sum(not _kinds(result.value) for result in results):
         source.note(OTHER_RESULTS, number, times=others)
+    _note_controls({str(one.from_name) for one in results if _kinds(one.value) and one.from_name}, number, source)
     sentence = _text(task.data, results, number, source)
     return _with_regions(task.data, sentence, [result.value for result in results], number, source)
 
@@ -94,6 +97,8 @@ def _json_min_row(row: dict[str, Any], number: int, source: Source) -> dict[str,
         raise ValueError("a row of Label Studio's JSON-MIN needs its sentence in 'text'; export it as JSON instead")
     lists = [value for value in row.values() if isinstance(value, list)]
     regions = [value for values in lists for value in values if isinstance(value, dict)]
+    marked = {name for name, values in row.items() if isinstance(values, list) and any(map(_is_region, values))}
+    _note_controls(marked, number, source)
     if others := sum("start" in region and not _kinds(region) for region in regions):
         source.note(OTHER_RESULTS, number, times=others)
     if not regions and row["annotation_id"] is None:
@@ -101,6 +106,15 @@ def _json_min_row(row: dict[str, Any], number: int, source: Source) -> dict[str,
     if not regions:
         source.note(NO_REGIONS, number)
     return _with_regions(row, row[name], regions, number, source)
+
+
+def _note_controls(names: set[str], number: int, source: Source) -> None:
+    if len(names) > 1:
+        source.note(CONTROLS, number, ", ".join(sorted(names)))
+
+
+def _is_region(value: Any) -> bool:
+    return isinstance(value, dict) and bool(_kinds(value))
 
 
 def _with_regions(

@@ -1,11 +1,12 @@
 """Rows of tokens with spans over them: GLiNER (ends inclusive), and SpERT and its kin (ends exclusive)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from rnr.corpus.formats.column_writing import token_spans
 from rnr.corpus.formats.entity_names import AS_TEXT, whole_number
-from rnr.corpus.formats.rows import names
+from rnr.corpus.formats.rows import DataError, Row, names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
 from rnr.corpus.formats.tags import OTHER_TEXT, located
 from rnr.corpus.formats.token_rows import spaced
@@ -13,6 +14,8 @@ from rnr.corpus.matching import folded
 from rnr.corpus.spacing import join
 from rnr.types import Example
 
+_FEWEST = 3
+"""So many spans tell what they count."""
 _FIELDS = ("entities", "entity_mentions", "ner", "spans")
 
 
@@ -33,6 +36,35 @@ def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any
             hint = "; it is where ends are inclusive: --offsets inclusive reads them so" if fits else ""
             raise ValueError(f"{text or label!r} is not at tokens {first} to {end} (exclusive){hint}")
     return _row(row, tokens, spans, number, source)
+
+
+def _span_rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The rows; raises DataError after the last where nearly all spans would be whole words in characters, too."""
+    spans, fitting = 0, 0
+
+    def convert(row: dict[str, Any], number: int, source: Source) -> Any:
+        nonlocal spans, fitting
+        fits = list(_in_characters(row))
+        spans, fitting = spans + len(fits), fitting + sum(fits)
+        return _span_row(row, number, source)
+
+    yield from each(convert)(values, source)
+    if source.reading.options.offsets == "auto" and fitting >= max(_FEWEST, 0.9 * spans):
+        raise DataError(
+            f"{source.file}: {fitting} of {spans} spans over tokens are whole words if they count characters: write "
+            "each row's text beside its tokens (as 'text'), to which they then refer; --offsets tokens takes them as "
+            "they are"
+        )
+
+
+def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
+    """Of each span whether it begins and ends with a word of its tokens, a space between them, in characters."""
+    tokens = row[_tokens(row)]
+    ends = set(accumulate((len(token) + 1 for token in tokens), initial=0))
+    for entity in next(row[name] for name in _FIELDS if isinstance(row.get(name), list)):
+        place = [entity.get("start"), entity.get("end")] if isinstance(entity, dict) else entity
+        if isinstance(place, list) and [type(part) for part in place[:2]] == [int, int]:
+            yield place[0] < place[1] and place[0] in ends and place[1] + 1 in ends
 
 
 def _says(tokens: Sequence[str], text: str) -> bool:
@@ -105,7 +137,7 @@ GLINER = Shape(
     own_offsets=False,
 )
 
-SPANS = Shape(name="tokens and spans over them", recognises=_has_spans, rows=each(_span_row), own_offsets=False)
+SPANS = Shape(name="tokens and spans over them", recognises=_has_spans, rows=_span_rows, own_offsets=False)
 
 
 def gliner_row(example: Example) -> dict[str, Any]:
