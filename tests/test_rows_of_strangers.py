@@ -12,6 +12,7 @@ from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.label_studio import CONTROLS
 from rnr.corpus.formats.plain_rows import OF_ALL, OTHER_TEXTS
 from rnr.corpus.formats.text_tags import BY_SPACES
+from rnr.corpus.formats.token_rows import TAGS_READ
 from rnr.corpus.label_doubts import LINKED
 from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, ROW, read, written
@@ -190,6 +191,14 @@ def test_regions_of_several_controls_are_named(tmp_path) -> None:
         assert f"1 {CONTROLS} (row 1: ner, pos)" in notes
 
 
+@pytest.mark.parametrize("entities", [[], [{"start": 4, "end": 7, "label": "X"}]])
+def test_entities_beside_the_tags_of_tokens_are_named(tmp_path, entities) -> None:
+    row = {"text": "Ada ran", "tokens": ["Ada", "ran"], "ner_tags": ["B-PER", "O"], "entities": entities}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {TAGS_READ} (row 1: 'ner_tags', not 'entities')" in notes
+
+
 @pytest.mark.parametrize("names", [("0", "1"), ("doc_a", "doc_b")])
 def test_rows_under_names_are_rows(tmp_path, names) -> None:
     rows = [ROW, {"text": "Bo sat", "entities": [[0, 2, "PER"]]}]
@@ -235,6 +244,7 @@ def test_rows_of_further_data_sets_are_read(tmp_path, row) -> None:
         ({"content": "Ada", "meta": {"named_entities": []}}, "Haystack"),
         ({"response": {"entities": []}}, "TextRazor"),
         ({"@text": "Ada", "Resources": []}, "DBpedia Spotlight"),
+        ({"input_ids": [101, 7], "labels": [-100, 1]}, "with numbers in the place of words"),
         ({"images": [], "annotations": [], "categories": []}, "COCO"),
         ([["Ada", "NNP", "B-PER"], ["ran", "VBD", "O"]], "words with their tags in pairs"),
         ([["Ada", "ran", "to", "it", "all"], ["B-PER", "O", "O", "O", "O"]], "a list of words beside one of tags"),

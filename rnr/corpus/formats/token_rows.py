@@ -19,6 +19,8 @@ SAMPLE = 200_000
 """So many tags, or more until one differs from the others, tell their scheme."""
 
 OTHER_TAGS = "are not read"
+TAGS_READ = "rows have entities beside the tags of their tokens; the tags were read"
+_ENTITIES = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
 EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
@@ -101,6 +103,8 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             yield source.fault(number, error)
             continue
         source.note_blank(tokens, number)
+        if others := [name for name in _ENTITIES if isinstance(row.get(name), (list, dict))]:
+            source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
         for fact in _unread(row, *found):
             source.reading.fact(fact, source.file)
         places = Places(range(1, len(tokens) + 1), "token")

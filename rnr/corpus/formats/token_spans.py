@@ -62,7 +62,7 @@ def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
     tokens = row[_tokens(row)]
     ends = set(accumulate((len(token) + 1 for token in tokens), initial=0))
     for entity in next(row[name] for name in _FIELDS if isinstance(row.get(name), list)):
-        place = [entity.get("start"), entity.get("end")] if isinstance(entity, dict) else entity
+        place: Any = [entity.get("start"), entity.get("end")] if isinstance(entity, dict) else entity
         if isinstance(place, list) and [type(part) for part in place[:2]] == [int, int]:
             yield place[0] < place[1] and place[0] in ends and place[1] + 1 in ends
 

@@ -40,7 +40,7 @@ UNSUPPORTED = (
     refused(
         "an answer of Amazon Comprehend",
         "it has no text; add that of its line as 'text' beside its 'Entities'",
-        lambda row: has(row, Entities=list) and "Text" not in row,
+        lambda row: has(row, Entities=list) and not row.keys() & {"Text", "text"},
     ),
     refused(
         "a Snips data set",

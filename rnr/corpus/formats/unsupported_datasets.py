@@ -75,6 +75,11 @@ DATASETS = (
         lambda row: has(row, Resources=list) and "@text" in row,
     ),
     refused(
+        "rows made ready for a model, with numbers in the place of words",
+        "take the data set before it was tokenised",
+        lambda row: has(row, input_ids=list),
+    ),
+    refused(
         "annotated pictures (COCO)",
         "it has no texts",
         lambda row: has(row, images=list, annotations=list, categories=list),
