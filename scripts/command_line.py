@@ -6,7 +6,7 @@ stop (SIGTERM) and can be resumed.
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, TypeVar
 
 import typer
@@ -37,6 +37,17 @@ def within(least: float, most: float = math.inf) -> Callable[[Number | None], Nu
         if value is not None and not (math.isfinite(value) and least <= value <= most):
             raise typer.BadParameter(f"must be {wanted}; found {value}")
         return value
+
+    return check
+
+
+def among(names: Collection[str]) -> Callable[[list[str] | None], list[str] | None]:
+    """A callback that refuses a list in which anything else stands: typer knows no choices of a list."""
+
+    def check(values: list[str] | None) -> list[str] | None:
+        if other := sorted(set(values or ()) - set(names)):
+            raise typer.BadParameter(f"must be of {', '.join(names)}; found {', '.join(other)}")
+        return values
 
     return check
 

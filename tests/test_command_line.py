@@ -7,7 +7,8 @@ import typer
 
 from rnr.cli import load_config
 from scripts import train
-from scripts.command_line import new_app, run, within
+from scripts.benchmarks import reading
+from scripts.command_line import among, new_app, repeated, run, within
 
 
 def _fail(error: BaseException) -> typer.Typer:
@@ -74,3 +75,15 @@ def test_train_takes_any_key_of_the_config_between_its_own_options(monkeypatch) 
     assert seen == [("a.toml", ["--run.name=mine", "--grpo.steps=4", weights, "stray"])]
     with pytest.raises(ValueError, match="'stray' is not an option"):
         load_config(None, ["stray"])
+
+
+def test_a_list_holds_known_names_alone_and_its_option_stands_once(capsys) -> None:
+    assert repeated(["--files", "a", "b", "--n", "1"], "--files") == ["--files", "a", "--files", "b", "--n", "1"]
+    assert among(("a", "b"))(["b", "a"]) == ["b", "a"]
+    assert among(("a", "b"))(None) is None
+    assert reading.main(["--megabytes", "1", "--files", "big.csv", "list.csv"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "Invalid value for '--files': must be of big.jsonl, big.conll, big.csv, tokens.jsonl, list.json; found" in said
+    )
+    assert said.endswith("found list.csv\n")

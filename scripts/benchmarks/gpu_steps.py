@@ -1,4 +1,7 @@
-"""The steps of ``bench gpu``, each in a process of its own: python -m scripts.benchmarks.gpu_steps STEP ROWS FOLDER."""
+"""The steps of ``bench gpu``, each in a process of its own.
+
+python -m scripts.benchmarks.gpu_steps STEP ROWS FOLDER
+"""
 
 import argparse
 import gc
@@ -7,11 +10,17 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import typer
 
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from scripts.benchmarks.gpu_rows import Rows
+from scripts.command_line import as_written, new_app, run
 
+app = new_app()
+
+Step = Literal["models", "learner", "real", "cluster", "learner_small", "tests", "trl"]
 SIZE, TINY_SIZE = "random-qwen3-0.6b", "random-tiny"
 DEFAULTS: dict[str, Any] = {
     "lora_rank": 0,
@@ -38,17 +47,20 @@ LEARNER = {
 
 
 def main(argv: list[str]) -> int:
+    return run(app, argv)
+
+
+@app.command(help=as_written(__doc__))
+def step(
+    name: Annotated[Step, typer.Argument(metavar="STEP")],
+    rows: Annotated[Path, typer.Argument(help="a line for each measurement")],
+    folder: Annotated[Path, typer.Argument(help="for the random model")],
+    tiny: Annotated[bool, typer.Option("--tiny", help="as small as still does everything")] = False,
+) -> None:
     """Carry out one step."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=STEPS)
-    parser.add_argument("rows", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--tiny", action="store_true")
-    arguments = parser.parse_args(argv)
     # The step's limit is kept with SIGTERM: what was started is to be ended in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    STEPS[arguments.step](Rows(arguments.rows, arguments.step), arguments.folder / "random", tiny=arguments.tiny)
-    return 0
+    STEPS[name](Rows(rows, name), folder / "random", tiny=tiny)
 
 
 def sized(case: Mapping[str, Any], *, tiny: bool, **more: Any) -> argparse.Namespace:
@@ -128,7 +140,7 @@ def trl(rows: Rows, folder: Path, *, tiny: bool) -> None:
         numbers |= measure(options)
 
 
-STEPS = {step.__name__: step for step in (models, learner, real, cluster, learner_small, tests, trl)}
+STEPS = {each.__name__: each for each in (models, learner, real, cluster, learner_small, tests, trl)}
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""``python -m scripts.benchmarks.models FOLDER``: every architecture that transformers and vLLM both know is tried as a
-tiny random model, and becomes a line of ``docs/models.md``: exact, or refused with which words.
+"""Every architecture that transformers and vLLM both know is tried as a tiny random model, and becomes a line of
+docs/models.md: exact, or refused with which words.
+
+python -m scripts.benchmarks.models FOLDER
 
 The learner's packed log-probabilities are compared with transformers' own in float32; then every weight is changed and
 sent to a real engine as a run sends it, whose log-probabilities are compared with those of the changed model. What was
-found is kept in ``FOLDER/results.jsonl``, so that the command goes on where it stopped.
+found is kept in FOLDER/results.jsonl, so that the command goes on where it stopped.
 """
 
-import argparse
 import gc
 import json
 import logging
@@ -17,41 +18,52 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from rnr.files import json_line, strict_json
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from scripts.benchmarks.families import architectures, tiny_config
 from scripts.benchmarks.models_table import is_exact, table
+from scripts.command_line import as_written, new_app, run, within
+
+app = new_app()
 
 CONTEXT = 512
 PROBE = tuple(range(1000, 1040))
 PROMPT, COMPLETIONS = tuple(range(300, 312)), ((8, 2, 900, 11), (40, 41, 42, 43, 44, 45, 46), (7,), (5000, 17, 3))
 
 
-def main() -> None:
+def main(argv: list[str]) -> int:
+    return run(app, argv)
+
+
+@app.command(help=as_written(__doc__))
+def models(
+    folder: Annotated[Path, typer.Argument()],
+    kinds: Annotated[
+        list[str] | None, typer.Argument(help="types of models, as in config.json; all by default")
+    ] = None,
+    runs: Annotated[int, typer.Option(callback=within(0), help="whole runs, of the first of them that are exact")] = 0,
+    table_file: Annotated[Path, typer.Option("--table", help="written anew")] = Path("docs/models.md"),
+) -> None:
     """Try what has not been tried yet, then write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("kinds", nargs="*", help="types of models, as in config.json; all by default")
-    parser.add_argument("--runs", type=int, default=0, help="whole runs, of the first of them that are exact")
-    parser.add_argument("--table", type=Path, default=Path("docs/models.md"))
-    arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    results = Results(arguments.folder / "results.jsonl")
+    folder.mkdir(parents=True, exist_ok=True)
+    results = Results(folder / "results.jsonl")
     for kind, name in architectures().items():
-        if kind not in results.found and (not arguments.kinds or kind in arguments.kinds):
+        if kind not in results.found and (not kinds or kind in kinds):
             row = {"kind": kind, "class": name}
             results.add(row | {"failed": "the process ended while it was tried"})
-            results.add(row | _tried(kind, arguments.folder))
-    wanted = arguments.kinds or list(results.found)
+            results.add(row | _tried(kind, folder))
+    wanted = kinds or list(results.found)
     exact = [kind for kind in wanted if kind in results.found and is_exact(results.found[kind])]
-    for kind in exact[: arguments.runs]:
+    for kind in exact[:runs]:
         if "run" not in results.found[kind]:
-            results.add(results.found[kind] | {"run": _whole_run(arguments.folder / kind)})
-    arguments.table.write_text(table(list(results.found.values()), len(architectures())), encoding="utf-8")
+            results.add(results.found[kind] | {"run": _whole_run(folder / kind)})
+    table_file.write_text(table(list(results.found.values()), len(architectures())), encoding="utf-8")
 
 
 class Results:
@@ -236,4 +248,4 @@ def _whole_run(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

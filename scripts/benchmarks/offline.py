@@ -4,12 +4,13 @@ other, and the transformers engine.
 python -m scripts.benchmarks.offline --model runs/demo/export --data demo/known demo/unseen
 """
 
-import argparse
 import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from actors.chat_format import chat_format
 from rnr.corpus.loading import load as load_data
@@ -19,23 +20,32 @@ from rnr.task.encoding import PieceEncoder
 from rnr.task.grammar import chain_grammar
 from rnr.task.prompts import chain_opening
 from rnr.types import Example
+from scripts.command_line import among, as_written, new_app, repeated, run, within
 
+app = new_app()
+
+ENGINES = ("vllm", "offline", "transformers")
 CONTEXT = 1024
 SEQUENCES = 64
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--data", nargs="+", required=True)
-    parser.add_argument("--sentences", type=int, default=500)
-    parser.add_argument("--engines", nargs="+", default=["vllm", "offline", "transformers"])
-    options = parser.parse_args(argv)
-    examples = load_data(options.data, training=False)
-    examples = [examples[number % len(examples)] for number in range(options.sentences)]
-    for engine in options.engines:
+    return run(app, repeated(repeated(argv, "--data"), "--engines"))
+
+
+@app.command(help=as_written(__doc__))
+def offline(
+    model: Annotated[str, typer.Option(help="a folder or a name")],
+    data: Annotated[list[str], typer.Option(help="data files, or the parts of the demo data")],
+    sentences: Annotated[int, typer.Option(callback=within(1), help="asked about; the data comes again")] = 500,
+    engines: Annotated[list[str] | None, typer.Option(callback=among(ENGINES), help=", ".join(ENGINES))] = None,
+) -> int:
+    """Print a line of numbers for each engine."""
+    examples = load_data(data, training=False)
+    examples = [examples[number % len(examples)] for number in range(sentences)]
+    for engine in engines or ENGINES:
         measured = _offline if engine == "offline" else _ours
-        print(strict_json(measured(engine, options.model, examples)), flush=True)
+        print(strict_json(measured(engine, model, examples)), flush=True)
     return 0
 
 

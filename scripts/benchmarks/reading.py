@@ -3,15 +3,20 @@
 python -m scripts.benchmarks.reading --megabytes 200
 """
 
-import argparse
 import random
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from rnr.files import json_line
+from scripts.command_line import among, as_written, new_app, repeated, run, within
+
+app = new_app()
 
 _MEASURE = """
 import resource, sys, tempfile, time
@@ -48,14 +53,19 @@ FILES = {
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=int, default=200)
-    parser.add_argument("--files", nargs="+", default=list(FILES), choices=FILES, metavar="NAME", help=", ".join(FILES))
-    options = parser.parse_args(argv)
-    size = options.megabytes * 2**20
+    return run(app, repeated(argv, "--files"))
+
+
+@app.command(help=as_written(__doc__))
+def reading(
+    megabytes: Annotated[int, typer.Option(callback=within(1), help="of each file")] = 200,
+    files: Annotated[list[str] | None, typer.Option(callback=among(FILES), help=", ".join(FILES))] = None,
+) -> int:
+    """Print what reading each file takes."""
+    size = megabytes * 2**20
     print("file\twhat\tsentences\tCPU seconds\tpeak MiB")
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.files:
+        for name in files or FILES:
             file = Path(folder) / name
             write(file, size)
             for kind in FILES[name]:
