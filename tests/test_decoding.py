@@ -33,7 +33,6 @@ def test_tagged_chains_are_decoded_as_marks_and_a_teachers_as_free_chains() -> N
 @pytest.mark.parametrize(
     ("taught", "asked", "decoding", "why"),
     [
-        ([EXAMPLE], [replace(EXAMPLE, uid="x:3", sentence=" ", mentions=())], "free", "1 sentences are blank.*: x:3"),
         ([EXAMPLE], [replace(EXAMPLE, schema=("gene: protein",))], "schema", "no mark can hold the label 'gene: prot"),
         ([replace(EXAMPLE, schema=("person", "a]"))], [], "schema", "no mark can hold the label 'a]'"),
         ([], [EXAMPLE], "free", "no warm start"),

@@ -24,18 +24,14 @@ def decoding_of(
     """The decoding that goes with a warm start on these examples, and why it is not ``marks``, in a few words.
 
     ``marks`` where every chain is a tagged one, as it is for data without chains of their own, and the marks can hold
-    labels and mentions; else ``schema``. ``free`` where nothing is taught, or where an example that is taught or
-    ``asked`` has no schema or a blank sentence. ``opens`` says whether an answer begins with the tokens that a chain
-    under the grammar begins with.
+    labels and mentions, those that are ``asked`` included; else ``schema``. ``free`` where nothing is taught. ``opens``
+    says whether an answer begins with the tokens that a chain under the grammar begins with.
     """
     if not taught:
         return "free", "no warm start teaches a chain"
-    everything = (*taught, *asked)
-    if blank := undecidable(everything):
-        return "free", f"{len(blank)} sentences are blank or have no schema: {blank[0]}"
     if own := sum(_own_chain(example) for example in taught):
         return "schema", f"{own} of {len(taught)} training sentences have a chain of their own that is no tagged one"
-    if why := beyond_marks(everything, opens=opens):
+    if why := beyond_marks((*taught, *asked), opens=opens):
         return "schema", why
     lost, mentions = (sum(map(len, found)) for found in (map(unreachable, taught), (one.mentions for one in taught)))
     if lost > FEW * mentions:
@@ -55,11 +51,6 @@ def _own_chain(example: Example) -> bool:
     return example.reasoning is not None and chain(example) != tagged_chain(example)
 
 
-def undecidable(examples: Iterable[Example]) -> list[str]:
-    """The uids of the examples about which no grammar can be written: without a schema or with a blank sentence."""
-    return [example.uid for example in examples if not example.schema or not example.sentence.strip()]
-
-
 def taught(example: Example, decoding: Decoding) -> tuple[tuple[Mention, ...], str]:
     """The mentions and the chain that the warm start teaches. Under ``marks`` the tagged chain, and of the mentions
     those that it can mark (``left_out`` counts the others); else all, and the example's own chain if it has one."""
@@ -74,10 +65,11 @@ def refuse_undecodable(examples: Iterable[Example], decoding: Decoding) -> None:
     """Raise ValueError for what cannot be asked under this decoding: examples without a schema or with a blank sentence
     under any grammar, labels that no mark can hold under ``marks``."""
     examples = list(examples)
-    if decoding != "free" and (empty := undecidable(examples)):
+    empty = [example.uid for example in examples if not example.schema or not example.sentence.strip()]
+    if decoding != "free" and empty:
         raise ValueError(
             f"{len(empty)} sentences are blank or have no schema, and decoding {decoding!r} needs both: {empty[0]}; "
-            "take them out, or set sampling.decoding=auto"
+            "take them out, or decode free"
         )
     if decoding == "marks":
         refuse_labels(dict.fromkeys(label for example in examples for label in example.schema))
