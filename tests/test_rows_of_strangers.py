@@ -7,7 +7,7 @@ import pytest
 from rnr.corpus.formats.decisions import DOUBTFUL_ROWS, REJECTED
 from rnr.corpus.formats.doubtful import INVISIBLE, QUOTES
 from rnr.corpus.formats.entity_names import FINER
-from rnr.corpus.formats.examples import WITHIN
+from rnr.corpus.formats.examples import MATCHED, REPEATED, WITHIN
 from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.label_studio import CONTROLS
 from rnr.corpus.formats.plain_rows import OF_ALL, OTHER_TEXTS
@@ -104,6 +104,20 @@ def test_a_text_without_offsets_that_stands_inside_a_longer_word_alone_is_named(
     found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
     assert (found, problems) == ([("Idaho is big", [("Ida", "PER")])], "")
     assert f"1 {WITHIN} (row 1: 'Ida' at [0:3])" in notes
+
+
+def test_a_text_that_stands_there_in_two_forms_is_found_in_both(tmp_path) -> None:
+    row = {"text": "Zoe\u0308 met Zo\u00eb", "entities": [{"text": "Zo\u00eb", "label": "PER"}] * 2}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([(row["text"], [("Zoe\u0308", "PER"), ("Zo\u00eb", "PER")])], "")
+    assert f"1 {MATCHED} (row 1: " in notes
+    assert REPEATED not in notes
+
+
+def test_a_text_that_stands_there_in_html_says_so(tmp_path) -> None:
+    row = {"text": "AT&amp;T grew", "entities": [{"text": "AT&T", "label": "ORG"}]}
+    problems = read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert "entity 'AT&T' is not in its sentence; it is where HTML such as &amp; is undone" in problems
 
 
 @pytest.mark.parametrize(
@@ -258,34 +272,3 @@ def test_rows_that_are_not_read_say_what_they_look_like(tmp_path, row, said) -> 
     found, problems, _ = read(written(tmp_path / "a.json", json.dumps([row])))
     assert found == []
     assert said in problems
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("a.json", '[{"text": "Ada ran", "entities": []},\n]', "a comma stands behind the last of a list"),
-        ("a.jsonl", '{"text": "Ada ran", "entities": [[0, 3, "PER"],]}\n{}\n', "a comma stands behind the last"),
-        ("a.jsonl", '{"text": "Ada ran"}{"text": "Bo"}\n{}\n', "another value stands behind it"),
-        ("a.json", 'TRAIN_DATA = [("Ada", {})]', "this is a program"),
-        ("a.json", 'callback({"a": 1});', "this is a program"),
-        ("a.json", "[{'text': 'Ada'}]", "this is how Python shows an object"),
-        ("a.json", '```json\n[{"text": "Ada"}]\n```', "the marks of a block of code"),
-        ("a.jsonl", '\x1e{"text": "Ada"}\n\x1e{"text": "Bo"}\n', "the record separators (U+001E)"),
-        ("a.py", "DATA = []", "this is Python"),
-        ("a.npy", "x", "an array of NumPy"),
-        ("a.rds", "x", "a data set of R"),
-        ("a.csv", "", "it is empty"),
-        ("a.csv", "text,entities\n", "there is no row below its first line (text, entities)"),
-        ("a.csv", "Ada B-PER\nran O\n", "give its name the ending .conll"),
-        ("a.csv", "My data,,\nsentence_id,word,tag\n1,Ada,B-PER\n", "take away what stands above the names"),
-    ],
-)
-def test_files_that_are_not_read_say_what_to_do(tmp_path, name, text, said) -> None:
-    assert said in read(written(tmp_path / name, text))[1]
-
-
-def test_words_and_tags_in_two_files_are_told_how_to_be_put_side_by_side(tmp_path) -> None:
-    written(tmp_path / "seq.in", "Ada ran\n")
-    written(tmp_path / "seq.out", "B-PER O\n")
-    assert "`paste seq.in seq.out > train.txt`" in read(tmp_path)[1]
-    assert read(written(tmp_path / "b" / "train.txt", "Ada ran\tB-PER O\nBo sat\tB-PER O\n"))[0] == [ADA, BO]

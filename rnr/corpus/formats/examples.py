@@ -1,9 +1,10 @@
 """A row in our own names -> an ``Example``: the one place where types, labels and offsets are checked."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ TRIMMED = "mentions began or ended with white space, which was left out of them"
 BLANK = "mentions were nothing but white space and were left out"
 HIDDEN = "mentions began or ended with invisible characters, which were left out of them"
 WITHIN = "mentions have no offsets and were found inside a longer word: is the whole word meant, or another place?"
+_FEW = 20
+"""So many mentions without a place are looked for in other forms, each of which costs a pass over the sentence."""
 MATCHED = "mentions are written otherwise than in their sentence (Unicode form, space, apostrophe) and were matched"
 
 
@@ -146,7 +149,8 @@ def _mention_by_text(label: str, text: str | None, sentence: str, place: Place) 
     found = places_of(bare, sentence)
     if not found:
         near = nearest(bare, sentence)
-        raise ValueError(f"entity {bare!r} is not in its sentence{f'; {near}' if near else ''}")
+        escaped = "; it is where HTML such as &amp; is undone (`html.unescape`)" if bare in unescape(sentence) else ""
+        raise ValueError(f"entity {bare!r} is not in its sentence{escaped or (f'; {near}' if near else '')}")
     there = sentence[slice(*found[0])]
     place.note(MATCHED, f"{bare!r} -> {there!r}: {difference(bare, there)}")
     return Mention(text=there, label=label)
@@ -199,6 +203,24 @@ def _grounded(mentions: Sequence[Mention], sentence: str, place: Place) -> list[
             place.note(WITHIN, f"{mention.text!r} at [{mention.start}:{mention.end}]")
     # One that finds no place of its own is listed more often than it occurs: the annotation repeats itself.
     missing = [mention for mention in found if not mention.grounded]
+    if missing and len(missing) <= _FEW and not sentence.isascii():
+        found = list(_in_another_form(found, sentence, place))
+        missing = [mention for mention in found if not mention.grounded]
     if missing:
         place.note(REPEATED, f"{missing[0].text!r} as {missing[0].label}", times=len(missing))
     return [mention for mention in found if mention.grounded]
+
+
+def _in_another_form(found: Sequence[Mention], sentence: str, place: Place) -> Iterator[Mention]:
+    """The mentions, those without a place where their text stands in another Unicode form, if it does."""
+    taken = {(mention.start, mention.end) for mention in found if mention.grounded}
+    for mention in found:
+        places = [] if mention.grounded else places_of(mention.text, sentence)
+        free = next((at for at in places if at not in taken and sentence[slice(*at)] != mention.text), None)
+        if free is None:
+            yield mention
+            continue
+        taken.add(free)
+        there = sentence[slice(*free)]
+        place.note(MATCHED, f"{mention.text!r} -> {there!r}: {difference(mention.text, there)}")
+        yield Mention(text=there, label=mention.label, start=free[0], end=free[1])
