@@ -38,10 +38,11 @@ def test_names_in_brackets_are_read_from_fewer_columns_than_conll_2012_has(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("begin", "inside"), [("BPER", "IPER"), ("B.PER", "I.PER"), ("Begin-PER", "Inside-PER"), ("PER+B", "PER+I")]
+    ("begin", "inside"),
+    [("BPER", "IPER"), ("B.PER", "I.PER"), ("Begin-PER", "Inside-PER"), ("PER+B", "PER+I"), ("B PER", "I PER")],
 )
 def test_letters_of_tags_in_a_writing_that_is_not_known_are_no_labels(tmp_path, begin, inside) -> None:
-    text = f"Ida {begin}\nNoor {inside}\nran O\nthen O\nsat O\n\n" * 4
+    text = f"Ida\t{begin}\nNoor\t{inside}\nran\tO\nthen\tO\nsat\tO\n\n" * 4
     problems = read(written(tmp_path / "a.conll", text))[1]
     assert f"the labels {begin} and {inside} are tags of tokens and no labels of entities" in problems
     assert "write B-PER and I-PER" in problems
@@ -92,6 +93,15 @@ def test_offsets_of_brat_that_count_a_line_end_once_are_told_so(tmp_path) -> Non
     assert "it is where a line end is one character" in problems
 
 
+@pytest.mark.parametrize("number", ["{}.", "{})", "{}:"])
+def test_numbers_with_a_mark_behind_them_are_no_words(tmp_path, number) -> None:
+    rows = ((("Ida", "B-PER"), ("Noor", "I-PER"), ("ran", "O")), (("Bo", "B-PER"), ("sat", "O")))
+    lines = ["".join(f"{number.format(n)} {word} {tag}\n" for n, (word, tag) in enumerate(row, 1)) for row in rows]
+    found, problems, notes = read(written(tmp_path / "a.conll", "\n".join(lines)))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "column 2 is read as the words" in notes
+
+
 @pytest.mark.parametrize("mark", ["-----", "</s>", "\u00a0", "\f", "***"])
 def test_what_divides_sentences_in_the_place_of_a_blank_line_is_named(tmp_path, mark) -> None:
     problems = read(written(tmp_path / "a.conll", f"Ida B-PER\nran O\n{mark}\nBo B-PER\nsat O\n"))[1]
@@ -106,6 +116,8 @@ def test_what_divides_sentences_in_the_place_of_a_blank_line_is_named(tmp_path, 
         ("a.conll", '"Ida"\t"B-PER"\n"ran"\t"O"\n\n"Bo"\t"B-PER"\n', "every word stands in quotation marks"),
         ("a.conll", "Ida PER\nran None\n\nBo PER\nsat None\n", "if 'None' in column 2 marks what is no mention"),
         ("a.conll", "Ida PER\nran OTHER\n\nBo PER\nsat OTHER\n", "if 'OTHER' in column 2 marks what is no mention"),
+        ("a.txt", "Ida: B-PER\nran: O\n\nBo: B-PER\nsat: O\n", "every word ends with ':', which seems to divide"),
+        ("a.txt", "Ida\u00a0B-PER\nran\u00a0O\n", "put tabs in the place of U+00A0"),
         ("a.txt", "Ida ran to Oslo.\nBo sat.\nAnd so on.\n", "is this plain text?"),
         ("a.txt", "[PER Ida Noor] ran to [LOC Oslo].\n[PER Bo] sat.\n", "marked inside the text ([PER Ida Noor])"),
         ("a.txt", "@@Ida## ran\n@@Bo## sat now\n", "marked inside the text (@@Ida##)"),

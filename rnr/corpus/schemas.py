@@ -96,7 +96,7 @@ _TAGS = (
     re.compile(r"(?P<label>.+)[-_.+~=](?P<letter>[BI])", re.IGNORECASE),
     re.compile(r"(?P<letter>B)(?:eg(?:in(?:ning)?)?)?[-_.:](?P<label>.+)", re.IGNORECASE),
     re.compile(r"(?P<letter>I)(?:n(?:side|ner|termediate)?)?[-_.:](?P<label>.+)", re.IGNORECASE),
-    re.compile(r"(?P<letter>[BI])(?P<label>[A-Z]{3,})"),
+    re.compile(r"(?P<letter>[BI]) ?(?P<label>[A-Z]{3,})"),
 )
 """How people write the letter of a token's place before or behind its label: ``B-PER``, ``PER_B``, ``Begin-PER``,
 ``BPER``."""

@@ -119,11 +119,15 @@ def no_tags(columns: Columns, running: int, *, uneven: bool) -> str:
     return f"{why}; {plain or '--tag-column N names the one that does'} (the columns are {seen[:200]})"
 
 
+def _by_tabs(mark: str) -> str:
+    return f"`tr '{mark}' '\\t'`" if mark.isascii() else f"put tabs in the place of U+{ord(mark):04X}"
+
+
 def _one_column(cells: Counter[str]) -> str:
     """What lines without tabs and spaces may be."""
-    for mark in ";,|:":
+    for mark in ";,|:\u00a0\u3000\u2003":
         parts = [cell.rpartition(mark) for cell in cells]
         census = TagCensus(Counter(tag for word, _, tag in parts if word))
         if sum(bool(word) for word, _, _ in parts) > 0.9 * len(parts) and "O" in census.counts:
-            return f"columns are divided by tabs or spaces, and these seem to be by {mark!r}: `tr '{mark}' '\\t'`"
+            return f"columns are divided by tabs or spaces, and these seem to be by {mark!a}: {_by_tabs(mark)}"
     return "is this plain text?"

@@ -12,7 +12,8 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")
 _TAG = re.compile(r"[BIESLU]-[A-Za-z]\S*")
 _NUMBERED = re.compile("[\u3400-\u9fff][0-9]")
 
-_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
+_NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?[.):]?")
+_DIVIDERS = frozenset(":,;|=>")
 _FEWEST = 4
 """So many lines tell that a column names their sentence or document."""
 
@@ -55,6 +56,12 @@ def without_prefix(words: Sequence[str], prefix: str, places: Sequence[int]) -> 
 def refuse_no_words(words: Counter[str]) -> None:
     """Raises ValueError for a column of words in quotation marks, of tags, or of characters with numbers."""
     refuse_quoted(words)
+    ends = {word[-1:] for word in words}
+    if len(words) > 1 and len(ends) == 1 and ends <= _DIVIDERS and not all(word in _DIVIDERS for word in words):
+        raise ValueError(
+            f"every word ends with {ends.pop()!r}, which seems to divide the columns: put a tab in its place (and in "
+            "that of the space behind it)"
+        )
     tags = sum(times for word, times in words.items() if _TAG.fullmatch(word))
     if tags > 1 and tags >= _MOST_TAGS * words.total():
         raise ValueError(
