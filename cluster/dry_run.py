@@ -8,12 +8,10 @@ from rich.table import Table
 
 from cluster.checkpoint import Progress
 from cluster.estimate import Rates, prompt_tokens, stated_seconds, work_left
-from cluster.memory_plan import learner_parts
+from cluster.memory_plan import rank_parts
 from cluster.placement import roles
 from cluster.prepare import Prepared
 from cluster.schedule import Schedule
-from cluster.transport import copies_kept
-from cluster.transport.placement import place_of
 from rnr.config import (
     ClusterConfig,
     GenerationConfig,
@@ -70,9 +68,7 @@ def workers_of(
 ) -> Iterator[tuple[str, str]]:
     """What one worker of each kind asks for, and about how much memory it takes: (name, value). Of the learner's ranks
     it is the first, which keeps the weights for the engines."""
-    shape, ranks, reference = prepared.shape, cluster.learner_ranks, grpo.keeps_reference
-    copies = copies_kept(sync, place_of(cluster, model))
-    parts = shape and learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
+    parts = prepared.shape and rank_parts(prepared.shape, model, optimizer, grpo, cluster, sync)
     # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
     engine = 1.5 + 2 * prepared.weights_gib + generation.kv_cache_gib
     memory = {

@@ -107,6 +107,20 @@ def learner_parts(
     return {name: size / GIB for name, size in parts.items() if size} | {"libraries": LIBRARIES}
 
 
+def rank_parts(
+    shape: Shape,
+    model: ModelConfig,
+    optimizer: OptimizerConfig,
+    grpo: GrpoConfig,
+    cluster: ClusterConfig,
+    sync: SyncConfig,
+) -> dict[str, float]:
+    """``learner_parts`` of the first rank of a run whose GPUs are decided: it has the weights for the engines, too."""
+    copies = copies_kept(sync, place_of(cluster, model))
+    ranks, reference = cluster.learner_ranks, grpo.keeps_reference
+    return learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
+
+
 def engine_parts(shape: Shape, share_gib: float, *, gpus: float) -> dict[str, float]:
     """GiB of one engine on each of its GPUs, of which it takes ``share_gib``; what is left is its KV cache, which is
     below 0 where nothing is."""
@@ -162,9 +176,7 @@ def memory_rows(
     rows, has = [], min(gpus)
     rollout, learner = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0
     if learner:
-        copies = copies_kept(sync, place_of(cluster, model))
-        ranks, reference = cluster.learner_ranks, grpo.keeps_reference
-        parts = learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
+        parts = rank_parts(shape, model, optimizer, grpo, cluster, sync)
         room = learner_memory_share(cluster, generation) * has
         rows.append(("GPU memory of a learner rank", _sum(parts, room)))
         if sum(parts.values()) > room:

@@ -1,6 +1,7 @@
 """Who did what when, and what is known of the tokens: recorded once, compactly."""
 
 import asyncio
+import resource
 
 import pytest
 
@@ -43,6 +44,26 @@ def test_work_that_was_called_off_is_nobodys_time(folder) -> None:
         raise asyncio.CancelledError
     spans.flush()
     assert not (folder / spans.FILE).exists()
+
+
+def test_spans_that_do_not_fit_on_the_disk_are_left_out_whole(folder) -> None:
+    with spans.span("rollout-0", "x"):
+        pass
+    spans.flush()
+    before = (folder / spans.FILE).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))  # 10 bytes fit, of a line of more than 40
+    try:
+        with spans.span("rollout-0", "y"):
+            pass
+        spans.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (folder / spans.FILE).read_bytes() == before
+    with spans.span("rollout-0", "z"):
+        pass
+    spans.flush()
+    assert [row[3] for row in read_jsonl(folder / spans.FILE)] == ["x", "z"]
 
 
 def test_without_a_run_folder_nothing_is_kept() -> None:

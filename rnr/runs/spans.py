@@ -8,10 +8,10 @@ is one for a process: whoever waits calls ``span`` and need not be handed anythi
 import time
 from asyncio import CancelledError
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rnr.files import json_line
+from rnr.files import append_whole, json_line
 
 FILE = "spans.jsonl"
 HELD = 200
@@ -45,11 +45,9 @@ def span(who: str, what: str) -> Iterator[None]:
 def flush() -> None:
     """Write what is held; called at the end of each step, so that a killed run lacks one step at most."""
     if _file is not None and _lines:
-        try:
-            with _file.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write("".join(_lines))
-        except OSError:
-            pass  # a full disk: whoever writes what matters waits for room and says so; spans are not worth a run
+        # A full disk: whoever writes what matters waits for room and says so; spans are not worth a run.
+        with suppress(OSError):
+            append_whole(_file, "".join(_lines))
     _lines.clear()
 
 
