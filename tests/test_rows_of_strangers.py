@@ -9,6 +9,7 @@ from rnr.corpus.formats.doubtful import INVISIBLE, QUOTES
 from rnr.corpus.formats.entity_names import FINER
 from rnr.corpus.formats.examples import MATCHED, REPEATED, WITHIN
 from rnr.corpus.formats.json_files import KEYED
+from rnr.corpus.formats.known import SHAPES
 from rnr.corpus.formats.label_studio import CONTROLS
 from rnr.corpus.formats.plain_rows import OF_ALL, OTHER_TEXTS
 from rnr.corpus.formats.text_tags import BY_SPACES
@@ -272,3 +273,11 @@ def test_rows_that_are_not_read_say_what_they_look_like(tmp_path, row, said) -> 
     found, problems, _ = read(written(tmp_path / "a.json", json.dumps([row])))
     assert found == []
     assert said in problems
+
+
+@pytest.mark.parametrize("value", [[], {}, [{}], "x", 1])
+def test_a_shape_is_never_that_of_a_row_without_its_fields(value) -> None:
+    fields = frozenset().union(*(shape.fields for shape in SHAPES)) | {"text", "sentence", "tokens", "data", "entities"}
+    for shape in SHAPES:
+        if shape.fields:
+            assert not shape.recognises(dict.fromkeys(fields - shape.fields, value)), shape.name

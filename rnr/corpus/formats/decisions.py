@@ -10,6 +10,8 @@ DOUBTFUL_ROWS = "rows are marked as rejected, deleted, skipped or not finished, 
 _TRUE = ("deleted", "is_deleted", "removed", "killed", "rejected", "discarded")
 _TRUE_OF_ROWS = (*_TRUE, "skipped", "is_skipped", "ignored", "was_cancelled")
 _STATES = ("status", "state", "review", "decision", "verdict")
+_SAID = frozenset((*_TRUE, *_STATES, "correct"))
+_SAID_OF_ROWS = frozenset((*_TRUE_OF_ROWS, *_STATES))
 _OUT = frozenset(("rejected", "reject", "deleted", "discarded", "incorrect"))
 _DOUBTFUL = _OUT | {"skipped", "skip", "ignored", "ignore", "pending", "draft", "todo", "to do", "in progress"}
 _DOUBTFUL |= {"in_progress", "unlabeled", "unlabelled", "not started", "not_started", "unfinished"}
@@ -17,7 +19,7 @@ _DOUBTFUL |= {"in_progress", "unlabeled", "unlabelled", "not started", "not_star
 
 def is_rejected(entity: Any) -> bool:
     """Whether an entity says of itself that it is none."""
-    if not isinstance(entity, dict):
+    if not isinstance(entity, dict) or _SAID.isdisjoint(entity):
         return False
     said = entity.get("correct") is False or any(entity.get(name) is True for name in _TRUE)
     return said or any(_state(entity, name) in _OUT for name in _STATES)
@@ -25,6 +27,8 @@ def is_rejected(entity: Any) -> bool:
 
 def note_doubtful_row(row: dict[str, Any], number: int, source: Source) -> None:
     """Note a row that says of itself that it is not to be used, or not yet."""
+    if _SAID_OF_ROWS.isdisjoint(row):
+        return
     said = [f"{name}: true" for name in _TRUE_OF_ROWS if row.get(name) is True]
     said += [f"{name}: {row[name]}" for name in _STATES if _state(row, name) in _DOUBTFUL]
     if said:

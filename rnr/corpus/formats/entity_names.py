@@ -55,7 +55,9 @@ _PIECE = re.compile(r"[BIESLUO]-\S")
 
 TWO_LABELS = "entities have a 'label' and another 'type'; the label was read"
 FINER = "entities have a finer label beside their label, which was not read"
-_FINER = ("subtype", "sub_type", "subcategory", "subCategory", "sublabel", "fine_label", "fine_type", "entity_subtype")
+_FINER = frozenset(
+    ("subtype", "sub_type", "subcategory", "subCategory", "sublabel", "fine_label", "fine_type", "entity_subtype")
+)
 AS_TEXT = "offsets were written as text or with a decimal point and taken as whole numbers"
 
 
@@ -185,8 +187,9 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
     both = [entity.get(name) for name in ("label", "type")]
     if both[0] != both[1] and all(isinstance(value, str) for value in both):
         source.note(TWO_LABELS, number, f"{place}: {both[0]!r} and {both[1]!r}")
-    for finer in (name for name in _FINER if isinstance(entity.get(name), str) and entity[name]):
-        source.note(FINER, number, f"{place}: {finer} {entity[finer]!r}")
+    for finer in sorted(_FINER.intersection(entity)):
+        if isinstance(entity[finer], str) and entity[finer]:
+            source.note(FINER, number, f"{place}: {finer} {entity[finer]!r}")
     named = entity
     if label not in ("label", "type", None):
         one = entity[label][0] if isinstance(entity[label], list) and len(entity[label]) == 1 else entity[label]

@@ -117,18 +117,26 @@ def _is_nuner(row: Any) -> bool:
 CONVERSATIONS = Shape(
     name="UniversalNER conversations",
     recognises=lambda row: has(row, conversations=list),
+    fields=frozenset(("conversations",)),
     rows=each(_conversation_row),
 )
 GNER = Shape(
     name="GNER",
     recognises=lambda row: has(row, instance=dict) and has(row["instance"], words=list, labels=list),
+    fields=frozenset(("instance",)),
     rows=_gner_values,
     own_offsets=False,
 )
 GLINER2 = Shape(
     name="GLiNER2",
     recognises=lambda row: has(row, input=str, output=dict) and has(row["output"], entities=dict),
+    fields=frozenset(("output",)),
     rows=each(_gliner2_row),
 )
-IEPILE = Shape(name="IEPile", recognises=lambda row: _iepile(row) is not None, rows=each(_iepile_row))
-NUNER = Shape(name="NuNER", recognises=_is_nuner, rows=each(_nuner_row))
+IEPILE = Shape(
+    name="IEPile",
+    recognises=lambda row: _iepile(row) is not None,
+    rows=each(_iepile_row),
+    fields=frozenset(("instruction",)),
+)
+NUNER = Shape(name="NuNER", recognises=_is_nuner, rows=each(_nuner_row), fields=frozenset(("output",)))

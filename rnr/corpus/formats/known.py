@@ -1,5 +1,6 @@
 """The shapes of JSON rows that are read, in the order in which they are asked whether a row is theirs."""
 
+from functools import lru_cache
 from typing import Any
 
 from rnr.corpus.formats import (
@@ -50,4 +51,11 @@ def shape_of(value: Any) -> Shape | None:
         return plain_rows.SHAPE
     if token_rows.is_usual(value):
         return token_rows.SHAPE
-    return next((shape for shape in SHAPES if shape.recognises(value)), None)
+    asked = _with_fields(tuple(value)) if type(value) is dict else SHAPES
+    return next((shape for shape in asked if shape.recognises(value)), None)
+
+
+@lru_cache(maxsize=1024)
+def _with_fields(fields: tuple[str, ...]) -> tuple[Shape, ...]:
+    """The shapes that an object with these fields may have: kept, because the rows of a file have the same ones."""
+    return tuple(shape for shape in SHAPES if not (shape.fields and shape.fields.isdisjoint(fields)))

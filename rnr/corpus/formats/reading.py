@@ -15,6 +15,7 @@ from rnr.corpus.formats.biomedical import is_pubtator, pubtator_rows
 from rnr.corpus.formats.brat import brat_folder_rows, brat_rows, is_brat_folder
 from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_rows
 from rnr.corpus.formats.csv_files import csv_rows, is_list_table, is_word_table
+from rnr.corpus.formats.endings import ENDINGS
 from rnr.corpus.formats.hugging_face import saved_dataset
 from rnr.corpus.formats.json_files import json_values
 from rnr.corpus.formats.known import shape_of
@@ -27,7 +28,6 @@ from rnr.corpus.formats.spacy_files import docbin_rows
 from rnr.corpus.formats.split_fields import by_split
 from rnr.corpus.formats.tables import opened_table, table_rows
 from rnr.corpus.formats.unknown import unknown_row
-from rnr.corpus.formats.unsupported import ENDINGS
 from rnr.corpus.report import Reading
 
 SPLITS = ("train", "test", "validation", "valid", "dev")

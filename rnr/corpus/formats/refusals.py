@@ -6,13 +6,13 @@ from typing import Any
 from rnr.corpus.formats.shapes import Shape, Source, each
 
 
-def refused(name: str, advice: str, recognises: Callable[[Any], bool]) -> Shape:
-    """A shape whose rows are errors that say what they look like, and what to do."""
+def refused(name: str, advice: str, recognises: Callable[[Any], bool], *fields: str) -> Shape:
+    """A shape whose rows, which have one of these fields, are errors that say what they look like, and what to do."""
 
     def refuse(_: Any, __: int, ___: Source) -> None:
         raise ValueError(f"this looks like {name}, which is not read: {advice}")
 
-    return Shape(name=name, recognises=recognises, rows=each(refuse))
+    return Shape(name=name, recognises=recognises, rows=each(refuse), fields=frozenset(fields))
 
 
 def any_has(values: list[Any], field: str) -> bool:

@@ -65,6 +65,8 @@ class Shape:
     name: str
     recognises: Callable[[Any], bool]
     rows: Rows
+    fields: frozenset[str] = frozenset()
+    """Fields of which an object has one at least if it is recognised; none where any object may be."""
     own_offsets: bool = True
     """Whether its character offsets are the file's own, which may be counted in another way, not made from tokens."""
 

@@ -133,6 +133,7 @@ def _has_spans(row: Any) -> bool:
 GLINER = Shape(
     name="GLiNER",
     recognises=lambda row: has(row, tokenized_text=list, ner=list),
+    fields=frozenset(("tokenized_text",)),
     rows=each(_gliner_row),
     own_offsets=False,
 )
