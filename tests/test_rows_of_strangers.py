@@ -11,6 +11,7 @@ from rnr.corpus.formats.examples import MATCHED, REPEATED, WITHIN
 from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.known import SHAPES
 from rnr.corpus.formats.label_studio import CONTROLS
+from rnr.corpus.formats.luis import INCLUSIVE
 from rnr.corpus.formats.plain_rows import OF_ALL, OTHER_TEXTS
 from rnr.corpus.formats.text_tags import BY_SPACES
 from rnr.corpus.formats.token_rows import TAGS_READ
@@ -206,6 +207,23 @@ def test_regions_of_several_controls_are_named(tmp_path) -> None:
         assert f"1 {CONTROLS} (row 1: ner, pos)" in notes
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "小明去北京", "intent": "x", "entities": [{"entity": "地点", "startPos": 3, "endPos": 4}]},
+        {
+            "text": "小明去北京",
+            "intentName": "x",
+            "entityLabels": [{"entityName": "地点", "startCharIndex": 3, "endCharIndex": 4}],
+        },
+    ],
+)
+def test_the_ends_of_luis_are_inclusive_in_any_script(tmp_path, row) -> None:
+    found, problems, notes = read(written(tmp_path / "a.json", json.dumps({"utterances": [row]})))
+    assert (found, problems) == ([("小明去北京", [("北京", "地点")])], "")
+    assert f"1 {INCLUSIVE} (row 1)" in notes
+
+
 @pytest.mark.parametrize("entities", [[], [{"start": 4, "end": 7, "label": "X"}]])
 def test_entities_beside_the_tags_of_tokens_are_named(tmp_path, entities) -> None:
     row = {"text": "Ada ran", "tokens": ["Ada", "ran"], "ner_tags": ["B-PER", "O"], "entities": entities}
@@ -252,7 +270,6 @@ def test_rows_of_further_data_sets_are_read(tmp_path, row) -> None:
         ({"text": "Ada", "triple_list": []}, "relations between texts"),
         ({"sentences": [["Ada"]], "ners": [[[0, 0, "PER"]]]}, "documents with the spans of their sentences"),
         ({"_views": {}, "_referenced_fss": {}}, "an older CAS in JSON"),
-        ({"text": "Ada", "entityLabels": []}, "an utterance of LUIS"),
         ({"data_row": {}, "projects": {}}, "Labelbox"),
         ({"ID": "x", "Labeled Data": "Ada", "Label": {}}, "Labelbox"),
         ({"projects": [{"documents": []}]}, "MedCAT"),

@@ -52,12 +52,6 @@ DATASETS = (
         "_views",
     ),
     refused(
-        "an utterance of LUIS",
-        f"of its 'entityLabels', whose 'endCharIndex' is inclusive, {_OFFSETS}",
-        lambda row: has(row, text=str, entityLabels=list),
-        "entityLabels",
-    ),
-    refused(
         "a row of Labelbox",
         f"of the 'objects' of its labels, whose 'location' has an inclusive end, {_OFFSETS}",
         lambda row: has(row, data_row=dict, projects=dict) or (has(row, Label=dict) and "Labeled Data" in row),
