@@ -166,7 +166,7 @@ def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_
     plan = derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, cluster=config.cluster)
     assert [value for name, value in plan if name == "decoding"] == [
         "marks",
-        "labels of greedy marks are calibrated by 0.6 (evaluation.label_calibration)",
+        "labels of greedy marks are calibrated by 0.5 (evaluation.label_calibration)",
         f"{count} {what}",
     ]
 

@@ -41,7 +41,7 @@ def test_a_run_of_before_labels_were_calibrated_goes_on_without(tmp_path) -> Non
     before = json.loads(file.read_text())
     del before["evaluation"]["label_calibration"]
     file.write_text(json.dumps(before))
-    with pytest.raises(ValueError, match=r"evaluation\.label_calibration is 0\.6, but the run in .* with 0\.0"):
+    with pytest.raises(ValueError, match=r"evaluation\.label_calibration is 0\.5, but the run in .* with 0\.0"):
         _open_elsewhere(tmp_path, resume=True)
     _open(tmp_path, resume=True, evaluation={"label_calibration": 0.0})
 

@@ -107,7 +107,7 @@ class EvaluationConfig(Section):
     """Also score the model as it comes, before any training."""
     max_new_tokens: int = Field(default=320, ge=1)
     """Token limit of an answer."""
-    label_calibration: float = Field(default=0.6, ge=0, le=1)
+    label_calibration: float = Field(default=0.5, ge=0, le=1)
     """Contextual calibration of labels under ``marks`` (``docs/decoding.md``), in the run's evaluations and by its
     export: how far the label of a mark is decided by what speaks for it in the sentence and not anywhere, from 0 to 1.
     Each schema takes twelve further requests."""

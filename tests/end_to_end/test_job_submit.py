@@ -90,7 +90,7 @@ def test_a_submitted_job_trains_with_two_rollout_workers_and_two_learner_ranks(c
     assert summary["steps"] >= 1
     assert summary["prompts"]["consumed"] == 2
     told = [row["decoding"] for row in read_jsonl(tmp_path / "debug" / "predictions" / "grpo.jsonl")]
-    assert set(told) == {"marks, labels calibrated by 0.6"}
-    assert json.loads((tmp_path / "debug" / "export" / "rnr_prompt.json").read_text())["label_calibration"] == 0.6
+    assert set(told) == {"marks, labels calibrated by 0.5"}
+    assert json.loads((tmp_path / "debug" / "export" / "rnr_prompt.json").read_text())["label_calibration"] == 0.5
     rows = read_jsonl(tmp_path / "debug" / "metrics.jsonl")
     assert [row["infra/rollout_workers_alive"] for row in rows if "infra/rollout_workers_alive" in row] == [2]
