@@ -1,4 +1,4 @@
-"""Weight receivers with the faults that the verification of a sync exists for."""
+"""A weight receiver with the faults that the verification of a sync exists for."""
 
 from typing import Any
 
@@ -6,20 +6,21 @@ from actors import weight_receiver
 from actors.delivery import received
 
 
-class ForgetsTheTiedHead(weight_receiver.WeightReceiver):
-    """Reloads everything but leaves the packed copy of a tied head as it was; raises nothing."""
+class Broken(weight_receiver.WeightReceiver):
+    """Loads with the fault that it was told of, and raises nothing."""
+
+    _fault = ""
+
+    def break_by(self, fault: str) -> None:
+        self._fault = fault
 
     def load_policy(self, receiver: str, payload: Any) -> str:
         weights, digest = received(receiver, payload)
-        self.model_runner.reload_weights(weights_iterator=weights, is_checkpoint_format=True)
-        return digest()
-
-
-class LoadsNothing(weight_receiver.WeightReceiver):
-    """Takes the weights, gives their digest and keeps the old ones; raises nothing."""
-
-    def load_policy(self, receiver: str, payload: Any) -> str:
-        weights, digest = received(receiver, payload)
-        for _ in weights:
-            pass
+        if self._fault == "forgets the tied head":  # reloads all but leaves the packed copy of the head as it was
+            self.model_runner.reload_weights(weights_iterator=weights, is_checkpoint_format=True)
+        elif self._fault == "loads nothing":  # takes the weights, gives their digest and keeps the old ones
+            for _ in weights:
+                pass
+        else:
+            raise ValueError(f"no such fault: {self._fault!r}")
         return digest()

@@ -1,6 +1,8 @@
-"""New weights in a running vLLM engine, and the checks that tell whether they arrived."""
+"""New weights in a running vLLM engine, and the checks that tell whether they arrived. Tests that ask the same of an
+engine share one: each publishes a policy of its own, whose number no other has."""
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -69,7 +71,7 @@ def published_of(folder, number, change, transport=None):
     manifest = Manifest(digest=weights_digest(parcel.items()), tensors={})
     parcels = tuple(transport.send(iter(tensors))) if transport else (parcel,)
     return Published(
-        number=number, version=7, manifest=manifest, parcels=parcels, probe_logprobs=tuple(chosen.tolist())
+        number=number, version=6 + number, manifest=manifest, parcels=parcels, probe_logprobs=tuple(chosen.tolist())
     )
 
 
@@ -78,7 +80,6 @@ async def adopt(worker, *policies, transport=None):
     end."""
 
     async def spawn(name):
-        await worker.start()
         return Local(worker)
 
     service = GenerationService(
@@ -90,53 +91,78 @@ async def adopt(worker, *policies, transport=None):
         probe=PROBE,
         seed=0,
     )
+    await service.start()
+    for published in policies:
+        service._newest = published
+        await service.pool.everywhere()
+    prompt = Prompt(
+        example=Example(uid="a", sentence="a", schema=("b",), mentions=()), token_ids=tuple(range(500, 520))
+    )
+    return service, await service.generate(prompt)
+
+
+@pytest.fixture(scope="module")
+def loop():
+    """That of all tests: an engine is bound to the event loop in which it was started."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@contextmanager
+def started(loop, worker):
+    loop.run(worker.start())
     try:
-        await service.start()
-        for published in policies:
-            service._newest = published
-            await service.pool.everywhere()
-        prompt = Prompt(
-            example=Example(uid="a", sentence="a", schema=("b",), mentions=()), token_ids=tuple(range(500, 520))
-        )
-        return service, await service.generate(prompt)
+        yield worker
     finally:
-        await worker.stop()
+        loop.run(worker.stop())
 
 
-def test_new_weights_reach_the_engine_and_are_verified(tiny_model):
-    service, group = asyncio.run(adopt(worker_of(tiny_model), published_of(tiny_model, 1, 0.05)))
+@pytest.fixture(scope="module")
+def sound(loop, tiny_model):
+    with started(loop, worker_of(tiny_model)) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def broken(loop, tiny_model):
+    with started(loop, worker_of(tiny_model, extension=f"{BROKEN}.Broken")) as worker:
+        yield worker
+
+
+def test_new_weights_reach_the_engine_and_are_verified(loop, sound, tiny_model):
+    service, group = loop.run(adopt(sound, published_of(tiny_model, 1, 0.05)))
     assert 0 < service.largest_difference < 0.15
     assert [rollout.policy_version for rollout in group.rollouts] == [7, 7]
     assert all(len(rollout.logprobs) == len(rollout.token_ids) for rollout in group.rollouts)
 
 
-def test_new_weights_reach_the_engine_s_own_process_by_the_code_for_nccl_over_gloo(tiny_model):
+def test_new_weights_reach_the_engine_s_own_process_by_the_code_for_nccl_over_gloo(loop, sound, tiny_model):
     transport = Nccl(backend="gloo", device="cpu")
-    policies = [published_of(tiny_model, number, 0.05, transport) for number in (1, 2)]
-    service, group = asyncio.run(adopt(worker_of(tiny_model), *policies, transport=transport))
+    policies = [published_of(tiny_model, number, 0.05, transport) for number in (2, 3)]
+    service, group = loop.run(adopt(sound, *policies, transport=transport))
     assert 0 < service.largest_difference < 0.15
-    assert [rollout.policy_version for rollout in group.rollouts] == [7, 7]
+    assert [rollout.policy_version for rollout in group.rollouts] == [9, 9]
 
 
-def _fault(worker, *policies):
+def _fault(loop, worker, fault, *policies):
+    loop.run(worker.engine.client.collective_rpc("break_by", args=(fault,)))
     with pytest.raises(ExceptionGroup) as caught:
-        asyncio.run(adopt(worker, *policies))
+        loop.run(adopt(worker, *policies))
     (error,) = caught.value.exceptions
     assert isinstance(error, WeightSyncError)
     return str(error)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the fault is one of vLLM's packed CPU layers")
-def test_a_sync_that_leaves_the_tied_head_behind_is_caught(tiny_model):
-    worker = worker_of(tiny_model, extension=f"{BROKEN}.ForgetsTheTiedHead")
-    assert "rollout-0 does not sample from version 7" in _fault(worker, published_of(tiny_model, 1, 0.05))
-
-
-def test_a_load_that_did_nothing_is_caught_although_the_policy_hardly_moved(tiny_model):
+def test_a_load_that_did_nothing_is_caught_although_the_policy_hardly_moved(loop, broken, tiny_model):
     # Both are within the tolerance of the weights of the folder, so the mean difference alone would pass them.
-    worker = worker_of(tiny_model, extension=f"{BROKEN}.LoadsNothing")
     policies = [published_of(tiny_model, number, 1e-4) for number in (1, 2)]
-    assert "was loaded without effect" in _fault(worker, *policies)
+    assert "was loaded without effect" in _fault(loop, broken, "loads nothing", *policies)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the fault is one of vLLM's packed CPU layers")
+def test_a_sync_that_leaves_the_tied_head_behind_is_caught(loop, broken, tiny_model):
+    policy = published_of(tiny_model, 1, 0.05)
+    assert "rollout-0 does not sample from version 7" in _fault(loop, broken, "forgets the tied head", policy)
 
 
 def adapter(folder, seed):
@@ -153,29 +179,25 @@ def adapter(folder, seed):
     }
 
 
-def test_completions_in_flight_go_on_with_a_new_adapter(tiny_model):
+def test_completions_in_flight_go_on_with_a_new_adapter(loop, tiny_model):
     prompt = Prompt(
         example=Example(uid="a", sentence="a", schema=("b",), mentions=()), token_ids=tuple(range(500, 520))
     )
     long = Sampling(count=4, temperature=1.0, max_new_tokens=200, min_new_tokens=200, seed=0)
 
-    async def work():
-        worker = worker_of(tiny_model, lora_rank=8)
-        await worker.start()
-        try:
-            await worker.load(ObjectStore(), 1, adapter(tiny_model, 1))
-            first = await worker.score(PROBE)
-            flying = asyncio.create_task(worker.generate(prompt, long))
-            await asyncio.sleep(0.3)
-            assert not flying.done()
-            await worker.load(ObjectStore(), 2, adapter(tiny_model, 2))
-            second = await worker.score(PROBE)
-            landed = await flying
-            return first, second, landed, await worker.generate(prompt, replace(long, count=1))
-        finally:
-            await worker.stop()
+    async def work(worker):
+        await worker.load(ObjectStore(), 1, adapter(tiny_model, 1))
+        first = await worker.score(PROBE)
+        flying = asyncio.create_task(worker.generate(prompt, long))
+        await asyncio.sleep(0.3)
+        assert not flying.done()
+        await worker.load(ObjectStore(), 2, adapter(tiny_model, 2))
+        second = await worker.score(PROBE)
+        landed = await flying
+        return first, second, landed, await worker.generate(prompt, replace(long, count=1))
 
-    first, second, landed, later = asyncio.run(work())
+    with started(loop, worker_of(tiny_model, lora_rank=8)) as worker:
+        first, second, landed, later = loop.run(work(worker))
     # The probe tells the two adapters apart, so the second really took the place of the first.
     assert max(abs(ours - theirs) for ours, theirs in zip(first, second, strict=True)) > 0.5
     assert [(len(rollout.token_ids), rollout.policy_version) for rollout in landed.rollouts] == [(200, 1)] * 4
