@@ -125,12 +125,15 @@ class Checkpoints:
 
     async def save(self, progress: Progress, learner: Learner) -> None:
         """Write one checkpoint. It is renamed into place when everything is on disk, so a kill leaves it out whole; on
-        a full disk it waits for room. Raises NoRoom if there was none in time, and CutShort, at once, if the disk
-        does not take it although it has room."""
+        a full disk it waits for room. Raises NoRoom if there was none in time, and CutShort if the disk twice did
+        not take it although it has room."""
         progress.version = learner.version
 
         async def write() -> None:
-            await self._write(progress, learner)
+            try:
+                await self._write(progress, learner)
+            except CutShort:  # the room may have come between the write and the look at it
+                await self._write(progress, learner)
 
         # As large as the one before, and a little more. A rank that fails alone leaves the others in the middle of it.
         newest = self.complete()[-1:]
@@ -153,7 +156,7 @@ class Checkpoints:
             free, cut_short = free_space(partial), is_cut_short(error)
             full = is_no_room(error) or (cut_short and is_full(partial))
             shutil.rmtree(partial, ignore_errors=True)  # it would take the room that is missing
-            if full and self._layout.learner_ranks > 1:
+            if (full or cut_short) and self._layout.learner_ranks > 1:
                 raise LearnerLost(f"learner, phase save: {free}, its ranks stopped in the middle") from error
             if full:
                 raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {error}") from error

@@ -117,21 +117,36 @@ CUT_SHORT = RuntimeError("[enforce fail at inline_container.cc:664] . unexpected
 
 
 class CutShortLearner(Learner):
-    """Leaves 1 MiB behind and does not say why there is no more."""
+    """Leaves 1 MiB behind and does not say why there is no more, so many times."""
+
+    def __init__(self, times: int = 1) -> None:
+        super().__init__()
+        self._times = times
 
     async def save(self, folder: str) -> None:
         await super().save(folder)
-        if self.saves == 1:
+        if self.saves <= self._times:
             raise CUT_SHORT
 
 
-def test_a_write_that_is_cut_short_on_a_disk_with_room_ends_the_run_at_once(tmp_path) -> None:
+def test_a_write_that_is_cut_short_twice_on_a_disk_with_room_ends_the_run(tmp_path) -> None:
     said: list[str] = []
-    for ranks in (1, 2):
-        checkpoints = _checkpoints(tmp_path, said, layout=CheckpointLayout(learner_ranks=ranks, zero_stage=1))
-        with pytest.raises(CutShort, match=r"000007-sft-000000 was cut short although the disk of .* GiB free"):
-            asyncio.run(checkpoints.save(Progress(), CutShortLearner()))
-    assert (said, list(tmp_path.iterdir())) == ([], [])
+    learner = CutShortLearner(times=2)
+    with pytest.raises(CutShort, match=r"000007-sft-000000 was cut short although the disk of .* GiB free"):
+        asyncio.run(_checkpoints(tmp_path, said).save(Progress(), learner))
+    assert (learner.saves, said, list(tmp_path.iterdir())) == (2, [], [])
+
+
+def test_room_that_comes_between_a_write_that_was_cut_short_and_the_look_at_it_is_used(tmp_path) -> None:
+    checkpoints, learner = _checkpoints(tmp_path, []), CutShortLearner()
+    asyncio.run(checkpoints.save(Progress(), learner))
+    assert (learner.saves, len(checkpoints.complete())) == (2, 1)
+
+
+def test_ranks_that_a_write_that_was_cut_short_has_stopped_in_the_middle_are_rebuilt(tmp_path) -> None:
+    checkpoints = _checkpoints(tmp_path, [], layout=CheckpointLayout(learner_ranks=2, zero_stage=1))
+    with pytest.raises(LearnerLost, match="its ranks stopped in the middle"):
+        asyncio.run(checkpoints.save(Progress(), CutShortLearner()))
 
 
 def test_a_write_that_is_cut_short_on_a_full_disk_is_made_again_when_there_is_room(small, monkeypatch) -> None:
