@@ -2,7 +2,9 @@
 
 import asyncio
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import ray
@@ -17,15 +19,16 @@ from rnr.types import Sample
 
 pytestmark = pytest.mark.slow
 
+ONE = "one rank, ZeRO 1, one micro-batch"
 LAYOUTS = {
-    "one rank, ZeRO 1, one micro-batch": (1, 1, 100_000),
+    ONE: (1, 1, 100_000),
     "one rank, ZeRO 0, many micro-batches": (1, 0, 40),
     "two ranks, ZeRO 0": (2, 0, 60),
-    "two ranks, ZeRO 1": (2, 1, 60),
+    "two ranks, ZeRO 1, offloaded": (2, 1, 60),
     "two ranks, ZeRO 2": (2, 2, 60),
-    "two ranks, ZeRO 3": (2, 3, 60),
+    "two ranks, ZeRO 3, offloaded": (2, 3, 60),
 }
-
+"""Ranks, ZeRO stage, tokens of a micro-batch."""
 
 OPTIONS = {"learning_rate": 1e-3, "temperature": 1.3, "max_new_tokens": 30, "sampled": 7}
 """Of a GRPO step."""
@@ -65,12 +68,16 @@ def _restricted(sample):
     return replace(sample, allowed=tuple(allowed))
 
 
+def not_started(ranks, max_tokens):
+    actor = ray.remote(LearnerWorker).options(num_cpus=0.5)
+    handles = [actor.remote(rank=rank, world_size=ranks, threads=1) for rank in range(ranks)]
+    return LearnerRanks(handles, deadlines=DeadlineConfig(), max_tokens_per_microbatch=max_tokens)
+
+
 async def with_group(model, layout, work, lora_rank=0, *, offload=False):
     """What ``work(group)`` returns for a learner of this layout; the ranks are gone afterwards."""
     ranks, stage, max_tokens = layout
-    actor = ray.remote(LearnerWorker).options(num_cpus=0.5)
-    handles = [actor.remote(rank=rank, world_size=ranks, threads=1) for rank in range(ranks)]
-    group = LearnerRanks(handles, deadlines=DeadlineConfig(), max_tokens_per_microbatch=max_tokens)
+    group = not_started(ranks, max_tokens)
     try:
         await group.start(
             LearnerSettings(
@@ -97,9 +104,52 @@ async def some_steps(group):
     return sft, first, await group.grpo_step(samples(), often, **options), await group.score(samples()[3])
 
 
-def test_any_split_into_micro_batches_and_ranks_gives_the_same_step(local_ray, tiny_model):
-    results = {name: asyncio.run(with_group(tiny_model, layout, some_steps)) for name, layout in LAYOUTS.items()}
-    expected_sft, expected_first, expected_often, expected_scores = results["one rank, ZeRO 1, one micro-batch"]
+async def two_steps(group):
+    """The bytes of all weights after two GRPO steps."""
+    for _ in range(2):
+        await group.grpo_step(samples(), GrpoConfig(mini_batches=2), **OPTIONS)
+    buckets = [await reference for reference in (await group.send(ObjectStore()))[0]]
+    return {name: bits.tobytes() for bucket in buckets for name, bits in bucket.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What the learner of a layout did from its start to its end."""
+
+    steps: tuple
+    """Of ``some_steps``."""
+    saved: Path
+    """Its state some steps later."""
+    weights: dict[str, bytes]
+    """After ``two_steps`` from there."""
+
+
+@pytest.fixture(scope="module")
+def trained(local_ray, tiny_model, tmp_path_factory):
+    """Layout -> what its learner did: one learner each, for all that does not need another."""
+
+    async def work(group, saved):
+        steps = await some_steps(group)
+        await group.sft_step(samples(), 1e-3)
+        await group.save(str(saved))
+        return Trained(steps=steps, saved=saved, weights=await two_steps(group))
+
+    return {
+        name: asyncio.run(
+            with_group(
+                tiny_model,
+                layout,
+                partial(work, saved=tmp_path_factory.mktemp("state") / "state"),
+                offload=name.endswith("offloaded"),
+            )
+        )
+        for name, layout in LAYOUTS.items()
+    }
+
+
+def test_any_split_into_micro_batches_and_ranks_gives_the_same_step(trained):
+    results = {name: each.steps for name, each in trained.items()}
+    expected_sft, expected_first, expected_often, expected_scores = results[ONE]
     assert expected_sft["held out"] < expected_sft["sft/loss"]
     assert expected_first["actor/kl_loss"] == expected_first["actor/ppo_kl"] == 0  # nothing has changed since
     assert expected_often["actor/ppo_kl"] != 0  # the second update is off-policy, so old log-probabilities were used
@@ -144,38 +194,23 @@ def test_an_adapter_is_trained_saved_and_sent_alone(local_ray, tiny_model, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("layout", "offloaded_until_then", "offloaded_from_there"),
+    ("name", "offload"),
     [
-        ((1, 1, 200), False, False),
-        ((2, 1, 60), True, False),
-        ((2, 2, 60), False, True),
-        ((2, 3, 60), True, False),
-        ((1, 0, 60), False, True),
+        (ONE, False),
+        ("one rank, ZeRO 0, many micro-batches", True),
+        ("two ranks, ZeRO 1, offloaded", False),
+        ("two ranks, ZeRO 2", True),
+        ("two ranks, ZeRO 3, offloaded", False),
     ],
 )
-def test_a_learner_that_was_saved_and_loaded_or_offloaded_takes_the_same_steps_bit_for_bit(
-    layout, offloaded_until_then, offloaded_from_there, local_ray, tiny_model, tmp_path
+def test_a_new_learner_takes_the_steps_after_a_save_bit_for_bit_whichever_of_the_two_is_offloaded(
+    name, offload, local_ray, trained, tiny_model
 ):
-    async def first(group):
-        await group.sft_step(samples(), 1e-3)
-        await group.save(str(tmp_path / "state"))
-        return await then(group)
+    async def work(group):
+        await group.load(str(trained[name].saved))
+        return await two_steps(group)
 
-    async def later(group):
-        await group.load(str(tmp_path / "state"))
-        return await then(group)
-
-    async def then(group):
-        for _ in range(2):
-            await group.grpo_step(samples(), GrpoConfig(mini_batches=2), **OPTIONS)
-        buckets = [await reference for reference in (await group.send(ObjectStore()))[0]]
-        return {name: bits.tobytes() for bucket in buckets for name, bits in bucket.items()}
-
-    without_a_stop, resumed = (
-        asyncio.run(with_group(tiny_model, layout, work, offload=offload))
-        for work, offload in ((first, offloaded_until_then), (later, offloaded_from_there))
-    )
-    assert resumed == without_a_stop
+    assert asyncio.run(with_group(tiny_model, LAYOUTS[name], work, offload=offload)) == trained[name].weights
 
 
 def exported_scores(folder):
@@ -190,10 +225,10 @@ def exported_scores(folder):
     return [logprobs[first + place, token].item() for place, token in enumerate(sample.completion_ids)]
 
 
-def test_a_lost_rank_is_reported_with_its_phase(local_ray, tiny_model):
-    async def work(group):
-        ray.kill(group._handles[0])
-        with pytest.raises(LearnerLost, match=r"learner rank 0, phase score: the worker died"):
-            await group.score(samples()[0])
-
-    asyncio.run(with_group(tiny_model, (1, 1, 200), work))
+def test_a_lost_rank_is_reported_with_its_phase(local_ray):
+    group = not_started(1, 200)
+    (handle,) = group._handles
+    ray.get(handle.__ray_ready__.remote())
+    ray.kill(handle)
+    with pytest.raises(LearnerLost, match=r"learner rank 0, phase score: the worker died"):
+        asyncio.run(group.score(samples()[0]))
