@@ -63,7 +63,7 @@ class Options:
         given = self.label_calibration
         if given is not None and (type(given) not in (int, float) or not 0.0 <= given <= 1.0):
             raise ValueError(f"label_calibration is a number from 0 to 1, not {given!r}")
-        if given and (self.decoding, self.samples) != ("marks", 1):
+        if given and not self.calibratable:
             raise ValueError(
                 "label_calibration decides the labels of one greedy chain of marks again, and this is asked under "
                 f"decoding {self.decoding!r} with samples={self.samples}: ask with decoding='marks' and samples=1, or "
@@ -91,11 +91,16 @@ class Options:
         """The overlap that is meant."""
         return min(48, self.window // 2) if self.overlap is None else self.overlap
 
+    @property
+    def calibratable(self) -> bool:
+        """Whether the answer is one greedy chain of marks, whose labels can be calibrated."""
+        return (self.decoding, self.samples) == ("marks", 1)
+
     def label_weight(self, usual: float) -> float:
         """The calibration of labels that is meant; ``usual`` is the model's own."""
         if self.label_calibration is not None:
             return self.label_calibration
-        return usual if (self.decoding, self.samples) == ("marks", 1) else 0.0
+        return usual if self.calibratable else 0.0
 
     @property
     def how(self) -> Selection:

@@ -18,9 +18,9 @@ from typing import Any, TypeAlias, TypeVar
 from actors.engine import MOST_CHOICES
 from rnr.corpus.loading import load as load_data
 from rnr.task.chains import read_chain, tagged_chain
-from rnr.task.choosing import Chosen, chosen, written
+from rnr.task.choosing import Chosen, written
 from rnr.task.prompts import ChatFormat
-from rnr.types import Example, Group, Mention, Prompt
+from rnr.types import Example, Mention, Prompt
 
 Result = TypeVar("Result")
 
@@ -70,17 +70,12 @@ class LabelCalibration:
             reasoning=tagged_chain(replace(example, mentions=mentions)),
         )
 
-    async def answers(self, groups: Sequence[Group], weight: float) -> list[Chosen]:
-        """The answer of each group's one greedy rollout, as ``decided`` has it where it is one of marks. Nothing is
-        asked any more when this returns or raises."""
-
-        async def answer(group: Group) -> Chosen:
-            found = chosen("greedy", group.prompt.example, group.prompt.decoding, group.rollouts[0])
-            again = weight and group.prompt.decoding == "marks"
-            return await self.decided(group.prompt, found, weight) if again else found
-
+    async def all_decided(self, prompts: Sequence[Prompt], answers: Sequence[Chosen], weight: float) -> list[Chosen]:
+        """The greedy answers to these prompts as ``decided`` has them. Nothing is asked any more when this returns or
+        raises."""
+        pairs = zip(prompts, answers, strict=True)
         try:
-            return await _together(map(answer, groups))
+            return await _together(self.decided(prompt, found, weight) for prompt, found in pairs)
         finally:
             priors = list(self._priors.values())
             for prior in priors:

@@ -12,7 +12,8 @@ from cluster.prepare import Prepared
 from rnr.config import EvaluationConfig
 from rnr.evaluation.predictions import save_predictions
 from rnr.evaluation.scoring import Evaluation, score_predictions
-from rnr.task.choosing import Chosen
+from rnr.task.choosing import Chosen, chosen
+from rnr.types import Example
 
 UNCALIBRATED = "uncalibrated"
 """The folder, beside the predictions, of the same answers with the policy's own labels."""
@@ -26,21 +27,24 @@ async def evaluate(
     context_tokens: int,
     file: Path,
     disk: Disk,
-) -> tuple[Evaluation, list[Chosen]]:
-    """The scores, and the answers to ``prepared.evaluation`` in order, which ``file`` holds then. Where labels were
-    calibrated, a file of the same name in ``UNCALIBRATED`` holds the answers as the policy gave them."""
-    groups = await generation.greedy(prepared.evaluation, max_new_tokens=wanted.max_new_tokens)
-    calibration = LabelCalibration(generation.choices, prepared.chat, context_tokens)
-    answers = await calibration.answers(groups, wanted.label_calibration)
-    examples = [prompt.example for prompt in prepared.evaluation]
+) -> tuple[Evaluation, list[tuple[Example, Chosen]]]:
+    """The scores, and each sentence of ``prepared.evaluation`` with its answer, which ``file`` holds then. Where labels
+    are calibrated, a file of the same name in ``UNCALIBRATED`` holds the answers as the policy gave them."""
+    prompts, decoding = prepared.evaluation, prepared.decoding
+    groups = await generation.greedy(prompts, max_new_tokens=wanted.max_new_tokens)
+    examples = [prompt.example for prompt in prompts]
+    own = [
+        chosen("greedy", example, decoding, group.rollouts[0]) for example, group in zip(examples, groups, strict=True)
+    ]
 
     async def scored(answers: Sequence[Chosen], file: Path) -> Evaluation:
-        save = partial(save_predictions, examples, answers, prepared.decoding, file)
-        await disk.write("predictions", save)
+        await disk.write("predictions", partial(save_predictions, examples, answers, decoding, file))
         return score_predictions(file, examples)
 
+    if not (wanted.label_calibration and decoding == "marks"):
+        return await scored(own, file), list(zip(examples, own, strict=True))
+    calibration = LabelCalibration(generation.choices, prepared.chat, context_tokens)
+    answers = await calibration.all_decided(prompts, own, wanted.label_calibration)
     result = await scored(answers, file)
-    if any(found.calibrated for found in answers):
-        own = await scored(await calibration.answers(groups, 0.0), file.parent / UNCALIBRATED / file.name)
-        result = replace(result, uncalibrated_f1=own.f1)
-    return result, answers
+    uncalibrated = await scored(own, file.parent / UNCALIBRATED / file.name)
+    return replace(result, uncalibrated_f1=uncalibrated.f1), list(zip(examples, answers, strict=True))

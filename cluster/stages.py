@@ -266,8 +266,7 @@ class Stages:
         self._progress.scores[name] = asdict(result)
         self._spend("eval")
         self.forecast.did("evaluation")
-        pairs = [(prompt.example, answer) for prompt, answer in zip(self.prepared.evaluation, answers, strict=True)]
-        await self.disk.write("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, pairs))
+        await self.disk.write("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, answers))
         self.console.evaluated(name, result)
 
     def _after_step(self, stage: str, step: int, shown: Mapping[str, float]) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +20,7 @@ from cluster.evaluation import UNCALIBRATED, evaluate
 from rnr.config import EvaluationConfig
 from rnr.evaluation.scoring import Evaluation
 from rnr.task.chains import tagged_chain
-from rnr.task.choosing import Chosen, written
+from rnr.task.choosing import Chosen, chosen, written
 from rnr.task.parsing import parse
 from rnr.types import Decoding, Example, Group, Mention
 from tests.carriers import rollout
@@ -54,6 +56,27 @@ class Opinionated:
 
 def choices(engine: Any) -> Choices:
     return RolloutWorker(engine).choices
+
+
+def evaluated(
+    ner: Any, examples: Sequence[Example], decoding: Decoding, weight: float, file: Path
+) -> tuple[Evaluation, list[Chosen]]:
+    """What a run makes of these sentences, answered by this model."""
+    prompts = [replace(ner.chat.prompt(example), decoding=decoding) for example in examples]
+
+    async def greedy(prompts, *, max_new_tokens: int) -> list[Group]:
+        sampling = Sampling(count=1, temperature=0.0, max_new_tokens=max_new_tokens)
+        return await asyncio.gather(*(ner.worker.generate(prompt, sampling) for prompt in prompts))
+
+    generation: Any = SimpleNamespace(greedy=greedy, choices=ner.worker.choices)
+    prepared: Any = SimpleNamespace(evaluation=prompts, chat=ner.chat, decoding=decoding)
+    wanted = EvaluationConfig(max_new_tokens=200, label_calibration=weight)
+    disk = Disk(file.parent, seconds=0)
+    result, pairs = ner.loop.submit(
+        evaluate(generation, prepared, wanted, context_tokens=1024, file=file, disk=disk)
+    ).result()
+    assert [example for example, _ in pairs] == list(examples)
+    return result, [found for _, found in pairs]
 
 
 def test_a_label_that_the_model_names_anywhere_yields_to_one_that_is_named_here(ner) -> None:
@@ -139,17 +162,13 @@ def test_labels_are_those_of_the_question_after_calibration_too(ner, monkeypatch
     assert all(0 <= entity.confidence <= 1 for entity in entities)
 
 
-def test_a_run_answers_under_marks_as_its_export_does_and_nothing_else_is_decided_again(ner, monkeypatch) -> None:
+def test_a_run_answers_under_marks_as_its_export_does_and_nothing_else_is_decided_again(
+    ner, tmp_path, monkeypatch
+) -> None:
     texts = ["Ada met Bob in Rome.", "東京 café", "One. Two three (four), five-six; seven's eight?"]
     examples = [Example(uid=str(n), sentence=text, schema=SCHEMA, mentions=()) for n, text in enumerate(texts)]
-    greedy = Sampling(count=1, temperature=0.0, max_new_tokens=200)
-
-    async def evaluated(decoding: Decoding, weight: float) -> list[Chosen]:
-        prompts = [replace(ner.chat.prompt(example), decoding=decoding) for example in examples]
-        groups = await asyncio.gather(*(ner.worker.generate(prompt, greedy) for prompt in prompts))
-        return await LabelCalibration(ner.worker.choices, ner.chat, 1024).answers(groups, weight)
-
-    in_a_run = [ner.loop.submit(evaluated(*how)).result() for how in (("marks", 0.7), ("marks", 0.0), ("schema", 0.7))]
+    hows: tuple[tuple[Decoding, float], ...] = (("marks", 0.7), ("marks", 0.0), ("schema", 0.7))
+    in_a_run = [evaluated(ner, examples, decoding, weight, tmp_path / "a.jsonl")[1] for decoding, weight in hows]
     assert [{found.calibrated for found in answers} for answers in in_a_run] == [{0.7}, {0.0}, {0.0}]
     assert [found.text for found in in_a_run[0]] != [found.text for found in in_a_run[1]]
     monkeypatch.setattr(ner.chat, "label_calibration", 0.7)
@@ -166,22 +185,8 @@ def test_a_run_answers_under_marks_as_its_export_does_and_nothing_else_is_decide
 def test_an_evaluation_keeps_and_scores_the_policys_own_labels_too(ner, tmp_path) -> None:
     texts = ["Ada met Bob in Rome.", "One. Two three (four), five-six; seven's eight?"]
     examples = [Example(uid=str(n), sentence=text, schema=SCHEMA, mentions=()) for n, text in enumerate(texts)]
-    prompts = [replace(ner.chat.prompt(example), decoding="marks") for example in examples]
-
-    async def greedy(prompts, *, max_new_tokens: int) -> list[Group]:
-        sampling = Sampling(count=1, temperature=0.0, max_new_tokens=max_new_tokens)
-        return await asyncio.gather(*(ner.worker.generate(prompt, sampling) for prompt in prompts))
-
-    def evaluated(weight: float, name: str) -> tuple[Evaluation, list[Chosen]]:
-        generation: Any = SimpleNamespace(greedy=greedy, choices=ner.worker.choices)
-        prepared: Any = SimpleNamespace(evaluation=prompts, chat=ner.chat, decoding="marks")
-        wanted = EvaluationConfig(max_new_tokens=200, label_calibration=weight)
-        disk = Disk(tmp_path, seconds=0)
-        work = evaluate(generation, prepared, wanted, context_tokens=1024, file=tmp_path / name, disk=disk)
-        return ner.loop.submit(work).result()
-
-    result, answers = evaluated(0.7, "sft.jsonl")
-    plain, own = evaluated(0.0, "plain.jsonl")
+    result, answers = evaluated(ner, examples, "marks", 0.7, tmp_path / "sft.jsonl")
+    plain, own = evaluated(ner, examples, "marks", 0.0, tmp_path / "plain.jsonl")
     assert [found.text for found in answers] != [found.text for found in own]
     assert (result.decoding, plain.decoding) == ("marks, labels calibrated by 0.7", "marks")
     assert (result.uncalibrated_f1, plain.uncalibrated_f1) == (plain.f1, None)
@@ -197,11 +202,9 @@ def test_an_evaluation_keeps_and_scores_the_policys_own_labels_too(ner, tmp_path
 def test_an_evaluation_that_ends_early_asks_for_nothing_more(ner, ended) -> None:
     mention = Mention(text="Ada", label="city", start=0, end=3)
     examples = [Example(uid=str(n), sentence=f"Ada met {n}", schema=SCHEMA, mentions=(mention,)) for n in range(9)]
-    groups = [
-        Group(
-            prompt=replace(ner.chat.prompt(example), decoding="marks"),
-            rollouts=(rollout(text=written(example, example.mentions, "marks"), finished=True),),
-        )
+    prompts = [replace(ner.chat.prompt(example), decoding="marks") for example in examples]
+    answers = [
+        chosen("greedy", example, "marks", rollout(text=written(example, example.mentions, "marks")))
         for example in examples
     ]
     calls: list[int] = []
@@ -213,7 +216,7 @@ def test_an_evaluation_that_ends_early_asks_for_nothing_more(ner, ended) -> None
         await asyncio.sleep(60)
 
     async def work() -> None:
-        answering = asyncio.ensure_future(LabelCalibration(choices, ner.chat, 1024).answers(groups, 0.6))
+        answering = asyncio.ensure_future(LabelCalibration(choices, ner.chat, 1024).all_decided(prompts, answers, 0.6))
         if ended == "by a failure":
             with pytest.raises(RuntimeError, match="gone"):
                 await answering
