@@ -69,6 +69,20 @@ def test_every_page_of_the_docs_is_in_their_table_of_contents_and_every_link_lea
     pages = {page.name for page in docs.glob("*.md")} - {"README.md"}
     assert {name for name in pages if f"({name})" not in index} == set()
     for page in (*docs.glob("*.md"), *ROOT.glob("*.md")):
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+            if "://" in target:
+                continue
+            led = page.parent / target if target else page
+            assert led.exists(), f"{page.name} links to {target}, which is not there"
+            assert not anchor or anchor in anchors(led.read_text(encoding="utf-8")), f"{page.name}: no #{anchor}"
+
+
+def anchors(page: str) -> set[str]:
+    """By which GitHub links to the headings of a page: in lower case, without marks, hyphens for spaces."""
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_a_heading_has_the_anchor_that_github_gives_it() -> None:
+    page = "# Faults, as (`tests/end_to_end`) show\n```\n# a comment\n```\n### The paper's reward\n"
+    assert anchors(page) == {"faults-as-testsend_to_end-show", "the-papers-reward"}
