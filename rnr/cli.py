@@ -77,5 +77,7 @@ def _explain(detail: Any) -> str:
         candidates = known_keys() if "." in place else sections
         nearest = difflib.get_close_matches(place, candidates, n=1, cutoff=0)
         return f"unknown config key {place!r}; the nearest is {nearest[0]!r}"
+    if detail["type"] == "tuple_type":
+        return f'config {place}: expected a list, as --{place}="[{detail["input"]!r}]" (got {detail["input"]!r})'
     message = detail["msg"].removeprefix("Value error, ")
     return f"config {place}: {message} (got {detail['input']!r})" if place else f"config: {message}"

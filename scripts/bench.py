@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     return run(app, argv)
 
 
-def _count(description: str = "") -> Any:
+def _count(description: str) -> Any:
     return typer.Option(callback=within(1), help=description)
 
 
@@ -45,9 +45,9 @@ def _tokens(value: str) -> int | str:
 Rounds = Annotated[int, _count("how often each side is timed")]
 Json = Annotated[Path | None, typer.Option("--json", help="also write the numbers here")]
 Model = Annotated[str, typer.Option(help=f"a folder, a name, or one of {', '.join(SIZES)}")]
-Prompts = Annotated[int, _count()]
+Prompts = Annotated[int, _count("how many at a time")]
 Samples = Annotated[int, _count("completions of each prompt")]
-PromptTokens = Annotated[int, _count()]
+PromptTokens = Annotated[int, _count("of each prompt")]
 CompletionTokens = Annotated[int, _count("exactly so many of each")]
 MaxTokens = Annotated[
     str,

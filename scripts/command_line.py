@@ -55,7 +55,7 @@ def among(names: Collection[str]) -> Callable[[list[str] | None], list[str] | No
 LabelWeight = Annotated[
     float | None,
     typer.Option(
-        callback=within(0.0, 1.0), help="0 to 1: contextual calibration of the labels of marks; default: the run's"
+        callback=within(0.0, 1.0), help="how far labels of marks are calibrated, 0 to 1; default: as in the model's run"
     ),
 ]
 """``--label-calibration``."""
@@ -88,7 +88,7 @@ def threshold_option(given: Sequence[str] | None) -> float | dict[str, float] | 
             raise ValueError("a number among labels")
         return {label.strip(): float(value) for label, _, value in pairs}
     except ValueError:
-        raise typer.BadParameter(f"--threshold is 0.5 or label=0.5,label=0.4; found {', '.join(parts)}") from None
+        raise ValueError(f"--threshold is 0.5 or label=0.5,label=0.4; found {', '.join(parts)}") from None
 
 
 def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped") -> int:
@@ -96,8 +96,7 @@ def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped") -> i
     try:
         code = app(argv, standalone_mode=False) or 0
     except (typer.TyperException, ValueError, OSError) as error:
-        text = error.format_message() if isinstance(error, typer.TyperException) else error
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {_told(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
@@ -105,3 +104,13 @@ def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped") -> i
     if code == 130:
         print(interrupted, file=sys.stderr)
     return code
+
+
+def _told(error: Exception) -> str:
+    """The message; for an option, argument or command that is missing or unknown, with where they are listed."""
+    if not isinstance(error, typer.TyperException):
+        return str(error)
+    context = getattr(error, "ctx", None)
+    if context is None or type(error) is typer.BadParameter:
+        return error.format_message()
+    return f"{error.format_message().rstrip('.')}; {context.command_path} --help lists what there is"

@@ -51,7 +51,7 @@ JudgeBaseUrl = Annotated[str | None, typer.Option(help="of the judge's endpoint,
 Concurrency = Annotated[int, typer.Option(callback=within(1), help="requests at a time")]
 Deadline = Annotated[float, typer.Option(callback=within(1), help="seconds a request may take")]
 Retries = Annotated[int, typer.Option(callback=within(0), help="retries of a failed request")]
-MaxNewTokens = Annotated[int, typer.Option(callback=within(1))]
+MaxNewTokens = Annotated[int, typer.Option(callback=within(1), help="limit of a completion")]
 ContextTokens = Annotated[int, typer.Option(callback=within(1), help="of a local model")]
 PriceIn = Annotated[float, typer.Option(callback=within(0), help="per million prompt tokens")]
 PriceOut = Annotated[float, typer.Option(callback=within(0), help="per million completion tokens")]

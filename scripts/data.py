@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
 
 def _reading_option(name: str) -> Any:
     """The option of a key of ``data.reading``, with the key's own words."""
-    return typer.Option(help=" ".join((ReadingConfig.model_fields[name].description or "").split()))
+    return typer.Option(help=" ".join((ReadingConfig.model_fields[name].description or "").replace("``", "").split()))
 
 
 def _known(form: str) -> str:
@@ -54,13 +54,13 @@ def _known(form: str) -> str:
 
 _READING = ReadingConfig()
 
-Paths = Annotated[list[str], typer.Argument(metavar="PATH")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="files, folders, patterns or demo/NAME")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="leave out and count what cannot be used")]
 TagColumn = Annotated[int, _reading_option("tag_column")]
 HowSpaces = Annotated[Spaces, _reading_option("spaces")]
 HowOffsets = Annotated[Offsets, _reading_option("offsets")]
 LabelNames = Annotated[str, _reading_option("labels")]
-Duplicates = Annotated[Resolution, typer.Option(help="rows of one sentence")]
+Duplicates = Annotated[Resolution, typer.Option(help="which rows of one sentence are taken")]
 
 
 def _reading(options: Mapping[str, Any]) -> ReadingConfig:
@@ -80,7 +80,7 @@ def check(
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Say what is wrong, by file and row; the status is 1 if anything is."""
+    """Say what is wrong, by file and row; the exit code is 1 if anything is."""
     reading = Reading(options=_reading(context.params))
     usable = problems = 0
     used: Counter[str] = Counter()
@@ -142,7 +142,7 @@ def convert(
 def stats(
     context: typer.Context,
     paths: Paths,
-    evaluation: Annotated[list[str] | None, typer.Option(metavar="PATH...")] = None,
+    evaluation: Annotated[list[str] | None, typer.Option(metavar="PATH...", help="what is scored on")] = None,
     model: Annotated[
         str, typer.Option(help=f"the model in whose tokens lengths are given; default: {EMBEDDED_MODEL}")
     ] = "",
@@ -186,8 +186,8 @@ def split(
     context: typer.Context,
     paths: Paths,
     out: Annotated[Path, typer.Option(help="a folder for train.jsonl and test.jsonl")],
-    test_share: Annotated[float, typer.Option()] = 0.1,
-    seed: Annotated[int, typer.Option()] = 0,
+    test_share: Annotated[float, typer.Option(help="of the sentences, between 0 and 1")] = 0.1,
+    seed: Annotated[int, typer.Option(help="by which they are drawn")] = 0,
     skip_bad_rows: SkipBadRows = False,
     tag_column: TagColumn = _READING.tag_column,
     spaces: HowSpaces = _READING.spaces,
@@ -212,7 +212,7 @@ def split(
 def decontaminate(
     context: typer.Context,
     paths: Paths,
-    evaluation: Annotated[list[str], typer.Option(metavar="PATH...")],
+    evaluation: Annotated[list[str], typer.Option(metavar="PATH...", help="what is scored on")],
     out: Annotated[Path, typer.Option(help="a new JSONL file for what is left")],
     keep_source: Annotated[list[str] | None, typer.Option(metavar="NAME", help="keep this training set")] = None,
     skip_bad_rows: SkipBadRows = False,

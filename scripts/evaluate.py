@@ -40,6 +40,7 @@ CatchAlls = Annotated[
     bool | None, typer.Option("--catch-alls/--no-catch-alls", help="ask for misc, other ... (default: as trained)")
 ]
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
+_MAX_NEW_TOKENS, _CONTEXT_TOKENS = EvaluationConfig().max_new_tokens, ModelConfig().context_tokens
 
 
 def main(argv: list[str]) -> int:
@@ -52,13 +53,13 @@ def evaluate(
     model: Annotated[str | None, typer.Option(help="a Hugging Face folder, such as a run's export")] = None,
     predictions: Annotated[Path | None, typer.Option(help="a file of predictions to be scored; needs no model")] = None,
     other: Annotated[Path | None, typer.Option("--compare", help="other predictions for the same sentences")] = None,
-    decoding: Annotated[list[str] | None, typer.Option(help=f"{', '.join(DECODINGS)}; or several times")] = None,
+    decoding: Annotated[list[str] | None, typer.Option(help=f"{', '.join(DECODINGS)}; default: as trained")] = None,
     examples: Annotated[int, typer.Option(callback=within(0), help="most sentences of each data set; 0: all")] = 0,
     out: Annotated[Path | None, typer.Option(help="a folder; else runs/evaluation/TIME, or beside FILE")] = None,
-    max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,
-    context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
+    max_new_tokens: Annotated[int, typer.Option(callback=within(1), help="limit of an answer")] = _MAX_NEW_TOKENS,
+    context_tokens: Annotated[int, typer.Option(callback=within(1), help="prompt and answer")] = _CONTEXT_TOKENS,
     catch_alls: CatchAlls = None,
-    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each; several: no calibration")] = 1,
+    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
     label_calibration: LabelWeight = None,
@@ -68,11 +69,11 @@ def evaluate(
 ) -> None:
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
     if (model is None) == (predictions is None):
-        raise typer.BadParameter("give either --model or --predictions")
+        raise ValueError("give --model to ask a model, or --predictions to score a file, and not both")
     if unknown := sorted(set(decoding or ()) - set(DECODINGS)):
-        raise typer.BadParameter(f"--decoding is {', '.join(DECODINGS)}; found {', '.join(unknown)}")
+        raise ValueError(f"--decoding is {', '.join(DECODINGS)}; found {', '.join(unknown)}")
     if predictions and (examples or decoding or samples > 1 or select or threshold or label_calibration is not None):
-        raise typer.BadParameter(
+        raise ValueError(
             "--examples, --decoding, --samples, --select, --threshold and --label-calibration are for --model; "
             "predictions are scored as they are"
         )
@@ -102,7 +103,7 @@ def evaluate(
 def _renamed(pairs: Sequence[str]) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs]
     if wrong := [pair for pair, (old, _, new) in zip(pairs, split, strict=True) if not (old and new)]:
-        raise typer.BadParameter(f"--rename is TOOL=DATA, as PER=person; found {wrong[0]!r}")
+        raise ValueError(f"--rename is TOOL=DATA, as PER=person; found {wrong[0]!r}")
     return {old: new for old, _, new in split}
 
 
@@ -179,7 +180,7 @@ def _ask(
             raise ValueError(f"{file} is there already: score it with --predictions, or give another --out")
     asked = decodings or (trained_decoding(model),)
     if weight and "marks" not in asked:
-        raise typer.BadParameter(
+        raise ValueError(
             f"--label-calibration decides the labels of marks, and the model answers under {' and '.join(asked)}: give "
             "--decoding marks, too"
         )

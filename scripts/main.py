@@ -9,14 +9,14 @@ COMMANDS = {
     "cot": "reasoning chains from a teacher",
     "train": "SFT warm start, GRPO, evaluation, export",
     "predict": "entities of sentences and documents",
-    "serve": "a model over HTTP: OpenAI's interface, /extract, a page to try it",
+    "serve": "a model over HTTP: /extract, a page to try it, OpenAI's interface",
     "evaluate": "scores of a model or of its predictions",
     "report": "a run as one HTML page",
-    "replay": "one saved prompt again, in this process",
+    "replay": "one saved group of rollouts again, in this process",
     "rescore": "saved rollouts under another reward",
-    "scale": "add or take away workers of a running run",
-    "plan": "what a config needs and how long it takes",
-    "bench": "measurements of this machine",
+    "scale": "more or fewer rollout workers of a run that goes on",
+    "plan": "what a config needs and how long it takes; how to divide GPUs",
+    "bench": "speed on this machine",
 }
 """Command -> what it is for. ``scripts.COMMAND``, loaded when it is called, has ``main(argv) -> exit code``."""
 

@@ -1,8 +1,8 @@
 """Entities of sentences and documents, with confidence and reasoning. Results alone go to standard output.
 
-rnr predict --model runs/demo/export --schema person,location "Ada Lovelace was born in London."
-cat rows.jsonl | rnr predict --model runs/demo/export --schema-file labels.json --json - | jq .entities
-rnr predict --model runs/demo/export --file rows.jsonl --out found.jsonl --resume --samples 8 --threshold 0.5
+python -m scripts.predict --model runs/demo/export --schema person,location "Ada Lovelace was born in London."
+cat rows.jsonl | python -m scripts.predict --model runs/demo/export --schema-file labels.json --json - | jq .entities
+python -m scripts.predict --model runs/demo/export --file rows.jsonl --out found.jsonl --resume --threshold 0.5
 """
 
 import itertools
@@ -30,6 +30,7 @@ from scripts.questions import Form, Question, read_questions, schema_option
 
 app = new_app()
 PROGRESS_SECONDS = 5.0
+_CONTEXT_TOKENS = ModelConfig().context_tokens
 
 
 def main(argv: list[str]) -> int:
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> int:
 @app.command(help=as_written(__doc__))
 def predict(
     model: Annotated[str, typer.Option(help="a Hugging Face folder, such as the export of a run")],
-    sentences: Annotated[list[str] | None, typer.Argument(help="-: standard input", show_default=False)] = None,
+    sentences: Annotated[list[str] | None, typer.Argument(help="or - for standard input", show_default=False)] = None,
     schema: Annotated[str | None, typer.Option(help="labels, separated by commas")] = None,
     schema_file: Annotated[
         Path | None, typer.Option(help="a label a line, a JSON list, or {label: definition}")
@@ -52,15 +53,15 @@ def predict(
     resume: Annotated[bool, typer.Option("--resume", help="go on behind the last row of --out")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a sentence")] = False,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
-    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each; several: no calibration")] = 1,
+    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each text")] = 1,
     select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
     threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
     label_calibration: LabelWeight = None,
     decoding: Annotated[Decoding | None, typer.Option(help="default: marks or schema, by the model's chains")] = None,
     window: Annotated[int, typer.Option(callback=within(8), help="tokens read at once")] = 256,
-    overlap: Annotated[int | None, typer.Option(callback=within(0), help="tokens that two windows share")] = None,
+    overlap: Annotated[int | None, typer.Option(callback=within(0), help="tokens two share; default: 48")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(callback=within(1), help="default: all the room")] = None,
-    context_tokens: Annotated[int, typer.Option(callback=within(1))] = ModelConfig().context_tokens,
+    context_tokens: Annotated[int, typer.Option(callback=within(1), help="prompt and answer")] = _CONTEXT_TOKENS,
 ) -> None:
     """Ask the model about each text and print the entities."""
     labels = schema_option(schema, schema_file)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from actors.question import Labels
+from rnr.runs.commands import called
 from rnr.task.labels import label_key
 
 Form = Literal["auto", "lines", "jsonl", "document"]
@@ -60,8 +61,8 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
             form = "jsonl" if file.endswith((".jsonl", ".ndjson")) or _is_row(first) else "lines"
             if form == "lines" and Path(file).suffix.lower() in DATA:
                 raise ValueError(
-                    f"{name} looks like annotated data, which is read as JSONL: `rnr data convert {name} --to jsonl "
-                    "--out rows.jsonl` writes it; or say --input lines for a text a line"
+                    f"{name} looks like annotated data, which is read as JSONL: `{called('data')} convert {name} "
+                    "--to jsonl --out rows.jsonl` writes it; or say --input lines for a text a line"
                 )
             lines = itertools.chain([first], lines)
         for number, line in enumerate(lines, 1):

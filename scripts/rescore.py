@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
 def rescore(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be under way")],
     reward: Annotated[str, typer.Option(help="a preset, or module:function of one's own")],
-    weights: Annotated[str, typer.Option(help="of the named rewards, as in the config")] = "",
+    weights: Annotated[str, typer.Option(help="of the parts of the reward, as in the config")] = "",
     out: Annotated[Path | None, typer.Option(help="a JSONL file for the new rewards")] = None,
     show: Annotated[int, typer.Option(help="groups to show, those that change most first", callback=within(0))] = 3,
 ) -> None:

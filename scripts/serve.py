@@ -1,6 +1,6 @@
 """A model over HTTP: POST /extract, a page to try it at /, and vLLM's OpenAI-compatible server under /v1.
 
-rnr serve runs/demo/export
+python -m scripts.serve runs/demo/export
 curl -s localhost:8000/extract -H "content-type: application/json" \\
     -d '{"sentences": ["Ada Lovelace was born in London."], "labels": ["person", "city"]}'
 """
@@ -40,9 +40,11 @@ def serve(
     max_sentences: Annotated[int, typer.Option(callback=within(1), help="of one request")] = _LIMITS.sentences,
     max_characters: Annotated[int, typer.Option(callback=within(1), help="of one request")] = _LIMITS.characters,
     max_waiting: Annotated[
-        int, typer.Option(callback=within(1), help="sentences of all requests; then 429")
+        int, typer.Option(callback=within(1), help="sentences that wait, of all requests; beyond it 429")
     ] = _LIMITS.waiting,
-    context_tokens: Annotated[int, typer.Option(callback=within(32))] = ModelConfig().context_tokens,
+    context_tokens: Annotated[
+        int, typer.Option(callback=within(32), help="prompt and answer")
+    ] = ModelConfig().context_tokens,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM."""
     begin = time.monotonic()

@@ -1,6 +1,8 @@
 """Train: SFT warm start -> GRPO -> evaluation -> export.
 
 python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run] [--debug] [--section.key=value ...]
+
+A key of docs/configuration.md is set in the TOML file or here, as --grpo.steps=4; a list is --data.train="['a.jsonl']".
 """
 
 import asyncio
@@ -33,11 +35,13 @@ def train(
     context: typer.Context,
     config: Annotated[str | None, typer.Option(help="a TOML file; see scripts/configs")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="resume from the run folder's last checkpoint")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="a few sentences, one step, all in this process")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="everything once, small, in this process")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan, check resources, start nothing")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="the plan and the resolved config as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="with --dry-run: plan and config as JSON")] = False,
 ) -> int:
     """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
+    if as_json and not dry_run:
+        raise ValueError("--json is the form of the plan: give --dry-run, too")
     settings = load_config(config, context.args)
     if debug:
         settings = load_config(config, [*context.args, *smallest(settings)])

@@ -51,6 +51,32 @@ def test_a_wrong_option_is_refused_by_name(argv, said, capsys) -> None:
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("argv", "said"), [([], "Missing option '--name'"), (["--nmae=x"], "No such option: --nmae")])
+def test_what_is_missing_or_unknown_is_said_with_where_it_is_listed(argv, said, capsys) -> None:
+    app = new_app()
+
+    @app.command()
+    def command(name: Annotated[str, typer.Option()]) -> None: ...
+
+    assert run(app, argv) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {said}")
+    assert err.endswith(" --help lists what there is\n")
+
+
+def test_the_form_of_the_plan_is_no_option_of_a_training(capsys) -> None:
+    assert train.main(["--json"]) == 2
+    assert capsys.readouterr().err == "error: --json is the form of the plan: give --dry-run, too\n"
+
+
+def test_one_file_where_a_list_belongs_is_told_how_a_list_is_written() -> None:
+    with pytest.raises(ValueError, match=r"config data\.train: expected a list") as caught:
+        load_config(None, ["--data.train=mine.jsonl"])
+    written = "--data.train=\"['mine.jsonl']\""
+    assert str(caught.value) == f"config data.train: expected a list, as {written} (got 'mine.jsonl')"
+    assert load_config(None, ["--data.train=['mine.jsonl']"]).data.train == ("mine.jsonl",)
+
+
 def test_an_error_that_is_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(KeyError):
         run(_fail(KeyError("x")), [])

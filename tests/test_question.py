@@ -143,7 +143,7 @@ def test_the_folder_of_a_run_is_told_from_its_export(tmp_path) -> None:
 def test_a_file_of_annotated_data_is_not_asked_about_line_by_line(tmp_path) -> None:
     for name in ("a.conll", "a.json", "a.csv"):
         (tmp_path / name).write_text("Ada B-PER\n")
-        with pytest.raises(ValueError, match=r"`rnr data convert .* --to jsonl"):
+        with pytest.raises(ValueError, match=r"`python -m scripts.data convert .* --to jsonl"):
             list(read_questions([], [str(tmp_path / name)], "auto", ["person"]))
         assert len(list(read_questions([], [str(tmp_path / name)], "lines", ["person"]))) == 1
     (tmp_path / "rows.json").write_text('{"text": "Ada"}\n')
