@@ -101,8 +101,8 @@ def _refuse_missing(engine: str) -> None:
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         other = ' or take engine="transformers"' if engine == "vllm" else ""
         raise ValueError(
-            f'engine="{engine}" needs {", ".join(missing)}, which is not installed: pip install '
-            f'"reasoning-ner[{engine}]"{other}'
+            f'engine="{engine}" needs {", ".join(missing)}, which is not installed: in the folder of RNR '
+            f'pip install ".[{engine}]"{other}'
         )
 
 

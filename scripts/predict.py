@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
 @app.command(help=as_written(__doc__))
 def predict(
     model: Annotated[str, typer.Option(help="a Hugging Face folder, such as the export of a run")],
-    sentences: Annotated[list[str] | None, typer.Argument(help="or - for standard input", show_default=False)] = None,
+    sentences: Annotated[list[str] | None, typer.Argument(help="texts, or - for stdin", show_default=False)] = None,
     schema: Annotated[str | None, typer.Option(help="labels, separated by commas")] = None,
     schema_file: Annotated[
         Path | None, typer.Option(help="a label a line, a JSON list, or {label: definition}")

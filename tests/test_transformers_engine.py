@@ -121,7 +121,7 @@ def test_a_closed_model_says_so(tiny_model) -> None:
 
 def test_an_engine_that_is_not_installed_is_named_with_what_to_do(tiny_model, monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "vllm" else True)
-    with pytest.raises(ValueError, match=r'needs vllm.*reasoning-ner\[vllm\]" or take engine="transformers"'):
+    with pytest.raises(ValueError, match=r'needs vllm.*pip install "\.\[vllm\]" or take engine="transformers"'):
         load(str(tiny_model))
     assert Options(decoding="marks", samples=4).least == 0.3
 

@@ -133,7 +133,7 @@ def calibration_table(found: Calibration) -> Table:
     """The reliability curve as rows."""
     unknown = f"; {found.unknown} mentions without a confidence are not in it" if found.unknown else ""
     table = _table(
-        "Calibration: how often entities of a confidence are right (strict)",
+        "Reliability of confidence: how often entities are right (strict)",
         ("confidence",),
         ("entities", "mean confidence", "right"),
         caption=f"expected calibration error {found.error:.3f}, Brier score {found.brier:.3f}{unknown}",
