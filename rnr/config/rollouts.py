@@ -109,5 +109,5 @@ class EvaluationConfig(Section):
     """Token limit of an answer."""
     label_calibration: float = Field(default=0.5, ge=0, le=1)
     """Contextual calibration of labels under ``marks`` (``docs/decoding.md``), in the run's evaluations and by its
-    export: how far the label of a mark is decided by what speaks for it in the sentence and not anywhere, from 0 to 1.
-    Each schema takes twelve further requests."""
+    export, from 0 to 1: how much of the policy's liking for a label in sentences about anything is taken off the
+    label's score at a mark. 0 keeps the policy's own labels. Each schema takes twelve further requests."""
