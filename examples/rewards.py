@@ -1,7 +1,7 @@
 """Rewards of your own, in each form that RNR calls. Copy what you need; `docs/rewards.md` explains the config.
 
     [reward]
-    preset = "gated"                      # a built-in part; "none" leaves the reward to your own alone
+    preset = "gated"                      # the built-in reward; "none" leaves it to your own alone
 
     [[reward.scorers]]
     use = "examples.rewards:short_chain"  # any module that Python finds from where you start the run
