@@ -3,6 +3,7 @@
 python -m scripts.evaluate --model runs/demo/export --data demo/known demo/unseen
 python -m scripts.evaluate --predictions runs/demo/predictions/grpo.jsonl --data demo/known demo/unseen \\
     --compare runs/demo/predictions/sft.jsonl
+python -m scripts.evaluate --model runs/demo/export --data test.jsonl --decoding free --decoding marks  # compared
 python -m scripts.evaluate --predictions gliner.jsonl --rename PER=person --data test.jsonl --format markdown
 """
 
