@@ -4,7 +4,7 @@ Two passes, neither of which holds more than a sentence: the first finds out wha
 second reads. Lines end at line feeds (in a file without one at carriage returns), columns at tabs and spaces alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -38,6 +38,12 @@ UNDIVIDED = (
     "mention may be longer there than it was marked; its JSON tells"
 )
 LONG = "sentences have more than 1,000 tokens; does a blank line stand between sentences?"
+
+_LONG = 1000
+ONE = "file of columns has no blank line inside, and was read as one sentence"
+_MOST_OF_ONE = 100
+"""So many tokens are rarely one sentence."""
+_ENDS = frozenset((".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u0964", "\u061f", "..."))
 
 
 def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
@@ -94,20 +100,29 @@ def _tags(block: Block, layout: Layout) -> list[str]:
 
 
 def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path, reading: Reading) -> Iterator[Row]:
-    header = layout.header
+    header, sentences, last = layout.header, 0, Tagged(0)
     for block in found:
         try:
             sentence, glued = read_block(block, layout, scheme, header=header)
             header = header and not sentence.tokens
             if layout.rest and any(map(written_without_spaces, sentence.tokens)):
                 reading.note(UNDIVIDED, file, sentence.number)
-            if len(sentence.tokens) > 1000:
+            if len(sentence.tokens) > _LONG:
                 reading.note(LONG, file, sentence.number, f"{len(sentence.tokens)} tokens")
             if sentence.tokens:
+                sentences, last = sentences + 1, sentence
                 yield sentence.number, _row(sentence, glued, scheme, file, reading)
         except ValueError as error:
             header = False
+            sentences += 2  # or whatever is in a block that cannot be read
             yield block.number, DataError(f"{file}, {error}")
+    if sentences == 1 and not last.text and _are_several(last.tokens):
+        reading.note(ONE, file, last.number, f"{len(last.tokens)} tokens")
+
+
+def _are_several(tokens: Sequence[str]) -> bool:
+    """Whether the tokens of a sentence may be those of several: so many, or with the end of one among them."""
+    return _MOST_OF_ONE < len(tokens) <= _LONG or any(token in _ENDS for token in tokens[:-1])
 
 
 def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading: Reading) -> dict[str, object]:

@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 
 from rnr.corpus.formats.csv_table import NOTHING, Cells, is_blank, rows_of_cells, surplus
-from rnr.corpus.formats.entity_names import whole_number
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
+from rnr.corpus.formats.span_lists import whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, Places, Tagged, located
 
 FILLED = "rows of the table name no sentence and were taken for words of the one before"

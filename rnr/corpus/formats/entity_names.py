@@ -1,9 +1,12 @@
 """An entity under any of the names that tools give its place, its label and its text -> our own names."""
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from rnr.corpus.formats.shapes import Source
+from rnr.corpus.formats.span_lists import AS_TEXT, from_list, whole_number
 
 _PAIRS = {
     "start": "end",
@@ -30,6 +33,7 @@ _PAIRS = {
     "Start": "End",
 }
 _OURS = ("start", "start_offset")
+_OURS_OF_NONE = (("start", "end"), ("start_offset", "end_offset"))
 _NUMBERS = {*_OURS, "end", "end_offset"}
 _LENGTHS = {"offset": "length", "Offset": "Length", "start": "length", "begin": "length", "start_offset": "length"}
 _PLACES = (
@@ -52,13 +56,14 @@ _OF_WORDS = re.compile(r"token|word|sent|line|page|box", re.IGNORECASE)
 """Names of the places of an entity, of which there may be several, and of those that count no characters."""
 _PIECES = "list what occurs at several places once for each; a mention in several pieces is no one text"
 _PIECE = re.compile(r"[BIESLUO]-\S")
+_RANGE = re.compile(r"\W*(\d{1,9})\W+(\d{1,9})\W*")
+_FEW = 10
 
 TWO_LABELS = "entities have a 'label' and another 'type'; the label was read"
 FINER = "entities have a finer label beside their label, which was not read"
 _FINER = frozenset(
     ("subtype", "sub_type", "subcategory", "subCategory", "sublabel", "fine_label", "fine_type", "entity_subtype")
 )
-AS_TEXT = "offsets were written as text or with a decimal point and taken as whole numbers"
 
 
 def names_a_label(entity: dict[str, Any]) -> bool:
@@ -76,13 +81,18 @@ def is_number(value: Any) -> bool:
     return type(whole_number(value)) is int
 
 
-def own_entity(entity: Any, place: str, number: int, source: Source) -> Any:
+def own_entity(entity: Any, place: str, number: int, source: Source, sentence: Any = None) -> Any:
     """The entity in our own names, or itself where it has them; raises ValueError for a place that is not clear."""
     if isinstance(entity, list):
-        return _from_list(entity, place, number, source)
+        return from_list(entity, place, number, source, sentence)
     if not isinstance(entity, dict):
         return entity
+    for start, end in _OURS_OF_NONE:
+        if start in entity and entity[start] is None and entity.get(end) is None:
+            entity = without(entity, start, end)  # its tool found no place for it
     named = _labelled(_located(entity, place), place, number, source)
+    if isinstance(sentence, str) and isinstance(named.get("text"), str) and not (_NUMBERS | {"pos"}) & named.keys():
+        _refuse_place_elsewhere(named, sentence, place)
     whole = {name: whole_number(value) for name, value in named.items() if name in _NUMBERS}
     if isinstance(named.get("pos"), list):
         whole["pos"] = [whole_number(value) for value in named["pos"]]
@@ -92,29 +102,9 @@ def own_entity(entity: Any, place: str, number: int, source: Source) -> Any:
     return named | changed if changed else named
 
 
-def _from_list(entity: list[Any], place: str, number: int, source: Source) -> Any:
-    """``[label, start, end]`` with the places first; ``[start, end, label]`` as it is."""
-    if [type(part) for part in entity] == [str, int, int]:
-        return [entity[1], entity[2], entity[0]]
-    if len(entity) != 3:
-        return entity
-    whole = [whole_number(entity[0]), whole_number(entity[1]), entity[2]]
-    if whole[0] is not entity[0] or whole[1] is not entity[1]:
-        source.note(AS_TEXT, number, place)
-        entity = whole
-    return [*entity[:2], source.label(entity[2], _field(place))] if type(entity[2]) is int else entity
-
-
 def _field(place: str) -> str:
     """The field that a place is in: ``entities[0]`` -> ``entities``."""
     return place.partition("[")[0]
-
-
-def whole_number(value: Any) -> Any:
-    """The whole number that a text or a number with a decimal point is; any other value as it is."""
-    if isinstance(value, str) and value.strip().isdecimal():
-        return int(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _located(entity: dict[str, Any], place: str) -> dict[str, Any]:
@@ -134,11 +124,41 @@ def _located(entity: dict[str, Any], place: str) -> dict[str, Any]:
             return without(entity, name) | _pair(value, f"{place}.{name}")
     unknown = [name for name, value in entity.items() if _POSITION.search(name) and _is_place(value)]
     if unknown and not _NUMBERS & entity.keys():
-        raise ValueError(
-            f"{place} has its place under names that are not known ({', '.join(unknown)}); call them 'start' and "
-            "'end', counted in characters, the end exclusive"
-        )
+        raise ValueError(_unknown_place(place, unknown))
     return entity
+
+
+def _unknown_place(place: str, names: Iterable[str]) -> str:
+    return (
+        f"{place} has its place under names that are not known ({', '.join(names)}); call them 'start' and 'end', "
+        "counted in characters, the end exclusive"
+    )
+
+
+def _refuse_place_elsewhere(entity: dict[str, Any], sentence: str, place: str) -> None:
+    """Raises ValueError where fields of any names hold the place of a text that stands in its sentence repeatedly."""
+    text = entity["text"]
+    if len(entity) < 3 or not text or sentence.count(text) < 2:
+        return
+    told = list(_whole_numbers(without(entity, "text", "label", "type"), ""))
+    for (start, first), (end, last) in pairwise(told):
+        if first < last <= len(sentence) and text in (sentence[first:last], sentence[first : last + 1]):
+            raise ValueError(_unknown_place(place, dict.fromkeys((start, end))))
+
+
+def _whole_numbers(value: Any, name: str) -> Iterator[tuple[str, int]]:
+    """The whole numbers inside a value with the names of the fields that they are in, those of a text such as
+    ``8-11`` among them."""
+    if isinstance(value, dict):
+        for inner, one in value.items():
+            yield from _whole_numbers(one, name or str(inner))
+    elif isinstance(value, list):
+        for one in value[:_FEW]:
+            yield from _whole_numbers(one, name)
+    elif isinstance(value, str) and (match := _RANGE.fullmatch(value)):
+        yield from ((name, int(number)) for number in match.groups())
+    elif type(whole := whole_number(value)) is int:
+        yield name, whole
 
 
 def _two_numbers(entity: dict[str, Any]) -> dict[str, Any] | None:
@@ -178,7 +198,7 @@ def _pair(value: list[Any], place: str) -> dict[str, Any]:
 
 def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -> dict[str, Any]:
     """The entity with ``label`` and ``text``, whatever it calls them."""
-    label = next((name for name in _LABELS if isinstance(entity.get(name), (str, int, list))), None)
+    label = next((name for name in _LABELS if isinstance(entity.get(name), (str, int, list, dict))), None)
     if label == "entity" and isinstance(entity[label], str) and _PIECE.match(entity[label]):
         raise ValueError(
             f"{place} is a piece of a word ({entity[label]}), as a pipeline gives it; run it again with "
@@ -191,11 +211,8 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
         if isinstance(entity[finer], str) and entity[finer]:
             source.note(FINER, number, f"{place}: {finer} {entity[finer]!r}")
     named = entity
-    if label not in ("label", "type", None):
-        one = entity[label][0] if isinstance(entity[label], list) and len(entity[label]) == 1 else entity[label]
-        one = (
-            one["value"] if isinstance(one, dict) and isinstance(one.get("value"), str) else one
-        )  # Flair, with a score
+    one = None if label is None else _one_label(entity[label])
+    if label not in ("label", "type", None) or (label is not None and one is not entity[label]):
         named = without(entity, label) | {"label": one}
     field = "label" if "label" in named else "type"
     code = named.get(field)
@@ -213,6 +230,13 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
     beside = text == "word" or (text == "value" and label == "entity")
     kept = {} if beside and "start" in named else {"text": named[text]}
     return without(named, text) | kept
+
+
+def _one_label(value: Any) -> Any:
+    """The label in a list of one, or in an object: Flair's has a score beside it, other tools an id and a colour."""
+    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    names = ("value", "name", "label", "title") if isinstance(one, dict) else ()
+    return next((one[name] for name in names if isinstance(one.get(name), str)), one)
 
 
 def without(row: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -4,12 +4,16 @@ What has our names already stays as it is, so that an error names what the file 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from rnr.corpus.formats.decisions import REJECTED, is_rejected, note_doubtful_row
-from rnr.corpus.formats.entity_names import is_number, names_a_label, names_a_place, own_entity, without
+from rnr.corpus.formats.entity_fields import agreeing, told
+from rnr.corpus.formats.entity_names import names_a_label, names_a_place, own_entity, without
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
+from rnr.corpus.formats.span_lists import is_span_list
+from rnr.corpus.report import Reading
 
 TEXTS = (
     *("sentence", "text", "content", "data", "input", "raw_text", "document", "raw", "tweet", "sent", "sentText"),
@@ -71,7 +75,7 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     _note_beside(row, field, number, source)
     found = _entities(row[field], field, row, number, source)
     if field in _OURS and found is row[field]:
-        return row
+        return without(row, *(name for name in _OURS if name != field and name in row))
     return without(row, *_OURS) | {field if field in _OURS else "entities": found}
 
 
@@ -129,11 +133,12 @@ def _entity_field(row: dict[str, Any], number: int, source: Source) -> str | Non
         empty = [name for name in _MAY_BE_EMPTY if row.get(name) in ([], {})]
         return empty[0] if empty else None
     if len(there) > 1:
-        found = [_compared(row[name], name, row, source) for name in there]
-        if any(other != found[0] for other in found[1:]):
-            counts = " and ".join(f"{name!r} ({len(values)})" for name, values in zip(there, found, strict=True))
-            raise ValueError(f"the fields {counts} hold entities and do not agree; keep one of them")
-        source.note(SAME_TWICE, number, ", ".join(there))
+        sentence = row.get("sentence", row.get("text"))
+        quiet = replace(source, reading=Reading(options=source.reading.options))  # what is read is noted when it is
+        found = {name: [told(one, sentence) for one in _entities(row[name], name, row, 0, quiet)] for name in there}
+        read = agreeing(found)
+        source.note(SAME_TWICE, number, f"{', '.join(there)}; {read!r} was read")
+        return read
     return there[0]
 
 
@@ -147,22 +152,7 @@ def _holds_entities(value: Any) -> bool:
 def _is_entity(value: Any) -> bool:
     if isinstance(value, dict):
         return names_a_label(value)
-    return isinstance(value, list) and len(value) == 3 and sum(map(is_number, value)) == 2
-
-
-def _compared(value: Any, field: str, row: dict[str, Any], source: Source) -> list[tuple[str, str]]:
-    """What two fields are compared by: each entity's place, or else its text, and its label."""
-    found: list[tuple[str, str]] = []
-    for own in _entities(value, field, row, 0, source):
-        if not isinstance(own, (list, dict)):
-            found.append((str(own), ""))
-            continue
-        parts = zip(("start", "end", "label"), own, strict=False)
-        entity: dict[str, Any] = own if isinstance(own, dict) else dict(parts)
-        start, end = entity.get("pos") or [entity.get(name, entity.get(f"{name}_offset")) for name in ("start", "end")]
-        place = f"{start}:{end}" if start is not None else str(entity.get("text", entity.get("name")))
-        found.append((place, str(entity.get("label", entity.get("type")))))
-    return sorted(found)
+    return is_span_list(value)
 
 
 def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: Source) -> Any:
@@ -177,7 +167,8 @@ def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: 
     if rejected := sum(map(is_rejected, value)):
         source.note(REJECTED, number, times=rejected)
         value = [entity for entity in value if not is_rejected(entity)]
-    found = [own_entity(entity, f"{field}[{place}]", number, source) for place, entity in enumerate(value)]
+    sentence = row.get("sentence", row.get("text"))
+    found = [own_entity(one, f"{field}[{place}]", number, source, sentence) for place, one in enumerate(value)]
     return value if all(new is old for new, old in zip(found, value, strict=True)) else found
 
 

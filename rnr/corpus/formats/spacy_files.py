@@ -7,6 +7,7 @@ from typing import Any
 from rnr.corpus.formats.plain_rows import own_row
 from rnr.corpus.formats.rows import DataError, Row, names, needed
 from rnr.corpus.formats.shapes import Shape, Source, each, has, many
+from rnr.corpus.formats.span_lists import is_span_list
 from rnr.corpus.formats.tags import Places, Tagged, tag_scheme
 from rnr.corpus.report import Reading
 from rnr.types import Example
@@ -19,11 +20,7 @@ def _is_pair(value: Any) -> bool:
     if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], str):
         return False
     spans = value[1]
-    return has(spans, entities=list) or (isinstance(spans, list) and bool(spans) and all(map(_is_span, spans)))
-
-
-def _is_span(value: Any) -> bool:
-    return isinstance(value, list) and [type(part) for part in value] == [int, int, str]
+    return has(spans, entities=list) or (isinstance(spans, list) and all(map(is_span_list, spans)))
 
 
 def _tuple_row(value: list[Any], number: int, source: Source) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from itertools import accumulate
 from typing import Any
 
 from rnr.corpus.formats.column_writing import token_spans
-from rnr.corpus.formats.entity_names import AS_TEXT, whole_number
 from rnr.corpus.formats.rows import DataError, Row, names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
+from rnr.corpus.formats.span_lists import AS_TEXT, whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, located
 from rnr.corpus.formats.token_rows import spaced
 from rnr.corpus.matching import folded

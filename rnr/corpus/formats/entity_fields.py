@@ -1,0 +1,65 @@
+"""Rows that hold their entities in several fields: which of them is read, and whether they agree."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+OUTSIDE = "O"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a field tells of an entity."""
+
+    place: tuple[int, int] | None
+    text: str
+    label: str
+
+    def shown(self, *, by_place: bool) -> tuple[str, str]:
+        """What it is compared by: its place, or else its text, and its label."""
+        return (str(list(self.place)) if by_place and self.place else repr(self.text), self.label)
+
+
+def told(entity: Any, sentence: Any) -> Told:
+    """What an entity in our own names tells; its text is that of its place where it has none."""
+    if not isinstance(entity, (list, dict)):
+        return Told(None, str(entity), "")
+    parts = zip(("start", "end", "label"), entity, strict=False)
+    fields: dict[str, Any] = entity if isinstance(entity, dict) else dict(parts)
+    ends = fields.get("pos") or [fields.get(name, fields.get(f"{name}_offset")) for name in ("start", "end")]
+    whole = isinstance(ends, list) and [type(end) for end in ends] == [int, int]
+    text = fields.get("text", fields.get("name"))
+    if text is None and whole and isinstance(sentence, str):
+        text = sentence[slice(*ends)]
+    label = fields.get("label", fields.get("type"))
+    return Told((ends[0], ends[1]) if whole else None, str(text), str(label))
+
+
+def agreeing(found: Mapping[str, Sequence[Told]]) -> str:
+    """The field to be read of several that say the same: one with places before one with texts alone, one without
+    spans of what is outside (``[0, 11, "O"]``) before one with them. Raises ValueError where they do not agree.
+    """
+    marked = {name: any(one.label == OUTSIDE for one in values) for name, values in found.items()}
+    inside = {name: [one for one in values if one.label != OUTSIDE] for name, values in found.items()}
+    if all(marked.values()):
+        inside = {name: list(values) for name, values in found.items()}
+    placed = {name: all(one.place for one in values) for name, values in inside.items()}
+    by_place = all(placed.values())
+    shown = {name: sorted(one.shown(by_place=by_place) for one in values) for name, values in inside.items()}
+    first, *others = shown
+    for other in others:
+        if shown[other] != shown[first]:
+            counts = " and ".join(f"{name!r} ({len(values)})" for name, values in found.items())
+            said = "; ".join(filter(None, (_only(shown, first, other), _only(shown, other, first))))
+            raise ValueError(f"the fields {counts} hold entities and do not agree; keep one of them ({said})")
+    return min(found, key=lambda name: (not placed[name], marked[name]))
+
+
+def _only(shown: Mapping[str, Sequence[tuple[str, str]]], name: str, other: str) -> str:
+    """The first entity that one field has and the other has not, or has more often."""
+    left = list(shown[other])
+    for one in shown[name]:
+        if one not in left:
+            return f"only {name!r} has {one[0]} as {one[1]}"
+        left.remove(one)
+    return ""

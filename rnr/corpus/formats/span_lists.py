@@ -1,0 +1,90 @@
+"""Spans that are written as lists, in any order and with more beside them: ``[0, 3, "PER", 0.98]``, ``["Ida", 0, 3,
+"PER"]``, ``["PER", [0, 3]]``, ``["Ida", "PER"]``."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from rnr.corpus.formats.shapes import Source
+
+AS_TEXT = "offsets were written as text or with a decimal point and taken as whole numbers"
+BESIDE = "spans have a score, an id or another value beside their place and label, which was left out"
+PAIRS = "entities are pairs of a text and a label; the one that stands in the sentence was taken for the text"
+
+_ID = re.compile(r"[A-Za-z]*:?\d+|https?://\S+|NIL|")
+
+
+def whole_number(value: Any) -> Any:
+    """The whole number that a text or a number with a decimal point is; any other value as it is."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def is_span_list(value: Any) -> bool:
+    """Whether a value is a list with a place and a label."""
+    if not isinstance(value, list):
+        return False
+    if len(value) == 3 and sum(type(whole_number(part)) is int for part in value) == 2:
+        return True
+    return _place(parts := _flat(value)) is not None and any(isinstance(part, str) for part in parts)
+
+
+def from_list(entity: list[Any], place: str, number: int, source: Source, sentence: Any) -> Any:
+    """``[start, end, label]`` or an object with these of a list; the list itself where it does not tell them."""
+    if [type(part) for part in entity] == [str, int, int]:
+        return [entity[1], entity[2], entity[0]]
+    if len(entity) == 3 and not any(isinstance(part, list) for part in entity):
+        whole = [whole_number(entity[0]), whole_number(entity[1]), entity[2]]
+        if whole[0] is not entity[0] or whole[1] is not entity[1]:
+            source.note(AS_TEXT, number, place)
+            entity = whole
+        named = type(entity[2]) is int
+        return [*entity[:2], source.label(entity[2], place.partition("[")[0])] if named else entity
+    parts = _flat(entity)
+    if len(parts) == 2 and isinstance(sentence, str) and all(isinstance(part, str) for part in parts):
+        return _from_pair(parts, number, source, sentence) or entity
+    at = _place(parts)
+    if at is None:
+        return entity
+    return _with_more(parts[at : at + 2], [*parts[:at], *parts[at + 2 :]], number, source, sentence) or entity
+
+
+def _flat(entity: list[Any]) -> list[Any]:
+    """The parts of a list, those of a place in it among them."""
+    if not any(isinstance(part, list) for part in entity):
+        return entity
+    pairs = (
+        part if isinstance(part, list) and [type(one) for one in part] == [int, int] else [part] for part in entity
+    )
+    return [one for pair in pairs for one in pair]
+
+
+def _place(parts: Sequence[Any]) -> int | None:
+    """Where the first two whole numbers side by side stand."""
+    kinds = [type(part) is int for part in parts]
+    return next((at for at in range(len(parts) - 1) if kinds[at] and kinds[at + 1]), None)
+
+
+def _from_pair(parts: list[str], number: int, source: Source, sentence: str) -> dict[str, Any] | None:
+    there = [part in sentence for part in parts]
+    if there[0] == there[1]:
+        return None
+    source.note(PAIRS, number, repr(parts))
+    text, label = parts if there[0] else parts[::-1]
+    return {"text": text, "label": label}
+
+
+def _with_more(place: list[int], rest: list[Any], number: int, source: Source, sentence: Any) -> dict[str, Any] | None:
+    texts = [part for part in rest if isinstance(part, str)]
+    there = sentence[slice(*place)] if isinstance(sentence, str) else None
+    found: dict[str, Any] = {"start": place[0], "end": place[1]}
+    if len(texts) > 1 and there in texts:
+        texts.remove(there)
+        found["text"] = there
+    if not texts or any(not _ID.fullmatch(text) for text in texts[1:]):
+        return None  # which of several texts is the label it does not tell
+    beside = [part for part in rest if part not in (None, "", texts[0], found.get("text"))]
+    if beside:
+        source.note(BESIDE, number, repr([*place, *rest]))
+    return found | {"label": texts[0]}

@@ -1,0 +1,108 @@
+"""Entities that a row tells twice, in lists of any order, or with a place under names that nobody knows."""
+
+import pytest
+
+from rnr.corpus.formats.columns import ONE
+from rnr.corpus.formats.plain_rows import SAME_TWICE
+from rnr.corpus.formats.span_lists import BESIDE, PAIRS
+from tests.reading_files import ADA, read, written
+
+_TEXT = "My name is Ida Lund."
+_MASK = [
+    {"value": "Ida", "start": 11, "end": 14, "label": "FIRSTNAME"},
+    {"value": "Lund", "start": 15, "end": 19, "label": "LASTNAME"},
+]
+_SPANS: list[list[object]] = [[11, 14, "FIRSTNAME"], [15, 19, "LASTNAME"]]
+_BOTH = (_TEXT, [("Ida", "FIRSTNAME"), ("Lund", "LASTNAME")])
+
+
+@pytest.mark.parametrize("spans", [_SPANS, [[0, 11, "O"], *_SPANS], str([[0, 11, "O"], *_SPANS])])
+def test_masks_and_spans_of_one_row_that_agree_are_one(tmp_path, spans) -> None:
+    row = {"source_text": _TEXT, "target_text": "My name is [X] [Y].", "privacy_mask": _MASK, "span_labels": spans}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([_BOTH], "")
+    assert SAME_TWICE in notes
+    assert "' was read" in notes
+
+
+def test_two_fields_that_do_not_agree_say_where(tmp_path) -> None:
+    row = {"source_text": _TEXT, "privacy_mask": _MASK[:1], "span_labels": _SPANS}
+    _, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
+    assert "(only 'span_labels' has [15, 19] as LASTNAME)" in problems
+
+
+def test_of_two_fields_that_agree_the_one_with_places_is_read(tmp_path) -> None:
+    row = {
+        "text": "Ida saw Ida",
+        "entities": [{"text": "Ida", "label": "PER"}],
+        "spans": [{"start": 8, "end": 11, "label": "PER"}, {"start": 4, "end": 7, "label": "X"}],
+    }
+    agrees = row | {"entities": [*row["entities"], {"text": "saw", "label": "X"}]}
+    assert "only 'spans' has 'saw' as X" in read(written(tmp_path / "a.jsonl", [row]))[1]
+    found, problems, notes = read(written(tmp_path / "b.jsonl", [agrees]))
+    assert (found, problems) == ([("Ida saw Ida", [("saw", "X"), ("Ida", "PER")])], "")
+    assert "'spans' was read" in notes
+
+
+@pytest.mark.parametrize(
+    ("span", "said"),
+    [
+        ([0, 3, "PER", 0.98], BESIDE),
+        ([0, 3, "PER", "Q42"], BESIDE),
+        ([0, 3, "PER", {"by": "x"}], BESIDE),
+        ([0, 3, "PER", None], ""),
+        ([0, 3, "PER", "Ada"], ""),
+        ([0, 3, "Ada", "PER"], ""),
+        (["Ada", 0, 3, "PER"], ""),
+        (["Ada", "PER", 0, 3], ""),
+        (["PER", [0, 3]], ""),
+        ([[0, 3], "PER"], ""),
+        (["Ada", "PER"], PAIRS),
+        (["PER", "Ada"], PAIRS),
+        ({"start": None, "end": None, "text": "Ada", "label": "PER"}, ""),
+        ({"start": 0, "end": 3, "label": ["PER"]}, ""),
+        ({"start": 0, "end": 3, "label": {"id": 1, "name": "PER"}}, ""),
+    ],
+)
+def test_spans_in_any_order_and_with_more_beside_them_are_read(tmp_path, span, said) -> None:
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": [span]}]))
+    assert (found, problems) == ([ADA], "")
+    assert said in notes if said else not notes
+
+
+@pytest.mark.parametrize("span", [[0, 3, "human being", "PER"], ["PER", "ORG"], [0, 3, 4, "PER", "ORG x"]])
+def test_spans_that_do_not_tell_which_part_is_the_label_are_refused(tmp_path, span) -> None:
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": [span]}]))
+    assert (found, "entities[0] must be" in problems) == ([], True)
+
+
+def test_tuples_may_have_no_span_or_one_with_a_score(tmp_path) -> None:
+    rows: list[object] = [["Ada ran", [[0, 3, "PER", 0.5]]], ["Bo sat", []]]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([ADA, ("Bo sat", [])], "")
+    assert BESIDE in notes
+
+
+@pytest.mark.parametrize(
+    "place",
+    [{"b": 8, "e": 11}, {"first": 8, "last": 10}, {"bounds": [8, 11]}, {"area": "8-11"}, {"at": {"x": 8, "y": 11}}],
+)
+def test_a_place_under_unknown_names_is_no_first_occurrence(tmp_path, place) -> None:
+    row = {"text": "Ida saw Ida", "entities": [{"text": "Ida", "label": "PER"} | place]}
+    _, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
+    assert f"under names that are not known ({', '.join(place)})" in problems
+
+
+def test_numbers_that_are_no_place_do_not_spoil_an_entity(tmp_path) -> None:
+    row = {"text": "Ida saw Ida", "entities": [{"text": "Ida", "label": "PER", "id": 8, "user": 12}]}
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([("Ida saw Ida", [("Ida", "PER")])], "")
+
+
+def test_a_file_of_columns_without_a_blank_line_is_named(tmp_path) -> None:
+    lines = ["Ada B-PER", "ran O", ". O", "Bo B-PER", "sat O", ". O"]
+    found, problems, notes = read(written(tmp_path / "a.conll", "\n".join(lines) + "\n"))
+    assert (len(found), problems) == (1, "")
+    assert f"{ONE} (row 1: 6 tokens)" in notes
+    assert ONE not in read(written(tmp_path / "b.conll", "\n".join(lines[:3]) + "\n"))[2]
+    assert ONE not in read(written(tmp_path / "c.conll", "\n".join([*lines[:3], "", *lines[3:]]) + "\n"))[2]
