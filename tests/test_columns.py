@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
-from rnr.corpus.formats.columns import CONTRADICTED, JOINED, LONG, MARKED
+from rnr.corpus.formats.columns import CONTRADICTED, JOINED, LONG
+from rnr.corpus.formats.opening import MARKED
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.tag_spelling import BARE, BEHIND, LOWER, OTHER_MARK, OTHER_OUTSIDE, UNNAMED
 from rnr.corpus.loading import check

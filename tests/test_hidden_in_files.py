@@ -10,8 +10,8 @@ from rnr.corpus.formats.doubtful import BRACKETS, PIECES
 from rnr.corpus.formats.entity_names import TWO_LABELS
 from rnr.corpus.formats.instructions import DESCRIBED
 from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
-from rnr.corpus.formats.plain_rows import PEOPLE, RELATIONS
-from rnr.corpus.formats.shapes import BLANK_TOKENS
+from rnr.corpus.formats.plain_rows import PEOPLE
+from rnr.corpus.formats.shapes import BLANK_TOKENS, RELATIONS
 from rnr.corpus.label_doubts import ALIKE, CONTROL, NAMELESS, PADDED, TAGGED
 from rnr.corpus.loading import check
 from rnr.corpus.report import Reading

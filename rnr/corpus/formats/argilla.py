@@ -3,7 +3,7 @@ version 2 writes as a data set (``text``, ``NAME.responses``, ``NAME.responses.s
 
 from typing import Any
 
-from rnr.corpus.formats.plain_rows import own_row
+from rnr.corpus.formats.plain_rows import OTHER_TEXTS, own_row
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
 
 DISCARDED = "records were discarded or not yet annotated, and left out"
@@ -28,7 +28,10 @@ def _version_2(row: dict[str, Any], number: int, source: Source) -> dict[str, An
         return None
     if len(answers) > 1:
         raise ValueError(f"the record has {len(answers)} responses where one is needed: keep one of them")
-    sentence = texts.get("text", *list(texts.values())[:1])
+    read = "text" if "text" in texts else next(iter(texts))
+    if others := [name for name, text in texts.items() if name != read and " " in text.strip()]:
+        source.note(OTHER_TEXTS, number, f"{read!r} was read, not {', '.join(map(repr, others))}")
+    sentence = texts[read]
     return own_row({"sentence": sentence, "entities": answers[0]["value"]} | extras(row), number, source)
 
 

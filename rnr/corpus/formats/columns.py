@@ -13,6 +13,7 @@ from rnr.corpus.formats.column_cells import BLANKS
 from rnr.corpus.formats.column_layout import Layout, find_layout
 from rnr.corpus.formats.column_lines import find_sentence_lines
 from rnr.corpus.formats.column_unknown import known_text
+from rnr.corpus.formats.opening import MARKED
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.tag_spelling import Spelling
 from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, located, spans
@@ -32,7 +33,6 @@ MOST_PARTS = 24
 CONTRADICTED = "sentences have a comment '# text =' that is not what their tokens say, and are read from the tokens"
 JOINED = "sentences of a script without spaces had tokens joined without one (data.reading.spaces)"
 QUOTED = "words are a quotation mark as CSV writes it (four of them), and were read as one"
-MARKED = "byte order marks inside the file were left out"
 UNDIVIDED = (
     "sentences of Label Studio's columns are of a script without spaces, which it divides at spaces and marks alone: a "
     "mention may be longer there than it was marked; its JSON tells"

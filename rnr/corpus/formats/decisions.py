@@ -5,10 +5,10 @@ from typing import Any
 from rnr.corpus.formats.shapes import Source
 
 REJECTED = "entities are marked as rejected or deleted, and were left out"
-DOUBTFUL_ROWS = "rows are marked as rejected, deleted, skipped or not finished, and were read: are they meant?"
+DOUBTFUL_ROWS = "rows are marked as rejected, deleted, skipped, flagged or not finished, and were read: are they meant?"
 
 _TRUE = ("deleted", "is_deleted", "removed", "killed", "rejected", "discarded")
-_TRUE_OF_ROWS = (*_TRUE, "skipped", "is_skipped", "ignored", "was_cancelled")
+_TRUE_OF_ROWS = (*_TRUE, "skipped", "is_skipped", "ignored", "was_cancelled", "flagged")
 _STATES = ("status", "state", "review", "decision", "verdict")
 _SAID = frozenset((*_TRUE, *_STATES, "correct"))
 _SAID_OF_ROWS = frozenset((*_TRUE_OF_ROWS, *_STATES))

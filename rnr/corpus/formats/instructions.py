@@ -1,6 +1,5 @@
 """Data that was made to instruct models: UniversalNER and Pile-NER, GNER, GLiNER2, NuNER."""
 
-import json
 import re
 from typing import Any
 
@@ -10,20 +9,31 @@ from rnr.corpus.formats.token_rows import SHAPE as TOKENS
 from rnr.corpus.formats.token_rows import schema_of_tags
 
 DESCRIBED = "entities have a description behind their label, which was left out"
-UNANSWERED = "questions have an answer that is no list of texts, and were left out with their labels"
+UNANSWERED = "questions have no answer, or one that is no list of texts, and were left out with their labels"
+
+_ASKS, _ANSWERS = ("human", "user"), ("gpt", "assistant")
+
+_OF_ENTITIES = ("entities", "entity_descriptions")
+OTHER_TASKS = "rows have other tasks beside their entities (classes, relations, structures), which were not read"
 
 _QUESTION = re.compile(r"What describes (.+?) in the text\?$", re.DOTALL)
 
 
 def _conversation_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
-    turns = [(turn.get("from"), turn.get("value")) for turn in row["conversations"] if isinstance(turn, dict)]
-    text = next((value for who, value in turns if who == "human" and isinstance(value, str)), "")
+    turns = _turns(row["conversations"])
+    text = next((value for who, value in turns if who in _ASKS and isinstance(value, str)), "")
     if not text.startswith("Text: "):
-        raise ValueError("the first turn of a conversation must be 'Text: ' and the sentence")
+        raise ValueError(
+            "this looks like a chat for fine-tuning, of which those of UniversalNER are read: their first turn is "
+            "'Text: ' and the sentence, then 'What describes person in the text?'; write {'text': ..., 'entities': "
+            "[...]}"
+        )
     entities, schema = [], []
+    if len(turns) % 2:
+        source.note(UNANSWERED, number, f"{turns[-1][1]!r} has none")
     for (_, question), (who, answer) in zip(turns[2::2], turns[3::2], strict=False):
         asked = _QUESTION.match(str(question))
-        if asked is None or who not in ("gpt", "assistant"):
+        if asked is None or who not in _ANSWERS:
             raise ValueError(f"expected a question such as 'What describes person in the text?', found {question!r}")
         found = _texts(answer)
         if found is None:
@@ -36,11 +46,15 @@ def _conversation_row(row: dict[str, Any], number: int, source: Source) -> dict[
     return {"sentence": text.removeprefix("Text: "), "schema": sorted(set(schema)), "entities": entities} | extras(row)
 
 
+def _turns(conversation: list[Any]) -> list[tuple[Any, Any]]:
+    """Who says what, without what a system says before."""
+    turns = [turn for turn in conversation if isinstance(turn, dict)]
+    said = [(turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))) for turn in turns]
+    return said[1:] if said and said[0][0] == "system" else said
+
+
 def _texts(answer: Any) -> list[str] | None:
-    try:
-        found = json.loads(answer)
-    except (TypeError, ValueError, RecursionError):
-        return None
+    found = list_in(answer) if isinstance(answer, str) else None
     return found if isinstance(found, list) and all(isinstance(name, str) for name in found) else None
 
 
@@ -67,6 +81,8 @@ def _gliner2_row(row: dict[str, Any], number: int, source: Source) -> dict[str, 
         raise ValueError("'entities' must list the texts of each label")
     entities = [{"text": text, "label": label} for label, texts in by_label.items() for text in texts]
     described = row["output"].get("entity_descriptions")
+    if others := [name for name, value in row["output"].items() if value and name not in _OF_ENTITIES]:
+        source.note(OTHER_TASKS, number, ", ".join(others))
     schema = sorted({*by_label, *(described if isinstance(described, dict) else ())})
     return {"sentence": row["input"], "entities": entities, "schema": schema} | extras(row)
 

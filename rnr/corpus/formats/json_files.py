@@ -1,5 +1,6 @@
 """A file of JSON -> its values: one value a line, or one list of them, whatever the ending says."""
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.corpus.formats.entity_names import names_a_label
-from rnr.corpus.formats.opening import bare, head_line, lines, read_json, read_text
+from rnr.corpus.formats.opening import MARKED, bare, head_line, lines, read_json, read_text
 from rnr.corpus.formats.rows import DataError, Row, json_fault, once_each, parsed
 from rnr.corpus.formats.text_lines import PIECE, text_pieces
 from rnr.corpus.report import Reading
@@ -35,7 +36,7 @@ def json_values(file: Path, reading: Reading, known: Callable[[Any], bool]) -> I
     if found == "rows":
         if not by_line:
             reading.note(LINES_IN_JSON, file)
-        return _by_line(file)
+        return _by_line(file, reading)
     if found == "unknown" and not by_line and (values := _streamed(file, known)) is not None:
         return enumerate(values, 1)
     if found == "unknown":
@@ -46,7 +47,7 @@ def json_values(file: Path, reading: Reading, known: Callable[[Any], bool]) -> I
                 reading.note(ONE_BEHIND_ANOTHER, file)
                 return iter(enumerate(values, 1))
             if by_line:  # each line says what is wrong with it
-                return _by_line(file)
+                return _by_line(file, reading)
             raise
     if by_line and value and (found == "unknown" or isinstance(value, list)):
         reading.note(JSON_IN_LINES, file)
@@ -126,11 +127,14 @@ def _one_behind_another(file: Path) -> list[Any] | None:
     return values
 
 
-def _by_line(file: Path) -> Iterator[Row]:
+def _by_line(file: Path, reading: Reading) -> Iterator[Row]:
     for number, line in lines(file):
         if isinstance(line, DataError):
             yield number, line
             continue
+        if line.startswith(codecs.BOM_UTF8):  # of files that were put one behind the other
+            reading.note(MARKED, file, number)
+            line = line.removeprefix(codecs.BOM_UTF8)
         try:
             yield number, parsed(line)
         except (ValueError, RecursionError) as error:

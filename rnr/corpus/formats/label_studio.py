@@ -1,6 +1,7 @@
 """Label Studio: its JSON (also of versions before 1.0, with ``completions``) and its JSON-MIN."""
 
 import re
+import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from rnr.corpus.formats.rows import names, read_as, save
 from rnr.corpus.formats.shapes import Shape, Source, each, has
+from rnr.corpus.formats.span_lists import AS_TEXT, whole_number
 from rnr.files import strict_json
 from rnr.types import Example
 
@@ -20,12 +22,17 @@ SPACING = (
 UTF16 = "regions are counted in UTF-16 units, as their texts show, and were converted"
 NO_REGIONS = "rows have no region and were read as sentences without a mention"
 CONTROLS = "tasks have regions of several controls for labels, which were read together"
+UNLABELLED = "regions have no label and were left out"
+DRAFTS = "tasks have drafts that were not submitted, which were not read"
 OTHER_RESULTS = "results of tasks are no labelled regions (choices, relations and others) and were left out"
 
 _DATA_TEXT = "_data_text"
 _ADDRESS = re.compile(r"(?:https?|s3|gs|azure-blob)://\S+|/data/\S+")
 """What the text is called in a table of Label Studio whose regions are called so."""
 _SPACES = re.compile(r"\s+")
+
+
+_PLACE = frozenset(("start", "end", "text", "startOffset", "endOffset", "globalOffsets"))
 
 
 class _Result(BaseModel):
@@ -64,7 +71,9 @@ def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
             "which has a row for each, and say which to take by --duplicates (data.duplicates)"
         )
     results = done[0].result
-    if others := sum(not _kinds(result.value) for result in results):
+    if row.get("drafts"):
+        source.note(DRAFTS, number)
+    if others := sum(not (_kinds(result.value) or _is_bare(result.value)) for result in results):
         source.note(OTHER_RESULTS, number, times=others)
     _note_controls({str(one.from_name) for one in results if _kinds(one.value) and one.from_name}, number, source)
     sentence = _text(task.data, results, number, source)
@@ -85,6 +94,8 @@ def _text(data: dict[str, Any], results: Sequence[_Result], number: int, source:
     chosen = named.pop() if named else "text" if "text" in data else next(iter(texts))
     if chosen != "text" and isinstance(data.get("text"), str):
         source.note(OTHER_TEXT, number, f"read {chosen!r}, not 'text'")
+    if not isinstance(data[chosen], str):
+        raise ValueError(f"data.{chosen} must be one text, found {reprlib.repr(data[chosen])}; export a task for each")
     if _ADDRESS.fullmatch(data[chosen]):
         raise ValueError(f"its text lies in another file, {data[chosen][:60]}: put it in its place")
     return data[chosen]
@@ -120,7 +131,9 @@ def _is_region(value: Any) -> bool:
 def _with_regions(
     data: dict[str, Any], sentence: Any, values: Sequence[dict[str, Any]], number: int, source: Source
 ) -> dict[str, Any]:
-    regions = [(_placed(value), label) for value in values for label in _labels(value)]
+    if unlabelled := sum(_is_bare(value) or (bool(_kinds(value)) and not _labels(value)) for value in values):
+        source.note(UNLABELLED, number, times=unlabelled)
+    regions = [(_placed(value, number, source), label) for value in values for label in _labels(value)]
     if isinstance(sentence, str) and "\r\n" in sentence:
         single = sentence.replace("\r\n", "\n")
         wrong = sum(not _fits(value, sentence) for value, _ in regions)
@@ -134,6 +147,11 @@ def _with_regions(
 def _fits(value: dict[str, Any], sentence: str) -> bool:
     start, end, text = value.get("start"), value.get("end"), value.get("text")
     return not (isinstance(start, int) and isinstance(end, int) and text) or sentence[start:end] == text
+
+
+def _is_bare(value: dict[str, Any]) -> bool:
+    """Whether a value is a place and nothing more."""
+    return "start" in value and value.keys() <= _PLACE
 
 
 def _kinds(value: dict[str, Any]) -> list[str]:
@@ -155,15 +173,22 @@ def _labels(value: dict[str, Any]) -> list[Any]:
     return found
 
 
-def _placed(value: dict[str, Any]) -> dict[str, Any]:
-    """The value with the offsets that a region of a HyperText counts from the beginning of the whole text."""
+def _placed(value: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    """The value with the offsets that a region of a HyperText counts from the beginning of the whole text, and those of
+    any that are written as text as numbers."""
     whole = value.get("globalOffsets")
     if isinstance(value.get("start"), str) and not isinstance(whole, dict) and not value["start"].strip().isdecimal():
         raise ValueError(
             f"a region of a page is placed by its element ({value['start']}), without 'globalOffsets': take the text "
             "out of the page and annotate that, or export from a version that writes them"
         )
-    return {**value, **whole} if isinstance(whole, dict) and not isinstance(value.get("start"), int) else value
+    if isinstance(whole, dict) and not isinstance(value.get("start"), int):
+        return {**value, **whole}
+    numbers = {name: whole_number(value[name]) for name in ("start", "end") if name in value}
+    if any(type(value[name]) is not type(one) for name, one in numbers.items()):
+        source.note(AS_TEXT, number, f"{value['start']!r}")
+        return {**value, **numbers}
+    return value
 
 
 def _in_characters(value: dict[str, Any], sentence: Any, number: int, source: Source) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO
 from rich.console import Console
 from rich.progress import wrap_file
 
-from rnr.corpus.formats.rows import DataError, json_fault, once_each
+from rnr.corpus.formats.rows import DataError, json_fault, not_utf8, once_each
 
 LINE_LIMIT = 32 * 2**20
 """Bytes of a line, or of a text that has no lines; a longer one is that row's failure."""
@@ -25,6 +25,8 @@ FILE_LIMIT = 4 * 2**30
 
 BAR_FROM = 16 * 2**20
 """Bytes of a file from which a terminal shows how far it is read."""
+
+MARKED = "byte order marks inside the file were left out"
 
 _bar_shown = False
 """A terminal shows one bar at a time."""
@@ -119,12 +121,6 @@ def not_text(error: UnicodeDecodeError, head: bytes = b"") -> str:
     return not_utf8(f"byte {error.start}")
 
 
-def not_utf8(place: str) -> str:
-    """What is said of a text that stops being UTF-8 at a place, with how it can be converted."""
-    said = f"not UTF-8 at {place}; if it is Latin-1 or Windows-1252, `iconv -f cp1252 -t utf8` converts it"
-    return f"{said} (from others likewise: cp1251, gb18030, shift_jis)"
-
-
 def read_json(file: Path) -> Any:
     """The JSON value in a file; raises DataError with the line where it breaks."""
     found = read_bytes(file)
@@ -138,12 +134,12 @@ def read_json(file: Path) -> Any:
 def lines(file: Path) -> Iterator[tuple[int, bytes | DataError]]:
     """The number and the UTF-8 bytes of each line that is not blank, without its line feed.
 
-    Lines end at line feeds only: other separators may stand inside a JSON string. A line beyond ``LINE_LIMIT`` is a
-    DataError in its place.
+    Lines end at line feeds only (in a file that begins without one at carriage returns): other separators may stand
+    inside a JSON string. A line beyond ``LINE_LIMIT`` is a DataError in its place.
     """
     with open_bytes(file) as stream:
-        name = encoding(stream.read(512))
-    if not name.startswith("utf-8"):
+        head = stream.read(2**16)
+    if not encoding(head).startswith("utf-8") or (b"\r" in head and b"\n" not in head):
         yield from ((number, line.encode()) for number, line in _text_lines(file) if line.strip())
         return
     with open_bytes(file) as stream:
@@ -161,7 +157,8 @@ def lines(file: Path) -> Iterator[tuple[int, bytes | DataError]]:
 
 
 def _text_lines(file: Path) -> Iterator[tuple[int, str]]:
-    yield from enumerate(read_text(file).split("\n"), 1)
+    text = read_text(file)
+    yield from enumerate(text.split("\n" if "\n" in text else "\r"), 1)
 
 
 def head_line(file: Path) -> tuple[bytes | DataError | None, bool]:

@@ -31,7 +31,6 @@ _PEOPLE = ("user", "user_id", "annotator", "annotator_id", "created_username")
 
 AS_STRING = "rows hold their entities as text with a list in it, which was read"
 SAME_TWICE = "rows hold their entities in two fields, which agree"
-RELATIONS = "rows have relations between their entities, which were not read"
 PEOPLE = "rows hold the annotations of several people, which were read together"
 OF_ALL = "rows have a 'label' of their whole sentence beside their entities, which was not read"
 OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
@@ -81,8 +80,7 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
 
 def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -> None:
     note_doubtful_row(row, number, source)
-    if row.get("relations"):
-        source.note(RELATIONS, number)
+    source.note_relations(row, number)
     entities = [entity for entity in row[field] if isinstance(entity, dict)] if isinstance(row[field], list) else []
     people = {str(entity[name]) for entity in entities for name in _PEOPLE if entity.get(name) is not None}
     if any(isinstance(inner, list) and any(map(_is_entity, inner)) for one in entities for inner in one.values()):

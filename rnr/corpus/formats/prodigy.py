@@ -75,7 +75,7 @@ def _binary(values: list[dict[str, Any]]) -> bool:
     views = {str(value["_view_id"]) for value in values if value.get("_view_id")}
     if views:
         return "ner" in views
-    if any(len(_spans(value)) > 1 or "text" not in value for value in values):
+    if any(len(_spans(value)) != 1 or "text" not in value for value in values):
         return False
     by_text: dict[str, list[dict[str, Any]]] = {}
     for value in values:

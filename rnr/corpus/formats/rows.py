@@ -46,6 +46,15 @@ _HINTS = (
 """How a text begins that is no JSON, and what it is."""
 
 
+_CURLY = ("\u201c", "\u201d", "\u201e", "\u00ab", "\u00bb")
+_STRAIGHT = '"'
+_OF_TEXTS = (
+    ("Invalid \\escape", r"a backslash in a text is written twice in JSON (C:\\Users)"),
+    ("Invalid \\u", r"a backslash in a text is written twice in JSON (C:\\users)"),
+    ("Invalid control character", r"a tab or line break inside a text is written \t or \n in JSON"),
+    ("Unterminated string", r"the text does not end in its line: a line break inside of it is written \n in JSON"),
+)
+"""How Python's messages about a text inside of JSON begin, and what to do."""
 _WHITE = b" \t\r\n"
 _ASSIGNED = re.compile(rb"(?:(?:var|let|const)\s+)?[\w.]+\s*=\s*[\[{]|[\w.]+\(\s*[\[{]")
 
@@ -91,17 +100,26 @@ _DECODER = json.JSONDecoder(object_pairs_hook=once_each)
 def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
     """Why ``json.loads`` gave nothing of this text."""
     if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 at byte {error.start}"
+        return not_utf8(f"byte {error.start}")
     if isinstance(error, RecursionError):
         return "nested too deeply to be read"
     at = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
     if isinstance(error, json.JSONDecodeError) and error.doc[error.pos :].strip() == ",":
         return f"not valid JSON: {at}; a comma stands behind the value, as in a list: JSON lines have none"
-    if isinstance(error, json.JSONDecodeError) and (hint := _hint(error.doc, error.pos)):
+    if isinstance(error, json.JSONDecodeError) and (hint := _hint(error.doc, error.pos) or _of_text(error)):
         return f"not valid JSON: {at}; {hint}"
     begins = text.lstrip(_WHITE)
     said = next((hint for begin, hint in _HINTS if begins.startswith(begin)), "") or _assigned(begins)
     return f"not valid JSON: {at}{said}"
+
+
+def _of_text(error: json.JSONDecodeError) -> str:
+    """What is said where a text inside of JSON is not written as one; empty where it is."""
+    if not error.doc[error.pos :].strip("\0\x1a \t\r\n") and error.pos < len(error.doc):
+        return "zero bytes stand behind it: was the file cut off, or copied from another system?"
+    if error.doc[error.pos : error.pos + 1] in _CURLY:
+        return f"quotation marks are straight in JSON ({_STRAIGHT}), not curly"
+    return next((said for begins, said in _OF_TEXTS if error.msg.startswith(begins)), "")
 
 
 def _assigned(text: bytes) -> str:
@@ -118,6 +136,12 @@ def _hint(text: str, place: int) -> str:
     if before == "}" and there == "{":
         return "another value stands behind it: in JSON lines each stands on a line of its own"
     return ""
+
+
+def not_utf8(place: str) -> str:
+    """What is said of a text that stops being UTF-8 at a place, with how it can be converted."""
+    said = f"not UTF-8 at {place}; if it is Latin-1 or Windows-1252, `iconv -f cp1252 -t utf8` converts it"
+    return f"{said} (from others likewise: cp1251, gb18030, shift_jis)"
 
 
 def needed(module: str, package: str, file: Path) -> Any:

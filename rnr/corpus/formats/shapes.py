@@ -13,6 +13,7 @@ from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.report import Reading
 
 BLANK_TOKENS = "tokens are empty or blank, and stand as spaces in their sentences"
+RELATIONS = "rows have relations between their entities, which were not read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,11 @@ class Source:
         """Note the tokens of a row that are nothing but white space."""
         if blank := sum(not token.strip() for token in tokens):
             self.note(BLANK_TOKENS, number, times=blank)
+
+    def note_relations(self, row: dict[str, Any], number: int) -> None:
+        """Note a row that has relations beside its entities."""
+        if row.get("relations"):
+            self.note(RELATIONS, number)
 
     def labels(self) -> list[str] | dict[int, str] | None:
         """The names of labels that are numbers: those of ``--labels``, or else of a ``labels.json`` beside the file."""

@@ -1,5 +1,7 @@
 """What a file is by its first bytes, whatever its name says: an archive, a picture, a pointer to a file elsewhere."""
 
+import gzip
+import zlib
 from pathlib import Path
 
 from rnr.corpus.formats.rows import DataError
@@ -33,15 +35,38 @@ _SIGNATURES = (
 """First bytes (in lower case, if letters), what they are of, and the endings under which they are expected."""
 
 
+_GZIP = b"\x1f\x8b"
+
+
 def refuse_disguised(file: Path) -> None:
-    """Raises DataError for a file whose first bytes are of another kind than what its name says."""
+    """Raises DataError for a file whose first bytes, or those that gzip has compressed, are of another kind than what
+    its name says."""
     with file.open("rb") as stream:
         head = stream.read(64)
+    compressed = file.suffix.lower() == ".gz"
+    if said := _of_another_kind(head, file):
+        raise DataError(f"{file}: by its first bytes this is {said}")
+    if compressed and head and not head.startswith(_GZIP):
+        raise DataError(f"{file}: it is not compressed, as its ending says; take .gz off its name")
+    if not compressed or not head:
+        return
+    try:
+        with gzip.open(file) as stream:
+            inner = stream.read(64)
+    except (OSError, EOFError, zlib.error):  # which is said where it is read
+        return
+    if inner.startswith(_GZIP):
+        raise DataError(f"{file}: it is compressed twice; decompress it once (`gzip -dc {file.name} > ...`)")
+    if said := _of_another_kind(inner, file.with_suffix("")):
+        raise DataError(f"{file}: what gzip has compressed there is {said}")
+
+
+def _of_another_kind(head: bytes, file: Path) -> str:
+    """What first bytes are of, where the name of the file does not say so; empty where it does, and for a text."""
     if head.startswith(b"\xef\xbb\xbf"):
         head = head[3:]
     text = head.lstrip().lower()
     for signature, what, endings in _SIGNATURES:
         if file.suffix.lower() not in endings and (head.startswith(signature) or text.startswith(signature)):
-            raise DataError(f"{file}: by its first bytes this is {what}")
-    if file.suffix.lower() == ".gz" and head and not head.startswith(b"\x1f\x8b"):
-        raise DataError(f"{file}: it is not compressed, as its ending says; take .gz off its name")
+            return what
+    return ""

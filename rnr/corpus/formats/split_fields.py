@@ -7,7 +7,9 @@ from typing import Any
 from rnr.corpus.formats.rows import Row
 from rnr.corpus.formats.shapes import Source
 
-_FIELDS = ("split", "subset", "set", "partition", "fold", "ml_use")
+_FIELDS = ("split", "subset", "set", "partition", "fold", "ml_use", "dataset")
+_OF_CONVERSATIONS = frozenset(("intent", "language"))
+"""Beside these ``dataset`` names a split; elsewhere a data set may have any name."""
 _NAMES = frozenset(
     ("train", "training", "test", "testing", "dev", "develop", "development", "valid", "val", "validation", "eval")
 )
@@ -21,6 +23,8 @@ def by_split(values: Iterator[Row], source: Source) -> Iterator[Row]:
         if isinstance(value, dict) and (found := _split(value)):
             field = found[0]
             counts[found[1]] += 1
+            if field == "dataset":  # as in Azure's conversations: no name of a data set
+                value = {name: inner for name, inner in value.items() if name != field}
         yield number, value
     if len(counts) > 1:
         listed = ", ".join(f"{name} {times}" for name, times in counts.items())
@@ -33,7 +37,7 @@ def by_split(values: Iterator[Row], source: Source) -> Iterator[Row]:
 
 def _split(row: dict[str, Any]) -> tuple[str, str] | None:
     """The field that names the split of a row, and its name; None where there is none."""
-    for name in _FIELDS:
+    for name in _FIELDS if row.keys() & _OF_CONVERSATIONS else _FIELDS[:-1]:
         value = row.get(name)
         if isinstance(value, str) and value.strip().lower() in _NAMES:
             return name, value.strip().lower()

@@ -11,6 +11,7 @@ from rnr.corpus.formats.shapes import Shape, Source
 from rnr.corpus.formats.token_rows import TAGS, TOKENS, rows_of_tokens
 
 BY_SPACES = "rows have a text and a tag for each of its words, which white space divides"
+BY_CHARACTERS = "rows have a text and a tag for each of its characters"
 
 _TEXTS = ("text", "sentence", "content", *TOKENS)
 _FIELDS = (*TAGS, "word_labels")
@@ -52,8 +53,12 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         if found is None:
             yield number, value
             continue
-        source.note(BY_SPACES, number)
-        yield number, value | {"text": found[0], "tokens": found[0].split(), "ner_tags": found[1]}
+        words, characters = found[0].split(), [one for one in found[0] if not one.isspace()]
+        by_character = len(words) != len(found[1]) and len(found[1]) in (len(characters), len(found[0]))
+        if by_character:
+            words = characters if len(characters) == len(found[1]) else list(found[0])
+        source.note(BY_CHARACTERS if by_character else BY_SPACES, number)
+        yield number, value | {"text": found[0], "tokens": words, "ner_tags": found[1]}
 
 
 SHAPE = Shape(

@@ -21,6 +21,7 @@ SAMPLE = 200_000
 OTHER_TAGS = "are not read"
 TAGS_READ = "rows have entities beside the tags of their tokens; the tags were read"
 _ENTITIES = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
+AS_NUMBERS = "rows have the numbers of their tags written as text, which were taken as numbers"
 EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
@@ -43,7 +44,14 @@ def fields(row: Any) -> tuple[str, str] | None:
     # Where tags stand there twice, as numbers and by name, the names say more.
     named = [name for name in matching if all(isinstance(tag, str) for tag in row[name])]
     same = [name for name in named or matching if len(row[name]) == len(row[tokens])] or matching
+    if len(same) > 1:  # "tags" may be parts of speech, and those of "ner" the names
+        same = [name for name in same if any(map(_is_of_names, row[name]))] or same
     return (tokens, same[0]) if same else None
+
+
+def _is_of_names(tag: Any) -> bool:
+    """Whether a tag says that a token is outside of names, or where in one it stands."""
+    return tag == "O" or (isinstance(tag, str) and tag[1:2] == "-" and tag[0] in "BIESLU")
 
 
 def is_usual(row: Any) -> bool:
@@ -91,6 +99,9 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             yield number, row
             continue
         tokens, tags = row[found[0]], row[found[1]]
+        if tags and all(isinstance(tag, str) and tag.isdecimal() for tag in tags):
+            source.note(AS_NUMBERS, number, found[1])
+            tags = row[found[1]] = list(map(int, tags))
         try:
             own = _names(row, found[1], source)
             if not tokens and not tags:
@@ -103,6 +114,7 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             yield source.fault(number, error)
             continue
         source.note_blank(tokens, number)
+        source.note_relations(row, number)
         if others := [name for name in _ENTITIES if isinstance(row.get(name), (list, dict))]:
             source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
         for fact in _unread(row, *found):

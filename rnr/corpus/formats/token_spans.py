@@ -14,6 +14,9 @@ from rnr.corpus.matching import folded
 from rnr.corpus.spacing import join
 from rnr.types import Example
 
+NONE_SINGLE = "entities are all longer than one token: are their ends exclusive? GLiNER's are inclusive"
+_MANY = 10
+"""So many entities tell that none is one token long."""
 _FEWEST = 3
 """So many spans tell what they count."""
 _FIELDS = ("entities", "entity_mentions", "ner", "spans")
@@ -22,6 +25,25 @@ _FIELDS = ("entities", "entity_mentions", "ner", "spans")
 def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     spans = [_span(entity, number, source, inclusive=True) for entity in row["ner"]]
     return _row(row, row["tokenized_text"], spans, number, source)
+
+
+def _gliner_rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The rows; where none of many spans is one token, their ends may be exclusive, which is noted."""
+    spans, single = 0, 0
+
+    def convert(row: dict[str, Any], number: int, source: Source) -> Any:
+        nonlocal spans, single
+        lengths = [one[1] - one[0] for one in row["ner"] if isinstance(one, list) and _starts_with_place(one)]
+        spans, single = spans + len(lengths), single + lengths.count(0)
+        return _gliner_row(row, number, source)
+
+    yield from each(convert)(values, source)
+    if spans >= _MANY and not single:
+        source.note(NONE_SINGLE, times=spans)
+
+
+def _starts_with_place(span: list[Any]) -> bool:
+    return [type(part) for part in span[:2]] == [int, int]
 
 
 def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
@@ -95,6 +117,7 @@ def _row(
     if not tokens:
         raise ValueError("no tokens")
     source.note_blank(tokens, number)
+    source.note_relations(row, number)
     sentence = _text(row) or next(iter(spaced(row, tokens)), "")
     offsets = located(tokens, sentence) if sentence else None
     if sentence and offsets is None:
@@ -134,7 +157,7 @@ GLINER = Shape(
     name="GLiNER",
     recognises=lambda row: has(row, tokenized_text=list, ner=list),
     fields=frozenset(("tokenized_text",)),
-    rows=each(_gliner_row),
+    rows=_gliner_rows,
     own_offsets=False,
 )
 

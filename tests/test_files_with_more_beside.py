@@ -1,0 +1,146 @@
+"""What tools write beside the entities of a row, and what is not what it seems: nothing of it goes without a word."""
+
+import json
+
+import pytest
+
+from rnr.corpus.formats.decisions import DOUBTFUL_ROWS
+from rnr.corpus.formats.instructions import OTHER_TASKS, UNANSWERED
+from rnr.corpus.formats.label_studio import DRAFTS, UNLABELLED
+from rnr.corpus.formats.plain_rows import OTHER_TEXTS
+from rnr.corpus.formats.prodigy import MERGED
+from rnr.corpus.formats.shapes import RELATIONS
+from rnr.corpus.formats.span_lists import AS_TEXT
+from rnr.corpus.formats.text_tags import BY_CHARACTERS
+from rnr.corpus.formats.token_rows import AS_NUMBERS
+from rnr.corpus.formats.token_spans import NONE_SINGLE
+from tests.reading_files import ADA, read, written
+
+_REGION = {"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]}
+
+
+def _task(*values: object, **more: object) -> dict[str, object]:
+    results = [{"value": value, "to_name": "text"} for value in values]
+    return {"data": {"text": "Ada ran"}, "annotations": [{"result": results}]} | more
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (_task(_REGION, {"start": 4, "end": 7, "text": "ran", "labels": []}), UNLABELLED),
+        (_task(_REGION, {"start": 4, "end": 7, "text": "ran"}), UNLABELLED),
+        (_task(_REGION, drafts=[{"result": []}]), DRAFTS),
+        (_task(_REGION | {"start": "0", "end": "3"}), AS_TEXT),
+    ],
+)
+def test_regions_and_drafts_of_label_studio_are_counted(tmp_path, task, said) -> None:
+    found, problems, notes = read(written(tmp_path / "a.json", json.dumps([task])))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {said}" in notes
+
+
+def test_a_task_with_several_texts_in_one_is_named(tmp_path) -> None:
+    task = _task(_REGION) | {"data": {"text": ["Ada ran", "Bo sat"]}}
+    assert "data.text must be one text" in read(written(tmp_path / "a.json", json.dumps([task])))[1]
+
+
+def test_two_annotators_of_prodigy_are_no_decisions_about_one_span_each(tmp_path) -> None:
+    row = {"text": "Ada ran", "answer": "accept", "_task_hash": 1}
+    rows: list[object] = [row | {"spans": [{"start": 0, "end": 3, "label": "PER"}]}, row | {"spans": []}]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([ADA, ("Ada ran", [])], "")
+    assert MERGED not in notes
+    assert "contradict each other" in notes
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"tokens": ["Ada", "ran"], "ner_tags": ["B-PER", "O"], "relations": [{"head": 0}]}, RELATIONS),
+        ({"tokens": ["Ada", "ran"], "entities": [{"start": 0, "end": 1, "type": "PER"}], "relations": [1]}, RELATIONS),
+        ({"tokenized_text": ["Ada", "ran"], "ner": [[0, 0, "PER"]], "relations": [[0, 1, "x"]]}, RELATIONS),
+        ({"input": "Ada ran", "output": {"entities": {"PER": ["Ada"]}, "classifications": [{}]}}, OTHER_TASKS),
+        ({"text": "Ada ran", "spans": [{"start": 0, "end": 3, "label": "PER"}], "flagged": True}, DOUBTFUL_ROWS),
+        ({"tokens": ["Ada", "ran"], "ner_tags": ["1", "0"], "names": ["O", "B-PER"]}, AS_NUMBERS),
+        (
+            {
+                "fields": {"text": "Ada ran", "context": "She ran far"},
+                "responses": {"s": [{"value": [{"start": 0, "end": 3, "label": "PER"}], "status": "submitted"}]},
+            },
+            OTHER_TEXTS,
+        ),
+    ],
+)
+def test_what_rows_have_beside_their_entities_is_counted(tmp_path, row, said) -> None:
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {said}" in notes
+
+
+def test_parts_of_speech_called_tags_are_not_read_in_the_place_of_names(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "tags": ["NNP", "VBD"], "ner": ["B-PER", "O"]}
+    assert read(written(tmp_path / "a.jsonl", [row])) == ([ADA], "", "")
+
+
+def test_a_text_may_have_a_tag_for_each_of_its_characters(tmp_path) -> None:
+    # As is usual in Chinese. The space has a tag of its own, or none.
+    rows: list[object] = [
+        {"text": "\u5f20\u4e09\u5728", "labels": ["B-PER", "I-PER", "O"]},
+        {"text": "\u5f20\u4e09 \u5728", "labels": ["B-PER", "I-PER", "O", "O"]},
+        {"text": "\u5f20\u4e09 \u5728", "labels": ["B-PER", "I-PER", "O"]},
+    ]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert [mentions for _, mentions in found] == [[("\u5f20\u4e09", "PER")]] * 3
+    assert (problems, f"3 {BY_CHARACTERS}" in notes) == ("", True)
+
+
+@pytest.mark.parametrize(("last", "noted"), [(4, True), (3, False)])
+def test_spans_of_gliner_of_which_none_is_one_token_are_named(tmp_path, last, noted) -> None:
+    tokens = ["Ada", "ran", "to", "Oslo", "."]
+    rows: list[object] = [{"tokenized_text": tokens, "ner": [[0, 1, "PER"], [3, last, "LOC"]]}] * 5
+    notes = read(written(tmp_path / "a.jsonl", rows))[2]
+    assert (f"10 {NONE_SINGLE}" in notes) == noted
+
+
+def _conversation(*turns: str, keys: tuple[str, str] = ("from", "value"), who: tuple[str, str] = ("human", "gpt")):
+    said = ["Text: Ada ran", "I've read this text.", *turns]
+    return [{keys[0]: who[place % 2], keys[1]: turn} for place, turn in enumerate(said)]
+
+
+_ASKED = "What describes PER in the text?"
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        _conversation(_ASKED, '["Ada"]'),
+        _conversation(_ASKED, "['Ada']"),
+        [{"from": "system", "value": "You extract."}, *_conversation(_ASKED, '["Ada"]')],
+        _conversation(_ASKED, '["Ada"]', keys=("role", "content"), who=("user", "assistant")),
+    ],
+)
+def test_conversations_are_read_as_people_write_them(tmp_path, turns) -> None:
+    assert read(written(tmp_path / "a.jsonl", [{"conversations": turns}]))[:2] == ([ADA], "")
+
+
+def test_a_question_without_an_answer_is_counted_and_another_chat_is_named(tmp_path) -> None:
+    turns = _conversation(_ASKED, '["Ada"]', "What describes LOC in the text?")
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [{"conversations": turns}]))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {UNANSWERED}" in notes
+    chat = [{"from": "human", "value": "Extract: Ada ran"}, {"from": "gpt", "value": "Ada is a PER"}]
+    assert "a chat for fine-tuning" in read(written(tmp_path / "b.jsonl", [{"conversations": chat}]))[1]
+
+
+def test_the_split_that_azure_calls_a_data_set_is_none(tmp_path) -> None:
+    row = {
+        "text": "Ada ran",
+        "language": "en",
+        "intent": "x",
+        "entities": [{"category": "PER", "offset": 0, "length": 3}],
+    }
+    found, problems, notes = read(
+        written(tmp_path / "a.jsonl", [row | {"dataset": "Train"}, row | {"dataset": "Test"}])
+    )
+    assert (found, problems) == ([ADA, ADA], "")
+    assert "rows are of several splits by their field 'dataset' (train 1, test 1)" in notes
