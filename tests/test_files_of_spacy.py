@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rnr.corpus.formats.spacy_files import BESIDE
+from rnr.corpus.formats.plain_rows import GROUPS
 from tests.reading_files import ADA, BO, read
 
 spacy = pytest.importorskip("spacy")
@@ -61,4 +61,4 @@ def test_groups_of_spans_beside_entities_are_noted(tmp_path) -> None:
     )
     found, problems, notes = read(file)
     assert (found, problems) == ([ADA, BO], "")
-    assert f"1 {BESIDE} (row 1: sc)" in notes
+    assert f"1 {GROUPS} (row 1: sc)" in notes

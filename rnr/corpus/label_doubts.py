@@ -14,8 +14,15 @@ SEVERAL = "labels are made of other labels; are they several in one?"
 NAMELESS = "labels are numbers, or stand for a value that is missing"
 
 LINKED = "labels look like the names of things in a data base, and not like kinds of things"
+NUMBERED = "labels differ in a number at their ends alone; does it number the mentions?"
 _LINK = re.compile(r"Q\d+|[CD]\d{6,}|(?:MESH|UMLS|NCBI\w*|OMIM|CHEBI|GO|HP):\S+|https?://\S+")
 _TAG = re.compile(r"[BIESLUMW][-_]\S")
+_ALIKE = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-")
+    | {"\u0412": "B", "\u0392": "B", "\u0406": "I", "\u0399": "I", "\u0415": "E", "\u0395": "E"}
+)
+"""Dashes, and the letters of Cyrillic and Greek that look like B, I and E."""
+_NUMBER = re.compile(r"(.*[^\W\d_])[-_ .:#]?\d+")
 _BETWEEN = re.compile(r"\s*[;|,/+&]\s*")
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _MISSING = frozenset(("None", "none", "nan", "NaN", "null", "NULL", "undefined"))
@@ -29,7 +36,8 @@ def label_doubts(labels: Sequence[str]) -> Iterator[str]:
         (NAMELESS, [label for label in labels if label in _MISSING or label.isdecimal()]),
         (LINKED, [label for label in labels if _LINK.fullmatch(label)]),
         (SEVERAL, [label for label in labels if _is_several(label, labels)]),
-        (TAGGED, list(labels) if all(map(_TAG.match, labels)) else []),
+        (TAGGED, list(labels) if all(_TAG.match(as_typed(label)) for label in labels) else []),
+        (NUMBERED, list(_numbered(labels))),
     )
     yield from (f"{kind}: {', '.join(map(ascii, found))}" for kind, found in kinds if found)
     by_sight: dict[str, dict[str, str]] = {}
@@ -38,6 +46,20 @@ def label_doubts(labels: Sequence[str]) -> Iterator[str]:
     for same in by_sight.values():
         if len(same) > 1:
             yield f"{ALIKE}: {', '.join(map(ascii, same.values()))}"
+
+
+def as_typed(label: str) -> str:
+    """A label with plain ones in the place of dashes and letters that look as those of tags do (``B\u2013PER``)."""
+    return label if label.isascii() else label[:2].translate(_ALIKE) + label[2:-2] + label[2:][-2:].translate(_ALIKE)
+
+
+def _numbered(labels: Sequence[str]) -> Iterator[str]:
+    """The labels that are one but for a number at their ends (``PER-1``, ``PER-2``)."""
+    stems: dict[str, list[str]] = {}
+    for label in labels:
+        if match := _NUMBER.fullmatch(label):
+            stems.setdefault(match[1], []).append(label)
+    yield from (label for same in stems.values() if len(same) > 1 for label in same)
 
 
 def _is_several(label: str, labels: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rnr.corpus.formats.examples import read_labels
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.label_doubts import label_doubts
+from rnr.corpus.label_doubts import as_typed, label_doubts
 from rnr.corpus.report import Reading
 from rnr.task.asked import with_plain_labels, without_catch_alls
 from rnr.task.labels import IGNORED_LABELS, label_key
@@ -104,10 +104,11 @@ _TAGS = (
 
 def _tags_of_tokens(labels: Collection[str]) -> list[str]:
     """The labels for the beginning and for another part of one entity (``B-PER`` and ``I-PER``); empty without such."""
+    typed = {as_typed(label): label for label in sorted(labels)}
     for tags in ((_TAGS[0],), (_TAGS[1],), _TAGS[2:4], (_TAGS[4],)):
         parts: dict[str, dict[str, str]] = {}
-        for match in (match for tag in tags for match in map(tag.fullmatch, sorted(labels)) if match):
-            parts.setdefault(match["label"], {})[match["letter"].upper()] = match[0]
+        for match in (match for tag in tags for match in map(tag.fullmatch, typed) if match):
+            parts.setdefault(match["label"], {})[match["letter"].upper()] = typed[match[0]]
         for found in parts.values():
             if "B" in found and len(found) > 1:
                 return list(found.values())[:2]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, permutations
 
 from rnr.corpus.formats.column_cells import Columns
+from rnr.corpus.formats.doubtful import MARKS
 from rnr.corpus.formats.tags import TagCensus
 
 _OFFSETS = "write {'text': ..., 'entities': [[start, end, label]]}, with offsets in characters, the end exclusive"
@@ -13,10 +14,7 @@ _MARKED = "names that seem to be marked inside the text ({}): take the marks out
 _TEXTS = (
     (
         # OpenNLP's, MUC's, any tool's, Rasa's, Illinois' and GPT-NER's marks around a name.
-        re.compile(
-            r"<START:[^<>]+>|<(?:ENAMEX|TIMEX|NUMEX)\b[^<>]*>|<([A-Za-z][\w-]*)[^<>\n]*>[^<>\n]+</\1>"
-            r"|\[[^\[\]]+\]\([A-Za-z][\w-]*\)|\[[A-Z][A-Z_-]+ [^\[\]\n]+\]|@@[^@#\n]+##"
-        ),
+        MARKS,
         _MARKED,
     ),
     (

@@ -12,6 +12,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")
 _TAG = re.compile(r"[BIESLU]-[A-Za-z]\S*")
 _NUMBERED = re.compile("[\u3400-\u9fff][0-9]")
 
+_FEATURE = re.compile(r"\w[\w.]*(?:\[-?\d+\])?=")
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?[.):]?")
 _DIVIDERS = frozenset(":,;|=>")
 _FEWEST = 4
@@ -61,6 +62,12 @@ def refuse_no_words(words: Counter[str]) -> None:
         raise ValueError(
             f"every word ends with {ends.pop()!r}, which seems to divide the columns: put a tab in its place (and in "
             "that of the space behind it)"
+        )
+    named = _FEATURE.match(next(iter(words), ""))
+    if named and len(words) > 1 and all(word.startswith(named[0]) for word in words):
+        raise ValueError(
+            f"every word begins with {named[0]!r}, so the columns seem to be features, as CRFsuite has them: write "
+            "each word and its tag alone on a line"
         )
     tags = sum(times for word, times in words.items() if _TAG.fullmatch(word))
     if tags > 1 and tags >= _MOST_TAGS * words.total():

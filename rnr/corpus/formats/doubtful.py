@@ -17,7 +17,13 @@ BRACKETS = "sentences hold the Penn Treebank's names of brackets (such as -LRB-)
 INVISIBLE = "sentences hold characters that take no room (zero-width space, soft hyphen, word joiner, byte order mark)"
 QUOTES = "sentences hold the Penn Treebank's quotation marks (`` and ''), which are '\"' in a text"
 ESCAPES = "sentences hold escapes of JSON (such as \\u00e9 or \\n), which are text to a model: was it written twice?"
+MARKED_NAMES = "sentences hold names that seem to be marked inside the text, as <PER>Ida</PER>: take the marks out"
 
+MARKS = re.compile(
+    r"<START:[^<>]+>|<(?:ENAMEX|TIMEX|NUMEX)\b[^<>]*>|<([A-Za-z][\w-]*)[^<>\n]*>[^<>\n]+</\1>"
+    r"|\[[^\[\]]+\]\([A-Za-z][\w-]*\)|\[[A-Z][A-Z_-]+ [^\[\]\n]+\]|@@[^@#\n]+##"
+)
+"""OpenNLP's, MUC's, any tool's, Rasa's, Illinois' and GPT-NER's marks around a name."""
 _LONG = 20_000
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _INVISIBLE = re.compile("[\u200b\u00ad\u2060\ufeff]")
@@ -52,6 +58,16 @@ def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
         note(QUOTES, found[0].strip())
     if ("&" in sentence or "<" in sentence) and (found := _HTML.search(sentence)):
         note(ESCAPED, repr(found[0]))
+    _note_marks(sentence, note)
+
+
+def _note_marks(sentence: str, note: Callable[[str, str], None]) -> None:
+    if sentence.startswith("BOS ") and sentence.endswith(" EOS"):
+        note(PIECES, "'BOS', 'EOS'")
+    if any(mark in sentence for mark in ("</", "](", "@@", "<START")):
+        found = next((one for one in MARKS.finditer(sentence) if not _HTML.search(one[0])), None)
+        if found:
+            note(MARKED_NAMES, repr(found[0][:40]))
 
 
 def _note_characters(sentence: str, note: Callable[[str, str], None]) -> None:

@@ -8,7 +8,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.doubtful import note_doubtful
+from rnr.corpus.formats.doubtful import MARKS, note_doubtful
 from rnr.corpus.formats.label_lists import label_names
 from rnr.corpus.formats.offsets import cuts_word, outside
 from rnr.corpus.formats.row_types import RowFields, read_row_fields, typed_labels
@@ -49,6 +49,10 @@ def read_row(row: Any, *, annotated: bool) -> RowFields:
     fields = read_row_fields(row)
     if annotated and fields.entities is None:
         has = f"; the row has: {', '.join(row)}" if isinstance(row, dict) else ""
+        if marked := MARKS.search(fields.sentence):
+            has += (
+                f"; names seem to be marked inside its text ({marked[0][:40]}): take the marks out, and list the names"
+            )
         raise ValueError(
             f"no field 'entities' (or 'spans' or 'label'), or it is null; without an entity it must be []{has}"
         )

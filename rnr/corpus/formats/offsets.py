@@ -4,14 +4,13 @@ A mention that begins or ends inside a word is rare where offsets are right. So 
 cent it is the file that is wrong, not the mentions.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import regex
-
+from rnr.corpus.formats.offset_scripts import OtherScripts
+from rnr.corpus.formats.offset_units import REASONS, UNITS, Place
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.report import Reading
 
@@ -21,6 +20,10 @@ UNCLEAR = (
     "offsets count it once, as Python does, or twice, as JavaScript and Doccano's page do: look at one of them, and "
     "say it by --offsets characters or --offsets utf16"
 )
+LINE_ENDS = (
+    "mentions are cut, and would be whole words if each line end of two characters counted as one: write single line "
+    "feeds into the texts, or read them by --offsets graphemes"
+)
 CONVERTED = "mentions had their offsets converted to characters"
 
 TOLERATED = 0.04
@@ -29,56 +32,8 @@ _TWO_UNITS = 0xFFFF
 """The last character that is one unit of UTF-16."""
 _KEPT = 500
 """So many of them are tried in other units, to say what the offsets are."""
-_TOKEN = re.compile(r"\S+")
-_GRAPHEME = regex.compile(r"\X")
 _NAMED = 5
 """So many of the mentions whose offsets are not clear are named."""
-
-Place = tuple[int, int]
-
-
-def _from_units(encoding: str, width: int) -> Callable[[str, int, int], Place | None]:
-    def convert(sentence: str, start: int, end: int) -> Place | None:
-        units = sentence.encode(encoding)
-        if not 0 <= start < end <= len(units) // width:
-            return None
-        try:
-            before, there = units[: start * width].decode(encoding), units[start * width : end * width].decode(encoding)
-        except UnicodeDecodeError:
-            return None
-        return len(before), len(before) + len(there)
-
-    return convert
-
-
-def _from_inclusive(sentence: str, start: int, end: int) -> Place | None:
-    return (start, end + 1) if 0 <= start <= end < len(sentence) else None
-
-
-def _from_tokens(sentence: str, start: int, end: int) -> Place | None:
-    tokens = [token.span() for token in _TOKEN.finditer(sentence)]
-    return (tokens[start][0], tokens[end - 1][1]) if 0 <= start < end <= len(tokens) else None
-
-
-def _from_graphemes(sentence: str, start: int, end: int) -> Place | None:
-    ends = [0, *(cluster.end() for cluster in _GRAPHEME.finditer(sentence))]
-    return (ends[start], ends[end]) if 0 <= start < end < len(ends) else None
-
-
-UNITS: dict[str, Callable[[str, int, int], Place | None]] = {
-    "utf16": _from_units("utf-16-le", 2),
-    "bytes": _from_units("utf-8", 1),
-    "inclusive": _from_inclusive,
-    "tokens": _from_tokens,
-    "graphemes": _from_graphemes,
-}
-_REASONS = {
-    "utf16": "UTF-16 units, as in JavaScript, Java and C#, where an emoji is two",
-    "bytes": "bytes of UTF-8, as in Go and Rust",
-    "inclusive": "characters with an inclusive end",
-    "tokens": "words divided by white space",
-    "graphemes": "characters with all that is joined to them, as in Doccano's grapheme mode",
-}
 
 
 def in_characters(rows: Iterator[Row], file: Path, reading: Reading) -> Iterator[Row]:
@@ -115,7 +70,7 @@ def _converted(
             continue
         found = convert(sentence, *place)
         if found is None:
-            raise ValueError(f"offsets {list(place)} are not {_REASONS[reading.options.offsets]} of the sentence")
+            raise ValueError(f"offsets {list(place)} are not {REASONS[reading.options.offsets]} of the sentence")
         reading.note(CONVERTED, file, number, f"{list(place)} -> {list(found)}")
         changed.append(_moved(entity, found))
     return row | {name: changed}
@@ -154,7 +109,7 @@ def outside(sentence: str, start: int, end: int) -> str:
     fitting = (
         "inclusive" if start == end else next((u for u in ("utf16", "bytes") if UNITS[u](sentence, start, end)), "")
     )
-    return f"{said}; do they count {_REASONS[fitting]}? --offsets {fitting} reads them so" if fitting else said
+    return f"{said}; do they count {REASONS[fitting]}? --offsets {fitting} reads them so" if fitting else said
 
 
 def cuts_word(sentence: str, place: int) -> bool:
@@ -187,6 +142,7 @@ class _Boundaries:
     """Mentions without a text that would stand elsewhere in UTF-16."""
     whole_in_utf16: int = 0
     """Those of them that would be whole words there."""
+    _scripts: OtherScripts = field(default_factory=OtherScripts)
     _named: list[tuple[int, str]] = field(default_factory=list)
     _kept: list[tuple[str, int, int]] = field(default_factory=list)
 
@@ -210,10 +166,14 @@ class _Boundaries:
             self.mentions += 1
             if text is None and not sentence.isascii():
                 self._compare_with_utf16(number, sentence, place)
+                self._scripts.add(number, sentence, start, end)
             if not (cuts_word(sentence, start) or cuts_word(sentence, end)):
                 continue
             self.inside += 1
             self.reading.note(INSIDE, self.file, number, repr(sentence[start:end]))
+            joined = UNITS["graphemes"](sentence, start, end) if "\r\n" in sentence else None
+            if joined and _is_whole(sentence, *joined):
+                self.reading.note(LINE_ENDS, self.file, number, repr(sentence[slice(*joined)]))
             if len(self._kept) < _KEPT:
                 self._kept.append((sentence, start, end))
 
@@ -222,7 +182,7 @@ class _Boundaries:
             found = convert(sentence, start, end) if self.reading.options.offsets == "auto" else None
             if found is not None and sentence[slice(*found)] == text:
                 raise ValueError(
-                    f"entity {text!r} is not at [{start}:{end}] in characters; it is when these are {_REASONS[unit]}: "
+                    f"entity {text!r} is not at [{start}:{end}] in characters; it is when these are {REASONS[unit]}: "
                     f"--offsets {unit} (data.reading.offsets) reads them so"
                 )
 
@@ -246,6 +206,8 @@ class _Boundaries:
         """Raises DataError where too many are cut."""
         if self.behind:
             self._note_unclear()
+        if self.reading.options.offsets == "auto":
+            self._scripts.close(self.file, self.reading)
         few = self.inside < 3 and self.inside < self.mentions
         if self.reading.options.offsets != "auto" or few or self.inside <= TOLERATED * self.mentions:
             return
@@ -256,7 +218,7 @@ class _Boundaries:
                 f"whole words if the first character were number 1: take 1 from each {from_one[0]} (--offsets "
                 "characters takes them as they are)"
             )
-        advice = " or ".join(f"--offsets {unit} ({_REASONS[unit]})" for unit in units or UNITS)
+        advice = " or ".join(f"--offsets {unit} ({REASONS[unit]})" for unit in units or UNITS)
         fitting = "they would be whole words with" if units else "where they count something else, or were counted "
         fitting += "" if units else "before the text was changed (NFC?), say so by"
         raise DataError(

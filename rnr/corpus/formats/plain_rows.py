@@ -32,6 +32,7 @@ _PEOPLE = ("user", "user_id", "annotator", "annotator_id", "created_username")
 AS_STRING = "rows hold their entities as text with a list in it, which was read"
 SAME_TWICE = "rows hold their entities in two fields, which agree"
 PEOPLE = "rows hold the annotations of several people, which were read together"
+GROUPS = "documents have groups of spans beside their entities, which were not read"
 OF_ALL = "rows have a 'label' of their whole sentence beside their entities, which was not read"
 OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
 INSIDE = "rows have entities inside of their entities, which were not read"
@@ -67,7 +68,7 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     if is_our_own(row):
         return row
     row = _with_lists(_with_sentence(row, number, source), number, source)
-    row = _without_class(row, number, source)
+    row = _without_groups(_without_class(row, number, source), number, source)
     field = _entity_field(row, number, source)
     if field is None:
         return without(row, *(name for name in _OURS if name in row and row[name] is None))
@@ -100,6 +101,24 @@ def _with_sentence(row: dict[str, Any], number: int, source: Source) -> dict[str
     if others and not any(shows_a_list(row[name]) for name in others):
         source.note(OTHER_TEXTS, number, f"{texts[0]!r} was read, not {', '.join(map(repr, others))}")
     return row | {"sentence": row[texts[0]]} if texts and not {"sentence", "text"} & row.keys() else row
+
+
+def _without_groups(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    """The row without the groups of spans that spaCy's documents have beside their entities.
+
+    Raises ValueError where there are several groups and no entities.
+    """
+    groups = row.get("spans")
+    if not isinstance(groups, dict) or not any(isinstance(row.get(name), list) for name in ("ents", "entities")):
+        return row
+    filled = [name for name, spans in groups.items() if isinstance(spans, list) and any(map(_is_entity, spans))]
+    if not any(row.get(name) for name in ("ents", "entities")):
+        if len(filled) > 1:
+            raise ValueError(f"no entities, and several groups of spans ({', '.join(filled)}); keep the one meant")
+        return row
+    if filled:
+        source.note(GROUPS, number, ", ".join(filled))
+    return without(row, "spans")
 
 
 def _without_class(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.plain_rows import own_row
+from rnr.corpus.formats.plain_rows import GROUPS, own_row
 from rnr.corpus.formats.rows import DataError, Row, names, needed
 from rnr.corpus.formats.shapes import Shape, Source, each, has, many
 from rnr.corpus.formats.span_lists import is_span_list
@@ -12,7 +12,6 @@ from rnr.corpus.formats.tags import Places, Tagged, tag_scheme
 from rnr.corpus.report import Reading
 from rnr.types import Example
 
-BESIDE = "documents have groups of spans beside their entities, which were not read"
 PASSED_OVER = "entries of the tool that are not annotated (null) were left out"
 
 
@@ -101,7 +100,7 @@ def docbin_rows(file: Path, reading: Reading) -> Iterator[Row]:
             yield number, DataError(f"{file}, row {number}: {why}, or leave the document out")
             continue
         if not group and any(map(len, document.spans.values())):
-            reading.note(BESIDE, file, number, ", ".join(document.spans))
+            reading.note(GROUPS, file, number, ", ".join(document.spans))
         spans = document.spans[group] if group else document.ents
         entities = [[span.start_char, span.end_char, span.label_] for span in spans]
         yield number, {"sentence": document.text, "entities": entities}
