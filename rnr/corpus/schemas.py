@@ -107,7 +107,7 @@ def _tags_of_tokens(labels: Collection[str]) -> list[str]:
     typed = {as_typed(label): label for label in sorted(labels)}
     for tags in ((_TAGS[0],), (_TAGS[1],), _TAGS[2:4], (_TAGS[4],)):
         parts: dict[str, dict[str, str]] = {}
-        for match in (match for tag in tags for match in map(tag.fullmatch, typed) if match):
+        for match in (match for tag in tags for match in map(tag.fullmatch, sorted(typed)) if match):
             parts.setdefault(match["label"], {})[match["letter"].upper()] = typed[match[0]]
         for found in parts.values():
             if "B" in found and len(found) > 1:

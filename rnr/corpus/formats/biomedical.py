@@ -79,7 +79,11 @@ def _annotations(annotations: list[Any], part: dict[str, Any]) -> list[dict[str,
             said = f"{annotation.get('text')!r} has {len(places)} locations where one is needed"
             raise ValueError(f"{said}; a mention in several pieces is no one text")
         start = places[0]["offset"] - begin
-        label = annotation.get("infons", {}).get("type")
+        infons = annotation.get("infons", {})
+        label = infons.get("type")
+        if not isinstance(label, str):
+            has = ", ".join(map(repr, infons)) or "nothing"
+            raise ValueError(f"{annotation.get('text')!r} has no label in its infons, as 'type'; there is {has}")
         place = {"start": start, "end": start + places[0]["length"], "text": annotation.get("text")}
         if 0 <= start <= size:
             found.append(place | {"label": label})

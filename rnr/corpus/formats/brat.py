@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rnr.corpus.formats.offset_units import REASONS, UNITS
 from rnr.corpus.formats.opening import read_text
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
@@ -33,12 +34,12 @@ def is_brat_folder(folder: Path) -> bool:
 
 
 def brat_folder_rows(folder: Path, reading: Reading) -> Iterator[Row]:
-    """The documents of a folder in the order of their names; raises DataError for an ``.ann`` without its text."""
+    """The documents of a folder in the order of their names; an ``.ann`` without its text is a DataError."""
     schema = _schema(folder / _CONFIGURATION)
     texts = sorted(file for file in folder.iterdir() if file.suffix == ".txt")
     for file in sorted(file for file in folder.iterdir() if file.suffix == ".ann"):
         if file.with_suffix(".txt") not in texts:
-            raise DataError(f"{file}: {file.stem}.txt, the text that it annotates, is not beside it")
+            yield 0, DataError(f"{file}: {file.stem}.txt, the text that it annotates, is not beside it")
     for number, file in enumerate(texts, 1):
         if file.with_suffix(".ann").is_file():
             yield number, _document(file, schema, reading)
@@ -66,7 +67,7 @@ def _document(file: Path, schema: Sequence[str], reading: Reading) -> dict[str, 
             if mention and mention["id"] in triggers and schema and mention["label"] not in schema:
                 source.note(TRIGGERS, number, repr(mention["label"]))
             elif mention:
-                entities.append(_entity(mention, text))
+                entities.append(_entity(mention, text, reading.options.offsets))
                 if mention["id"] in triggers:
                     source.note(READ_TRIGGERS, number, repr(mention["label"]))
             elif line.startswith("T"):
@@ -80,22 +81,42 @@ def _document(file: Path, schema: Sequence[str], reading: Reading) -> dict[str, 
     return {"sentence": text, "entities": entities, "guid": file.stem} | ({"schema": schema} if schema else {})
 
 
-def _entity(mention: re.Match[str], text: str) -> dict[str, Any]:
-    """A mention, whose pieces brat divides at line breaks; raises ValueError where more is between them."""
+def _entity(mention: re.Match[str], text: str, unit: str) -> dict[str, Any]:
+    """A mention, whose pieces brat divides at line breaks, with its offsets as they are written.
+
+    Raises ValueError where more than a line break is between its pieces, and where its text is elsewhere.
+    """
     written = mention["text"]
     pieces = [tuple(map(int, piece.split())) for piece in mention["place"].split(";")]
     for (_, end), (start, _) in pairwise(pieces):
         if text[end:start].strip():
             raise ValueError(f"{written!r} is in several pieces, of which {text[end:start]!r} is no part")
     start, end = pieces[0][0], pieces[-1][1]
-    if not 0 <= start < end <= len(text):
-        raise ValueError(f"offsets [{start}:{end}] are not in the text, which has {len(text)} characters")
-    if written is not None and _SPACES.sub(" ", text[start:end]) != _SPACES.sub(" ", written):
-        single = text.replace("\r\n", "\n")[start:end]
-        hint = "; it is where a line end is one character: take the carriage returns out of the text (`dos2unix`)"
-        said = hint if _SPACES.sub(" ", single) == _SPACES.sub(" ", written) else ""
-        raise ValueError(f"{written!r} is not at [{start}:{end}], where the text has {text[start:end]!r}{said}")
+    place = UNITS[unit](text, start, end) if unit in UNITS else (start, end)
+    if place is None or not 0 <= place[0] < place[1] <= len(text):
+        hint = "" if written is None else _elsewhere(written, start, end, text)
+        raise ValueError(f"offsets [{start}:{end}] are not in the text, which has {len(text)} characters{hint}")
+    there = text[slice(*place)]
+    if written is not None and _spaced(there) != _spaced(written):
+        hint = _elsewhere(written, start, end, text)
+        raise ValueError(f"{written!r} is not at [{start}:{end}], where the text has {there!r}{hint}")
     return {"start": start, "end": end, "label": mention["label"]}
+
+
+def _spaced(text: str) -> str:
+    return _SPACES.sub(" ", text)
+
+
+def _elsewhere(written: str, start: int, end: int, text: str) -> str:
+    """What is said of a mention whose text stands where its offsets say if these count something else."""
+    if _spaced(text.replace("\r\n", "\n")[start:end]) == _spaced(written):
+        return "; it is where a line end is one character: take the carriage returns out of the text (`dos2unix`)"
+    for unit, convert in UNITS.items():
+        place = convert(text, start, end)
+        if place is not None and _spaced(text[slice(*place)]) == _spaced(written):
+            return f"; it is where offsets are {REASONS[unit]}: --offsets {unit} reads them so"
+    before = start > 0 and _spaced(text[start - 1 : end - 1]) == _spaced(written)
+    return "; it begins one character earlier: was a byte order mark counted?" if before else ""
 
 
 def _schema(configuration: Path) -> list[str]:

@@ -17,7 +17,22 @@ from rnr.corpus.report import Reading
 
 _WORDS = ("word", "token", "words", "tokens", "form")
 _TAGS = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
-_SENTENCES = ("sentence_#", "sentence_id", "sent_id", "sentence_idx", "sentence_number", "sentence", "sentence_num")
+_SENTENCES = (
+    "sentence_#",
+    "sentence_id",
+    "sent_id",
+    "sentence_idx",
+    "sentence_number",
+    "sentence",
+    "sentence_num",
+    "sent",
+    "sent_no",
+    "sentence_no",
+    "sent_num",
+    "sent_idx",
+    "sentenceid",
+    "sentid",
+)
 _TEXTS = ("text", "sentence", "content", "input", "document")
 _DOCUMENTS = (
     *("doc_id", "document_id", "docid", "doc", "document", "doc_idx", "document_idx", "file", "filename", "file_name"),
@@ -61,6 +76,8 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     names = next((cells for _, cells in rows_of_cells(file)), [])
     if isinstance(names, DataError):
         raise DataError(f"{file}, {names}")
+    if any(shows_a_list(name) for name in names):
+        raise DataError(f"{file}: the first line names no columns; write 'text,entities' or the like above it")
     columns = _named_columns(names, file)
     if (words := _word_columns(names, columns, source)) is not None:
         return tagged_rows(sentences(words, source), source)

@@ -32,8 +32,9 @@ def rows_of_cells(file: Path) -> Iterator[Cells]:
             delimiter, before, head = told[4], before + 1, next(lines, "")
         else:
             delimiter = max(",;\t|", key=head.count)
-        spaced = f'{delimiter} "' in head  # a quotation mark behind a space opens nothing
-        reader = csv.reader(chain((head,), lines), delimiter=delimiter, strict=True, skipinitialspace=spaced)
+        second = next(lines, "")
+        spaced = f'{delimiter} "' in head or f'{delimiter} "' in second  # a quotation mark behind a space opens nothing
+        reader = csv.reader(chain((head, second), lines), delimiter=delimiter, strict=True, skipinitialspace=spaced)
         begin = before + 1
         while True:
             try:

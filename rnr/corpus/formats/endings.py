@@ -25,6 +25,11 @@ ENDINGS = {
     ".ods": "a spreadsheet; save it as CSV with a column of words, one of tags and one that numbers the sentences",
     ".odt": "a document of a word processor; there are no annotations that could be read",
     ".rtf": "a document of a word processor; there are no annotations that could be read",
+    **dict.fromkeys(
+        (".nt", ".nq", ".n3", ".trig", ".rdf", ".owl", ".jsonld"),
+        "RDF (NIF and others); write {'text': ..., 'entities': [[start, end, label]]}",
+    ),
+    ".tei": "XML (TEI); convert it to {'text': ..., 'entities': [[start, end, label]]}, the end exclusive",
     ".ttl": "RDF (NIF and others); write {'text': ..., 'entities': [[start, end, label]]}",
     ".npy": "an array of NumPy; write its lists as JSON (`json.dump(array.tolist(), ...)`)",
     ".npz": "arrays of NumPy; write their lists as JSON (`json.dump(array.tolist(), ...)`)",

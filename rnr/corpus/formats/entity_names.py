@@ -87,6 +87,9 @@ def own_entity(entity: Any, place: str, number: int, source: Source, sentence: A
         return from_list(entity, place, number, source, sentence)
     if not isinstance(entity, dict):
         return entity
+    if len(entity) == 1 and all(isinstance(part, str) for part in entity.values()):
+        pair = from_list(list(*entity.items()), place, number, source, sentence)
+        return pair if isinstance(pair, dict) else entity
     for start, end in _OURS_OF_NONE:
         if start in entity and entity[start] is None and entity.get(end) is None:
             entity = without(entity, start, end)  # its tool found no place for it

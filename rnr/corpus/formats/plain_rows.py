@@ -12,7 +12,7 @@ from rnr.corpus.formats.entity_fields import agreeing, told
 from rnr.corpus.formats.entity_names import names_a_label, names_a_place, own_entity, without
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
-from rnr.corpus.formats.span_lists import is_span_list
+from rnr.corpus.formats.span_lists import from_list, is_span_list
 from rnr.corpus.report import Reading
 
 TEXTS = (
@@ -184,6 +184,11 @@ def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: 
     if rejected := sum(map(is_rejected, value)):
         source.note(REJECTED, number, times=rejected)
         value = [entity for entity in value if not is_rejected(entity)]
+    if value and all(isinstance(entity, str) for entity in value):
+        raise ValueError(
+            f"{field!r} lists texts alone ({', '.join(map(repr, value[:3]))}): an entity has a text and a label; or "
+            "are they labels of the whole sentence?"
+        )
     sentence = row.get("sentence", row.get("text"))
     found = [own_entity(one, f"{field}[{place}]", number, source, sentence) for place, one in enumerate(value)]
     return value if all(new is old for new, old in zip(found, value, strict=True)) else found
@@ -205,12 +210,15 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
     sentence = row.get("sentence", row.get("text"))
     for label, texts in value.items():
         kinds = {type(text) for text in texts} if isinstance(texts, list) else {type(texts)}
-        if isinstance(texts, dict):
+        if (told := _told_alone(label, texts, number, source, sentence)) is not None:
+            yield told
+        elif isinstance(texts, dict):
             for text, places in texts.items():
                 for place in places if isinstance(places, list) else [places]:
                     yield {"text": text, "label": label} | _inclusive(place, text, sentence)
         elif kinds <= {str} and isinstance(texts, list):
-            source.note(BY_LABEL, number)
+            if texts:
+                source.note(BY_LABEL, number)
             yield from ({"text": text, "label": label} for text in texts)
         elif kinds == {dict}:
             yield from ({"label": label} | text for text in texts)
@@ -218,6 +226,14 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
             yield from ({"start": start, "end": end, "label": label} for start, end in texts)
         else:
             raise ValueError(f"the entities of {label!r} must be a list of their texts, found {type(texts).__name__}")
+
+
+def _told_alone(label: str, texts: Any, number: int, source: Source, sentence: Any) -> dict[str, Any] | None:
+    """The one entity that a name and its value tell: an entity under its number, or a text and its label."""
+    if isinstance(texts, dict) and isinstance(texts.get("label", texts.get("type")), str):
+        return texts
+    pair = from_list([label, texts], label, number, source, sentence) if isinstance(texts, str) else None
+    return pair if isinstance(pair, dict) else None
 
 
 def _inclusive(place: Any, text: str, sentence: Any) -> dict[str, int]:

@@ -71,7 +71,7 @@ def parts(place: Path) -> dict[str, Path]:
             raise DataError(f"{place}: the split {name} lies in several files; name them all: '{place}/{name}-*'")
         if name in found:
             raise DataError(f"{place}: {found[name].name} and {file.name} are the same split; name the one you mean")
-        found[name] = file
+        found[name] = parts(file).get("", file) if file.is_dir() else file
     if found:
         return {name: found[name] for name in SPLITS if name in found}
     files = [file for file in candidates if file.is_file()]
@@ -106,7 +106,9 @@ def _what(place: Path) -> str:
         there = [file.name for file in sorted(place.iterdir())]
         if (place / "seq.in").is_file() and (place / "seq.out").is_file():
             return "; words and tags lie in two files: `paste seq.in seq.out > train.txt` puts them side by side"
-        return f"; there are {', '.join(there[:5])}" if there else "; it is empty"
+        folders = [file for file in place.iterdir() if file.is_dir()]
+        every = f"; all of them are '{place}/*'" if len(folders) == len(there) > 1 else ""
+        return f"; there are {', '.join(there[:5])}{every}" if there else "; it is empty"
     endings = {"".join(file.suffixes[-2:]) if bare(file) != file else file.suffix for file in files}
     every = f", or all of them by '{place}/*{endings.pop()}'" if len(endings) == 1 else ""
     return f"; name the one you mean of {', '.join(file.name for file in files[:5])}{every}"
@@ -114,11 +116,19 @@ def _what(place: Path) -> str:
 
 def _may_be_data(file: Path) -> bool:
     if file.is_dir():
-        return file.name.lower() in SPLITS and ((file / "state.json").is_file() or is_brat_folder(file))
+        return file.name.lower() in SPLITS and _is_one(file)
     if file.name.startswith("."):  # of a file system or an editor: ._train.jsonl, .train.jsonl.swp
         return False
     name = bare(file)
     return (name.suffix.lower() in READERS and name.stem.lower() not in _NO_DATA) or name.name.lower() in SPLITS
+
+
+def _is_one(folder: Path) -> bool:
+    """Whether a folder is a saved data set, one of brat, or holds one file of data and no split."""
+    if (folder / "state.json").is_file() or is_brat_folder(folder):
+        return True
+    files = [file for file in folder.iterdir() if file.is_file() and _may_be_data(file)]
+    return len(files) == 1 and stem(files[0]).lower() not in SPLITS
 
 
 def _dataset_dict(folder: Path) -> dict[str, Path]:

@@ -10,6 +10,8 @@ _POINTER = "a pointer of {} in the place of the file itself; fetch it: `{}`"
 _PAGE = "a web page; was the download an error message, or the page around the file?"
 _PICKLE = "a pickle, which may run any program when it is opened; write JSON"
 
+_XML = "XML (TEI, GATE, UIMA, RDF); convert it to {'text': ..., 'entities': [[start, end, label]]}, the end exclusive"
+
 _SIGNATURES = (
     (b"\x1f\x8b", "compressed with gzip; give its name the ending .gz", (".gz",)),
     (b"PK\x03\x04", "a zip archive, or a document or spreadsheet of an office program, which are such; unpack it", ()),
@@ -30,6 +32,7 @@ _SIGNATURES = (
     (b"/annex/objects/", _POINTER.format("git-annex", "git annex get FILE"), ()),
     (b"<!doctype html", _PAGE, ()),
     (b"<html", _PAGE, ()),
+    *((begin, _XML, ()) for begin in (b"<tei", b"<gatedocument", b"<xmi:", b"<rdf:rdf", b"<cas:")),
     (b"<?xml", "XML; convert it to JSON, for BioC with `bioc`, or export WebAnno TSV", ()),
 )
 """First bytes (in lower case, if letters), what they are of, and the endings under which they are expected."""

@@ -25,7 +25,8 @@ def unknown_row(row: Any) -> str:
         return f"the words of {tokens!r} have no tags; these are looked for in {', '.join(TAGS)}; {_fields(row)}"
     named = next((name for name in TEXTS if name in row), None)
     if named:
-        return f"{named!r} must be text, found {_seen(row, named)}"
+        words = "; call a list of words 'tokens'" if _texts(row[named]) else ""
+        return f"{named!r} must be text, found {_seen(row, named)}{words}"
     return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}"
 
 

@@ -70,7 +70,7 @@ UNSUPPORTED = (
     refused(
         "an answer of CoreNLP",
         "write {'tokens': [...], 'ner_tags': [...]} of the 'word' and 'ner' of each sentence's 'tokens'",
-        lambda row: has(row, sentences=list) and any_has(row["sentences"], "tokens") and not _is_datasaur(row),
+        lambda row: has(row, sentences=list) and any_has(row["sentences"], "tokens") and _of_corenlp(row),
         "sentences",
     ),
     refused(
@@ -196,7 +196,10 @@ UNSUPPORTED = (
     refused(
         "an Azure AI Language project",
         "its texts are in other files: write {'text': text, 'entities': [{'offset', 'length', 'category'}]} of each",
-        lambda row: has(row, projectFileVersion=str) or (has(row, assets=dict) and "metadata" in row),
+        lambda row: (
+            (has(row, projectFileVersion=str) or (has(row, assets=dict) and "metadata" in row))
+            and not any_has([row.get("assets")], "utterances")
+        ),
         "projectFileVersion",
         "assets",
     ),
@@ -266,6 +269,11 @@ def _is_word(row: Any) -> bool:
     return any(name in cells for name in ("word", "token", "form")) and any(
         _TAG.fullmatch(cells.get(name, "")) for name in ("tag", "ner", "ner_tag", "label", "bio", "iob")
     )
+
+
+def _of_corenlp(row: dict[str, Any]) -> bool:
+    """Whether sentences are not Datasaur's, nor those of a document of Stanza, which has its entities beside them."""
+    return not _is_datasaur(row) and not has(row, text=str, ents=list)
 
 
 def _is_datasaur(row: dict[str, Any]) -> bool:

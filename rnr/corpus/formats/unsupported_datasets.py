@@ -5,10 +5,71 @@ from typing import Any
 from rnr.corpus.formats.refusals import any_has, refused
 from rnr.corpus.formats.shapes import has
 
+_GLINER2 = {"classifications", "relations", "json_structures", "structures"}
 _SPANS = "write {'tokens': [...], 'entities': [{'start', 'end', 'type'}]}, ends exclusive"
 _OFFSETS = "write {'text': ..., 'entities': [[start, end, label]]}, ends exclusive"
 
 DATASETS = (
+    refused(
+        "a project of Azure's conversations",
+        "write each of its 'utterances' as a row of its own: they are read as they are",
+        lambda row: has(row, assets=dict) and has(row["assets"], utterances=list),
+        "assets",
+    ),
+    refused(
+        "a manifest of SageMaker whose text is in another file",
+        "put the text of 'source-ref' beside its entities: " + _OFFSETS,
+        lambda row: isinstance(row, dict) and isinstance(row.get("source-ref"), str),
+        "source-ref",
+    ),
+    refused(
+        "an answer of Google's Natural Language service with its document",
+        f"of 'document.content' and all 'mentions' of its entities {_OFFSETS}",
+        lambda row: has(row, document=dict, entities=list),
+        "document",
+    ),
+    refused(
+        "what a pipeline of transformers gives",
+        "it has no text: put the list beside that, {'text': ..., 'entities': [...]}, run with "
+        'aggregation_strategy="simple"',
+        lambda row: _of_pipeline(row) or (isinstance(row, list) and bool(row) and all(map(_of_pipeline, row))),
+    ),
+    refused(
+        "a document of gatenlp",
+        f"of the 'annotations' of one of its 'annotation_sets' {_OFFSETS}",
+        lambda row: has(row, text=str, annotation_sets=dict),
+        "annotation_sets",
+    ),
+    refused(
+        "RDF as JSON-LD (NIF, Web Annotation)",
+        _OFFSETS,
+        lambda row: isinstance(row, dict) and bool(row.keys() & {"@context", "@graph"}),
+        "@context",
+        "@graph",
+    ),
+    refused(
+        "a phrase in pieces (Snips, Dialogflow)",
+        f"put the pieces together: {_OFFSETS}",
+        lambda row: _in_pieces(row) or (isinstance(row, dict) and len(row) == 1 and _lists_pieces(*row.values())),
+    ),
+    refused(
+        "an intent of Dialogflow",
+        f"put the 'parts' of each of its 'trainingPhrases' together: {_OFFSETS}",
+        lambda row: has(row, trainingPhrases=list),
+        "trainingPhrases",
+    ),
+    refused(
+        "a task of InstructUIE",
+        "its answers are prose: take the data set it was made of, or write {'text': ..., 'entities': [...]}",
+        lambda row: has(row, Instances=list),
+        "Instances",
+    ),
+    refused(
+        "a row of GLiNER2 without entities",
+        "it has other tasks alone; leave it out",
+        lambda row: has(row, input=str, output=dict) and bool(row["output"]) and row["output"].keys() <= _GLINER2,
+        "output",
+    ),
     refused(
         "TACRED",
         "it has relations between two of a sentence's entities, and the tags of 'stanford_ner' are what a tagger found",
@@ -102,7 +163,7 @@ DATASETS = (
     refused(
         "a list of words beside one of tags",
         "write {'tokens': [...], 'ner_tags': [...]} of each sentence",
-        lambda row: isinstance(row, list) and len(row) == 2 and all(map(_is_list_of_texts, row)) and _same_size(row),
+        lambda row: isinstance(row, list) and len(row) == 2 and all(map(_is_list_of_texts, row)) and _are_tagged(*row),
     ),
 )
 
@@ -115,5 +176,24 @@ def _is_list_of_texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(part, str) for part in value)
 
 
-def _same_size(row: list[list[str]]) -> bool:
-    return len(row[0]) == len(row[1])
+def _are_tagged(words: list[str], tags: list[str]) -> bool:
+    """Whether there is a tag for each word, of which one at least shows that it is one."""
+    return len(words) == len(tags) and any(tag == "O" or tag[1:2] in ("-", "_") for tag in tags)
+
+
+def _of_pipeline(value: Any) -> bool:
+    """Whether a value is an entity with its place and without a text around it."""
+    return has(value, word=str, start=int, end=int) and bool(value.keys() & {"entity", "entity_group"})
+
+
+def _in_pieces(row: Any) -> bool:
+    """Whether a row has a text in pieces, of which some have a label."""
+    if not has(row, data=list) or not row["data"] or not all(has(piece, text=str) for piece in row["data"]):
+        return False
+    return any(
+        isinstance(piece.get(name), str) for piece in row["data"] for name in ("entity", "slot_name", "alias")
+    ) and not any_has(row["data"], "entities")
+
+
+def _lists_pieces(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_in_pieces, value))

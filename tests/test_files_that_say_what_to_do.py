@@ -1,0 +1,134 @@
+"""Exports and folders that could not be read, or only in part, and what is said of them."""
+
+import json
+
+import pytest
+
+from rnr.corpus.formats.span_lists import PAIRS
+from tests.reading_files import ADA, BO, ROW, read, written
+
+_PIECES = [{"text": "Ada", "entity": "PER"}, {"text": " ran"}]
+_PIPELINE = {"entity_group": "PER", "score": 0.9, "word": "Ada", "start": 0, "end": 3}
+_GOOGLE = [{"name": "Ada", "mentions": [{"text": {"content": "Ada"}}]}]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"data": _PIECES}, "a phrase in pieces (Snips, Dialogflow)"),
+        ({"Ask": [{"data": _PIECES}]}, "a phrase in pieces (Snips, Dialogflow)"),
+        ({"name": "x", "trainingPhrases": [{"parts": _PIECES}]}, "an intent of Dialogflow"),
+        (
+            {"projectFileVersion": "1", "assets": {"utterances": [{"text": "Ada ran"}]}},
+            "a project of Azure's conversations, which is not read: write each of its 'utterances' as a row",
+        ),
+        (
+            {"source-ref": "s3://x/a.txt", "ner": {"annotations": {"entities": []}}},
+            "a manifest of SageMaker whose text is in another file",
+        ),
+        (
+            {"document": {"content": "Ada ran"}, "entities": _GOOGLE},
+            "Natural Language service with its document",
+        ),
+        ([_PIPELINE], "what a pipeline of transformers gives"),
+        ([[_PIPELINE]], "what a pipeline of transformers gives"),
+        ({"text": "Ada ran", "annotation_sets": {"": {"annotations": []}}}, "a document of gatenlp"),
+        ({"@context": "x", "@graph": []}, "RDF as JSON-LD"),
+        ({"Contributors": ["x"], "Instances": []}, "a task of InstructUIE"),
+        ({"input": "Ada ran", "output": {"relations": [{}]}}, "a row of GLiNER2 without entities"),
+        ({"text": "Ada ran", "label": ["sport", "news"]}, "'label' lists texts alone ('sport', 'news')"),
+        ({"sentence": ["Ada", "ran"], "labels": ["B-PER", "O"]}, "call a list of words 'tokens'"),
+    ],
+)
+def test_exports_that_are_not_read_are_named_with_the_way_out(tmp_path, value, said) -> None:
+    found, problems, _ = read(written(tmp_path / "a.json", json.dumps(value)))
+    assert (found, said in problems) == ([], True), problems
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.nt", "<a> <b> <c> .\n", "RDF"),
+        ("a.jsonld", "{}", "RDF"),
+        ("a.txt", "<TEI xmlns='x'>\n</TEI>\n", "XML (TEI"),
+        ("a.xml.gz.txt", "<GateDocument>\n", "XML (TEI"),
+        ("a.csv", "Ada ran,\"[[0, 3, 'PER']]\"\nBo sat,\"[[0, 2, 'PER']]\"\n", "the first line names no columns"),
+    ],
+)
+def test_files_of_other_kinds_are_named(tmp_path, name, content, said) -> None:
+    assert said in read(written(tmp_path / name, content))[1]
+
+
+def test_an_utterance_of_wit_and_a_document_of_stanza_are_read(tmp_path) -> None:
+    utterance = {"text": "Ada ran", "intent": "x", "entities": [{"entity": "PER", "start": 0, "end": 3, "body": "Ada"}]}
+    document = {
+        "text": "Ada ran",
+        "sentences": [{"tokens": [{"text": "Ada"}]}],
+        "ents": [{"text": "Ada", "type": "PER", "start_char": 0, "end_char": 3}],
+    }
+    assert read(written(tmp_path / "a.json", json.dumps([utterance, document])))[:2] == ([ADA, ADA], "")
+
+
+@pytest.mark.parametrize("entities", [[{"PER": "Ada"}], [{"Ada": "PER"}], {"PER": "Ada"}, {"Ada": "PER"}])
+def test_a_name_and_its_label_alone_are_a_pair(tmp_path, entities) -> None:
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": entities}]))
+    assert (found, problems) == ([ADA], "")
+    assert PAIRS in notes
+
+
+def test_entities_under_their_numbers_are_read(tmp_path) -> None:
+    row = {"text": "Ada ran", "entities": {"0": {"text": "Ada", "label": "PER", "start": 0, "end": 3}}}
+    assert read(written(tmp_path / "a.jsonl", [row])) == ([ADA], "", "")
+
+
+def test_a_folder_for_each_split_with_one_file_in_it_is_a_data_set(tmp_path) -> None:
+    written(tmp_path / "set/train/data.jsonl", [ROW])
+    written(tmp_path / "set/test/data.jsonl", [{"text": "Bo sat", "entities": [[0, 2, "PER"]]}])
+    assert read(tmp_path / "set")[:2] == ([ADA, BO], "")
+    written(tmp_path / "set/test/data.jsonl", "{broken")
+    found, problems, _ = read(tmp_path / "set")
+    assert (found, "test/data.jsonl, row 1: not valid JSON" in problems) == ([ADA], True)
+
+
+def test_folders_without_a_split_are_named_as_a_pattern(tmp_path) -> None:
+    for name in ("de", "en"):
+        written(tmp_path / f"set/{name}/train.jsonl", [ROW])
+    assert f"all of them are '{tmp_path}/set/*'" in read(tmp_path / "set")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("\U0001f600 Ada ran", "3 6", "--offsets utf16 reads them so"),
+        ("Zo\u00eb met Ada", "9 12", "--offsets bytes reads them so"),
+        ("Ada ran", "1 4", "was a byte order mark counted?"),
+    ],
+)
+def test_brat_says_what_its_offsets_count(tmp_path, text, place, said) -> None:
+    written(tmp_path / "a.txt", text)
+    assert said in read(written(tmp_path / "a.ann", f"T1\tPER {place}\tAda\n"))[1]
+
+
+def test_brat_is_read_with_offsets_in_other_units(tmp_path) -> None:
+    written(tmp_path / "a.txt", "\U0001f600 Ada ran")
+    file = written(tmp_path / "a.ann", "T1\tPER 3 6\tAda\n")
+    assert read(file, offsets="utf16")[:2] == ([("\U0001f600 Ada ran", [("Ada", "PER")])], "")
+
+
+def test_a_file_of_brat_without_its_text_does_not_spoil_its_folder(tmp_path) -> None:
+    written(tmp_path / "b/a.txt", "Ada ran")
+    written(tmp_path / "b/a.ann", "T1\tPER 0 3\tAda\n")
+    written(tmp_path / "b/c.ann", "T1\tPER 0 3\tAda\n")
+    found, problems, _ = read(tmp_path / "b")
+    assert (found, "c.txt, the text that it annotates, is not beside it" in problems) == ([ADA], True)
+
+
+def test_an_annotation_of_bioc_without_a_type_says_what_it_has(tmp_path) -> None:
+    annotation = {"text": "Ada", "infons": {"NE": "PER"}, "locations": [{"offset": 0, "length": 3}]}
+    passage = {"offset": 0, "text": "Ada ran", "annotations": [annotation]}
+    file = written(tmp_path / "a.json", json.dumps({"documents": [{"id": "1", "passages": [passage]}]}))
+    assert "'Ada' has no label in its infons, as 'type'; there is 'NE'" in read(file)[1]
+
+
+def test_cells_behind_a_space_are_those_of_a_table(tmp_path) -> None:
+    assert read(written(tmp_path / "a.csv", "text, entities\nAda ran, \"[[0, 3, 'PER']]\"\n"))[:2] == ([ADA], "")
