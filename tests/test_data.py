@@ -176,7 +176,7 @@ def test_a_unicode_line_separator_inside_a_sentence_does_not_end_the_row(tmp_pat
             r"start must be a whole number, found 'a'",
         ),
         ({"text": "Ada", "entities": "Ada"}, "entities must be a list, of which each entity must be {"),
-        ({"text": "Ada", "entities": ["Ada"]}, r"entities\[0\] must be {.*\[start, end, \"person\"\], found 'Ada'"),
+        ({"text": "Ada", "entities": ["Ada"]}, r"'entities' lists texts alone \('Ada'\)"),
         ({"text": "Ada", "label": [[0, 3, "PER", "a b"]]}, r"label\[0\] must be {.*, found \[0, 3, 'PER', 'a b'\]"),
         ({"text": "Ada", "entities": [{"text": "Ada"}]}, r"entities\[0\]\.label is missing in {'text': 'Ada'}"),
         ({"text": "Ada", "entities": [{"text": "Ada", "type": None}]}, r"\.type must be text, found None"),

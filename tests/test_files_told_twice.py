@@ -3,9 +3,9 @@
 import pytest
 
 from rnr.corpus.formats.columns import ONE
-from rnr.corpus.formats.plain_rows import SAME_TWICE
+from rnr.corpus.formats.plain_rows import FURTHER, SAME_TWICE
 from rnr.corpus.formats.span_lists import BESIDE, PAIRS
-from tests.reading_files import ADA, read, written
+from tests.reading_files import ADA, ROW, read, written
 
 _TEXT = "My name is Ida Lund."
 _MASK = [
@@ -106,3 +106,33 @@ def test_a_file_of_columns_without_a_blank_line_is_named(tmp_path) -> None:
     assert f"{ONE} (row 1: 6 tokens)" in notes
     assert ONE not in read(written(tmp_path / "b.conll", "\n".join(lines[:3]) + "\n"))[2]
     assert ONE not in read(written(tmp_path / "c.conll", "\n".join([*lines[:3], "", *lines[3:]]) + "\n"))[2]
+
+
+@pytest.mark.parametrize("field", ["entities", "spans"])
+def test_one_entity_without_a_list_around_it_is_read(tmp_path, field) -> None:
+    row = {"text": "Ada ran", field: {"start": 0, "end": 3, "label": "PER"}}
+    assert read(written(tmp_path / "a.jsonl", [row])) == ([ADA], "", "")
+
+
+@pytest.mark.parametrize("entity", [{"text": "Ada"}, {"label": "Ada"}, {"start": "Ada"}])
+def test_a_field_of_an_entity_is_no_label(tmp_path, entity) -> None:
+    assert read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": [entity]}]))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("beside", "noted"),
+    [
+        ({"entities_corrected": [[4, 7, "X"]]}, True),
+        ({"predicted": [{"start": 4, "end": 7, "label": "X"}]}, True),
+        ({"tokens": [{"text": "Ada", "start": 0, "end": 3, "tag": "NNP"}]}, False),
+        ({"sizes": [[1, 2]], "names": ["x"]}, False),
+    ],
+)
+def test_further_fields_with_spans_are_named(tmp_path, beside, noted) -> None:
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [ROW | beside]))
+    assert (found, problems, FURTHER in notes) == ([ADA], "", noted)
+
+
+def test_a_row_of_one_entity_says_so(tmp_path) -> None:
+    row = {"text": "Ada ran", "entity": "Ada", "label": "PER"}
+    assert "a table with an entity a row" in read(written(tmp_path / "a.jsonl", [row]))[1]

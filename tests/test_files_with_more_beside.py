@@ -62,6 +62,7 @@ def test_two_annotators_of_prodigy_are_no_decisions_about_one_span_each(tmp_path
         ({"input": "Ada ran", "output": {"entities": {"PER": ["Ada"]}, "classifications": [{}]}}, OTHER_TASKS),
         ({"text": "Ada ran", "spans": [{"start": 0, "end": 3, "label": "PER"}], "flagged": True}, DOUBTFUL_ROWS),
         ({"tokens": ["Ada", "ran"], "ner_tags": ["1", "0"], "names": ["O", "B-PER"]}, AS_NUMBERS),
+        ({"tokens": ["Ada", "ran"], "ner_tags": [1.0, 0.0], "names": ["O", "B-PER"]}, AS_NUMBERS),
         (
             {
                 "fields": {"text": "Ada ran", "context": "She ran far"},

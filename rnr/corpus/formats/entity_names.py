@@ -50,6 +50,8 @@ _TEXTS = (
     *("text", "name", "word", "mention", "value", "surface", "surface_form", "span_text", "entity_text", "phrase"),
     *("form", "string", "Text", "extraction_text", "span", "entity"),
 )
+_FIELDS = frozenset((*_PAIRS, *_PAIRS.values(), *_LENGTHS, *_LENGTHS.values(), *_PLACES, *_LABELS, *_TEXTS, "id"))
+"""What the fields of an entity are called."""
 _POSITION = re.compile(r"start|begin|end|stop|offset|pos|idx|index|from|\bto\b|loc|span|char|token", re.IGNORECASE)
 _SEVERAL = re.compile(r"occurr|position|place|mention|match|instance|interval|span|offset|range", re.IGNORECASE)
 _OF_WORDS = re.compile(r"token|word|sent|line|page|box", re.IGNORECASE)
@@ -76,6 +78,11 @@ def names_a_place(entity: dict[str, Any]) -> bool:
     return any(name in entity for name in (*_PAIRS, *_LENGTHS, *_PLACES, *_TEXTS))
 
 
+def may_be_said(name: str, value: Any) -> bool:
+    """Whether a name and its value may be a text and its label: both are texts, and the name is none of a field."""
+    return isinstance(value, str) and name not in _FIELDS
+
+
 def is_number(value: Any) -> bool:
     """Whether a value is a whole number, however it is written."""
     return type(whole_number(value)) is int
@@ -87,7 +94,7 @@ def own_entity(entity: Any, place: str, number: int, source: Source, sentence: A
         return from_list(entity, place, number, source, sentence)
     if not isinstance(entity, dict):
         return entity
-    if len(entity) == 1 and all(isinstance(part, str) for part in entity.values()):
+    if len(entity) == 1 and all(map(may_be_said, entity, entity.values())):
         pair = from_list(list(*entity.items()), place, number, source, sentence)
         return pair if isinstance(pair, dict) else entity
     for start, end in _OURS_OF_NONE:

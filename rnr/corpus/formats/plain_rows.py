@@ -9,7 +9,7 @@ from typing import Any
 
 from rnr.corpus.formats.decisions import REJECTED, is_rejected, note_doubtful_row
 from rnr.corpus.formats.entity_fields import agreeing, told
-from rnr.corpus.formats.entity_names import names_a_label, names_a_place, own_entity, without
+from rnr.corpus.formats.entity_names import may_be_said, names_a_label, names_a_place, own_entity, without
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 from rnr.corpus.formats.span_lists import from_list, is_span_list
@@ -33,6 +33,8 @@ AS_STRING = "rows hold their entities as text with a list in it, which was read"
 SAME_TWICE = "rows hold their entities in two fields, which agree"
 PEOPLE = "rows hold the annotations of several people, which were read together"
 GROUPS = "documents have groups of spans beside their entities, which were not read"
+FURTHER = "rows have further fields with spans, which were not read"
+_NOT_FURTHER = frozenset((*ENTITIES, "relations", "tokens", "words", "sents", "sentences", "chunks"))
 OF_ALL = "rows have a 'label' of their whole sentence beside their entities, which was not read"
 OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
 INSIDE = "rows have entities inside of their entities, which were not read"
@@ -82,12 +84,24 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
 def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -> None:
     note_doubtful_row(row, number, source)
     source.note_relations(row, number)
+    others = [name for name, value in row.items() if name not in _NOT_FURTHER and _holds_places(value)]
+    if others:
+        source.note(FURTHER, number, ", ".join(others))
     entities = [entity for entity in row[field] if isinstance(entity, dict)] if isinstance(row[field], list) else []
     people = {str(entity[name]) for entity in entities for name in _PEOPLE if entity.get(name) is not None}
     if any(isinstance(inner, list) and any(map(_is_entity, inner)) for one in entities for inner in one.values()):
         source.note(INSIDE, number)
     if len(people) > 1:
         source.note(PEOPLE, number, ", ".join(sorted(people)))
+
+
+def _holds_places(value: Any) -> bool:
+    """Whether a value is a list of spans, each with its label."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(
+        names_a_label(one) and names_a_place(one) if isinstance(one, dict) else is_span_list(one) for one in value
+    )
 
 
 def _with_sentence(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
@@ -176,6 +190,8 @@ def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: 
     """The entities in our own names; the value itself where nothing had to be changed, or where it is no list."""
     if isinstance(value, dict) and value.keys() == {"entities"}:  # as in spaCy's tuples
         value = value["entities"]
+    if isinstance(value, dict) and _is_alone(value):
+        value = [value]
     if isinstance(value, dict):
         side_by_side = _side_by_side(value)
         value = list(_by_label(value, row, number, source)) if side_by_side is None else side_by_side
@@ -192,6 +208,15 @@ def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: 
     sentence = row.get("sentence", row.get("text"))
     found = [own_entity(one, f"{field}[{place}]", number, source, sentence) for place, one in enumerate(value)]
     return value if all(new is old for new, old in zip(found, value, strict=True)) else found
+
+
+def _is_alone(value: dict[str, Any]) -> bool:
+    """Whether an object is one entity, without a list around it."""
+    return (
+        names_a_label(value)
+        and names_a_place(value)
+        and not any(isinstance(one, (list, dict)) for one in value.values())
+    )
 
 
 def _side_by_side(value: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -232,7 +257,7 @@ def _told_alone(label: str, texts: Any, number: int, source: Source, sentence: A
     """The one entity that a name and its value tell: an entity under its number, or a text and its label."""
     if isinstance(texts, dict) and isinstance(texts.get("label", texts.get("type")), str):
         return texts
-    pair = from_list([label, texts], label, number, source, sentence) if isinstance(texts, str) else None
+    pair = from_list([label, texts], label, number, source, sentence) if may_be_said(label, texts) else None
     return pair if isinstance(pair, dict) else None
 
 

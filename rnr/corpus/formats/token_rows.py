@@ -6,6 +6,7 @@ from typing import Any
 
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
+from rnr.corpus.formats.span_lists import whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, located, tag_scheme
 
 TOKENS = ("tokens", "words", "word")
@@ -21,7 +22,7 @@ SAMPLE = 200_000
 OTHER_TAGS = "are not read"
 TAGS_READ = "rows have entities beside the tags of their tokens; the tags were read"
 _ENTITIES = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
-AS_NUMBERS = "rows have the numbers of their tags written as text, which were taken as numbers"
+AS_NUMBERS = "rows have the numbers of their tags written as text or with a decimal point; they were taken as numbers"
 EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
@@ -40,7 +41,7 @@ def fields(row: Any) -> tuple[str, str] | None:
     tokens = next((name for name in TOKENS if _plain_list(row.get(name), str)), None)
     if tokens is None:
         return None
-    matching = [name for name in TAGS if _plain_list(row.get(name), (str, int)) and name != tokens]
+    matching = [name for name in TAGS if _plain_list(row.get(name), (str, int, float)) and name != tokens]
     # Where tags stand there twice, as numbers and by name, the names say more.
     named = [name for name in matching if all(isinstance(tag, str) for tag in row[name])]
     same = [name for name in named or matching if len(row[name]) == len(row[tokens])] or matching
@@ -99,9 +100,9 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             yield number, row
             continue
         tokens, tags = row[found[0]], row[found[1]]
-        if tags and all(isinstance(tag, str) and tag.isdecimal() for tag in tags):
+        if _are_numbers(tags):
             source.note(AS_NUMBERS, number, found[1])
-            tags = row[found[1]] = list(map(int, tags))
+            tags = row[found[1]] = list(map(whole_number, tags))
         try:
             own = _names(row, found[1], source)
             if not tokens and not tags:
@@ -126,6 +127,13 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             source.note(OTHER_TEXT, number, repr(text[-1][:60]))
         beside = extras(row) | (_schema(own) if own else {})
         yield number, Tagged(number, list(tokens), named, places, text, beside)
+
+
+def _are_numbers(tags: Sequence[Any]) -> bool:
+    """Whether tags are whole numbers that are written otherwise."""
+    if not tags or not (type(tags[0]) is float or (type(tags[0]) is str and tags[0].isdecimal())):
+        return False
+    return all(type(whole_number(tag)) is int for tag in tags)
 
 
 def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
@@ -161,6 +169,8 @@ def named_tags(tags: Sequence[Any], names: Sequence[str] | Mapping[int, str] | N
     for tag in tags:
         if tag in (-100, -1):
             raise ValueError(_UNKNOWN.format(tag))
+        if isinstance(tag, float):
+            raise ValueError(f"tag {tag} is no whole number")
         if isinstance(tag, int) and not known:
             raise ValueError(NAMELESS)
         if isinstance(tag, int) and tag not in known:

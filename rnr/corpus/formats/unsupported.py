@@ -8,6 +8,7 @@ from rnr.corpus.formats.shapes import has
 from rnr.corpus.formats.shown_lists import shows_a_list
 
 _TEXTS = ("text", "sentence", "content")
+_ENTITY = ("entity", "mention", "span", "entity_text", "span_text")
 _TAG = re.compile(r"O|[BIESLU]-.+")
 
 
@@ -94,8 +95,12 @@ UNSUPPORTED = (
     refused(
         "a table with an entity a row",
         "put those of a text into one row: {'text': ..., 'entities': [[start, end, label], ...]}",
-        lambda row: has(row, start=int, end=int, label=str) and any(has(row, **{name: str}) for name in _TEXTS),
+        lambda row: (
+            (has(row, start=int, end=int, label=str) or any(has(row, label=str, **{name: str}) for name in _ENTITY))
+            and any(has(row, **{name: str}) for name in _TEXTS)
+        ),
         "start",
+        *_ENTITY,
     ),
     refused(
         "a Kili asset",
