@@ -138,3 +138,17 @@ def test_what_is_no_column_file_says_what_it_looks_like(tmp_path, name, text, sa
     found, problems, _ = read(written(tmp_path / name, text))
     assert found == []
     assert said in problems
+
+
+def test_labels_whose_outside_is_a_mark_are_not_lost_for_their_letters(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.conll", "Ida Person_Name B\nNoor Person_Name I\nran _ O\n"))[1]
+    assert (
+        "column 3 has the letters of the tags and column 2 their labels: put them together (B-Person_Name)" in problems
+    )
+
+
+def test_a_line_of_mecab_between_sentences_is_told_what_it_is(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.conll", "Ida B-PER\nran O\nEOS\nBo B-PER\nsat O\nEOS\n"))[1]
+    assert (
+        "line 3: 1 columns where most lines have 2; if it divides sentences, put a blank line in its place" in problems
+    )

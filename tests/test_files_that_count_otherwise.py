@@ -114,3 +114,19 @@ def test_groups_of_spans_beside_the_entities_of_a_document_are_noted(tmp_path) -
     assert f"1 {GROUPS} (row 1: sc)" in notes
     several = {"text": "Ada ran", "ents": [], "spans": {"a": [entity], "b": [other]}}
     assert "several groups of spans (a, b)" in read(written(tmp_path / "b.jsonl", [several]))[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("Ada ran", [1, 4], "it stands at [0:3], 1 before that"),
+        ("a  b Ada ran", [4, 7], "it stands at [5:8], 1 behind that"),
+        ("Ada and Ada", [6, 9], "it stands at [8:11], 2 behind that"),
+        ("Ada ran", [0, 2], ""),
+    ],
+)
+def test_a_mention_that_is_not_at_its_offsets_is_told_where_it_is(tmp_path, text, place, said) -> None:
+    entity = {"text": "Ada", "label": "PER", "start": place[0], "end": place[1]}
+    _, problems, _ = read(written(tmp_path / "a.jsonl", [{"text": text, "entities": [entity]}]))
+    assert f"is not at [{place[0]}:{place[1]}]" in problems
+    assert said in problems

@@ -4,17 +4,20 @@ import json
 
 import pytest
 
+from rnr.corpus.duplicates import ACROSS
 from rnr.corpus.formats.decisions import DOUBTFUL_ROWS
 from rnr.corpus.formats.instructions import OTHER_TASKS, UNANSWERED
 from rnr.corpus.formats.label_studio import DRAFTS, UNLABELLED
-from rnr.corpus.formats.plain_rows import OTHER_TEXTS
+from rnr.corpus.formats.plain_rows import LISTED, OTHER_TEXTS
 from rnr.corpus.formats.prodigy import MERGED
 from rnr.corpus.formats.shapes import RELATIONS
 from rnr.corpus.formats.span_lists import AS_TEXT
 from rnr.corpus.formats.text_tags import BY_CHARACTERS
 from rnr.corpus.formats.token_rows import AS_NUMBERS
 from rnr.corpus.formats.token_spans import NONE_SINGLE
-from tests.reading_files import ADA, read, written
+from rnr.corpus.loading import check
+from rnr.corpus.report import Reading
+from tests.reading_files import ADA, ROW, read, written
 
 _REGION = {"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]}
 
@@ -145,3 +148,25 @@ def test_the_split_that_azure_calls_a_data_set_is_none(tmp_path) -> None:
     )
     assert (found, problems) == ([ADA, ADA], "")
     assert "rows are of several splits by their field 'dataset' (train 1, test 1)" in notes
+
+
+@pytest.mark.parametrize("name", ["labels", "entity_types", "label_list"])
+def test_labels_that_a_row_lists_under_another_name_than_schema_are_named(tmp_path, name) -> None:
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [ROW | {name: ["PER", "LOC"]}]))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {LISTED} (row 1: {name})" in notes
+    assert LISTED not in read(written(tmp_path / "b.jsonl", [ROW | {name: ["PER"], "schema": ["PER", "LOC"]}]))[2]
+
+
+def test_sentences_in_several_files_are_named_with_the_ways_they_are_annotated(tmp_path) -> None:
+    other = {"text": "Ada  ran", "entities": [[0, 3, "ORG"]]}
+    files = [
+        written(tmp_path / "a.jsonl", [{"text": "Bo sat", "entities": [[0, 2, "PER"]]}, ROW]),
+        written(tmp_path / "b.conll", "Ada B-PER\nran O\n"),
+        written(tmp_path / "c.jsonl", [other]),
+    ]
+    reading = Reading()
+    assert len(list(check([str(file) for file in files], reading))) == 4
+    notes = "\n".join(reading.report.lines())
+    assert f"{files[0]}: 1 {ACROSS} (row 2: rows 2, {files[1]}: 1 | {files[2]}: 1)" in notes
+    assert ACROSS not in read(files[0])[2]

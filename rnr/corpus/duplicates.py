@@ -24,6 +24,7 @@ Resolution = Literal["keep", "first", "majority", "error"]
 them agree with (of as many, the earliest) does; or one that contradicts another is an error."""
 
 ALIKE = "sentences stand there more than once and are annotated alike"
+ACROSS = "sentences stand in several data sets, which are not compared with each other"
 CONTRADICTED = "sentences are annotated in ways that contradict each other"
 RESOLVED = "rows were left out, because another row of their sentence was taken (data.duplicates)"
 
@@ -50,7 +51,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class RowIndex:
-    """Where each row stands and what it says, as its number and two hashes, 24 bytes, so that the rows of a large file
+    """Where each row stands and what it says, as its number and four hashes, 40 bytes, so that the rows of a large file
     can be compared at its end."""
 
     _files: list[Path] = field(default_factory=list)
@@ -58,6 +59,8 @@ class RowIndex:
     _numbers: "array[int]" = field(default_factory=lambda: array("q"))
     _sentences: "array[int]" = field(default_factory=lambda: array("q"))
     _annotations: "array[int]" = field(default_factory=lambda: array("q"))
+    _texts: "array[int]" = field(default_factory=lambda: array("q"))
+    _sources: "array[int]" = field(default_factory=lambda: array("q"))
 
     def begin(self, file: Path) -> None:
         """The rows added from now on are this file's."""
@@ -73,6 +76,8 @@ class RowIndex:
         self._numbers.append(number)
         self._sentences.append(hash((example.source, sentence, tuple(schema or ()))))
         self._annotations.append(hash(mentions))
+        self._texts.append(hash(sentence))
+        self._sources.append(hash(example.source))
 
     def __getitem__(self, position: int) -> tuple[Path, int]:
         """The file and the number in it of the row that was added at this position, from 0."""
@@ -81,22 +86,38 @@ class RowIndex:
 
     def duplicates(self) -> Iterator[Duplicate]:
         """The sentences with more than one row, in the order of their first."""
-        sentences = np.frombuffer(self._sentences, dtype=np.int64)
-        order = np.argsort(sentences, kind="stable")
-        ordered = sentences[order]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, np.int64)
-        sizes = np.diff(np.r_[starts, len(ordered)])
-        groups = [order[start : start + size] for start, size in zip(starts, sizes, strict=True) if size > 1]
-        for group in sorted(groups, key=lambda group: group[0]):
-            positions = tuple(int(position) for position in group)
+        for positions in _same(self._sentences):
             yield Duplicate(positions, tuple(self._annotations[position] for position in positions))
+
+    def across(self) -> Iterator[Duplicate]:
+        """The first row in each data set of the sentences that stand in several, in the order of their first."""
+        if len(set(self._sources)) < 2:
+            return
+        for positions in _same(self._texts):
+            first = {self._sources[position]: position for position in reversed(positions)}
+            if len(first) > 1:
+                found = tuple(sorted(first.values()))
+                yield Duplicate(found, tuple(self._annotations[position] for position in found))
+
+
+def _same(hashes: "array[int]") -> Iterator[tuple[int, ...]]:
+    """The positions of each value that is there more than once, in the order of their first."""
+    values = np.frombuffer(hashes, dtype=np.int64)
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, np.int64)
+    sizes = np.diff(np.r_[starts, len(ordered)])
+    groups = [order[start : start + size] for start, size in zip(starts, sizes, strict=True) if size > 1]
+    yield from (tuple(int(position) for position in group) for group in sorted(groups, key=lambda group: group[0]))
 
 
 def report(duplicates: Sequence[Duplicate], rows: RowIndex, notes: Report) -> None:
-    """Note each duplicate at its first row, with the rows of the others."""
+    """Note each duplicate at its first row, with the rows of the others, and what stands in several data sets."""
     for duplicate in duplicates:
         file, number = rows[duplicate.positions[0]]
         notes.note(CONTRADICTED if duplicate.contradictory else ALIKE, file, number, described(duplicate, rows))
+    for one in rows.across():
+        notes.note(ACROSS, *rows[one.positions[0]], described(one, rows))
 
 
 def contradiction(duplicate: Duplicate, rows: RowIndex) -> DataError | None:

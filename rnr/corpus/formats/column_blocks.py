@@ -185,7 +185,7 @@ def _whole_rows(
 def _between(line: str) -> str:
     """What is said of a line that may be meant to stand between sentences: ``-----``, ``</s>``, a no-break space."""
     mark = line.strip(BLANKS)
-    meant = _MARK.fullmatch(mark) or not any(map(str.isalnum, mark))
+    meant = _MARK.fullmatch(mark) or mark in ("EOS", "BOS") or not any(map(str.isalnum, mark))
     return "; if it divides sentences, put a blank line in its place" if meant and len(by_blanks(line)) == 1 else ""
 
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain, permutations
+from itertools import chain
 
 from rnr.corpus.formats.column_cells import Columns
 from rnr.corpus.formats.doubtful import MARKS
@@ -76,9 +76,10 @@ def refuse_quoted(words: Counter[str]) -> None:
 
 
 def refuse_divided(columns: Columns, bare: Iterable[int]) -> None:
-    """Raises ValueError where one of these columns has the letters of tags and another their labels."""
-    found = {column: list(chain.from_iterable(columns.cells(column))) for column in bare}
-    for (letter, letters), (label, labels) in permutations(found.items(), 2):
+    """Raises ValueError where one of these columns has the letters of tags and any other their labels."""
+    found = [list(chain.from_iterable(columns.cells(column))) for column in range(columns.width)]
+    for letter, label in ((one, other) for one in bare for other in range(columns.width) if other != one):
+        letters, labels = found[letter], found[label]
         kinds = set(letters)
         outside = all((one == "O") == (other in ("O", "_", "-")) for one, other in zip(letters, labels, strict=True))
         if outside and {"B", "O"} <= kinds <= set("OBIESLUMW") and not set(labels) <= set("OBIESLUMW_-"):

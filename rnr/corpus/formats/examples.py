@@ -1,10 +1,12 @@
 """A row in our own names -> an ``Example``: the one place where types, labels and offsets are checked."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -171,10 +173,23 @@ def _written_otherwise(text: str, start: int, end: int, sentence: str, place: Pl
         found = [] if text in sentence else places_of(text, sentence)
         if len(found) != 1:
             differ = f" ({difference(text, there)})" if len(text) == len(there) else ""
-            raise ValueError(f"entity {text!r} is not at [{start}:{end}], where the sentence has {there!r}{differ}")
+            raise ValueError(
+                f"entity {text!r} is not at [{start}:{end}], where the sentence has {there!r}{differ}"
+                f"{_where(text, start, sentence)}"
+            )
         start, end = found[0]
     place.note(MATCHED, f"{text!r} -> {sentence[start:end]!r}: {difference(text, sentence[start:end])}")
     return start, end
+
+
+def _where(text: str, start: int, sentence: str) -> str:
+    """What is said of the place that a text does have in its sentence: of several the one that is nearest."""
+    places = [match.start() for match in islice(re.finditer(re.escape(text), sentence), _FEW)] if text else []
+    if not places:
+        return ""
+    near = min(places, key=lambda at: abs(at - start))
+    away = f", {abs(near - start)} {'before' if near < start else 'behind'} that" if near != start else ""
+    return f"; it stands at [{near}:{near + len(text)}]{away}"
 
 
 def _trimmed(label: str, start: int, end: int, sentence: str, place: Place) -> Mention | None:

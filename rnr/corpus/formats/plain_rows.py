@@ -35,6 +35,8 @@ PEOPLE = "rows hold the annotations of several people, which were read together"
 GROUPS = "documents have groups of spans beside their entities, which were not read"
 FURTHER = "rows have further fields with spans, which were not read"
 _NOT_FURTHER = frozenset((*ENTITIES, "relations", "tokens", "words", "sents", "sentences", "chunks"))
+LISTED = "rows list labels beside their entities, which were not read: call them 'schema' where they are meant"
+_SCHEMAS = ("label_list", "labels", "entity_types", "label_names", "label_set", "types", "classes", "ontology")
 OF_ALL = "rows have a 'label' of their whole sentence beside their entities, which was not read"
 OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
 INSIDE = "rows have entities inside of their entities, which were not read"
@@ -84,6 +86,8 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
 def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -> None:
     note_doubtful_row(row, number, source)
     source.note_relations(row, number)
+    if "schema" not in row and (listed := [name for name in _SCHEMAS if _lists_labels(row.get(name))]):
+        source.note(LISTED, number, ", ".join(listed))
     others = [name for name, value in row.items() if name not in _NOT_FURTHER and _holds_places(value)]
     if others:
         source.note(FURTHER, number, ", ".join(others))
@@ -93,6 +97,10 @@ def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -
         source.note(INSIDE, number)
     if len(people) > 1:
         source.note(PEOPLE, number, ", ".join(sorted(people)))
+
+
+def _lists_labels(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(label, str) for label in value)
 
 
 def _holds_places(value: Any) -> bool:
