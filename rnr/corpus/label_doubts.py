@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from rnr.task.labels import label_key
 
@@ -23,6 +24,7 @@ _ALIKE = str.maketrans(
 )
 """Dashes, and the letters of Cyrillic and Greek that look like B, I and E."""
 _NUMBER = re.compile(r"(.*[^\W\d_])[-_ .:#]?\d+")
+_SHOWN = 10
 _BETWEEN = re.compile(r"\s*[;|,/+&]\s*")
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _MISSING = frozenset(("None", "none", "nan", "NaN", "null", "NULL", "undefined"))
@@ -37,7 +39,7 @@ def label_doubts(labels: Sequence[str]) -> Iterator[str]:
         (LINKED, [label for label in labels if _LINK.fullmatch(label)]),
         (SEVERAL, [label for label in labels if _is_several(label, labels)]),
         (TAGGED, list(labels) if all(_TAG.match(as_typed(label)) for label in labels) else []),
-        (NUMBERED, list(_numbered(labels))),
+        (NUMBERED, list(islice(_numbered(labels), _SHOWN))),
     )
     yield from (f"{kind}: {', '.join(map(ascii, found))}" for kind, found in kinds if found)
     by_sight: dict[str, dict[str, str]] = {}

@@ -26,7 +26,7 @@ def told(entity: Any, sentence: Any) -> Told:
         return Told(None, str(entity), "")
     parts = zip(("start", "end", "label"), entity, strict=False)
     fields: dict[str, Any] = entity if isinstance(entity, dict) else dict(parts)
-    ends = fields.get("pos") or [fields.get(name, fields.get(f"{name}_offset")) for name in ("start", "end")]
+    ends: Any = fields.get("pos") or [fields.get(name, fields.get(f"{name}_offset")) for name in ("start", "end")]
     whole = isinstance(ends, list) and [type(end) for end in ends] == [int, int]
     text = fields.get("text", fields.get("name"))
     if text is None and whole and isinstance(sentence, str):

@@ -220,8 +220,8 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
     for finer in sorted(_FINER.intersection(entity)):
         if isinstance(entity[finer], str) and entity[finer]:
             source.note(FINER, number, f"{place}: {finer} {entity[finer]!r}")
-    named = entity
-    one = None if label is None else _one_label(entity[label])
+    named: dict[str, Any] = entity
+    one: Any = None if label is None else _one_label(entity[label])
     if label not in ("label", "type", None) or (label is not None and one is not entity[label]):
         named = without(entity, label) | {"label": one}
     field = "label" if "label" in named else "type"
@@ -245,8 +245,9 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
 def _one_label(value: Any) -> Any:
     """The label in a list of one, or in an object: Flair's has a score beside it, other tools an id and a colour."""
     one = value[0] if isinstance(value, list) and len(value) == 1 else value
-    names = ("value", "name", "label", "title") if isinstance(one, dict) else ()
-    return next((one[name] for name in names if isinstance(one.get(name), str)), one)
+    if not isinstance(one, dict):
+        return one
+    return next((one[name] for name in ("value", "name", "label", "title") if isinstance(one.get(name), str)), one)
 
 
 def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
