@@ -132,3 +132,19 @@ def test_an_annotation_of_bioc_without_a_type_says_what_it_has(tmp_path) -> None
 
 def test_cells_behind_a_space_are_those_of_a_table(tmp_path) -> None:
     assert read(written(tmp_path / "a.csv", "text, entities\nAda ran, \"[[0, 3, 'PER']]\"\n"))[:2] == ([ADA], "")
+
+
+def _webanno(layer: str, cells: str) -> str:
+    return f"#FORMAT=WebAnno TSV 3.3\n#T_SP={layer}\n\n\n#Text=Ada ran\n1-1\t0-3\tAda\t{cells}\t\n1-2\t4-7\tran\t_\t\n"
+
+
+def test_a_layer_of_parts_of_speech_is_no_layer_of_names(tmp_path) -> None:
+    layer = "de.tudarmstadt.ukp.dkpro.core.api.lexmorph.type.pos.POS|PosValue"
+    problems = read(written(tmp_path / "a.tsv", _webanno(layer, "NNP")))[1]
+    assert "needs one layer of spans with the names; there are: de.tudarmstadt" in problems
+
+
+def test_further_features_of_a_layer_are_named(tmp_path) -> None:
+    found, problems, notes = read(written(tmp_path / "a.tsv", _webanno("webanno.custom.Ent|Kind|Note", "PER\tx")))
+    assert (found, problems) == ([ADA], "")
+    assert "labels of webanno.custom.Ent are its 'Kind'; its other features are not read (Note)" in notes

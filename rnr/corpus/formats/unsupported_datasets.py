@@ -25,7 +25,7 @@ DATASETS = (
     refused(
         "an answer of Google's Natural Language service with its document",
         f"of 'document.content' and all 'mentions' of its entities {_OFFSETS}",
-        lambda row: has(row, document=dict, entities=list),
+        lambda row: has(row, document=dict, entities=list) and any_has(row["entities"], "mentions"),
         "document",
     ),
     refused(

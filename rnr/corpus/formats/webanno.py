@@ -19,6 +19,9 @@ _TOKEN_LINE = re.compile(r"(\d+)-(\d+)(?:\.\d+)?\t(\d+)-(\d+)\t([^\t]*)\t?(.*)")
 _ESCAPED = re.compile(r"\\(.)")
 _VALUE = re.compile(r"(?P<label>(?:\\.|[^\\\[])*)(?:\[(?P<id>\d+)\])?")
 _VALUES = re.compile(r"(?:\\.|[^\\|])+")
+_NO_NAMES = re.compile(r"\.(?:lexmorph|segmentation|syntax|coref|transform)\.")
+"""Layers of words, their parts and their relations, which are no layers of names."""
+OTHER_FEATURES = "its other features are not read"
 _FEATURES = ("value", "label", "entity", "type")
 
 
@@ -77,13 +80,16 @@ def _names_column(layers: Sequence[str], file: Path, reading: Reading) -> int:
         kind, _, rest = layer.partition("=")
         name, *features = rest.split("|")
         if kind == "#T_SP":
-            feature = next((features.index(known) for known in _FEATURES if known in features), 0)
-            found.append((name, at + feature))
+            feature = next((features.index(known) for known in _FEATURES if known in features), None)
+            if feature is None and len(features) > 1:
+                rest = ", ".join(features[1:])
+                reading.fact(f"labels of {name} are its {features[0]!r}; {OTHER_FEATURES} ({rest})", file)
+            found.append((name, at + (feature or 0)))
         at += max(1, len(features))
     named = [pair for pair in found if re.search(r"named.?entity|\bner\b|entit", pair[0].rpartition(".")[2], re.I)]
-    chosen = named or found
+    chosen = named or [pair for pair in found if not _NO_NAMES.search(pair[0])]
     if len(chosen) != 1:
-        listed = ", ".join(name for name, _ in chosen) or "none"
+        listed = ", ".join(name for name, _ in chosen or found) or "none"
         raise DataError(f"{file}: WebAnno TSV needs one layer of spans with the names; there are: {listed}")
     if len(layers) > 1:
         reading.fact(f"{len(layers) - 1} {OTHER_LAYERS}; read is {chosen[0][0]}", file)
