@@ -101,8 +101,7 @@ class Pool:
             slot, pause = await self._queue.take(size), 0.0
             try:
                 result = await self._on(slot, phase, call, seconds)
-                self.given_up_in_a_row = 0
-                self._answered = True
+                self.given_up_in_a_row, self._answered = 0, True
                 return result
             except WorkerLost as lost:
                 at_start = slot.failure is not None and slot.failure[1] is lost
@@ -132,9 +131,13 @@ class Pool:
                 group.create_task(self._bring_up(slot))
 
     async def where_alive(self) -> list[WorkerLost]:
-        """Bring every worker that is there up to date, without waiting for those that are not; the losses on the way,
-        whose slots are being filled again."""
+        """Bring every worker that is there up to date, without waiting for those that are not; the losses on the way.
+        All others are being filled then, those too that had failed: what they are brought to is another now."""
+        self._broken = None
         ready = [slot for slot in self.slots if slot.ready]
+        for slot in self.slots:
+            if not slot.ready:
+                self._fill(slot)
         results = await asyncio.gather(*map(self._ready, ready), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, WorkerLost):

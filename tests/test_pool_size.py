@@ -200,6 +200,35 @@ def test_a_bug_that_shows_when_a_worker_comes_up_in_the_background_ends_the_run(
         asyncio.run(scenario())
 
 
+def test_a_worker_that_could_not_be_brought_up_to_date_is_used_once_there_is_something_else_to_be_brought_to(
+    monkeypatch,
+) -> None:
+    """A host dies with the learner and a rollout worker: the new worker finds the policy gone, and another comes."""
+    gone = [True]
+
+    async def prepare(slot: Slot) -> None:
+        if slot.name == "fake-1" and gone:
+            raise RuntimeError("the policy is gone")
+
+    fleet = Fleet(monkeypatch, size=1, capacity=1, prepare=prepare)
+
+    async def scenario() -> None:
+        await fleet.work(0)
+        fleet.pool.resize(2)
+        await _until(lambda: fleet.pool._broken is not None)
+        gone.clear()
+        assert await fleet.pool.where_alive() == []
+        await asyncio.gather(*(fleet.work(item) for item in (1, 2)))  # nothing is left of the failure of before
+        await asyncio.wait_for(_until(lambda: fleet.pool.slots[1].ready), 5)
+        release = asyncio.Event()
+        both = [asyncio.create_task(fleet.work(item, release)) for item in (3, 4)]
+        await asyncio.wait_for(_until(lambda: set(+fleet.busy) == {"fake-0.0", "fake-1.0"}), 5)
+        release.set()
+        await asyncio.gather(*both)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_the_size_does_and_whoever_dies_every_lease_is_answered_once(monkeypatch, seed) -> None:
     fleet = Fleet(monkeypatch, size=2, capacity=3, attempts=50)
