@@ -5,8 +5,8 @@ first text. spaCy finds it by itself where RNR is installed; else ``import actor
 """
 
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import tee
 from typing import Any
 
 from spacy.language import Language
@@ -71,10 +71,15 @@ class RnrComponent:
 
     def pipe(self, stream: Iterable[Doc], batch_size: int = 0) -> Iterator[Doc]:
         """The documents in their order; the engine makes its own batches, so ``batch_size`` is not needed."""
-        docs, asked = tee(stream)
-        found = self.extractor.stream((doc.text, self._labels) for doc in asked)
-        for doc, extraction in zip(docs, found, strict=True):
-            yield self._annotated(doc, extraction)
+        asked: deque[Doc] = deque()
+
+        def questions() -> Iterator[tuple[str, Labels]]:
+            for doc in stream:  # in another thread, which alone may ask it for more
+                asked.append(doc)
+                yield doc.text, self._labels
+
+        for found in self.extractor.stream(questions()):
+            yield self._annotated(asked.popleft(), found)
 
     def _annotated(self, doc: Doc, found: Extraction) -> Doc:
         spans: list[Span] = []

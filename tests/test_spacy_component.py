@@ -1,5 +1,7 @@
 """The spaCy component, over a model that is a function."""
 
+import queue
+import threading
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -62,6 +64,40 @@ def test_entities_carry_label_confidence_and_reasoning(nlp) -> None:
 def test_a_stream_of_documents_keeps_its_order(nlp) -> None:
     docs = list(nlp.pipe(["Rome fell.", "nothing", "Ada ran."]))
     assert [[ent.text for ent in doc.ents] for doc in docs] == [["Rome"], [], ["Ada"]]
+
+
+def test_documents_may_come_slowly(nlp) -> None:
+    """The next one is waited for in the thread that asks, while an answer is given out."""
+    component, waits = nlp.get_pipe("rnr"), []
+
+    def slow():
+        for text in ("Rome fell.", "nothing", "Ada ran."):
+            waits.append(threading.current_thread())
+            yield nlp.make_doc(text)
+            assert handed_on.wait(5)
+            handed_on.clear()
+
+    def stream(questions):
+        """As ``Extractor.stream``: questions are taken in another thread."""
+        found: queue.Queue = queue.Queue()
+
+        def ask() -> None:
+            for text, labels in questions:
+                found.put(_Model()(text, labels))
+            found.put(None)
+
+        threading.Thread(target=ask, daemon=True).start()
+        return iter(found.get, None)
+
+    handed_on = threading.Event()
+    component.extractor.stream = stream
+    given = []
+    for doc in component.pipe(slow()):
+        given.append([ent.text for ent in doc.ents])
+        # Asked for the next document while the thread waits in the middle of the stream.
+        threading.Timer(0.05, handed_on.set).start()
+    assert given == [["Rome"], [], ["Ada"]]
+    assert len(set(waits)) == 1
 
 
 def test_an_entity_that_cuts_a_token_is_told(nlp) -> None:
