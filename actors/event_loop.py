@@ -9,6 +9,10 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+CLOSED = "the model has been closed: load it again"
+ENDING = 30.0
+"""Seconds that what goes on has to end."""
+
 
 class EventLoop:
     """Runs coroutines from other threads until it is stopped."""
@@ -17,18 +21,48 @@ class EventLoop:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rnr-engine", daemon=True)
         self._thread.start()
+        self._lock = threading.Lock()
+        self.stopped = False
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> "concurrent.futures.Future[Result]":
         """The future result of a coroutine; raises RuntimeError when the loop has been stopped."""
-        if self._loop.is_closed():
-            work.close()
-            raise RuntimeError("the model has been closed: load it again")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if not self.stopped:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise RuntimeError(CLOSED)
 
-    def stop(self) -> None:
-        """End the loop and its thread."""
-        if self._loop.is_closed():
-            return
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def stop(self, seconds: float = ENDING) -> None:
+        """Cancel what goes on, for which nobody waits any longer then, and end the loop and its thread. A call that
+        holds the thread up beyond these seconds is left behind, and ends with the process."""
+        with self._lock:
+            if self.stopped:
+                return
+            self.stopped = True
+            asyncio.run_coroutine_threadsafe(_end(), self._loop)
+        self._thread.join(seconds)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+def result_of(
+    future: "concurrent.futures.Future[Result]", *, seconds: float | None = None, late: str = "no answer"
+) -> Result:
+    """What is submitted returns. Raises RuntimeError when the loop was stopped before, or, with ``late`` as its begin,
+    after so many seconds."""
+    try:
+        return future.result(seconds)
+    except concurrent.futures.CancelledError:
+        raise RuntimeError(CLOSED) from None
+    except TimeoutError:
+        if future.done():  # its own
+            raise
+        raise RuntimeError(f"{late} within {seconds:g} s") from None
+
+
+async def _end() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    asyncio.get_running_loop().stop()

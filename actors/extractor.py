@@ -5,14 +5,13 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from types import TracebackType
 from typing import Any, Self, get_args
 
 from actors.chat_format import refuse_unopened
 from actors.engine import Sampling
-from actors.event_loop import EventLoop
+from actors.event_loop import ENDING, EventLoop, result_of
 from actors.label_calibration import LabelCalibration
 from actors.question import Labels, asked, definitions, refuse_one_text, refuse_text, refuse_unasked
 from actors.rollout import RolloutWorker
@@ -185,7 +184,7 @@ class Extractor:
         threading.Thread(target=ask, name="rnr-questions", daemon=True).start()
         try:
             while (future := ahead.get()) is not None:
-                yield future.result()
+                yield result_of(future)
         finally:
             stopped.set()
             while not ahead.empty():
@@ -278,13 +277,17 @@ class Extractor:
         async def together() -> list[Chosen]:
             return list(await asyncio.gather(*(self.answer(prompt, meant) for prompt in prompts)))
 
-        return self.loop.submit(together()).result()
+        return result_of(self.loop.submit(together()))
 
     def close(self) -> None:
-        """Give the engine back; further calls fail."""
-        with suppress(RuntimeError):
-            self.loop.submit(self.worker.stop()).result()
-        self.loop.stop()
+        """Give the engine back; calls that go on in other threads, and further ones, fail. Raises RuntimeError for an
+        engine that does not end in time: it ends with the process."""
+        if self.loop.stopped:
+            return
+        try:
+            result_of(self.loop.submit(self.worker.stop()), seconds=ENDING, late="the engine did not end")
+        finally:
+            self.loop.stop()
 
     def __enter__(self) -> Self:
         return self

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from actors.chat_format import chat_format, grammar_decoding, refuse_unopened
 from actors.engine import Engine, EngineSettings
-from actors.event_loop import EventLoop
+from actors.event_loop import EventLoop, result_of
 from actors.extractor import Extractor, Options
 from actors.output import stdout_to_stderr
-from rnr.config import GenerationConfig, ModelConfig
+from rnr.config import DeadlineConfig, GenerationConfig, ModelConfig
 from rnr.model_folder import resolve
 from rnr.task.prompts import ChatFormat
 from rnr.types import Decoding
@@ -24,6 +24,8 @@ EngineName = Literal["vllm", "transformers"]
 
 SEQUENCES_AT_ONCE = {"cpu": 64, "cuda": 256, "mps": 32}
 """How many completions one engine makes at once, by device."""
+START = DeadlineConfig().start
+"""Seconds until an engine is up."""
 LEAST_CONTEXT = 32
 """Tokens; the config asks for as many (``model.context_tokens``)."""
 
@@ -61,7 +63,7 @@ def load(
 
         worker, loop = RolloutWorker(made), EventLoop()
         try:
-            loop.submit(worker.start()).result()
+            result_of(loop.submit(worker.start()), seconds=START, late=f"the engine of {folder}: not up")
         except BaseException:
             loop.stop()
             raise
