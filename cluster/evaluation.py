@@ -11,7 +11,7 @@ from cluster.generation import GenerationService
 from cluster.prepare import Prepared
 from rnr.config import EvaluationConfig
 from rnr.evaluation.predictions import save_predictions
-from rnr.evaluation.scoring import Evaluation, score_predictions
+from rnr.evaluation.scoring import Evaluation, f1_of, score_predictions
 from rnr.task.choosing import Chosen, chosen
 from rnr.types import Example
 
@@ -37,14 +37,16 @@ async def evaluate(
         chosen("greedy", example, decoding, group.rollouts[0]) for example, group in zip(examples, groups, strict=True)
     ]
 
-    async def scored(answers: Sequence[Chosen], file: Path) -> Evaluation:
+    async def save(answers: Sequence[Chosen], file: Path) -> None:
         await disk.write("predictions", partial(save_predictions, examples, answers, decoding, file))
-        return score_predictions(file, examples)
 
-    if not (wanted.label_calibration and decoding == "marks"):
-        return await scored(own, file), list(zip(examples, own, strict=True))
-    calibration = LabelCalibration(generation.choices, prepared.chat, context_tokens)
-    answers = await calibration.all_decided(prompts, own, wanted.label_calibration)
-    result = await scored(answers, file)
-    uncalibrated = await scored(own, file.parent / UNCALIBRATED / file.name)
-    return replace(result, uncalibrated_f1=uncalibrated.f1), list(zip(examples, answers, strict=True))
+    answers, uncalibrated_f1 = own, None
+    if wanted.label_calibration and decoding == "marks":
+        uncalibrated = file.parent / UNCALIBRATED / file.name
+        await save(own, uncalibrated)
+        uncalibrated_f1 = f1_of(uncalibrated, examples)
+        calibration = LabelCalibration(generation.choices, prepared.chat, context_tokens)
+        answers = await calibration.all_decided(prompts, own, wanted.label_calibration)
+    await save(answers, file)
+    result = replace(score_predictions(file, examples), uncalibrated_f1=uncalibrated_f1)
+    return result, list(zip(examples, answers, strict=True))

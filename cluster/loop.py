@@ -123,15 +123,6 @@ async def together(calls: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]
     return [task.result() for task in tasks]
 
 
-def causes(group: BaseExceptionGroup) -> list[BaseException]:
-    """The plain exceptions inside a group of groups, as task groups raise them."""
-    return [
-        cause
-        for error in group.exceptions
-        for cause in (causes(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]
-
-
 async def timed(name: str, call: Awaitable[Metrics]) -> Metrics:
     """The metrics of ``call`` with its seconds under ``name``."""
     begin = time.monotonic()

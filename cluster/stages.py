@@ -14,7 +14,7 @@ from cluster.disk import Disk
 from cluster.estimate import work_left
 from cluster.evaluation import evaluate
 from cluster.generation import GenerationService
-from cluster.loop import Metrics, Pace, causes, grpo
+from cluster.loop import Metrics, Pace, grpo
 from cluster.losses import Losses
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared
@@ -26,6 +26,7 @@ from cluster.stopping import Stopping
 from cluster.token_recording import record_step
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
 from rnr.evaluation.rollout_metrics import ner_metrics, rates
+from rnr.faults import causes
 from rnr.files import strict_json, write_whole
 from rnr.runs import spans
 from rnr.runs.console import Console, shown_of

@@ -1,6 +1,13 @@
 """What ends a worker, and what ends a run without a failure."""
 
 
+def causes(error: BaseException) -> list[BaseException]:
+    """The plain exceptions inside a group of groups, as task groups raise them; of any other exception it alone."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [cause for inner in error.exceptions for cause in causes(inner)]
+
+
 class WorkerUnusable(RuntimeError):
     """The worker's engine is gone, half-loaded or cut off: the worker is replaced and its work handed out again."""
 

@@ -28,12 +28,12 @@ from rnr.evaluation.metrics import reference_left_out
 from rnr.evaluation.predictions import Prediction, save_predictions
 from rnr.evaluation.published import columns
 from rnr.evaluation.quoting import csv_of, f1_to_quote, markdown
-from rnr.evaluation.scoring import compare, decodings, report, zero_shot_f1
+from rnr.evaluation.scoring import compare, decodings, refuse_other_sentences, report, zero_shot_f1
 from rnr.evaluation.tables import calibration_table, tables
 from rnr.files import strict_json, write_whole
 from rnr.task.choosing import Selection
 from rnr.types import Decoding, Example
-from scripts.command_line import LabelWeight, as_written, new_app, repeated, run, threshold_option, within
+from scripts.command_line import LabelWeight, among, as_written, new_app, repeated, run, threshold_option, within
 
 app = new_app()
 Shown = Literal["terminal", "markdown", "csv"]
@@ -42,6 +42,9 @@ CatchAlls = Annotated[
 ]
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 _MAX_NEW_TOKENS, _CONTEXT_TOKENS = EvaluationConfig().max_new_tokens, ModelConfig().context_tokens
+Decodings = Annotated[
+    list[str] | None, typer.Option(callback=among(DECODINGS), help=f"{', '.join(DECODINGS)}; default: as trained")
+]
 
 
 def main(argv: list[str]) -> int:
@@ -54,7 +57,7 @@ def evaluate(
     model: Annotated[str | None, typer.Option(help="a Hugging Face folder, such as a run's export")] = None,
     predictions: Annotated[Path | None, typer.Option(help="a file of predictions to be scored; needs no model")] = None,
     other: Annotated[Path | None, typer.Option("--compare", help="other predictions for the same sentences")] = None,
-    decoding: Annotated[list[str] | None, typer.Option(help=f"{', '.join(DECODINGS)}; default: as trained")] = None,
+    decoding: Decodings = None,
     examples: Annotated[int, typer.Option(callback=within(0), help="most sentences of each data set; 0: all")] = 0,
     out: Annotated[Path | None, typer.Option(help="a folder; else runs/evaluation/TIME, or beside FILE")] = None,
     max_new_tokens: Annotated[int, typer.Option(callback=within(1), help="limit of an answer")] = _MAX_NEW_TOKENS,
@@ -71,8 +74,6 @@ def evaluate(
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
     if (model is None) == (predictions is None):
         raise ValueError("give --model to ask a model, or --predictions to score a file, and not both")
-    if unknown := sorted(set(decoding or ()) - set(DECODINGS)):
-        raise ValueError(f"--decoding is {', '.join(DECODINGS)}; found {', '.join(unknown)}")
     if predictions and (examples or decoding or samples > 1 or select or threshold or label_calibration is not None):
         raise ValueError(
             "--examples, --decoding, --samples, --select, --threshold and --label-calibration are for --model; "
@@ -88,6 +89,8 @@ def evaluate(
     files = [predictions] if predictions else []
     if model:
         drawn = draw_from_each(gold, examples)
+        if compared is not None:
+            refuse_other_sentences([example.uid for example in drawn], compared)
         folder = out or Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S")
         wanted: list[Decoding] = [name for name in DECODINGS if name in (decoding or ())]
         options = {"samples": samples, "select": select, "threshold": threshold_option(threshold), "engine": engine}

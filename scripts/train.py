@@ -69,6 +69,7 @@ def train(
 
 def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     """The exit code of a run that nobody stopped."""
+    from rnr.faults import causes
     from rnr.files import is_no_room
 
     with status.starting("libraries"):
@@ -81,8 +82,6 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
         with status.until_the_end():
             asyncio.run(run_training(ready))
     except ExceptionGroup as group:
-        from cluster.loop import causes
-
         found = causes(group)
         print(f"error: {type(found[0]).__name__}: {found[0]}", file=sys.stderr)
         if not all(isinstance(cause, RuntimeError) for cause in found):

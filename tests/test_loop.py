@@ -5,9 +5,10 @@ import itertools
 
 import pytest
 
-from cluster.loop import Pace, causes, grpo
+from cluster.loop import Pace, grpo
 from rewards.advantage import TrainingBatch, training_batch
 from rnr.config import GrpoConfig
+from rnr.faults import causes
 from rnr.types import Answer, Example, Group, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
 

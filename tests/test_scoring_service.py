@@ -9,11 +9,11 @@ import pytest
 
 from actors.pool import LeaseFailed, Pool, WorkerLost
 from actors.reward import RewardWorker, ScorerWorker
-from cluster.loop import causes
 from cluster.scoring import NoRewards, Scorer, ScoringService
 from rewards import custom
 from rewards.advantage import group_metrics, training_batch
 from rnr.config import GrpoConfig, RewardConfig, ScorerConfig
+from rnr.faults import causes
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
 from tests.carriers import rollout as make_rollout
 

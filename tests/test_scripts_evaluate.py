@@ -164,6 +164,23 @@ def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data
     assert len(asked) == 1
 
 
+def test_predictions_of_other_sentences_are_refused_before_the_model_is_asked(tmp_path, monkeypatch, capsys) -> None:
+    asked: list[dict] = []
+    _loaded(asked, {"free": '{"entities": {}}'}, monkeypatch)
+    (tmp_path / "mine.jsonl").write_text(
+        '{"sentence": "Ada ran", "entities": [{"text": "Ada", "label": "person"}]}\n'
+        '{"sentence": "Bo ran", "entities": [{"text": "Bo", "label": "person"}]}\n'
+    )
+    (tmp_path / "other.jsonl").write_text('{"text": "Ada ran", "ents": []}\n{"text": "Bo ran", "ents": []}\n')
+    data, other = str(tmp_path / "mine.jsonl"), str(tmp_path / "other.jsonl")
+    command = ["--model", "m", "--data", data, "--out", str(tmp_path), "--compare", other]
+    assert main([*command, "--examples", "1"]) == 2
+    assert "not the same sentences: the scored predictions lack mine/mine:" in capsys.readouterr().err
+    assert asked == []
+    assert main(command) == 0
+    assert len(asked) == 1
+
+
 def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_first(
     tmp_path, data, monkeypatch, capsys
 ) -> None:
@@ -179,7 +196,7 @@ def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_fir
     assert main([*command, "--decoding", "marks", "--decoding", "free"]) == 2  # both files are there already
     assert main(["--predictions", "p", "--data", *data, "--decoding", "free"]) == 2
     assert main([*command, "--decoding", "greedy"]) == 2
-    assert "--decoding is free, schema, marks; found greedy" in capsys.readouterr().err
+    assert "'--decoding': must be of free, schema, marks; found greedy" in capsys.readouterr().err
 
 
 def test_calibrated_labels_are_those_of_marks_and_are_told_of(tmp_path, data, monkeypatch, capsys) -> None:

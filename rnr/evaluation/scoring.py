@@ -5,7 +5,7 @@ stand beside the published ones; all others count what our one parser reads.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -159,6 +159,12 @@ def score_predictions(file: Path, examples: Iterable[Example]) -> Evaluation:
     return replace(report(found).evaluation(), decoding="; ".join(decodings(found.values())))
 
 
+def f1_of(file: Path, examples: Iterable[Example]) -> float:
+    """``score_predictions(file, examples).f1`` without all the other scores."""
+    parts = _by_data_set(read_predictions(file, examples).values())
+    return average([corpus_score(_counts(part, "reference")).f1 for part in parts.values()])
+
+
 def decodings(predictions: Iterable[Prediction]) -> list[str]:
     """What these answers might say, each once; none where their file does not tell."""
     return sorted({prediction.decoding for prediction in predictions if prediction.decoding})
@@ -195,9 +201,7 @@ def compare(predictions: Mapping[str, Prediction], others: Mapping[str, Predicti
 
     Raises ValueError, naming uids, unless both hold the same sentences.
     """
-    lacking = [_lacking("compared", predictions, others), _lacking("scored", others, predictions)]
-    if any(lacking):
-        raise ValueError("not the same sentences: " + "; ".join(filter(None, lacking)))
+    refuse_other_sentences(predictions, others)
     first = _by_data_set(predictions.values())
     second = _by_data_set(others[uid] for uid in predictions)
     comparisons: dict[str, Comparison] = {}
@@ -210,7 +214,14 @@ def compare(predictions: Mapping[str, Prediction], others: Mapping[str, Predicti
     return comparisons
 
 
-def _lacking(which: str, wanted: Iterable[str], found: Mapping[str, Prediction], shown: int = 10) -> str:
+def refuse_other_sentences(scored: Collection[str], compared: Collection[str]) -> None:
+    """Raise ValueError, naming uids, unless both are the uids of the same sentences."""
+    lacking = [_lacking("compared", scored, compared), _lacking("scored", compared, scored)]
+    if any(lacking):
+        raise ValueError("not the same sentences: " + "; ".join(filter(None, lacking)))
+
+
+def _lacking(which: str, wanted: Iterable[str], found: Collection[str], shown: int = 10) -> str:
     missing = [uid for uid in wanted if uid not in found]
     names = ", ".join(missing[:shown]) + (f" and {len(missing) - shown} more" if len(missing) > shown else "")
     return f"the {which} predictions lack {names}" if missing else ""

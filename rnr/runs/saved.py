@@ -1,13 +1,12 @@
 """The rollouts that a run has saved, as the carriers that they were."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rnr.files import whole_rows
-from rnr.runs.report.groups import example_of
-from rnr.types import Group, Prompt, Rollout, Segment
+from rnr.types import Example, Group, Mention, Prompt, Rollout, Segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +54,16 @@ def find_group(folder: Path, step: int, uid: str) -> SavedGroup:
         raise ValueError(f"step {step} has no group {uid!r}; it has {', '.join(map(repr, uids[:8]))}{more}")
     there = f"steps {min(steps)} to {max(steps)} are there" if steps else "there are no groups"
     raise ValueError(f"no group of step {step} is saved; {there} (steps count from 0)")
+
+
+def example_of(row: Mapping[str, Any]) -> Example:
+    """The example of a row of ``rollouts.jsonl``; those of earlier versions have no offsets, so they are looked up."""
+    mentions = []
+    for text, label, *place in row["gold"]:
+        start = place[0] if place else row["sentence"].find(text)
+        end = place[1] if place else start + len(text) if start >= 0 else -1
+        mentions.append(Mention(text=text, label=label, start=start, end=end))
+    return Example(uid=row["uid"], sentence=row["sentence"], schema=tuple(row["labels"]), mentions=tuple(mentions))
 
 
 def _group(rows: list[dict[str, Any]]) -> SavedGroup:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import psutil
 
-from rnr.faults import Stopped
+from rnr.faults import Stopped, causes
 from rnr.files import is_no_room, strict_json, write_whole
 from rnr.runs.forecast import Forecast
 
@@ -163,7 +163,7 @@ class StatusFile:
 
     def failed(self, error: BaseException) -> None:
         """The run cannot go on."""
-        cause = _first(error)
+        cause = causes(error)[0]
         self._end("failed", error=f"{type(cause).__name__}: {cause}")
 
     def stopped(self, why: str) -> None:
@@ -210,13 +210,6 @@ def _alive(known: dict[str, Any], more: dict[str, Any]) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - more["pid_since"]) < 2
     except psutil.NoSuchProcess:
         return False
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first plain exception inside a group of groups."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _time(seconds: float | None = None) -> str:

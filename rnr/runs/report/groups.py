@@ -8,9 +8,10 @@ from typing import Any
 
 from rnr.evaluation.marking import marked
 from rnr.files import whole_lines, whole_rows
+from rnr.runs.saved import example_of
 from rnr.task.chains import grounded
 from rnr.task.parsing import parse
-from rnr.types import Example, Mention
+from rnr.types import Example
 
 MOST_GROUPS = 360
 MOST_BYTES = 4_500_000
@@ -130,16 +131,6 @@ def _spread(group: _Group) -> float:
 def _row(stream: Any, place: Place) -> dict[str, Any]:
     stream.seek(place[0])
     return json.loads(stream.read(place[1]))
-
-
-def example_of(row: Mapping[str, Any]) -> Example:
-    """The example of a row of ``rollouts.jsonl``; those of earlier versions have no offsets, so they are looked up."""
-    mentions = []
-    for text, label, *place in row["gold"]:
-        start = place[0] if place else row["sentence"].find(text)
-        end = place[1] if place else start + len(text) if start >= 0 else -1
-        mentions.append(Mention(text=text, label=label, start=start, end=end))
-    return Example(uid=row["uid"], sentence=row["sentence"], schema=tuple(row["labels"]), mentions=tuple(mentions))
 
 
 def marks_of(example: Example, text: str) -> list[dict[str, Any]]:
