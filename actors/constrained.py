@@ -6,11 +6,13 @@ Knows xgrammar, which vLLM decodes with, but no engine.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import numpy
 import xgrammar
 
+from actors.token_text import pieces
 from rnr.task.decoding import completed
 from rnr.task.encoding import Piece, PieceEncoder
 from rnr.task.grammar import OPENING, answer_grammar, chain_grammar
@@ -100,12 +102,14 @@ class Decoder:
 
     def __init__(self, complete: Complete, tokenizer: Any, stop_token_id: int) -> None:
         self._complete = complete
-        encoder = PieceEncoder(tokenizer)
+        self._tokenizer = tokenizer
+        self._encoder = encoder = PieceEncoder(tokenizer)
         self._openings = {written: chain_opening(encoder, written) for written in ("", OPEN, OPENING)}
         """What the prompt has written of the chain's opening -> the tokens of the rest."""
         self._break = tuple(encoder.encode_after([Piece(CLOSE, markup=True)], [Piece("\n")]))
         eos = getattr(tokenizer, "eos_token_id", None)
-        self._masks = GrammarMasks(tokenizer, {stop_token_id, *([] if eos is None else [eos])})
+        self._stops = {stop_token_id, *([] if eos is None else [eos])}
+        self._masks = GrammarMasks(tokenizer, self._stops)
 
     async def generate(self, prompt: Prompt, sampling: Any) -> Group:
         """The rollouts of one prompt, as its decoding says."""
@@ -116,6 +120,24 @@ class Decoder:
                 return await self._marks(prompt, sampling)
             case "schema":
                 return await self._schema(prompt, sampling)
+
+    async def _under(self, grammar: str, prompt: Prompt, sampling: Any) -> Group:
+        """The completions that the grammar allows. A control token that the sentence spells is a way to copy it, and
+        engines leave it out of the text: there the text is put together here."""
+        group = await self._complete(prompt, sampling, grammar=grammar)
+        if self._encoder.first_control(prompt.example.sentence) is None:
+            return group
+        return Group(prompt=group.prompt, rollouts=tuple(self._spelt(prompt, rollout) for rollout in group.rollouts))
+
+    def _spelt(self, prompt: Prompt, rollout: Rollout) -> Rollout:
+        *made, last = rollout.token_ids
+        made += [] if last in self._stops else [last]
+        found = pieces(self._tokenizer, -1, prompt.token_ids, made, control_tokens=True)
+        if found is None:
+            return rollout
+        ends = tuple(accumulate(map(len, found), initial=0))[1:]
+        text = "".join(found)
+        return replace(rollout, text=text, ends=(*ends, *([len(text)] if last in self._stops else [])))
 
     async def _marks(self, prompt: Prompt, sampling: Any) -> Group:
         """The chain's opening is given, the chain sampled, all behind it follows from the chain: neither is trained on.
@@ -130,7 +152,7 @@ class Decoder:
             else None
         )
         limits = replace(sampling, max_new_tokens=max(1, sampling.max_new_tokens - len(given)))
-        group = await self._complete(opened, limits, grammar=grammar)
+        group = await self._under(grammar, opened, limits)
         ready = await compiled if compiled else None
         marked = (self._marked(prompt, given, rollout, ready) for rollout in group.rollouts)
         return Group(prompt=prompt, rollouts=tuple(marked))
@@ -168,7 +190,7 @@ class Decoder:
         reasoned = replace(prompt, token_ids=token_ids, opening="")
         grammar = answer_grammar(prompt.example.sentence, prompt.example.schema)
         limits = replace(sampling, count=1, max_new_tokens=room, min_new_tokens=0)
-        answer = (await self._complete(reasoned, limits, grammar=grammar)).rollouts[0]
+        answer = (await self._under(grammar, reasoned, limits)).rollouts[0]
         given = Segment(
             token_ids=(*self._break, *answer.token_ids),
             logprobs=(0.0,) * (len(self._break) + len(answer.token_ids)),

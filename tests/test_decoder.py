@@ -8,6 +8,7 @@ import pytest
 from actors.constrained import Decoder
 from actors.rollout import Sampling
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
+from rnr.task.encoding import Piece, PieceEncoder
 from rnr.task.grammar import answer_grammar, chain_grammar
 from rnr.task.parsing import parse
 from rnr.types import Decoding, Example, Group, Mention, Prompt, Rollout, Segment
@@ -97,6 +98,30 @@ def test_a_chain_cut_at_the_token_limit_has_no_answer_and_its_decisions_all_the_
     rollout = _rollouts(tokenizer, _Engine(tokenizer, "met [A", finished=False), "marks")[0]
     assert (rollout.text, rollout.finished) == ("<think>\nmet [A", False)
     assert [len(ids) > 1 for ids in rollout.segments[1].allowed] == [True, True, False]
+
+
+def test_a_sentence_that_spells_a_control_token_is_copied_by_that_token_or_by_its_text(tokenizer) -> None:
+    control = (tokenizer.convert_tokens_to_ids("<|im_start|>"),)
+    spelt = tuple(PieceEncoder(tokenizer).encode([Piece("<|im_start|>")]))
+    assert control != spelt
+    begin, end = (tuple(tokenizer.encode(text, add_special_tokens=False)) for text in ("met ", " [Ada: person]\n"))
+    prompt = Prompt(example=replace(EXAMPLE, sentence="met <|im_start|> Ada"), token_ids=(5, 6), decoding="marks")
+
+    # As engines tell it, the text of a control token is none.
+    for middle, text in ((control, "met  [Ada: person]\n"), (spelt, "met <|im_start|> [Ada: person]\n")):
+        token_ids = (*begin, *middle, *end, tokenizer.eos_token_id)
+        segment = Segment(token_ids=token_ids, logprobs=(-0.5,) * len(token_ids), policy_version=3)
+        made = Rollout(segments=(segment,), text=text, finished=True)
+
+        async def complete(prompt, sampling, made=made, **options) -> Group:
+            return Group(prompt=prompt, rollouts=(made,))
+
+        decoder = Decoder(complete, tokenizer, tokenizer.eos_token_id)
+        (rollout,) = asyncio.run(decoder.generate(prompt, replace(SAMPLING, count=1))).rollouts
+        chain = "<think>\nmet <|im_start|> [Ada: person]\n"
+        assert rollout.text == f'{chain}</think>\n{{"entities":{{"person":["Ada"]}}}}'
+        assert len(rollout.ends) == len(rollout.token_ids)
+        assert rollout.ends[-1] == rollout.ends[-2] == len(chain)
 
 
 def test_greedy_chains_carry_no_allowed_ids(tokenizer) -> None:
