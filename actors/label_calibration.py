@@ -48,8 +48,9 @@ class LabelCalibration:
         self, prompt: Prompt, found: Chosen, weight: float, meanings: Mapping[str, str] | None = None
     ) -> Chosen:
         """The answer with each mark's label decided again; ``meanings`` are the definitions that the prompt gives.
-        A confidence becomes that of the place, times the calibrated probability of the label. Raises ValueError if the
-        labels leave no room for a neutral sentence."""
+        A confidence becomes that of the place, times the calibrated probability of the label. A mark keeps its label
+        where the context ends before another, longer one would. Raises ValueError if the labels leave no room for a
+        neutral sentence."""
         example, found = prompt.example, replace(found, calibrated=weight)
         marks = _marks(replace(example, mentions=found.mentions))
         if not found.finished or not marks or len(example.schema) < 2:
@@ -99,16 +100,22 @@ class LabelCalibration:
     async def _asked(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
         marks = await asyncio.to_thread(neutral_marks, self._chat, schema, self._context_tokens, meanings)
         by_mark = await _together(self._logprobs(*mark) for mark in marks)
-        return [sum(logs) / len(logs) for logs in zip(*by_mark, strict=True)]
+        known = [logs for logs in by_mark if logs is not None]
+        if not known:
+            raise _no_room(schema, self._context_tokens)
+        return [sum(logs) / len(logs) for logs in zip(*known, strict=True)]
 
-    async def _logprobs(self, prompt: Prompt, before: str, after: str) -> list[float]:
+    async def _logprobs(self, prompt: Prompt, before: str, after: str) -> list[float] | None:
         """The log-probability of each label of the schema, among all of them, between what a chain says up to the
-        colon of a mark and ``after`` it. Labels are spelled as the tokenizer spells them, which may join the bracket
-        with what follows; where several begin alike, each branch is a decision of its own."""
+        colon of a mark and ``after`` it; None where the context has no room for one. Labels are spelled as the
+        tokenizer spells them, which may join the bracket with what follows; where several begin alike, each branch is
+        a decision of its own."""
         chains = [f"{before} {label}]{after}" for label in prompt.example.schema]
         # In a thread: the whole chain once for each label, while others are answered.
         ends = await asyncio.to_thread(lambda: [self._chat.chain_tokens(chain) for chain in chains])
         open_ends = branches(ends)
+        if len(prompt.token_ids) + max(map(len, open_ends), default=0) >= self._context_tokens:
+            return None
         decisions = await self._choices({(*prompt.token_ids, *start): ids for start, ids in open_ends.items()})
         logs = dict(zip(open_ends, decisions, strict=True))
         return [
@@ -137,11 +144,15 @@ def neutral_marks(
         if len(prompt.token_ids) + len(chat.chain_tokens(f"{before} {longest}]{after}")) < context_tokens:
             found.append((prompt, before, after))
     if not found:
-        raise ValueError(
-            f"label_calibration: the {len(schema)} labels leave no room for a sentence in context_tokens="
-            f"{context_tokens}: raise that, or set label_calibration to 0"
-        )
+        raise _no_room(schema, context_tokens)
     return found
+
+
+def _no_room(schema: Sequence[str], context_tokens: int) -> ValueError:
+    return ValueError(
+        f"label_calibration: the {len(schema)} labels leave no room for a sentence in context_tokens={context_tokens}: "
+        "raise that, or set label_calibration to 0"
+    )
 
 
 @cache
@@ -196,10 +207,12 @@ def _decided(
     schema: Sequence[str],
     mention: Mention,
     confidence: float | None,
-    logs: Sequence[float],
+    logs: Sequence[float] | None,
     prior: Sequence[float],
     weight: float,
 ) -> tuple[Mention, float | None]:
+    if logs is None:
+        return mention, confidence
     scores = [log - weight * usual for log, usual in zip(logs, prior, strict=True)]
     best = max(range(len(scores)), key=scores.__getitem__)
     if confidence is not None:

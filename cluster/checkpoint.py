@@ -18,6 +18,7 @@ from cluster.disk import Disk
 from cluster.manifest import CheckpointLayout, CheckpointSpoilt, Entry, layout_of, read_manifest, verify, write_manifest
 from cluster.ranks import LearnerLost
 from rnr.config import RunConfig, SftConfig
+from rnr.evaluation.predictions import UNCALIBRATED
 from rnr.files import (
     free_space,
     is_cut_short,
@@ -248,10 +249,10 @@ def take_over(start: Path, folder: Path) -> None:
     progress = asdict(_progress(partial)) | {"seconds": {}}
     write_whole(partial / PROGRESS, strict_json(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)
-    for stage in ("base", "sft"):
-        predicted = start.parents[1] / "predictions" / f"{stage}.jsonl"
-        if stage in progress["scores"] and predicted.is_file():
-            shutil.copy(predicted, folder / "predictions")
+    for stage in sorted(progress["scores"].keys() & {"base", "sft"}):
+        for name in (f"{stage}.jsonl", f"{UNCALIBRATED}/{stage}.jsonl"):
+            if (predicted := start.parents[1] / "predictions" / name).is_file():
+                write_whole(folder / "predictions" / name, predicted.read_bytes())
     # The weights keep the digests that they were written with: whatever the copy did to them is found by ``restore``.
     known = {name: entry for name, entry in manifest.files.items() if name != PROGRESS}
     _complete(partial, checkpoints / start.name, manifest.layout, known)

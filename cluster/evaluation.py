@@ -10,13 +10,10 @@ from cluster.disk import Disk
 from cluster.generation import GenerationService
 from cluster.prepare import Prepared
 from rnr.config import EvaluationConfig
-from rnr.evaluation.predictions import save_predictions
+from rnr.evaluation.predictions import UNCALIBRATED, save_predictions
 from rnr.evaluation.scoring import Evaluation, f1_of, score_predictions
 from rnr.task.choosing import Chosen, chosen
 from rnr.types import Example
-
-UNCALIBRATED = "uncalibrated"
-"""The folder, beside the predictions, of the same answers with the policy's own labels."""
 
 
 async def evaluate(

@@ -190,8 +190,8 @@ def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) ->
     progress.seconds = {"setup": 5.0, "sft": 60.0}
     asyncio.run(checkpoints.save(progress, FakeLearner(weight=30)))
     _save(checkpoints, "grpo", 5, 35)
-    (first / "predictions").mkdir()
-    for name in ("sft", "grpo"):
+    (first / "predictions" / "uncalibrated").mkdir(parents=True)
+    for name in ("sft", "grpo", "uncalibrated/sft", "uncalibrated/grpo"):
         (first / "predictions" / f"{name}.jsonl").write_text(name)
     second = _run_of(tmp_path, "second", sft={"from_run": str(first)}, grpo={"steps": 3}, reward={"preset": "paper"})
     start = _warm_start(second, resume=True)  # there is nothing of its own yet
@@ -200,7 +200,9 @@ def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) ->
     restored, learner = _restore(Checkpoints(run_folder(second.run) / "checkpoints", keep=1, layout=LAYOUT))
     assert (restored, learner.weight) == (replace(progress, seconds={}), 30)
     assert _warm_start(second, resume=True) is None
-    assert [path.name for path in (run_folder(second.run) / "predictions").iterdir()] == ["sft.jsonl"]
+    there = run_folder(second.run) / "predictions"
+    taken = {path.relative_to(there).as_posix(): path.read_text() for path in there.rglob("*.jsonl")}
+    assert taken == {"sft.jsonl": "sft", "uncalibrated/sft.jsonl": "uncalibrated/sft"}
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from actors.label_calibration import Choices, LabelCalibration, _marks, branches
 from actors.loading import load
 from actors.rollout import RolloutWorker
 from cluster.disk import Disk
-from cluster.evaluation import UNCALIBRATED, evaluate
+from cluster.evaluation import evaluate
 from rnr.config import EvaluationConfig
+from rnr.evaluation.predictions import UNCALIBRATED
 from rnr.evaluation.scoring import Evaluation
 from rnr.task.chains import tagged_chain
 from rnr.task.choosing import Chosen, chosen, written
@@ -229,6 +230,33 @@ def test_an_evaluation_that_ends_early_asks_for_nothing_more(ner, ended) -> None
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(work())
+
+
+def test_a_mark_keeps_its_label_where_the_context_ends_before_a_longer_one_would(ner) -> None:
+    labels = ("person", *(f"person of some note and then some more {last}" for last in ("one", "two")))
+    sentence = "Ada met nobody at all that day, " * 8 + "Bo"
+    places = ((0, 3), (len(sentence) - 2, len(sentence)))
+    mentions = tuple(Mention(text=sentence[a:b], label="person", start=a, end=b) for a, b in places)
+    example = Example(uid="a", sentence=sentence, schema=labels, mentions=mentions)
+    prompt, chain = ner.chat.prompt(example), tagged_chain(example)
+    found = chosen("greedy", example, "marks", rollout(text=written(example, mentions, "marks")))
+    found = replace(found, confidences=(0.5, 0.25))
+    context = len(prompt.token_ids) + len(ner.chat.chain_tokens(chain)) + 1  # what was answered, and its end
+
+    class Engine:
+        async def choice(self, token_ids, ids) -> dict[int, float]:
+            if len(token_ids) >= context:
+                raise ValueError("as vLLM does")
+            closing = [token for token in ids if "]" in ner.chat.tokenizer.decode([token])]
+            if not closing:  # the last word of the longer labels
+                return dict.fromkeys(ids, math.log(0.5))
+            # Nothing speaks for a longer label anywhere else.
+            here = tuple(token_ids[: len(prompt.token_ids)]) == prompt.token_ids
+            return {token: math.log(0.01 if (token in closing) == here else 0.99) for token in ids}
+
+    decided = asyncio.run(LabelCalibration(choices(Engine()), ner.chat, context).decided(prompt, found, 1.0))
+    assert [mention.label for mention in decided.mentions] == [labels[1], "person"]
+    assert decided.confidences[1] == 0.25
 
 
 @pytest.mark.parametrize("after", [", a firm.", ".", ")", "", " last year."])

@@ -12,6 +12,8 @@ from rnr.task.choosing import Chosen, aligned
 from rnr.task.parsing import parse
 from rnr.types import Answer, Decoding, Example
 
+UNCALIBRATED = "uncalibrated"
+"""The folder, beside a run's predictions, of the same answers with the policy's own labels."""
 _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
 
 
