@@ -12,7 +12,8 @@ STDOUT, STDERR = 1, 2
 @contextmanager
 def stdout_to_stderr() -> Iterator[TextIO]:
     """Standard output as it was, as a stream; meanwhile all that this process and those it starts print to standard
-    output, whether by Python or not, arrives at standard error.
+    output, whether by Python or not, arrives at standard error. Halves of surrogate pairs, which a model may spell, are
+    written as their escapes.
 
     A process that is started meanwhile keeps to that for good. Where ``sys.stdout`` is not the process's standard
     output (a notebook, a test), that stream is what comes back.
@@ -20,7 +21,7 @@ def stdout_to_stderr() -> Iterator[TextIO]:
     own = _is_stdout(sys.stdout)
     sys.stdout.flush()
     kept = os.dup(STDOUT)
-    results = os.fdopen(os.dup(kept), "w", encoding="utf-8", buffering=1) if own else sys.stdout
+    results = os.fdopen(os.dup(kept), "w", 1, encoding="utf-8", errors="backslashreplace") if own else sys.stdout
     try:
         os.dup2(STDERR, STDOUT)
         yield results

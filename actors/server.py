@@ -8,12 +8,13 @@ from secrets import compare_digest
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
 from actors.extractor import Extractor, Options
 from actors.question import Limits, refuse_unasked
+from rnr.files import strict_json
 from rnr.task.choosing import Selection
 from rnr.types import Decoding
 
@@ -93,16 +94,16 @@ def routes(service: Service, *, api_key: str = "") -> APIRouter:
     body = {"required": True, "content": {"application/json": {"schema": Question.model_json_schema()}}}
 
     @router.post("/extract", openapi_extra={"requestBody": body})
-    async def extract(request: Request) -> JSONResponse:
+    async def extract(request: Request) -> Response:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if api_key and not compare_digest(given.encode(), api_key.encode()):
             return JSONResponse({"error": "the header Authorization: Bearer KEY is missing or wrong"}, 401)
         try:
-            return JSONResponse(await service.extract(await _question(request)))
+            return _json(await service.extract(await _question(request)))
         except _Refused as error:
-            return JSONResponse({"error": str(error)}, error.status)
+            return _json({"error": str(error)}, error.status)
         except ValueError as error:
-            return JSONResponse({"error": str(error)}, 400)
+            return _json({"error": str(error)}, 400)
 
     @router.get("/ready")
     async def ready() -> JSONResponse:
@@ -113,6 +114,12 @@ def routes(service: Service, *, api_key: str = "") -> APIRouter:
         return HTMLResponse(PAGE.read_text(encoding="utf-8"))
 
     return router
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    """As JSON; half of a surrogate pair, which a model may spell, as its escape."""
+    text = strict_json(content).encode(errors="backslashreplace")
+    return Response(text, status, media_type="application/json")
 
 
 async def _question(request: Request) -> Question:

@@ -98,7 +98,7 @@ def _answer(
             if out is None:
                 _show(pairs, stdout, as_json=as_json)
             else:
-                with out.open("a", encoding="utf-8") as stream:
+                with out.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                     _show(pairs, stream, as_json=True)
 
 

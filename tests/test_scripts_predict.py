@@ -87,6 +87,22 @@ def test_a_long_file_is_resumed_behind_its_last_whole_row(tmp_path, asked, capsy
     assert main([*command, "--resume"]) == 2
 
 
+def test_half_of_a_surrogate_pair_that_a_model_spells_ends_nothing(tmp_path, asked, monkeypatch) -> None:
+    half = Entity(text="\ud83d", label="person", start=-1, end=-1, confidence=None, alignment="none")
+    found = Extraction(sentence="Ada ran", entities=(), reasoning=None, left_out=(half,))
+    monkeypatch.setattr("tests.test_scripts_predict._found", lambda text, labels: found)
+    out = tmp_path / "out.jsonl"
+    assert main(["--model", "m", "--schema", "person", "Ada ran", "--decoding", "free", "--out", str(out)]) == 0
+    assert json.loads(out.read_text(encoding="utf-8"))["left_out"][0]["text"] == "\ud83d"
+    program = (
+        "from actors.output import stdout_to_stderr\n"
+        "with stdout_to_stderr() as results:\n"
+        "    print('\\ud83d', file=results)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("\\ud83d\n", "")
+
+
 def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(tmp_path, asked, capsys) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"name": "Ada"}\n')

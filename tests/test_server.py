@@ -57,6 +57,18 @@ def test_sentences_come_back_in_order_with_their_entities() -> None:
     assert {(asked.samples, asked.threshold, asked.decoding) for asked in model.asked} == {(2, 0.5, "marks")}
 
 
+def test_half_of_a_surrogate_pair_that_a_model_spells_is_answered_as_its_escape(monkeypatch) -> None:
+    half = Entity(text="\ud83d", label="person", start=-1, end=-1, confidence=None, alignment="none")
+
+    async def extract(*_) -> Extraction:
+        return Extraction(sentence="Ada", entities=(), reasoning=None, left_out=(half,))
+
+    monkeypatch.setattr(_Model, "extract", extract)
+    answer = _post({"sentences": ["Ada"], "labels": ["person"], "decoding": "free"})
+    assert answer.status_code == 200
+    assert answer.json()["results"][0]["left_out"][0]["text"] == "\ud83d"
+
+
 def test_what_is_too_much_or_wrong_is_refused_with_its_reason() -> None:
     for body, status, why in (
         ({"sentences": ["a"] * 4, "labels": ["x"]}, 413, "4 sentences, and this server takes 3"),
