@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from actors.model_files import load_config, load_tokenizer
 from rnr.files import strict_json
@@ -24,36 +26,59 @@ def chat_format(model_folder: str) -> ChatFormat:
     """
     load_config(model_folder)
     asked = _asked(model_folder)
-    wording = Wording(**asked["wording"]) if "wording" in asked else PRESETS[asked["preset"]]
-    chat = with_wording(model_folder, wording, asked["definitions"])
-    chat.decoding = asked.get("decoding", "free")
-    chat.label_calibration = asked.get("label_calibration", 0.0)
+    chat = with_wording(model_folder, asked.wording or PRESETS[asked.preset], asked.definitions)
+    chat.decoding, chat.label_calibration = asked.decoding, asked.label_calibration
     return chat
 
 
 def trained_decoding(model: str) -> Decoding:
     """The decoding that a model was trained with by us, else ``free``: only a folder can tell."""
-    return _asked(model).get("decoding", "free")
+    return _asked(model).decoding
 
 
 def grammar_decoding(model_folder: str) -> Decoding:
     """The decoding under which an answer of this model keeps to the question: as the model was trained, if that was
     under a grammar; else the one that goes with its chains, if its folder tells; else ``schema``, for any chain."""
     asked = _asked(model_folder)
-    decoding: Decoding = asked.get("decoding", "free")
-    return asked.get("grammar", "schema") if decoding == "free" else decoding
+    return asked.grammar if asked.decoding == "free" else asked.decoding
 
 
 def asks_catch_alls(model: str) -> bool:
     """Whether a model was trained by us to be asked for catch-all labels (``data.catch_all_labels``); yes if only
     others know it, and no under the paper's prompt."""
     asked = _asked(model)
-    return asked.get("catch_all_labels", asked.get("preset") != "reference")
+    return asked.preset != "reference" if asked.catch_all_labels is None else asked.catch_all_labels
 
 
-def _asked(model: str) -> dict[str, Any]:
+def _preset(name: str) -> str:
+    if name not in PRESETS:
+        raise ValueError(f"{name!r} is none of {', '.join(PRESETS)}: was it written by a newer RNR?")
+    return name
+
+
+class _Asked(BaseModel):
+    """``PROMPT_FILE``; what is missing is as it was before exports told it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    preset: Annotated[str, AfterValidator(_preset)] = "compact"
+    wording: Wording | None = None
+    """In place of a preset."""
+    definitions: dict[str, str] = {}
+    decoding: Decoding = "free"
+    grammar: Decoding = "schema"
+    label_calibration: float = Field(default=0.0, ge=0, le=1)
+    catch_all_labels: bool | None = None
+
+
+def _asked(model: str) -> _Asked:
     file = Path(model) / PROMPT_FILE
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"preset": "compact", "definitions": {}}
+    try:
+        return _Asked.model_validate_json(file.read_bytes()) if file.is_file() else _Asked()
+    except ValidationError as error:
+        detail = error.errors()[0]
+        place = "".join(f"{part}: " for part in detail["loc"])
+        raise ValueError(f"model.path: {file}: {place}{detail['msg'].removeprefix('Value error, ')}") from None
 
 
 def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:

@@ -1,6 +1,7 @@
 """A loaded model that is asked for entities: what ``rnr.load`` gives."""
 
 import asyncio
+import math
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,8 +56,9 @@ class Options:
             if type(value) is not int and (name != "overlap" or value is not None):
                 raise ValueError(f"{name} is a whole number, not {value!r}")
         refuse_threshold(self.threshold)
-        if self.samples < 1 or self.temperature <= 0:
-            raise ValueError("samples must be at least 1, and their temperature above 0")
+        if self.samples < 1 or type(self.temperature) not in (int, float) or not 0 < self.temperature < math.inf:
+            given = f"found {self.samples} and {self.temperature!r}"
+            raise ValueError(f"samples must be at least 1, and their temperature a number above 0; {given}")
         if self.samples == 1 and self.select in ("vote", "medoid"):
             raise ValueError(f"select={self.select!r} needs several samples, for example samples=8")
         given = self.label_calibration

@@ -54,7 +54,7 @@ def load(
     folder = resolve(model)
     chat = chat_format(folder)
     meant = Options.of(decoding=decoding or grammar_decoding(folder), **options)
-    _refuse_unusable(context_tokens, max_new_tokens, device)
+    _refuse_unusable(engine, context_tokens, max_new_tokens, device)
     refuse_unopened(chat, meant.decoding)
     _refuse_missing(engine)
     with stdout_to_stderr(), _unnamed_main():
@@ -87,11 +87,16 @@ def _close(extractor: "weakref.ref[Extractor]") -> None:
         alive.close()
 
 
-def _refuse_unusable(context_tokens: int, max_new_tokens: int | None, device: str) -> None:
+def _refuse_unusable(engine: str, context_tokens: int, max_new_tokens: int | None, device: str) -> None:
     if type(context_tokens) is not int or context_tokens < LEAST_CONTEXT:
         raise ValueError(f"context_tokens is a whole number of at least {LEAST_CONTEXT}, not {context_tokens!r}")
     if max_new_tokens is not None and (type(max_new_tokens) is not int or max_new_tokens < 1):
         raise ValueError(f"max_new_tokens is a whole number of at least 1, not {max_new_tokens!r}")
+    if device and engine == "vllm":
+        raise ValueError(
+            f'device={device!r} is for engine="transformers"; vLLM takes the first GPU that it sees, or the CPU: set '
+            "CUDA_VISIBLE_DEVICES to show it another"
+        )
     if device and device.partition(":")[0] not in SEQUENCES_AT_ONCE:
         raise ValueError(f"device is {', '.join(SEQUENCES_AT_ONCE)} (cuda:1 for the second GPU), not {device!r}")
 

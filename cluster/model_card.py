@@ -16,7 +16,7 @@ EMBEDDED = ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")
 """Name and licence of the embedded model."""
 
 SETTINGS = (
-    *("model.path", "model.lora_rank", "data.train", "data.sft", "data.prompt", "data.sft_examples"),
+    *("model.path", "model.lora_rank", "data.train", "data.prompt", "data.sft_examples"),
     *("sft.epochs", "sft.learning_rate", "sft.sequences_per_step", "sft.decoding"),
     *("sampling.decoding", "sampling.samples_per_prompt", "sampling.prompts_per_step", "sampling.temperature"),
     *("reward.preset", "reward.weights", "grpo.steps", "grpo.learning_rate", "grpo.advantage", "grpo.credit"),

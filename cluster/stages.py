@@ -175,6 +175,7 @@ class Stages:
         await self._evaluate_after(progress.step - 1)  # the run may have been stopped in the middle of it
         if self.settings.difficulty_rollouts:
             await self._select()
+            self._spend("selection")
             self.forecast.did("selection")
         await grpo(
             range(progress.step, options.steps),

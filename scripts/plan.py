@@ -59,6 +59,8 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="the plan as JSON")] = False,
 ) -> int:
     """Print the plan; options that are not listed are ``--section.key=value`` overrides."""
+    if not gpus and (bench or answer_tokens):
+        raise ValueError("--bench and --answer-tokens are for --gpus")
     settings = load_config(config, context.args)
     if gpus:
         divide(settings, gpus, bench or [], answer_tokens, as_json=as_json)

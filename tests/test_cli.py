@@ -118,6 +118,9 @@ def test_values_that_contradict_each_other_are_refused() -> None:
         load_config(None, ["--generation.speculative_tokens=3", "--sampling.decoding=marks"])
     with pytest.raises(ValueError, match=r"lora_rank needs optimizer\.zero_stage 0, 1 or 2"):
         load_config(None, ["--model.lora_rank=8", "--optimizer.zero_stage=3"])
+    with pytest.raises(ValueError, match=r'config grpo: dual_clip is for policy_loss "ppo" and "gspo"'):
+        load_config(None, ["--grpo.policy_loss=cispo", "--grpo.dual_clip=3"])
+    assert load_config(None, ["--grpo.policy_loss=gspo", "--grpo.dual_clip=3"]).grpo.dual_clip == 3
 
 
 def test_the_tree_is_frozen_small_and_every_key_has_its_section() -> None:

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from rnr.cli import load_config
-from scripts import train
+from scripts import plan, train
 from scripts.benchmarks import reading
 from scripts.command_line import among, new_app, repeated, run, within
 
@@ -101,6 +101,15 @@ def test_train_takes_any_key_of_the_config_between_its_own_options(monkeypatch) 
     assert seen == [("a.toml", ["--run.name=mine", "--grpo.steps=4", weights, "stray"])]
     with pytest.raises(ValueError, match="'stray' is not an option"):
         load_config(None, ["stray"])
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--bench", "a.json"], ["--answer-tokens", "9"]],
+)
+def test_a_plan_takes_what_is_measured_of_gpus_with_gpus_alone(argv, capsys) -> None:
+    assert plan.main(argv) == 2
+    assert capsys.readouterr().err == "error: --bench and --answer-tokens are for --gpus\n"
 
 
 def test_a_list_holds_known_names_alone_and_its_option_stands_once(capsys) -> None:

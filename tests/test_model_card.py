@@ -4,7 +4,8 @@ import ast
 import json
 import re
 
-from cluster.model_card import card_files, licence_of
+from cluster.model_card import SETTINGS, card_files, licence_of
+from rnr.cli import known_keys
 
 SCORES = {
     "sft": {
@@ -59,6 +60,10 @@ def test_the_card_tells_scores_with_intervals_settings_and_the_licence(tmp_path)
     assert "| `data.train` | train.jsonl |" in card
     assert "secret" not in card
     assert 'Find the named entities. Think, then answer {"entities":{label:[text]}}' in card
+
+
+def test_the_card_shows_keys_that_there_are() -> None:
+    assert set(SETTINGS) - set(known_keys()) == set()
 
 
 def test_decoding_is_greedy_and_ends_where_answers_end(tmp_path) -> None:

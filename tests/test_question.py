@@ -95,6 +95,8 @@ def test_a_threshold_of_a_label_that_is_not_asked_for_is_refused(ner) -> None:
         ({"select": "best"}, "select is None or 'greedy' or 'vote' or 'medoid', not 'best'"),
         ({"decoding": "json"}, "decoding is .*, not 'json'"),
         ({"samples": 2.5}, "samples is a whole number, not 2.5"),
+        ({"temperature": "hot"}, "their temperature a number above 0; found 1 and 'hot'"),
+        ({"temperature": float("nan")}, "their temperature a number above 0; found 1 and nan"),
         ({"samples": True}, "samples is a whole number, not True"),
         ({"window": "9"}, "window is a whole number, not '9'"),
         ({"threshold": "0.5"}, "from 0 to 1, not '0.5'"),
@@ -122,6 +124,7 @@ def test_windows_of_any_size_share_at_most_half_of_themselves_by_default() -> No
         ({"device": "tpu"}, "device is cpu, cuda, mps"),
         ({"context_tokens": 16}, "context_tokens is a whole number of at least 32, not 16"),
         ({"max_new_tokens": 0}, "max_new_tokens is a whole number of at least 1, not 0"),
+        ({"engine": "vllm", "device": "cuda:1"}, 'cuda:1\' is for engine="transformers"; vLLM takes the first GPU'),
     ],
 )
 def test_a_model_is_not_loaded_under_options_that_cannot_be(options, said, monkeypatch) -> None:
@@ -129,7 +132,7 @@ def test_a_model_is_not_loaded_under_options_that_cannot_be(options, said, monke
     monkeypatch.setattr("actors.loading.chat_format", lambda folder: None)
     monkeypatch.setattr("actors.loading.grammar_decoding", lambda folder: "marks")
     with pytest.raises(ValueError, match=said):
-        load("mine", engine="transformers", **options)
+        load("mine", **{"engine": "transformers", **options})
 
 
 def test_the_folder_of_a_run_is_told_from_its_export(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -71,3 +72,16 @@ def test_an_evaluation_that_fails_does_not_cost_the_warm_start(tmp_path, monkeyp
     asyncio.run(resumed.to_the_end(1.0))
     assert again.trained == []
     assert resumed.checkpoints.progress.stage == "done"
+
+
+def test_the_seconds_of_a_selection_are_not_those_of_grpo(tmp_path, monkeypatch) -> None:
+    stages = make_stages(tmp_path, Policy({}), monkeypatch)
+    stages.settings = replace(stages.settings, difficulty_rollouts=2)
+
+    async def select(self: Stages) -> None:
+        await asyncio.sleep(0.5)
+
+    monkeypatch.setattr(Stages, "_select", select)
+    asyncio.run(stages.to_the_end(1.0))
+    assert stages._progress.seconds["selection"] >= 0.5
+    assert stages._progress.seconds["grpo"] < 0.5

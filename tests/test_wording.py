@@ -121,6 +121,23 @@ def test_an_export_of_before_is_still_read(tmp_path) -> None:
     assert not asks_catch_alls(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ('{"preset": "compact"', "Invalid JSON"),
+        ('{"preset": "terse", "definitions": {}}', "preset: 'terse' is none of compact, compact-de,"),
+        ('{"preset": "compact", "decoding": "beams"}', "decoding: Input should be 'free', 'schema' or 'marks'"),
+        ('{"preset": "compact", "label_calibration": 7}', "label_calibration: Input should be less than or equal to 1"),
+        ('{"wording": {"system": "Find."}}', "wording: user: Field required"),
+    ],
+)
+def test_a_file_that_does_not_tell_how_a_model_was_asked_is_named_with_what_is_wrong(tmp_path, written, why) -> None:
+    (tmp_path / "rnr_prompt.json").write_text(written)
+    with pytest.raises(ValueError, match=r"rnr_prompt\.json: ") as said:
+        asks_catch_alls(str(tmp_path))
+    assert why in str(said.value)
+
+
 LANGUAGES = [name for name in PRESETS if name.startswith("compact-")]
 
 

@@ -1,8 +1,8 @@
 """The policy, and how both stages train it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from rnr.config.section import Section
 
@@ -117,6 +117,12 @@ class GrpoConfig(Section):
     def keeps_reference(self) -> bool:
         """Whether the policy at the start of GRPO is kept beside the one that is trained."""
         return self.kl_coefficient > 0
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.dual_clip and self.policy_loss == "cispo":
+            raise ValueError('dual_clip is for policy_loss "ppo" and "gspo": "cispo" bounds the ratio of every token')
+        return self
 
     @field_validator("advantage", mode="before")
     @classmethod
