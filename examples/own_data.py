@@ -12,6 +12,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def main(argv: Sequence[str]) -> int:
     export = folder / ("run-debug" if options.debug else "run") / "export"
     row = json.loads(test.read_text(encoding="utf-8").splitlines()[0])
     labels = ",".join(row.get("schema") or ["person", "city"])
-    run("scripts.evaluate", "--model", str(export), "--data", str(test), "--out", str(folder / "evaluation"))
+    scores = folder / "evaluation" / time.strftime("%Y%m%d-%H%M%S")  # those of an earlier call are not written over
+    run("scripts.evaluate", "--model", str(export), "--data", str(test), "--out", str(scores))
     run("scripts.predict", "--model", str(export), "--schema", labels, row["sentence"])
     return 0
 

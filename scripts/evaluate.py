@@ -176,7 +176,8 @@ def _ask(
 ) -> list[Path]:
     """The files into which the model's answers were written, one for each decoding, with ``weight`` for the calibration
     of labels under marks (None: the model's own); raises ValueError if one exists already."""
-    from actors.loading import load as load_model  # loads torch, for which scoring has no use
+    from actors.extractor import Options  # loads torch, for which scoring has no use
+    from actors.loading import load as load_model
 
     names = {decoding: f"predictions-{decoding}.jsonl" for decoding in decodings} if len(decodings) > 1 else {}
     for file in (folder / name for name in (*names.values(), "predictions.jsonl")):
@@ -188,11 +189,14 @@ def _ask(
             f"--label-calibration decides the labels of marks, and the model answers under {' and '.join(asked)}: give "
             "--decoding marks, too"
         )
+    weights = {decoding: weight if decoding == "marks" else None for decoding in asked}
+    how = {name: options[name] for name in ("samples", "select", "threshold")}
+    for decoding, given in weights.items():  # what cannot be asked is known before anything is
+        Options(decoding=decoding, label_calibration=given, **how)
     files: list[Path] = []
     with load_model(model, decoding=asked[0], **options) as extractor:
         folder.mkdir(parents=True, exist_ok=True)
-        for decoding in asked:
-            given = weight if decoding == "marks" else None
+        for decoding, given in weights.items():
             answers = extractor.answers(examples, decoding=decoding, label_calibration=given)
             files.append(folder / names.get(decoding, "predictions.jsonl"))
             save_predictions(examples, answers, decoding, files[-1])

@@ -58,6 +58,26 @@ def test_own_data_is_checked_and_divided_and_every_command_is_shown(tmp_path, mo
     assert capsys.readouterr().out.count("$ python -m scripts.") == 3
 
 
+def test_own_data_is_scored_anew_by_each_call(tmp_path, monkeypatch, capsys) -> None:
+    from examples import own_data
+
+    outs: list[Path] = []
+
+    def run(words: list[str]) -> subprocess.CompletedProcess:
+        if words[2] == "scripts.evaluate":
+            outs.append(Path(words[words.index("--out") + 1]))
+            assert not outs[-1].exists()
+            outs[-1].mkdir(parents=True)
+        return real(words, capture_output=True) if words[2] == "scripts.data" else subprocess.CompletedProcess(words, 0)
+
+    real, times = subprocess.run, iter("12")
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr("time.strftime", lambda _form: next(times))
+    for more in (["--debug"], []):
+        assert own_data.main(["--folder", str(tmp_path / "own"), *more]) == 0
+    assert [out.parent for out in outs] == [tmp_path / "own" / "evaluation"] * 2
+
+
 def test_an_example_ends_with_the_exit_code_of_what_failed(tmp_path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"sentence": "Ada ran", "entities": [{"text": "Bob", "label": "person"}]}\n')
     command = [sys.executable, "-m", "examples.own_data", str(tmp_path / "bad.jsonl"), "--folder", str(tmp_path)]

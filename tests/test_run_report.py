@@ -173,6 +173,12 @@ def test_time_is_that_of_workers_and_overlapping_work_counts_once(folder) -> Non
     ]
 
 
+def test_the_labels_of_an_evaluation_are_part_of_it(tmp_path) -> None:
+    spans = [[100.0, 2.0, "rollout-0", "evaluation"], [102.0, 1.0, "rollout-0", "labels of a mark"]]
+    (tmp_path / "spans.jsonl").write_text("".join(json.dumps(span) + "\n" for span in spans))
+    assert read_timeline(tmp_path)["lanes"][0]["seconds"] == {"evaluation": 3.0}
+
+
 def test_intervals_are_united() -> None:
     assert merged([(3.0, 4.0), (0.0, 1.0), (0.5, 2.0)]) == [(0.0, 2.0), (3.0, 4.0)]
     assert merged([(0.0, 1.0), (1.5, 2.0)], gap=0.5) == [(0.0, 2.0)]

@@ -199,6 +199,17 @@ def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_fir
     assert "'--decoding': must be of free, schema, marks; found greedy" in capsys.readouterr().err
 
 
+def test_what_one_of_several_decodings_cannot_be_asked_is_known_before_the_first(
+    tmp_path, data, monkeypatch, capsys
+) -> None:
+    asked: list[dict] = []
+    _loaded(asked, {"free": '{"entities": {}}', "marks": '{"entities": {}}'}, monkeypatch)
+    command = ["--model", "m", "--data", *data, "--out", str(tmp_path), "--decoding", "free", "--decoding", "marks"]
+    assert main([*command, "--samples", "8", "--label-calibration", "0.6"]) == 2
+    assert "ask with decoding='marks' and samples=1" in capsys.readouterr().err
+    assert asked == []
+
+
 def test_calibrated_labels_are_those_of_marks_and_are_told_of(tmp_path, data, monkeypatch, capsys) -> None:
     answer = '{"entities": {"thing": ["Lisp"]}}'
     _loaded([], {"free": answer, "marks": answer}, monkeypatch)

@@ -12,6 +12,7 @@ MOST_PIECES = 700
 KINDS = {
     "rollout": "sampling",
     "evaluation": "evaluation",
+    "labels": "evaluation",
     "score": "scoring",
     "grpo_step": "training",
     "sft_step": "training",
