@@ -55,6 +55,15 @@ def test_offsets_of_spacy_are_kept_and_its_labels_renamed(tmp_path) -> None:
     assert report(read.predictions).data_sets["a"].scores["strict"].f1 == 50.0
 
 
+def test_labels_of_our_own_predictions_are_not_renamed_and_that_is_said(tmp_path) -> None:
+    own = {"uid": "a/2", "data_set": "a", "sentence": "Nobody .", "finished": True, "tokens": 3}
+    file = _file(tmp_path, own | {"text": '{"entities": {"GPE": ["Nobody"]}}'})
+    found = read_any(file, EXAMPLES, {"GPE": "city"})
+    assert [mention.label for mention in found.predictions["a/2"].answer.mentions] == ["gpe"]
+    assert found.notes == (f"{file} was written here: no label of it is renamed",)
+    assert read_any(file, EXAMPLES).notes == ()
+
+
 def test_labels_that_nobody_asked_for_are_named_with_what_to_do(tmp_path) -> None:
     (note,) = read_any(_file(tmp_path, SPACY, NOTHING), EXAMPLES).notes
     assert note.startswith("1 predicted mentions have labels that their sentence does not ask for, so they are wrong:")

@@ -1,5 +1,6 @@
 """The run folder: an older run is moved aside, a resumed one kept, a running one left alone."""
 
+import errno
 import json
 import multiprocessing
 
@@ -34,6 +35,26 @@ def test_a_resumed_run_finds_its_folder_and_may_not_change_what_is_trained(tmp_p
         _open_elsewhere(tmp_path, resume=True, grpo={"steps": 7})
     assert (_open_elsewhere(tmp_path, resume=True, optimizer={"zero_stage": 3}) / "note").read_text() == "kept"
     assert (_open(tmp_path, resume=True, cluster={"rollout_workers": 2}) / "note").read_text() == "kept"
+
+
+def test_a_resumption_that_ends_while_it_writes_the_config_leaves_that_of_before(tmp_path, monkeypatch) -> None:
+    file = _open_elsewhere(tmp_path) / "config.json"
+    before = file.read_bytes()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rnr.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        _open(tmp_path, resume=True, cluster={"rollout_workers": 2})
+    assert file.read_bytes() == before
+
+
+def test_a_config_that_was_cut_is_named(tmp_path) -> None:
+    file = _open_elsewhere(tmp_path) / "config.json"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"run/config\.json cannot be read: "):
+        _open_elsewhere(tmp_path, resume=True)
 
 
 def test_a_run_of_before_labels_were_calibrated_goes_on_without(tmp_path) -> None:

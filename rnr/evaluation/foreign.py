@@ -48,7 +48,8 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
     """
     rows = list(_rows(file))
     if not rows or OWN in rows[0][1]:
-        return Foreign(predictions=read_predictions(file, examples), tool=False, offsets=False, notes=())
+        notes = (f"{file} was written here: no label of it is renamed",) if renamed else ()
+        return Foreign(predictions=read_predictions(file, examples), tool=False, offsets=False, notes=notes)
     by_sentence: dict[str, list[Example]] = {}
     for example in examples:
         by_sentence.setdefault(example.sentence, []).append(example)

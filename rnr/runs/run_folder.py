@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.config import ModelConfig, RunConfig
-from rnr.files import strict_json
+from rnr.files import strict_json, write_whole
 
 CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint")
 """Sections that may change when a run is resumed: they set how it runs, not what is trained."""
@@ -35,11 +35,14 @@ def run_folder(run: RunConfig) -> Path:
 
 
 def saved_config(folder: Path) -> dict[str, Any]:
-    """The config of the run in this folder; raises ValueError where there is none."""
+    """The config of the run in this folder; raises ValueError where there is none that can be read."""
     file = folder / "config.json"
     if not file.is_file():
         raise ValueError(f"{folder} is not the folder of a run: it has no config.json")
-    return json.loads(file.read_text(encoding="utf-8"))
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} cannot be read: {error}") from None
 
 
 def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
@@ -54,13 +57,13 @@ def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
     if folder.exists():
         _lock(folder)
     if resume and file.exists():
-        _refuse_changes(json.loads(file.read_text()), tree, folder)
+        _refuse_changes(saved_config(folder), tree, folder)
     else:
         if folder.exists():
             _move_aside(folder)
         folder.mkdir(parents=True)
         _lock(folder)
-    file.write_text(strict_json(tree, indent=1))
+    write_whole(file, strict_json(tree, indent=1))  # a run is not resumed without it
     return folder
 
 
