@@ -15,7 +15,7 @@ from actors.engine import Engine, EngineSettings
 from actors.event_loop import EventLoop, result_of
 from actors.extractor import Extractor, Options
 from actors.output import stdout_to_stderr
-from rnr.config import DeadlineConfig, GenerationConfig, ModelConfig
+from rnr.config import GenerationConfig, ModelConfig
 from rnr.model_folder import resolve
 from rnr.task.prompts import ChatFormat
 from rnr.types import Decoding
@@ -24,8 +24,8 @@ EngineName = Literal["vllm", "transformers"]
 
 SEQUENCES_AT_ONCE = {"cpu": 64, "cuda": 256, "mps": 32}
 """How many completions one engine makes at once, by device."""
-START = DeadlineConfig().start
-"""Seconds until an engine is up."""
+START = 3600.0
+"""Seconds until an engine is up: a large model may come from a slow disk, and be compiled."""
 LEAST_CONTEXT = 32
 """Tokens; the config asks for as many (``model.context_tokens``)."""
 
