@@ -57,6 +57,7 @@ class LabelCalibration:
             return found
         around = (self._logprobs(prompt, before, after) for _, before, after in marks)
         prior, *by_mark = await _together([self._prior(example.schema, meanings), *around])
+        assert prior is not None, "only marks may have no room"
         known = {_place(m): (m, c) for m, c in zip(found.mentions, found.confidences, strict=True)}
         decided = [
             _decided(example.schema, *known[_place(mention)], logs, prior, weight)
