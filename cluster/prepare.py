@@ -30,6 +30,9 @@ from rnr.types import Decoding, Example, Prompt, Sample
 if TYPE_CHECKING:
     from actors.constrained import TargetDecisions
 
+PROBE = 256
+"""Tokens by which a weight sync is checked."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -164,7 +167,8 @@ def prepare(
         model_folder=folder,
         weights=count_weights(folder),
         chat=chat,
-        probe=(*asked[0].token_ids, *asker.target(asked[0].example))[:256],
+        # An engine scores what leaves room for a token.
+        probe=(*asked[0].token_ids, *asker.target(asked[0].example))[: min(PROBE, model.context_tokens - 1)],
         sft=warm_start,
         held_out=held_out,
         prompts=tuple(pool),

@@ -65,6 +65,18 @@ def test_only_what_was_selected_is_tokenised(monkeypatch) -> None:
     assert prepared.candidates == 715
 
 
+def test_the_probe_has_room_in_the_context(tmp_path) -> None:
+    names = [{"text": name, "label": "person"} for name in ("Ada", "Bob", "Cyd", "Dan", "Eve", "Fay", "Gus", "Hal")]
+    listed = ", ".join(entity["text"] for entity in names)
+    test = write_jsonl(tmp_path / "test.jsonl", {"sentence": listed, "schema": ["person"], "entities": names})
+    data = {"train": (_file(tmp_path / "train.jsonl", ["Short one."]),), "evaluation": (test,)}
+    short = {"sampling": {"max_new_tokens": 16}, "evaluation": {"max_new_tokens": 16, "label_calibration": 0.0}}
+    (asked,) = _prepare(data=data).evaluation
+    whole = _prepare(data=data).probe
+    assert (whole[: len(asked.token_ids)], len(whole) < 256) == (asked.token_ids, True)
+    assert _prepare(data=data, model={"context_tokens": 100}, **short).probe == whole[:99] != whole
+
+
 def test_prompts_that_are_too_long_are_left_out_and_counted_but_never_of_the_evaluation(tmp_path) -> None:
     long = "word " * 80
     train = _file(tmp_path / "train.jsonl", ["Short one.", f"Long one {long}.", f"Long two {long}."])
