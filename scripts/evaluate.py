@@ -189,7 +189,7 @@ def _ask(
             f"--label-calibration decides the labels of marks, and the model answers under {' and '.join(asked)}: give "
             "--decoding marks, too"
         )
-    weights = {decoding: weight if decoding == "marks" else None for decoding in asked}
+    weights: dict[Decoding, float | None] = {each: weight if each == "marks" else None for each in asked}
     how = {name: options[name] for name in ("samples", "select", "threshold")}
     for decoding, given in weights.items():  # what cannot be asked is known before anything is
         Options(decoding=decoding, label_calibration=given, **how)
