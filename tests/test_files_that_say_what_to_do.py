@@ -38,6 +38,11 @@ _GOOGLE = [{"name": "Ada", "mentions": [{"text": {"content": "Ada"}}]}]
         ({"input": "Ada ran", "output": {"relations": [{}]}}, "a row of GLiNER2 without entities"),
         ({"text": "Ada ran", "label": ["sport", "news"]}, "'label' lists texts alone ('sport', 'news')"),
         ({"sentence": ["Ada", "ran"], "labels": ["B-PER", "O"]}, "call a list of words 'tokens'"),
+        ({"Text": "Ada ran", "Entities": []}, "call 'Text' 'text'"),
+        (
+            {"text": "Ada ran", "entities": [{"entity": "PER", "index": 1, "word": "Ada", "start": 0, "end": 3}]},
+            "is a piece of a word (PER), as a pipeline gives it",
+        ),
     ],
 )
 def test_exports_that_are_not_read_are_named_with_the_way_out(tmp_path, value, said) -> None:

@@ -64,7 +64,7 @@ def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
 def _note_marks(sentence: str, note: Callable[[str, str], None]) -> None:
     if sentence.startswith("BOS ") and sentence.endswith(" EOS"):
         note(PIECES, "'BOS', 'EOS'")
-    if any(mark in sentence for mark in ("</", "](", "@@", "<START")):
+    if "</" in sentence or "](" in sentence or "@@" in sentence or "<START" in sentence:
         found = next((one for one in MARKS.finditer(sentence) if not _HTML.search(one[0])), None)
         if found:
             note(MARKED_NAMES, repr(found[0][:40]))

@@ -36,7 +36,9 @@ GROUPS = "documents have groups of spans beside their entities, which were not r
 FURTHER = "rows have further fields with spans, which were not read"
 _NOT_FURTHER = frozenset((*ENTITIES, "relations", "tokens", "words", "sents", "sentences", "chunks"))
 LISTED = "rows list labels beside their entities, which were not read: call them 'schema' where they are meant"
-_SCHEMAS = ("label_list", "labels", "entity_types", "label_names", "label_set", "types", "classes", "ontology")
+_SCHEMAS = frozenset(
+    ("label_list", "labels", "entity_types", "label_names", "label_set", "types", "classes", "ontology")
+)
 OF_ALL = "rows have a 'label' of their whole sentence beside their entities, which was not read"
 OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
 INSIDE = "rows have entities inside of their entities, which were not read"
@@ -86,10 +88,12 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
 def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -> None:
     note_doubtful_row(row, number, source)
     source.note_relations(row, number)
-    if "schema" not in row and (listed := [name for name in _SCHEMAS if _lists_labels(row.get(name))]):
-        source.note(LISTED, number, ", ".join(listed))
-    others = [name for name, value in row.items() if name not in _NOT_FURTHER and _holds_places(value)]
-    if others:
+    if not _SCHEMAS.isdisjoint(row) and "schema" not in row:
+        listed = [name for name in row if name in _SCHEMAS and _lists_labels(row[name])]
+        if listed:
+            source.note(LISTED, number, ", ".join(listed))
+    lists = [name for name, value in row.items() if type(value) is list and name not in _NOT_FURTHER]
+    if others := [name for name in lists if _holds_places(row[name])]:
         source.note(FURTHER, number, ", ".join(others))
     entities = [entity for entity in row[field] if isinstance(entity, dict)] if isinstance(row[field], list) else []
     people = {str(entity[name]) for entity in entities for name in _PEOPLE if entity.get(name) is not None}
@@ -103,11 +107,9 @@ def _lists_labels(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(label, str) for label in value)
 
 
-def _holds_places(value: Any) -> bool:
-    """Whether a value is a list of spans, each with its label."""
-    if not isinstance(value, list) or not value:
-        return False
-    return all(
+def _holds_places(value: list[Any]) -> bool:
+    """Whether a list is one of spans, each with its label."""
+    return bool(value) and all(
         names_a_label(one) and names_a_place(one) if isinstance(one, dict) else is_span_list(one) for one in value
     )
 

@@ -27,7 +27,9 @@ def unknown_row(row: Any) -> str:
     if named:
         words = "; call a list of words 'tokens'" if _texts(row[named]) else ""
         return f"{named!r} must be text, found {_seen(row, named)}{words}"
-    return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}"
+    plain = {name: name.strip("\ufeff \t").lower() for name in row if isinstance(name, str)}
+    alike = next((f"; call {name!r} {plain[name]!r}" for name in row if plain.get(name) in TEXTS), "")
+    return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}{alike}"
 
 
 def _texts(value: Any) -> bool:
