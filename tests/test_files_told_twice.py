@@ -50,6 +50,7 @@ def test_of_two_fields_that_agree_the_one_with_places_is_read(tmp_path) -> None:
         ([0, 3, "PER", 0.98], BESIDE),
         ([0, 3, "PER", "Q42"], BESIDE),
         ([0, 3, "PER", {"by": "x"}], BESIDE),
+        ([0, 3, "PER", 1], BESIDE),
         ([0, 3, "PER", None], ""),
         ([0, 3, "PER", "Ada"], ""),
         ([0, 3, "Ada", "PER"], ""),
@@ -70,7 +71,17 @@ def test_spans_in_any_order_and_with_more_beside_them_are_read(tmp_path, span, s
     assert said in notes if said else not notes
 
 
-@pytest.mark.parametrize("span", [[0, 3, "human being", "PER"], ["PER", "ORG"], [0, 3, 4, "PER", "ORG x"]])
+@pytest.mark.parametrize(
+    "span",
+    [
+        [0, 3, "human being", "PER"],
+        ["PER", "ORG"],
+        [1, 0, 3, "PER"],
+        [0, 3, 4, "PER"],
+        [1, "PER", 0, 3],
+        ["T1", "PER", 0, 3],
+    ],
+)
 def test_spans_that_do_not_tell_which_part_is_the_label_are_refused(tmp_path, span) -> None:
     found, problems, _ = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": [span]}]))
     assert (found, "entities[0] must be" in problems) == ([], True)
@@ -136,3 +147,14 @@ def test_further_fields_with_spans_are_named(tmp_path, beside, noted) -> None:
 def test_a_row_of_one_entity_says_so(tmp_path) -> None:
     row = {"text": "Ada ran", "entity": "Ada", "label": "PER"}
     assert "a table with an entity a row" in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
+@pytest.mark.parametrize("span", [[0, 3, 4, 7, "PER"], [[0, 3], [4, 7], "PER"], ["PER", [0, 3], [4, 7]]])
+def test_a_list_with_several_places_is_not_cut_to_its_first(tmp_path, span) -> None:
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": [span]}]))
+    assert (found, "entities[0] has several places" in problems) == ([], True)
+
+
+def test_a_text_beside_its_masked_one_is_the_sentence(tmp_path) -> None:
+    row = {"unmasked_text": "Ada ran", "masked_text": "[X] ran", "span_labels": "[[0, 3, 'PER']]"}
+    assert read(written(tmp_path / "a.jsonl", [row]))[:2] == ([ADA], "")

@@ -209,10 +209,10 @@ def _pair(value: list[Any], place: str) -> dict[str, Any]:
 def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -> dict[str, Any]:
     """The entity with ``label`` and ``text``, whatever it calls them."""
     label = next((name for name in _LABELS if isinstance(entity.get(name), (str, int, list, dict))), None)
-    is_piece = label == "entity" and isinstance(entity[label], str)
-    if is_piece and (_PIECE.match(entity[label]) or {"word", "index", "start"} <= entity.keys()):
+    piece = entity["entity"] if label == "entity" and isinstance(entity["entity"], str) else ""
+    if piece and (_PIECE.match(piece) or {"word", "index", "start"} <= entity.keys()):
         raise ValueError(
-            f"{place} is a piece of a word ({entity[label]}), as a pipeline gives it; run it again with "
+            f"{place} is a piece of a word ({piece}), as a pipeline gives it; run it again with "
             'aggregation_strategy="simple"'
         )
     both = [entity.get(name) for name in ("label", "type")]

@@ -17,7 +17,7 @@ from rnr.corpus.report import Reading
 
 TEXTS = (
     *("sentence", "text", "content", "data", "input", "raw_text", "document", "raw", "tweet", "sent", "sentText"),
-    *("full_text", "source_text", "generated_text"),
+    *("full_text", "source_text", "generated_text", "unmasked_text", "original_text", "originalText", "utterance"),
 )
 _OURS = ("entities", "spans", "label")
 _MAY_BE_EMPTY = (

@@ -44,8 +44,11 @@ def from_list(entity: list[Any], place: str, number: int, source: Source, senten
     parts = _flat(entity)
     if len(parts) == 2 and isinstance(sentence, str) and all(isinstance(part, str) for part in parts):
         return _from_pair(parts, number, source, sentence) or entity
-    at = _place(parts)
-    if at is None:
+    at, numbers = _place(parts), [type(part) is int for part in parts]
+    if sum(numbers) > 3:
+        raise ValueError(f"{place} has several places, found {entity}; a mention in several pieces is no one text")
+    # A third number may stand behind the label: before it nothing tells which of them are the place.
+    if at is None or (sum(numbers) == 3 and not (at == 0 and isinstance(parts[2], str))):
         return entity
     return _with_more(parts[at : at + 2], [*parts[:at], *parts[at + 2 :]], number, source, sentence) or entity
 
