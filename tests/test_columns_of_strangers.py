@@ -152,3 +152,12 @@ def test_a_line_of_mecab_between_sentences_is_told_what_it_is(tmp_path) -> None:
     assert (
         "line 3: 1 columns where most lines have 2; if it divides sentences, put a blank line in its place" in problems
     )
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_of_words_that_begin_anew_without_a_blank_line_are_told(tmp_path, first) -> None:
+    lines = f"{first}\tIda\tB-PER\n{first + 1}\tran\tO\n{first}\tBo\tB-PER\n{first + 1}\tsat\tO\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", lines))
+    assert (found, "column 1 numbers the words of a sentence and begins anew" in problems) == ([], True)
+    divided = lines.replace(f"O\n{first}", f"O\n\n{first}")
+    assert read(written(tmp_path / "b.tsv", divided))[1] == ""

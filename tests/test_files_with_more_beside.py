@@ -170,3 +170,10 @@ def test_sentences_in_several_files_are_named_with_the_ways_they_are_annotated(t
     notes = "\n".join(reading.report.lines())
     assert f"{files[0]}: 1 {ACROSS} (row 2: rows 2, {files[1]}: 1 | {files[2]}: 1)" in notes
     assert ACROSS not in read(files[0])[2]
+
+
+def test_what_stands_beside_the_rows_of_an_object_is_named(tmp_path) -> None:
+    content = {"documents": [ROW], "labels": ["PER", "LOC"], "version": 1}
+    found, problems, notes = read(written(tmp_path / "a.json", json.dumps(content)))
+    assert (found, problems) == ([ADA], "")
+    assert "was taken for the rows ('documents', not 'labels')" in notes

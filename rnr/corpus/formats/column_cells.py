@@ -67,12 +67,25 @@ class Columns:
                 "words are numbered as in WebAnno TSV 1 and 2 (1-1, 1-2): export 'WebAnno TSV v3.3' or 'CoNLL 2002'"
             )
         steps = self._steps(column)
+        if 1 in steps and min(steps) < 0 and self._begins_anew(column):
+            raise ValueError(
+                f"column {column + 1} numbers the words of a sentence and begins anew where no blank line stands: put "
+                "one between sentences"
+            )
         if steps == {0, 1}:
             raise ValueError(
                 f"column {column + 1} numbers the sentences, which no blank line divides: put one between them, or "
                 "divide the columns by tabs and name them in the first line (sentence_id, word, tag)"
             )
         return {frozenset({1}): "a running number", frozenset({0}): "the number of the sentence"}.get(steps, "")
+
+    def _begins_anew(self, column: int) -> bool:
+        """Whether the numbers go up by one but where they are 0 or 1 again."""
+        for cells in self.cells(column):
+            numbers = [int(cell) for cell in cells if not is_range(cell)]
+            if any(right != left + 1 and right not in (0, 1) for left, right in pairwise(numbers)):
+                return False
+        return True
 
     def _steps(self, column: int) -> frozenset[int]:
         """By how much the numbers of a column go up from line to line; empty where its cells are no numbers."""

@@ -154,7 +154,9 @@ def _listed(value: Any, file: Path, reading: Reading, known: Callable[[Any], boo
         return list(value.values())
     if not lists:
         return [value]
-    reading.note(WRAPPED, file, detail=repr(lists[0]))
+    others = [name for name, inner in value.items() if name != lists[0] and isinstance(inner, (list, dict)) and inner]
+    beside = f", not {', '.join(map(repr, others))}" if others else ""
+    reading.note(WRAPPED, file, detail=f"{lists[0]!r}{beside}")
     return value[lists[0]]
 
 

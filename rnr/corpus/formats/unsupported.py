@@ -211,7 +211,9 @@ UNSUPPORTED = (
     refused(
         "an answer of Azure's service",
         "it has no text; add each document's as 'text' beside its 'entities'",
-        lambda row: has(row, documents=list) and any_has(row["documents"], "entities"),
+        lambda row: (
+            has(row, documents=list) and any_has(row["documents"], "entities") and not any_has(row["documents"], "text")
+        ),
         "documents",
     ),
     refused(
