@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from cluster.disk import Disk
 from cluster.manifest import CheckpointLayout, CheckpointSpoilt, Entry, layout_of, read_manifest, verify, write_manifest
 from cluster.ranks import LearnerLost
-from rnr.config import RunConfig, SftConfig
+from rnr.config import MergingConfig, RunConfig, SftConfig
 from rnr.evaluation.predictions import UNCALIBRATED
 from rnr.files import (
     free_space,
@@ -35,6 +35,8 @@ AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
 PROGRESS = "progress.json"
 STAGES = ("sft", "grpo", "done")
+EVALUATED = ("base", "sft", "grpo", "merged")
+"""The evaluations that the summary names, in their order."""
 NAME = re.compile(rf"(\d{{6,}})-({'|'.join(STAGES)})-(\d{{6,}})")
 """Version, stage, step. Whatever else lies beside the checkpoints is none of our business."""
 
@@ -91,7 +93,7 @@ class Progress:
         """What ``summary.json`` says of a finished run: F1 by stage, steps, seconds, and the evaluations in full."""
         seconds = self.seconds.get("grpo", 0.0)
         return {
-            "f1": {stage: self.scores[stage]["f1"] for stage in ("base", "sft", "grpo") if stage in self.scores},
+            "f1": {stage: self.scores[stage]["f1"] for stage in EVALUATED if stage in self.scores},
             "steps": self.version,
             "seconds": self.seconds,
             "samples_per_second": round(self.samples / seconds, 3) if seconds else 0.0,
@@ -113,6 +115,7 @@ class Learner(Protocol):
     async def save(self, folder: str) -> None: ...
     async def load(self, folder: str, version: int) -> None: ...
     async def freeze_reference(self) -> None: ...
+    async def merge(self, start: str, merging: MergingConfig) -> None: ...
 
 
 class Checkpoints:
@@ -198,6 +201,14 @@ class Checkpoints:
             await learner.freeze_reference()
         await learner.load(str(newest), progress.version)
         return progress
+
+    async def merge(self, learner: Learner, merging: MergingConfig) -> None:
+        """Make the learner's policy the merged one, of what it is now and the checkpoint at the end of the warm start.
+        Raises CheckpointSpoilt if that is no longer as it was written."""
+        start = self.after_warm_start()
+        assert start is not None, "GRPO begins with a checkpoint, which is kept"
+        await asyncio.to_thread(verify, start)
+        await learner.merge(str(start), merging)
 
     def _say_other(self, folder: Path, saved: CheckpointLayout) -> None:
         if saved != self._layout:

@@ -147,7 +147,7 @@ def work_left(progress: "Progress", settings: "Settings", sft_steps: int) -> Map
     return {
         "sft step": len(sft),
         "grpo step": len(steps),
-        "evaluation": len(evaluations) + (warm and base) + (warm and bool(sft_steps)),
+        "evaluation": len(evaluations) + (warm and base) + (warm and bool(sft_steps)) + settings.merging.asked,
         "selection": int(bool(settings.difficulty_rollouts) and stage != "done"),
         "checkpoint": len(saves) + warm + (stage != "done"),
         "export": 1,

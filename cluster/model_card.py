@@ -20,7 +20,7 @@ SETTINGS = (
     *("sft.epochs", "sft.learning_rate", "sft.sequences_per_step", "sft.decoding"),
     *("sampling.decoding", "sampling.samples_per_prompt", "sampling.prompts_per_step", "sampling.temperature"),
     *("reward.preset", "reward.weights", "grpo.steps", "grpo.learning_rate", "grpo.advantage", "grpo.credit"),
-    *("grpo.kl_coefficient", "run.seed"),
+    *("grpo.kl_coefficient", "merging.warm_start", "merging.grpo", "run.seed"),
 )
 """The keys of the run's config that the card shows, where it has them."""
 

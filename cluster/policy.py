@@ -14,7 +14,7 @@ from actors.patience import Patience
 from cluster.loop import Metrics
 from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.transport import Transport
-from rnr.config import GrpoConfig, SamplingConfig
+from rnr.config import GrpoConfig, MergingConfig, SamplingConfig
 from rnr.digest import Manifest
 from rnr.files import is_no_room
 from rnr.runs.token_values import Values
@@ -155,6 +155,11 @@ class PolicyService:
     async def freeze_reference(self) -> None:
         """Keep the policy as it is now as the reference of the KL."""
         await self.ranks.freeze_reference()
+
+    async def merge(self, start: str, merging: MergingConfig) -> None:
+        """Make the policy the merged one (``learner/merging.py``), to be published and exported but not trained on;
+        ``start`` is the checkpoint at the end of the warm start."""
+        await self.ranks.merge(start, merging)
 
     async def save(self, folder: str) -> None:
         """Write the state of all ranks."""

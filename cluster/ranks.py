@@ -14,7 +14,7 @@ from cluster.nodes import LOOPBACK
 from learner.batch import mini_batches, plan_microbatches, weigh
 from learner.loss import add_sums
 from learner.settings import LearnerSettings
-from rnr.config import DeadlineConfig, GrpoConfig, LossAggregation
+from rnr.config import DeadlineConfig, GrpoConfig, LossAggregation, MergingConfig
 from rnr.digest import Manifest
 from rnr.runs.spans import span
 from rnr.types import Sample
@@ -136,6 +136,9 @@ class LearnerRanks:
 
     async def freeze_reference(self) -> None:
         await self._all("freeze_reference", seconds=self._deadlines.update)
+
+    async def merge(self, start: str, merging: MergingConfig) -> None:
+        await self._all("merge", start, merging, seconds=self._deadlines.save)
 
     async def save(self, folder: str) -> None:
         await self._all("save", folder, seconds=self._deadlines.save)

@@ -184,6 +184,7 @@ def plan_of(config: Config) -> Settings:
     return Settings(
         sft=config.sft,
         grpo=config.grpo,
+        merging=config.merging,
         sampling=config.sampling,
         evaluation=config.evaluation,
         context_tokens=config.model.context_tokens,

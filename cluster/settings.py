@@ -16,6 +16,7 @@ from rnr.config import (
     EvaluationConfig,
     GenerationConfig,
     GrpoConfig,
+    MergingConfig,
     ModelConfig,
     OptimizerConfig,
     SamplingConfig,
@@ -29,6 +30,7 @@ class Settings:
 
     sft: SftConfig
     grpo: GrpoConfig
+    merging: MergingConfig
     sampling: SamplingConfig
     evaluation: EvaluationConfig
     context_tokens: int

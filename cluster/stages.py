@@ -158,8 +158,7 @@ class Stages:
         started = time.monotonic()
         self.stopping.begin()
         metrics = await self.policy.sft_step(samples, step)
-        seconds = time.monotonic() - started
-        metrics["sft/tokens_per_s"] = sum(sample.length for sample in samples) / seconds
+        metrics["sft/tokens_per_s"] = sum(sample.length for sample in samples) / (time.monotonic() - started)
         self._progress.step = step + 1
         shown = {"loss": metrics.get("sft/loss", math.nan), "tok/s": metrics["sft/tokens_per_s"]}
         if self.prepared.held_out and self._due(step, steps):
@@ -221,8 +220,7 @@ class Stages:
         self._note_difference()
         progress.samples += sum(len(scored.group.rollouts) for scored in groups)
         metrics |= rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
-        metrics["async/num_groups_dropped"] = len(batch.dropped)
-        metrics |= self.generation.metrics() | self.scoring.metrics()
+        metrics |= {"async/num_groups_dropped": len(batch.dropped)} | self.generation.metrics() | self.scoring.metrics()
         await record_step(self.disk, self.tracker, self.policy, step, groups, batch, metrics)
         await self.stopping.end()
         self._after_step("grpo", step, shown_of(metrics))
@@ -281,17 +279,22 @@ class Stages:
 
     def _spend(self, what: str) -> None:
         """Add the seconds since the last call to those of ``what``."""
-        now = time.monotonic()
-        self._progress.seconds[what] = round(self._progress.seconds.get(what, 0.0) + now - self._begin, 1)
-        self._begin = now
+        spent, self._begin = time.monotonic() - self._begin, time.monotonic()
+        self._progress.seconds[what] = round(self._progress.seconds.get(what, 0.0) + spent, 1)
 
     async def _finish(self) -> dict[str, Any]:
+        if self.settings.merging.asked:
+            self.status.at("done", 0, "merging")
+            self._loaded = False  # no checkpoint is of the merged policy: this is done again after a kill
+            await self.checkpoints.merge(self.policy, self.settings.merging)
+            await self._publish()
+            await self._evaluate("merged", "grpo", self.settings.grpo.steps)
         self.status.at("done", 0, "export")
         files = self.prepared.files(self.folder, self._progress.scores)
-        export = partial(self.policy.export, str(self.folder / "export"), files)
-        await self.disk.written("the export", export)
-        write = partial(write_whole, self.folder / "summary.json", strict_json(self._progress.summary(), indent=1))
+        await self.disk.written("the export", partial(self.policy.export, str(self.folder / "export"), files))
+        summary = self._progress.summary()
+        write = partial(write_whole, self.folder / "summary.json", strict_json(summary, indent=1))
         await self.disk.write("the summary", write)
         self.console.table(self._progress.scores)
         self.console.next_steps(self.folder, self.prepared.an_example)
-        return self._progress.summary()
+        return summary

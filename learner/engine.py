@@ -17,10 +17,12 @@ from learner.device import fit_to_device
 from learner.files import as_in_files, load_model, names_in_files, stored
 from learner.logprobs import PolicyModel
 from learner.loss import Sums, add_sums
+from learner.merging import merged
 from learner.offload import HostState, optimizer_state
 from learner.preflight import preflight
 from learner.settings import LearnerSettings
 from learner.state import load_state, save_state
+from rnr.config import MergingConfig
 
 Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Sums]]
 """(micro-batch, log-probabilities, entropies, number of the micro-batch) -> (summed loss, metric sums)."""
@@ -239,6 +241,19 @@ class PolicyEngine:
                 elif self._rank == 0:
                     yield name, tensor.detach().to("cpu", torch.bfloat16, copy=True)
 
+    def merge(self, start: str, merging: MergingConfig) -> None:
+        """Make the policy the sum that ``learner.merging`` describes, of weights in bf16; ``start`` is the checkpoint
+        at the end of the warm start. The master weights are those of ``start`` after it: only ``load`` may follow."""
+        trained = dict(self._gathered())
+        self.load(start)
+        base: dict[str, torch.Tensor] = {}
+        if self._rank == 0:
+            settings = self.settings
+            base |= stored(load_model(settings.model_folder, allow_pickle=settings.model.allow_pickle))
+        for name, tensor in self._gathered():
+            trained[name] = merged(base[name], tensor, trained[name], merging).to(torch.bfloat16)
+        scatter_weights(self._engine.module.model, trained, self._rank, divided=self.settings.optimizer.zero_stage == 3)
+
     def save(self, folder: str) -> None:
         """Write the state of this rank under ``folder``."""
         with self._state():
@@ -250,9 +265,14 @@ class PolicyEngine:
             load_state(self._engine, folder, adapter_only=bool(self.settings.model.lora_rank))
 
 
-def scatter_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], rank: int) -> None:
-    """Give the model on every rank the weights that only rank 0 holds; they travel on the model's own device."""
+def scatter_weights(
+    model: torch.nn.Module, weights: Mapping[str, torch.Tensor], rank: int, *, divided: bool = False
+) -> None:
+    """Give the model on every rank the weights that only rank 0 holds; they travel on the model's own device. Of a
+    model that ZeRO-3 has ``divided`` each rank keeps its part."""
     for name, parameter in model.named_parameters():
-        if rank == 0:
-            parameter.data.copy_(weights[name])
-        torch.distributed.broadcast(parameter.data, src=0)
+        with deepspeed.zero.GatheredParameters([parameter], modifier_rank=0) if divided else nullcontext():
+            if rank == 0:
+                parameter.data.copy_(weights[name])
+        if not divided:
+            torch.distributed.broadcast(parameter.data, src=0)

@@ -17,7 +17,7 @@ from learner.heap import Heap
 from learner.loss import Sums, add_sums, grpo_loss, sft_loss
 from learner.notes import TokenNotes
 from learner.settings import LearnerSettings
-from rnr.config import GrpoConfig
+from rnr.config import GrpoConfig, MergingConfig
 from rnr.digest import Digest, Manifest, bits
 from rnr.types import Sample
 
@@ -178,6 +178,10 @@ class LearnerWorker:
     def load(self, folder: str) -> None:
         """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
         self.engine.load(folder)
+
+    def merge(self, start: str, merging: MergingConfig) -> None:
+        """Make the policy a merged one (``PolicyEngine.merge``)."""
+        self.engine.merge(start, merging)
 
     def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
         """Write the policy as a plain Hugging Face folder (rank 0), adapters merged in, and files ``{name: text}``."""

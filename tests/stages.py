@@ -9,7 +9,7 @@ from cluster.ranks import LearnerLost
 from cluster.settings import Settings
 from cluster.stages import Stages
 from cluster.stopping import Stopping
-from rnr.config import EvaluationConfig, GrpoConfig, SamplingConfig, SftConfig
+from rnr.config import EvaluationConfig, GrpoConfig, MergingConfig, SamplingConfig, SftConfig
 from rnr.runs.status import StatusFile
 
 
@@ -21,6 +21,7 @@ class Policy:
         self.version = 0
         self.starts = 0
         self.trained: list[int] = []
+        self.did: list[str] = []
 
     async def start(self) -> None:
         self.starts += 1
@@ -35,11 +36,13 @@ class Policy:
         return {"sft/loss": 1.0}
 
     async def publish(self) -> str:
+        self.did.append("publish")
         return f"version {self.version}"
 
     async def reset_optimizer(self) -> None: ...
 
-    async def export(self, *_arguments: Any) -> None: ...
+    async def export(self, *_arguments: Any) -> None:
+        self.did.append("export")
 
 
 class Saved:
@@ -52,12 +55,22 @@ class Saved:
         policy.version = self.progress.version
         return Progress(stage=self.progress.stage, step=self.progress.step, version=self.progress.version)
 
+    async def merge(self, policy: Policy, merging: MergingConfig) -> None:
+        policy.did.append("merge")
+
     async def save(self, progress: Progress, policy: Policy) -> None:
+        policy.did.append(f"save {progress.stage}")
         self.progress = Progress(stage=progress.stage, step=progress.step, version=policy.version)
 
 
 def make_stages(
-    tmp_path, policy: Policy, monkeypatch, *, stopping: Stopping | None = None, checkpoint_every: int = 1
+    tmp_path,
+    policy: Policy,
+    monkeypatch,
+    *,
+    stopping: Stopping | None = None,
+    checkpoint_every: int = 1,
+    merging: MergingConfig | None = None,
 ) -> Any:
     """Four SFT steps and no GRPO on ``policy``."""
 
@@ -72,6 +85,7 @@ def make_stages(
         settings=Settings(
             sft=SftConfig(),
             grpo=GrpoConfig(steps=0),
+            merging=merging or MergingConfig(),
             sampling=SamplingConfig(),
             evaluation=EvaluationConfig(base=False),
             context_tokens=64,

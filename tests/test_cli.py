@@ -121,11 +121,13 @@ def test_values_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match=r'config grpo: dual_clip is for policy_loss "ppo" and "gspo"'):
         load_config(None, ["--grpo.policy_loss=cispo", "--grpo.dual_clip=3"])
     assert load_config(None, ["--grpo.policy_loss=gspo", "--grpo.dual_clip=3"]).grpo.dual_clip == 3
+    with pytest.raises(ValueError, match=r"merging adds up .* of all weights, so it needs model\.lora_rank=0"):
+        load_config(None, ["--model.lora_rank=8", "--merging.grpo=1.5"])
 
 
 def test_the_tree_is_frozen_small_and_every_key_has_its_section() -> None:
     keys = known_keys()
-    assert len(set(keys)) == len(keys) < 110
+    assert len(set(keys)) == len(keys) < 115
     for key in keys:
         section, _, name = key.partition(".")
         assert hasattr(getattr(Config(), section), name)

@@ -10,6 +10,9 @@ from actors.deadline import KILLED_FOR_MEMORY
 from cluster.losses import REBUILDS
 from cluster.ranks import LearnerLost
 from cluster.stages import Stages
+from cluster.stopping import Stopping
+from rnr.config import MergingConfig
+from rnr.faults import Stopped
 from tests.stages import Policy, make_stages
 
 
@@ -85,3 +88,32 @@ def test_the_seconds_of_a_selection_are_not_those_of_grpo(tmp_path, monkeypatch)
     asyncio.run(stages.to_the_end(1.0))
     assert stages._progress.seconds["selection"] >= 0.5
     assert stages._progress.seconds["grpo"] < 0.5
+
+
+def test_a_merged_policy_is_published_evaluated_and_exported_and_in_no_checkpoint(tmp_path, monkeypatch) -> None:
+    policy = Policy({})
+    stages = make_stages(tmp_path, policy, monkeypatch, merging=MergingConfig(grpo=1.5))
+
+    async def evaluate(_stages: Stages, name: str, *_arguments) -> None:
+        policy.did.append(f"evaluate {name}")
+
+    monkeypatch.setattr(Stages, "_evaluate", evaluate)
+    asyncio.run(stages.to_the_end(1.0))
+    assert policy.did[-5:] == ["save done", "merge", "publish", "evaluate merged", "export"]
+
+
+def test_a_run_that_is_stopped_with_a_merged_policy_keeps_the_trained_one(tmp_path, monkeypatch) -> None:
+    policy, stopping = Policy({}), Stopping(1.0)
+    stages = make_stages(tmp_path, policy, monkeypatch, stopping=stopping, merging=MergingConfig(grpo=1.5))
+
+    async def evaluate(stages: Stages, name: str, *_arguments) -> None:
+        stages._progress.scores[name] = {}
+        if name == "merged":
+            stopping.ask()
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr(Stages, "_evaluate", evaluate)
+    with pytest.raises(Stopped):
+        asyncio.run(stages.to_the_end(1.0))
+    assert policy.did[-1] == "publish"  # of the merged policy; nothing was saved after that
+    assert stages.checkpoints.progress.stage == "done"

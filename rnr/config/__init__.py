@@ -12,7 +12,7 @@ from rnr.config.data import DataConfig, Offsets, ReadingConfig, Spaces
 from rnr.config.rollouts import EvaluationConfig, GenerationConfig, RewardConfig, SamplingConfig, ScorerConfig
 from rnr.config.run import CheckpointConfig, RunConfig, TrackingConfig
 from rnr.config.section import Section
-from rnr.config.training import GrpoConfig, LossAggregation, ModelConfig, OptimizerConfig, SftConfig
+from rnr.config.training import GrpoConfig, LossAggregation, MergingConfig, ModelConfig, OptimizerConfig, SftConfig
 from rnr.config.workers import ClusterConfig, DeadlineConfig, SyncConfig, worker_range
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "GenerationConfig",
     "GrpoConfig",
     "LossAggregation",
+    "MergingConfig",
     "ModelConfig",
     "Offsets",
     "OptimizerConfig",
@@ -58,6 +59,8 @@ class Config(Section):
     """The supervised warm start."""
     grpo: GrpoConfig = GrpoConfig()
     """Reinforcement learning."""
+    merging: MergingConfig = MergingConfig()
+    """The policy that is exported: the model as it came, and what each stage changed of its weights, times a number."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Greedy evaluation during and after training."""
     generation: GenerationConfig = GenerationConfig()
@@ -106,6 +109,12 @@ class Config(Section):
                 "generation.speculative_tokens needs sampling.decoding=free: under a grammar vLLM gives NaN as the "
                 "log-probabilities of tokens that were guessed"
             )
-        if self.optimizer.zero_stage == 3 and self.model.lora_rank:
+        return self
+
+    @model_validator(mode="after")
+    def _fit_for_an_adapter(self) -> Self:
+        if self.model.lora_rank and self.optimizer.zero_stage == 3:
             raise ValueError("model.lora_rank needs optimizer.zero_stage 0, 1 or 2: adapters are small enough")
+        if self.model.lora_rank and self.merging.asked:
+            raise ValueError("merging adds up what each stage changed of all weights, so it needs model.lora_rank=0")
         return self

@@ -67,6 +67,19 @@ class SftConfig(Section):
     """Stop when the loss of the sentences kept aside was no better this many times in a row; 0 never stops."""
 
 
+class MergingConfig(Section):
+    warm_start: float = Field(default=1.0, ge=0, le=2)
+    """Weight of what the warm start changed. Below 1 the weights go back towards the model as it came, whose knowledge
+    of other domains the warm start takes away (WiSE-FT, arXiv 2109.01903)."""
+    grpo: float = Field(default=1.0, ge=0, le=4)
+    """Weight of what GRPO changed; above 1 the weights go on in its direction (ExPO, arXiv 2404.16792)."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether the export is another policy than the one that was trained last."""
+        return (self.warm_start, self.grpo) != (1.0, 1.0)
+
+
 class GrpoConfig(Section):
     steps: int = Field(default=20, ge=0)
     """0 stops after the warm start."""

@@ -64,10 +64,10 @@ class Console:
 
     def table(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
         """F1 of each stage on each data set, with the average and the share of finished answers."""
-        stages = [stage for stage in ("base", "sft", "grpo") if stage in scores]
+        titles = {"base": "before training", "sft": "after SFT", "grpo": "after GRPO", "merged": "merged"}
+        stages = [stage for stage in titles if stage in scores]
         if not stages:
             return
-        titles = {"base": "before training", "sft": "after SFT", "grpo": "after GRPO"}
         table = Table("F1", *(titles[stage] for stage in stages), title="What was gained")
         for data_set in scores[stages[0]]["by_data_set"]:
             table.add_row(data_set, *(f"{scores[stage]['by_data_set'][data_set]['f1']:.1f}" for stage in stages))

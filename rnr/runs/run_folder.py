@@ -10,8 +10,8 @@ from typing import Any
 from rnr.config import ModelConfig, RunConfig
 from rnr.files import strict_json, write_whole
 
-CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint")
-"""Sections that may change when a run is resumed: they set how it runs, not what is trained."""
+CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint", "merging")
+"""Sections that may change when a run is resumed: they set how it runs and what is exported, not what is trained."""
 
 CHANGEABLE_KEYS = (("run", "folder"), ("optimizer", "zero_stage"))
 """Keys of other sections that may, too: the optimizer's state is divided anew."""

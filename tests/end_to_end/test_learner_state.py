@@ -1,5 +1,6 @@
-"""One rank under real DeepSpeed, in a process that ends: reading its state runs no code, and a step that is not finite
-changes nothing. The libraries are imported once, and each ZeRO stage has a fork of that."""
+"""One rank under real DeepSpeed, in a process that ends: reading its state runs no code, a step that is not finite
+changes nothing, and stages are merged by the formula. The libraries are imported once, and each ZeRO stage has a fork
+of that."""
 
 import subprocess
 import sys
@@ -19,7 +20,8 @@ import learner.engine
 from learner.batch import plan_microbatches, weigh
 from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
-from rnr.config import ModelConfig, OptimizerConfig
+from rnr.config import MergingConfig, ModelConfig, OptimizerConfig
+from safetensors.torch import load_file
 from rnr.types import Sample
 
 model, folder = sys.argv[1], Path(sys.argv[2])
@@ -79,6 +81,28 @@ def checked(stage):
         assert not (here / "ran").exists()
         file.write_bytes(content)
     worker.load(str(here / "good"))
+    merges(engine, here)
+
+def merges(engine, here):
+    # The model as it came, and what two stages changed of each weight, times a number.
+    def named():
+        return {name: tensor.double() for name, tensor in engine.weights()}
+
+    base = load_file(Path(model) / "model.safetensors")
+    started = named()
+    step(engine, 1.0)
+    trained = named()
+    for warm_start, grpo in ((1.0, 1.0), (0.0, 0.0), (0.5, 1.5)):
+        engine.load(str(here / "good"))
+        step(engine, 1.0)
+        engine.merge(str(here / "good"), MergingConfig(warm_start=warm_start, grpo=grpo))
+        for name, tensor in named().items():
+            change, more = started[name] - base[name].double(), trained[name] - started[name]
+            assert change.any() and more.any(), name
+            wanted = base[name].double() + warm_start * change + grpo * more
+            assert torch.equal(tensor, wanted.bfloat16().double()), (name, warm_start, grpo)
+    engine.load(str(here / "good"))
+    assert all(torch.equal(tensor, started[name]) for name, tensor in named().items())
 
 for stage in range(4):
     process = multiprocessing.get_context("fork").Process(target=checked, args=(stage,))

@@ -21,7 +21,7 @@ from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_st
 from learner.batch import plan_microbatches, weigh
 from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
-from rnr.config import ModelConfig, OptimizerConfig
+from rnr.config import MergingConfig, ModelConfig, OptimizerConfig
 from rnr.types import Sample
 
 model, folder, lora, runs = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
@@ -81,6 +81,10 @@ def work(rank, world, stage, load, save, steps, port, out):
     report["last"], report["last_weights"] = whole_state(worker.engine), weights(worker.engine)
     if save:
         worker.save(save)
+    if load and not lora:
+        # Nothing is left of what was trained since, also where the checkpoint is of other ranks.
+        worker.merge(load, MergingConfig(warm_start=1.0, grpo=0.0))
+        report["merged_weights"] = weights(worker.engine)
     if rank == 0:
         out.put(report)
 
@@ -128,6 +132,7 @@ def test_two_ranks_then_one_then_two_and_every_stage_train_as_if_nothing_had_cha
         hop = f"{before['ranks']} ranks, stage {before['stage']} -> {after['ranks']} ranks, stage {after['stage']}"
         assert after["first"] == before["last"], hop
         assert after["first_weights"] == before["last_weights"], hop
+        assert after["merged_weights"] == after["first_weights"] != after["last_weights"], hop
     losses = [loss for report in changed for loss in report["losses"]]
     assert losses == pytest.approx(unchanged["losses"], rel=0.01)
     assert losses[-1] < losses[0] - 0.5  # it does learn

@@ -5,6 +5,8 @@ import re
 import signal
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.end_to_end.launcher import Training, assert_all_end, lines
 
@@ -148,10 +150,12 @@ def test_a_run_with_an_adapter_sends_the_adapter_alone_and_is_verified(tmp_path,
     assert step["rewards/checksum/mean"] == step["reward/mean"]
 
 
-def test_a_run_takes_over_a_warm_start_and_credits_what_its_chains_mark(tmp_path, arguments, whole_run):
+def test_a_run_takes_over_a_warm_start_credits_what_its_chains_mark_and_exports_what_is_merged(
+    tmp_path, arguments, whole_run, tiny_model
+):
     warm, _ = whole_run
     options = ["--tracking.wandb_project=", f"--sft.from_run={warm.run_folder}", "--grpo.steps=1"]
-    options += ["--grpo.credit=mention"]
+    options += ["--grpo.credit=mention", "--merging.warm_start=0", "--merging.grpo=0"]
     options += ["--reward.preset=weighted", "--reward.weights={faithfulness = 1.0}", "--sampling.decoding=marks"]
     training = Training(tmp_path, [*arguments, *options])
     assert training.wait() == 0, training.output
@@ -162,4 +166,17 @@ def test_a_run_takes_over_a_warm_start_and_credits_what_its_chains_mark(tmp_path
     assert any(row["marks"]["all"] for row in lines(training.run_folder / "rollouts.jsonl"))
     scores = [json.loads((each.run_folder / "summary.json").read_text())["evaluation"] for each in (warm, training)]
     assert scores[0]["sft"] == scores[1]["sft"]
-    assert scores[1].keys() == {"sft", "grpo"}
+    assert scores[1].keys() == {"sft", "grpo", "merged"}
+    # Of what was changed nothing is left, so this is the model as it came; the checkpoint is what was trained.
+    exported = load_file(training.run_folder / "export" / "model.safetensors")
+    base = load_file(tiny_model / "model.safetensors")
+    assert all(torch.equal(exported[name], base[name]) for name in base)
+    assert [path.name.split("-", 1)[1] for path in training.run_folder.glob("checkpoints/*-done-*")] == ["done-000001"]
+    assert lines(training.run_folder / "predictions" / "merged.jsonl")
+    # With other weights the finished run is merged anew, from what was trained.
+    again = Training(tmp_path, [*arguments, *options, "--resume", "--merging.warm_start=1", "--merging.grpo=2"])
+    assert again.wait() == 0, again.output
+    other = load_file(training.run_folder / "export" / "model.safetensors")
+    assert any(not torch.equal(other[name], base[name]) for name in base)
+    rows = lines(training.run_folder / "metrics.jsonl")
+    assert [row["step"] for row in rows if "val/f1" in row] == [0, 1]  # of GRPO, and of the merged policy once
