@@ -47,10 +47,10 @@ class LabelCalibration:
     async def decided(
         self, prompt: Prompt, found: Chosen, weight: float, meanings: Mapping[str, str] | None = None
     ) -> Chosen:
-        """The answer with each mark's label decided again; ``meanings`` are the definitions that the prompt gives.
-        A confidence becomes that of the place, times the calibrated probability of the label. A mark keeps its label
-        where the context ends before another, longer one would. Raises ValueError if the labels leave no room for a
-        neutral sentence."""
+        """The answer with each mark's label decided again, from left to right, in the chain with the labels that were
+        decided before it; ``meanings`` are the definitions that the prompt gives. A confidence becomes that of the
+        place, times the calibrated probability of the label. A mark keeps its label where the context ends before
+        another, longer one would. Raises ValueError if the labels leave no room for a neutral sentence."""
         example, found = prompt.example, replace(found, calibrated=weight)
         marks = _marks(replace(example, mentions=found.mentions))
         if not found.finished or not marks or len(example.schema) < 2:
@@ -59,18 +59,26 @@ class LabelCalibration:
         prior, *by_mark = await _together([self._prior(example.schema, meanings), *around])
         assert prior is not None, "only marks may have no room"
         known = {_place(m): (m, c) for m, c in zip(found.mentions, found.confidences, strict=True)}
-        decided = [
-            _decided(example.schema, *known[_place(mention)], logs, prior, weight)
-            for (mention, *_), logs in zip(marks, by_mark, strict=True)
-        ]
-        mentions = tuple(mention for mention, _ in decided)
+        mentions, confidences = [mention for mention, *_ in marks], []
+        changed = False
+        for number, own in enumerate(by_mark):
+            mention, confidence = known[_place(mentions[number])]
+            logs = await self._in_chain(prompt, mentions, number) if changed else None
+            mentions[number], sure = _decided(example.schema, mention, confidence, own, logs or own, prior, weight)
+            confidences.append(sure)
+            changed |= mentions[number] != mention
         return replace(
             found,
             text=written(example, mentions, "marks"),
-            mentions=mentions,
-            confidences=tuple(confidence for _, confidence in decided),
-            reasoning=tagged_chain(replace(example, mentions=mentions)),
+            mentions=tuple(mentions),
+            confidences=tuple(confidences),
+            reasoning=tagged_chain(replace(example, mentions=tuple(mentions))),
         )
+
+    async def _in_chain(self, prompt: Prompt, mentions: Sequence[Mention], number: int) -> list[float] | None:
+        """``_logprobs`` of one mark in the chain that marks these mentions."""
+        _, before, after = _marks(replace(prompt.example, mentions=tuple(mentions)))[number]
+        return await self._logprobs(prompt, before, after)
 
     async def all_decided(self, prompts: Sequence[Prompt], answers: Sequence[Chosen], weight: float) -> list[Chosen]:
         """The greedy answers to these prompts as ``decided`` has them. Nothing is asked any more when this returns or
@@ -208,15 +216,18 @@ def _decided(
     schema: Sequence[str],
     mention: Mention,
     confidence: float | None,
+    own: Sequence[float] | None,
     logs: Sequence[float] | None,
     prior: Sequence[float],
     weight: float,
 ) -> tuple[Mention, float | None]:
-    if logs is None:
+    """The mention with the label that these log-probabilities and ``prior`` speak for, and how sure that is;
+    ``confidence`` was made of ``own``."""
+    if own is None or logs is None:
         return mention, confidence
     scores = [log - weight * usual for log, usual in zip(logs, prior, strict=True)]
     best = max(range(len(scores)), key=scores.__getitem__)
     if confidence is not None:
-        place = min(1.0, confidence / math.exp(logs[schema.index(mention.label)]))
+        place = min(1.0, confidence / math.exp(own[schema.index(mention.label)]))
         confidence = place / sum(math.exp(score - scores[best]) for score in scores)
     return replace(mention, label=schema[best]), confidence

@@ -327,3 +327,39 @@ def test_a_failed_question_is_asked_again_and_neutral_sentences_without_room_are
 def test_what_calibration_cannot_decide_is_refused(options, why) -> None:
     with pytest.raises(ValueError, match=why):
         Options(**options)
+
+
+class Following(Opinionated):
+    """Is sure that ``Bo`` is a city, unless ``Ada`` was called a person."""
+
+    async def choice(self, token_ids, ids) -> dict[int, float]:
+        text = self._tokenizer.decode(token_ids)
+        if not text.endswith("[Bo:"):
+            return await super().choice(token_ids, ids)
+        self.asked.append(text)
+        person = 0.9 if "[Ada: person]" in text else 0.05
+        first = {token: self._tokenizer.decode([token]).strip() for token in ids}
+        return {token: math.log(person if "person".startswith(word) else 1 - person) for token, word in first.items()}
+
+
+def test_a_label_is_decided_in_the_chain_with_the_labels_decided_before_it(ner) -> None:
+    example = Example(uid="a", sentence="Ada met Bo", schema=SCHEMA, mentions=())
+    mentions = tuple(
+        Mention(text=text, label="city", start=at, end=at + len(text)) for text, at in (("Ada", 0), ("Bo", 8))
+    )
+    found = Chosen(
+        text="", mentions=mentions, confidences=(0.3, 0.475), marked=frozenset({(0, 3), (8, 10)}),
+        reasoning="[Ada: city] met [Bo: city]", error=None, finished=True, tokens=9,
+    )  # fmt: skip
+    engine = Following(ner.chat.tokenizer)
+    calibration = LabelCalibration(choices(engine), ner.chat, 1024)
+    decided = asyncio.run(calibration.decided(ner.chat.prompt(example), found, 1.0))
+    # In the chain as it came 0.05 / 0.1 would speak for person and 0.95 / 0.9 for city.
+    assert [mention.label for mention in decided.mentions] == ["person", "person"]
+    assert decided.reasoning == "[Ada: person] met [Bo: person]"
+    # That a mark stands there had 0.475 / 0.95 in the chain as it came; now 0.9 / 0.1 stands against 0.1 / 0.9.
+    assert decided.confidences[1] == pytest.approx(0.5 * 9 / (9 + 1 / 9))
+    assert len([text for text in engine.asked if text.endswith("[Bo:")]) == 2
+    # Where no label before it changes, nothing is asked twice.
+    asyncio.run(calibration.decided(ner.chat.prompt(example), found, 0.0))
+    assert len([text for text in engine.asked if text.endswith("[Bo:")]) == 3
