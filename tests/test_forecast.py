@@ -14,6 +14,7 @@ from rnr.config import (
     EvaluationConfig,
     GenerationConfig,
     GrpoConfig,
+    MergingConfig,
     ModelConfig,
     SamplingConfig,
 )
@@ -68,8 +69,9 @@ def test_a_duration_is_told_in_words(seconds, said) -> None:
     assert duration(seconds) == said
 
 
-def _settings(**grpo: int) -> SimpleNamespace:
+def _settings(*, merging: MergingConfig | None = None, **grpo: int) -> SimpleNamespace:
     return SimpleNamespace(
+        merging=merging or MergingConfig(),
         grpo=GrpoConfig(**grpo),  # type: ignore[arg-type]
         evaluation=EvaluationConfig(every_steps=4, base=True),
         checkpoint_every=5,
@@ -92,6 +94,9 @@ def test_a_resumed_run_has_what_is_left() -> None:
 def test_a_finished_run_has_its_export_left() -> None:
     left = work_left(Progress(stage="done", step=10), _settings(steps=10), 12)  # type: ignore[arg-type]
     assert {kind for kind, count in left.items() if count} == {"export"}
+    merges = _settings(steps=10, merging=MergingConfig(grpo=1.5))
+    left = work_left(Progress(stage="done", step=10), merges, 12)  # type: ignore[arg-type]
+    assert {kind: count for kind, count in left.items() if count} == {"evaluation": 1, "export": 1}
 
 
 def test_the_measured_rate_is_that_of_a_machine() -> None:
