@@ -160,4 +160,4 @@ def test_the_seconds_of_each_kind_of_work_by_hand() -> None:
     assert seconds["grpo step"] == pytest.approx(25.6 + 13.6)
     assert seconds["evaluation"] == pytest.approx(10 * 200 / 500)
     marks = stated_seconds(_of_tokens(100, decoding="marks"), schedule, _sampled(8), found)
-    assert marks["evaluation"] == pytest.approx(10 * 200 / 500 * 1.4)  # labels are calibrated
+    assert marks["evaluation"] == pytest.approx(10 * 200 / 500 * 1.8)  # labels are calibrated
