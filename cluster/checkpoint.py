@@ -204,9 +204,13 @@ class Checkpoints:
 
     async def merge(self, learner: Learner, merging: MergingConfig) -> None:
         """Make the learner's policy the merged one, of what it is now and the checkpoint at the end of the warm start.
-        Raises CheckpointSpoilt if that is no longer as it was written."""
+        Raises CheckpointSpoilt if that is gone, or no longer as it was written."""
         start = self.after_warm_start()
-        assert start is not None, "GRPO begins with a checkpoint, which is kept"
+        if start is None:
+            raise CheckpointSpoilt(
+                f"merging needs the checkpoint *{AFTER_WARM_START}, which is no longer in {self._folder}: resume with "
+                "--merging.warm_start=1 --merging.grpo=1"
+            )
         await asyncio.to_thread(verify, start)
         await learner.merge(str(start), merging)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from cluster.checkpoint import Checkpoints, Progress, take_over, warm_start
 from cluster.manifest import CheckpointLayout, CheckpointSpoilt, verify
-from rnr.config import Config
+from rnr.config import Config, MergingConfig
 from rnr.runs.run_folder import run_folder
 
 LAYOUT = CheckpointLayout(learner_ranks=1, zero_stage=1)
@@ -31,6 +32,9 @@ class FakeLearner:
         Path(folder, "state").write_text(str(self.weight))
         if self.breaks:
             raise OSError("disk full")
+
+    async def merge(self, start: str, merging: MergingConfig) -> None:
+        self.merged = Path(start).name, merging.grpo
 
     async def load(self, folder: str, version: int) -> None:
         self.weight = int(Path(folder, "state").read_text())
@@ -399,3 +403,15 @@ def test_the_evaluation_of_the_untrained_model_outlives_a_learner_lost_before_th
 )
 def test_a_checkpoint_says_whether_its_policy_was_evaluated(stage, step, scores, evaluated) -> None:
     assert Progress(stage=stage, step=step, scores={name: {} for name in scores}).is_evaluated() is evaluated
+
+
+def test_merging_takes_the_checkpoint_of_the_warm_start_and_says_what_to_do_without_it(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
+    for stage, step in (("sft", 1), ("grpo", 0), ("grpo", 1), ("done", 2)):
+        _save(checkpoints, stage, step, step + (stage != "sft"))
+    learner = FakeLearner()
+    asyncio.run(checkpoints.merge(learner, MergingConfig(grpo=1.5)))
+    assert learner.merged == ("000001-grpo-000000", 1.5)
+    shutil.rmtree(tmp_path / "000001-grpo-000000")
+    with pytest.raises(CheckpointSpoilt, match=r"no longer in .*: resume with --merging\.warm_start=1"):
+        asyncio.run(checkpoints.merge(learner, MergingConfig(grpo=1.5)))
