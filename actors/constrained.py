@@ -130,14 +130,12 @@ class Decoder:
         return Group(prompt=group.prompt, rollouts=tuple(self._spelt(prompt, rollout) for rollout in group.rollouts))
 
     def _spelt(self, prompt: Prompt, rollout: Rollout) -> Rollout:
-        *made, last = rollout.token_ids
-        made += [] if last in self._stops else [last]
-        found = pieces(self._tokenizer, -1, prompt.token_ids, made, control_tokens=True)
+        last = rollout.token_ids[-1]
+        stop = last if last in self._stops else -1
+        found = pieces(self._tokenizer, stop, prompt.token_ids, rollout.token_ids, control_tokens=True)
         if found is None:
             return rollout
-        ends = tuple(accumulate(map(len, found), initial=0))[1:]
-        text = "".join(found)
-        return replace(rollout, text=text, ends=(*ends, *([len(text)] if last in self._stops else [])))
+        return replace(rollout, text="".join(found), ends=tuple(accumulate(map(len, found))))
 
     async def _marks(self, prompt: Prompt, sampling: Any) -> Group:
         """The chain's opening is given, the chain sampled, all behind it follows from the chain: neither is trained on.

@@ -29,14 +29,13 @@ from rnr.files import (
     sync_folder,
     write_whole,
 )
+from rnr.runs.console import EVALUATED
 from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
 PROGRESS = "progress.json"
 STAGES = ("sft", "grpo", "done")
-EVALUATED = ("base", "sft", "grpo", "merged")
-"""The evaluations that the summary names, in their order."""
 NAME = re.compile(rf"(\d{{6,}})-({'|'.join(STAGES)})-(\d{{6,}})")
 """Version, stage, step. Whatever else lies beside the checkpoints is none of our business."""
 

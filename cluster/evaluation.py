@@ -10,7 +10,7 @@ from cluster.disk import Disk
 from cluster.generation import GenerationService
 from cluster.prepare import Prepared
 from rnr.config import EvaluationConfig
-from rnr.evaluation.predictions import UNCALIBRATED, save_predictions
+from rnr.evaluation.predictions import UNCALIBRATED, read_predictions, save_predictions
 from rnr.evaluation.scoring import Evaluation, f1_of, score_predictions
 from rnr.task.choosing import Chosen, chosen
 from rnr.types import Example
@@ -41,7 +41,7 @@ async def evaluate(
     if wanted.label_calibration and decoding == "marks":
         uncalibrated = file.parent / UNCALIBRATED / file.name
         await save(own, uncalibrated)
-        uncalibrated_f1 = f1_of(uncalibrated, examples)
+        uncalibrated_f1 = f1_of(read_predictions(uncalibrated, examples))
         calibration = LabelCalibration(generation.choices, prepared.chat, context_tokens)
         answers = await calibration.all_decided(prompts, own, wanted.label_calibration)
     await save(answers, file)

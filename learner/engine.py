@@ -54,7 +54,7 @@ class PolicyEngine:
 
     def _load(self) -> Any:
         settings = self.settings
-        model = load_model(settings.model_folder, allow_pickle=settings.model.allow_pickle)
+        model = self._as_it_came()
         self.names = names_in_files(model, Path(settings.model_folder))
         self._converts = self.names != {name for name, _ in model.named_parameters()}
         if settings.model.lora_rank:
@@ -64,6 +64,9 @@ class PolicyEngine:
             if settings.model.lora_rank:
                 model.enable_input_require_grads()
         return model
+
+    def _as_it_came(self) -> Any:
+        return load_model(self.settings.model_folder, allow_pickle=self.settings.model.allow_pickle)
 
     def _deepspeed(self, policy: PolicyModel) -> tuple[Any, torch.optim.Optimizer]:
         settings = self.settings
@@ -164,7 +167,7 @@ class PolicyEngine:
             self._frozen_adapter = [parameter.detach().clone() for parameter in self._adapter()]
             return
         weights = dict(self._gathered())
-        reference = load_model(self.settings.model_folder, allow_pickle=self.settings.model.allow_pickle)
+        reference = self._as_it_came()
         # On the device first: a process group may have a backend for that one alone.
         reference = reference.to(self.device).requires_grad_(False)
         scatter_weights(reference, weights, self._rank)
@@ -248,8 +251,7 @@ class PolicyEngine:
         self.load(start)
         base: dict[str, torch.Tensor] = {}
         if self._rank == 0:
-            settings = self.settings
-            base |= stored(load_model(settings.model_folder, allow_pickle=settings.model.allow_pickle))
+            base |= stored(self._as_it_came())
         for name, tensor in self._gathered():
             trained[name] = merged(base[name], tensor, trained[name], merging).to(torch.bfloat16)
         scatter_weights(self._engine.module.model, trained, self._rank, divided=self.settings.optimizer.zero_stage == 3)

@@ -87,7 +87,7 @@ def test_a_run_keeps_the_papers_scores_the_exact_average_and_the_share_of_finish
     file = tmp_path / "predictions.jsonl"
     _saved(file, ANSWERS, cut=ROME.uid)
     evaluation = score_predictions(file, EXAMPLES)
-    assert f1_of(file, EXAMPLES) == 70.0
+    assert f1_of(read_predictions(file, EXAMPLES)) == 70.0
     assert (evaluation.f1, evaluation.exact_f1, evaluation.finished) == (70.0, 70.0, 66.67)
     assert evaluation.by_data_set["a"] == {"precision": 50.0, "recall": 33.33, "f1": 40.0}
     assert evaluation.interval[0] <= 70.0 <= evaluation.interval[1]

@@ -159,10 +159,10 @@ def score_predictions(file: Path, examples: Iterable[Example]) -> Evaluation:
     return replace(report(found).evaluation(), decoding="; ".join(decodings(found.values())))
 
 
-def f1_of(file: Path, examples: Iterable[Example]) -> float:
-    """``score_predictions(file, examples).f1`` without all the other scores."""
-    parts = _by_data_set(read_predictions(file, examples).values())
-    return average([corpus_score(_counts(part, "reference")).f1 for part in parts.values()])
+def f1_of(predictions: Mapping[str, Prediction], protocol: str = "reference") -> float:
+    """``report(predictions).averages[protocol].f1`` without all the other scores."""
+    parts = _by_data_set(predictions.values())
+    return average([corpus_score(_counts(part, protocol)).f1 for part in parts.values()])
 
 
 def decodings(predictions: Iterable[Prediction]) -> list[str]:

@@ -47,13 +47,14 @@ def _scores(found: Report) -> Table:
     parts = {data_set: part.scores for data_set, part in found.data_sets.items()} | {"average": found.averages}
     for data_set, scores in parts.items():
         for protocol in PROTOCOLS:
-            row = (_with_interval(scores[protocol], key) for key in ("precision", "recall", "f1"))
+            row = (with_interval(scores[protocol], key) for key in ("precision", "recall", "f1"))
             table.add_row(data_set if protocol == "reference" else "", protocol, *row)
         table.add_section()
     return table
 
 
-def _with_interval(score: Score, key: str) -> str:
+def with_interval(score: Score, key: str) -> str:
+    """One of ``precision``, ``recall`` and ``f1`` in per cent, with its interval."""
     low, high = score.intervals[key]
     return f"{getattr(score, key):.2f} [{low:.2f}, {high:.2f}]"
 

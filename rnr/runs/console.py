@@ -23,6 +23,8 @@ SHOWN = {
     "train s": "timing_s/update_actor",
 }
 """What the terminal shows of a GRPO step, where it is not 0."""
+EVALUATED = {"base": "before training", "sft": "after SFT", "grpo": "after GRPO", "merged": "merged"}
+"""The evaluations that sum a run up, in their order, and how the terminal calls them."""
 SECONDS_BETWEEN = 2.0
 """Lines of steps come at most so often."""
 
@@ -64,11 +66,10 @@ class Console:
 
     def table(self, scores: Mapping[str, Mapping[str, Any]]) -> None:
         """F1 of each stage on each data set, with the average and the share of finished answers."""
-        titles = {"base": "before training", "sft": "after SFT", "grpo": "after GRPO", "merged": "merged"}
-        stages = [stage for stage in titles if stage in scores]
+        stages = [stage for stage in EVALUATED if stage in scores]
         if not stages:
             return
-        table = Table("F1", *(titles[stage] for stage in stages), title="What was gained")
+        table = Table("F1", *(EVALUATED[stage] for stage in stages), title="What was gained")
         for data_set in scores[stages[0]]["by_data_set"]:
             table.add_row(data_set, *(f"{scores[stage]['by_data_set'][data_set]['f1']:.1f}" for stage in stages))
         table.add_row("average", *(f"{scores[stage]['f1']:.1f}" for stage in stages), style="bold")

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from actors.chat_format import asks_catch_alls, trained_decoding
 from actors.engine import Sampling
+from actors.event_loop import result_of
 from actors.extractor import Extractor
 from rnr.config import EvaluationConfig
 from rnr.corpus.drawing import draw_from_each
@@ -27,7 +28,8 @@ from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
 from rnr.evaluation.metrics import average
 from rnr.evaluation.predictions import Prediction
-from rnr.evaluation.scoring import PROTOCOLS, Report, report
+from rnr.evaluation.scoring import PROTOCOLS, Report, f1_of, report
+from rnr.evaluation.tables import with_interval
 from rnr.task.chains import grounded
 from rnr.task.choosing import Chosen, above, chosen
 from rnr.task.decoding import refuse_undecodable
@@ -100,16 +102,17 @@ def _answered(extractor: Extractor, asked: Sequence[Example], decoding: Decoding
         prompts = (replace(extractor.chat.prompt(example), decoding=decoding) for example in asked)
         return await asyncio.gather(*map(answer, prompts))
 
-    return extractor.loop.submit(together()).result()
+    return result_of(extractor.loop.submit(together()))
 
 
 def rows(answered: Sequence[Answered]) -> Iterator[tuple[str, ...]]:
     """The cells of each row: how an answer is made, its F1 by protocol, the tokens that it took."""
     count = len(answered[0].samples)
     yield _row("greedy", report(_made(answered, _greedy)))
-    single = [report(_made(answered, lambda one, number=number: _sample(one, number))) for number in range(count)]
-    means = (f"{average([each.averages[protocol].f1 for each in single]):.2f}" for protocol in SHOWN)
-    yield "one sample", *means, f"{average([each.answers.tokens for each in single]):.1f}"
+    single = [_made(answered, lambda one, number=number: _sample(one, number)) for number in range(count)]
+    means = (f"{average([f1_of(each, protocol) for each in single]):.2f}" for protocol in SHOWN)
+    tokens = average([prediction.tokens for each in single for prediction in each.values()])
+    yield "one sample", *means, f"{tokens:.1f}"
     for needed in range(1, count + 1):
         share = needed / count
         yield _row(f"vote, share {share:g}", report(_made(answered, lambda one, share=share: _vote(one, share))))
@@ -118,8 +121,7 @@ def rows(answered: Sequence[Answered]) -> Iterator[tuple[str, ...]]:
 
 
 def _row(title: str, found: Report) -> tuple[str, ...]:
-    scores = [found.averages[protocol] for protocol in SHOWN]
-    cells = (f"{score.f1:.2f} [{score.intervals['f1'][0]:.2f}, {score.intervals['f1'][1]:.2f}]" for score in scores)
+    cells = (with_interval(found.averages[protocol], "f1") for protocol in SHOWN)
     return title, *cells, f"{found.answers.tokens:.1f}"
 
 
