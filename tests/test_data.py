@@ -332,8 +332,8 @@ _VALUES = st.recursive(
 @given(st.lists(_VALUES, min_size=1, max_size=3))
 @settings(max_examples=300, deadline=None)
 def test_every_row_of_whatever_json_is_an_example_or_says_why_not(tmp_path_factory, values) -> None:
-    # A text and an object in a list are one training tuple of spaCy's.
-    assume(not (len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], dict)))
+    # A text and an object or a list are one training tuple of spaCy's.
+    assume(not (len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], dict | list)))
     file = tmp_path_factory.mktemp("rows", numbered=True) / "rows.json"
     file.write_text(json.dumps(values))
     found = list(check([str(file)], Reading()))

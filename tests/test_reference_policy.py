@@ -27,13 +27,14 @@ def meta_group():
 def test_the_reference_travels_on_the_device_that_the_group_serves(meta_group, tiny_model) -> None:
     with pytest.raises(RuntimeError, match="cpu"):
         torch.distributed.broadcast(torch.zeros(1), src=0)
-    engine = SimpleNamespace(
+    engine = PolicyEngine.__new__(PolicyEngine)
+    vars(engine).update(
         settings=SimpleNamespace(model=ModelConfig(), model_folder=str(tiny_model)),
         _gathered=lambda: iter(()),
         device=torch.device("meta"),
         _rank=1,
         _engine=SimpleNamespace(module=SimpleNamespace(logits=Logits())),
     )
-    PolicyEngine.freeze_reference(engine)
+    engine.freeze_reference()
     assert {parameter.device.type for parameter in engine._reference.parameters()} == {"meta"}
     assert not any(parameter.requires_grad for parameter in engine._reference.parameters())
