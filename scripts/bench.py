@@ -23,7 +23,7 @@ from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.types import Decoding
 from scripts.benchmarks.random_model import SIZES, write_random_model
 from scripts.benchmarks.turns import table
-from scripts.command_line import new_app, run, within
+from scripts.command_line import new_app, refuse_idle, run, within
 
 app = new_app(__doc__)
 
@@ -94,6 +94,10 @@ def learner(
     json_file: Json = None,
 ) -> None:
     """One GRPO update on one rank."""
+    if not peer:
+        refuse_idle(context, ("deadline", "peer_batch", "peer_weights"), "without --peer")
+    if lengths:
+        refuse_idle(context, ("prompt_tokens", "completion_tokens"), "with --lengths, which draws them")
     _measure(context)
 
 
@@ -123,10 +127,7 @@ def rewards(context: typer.Context, rounds: Rounds = 5, json_file: Json = None) 
 def sync(
     context: typer.Context,
     model: Model = EMBEDDED_MODEL,
-    prompts: Prompts = 1,
-    samples: Samples = 8,
     prompt_tokens: PromptTokens = 210,
-    completion_tokens: CompletionTokens = 128,
     max_tokens: MaxTokens = "auto",
     lora_rank: LoraRank = 0,
     deadline: Deadline = 900.0,
@@ -161,6 +162,10 @@ def step(
     json_file: Json = None,
 ) -> None:
     """One GRPO step of the real cluster."""
+    if not peer:
+        refuse_idle(context, ("peer_batch", "peer_weights"), "without --peer")
+    if sentences:
+        refuse_idle(context, ["prompt_tokens"], "with --sentences, which have their own length")
     _measure(context)
 
 

@@ -52,6 +52,15 @@ def among(names: Collection[str]) -> Callable[[list[str] | None], list[str] | No
     return check
 
 
+def refuse_idle(context: typer.Context, names: Collection[str], where: str) -> None:
+    """Raises ValueError, naming them, if any of these parameters stand on the command line: they do nothing ``where``
+    something else does or does not stand there ("without --peer")."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    standing = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    if given := [each.opts[0] for each in context.command.params if each.name in standing]:
+        raise ValueError(f"{', '.join(given)} would do nothing {where}")
+
+
 LabelWeight = Annotated[
     float | None,
     typer.Option(

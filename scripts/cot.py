@@ -31,7 +31,7 @@ from rnr.synthesis.journal import Journal
 from rnr.synthesis.report import cost_line, report, report_table
 from rnr.synthesis.validate import check_rows, read_examples
 from rnr.types import Example
-from scripts.command_line import new_app, run, within
+from scripts.command_line import new_app, refuse_idle, run, within
 
 app = new_app(__doc__)
 
@@ -41,6 +41,9 @@ def main(argv: list[str]) -> int:
 
 
 _RULES, _POLICY, _TEACHER = Rules(), RequestPolicy(), TeacherSettings(who="template")
+
+REQUESTS = ("concurrency", "deadline", "retries", "max_new_tokens", "price_in", "price_out")
+"""The options of how a model is asked."""
 
 Files = Annotated[list[str], typer.Argument(help="sentences, in any form that training reads")]
 RowFiles = Annotated[list[str], typer.Argument(help="JSONL files of NER-CoT rows")]
@@ -89,6 +92,7 @@ def generate(
     judge = judge or ("none" if is_template else teacher)
     if judge == "template":
         raise ValueError("--judge template cannot score: give openai:MODEL, local:FOLDER or none")
+    _refuse_unasked(context, [teacher, judge])
     gold = gold or is_template
     examples = as_asked(load(files, training=True, annotated=False), catch_alls=True)[:limit]
     if gold and not any(example.mentions for example in examples):
@@ -113,7 +117,6 @@ def score(
     judge: Annotated[str, typer.Option(help="openai:MODEL or local:FOLDER")],
     threshold: Threshold = _RULES.threshold,
     base_url: BaseUrl = None,
-    judge_base_url: JudgeBaseUrl = None,
     concurrency: Concurrency = _POLICY.concurrency,
     deadline: Deadline = _POLICY.deadline_seconds,
     retries: Retries = _POLICY.retries,
@@ -126,7 +129,8 @@ def score(
     if judge in ("template", "none"):
         raise ValueError(f"--judge {judge} cannot score: give openai:MODEL or local:FOLDER")
     _output(out, files)
-    endpoints = [(judge, judge_base_url or base_url)]
+    _refuse_unasked(context, [judge])
+    endpoints = [(judge, base_url)]
     examples, rules = read_examples(files), Rules(threshold=threshold)
     work = _synthesize(Generator.judge_row, examples, rules, context.params, endpoints=endpoints, judged=True)
     return asyncio.run(work)
@@ -151,6 +155,21 @@ def validate(
         write_rows(output.rows, (row.row for row in rows if row.rejection is None))
         console.say(f"rows {output.rows}  rejects {output.rejected}")
     return 1 if bad else 0
+
+
+def _refuse_unasked(context: typer.Context, asked: Sequence[str]) -> None:
+    """Raises ValueError, by name, for options of what is not among the teacher and the judge, if there is one."""
+    kinds = {who.partition(":")[0] for who in asked}
+    if "openai" not in kinds:
+        refuse_idle(context, ("base_url", "judge_base_url"), "without openai:MODEL")
+    if "local" not in kinds:
+        refuse_idle(context, ["context_tokens"], "without local:FOLDER")
+    if not kinds & {"openai", "local"}:
+        refuse_idle(context, REQUESTS, "with the template alone, which asks no model")
+    if asked[0] == "template":
+        refuse_idle(context, ("attempts", "temperature"), "with the template, which would write the same again")
+    if asked[-1] == "none":
+        refuse_idle(context, ("threshold", "judge_base_url"), "without a --judge")
 
 
 def _output(out: Path, inputs: Sequence[str]) -> OutputFiles:

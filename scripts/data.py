@@ -30,7 +30,7 @@ from rnr.corpus.statistics_tables import tables
 from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.types import Example
-from scripts.command_line import new_app, repeated, run, within
+from scripts.command_line import new_app, refuse_idle, repeated, run, within
 
 app = new_app(__doc__)
 
@@ -158,6 +158,8 @@ def stats(
     duplicates: Duplicates = "keep",
 ) -> int:
     """Count sentences, mentions, labels and lengths, and what training and evaluation have in common."""
+    if words:
+        refuse_idle(context, ["model"], "with --words")
     train = _load(context.params, paths)
     scored = _load(context.params, evaluation, training=False) if evaluation else []
     unit, lengths = _lengths(model, words=words)

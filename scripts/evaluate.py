@@ -33,13 +33,35 @@ from rnr.evaluation.tables import calibration_table, tables
 from rnr.files import strict_json, write_whole
 from rnr.task.choosing import Selection
 from rnr.types import Decoding, Example
-from scripts.command_line import LabelWeight, among, as_written, new_app, repeated, run, threshold_option, within
+from scripts.command_line import (
+    LabelWeight,
+    among,
+    as_written,
+    new_app,
+    refuse_idle,
+    repeated,
+    run,
+    threshold_option,
+    within,
+)
 
 app = new_app()
 Shown = Literal["terminal", "markdown", "csv"]
 CatchAlls = Annotated[
     bool | None, typer.Option("--catch-alls/--no-catch-alls", help="ask for misc, other ... (default: as trained)")
 ]
+ASKING = [
+    "examples",
+    "decoding",
+    "max_new_tokens",
+    "context_tokens",
+    "samples",
+    "select",
+    "threshold",
+    "label_calibration",
+    "engine",
+]
+"""The options of how a model is asked."""
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 _MAX_NEW_TOKENS, _CONTEXT_TOKENS = EvaluationConfig().max_new_tokens, ModelConfig().context_tokens
 Decodings = Annotated[
@@ -53,6 +75,7 @@ def main(argv: list[str]) -> int:
 
 @app.command(help=as_written(__doc__))
 def evaluate(
+    context: typer.Context,
     data: Annotated[list[str], typer.Option(help="files, folders, patterns or demo/NAME, one or more")],
     model: Annotated[str | None, typer.Option(help="a Hugging Face folder, such as a run's export")] = None,
     predictions: Annotated[Path | None, typer.Option(help="a file of predictions to be scored; needs no model")] = None,
@@ -74,11 +97,10 @@ def evaluate(
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
     if (model is None) == (predictions is None):
         raise ValueError("give --model to ask a model, or --predictions to score a file, and not both")
-    if predictions and (examples or decoding or samples > 1 or select or threshold or label_calibration is not None):
-        raise ValueError(
-            "--examples, --decoding, --samples, --select, --threshold and --label-calibration are for --model; "
-            "predictions are scored as they are"
-        )
+    if predictions:
+        refuse_idle(context, ASKING, "with --predictions, which are scored as they are")
+    elif not other:
+        refuse_idle(context, ["rename"], "without --predictions or --compare")
     renamed = _renamed(rename or ())
     if catch_alls is None:
         catch_alls = asks_catch_alls(model) if model else True

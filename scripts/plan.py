@@ -35,7 +35,7 @@ from rnr.cli import load_config
 from rnr.config import Config
 from rnr.files import strict_json
 from rnr.runs.run_folder import run_folder
-from scripts.command_line import as_written, new_app, run, within
+from scripts.command_line import as_written, new_app, refuse_idle, run, within
 
 app = new_app()
 
@@ -59,8 +59,8 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="the plan as JSON")] = False,
 ) -> int:
     """Print the plan; options that are not listed are ``--section.key=value`` overrides."""
-    if not gpus and (bench or answer_tokens):
-        raise ValueError("--bench and --answer-tokens are for --gpus")
+    if not gpus:
+        refuse_idle(context, ("bench", "answer_tokens"), "without --gpus")
     settings = load_config(config, context.args)
     if gpus:
         divide(settings, gpus, bench or [], answer_tokens, as_json=as_json)

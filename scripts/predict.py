@@ -25,7 +25,7 @@ from rnr.task.choosing import Selection
 from rnr.task.extraction import Extraction
 from rnr.task.parsing import ERRORS
 from rnr.types import Decoding
-from scripts.command_line import LabelWeight, as_written, new_app, run, threshold_option, within
+from scripts.command_line import LabelWeight, as_written, new_app, refuse_idle, run, threshold_option, within
 from scripts.questions import Form, Question, read_questions, schema_option
 
 app = new_app()
@@ -39,6 +39,7 @@ def main(argv: list[str]) -> int:
 
 @app.command(help=as_written(__doc__))
 def predict(
+    context: typer.Context,
     model: Annotated[str, typer.Option(help="a Hugging Face folder, such as the export of a run")],
     sentences: Annotated[list[str] | None, typer.Argument(help="texts, or - for stdin", show_default=False)] = None,
     schema: Annotated[str | None, typer.Option(help="labels, separated by commas")] = None,
@@ -67,6 +68,8 @@ def predict(
     labels = schema_option(schema, schema_file)
     if not sentences and not file:
         raise ValueError("there must be a sentence to read: as an argument, by --file, or - for standard input")
+    if not file and "-" not in (sentences or ()):
+        refuse_idle(context, ["form"], "without --file or - (standard input)")
     if resume and out is None:
         raise ValueError("--resume goes on with a file: give --out")
     options: dict[str, Any] = {"samples": samples, "select": select, "threshold": threshold_option(threshold)}

@@ -19,9 +19,11 @@ from rnr.config import RewardConfig
 from rnr.files import json_line
 from rnr.runs.run_folder import saved_config
 from rnr.runs.saved import SavedGroup, saved_groups
-from scripts.command_line import as_written, new_app, run, within
+from scripts.command_line import as_written, new_app, refuse_idle, run, within
 
 app = new_app()
+WEIGHTED = ("gated", "weighted")
+"""The presets that weigh their parts."""
 
 
 def main(argv: list[str]) -> int:
@@ -30,6 +32,7 @@ def main(argv: list[str]) -> int:
 
 @app.command(help=as_written(__doc__))
 def rescore(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be under way")],
     reward: Annotated[str, typer.Option(help="a preset, or module:function of one's own")],
     weights: Annotated[str, typer.Option(help="of the parts of the reward, as in the config")] = "",
@@ -37,6 +40,8 @@ def rescore(
     show: Annotated[int, typer.Option(help="groups to show, those that change most first", callback=within(0))] = 3,
 ) -> None:
     """Score, compare, print."""
+    if reward not in WEIGHTED:
+        refuse_idle(context, ["weights"], f"with a reward other than {' and '.join(WEIGHTED)}")
     sys.path.insert(0, "")  # a reward of one's own lies where one stands
     config = saved_config(folder)
     options = RewardConfig.model_validate(

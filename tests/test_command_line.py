@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from rnr.cli import load_config
-from scripts import plan, train
+from scripts import bench, cot, data, evaluate, plan, predict, rescore, train
 from scripts.benchmarks import reading
 from scripts.command_line import among, new_app, repeated, run, within
 
@@ -103,13 +103,52 @@ def test_train_takes_any_key_of_the_config_between_its_own_options(monkeypatch) 
         load_config(None, ["stray"])
 
 
+SCORED = "--predictions p.jsonl --data demo/known"
+
+
 @pytest.mark.parametrize(
-    "argv",
-    [["--bench", "a.json"], ["--answer-tokens", "9"]],
+    ("command", "line", "said"),
+    [
+        (plan, "--bench a.json --answer-tokens 9", "--bench, --answer-tokens would do nothing without --gpus"),
+        (
+            evaluate,
+            f"{SCORED} --engine vllm --max-new-tokens 9 --context-tokens 99",
+            "--max-new-tokens, --context-tokens, --engine would do nothing with --predictions, which are scored as",
+        ),
+        (
+            evaluate,
+            f"{SCORED} --decoding free --select vote --threshold 0.5",
+            "--decoding, --select, --threshold would",
+        ),
+        (evaluate, f"{SCORED} --examples 0 --samples 1 --label-calibration 0", "--examples, --samples, --label-cal"),
+        (evaluate, "--model m --data demo/known --rename A=b", "--rename would do nothing without --predictions or"),
+        (data, "stats demo/known --words --model m", "--model would do nothing with --words"),
+        (predict, "--model m --schema a --input lines Text", "--input would do nothing without --file or -"),
+        (rescore, "run --reward paper --weights {}", "--weights would do nothing with a reward other than gated and"),
+        (bench, "learner --peer-batch 4 --deadline 9", "--deadline, --peer-batch would do nothing without --peer"),
+        (bench, "learner --lengths real --prompt-tokens 9", "--prompt-tokens would do nothing with --lengths"),
+        (bench, "step --peer-weights float32", "--peer-weights would do nothing without --peer"),
+        (bench, "step --sentences demo/known --prompt-tokens 9", "--prompt-tokens would do nothing with --sentences"),
+        (bench, "sync --samples 4", "No such option: --samples"),
+        (cot, "generate a --out b --retries 1", "--retries would do nothing with the template alone"),
+        (cot, "generate a --out b --base-url http://h", "--base-url would do nothing without openai:MODEL"),
+        (
+            cot,
+            "generate a --out b --teacher openai:m --context-tokens 9",
+            "--context-tokens would do nothing without l",
+        ),
+        (cot, "generate a --out b --judge openai:m --attempts 1", "--attempts would do nothing with the template, wh"),
+        (cot, "generate a --out b --teacher openai:m --judge none --threshold 5", "--threshold would do nothing witho"),
+        (
+            cot,
+            "score a --out b --judge local:m --base-url http://h",
+            "--base-url would do nothing without openai:MODEL",
+        ),
+    ],
 )
-def test_a_plan_takes_what_is_measured_of_gpus_with_gpus_alone(argv, capsys) -> None:
-    assert plan.main(argv) == 2
-    assert capsys.readouterr().err == "error: --bench and --answer-tokens are for --gpus\n"
+def test_an_option_that_would_do_nothing_is_refused_by_its_name(command, line, said, capsys) -> None:
+    assert command.main(line.split()) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
 
 
 def test_a_list_holds_known_names_alone_and_its_option_stands_once(capsys) -> None:

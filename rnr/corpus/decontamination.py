@@ -34,7 +34,14 @@ def decontaminate(
     ``keep_sources``), when its sentence is an evaluation sentence, or when the two are near duplicates: the 8-grams
     of words (in scripts without spaces, of characters) that they share are at least half of those of the shorter one.
     Sentences of fewer words have no 8-gram.
+
+    Raises ValueError, with those that there are, for a source to be kept that no training example has.
     """
+    sources = {example.source for example in train}
+    if unknown := set(keep_sources) - sources:
+        raise ValueError(
+            f"no training set to be kept is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(sources))}"
+        )
     evaluated = {name for example in evaluation for name in _benchmarks(example.source)}
     keys = {sentence_key(example.sentence) for example in evaluation}
     index = _NgramIndex(example.sentence for example in evaluation)

@@ -51,9 +51,12 @@ def models(
     """Try what has not been tried yet, then write the table."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
+    known = architectures()
+    if unknown := set(kinds or ()) - known.keys():
+        raise ValueError(f"no model of both engines is of type {', '.join(sorted(unknown))}: as in config.json, llama")
     folder.mkdir(parents=True, exist_ok=True)
     results = Results(folder / "results.jsonl")
-    for kind, name in architectures().items():
+    for kind, name in known.items():
         if kind not in results.found and (not kinds or kind in kinds):
             row = {"kind": kind, "class": name}
             results.add(row | {"failed": "the process ended while it was tried"})
@@ -63,7 +66,7 @@ def models(
     for kind in exact[:runs]:
         if "run" not in results.found[kind]:
             results.add(results.found[kind] | {"run": _whole_run(folder / kind)})
-    table_file.write_text(table(list(results.found.values()), len(architectures())), encoding="utf-8")
+    table_file.write_text(table(list(results.found.values()), len(known)), encoding="utf-8")
 
 
 class Results:

@@ -22,7 +22,9 @@ def measure(options: argparse.Namespace) -> Numbers:
     scored by the learner, the weights loaded by the engine, the probe scored by the engine."""
     folder = resolve(options.model)
     asked = prompts(folder, 1, options.prompt_tokens)
-    with running_services(config_of(options, folder), folder, asked) as (services, run):
+    never_sampled = {"prompts": 1, "samples": 8, "completion_tokens": 128}
+    config = config_of(argparse.Namespace(**vars(options), **never_sampled), folder)
+    with running_services(config, folder, asked) as (services, run):
         return sync_numbers(services, run, rounds_of(services, run, options.rounds))
 
 
