@@ -103,20 +103,6 @@ def test_a_path_is_no_escape_and_brackets_are_no_marks_of_a_model(tmp_path) -> N
     assert PIECES not in notes
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        {"text": {"0": "Ada ran", "1": "Bo sat"}, "label": {"0": [[0, 3, "PER"]], "1": []}},
-        {"tokens": [["Ada", "ran"], ["Bo"]], "ner_tags": [["B-PER", "O"], ["B-PER"]]},
-        {"columns": ["text", "label"], "index": [0], "data": [["Ada ran", [[0, 3, "PER"]]]]},
-    ],
-)
-def test_a_table_by_column_is_refused_with_the_way_out(tmp_path, table) -> None:
-    found, problems, _ = read(written(tmp_path / "a.json", json.dumps(table)))
-    assert found == []
-    assert "this looks like a table by column, which is not read: write a row a line" in problems
-
-
 # Files
 
 

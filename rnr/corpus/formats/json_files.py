@@ -8,6 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from rnr.corpus.formats.by_column import Table, table_by_column
 from rnr.corpus.formats.entity_names import names_a_label
 from rnr.corpus.formats.opening import MARKED, bare, head_line, lines, read_json, read_text
 from rnr.corpus.formats.rows import DataError, Row, json_fault, once_each, parsed
@@ -18,6 +19,7 @@ LINES_IN_JSON = "file with the ending .json holds one JSON value a line and was 
 JSON_IN_LINES = "file with the ending of JSON lines holds one JSON value and was read so"
 ONE_BEHIND_ANOTHER = "file holds JSON values of several lines, one behind the other, and was read so"
 WRAPPED = "list inside an object was taken for the rows"
+BY_COLUMN = "table by column was read row by row"
 KEYED = "object with a row under each of its names was taken for these rows"
 _BLANKS = re.compile(r"\s*")
 _COMMA = re.compile(r"\s*,\s*")
@@ -142,11 +144,15 @@ def _by_line(file: Path, reading: Reading) -> Iterator[Row]:
 
 
 def _listed(value: Any, file: Path, reading: Reading, known: Callable[[Any], bool]) -> list[Any]:
+    if (table := _table(value, file)) is not None:
+        reading.note(BY_COLUMN, file, detail=table.said)
+        return table.rows
     if known(value):
         return [value]
     if isinstance(value, list):
         return value
-    lists = [name for name, inner in value.items() if _rows(inner, known)] if isinstance(value, dict) else []
+    inside = value if isinstance(value, dict) else {}
+    lists = [name for name, inner in inside.items() if _rows(inner, known) or _table(inner, file)]
     if len(lists) > 1:
         raise DataError(f"{file}: an object with several lists of rows ({', '.join(lists)}); write a file for each")
     if not lists and _holds_rows(value, known):
@@ -157,7 +163,15 @@ def _listed(value: Any, file: Path, reading: Reading, known: Callable[[Any], boo
     others = [name for name, inner in value.items() if name != lists[0] and isinstance(inner, (list, dict)) and inner]
     beside = f", not {', '.join(map(repr, others))}" if others else ""
     reading.note(WRAPPED, file, detail=f"{lists[0]!r}{beside}")
-    return value[lists[0]]
+    found = value[lists[0]]
+    return found if isinstance(found, list) else _listed(found, file, reading, known)
+
+
+def _table(value: Any, file: Path) -> Table | None:
+    try:
+        return table_by_column(value)
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from None
 
 
 def _rows(value: Any, known: Callable[[Any], bool]) -> bool:

@@ -1,6 +1,7 @@
 """What is said of a row that no format knows: which part of a row it lacks, and what it has."""
 
 import reprlib
+from collections import Counter
 from typing import Any
 
 from rnr.corpus.formats.plain_rows import TEXTS
@@ -29,7 +30,15 @@ def unknown_row(row: Any) -> str:
         return f"{named!r} must be text, found {_seen(row, named)}{words}"
     plain = {name: name.strip("\ufeff \t").lower() for name in row if isinstance(name, str)}
     alike = next((f"; call {name!r} {plain[name]!r}" for name in row if plain.get(name) in TEXTS), "")
-    return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}{alike}"
+    return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}{alike or _columns(row)}"
+
+
+def _columns(row: dict[str, Any]) -> str:
+    """What is said of lists that may be the columns of a table."""
+    sizes = Counter(len(value) for value in row.values() if isinstance(value, list) and len(value) > 1)
+    if not sizes or max(sizes.values()) < 2:
+        return ""
+    return "; are its lists the columns of a table? Write a row for each sentence: {'text': ..., 'entities': [...]}"
 
 
 def _texts(value: Any) -> bool:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from rnr.corpus.formats.by_column import SENTENCES, table_by_column
 from rnr.corpus.formats.refusals import any_has, refused
 from rnr.corpus.formats.shapes import has
 from rnr.corpus.formats.shown_lists import shows_a_list
@@ -81,10 +82,11 @@ UNSUPPORTED = (
         "sentences",
     ),
     refused(
-        "a table by column",
-        "write a row a line: `to_json(..., orient='records', lines=True)` in pandas, `to_json(...)` in `datasets` (and "
-        "where each row is a document with a list of sentences, a row for each of these)",
-        lambda row: _is_by_column(row),
+        "several sentences in a row",
+        "write a row for each of them (a table by column is read where it is the only value of its file)",
+        lambda row: _has_several(row),
+        *SENTENCES,
+        "columns",
     ),
     refused(
         "a table with a word a row",
@@ -251,21 +253,12 @@ UNSUPPORTED = (
 )
 
 
-def _is_by_column(row: Any) -> bool:
-    """Whether a value holds a table by column, as pandas and ``datasets`` write one if they are not told otherwise."""
-    if has(row, columns=list, data=list, index=list):
+def _has_several(row: Any) -> bool:
+    """Whether a row holds lists of sentences and of what is annotated in them."""
+    try:
+        return table_by_column(row) is not None
+    except ValueError:
         return True
-    if not isinstance(row, dict) or len(row) < 2:
-        return False
-    columns = list(row.values())
-    if all(isinstance(column, dict) and column for column in columns):
-        return all(column.keys() == columns[0].keys() for column in columns) and all(map(str.isdecimal, columns[0]))
-    if not all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
-        return False
-    words = [cell for name in ("tokens", "words") for cell in row.get(name) or ()]
-    texts = [cell for name in ("text", "sentence", "content") for cell in row.get(name) or () if isinstance(cell, str)]
-    lists = [cell for column in columns for cell in column if isinstance(cell, list)]
-    return any(isinstance(cell, list) for cell in words) or bool(texts and lists)
 
 
 def _is_word(row: Any) -> bool:
