@@ -15,6 +15,7 @@ from spacy.util import filter_spans
 
 from actors.extractor import Extractor
 from actors.question import Labels
+from rnr.counting import counted
 from rnr.task.extraction import Extraction
 
 SETTINGS: dict[str, Any] = {
@@ -94,7 +95,10 @@ class RnrComponent:
                 spans.append(span)
         kept = filter_spans(spans)
         if len(kept) < len(spans):
-            warnings.warn(f"rnr: {len(spans) - len(kept)} entities overlap others and are left out", stacklevel=2)
+            warnings.warn(
+                f"rnr: left out, because of an overlap: {counted(len(spans) - len(kept), 'entity', 'entities')}",
+                stacklevel=2,
+            )
         doc.set_ents(kept)
         doc._.reasoning = found.reasoning
         return doc

@@ -4,6 +4,7 @@ from actors.deadline import KILLED_FOR_MEMORY
 from actors.patience import Patience
 from cluster.checkpoint import STAGES, Progress
 from cluster.ranks import LearnerLost
+from rnr.counting import counted
 
 REBUILDS = 3
 """How often in a row at least, without a step that was never made before, a lost learner is rebuilt before the run
@@ -32,8 +33,8 @@ class Losses:
             stage, step, _ = self._furthest
             cause = str(lost)
             raise LearnerLost(
-                f"{cause}; lost {self._patience.failures} times without getting beyond {STAGES[stage]} step {step}. "
-                f"{_what_to_do(cause)}, then resume with --resume"
+                f"{cause}; lost {counted(self._patience.failures, 'time')} without getting beyond "
+                f"{STAGES[stage]} step {step}. {_what_to_do(cause)}, then resume with --resume"
             ) from lost
 
 

@@ -22,6 +22,7 @@ from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
 from rnr.corpus.selection import Selection, select
+from rnr.counting import counted
 from rnr.model_folder import count_weights, resolve
 from rnr.task.decoding import beyond_marks, decoding_of, left_out, refuse_undecodable, taught
 from rnr.task.prompts import ChatFormat, refuse_too_long
@@ -98,8 +99,8 @@ class Prepared:
         """What is trained and evaluated on, in a line."""
         evaluated = f"{len(self.evaluation)} of {_sources(self.evaluation)}" if self.evaluation else "none"
         return (
-            f"data: {self.candidates} training sentences (SFT takes {len(self.sft)}, GRPO {len(self.prompts)} of "
-            f"{_sources(self.prompts)}); evaluated on {evaluated}"
+            f"data: {counted(self.candidates, 'training sentence')} (SFT takes {len(self.sft)}, GRPO "
+            f"{len(self.prompts)} of {_sources(self.prompts)}); evaluated on {evaluated}"
         )
 
     @property
@@ -112,7 +113,7 @@ class Prepared:
         """What a user should know before the run starts: how the model is asked, and what was left out."""
         return (
             *self.chat.notes,
-            *(f"data: {count} training sentences are left out: {why}" for why, count in self.left_out.items()),
+            *(f"data: left out: {counted(count, 'training sentence')}: {why}" for why, count in self.left_out.items()),
             *(f"decoding {self.decoding}: {note}" for note in self.decoding_notes),
         )
 
@@ -279,8 +280,8 @@ class _Asker:
         long = [sample for sample in samples if sample.length > context_tokens]
         if long:
             raise ValueError(
-                f"{len(long)} training sequences are longer than model.context_tokens "
-                f"({context_tokens}); {long[0].uid} has {long[0].length} tokens with its answer"
+                f"longer than model.context_tokens ({context_tokens}): "
+                f"{counted(len(long), 'training sequence')}; {long[0].uid} has {long[0].length} tokens with its answer"
             )
         return samples
 

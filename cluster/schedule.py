@@ -12,6 +12,7 @@ from functools import lru_cache
 from cluster.prepare import Prepared
 from learner.schedule import cosine
 from rnr.config import GrpoConfig, SftConfig
+from rnr.counting import counted
 from rnr.types import Prompt, Sample
 
 
@@ -70,7 +71,7 @@ class Schedule:
         size = self._prompts_per_step
         if len(self._prompts) < size:
             raise ValueError(
-                f"{len(self._prompts)} training sentences do not fill one step of {size}: lower "
+                f"{counted(len(self._prompts), 'training sentence')} cannot fill one step of {size}: lower "
                 "sampling.prompts_per_step, or bring more data"
             )
 
@@ -95,8 +96,8 @@ def window(items: Sequence, step: int, size: int, seed: int) -> list:
     per_pass = len(items) // size
     if not per_pass:
         raise ValueError(
-            f"{len(items)} training sentences do not fill one step of {size}: lower sft.sequences_per_step, or bring "
-            "more data"
+            f"{counted(len(items), 'training sentence')} cannot fill one step of {size}: lower "
+            "sft.sequences_per_step, or bring more data"
         )
     number, place = divmod(step, per_pass)
     order = shuffled(len(items), f"{seed}/{number}")

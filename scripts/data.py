@@ -27,6 +27,7 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, Losses, write
 from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
+from rnr.counting import counted
 from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.types import Example
@@ -97,12 +98,12 @@ def check(
     for line in reading.report.lines():
         print(f"noted: {line}")
     if usable:
-        print(f"{used.total()} mentions{_counted(used)}")
-    print(f"{usable} sentences can be used, {problems} problems")
+        print(f"{counted(used.total(), 'mention')}{_by_label(used)}")
+    print(f"{counted(usable, 'sentence')} can be used, {counted(problems, 'problem')}")
     return 1 if problems else 0
 
 
-def _counted(labels: Counter[str]) -> str:
+def _by_label(labels: Counter[str]) -> str:
     """``: person 3, city 1``, the most frequent first, and how many more there are."""
     listed = ", ".join(f"{label} {count}" for label, count in labels.most_common(SHOWN_LABELS))
     more = f" and {len(labels) - SHOWN_LABELS} more" if len(labels) > SHOWN_LABELS else ""
@@ -134,7 +135,7 @@ def convert(
         print(f"lost, because {to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
     for said in seen.elsewhere(to):
         print(f"noted: {said}")
-    print(f"{seen.examples} sentences -> {out}")
+    print(f"{counted(seen.examples, 'sentence')} -> {out}")
     return 0
 
 
@@ -206,7 +207,7 @@ def split(
             raise ValueError(f"--test-share {test_share} of so few sentences leaves none for {name}")
     for name, examples in zip(("train", "test"), sides, strict=True):
         write(examples, out / f"{name}.jsonl", "jsonl")
-        print(f"{len(examples)} sentences -> {out / name}.jsonl")
+        print(f"{counted(len(examples), 'sentence')} -> {out / name}.jsonl")
     return 0
 
 
@@ -236,7 +237,7 @@ def decontaminate(
     if not kept:
         raise ValueError("nothing is left to train on; --keep-source NAME keeps a benchmark's own training set")
     write(kept, out, "jsonl")
-    print(f"{len(kept)} of {len(train)} sentences -> {out}")
+    print(f"{len(kept)} of {counted(len(train), 'sentence')} -> {out}")
     return 0
 
 

@@ -20,6 +20,7 @@ import typer
 from actors.output import stdout_to_stderr
 from actors.question import Labels, refuse_unasked
 from rnr.config import ModelConfig
+from rnr.counting import counted
 from rnr.files import json_line
 from rnr.task.choosing import Selection
 from rnr.task.extraction import Extraction
@@ -152,21 +153,21 @@ def _show(pairs: Iterator[tuple[Question, Extraction]], stream: TextIO, *, as_js
         notes.update(_notes(found))
         if time.monotonic() - last > PROGRESS_SECONDS:
             last = time.monotonic()
-            print(f"{done} texts, {done / (last - begin):.1f} a second", file=sys.stderr, flush=True)
+            print(f"{counted(done, 'text')}, {done / (last - begin):.1f} a second", file=sys.stderr, flush=True)
     seconds = time.monotonic() - begin
     told = "".join(f"; {count} {what}" for what, count in notes.items())
-    print(f"{done} texts in {seconds:.1f} s{told}", file=sys.stderr, flush=True)
+    print(f"{counted(done, 'text')} in {seconds:.1f} s{told}", file=sys.stderr, flush=True)
 
 
 def _notes(found: Extraction) -> dict[str, int]:
     """What is not to pass in silence."""
     counts = {
         "ran into the token limit": int(not found.finished),
-        "have no answer that can be read": int(found.error is not None),
-        "were read in windows": int(found.windows > 1),
-        "are blank and were not asked about": int(found.windows == 0),
-        "entities were below the threshold": found.below_threshold,
-        "entities were no answer to the question (left_out)": len(found.left_out),
+        "without an answer that can be read": int(found.error is not None),
+        "read in windows": int(found.windows > 1),
+        "blank and not asked about": int(found.windows == 0),
+        "found, but below the threshold": found.below_threshold,
+        "found, but no answer to the question (left_out)": len(found.left_out),
     }
     return {what: count for what, count in counts.items() if count}
 

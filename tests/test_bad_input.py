@@ -91,12 +91,12 @@ def test_a_prompt_longer_than_the_context_is_named(train, tiny_model, tmp_path):
     long = GOOD | {"sentence": "Ada ran. " * 60}
     options = ["--model.context_tokens=128", "--sampling.max_new_tokens=32", "--evaluation.max_new_tokens=32"]
     said = train(write(tmp_path / "a.jsonl", GOOD, long), f"--model.path={tiny_model}", *options)
-    assert "1 prompts are too long; a/a:2 has" in said
+    assert "too long: 1 prompt; a/a:2 has" in said
 
 
 def test_fewer_sentences_than_one_step_needs_are_refused(train, tiny_model, tmp_path):
     said = train(write(tmp_path / "a.jsonl", GOOD), f"--model.path={tiny_model}")
-    assert "1 training sentences do not fill one step of 16" in said
+    assert "1 training sentence cannot fill one step of 16" in said
 
 
 def test_an_unknown_reward_is_named(train):
@@ -120,7 +120,7 @@ def test_bad_rows_are_skipped_only_when_asked(capsys, tmp_path):
     with pytest.raises(DataError):
         load([str(file)], training=True)
     assert len(load([str(file)], training=True, skip_bad_rows=True)) == 1
-    assert "skipped 1 bad rows" in capsys.readouterr().out
+    assert "skipped 1 bad row:" in capsys.readouterr().out
 
 
 def test_a_run_without_a_checkpoint_that_can_be_used_ends_in_one_sentence(monkeypatch, capsys) -> None:

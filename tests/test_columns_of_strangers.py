@@ -105,7 +105,7 @@ def test_numbers_with_a_mark_behind_them_are_no_words(tmp_path, number) -> None:
 @pytest.mark.parametrize("mark", ["-----", "</s>", "\u00a0", "\f", "***"])
 def test_what_divides_sentences_in_the_place_of_a_blank_line_is_named(tmp_path, mark) -> None:
     problems = read(written(tmp_path / "a.conll", f"Ida B-PER\nran O\n{mark}\nBo B-PER\nsat O\n"))[1]
-    assert "line 3: 1 columns where most lines have 2; if it divides sentences, put a blank line in its place" in (
+    assert "line 3: 1 column where most lines have 2; if it divides sentences, put a blank line in its place" in (
         problems
     )
 
@@ -150,7 +150,7 @@ def test_labels_whose_outside_is_a_mark_are_not_lost_for_their_letters(tmp_path)
 def test_a_line_of_mecab_between_sentences_is_told_what_it_is(tmp_path) -> None:
     problems = read(written(tmp_path / "a.conll", "Ida B-PER\nran O\nEOS\nBo B-PER\nsat O\nEOS\n"))[1]
     assert (
-        "line 3: 1 columns where most lines have 2; if it divides sentences, put a blank line in its place" in problems
+        "line 3: 1 column where most lines have 2; if it divides sentences, put a blank line in its place" in problems
     )
 
 

@@ -58,7 +58,7 @@ def test_no_space_stands_where_hipe_says_so(tmp_path) -> None:
 
 def test_spaces_in_the_place_of_tabs_are_named(tmp_path) -> None:
     _, problems, _ = read(written(tmp_path / "a.conll", "Ada\tB-PER\nran O\nhome\tO\n"))
-    assert "line 2: 1 columns where most lines have 2, with spaces in the place of tabs" in problems
+    assert "line 2: 1 column where most lines have 2, with spaces in the place of tabs" in problems
 
 
 # JSON

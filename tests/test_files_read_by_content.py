@@ -196,7 +196,7 @@ def test_lines_that_differ_in_their_number_of_columns_are_read_where_it_is_said(
 def test_a_line_without_a_tag_is_an_error_where_lines_differ(tmp_path) -> None:
     lines = "Ada\tN\t*\tB-PER\nran\tV\tO\n\nBo\tN\t*\tB-PER\nsat\nEve\tN\n"
     problems = read(written(tmp_path / "a.conll", lines), tag_column=-1)[1]
-    assert "line 5: 1 columns where most lines have 2" in problems
+    assert "line 5: 1 column where most lines have 2" in problems
 
 
 def test_a_word_of_two_pieces_is_not_cut_where_spaces_divide(tmp_path) -> None:

@@ -66,7 +66,7 @@ def test_labels_of_our_own_predictions_are_not_renamed_and_that_is_said(tmp_path
 
 def test_labels_that_nobody_asked_for_are_named_with_what_to_do(tmp_path) -> None:
     (note,) = read_any(_file(tmp_path, SPACY, NOTHING), EXAMPLES).notes
-    assert note.startswith("1 predicted mentions have labels that their sentence does not ask for, so they are wrong:")
+    assert note.startswith("wrong, because under labels that their sentence does not ask for: 1 predicted mention,")
     assert "GPE (1); --rename TOOL=DATA" in note
 
 
@@ -83,7 +83,7 @@ def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counte
     twice = [*EXAMPLES, Example(uid="b/1", sentence=SENTENCE, schema=("city",), mentions=GOLD[1:], source="b")]
     read = read_any(_file(tmp_path, GLINER), twice)
     assert list(read.predictions) == ["a/1", "b/1"]
-    assert any(note.startswith("1 sentences have no row") for note in read.notes)
+    assert any(note.startswith("not counted, because without a row: 1 sentence;") for note in read.notes)
 
 
 @pytest.mark.parametrize(

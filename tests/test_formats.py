@@ -117,7 +117,7 @@ def test_a_tab_separated_token_may_hold_a_space(tmp_path) -> None:
         ("Ada U-PER\nRome B-LOC", "line 2, at the end: O cannot follow B-LOC (the tags are IOBES)"),
         ("Ada O\nBo E-PER\n\nEd S-PER", "line 2: E-PER cannot follow O (the tags are IOBES)"),
         ("Ada B-PER\nran 0", "line 2: expected a tag such as O, B-person or I-person, found tag '0'"),
-        ("Ada B-PER\nran", "line 2: 1 columns where most lines have 2: 'ran'"),
+        ("Ada B-PER\nran", "line 2: 1 column where most lines have 2: 'ran'"),
     ],
 )
 def test_a_tag_that_may_not_stand_is_named_with_its_file_and_line(tmp_path, lines, said) -> None:

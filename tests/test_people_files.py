@@ -105,7 +105,7 @@ def test_catch_all_labels_that_are_not_asked_for_are_left_out_and_counted(tmp_pa
     assert (first.schema, _spans(first)) == (("per",), [(7, 10, "Ida", "per")])
     assert (second.sentence, second.schema) == ("No", ("per",))
     said = "catch-all labels are not asked for: 2 mentions under misc, other left out"
-    assert f"data: {said}, and 1 sentences that have no other label\n" in capsys.readouterr().out
+    assert f"data: {said}, and 1 sentence without another label\n" in capsys.readouterr().out
     assert len(as_asked(load([_file(tmp_path, *rows)], training=True), catch_alls=True)) == 3
     assert "catch-all labels are asked for like others: 2 mentions under misc, other\n" in capsys.readouterr().out
     with pytest.raises(DataError, match="no sentence has a label beside other, and catch-all labels are not asked for"):
@@ -228,7 +228,7 @@ def test_contradictions_stop_where_they_are_to_be_errors(tmp_path, capsys) -> No
     with pytest.raises(DataError, match=r"contradict each other: rows 1 \| 2, 4"):
         load([file], training=True, duplicates="error")
     assert main(["check", file, "--duplicates", "error"]) == 1
-    assert capsys.readouterr().out.endswith("5 sentences can be used, 1 problems\n")
+    assert capsys.readouterr().out.endswith("5 sentences can be used, 1 problem\n")
     assert main(["convert", file, "--to", "jsonl", "--out", str(tmp_path / "o.jsonl"), "--duplicates", "majority"]) == 0
     assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 2
 

@@ -84,7 +84,7 @@ def test_prompts_that_are_too_long_are_left_out_and_counted_but_never_of_the_eva
     prepared = _prepare(data={**data, "max_prompt_tokens": 70})
     assert [prompt.example.sentence for prompt in prepared.prompts] == ["Short one."]
     assert prepared.left_out == {"longer than data.max_prompt_tokens": 2}
-    assert prepared.notes == ("data: 2 training sentences are left out: longer than data.max_prompt_tokens",)
+    assert prepared.notes == ("data: left out: 2 training sentences: longer than data.max_prompt_tokens",)
     assert len(prepared.evaluation) == 1
     with pytest.raises(ValueError, match="no training sentence remains: 3 are left out: longer than"):
         _prepare(data={**data, "max_prompt_tokens": 10})
@@ -108,7 +108,7 @@ def test_a_held_out_sequence_that_does_not_fit_is_refused(tmp_path) -> None:
     long = "word " * 90
     train = _file(tmp_path / "train.jsonl", [f"{name} {long}" for name in ("One", "Two")])
     data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Other."]),)}
-    with pytest.raises(ValueError, match=r"1 training sequences are longer than model.context_tokens \(192\)"):
+    with pytest.raises(ValueError, match=r"longer than model.context_tokens \(192\): 1 training sequence;"):
         _prepare(
             data=data,
             model={"context_tokens": 192},
@@ -126,7 +126,7 @@ def test_the_decoding_goes_with_the_chains_that_the_warm_start_teaches(tmp_path)
     assert not [note for note in plain.notes if note.startswith("decoding")]
     embedded = _prepare()  # its chains name cues
     assert embedded.decoding == "schema"
-    assert re.match(r"decoding schema: \d+ of \d+ training sentences have a chain of their own", embedded.notes[-1])
+    assert re.match(r"decoding schema: chains of their own, not tagged: \d+ of \d+ training", embedded.notes[-1])
     assert _prepare(data=data | {"prompt": "reference"}).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "free"}).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "schema"}).prompts[0].decoding == "schema"

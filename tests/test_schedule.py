@@ -57,7 +57,7 @@ def test_each_pass_over_the_data_takes_every_item_at_most_once_in_whole_windows(
     items = list(range(count))
     per_pass = count // size
     if not per_pass:
-        with pytest.raises(ValueError, match=f"{count} training sentences do not fill one step of {size}"):
+        with pytest.raises(ValueError, match=f"{count} training sentences? cannot fill one step of {size}"):
             window(items, 0, size, seed)
         return
     windows = [window(items, passed * per_pass + step, size, seed) for step in range(per_pass)]

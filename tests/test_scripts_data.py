@@ -69,7 +69,7 @@ def test_check_goes_on_after_a_folder_without_data_and_a_broken_split(tmp_path, 
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"{tmp_path / 'a'}: no split in this folder; it needs files such as train.jsonl")
     assert said[1].startswith(f"{tmp_path / 'b' / 'train.json'}, line 1: not valid JSON")
-    assert said[2:] == ["0 mentions", "1 sentences can be used, 2 problems"]
+    assert said[2:] == ["0 mentions", "1 sentence can be used, 2 problems"]
 
 
 def test_check_goes_on_after_rows_that_are_no_rows(tmp_path, capsys) -> None:
@@ -83,7 +83,7 @@ def test_check_goes_on_after_rows_that_are_no_rows(tmp_path, capsys) -> None:
     assert said[2] == (
         f"{file}, row 4: text must be text in UTF-8, but character 1 is half of a surrogate pair, found 'A\\ud800'"
     )
-    assert said[3:] == ["1 mentions: person 1", "1 sentences can be used, 3 problems"]
+    assert said[3:] == ["1 mention: person 1", "1 sentence can be used, 3 problems"]
 
 
 def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_path, capsys) -> None:
@@ -107,7 +107,7 @@ def test_check_names_a_file_that_is_listed_twice_and_goes_on(tmp_path, capsys) -
     assert main(["check", file, file, write_jsonl(tmp_path / "b.jsonl", ROME)]) == 1
     assert (
         capsys.readouterr().out
-        == f"{file} is listed twice\n3 mentions: person 2, place 1\n2 sentences can be used, 1 problems\n"
+        == f"{file} is listed twice\n3 mentions: person 2, place 1\n2 sentences can be used, 1 problem\n"
     )
 
 
@@ -118,7 +118,7 @@ def test_convert_writes_another_format(tmp_path, capsys) -> None:
     out = tmp_path / "new" / "a.conll"
     assert main(["convert", write_jsonl(tmp_path / "a.jsonl", ADA), "--to", "conll", "--out", str(out)]) == 0
     assert out.read_text() == "# text = Ada Byron ran .\nAda\tB-person\nByron\tI-person\nran\tO\n.\tO\n\n"
-    assert capsys.readouterr().out == f"noted: {COMMENTED}\n1 sentences -> {out}\n"
+    assert capsys.readouterr().out == f"noted: {COMMENTED}\n1 sentence -> {out}\n"
 
 
 def test_convert_says_what_other_tools_take_for_something_else(tmp_path, capsys) -> None:

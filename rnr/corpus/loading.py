@@ -19,6 +19,7 @@ from rnr.corpus.formats.reading import SPLITS, note_not_read, parts, read_rows, 
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import FileLabels
+from rnr.counting import counted
 from rnr.types import Example
 
 DEMO = Path(__file__).resolve().parent / "demo_data"
@@ -261,7 +262,7 @@ def _say(reading: Reading, skipped: _Skipped) -> None:
         print(f"data: {line}")
     if skipped.count:
         more = [f"and {skipped.count - SHOWN} more"] if skipped.count > SHOWN else []
-        print("\n  ".join([f"data: skipped {skipped.count} bad rows:", *skipped.first, *more]))
+        print("\n  ".join([f"data: skipped {counted(skipped.count, 'bad row')}:", *skipped.first, *more]))
 
 
 def _read_file(

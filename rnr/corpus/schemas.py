@@ -9,6 +9,7 @@ from rnr.corpus.formats.examples import read_labels
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.label_doubts import as_typed, label_doubts
 from rnr.corpus.report import Reading
+from rnr.counting import counted
 from rnr.task.asked import with_plain_labels, without_catch_alls
 from rnr.task.labels import IGNORED_LABELS, label_key
 from rnr.types import Example
@@ -126,12 +127,12 @@ def as_asked(examples: Sequence[Example], *, catch_alls: bool) -> list[Example]:
     count = sum(mention.label in IGNORED_LABELS for example in with_some for mention in example.mentions)
     listed = ", ".join(sorted(names))
     if catch_alls:
-        print(f"data: catch-all labels are asked for like others: {count} mentions under {listed}")
+        print(f"data: catch-all labels are asked for like others: {counted(count, 'mention')} under {listed}")
         return plain
     asked = [without_catch_alls(example) for example in plain]
     empty = sum(not example.schema for example in asked)
     if empty == len(asked):
         raise DataError(f"no sentence has a label beside {listed}, and catch-all labels are not asked for")
-    also = f", and {empty} sentences that have no other label" if empty else ""
-    print(f"data: catch-all labels are not asked for: {count} mentions under {listed} left out{also}")
+    also = f", and {counted(empty, 'sentence')} without another label" if empty else ""
+    print(f"data: catch-all labels are not asked for: {counted(count, 'mention')} under {listed} left out{also}")
     return [example for example in asked if example.schema]

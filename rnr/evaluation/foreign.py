@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnr.counting import counted
 from rnr.evaluation.predictions import Prediction, read_predictions
 from rnr.files import strict_json
 from rnr.task.labels import label_key
@@ -131,7 +132,9 @@ def _mention(item: Mapping[str, Any], sentence: str, names: Mapping[str, str]) -
     label = names.get(label_key(label), label)
     if isinstance(start, int) and isinstance(end, int):
         if not 0 <= start < end <= len(sentence):
-            raise ValueError(f"[{start}, {end}) lies outside of the sentence, which has {len(sentence)} characters")
+            raise ValueError(
+                f"[{start}, {end}) lies outside of the sentence, which has {counted(len(sentence), 'character')}"
+            )
         if isinstance(text, str) and sentence[start:end] != text:
             raise ValueError(f"[{start}, {end}) is {sentence[start:end]!r} in the sentence, not {text!r}")
         return Mention(text=sentence[start:end], label=label, start=start, end=end)
@@ -156,9 +159,12 @@ def _notes(found: Iterable[Prediction], seen: set[str], examples: Sequence[Examp
     if unasked:
         listed = ", ".join(f"{label} ({count})" for label, count in unasked.most_common(8))
         yield (
-            f"{unasked.total()} predicted mentions have labels that their sentence does not ask for, so they are "
-            f"wrong: {listed}; --rename TOOL=DATA gives them the data's names"
+            "wrong, because under labels that their sentence does not ask for: "
+            f"{counted(unasked.total(), 'predicted mention')}, {listed}; --rename TOOL=DATA gives them the data's names"
         )
     missing = len({example.sentence for example in examples} - seen)
     if missing:
-        yield f"{missing} sentences have no row: they do not count; a tool that found nothing should have an empty list"
+        yield (
+            f"not counted, because without a row: {counted(missing, 'sentence')}; a tool that found nothing should "
+            "have an empty list"
+        )

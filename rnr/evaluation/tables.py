@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Table
 
+from rnr.counting import counted
 from rnr.evaluation.bootstrap import Difference
 from rnr.evaluation.calibration import Calibration
 from rnr.evaluation.metrics import ERROR_KINDS
@@ -132,7 +133,7 @@ def _zero_shot(zero_shot: Mapping[str, float], name: str) -> Table:
 
 def calibration_table(found: Calibration) -> Table:
     """The reliability curve as rows."""
-    unknown = f"; {found.unknown} mentions without a confidence are not in it" if found.unknown else ""
+    unknown = f"; left out: {counted(found.unknown, 'mention')} without a confidence" if found.unknown else ""
     table = _table(
         "Reliability of confidence: how often entities are right (strict)",
         ("confidence",),

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from rnr.counting import counted
 from rnr.synthesis.journal import Journal
 from rnr.synthesis.messages import Message
 from rnr.synthesis.teacher import Teacher, TeacherCompletion, TeacherUnavailable
@@ -93,7 +94,7 @@ class TeacherClient:
                 await asyncio.sleep(max(min(after, MAX_RETRY_AFTER_SECONDS), jittered))
                 backoff *= 2
         self._failed_in_a_row += 1
-        reason = f"asked {self.policy.retries + 1} times, last: {reason}"
+        reason = f"asked {counted(self.policy.retries + 1, 'time')}, last: {reason}"
         if self._failed_in_a_row >= 2 * self.policy.concurrency:
             raise TeacherDown(
                 f"{self.teacher.name}: {self._failed_in_a_row} requests in a row failed; {reason}; "

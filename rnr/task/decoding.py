@@ -9,6 +9,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from rnr.counting import counted
 from rnr.task.chains import chain, read_chain, tagged_chain
 from rnr.task.grammar import ENDING, OPENING, refuse_labels, unmarkable, unreachable
 from rnr.task.parsing import write
@@ -30,7 +31,10 @@ def decoding_of(
     if not taught:
         return "free", "no warm start teaches a chain"
     if own := sum(_own_chain(example) for example in taught):
-        return "schema", f"{own} of {len(taught)} training sentences have a chain of their own that is no tagged one"
+        return (
+            "schema",
+            f"chains of their own, not tagged: {own} of {counted(len(taught), 'training sentence')}",
+        )
     if why := beyond_marks((*taught, *asked), opens=opens):
         return "schema", why
     lost, mentions = (sum(map(len, found)) for found in (map(unreachable, taught), (one.mentions for one in taught)))
@@ -68,8 +72,8 @@ def refuse_undecodable(examples: Iterable[Example], decoding: Decoding) -> None:
     empty = [example.uid for example in examples if not example.schema or not example.sentence.strip()]
     if decoding != "free" and empty:
         raise ValueError(
-            f"{len(empty)} sentences are blank or have no schema, and decoding {decoding!r} needs both: {empty[0]}; "
-            "take them out, or decode free"
+            f"blank, or without a schema: {counted(len(empty), 'sentence')}, the first {empty[0]}; decoding "
+            f"{decoding!r} needs both: take out what lacks them, or decode free"
         )
     if decoding == "marks":
         refuse_labels(dict.fromkeys(label for example in examples for label in example.schema))

@@ -7,6 +7,7 @@ spelt out inside it (``<|im_end|>``, ``<think>``) are encoded as ordinary text a
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from rnr.counting import counted
 from rnr.task.encoding import Piece, PieceEncoder, Tokenizer
 from rnr.task.grammar import OPENING
 from rnr.task.parsing import CLOSE, OPEN, write
@@ -189,7 +190,7 @@ def refuse_too_long(prompts: Sequence[Prompt], *, context_tokens: int, answer_to
     if long:
         worst = max(long, key=lambda prompt: len(prompt.token_ids))
         raise ValueError(
-            f"{len(long)} prompts are too long; {worst.uid} has {len(worst.token_ids)} tokens, and "
+            f"too long: {counted(len(long), 'prompt')}; {worst.uid} has {len(worst.token_ids)} tokens, and "
             f"model.context_tokens ({context_tokens}) less the answer ({answer_tokens}) leaves {room}: "
             "raise model.context_tokens, lower max_new_tokens, or take the sentence out"
         )

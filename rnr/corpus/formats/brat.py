@@ -11,6 +11,7 @@ from rnr.corpus.formats.opening import read_text
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.report import Reading
+from rnr.counting import counted
 from rnr.types import Example
 
 NOT_READ = "lines of relations, events, attributes and notes were passed over"
@@ -95,7 +96,9 @@ def _entity(mention: re.Match[str], text: str, unit: str) -> dict[str, Any]:
     place = UNITS[unit](text, start, end) if unit in UNITS else (start, end)
     if place is None or not 0 <= place[0] < place[1] <= len(text):
         hint = "" if written is None else _elsewhere(written, start, end, text)
-        raise ValueError(f"offsets [{start}:{end}] are not in the text, which has {len(text)} characters{hint}")
+        raise ValueError(
+            f"offsets [{start}:{end}] are not in the text, which has {counted(len(text), 'character')}{hint}"
+        )
     there = text[slice(*place)]
     if written is not None and _spaced(there) != _spaced(written):
         hint = _elsewhere(written, start, end, text)

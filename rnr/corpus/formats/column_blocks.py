@@ -8,6 +8,7 @@ from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without
 from rnr.corpus.formats.column_layout import Layout
 from rnr.corpus.formats.column_words import without_prefix
 from rnr.corpus.formats.tags import Places, Tagged, TagScheme
+from rnr.counting import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
 _COMMENT = re.compile(r"#\s*[\w.:-]+\s*=|#(?:begin|end) document")
@@ -173,10 +174,12 @@ def _whole_rows(
                     if last and layout.mark == "\t" and least > 2 and not spaced
                     else ""
                 )
-                said = f"{least} columns where most lines have {layout.width}{spaced}{ends}{_between(line)}"
+                said = f"{counted(least, 'column')} where most lines have {layout.width}{spaced}{ends}{_between(line)}"
                 raise ValueError(f"line {number}: {said}: {line[:60]!r}")
         elif len(row) <= layout.tag:
-            raise ValueError(f"line {number}: {len(row)} columns, and the tags are in column {layout.tag + 1}")
+            raise ValueError(
+                f"line {number}: {counted(len(row), 'column')}, and the tags are in column {layout.tag + 1}"
+            )
         numbers.append(number)
         kept.append(row)
     return numbers, kept

@@ -13,6 +13,7 @@ from rnr.corpus.formats.offset_scripts import OtherScripts
 from rnr.corpus.formats.offset_units import REASONS, UNITS, Place
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.report import Reading
+from rnr.counting import counted
 
 INSIDE = "mentions begin or end inside a word"
 UNCLEAR = (
@@ -103,7 +104,7 @@ def _moved(entity: Any, place: Place) -> Any:
 
 def outside(sentence: str, start: int, end: int) -> str:
     """What is said of offsets that are not in their sentence, with what they may count."""
-    said = f"offsets [{start}:{end}] are not in the sentence, which has {len(sentence)} characters"
+    said = f"offsets [{start}:{end}] are not in the sentence, which has {counted(len(sentence), 'character')}"
     if -1 in (start, end):
         return f"{said}; an entity has both 'start' and 'end', or else neither and its 'text'"
     fitting = (

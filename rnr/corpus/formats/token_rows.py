@@ -8,6 +8,7 @@ from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.span_lists import whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, located, tag_scheme
+from rnr.counting import counted
 
 TOKENS = ("tokens", "words", "word")
 TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")
@@ -109,7 +110,7 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
                 source.note(EMPTY, number)
                 continue
             if len(tokens) != len(tags):
-                raise ValueError(f"{len(tokens)} tokens with {len(tags)} tags")
+                raise ValueError(f"{counted(len(tokens), 'token')} with {counted(len(tags), 'tag')}")
             named = named_tags(tags, own)
         except ValueError as error:
             yield source.fault(number, error)
