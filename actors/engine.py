@@ -109,6 +109,11 @@ class Engine(Protocol):
         (``rnr.digest``). Completions in flight continue with the new weights."""
         ...
 
+    async def sleep(self, level: int) -> None:
+        """Give the memory of a GPU back until the next ``load``, weights kept on the host (1) or thrown away (2).
+        Whatever else it is asked for meanwhile raises WorkerUnusable."""
+        ...
+
     async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> Sequence[Completion]:
         """``sampling.count`` completions of a prompt."""
         ...

@@ -8,18 +8,14 @@ answers those it has.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
-
-import ray
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from actors.deadline import answer
-from actors.in_process import LocalHandle
 from actors.patience import Patience
-from actors.slots import Handle, Queue, Slot
+from actors.slots import Handle, Queue, Slot, end
 from rnr.runs.spans import span
 
-Work = TypeVar("Work")
 Spawn = Callable[[str], Awaitable[Handle]]
 """Name of a worker -> its handle, once it can work; raises WorkerLost when it does not come up in time."""
 
@@ -64,6 +60,8 @@ class Pool:
         self._leaving: list[Slot] = []
         self._first_generation: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._going = asyncio.Event()  # whether workers are started in the background
+        self._going.set()
         self._broken: Exception | None = None
         self._restart_seconds = restart_seconds
         self._forgiving = forgiving
@@ -76,25 +74,13 @@ class Pool:
     def _slot(self, number: int) -> Slot:
         return Slot(name=f"{self._kind}-{number}", number=number)
 
-    async def map(
-        self, phase: str, items: Sequence[Work], call: Callable[[Handle, Work], Any], *, seconds: float
-    ) -> list[Any]:
-        """``call(worker, item)`` for every item, spread over the workers; results in the order of the items.
-
-        The first failure cancels what has not been handed out and is raised.
-        """
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self.lease(phase, lambda h, i=item: call(h, i), seconds=seconds)) for item in items
-            ]
-        return [task.result() for task in tasks]
-
     async def lease(self, phase: str, call: Callable[[Handle], Any], *, seconds: float, size: int = 1) -> Any:
         """The result of one call on whichever worker is least busy, handed out again when that worker is lost.
 
         ``size`` is the part of a worker's capacity that the call takes. Raises LeaseFailed when it was lost as often as
         the pool attempts, and what the call itself raises. A worker that is lost while it leaves is no attempt.
         """
+        self._going.set()
         starts = Patience(tries=self._attempts, seconds=self._restart_seconds if self._answered else 0.0)
         calls = starts if self._forgiving or not starts.seconds else Patience(tries=self._attempts, seconds=0.0)
         while True:
@@ -134,6 +120,7 @@ class Pool:
         """Bring every worker that is there up to date, without waiting for those that are not; the losses on the way.
         All others are being filled then, those too that had failed: what they are brought to is another now."""
         self._broken = None
+        self._going.set()
         ready = [slot for slot in self.slots if slot.ready]
         for slot in self.slots:
             if not slot.ready:
@@ -143,6 +130,21 @@ class Pool:
             if isinstance(result, BaseException) and not isinstance(result, WorkerLost):
                 raise result
         return [result for result in results if isinstance(result, WorkerLost)]
+
+    async def rest(self, put: Callable[[Slot], Awaitable[None]]) -> None:
+        """``put`` every worker to rest that is there, one that is coming up as soon as it is; no other is started until
+        the pool is asked for something again. No lease is out meanwhile."""
+        self._going.clear()
+
+        async def each(slot: Slot) -> None:
+            async with slot.lock:
+                try:
+                    if slot.handle is not None:
+                        await put(slot)
+                except WorkerLost:
+                    self._discard(slot, slot.generation)
+
+        await asyncio.gather(*map(each, self.slots))
 
     def resize(self, size: int) -> None:
         """Make the pool one of ``size`` workers, at least 1. New ones come up in the background; surplus ones, first
@@ -194,6 +196,7 @@ class Pool:
         starts = Patience(tries=1, seconds=math.inf)
         try:
             while not slot.ready and not slot.leaving:
+                await self._going.wait()
                 try:
                     await self._ready(slot)
                 except WorkerLost:
@@ -290,11 +293,3 @@ class Pool:
             task.cancel()
         for slot in (*self.slots, *self._leaving):
             self._kill(slot)
-
-
-def end(handle: Handle) -> None:
-    """End a worker, wherever it is."""
-    if isinstance(handle, LocalHandle):
-        handle.end()
-    else:
-        ray.kill(handle)

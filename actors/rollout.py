@@ -72,6 +72,15 @@ class RolloutWorker:
             raise WorkerUnusable(f"version {version} was not loaded: {type(error).__name__}: {error}") from error
         return digest, time.monotonic() - begin
 
+    async def sleep(self, level: int) -> None:
+        """Give the memory of a GPU back until the next ``load``; WorkerUnusable for whatever goes wrong."""
+        try:
+            await self._engine.sleep(level)
+        except WorkerUnusable:
+            raise
+        except Exception as error:
+            raise WorkerUnusable(f"the engine did not fall asleep: {type(error).__name__}: {error}") from error
+
     async def generate(self, prompt: Prompt, sampling: Sampling) -> Group:
         """The rollouts of one prompt, as its decoding says; other prompts are generated in the same batches."""
         if prompt.decoding == "free":

@@ -11,7 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import ray
+
+from actors.in_process import LocalHandle
+
 Handle = Any
+
+
+def end(handle: Handle) -> None:
+    """End a worker, wherever it is."""
+    if isinstance(handle, LocalHandle):
+        handle.end()
+    else:
+        ray.kill(handle)
 
 
 @dataclass(slots=True, eq=False)

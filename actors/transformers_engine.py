@@ -95,6 +95,10 @@ class TransformersEngine:
         """Not supported: this engine answers for a finished model."""
         raise NotImplementedError("the transformers engine takes no weights of a run; train with vLLM")
 
+    async def sleep(self, level: int) -> None:
+        """Not supported: it has no learner beside it."""
+        raise NotImplementedError("the transformers engine does not sleep; train with vLLM")
+
     async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> Sequence[Completion]:
         """``sampling.count`` completions of a prompt; raises ValueError for a prompt that leaves no room."""
         if len(token_ids) >= self._settings.model.context_tokens:

@@ -32,6 +32,7 @@ class VllmEngine:
         self._engine: Any = None
         self._version = 0
         self._loads = 0
+        self._asleep = False
         self._adapter: Any = None
         self._requests = 0
 
@@ -98,7 +99,10 @@ class VllmEngine:
         if self._settings.use_gpu:
             from actors.vllm_on_gpu import gpu_arguments
 
-            return gpu_arguments(max_num_seqs=self._settings.generation.sequences, gpus=self._settings.gpus)
+            generation = self._settings.generation
+            return gpu_arguments(
+                max_num_seqs=generation.sequences, gpus=self._settings.gpus, sleeps=generation.sleep_level > 0
+            )
         from actors.cpu_norm import PRIORITY
 
         return {
@@ -137,9 +141,12 @@ class VllmEngine:
         """Make the delivered policy the one that is sampled from; the digest of what arrived.
 
         Requests in flight are frozen and continue with the new weights; each token keeps the log-probability of the
-        policy that produced it.
+        policy that produced it. An engine that sleeps wakes, the cache once the weights are there.
         """
-        await self._engine.pause_generation(mode="keep", clear_cache=False)
+        if self._asleep:  # and paused, since then
+            await self._engine.wake_up(tags=["weights"])
+        else:
+            await self._engine.pause_generation(mode="keep", clear_cache=False)
         if self._settings.model.lora_rank:
             digest = await self._load_adapter(delivery)
         else:
@@ -148,11 +155,19 @@ class VllmEngine:
             if len(digests) > 1:
                 raise WorkerUnusable(f"version {delivery.version} arrived in {len(digests)} different states")
             (digest,) = digests
+        if self._asleep:
+            await self._engine.wake_up(tags=["kv_cache"])
+            self._asleep = False
         self._version = delivery.version
         self._loads += 1
         await self._label(delivery.version)
         await self._engine.resume_generation()
         return digest
+
+    async def sleep(self, level: int) -> None:
+        """Give weights and cache of the GPU back until the next ``load``; what is in flight is given up."""
+        await self._engine.sleep(level=level)
+        self._asleep = True
 
     async def _label(self, version: int) -> None:
         """Have vLLM say of each token which policy made it; releases without this say it of the completion."""
@@ -211,6 +226,8 @@ class VllmEngine:
     async def _request(self, token_ids: Sequence[int], parameters: Any) -> Any:
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        if self._asleep:
+            raise WorkerUnusable("the engine sleeps and has no weights to answer with: a policy has to be loaded first")
         self._requests += 1
         final = None
         # Salted with the number of loads, which never comes twice in an engine's life, while a version may: after a

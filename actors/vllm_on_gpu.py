@@ -18,10 +18,13 @@ def capture_sizes(max_num_seqs: int) -> list[int]:
     return sorted({*below, min(max_num_seqs, 8 * STEPS[-1])})
 
 
-def gpu_arguments(*, max_num_seqs: int, gpus: float) -> dict[str, Any]:
+def gpu_arguments(*, max_num_seqs: int, gpus: float, sleeps: bool = False) -> dict[str, Any]:
     """Arguments of vLLM's engine. Several GPUs are those that Ray has given this process, so vLLM's own processes, not
-    Ray's, hold the parts of the model: they see no others and end with it."""
+    Ray's, hold the parts of the model: they see no others and end with it. One that ``sleeps`` at times has weights and
+    cache in memory that can be given back."""
     arguments: dict[str, Any] = {"compilation_config": {"cudagraph_capture_sizes": capture_sizes(max_num_seqs)}}
+    if sleeps:
+        arguments["enable_sleep_mode"] = True
     if gpus > 1:
         arguments |= {"tensor_parallel_size": round(gpus), "distributed_executor_backend": "mp"}
     return arguments

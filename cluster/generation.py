@@ -6,8 +6,9 @@ tolerance. (1) alone does not see packed copies inside an engine, such as a tied
 that did nothing, because at the learning rates of RL one update moves them less than rounding does.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -16,7 +17,7 @@ from ray.exceptions import ObjectLostError
 from actors.engine import EngineSettings, Sampling
 from actors.pool import Pool, WorkerLost
 from actors.slots import Slot
-from cluster.loop import Metrics
+from cluster.loop import Metrics, together
 from cluster.policy import Published
 from cluster.ranks import LearnerLost
 from cluster.transport import Transport
@@ -43,6 +44,8 @@ class Live:
     published: Published
     probe_logprobs: tuple[float, ...]
     """The worker's own log-probabilities of the probe."""
+    asleep: bool = False
+    """Whether its engine was put to sleep since: it has to be loaded anew before it is asked for anything."""
 
     def __str__(self) -> str:
         return str(self.published)
@@ -61,8 +64,11 @@ class GenerationService:
         transport: Transport,
         probe: Sequence[int],
         seed: int,
+        sleep_level: int = 0,
+        make_room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``make_pool`` makes the pool of rollout workers, given what brings one up to date."""
+        """``make_pool`` makes the pool of rollout workers, given what brings one up to date. With a ``sleep_level``
+        above 0 engines take turns with the learner on its GPUs, and ``make_room`` is called before one wakes."""
         self.pool = make_pool(self.catch_up)
         self._sampling = sampling
         self._sync = sync
@@ -71,6 +77,8 @@ class GenerationService:
         """The way of what is adopted from now on: that of the policy."""
         self._probe = tuple(probe)
         self._seed = seed
+        self._sleep_level = sleep_level
+        self._make_room = make_room
         self._newest: Published | None = None
         self._load_seconds: list[float] = []
         self._differences: list[float] = []
@@ -95,11 +103,10 @@ class GenerationService:
     async def greedy(self, prompts: Sequence[Prompt], *, max_new_tokens: int) -> list[Group]:
         """One greedy answer to each prompt, in their order."""
         sampling = Sampling(count=1, temperature=0.0, max_new_tokens=max_new_tokens)
-        return await self.pool.map(
-            "evaluation",
-            prompts,
-            lambda worker, prompt: worker.generate.remote(prompt, sampling),
-            seconds=self._deadlines.generate,
+        seconds = self._deadlines.generate
+        return await together(
+            self.pool.lease("evaluation", lambda worker, p=prompt: worker.generate.remote(p, sampling), seconds=seconds)
+            for prompt in prompts
         )
 
     async def choices(self, asked: Mapping[tuple[int, ...], Sequence[int]]) -> list[dict[int, float]]:
@@ -135,8 +142,10 @@ class GenerationService:
     async def catch_up(self, slot: Slot) -> None:
         """Bring one worker to the newest policy and verify it; nothing to do when it is there already."""
         newest, before = self._newest, slot.state
-        if newest is None or (before is not None and before.published is newest):
+        if newest is None or (before is not None and before.published is newest and not before.asleep):
             return
+        if self._make_room is not None:
+            await self._make_room()
         worker: Any = slot.handle
         loading = worker.load.remote(self.transport, newest.version, *newest.parcels)
         try:
@@ -150,6 +159,23 @@ class GenerationService:
         self._differences.append(difference)
         self.largest_difference = max(self.largest_difference, difference)
         slot.state = Live(published=newest, probe_logprobs=scores)
+
+    async def sleep(self) -> Metrics:
+        """Have all engines give back what they hold of GPUs on which they take turns with the learner; the seconds, or
+        nothing where they do not. Whatever is asked of them next wakes them, with the newest policy; a worker that is
+        lost on the way is replaced then."""
+        if not self._sleep_level:
+            return {}
+        begin = time.monotonic()
+        await self.pool.rest(self._put_to_sleep)
+        return {"timing_s/sleep": time.monotonic() - begin}
+
+    async def _put_to_sleep(self, slot: Slot) -> None:
+        worker: Any = slot.handle
+        if slot.state is None or not slot.state.asleep:
+            sleeping = worker.sleep.remote(self._sleep_level)
+            await self.pool.wait(slot, "sleep", sleeping, seconds=self._deadlines.load)
+            slot.state = slot.state and replace(slot.state, asleep=True)
 
     def metrics(self) -> Metrics:
         """Counters since the start."""
@@ -208,13 +234,21 @@ def generation_service(
     transport: Transport,
     probe: Sequence[int],
     seed: int,
+    make_room: Callable[[], Awaitable[None]],
 ) -> GenerationService:
-    """Generation by ``size`` rollout workers to begin with; a lease is handed out ``attempts`` times."""
+    """Generation by ``size`` rollout workers to begin with; a lease is handed out ``attempts`` times. Before an engine
+    that sleeps by turns with the learner takes its memory, when it starts or wakes, ``make_room`` is called."""
+    level = engine.generation.sleep_level
+
+    async def spawn(name: str) -> Any:
+        if level:
+            await make_room()
+        return await workers.rollout(name, engine)
 
     def make_pool(prepare: Callable[[Slot], Awaitable[None]]) -> Pool:
         return Pool(
             "rollout",
-            spawn=lambda name: workers.rollout(name, engine),
+            spawn=spawn,
             size=size,
             capacity=QUEUED * engine.generation.sequences,
             attempts=attempts,
@@ -232,4 +266,6 @@ def generation_service(
         transport=transport,
         probe=probe,
         seed=seed,
+        sleep_level=level,
+        make_room=make_room if level else None,
     )

@@ -21,6 +21,10 @@ LIBRARIES = 1.0
 """GiB of a process that uses a GPU: its context and its libraries."""
 ENGINE = 1.5
 """GiB of an engine beside weights and cache: activations of a prefill, CUDA graphs, logits."""
+ASLEEP = LIBRARIES + ENGINE
+"""GiB that an engine keeps while it sleeps, at either level: its process, graphs and buffers."""
+ACTIVATIONS = "activations"
+"""In the name of what a learner has while it trains alone."""
 UNKNOWN_SHAPE = "config.json does not name the sizes of a plain decoder"
 NORMED = ("qwen3", "gemma3", "olmo2")
 GIB = 2**30
@@ -94,7 +98,7 @@ def learner_parts(
     trained = model.lora_rank * widths * shape.layers if model.lora_rank else weights
     tokens = LEAST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
     stepped = 12 * trained / (ranks if stage else 1)
-    activations = f"activations of {tokens} tokens"
+    activations = f"{ACTIVATIONS} of {tokens} tokens"
     kept = tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing)
     by_turns = {f"optimizer or {activations}": max(stepped, kept)}
     parts = {
@@ -155,6 +159,23 @@ def decided(generation: GenerationConfig, model: ModelConfig, cluster: ClusterCo
     return with_sequences(generation, shape, model, gpus=gpus, has=min(gpu_memory(), default=0.0))
 
 
+def at_rest(parts: Mapping[str, float]) -> float:
+    """GiB that a learner rank of these ``learner_parts`` keeps while engines sample: all but activations, and an
+    optimizer that takes turns with them."""
+    return sum(size for name, size in parts.items() if ACTIVATIONS not in name)
+
+
+def fits(parts: Mapping[str, float], generation: GenerationConfig, cluster: ClusterConfig, has: float) -> bool:
+    """Whether a learner rank of these parts has room on a GPU of ``has`` GiB, beside an engine or in turn with it."""
+    while_sampling = at_rest(parts) + generation.gpu_memory_fraction * has if generation.sleep_level else 0.0
+    return sum(parts.values()) <= learner_room(generation, cluster, has) and while_sampling <= has
+
+
+def learner_room(generation: GenerationConfig, cluster: ClusterConfig, has: float) -> float:
+    """GiB that a learner rank may take of a GPU of ``has`` GiB while it trains."""
+    return learner_memory_share(cluster, generation) * has - (ASLEEP if generation.sleep_level else 0.0)
+
+
 def memory_rows(
     shape: Shape | None,
     model: ModelConfig,
@@ -174,33 +195,58 @@ def memory_rows(
     if shape is None:
         return [("GPU memory", f"not worked out: {UNKNOWN_SHAPE}")]
     rows, has = [], min(gpus)
-    rollout, learner = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0
-    if learner:
+    if cluster.gpus_per_learner_rank:
         parts = rank_parts(shape, model, optimizer, grpo, cluster, sync)
-        room = learner_memory_share(cluster, generation) * has
-        rows.append(("GPU memory of a learner rank", _sum(parts, room)))
-        if sum(parts.values()) > room:
-            raise ValueError(
-                f"a learner rank needs {_sum(parts, room)}: set model.gradient_checkpointing or optimizer.offload, "
-                "lower optimizer.max_tokens_per_microbatch or generation.gpu_memory_fraction, add "
-                "cluster.learner_ranks with optimizer.zero_stage 2 or 3, or train an adapter (model.lora_rank)"
-            )
-    if rollout:
-        parts = engine_parts(shape, generation.gpu_memory_fraction * has, gpus=rollout)
-        tokens = cache_tokens(shape, parts["KV cache"], gpus=rollout)
-        rows.append(("GPU memory of an engine", _sum(parts, generation.gpu_memory_fraction * has)))
-        sequences = max(0, tokens) // model.context_tokens
-        asked = with_sequences(generation, shape, model, gpus=rollout, has=has).sequences
-        rows.append(
-            ("KV cache of an engine", f"{max(0, tokens)} tokens: {sequences} of {asked} sequences at full length")
-        )
-        if sequences < 1:
-            raise ValueError(
-                f"an engine has no room for one sequence of model.context_tokens {model.context_tokens}: it takes "
-                f"{_sum(parts, generation.gpu_memory_fraction * has)}. Raise generation.gpu_memory_fraction or "
-                "cluster.gpus_per_rollout_worker, or lower model.context_tokens"
-            )
+        rows += _learner_rows(parts, generation, cluster, has)
+    if cluster.gpus_per_rollout_worker:
+        rows += _engine_rows(shape, model, generation, cluster.gpus_per_rollout_worker, has)
     return rows
+
+
+def _learner_rows(
+    parts: Mapping[str, float], generation: GenerationConfig, cluster: ClusterConfig, has: float
+) -> list[tuple[str, str]]:
+    needs, room = sum(parts.values()), learner_room(generation, cluster, has)
+    rows = [("GPU memory of a learner rank", _sum(parts, room))]
+    if needs > room:
+        raise ValueError(
+            f"a learner rank needs {_sum(parts, room)}: set model.gradient_checkpointing or optimizer.offload, "
+            "lower optimizer.max_tokens_per_microbatch or generation.gpu_memory_fraction, add "
+            "cluster.learner_ranks with optimizer.zero_stage 2 or 3, or train an adapter (model.lora_rank)"
+        )
+    if not generation.sleep_level:
+        return rows
+    beside = learner_room(generation.model_copy(update={"sleep": "off"}), cluster, has)
+    why = f"beside an engine a rank would have {beside:.1f}" if needs > beside else "as generation.sleep asks"
+    rows.append(("engines sleep", f"level {generation.sleep_level} while the learner trains, {ASLEEP} GiB each: {why}"))
+    sampling = {"engine": generation.gpu_memory_fraction * has, "learner at rest": at_rest(parts)}
+    rows.append(("GPU memory while engines sample", _sum(sampling, has)))
+    if not fits(parts, generation, cluster, has):
+        raise ValueError(
+            f"an engine and the learner that rests beside it need {_sum(sampling, has)}: lower "
+            "generation.gpu_memory_fraction, or train an adapter (model.lora_rank)"
+        )
+    return rows
+
+
+def _engine_rows(
+    shape: Shape, model: ModelConfig, generation: GenerationConfig, gpus: float, has: float
+) -> list[tuple[str, str]]:
+    share = generation.gpu_memory_fraction * has
+    parts = engine_parts(shape, share, gpus=gpus)
+    tokens = max(0, cache_tokens(shape, parts["KV cache"], gpus=gpus))
+    sequences = tokens // model.context_tokens
+    if sequences < 1:
+        raise ValueError(
+            f"an engine has no room for one sequence of model.context_tokens {model.context_tokens}: it takes "
+            f"{_sum(parts, share)}. Raise generation.gpu_memory_fraction or cluster.gpus_per_rollout_worker, or lower "
+            "model.context_tokens"
+        )
+    asked = with_sequences(generation, shape, model, gpus=gpus, has=has).sequences
+    return [
+        ("GPU memory of an engine", _sum(parts, share)),
+        ("KV cache of an engine", f"{tokens} tokens: {sequences} of {asked} sequences at full length"),
+    ]
 
 
 def _sum(parts: Mapping[str, float], room: float) -> str:

@@ -39,7 +39,8 @@ def placed(cluster: ClusterConfig, generation: GenerationConfig, gpus: float) ->
 def learner_memory_share(cluster: ClusterConfig, generation: GenerationConfig) -> float:
     """The share of a GPU's memory that a learner rank may take: what an engine leaves of the GPU that both are on."""
     gpus = cluster.gpus_per_learner_rank or 0.0
-    return 0.95 if gpus >= 1 or not cluster.gpus_per_rollout_worker else 1 - generation.gpu_memory_fraction
+    apart = gpus >= 1 or not cluster.gpus_per_rollout_worker or generation.sleep_level
+    return 0.95 if apart else 1 - generation.gpu_memory_fraction
 
 
 def ray_address(cluster: ClusterConfig) -> str:

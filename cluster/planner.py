@@ -4,20 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.datasheets import MACHINES, Machine
-from cluster.memory_plan import UNKNOWN_SHAPE, Shape, cache_tokens, engine_parts, learner_parts, with_sequences
+from cluster.memory_plan import UNKNOWN_SHAPE, Shape, cache_tokens, engine_parts, fits, rank_parts, with_sequences
 from cluster.placement import SHARED_GPU_MEMORY
 from cluster.simulation import Load, Outcome, Speed, simulate
+from cluster.sleeping import with_sleep
 from cluster.stated_speed import stated
-from cluster.transport import copies_kept
-from cluster.transport.placement import Place
-from rnr.config import GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
+from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
 DIVISIONS = 15
 """Most that are tried; of many GPUs evenly spread ones."""
 STEPS, SEQUENCES = 8, 16_384
 """Steps that are simulated, and of large ones fewer: so many sequences, but two steps at least."""
-ROOM = 0.95
-"""Share of a GPU's memory that a learner rank may fill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +25,8 @@ class Division:
     ranks: int
     shared: bool
     """Whether each engine shares its GPU with a learner rank."""
+    sleep_level: int
+    """At which engines sleep while the learner trains; 0 for not at all."""
     learner_gib: float
     """What a learner rank needs of its GPU."""
     outcome: Outcome | None
@@ -40,8 +39,6 @@ class _Side:
     speed: Speed
     cached: int
     """Sequences of full length that the cache of an engine holds; below 1 where the weights leave no room."""
-    room: float
-    """GiB that a learner rank may fill."""
 
 
 def machines_of(text: str) -> tuple[Machine, int]:
@@ -90,12 +87,10 @@ class Planner:
         self._model, self._optimizer, self._grpo, self._sync = model, optimizer, grpo, sync
         share = min(SHARED_GPU_MEMORY, generation.gpu_memory_fraction)
         halves = generation.model_copy(update={"gpu_memory_fraction": share})
-        self._sides = {
-            False: self._side(generation, ROOM, measured),
-            True: self._side(halves, 1 - share, measured),
-        }
+        self._generation = {False: generation.model_copy(update={"sleep": "off"}), True: halves}
+        self._sides = {shared: self._side(each, measured) for shared, each in self._generation.items()}
 
-    def _side(self, generation: GenerationConfig, learner_share: float, measured: Speed | None) -> _Side:
+    def _side(self, generation: GenerationConfig, measured: Speed | None) -> _Side:
         shape, machine, width, model = self._shape, self._machine, self._width, self._model
         cache = engine_parts(shape, generation.gpu_memory_fraction * machine.gib, gpus=width)["KV cache"]
         speed = measured or stated(
@@ -109,7 +104,6 @@ class Planner:
         return _Side(
             speed=replace(speed, position=passes * speed.position, update=passes * speed.update),
             cached=cache_tokens(shape, cache, gpus=width) // model.context_tokens,
-            room=learner_share * machine.gib,
         )
 
     def cached(self, *, shared: bool) -> int:
@@ -123,12 +117,19 @@ class Planner:
         if gpus > 1 or not tried:
             tried += [(engines, ranks, False) for engines, ranks in splits(gpus, self._width)]
         for engines, ranks, shared in tried:
-            needs = self._learner_gib(ranks, shared=shared)
-            fits = needs <= self._sides[shared].room and self.cached(shared=shared) >= 1
+            needs, level = self._learner(engines, ranks, shared=shared)
+            room = level is not None and self.cached(shared=shared) >= 1
             # Of a GPU that both are on each takes the time of the other, so whatever is sampled ahead is as if not.
             staleness = 0 if shared else self._grpo.max_staleness
-            outcome = self._outcome(engines, ranks, staleness, shared=shared) if fits else None
-            yield Division(engines=engines, ranks=ranks, shared=shared, learner_gib=needs, outcome=outcome)
+            outcome = self._outcome(engines, ranks, staleness, shared=shared) if room else None
+            yield Division(
+                engines=engines,
+                ranks=ranks,
+                shared=shared,
+                sleep_level=level or 0,
+                learner_gib=needs,
+                outcome=outcome,
+            )
 
     def by_staleness(self, division: Division, most: int) -> dict[int, Outcome]:
         """What the division does with each ``grpo.max_staleness`` up to ``most``; with none alone where GPUs are
@@ -155,21 +156,16 @@ class Planner:
             "optimizer.max_tokens_per_microbatch or model.context_tokens, or a larger cluster.gpus_per_rollout_worker"
         )
 
-    def _learner_gib(self, ranks: int, *, shared: bool) -> float:
-        place = Place(
-            one_host=shared and ranks == 1,
-            lora=bool(self._model.lora_rank),
-            rollout_workers=1,
+    def _learner(self, engines: int, ranks: int, *, shared: bool) -> tuple[float, int | None]:
+        """What a rank needs, in GiB, and the level at which engines sleep meanwhile; None where it has no room."""
+        cluster = ClusterConfig(
+            rollout_workers=engines,
             learner_ranks=ranks,
-            rollout_gpus=0.5 if shared else self._width,
-            learner_gpus=0.5 if shared else 1,
+            gpus_per_rollout_worker=0.5 if shared else self._width,
+            gpus_per_learner_rank=0.5 if shared else 1,
         )
-        parts = learner_parts(
-            self._shape,
-            self._model,
-            self._optimizer,
-            ranks=ranks,
-            reference=self._grpo.keeps_reference,
-            copies=copies_kept(self._sync, place),
-        )
-        return sum(parts.values())
+        generation, has = self._generation[shared], self._machine.gib
+        learner = (self._shape, self._model, self._optimizer, self._grpo)
+        generation = with_sleep(*learner, generation, cluster, self._sync, gpus=[has])
+        parts = rank_parts(*learner, cluster, self._sync)
+        return sum(parts.values()), generation.sleep_level if fits(parts, generation, cluster, has) else None

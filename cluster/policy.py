@@ -55,12 +55,18 @@ class PolicyService:
         transport: Transport,
         probe: Sequence[int],
         restart_seconds: float = 0.0,
+        engines_sleep: Callable[[], Awaitable[Metrics]],
+        offloads: bool = False,
     ) -> None:
         """``build`` makes running ranks with the weights of the model folder; ``learning_rate`` gives that of a step of
         a stage; ``probe`` are the tokens by which a sync is checked; ``restart_seconds`` is how long ranks that came up
-        once are started anew when they do not."""
+        once are started anew when they do not. ``engines_sleep`` has engines that take turns with the ranks leave them
+        their GPUs, if there are any; it is called before the ranks are built, before they train, and, if the optimizer
+        ``offloads`` its state, before they fetch that for anything else."""
         self._build = build
         self._restart_seconds = restart_seconds
+        self._engines_sleep = engines_sleep
+        self._offloads = offloads
         self._grpo = grpo
         self._sampling = sampling
         self._learning_rate = learning_rate
@@ -92,6 +98,7 @@ class PolicyService:
         # What never came up is more likely wrong than unlucky.
         patience = Patience(tries=STARTS, seconds=self._restart_seconds if self._came_up else 0.0)
         self.stop()
+        await self._engines_sleep()
         while True:
             try:
                 self._ranks = await self._build()
@@ -105,21 +112,33 @@ class PolicyService:
                 await asyncio.sleep(patience.pause)
         self._version = 0
 
+    async def _before_state(self) -> None:
+        if self._offloads:
+            await self._engines_sleep()
+
+    async def make_room(self) -> None:
+        """Give back what the ranks, if there are any, hold of their GPUs and do not need between two steps."""
+        if self._ranks is not None:
+            await self._ranks.make_room()
+
     async def sft_step(self, samples: Sequence[Sample], step: int) -> Metrics:
         """One supervised optimizer step."""
         rate = self._learning_rate("sft", step)
+        await self._engines_sleep()
         metrics = await self.ranks.sft_step(samples, rate)
         self._version += 1
         return metrics | {"sft/lr": rate}
 
     async def held_out_loss(self, samples: Sequence[Sample]) -> float:
         """The loss per target token of sequences that are not trained on."""
+        await self._engines_sleep()
         return await self.ranks.sft_loss(samples)
 
     async def update(self, samples: Sequence[Sample], *, step: int, sampled: int) -> Metrics:
         """The optimizer steps of one GRPO batch, for which ``sampled`` sequences were sampled in all."""
         rate = self._learning_rate("grpo", step)
         ages = [self._version - sample.policy_version for sample in samples]
+        slept = await self._engines_sleep()
         metrics = await self.ranks.grpo_step(
             samples,
             self._grpo,
@@ -130,7 +149,7 @@ class PolicyService:
         )
         self._version += 1
         staleness = {"async/staleness_mean": sum(ages) / len(ages), "async/staleness_max": max(ages)}
-        return metrics | staleness | {"actor/lr": rate}
+        return metrics | staleness | slept | {"actor/lr": rate}
 
     async def token_values(self, uids: Collection[str]) -> Values:
         """What the last ``update`` saw of each token of the completions of these prompts."""
@@ -150,6 +169,7 @@ class PolicyService:
 
     async def reset_optimizer(self) -> None:
         """Forget the moments of the previous stage."""
+        await self._before_state()
         await self.ranks.reset_optimizer()
 
     async def freeze_reference(self) -> None:
@@ -159,14 +179,17 @@ class PolicyService:
     async def merge(self, start: str, merging: MergingConfig) -> None:
         """Make the policy the merged one (``learner/merging.py``), to be published and exported but not trained on;
         ``start`` is the checkpoint at the end of the warm start."""
+        await self._before_state()
         await self.ranks.merge(start, merging)
 
     async def save(self, folder: str) -> None:
         """Write the state of all ranks."""
+        await self._before_state()
         await self.ranks.save(folder)
 
     async def load(self, folder: str, version: int) -> None:
         """Take up the state that ``save`` wrote at ``version``."""
+        await self._before_state()
         await self.ranks.load(folder)
         self._version = version
 

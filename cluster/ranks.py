@@ -9,7 +9,7 @@ from typing import Any, Literal
 import ray
 
 from actors.deadline import answer
-from actors.pool import end
+from actors.slots import end
 from cluster.nodes import LOOPBACK
 from learner.batch import mini_batches, plan_microbatches, weigh
 from learner.loss import add_sums
@@ -130,6 +130,10 @@ class LearnerRanks:
         by_rank = await self._gather("send", [drain(stream) for stream in streams], self._deadlines.update)
         *parcels, manifest = by_rank[0]
         return tuple(parcels), await self._wait("send", 0, manifest, self._deadlines.update)
+
+    async def make_room(self) -> None:
+        """Give back what the ranks hold of their GPUs and do not need between two steps."""
+        await self._all("make_room", seconds=self._deadlines.update)
 
     async def reset_optimizer(self) -> None:
         await self._all("reset_optimizer", seconds=self._deadlines.update)

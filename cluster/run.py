@@ -3,7 +3,6 @@
 This is the one place below the scripts that sees the whole config; it hands each part its own branch.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,10 +18,8 @@ from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.disk import Disk
 from cluster.estimate import rates, stated_seconds
 from cluster.generation import generation_service
-from cluster.gpus import gpu_memory
 from cluster.in_process import IN_PROCESS, InProcess, cores_by_host, resources_of
 from cluster.manifest import layout_of
-from cluster.memory_plan import memory_rows
 from cluster.placement import (
     bundles,
     check_disk,
@@ -41,6 +38,7 @@ from cluster.scaling import scaled
 from cluster.schedule import Schedule
 from cluster.scoring import scoring_service
 from cluster.settings import Services, Settings, engine_settings, learner_settings
+from cluster.sleeping import planned
 from cluster.stages import Stages
 from cluster.stopping import Stopping, nothing_yet
 from cluster.transport import choose, chosen
@@ -135,7 +133,9 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     with status.starting("Ray"):
         config = connect(config)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    for name, held in memory_rows(prepared.shape, *branches, gpus=gpu_memory()):
+    generation, rows = planned(prepared.shape, *branches)
+    config = config.model_copy(update={"generation": generation})
+    for name, held in rows:
         print(f"{name}: {held}")
     folder = open_run(config.run, tree, resume=resume)
     status.open(folder)
@@ -246,14 +246,11 @@ async def running(
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
     services = _services(config, workers, start, hosts=cores_by_host(cluster.address))
     try:
-        async with asyncio.TaskGroup() as group:
-            for name in ("policy", "generation", "scoring"):
-                group.create_task(status.started(name, getattr(services, name).start()))
+        await services.start(status, in_turn=config.generation.sleep_level > 0)
         async with scaled(services.generation.pool, workers, cluster, folder):
             yield services
     finally:
-        for service in (services.policy, services.generation, services.scoring):
-            service.stop()
+        services.stop()
         reservations.release()
         await workers.sweep()
 
@@ -265,29 +262,33 @@ def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence
     learner = learner_settings(
         start.model_folder, config.model, config.optimizer, config.run.seed, places, config.grpo, transport
     )
-    threads = threads_per_worker(cluster.learner_ranks, hosts)
+    policy = PolicyService(
+        lambda: workers.learner(learner, threads=threads_per_worker(cluster.learner_ranks, hosts)),
+        grpo=config.grpo,
+        sampling=config.sampling,
+        learning_rate=start.learning_rate,
+        transport=transport,
+        probe=start.probe,
+        restart_seconds=config.deadlines.restart,
+        engines_sleep=lambda: generation.sleep(),
+        offloads=config.optimizer.offload,
+    )
+    generation = generation_service(
+        workers,
+        engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, places, hosts),
+        size=cluster.fewest_rollout_workers,
+        attempts=ATTEMPTS,
+        sampling=config.sampling,
+        sync=config.sync,
+        deadlines=config.deadlines,
+        transport=transport,
+        probe=start.probe,
+        seed=config.run.seed,
+        make_room=policy.make_room,
+    )
     return Services(
-        policy=PolicyService(
-            lambda: workers.learner(learner, threads=threads),
-            grpo=config.grpo,
-            sampling=config.sampling,
-            learning_rate=start.learning_rate,
-            transport=transport,
-            probe=start.probe,
-            restart_seconds=config.deadlines.restart,
-        ),
-        generation=generation_service(
-            workers,
-            engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, places, hosts),
-            size=cluster.fewest_rollout_workers,
-            attempts=ATTEMPTS,
-            sampling=config.sampling,
-            sync=config.sync,
-            deadlines=config.deadlines,
-            transport=transport,
-            probe=start.probe,
-            seed=config.run.seed,
-        ),
+        policy=policy,
+        generation=generation,
         scoring=scoring_service(
             config.reward,
             workers,

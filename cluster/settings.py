@@ -1,11 +1,12 @@
 """What the stages of a run are told."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.engine import EngineSettings
 from cluster.generation import GenerationService
-from cluster.memory_plan import decided
+from cluster.memory_plan import ASLEEP, decided
 from cluster.placement import learner_memory_share, threads_per_worker
 from cluster.policy import PolicyService
 from cluster.scoring import ScoringService
@@ -22,6 +23,7 @@ from rnr.config import (
     SamplingConfig,
     SftConfig,
 )
+from rnr.runs.status import StatusFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,19 @@ class Services:
     generation: GenerationService
     scoring: ScoringService
 
+    async def start(self, status: StatusFile, *, in_turn: bool) -> None:
+        """Bring all up, at once, or the policy first where engines take the GPUs in turn with it."""
+        both = ("generation", "scoring")
+        for names in (("policy",), both) if in_turn else (("policy", *both),):
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    group.create_task(status.started(name, getattr(self, name).start()))
+
+    def stop(self) -> None:
+        """End all workers."""
+        for service in (self.policy, self.generation, self.scoring):
+            service.stop()
+
 
 def learner_settings(
     model_folder: str,
@@ -66,6 +81,7 @@ def learner_settings(
         optimizer=optimizer,
         seed=seed,
         gpu_memory_share=learner_memory_share(*placed),
+        gpu_gib_asleep=ASLEEP if placed[1].sleep_level else 0.0,
         copies=transport.copies + grpo.keeps_reference,
     )
 

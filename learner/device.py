@@ -89,7 +89,8 @@ def _max_tokens(
     trained = sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad)
     free, whole = torch.cuda.mem_get_info(device)
     # An engine that shares the device may take its part of the memory only later, and copies of the policy come later.
-    mine = min(settings.gpu_memory_share * whole - torch.cuda.memory_allocated(device), free)
+    share = settings.gpu_memory_share * whole - settings.gpu_gib_asleep * 2**30
+    mine = min(share - torch.cuda.memory_allocated(device), free)
     left = mine - (GRADIENT_BYTES + COPY_BYTES * settings.copies) * trained
     found = tokens_that_fit(left, each)
     notes.append(

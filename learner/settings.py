@@ -15,5 +15,7 @@ class LearnerSettings:
     seed: int
     gpu_memory_share: float = 1.0
     """Of the device's memory, what is the learner's."""
+    gpu_gib_asleep: float = 0.0
+    """Of its share, what an engine keeps that sleeps while the learner trains, in GiB."""
     copies: int = 0
     """Of what is trained, that come to the device later: the reference of the KL, what the transport keeps."""

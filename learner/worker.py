@@ -163,6 +163,10 @@ class LearnerWorker:
         if seen.shapes:
             yield Manifest(digest=seen.result(), tensors=seen.shapes)
 
+    def make_room(self) -> None:
+        """Give the memory back that torch keeps of the device for tensors of the next step."""
+        torch.cuda.empty_cache()
+
     def reset_optimizer(self) -> None:
         """Forget the moments of the previous stage."""
         self.engine.reset_optimizer()

@@ -22,13 +22,12 @@ from rich.table import Table
 from cluster.checkpoint import warm_start
 from cluster.dry_run import derived, gib, show, time_of, workers_of
 from cluster.estimate import ANSWER, prompt_tokens, rates
-from cluster.gpus import gpu_memory
 from cluster.in_process import IN_PROCESS, resources_of
-from cluster.memory_plan import memory_rows
 from cluster.placement import check_disk, check_resources, local_resources, ray_address
 from cluster.planner import Division, Planner, machines_of
 from cluster.run import needed_disk, plan_of, prepared_of, with_gpus
 from cluster.simulation import Load, measured
+from cluster.sleeping import planned
 from cluster.transport import chosen
 from cluster.transport.placement import place_of
 from rnr.cli import load_config
@@ -139,7 +138,8 @@ def _table(title: str, found: list[Division], best: Division) -> Table:
                 f"{100 * outcome.learner_idle:.0f} %",
             ]
         note = "does not fit" if outcome is None else "best" if each is best else ""
-        note += " (share GPUs)" if each.shared else ""
+        sleeping = f", engines sleep at level {each.sleep_level}" if each.sleep_level else ""
+        note += f" (share GPUs{sleeping})" if each.shared else ""
         table.add_row(str(each.engines), str(each.ranks), *does, f"{each.learner_gib:.0f}", note)
     return table
 
@@ -160,7 +160,9 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     if local:
         config = with_gpus(config, here)
     disk = needed_disk(config, prepared)
-    found = rates(prepared, settings, config.model, config.generation, config.cluster)
+    branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
+    generation, memory = planned(prepared.shape, *branches)
+    found = rates(prepared, settings, config.model, generation, config.cluster)
     rows = [
         *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, cluster=config.cluster),
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
@@ -171,20 +173,11 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
             model=config.model,
             optimizer=config.optimizer,
             grpo=config.grpo,
-            generation=config.generation,
+            generation=generation,
             cluster=config.cluster,
             sync=config.sync,
         ),
-        *memory_rows(
-            prepared.shape,
-            config.model,
-            config.optimizer,
-            config.grpo,
-            config.generation,
-            config.cluster,
-            config.sync,
-            gpus=gpu_memory(),
-        ),
+        *memory,
         *time_of(prepared, schedule, settings, found),
     ]
     show(config.run.name, rows, tree if as_json else None)

@@ -89,6 +89,13 @@ def test_steps_have_their_share_of_the_time_and_what_no_longer_fits_is_a_row(tmp
     assert (tmp_path / "rows.md").read_text().startswith("| what")
 
 
+def test_where_there_is_no_gpu_the_step_in_which_engines_sleep_says_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(gpu, "gpu_memory", lambda *_: [])
+    options = Namespace(rows=tmp_path / "rows.jsonl", tiny=True)
+    gpu._carried_out("sleep", 100.0, tmp_path, options)
+    assert collected(options.rows)["sleep.all.failed"] == "only an engine on a GPU sleeps"
+
+
 def test_probabilities_are_compared_by_position_by_hand() -> None:
     half, quarter = math.log(0.5), math.log(0.25)
     first = Sample(uid="a", prompt_ids=(1,), completion_ids=(5,) * 17, logprobs=(half,) * 17)
@@ -117,7 +124,17 @@ def test_every_step_has_a_limit_and_every_limit_a_step() -> None:
     assert list(gpu.LIMITS) == list(gpu_steps.STEPS)
 
 
-ON_A_GPU = ("mfu", "kernels", "idle_share", "gpu_gib", "sync_cuda_ipc", "trl.", "cluster.sampling_", "learner_small.")
+ON_A_GPU = (
+    "mfu",
+    "kernels",
+    "idle_share",
+    "gpu_gib",
+    "sync_cuda_ipc",
+    "trl.",
+    "sleep.",
+    "cluster.sampling_",
+    "learner_small.",
+)
 """Parts of the names of what only a GPU, a peer, or a size that is not tiny gives, or is left out."""
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from actors.deadline import answer
 from actors.in_process import LocalHandle
-from actors.pool import WorkerLost, end
+from actors.pool import WorkerLost
+from actors.slots import end
 from rnr.cli import load_config
 from rnr.config import Config
 from rnr.faults import WorkerUnusable

@@ -16,6 +16,7 @@ from ray._private.parameter import RayParams  # noqa: E402
 
 from actors.deadline import answer  # noqa: E402
 from actors.pool import Pool, WorkerLost  # noqa: E402
+from cluster.loop import together  # noqa: E402
 from cluster.placement import rollout_bundle  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from cluster.reservations import Reservations  # noqa: E402
@@ -88,7 +89,10 @@ def test_a_node_that_joins_is_one_more_worker_and_one_that_leaves_is_one_less(mo
     scaling = Scaling(pool=pool, cluster=workers, configured=(1, 4))
 
     async def worked(count: int) -> set[str]:
-        done = await pool.map("work", range(count), lambda worker, item: worker.work.remote(item), seconds=60)
+        done = await together(
+            pool.lease("work", lambda worker, number=number: worker.work.remote(number), seconds=60)
+            for number in range(count)
+        )
         assert [number for number, _, _ in done] == list(range(count))
         return {node for _, node, _ in done}
 

@@ -34,6 +34,10 @@ class CountingEngine:
         self.version, self.step = delivery.version, delivery.payload
         return f"digest of {delivery.payload}"
 
+    async def sleep(self, level: int) -> None:
+        if self.broken:
+            raise AssertionError("Memory usage increased after sleeping.")
+
     async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> list[Completion]:
         tokens = tuple(token_ids[-1] + self.step * (n + 1) for n in range(sampling.max_new_tokens))
         segment = Segment(token_ids=tokens, logprobs=(0.0,) * len(tokens), policy_version=self.version)
@@ -77,6 +81,14 @@ def test_whatever_goes_wrong_in_a_load_the_worker_is_unusable_and_says_why() -> 
     engine.broken = True
     with pytest.raises(WorkerUnusable, match="version 2 was not loaded: OSError: no space left on the device"):
         asyncio.run(RolloutWorker(engine).load(Handed(), 2, 10))
+
+
+def test_an_engine_that_cannot_fall_asleep_is_unusable_and_says_why() -> None:
+    engine = CountingEngine()
+    asyncio.run(RolloutWorker(engine).sleep(2))
+    engine.broken = True
+    with pytest.raises(WorkerUnusable, match="did not fall asleep: AssertionError: Memory usage increased"):
+        asyncio.run(RolloutWorker(engine).sleep(2))
 
 
 async def tree(engine: Engine, prompt: Prompt, branches: int) -> Group:

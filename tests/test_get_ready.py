@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from actors.engine import EngineSettings
-from cluster import run
+from cluster import run, sleeping
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
 from rnr.runs.status import StatusFile
@@ -22,7 +22,7 @@ def cluster(monkeypatch):
     ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0, "GPU": 2.0}, nodes=lambda: [node, node])
     monkeypatch.setattr(run, "ray", ray)
     monkeypatch.setattr(run.ray_session, "connect", lambda *_arguments, **_options: None)
-    monkeypatch.setattr(run, "gpu_memory", lambda: [80.0])
+    monkeypatch.setattr(sleeping, "gpu_memory", lambda: [80.0])
 
 
 def test_gpus_are_those_of_the_cluster_for_the_memory_plan_too(cluster, tiny_model, colours, tmp_path, capsys) -> None:
@@ -54,7 +54,7 @@ def test_the_plan_of_a_cluster_that_is_not_joined_says_nothing_of_the_memory_of_
 ) -> None:
     from scripts import plan
 
-    monkeypatch.setattr(plan, "gpu_memory", lambda: [8.0])
+    monkeypatch.setattr(sleeping, "gpu_memory", lambda: [8.0])
     options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
     options += [f"--data.evaluation=['{colours}/test.jsonl']", "--cluster.address=10.0.0.1:6379"]
     assert plan.main(options) == 0
@@ -109,6 +109,33 @@ def test_engines_and_learner_are_told_what_was_decided(tmp_path) -> None:
     assert learner.copies == 1  # the reference; the object store keeps nothing on the GPU
     assert asked["threads"] == 4
     assert services.policy._learning_rate("sft", 0) == 0.5
+
+
+def test_engines_that_sleep_and_their_learner_are_told_so(tmp_path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    config = run.with_gpus(load_config(None, ["--generation.sleep=level2"]), {"CPU": 8.0, "GPU": 1.0})
+    start = run.Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
+    asked: list[Any] = []
+
+    class Workers:
+        async def rollout(self, _name: str, settings: EngineSettings) -> str:
+            asked.append(settings.generation.sleep_level)
+            return "worker"
+
+        async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerSettings:
+            return settings
+
+        def give_back(self, name: str) -> None: ...
+
+        async def reward(self, name: str, **_options: Any) -> str:
+            return name
+
+    workers: Any = Workers()
+    services = run._services(config, workers, start, hosts=[8.0])
+    asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
+    learner: Any = asyncio.run(cast(Any, services.policy._build()))
+    assert (asked, learner.gpu_memory_share, learner.gpu_gib_asleep) == ([2], 0.95, 2.5)
+    assert set(asyncio.run(cast(Any, services.policy._engines_sleep()))) == {"timing_s/sleep"}
 
 
 def test_a_run_is_carried_out_on_what_was_made_ready(cluster, tiny_model, colours, tmp_path, monkeypatch) -> None:

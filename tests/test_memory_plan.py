@@ -12,6 +12,7 @@ from cluster import memory_plan
 from cluster.dry_run import workers_of
 from cluster.memory_plan import (
     Shape,
+    at_rest,
     decided,
     engine_parts,
     learner_parts,
@@ -102,6 +103,7 @@ def test_an_offloaded_optimizer_and_the_activations_take_turns() -> None:
             f"optimizer or activations of {tokens} tokens": larger,
             "libraries": 1.0,
         }
+        assert at_rest(parts) == 9.0
 
 
 def test_an_adapter_trains_its_own_weights_alone() -> None:

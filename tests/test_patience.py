@@ -71,8 +71,12 @@ def _policy(outcomes: list[Exception | None], seconds: float) -> PolicyService:
         return SimpleNamespace(stop=lambda: None)
 
     nothing: dict = dict.fromkeys(("learning_rate", "transport"))
+
+    async def engines_sleep():
+        return {}
+
     options = {"grpo": GrpoConfig(), "sampling": SamplingConfig(), "probe": range(9), "restart_seconds": seconds}
-    return PolicyService(build, **options, **nothing)  # type: ignore[arg-type]
+    return PolicyService(build, engines_sleep=engines_sleep, **options, **nothing)  # type: ignore[arg-type]
 
 
 LOST = LearnerLost("learner rank 0, phase rendezvous: the worker died")

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.ray
 ray = pytest.importorskip("ray")
 
 from actors.pool import LeaseFailed, Pool, Slot, WorkerLost  # noqa: E402
+from cluster.loop import together  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from rnr.faults import WorkerUnusable  # noqa: E402
 
@@ -95,7 +96,7 @@ class Timed(Pool):
         return await super().lease(phase, call, seconds=seconds or self._deadline, size=size)
 
     async def map(self, phase: str, items: Any, call: Any, *, seconds: float = 0.0) -> list[Any]:
-        return await super().map(phase, items, call, seconds=seconds or self._deadline)
+        return await together(self.lease(phase, lambda h, i=item: call(h, i), seconds=seconds) for item in items)
 
     async def wait(self, slot: Slot, phase: str, reference: Any, *, seconds: float = 0.0) -> Any:
         return await super().wait(slot, phase, reference, seconds=seconds or self._deadline)
@@ -252,7 +253,7 @@ def test_everywhere_brings_dead_slots_back_and_up_to_date() -> None:
 
 
 def _pool_without_workers(monkeypatch, spawn: Any, **options: Any) -> Timed:
-    monkeypatch.setattr("actors.pool.ray.kill", lambda handle: None)
+    monkeypatch.setattr("actors.slots.ray.kill", lambda handle: None)
     settings = {"size": 1, "capacity": 8, "deadline": 0.2, "attempts": 2} | options
     return Timed("fake", spawn=spawn, **settings)
 

@@ -11,7 +11,7 @@ from actors.pool import LeaseFailed, Pool, WorkerLost
 
 
 def _pool(monkeypatch, spawn: Any, **options: Any) -> Pool:
-    monkeypatch.setattr("actors.pool.ray.kill", lambda _handle: None)
+    monkeypatch.setattr("actors.slots.ray.kill", lambda _handle: None)
     monkeypatch.setattr("actors.patience.FIRST_PAUSE", 0.001)
     return Pool("fake", spawn=spawn, size=1, capacity=1, attempts=3, **options)
 

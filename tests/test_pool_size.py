@@ -24,7 +24,7 @@ class Fleet:
         self.busy: Counter[str] = Counter()
         self.gates: dict[str, asyncio.Event] = {}
         """Worker -> what its start waits for."""
-        monkeypatch.setattr("actors.pool.ray.kill", self.killed.append)
+        monkeypatch.setattr("actors.slots.ray.kill", self.killed.append)
         settings = {"attempts": 2, "spawn": self.spawn, "given_back": self.given_back.append} | options
         self.pool = Pool("fake", size=size, capacity=capacity, **settings)
 

@@ -44,7 +44,7 @@ class Run:
     """A pool of workers that come up as soon as a node has a place for them, and what scales it."""
 
     def __init__(self, monkeypatch, nodes: Nodes, configured: tuple[int, int]) -> None:
-        monkeypatch.setattr("actors.pool.ray.kill", lambda handle: None)
+        monkeypatch.setattr("actors.slots.ray.kill", lambda handle: None)
         self.nodes = nodes
         self.time = 0.0
         self.said: list[str] = []
@@ -235,7 +235,7 @@ def _prompt(number: int) -> Prompt:
 
 
 def _service(workers: dict[str, Fake], monkeypatch) -> GenerationService:
-    monkeypatch.setattr("actors.pool.ray.kill", lambda handle: None)
+    monkeypatch.setattr("actors.slots.ray.kill", lambda handle: None)
     monkeypatch.setattr("actors.patience.FIRST_PAUSE", 0.001)
 
     async def spawn(name: str) -> Fake:

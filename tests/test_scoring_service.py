@@ -46,7 +46,7 @@ class _Worker:
 
 def _score(monkeypatch, *uids: str) -> tuple[list[ScoredGroup], Pool, list[str]]:
     """The groups scored one after another, the pool, and the calls that it made."""
-    monkeypatch.setattr("actors.pool.ray.kill", lambda _handle: None)
+    monkeypatch.setattr("actors.slots.ray.kill", lambda _handle: None)
     seen: list[str] = []
 
     async def spawn(_name: str) -> _Worker:
@@ -115,7 +115,7 @@ def never(scored: ScoredGroup) -> list[float]:
 
 
 def _with_further(monkeypatch, use: str, *uids: str) -> list[ScoredGroup]:
-    monkeypatch.setattr("actors.pool.ray.kill", lambda _handle: None)
+    monkeypatch.setattr("actors.slots.ray.kill", lambda _handle: None)
 
     async def spawn(_name: str) -> _Worker:
         return _Worker([])

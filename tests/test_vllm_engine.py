@@ -1,6 +1,8 @@
 """What our engine asks of vLLM and makes of its answers, with a stand-in for vLLM's own."""
 
 import asyncio
+import importlib
+import inspect
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from actors.delivery import Delivery
 from actors.engine import EngineSettings
 from actors.vllm_engine import VllmEngine, segments
 from rnr.config import GenerationConfig, ModelConfig
+from rnr.faults import WorkerUnusable
 
 
 class Recorded:
@@ -27,6 +30,12 @@ class Recorded:
 
     async def resume_generation(self) -> None:
         self.events.append("resume")
+
+    async def sleep(self, level: int) -> None:
+        self.events.append(("sleep", level))
+
+    async def wake_up(self, tags: list[str]) -> None:
+        self.events.append(("wake", tags))
 
     async def collective_rpc(self, method: str, args: tuple[Any, ...]) -> list[str]:
         self.events.append((method, args))
@@ -90,6 +99,49 @@ def test_a_load_is_made_while_generation_is_paused_and_labelled_before_it_goes_o
         ("label", "3"),
         "resume",
     ]
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_an_engine_that_sleeps_wakes_to_load_and_has_its_cache_back_last(level) -> None:
+    engine, recorded = _engine()
+
+    async def work() -> None:
+        await engine.sleep(level)
+        with pytest.raises(WorkerUnusable, match=r"sleeps .* a policy has to be loaded first"):
+            await engine.score((5, 6))
+        await engine.load(_delivery(4))
+        assert await engine.score((5, 6)) == [-0.5]
+        await engine.load(_delivery(5))
+
+    asyncio.run(work())
+    receive = ("load_policy", ("module:receive", "/folder"))
+    assert recorded.events == [
+        ("sleep", level),
+        ("wake", ["weights"]),  # it was paused when it fell asleep
+        receive,
+        ("wake", ["kv_cache"]),
+        ("label", "4"),
+        "resume",
+        "load-1",
+        "pause",
+        receive,
+        ("label", "5"),
+        "resume",
+    ]
+
+
+def test_only_an_engine_that_sleeps_is_built_to_sleep() -> None:
+    engine, _ = _engine()
+    for sleep, asked in (("auto", False), ("off", False), ("level1", True), ("level2", True)):
+        generation = GenerationConfig.model_validate({"sleep": sleep})
+        on_gpu = VllmEngine(replace(engine._settings, use_gpu=True, gpus=0.5, generation=generation))
+        assert on_gpu._on_device().get("enable_sleep_mode", False) is asked
+
+
+def test_vllm_sleeps_and_wakes_by_these_names() -> None:
+    asynchronous = importlib.import_module("vllm.v1.engine.async_llm").AsyncLLM
+    assert "level" in inspect.signature(asynchronous.sleep).parameters
+    assert "tags" in inspect.signature(asynchronous.wake_up).parameters
 
 
 def test_the_tokens_of_a_completion_are_divided_by_the_policy_that_made_them() -> None:

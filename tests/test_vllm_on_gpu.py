@@ -56,6 +56,7 @@ def test_part_of_a_second_gpu_is_refused() -> None:
 
 def test_vllm_takes_the_arguments_by_these_names() -> None:
     vllm = pytest.importorskip("vllm")
-    assert gpu_arguments(max_num_seqs=8, gpus=2.0).keys() <= vllm.AsyncEngineArgs.__dataclass_fields__.keys()
+    arguments = gpu_arguments(max_num_seqs=8, gpus=2.0, sleeps=True)
+    assert arguments.keys() <= vllm.AsyncEngineArgs.__dataclass_fields__.keys()
     config = importlib.import_module("vllm.config").CompilationConfig
-    assert gpu_arguments(max_num_seqs=8, gpus=2.0)["compilation_config"].keys() <= config.__dataclass_fields__.keys()
+    assert arguments["compilation_config"].keys() <= config.__dataclass_fields__.keys()

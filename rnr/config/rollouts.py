@@ -33,6 +33,11 @@ class GenerationConfig(Section):
     """Key-value cache of each rollout worker on a CPU, in GiB."""
     gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)
     """Share of a GPU's memory that vLLM may take."""
+    sleep: Literal["auto", "off", "level1", "level2"] = "auto"
+    """Whether an engine gives the memory of the GPU that it shares with a learner rank back while that trains (vLLM's
+    sleep mode, ``docs/cluster.md``; not tried on a GPU yet). ``level1`` keeps its weights in host memory, ``level2``
+    throws them away: the next policy replaces them. ``auto`` is ``off`` where both fit side by side; else, if they fit
+    by turns, ``level2``, and ``level1`` with an adapter."""
     speculative_tokens: int = Field(default=0, ge=0, le=16)
     """Tokens that vLLM guesses ahead from n-grams of the prompt and of what was generated, and keeps where the policy
     says the same: a tagged chain copies its sentence. The distribution stays the same. 0 guesses none. For
@@ -42,6 +47,11 @@ class GenerationConfig(Section):
     def sequences(self) -> int:
         """``max_num_seqs``, or what it is where no GPU has decided it."""
         return 64 if self.max_num_seqs == "auto" else self.max_num_seqs
+
+    @property
+    def sleep_level(self) -> int:
+        """vLLM's number for ``sleep``; 0 where engines never sleep, and as long as nobody has decided."""
+        return {"level1": 1, "level2": 2}.get(self.sleep, 0)
 
 
 class ScorerConfig(Section):

@@ -61,6 +61,7 @@ MEANINGS = (
     Meaning("timing_s/reward", "Seconds of scoring", "that the step waited for rewards after its last rollout"),
     Meaning("timing_s/wait_batch", "Seconds of waiting", "in which the learner had no batch"),
     Meaning("timing_s/update_actor", "Seconds of training", "of the step's optimizer steps"),
+    Meaning("timing_s/sleep", "Seconds of falling asleep", "of engines that share a GPU, part of the training's"),
     Meaning("timing_s/update_weights", "Seconds of sync", "publishing the policy, loading and verifying it"),
     Meaning("timing_s/load_weights", "Seconds of loading", "of the slowest rollout worker"),
     Meaning("perf/samples_per_s", "Rollouts a second", "of the whole step"),

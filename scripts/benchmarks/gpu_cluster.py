@@ -9,7 +9,8 @@ from typing import Any
 
 from actors.chat_format import chat_format
 from actors.engine import Sampling
-from cluster.placement import local_resources, placed
+from cluster.gpus import gpu_memory
+from cluster.placement import SHARED_GPU_MEMORY, local_resources, placed
 from cluster.run import Services
 from cluster.transport import TRANSPORTS, chosen
 from cluster.transport.placement import place_of
@@ -40,7 +41,7 @@ def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     """Of one cluster with equal lengths: start, weights by each transport, a step, sampling by sequences at once."""
     options = sized({"prompts": 32, "samples": 8, "rounds": 2}, tiny=tiny)
     at_once = (2, 4) if tiny else AT_ONCE
-    config = _with_room(config_of(options, folder), max(at_once))
+    config = _with(config_of(options, folder), max_num_seqs=max(at_once))
     asked = prompts(folder, max(options.prompts, max(at_once) // options.samples), options.prompt_tokens)
     status = StatusFile()
     with running_services(config, folder, asked, status) as (services, run):
@@ -62,6 +63,28 @@ def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
                 numbers |= _sampling(services, run, asked[: max(1, count // options.samples)], options)
 
 
+def sleeping_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
+    """Of one cluster whose engine sleeps while the learner trains: what it gives back, how long it takes to fall asleep
+    and to wake with a policy, and a step."""
+    options = sized({"prompts": 32, "samples": 8, "rounds": 2}, tiny=tiny)
+    config = _with(config_of(options, folder), sleep="level2", max_num_seqs=64, gpu_memory_fraction=SHARED_GPU_MEMORY)
+    shared = {"gpus_per_rollout_worker": 0.5, "gpus_per_learner_rank": 0.5}
+    config = config.model_copy(update={"cluster": config.cluster.model_copy(update=shared)})
+    asked = prompts(folder, options.prompts, options.prompt_tokens)
+    with running_services(config, folder, asked) as (services, run):
+        with rows.case("turn") as numbers:
+            for _ in range(options.rounds):  # the last one counts
+                awake = sum(gpu_memory("used"))
+                numbers |= {"sleep_seconds": run(services.generation.sleep())["timing_s/sleep"]}
+                numbers["asleep_gib"] = sum(gpu_memory("used"))
+                numbers["freed_gib"] = awake - numbers["asleep_gib"]
+                published = run(services.policy.publish())
+                numbers["wake_seconds"] = run(services.generation.adopt(published))["timing_s/load_weights"]
+        with rows.case("step") as numbers:
+            steps = Steps(config, services, run, asked)
+            numbers |= alone(steps.turn, options.rounds) | shares(steps.parts[1:])
+
+
 def real_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     """Of a run in miniature: start, SFT on real sentences, GRPO on the answers that the model then gives, and how far
     the probabilities of both sides are apart."""
@@ -69,7 +92,7 @@ def real_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     if tiny:
         options.prompt_tokens, options.completion_tokens = 480, 24
     options.max_tokens = "auto"
-    config = _with_room(config_of(options, folder), 4 if tiny else 512)
+    config = _with(config_of(options, folder), max_num_seqs=4 if tiny else 512)
     taught_samples, asked = _of_data(folder, 720 if not tiny else 8, options)
     status = StatusFile()
     with running_services(config, folder, asked, status) as (services, run):
@@ -99,11 +122,9 @@ def transports(config: Config) -> list[str]:
     return sorted(fit, key=lambda name: name != chosen(config.sync, place))
 
 
-def _with_room(config: Config, sequences: int) -> Config:
-    """With so many sequences decoded at once."""
-    return config.model_copy(
-        update={"generation": config.generation.model_copy(update={"max_num_seqs": sequences})},
-    )
+def _with(config: Config, **generation: Any) -> Config:
+    """With these keys of the branch ``generation``."""
+    return config.model_copy(update={"generation": config.generation.model_copy(update=generation)})
 
 
 def _by_name(starts: dict[str, float]) -> Numbers:

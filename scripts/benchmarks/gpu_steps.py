@@ -20,7 +20,7 @@ from scripts.command_line import as_written, new_app, run
 
 app = new_app()
 
-Step = Literal["models", "learner", "real", "cluster", "learner_small", "tests", "trl"]
+Step = Literal["models", "learner", "real", "cluster", "learner_small", "tests", "trl", "sleep"]
 SIZE, TINY_SIZE = "random-qwen3-0.6b", "random-tiny"
 DEFAULTS: dict[str, Any] = {
     "lora_rank": 0,
@@ -140,7 +140,14 @@ def trl(rows: Rows, folder: Path, *, tiny: bool) -> None:
         numbers |= measure(options)
 
 
-STEPS = {each.__name__: each for each in (models, learner, real, cluster, learner_small, tests, trl)}
+def sleep(rows: Rows, folder: Path, *, tiny: bool) -> None:
+    """The random model's engine, which sleeps while the learner trains: what falling asleep, waking and a step cost."""
+    from scripts.benchmarks.gpu_cluster import sleeping_steps
+
+    sleeping_steps(rows, str(folder), tiny=tiny)
+
+
+STEPS = {each.__name__: each for each in (models, learner, real, cluster, learner_small, tests, trl, sleep)}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Weights between processes that share a GPU, and engines over several: `python -m pytest -m gpu`."""
 
+import asyncio
 import multiprocessing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,35 +103,71 @@ def test_an_engine_on_another_gpu_is_sent_two_versions_by_nccl_to_the_last_bit()
         process.kill()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="an engine over two GPUs needs two")
-def test_an_engine_over_two_gpus_answers(tmp_path) -> None:
-    import asyncio
-
+def _small_engine(folder: Path, **sections: Any) -> tuple[Any, dict[str, torch.Tensor]]:
+    """An engine of a small random model, not started, and the model's weights on the GPU."""
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from actors.engine import EngineSettings, Sampling
+    from actors.engine import EngineSettings
     from actors.vllm_engine import VllmEngine
     from rnr.config import GenerationConfig, ModelConfig
     from rnr.model_folder import resolve
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(resolve("smollm2-135m-instruct"))
     sizes = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)).to(torch.bfloat16).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)).to(torch.bfloat16)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    sleep = sections.pop("sleep", "off")
     settings = EngineSettings(
-        model_folder=str(tmp_path),
+        model_folder=str(folder),
         stop_token_id=2,
         model=ModelConfig(context_tokens=256),
-        generation=GenerationConfig(max_num_seqs=8, gpu_memory_fraction=0.3),
+        generation=GenerationConfig(max_num_seqs=8, gpu_memory_fraction=0.3, sleep=sleep),
         threads=2,
         use_gpu=True,
-        gpus=2.0,
         seed=0,
+        **sections,
     )
+    return VllmEngine(settings), {name: weight.cuda() for name, weight in model.state_dict().items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sleep", ["level1", "level2"])
+def test_an_engine_gives_its_memory_back_while_it_sleeps_and_wakes_to_the_weights_that_it_is_sent(
+    tmp_path, sleep
+) -> None:
+    engine, weights = _small_engine(tmp_path, sleep=sleep, gpus=0.5)
+
+    def send() -> Any:
+        return CudaIpc().staged(1, list(CudaIpc().send(iter(weights.items()))))
+
+    async def work() -> None:
+        await engine.start()
+        try:
+            before = await engine.score((5, 6, 7, 8))
+            for _ in range(2):
+                awake, whole = torch.cuda.mem_get_info()
+                await engine.sleep(int(sleep[-1]))
+                asleep = torch.cuda.mem_get_info()[0]
+                assert asleep - awake > 0.2 * whole
+                with send() as delivery:
+                    assert await engine.load(delivery) == _digest(weights)
+                assert await engine.score((5, 6, 7, 8)) == pytest.approx(before, abs=0.05)
+                assert torch.cuda.mem_get_info()[0] < asleep - 0.2 * whole
+        finally:
+            await engine.stop()
+
+    asyncio.run(work())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="an engine over two GPUs needs two")
+def test_an_engine_over_two_gpus_answers(tmp_path) -> None:
+    from actors.engine import Sampling
+
+    engine, _ = _small_engine(tmp_path, gpus=2.0)
 
     async def work() -> int:
-        engine = VllmEngine(settings)
         await engine.start()
         try:
             completions = await engine.generate((5, 6, 7), Sampling(count=2, temperature=1.0, max_new_tokens=9))

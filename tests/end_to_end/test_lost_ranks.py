@@ -56,6 +56,9 @@ def _policy(folder: str) -> PolicyService:
     async def build() -> LearnerRanks:
         return await workers.learner(settings, threads=threads_per_worker(2, [2]))
 
+    async def engines_sleep() -> dict[str, float]:
+        return {}
+
     return PolicyService(
         build,
         grpo=GrpoConfig(),
@@ -63,6 +66,7 @@ def _policy(folder: str) -> PolicyService:
         learning_rate=lambda _stage, _step: 1e-4,
         transport=ObjectStore(),
         probe=range(1000, 1040),
+        engines_sleep=engines_sleep,
     )
 
 

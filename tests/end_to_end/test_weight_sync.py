@@ -29,7 +29,7 @@ BROKEN = "tests.end_to_end.broken_receiver"
 
 @pytest.fixture(autouse=True)
 def no_actors(monkeypatch):
-    monkeypatch.setattr("actors.pool.ray.kill", lambda _handle: None)
+    monkeypatch.setattr("actors.slots.ray.kill", lambda _handle: None)
 
 
 class Local:

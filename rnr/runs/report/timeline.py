@@ -23,6 +23,8 @@ KINDS = {
     "load": "sync",
     "probe": "sync",
     "send": "sync",
+    "sleep": "sync",
+    "make_room": "sync",
     "save": "checkpoint",
     "export": "checkpoint",
     "start": "start",

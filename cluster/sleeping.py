@@ -1,0 +1,80 @@
+"""Engines that sleep while the learner trains on the GPUs that both are on: where they can, and where they have to.
+
+An engine that sleeps gives its weights and its cache back (``memory_plan.ASLEEP`` stays), a learner that waits its
+activations. So a GPU has to hold the larger of two phases, not their sum.
+"""
+
+from collections.abc import Sequence
+
+from cluster.gpus import gpu_memory
+from cluster.memory_plan import Shape, fits, memory_rows, rank_parts
+from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
+
+
+def sleepless(cluster: ClusterConfig, grpo: GrpoConfig) -> str:
+    """Why engines cannot take turns with the learner on its GPUs, and what to do; empty if they can. Of GPUs that are
+    not decided nothing is said."""
+    if grpo.max_staleness:
+        return "rollouts are sampled while the learner trains: set grpo.max_staleness=0"
+    rollout, learner = cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank
+    if rollout is None or learner is None:
+        return ""
+    if not rollout:
+        return "engines on a CPU have no memory of a GPU to give back"
+    if not learner or rollout + learner > 1:
+        return (
+            f"no engine shares a GPU with a learner rank (cluster.gpus_per_rollout_worker={rollout:g}, "
+            f"cluster.gpus_per_learner_rank={learner:g}; 0.5 and 0.5 would)"
+        )
+    if not cluster.fewest_rollout_workers == cluster.most_rollout_workers == cluster.learner_ranks:
+        return (
+            f"each rank needs one engine beside it, and cluster.learner_ranks is {cluster.learner_ranks}, "
+            f"cluster.rollout_workers {cluster.rollout_workers}: set both to {cluster.learner_ranks}"
+        )
+    return ""
+
+
+def with_sleep(
+    shape: Shape | None,
+    model: ModelConfig,
+    optimizer: OptimizerConfig,
+    grpo: GrpoConfig,
+    generation: GenerationConfig,
+    cluster: ClusterConfig,
+    sync: SyncConfig,
+    *,
+    gpus: Sequence[float],
+) -> GenerationConfig:
+    """The branch with ``sleep`` decided, if it is open, for GPUs of these GiB: a level where a learner rank has no room
+    beside an engine, and has in turn with it. Raises ValueError, with what to do, for a level that is asked for and
+    cannot be."""
+    why = sleepless(cluster, grpo)
+    if generation.sleep_level:
+        if generation.sleep == "level2" and model.lora_rank:
+            why = "it throws the weights away, and with model.lora_rank only adapters are sent: level1 keeps them"
+        if why:
+            raise ValueError(f'generation.sleep="{generation.sleep}": {why}; generation.sleep="auto" decides by itself')
+        return generation
+    if generation.sleep == "off" or why or not gpus or shape is None or not cluster.gpus_per_rollout_worker:
+        return generation
+    # Both levels leave the GPU the same. In this loop whatever wakes an engine brings it a policy, so weights that were
+    # kept on the host would only be copied there and back to be overwritten.
+    by_turns = generation.model_copy(update={"sleep": "level1" if model.lora_rank else "level2"})
+    parts, has = rank_parts(shape, model, optimizer, grpo, cluster, sync), min(gpus)
+    beside = fits(parts, generation, cluster, has)
+    return by_turns if not beside and fits(parts, by_turns, cluster, has) else generation
+
+
+def planned(
+    shape: Shape | None,
+    model: ModelConfig,
+    optimizer: OptimizerConfig,
+    grpo: GrpoConfig,
+    generation: GenerationConfig,
+    cluster: ClusterConfig,
+    sync: SyncConfig,
+) -> tuple[GenerationConfig, list[tuple[str, str]]]:
+    """``with_sleep`` and, with what it decided, ``memory_rows`` for the GPUs of this machine."""
+    others, gpus = (cluster, sync), gpu_memory()
+    generation = with_sleep(shape, model, optimizer, grpo, generation, *others, gpus=gpus)
+    return generation, memory_rows(shape, model, optimizer, grpo, generation, *others, gpus=gpus)
