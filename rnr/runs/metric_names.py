@@ -69,6 +69,7 @@ MEANINGS = (
     Meaning("infra/weight_version", "Policy version", "that rollout workers were brought to"),
     Meaning("infra/probe_difference", "Probe difference", "mean |log p| difference of engine and learner on the probe"),
     Meaning("infra/*_workers_alive", "Workers alive", "of this kind, at the end of the step"),
+    Meaning("infra/*_workers_wanted", "Workers wanted", "of this kind, at the end of the step"),
     Meaning("infra/*_restarts_total", "Workers replaced", "of this kind, since the start of the process"),
     Meaning("infra/*_leases_reissued", "Leases handed out again", "after a worker was lost, since the start"),
     Meaning("infra/non_finite_metrics", "Metrics that are no number", "how many of the step were NaN or infinite"),
