@@ -28,6 +28,9 @@ def problem():
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        print(f"{__doc__} It takes no options.")
+        sys.exit(0 if sys.argv[1:] == ["--help"] else 2)
     found = problem()
     if found:
         sys.exit("set-up cannot work here: " + found)

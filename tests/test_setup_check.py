@@ -1,11 +1,13 @@
-"""Set-up that cannot work says so in one line."""
+"""Set-up that cannot work says so in one line, and its steps take no options."""
 
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 
 import pytest
 
-from scripts import setup_check
+from scripts import setup_check, setup_extension, setup_model
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -44,3 +46,12 @@ def test_too_little_memory_is_named(machine):
     # 2**20 pages of 4096 bytes are 4 GiB.
     machine.setattr(setup_check.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**20}[name])
     assert setup_check.problem() == "10 GiB of memory are needed, there are 4.0"
+
+
+@pytest.mark.parametrize(("argv", "code"), [(["--help"], 0), (["--fast"], 2), (["more"], 2)])
+def test_a_step_of_the_set_up_that_is_given_an_option_does_nothing(argv, code, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(setup_model, "embedded_folder", lambda name: pytest.fail("the model is unpacked"))
+    monkeypatch.setattr("learner.extension.load_extension", lambda seconds: pytest.fail("the operator is built"))
+    assert [setup_model.main(argv), setup_extension.main(argv)] == [code, code]
+    done = subprocess.run([sys.executable, setup_check.__file__, *argv], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split(". ")[-1]) == (code, "It takes no options.\n")
