@@ -1,10 +1,13 @@
 """Which tokens of a completion were decisions, by the embedded model's tokenizer."""
 
+import copy
+
 import pytest
 
 from actors.constrained import GrammarMasks, TargetDecisions
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from rnr.task.decoding import taught
+from rnr.task.encoding import Piece, PieceEncoder
 from rnr.task.grammar import chain_grammar
 from rnr.task.prompts import ChatFormat
 from rnr.types import Example, Mention
@@ -55,6 +58,22 @@ def test_a_choice_that_has_no_token_of_its_own_is_a_decision_all_the_same(tokeni
 def test_a_token_outside_the_grammar_is_an_error(tokenizer) -> None:
     with pytest.raises(ValueError, match="token 0, b'Bo', is not among the"):
         _decisions(tokenizer, "Ada ran", "Bo ran")
+
+
+def test_a_token_that_ends_an_answer_is_no_way_to_copy_a_sentence_that_spells_it(tokenizer) -> None:
+    # As for Gemma, whose turns end with another token than its texts.
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.eos_token = "<|endoftext|>"
+    ends = (tokenizer.convert_tokens_to_ids("<|im_end|>"), tokenizer.eos_token_id)
+    masks = GrammarMasks(tokenizer, ends)
+    for name, token in zip(("<|im_end|>", "<|endoftext|>"), ends, strict=True):
+        grammar = masks.compile(chain_grammar(f"a {name}", ("person",)))
+        begin = [*tokenizer.encode("a", add_special_tokens=False), *tokenizer.encode(" ", add_special_tokens=False)]
+        spelt = PieceEncoder(tokenizer).encode([Piece(f"{name}\n")])
+        allowed = masks.allowed(grammar, [*begin, *spelt, ends[0]])
+        assert [tokenizer.decode(one) for one in allowed[2]] == ["<", "["]
+        with pytest.raises(ValueError, match=r"token 2, .*, is not among the 2 allowed ones"):
+            masks.allowed(grammar, [*begin, token])
 
 
 def test_the_grammars_of_sentences_are_not_kept(tokenizer) -> None:
