@@ -7,10 +7,10 @@ from itertools import chain
 
 from rnr.corpus.formats.column_cells import Columns
 from rnr.corpus.formats.doubtful import MARKS
+from rnr.corpus.formats.refusals import WRITE_OFFSETS
 from rnr.corpus.formats.tags import TagCensus
 
-_OFFSETS = "write {'text': ..., 'entities': [[start, end, label]]}, with offsets in characters, the end exclusive"
-_MARKED = "names that seem to be marked inside the text ({}): take the marks out and " + _OFFSETS
+_MARKED = "names that seem to be marked inside the text ({}): take the marks out and " + WRITE_OFFSETS
 _TEXTS = (
     (
         # OpenNLP's, MUC's, any tool's, Rasa's, Illinois' and GPT-NER's marks around a name.
@@ -19,7 +19,7 @@ _TEXTS = (
     ),
     (
         re.compile(r'^c="[^"\n]*" \d+:\d+ \d+:\d+\|\|t="', re.MULTILINE),
-        "the concepts of i2b2 ({}), whose text is in another file: " + _OFFSETS,
+        "the concepts of i2b2 ({}), whose text is in another file: " + WRITE_OFFSETS,
     ),
     (
         re.compile(r"^T\d+\t\S+ \d+ \d+[\t;]", re.MULTILINE),
@@ -32,7 +32,7 @@ _TEXTS = (
     ),
     (
         re.compile(r"^\d+\t[TA]\t\d+\t\d+\t|^\w+\|\d+ \d+\|", re.MULTILINE),
-        "places in texts that are in another file ({}), as BioCreative has them: " + _OFFSETS,
+        "places in texts that are in another file ({}), as BioCreative has them: " + WRITE_OFFSETS,
     ),
     (
         re.compile(r"^\w+ ?= ?\[|^\[?\(\"|^\[?\('", re.MULTILINE),
@@ -40,7 +40,7 @@ _TEXTS = (
     ),
     (
         re.compile(r"^## (?:intent|synonym|lookup|regex):", re.MULTILINE),
-        "training data of Rasa ({}): " + _OFFSETS,
+        "training data of Rasa ({}): " + WRITE_OFFSETS,
     ),
 )
 """How a text looks, and what is said of it."""

@@ -5,6 +5,9 @@ from typing import Any
 
 from rnr.corpus.formats.shapes import Shape, Source, each
 
+WRITE_OFFSETS = "write {'text': ..., 'entities': [[start, end, label]]}, with offsets in characters, the end exclusive"
+"""What to do with entities in a form that is not read."""
+
 
 def refused(name: str, advice: str, recognises: Callable[[Any], bool], *fields: str) -> Shape:
     """A shape whose rows, which have one of these fields, are errors that say what they look like, and what to do."""

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from rnr.corpus.formats.refusals import any_has, refused
+from rnr.corpus.formats.refusals import WRITE_OFFSETS, any_has, refused
 from rnr.corpus.formats.shapes import has
 
 _GLINER2 = {"classifications", "relations", "json_structures", "structures"}
 _SPANS = "write {'tokens': [...], 'entities': [{'start', 'end', 'type'}]}, ends exclusive"
-_OFFSETS = "write {'text': ..., 'entities': [[start, end, label]]}, ends exclusive"
 
 DATASETS = (
     refused(
@@ -18,13 +17,13 @@ DATASETS = (
     ),
     refused(
         "a manifest of SageMaker whose text is in another file",
-        "put the text of 'source-ref' beside its entities: " + _OFFSETS,
+        "put the text of 'source-ref' beside its entities: " + WRITE_OFFSETS,
         lambda row: isinstance(row, dict) and isinstance(row.get("source-ref"), str),
         "source-ref",
     ),
     refused(
         "an answer of Google's Natural Language service with its document",
-        f"of 'document.content' and all 'mentions' of its entities {_OFFSETS}",
+        f"of 'document.content' and all 'mentions' of its entities {WRITE_OFFSETS}",
         lambda row: has(row, document=dict, entities=list) and any_has(row["entities"], "mentions"),
         "document",
     ),
@@ -36,25 +35,25 @@ DATASETS = (
     ),
     refused(
         "a document of gatenlp",
-        f"of the 'annotations' of one of its 'annotation_sets' {_OFFSETS}",
+        f"of the 'annotations' of one of its 'annotation_sets' {WRITE_OFFSETS}",
         lambda row: has(row, text=str, annotation_sets=dict),
         "annotation_sets",
     ),
     refused(
         "RDF as JSON-LD (NIF, Web Annotation)",
-        _OFFSETS,
+        WRITE_OFFSETS,
         lambda row: isinstance(row, dict) and bool(row.keys() & {"@context", "@graph"}),
         "@context",
         "@graph",
     ),
     refused(
         "a phrase in pieces (Snips, Dialogflow)",
-        f"put the pieces together: {_OFFSETS}",
+        f"put the pieces together: {WRITE_OFFSETS}",
         lambda row: _in_pieces(row) or (isinstance(row, dict) and len(row) == 1 and _lists_pieces(*row.values())),
     ),
     refused(
         "an intent of Dialogflow",
-        f"put the 'parts' of each of its 'trainingPhrases' together: {_OFFSETS}",
+        f"put the 'parts' of each of its 'trainingPhrases' together: {WRITE_OFFSETS}",
         lambda row: has(row, trainingPhrases=list),
         "trainingPhrases",
     ),
@@ -114,32 +113,32 @@ DATASETS = (
     ),
     refused(
         "a row of Labelbox",
-        f"of the 'objects' of its labels, whose 'location' has an inclusive end, {_OFFSETS}",
+        f"of the 'objects' of its labels, whose 'location' has an inclusive end, {WRITE_OFFSETS}",
         lambda row: has(row, data_row=dict, projects=dict) or (has(row, Label=dict) and "Labeled Data" in row),
         "data_row",
         "Label",
     ),
     refused(
         "an export of MedCAT's trainer",
-        f"of the 'annotations' of each of its 'documents', without the deleted and the killed ones, {_OFFSETS}",
+        f"of the 'annotations' of each of its 'documents', without the deleted and the killed ones, {WRITE_OFFSETS}",
         lambda row: has(row, projects=list) and any_has(row["projects"], "documents"),
         "projects",
     ),
     refused(
         "documents of Haystack with entities that a model found",
-        f"of 'named_entities' in their 'meta' {_OFFSETS}",
+        f"of 'named_entities' in their 'meta' {WRITE_OFFSETS}",
         lambda row: has(row, content=str, meta=dict) and "named_entities" in row["meta"],
         "meta",
     ),
     refused(
         "an answer of TextRazor",
-        "it has no text; add it, and " + _OFFSETS,
+        "it has no text; add it, and " + WRITE_OFFSETS,
         lambda row: has(row, response=dict) and "entities" in row["response"],
         "response",
     ),
     refused(
         "an answer of DBpedia Spotlight",
-        f"of its 'Resources', a place being '@offset' and the length of '@surfaceForm', {_OFFSETS}",
+        f"of its 'Resources', a place being '@offset' and the length of '@surfaceForm', {WRITE_OFFSETS}",
         lambda row: has(row, Resources=list) and "@text" in row,
         "Resources",
     ),
