@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("vllm")
 
 from actors.delivery import Delivery
-from actors.engine import EngineSettings
+from actors.engine import EngineSettings, Sampling
 from actors.vllm_engine import VllmEngine, segments
 from rnr.config import GenerationConfig, ModelConfig
 from rnr.faults import WorkerUnusable
@@ -71,6 +71,24 @@ def test_tokens_are_guessed_ahead_where_the_config_says_so() -> None:
     guessing = replace(engine._settings, generation=GenerationConfig(speculative_tokens=3))
     asked = VllmEngine(guessing)._guessing()["speculative_config"]
     assert (asked["method"], asked["num_speculative_tokens"]) == ("ngram", 3)
+
+
+@pytest.mark.parametrize(
+    ("grammar", "eos", "bias"), [("root ::= o", 1, {2: -100.0}), ("root ::= o", 2, None), ("", 1, None)]
+)
+def test_a_token_that_ends_answers_and_no_text_copies_no_sentence_under_a_grammar(grammar, eos, bias) -> None:
+    engine, recorded = _engine()
+    asked = []
+
+    async def generate(prompt, parameters, name, lora_request):
+        asked.append(parameters)
+        yield SimpleNamespace(outputs=[])
+
+    recorded.generate = generate
+    recorded.get_tokenizer = lambda: SimpleNamespace(eos_token_id=eos)
+    sampling = Sampling(count=1, temperature=1.0, max_new_tokens=5, grammar=grammar)
+    assert asyncio.run(engine.generate((5, 6), sampling)) == []
+    assert (asked[0].logit_bias, asked[0].stop_token_ids) == (bias, [2])
 
 
 def _delivery(version: int) -> Delivery:
