@@ -225,9 +225,9 @@ class VllmEngine:
         return [self._completion(token_ids, completion, version) for completion in output.outputs]
 
     def _held_back(self) -> dict[int, float] | None:
-        """vLLM before 0.26 (0.25.1 is the release for GPUs) tells a grammar the tokenizer's own end only. Where answers
-        end with another token, as Gemma's do, a sentence that spells it could be copied by it, and the answer would end
-        there: it is made as good as impossible, and an answer under a grammar ends with the tokenizer's own."""
+        """vLLM 0.25.1, the release for GPUs, tells a grammar the tokenizer's own end only (later ones all ends). Where
+        answers end with another token, as Gemma's do, a sentence that spells it could be copied by it, and the answer
+        would end there: it is made as good as impossible, and an answer under a grammar ends with the tokenizer's."""
         stop, eos = self.stop_token_id, self.tokenizer.eos_token_id
         return None if eos in (None, stop) else {stop: -100.0}
 
