@@ -5,6 +5,8 @@ import json
 import pytest
 
 from rnr.corpus.formats import biomedical, doubtful, prodigy
+from rnr.corpus.loading import load
+from rnr.corpus.schemas import DEFINED
 from tests.reading_files import ADA, BO, ROW, read, written
 
 # Columns
@@ -119,6 +121,33 @@ def test_numbers_of_labels_are_those_that_a_list_gives_them(tmp_path, listed) ->
     assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([ADA], "")
 
 
+@pytest.mark.parametrize(
+    ("listed", "noted"),
+    [
+        ({"LOC": "places", "PER": "names of people"}, True),
+        ({"LOC": {"definition": "places"}, "PER": {"definition": "names of people"}}, True),
+        ({"LOC": ["Rome"], "PER": ["Ada", "Bo"]}, True),
+        ({"entities": {"LOC": {"verbose": "place"}, "PER": {"verbose": "person"}}, "relations": {}}, True),
+        ([{"name": "LOC", "description": "places"}, {"name": "PER"}], True),
+        ({"labels": ["LOC", "PER"], "version": 1}, False),
+        ({"LOC": "1", "PER": "2"}, False),
+    ],
+)
+def test_labels_with_definitions_are_the_schema_and_what_was_not_read_is_noted(tmp_path, listed, noted) -> None:
+    (tmp_path / "labels.json").write_text(json.dumps(listed))
+    (found,) = load([str(written(tmp_path / "a.jsonl", [ROW]))], training=True)
+    assert found.schema == ("LOC", "PER")
+    assert (f"{tmp_path / 'labels.json'}: {DEFINED}" in read(tmp_path / "a.jsonl")[2]) is noted
+
+
+def test_definitions_give_no_numbers_to_labels(tmp_path) -> None:
+    (tmp_path / "labels.json").write_text('{"LOC": "places", "PER": "names of people"}')
+    rows = [{"text": "Ada ran", "entities": [[0, 3, 1]]}]
+    assert "label 1 is a number without a name" in read(written(tmp_path / "a.jsonl", rows))[1]
+    (tmp_path / "labels.json").write_text('{"LOC": {"id": 0}, "PER": {"id": 1}}')
+    assert read(tmp_path / "a.jsonl")[:2] == ([ADA], "")
+
+
 @pytest.mark.parametrize("listed", [[], ["O"], {}, None, {"PER": 1, "LOC": 1}, {"images": [], "categories": []}])
 def test_a_list_of_labels_that_names_none_is_refused(tmp_path, listed) -> None:
     (tmp_path / "labels.json").write_text(json.dumps(listed))
@@ -223,3 +252,25 @@ def test_a_line_that_is_none_of_brats_is_an_error(tmp_path) -> None:
     (tmp_path / "a.txt").write_text("Ada ran")
     file = written(tmp_path / "a.ann", "T1\tPER 0 3\tAda\nt2\tPER 4 7\tran\n")
     assert "a.ann, line 2: no line of brat" in read(file)[1]
+
+
+@pytest.mark.parametrize("letters", ["tab", "TAB", ("title", "abstract", "b")])
+def test_sections_of_pubtator_are_one_text_whatever_their_letters_and_others_are_noted(tmp_path, letters) -> None:
+    texts = "\n".join(
+        f"1|{letter}|{text}" for letter, text in zip(letters, ("Ada ran.", "Home.", "Bo sat."), strict=True)
+    )
+    found, problems, notes = read(written(tmp_path / "a.txt", f"{texts}\n1\t15\t17\tBo\tPER\n"))
+    assert (found, problems) == ([("Ada ran. Home. Bo sat.", [("Bo", "PER")])], "")
+    assert f"1 {biomedical.SECTIONS} (row 3: {letters[2]})" in notes
+
+
+def test_an_abstract_of_another_document_of_pubtator_is_an_error(tmp_path) -> None:
+    found, problems, _ = read(written(tmp_path / "a.txt", "1|t|Ada ran.\n2|a|Home.\n1\t0\t3\tAda\tPER\n"))
+    assert found == []
+    assert "a.txt, line 2: of document '2|a|Home.' among the lines of '1'" in problems
+
+
+def test_documents_of_pubtator_that_begin_otherwise_are_named_as_what_they_are(tmp_path) -> None:
+    text = "1|b|Ada ran.\n1|c|Home.\n1\t0\t3\tAda\tPER\n"
+    assert "documents of PubTator (1|b|): " in read(written(tmp_path / "a.txt", text))[1]
+    assert read(written(tmp_path / "a.pubtator", text))[0] == [("Ada ran. Home.", [("Ada", "PER")])]

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from rnr.corpus.formats.reading import UNLIKE
 from rnr.corpus.formats.span_lists import PAIRS
+from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, ROW, read, written
 
 _PIECES = [{"text": "Ada", "entity": "PER"}, {"text": " ran"}]
@@ -95,6 +97,31 @@ def test_a_folder_for_each_split_with_one_file_in_it_is_a_data_set(tmp_path) -> 
     assert (found, "test/data.jsonl, row 1: not valid JSON" in problems) == ([ADA], True)
 
 
+def test_a_split_of_several_files_is_an_error_and_not_passed_over(tmp_path) -> None:
+    for name in ("train/a.jsonl", "train/b.jsonl", "test/a.jsonl"):
+        written(tmp_path / "set" / name, [ROW])
+    found, problems, _ = read(tmp_path / "set")
+    assert found == []
+    assert f"train: this split lies in 2 files (a.jsonl, b.jsonl); name them all: '{tmp_path}/set/train/*'" in problems
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_folder_called_as_a_split_names_no_data_set(tmp_path, listed) -> None:
+    for split, name in (("train", "a" if listed else "train"), ("val", "b" if listed else "val")):
+        written(tmp_path / f"set/{split}/{name}.jsonl", [ROW])
+        if listed:
+            written(tmp_path / f"set/{split}/labels.json", '["PER"]')
+    path = str(tmp_path / "set")
+    assert {load([path], training=training)[0].source for training in (True, False)} == {"set"}
+    assert UNLIKE.partition("(")[0] not in read(tmp_path / "set")[2]
+
+
+def test_splits_whose_files_have_unlike_names_are_named(tmp_path) -> None:
+    for name in ("train/a.jsonl", "test/b.jsonl"):
+        written(tmp_path / "set" / name, [ROW])
+    assert f"{tmp_path / 'set'}: {UNLIKE.format('a, b')}" in read(tmp_path / "set")[2]
+
+
 def test_folders_without_a_split_are_named_as_a_pattern(tmp_path) -> None:
     for name in ("de", "en"):
         written(tmp_path / f"set/{name}/train.jsonl", [ROW])
@@ -153,3 +180,19 @@ def test_further_features_of_a_layer_are_named(tmp_path) -> None:
     found, problems, notes = read(written(tmp_path / "a.tsv", _webanno("webanno.custom.Ent|Kind|Note", "PER\tx")))
     assert (found, problems) == ([ADA], "")
     assert "labels of webanno.custom.Ent are its 'Kind'; its other features are not read (Note)" in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", 'text,entities\nAda ran,“[[0, 3, "PER"]]”\n', "a.csv: line 2: ',' expected after"),
+        ("a.csv", "text,entity,label\nAda ran,Ada,PER\n", "does each row hold one entity?"),
+        ("a.json", "[" + json.dumps(ROW) + "]\n\nLet me know!", "a whole list stands where one row is expected"),
+        ("a.json", "Here is it:\n" + json.dumps([ROW]), "words stand here, which are no value"),
+        ("a.jsonl", "<doc>Ada</doc>\n", "this is XML or HTML"),
+    ],
+)
+def test_what_stands_around_the_data_is_named(tmp_path, name, content, said) -> None:
+    found, problems, _ = read(written(tmp_path / name, content))
+    assert found == []
+    assert said in problems

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rnr.corpus.formats.examples import read_labels
+from rnr.corpus.formats.label_lists import holds_definitions
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.label_doubts import as_typed, label_doubts
 from rnr.corpus.report import Reading
@@ -16,6 +17,7 @@ from rnr.types import Example
 
 OUTSIDE = "mentions have the label 'O', which in columns of tags marks what is no mention"
 MERGED = "labels that differ in case or marks alone are one for the prompt and the scores"
+DEFINED = "tells what its labels mean, of which the labels were read: data.definitions puts the rest into the prompt"
 
 
 class FileLabels:
@@ -26,6 +28,7 @@ class FileLabels:
         self._file = file
         beside = file.parent / "labels.json"
         self.listed = tuple(sorted(set(read_labels(beside)))) if beside.is_file() else None
+        self._defined = beside if self.listed is not None and holds_definitions(beside) else None
         self._used: set[str] = set()
         self._own: set[str] = set(self.listed or ())
         self._without = False
@@ -79,7 +82,9 @@ class FileLabels:
             )
 
     def note(self, reading: Reading) -> None:
-        """Note the labels that are one for the prompt and the scores, and a label that is none."""
+        """Note the labels that are one for the prompt and the scores, a label that is none, and definitions."""
+        if self._defined is not None:
+            reading.fact(DEFINED, self._defined)
         if "O" in self._used:
             reading.fact(OUTSIDE, self._file)
         by_key: dict[str, list[str]] = {}

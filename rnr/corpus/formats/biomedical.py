@@ -14,9 +14,11 @@ from rnr.corpus.report import Reading
 RELATIONS = "lines of relations were passed over"
 CONTINUED = "lines go on with the title or abstract of the line before"
 NO_TEXT = "passages without text were left out"
+SECTIONS = "sections that are neither title nor abstract were read, each behind one more character"
 BIOC_RELATIONS = "documents have relations, which were passed over"
 
-_TITLE = re.compile(r"([^|\s]+)\|([ta])\|(.*)")
+_SECTION = re.compile(r"([^|\s]+)\|([A-Za-z]\w{0,20})\|(.*)")
+_TITLES, _ABSTRACTS = ("t", "title"), ("a", "abstract")
 
 
 def _collection(collection: dict[str, Any], number: int, source: Source) -> Iterator[Any]:
@@ -118,7 +120,8 @@ BIOC_DOCUMENT = Shape(
 
 def is_pubtator(head: str) -> bool:
     """Whether a text begins as PubTator does: ``12345|t|Title``."""
-    return bool(_TITLE.match(head.lstrip("\ufeff\r\n")))
+    section = _SECTION.match(head.lstrip("\ufeff\r\n"))
+    return section is not None and section[2].lower() in (*_TITLES, *_ABSTRACTS)
 
 
 def pubtator_rows(file: Path, reading: Reading) -> Iterator[Row]:
@@ -136,13 +139,20 @@ def _documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
     """The lines of each document with their numbers; one ends at a blank line, or where the title of another begins."""
     document: list[tuple[int, str]] = []
     for number, line in enumerate(chain(lines, [""]), 1):
-        title = _TITLE.match(line)
-        other = title and title[2] == "t" and document and not document[0][1].startswith(f"{title[1]}|")
+        section = _SECTION.match(line)
+        title = section is not None and section[2].lower() in _TITLES and section[1]
+        other = title and document and not document[0][1].startswith(f"{title}|")
         if document and (not line.strip() or other):
             yield document
             document = []
         if line.strip():
             document.append((number, line))
+
+
+def _section(line: str, guid: str) -> re.Match[str] | None:
+    """A line with a part of the text of the document that is called so; of any, while nothing tells its name."""
+    section = _SECTION.match(line)
+    return section if section and guid in ("", section[1]) else None
 
 
 def _document(lines: list[tuple[int, str]], source: Source) -> dict[str, Any]:
@@ -152,14 +162,16 @@ def _document(lines: list[tuple[int, str]], source: Source) -> dict[str, Any]:
     guid = ""
     annotated = False
     for number, line in lines:
-        title, columns = _TITLE.match(line), line.split("\t")
-        name = title[1] if title else columns[0]
-        if title and not guid:
+        section, columns = _section(line, guid), line.split("\t")
+        name = section[1] if section else columns[0]
+        if section and not guid:
             guid = name
-        if guid and len(columns) > 1 and name != guid:
-            raise ValueError(f"line {number}: of document {name!r} among the lines of {guid!r}")
-        if title:
-            texts.append(title[3])
+        if guid and name != guid and (len(columns) > 1 or is_pubtator(line)):
+            raise ValueError(f"line {number}: of document {name[:40]!r} among the lines of {guid!r}")
+        if section:
+            if section[2].lower() not in (*_TITLES, *_ABSTRACTS):
+                source.note(SECTIONS, number, section[2])
+            texts.append(section[3])
         elif len(columns) >= 5 and columns[1].isdecimal() and columns[2].isdecimal():
             start, end = int(columns[1]), int(columns[2])
             entities.append({"start": start, "end": end, "text": columns[3], "label": columns[4]})

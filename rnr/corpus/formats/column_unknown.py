@@ -26,6 +26,10 @@ _TEXTS = (
         "lines of brat ({}): give their file the ending .ann, and lay it beside the .txt that it annotates",
     ),
     (
+        re.compile(r"^(\d+)\|[A-Za-z]\w*\|(?=[^\n]*\n(?:\1\|[^\n]*\n)*\1\t\d+\t\d+\t)", re.MULTILINE),
+        "documents of PubTator ({}): take away what stands above them, and give their file the ending .pubtator",
+    ),
+    (
         re.compile(r"^(?:[^\t\n]+\|\|\|)?\d+,\d+ [\w-]+(?:\|\d+,\d+ [\w-]+)*$", re.MULTILINE),
         "spans of tokens below their sentence or behind it ({}), as of nested names: write a row for each sentence, "
         "{'tokens': [...], 'entities': [{'start', 'end', 'type'}]}, ends exclusive",

@@ -43,6 +43,8 @@ _PLACES = (
     *("token_num", "word_num"),
 )
 _BEGINS = ("start", "begin")
+_ENTITIES = ("entity", "entity_text", "mention", "span", "phrase")
+"""What a column is called that holds the text of one entity."""
 OTHER_TAGS = "further columns of tags are not read"
 _COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
 """A line of columns with spaces between them, and a tag in the last."""
@@ -133,9 +135,11 @@ def _first(columns: dict[str, str], names: tuple[str, ...]) -> str | None:
 
 def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path, *, by_words: bool) -> str:
     """What is said of a table without a list in any cell and without a column that divides words into sentences."""
-    below = next((cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list)), [])
+    below = next((cells for _, cells in islice(rows_of_cells(file), 1, None)), [])
     if not names:
         return "it is empty"
+    if isinstance(below, DataError):
+        return str(below)
     if len(names) == 1 and _COLUMNS.fullmatch(names[0]):
         return "these are columns divided by spaces, as CoNLL has them: give its name the ending .conll"
     if sum(map(bool, names)) == 1 and len(below) > 1:
@@ -147,7 +151,7 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path, *, b
     if any(_HEADER.fullmatch(name.strip()) for name in columns.values()):
         return "the first line names no columns; write 'sentence_id,word,tag' or the like above it"
     known = ", ".join(columns) or "none"
-    if any(name.startswith(_BEGINS) for name in columns):
+    if any(name.startswith(_BEGINS) or name in _ENTITIES for name in columns):
         known += "; does each row hold one entity? Put those of a text into one list: [[start, end, label], ...]"
     return (
         "a CSV needs a column of words, one of tags and one that numbers the sentences, or a text and a JSON list of "

@@ -1,4 +1,5 @@
-"""Lists of labels in the shapes that tools write them: names alone, objects with a name, or names with numbers."""
+"""Lists of labels in the shapes that tools write them: names alone, objects with a name, names with numbers or with a
+definition each."""
 
 from pathlib import Path
 from typing import Any
@@ -7,18 +8,18 @@ from rnr.corpus.formats.opening import read_json
 from rnr.corpus.formats.rows import DataError
 
 _NAMES = ("text", "name", "value", "label")
+_LISTS = ("labels", "entities", "entity_types", "label_list", "label_names", "ner_labels", "classes", "types", "names")
+"""Under one of these an object may keep its labels beside other things."""
+_DEFINITIONS = ("description", "definition", "meaning", "guideline")
 
 
 def listed_names(value: Any) -> list[str] | dict[int, str] | None:
     """The names in a list of labels, by number where it numbers them; None where it is no such list.
 
-    ``["PER"]``, ``[{"id": 7, "text": "PER"}]`` (Doccano), ``{"PER": 0}``, ``{"0": "PER"}`` and ``{"id2label": ...}``
-    (Hugging Face) are understood.
+    ``["PER"]``, ``[{"id": 7, "text": "PER"}]`` (Doccano), ``{"PER": 0}``, ``{"PER": {"id": 0}}``, ``{"0": "PER"}`` and
+    ``{"id2label": ...}`` (Hugging Face) are understood.
     """
-    if isinstance(value, dict) and isinstance(value.get("id2label"), dict):
-        return listed_names(value["id2label"])  # with its reverse, as a model's config.json has it
-    if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), (list, dict)):
-        return listed_names(next(iter(value.values())))
+    value = _labels_of(value)
     if isinstance(value, dict):
         return _by_number(value)
     if not isinstance(value, list):
@@ -32,13 +33,52 @@ def listed_names(value: Any) -> list[str] | dict[int, str] | None:
     return names
 
 
+def defined_names(value: Any) -> list[str] | None:
+    """The labels of an object that tells something of each, ``{"PER": "names of people"}``; None for any other."""
+    value = _labels_of(value)
+    if not isinstance(value, dict) or not value or any(name.isdecimal() for name in value):
+        return None
+    for kind in (str, dict, list):
+        if all(isinstance(told, kind) and told for told in value.values()):
+            return list(value) if kind is not list or all(_are_texts(told) for told in value.values()) else None
+    return None
+
+
+def holds_definitions(file: Path) -> bool:
+    """Whether a ``labels.json`` tells what its labels mean."""
+    value = read_json(file)
+    entries = _labels_of(value)
+    told = entries.values() if isinstance(entries, dict) else entries if isinstance(entries, list) else ()
+    if any(isinstance(entry, dict) and any(entry.get(name) for name in _DEFINITIONS) for entry in told):
+        return True
+    return listed_names(value) is None and defined_names(value) is not None
+
+
+def _labels_of(value: Any) -> Any:
+    """What an object keeps its labels in, where it does so under a name of its own; any other value as it is."""
+    if not isinstance(value, dict):
+        return value
+    if isinstance(value.get("id2label"), dict):
+        return value["id2label"]  # with its reverse, as a model's config.json has it
+    named = next((name for name in _LISTS if isinstance(value.get(name), (list, dict))), None)
+    if named is None and len(value) == 1:
+        ((alone, inner),) = value.items()
+        named = alone if isinstance(inner, list) or (isinstance(inner, dict) and _by_number(inner)) else None
+    return value if named is None else value[named]
+
+
 def _by_number(value: dict[str, Any]) -> dict[int, str] | None:
-    if value and all(type(number) is int for number in value.values()):
-        found = {number: str(name) for name, number in value.items()}
+    numbers: list[Any] = [told.get("id") if isinstance(told, dict) else told for told in value.values()]
+    if value and all(type(number) is int or (type(number) is str and number.isdecimal()) for number in numbers):
+        found = {int(number): str(name) for number, name in zip(numbers, value, strict=True)}
         return found if len(found) == len(value) else None
     if value and all(str(number).isdecimal() and isinstance(name, str) for number, name in value.items()):
         return {int(number): name for number, name in value.items()}
     return None
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _name(entry: Any) -> str | None:
@@ -51,7 +91,7 @@ def label_names(file: Path) -> Any:
     """The labels of a ``labels.json``; what is no such list comes back as it is, for whoever checks it."""
     found = read_json(file)
     names = listed_names(found)
-    if names is None:
+    if names is None and (names := defined_names(found)) is None:
         return found
     listed = list(names.values()) if isinstance(names, dict) else names
     if "O" not in listed:
@@ -61,12 +101,14 @@ def label_names(file: Path) -> Any:
 
 
 def names_beside(file: Path) -> list[str] | dict[int, str] | None:
-    """The names in the ``labels.json`` beside a file; None where there is none, DataError where it is no list."""
+    """The names in the ``labels.json`` beside a file; None where there is none or it gives them in no order, DataError
+    where it is no list."""
     listed = file.parent / "labels.json"
     if not listed.is_file():
         return None
-    found = listed_names(read_json(listed))
-    if found is None:
+    value = read_json(listed)
+    found = listed_names(value)
+    if found is None and defined_names(value) is None:
         raise DataError(f'{listed}: no list of labels; write ["person", "place"]')
     return found
 

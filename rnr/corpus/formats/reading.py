@@ -7,6 +7,7 @@ in its place. Which format it is, is found out: by the ending how the file is op
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from glob import glob
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -30,10 +31,11 @@ from rnr.corpus.formats.tables import opened_table, table_rows
 from rnr.corpus.formats.unknown import unknown_row
 from rnr.corpus.report import Reading
 
-SPLITS = ("train", "test", "validation", "valid", "dev")
+SPLITS = ("train", "test", "validation", "valid", "val", "dev")
 """Names of files and folders that are a part of a data set and not one of their own."""
 
 NOT_READ = "it stands beside the splits of its folder and was not read"
+UNLIKE = "its splits have other names and are data sets of their own ({}): if they are one, give their files one name"
 
 _SHARD = re.compile(r"-\d+-of-\d+$")
 _NO_DATA = ("labels", "dataset_info", "dataset_infos", "state", "config", "readme", "license", "package")
@@ -48,7 +50,9 @@ def source_name(file: Path) -> str:
     """The data set that a file belongs to: the folder's name for a split or beside a list of labels, else its own."""
     folder = Path(os.path.abspath(file)).parent  # not resolved: a link may point to a store where nothing has a name
     listed = any((folder / name).is_file() for name in ("labels.json", "dataset_dict.json"))
-    return (folder.name if listed or stem(file).lower() in SPLITS else "") or stem(file)
+    if not listed and stem(file).lower() not in SPLITS:
+        return stem(file)
+    return (folder.parent if folder.name.lower() in SPLITS else folder).name or stem(file)
 
 
 def parts(place: Path) -> dict[str, Path]:
@@ -71,7 +75,7 @@ def parts(place: Path) -> dict[str, Path]:
             raise DataError(f"{place}: the split {name} lies in several files; name them all: '{place}/{name}-*'")
         if name in found:
             raise DataError(f"{place}: {found[name].name} and {file.name} are the same split; name the one you mean")
-        found[name] = parts(file).get("", file) if file.is_dir() else file
+        found[name] = _only_one(file) if file.is_dir() else file
     if found:
         return {name: found[name] for name in SPLITS if name in found}
     files = [file for file in candidates if file.is_file()]
@@ -85,7 +89,8 @@ def parts(place: Path) -> dict[str, Path]:
 
 
 def note_not_read(paths: Sequence[str], reading: Reading) -> None:
-    """Note the files of data in folders that stand beside the splits there and are none of them."""
+    """Note the files of data in folders that stand beside the splits there and are none of them, and splits that are
+    taken for several data sets."""
     for place in (Path(name) for path in paths for name in ([path] if Path(path).exists() else sorted(glob(path)))):
         if not place.is_dir() or (place / "dataset_dict.json").is_file() or is_brat_folder(place):
             continue
@@ -93,6 +98,9 @@ def note_not_read(paths: Sequence[str], reading: Reading) -> None:
         others = [file for file in found if stem(file).lower() not in SPLITS]
         for file in others if len(others) < len(found) else ():
             reading.fact(NOT_READ, file)
+        with suppress(DataError):  # which is said where they are read
+            if len(names := list(dict.fromkeys(map(source_name, parts(place).values())))) > 1:
+                reading.fact(UNLIKE.format(", ".join(names)), place)
 
 
 def _candidates(place: Path) -> list[Path]:
@@ -101,7 +109,7 @@ def _candidates(place: Path) -> list[Path]:
 
 def _what(place: Path) -> str:
     """What is said of what lies in a folder without a split."""
-    files = [file for file in _candidates(place) if file.is_file()]
+    files = _files_of_data(place)
     if not files:
         there = [file.name for file in sorted(place.iterdir())]
         if (place / "seq.in").is_file() and (place / "seq.out").is_file():
@@ -116,19 +124,32 @@ def _what(place: Path) -> str:
 
 def _may_be_data(file: Path) -> bool:
     if file.is_dir():
-        return file.name.lower() in SPLITS and _is_one(file)
+        return file.name.lower() in SPLITS and _is_split(file)
     if file.name.startswith("."):  # of a file system or an editor: ._train.jsonl, .train.jsonl.swp
         return False
     name = bare(file)
     return (name.suffix.lower() in READERS and name.stem.lower() not in _NO_DATA) or name.name.lower() in SPLITS
 
 
-def _is_one(folder: Path) -> bool:
-    """Whether a folder is a saved data set, one of brat, or holds one file of data and no split."""
+def _is_split(folder: Path) -> bool:
+    """Whether a folder called as a split is one: a saved data set, one of brat, or files of data that are no splits."""
     if (folder / "state.json").is_file() or is_brat_folder(folder):
         return True
-    files = [file for file in folder.iterdir() if file.is_file() and _may_be_data(file)]
-    return len(files) == 1 and stem(files[0]).lower() not in SPLITS
+    splits = {stem(file).lower() for file in _files_of_data(folder)}
+    return bool(splits) and splits.isdisjoint(name for name in SPLITS if name != folder.name.lower())
+
+
+def _only_one(folder: Path) -> Path:
+    """What lies in the folder of a split; raises DataError for several files."""
+    files = [] if (folder / "state.json").is_file() or is_brat_folder(folder) else _files_of_data(folder)
+    if len(files) > 1:
+        listed = ", ".join(file.name for file in files[:5])
+        raise DataError(f"{folder}: this split lies in {len(files)} files ({listed}); name them all: '{folder}/*'")
+    return files[0] if files else folder
+
+
+def _files_of_data(folder: Path) -> list[Path]:
+    return [file for file in _candidates(folder) if file.is_file()]
 
 
 def _dataset_dict(folder: Path) -> dict[str, Path]:

@@ -42,6 +42,7 @@ _HINTS = (
     (b"<<<<<<<", "; this is a conflict that git has left"),
     (b"=======", "; this is a conflict that git has left"),
     (b">>>>>>>", "; this is a conflict that git has left"),
+    (b"<", "; this is XML or HTML"),
 )
 """How a text begins that is no JSON, and what it is."""
 
@@ -57,6 +58,7 @@ _OF_TEXTS = (
 """How Python's messages about a text inside of JSON begin, and what to do."""
 _WHITE = b" \t\r\n"
 _ASSIGNED = re.compile(rb"(?:(?:var|let|const)\s+)?[\w.]+\s*=\s*[\[{]|[\w.]+\(\s*[\[{]")
+_WORDS = re.compile(rb"[A-Za-z]+,? [A-Za-z]")
 
 
 class DataError(ValueError):
@@ -123,9 +125,10 @@ def _of_text(error: json.JSONDecodeError) -> str:
 
 
 def _assigned(text: bytes) -> str:
-    """What is said of a text that begins as a program in which a value gets a name."""
-    said = "; this is a program: take away what stands before and behind the value"
-    return said if _ASSIGNED.match(text) else ""
+    """What is said of a text that begins as a program in which a value gets a name, or with words."""
+    if _ASSIGNED.match(text):
+        return "; this is a program: take away what stands before and behind the value"
+    return "; words stand here, which are no value: take them away where the data follows" if _WORDS.match(text) else ""
 
 
 def _hint(text: str, place: int) -> str:

@@ -14,6 +14,8 @@ def unknown_row(row: Any) -> str:
     """Why a value is no sentence with its entities, with the fields that it has."""
     if isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], dict):
         return f"a text and an object without 'entities', as spaCy's tuples have them; it has: {_names(row[1])}"
+    if isinstance(row, list) and row and all(isinstance(inner, dict) for inner in row):
+        return "a whole list stands where one row is expected: take away what stands before or behind it in its file"
     if not isinstance(row, dict):
         return f"a row must be an object such as {{'text': ..., 'entities': [...]}}, found {reprlib.repr(row)}"
     tokens = next((name for name in TOKENS if row.get(name)), None)
