@@ -1,22 +1,17 @@
 """vLLM as an ``Engine``. Its interfaces move between releases: only this file, ``actors/weight_receiver.py``,
-``actors/cpu_norm.py``, ``actors/vllm_on_gpu.py``, ``actors/engine_support.py`` and
+``actors/cpu_norm.py``, ``actors/vllm_on_gpu.py``, ``actors/vllm_adapter.py`` and
 ``actors/vllm_server.py`` know them."""
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
-
-import torch
-from safetensors.torch import save_file
 
 from actors.delivery import Delivery, received
 from actors.engine import MOST_CHOICES, Completion, EngineSettings, Sampling, among
-from actors.engine_support import refuse_adapters
 from actors.token_text import character_ends
+from actors.vllm_adapter import linear_layers, refuse_adapters, write_adapter
 from rnr.faults import WorkerUnusable
-from rnr.files import strict_json
 from rnr.types import Segment
 
 EXTENSION = "actors.weight_receiver.WeightReceiver"
@@ -180,25 +175,12 @@ class VllmEngine:
 
         weights, digest = received(delivery.receiver, delivery.payload)
         with tempfile.TemporaryDirectory(prefix="rnr-adapter-") as folder:
-            self._write_adapter(Path(folder), weights)
+            write_adapter(folder, weights, self._settings.model)
             # One name and id for all versions, so that requests in flight continue with the new one as they would with
             # whole weights. In place, because an engine asked for an id that it knows would keep the adapter it has.
             await self._engine.add_lora(LoRARequest("policy", 1, folder, load_inplace=True))
             self._adapter = LoRARequest("policy", 1, folder)
         return digest()
-
-    def _write_adapter(self, folder: Path, weights: Iterator[tuple[str, torch.Tensor]]) -> None:
-        tensors = {name: tensor.clone() for name, tensor in weights}
-        save_file(tensors, folder / "adapter_model.safetensors")
-        config = {
-            "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
-            "r": self._settings.model.lora_rank,
-            "lora_alpha": self._settings.model.lora_alpha,
-            "target_modules": sorted({name.split(".lora_")[0].rpartition(".")[2] for name in tensors}),
-            "bias": "none",
-        }
-        (folder / "adapter_config.json").write_text(strict_json(config))
 
     async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> list[Completion]:
         """``sampling.count`` completions of one prompt."""
@@ -293,16 +275,3 @@ def segments(
         Segment(token_ids=token_ids[start:end], logprobs=logprobs[start:end], policy_version=made_by)
         for made_by, start, end in bounds
     )
-
-
-def linear_layers(model_folder: str) -> list[str]:
-    """The last names of a model's linear layers but its head: those that ``learner.engine`` gives an adapter."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_folder, trust_remote_code=False))
-    head = model.get_output_embeddings()
-    layers = (
-        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
-    )
-    return sorted({name.rpartition(".")[2] for name in layers})

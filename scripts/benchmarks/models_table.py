@@ -22,7 +22,7 @@ Which models can be trained is decided by what they do, not by their names, befo
   jitter of any kind are off. Logit scales and final soft caps are measured and applied.
 - **The names** (`learner/files.py`): every weight must stand, with its shape, in the model's own files, because
   the engine reads those; experts are sent one by one where files hold them so.
-- **Adapters** (`learner/adapter.py`, `actors/engine_support.py`): refused where they would leave experts or
+- **Adapters** (`learner/adapter.py`, `actors/vllm_adapter.py`): refused where they would leave experts or
   convolutions as they are, where layers have other names in files, and where vLLM has none for the model.
 - **The engine**: what it says when it is built, and the probe after each publish."""
 

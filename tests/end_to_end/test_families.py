@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.engine_support import refuse_adapters
+from actors.vllm_adapter import refuse_adapters
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from scripts.benchmarks.families import tiny_config
 from tests.jsonl import read_jsonl
