@@ -7,6 +7,7 @@ from typing import Any
 
 from rnr.corpus.formats.entity_names import names_a_label
 from rnr.corpus.formats.plain_rows import ENTITIES, TEXTS
+from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shown_lists import shows_a_list
 from rnr.corpus.formats.span_lists import is_span_list
 from rnr.corpus.formats.text_tags import shows_tags
@@ -45,7 +46,7 @@ def table_by_column(value: Any) -> Table | None:
 def _of_pandas(value: dict[str, Any]) -> dict[str, list[Any]] | None:
     """The columns of ``DataFrame.to_json()``, and with ``orient="split"``."""
     names, rows = value.get("columns"), value.get("data")
-    if isinstance(names, list) and isinstance(rows, list) and _are_texts(names) and len(set(names)) == len(names):
+    if are_texts(names) and isinstance(rows, list) and len(set(names)) == len(names):
         whole = all(isinstance(row, list) and len(row) == len(names) for row in rows)
         return {name: [row[at] for row in rows] for at, name in enumerate(names)} if whole else None
     columns = list(value.values())
@@ -53,7 +54,8 @@ def _of_pandas(value: dict[str, Any]) -> dict[str, list[Any]] | None:
         return None
     alike = all(column.keys() == columns[0].keys() for column in columns)
     numbered = all(map(str.isdecimal, columns[0]))
-    if not alike or not (numbered or any(name in SENTENCES and _are_texts(value[name].values()) for name in value)):
+    has_texts = any(name in SENTENCES and are_texts(list(column.values())) for name, column in value.items())
+    if not alike or not (numbered or has_texts):
         return None
     return {name: list(column.values()) for name, column in value.items()}
 
@@ -85,7 +87,7 @@ def _sentences(columns: Mapping[str, Sequence[Any]]) -> str | None:
     """The column of the sentences: of texts, or of lists of tokens."""
     for name in SENTENCES:
         column = columns.get(name, ())
-        if column and (_are_token_lists(column) or (name not in TOKENS and _are_texts(column))):
+        if column and (all(map(are_texts, column)) or (name not in TOKENS and are_texts(column))):
             return name
     return None
 
@@ -112,18 +114,10 @@ def _named(columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:
     """The names of the columns with those that their rows have: a column of ``texts`` gives each a ``text``."""
     found = _sentences(columns)
     for name, column in columns.items():
-        own = "text" if _are_texts(column) else "tokens"
+        own = "text" if are_texts(column) else "tokens"
         known = name in (*TEXTS, *TOKENS) if own == "text" else name in TOKENS
         yield name, name if name != found or known or own in columns else own
 
 
 def _lists_labels(name: str, value: Any) -> bool:
-    return name in _OF_ALL and isinstance(value, list) and _are_texts(value)
-
-
-def _are_texts(values: Any) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
-def _are_token_lists(column: Sequence[Any]) -> bool:
-    return all(isinstance(tokens, list) and _are_texts(tokens) for tokens in column)
+    return name in _OF_ALL and are_texts(value)

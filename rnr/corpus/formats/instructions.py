@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
 from rnr.corpus.formats.shown_lists import list_in
 from rnr.corpus.formats.token_rows import SHAPE as TOKENS
@@ -55,7 +56,7 @@ def _turns(conversation: list[Any]) -> list[tuple[Any, Any]]:
 
 def _texts(answer: Any) -> list[str] | None:
     found = list_in(answer) if isinstance(answer, str) else None
-    return found if isinstance(found, list) and all(isinstance(name, str) for name in found) else None
+    return found if are_texts(found) else None
 
 
 def _gner_values(values: Any, source: Source) -> Any:
@@ -69,7 +70,7 @@ def _gner_values(values: Any, source: Source) -> Any:
 
 def _gner_row(row: dict[str, Any]) -> dict[str, Any]:
     listed = row.get("label_list")
-    listed = listed if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else []
+    listed = listed if are_texts(listed) else []
     named = {"schema": schema_of_tags(listed) if "O" in listed else listed} if listed else {}
     instance = row["instance"]
     return {"tokens": instance.get("words"), "ner_tags": instance.get("labels"), "dataset": row.get("dataset")} | named

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.corpus.formats.opening import read_json
-from rnr.corpus.formats.rows import DataError
+from rnr.corpus.formats.rows import DataError, are_texts
 
 _NAMES = ("text", "name", "value", "label")
 _LISTS = ("labels", "entities", "entity_types", "label_list", "label_names", "ner_labels", "classes", "types", "names")
@@ -40,7 +40,7 @@ def defined_names(value: Any) -> list[str] | None:
         return None
     for kind in (str, dict, list):
         if all(isinstance(told, kind) and told for told in value.values()):
-            return list(value) if kind is not list or all(_are_texts(told) for told in value.values()) else None
+            return list(value) if kind is not list or all(map(are_texts, value.values())) else None
     return None
 
 
@@ -75,10 +75,6 @@ def _by_number(value: dict[str, Any]) -> dict[int, str] | None:
     if value and all(str(number).isdecimal() and isinstance(name, str) for number, name in value.items()):
         return {int(number): name for number, name in value.items()}
     return None
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _name(entry: Any) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from rnr.corpus.formats.decisions import REJECTED, is_rejected, note_doubtful_row
 from rnr.corpus.formats.entity_fields import agreeing, told
 from rnr.corpus.formats.entity_names import may_be_said, names_a_label, names_a_place, own_entity, without
+from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 from rnr.corpus.formats.span_lists import from_list, is_span_list
@@ -104,7 +105,7 @@ def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -
 
 
 def _lists_labels(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(label, str) for label in value)
+    return bool(value) and are_texts(value)
 
 
 def _holds_places(value: list[Any]) -> bool:

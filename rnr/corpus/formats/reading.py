@@ -22,7 +22,7 @@ from rnr.corpus.formats.json_files import json_values
 from rnr.corpus.formats.known import shape_of
 from rnr.corpus.formats.offsets import in_characters
 from rnr.corpus.formats.opening import bare, lines, must_be_a_file, read_json
-from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.formats.rows import DataError, Row, are_texts
 from rnr.corpus.formats.shapes import Shape, Source
 from rnr.corpus.formats.signatures import refuse_disguised
 from rnr.corpus.formats.spacy_files import docbin_rows
@@ -155,7 +155,7 @@ def _files_of_data(folder: Path) -> list[Path]:
 def _dataset_dict(folder: Path) -> dict[str, Path]:
     listed = read_json(folder / "dataset_dict.json")
     splits = listed.get("splits") if isinstance(listed, dict) else None
-    if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
+    if not are_texts(splits):
         raise DataError(f"{folder / 'dataset_dict.json'}: no list of names in 'splits'")
     return {name: folder / name for name in splits}
 

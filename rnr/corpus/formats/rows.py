@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -79,6 +79,11 @@ def read_as(model: type[_Model], value: Any) -> _Model:
         # reprlib, because repr raises on what is nested too deeply.
         found = f"{_FAULTS.get(first['type'], f'{raised}, found')} {reprlib.repr(first['input'])}"
         raise ValueError(f"{place.removeprefix('.') or 'the value'} {found}") from None
+
+
+def are_texts(value: Any) -> TypeGuard[list[str]]:
+    """Whether a value is a list of texts, or empty."""
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def parsed(text: bytes | str) -> Any:

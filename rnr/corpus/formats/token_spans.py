@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import Any
 
 from rnr.corpus.formats.column_writing import token_spans
-from rnr.corpus.formats.rows import DataError, Row, names
+from rnr.corpus.formats.rows import DataError, Row, are_texts, names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
 from rnr.corpus.formats.span_lists import AS_TEXT, whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, located
@@ -148,7 +148,7 @@ def _has_spans(row: Any) -> bool:
     if not isinstance(row, dict) or _text(row):
         return False
     tokens = row.get(_tokens(row))
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+    if not are_texts(tokens):
         return False
     return any(isinstance(row.get(name), list) for name in _FIELDS)
 

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from rnr.corpus.formats.plain_rows import TEXTS
+from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.token_rows import TAGS, TOKENS
 
 _TYPES = {str: "text", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}
@@ -20,7 +21,7 @@ def unknown_row(row: Any) -> str:
         return f"a row must be an object such as {{'text': ..., 'entities': [...]}}, found {reprlib.repr(row)}"
     tokens = next((name for name in TOKENS if row.get(name)), None)
     tags = [name for name in TAGS if row.get(name) is not None and name != tokens]
-    if tokens and not _texts(row[tokens]):
+    if tokens and not are_texts(row[tokens]):
         return f"{tokens!r} must be a list of words, found {reprlib.repr(row[tokens])}"
     if tokens and tags:
         return f"{tags[0]!r} must be a list with one tag (a name or a number) a word, found {_seen(row, tags[0])}"
@@ -28,7 +29,7 @@ def unknown_row(row: Any) -> str:
         return f"the words of {tokens!r} have no tags; these are looked for in {', '.join(TAGS)}; {_fields(row)}"
     named = next((name for name in TEXTS if name in row), None)
     if named:
-        words = "; call a list of words 'tokens'" if _texts(row[named]) else ""
+        words = "; call a list of words 'tokens'" if are_texts(row[named]) else ""
         return f"{named!r} must be text, found {_seen(row, named)}{words}"
     plain = {name: name.strip("\ufeff \t").lower() for name in row if isinstance(name, str)}
     alike = next((f"; call {name!r} {plain[name]!r}" for name in row if plain.get(name) in TEXTS), "")
@@ -41,10 +42,6 @@ def _columns(row: dict[str, Any]) -> str:
     if not sizes or max(sizes.values()) < 2:
         return ""
     return "; are its lists the columns of a table? Write a row for each sentence: {'text': ..., 'entities': [...]}"
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def _seen(row: dict[str, Any], name: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rnr.corpus.formats.refusals import WRITE_OFFSETS, any_has, refused
+from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shapes import has
 
 _GLINER2 = {"classifications", "relations", "json_structures", "structures"}
@@ -172,7 +173,7 @@ def _is_tagged_word(value: Any) -> bool:
 
 
 def _is_list_of_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(part, str) for part in value)
+    return bool(value) and are_texts(value)
 
 
 def _are_tagged(words: list[str], tags: list[str]) -> bool:
