@@ -6,7 +6,7 @@ divides the last two by the ranks, stage 2 the gradients too, stage 3 everything
 all but the first. With ``optimizer.offload`` the 12 bytes and the activations take turns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cluster.gpus import gpu_memory
@@ -178,25 +178,22 @@ def learner_room(generation: GenerationConfig, cluster: ClusterConfig, has: floa
 
 def memory_rows(
     shape: Shape | None,
+    parts: Mapping[str, float] | None,
     model: ModelConfig,
-    optimizer: OptimizerConfig,
-    grpo: GrpoConfig,
     generation: GenerationConfig,
     cluster: ClusterConfig,
-    sync: SyncConfig,
     *,
-    gpus: Sequence[float],
+    has: float,
 ) -> list[tuple[str, str]]:
-    """(name, what it holds) of the learner and the engine, whose GPUs are decided, on the smallest of this machine's
-    GPUs, of which ``gpus`` has the GiB each; empty without one. Raises ValueError, with what to change, for a plan that
-    does not fit."""
-    if not gpus:
+    """(name, what it holds) of the learner, a rank of which has these ``rank_parts``, and the engine, whose GPUs are
+    decided, on a GPU of ``has`` GiB, the smallest of this machine; empty without one. Raises ValueError, with what to
+    change, for a plan that does not fit."""
+    if not has:
         return []
-    if shape is None:
+    if shape is None or parts is None:
         return [("GPU memory", f"not worked out: {UNKNOWN_SHAPE}")]
-    rows, has = [], min(gpus)
+    rows = []
     if cluster.gpus_per_learner_rank:
-        parts = rank_parts(shape, model, optimizer, grpo, cluster, sync)
         rows += _learner_rows(parts, generation, cluster, has)
     if cluster.gpus_per_rollout_worker:
         rows += _engine_rows(shape, model, generation, cluster.gpus_per_rollout_worker, has)

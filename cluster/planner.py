@@ -165,7 +165,6 @@ class Planner:
             gpus_per_learner_rank=0.5 if shared else 1,
         )
         generation, has = self._generation[shared], self._machine.gib
-        learner = (self._shape, self._model, self._optimizer, self._grpo)
-        generation = with_sleep(*learner, generation, cluster, self._sync, gpus=[has])
-        parts = rank_parts(*learner, cluster, self._sync)
+        parts = rank_parts(self._shape, self._model, self._optimizer, self._grpo, cluster, self._sync)
+        generation = with_sleep(parts, generation, cluster, self._grpo, lora=self._model.lora_rank > 0, has=has)
         return sum(parts.values()), generation.sleep_level if fits(parts, generation, cluster, has) else None

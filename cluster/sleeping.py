@@ -4,7 +4,7 @@ An engine that sleeps gives its weights and its cache back (``memory_plan.ASLEEP
 activations. So a GPU has to hold the larger of two phases, not their sum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from cluster.gpus import gpu_memory
 from cluster.memory_plan import Shape, fits, memory_rows, rank_parts
@@ -35,32 +35,29 @@ def sleepless(cluster: ClusterConfig, grpo: GrpoConfig) -> str:
 
 
 def with_sleep(
-    shape: Shape | None,
-    model: ModelConfig,
-    optimizer: OptimizerConfig,
-    grpo: GrpoConfig,
+    parts: Mapping[str, float] | None,
     generation: GenerationConfig,
     cluster: ClusterConfig,
-    sync: SyncConfig,
+    grpo: GrpoConfig,
     *,
-    gpus: Sequence[float],
+    lora: bool,
+    has: float,
 ) -> GenerationConfig:
-    """The branch with ``sleep`` decided, if it is open, for GPUs of these GiB: a level where a learner rank has no room
-    beside an engine, and has in turn with it. Raises ValueError, with what to do, for a level that is asked for and
-    cannot be."""
+    """The branch with ``sleep`` decided, if it is open, for a learner rank of these ``rank_parts``, if they are known,
+    on GPUs of ``has`` GiB: a level where it has no room beside an engine, and has in turn with it. Raises ValueError,
+    with what to do, for a level that is asked for and cannot be."""
     why = sleepless(cluster, grpo)
     if generation.sleep_level:
-        if generation.sleep == "level2" and model.lora_rank:
+        if generation.sleep == "level2" and lora:
             why = "it throws the weights away, and with model.lora_rank only adapters are sent: level1 keeps them"
         if why:
             raise ValueError(f'generation.sleep="{generation.sleep}": {why}; generation.sleep="auto" decides by itself')
         return generation
-    if generation.sleep == "off" or why or not gpus or shape is None or not cluster.gpus_per_rollout_worker:
+    if generation.sleep == "off" or why or parts is None or not cluster.gpus_per_rollout_worker:
         return generation
     # Both levels leave the GPU the same. In this loop whatever wakes an engine brings it a policy, so weights that were
     # kept on the host would only be copied there and back to be overwritten.
-    by_turns = generation.model_copy(update={"sleep": "level1" if model.lora_rank else "level2"})
-    parts, has = rank_parts(shape, model, optimizer, grpo, cluster, sync), min(gpus)
+    by_turns = generation.model_copy(update={"sleep": "level1" if lora else "level2"})
     beside = fits(parts, generation, cluster, has)
     return by_turns if not beside and fits(parts, by_turns, cluster, has) else generation
 
@@ -75,6 +72,8 @@ def planned(
     sync: SyncConfig,
 ) -> tuple[GenerationConfig, list[tuple[str, str]]]:
     """``with_sleep`` and, with what it decided, ``memory_rows`` for the GPUs of this machine."""
-    others, gpus = (cluster, sync), gpu_memory()
-    generation = with_sleep(shape, model, optimizer, grpo, generation, *others, gpus=gpus)
-    return generation, memory_rows(shape, model, optimizer, grpo, generation, *others, gpus=gpus)
+    gpus = gpu_memory()
+    has = min(gpus, default=0.0)
+    parts = rank_parts(shape, model, optimizer, grpo, cluster, sync) if has and shape else None
+    generation = with_sleep(parts, generation, cluster, grpo, lora=model.lora_rank > 0, has=has)
+    return generation, memory_rows(shape, parts, model, generation, cluster, has=has)

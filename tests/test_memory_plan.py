@@ -17,6 +17,7 @@ from cluster.memory_plan import (
     engine_parts,
     learner_parts,
     memory_rows,
+    rank_parts,
     shape_of,
     with_sequences,
 )
@@ -154,7 +155,8 @@ def _rows(folder, *, gpus, model=None, cluster=None, transport="auto") -> dict[s
     model, cluster = model or ModelConfig(context_tokens=2048), cluster or ClusterConfig()
     shape = shape_of(folder, count_weights(folder))
     cluster, generation = placed(cluster, GenerationConfig(max_num_seqs=256), len(gpus))
-    return dict(memory_rows(shape, model, MICROBATCH, GrpoConfig(), generation, cluster, sync, gpus=gpus))
+    parts = shape and rank_parts(shape, model, MICROBATCH, GrpoConfig(), cluster, sync)
+    return dict(memory_rows(shape, parts, model, generation, cluster, has=min(gpus, default=0.0)))
 
 
 def test_a_plan_that_fits_is_told_part_by_part(tmp_path) -> None:

@@ -15,7 +15,7 @@ from actors.pool import Pool
 from cluster import sleeping
 from cluster.generation import GenerationService
 from cluster.loop import Pace, grpo
-from cluster.memory_plan import Shape, fits, learner_parts, memory_rows
+from cluster.memory_plan import Shape, fits, learner_parts, memory_rows, rank_parts
 from cluster.placement import placed
 from cluster.planner import Planner, machines_of
 from cluster.policy import PolicyService
@@ -441,11 +441,11 @@ activations of 2,048 tokens 2.84, weights for the engine 1.11, libraries 1."""
 def _decided(has: float, *, shape: Shape = SMALL, sleep: str = "auto", gpus: float = 1.0, **sections: Any) -> Any:
     generation = GenerationConfig.model_validate({"sleep": sleep})
     cluster, generation = placed(sections.get("cluster", ClusterConfig()), generation, gpus)
-    learner = [sections.get(name, make()) for name, make in DEFAULTS.items()]
-    before: Any = (shape, *learner)
-    after: Any = (cluster, SyncConfig())
-    generation = with_sleep(*before, generation, *after, gpus=[has])
-    return generation, lambda: dict(memory_rows(*before, generation, *after, gpus=[has]))
+    learner: Any = [sections.get(name, make()) for name, make in DEFAULTS.items()]
+    model, _, grpo = learner
+    parts = rank_parts(shape, *learner, cluster, SyncConfig())
+    generation = with_sleep(parts, generation, cluster, grpo, lora=model.lora_rank > 0, has=has)
+    return generation, lambda: dict(memory_rows(shape, parts, model, generation, cluster, has=has))
 
 
 DEFAULTS = {"model": ModelConfig, "optimizer": OptimizerConfig, "grpo": GrpoConfig}
@@ -522,8 +522,8 @@ def test_a_level_that_cannot_be_is_refused_by_name(gpus, sections, why) -> None:
 
 
 def test_what_waits_in_a_cluster_that_is_not_joined_is_not_refused() -> None:
-    branches = (SMALL, ModelConfig(), OptimizerConfig(), GrpoConfig(), GenerationConfig(sleep="level2"))
-    assert with_sleep(*branches, ClusterConfig(), SyncConfig(), gpus=[]).sleep_level == 2
+    generation = GenerationConfig(sleep="level2")
+    assert with_sleep(None, generation, ClusterConfig(), GrpoConfig(), lora=False, has=0.0).sleep_level == 2
 
 
 def test_the_plan_of_a_run_counts_sleep_and_refuses_it_on_a_cpu(tiny_model, colours, monkeypatch, capsys) -> None:
