@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -21,6 +21,17 @@ class Receiving(Protocol):
     def staged(self, version: int, parcels: Sequence[Any]) -> AbstractContextManager[Delivery]:
         """What was sent, put where the engine's own process can take it; taken away with the block."""
         ...
+
+
+@contextmanager
+def _unusable_if(what: str) -> Iterator[None]:
+    """WorkerUnusable for whatever goes wrong in the block but PolicyGone: nobody knows then what the engine holds."""
+    try:
+        yield
+    except (WorkerUnusable, PolicyGone):
+        raise
+    except Exception as error:
+        raise WorkerUnusable(f"{what}: {type(error).__name__}: {error}") from error
 
 
 async def rollout(engine: Engine, prompt: Prompt, sampling: Sampling) -> Group:
@@ -63,23 +74,14 @@ class RolloutWorker:
         went with the learner that held it, leaves the engine as it was.
         """
         begin = time.monotonic()
-        try:
-            with transport.staged(version, parcels) as delivery:
-                digest = await self._engine.load(delivery)
-        except (WorkerUnusable, PolicyGone):
-            raise
-        except Exception as error:
-            raise WorkerUnusable(f"version {version} was not loaded: {type(error).__name__}: {error}") from error
+        with _unusable_if(f"version {version} was not loaded"), transport.staged(version, parcels) as delivery:
+            digest = await self._engine.load(delivery)
         return digest, time.monotonic() - begin
 
     async def sleep(self, level: int) -> None:
         """Give the memory of a GPU back until the next ``load``; WorkerUnusable for whatever goes wrong."""
-        try:
+        with _unusable_if("the engine did not fall asleep"):
             await self._engine.sleep(level)
-        except WorkerUnusable:
-            raise
-        except Exception as error:
-            raise WorkerUnusable(f"the engine did not fall asleep: {type(error).__name__}: {error}") from error
 
     async def generate(self, prompt: Prompt, sampling: Sampling) -> Group:
         """The rollouts of one prompt, as its decoding says; other prompts are generated in the same batches."""
