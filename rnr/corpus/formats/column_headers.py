@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 
 from rnr.corpus.formats.column_cells import BLANKS, Columns, usual_width
-from rnr.corpus.formats.tags import TagCensus
+from rnr.corpus.formats.tags import TAG_NAMES, TagCensus
 
 WORD_NAMES = ("token", "tokens", "word", "words", "form", "text")
-_TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
 _OTHER_NAMES = (
     "pos",
     "upos",
@@ -24,7 +23,7 @@ _OTHER_NAMES = (
     "deprel",
     "nel",
 )
-_HEADER = frozenset((*WORD_NAMES, *_TAG_NAMES, *_OTHER_NAMES))
+_HEADER = frozenset((*WORD_NAMES, *TAG_NAMES, *_OTHER_NAMES))
 _PREDICTED = re.compile(r"pred|guess|system|hypothes", re.IGNORECASE)
 _PARTS = re.compile(r"[\W_]+")
 _TAG = re.compile(r"[biesluwm]-")

@@ -59,6 +59,23 @@ _OF_TEXTS = (
 _WHITE = b" \t\r\n"
 _ASSIGNED = re.compile(rb"(?:(?:var|let|const)\s+)?[\w.]+\s*=\s*[\[{]|[\w.]+\(\s*[\[{]")
 _WORDS = re.compile(rb"[A-Za-z]+,? [A-Za-z]")
+_OTHERS = (
+    (
+        re.compile(rb"---[ \t]*\r?\n|- [\w-]+:[ \t]|[\w-]+:[^\n]*\n(?:[ \t]*-[ \t]|[ \t]*[\w-]+:)"),
+        "; this looks like YAML: convert it to JSON",
+    ),
+    (re.compile(rb"\[[\w.-]+\]\s*\n[\w.-]+\s*="), "; this looks like TOML: convert it to JSON"),
+    (
+        re.compile(rb"[^\n\t]+\t"),
+        "; tabs divide it: give its name the ending .tsv, or .conll for lines of words and tags",
+    ),
+    (re.compile(rb"\w+(?:,\w+)+\r?\n"), "; commas divide it: give its name the ending .csv"),
+    (
+        re.compile(rb"\S+(?: \S+)* (?:O|[BIESLU]-\S+)\r?\n"),
+        "; lines are words and tags: give its name the ending .conll",
+    ),
+)
+"""How other texts begin, and what to do with them."""
 
 
 class DataError(ValueError):
@@ -133,6 +150,8 @@ def _assigned(text: bytes) -> str:
     """What is said of a text that begins as a program in which a value gets a name, or with words."""
     if _ASSIGNED.match(text):
         return "; this is a program: take away what stands before and behind the value"
+    if said := next((said for begins, said in _OTHERS if begins.match(text)), ""):
+        return said
     return "; words stand here, which are no value: take them away where the data follows" if _WORDS.match(text) else ""
 
 

@@ -10,8 +10,10 @@ from rnr.corpus.spacing import SpaceRule, join
 
 OTHER_TEXT = "rows have a text that is not what their tokens say, and were read from the tokens"
 
+TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
+"""What people call a column of tags."""
+
 _OUTSIDE = ("O", "")
-_NO_TAG = "expected a tag such as O, B-person or I-person, found tag"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iter
             continue
         found = read(tag) if position < len(tags) else _OUTSIDE
         if found is None:
-            raise ValueError(f"{places[position]}: {_NO_TAG} {tag!r}")
+            raise ValueError(f"{places[position]}: {_no_tag(tag)}")
         letter, label = found
         continues = bool(opened) and letter in "IE" and label == opened
         if not continues:
@@ -100,7 +102,7 @@ def _spans_by_ends(tags: Sequence[str], places: Sequence[str], scheme: TagScheme
     for position, tag in enumerate((*tags, "O")):
         found = scheme.spelling.read(tag) if position < len(tags) else _OUTSIDE
         if found is None:
-            raise ValueError(f"{places[position]}: {_NO_TAG} {tag!r}")
+            raise ValueError(f"{places[position]}: {_no_tag(tag)}")
         letter, label = found
         if opened and label != opened:
             if scheme.name == "IOE2":
@@ -166,3 +168,10 @@ def located(tokens: Sequence[str], text: str) -> list[tuple[int, int]] | None:
         places.append((start, end))
     rest = text[end:]
     return places if not rest or rest.isspace() else None
+
+
+def _no_tag(cell: str) -> str:
+    """What is said of a cell in the column of tags that is none."""
+    again = "; the names of the columns stand here again, as in files that were put together: take this line out"
+    said = f"expected a tag such as O, B-person or I-person, found tag {cell!r}"
+    return said + again if cell.lower() in TAG_NAMES else said

@@ -30,10 +30,27 @@ def unknown_row(row: Any) -> str:
     named = next((name for name in TEXTS if name in row), None)
     if named:
         words = "; call a list of words 'tokens'" if are_texts(row[named]) else ""
-        return f"{named!r} must be text, found {_seen(row, named)}{words}"
+        return f"{named!r} must be text, found {_seen(row, named)}{words or _within(row)}"
     plain = {name: name.strip("\ufeff \t").lower() for name in row if isinstance(name, str)}
     alike = next((f"; call {name!r} {plain[name]!r}" for name in row if plain.get(name) in TEXTS), "")
-    return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}{alike or _columns(row)}"
+    more = alike or _columns(row) or _within(row)
+    return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}{more}"
+
+
+def _within(row: dict[str, Any]) -> str:
+    """What is said of an object with rows further inside."""
+    path = _path_to_rows(row)
+    return f"; are its rows those of {path!r}? Write that list to a file of its own" if path else ""
+
+
+def _path_to_rows(value: Any, path: str = "", depth: int = 4) -> str:
+    """The names that lead to a list of rows with a text or words, divided by dots; empty where there is none."""
+    if isinstance(value, list):
+        return path if any(isinstance(one, dict) and one.keys() & {*TEXTS, *TOKENS} for one in value) else ""
+    if not isinstance(value, dict) or not depth:
+        return ""
+    inside = (_path_to_rows(one, f"{path}.{name}" if path else name, depth - 1) for name, one in value.items())
+    return next(filter(None, inside), "")
 
 
 def _columns(row: dict[str, Any]) -> str:

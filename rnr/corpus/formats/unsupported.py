@@ -245,6 +245,12 @@ UNSUPPORTED = (
         "annotatable",
     ),
     refused(
+        "a Jupyter notebook",
+        "write the data that it holds or makes to a file of its own",
+        lambda row: has(row, cells=list, nbformat=int),
+        "nbformat",
+    ),
+    refused(
         "an INCEpTION or UIMA CAS",
         "export the project as 'WebAnno TSV v3.3' or 'CoNLL 2002'",
         lambda row: isinstance(row, dict) and "%FEATURE_STRUCTURES" in row,
