@@ -1,7 +1,7 @@
 """The GRPO loop over three services: generation, scoring and policy.
 
 They are named below by the methods that the loop calls, so it is tested with fakes. Asynchrony is the window of groups
-under way: rollouts may be ``max_staleness`` optimizer steps older than the policy they train, and 0 is synchronous.
+under way: rollouts may be ``max_staleness`` GRPO steps older than the policy they train, and 0 is synchronous.
 """
 
 import asyncio

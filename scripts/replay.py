@@ -1,6 +1,6 @@
 """One saved group again, in this process: its prompt, what each answer says, and the reward of the run's config.
 
-python -m scripts.replay runs/demo --step 3 --uid train-17 [--rollout 2] [--breakpoint]
+python -m scripts.replay runs/demo --step 3 --uid train/train:17 [--rollout 2] [--breakpoint]
 """
 
 import sys

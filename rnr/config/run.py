@@ -40,7 +40,7 @@ def _wrong_with(name: str) -> str:
 
 class CheckpointConfig(Section):
     every_steps: int = Field(default=20, ge=1)
-    """Optimizer steps, of either stage, between checkpoints."""
+    """Steps of SFT or of GRPO between checkpoints."""
     keep: int = Field(default=2, ge=1)
     """Newest checkpoints that are kept."""
     grace_seconds: float = Field(default=25.0, ge=0)

@@ -124,7 +124,7 @@ class GrpoConfig(Section):
     mask_unfinished: bool = False
     """Leave completions cut at the token limit out of the loss (they stay in the baseline)."""
     max_staleness: int = Field(default=0, ge=0)
-    """How many optimizer steps rollouts may be older than the policy they train; 0 is synchronous."""
+    """How many GRPO steps rollouts may be older than the policy they train; 0 is synchronous."""
 
     @property
     def keeps_reference(self) -> bool:
