@@ -1,7 +1,7 @@
 """How a model is asked: its tokenizer and chat template, and the prompt that a run or an export names."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +9,12 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from actors.model_files import load_config, load_tokenizer
+from rnr.counting import counted
 from rnr.files import strict_json
 from rnr.task.labels import label_key
 from rnr.task.prompts import ChatFormat
 from rnr.task.wording import PRESETS, Wording, own_wording
-from rnr.types import Decoding
+from rnr.types import Decoding, Example
 
 PROMPT_FILE = "rnr_prompt.json"
 """The file of an export that tells how its model was asked."""
@@ -132,3 +133,16 @@ def read_definitions(path: str) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise ValueError(f"data.definitions: {path} must hold one object {{label: definition}}")
     return {label_key(label): text for label, text in found.items()}
+
+
+def undefined(definitions: Mapping[str, str], path: str, examples: Iterable[Example]) -> tuple[str, ...]:
+    """What is said of definitions of labels that no schema has; raises ValueError where that is all of them."""
+    labels = {label_key(label) for schema in {example.schema for example in examples} for label in schema}
+    unknown = sorted(definitions.keys() - labels)
+    if not unknown:
+        return ()
+    said = f"data.definitions: {path} defines {counted(len(unknown), 'label')} that no schema has"
+    said += f" ({', '.join(unknown[:5])}{', ...' * (len(unknown) > 5)})"
+    if len(unknown) == len(definitions):
+        raise ValueError(f"{said}: the labels of the data are {', '.join(sorted(labels)[:8])}")
+    return (said,)

@@ -59,7 +59,7 @@ class VllmEngine:
             # The engine may share its cores with the learner and with other workers: threads float.
             os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
             os.environ["OMP_NUM_THREADS"] = str(settings.threads)
-            os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.generation.kv_cache_gib)))
+            os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.generation.kv_cache_gib)
             # vLLM compiles three small functions of its sampler, which are kept from one run to the next. Headers that
             # are compiled ahead are not: torch puts them below TMPDIR, which a run has to itself, and would spend 15 to
             # 20 s of a core on them in every run, also where nothing is left to compile.

@@ -21,7 +21,7 @@ class Role:
 
 
 SHARED_GPU_MEMORY = 0.4
-"""What vLLM may take of a GPU's memory that it shares with the learner, unless the config says less."""
+"""What vLLM may take of a GPU's memory that it shares with the learner, unless the config says otherwise."""
 
 
 def placed(cluster: ClusterConfig, generation: GenerationConfig, gpus: float) -> tuple[ClusterConfig, GenerationConfig]:
@@ -30,9 +30,9 @@ def placed(cluster: ClusterConfig, generation: GenerationConfig, gpus: float) ->
     share = 0.0 if not gpus else 1.0 if whole else 0.5
     open_keys = [key for key in ("gpus_per_rollout_worker", "gpus_per_learner_rank") if getattr(cluster, key) is None]
     decided: dict[str, float] = dict.fromkeys(open_keys, share)
-    if decided.get("gpus_per_rollout_worker") == 0.5:
-        fraction = min(SHARED_GPU_MEMORY, generation.gpu_memory_fraction)
-        generation = generation.model_copy(update={"gpu_memory_fraction": fraction})
+    default = GenerationConfig.model_fields["gpu_memory_fraction"].default
+    if decided.get("gpus_per_rollout_worker") == 0.5 and generation.gpu_memory_fraction == default:
+        generation = generation.model_copy(update={"gpu_memory_fraction": SHARED_GPU_MEMORY})
     return cluster.model_copy(update=decided), generation
 
 

@@ -12,6 +12,7 @@ from actors.chat_format import (
     read_wording,
     refuse_unopened,
     trained_decoding,
+    undefined,
     with_wording,
 )
 from actors.label_calibration import neutral_marks
@@ -55,6 +56,8 @@ class Prepared:
     """Training examples that ``sft`` and ``prompts`` were drawn from."""
     left_out: Mapping[str, int]
     """Why -> how many training sentences were left out."""
+    said: tuple[str, ...]
+    """What else a user might not expect of the data."""
     decoding_reason: str
     """Why ``sampling.decoding = "auto"`` took this one; empty for ``marks`` after a warm start."""
     untaught: Mapping[str, int]
@@ -113,6 +116,7 @@ class Prepared:
         """What a user should know before the run starts: how the model is asked, and what was left out."""
         return (
             *self.chat.notes,
+            *self.said,
             *(f"data: left out: {counted(count, 'training sentence')}: {why}" for why, count in self.left_out.items()),
             *(f"decoding {self.decoding}: {note}" for note in self.decoding_notes),
         )
@@ -176,6 +180,7 @@ def prepare(
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
+        said=(*undefined(chat.definitions, data.definitions, selected.examples), *selected.notes),
         decoding_reason=why,
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),

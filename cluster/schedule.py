@@ -39,6 +39,11 @@ class Schedule:
         self._stages = {"sft": (sft, self.sft_steps), "grpo": (grpo, grpo.steps)}
         if prepared.sft:
             window(prepared.sft, 0, self.sft_sequences, seed)
+        if prepared.sft and not self.sft_steps:
+            raise ValueError(
+                f"sft.epochs {sft.epochs:g} of {counted(len(prepared.sft), 'training sentence')} makes no step of "
+                f"sft.sequences_per_step {self.sft_sequences}: raise it, or skip the warm start by sft.epochs=0"
+            )
         if grpo.steps:
             self._check_pool()
 

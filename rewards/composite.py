@@ -58,6 +58,8 @@ def check(options: RewardConfig) -> None:
         return
     if preset not in PRESETS:
         raise ValueError(f"unknown reward preset {preset!r}{_nearest(preset, PRESETS)}")
+    if options.weights:
+        _plan(preset, tuple(options.weights.items()))  # another name is a mistake also where a preset weighs nothing
     if preset == NONE and not options.scorers:
         raise ValueError('reward.preset "none" gives 0 to everything: it needs reward.scorers')
     least, most = _attainable(preset, options.weights)

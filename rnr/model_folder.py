@@ -36,7 +36,7 @@ def resolve(model: str, *, allow_pickle: bool = False) -> str:
     folder = Path(model).expanduser()
     if not folder.is_dir():
         if model.count("/") == 1 and not model.startswith((".", "/", "~")):
-            return _cached_from_hub(model)
+            return _cached_from_hub(model, allow_pickle=allow_pickle)
         raise ValueError(
             f"model.path: no folder at {model!r}; give a folder with config.json and *.safetensors, a Hugging Face id "
             f"such as Qwen/Qwen3-0.6B, or {EMBEDDED_MODEL!r}"
@@ -132,17 +132,25 @@ def _header(file: Path) -> dict[str, Any]:
     return tensors
 
 
-def _cached_from_hub(model: str) -> str:
+def _cached_from_hub(model: str, *, allow_pickle: bool) -> str:
+    """The folder of the hub's model in the cache; its pickled weights are fetched only where it has no others."""
     from huggingface_hub import snapshot_download  # light: neither torch nor transformers
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
         folder = snapshot_download(model, allow_patterns=patterns)
+        if allow_pickle and not any(Path(folder).glob("*.safetensors")):
+            folder = snapshot_download(model, allow_patterns=[*patterns, PICKLED_WEIGHTS])
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise ValueError(
             f"model.path: {model!r} is neither a folder here nor a model the hub gave us ({type(error).__name__}); "
             "check the name and the network, or give a folder"
         ) from error
+    if not any(Path(folder).glob(name) for name in ("*.safetensors", *([PICKLED_WEIGHTS] if allow_pickle else []))):
+        raise ValueError(
+            f"model.path: {model} has no *.safetensors weights on the hub; if it has pickled ones "
+            f"({PICKLED_WEIGHTS}), set model.allow_pickle=true if you trust its author"
+        )
     _refuse_broken(Path(folder))
     return folder

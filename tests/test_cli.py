@@ -120,9 +120,46 @@ def test_values_that_contradict_each_other_are_refused() -> None:
         load_config(None, ["--model.lora_rank=8", "--optimizer.zero_stage=3"])
     with pytest.raises(ValueError, match=r'config grpo: dual_clip is for policy_loss "ppo" and "gspo"'):
         load_config(None, ["--grpo.policy_loss=cispo", "--grpo.dual_clip=3"])
-    assert load_config(None, ["--grpo.policy_loss=gspo", "--grpo.dual_clip=3"]).grpo.dual_clip == 3
+    assert load_config(None, ["--grpo.policy_loss=gspo", "--grpo.dual_clip=3", "--grpo.epochs=2"]).grpo.dual_clip == 3
     with pytest.raises(ValueError, match=r"merging adds up .* of all weights, so it needs model\.lora_rank=0"):
         load_config(None, ["--model.lora_rank=8", "--merging.grpo=1.5"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("sft.held_out=4 sft.epochs=0", "sft.held_out: the loss .* sft.epochs=0 skips it"),
+        ("merging.warm_start=0.8 sft.epochs=0", "merging.warm_start weighs .* sft.epochs=0 skips it"),
+        ("merging.grpo=1.5 grpo.steps=0", "merging.grpo weighs .* grpo.steps=0 skips it"),
+        ("model.lora_alpha=16", "model.lora_alpha scales an adapter"),
+        ("grpo.clip_high=0.4", "grpo.clip_high: with one optimizer step"),
+        ("grpo.clip_low=0.3 grpo.dual_clip=3", "grpo.clip_low and grpo.dual_clip: with one optimizer step"),
+        ("grpo.mini_batches=4 sampling.prompts_per_step=3", r"grpo.mini_batches \(4\) divides a step by its prompts"),
+        ("reward.overlong_tokens=8 grpo.credit=mention", "reward.overlong_tokens changes the reward of an answer"),
+        ('reward.scorers=[{use="a:b"}] grpo.credit=mention', "reward.scorers changes the reward of an answer"),
+        ("grpo.kl_estimator=k1", "kl_estimator estimates the KL, which kl_coefficient=0 leaves out"),
+        ("grpo.rollout_correction=none grpo.rollout_correction_cap=3", "rollout_correction_cap bounds a ratio"),
+    ],
+)
+def test_what_would_do_nothing_is_refused_by_name(flags, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        load_config(None, [f"--{flag}" for flag in flags.split()])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "sft.held_out=4 sft.epochs=0 sft.from_run=runs/other",  # kept aside there, too
+        "merging.warm_start=0.8 sft.epochs=0 sft.from_run=runs/other",
+        "model.lora_alpha=16 model.lora_rank=8",
+        "grpo.clip_high=0.4 grpo.epochs=2",
+        "grpo.mini_batches=4 sampling.prompts_per_step=4",
+        'reward.scorers=[{use="a:b",weight=0}] grpo.credit=mention',  # measured alone
+        "grpo.kl_estimator=k1 grpo.kl_coefficient=0.1",
+    ],
+)
+def test_what_does_something_is_taken(flags) -> None:
+    assert load_config(None, [f"--{flag}" for flag in flags.split()])
 
 
 def test_the_tree_is_frozen_small_and_every_key_has_its_section() -> None:

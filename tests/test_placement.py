@@ -82,6 +82,8 @@ def test_what_a_config_says_of_gpus_stands() -> None:
     assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (0.0, 1.0)
     _, generation = placed(_config(), GenerationConfig(gpu_memory_fraction=0.3), 1.0)
     assert generation.gpu_memory_fraction == 0.3
+    _, generation = placed(_config(), GenerationConfig(gpu_memory_fraction=0.6), 1.0)
+    assert generation.gpu_memory_fraction == 0.6
 
 
 def test_workers_that_do_not_fit_on_half_a_gpu_each_are_too_many() -> None:

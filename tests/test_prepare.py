@@ -104,6 +104,18 @@ def test_a_file_that_is_trained_on_and_evaluated_is_asked_under_both_schemas(tmp
     ]
 
 
+def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that_is_all_of_them(tmp_path) -> None:
+    file = tmp_path / "definitions.json"
+    data = {"train": (_file(tmp_path / "train.jsonl", ["Ada ran."]),), "definitions": str(file)}
+    label = _prepare(data={"train": data["train"]}).prompts[0].example.schema[0]
+    file.write_text(json.dumps({label.upper(): "somebody", "persn": "a slip", "plce": "another"}))
+    said = f"data.definitions: {file} defines 2 labels that no schema has (persn, plce)"
+    assert said in _prepare(data=data).notes
+    file.write_text(json.dumps({"persn": "a slip"}))
+    with pytest.raises(ValueError, match=r"defines 1 label that no schema has \(persn\): the labels of the data are "):
+        _prepare(data=data)
+
+
 def test_a_held_out_sequence_that_does_not_fit_is_refused(tmp_path) -> None:
     long = "word " * 90
     train = _file(tmp_path / "train.jsonl", [f"{name} {long}" for name in ("One", "Two")])

@@ -100,3 +100,16 @@ def test_a_resumed_run_asks_for_the_prompts_that_an_interrupted_one_left_out() -
     # Groups end in another order than they began: 1 and 3 were still under way.
     stream = schedule.prompts_but({places[0], places[2], places[4]})
     assert [next(stream).uid for _ in range(4)] == [places[1], places[3], places[5], places[6]]
+
+
+def test_epochs_that_make_no_step_are_refused() -> None:
+    prepared: Any = SimpleNamespace(sft=tuple(range(30)), prompts=(1,))
+
+    def steps(epochs: float) -> int:
+        sft = SftConfig(epochs=epochs, sequences_per_step=8)
+        schedule = Schedule(prepared, sft=sft, grpo=GrpoConfig(), prompts_per_step=1, final_rate=0.1, seed=0)
+        return schedule.sft_steps
+
+    assert steps(0.3) == 1  # 9 sequences
+    with pytest.raises(ValueError, match=r"sft\.epochs 0\.2 of 30 training sentences makes no step of .* 8: raise it"):
+        steps(0.2)

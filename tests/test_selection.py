@@ -50,6 +50,14 @@ def test_what_is_left_out_is_counted_by_step(data) -> None:
     assert len(selected.pool) == 19
 
 
+def test_a_mixture_that_changes_nothing_is_said(data) -> None:
+    data = data.model_copy(update={"mixture": {"a": 2.0}, "sft_examples": 12, "grpo_examples": 40})
+    said = "data.mixture changes nothing: data.grpo_examples (40) takes all of 40 training sentences"
+    assert _select(data).notes == (said,)
+    assert _select(data.model_copy(update={"grpo_examples": 39})).notes == ()
+    assert _select(data.model_copy(update={"mixture": {}})).notes == ()
+
+
 def test_a_sentence_of_the_evaluation_counts_once_however_many_views_it_has(tmp_path, data) -> None:
     rows = [("Eve1 slept.", 1), ("Ada ran home.", 1)]
     data = data.model_copy(update={"train": (_rows(tmp_path / "c.jsonl", rows),)})

@@ -4,6 +4,7 @@ Sizes are named by their unit. A value that can be derived is not a key: ``pytho
 the derived numbers.
 """
 
+from collections.abc import Iterator
 from typing import Self
 
 from pydantic import model_validator
@@ -110,6 +111,55 @@ class Config(Section):
                 "log-probabilities of tokens that were guessed"
             )
         return self
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> Self:
+        """Refuse what would do nothing beside the other keys, by name."""
+        for idle, why in (*self._idle_in_the_stages(), *self._idle_in_a_step()):
+            if idle:
+                raise ValueError(why)
+        return self
+
+    def _idle_in_the_stages(self) -> Iterator[tuple[bool, str]]:
+        warm_start = bool(self.sft.epochs or self.sft.from_run)
+        yield (
+            bool(self.sft.held_out) and not warm_start,
+            "sft.held_out: the loss of these sentences is measured in the warm start, and sft.epochs=0 skips it",
+        )
+        yield (
+            self.merging.warm_start != 1 and not warm_start,
+            "merging.warm_start weighs what the warm start changed, and sft.epochs=0 skips it",
+        )
+        yield (
+            self.merging.grpo != 1 and not self.grpo.steps,
+            "merging.grpo weighs what GRPO changed, and grpo.steps=0 skips it: without GRPO set merging.grpo=1, and "
+            "merging.warm_start=1 to export the warm start as it is",
+        )
+        yield (
+            self.model.lora_alpha != ModelConfig.model_fields["lora_alpha"].default and not self.model.lora_rank,
+            "model.lora_alpha scales an adapter, and model.lora_rank=0 trains none",
+        )
+
+    def _idle_in_a_step(self) -> Iterator[tuple[bool, str]]:
+        grpo, fields = self.grpo, GrpoConfig.model_fields
+        clips = [name for name in ("clip_low", "clip_high", "dual_clip") if getattr(grpo, name) != fields[name].default]
+        yield (
+            bool(clips) and grpo.mini_batches * grpo.epochs == 1,
+            f"grpo.{' and grpo.'.join(clips)}: with one optimizer step for the samples of a step every ratio is 1 and "
+            "nothing is clipped; ask for more by grpo.mini_batches or grpo.epochs",
+        )
+        yield (
+            grpo.mini_batches > self.sampling.prompts_per_step,
+            f"grpo.mini_batches ({grpo.mini_batches}) divides a step by its prompts, which are "
+            f"{self.sampling.prompts_per_step} (sampling.prompts_per_step)",
+        )
+        added = "reward.overlong_tokens" if self.reward.overlong_tokens else ""
+        added = "reward.scorers" if any(scorer.weight for scorer in self.reward.scorers) else added
+        yield (
+            bool(added) and grpo.credit == "mention",
+            f'{added} changes the reward of an answer, and under grpo.credit "mention" a token has the advantage of '
+            'the mention that it decides about: use grpo.credit="answer"',
+        )
 
     @model_validator(mode="after")
     def _fit_for_an_adapter(self) -> Self:

@@ -29,10 +29,11 @@ class GenerationConfig(Section):
     max_num_seqs: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Sequences that one rollout worker decodes at once (vLLM's ``max_num_seqs``). ``auto`` is as many as the
     key-value cache of a GPU holds at full length (16 to 512), and 64 on a CPU, on which more are no faster."""
-    kv_cache_gib: float = Field(default=1.0, gt=0)
-    """Key-value cache of each rollout worker on a CPU, in GiB."""
+    kv_cache_gib: int = Field(default=1, ge=1)
+    """Key-value cache of each rollout worker on a CPU, in GiB (whole ones, as vLLM counts them)."""
     gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)
-    """Share of a GPU's memory that vLLM may take."""
+    """Share of a GPU's memory that vLLM may take; left at this default, 0.4 of a GPU that it shares with the
+    learner."""
     sleep: Literal["auto", "off", "level1", "level2"] = "auto"
     """Whether an engine gives the memory of the GPU that it shares with a learner rank back while that trains (vLLM's
     sleep mode, ``docs/cluster.md``; not tried on a GPU yet). ``level1`` keeps its weights in host memory, ``level2``

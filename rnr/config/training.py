@@ -129,10 +129,15 @@ class GrpoConfig(Section):
     @property
     def keeps_reference(self) -> bool:
         """Whether the policy at the start of GRPO is kept beside the one that is trained."""
-        return self.kl_coefficient > 0
+        return self.kl_coefficient > 0 and self.steps > 0
 
     @model_validator(mode="after")
     def _used(self) -> Self:
+        if self.kl_estimator != type(self).model_fields["kl_estimator"].default and not self.kl_coefficient:
+            raise ValueError("kl_estimator estimates the KL, which kl_coefficient=0 leaves out of the loss")
+        capped = self.rollout_correction_cap != type(self).model_fields["rollout_correction_cap"].default
+        if capped and self.rollout_correction == "none":
+            raise ValueError('rollout_correction_cap bounds a ratio that rollout_correction "none" does not use')
         if self.dual_clip and self.policy_loss == "cispo":
             raise ValueError('dual_clip is for policy_loss "ppo" and "gspo": "cispo" bounds the ratio of every token')
         return self

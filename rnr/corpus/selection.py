@@ -13,6 +13,7 @@ from rnr.corpus.fine_labels import GENERAL_OF, refine
 from rnr.corpus.loading import load
 from rnr.corpus.schema_variation import vary_schema
 from rnr.corpus.schemas import as_asked
+from rnr.counting import counted
 from rnr.types import Example
 
 Fits = Callable[[Sequence[Example]], Iterable[bool]]
@@ -33,6 +34,13 @@ class Selection:
     """Training examples, each view of a sentence counted, that ``sft`` and ``pool`` were drawn from."""
     left_out: Mapping[str, int]
     """Why -> how many training sentences (examples, once there are views) were left out, in the order of the steps."""
+    notes: tuple[str, ...] = ()
+    """What a user might not expect of it."""
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """All that are asked for, those of several parts in each."""
+        return (*self.sft, *self.pool, *self.evaluation)
 
 
 def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits: Fits | None = None) -> Selection:
@@ -61,7 +69,14 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
     left_out |= _reason("thinned by data.grpo_keep_by_mentions, of GRPO's pool alone", len(train) - len(pool))
     if not pool:
         raise ValueError(f"data.grpo_keep_by_mentions leaves none of {len(train)} training sentences for GRPO")
+    drawn = {"data.grpo_examples": (data.grpo_examples, pool)}
+    drawn |= {"data.sft_examples": (data.sft_examples, train)} if warm_start else {}
     return Selection(
+        notes=tuple(
+            f"data.mixture changes nothing: {key} ({count}) takes all of {counted(len(found), 'training sentence')}"
+            for key, (count, found) in drawn.items()
+            if data.mixture and count >= len(found)
+        ),
         sft=tuple(_drawn(train, data.sft_examples, seed, data.mixture)) if warm_start else (),
         held_out=tuple(aside),
         pool=tuple(_drawn(pool, data.grpo_examples, seed + 1, data.mixture)),
