@@ -166,16 +166,14 @@ def prepare(
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
     if evaluation.label_calibration and decoding == "marks":
         _refuse_uncalibrated(chat, asked, model.context_tokens)
-    warm_start = asker.samples(selected.sft, model.context_tokens)
-    held_out = asker.samples(selected.held_out, model.context_tokens)
     return Prepared(
         model_folder=folder,
         weights=count_weights(folder),
         chat=chat,
         # An engine scores what leaves room for a token.
         probe=(*asked[0].token_ids, *asker.target(asked[0].example))[: min(PROBE, model.context_tokens - 1)],
-        sft=warm_start,
-        held_out=held_out,
+        sft=asker.samples(selected.sft, model.context_tokens),
+        held_out=asker.samples(selected.held_out, model.context_tokens),
         prompts=tuple(pool),
         evaluation=tuple(asked),
         candidates=selected.candidates,

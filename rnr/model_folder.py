@@ -147,7 +147,8 @@ def _cached_from_hub(model: str, *, allow_pickle: bool) -> str:
             f"model.path: {model!r} is neither a folder here nor a model the hub gave us ({type(error).__name__}); "
             "check the name and the network, or give a folder"
         ) from error
-    if not any(Path(folder).glob(name) for name in ("*.safetensors", *([PICKLED_WEIGHTS] if allow_pickle else []))):
+    names = ("*.safetensors", PICKLED_WEIGHTS) if allow_pickle else ("*.safetensors",)
+    if not any(file for name in names for file in Path(folder).glob(name)):
         raise ValueError(
             f"model.path: {model} has no *.safetensors weights on the hub; if it has pickled ones "
             f"({PICKLED_WEIGHTS}), set model.allow_pickle=true if you trust its author"

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from fnmatch import fnmatch
 from types import SimpleNamespace
 
 import pytest
@@ -29,6 +30,29 @@ def model(tmp_path):
     header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
     return folder
+
+
+def test_pickles_of_the_hub_are_fetched_where_they_are_allowed_and_nothing_else_is_there(tmp_path, monkeypatch) -> None:
+    stored, fetched = {"config.json": b"{}", "pytorch_model.bin": b"1234"}, []
+
+    def download(_model: str, *, allow_patterns: list[str]) -> str:
+        for name, content in stored.items():
+            if any(fnmatch(name, pattern) for pattern in allow_patterns):
+                (tmp_path / name).write_bytes(content)
+                fetched.append(name)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(ValueError, match=r"a/b has no \*\.safetensors weights on the hub; .* model\.allow_pickle=true"):
+        resolve("a/b")
+    assert fetched == ["config.json"]
+    assert resolve("a/b", allow_pickle=True) == str(tmp_path)
+    assert (tmp_path / "pytorch_model.bin").is_file()
+    header = b"{}"
+    stored["model.safetensors"] = len(header).to_bytes(8, "little") + header
+    fetched.clear()
+    resolve("a/b", allow_pickle=True)
+    assert "pytorch_model.bin" not in fetched
 
 
 def test_a_whole_folder_is_taken(model) -> None:
