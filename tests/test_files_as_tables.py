@@ -79,3 +79,23 @@ def test_the_table_of_a_spreadsheet_is_read(tmp_path) -> None:
     table = "\r\n".join(("\ufeff" + rows[0], *rows[1:], ";;;", ""))
     for content in (table.encode(), table.replace("\ufeff", "").replace(";", "\t").encode("utf-16")):
         assert read(written(tmp_path / "a.csv", content))[:2] == ([ADA, BO], "")
+
+
+def test_the_column_of_the_tags_may_be_named(tmp_path) -> None:
+    table = "sent_id,word,ner,fine\n1,Ada,B-PER,B-writer\n1,ran,O,O\n"
+    assert read(written(tmp_path / "a.csv", table))[0] == [ADA]
+    for column in (4, -1):
+        found, problems, _ = read(written(tmp_path / "a.csv", table), tag_column=column)
+        assert (found, problems) == ([("Ada ran", [("Ada", "writer")])], "")
+    said = "--tag-column 5, and there are 4 columns (sent_id, word, ner, fine)"
+    assert said in read(written(tmp_path / "a.csv", table), tag_column=5)[1]
+
+
+def test_names_of_numbers_that_are_not_used_because_the_data_has_its_own_are_said(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "ner_tags": [1, 0], "label_names": ["O", "B-PER"]}
+    said = "data.reading.labels are not used"
+    own = read(written(tmp_path / "a.jsonl", [row]), labels=["O", "B-LOC"])
+    assert (own[:2], said in own[2]) == (([ADA], ""), True)
+    del row["label_names"]
+    asked = read(written(tmp_path / "b.jsonl", [row]), labels=["O", "B-PER"])
+    assert (asked[:2], said in asked[2]) == (([ADA], ""), False)

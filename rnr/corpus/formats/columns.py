@@ -49,6 +49,8 @@ _ENDS = frozenset((".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u0964", "\u061
 def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     """The sentences of a file; raises DataError when it is not text or no column can be one of tags."""
     if is_webanno(next(text_lines(file), "")):
+        if reading.options.tag_column:
+            reading.fact("WebAnno TSV names its columns, so data.reading.tag_column is not used", file)
         yield from webanno_rows(file, reading)
         return
     sample = [block for block in islice(_all(whole_blocks(text_pieces(file))), SAMPLE) if block.text]

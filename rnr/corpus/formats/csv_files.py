@@ -93,6 +93,8 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
 def _word_columns(names: Sequence[str], columns: dict[str, str], source: Source) -> WordColumns | None:
     """The columns of a table with a word a row; None where it is another."""
     word, tag, sentence = (_first(columns, listed) for listed in (_WORDS, _TAGS, _SENTENCES))
+    if word and (asked := source.reading.options.tag_column):
+        tag = _asked_for(asked, names, source.file)
     if not (word and tag) or sentence in (word, tag) or _holds_lists(source.file, names.index(tag)):
         return None
     if sentence is None and not divided_by_blanks(source):
@@ -106,6 +108,14 @@ def _word_columns(names: Sequence[str], columns: dict[str, str], source: Source)
     return WordColumns(
         width=len(names), word=places[0], tag=places[1], sentence=places[2], document=places[3], place=places[4]
     )
+
+
+def _asked_for(column: int, names: Sequence[str], file: Path) -> str:
+    """The name of the column of ``data.reading.tag_column``, from 1 or from the end as -1."""
+    place = column - 1 if column > 0 else column
+    if not -len(names) <= place < len(names):
+        raise DataError(f"{file}: --tag-column {column}, and there are {len(names)} columns ({', '.join(names)})")
+    return names[place]
 
 
 def _holds_lists(file: Path, column: int) -> bool:

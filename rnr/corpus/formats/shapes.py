@@ -6,11 +6,13 @@ A new format is one file with one ``Shape``, and one line in ``rnr/corpus/format
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from rnr.corpus.formats.label_lists import names_beside, numbered
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.report import Reading
+
+Named = TypeVar("Named")
 
 BLANK_TOKENS = "tokens are empty or blank, and stand as spaces in their sentences"
 RELATIONS = "rows have relations between their entities, which were not read"
@@ -46,9 +48,17 @@ class Source:
             self._listed.append(numbered(self.reading.options.labels) or names_beside(self.file))
         return self._listed[0]
 
+    def stated(self, names: Named) -> Named:
+        """Names that the data itself gives numbers; said where ``--labels`` gives others."""
+        if names and self.reading.options.labels:
+            self.reading.fact(
+                "the data names its tags or labels, so those of data.reading.labels are not used", self.file
+            )
+        return names
+
     def label(self, number: int, field: str) -> str:
         """The name of a label that is a number in this field; raises ValueError where it has none."""
-        names = self.names.get(field) or self.labels()
+        names = self.stated(self.names.get(field)) or self.labels()
         known = names if isinstance(names, dict) else dict(enumerate(names or ()))
         if number not in known:
             raise ValueError(f"label {number} is a number without a name; name it by --labels {number}=NAME")

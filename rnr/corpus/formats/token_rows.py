@@ -159,7 +159,7 @@ def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | M
     if all(isinstance(tag, str) for tag in row[field]):
         return None
     own = next((row[name] for name in NAMES if _plain_list(row.get(name), str) and row[name]), None)
-    return source.names.get(field) or own or source.labels()
+    return source.stated(source.names.get(field) or own) or source.labels()
 
 
 def named_tags(tags: Sequence[Any], names: Sequence[str] | Mapping[int, str] | None) -> list[str]:
