@@ -58,6 +58,15 @@ def test_a_mixture_that_changes_nothing_is_said(data) -> None:
     assert _select(data.model_copy(update={"mixture": {}})).notes == ()
 
 
+def test_special_labels_that_nothing_tells_of_are_said(tmp_path, data) -> None:
+    asked = data.model_copy(update={"special_labels": 1.0})
+    (note,) = _select(asked).notes
+    assert note.startswith("data.special_labels changes nothing: no mention of ")
+    assert "person" in note
+    rows = [("Kane scored twice.", 1)]  # what a sportsperson does
+    assert _select(asked.model_copy(update={"train": (_rows(tmp_path / "c.jsonl", rows),)})).notes == ()
+
+
 def test_a_sentence_of_the_evaluation_counts_once_however_many_views_it_has(tmp_path, data) -> None:
     rows = [("Eve1 slept.", 1), ("Ada ran home.", 1)]
     data = data.model_copy(update={"train": (_rows(tmp_path / "c.jsonl", rows),)})

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -72,11 +72,7 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
     drawn = {"data.grpo_examples": (data.grpo_examples, pool)}
     drawn |= {"data.sft_examples": (data.sft_examples, train)} if warm_start else {}
     return Selection(
-        notes=tuple(
-            f"data.mixture changes nothing: {key} ({count}) takes all of {counted(len(found), 'training sentence')}"
-            for key, (count, found) in drawn.items()
-            if data.mixture and count >= len(found)
-        ),
+        notes=tuple(_idle(data, train, drawn)),
         sft=tuple(_drawn(train, data.sft_examples, seed, data.mixture)) if warm_start else (),
         held_out=tuple(aside),
         pool=tuple(_drawn(pool, data.grpo_examples, seed + 1, data.mixture)),
@@ -84,6 +80,19 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
         candidates=len(train),
         left_out=left_out,
     )
+
+
+def _idle(
+    data: DataConfig, train: Sequence[Example], drawn: Mapping[str, tuple[int, Sequence[Example]]]
+) -> Iterator[str]:
+    """What the config asks for that changes nothing on this data."""
+    for key, (count, found) in drawn.items():
+        if data.mixture and count >= len(found):
+            every = counted(len(found), "training sentence")
+            yield f"data.mixture changes nothing: {key} ({count}) takes all of {every}"
+    if data.special_labels and not any(label in GENERAL_OF for example in train for label in example.schema):
+        general = sorted({label for labels in GENERAL_OF.values() for label in labels})
+        yield f"data.special_labels changes nothing: no mention of {', '.join(general)} tells of a special label"
 
 
 def _training(data: DataConfig, evaluation: Sequence[Example], seed: int) -> tuple[list[Example], dict[str, int]]:
