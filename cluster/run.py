@@ -189,7 +189,7 @@ def plan_of(config: Config) -> Settings:
         evaluation=config.evaluation,
         context_tokens=config.model.context_tokens,
         reward_weights=config.reward.part_weights,
-        difficulty_rollouts=config.data.difficulty_rollouts,
+        difficulty_rollouts=config.data.difficulty_rollouts if config.grpo.steps else 0,
         checkpoint_every=config.checkpoint.every_steps,
         restart_seconds=config.deadlines.restart,
     )

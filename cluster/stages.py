@@ -172,7 +172,7 @@ class Stages:
         progress, options, sampling = self._progress, self.settings.grpo, self.settings.sampling
         self._begin = time.monotonic()
         await self._evaluate_after(progress.step - 1)  # the run may have been stopped in the middle of it
-        if self.settings.difficulty_rollouts and options.steps:
+        if self.settings.difficulty_rollouts:
             await self._select()
             self._spend("selection")
             self.forecast.did("selection")

@@ -93,7 +93,7 @@ def test_every_config_can_be_debugged_and_what_is_trained_stays(file: Path | Non
     long = ["--sft.sequences_per_step=64", "--grpo.steps=500", "--run.name=mine"]
     small = load_config(path, [*long, *smallest(load_config(path, long))])
     assert (small.run.name, small.grpo.steps, small.sft.sequences_per_step) == ("mine-debug", 2, 4)
-    fewer = ["--grpo.steps=0"]
+    fewer = ["--grpo.steps=0", "--merging.warm_start=1", "--merging.grpo=1"]
     assert load_config(path, [*fewer, *smallest(load_config(path, fewer))]).grpo.steps == 0
 
 
