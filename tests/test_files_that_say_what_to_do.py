@@ -82,6 +82,11 @@ def test_files_of_other_kinds_are_named(tmp_path, name, content, said) -> None:
     assert said in read(written(tmp_path / name, content))[1]
 
 
+def test_json_that_is_cut_off_is_not_taken_for_another_format(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.json", '{"text":\t"Ada ran"'))[1]
+    assert problems.endswith("a.json, line 1: not valid JSON: Expecting ',' delimiter at column 19")
+
+
 def test_an_utterance_of_wit_and_a_document_of_stanza_are_read(tmp_path) -> None:
     utterance = {"text": "Ada ran", "intent": "x", "entities": [{"entity": "PER", "start": 0, "end": 3, "body": "Ada"}]}
     document = {

@@ -66,12 +66,12 @@ _OTHERS = (
     ),
     (re.compile(rb"\[[\w.-]+\]\s*\n[\w.-]+\s*="), "; this looks like TOML: convert it to JSON"),
     (
-        re.compile(rb"[^\n\t]+\t"),
+        re.compile(rb"(?![{\[\"])[^\n\t]+\t"),
         "; tabs divide it: give its name the ending .tsv, or .conll for lines of words and tags",
     ),
     (re.compile(rb"\w+(?:,\w+)+\r?\n"), "; commas divide it: give its name the ending .csv"),
     (
-        re.compile(rb"\S+(?: \S+)* (?:O|[BIESLU]-\S+)\r?\n"),
+        re.compile(rb"(?![{\[\"])\S+(?: \S+)* (?:O|[BIESLU]-\S+)\r?\n"),
         "; lines are words and tags: give its name the ending .conll",
     ),
 )
