@@ -137,6 +137,8 @@ def read_definitions(path: str) -> dict[str, str]:
 
 def undefined(definitions: Mapping[str, str], path: str, examples: Iterable[Example]) -> tuple[str, ...]:
     """What is said of definitions of labels that no schema has; raises ValueError where that is all of them."""
+    if not definitions:
+        return ()
     labels = {label_key(label) for schema in {example.schema for example in examples} for label in schema}
     unknown = sorted(definitions.keys() - labels)
     if not unknown:

@@ -30,8 +30,7 @@ def placed(cluster: ClusterConfig, generation: GenerationConfig, gpus: float) ->
     share = 0.0 if not gpus else 1.0 if whole else 0.5
     open_keys = [key for key in ("gpus_per_rollout_worker", "gpus_per_learner_rank") if getattr(cluster, key) is None]
     decided: dict[str, float] = dict.fromkeys(open_keys, share)
-    default = GenerationConfig.model_fields["gpu_memory_fraction"].default
-    if decided.get("gpus_per_rollout_worker") == 0.5 and generation.gpu_memory_fraction == default:
+    if decided.get("gpus_per_rollout_worker") == 0.5 and not generation.changed("gpu_memory_fraction"):
         generation = generation.model_copy(update={"gpu_memory_fraction": SHARED_GPU_MEMORY})
     return cluster.model_copy(update=decided), generation
 

@@ -136,13 +136,13 @@ class Config(Section):
             "merging.warm_start=1 to export the warm start as it is",
         )
         yield (
-            self.model.lora_alpha != ModelConfig.model_fields["lora_alpha"].default and not self.model.lora_rank,
+            self.model.changed("lora_alpha") and not self.model.lora_rank,
             "model.lora_alpha scales an adapter, and model.lora_rank=0 trains none",
         )
 
     def _idle_in_a_step(self) -> Iterator[tuple[bool, str]]:
-        grpo, fields = self.grpo, GrpoConfig.model_fields
-        clips = [name for name in ("clip_low", "clip_high", "dual_clip") if getattr(grpo, name) != fields[name].default]
+        grpo = self.grpo
+        clips = [name for name in ("clip_low", "clip_high", "dual_clip") if grpo.changed(name)]
         yield (
             bool(clips) and grpo.mini_batches * grpo.epochs == 1,
             f"grpo.{' and grpo.'.join(clips)}: with one optimizer step for the samples of a step every ratio is 1 and "

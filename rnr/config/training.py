@@ -133,10 +133,9 @@ class GrpoConfig(Section):
 
     @model_validator(mode="after")
     def _used(self) -> Self:
-        if self.kl_estimator != type(self).model_fields["kl_estimator"].default and not self.kl_coefficient:
+        if self.changed("kl_estimator") and not self.kl_coefficient:
             raise ValueError("kl_estimator estimates the KL, which kl_coefficient=0 leaves out of the loss")
-        capped = self.rollout_correction_cap != type(self).model_fields["rollout_correction_cap"].default
-        if capped and self.rollout_correction == "none":
+        if self.changed("rollout_correction_cap") and self.rollout_correction == "none":
             raise ValueError('rollout_correction_cap bounds a ratio that rollout_correction "none" does not use')
         if self.dual_clip and self.policy_loss == "cispo":
             raise ValueError('dual_clip is for policy_loss "ppo" and "gspo": "cispo" bounds the ratio of every token')

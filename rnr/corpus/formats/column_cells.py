@@ -101,3 +101,9 @@ class Columns:
 def usual_width(rows: Iterable[Sequence[Sequence[str]]]) -> int:
     widths = Counter(len(row) for sentence in rows for row in sentence)
     return max(widths, key=lambda width: (widths[width], width), default=0)
+
+
+def place_of(wanted: int, width: int) -> int | None:
+    """The place, from 0, of ``data.reading.tag_column``, from 1 or from the end as -1; None where there is no such."""
+    place = wanted - 1 if wanted > 0 else width + wanted
+    return place if 0 <= place < width else None

@@ -11,6 +11,7 @@ from rnr.corpus.formats.column_cells import (
     by_blanks,
     by_tab,
     is_glued,
+    place_of,
     usual_width,
     without_trailing,
 )
@@ -171,8 +172,7 @@ def _tags(
 ) -> tuple[int, str, tuple[str, ...]]:
     """The column of tags, the key in it, and what is not read."""
     if wanted:
-        column = wanted - 1 if wanted > 0 else columns.width + wanted
-        if not 0 <= column < columns.width:
+        if (column := place_of(wanted, columns.width)) is None:
             raise ValueError(f"there is no column {wanted} (--tag-column): the lines have {columns.width} columns")
         return column, _key(columns, column) or "", ()
     read = {column: _as_tags(columns, column) for column in range(columns.width) if column != running}

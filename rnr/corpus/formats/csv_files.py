@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rnr.corpus.formats.column_cells import place_of
 from rnr.corpus.formats.csv_table import NOTHING, is_blank, rows_of_cells, surplus
 from rnr.corpus.formats.csv_words import BLANKS_DIVIDE, WordColumns, divided_by_blanks, sentences
 from rnr.corpus.formats.rows import DataError, Row
@@ -111,9 +112,8 @@ def _word_columns(names: Sequence[str], columns: dict[str, str], source: Source)
 
 
 def _asked_for(column: int, names: Sequence[str], file: Path) -> str:
-    """The name of the column of ``data.reading.tag_column``, from 1 or from the end as -1."""
-    place = column - 1 if column > 0 else column
-    if not -len(names) <= place < len(names):
+    """The name of the column of ``data.reading.tag_column``."""
+    if (place := place_of(column, len(names))) is None:
         raise DataError(f"{file}: --tag-column {column}, and there are {len(names)} columns ({', '.join(names)})")
     return names[place]
 
