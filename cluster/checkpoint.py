@@ -8,14 +8,24 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
 from cluster.disk import Disk
-from cluster.manifest import CheckpointLayout, CheckpointSpoilt, Entry, layout_of, read_manifest, verify, write_manifest
+from cluster.manifest import (
+    MANIFEST,
+    CheckpointLayout,
+    CheckpointSpoilt,
+    Entry,
+    layout_of,
+    read_manifest,
+    verify,
+    write_manifest,
+)
+from cluster.progress import STAGES, Progress
 from cluster.ranks import LearnerLost
 from rnr.config import MergingConfig, RunConfig, SftConfig
 from rnr.evaluation.predictions import UNCALIBRATED
@@ -29,77 +39,15 @@ from rnr.files import (
     sync_folder,
     write_whole,
 )
-from rnr.runs.console import EVALUATED
 from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
 PROGRESS = "progress.json"
-STAGES = ("sft", "grpo", "done")
+OLD = ".old"
+"""Behind the name of a checkpoint that is being removed."""
 NAME = re.compile(rf"(\d{{6,}})-({'|'.join(STAGES)})-(\d{{6,}})")
 """Version, stage, step. Whatever else lies beside the checkpoints is none of our business."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Progress:
-    """Where a run stands; written beside the learner's state, read by ``--resume``."""
-
-    stage: str = "sft"
-    """``sft``, ``grpo`` or ``done``."""
-    step: int = 0
-    """The next step of the stage: SFT's data windows and the learning rate are functions of it."""
-    version: int = 0
-    """Batches trained on so far, over both stages: the version of the policy."""
-    consumed: list[str] = field(default_factory=list)
-    """Uids of the prompts GRPO has finished with, in order; their number is the place in the stream of prompts."""
-    dropped: dict[str, str] = field(default_factory=dict)
-    """Those among them that taught nothing -> reason."""
-    held_out_losses: list[float] = field(default_factory=list)
-    """Of the warm start's sequences kept aside, as often as they were measured."""
-    scores: dict[str, dict] = field(default_factory=dict)
-    """Stage -> evaluation."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    samples: int = 0
-    """Rollouts made."""
-    probe_max_difference: float = 0.0
-
-    def reached(self) -> tuple[str, int]:
-        """The first stage and step of ``metrics.jsonl`` that have not happened: ``base`` is the evaluation before any
-        training. The version does not say: it stands still where nothing is trained."""
-        if self.stage == "sft" and self.step == 0 and "base" not in self.scores:
-            return "base", 0
-        return ("grpo" if self.stage == "done" else self.stage), self.step
-
-    def is_evaluated(self) -> bool:
-        """Whether the policy was evaluated as it is now."""
-        names = {"sft"} if self.stage == "sft" else {"grpo", f"grpo-{self.step:06d}"}
-        return not names.isdisjoint(self.scores)
-
-    def resumed(self, from_run: str) -> str:
-        """Where a run goes on, which may have begun with the warm start of ``from_run``; empty for a new one."""
-        if self.reached() in (("base", 0), ("sft", 0)):
-            return ""
-        how = f"after the warm start of {from_run}" if from_run and self.step == 0 else f"step {self.step}"
-        return f"{self.stage} {how}"
-
-    def keep_base(self, before: "Progress") -> None:
-        """Keep the evaluation of the untrained model that the run made before it fell back to this: no checkpoint may
-        hold it yet, and it would come out the same."""
-        if "base" in before.scores:
-            self.scores.setdefault("base", before.scores["base"])
-
-    def summary(self) -> dict[str, Any]:
-        """What ``summary.json`` says of a finished run: F1 by stage, steps, seconds, and the evaluations in full."""
-        seconds = self.seconds.get("grpo", 0.0)
-        return {
-            "f1": {stage: self.scores[stage]["f1"] for stage in EVALUATED if stage in self.scores},
-            "steps": self.version,
-            "seconds": self.seconds,
-            "samples_per_second": round(self.samples / seconds, 3) if seconds else 0.0,
-            "probe_max_difference": self.probe_max_difference,
-            "prompts": {"consumed": len(self.consumed), "dropped": len(self.dropped)},
-            "evaluation": self.scores,
-        }
 
 
 class CutShort(RuntimeError):
@@ -144,7 +92,7 @@ class Checkpoints:
         await self._disk.written("a checkpoint", write, needed=size + size // 50)
         for old in self.complete()[: -self._keep]:
             if AFTER_WARM_START not in old.name:
-                shutil.rmtree(old)
+                _remove(old)
 
     async def _write(self, progress: Progress, learner: Learner) -> None:
         name = f"{progress.version:06d}-{progress.stage}-{progress.step:06d}"
@@ -185,9 +133,7 @@ class Checkpoints:
         A spoilt one is put aside as ``NAME.spoilt`` and named on the terminal. Raises CheckpointSpoilt if no other is
         left. One of another number of ranks or ZeRO stage is divided anew, and this is said too.
         """
-        for leftover in self._folder.glob("*.partial"):
-            if NAME.fullmatch(leftover.stem):
-                shutil.rmtree(leftover)
+        self._clear()
         newest = await asyncio.to_thread(self._newest_good)
         if newest is None:
             return Progress()
@@ -212,6 +158,16 @@ class Checkpoints:
             )
         await asyncio.to_thread(verify, start)
         await learner.merge(str(start), merging)
+
+    def _clear(self) -> None:
+        """Give a checkpoint that a kill left whole but for its name this name, and remove all else that kills left."""
+        for partial in self._folder.glob("*.partial"):
+            final = partial.with_suffix("")
+            if NAME.fullmatch(final.name) and (partial / MANIFEST).is_file() and not final.exists():
+                rename_synced(partial, final)
+        for leftover in (*self._folder.glob("*.partial"), *self._folder.glob(f"*{OLD}")):
+            if NAME.fullmatch(leftover.stem):
+                shutil.rmtree(leftover)
 
     def _say_other(self, folder: Path, saved: CheckpointLayout) -> None:
         if saved != self._layout:
@@ -258,8 +214,9 @@ def take_over(start: Path, folder: Path) -> None:
     checkpoints = folder / "checkpoints"
     partial = checkpoints / f"{start.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(start, partial)
-    manifest = read_manifest(partial)
+    # A copy has its manifest when it is whole, as everything that is written here.
+    shutil.copytree(start, partial, ignore=shutil.ignore_patterns(MANIFEST))
+    manifest = read_manifest(start)
     progress = asdict(_progress(partial)) | {"seconds": {}}
     write_whole(partial / PROGRESS, strict_json(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)
@@ -273,11 +230,20 @@ def take_over(start: Path, folder: Path) -> None:
 
 
 def _complete(partial: Path, final: Path, layout: CheckpointLayout, known: Mapping[str, Entry] | None = None) -> None:
-    """Give a checkpoint its manifest and its name, in this order and each of them on disk before the next."""
+    """Give a checkpoint its manifest and its name, in this order and each of them on disk before the next. One that has
+    the name already goes when the new one is there."""
     write_manifest(partial, layout, known)
     sync_folder(partial)
-    shutil.rmtree(final, ignore_errors=True)
+    old = final.with_name(final.name + OLD)
+    if final.exists():
+        rename_synced(final, old)
     rename_synced(partial, final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove(checkpoint: Path) -> None:
+    """Remove a checkpoint; what a kill leaves of it has another name, is never resumed from, and removed later."""
+    shutil.rmtree(checkpoint.rename(checkpoint.with_name(checkpoint.name + OLD)))
 
 
 def _progress(checkpoint: Path) -> Progress:

@@ -7,22 +7,24 @@ from typing import Any
 
 from cluster.disk import Disk
 from cluster.loop import together
+from rewards.composite import read_answer
 from rewards.entity_f1 import entity_f1
 from rnr.files import append_whole, json_line, keep_lines, whole_rows
-from rnr.types import Prompt, ScoredGroup
+from rnr.types import Group, Prompt
 
 CHUNK = 32
 """Prompts sampled and written at a time: what a kill can cost."""
 
-Sample = Callable[[Sequence[Prompt]], Awaitable[list[ScoredGroup]]]
+Sample = Callable[[Sequence[Prompt]], Awaitable[list[Group]]]
 
 
 async def filter_by_difficulty(
-    prompts: Sequence[Prompt], sampled: Callable[[Prompt], Coroutine[Any, Any, ScoredGroup]], file: Path, disk: Disk
+    prompts: Sequence[Prompt], sampled: Callable[[Prompt], Coroutine[Any, Any, Group]], file: Path, disk: Disk
 ) -> set[str]:
-    """The uids of the prompts that are ``undecided`` by their groups, as ``sampled`` gives them."""
+    """The uids of the prompts that are ``undecided`` by their groups, as ``sampled`` gives them. What counts is the
+    entity F1, so neither the reward preset nor any scorer is asked."""
 
-    async def sample(chunk: Sequence[Prompt]) -> list[ScoredGroup]:
+    async def sample(chunk: Sequence[Prompt]) -> list[Group]:
         return await together(sampled(prompt) for prompt in chunk)
 
     return undecided(await measure(prompts, sample, file, disk))
@@ -38,7 +40,7 @@ async def measure(prompts: Sequence[Prompt], sample: Sample, file: Path, disk: D
     missing = [prompt for prompt in prompts if prompt.uid not in known]
     for start in range(0, len(missing), CHUNK):
         groups = await sample(missing[start : start + CHUNK])
-        found = {scored.group.prompt.uid: _scores(scored) for scored in groups}
+        found = {group.prompt.uid: _scores(group) for group in groups}
         rows = "".join(json_line({"uid": uid, "f1": scores}) for uid, scores in found.items())
         await disk.write("the difficulty of prompts", partial(append_whole, file, rows))
         known |= found
@@ -50,9 +52,9 @@ def undecided(scores: dict[str, list[float]]) -> set[str]:
     return {uid for uid, values in scores.items() if min(values) < 1 and max(values) > 0}
 
 
-def _scores(scored: ScoredGroup) -> list[float]:
-    example = scored.group.prompt.example
-    return [round(entity_f1(example, answer), 6) for answer in scored.answers]
+def _scores(group: Group) -> list[float]:
+    example = group.prompt.example
+    return [round(entity_f1(example, read_answer(example, rollout.text)[0]), 6) for rollout in group.rollouts]
 
 
 def _read(file: Path) -> dict[str, list[float]]:

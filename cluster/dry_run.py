@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from cluster.checkpoint import Progress
 from cluster.estimate import Rates, prompt_tokens, stated_seconds, work_left
 from cluster.memory_plan import rank_parts
 from cluster.placement import roles
 from cluster.prepare import Prepared
+from cluster.progress import Progress
 from cluster.schedule import Schedule
 from rnr.config import (
     ClusterConfig,

@@ -20,7 +20,7 @@ from cluster.stated_speed import stated
 from rnr.config import ClusterConfig, GenerationConfig, ModelConfig
 
 if TYPE_CHECKING:
-    from cluster.checkpoint import Progress
+    from cluster.progress import Progress
     from cluster.settings import Settings
 
 ANSWER = 0.4

@@ -2,7 +2,7 @@
 
 from actors.deadline import KILLED_FOR_MEMORY
 from actors.patience import Patience
-from cluster.checkpoint import STAGES, Progress
+from cluster.progress import STAGES, Progress
 from cluster.ranks import LearnerLost
 from rnr.counting import counted
 

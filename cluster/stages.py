@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cluster.checkpoint import Checkpoints, Progress
+from cluster.checkpoint import Checkpoints
 from cluster.difficulty import filter_by_difficulty
 from cluster.disk import Disk
 from cluster.estimate import work_left
@@ -18,6 +18,7 @@ from cluster.loop import Metrics, Pace, grpo
 from cluster.losses import Losses
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared
+from cluster.progress import Progress
 from cluster.ranks import LearnerLost
 from cluster.schedule import Schedule, out_of_patience
 from cluster.scoring import ScoringService
@@ -33,7 +34,7 @@ from rnr.runs.console import Console, shown_of
 from rnr.runs.forecast import Forecast
 from rnr.runs.status import StatusFile
 from rnr.runs.tracking import Tracker
-from rnr.types import Prompt, ScoredGroup
+from rnr.types import ScoredGroup
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Stages:
     _saved: tuple[str, int, int] = ("", 0, 0)
     _loaded: bool = False
     """Whether the learner's weights are those that the progress tells of."""
+    _timed: str = ""
     _begin: float = 0.0
 
     async def to_the_end(self, setup_seconds: float) -> dict[str, Any]:
@@ -84,6 +86,7 @@ class Stages:
         """Save where the run stands, unless that was done already; says what there is to resume from."""
         if not self._loaded:
             return "nothing was trained since the last checkpoint"
+        self._time("")
         if self._saved != self._stand():
             try:
                 await self.checkpoints.save(self._progress, self.policy)
@@ -98,7 +101,7 @@ class Stages:
     async def _restore(self) -> None:
         before, reference = self._progress, self.settings.grpo.keeps_reference
         self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=reference)
-        self._saved, self._loaded = self._stand(), True
+        self._saved, self._loaded, self._timed = self._stand(), True, ""
         progress.keep_base(before)
         if where := progress.resumed(self.settings.sft.from_run):
             self.console.say(f"resuming at {where}")
@@ -127,7 +130,7 @@ class Stages:
 
     async def _sft(self) -> None:
         progress, steps = self._progress, self.schedule.sft_steps
-        self._begin = time.monotonic()
+        self._time("sft")
         self.forecast.begin()
         for step in range(progress.step, steps):
             # Asked before a step: the run may have been stopped while the last one was evaluated.
@@ -137,9 +140,8 @@ class Stages:
                 break
             await self._sft_step(step, steps)
             if (step + 1) % self.settings.checkpoint_every == 0:
-                self._spend("sft")
                 await self._save()
-        self._spend("sft")
+        self._time("")
         if self._saved[:2] != self._stand()[:2]:
             await self._save()  # an evaluation that fails does not cost the warm start
         if steps:
@@ -170,12 +172,12 @@ class Stages:
 
     async def _grpo(self) -> None:
         progress, options, sampling = self._progress, self.settings.grpo, self.settings.sampling
-        self._begin = time.monotonic()
         await self._evaluate_after(progress.step - 1)  # the run may have been stopped in the middle of it
         if self.settings.difficulty_rollouts:
+            self._time("selection")
             await self._select()
-            self._spend("selection")
             self.forecast.did("selection")
+        self._time("grpo")
         await grpo(
             range(progress.step, options.steps),
             self.schedule.prompts_but(set(progress.consumed)),
@@ -191,7 +193,7 @@ class Stages:
             to_batch=lambda groups: training_batch(groups, options, self.settings.reward_weights),
             watch=self._watch,
         )
-        self._spend("grpo")
+        self._time("")
         progress.stage = "done"
         await self._save()
 
@@ -202,12 +204,9 @@ class Stages:
 
     async def _select(self) -> None:
         """Narrow the GRPO pool to the prompts that the warm-started policy neither always solves nor never."""
-        pool, count = self.prepared.prompts, self.settings.difficulty_rollouts
+        pool = self.prepared.prompts
         self.status.at("grpo", self._progress.step, "selection", steps=self.settings.grpo.steps)
-
-        async def sampled(prompt: Prompt) -> ScoredGroup:
-            return await self.scoring.score(await self.generation.generate(prompt, count))
-
+        sampled = partial(self.generation.generate, count=self.settings.difficulty_rollouts)
         chosen = await filter_by_difficulty(pool, sampled, self.folder / "difficulty.jsonl", self.disk)
         self.console.say(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
         self.schedule.narrow(chosen)
@@ -226,7 +225,6 @@ class Stages:
         self._after_step("grpo", step, shown_of(metrics))
         # Before the evaluation, which may fail.
         if (step + 1) % self.settings.checkpoint_every == 0 or step + 1 == self.settings.grpo.steps:
-            self._spend("grpo")
             await self._save()
         await self._evaluate_after(step)
 
@@ -235,7 +233,6 @@ class Stages:
         steps = self.settings.grpo.steps
         name = "grpo" if step + 1 == steps else f"grpo-{step + 1:06d}"
         if step >= 0 and self._due(step, steps) and name not in self._progress.scores:
-            self._spend("grpo")
             await self._evaluate(name, "grpo", step)
 
     def _due(self, step: int, steps: int) -> bool:
@@ -243,17 +240,17 @@ class Stages:
         return step + 1 == steps or (step + 1) % (self.settings.evaluation.every_steps or math.inf) == 0
 
     async def _save(self) -> None:
-        progress = self._progress
+        progress, timed = self._progress, self._time("")
         self.status.at(progress.stage, progress.step, "checkpoint", steps=self._steps(progress.stage))
         self.stopping.begin()
         await self.checkpoints.save(progress, self.policy)
         self._saved = self._stand()
         self.forecast.did("checkpoint")
-        self._begin = time.monotonic()
+        self._time(timed)
         await self.stopping.end()
 
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
-        self._begin = time.monotonic()
+        timed = self._time("eval")
         self.status.at(stage, step, f"evaluation {name}", steps=self._steps(stage))
         result, answers = await evaluate(
             self.generation,
@@ -264,7 +261,7 @@ class Stages:
             disk=self.disk,
         )
         self._progress.scores[name] = asdict(result)
-        self._spend("eval")
+        self._time(timed)
         self.forecast.did("evaluation")
         await self.disk.write("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, answers))
         self.console.evaluated(name, result)
@@ -277,10 +274,13 @@ class Stages:
     def _steps(self, stage: str) -> int:
         return {"sft": self.schedule.sft_steps, "grpo": self.settings.grpo.steps}.get(stage, 0)
 
-    def _spend(self, what: str) -> None:
-        """Add the seconds since the last call to those of ``what``."""
+    def _time(self, what: str) -> str:
+        """Spend the time from now on on ``what``; returns what it went to until now, under which it is kept."""
         spent, self._begin = time.monotonic() - self._begin, time.monotonic()
-        self._progress.seconds[what] = round(self._progress.seconds.get(what, 0.0) + spent, 1)
+        before, self._timed = self._timed, what
+        if before:
+            self._progress.seconds[before] = round(self._progress.seconds.get(before, 0.0) + spent, 1)
+        return before
 
     async def _finish(self) -> dict[str, Any]:
         if self.settings.merging.asked:

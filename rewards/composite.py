@@ -114,7 +114,7 @@ def invalid_group(group: Group, cause: str) -> ScoredGroup:
     example = group.prompt.example
     return ScoredGroup(
         group=group,
-        answers=tuple(_read(example, rollout.text)[0] for rollout in group.rollouts),
+        answers=tuple(read_answer(example, rollout.text)[0] for rollout in group.rollouts),
         rewards=(Reward(total=None, invalid=cause),) * len(group.rollouts),
     )
 
@@ -140,7 +140,7 @@ def score(example: Example, text: str, finished: bool, options: RewardConfig) ->
         alone = (Rollout(segments=(), text=text, finished=finished),)
         answers, rewards = _custom(Group(prompt=Prompt(example=example, token_ids=()), rollouts=alone), options)
         return answers[0], rewards[0]
-    answer, unused_labels = _read(example, text)
+    answer, unused_labels = read_answer(example, text)
     parts = _parts(answer, finished)
     if preset in ("paper", "paper_f1"):
         return answer, _paper(example, text, preset, parts)
@@ -159,7 +159,7 @@ def score(example: Example, text: str, finished: bool, options: RewardConfig) ->
     return answer, Reward(total=total, parts=parts)
 
 
-def _read(example: Example, text: str) -> tuple[Answer, tuple[str, ...]]:
+def read_answer(example: Example, text: str) -> tuple[Answer, tuple[str, ...]]:
     """The answer with grounded mentions, and the labels that it lists without any."""
     parsed, unused_labels = read(text)
     mentions = ground(parsed.mentions, example.sentence)
@@ -175,7 +175,7 @@ def _paper(example: Example, text: str, preset: str, parts: dict[str, float]) ->
 
 def _custom(group: Group, options: RewardConfig) -> tuple[list[Answer], list[Reward]]:
     """The answers of a group and what the user's function gives for them."""
-    answers = [_read(group.prompt.example, rollout.text)[0] for rollout in group.rollouts]
+    answers = [read_answer(group.prompt.example, rollout.text)[0] for rollout in group.rollouts]
     parts = [_parts(answer, rollout.finished) for answer, rollout in zip(answers, group.rollouts, strict=True)]
     unscored = tuple(Reward(total=0.0, parts=each) for each in parts)
     values = custom.load(options.preset).values(

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 from typing import Any
 
-from cluster.checkpoint import Progress
 from cluster.disk import Disk
+from cluster.progress import Progress
 from cluster.ranks import LearnerLost
 from cluster.settings import Settings
 from cluster.stages import Stages

@@ -1,6 +1,7 @@
 """Checkpoints that are complete or absent, with a learner that writes and reads one number."""
 
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.checkpoint import Checkpoints, Progress, take_over, warm_start
+from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.manifest import CheckpointLayout, CheckpointSpoilt, verify
+from cluster.progress import Progress
 from rnr.config import Config, MergingConfig
 from rnr.runs.run_folder import run_folder
 
@@ -150,6 +152,46 @@ def test_saving_the_same_step_again_replaces_it(tmp_path) -> None:
         asyncio.run(checkpoints.save(Progress(stage="sft", step=5, version=5), FakeLearner(weight, version=5)))
     assert _names(checkpoints) == ["000005-sft-000005"]
     assert _restore(checkpoints)[1].weight == 2
+
+
+def _killed(monkeypatch, at: int) -> None:
+    """Have the process die before the ``at``-th rename or removal of a folder, counted from now."""
+    left = iter(range(at))
+
+    def mortal(function):
+        def call(*arguments, **options):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(Path, "rename", mortal(Path.rename))
+    monkeypatch.setattr(shutil, "rmtree", mortal(shutil.rmtree))
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_no_kill_while_a_checkpoint_is_saved_again_loses_it(tmp_path, monkeypatch, at) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
+    _save(checkpoints, "sft", 10, 10)
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        _killed(patched, at)
+        _save(checkpoints, "sft", 10, 10)
+    progress, learner = _restore(Checkpoints(tmp_path, keep=1, layout=LAYOUT))
+    assert (progress.step, learner.weight) == (10, 10)
+    assert [path.name for path in tmp_path.iterdir()] == ["000010-sft-000010"]
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_what_a_kill_leaves_of_an_old_checkpoint_goes_with_the_next_start(tmp_path, monkeypatch, at) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
+    _save(checkpoints, "sft", 10, 10)
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        _killed(patched, at)
+        _save(checkpoints, "sft", 20, 20)
+    progress, _ = _restore(Checkpoints(tmp_path, keep=1, layout=LAYOUT))
+    assert progress.step in (10, 20)
+    assert {path.name for path in tmp_path.iterdir()} <= {"000010-sft-000010", "000020-sft-000020"}
 
 
 def test_only_the_newest_are_kept_and_the_policy_after_the_warm_start(tmp_path) -> None:

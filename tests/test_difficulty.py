@@ -6,38 +6,33 @@ import json
 
 from cluster.difficulty import CHUNK, measure, undecided
 from cluster.disk import Disk
-from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
+from rnr.types import Example, Group, Mention, Prompt
 from tests.carriers import rollout as make_rollout
 
-RIGHT = Answer(reasoning=None, mentions=(Mention(text="Ada", label="person", start=0, end=3),))
-WRONG = Answer(reasoning=None, mentions=(), error="no_json")
+RIGHT = '{"entities": {"person": ["Ada"]}}'
+WRONG = "no JSON"
+ADA = Mention(text="Ada", label="person", start=0, end=3)
 
 
 def _prompt(uid: str) -> Prompt:
-    return Prompt(example=Example(uid=uid, sentence="Ada", schema=("person",), mentions=RIGHT.mentions), token_ids=(1,))
+    return Prompt(example=Example(uid=uid, sentence="Ada", schema=("person",), mentions=(ADA,)), token_ids=(1,))
 
 
 class Sampler:
-    def __init__(self, answers: dict[str, tuple[Answer, ...]], *, killed_after: int = 1000) -> None:
+    def __init__(self, answers: dict[str, tuple[str, ...]], *, killed_after: int = 1000) -> None:
         self.asked: list[str] = []
         self._answers = answers
         self._killed_after = killed_after
 
-    async def __call__(self, prompts) -> list[ScoredGroup]:
+    async def __call__(self, prompts) -> list[Group]:
         if not self._killed_after:
             raise KeyboardInterrupt
         self._killed_after -= 1
         self.asked += [prompt.uid for prompt in prompts]
         return [self._group(prompt) for prompt in prompts]
 
-    def _group(self, prompt: Prompt) -> ScoredGroup:
-        answers = self._answers[prompt.uid]
-        rollout = make_rollout(token_ids=(2,), logprobs=(-1.0,), text="", finished=True, policy_version=0)
-        return ScoredGroup(
-            group=Group(prompt=prompt, rollouts=(rollout,) * len(answers)),
-            rewards=(Reward(total=0.0),) * len(answers),
-            answers=answers,
-        )
+    def _group(self, prompt: Prompt) -> Group:
+        return Group(prompt=prompt, rollouts=tuple(make_rollout(text) for text in self._answers[prompt.uid]))
 
 
 def test_only_what_is_sometimes_right_and_sometimes_wrong_is_kept(tmp_path) -> None:

@@ -14,9 +14,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from cluster.checkpoint import Checkpoints, CutShort, Progress
+from cluster.checkpoint import Checkpoints, CutShort
 from cluster.disk import Disk
 from cluster.manifest import CheckpointLayout
+from cluster.progress import Progress
 from cluster.ranks import LearnerLost
 from rnr.config import TrackingConfig
 from rnr.faults import NoRoom

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 import rnr.runs.forecast
-from cluster.checkpoint import Progress
 from cluster.estimate import Rates, float32_rate, rates, stated_seconds, work_left
 from cluster.memory_plan import Shape
+from cluster.progress import Progress
 from rnr.config import (
     ClusterConfig,
     EvaluationConfig,

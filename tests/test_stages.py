@@ -90,6 +90,22 @@ def test_the_seconds_of_a_selection_are_not_those_of_grpo(tmp_path, monkeypatch)
     assert stages._progress.seconds["grpo"] < 0.5
 
 
+def test_a_run_that_is_stopped_keeps_the_seconds_since_its_last_checkpoint(tmp_path, monkeypatch) -> None:
+    stopping = Stopping(1.0)
+    stages = make_stages(tmp_path, Policy({}), monkeypatch, stopping=stopping, checkpoint_every=100)
+
+    async def slow(_samples, _step) -> dict[str, float]:
+        stopping.ask()
+        await asyncio.sleep(0.3)
+        return {"sft/loss": 1.0}
+
+    stages.policy.sft_step = slow
+    with pytest.raises(Stopped):
+        asyncio.run(stages.to_the_end(1.0))
+    assert stages.checkpoints.progress.step == 1
+    assert stages._progress.seconds["sft"] >= 0.3
+
+
 def test_a_merged_policy_is_published_evaluated_and_exported_and_in_no_checkpoint(tmp_path, monkeypatch) -> None:
     policy = Policy({})
     stages = make_stages(tmp_path, policy, monkeypatch, merging=MergingConfig(grpo=1.5))

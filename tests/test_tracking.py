@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster.checkpoint import Progress
+from cluster.progress import Progress
 from rnr.config import TrackingConfig
 from rnr.runs.tracking import Tracker, rollout_rows
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
