@@ -1,6 +1,6 @@
 """The resolved plan of a run, with the numbers that follow from it; starts nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cluster.estimate import Rates, prompt_tokens, stated_seconds, work_left
 from cluster.memory_plan import rank_parts
-from cluster.placement import roles
+from cluster.placement import Role
 from cluster.prepare import Prepared
 from cluster.progress import Progress
 from cluster.schedule import Schedule
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def derived(
-    prepared: Prepared, schedule: Schedule, *, sampling: SamplingConfig, grpo: GrpoConfig, cluster: ClusterConfig
+    prepared: Prepared, schedule: Schedule, *, sampling: SamplingConfig, grpo: GrpoConfig, needing: Sequence[Role]
 ) -> Iterator[tuple[str, str]]:
     """What a person would otherwise work out by hand: (name, value)."""
     sequences = sampling.prompts_per_step * sampling.samples_per_prompt
@@ -53,7 +53,7 @@ def derived(
     yield "GRPO prompts in all", f"{grpo.steps * sampling.prompts_per_step} or more of {len(prepared.prompts)}"
     prompt = round(prompt_tokens(prepared))
     yield "longest sequence", f"{prompt} prompt tokens on average + {sampling.max_new_tokens} new"
-    yield "processes", f"{sum(role.count for role in roles(cluster))} Ray actors and one driver"
+    yield "processes", f"{sum(role.count for role in needing)} Ray actors and one driver"
 
 
 def workers_of(
@@ -65,6 +65,7 @@ def workers_of(
     generation: GenerationConfig,
     cluster: ClusterConfig,
     sync: SyncConfig,
+    needing: Sequence[Role],
 ) -> Iterator[tuple[str, str]]:
     """What one worker of each kind asks for, and about how much memory it takes: (name, value). Of the learner's ranks
     it is the first, which keeps the weights for the engines."""
@@ -76,8 +77,9 @@ def workers_of(
         "learner": gib(sum(parts.values())) if parts else "its memory is not worked out",
         "reward": gib(0.3),
     }
-    for role in roles(cluster):
-        yield f"{role.name} workers", f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {memory[role.name]}"
+    for role in needing:
+        held = memory.get(role.name, "and the memory of what it loads")
+        yield f"{role.name} workers", f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {held}"
 
 
 def gib(value: float) -> str:

@@ -5,6 +5,7 @@ breakpoint or a print in a reward, in a loss or in the loop is in the foreground
 core of vLLM's asynchronous engine, which it knows only as a child.
 """
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -16,24 +17,18 @@ from actors.in_process import LocalHandle
 from actors.reward import RewardWorker, ScorerWorker
 from actors.rollout import RolloutWorker
 from actors.vllm_engine import VllmEngine
-from cluster.placement import local_resources
+from cluster.placement import IN_PROCESS, local_resources
 from cluster.ranks import LearnerRanks
 from cluster.ray_session import ELSEWHERE_ON_LOOPBACK
 from cluster.workers import QUIET, Reservations, Workers
 from learner.settings import LearnerSettings
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig, ScorerConfig
 
-IN_PROCESS = "in_process"
-"""The value of ``cluster.address`` that asks for this."""
 
-
-def resources_of(address: str) -> dict[str, float]:
-    """What the cluster that was joined has; in one process what this machine has, with one GPU at most: learner and
-    engine share the first."""
-    if address != IN_PROCESS:
-        return dict(ray.cluster_resources())
-    here = local_resources()
-    return {**here, "GPU": min(1.0, here["GPU"])}
+def resources_in_process() -> dict[str, float]:
+    """What the workers of one process may take together: they take turns, so whatever they ask of its cores, and one
+    GPU at most, the first."""
+    return {"CPU": math.inf, "GPU": min(1.0, local_resources()["GPU"])}
 
 
 def cores_by_host(address: str) -> list[float]:

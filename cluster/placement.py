@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.config import ClusterConfig, GenerationConfig
+from rnr.config import ClusterConfig, GenerationConfig, ScorerConfig
+
+IN_PROCESS = "in_process"
+"""The value of ``cluster.address`` that asks for all workers in one process, without Ray."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +27,13 @@ SHARED_GPU_MEMORY = 0.4
 """What vLLM may take of a GPU's memory that it shares with the learner, unless the config says otherwise."""
 
 
-def placed(cluster: ClusterConfig, generation: GenerationConfig, gpus: float) -> tuple[ClusterConfig, GenerationConfig]:
-    """The branches with what they leave open of the GPUs decided, for a cluster of ``gpus``."""
-    whole = gpus >= cluster.fewest_rollout_workers + cluster.learner_ranks
+def placed(
+    cluster: ClusterConfig, generation: GenerationConfig, gpus: float, scorers: Sequence[ScorerConfig] = ()
+) -> tuple[ClusterConfig, GenerationConfig]:
+    """The branches with what they leave open of the GPUs decided, for a cluster of ``gpus``, of which the scorers take
+    theirs first."""
+    judged = sum(role.count * role.gpus for role in _judges(cluster, scorers))
+    whole = gpus - judged >= cluster.fewest_rollout_workers + cluster.learner_ranks
     share = 0.0 if not gpus else 1.0 if whole else 0.5
     open_keys = [key for key in ("gpus_per_rollout_worker", "gpus_per_learner_rank") if getattr(cluster, key) is None]
     decided: dict[str, float] = dict.fromkeys(open_keys, share)
@@ -47,7 +54,7 @@ def ray_address(cluster: ClusterConfig) -> str:
     return cluster.address or os.environ.get("RAY_ADDRESS", "")
 
 
-def roles(cluster: ClusterConfig) -> tuple[Role, ...]:
+def roles(cluster: ClusterConfig, scorers: Sequence[ScorerConfig] = ()) -> tuple[Role, ...]:
     """The workers a run starts, with what each asks of Ray; GPUs that are still open count as none. Of a range of
     rollout workers they are the fewest: with those the run begins."""
     cpus = cluster.cpus_per_worker
@@ -60,35 +67,50 @@ def roles(cluster: ClusterConfig) -> tuple[Role, ...]:
         ),
         Role(name="learner", count=cluster.learner_ranks, cpus=cpus, gpus=cluster.gpus_per_learner_rank or 0.0),
         Role(name="reward", count=cluster.reward_workers, cpus=cpus, gpus=0.0),
+        *_judges(cluster, scorers),
     )
 
 
-def check_resources(cluster: ClusterConfig, available: Mapping[str, float]) -> None:
+def _judges(cluster: ClusterConfig, scorers: Sequence[ScorerConfig]) -> tuple[Role, ...]:
+    """The workers of ``reward.scorers``; in one process they take what it has."""
+    asked = () if cluster.address == IN_PROCESS else scorers
+    return tuple(Role(name=each.called, count=each.workers, cpus=each.cpus, gpus=each.gpus) for each in asked)
+
+
+def check_resources(
+    cluster: ClusterConfig, available: Mapping[str, float], scorers: Sequence[ScorerConfig] = ()
+) -> None:
     """Raise ValueError saying what is needed, what there is and what to change, when the roles of a run whose GPUs are
     decided do not fit."""
+    needing = roles(cluster, scorers)
+    theirs = " (or those of reward.scorers)" if scorers else ""
     for resource, key in (("CPU", "cpus"), ("GPU", "gpus")):
-        needed = sum(role.count * getattr(role, key) for role in roles(cluster))
+        needed = sum(role.count * getattr(role, key) for role in needing)
         has = available.get(resource, 0.0)
         if needed > has + 1e-6:
-            parts = " + ".join(f"{role.count} {role.name} x {getattr(role, key):g}" for role in roles(cluster))
+            parts = " + ".join(f"{role.count} {role.name} x {getattr(role, key):g}" for role in needing)
             raise ValueError(
                 f"the run needs {needed:g} {resource}s ({parts}) and the cluster has {has:g}: lower "
-                f"cluster.rollout_workers, cluster.learner_ranks or cluster.{key}_per_*, or add a node"
+                f"cluster.rollout_workers, cluster.learner_ranks or cluster.{key}_per_*{theirs}, or add a node"
             )
 
 
-def check_nodes(cluster: ClusterConfig, nodes: Sequence[Mapping[str, Any]]) -> None:
+def check_nodes(
+    cluster: ClusterConfig, nodes: Sequence[Mapping[str, Any]], scorers: Sequence[ScorerConfig] = ()
+) -> None:
     """Raise ValueError when a worker fits on no single node, whatever the sum of all is; ``nodes`` as ``ray.nodes()``
     gives them."""
     alive = [node["Resources"] for node in nodes if node.get("Alive", True)]
-    for role in roles(cluster):
+    for role in roles(cluster, scorers):
         wanted = {"CPU": role.cpus, "GPU": role.gpus}
         if not any(all(has.get(name, 0.0) + 1e-6 >= need for name, need in wanted.items()) for has in alive):
             most = {name: max((has.get(name, 0.0) for has in alive), default=0.0) for name in wanted}
             largest = ", ".join(f"{count:g} {name}" for name, count in most.items())
+            keys = "cluster.cpus_per_worker or cluster.gpus_per_*"
+            keys = keys if role in roles(cluster) else "its cpus or gpus in reward.scorers"
             raise ValueError(
                 f"one {role.name} worker needs {role.cpus:g} CPU and {role.gpus:g} GPU on one node, and no node has "
-                f"both (the largest have {largest}): lower cluster.cpus_per_worker or cluster.gpus_per_*"
+                f"both (the largest have {largest}): lower {keys}"
             )
 
 

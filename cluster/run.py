@@ -18,9 +18,10 @@ from cluster.checkpoint import Checkpoints, take_over, warm_start
 from cluster.disk import Disk
 from cluster.estimate import rates, stated_seconds
 from cluster.generation import generation_service
-from cluster.in_process import IN_PROCESS, InProcess, cores_by_host, resources_of
+from cluster.in_process import InProcess, cores_by_host, resources_in_process
 from cluster.manifest import layout_of
 from cluster.placement import (
+    IN_PROCESS,
     bundles,
     check_disk,
     check_nodes,
@@ -126,8 +127,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     start = warm_start(config.sft, config.run, tree, resume=resume)
     with status.starting("data and model"):
         prepared, schedule = prepared_of(config)
-    for note in (prepared.contents, *prepared.notes):
-        print(note)
+    print(prepared.contents, *prepared.notes, sep="\n")
     if not resume:
         check_disk(run_folder(config.run), needed_disk(config, prepared))
     with status.starting("Ray"):
@@ -156,26 +156,26 @@ def connect(config: Config) -> Config:
     that the run fits, before any worker is created. Returns the config with its GPUs decided, for all of the run."""
     address = ray_address(config.cluster)
     if address == IN_PROCESS:
-        return _fitting(config, resources_of(IN_PROCESS))
+        return _fitting(config, resources_in_process())
     if not address:
         _fitting(config, local_resources())
     ray_session.connect(address, seconds=config.deadlines.start)
     config = _fitting(config, ray.cluster_resources())
-    check_nodes(config.cluster, ray.nodes())
+    check_nodes(config.cluster, ray.nodes(), config.reward.scorers)
     print(f"weights: by {chosen(config.sync, place_of(config.cluster, config.model))}")
     return config
 
 
 def with_gpus(config: Config, resources: Mapping[str, float]) -> Config:
     """The config with what it leaves open of the GPUs decided for these resources."""
-    cluster, generation = placed(config.cluster, config.generation, resources.get("GPU", 0.0))
+    cluster, generation = placed(config.cluster, config.generation, resources.get("GPU", 0.0), config.reward.scorers)
     return config.model_copy(update={"cluster": cluster, "generation": generation})
 
 
 def _fitting(config: Config, resources: Mapping[str, float]) -> Config:
     """``with_gpus``; raises ValueError, with what to change, where the resources are too few."""
     config = with_gpus(config, resources)
-    check_resources(config.cluster, resources)
+    check_resources(config.cluster, resources, config.reward.scorers)
     return config
 
 

@@ -26,7 +26,8 @@ RENAMED = {
 def load_config(path: str | None, overrides: list[str]) -> Config:
     """The validated config of a TOML file (None: defaults) with overrides such as ``--grpo.steps=4`` on top.
 
-    Raises ValueError with the file or flag, the key, and the nearest known key where one is misspelt.
+    ``--section.key=null`` gives a key its default again. Raises ValueError with the file or flag, the key, and the
+    nearest known key where one is misspelt.
     """
     tree: dict[str, Any] = {}
     if path is not None:
@@ -53,10 +54,22 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
             raise ValueError(f"{override!r}: {section} is a value, not a section")
+    if text == "null" and name in known_keys():
+        tree.pop(key, None)
+        return
     try:
-        tree[key] = tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        tree[key] = text
+        value = text
+    # A run may be called 2026-11-29, which is a date.
+    tree[key] = value if isinstance(value, str) or not _is_text(name) else text
+
+
+def _is_text(name: str) -> bool:
+    section, _, key = name.partition(".")
+    found = Config.model_fields.get(section)
+    field = found.annotation.model_fields.get(key) if found else None  # type: ignore[union-attr]
+    return field is not None and field.annotation is str
 
 
 def known_keys() -> list[str]:

@@ -22,8 +22,8 @@ from rich.table import Table
 from cluster.checkpoint import warm_start
 from cluster.dry_run import derived, gib, show, time_of, workers_of
 from cluster.estimate import ANSWER, prompt_tokens, rates
-from cluster.in_process import IN_PROCESS, resources_of
-from cluster.placement import check_disk, check_resources, local_resources, ray_address
+from cluster.in_process import resources_in_process
+from cluster.placement import IN_PROCESS, check_disk, check_resources, local_resources, ray_address, roles
 from cluster.planner import Division, Planner, machines_of
 from cluster.run import needed_disk, plan_of, prepared_of, with_gpus
 from cluster.simulation import Load, measured
@@ -156,15 +156,16 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
         prepared, schedule = prepared_of(config)
     address = ray_address(config.cluster)
     local = address in ("", IN_PROCESS)
-    here = resources_of(IN_PROCESS) if address == IN_PROCESS else local_resources()
+    here = resources_in_process() if address == IN_PROCESS else local_resources()
     if local:
         config = with_gpus(config, here)
     disk = needed_disk(config, prepared)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
     generation, memory = planned(prepared.shape, *branches)
     found = rates(prepared, settings, config.model, generation, config.cluster)
+    needing = roles(config.cluster, config.reward.scorers)
     rows = [
-        *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, cluster=config.cluster),
+        *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, needing=needing),
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
         ("weights sent by", chosen(config.sync, place_of(config.cluster, config.model))),
         ("disk for checkpoints and export", gib(disk)),
@@ -176,6 +177,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
             generation=generation,
             cluster=config.cluster,
             sync=config.sync,
+            needing=needing,
         ),
         *memory,
         *time_of(prepared, schedule, settings, found),
@@ -184,7 +186,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     if not resume:
         check_disk(run_folder(config.run), disk)
     if local:
-        check_resources(config.cluster, here)
+        check_resources(config.cluster, here, config.reward.scorers)
     if not as_json:
         print("resources:", "enough on this machine" if local else "checked when the cluster is joined")
 

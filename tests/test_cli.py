@@ -42,10 +42,24 @@ def test_a_file_overrides_the_defaults_and_a_flag_overrides_the_file(tmp_path) -
         ("--reward.weights={entity_f1 = 0.5, overlap = 1}", "reward", "weights", {"entity_f1": 0.5, "overlap": 1.0}),
         ("--reward.weights.overlap=0.5", "reward", "weights", {"overlap": 0.5}),
         ("--grpo.loss_aggregation=token_mean", "grpo", "loss_aggregation", "token_mean"),
+        ("--run.name=2026-11-29", "run", "name", "2026-11-29"),  # in TOML a date, a number, a truth value
+        ("--run.name=7", "run", "name", "7"),
+        ("--tracking.wandb_project=true", "tracking", "wandb_project", "true"),
+        ('--run.name="7"', "run", "name", "7"),
     ],
 )
 def test_a_flag_is_read_as_the_type_of_its_key(flag, section, key, value) -> None:
     assert getattr(getattr(load_config(None, [flag]), section), key) == value
+
+
+def test_null_gives_a_key_its_default_again_and_a_misspelt_one_is_told(tmp_path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[cluster]\ngpus_per_learner_rank = 1\n[reward.weights]\noverlap = 1\n")
+    config = load_config(str(file), ["--cluster.gpus_per_learner_rank=null", "--reward.weights=null"])
+    assert config.cluster.gpus_per_learner_rank is None
+    assert config.reward.weights == {"entity_f1": 1.0}
+    with pytest.raises(ValueError, match=r"unknown config key 'grpo\.step'"):
+        load_config(None, ["--grpo.step=null"])
 
 
 @pytest.mark.parametrize(

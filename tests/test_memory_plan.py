@@ -21,7 +21,7 @@ from cluster.memory_plan import (
     shape_of,
     with_sequences,
 )
-from cluster.placement import placed
+from cluster.placement import placed, roles
 from rnr.config import ClusterConfig, Config, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import count_weights
 
@@ -227,7 +227,11 @@ def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_a
     def rows(cluster: ClusterConfig, **sections: Any) -> dict[str, str]:
         config = Config(cluster=cluster, **sections)
         branches = {"optimizer": config.optimizer, "grpo": config.grpo, "generation": config.generation}
-        return dict(workers_of(prepared, model=config.model, cluster=cluster, sync=config.sync, **branches))
+        return dict(
+            workers_of(
+                prepared, model=config.model, cluster=cluster, sync=config.sync, needing=roles(cluster), **branches
+            )
+        )
 
     # 20 bytes a weight, 2048 tokens * 28 layers * 53,248 bytes, and libraries: 11.10 + 2.84 + 1. In shared memory two
     # versions of the weights take turns: twice 1.11. The object store holds what is sent in memory of its own.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.in_process import cores_by_host
+from cluster.in_process import cores_by_host, resources_in_process
 from cluster.placement import (
     bundles,
     check_disk,
@@ -15,7 +15,7 @@ from cluster.placement import (
     threads_per_worker,
 )
 from rnr.cli import load_config
-from rnr.config import GenerationConfig
+from rnr.config import GenerationConfig, ScorerConfig
 
 
 def _config(*overrides: str):
@@ -163,3 +163,38 @@ def test_workers_with_gpus_of_their_own_are_reserved_one_by_one_and_without_gpus
     more = _config("rollout_workers=3", "gpus_per_rollout_worker=0.5", "gpus_per_learner_rank=0.5")
     assert [bundle.members for bundle in bundles(more)] == [("learner-0", "rollout-0"), ("rollout-1",), ("rollout-2",)]
     assert bundles(_config("gpus_per_rollout_worker=0", "gpus_per_learner_rank=0")) == ()
+
+
+def _judge(**asked) -> ScorerConfig:
+    return ScorerConfig(use="mine:judge", **asked)
+
+
+def test_scorers_are_workers_of_the_run_and_their_gpus_are_taken_first() -> None:
+    judge = _judge(workers=2, cpus=1, gpus=1)
+    config = _config("gpus_per_rollout_worker=1", "gpus_per_learner_rank=1")
+    assert [(role.name, role.count, role.cpus, role.gpus) for role in roles(config, (judge,))][3:] == [
+        ("judge", 2, 1.0, 1.0)
+    ]
+    check_resources(config, {"CPU": 8.0, "GPU": 4.0}, (judge,))
+    with pytest.raises(
+        ValueError, match=r"needs 4 GPUs .* \+ 2 judge x 1\) .* has 3: .* \(or those of reward\.scorers\)"
+    ):
+        check_resources(config, {"CPU": 8.0, "GPU": 3.0}, (judge,))
+    with pytest.raises(ValueError, match=r"needs 2\.75 CPUs .* \+ 2 judge x 1\)"):
+        check_resources(config, {"CPU": 2.0, "GPU": 4.0}, (judge,))
+    # Of three GPUs one is the judge's; of two one is left for both; of one there is none, which is told.
+    shares = {gpus: placed(_config(), GenerationConfig(), gpus, (_judge(gpus=1),))[0] for gpus in (3.0, 2.0, 1.0)}
+    assert [share.gpus_per_rollout_worker for share in shares.values()] == [1.0, 0.5, 0.5]
+    check_resources(shares[2.0], {"CPU": 8.0, "GPU": 2.0}, (_judge(gpus=1),))
+    with pytest.raises(ValueError, match="needs 2 GPUs"):
+        check_resources(shares[1.0], {"CPU": 8.0, "GPU": 1.0}, (_judge(gpus=1),))
+
+
+def test_a_scorer_that_fits_on_no_single_node_is_told_by_its_name() -> None:
+    with pytest.raises(ValueError, match=r"one judge worker needs 0\.25 CPU and 2 GPU .* in reward\.scorers"):
+        check_nodes(_config(), [_node(4, 1), _node(4, 1)], (_judge(gpus=2),))
+
+
+def test_in_one_process_nothing_is_asked_of_the_cores_and_scorers_take_what_there_is() -> None:
+    config = _config("address=in_process", "cpus_per_worker=16")
+    check_resources(config, resources_in_process(), (_judge(cpus=100, gpus=8),))

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from cluster.dry_run import derived
+from cluster.placement import roles
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
 from rnr.config import Config
@@ -187,7 +188,7 @@ def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_
     assert all(sample.allowed == () for sample in taught.sft)
     config = Config()
     schedule = Schedule(taught, sft=config.sft, grpo=config.grpo, prompts_per_step=2, final_rate=0.1, seed=0)
-    plan = derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, cluster=config.cluster)
+    plan = derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, needing=roles(config.cluster))
     assert [value for name, value in plan if name == "decoding"] == [
         "marks",
         "labels of greedy marks are calibrated by 0.5 (evaluation.label_calibration)",
