@@ -33,16 +33,24 @@ class ScorerWorker:
     """A further scorer: a function or class of the user's own (``rewards.custom``). A class is made once in each
     worker, so a verifier loads its model there."""
 
-    def __init__(self, scorer: ScorerConfig, *, trial_seconds: float, import_path: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        scorer: ScorerConfig,
+        *,
+        trial_seconds: float,
+        parts: Sequence[str] = custom.OF_EVERY_REWARD,
+        import_path: Sequence[str] = (),
+    ) -> None:
+        """``parts`` are those of a reward, by name, when it comes here."""
         _extend_path(import_path)
         self._scorer = scorer
-        self._trial_seconds = trial_seconds
+        self._trial = {"seconds": trial_seconds, "parts": parts}
         self._own: custom.Own | None = None
 
     async def start(self) -> None:
         """Load it and try it here, where it will run; raises ValueError naming what is wrong."""
         self._own = await asyncio.to_thread(custom.Own, self._scorer.use, self._scorer.arguments)
-        if problem := await custom.trial_here(self._own, custom.ANY_NUMBER, seconds=self._trial_seconds):
+        if problem := await custom.trial_here(self._own, custom.ANY_NUMBER, **self._trial):
             raise ValueError(problem)
 
     async def values(self, scored: ScoredGroup) -> list[float | str]:

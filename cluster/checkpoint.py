@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter
 
 from cluster.disk import Disk
+from cluster.inputs import EVALUATION, read_inputs
 from cluster.manifest import (
     MANIFEST,
     CheckpointLayout,
@@ -208,9 +209,9 @@ def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, resum
     return start
 
 
-def take_over(start: Path, folder: Path) -> None:
-    """Make the checkpoint ``start`` of another run the first of the run in ``folder``, with what was predicted and
-    measured up to there, but not the seconds it took."""
+def take_over(start: Path, folder: Path, inputs: Mapping[str, str]) -> None:
+    """Make the checkpoint ``start`` of another run the first of the run in ``folder``, without the seconds it took, and
+    with what was predicted and measured up to there if by ``inputs`` the evaluation of this run is given the same."""
     checkpoints = folder / "checkpoints"
     partial = checkpoints / f"{start.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -218,6 +219,11 @@ def take_over(start: Path, folder: Path) -> None:
     shutil.copytree(start, partial, ignore=shutil.ignore_patterns(MANIFEST))
     manifest = read_manifest(start)
     progress = asdict(_progress(partial)) | {"seconds": {}}
+    if read_inputs(start.parents[1]).get(EVALUATION) != inputs[EVALUATION]:
+        print(
+            "sft.from_run: its scores are of other sentences, another decoding or calibration, and are not taken over"
+        )
+        progress["scores"] = {}
     write_whole(partial / PROGRESS, strict_json(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)
     for stage in sorted(progress["scores"].keys() & {"base", "sft"}):

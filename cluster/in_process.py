@@ -7,6 +7,7 @@ core of vLLM's asynchronous engine, which it knows only as a child.
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,9 @@ class InProcess(Workers):
         """A worker for the reward preset; a reward of one's own has been tried in this process already."""
         return LocalHandle(RewardWorker(reward, max_new_tokens=max_new_tokens))
 
-    async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float) -> LocalHandle:
-        """A worker for a further scorer, which has loaded and tried it."""
-        return await _started(ScorerWorker(scorer, trial_seconds=trial_seconds))
+    async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float, parts: Sequence[str]) -> LocalHandle:
+        """A worker for a further scorer, which has loaded it and tried it on rewards of these parts."""
+        return await _started(ScorerWorker(scorer, trial_seconds=trial_seconds, parts=parts))
 
     async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
         """The one rank, with its engine built."""

@@ -20,7 +20,7 @@ from actors.model_files import load_config
 from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files
 from learner.architecture import UnsupportedModel, refuse_architecture
-from rewards.composite import check
+from rewards.checking import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
 from rnr.corpus.selection import Selection, select
 from rnr.counting import counted

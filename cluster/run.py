@@ -19,6 +19,7 @@ from cluster.disk import Disk
 from cluster.estimate import rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
+from cluster.inputs import keep_inputs
 from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
@@ -60,13 +61,12 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What the services begin with."""
+    """What the services begin with; a learning rate is that of a stage and a step."""
 
     model_folder: str
     stop_token_id: int
     probe: Sequence[int]
     learning_rate: Callable[[str, int], float]
-    """Of a stage and a step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +138,12 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     for name, held in rows:
         print(f"{name}: {held}")
     folder = open_run(config.run, tree, resume=resume)
+    inputs = keep_inputs(folder, prepared, resume=resume)
     status.open(folder)
     record_to(folder)
     forget(folder)
     if start:
-        take_over(start, folder)
+        take_over(start, folder, inputs)
     return Ready(config=config, tree=tree, prepared=prepared, schedule=schedule, folder=folder, status=status)
 
 
@@ -209,8 +210,7 @@ async def run(ready: Ready) -> dict[str, Any]:
     try:
         async with AsyncExitStack() as stack:
             stack.enter_context(stopping.listening())
-            orders = None if config.cluster.address == IN_PROCESS else ready.folder
-            starting = running(config, ready.start, status=ready.status, folder=orders)
+            starting = running(config, ready.start, status=ready.status, folder=ready.folder)
             services = await stopping.unless_asked(stack.enter_async_context(starting), nothing_yet)
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             stages = Stages(

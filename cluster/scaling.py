@@ -15,6 +15,7 @@ from typing import Protocol
 
 from actors.pool import Pool
 from actors.slots import Slot
+from cluster.placement import IN_PROCESS
 from rnr.config import ClusterConfig
 from rnr.runs.scale import ordered
 
@@ -106,7 +107,8 @@ async def scaled(
         pool=pool,
         cluster=cluster,
         configured=(config.fewest_rollout_workers, config.most_rollout_workers),
-        ordered=partial(ordered, folder) if folder else lambda: None,
+        # In one process there is one: ``rnr scale`` refuses such a run.
+        ordered=partial(ordered, folder) if folder and config.address != IN_PROCESS else lambda: None,
     )
     watching = asyncio.create_task(scaling.watch())
     try:

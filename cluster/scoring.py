@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from actors.pool import LeaseFailed, Pool
 from cluster.loop import Metrics
+from rewards.checking import parts_before
 from rewards.composite import added, invalid_group
 from rnr.config import DeadlineConfig, RewardConfig
 from rnr.types import Group, ScoredGroup
@@ -140,7 +141,12 @@ def scoring_service(
             name=scorer.called,
             pool=Pool(
                 scorer.called,
-                spawn=partial(workers.scorer, scorer=scorer, trial_seconds=reward.trial_seconds),
+                spawn=partial(
+                    workers.scorer,
+                    scorer=scorer,
+                    trial_seconds=reward.trial_seconds,
+                    parts=parts_before(reward, scorer),
+                ),
                 size=scorer.workers,
                 capacity=scorer.groups_at_once,
                 attempts=attempts,

@@ -229,11 +229,11 @@ class Stages:
         await self._evaluate_after(step)
 
     async def _evaluate_after(self, step: int) -> None:
-        """The evaluation that is due after this step of GRPO, unless it was made."""
-        steps = self.settings.grpo.steps
-        name = "grpo" if step + 1 == steps else f"grpo-{step + 1:06d}"
-        if step >= 0 and self._due(step, steps) and name not in self._progress.scores:
-            await self._evaluate(name, "grpo", step)
+        """The evaluation that is due after this step of GRPO, or of a warm start before it, unless it was made."""
+        steps, from_run = self.settings.grpo.steps, self.settings.sft.from_run
+        name = "sft" if step < 0 else "grpo" if step + 1 == steps else f"grpo-{step + 1:06d}"
+        if name not in self._progress.scores and (self._due(step, steps) if step >= 0 else from_run):
+            await self._evaluate(name, "grpo", max(0, step))
 
     def _due(self, step: int, steps: int) -> bool:
         """Whether something is to be evaluated after this step: every so many, and after the last."""

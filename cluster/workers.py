@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -114,12 +114,12 @@ class Workers:
         handle = actor.remote(reward, max_new_tokens=max_new_tokens, import_path=tuple(sys.path))
         return await self._started(name, handle)
 
-    async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float) -> Handle:
-        """A worker for a further scorer, which has loaded and tried it."""
+    async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float, parts: Sequence[str]) -> Handle:
+        """A worker for a further scorer, which has loaded it and tried it on rewards of these parts."""
         actor: Any = ray.remote(ScorerWorker).options(
             num_cpus=scorer.cpus, num_gpus=scorer.gpus, scheduling_strategy="SPREAD", name=name
         )
-        handle = actor.remote(scorer, trial_seconds=trial_seconds, import_path=tuple(sys.path))
+        handle = actor.remote(scorer, trial_seconds=trial_seconds, parts=parts, import_path=tuple(sys.path))
         return await self._started(name, handle)
 
     async def _started(self, name: str, handle: Any) -> Handle:

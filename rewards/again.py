@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 
 from rewards import custom
 from rewards.advantage import is_flat
 from rewards.composite import added, score_group
-from rnr.config import RewardConfig
+from rnr.config import RewardConfig, ScorerConfig
 from rnr.types import Group, Reward, ScoredGroup
 
 
@@ -17,13 +18,20 @@ def score_again(group: Group, options: RewardConfig, *, max_new_tokens: int) -> 
     for scorer in options.scorers:
         if scorer.gpus:
             continue
-        values = custom.Own(scorer.use, scorer.arguments).values(scored, custom.ANY_NUMBER)
+        values = _own(scorer.model_dump_json()).values(scored, custom.ANY_NUMBER)
         rewards = tuple(
             added(reward, scorer.called, value, weight=scorer.weight, bounds=options.range)
             for reward, value in zip(scored.rewards, values, strict=True)
         )
         scored = ScoredGroup(group=group, rewards=rewards, answers=scored.answers)
     return scored
+
+
+@lru_cache(maxsize=64)
+def _own(scorer: str) -> custom.Own:
+    """The scorer that this JSON tells of, made once: its class may load a model."""
+    config = ScorerConfig.model_validate_json(scorer)
+    return custom.Own(config.use, config.arguments)
 
 
 @dataclass(slots=True)

@@ -2,9 +2,8 @@
 the user's own; what depends on the other rollouts of a group and on the token limit; the range a reward must lie in."""
 
 import difflib
-import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -15,7 +14,6 @@ from rewards.entity_f1 import entity_f1
 from rewards.faithfulness import faithfulness
 from rewards.format import format
 from rewards.grounding import grounding
-from rewards.lookup import find
 from rewards.overlap import overlap
 from rewards.overlong import overlong
 from rewards.schema import schema
@@ -37,53 +35,11 @@ REWARDS: dict[str, RewardFunction] = {
 BREVITY = "brevity"
 """Can be weighted too, but is only there among the rollouts of a group: ``score_group`` adds it."""
 
-OF_EVERY_ANSWER = ("finished", "parsed", "overlong", "reference_f1", "reference_schema")
+OF_EVERY_ANSWER = (*custom.OF_EVERY_REWARD, "overlong", "reference_f1", "reference_schema")
 """Names under which other parts are logged."""
 
 NONE = "none"
 PRESETS = ("gated", "weighted", "paper", "paper_f1", NONE)
-
-
-def check(options: RewardConfig) -> None:
-    """Raises ValueError, with the nearest name, for what ``score_group`` could not use: to be called at start.
-
-    That is also a ``reward.range`` that does not hold all a preset can give, and scorers that would be logged under one
-    name. A user's own reward is called once, as ``rewards.custom.trial`` says; a scorer that is a class or needs a GPU
-    is only looked at: it is tried in its worker.
-    """
-    _check_scorers(options)
-    preset, (low, high) = options.preset, options.range
-    if ":" in preset:
-        custom.check(preset, options.range, seconds=options.trial_seconds)
-        return
-    if preset not in PRESETS:
-        raise ValueError(f"unknown reward preset {preset!r}{_nearest(preset, PRESETS)}")
-    if options.weights:
-        _plan(preset, tuple(options.weights.items()))  # another name is a mistake also where a preset weighs nothing
-    if preset == NONE and not options.scorers:
-        raise ValueError('reward.preset "none" gives 0 to everything: it needs reward.scorers')
-    least, most = _attainable(preset, options.weights)
-    least -= 1.0 if options.overlong_tokens else 0.0
-    if least < low or most > high:
-        raise ValueError(
-            f"reward.preset {preset!r} can give [{least:g}, {most:g}], and a reward outside of reward.range "
-            f"[{low:g}, {high:g}] is invalid: widen the range, or lower reward.weights"
-        )
-
-
-def _check_scorers(options: RewardConfig) -> None:
-    preset = options.preset.partition(":")[2]
-    taken = {*REWARDS, BREVITY, *OF_EVERY_ANSWER, *([preset] if preset else [])}
-    for scorer in options.scorers:
-        if scorer.called in taken:
-            raise ValueError(
-                f"reward.scorers: {scorer.use!r} would be logged as {scorer.called!r}, which is the name of another "
-                "part of the reward: give it a name of its own"
-            )
-        taken.add(scorer.called)
-        custom.form_of(scorer.use, scorer.arguments)
-        if not scorer.gpus and not inspect.isclass(find(scorer.use)):
-            custom.check(scorer.use, custom.ANY_NUMBER, scorer.arguments, seconds=options.trial_seconds)
 
 
 def score_group(group: Group, options: RewardConfig, *, max_new_tokens: int) -> ScoredGroup:
@@ -147,8 +103,8 @@ def score(example: Example, text: str, finished: bool, options: RewardConfig) ->
     if preset == NONE:
         return answer, Reward(total=0.0, parts=parts)
     if preset not in PRESETS:
-        check(options)
-    plan, divisor = _plan(preset, tuple(options.weights.items()))
+        raise unknown_preset(preset)
+    plan, divisor = plan_of_weights(preset, tuple(options.weights.items()))
     for name, _, function in plan:
         parts[name] = function(example, answer)
     total = sum(weight * parts[name] for name, weight, _ in plan) / divisor
@@ -204,7 +160,7 @@ def _with_brevity(
 ) -> list[Reward]:
     if BREVITY not in options.weights or options.preset not in ("gated", "weighted"):
         return list(rewards)
-    _, divisor = _plan(options.preset, tuple(options.weights.items()))
+    _, divisor = plan_of_weights(options.preset, tuple(options.weights.items()))
     right = [_right(example, answer, reward) for answer, reward in zip(answers, rewards, strict=True)]
     values = brevity(right, [len(rollout.token_ids) for rollout in rollouts])
     weight = options.weights[BREVITY] / divisor
@@ -234,25 +190,13 @@ def _in_range(reward: Reward, bounds: Range) -> Reward:
     return replace(reward, total=None, invalid=cause)
 
 
-def _attainable(preset: str, weights: Mapping[str, float]) -> tuple[float, float]:
-    """The least and the most that a preset gives, each of its rewards being in [0, 1]; checks the weights."""
-    if preset == NONE:
-        return 0.0, 0.0
-    if preset in ("paper", "paper_f1"):
-        return 0.0, 11.0 if preset == "paper" else 1.0
-    _plan(preset, tuple(weights.items()))
-    if preset == "gated":
-        return 0.0, 1.0
-    return sum(w for w in weights.values() if w < 0), sum(w for w in weights.values() if w > 0)
-
-
 def _right(example: Example, answer: Answer, reward: Reward) -> bool:
     in_schema = reward.parts.get("schema", 1.0)
     return bool(reward.parts["finished"] and in_schema) and entity_f1(example, answer) == 1.0
 
 
 @lru_cache(maxsize=64)
-def _plan(
+def plan_of_weights(
     preset: str, weights: tuple[tuple[str, float], ...]
 ) -> tuple[tuple[tuple[str, float, RewardFunction], ...], float]:
     """(name, weight, function) of each reward of one answer and what the weighted sum is divided by, checked."""
@@ -268,6 +212,11 @@ def _plan(
     if not weights or (preset == "gated" and (total <= 0 or any(weight < 0 for _, weight in weights))):
         raise ValueError(f"preset {preset!r} needs weights that are not negative and not all 0: {dict(weights)}")
     return tuple((n, w, REWARDS[n]) for n, w in weights if n != BREVITY), total if preset == "gated" else 1.0
+
+
+def unknown_preset(preset: str) -> ValueError:
+    """What is raised for a preset of this name."""
+    return ValueError(f"unknown reward preset {preset!r}{_nearest(preset, PRESETS)}")
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:

@@ -22,6 +22,9 @@ Range = tuple[float, float]
 
 ANY_NUMBER: Range = (-math.inf, math.inf)
 
+OF_EVERY_REWARD = ("finished", "parsed")
+"""The parts that every reward has."""
+
 Form = Literal["(scored)", "(example, answer)", "(example, answer, rollout)"]
 FORMS: tuple[Form, ...] = ("(scored)", "(example, answer)", "(example, answer, rollout)")
 """What a reward may take, by the number of its positional parameters without a default: a whole group, for which it
@@ -156,45 +159,61 @@ def load(use: str) -> Own:
     return Own(use)
 
 
-def check(use: str, bounds: Range, arguments: Mapping[str, Any] | None = None, *, seconds: float) -> None:
+def check(
+    use: str,
+    bounds: Range,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    seconds: float,
+    parts: Sequence[str] = OF_EVERY_REWARD,
+) -> None:
     """Raises ValueError with what ``trial`` says of the reward, if it says anything."""
-    if problem := trial(use, bounds, arguments, seconds=seconds):
+    if problem := trial(use, bounds, arguments, seconds=seconds, parts=parts):
         raise ValueError(problem)
 
 
-def trial(use: str, bounds: Range, arguments: Mapping[str, Any] | None = None, *, seconds: float = 60.0) -> str:
+def trial(
+    use: str,
+    bounds: Range,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    seconds: float = 60.0,
+    parts: Sequence[str] = OF_EVERY_REWARD,
+) -> str:
     """What is wrong with the reward, from one call with the right answer to a made-up example: it cannot be loaded,
     or no number within ``bounds`` comes back within ``seconds``, a model that it loads included. Empty if nothing is.
+    ``parts`` are those of a reward, by name, that it finds in a group. A reward without arguments is kept for ``load``.
 
     It never raises, and all it takes and gives is plain: it can be asked of any process that is to call the reward.
     """
     try:
-        own = Own(use, arguments)
+        own = Own(use, arguments) if arguments else load(use)
     except ValueError as problem:
         return str(problem)
     outcome: list[list[float | str]] = []
     # A thread that hangs cannot be ended; as a daemon it at least does not keep the process from ending.
-    thread = Thread(target=lambda: outcome.append(own.values(_made_up(own.form), bounds)), daemon=True)
+    thread = Thread(target=lambda: outcome.append(own.values(_made_up(own.form, parts), bounds)), daemon=True)
     thread.start()
     thread.join(seconds)
     return _verdict(own, outcome[0] if outcome else None, seconds)
 
 
-async def trial_here(own: Own, bounds: Range, *, seconds: float) -> str:
+async def trial_here(own: Own, bounds: Range, *, seconds: float, parts: Sequence[str] = OF_EVERY_REWARD) -> str:
     """As ``trial``, on the event loop that will call the reward: what it opens there, such as connections, stays."""
     try:
-        call = own.values_async(_made_up(own.form), bounds, in_thread=True)
+        call = own.values_async(_made_up(own.form, parts), bounds, in_thread=True)
         return _verdict(own, await asyncio.wait_for(call, seconds), seconds)
     except TimeoutError:
         return _verdict(own, None, seconds)
 
 
-def _made_up(form: Form) -> ScoredGroup:
+def _made_up(form: Form, parts: Sequence[str]) -> ScoredGroup:
     segment = Segment(token_ids=(0, 1), logprobs=(-0.5, -0.5), policy_version=0)
     count = 2 if form == "(scored)" else 1
     rollouts = (Rollout(segments=(segment,), text=_TEXT, finished=True),) * count
     group = Group(prompt=Prompt(example=_TRIAL, token_ids=(0,)), rollouts=rollouts)
-    return ScoredGroup(group=group, answers=(_RIGHT,) * count, rewards=(Reward(total=1.0),) * count)
+    reward = Reward(total=1.0, parts=dict.fromkeys(parts, 1.0))
+    return ScoredGroup(group=group, answers=(_RIGHT,) * count, rewards=(reward,) * count)
 
 
 def _verdict(own: Own, values: Sequence[float | str] | None, seconds: float) -> str:

@@ -6,8 +6,9 @@ stop (SIGTERM) and can be resumed.
 
 import math
 import sys
+import tomllib
 from collections.abc import Callable, Collection, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -82,6 +83,17 @@ def repeated(argv: Sequence[str], option: str) -> list[str]:
             spread.append(option)
         spread.append(argument)
     return spread
+
+
+def table_option(text: str, name: str) -> dict[str, Any]:
+    """The TOML table of an option, such as ``{entity_f1 = 0.5}``; empty for an empty text."""
+    try:
+        found = tomllib.loads(f"table = {text or '{}'}")["table"]
+    except tomllib.TOMLDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is a TOML table such as {{key = 1}}; found {text}")
+    return found
 
 
 def threshold_option(given: Sequence[str] | None) -> float | dict[str, float] | None:

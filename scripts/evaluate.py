@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from actors.chat_format import asks_catch_alls, trained_decoding
-from rnr.config import EvaluationConfig, ModelConfig
+from rnr.config import EvaluationConfig, ModelConfig, ReadingConfig
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
@@ -41,6 +41,7 @@ from scripts.command_line import (
     refuse_idle,
     repeated,
     run,
+    table_option,
     threshold_option,
     within,
 )
@@ -92,6 +93,7 @@ def evaluate(
     label_calibration: LabelWeight = None,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
     rename: Annotated[list[str] | None, typer.Option(help="a tool's label as the data has it: PER=person")] = None,
+    reading: Annotated[str, typer.Option(help="of the data, as data.reading of a run: {offsets = 'utf16'}")] = "",
     shown: Annotated[Shown, typer.Option("--format", help="how the tables are printed")] = "terminal",
 ) -> None:
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
@@ -104,9 +106,8 @@ def evaluate(
     renamed = _renamed(rename or ())
     if catch_alls is None:
         catch_alls = asks_catch_alls(model) if model else True
-    gold = as_asked(load(data, training=False), catch_alls=catch_alls)
-    # Both are read for their errors, too: these are to be known before the model is asked.
-    columns({example.source for example in gold})
+    gold = _gold(data, reading, catch_alls)
+    # Read for its errors, too: these are to be known before the model is asked.
     compared = read_any(other, gold, renamed).predictions if other else None
     files = [predictions] if predictions else []
     if model:
@@ -124,6 +125,14 @@ def evaluate(
         _show(found, compared, file=file, folder=folder, model=model, other=other, sentences=len(gold), shown=shown)
         if compared is None:
             compared, other = found.predictions, file  # the other decodings are compared with the first
+
+
+def _gold(data: Sequence[str], reading: str, catch_alls: bool) -> list[Example]:
+    """The annotated sentences with the labels that are asked for, read as ``--reading`` says."""
+    options = ReadingConfig.model_validate(table_option(reading, "--reading"))
+    gold = as_asked(load(data, training=False, options=options), catch_alls=catch_alls)
+    columns({example.source for example in gold})  # raises for names that no table can have
+    return gold
 
 
 def _renamed(pairs: Sequence[str]) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 python -m scripts.rescore runs/demo --reward mymodule:my_reward
 python -m scripts.rescore runs/demo --reward weighted --weights "{entity_f1 = 0.5, overlap = 0.5}"
+
+All else of the reward is as in the run: weights that are not given, overlong_tokens, scorers, which are asked again.
 """
 
 import sys
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from rewards.again import Change, score_again
-from rewards.composite import check
+from rewards.checking import check
 from rnr.config import RewardConfig
-from rnr.files import json_line
+from rnr.files import json_line, write_whole
 from rnr.runs.run_folder import saved_config
 from rnr.runs.saved import SavedGroup, saved_groups
-from scripts.command_line import as_written, new_app, refuse_idle, run, within
+from scripts.command_line import as_written, new_app, refuse_idle, run, table_option, within
 
 app = new_app()
 WEIGHTED = ("gated", "weighted")
@@ -44,14 +45,11 @@ def rescore(
         refuse_idle(context, ["weights"], f"with a reward other than {' and '.join(WEIGHTED)}")
     sys.path.insert(0, "")  # a reward of one's own lies where one stands
     config = saved_config(folder)
-    options = RewardConfig.model_validate(
-        {
-            "preset": reward,
-            **({"weights": tomllib.loads(f"w = {weights}")["w"]} if weights else {}),
-            "range": config["reward"]["range"],
-        }
-    )
+    given = {"weights": table_option(weights, "--weights")} if weights else {}
+    options = RewardConfig.model_validate(config["reward"] | {"preset": reward} | given)
     check(options)
+    if out is not None and out.exists():
+        raise ValueError(f"{out} is there already: give another --out")
     change = Change()
     changed: list[tuple[float, SavedGroup, list[float | None]]] = []
     lines = []
@@ -68,19 +66,23 @@ def rescore(
                 for number, (old, new) in enumerate(rows)
             ]
     if out is not None:
-        out.write_text("".join(lines), encoding="utf-8")
-    _print(change, changed, str(config["reward"]["preset"]), reward)
+        write_whole(out, "".join(lines))
+    _print(change, changed, str(config["reward"]["preset"]), options)
 
 
 def _print(
-    change: Change, changed: list[tuple[float, SavedGroup, list[float | None]]], before: str, after: str
+    change: Change, changed: list[tuple[float, SavedGroup, list[float | None]]], before: str, options: RewardConfig
 ) -> None:
-    table = Table(f"{change.rollouts} rollouts of {change.groups} groups", f"saved ({before})", f"now ({after})")
+    after = f"now ({options.preset})"
+    table = Table(f"{change.rollouts} rollouts of {change.groups} groups", f"saved ({before})", after)
     table.add_row("mean reward", _mean(change.before), _mean(change.after))
     table.add_row("invalid", str(change.invalid_before), str(change.invalid_after))
     table.add_row("groups that teach (spread)", str(change.taught_before), str(change.taught_after))
     out = Console(highlight=False, soft_wrap=True)
     out.print(table)
+    for scorer in options.scorers:
+        said = "left out, as it needs a GPU" if scorer.gpus else "asked again"
+        out.print(f"the scorer {scorer.called}: {said}", markup=False)
     for cause, count in change.causes.items():
         out.print(f"invalid now: {count} x {cause}", markup=False)
     share = 100 * change.turned / change.pairs if change.pairs else 0.0

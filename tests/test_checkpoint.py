@@ -229,6 +229,29 @@ def _run_of(folder: Path, name: str, **sections) -> Config:
     return config
 
 
+def _given(folder: Path, evaluation: str = "these sentences") -> dict[str, str]:
+    """What the run in the folder was given, which is what the next is given."""
+    (folder / "inputs.json").write_text(json.dumps({"evaluation": evaluation}))
+    return {"evaluation": "these sentences"}
+
+
+@pytest.mark.parametrize("theirs", ["other sentences", None])
+def test_scores_that_were_measured_otherwise_are_not_taken_over_and_this_is_said(tmp_path, capsys, theirs) -> None:
+    first, second = (run_folder(_run_of(tmp_path, name).run) for name in ("first", "second"))
+    progress = Progress(stage="grpo", version=30, scores={"base": {"f1": 1.0}, "sft": {"f1": 2.0}})
+    asyncio.run(Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT).save(progress, FakeLearner(30)))
+    (first / "predictions").mkdir()
+    (first / "predictions" / "sft.jsonl").write_text("sft")
+    inputs = _given(first, theirs or "")
+    if theirs is None:  # a run of an earlier version
+        (first / "inputs.json").unlink()
+    take_over(first / "checkpoints" / "000030-grpo-000000", second, inputs)
+    restored, _ = _restore(Checkpoints(second / "checkpoints", keep=1, layout=LAYOUT))
+    assert (restored.stage, restored.scores) == ("grpo", {})
+    assert "sft.from_run: its scores are of other sentences" in capsys.readouterr().out
+    assert not list((second / "predictions").iterdir())
+
+
 def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) -> None:
     first = run_folder(_run_of(tmp_path, "first").run)
     checkpoints = Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT)
@@ -242,7 +265,7 @@ def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) ->
     second = _run_of(tmp_path, "second", sft={"from_run": str(first)}, grpo={"steps": 3}, reward={"preset": "paper"})
     start = _warm_start(second, resume=True)  # there is nothing of its own yet
     assert start is not None
-    take_over(start, run_folder(second.run))
+    take_over(start, run_folder(second.run), _given(first))
     restored, learner = _restore(Checkpoints(run_folder(second.run) / "checkpoints", keep=1, layout=LAYOUT))
     assert (restored, learner.weight) == (replace(progress, seconds={}), 30)
     assert _warm_start(second, resume=True) is None
@@ -392,7 +415,7 @@ def test_a_warm_start_that_was_altered_on_the_way_is_not_resumed_from(tmp_path) 
     asyncio.run(Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT).save(progress, FakeLearner(30)))
     start, second = first / "checkpoints" / "000030-grpo-000000", run_folder(_run_of(tmp_path, "second").run)
     (start / "state").write_text("31")
-    take_over(start, second)
+    take_over(start, second, _given(first))
     with pytest.raises(CheckpointSpoilt, match="state was altered"):
         verify(second / "checkpoints" / start.name)
 
@@ -405,7 +428,7 @@ def test_what_is_taken_over_has_a_manifest_of_its_own_and_brings_no_file_from_el
     (first / "predictions").mkdir()
     (tmp_path / "secret.jsonl").write_text("secret")
     second = run_folder(_run_of(tmp_path, "second").run)
-    take_over(first / "checkpoints" / "000030-grpo-000000", second)
+    take_over(first / "checkpoints" / "000030-grpo-000000", second, _given(first))
     assert verify(second / "checkpoints" / "000030-grpo-000000").layout == LAYOUT
     assert list((second / "predictions").iterdir()) == []
 

@@ -150,6 +150,7 @@ def test_values_that_contradict_each_other_are_refused() -> None:
         ("grpo.clip_low=0.3 grpo.dual_clip=3", "grpo.clip_low and grpo.dual_clip: with one optimizer step"),
         ("grpo.mini_batches=4 sampling.prompts_per_step=3", r"grpo.mini_batches \(4\) divides a step by its prompts"),
         ("reward.overlong_tokens=8 grpo.credit=mention", "reward.overlong_tokens changes the reward of an answer"),
+        ("reward.preset=mine:good grpo.credit=mention", "a reward.preset of one's own changes the reward of an answer"),
         ('reward.scorers=[{use="a:b"}] grpo.credit=mention', "reward.scorers changes the reward of an answer"),
         ("grpo.kl_estimator=k1", "kl_estimator estimates the KL, which kl_coefficient=0 leaves out"),
         ("grpo.rollout_correction=none grpo.rollout_correction_cap=3", "rollout_correction_cap bounds a ratio"),

@@ -6,10 +6,12 @@ import sys
 
 import pytest
 
+from rnr.config import Config
 from rnr.runs.commands import after_a_run, as_called, called
 from rnr.runs.run_folder import saved_config
 from rnr.types import Example, Mention
 from scripts import replay, report, rescore, scale
+from scripts.command_line import table_option
 
 EXAMPLE = Example(
     uid="t:1",
@@ -21,7 +23,9 @@ EXAMPLE = Example(
 
 def _run(folder, *evaluation: str):
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"data": {"evaluation": evaluation}}))
+    config = Config().model_dump(mode="json")
+    config["data"]["evaluation"] = evaluation
+    (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 
@@ -35,6 +39,19 @@ def test_after_a_run_come_commands_with_its_own_labels_sentence_and_data(tmp_pat
     assert look == ["report", str(folder)]
     assert ask[1:] == ["--model", str(folder / "export"), "--schema", "keeper,apiary", EXAMPLE.sentence]
     assert score[3:] == ["--data", "data/te st.jsonl", "demo/known"]
+
+
+def test_a_run_is_scored_under_its_own_limits_and_its_files_are_read_as_it_read_them(tmp_path) -> None:
+    folder = _run(tmp_path / "long", "test.jsonl")
+    config = json.loads((folder / "config.json").read_text())
+    config["evaluation"]["max_new_tokens"] = 4096
+    config["model"]["context_tokens"] = 8192
+    config["data"]["reading"] |= {"offsets": "utf16", "labels": ["2=per son"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    score = shlex.split([command for _, command in after_a_run(folder, EXAMPLE)][-1])
+    at = score.index("--max-new-tokens")
+    assert score[at : at + 5] == ["--max-new-tokens", "4096", "--context-tokens", "8192", "--reading"]
+    assert table_option(score[-1], "--reading") == {"offsets": "utf16", "labels": ["2=per son"]}
 
 
 def test_help_and_advice_are_written_as_the_command_was_called(monkeypatch) -> None:

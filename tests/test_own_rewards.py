@@ -12,7 +12,8 @@ from actors.reward import RewardWorker, ScorerWorker
 from examples.rewards import agreement
 from rewards import custom
 from rewards.advantage import training_batch
-from rewards.composite import added, check
+from rewards.checking import check, parts_before
+from rewards.composite import added, score_group
 from rnr.config import GrpoConfig, RewardConfig, ScorerConfig
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
 from tests.carriers import rollout as make_rollout
@@ -144,6 +145,85 @@ def test_a_scorer_that_cannot_be_used_is_refused_in_its_worker_before_any_group(
 def test_a_scorer_that_cannot_be_used_is_refused_before_anything_starts(name) -> None:
     with pytest.raises(ValueError, match=f"mine:{name}"):
         check(RewardConfig(scorers=(ScorerConfig(use=f"mine:{name}"),)))
+
+
+PARTS = """
+def bonus(scored):
+    return [reward.total + reward.parts["{part}"] + reward.parts["parsed"] for reward in scored.rewards]
+
+class Loaded:
+    made = 0
+
+    def __init__(self):
+        Loaded.made += 1
+
+    def __call__(self, example, answer):
+        return float(Loaded.made)
+
+def tone(example, answer):
+    return 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "part", "found"),
+    [
+        ({}, "entity_f1", True),
+        ({}, "schema", True),
+        ({}, "overlong", False),
+        ({"overlong_tokens": 4}, "overlong", True),
+        ({"preset": "weighted", "weights": {"overlap": 1.0}}, "overlap", True),
+        ({"preset": "weighted", "weights": {"overlap": 1.0}}, "entity_f1", False),
+        ({"preset": "paper"}, "reference_f1", True),
+        ({"preset": "parts:tone"}, "tone", True),
+        ({"preset": "parts:tone"}, "entity_f1", False),
+        ({"scorers": ["tone"]}, "tone", True),
+    ],
+)
+def test_a_scorer_is_tried_on_the_parts_that_rewards_have_when_they_come_to_it(
+    tmp_path, monkeypatch, options, part, found
+) -> None:
+    (tmp_path / "parts.py").write_text(PARTS.replace("{part}", part), encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "parts", raising=False)
+    before = [ScorerConfig(use=f"parts:{name}") for name in options.get("scorers", ())]
+    scorer = ScorerConfig(use="parts:bonus")
+    reward = RewardConfig.model_validate({**options, "scorers": [*before, scorer]})
+    # What a group has when it comes there, and so what the trial should find, is what scoring it gives.
+    scored = score_group(GROUP, reward, max_new_tokens=8)
+    has = {*scored.rewards[0].parts, *(each.called for each in before)}
+    assert set(parts_before(reward, scorer)) == has
+    assert (part in has) == found
+    if found:
+        check(reward)
+    else:
+        with pytest.raises(ValueError, match=f"KeyError: '{part}'"):
+            check(reward)
+
+
+def test_a_class_that_is_the_reward_is_made_once_and_in_its_worker(tmp_path, monkeypatch) -> None:
+    (tmp_path / "parts.py").write_text(PARTS, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "parts", raising=False)
+    options = RewardConfig(preset="parts:Loaded")
+    check(options)
+    import parts  # what the user wrote
+
+    assert parts.Loaded.made == 0
+    worker = RewardWorker(options, max_new_tokens=8)
+    worker.start()
+    worker.score(GROUP)
+    assert [reward.total for reward in worker.score(GROUP).rewards] == [1.0] * 3
+
+
+@pytest.mark.parametrize("name", ["reward", "rollout", "learner", "finished", "entity_f1"])
+def test_a_scorer_is_not_called_as_workers_or_parts_of_ours_are(name) -> None:
+    with pytest.raises(ValueError, match=f"would be logged as '{name}', which is the name of another"):
+        check(RewardConfig(scorers=(ScorerConfig(use="mine:answered", name=name),)))
+
+
+@pytest.mark.parametrize("name", ["a/b", "my judge", "../x"])
+def test_a_scorer_has_a_name_that_a_file_may_have(name) -> None:
+    with pytest.raises(ValueError, match="names metrics and a log file"):
+        check(RewardConfig(scorers=(ScorerConfig(use="mine:answered", name=name),)))
 
 
 def test_a_class_is_not_made_before_its_worker_starts() -> None:

@@ -101,6 +101,29 @@ def test_rescoring_tells_what_another_reward_would_change(folder, tmp_path, monk
     assert rows[3] == {"step": 0, "uid": "u0-0", "rollout": 3, "before": None, "after": None}
 
 
+def test_a_run_rescored_with_its_own_reward_keeps_its_further_parts_and_no_file_is_overwritten(
+    folder, tmp_path, monkeypatch, capsys
+) -> None:
+    (tmp_path / "judge.py").write_text("def half(example, answer):\n    return 0.5\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    alone = tmp_path / "alone.jsonl"
+    assert rescore([str(folder), "--reward", "gated", "--out", str(alone)]) == 0
+    config = json.loads((folder / "config.json").read_text())
+    config["reward"]["scorers"] = [
+        {"use": "judge:half", "weight": 2.0},
+        {"use": "judge:half", "name": "big", "gpus": 1},
+    ]
+    (folder / "config.json").write_text(json.dumps(config))
+    out = tmp_path / "new.jsonl"
+    assert rescore([str(folder), "--reward", "gated", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "the scorer half: asked again" in said
+    assert "the scorer big: left out, as it needs a GPU" in said
+    assert read_jsonl(out)[0]["after"] == read_jsonl(alone)[0]["after"] + 2.0 * 0.5
+    assert rescore([str(folder), "--reward", "gated", "--out", str(out)]) == 2
+    assert f"{out} is there already" in capsys.readouterr().err
+
+
 def test_an_unknown_reward_is_refused_before_anything_is_scored(folder, capsys) -> None:
     assert rescore([str(folder), "--reward", "gatd"]) == 2
     assert "unknown reward preset 'gatd'" in capsys.readouterr().err

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from actors.reward import RewardWorker
 from rewards import custom
 from rewards.brevity import brevity
+from rewards.checking import check as check_options
 from rewards.composite import REWARDS, invalid_group
-from rewards.composite import check as check_options
 from rewards.composite import score as score_answer
 from rewards.overlap import overlap
 from rewards.overlong import overlong

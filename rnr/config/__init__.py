@@ -153,7 +153,8 @@ class Config(Section):
             f"grpo.mini_batches ({grpo.mini_batches}) divides a step by its prompts, which are "
             f"{self.sampling.prompts_per_step} (sampling.prompts_per_step)",
         )
-        added = "reward.overlong_tokens" if self.reward.overlong_tokens else ""
+        added = "a reward.preset of one's own" if ":" in self.reward.preset else ""
+        added = "reward.overlong_tokens" if self.reward.overlong_tokens else added
         added = "reward.scorers" if any(scorer.weight for scorer in self.reward.scorers) else added
         yield (
             bool(added) and grpo.credit == "mention",

@@ -10,6 +10,9 @@ LossAggregation = Literal["token_mean", "sequence_mean", "constant"]
 """What the summed loss of an optimizer batch is divided by."""
 
 
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
+
 class ModelConfig(Section):
     path: str = "smollm2-135m-instruct"
     """A Hugging Face folder or id, or the embedded model's name."""
@@ -17,7 +20,7 @@ class ModelConfig(Section):
     """Prompt and completion together; a prompt that leaves no room for the completion is refused by name."""
     lora_rank: int = Field(default=0, ge=0)
     """0 trains all weights; above 0 trains a peft adapter and sends only the adapter to the rollout workers."""
-    lora_alpha: int = 32
+    lora_alpha: int = Field(default=32, ge=1)
     """The adapter is scaled by lora_alpha / lora_rank."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, more time."""
@@ -28,12 +31,12 @@ class ModelConfig(Section):
 class OptimizerConfig(Section):
     zero_stage: Literal[0, 1, 2, 3] = 1
     """What ranks divide among them. 1 is right for one rank too: 0 adds gradients up in bf16."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Momentum, Momentum] = (0.9, 0.95)
     """AdamW's."""
-    weight_decay: float = 0.0
+    weight_decay: float = Field(default=0.0, ge=0)
     """AdamW's."""
-    max_gradient_norm: float = 1.0
-    """Gradients are clipped to this norm."""
+    max_gradient_norm: float = Field(default=1.0, ge=0)
+    """Gradients are clipped to this norm; 0 clips none."""
     final_rate: float = Field(default=0.1, ge=0, le=1)
     """Share of a stage's learning rate that its cosine ends at; 1 keeps the rate as it is after the warm-up."""
     max_tokens_per_microbatch: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"

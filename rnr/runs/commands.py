@@ -2,9 +2,12 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from rnr.config import EvaluationConfig, ModelConfig, ReadingConfig
+from rnr.files import strict_json
 from rnr.runs.run_folder import saved_config
 from rnr.types import Example
 
@@ -34,8 +37,25 @@ def after_a_run(folder: Path, example: Example | None) -> Iterator[tuple[str, st
         example = Example(uid="", sentence="Ada Lovelace met Bob.", schema=("person", "city"), mentions=())
     labels = shlex.quote(",".join(_some(example)))
     yield "ask it", f"{called('predict')} --model {export} --schema {labels} {shlex.quote(example.sentence)}"
-    data = " ".join(shlex.quote(path) for path in saved_config(folder)["data"]["evaluation"]) or "test.jsonl"
-    yield "score it", f"{called('evaluate')} --model {export} --data {data}"
+    config = saved_config(folder)
+    data = " ".join(shlex.quote(path) for path in config["data"]["evaluation"]) or "test.jsonl"
+    yield "score it", f"{called('evaluate')} --model {export} --data {data}{_as_the_run(config)}"
+
+
+def _as_the_run(config: Mapping[str, Any]) -> str:
+    """The options with which ``evaluate`` asks for answers as long as the run's, and reads files as it did."""
+    asked = (
+        ("--max-new-tokens", config["evaluation"]["max_new_tokens"], EvaluationConfig().max_new_tokens),
+        ("--context-tokens", config["model"]["context_tokens"], ModelConfig().context_tokens),
+    )
+    options = [f" {name} {value}" for name, value, default in asked if value != default]
+    usual = ReadingConfig().model_dump(mode="json")
+    reading = [
+        f"{key} = {strict_json(value)}" for key, value in config["data"]["reading"].items() if value != usual[key]
+    ]
+    if reading:
+        options.append(f" --reading {shlex.quote('{' + ', '.join(reading) + '}')}")
+    return "".join(options)
 
 
 def _some(example: Example) -> Sequence[str]:

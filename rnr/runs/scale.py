@@ -18,7 +18,8 @@ def order(folder: Path, workers: str) -> None:
         worker_range(workers)
     except ValueError as error:
         raise ValueError(f"N {error}") from None
-    saved_config(folder)
+    if saved_config(folder).get("cluster", {}).get("address") == "in_process":
+        raise ValueError(f"the run in {folder} has one process, and in it one rollout worker")
     if not goes_on(folder):
         raise ValueError(f"no run goes on in {folder}: start or resume it with --cluster.rollout_workers={workers}")
     write_whole(folder / FILE, workers.strip() + "\n")

@@ -1,0 +1,65 @@
+"""What a run is given, as digests in its folder: behind an equal config, data and templates may be others."""
+
+import hashlib
+import json
+from array import array
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnr.files import strict_json, write_whole
+from rnr.types import Prompt, Sample
+
+if TYPE_CHECKING:
+    from cluster.prepare import Prepared
+
+FILE = "inputs.json"
+EVALUATION = "evaluation"
+
+
+def inputs_of(prepared: "Prepared") -> dict[str, str]:
+    """Stage -> sha256 of what it is given: tokens, uids, gold mentions, and how greedy answers are decoded."""
+    return {
+        "the warm start": _digest(map(_of_sample, (*prepared.sft, *prepared.held_out))),
+        "GRPO": _digest(map(_of_prompt, prepared.prompts)),
+        EVALUATION: _digest([*map(_of_prompt, prepared.evaluation), (prepared.chat.label_calibration, ())]),
+    }
+
+
+def keep_inputs(folder: Path, prepared: "Prepared", *, resume: bool) -> dict[str, str]:
+    """Write the digests into the run folder, and return them. Raises ValueError, naming the stage, where a run that is
+    resumed is given something else than it was started with."""
+    inputs, before = inputs_of(prepared), read_inputs(folder) if resume else {}
+    for stage, digest in inputs.items():
+        if before.get(stage, digest) != digest:
+            raise ValueError(
+                f"--resume: {stage} is not given what the run in {folder} was started with, although its config is the "
+                "same: a data file, data.definitions, data.prompt or the chat template has changed since; restore it, "
+                "or start a run with another run.name"
+            )
+    write_whole(folder / FILE, strict_json(inputs, indent=1))
+    return inputs
+
+
+def read_inputs(folder: Path) -> dict[str, str]:
+    """The digests in a run folder; none in that of an earlier version."""
+    file = folder / FILE
+    return json.loads(file.read_bytes()) if file.is_file() else {}
+
+
+def _of_sample(sample: Sample) -> tuple[Any, Sequence[int]]:
+    return (sample.uid, len(sample.prompt_ids)), (*sample.prompt_ids, *sample.completion_ids)
+
+
+def _of_prompt(prompt: Prompt) -> tuple[Any, Sequence[int]]:
+    example = prompt.example
+    gold = [(mention.start, mention.end, mention.label) for mention in example.mentions]
+    return (prompt.uid, prompt.decoding, example.sentence, example.schema, gold), prompt.token_ids
+
+
+def _digest(rows: Iterable[tuple[Any, Sequence[int]]]) -> str:
+    found = hashlib.sha256()
+    for told, token_ids in rows:
+        found.update(repr(told).encode(errors="surrogatepass"))
+        found.update(array("q", token_ids).tobytes())
+    return found.hexdigest()

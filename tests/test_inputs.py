@@ -1,0 +1,66 @@
+"""What a run was given is kept as digests, so that a resumed run is given the same."""
+
+import json
+
+import pytest
+
+from cluster.inputs import FILE, inputs_of, keep_inputs, read_inputs
+from cluster.run import prepared_of
+from rnr.cli import load_config
+
+ROWS = [{"sentence": f"{name} ran .", "entities": [{"text": name, "label": "person"}]} for name in ("Ada", "Bo", "Cy")]
+
+
+def _write(file, rows) -> None:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def given(tmp_path, tiny_model):
+    """A run's folder, and what its config, always the same but for ``flags``, gives it now."""
+    _write(tmp_path / "train.jsonl", ROWS)
+    _write(tmp_path / "test.jsonl", [{"sentence": "Di sat .", "entities": [{"text": "Di", "label": "person"}]}])
+    (tmp_path / "definitions.json").write_text('{"person": "a human"}')
+    (tmp_path / "run").mkdir()
+    options = [f"--model.path={tiny_model}", "--sft.sequences_per_step=1", "--sampling.prompts_per_step=2"]
+    options += [
+        f"--data.{name}=['{tmp_path}/{file}.jsonl']" for name, file in (("train", "train"), ("evaluation", "test"))
+    ]
+    options += [f"--data.definitions={tmp_path}/definitions.json"]
+    return tmp_path / "run", lambda *flags: prepared_of(load_config(None, [*options, *flags]))[0]
+
+
+def test_a_run_on_the_same_data_is_resumed_and_so_is_one_of_an_earlier_version(given) -> None:
+    folder, prepared = given
+    kept = keep_inputs(folder, prepared(), resume=False)
+    assert set(kept) == {"the warm start", "GRPO", "evaluation"}
+    assert keep_inputs(folder, prepared(), resume=True) == kept == read_inputs(folder)
+    (folder / FILE).unlink()
+    assert keep_inputs(folder, prepared(), resume=True) == kept
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "stage"),
+    [
+        ("train.jsonl", [ROWS[1], ROWS[0], ROWS[2]], "the warm start"),
+        ("train.jsonl", [*ROWS[:2], ROWS[2] | {"entities": []}], "the warm start"),
+        ("train.jsonl", ROWS[:2], "the warm start"),
+        ("test.jsonl", [{"sentence": "Di sat .", "entities": [{"text": "sat", "label": "person"}]}], "evaluation"),
+        ("definitions.json", [{"person": "someone with a name"}], "the warm start"),
+    ],
+)
+def test_a_run_is_not_resumed_on_other_data_under_the_same_config(given, file, content, stage) -> None:
+    folder, prepared = given
+    kept = keep_inputs(folder, prepared(), resume=False)
+    _write(folder.parent / file, content)
+    with pytest.raises(ValueError, match=f"--resume: {stage} is not given what the run in .* was started with"):
+        keep_inputs(folder, prepared(), resume=True)
+    assert read_inputs(folder) == kept
+    assert keep_inputs(folder, prepared(), resume=False) != kept
+
+
+@pytest.mark.parametrize("flag", ["--evaluation.label_calibration=0", "--sampling.decoding=free"])
+def test_an_evaluation_is_another_under_another_decoding_or_calibration(given, flag) -> None:
+    _, prepared = given
+    usual, other = inputs_of(prepared()), inputs_of(prepared(flag))
+    assert usual["evaluation"] != other["evaluation"]
