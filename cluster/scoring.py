@@ -67,17 +67,20 @@ class ScoringService:
         except LeaseFailed as failure:
             self._refuse_many(preset, group, failure)
             return invalid_group(group, f"LeaseFailed: {failure}")
+        last = preset
         for scorer in self._further:
+            last = scorer if any(reward.total is not None for reward in scored.rewards) else last
             scored = await self._add(scorer, scored)
-        self._refuse_invalid(scored)
+        self._refuse_invalid(scored, last)
         return scored
 
-    def _refuse_invalid(self, scored: ScoredGroup) -> None:
+    def _refuse_invalid(self, scored: ScoredGroup, last: Scorer) -> None:
+        """``last`` is the link of the chain that still had a valid reward of the group."""
         causes = [reward.invalid for reward in scored.rewards if reward.total is None]
         self._invalid_in_a_row = self._invalid_in_a_row + 1 if len(causes) == len(scored.rewards) else 0
         if self._invalid_in_a_row >= GROUPS_WITHOUT_REWARD:
             raise NoRewards(
-                f"{self._invalid_in_a_row} groups in a row have no valid reward from {self._preset.name}; the cause "
+                f"{self._invalid_in_a_row} groups in a row have no valid reward after {last.name}; the cause "
                 f"for the last one, {scored.group.prompt.uid}, was {causes[0]}"
             )
 

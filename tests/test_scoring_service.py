@@ -163,7 +163,7 @@ def test_what_a_verifier_does_wrong_makes_rewards_invalid(monkeypatch, use, caus
 def test_rewards_that_are_never_valid_end_the_run_and_say_why(monkeypatch) -> None:
     use = "tests.test_scoring_service:never"
     assert len(_with_further(monkeypatch, use, "1", "2")) == 2
-    message = r"3 groups in a row have no valid reward from preset; .* 3, was OutOfRange: .* outside of reward.range"
+    message = r"3 groups in a row have no valid reward after verifier; .* 3, was OutOfRange: .* outside of reward.range"
     with pytest.raises(NoRewards, match=message):
         _with_further(monkeypatch, use, "1", "2", "3")
 
