@@ -139,6 +139,7 @@ def work_left(progress: "Progress", settings: "Settings", sft_steps: int) -> Map
     grpo, evaluation, checkpoint_every = settings.grpo, settings.evaluation, settings.checkpoint_every
     stage, step, base = progress.stage, progress.step, evaluation.base and "base" not in progress.scores
     warm = stage == "sft"
+    taken_over = stage == "grpo" and step == 0 and bool(settings.sft.from_run) and "sft" not in progress.scores
     sft = range(step, sft_steps) if warm else range(0)
     steps = range(0 if warm else step, grpo.steps) if stage != "done" else range(0)
     last, every = grpo.steps, evaluation.every_steps
@@ -148,7 +149,11 @@ def work_left(progress: "Progress", settings: "Settings", sft_steps: int) -> Map
     return {
         "sft step": len(sft),
         "grpo step": len(steps),
-        "evaluation": len(evaluations) + (warm and base) + (warm and bool(sft_steps)) + settings.merging.asked,
+        "evaluation": len(evaluations)
+        + (warm and base)
+        + (warm and bool(sft_steps))
+        + taken_over
+        + settings.merging.asked,
         "selection": int(bool(settings.difficulty_rollouts) and stage != "done"),
         "checkpoint": len(saves) + warm + (stage != "done"),
         "export": 1,

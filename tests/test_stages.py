@@ -8,10 +8,11 @@ import pytest
 
 from actors.deadline import KILLED_FOR_MEMORY
 from cluster.losses import REBUILDS
+from cluster.progress import Progress
 from cluster.ranks import LearnerLost
 from cluster.stages import Stages
 from cluster.stopping import Stopping
-from rnr.config import MergingConfig
+from rnr.config import MergingConfig, SftConfig
 from rnr.faults import Stopped
 from tests.stages import Policy, make_stages
 
@@ -104,6 +105,26 @@ def test_a_run_that_is_stopped_keeps_the_seconds_since_its_last_checkpoint(tmp_p
         asyncio.run(stages.to_the_end(1.0))
     assert stages.checkpoints.progress.step == 1
     assert stages._progress.seconds["sft"] >= 0.3
+
+
+@pytest.mark.parametrize(("scores", "evaluated"), [({}, ["sft"]), ({"sft": {"f1": 1.0}}, [])])
+def test_a_warm_start_whose_scores_were_not_taken_over_is_evaluated_before_grpo(
+    tmp_path, monkeypatch, scores, evaluated
+) -> None:
+    stages = make_stages(tmp_path, Policy({}), monkeypatch)
+    stages.settings = replace(stages.settings, sft=SftConfig(from_run="runs/other"))
+    names = []
+
+    async def restore(_policy, *, freeze_reference: bool) -> Progress:
+        return Progress(stage="grpo", step=0, version=4, scores=dict(scores))
+
+    async def evaluate(_stages: Stages, name: str, *_arguments) -> None:
+        names.append(name)
+
+    monkeypatch.setattr(stages.checkpoints, "restore", restore)
+    monkeypatch.setattr(Stages, "_evaluate", evaluate)
+    asyncio.run(stages.to_the_end(1.0))
+    assert names == evaluated
 
 
 def test_a_merged_policy_is_published_evaluated_and_exported_and_in_no_checkpoint(tmp_path, monkeypatch) -> None:
