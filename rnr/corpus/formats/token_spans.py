@@ -7,7 +7,7 @@ from typing import Any
 from rnr.corpus.formats.column_writing import token_spans
 from rnr.corpus.formats.rows import DataError, Row, are_texts, names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
-from rnr.corpus.formats.span_lists import AS_TEXT, whole_number
+from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE, whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, located
 from rnr.corpus.formats.token_rows import spaced
 from rnr.corpus.matching import folded
@@ -20,11 +20,20 @@ _MANY = 10
 _FEWEST = 3
 """So many spans tell what they count."""
 _FIELDS = ("entities", "entity_mentions", "ner", "spans")
+_TEXTS = ("text", "mention", "word", "span_text")
+"""What the text of an entity is called."""
 
 
 def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     spans = [_span(entity, number, source, inclusive=True) for entity in row["ner"]]
-    return _row(row, row["tokenized_text"], spans, number, source)
+    tokens = row["tokenized_text"]
+    for entity, (first, end, _) in zip(row["ner"], spans, strict=True):
+        text = _text_of(entity)
+        if text is not None and not _says(tokens[first:end], text):
+            fits = _says(tokens[first : end - 1], text)
+            hint = "; it is where ends are exclusive: make them inclusive, one less each" if fits else ""
+            raise ValueError(f"{text!r} is not at tokens {first} to {end - 1} (inclusive, as in GLiNER){hint}")
+    return _row(row, tokens, spans, number, source)
 
 
 def _gliner_rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
@@ -52,8 +61,8 @@ def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any
     spans = [_span(entity, number, source, inclusive=inclusive) for entity in row[field]]
     tokens = row[_tokens(row)]
     for entity, (first, end, label) in zip(row[field], spans, strict=True):
-        text = entity.get("text") if isinstance(entity, dict) else None
-        if first == end or (isinstance(text, str) and not _says(tokens[first:end], text)):
+        text = _text_of(entity)
+        if first == end or (text is not None and not _says(tokens[first:end], text)):
             fits = not inclusive and (first == end or _says(tokens[first : end + 1], str(text)))
             hint = "; it is where ends are inclusive: --offsets inclusive reads them so" if fits else ""
             raise ValueError(f"{text or label!r} is not at tokens {first} to {end} (exclusive){hint}")
@@ -89,6 +98,12 @@ def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
             yield place[0] < place[1] and place[0] in ends and place[1] + 1 in ends
 
 
+def _text_of(entity: Any) -> str | None:
+    """The text that an entity has beside its place, if any."""
+    texts = (entity.get(name) for name in _TEXTS) if isinstance(entity, dict) else ()
+    return next((text for text in texts if isinstance(text, str)), None)
+
+
 def _says(tokens: Sequence[str], text: str) -> bool:
     """Whether tokens are a text, whatever white space is in it."""
     return folded("".join("".join(tokens).split())) == folded("".join(text.split()))
@@ -108,6 +123,8 @@ def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple
             entity = whole
     if not isinstance(entity, list) or len(entity) < 3 or [type(part) for part in entity[:3]] != [int, int, str]:
         raise ValueError(f"an entity must be [first token, last token, label], found {entity}")
+    if any(part not in (None, "") for part in entity[3:]):
+        source.note(BESIDE, number, repr(entity))
     return entity[0], entity[1] + inclusive, entity[2]
 
 
