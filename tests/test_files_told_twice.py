@@ -45,6 +45,32 @@ def test_of_two_fields_that_agree_the_one_with_places_is_read(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("read_as", "other", "agree"),
+    [
+        (["O", "O", "O"], ["B-PER", "O", "O"], False),
+        (["B-PER", "O", "O"], ["O", "O", "O"], False),
+        (["B-PER", "B-PER", "O"], ["B-PER", "I-PER", "O"], False),
+        (["B-PER", "I-PER", "O"], ["B-PER", "E-PER", "O"], True),
+        (["I-PER", "I-PER", "O"], ["B-PER", "I-PER", "O"], True),
+        (["B-PER", "O", "O"], ["B-NP", "B-VP", "O"], True),
+        (["B-PER", "O", "O"], [1, 0, 0], True),
+    ],
+)
+def test_two_fields_of_tags_that_tell_other_entities_are_refused(tmp_path, read_as, other, agree) -> None:
+    row = {"tokens": ["Ada", "Lund", "ran"], "ner_tags": read_as, "labels": other}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    said = "the fields 'ner_tags' and 'labels' hold tags and do not agree; keep one of them (token "
+    assert (len(found), said in problems) == (int(agree), not agree)
+    unlike = other[0] in ("B-NP", 1)
+    assert ("tags are those of 'ner_tags'; those of 'labels' are not read" in notes) == unlike
+
+
+def test_parts_of_speech_beside_tags_of_names_are_no_second_field_of_them(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "ner_tags": ["B-PER", "O"], "pos_tags": ["NNP", "VBD"], "chunk_tags": ["O", "O"]}
+    assert read(written(tmp_path / "a.jsonl", [row])) == ([ADA], "", "")
+
+
+@pytest.mark.parametrize(
     ("span", "said"),
     [
         ([0, 3, "PER", 0.98], BESIDE),
