@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from rnr.corpus.formats.beside import INSIDE
 from rnr.corpus.formats.doubtful import ESCAPES, PIECES
-from rnr.corpus.formats.plain_rows import INSIDE
 from rnr.corpus.formats.reading import NOT_READ
 from rnr.corpus.formats.tags import OTHER_TEXT
 from rnr.corpus.formats.writing import write

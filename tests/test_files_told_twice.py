@@ -2,8 +2,9 @@
 
 import pytest
 
+from rnr.corpus.formats.beside import FURTHER, UNREAD
 from rnr.corpus.formats.columns import ONE
-from rnr.corpus.formats.plain_rows import FURTHER, SAME_TWICE
+from rnr.corpus.formats.plain_rows import SAME_TWICE
 from rnr.corpus.formats.span_lists import BESIDE, PAIRS
 from tests.reading_files import ADA, ROW, read, written
 
@@ -63,6 +64,74 @@ def test_two_fields_of_tags_that_tell_other_entities_are_refused(tmp_path, read_
     assert (len(found), said in problems) == (int(agree), not agree)
     unlike = other[0] in ("B-NP", 1)
     assert ("tags are those of 'ner_tags'; those of 'labels' are not read" in notes) == unlike
+
+
+@pytest.mark.parametrize(
+    "content", ['text,ner_tags,labels\nAda ran,"O,O","B-PER,O"\n', "text,labels,tags\nAda ran,O O,B-PER O\n"]
+)
+def test_two_columns_of_tags_that_tell_other_entities_are_refused(tmp_path, content) -> None:
+    assert (
+        "hold tags and do not agree; keep one of them (token 1, 'Ada', is "
+        in read(written(tmp_path / "a.csv", content))[1]
+    )
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"entities": [], "annotations": [["Ada", "PER"]]},
+        {"spans": [], "named_entities": [{"mention": "Ada", "ent": "PER"}]},
+        {"entities": [], "mentions": ["Ada"]},
+        {"entities": [], "ner": {"Ada": "PER"}},
+        {"entities": [], "tags": ["B-PER", "O"]},
+        {"labels": [], "annotations": [["Ada", "PER"]]},
+    ],
+)
+def test_an_empty_field_does_not_hide_entities_in_a_form_that_is_not_known(tmp_path, beside) -> None:
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", **beside}]))
+    empty, other = beside
+    assert (found, f"the field '{empty}' is empty, and '{other}' beside it is in no form" in problems) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("beside", "noted"),
+    [
+        ({"mentions": [{"cluster": 1}]}, True),
+        ({"annotation": {"by": "Bo"}}, True),
+        ({"tags": ["B-PER", "O"]}, True),
+        ({"tags": ["news"]}, False),
+        ({"annotations": [{"result": []}]}, False),
+        ({"ner": {"PER": []}}, False),
+    ],
+)
+def test_fields_that_may_hold_entities_are_named_where_they_are_not_read(tmp_path, beside, noted) -> None:
+    rows: list[object] = [ROW | beside]
+    if "ner" in beside:
+        rows = [{"text": "Ada ran", "entities": []} | beside]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found[0][0], "no form that is known" in problems) == ("Ada ran", False)
+    assert (f"1 {UNREAD}" in notes) == noted
+
+
+def test_what_says_nothing_of_a_sentence_without_an_entity_is_no_entity_of_it(tmp_path) -> None:
+    row = {"text": "Bo sat", "entities": [], "annotation": {"by": "Ada"}, "tags": ["news"]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [ROW, row]))
+    assert (found, problems) == ([ADA, ("Bo sat", [])], "")
+    assert f"1 {UNREAD} (row 2: annotation)" in notes
+
+
+def test_groups_of_spans_beside_the_empty_entities_of_a_tuple_are_not_passed_over(tmp_path) -> None:
+    beside = {"entities": [], "spans": {"sc": [[0, 3, "PER"]]}, "cats": {"x": 1.0}}
+    found, problems, _ = read(written(tmp_path / "a.json", [["Ada ran", beside]]))
+    assert (found, "the entities of 'sc' must be" in problems) == ([], True)
+
+
+def test_two_fields_of_spans_of_tokens_that_do_not_agree_are_refused(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "entities": [], "ner": [[0, 1, "PER"]]}
+    said = "the fields 'entities' and 'ner' hold entities and do not agree; keep one of them"
+    assert said in read(written(tmp_path / "a.jsonl", [row]))[1]
+    agreeing = row | {"entities": [{"start": 0, "end": 1, "type": "PER"}]}
+    assert read(written(tmp_path / "b.jsonl", [agreeing]))[:2] == ([ADA], "")
 
 
 def test_parts_of_speech_beside_tags_of_names_are_no_second_field_of_them(tmp_path) -> None:

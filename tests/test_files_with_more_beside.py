@@ -5,10 +5,11 @@ import json
 import pytest
 
 from rnr.corpus.duplicates import ACROSS
+from rnr.corpus.formats.beside import LISTED
 from rnr.corpus.formats.decisions import DOUBTFUL_ROWS
 from rnr.corpus.formats.instructions import OTHER_TASKS, UNANSWERED
 from rnr.corpus.formats.label_studio import CANCELLED, DRAFTS, NOT_GROUND_TRUTH, UNLABELLED
-from rnr.corpus.formats.plain_rows import LISTED, OTHER_TEXTS
+from rnr.corpus.formats.plain_rows import OTHER_TEXTS
 from rnr.corpus.formats.prodigy import MERGED
 from rnr.corpus.formats.shapes import RELATIONS
 from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE

@@ -8,7 +8,7 @@ from rnr.corpus.formats.column_layout import CHUNKS
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.span_lists import whole_number
-from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, located, spans, tag_scheme
+from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, is_of_names, located, spans, tag_scheme
 from rnr.counting import counted
 
 TOKENS = ("tokens", "words", "word")
@@ -52,13 +52,8 @@ def fields(row: Any) -> tuple[str, str] | None:
     return (tokens, same[0]) if same else None
 
 
-def _is_of_names(tag: Any) -> bool:
-    """Whether a tag says that a token is outside of names, or where in one it stands."""
-    return tag == "O" or (isinstance(tag, str) and tag[1:2] == "-" and tag[0] in "BIESLU")
-
-
 def _any_of_names(tags: Sequence[Any]) -> bool:
-    return any(map(_is_of_names, tags))
+    return any(map(is_of_names, tags))
 
 
 def is_usual(row: Any) -> bool:
@@ -171,7 +166,7 @@ def _by_name(tags: Sequence[Any], names: Sequence[str] | None) -> Sequence[str] 
     except ValueError:
         return None
     labels = {tag[2:] for tag in named if tag != "O"}
-    return named if all(map(_is_of_names, named)) and not (labels and labels <= CHUNKS) else None
+    return named if all(map(is_of_names, named)) and not (labels and labels <= CHUNKS) else None
 
 
 def _refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str]) -> None:

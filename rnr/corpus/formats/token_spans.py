@@ -56,9 +56,12 @@ def _starts_with_place(span: list[Any]) -> bool:
 
 
 def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
-    field = next(name for name in _FIELDS if isinstance(row.get(name), list))
     inclusive = source.reading.options.offsets == "inclusive"
+    field, *others = (name for name in _FIELDS if isinstance(row.get(name), list))
     spans = [_span(entity, number, source, inclusive=inclusive) for entity in row[field]]
+    for other in others:
+        if sorted(spans) != sorted(_span(entity, number, source, inclusive=inclusive) for entity in row[other]):
+            raise ValueError(f"the fields {field!r} and {other!r} hold entities and do not agree; keep one of them")
     tokens = row[_tokens(row)]
     for entity, (first, end, label) in zip(row[field], spans, strict=True):
         text = _text_of(entity)
