@@ -4,6 +4,7 @@ import pytest
 
 from rnr.corpus.formats.beside import FURTHER, UNREAD
 from rnr.corpus.formats.columns import ONE
+from rnr.corpus.formats.entity_labels import TWO_LABELS
 from rnr.corpus.formats.plain_rows import SAME_TWICE
 from rnr.corpus.formats.span_lists import BESIDE, PAIRS
 from tests.reading_files import ADA, ROW, read, written
@@ -253,3 +254,39 @@ def test_a_list_with_several_places_is_not_cut_to_its_first(tmp_path, span) -> N
 def test_a_text_beside_its_masked_one_is_the_sentence(tmp_path) -> None:
     row = {"unmasked_text": "Ada ran", "masked_text": "[X] ran", "span_labels": "[[0, 3, 'PER']]"}
     assert read(written(tmp_path / "a.jsonl", [row]))[:2] == ([ADA], "")
+
+
+@pytest.mark.parametrize(
+    ("names", "first", "second", "refused"),
+    [
+        (("type", "entity_type"), ("span", "PER"), ("span", "ORG"), True),
+        (("type", "label_"), ("span", "PER"), ("span", "PER"), True),
+        (("type", "tag"), ("x", "PER"), ("x", "ORG"), True),
+        (("class", "kind"), ("x", "PER"), ("x", "ORG"), True),
+        (("label", "type"), ("Entity", "PER"), ("Entity", "ORG"), True),
+        (("label", "type"), ("PER", "T047"), ("PER", "T048"), False),
+        (("type", "entity_label"), ("PER", "x"), ("ORG", "x"), False),
+        (("category", "kind"), ("PER", "manual"), ("PER", "automatic"), False),
+    ],
+)
+def test_labels_under_two_names_are_noted_and_refused_where_the_one_read_is_none(
+    tmp_path, names, first, second, refused
+) -> None:
+    entities = [dict(zip(names, values, strict=True)) | {"start": 0, "end": 2} for values in (first, second)]
+    rows: list[object] = [{"text": "Bo sat", "entities": [entity]} for entity in entities]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert found == [("Bo sat", [("Bo", values[0])]) for values in (first, second)]
+    assert f"2 {TWO_LABELS} (row 1: entities[0]: {names[0]} '{first[0]}', not {names[1]} '{first[1]}'" in notes
+    assert ("take away the field that is not their label" in problems) == refused
+
+
+def test_a_text_and_an_equal_label_are_no_second_label(tmp_path) -> None:
+    entity = {"entity": "Ada", "type": "PER", "category": "PER", "start": 0, "end": 3}
+    assert read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": [entity]}])) == ([ADA], "", "")
+
+
+def test_labels_of_spans_of_tokens_under_two_names_are_noted(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "entities": [{"start": 0, "end": 1, "type": "span", "entity_type": "PER"}]}
+    _, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert TWO_LABELS in notes
+    assert "by 'type', which was read, entities are all 'span', and by 'entity_type' they are 'PER'" in problems

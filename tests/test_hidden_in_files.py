@@ -8,7 +8,7 @@ from rnr.corpus.formats.beside import PEOPLE
 from rnr.corpus.formats.biomedical import BIOC_RELATIONS
 from rnr.corpus.formats.csv_words import AGAIN
 from rnr.corpus.formats.doubtful import BRACKETS, PIECES
-from rnr.corpus.formats.entity_names import TWO_LABELS
+from rnr.corpus.formats.entity_labels import TWO_LABELS
 from rnr.corpus.formats.instructions import DESCRIBED
 from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
 from rnr.corpus.formats.shapes import BLANK_TOKENS, RELATIONS

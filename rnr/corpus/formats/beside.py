@@ -6,7 +6,8 @@ from typing import Any
 
 from rnr.corpus.formats.decisions import note_doubtful_row
 from rnr.corpus.formats.entity_fields import ENTITIES, OTHERS, holds_entities, is_entity
-from rnr.corpus.formats.entity_names import names_a_label, names_a_place
+from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.entity_names import names_a_place
 from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.span_lists import is_span_list

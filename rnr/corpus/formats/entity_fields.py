@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnr.corpus.formats.entity_names import names_a_label
+from rnr.corpus.formats.entity_labels import names_a_label
 from rnr.corpus.formats.span_lists import is_span_list
 
 OURS = ("entities", "spans", "label")

@@ -10,7 +10,8 @@ from typing import Any
 from rnr.corpus.formats.beside import note_beside, note_unread
 from rnr.corpus.formats.decisions import REJECTED, is_rejected
 from rnr.corpus.formats.entity_fields import MAY_BE_EMPTY, OTHERS, OURS, agreeing, holds_entities, is_entity, told
-from rnr.corpus.formats.entity_names import may_be_said, names_a_label, names_a_place, own_entity, without
+from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.entity_names import may_be_said, names_a_place, own_entity, without
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 from rnr.corpus.formats.span_lists import from_list

@@ -17,6 +17,7 @@ from rnr.corpus.formats.brat import brat_folder_rows, brat_rows, is_brat_folder
 from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_rows
 from rnr.corpus.formats.csv_files import csv_rows, is_list_table, is_word_table
 from rnr.corpus.formats.endings import ENDINGS
+from rnr.corpus.formats.entity_labels import refuse_no_labels
 from rnr.corpus.formats.hugging_face import saved_dataset
 from rnr.corpus.formats.json_files import json_values
 from rnr.corpus.formats.known import shape_of
@@ -209,6 +210,7 @@ def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
             continue
         rows = shape.rows(found, source)
         yield from in_characters(rows, source.file, source.reading) if shape.own_offsets else rows
+    refuse_no_labels(source)
 
 
 def _remembered(values: Iterator[Row]) -> Iterator[tuple[Shape | None, Row]]:

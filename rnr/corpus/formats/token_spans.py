@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 from rnr.corpus.formats.column_writing import token_spans
+from rnr.corpus.formats.entity_labels import label_field, one_label
 from rnr.corpus.formats.rows import DataError, Row, are_texts, names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
 from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE, whole_number
@@ -19,13 +20,15 @@ _MANY = 10
 """So many entities tell that none is one token long."""
 _FEWEST = 3
 """So many spans tell what they count."""
+_Span: TypeAlias = tuple[int, int, str]
+"""First token, one past the last, and the label."""
 _FIELDS = ("entities", "entity_mentions", "ner", "spans")
 _TEXTS = ("text", "mention", "word", "span_text")
 """What the text of an entity is called."""
 
 
 def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
-    spans = [_span(entity, number, source, inclusive=True) for entity in row["ner"]]
+    spans = _spans(row, "ner", number, source, inclusive=True)
     tokens = row["tokenized_text"]
     for entity, (first, end, _) in zip(row["ner"], spans, strict=True):
         text = _text_of(entity)
@@ -58,9 +61,9 @@ def _starts_with_place(span: list[Any]) -> bool:
 def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     inclusive = source.reading.options.offsets == "inclusive"
     field, *others = (name for name in _FIELDS if isinstance(row.get(name), list))
-    spans = [_span(entity, number, source, inclusive=inclusive) for entity in row[field]]
+    spans = _spans(row, field, number, source, inclusive=inclusive)
     for other in others:
-        if sorted(spans) != sorted(_span(entity, number, source, inclusive=inclusive) for entity in row[other]):
+        if sorted(spans) != sorted(_spans(row, other, number, source, inclusive=inclusive)):
             raise ValueError(f"the fields {field!r} and {other!r} hold entities and do not agree; keep one of them")
     tokens = row[_tokens(row)]
     for entity, (first, end, label) in zip(row[field], spans, strict=True):
@@ -112,13 +115,19 @@ def _says(tokens: Sequence[str], text: str) -> bool:
     return folded("".join("".join(tokens).split())) == folded("".join(text.split()))
 
 
-def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple[int, int, str]:
+def _spans(row: dict[str, Any], field: str, number: int, source: Source, *, inclusive: bool) -> list[_Span]:
+    """The spans that a field of a row lists."""
+    listed = enumerate(row[field])
+    return [_span(one, f"{field}[{place}]", number, source, inclusive=inclusive) for place, one in listed]
+
+
+def _span(entity: Any, place: str, number: int, source: Source, *, inclusive: bool) -> _Span:
     """First token, one past the last, and the label."""
     if isinstance(entity, dict):
         if isinstance(entity.get("span"), list) and len(entity["span"]) == 2:
             entity = entity | dict(zip(("start", "end"), entity["span"], strict=True))
-        label = entity.get("type", entity.get("label", entity.get("entity_type")))
-        entity = [entity.get("start"), entity.get("end"), label]
+        name = label_field(entity, place, number, source)
+        entity = [entity.get("start"), entity.get("end"), None if name is None else one_label(entity[name])]
     if isinstance(entity, list) and len(entity) >= 3 and any(type(part) in (str, float) for part in entity[:2]):
         whole = [*map(whole_number, entity[:2]), *entity[2:]]
         if [type(part) for part in whole[:2]] == [int, int]:
@@ -131,9 +140,7 @@ def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple
     return entity[0], entity[1] + inclusive, entity[2]
 
 
-def _row(
-    row: dict[str, Any], tokens: list[str], spans: Sequence[tuple[int, int, str]], number: int, source: Source
-) -> Any:
+def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[_Span], number: int, source: Source) -> Any:
     if not tokens:
         raise ValueError("no tokens")
     source.note_blank(tokens, number)
