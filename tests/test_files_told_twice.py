@@ -290,3 +290,45 @@ def test_labels_of_spans_of_tokens_under_two_names_are_noted(tmp_path) -> None:
     _, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
     assert TWO_LABELS in notes
     assert "by 'type', which was read, entities are all 'span', and by 'entity_type' they are 'PER'" in problems
+
+
+@pytest.mark.parametrize(
+    "entities",
+    [
+        [["Ada", 0, 3]],
+        [["Ada", [0, 3]]],
+        [[0, 3, "Ada"], [8, 11, "Eve"]],
+        [[0, 3, "ada"], [8, 11, "eve"]],
+        [{"start": 0, "end": 3, "entity": "Ada"}],
+        {"Ada": [[0, 3]]},
+    ],
+)
+def test_a_span_without_a_label_is_not_called_by_its_own_text(tmp_path, entities) -> None:
+    row = {"text": "Ada met Eve", "entities": entities}
+    said = "with text and place but no label: where it should stand is the text itself ('Ada'"
+    assert said in read(written(tmp_path / "a.jsonl", [{"text": "Bo sat", "entities": []}, row]))[1]
+
+
+def test_spans_of_tokens_without_a_label_are_not_called_by_their_texts(tmp_path) -> None:
+    row = {"tokenized_text": ["Ada", "ran"], "ner": [[0, 0, "Ada"]]}
+    assert "1 span with text and place but no label" in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [[0, 7, "protein"], [13, 16, "gene"]],
+        [{"start": 0, "end": 7, "text": "protein", "label": "protein"}],
+        [[0, 7, "Protein"]],
+    ],
+)
+def test_a_label_may_be_the_text_of_a_span(tmp_path, spans) -> None:
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [{"text": "protein near p53", "entities": spans}]))
+    labels = [(span["label"] if isinstance(span, dict) else span[2]) for span in spans]
+    assert (sorted(label for _, label in found[0][1]), problems) == (sorted(labels), "")
+
+
+def test_an_id_behind_the_text_of_a_span_is_not_passed_over_for_the_text(tmp_path) -> None:
+    ids: list[object] = [["ada", 0, 3, "T047"]]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": ids}]))
+    assert (found, "entities[0] must be" in problems, BESIDE in notes) == ([], True, False)

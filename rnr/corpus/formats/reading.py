@@ -30,6 +30,7 @@ from rnr.corpus.formats.spacy_files import docbin_rows
 from rnr.corpus.formats.split_fields import by_split
 from rnr.corpus.formats.tables import opened_table, table_rows
 from rnr.corpus.formats.unknown import unknown_row
+from rnr.corpus.formats.without_labels import with_labels
 from rnr.corpus.report import Reading
 
 SPLITS = ("train", "test", "validation", "valid", "val", "dev")
@@ -200,7 +201,13 @@ def _folder_rows(folder: Path, reading: Reading) -> Iterator[Row]:
 
 
 def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
-    """The rows in values as they come from JSON or a table, each run of one shape read by it."""
+    """The rows in values as they come from JSON or a table, each run of one shape read by it; raises DataError after
+    the last where what was read as their labels cannot be."""
+    yield from with_labels(_by_shape(values, source), source)
+    refuse_no_labels(source)
+
+
+def _by_shape(values: Iterator[Row], source: Source) -> Iterator[Row]:
     shapes = _remembered(by_split(values, source))
     for shape, run in groupby(shapes, key=lambda pair: pair[0]):
         found = (row for _, row in run)
@@ -210,7 +217,6 @@ def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
             continue
         rows = shape.rows(found, source)
         yield from in_characters(rows, source.file, source.reading) if shape.own_offsets else rows
-    refuse_no_labels(source)
 
 
 def _remembered(values: Iterator[Row]) -> Iterator[tuple[Shape | None, Row]]:
