@@ -331,4 +331,4 @@ def test_a_label_may_be_the_text_of_a_span(tmp_path, spans) -> None:
 def test_an_id_behind_the_text_of_a_span_is_not_passed_over_for_the_text(tmp_path) -> None:
     ids: list[object] = [["ada", 0, 3, "T047"]]
     found, problems, notes = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": ids}]))
-    assert (found, "entities[0] must be" in problems, BESIDE in notes) == ([], True, False)
+    assert (found, "is its label is not clear" in problems, BESIDE in notes) == ([], True, False)

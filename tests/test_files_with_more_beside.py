@@ -53,9 +53,11 @@ def test_annotations_of_a_task_that_are_not_read_are_counted(tmp_path) -> None:
     assert f"1 {CANCELLED} (row 1" in notes
 
 
+@pytest.mark.parametrize("listed", [False, True])
 @pytest.mark.parametrize(("last", "read_as"), [(0, True), (1, False)])
-def test_the_text_beside_a_place_of_gliner_tells_whether_its_end_is_inclusive(tmp_path, last, read_as) -> None:
-    span = {"start": 0, "end": last, "label": "PER", "text": "Ada"}
+def test_the_text_beside_a_place_of_gliner_tells_whether_its_end_is_inclusive(tmp_path, last, read_as, listed) -> None:
+    span: object = {"start": 0, "end": last, "label": "PER", "text": "Ada"}
+    span = [0, last, "PER", "Ada"] if listed else span
     row = {"tokenized_text": ["Ada", "ran"], "ner": [span]}
     found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
     assert found == ([ADA] if read_as else [])
@@ -63,8 +65,10 @@ def test_the_text_beside_a_place_of_gliner_tells_whether_its_end_is_inclusive(tm
     assert (said in problems) != read_as
 
 
-def test_more_beside_a_place_of_tokens_is_counted(tmp_path) -> None:
-    row = {"tokenized_text": ["Ada", "ran"], "ner": [[0, 0, "PER", 0.98]]}
+@pytest.mark.parametrize("more", [0.98, "Q42"])
+@pytest.mark.parametrize(("tokens", "field", "end"), [("tokenized_text", "ner", 0), ("tokens", "entities", 1)])
+def test_more_beside_a_place_of_tokens_is_counted(tmp_path, tokens, field, end, more) -> None:
+    row = {tokens: ["Ada", "ran"], field: [[0, end, "PER", more]]}
     found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
     assert (found, problems) == ([ADA], "")
     assert f"1 {BESIDE}" in notes

@@ -85,11 +85,13 @@ def _with_more(place: list[int], rest: list[Any], number: int, source: Source, s
     said = len(texts) > 1 and there in texts
     if said:
         texts.remove(str(there))
-    # Which of several texts is the label it does not tell, and the text in another case may well be none.
     if not texts or any(not _ID.fullmatch(text) for text in texts[1:]):
-        return None
+        return None  # which of several texts is the label it does not tell
     if len(texts) > 1 and there is not None and texts[0].casefold() == there.casefold():
-        return None
+        raise ValueError(
+            f"which of {texts[0]!r}, the text of a span in another case, and {texts[1]!r} is its label is not clear; "
+            'write {"start": ..., "end": ..., "label": ...}'
+        )
     beside = [part for part in rest if part not in (None, "", texts[0], there if said else None)]
     if beside:
         source.note(BESIDE, number, repr([*place, *rest]))

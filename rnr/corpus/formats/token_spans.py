@@ -31,10 +31,10 @@ def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, A
     spans = _spans(row, "ner", number, source, inclusive=True)
     tokens = row["tokenized_text"]
     for entity, (first, end, _) in zip(row["ner"], spans, strict=True):
-        text = _text_of(entity)
+        text = _text_of(entity, tokens, first, end)
         if text is not None and not _says(tokens[first:end], text):
-            fits = _says(tokens[first : end - 1], text)
-            hint = "; it is where ends are exclusive: make them inclusive, one less each" if fits else ""
+            exclusive = _says(tokens[first : end - 1], text)
+            hint = "; it is where ends are exclusive: make them inclusive, one less each" if exclusive else ""
             raise ValueError(f"{text!r} is not at tokens {first} to {end - 1} (inclusive, as in GLiNER){hint}")
     return _row(row, tokens, spans, number, source)
 
@@ -67,7 +67,7 @@ def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any
             raise ValueError(f"the fields {field!r} and {other!r} hold entities and do not agree; keep one of them")
     tokens = row[_tokens(row)]
     for entity, (first, end, label) in zip(row[field], spans, strict=True):
-        text = _text_of(entity)
+        text = _text_of(entity, tokens, first, end)
         if first == end or (text is not None and not _says(tokens[first:end], text)):
             fits = not inclusive and (first == end or _says(tokens[first : end + 1], str(text)))
             hint = "; it is where ends are inclusive: --offsets inclusive reads them so" if fits else ""
@@ -104,10 +104,14 @@ def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
             yield place[0] < place[1] and place[0] in ends and place[1] + 1 in ends
 
 
-def _text_of(entity: Any) -> str | None:
-    """The text that an entity has beside its place, if any."""
-    texts = (entity.get(name) for name in _TEXTS) if isinstance(entity, dict) else ()
-    return next((text for text in texts if isinstance(text, str)), None)
+def _text_of(entity: Any, tokens: Sequence[str], first: int, end: int) -> str | None:
+    """The text that an entity has beside its place and label, if any; of a list, where an id may stand there, only one
+    that begins at its place."""
+    if isinstance(entity, dict):
+        return next((entity[name] for name in _TEXTS if isinstance(entity.get(name), str)), None)
+    texts = [text for text in entity[3:] if isinstance(text, str) and text.strip()]
+    here = (tokens[first:last] for last in (end - 1, end, end + 1))
+    return next((text for run in here for text in texts if _says(run, text)), None)
 
 
 def _says(tokens: Sequence[str], text: str) -> bool:
