@@ -1,12 +1,13 @@
 """Files that were once read as something else without a word: each is read as it was meant, noted, or refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from rnr.corpus.formats.beside import INSIDE
 from rnr.corpus.formats.doubtful import ESCAPES, PIECES
-from rnr.corpus.formats.plain_rows import INSIDE
-from rnr.corpus.formats.reading import NOT_READ
+from rnr.corpus.formats.folders import NOT_READ
 from rnr.corpus.formats.tags import OTHER_TEXT
 from rnr.corpus.formats.writing import write
 from rnr.corpus.loading import load
@@ -131,6 +132,62 @@ def test_files_beside_the_splits_of_a_folder_are_named(tmp_path) -> None:
         written(tmp_path / "mine" / name, [ROW] if name.endswith("l") else '["PER"]')
     assert f"{tmp_path / 'mine' / 'other.jsonl'}: {NOT_READ}" in read(tmp_path / "mine")[2]
     assert len(load([str(tmp_path / "mine")], training=True)) == 1
+
+
+def _laid(folder: Path, *names: str) -> None:
+    """A folder with these files, each with a sentence of its own."""
+    for number, name in enumerate(names):
+        rows: dict[str, str | list[object]] = {".txt": "Ada ran", ".ann": "T1\tPER 0 3\tAda\n"}
+        row = {"text": f"Ada ran {number}", "entities": [[0, 3, "PER"]]}
+        written(folder / name, rows.get(Path(name).suffix, [row]))
+
+
+@pytest.mark.parametrize(
+    ("names", "unread"),
+    [
+        (("x.ann", "x.txt", "sub/y.ann", "sub/y.txt"), ("sub",)),
+        (("x.ann", "x.txt", "meta.csv"), ("meta.csv",)),
+        (("data.jsonl", "more/data2.jsonl"), ("more",)),
+        (("train.jsonl", "a/train.jsonl", "b/c/d/e.conll"), ("a", "b")),
+        (("train/a.jsonl", "train/more/b.jsonl", "test/a.jsonl", "c.xlsx"), ("train/more", "c.xlsx")),
+        (("inner/data.jsonl", "inner/more/data2.jsonl"), ("inner/more",)),
+        (
+            ("train.jsonl", "test.jsonl", "train.jsonl.zip", "test.dat", "README.md", "train.py", "a/b.png"),
+            ("train.jsonl.zip", "test.dat"),
+        ),
+    ],
+)
+def test_files_and_folders_of_data_that_are_not_read_are_named(tmp_path, names, unread) -> None:
+    _laid(tmp_path / "mine", *names)
+    found, problems, notes = read(tmp_path / "mine")
+    assert (bool(found), problems) == (True, "")
+    said = [line for line in notes.splitlines() if NOT_READ in line]
+    assert sorted(said) == sorted(f"{tmp_path / 'mine' / name}: {NOT_READ}" for name in unread)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ("train.jsonl", "test.jsonl", "doc1.txt", "doc1.ann"),
+            "brat's documents stand beside test.jsonl, train.jsonl; ",
+        ),
+        (("x.txt", "x.ann", "train/y.txt", "train/y.ann"), "brat's documents stand beside train; "),
+        (("train.jsonl", "test.xlsx"), "the split test cannot be read: test.xlsx is a spreadsheet; "),
+        (("train.jsonl", "dev.jsonl.zst"), "the split dev cannot be read: dev.jsonl.zst is compressed with zstd; "),
+        (("train.jsonl", "dev.jsonl.bz2"), "the split dev cannot be read: dev.jsonl.bz2 is compressed with bzip2; "),
+        (("train.jsonl", "test/a.xlsx"), "the split test cannot be read: test/a.xlsx is a spreadsheet; "),
+    ],
+)
+def test_a_folder_of_several_formats_is_not_read_by_one_of_them(tmp_path, names, said) -> None:
+    _laid(tmp_path / "mine", *names)
+    found, problems, _ = read(tmp_path / "mine")
+    assert (found, said in problems) == ([], True)
+
+
+def test_documents_of_brat_may_be_called_as_splits(tmp_path) -> None:
+    _laid(tmp_path / "mine", "train.txt", "train.ann", "test.txt", "test.ann")
+    assert read(tmp_path / "mine")[:2] == ([ADA, ADA], "")
 
 
 def test_a_folder_without_a_split_says_what_is_in_it(tmp_path) -> None:

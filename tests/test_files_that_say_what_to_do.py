@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rnr.corpus.formats.reading import UNLIKE
+from rnr.corpus.formats.folders import UNLIKE
 from rnr.corpus.formats.span_lists import PAIRS
 from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, ROW, read, written

@@ -2,8 +2,10 @@
 
 import pytest
 
+from rnr.corpus.formats.beside import FURTHER, UNREAD
 from rnr.corpus.formats.columns import ONE
-from rnr.corpus.formats.plain_rows import FURTHER, SAME_TWICE
+from rnr.corpus.formats.entity_labels import TWO_LABELS
+from rnr.corpus.formats.plain_rows import SAME_TWICE
 from rnr.corpus.formats.span_lists import BESIDE, PAIRS
 from tests.reading_files import ADA, ROW, read, written
 
@@ -42,6 +44,100 @@ def test_of_two_fields_that_agree_the_one_with_places_is_read(tmp_path) -> None:
     found, problems, notes = read(written(tmp_path / "b.jsonl", [agrees]))
     assert (found, problems) == ([("Ida saw Ida", [("saw", "X"), ("Ida", "PER")])], "")
     assert "'spans' was read" in notes
+
+
+@pytest.mark.parametrize(
+    ("read_as", "other", "agree"),
+    [
+        (["O", "O", "O"], ["B-PER", "O", "O"], False),
+        (["B-PER", "O", "O"], ["O", "O", "O"], False),
+        (["B-PER", "B-PER", "O"], ["B-PER", "I-PER", "O"], False),
+        (["B-PER", "I-PER", "O"], ["B-PER", "E-PER", "O"], True),
+        (["I-PER", "I-PER", "O"], ["B-PER", "I-PER", "O"], True),
+        (["B-PER", "O", "O"], ["B-NP", "B-VP", "O"], True),
+        (["B-PER", "O", "O"], [1, 0, 0], True),
+    ],
+)
+def test_two_fields_of_tags_that_tell_other_entities_are_refused(tmp_path, read_as, other, agree) -> None:
+    row = {"tokens": ["Ada", "Lund", "ran"], "ner_tags": read_as, "labels": other}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    said = "the fields 'ner_tags' and 'labels' hold tags and do not agree; keep one of them (token "
+    assert (len(found), said in problems) == (int(agree), not agree)
+    unlike = other[0] in ("B-NP", 1)
+    assert ("tags are those of 'ner_tags'; those of 'labels' are not read" in notes) == unlike
+
+
+@pytest.mark.parametrize(
+    "content", ['text,ner_tags,labels\nAda ran,"O,O","B-PER,O"\n', "text,labels,tags\nAda ran,O O,B-PER O\n"]
+)
+def test_two_columns_of_tags_that_tell_other_entities_are_refused(tmp_path, content) -> None:
+    assert (
+        "hold tags and do not agree; keep one of them (token 1, 'Ada', is "
+        in read(written(tmp_path / "a.csv", content))[1]
+    )
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"entities": [], "annotations": [["Ada", "PER"]]},
+        {"spans": [], "named_entities": [{"mention": "Ada", "ent": "PER"}]},
+        {"entities": [], "mentions": ["Ada"]},
+        {"entities": [], "ner": {"Ada": "PER"}},
+        {"entities": [], "tags": ["B-PER", "O"]},
+        {"labels": [], "annotations": [["Ada", "PER"]]},
+    ],
+)
+def test_an_empty_field_does_not_hide_entities_in_a_form_that_is_not_known(tmp_path, beside) -> None:
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", **beside}]))
+    empty, other = beside
+    assert (found, f"the field '{empty}' is empty, and '{other}' beside it is in no form" in problems) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("beside", "noted"),
+    [
+        ({"mentions": [{"cluster": 1}]}, True),
+        ({"annotation": {"by": "Bo"}}, True),
+        ({"tags": ["B-PER", "O"]}, True),
+        ({"tags": ["news"]}, False),
+        ({"annotations": [{"result": []}]}, False),
+        ({"ner": {"PER": []}}, False),
+    ],
+)
+def test_fields_that_may_hold_entities_are_named_where_they_are_not_read(tmp_path, beside, noted) -> None:
+    rows: list[object] = [ROW | beside]
+    if "ner" in beside:
+        rows = [{"text": "Ada ran", "entities": []} | beside]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found[0][0], "no form that is known" in problems) == ("Ada ran", False)
+    assert (f"1 {UNREAD}" in notes) == noted
+
+
+def test_what_says_nothing_of_a_sentence_without_an_entity_is_no_entity_of_it(tmp_path) -> None:
+    row = {"text": "Bo sat", "entities": [], "annotation": {"by": "Ada"}, "tags": ["news"]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [ROW, row]))
+    assert (found, problems) == ([ADA, ("Bo sat", [])], "")
+    assert f"1 {UNREAD} (row 2: annotation)" in notes
+
+
+def test_groups_of_spans_beside_the_empty_entities_of_a_tuple_are_not_passed_over(tmp_path) -> None:
+    beside = {"entities": [], "spans": {"sc": [[0, 3, "PER"]]}, "cats": {"x": 1.0}}
+    found, problems, _ = read(written(tmp_path / "a.json", [["Ada ran", beside]]))
+    assert (found, "the entities of 'sc' must be" in problems) == ([], True)
+
+
+def test_two_fields_of_spans_of_tokens_that_do_not_agree_are_refused(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "entities": [], "ner": [[0, 1, "PER"]]}
+    said = "the fields 'entities' and 'ner' hold entities and do not agree; keep one of them"
+    assert said in read(written(tmp_path / "a.jsonl", [row]))[1]
+    agreeing = row | {"entities": [{"start": 0, "end": 1, "type": "PER"}]}
+    assert read(written(tmp_path / "b.jsonl", [agreeing]))[:2] == ([ADA], "")
+
+
+def test_parts_of_speech_beside_tags_of_names_are_no_second_field_of_them(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "ner_tags": ["B-PER", "O"], "pos_tags": ["NNP", "VBD"], "chunk_tags": ["O", "O"]}
+    assert read(written(tmp_path / "a.jsonl", [row])) == ([ADA], "", "")
 
 
 @pytest.mark.parametrize(
@@ -158,3 +254,81 @@ def test_a_list_with_several_places_is_not_cut_to_its_first(tmp_path, span) -> N
 def test_a_text_beside_its_masked_one_is_the_sentence(tmp_path) -> None:
     row = {"unmasked_text": "Ada ran", "masked_text": "[X] ran", "span_labels": "[[0, 3, 'PER']]"}
     assert read(written(tmp_path / "a.jsonl", [row]))[:2] == ([ADA], "")
+
+
+@pytest.mark.parametrize(
+    ("names", "first", "second", "refused"),
+    [
+        (("type", "entity_type"), ("span", "PER"), ("span", "ORG"), True),
+        (("type", "label_"), ("span", "PER"), ("span", "PER"), True),
+        (("type", "tag"), ("x", "PER"), ("x", "ORG"), True),
+        (("class", "kind"), ("x", "PER"), ("x", "ORG"), True),
+        (("label", "type"), ("Entity", "PER"), ("Entity", "ORG"), True),
+        (("label", "type"), ("PER", "T047"), ("PER", "T048"), False),
+        (("type", "entity_label"), ("PER", "x"), ("ORG", "x"), False),
+        (("category", "kind"), ("PER", "manual"), ("PER", "automatic"), False),
+    ],
+)
+def test_labels_under_two_names_are_noted_and_refused_where_the_one_read_is_none(
+    tmp_path, names, first, second, refused
+) -> None:
+    entities = [dict(zip(names, values, strict=True)) | {"start": 0, "end": 2} for values in (first, second)]
+    rows: list[object] = [{"text": "Bo sat", "entities": [entity]} for entity in entities]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert found == [("Bo sat", [("Bo", values[0])]) for values in (first, second)]
+    assert f"2 {TWO_LABELS} (row 1: entities[0]: {names[0]} '{first[0]}', not {names[1]} '{first[1]}'" in notes
+    assert ("take away the field that is not their label" in problems) == refused
+
+
+def test_a_text_and_an_equal_label_are_no_second_label(tmp_path) -> None:
+    entity = {"entity": "Ada", "type": "PER", "category": "PER", "start": 0, "end": 3}
+    assert read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": [entity]}])) == ([ADA], "", "")
+
+
+def test_labels_of_spans_of_tokens_under_two_names_are_noted(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "entities": [{"start": 0, "end": 1, "type": "span", "entity_type": "PER"}]}
+    _, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert TWO_LABELS in notes
+    assert "by 'type', which was read, entities are all 'span', and by 'entity_type' they are 'PER'" in problems
+
+
+@pytest.mark.parametrize(
+    "entities",
+    [
+        [["Ada", 0, 3]],
+        [["Ada", [0, 3]]],
+        [[0, 3, "Ada"], [8, 11, "Eve"]],
+        [[0, 3, "ada"], [8, 11, "eve"]],
+        [{"start": 0, "end": 3, "entity": "Ada"}],
+        {"Ada": [[0, 3]]},
+    ],
+)
+def test_a_span_without_a_label_is_not_called_by_its_own_text(tmp_path, entities) -> None:
+    row = {"text": "Ada met Eve", "entities": entities}
+    said = "with text and place but no label: where it should stand is the text itself ('Ada'"
+    assert said in read(written(tmp_path / "a.jsonl", [{"text": "Bo sat", "entities": []}, row]))[1]
+
+
+def test_spans_of_tokens_without_a_label_are_not_called_by_their_texts(tmp_path) -> None:
+    row = {"tokenized_text": ["Ada", "ran"], "ner": [[0, 0, "Ada"]]}
+    assert "1 span with text and place but no label" in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [[0, 7, "protein"], [13, 16, "gene"]],
+        [{"start": 0, "end": 7, "text": "protein", "label": "protein"}],
+        [[0, 7, "Protein"]],
+    ],
+)
+def test_a_label_may_be_the_text_of_a_span(tmp_path, spans) -> None:
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [{"text": "protein near p53", "entities": spans}]))
+    labels = [(span["label"] if isinstance(span, dict) else span[2]) for span in spans]
+    assert (sorted(label for _, label in found[0][1]), problems) == (sorted(labels), "")
+
+
+def test_an_id_behind_the_text_of_a_span_is_not_passed_over_for_the_text(tmp_path) -> None:
+    ids: list[object] = [["ada", 0, 3, "T047"]]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": ids}]))
+    assert (found, "is its label is not clear" in problems, BESIDE in notes) == ([], True, False)

@@ -5,13 +5,14 @@ import json
 import pytest
 
 from rnr.corpus.duplicates import ACROSS
+from rnr.corpus.formats.beside import LISTED
 from rnr.corpus.formats.decisions import DOUBTFUL_ROWS
 from rnr.corpus.formats.instructions import OTHER_TASKS, UNANSWERED
-from rnr.corpus.formats.label_studio import DRAFTS, UNLABELLED
-from rnr.corpus.formats.plain_rows import LISTED, OTHER_TEXTS
+from rnr.corpus.formats.label_studio import CANCELLED, DRAFTS, NOT_GROUND_TRUTH, UNLABELLED
+from rnr.corpus.formats.plain_rows import OTHER_TEXTS
 from rnr.corpus.formats.prodigy import MERGED
 from rnr.corpus.formats.shapes import RELATIONS
-from rnr.corpus.formats.span_lists import AS_TEXT
+from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE
 from rnr.corpus.formats.text_tags import BY_CHARACTERS
 from rnr.corpus.formats.token_rows import AS_NUMBERS
 from rnr.corpus.formats.token_spans import NONE_SINGLE
@@ -40,6 +41,37 @@ def test_regions_and_drafts_of_label_studio_are_counted(tmp_path, task, said) ->
     found, problems, notes = read(written(tmp_path / "a.json", json.dumps([task])))
     assert (found, problems) == ([ADA], "")
     assert f"1 {said}" in notes
+
+
+def test_annotations_of_a_task_that_are_not_read_are_counted(tmp_path) -> None:
+    read_one = {"result": [{"value": _REGION}], "ground_truth": True}
+    others = [{"result": []}, {"result": []}, {"result": [], "was_cancelled": True, "ground_truth": True}]
+    task = {"data": {"text": "Ada ran"}, "annotations": [read_one, *others]}
+    found, problems, notes = read(written(tmp_path / "a.json", json.dumps([task])))
+    assert (found, problems) == ([ADA], "")
+    assert f"2 {NOT_GROUND_TRUTH} (row 1" in notes
+    assert f"1 {CANCELLED} (row 1" in notes
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(("last", "read_as"), [(0, True), (1, False)])
+def test_the_text_beside_a_place_of_gliner_tells_whether_its_end_is_inclusive(tmp_path, last, read_as, listed) -> None:
+    span: object = {"start": 0, "end": last, "label": "PER", "text": "Ada"}
+    span = [0, last, "PER", "Ada"] if listed else span
+    row = {"tokenized_text": ["Ada", "ran"], "ner": [span]}
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
+    assert found == ([ADA] if read_as else [])
+    said = "'Ada' is not at tokens 0 to 1 (inclusive, as in GLiNER); it is where ends are exclusive"
+    assert (said in problems) != read_as
+
+
+@pytest.mark.parametrize("more", [0.98, "Q42"])
+@pytest.mark.parametrize(("tokens", "field", "end"), [("tokenized_text", "ner", 0), ("tokens", "entities", 1)])
+def test_more_beside_a_place_of_tokens_is_counted(tmp_path, tokens, field, end, more) -> None:
+    row = {tokens: ["Ada", "ran"], field: [[0, end, "PER", more]]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {BESIDE}" in notes
 
 
 def test_a_task_with_several_texts_in_one_is_named(tmp_path) -> None:

@@ -59,6 +59,11 @@ def test_objects_over_several_lines_one_behind_the_other_are_read_and_noted(tmp_
     broken = written(tmp_path / "broken.jsonl", json.dumps(rows[0], indent=2) + "\n{\n")
     assert _read(broken)[0] == []
     assert _read(broken)[1]
+    twice = written(
+        tmp_path / "twice.jsonl", '{\n"text": "Ada ran",\n"entities": [[0, 3, "PER"]],\n"entities": []\n}\n{\n}\n'
+    )
+    assert _read(twice)[0] == []
+    assert "row 1: not valid JSON: an object has 'entities' twice" in _read(twice)[1][0]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from rnr.corpus.formats.decisions import DOUBTFUL_ROWS, REJECTED
 from rnr.corpus.formats.doubtful import INVISIBLE, QUOTES
-from rnr.corpus.formats.entity_names import FINER
+from rnr.corpus.formats.entity_labels import FINER
 from rnr.corpus.formats.examples import MATCHED, REPEATED, WITHIN
 from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.known import SHAPES

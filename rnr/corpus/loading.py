@@ -15,7 +15,8 @@ from pathlib import Path
 from rnr.config import ReadingConfig
 from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, report
 from rnr.corpus.formats.examples import Place, read_row, to_example
-from rnr.corpus.formats.reading import SPLITS, note_not_read, parts, read_rows, source_name, stem
+from rnr.corpus.formats.folders import SPLITS, note_not_read, parts, source_name, stem
+from rnr.corpus.formats.reading import read_rows
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import FileLabels

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnr.corpus.formats.entity_names import names_a_label
-from rnr.corpus.formats.plain_rows import ENTITIES, TEXTS
+from rnr.corpus.formats.entity_fields import ENTITIES
+from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.plain_rows import TEXTS
 from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shown_lists import shows_a_list
 from rnr.corpus.formats.span_lists import is_span_list

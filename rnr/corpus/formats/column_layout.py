@@ -22,7 +22,7 @@ from rnr.corpus.formats.tags import TagCensus
 
 _ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP")
 _GERMAN = ("NC", "VC", "PC", "ADVC", "ADJC", "CONJC")
-_CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
+CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
 """Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""
 _NAMED = ("ner=", "ne=", "name=", "entity=")
 """Keys whose values may be labels alone."""
@@ -181,7 +181,7 @@ def _tags(
         found.pop(min(read), None)  # of words that look like tags, when there are tags beside them
     if all(tags.bare for tags in found.values()):
         refuse_divided(columns, found)
-    entities = {column: tags for column, tags in found.items() if not (tags.labels and tags.labels <= _CHUNKS)} or found
+    entities = {column: tags for column, tags in found.items() if not (tags.labels and tags.labels <= CHUNKS)} or found
     marked = {column: tags for column, tags in entities.items() if not tags.bare} or entities
     gold = {column: tags for column, tags in marked.items() if not is_predicted(header[column : column + 1])} or marked
     naming = {column: tags for column, tags in gold.items() if tags.labels} or gold

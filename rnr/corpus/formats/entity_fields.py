@@ -1,8 +1,20 @@
-"""Rows that hold their entities in several fields: which of them is read, and whether they agree."""
+"""The fields in which a row may hold its entities: which of several is read, and whether they agree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.span_lists import is_span_list
+
+OURS = ("entities", "spans", "label")
+MAY_BE_EMPTY = (
+    *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
+    *("entity_list", "nes", "span_labels", "extractions", "output", "gold", "denotations", "privacy_mask", "pii_spans"),
+)
+OTHERS = (*MAY_BE_EMPTY, "tags")
+ENTITIES = (*OURS, *OTHERS)
+"""The fields in which a row may hold its entities."""
 
 OUTSIDE = "O"
 
@@ -18,6 +30,19 @@ class Told:
     def shown(self, *, by_place: bool) -> tuple[str, str]:
         """What it is compared by: its place, or else its text, and its label."""
         return (str(list(self.place)) if by_place and self.place else repr(self.text), self.label)
+
+
+def holds_entities(value: Any) -> bool:
+    """Whether a field that may hold something else holds entities: a list of spans, or texts listed by label."""
+    if isinstance(value, dict):
+        return bool(value) and all(isinstance(inner, (list, dict)) for inner in value.values())
+    return isinstance(value, list) and bool(value) and all(is_entity(inner) for inner in value)
+
+
+def is_entity(value: Any) -> bool:
+    if isinstance(value, dict):
+        return names_a_label(value)
+    return is_span_list(value)
 
 
 def told(entity: Any, sentence: Any) -> Told:

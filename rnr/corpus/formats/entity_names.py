@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
+from rnr.corpus.formats.entity_labels import LABELS, label_field, one_label
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.span_lists import AS_TEXT, from_list, whole_number
 
@@ -42,15 +43,11 @@ _PLACES = (
 )
 _INTERVALS = ("char_interval", "position", "location", "span", "range", "offsets")
 """Fields that may be an object with both ends: LangExtract's ``{"start_pos": 0, "end_pos": 3}``."""
-_LABELS = (
-    *("label", "type", "category", "entity_group", "entity_type", "entityType", "tag", "class", "ent_type"),
-    *("entity_label", "label_", "ner", "Type", "Category", "labels", "kind", "extraction_class", "obj", "entity"),
-)
 _TEXTS = (
     *("text", "name", "word", "mention", "value", "surface", "surface_form", "span_text", "entity_text", "phrase"),
     *("form", "string", "Text", "extraction_text", "span", "entity"),
 )
-_FIELDS = frozenset((*_PAIRS, *_PAIRS.values(), *_LENGTHS, *_LENGTHS.values(), *_PLACES, *_LABELS, *_TEXTS, "id"))
+_FIELDS = frozenset((*_PAIRS, *_PAIRS.values(), *_LENGTHS, *_LENGTHS.values(), *_PLACES, *LABELS, *_TEXTS, "id"))
 """What the fields of an entity are called."""
 _POSITION = re.compile(r"start|begin|end|stop|offset|pos|idx|index|from|\bto\b|loc|span|char|token", re.IGNORECASE)
 _SEVERAL = re.compile(r"occurr|position|place|mention|match|instance|interval|span|offset|range", re.IGNORECASE)
@@ -60,17 +57,6 @@ _PIECES = "list what occurs at several places once for each; a mention in severa
 _PIECE = re.compile(r"[BIESLUO]-\S")
 _RANGE = re.compile(r"\W*(\d{1,9})\W+(\d{1,9})\W*")
 _FEW = 10
-
-TWO_LABELS = "entities have a 'label' and another 'type'; the label was read"
-FINER = "entities have a finer label beside their label, which was not read"
-_FINER = frozenset(
-    ("subtype", "sub_type", "subcategory", "subCategory", "sublabel", "fine_label", "fine_type", "entity_subtype")
-)
-
-
-def names_a_label(entity: dict[str, Any]) -> bool:
-    """Whether any of the names of a label is there."""
-    return any(name in entity for name in _LABELS)
 
 
 def names_a_place(entity: dict[str, Any]) -> bool:
@@ -208,21 +194,15 @@ def _pair(value: list[Any], place: str) -> dict[str, Any]:
 
 def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -> dict[str, Any]:
     """The entity with ``label`` and ``text``, whatever it calls them."""
-    label = next((name for name in _LABELS if isinstance(entity.get(name), (str, int, list, dict))), None)
+    label = label_field(entity, place, number, source)
     piece = entity["entity"] if label == "entity" and isinstance(entity["entity"], str) else ""
     if piece and (_PIECE.match(piece) or {"word", "index", "start"} <= entity.keys()):
         raise ValueError(
             f"{place} is a piece of a word ({piece}), as a pipeline gives it; run it again with "
             'aggregation_strategy="simple"'
         )
-    both = [entity.get(name) for name in ("label", "type")]
-    if both[0] != both[1] and all(isinstance(value, str) for value in both):
-        source.note(TWO_LABELS, number, f"{place}: {both[0]!r} and {both[1]!r}")
-    for finer in sorted(_FINER.intersection(entity)):
-        if isinstance(entity[finer], str) and entity[finer]:
-            source.note(FINER, number, f"{place}: {finer} {entity[finer]!r}")
     named: dict[str, Any] = entity
-    one: Any = None if label is None else _one_label(entity[label])
+    one: Any = None if label is None else one_label(entity[label])
     if label not in ("label", "type", None) or (label is not None and one is not entity[label]):
         named = without(entity, label) | {"label": one}
     field = "label" if "label" in named else "type"
@@ -241,14 +221,6 @@ def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -
     beside = text == "word" or (text == "value" and label == "entity")
     kept = {} if beside and "start" in named else {"text": named[text]}
     return without(named, text) | kept
-
-
-def _one_label(value: Any) -> Any:
-    """The label in a list of one, or in an object: Flair's has a score beside it, other tools an id and a colour."""
-    one = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if not isinstance(one, dict):
-        return one
-    return next((one[name] for name in ("value", "name", "label", "title") if isinstance(one.get(name), str)), one)
 
 
 def without(row: dict[str, Any], *names: str) -> dict[str, Any]:

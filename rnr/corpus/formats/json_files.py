@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.corpus.formats.by_column import Table, table_by_column
-from rnr.corpus.formats.entity_names import names_a_label
+from rnr.corpus.formats.entity_labels import names_a_label
 from rnr.corpus.formats.opening import MARKED, bare, head_line, lines, read_json, read_text
 from rnr.corpus.formats.rows import DataError, Row, json_fault, once_each, parsed
 from rnr.corpus.formats.text_lines import PIECE, text_pieces
@@ -114,18 +114,23 @@ def _whole_value(text: str, at: int, before: re.Pattern[str]) -> tuple[Any, int]
 
 
 def _one_behind_another(file: Path) -> list[Any] | None:
-    """The objects of a file that holds several, each on lines of its own; None where it does not."""
+    """The objects of a file that holds several, each on lines of its own; None where it does not.
+
+    Raises DataError for one that has a key twice, which is JSON and no reason to take the file for something else.
+    """
     text = read_text(file).strip()
     if not text.startswith("{\n") and not text.startswith("{\r\n"):
         return None
-    decoder, values, at = json.JSONDecoder(), [], 0
+    values, at = list[Any](), 0
     try:
         while at < len(text):
-            value, at = decoder.raw_decode(text, at)
+            value, at = _DECODER.raw_decode(text, at)
             values.append(value)
             at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]
-    except (ValueError, RecursionError):
+    except (json.JSONDecodeError, RecursionError):
         return None
+    except ValueError as error:
+        raise DataError(f"{file}, row {len(values) + 1}: {json_fault(error)}") from None
     return values
 
 

@@ -24,6 +24,8 @@ NO_REGIONS = "rows have no region and were read as sentences without a mention"
 CONTROLS = "tasks have regions of several controls for labels, which were read together"
 UNLABELLED = "regions have no label and were left out"
 DRAFTS = "tasks have drafts that were not submitted, which were not read"
+CANCELLED = "annotations of tasks were cancelled (skipped) by their annotator and left out"
+NOT_GROUND_TRUTH = "annotations of tasks stand beside one that is marked as ground truth and were left out"
 OTHER_RESULTS = "results of tasks are no labelled regions (choices, relations and others) and were left out"
 
 _DATA_TEXT = "_data_text"
@@ -61,16 +63,7 @@ def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     if not _is_task(row):
         return _json_min_row(row, number, source)
     task = read_as(_Task, row)
-    done = [annotation for annotation in task.annotations if not annotation.was_cancelled]
-    done = [annotation for annotation in done if annotation.ground_truth] or done
-    if not done:
-        raise ValueError("the task has no annotation: annotate it, or leave it out of the export")
-    if len(done) > 1:
-        raise ValueError(
-            f"the task has {len(done)} annotations where one is needed: keep one of them, or export it as JSON-MIN, "
-            "which has a row for each, and say which to take by --duplicates (data.duplicates)"
-        )
-    results = done[0].result
+    results = _annotation(task.annotations, number, source).result
     if row.get("drafts"):
         source.note(DRAFTS, number)
     if others := sum(not (_kinds(result.value) or _is_bare(result.value)) for result in results):
@@ -78,6 +71,23 @@ def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     _note_controls({str(one.from_name) for one in results if _kinds(one.value) and one.from_name}, number, source)
     sentence = _text(task.data, results, number, source)
     return _with_regions(task.data, sentence, [result.value for result in results], number, source)
+
+
+def _annotation(annotations: Sequence[_Annotation], number: int, source: Source) -> _Annotation:
+    """The one annotation of a task that is to be read; raises ValueError where there is none, or several."""
+    done = [annotation for annotation in annotations if not annotation.was_cancelled]
+    best = [annotation for annotation in done if annotation.ground_truth] or done
+    if not best:
+        raise ValueError("the task has no annotation: annotate it, or leave it out of the export")
+    if len(best) > 1:
+        raise ValueError(
+            f"the task has {len(best)} annotations where one is needed: keep one of them, or export it as JSON-MIN, "
+            "which has a row for each, and say which to take by --duplicates (data.duplicates)"
+        )
+    for kind, times in ((CANCELLED, len(annotations) - len(done)), (NOT_GROUND_TRUTH, len(done) - 1)):
+        if times:
+            source.note(kind, number, times=times)
+    return best[0]
 
 
 def _text(data: dict[str, Any], results: Sequence[_Result], number: int, source: Source) -> Any:

@@ -60,12 +60,12 @@ def in_characters(rows: Iterator[Row], file: Path, reading: Reading) -> Iterator
 def _converted(
     row: dict[str, Any], convert: Callable[..., Place | None], reading: Reading, file: Path, number: int
 ) -> dict[str, Any]:
-    name, sentence = _entities_of(row)
+    name, sentence = entities_of(row)
     if name is None:
         return row
     changed: list[Any] = []
     for entity in row[name]:
-        place = _place(entity)
+        place = place_of(entity)
         if place is None:
             changed.append(entity)
             continue
@@ -77,14 +77,15 @@ def _converted(
     return row | {name: changed}
 
 
-def _entities_of(row: dict[str, Any]) -> tuple[str | None, str]:
+def entities_of(row: dict[str, Any]) -> tuple[str | None, str]:
     """The field with the entities of a row in our own names, if it has one, and its sentence."""
     sentence = row.get("sentence", row.get("text"))
     name = next((name for name in ("entities", "spans", "label") if isinstance(row.get(name), list)), None)
     return (name, sentence) if isinstance(sentence, str) else (None, "")
 
 
-def _place(entity: Any) -> Place | None:
+def place_of(entity: Any) -> Place | None:
+    """The two numbers of an entity in our own names; None where it has no place."""
     place: Any = None
     if isinstance(entity, list):
         place = entity[:2]
@@ -152,9 +153,9 @@ class _Boundaries:
 
         Raises ValueError for one whose text is where its offsets say when they count something else.
         """
-        name, sentence = _entities_of(row)
+        name, sentence = entities_of(row)
         for entity in row[name] if name else ():
-            place = _place(entity)
+            place = place_of(entity)
             if place is None:
                 continue
             start, end = place

@@ -7,42 +7,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from rnr.corpus.formats.decisions import REJECTED, is_rejected, note_doubtful_row
-from rnr.corpus.formats.entity_fields import agreeing, told
-from rnr.corpus.formats.entity_names import may_be_said, names_a_label, names_a_place, own_entity, without
-from rnr.corpus.formats.rows import are_texts
+from rnr.corpus.formats.beside import note_beside, note_unread
+from rnr.corpus.formats.decisions import REJECTED, is_rejected
+from rnr.corpus.formats.entity_fields import MAY_BE_EMPTY, OTHERS, OURS, agreeing, holds_entities, is_entity, told
+from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.entity_names import may_be_said, names_a_place, own_entity, without
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
-from rnr.corpus.formats.span_lists import from_list, is_span_list
+from rnr.corpus.formats.span_lists import from_list
 from rnr.corpus.report import Reading
 
 TEXTS = (
     *("sentence", "text", "content", "data", "input", "raw_text", "document", "raw", "tweet", "sent", "sentText"),
     *("full_text", "source_text", "generated_text", "unmasked_text", "original_text", "originalText", "utterance"),
 )
-_OURS = ("entities", "spans", "label")
-_MAY_BE_EMPTY = (
-    *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
-    *("entity_list", "nes", "span_labels", "extractions", "output", "gold", "denotations", "privacy_mask", "pii_spans"),
-)
-_OTHERS = (*_MAY_BE_EMPTY, "tags")
-ENTITIES = (*_OURS, *_OTHERS)
-"""The fields in which a row may hold its entities."""
-_PEOPLE = ("user", "user_id", "annotator", "annotator_id", "created_username")
-
 AS_STRING = "rows hold their entities as text with a list in it, which was read"
 SAME_TWICE = "rows hold their entities in two fields, which agree"
-PEOPLE = "rows hold the annotations of several people, which were read together"
 GROUPS = "documents have groups of spans beside their entities, which were not read"
-FURTHER = "rows have further fields with spans, which were not read"
-_NOT_FURTHER = frozenset((*ENTITIES, "relations", "tokens", "words", "sents", "sentences", "chunks"))
-LISTED = "rows list labels beside their entities, which were not read: call them 'schema' where they are meant"
-_SCHEMAS = frozenset(
-    ("label_list", "labels", "entity_types", "label_names", "label_set", "types", "classes", "ontology")
-)
 OF_ALL = "rows have a 'label' of their whole sentence beside their entities, which was not read"
 OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
-INSIDE = "rows have entities inside of their entities, which were not read"
 BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
 
@@ -78,41 +61,13 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     row = _without_groups(_without_class(row, number, source), number, source)
     field = _entity_field(row, number, source)
     if field is None:
-        return without(row, *(name for name in _OURS if name in row and row[name] is None))
-    _note_beside(row, field, number, source)
+        return without(row, *(name for name in OURS if name in row and row[name] is None))
+    note_beside(row, field, number, source)
     found = _entities(row[field], field, row, number, source)
-    if field in _OURS and found is row[field]:
-        return without(row, *(name for name in _OURS if name != field and name in row))
-    return without(row, *_OURS) | {field if field in _OURS else "entities": found}
-
-
-def _note_beside(row: dict[str, Any], field: str, number: int, source: Source) -> None:
-    note_doubtful_row(row, number, source)
-    source.note_relations(row, number)
-    if not _SCHEMAS.isdisjoint(row) and "schema" not in row:
-        listed = [name for name in row if name in _SCHEMAS and _lists_labels(row[name])]
-        if listed:
-            source.note(LISTED, number, ", ".join(listed))
-    lists = [name for name, value in row.items() if type(value) is list and name not in _NOT_FURTHER]
-    if others := [name for name in lists if _holds_places(row[name])]:
-        source.note(FURTHER, number, ", ".join(others))
-    entities = [entity for entity in row[field] if isinstance(entity, dict)] if isinstance(row[field], list) else []
-    people = {str(entity[name]) for entity in entities for name in _PEOPLE if entity.get(name) is not None}
-    if any(isinstance(inner, list) and any(map(_is_entity, inner)) for one in entities for inner in one.values()):
-        source.note(INSIDE, number)
-    if len(people) > 1:
-        source.note(PEOPLE, number, ", ".join(sorted(people)))
-
-
-def _lists_labels(value: Any) -> bool:
-    return bool(value) and are_texts(value)
-
-
-def _holds_places(value: list[Any]) -> bool:
-    """Whether a list is one of spans, each with its label."""
-    return bool(value) and all(
-        names_a_label(one) and names_a_place(one) if isinstance(one, dict) else is_span_list(one) for one in value
-    )
+    note_unread(row, field, number, source, empty=not found)
+    if field in OURS and found is row[field]:
+        return without(row, *(name for name in OURS if name != field and name in row))
+    return without(row, *OURS) | {field if field in OURS else "entities": found}
 
 
 def _with_sentence(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
@@ -136,7 +91,7 @@ def _without_groups(row: dict[str, Any], number: int, source: Source) -> dict[st
     groups = row.get("spans")
     if not isinstance(groups, dict) or not any(isinstance(row.get(name), list) for name in ("ents", "entities")):
         return row
-    filled = [name for name, spans in groups.items() if isinstance(spans, list) and any(map(_is_entity, spans))]
+    filled = [name for name, spans in groups.items() if isinstance(spans, list) and any(map(is_entity, spans))]
     if not any(row.get(name) for name in ("ents", "entities")):
         if len(filled) > 1:
             raise ValueError(f"no entities, and several groups of spans ({', '.join(filled)}); keep the one meant")
@@ -159,7 +114,7 @@ def _without_class(row: dict[str, Any], number: int, source: Source) -> dict[str
 def _with_lists(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     """The row with the list that stands as text in a field of entities, as tables keep it: JSON, or as Python shows
     it."""
-    for name in (*_OURS, *_OTHERS):
+    for name in (*OURS, *OTHERS):
         value = row.get(name)
         if isinstance(value, str) and value[:1] in ("[", "{") and (found := list_in(value)) is not None:
             source.note(AS_STRING, number, name)
@@ -169,10 +124,10 @@ def _with_lists(row: dict[str, Any], number: int, source: Source) -> dict[str, A
 
 def _entity_field(row: dict[str, Any], number: int, source: Source) -> str | None:
     """The field with the entities, None where there is none; raises ValueError where two differ."""
-    there = [name for name in _OURS if row.get(name) is not None]
-    there += [name for name in _OTHERS if _holds_entities(row.get(name))]
+    there = [name for name in OURS if row.get(name) is not None]
+    there += [name for name in OTHERS if holds_entities(row.get(name))]
     if not there:
-        empty = [name for name in _MAY_BE_EMPTY if row.get(name) in ([], {})]
+        empty = [name for name in MAY_BE_EMPTY if row.get(name) in ([], {})]
         return empty[0] if empty else None
     if len(there) > 1:
         sentence = row.get("sentence", row.get("text"))
@@ -182,19 +137,6 @@ def _entity_field(row: dict[str, Any], number: int, source: Source) -> str | Non
         source.note(SAME_TWICE, number, f"{', '.join(there)}; {read!r} was read")
         return read
     return there[0]
-
-
-def _holds_entities(value: Any) -> bool:
-    """Whether a field that may hold something else holds entities: a list of spans, or texts listed by label."""
-    if isinstance(value, dict):
-        return bool(value) and all(isinstance(inner, (list, dict)) for inner in value.values())
-    return isinstance(value, list) and bool(value) and all(_is_entity(inner) for inner in value)
-
-
-def _is_entity(value: Any) -> bool:
-    if isinstance(value, dict):
-        return names_a_label(value)
-    return is_span_list(value)
 
 
 def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: Source) -> Any:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rnr.corpus.formats.plain_rows import ENTITIES, TEXTS, own_row
+from rnr.corpus.formats.entity_fields import ENTITIES
+from rnr.corpus.formats.plain_rows import TEXTS, own_row
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, each, has
 

@@ -4,11 +4,7 @@ A row is a sentence and its entities, with offsets where the format has them; wh
 in its place. Which format it is, is found out: by the ending how the file is opened, by each value what it is.
 """
 
-import os
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from glob import glob
+from collections.abc import Callable, Iterator
 from itertools import chain, groupby, islice
 from pathlib import Path
 
@@ -17,147 +13,21 @@ from rnr.corpus.formats.brat import brat_folder_rows, brat_rows, is_brat_folder
 from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_rows
 from rnr.corpus.formats.csv_files import csv_rows, is_list_table, is_word_table
 from rnr.corpus.formats.endings import ENDINGS
+from rnr.corpus.formats.entity_labels import refuse_no_labels
 from rnr.corpus.formats.hugging_face import saved_dataset
 from rnr.corpus.formats.json_files import json_values
 from rnr.corpus.formats.known import shape_of
 from rnr.corpus.formats.offsets import in_characters
-from rnr.corpus.formats.opening import bare, lines, must_be_a_file, read_json
-from rnr.corpus.formats.rows import DataError, Row, are_texts
+from rnr.corpus.formats.opening import bare, lines, must_be_a_file
+from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source
 from rnr.corpus.formats.signatures import refuse_disguised
 from rnr.corpus.formats.spacy_files import docbin_rows
 from rnr.corpus.formats.split_fields import by_split
 from rnr.corpus.formats.tables import opened_table, table_rows
 from rnr.corpus.formats.unknown import unknown_row
+from rnr.corpus.formats.without_labels import with_labels
 from rnr.corpus.report import Reading
-
-SPLITS = ("train", "test", "validation", "valid", "val", "dev")
-"""Names of files and folders that are a part of a data set and not one of their own."""
-
-NOT_READ = "it stands beside the splits of its folder and was not read"
-UNLIKE = "its splits have other names and are data sets of their own ({}): if they are one, give their files one name"
-
-_SHARD = re.compile(r"-\d+-of-\d+$")
-_NO_DATA = ("labels", "dataset_info", "dataset_infos", "state", "config", "readme", "license", "package")
-
-
-def stem(file: Path) -> str:
-    """The name of a file without its endings, and without the number of a shard: ``train-00000-of-00001.parquet``."""
-    return _SHARD.sub("", bare(file).stem)
-
-
-def source_name(file: Path) -> str:
-    """The data set that a file belongs to: the folder's name for a split or beside a list of labels, else its own."""
-    folder = Path(os.path.abspath(file)).parent  # not resolved: a link may point to a store where nothing has a name
-    listed = any((folder / name).is_file() for name in ("labels.json", "dataset_dict.json"))
-    if not listed and stem(file).lower() not in SPLITS:
-        return stem(file)
-    return (folder.parent if folder.name.lower() in SPLITS else folder).name or stem(file)
-
-
-def parts(place: Path) -> dict[str, Path]:
-    """What lies at a path, by split: the files of a folder, the folders of a DatasetDict, or else the path itself.
-
-    A folder with one file of data is that file, and one with nothing but another folder is that folder. Raises
-    DataError for a folder with several files of which none is a split, or with two for one split.
-    """
-    if (place / "dataset_dict.json").is_file():
-        return _dataset_dict(place)
-    if not place.is_dir() or (place / "state.json").is_file() or is_brat_folder(place):
-        return {"": place}
-    candidates = _candidates(place)
-    found: dict[str, Path] = {}
-    for file in candidates:
-        name = stem(file).lower()
-        if name not in SPLITS:
-            continue
-        if name in found and _SHARD.search(bare(file).stem):
-            raise DataError(f"{place}: the split {name} lies in several files; name them all: '{place}/{name}-*'")
-        if name in found:
-            raise DataError(f"{place}: {found[name].name} and {file.name} are the same split; name the one you mean")
-        found[name] = _only_one(file) if file.is_dir() else file
-    if found:
-        return {name: found[name] for name in SPLITS if name in found}
-    files = [file for file in candidates if file.is_file()]
-    if len(files) == 1:
-        return {"": files[0]}
-    folders = [folder for folder in sorted(place.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
-    if not files and len(folders) == 1:
-        return parts(folders[0])
-    needs = "it needs files such as train.jsonl and test.jsonl"
-    raise DataError(f"{place}: no split in this folder; {needs}{_what(place)}")
-
-
-def note_not_read(paths: Sequence[str], reading: Reading) -> None:
-    """Note the files of data in folders that stand beside the splits there and are none of them, and splits that are
-    taken for several data sets."""
-    for place in (Path(name) for path in paths for name in ([path] if Path(path).exists() else sorted(glob(path)))):
-        if not place.is_dir() or (place / "dataset_dict.json").is_file() or is_brat_folder(place):
-            continue
-        found = _candidates(place)
-        others = [file for file in found if stem(file).lower() not in SPLITS]
-        for file in others if len(others) < len(found) else ():
-            reading.fact(NOT_READ, file)
-        with suppress(DataError):  # which is said where they are read
-            if len(names := list(dict.fromkeys(map(source_name, parts(place).values())))) > 1:
-                reading.fact(UNLIKE.format(", ".join(names)), place)
-
-
-def _candidates(place: Path) -> list[Path]:
-    return [file for file in sorted(place.iterdir()) if _may_be_data(file)]
-
-
-def _what(place: Path) -> str:
-    """What is said of what lies in a folder without a split."""
-    files = _files_of_data(place)
-    if not files:
-        there = [file.name for file in sorted(place.iterdir())]
-        if (place / "seq.in").is_file() and (place / "seq.out").is_file():
-            return "; words and tags lie in two files: `paste seq.in seq.out > train.txt` puts them side by side"
-        folders = [file for file in place.iterdir() if file.is_dir()]
-        every = f"; all of them are '{place}/*'" if len(folders) == len(there) > 1 else ""
-        return f"; there are {', '.join(there[:5])}{every}" if there else "; it is empty"
-    endings = {"".join(file.suffixes[-2:]) if bare(file) != file else file.suffix for file in files}
-    every = f", or all of them by '{place}/*{endings.pop()}'" if len(endings) == 1 else ""
-    return f"; name the one you mean of {', '.join(file.name for file in files[:5])}{every}"
-
-
-def _may_be_data(file: Path) -> bool:
-    if file.is_dir():
-        return file.name.lower() in SPLITS and _is_split(file)
-    if file.name.startswith("."):  # of a file system or an editor: ._train.jsonl, .train.jsonl.swp
-        return False
-    name = bare(file)
-    return (name.suffix.lower() in READERS and name.stem.lower() not in _NO_DATA) or name.name.lower() in SPLITS
-
-
-def _is_split(folder: Path) -> bool:
-    """Whether a folder called as a split is one: a saved data set, one of brat, or files of data that are no splits."""
-    if (folder / "state.json").is_file() or is_brat_folder(folder):
-        return True
-    splits = {stem(file).lower() for file in _files_of_data(folder)}
-    return bool(splits) and splits.isdisjoint(name for name in SPLITS if name != folder.name.lower())
-
-
-def _only_one(folder: Path) -> Path:
-    """What lies in the folder of a split; raises DataError for several files."""
-    files = [] if (folder / "state.json").is_file() or is_brat_folder(folder) else _files_of_data(folder)
-    if len(files) > 1:
-        listed = ", ".join(file.name for file in files[:5])
-        raise DataError(f"{folder}: this split lies in {len(files)} files ({listed}); name them all: '{folder}/*'")
-    return files[0] if files else folder
-
-
-def _files_of_data(folder: Path) -> list[Path]:
-    return [file for file in _candidates(folder) if file.is_file()]
-
-
-def _dataset_dict(folder: Path) -> dict[str, Path]:
-    listed = read_json(folder / "dataset_dict.json")
-    splits = listed.get("splits") if isinstance(listed, dict) else None
-    if not are_texts(splits):
-        raise DataError(f"{folder / 'dataset_dict.json'}: no list of names in 'splits'")
-    return {name: folder / name for name in splits}
 
 
 def read_rows(file: Path, reading: Reading) -> Iterator[Row]:
@@ -199,7 +69,13 @@ def _folder_rows(folder: Path, reading: Reading) -> Iterator[Row]:
 
 
 def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
-    """The rows in values as they come from JSON or a table, each run of one shape read by it."""
+    """The rows in values as they come from JSON or a table, each run of one shape read by it; raises DataError after
+    the last where what was read as their labels cannot be."""
+    yield from with_labels(_by_shape(values, source), source)
+    refuse_no_labels(source)
+
+
+def _by_shape(values: Iterator[Row], source: Source) -> Iterator[Row]:
     shapes = _remembered(by_split(values, source))
     for shape, run in groupby(shapes, key=lambda pair: pair[0]):
         found = (row for _, row in run)

@@ -26,6 +26,8 @@ class Source:
     reading: Reading
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The names of labels that are numbers, by column, where the file itself has them."""
+    two_labels: dict[tuple[str, str], tuple[set[str], set[str]]] = field(default_factory=dict)
+    """Of entities with labels under two names, by these names what they were called under each."""
     _listed: list[Any] = field(default_factory=list)
 
     def note(self, kind: str, number: int = 0, detail: str = "", *, times: int = 1) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rnr.corpus.formats.entity_fields import ENTITIES
 from rnr.corpus.formats.plain_rows import GROUPS, own_row
 from rnr.corpus.formats.rows import DataError, Row, names, needed
 from rnr.corpus.formats.shapes import Shape, Source, each, has, many
@@ -24,8 +25,10 @@ def _is_pair(value: Any) -> bool:
 
 def _tuple_row(value: list[Any], number: int, source: Source) -> dict[str, Any]:
     text, annotations = value
-    entities = annotations["entities"] if isinstance(annotations, dict) else annotations
-    return own_row({"sentence": text, "entities": entities}, number, source)
+    if not isinstance(annotations, dict):
+        return own_row({"sentence": text, "entities": annotations}, number, source)
+    beside = {name: value for name, value in annotations.items() if name in ENTITIES}
+    return own_row({"sentence": text} | beside, number, source)
 
 
 def _wrapped(value: dict[str, Any], _: int, source: Source) -> Iterator[Any]:

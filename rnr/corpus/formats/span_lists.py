@@ -78,16 +78,21 @@ def _from_pair(parts: list[str], number: int, source: Source, sentence: str) -> 
     return {"text": text, "label": label}
 
 
-def _with_more(place: list[int], rest: list[Any], number: int, source: Source, sentence: Any) -> dict[str, Any] | None:
+def _with_more(place: list[int], rest: list[Any], number: int, source: Source, sentence: Any) -> Any:
+    """The span with the one text that is its label, and its own text if it is there; None where that is not clear."""
     texts = [part for part in rest if isinstance(part, str)]
     there = sentence[slice(*place)] if isinstance(sentence, str) else None
-    found: dict[str, Any] = {"start": place[0], "end": place[1]}
-    if len(texts) > 1 and there in texts:
-        texts.remove(there)
-        found["text"] = there
+    said = len(texts) > 1 and there in texts
+    if said:
+        texts.remove(str(there))
     if not texts or any(not _ID.fullmatch(text) for text in texts[1:]):
         return None  # which of several texts is the label it does not tell
-    beside = [part for part in rest if part not in (None, "", texts[0], found.get("text"))]
+    if len(texts) > 1 and there is not None and texts[0].casefold() == there.casefold():
+        raise ValueError(
+            f"which of {texts[0]!r}, the text of a span in another case, and {texts[1]!r} is its label is not clear; "
+            'write {"start": ..., "end": ..., "label": ...}'
+        )
+    beside = [part for part in rest if part not in (None, "", texts[0], there if said else None)]
     if beside:
         source.note(BESIDE, number, repr([*place, *rest]))
-    return found | {"label": texts[0]}
+    return {"start": place[0], "end": place[1], "text": there, "label": texts[0]} if said else [*place, texts[0]]

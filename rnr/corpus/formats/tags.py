@@ -155,6 +155,11 @@ class Tagged:
         return {"sentence": sentence, "entities": entities} | self.beside
 
 
+def is_of_names(tag: Any) -> bool:
+    """Whether a tag says that a token is outside of names, or where in one it stands."""
+    return tag == "O" or (isinstance(tag, str) and tag[1:2] == "-" and tag[0] in "BIESLU")
+
+
 def located(tokens: Sequence[str], text: str) -> list[tuple[int, int]] | None:
     """Where the tokens stand when only white space is between them in the text, else None."""
     places: list[tuple[int, int]] = []

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rnr.corpus.formats.plain_rows import ENTITIES
+from rnr.corpus.formats.entity_fields import ENTITIES
 from rnr.corpus.formats.rows import Row
 from rnr.corpus.formats.shapes import Shape, Source
 from rnr.corpus.formats.token_rows import TAGS, TOKENS, rows_of_tokens
@@ -58,7 +58,8 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         if by_character:
             words = characters if len(characters) == len(found[1]) else list(found[0])
         source.note(BY_CHARACTERS if by_character else BY_SPACES, number)
-        yield number, value | {"text": found[0], "tokens": words, "ner_tags": found[1]}
+        every = {name: tags for name in TAGS if (tags := _tags(value.get(name)))}
+        yield number, value | every | {"text": found[0], "tokens": words, "ner_tags": found[1]}
 
 
 SHAPE = Shape(

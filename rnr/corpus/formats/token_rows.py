@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from rnr.corpus.formats.column_layout import CHUNKS
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.span_lists import whole_number
-from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, located, tag_scheme
+from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, is_of_names, located, spans, tag_scheme
 from rnr.counting import counted
 
 TOKENS = ("tokens", "words", "word")
@@ -47,13 +48,12 @@ def fields(row: Any) -> tuple[str, str] | None:
     named = [name for name in matching if all(isinstance(tag, str) for tag in row[name])]
     same = [name for name in named or matching if len(row[name]) == len(row[tokens])] or matching
     if len(same) > 1:  # "tags" may be parts of speech, and those of "ner" the names
-        same = [name for name in same if any(map(_is_of_names, row[name]))] or same
+        same = [name for name in same if _any_of_names(row[name])] or same
     return (tokens, same[0]) if same else None
 
 
-def _is_of_names(tag: Any) -> bool:
-    """Whether a tag says that a token is outside of names, or where in one it stands."""
-    return tag == "O" or (isinstance(tag, str) and tag[1:2] == "-" and tag[0] in "BIESLU")
+def _any_of_names(tags: Sequence[Any]) -> bool:
+    return any(map(is_of_names, tags))
 
 
 def is_usual(row: Any) -> bool:
@@ -112,6 +112,8 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             if len(tokens) != len(tags):
                 raise ValueError(f"{counted(len(tokens), 'token')} with {counted(len(tags), 'tag')}")
             named = named_tags(tags, own)
+            for fact in _unread(row, *found, named, source):
+                source.reading.fact(fact, source.file)
         except ValueError as error:
             yield source.fault(number, error)
             continue
@@ -119,8 +121,6 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
         source.note_relations(row, number)
         if others := [name for name in _ENTITIES if isinstance(row.get(name), (list, dict))]:
             source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
-        for fact in _unread(row, *found):
-            source.reading.fact(fact, source.file)
         places = Places(range(1, len(tokens) + 1), "token")
         text = [row[name] for name in ("full_text", "text", "sentence") if isinstance(row.get(name), str)]
         text = text or spaced(row, tokens)
@@ -146,13 +146,47 @@ def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
     return []
 
 
-def _unread(row: dict[str, Any], tokens: str, read: str) -> Iterator[str]:
-    """What is said of further fields with a tag for each token that seem to be of names."""
+def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], source: Source) -> Iterator[str]:
+    """What is said of further fields with a tag for each token that seem to be of names; raises ValueError for one
+    that says something else than the tags that are read."""
     for name, value in row.items():
-        if name == read or "ner" not in name.lower().split("_") or not _plain_list(value, (str, int)):
+        if name in (tokens, read) or not _plain_list(value, (str, int)) or not len(value) == len(named) > 0:
             continue
-        if len(value) == len(row[tokens]):
+        others = _by_name(value, source.names.get(name)) if name in TAGS else None
+        if others is not None:
+            _refuse_unlike({read: named, name: others}, row[tokens])
+        elif "ner" in name.lower().split("_") or (name in TAGS and (type(value[0]) is int or _any_of_names(value))):
             yield f"tags are those of {read!r}; those of {name!r} {OTHER_TAGS}"
+
+
+def _by_name(tags: Sequence[Any], names: Sequence[str] | None) -> Sequence[str] | None:
+    """The tags of a further field by name; None where they are not all of names, or are those of syntactic chunks."""
+    try:
+        named = named_tags(tags, names)
+    except ValueError:
+        return None
+    labels = {tag[2:] for tag in named if tag != "O"}
+    return named if all(map(is_of_names, named)) and not (labels and labels <= CHUNKS) else None
+
+
+def _refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str]) -> None:
+    """Raises ValueError where two fields of tags tell other entities; they may be of two schemes."""
+    (read, tags), (name, others) = found.items()
+    if tags == others or ((told := _told(tags)) is not None and told == _told(others)):
+        return
+    at = next(place for place, pair in enumerate(zip(tags, others, strict=True)) if pair[0] != pair[1])
+    raise ValueError(
+        f"the fields {read!r} and {name!r} hold tags and do not agree; keep one of them (token {at + 1}, "
+        f"{tokens[at]!r}, is {tags[at]} and {others[at]})"
+    )
+
+
+def _told(tags: Sequence[str]) -> list[tuple[int, int, str]] | None:
+    """The entities of tags by a scheme of their own; None where they break it."""
+    try:
+        return list(spans(tags, Places(range(1, len(tags) + 1), "token"), tag_scheme([tags])))
+    except ValueError:
+        return None
 
 
 def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | Mapping[int, str] | None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 from rnr.corpus.formats.column_writing import token_spans
+from rnr.corpus.formats.entity_labels import label_field, one_label
 from rnr.corpus.formats.rows import DataError, Row, are_texts, names
 from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
-from rnr.corpus.formats.span_lists import AS_TEXT, whole_number
+from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE, whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, located
 from rnr.corpus.formats.token_rows import spaced
 from rnr.corpus.matching import folded
@@ -19,12 +20,23 @@ _MANY = 10
 """So many entities tell that none is one token long."""
 _FEWEST = 3
 """So many spans tell what they count."""
+_Span: TypeAlias = tuple[int, int, str]
+"""First token, one past the last, and the label."""
 _FIELDS = ("entities", "entity_mentions", "ner", "spans")
+_TEXTS = ("text", "mention", "word", "span_text")
+"""What the text of an entity is called."""
 
 
 def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
-    spans = [_span(entity, number, source, inclusive=True) for entity in row["ner"]]
-    return _row(row, row["tokenized_text"], spans, number, source)
+    spans = _spans(row, "ner", number, source, inclusive=True)
+    tokens = row["tokenized_text"]
+    for entity, (first, end, _) in zip(row["ner"], spans, strict=True):
+        text = _text_of(entity, tokens, first, end)
+        if text is not None and not _says(tokens[first:end], text):
+            exclusive = _says(tokens[first : end - 1], text)
+            hint = "; it is where ends are exclusive: make them inclusive, one less each" if exclusive else ""
+            raise ValueError(f"{text!r} is not at tokens {first} to {end - 1} (inclusive, as in GLiNER){hint}")
+    return _row(row, tokens, spans, number, source)
 
 
 def _gliner_rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
@@ -47,13 +59,16 @@ def _starts_with_place(span: list[Any]) -> bool:
 
 
 def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
-    field = next(name for name in _FIELDS if isinstance(row.get(name), list))
     inclusive = source.reading.options.offsets == "inclusive"
-    spans = [_span(entity, number, source, inclusive=inclusive) for entity in row[field]]
+    field, *others = (name for name in _FIELDS if isinstance(row.get(name), list))
+    spans = _spans(row, field, number, source, inclusive=inclusive)
+    for other in others:
+        if sorted(spans) != sorted(_spans(row, other, number, source, inclusive=inclusive)):
+            raise ValueError(f"the fields {field!r} and {other!r} hold entities and do not agree; keep one of them")
     tokens = row[_tokens(row)]
     for entity, (first, end, label) in zip(row[field], spans, strict=True):
-        text = entity.get("text") if isinstance(entity, dict) else None
-        if first == end or (isinstance(text, str) and not _says(tokens[first:end], text)):
+        text = _text_of(entity, tokens, first, end)
+        if first == end or (text is not None and not _says(tokens[first:end], text)):
             fits = not inclusive and (first == end or _says(tokens[first : end + 1], str(text)))
             hint = "; it is where ends are inclusive: --offsets inclusive reads them so" if fits else ""
             raise ValueError(f"{text or label!r} is not at tokens {first} to {end} (exclusive){hint}")
@@ -89,18 +104,34 @@ def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
             yield place[0] < place[1] and place[0] in ends and place[1] + 1 in ends
 
 
+def _text_of(entity: Any, tokens: Sequence[str], first: int, end: int) -> str | None:
+    """The text that an entity has beside its place and label, if any; of a list, where an id may stand there, only one
+    that begins at its place."""
+    if isinstance(entity, dict):
+        return next((entity[name] for name in _TEXTS if isinstance(entity.get(name), str)), None)
+    texts = [text for text in entity[3:] if isinstance(text, str) and text.strip()]
+    here = (tokens[first:last] for last in (end - 1, end, end + 1))
+    return next((text for run in here for text in texts if _says(run, text)), None)
+
+
 def _says(tokens: Sequence[str], text: str) -> bool:
     """Whether tokens are a text, whatever white space is in it."""
     return folded("".join("".join(tokens).split())) == folded("".join(text.split()))
 
 
-def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple[int, int, str]:
+def _spans(row: dict[str, Any], field: str, number: int, source: Source, *, inclusive: bool) -> list[_Span]:
+    """The spans that a field of a row lists."""
+    listed = enumerate(row[field])
+    return [_span(one, f"{field}[{place}]", number, source, inclusive=inclusive) for place, one in listed]
+
+
+def _span(entity: Any, place: str, number: int, source: Source, *, inclusive: bool) -> _Span:
     """First token, one past the last, and the label."""
     if isinstance(entity, dict):
         if isinstance(entity.get("span"), list) and len(entity["span"]) == 2:
             entity = entity | dict(zip(("start", "end"), entity["span"], strict=True))
-        label = entity.get("type", entity.get("label", entity.get("entity_type")))
-        entity = [entity.get("start"), entity.get("end"), label]
+        name = label_field(entity, place, number, source)
+        entity = [entity.get("start"), entity.get("end"), None if name is None else one_label(entity[name])]
     if isinstance(entity, list) and len(entity) >= 3 and any(type(part) in (str, float) for part in entity[:2]):
         whole = [*map(whole_number, entity[:2]), *entity[2:]]
         if [type(part) for part in whole[:2]] == [int, int]:
@@ -108,12 +139,12 @@ def _span(entity: Any, number: int, source: Source, *, inclusive: bool) -> tuple
             entity = whole
     if not isinstance(entity, list) or len(entity) < 3 or [type(part) for part in entity[:3]] != [int, int, str]:
         raise ValueError(f"an entity must be [first token, last token, label], found {entity}")
+    if any(part not in (None, "") for part in entity[3:]):
+        source.note(BESIDE, number, repr(entity))
     return entity[0], entity[1] + inclusive, entity[2]
 
 
-def _row(
-    row: dict[str, Any], tokens: list[str], spans: Sequence[tuple[int, int, str]], number: int, source: Source
-) -> Any:
+def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[_Span], number: int, source: Source) -> Any:
     if not tokens:
         raise ValueError("no tokens")
     source.note_blank(tokens, number)

@@ -10,9 +10,10 @@ from rnr.corpus.formats.brat import brat_label, write_brat
 from rnr.corpus.formats.column_writing import column_writer
 from rnr.corpus.formats.columns import COLUMN_SUFFIXES
 from rnr.corpus.formats.examples import read_labels
+from rnr.corpus.formats.folders import source_name
 from rnr.corpus.formats.hugging_face import write_hugging_face, write_parquet
 from rnr.corpus.formats.label_studio import write_label_studio
-from rnr.corpus.formats.reading import READERS, source_name
+from rnr.corpus.formats.reading import READERS
 from rnr.corpus.formats.rows import entities, names, save, whole_row
 from rnr.corpus.formats.spacy_files import spacy_json_row
 from rnr.corpus.formats.token_spans import gliner_row
