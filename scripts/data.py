@@ -24,7 +24,7 @@ from rnr.config import Offsets, ReadingConfig, Spaces
 from rnr.corpus import decontamination, drawing, loading, statistics
 from rnr.corpus.duplicates import Resolution
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.writing import FORMATS, Losses, write
+from rnr.corpus.formats.writing import FORMATS, Losses, refuse_target, write
 from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
 from rnr.counting import counted
@@ -201,13 +201,16 @@ def split(
     """Divide sentences into training and test, the same share of each source, no sentence on both sides."""
     if not 0 < test_share < 1:
         raise ValueError(f"--test-share must lie between 0 and 1, found {test_share}")
+    files = {name: out / f"{name}.jsonl" for name in ("train", "test")}
+    for file in files.values():
+        refuse_target(file, "jsonl")  # both, before there is one of them
     sides = drawing.split(_load(context.params, paths), test_share, seed)
-    for name, examples in zip(("train", "test"), sides, strict=True):
+    for name, examples in zip(files, sides, strict=True):
         if not examples:
             raise ValueError(f"--test-share {test_share} of so few sentences leaves none for {name}")
-    for name, examples in zip(("train", "test"), sides, strict=True):
-        write(examples, out / f"{name}.jsonl", "jsonl")
-        print(f"{counted(len(examples), 'sentence')} -> {out / name}.jsonl")
+    for file, examples in zip(files.values(), sides, strict=True):
+        write(examples, file, "jsonl")
+        print(f"{counted(len(examples), 'sentence')} -> {file}")
     return 0
 
 

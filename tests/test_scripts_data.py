@@ -252,6 +252,22 @@ def test_stats_of_a_model_that_is_not_there_say_so(tmp_path, capsys) -> None:
     assert "no folder at './nowhere'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["convert", "--to", "jsonl"], ["convert", "--to", "hf"], ["split"]])
+def test_splits_of_a_folder_that_are_not_read_are_named(tmp_path, capsys, command) -> None:
+    folder = tmp_path / "set"
+    (folder / "dev").mkdir(parents=True)
+    write_jsonl(folder / "train.jsonl", *_numbered("a", 10))
+    write_jsonl(folder / "test.jsonl", ADA)
+    write_jsonl(folder / "dev" / "part.jsonl", ROME)
+    out = tmp_path / ("out.jsonl" if "jsonl" in command else "out")
+    assert main([*command, str(folder), "--out", str(out)]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "of this folder" in line]
+    assert said == [
+        f"data: {folder}: of this folder the training split is read here (train.jsonl); test.jsonl, dev/part.jsonl are "
+        "read where they are named or evaluated on"
+    ]
+
+
 # split
 
 
@@ -290,6 +306,16 @@ def test_split_says_when_its_share_cannot_be_taken(tmp_path, capsys, share, said
     assert main(["split", file, "--out", str(tmp_path / "out"), "--test-share", share]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_split_writes_neither_side_where_one_is_there(tmp_path, capsys) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", *_numbered("a", 10))
+    out = tmp_path / "out"
+    out.mkdir()
+    write_jsonl(out / "test.jsonl", ADA)
+    assert main(["split", file, "--out", str(out)]) == 2
+    assert f"{out / 'test.jsonl'} exists already" in capsys.readouterr().err
+    assert [one.name for one in out.iterdir()] == ["test.jsonl"]
 
 
 # decontaminate

@@ -24,6 +24,7 @@ from rnr.types import Example
 
 DEMO = Path(__file__).resolve().parent / "demo_data"
 
+TRAINING_ALONE = "of this folder the training split is read here ({}); {} are read where they are named or evaluated on"
 SHOWN = 10
 """So many of the rows that a run skips are named."""
 
@@ -50,7 +51,7 @@ def load(
     skipped = _Skipped(skip_bad_rows)
     note_not_read(paths, reading)
     with _without_collection():
-        for file, uid_prefix in _files(paths, training=training):
+        for file, uid_prefix in _files(paths, reading, training=training):
             rows.begin(file)
             begin = len(examples)
             labels = FileLabels(file)
@@ -79,7 +80,7 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
     rows = RowIndex()
     none = True
     note_not_read(paths, reading)
-    for file, uid_prefix in _files(paths, training=training):
+    for file, uid_prefix in _files(paths, reading, training=training):
         rows.begin(file)
         labels = FileLabels(file)
         if labels.listed is None:
@@ -144,9 +145,10 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _files(paths: Sequence[str], *, training: bool) -> Iterator[tuple[Path, str]]:
+def _files(paths: Sequence[str], reading: Reading, *, training: bool) -> Iterator[tuple[Path, str]]:
     """The files of the wanted splits with the prefixes of their uids; raises DataError for one listed twice."""
-    for file, uid_prefix in _once(_split(place, training=training) for path in paths for place in _found(path)):
+    found = (_split(place, reading, training=training) for path in paths for place in _found(path))
+    for file, uid_prefix in _once(found):
         if isinstance(file, DataError):
             raise file
         yield file, uid_prefix
@@ -191,12 +193,15 @@ def _found(path: str) -> list[Path]:
     return found
 
 
-def _split(place: Path, *, training: bool) -> Path:
-    """The file or folder at a place that is for training, or else for evaluation."""
+def _split(place: Path, reading: Reading, *, training: bool) -> Path:
+    """The file or folder at a place that is for training, which is noted where others stand beside it, or else for
+    evaluation."""
     there = parts(place)
     names = ("train",) if training else tuple(name for name in SPLITS if name != "train")
     for name in ("", *names):
         if name in there:
+            if training and (others := [str(there[other].relative_to(place)) for other in there if other != name]):
+                reading.fact(TRAINING_ALONE.format(there[name].relative_to(place), ", ".join(others)), place)
             return there[name]
     raise DataError(f"{place}: no split {' or '.join(names)} in this folder, which has {', '.join(there)}")
 

@@ -44,6 +44,14 @@ def write(examples: Iterable[Example], out: Path, form: str) -> None:
 
     Raises ValueError for a file that exists or has another format's ending, and for what the format cannot hold.
     """
+    refuse_target(out, form)
+    known = FORMATS[form]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    known.write(examples if known.streams or isinstance(examples, Sequence) else list(examples), out)
+
+
+def refuse_target(out: Path, form: str) -> None:
+    """Raises ValueError for a file that exists or has another format's ending."""
     known = FORMATS[form]
     if out.exists():
         raise ValueError(f"{out} exists already; remove it or write somewhere else")
@@ -51,8 +59,6 @@ def write(examples: Iterable[Example], out: Path, form: str) -> None:
         raise ValueError(f"{out}: {form} is a folder; name one")
     if known.suffixes and out.suffix.lower() not in known.suffixes:
         raise ValueError(f"{out}: {form} goes to a file that ends in {' or '.join(known.suffixes)}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    known.write(examples if known.streams or isinstance(examples, Sequence) else list(examples), out)
 
 
 COMMENTED = (
