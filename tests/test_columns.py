@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
+from rnr.corpus.formats.column_blocks import COMMENTS
 from rnr.corpus.formats.columns import CONTRADICTED, JOINED, LONG
 from rnr.corpus.formats.opening import MARKED
 from rnr.corpus.formats.rows import DataError
@@ -135,6 +136,36 @@ def test_a_line_with_another_number_of_columns_is_an_error_by_its_line(tmp_path)
         f"{tmp_path}/a.conll, line 7: 4 columns where most lines have 3: 'New York NNP B-LOC'",
         ("Ed", []),
     ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("Ida NN B-PER\n\nRT NN O\n#Obama B-PER\nran VB O\n\nin IN O\n", "4: 2 columns where most lines have 3"),
+        ("Ida B-PER\n\nin O\n#New York B-LOC\n. O\n", "4: 3 columns where most lines have 2"),
+        ("Ida B-PER\n\n#New York B-LOC\n. O\n", "3: 3 columns where most lines have 2"),
+        (
+            "Ida\tN\tB-PER\n\nin\tIN\tO\n#NYC B-LOC\n.\t.\tO\n",
+            "4: 1 column where most lines have 3",
+        ),
+        (
+            "Ida B-PER\nran O\n# the end of it\n",
+            "3: 5 columns where most lines have 2; if it is a comment, ",
+        ),
+    ],
+)
+def test_a_token_that_begins_as_a_comment_is_no_comment(tmp_path, lines, said) -> None:
+    found, _ = _read(tmp_path / "a.conll", lines)
+    assert f"{tmp_path}/a.conll, line {said}" in next(row for row in found if isinstance(row, str))
+
+
+def test_a_comment_that_may_be_a_token_is_counted(tmp_path) -> None:
+    lines = "# newdoc id = x\n# newpar\n# sent_id = 1\nIda B-PER\nran O\n\n#Obama's first day\n#\nIda B-PER\nran O\n"
+    found, notes = _read(tmp_path / "a.conll", lines)
+    assert found == [IDA] * 2
+    assert notes.startswith(f"""{tmp_path}/a.conll: 2 {COMMENTS} (row 7: "#Obama's first day"; row 7: '#')""")
+    # One among the tokens of a sentence is known by its key alone.
+    assert _read(tmp_path / "b.conll", "Ida B-PER\n# segment = 2\nran O\n") == ([IDA], "")
 
 
 def test_a_comment_that_contradicts_its_tokens_is_named(tmp_path) -> None:

@@ -11,8 +11,9 @@ from rnr.corpus.formats.tags import Places, Tagged, TagScheme
 from rnr.counting import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
-_COMMENT = re.compile(r"#\s*[\w.:-]+\s*=|#(?:begin|end) document")
+_COMMENT = re.compile(r"#\s*[\w.:-]+(?: id)?\s*=|#\s*new(?:doc|par)\b|#(?:begin|end) document")
 _MARK = re.compile(r"</?\w+[^<>]*>")
+COMMENTS = "lines that begin with '#' were taken for comments and left out"
 _TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
 
 
@@ -126,13 +127,14 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
     columns = None if header else block.columns(layout)
     numbers: Sequence[int]
     text: list[str] = []
+    notes: list[tuple[str, str]] = []
     if columns is None:
-        numbers, rows = _whole_rows(block, layout, scheme, text, header=header)
+        numbers, rows = _whole_rows(block, layout, scheme, text, notes, header=header)
         columns = [[cell.strip(BLANKS) for cell in column] for column in zip(*rows, strict=False)]
     else:
         numbers = range(block.number, block.number + len(columns[0]))
     if not numbers:
-        return Tagged(block.number), []
+        return Tagged(block.number, notes=notes), []
     if block.one_line:
         numbers = [block.number] * len(numbers)
     if layout.running >= 0 and any("-" in cell or "." in cell for cell in columns[layout.running]):
@@ -145,13 +147,15 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         words = without_prefix(words, layout.prefix, numbers)
     if "" in words:
         raise ValueError(f"line {numbers[words.index('')]}: no word beside its tag")
-    return Tagged(block.number, words, layout.tags(columns[layout.tag]), Places(numbers), text), glued
+    tags = layout.tags(columns[layout.tag])
+    return Tagged(block.number, words, tags, Places(numbers), text, notes=notes), glued
 
 
 def _whole_rows(
-    block: Block, layout: Layout, scheme: TagScheme, text: list[str], *, header: bool
+    block: Block, layout: Layout, scheme: TagScheme, text: list[str], notes: list[tuple[str, str]], *, header: bool
 ) -> tuple[list[int], list[list[str]]]:
-    """The lines that are no comments, cut to the columns that all have; what a comment says the text is goes there."""
+    """The lines that are no comments, cut to the columns that all have; what a comment says the text is goes to
+    ``text``, and what may be none to ``notes``."""
     numbers: list[int] = []
     kept: list[list[str]] = []
     for place, line in enumerate(block.lines):
@@ -160,6 +164,8 @@ def _whole_rows(
         bare = line.removeprefix("\ufeff")
         if bare.startswith("#") and _is_comment(bare, row, layout, scheme, first=not kept):
             text.extend(_COMMENT_TEXT.findall(bare))
+            if not _COMMENT.match(bare):
+                notes.append((COMMENTS, repr(bare[:60])))
             continue
         if header and not kept:
             header = False
@@ -186,17 +192,22 @@ def _whole_rows(
 
 
 def _between(line: str) -> str:
-    """What is said of a line that may be meant to stand between sentences: ``-----``, ``</s>``, a no-break space."""
+    """What is said of a line that may be meant to stand between sentences: ``-----``, ``</s>``, a no-break space; or as
+    a comment."""
+    if line.startswith("#"):
+        return "; if it is a comment, take it out"
     mark = line.strip(BLANKS)
     meant = _MARK.fullmatch(mark) or mark in ("EOS", "BOS") or not any(map(str.isalnum, mark))
     return "; if it divides sentences, put a blank line in its place" if meant and len(by_blanks(line)) == 1 else ""
 
 
 def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme, *, first: bool) -> bool:
+    """Whether a line that begins with ``#`` is a comment, and no token such as ``#Obama``."""
     if (first and _COMMENT_TEXT.match(line)) or line.startswith(("#begin document", "#end document")):
         return True
-    if layout.width and len(without_trailing(list(row))) != layout.width:
-        return True
+    cells = without_trailing(list(row))
+    if layout.width and len(cells) != layout.width:
+        return bool(_COMMENT.match(line)) or (first and not _TAG.fullmatch(by_blanks(line)[-1]))
     return first and (layout.brackets or scheme.spelling.read(layout.tag_of(row[layout.tag])) is None)
 
 

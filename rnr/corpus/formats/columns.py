@@ -107,6 +107,8 @@ def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path,
         try:
             sentence, glued = read_block(block, layout, scheme, header=header)
             header = header and not sentence.tokens
+            for kind, detail in sentence.notes:
+                reading.note(kind, file, sentence.number, detail)
             if layout.rest and any(map(written_without_spaces, sentence.tokens)):
                 reading.note(UNDIVIDED, file, sentence.number)
             if len(sentence.tokens) > _LONG:
