@@ -27,6 +27,12 @@ def shows_tags(cell: str) -> bool:
     return cell.lstrip()[:1] in "OBIESLUMW" and bool(_SEVERAL.fullmatch(cell))
 
 
+def one_tag(cell: str) -> list[str] | None:
+    """The tag that is all of a cell, as that of a sentence of one word; None for any other."""
+    tag = cell.strip()
+    return [tag] if _ONE.fullmatch(tag) else None
+
+
 def _found(row: Any) -> tuple[str, list[str]] | None:
     """The text and its tags, else None."""
     if not isinstance(row, dict) or any(isinstance(row.get(name), (list, dict)) for name in _ENTITIES):
