@@ -45,7 +45,7 @@ def predict(
     sentences: Annotated[list[str] | None, typer.Argument(help="texts, or - for stdin", show_default=False)] = None,
     schema: Annotated[str | None, typer.Option(help="labels, separated by commas")] = None,
     schema_file: Annotated[
-        Path | None, typer.Option(help="a label a line, a JSON list, or {label: definition}")
+        Path | None, typer.Option(help="a label a line, a labels.json, or {label: definition}")
     ] = None,
     file: Annotated[list[str] | None, typer.Option(help="more sentences; JSONL rows may have their own schema")] = None,
     form: Annotated[

@@ -131,6 +131,65 @@ def test_a_schema_file_holds_labels_by_line_or_definitions(tmp_path) -> None:
     assert schema_option(None, None) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ('["person", "city"]', ["person", "city"]),
+        ("person\ncity\n", ["person", "city"]),
+        ('{"0": "person", "1": "city"}', ["person", "city"]),
+        ('{"person": 0, "city": 1}', ["person", "city"]),
+        ('{"id2label": {"0": "person", "1": "city"}}', ["person", "city"]),
+        ('[{"text": "person"}, {"text": "city"}]', ["person", "city"]),
+        ('{"labels": ["person", "city"]}', ["person", "city"]),
+        ('["O", "B-person", "I-person", "B-city", "I-city"]', ["city", "person"]),
+        ('{"0": "O", "1": "B-person", "2": "B-city"}', ["city", "person"]),
+        ('{"person": "a human being", "city": ""}', {"person": "a human being", "city": ""}),
+        (
+            '[{"name": "person", "description": "a human being"}, {"name": "city"}]',
+            {"person": "a human being", "city": ""},
+        ),
+        ('{"person": {"description": "a human being"}}', {"person": "a human being"}),
+    ],
+)
+def test_a_schema_file_may_be_any_labels_json_with_a_byte_order_mark_or_without(tmp_path, text, labels) -> None:
+    file = tmp_path / "labels.json"
+    for encoding in ("utf-8", "utf-8-sig"):
+        file.write_text(text, encoding=encoding)
+        found = schema_option(None, file)
+        assert (found, list(found or ())) == (labels, list(labels))
+
+
+def test_what_is_made_of_labels_is_said(tmp_path, capsys) -> None:
+    file = tmp_path / "labels"
+    file.write_text("PER\nper\nPER\n")
+    assert schema_option(None, file) == ["PER"]
+    assert capsys.readouterr().err == f"noted: {file}: 'per' is the same to the model as 'PER', and left out\n"
+    assert schema_option("art work,Art_Work,city", None) == ["art work", "city"]
+    assert "'Art_Work' is the same to the model as 'art work'" in capsys.readouterr().err
+    file.write_text('["O", "B-PER", "I-PER"]')
+    assert schema_option(None, file) == ["PER"]
+    assert capsys.readouterr().err == f"noted: {file} lists tags (O, B-PER, I-PER); asked for is PER\n"
+    file.write_text('{"PER": "a", "PER": "b"}')
+    with pytest.raises(ValueError, match=f"{file}: an object has 'PER' twice"):
+        schema_option(None, file)
+    file.write_bytes(b"Zo\xeb")
+    with pytest.raises(ValueError, match="labels is not UTF-8"):
+        schema_option(None, file)
+
+
+def test_the_schema_of_a_row_has_the_same_shapes_but_lists_no_tags(tmp_path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"text": "Ada", "schema": {"0": "person"}}\n{"text": "Ada", "schema": ["O", "B-person"]}\n')
+    questions = read_questions([], [str(file)], "auto", None)
+    assert next(questions).labels == ["person"]
+    with pytest.raises(ValueError, match=r"row 2: its schema lists tags \(O, B-person\), give their labels: person"):
+        next(questions)
+    for entities in ([{"text": "Ada", "label": "person"}], {"person": ["Ada"]}, [[0, 3, "person"]]):
+        file.write_text(json.dumps({"text": "Ada", "labels": entities}) + "\n")
+        with pytest.raises(ValueError, match="row 1: the schema must be a list of labels"):
+            next(read_questions([], [str(file)], "auto", None))
+
+
 def test_a_document_is_one_question(tmp_path) -> None:
     file = tmp_path / "book.txt"
     file.write_text("One.\nTwo.\n")
