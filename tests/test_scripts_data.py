@@ -177,6 +177,22 @@ def test_a_conversion_within_one_schema_and_name_loses_nothing(tmp_path, capsys)
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("more", [[], ["--duplicates", "first"]])
+def test_convert_names_fields_that_are_not_read_and_keeps_an_id_as_the_name(tmp_path, capsys, more) -> None:
+    first = write_jsonl(tmp_path / "a.jsonl", ADA | {"id": 7, "meta": {}}, NONE | {"id": "x", "cats": []})
+    tokens = {"id": "0", "tokens": ["Bo"], "ner_tags": ["B-person"], "pos_tags": [1], "chunk_tags": [2]}
+    second = write_jsonl(tmp_path / "b.jsonl", tokens, {"words": ["Bo", "ran"], "tags": ["O", "O"], "guid": "g"})
+    third = write_jsonl(tmp_path / "c.jsonl", {"content": "Cy", "doc": "d-1", "ner": [[0, 2, "person"]], "id": 1.5})
+    out = tmp_path / "out.jsonl"
+    assert main(["convert", first, second, third, "--to", "jsonl", "--out", str(out), *more]) == 0
+    names = [json.loads(line).get("guid") for line in out.read_text().splitlines()]
+    assert names == ["7", "x", "0", "g", None]
+    assert capsys.readouterr().err == (
+        f"lost, because jsonl has no place for them: the fields cats, meta of the rows of {first}; the fields "
+        f"chunk_tags, pos_tags of the rows of {second}; the fields doc of the rows of {third}\n"
+    )
+
+
 def test_convert_keeps_what_is_there(tmp_path, capsys) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", ADA)
     assert main(["convert", file, "--to", "jsonl", "--out", file]) == 2

@@ -64,7 +64,8 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         if by_character:
             words = characters if len(characters) == len(found[1]) else list(found[0])
         source.note(BY_CHARACTERS if by_character else BY_SPACES, number)
-        yield number, value | {"text": found[0], "tokens": words, "ner_tags": found[1]}
+        rest = {name: one for name, one in value.items() if name not in _FIELDS and name not in _TEXTS}
+        yield number, rest | {"text": found[0], "tokens": words, "ner_tags": found[1]}
 
 
 SHAPE = Shape(

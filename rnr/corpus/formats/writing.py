@@ -16,6 +16,7 @@ from rnr.corpus.formats.reading import READERS, source_name
 from rnr.corpus.formats.rows import entities, names, save, whole_row
 from rnr.corpus.formats.spacy_files import spacy_json_row
 from rnr.corpus.formats.token_spans import gliner_row
+from rnr.corpus.report import Report
 from rnr.files import strict_json
 from rnr.types import Example
 
@@ -119,6 +120,11 @@ class Losses:
         spaced = sorted(label for label in self._used if " " in label)
         cut = f"labels with a space ({_few(spaced)}) are cut by tools that divide columns at spaces"
         return [COMMENTED, *([cut] if spaced else [])]
+
+
+def fields_lost(report: Report) -> list[str]:
+    """The fields of rows that were not read and so are not written, by file, in words."""
+    return [f"the fields {_few(sorted(names))} of the rows of {file}" for file, names in report.fields.items()]
 
 
 def losses(examples: Iterable[Example], out: Path, form: str) -> list[str]:
