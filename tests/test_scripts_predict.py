@@ -87,6 +87,29 @@ def test_a_long_file_is_resumed_behind_its_last_whole_row(tmp_path, asked, capsy
     assert main([*command, "--resume"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("schema", "rows", "said"),
+    [
+        ("person", ["Ada ran", "Cy came"], "row 2: it is about 'Bob sat', and the input has 'Cy came' there"),
+        ("person", ["Ada ran"], "row 2: the input ends before it, which is about 'Bob sat'"),
+        ("city", ["Ada ran", "Bob sat", "Cy came"], "row 1: it has the label 'person', which is not asked for"),
+        ("person", [("x", "Ada ran"), "Bob sat"], "row 1: it is called None, and the row of the input 'x'"),
+    ],
+)
+def test_answers_to_other_questions_are_not_gone_on_with(tmp_path, asked, capsys, schema, rows, said) -> None:
+    out = tmp_path / "out.jsonl"
+    assert main(["--model", "m", "--schema", "person", "--out", str(out), "Ada ran", "Bob sat"]) == 0
+    out.write_bytes(out.read_bytes() + b'{"sente')  # another run may still need it
+    before = out.read_bytes()
+    named = [{"text": row} if isinstance(row, str) else {"id": row[0], "text": row[1]} for row in rows]
+    file = tmp_path / "in.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in named))
+    assert main(["--model", "m", "--schema", schema, "--out", str(out), "--resume", "--file", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert f"{out}, {said}: --resume goes on with the same input and labels" in error
+    assert (out.read_bytes(), len(asked)) == (before, 1)
+
+
 def test_half_of_a_surrogate_pair_that_a_model_spells_ends_nothing(tmp_path, asked, monkeypatch) -> None:
     half = Entity(text="\ud83d", label="person", start=-1, end=-1, confidence=None, alignment="none")
     found = Extraction(sentence="Ada ran", entities=(), reasoning=None, left_out=(half,))
