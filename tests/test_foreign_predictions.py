@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rnr.corpus.formats.examples import BLANK, TRIMMED, TWICE
+from rnr.corpus.formats.plain_rows import GROUPS
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
 from rnr.evaluation.foreign import LEFT_OUT, SAME_ROW, read_any
@@ -95,6 +96,7 @@ def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counte
         ([{**GLINER, "text": "Other ."}], "row 1: 'Other .' is not in the data"),
         ([GLINER, SPACY], "row 2: a second prediction for 'Ada.*, with other mentions"),
         ([{"text": SENTENCE}], "row 1: no mentions: expected a list as ents, spans, entities; found text"),
+        ([GLINER | {"ents": []}], "row 1: 'ents' and 'entities' hold mentions and do not agree: keep one of them"),
         ([{"ents": []}], "row 1: no sentence: expected a text as sentence or text; found ents"),
         ([{"text": SENTENCE, "ents": [{"start": 0, "end": 3}]}], "a mention without a label"),
         ([{"text": SENTENCE, "ents": [{"label": "city"}]}], "neither text nor offsets"),
@@ -193,6 +195,13 @@ def test_gold_scored_against_itself_is_right(tmp_path, rows, note) -> None:
     scores = report(read.predictions).data_sets["found"].scores
     assert [scores[name].f1 for name in ("reference", "exact", "strict")] == [100.0, 100.0, 100.0]
     assert any(note in line for line in read.notes)
+
+
+def test_groups_of_spans_beside_the_entities_of_a_document_are_noted(tmp_path) -> None:
+    groups = {"sc": [{"start": 0, "end": 3, "label": "PERSON"}]}
+    read = read_any(_file(tmp_path, SPACY | {"spans": groups}, NOTHING | {"spans": {}}), EXAMPLES, {"gpe": "city"})
+    assert len(read.predictions["a/1"].answer.mentions) == 2
+    assert [note.partition(": ")[2] for note in read.notes] == [f"1 {GROUPS} (row 1: sc)"]
 
 
 def test_rows_of_predict_are_scored(tmp_path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from rnr.corpus.formats.entity_names import own_entity
 from rnr.corpus.formats.examples import TWICE, Place, mention_of
+from rnr.corpus.formats.plain_rows import GROUPS
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.matching import folded, places_of, stripped
 from rnr.corpus.report import Reading
@@ -92,6 +93,8 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -114,7 +117,7 @@ def _mentions(
     row: Mapping[str, Any], sentence: str, names: Mapping[str, str], place: Place
 ) -> tuple[list[Mention], list[float | None]]:
     """The mentions with their scores: one that has a place is read once under its label."""
-    field = next((name for name in MENTIONS if name in row), "")
+    field = _field(row, place)
     given = row.get(field)
     if isinstance(given, dict):  # GLiNER2: by label
         given = [_labelled(item, label) for label, items in given.items() for item in _listed(items, label)]
@@ -134,6 +137,18 @@ def _mentions(
         mentions.append(mention)
         scores.append(_score(item))
     return mentions, scores
+
+
+def _field(row: Mapping[str, Any], place: Place) -> str:
+    """The field with the mentions, empty where there is none; raises ValueError for two that do not agree."""
+    there = [name for name in MENTIONS if name in row]
+    if len(there) > 1 and isinstance(row.get("spans"), dict):  # spaCy's groups, beside its entities
+        there.remove("spans")
+        if any(row["spans"].values()):
+            place.note(GROUPS, ", ".join(row["spans"]))
+    if others := [name for name in there[1:] if row[name] != row[there[0]]]:
+        raise ValueError(f"{there[0]!r} and {others[0]!r} hold mentions and do not agree: keep one of them")
+    return there[0] if there else ""
 
 
 def _listed(items: Any, label: str) -> list[Any]:
