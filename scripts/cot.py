@@ -30,6 +30,7 @@ from rnr.synthesis.generate import MAX_TEMPERATURE, Generator, Rules, Work, run_
 from rnr.synthesis.journal import Journal
 from rnr.synthesis.report import cost_line, report, report_table
 from rnr.synthesis.validate import check_rows, read_examples
+from rnr.task.labels import label_key
 from rnr.types import Example
 from scripts.command_line import new_app, refuse_idle, run, within
 
@@ -42,6 +43,7 @@ def main(argv: list[str]) -> int:
 
 _RULES, _POLICY, _TEACHER = Rules(), RequestPolicy(), TeacherSettings(who="template")
 
+SHOWN_LABELS = 20
 REQUESTS = ("concurrency", "deadline", "retries", "max_new_tokens", "price_in", "price_out")
 """The options of how a model is asked."""
 
@@ -94,7 +96,9 @@ def generate(
         raise ValueError("--judge template cannot score: give openai:MODEL, local:FOLDER or none")
     _refuse_unasked(context, [teacher, judge])
     gold = gold or is_template
-    examples = as_asked(load(files, training=True, annotated=False), catch_alls=True)[:limit]
+    loaded = load(files, training=True, annotated=False)[:limit]
+    examples = as_asked(loaded, catch_alls=True)
+    _say_labels(loaded)
     if gold and not any(example.mentions for example in examples):
         raise ValueError(
             f"no sentence of {', '.join(files)} has entities to explain: "
@@ -170,6 +174,15 @@ def _refuse_unasked(context: typer.Context, asked: Sequence[str]) -> None:
         refuse_idle(context, ("attempts", "temperature"), "with the template, which would write the same again")
     if asked[-1] == "none":
         refuse_idle(context, ("threshold", "judge_base_url"), "without a --judge")
+
+
+def _say_labels(examples: Sequence[Example]) -> None:
+    """Print which labels are written otherwise than in the data: rows have them as prompts do."""
+    written = sorted({label for example in examples for label in example.schema if label_key(label) != label})
+    if written:
+        listed = ", ".join(f"{label} -> {label_key(label)}" for label in written[:SHOWN_LABELS])
+        more = f" and {len(written) - SHOWN_LABELS} more" if len(written) > SHOWN_LABELS else ""
+        print(f"data: labels are written as prompts have them: {listed}{more}")
 
 
 def _output(out: Path, inputs: Sequence[str]) -> OutputFiles:

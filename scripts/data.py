@@ -24,7 +24,7 @@ from rnr.config import Offsets, ReadingConfig, Spaces
 from rnr.corpus import decontamination, drawing, loading, statistics
 from rnr.corpus.duplicates import Resolution
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.writing import FORMATS, Losses, write
+from rnr.corpus.formats.writing import FORMATS, Losses, fields_lost, refuse_target, write
 from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
 from rnr.counting import counted
@@ -124,14 +124,13 @@ def convert(
     duplicates: Duplicates = "keep",
 ) -> int:
     """Write the sentences of all paths into one file of another format."""
-    seen = Losses()
+    seen, reading = Losses(), Reading(options=_reading(context.params))
     if FORMATS[to].streams and duplicates == "keep":
-        reading = Reading(options=_reading(context.params))
         examples = loading.stream(paths, training=True, reading=reading, skip_bad_rows=skip_bad_rows)
     else:
-        examples = _load(context.params, paths)
+        examples = _load(context.params, paths, reading=reading)
     write(seen.passing(examples), out, to)
-    if lost := seen.lines(out, to):
+    if lost := [*seen.lines(out, to), *fields_lost(reading.report)]:
         print(f"lost, because {to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
     for said in seen.elsewhere(to):
         print(f"noted: {said}")
@@ -201,13 +200,16 @@ def split(
     """Divide sentences into training and test, the same share of each source, no sentence on both sides."""
     if not 0 < test_share < 1:
         raise ValueError(f"--test-share must lie between 0 and 1, found {test_share}")
+    files = {name: out / f"{name}.jsonl" for name in ("train", "test")}
+    for file in files.values():
+        refuse_target(file, "jsonl")  # both, before there is one of them
     sides = drawing.split(_load(context.params, paths), test_share, seed)
-    for name, examples in zip(("train", "test"), sides, strict=True):
+    for name, examples in zip(files, sides, strict=True):
         if not examples:
             raise ValueError(f"--test-share {test_share} of so few sentences leaves none for {name}")
-    for name, examples in zip(("train", "test"), sides, strict=True):
-        write(examples, out / f"{name}.jsonl", "jsonl")
-        print(f"{counted(len(examples), 'sentence')} -> {out / name}.jsonl")
+    for file, examples in zip(files.values(), sides, strict=True):
+        write(examples, file, "jsonl")
+        print(f"{counted(len(examples), 'sentence')} -> {file}")
     return 0
 
 
@@ -241,13 +243,16 @@ def decontaminate(
     return 0
 
 
-def _load(options: Mapping[str, Any], paths: Sequence[str], *, training: bool = True) -> list[Example]:
+def _load(
+    options: Mapping[str, Any], paths: Sequence[str], *, training: bool = True, reading: Reading | None = None
+) -> list[Example]:
     return loading.load(
         paths,
         training=training,
         skip_bad_rows=options["skip_bad_rows"],
         options=_reading(options),
         duplicates=options["duplicates"] if training else "keep",
+        reading=reading,
     )
 
 

@@ -24,6 +24,7 @@ from rnr.counting import counted
 from rnr.files import json_line
 from rnr.task.choosing import Selection
 from rnr.task.extraction import Extraction
+from rnr.task.labels import label_key
 from rnr.task.parsing import ERRORS
 from rnr.types import Decoding
 from scripts.command_line import LabelWeight, as_written, new_app, refuse_idle, run, threshold_option, within
@@ -45,7 +46,7 @@ def predict(
     sentences: Annotated[list[str] | None, typer.Argument(help="texts, or - for stdin", show_default=False)] = None,
     schema: Annotated[str | None, typer.Option(help="labels, separated by commas")] = None,
     schema_file: Annotated[
-        Path | None, typer.Option(help="a label a line, a JSON list, or {label: definition}")
+        Path | None, typer.Option(help="a label a line, a labels.json, or {label: definition}")
     ] = None,
     file: Annotated[list[str] | None, typer.Option(help="more sentences; JSONL rows may have their own schema")] = None,
     form: Annotated[
@@ -80,7 +81,7 @@ def predict(
     options |= {"label_calibration": label_calibration}
     questions = read_questions(sentences or [], file or [], form, labels)
     if out is not None:
-        questions = itertools.islice(questions, _already(out, resume=resume), None)
+        questions = _behind(questions, out, resume=resume)
     # Before an engine starts: the first question tells most of what can be wrong.
     first = next(questions, None)
     if first is None:
@@ -122,23 +123,45 @@ def _answered(
         yield asked.popleft(), found
 
 
-def _already(out: Path, *, resume: bool) -> int:
-    """Rows that ``--out`` holds; one that was cut in its middle is taken away."""
+def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterator[Question]:
+    """The questions behind those that ``--out`` answers; a row that was cut in its middle is taken away. Raises
+    ValueError for rows that are no answers to these questions."""
     if not out.exists():
         out.parent.mkdir(parents=True, exist_ok=True)
-        return 0
+        return questions
     if not resume:
         raise ValueError(f"{out} is there already: --resume goes on behind its last row, or give another --out")
     text = out.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
     for number, line in enumerate(whole.splitlines(), 1):
         try:
-            json.loads(line)
+            row = json.loads(line)
         except ValueError:
             raise ValueError(f"{out}, row {number} is not JSON: this is no file of predict's") from None
+        if why := _is_no_answer(row, next(questions, None)):
+            raise ValueError(
+                f"{out}, row {number}: {why}: --resume goes on with the same input and labels; else give another --out"
+            )
     if len(whole) < len(text):
         out.write_bytes(whole)
-    return whole.count(b"\n")
+    return questions
+
+
+def _is_no_answer(row: Any, question: Question | None) -> str:
+    """Why a row of ``--out`` is no answer to a question, as far as it tells; empty where it is one."""
+    if not isinstance(row, dict) or not isinstance(row.get("sentence"), str):
+        return "this is no file of predict's"
+    if question is None:
+        return f"the input ends before it, which is about {row['sentence'][:60]!r}"
+    if row["sentence"] != question.text:
+        return f"it is about {row['sentence'][:60]!r}, and the input has {question.text[:60]!r} there"
+    name = {"id": row["id"]} if "id" in row else {}
+    if name != question.name:
+        return f"it is called {name.get('id')!r}, and the row of the input {question.name.get('id')!r}"
+    asked = set(map(label_key, question.labels))
+    found = (entity.get("label") for entity in row.get("entities") or () if isinstance(entity, dict))
+    other = next((label for label in found if label_key(str(label)) not in asked), None)
+    return "" if other is None else f"it has the label {other!r}, which is not asked for"
 
 
 def _show(pairs: Iterator[tuple[Question, Extraction]], stream: TextIO, *, as_json: bool) -> None:

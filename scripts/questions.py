@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from actors.question import Labels
+from rnr.corpus.formats.label_lists import definitions_beside, labels_of_tags, listed_names
+from rnr.corpus.formats.rows import parsed
 from rnr.runs.commands import called
 from rnr.task.labels import label_key
 
@@ -21,6 +23,8 @@ DATA = (".json", ".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv",
 
 TEXT, LABELS, NAMES = ("sentence", "text"), ("schema", "labels"), ("uid", "id", "guid")
 """The keys of a row that are its text, its labels and its name: the first that is there."""
+
+_NO_LABELS = "{}: the schema must be a list of labels or an object {{label: definition}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +106,18 @@ def _row(line: str, place: str, labels: Labels | None) -> Question:
         raise ValueError(f"{place}: it needs a text under {' or '.join(TEXT)}")
     own = next((row[key] for key in LABELS if key in row), None)
     name = next(({"id": row[key]} for key in NAMES if key in row), {})
-    return Question(text=text, labels=_needed(labels, place) if own is None else read_labels(own, place), name=name)
+    return Question(text=text, labels=_needed(labels, place) if own is None else _own_labels(own, place), name=name)
+
+
+def _own_labels(value: Any, place: str) -> Labels:
+    """The schema of a row, without an object or a list in it: these may be entities."""
+    parts = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(parts, list) or not all(isinstance(part, str | int) for part in parts):
+        raise ValueError(_NO_LABELS.format(place))
+    labels = read_labels(value, place)
+    if (named := labels_of_tags(list(labels))) != list(labels):
+        raise ValueError(f"{place}: its schema lists tags ({', '.join(labels)}), give their labels: {', '.join(named)}")
+    return labels
 
 
 def _needed(labels: Labels | None, place: str) -> Labels:
@@ -112,33 +127,53 @@ def _needed(labels: Labels | None, place: str) -> Labels:
 
 
 def read_labels(value: Any, place: str) -> Labels:
-    """A JSON list of labels, or an object ``{label: definition}``; raises ValueError for anything else."""
-    good = isinstance(value, list) and all(isinstance(label, str) for label in value)
-    good = good or (isinstance(value, dict) and all(isinstance(text, str) for text in value.values()))
-    if not good or not value:
-        raise ValueError(f"{place}: the schema must be a list of labels or an object {{label: definition}}")
-    return value
+    """The labels of JSON: a list in any shape that a ``labels.json`` has, or an object ``{label: definition}``; raises
+    ValueError for anything else."""
+    names = listed_names(value)
+    if names is None and value and isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
+        return value
+    told = definitions_beside(value) if isinstance(value, (list, dict)) else {}
+    if names is None and told and len(told) == len(value):
+        return told
+    if not names:
+        raise ValueError(_NO_LABELS.format(place))
+    labels = list(names.values()) if isinstance(names, dict) else names
+    return {label: told.get(label, "") for label in labels} if told else labels
 
 
 def schema_option(schema: str | None, file: Path | None) -> Labels | None:
-    """The labels of ``--schema a,b`` or of ``--schema-file``: JSON as ``read_labels`` takes it, or a label a line."""
+    """The labels of ``--schema a,b`` or of ``--schema-file``: JSON as ``read_labels`` takes it, also a list of tags, or
+    a label a line. What is made of them is said."""
     if schema is not None and file is not None:
         raise ValueError("give --schema or --schema-file, not both")
     if schema is not None:
         return _listed(schema.split(","), "--schema")
     if file is None:
         return None
-    text = file.read_text(encoding="utf-8")
-    if text.lstrip().startswith(("{", "[")):
-        try:
-            return read_labels(json.loads(text), str(file))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
-    return _listed(text.splitlines(), str(file))
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8: {error}") from None
+    if not text.lstrip().startswith(("{", "[")):
+        return _listed(text.splitlines(), str(file))
+    try:
+        value = parsed(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    labels = read_labels(value, str(file))
+    if (named := labels_of_tags(list(labels))) == list(labels):
+        return labels
+    print(f"noted: {file} lists tags ({', '.join(labels)}); asked for is {', '.join(named)}", file=sys.stderr)
+    return named
 
 
 def _listed(labels: Iterable[str], place: str) -> list[str]:
-    found = {label_key(label): label.strip() for label in labels if label.strip()}
+    found: dict[str, str] = {}
+    for label in filter(None, map(str.strip, labels)):
+        if (first := found.setdefault(label_key(label), label)) != label:
+            print(f"noted: {place}: {label!r} is the same to the model as {first!r}, and left out", file=sys.stderr)
     if not found:
         raise ValueError(f"{place} needs a label")
     return list(found.values())

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
+from rnr.corpus.formats.column_blocks import COMMENTS, WIDENED
 from rnr.corpus.formats.columns import CONTRADICTED, JOINED, LONG
 from rnr.corpus.formats.opening import MARKED
 from rnr.corpus.formats.rows import DataError
@@ -137,6 +138,36 @@ def test_a_line_with_another_number_of_columns_is_an_error_by_its_line(tmp_path)
     ]
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("Ida NN B-PER\n\nRT NN O\n#Obama B-PER\nran VB O\n\nin IN O\n", "4: 2 columns where most lines have 3"),
+        ("Ida B-PER\n\nin O\n#New York B-LOC\n. O\n", "4: 3 columns where most lines have 2"),
+        ("Ida B-PER\n\n#New York B-LOC\n. O\n", "3: 3 columns where most lines have 2"),
+        (
+            "Ida\tN\tB-PER\n\nin\tIN\tO\n#NYC B-LOC\n.\t.\tO\n",
+            "4: 1 column where most lines have 3",
+        ),
+        (
+            "Ida B-PER\nran O\n# the end of it\n",
+            "3: 5 columns where most lines have 2; if it is a comment, ",
+        ),
+    ],
+)
+def test_a_token_that_begins_as_a_comment_is_no_comment(tmp_path, lines, said) -> None:
+    found, _ = _read(tmp_path / "a.conll", lines)
+    assert f"{tmp_path}/a.conll, line {said}" in next(row for row in found if isinstance(row, str))
+
+
+def test_a_comment_that_may_be_a_token_is_counted(tmp_path) -> None:
+    lines = "# newdoc id = x\n# newpar\n# sent_id = 1\nIda B-PER\nran O\n\n#Obama's first day\n#\nIda B-PER\nran O\n"
+    found, notes = _read(tmp_path / "a.conll", lines)
+    assert found == [IDA] * 2
+    assert notes.startswith(f"""{tmp_path}/a.conll: 2 {COMMENTS} (row 7: "#Obama's first day"; row 7: '#')""")
+    # One among the tokens of a sentence is known by its key alone.
+    assert _read(tmp_path / "b.conll", "Ida B-PER\n# segment = 2\nran O\n") == ([IDA], "")
+
+
 def test_a_comment_that_contradicts_its_tokens_is_named(tmp_path) -> None:
     found, notes = _read(tmp_path / "a.conll", "# text = Ada ran\nIda B-PER\nran O\n")
     assert found == [IDA]
@@ -160,6 +191,41 @@ def test_words_that_conll_u_writes_as_one_are_one(tmp_path) -> None:
     lines = "1\tIda\tB-PER\n2-3\tzum\t_\n2\tzu\tO\n3\tdem\tO\n4\tZoo\tB-LOC\n4.1\tx\t_\n"
     found, _ = _read(tmp_path / "a.conllu", lines)
     assert found == [("Ida zum Zoo", [("Ida", "per"), ("Zoo", "loc")])]
+
+
+@pytest.mark.parametrize(
+    ("lines", "mentions", "widened"),
+    [
+        # O and B in IOB2: the mention begins inside the word, and takes all of it.
+        ("1 Ida B-PER|2-3 zum _|2 zu O|3 dem B-LOC|4 Zoo I-LOC", [("Ida", "per"), ("zum Zoo", "loc")], "zum Zoo"),
+        ("1 Ida B-PER|2-3 zum O|2 zu _|3 dem _|4 Zoo B-LOC", [("Ida", "per"), ("Zoo", "loc")], ""),
+        ("1 Ida B-PER|2-3 zum _|2 zu B-LOC|3 dem I-LOC|4 Zoo O", [("Ida", "per"), ("zum", "loc")], ""),
+        ("1 Ida B-PER|2-3 zum _|2 zu I-PER|3 dem O|4 Zoo B-LOC", [("Ida zum", "per"), ("Zoo", "loc")], "Ida zum"),
+        # Both lines of it are tagged: its own tag counts.
+        ("1 Ida B-PER|2-3 zum B-LOC|2 zu B-LOC|3 dem I-LOC|4 Zoo I-LOC", [("Ida", "per"), ("zum Zoo", "loc")], ""),
+        # IOBES: the letter of the last part ends the mention.
+        ("1 Ida S-PER|2-3 zum _|2 zu B-LOC|3 dem I-LOC|4 Zoo E-LOC", [("Ida", "per"), ("zum Zoo", "loc")], ""),
+        ("1 Ida B-PER|2-3 zum _|2 zu I-PER|3 dem E-PER|4 Zoo S-LOC", [("Ida zum", "per"), ("Zoo", "loc")], ""),
+    ],
+)
+def test_a_word_of_several_parts_has_the_mention_of_its_parts(tmp_path, lines, mentions, widened) -> None:
+    text = lines.replace(" ", "\t").replace("|", "\n") + "\n"
+    found, notes = _read(tmp_path / "a.conllu", text)
+    assert found == [("Ida zum Zoo", mentions)]
+    assert (f"1 {WIDENED} (row 1: {widened!r})" in notes) if widened else (WIDENED not in notes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [
+        ("1 Vidal B-PER|2-3 del _|2 de B-ORG|3 el B-LOC|4 x O", 4),
+        ("1 Ada B-PER|2-3 del _|2 di I-PER|3 la B-LOC|4 Rioja I-LOC", 4),
+    ],
+)
+def test_mentions_that_meet_inside_a_word_of_several_parts_are_refused(tmp_path, lines, line) -> None:
+    found, _ = _read(tmp_path / "a.conllu", lines.replace(" ", "\t").replace("|", "\n") + "\n")
+    said = "mentions meet inside the word 'del': give it one tag, on its own line"
+    assert found == [f"{tmp_path}/a.conllu, line {line}: {said}"]
 
 
 def test_names_in_the_brackets_of_conll_2012_may_be_long(tmp_path) -> None:

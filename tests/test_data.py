@@ -318,6 +318,9 @@ def test_the_embedded_files_are_data_sets_of_their_own() -> None:
 def test_a_row_keeps_the_name_that_it_has(tmp_path) -> None:
     rows = [ADA | {"guid": "n-7"}, ADA | {"guid": 8}, ADA]
     assert [one.guid for one in load([_jsonl(tmp_path, *rows)], training=True)] == ["n-7", "8", ""]
+    rows = [ADA | {"id": 9}, ADA | {"id": "x", "guid": "n-7"}, ADA | {"id": "x", "guid": ""}, ADA | {"id": [1]}]
+    rows += [row | {"cot": "Ada is one."} for row in rows]  # not the usual row
+    assert [one.guid for one in load([_jsonl(tmp_path, *rows)], training=True)] == 2 * ["9", "n-7", "x", ""]
 
 
 _KEYS = ["sentence", "text", "entities", "spans", "label", "labels", "type", "pos", "start", "end", "schema", "cot"]

@@ -187,6 +187,31 @@ def test_cells_behind_a_space_are_those_of_a_table(tmp_path) -> None:
     assert read(written(tmp_path / "a.csv", "text, entities\nAda ran, \"[[0, 3, 'PER']]\"\n"))[:2] == ([ADA], "")
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("entity", ['0, 2, ""PER""', '{""start"": 0, ""end"": 2, ""label"": ""PER""}'])
+def test_a_space_at_the_beginning_of_a_text_is_one_of_it_where_quotation_marks_open_cells(
+    tmp_path, delimiter, entity
+) -> None:
+    listed = entity if entity.startswith("{") else f"[{entity}]"
+    moved = listed.replace("2", "3").replace("0", "1")
+    rows = (("id", "text", "entities"), ("1", "李明来了", f'"[{listed}]"'), ("2", " 王芳来了", f'"[{moved}]"'))
+    table = "".join(f"{delimiter.join(cells)}\n" for cells in rows)
+    found = read(written(tmp_path / "a.csv", table))[:2]
+    assert found == ([("李明来了", [("李明", "PER")]), (" 王芳来了", [("王芳", "PER")])], "")
+
+
+def test_a_text_that_begins_with_a_space_and_a_quotation_mark_opens_no_cell_behind_it(tmp_path) -> None:
+    table = 'text,entities\n" ""Ada"" ran","[[2, 5, ""PER""]]"\n Bo sat,"[[1, 3, ""PER""]]"\n'
+    assert read(written(tmp_path / "a.csv", table))[:2] == ([(' "Ada" ran', [("Ada", "PER")]), (" Bo sat", BO[1])], "")
+
+
+def test_a_row_too_long_for_a_table_is_one_problem(tmp_path) -> None:
+    table = f'text,entities\n{"x" * 200_000},[]\nAda ran,"[[0, 3, ""PER""]]"\n'
+    found, problems, _ = read(written(tmp_path / "a.csv", table))
+    assert found == [ADA]
+    assert "line 2: field larger than field limit" in problems
+
+
 def _webanno(layer: str, cells: str) -> str:
     return f"#FORMAT=WebAnno TSV 3.3\n#T_SP={layer}\n\n\n#Text=Ada ran\n1-1\t0-3\tAda\t{cells}\t\n1-2\t4-7\tran\t_\t\n"
 

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rnr.evaluation.foreign import read_any
+from rnr.corpus.formats.examples import BLANK, TRIMMED, TWICE
+from rnr.corpus.formats.plain_rows import GROUPS
+from rnr.corpus.loading import load
+from rnr.corpus.schemas import as_asked
+from rnr.evaluation.foreign import LEFT_OUT, SAME_ROW, read_any
 from rnr.evaluation.quoting import f1_to_quote
 from rnr.evaluation.scoring import report
 from rnr.types import Example, Mention
@@ -90,8 +94,9 @@ def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counte
     ("rows", "message"),
     [
         ([{**GLINER, "text": "Other ."}], "row 1: 'Other .' is not in the data"),
-        ([GLINER, GLINER], "row 2: a second prediction for 'Ada"),
+        ([GLINER, SPACY], "row 2: a second prediction for 'Ada.*, with other mentions"),
         ([{"text": SENTENCE}], "row 1: no mentions: expected a list as ents, spans, entities; found text"),
+        ([GLINER | {"ents": []}], "row 1: 'ents' and 'entities' hold mentions and do not agree: keep one of them"),
         ([{"ents": []}], "row 1: no sentence: expected a text as sentence or text; found ents"),
         ([{"text": SENTENCE, "ents": [{"start": 0, "end": 3}]}], "a mention without a label"),
         ([{"text": SENTENCE, "ents": [{"label": "city"}]}], "neither text nor offsets"),
@@ -120,6 +125,94 @@ def test_rows_that_cannot_be_scored_say_where_and_why(tmp_path, rows, message) -
     with pytest.raises(ValueError, match=message) as error:
         read_any(_file(tmp_path, *rows), EXAMPLES)
     assert "found.jsonl, row" in str(error.value)
+
+
+TWICE_ADA = "Ada met Ada"
+SECOND = Example(
+    uid="a/1",
+    sentence=TWICE_ADA,
+    schema=("person",),
+    mentions=(Mention(text="Ada", label="person", start=8, end=11),),
+    source="a",
+)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"start": 8, "end": 11},
+        {"start_char": 8, "end_char": 11},
+        {"begin": 8, "end": 11},
+        {"start": 8.0, "end": 11.0},
+        {"start": "8", "end": "11"},
+        {"offset": 8, "length": 3},
+        {"span": [8, 11]},
+        {"pos": [8, 11]},
+        {"start_offset": 8, "end_offset": 11},
+    ],
+)
+def test_a_mention_stands_where_its_tool_says_whatever_its_fields_are_called(tmp_path, place) -> None:
+    row = {"text": TWICE_ADA, "entities": [{**place, "label": "person", "text": "Ada"}]}
+    read = read_any(_file(tmp_path, row), [SECOND])
+    assert read.predictions["a/1"].answer.mentions == SECOND.mentions
+    assert read.offsets
+    assert report(read.predictions).data_sets["a"].scores["strict"].f1 == 100.0
+
+
+@pytest.mark.parametrize(
+    ("entity", "message"),
+    [
+        ({"start": 8, "label": "person", "text": "Ada"}, "a place that is not two whole numbers"),
+        ({"start": 8.5, "end": 11, "label": "person", "text": "Ada"}, "a place that is not two whole numbers"),
+        ({"left": 8, "right": 11, "label": "person", "text": "Ada"}, "under names that are not known"),
+        ({"start": 8, "end": 11, "label": 1}, "a label that is a number"),
+    ],
+)
+def test_a_place_that_is_not_clear_is_not_the_first_occurrence(tmp_path, entity, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_any(_file(tmp_path, {"text": TWICE_ADA, "entities": [entity]}), [SECOND])
+
+
+@pytest.mark.parametrize(
+    ("rows", "note"),
+    [
+        ([{"text": "Ida ran", "entities": [{"start": 0, "end": 4, "label": "PER"}]}], f"1 {TRIMMED}"),
+        ([{"text": "Ida ran", "entities": [{"text": " Ida", "label": "PER"}]}], f"1 {TRIMMED}"),
+        (
+            [{"text": "Ida ran", "entities": [[0, 3, "PER"], [3, 4, "PER"]]}],
+            f"1 {BLANK}",
+        ),
+        (
+            [{"text": "Bob met Eve", "entities": 2 * [{"start": 0, "end": 3, "label": "PER"}]}],
+            f"1 {TWICE}",
+        ),
+        (2 * [{"text": "Ida ran", "entities": [{"start": 0, "end": 3, "label": "PER"}]}], f"1 {SAME_ROW}"),
+    ],
+)
+def test_gold_scored_against_itself_is_right(tmp_path, rows, note) -> None:
+    file = _file(tmp_path, *rows)
+    read = read_any(file, as_asked(load([str(file)], training=False), catch_alls=True))
+    scores = report(read.predictions).data_sets["found"].scores
+    assert [scores[name].f1 for name in ("reference", "exact", "strict")] == [100.0, 100.0, 100.0]
+    assert any(note in line for line in read.notes)
+
+
+def test_groups_of_spans_beside_the_entities_of_a_document_are_noted(tmp_path) -> None:
+    groups = {"sc": [{"start": 0, "end": 3, "label": "PERSON"}]}
+    read = read_any(_file(tmp_path, SPACY | {"spans": groups}, NOTHING | {"spans": {}}), EXAMPLES, {"gpe": "city"})
+    assert len(read.predictions["a/1"].answer.mentions) == 2
+    assert [note.partition(": ")[2] for note in read.notes] == [f"1 {GROUPS} (row 1: sc)"]
+
+
+def test_rows_of_predict_are_scored(tmp_path) -> None:
+    entity = {"text": "Ada", "label": "person", "start": 8, "end": 11, "confidence": 0.9, "alignment": "marked"}
+    none = {"text": "Eve", "label": "person", "start": -1, "end": -1, "confidence": None, "alignment": "none"}
+    row = {"id": 3, "sentence": TWICE_ADA, "entities": [entity], "error": None, "finished": True, "left_out": [none]}
+    read = read_any(_file(tmp_path, row), [SECOND])
+    assert read.tool
+    assert read.predictions["a/1"].answer.mentions == SECOND.mentions
+    assert read.predictions["a/1"].confidences == (0.9,)
+    assert [note.partition(": ")[2] for note in read.notes] == [f"1 {LEFT_OUT} (row 1)"]
 
 
 def test_a_score_of_null_is_none(tmp_path) -> None:

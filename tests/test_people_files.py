@@ -290,7 +290,7 @@ _entities = st.lists(
     | st.dictionaries(st.sampled_from(["label", "type", "text", "name", "start", "end", "pos"]), _values, max_size=4),
     max_size=3,
 )
-_fields = st.sampled_from(["sentence", "text", "label", "entities", "schema", "dataset", "guid", "cot", "note"])
+_fields = st.sampled_from(["sentence", "text", "label", "entities", "schema", "dataset", "guid", "id", "cot", "note"])
 
 
 @given(st.dictionaries(_fields, _values | _entities, max_size=5))

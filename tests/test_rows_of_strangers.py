@@ -95,6 +95,13 @@ def test_a_text_may_have_a_tag_for_each_of_its_words(tmp_path, name, content) ->
     assert f"2 {BY_SPACES}" in notes
 
 
+@pytest.mark.parametrize("rows", [('Ada ran,"B-PER,O"', "Bob,B-PER", "Go,O"), ("Bob,B-PER", "Go,O", "Ada ran,B-PER O")])
+def test_a_sentence_of_one_word_has_one_tag_where_others_have_several(tmp_path, rows) -> None:
+    found, problems, notes = read(written(tmp_path / "a.csv", "\n".join(("text,word_labels", *rows))))
+    assert (sorted(found), problems) == ([ADA, ("Bob", [("Bob", "PER")]), ("Go", [])], "")
+    assert f"3 {BY_SPACES}" in notes
+
+
 def test_a_text_with_more_words_than_tags_is_an_error(tmp_path) -> None:
     found, problems, _ = read(written(tmp_path / "a.csv", 'text,tags\nAda ran,"B-PER,O"\nBo sat down,"B-PER,O"\n'))
     assert found == [ADA]

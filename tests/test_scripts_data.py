@@ -177,6 +177,22 @@ def test_a_conversion_within_one_schema_and_name_loses_nothing(tmp_path, capsys)
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("more", [[], ["--duplicates", "first"]])
+def test_convert_names_fields_that_are_not_read_and_keeps_an_id_as_the_name(tmp_path, capsys, more) -> None:
+    first = write_jsonl(tmp_path / "a.jsonl", ADA | {"id": 7, "meta": {}}, NONE | {"id": "x", "cats": []})
+    tokens = {"id": "0", "tokens": ["Bo"], "ner_tags": ["B-person"], "pos_tags": [1], "chunk_tags": [2]}
+    second = write_jsonl(tmp_path / "b.jsonl", tokens, {"words": ["Bo", "ran"], "tags": ["O", "O"], "guid": "g"})
+    third = write_jsonl(tmp_path / "c.jsonl", {"content": "Cy", "doc": "d-1", "ner": [[0, 2, "person"]], "id": 1.5})
+    out = tmp_path / "out.jsonl"
+    assert main(["convert", first, second, third, "--to", "jsonl", "--out", str(out), *more]) == 0
+    names = [json.loads(line).get("guid") for line in out.read_text().splitlines()]
+    assert names == ["7", "x", "0", "g", None]
+    assert capsys.readouterr().err == (
+        f"lost, because jsonl has no place for them: the fields cats, meta of the rows of {first}; the fields "
+        f"chunk_tags, pos_tags of the rows of {second}; the fields doc of the rows of {third}\n"
+    )
+
+
 def test_convert_keeps_what_is_there(tmp_path, capsys) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", ADA)
     assert main(["convert", file, "--to", "jsonl", "--out", file]) == 2
@@ -252,6 +268,22 @@ def test_stats_of_a_model_that_is_not_there_say_so(tmp_path, capsys) -> None:
     assert "no folder at './nowhere'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["convert", "--to", "jsonl"], ["convert", "--to", "hf"], ["split"]])
+def test_splits_of_a_folder_that_are_not_read_are_named(tmp_path, capsys, command) -> None:
+    folder = tmp_path / "set"
+    (folder / "dev").mkdir(parents=True)
+    write_jsonl(folder / "train.jsonl", *_numbered("a", 10))
+    write_jsonl(folder / "test.jsonl", ADA)
+    write_jsonl(folder / "dev" / "part.jsonl", ROME)
+    out = tmp_path / ("out.jsonl" if "jsonl" in command else "out")
+    assert main([*command, str(folder), "--out", str(out)]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "of this folder" in line]
+    assert said == [
+        f"data: {folder}: of this folder the training split is read here (train.jsonl); test.jsonl, dev/part.jsonl are "
+        "read where they are named or evaluated on"
+    ]
+
+
 # split
 
 
@@ -290,6 +322,16 @@ def test_split_says_when_its_share_cannot_be_taken(tmp_path, capsys, share, said
     assert main(["split", file, "--out", str(tmp_path / "out"), "--test-share", share]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_split_writes_neither_side_where_one_is_there(tmp_path, capsys) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", *_numbered("a", 10))
+    out = tmp_path / "out"
+    out.mkdir()
+    write_jsonl(out / "test.jsonl", ADA)
+    assert main(["split", file, "--out", str(out)]) == 2
+    assert f"{out / 'test.jsonl'} exists already" in capsys.readouterr().err
+    assert [one.name for one in out.iterdir()] == ["test.jsonl"]
 
 
 # decontaminate

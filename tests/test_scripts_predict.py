@@ -87,6 +87,29 @@ def test_a_long_file_is_resumed_behind_its_last_whole_row(tmp_path, asked, capsy
     assert main([*command, "--resume"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("schema", "rows", "said"),
+    [
+        ("person", ["Ada ran", "Cy came"], "row 2: it is about 'Bob sat', and the input has 'Cy came' there"),
+        ("person", ["Ada ran"], "row 2: the input ends before it, which is about 'Bob sat'"),
+        ("city", ["Ada ran", "Bob sat", "Cy came"], "row 1: it has the label 'person', which is not asked for"),
+        ("person", [("x", "Ada ran"), "Bob sat"], "row 1: it is called None, and the row of the input 'x'"),
+    ],
+)
+def test_answers_to_other_questions_are_not_gone_on_with(tmp_path, asked, capsys, schema, rows, said) -> None:
+    out = tmp_path / "out.jsonl"
+    assert main(["--model", "m", "--schema", "person", "--out", str(out), "Ada ran", "Bob sat"]) == 0
+    out.write_bytes(out.read_bytes() + b'{"sente')  # another run may still need it
+    before = out.read_bytes()
+    named = [{"text": row} if isinstance(row, str) else {"id": row[0], "text": row[1]} for row in rows]
+    file = tmp_path / "in.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in named))
+    assert main(["--model", "m", "--schema", schema, "--out", str(out), "--resume", "--file", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert f"{out}, {said}: --resume goes on with the same input and labels" in error
+    assert (out.read_bytes(), len(asked)) == (before, 1)
+
+
 def test_half_of_a_surrogate_pair_that_a_model_spells_ends_nothing(tmp_path, asked, monkeypatch) -> None:
     half = Entity(text="\ud83d", label="person", start=-1, end=-1, confidence=None, alignment="none")
     found = Extraction(sentence="Ada ran", entities=(), reasoning=None, left_out=(half,))
@@ -129,6 +152,65 @@ def test_a_schema_file_holds_labels_by_line_or_definitions(tmp_path) -> None:
     file.write_text('{"person": "a human being"}')
     assert schema_option(None, file) == {"person": "a human being"}
     assert schema_option(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ('["person", "city"]', ["person", "city"]),
+        ("person\ncity\n", ["person", "city"]),
+        ('{"0": "person", "1": "city"}', ["person", "city"]),
+        ('{"person": 0, "city": 1}', ["person", "city"]),
+        ('{"id2label": {"0": "person", "1": "city"}}', ["person", "city"]),
+        ('[{"text": "person"}, {"text": "city"}]', ["person", "city"]),
+        ('{"labels": ["person", "city"]}', ["person", "city"]),
+        ('["O", "B-person", "I-person", "B-city", "I-city"]', ["city", "person"]),
+        ('{"0": "O", "1": "B-person", "2": "B-city"}', ["city", "person"]),
+        ('{"person": "a human being", "city": ""}', {"person": "a human being", "city": ""}),
+        (
+            '[{"name": "person", "description": "a human being"}, {"name": "city"}]',
+            {"person": "a human being", "city": ""},
+        ),
+        ('{"person": {"description": "a human being"}}', {"person": "a human being"}),
+    ],
+)
+def test_a_schema_file_may_be_any_labels_json_with_a_byte_order_mark_or_without(tmp_path, text, labels) -> None:
+    file = tmp_path / "labels.json"
+    for encoding in ("utf-8", "utf-8-sig"):
+        file.write_text(text, encoding=encoding)
+        found = schema_option(None, file)
+        assert (found, list(found or ())) == (labels, list(labels))
+
+
+def test_what_is_made_of_labels_is_said(tmp_path, capsys) -> None:
+    file = tmp_path / "labels"
+    file.write_text("PER\nper\nPER\n")
+    assert schema_option(None, file) == ["PER"]
+    assert capsys.readouterr().err == f"noted: {file}: 'per' is the same to the model as 'PER', and left out\n"
+    assert schema_option("art work,Art_Work,city", None) == ["art work", "city"]
+    assert "'Art_Work' is the same to the model as 'art work'" in capsys.readouterr().err
+    file.write_text('["O", "B-PER", "I-PER"]')
+    assert schema_option(None, file) == ["PER"]
+    assert capsys.readouterr().err == f"noted: {file} lists tags (O, B-PER, I-PER); asked for is PER\n"
+    file.write_text('{"PER": "a", "PER": "b"}')
+    with pytest.raises(ValueError, match=f"{file}: an object has 'PER' twice"):
+        schema_option(None, file)
+    file.write_bytes(b"Zo\xeb")
+    with pytest.raises(ValueError, match="labels is not UTF-8"):
+        schema_option(None, file)
+
+
+def test_the_schema_of_a_row_has_the_same_shapes_but_lists_no_tags(tmp_path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"text": "Ada", "schema": {"0": "person"}}\n{"text": "Ada", "schema": ["O", "B-person"]}\n')
+    questions = read_questions([], [str(file)], "auto", None)
+    assert next(questions).labels == ["person"]
+    with pytest.raises(ValueError, match=r"row 2: its schema lists tags \(O, B-person\), give their labels: person"):
+        next(questions)
+    for entities in ([{"text": "Ada", "label": "person"}], {"person": ["Ada"]}, [[0, 3, "person"]]):
+        file.write_text(json.dumps({"text": "Ada", "labels": entities}) + "\n")
+        with pytest.raises(ValueError, match="row 1: the schema must be a list of labels"):
+            next(read_questions([], [str(file)], "auto", None))
 
 
 def test_a_document_is_one_question(tmp_path) -> None:

@@ -595,6 +595,20 @@ def test_template_chains_pass_their_own_validation_offline(tmp_path: Path, capsy
     assert read_jsonl(tmp_path / "good.jsonl") == read_jsonl(out)
 
 
+def test_rows_keep_their_names_and_labels_in_another_writing_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entities = [{"start": 0, "end": 3, "label": "art_work"}]
+    rows = [{name: "doc-7", "text": "Ida met Ida", "entities": entities} for name in ("guid", "id", "note")]
+    file = tmp_path / "in.jsonl"
+    file.write_text("".join(json.dumps(row | {"text": f"Ida met {n}"}) + "\n" for n, row in enumerate(rows)))
+    out = tmp_path / "o.jsonl"
+    assert main(["generate", str(file), "--out", str(out)]) == 0
+    assert [row["guid"] for row in read_jsonl(out)] == ["doc-7", "doc-7", "in/in:3"]
+    assert {label for row in read_jsonl(out) for label in row["schema"]} == {"art work"}
+    assert "data: labels are written as prompts have them: art_work -> art work\n" in capsys.readouterr().out
+
+
 def test_validation_lists_every_bad_row_and_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = {"sentence": "Ada ran.", "schema": ["person"], "entities": [{"text": "Ada", "label": "person"}]}
     chains = ["[Ada: person] ran.", "She ran.", "Nobody ran.", "Ada ran."]

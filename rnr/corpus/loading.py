@@ -9,24 +9,23 @@ import glob
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnr.config import ReadingConfig
 from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, report
 from rnr.corpus.formats.examples import Place, read_row, to_example
 from rnr.corpus.formats.folders import SPLITS, note_not_read, parts, source_name, stem
+from rnr.corpus.formats.plain_rows import not_read
 from rnr.corpus.formats.reading import read_rows
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import FileLabels
-from rnr.counting import counted
+from rnr.corpus.skipping import Skipped, say
 from rnr.types import Example
 
 DEMO = Path(__file__).resolve().parent / "demo_data"
 
-SHOWN = 10
-"""So many of the rows that a run skips are named."""
+TRAINING_ALONE = "of this folder the training split is read here ({}); {} are read where they are named or evaluated on"
 
 
 def load(
@@ -37,6 +36,7 @@ def load(
     annotated: bool = True,
     options: ReadingConfig | None = None,
     duplicates: Resolution = "keep",
+    reading: Reading | None = None,
 ) -> list[Example]:
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 
@@ -45,13 +45,13 @@ def load(
     entities is bad unless the sentences need not be ``annotated``. Labels are as the files write
     them (``as_asked`` gives them their one writing). What was done to the rows is printed.
     """
-    reading = Reading() if options is None else Reading(options=options)
+    reading = reading or Reading(options=options or ReadingConfig())
     examples: list[Example] = []
     rows = RowIndex()
-    skipped = _Skipped(skip_bad_rows)
+    skipped = Skipped(skip_bad_rows)
     note_not_read(paths, reading)
     with _without_collection():
-        for file, uid_prefix in _files(paths, training=training):
+        for file, uid_prefix in _files(paths, reading, training=training):
             rows.begin(file)
             begin = len(examples)
             labels = FileLabels(file)
@@ -68,7 +68,7 @@ def load(
                 skipped.add(error)
             labels.note(reading)
     examples = _resolved(examples, rows, duplicates, reading)
-    _say(reading, skipped)
+    say(reading, skipped)
     if not examples:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
     return examples
@@ -76,11 +76,11 @@ def load(
 
 def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_rows: bool = False) -> Iterator[Example]:
     """The examples of ``load``, one after the other, each file read twice: first for its labels, then for its rows."""
-    skipped = _Skipped(skip_bad_rows)
+    skipped = Skipped(skip_bad_rows)
     rows = RowIndex()
     none = True
     note_not_read(paths, reading)
-    for file, uid_prefix in _files(paths, training=training):
+    for file, uid_prefix in _files(paths, reading, training=training):
         rows.begin(file)
         labels = FileLabels(file)
         if labels.listed is None:
@@ -97,7 +97,7 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
             yield labels.given(example)
         labels.note(reading)
     report(list(rows.duplicates()), rows, reading.report)
-    _say(reading, skipped)
+    say(reading, skipped)
     if none:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
 
@@ -145,9 +145,10 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _files(paths: Sequence[str], *, training: bool) -> Iterator[tuple[Path, str]]:
+def _files(paths: Sequence[str], reading: Reading, *, training: bool) -> Iterator[tuple[Path, str]]:
     """The files of the wanted splits with the prefixes of their uids; raises DataError for one listed twice."""
-    for file, uid_prefix in _once(_split(place, training=training) for path in paths for place in _found(path)):
+    found = (_split(place, reading, training=training) for path in paths for place in _found(path))
+    for file, uid_prefix in _once(found):
         if isinstance(file, DataError):
             raise file
         yield file, uid_prefix
@@ -192,12 +193,15 @@ def _found(path: str) -> list[Path]:
     return found
 
 
-def _split(place: Path, *, training: bool) -> Path:
-    """The file or folder at a place that is for training, or else for evaluation."""
+def _split(place: Path, reading: Reading, *, training: bool) -> Path:
+    """The file or folder at a place that is for training, which is noted where others stand beside it, or else for
+    evaluation."""
     there = parts(place)
     names = ("train",) if training else tuple(name for name in SPLITS if name != "train")
     for name in ("", *names):
         if name in there:
+            if training and (others := [str(there[other].relative_to(place)) for other in there if other != name]):
+                reading.fact(TRAINING_ALONE.format(there[name].relative_to(place), ", ".join(others)), place)
             return there[name]
     raise DataError(f"{place}: no split {' or '.join(names)} in this folder, which has {', '.join(there)}")
 
@@ -242,30 +246,6 @@ def _distinct_ends(files: Sequence[Path]) -> dict[Path, str]:
     return {file: "/".join(path[-length:]) for file, path in paths.items()}
 
 
-@dataclass(slots=True)
-class _Skipped:
-    """The bad rows that are left out, or the first of them raised."""
-
-    allowed: bool
-    count: int = 0
-    first: list[str] = field(default_factory=list)
-
-    def add(self, error: DataError) -> None:
-        if not self.allowed:
-            raise error
-        self.count += 1
-        if self.count <= SHOWN:
-            self.first.append(str(error))
-
-
-def _say(reading: Reading, skipped: _Skipped) -> None:
-    for line in reading.report.lines():
-        print(f"data: {line}")
-    if skipped.count:
-        more = [f"and {skipped.count - SHOWN} more"] if skipped.count > SHOWN else []
-        print("\n  ".join([f"data: skipped {counted(skipped.count, 'bad row')}:", *skipped.first, *more]))
-
-
 def _read_file(
     file: Path, uid_prefix: str, reading: Reading, schema: tuple[str, ...] | None, *, annotated: bool = True
 ) -> Iterator[tuple[int, Example | DataError]]:
@@ -279,6 +259,8 @@ def _read_file(
             if isinstance(row, DataError):
                 yield number, row
                 continue
+            if isinstance(row, dict) and (others := not_read(row)):
+                reading.report.not_read(file, others)
             try:
                 typed = read_row(row, annotated=annotated)
                 place = Place(file, number, reading)

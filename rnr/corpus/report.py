@@ -12,7 +12,7 @@ all is no note but a ``DataError`` in the place of its row. ``check``, ``stats``
 ``--dry-run``, too) print ``Report.lines()``; nothing else has to be done for a new kind.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class Report:
     """Counts by kind and file, in the order in which they first occurred."""
 
     _counts: dict[tuple[str, str], _Count] = field(default_factory=dict)
+    fields: dict[str, set[str]] = field(default_factory=dict)
+    """By file the fields of its rows that nothing was read from: no note, because most files have some."""
 
     def note(self, kind: str, file: Path, number: int = 0, detail: str = "", *, times: int = 1) -> None:
         """Count ``times`` more of a kind, at a row (0: the file as a whole)."""
@@ -45,6 +47,10 @@ class Report:
     def fact(self, fact: str, file: Path) -> None:
         """Say something of a file as a whole, once."""
         self._counts.setdefault((fact, str(file)), _Count())
+
+    def not_read(self, file: Path, names: Iterable[str]) -> None:
+        """Remember fields of rows that nothing was read from."""
+        self.fields.setdefault(str(file), set()).update(names)
 
     def times(self, kind: str) -> int:
         """How often a kind occurred in all files."""

@@ -4,16 +4,25 @@ A row is a JSON object with a sentence (``text`` or ``sentence``) and its mentio
 
 - spaCy (``doc.to_json()``) and Prodigy: ``ents`` or ``spans``, a list of {start, end, label};
 - GLiNER (``predict_entities``, with the sentence beside it): ``entities``, a list of {start, end, text, label, score};
-- GLiNER2 (``extract_entities``): ``entities``, a table {label: [text, or {text, start, end, confidence}]}.
+- GLiNER2 (``extract_entities``): ``entities``, a table {label: [text, or {text, start, end, confidence}]};
+- ``predict --out``: ``entities`` as it writes them.
+
+A mention may have its place, label and text under any name that data may have them under, and is read as data is.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnr.corpus.formats.entity_names import own_entity
+from rnr.corpus.formats.examples import TWICE, Place, mention_of
+from rnr.corpus.formats.plain_rows import GROUPS
+from rnr.corpus.formats.shapes import Source
+from rnr.corpus.matching import folded, places_of, stripped
+from rnr.corpus.report import Reading
 from rnr.counting import counted
 from rnr.evaluation.predictions import Prediction, read_predictions
 from rnr.files import strict_json
@@ -23,8 +32,11 @@ from rnr.types import Answer, Example, Mention
 
 SENTENCE = ("sentence", "text")
 MENTIONS = ("ents", "spans", "entities")
-OWN = "finished"
-"""A field that rows of ours have and those of others do not."""
+OWN = frozenset(("uid", "finished"))
+"""Fields that predictions of a run have and those of others do not: ``predict`` writes no ``uid``."""
+
+LEFT_OUT = "entities were no answers to their question (left_out), and are not scored"
+SAME_ROW = "rows are about a sentence that stands there before, with the same mentions, and were read once"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,36 +60,41 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
     sentence that is not in the data, and offsets that do not hold the text that stands beside them.
     """
     rows = list(_rows(file))
-    if not rows or OWN in rows[0][1]:
+    if not rows or rows[0][1].keys() >= OWN:
         notes = (f"{file} was written here: no label of it is renamed",) if renamed else ()
         return Foreign(predictions=read_predictions(file, examples), tool=False, offsets=False, notes=notes)
     by_sentence: dict[str, list[Example]] = {}
     for example in examples:
         by_sentence.setdefault(example.sentence, []).append(example)
     names = {label_key(tool): ours for tool, ours in (renamed or {}).items()}
+    reading = Reading()
     predictions: dict[str, Prediction] = {}
-    offsets, seen = True, set()
+    seen: dict[str, set[Mention]] = {}
+    offsets = True
     for number, row in rows:
         try:
             sentence = _sentence(row)
-            if sentence in seen:
-                raise ValueError(f"a second prediction for {sentence[:60]!r}")
             if sentence not in by_sentence:
                 raise ValueError(f"{sentence[:60]!r} is not in the data: give the data that it was predicted from")
-            seen.add(sentence)
-            mentions, scores = _mentions(row, sentence, names)
+            mentions, scores = _mentions(row, sentence, names, Place(file, number, reading))
+            if seen.setdefault(sentence, set(mentions)) != set(mentions):
+                raise ValueError(f"a second prediction for {sentence[:60]!r}, with other mentions: keep one of them")
         except ValueError as error:
             raise ValueError(f"{file}, row {number}: {error}") from None
+        if by_sentence[sentence][0].uid in predictions:
+            reading.note(SAME_ROW, file, number)
+            continue
         offsets = offsets and all(mention.grounded for mention in mentions)
         for example in by_sentence[sentence]:
             predictions[example.uid] = _prediction(example, mentions, scores)
-    return Foreign(
-        predictions=predictions, tool=True, offsets=offsets, notes=tuple(_notes(predictions.values(), seen, examples))
-    )
+    notes = (*reading.report.lines(), *_notes(predictions.values(), seen, examples))
+    return Foreign(predictions=predictions, tool=True, offsets=offsets, notes=notes)
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -97,15 +114,41 @@ def _sentence(row: Mapping[str, Any]) -> str:
 
 
 def _mentions(
-    row: Mapping[str, Any], sentence: str, names: Mapping[str, str]
+    row: Mapping[str, Any], sentence: str, names: Mapping[str, str], place: Place
 ) -> tuple[list[Mention], list[float | None]]:
-    given = next((row[name] for name in MENTIONS if name in row), None)
+    """The mentions with their scores: one that has a place is read once under its label."""
+    field = _field(row, place)
+    given = row.get(field)
     if isinstance(given, dict):  # GLiNER2: by label
         given = [_labelled(item, label) for label, items in given.items() for item in _listed(items, label)]
-    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+    if not isinstance(given, list) or not all(isinstance(item, (dict, list)) for item in given):
         raise ValueError(f"no mentions: expected a list as {', '.join(MENTIONS)}; found {', '.join(row)}")
-    mentions = [_mention(item, sentence, names) for item in given]
-    return mentions, [_score(item) for item in given]
+    if isinstance(left_out := row.get("left_out"), list) and left_out:
+        place.note(LEFT_OUT, times=len(left_out))
+    mentions: list[Mention] = []
+    scores: list[float | None] = []
+    for number, item in enumerate(given):
+        mention = _mention(item, f"{field}[{number}]", sentence, names, place)
+        if mention is None:
+            continue
+        if mention.grounded and mention in mentions:
+            place.note(TWICE, f"{mention.text!r} as {mention.label}")
+            continue
+        mentions.append(mention)
+        scores.append(_score(item))
+    return mentions, scores
+
+
+def _field(row: Mapping[str, Any], place: Place) -> str:
+    """The field with the mentions, empty where there is none; raises ValueError for two that do not agree."""
+    there = [name for name in MENTIONS if name in row]
+    if len(there) > 1 and isinstance(row.get("spans"), dict):  # spaCy's groups, beside its entities
+        there.remove("spans")
+        if any(row["spans"].values()):
+            place.note(GROUPS, ", ".join(row["spans"]))
+    if others := [name for name in there[1:] if row[name] != row[there[0]]]:
+        raise ValueError(f"{there[0]!r} and {others[0]!r} hold mentions and do not agree: keep one of them")
+    return there[0] if there else ""
 
 
 def _listed(items: Any, label: str) -> list[Any]:
@@ -115,32 +158,58 @@ def _listed(items: Any, label: str) -> list[Any]:
 
 
 def _labelled(item: Any, label: str) -> dict[str, Any]:
-    return {**(item if isinstance(item, dict) else {"text": item}), "label": label}
+    return {"label": label, **(item if isinstance(item, dict) else {"text": item})}
 
 
-def _score(item: Mapping[str, Any]) -> float | None:
+def _score(item: dict[str, Any] | list[Any]) -> float | None:
+    if isinstance(item, list):
+        return None
     found = next((item[name] for name in ("score", "confidence") if item.get(name) is not None), None)
     if found is not None and type(found) not in (int, float):
         raise ValueError(f"a score that is no number: {strict_json(item)[:80]}")
     return None if found is None else float(found)
 
 
-def _mention(item: Mapping[str, Any], sentence: str, names: Mapping[str, str]) -> Mention:
-    label, text, start, end = (item.get(name) for name in ("label", "text", "start", "end"))
+def _mention(
+    item: dict[str, Any] | list[Any], at: str, sentence: str, names: Mapping[str, str], place: Place
+) -> Mention | None:
+    """The mention as the same row would have it in the data; without offsets where it has none, or where its text is
+    not in the sentence; None for white space."""
+    if isinstance(item, dict) and isinstance(item.get("label"), int):
+        raise ValueError(f"a label that is a number, where its name is needed: {strict_json(item)[:80]}")
+    source = Source(file=place.file, reading=place.reading)
+    named = own_entity(item, at, place.number, source, sentence)
+    parts = ("start", "end", "label")
+    found: dict[str, Any] = named if isinstance(named, dict) else dict(zip(parts, named, strict=False))
+    label, text = found.get("label", found.get("type")), found.get("text", found.get("name"))
     if not isinstance(label, str) or not label.strip():
         raise ValueError(f"a mention without a label: {strict_json(item)[:80]}")
     label = names.get(label_key(label), label)
-    if isinstance(start, int) and isinstance(end, int):
-        if not 0 <= start < end <= len(sentence):
-            raise ValueError(
-                f"[{start}, {end}) lies outside of the sentence, which has {counted(len(sentence), 'character')}"
-            )
-        if isinstance(text, str) and sentence[start:end] != text:
-            raise ValueError(f"[{start}, {end}) is {sentence[start:end]!r} in the sentence, not {text!r}")
-        return Mention(text=sentence[start:end], label=label, start=start, end=end)
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"a mention with neither text nor offsets: {strict_json(item)[:80]}")
-    return Mention(text=text, label=label)
+    start, end = _offsets(found)
+    if (start, end) in ((None, None), (-1, -1)):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"a mention with neither text nor offsets: {strict_json(item)[:80]}")
+        bare = stripped(text)
+        if bare not in sentence and not places_of(bare, sentence):
+            return Mention(text=bare, label=label)
+        return mention_of(label, text, -1, -1, sentence, place)
+    if type(start) is not int or type(end) is not int:
+        raise ValueError(f"a place that is not two whole numbers: {strict_json(item)[:80]}")
+    if not 0 <= start < end <= len(sentence):
+        raise ValueError(
+            f"[{start}, {end}) lies outside of the sentence, which has {counted(len(sentence), 'character')}"
+        )
+    text = text if isinstance(text, str) else None
+    if text is not None and folded(sentence[start:end]) != folded(text):
+        raise ValueError(f"[{start}, {end}) is {sentence[start:end]!r} in the sentence, not {text!r}")
+    return mention_of(label, text, start, end, sentence, place)
+
+
+def _offsets(entity: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Start and end of an entity in our own names, None for each that it does not tell."""
+    if isinstance(pos := entity.get("pos"), list) and len(pos) == 2:
+        return pos[0], pos[1]
+    return entity.get("start", entity.get("start_offset")), entity.get("end", entity.get("end_offset"))
 
 
 def _prediction(example: Example, mentions: Sequence[Mention], scores: Sequence[float | None]) -> Prediction:
@@ -150,7 +219,7 @@ def _prediction(example: Example, mentions: Sequence[Mention], scores: Sequence[
     return Prediction(example=example, text=text, answer=answer, finished=True, tokens=0, confidences=confidences)
 
 
-def _notes(found: Iterable[Prediction], seen: set[str], examples: Sequence[Example]) -> Iterator[str]:
+def _notes(found: Iterable[Prediction], seen: Collection[str], examples: Sequence[Example]) -> Iterator[str]:
     """What a reader of the scores has to know."""
     unasked: Counter[str] = Counter()
     for prediction in found:
@@ -162,7 +231,7 @@ def _notes(found: Iterable[Prediction], seen: set[str], examples: Sequence[Examp
             "wrong, because under labels that their sentence does not ask for: "
             f"{counted(unasked.total(), 'predicted mention')}, {listed}; --rename TOOL=DATA gives them the data's names"
         )
-    missing = len({example.sentence for example in examples} - seen)
+    missing = len({example.sentence for example in examples}.difference(seen))
     if missing:
         yield (
             f"not counted, because without a row: {counted(missing, 'sentence')}; a tool that found nothing should "

@@ -54,7 +54,7 @@ def row_answer(example: Example) -> Answer:
 def to_row(outcome: Outcome) -> Row:
     """A NER-CoT row, or for a sentence without an accepted draft a row that says why."""
     example, answer = outcome.example, outcome.answer
-    row: Row = {"guid": example.uid, "dataset": example.source, "sentence": example.sentence}
+    row: Row = {"guid": example.guid or example.uid, "dataset": example.source, "sentence": example.sentence}
     row["schema"] = list(example.schema)
     if answer is None:
         last = outcome.rejections[-1]

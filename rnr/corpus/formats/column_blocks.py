@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.column_layout import Layout
@@ -11,8 +12,10 @@ from rnr.corpus.formats.tags import Places, Tagged, TagScheme
 from rnr.counting import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
-_COMMENT = re.compile(r"#\s*[\w.:-]+\s*=|#(?:begin|end) document")
+_COMMENT = re.compile(r"#\s*[\w.:-]+(?: id)?\s*=|#\s*new(?:doc|par)\b|#(?:begin|end) document")
 _MARK = re.compile(r"</?\w+[^<>]*>")
+WIDENED = "mentions begin or end inside a word of several parts (CoNLL-U's 3-4) and were made as long as the word"
+COMMENTS = "lines that begin with '#' were taken for comments and left out"
 _TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
 
 
@@ -126,18 +129,21 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
     columns = None if header else block.columns(layout)
     numbers: Sequence[int]
     text: list[str] = []
+    notes: list[tuple[str, str]] = []
     if columns is None:
-        numbers, rows = _whole_rows(block, layout, scheme, text, header=header)
+        numbers, rows = _whole_rows(block, layout, scheme, text, notes, header=header)
         columns = [[cell.strip(BLANKS) for cell in column] for column in zip(*rows, strict=False)]
     else:
         numbers = range(block.number, block.number + len(columns[0]))
     if not numbers:
-        return Tagged(block.number), []
+        return Tagged(block.number, notes=notes), []
     if block.one_line:
         numbers = [block.number] * len(numbers)
+    lines, cells, words_of = numbers, columns[layout.tag], list[int]()
     if layout.running >= 0 and any("-" in cell or "." in cell for cell in columns[layout.running]):
-        numbers, rows = _surface(numbers, list(zip(*columns, strict=True)), layout)
-        columns = list(zip(*rows, strict=True))
+        found, tagged, words_of = _surface(list(zip(numbers, zip(*columns, strict=True), strict=True)), layout)
+        numbers, columns = [number for number, _ in found], list(zip(*(row for _, row in found), strict=True))
+        lines, cells = [number for number, _ in tagged], [cell for _, cell in tagged]
     follows = columns[layout.follows] if layout.follows >= 0 else ()
     glued = [place for place, cell in enumerate(follows) if cell.strip(BLANKS) == "-" or is_glued(cell)]
     words = list(columns[layout.token])
@@ -145,13 +151,15 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         words = without_prefix(words, layout.prefix, numbers)
     if "" in words:
         raise ValueError(f"line {numbers[words.index('')]}: no word beside its tag")
-    return Tagged(block.number, words, layout.tags(columns[layout.tag]), Places(numbers), text), glued
+    tags = layout.tags(cells)
+    return Tagged(block.number, words, tags, Places(lines), text, notes=notes, words=words_of), glued
 
 
 def _whole_rows(
-    block: Block, layout: Layout, scheme: TagScheme, text: list[str], *, header: bool
+    block: Block, layout: Layout, scheme: TagScheme, text: list[str], notes: list[tuple[str, str]], *, header: bool
 ) -> tuple[list[int], list[list[str]]]:
-    """The lines that are no comments, cut to the columns that all have; what a comment says the text is goes there."""
+    """The lines that are no comments, cut to the columns that all have; what a comment says the text is goes to
+    ``text``, and what may be none to ``notes``."""
     numbers: list[int] = []
     kept: list[list[str]] = []
     for place, line in enumerate(block.lines):
@@ -160,6 +168,8 @@ def _whole_rows(
         bare = line.removeprefix("\ufeff")
         if bare.startswith("#") and _is_comment(bare, row, layout, scheme, first=not kept):
             text.extend(_COMMENT_TEXT.findall(bare))
+            if not _COMMENT.match(bare):
+                notes.append((COMMENTS, repr(bare[:60])))
             continue
         if header and not kept:
             header = False
@@ -186,38 +196,67 @@ def _whole_rows(
 
 
 def _between(line: str) -> str:
-    """What is said of a line that may be meant to stand between sentences: ``-----``, ``</s>``, a no-break space."""
+    """What is said of a line that may be meant to stand between sentences: ``-----``, ``</s>``, a no-break space; or as
+    a comment."""
+    if line.startswith("#"):
+        return "; if it is a comment, take it out"
     mark = line.strip(BLANKS)
     meant = _MARK.fullmatch(mark) or mark in ("EOS", "BOS") or not any(map(str.isalnum, mark))
     return "; if it divides sentences, put a blank line in its place" if meant and len(by_blanks(line)) == 1 else ""
 
 
 def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme, *, first: bool) -> bool:
+    """Whether a line that begins with ``#`` is a comment, and no token such as ``#Obama``."""
     if (first and _COMMENT_TEXT.match(line)) or line.startswith(("#begin document", "#end document")):
         return True
-    if layout.width and len(without_trailing(list(row))) != layout.width:
-        return True
+    cells = without_trailing(list(row))
+    if layout.width and len(cells) != layout.width:
+        return bool(_COMMENT.match(line)) or (first and not _TAG.fullmatch(by_blanks(line)[-1]))
     return first and (layout.brackets or scheme.spelling.read(layout.tag_of(row[layout.tag])) is None)
 
 
-def _surface(
-    numbers: Sequence[int], rows: Sequence[Sequence[str]], layout: Layout
-) -> tuple[list[int], list[list[str]]]:
-    """The rows with CoNLL-U's ``3-4`` in the place of 3 and 4, under the first of their tags, and without ``3.1``."""
-    kept: list[tuple[int, list[str]]] = []
-    last = 0
-    whole: list[str] | None = None
-    for number, row in zip(numbers, rows, strict=True):
-        place = row[layout.running]
+_Line: TypeAlias = tuple[int, Sequence[str]]
+"""The number of a line and its cells."""
+
+
+def _surface(lines: Sequence[_Line], layout: Layout) -> tuple[list[_Line], list[tuple[int, str]], list[int]]:
+    """The lines with CoNLL-U's ``3-4`` in the place of 3 and 4, and without ``3.1``; the tags with their lines; and for
+    each tag the token it is of. A token of several words has its own tag, or else those of its words."""
+    kept: list[_Line] = []
+    tags: list[tuple[int, str]] = []
+    words: list[int] = []
+    last, whole, own = -1, 0, False
+    for number, row in lines:
+        place, tag = row[layout.running], layout.tag_of(row[layout.tag])
         if "." in place:
             continue
         if "-" in place:
-            whole, last = list(row), int(place.partition("-")[2])
-            kept.append((number, whole))
-        elif whole is not None and int(place) <= last:
-            if layout.tag_of(whole[layout.tag]) in ("O", "_", ""):
-                whole[layout.tag] = row[layout.tag]
-        else:
-            whole = None
-            kept.append((number, list(row)))
-    return [number for number, _ in kept], [row for _, row in kept]
+            last, whole, own = int(place.partition("-")[2]), number, tag not in ("O", "_", "")
+        elif int(place) <= last:
+            if own or tag in ("_", ""):
+                continue
+            if tags[-1][0] == whole:
+                del tags[-1], words[-1]
+            tags.append((number, row[layout.tag]))
+            words.append(len(kept) - 1)
+            continue
+        kept.append((number, row))
+        tags.append((number, row[layout.tag]))
+        words.append(len(kept) - 1)
+    return kept, tags, words
+
+
+def of_tokens(mentions: Iterable[tuple[int, int, str]], found: Tagged) -> Iterator[tuple[int, int, str]]:
+    """The mentions of a sentence by its tokens, where their places are those of its tags; what is made longer by that
+    goes to its notes. Raises ValueError for two in one token."""
+    words, end = found.words, 0
+    for first, last, label in mentions:
+        start, token = words[first], found.tokens[words[first]]
+        if start < end:
+            raise ValueError(
+                f"{found.places[first]}: mentions meet inside the word {token!r}: give it one tag, on its own line"
+            )
+        end = words[last - 1] + 1
+        if (first and words[first - 1] == start) or (last < len(words) and words[last] == end - 1):
+            found.notes.append((WIDENED, repr(" ".join(found.tokens[start:end]))))
+        yield start, end, label

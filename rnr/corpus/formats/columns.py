@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from rnr.corpus.formats.column_blocks import Block, divided, read_block, whole_blocks, without_comments
+from rnr.corpus.formats.column_blocks import Block, divided, of_tokens, read_block, whole_blocks, without_comments
 from rnr.corpus.formats.column_cells import BLANKS
 from rnr.corpus.formats.column_layout import Layout, find_layout
 from rnr.corpus.formats.column_lines import find_sentence_lines
@@ -114,6 +114,8 @@ def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path,
             if sentence.tokens:
                 sentences, last = sentences + 1, sentence
                 yield sentence.number, _row(sentence, glued, scheme, file, reading)
+            for kind, detail in sentence.notes:
+                reading.note(kind, file, sentence.number, detail)
         except ValueError as error:
             header = False
             sentences += 2  # or whatever is in a block that cannot be read
@@ -129,6 +131,8 @@ def _are_several(tokens: Sequence[str]) -> bool:
 
 def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading: Reading) -> dict[str, object]:
     mentions = list(spans(found.tags, found.places, scheme))
+    if found.words:
+        mentions = list(of_tokens(mentions, found))
     tokens, text = found.tokens, found.text[-1] if found.text else ""
     if text and (places := located(tokens, text)):
         return {"sentence": text, "entities": [[places[i][0], places[j - 1][1], label] for i, j, label in mentions]}

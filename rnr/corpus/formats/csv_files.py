@@ -12,7 +12,7 @@ from rnr.corpus.formats.csv_words import BLANKS_DIVIDE, WordColumns, divided_by_
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
-from rnr.corpus.formats.text_tags import shows_tags
+from rnr.corpus.formats.text_tags import one_tag, shows_tags
 from rnr.corpus.formats.token_rows import tagged_rows
 from rnr.corpus.report import Reading
 
@@ -85,10 +85,11 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     if (words := _word_columns(names, columns, source)) is not None:
         return tagged_rows(sentences(words, source), source)
     below = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
-    if not any(shows_a_list(cell) or shows_tags(cell) for cells in below for cell in cells):
+    told = (column for cells in below for column, cell in enumerate(cells) if shows_a_list(cell) or shows_tags(cell))
+    if (first := next(told, None)) is None:
         by_words = all(_first(columns, listed) for listed in (_WORDS, _TAGS))
         raise DataError(f"{file}: {_no_entities(names, columns, file, by_words=by_words)}")
-    return rows_of(_rows_with_lists(file, names, source), source)
+    return rows_of(_rows_with_lists(file, names, first, source), source)
 
 
 def _word_columns(names: Sequence[str], columns: dict[str, str], source: Source) -> WordColumns | None:
@@ -172,8 +173,9 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path, *, b
 # A sentence a row
 
 
-def _rows_with_lists(file: Path, names: Sequence[str], source: Source) -> Iterator[Row]:
-    """Each row by the plain names of its columns, with the cells that hold a list read, without empty ones."""
+def _rows_with_lists(file: Path, names: Sequence[str], lists: int, source: Source) -> Iterator[Row]:
+    """Each row by the plain names of its columns, with the cells that hold a list read, without empty ones; one tag
+    alone in the column of ``lists`` is a list of one."""
     lowered = list(map(_plain, names))
     for number, cells in islice(rows_of_cells(file), 1, None):
         if isinstance(cells, DataError):
@@ -184,7 +186,10 @@ def _rows_with_lists(file: Path, names: Sequence[str], source: Source) -> Iterat
         elif more := surplus(cells, len(names)):
             yield number, DataError(f"{file}, line {number}: {more}")
         else:
-            yield number, {name: _value(cell) for name, cell in zip(lowered, cells, strict=False) if cell and name}
+            named = {name: _value(cell) for name, cell in zip(lowered, cells, strict=False) if cell and name}
+            if (alone := one_tag(cells[lists]) if lists < len(cells) else None) is not None:
+                named[lowered[lists]] = alone
+            yield number, named
 
 
 def _value(cell: str) -> Any:

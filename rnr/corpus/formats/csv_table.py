@@ -33,7 +33,7 @@ def rows_of_cells(file: Path) -> Iterator[Cells]:
         else:
             delimiter = max(",;\t|", key=head.count)
         second = next(lines, "")
-        spaced = f'{delimiter} "' in head or f'{delimiter} "' in second  # a quotation mark behind a space opens nothing
+        spaced = _opens_behind_a_space([head, second], delimiter)
         reader = csv.reader(chain((head, second), lines), delimiter=delimiter, strict=True, skipinitialspace=spaced)
         begin = before + 1
         while True:
@@ -47,6 +47,19 @@ def rows_of_cells(file: Path) -> Iterator[Cells]:
                 which = f"line {begin}" if begin == end else f"lines {begin} to {end}"
                 yield begin, DataError(f"{which}: {error}; {_QUOTES}")
                 begin = end + 1
+
+
+def _opens_behind_a_space(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether cells have a space before the quotation mark that opens them, so that it would open nothing. Inside of
+    quotation marks, as in a list in JSON, such a space is one of the text, and the texts of the table keep theirs."""
+    opened: list[int] = []
+    for skip in (False, True):
+        try:
+            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=skip))
+        except csv.Error:  # which is said of its row
+            return False
+        opened.append(sum(cell.startswith(' "') for cells in rows for cell in cells))
+    return opened[0] > opened[1]
 
 
 def surplus(cells: Sequence[str], width: int) -> str:

@@ -111,7 +111,7 @@ def _mentions(row: RowFields, place: Place) -> tuple[Mention, ...]:
     mentions: list[Mention] = []
     last, in_order, placed = -1, True, True
     for label, text, start, end in row.entities or ():
-        mention = _mention(label, text, start, end, sentence, place)
+        mention = mention_of(label, text, start, end, sentence, place)
         if mention is not None:
             in_order = in_order and mention.start > last
             placed = placed and mention.start >= 0
@@ -127,8 +127,9 @@ def _mentions(row: RowFields, place: Place) -> tuple[Mention, ...]:
     return tuple(unique[key] for key in sorted(unique))
 
 
-def _mention(label: str, text: str | None, start: int, end: int, sentence: str, place: Place) -> Mention | None:
-    """The mention, without offsets where the row has none for it; None for one of nothing but white space."""
+def mention_of(label: str, text: str | None, start: int, end: int, sentence: str, place: Place) -> Mention | None:
+    """The mention, without white space at its ends, and without offsets where the row has none for it (-1); None for
+    one of nothing but white space. Raises ValueError where it is not in its sentence."""
     if start == -1 and end == -1:
         return _mention_by_text(label, text, sentence, place)
     if not 0 <= start < end <= len(sentence):

@@ -44,12 +44,25 @@ def defined_names(value: Any) -> list[str] | None:
     return None
 
 
+def definitions_beside(value: Any) -> dict[str, str]:
+    """What the objects of a list of labels tell of each, ``[{"name": "PER", "description": "names of people"}]``, also
+    in an object by name; empty where they tell nothing."""
+    entries = _labels_of(value)
+    named = entries.items() if isinstance(entries, dict) else [(_name(entry), entry) for entry in entries or ()]
+    told = ((name, _definition(entry)) for name, entry in named if isinstance(entry, dict))
+    return {name: text for name, text in told if name is not None and isinstance(text, str)}
+
+
+def _definition(entry: dict[str, Any]) -> Any:
+    return next((entry[name] for name in _DEFINITIONS if entry.get(name)), None)
+
+
 def holds_definitions(file: Path) -> bool:
     """Whether a ``labels.json`` tells what its labels mean."""
     value = read_json(file)
     entries = _labels_of(value)
     told = entries.values() if isinstance(entries, dict) else entries if isinstance(entries, list) else ()
-    if any(isinstance(entry, dict) and any(entry.get(name) for name in _DEFINITIONS) for entry in told):
+    if any(isinstance(entry, dict) and _definition(entry) for entry in told):
         return True
     return listed_names(value) is None and defined_names(value) is not None
 
@@ -89,7 +102,11 @@ def label_names(file: Path) -> Any:
     names = listed_names(found)
     if names is None and (names := defined_names(found)) is None:
         return found
-    listed = list(names.values()) if isinstance(names, dict) else names
+    return labels_of_tags(list(names.values()) if isinstance(names, dict) else names)
+
+
+def labels_of_tags(listed: list[str]) -> list[str]:
+    """The labels of a list of tags, which has O for no mention among them; any other list as it is."""
     if "O" not in listed:
         return listed
     tags = [name for name in listed if name != "O"]  # the names of tags, with O for no mention

@@ -9,7 +9,16 @@ from typing import Any
 
 from rnr.corpus.formats.beside import note_beside, note_unread
 from rnr.corpus.formats.decisions import REJECTED, is_rejected
-from rnr.corpus.formats.entity_fields import MAY_BE_EMPTY, OTHERS, OURS, agreeing, holds_entities, is_entity, told
+from rnr.corpus.formats.entity_fields import (
+    ENTITIES,
+    MAY_BE_EMPTY,
+    OTHERS,
+    OURS,
+    agreeing,
+    holds_entities,
+    is_entity,
+    told,
+)
 from rnr.corpus.formats.entity_labels import names_a_label
 from rnr.corpus.formats.entity_names import may_be_said, names_a_place, own_entity, without
 from rnr.corpus.formats.shapes import Shape, Source, each
@@ -31,6 +40,16 @@ BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
 _FIELDS = frozenset(("sentence", "text", "entities", "label", "schema", "dataset", "guid", "cot"))
 _ENTITY = frozenset(("label", "text", "start", "end"))
+_READ = _FIELDS | {"id", "reasoning", "relations", "answer", *ENTITIES}
+"""The fields of a row that something may be read from, beside its texts."""
+
+
+def not_read(row: dict[str, Any]) -> set[str]:
+    """The fields of a row, in our own names beside those that it had, that nothing was read from."""
+    if row.keys() <= _FIELDS:
+        return set()
+    sentence = row.get("sentence", row.get("text"))
+    return {name for name in row.keys() - _READ if name not in TEXTS or row[name] != sentence}
 
 
 def is_our_own(row: Any) -> bool:

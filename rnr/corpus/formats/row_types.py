@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from rnr.corpus.formats.rows import read_as
+from rnr.corpus.formats.rows import read_as, row_name
 from rnr.task.labels import label_key
 from rnr.task.parsing import CLOSE, OPEN
 
@@ -133,6 +133,11 @@ class _Row(BaseModel):
     dataset: _Name | None = None
     guid: _Name | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_name(cls, row: Any) -> Any:
+        return row | {"guid": row_name(row)} if isinstance(row, dict) and "id" in row else row
+
 
 class _Labels(RootModel[list[_Label]]):
     model_config = ConfigDict(strict=True)
@@ -140,7 +145,7 @@ class _Labels(RootModel[list[_Label]]):
 
 # The usual rows again by hand, because files are large: five times as fast, and None for whatever is not usual.
 
-_FIELDS = frozenset(("sentence", "text", "entities", "label", "schema", "dataset", "guid"))
+_FIELDS = frozenset(("sentence", "text", "entities", "label", "schema", "dataset", "guid", "id"))
 _OWN = frozenset(("label", "text", "start", "end"))
 _INSTRUCT = frozenset(("type", "name", "pos"))
 
@@ -154,7 +159,8 @@ def _usual(row: Any) -> RowFields | None:
         return None
     sentence = row.get("sentence") if "sentence" in row else row.get("text")
     entities = row.get("entities") if "entities" in row else row.get("label")
-    dataset, guid = row.get("dataset"), row.get("guid")
+    dataset, guid = row.get("dataset"), row_name(row)
+    guid = str(guid) if type(guid) is int else guid
     if type(sentence) is not str or not _is_text(sentence) or not sentence.strip() or type(entities) is not list:
         return None
     if not all(value is None or (type(value) is str and _is_text(value)) for value in (dataset, guid)):

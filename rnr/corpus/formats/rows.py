@@ -184,6 +184,12 @@ def entities(example: Example) -> list[dict[str, Any]]:
     return [{"text": m.text, "label": m.label, "start": m.start, "end": m.end} for m in example.mentions]
 
 
+def row_name(row: dict[str, Any]) -> Any:
+    """What a row calls itself: its ``guid``, or where it has none an ``id`` that is a text or a number."""
+    name, other = row.get("guid"), row.get("id")
+    return other if name in (None, "") and type(other) in (str, int) else name
+
+
 def names(example: Example) -> dict[str, str]:
     """The data set, and what the row calls itself if it has a name: what formats with free fields take along."""
     return {"dataset": example.source} | ({"guid": example.guid} if example.guid else {})

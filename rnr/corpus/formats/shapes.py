@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from rnr.corpus.formats.label_lists import names_beside, numbered
-from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.formats.rows import DataError, Row, row_name
 from rnr.corpus.report import Reading
 
 Named = TypeVar("Named")
@@ -153,4 +153,5 @@ def has(value: Any, **kinds: type | tuple[type, ...]) -> bool:
 
 def extras(row: dict[str, Any]) -> dict[str, Any]:
     """What a row of any tool may say beside its sentence and entities, where it uses our own names for it."""
-    return {name: row[name] for name in ("schema", "dataset", "guid", "cot", "reasoning") if row.get(name) is not None}
+    beside = {name: row[name] for name in ("schema", "dataset", "cot", "reasoning") if row.get(name) is not None}
+    return beside if (name := row_name(row)) is None else beside | {"guid": name}

@@ -142,6 +142,10 @@ class Tagged:
     """What a comment ``# text = ...`` or another field says the sentence is."""
     beside: dict[str, Any] = field(default_factory=dict)
     """What else its row says, in our own names."""
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    """What was done to it, each as its kind and detail."""
+    words: Sequence[int] = ()
+    """For each tag the token that it is of, where a token may have several, one for each of its parts."""
 
     def row(self, scheme: TagScheme, spaces: SpaceRule) -> dict[str, Any]:
         """The sentence with its entities as offsets; raises ValueError with the place of a tag that may not stand."""

@@ -27,6 +27,12 @@ def shows_tags(cell: str) -> bool:
     return cell.lstrip()[:1] in "OBIESLUMW" and bool(_SEVERAL.fullmatch(cell))
 
 
+def one_tag(cell: str) -> list[str] | None:
+    """The tag that is all of a cell, as that of a sentence of one word; None for any other."""
+    tag = cell.strip()
+    return [tag] if _ONE.fullmatch(tag) else None
+
+
 def _found(row: Any) -> tuple[str, list[str]] | None:
     """The text and its tags, else None."""
     if not isinstance(row, dict) or any(isinstance(row.get(name), (list, dict)) for name in _ENTITIES):
@@ -59,7 +65,8 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
             words = characters if len(characters) == len(found[1]) else list(found[0])
         source.note(BY_CHARACTERS if by_character else BY_SPACES, number)
         every = {name: tags for name in TAGS if (tags := _tags(value.get(name)))}
-        yield number, value | every | {"text": found[0], "tokens": words, "ner_tags": found[1]}
+        rest = {name: one for name, one in value.items() if name not in _FIELDS and name not in _TEXTS}
+        yield number, rest | every | {"text": found[0], "tokens": words, "ner_tags": found[1]}
 
 
 SHAPE = Shape(

@@ -24,6 +24,9 @@ SAMPLE = 200_000
 OTHER_TAGS = "are not read"
 TAGS_READ = "rows have entities beside the tags of their tokens; the tags were read"
 _ENTITIES = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
+_BESIDE = ("full_text", "text", "sentence", "schema", "dataset", "guid", "id", "cot", "reasoning", "relations")
+_READ = frozenset((*_BESIDE, *NAMES, *_SPACES, *_ENTITIES))
+"""The fields of a row that something may be read from, beside its tokens and tags."""
 AS_NUMBERS = "rows have the numbers of their tags written as text or with a decimal point; they were taken as numbers"
 EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
@@ -118,9 +121,7 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             yield source.fault(number, error)
             continue
         source.note_blank(tokens, number)
-        source.note_relations(row, number)
-        if others := [name for name in _ENTITIES if isinstance(row.get(name), (list, dict))]:
-            source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
+        _note_beside(row, found, number, source)
         places = Places(range(1, len(tokens) + 1), "token")
         text = [row[name] for name in ("full_text", "text", "sentence") if isinstance(row.get(name), str)]
         text = text or spaced(row, tokens)
@@ -128,6 +129,15 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             source.note(OTHER_TEXT, number, repr(text[-1][:60]))
         beside = extras(row) | (_schema(own) if own else {})
         yield number, Tagged(number, list(tokens), named, places, text, beside)
+
+
+def _note_beside(row: dict[str, Any], found: tuple[str, str], number: int, source: Source) -> None:
+    """Note what stands beside the tokens and tags of a row and is not read."""
+    source.note_relations(row, number)
+    if others := [name for name in _ENTITIES if isinstance(row.get(name), (list, dict))]:
+        source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
+    if others := row.keys() - _READ - set(found):
+        source.reading.report.not_read(source.file, others)
 
 
 def _are_numbers(tags: Sequence[Any]) -> bool:

@@ -17,6 +17,7 @@ from rnr.corpus.formats.reading import READERS
 from rnr.corpus.formats.rows import entities, names, save, whole_row
 from rnr.corpus.formats.spacy_files import spacy_json_row
 from rnr.corpus.formats.token_spans import gliner_row
+from rnr.corpus.report import Report
 from rnr.files import strict_json
 from rnr.types import Example
 
@@ -45,6 +46,14 @@ def write(examples: Iterable[Example], out: Path, form: str) -> None:
 
     Raises ValueError for a file that exists or has another format's ending, and for what the format cannot hold.
     """
+    refuse_target(out, form)
+    known = FORMATS[form]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    known.write(examples if known.streams or isinstance(examples, Sequence) else list(examples), out)
+
+
+def refuse_target(out: Path, form: str) -> None:
+    """Raises ValueError for a file that exists or has another format's ending."""
     known = FORMATS[form]
     if out.exists():
         raise ValueError(f"{out} exists already; remove it or write somewhere else")
@@ -52,8 +61,6 @@ def write(examples: Iterable[Example], out: Path, form: str) -> None:
         raise ValueError(f"{out}: {form} is a folder; name one")
     if known.suffixes and out.suffix.lower() not in known.suffixes:
         raise ValueError(f"{out}: {form} goes to a file that ends in {' or '.join(known.suffixes)}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    known.write(examples if known.streams or isinstance(examples, Sequence) else list(examples), out)
 
 
 COMMENTED = (
@@ -114,6 +121,11 @@ class Losses:
         spaced = sorted(label for label in self._used if " " in label)
         cut = f"labels with a space ({_few(spaced)}) are cut by tools that divide columns at spaces"
         return [COMMENTED, *([cut] if spaced else [])]
+
+
+def fields_lost(report: Report) -> list[str]:
+    """The fields of rows that were not read and so are not written, by file, in words."""
+    return [f"the fields {_few(sorted(names))} of the rows of {file}" for file, names in report.fields.items()]
 
 
 def losses(examples: Iterable[Example], out: Path, form: str) -> list[str]:
