@@ -255,7 +255,7 @@ def test_a_stream_gives_what_load_gives(tmp_path) -> None:
 
 
 def test_check_and_convert_never_hold_a_whole_file(tmp_path, capsys) -> None:
-    rows = [{"text": f"Ida met Bo in the year {n} " + "and " * 100, "label": [[0, 3, "PER"]]} for n in range(3000)]
+    rows = [{"text": f"Ida met Bo in the year {n} " + "and " * 100, "label": [[0, 3, "PER"]]} for n in range(6000)]
     file = _file(tmp_path, *rows)
     commands = (["check", file], ["convert", file, "--to", "doccano", "--out", str(tmp_path / "a.jsonl")])
     assert main(["check", file]) == 0  # what is loaded once is no part of it
