@@ -237,6 +237,27 @@ def test_a_tokenizer_that_does_not_give_text_back_is_refused() -> None:
         _chat("legacy", "deepseek-r1")
 
 
+def test_what_a_tokenizer_changes_is_told_with_its_cause_and_its_remedy() -> None:
+    from tokenizers import normalizers
+
+    said = "the tokenizer does not give back what is written: "
+    _, chat = _chat("unigram", "chatml")
+    assert chat.given_back("Ada in London.") == "Ada in London."
+    lacks = said + r"'in Z\xfcrich' becomes 'in Zrich' (its vocabulary lacks characters): take another model"
+    assert chat.change_of("in Zürich") == lacks
+    for kind in ("byte-level", "metaspace"):
+        tok, chat = _chat(kind, "chatml")
+        prompt = chat.prompt(_example("at \xbd Main\xa0Street"))
+        assert chat.shows_sentence(prompt)
+        assert chat.given_back("at \xbd Main\xa0Street") == "at \xbd Main\xa0Street"
+        tok.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("`", "'")])
+        chat = ChatFormat(tok)
+        assert not chat.shows_sentence(chat.prompt(_example("at \xbd Main\xa0Street")))
+        changes = r"'at \xbd' becomes 'at 1\u20442' (its normalizer is NFKC, Replace): "
+        changes += "write the data in the Unicode form NFKC"
+        assert chat.change_of("at \xbd") == said + changes
+
+
 def test_a_tokenizer_without_its_file_is_refused() -> None:
     class Slow:
         name_or_path = "/models/slow"

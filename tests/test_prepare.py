@@ -91,6 +91,42 @@ def test_prompts_that_are_too_long_are_left_out_and_counted_but_never_of_the_eva
         _prepare(data={**data, "max_prompt_tokens": 10})
 
 
+def _model(folder, normalizer: str) -> str:
+    """The embedded model, with a normalizer in front of its tokenizer."""
+    shutil.copytree(embedded_folder(EMBEDDED_MODEL), folder)
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": {"type": normalizer}}))
+    return str(folder)
+
+
+def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp_path) -> None:
+    model = {"path": _model(tmp_path / "model", "NFC")}
+    train = _file(tmp_path / "names.jsonl", ["Zoe\u0301 ran.", "Zo\xe9 sat.", "Ada ran."])
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Bo met Zoe\u0301."]),)}
+    untouched = _prepare(data=data)
+    assert (len(untouched.sft), untouched.notes) == (3, ())
+    prepared = _prepare(data=data, model=model)
+    why = "the tokenizer does not give back what is written: {} (its normalizer is NFC): write the data in the Unicode "
+    why += "form NFC; the first is {}"
+    changed = why.format("'Zoe\\u0301 ran.' becomes 'Zo\\xe9 ran.'", "names/names:1")
+    assert prepared.left_out == {changed: 1}
+    assert [prompt.example.sentence for prompt in prepared.prompts] == ["Zo\xe9 sat.", "Ada ran."]
+    assert [sample.uid for sample in prepared.sft] == ["names/names:2", "names/names:3"]
+    asked = why.format("'Bo met Zoe\\u0301.' becomes 'Bo met Zo\\xe9.'", prepared.evaluation[0].uid)
+    assert f"1 evaluated sentence cannot be answered as written by a free answer: {asked}" in prepared.notes
+    decomposed = {**data, "train": (_file(tmp_path / "all.jsonl", ["Zoe\u0301 ran."]),)}
+    with pytest.raises(ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not give"):
+        _prepare(data=decomposed, model=model)
+
+
+def test_a_label_that_the_tokenizer_changes_is_named(tmp_path) -> None:
+    rows = [{"sentence": "Ada ran.", "schema": [label], "entities": []} for label in ("cafe\u0301", "person")]
+    train = write_jsonl(tmp_path / "train.jsonl", rows[0], {**rows[1], "sentence": "Bo sat."})
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Cyd."]),)}
+    (why,) = _prepare(data=data, model={"path": _model(tmp_path / "model", "NFC")}).left_out
+    assert "'cafe\\u0301' becomes 'caf\\xe9'" in why
+
+
 def test_a_file_that_is_trained_on_and_evaluated_is_asked_under_both_schemas(tmp_path) -> None:
     file = _file(tmp_path / "CrossNER_AI.jsonl", [f"Number {number} ran." for number in range(20)])
     with pytest.raises(ValueError, match="20 are left out: training set of an evaluated zero-shot benchmark"):

@@ -76,6 +76,14 @@ class PieceEncoder:
         if type(model).__name__ != "BPE" or self._leaks():
             self._copy, self._original = self._copied(backend, self._renamed(backend), added)
 
+    @property
+    def normalizer(self) -> str:
+        """What the tokenizer does to a text before it cuts it; empty for nothing."""
+        if self._copy.normalizer is None:
+            return ""
+        told = json.loads(self._copy.normalizer.__getstate__())
+        return ", ".join(each["type"] for each in told.get("normalizers", [told]))
+
     def is_special(self, text: str) -> bool:
         """Whether this is a control token that decoding leaves out on request."""
         return text in self._special

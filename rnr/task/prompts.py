@@ -6,6 +6,7 @@ spelt out inside it (``<|im_end|>``, ``<think>``) are encoded as ordinary text a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from unicodedata import normalize
 
 from rnr.counting import counted
 from rnr.task.encoding import Piece, PieceEncoder, Tokenizer
@@ -103,6 +104,34 @@ class ChatFormat:
             opening=self.opening,
         )
 
+    def shows_sentence(self, prompt: Prompt) -> bool:
+        """Whether the tokens of a prompt are those of its sentence as it is written. A normalizer composes letters, and
+        a vocabulary without bytes lacks some."""
+        text: str = self.tokenizer.decode(prompt.token_ids, clean_up_tokenization_spaces=False)
+        return prompt.example.sentence.strip() in text
+
+    def given_back(self, text: str) -> str:
+        """What the tokenizer makes of a text within a prompt."""
+        context = [Piece(self._markup.after, markup=True), Piece(_BEFORE)]
+        begin = self._encoder.encode(context)
+        token_ids = [*begin, *self._encoder.encode_after(context, [Piece(text)])]
+        before, whole = (self.tokenizer.decode(ids, **_AS_ROLLOUT) for ids in (begin, token_ids))
+        return whole.removeprefix(before)
+
+    def change_of(self, text: str) -> str:
+        """What the tokenizer changes in a text, why, and what can be done."""
+        found = self.given_back(text)
+        pairs = zip(text, found, strict=False)
+        at = next((n for n, (one, other) in enumerate(pairs) if one != other), min(len(text), len(found)))
+        shown = (ascii(each[max(0, at - 10) : at + 10]) for each in (text, found))
+        said = "the tokenizer does not give back what is written: {} becomes {}".format(*shown)
+        normalizer = self._encoder.normalizer
+        for form in ("NFC", "NFKC"):
+            if self.given_back(other := normalize(form, text)) == other:
+                return f"{said} (its normalizer is {normalizer}): write the data in the Unicode form {form}"
+        also = f", or its normalizer, {normalizer}, changes them" if normalizer else ""
+        return f"{said} (its vocabulary lacks characters{also}): take another model"
+
     def chain_tokens(self, chain: str) -> tuple[int, ...]:
         """Token ids, behind a prompt, of a chain as far as it is written."""
         written = self._encoder.encode_after([Piece(OPENING, markup=True)], [Piece(chain)])
@@ -171,6 +200,9 @@ class ChatFormat:
         whole = tokenizer.decode([*prompt, *self._encoded(answer)], **_AS_ROLLOUT)
         return (self.opening + whole.removeprefix(before)).strip()
 
+
+_BEFORE = "x "
+"""A text begins at the start of a word."""
 
 _AS_ROLLOUT = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
 
