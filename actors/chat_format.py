@@ -84,7 +84,20 @@ def _asked(model: str) -> _Asked:
 
 def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:
     """The format of the model in ``model_folder`` under this wording; raises ValueError naming a file that is wrong."""
-    return ChatFormat(load_tokenizer(model_folder), wording, definitions)
+    chat = ChatFormat(load_tokenizer(model_folder), wording, definitions)
+    refuse_unknown_token(model_folder, chat, chat.largest_token_id)
+    return chat
+
+
+def refuse_unknown_token(model_folder: str, chat: ChatFormat, largest: int) -> None:
+    """Raise ValueError if the largest token id that is used is beyond the model's embeddings."""
+    rows = getattr(load_config(model_folder).get_text_config(), "vocab_size", None)
+    if rows is not None and largest >= rows:
+        raise ValueError(
+            f"model.path: {model_folder}: its tokenizer writes token {largest}, {chat.token_name(largest)!r}, and the "
+            f"model has embeddings for {rows} tokens: where tokens were added, call "
+            "model.resize_token_embeddings(len(tokenizer)) and save the model again; else take its own tokenizer"
+        )
 
 
 def refuse_unopened(chat: ChatFormat, decoding: Decoding) -> None:

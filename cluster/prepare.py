@@ -10,6 +10,7 @@ from actors.chat_format import (
     prompt_file,
     read_definitions,
     read_wording,
+    refuse_unknown_token,
     refuse_unopened,
     trained_decoding,
     undefined,
@@ -86,6 +87,15 @@ class Prepared:
         return self.chat.decoding
 
     @property
+    def largest_token_id(self) -> int:
+        """The largest of all prompts and targets."""
+        supervised = (
+            part for sample in (*self.sft, *self.held_out) for part in (sample.prompt_ids, sample.completion_ids)
+        )
+        asked = (prompt.token_ids for prompt in (*self.prompts, *self.evaluation))
+        return max(map(max, (self.probe, *asked, *supervised)))
+
+    @property
     def weights_gib(self) -> float:
         """Size of the weights in bf16, in GiB."""
         return 2 * self.weights / 2**30
@@ -158,7 +168,7 @@ def prepare(
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
     if evaluation.label_calibration and decoding == "marks":
         _refuse_uncalibrated(chat, asked, model.context_tokens)
-    return Prepared(
+    prepared = Prepared(
         model_folder=folder,
         weights=count_weights(folder),
         chat=chat,
@@ -175,6 +185,8 @@ def prepare(
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),
     )
+    refuse_unknown_token(folder, chat, prepared.largest_token_id)
+    return prepared
 
 
 def _refuse_uncalibrated(chat: ChatFormat, asked: Sequence[Prompt], context_tokens: int) -> None:

@@ -127,6 +127,36 @@ def test_a_label_that_the_tokenizer_changes_is_named(tmp_path) -> None:
     assert "'cafe\\u0301' becomes 'caf\\xe9'" in why
 
 
+def test_a_token_that_the_model_has_no_embedding_for_is_refused_before_anything_starts(tmp_path) -> None:
+    from transformers import AutoTokenizer
+
+    from actors.chat_format import chat_format
+
+    model = _model(tmp_path / "model", "NFC")
+    rows = json.loads((tmp_path / "model" / "config.json").read_text())["vocab_size"]
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})  # which nothing writes
+    tokenizer.save_pretrained(model)
+    assert chat_format(model).token_name(rows) == "<pad>"
+    tokenizer.add_tokens(["<think>", "</think>"])
+    tokenizer.save_pretrained(model)
+    said = (
+        rf"writes token {rows + 2}, '</think>', and the model has embeddings for {rows} tokens: where tokens were added"
+    )
+    for asked in (lambda: chat_format(model), lambda: _prepare(model={"path": model})):
+        with pytest.raises(ValueError, match=said):
+            asked()
+
+
+def test_a_token_that_only_a_sentence_has_is_refused_too(tmp_path) -> None:
+    model = _model(tmp_path / "model", "NFC")
+    file = tmp_path / "model" / "config.json"
+    largest = _prepare(model={"path": model}).largest_token_id
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": largest}))
+    with pytest.raises(ValueError, match=f"writes token {largest}, .* has embeddings for {largest} tokens"):
+        _prepare(model={"path": model})
+
+
 def test_a_file_that_is_trained_on_and_evaluated_is_asked_under_both_schemas(tmp_path) -> None:
     file = _file(tmp_path / "CrossNER_AI.jsonl", [f"Number {number} ran." for number in range(20)])
     with pytest.raises(ValueError, match="20 are left out: training set of an evaluated zero-shot benchmark"):

@@ -70,6 +70,12 @@ class ChatFormat:
         return target[: len(opening)] == opening
 
     @property
+    def largest_token_id(self) -> int:
+        """The largest in a plain prompt and its answer: what the template writes, and the tags of a chain."""
+        plain = Example(uid="", sentence="Ada ran.", schema=("person",), mentions=())
+        return max(*self._encoder.encode(self._question(plain, {})), *self.target([], ""))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is done in another way than a chat template usually lets it be done."""
         notes: list[str] = []
@@ -103,6 +109,10 @@ class ChatFormat:
             decoding=self.decoding,
             opening=self.opening,
         )
+
+    def token_name(self, token_id: int) -> str:
+        """How the vocabulary spells a token."""
+        return self.tokenizer.convert_ids_to_tokens(token_id)
 
     def shows_sentence(self, prompt: Prompt) -> bool:
         """Whether the tokens of a prompt are those of its sentence as it is written. A normalizer composes letters, and
