@@ -18,7 +18,9 @@ from rnr.task.encoding import Piece, PieceEncoder
 from rnr.task.grammar import OPENING, answer_grammar, chain_grammar
 from rnr.task.parsing import CLOSE, OPEN
 from rnr.task.prompts import chain_opening
-from rnr.types import Example, Group, Prompt, Rollout, Segment
+from rnr.types import Decoding, Example, Group, Prompt, Rollout, Segment
+
+_PLAIN, _LABELS = "Ada Lovelace ran in 1815.", ("person", "city")
 
 
 class GrammarMasks:
@@ -57,6 +59,12 @@ class GrammarMasks:
             found.append(ids if decided else (token,))
         return tuple(found)
 
+    def refused(self, grammar: xgrammar.CompiledGrammar, token_ids: Sequence[int]) -> str:
+        """The first token that the grammar does not allow, as the grammar reads it; empty if it allows all."""
+        matcher = xgrammar.GrammarMatcher(grammar, override_stop_tokens=self._stops, max_rollback_tokens=0)
+        odd = (repr(self._vocabulary[token]) for token in token_ids if not matcher.accept_token(token))
+        return next(odd, "")
+
     def _spells(self, matcher: Any, ids: tuple[int, ...]) -> bool:
         """Whether all these tokens begin the one text that has to follow."""
         if any(token in self._stops for token in ids):
@@ -66,6 +74,22 @@ class GrammarMasks:
             return False
         # Nested tokens may still leave a choice open that has no token of its own: then less has to follow.
         return matcher.find_jump_forward_string().encode().startswith(longest)
+
+
+def misread(tokenizer: Any, stop_token_id: int, decoding: Decoding) -> str:
+    """Why this tokenizer cannot be decoded under the grammar of this decoding, in a few words; empty if it can, and for
+    ``free``. xgrammar takes some vocabularies, such as Unigram's without bytes, for other texts than they spell."""
+    if decoding == "free":
+        return ""
+    encoder, masks = PieceEncoder(tokenizer), GrammarMasks(tokenizer, [stop_token_id])
+    if decoding == "marks":
+        grammar, context = chain_grammar(_PLAIN, _LABELS), [Piece(OPENING, markup=True)]
+        said = "Ada [Lovelace: person] ran in 1815.\n"
+    else:
+        grammar, context = answer_grammar(_PLAIN, _LABELS), [Piece(CLOSE, markup=True), Piece("\n")]
+        said = '{"entities":{"person":["Ada Lovelace"]}}'
+    odd = masks.refused(masks.compile(grammar), encoder.encode_after(context, [Piece(said)]))
+    return f"this tokenizer cannot be decoded under a grammar, which takes a token for {odd}" if odd else ""
 
 
 class TargetDecisions:

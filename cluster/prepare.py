@@ -10,10 +10,11 @@ from actors.chat_format import (
     prompt_file,
     read_definitions,
     read_wording,
+    refuse_unfollowed,
     refuse_unknown_token,
-    refuse_unopened,
     trained_decoding,
     undefined,
+    unfollowed,
     with_wording,
 )
 from actors.label_calibration import neutral_marks
@@ -211,17 +212,20 @@ def _decoding(
     found, why = sampling.decoding, ""
     if found == "auto":
         found, why = _fitting(sft, data, folder, chat, taught, asked)
+        if odd := unfollowed(chat, found):
+            found, why = "free", odd
     if sft.decoding == "marks" and found != "marks":
         raise ValueError(
             f'sft.decoding "marks" takes the loss on decisions alone and teaches no copying, but rollouts are decoded '
             f'{found!r}: set sampling.decoding="marks" too'
         )
-    refuse_unopened(chat, found)
+    refuse_unfollowed(chat, found)
     refuse_undecodable(asked, found)
     if found != "free":
         return found, why, found
     grammar = decoding_of(taught, opens=chat.opens_plainly)[0] if taught else grammar_decoding(folder)
-    return found, why, "schema" if grammar == "free" else grammar
+    grammar = "schema" if grammar == "free" else grammar
+    return found, why, "free" if unfollowed(chat, grammar) else grammar
 
 
 def _fitting(

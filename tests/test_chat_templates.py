@@ -348,7 +348,7 @@ def test_a_decoder_puts_the_rest_of_the_opening_that_the_warm_start_teaches(shap
 
 
 def test_marks_are_refused_where_an_answer_does_not_open_as_the_decoder_would() -> None:
-    from actors.chat_format import refuse_unopened
+    from actors.chat_format import refuse_unfollowed
 
     for kind, shape, think in (
         ("byte-level", "mistral", "added"),
@@ -357,6 +357,26 @@ def test_marks_are_refused_where_an_answer_does_not_open_as_the_decoder_would() 
     ):
         _, chat = _chat(kind, shape, think=think)
         assert not chat.opens_plainly
-        refuse_unopened(chat, "schema")
+        refuse_unfollowed(chat, "schema")
         with pytest.raises(ValueError, match=r'set sampling.decoding to "auto", "schema" or "free"'):
-            refuse_unopened(chat, "marks")
+            refuse_unfollowed(chat, "marks")
+
+
+def test_a_grammar_is_refused_where_it_cannot_read_the_tokens() -> None:
+    from actors.chat_format import refuse_unfollowed, unfollowed
+
+    _, chat = _chat("unigram", "chatml")
+    assert chat.opens_plainly
+    refuse_unfollowed(chat, "free")
+    for decoding, token in (("marks", "["), ("schema", "Lovelace")):
+        read = repr(f"\u2581{token}".encode())
+        said = (
+            f'decoding "{decoding}": this tokenizer cannot be decoded under a grammar, which takes a token for {read}'
+        )
+        with pytest.raises(ValueError) as refusal:
+            refuse_unfollowed(chat, decoding)  # type: ignore[arg-type]
+        assert str(refusal.value) == f"{said}: decode free"
+    for kind in ("byte-level", "metaspace", "legacy"):
+        for think in ("added", "special", "text"):
+            _, chat = _chat(kind, "chatml", think=think)
+            assert (unfollowed(chat, "marks"), unfollowed(chat, "schema")) == ("", "")

@@ -211,6 +211,29 @@ def test_the_decoding_goes_with_the_chains_that_the_warm_start_teaches(tmp_path)
     assert _prepare(data=data, sampling={"decoding": "schema"}).prompts[0].decoding == "schema"
 
 
+def test_a_tokenizer_that_no_grammar_can_read_is_decoded_freely_and_so_is_its_export(tmp_path) -> None:
+    from actors.chat_format import grammar_decoding
+    from tests.chat_models import TEMPLATES, tokenizer
+
+    model = tmp_path / "model"
+    shutil.copytree(embedded_folder(EMBEDDED_MODEL), model)
+    for file in model.glob("*token*"):
+        file.unlink()
+    unigram = tokenizer("unigram")
+    unigram.chat_template = TEMPLATES["chatml"]
+    unigram.save_pretrained(model)
+    train = _file(tmp_path / "plain.jsonl", ["Ada ran.", "Bo sat."])
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Cyd."]),)}
+    prepared = _prepare(data=data, model={"path": str(model)})
+    assert prepared.decoding == "free"
+    why = "this tokenizer cannot be decoded under a grammar, which takes a token for "
+    assert prepared.notes[-1].startswith(f"decoding free: {why}")
+    (model / "rnr_prompt.json").write_text(prepared.prompt_file["rnr_prompt.json"])
+    assert grammar_decoding(str(model)) == "free"
+    with pytest.raises(ValueError, match=f'decoding "marks": {why}.*: decode free'):
+        _prepare(data=data, model={"path": str(model)}, sampling={"decoding": "marks"})
+
+
 def test_labels_that_leave_no_room_for_calibration_are_refused_before_anything_starts(tmp_path) -> None:
     train, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
     for file in (train, test):
