@@ -130,7 +130,6 @@ class Decoder:
         self._encoder = encoder = PieceEncoder(tokenizer)
         self._openings = {written: chain_opening(encoder, written) for written in ("", OPEN, OPENING)}
         """What the prompt has written of the chain's opening -> the tokens of the rest."""
-        self._break = tuple(encoder.encode_after([Piece(CLOSE, markup=True)], [Piece("\n")]))
         eos = getattr(tokenizer, "eos_token_id", None)
         self._stops = {stop_token_id, *([] if eos is None else [eos])}
         self._masks = GrammarMasks(tokenizer, self._stops)
@@ -203,31 +202,69 @@ class Decoder:
         return Group(prompt=prompt, rollouts=tuple(rollouts))
 
     async def _answered(self, prompt: Prompt, rollout: Rollout, sampling: Any) -> Rollout:
-        room = sampling.max_new_tokens - len(rollout.token_ids) - len(self._break)
         if not rollout.text.rstrip().endswith(CLOSE):
             return rollout  # it ended without a chain, or ran into the limit within it
+        chain, missing = self._closed(prompt, rollout)
+        written = self._closing(missing)
+        room = sampling.max_new_tokens - len(chain.token_ids) - len(written)
         if room <= 0:
             return replace(rollout, finished=False)
-        token_ids = (*prompt.token_ids, *rollout.token_ids, *self._break)
+        token_ids = (*prompt.token_ids, *chain.token_ids, *written)
         reasoned = replace(prompt, token_ids=token_ids, opening="")
         grammar = answer_grammar(prompt.example.sentence, prompt.example.schema)
         limits = replace(sampling, count=1, max_new_tokens=room, min_new_tokens=0)
         answer = (await self._under(grammar, reasoned, limits)).rollouts[0]
         given = Segment(
-            token_ids=(*self._break, *answer.token_ids),
-            logprobs=(0.0,) * (len(self._break) + len(answer.token_ids)),
+            token_ids=(*written, *answer.token_ids),
+            logprobs=(0.0,) * (len(written) + len(answer.token_ids)),
             policy_version=answer.policy_version,
             trained=False,
         )
-        text = f"{rollout.text}\n"
-        before = (*rollout.ends, *[len(text)] * len(self._break))
-        known = bool(rollout.ends and answer.ends)
+        text = chain.text + missing
+        before = (*chain.ends, *[len(text)] * len(written))
+        known = bool(chain.ends and answer.ends)
         return Rollout(
-            segments=(*rollout.segments, given),
+            segments=(*chain.segments, given),
             text=text + answer.text,
             finished=answer.finished,
             ends=(*before, *(len(text) + end for end in answer.ends)) if known else (),
         )
+
+    def _closed(self, prompt: Prompt, rollout: Rollout) -> tuple[Rollout, str]:
+        """A chain with the text that its tokens say, and what is missing of ``</think>`` and a newline behind it.
+
+        Engines cut the text behind the stop string, but the token that ends it may go on: ``>`` and the newline are one
+        token in many vocabularies. A token that goes on with anything else was never taught: it is taken back.
+        """
+        found = pieces(self._tokenizer, -1, prompt.token_ids, rollout.token_ids)
+        text = prompt.opening + "".join(found or ())
+        closed = text.find(CLOSE) + len(CLOSE)
+        if found is None or closed < len(CLOSE):
+            return rollout, "\n"
+        ends = tuple(len(prompt.opening) + end for end in accumulate(map(len, found)))
+        beyond = text[closed:]
+        if not beyond.strip():
+            return replace(rollout, text=text, ends=ends), "" if "\n" in beyond else "\n"
+        kept = sum(end <= closed for end in ends)
+        last = ends[kept - 1] if kept else len(prompt.opening)
+        chain = replace(rollout, segments=_first(rollout.segments, kept), text=text[:last], ends=ends[:kept])
+        return chain, text[last:closed] + "\n"
+
+    def _closing(self, missing: str) -> tuple[int, ...]:
+        """Token ids of the end of ``</think>`` and a newline, as far as it is missing."""
+        begun = CLOSE.removesuffix(missing.removesuffix("\n"))
+        return tuple(self._encoder.encode_after([Piece(begun, markup=True)], [Piece(missing)])) if missing else ()
+
+
+def _first(segments: Sequence[Segment], count: int) -> tuple[Segment, ...]:
+    """The segments up to the token ``count``."""
+    found: list[Segment] = []
+    for segment in segments:
+        if count > 0:
+            parts = {name: getattr(segment, name)[:count] for name in ("token_ids", "logprobs", "allowed")}
+            found.append(replace(segment, **parts))
+        count -= len(segment.token_ids)
+    return tuple(found)
 
 
 def _with_allowed(segments: Sequence[Segment], allowed: Sequence[tuple[int, ...]]) -> tuple[Segment, ...]:

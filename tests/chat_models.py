@@ -1,4 +1,4 @@
-"""Small tokenizers of four kinds and chat templates in the shapes of known families, written for the tests."""
+"""Small tokenizers of several kinds and chat templates in the shapes of known families, written for the tests."""
 
 from string import ascii_letters, digits, punctuation
 
@@ -46,6 +46,23 @@ def _byte_level(_special: list[str]) -> Tokenizer:
         vocab_size=500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     backend.train_from_iterator(TEXT, trainer)
+    return backend
+
+
+_WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+def _newline_in_token(_special: list[str]) -> Tokenizer:
+    """As those of Llama-3, Qwen2.5 and Tekken: signs and the newline behind them are cut as one word."""
+    backend = _byte_level([])
+    split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    backend.train_from_iterator([*TEXT, *["<div>\n</div>\n<p>{x}\n"] * 9], trainer)
     return backend
 
 
@@ -99,6 +116,7 @@ def _word_piece(special: list[str]) -> Tokenizer:
 
 _KINDS = {
     "byte-level": _byte_level,
+    "newline in token": _newline_in_token,
     "metaspace": _metaspace_bpe,
     "legacy": _legacy,
     "unigram": _unigram,
