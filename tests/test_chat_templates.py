@@ -175,6 +175,26 @@ def test_without_a_system_role_the_instruction_stands_in_the_users_message_and_t
     assert ChatFormat(tok, REFERENCE).notes == ()
 
 
+def test_a_template_that_writes_the_date_writes_the_same_one_every_day_and_that_is_said(monkeypatch) -> None:
+    from datetime import datetime
+
+    import transformers.utils.chat_template_utils as rendering
+
+    dated = "{% macro today() %}{{ strftime_now('%d %b %Y') }}{% endmacro %}{{ today() }}\n" + TEMPLATES["chatml"]
+    said = "model.path: the chat template writes the date: it is always 2024-07-26, in training and whenever RNR asks"
+    asked = []
+    for day in (29, 30):
+        now = datetime(2026, 11, day)
+        monkeypatch.setattr(rendering, "datetime", type("Clock", (), {"now": staticmethod(lambda now=now: now)}))
+        tok, chat = _chat("byte-level", dated)
+        assert tok.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False).startswith(f"{day} Nov 2026")
+        assert chat.notes == (said,)
+        asked.append(chat.prompt(_example("Ada ran.")).token_ids)
+    assert asked[0] == asked[1]
+    assert tok.decode(asked[0]).startswith("26 Jul 2024\n<|im_start|>system")
+    assert _chat("byte-level", "chatml")[1].notes == ()
+
+
 def test_a_prompt_cannot_be_changed_by_what_a_sentence_says() -> None:
     """Some templates look for commands such as /no_think in what the user says."""
     close = "{% if '/no_think' in messages[-1].content %}<think>\n\n</think>\n\n{% endif %}"

@@ -12,7 +12,7 @@ from rnr.counting import counted
 from rnr.task.encoding import Piece, PieceEncoder, Tokenizer
 from rnr.task.grammar import OPENING
 from rnr.task.parsing import CLOSE, OPEN, write
-from rnr.task.template import read_template
+from rnr.task.template import DAY, read_template
 from rnr.task.wording import COMPACT, Wording
 from rnr.types import Decoding, Example, Mention, Prompt
 
@@ -83,6 +83,9 @@ class ChatFormat:
             notes.append("the chat template has no system role: the instruction stands in the user's message")
         if self._markup.opening:
             notes.append("the chat template opens the reasoning: answers begin inside it")
+        if self._markup.dated:
+            day = f"{DAY:%Y-%m-%d}"
+            notes.append(f"the chat template writes the date: it is always {day}, in training and whenever RNR asks")
         return tuple(f"model.path: {note}" for note in notes)
 
     def _question(self, example: Example, definitions: Mapping[str, str]) -> list[Piece]:
