@@ -195,6 +195,44 @@ def test_a_template_that_writes_the_date_writes_the_same_one_every_day_and_that_
     assert _chat("byte-level", "chatml")[1].notes == ()
 
 
+def test_words_that_were_added_to_a_vocabulary_are_text_and_what_is_kept_out_is_named() -> None:
+    from actors.constrained import TargetDecisions
+    from rnr.task.chains import tagged_chain
+
+    words = ["COVID-19", "mRNA", "remdesivir"]
+    odd = ["assistant", "Zürich", "<tool>", "[PAD]"]  # the template's, letters beyond ASCII, markup
+    sentence = "The mRNA-based remdesivir, for COVID-19 (Zürich; assistant) <tool>."
+    at = sentence.index("remdesivir")
+    mentions = (Mention(text="remdesivir", label="drug", start=at, end=at + len("remdesivir")),)
+    example = Example(uid="1", sentence=sentence, schema=("drug", "city"), mentions=mentions)
+    for kind in ("byte-level", "newline in token", "metaspace"):
+        tok = tokenizer(kind)
+        tok.add_tokens([*words, *odd])
+        tok.chat_template = TEMPLATES["chatml"]
+        chat = ChatFormat(tok)
+        prompt, chain = chat.prompt(example), tagged_chain(example)
+        added = [token for token in tok.convert_ids_to_tokens(prompt.token_ids) if token in (*words, *odd)]
+        assert added == ["mRNA", "remdesivir", "COVID-19", "assistant"]  # the last is the template's own
+        assert chat.shows_sentence(prompt)
+        assert chat.largest_token_id >= tok.convert_tokens_to_ids("remdesivir")
+        assert chat.notes == ("model.path: added tokens that are kept out of sentences, 2: 'assistant', 'Zürich'",)
+        target = chat.target(mentions, chain)
+        assert target.count(tok.convert_tokens_to_ids("remdesivir")) == 2
+        allowed = TargetDecisions(tok, chat.stop_token_id, chat.opening).allowed(example, chain, target)
+        assert len(allowed) == len(target)
+
+
+def test_added_words_stay_out_where_the_text_about_them_would_not_come_back() -> None:
+    from tokenizers import AddedToken
+
+    tok = tokenizer("byte-level")
+    tok.add_tokens([AddedToken("mRNA", lstrip=True), "remdesivir"])
+    tok.chat_template = TEMPLATES["chatml"]
+    chat = ChatFormat(tok)
+    assert chat.notes == ("model.path: added tokens that are kept out of sentences, 2: 'mRNA', 'remdesivir'",)
+    assert chat.shows_sentence(chat.prompt(_example("The mRNA of remdesivir.")))
+
+
 def test_a_prompt_cannot_be_changed_by_what_a_sentence_says() -> None:
     """Some templates look for commands such as /no_think in what the user says."""
     close = "{% if '/no_think' in messages[-1].content %}<think>\n\n</think>\n\n{% endif %}"

@@ -71,9 +71,11 @@ class ChatFormat:
 
     @property
     def largest_token_id(self) -> int:
-        """The largest in a plain prompt and its answer: what the template writes, and the tags of a chain."""
+        """The largest in a plain prompt and its answer (what the template writes, and the tags of a chain), and of the
+        words that were added to the vocabulary."""
         plain = Example(uid="", sentence="Ada ran.", schema=("person",), mentions=())
-        return max(*self._encoder.encode(self._question(plain, {})), *self.target([], ""))
+        asked = self._encoder.encode(self._question(plain, {}))
+        return max(*asked, *self.target([], ""), *self._encoder.word_ids)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -86,6 +88,9 @@ class ChatFormat:
         if self._markup.dated:
             day = f"{DAY:%Y-%m-%d}"
             notes.append(f"the chat template writes the date: it is always {day}, in training and whenever RNR asks")
+        if odd := self._encoder.kept_out:
+            shown = ", ".join(map(repr, odd[:5])) + ", ..." * (len(odd) > 5)
+            notes.append(f"added tokens that are kept out of sentences, {len(odd)}: {shown}")
         return tuple(f"model.path: {note}" for note in notes)
 
     def _question(self, example: Example, definitions: Mapping[str, str]) -> list[Piece]:
