@@ -203,7 +203,7 @@ class Decoder:
 
     async def _answered(self, prompt: Prompt, rollout: Rollout, sampling: Any) -> Rollout:
         if not rollout.text.rstrip().endswith(CLOSE):
-            return rollout  # it ended without a chain, or ran into the limit within it
+            return self._unstopped(rollout)  # it ended without a chain, or ran into the limit within it
         chain, missing = self._closed(prompt, rollout)
         written = self._closing(missing)
         room = sampling.max_new_tokens - len(chain.token_ids) - len(written)
@@ -229,6 +229,14 @@ class Decoder:
             finished=answer.finished,
             ends=(*before, *(len(text) + end for end in answer.ends)) if known else (),
         )
+
+    def _unstopped(self, rollout: Rollout) -> Rollout:
+        """A rollout without the name of the token that ended it, which vLLM keeps beside a stop string where the token
+        is not special."""
+        last = rollout.token_ids[-1:]
+        name = self._tokenizer.decode(last, skip_special_tokens=True) if self._stops.issuperset(last) else ""
+        text = rollout.text.removesuffix(name)
+        return replace(rollout, text=text, ends=tuple(min(end, len(text)) for end in rollout.ends))
 
     def _closed(self, prompt: Prompt, rollout: Rollout) -> tuple[Rollout, str]:
         """A chain with the text that its tokens say, and what is missing of ``</think>`` and a newline behind it.

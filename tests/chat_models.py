@@ -27,12 +27,16 @@ CONTROLS = (
 THINK = ("<think>", "</think>")
 
 
-def tokenizer(kind: str, *, think: str = "added", flags: dict | None = None) -> PreTrainedTokenizerFast:
+def tokenizer(
+    kind: str, *, think: str = "added", flags: dict | None = None, plain: str = ""
+) -> PreTrainedTokenizerFast:
     """A tokenizer trained on a few lines. ``think`` says what the two markers are: ``added`` tokens that are not
-    special (as in Qwen3), ``special`` ones, or ``text``."""
-    special = [AddedToken(text, special=True, normalized=False, **(flags or {}).get(text, {})) for text in CONTROLS]
-    backend = _KINDS[kind]([token.content for token in special])
-    backend.add_special_tokens(special)
+    special (as in Qwen3), ``special`` ones, or ``text``; ``plain`` names a control token that is not special."""
+    controls = [AddedToken(text, special=True, normalized=False, **(flags or {}).get(text, {})) for text in CONTROLS]
+    backend = _KINDS[kind]([token.content for token in controls])
+    backend.add_special_tokens([token for token in controls if token.content != plain])
+    if plain:
+        backend.add_tokens([AddedToken(plain, special=False, normalized=False)])
     if think != "text":
         backend.add_tokens([AddedToken(text, special=think == "special", normalized=False) for text in THINK])
     return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>")

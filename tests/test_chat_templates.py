@@ -130,6 +130,31 @@ def test_the_reasoning_is_opened_once_by_the_prompt_or_by_the_answer(shape: str)
     assert bare == ('<think>\n\n</think>\n{"entities":{}}' if opens else '{"entities":{}}')
 
 
+@pytest.mark.parametrize("kind", ["byte-level", "metaspace"])
+def test_a_token_that_ends_a_turn_and_is_not_special_is_no_part_of_an_answer(kind: str) -> None:
+    from actors.constrained import Decoder
+    from rnr.types import Group, Rollout
+
+    tok, chat = _chat(kind, "chatml", plain="<|im_end|>")
+    target = chat.target([Mention(text="Ada", label="person")], None)
+    assert tok.convert_ids_to_tokens(target[-1]) == "<|im_end|>"
+    assert target[-1] == chat.stop_token_id
+    answer = '{"entities":{"person":["Ada"]}}'
+    assert tok.decode(target[:-1]) == answer
+    chat.decoding = "schema"
+    prompt = chat.prompt(_example("Ada ran."))
+
+    async def complete(prompt, sampling, *, grammar="", stop="") -> Group:
+        segment = Segment(token_ids=target, logprobs=(-1.0,) * len(target), policy_version=0)
+        said = tok.decode(target, skip_special_tokens=True)  # as vLLM gives it beside a stop string
+        assert said == f"{answer}<|im_end|>"
+        return Group(prompt=prompt, rollouts=(Rollout(segments=(segment,), text=said, finished=True),))
+
+    sampling = Sampling(count=1, temperature=0.0, max_new_tokens=99)
+    (made,) = asyncio.run(Decoder(complete, tok, chat.stop_token_id).generate(prompt, sampling)).rollouts
+    assert (made.text, made.token_ids) == (answer, target)
+
+
 def test_what_a_template_writes_between_an_answer_and_its_end_is_learnt_too() -> None:
     tok, chat = _chat("byte-level", "olmo")
     newline, end = tok.encode("\n</s>", add_special_tokens=False)

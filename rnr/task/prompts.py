@@ -213,9 +213,10 @@ class ChatFormat:
             )
 
     def _given_back(self, tokenizer: Tokenizer, prompt: list[int], answer: str) -> str:
-        """The text of a rollout that gives this answer, less the white space that the parser does not look at."""
+        """The text of a rollout that gives this answer, less the white space that the parser does not look at. The stop
+        token is no part of it, special or not."""
         before = tokenizer.decode(prompt, **_AS_ROLLOUT)
-        whole = tokenizer.decode([*prompt, *self._encoded(answer)], **_AS_ROLLOUT)
+        whole = tokenizer.decode([*prompt, *self._encoded(answer)[:-1]], **_AS_ROLLOUT)
         return (self.opening + whole.removeprefix(before)).strip()
 
 
