@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -84,16 +85,42 @@ def _asked(model: str) -> _Asked:
 
 def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:
     """The format of the model in ``model_folder`` under this wording; raises ValueError naming a file that is wrong."""
-    return ChatFormat(load_tokenizer(model_folder), wording, definitions)
+    chat = ChatFormat(load_tokenizer(model_folder), wording, definitions)
+    refuse_unknown_token(model_folder, chat, chat.largest_token_id)
+    return chat
 
 
-def refuse_unopened(chat: ChatFormat, decoding: Decoding) -> None:
-    """Raise ValueError where the decoder would open a chain with other tokens than the warm start teaches."""
+def refuse_unknown_token(model_folder: str, chat: ChatFormat, largest: int) -> None:
+    """Raise ValueError if the largest token id that is used is beyond the model's embeddings."""
+    rows = getattr(load_config(model_folder).get_text_config(), "vocab_size", None)
+    if rows is not None and largest >= rows:
+        raise ValueError(
+            f"model.path: {model_folder}: its tokenizer writes token {largest}, {chat.token_name(largest)!r}, and the "
+            f"model has embeddings for {rows} tokens: where tokens were added, call "
+            "model.resize_token_embeddings(len(tokenizer)) and save the model again; else take its own tokenizer"
+        )
+
+
+@lru_cache(maxsize=16)
+def unfollowed(chat: ChatFormat, decoding: Decoding) -> str:
+    """Why a model asked so cannot be decoded under the grammar of this decoding, in a few words; empty if it can."""
+    if decoding == "free":
+        return ""
+    from actors.constrained import misread  # loads torch
+
+    return misread(chat.tokenizer, chat.stop_token_id, decoding)
+
+
+def refuse_unfollowed(chat: ChatFormat, decoding: Decoding) -> None:
+    """Raise ValueError where no answer of the model can be decoded so: the decoder would open a chain with other tokens
+    than the warm start teaches, or no grammar knows what the tokens spell."""
     if decoding == "marks" and not chat.opens_plainly:
         raise ValueError(
             'decoding "marks" opens the chain itself, and under this tokenizer and chat template an answer begins with '
             'other tokens than <think> and a newline: set sampling.decoding to "auto", "schema" or "free"'
         )
+    if why := unfollowed(chat, decoding):
+        raise ValueError(f'decoding "{decoding}": {why}: decode free')
 
 
 def prompt_file(chat: ChatFormat, grammar: Decoding, *, catch_alls: bool) -> dict[str, str]:

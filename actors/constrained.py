@@ -18,7 +18,9 @@ from rnr.task.encoding import Piece, PieceEncoder
 from rnr.task.grammar import OPENING, answer_grammar, chain_grammar
 from rnr.task.parsing import CLOSE, OPEN
 from rnr.task.prompts import chain_opening
-from rnr.types import Example, Group, Prompt, Rollout, Segment
+from rnr.types import Decoding, Example, Group, Prompt, Rollout, Segment
+
+_PLAIN, _LABELS = "Ada Lovelace ran in 1815.", ("person", "city")
 
 
 class GrammarMasks:
@@ -57,6 +59,12 @@ class GrammarMasks:
             found.append(ids if decided else (token,))
         return tuple(found)
 
+    def refused(self, grammar: xgrammar.CompiledGrammar, token_ids: Sequence[int]) -> str:
+        """The first token that the grammar does not allow, as the grammar reads it; empty if it allows all."""
+        matcher = xgrammar.GrammarMatcher(grammar, override_stop_tokens=self._stops, max_rollback_tokens=0)
+        odd = (repr(self._vocabulary[token]) for token in token_ids if not matcher.accept_token(token))
+        return next(odd, "")
+
     def _spells(self, matcher: Any, ids: tuple[int, ...]) -> bool:
         """Whether all these tokens begin the one text that has to follow."""
         if any(token in self._stops for token in ids):
@@ -66,6 +74,22 @@ class GrammarMasks:
             return False
         # Nested tokens may still leave a choice open that has no token of its own: then less has to follow.
         return matcher.find_jump_forward_string().encode().startswith(longest)
+
+
+def misread(tokenizer: Any, stop_token_id: int, decoding: Decoding) -> str:
+    """Why this tokenizer cannot be decoded under the grammar of this decoding, in a few words; empty if it can, and for
+    ``free``. xgrammar takes some vocabularies, such as Unigram's without bytes, for other texts than they spell."""
+    if decoding == "free":
+        return ""
+    encoder, masks = PieceEncoder(tokenizer), GrammarMasks(tokenizer, [stop_token_id])
+    if decoding == "marks":
+        grammar, context = chain_grammar(_PLAIN, _LABELS), [Piece(OPENING, markup=True)]
+        said = "Ada [Lovelace: person] ran in 1815.\n"
+    else:
+        grammar, context = answer_grammar(_PLAIN, _LABELS), [Piece(CLOSE, markup=True), Piece("\n")]
+        said = '{"entities":{"person":["Ada Lovelace"]}}'
+    odd = masks.refused(masks.compile(grammar), encoder.encode_after(context, [Piece(said)]))
+    return f"this tokenizer cannot be decoded under a grammar, which takes a token for {odd}" if odd else ""
 
 
 class TargetDecisions:
@@ -106,7 +130,6 @@ class Decoder:
         self._encoder = encoder = PieceEncoder(tokenizer)
         self._openings = {written: chain_opening(encoder, written) for written in ("", OPEN, OPENING)}
         """What the prompt has written of the chain's opening -> the tokens of the rest."""
-        self._break = tuple(encoder.encode_after([Piece(CLOSE, markup=True)], [Piece("\n")]))
         eos = getattr(tokenizer, "eos_token_id", None)
         self._stops = {stop_token_id, *([] if eos is None else [eos])}
         self._masks = GrammarMasks(tokenizer, self._stops)
@@ -179,31 +202,77 @@ class Decoder:
         return Group(prompt=prompt, rollouts=tuple(rollouts))
 
     async def _answered(self, prompt: Prompt, rollout: Rollout, sampling: Any) -> Rollout:
-        room = sampling.max_new_tokens - len(rollout.token_ids) - len(self._break)
         if not rollout.text.rstrip().endswith(CLOSE):
-            return rollout  # it ended without a chain, or ran into the limit within it
+            return self._unstopped(rollout)  # it ended without a chain, or ran into the limit within it
+        chain, missing = self._closed(prompt, rollout)
+        written = self._closing(missing)
+        room = sampling.max_new_tokens - len(chain.token_ids) - len(written)
         if room <= 0:
             return replace(rollout, finished=False)
-        token_ids = (*prompt.token_ids, *rollout.token_ids, *self._break)
+        token_ids = (*prompt.token_ids, *chain.token_ids, *written)
         reasoned = replace(prompt, token_ids=token_ids, opening="")
         grammar = answer_grammar(prompt.example.sentence, prompt.example.schema)
         limits = replace(sampling, count=1, max_new_tokens=room, min_new_tokens=0)
         answer = (await self._under(grammar, reasoned, limits)).rollouts[0]
         given = Segment(
-            token_ids=(*self._break, *answer.token_ids),
-            logprobs=(0.0,) * (len(self._break) + len(answer.token_ids)),
+            token_ids=(*written, *answer.token_ids),
+            logprobs=(0.0,) * (len(written) + len(answer.token_ids)),
             policy_version=answer.policy_version,
             trained=False,
         )
-        text = f"{rollout.text}\n"
-        before = (*rollout.ends, *[len(text)] * len(self._break))
-        known = bool(rollout.ends and answer.ends)
+        text = chain.text + missing
+        before = (*chain.ends, *[len(text)] * len(written))
+        known = bool(chain.ends and answer.ends)
         return Rollout(
-            segments=(*rollout.segments, given),
+            segments=(*chain.segments, given),
             text=text + answer.text,
             finished=answer.finished,
             ends=(*before, *(len(text) + end for end in answer.ends)) if known else (),
         )
+
+    def _unstopped(self, rollout: Rollout) -> Rollout:
+        """A rollout without the name of the token that ended it, which vLLM keeps beside a stop string where the token
+        is not special."""
+        last = rollout.token_ids[-1:]
+        name = self._tokenizer.decode(last, skip_special_tokens=True) if self._stops.issuperset(last) else ""
+        text = rollout.text.removesuffix(name)
+        return replace(rollout, text=text, ends=tuple(min(end, len(text)) for end in rollout.ends))
+
+    def _closed(self, prompt: Prompt, rollout: Rollout) -> tuple[Rollout, str]:
+        """A chain with the text that its tokens say, and what is missing of ``</think>`` and a newline behind it.
+
+        Engines cut the text behind the stop string, but the token that ends it may go on: ``>`` and the newline are one
+        token in many vocabularies. A token that goes on with anything else was never taught: it is taken back.
+        """
+        found = pieces(self._tokenizer, -1, prompt.token_ids, rollout.token_ids)
+        text = prompt.opening + "".join(found or ())
+        closed = text.find(CLOSE) + len(CLOSE)
+        if found is None or closed < len(CLOSE):
+            return rollout, "\n"
+        ends = tuple(len(prompt.opening) + end for end in accumulate(map(len, found)))
+        beyond = text[closed:]
+        if not beyond.strip():
+            return replace(rollout, text=text, ends=ends), "" if "\n" in beyond else "\n"
+        kept = sum(end <= closed for end in ends)
+        last = ends[kept - 1] if kept else len(prompt.opening)
+        chain = replace(rollout, segments=_first(rollout.segments, kept), text=text[:last], ends=ends[:kept])
+        return chain, text[last:closed] + "\n"
+
+    def _closing(self, missing: str) -> tuple[int, ...]:
+        """Token ids of the end of ``</think>`` and a newline, as far as it is missing."""
+        begun = CLOSE.removesuffix(missing.removesuffix("\n"))
+        return tuple(self._encoder.encode_after([Piece(begun, markup=True)], [Piece(missing)])) if missing else ()
+
+
+def _first(segments: Sequence[Segment], count: int) -> tuple[Segment, ...]:
+    """The segments up to the token ``count``."""
+    found: list[Segment] = []
+    for segment in segments:
+        if count > 0:
+            parts = {name: getattr(segment, name)[:count] for name in ("token_ids", "logprobs", "allowed")}
+            found.append(replace(segment, **parts))
+        count -= len(segment.token_ids)
+    return tuple(found)
 
 
 def _with_allowed(segments: Sequence[Segment], allowed: Sequence[tuple[int, ...]]) -> tuple[Segment, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from types import TracebackType
 from typing import Any, Self, get_args
 
-from actors.chat_format import refuse_unopened
+from actors.chat_format import refuse_unfollowed
 from actors.engine import Sampling
 from actors.event_loop import ENDING, EventLoop, result_of
 from actors.label_calibration import LabelCalibration
@@ -164,7 +164,7 @@ class Extractor:
         Only so many questions are taken ahead as the engine has use for, so that there may be any number of them.
         """
         meant = self.options.but(**options)
-        refuse_unopened(self.chat, meant.decoding)
+        refuse_unfollowed(self.chat, meant.decoding)
         ahead: queue.Queue[Future[Extraction] | None] = queue.Queue(self._in_flight)
         stopped = threading.Event()
 
@@ -198,6 +198,7 @@ class Extractor:
         """The entities of one text; to be awaited in the engine's own event loop, as a server does."""
         options = options or self.options
         refuse_text(text)
+        refuse_unfollowed(self.chat, options.decoding)
         names = asked(labels)
         if not text.strip():
             return Extraction(sentence=text, entities=(), reasoning=None, windows=0, samples=options.samples)
@@ -270,7 +271,7 @@ class Extractor:
         Raises ValueError for an example that cannot be asked under this decoding.
         """
         meant = replace(self.options, decoding=decoding or self.chat.decoding, **options)
-        refuse_unopened(self.chat, meant.decoding)
+        refuse_unfollowed(self.chat, meant.decoding)
         refuse_undecodable(examples, meant.decoding)
         prompts = [replace(self.chat.prompt(example), decoding=meant.decoding) for example in examples]
         answer_tokens = self._max_new_tokens or LEAST_ANSWER

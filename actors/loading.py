@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from actors.chat_format import chat_format, grammar_decoding, refuse_unopened
+from actors.chat_format import chat_format, grammar_decoding, refuse_unfollowed
 from actors.engine import Engine, EngineSettings
 from actors.event_loop import EventLoop, result_of
 from actors.extractor import Extractor, Options
@@ -55,8 +55,8 @@ def load(
     chat = chat_format(folder)
     meant = Options.of(decoding=decoding or grammar_decoding(folder), **options)
     _refuse_unusable(engine, context_tokens, max_new_tokens, device)
-    refuse_unopened(chat, meant.decoding)
     _refuse_missing(engine)
+    refuse_unfollowed(chat, meant.decoding)
     with stdout_to_stderr(), _unnamed_main():
         made, count = _engine(engine, folder, chat, context_tokens, device)
         from actors.rollout import RolloutWorker

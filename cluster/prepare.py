@@ -1,36 +1,36 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actors.chat_format import (
     grammar_decoding,
     prompt_file,
     read_definitions,
     read_wording,
-    refuse_unopened,
+    refuse_unfollowed,
+    refuse_unknown_token,
     trained_decoding,
     undefined,
+    unfollowed,
     with_wording,
 )
 from actors.label_calibration import neutral_marks
 from actors.model_files import load_config
+from cluster.encoding import Asker
 from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.checking import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
-from rnr.corpus.selection import Selection, select
+from rnr.corpus.selection import Selection
 from rnr.counting import counted
 from rnr.model_folder import count_weights, resolve
-from rnr.task.decoding import beyond_marks, decoding_of, left_out, refuse_undecodable, taught
+from rnr.task.decoding import beyond_marks, decoding_of, left_out, refuse_undecodable
 from rnr.task.prompts import ChatFormat, refuse_too_long
 from rnr.types import Decoding, Example, Prompt, Sample
-
-if TYPE_CHECKING:
-    from actors.constrained import TargetDecisions
 
 PROBE = 256
 """Tokens by which a weight sync is checked."""
@@ -86,6 +86,15 @@ class Prepared:
     def decoding(self) -> Decoding:
         """What the policy may say."""
         return self.chat.decoding
+
+    @property
+    def largest_token_id(self) -> int:
+        """The largest of all prompts and targets."""
+        supervised = (
+            part for sample in (*self.sft, *self.held_out) for part in (sample.prompt_ids, sample.completion_ids)
+        )
+        asked = (prompt.token_ids for prompt in (*self.prompts, *self.evaluation))
+        return max(map(max, (self.probe, *asked, *supervised)))
 
     @property
     def weights_gib(self) -> float:
@@ -150,14 +159,8 @@ def prepare(
     _refuse_unknown_model(folder, model.context_tokens)
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
     chat.label_calibration = evaluation.label_calibration
-    asker = _Asker(chat, data.max_prompt_tokens)
-    selected = select(
-        data,
-        seed=seed,
-        held_out=sft.held_out,
-        warm_start=bool(sft.epochs) and not sft.from_run,
-        fits=asker.fits if data.max_prompt_tokens else None,
-    )
+    asker = Asker(chat)
+    selected = asker.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
     asker.decode(decoding, on_decisions=sft.decoding == "marks")
     pool = [asker.prompt(example) for example in selected.pool]
@@ -166,7 +169,7 @@ def prepare(
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
     if evaluation.label_calibration and decoding == "marks":
         _refuse_uncalibrated(chat, asked, model.context_tokens)
-    return Prepared(
+    prepared = Prepared(
         model_folder=folder,
         weights=count_weights(folder),
         chat=chat,
@@ -183,6 +186,8 @@ def prepare(
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),
     )
+    refuse_unknown_token(folder, chat, prepared.largest_token_id)
+    return prepared
 
 
 def _refuse_uncalibrated(chat: ChatFormat, asked: Sequence[Prompt], context_tokens: int) -> None:
@@ -207,17 +212,20 @@ def _decoding(
     found, why = sampling.decoding, ""
     if found == "auto":
         found, why = _fitting(sft, data, folder, chat, taught, asked)
+        if odd := unfollowed(chat, found):
+            found, why = "free", odd
     if sft.decoding == "marks" and found != "marks":
         raise ValueError(
             f'sft.decoding "marks" takes the loss on decisions alone and teaches no copying, but rollouts are decoded '
             f'{found!r}: set sampling.decoding="marks" too'
         )
-    refuse_unopened(chat, found)
+    refuse_unfollowed(chat, found)
     refuse_undecodable(asked, found)
     if found != "free":
         return found, why, found
     grammar = decoding_of(taught, opens=chat.opens_plainly)[0] if taught else grammar_decoding(folder)
-    return found, why, "schema" if grammar == "free" else grammar
+    grammar = "schema" if grammar == "free" else grammar
+    return found, why, "free" if unfollowed(chat, grammar) else grammar
 
 
 def _fitting(
@@ -237,56 +245,6 @@ def _fitting(
     if found == "marks" and (why := beyond_marks(asked, opens=chat.opens_plainly)):
         return "schema", why
     return found, "there is no warm start" + (", and the model was trained with it" if found != "free" else "")
-
-
-class _Asker:
-    """Encodes the prompts that are asked for, each of them once."""
-
-    def __init__(self, chat: ChatFormat, max_prompt_tokens: int) -> None:
-        self.chat = chat
-        self._most = max_prompt_tokens
-        self._prompts: dict[Example, Prompt] = {}
-        self._decisions: TargetDecisions | None = None
-
-    def decode(self, decoding: Decoding, *, on_decisions: bool) -> None:
-        """Ask for this decoding from now on; the loss of targets is to be taken on decisions alone or on all tokens."""
-        self.chat.decoding = decoding
-        self._prompts = {example: replace(prompt, decoding=decoding) for example, prompt in self._prompts.items()}
-        if on_decisions:
-            from actors.constrained import TargetDecisions  # loads torch
-
-            self._decisions = TargetDecisions(self.chat.tokenizer, self.chat.stop_token_id, self.chat.opening)
-
-    def prompt(self, example: Example) -> Prompt:
-        # Not by uid: a file that is trained on and evaluated has the same uids under other schemas.
-        if example not in self._prompts:
-            self._prompts[example] = self.chat.prompt(example)
-        return self._prompts[example]
-
-    def fits(self, examples: Sequence[Example]) -> list[bool]:
-        return [len(self.prompt(example).token_ids) <= self._most for example in examples]
-
-    def target(self, example: Example) -> tuple[int, ...]:
-        return self.chat.target(*taught(example, self.chat.decoding))
-
-    def sample(self, example: Example) -> Sample:
-        target = self.target(example)
-        allowed: tuple[tuple[int, ...], ...] = ()
-        if self._decisions is not None:
-            allowed = self._decisions.allowed(example, taught(example, self.chat.decoding)[1], target)
-        prompt_ids = self.prompt(example).token_ids
-        return Sample(uid=example.uid, prompt_ids=prompt_ids, completion_ids=target, allowed=allowed)
-
-    def samples(self, examples: Sequence[Example], context_tokens: int) -> tuple[Sample, ...]:
-        """Prompts with their answers; raises ValueError for those longer than the context."""
-        samples = tuple(self.sample(example) for example in examples)
-        long = [sample for sample in samples if sample.length > context_tokens]
-        if long:
-            raise ValueError(
-                f"longer than model.context_tokens ({context_tokens}): "
-                f"{counted(len(long), 'training sequence')}; {long[0].uid} has {long[0].length} tokens with its answer"
-            )
-        return samples
 
 
 def _refuse_unknown_model(folder: str, context_tokens: int) -> None:

@@ -1,4 +1,4 @@
-"""Small tokenizers of four kinds and chat templates in the shapes of known families, written for the tests."""
+"""Small tokenizers of several kinds and chat templates in the shapes of known families, written for the tests."""
 
 from string import ascii_letters, digits, punctuation
 
@@ -27,12 +27,16 @@ CONTROLS = (
 THINK = ("<think>", "</think>")
 
 
-def tokenizer(kind: str, *, think: str = "added", flags: dict | None = None) -> PreTrainedTokenizerFast:
+def tokenizer(
+    kind: str, *, think: str = "added", flags: dict | None = None, plain: str = ""
+) -> PreTrainedTokenizerFast:
     """A tokenizer trained on a few lines. ``think`` says what the two markers are: ``added`` tokens that are not
-    special (as in Qwen3), ``special`` ones, or ``text``."""
-    special = [AddedToken(text, special=True, normalized=False, **(flags or {}).get(text, {})) for text in CONTROLS]
-    backend = _KINDS[kind]([token.content for token in special])
-    backend.add_special_tokens(special)
+    special (as in Qwen3), ``special`` ones, or ``text``; ``plain`` names a control token that is not special."""
+    controls = [AddedToken(text, special=True, normalized=False, **(flags or {}).get(text, {})) for text in CONTROLS]
+    backend = _KINDS[kind]([token.content for token in controls])
+    backend.add_special_tokens([token for token in controls if token.content != plain])
+    if plain:
+        backend.add_tokens([AddedToken(plain, special=False, normalized=False)])
     if think != "text":
         backend.add_tokens([AddedToken(text, special=think == "special", normalized=False) for text in THINK])
     return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
@@ -46,6 +50,23 @@ def _byte_level(_special: list[str]) -> Tokenizer:
         vocab_size=500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     backend.train_from_iterator(TEXT, trainer)
+    return backend
+
+
+_WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+def _newline_in_token(_special: list[str]) -> Tokenizer:
+    """As those of Llama-3, Qwen2.5 and Tekken: signs and the newline behind them are cut as one word."""
+    backend = _byte_level([])
+    split = pre_tokenizers.Split(Regex(_WORDS), "isolated")
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    backend.train_from_iterator([*TEXT, *["<div>\n</div>\n<p>{x}\n"] * 9], trainer)
     return backend
 
 
@@ -99,6 +120,7 @@ def _word_piece(special: list[str]) -> Tokenizer:
 
 _KINDS = {
     "byte-level": _byte_level,
+    "newline in token": _newline_in_token,
     "metaspace": _metaspace_bpe,
     "legacy": _legacy,
     "unigram": _unigram,

@@ -130,6 +130,31 @@ def test_the_reasoning_is_opened_once_by_the_prompt_or_by_the_answer(shape: str)
     assert bare == ('<think>\n\n</think>\n{"entities":{}}' if opens else '{"entities":{}}')
 
 
+@pytest.mark.parametrize("kind", ["byte-level", "metaspace"])
+def test_a_token_that_ends_a_turn_and_is_not_special_is_no_part_of_an_answer(kind: str) -> None:
+    from actors.constrained import Decoder
+    from rnr.types import Group, Rollout
+
+    tok, chat = _chat(kind, "chatml", plain="<|im_end|>")
+    target = chat.target([Mention(text="Ada", label="person")], None)
+    assert tok.convert_ids_to_tokens(target[-1]) == "<|im_end|>"
+    assert target[-1] == chat.stop_token_id
+    answer = '{"entities":{"person":["Ada"]}}'
+    assert tok.decode(target[:-1]) == answer
+    chat.decoding = "schema"
+    prompt = chat.prompt(_example("Ada ran."))
+
+    async def complete(prompt, sampling, *, grammar="", stop="") -> Group:
+        segment = Segment(token_ids=target, logprobs=(-1.0,) * len(target), policy_version=0)
+        said = tok.decode(target, skip_special_tokens=True)  # as vLLM gives it beside a stop string
+        assert said == f"{answer}<|im_end|>"
+        return Group(prompt=prompt, rollouts=(Rollout(segments=(segment,), text=said, finished=True),))
+
+    sampling = Sampling(count=1, temperature=0.0, max_new_tokens=99)
+    (made,) = asyncio.run(Decoder(complete, tok, chat.stop_token_id).generate(prompt, sampling)).rollouts
+    assert (made.text, made.token_ids) == (answer, target)
+
+
 def test_what_a_template_writes_between_an_answer_and_its_end_is_learnt_too() -> None:
     tok, chat = _chat("byte-level", "olmo")
     newline, end = tok.encode("\n</s>", add_special_tokens=False)
@@ -173,6 +198,64 @@ def test_without_a_system_role_the_instruction_stands_in_the_users_message_and_t
     tok = tokenizer("byte-level")
     tok.chat_template = TEMPLATES["gemma"]
     assert ChatFormat(tok, REFERENCE).notes == ()
+
+
+def test_a_template_that_writes_the_date_writes_the_same_one_every_day_and_that_is_said(monkeypatch) -> None:
+    from datetime import datetime
+
+    import transformers.utils.chat_template_utils as rendering
+
+    dated = "{% macro today() %}{{ strftime_now('%d %b %Y') }}{% endmacro %}{{ today() }}\n" + TEMPLATES["chatml"]
+    said = "model.path: the chat template writes the date: it is always 2024-07-26, in training and whenever RNR asks"
+    asked = []
+    for day in (29, 30):
+        now = datetime(2026, 11, day)
+        monkeypatch.setattr(rendering, "datetime", type("Clock", (), {"now": staticmethod(lambda now=now: now)}))
+        tok, chat = _chat("byte-level", dated)
+        assert tok.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False).startswith(f"{day} Nov 2026")
+        assert chat.notes == (said,)
+        asked.append(chat.prompt(_example("Ada ran.")).token_ids)
+    assert asked[0] == asked[1]
+    assert tok.decode(asked[0]).startswith("26 Jul 2024\n<|im_start|>system")
+    assert _chat("byte-level", "chatml")[1].notes == ()
+
+
+def test_words_that_were_added_to_a_vocabulary_are_text_and_what_is_kept_out_is_named() -> None:
+    from actors.constrained import TargetDecisions
+    from rnr.task.chains import tagged_chain
+
+    words = ["COVID-19", "mRNA", "remdesivir"]
+    odd = ["assistant", "Zürich", "<tool>", "[PAD]"]  # the template's, letters beyond ASCII, markup
+    sentence = "The mRNA-based remdesivir, for COVID-19 (Zürich; assistant) <tool>."
+    at = sentence.index("remdesivir")
+    mentions = (Mention(text="remdesivir", label="drug", start=at, end=at + len("remdesivir")),)
+    example = Example(uid="1", sentence=sentence, schema=("drug", "city"), mentions=mentions)
+    for kind in ("byte-level", "newline in token", "metaspace"):
+        tok = tokenizer(kind)
+        tok.add_tokens([*words, *odd])
+        tok.chat_template = TEMPLATES["chatml"]
+        chat = ChatFormat(tok)
+        prompt, chain = chat.prompt(example), tagged_chain(example)
+        added = [token for token in tok.convert_ids_to_tokens(prompt.token_ids) if token in (*words, *odd)]
+        assert added == ["mRNA", "remdesivir", "COVID-19", "assistant"]  # the last is the template's own
+        assert chat.shows_sentence(prompt)
+        assert chat.largest_token_id >= tok.convert_tokens_to_ids("remdesivir")
+        assert chat.notes == ("model.path: added tokens that are kept out of sentences, 2: 'assistant', 'Zürich'",)
+        target = chat.target(mentions, chain)
+        assert target.count(tok.convert_tokens_to_ids("remdesivir")) == 2
+        allowed = TargetDecisions(tok, chat.stop_token_id, chat.opening).allowed(example, chain, target)
+        assert len(allowed) == len(target)
+
+
+def test_added_words_stay_out_where_the_text_about_them_would_not_come_back() -> None:
+    from tokenizers import AddedToken
+
+    tok = tokenizer("byte-level")
+    tok.add_tokens([AddedToken("mRNA", lstrip=True), "remdesivir"])
+    tok.chat_template = TEMPLATES["chatml"]
+    chat = ChatFormat(tok)
+    assert chat.notes == ("model.path: added tokens that are kept out of sentences, 2: 'mRNA', 'remdesivir'",)
+    assert chat.shows_sentence(chat.prompt(_example("The mRNA of remdesivir.")))
 
 
 def test_a_prompt_cannot_be_changed_by_what_a_sentence_says() -> None:
@@ -235,6 +318,27 @@ def test_a_tokenizer_that_does_not_give_text_back_is_refused() -> None:
         _chat("word-piece", "chatml")
     with pytest.raises(ValueError, match=r"<think> \\nAda"):
         _chat("legacy", "deepseek-r1")
+
+
+def test_what_a_tokenizer_changes_is_told_with_its_cause_and_its_remedy() -> None:
+    from tokenizers import normalizers
+
+    said = "the tokenizer does not give back what is written: "
+    _, chat = _chat("unigram", "chatml")
+    assert chat.given_back("Ada in London.") == "Ada in London."
+    lacks = said + r"'in Z\xfcrich' becomes 'in Zrich' (its vocabulary lacks characters): take another model"
+    assert chat.change_of("in Zürich") == lacks
+    for kind in ("byte-level", "metaspace"):
+        tok, chat = _chat(kind, "chatml")
+        prompt = chat.prompt(_example("at \xbd Main\xa0Street"))
+        assert chat.shows_sentence(prompt)
+        assert chat.given_back("at \xbd Main\xa0Street") == "at \xbd Main\xa0Street"
+        tok.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("`", "'")])
+        chat = ChatFormat(tok)
+        assert not chat.shows_sentence(chat.prompt(_example("at \xbd Main\xa0Street")))
+        changes = r"'at \xbd' becomes 'at 1\u20442' (its normalizer is NFKC, Replace): "
+        changes += "write the data in the Unicode form NFKC"
+        assert chat.change_of("at \xbd") == said + changes
 
 
 def test_a_tokenizer_without_its_file_is_refused() -> None:
@@ -327,7 +431,7 @@ def test_a_decoder_puts_the_rest_of_the_opening_that_the_warm_start_teaches(shap
 
 
 def test_marks_are_refused_where_an_answer_does_not_open_as_the_decoder_would() -> None:
-    from actors.chat_format import refuse_unopened
+    from actors.chat_format import refuse_unfollowed
 
     for kind, shape, think in (
         ("byte-level", "mistral", "added"),
@@ -336,6 +440,26 @@ def test_marks_are_refused_where_an_answer_does_not_open_as_the_decoder_would() 
     ):
         _, chat = _chat(kind, shape, think=think)
         assert not chat.opens_plainly
-        refuse_unopened(chat, "schema")
+        refuse_unfollowed(chat, "schema")
         with pytest.raises(ValueError, match=r'set sampling.decoding to "auto", "schema" or "free"'):
-            refuse_unopened(chat, "marks")
+            refuse_unfollowed(chat, "marks")
+
+
+def test_a_grammar_is_refused_where_it_cannot_read_the_tokens() -> None:
+    from actors.chat_format import refuse_unfollowed, unfollowed
+
+    _, chat = _chat("unigram", "chatml")
+    assert chat.opens_plainly
+    refuse_unfollowed(chat, "free")
+    for decoding, token in (("marks", "["), ("schema", "Lovelace")):
+        read = repr(f"\u2581{token}".encode())
+        said = (
+            f'decoding "{decoding}": this tokenizer cannot be decoded under a grammar, which takes a token for {read}'
+        )
+        with pytest.raises(ValueError) as refusal:
+            refuse_unfollowed(chat, decoding)  # type: ignore[arg-type]
+        assert str(refusal.value) == f"{said}: decode free"
+    for kind in ("byte-level", "metaspace", "legacy"):
+        for think in ("added", "special", "text"):
+            _, chat = _chat(kind, "chatml", think=think)
+            assert (unfollowed(chat, "marks"), unfollowed(chat, "schema")) == ("", "")

@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from actors.constrained import Decoder
+from actors.engine import Completion
 from actors.rollout import Sampling
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from rnr.task.encoding import Piece, PieceEncoder
@@ -143,6 +145,60 @@ def test_under_schema_the_answer_follows_its_free_chain_and_is_not_trained_on(to
     assert rollout.text == f"{said}\n{answer}"
     assert [segment.trained for segment in rollout.segments] == [True, False]
     assert rollout.ends[-1] == len(rollout.text)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept", "written"),
+    [
+        (">\n", ">\n", ""),  # as it is taught
+        (">", ">", "\n"),
+        (">{", "think", ">\n"),  # a token that was never taught
+    ],
+)
+def test_an_answer_goes_on_from_the_tokens_that_were_taught_where_one_holds_the_newline_too(
+    said, kept, written
+) -> None:
+    from actors.rollout import rollout
+    from actors.token_text import character_ends
+    from rnr.task.prompts import ChatFormat
+    from tests.chat_models import TEMPLATES, tokenizer
+
+    tok: Any = tokenizer("newline in token", think="text")
+    tok.chat_template = TEMPLATES["chatml"]
+    chat = ChatFormat(tok, decoding="schema")
+    prompt, target = chat.prompt(EXAMPLE), chat.target([Mention(text="Ada", label="person")], "why")
+    names = [tok.decode([token]) for token in target]
+    at = len(names) - 1 - names[::-1].index(">\n")
+    assert names[at - 2 : at + 2] == ["</", "think", ">\n", '{"']
+    chain = (*target[:at], tok.convert_tokens_to_ids(said.replace("\n", "Ċ")))
+    asked: list[tuple[int, ...]] = []
+
+    class Engine:
+        async def generate(self, token_ids, sampling) -> list[Completion]:
+            asked.append(tuple(token_ids))
+            ids = chain if sampling.stop else target[at + 1 :]
+            text = tok.decode(ids, skip_special_tokens=True)
+            text = text[: text.index(sampling.stop) + len(sampling.stop)] if sampling.stop else text
+            ends = character_ends(tok, chat.stop_token_id, token_ids, ids, text)
+            segment = Segment(token_ids=ids, logprobs=(-0.5,) * len(ids), policy_version=0)
+            return [Completion(segments=(segment,), text=text, finished=True, ends=ends)]
+
+    async def complete(prompt, sampling, *, grammar="", stop="") -> Group:
+        return await rollout(Engine(), prompt, replace(sampling, grammar=grammar, stop=stop))  # type: ignore[arg-type]
+
+    decoder = Decoder(complete, tok, chat.stop_token_id)
+    (made,) = asyncio.run(decoder.generate(prompt, replace(SAMPLING, count=1))).rollouts
+    assert made.text == '<think>\nwhy\n</think>\n{"entities":{"person":["Ada"]}}'
+    assert tok.decode(made.token_ids, skip_special_tokens=True) == made.text
+    assert made.token_ids == asked[1][len(prompt.token_ids) :] + target[at + 1 :]
+    sampled, given = made.segments
+    assert tok.decode(sampled.token_ids[-1:]) == kept
+    assert tok.decode(given.token_ids).startswith(written + '{"entities')
+    assert (len(sampled.logprobs), given.trained) == (len(sampled.token_ids), False)
+    assert made.text[: made.ends[len(sampled.token_ids) - 1]].endswith(kept)
+    assert (len(made.ends), made.ends[-1]) == (len(made.token_ids), len(made.text))
+    if said != ">":
+        assert made.token_ids == target
 
 
 def test_a_free_chain_that_never_closes_gets_no_answer(tokenizer) -> None:

@@ -91,6 +91,72 @@ def test_prompts_that_are_too_long_are_left_out_and_counted_but_never_of_the_eva
         _prepare(data={**data, "max_prompt_tokens": 10})
 
 
+def _model(folder, normalizer: str) -> str:
+    """The embedded model, with a normalizer in front of its tokenizer."""
+    shutil.copytree(embedded_folder(EMBEDDED_MODEL), folder)
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": {"type": normalizer}}))
+    return str(folder)
+
+
+def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp_path) -> None:
+    model = {"path": _model(tmp_path / "model", "NFC")}
+    train = _file(tmp_path / "names.jsonl", ["Zoe\u0301 ran.", "Zo\xe9 sat.", "Ada ran."])
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Bo met Zoe\u0301."]),)}
+    untouched = _prepare(data=data)
+    assert (len(untouched.sft), untouched.notes) == (3, ())
+    prepared = _prepare(data=data, model=model)
+    why = "the tokenizer does not give back what is written: {} (its normalizer is NFC): write the data in the Unicode "
+    why += "form NFC; the first is {}"
+    changed = why.format("'Zoe\\u0301 ran.' becomes 'Zo\\xe9 ran.'", "names/names:1")
+    assert prepared.left_out == {changed: 1}
+    assert [prompt.example.sentence for prompt in prepared.prompts] == ["Zo\xe9 sat.", "Ada ran."]
+    assert [sample.uid for sample in prepared.sft] == ["names/names:2", "names/names:3"]
+    asked = why.format("'Bo met Zoe\\u0301.' becomes 'Bo met Zo\\xe9.'", prepared.evaluation[0].uid)
+    assert f"1 evaluated sentence cannot be answered as written by a free answer: {asked}" in prepared.notes
+    decomposed = {**data, "train": (_file(tmp_path / "all.jsonl", ["Zoe\u0301 ran."]),)}
+    with pytest.raises(ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not give"):
+        _prepare(data=decomposed, model=model)
+
+
+def test_a_label_that_the_tokenizer_changes_is_named(tmp_path) -> None:
+    rows = [{"sentence": "Ada ran.", "schema": [label], "entities": []} for label in ("cafe\u0301", "person")]
+    train = write_jsonl(tmp_path / "train.jsonl", rows[0], {**rows[1], "sentence": "Bo sat."})
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Cyd."]),)}
+    (why,) = _prepare(data=data, model={"path": _model(tmp_path / "model", "NFC")}).left_out
+    assert "'cafe\\u0301' becomes 'caf\\xe9'" in why
+
+
+def test_a_token_that_the_model_has_no_embedding_for_is_refused_before_anything_starts(tmp_path) -> None:
+    from transformers import AutoTokenizer
+
+    from actors.chat_format import chat_format
+
+    model = _model(tmp_path / "model", "NFC")
+    rows = json.loads((tmp_path / "model" / "config.json").read_text())["vocab_size"]
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})  # which nothing writes
+    tokenizer.save_pretrained(model)
+    assert chat_format(model).token_name(rows) == "<pad>"
+    tokenizer.add_tokens(["<think>", "</think>"])
+    tokenizer.save_pretrained(model)
+    said = (
+        rf"writes token {rows + 2}, '</think>', and the model has embeddings for {rows} tokens: where tokens were added"
+    )
+    for asked in (lambda: chat_format(model), lambda: _prepare(model={"path": model})):
+        with pytest.raises(ValueError, match=said):
+            asked()
+
+
+def test_a_token_that_only_a_sentence_has_is_refused_too(tmp_path) -> None:
+    model = _model(tmp_path / "model", "NFC")
+    file = tmp_path / "model" / "config.json"
+    largest = _prepare(model={"path": model}).largest_token_id
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": largest}))
+    with pytest.raises(ValueError, match=f"writes token {largest}, .* has embeddings for {largest} tokens"):
+        _prepare(model={"path": model})
+
+
 def test_a_file_that_is_trained_on_and_evaluated_is_asked_under_both_schemas(tmp_path) -> None:
     file = _file(tmp_path / "CrossNER_AI.jsonl", [f"Number {number} ran." for number in range(20)])
     with pytest.raises(ValueError, match="20 are left out: training set of an evaluated zero-shot benchmark"):
@@ -143,6 +209,29 @@ def test_the_decoding_goes_with_the_chains_that_the_warm_start_teaches(tmp_path)
     assert _prepare(data=data | {"prompt": "reference"}).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "free"}).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "schema"}).prompts[0].decoding == "schema"
+
+
+def test_a_tokenizer_that_no_grammar_can_read_is_decoded_freely_and_so_is_its_export(tmp_path) -> None:
+    from actors.chat_format import grammar_decoding
+    from tests.chat_models import TEMPLATES, tokenizer
+
+    model = tmp_path / "model"
+    shutil.copytree(embedded_folder(EMBEDDED_MODEL), model)
+    for file in model.glob("*token*"):
+        file.unlink()
+    unigram = tokenizer("unigram")
+    unigram.chat_template = TEMPLATES["chatml"]
+    unigram.save_pretrained(model)
+    train = _file(tmp_path / "plain.jsonl", ["Ada ran.", "Bo sat."])
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Cyd."]),)}
+    prepared = _prepare(data=data, model={"path": str(model)})
+    assert prepared.decoding == "free"
+    why = "this tokenizer cannot be decoded under a grammar, which takes a token for "
+    assert prepared.notes[-1].startswith(f"decoding free: {why}")
+    (model / "rnr_prompt.json").write_text(prepared.prompt_file["rnr_prompt.json"])
+    assert grammar_decoding(str(model)) == "free"
+    with pytest.raises(ValueError, match=f'decoding "marks": {why}.*: decode free'):
+        _prepare(data=data, model={"path": str(model)}, sampling={"decoding": "marks"})
 
 
 def test_labels_that_leave_no_room_for_calibration_are_refused_before_anything_starts(tmp_path) -> None:

@@ -204,7 +204,7 @@ def _done(coroutine: Any) -> "Future[Extraction]":
 def test_a_row_that_cannot_be_read_ends_predict_with_an_error_behind_the_answers_before_it(
     tmp_path, monkeypatch, capsys, bad
 ) -> None:
-    monkeypatch.setattr("actors.extractor.refuse_unopened", lambda *_: None)
+    monkeypatch.setattr("actors.extractor.refuse_unfollowed", lambda *_: None)
     monkeypatch.setitem(
         sys.modules, "actors.loading", SimpleNamespace(load=lambda *_, **__: contextlib.nullcontext(_Instant()))
     )

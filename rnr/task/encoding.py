@@ -17,6 +17,10 @@ from typing import Any, Protocol
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 """A token by which some models spell what is not in their vocabulary: text, even where it is listed as added."""
 
+_WORD = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 '&+./-]*[A-Za-z0-9+])?")
+"""An added token that can only be meant as a word. Letters beyond ASCII are read as bytes by some grammars."""
+_MARKUP = re.compile(r"[<>\[\]{}|\uff5c]")
+
 _CUT = -1
 """No token's id."""
 
@@ -29,6 +33,7 @@ class Tokenizer(Protocol):
     def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any: ...
     def encode(self, text: str, **options: Any) -> list[int]: ...
     def decode(self, token_ids: Any, **options: Any) -> Any: ...
+    def convert_ids_to_tokens(self, ids: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,8 @@ class PieceEncoder:
     """Token ids of texts made of pieces, as the tokenizer itself would give them for the joined text if no data spelt
     a control token.
 
-    Control tokens are the tokenizer's added tokens but those of white space alone, which are ordinary text in some
-    vocabularies. Raises ValueError for a tokenizer that is not one of the ``tokenizers`` library.
+    Control tokens are the tokenizer's added tokens but those that are ordinary text in some vocabularies: white space
+    alone, and words (``_words``). Raises ValueError for a tokenizer that is not one of the ``tokenizers`` library.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -60,8 +65,11 @@ class PieceEncoder:
         self.control_ids: dict[str, int] = {}
         """The control tokens by their names."""
         special: set[str] = set()
+        words = _words(tokenizer, added)
+        self.word_ids = tuple(words.values())
+        """The tokens of the words that were added."""
         for number, (token_id, token) in enumerate(added.items()):
-            if not token.content.replace("\u2581", " ").strip():
+            if not token.content.replace("\u2581", " ").strip() or token.content in words:
                 continue
             self.control_ids[token.content] = token_id
             self._names[token.content] = f"{nonce}{chr(0xE200 + number // 256)}{chr(0xE400 + number % 256)}"
@@ -75,6 +83,19 @@ class PieceEncoder:
         self._copy, self._original = self._copied(backend, model, added)
         if type(model).__name__ != "BPE" or self._leaks():
             self._copy, self._original = self._copied(backend, self._renamed(backend), added)
+
+    @property
+    def kept_out(self) -> list[str]:
+        """The added tokens that might be words and never stand for text."""
+        return [text for text in self.control_ids if not (self.is_special(text) or _MARKUP.search(text))]
+
+    @property
+    def normalizer(self) -> str:
+        """What the tokenizer does to a text before it cuts it; empty for nothing."""
+        if self._copy.normalizer is None:
+            return ""
+        told = json.loads(self._copy.normalizer.__getstate__())
+        return ", ".join(each["type"] for each in told.get("normalizers", [told]))
 
     def is_special(self, text: str) -> bool:
         """Whether this is a control token that decoding leaves out on request."""
@@ -147,3 +168,19 @@ class PieceEncoder:
             model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
         whole |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
         return Backend.from_str(json.dumps(whole, allow_nan=False)).model
+
+
+def _words(tokenizer: Any, added: Mapping[int, Any]) -> dict[str, int]:
+    """The words that were added to a vocabulary, with their ids: tokens that are not special, have no sign of markup
+    and no part in the chat template. None at all where a text with all of them does not come back as it was."""
+    template = str(getattr(tokenizer, "chat_template", None) or "")
+    words = {
+        token.content: token_id
+        for token_id, token in added.items()
+        if not token.special and _WORD.fullmatch(token.content) and token.content not in template
+    }
+    text = " ".join(f"a {word}, {word}." for word in words)
+    backend = tokenizer.backend_tokenizer
+    token_ids = backend.encode(text, add_special_tokens=False).ids
+    found = backend.decode(token_ids, skip_special_tokens=True)
+    return words if found == text and {*words.values()} <= {*token_ids} else {}

@@ -6,12 +6,13 @@ spelt out inside it (``<|im_end|>``, ``<think>``) are encoded as ordinary text a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from unicodedata import normalize
 
 from rnr.counting import counted
 from rnr.task.encoding import Piece, PieceEncoder, Tokenizer
 from rnr.task.grammar import OPENING
 from rnr.task.parsing import CLOSE, OPEN, write
-from rnr.task.template import read_template
+from rnr.task.template import DAY, read_template
 from rnr.task.wording import COMPACT, Wording
 from rnr.types import Decoding, Example, Mention, Prompt
 
@@ -69,6 +70,14 @@ class ChatFormat:
         return target[: len(opening)] == opening
 
     @property
+    def largest_token_id(self) -> int:
+        """The largest in a plain prompt and its answer (what the template writes, and the tags of a chain), and of the
+        words that were added to the vocabulary."""
+        plain = Example(uid="", sentence="Ada ran.", schema=("person",), mentions=())
+        asked = self._encoder.encode(self._question(plain, {}))
+        return max(*asked, *self.target([], ""), *self._encoder.word_ids)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is done in another way than a chat template usually lets it be done."""
         notes: list[str] = []
@@ -76,6 +85,12 @@ class ChatFormat:
             notes.append("the chat template has no system role: the instruction stands in the user's message")
         if self._markup.opening:
             notes.append("the chat template opens the reasoning: answers begin inside it")
+        if self._markup.dated:
+            day = f"{DAY:%Y-%m-%d}"
+            notes.append(f"the chat template writes the date: it is always {day}, in training and whenever RNR asks")
+        if odd := self._encoder.kept_out:
+            shown = ", ".join(map(repr, odd[:5])) + ", ..." * (len(odd) > 5)
+            notes.append(f"added tokens that are kept out of sentences, {len(odd)}: {shown}")
         return tuple(f"model.path: {note}" for note in notes)
 
     def _question(self, example: Example, definitions: Mapping[str, str]) -> list[Piece]:
@@ -102,6 +117,38 @@ class ChatFormat:
             decoding=self.decoding,
             opening=self.opening,
         )
+
+    def token_name(self, token_id: int) -> str:
+        """How the vocabulary spells a token."""
+        return self.tokenizer.convert_ids_to_tokens(token_id)
+
+    def shows_sentence(self, prompt: Prompt) -> bool:
+        """Whether the tokens of a prompt are those of its sentence as it is written. A normalizer composes letters, and
+        a vocabulary without bytes lacks some."""
+        text: str = self.tokenizer.decode(prompt.token_ids, clean_up_tokenization_spaces=False)
+        return prompt.example.sentence.strip() in text
+
+    def given_back(self, text: str) -> str:
+        """What the tokenizer makes of a text within a prompt."""
+        context = [Piece(self._markup.after, markup=True), Piece(_BEFORE)]
+        begin = self._encoder.encode(context)
+        token_ids = [*begin, *self._encoder.encode_after(context, [Piece(text)])]
+        before, whole = (self.tokenizer.decode(ids, **_AS_ROLLOUT) for ids in (begin, token_ids))
+        return whole.removeprefix(before)
+
+    def change_of(self, text: str) -> str:
+        """What the tokenizer changes in a text, why, and what can be done."""
+        found = self.given_back(text)
+        pairs = zip(text, found, strict=False)
+        at = next((n for n, (one, other) in enumerate(pairs) if one != other), min(len(text), len(found)))
+        shown = (ascii(each[max(0, at - 10) : at + 10]) for each in (text, found))
+        said = "the tokenizer does not give back what is written: {} becomes {}".format(*shown)
+        normalizer = self._encoder.normalizer
+        for form in ("NFC", "NFKC"):
+            if self.given_back(other := normalize(form, text)) == other:
+                return f"{said} (its normalizer is {normalizer}): write the data in the Unicode form {form}"
+        also = f", or its normalizer, {normalizer}, changes them" if normalizer else ""
+        return f"{said} (its vocabulary lacks characters{also}): take another model"
 
     def chain_tokens(self, chain: str) -> tuple[int, ...]:
         """Token ids, behind a prompt, of a chain as far as it is written."""
@@ -166,11 +213,15 @@ class ChatFormat:
             )
 
     def _given_back(self, tokenizer: Tokenizer, prompt: list[int], answer: str) -> str:
-        """The text of a rollout that gives this answer, less the white space that the parser does not look at."""
+        """The text of a rollout that gives this answer, less the white space that the parser does not look at. The stop
+        token is no part of it, special or not."""
         before = tokenizer.decode(prompt, **_AS_ROLLOUT)
-        whole = tokenizer.decode([*prompt, *self._encoded(answer)], **_AS_ROLLOUT)
+        whole = tokenizer.decode([*prompt, *self._encoded(answer)[:-1]], **_AS_ROLLOUT)
         return (self.opening + whole.removeprefix(before)).strip()
 
+
+_BEFORE = "x "
+"""A text begins at the start of a word."""
 
 _AS_ROLLOUT = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
 

@@ -7,6 +7,7 @@ itself, or close an answer with more than a token. Each of these is either follo
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ _AWKWARD = " \n Labels: <b>a</b> & 'c' \"d\" {{e}} {% f %} \\n\n\nSentence: É  
 _OPENED = re.compile(rf"{OPEN}\s*$")
 _THOUGHT = re.compile(rf"(?:{OPEN}\s*)?(?:{CLOSE}\s*)?$")
 _NO_THOUGHT = re.compile(rf"\s*(?:{OPEN}\s*)?(?:{CLOSE}\s*)?")
+
+DAY = datetime(2024, 7, 26)
+"""The day on which every template is rendered: the one that Llama-3's writes where it knows of none."""
 
 _TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.lstrip, str.rstrip)
 
@@ -42,6 +46,8 @@ class ChatMarkup:
     """What follows an answer."""
     trim: Callable[[str], str]
     """What the template does to a message."""
+    dated: bool = False
+    """Whether the template writes a date: always that of ``DAY``."""
 
     def question(self, system: str | None, message: str) -> str:
         """The whole text of a question, as the template writes it."""
@@ -49,6 +55,18 @@ class ChatMarkup:
         if self.between is None:
             return self.before + message + self.after
         return self.before + self.trim(system or "") + self.between + message + self.after
+
+
+class _Calendar:
+    """What a template is given to ask for the date: a run that goes on past midnight, its evaluations and its export
+    are all asked alike."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, form: str) -> str:
+        self.asked = True
+        return DAY.strftime(form)
 
 
 class _Unusable(Exception):
@@ -91,7 +109,8 @@ def _place(tokenizer: Tokenizer) -> str:
 def _read(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
     first = [] if system is None else [{"role": "system", "content": _SYSTEM}]
     asked = [*first, {"role": "user", "content": _USER}]
-    opened = _render(tokenizer, asked, add_generation_prompt=True)
+    calendar = _Calendar()
+    opened = _render(tokenizer, calendar, asked, add_generation_prompt=True)
     before, between = _once(opened, _USER, "the user's message")[0], None
     after = opened[len(before) + len(_USER) :]
     if system is not None:
@@ -99,17 +118,17 @@ def _read(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
         before, _, between = before.partition(_SYSTEM)
         if _SYSTEM in after:
             raise _Unusable("writes the system message behind the user's")
-    answered = _render(tokenizer, [*asked, {"role": "assistant", "content": _ANSWER}])
+    answered = _render(tokenizer, calendar, [*asked, {"role": "assistant", "content": _ANSWER}])
     _once(answered, _ANSWER, "the answer")
     header, _, closing = answered.partition(_ANSWER)
     lead = _lead(opened, header)
     found = _OPENED.search(after)
     opening = found[0] if found else ""
     parts: dict[str, Any] = {"before": before, "between": between, "after": after, "opening": opening}
-    parts |= {"lead": lead, "closing": closing}
+    parts |= {"lead": lead, "closing": closing, "dated": calendar.asked}
     awkward = [] if system is None else [{"role": "system", "content": system}]
     awkward.append({"role": "user", "content": _AWKWARD})
-    written = _render(tokenizer, awkward, add_generation_prompt=True)
+    written = _render(tokenizer, calendar, awkward, add_generation_prompt=True)
     for trim in _TRIMS:
         markup = ChatMarkup(**parts, trim=trim)
         if written == markup.question(system, _AWKWARD):
@@ -118,9 +137,9 @@ def _read(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
     raise _Unusable(f"changes what it is given: {_difference(expected, written)}")
 
 
-def _render(tokenizer: Tokenizer, conversation: list[dict[str, str]], **options: Any) -> str:
+def _render(tokenizer: Tokenizer, calendar: _Calendar, conversation: list[dict[str, str]], **options: Any) -> str:
     try:
-        return tokenizer.apply_chat_template(conversation, tokenize=False, **options)
+        return tokenizer.apply_chat_template(conversation, tokenize=False, strftime_now=calendar, **options)
     except Exception as error:  # a template is a program; it may fail in any way
         number = getattr(error, "lineno", None)  # jinja2's syntax errors have one
         line = "" if number is None else f", line {number}"

@@ -55,7 +55,7 @@ def sentences(model_folder: str, data: str, count: int, decodings: Sequence[Deco
 
     Raises ValueError where there are fewer or one cannot be asked so.
     """
-    from actors.chat_format import asks_catch_alls, chat_format, refuse_unopened
+    from actors.chat_format import asks_catch_alls, chat_format, refuse_unfollowed
 
     asked_for = as_asked(load([data], training=False), catch_alls=asks_catch_alls(model_folder))
     examples = draw_from_each(asked_for, count)
@@ -63,7 +63,7 @@ def sentences(model_folder: str, data: str, count: int, decodings: Sequence[Deco
         raise ValueError(f"{data} has {len(examples)} sentences, and {count} are to be asked")
     chat = chat_format(model_folder)
     for decoding in decodings:
-        refuse_unopened(chat, decoding)
+        refuse_unfollowed(chat, decoding)
         refuse_undecodable(examples, decoding)
     asked = [chat.prompt(example) for example in examples]
     return {decoding: [replace(prompt, decoding=decoding) for prompt in asked] for decoding in decodings}

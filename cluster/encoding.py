@@ -1,0 +1,108 @@
+"""The sentences of a run as token ids: prompts, targets, and those that a tokenizer changes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rnr.config import DataConfig
+from rnr.corpus.selection import Selection, select
+from rnr.counting import counted
+from rnr.task.decoding import taught
+from rnr.task.prompts import ChatFormat
+from rnr.types import Decoding, Example, Prompt, Sample
+
+if TYPE_CHECKING:
+    from actors.constrained import TargetDecisions
+
+
+class Asker:
+    """Encodes the prompts that are asked for, each of them once."""
+
+    def __init__(self, chat: ChatFormat) -> None:
+        self.chat = chat
+        self._prompts: dict[Example, Prompt] = {}
+        self._labels: dict[str, bool] = {}
+        """Whether the tokenizer gives a label back as it is written."""
+        self._decisions: TargetDecisions | None = None
+
+    def decode(self, decoding: Decoding, *, on_decisions: bool) -> None:
+        """Ask for this decoding from now on; the loss of targets is to be taken on decisions alone or on all tokens."""
+        self.chat.decoding = decoding
+        self._prompts = {example: replace(prompt, decoding=decoding) for example, prompt in self._prompts.items()}
+        if on_decisions:
+            from actors.constrained import TargetDecisions  # loads torch
+
+            self._decisions = TargetDecisions(self.chat.tokenizer, self.chat.stop_token_id, self.chat.opening)
+
+    def prompt(self, example: Example) -> Prompt:
+        # Not by uid: a file that is trained on and evaluated has the same uids under other schemas.
+        if example not in self._prompts:
+            self._prompts[example] = self.chat.prompt(example)
+        return self._prompts[example]
+
+    def select(self, data: DataConfig, *, seed: int, held_out: int, warm_start: bool) -> Selection:
+        """What ``rnr.corpus.selection`` selects of what the tokenizer gives back; raises ValueError as it does."""
+        most = data.max_prompt_tokens
+
+        def fits(examples: Sequence[Example]) -> list[bool]:
+            return [len(self.prompt(example).token_ids) <= most for example in examples]
+
+        found = select(data, seed=seed, held_out=held_out, warm_start=warm_start, fits=fits if most else None)
+        return self._unchanged(found)
+
+    def _unchanged(self, selected: Selection) -> Selection:
+        """The selection without the training sentences that the tokenizer does not give back as they are written: an
+        answer would be learnt, and rewarded, for another text. They are counted, and so are those of the evaluation,
+        which stay. Raises ValueError where none is left to train on."""
+        training = dict.fromkeys((*selected.sft, *selected.held_out, *selected.pool))
+        changed = {example: None for example in training if self._changed(example)}
+        asked = [example for example in selected.evaluation if self._changed(example)]
+        if not changed and not asked:
+            return selected
+        kept = {
+            name: tuple(example for example in getattr(selected, name) if example not in changed)
+            for name in ("sft", "held_out", "pool")
+        }
+        left_out, notes = dict(selected.left_out), selected.notes
+        if changed:
+            left_out[self._why(next(iter(changed)))] = len(changed)
+        if asked:
+            sentences = counted(len(asked), "evaluated sentence")
+            notes = (*notes, f"{sentences} cannot be answered as written by a free answer: {self._why(asked[0])}")
+        if not kept["pool"] or (selected.sft and not kept["sft"]):
+            why = "; ".join(f"{count} are left out: {reason}" for reason, count in left_out.items())
+            raise ValueError(f"no training sentence remains: {why}")
+        return replace(selected, left_out=left_out, notes=notes, **kept)
+
+    def _changed(self, example: Example) -> str:
+        """The sentence or the label that the tokenizer changes; empty where it changes none."""
+        for label in example.schema:
+            if label not in self._labels:
+                self._labels[label] = self.chat.given_back(label) == label
+        odd = next((label for label in example.schema if not self._labels[label]), "")
+        return odd or ("" if self.chat.shows_sentence(self.prompt(example)) else example.sentence)
+
+    def _why(self, example: Example) -> str:
+        return f"{self.chat.change_of(self._changed(example))}; the first is {example.uid}"
+
+    def target(self, example: Example) -> tuple[int, ...]:
+        return self.chat.target(*taught(example, self.chat.decoding))
+
+    def sample(self, example: Example) -> Sample:
+        target = self.target(example)
+        allowed: tuple[tuple[int, ...], ...] = ()
+        if self._decisions is not None:
+            allowed = self._decisions.allowed(example, taught(example, self.chat.decoding)[1], target)
+        prompt_ids = self.prompt(example).token_ids
+        return Sample(uid=example.uid, prompt_ids=prompt_ids, completion_ids=target, allowed=allowed)
+
+    def samples(self, examples: Sequence[Example], context_tokens: int) -> tuple[Sample, ...]:
+        """Prompts with their answers; raises ValueError for those longer than the context."""
+        samples = tuple(self.sample(example) for example in examples)
+        long = [sample for sample in samples if sample.length > context_tokens]
+        if long:
+            raise ValueError(
+                f"longer than model.context_tokens ({context_tokens}): "
+                f"{counted(len(long), 'training sequence')}; {long[0].uid} has {long[0].length} tokens with its answer"
+            )
+        return samples
