@@ -10,7 +10,7 @@ from typing import Any
 from actors.delivery import Delivery, received
 from actors.engine import MOST_CHOICES, Completion, EngineSettings, Sampling, among
 from actors.token_text import character_ends
-from actors.vllm_adapter import linear_layers, refuse_adapters, write_adapter
+from actors.vllm_adapter import linear_layers, refuse_adapters, room_for, write_adapter
 from rnr.faults import WorkerUnusable
 from rnr.types import Segment
 
@@ -126,7 +126,7 @@ class VllmEngine:
         refuse_adapters(self._settings.model_folder)
         return {
             "enable_lora": True,
-            "max_lora_rank": max(8, rank),
+            "max_lora_rank": room_for(rank),
             "max_loras": 1,
             # Without a list vLLM wraps the head as well, which then fails over a probe beside requests in flight.
             "lora_target_modules": linear_layers(self._settings.model_folder),

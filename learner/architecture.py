@@ -23,6 +23,7 @@ class UnsupportedModel(ValueError):
 def refuse_architecture(config: Any, context_tokens: int) -> None:
     """Raise UnsupportedModel, naming properties, for a transformers config that the learner does not know at sequences
     of up to ``context_tokens``."""
+    _refuse_wrapper(config)
     text = config.get_text_config()
     limit = getattr(text, "max_position_embeddings", None)
     if limit is not None and context_tokens > limit:
@@ -32,6 +33,23 @@ def refuse_architecture(config: Any, context_tokens: int) -> None:
         found.append("weights that are quantised, which cannot be trained: quantization_config")
     if found:
         raise UnsupportedModel(f"the learner does not know this model ({config.model_type}): {'; '.join(found)}")
+
+
+def _refuse_wrapper(config: Any) -> None:
+    """Raise UnsupportedModel for a model that transformers does not load as a causal language model."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return
+    inner = config.get_text_config()
+    raise UnsupportedModel(
+        f"transformers has no causal language model of the type {config.model_type}"
+        + (
+            f": save the language model in it ({inner.model_type}) as a folder of its own"
+            if inner is not config
+            else ""
+        )
+    )
 
 
 def _limited_attention(text: Any, context_tokens: int) -> Iterator[str]:

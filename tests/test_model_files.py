@@ -43,7 +43,9 @@ def test_pickles_of_the_hub_are_fetched_where_they_are_allowed_and_nothing_else_
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    with pytest.raises(ValueError, match=r"a/b has no \*\.safetensors weights on the hub; .* model\.allow_pickle=true"):
+    with pytest.raises(
+        ValueError, match=r"a/b has no model\*\.safetensors weights on the hub; .* model\.allow_pickle=true"
+    ):
         resolve("a/b")
     assert fetched == ["config.json"]
     assert resolve("a/b", allow_pickle=True) == str(tmp_path)
@@ -96,6 +98,69 @@ def test_weights_that_were_cut_are_named_with_their_sizes(model) -> None:
         ValueError, match=rf"model.safetensors has {len(whole) - 1} bytes, its header speaks of {len(whole)}"
     ):
         resolve(str(model))
+
+
+def _in_parts(folder, parts=("model-1.safetensors", "model-2.safetensors")) -> None:
+    (folder / "model.safetensors").unlink()
+    for number, name in enumerate(parts):
+        _weights(folder, name, **{f"w{number}": ("BF16", 2, [number + 1])})
+    index = {"metadata": {}, "weight_map": {f"w{number}": name for number, name in enumerate(parts)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def test_a_part_of_the_weights_that_is_missing_is_named(model) -> None:
+    _in_parts(model)
+    assert resolve(str(model)) == str(model)
+    assert count_weights(model) == 3
+    (model / "model-2.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"index\.json names model-2\.safetensors, which is not there: .* cut off"):
+        resolve(str(model))
+    (model / "model-1.safetensors").unlink()
+    (model / "consolidated.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"holds no model\*\.safetensors weights"):
+        resolve(str(model))
+
+
+@pytest.mark.parametrize("index", [{}, {"weight_map": []}, {"weight_map": {}}, {"weight_map": {"a": 1}}])
+def test_an_index_that_names_no_files_is_refused(model, index) -> None:
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"index\.json: its weight_map names no files"):
+        resolve(str(model))
+
+
+def test_parts_without_their_index_are_refused(model) -> None:
+    _in_parts(model)
+    (model / "model.safetensors.index.json").unlink()
+    with pytest.raises(ValueError, match=r"has neither model\.safetensors nor model\.safetensors\.index\.json"):
+        resolve(str(model))
+
+
+def test_pickled_parts_are_looked_for_too(model) -> None:
+    (model / "model.safetensors").unlink()
+    (model / "pytorch_model-1.bin").write_bytes(b"1234")
+    with pytest.raises(ValueError, match=r"pytorch_model-1\.bin is a pickle"):
+        resolve(str(model))
+    with pytest.raises(ValueError, match=r"has neither pytorch_model\.bin nor pytorch_model\.bin\.index\.json"):
+        resolve(str(model), allow_pickle=True)
+    parts = {"a": "pytorch_model-1.bin", "b": "pytorch_model-2.bin"}
+    (model / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": parts}))
+    with pytest.raises(ValueError, match=r"names pytorch_model-2\.bin, which is not there"):
+        resolve(str(model), allow_pickle=True)
+    (model / "pytorch_model-2.bin").write_bytes(b"1234")
+    assert resolve(str(model), allow_pickle=True) == str(model)
+    for part in parts.values():
+        (model / part).unlink()
+    (model / "training_args.bin").write_bytes(b"1234")
+    with pytest.raises(ValueError, match=r"holds no model\*\.safetensors weights"):
+        resolve(str(model), allow_pickle=True)
+
+
+def test_weights_that_stand_there_twice_are_counted_once(model) -> None:
+    _weights(model, "consolidated.safetensors", a=("F32", 4, [5]))
+    assert count_weights(resolve(str(model))) == 1
+    _in_parts(model)
+    assert count_weights(resolve(str(model))) == 3
+    assert stored_shapes(model) == {"w0": (1,), "w1": (2,)}
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])

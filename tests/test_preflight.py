@@ -203,6 +203,10 @@ def test_the_padding_token_is_trained_where_it_stands_in_a_prompt() -> None:
         ("qwen3_5_text", {}, "other than by attention: linear_attention"),
         ("llama", {"max_position_embeddings": 512}, "the model was made for 512"),
         ("llama", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised"),
+        ("llava", {}, r"no causal language model of the type llava: save the language model in it \(llama\)"),
+        ("mistral3", {}, r"of the type mistral3: save the language model in it \(mistral\)"),
+        ("qwen2_5_vl", {}, r"of the type qwen2_5_vl: save the language model in it \(qwen2_5_vl_text\)"),
+        ("siglip", {}, "no causal language model of the type siglip"),
     ],
 )
 def test_what_a_config_tells_is_refused_before_anything_starts(kind, settings, words) -> None:

@@ -11,8 +11,12 @@ import pytest
 
 pytest.importorskip("vllm")
 
+from pydantic import ValidationError
+from vllm.config.lora import LoRAConfig
+
 from actors.delivery import Delivery
 from actors.engine import EngineSettings, Sampling
+from actors.vllm_adapter import room_for
 from actors.vllm_engine import VllmEngine, segments
 from rnr.config import GenerationConfig, ModelConfig
 from rnr.faults import WorkerUnusable
@@ -89,6 +93,19 @@ def test_a_token_that_ends_answers_and_no_text_copies_no_sentence_under_a_gramma
     sampling = Sampling(count=1, temperature=1.0, max_new_tokens=5, grammar=grammar)
     assert asyncio.run(engine.generate((5, 6), sampling)) == []
     assert (asked[0].logit_bias, asked[0].stop_token_ids) == (bias, [2])
+
+
+@pytest.mark.parametrize(("rank", "room"), [(1, 8), (8, 8), (12, 16), (24, 32), (257, 320), (512, 512)])
+def test_an_adapter_of_any_rank_gets_a_room_that_vllm_has(rank, room, monkeypatch) -> None:
+    assert room_for(rank) == room
+    assert LoRAConfig(max_lora_rank=room_for(rank)).max_lora_rank == room
+    monkeypatch.delattr("vllm.config.lora.MaxLoRARanks")
+    assert room_for(rank) == room
+
+
+def test_an_adapter_that_is_too_large_for_vllm_is_refused_by_the_config() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 512"):
+        ModelConfig(lora_rank=513)
 
 
 def _delivery(version: int) -> Delivery:
