@@ -18,7 +18,7 @@ from actors.chat_format import (
 from actors.label_calibration import neutral_marks
 from actors.model_files import load_config
 from cluster.memory_plan import Shape, shape_of
-from cluster.model_card import card_files
+from cluster.model_card import card_files, greedy
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.composite import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
@@ -149,6 +149,7 @@ def prepare(
     folder = resolve(model.path, allow_pickle=model.allow_pickle)
     _refuse_unknown_model(folder, model.context_tokens)
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
+    greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is said now, not after all training
     chat.label_calibration = evaluation.label_calibration
     asker = _Asker(chat, data.max_prompt_tokens)
     selected = select(
