@@ -69,7 +69,7 @@ def _refuse_without_weights(folder: Path, *, allow_pickle: bool) -> None:
 
 def read_config(folder: str | Path) -> dict[str, Any]:
     """The model's ``config.json`` as it stands; raises ValueError, naming it, for one that is no JSON object."""
-    return _read_object(Path(folder) / "config.json")
+    return read_object(Path(folder) / "config.json")
 
 
 def read_text_config(folder: str | Path) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def weight_files(folder: str | Path, pattern: str = SAFE_WEIGHTS) -> list[Path]:
     index = Path(folder) / INDEX[pattern]
     if not index.is_file():
         return sorted(Path(folder).glob(pattern))
-    named = _read_object(index).get("weight_map")
+    named = read_object(index).get("weight_map")
     if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
         raise ValueError(f"model.path: {index}: its weight_map names no files")
     files = [index.parent / name for name in sorted(set(named.values()))]
@@ -123,7 +123,7 @@ def _refuse_broken(folder: Path) -> None:
         if file.exists() and not file.is_file():
             raise ValueError(f"model.path: {file} is not a plain file")
         if file.is_file():
-            _read_object(file)
+            read_object(file)
     pattern = PICKLED_WEIGHTS if stored_tensors(folder) is None else SAFE_WEIGHTS
     whole = pattern.replace("*", "")
     if not (folder / INDEX[pattern]).is_file() and not (folder / whole).is_file():
@@ -134,7 +134,8 @@ def _refuse_broken(folder: Path) -> None:
     weight_files(folder, pattern)
 
 
-def _read_object(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file of a model; raises ValueError, naming it, for one that holds none."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:

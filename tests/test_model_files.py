@@ -7,11 +7,14 @@ from fnmatch import fnmatch
 from types import SimpleNamespace
 
 import pytest
+from transformers import AutoTokenizer
 
 from actors.chat_format import chat_format
+from actors.model_files import load_tokenizer
 from cluster.prepare import Prepared
 from learner.files import stored_shapes
 from rnr.model_folder import EMBEDDED_MODEL, count_weights, embedded_folder, resolve
+from tests.chat_models import TEMPLATES, tokenizer
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 
@@ -177,6 +180,81 @@ def test_a_model_that_needs_code_of_its_own_is_refused_without_a_question(model,
     with pytest.raises(ValueError, match=rf"{file} names Python code of its own \(auto_map\), which is never run"):
         chat_format(resolve(str(model)))
     assert not (model / "ran").exists()
+
+
+def _tokenizer(folder, kind: str, tokenizer_class: str, *, model_type: str = "llama"):
+    """A folder of files that say how to encode, the last by this class."""
+    made = tokenizer(kind)
+    made.chat_template = TEMPLATES["chatml"]
+    made.save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    _name(folder, tokenizer_class)
+    return made
+
+
+def _name(folder, tokenizer_class: str) -> None:
+    written = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(written | {"tokenizer_class": tokenizer_class}))
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "metaspace", "legacy", "unigram", "word-piece"])
+def test_a_tokenizer_that_is_loaded_as_its_file_tells_is_taken(tmp_path, kind) -> None:
+    made = _tokenizer(tmp_path, kind, "PreTrainedTokenizerFast")
+    assert load_tokenizer(str(tmp_path)).encode("Ada<s>Ada") == made.encode("Ada<s>Ada")
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokenizer_class"),
+    [("metaspace", "LlamaTokenizer"), ("metaspace", "LlamaTokenizerFast"), ("byte-level", "GPT2Tokenizer")],
+)
+def test_a_tokenizer_that_is_rebuilt_as_it_was_is_taken(tmp_path, kind, tokenizer_class) -> None:
+    made = _tokenizer(tmp_path, kind, tokenizer_class)
+    made.backend_tokenizer.enable_truncation(4)  # as some files tell; it is not applied where nobody asks
+    made.backend_tokenizer.enable_padding(length=99)
+    made.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert load_tokenizer(str(tmp_path)).encode("Ada Lovelace") == tokenizer(kind).encode("Ada Lovelace")
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokenizer_class"),
+    [
+        ("unigram", "LlamaTokenizer"),  # letter by letter
+        ("unigram", "GemmaTokenizer"),
+        ("legacy", "LlamaTokenizer"),  # other tokens behind a control token
+        ("byte-level", "LlamaTokenizerFast"),  # spaces are lost
+    ],
+)
+def test_a_tokenizer_that_is_rebuilt_otherwise_is_refused_with_what_mends_it(tmp_path, kind, tokenizer_class) -> None:
+    made = _tokenizer(tmp_path, kind, tokenizer_class)
+    told = made.encode("Ada Lovelace<s>Ada", add_special_tokens=False)
+    assert AutoTokenizer.from_pretrained(tmp_path).encode("Ada Lovelace<s>Ada", add_special_tokens=False) != told
+    with pytest.raises(ValueError, match=r"model\.path: .*tokenizer\.json .* set that to 'PreTrainedTokenizerFast'"):
+        load_tokenizer(str(tmp_path))
+    _name(tmp_path, "PreTrainedTokenizerFast")
+    assert load_tokenizer(str(tmp_path)).encode("Ada Lovelace<s>Ada", add_special_tokens=False) == told
+
+
+def test_a_tokenizer_that_is_rebuilt_whatever_its_config_says_is_refused(tmp_path) -> None:
+    _tokenizer(tmp_path, "metaspace", "PreTrainedTokenizerFast", model_type="qwen2")
+    with pytest.raises(ValueError, match=r"makes a Qwen2Tokenizer .* for models of this type whatever"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_a_tokenizer_without_a_file_of_its_own_is_not_compared(tmp_path) -> None:
+    made = _tokenizer(tmp_path, "byte-level", "GPT2Tokenizer")
+    (tmp_path / "tokenizer.json").unlink()
+    model = json.loads(made.backend_tokenizer.to_str())["model"]
+    (tmp_path / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (tmp_path / "merges.txt").write_text("\n".join(" ".join(pair) for pair in model["merges"]))
+    assert load_tokenizer(str(tmp_path)).encode("Ada Lovelace") == made.encode("Ada Lovelace")
+
+
+def test_mistrals_own_tokenizer_beside_the_other_is_not_taken(tmp_path) -> None:
+    made = _tokenizer(tmp_path, "byte-level", "LlamaTokenizerFast", model_type="mistral")
+    (tmp_path / "tekken.json").write_text("{}")
+    loaded = load_tokenizer(str(tmp_path))
+    assert loaded.chat_template == TEMPLATES["chatml"]
+    assert loaded.encode("Ada Lovelace") == made.encode("Ada Lovelace")
 
 
 def _weights(folder, name, **tensors) -> None:
