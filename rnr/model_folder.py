@@ -16,6 +16,9 @@ JSON_FILES = (
 SAFE_WEIGHTS, PICKLED_WEIGHTS = "model*.safetensors", "pytorch_model*.bin"
 INDEX = {SAFE_WEIGHTS: "model.safetensors.index.json", PICKLED_WEIGHTS: "pytorch_model.bin.index.json"}
 """The file that names the others where weights stand in several."""
+SECOND_WEIGHTS = "consolidated*"
+"""Weights as Mistral and Meta publish them, beside the others."""
+TRUST = "set model.allow_pickle=true if you trust its author"
 PICKLED_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -24,11 +27,12 @@ def embedded_folder(name: str) -> Path:
     return Path(sys.prefix) / "share" / "rnr" / "models" / name
 
 
-def resolve(model: str, *, allow_pickle: bool = False) -> str:
-    """The folder of ``model``, or ``model`` itself when it is a Hugging Face id that the hub must be asked for.
+def resolve(model: str, *, allow_pickle: bool | None = None) -> str:
+    """The folder of ``model``, or of a Hugging Face id in the hub's cache, where it is fetched if need be.
 
     Raises ValueError, naming the place and what to do, for a folder that is missing or incomplete and for pickled
-    weights, which can run code when they are loaded and are refused unless ``allow_pickle``.
+    weights, which can run code when they are loaded and are refused unless ``allow_pickle``; that is None where a user
+    cannot ask for it.
     """
     if model == EMBEDDED_MODEL:
         folder = embedded_folder(model)
@@ -53,7 +57,7 @@ def resolve(model: str, *, allow_pickle: bool = False) -> str:
     return str(folder.resolve())
 
 
-def _refuse_without_weights(folder: Path, *, allow_pickle: bool) -> None:
+def _refuse_without_weights(folder: Path, *, allow_pickle: bool | None) -> None:
     """Raise ValueError for a folder that has no safetensors, unless it has pickles and those may be loaded."""
     pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED_SUFFIXES)
     if not pickled or (allow_pickle and not any(folder.glob(PICKLED_WEIGHTS))):
@@ -61,9 +65,10 @@ def _refuse_without_weights(folder: Path, *, allow_pickle: bool) -> None:
         run = f"; this is the folder of a run, whose model is {export}" if (export / "config.json").is_file() else ""
         raise ValueError(f"model.path: {folder} holds no {SAFE_WEIGHTS} weights{run}")
     if not allow_pickle:
+        trusted = f", or {TRUST}" if allow_pickle is not None else ""
         raise ValueError(
             f"model.path: {folder / pickled[0]} is a pickle, which can run code when loaded; convert it to "
-            "safetensors, or set model.allow_pickle=true if you trust its author"
+            f"safetensors{trusted}"
         )
 
 
@@ -75,7 +80,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 def read_text_config(folder: str | Path) -> dict[str, Any]:
     """The part of it that is about the language model, where there are others."""
     whole = read_config(folder)
-    return whole.get("text_config", whole)
+    text = whole.get("text_config")
+    return text if isinstance(text, dict) else whole
 
 
 def stored_tensors(folder: str | Path) -> dict[str, dict[str, Any]] | None:
@@ -166,26 +172,38 @@ def _header(file: Path) -> dict[str, Any]:
     return tensors
 
 
-def _cached_from_hub(model: str, *, allow_pickle: bool) -> str:
+def _cached_from_hub(model: str, *, allow_pickle: bool | None) -> str:
     """The folder of the hub's model in the cache; its pickled weights are fetched only where it has no others."""
     from huggingface_hub import snapshot_download  # light: neither torch nor transformers
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-        folder = snapshot_download(model, allow_patterns=patterns)
+        folder = snapshot_download(model, allow_patterns=patterns, ignore_patterns=SECOND_WEIGHTS)
         if allow_pickle and not any(Path(folder).glob(SAFE_WEIGHTS)):
             folder = snapshot_download(model, allow_patterns=[*patterns, PICKLED_WEIGHTS])
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
-        raise ValueError(
-            f"model.path: {model!r} is neither a folder here nor a model the hub gave us ({type(error).__name__}); "
-            "check the name and the network, or give a folder"
-        ) from error
+    except Exception as error:  # those of HTTP and of sockets, too
+        raise ValueError(f"model.path: {model!r} is no folder here, and {_refused_by_hub(model, error)}") from error
     names = (SAFE_WEIGHTS, PICKLED_WEIGHTS) if allow_pickle else (SAFE_WEIGHTS,)
     if not any(file for name in names for file in Path(folder).glob(name)):
-        raise ValueError(
-            f"model.path: {model} has no {SAFE_WEIGHTS} weights on the hub; if it has pickled ones "
-            f"({PICKLED_WEIGHTS}), set model.allow_pickle=true if you trust its author"
-        )
+        trusted = f"; if it has pickled ones ({PICKLED_WEIGHTS}), {TRUST}" if allow_pickle is not None else ""
+        raise ValueError(f"model.path: {model} has no {SAFE_WEIGHTS} weights on the hub{trusted}")
     _refuse_broken(Path(folder))
     return folder
+
+
+def _refused_by_hub(model: str, error: Exception) -> str:
+    """Why the hub did not give a model, and what to do."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    log_in = "log in (`hf auth login`, or its token in HF_TOKEN)"
+    if isinstance(error, GatedRepoError):
+        return f"its licence has to be accepted: do so on https://huggingface.co/{model}, and {log_in}"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"the hub has none of this name that you may see: check the name or, if the model is private, {log_in}"
+    if isinstance(error, HFValidationError):
+        return f"no name of a model on the hub: {error}"
+    said = f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+    if constants.HF_HUB_OFFLINE:
+        return f"not in the hub's cache, while HF_HUB_OFFLINE forbids to fetch it {said}: unset that, or give a folder"
+    return f"the hub did not give it {said}: check the network and the disk, or give a folder"

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from types import SimpleNamespace
 
 import pytest
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from transformers import AutoTokenizer
 
 from actors.chat_format import chat_format
@@ -38,26 +39,65 @@ def model(tmp_path):
 def test_pickles_of_the_hub_are_fetched_where_they_are_allowed_and_nothing_else_is_there(tmp_path, monkeypatch) -> None:
     stored, fetched = {"config.json": b"{}", "pytorch_model.bin": b"1234"}, []
 
-    def download(_model: str, *, allow_patterns: list[str]) -> str:
+    def download(_model: str, *, allow_patterns: list[str], ignore_patterns: str = "") -> str:
         for name, content in stored.items():
-            if any(fnmatch(name, pattern) for pattern in allow_patterns):
+            if any(fnmatch(name, pattern) for pattern in allow_patterns) and not fnmatch(name, ignore_patterns):
                 (tmp_path / name).write_bytes(content)
                 fetched.append(name)
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    with pytest.raises(
-        ValueError, match=r"a/b has no model\*\.safetensors weights on the hub; .* model\.allow_pickle=true"
-    ):
+    with pytest.raises(ValueError, match=r"a/b has no model\*\.safetensors .* hub; .* model\.allow_pickle=true"):
+        resolve("a/b", allow_pickle=False)
+    with pytest.raises(ValueError, match=r"a/b has no model\*\.safetensors weights on the hub$"):
         resolve("a/b")
-    assert fetched == ["config.json"]
+    assert set(fetched) == {"config.json"}
     assert resolve("a/b", allow_pickle=True) == str(tmp_path)
     assert (tmp_path / "pytorch_model.bin").is_file()
     header = b"{}"
+    stored["consolidated.safetensors"] = b"the same again"
     stored["model.safetensors"] = len(header).to_bytes(8, "little") + header
     fetched.clear()
     resolve("a/b", allow_pickle=True)
-    assert "pytorch_model.bin" not in fetched
+    assert fetched == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [
+        (
+            GatedRepoError,
+            403,
+            r"licence .* accepted: do so on https://huggingface\.co/a/b, and log in \(`hf",
+        ),
+        (RepositoryNotFoundError, 401, r"the hub has none of this name that you may see: .* private, log in"),
+        (HfHubHTTPError, 500, r"did not give it \(HfHubHTTPError: said\): check the network"),
+    ],
+)
+def test_why_the_hub_refuses_is_told_with_what_to_do(monkeypatch, kind, status, words) -> None:
+    def download(*_arguments, **_options):
+        raise kind("said", response=SimpleNamespace(headers={}, status_code=status, request=None))
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(ValueError, match=r"'a/b' is no folder here, and .*" + words):
+        resolve("a/b")
+
+
+def test_a_model_that_is_not_in_the_cache_is_not_looked_for_offline(monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=r"not in the hub's cache, while HF_HUB_OFFLINE .*: unset that"):
+        resolve("nobody/nothing")
+    with pytest.raises(ValueError, match=r"no name of a model on the hub"):
+        resolve("no body/nothing")
+
+
+def test_pickles_are_refused_by_an_option_where_there_is_one(model) -> None:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"convert it to safetensors, or set model\.allow_pickle=true"):
+        resolve(str(model), allow_pickle=False)
+    with pytest.raises(ValueError, match=r"convert it to safetensors$"):
+        resolve(str(model))
 
 
 def test_a_whole_folder_is_taken(model) -> None:
