@@ -23,6 +23,15 @@ def load_config(folder: str) -> Any:
         raise _blamed(Path(folder) / "config.json", error) from error
 
 
+def refuse_long_context(folder: str, context_tokens: int) -> None:
+    """Raise ValueError for a context that the model was not made for, where it may answer without sense, or fail."""
+    limit = getattr(load_config(folder).get_text_config(), "max_position_embeddings", None)
+    if limit is not None and context_tokens > limit:
+        raise ValueError(
+            f"context_tokens is {context_tokens}, but the model in {folder} was made for {limit}: give that or less"
+        )
+
+
 def load_tokenizer(folder: str) -> Any:
     """The transformers tokenizer. Raises ValueError, naming its files, as ``load_config`` does, and for one that
     encodes otherwise than its ``tokenizer.json`` tells."""
