@@ -14,6 +14,7 @@ from actors.chat_format import chat_format, grammar_decoding, refuse_unfollowed
 from actors.engine import Engine, EngineSettings
 from actors.event_loop import EventLoop, result_of
 from actors.extractor import Extractor, Options
+from actors.model_files import refuse_long_context
 from actors.output import stdout_to_stderr
 from rnr.config import GenerationConfig, ModelConfig
 from rnr.model_folder import resolve
@@ -55,6 +56,7 @@ def load(
     chat = chat_format(folder)
     meant = Options.of(decoding=decoding or grammar_decoding(folder), **options)
     _refuse_unusable(engine, context_tokens, max_new_tokens, device)
+    refuse_long_context(folder, context_tokens)
     _refuse_missing(engine)
     refuse_unfollowed(chat, meant.decoding)
     with stdout_to_stderr(), _unnamed_main():

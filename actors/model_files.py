@@ -3,6 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from rnr.model_folder import read_object
+
+AS_IN_FILE = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Classes of tokenizers that are all that ``tokenizer.json`` tells."""
+PROBE = 'Ada Lovelace (née Byron),\n  born 1815: [person] "x"<東>don\'t'
+CONTROLS = 32
+"""Control tokens that are tried."""
+
 
 def load_config(folder: str) -> Any:
     """The transformers config. Raises ValueError, naming config.json, for one that cannot be read or that needs code
@@ -15,14 +23,64 @@ def load_config(folder: str) -> Any:
         raise _blamed(Path(folder) / "config.json", error) from error
 
 
+def refuse_long_context(folder: str, context_tokens: int) -> None:
+    """Raise ValueError for a context that the model was not made for, where it may answer without sense, or fail."""
+    limit = getattr(load_config(folder).get_text_config(), "max_position_embeddings", None)
+    if limit is not None and context_tokens > limit:
+        raise ValueError(
+            f"context_tokens is {context_tokens}, but the model in {folder} was made for {limit}: give that or less"
+        )
+
+
 def load_tokenizer(folder: str) -> Any:
-    """The transformers tokenizer. Raises ValueError, naming its files, as ``load_config`` does."""
+    """The transformers tokenizer. Raises ValueError, naming its files, as ``load_config`` does, and for one that
+    encodes otherwise than its ``tokenizer.json`` tells."""
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        # Not by Mistral's own files, which know no chat template, where they stand beside the others.
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, mistral_format=False)
+        told = _told(tokenizer, Path(folder))
     except Exception as error:
         raise _blamed(_tokenizer_file(Path(folder)), error) from error
+    if told is not None:
+        _refuse_rebuilt(tokenizer, told, Path(folder))
+    return tokenizer
+
+
+def _told(tokenizer: Any, folder: Path) -> Any:
+    """What ``tokenizer.json`` tells by itself; None where that is what the tokenizer is, or where there is none."""
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json"
+    if type(tokenizer).__name__ in AS_IN_FILE or not file.is_file():
+        return None
+    told = Tokenizer.from_file(str(file))
+    told.no_truncation()
+    told.no_padding()
+    return told
+
+
+def _refuse_rebuilt(tokenizer: Any, told: Any, folder: Path) -> None:
+    """Raise ValueError for a tokenizer of a class that takes nothing but the vocabulary from ``tokenizer.json``, if
+    text, or what stands beside control tokens, is encoded otherwise than that file tells."""
+    controls = (token.content for _, token in sorted(told.get_added_tokens_decoder().items()))
+    known = [text for text in controls if tokenizer.convert_tokens_to_ids(text) == told.token_to_id(text)]
+    text = PROBE + PROBE.join(known[:CONTROLS]) + PROBE
+    if told.encode(text, add_special_tokens=False).ids == tokenizer.encode(text, add_special_tokens=False):
+        return
+    config, kind = folder / "tokenizer_config.json", type(tokenizer).__name__
+    named = str(read_object(config).get("tokenizer_class") or "") if config.is_file() else ""
+    forced = named and named.removesuffix("Fast") != kind.removesuffix("Fast")
+    raise ValueError(
+        f"model.path: {folder / 'tokenizer.json'} is not what transformers encodes by: it makes a {kind} of the "
+        "vocabulary alone, "
+        + (
+            f"for models of this type whatever {config.name} says: take another model"
+            if forced
+            else f"as {config.name} asks by its tokenizer_class: set that to {AS_IN_FILE[0]!r}, in a copy of the folder"
+        )
+    )
 
 
 def _tokenizer_file(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import torch
 from safetensors.torch import save_file
@@ -9,6 +10,9 @@ from safetensors.torch import save_file
 from rnr.config import ModelConfig
 from rnr.files import strict_json
 from rnr.model_folder import read_config
+
+ROOMS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks for which vLLM makes room, where it does not tell them itself."""
 
 
 def refuse_adapters(model_folder: str) -> None:
@@ -24,6 +28,14 @@ def refuse_adapters(model_folder: str) -> None:
             f"model.lora_rank: vLLM {__version__} has no adapters for {', '.join(names)}, which the model in "
             f"{model_folder} is. Train all weights: model.lora_rank=0"
         )
+
+
+def room_for(rank: int) -> int:
+    """The smallest of the ranks for which vLLM makes room that an adapter of this one fits into."""
+    from vllm.config import lora
+
+    rooms = get_args(getattr(lora, "MaxLoRARanks", None)) or ROOMS
+    return min(room for room in rooms if room >= max(ROOMS[0], rank))
 
 
 def linear_layers(model_folder: str) -> list[str]:

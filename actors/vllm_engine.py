@@ -5,13 +5,15 @@
 import os
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from actors.delivery import Delivery, received
 from actors.engine import MOST_CHOICES, Completion, EngineSettings, Sampling, among
 from actors.token_text import character_ends
-from actors.vllm_adapter import linear_layers, refuse_adapters, write_adapter
+from actors.vllm_adapter import linear_layers, refuse_adapters, room_for, write_adapter
 from rnr.faults import WorkerUnusable
+from rnr.model_folder import SAFE_WEIGHTS
 from rnr.types import Segment
 
 EXTENSION = "actors.weight_receiver.WeightReceiver"
@@ -83,12 +85,24 @@ class VllmEngine:
             seed=settings.seed,
             generation_config="vllm",
             use_tqdm_on_load=False,
+            **_files_to_read(settings.model_folder),
             **self._on_device(),
             **self._with_adapter(),
             **self._guessing(),
         )
         self._engine = AsyncLLM.from_engine_args(arguments)
+        await self._refuse_another_tokenizer()
         await self._label(0)
+
+    async def _refuse_another_tokenizer(self) -> None:
+        """Raise ValueError where vLLM took Mistral's own tokenizer all the same, of which no grammar can be made."""
+        if not hasattr(self.tokenizer, "backend_tokenizer"):
+            taken = type(self.tokenizer).__name__
+            await self.stop()
+            raise ValueError(
+                f"model.path: this vLLM reads {self._settings.model_folder} by {taken} and not by its tokenizer.json: "
+                "use a copy of the folder without tekken.json and tokenizer.model.v*"
+            )
 
     def _on_device(self) -> dict[str, Any]:
         if self._settings.use_gpu:
@@ -126,7 +140,7 @@ class VllmEngine:
         refuse_adapters(self._settings.model_folder)
         return {
             "enable_lora": True,
-            "max_lora_rank": max(8, rank),
+            "max_lora_rank": room_for(rank),
             "max_loras": 1,
             # Without a list vLLM wraps the head as well, which then fails over a probe beside requests in flight.
             "lora_target_modules": linear_layers(self._settings.model_folder),
@@ -263,6 +277,13 @@ class VllmEngine:
             self._engine.shutdown()
             # Or vLLM's finaliser would try it again at the very end of the interpreter, and print a traceback.
             self._engine = None
+
+
+def _files_to_read(folder: str) -> dict[str, str]:
+    """Arguments that make vLLM read the files that the learner reads: by itself it prefers config, tokenizer and
+    weights of Mistral's own form where they stand there, too."""
+    safe = any(Path(folder).glob(SAFE_WEIGHTS))
+    return {"tokenizer_mode": "hf", "config_format": "hf", "load_format": "safetensors" if safe else "auto"}
 
 
 def segments(

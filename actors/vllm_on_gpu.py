@@ -35,7 +35,7 @@ def refuse_division(model_folder: str, gpus: float | None) -> None:
     if gpus is None or gpus <= 1:
         return
     heads = read_text_config(model_folder).get("num_attention_heads")
-    if heads and heads % round(gpus):
+    if type(heads) is int and heads % round(gpus):
         fit = [number for number in range(1, heads + 1) if not heads % number]
         raise ValueError(
             f"cluster.gpus_per_rollout_worker={gpus:g}: an engine divides the model's {heads} attention heads over its "

@@ -8,6 +8,7 @@ all but the first. With ``optimizer.offload`` the 12 bytes and the activations t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cluster.gpus import gpu_memory
 from cluster.placement import learner_memory_share
@@ -72,19 +73,28 @@ def shape_of(folder: str, weights: int) -> Shape | None:
     """That of the model in the folder, which has so many weights; None where its config does not name what is
     needed."""
     config = read_text_config(folder)
-    heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
-    if not heads or not hidden or not config.get("num_hidden_layers") or not config.get("intermediate_size"):
+    heads, hidden = _size(config, "num_attention_heads"), _size(config, "hidden_size")
+    layers, intermediate = _size(config, "num_hidden_layers"), _size(config, "intermediate_size")
+    if not heads or not hidden or not layers or not intermediate:
         return None
-    width = config.get("head_dim") or hidden // heads
+    width = _size(config, "head_dim") or hidden // heads
     return Shape(
         weights=weights,
-        layers=config["num_hidden_layers"],
+        layers=layers,
         hidden=hidden,
-        intermediate=config["intermediate_size"],
+        intermediate=intermediate,
         query=heads * width,
-        key=(config.get("num_key_value_heads") or heads) * width,
+        key=(_size(config, "num_key_value_heads") or heads) * width,
         normed=str(config.get("model_type")).startswith(NORMED),
     )
+
+
+def _size(config: Mapping[str, Any], name: str) -> int | None:
+    """What a config tells of a size, of the largest layer where it tells it of each; None where it is no number."""
+    told = config.get(name)
+    each = told if isinstance(told, list) else [told]
+    sizes = [size for size in each if type(size) is int and size > 0]
+    return max(sizes) if sizes and len(sizes) == len(each) else None
 
 
 def learner_parts(

@@ -75,11 +75,15 @@ def licence_of(folder: Path) -> str:
 
 
 def greedy(base_folder: Path, stop_token_id: int) -> str:
-    """The base's generation config without what it says of sampling, ended by the stop token of the answers."""
-    kept = {key: value for key, value in _read(base_folder / "generation_config.json").items() if key not in _SAMPLING}
-    ends = kept.get("eos_token_id", [])
-    ends = sorted({stop_token_id, *(ends if isinstance(ends, list) else [ends])})
-    return strict_json({**kept, "do_sample": False, "eos_token_id": ends}, indent=1)
+    """The base's generation config without what it says of sampling, ended by the stop token of the answers. Raises
+    ValueError, naming the file, where it says what is no token of how an answer ends."""
+    file = base_folder / "generation_config.json"
+    kept = {key: value for key, value in _read(file).items() if key not in _SAMPLING}
+    ends = kept.get("eos_token_id")
+    ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
+    if wrong := [end for end in ends if type(end) is not int]:
+        raise ValueError(f"model.path: {file}: eos_token_id is the number of a token or a list, not {wrong[0]!r}")
+    return strict_json({**kept, "do_sample": False, "eos_token_id": sorted({stop_token_id, *ends})}, indent=1)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from actors.label_calibration import neutral_marks
 from actors.model_files import load_config
 from cluster.encoding import Asker
 from cluster.memory_plan import Shape, shape_of
-from cluster.model_card import card_files
+from cluster.model_card import card_files, greedy
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.checking import check
 from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
@@ -158,6 +158,7 @@ def prepare(
     folder = resolve(model.path, allow_pickle=model.allow_pickle)
     _refuse_unknown_model(folder, model.context_tokens)
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
+    greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is said now, not after all training
     chat.label_calibration = evaluation.label_calibration
     asker = Asker(chat)
     selected = asker.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)

@@ -15,6 +15,8 @@ _ATTENTION_CAP = re.compile(r"att\w*_softcap\w*")
 _NOISE = re.compile(r"drop|jitter")
 _ATTENTION = re.compile(r"(full_|sliding_|chunked_)?attention")
 
+_ORIGINAL = "original_max_position_embeddings"
+
 
 class UnsupportedModel(ValueError):
     """The learner would not train the policy that the engine samples from."""
@@ -23,15 +25,37 @@ class UnsupportedModel(ValueError):
 def refuse_architecture(config: Any, context_tokens: int) -> None:
     """Raise UnsupportedModel, naming properties, for a transformers config that the learner does not know at sequences
     of up to ``context_tokens``."""
+    _refuse_wrapper(config)
     text = config.get_text_config()
     limit = getattr(text, "max_position_embeddings", None)
     if limit is not None and context_tokens > limit:
         raise UnsupportedModel(f"model.context_tokens is {context_tokens}, but the model was made for {limit}")
-    found = [*_limited_attention(text, context_tokens), *_foreign_layers(text)]
+    found = [
+        *_limited_attention(text, context_tokens),
+        *_switched_positions(text, context_tokens),
+        *_foreign_layers(text),
+    ]
     if getattr(config, "quantization_config", None):
         found.append("weights that are quantised, which cannot be trained: quantization_config")
     if found:
         raise UnsupportedModel(f"the learner does not know this model ({config.model_type}): {'; '.join(found)}")
+
+
+def _refuse_wrapper(config: Any) -> None:
+    """Raise UnsupportedModel for a model that transformers does not load as a causal language model."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return
+    inner = config.get_text_config()
+    raise UnsupportedModel(
+        f"transformers has no causal language model of the type {config.model_type}"
+        + (
+            f": save the language model in it ({inner.model_type}) as a folder of its own"
+            if inner is not config
+            else ""
+        )
+    )
 
 
 def _limited_attention(text: Any, context_tokens: int) -> Iterator[str]:
@@ -44,6 +68,17 @@ def _limited_attention(text: Any, context_tokens: int) -> Iterator[str]:
             yield f"soft caps in attention: {name} {value}"
     if settings.get("alibi"):
         yield "positions as a bias on attention: alibi"
+
+
+def _switched_positions(text: Any, context_tokens: int) -> Iterator[str]:
+    """LongRoPE encodes all positions of a forward pass otherwise once one of them is beyond a limit: a sequence would
+    have other log-probabilities beside a longer one, and an engine decides by the context alone."""
+    told = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+    for rope in (told, *(each for each in told.values() if isinstance(each, dict))):
+        limits = (rope.get(_ORIGINAL), getattr(text, _ORIGINAL, None))
+        limit = min((limit for limit in limits if limit), default=context_tokens)
+        if rope.get("rope_type", rope.get("type")) in ("longrope", "su") and context_tokens > limit:
+            yield f"positions that change beyond {limit} tokens, longrope: model.context_tokens may be {limit} at most"
 
 
 def _foreign_layers(text: Any) -> Iterator[str]:

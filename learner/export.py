@@ -1,5 +1,6 @@
 """The policy as a plain Hugging Face folder that transformers and ``vllm serve`` load."""
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,14 @@ from learner.files import as_in_files, load_model, read_weights, stored
 from learner.settings import LearnerSettings
 from rnr.digest import bits, weights_digest
 from rnr.files import rename_synced, sync_folder
+
+DESCRIPTION = (
+    *("config.json", "generation_config.json", "*processor_config.json", "tokenizer_config.json", "tokenizer.json"),
+    *("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "*.tiktoken", "special_tokens_map.json"),
+    *("added_tokens.json", "*.jinja", "additional_chat_templates/*.jinja", "chat_template.json"),
+)
+"""What stands beside the weights of a model, and is none. Not Mistral's own files, which say it all a second time."""
+_DTYPE = re.compile(r'("(?:torch_)?dtype"\s*:\s*)"[\w.]+"')
 
 
 class ExportError(RuntimeError):
@@ -42,16 +51,25 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
     save_torch_state_dict({name: _own(tensor) for name, tensor in weights.items()}, partial, metadata={"format": "pt"})
     if digest_of(read_weights(partial)) != digest_of(weights.items()):
         raise ExportError(f"the weights written to {partial} are not the policy's: is the disk full or failing?")
-    AutoTokenizer.from_pretrained(source, trust_remote_code=False).save_pretrained(partial)
-    # The configs as they came: transformers rewrites them in its newest dialect, which engines read less well.
-    for name in ("config.json", "generation_config.json"):
-        if (source / name).is_file():
-            shutil.copy(source / name, partial / name)
+    _copy_description(source, partial)
     for name, text in extra_files.items():
         (partial / name).write_text(text, encoding="utf-8")
     sync_folder(partial)
     shutil.rmtree(folder, ignore_errors=True)
     rename_synced(partial, folder)
+
+
+def _copy_description(source: Path, folder: Path) -> None:
+    """Copy how the base model is described as it came, but for the type of its weights: transformers rewrites configs
+    and tokenizers in its newest dialect, which engines read less well."""
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, mistral_format=False)
+    wanted = {file for name in (*DESCRIPTION, *tokenizer.vocab_files_names.values()) for file in source.glob(name)}
+    for file in sorted(file for file in wanted if file.is_file()):
+        to = folder / file.relative_to(source)
+        to.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, to)  # without its mode, which may forbid to replace it
+    config = folder / "config.json"
+    config.write_text(_DTYPE.sub(r'\1"bfloat16"', config.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _own(tensor: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 
 from learner.architecture import UnsupportedModel
-from rnr.model_folder import PICKLED_WEIGHTS, stored_tensors
+from rnr.model_folder import PICKLED_WEIGHTS, stored_tensors, weight_files
 
 SHOWN = 3
 """Names in a message."""
@@ -48,7 +48,7 @@ def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     if found is not None:
         return {name: tuple(entry["shape"]) for name, entry in found.items()}
     pickles = (
-        torch.load(file, map_location="meta", weights_only=True) for file in sorted(folder.glob(PICKLED_WEIGHTS))
+        torch.load(file, map_location="meta", weights_only=True) for file in weight_files(folder, PICKLED_WEIGHTS)
     )
     return {name: tuple(tensor.shape) for tensors in pickles for name, tensor in tensors.items()}
 

@@ -1,5 +1,6 @@
 """What is exported is the policy, or nothing is."""
 
+import json
 import os
 import shutil
 from types import SimpleNamespace
@@ -46,6 +47,51 @@ def test_an_export_has_the_digest_of_the_policy_and_loads_as_it(tiny_model, tmp_
     assert again.lm_head.weight is again.model.embed_tokens.weight
     assert (tmp_path / "export" / "asked.json").read_text() == "{}"
     assert (tmp_path / "export" / "config.json").read_bytes() == (tiny_model / "config.json").read_bytes()
+
+
+@pytest.fixture
+def own_model(tiny_model, tmp_path):
+    """A copy of the tiny model, to be changed."""
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+def test_an_export_has_what_describes_its_base_and_no_other_weights(own_model, tmp_path) -> None:
+    described = {"preprocessor_config.json": "{}", "processor_config.json": "{}", "chat_template.json": "{}"}
+    described |= {"additional_chat_templates/tools.jinja": "a", "vocab.json": "{}", "merges.txt": "b"}
+    described["x.tiktoken"] = "c"
+    others = ["consolidated.safetensors", "pytorch_model.bin", "params.json", "tekken.json", "adapter_config.json"]
+    others += ["model.safetensors.index.json", "train.json", "notes.txt", "a.gguf", "trainer_state.json"]
+    _, weights = changed(own_model)
+    policy = engine(own_model, weights)
+    (own_model / "additional_chat_templates").mkdir()
+    for name, text in (described | dict.fromkeys(others, "x")).items():
+        (own_model / name).write_text(text)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        described[name] = (own_model / name).read_text()
+    export(policy, tmp_path / "export", {}, rank=0)
+    for name, text in described.items():
+        assert (tmp_path / "export" / name).read_text() == text, name
+    assert [name for name in others if (tmp_path / "export" / name).exists()] == []
+
+
+def test_the_config_of_an_export_tells_the_type_of_its_weights(own_model, tmp_path) -> None:
+    _, weights = changed(own_model)
+    policy = engine(own_model, weights)
+    config = json.loads((own_model / "config.json").read_text())
+    config |= {"dtype": "float16", "torch_dtype": "float32", "text_config": {"dtype": "float16", "vocab_size": 1.0}}
+    (own_model / "config.json").write_text(json.dumps(config))
+    export(policy, tmp_path / "export", {}, rank=0)
+    written = {"dtype": "bfloat16", "torch_dtype": "bfloat16", "text_config": {"dtype": "bfloat16", "vocab_size": 1.0}}
+    assert json.loads((tmp_path / "export" / "config.json").read_text()) == config | written
+
+
+def test_what_describes_the_base_may_be_read_only_and_is_replaced(own_model, tmp_path) -> None:
+    (own_model / "generation_config.json").write_text("{}")
+    (own_model / "generation_config.json").chmod(0o444)
+    _, weights = changed(own_model)
+    export(engine(own_model, weights), tmp_path / "export", {"generation_config.json": "[]"}, rank=0)
+    written = tmp_path / "export" / "generation_config.json"
+    assert (written.read_text(), written.stat().st_mode & 0o200) == ("[]", 0o200)
 
 
 def test_all_of_an_export_is_on_disk_before_it_has_its_name(tiny_model, tmp_path, monkeypatch) -> None:

@@ -141,6 +141,24 @@ def test_an_engine_decodes_as_many_sequences_at_once_as_its_cache_holds(has, con
     assert with_sequences(generation, None, ModelConfig(), gpus=gpus, has=has) is generation
 
 
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ({"intermediate_size": [64, 128]}, (128, 32, 16)),  # Gemma 3n
+        ({"num_key_value_heads": [1, 2], "head_dim": None}, (64, 32, 16)),
+        ({"num_key_value_heads": None}, (64, 32, 32)),
+        *(({"intermediate_size": size}, None) for size in ([], [64, None], "64", 64.0, True, 0, None)),
+        ({"hidden_size": [0]}, None),
+    ],
+)
+def test_a_size_may_be_told_of_each_layer_and_what_is_no_size_is_no_plan(tmp_path, told, found) -> None:
+    config = {"num_attention_heads": 4, "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64}
+    config |= {"num_key_value_heads": 2, "model_type": "gemma3n_text"}
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": config | told}))
+    shape = shape_of(str(tmp_path), 10)
+    assert (shape and (shape.intermediate, shape.query, shape.key)) == found
+
+
 def test_the_gpus_of_this_machine_decide_and_are_not_asked_for_an_engine_without(tmp_path, monkeypatch) -> None:
     folder, asked = _model(tmp_path, 1192), []
     monkeypatch.setattr(memory_plan, "gpu_memory", lambda: asked.append("once") or [141.0, 80.0])

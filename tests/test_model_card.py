@@ -4,7 +4,9 @@ import ast
 import json
 import re
 
-from cluster.model_card import SETTINGS, card_files, licence_of
+import pytest
+
+from cluster.model_card import SETTINGS, card_files, greedy, licence_of
 from rnr.cli import known_keys
 
 SCORES = {
@@ -69,6 +71,19 @@ def test_the_card_shows_keys_that_there_are() -> None:
 def test_decoding_is_greedy_and_ends_where_answers_end(tmp_path) -> None:
     found = json.loads(_card(tmp_path)["generation_config.json"])
     assert found == {"eos_token_id": [5, 7], "pad_token_id": 3, "do_sample": False}
+
+
+@pytest.mark.parametrize(("eos", "ends"), [(None, [7]), (0, [0, 7]), ([], [7]), ([9, 7], [7, 9])])
+def test_an_answer_ends_with_its_own_token_whatever_the_base_says(tmp_path, eos, ends) -> None:
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": eos}))
+    assert json.loads(greedy(tmp_path, 7))["eos_token_id"] == ends
+
+
+@pytest.mark.parametrize("eos", ["</s>", [2, None], [[2]], 2.5])
+def test_an_end_that_is_no_token_is_named_with_its_file(tmp_path, eos) -> None:
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": eos}))
+    with pytest.raises(ValueError, match=r"model\.path: .*generation_config\.json: eos_token_id is the number"):
+        greedy(tmp_path, 7)
 
 
 def test_the_snippets_are_programs_and_ask_as_the_model_was_trained(tmp_path) -> None:

@@ -7,11 +7,15 @@ from fnmatch import fnmatch
 from types import SimpleNamespace
 
 import pytest
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from transformers import AutoTokenizer
 
 from actors.chat_format import chat_format
+from actors.model_files import load_tokenizer
 from cluster.prepare import Prepared
 from learner.files import stored_shapes
 from rnr.model_folder import EMBEDDED_MODEL, count_weights, embedded_folder, resolve
+from tests.chat_models import TEMPLATES, tokenizer
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 
@@ -35,24 +39,65 @@ def model(tmp_path):
 def test_pickles_of_the_hub_are_fetched_where_they_are_allowed_and_nothing_else_is_there(tmp_path, monkeypatch) -> None:
     stored, fetched = {"config.json": b"{}", "pytorch_model.bin": b"1234"}, []
 
-    def download(_model: str, *, allow_patterns: list[str]) -> str:
+    def download(_model: str, *, allow_patterns: list[str], ignore_patterns: str = "") -> str:
         for name, content in stored.items():
-            if any(fnmatch(name, pattern) for pattern in allow_patterns):
+            if any(fnmatch(name, pattern) for pattern in allow_patterns) and not fnmatch(name, ignore_patterns):
                 (tmp_path / name).write_bytes(content)
                 fetched.append(name)
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    with pytest.raises(ValueError, match=r"a/b has no \*\.safetensors weights on the hub; .* model\.allow_pickle=true"):
+    with pytest.raises(ValueError, match=r"a/b has no model\*\.safetensors .* hub; .* model\.allow_pickle=true"):
+        resolve("a/b", allow_pickle=False)
+    with pytest.raises(ValueError, match=r"a/b has no model\*\.safetensors weights on the hub$"):
         resolve("a/b")
-    assert fetched == ["config.json"]
+    assert set(fetched) == {"config.json"}
     assert resolve("a/b", allow_pickle=True) == str(tmp_path)
     assert (tmp_path / "pytorch_model.bin").is_file()
     header = b"{}"
+    stored["consolidated.safetensors"] = b"the same again"
     stored["model.safetensors"] = len(header).to_bytes(8, "little") + header
     fetched.clear()
     resolve("a/b", allow_pickle=True)
-    assert "pytorch_model.bin" not in fetched
+    assert fetched == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [
+        (
+            GatedRepoError,
+            403,
+            r"licence .* accepted: do so on https://huggingface\.co/a/b, and log in \(`hf",
+        ),
+        (RepositoryNotFoundError, 401, r"the hub has none of this name that you may see: .* private, log in"),
+        (HfHubHTTPError, 500, r"did not give it \(HfHubHTTPError: said\): check the network"),
+    ],
+)
+def test_why_the_hub_refuses_is_told_with_what_to_do(monkeypatch, kind, status, words) -> None:
+    def download(*_arguments, **_options):
+        raise kind("said", response=SimpleNamespace(headers={}, status_code=status, request=None))
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(ValueError, match=r"'a/b' is no folder here, and .*" + words):
+        resolve("a/b")
+
+
+def test_a_model_that_is_not_in_the_cache_is_not_looked_for_offline(monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=r"not in the hub's cache, while HF_HUB_OFFLINE .*: unset that"):
+        resolve("nobody/nothing")
+    with pytest.raises(ValueError, match=r"no name of a model on the hub"):
+        resolve("no body/nothing")
+
+
+def test_pickles_are_refused_by_an_option_where_there_is_one(model) -> None:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"convert it to safetensors, or set model\.allow_pickle=true"):
+        resolve(str(model), allow_pickle=False)
+    with pytest.raises(ValueError, match=r"convert it to safetensors$"):
+        resolve(str(model))
 
 
 def test_a_whole_folder_is_taken(model) -> None:
@@ -98,6 +143,69 @@ def test_weights_that_were_cut_are_named_with_their_sizes(model) -> None:
         resolve(str(model))
 
 
+def _in_parts(folder, parts=("model-1.safetensors", "model-2.safetensors")) -> None:
+    (folder / "model.safetensors").unlink()
+    for number, name in enumerate(parts):
+        _weights(folder, name, **{f"w{number}": ("BF16", 2, [number + 1])})
+    index = {"metadata": {}, "weight_map": {f"w{number}": name for number, name in enumerate(parts)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def test_a_part_of_the_weights_that_is_missing_is_named(model) -> None:
+    _in_parts(model)
+    assert resolve(str(model)) == str(model)
+    assert count_weights(model) == 3
+    (model / "model-2.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"index\.json names model-2\.safetensors, which is not there: .* cut off"):
+        resolve(str(model))
+    (model / "model-1.safetensors").unlink()
+    (model / "consolidated.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"holds no model\*\.safetensors weights"):
+        resolve(str(model))
+
+
+@pytest.mark.parametrize("index", [{}, {"weight_map": []}, {"weight_map": {}}, {"weight_map": {"a": 1}}])
+def test_an_index_that_names_no_files_is_refused(model, index) -> None:
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"index\.json: its weight_map names no files"):
+        resolve(str(model))
+
+
+def test_parts_without_their_index_are_refused(model) -> None:
+    _in_parts(model)
+    (model / "model.safetensors.index.json").unlink()
+    with pytest.raises(ValueError, match=r"has neither model\.safetensors nor model\.safetensors\.index\.json"):
+        resolve(str(model))
+
+
+def test_pickled_parts_are_looked_for_too(model) -> None:
+    (model / "model.safetensors").unlink()
+    (model / "pytorch_model-1.bin").write_bytes(b"1234")
+    with pytest.raises(ValueError, match=r"pytorch_model-1\.bin is a pickle"):
+        resolve(str(model))
+    with pytest.raises(ValueError, match=r"has neither pytorch_model\.bin nor pytorch_model\.bin\.index\.json"):
+        resolve(str(model), allow_pickle=True)
+    parts = {"a": "pytorch_model-1.bin", "b": "pytorch_model-2.bin"}
+    (model / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": parts}))
+    with pytest.raises(ValueError, match=r"names pytorch_model-2\.bin, which is not there"):
+        resolve(str(model), allow_pickle=True)
+    (model / "pytorch_model-2.bin").write_bytes(b"1234")
+    assert resolve(str(model), allow_pickle=True) == str(model)
+    for part in parts.values():
+        (model / part).unlink()
+    (model / "training_args.bin").write_bytes(b"1234")
+    with pytest.raises(ValueError, match=r"holds no model\*\.safetensors weights"):
+        resolve(str(model), allow_pickle=True)
+
+
+def test_weights_that_stand_there_twice_are_counted_once(model) -> None:
+    _weights(model, "consolidated.safetensors", a=("F32", 4, [5]))
+    assert count_weights(resolve(str(model))) == 1
+    _in_parts(model)
+    assert count_weights(resolve(str(model))) == 3
+    assert stored_shapes(model) == {"w0": (1,), "w1": (2,)}
+
+
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 def test_a_model_that_needs_code_of_its_own_is_refused_without_a_question(model, file, monkeypatch) -> None:
     def ask(*_arguments):
@@ -112,6 +220,81 @@ def test_a_model_that_needs_code_of_its_own_is_refused_without_a_question(model,
     with pytest.raises(ValueError, match=rf"{file} names Python code of its own \(auto_map\), which is never run"):
         chat_format(resolve(str(model)))
     assert not (model / "ran").exists()
+
+
+def _tokenizer(folder, kind: str, tokenizer_class: str, *, model_type: str = "llama"):
+    """A folder of files that say how to encode, the last by this class."""
+    made = tokenizer(kind)
+    made.chat_template = TEMPLATES["chatml"]
+    made.save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    _name(folder, tokenizer_class)
+    return made
+
+
+def _name(folder, tokenizer_class: str) -> None:
+    written = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(written | {"tokenizer_class": tokenizer_class}))
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "metaspace", "legacy", "unigram", "word-piece"])
+def test_a_tokenizer_that_is_loaded_as_its_file_tells_is_taken(tmp_path, kind) -> None:
+    made = _tokenizer(tmp_path, kind, "PreTrainedTokenizerFast")
+    assert load_tokenizer(str(tmp_path)).encode("Ada<s>Ada") == made.encode("Ada<s>Ada")
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokenizer_class"),
+    [("metaspace", "LlamaTokenizer"), ("metaspace", "LlamaTokenizerFast"), ("byte-level", "GPT2Tokenizer")],
+)
+def test_a_tokenizer_that_is_rebuilt_as_it_was_is_taken(tmp_path, kind, tokenizer_class) -> None:
+    made = _tokenizer(tmp_path, kind, tokenizer_class)
+    made.backend_tokenizer.enable_truncation(4)  # as some files tell; it is not applied where nobody asks
+    made.backend_tokenizer.enable_padding(length=99)
+    made.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert load_tokenizer(str(tmp_path)).encode("Ada Lovelace") == tokenizer(kind).encode("Ada Lovelace")
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokenizer_class"),
+    [
+        ("unigram", "LlamaTokenizer"),  # letter by letter
+        ("unigram", "GemmaTokenizer"),
+        ("legacy", "LlamaTokenizer"),  # other tokens behind a control token
+        ("byte-level", "LlamaTokenizerFast"),  # spaces are lost
+    ],
+)
+def test_a_tokenizer_that_is_rebuilt_otherwise_is_refused_with_what_mends_it(tmp_path, kind, tokenizer_class) -> None:
+    made = _tokenizer(tmp_path, kind, tokenizer_class)
+    told = made.encode("Ada Lovelace<s>Ada", add_special_tokens=False)
+    assert AutoTokenizer.from_pretrained(tmp_path).encode("Ada Lovelace<s>Ada", add_special_tokens=False) != told
+    with pytest.raises(ValueError, match=r"model\.path: .*tokenizer\.json .* set that to 'PreTrainedTokenizerFast'"):
+        load_tokenizer(str(tmp_path))
+    _name(tmp_path, "PreTrainedTokenizerFast")
+    assert load_tokenizer(str(tmp_path)).encode("Ada Lovelace<s>Ada", add_special_tokens=False) == told
+
+
+def test_a_tokenizer_that_is_rebuilt_whatever_its_config_says_is_refused(tmp_path) -> None:
+    _tokenizer(tmp_path, "metaspace", "PreTrainedTokenizerFast", model_type="qwen2")
+    with pytest.raises(ValueError, match=r"makes a Qwen2Tokenizer .* for models of this type whatever"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_a_tokenizer_without_a_file_of_its_own_is_not_compared(tmp_path) -> None:
+    made = _tokenizer(tmp_path, "byte-level", "GPT2Tokenizer")
+    (tmp_path / "tokenizer.json").unlink()
+    model = json.loads(made.backend_tokenizer.to_str())["model"]
+    (tmp_path / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (tmp_path / "merges.txt").write_text("\n".join(" ".join(pair) for pair in model["merges"]))
+    assert load_tokenizer(str(tmp_path)).encode("Ada Lovelace") == made.encode("Ada Lovelace")
+
+
+def test_mistrals_own_tokenizer_beside_the_other_is_not_taken(tmp_path) -> None:
+    made = _tokenizer(tmp_path, "byte-level", "LlamaTokenizerFast", model_type="mistral")
+    (tmp_path / "tekken.json").write_text("{}")
+    loaded = load_tokenizer(str(tmp_path))
+    assert loaded.chat_template == TEMPLATES["chatml"]
+    assert loaded.encode("Ada Lovelace") == made.encode("Ada Lovelace")
 
 
 def _weights(folder, name, **tensors) -> None:

@@ -192,6 +192,16 @@ def test_the_padding_token_is_trained_where_it_stands_in_a_prompt() -> None:
     assert gradient[100].abs().sum() == 0  # a token that does not occur
 
 
+ORIGINAL = "original_max_position_embeddings"
+LONG_ROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0] * 48,
+    "long_factor": [2.0] * 48,
+    ORIGINAL: 512,
+}
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "words"),
     [
@@ -203,6 +213,16 @@ def test_the_padding_token_is_trained_where_it_stands_in_a_prompt() -> None:
         ("qwen3_5_text", {}, "other than by attention: linear_attention"),
         ("llama", {"max_position_embeddings": 512}, "the model was made for 512"),
         ("llama", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised"),
+        (
+            "llama",
+            {"rope_parameters": LONG_ROPE, "max_position_embeddings": 4096},
+            "positions that change beyond 512 tokens, longrope: model.context_tokens may be 512 at most",
+        ),
+        ("phi3", {"rope_parameters": {**LONG_ROPE, ORIGINAL: 2048}, ORIGINAL: 512}, "beyond 512 tokens"),
+        ("llava", {}, r"no causal language model of the type llava: save the language model in it \(llama\)"),
+        ("mistral3", {}, r"of the type mistral3: save the language model in it \(mistral\)"),
+        ("qwen2_5_vl", {}, r"of the type qwen2_5_vl: save the language model in it \(qwen2_5_vl_text\)"),
+        ("siglip", {}, "no causal language model of the type siglip"),
     ],
 )
 def test_what_a_config_tells_is_refused_before_anything_starts(kind, settings, words) -> None:
@@ -218,6 +238,8 @@ def test_what_a_config_tells_is_refused_before_anything_starts(kind, settings, w
         ("qwen2", {"use_sliding_window": False, "sliding_window": 512}),
         ("phi3", {"attention_dropout": 0.1, "max_position_embeddings": 1024}),
         ("gemma3_text", {"sliding_window": 512, "layer_types": ["full_attention"] * 26}),
+        ("llama", {"rope_parameters": {**LONG_ROPE, ORIGINAL: 1024}, "max_position_embeddings": 4096}),
+        ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4, ORIGINAL: 512}}),
     ],
 )
 def test_a_config_whose_limits_are_not_reached_is_taken(kind, settings) -> None:

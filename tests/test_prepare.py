@@ -1,6 +1,7 @@
 """What a run is given to train on, with the embedded model's tokenizer."""
 
 import json
+import os
 import re
 import shutil
 
@@ -45,6 +46,14 @@ def test_grpos_pool_is_thinned_and_the_warm_start_is_not() -> None:
     assert [prompt.uid for prompt in thinned.prompts] == wanted
     left_out = {"thinned by data.grpo_keep_by_mentions, of GRPO's pool alone": len(everything.prompts) - len(wanted)}
     assert thinned.left_out == left_out
+
+
+def test_what_would_spoil_the_export_is_told_before_the_start(tmp_path) -> None:
+    model = shutil.copytree(embedded_folder(EMBEDDED_MODEL), tmp_path / "model", copy_function=os.symlink)
+    (model / "generation_config.json").unlink(missing_ok=True)
+    (model / "generation_config.json").write_text('{"eos_token_id": "</s>"}')
+    with pytest.raises(ValueError, match=r"generation_config\.json: eos_token_id"):
+        _prepare(model={"path": str(model)})
 
 
 def test_a_run_that_takes_over_a_warm_start_prepares_none() -> None:

@@ -1,7 +1,9 @@
 """A random model on the transformers engine: what it may say is the question's, and its numbers are the model's."""
 
 import asyncio
+import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +119,16 @@ def test_a_closed_model_says_so(tiny_model) -> None:
     with pytest.raises(RuntimeError, match="has been closed"):
         extractor("Ada", ["x"])
     extractor.close()
+
+
+@pytest.mark.parametrize("config", [{"model_type": "gpt2", "n_positions": 256}, {"max_position_embeddings": 256}])
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_context_that_the_model_was_not_made_for_is_refused(tiny_model, tmp_path, config, engine) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    written = json.loads((model / "config.json").read_text()) if "model_type" not in config else {}
+    (model / "config.json").write_text(json.dumps(written | config))
+    with pytest.raises(ValueError, match=r"context_tokens is 1024, but the model in .* was made for 256"):
+        load(str(model), engine=engine)
 
 
 def test_an_engine_that_is_not_installed_is_named_with_what_to_do(tiny_model, monkeypatch) -> None:

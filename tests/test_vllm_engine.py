@@ -3,7 +3,9 @@
 import asyncio
 import importlib
 import inspect
+import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +13,16 @@ import pytest
 
 pytest.importorskip("vllm")
 
+from pydantic import ValidationError
+from transformers import MistralConfig
+from vllm import AsyncEngineArgs
+from vllm.config.lora import LoRAConfig
+from vllm.model_executor.model_loader import get_model_loader
+
 from actors.delivery import Delivery
 from actors.engine import EngineSettings, Sampling
-from actors.vllm_engine import VllmEngine, segments
+from actors.vllm_adapter import room_for
+from actors.vllm_engine import VllmEngine, _files_to_read, segments
 from rnr.config import GenerationConfig, ModelConfig
 from rnr.faults import WorkerUnusable
 
@@ -89,6 +98,51 @@ def test_a_token_that_ends_answers_and_no_text_copies_no_sentence_under_a_gramma
     sampling = Sampling(count=1, temperature=1.0, max_new_tokens=5, grammar=grammar)
     assert asyncio.run(engine.generate((5, 6), sampling)) == []
     assert (asked[0].logit_bias, asked[0].stop_token_ids) == (bias, [2])
+
+
+def test_vllm_reads_the_files_that_transformers_reads(tmp_path) -> None:
+    MistralConfig(vocab_size=99, max_position_embeddings=64, dtype="bfloat16").save_pretrained(tmp_path)
+    own = {"params.json": '{"vocab_size": 7}', "tokenizer.model.v3": "", "consolidated.safetensors": ""}
+    index = {"weight_map": {"a": "model-1.safetensors"}}
+    for name, text in (own | {"model-1.safetensors": "", "model.safetensors.index.json": json.dumps(index)}).items():
+        (tmp_path / name).write_text(text)
+    arguments = AsyncEngineArgs(
+        model=str(tmp_path), dtype="bfloat16", max_model_len=32, **_files_to_read(str(tmp_path))
+    )
+    config = arguments.create_model_config()
+    assert (config.hf_config.vocab_size, config.tokenizer_mode) == (99, "hf")
+    loader = get_model_loader(arguments.create_load_config())
+    files = loader._prepare_weights(str(tmp_path), None, None, True, None)[1]
+    assert [Path(file).name for file in files] == ["model-1.safetensors"]
+
+
+def test_pickles_are_left_to_vllm(tmp_path) -> None:
+    (tmp_path / "pytorch_model.bin").write_text("")
+    assert _files_to_read(str(tmp_path))["load_format"] == "auto"
+
+
+def test_a_tokenizer_that_vllm_took_from_elsewhere_ends_the_start() -> None:
+    engine, recorded = _engine()
+    recorded.get_tokenizer = lambda: SimpleNamespace(backend_tokenizer=None)
+    asyncio.run(engine._refuse_another_tokenizer())
+    recorded.get_tokenizer = SimpleNamespace
+    recorded.shutdown = lambda: recorded.events.append("shutdown")
+    with pytest.raises(ValueError, match=r"reads m by SimpleNamespace and not by its tokenizer\.json"):
+        asyncio.run(engine._refuse_another_tokenizer())
+    assert recorded.events == ["shutdown"]
+
+
+@pytest.mark.parametrize(("rank", "room"), [(1, 8), (8, 8), (12, 16), (24, 32), (257, 320), (512, 512)])
+def test_an_adapter_of_any_rank_gets_a_room_that_vllm_has(rank, room, monkeypatch) -> None:
+    assert room_for(rank) == room
+    assert LoRAConfig(max_lora_rank=room_for(rank)).max_lora_rank == room
+    monkeypatch.delattr("vllm.config.lora.MaxLoRARanks")
+    assert room_for(rank) == room
+
+
+def test_an_adapter_that_is_too_large_for_vllm_is_refused_by_the_config() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 512"):
+        ModelConfig(lora_rank=513)
 
 
 def _delivery(version: int) -> Delivery:

@@ -44,6 +44,8 @@ def test_heads_that_do_not_divide_are_refused_with_what_does(tmp_path) -> None:
         refuse_division(str(tmp_path), none)
     with pytest.raises(ValueError, match=r"gpus_per_rollout_worker=2: .* 9 attention heads .* so 1 or 3 or 9 do"):
         refuse_division(str(tmp_path), 2.0)
+    (tmp_path / "config.json").write_text(json.dumps({"num_attention_heads": [9, 9]}))
+    refuse_division(str(tmp_path), 2.0)  # vLLM knows
 
 
 def test_part_of_a_second_gpu_is_refused() -> None:

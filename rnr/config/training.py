@@ -18,7 +18,7 @@ class ModelConfig(Section):
     """A Hugging Face folder or id, or the embedded model's name."""
     context_tokens: int = Field(default=1024, ge=32)
     """Prompt and completion together; a prompt that leaves no room for the completion is refused by name."""
-    lora_rank: int = Field(default=0, ge=0)
+    lora_rank: int = Field(default=0, ge=0, le=512)
     """0 trains all weights; above 0 trains a peft adapter and sends only the adapter to the rollout workers."""
     lora_alpha: int = Field(default=32, ge=1)
     """The adapter is scaled by lora_alpha / lora_rank."""
