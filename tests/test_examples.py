@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from actors.chat_format import read_definitions
 from examples import make_notebook
 from examples.serve_client import extract
 from examples.serve_client import main as ask_server
+from rnr.corpus.loading import load
 from rnr.task.extraction import Entity, Extraction
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,3 +155,9 @@ def test_the_notebook_is_the_script_and_its_cells_run(monkeypatch, capsys) -> No
     assert "Ada person 0 3 0.75\n[Ada: person]\n" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["ask"])
     runpy.run_path(str(make_notebook.SOURCE))
+
+
+def test_the_definitions_are_those_of_all_labels_of_the_embedded_data() -> None:
+    examples = load(["demo/train", "demo/known", "demo/unseen"], training=False)
+    defined = read_definitions(str(ROOT / "examples" / "definitions.json"))
+    assert set(defined) == {label for example in examples for label in example.schema}
