@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from tokenizers import Regex, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
 from actors.chat_format import chat_format
@@ -18,6 +19,9 @@ from rnr.model_folder import EMBEDDED_MODEL, count_weights, embedded_folder, res
 from tests.chat_models import TEMPLATES, tokenizer
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+
+QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+"""How Qwen's tokenizers split words."""
 
 
 @pytest.fixture
@@ -224,7 +228,16 @@ def test_a_model_that_needs_code_of_its_own_is_refused_without_a_question(model,
 
 def _tokenizer(folder, kind: str, tokenizer_class: str, *, model_type: str = "llama"):
     """A folder of files that say how to encode, the last by this class."""
-    made = tokenizer(kind)
+    made = tokenizer("metaspace" if kind == "gemma" else "byte-level" if kind == "qwen" else kind)
+    if kind == "gemma":
+        made.backend_tokenizer.normalizer = normalizers.Replace(" ", "▁")
+        made.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    if kind == "qwen":
+        words = pre_tokenizers.Split(Regex(QWEN), "isolated")
+        made.backend_tokenizer.normalizer = normalizers.NFC()
+        made.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        )
     made.chat_template = TEMPLATES["chatml"]
     made.save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
@@ -244,15 +257,26 @@ def test_a_tokenizer_that_is_loaded_as_its_file_tells_is_taken(tmp_path, kind) -
 
 
 @pytest.mark.parametrize(
-    ("kind", "tokenizer_class"),
-    [("metaspace", "LlamaTokenizer"), ("metaspace", "LlamaTokenizerFast"), ("byte-level", "GPT2Tokenizer")],
+    ("kind", "tokenizer_class", "model_type"),
+    [
+        ("metaspace", "LlamaTokenizer", "llama"),
+        ("metaspace", "LlamaTokenizerFast", "llama"),
+        ("legacy", "LlamaTokenizer", "mistral"),
+        ("gemma", "GemmaTokenizer", "gemma3_text"),
+        ("qwen", "Qwen2Tokenizer", "qwen2"),
+        ("qwen", "Qwen2Tokenizer", "qwen3"),
+        ("qwen", "LlamaTokenizerFast", "qwen2"),
+        ("byte-level", "GPT2Tokenizer", "gpt2"),
+        ("byte-level", "GPTNeoXTokenizerFast", "gpt_neox"),
+    ],
 )
-def test_a_tokenizer_that_is_rebuilt_as_it_was_is_taken(tmp_path, kind, tokenizer_class) -> None:
-    made = _tokenizer(tmp_path, kind, tokenizer_class)
+def test_a_tokenizer_that_is_rebuilt_as_it_was_is_taken(tmp_path, kind, tokenizer_class, model_type) -> None:
+    made = _tokenizer(tmp_path, kind, tokenizer_class, model_type=model_type)
+    told = made.encode("Ada Lovelace<s>Ada")
     made.backend_tokenizer.enable_truncation(4)  # as some files tell; it is not applied where nobody asks
     made.backend_tokenizer.enable_padding(length=99)
     made.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
-    assert load_tokenizer(str(tmp_path)).encode("Ada Lovelace") == tokenizer(kind).encode("Ada Lovelace")
+    assert load_tokenizer(str(tmp_path)).encode("Ada Lovelace<s>Ada") == told
 
 
 @pytest.mark.parametrize(
