@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from actors.model_files import load_config, load_tokenizer
+from actors.model_files import cut_otherwise, load_config, load_tokenizer
 from rnr.counting import counted
 from rnr.files import strict_json
 from rnr.task.labels import label_key
@@ -86,6 +86,7 @@ def _asked(model: str) -> _Asked:
 def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:
     """The format of the model in ``model_folder`` under this wording; raises ValueError naming a file that is wrong."""
     chat = ChatFormat(load_tokenizer(model_folder), wording, definitions)
+    chat.tokenizer_note = cut_otherwise(chat.tokenizer, model_folder)
     refuse_unknown_token(model_folder, chat, chat.largest_token_id)
     return chat
 

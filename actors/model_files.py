@@ -1,7 +1,8 @@
 """Config and tokenizer of a model folder, loaded without ever running code from it; errors name the file."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rnr.model_folder import read_object
 
@@ -10,6 +11,8 @@ AS_IN_FILE = ("PreTrainedTokenizerFast", "TokenizersBackend")
 PROBE = 'Ada Lovelace (née Byron),\n  born 1815: [person] "x"<東>don\'t'
 CONTROLS = 32
 """Control tokens that are tried."""
+LONGER = 1.25
+"""So many times the tokens may be that a tokenizer makes which cuts a text otherwise than its file tells."""
 
 
 def load_config(folder: str) -> Any:
@@ -34,7 +37,7 @@ def refuse_long_context(folder: str, context_tokens: int) -> None:
 
 def load_tokenizer(folder: str) -> Any:
     """The transformers tokenizer. Raises ValueError, naming its files, as ``load_config`` does, and for one that
-    encodes otherwise than its ``tokenizer.json`` tells."""
+    knows neither words nor spaces as its ``tokenizer.json`` tells them."""
     from transformers import AutoTokenizer
 
     try:
@@ -43,9 +46,22 @@ def load_tokenizer(folder: str) -> Any:
         told = _told(tokenizer, Path(folder))
     except Exception as error:
         raise _blamed(_tokenizer_file(Path(folder)), error) from error
-    if told is not None:
-        _refuse_rebuilt(tokenizer, told, Path(folder))
+    if told is not None and _rebuilt(tokenizer, told) == "unlike":
+        raise _rebuilt_otherwise(tokenizer, Path(folder))
     return tokenizer
+
+
+def cut_otherwise(tokenizer: Any, folder: str) -> str:
+    """What a user should know of a tokenizer that cuts some texts otherwise than its ``tokenizer.json`` tells; empty
+    for any other."""
+    told = _told(tokenizer, Path(folder))
+    if told is None or _rebuilt(tokenizer, told) != "cut":
+        return ""
+    return (
+        f"transformers makes a {type(tokenizer).__name__} of tokenizer.json, which cuts some texts otherwise than the "
+        "file tells; where tokenizer_config.json asks for it by its tokenizer_class, "
+        f"{AS_IN_FILE[0]!r} takes the file as it is"
+    )
 
 
 def _told(tokenizer: Any, folder: Path) -> Any:
@@ -61,18 +77,29 @@ def _told(tokenizer: Any, folder: Path) -> Any:
     return told
 
 
-def _refuse_rebuilt(tokenizer: Any, told: Any, folder: Path) -> None:
-    """Raise ValueError for a tokenizer of a class that takes nothing but the vocabulary from ``tokenizer.json``, if
-    text, or what stands beside control tokens, is encoded otherwise than that file tells."""
+def _rebuilt(tokenizer: Any, told: Any) -> Literal["alike", "cut", "unlike"]:
+    """Whether a tokenizer of a class that takes nothing but the vocabulary from ``tokenizer.json`` encodes text, also
+    beside control tokens, as that file tells, or at least into about as many tokens that spell the same."""
     controls = (token.content for _, token in sorted(told.get_added_tokens_decoder().items()))
     known = [text for text in controls if tokenizer.convert_tokens_to_ids(text) == told.token_to_id(text)]
     text = PROBE + PROBE.join(known[:CONTROLS]) + PROBE
-    if told.encode(text, add_special_tokens=False).ids == tokenizer.encode(text, add_special_tokens=False):
-        return
+    found, wanted = tokenizer.encode(text, add_special_tokens=False), told.encode(text, add_special_tokens=False).ids
+    if found == wanted:
+        return "alike"
+    same = _spelt(told, found) == _spelt(told, wanted) == _spelt(tokenizer, found)
+    return "cut" if same and len(found) <= LONGER * len(wanted) else "unlike"
+
+
+def _spelt(tokenizer: Any, token_ids: Sequence[int]) -> str:
+    text: str = tokenizer.decode(token_ids, skip_special_tokens=False)
+    return "".join(text.split())
+
+
+def _rebuilt_otherwise(tokenizer: Any, folder: Path) -> ValueError:
     config, kind = folder / "tokenizer_config.json", type(tokenizer).__name__
     named = str(read_object(config).get("tokenizer_class") or "") if config.is_file() else ""
     forced = named and named.removesuffix("Fast") != kind.removesuffix("Fast")
-    raise ValueError(
+    return ValueError(
         f"model.path: {folder / 'tokenizer.json'} is not what transformers encodes by: it makes a {kind} of the "
         "vocabulary alone, "
         + (

@@ -12,7 +12,7 @@ from tokenizers import Regex, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
 from actors.chat_format import chat_format
-from actors.model_files import load_tokenizer
+from actors.model_files import cut_otherwise, load_tokenizer
 from cluster.prepare import Prepared
 from learner.files import stored_shapes
 from rnr.model_folder import EMBEDDED_MODEL, count_weights, embedded_folder, resolve
@@ -284,7 +284,6 @@ def test_a_tokenizer_that_is_rebuilt_as_it_was_is_taken(tmp_path, kind, tokenize
     [
         ("unigram", "LlamaTokenizer"),  # letter by letter
         ("unigram", "GemmaTokenizer"),
-        ("legacy", "LlamaTokenizer"),  # other tokens behind a control token
         ("byte-level", "LlamaTokenizerFast"),  # spaces are lost
     ],
 )
@@ -296,6 +295,24 @@ def test_a_tokenizer_that_is_rebuilt_otherwise_is_refused_with_what_mends_it(tmp
         load_tokenizer(str(tmp_path))
     _name(tmp_path, "PreTrainedTokenizerFast")
     assert load_tokenizer(str(tmp_path)).encode("Ada Lovelace<s>Ada", add_special_tokens=False) == told
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokenizer_class", "model_type"),
+    [
+        ("legacy", "LlamaTokenizer", "llama"),  # other tokens behind a control token
+        ("byte-level", "PreTrainedTokenizerFast", "qwen2"),  # numbers and blanks are cut otherwise
+    ],
+)
+def test_a_tokenizer_that_cuts_some_texts_otherwise_is_taken_and_this_is_said(
+    tmp_path, kind, tokenizer_class, model_type
+) -> None:
+    _tokenizer(tmp_path, kind, tokenizer_class, model_type=model_type)
+    tokenizer = load_tokenizer(str(tmp_path))
+    assert "cuts some texts otherwise than the file tells" in cut_otherwise(tokenizer, str(tmp_path))
+    if model_type != "qwen2":  # for which transformers asks no file
+        _name(tmp_path, "PreTrainedTokenizerFast")
+        assert cut_otherwise(load_tokenizer(str(tmp_path)), str(tmp_path)) == ""
 
 
 def test_a_tokenizer_that_is_rebuilt_whatever_its_config_says_is_refused(tmp_path) -> None:

@@ -35,6 +35,8 @@ class ChatFormat:
         self.decoding: Decoding = decoding
         self.label_calibration = 0.0
         """How far the labels of greedy marks are calibrated (``actors.label_calibration``) unless asked otherwise."""
+        self.tokenizer_note = ""
+        """What a user should know of the tokenizer's files."""
         self.wording = wording
         self.definitions = dict(definitions or {})
         self._markup = read_template(tokenizer, wording.system)
@@ -80,7 +82,7 @@ class ChatFormat:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is done in another way than a chat template usually lets it be done."""
-        notes: list[str] = []
+        notes = [self.tokenizer_note] if self.tokenizer_note else []
         if self.wording.system is not None and self._markup.between is None:
             notes.append("the chat template has no system role: the instruction stands in the user's message")
         if self._markup.opening:
