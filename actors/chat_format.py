@@ -105,8 +105,6 @@ def refuse_unknown_token(model_folder: str, chat: ChatFormat, largest: int) -> N
 @lru_cache(maxsize=16)
 def unfollowed(chat: ChatFormat, decoding: Decoding) -> str:
     """Why a model asked so cannot be decoded under the grammar of this decoding, in a few words; empty if it can."""
-    if decoding == "free":
-        return ""
     from actors.constrained import misread  # loads torch
 
     return misread(chat.tokenizer, chat.stop_token_id, decoding)
@@ -120,7 +118,7 @@ def refuse_unfollowed(chat: ChatFormat, decoding: Decoding) -> None:
             'decoding "marks" opens the chain itself, and under this tokenizer and chat template an answer begins with '
             'other tokens than <think> and a newline: set sampling.decoding to "auto", "schema" or "free"'
         )
-    if why := unfollowed(chat, decoding):
+    if decoding != "free" and (why := unfollowed(chat, decoding)):
         raise ValueError(f'decoding "{decoding}": {why}: decode free')
 
 

@@ -132,7 +132,7 @@ def one_rank(model_folder: str, lora_rank: int, max_tokens: int | str) -> Any:
 
     settings = LearnerSettings(
         model_folder=model_folder,
-        model=ModelConfig(lora_rank=lora_rank, lora_alpha=2 * lora_rank),
+        model=ModelConfig(lora_rank=lora_rank, lora_alpha=max(1, 2 * lora_rank)),
         optimizer=OptimizerConfig.model_validate({"max_tokens_per_microbatch": max_tokens}),
         seed=0,
     )

@@ -165,7 +165,9 @@ def test_a_run_takes_over_a_warm_start_credits_what_its_chains_mark_and_exports_
     assert 0 <= step["ner/chain_f1"] <= 1
     assert any(row["marks"]["all"] for row in lines(training.run_folder / "rollouts.jsonl"))
     scores = [json.loads((each.run_folder / "summary.json").read_text())["evaluation"] for each in (warm, training)]
-    assert scores[0]["sft"] == scores[1]["sft"]
+    # The warm start was evaluated under another decoding, so its scores are measured anew.
+    assert "sft.from_run: its scores are of other sentences, decoding or calibration" in training.output
+    assert scores[0]["sft"] != scores[1]["sft"]
     assert scores[1].keys() == {"sft", "grpo", "merged"}
     # Of what was changed nothing is left, so this is the model as it came; the checkpoint is what was trained.
     exported = load_file(training.run_folder / "export" / "model.safetensors")
@@ -179,4 +181,5 @@ def test_a_run_takes_over_a_warm_start_credits_what_its_chains_mark_and_exports_
     other = load_file(training.run_folder / "export" / "model.safetensors")
     assert any(not torch.equal(other[name], base[name]) for name in base)
     rows = lines(training.run_folder / "metrics.jsonl")
-    assert [row["step"] for row in rows if "val/f1" in row] == [0, 1]  # of GRPO, and of the merged policy once
+    # Of the warm start, of GRPO, and of the merged policy once.
+    assert [row["step"] for row in rows if "val/f1" in row] == [0, 0, 1]
