@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from actors.model_files import cut_otherwise, load_config, load_tokenizer
+from actors.model_files import load_config, read_tokenizer
 from rnr.counting import counted
 from rnr.files import strict_json
 from rnr.task.labels import label_key
@@ -85,8 +85,9 @@ def _asked(model: str) -> _Asked:
 
 def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:
     """The format of the model in ``model_folder`` under this wording; raises ValueError naming a file that is wrong."""
-    chat = ChatFormat(load_tokenizer(model_folder), wording, definitions)
-    chat.tokenizer_note = cut_otherwise(chat.tokenizer, model_folder)
+    tokenizer, note = read_tokenizer(model_folder)
+    chat = ChatFormat(tokenizer, wording, definitions)
+    chat.tokenizer_note = note
     refuse_unknown_token(model_folder, chat, chat.largest_token_id)
     return chat
 
@@ -102,9 +103,14 @@ def refuse_unknown_token(model_folder: str, chat: ChatFormat, largest: int) -> N
         )
 
 
-@lru_cache(maxsize=16)
 def unfollowed(chat: ChatFormat, decoding: Decoding) -> str:
-    """Why a model asked so cannot be decoded under the grammar of this decoding, in a few words; empty if it can."""
+    """Why a model asked so cannot be decoded under the grammar of this decoding, in a few words; empty if it can, and
+    for ``free``."""
+    return "" if decoding == "free" else _misread(chat, decoding)
+
+
+@lru_cache(maxsize=16)
+def _misread(chat: ChatFormat, decoding: Decoding) -> str:
     from actors.constrained import misread  # loads torch
 
     return misread(chat.tokenizer, chat.stop_token_id, decoding)
@@ -118,7 +124,7 @@ def refuse_unfollowed(chat: ChatFormat, decoding: Decoding) -> None:
             'decoding "marks" opens the chain itself, and under this tokenizer and chat template an answer begins with '
             'other tokens than <think> and a newline: set sampling.decoding to "auto", "schema" or "free"'
         )
-    if decoding != "free" and (why := unfollowed(chat, decoding)):
+    if why := unfollowed(chat, decoding):
         raise ValueError(f'decoding "{decoding}": {why}: decode free')
 
 

@@ -77,10 +77,8 @@ class GrammarMasks:
 
 
 def misread(tokenizer: Any, stop_token_id: int, decoding: Decoding) -> str:
-    """Why this tokenizer cannot be decoded under the grammar of this decoding, in a few words; empty if it can, and for
-    ``free``. xgrammar takes some vocabularies, such as Unigram's without bytes, for other texts than they spell."""
-    if decoding == "free":
-        return ""
+    """Why this tokenizer cannot be decoded under the grammar of ``marks`` or ``schema``, in a few words; empty if it
+    can. xgrammar takes some vocabularies, such as Unigram's without bytes, for other texts than they spell."""
     encoder, masks = PieceEncoder(tokenizer), GrammarMasks(tokenizer, [stop_token_id])
     if decoding == "marks":
         grammar, context = chain_grammar(_PLAIN, _LABELS), [Piece(OPENING, markup=True)]

@@ -36,8 +36,14 @@ def refuse_long_context(folder: str, context_tokens: int) -> None:
 
 
 def load_tokenizer(folder: str) -> Any:
-    """The transformers tokenizer. Raises ValueError, naming its files, as ``load_config`` does, and for one that
-    knows neither words nor spaces as its ``tokenizer.json`` tells them."""
+    """The tokenizer of ``read_tokenizer``."""
+    return read_tokenizer(folder)[0]
+
+
+def read_tokenizer(folder: str) -> tuple[Any, str]:
+    """The transformers tokenizer, and what a user should know of one that cuts some texts otherwise than its
+    ``tokenizer.json`` tells; empty for any other. Raises ValueError, naming its files, as ``load_config`` does, and for
+    one that knows neither words nor spaces as that file tells them."""
     from transformers import AutoTokenizer
 
     try:
@@ -46,17 +52,13 @@ def load_tokenizer(folder: str) -> Any:
         told = _told(tokenizer, Path(folder))
     except Exception as error:
         raise _blamed(_tokenizer_file(Path(folder)), error) from error
-    if told is not None and _rebuilt(tokenizer, told) == "unlike":
+    rebuilt = "alike" if told is None else _rebuilt(tokenizer, told)
+    if rebuilt == "unlike":
         raise _rebuilt_otherwise(tokenizer, Path(folder))
-    return tokenizer
+    return tokenizer, _cut_otherwise(tokenizer) if rebuilt == "cut" else ""
 
 
-def cut_otherwise(tokenizer: Any, folder: str) -> str:
-    """What a user should know of a tokenizer that cuts some texts otherwise than its ``tokenizer.json`` tells; empty
-    for any other."""
-    told = _told(tokenizer, Path(folder))
-    if told is None or _rebuilt(tokenizer, told) != "cut":
-        return ""
+def _cut_otherwise(tokenizer: Any) -> str:
     return (
         f"transformers makes a {type(tokenizer).__name__} of tokenizer.json, which cuts some texts otherwise than the "
         "file tells; where tokenizer_config.json asks for it by its tokenizer_class, "

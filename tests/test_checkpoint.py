@@ -154,8 +154,11 @@ def test_saving_the_same_step_again_replaces_it(tmp_path) -> None:
     assert _restore(checkpoints)[1].weight == 2
 
 
-def _killed(monkeypatch, at: int) -> None:
-    """Have the process die before the ``at``-th rename or removal of a folder, counted from now."""
+def _saved_and_killed(folder: Path, monkeypatch, step: int, at: int) -> tuple[Progress, FakeLearner]:
+    """What is resumed from where step 10 was saved and the process died as it then saved ``step``, before the ``at``-th
+    rename or removal of a folder."""
+    checkpoints = Checkpoints(folder, keep=1, layout=LAYOUT)
+    _save(checkpoints, "sft", 10, 10)
     left = iter(range(at))
 
     def mortal(function):
@@ -166,30 +169,23 @@ def _killed(monkeypatch, at: int) -> None:
 
         return call
 
-    monkeypatch.setattr(Path, "rename", mortal(Path.rename))
-    monkeypatch.setattr(shutil, "rmtree", mortal(shutil.rmtree))
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(Path, "rename", mortal(Path.rename))
+        patched.setattr(shutil, "rmtree", mortal(shutil.rmtree))
+        _save(checkpoints, "sft", step, step)
+    return _restore(Checkpoints(folder, keep=1, layout=LAYOUT))
 
 
 @pytest.mark.parametrize("at", range(8))
 def test_no_kill_while_a_checkpoint_is_saved_again_loses_it(tmp_path, monkeypatch, at) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
-    _save(checkpoints, "sft", 10, 10)
-    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
-        _killed(patched, at)
-        _save(checkpoints, "sft", 10, 10)
-    progress, learner = _restore(Checkpoints(tmp_path, keep=1, layout=LAYOUT))
+    progress, learner = _saved_and_killed(tmp_path, monkeypatch, 10, at)
     assert (progress.step, learner.weight) == (10, 10)
     assert [path.name for path in tmp_path.iterdir()] == ["000010-sft-000010"]
 
 
 @pytest.mark.parametrize("at", range(8))
 def test_what_a_kill_leaves_of_an_old_checkpoint_goes_with_the_next_start(tmp_path, monkeypatch, at) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
-    _save(checkpoints, "sft", 10, 10)
-    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
-        _killed(patched, at)
-        _save(checkpoints, "sft", 20, 20)
-    progress, _ = _restore(Checkpoints(tmp_path, keep=1, layout=LAYOUT))
+    progress, _ = _saved_and_killed(tmp_path, monkeypatch, 20, at)
     assert progress.step in (10, 20)
     assert {path.name for path in tmp_path.iterdir()} <= {"000010-sft-000010", "000020-sft-000020"}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.offsets import place_of
 from rnr.corpus.formats.span_lists import is_span_list
 
 OURS = ("entities", "spans", "label")
@@ -51,13 +52,12 @@ def told(entity: Any, sentence: Any) -> Told:
         return Told(None, str(entity), "")
     parts = zip(("start", "end", "label"), entity, strict=False)
     fields: dict[str, Any] = entity if isinstance(entity, dict) else dict(parts)
-    ends: Any = fields.get("pos") or [fields.get(name, fields.get(f"{name}_offset")) for name in ("start", "end")]
-    whole = isinstance(ends, list) and [type(end) for end in ends] == [int, int]
+    place = place_of(entity)
     text = fields.get("text", fields.get("name"))
-    if text is None and whole and isinstance(sentence, str):
-        text = sentence[slice(*ends)]
+    if text is None and place is not None and isinstance(sentence, str):
+        text = sentence[slice(*place)]
     label = fields.get("label", fields.get("type"))
-    return Told((ends[0], ends[1]) if whole else None, str(text), str(label))
+    return Told(place, str(text), str(label))
 
 
 def agreeing(found: Mapping[str, Sequence[Told]]) -> str:
