@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, get_args
 
 from actors.chat_format import refuse_unfollowed
+from actors.concurrency import gather_all
 from actors.engine import Sampling
 from actors.event_loop import ENDING, EventLoop, result_of
 from actors.label_calibration import LabelCalibration
@@ -277,10 +278,7 @@ class Extractor:
         answer_tokens = self._max_new_tokens or LEAST_ANSWER
         refuse_too_long(prompts, context_tokens=self._context_tokens, answer_tokens=answer_tokens)
 
-        async def together() -> list[Chosen]:
-            return list(await asyncio.gather(*(self.answer(prompt, meant) for prompt in prompts)))
-
-        return result_of(self.loop.submit(together()))
+        return result_of(self.loop.submit(gather_all(self.answer(prompt, meant) for prompt in prompts)))
 
     def close(self) -> None:
         """Give the engine back; calls that go on in other threads, and further ones, fail. Raises RuntimeError for an

@@ -9,12 +9,13 @@ information (Holtzman et al. 2021, arXiv 2104.08315). No sentence of the data th
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import takewhile
 from typing import Any, TypeAlias, TypeVar
 
+from actors.concurrency import gather_all
 from actors.engine import MOST_CHOICES
 from rnr.corpus.loading import load as load_data
 from rnr.task.chains import read_chain, tagged_chain
@@ -56,7 +57,7 @@ class LabelCalibration:
         if not found.finished or not marks or len(example.schema) < 2:
             return found
         around = (self._logprobs(prompt, before, after) for _, before, after in marks)
-        prior, *by_mark = await _together([self._prior(example.schema, meanings), *around])
+        prior, *by_mark = await gather_all([self._prior(example.schema, meanings), *around])
         assert prior is not None, "only marks may have no room"
         known = {_place(m): (m, c) for m, c in zip(found.mentions, found.confidences, strict=True)}
         mentions, confidences = [mention for mention, *_ in marks], []
@@ -85,7 +86,7 @@ class LabelCalibration:
         raises."""
         pairs = zip(prompts, answers, strict=True)
         try:
-            return await _together(self.decided(prompt, found, weight) for prompt, found in pairs)
+            return await gather_all(self.decided(prompt, found, weight) for prompt, found in pairs)
         finally:
             priors = list(self._priors.values())
             for prior in priors:
@@ -108,7 +109,7 @@ class LabelCalibration:
 
     async def _asked(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
         marks = await asyncio.to_thread(neutral_marks, self._chat, schema, self._context_tokens, meanings)
-        by_mark = await _together(self._logprobs(*mark) for mark in marks)
+        by_mark = await gather_all(self._logprobs(*mark) for mark in marks)
         known = [logs for logs in by_mark if logs is not None]
         if not known:
             raise _no_room(schema, self._context_tokens)
@@ -172,18 +173,6 @@ def neutral() -> tuple[Example, ...]:
         if example.mentions:
             found.setdefault(example.schema, replace(example, mentions=example.mentions[:1]))
     return tuple(found.values())
-
-
-async def _together(work: Iterable[Awaitable[Result]]) -> list[Result]:
-    """The results, in order; when one fails the others are ended first, and then it is raised."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 def branches(ends: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]]:

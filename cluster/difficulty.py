@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from actors.concurrency import gather_all
 from cluster.disk import Disk
-from cluster.loop import together
 from rewards.composite import read_answer
 from rewards.entity_f1 import entity_f1
 from rnr.files import append_whole, json_line, keep_lines, whole_rows
@@ -15,7 +15,7 @@ from rnr.types import Group, Prompt
 CHUNK = 32
 """Prompts sampled and written at a time: what a kill can cost."""
 
-Sample = Callable[[Sequence[Prompt]], Awaitable[list[Group]]]
+Sampler = Callable[[Sequence[Prompt]], Awaitable[list[Group]]]
 
 
 async def filter_by_difficulty(
@@ -25,12 +25,12 @@ async def filter_by_difficulty(
     entity F1, so neither the reward preset nor any scorer is asked."""
 
     async def sample(chunk: Sequence[Prompt]) -> list[Group]:
-        return await together(sampled(prompt) for prompt in chunk)
+        return await gather_all(sampled(prompt) for prompt in chunk)
 
     return undecided(await measure(prompts, sample, file, disk))
 
 
-async def measure(prompts: Sequence[Prompt], sample: Sample, file: Path, disk: Disk) -> dict[str, list[float]]:
+async def measure(prompts: Sequence[Prompt], sample: Sampler, file: Path, disk: Disk) -> dict[str, list[float]]:
     """Uid -> the entity F1 of each rollout of that prompt, in [0, 1].
 
     Every chunk is appended to ``file`` (JSONL) as soon as it is there, and what the file already has is not sampled

@@ -57,7 +57,7 @@ def rates(
     """The rates of this model on a cluster whose GPUs are decided."""
     if cluster.gpus_per_rollout_worker or cluster.gpus_per_learner_rank:
         return _on_gpus(prepared, settings, model, generation, cluster)
-    parameters = prepared.weights_gib * 2**30 / 2
+    parameters = prepared.weights
     # Training takes 6 operations a parameter and token, in bf16 at twice float32's rate; decoding 2, bound by memory.
     speed = float32_rate()
     return Rates(
@@ -76,7 +76,7 @@ def _on_gpus(
     assert machine is not None
     gpus, engines = max(1.0, cluster.gpus_per_rollout_worker or 1.0), cluster.fewest_rollout_workers
     speed = stated(
-        prepared.shape or _without_cache(prepared.weights_gib),
+        prepared.shape or _without_cache(prepared.weights),
         machine,
         context=prompt_tokens(prepared) + ANSWER * sampling.max_new_tokens / 2,
         max_num_seqs=with_sequences(generation, prepared.shape, model, gpus=gpus, has=machine.gib).sequences,
@@ -92,9 +92,9 @@ def _on_gpus(
     )
 
 
-def _without_cache(weights_gib: float) -> Shape:
+def _without_cache(weights: int) -> Shape:
     """Stands for a model whose shape is not known: its weights are read, and no cache."""
-    return Shape(weights=weights_gib * 2**30 / 2, layers=0, hidden=0, intermediate=0, query=0, key=0)
+    return Shape(weights=weights, layers=0, hidden=0, intermediate=0, query=0, key=0)
 
 
 def prompt_tokens(prepared: Prepared) -> float:

@@ -14,13 +14,13 @@ from zlib import crc32
 
 from ray.exceptions import ObjectLostError
 
+from actors.concurrency import gather_all
 from actors.engine import EngineSettings, Sampling
 from actors.pool import Pool, WorkerLost
 from actors.slots import Slot
-from cluster.loop import Metrics, together
+from cluster.loop import Metrics
 from cluster.policy import Published
 from cluster.ranks import LearnerLost
-from cluster.transport import Transport
 from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig
 from rnr.faults import PolicyGone
 from rnr.types import Group, Prompt
@@ -61,7 +61,6 @@ class GenerationService:
         sampling: SamplingConfig,
         sync: SyncConfig,
         deadlines: DeadlineConfig,
-        transport: Transport,
         probe: Sequence[int],
         seed: int,
         sleep_level: int = 0,
@@ -73,8 +72,6 @@ class GenerationService:
         self._sampling = sampling
         self._sync = sync
         self._deadlines = deadlines
-        self.transport = transport
-        """The way of what is adopted from now on: that of the policy."""
         self._probe = tuple(probe)
         self._seed = seed
         self._sleep_level = sleep_level
@@ -104,7 +101,7 @@ class GenerationService:
         """One greedy answer to each prompt, in their order."""
         sampling = Sampling(count=1, temperature=0.0, max_new_tokens=max_new_tokens)
         seconds = self._deadlines.generate
-        return await together(
+        return await gather_all(
             self.pool.lease("evaluation", lambda worker, p=prompt: worker.generate.remote(p, sampling), seconds=seconds)
             for prompt in prompts
         )
@@ -147,7 +144,7 @@ class GenerationService:
         if self._make_room is not None:
             await self._make_room()
         worker: Any = slot.handle
-        loading = worker.load.remote(self.transport, newest.version, *newest.parcels)
+        loading = worker.load.remote(newest.transport, newest.version, *newest.parcels)
         try:
             digest, seconds = await self.pool.wait(slot, f"load {newest}", loading, seconds=self._deadlines.load)
         except (PolicyGone, ObjectLostError) as gone:
@@ -231,7 +228,6 @@ def generation_service(
     sampling: SamplingConfig,
     sync: SyncConfig,
     deadlines: DeadlineConfig,
-    transport: Transport,
     probe: Sequence[int],
     seed: int,
     make_room: Callable[[], Awaitable[None]],
@@ -263,7 +259,6 @@ def generation_service(
         sampling=sampling,
         sync=sync,
         deadlines=deadlines,
-        transport=transport,
         probe=probe,
         seed=seed,
         sleep_level=level,

@@ -6,16 +6,15 @@ under way: rollouts may be ``max_staleness`` GRPO steps older than the policy th
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from cluster.window import Window
 from rewards.advantage import TrainingBatch
 from rnr.types import Group, Prompt, Sample, ScoredGroup
 
 Metrics = dict[str, float]
-Result = TypeVar("Result")
 
 
 class Generation(Protocol):
@@ -49,12 +48,12 @@ Record = Callable[[int, Sequence[ScoredGroup], TrainingBatch, Metrics], Awaitabl
 
 ToBatch = Callable[[Sequence[ScoredGroup]], TrainingBatch]
 
-Watch = Callable[[int, str], None]
-"""(step, what begins): for whoever looks in."""
+OnPhase = Callable[[int, str], None]
+"""(step, phase that begins): for the status of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class StepPlan:
     """How much is sampled, and how far ahead."""
 
     prompts_per_step: int
@@ -67,60 +66,56 @@ async def grpo(
     steps: range,
     prompts: Iterator[Prompt],
     *,
-    pace: Pace,
+    plan: StepPlan,
     generation: Generation,
     scoring: Scoring,
     policy: Policy,
     record: Record,
     to_batch: ToBatch,
-    watch: Watch,
+    on_phase: OnPhase,
 ) -> None:
     """Train ``steps`` on a stream of prompts."""
-    window = Window(per_step=pace.prompts_per_step, max_staleness=pace.max_staleness)
+    window = Window(per_step=plan.prompts_per_step, max_staleness=plan.max_staleness)
     async with asyncio.TaskGroup() as tasks:
 
-        async def roll(place: int, prompt: Prompt) -> None:
+        async def sample_and_score(place: int, prompt: Prompt) -> None:
             group = await generation.generate(prompt)
             window.generated(place)
             await window.put(place, await scoring.score(group))
 
-        def ask(step: int, count: int) -> None:
+        def request(step: int, count: int) -> None:
             for _ in range(count):
-                tasks.create_task(roll(window.ask(step), next(prompts)))
+                tasks.create_task(sample_and_score(window.ask(step), next(prompts)))
 
+        # The prompts of the first step, and of the steps that may be sampled ahead of it.
+        request(steps.start, min(1 + plan.max_staleness, len(steps)) * plan.prompts_per_step)
         for step in steps:
             begin = time.monotonic()
-            first = min(1 + pace.max_staleness, len(steps)) if step == steps.start else 1
-            if step == steps.start or step + pace.max_staleness < steps.stop:
-                ask(step, first * pace.prompts_per_step)
-            watch(step, "rollout")
-            groups, metrics = await window.take(pace.prompts_per_step, step)
-            for _ in range(pace.dynamic_sampling_rounds):
-                if not (missing := pace.prompts_per_step - len(groups) + len(to_batch(groups).dropped)):
-                    break
-                ask(step, missing)
-                more, waited = await window.take(missing, step)
-                groups, metrics = groups + more, {name: metrics[name] + waited[name] for name in metrics}
+            if step > steps.start and step + plan.max_staleness < steps.stop:
+                request(step, plan.prompts_per_step)
+            on_phase(step, "rollout")
+            groups, metrics = await window.take(plan.prompts_per_step, step)
             batch = to_batch(groups)
+            for _ in range(plan.dynamic_sampling_rounds):
+                if not (missing := plan.prompts_per_step - len(groups) + len(batch.dropped)):
+                    break
+                request(step, missing)
+                more, waited = await window.take(missing, step)
+                groups = groups + more
+                metrics = {name: seconds + waited[name] for name, seconds in metrics.items()}
+                batch = to_batch(groups)
             if batch.samples:
-                watch(step, "update")
+                on_phase(step, "update")
                 sampled = sum(len(scored.group.rollouts) for scored in groups)
                 update = policy.update(batch.samples, step=step, sampled=sampled)
                 metrics |= await timed("timing_s/update_actor", update)
-                watch(step, "sync")
-                metrics |= await timed("timing_s/update_weights", _handed_on(policy, generation))
+                on_phase(step, "sync")
+                metrics |= await timed("timing_s/update_weights", _sync(policy, generation))
             await record(step, groups, batch, metrics | {"timing_s/step": time.monotonic() - begin})
 
 
-async def _handed_on(policy: Policy, generation: Generation) -> Metrics:
+async def _sync(policy: Policy, generation: Generation) -> Metrics:
     return await generation.adopt(await policy.publish())
-
-
-async def together(calls: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """What the calls return, in their order; the first failure cancels the others and is raised."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(call) for call in calls]
-    return [task.result() for task in tasks]
 
 
 async def timed(name: str, call: Awaitable[Metrics]) -> Metrics:

@@ -5,7 +5,6 @@ pull the newest one before they take a lease, and a late joiner or a replaced wo
 """
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,10 +28,10 @@ class Published:
     """A policy that rollout workers can pull. Two of one version are two: after the learner was rebuilt from a
     checkpoint, a version number comes again with other weights."""
 
-    number: int
-    """Counts what this service has published."""
     version: int
     manifest: Manifest
+    transport: Transport
+    """Sent the parcels, and receives them."""
     parcels: tuple[Any, ...]
     """Object references to what the transport sent."""
     probe_logprobs: tuple[float, ...]
@@ -71,11 +70,10 @@ class PolicyService:
         self._sampling = sampling
         self._learning_rate = learning_rate
         self.transport = transport
-        """The way of what is published from now on."""
+        """Sends what is published from now on."""
         self._probe = Sample(uid="probe", prompt_ids=tuple(probe[:1]), completion_ids=tuple(probe[1:]))
         self._ranks: LearnerRanks | None = None
         self._came_up = False
-        self._numbers = itertools.count(1)
         self._version = 0
 
     @property
@@ -160,9 +158,9 @@ class PolicyService:
         parcels, manifest = await self.ranks.send(self.transport)
         scores = await self.ranks.score(self._probe)
         return Published(
-            number=next(self._numbers),
             version=self._version,
             manifest=manifest,
+            transport=self.transport,
             parcels=parcels,
             probe_logprobs=tuple(scores),
         )

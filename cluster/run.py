@@ -281,7 +281,6 @@ def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence
         sampling=config.sampling,
         sync=config.sync,
         deadlines=config.deadlines,
-        transport=transport,
         probe=start.probe,
         seed=config.run.seed,
         make_room=policy.make_room,

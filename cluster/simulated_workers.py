@@ -11,9 +11,10 @@ from typing import Any
 
 from actors.pool import Pool
 from cluster.generation import GenerationService
-from cluster.loop import Pace, grpo
+from cluster.loop import StepPlan, grpo
 from cluster.policy import Published
 from cluster.scoring import Scorer, ScoringService
+from cluster.transport.object_store import ObjectStore
 from rewards.advantage import TrainingBatch, training_batch
 from rnr.config import DeadlineConfig, GrpoConfig, SamplingConfig, SyncConfig
 from rnr.digest import Manifest
@@ -118,7 +119,6 @@ class Driver:
             sampling=SamplingConfig(samples_per_prompt=max(2, samples)),
             sync=SyncConfig(),
             deadlines=deadlines,
-            transport=None,  # type: ignore[arg-type]
             probe=(1,),
             seed=0,
         )
@@ -145,13 +145,13 @@ class Driver:
         await grpo(
             range(steps),
             prompts(),
-            pace=Pace(prompts_per_step=per_step, dynamic_sampling_rounds=0, max_staleness=max_staleness),
+            plan=StepPlan(prompts_per_step=per_step, dynamic_sampling_rounds=0, max_staleness=max_staleness),
             generation=self.generation,
             scoring=self.scoring,
             policy=policy,
             record=record,
             to_batch=to_batch or taught,
-            watch=lambda _step, _phase: None,
+            on_phase=lambda _step, _phase: None,
         )
 
 
@@ -176,7 +176,7 @@ class Learner:
         """The policy."""
         number = next(self._numbers)
         manifest = Manifest(digest="digest", tensors={})
-        return Published(number=number, version=number, manifest=manifest, parcels=(), probe_logprobs=(-1.0,))
+        return Published(version=number, manifest=manifest, transport=ObjectStore(), parcels=(), probe_logprobs=(-1.0,))
 
 
 class RolloutWorker:

@@ -14,7 +14,7 @@ from cluster.disk import Disk
 from cluster.estimate import work_left
 from cluster.evaluation import evaluate
 from cluster.generation import GenerationService
-from cluster.loop import Metrics, Pace, grpo
+from cluster.loop import Metrics, StepPlan, grpo
 from cluster.losses import Losses
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared
@@ -181,7 +181,7 @@ class Stages:
         await grpo(
             range(progress.step, options.steps),
             self.schedule.prompts_but(set(progress.consumed)),
-            pace=Pace(
+            plan=StepPlan(
                 prompts_per_step=sampling.prompts_per_step,
                 dynamic_sampling_rounds=sampling.dynamic_sampling_rounds,
                 max_staleness=options.max_staleness,
@@ -191,13 +191,13 @@ class Stages:
             policy=self.policy,
             record=self._record,
             to_batch=lambda groups: training_batch(groups, options, self.settings.reward_weights),
-            watch=self._watch,
+            on_phase=self._on_phase,
         )
         self._time("")
         progress.stage = "done"
         await self._save()
 
-    def _watch(self, step: int, phase: str) -> None:
+    def _on_phase(self, step: int, phase: str) -> None:
         if phase == "update":
             self.stopping.begin()  # until the step is recorded
         self.status.at("grpo", step, phase, steps=self.settings.grpo.steps)

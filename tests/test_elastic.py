@@ -14,9 +14,9 @@ ray = pytest.importorskip("ray")
 from ray._private.node import Node  # noqa: E402
 from ray._private.parameter import RayParams  # noqa: E402
 
+from actors.concurrency import gather_all  # noqa: E402
 from actors.deadline import answer  # noqa: E402
 from actors.pool import Pool, WorkerLost  # noqa: E402
-from cluster.loop import together  # noqa: E402
 from cluster.placement import rollout_bundle  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from cluster.reservations import Reservations  # noqa: E402
@@ -89,7 +89,7 @@ def test_a_node_that_joins_is_one_more_worker_and_one_that_leaves_is_one_less(mo
     scaling = Scaling(pool=pool, cluster=workers, configured=(1, 4))
 
     async def worked(count: int) -> set[str]:
-        done = await together(
+        done = await gather_all(
             pool.lease("work", lambda worker, number=number: worker.work.remote(number), seconds=60)
             for number in range(count)
         )

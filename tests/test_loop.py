@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from cluster.loop import Pace, grpo
+from cluster.loop import StepPlan, grpo
 from rewards.advantage import TrainingBatch, training_batch
 from rnr.config import GrpoConfig
 from rnr.faults import causes
@@ -95,13 +95,13 @@ class Fakes:
         loop = grpo(
             steps,
             map(self.prompt_at, itertools.count(steps.start * per_step if position is None else position)),
-            pace=Pace(prompts_per_step=per_step, dynamic_sampling_rounds=rounds, max_staleness=max_staleness),
+            plan=StepPlan(prompts_per_step=per_step, dynamic_sampling_rounds=rounds, max_staleness=max_staleness),
             generation=self,
             scoring=self,
             policy=self,
             record=self.record,
             to_batch=_to_batch,
-            watch=lambda _step, _phase: None,
+            on_phase=lambda _step, _phase: None,
         )
         asyncio.run(asyncio.wait_for(loop, 10))
 

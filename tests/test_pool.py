@@ -14,8 +14,8 @@ import pytest
 pytestmark = pytest.mark.ray
 ray = pytest.importorskip("ray")
 
+from actors.concurrency import gather_all  # noqa: E402
 from actors.pool import LeaseFailed, Pool, Slot, WorkerLost  # noqa: E402
-from cluster.loop import together  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from rnr.faults import WorkerUnusable  # noqa: E402
 
@@ -96,7 +96,7 @@ class Timed(Pool):
         return await super().lease(phase, call, seconds=seconds or self._deadline, size=size)
 
     async def map(self, phase: str, items: Any, call: Any, *, seconds: float = 0.0) -> list[Any]:
-        return await together(self.lease(phase, lambda h, i=item: call(h, i), seconds=seconds) for item in items)
+        return await gather_all(self.lease(phase, lambda h, i=item: call(h, i), seconds=seconds) for item in items)
 
     async def wait(self, slot: Slot, phase: str, reference: Any, *, seconds: float = 0.0) -> Any:
         return await super().wait(slot, phase, reference, seconds=seconds or self._deadline)

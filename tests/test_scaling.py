@@ -17,6 +17,7 @@ from cluster.placement import places, roles, rollout_bundle
 from cluster.policy import Published
 from cluster.reservations import Reservations
 from cluster.scaling import PATIENCE, Scaling
+from cluster.transport.object_store import ObjectStore
 from rnr.cli import load_config
 from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig, worker_range
 from rnr.digest import Manifest
@@ -222,8 +223,8 @@ class _Remote:
 
 def _published(number: int, weights: str, score: float, digest: str | None = None) -> Published:
     return Published(
-        number=number,
         version=number,
+        transport=ObjectStore(),
         manifest=Manifest(digest=digest or f"digest of {weights}", tensors={}),
         parcels=(weights,),
         probe_logprobs=(score, score),
@@ -247,7 +248,6 @@ def _service(workers: dict[str, Fake], monkeypatch) -> GenerationService:
         sampling=SamplingConfig(samples_per_prompt=2),
         sync=SyncConfig(),
         deadlines=DeadlineConfig(),
-        transport=None,  # type: ignore[arg-type]
         probe=(1, 2),
         seed=0,
     )

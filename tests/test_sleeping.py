@@ -14,7 +14,7 @@ pytest.importorskip("ray")
 from actors.pool import Pool
 from cluster import sleeping
 from cluster.generation import GenerationService
-from cluster.loop import Pace, grpo
+from cluster.loop import StepPlan, grpo
 from cluster.memory_plan import Shape, fits, learner_parts, memory_rows, rank_parts
 from cluster.placement import placed
 from cluster.planner import Planner, machines_of
@@ -181,7 +181,6 @@ class Run:
             sampling=SamplingConfig(samples_per_prompt=2),
             sync=SyncConfig(),
             deadlines=DeadlineConfig(load=load),
-            transport=nothing,
             probe=(1, 2, 3),
             seed=0,
             sleep_level=2,
@@ -246,13 +245,13 @@ def test_over_two_steps_of_grpo_engines_are_awake_while_they_sample_and_asleep_w
         await grpo(
             range(2),
             (_prompt(number) for number in itertools.count()),
-            pace=Pace(prompts_per_step=1, dynamic_sampling_rounds=0, max_staleness=0),
+            plan=StepPlan(prompts_per_step=1, dynamic_sampling_rounds=0, max_staleness=0),
             generation=run.generation,
             scoring=Scoring(),
             policy=run.policy,
             record=record,
             to_batch=lambda groups: training_batch(groups, GrpoConfig(), {}),
-            watch=lambda _step, _phase: None,
+            on_phase=lambda _step, _phase: None,
         )
 
     asyncio.run(scenario())

@@ -4,12 +4,14 @@ import pytest
 
 from cluster.generation import Live, WeightSyncError, verified
 from cluster.policy import Published
+from cluster.transport.object_store import ObjectStore
 from rnr.digest import Manifest
 
 
 def _published(number: int, digest: str, scores: tuple[float, ...], version: int = 0) -> Published:
     manifest = Manifest(digest=digest, tensors={})
-    return Published(number=number, version=version or number, manifest=manifest, parcels=(), probe_logprobs=scores)
+    version = version or number
+    return Published(version=version, manifest=manifest, transport=ObjectStore(), parcels=(), probe_logprobs=scores)
 
 
 FIRST = _published(1, "aa", (-1.0, -2.0))

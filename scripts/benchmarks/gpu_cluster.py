@@ -49,9 +49,9 @@ def uniform_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
         own = services.policy.transport
         for name in transports(config):
             with rows.case(f"sync_{name}") as numbers:
-                services.policy.transport = services.generation.transport = TRANSPORTS[name]()
+                services.policy.transport = TRANSPORTS[name]()
                 numbers |= sync_numbers(services, run, rounds_of(services, run, options.rounds))
-        services.policy.transport = services.generation.transport = own
+        services.policy.transport = own
         with rows.case("step") as numbers:
             steps = Steps(config, services, run, asked[: options.prompts])
             numbers |= alone(steps.turn, options.rounds) | shares(steps.parts[1:])

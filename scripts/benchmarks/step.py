@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from actors.engine import Sampling
-from cluster.loop import Metrics, Pace, grpo
+from cluster.loop import Metrics, StepPlan, grpo
 from cluster.policy import Published
 from cluster.run import Services
 from rewards.advantage import TrainingBatch, training_batch
@@ -127,13 +127,13 @@ class Steps:
         loop = grpo(
             range(number, number + 1),
             itertools.cycle(self._asked),
-            pace=Pace(prompts_per_step=len(self._asked), dynamic_sampling_rounds=0, max_staleness=0),
+            plan=StepPlan(prompts_per_step=len(self._asked), dynamic_sampling_rounds=0, max_staleness=0),
             generation=self,
             scoring=self._services.scoring,
             policy=self,
             record=self._record,
             to_batch=lambda groups: training_batch(groups, self._config.grpo, self._config.reward.weights),
-            watch=lambda _step, _phase: None,
+            on_phase=lambda _step, _phase: None,
         )
         seconds = seconds_of(lambda: self._run(loop))
         self.parts[-1]["seconds"] = seconds

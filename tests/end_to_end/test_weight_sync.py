@@ -71,11 +71,15 @@ def published_of(folder, number, change, transport=None):
     manifest = Manifest(digest=weights_digest(parcel.items()), tensors={})
     parcels = tuple(transport.send(iter(tensors))) if transport else (parcel,)
     return Published(
-        number=number, version=6 + number, manifest=manifest, parcels=parcels, probe_logprobs=tuple(chosen.tolist())
+        version=6 + number,
+        manifest=manifest,
+        transport=transport or ObjectStore(),
+        parcels=parcels,
+        probe_logprobs=tuple(chosen.tolist()),
     )
 
 
-async def adopt(worker, *policies, transport=None):
+async def adopt(worker, *policies):
     """Have one worker adopt the policies one after another, the way a run does; the service, and a group sampled at the
     end."""
 
@@ -87,7 +91,6 @@ async def adopt(worker, *policies, transport=None):
         sampling=SamplingConfig(samples_per_prompt=2, max_new_tokens=5),
         sync=SyncConfig(),
         deadlines=DeadlineConfig(),
-        transport=transport or ObjectStore(),
         probe=PROBE,
         seed=0,
     )
@@ -139,7 +142,7 @@ def test_new_weights_reach_the_engine_and_are_verified(loop, sound, tiny_model):
 def test_new_weights_reach_the_engine_s_own_process_by_the_code_for_nccl_over_gloo(loop, sound, tiny_model):
     transport = Nccl(backend="gloo", device="cpu")
     policies = [published_of(tiny_model, number, 0.05, transport) for number in (2, 3)]
-    service, group = loop.run(adopt(sound, *policies, transport=transport))
+    service, group = loop.run(adopt(sound, *policies))
     assert 0 < service.largest_difference < 0.15
     assert [rollout.policy_version for rollout in group.rollouts] == [9, 9]
 
