@@ -246,7 +246,7 @@ async def running(
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
     services = _services(config, workers, start, hosts=cores_by_host(cluster.address))
     try:
-        await services.start(status, in_turn=config.generation.sleep_level > 0)
+        await services.start(status, policy_first=config.generation.sleep_level > 0)
         async with scaled(services.generation.pool, workers, cluster, folder):
             yield services
     finally:

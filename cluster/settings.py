@@ -51,13 +51,14 @@ class Services:
     generation: GenerationService
     scoring: ScoringService
 
-    async def start(self, status: StatusFile, *, in_turn: bool) -> None:
-        """Bring all up, at once, or the policy first where engines take the GPUs in turn with it."""
-        both = ("generation", "scoring")
-        for names in (("policy",), both) if in_turn else (("policy", *both),):
-            async with asyncio.TaskGroup() as group:
-                for name in names:
-                    group.create_task(status.started(name, getattr(self, name).start()))
+    async def start(self, status: StatusFile, *, policy_first: bool) -> None:
+        """Start all services at once; the policy first where engines share its GPUs by sleeping."""
+        services = {"policy": self.policy, "generation": self.generation, "scoring": self.scoring}
+        if policy_first:
+            await status.started("policy", services.pop("policy").start())
+        async with asyncio.TaskGroup() as group:
+            for name, service in services.items():
+                group.create_task(status.started(name, service.start()))
 
     def stop(self) -> None:
         """End all workers."""

@@ -426,7 +426,7 @@ def test_engines_that_take_turns_start_once_the_learner_is_up(in_turn, order) ->
             await starting
 
     services: Any = Services(**{name: Service(name) for name in ("policy", "generation", "scoring")})  # type: ignore[arg-type]
-    asyncio.run(services.start(Status(), in_turn=in_turn))
+    asyncio.run(services.start(Status(), policy_first=in_turn))
     assert log[: len(order)] == order
 
 
