@@ -123,6 +123,10 @@ class Checkpoints:
         found = (path.parent for path in self._folder.glob(f"*/{PROGRESS}"))
         return sorted((folder for folder in found if NAME.fullmatch(folder.name)), key=_age)
 
+    def progress(self) -> Progress:
+        """That of the newest checkpoint, which ``restore`` may find spoilt; a new run's, if there is none."""
+        return next((_progress(folder) for folder in reversed(self.complete())), Progress())
+
     def after_warm_start(self) -> Path | None:
         """The checkpoint at the end of the warm start, if it has ended."""
         return next((path for path in self.complete() if AFTER_WARM_START in path.name), None)

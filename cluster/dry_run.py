@@ -1,14 +1,15 @@
 """The resolved plan of a run, with the numbers that follow from it; starts nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cluster.estimate import Rates, prompt_tokens, stated_seconds, work_left
 from cluster.memory_plan import rank_parts
-from cluster.placement import Role
+from cluster.placement import Role, memory_gib
 from cluster.prepare import Prepared
 from cluster.progress import Progress
 from cluster.schedule import Schedule
@@ -33,10 +34,10 @@ def derived(
 ) -> Iterator[tuple[str, str]]:
     """What a person would otherwise work out by hand: (name, value)."""
     sequences = sampling.prompts_per_step * sampling.samples_per_prompt
-    yield "training sentences", f"{prepared.candidates}: SFT takes {len(prepared.sft)}, GRPO {len(prepared.prompts)}"
+    yield "training sentences", f"{prepared.candidates}: SFT takes {len(prepared.sft)}, GRPO {prepared.pool}"
     for why, count in prepared.left_out.items():
         yield "training sentences left out", f"{count}: {why}"
-    yield "evaluation sentences", str(len(prepared.evaluation))
+    yield "evaluation sentences", prepared.evaluated
     for note in prepared.chat.notes:
         yield "prompt", note
     yield "decoding", prepared.decoding
@@ -44,6 +45,8 @@ def derived(
         yield "decoding", f"labels of greedy marks are calibrated by {by:g} (evaluation.label_calibration)"
     for note in prepared.decoding_notes:
         yield "decoding", note
+    for note in prepared.said:
+        yield "note", note
     yield "SFT optimizer steps", f"{schedule.sft_steps} of {schedule.sft_sequences} sequences"
     yield "GRPO optimizer steps", str(grpo.steps * grpo.mini_batches * grpo.epochs)
     yield (
@@ -56,40 +59,73 @@ def derived(
     yield "processes", f"{sum(role.count for role in needing)} Ray actors and one driver"
 
 
-def workers_of(
+def worker_gib(
     prepared: Prepared,
-    *,
     model: ModelConfig,
     optimizer: OptimizerConfig,
     grpo: GrpoConfig,
     generation: GenerationConfig,
     cluster: ClusterConfig,
     sync: SyncConfig,
-    needing: Sequence[Role],
+) -> dict[str, float]:
+    """About how much memory one worker of each kind takes, in GiB, without engines on a GPU and learners whose model's
+    shape is not known. Of the ranks it is the first, which keeps the weights for the engines."""
+    known = {"reward": 0.3}
+    if not cluster.gpus_per_rollout_worker:
+        # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
+        known["rollout"] = 1.5 + 2 * prepared.weights_gib + generation.kv_cache_gib
+    if prepared.shape is not None:
+        known["learner"] = sum(rank_parts(prepared.shape, model, optimizer, grpo, cluster, sync).values())
+    return known
+
+
+def workers_of(
+    known: Mapping[str, float], *, generation: GenerationConfig, needing: Sequence[Role]
 ) -> Iterator[tuple[str, str]]:
-    """What one worker of each kind asks for, and about how much memory it takes: (name, value). Of the learner's ranks
-    it is the first, which keeps the weights for the engines."""
-    parts = prepared.shape and rank_parts(prepared.shape, model, optimizer, grpo, cluster, sync)
-    # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
-    engine = 1.5 + 2 * prepared.weights_gib + generation.kv_cache_gib
-    memory = {
-        "rollout": f"{generation.gpu_memory_fraction:g} of a GPU" if cluster.gpus_per_rollout_worker else gib(engine),
-        "learner": gib(sum(parts.values())) if parts else "its memory is not worked out",
-        "reward": gib(0.3),
+    """What one worker of each kind asks for, and about how much memory it takes by ``worker_gib``: (name, value)."""
+    unknown = {
+        "rollout": f"{generation.gpu_memory_fraction:g} of a GPU",
+        "learner": "its memory is not worked out",
     }
     for role in needing:
-        held = memory.get(role.name, "and the memory of what it loads")
+        other = unknown.get(role.name, "and the memory of what it loads")
+        held = gib(known[role.name]) if role.name in known else other
         yield f"{role.name} workers", f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {held}"
+
+
+def memory_missing(known: Mapping[str, float], needing: Sequence[Role]) -> str:
+    """What the workers that are on no GPU take together, and what this machine has, where that is less; else empty."""
+    needed = sum(role.count * known.get(role.name, 0.0) for role in needing if not role.gpus)
+    total, free = memory_gib()
+    if needed <= free:
+        return ""
+    return (
+        f"the workers take about {needed:.1f} GiB, and of this machine's {total:.1f} GiB {free:.1f} are free: lower "
+        "cluster.rollout_workers, cluster.learner_ranks or generation.kv_cache_gib, or end what else runs here"
+    )
+
+
+def standing(folder: Path, progress: Progress, *, resume: bool, there: bool, finished: bool, from_run: str) -> str:
+    """Where a run begins: a new one, one that is to be resumed, or was to be and is not ``there``."""
+    if finished:
+        return f"done already in {folder}: --resume starts nothing"
+    if resume and not there:
+        return f"nothing to resume in {folder}: it starts anew"
+    if not resume:
+        return f"starts in {folder}" + (", whose earlier run is moved aside" if folder.exists() else "")
+    return f"resumes in {folder} at {progress.resumed(from_run) or 'its start: it has no checkpoint yet'}"
 
 
 def gib(value: float) -> str:
     return f"about {value:.1f} GiB"
 
 
-def time_of(prepared: Prepared, schedule: Schedule, settings: "Settings", found: Rates) -> Iterator[tuple[str, str]]:
-    """What the run may take, from its start to its end, and of what the estimate is made: (name, value)."""
+def time_of(
+    prepared: Prepared, schedule: Schedule, settings: "Settings", found: Rates, progress: Progress
+) -> Iterator[tuple[str, str]]:
+    """What the run may take, from where it stands to its end, and of what the estimate is made: (name, value)."""
     seconds = stated_seconds(prepared, schedule, settings, found)
-    left = work_left(Progress(), settings, schedule.sft_steps)
+    left = work_left(progress, settings, schedule.sft_steps)
     parts = {kind: count * seconds[kind] for kind, count in left.items() if count and seconds[kind] >= 0.05}
     yield "time in all (estimate)", f"about {duration(found.start + sum(parts.values()))}, {found.source}"
     yield "start (estimate)", f"about {duration(found.start)}"
@@ -106,7 +142,7 @@ def show(name: str, rows: Iterable[tuple[str, str]], tree: Mapping[str, Any] | N
             plan.setdefault(what, []).append(value)
         out.print_json(strict_json({"config": tree, "plan": plan}))
         return
-    table = Table("derived", "value", title=f"plan of {name}")
+    table = Table("derived", Column("value", overflow="fold"), title=f"plan of {name}")
     for row in rows:
         table.add_row(*row)
     out.print(table)

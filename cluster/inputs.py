@@ -3,7 +3,7 @@
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,10 @@ def inputs_of(prepared: "Prepared") -> dict[str, str]:
     }
 
 
-def keep_inputs(folder: Path, prepared: "Prepared", *, resume: bool) -> dict[str, str]:
-    """Write the digests into the run folder, and return them. Raises ValueError, naming the stage, where a run that is
-    resumed is given something else than it was started with."""
-    inputs, before = inputs_of(prepared), read_inputs(folder) if resume else {}
+def check_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
+    """Raise ValueError, naming the stage, where a run that is resumed is given something else than it was started
+    with."""
+    before = read_inputs(folder)
     for stage, digest in inputs.items():
         if before.get(stage, digest) != digest:
             raise ValueError(
@@ -37,6 +37,13 @@ def keep_inputs(folder: Path, prepared: "Prepared", *, resume: bool) -> dict[str
                 "same: a data file, data.definitions, data.prompt or the chat template has changed since; restore it, "
                 "or start a run with another run.name"
             )
+
+
+def keep_inputs(folder: Path, prepared: "Prepared", *, resume: bool) -> dict[str, str]:
+    """Write the digests into the run folder, and return them; of a run that is resumed after ``check_inputs``."""
+    inputs = inputs_of(prepared)
+    if resume:
+        check_inputs(folder, inputs)
     write_whole(folder / FILE, strict_json(inputs, indent=1))
     return inputs
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.config import ClusterConfig, GenerationConfig, ScorerConfig
+import psutil
+
+from rnr.config import CheckpointConfig, ClusterConfig, GenerationConfig, ModelConfig, ScorerConfig
 
 IN_PROCESS = "in_process"
 """The value of ``cluster.address`` that asks for all workers in one process, without Ray."""
@@ -159,12 +161,12 @@ def places(free: Mapping[str, float], need: Mapping[str, float]) -> int:
     return min(int((free.get(key, 0.0) + 1e-6) / amount) for key, amount in need.items() if amount)
 
 
-def disk_gib(*, keep: int, lora: bool, weights_gib: float) -> float:
-    """What the run folder grows to, in GiB: ``keep`` checkpoints, the one after the warm start, the one being written,
-    and the export."""
+def disk_gib(checkpoint: CheckpointConfig, model: ModelConfig, weights_gib: float) -> float:
+    """What the run folder grows to, in GiB: the checkpoints that are kept, the one after the warm start, the one being
+    written, and the export."""
     # bf16 weights, and three times as many numbers in float32: master weights and two moments; an adapter has few.
-    checkpoint = weights_gib * (0.2 if lora else 7)
-    return (keep + 2) * checkpoint + weights_gib
+    size = weights_gib * (0.2 if model.lora_rank else 7)
+    return (checkpoint.keep + 2) * size + weights_gib
 
 
 def check_disk(folder: Path, needed: float) -> None:
@@ -181,6 +183,12 @@ def free_gib(folder: Path) -> float:
     """Free space on the disk on which this folder lies or will lie, in GiB."""
     there = next(place for place in (folder, *folder.parents) if place.is_dir())
     return shutil.disk_usage(there).free / 2**30
+
+
+def memory_gib() -> tuple[float, float]:
+    """Memory of this machine in GiB: all of it, and what is free."""
+    found = psutil.virtual_memory()
+    return found.total / 2**30, found.available / 2**30
 
 
 def local_resources() -> dict[str, float]:

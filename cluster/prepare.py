@@ -1,6 +1,6 @@
 """Everything that can be wrong with data and model, found before anything is started."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,11 +109,20 @@ class Prepared:
     @property
     def contents(self) -> str:
         """What is trained and evaluated on, in a line."""
-        evaluated = f"{len(self.evaluation)} of {_sources(self.evaluation)}" if self.evaluation else "none"
         return (
-            f"data: {counted(self.candidates, 'training sentence')} (SFT takes {len(self.sft)}, GRPO "
-            f"{len(self.prompts)} of {_sources(self.prompts)}); evaluated on {evaluated}"
+            f"data: {counted(self.candidates, 'training sentence')} (SFT takes {len(self.sft)}, GRPO {self.pool}); "
+            f"evaluated on {self.evaluated}"
         )
+
+    @property
+    def pool(self) -> str:
+        """How many sentences GRPO draws from, and of which data sets."""
+        return f"{len(self.prompts)} of {_sources(self.prompts)}"
+
+    @property
+    def evaluated(self) -> str:
+        """How many sentences are evaluated on, and of which data sets."""
+        return f"{len(self.evaluation)} of {_sources(self.evaluation)}" if self.evaluation else "none"
 
     @property
     def an_example(self) -> Example | None:
@@ -182,13 +191,23 @@ def prepare(
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
-        said=(*undefined(chat.definitions, data.definitions, selected.examples), *selected.notes),
+        said=(
+            *undefined(chat.definitions, data.definitions, selected.examples),
+            *selected.notes,
+            *_uncalibrated(evaluation, decoding),
+        ),
         decoding_reason=why,
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),
     )
     refuse_unknown_token(folder, chat, prepared.largest_token_id)
     return prepared
+
+
+def _uncalibrated(evaluation: EvaluationConfig, decoding: Decoding) -> Iterator[str]:
+    """Says so where a calibration is asked for and the decoding that was found has no marks."""
+    if decoding != "marks" and evaluation.changed("label_calibration") and evaluation.label_calibration:
+        yield f"evaluation.label_calibration changes nothing: it is for marks, and answers are decoded {decoding}"
 
 
 def _refuse_uncalibrated(chat: ChatFormat, asked: Sequence[Prompt], context_tokens: int) -> None:

@@ -3,7 +3,7 @@
 This is the one place below the scripts that sees the whole config; it hands each part its own branch.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from cluster.disk import Disk
 from cluster.estimate import rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
-from cluster.inputs import keep_inputs
+from cluster.inputs import check_inputs, inputs_of, keep_inputs
 from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
@@ -39,7 +39,7 @@ from cluster.reservations import reserve
 from cluster.scaling import scaled
 from cluster.schedule import Schedule
 from cluster.scoring import scoring_service
-from cluster.settings import Services, Settings, engine_settings, learner_settings
+from cluster.settings import Services, Settings, Start, engine_settings, learner_settings
 from cluster.sleeping import planned
 from cluster.stages import Stages
 from cluster.stopping import Stopping, nothing_yet
@@ -48,7 +48,7 @@ from cluster.transport.placement import place_of
 from cluster.workers import Workers
 from rnr.config import Config
 from rnr.runs.forecast import Forecast
-from rnr.runs.run_folder import open_run, run_folder
+from rnr.runs.run_folder import check_run, open_run, run_folder
 from rnr.runs.scale import forget
 from rnr.runs.spans import record_to
 from rnr.runs.status import LOGS, StatusFile
@@ -57,16 +57,6 @@ from rnr.runs.tracking import Tracker
 
 ATTEMPTS = 3
 """How often one lease is handed out before it fails."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """What the services begin with; a learning rate is that of a stage and a step."""
-
-    model_folder: str
-    stop_token_id: int
-    probe: Sequence[int]
-    learning_rate: Callable[[str, int], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +102,23 @@ def prepared_of(config: Config) -> tuple[Prepared, Schedule]:
         prompts_per_step=config.sampling.prompts_per_step,
         final_rate=config.optimizer.final_rate,
         seed=config.run.seed,
+        evaluate_every=config.evaluation.every_steps,
     )
     return prepared, schedule
+
+
+def checked(config: Config, *, resume: bool) -> tuple[Prepared, Schedule, Path | None]:
+    """``prepared_of``, and the checkpoint of ``sft.from_run`` if the run begins with it: all of a run that can be wrong
+    whatever the machines are, for its start and for its plan. Raises ValueError, naming the place; writes nothing."""
+    tree = config.model_dump(mode="json")
+    if config.tracking.tensorboard:
+        check_tensorboard()
+    check_run(config.run, tree, resume=resume)
+    start = warm_start(config.sft, config.run, tree, resume=resume)
+    prepared, schedule = prepared_of(config)
+    if resume:
+        check_inputs(run_folder(config.run), inputs_of(prepared))
+    return prepared, schedule, start
 
 
 def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
@@ -122,14 +127,11 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     Raises ValueError, naming the place, before any worker is started; a ValueError after that is a bug.
     """
     tree = config.model_dump(mode="json")
-    if config.tracking.tensorboard:
-        check_tensorboard()
-    start = warm_start(config.sft, config.run, tree, resume=resume)
     with status.starting("data and model"):
-        prepared, schedule = prepared_of(config)
-    print(prepared.contents, *prepared.notes, sep="\n")
+        prepared, schedule, start = checked(config, resume=resume)
+    print(prepared.contents, *prepared.notes, *schedule.notes, *config.notes, sep="\n")
     if not resume:
-        check_disk(run_folder(config.run), needed_disk(config, prepared))
+        check_disk(run_folder(config.run), disk_gib(config.checkpoint, config.model, prepared.weights_gib))
     with status.starting("Ray"):
         config = connect(config)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
@@ -145,11 +147,6 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     if start:
         take_over(start, folder, inputs)
     return Ready(config=config, tree=tree, prepared=prepared, schedule=schedule, folder=folder, status=status)
-
-
-def needed_disk(config: Config, prepared: Prepared) -> float:
-    """What the run leaves on the disk of its folder, in GiB."""
-    return disk_gib(keep=config.checkpoint.keep, lora=bool(config.model.lora_rank), weights_gib=prepared.weights_gib)
 
 
 def connect(config: Config) -> Config:
@@ -210,9 +207,11 @@ async def run(ready: Ready) -> dict[str, Any]:
     try:
         async with AsyncExitStack() as stack:
             stack.enter_context(stopping.listening())
-            starting = running(config, ready.start, status=ready.status, folder=ready.folder)
-            services = await stopping.unless_asked(stack.enter_async_context(starting), nothing_yet)
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
+            checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)
+            starting = running(config, ready.start, status=ready.status, folder=ready.folder)
+            untrained = partial(nothing_yet, resumed=bool(checkpoints.complete()))
+            services = await stopping.unless_asked(stack.enter_async_context(starting), untrained)
             stages = Stages(
                 settings=settings,
                 prepared=ready.prepared,
@@ -220,7 +219,7 @@ async def run(ready: Ready) -> dict[str, Any]:
                 policy=services.policy,
                 generation=services.generation,
                 scoring=services.scoring,
-                checkpoints=Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk),
+                checkpoints=checkpoints,
                 folder=ready.folder,
                 tracker=tracker,
                 status=ready.status,

@@ -28,7 +28,9 @@ class Schedule:
         prompts_per_step: int,
         final_rate: float,
         seed: int,
+        evaluate_every: int = 0,
     ) -> None:
+        """``evaluate_every`` so many steps something is measured."""
         self._prepared = prepared
         self._prompts = prepared.prompts
         self._prompts_per_step = prompts_per_step
@@ -46,6 +48,8 @@ class Schedule:
             )
         if grpo.steps:
             self._check_pool()
+        self.notes = tuple(self._never_measured(evaluate_every)) if evaluate_every else ()
+        """What the config asks for that no step comes to."""
 
     def sft_samples(self, step: int) -> list[Sample]:
         """The sequences of an SFT step."""
@@ -79,6 +83,12 @@ class Schedule:
                 f"{counted(len(self._prompts), 'training sentence')} cannot fill one step of {size}: lower "
                 "sampling.prompts_per_step, or bring more data"
             )
+
+    def _never_measured(self, every: int) -> Iterator[str]:
+        measured = [self._stages["grpo"][1], *([self.sft_steps] if self._prepared.held_out else [])]
+        if every > max(measured):
+            steps = counted(max(measured), "step")
+            yield f"evaluation.every_steps ({every}) changes nothing: the longest stage that is measured has {steps}"
 
     def learning_rate(self, stage: str, step: int) -> float:
         """The learning rate of a step of ``sft`` or ``grpo``."""

@@ -1,7 +1,7 @@
 """What the stages of a run are told."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from actors.engine import EngineSettings
@@ -24,6 +24,16 @@ from rnr.config import (
     SftConfig,
 )
 from rnr.runs.status import StatusFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What the services begin with; a learning rate is that of a stage and a step."""
+
+    model_folder: str
+    stop_token_id: int
+    probe: Sequence[int]
+    learning_rate: Callable[[str, int], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

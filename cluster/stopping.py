@@ -22,9 +22,9 @@ def stop_before_the_run(_number: int, _frame: Any) -> None:
     raise Stopped("stopped by SIGTERM before the run had begun")
 
 
-async def nothing_yet() -> str:
-    """What there is to keep before the training has begun."""
-    return "it had not begun to train"
+async def nothing_yet(*, resumed: bool) -> str:
+    """What there is to keep before the training has begun, or of a run that was ``resumed`` has gone on."""
+    return "nothing was trained since the last checkpoint" if resumed else "it had not begun to train"
 
 
 class Stopping:

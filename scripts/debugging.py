@@ -43,7 +43,7 @@ def smallest(settings: Config) -> list[str]:
         "grpo.steps": min(2, settings.grpo.steps),
         "grpo.mini_batches": min(2, settings.grpo.mini_batches),
         "grpo.max_staleness": 0,
-        "evaluation.base": False,
+        "evaluation.base": not (settings.sft.epochs or settings.grpo.steps),  # of a run there is something to do
         "evaluation.every_steps": 0,
         "evaluation.max_new_tokens": min(TOKENS, settings.evaluation.max_new_tokens),
         "generation.max_num_seqs": 8,

@@ -19,13 +19,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cluster.checkpoint import warm_start
-from cluster.dry_run import derived, gib, show, time_of, workers_of
+from cluster.checkpoint import Checkpoints
+from cluster.dry_run import derived, gib, memory_missing, show, standing, time_of, worker_gib, workers_of
 from cluster.estimate import ANSWER, prompt_tokens, rates
 from cluster.in_process import resources_in_process
-from cluster.placement import IN_PROCESS, check_disk, check_resources, local_resources, ray_address, roles
+from cluster.manifest import layout_of
+from cluster.placement import IN_PROCESS, check_disk, check_resources, disk_gib, local_resources, ray_address, roles
 from cluster.planner import Division, Planner, machines_of
-from cluster.run import needed_disk, plan_of, prepared_of, with_gpus
+from cluster.prepare import Prepared
+from cluster.progress import Progress
+from cluster.run import checked, plan_of, prepared_of, with_gpus
+from cluster.schedule import Schedule
 from cluster.simulation import Load, measured
 from cluster.sleeping import planned
 from cluster.transport import chosen
@@ -33,7 +37,7 @@ from cluster.transport.placement import place_of
 from rnr.cli import load_config
 from rnr.config import Config
 from rnr.files import strict_json
-from rnr.runs.run_folder import run_folder
+from rnr.runs.run_folder import is_finished, resumable, run_folder
 from scripts.command_line import as_written, new_app, refuse_idle, run, within
 
 app = new_app()
@@ -145,50 +149,61 @@ def _table(title: str, found: list[Division], best: Division) -> Table:
 
 
 def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
-    """Print the plan (with the config, if as JSON) and check data, model and resources; starts nothing.
+    """Print the plan (with the config, if as JSON) and check the run folder, data, model and resources; starts nothing.
 
     Raises ValueError for whatever would stop the run at its start.
     """
     tree = config.model_dump(mode="json")
-    warm_start(config.sft, config.run, tree, resume=resume)
-    settings = plan_of(config)
+    folder, there = run_folder(config.run), resume and resumable(config.run)
     with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
-        prepared, schedule = prepared_of(config)
+        prepared, schedule, _ = checked(config, resume=there)
+    finished = there and is_finished(config.run, tree)
+    checkpoints = Checkpoints(folder / "checkpoints", keep=1, layout=layout_of(tree))
+    progress = checkpoints.progress() if there else Progress()
+    here = standing(folder, progress, resume=resume, there=there, finished=finished, from_run=config.sft.from_run)
     address = ray_address(config.cluster)
     local = address in ("", IN_PROCESS)
-    here = resources_in_process() if address == IN_PROCESS else local_resources()
+    has = resources_in_process() if address == IN_PROCESS else local_resources()
     if local:
-        config = with_gpus(config, here)
-    disk = needed_disk(config, prepared)
+        config = with_gpus(config, has)
+    rows, short = _rows(config, prepared, schedule, None if finished else progress)
+    notes = (("note", note) for note in (*schedule.notes, *config.notes))
+    name = ("model", f"{config.model.path}, {prepared.weights / 1e6:.0f} million weights")
+    missing = [("memory", short)] if local and short else []
+    show(config.run.name, [("run", here), name, *notes, *rows, *missing], tree if as_json else None)
+    if finished:
+        return
+    if not there:
+        check_disk(folder, disk_gib(config.checkpoint, config.model, prepared.weights_gib))
+    if local:
+        check_resources(config.cluster, has, config.reward.scorers)
+    if not as_json:
+        enough = f"enough on this machine{', but for its memory' if short else ''}"
+        print("resources:", enough if local else "checked when the cluster is joined")
+
+
+def _rows(
+    config: Config, prepared: Prepared, schedule: Schedule, progress: Progress | None
+) -> tuple[list[tuple[str, str]], str]:
+    """The rows of a plan whose GPUs are decided, from where it stands (None: at its end), and what memory is missing
+    if all of it is this machine's."""
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
     generation, memory = planned(prepared.shape, *branches)
-    found = rates(prepared, settings, config.model, generation, config.cluster)
     needing = roles(config.cluster, config.reward.scorers)
+    known = worker_gib(prepared, *branches)
+    settings = plan_of(config)
     rows = [
         *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, needing=needing),
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
         ("weights sent by", chosen(config.sync, place_of(config.cluster, config.model))),
-        ("disk for checkpoints and export", gib(disk)),
-        *workers_of(
-            prepared,
-            model=config.model,
-            optimizer=config.optimizer,
-            grpo=config.grpo,
-            generation=generation,
-            cluster=config.cluster,
-            sync=config.sync,
-            needing=needing,
-        ),
+        ("disk for checkpoints and export", gib(disk_gib(config.checkpoint, config.model, prepared.weights_gib))),
+        *workers_of(known, generation=generation, needing=needing),
         *memory,
-        *time_of(prepared, schedule, settings, found),
     ]
-    show(config.run.name, rows, tree if as_json else None)
-    if not resume:
-        check_disk(run_folder(config.run), disk)
-    if local:
-        check_resources(config.cluster, here, config.reward.scorers)
-    if not as_json:
-        print("resources:", "enough on this machine" if local else "checked when the cluster is joined")
+    if progress is not None:
+        found = rates(prepared, settings, config.model, generation, config.cluster)
+        rows += time_of(prepared, schedule, settings, found, progress)
+    return rows, memory_missing(known, needing)
 
 
 if __name__ == "__main__":

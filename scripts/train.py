@@ -3,6 +3,7 @@
 python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run] [--debug] [--section.key=value ...]
 
 A key of docs/configuration.md is set in the TOML file or here, as --grpo.steps=4; a list is --data.train="['a.jsonl']".
+Without --config and keys this is a run of the default config on the demo data, about 45 minutes on two CPU cores.
 """
 
 import asyncio
@@ -17,13 +18,18 @@ from rnr.cli import load_config
 from rnr.config import Config
 from rnr.runs.commands import called
 from rnr.runs.console import Console
-from rnr.runs.run_folder import run_folder
+from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run
 from scripts.debugging import smallest
 from scripts.report import write_page
 
 app = new_app()
+
+BARE = (
+    "no --config and no key is given: this is a run of the default config on the demo data, about 45 minutes on two "
+    "cores; Ctrl-C ends it, --dry-run prints its plan, scripts/configs has others"
+)
 
 
 def main(argv: list[str]) -> int:
@@ -52,14 +58,23 @@ def train(
         return 0
     options = [*(["--config", config] if config else []), *(["--debug"] if debug else [])]
     console = Console()
-    console.say(f"run {settings.run.name}: {'resuming' if resume else 'starting'} in {run_folder(settings.run)}")
+    tree = settings.model_dump(mode="json")
+    check_run(settings.run, tree, resume=resume)
+    folder, there = run_folder(settings.run), resume and resumable(settings.run)
+    if there and is_finished(settings.run, tree):
+        console.say(f"run {settings.run.name}: done already, its export is {folder / 'export'}: nothing to resume")
+        return 0
+    how = "resuming" if there else "nothing to resume, starting" if resume else "starting"
+    console.say(f"run {settings.run.name}: {how} in {folder}")
+    if not (config or context.args or debug or there):
+        console.say(BARE)
     status = StatusFile([*called("train").split(), *options, *context.args], say=console.say)
     from cluster.stopping import EXIT_CODE, stop_before_the_run
     from rnr.faults import Stopped
 
     signal.signal(signal.SIGTERM, stop_before_the_run)
     try:
-        return _trained(settings, status, resume=resume)
+        return _trained(settings, status, resume=there)
     except Stopped as stopped:
         print(f"{stopped}; resume with --resume", file=sys.stderr)
         return EXIT_CODE

@@ -145,6 +145,9 @@ def test_values_that_contradict_each_other_are_refused() -> None:
         ("sft.held_out=4 sft.epochs=0", "sft.held_out: the loss .* sft.epochs=0 skips it"),
         ("merging.warm_start=0.8 sft.epochs=0", "merging.warm_start weighs .* sft.epochs=0 skips it"),
         ("merging.grpo=1.5 grpo.steps=0", "merging.grpo weighs .* grpo.steps=0 skips it"),
+        ("sft.epochs=0 grpo.steps=0 evaluation.base=false", "nothing would be done: sft.epochs=0 skips"),
+        ("evaluation.label_calibration=0.3 sampling.decoding=free", 'label_calibration .* sampling.decoding="free"'),
+        ("evaluation.label_calibration=1 sampling.decoding=schema", 'label_calibration .* sampling.decoding="schema"'),
         ("model.lora_alpha=16", "model.lora_alpha scales an adapter"),
         ("grpo.clip_high=0.4", "grpo.clip_high: with one optimizer step"),
         ("grpo.clip_low=0.3 grpo.dual_clip=3", "grpo.clip_low and grpo.dual_clip: with one optimizer step"),
@@ -171,10 +174,54 @@ def test_what_would_do_nothing_is_refused_by_name(flags, said) -> None:
         "grpo.mini_batches=4 sampling.prompts_per_step=4",
         'reward.scorers=[{use="a:b",weight=0}] grpo.credit=mention',  # measured alone
         "grpo.kl_estimator=k1 grpo.kl_coefficient=0.1",
+        "sft.epochs=0 grpo.steps=0",  # the model as it comes is evaluated
+        "sft.epochs=0 grpo.steps=0 evaluation.base=false sft.from_run=runs/other",
+        "evaluation.label_calibration=0 sampling.decoding=free",
+        "evaluation.label_calibration=0.3",  # under auto
     ],
 )
 def test_what_does_something_is_taken(flags) -> None:
     assert load_config(None, [f"--{flag}" for flag in flags.split()])
+
+
+@pytest.mark.parametrize(
+    ("flags", "notes"),
+    [
+        ("grpo.steps=4", ()),
+        ("sft.epochs=0", ()),
+        (
+            "sft.epochs=0 sft.learning_rate=1e-3 data.sft_examples=4",
+            ("sft.epochs=0 skips the warm start: no use is made of sft.learning_rate, data.sft_examples",),
+        ),
+        (
+            "sft.from_run=runs/other sft.sequences_per_step=8",
+            ("sft.from_run takes the place of the warm start: no use is made of sft.sequences_per_step",),
+        ),
+        (
+            "grpo.steps=0 grpo.credit=mention data.difficulty_rollouts=4 sampling.dynamic_sampling_rounds=1",
+            (
+                "grpo.steps=0 skips GRPO: no use is made of grpo.credit, data.difficulty_rollouts, "
+                "sampling.dynamic_sampling_rounds",
+            ),
+        ),
+        ("data.train=['a.jsonl']", ("data.evaluation is not set: it is the demo's, demo/known, demo/unseen",)),
+        ("data.evaluation=['a.jsonl']", ("data.train is not set: it is the demo's, demo/train",)),
+        ("data.train=['a.jsonl'] data.evaluation=['demo/known','demo/unseen']", ()),
+    ],
+)
+def test_what_a_skipped_stage_makes_no_use_of_and_half_the_demo_are_told(flags, notes) -> None:
+    assert load_config(None, [f"--{flag}" for flag in flags.split()]).notes == notes
+
+
+def test_a_limit_that_leaves_no_room_for_the_prompt_is_named_by_its_section() -> None:
+    said = r"config: evaluation\.max_new_tokens \(600\) must be smaller than model\.context_tokens \(512\): the prompt"
+    with pytest.raises(ValueError, match=said):
+        load_config(None, ["--model.context_tokens=512", "--evaluation.max_new_tokens=600"])
+    said = r"sampling\.max_new_tokens \(512\) and evaluation\.max_new_tokens \(600\) must"
+    with pytest.raises(ValueError, match=said):
+        load_config(
+            None, ["--model.context_tokens=512", "--sampling.max_new_tokens=512", "--evaluation.max_new_tokens=600"]
+        )
 
 
 def test_the_tree_is_frozen_small_and_every_key_has_its_section() -> None:

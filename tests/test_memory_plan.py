@@ -9,7 +9,7 @@ import pytest
 
 from cluster import gpus as gpus_module
 from cluster import memory_plan
-from cluster.dry_run import workers_of
+from cluster.dry_run import memory_missing, worker_gib, workers_of
 from cluster.memory_plan import (
     Shape,
     at_rest,
@@ -244,12 +244,10 @@ def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_a
 
     def rows(cluster: ClusterConfig, **sections: Any) -> dict[str, str]:
         config = Config(cluster=cluster, **sections)
-        branches = {"optimizer": config.optimizer, "grpo": config.grpo, "generation": config.generation}
-        return dict(
-            workers_of(
-                prepared, model=config.model, cluster=cluster, sync=config.sync, needing=roles(cluster), **branches
-            )
+        known = worker_gib(
+            prepared, config.model, config.optimizer, config.grpo, config.generation, cluster, config.sync
         )
+        return dict(workers_of(known, generation=config.generation, needing=roles(cluster)))
 
     # 20 bytes a weight, 2048 tokens * 28 layers * 53,248 bytes, and libraries: 11.10 + 2.84 + 1. In shared memory two
     # versions of the weights take turns: twice 1.11. The object store holds what is sent in memory of its own.
@@ -270,3 +268,13 @@ def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_a
     assert rows(shared)["rollout workers"] == "1 x (0.25 CPU, 0.5 GPU), 0.85 of a GPU"
     prepared.shape = None
     assert rows(ClusterConfig())["learner workers"].endswith("its memory is not worked out")
+
+
+def test_memory_that_is_missing_is_told_with_what_there_is(monkeypatch) -> None:
+    monkeypatch.setattr("cluster.dry_run.memory_gib", lambda: (23.4, 17.0))
+    known = {"rollout": 3.0, "learner": 5.4, "reward": 0.3}
+    # Six engines, a learner and a reward worker: 18 + 5.4 + 0.3. What is on a GPU takes none of it.
+    said = memory_missing(known, roles(ClusterConfig(rollout_workers=6)))
+    assert said.startswith("the workers take about 23.7 GiB, and of this machine's 23.4 GiB 17.0 are free: lower")
+    assert memory_missing(known, roles(ClusterConfig(rollout_workers=3))) == ""
+    assert memory_missing(known, roles(ClusterConfig(rollout_workers=6, gpus_per_rollout_worker=1))) == ""

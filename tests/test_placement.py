@@ -15,7 +15,7 @@ from cluster.placement import (
     threads_per_worker,
 )
 from rnr.cli import load_config
-from rnr.config import GenerationConfig, ScorerConfig
+from rnr.config import CheckpointConfig, GenerationConfig, ModelConfig, ScorerConfig
 
 
 def _config(*overrides: str):
@@ -122,9 +122,9 @@ def test_hosts_that_are_there_and_have_cores_are_counted(monkeypatch) -> None:
 
 def test_a_run_needs_room_for_its_checkpoints_and_its_export(tmp_path, monkeypatch) -> None:
     # Four checkpoints of seven times the weights, and the weights: 4 * 7 * 0.25 + 0.25.
-    assert disk_gib(keep=2, lora=False, weights_gib=0.25) == 7.25
+    assert disk_gib(CheckpointConfig(), ModelConfig(), 0.25) == 7.25
     # An adapter is small: 4 * 0.2 * 0.25 + 0.25.
-    assert disk_gib(keep=2, lora=True, weights_gib=0.25) == pytest.approx(0.45)
+    assert disk_gib(CheckpointConfig(), ModelConfig(lora_rank=8), 0.25) == pytest.approx(0.45)
     monkeypatch.setattr("cluster.placement.free_gib", lambda _folder: 7.2)
     check_disk(tmp_path, 7.2)
     with pytest.raises(ValueError, match=r"needs 7\.2 GiB .*run\.folder \(.*\) has 7\.2.*checkpoint\.keep"):

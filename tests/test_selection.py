@@ -85,6 +85,9 @@ def test_no_sentence_that_is_held_out_is_trained_on_under_any_view(data) -> None
     assert len(selected.pool) == 70
     with pytest.raises(ValueError, match=r"sft.held_out is 40, but there are 40"):
         _select(data, held_out=40)
+    twice = data.model_copy(update={"schema_views": 2, "schema_variation": 1.0})
+    with pytest.raises(ValueError, match=r"there are 40 different training sentences \(of 80\), and some have to be"):
+        _select(twice, held_out=40)
 
 
 def test_catch_all_labels_are_neither_taught_nor_asked_for_where_a_run_leaves_them_out(tmp_path) -> None:

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from cluster.ranks import LearnerLost
-from cluster.stopping import Stopping
+from cluster.stopping import Stopping, nothing_yet
 from rnr.faults import Stopped
 from tests.stages import Policy, make_stages
 
@@ -96,6 +96,11 @@ def test_a_checkpoint_that_cannot_be_written_is_not_said_to_hold(tmp_path, monke
         "no checkpoint was written (learner rank 0, phase save: the worker died); the one before holds"
         in asyncio.run(work())
     )
+
+
+def test_before_the_training_goes_on_a_resumed_run_has_its_checkpoint() -> None:
+    assert asyncio.run(nothing_yet(resumed=False)) == "it had not begun to train"
+    assert asyncio.run(nothing_yet(resumed=True)) == "nothing was trained since the last checkpoint"
 
 
 def test_a_run_that_ends_by_itself_meanwhile_has_ended() -> None:

@@ -78,11 +78,12 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        longest = max(self.sampling.max_new_tokens, self.evaluation.max_new_tokens)
-        if longest >= self.model.context_tokens:
+        context = self.model.context_tokens
+        sections = {"sampling": self.sampling, "evaluation": self.evaluation}
+        if long := [name for name, section in sections.items() if section.max_new_tokens >= context]:
+            named = " and ".join(f"{name}.max_new_tokens ({sections[name].max_new_tokens})" for name in long)
             raise ValueError(
-                f"max_new_tokens ({longest}) must be smaller than model.context_tokens ({self.model.context_tokens}): "
-                "the prompt needs room too"
+                f"{named} must be smaller than model.context_tokens ({context}): the prompt needs room too"
             )
         if self.reward.overlong_tokens > self.sampling.max_new_tokens:
             raise ValueError("reward.overlong_tokens must not be more than sampling.max_new_tokens")
@@ -136,9 +137,43 @@ class Config(Section):
             "merging.warm_start=1 to export the warm start as it is",
         )
         yield (
+            not warm_start and not self.grpo.steps and not self.evaluation.base,
+            "nothing would be done: sft.epochs=0 skips the warm start, grpo.steps=0 skips GRPO, and "
+            "evaluation.base=false the evaluation of the model as it comes",
+        )
+        calibrates = self.evaluation.changed("label_calibration") and self.evaluation.label_calibration > 0
+        yield (
+            calibrates and self.sampling.decoding in ("free", "schema"),
+            "evaluation.label_calibration calibrates the labels of marks, and there are none under sampling.decoding="
+            f'"{self.sampling.decoding}": leave it out, or set sampling.decoding="marks"',
+        )
+        yield (
             self.model.changed("lora_alpha") and not self.model.lora_rank,
             "model.lora_alpha scales an adapter, and model.lora_rank=0 trains none",
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is told and not refused, for it may be a preset's: data of the demo beside data of one's own, and keys
+        that do nothing because their stage is skipped."""
+        keys = ("train", "evaluation")
+        unset = [key for key in keys if key not in self.data.model_fields_set]
+        demo = [f"data.{key} is not set: it is the demo's, {', '.join(getattr(self.data, key))}" for key in unset]
+        return (*(demo if len(unset) == 1 else ()), *self._unused())
+
+    def _unused(self) -> Iterator[str]:
+        found = []
+        if self.sft.from_run or not self.sft.epochs:
+            why = "sft.from_run takes the place of" if self.sft.from_run else "sft.epochs=0 skips"
+            keys = ("sequences_per_step", "learning_rate", "warmup_fraction", "patience")
+            idle = [f"sft.{key}" for key in keys if self.sft.changed(key)]
+            found.append((f"{why} the warm start", idle + ["data.sft_examples"] * self.data.changed("sft_examples")))
+        if not self.grpo.steps:
+            idle = [f"grpo.{key}" for key in type(self.grpo).model_fields if key != "steps" and self.grpo.changed(key)]
+            idle += ["data.difficulty_rollouts"] * self.data.changed("difficulty_rollouts")
+            idle += ["sampling.dynamic_sampling_rounds"] * self.sampling.changed("dynamic_sampling_rounds")
+            found.append(("grpo.steps=0 skips GRPO", idle))
+        yield from (f"{why}: no use is made of {', '.join(idle)}" for why, idle in found if idle)
 
     def _idle_in_a_step(self) -> Iterator[tuple[bool, str]]:
         grpo = self.grpo

@@ -151,7 +151,10 @@ def _set_aside(examples: Sequence[Example], count: int, seed: int) -> tuple[Sequ
     for example in examples:
         by_sentence.setdefault(sentence_key(example.sentence), []).append(example)
     if count >= len(by_sentence):
-        raise ValueError(f"sft.held_out is {count}, but there are {len(by_sentence)} training sentences")
+        different = counted(len(by_sentence), "different training sentence")
+        raise ValueError(
+            f"sft.held_out is {count}, but there are {different} (of {len(examples)}), and some have to be trained on"
+        )
     aside = set(random.Random(seed).sample(sorted(by_sentence), count))
     kept = [example for example in examples if sentence_key(example.sentence) not in aside]
     return kept, [by_sentence[key][0] for key in sorted(aside)]

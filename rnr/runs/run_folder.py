@@ -9,6 +9,7 @@ from typing import Any
 
 from rnr.config import ModelConfig, RunConfig
 from rnr.files import strict_json, write_whole
+from rnr.runs.status import read_status
 
 CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint", "merging")
 """Sections that may change when a run is resumed: they set how it runs and what is exported, not what is trained."""
@@ -18,6 +19,9 @@ CHANGEABLE_KEYS = (("run", "folder"), ("optimizer", "zero_stage"))
 
 BEFORE = {("evaluation", "label_calibration"): 0.0}
 """What held before a key was there, where that is not its default now."""
+
+LOCK = "lock"
+"""File of a run folder that the process which runs in it holds."""
 
 OF_WARM_START = {
     "model": tuple(ModelConfig.model_fields),
@@ -43,6 +47,30 @@ def saved_config(folder: Path) -> dict[str, Any]:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} cannot be read: {error}") from None
+
+
+def resumable(run: RunConfig) -> bool:
+    """Whether there is a run of this name to be resumed."""
+    return (run_folder(run) / "config.json").is_file()
+
+
+def check_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> None:
+    """Raise ValueError for what ``open_run`` would refuse; nothing is written."""
+    folder = run_folder(run)
+    if (folder / LOCK).exists():
+        os.close(_locked(folder, os.O_RDONLY, fcntl.LOCK_SH))
+    if resume and resumable(run):
+        _refuse_changes(saved_config(folder), tree, folder)
+
+
+def is_finished(run: RunConfig, tree: Mapping[str, Any]) -> bool:
+    """Whether the run of this name came to its end, and ``tree`` asks for no other export than it has left there."""
+    folder = run_folder(run)
+    status = read_status(folder) if resumable(run) else None
+    if status is None or status.state != "done":
+        return False
+    left = any((folder / "export").glob("*.safetensors")) and (folder / "summary.json").is_file()
+    return left and all(section != "merging" for section, *_ in _changes(saved_config(folder), tree))
 
 
 def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
@@ -93,13 +121,20 @@ def _move_aside(folder: Path) -> None:
 
 def _lock(folder: Path) -> None:
     """Take the folder's lock; the kernel releases it when this process ends, however it ends."""
-    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+    _locked(folder, os.O_CREAT | os.O_RDWR, fcntl.LOCK_EX)
+
+
+def _locked(folder: Path, flags: int, kind: int) -> int:
+    """The folder's lock, taken in this way."""
+    lock = os.open(folder / LOCK, flags)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
+        os.close(lock)
         raise ValueError(
             f"another process is running in {folder}: end it first, or give this run another run.name"
         ) from None
+    return lock
 
 
 def _refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
