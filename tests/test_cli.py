@@ -69,11 +69,18 @@ def test_null_gives_a_key_its_default_again_and_a_misspelt_one_is_told(tmp_path)
         ("--sampling.sample_per_prompt=4", "sampling.sample_per_prompt", "sampling.samples_per_prompt"),
         ("--grop.steps=4", "grop", "grpo"),
         ("--optimiser.zero_stage=1", "optimiser", "optimizer"),
+        ("--data.reading.spaes=always", "data.reading.spaes", "data.reading.spaces"),
+        ("--reward.scorers=[{us='a:b'}]", "reward.scorers.0.us", "reward.scorers.0.use"),
     ],
 )
 def test_a_misspelt_key_or_section_gets_the_nearest_name(flag, unknown, nearest) -> None:
     with pytest.raises(ValueError, match=f"unknown config key '{unknown}'; the nearest is '{nearest}'"):
         load_config(None, [flag])
+
+
+def test_a_key_without_its_section_is_told_where_it_stands() -> None:
+    with pytest.raises(ValueError, match=r"unknown config section or key 'reading'; there is data\.reading"):
+        load_config(None, ["--reading.spaces=always"])
 
 
 def test_a_misspelt_key_in_the_file_gets_the_nearest_name_too(tmp_path) -> None:
@@ -117,6 +124,49 @@ def test_a_bad_value_names_key_and_value(flag, key, value) -> None:
         load_config(None, [flag])
     assert f"config {key}" in str(raised.value)
     assert f"(got {value})" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--data.train=[]", "config data.train: must not be empty (got [])"),
+        ("--data.evaluation=[]", "config data.evaluation: must not be empty (got [])"),
+        ("--data.train=[1]", "config data.train.0: must be a text (got 1)"),
+        ("--grpo.steps=1.5", "config grpo.steps: must be a whole number (got 1.5)"),
+        ("--grpo.steps=-1", "config grpo.steps: must be at least 0 (got -1)"),
+        ("--sampling.temperature=0", "config sampling.temperature: must be more than 0 (got 0)"),
+        ("--grpo.mask_unfinished=3", "config grpo.mask_unfinished: must be true or false (got 3)"),
+        ("--generation.max_num_seqs=x", "config generation.max_num_seqs: must be 'auto' or a whole number (got 'x')"),
+        ("--generation.max_num_seqs=0", "config generation.max_num_seqs: must be 'auto' or at least 1 (got 0)"),
+        ("--data.mixture=x", "config data.mixture: must be a table or 'size' (got 'x')"),
+        ("--data.mixture={a='x'}", "config data.mixture.a: must be a number (got 'x')"),
+        ("--reward.weights=x", "config reward.weights: expected a table, as --reward.weights='{name = 1}' (got 'x')"),
+        ("--reward.scorers=['x']", "config reward.scorers.0: expected a table, as {key = value} (got 'x')"),
+        ("--reward.scorers=[{}]", "config reward.scorers.0.use: is missing"),
+        (
+            "--data.reading=x",
+            "config data.reading: this is a section: write [data.reading] and its keys below it (got 'x')",
+        ),
+        (
+            "--data.mixture={a=1} --data.sft_examples=8",
+            "config data: mixture says how sft_examples and grpo_examples are drawn: set grpo_examples (0 takes all)",
+        ),
+        (
+            "--data.schema_views=2",
+            "config data: schema_views above 1 needs schema_variation, or the views are all the same",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_told_in_words(flag, said) -> None:
+    with pytest.raises(ValueError) as raised:
+        load_config(None, flag.split())
+    assert str(raised.value) == said
+
+
+def test_a_section_that_is_a_value_in_the_file_is_told_how_it_is_written(tmp_path) -> None:
+    with pytest.raises(ValueError) as raised:
+        load_config(_toml(tmp_path, 'run = "x"\n'), [])
+    assert str(raised.value) == "config run: this is a section: write [run] and its keys below it (got 'x')"
 
 
 def test_all_bad_values_are_told_at_once() -> None:

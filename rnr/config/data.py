@@ -26,9 +26,9 @@ class ReadingConfig(Section):
 
 
 class DataConfig(Section):
-    train: tuple[str, ...] = ("demo/train",)
+    train: tuple[str, ...] = Field(default=("demo/train",), min_length=1)
     """Files or folders, or ``demo/train``."""
-    evaluation: tuple[str, ...] = ("demo/known", "demo/unseen")
+    evaluation: tuple[str, ...] = Field(default=("demo/known", "demo/unseen"), min_length=1)
     """Files or folders to score on; training sentences that stand in them are dropped."""
     mixture: dict[str, float] | Literal["size"] = Field(default={})
     """Source -> how many of its sentences are drawn for each one of a source that is not named here; or ``size``, in
@@ -78,7 +78,9 @@ class DataConfig(Section):
     def _consistent(self) -> Self:
         some, all_set = (how((self.sft_examples, self.grpo_examples)) for how in (any, all))
         if self.mixture and not (some if self.mixture == "size" else all_set):
-            raise ValueError("mixture says how sft_examples and grpo_examples are drawn, and one of them is not set")
+            sizes = {"sft_examples": self.sft_examples, "grpo_examples": self.grpo_examples}
+            unset = " and ".join(key for key, size in sizes.items() if not size)
+            raise ValueError(f"mixture says how sft_examples and grpo_examples are drawn: set {unset} (0 takes all)")
         if self.schema_views > 1 and not self.schema_variation:
             raise ValueError("schema_views above 1 needs schema_variation, or the views are all the same")
         if self.definitions and self.prompt == "reference":
