@@ -7,19 +7,40 @@ stop (SIGTERM) and can be resumed.
 import math
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand, TyperOption
+from typer.models import CommandFunctionType
 
 from rnr.runs.commands import as_called
 
 Number = TypeVar("Number", int, float)
 
 
+class _Once(TyperCommand):
+    """A command whose options stand once: of two values the last would count, without a word of the first."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for option, times in Counter(each for each in order if isinstance(each, TyperOption)).items():
+            harmless = option.multiple or option.count or (option.is_flag and not option.secondary_opts)
+            if times > 1 and not harmless:
+                names = ", ".join((*option.opts, *option.secondary_opts))
+                raise ValueError(f"{names} stands {times} times and counts once: leave one")
+        return super().parse_args(ctx, args)
+
+
+class _App(typer.Typer):
+    def command(self, name: str | None = None, **options: Any) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        return super().command(name, cls=_Once, **options)
+
+
 def new_app(description: str | None = None) -> typer.Typer:
     """An app whose messages are plain text, so that a log file reads as the terminal does."""
-    return typer.Typer(
+    return _App(
         help=as_written(description), add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
     )
 

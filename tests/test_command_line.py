@@ -103,6 +103,36 @@ def test_train_takes_any_key_of_the_config_between_its_own_options(monkeypatch) 
         load_config(None, ["stray"])
 
 
+@pytest.mark.parametrize(
+    ("command", "line", "said"),
+    [
+        (train, "--config a.toml --grpo.steps=2 --config=b.toml", "--config stands 2 times and counts once: leave one"),
+        (plan, "--gpus h100:2 --gpus h100:4 --gpus h100:8", "--gpus stands 3 times and counts once: leave one"),
+        (predict, "--model a --schema x --model b Ada", "--model stands 2 times and counts once: leave one"),
+        (cot, "generate a --out b --out c", "--out stands 2 times and counts once: leave one"),
+    ],
+)
+def test_an_option_of_one_value_stands_once(command, line, said, capsys) -> None:
+    assert command.main(line.split()) == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_a_flag_a_list_and_a_value_that_looks_like_an_option_may_be_repeated() -> None:
+    seen: list[tuple[bool, list[str], str]] = []
+    app = new_app()
+
+    @app.command()
+    def command(
+        flag: Annotated[bool, typer.Option("--flag")] = False,
+        many: Annotated[list[str] | None, typer.Option()] = None,
+        text: Annotated[str, typer.Option()] = "",
+    ) -> None:
+        seen.append((flag, many or [], text))
+
+    assert run(app, ["--flag", "--flag", "--many", "a", "--many", "b", "--text=--text"]) == 0
+    assert seen == [(True, ["a", "b"], "--text")]
+
+
 SCORED = "--predictions p.jsonl --data demo/known"
 
 
