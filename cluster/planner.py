@@ -17,10 +17,15 @@ STEPS, SEQUENCES = 8, 16_384
 """Steps that are simulated, and of large ones fewer: so many sequences, but two steps at least."""
 
 
+NEAR = 0.03
+"""Share of the speed for which no GPU more is taken."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
     """So many engines and learner ranks, and what they do; ``outcome`` is None where the memory is too small."""
 
+    gpus: int
     engines: int
     ranks: int
     shared: bool
@@ -123,6 +128,7 @@ class Planner:
             staleness = 0 if shared else self._grpo.max_staleness
             outcome = self._outcome(engines, ranks, staleness, shared=shared) if room else None
             yield Division(
+                gpus=gpus,
                 engines=engines,
                 ranks=ranks,
                 shared=shared,
@@ -155,6 +161,18 @@ class Planner:
             "optimizer.offload, model.gradient_checkpointing or model.lora_rank, a smaller "
             "optimizer.max_tokens_per_microbatch or model.context_tokens, or a larger cluster.gpus_per_rollout_worker"
         )
+
+    def fewest(self, best: Division) -> Division:
+        """The best division of half the GPUs, and of half of those, and so on, as long as it is as fast as ``best`` but
+        for a few per cent; ``best`` if that of half is not."""
+        least = (1 - NEAR) * best.outcome.samples_per_second if best.outcome else 0.0
+        found, gpus = best, best.gpus // 2
+        while gpus > self._width or gpus == self._width == 1:
+            fast = [each for each in self.divisions(gpus) if each.outcome and each.outcome.samples_per_second >= least]
+            if not fast:
+                break
+            found, gpus = self.best(fast), gpus // 2
+        return found
 
     def _learner(self, engines: int, ranks: int, *, shared: bool) -> tuple[float, int | None]:
         """What a rank needs, in GiB, and the level at which engines sleep meanwhile; None where it has no room."""

@@ -17,15 +17,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cluster.checkpoint import Checkpoints
+from cluster.datasheets import Machine
 from cluster.dry_run import derived, gib, memory_missing, show, standing, time_of, worker_gib, workers_of
 from cluster.estimate import ANSWER, prompt_tokens, rates
 from cluster.in_process import resources_in_process
 from cluster.manifest import layout_of
 from cluster.placement import IN_PROCESS, check_disk, check_resources, disk_gib, local_resources, ray_address, roles
-from cluster.planner import Division, Planner, machines_of
+from cluster.planner import NEAR, Division, Planner, machines_of
 from cluster.prepare import Prepared
 from cluster.progress import Progress
 from cluster.run import checked, plan_of, prepared_of, with_gpus
@@ -36,6 +37,7 @@ from cluster.transport import chosen
 from cluster.transport.placement import place_of
 from rnr.cli import load_config
 from rnr.config import Config
+from rnr.counting import counted
 from rnr.files import strict_json
 from rnr.runs.run_folder import is_finished, resumable, run_folder
 from scripts.command_line import as_written, new_app, refuse_idle, run, within
@@ -75,6 +77,44 @@ def plan(
 def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | None, *, as_json: bool) -> None:
     """Print every division of the GPUs, the best one, and what staleness does to it."""
     machine, count = machines_of(gpus)
+    planner, load = _planner(config, machine, bench, answer_tokens)
+    found = []
+    for division in planner.divisions(count):
+        where = ", which share GPUs" if division.shared else ""
+        print(f"simulated {division.engines} engines, {division.ranks} learner ranks{where}", file=sys.stderr)
+        found.append(division)
+    fastest = planner.best(found)
+    best = planner.fewest(fastest)
+    found += [] if best is fastest else [best]
+    stale = planner.by_staleness(best, STALENESS)
+    limit = best.outcome.step_seconds if best.outcome else 0.0
+    if as_json:
+        tree = {"load": asdict(load), "divisions": [asdict(each) for each in found], "best": asdict(best)}
+        print(strict_json(tree | {"max_staleness": {str(each): asdict(out) for each, out in stale.items()}}, indent=1))
+        return
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(_table(f"{config.run.name} on {count} x {machine.name}, {_source(bench)}", found, best))
+    out.print(
+        f"a step: {load.prompts} prompts of {load.prompt_tokens:.0f} tokens x {load.samples} completions of "
+        f"{load.tokens:.0f} on average (--answer-tokens); the cache of an engine holds "
+        f"{planner.cached(shared=best.shared)} sequences of full length"
+    )
+    driver = DRIVER * load.prompts
+    out.print(f"the driver works {driver:.2f} s of a step{': it is what limits the run' if driver > limit else ''}")
+    if best is not fastest:
+        out.print(
+            f"{counted(best.gpus, 'GPU does', 'GPUs do')} as much as {count}, within {100 * NEAR:.0f} %: only larger "
+            "steps (sampling.prompts_per_step, sampling.samples_per_prompt) would use more"
+        )
+    for staleness, outcome in stale.items():
+        out.print(f"grpo.max_staleness={staleness}: {outcome.samples_per_second:.1f} samples/s")
+    halves = " --cluster.gpus_per_rollout_worker=0.5 --cluster.gpus_per_learner_rank=0.5"
+    shared = halves if best.shared and best is not fastest else ""  # which on fewer GPUs than there are has to be said
+    out.print(f"--cluster.rollout_workers={best.engines} --cluster.learner_ranks={best.ranks}{shared}")
+
+
+def _planner(config: Config, machine: Machine, bench: list[Path], answer_tokens: float | None) -> tuple[Planner, Load]:
+    """The planner of this run on such machines, and what one of its steps is."""
     benches = [json.loads(file.read_text(encoding="utf-8")) for file in bench]
     speed = measured(benches, max_num_seqs=config.generation.sequences) if benches else None
     with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
@@ -98,30 +138,7 @@ def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | 
         gpus_per_engine=max(1, round(config.cluster.gpus_per_rollout_worker or 1)),
         measured=speed,
     )
-    found = []
-    for division in planner.divisions(count):
-        where = ", which share GPUs" if division.shared else ""
-        print(f"simulated {division.engines} engines, {division.ranks} learner ranks{where}", file=sys.stderr)
-        found.append(division)
-    best = planner.best(found)
-    stale = planner.by_staleness(best, STALENESS)
-    limit = best.outcome.step_seconds if best.outcome else 0.0
-    if as_json:
-        tree = {"load": asdict(load), "divisions": [asdict(each) for each in found], "best": asdict(best)}
-        print(strict_json(tree | {"max_staleness": {str(each): asdict(out) for each, out in stale.items()}}, indent=1))
-        return
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(_table(f"{config.run.name} on {count} x {machine.name}, {_source(bench)}", found, best))
-    out.print(
-        f"a step: {load.prompts} prompts of {load.prompt_tokens:.0f} tokens x {load.samples} completions of "
-        f"{load.tokens:.0f} on average (--answer-tokens); the cache of an engine holds "
-        f"{planner.cached(shared=best.shared)} sequences of full length"
-    )
-    driver = DRIVER * load.prompts
-    out.print(f"the driver works {driver:.2f} s of a step{': it is what limits the run' if driver > limit else ''}")
-    for staleness, outcome in stale.items():
-        out.print(f"grpo.max_staleness={staleness}: {outcome.samples_per_second:.1f} samples/s")
-    out.print(f"--cluster.rollout_workers={best.engines} --cluster.learner_ranks={best.ranks}")
+    return planner, load
 
 
 def _source(bench: list[Path]) -> str:
@@ -129,7 +146,8 @@ def _source(bench: list[Path]) -> str:
 
 
 def _table(title: str, found: list[Division], best: Division) -> Table:
-    names = ("engines", "learner ranks", "step", "samples/s", "engines idle", "learner idle", "GiB of a rank", "")
+    speed = Column("samples/s", min_width=len("samples/s"))
+    names = ("engines", "learner ranks", "step", speed, "engines idle", "learner idle", "GiB of a rank", "")
     table = Table(*names, title=title)
     for each in found:
         outcome = each.outcome
@@ -141,7 +159,7 @@ def _table(title: str, found: list[Division], best: Division) -> Table:
                 f"{100 * outcome.rollout_idle:.0f} %",
                 f"{100 * outcome.learner_idle:.0f} %",
             ]
-        note = "does not fit" if outcome is None else "best" if each is best else ""
+        note = "does not fit" if outcome is None else f"best, on {counted(each.gpus, 'GPU')}" if each is best else ""
         sleeping = f", engines sleep at level {each.sleep_level}" if each.sleep_level else ""
         note += f" (share GPUs{sleeping})" if each.shared else ""
         table.add_row(str(each.engines), str(each.ranks), *does, f"{each.learner_gib:.0f}", note)

@@ -86,30 +86,60 @@ def test_a_plan_reads_each_header_of_the_weights_once_to_check_and_once_to_count
     assert read == ["model.safetensors"] * 2
 
 
-def test_one_gpu_is_shared_and_learner_and_engine_take_turns() -> None:
+def _planner(load: Load, speed: Speed, *, max_staleness: int = 0) -> Planner:
     h100 = machine_of("NVIDIA H100 80GB HBM3")
     assert h100 is not None
-    # 4 prompts x 8 completions of 64 tokens side by side: 64 steps of 10 + 32 ms are 2.7 s, 2,448 positions 2.4 s.
-    speed = Speed(step=0.01, step_each=0.001, position=0.001, load=0.5, score=0.0, max_num_seqs=64)
-    load = Load(prompts=4, samples=8, prompt_tokens=100, tokens=64, spread=0.0)
-    planner = Planner(
+    return Planner(
         Shape(weights=6e6, layers=2, hidden=64, intermediate=128, query=64, key=64),
         h100,
         load,
         model=ModelConfig(),
         optimizer=OptimizerConfig(),
         generation=GenerationConfig(),
-        grpo=GrpoConfig(max_staleness=2),
+        grpo=GrpoConfig(max_staleness=max_staleness),
         sync=SyncConfig(),
         gpus_per_engine=1,
         measured=speed,
     )
+
+
+def test_one_gpu_is_shared_and_learner_and_engine_take_turns() -> None:
+    # 4 prompts x 8 completions of 64 tokens side by side: 64 steps of 10 + 32 ms are 2.7 s, 2,448 positions 2.4 s.
+    speed = Speed(step=0.01, step_each=0.001, position=0.001, load=0.5, score=0.0, max_num_seqs=64)
+    load = Load(prompts=4, samples=8, prompt_tokens=100, tokens=64, spread=0.0)
+    planner = _planner(load, speed, max_staleness=2)
     (division,) = planner.divisions(1)
     assert (division.engines, division.ranks, division.shared) == (1, 1, True)
     assert division.outcome is not None
     assert division.outcome.step_seconds == pytest.approx(64 * 0.042 + 2.448 + 0.5, rel=0.02)
     assert division.outcome.rollout_idle + division.outcome.learner_idle > 1  # never both at work
     assert list(planner.by_staleness(division, 2)) == [0]
+
+
+def test_of_divisions_that_are_as_fast_the_one_on_the_fewest_gpus_is_taken() -> None:
+    # 64 decoding steps of 10 ms and a load of 0.5 s, whatever the number of GPUs: 4 prompts x 8 completions are few.
+    load = Load(prompts=4, samples=8, prompt_tokens=100, tokens=64, spread=0.0)
+    speed = Speed(step=0.01, step_each=0.0, position=0.0, load=0.5, score=0.0, max_num_seqs=64)
+    planner = _planner(load, speed)
+    best = planner.best(list(planner.divisions(16)))
+    fewest = planner.fewest(best)
+    assert (best.gpus, fewest.gpus, fewest.engines, fewest.ranks, fewest.shared) == (16, 1, 1, 1, True)
+    # 2,448 positions of 10 ms are 24.5 s of one rank, and half as much of two: every GPU counts.
+    planner = _planner(load, replace(speed, position=0.01))
+    best = planner.best(list(planner.divisions(4)))
+    assert planner.fewest(best) is best
+
+
+def test_the_command_line_names_the_fewest_gpus_and_no_header_is_cut(tiny_model, colours, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
+    options += [f"--data.evaluation=['{colours}/test.jsonl']", "--sampling.prompts_per_step=1"]
+    assert main([*options, "--gpus", "h100:4"]) == 0
+    said = capsys.readouterr().out
+    assert "samples/s ┃" in said
+    assert "1 GPU does as much as 4, within 3 %: only larger steps" in said
+    shared = "--cluster.gpus_per_rollout_worker=0.5 --cluster.gpus_per_learner_rank=0.5"
+    assert said.endswith(f"--cluster.rollout_workers=1 --cluster.learner_ranks=1 {shared}\n")
 
 
 def test_a_model_that_fits_nowhere_is_refused_with_what_to_change(tiny_model, colours, capsys) -> None:
