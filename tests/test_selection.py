@@ -77,6 +77,29 @@ def test_a_sentence_of_the_evaluation_counts_once_however_many_views_it_has(tmp_
     assert len(selected.pool) == 3
 
 
+def test_a_sentence_of_an_evaluation_file_is_not_trained_on_whether_it_is_drawn_or_not(tmp_path, data) -> None:
+    rows = [(f"Eve{n} slept.", 1) for n in range(4)] + [("Ada ran home.", 1)]
+    data = data.model_copy(update={"train": (_rows(tmp_path / "c.jsonl", rows),), "evaluation_examples": 1})
+    selected = _select(data)
+    assert len(selected.evaluation) == 1
+    assert [example.sentence for example in selected.pool] == ["Ada ran home."]
+    assert list(selected.left_out.values()) == [4]
+
+
+def test_a_sentence_that_only_catch_all_labels_are_asked_for_is_one_of_the_evaluation_all_the_same(
+    tmp_path, data
+) -> None:
+    other = {"sentence": "Odd one.", "schema": ["misc"], "entities": [{"text": "Odd", "label": "misc"}]}
+    evaluation = write_jsonl(
+        tmp_path / "e.jsonl", other, {**other, "sentence": "Odd Eve.", "schema": ["person", "misc"]}
+    )
+    files = {"train": (_rows(tmp_path / "c.jsonl", [("Odd one.", 1), ("Ada ran home.", 1)]),)}
+    files |= {"evaluation": (evaluation,), "catch_all_labels": False}
+    selected = _select(data.model_copy(update=files))
+    assert [example.sentence for example in selected.evaluation] == ["Odd Eve."]
+    assert [example.sentence for example in selected.pool] == ["Ada ran home."]
+
+
 def test_no_sentence_that_is_held_out_is_trained_on_under_any_view(data) -> None:
     selected = _select(data.model_copy(update={"schema_views": 2, "schema_variation": 1.0}), held_out=5)
     aside = {example.sentence for example in selected.held_out}

@@ -29,7 +29,7 @@ class DataConfig(Section):
     train: tuple[str, ...] = ("demo/train",)
     """Files or folders, or ``demo/train``."""
     evaluation: tuple[str, ...] = ("demo/known", "demo/unseen")
-    """Files or folders to score on; training sentences that stand in them are dropped."""
+    """Files or folders to score on; training sentences that stand in them, drawn or not, are dropped."""
     mixture: dict[str, float] | Literal["size"] = Field(default={})
     """Source -> how many of its sentences are drawn for each one of a source that is not named here; or ``size``, in
     proportion to what each has, as the paper draws its prompts."""

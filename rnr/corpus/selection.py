@@ -49,14 +49,15 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
     ``fits`` decides about ``data.max_prompt_tokens``. Without a ``warm_start`` nothing is drawn for SFT. Raises
     ValueError, naming the key, when nothing is left.
     """
-    evaluation = load(
+    scored = load(
         data.evaluation,
         training=False,
         skip_bad_rows=data.skip_bad_rows,
         options=data.reading,
     )
-    evaluation = draw_from_each(as_asked(evaluation, catch_alls=data.asks_catch_alls), data.evaluation_examples)
-    train, left_out = _training(data, evaluation, seed)
+    evaluation = draw_from_each(as_asked(scored, catch_alls=data.asks_catch_alls), data.evaluation_examples)
+    # All of them, not those that are drawn: the run's model is scored on the whole files afterwards.
+    train, left_out = _training(data, scored, seed)
     if fits is not None:
         short = [example for example, fit in zip(train, fits(train), strict=True) if fit]
         left_out |= _reason("longer than data.max_prompt_tokens", len(train) - len(short))
