@@ -218,3 +218,7 @@ def test_data_sets_are_put_in_their_columns_however_they_are_written() -> None:
     }
     with pytest.raises(ValueError, match="'CrossNER_AI' and 'crossner_ai' are both the column AI"):
         columns(["CrossNER_AI", "crossner_ai"])
+    # Folders before the name belong to it, or tell data sets of one name apart.
+    assert columns(["CrossNER/ai", "x/mit-movie"]) == {"Movie": "x/mit-movie", "AI": "CrossNER/ai"}
+    with pytest.raises(ValueError, match="'x/mit-movie' and 'y/mit-movie' are both the column Movie"):
+        columns(["x/mit-movie", "y/mit-movie"])
