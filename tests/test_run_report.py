@@ -260,6 +260,7 @@ def test_metrics_of_a_run_have_a_meaning(folder, page) -> None:
     ("name", "title"),
     [
         ("val/CrossNER_AI/f1", "F1 of a data set"),
+        ("val/x/news/f1", "F1 of a data set"),
         ("val/f1", "F1 of the evaluation"),
         ("rewards/overlap/mean", "Part of the reward"),
         ("infra/rollout_restarts_total", "Workers replaced"),
