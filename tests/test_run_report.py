@@ -5,8 +5,7 @@ from collections import Counter
 
 import pytest
 
-from rnr.evaluation.marking import marked
-from rnr.evaluation.metrics import error_kinds
+from rnr.evaluation.marking import error_kinds, marked
 from rnr.runs.metric_names import MEANINGS, meaning_of
 from rnr.runs.report.collect import collect, config_differences
 from rnr.runs.report.groups import MOST_GROUPS, read_groups

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
+from rnr.evaluation.marking import ERROR_KINDS, error_kinds
 from rnr.evaluation.metrics import (
-    ERROR_KINDS,
     Counts,
     average,
     boundary_tolerant_counts,
     corpus_score,
     counts_by_label,
-    error_kinds,
     exact_counts,
     reference_counts,
     strict_counts,

@@ -7,7 +7,7 @@ from rich.table import Table
 from rnr.counting import counted
 from rnr.evaluation.bootstrap import Difference
 from rnr.evaluation.calibration import Calibration
-from rnr.evaluation.metrics import ERROR_KINDS
+from rnr.evaluation.marking import ERROR_KINDS
 from rnr.evaluation.published import COLUMNS, PUBLISHED, STANDARDISED
 from rnr.evaluation.scoring import PROTOCOLS, Comparison, Report, Score
 from rnr.task.parsing import ERRORS
@@ -42,8 +42,8 @@ def _scores(found: Report) -> Table:
         ("", "protocol"),
         ("precision", "recall", "F1"),
         caption="reference: the paper's reading and counting; exact: text and label; strict: offsets and label; "
-        "boundary_tolerant: overlaps are enough; partial, type: as in nervaluate; chain: the paper's counting of what "
-        "the chain marks",
+        "boundary_tolerant: overlaps are enough, or the same text elsewhere; partial, type: as in nervaluate; chain: "
+        "the paper's counting of what the chain marks",
     )
     for data_set, scores in found.rows():
         for protocol in PROTOCOLS:
