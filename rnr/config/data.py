@@ -29,7 +29,7 @@ class DataConfig(Section):
     train: tuple[str, ...] = ("demo/train",)
     """Files or folders, or ``demo/train``."""
     evaluation: tuple[str, ...] = ("demo/known", "demo/unseen")
-    """Files or folders to score on; training sentences that stand in them are dropped."""
+    """Files or folders to score on; training sentences that stand in them, drawn or not, are dropped."""
     mixture: dict[str, float] | Literal["size"] = Field(default={})
     """Source -> how many of its sentences are drawn for each one of a source that is not named here; or ``size``, in
     proportion to what each has, as the paper draws its prompts."""
@@ -45,7 +45,7 @@ class DataConfig(Section):
     """As ``keep_by_mentions``, for GRPO's pool alone, of the sentences under the schemas that they are asked with."""
     special_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the training sentences in which general labels become special where the text says so
-    (``rnr/corpus/fine_labels.py``)."""
+    (``rnr/corpus/fine_labels.py``). Those of a source are drawn as if they were another source of the same weight."""
     schema_variation: float = Field(default=0.0, ge=0, le=1)
     """Share of the training examples that get a schema of their own (``rnr/corpus/schema_variation.py``)."""
     schema_views: int = Field(default=1, ge=1)

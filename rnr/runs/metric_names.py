@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """Of the metrics whose name matches ``pattern``, in which ``*`` stands for one part of a name."""
+    """Of the metrics whose name matches ``pattern``, in which ``*`` stands for a part, such as a data set."""
 
     pattern: str
     title: str
@@ -14,7 +14,7 @@ class Meaning:
 
     def matches(self, name: str) -> bool:
         """Whether this is the metric's meaning."""
-        return re.fullmatch(re.escape(self.pattern).replace(r"\*", "[^/]+"), name) is not None
+        return re.fullmatch(re.escape(self.pattern).replace(r"\*", ".+"), name) is not None
 
 
 MEANINGS = (

@@ -37,11 +37,19 @@ def stem(file: Path) -> str:
 
 def source_name(file: Path) -> str:
     """The data set that a file belongs to: the folder's name for a split or beside a list of labels, else its own."""
+    return source_place(file).name
+
+
+def source_place(file: Path) -> Path:
+    """The place of the data set that a file belongs to, called as the data set: a folder, or the file without its
+    endings."""
     folder = Path(os.path.abspath(file)).parent  # not resolved: a link may point to a store where nothing has a name
+    own = folder / stem(file)
     listed = any((folder / name).is_file() for name in ("labels.json", "dataset_dict.json"))
     if not listed and stem(file).lower() not in SPLITS:
-        return stem(file)
-    return (folder.parent if folder.name.lower() in SPLITS else folder).name or stem(file)
+        return own
+    named = folder.parent if folder.name.lower() in SPLITS else folder
+    return named if named.name else own
 
 
 def parts(place: Path) -> dict[str, Path]:
