@@ -1,4 +1,4 @@
-"""Everything that can be wrong with data and model, found before anything is started."""
+"""Load, validate and tokenise the inputs of a run, before anything is started."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

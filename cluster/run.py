@@ -1,4 +1,4 @@
-"""A whole run: everything that can be wrong is found first, then the services are started and the stages carried out.
+"""A whole run: validate the inputs, start the services, run the stages.
 
 This is the one place below the scripts that sees the whole config; it hands each part its own branch.
 """
@@ -61,7 +61,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What the services begin with; a learning rate is that of a stage and a step."""
+    """What the services need to start."""
 
     model_folder: str
     stop_token_id: int
@@ -71,7 +71,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A run whose data, model and resources have been found good."""
+    """A validated run: data, model and resources."""
 
     config: Config
     """With what it leaves open of the GPUs decided."""

@@ -1,4 +1,4 @@
-"""What the stages of a run are told."""
+"""The settings and services that the stages of a run share."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What ``--debug`` makes of a config: everything as it is, but as little of it as goes through every line once."""
+"""The config overrides of ``--debug``: the same run, as small as possible."""
 
 from rnr.config import Config
 from rnr.files import strict_json

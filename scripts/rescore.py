@@ -49,7 +49,7 @@ def rescore(
     options = RewardConfig.model_validate(config["reward"] | {"preset": reward} | given)
     check(options)
     if out is not None and out.exists():
-        raise ValueError(f"{out} is there already: give another --out")
+        raise ValueError(f"{out} exists: give another --out")
     change = Change()
     changed: list[tuple[float, SavedGroup, list[float | None]]] = []
     lines = []

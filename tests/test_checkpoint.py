@@ -244,7 +244,7 @@ def test_scores_that_were_measured_otherwise_are_not_taken_over_and_this_is_said
     take_over(first / "checkpoints" / "000030-grpo-000000", second, inputs)
     restored, _ = _restore(Checkpoints(second / "checkpoints", keep=1, layout=LAYOUT))
     assert (restored.stage, restored.scores) == ("grpo", {})
-    assert "sft.from_run: its scores are of other sentences" in capsys.readouterr().out
+    assert "sft.from_run: its scores are not reused" in capsys.readouterr().out
     assert not list((second / "predictions").iterdir())
 
 
@@ -390,7 +390,7 @@ def test_a_checkpoint_of_other_ranks_or_another_stage_is_taken_and_this_is_said(
     assert _warm_start(two, resume=True) is None
     progress, learner = _restore(Checkpoints(folder, keep=1, layout=CheckpointLayout(learner_ranks=2, zero_stage=3)))
     assert (progress.step, learner.weight) == (1, 11)
-    said = "000011-grpo-000001 was written by 1 learner ranks and ZeRO stage 1; divided anew for 2 learner ranks and"
+    said = "resharding 000011-grpo-000001 from 1 learner ranks and ZeRO stage 1 to 2 learner ranks and"
     assert said in capsys.readouterr().out
     _restore(Checkpoints(folder, keep=1, layout=LAYOUT))
     assert capsys.readouterr().out == ""

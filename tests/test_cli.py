@@ -83,7 +83,7 @@ def test_a_misspelt_key_in_the_file_gets_the_nearest_name_too(tmp_path) -> None:
 
 @pytest.mark.parametrize("flag", ["--steps=4", "grpo.steps=4", "--grpo.steps", "-grpo.steps=4", "--grpo.steps 4"])
 def test_what_is_no_option_is_refused_with_an_example(flag) -> None:
-    with pytest.raises(ValueError, match=r"is not an option; write --section\.key=value"):
+    with pytest.raises(ValueError, match=r"unknown option .*; overrides are --section\.key=value"):
         load_config(None, [flag])
 
 
@@ -142,18 +142,18 @@ def test_values_that_contradict_each_other_are_refused() -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("sft.held_out=4 sft.epochs=0", "sft.held_out: the loss .* sft.epochs=0 skips it"),
-        ("merging.warm_start=0.8 sft.epochs=0", "merging.warm_start weighs .* sft.epochs=0 skips it"),
+        ("sft.held_out=4 sft.epochs=0", "sft.held_out has no effect: sft.epochs=0 skips"),
+        ("merging.warm_start=0.8 sft.epochs=0", "merging.warm_start has no effect: sft.epochs=0 skips"),
         ("merging.grpo=1.5 grpo.steps=0", "merging.grpo weighs .* grpo.steps=0 skips it"),
-        ("model.lora_alpha=16", "model.lora_alpha scales an adapter"),
+        ("model.lora_alpha=16", "model.lora_alpha has no effect with model.lora_rank=0"),
         ("grpo.clip_high=0.4", "grpo.clip_high: with one optimizer step"),
         ("grpo.clip_low=0.3 grpo.dual_clip=3", "grpo.clip_low and grpo.dual_clip: with one optimizer step"),
         ("grpo.mini_batches=4 sampling.prompts_per_step=3", r"grpo.mini_batches \(4\) divides a step by its prompts"),
         ("reward.overlong_tokens=8 grpo.credit=mention", "reward.overlong_tokens changes the reward of an answer"),
         ("reward.preset=mine:good grpo.credit=mention", "a reward.preset of one's own changes the reward of an answer"),
         ('reward.scorers=[{use="a:b"}] grpo.credit=mention', "reward.scorers changes the reward of an answer"),
-        ("grpo.kl_estimator=k1", "kl_estimator estimates the KL, which kl_coefficient=0 leaves out"),
-        ("grpo.rollout_correction=none grpo.rollout_correction_cap=3", "rollout_correction_cap bounds a ratio"),
+        ("grpo.kl_estimator=k1", "kl_estimator has no effect with kl_coefficient=0"),
+        ("grpo.rollout_correction=none grpo.rollout_correction_cap=3", "rollout_correction_cap has no effect"),
     ],
 )
 def test_what_would_do_nothing_is_refused_by_name(flags, said) -> None:

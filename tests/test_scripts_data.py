@@ -316,7 +316,7 @@ def test_split_depends_on_its_seed_alone_and_keeps_the_order() -> None:
     assert train == [example for example in examples if example in train]
 
 
-@pytest.mark.parametrize(("share", "said"), [("1.5", "between 0 and 1"), ("0.1", "leaves none for test")])
+@pytest.mark.parametrize(("share", "said"), [("1.5", "between 0 and 1"), ("0.1", "none is left for test")])
 def test_split_says_when_its_share_cannot_be_taken(tmp_path, capsys, share, said) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", *_numbered("a", 3))
     assert main(["split", file, "--out", str(tmp_path / "out"), "--test-share", share]) == 2

@@ -1,4 +1,4 @@
-"""Scores of predictions under each protocol, alone and against others: takes no model.
+"""Score saved predictions under each protocol, and compare two files of them.
 
 The protocol *reference* reads the completions as the paper's code does and counts as it does, so that its scores can
 stand beside the published ones; all others count what our one parser reads.
