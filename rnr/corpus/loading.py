@@ -5,7 +5,6 @@ differ only in the names of their fields.
 """
 
 import gc
-import glob
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from rnr.config import ReadingConfig
 from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, report
 from rnr.corpus.formats.examples import Place, read_row, to_example
-from rnr.corpus.formats.folders import SPLITS, note_not_read, parts, source_name, stem
+from rnr.corpus.formats.folders import SPLITS, matches, note_not_read, parts, source_name, stem
 from rnr.corpus.formats.plain_rows import not_read
 from rnr.corpus.formats.reading import read_rows
 from rnr.corpus.formats.rows import DataError
@@ -41,9 +40,9 @@ def load(
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 
     A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation``,
-    ``valid`` or ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data. A row without a field for its
-    entities is bad unless the sentences need not be ``annotated``. Labels are as the files write
-    them (``as_asked`` gives them their one writing). What was done to the rows is printed.
+    ``valid`` or ``dev``), a pattern with ``*`` or ``**``, or ``demo/NAME`` for the embedded data. A row without a field
+    for its entities is bad unless the sentences need not be ``annotated``. Labels are as the files write them
+    (``as_asked`` gives them their one writing). What was done to the rows is printed.
     """
     reading = reading or Reading(options=options or ReadingConfig())
     examples: list[Example] = []
@@ -187,7 +186,7 @@ def _found(path: str) -> list[Path]:
         found = [DEMO / f"{path.removeprefix('demo/')}.jsonl"]
     else:
         place = Path(path).expanduser()  # taken as it is if it is there: a name may have brackets
-        found = [place] if place.exists() else sorted(Path(match) for match in glob.glob(str(place)))
+        found = [place] if place.exists() else matches(str(place))
     if not found or not found[0].exists():
         raise DataError(f"no file or folder at {path!r} (seen from {Path.cwd()})")
     return found
