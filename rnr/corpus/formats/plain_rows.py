@@ -20,7 +20,8 @@ from rnr.corpus.formats.entity_fields import (
     told,
 )
 from rnr.corpus.formats.entity_labels import names_a_label
-from rnr.corpus.formats.entity_names import may_be_said, names_a_place, own_entity, without
+from rnr.corpus.formats.entity_names import may_be_said, names_a_place, own_entity
+from rnr.corpus.formats.entity_places import without
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 from rnr.corpus.formats.span_lists import from_list
