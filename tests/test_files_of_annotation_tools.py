@@ -7,8 +7,10 @@ import pytest
 
 from rnr.corpus.formats.argilla import DISCARDED, NOT_SUBMITTED
 from rnr.corpus.formats.brat import READ_TRIGGERS, TRIGGERS
+from rnr.corpus.formats.examples import TWICE
 from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
 from rnr.corpus.formats.offsets import INSIDE, UNCLEAR
+from rnr.corpus.formats.prodigy import CONTRADICTED, REJECTED_SPANS
 from rnr.corpus.formats.webanno import CUT, EMPTY
 from rnr.corpus.label_doubts import SEVERAL
 from rnr.corpus.loading import load
@@ -286,3 +288,29 @@ def test_answers_of_argilla_that_stand_under_their_people_are_read(tmp_path) -> 
     values = {"span": {"value": PER_ADA}, "topics": {"value": []}}
     row = {"fields": {"text": "Ada ran"}, "responses": [{"status": "submitted", "values": values}]}
     assert read(written(tmp_path / "a.json", json.dumps([row])))[:2] == ([ADA], "")
+
+
+# Prodigy
+
+
+def _decision(answer: str, text: str = "Ada ran", **more: object) -> dict[str, object]:
+    span = {"start": 0, "end": 3, "label": "PER"} | more
+    return {"text": text, "spans": [span], "answer": answer, "_view_id": "ner", "_task_hash": 1}
+
+
+@pytest.mark.parametrize("answers", [("accept", "reject"), ("reject", "accept")])
+def test_a_span_that_one_decision_accepts_and_another_rejects_is_named(tmp_path, answers) -> None:
+    rows = [_decision(answer, score=n) for n, answer in enumerate(answers)]
+    rows.append(_decision("reject", start=4, end=7))
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {CONTRADICTED} (row {1 + answers.index('reject')}: [0, 3] as PER)" in notes
+    assert f"1 {REJECTED_SPANS} (row 3)" in notes
+
+
+def test_a_span_that_is_accepted_twice_with_other_scores_is_one(tmp_path) -> None:
+    rows = [_decision("accept", score=0.2), _decision("accept", score=0.4), _decision("reject", label="LOC")]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([ADA], "")
+    assert CONTRADICTED not in notes
+    assert TWICE not in notes
