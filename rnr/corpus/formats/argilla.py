@@ -1,6 +1,7 @@
 """Argilla: records of version 1 (``annotation``, ``status``) and of version 2 (``fields``, ``responses``), and what
 version 2 writes as a data set (``text``, ``NAME.responses``, ``NAME.responses.status``)."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,12 +10,19 @@ from typing import Any
 
 from rnr.corpus.formats.plain_rows import OTHER_TEXTS, own_row
 from rnr.corpus.formats.rows import Row
-from rnr.corpus.formats.shapes import BROKEN, Rows, Shape, Source, each, extras, has
+from rnr.corpus.formats.shapes import BROKEN, Rows, Shape, Source, all_but, each, extras, has
 
 DISCARDED = "records were discarded or not yet annotated, and left out"
 NOT_SUBMITTED = "answers were discarded or not submitted, and were left out beside the one that was read"
 _DONE = ("validated", "completed", "submitted")
 _RESPONSES = ".responses"
+_OF_A_QUESTION = re.compile(r"\.responses(\.\w+)?$|\.suggestion\.\w+$")
+_OF_ARGILLA = (
+    *("prediction_agent", "annotation_agent", "event_timestamp", "metrics", "vectors"),
+    *("_server_id", "external_id", "inserted_at", "updated_at"),
+)
+"""What Argilla keeps for itself."""
+_UNREAD = all_but("text", "status", *_OF_ARGILLA)
 _FIRST = 1000
 """So many records at most are looked at for one in which a span is marked."""
 
@@ -49,6 +57,7 @@ def _version_2(row: dict[str, Any], number: int, source: Source, asked: set[str]
         raise ValueError(f"a record needs its sentence in fields.text; its fields are {', '.join(row['fields'])}")
     every = list(_answers(row["responses"]))
     asked.update(one.question for one in every if one.marks)
+    source.not_read(one.question for one in every if asked and one.value and one.question not in asked)
     # An empty list tells nothing of its question: that of one which asks for topics is no sentence without a mention.
     answers = [one for one in every if _holds_spans(one.value) and (not asked or one.question in asked)]
     done = [one for one in answers if one.done]
@@ -117,14 +126,17 @@ VERSION_1 = Shape(
     name="Argilla 1",
     recognises=lambda row: has(row, text=str) and "annotation" in row and ("status" in row or "prediction" in row),
     rows=each(_version_1),
+    unread=all_but("text", "annotation", "status", "tokens", *_OF_ARGILLA),
 )
 VERSION_2 = Shape(
     name="Argilla 2",
     recognises=lambda row: has(row, fields=dict, responses=(list, dict)),
     rows=_rows(lambda row: row),
+    unread=all_but("fields", "responses", "status", *_OF_ARGILLA),
 )
 DATA_SET = Shape(
     name="Argilla 2 as a data set",
     recognises=lambda row: has(row, text=str) and any(name.endswith(_RESPONSES) for name in row),
     rows=_rows(_of_columns),
+    unread=lambda row: (name for name in _UNREAD(row) if not _OF_A_QUESTION.search(name)),
 )

@@ -101,11 +101,13 @@ def _word_columns(names: Sequence[str], columns: dict[str, str], source: Source)
         return None
     if sentence is None and not divided_by_blanks(source):
         return None
+    place = _first(columns, _PLACES)
     if others := [name for name in _TAGS if name in columns and columns[name] not in (word, tag, sentence)]:
         source.reading.fact(f"column {tag!r} is read as the tags; {OTHER_TAGS} ({', '.join(others)})", source.file)
+    source.not_read(name for name in names if name.strip() and name not in (word, tag, sentence, place))
     if sentence is None:
         source.reading.fact(BLANKS_DIVIDE, source.file)
-    found = (word, tag, sentence, _first(columns, _DOCUMENTS), _first(columns, _PLACES))
+    found = (word, tag, sentence, _first(columns, _DOCUMENTS), place)
     places = [-1 if name is None else names.index(name) for name in found]
     return WordColumns(
         width=len(names), word=places[0], tag=places[1], sentence=places[2], document=places[3], place=places[4]

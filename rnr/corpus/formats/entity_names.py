@@ -1,8 +1,10 @@
 """An entity under any of the names that tools give its place, its label and its text -> our own names."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
+from rnr.corpus.formats.decisions import DENIED, denied
 from rnr.corpus.formats.entity_labels import LABELS, label_field, one_label
 from rnr.corpus.formats.entity_places import (
     LENGTHS,
@@ -21,6 +23,8 @@ from rnr.corpus.formats.span_lists import AS_TEXT, from_list, whole_number
 _OURS_OF_NONE = (("start", "end"), ("start_offset", "end_offset"))
 _FIELDS = frozenset((*PAIRS, *PAIRS.values(), *LENGTHS, *LENGTHS.values(), *PLACES, *LABELS, *TEXTS, "id"))
 """What the fields of an entity are called."""
+_OWN = NUMBERS | {"label", "type", "text", "name", "pos", "id", "token_start", "token_end"}
+"""The fields of an entity that something is read from, its number, and what Prodigy tells of its tokens."""
 _PIECE = re.compile(r"[BIESLUO]-\S")
 
 
@@ -56,7 +60,22 @@ def own_entity(entity: Any, place: str, number: int, source: Source, sentence: A
     changed = {name: value for name, value in whole.items() if repr(value) != repr(named[name])}
     if changed:
         source.note(AS_TEXT, number, place)
+    note_beside_entity(named, place, number, source)
     return named | changed if changed else named
+
+
+def note_beside_entity(entity: dict[str, Any], place: str, number: int, source: Source) -> None:
+    """Name the fields of an entity in our own names that nothing is read from; one that denies it is noted."""
+    if beside := _beside(_field(place), tuple(entity)):
+        source.not_read(beside)
+        if said := denied(entity):
+            source.note(DENIED, number, f"{place}: {said}")
+
+
+@lru_cache(maxsize=1024)
+def _beside(field: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of an entity's fields that nothing is read from: kept, because the entities of a file have the same ones."""
+    return tuple(f"{field}.{name}" for name in names if name not in _OWN)
 
 
 def _field(place: str) -> str:

@@ -67,7 +67,7 @@ def is_number(value: Any) -> bool:
 def with_one_place(entity: dict[str, Any], place: str, number: int, source: Source, sentence: Any) -> dict[str, Any]:
     """The entity with one of several places that differ, which is noted: that of its text, or the one that is counted
     in characters by its name; raises ValueError where nothing tells which of two is meant."""
-    if len(_BEGINS & entity.keys()) < 2 or len(set((told := dict(_places(entity))).values())) < 2:
+    if len(_BEGINS.intersection(entity)) < 2 or len(set((told := dict(_places(entity))).values())) < 2:
         return entity
     texts = [entity[name] for name in TEXTS if isinstance(entity.get(name), str) and entity[name]]
     whole = [names for names, at in told.items() if at[0] < at[1]]

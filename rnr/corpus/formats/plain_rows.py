@@ -41,8 +41,9 @@ BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
 _FIELDS = frozenset(("sentence", "text", "entities", "label", "schema", "dataset", "guid", "cot"))
 _ENTITY = frozenset(("label", "text", "start", "end"))
-_READ = _FIELDS | {"id", "reasoning", "relations", "answer", *ENTITIES}
-"""The fields of a row that something may be read from, beside its texts."""
+_OF_PRODIGY = ("_input_hash", "_task_hash", "_view_id", "_session_id", "_annotator_id", "_timestamp", "_is_binary")
+_READ = _FIELDS | {"id", "reasoning", "relations", "answer", *ENTITIES, *_OF_PRODIGY}
+"""The fields of a row that something may be read from, beside its texts, and those that Prodigy keeps for itself."""
 
 
 def not_read(row: dict[str, Any]) -> set[str]:
