@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rnr.config import ReadingConfig
-from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, report
+from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, note_left_out, report
 from rnr.corpus.formats.examples import Place, read_row, to_example
 from rnr.corpus.formats.folders import SPLITS, matches, note_not_read, parts, source_name, stem
 from rnr.corpus.formats.plain_rows import not_read
@@ -105,7 +105,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
     """Every row of every split of ``paths``, and the reason for each row, file or path that cannot be used.
 
     The schema of an example is empty where its row leaves it out. Rows that contradict each other are noted at the end,
-    or with ``error`` each a DataError.
+    or with ``error`` each a DataError; those that ``first`` or ``majority`` would leave out are noted, too.
     """
     rows = RowIndex()
     note_not_read(paths, reading)
@@ -130,6 +130,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
         yield from (error for one in found if (error := contradiction(one, rows)))
     else:
         report(found, rows, reading.report)
+        note_left_out(found, duplicates, rows, reading.report)
 
 
 @contextmanager
@@ -160,12 +161,10 @@ def _resolved(examples: list[Example], rows: RowIndex, duplicates: Resolution, r
             if error := contradiction(one, rows):
                 raise error
     report(found, rows, reading.report)
-    if duplicates in ("keep", "error"):
-        return examples
     gone = left_out(found, duplicates)
     for position in sorted(gone):
         reading.note(RESOLVED, *rows[position])
-    return [example for position, example in enumerate(examples) if position not in gone]
+    return [example for position, example in enumerate(examples) if position not in gone] if gone else examples
 
 
 def _every_file(path: str) -> Iterator[Path | DataError]:

@@ -74,7 +74,7 @@ def note_beside_entity(entity: dict[str, Any], place: str, number: int, source: 
 
 @lru_cache(maxsize=1024)
 def _beside(field: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of an entity's fields that nothing is read from: kept, because the entities of a file have the same ones."""
+    """Those of an entity's fields that nothing is read from: kept, because the entities of a file have the same."""
     return tuple(f"{field}.{name}" for name in names if name not in _OWN)
 
 

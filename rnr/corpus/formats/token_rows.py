@@ -1,6 +1,8 @@
 """Rows of tokens with a tag each: Hugging Face's ``tokens`` and ``ner_tags``, in JSON, parquet or a saved dataset."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -33,6 +35,10 @@ EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
     "(data.reading.labels), or in a labels.json beside the file"
+)
+WITHOUT_O = (
+    "tags are numbers, and there is no O among their names ({}), which stands for what is no entity: name the tags in "
+    "the order of their numbers by --labels O,B-PER,I-PER (data.reading.labels), or in the labels.json beside the file"
 )
 _UNKNOWN = (
     "tag {} marks a token that was not annotated (models leave it out of their loss): such a sentence is not whole; "
@@ -88,6 +94,20 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
             continue
         try:
             yield number, value.row(scheme, source.reading.options.spaces)
+        except ValueError as error:
+            yield source.fault(number, error)
+
+
+def with_names(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The sentences, those whose tags are all numbers with the names that ``--labels``, or a ``labels.json``, gives."""
+    for number, value in values:
+        if not isinstance(value, Tagged) or not all(tag.lstrip("-").isdecimal() for tag in value.tags):
+            yield number, value
+            continue
+        try:
+            own = source.labels()
+            named = named_tags(list(map(int, value.tags)), own)
+            yield number, replace(value, tags=named, beside=value.beside | (_schema(own) if own else {}))
         except ValueError as error:
             yield source.fault(number, error)
 
@@ -225,9 +245,18 @@ def named_tags(tags: Sequence[Any], names: Sequence[str] | Mapping[int, str] | N
             raise ValueError(f"tag {tag} is no whole number")
         if isinstance(tag, int) and not known:
             raise ValueError(NAMELESS)
+        if isinstance(tag, int) and not _name_tags(tuple(known.values())):
+            raise ValueError(WITHOUT_O.format(", ".join(known.values())))
         if isinstance(tag, int) and tag not in known:
             raise ValueError(f"tag {tag} has no name; there are {len(known)}: {', '.join(known.values())}")
     return [tag if isinstance(tag, str) else known[tag] for tag in tags]
+
+
+@lru_cache(maxsize=64)
+def _name_tags(names: tuple[str, ...]) -> bool:
+    """Whether some of these names are tags, and not all labels."""
+    read = tag_scheme([names]).spelling.read
+    return any(name and read(name) for name in names)
 
 
 def _schema(names: Sequence[str] | Mapping[int, str]) -> dict[str, Any]:
