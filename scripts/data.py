@@ -132,7 +132,7 @@ def convert(
     write(seen.passing(examples), out, to)
     if lost := [*seen.lines(out, to), *fields_lost(reading.report)]:
         print(f"lost, because {to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
-    for said in seen.elsewhere(to):
+    for said in seen.elsewhere(out, to):
         print(f"noted: {said}")
     print(f"{counted(seen.examples, 'sentence')} -> {out}")
     return 0

@@ -5,15 +5,14 @@ differ only in the names of their fields.
 """
 
 import gc
-import glob
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rnr.config import ReadingConfig
-from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, report
+from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, note_left_out, report
 from rnr.corpus.formats.examples import Place, read_row, to_example
-from rnr.corpus.formats.folders import SPLITS, note_not_read, parts
+from rnr.corpus.formats.folders import SPLITS, matches, note_not_read, parts
 from rnr.corpus.formats.plain_rows import not_read
 from rnr.corpus.formats.reading import read_rows
 from rnr.corpus.formats.rows import DataError
@@ -40,9 +39,9 @@ def load(
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 
     A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation``,
-    ``valid`` or ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data. A row without a field for its
-    entities is bad unless the sentences need not be ``annotated``. Labels are as the files write
-    them (``as_asked`` gives them their one writing). What was done to the rows is printed.
+    ``valid`` or ``dev``), a pattern with ``*`` or ``**``, or ``demo/NAME`` for the embedded data. A row without a field
+    for its entities is bad unless the sentences need not be ``annotated``. Labels are as the files write them
+    (``as_asked`` gives them their one writing). What was done to the rows is printed.
     """
     reading = reading or Reading(options=options or ReadingConfig())
     examples: list[Example] = []
@@ -105,7 +104,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
     """Every row of every split of ``paths``, and the reason for each row, file or path that cannot be used.
 
     The schema of an example is empty where its row leaves it out. Rows that contradict each other are noted at the end,
-    or with ``error`` each a DataError.
+    or with ``error`` each a DataError; those that ``first`` or ``majority`` would leave out are noted, too.
     """
     rows = RowIndex()
     note_not_read(paths, reading)
@@ -131,6 +130,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
         yield from (error for one in found if (error := contradiction(one, rows)))
     else:
         report(found, rows, reading.report)
+        note_left_out(found, duplicates, rows, reading.report)
 
 
 @contextmanager
@@ -161,12 +161,10 @@ def _resolved(examples: list[Example], rows: RowIndex, duplicates: Resolution, r
             if error := contradiction(one, rows):
                 raise error
     report(found, rows, reading.report)
-    if duplicates in ("keep", "error"):
-        return examples
     gone = left_out(found, duplicates)
     for position in sorted(gone):
         reading.note(RESOLVED, *rows[position])
-    return [example for position, example in enumerate(examples) if position not in gone]
+    return [example for position, example in enumerate(examples) if position not in gone] if gone else examples
 
 
 def _every_file(path: str) -> Iterator[Path | DataError]:
@@ -187,7 +185,7 @@ def _found(path: str) -> list[Path]:
         found = [DEMO / f"{path.removeprefix('demo/')}.jsonl"]
     else:
         place = Path(path).expanduser()  # taken as it is if it is there: a name may have brackets
-        found = [place] if place.exists() else sorted(Path(match) for match in glob.glob(str(place)))
+        found = [place] if place.exists() else matches(str(place))
     if not found or not found[0].exists():
         raise DataError(f"no file or folder at {path!r} (seen from {Path.cwd()})")
     return found

@@ -130,10 +130,18 @@ def _cannot_be_read(file: Path) -> bool:
     return ending in ENDINGS and ending not in _DOCUMENTS and file.is_file() and not file.name.startswith(".")
 
 
+def matches(pattern: str) -> list[Path]:
+    """What is there of a pattern, in which ``**`` stands for folders of any depth: of those the ones that hold others
+    are left out, which are there themselves."""
+    found = sorted(map(Path, glob(pattern, recursive=True)))
+    above = {folder for file in found for folder in file.parents} if "**" in pattern else set[Path]()
+    return [file for file in found if file not in above]
+
+
 def note_not_read(paths: Sequence[str], reading: Reading) -> None:
     """Note the files and folders of data that stand in a folder and are not read with it, and splits that are taken
     for several data sets."""
-    for place in (Path(name) for path in paths for name in ([path] if Path(path).exists() else sorted(glob(path)))):
+    for place in (one for path in paths for one in ([Path(path)] if Path(path).exists() else matches(path))):
         if not place.is_dir():
             continue
         with suppress(DataError):  # which is said where they are read
