@@ -24,7 +24,15 @@ from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files, greedy
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.checking import check
-from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
+from rnr.config import (
+    DataConfig,
+    EvaluationConfig,
+    GrpoConfig,
+    ModelConfig,
+    RewardConfig,
+    SamplingConfig,
+    SftConfig,
+)
 from rnr.corpus.selection import Selection
 from rnr.counting import counted
 from rnr.model_folder import count_weights, resolve
@@ -148,6 +156,7 @@ def prepare(
     model: ModelConfig,
     data: DataConfig,
     sft: SftConfig,
+    grpo: GrpoConfig,
     sampling: SamplingConfig,
     reward: RewardConfig,
     evaluation: EvaluationConfig,
@@ -164,6 +173,8 @@ def prepare(
     selected = asker.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
     asker.decode(decoding, on_decisions=sft.decoding == "marks")
+    sampled = sampling.max_new_tokens if grpo.steps else 0
+    selected = asker.copied(selected, sampled=sampled, evaluated=evaluation.max_new_tokens)
     pool = [asker.prompt(example) for example in selected.pool]
     asked = [asker.prompt(example) for example in selected.evaluation]
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)

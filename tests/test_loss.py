@@ -123,7 +123,8 @@ def test_the_rollout_correction_is_truncated_above_only_and_carries_no_gradient(
     # Its k1, sampler less old; k3 would be e^3 - 3 - 1 = 16.1 and e^-1 + 1 - 1 = 0.4, and never negative.
     assert _mean(sums, "rollout_corr/kl") == pytest.approx((-3.0 + 1.0) / 2)
     said = meaning_of("rollout_corr/kl")
-    assert said is not None and said.how.startswith("k1 estimate")
+    assert said is not None
+    assert said.how.startswith("k1 estimate")
 
 
 def test_the_rollout_correction_compares_the_sampler_with_the_old_policy_not_the_current_one() -> None:

@@ -26,6 +26,7 @@ def _prepare(**sections) -> Prepared:
         model=config.model,
         data=config.data,
         sft=config.sft,
+        grpo=config.grpo,
         sampling=config.sampling,
         reward=config.reward,
         evaluation=config.evaluation,
@@ -98,6 +99,37 @@ def test_prompts_that_are_too_long_are_left_out_and_counted_but_never_of_the_eva
     assert len(prepared.evaluation) == 1
     with pytest.raises(ValueError, match="no training sentence remains: 3 are left out: longer than"):
         _prepare(data={**data, "max_prompt_tokens": 10})
+
+
+def test_sentences_that_no_rollout_has_room_for_under_marks_are_left_out_and_counted(tmp_path) -> None:
+    # "<", "think", ">", newline, then "train", " x", ".", newline, and the end of the answer: 9 tokens.
+    train = _file(tmp_path / "names.jsonl", ["train x.", "train x x.", "train x x x."])
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "asked.jsonl", ["test x.", "test x x x x."]),)}
+    evaluation = {"max_new_tokens": 11, "label_calibration": 0.0}
+    prepared = _prepare(data=data, sampling={"max_new_tokens": 10}, evaluation=evaluation)
+    assert prepared.decoding == "marks"  # by auto
+    assert [prompt.example.sentence for prompt in prepared.prompts] == ["train x.", "train x x."]
+    assert (len(prepared.sft), len(prepared.evaluation)) == (3, 2)
+    more = "tokens, and more for each mark"
+    why = (
+        f"not to be copied under marks in sampling.max_new_tokens (10), of GRPO's pool alone; the longest, {{}} {more}"
+    )
+    assert prepared.left_out == {why.format("names/names:3, needs 11"): 1}
+    assert prepared.notes == (
+        "1 evaluated sentence cannot be copied under marks in evaluation.max_new_tokens (11), so that no answer to "
+        f"them ends: the longest, asked/asked:2, needs 12 {more}",
+        f"data: left out: 1 training sentence: {why.format('names/names:3, needs 11')}",
+    )
+    few = {"data": data, "sampling": {"max_new_tokens": 8}, "evaluation": evaluation}
+    with pytest.raises(
+        ValueError,
+        match=r"^sampling\.max_new_tokens \(8\) is too few to copy a sentence under marks, all 3 of GRPO's pool: the "
+        rf"shortest, names/names:1, needs 9 {more}: raise it$",
+    ):
+        _prepare(**few)
+    assert len(_prepare(**few, grpo={"steps": 0}).prompts) == 3  # nothing is sampled
+    few["sampling"] |= {"decoding": "free"}
+    assert (len(_prepare(**few).prompts), _prepare(**few).left_out) == (3, {})
 
 
 def _model(folder, normalizer: str) -> str:
@@ -201,6 +233,7 @@ def test_a_held_out_sequence_that_does_not_fit_is_refused(tmp_path) -> None:
             data=data,
             model={"context_tokens": 192},
             sft={"held_out": 1, "from_run": "elsewhere"},
+            grpo={"steps": 0},
             sampling={"max_new_tokens": 8},
             evaluation={"max_new_tokens": 8},
         )
@@ -252,6 +285,7 @@ def test_labels_that_leave_no_room_for_calibration_are_refused_before_anything_s
         "data": {"train": (str(train),), "evaluation": (str(test),)},
         "sampling": {"max_new_tokens": 1, "decoding": "marks"},
         "sft": {"epochs": 0},
+        "grpo": {"steps": 0},
     }
     room = len(_prepare(**options, evaluation={"max_new_tokens": 1}).evaluation[0].token_ids) + 1
     with pytest.raises(ValueError, match=r"evaluation\.label_calibration: the 2 labels leave no room for a sentence"):

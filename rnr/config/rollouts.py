@@ -16,7 +16,7 @@ class SamplingConfig(Section):
     dynamic_sampling_rounds: int = Field(default=0, ge=0)
     """How often a step may sample further prompts in place of groups that teach nothing (DAPO's dynamic sampling)."""
     max_new_tokens: int = Field(default=256, ge=1)
-    """Token limit of a rollout."""
+    """Token limit of a rollout. Under ``marks`` a sentence that it has no room for is left out of GRPO's pool."""
     temperature: float = Field(default=1.0, gt=0)
     """Of the sampler, and of the log-probabilities in the loss."""
     decoding: Decoding | Literal["auto"] = "auto"
