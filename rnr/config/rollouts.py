@@ -17,8 +17,8 @@ class SamplingConfig(Section):
     """How often a step may sample further prompts in place of groups that teach nothing (DAPO's dynamic sampling)."""
     max_new_tokens: int = Field(default=256, ge=1)
     """Token limit of a rollout. Under ``marks`` a sentence that it has no room for is left out of GRPO's pool."""
-    temperature: float = Field(default=1.0, gt=0)
-    """Of the sampler, and of the log-probabilities in the loss."""
+    temperature: float = Field(default=1.0, ge=0.01)
+    """Of the sampler, and of the log-probabilities in the loss. Below 0.01 vLLM would sample at 0.01."""
     decoding: Decoding | Literal["auto"] = "auto"
     """What the policy may say, in rollouts, evaluations and the export (``docs/decoding.md``): ``free``; ``marks``, a
     tagged chain under the grammar of its sentence and schema; ``schema``, a free chain and an answer under the grammar
