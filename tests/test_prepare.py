@@ -224,6 +224,29 @@ def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that
         _prepare(data=data)
 
 
+def test_blank_definitions_are_left_out_and_a_label_is_defined_in_one_way(tmp_path) -> None:
+    file = tmp_path / "definitions.json"
+    row = {"sentence": "Ada ran.", "schema": ["person", "work of art", "city"], "entities": []}
+    train = write_jsonl(tmp_path / "names.jsonl", row)
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "asked.jsonl", ["Bo."]),), "definitions": str(file)}
+    # Two writings of one label that say the same are one definition.
+    file.write_text('{"Person": "somebody", "person": "somebody ", "Work_of_art": " ", "city": ""}')
+    prepared = _prepare(data=data)
+    assert prepared.notes == (f"data.definitions: {file} has 2 blank definitions, left out (city, work of art)",)
+    text = prepared.chat.tokenizer.decode(prepared.prompts[0].token_ids)
+    assert "Labels: city, person (somebody), work of art\n" in text
+    for told, why in (
+        ('{"PER": "people", "per": "robots"}', "'per' is defined as 'robots', and in another writing, .* as 'people'"),
+        ('{"a_b": "x", "A b": ""}', "'A b' is defined as '', and in another writing"),
+        ('{"PER": "people", "PER": "robots"}', "an object has 'PER' twice"),
+        ('{"PER": " "}', "holds no definition, or blank ones alone"),
+        ("{}", "holds no definition, or blank ones alone"),
+    ):
+        file.write_text(told)
+        with pytest.raises(ValueError, match=rf"data\.definitions: {file}:? {why}"):
+            _prepare(data=data)
+
+
 def test_a_held_out_sequence_that_does_not_fit_is_refused(tmp_path) -> None:
     long = "word " * 90
     train = _file(tmp_path / "train.jsonl", [f"{name} {long}" for name in ("One", "Two")])
