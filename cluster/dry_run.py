@@ -40,7 +40,7 @@ def derived(
     for note in prepared.chat.notes:
         yield "prompt", note
     for note in prepared.said:
-        yield "data", note
+        yield "note", note
     yield "decoding", prepared.decoding
     if prepared.decoding == "marks" and (by := prepared.chat.label_calibration):
         yield "decoding", f"labels of greedy marks are calibrated by {by:g} (evaluation.label_calibration)"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rnr.config import DataConfig
+from rnr.config import DataConfig, EvaluationConfig, SamplingConfig
 from rnr.corpus.selection import Selection, select
 from rnr.counting import counted
 from rnr.task.chains import spelled
@@ -86,16 +86,18 @@ class Asker:
     def _why(self, example: Example) -> str:
         return f"{self.chat.change_of(self._changed(example))}; the first is {example.uid}"
 
-    def copied(self, selected: Selection, *, sampled: int, evaluated: int) -> Selection:
-        """The selection without those of GRPO's pool whose chain under ``marks`` cannot end within the ``sampled``
-        tokens of a rollout (0: nothing is sampled), as the sentence alone is longer: every answer would be cut. They
-        are counted, and so are those of the evaluation that ``evaluated`` tokens are too few for, which stay. Raises
-        ValueError where none is left for GRPO."""
+    def copied(
+        self, selected: Selection, sampling: SamplingConfig, evaluation: EvaluationConfig, *, rolls: bool
+    ) -> Selection:
+        """The selection without those of GRPO's pool whose chain under ``marks`` cannot end within the tokens of a
+        rollout, as the sentence alone is longer: every answer would be cut. They are counted, and so are those of the
+        evaluation that its answers have no room for, which stay. Raises ValueError where none is left for GRPO, which
+        samples nothing unless it ``rolls``."""
         if self.chat.decoding != "marks":
             return selected
         left_out, notes = dict(selected.left_out), selected.notes
-        long = self._longer(selected.pool, sampled) if sampled else {}
-        key = f"sampling.max_new_tokens ({sampled})"
+        long = self._longer(selected.pool, sampling.max_new_tokens) if rolls else {}
+        key = f"sampling.max_new_tokens ({sampling.max_new_tokens})"
         if long and len(long) == len(selected.pool):
             raise ValueError(
                 f"{key} is too few to copy a sentence under marks, all {len(long)} of GRPO's pool: the shortest, "
@@ -104,12 +106,12 @@ class Asker:
         if long:
             longest = _said(max(long.items(), key=_tokens))
             left_out[f"not to be copied under marks in {key}, of GRPO's pool alone; the longest, {longest}"] = len(long)
-        if cut := self._longer(selected.evaluation, evaluated):
+        if cut := self._longer(selected.evaluation, evaluation.max_new_tokens):
             longest = _said(max(cut.items(), key=_tokens))
             notes = (
                 *notes,
                 f"{counted(len(cut), 'evaluated sentence')} cannot be copied under marks in evaluation.max_new_tokens "
-                f"({evaluated}), so that no answer to them ends: the longest, {longest}",
+                f"({evaluation.max_new_tokens}), so that no answer to them ends: the longest, {longest}",
             )
         pool = tuple(example for example in selected.pool if example not in long)
         return replace(selected, pool=pool, left_out=left_out, notes=notes)

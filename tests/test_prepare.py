@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -224,6 +225,31 @@ def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that
         _prepare(data=data)
 
 
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        (
+            {"reward": {"preset": "paper", "weights": {"overlap": 1.0}}},
+            "reward.weights changes nothing: .* 'paper' has no",
+        ),
+        ({"reward": {"preset": "weighted", "weights": {"overlap": 1.0}}}, ""),
+        ({"reward": {"preset": "paper"}}, ""),
+        ({"sft": {"from_run": "other", "held_out": 1}}, "sft.held_out: 1 sentence out of GRPO's pool, .* not measured"),
+        ({"sft": {"held_out": 1}}, ""),
+        ({"grpo": {"policy_loss": "gspo"}}, "grpo.policy_loss 'gspo' does what 'ppo' does: with one optimizer step"),
+        ({"grpo": {"policy_loss": "cispo"}}, "grpo.policy_loss 'cispo' does what 'ppo' does"),
+        ({"grpo": {"policy_loss": "gspo", "mini_batches": 2}}, ""),
+        ({"grpo": {"policy_loss": "gspo", "steps": 0}}, ""),
+    ],
+)
+def test_what_changes_nothing_beside_a_key_that_is_tried_out_is_said(tmp_path, sections, said) -> None:
+    train, test = _file(tmp_path / "names.jsonl", ["Ada ran.", "Bo sat."]), _file(tmp_path / "asked.jsonl", ["Cyd."])
+    prepared = _prepare(data={"train": (train,), "evaluation": (test,)}, **sections)
+    assert len(prepared.said) == bool(said)
+    assert all(re.match(said, note) for note in prepared.said)
+    assert prepared.notes == prepared.said
+
+
 def test_blank_definitions_are_left_out_and_a_label_is_defined_in_one_way(tmp_path) -> None:
     file = tmp_path / "definitions.json"
     row = {"sentence": "Ada ran.", "schema": ["person", "work of art", "city"], "entities": []}
@@ -343,7 +369,9 @@ def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_
     assert all(sample.allowed == () for sample in taught.sft)
     config = Config()
     schedule = Schedule(taught, sft=config.sft, grpo=config.grpo, prompts_per_step=2, final_rate=0.1, seed=0)
-    plan = derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, needing=roles(config.cluster))
+    taught = replace(taught, said=("this and that",))
+    plan = list(derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, needing=roles(config.cluster)))
+    assert ("note", "this and that") in plan
     assert [value for name, value in plan if name == "decoding"] == [
         "marks",
         "labels of greedy marks are calibrated by 0.5 (evaluation.label_calibration)",

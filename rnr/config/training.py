@@ -65,7 +65,8 @@ class SftConfig(Section):
     """The distribution that the loss is taken on: the whole vocabulary, or under ``marks`` the decisions alone, which
     teaches no copying."""
     held_out: int = Field(default=0, ge=0)
-    """Training sentences that are kept aside; their loss is measured every ``evaluation.every_steps``."""
+    """Training sentences that are kept aside, from GRPO too; in a warm start of one's own their loss is measured every
+    ``evaluation.every_steps``."""
     patience: int = Field(default=0, ge=0)
     """Stop when the loss of the sentences kept aside was no better this many times in a row; 0 never stops."""
 
