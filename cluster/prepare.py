@@ -174,12 +174,12 @@ def prepare(
     selected = asker.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
     asker.decode(decoding, on_decisions=sft.decoding == "marks")
-    selected = asker.copied(selected, sampling, evaluation, rolls=bool(grpo.steps))
     defined = undefined(chat.definitions, data.definitions, selected.examples)
     pool = [asker.prompt(example) for example in selected.pool]
     asked = [asker.prompt(example) for example in selected.evaluation]
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
+    selected = asker.copied(selected, sampling, evaluation, rolls=bool(grpo.steps))
     if evaluation.label_calibration and decoding == "marks":
         _refuse_uncalibrated(chat, asked, model.context_tokens)
     prepared = Prepared(
@@ -190,7 +190,7 @@ def prepare(
         probe=(*asked[0].token_ids, *asker.target(asked[0].example))[: min(PROBE, model.context_tokens - 1)],
         sft=asker.samples(selected.sft, model.context_tokens),
         held_out=asker.samples(selected.held_out, model.context_tokens),
-        prompts=tuple(pool),
+        prompts=tuple(map(asker.prompt, selected.pool)),
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
