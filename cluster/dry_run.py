@@ -39,6 +39,8 @@ def derived(
     yield "evaluation sentences", str(len(prepared.evaluation))
     for note in prepared.chat.notes:
         yield "prompt", note
+    for note in prepared.said:
+        yield "note", note
     yield "decoding", prepared.decoding
     if prepared.decoding == "marks" and (by := prepared.chat.label_calibration):
         yield "decoding", f"labels of greedy marks are calibrated by {by:g} (evaluation.label_calibration)"

@@ -99,6 +99,7 @@ def prepared_of(config: Config) -> tuple[Prepared, Schedule]:
         model=config.model,
         data=config.data,
         sft=config.sft,
+        grpo=config.grpo,
         sampling=config.sampling,
         reward=config.reward,
         evaluation=config.evaluation,
@@ -135,8 +136,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
     generation, rows = planned(prepared.shape, *branches)
     config = config.model_copy(update={"generation": generation})
-    for name, held in rows:
-        print(f"{name}: {held}")
+    print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)
     inputs = keep_inputs(folder, prepared, resume=resume)
     status.open(folder)

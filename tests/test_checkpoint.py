@@ -289,6 +289,18 @@ def test_a_warm_start_that_cannot_be_taken_over_is_refused(tmp_path, sections, m
         _warm_start(config, resume=False)
 
 
+def test_a_warm_start_that_learnt_no_copying_is_not_taken_over_by_a_run_that_needs_it(tmp_path) -> None:
+    marks = {"sft": {"decoding": "marks"}, "sampling": {"decoding": "marks"}}
+    first = run_folder(_run_of(tmp_path, "first", **marks).run)
+    _save(Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT), "grpo", 0, 30)
+    taken = {"sft": {"decoding": "marks", "from_run": str(first)}, "sampling": {"decoding": "marks"}}
+    second = _run_of(tmp_path, "second", **taken)
+    assert _warm_start(second, resume=False) == first / "checkpoints" / "000030-grpo-000000"
+    third = _run_of(tmp_path, "third", sft={"from_run": str(first)}, sampling={"decoding": "free"})
+    with pytest.raises(ValueError, match=r"sft\.from_run: sft\.decoding is 'free', but 'marks' in .*first"):
+        _warm_start(third, resume=False)
+
+
 def test_without_another_run_there_is_no_warm_start_to_take_over() -> None:
     assert _warm_start(Config(), resume=False) is None
 

@@ -38,6 +38,7 @@ def test_a_file_overrides_the_defaults_and_a_flag_overrides_the_file(tmp_path) -
         ("--model.path=Qwen/Qwen3-0.6B", "model", "path", "Qwen/Qwen3-0.6B"),
         ("--model.path=/a/b=c", "model", "path", "/a/b=c"),
         ("--sft.from_run=", "sft", "from_run", ""),
+        ("--sampling.temperature=0.01", "sampling", "temperature", 0.01),
         ('--data.train=["a", "b"]', "data", "train", ("a", "b")),
         ("--reward.weights={entity_f1 = 0.5, overlap = 1}", "reward", "weights", {"entity_f1": 0.5, "overlap": 1.0}),
         ("--reward.weights.overlap=0.5", "reward", "weights", {"overlap": 0.5}),
@@ -107,6 +108,7 @@ def test_a_missing_file_and_broken_toml_name_the_file(tmp_path) -> None:
         ("--grpo.steps=-1", "grpo.steps", "-1"),
         ("--sampling.samples_per_prompt=1", "sampling.samples_per_prompt", "1"),
         ("--sampling.temperature=0", "sampling.temperature", "0"),
+        ("--sampling.temperature=0.009", "sampling.temperature", "0.009"),  # vLLM would sample at 0.01
         ("--optimizer.zero_stage=4", "optimizer.zero_stage", "4"),
         ("--grpo.loss_aggregation=token", "grpo.loss_aggregation", "'token'"),
         ("--data.train=demo/train", "data.train", "'demo/train'"),

@@ -16,9 +16,9 @@ class SamplingConfig(Section):
     dynamic_sampling_rounds: int = Field(default=0, ge=0)
     """Rounds in which a step may resample for groups without a learning signal (DAPO's dynamic sampling)."""
     max_new_tokens: int = Field(default=256, ge=1)
-    """Token limit of a rollout."""
-    temperature: float = Field(default=1.0, gt=0)
-    """Sampling temperature; the loss uses log-probabilities at the same temperature."""
+    """Token limit of a rollout. Under ``marks``, sentences too long to be copied within it leave GRPO's pool."""
+    temperature: float = Field(default=1.0, ge=0.01)
+    """Sampling temperature; the loss uses log-probabilities at the same temperature. vLLM samples at 0.01 at least."""
     decoding: Decoding | Literal["auto"] = "auto"
     """Constrained decoding of rollouts, evaluations and the export (``docs/decoding.md``). ``free``: none; ``marks``: a
     tagged chain under a grammar; ``schema``: a free chain, then the answer under a grammar; ``auto``: chosen by the

@@ -65,7 +65,8 @@ class SftConfig(Section):
     """``free``: loss over the whole vocabulary. ``marks``: loss on the grammar's decisions alone; such a policy does
     not learn to copy and can be used under ``marks`` only."""
     held_out: int = Field(default=0, ge=0)
-    """Training sentences held out; their loss is measured every ``evaluation.every_steps`` steps."""
+    """Training sentences held out, from GRPO too; a warm start of the run's own measures their loss every
+    ``evaluation.every_steps`` steps."""
     patience: int = Field(default=0, ge=0)
     """Early stopping: stop after this many evaluations in a row without a better held-out loss; 0 disables it."""
 

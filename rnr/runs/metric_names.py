@@ -51,7 +51,11 @@ MEANINGS = (
         "Probability mismatch",
         "mean of |p_sampler - p_learner| over trained tokens, before the update; under 0.01 is rounding",
     ),
-    Meaning("rollout_corr/kl", "KL sampler to learner", "k1 estimate: mean of log p_sampler - log p_learner"),
+    Meaning(
+        "rollout_corr/kl",
+        "KL sampler to learner",
+        "k1 estimate: mean of log p_sampler - log p_learner; may be negative",
+    ),
     Meaning("rollout_corr/rollout_is_mean", "Correction weight", "mean weight of grpo.rollout_correction"),
     Meaning("async/staleness_mean", "Staleness", "mean GRPO steps between sampling and training"),
     Meaning("async/staleness_max", "Largest staleness", "most GRPO steps between sampling and training"),
