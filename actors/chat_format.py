@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from actors.model_files import load_config, read_tokenizer
+from rnr.corpus.formats.rows import once_each
 from rnr.counting import counted
 from rnr.files import strict_json
 from rnr.task.labels import label_key
@@ -153,30 +154,56 @@ def read_wording(prompt: str) -> Wording:
 
 
 def read_definitions(path: str) -> dict[str, str]:
-    """The definitions of labels in a JSON file; none without a path. Raises ValueError naming file and line."""
+    """The definitions of labels in a JSON file, less blank ones; none without a path. Raises ValueError naming file and
+    line, the labels that are one and are defined in two ways, or a file that defines none."""
     if not path:
         return {}
+    found = {key: text for key, text in _definitions(path).items() if text.strip()}
+    if not found:
+        raise ValueError(f"data.definitions: {path} holds no definition, or blank ones alone")
+    return found
+
+
+def _definitions(path: str) -> dict[str, str]:
+    """``{label_key(label): definition}`` of a JSON file, blank ones too."""
     try:
-        found = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        found = json.loads(Path(path).expanduser().read_text(encoding="utf-8"), object_pairs_hook=once_each)
     except OSError as error:
         raise ValueError(f"data.definitions: {path}: {error.strerror}") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"data.definitions: {path}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except ValueError as error:
+        raise ValueError(f"data.definitions: {path}: {error}") from None
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise ValueError(f"data.definitions: {path} must hold one object {{label: definition}}")
-    return {label_key(label): text for label, text in found.items()}
+    told: dict[str, str] = {}
+    for label, text in found.items():
+        other = told.setdefault(label_key(label), text)
+        if other.strip() != text.strip():
+            raise ValueError(
+                f"data.definitions: {path}: {label!r} is defined as {text[:40]!r}, and in another writing, which is "
+                f"the same label to the model, as {other[:40]!r}: leave one out"
+            )
+    return told
 
 
 def undefined(definitions: Mapping[str, str], path: str, examples: Iterable[Example]) -> tuple[str, ...]:
-    """What is said of definitions of labels that no schema has; raises ValueError where that is all of them."""
+    """What is said of blank definitions in this file and of those of labels that no schema has; raises ValueError where
+    that is all of them."""
     if not definitions:
         return ()
+    notes = []
+    if blank := sorted(_definitions(path).keys() - definitions.keys()):
+        notes.append(f"data.definitions: {path} has {counted(len(blank), 'blank definition')}, left out{_some(blank)}")
     labels = {label_key(label) for schema in {example.schema for example in examples} for label in schema}
-    unknown = sorted(definitions.keys() - labels)
-    if not unknown:
-        return ()
-    said = f"data.definitions: {path} defines {counted(len(unknown), 'label')} that no schema has"
-    said += f" ({', '.join(unknown[:5])}{', ...' * (len(unknown) > 5)})"
+    if unknown := sorted(definitions.keys() - labels):
+        notes.append(
+            f"data.definitions: {path} defines {counted(len(unknown), 'label')} that no schema has{_some(unknown)}"
+        )
     if len(unknown) == len(definitions):
-        raise ValueError(f"{said}: the labels of the data are {', '.join(sorted(labels)[:8])}")
-    return (said,)
+        raise ValueError(f"{notes[-1]}: the labels of the data are {', '.join(sorted(labels)[:8])}")
+    return tuple(notes)
+
+
+def _some(labels: list[str]) -> str:
+    return f" ({', '.join(labels[:5])}{', ...' * (len(labels) > 5)})"

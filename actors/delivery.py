@@ -1,4 +1,4 @@
-"""A published policy on its last way: from where a transport has put it into the process that holds the model."""
+"""The last hop of a weight sync: from the transport's staging area into the process that holds the model."""
 
 import importlib
 from collections.abc import Callable, Iterator

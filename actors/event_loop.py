@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-CLOSED = "the model has been closed: load it again"
+CLOSED = "the model is closed; load it again"
 ENDING = 30.0
 """Seconds that what goes on has to end."""
 

@@ -1,4 +1,4 @@
-"""How long something that keeps failing is tried again."""
+"""Retry budget with exponential back-off."""
 
 import time
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 @dataclass(slots=True, kw_only=True)
 class Patience:
-    """So many tries, or as many as begin within some seconds of the first failure, whichever is more.
+    """At least ``tries`` attempts, and as many as fit in ``seconds`` since the first failure.
 
-    Tries alone would end a run after three kills within seconds; seconds alone would end it after one that took long.
+    A count alone would give up after three quick failures, a time alone after one slow one.
     """
 
     tries: int

@@ -32,7 +32,7 @@ def refuse_text(text: Any) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"character {error.start} of the text is half of a surrogate pair, which is no text") from None
+        raise ValueError(f"character {error.start} of the text is a lone surrogate, which is not valid text") from None
 
 
 def refuse_one_text(texts: Any) -> None:

@@ -231,7 +231,7 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         if self._asleep:
-            raise WorkerUnusable("the engine sleeps and has no weights to answer with: a policy has to be loaded first")
+            raise WorkerUnusable("the engine is asleep: load a policy first")
         self._requests += 1
         final = None
         # Salted with the number of loads, which never comes twice in an engine's life, while a version may: after a

@@ -1,4 +1,4 @@
-"""The end of the weight link that lives inside vLLM's own worker process (``worker_extension_cls``).
+"""The receiving end of a weight sync, inside vLLM's own worker process (``worker_extension_cls``).
 
 vLLM's interfaces for this move between releases; which files know them is said in ``actors/vllm_engine.py``.
 """

@@ -176,7 +176,7 @@ class Checkpoints:
 
     def _say_other(self, folder: Path, saved: CheckpointLayout) -> None:
         if saved != self._layout:
-            print(f"run: {folder.name} was written by {saved}; divided anew for {self._layout}", flush=True)
+            print(f"run: resharding {folder.name} from {saved} to {self._layout}", flush=True)
 
     def _newest_good(self) -> Path | None:
         found = self.complete()
@@ -189,7 +189,8 @@ class Checkpoints:
                     raise CheckpointSpoilt(f"no checkpoint is left to resume from: {spoilt}") from None
                 folder.rename(folder.with_name(f"{folder.name}.spoilt"))
                 print(
-                    f"run: {spoilt}; put aside as {folder.name}.spoilt, the next older checkpoint is taken", flush=True
+                    f"run: {spoilt}; renamed to {folder.name}.spoilt, falling back to the previous checkpoint",
+                    flush=True,
                 )
         return None
 
@@ -224,9 +225,7 @@ def take_over(start: Path, folder: Path, inputs: Mapping[str, str]) -> None:
     manifest = read_manifest(start)
     progress = asdict(_progress(partial)) | {"seconds": {}}
     if read_inputs(start.parents[1]).get(EVALUATION) != inputs[EVALUATION]:
-        print(
-            "sft.from_run: its scores are of other sentences, another decoding or calibration, and are not taken over"
-        )
+        print("sft.from_run: its scores are not reused: the sentences, decoding or calibration differ")
         progress["scores"] = {}
     write_whole(partial / PROGRESS, strict_json(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)

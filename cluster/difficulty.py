@@ -1,4 +1,4 @@
-"""Which prompts can teach the warm-started policy anything: those it sometimes gets right and sometimes wrong."""
+"""Difficulty filter: keep the prompts that the warm-started policy gets right sometimes, but not always."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial

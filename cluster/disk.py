@@ -1,4 +1,4 @@
-"""A full disk: the run says so and waits for room where that is safe, and otherwise ends so that it can be resumed."""
+"""Wait for space on a full disk, or stop so that the run can be resumed."""
 
 import asyncio
 import shutil

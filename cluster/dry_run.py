@@ -40,13 +40,13 @@ def derived(
     yield "evaluation sentences", prepared.evaluated
     for note in prepared.chat.notes:
         yield "prompt", note
+    for note in prepared.said:
+        yield "note", note
     yield "decoding", prepared.decoding
     if prepared.decoding == "marks" and (by := prepared.chat.label_calibration):
         yield "decoding", f"labels of greedy marks are calibrated by {by:g} (evaluation.label_calibration)"
     for note in prepared.decoding_notes:
         yield "decoding", note
-    for note in prepared.said:
-        yield "note", note
     yield "SFT optimizer steps", f"{schedule.sft_steps} of {schedule.sft_sequences} sequences"
     yield "GRPO optimizer steps", str(grpo.steps * grpo.mini_batches * grpo.epochs)
     yield (

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rnr.config import DataConfig
+from rnr.config import DataConfig, EvaluationConfig, SamplingConfig
 from rnr.corpus.selection import Selection, select
 from rnr.counting import counted
+from rnr.task.chains import spelled
 from rnr.task.decoding import taught
 from rnr.task.prompts import ChatFormat
 from rnr.types import Decoding, Example, Prompt, Sample
@@ -85,6 +86,43 @@ class Asker:
     def _why(self, example: Example) -> str:
         return f"{self.chat.change_of(self._changed(example))}; the first is {example.uid}"
 
+    def copied(
+        self, selected: Selection, sampling: SamplingConfig, evaluation: EvaluationConfig, *, rolls: bool
+    ) -> Selection:
+        """The selection without those of GRPO's pool whose chain under ``marks`` cannot end within the tokens of a
+        rollout, as the sentence alone is longer: every answer would be cut. They are counted, and so are those of the
+        evaluation that its answers have no room for, which stay. Raises ValueError where none is left for GRPO, which
+        samples nothing unless it ``rolls``."""
+        if self.chat.decoding != "marks":
+            return selected
+        left_out, notes = dict(selected.left_out), selected.notes
+        long = self._longer(selected.pool, sampling.max_new_tokens) if rolls else {}
+        key = f"sampling.max_new_tokens ({sampling.max_new_tokens})"
+        if long and len(long) == len(selected.pool):
+            raise ValueError(
+                f"{key} is too few to copy a sentence under marks, all {len(long)} of GRPO's pool: the shortest, "
+                f"{_said(min(long.items(), key=_tokens))}: raise it"
+            )
+        if long:
+            longest = _said(max(long.items(), key=_tokens))
+            left_out[f"not to be copied under marks in {key}, of GRPO's pool alone; the longest, {longest}"] = len(long)
+        if cut := self._longer(selected.evaluation, evaluation.max_new_tokens):
+            longest = _said(max(cut.items(), key=_tokens))
+            notes = (
+                *notes,
+                f"{counted(len(cut), 'evaluated sentence')} cannot be copied under marks in evaluation.max_new_tokens "
+                f"({evaluation.max_new_tokens}), so that no answer to them ends: the longest, {longest}",
+            )
+        pool = tuple(example for example in selected.pool if example not in long)
+        return replace(selected, pool=pool, left_out=left_out, notes=notes)
+
+    def _longer(self, examples: Sequence[Example], tokens: int) -> dict[Example, int]:
+        """Those whose chain without a mark, up to the token that ends it, has more ``tokens``, and how many."""
+        # A prompt has more around its sentence than a chain has: one that is short enough needs no second look.
+        unsure = (example for example in examples if len(self.prompt(example).token_ids) > tokens)
+        least = {each: len(self.chat.chain_tokens(f"{spelled(each.sentence)}\n")) + 1 for each in unsure}
+        return {example: count for example, count in least.items() if count > tokens}
+
     def target(self, example: Example) -> tuple[int, ...]:
         return self.chat.target(*taught(example, self.chat.decoding))
 
@@ -106,3 +144,11 @@ class Asker:
                 f"{counted(len(long), 'training sequence')}; {long[0].uid} has {long[0].length} tokens with its answer"
             )
         return samples
+
+
+def _tokens(long: tuple[Example, int]) -> int:
+    return long[1]
+
+
+def _said(long: tuple[Example, int]) -> str:
+    return f"{long[0].uid}, needs {long[1]} tokens, and more for each mark"

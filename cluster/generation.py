@@ -198,15 +198,15 @@ def verified(
     """
     if digest != published.manifest.digest:
         raise WeightSyncError(
-            f"{name}: the weights of {published} arrived as others: their digest is {digest[:12]}, the learner's "
+            f"{name}: the weights of {published} are corrupt: digest {digest[:12]}, the learner's is "
             f"{published.manifest.digest[:12]}"
         )
     if before is not None and published.probe_logprobs != before.published.probe_logprobs:
         same = tuple(scores) == before.probe_logprobs
         if same and digest != before.published.manifest.digest:
             raise WeightSyncError(
-                f"{name}: {published} was loaded without effect: the {len(scores)} log-probabilities of the probe are "
-                f"those of {before} to the last digit, while the learner's changed"
+                f"{name}: loading {published} had no effect: the {len(scores)} probe log-probabilities are identical "
+                f"to those of {before}, but the learner's changed"
             )
     pairs = zip(scores, published.probe_logprobs, strict=True)
     difference = sum(abs(ours - theirs) for ours, theirs in pairs) / len(scores)

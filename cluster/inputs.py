@@ -1,4 +1,4 @@
-"""What a run is given, as digests in its folder: behind an equal config, data and templates may be others."""
+"""Digests of the inputs of a run, because data files and templates can change while the config stays the same."""
 
 import hashlib
 import json

@@ -44,17 +44,17 @@ class Policy(Protocol):
 
 
 Record = Callable[[int, Sequence[ScoredGroup], TrainingBatch, Metrics], Awaitable[None]]
-"""(step, scored groups, what they taught, metrics); called once after each step."""
+"""(step, scored groups, training batch, metrics): called once after each step."""
 
 ToBatch = Callable[[Sequence[ScoredGroup]], TrainingBatch]
 
 OnPhase = Callable[[int, str], None]
-"""(step, phase that begins): for the status of the run."""
+"""(step, phase): called when a phase of a step begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPlan:
-    """How much is sampled, and how far ahead."""
+    """Prompts per step, resampling rounds and maximum staleness."""
 
     prompts_per_step: int
     dynamic_sampling_rounds: int

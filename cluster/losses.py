@@ -1,4 +1,4 @@
-"""How often a lost learner is rebuilt, and what is said when that is given up."""
+"""The retry budget for rebuilding lost learner ranks."""
 
 from actors.deadline import KILLED_FOR_MEMORY
 from actors.patience import Patience
@@ -20,10 +20,10 @@ class Losses:
         self._furthest = (-1, -1, -1)
 
     def bear(self, lost: BaseException, progress: Progress) -> None:
-        """Count one more, with the run at ``progress``; raises LearnerLost, which says what to do, if it was the last.
+        """Record a loss at ``progress``; raises LearnerLost, with advice, when the budget is spent.
 
-        What a run makes anew from its checkpoint is no progress: one that dies at the same step each time, by way of
-        steps that it had made before, would go on for ever.
+        Repeating steps after a checkpoint is not progress; otherwise a run that always dies at the same step would be
+        rebuilt for ever.
         """
         stands = STAGES.index(progress.stage), progress.step, len(progress.scores)
         if stands > self._furthest:
@@ -33,7 +33,7 @@ class Losses:
             stage, step, _ = self._furthest
             cause = str(lost)
             raise LearnerLost(
-                f"{cause}; lost {counted(self._patience.failures, 'time')} without getting beyond "
+                f"{cause}; lost {counted(self._patience.failures, 'time')} without progress beyond "
                 f"{STAGES[stage]} step {step}. {_what_to_do(cause)}, then resume with --resume"
             ) from lost
 

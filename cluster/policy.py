@@ -106,7 +106,7 @@ class PolicyService:
                 no_room = self._came_up and is_no_room(lost)  # in the shared memory of its host, for a while
                 if not (no_room or isinstance(lost, LearnerLost)) or patience.spend():
                     raise
-                print(f"learner: {lost}; its ranks are started again in {patience.pause:g} s", flush=True)
+                print(f"learner: {lost}; restarting its ranks in {patience.pause:g} s", flush=True)
                 await asyncio.sleep(patience.pause)
         self._version = 0
 

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with data and model, found before anything is started."""
+"""Load, validate and tokenise the inputs of a run, before anything is started."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,16 @@ from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files, greedy
 from learner.architecture import UnsupportedModel, refuse_architecture
 from rewards.checking import check
-from rnr.config import DataConfig, EvaluationConfig, ModelConfig, RewardConfig, SamplingConfig, SftConfig
+from rewards.composite import WEIGHED
+from rnr.config import (
+    DataConfig,
+    EvaluationConfig,
+    GrpoConfig,
+    ModelConfig,
+    RewardConfig,
+    SamplingConfig,
+    SftConfig,
+)
 from rnr.corpus.selection import Selection
 from rnr.counting import counted
 from rnr.model_folder import count_weights, resolve
@@ -157,6 +166,7 @@ def prepare(
     model: ModelConfig,
     data: DataConfig,
     sft: SftConfig,
+    grpo: GrpoConfig,
     sampling: SamplingConfig,
     reward: RewardConfig,
     evaluation: EvaluationConfig,
@@ -173,10 +183,12 @@ def prepare(
     selected = asker.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
     asker.decode(decoding, on_decisions=sft.decoding == "marks")
+    defined = undefined(chat.definitions, data.definitions, selected.examples)
     pool = [asker.prompt(example) for example in selected.pool]
     asked = [asker.prompt(example) for example in selected.evaluation]
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
+    selected = asker.copied(selected, sampling, evaluation, rolls=bool(grpo.steps))
     if evaluation.label_calibration and decoding == "marks":
         _refuse_uncalibrated(chat, asked, model.context_tokens)
     prepared = Prepared(
@@ -187,15 +199,11 @@ def prepare(
         probe=(*asked[0].token_ids, *asker.target(asked[0].example))[: min(PROBE, model.context_tokens - 1)],
         sft=asker.samples(selected.sft, model.context_tokens),
         held_out=asker.samples(selected.held_out, model.context_tokens),
-        prompts=tuple(pool),
+        prompts=tuple(map(asker.prompt, selected.pool)),
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
-        said=(
-            *undefined(chat.definitions, data.definitions, selected.examples),
-            *selected.notes,
-            *_uncalibrated(evaluation, decoding),
-        ),
+        said=(*_idle(sft, grpo, reward, evaluation, decoding), *defined, *selected.notes),
         decoding_reason=why,
         untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
         prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),
@@ -204,8 +212,22 @@ def prepare(
     return prepared
 
 
-def _uncalibrated(evaluation: EvaluationConfig, decoding: Decoding) -> Iterator[str]:
-    """Says so where a calibration is asked for and the decoding that was found has no marks."""
+def _idle(
+    sft: SftConfig, grpo: GrpoConfig, reward: RewardConfig, evaluation: EvaluationConfig, decoding: Decoding
+) -> Iterator[str]:
+    """What the config asks for that changes nothing beside a key that one tries out: taken, and said."""
+    if reward.changed("weights") and reward.preset not in WEIGHED:
+        yield f"reward.weights changes nothing: reward.preset {reward.preset!r} has no weights"
+    if sft.held_out and sft.from_run:
+        yield (
+            f"sft.held_out: {counted(sft.held_out, 'sentence')} out of GRPO's pool, as in a warm start of one's own, "
+            "whose loss is not measured: that of sft.from_run is over"
+        )
+    if grpo.steps and grpo.policy_loss != "ppo" and grpo.mini_batches * grpo.epochs == 1:
+        yield (
+            f"grpo.policy_loss {grpo.policy_loss!r} does what 'ppo' does: with one optimizer step for the samples of a "
+            "step every ratio is 1; ask for more by grpo.mini_batches or grpo.epochs"
+        )
     if decoding != "marks" and evaluation.changed("label_calibration") and evaluation.label_calibration:
         yield f"evaluation.label_calibration changes nothing: it is for marks, and answers are decoded {decoding}"
 

@@ -1,4 +1,4 @@
-"""A whole run: everything that can be wrong is found first, then the services are started and the stages carried out.
+"""A whole run: validate the inputs, start the services, run the stages.
 
 This is the one place below the scripts that sees the whole config; it hands each part its own branch.
 """
@@ -61,7 +61,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A run whose data, model and resources have been found good."""
+    """A validated run: data, model and resources."""
 
     config: Config
     """With what it leaves open of the GPUs decided."""
@@ -89,6 +89,7 @@ def prepared_of(config: Config) -> tuple[Prepared, Schedule]:
         model=config.model,
         data=config.data,
         sft=config.sft,
+        grpo=config.grpo,
         sampling=config.sampling,
         reward=config.reward,
         evaluation=config.evaluation,
@@ -137,8 +138,7 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
     generation, rows = planned(prepared.shape, *branches)
     config = config.model_copy(update={"generation": generation})
-    for name, held in rows:
-        print(f"{name}: {held}")
+    print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)
     inputs = keep_inputs(folder, prepared, resume=resume)
     status.open(folder)

@@ -73,7 +73,7 @@ class Scaling:
         before = len(self.pool.slots)
         if wanted != before:
             self.pool.resize(wanted)
-            self.say(f"rollout workers: {before} -> {wanted} (from {fewest} to {most} are wanted)")
+            self.say(f"rollout workers: {before} -> {wanted} (range {fewest} to {most})")
 
     async def _possible(self) -> int:
         coming = [slot for slot in self.pool.slots if not slot.ready]

@@ -100,9 +100,9 @@ class ScoringService:
         row = scorer.pool.given_up_in_a_row
         if row >= GROUPS_WITHOUT_REWARD:
             raise LeaseFailed(
-                f"{scorer.name} gave {row} groups in a row no reward: it hangs, ends its process, or needs more than "
-                f"its deadline of {scorer.seconds:g} s for the {len(group.rollouts)} answers of a group. The last "
-                f"group was {group.prompt.uid}, {failure}"
+                f"{scorer.name} failed on {row} groups in a row: it hangs, crashes, or takes more than its deadline of "
+                f"{scorer.seconds:g} s for the {len(group.rollouts)} answers of a group. The last group was "
+                f"{group.prompt.uid}: {failure}"
             ) from failure
 
     def metrics(self) -> Metrics:

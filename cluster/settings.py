@@ -1,4 +1,4 @@
-"""What the stages of a run are told."""
+"""The settings and services that the stages of a run share."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ from rnr.runs.status import StatusFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What the services begin with; a learning rate is that of a stage and a step."""
+    """What the services need to start."""
 
     model_folder: str
     stop_token_id: int

@@ -39,7 +39,7 @@ from rnr.types import ScoredGroup
 
 @dataclass(slots=True, kw_only=True)
 class Stages:
-    """One run, from wherever it stands to its end."""
+    """Runs the remaining stages of one run."""
 
     settings: Settings
     prepared: Prepared
@@ -135,7 +135,7 @@ class Stages:
         for step in range(progress.step, steps):
             # Asked before a step: the run may have been stopped while the last one was evaluated.
             if out_of_patience(progress.held_out_losses, self.settings.sft.patience):
-                self.console.say(f"sft: the held-out loss fell no more; stopped after {step} of {steps} steps")
+                self.console.say(f"sft: early stopping after {step} of {steps} steps (held-out loss)")
                 self.forecast.drop("sft step")
                 break
             await self._sft_step(step, steps)

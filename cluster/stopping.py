@@ -54,7 +54,7 @@ class Stopping:
         if self._asked.is_set():
             self._at_once.set()
         else:
-            self._say(f"SIGTERM: a checkpoint within {self._seconds:g} s, then the end (again: at once)")
+            self._say(f"SIGTERM: stopping with a checkpoint within {self._seconds:g} s; send it again to stop now")
         self._asked.set()
 
     def begin(self) -> None:

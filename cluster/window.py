@@ -1,4 +1,4 @@
-"""Groups under way, from being asked for until they are trained on: what may be taken, so that none grows too stale."""
+"""In-flight groups of an asynchronous run, and which of them a step may train on within ``max_staleness``."""
 
 import asyncio
 import heapq

@@ -1,4 +1,4 @@
-"""Your own sentences in ten minutes: check, divide, train a little, score, ask.
+"""Your own sentences, from file to predictions: check, split, train, evaluate, predict.
 
 python -m examples.own_data                    # the 60 sentences of examples/data/library.jsonl
 python -m examples.own_data mine.jsonl --folder runs/mine

@@ -1,4 +1,4 @@
-"""A policy as a sum: the model as it came, and what each stage changed of its weights, times a number.
+"""Model merging: the base model plus a weighted task vector of each stage.
 
 These are task vectors (Ilharco et al. 2023, arXiv 2212.04089). A warm start of less than its whole weight goes back
 towards the model as it came (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903); GRPO of more than its whole weight goes
@@ -13,7 +13,7 @@ from rnr.config import MergingConfig
 def merged(
     base: torch.Tensor, warm_started: torch.Tensor, trained: torch.Tensor, merging: MergingConfig
 ) -> torch.Tensor:
-    """One weight of the merged policy: ``base + warm_start * (SFT - base) + grpo * (trained - SFT)``, in float64, in
-    which numbers of bf16 are added up and taken away again without a rest."""
+    """One weight of the merged policy: ``base + warm_start * (SFT - base) + grpo * (trained - SFT)``, computed
+    in float64, in which sums of bf16 numbers are exact."""
     start, middle, end = base.double(), warm_started.double(), trained.double()
     return start + merging.warm_start * (middle - start) + merging.grpo * (end - middle)

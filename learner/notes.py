@@ -1,4 +1,4 @@
-"""What the loss saw of each token in the last step, kept until the next so that a few completions can be asked for."""
+"""Per-token log-probabilities and entropies of the last step, for the report."""
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING

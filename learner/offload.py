@@ -1,4 +1,4 @@
-"""Master weights and moments in host memory while no optimizer step needs them.
+"""Offload master weights and moments to host memory between optimizer steps.
 
 A step needs them when the activations are gone, and a forward pass makes activations when no step is taken. So a GPU
 that holds them only while it steps needs room for the larger of the two, not for both. They come back as they went: a

@@ -35,8 +35,8 @@ PROMPTS, LENGTH = ((9, 3), (6, 2)), 16
 
 
 def preflight(model: Any) -> PolicyModel:
-    """The policy made of ``model``, which is taken over; raises UnsupportedModel, naming the property of the model by
-    which the learner would compute something else."""
+    """Wrap ``model`` as the policy, in place; raises UnsupportedModel, naming the cause, if the learner would not
+    compute it exactly."""
     samples = _samples(model)
     batch = _batch(samples)
     rows = torch.tensor([sample.prompt_ids + sample.completion_ids for pack in samples for sample in pack])

@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rewards.credit import MentionCredit, mention_advantages, mention_credits, mention_values, tell_apart
+from rewards.credit import MentionCredit, mention_advantages, mention_credits, mention_values
 from rnr.config import GrpoConfig
 from rnr.types import Sample, ScoredGroup
 
 _TINY = 1e-4
 """Added to standard deviations, as the field does."""
+
+_FLAT = 1e-9
+"""What differs by less is equal but for rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,8 @@ class _Kept:
 
 def training_batch(groups: Sequence[ScoredGroup], options: GrpoConfig, weights: Mapping[str, float]) -> TrainingBatch:
     """The samples of a step. Rollouts whose reward is invalid take no part; groups with fewer than two valid rewards,
-    without spread, or with nothing left by ``mask_unfinished`` are dropped.
+    with nothing left by ``mask_unfinished``, or in which every advantage is 0 are dropped: they would teach nothing,
+    and count in the means of the loss.
 
     With rewards r of a group of n, mean m and standard deviation s (of the sample), the advantage is by
     ``grpo.advantage``
@@ -56,10 +60,14 @@ def training_batch(groups: Sequence[ScoredGroup], options: GrpoConfig, weights: 
     dropped: dict[str, str] = {}
     kept: list[_Kept] = []
     for scored, row in zip(groups, credits, strict=True):
-        if reason := _why_useless(scored, row, options, weights):
+        if reason := _why_useless(scored, options):
             dropped[scored.group.prompt.uid] = reason
+            continue
+        group = _Kept(scored=scored, credits=row, of_answers=_answer_advantages(scored, options, weights))
+        if _teaches(group, values, options):
+            kept.append(group)
         else:
-            kept.append(_Kept(scored=scored, credits=row, of_answers=_answer_advantages(scored, options, weights)))
+            dropped[scored.group.prompt.uid] = "no spread" if is_flat(_valid(scored)) else "no advantage"
     if options.advantage == "gdpo":
         _scale_over_batch([group.of_answers for group in kept])
     samples: list[Sample] = []
@@ -108,22 +116,28 @@ def _token_advantages(group: _Kept, values: dict[int, float], mask_unfinished: b
     return [row if taken else None for taken, row in zip(kept, found, strict=True)]
 
 
-def _why_useless(
-    scored: ScoredGroup, credits: Sequence[MentionCredit | None], options: GrpoConfig, weights: Mapping[str, float]
-) -> str:
-    rollouts = zip(scored.group.rollouts, scored.rewards, credits, strict=True)
-    valid = [(rollout, reward, credit) for rollout, reward, credit in rollouts if reward.total is not None]
+def _why_useless(scored: ScoredGroup, options: GrpoConfig) -> str:
+    valid = [
+        rollout
+        for rollout, reward in zip(scored.group.rollouts, scored.rewards, strict=True)
+        if reward.total is not None
+    ]
     if len(valid) < 2:
         return "fewer than two valid rewards"
-    # Of rewards that are scaled one by one, equal sums may hide differing parts.
-    parts = list(weights) if options.advantage == "gdpo" else []
-    by_part = [[reward.parts[name] for _, reward, _ in valid] for name in parts] or [_valid(scored)]
-    flat = all(map(is_flat, by_part))
-    if flat and not tell_apart([credit for *_, credit in valid if credit is not None]):
-        return "no spread"
-    if options.mask_unfinished and not any(rollout.finished for rollout, *_ in valid):
+    if options.mask_unfinished and not any(rollout.finished for rollout in valid):
         return "no finished rollout"
     return ""
+
+
+def _teaches(group: _Kept, values: dict[int, float], options: GrpoConfig) -> bool:
+    """Whether a token that is trained on has an advantage. Rewards that differ do not tell: those of ``gdpo`` may
+    cancel each other out, or have weight 0, and credit by mention is not given by them."""
+    samples = _samples(group.scored, _token_advantages(group, values, options.mask_unfinished))
+    return any(
+        trained and abs(value) >= _FLAT
+        for sample in samples
+        for value, trained in zip(sample.advantages, sample.trained, strict=True)
+    )
 
 
 def _answer_advantages(scored: ScoredGroup, options: GrpoConfig, weights: Mapping[str, float]) -> list[float | None]:
@@ -151,6 +165,8 @@ def _centred(values: Sequence[float]) -> list[float]:
 
 
 def _scaled(values: Sequence[float]) -> list[float]:
+    if is_flat(values):  # rounding is not to be scaled up
+        return [0.0] * len(values)
     centred = _centred(values)
     deviation = (sum(value**2 for value in centred) / (len(values) - 1)) ** 0.5
     return [value / (deviation + _TINY) for value in centred]
@@ -197,4 +213,4 @@ def _valid(scored: ScoredGroup) -> list[float]:
 
 def is_flat(totals: Sequence[float]) -> bool:
     """Whether these rewards are all the same but for rounding, so that nothing is to be learnt from them."""
-    return not totals or max(totals) - min(totals) < 1e-9
+    return not totals or max(totals) - min(totals) < _FLAT

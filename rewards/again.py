@@ -1,4 +1,4 @@
-"""Saved rollouts scored again, in this process and with all parts of a reward; and what another reward would change."""
+"""Re-score saved rollouts in this process, and summarise what another reward would change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -39,7 +39,9 @@ OF_EVERY_ANSWER = (*custom.OF_EVERY_REWARD, "overlong", "reference_f1", "referen
 """Names under which other parts are logged."""
 
 NONE = "none"
-PRESETS = ("gated", "weighted", "paper", "paper_f1", NONE)
+WEIGHED = ("gated", "weighted")
+"""The presets that weigh their parts."""
+PRESETS = (*WEIGHED, "paper", "paper_f1", NONE)
 
 
 def score_group(group: Group, options: RewardConfig, *, max_new_tokens: int) -> ScoredGroup:
@@ -158,7 +160,7 @@ def _with_brevity(
     rollouts: Sequence[Rollout],
     options: RewardConfig,
 ) -> list[Reward]:
-    if BREVITY not in options.weights or options.preset not in ("gated", "weighted"):
+    if BREVITY not in options.weights or options.preset not in WEIGHED:
         return list(rewards)
     _, divisor = plan_of_weights(options.preset, tuple(options.weights.items()))
     right = [_right(example, answer, reward) for answer, reward in zip(answers, rewards, strict=True)]

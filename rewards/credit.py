@@ -103,11 +103,6 @@ def mention_values(credits: Sequence[MentionCredit]) -> dict[int, float]:
     return {RIGHT: (2 - f1) / size, WRONG: -f1 / size, UNTAGGED: 0.0}
 
 
-def tell_apart(credits: Sequence[MentionCredit]) -> bool:
-    """Whether these chains, of one group, teach anything: they differ, or one's answer does not give what it tags."""
-    return len({credit.verdicts for credit in credits}) > 1 or any(credit.mismatch >= 0 for credit in credits)
-
-
 def mention_advantages(credits: Sequence[MentionCredit], values: dict[int, float]) -> list[tuple[float, ...]]:
     """The advantage of each token of these chains, all of one group, from ``mention_values``.
 

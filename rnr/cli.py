@@ -62,7 +62,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     name, equals, text = override.removeprefix("--").partition("=")
     *sections, key = name.split(".")
     if not override.startswith("--") or not equals or not sections:
-        raise ValueError(f"{override!r} is not an option; write --section.key=value, for example --grpo.steps=4")
+        raise ValueError(f"unknown option {override!r}; overrides are --section.key=value, such as --grpo.steps=4")
     for section in sections:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):

@@ -1,4 +1,4 @@
-"""What ends a worker, and what ends a run without a failure."""
+"""Exceptions that more than one package raises or handles."""
 
 
 def causes(error: BaseException) -> list[BaseException]:
@@ -13,11 +13,11 @@ class WorkerUnusable(RuntimeError):
 
 
 class PolicyGone(RuntimeError):
-    """A published policy lay in the memory of a learner that is no more: the worker is sound, the learner is not."""
+    """A published policy was in the memory of a learner that died: the worker is fine, the learner is lost."""
 
 
 class Stopped(Exception):
-    """The run was asked to stop and has; says what was kept. ``--resume`` carries it on."""
+    """The run stopped on request; says what was saved."""
 
 
 class NoRoom(RuntimeError):

@@ -80,7 +80,7 @@ def refuse_idle(context: typer.Context, names: Collection[str], where: str) -> N
     sources = {name: context.get_parameter_source(name) for name in names}
     standing = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
     if given := [each.opts[0] for each in context.command.params if each.name in standing]:
-        raise ValueError(f"{', '.join(given)} would do nothing {where}")
+        raise ValueError(f"{', '.join(given)}: no effect {where}")
 
 
 LabelWeight = Annotated[

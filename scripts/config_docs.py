@@ -25,9 +25,8 @@ BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 HEAD = """# Configuration
 
 Written by `make docs` from [rnr/config/](../rnr/config/); change it there. A key goes in a TOML file under its
-section, or on the command line of `scripts.train` as `--section.key=value`, which wins; `--section.key=null` gives
-a key of the file its default again. An unknown key is an error that names the nearest one. `--dry-run` prints the
-resolved plan.
+section, or on the command line of `scripts.train` as `--section.key=value`, which takes precedence;
+`--section.key=null` resets a key to its default. Unknown keys are errors. `--dry-run` prints the resolved plan.
 """
 
 app = new_app()

@@ -1,4 +1,4 @@
-"""Annotated sentences: what is wrong with them, what is in them, and from one format to another.
+"""Check, convert, count, split and decontaminate annotated sentences.
 
 python -m scripts.data check data/* mine.conll
 python -m scripts.data convert mine.conll --to ner-cot --out mine.jsonl
@@ -132,7 +132,7 @@ def convert(
     write(seen.passing(examples), out, to)
     if lost := [*seen.lines(out, to), *fields_lost(reading.report)]:
         print(f"lost, because {to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
-    for said in seen.elsewhere(to):
+    for said in seen.elsewhere(out, to):
         print(f"noted: {said}")
     print(f"{counted(seen.examples, 'sentence')} -> {out}")
     return 0
@@ -206,7 +206,7 @@ def split(
     sides = drawing.split(_load(context.params, paths), test_share, seed)
     for name, examples in zip(files, sides, strict=True):
         if not examples:
-            raise ValueError(f"--test-share {test_share} of so few sentences leaves none for {name}")
+            raise ValueError(f"--test-share {test_share}: too few sentences, none is left for {name}")
     for file, examples in zip(files.values(), sides, strict=True):
         write(examples, file, "jsonl")
         print(f"{counted(len(examples), 'sentence')} -> {file}")
@@ -237,7 +237,7 @@ def decontaminate(
         table.add_row(source, reason, str(count))
     Console().print(table)
     if not kept:
-        raise ValueError("nothing is left to train on; --keep-source NAME keeps a benchmark's own training set")
+        raise ValueError("no training sentence is left; --keep-source NAME keeps a benchmark's training set")
     write(kept, out, "jsonl")
     print(f"{len(kept)} of {counted(len(train), 'sentence')} -> {out}")
     return 0

@@ -1,4 +1,4 @@
-"""What ``--debug`` makes of a config: everything as it is, but as little of it as goes through every line once."""
+"""The config overrides of ``--debug``: the same run, as small as possible."""
 
 from rnr.config import Config
 from rnr.files import strict_json
@@ -17,6 +17,8 @@ def smallest(settings: Config) -> list[str]:
     What says what is trained, such as model, prompt, rewards and losses, stays; so does a stage that is switched off.
     """
     sampling = settings.sampling
+    # Under marks an answer ends with its sentence, and one that has no room is refused.
+    tokens = FOR_EVER if sampling.decoding in ("marks", "auto") else TOKENS
     values = {
         "run.name": _named(settings.run.name),
         "cluster.address": "in_process",
@@ -32,7 +34,7 @@ def smallest(settings: Config) -> list[str]:
         "sampling.prompts_per_step": 2,
         "sampling.samples_per_prompt": min(4, sampling.samples_per_prompt),
         "sampling.dynamic_sampling_rounds": 0,
-        "sampling.max_new_tokens": min(TOKENS, sampling.max_new_tokens),
+        "sampling.max_new_tokens": min(tokens, sampling.max_new_tokens),
         "reward.overlong_tokens": min(TOKENS // 2, settings.reward.overlong_tokens),
         "reward.trial_seconds": FOR_EVER,
         "sft.epochs": float(settings.sft.epochs > 0),
@@ -45,7 +47,7 @@ def smallest(settings: Config) -> list[str]:
         "grpo.max_staleness": 0,
         "evaluation.base": not (settings.sft.epochs or settings.grpo.steps),  # of a run there is something to do
         "evaluation.every_steps": 0,
-        "evaluation.max_new_tokens": min(TOKENS, settings.evaluation.max_new_tokens),
+        "evaluation.max_new_tokens": min(tokens, settings.evaluation.max_new_tokens),
         "generation.max_num_seqs": 8,
         "generation.sleep": "off",
         "sync.transport": "object_store",

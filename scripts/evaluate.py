@@ -98,7 +98,7 @@ def evaluate(
 ) -> None:
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
     if (model is None) == (predictions is None):
-        raise ValueError("give --model to ask a model, or --predictions to score a file, and not both")
+        raise ValueError("give either --model or --predictions")
     if predictions:
         refuse_idle(context, ASKING, "with --predictions, which are scored as they are")
     elif not other:
@@ -213,7 +213,7 @@ def _ask(
     names = {decoding: f"predictions-{decoding}.jsonl" for decoding in decodings} if len(decodings) > 1 else {}
     for file in (folder / name for name in (*names.values(), "predictions.jsonl")):
         if file.exists():
-            raise ValueError(f"{file} is there already: score it with --predictions, or give another --out")
+            raise ValueError(f"{file} exists: score it with --predictions, or give another --out")
     asked = decodings or (trained_decoding(model),)
     if weight and "marks" not in asked:
         raise ValueError(

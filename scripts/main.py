@@ -12,10 +12,10 @@ COMMANDS = {
     "serve": "a model over HTTP: /extract, a page to try it, OpenAI's interface",
     "evaluate": "scores of a model or of its predictions",
     "report": "a run as one HTML page",
-    "replay": "one saved group of rollouts again, in this process",
-    "rescore": "saved rollouts under another reward",
-    "scale": "more or fewer rollout workers of a run that goes on",
-    "plan": "what a config needs and how long it takes; how to divide GPUs",
+    "replay": "re-score one saved group of rollouts in this process",
+    "rescore": "re-score all saved rollouts with another reward",
+    "scale": "change the number of rollout workers of an active run",
+    "plan": "resources and time that a config needs; how to split GPUs",
     "bench": "speed on this machine",
 }
 """Command -> what it is for. ``scripts.COMMAND``, loaded when it is called, has ``main(argv) -> exit code``."""
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else 2
     command, *rest = arguments
     if command not in COMMANDS:
-        print(f"error: no command {command!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"error: unknown command {command!r}; choose from {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     sys.argv[0] = f"rnr {command}"  # by which typer calls it in --help
     return importlib.import_module(f"scripts.{command}").main(rest)

@@ -69,11 +69,11 @@ def predict(
     """Ask the model about each text and print the entities."""
     labels = schema_option(schema, schema_file)
     if not sentences and not file:
-        raise ValueError("there must be a sentence to read: as an argument, by --file, or - for standard input")
+        raise ValueError("no input: give a sentence, --file, or - for standard input")
     if not file and "-" not in (sentences or ()):
         refuse_idle(context, ["form"], "without --file or - (standard input)")
     if resume and out is None:
-        raise ValueError("--resume goes on with a file: give --out")
+        raise ValueError("--resume needs --out")
     options: dict[str, Any] = {"samples": samples, "select": select, "threshold": threshold_option(threshold)}
     if labels is not None and not file:
         refuse_unasked(options["threshold"], labels)
@@ -85,7 +85,7 @@ def predict(
     # Before an engine starts: the first question tells most of what can be wrong.
     first = next(questions, None)
     if first is None:
-        print("nothing to do: there is no sentence, or all are in --out", file=sys.stderr)
+        print("nothing to do: no input, or --out already has all answers", file=sys.stderr)
         return
     options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
     _answer(model, itertools.chain([first], questions), options, out, as_json=as_json)
@@ -130,14 +130,14 @@ def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterat
         out.parent.mkdir(parents=True, exist_ok=True)
         return questions
     if not resume:
-        raise ValueError(f"{out} is there already: --resume goes on behind its last row, or give another --out")
+        raise ValueError(f"{out} exists: --resume continues it, or give another --out")
     text = out.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             row = json.loads(line)
         except ValueError:
-            raise ValueError(f"{out}, row {number} is not JSON: this is no file of predict's") from None
+            raise ValueError(f"{out}, row {number}: not JSON, so not an output of predict") from None
         if why := _is_no_answer(row, next(questions, None)):
             raise ValueError(
                 f"{out}, row {number}: {why}: --resume goes on with the same input and labels; else give another --out"
@@ -150,7 +150,7 @@ def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterat
 def _is_no_answer(row: Any, question: Question | None) -> str:
     """Why a row of ``--out`` is no answer to a question, as far as it tells; empty where it is one."""
     if not isinstance(row, dict) or not isinstance(row.get("sentence"), str):
-        return "this is no file of predict's"
+        return "not an output of predict"
     if question is None:
         return f"the input ends before it, which is about {row['sentence'][:60]!r}"
     if row["sentence"] != question.text:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from rewards.again import Change, score_again
 from rewards.checking import check
+from rewards.composite import WEIGHED
 from rnr.config import RewardConfig
 from rnr.files import json_line, write_whole
 from rnr.runs.run_folder import saved_config
@@ -23,8 +24,6 @@ from rnr.runs.saved import SavedGroup, saved_groups
 from scripts.command_line import as_written, new_app, refuse_idle, run, table_option, within
 
 app = new_app()
-WEIGHTED = ("gated", "weighted")
-"""The presets that weigh their parts."""
 
 
 def main(argv: list[str]) -> int:
@@ -41,15 +40,15 @@ def rescore(
     show: Annotated[int, typer.Option(help="groups to show, those that change most first", callback=within(0))] = 3,
 ) -> None:
     """Score, compare, print."""
-    if reward not in WEIGHTED:
-        refuse_idle(context, ["weights"], f"with a reward other than {' and '.join(WEIGHTED)}")
+    if reward not in WEIGHED:
+        refuse_idle(context, ["weights"], f"with a reward other than {' and '.join(WEIGHED)}")
     sys.path.insert(0, "")  # a reward of one's own lies where one stands
     config = saved_config(folder)
     given = {"weights": table_option(weights, "--weights")} if weights else {}
     options = RewardConfig.model_validate(config["reward"] | {"preset": reward} | given)
     check(options)
     if out is not None and out.exists():
-        raise ValueError(f"{out} is there already: give another --out")
+        raise ValueError(f"{out} exists: give another --out")
     change = Change()
     changed: list[tuple[float, SavedGroup, list[float | None]]] = []
     lines = []

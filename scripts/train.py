@@ -47,7 +47,7 @@ def train(
 ) -> int:
     """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
     if as_json and not dry_run:
-        raise ValueError("--json is the form of the plan: give --dry-run, too")
+        raise ValueError("--json needs --dry-run")
     settings = load_config(config, context.args)
     if debug:
         settings = load_config(config, [*context.args, *smallest(settings)])

@@ -104,6 +104,36 @@ def test_equal_sums_of_differing_rewards_still_teach_when_scaled_one_by_one() ->
     assert len(_advantages(group, advantage="gdpo", weights={"f1": 2.0, "grounding": 1.0})) == 3
 
 
+def test_a_reward_of_weight_0_and_rewards_that_cancel_each_other_out_teach_nothing_when_scaled_one_by_one() -> None:
+    taught = _with_parts({"f1": 1.0, "format": 1.0}, {"f1": 0.0, "format": 1.0})
+    formed = replace(
+        _with_parts({"f1": 1.0, "format": 1.0}, {"f1": 1.0, "format": 0.0}), group=_group(1, 1, uid="2").group
+    )
+    batch = training_batch([taught, formed], advantage="gdpo", weights={"f1": 1.0, "format": 0.0})
+    # Without weight 0: f1 of the first is -+0.7071 in its group, and over the batch of two, with deviation 1, again.
+    assert [sample.advantages[0] for sample in batch.samples] == pytest.approx([0.7071, -0.7071], abs=1e-3)
+    assert batch.dropped == {"2": "no advantage"}  # the totals here are the plain sums, 2 and 1
+    opposite = _with_parts({"f1": 1.0, "format": 0.0}, {"f1": 0.0, "format": 1.0})
+    weights = {"f1": 1.0, "format": 1.0}
+    assert training_batch([opposite], advantage="gdpo", weights=weights).dropped == {"1": "no spread"}
+
+
+def test_a_group_whose_only_finished_rollout_earned_the_mean_teaches_nothing() -> None:
+    group = _group(1, 0, 0.5, unfinished=(0, 1))
+    assert training_batch([group], mask_unfinished=True).dropped == {"1": "no advantage"}
+    assert len(training_batch([group]).samples) == 3
+
+
+def test_what_decided_nothing_is_no_token_that_teaches() -> None:
+    scored = _group(1, 0)
+    only = tuple(
+        replace(each, segments=(replace(each.segments[0], allowed=((7,),) * len(each.token_ids)),))
+        for each in scored.group.rollouts
+    )
+    alone = replace(scored, group=replace(scored.group, rollouts=only))
+    assert training_batch([alone]).dropped == {"1": "no advantage"}
+
+
 def test_the_log_has_an_advantage_for_every_rollout_of_a_group_that_teaches() -> None:
     batch = training_batch([_group(1, None, 0, uid="a"), _group(1, 1, uid="b")])
     assert batch.advantages == {"a": [0.5, None, -0.5]}

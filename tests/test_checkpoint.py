@@ -244,7 +244,7 @@ def test_scores_that_were_measured_otherwise_are_not_taken_over_and_this_is_said
     take_over(first / "checkpoints" / "000030-grpo-000000", second, inputs)
     restored, _ = _restore(Checkpoints(second / "checkpoints", keep=1, layout=LAYOUT))
     assert (restored.stage, restored.scores) == ("grpo", {})
-    assert "sft.from_run: its scores are of other sentences" in capsys.readouterr().out
+    assert "sft.from_run: its scores are not reused" in capsys.readouterr().out
     assert not list((second / "predictions").iterdir())
 
 
@@ -287,6 +287,18 @@ def test_a_warm_start_that_cannot_be_taken_over_is_refused(tmp_path, sections, m
     config = Config(**{"sft": {"from_run": str(first)}} | sections | {"run": run})
     with pytest.raises(ValueError, match=message):
         _warm_start(config, resume=False)
+
+
+def test_a_warm_start_that_learnt_no_copying_is_not_taken_over_by_a_run_that_needs_it(tmp_path) -> None:
+    marks = {"sft": {"decoding": "marks"}, "sampling": {"decoding": "marks"}}
+    first = run_folder(_run_of(tmp_path, "first", **marks).run)
+    _save(Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT), "grpo", 0, 30)
+    taken = {"sft": {"decoding": "marks", "from_run": str(first)}, "sampling": {"decoding": "marks"}}
+    second = _run_of(tmp_path, "second", **taken)
+    assert _warm_start(second, resume=False) == first / "checkpoints" / "000030-grpo-000000"
+    third = _run_of(tmp_path, "third", sft={"from_run": str(first)}, sampling={"decoding": "free"})
+    with pytest.raises(ValueError, match=r"sft\.from_run: sft\.decoding is 'free', but 'marks' in .*first"):
+        _warm_start(third, resume=False)
 
 
 def test_without_another_run_there_is_no_warm_start_to_take_over() -> None:
@@ -390,7 +402,7 @@ def test_a_checkpoint_of_other_ranks_or_another_stage_is_taken_and_this_is_said(
     assert _warm_start(two, resume=True) is None
     progress, learner = _restore(Checkpoints(folder, keep=1, layout=CheckpointLayout(learner_ranks=2, zero_stage=3)))
     assert (progress.step, learner.weight) == (1, 11)
-    said = "000011-grpo-000001 was written by 1 learner ranks and ZeRO stage 1; divided anew for 2 learner ranks and"
+    said = "resharding 000011-grpo-000001 from 1 learner ranks and ZeRO stage 1 to 2 learner ranks and"
     assert said in capsys.readouterr().out
     _restore(Checkpoints(folder, keep=1, layout=LAYOUT))
     assert capsys.readouterr().out == ""

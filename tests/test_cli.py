@@ -38,6 +38,7 @@ def test_a_file_overrides_the_defaults_and_a_flag_overrides_the_file(tmp_path) -
         ("--model.path=Qwen/Qwen3-0.6B", "model", "path", "Qwen/Qwen3-0.6B"),
         ("--model.path=/a/b=c", "model", "path", "/a/b=c"),
         ("--sft.from_run=", "sft", "from_run", ""),
+        ("--sampling.temperature=0.01", "sampling", "temperature", 0.01),
         ('--data.train=["a", "b"]', "data", "train", ("a", "b")),
         ("--reward.weights={entity_f1 = 0.5, overlap = 1}", "reward", "weights", {"entity_f1": 0.5, "overlap": 1.0}),
         ("--reward.weights.overlap=0.5", "reward", "weights", {"overlap": 0.5}),
@@ -90,7 +91,7 @@ def test_a_misspelt_key_in_the_file_gets_the_nearest_name_too(tmp_path) -> None:
 
 @pytest.mark.parametrize("flag", ["--steps=4", "grpo.steps=4", "--grpo.steps", "-grpo.steps=4", "--grpo.steps 4"])
 def test_what_is_no_option_is_refused_with_an_example(flag) -> None:
-    with pytest.raises(ValueError, match=r"is not an option; write --section\.key=value"):
+    with pytest.raises(ValueError, match=r"unknown option .*; overrides are --section\.key=value"):
         load_config(None, [flag])
 
 
@@ -114,6 +115,7 @@ def test_a_missing_file_and_broken_toml_name_the_file(tmp_path) -> None:
         ("--grpo.steps=-1", "grpo.steps", "-1"),
         ("--sampling.samples_per_prompt=1", "sampling.samples_per_prompt", "1"),
         ("--sampling.temperature=0", "sampling.temperature", "0"),
+        ("--sampling.temperature=0.009", "sampling.temperature", "0.009"),  # vLLM would sample at 0.01
         ("--optimizer.zero_stage=4", "optimizer.zero_stage", "4"),
         ("--grpo.loss_aggregation=token", "grpo.loss_aggregation", "'token'"),
         ("--data.train=demo/train", "data.train", "'demo/train'"),
@@ -134,7 +136,7 @@ def test_a_bad_value_names_key_and_value(flag, key, value) -> None:
         ("--data.train=[1]", "config data.train.0: must be a text (got 1)"),
         ("--grpo.steps=1.5", "config grpo.steps: must be a whole number (got 1.5)"),
         ("--grpo.steps=-1", "config grpo.steps: must be at least 0 (got -1)"),
-        ("--sampling.temperature=0", "config sampling.temperature: must be more than 0 (got 0)"),
+        ("--grpo.learning_rate=0", "config grpo.learning_rate: must be more than 0 (got 0)"),
         ("--grpo.mask_unfinished=3", "config grpo.mask_unfinished: must be true or false (got 3)"),
         ("--generation.max_num_seqs=x", "config generation.max_num_seqs: must be 'auto' or a whole number (got 'x')"),
         ("--generation.max_num_seqs=0", "config generation.max_num_seqs: must be 'auto' or at least 1 (got 0)"),
@@ -192,21 +194,21 @@ def test_values_that_contradict_each_other_are_refused() -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("sft.held_out=4 sft.epochs=0", "sft.held_out: the loss .* sft.epochs=0 skips it"),
-        ("merging.warm_start=0.8 sft.epochs=0", "merging.warm_start weighs .* sft.epochs=0 skips it"),
+        ("sft.held_out=4 sft.epochs=0", "sft.held_out has no effect: sft.epochs=0 skips"),
+        ("merging.warm_start=0.8 sft.epochs=0", "merging.warm_start has no effect: sft.epochs=0 skips"),
         ("merging.grpo=1.5 grpo.steps=0", "merging.grpo weighs .* grpo.steps=0 skips it"),
         ("sft.epochs=0 grpo.steps=0 evaluation.base=false", "nothing would be done: sft.epochs=0 skips"),
         ("evaluation.label_calibration=0.3 sampling.decoding=free", 'label_calibration .* sampling.decoding="free"'),
         ("evaluation.label_calibration=1 sampling.decoding=schema", 'label_calibration .* sampling.decoding="schema"'),
-        ("model.lora_alpha=16", "model.lora_alpha scales an adapter"),
+        ("model.lora_alpha=16", "model.lora_alpha has no effect with model.lora_rank=0"),
         ("grpo.clip_high=0.4", "grpo.clip_high: with one optimizer step"),
         ("grpo.clip_low=0.3 grpo.dual_clip=3", "grpo.clip_low and grpo.dual_clip: with one optimizer step"),
         ("grpo.mini_batches=4 sampling.prompts_per_step=3", r"grpo.mini_batches \(4\) divides a step by its prompts"),
         ("reward.overlong_tokens=8 grpo.credit=mention", "reward.overlong_tokens changes the reward of an answer"),
         ("reward.preset=mine:good grpo.credit=mention", "a reward.preset of one's own changes the reward of an answer"),
         ('reward.scorers=[{use="a:b"}] grpo.credit=mention', "reward.scorers changes the reward of an answer"),
-        ("grpo.kl_estimator=k1", "kl_estimator estimates the KL, which kl_coefficient=0 leaves out"),
-        ("grpo.rollout_correction=none grpo.rollout_correction_cap=3", "rollout_correction_cap bounds a ratio"),
+        ("grpo.kl_estimator=k1", "kl_estimator has no effect with kl_coefficient=0"),
+        ("grpo.rollout_correction=none grpo.rollout_correction_cap=3", "rollout_correction_cap has no effect"),
     ],
 )
 def test_what_would_do_nothing_is_refused_by_name(flags, said) -> None:

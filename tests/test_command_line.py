@@ -66,7 +66,7 @@ def test_what_is_missing_or_unknown_is_said_with_where_it_is_listed(argv, said, 
 
 def test_the_form_of_the_plan_is_no_option_of_a_training(capsys) -> None:
     assert train.main(["--json"]) == 2
-    assert capsys.readouterr().err == "error: --json is the form of the plan: give --dry-run, too\n"
+    assert capsys.readouterr().err == "error: --json needs --dry-run\n"
 
 
 def test_one_file_where_a_list_belongs_is_told_how_a_list_is_written() -> None:
@@ -99,7 +99,7 @@ def test_train_takes_any_key_of_the_config_between_its_own_options(monkeypatch) 
     weights = "--reward.weights={entity_f1 = 0.5}"
     assert train.main(["--run.name=mine", "--config", "a.toml", "--grpo.steps=4", "--resume", weights, "stray"]) == 2
     assert seen == [("a.toml", ["--run.name=mine", "--grpo.steps=4", weights, "stray"])]
-    with pytest.raises(ValueError, match="'stray' is not an option"):
+    with pytest.raises(ValueError, match="unknown option 'stray'"):
         load_config(None, ["stray"])
 
 
@@ -139,40 +139,40 @@ SCORED = "--predictions p.jsonl --data demo/known"
 @pytest.mark.parametrize(
     ("command", "line", "said"),
     [
-        (plan, "--bench a.json --answer-tokens 9", "--bench, --answer-tokens would do nothing without --gpus"),
+        (plan, "--bench a.json --answer-tokens 9", "--bench, --answer-tokens: no effect without --gpus"),
         (
             evaluate,
             f"{SCORED} --engine vllm --max-new-tokens 9 --context-tokens 99",
-            "--max-new-tokens, --context-tokens, --engine would do nothing with --predictions, which are scored as",
+            "--max-new-tokens, --context-tokens, --engine: no effect with --predictions, which are scored as",
         ),
         (
             evaluate,
             f"{SCORED} --decoding free --select vote --threshold 0.5",
-            "--decoding, --select, --threshold would",
+            "--decoding, --select, --threshold: no effect",
         ),
         (evaluate, f"{SCORED} --examples 0 --samples 1 --label-calibration 0", "--examples, --samples, --label-cal"),
-        (evaluate, "--model m --data demo/known --rename A=b", "--rename would do nothing without --predictions or"),
-        (data, "stats demo/known --words --model m", "--model would do nothing with --words"),
-        (predict, "--model m --schema a --input lines Text", "--input would do nothing without --file or -"),
-        (rescore, "run --reward paper --weights {}", "--weights would do nothing with a reward other than gated and"),
-        (bench, "learner --peer-batch 4 --deadline 9", "--deadline, --peer-batch would do nothing without --peer"),
-        (bench, "learner --lengths real --prompt-tokens 9", "--prompt-tokens would do nothing with --lengths"),
-        (bench, "step --peer-weights float32", "--peer-weights would do nothing without --peer"),
-        (bench, "step --sentences demo/known --prompt-tokens 9", "--prompt-tokens would do nothing with --sentences"),
+        (evaluate, "--model m --data demo/known --rename A=b", "--rename: no effect without --predictions or"),
+        (data, "stats demo/known --words --model m", "--model: no effect with --words"),
+        (predict, "--model m --schema a --input lines Text", "--input: no effect without --file or -"),
+        (rescore, "run --reward paper --weights {}", "--weights: no effect with a reward other than gated and"),
+        (bench, "learner --peer-batch 4 --deadline 9", "--deadline, --peer-batch: no effect without --peer"),
+        (bench, "learner --lengths real --prompt-tokens 9", "--prompt-tokens: no effect with --lengths"),
+        (bench, "step --peer-weights float32", "--peer-weights: no effect without --peer"),
+        (bench, "step --sentences demo/known --prompt-tokens 9", "--prompt-tokens: no effect with --sentences"),
         (bench, "sync --samples 4", "No such option: --samples"),
-        (cot, "generate a --out b --retries 1", "--retries would do nothing with the template alone"),
-        (cot, "generate a --out b --base-url http://h", "--base-url would do nothing without openai:MODEL"),
+        (cot, "generate a --out b --retries 1", "--retries: no effect with the template alone"),
+        (cot, "generate a --out b --base-url http://h", "--base-url: no effect without openai:MODEL"),
         (
             cot,
             "generate a --out b --teacher openai:m --context-tokens 9",
-            "--context-tokens would do nothing without l",
+            "--context-tokens: no effect without l",
         ),
-        (cot, "generate a --out b --judge openai:m --attempts 1", "--attempts would do nothing with the template, wh"),
-        (cot, "generate a --out b --teacher openai:m --judge none --threshold 5", "--threshold would do nothing witho"),
+        (cot, "generate a --out b --judge openai:m --attempts 1", "--attempts: no effect with the template, wh"),
+        (cot, "generate a --out b --teacher openai:m --judge none --threshold 5", "--threshold: no effect witho"),
         (
             cot,
             "score a --out b --judge local:m --base-url http://h",
-            "--base-url would do nothing without openai:MODEL",
+            "--base-url: no effect without openai:MODEL",
         ),
     ],
 )

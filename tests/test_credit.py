@@ -314,6 +314,29 @@ def test_a_group_whose_answers_are_worth_the_same_still_teaches_where_its_chains
     assert _batch(_scored(same, same)).dropped == {"1": "no spread"}
 
 
+def test_a_group_whose_chains_earn_the_same_at_every_place_teaches_nothing_whatever_its_answers_are_worth() -> None:
+    # Bo is no mention, and so wrong under either label.
+    scored = _scored(
+        _text("Ada met [Bo: person] in Rome.", '"Bo"'),
+        '<think>\nAda met [Bo: city] in Rome.\n</think>\n{"entities":{"city":["Bo"]}}',
+    )
+    scored = replace(scored, rewards=(Reward(total=1.0), Reward(total=0.0)))
+    assert len(_batch(scored, credit="answer").samples) == 2
+    found = _batch(scored)
+    assert (found.samples, found.dropped) == ([], {"1": "no advantage"})
+
+
+def test_wrong_tags_cost_nothing_while_no_tag_of_the_step_is_right() -> None:
+    wrong = _scored(_text("Ada met [Bo: person] in Rome.", '"Bo"'), _text("Ada met Bo in Rome.", ""))
+    # F1 = 0, so that a wrong tag takes -F1 / size = 0 from it.
+    assert _batch(wrong).dropped == {"1": "no spread"}
+    right = _scored(_text("[Ada: person] met Bo in Rome.", '"Ada"'), _text("Ada met Bo in Rome.", ""))
+    # 1 of 2 tags is right, 8 gold mentions: F1 = 2 / 10 and 10 / 4 for each rollout: a wrong one takes 0.08, half of
+    # which is the mean.
+    first = _batch(wrong, right).samples[0]
+    assert first.advantages[8 + len("Ada met [")] == pytest.approx(-0.04)
+
+
 def test_chains_in_free_words_are_credited_by_answer() -> None:
     free = '<think>\nIt is Ada.\n</think>\n{"entities":{}}'
     tagged = _text("[Ada: person] met Bo in Rome.", '"Ada"')

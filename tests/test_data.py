@@ -307,6 +307,26 @@ def test_uids_differ_between_files_and_do_not_depend_on_their_order(tmp_path) ->
     assert [one.uid for one in load(files[::-1], training=True)] == expected[::-1]
 
 
+def test_data_sets_of_one_name_in_different_folders_are_told_apart(tmp_path, capsys) -> None:
+    places = [tmp_path / place for place in ("a/news", "b/news", "a/bio", "c/hub/data", "d/hub/data", "a", "b")]
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
+    news, more_news, bio, data, more_data, *alone = places
+    files = [_jsonl(place, ADA, name="test.jsonl") for place in (news, more_news, bio)]
+    files += [_jsonl(place, ADA, name="test-00000-of-00001.jsonl") for place in (data, more_data)]
+    files += [_jsonl(news, ADA, name="dev.jsonl")]  # of one data set with the test part beside it
+    files += [_jsonl(place, ADA, name="mine.jsonl") for place in alone]
+    expected = ["a/news", "b/news", "bio", "c/hub/data", "d/hub/data", "a/news", "a/mine", "b/mine"]
+    assert [one.source for one in load(files, training=False)] == expected
+    said = capsys.readouterr().out
+    assert f"{files[1]}: another data set has the name of this one, which is called b/news here" in said
+    assert said.count("another data set has the name of this one") == 7  # all but bio
+    assert [one.source for one in load(files[::-1], training=False)] == expected[::-1]
+    assert [one.source for one in check(files, Reading()) if isinstance(one, Example)] == expected
+    assert [one.source for one in load([files[0], files[5]], training=False)] == ["news", "news"]
+    assert [one.uid for one in load(files[:2], training=False)] == ["a/news/test.jsonl:1", "b/news/test.jsonl:1"]
+
+
 def test_the_embedded_files_are_data_sets_of_their_own() -> None:
     (first, *_), (second, *_) = load(["demo/train"], training=True), load(["demo/known"], training=False)
     assert [(one.source, one.uid) for one in (first, second)] == [

@@ -100,6 +100,14 @@ def test_every_config_can_be_debugged_and_what_is_trained_stays(file: Path | Non
     assert load_config(path, [*fewer, *smallest(load_config(path, fewer))]).grpo.steps == 0
 
 
+def test_a_sentence_of_any_length_can_be_debugged_under_marks() -> None:
+    limits = ["--sampling.max_new_tokens=500", "--evaluation.max_new_tokens=600"]
+    for decoding, tokens in (("marks", (500, 600)), ("auto", (500, 600)), ("free", (64, 64)), ("schema", (64, 64))):
+        asked = [*limits, f"--sampling.decoding={decoding}"]
+        small = load_config(None, [*asked, *smallest(load_config(None, asked))])
+        assert (small.sampling.max_new_tokens, small.evaluation.max_new_tokens) == tokens
+
+
 def test_one_process_has_room_for_one_worker_of_each_kind() -> None:
     with pytest.raises(ValueError, match="room for one worker of each kind"):
         Config.model_validate({"cluster": {"address": "in_process", "rollout_workers": 2}})

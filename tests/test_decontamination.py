@@ -62,6 +62,14 @@ def test_shares_of_different_evaluation_sentences_do_not_add_up() -> None:
     assert decontaminate(train, evaluation) == (train, {})  # 1 of 5 and 1 of 5
 
 
+def test_an_ngram_of_several_evaluation_sentences_counts_for_each_of_them() -> None:
+    one = f"{TEN.removesuffix(' nine ten')} k l m n o"  # one-eight of six 8-grams: 1 of TEN's 3
+    two = f"p q r s t {TEN.removesuffix(' ten')}"  # one-eight and two-nine of seven: 2 of TEN's 3
+    train = _examples(TEN)
+    assert decontaminate(train, _examples(one, one, source="test")) == (train, {})
+    assert decontaminate(train, _examples(one, two, source="test")) == ([], {"news:0": NEAR_DUPLICATE})
+
+
 def test_training_sets_of_an_evaluated_zero_shot_benchmark_are_left_out_unless_kept() -> None:
     sources = ("CrossNER_AI", "cross-ner music", "MIT Movie", "mit-restaurant", "news")
     train = [example for source in sources for example in _examples(f"about {source}", source=source)]

@@ -30,9 +30,9 @@ def test_what_goes_on_when_the_loop_is_stopped_is_no_longer_waited_for() -> None
     loop = EventLoop()
     waiting = loop.submit(_for_ever())
     loop.stop()
-    with pytest.raises(RuntimeError, match="has been closed: load it again"):
+    with pytest.raises(RuntimeError, match="is closed; load it again"):
         result_of(waiting, seconds=5)
-    with pytest.raises(RuntimeError, match="has been closed"):
+    with pytest.raises(RuntimeError, match="is closed"):
         loop.submit(_for_ever())
     loop.stop()  # as the end of the process does it once more
 
@@ -81,7 +81,7 @@ def test_a_question_that_another_thread_closes_the_model_over_is_told_so(monkeyp
     time.sleep(0.1)
     ner.close()
     asking.join(10)
-    assert said == ["the model has been closed: load it again"]
+    assert said == ["the model is closed; load it again"]
     ner.close()
 
 

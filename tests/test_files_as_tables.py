@@ -1,9 +1,13 @@
 """Tables with a word a row: which rows belong to one sentence, however people say it."""
 
+import json
+
 import pytest
 
+from rnr.config import ReadingConfig
 from rnr.corpus.formats.csv_words import AGAIN, BEGUN, BLANKS_DIVIDE, REPEATED
 from rnr.corpus.formats.tags import OTHER_TEXT
+from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, read, written
 
 
@@ -99,3 +103,22 @@ def test_names_of_numbers_that_are_not_used_because_the_data_has_its_own_are_sai
     del row["label_names"]
     asked = read(written(tmp_path / "b.jsonl", [row]), labels=["O", "B-PER"])
     assert (asked[:2], said in asked[2]) == (([ADA], ""), False)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_tags_of_a_table_that_are_numbers_take_the_names_that_are_given(tmp_path, beside) -> None:
+    names = ["O", "B-PER", "I-PER", "B-LOC"]
+    if beside:
+        written(tmp_path / "labels.json", json.dumps(names))
+    file = written(tmp_path / "a.csv", "sentence_id,word,tag\n1,Ada,1\n1,ran,0\n2,Bo,1\n2,sat,0\n")
+    assert read(file, labels=[] if beside else names)[:2] == ([ADA, BO], "")
+    options = ReadingConfig.model_validate({"labels": [] if beside else names})
+    assert load([str(file)], training=True, options=options)[0].schema == ("LOC", "PER")
+
+
+def test_tags_of_a_table_that_are_numbers_need_names(tmp_path) -> None:
+    file = written(tmp_path / "a.csv", "sentence_id,word,tag\n1,Ada,1\n1,ran,0\n2,Bo,-100\n2,sat,0\n")
+    problems = read(file)[1].splitlines()
+    assert "tags are numbers without names: name them in the order of their numbers by --labels" in problems[0]
+    assert "tag -100 marks a token that was not annotated" in problems[1]
+    assert "tag 1 has no name; there are 1: O" in read(file, labels=["O"])[1]

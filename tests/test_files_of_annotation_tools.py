@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from rnr.corpus.formats.argilla import DISCARDED, NOT_SUBMITTED
 from rnr.corpus.formats.brat import READ_TRIGGERS, TRIGGERS
+from rnr.corpus.formats.examples import TWICE
 from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
 from rnr.corpus.formats.offsets import INSIDE, UNCLEAR
+from rnr.corpus.formats.prodigy import CONTRADICTED, REJECTED_SPANS
 from rnr.corpus.formats.webanno import CUT, EMPTY
 from rnr.corpus.label_doubts import SEVERAL
 from rnr.corpus.loading import load
@@ -229,3 +232,85 @@ def test_several_labels_in_one_tag_are_noted(tmp_path) -> None:
     columns = "Ada\t0\t3\tS-PER\nRome\t4\t8\tS-LOC\nYork\t9\t13\tS-PER;LOC\nBo\t14\t16\tS-R&D\n"
     notes = read(written(tmp_path / "a.conll", columns))[2]
     assert f"{SEVERAL}: 'PER;LOC'\n" in f"{notes}\n"
+
+
+# Argilla
+
+PER_ADA = [{"start": 0, "end": 3, "label": "PER"}]
+
+
+def _answer(value: object, status: str = "submitted") -> dict[str, object]:
+    return {"value": value, "status": status}
+
+
+def _record(text: str = "Ada ran", **responses: object) -> dict[str, object]:
+    return {"fields": {"text": text}, "responses": responses}
+
+
+def test_a_second_answer_of_argilla_that_was_discarded_is_counted(tmp_path) -> None:
+    both = [_answer(PER_ADA), _answer([], "discarded"), _answer([{"start": 4, "end": 7, "label": "PER"}], "draft")]
+    found, problems, notes = read(written(tmp_path / "a.json", json.dumps([_record(span=both)])))
+    assert (found, problems) == ([ADA], "")
+    assert f"2 {NOT_SUBMITTED} (row 1" in notes
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_empty_answer_to_another_question_of_argilla_is_no_sentence_without_a_mention(tmp_path, first) -> None:
+    unanswered = _record("Bo sat", topics=[_answer([])])
+    rows = [unanswered, _record(span=[_answer(PER_ADA)])] if first else [_record(span=[_answer(PER_ADA)]), unanswered]
+    found, problems, notes = read(written(tmp_path / "a.json", json.dumps(rows)))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {DISCARDED} (row {1 if first else 2})" in notes
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_answers_to_another_question_of_argilla_are_none_to_that_of_the_spans(tmp_path, columns) -> None:
+    marked, empty = _record(topics=[_answer([])], span=[_answer(PER_ADA)]), _record("Bo sat", topics=[_answer([])])
+    empty["responses"] |= {"span": [_answer([])]}  # type: ignore[operator]
+    rows: list[object] = [empty, marked]
+    if columns:
+        rows = [
+            {"text": "Bo sat", "topics.responses": [[]], "span.responses": [[]]},
+            {"text": "Ada ran", "topics.responses": [[]], "span.responses": [PER_ADA]},
+        ]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([("Bo sat", []), ADA], "")
+
+
+def test_answers_of_argilla_to_two_questions_with_spans_are_refused_by_name(tmp_path) -> None:
+    row = _record(people=[_answer(PER_ADA)], places=[_answer([{"start": 4, "end": 7, "label": "LOC"}])])
+    assert (
+        "the record has 2 responses to 'people', 'places' where one is needed"
+        in read(written(tmp_path / "a.json", json.dumps([row])))[1]
+    )
+
+
+def test_answers_of_argilla_that_stand_under_their_people_are_read(tmp_path) -> None:
+    values = {"span": {"value": PER_ADA}, "topics": {"value": []}}
+    row = {"fields": {"text": "Ada ran"}, "responses": [{"status": "submitted", "values": values}]}
+    assert read(written(tmp_path / "a.json", json.dumps([row])))[:2] == ([ADA], "")
+
+
+# Prodigy
+
+
+def _decision(answer: str, text: str = "Ada ran", **more: object) -> dict[str, object]:
+    span = {"start": 0, "end": 3, "label": "PER"} | more
+    return {"text": text, "spans": [span], "answer": answer, "_view_id": "ner", "_task_hash": 1}
+
+
+@pytest.mark.parametrize("answers", [("accept", "reject"), ("reject", "accept")])
+def test_a_span_that_one_decision_accepts_and_another_rejects_is_named(tmp_path, answers) -> None:
+    rows = [_decision(answer, score=n) for n, answer in enumerate(answers)]
+    rows.append(_decision("reject", start=4, end=7))
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {CONTRADICTED} (row {1 + answers.index('reject')}: [0, 3] as PER)" in notes
+    assert f"1 {REJECTED_SPANS} (row 3)" in notes
+
+
+def test_a_span_that_is_accepted_twice_with_other_scores_is_one(tmp_path) -> None:
+    rows = [_decision("accept", score=0.2), _decision("accept", score=0.4), _decision("reject", label="LOC")]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([ADA], "")
+    assert CONTRADICTED not in notes
+    assert TWICE not in notes

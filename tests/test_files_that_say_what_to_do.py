@@ -242,3 +242,72 @@ def test_what_stands_around_the_data_is_named(tmp_path, name, content, said) -> 
     found, problems, _ = read(written(tmp_path / name, content))
     assert found == []
     assert said in problems
+
+
+def test_the_annotations_of_comprehend_in_a_table_are_named(tmp_path) -> None:
+    table = "File,Line,Begin Offset,End Offset,Type\na.txt,0,0,3,PER\n"
+    assert "the annotations of Amazon Comprehend, whose texts" in read(written(tmp_path / "a.csv", table))[1]
+
+
+@pytest.mark.parametrize("cell", ["['Ada' 'ran']", "['Ada'\n 'ran']", "['Ada' \"can't\" 'ran']", "['Ada' ... 'ran']"])
+def test_a_list_as_numpy_shows_it_says_how_it_is_made_one(tmp_path, cell) -> None:
+    said = "'tokens' must be a list of words, found "
+    for file in (
+        written(tmp_path / "a.csv", 'tokens,ner_tags\n"{}","[1 0]"\n'.format(cell.replace('"', '""'))),
+        written(tmp_path / "a.jsonl", [{"tokens": cell, "ner_tags": "[1 0]"}]),
+    ):
+        problems = read(file)[1]
+        assert said in problems
+        assert "this is how NumPy shows an array: `.tolist()`" in problems
+
+
+def test_tags_as_numpy_shows_them_say_so(tmp_path) -> None:
+    row = {"tokens": ["Ada", "ran"], "ner_tags": "[1 0]"}
+    assert "found '[1 0]'; this is how NumPy shows an array" in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
+def test_one_row_of_gliner_with_texts_for_places_is_no_table(tmp_path) -> None:
+    row = {"tokenized_text": ["Ada", "ran", "home"], "ner": [["Ada", "PER"]]}
+    said = "an entity must be [first token, last token, label], found ['Ada', 'PER']"
+    assert said in read(written(tmp_path / "a.json", json.dumps(row)))[1]
+
+
+def test_a_column_of_tokenized_texts_is_one_of_sentences(tmp_path) -> None:
+    table = {"tokenized_text": [["Ada", "ran"], ["Bo", "sat"]], "ner": [[[0, 0, "PER"]], [[0, 0, "PER"]]]}
+    assert read(written(tmp_path / "a.json", json.dumps(table)))[:2] == ([ADA, BO], "")
+
+
+def test_lists_of_spacys_tuples_inside_an_object_are_rows(tmp_path) -> None:
+    ada, bo = ["Ada ran", {"entities": [[0, 3, "PER"]]}], ["Bo sat", {"entities": [[0, 2, "PER"]]}]
+    file = tmp_path / "a.json"
+    assert read(written(file, json.dumps({"train": [ada, bo]})))[:2] == ([ADA, BO], "")
+    problems = read(written(file, json.dumps({"train": [ada], "test": [bo]})))[1]
+    assert "an object with several lists of rows (train, test); write a file for each" in problems
+
+
+@pytest.mark.parametrize("names", [["PER", "LOC"], {"PER": 1, "LOC": 2}])
+def test_labels_without_o_are_no_names_of_the_numbers_of_tags(tmp_path, names) -> None:
+    written(tmp_path / "labels.json", json.dumps(names))
+    rows = [{"tokens": ["Ada", "ran"], "ner_tags": [1, 0]}]
+    problems = read(written(tmp_path / "a.jsonl", rows))[1]
+    assert "tags are numbers, and there is no O among their names (PER, LOC)" in problems
+
+
+@pytest.mark.parametrize("names", [["B-PER", "I-PER", "_"], ["B_PER", "O"], ["X-B", "X-I", "O", "PER-B"]])
+def test_names_of_tags_in_any_spelling_are_names_of_their_numbers(tmp_path, names) -> None:
+    rows = [{"tokens": ["Ada", "ran"], "ner_tags": [0, len(names) - 1]}]
+    assert "there is no O among their names" not in read(written(tmp_path / "a.jsonl", rows), labels=names)[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ({"sentence_id": 1, "word": "Ada", "tag": "B-PER"}, "a table with a word a row"),
+        ({"text": "Ada ran", "start": 0, "end": 3, "label": "PER"}, "a table with an entity a row"),
+    ],
+)
+def test_a_table_with_a_part_of_a_sentence_a_row_is_told_once(tmp_path, row, what) -> None:
+    problems = read(written(tmp_path / "a.jsonl", [row] * 400))[1].splitlines()
+    assert f"row 1: this looks like {what}, which is not read: " in problems[0]
+    assert problems[1:] == [f"{tmp_path / 'a.jsonl'}, row 400: up to this one 399 more rows of {what}"]
+    assert len(read(written(tmp_path / "b.jsonl", [row]))[1].splitlines()) == 1

@@ -5,6 +5,8 @@ import pytest
 from rnr.corpus.formats.beside import FURTHER, UNREAD
 from rnr.corpus.formats.columns import ONE
 from rnr.corpus.formats.entity_labels import TWO_LABELS
+from rnr.corpus.formats.entity_places import TWO_PLACES
+from rnr.corpus.formats.examples import AMBIGUOUS
 from rnr.corpus.formats.plain_rows import SAME_TWICE
 from rnr.corpus.formats.span_lists import BESIDE, PAIRS
 from tests.reading_files import ADA, ROW, read, written
@@ -332,3 +334,74 @@ def test_an_id_behind_the_text_of_a_span_is_not_passed_over_for_the_text(tmp_pat
     ids: list[object] = [["ada", 0, 3, "T047"]]
     found, problems, notes = read(written(tmp_path / "a.jsonl", [{"text": "Ada ran", "entities": ids}]))
     assert (found, "is its label is not clear" in problems, BESIDE in notes) == ([], True, False)
+
+
+# Two places of an entity
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"start": 0, "end": 1, "char_start": 4, "char_end": 6},
+        {"start": 1, "end": 2, "start_char": 4, "end_char": 6},
+        {"begin": 1, "end": 2, "char_span": [4, 6]},
+        {"start": "1", "end": "2", "startChar": "4", "endChar": "6"},
+        {"start": 1, "end": 1, "startChar": 4, "endChar": 6},
+        {"pos": [1, 2], "characterStart": 4, "characterEnd": 6},
+        {"start": 1, "end": 2, "start_idx": 4, "end_idx": 6, "text": "Bo"},
+        {"offset": 4, "length": 2, "begin": 1, "end": 2, "word": "Bo"},
+        {"start": 4, "end": 6, "position": [1, 2]},
+        {"start": 4, "end": 6, "start_offset": 0, "end_offset": 0},
+    ],
+)
+def test_of_two_places_that_differ_the_one_in_characters_is_read_and_noted(tmp_path, place) -> None:
+    row = {"text": "saw Bo run", "entities": [place | {"label": "PER"}]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([("saw Bo run", [("Bo", "PER")])], "")
+    assert f"1 {TWO_PLACES} (row 1: entities[0]: " in notes
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"start": 0, "end": 1, "start_idx": 4, "end_idx": 6},
+        {"from": 0, "to": 1, "begin": 4, "end": 6, "text": "run"},
+        {"offset": 1, "length": 1, "start": 4, "end": 6},
+        {"start_char": 0, "end_char": 1, "begin_char": 4, "char_start": 4, "char_end": 6},
+    ],
+)
+def test_two_places_of_which_nothing_tells_that_are_refused(tmp_path, place) -> None:
+    row = {"text": "saw Bo run", "entities": [place | {"label": "PER"}]}
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
+    assert found == []
+    assert "row 1: entities[0] has several places that differ (" in problems
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"start": 4, "end": 6, "token_start": 1, "token_end": 1},
+        {"start": 4, "end": 6, "start_char": 4, "end_char": 6, "offset": 4, "length": 2},
+        {"begin": 4, "end": 6, "length": 1},
+        {"start": 4, "end": 6, "from": "annotator", "to": "Bo"},
+    ],
+)
+def test_places_that_agree_and_those_of_tokens_are_no_two(tmp_path, place) -> None:
+    row = {"text": "saw Bo run", "entities": [place | {"label": "PER"}]}
+    assert read(written(tmp_path / "a.jsonl", [row])) == ([("saw Bo run", [("Bo", "PER")])], "", "")
+
+
+@pytest.mark.parametrize("name", ["at", "where", "s", "char"])
+def test_one_number_that_is_the_place_of_a_text_is_not_the_first_occurrence(tmp_path, name) -> None:
+    row = {"text": "Ida saw Ida", "entities": [{name: 8, "text": "Ida", "label": "PER"}]}
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
+    assert found == []
+    assert f"has its place under names that are not known ({name})" in problems
+
+
+@pytest.mark.parametrize("other", [{"id": 8}, {"score": 8}, {"at": 0}, {"n": 5}, {"user_id": 8}])
+def test_other_numbers_beside_a_text_are_no_place(tmp_path, other) -> None:
+    row = {"text": "Ida saw Ida", "entities": [other | {"text": "Ida", "label": "PER"}]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([("Ida saw Ida", [("Ida", "PER")])], "")
+    assert AMBIGUOUS in notes

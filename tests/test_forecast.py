@@ -119,6 +119,7 @@ def _of_tokens(tokens: int, **more: Any) -> Any:
         **{
             "decoding": "free",
             "shape": SHAPE,
+            "weights": 1_000_000_000,
             "weights_gib": 2e9 / 2**30,
             "prompts": prompts,
             "evaluation": evaluation,

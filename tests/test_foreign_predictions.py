@@ -51,12 +51,40 @@ def test_offsets_of_spacy_are_kept_and_its_labels_renamed(tmp_path) -> None:
     read = read_any(_file(tmp_path, SPACY, NOTHING), EXAMPLES, {"gpe": "city"})
     # The second Ada is another place than the first, which a text alone would not tell.
     assert read.predictions["a/1"].answer.mentions == (
-        Mention(text="Ada", label="PERSON", start=17, end=20),
+        Mention(text="Ada", label="person", start=17, end=20),
         Mention(text="London", label="city", start=24, end=30),
     )
     assert (read.tool, read.offsets, read.notes) == (True, True, ())
     # PERSON and person are one label: 1 of 2 right, 1 of 2 found.
     assert report(read.predictions).data_sets["a"].scores["strict"].f1 == 50.0
+
+
+@pytest.mark.parametrize("label", ["Ratings_Average", "ratings average", "RATINGS AVERAGE", "stars"])
+@pytest.mark.parametrize("form", ["entities", "ents", "by label", "predict --out"])
+def test_a_label_in_another_writing_is_the_one_of_the_data_under_every_protocol(tmp_path, label, form) -> None:
+    mention = {"text": "five star", "label": "Ratings_Average", "start": 2, "end": 11}
+    data = write_jsonl(tmp_path / "data.jsonl", {"text": "A five star place", "entities": [mention]})
+    said = {**mention, "label": label}
+    row = {
+        "entities": {"text": "A five star place", "entities": [said]},
+        "ents": {"text": "A five star place", "ents": [{key: said[key] for key in ("start", "end", "label")}]},
+        "by label": {"text": "A five star place", "entities": {label: ["five star"]}},
+        "predict --out": {"sentence": "A five star place", "entities": [said], "finished": True},
+    }[form]
+    gold = as_asked(load([data], training=False), catch_alls=True)
+    found = read_any(_file(tmp_path, row), gold, {"Stars": "Ratings_Average"})
+    scores = report(found.predictions).averages
+    assert {name: score.f1 for name, score in scores.items() if name != "chain"} == dict.fromkeys(
+        ("reference", "exact", "strict", "boundary_tolerant", "partial", "type"), 100.0
+    )
+
+
+def test_an_entity_told_under_two_writings_of_its_label_is_read_once(tmp_path) -> None:
+    first, second = GLINER["entities"]
+    row = {**GLINER, "entities": [first, {**first, "label": "Person"}, second]}
+    found = read_any(_file(tmp_path, row, NOTHING), EXAMPLES)
+    assert report(found.predictions).averages["exact"].precision == 100.0
+    assert [note for note in found.notes if TWICE in note]
 
 
 def test_labels_of_our_own_predictions_are_not_renamed_and_that_is_said(tmp_path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from rnr.config import ReadingConfig
 from rnr.corpus.formats import examples as examples_of_rows
 from rnr.corpus.formats import json_files, offsets, plain_rows, prodigy, token_rows
+from rnr.corpus.formats.folders import NOT_READ
 from rnr.corpus.formats.opening import LINE_LIMIT
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS
@@ -571,6 +572,18 @@ def test_an_object_with_several_lists_of_rows_is_not_guessed_between(tmp_path) -
 def test_a_name_with_the_marks_of_a_pattern_is_a_name_where_it_is_there(tmp_path, name) -> None:
     (tmp_path / "other.jsonl").write_text(ROW)
     assert len(_read(tmp_path / name, ROW)[0]) == 1
+
+
+def test_two_asterisks_in_a_pattern_stand_for_folders_of_any_depth(tmp_path) -> None:
+    for name, sentence in (("a.jsonl", "Ada ran"), ("x/b.jsonl", "Bo ran"), ("x/y/c.jsonl", "Cy ran")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps({"text": sentence, "entities": [[0, 2, "PER"]]}))
+    for pattern, first in (("**/*.jsonl", "A"), ("**", "A"), ("x/**", "B"), ("**/y/*.jsonl", "C")):
+        reading = Reading(options=ReadingConfig(offsets="characters"))
+        rows = list(check([str(tmp_path / pattern)], reading))
+        found = [row.sentence[0] for row in rows if isinstance(row, Example)]
+        assert found == list("ABC"["ABC".index(first) :]), pattern
+        assert not [note for note in reading.report.lines() if NOT_READ in note]
 
 
 def test_a_folder_with_one_file_of_data_is_that_file(tmp_path) -> None:

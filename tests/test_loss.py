@@ -16,6 +16,7 @@ from learner.logits import PLAIN
 from learner.logprobs import CHUNK, PolicyModel, token_logprobs
 from learner.loss import correction_weights, grpo_loss, kl_to_reference, over_sequence, sft_loss
 from rnr.config import GrpoConfig
+from rnr.runs.metric_names import meaning_of
 from rnr.types import Sample
 from scripts.benchmarks.launches import operations
 
@@ -119,7 +120,11 @@ def test_the_rollout_correction_is_truncated_above_only_and_carries_no_gradient(
     assert gradient == pytest.approx([-2.0, -math.exp(-1)])
     assert loss == pytest.approx(-2.0 - math.exp(-1))
     assert _mean(sums, "rollout_corr/rollout_is_mean") == pytest.approx((2.0 + math.exp(-1)) / 2)
+    # Its k1, sampler less old; k3 would be e^3 - 3 - 1 = 16.1 and e^-1 + 1 - 1 = 0.4, and never negative.
     assert _mean(sums, "rollout_corr/kl") == pytest.approx((-3.0 + 1.0) / 2)
+    said = meaning_of("rollout_corr/kl")
+    assert said is not None
+    assert said.how.startswith("k1 estimate")
 
 
 def test_the_rollout_correction_compares_the_sampler_with_the_old_policy_not_the_current_one() -> None:

@@ -1,20 +1,21 @@
 """Counts under each protocol, the kinds of errors, and the intervals, against values worked out by hand."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
+from rnr.evaluation.marking import ERROR_KINDS, error_kinds, marked
 from rnr.evaluation.metrics import (
-    ERROR_KINDS,
     CorpusScore,
     Counts,
     average,
     boundary_tolerant_counts,
     corpus_score,
     counts_by_label,
-    error_kinds,
     exact_counts,
     reference_counts,
     reference_left_out,
@@ -211,6 +212,49 @@ def test_each_kind_of_error_is_named() -> None:
     assert error_kinds(EMPTY, ground([Mention(text="Rome", label="person")], EMPTY.sentence)) == {"ungrounded": 1}
     hedge = _said(("Barack Obama", "person"), ("Barack Obama", "city"))
     assert error_kinds(EXAMPLE, hedge) == {"type": 1, "spurious": 1, "missed": 2}
+
+
+def test_overlaps_are_paired_so_that_most_find_a_partner() -> None:
+    sentence = "aa bb cc"
+    gold = [Mention(text=sentence, label="x", start=0, end=8), Mention(text="bb", label="x", start=3, end=5)]
+    example = Example(uid="9", sentence=sentence, schema=("x",), mentions=tuple(gold))
+    # "aa bb" overlaps both and "cc" the longer one alone, so "aa bb" goes with "bb".
+    said = [Mention(text="cc", label="x", start=6, end=8), Mention(text="aa bb", label="x", start=0, end=5)]
+    assert error_kinds(example, said) == {"boundary": 2}
+    assert boundary_tolerant_counts(example, said) == Counts(2, 0, 0)
+
+
+def test_an_entity_that_is_said_or_annotated_twice_is_one_for_marks_and_counts() -> None:
+    city, again = (Mention(text="Bo", label=label, start=0, end=2) for label in ("city", "City"))
+    example = Example(uid="9", sentence="Bo , Bo", schema=("city",), mentions=(city, _mention("Bo", "city", 5)))
+    # One of two is found; what says the same once more is paired with the other by its text.
+    assert exact_counts(example, [city, again]) == Counts(1, 1, 1)
+    assert Counter(mark.kind for mark in marked(example, [city, again])) == {"hit": 1, "type": 1}
+    assert error_kinds(example, [city, again]) == {"type": 1}
+    twice = Example(uid="9", sentence="Bo , Bo", schema=("city",), mentions=(city, again))
+    assert error_kinds(twice, [city]) == {}
+
+
+_spans = st.builds(
+    lambda begin, length, label: (begin, min(begin + length, 6), label),
+    st.integers(0, 5),
+    st.integers(1, 3),
+    st.sampled_from(["x", "y"]),
+)
+
+
+@given(st.sets(_spans, max_size=5), st.sets(_spans, max_size=5))
+def test_marks_are_counted_as_exact_whatever_overlaps(gold, said) -> None:
+    words = ["aa", "bb", "aa", "cc", "aa", "bb"]
+
+    def mentions(spans: set[tuple[int, int, str]]) -> tuple[Mention, ...]:
+        return tuple(_mention(" ".join(words[b:e]), label, 3 * b) for b, e, label in sorted(spans))
+
+    example = Example(uid="9", sentence=" ".join(words), schema=("x", "y"), mentions=mentions(gold))
+    kinds, counts = error_kinds(example, mentions(said)), exact_counts(example, mentions(said))
+    hits = sum(mark.kind == "hit" for mark in marked(example, mentions(said)))
+    paired = kinds["type"] + kinds["boundary"]
+    assert counts == Counts(hits, paired + kinds["spurious"], paired + kinds["missed"])
 
 
 _pairs = st.tuples(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnr.corpus.decontamination import decontaminate, sentence_key
-from rnr.corpus.duplicates import ALIKE, CONTRADICTED, RESOLVED
+from rnr.corpus.duplicates import ALIKE, CONTRADICTED, RESOLVED, WOULD_GO
 from rnr.corpus.formats.examples import AMBIGUOUS, BLANK, MATCHED, TRIMMED, TWICE
 from rnr.corpus.formats.row_types import RowFields, _Row, read_row_fields
 from rnr.corpus.formats.rows import DataError, read_as
@@ -221,6 +221,25 @@ def test_one_row_of_a_sentence_is_taken_as_is_wished(tmp_path, capsys, resolutio
     found = load([_file(tmp_path, *ROWS)], training=True, duplicates=resolution)
     assert [int(one.uid.rpartition(":")[2]) for one in found] == rows
     assert (f"{5 - len(rows)} {RESOLVED}" in capsys.readouterr().out) == (resolution != "keep")
+
+
+@pytest.mark.parametrize(
+    ("resolution", "gone"), [("keep", ""), ("first", "2; row 4; row 5"), ("majority", "1; row 4; row 5")]
+)
+def test_check_names_the_rows_that_would_be_left_out(tmp_path, capsys, resolution, gone) -> None:
+    file = _file(tmp_path, *ROWS)
+    assert main(["check", file, "--duplicates", resolution]) == 0
+    said = capsys.readouterr().out
+    assert (WOULD_GO in said) is bool(gone)
+    assert f"noted: {file}: 3 {WOULD_GO} (row {gone})\n" in said or not gone
+
+
+def test_of_many_rows_of_a_sentence_the_first_are_named(tmp_path) -> None:
+    alike = [{"text": "Ida", "label": []}] * 3000
+    ways = [{"text": "a b c d e f g h", "label": [[0, end, "PER"]]} for end in range(1, 16, 2)]
+    _, notes = _noted(_file(tmp_path, *alike, *ways, ways[0], ways[0]))
+    assert f"1 {ALIKE} (row 1: rows 1, 2, 3, 4, 5 and 2995 more)" in notes
+    assert f"1 {CONTRADICTED} (row 3001: rows 3001, 3009, 3010 | 3002 | 3003 | 3004 | 3005 | 3 more ways)" in notes
 
 
 def test_contradictions_stop_where_they_are_to_be_errors(tmp_path, capsys) -> None:

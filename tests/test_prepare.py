@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +27,7 @@ def _prepare(**sections) -> Prepared:
         model=config.model,
         data=config.data,
         sft=config.sft,
+        grpo=config.grpo,
         sampling=config.sampling,
         reward=config.reward,
         evaluation=config.evaluation,
@@ -98,6 +100,37 @@ def test_prompts_that_are_too_long_are_left_out_and_counted_but_never_of_the_eva
     assert len(prepared.evaluation) == 1
     with pytest.raises(ValueError, match="no training sentence remains: 3 are left out: longer than"):
         _prepare(data={**data, "max_prompt_tokens": 10})
+
+
+def test_sentences_that_no_rollout_has_room_for_under_marks_are_left_out_and_counted(tmp_path) -> None:
+    # "<", "think", ">", newline, then "train", " x", ".", newline, and the end of the answer: 9 tokens.
+    train = _file(tmp_path / "names.jsonl", ["train x.", "train x x.", "train x x x."])
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "asked.jsonl", ["test x.", "test x x x x."]),)}
+    evaluation = {"max_new_tokens": 11, "label_calibration": 0.0}
+    prepared = _prepare(data=data, sampling={"max_new_tokens": 10}, evaluation=evaluation)
+    assert prepared.decoding == "marks"  # by auto
+    assert [prompt.example.sentence for prompt in prepared.prompts] == ["train x.", "train x x."]
+    assert (len(prepared.sft), len(prepared.evaluation)) == (3, 2)
+    more = "tokens, and more for each mark"
+    why = (
+        f"not to be copied under marks in sampling.max_new_tokens (10), of GRPO's pool alone; the longest, {{}} {more}"
+    )
+    assert prepared.left_out == {why.format("names/names:3, needs 11"): 1}
+    assert prepared.notes == (
+        "1 evaluated sentence cannot be copied under marks in evaluation.max_new_tokens (11), so that no answer to "
+        f"them ends: the longest, asked/asked:2, needs 12 {more}",
+        f"data: left out: 1 training sentence: {why.format('names/names:3, needs 11')}",
+    )
+    few = {"data": data, "sampling": {"max_new_tokens": 8}, "evaluation": evaluation}
+    with pytest.raises(
+        ValueError,
+        match=r"^sampling\.max_new_tokens \(8\) is too few to copy a sentence under marks, all 3 of GRPO's pool: the "
+        rf"shortest, names/names:1, needs 9 {more}: raise it$",
+    ):
+        _prepare(**few)
+    assert len(_prepare(**few, grpo={"steps": 0}).prompts) == 3  # nothing is sampled
+    few["sampling"] |= {"decoding": "free"}
+    assert (len(_prepare(**few).prompts), _prepare(**few).left_out) == (3, {})
 
 
 def _model(folder, normalizer: str) -> str:
@@ -192,6 +225,54 @@ def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that
         _prepare(data=data)
 
 
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        (
+            {"reward": {"preset": "paper", "weights": {"overlap": 1.0}}},
+            "reward.weights changes nothing: .* 'paper' has no",
+        ),
+        ({"reward": {"preset": "weighted", "weights": {"overlap": 1.0}}}, ""),
+        ({"reward": {"preset": "paper"}}, ""),
+        ({"sft": {"from_run": "other", "held_out": 1}}, "sft.held_out: 1 sentence out of GRPO's pool, .* not measured"),
+        ({"sft": {"held_out": 1}}, ""),
+        ({"grpo": {"policy_loss": "gspo"}}, "grpo.policy_loss 'gspo' does what 'ppo' does: with one optimizer step"),
+        ({"grpo": {"policy_loss": "cispo"}}, "grpo.policy_loss 'cispo' does what 'ppo' does"),
+        ({"grpo": {"policy_loss": "gspo", "mini_batches": 2}}, ""),
+        ({"grpo": {"policy_loss": "gspo", "steps": 0}}, ""),
+    ],
+)
+def test_what_changes_nothing_beside_a_key_that_is_tried_out_is_said(tmp_path, sections, said) -> None:
+    train, test = _file(tmp_path / "names.jsonl", ["Ada ran.", "Bo sat."]), _file(tmp_path / "asked.jsonl", ["Cyd."])
+    prepared = _prepare(data={"train": (train,), "evaluation": (test,)}, **sections)
+    assert len(prepared.said) == bool(said)
+    assert all(re.match(said, note) for note in prepared.said)
+    assert prepared.notes == prepared.said
+
+
+def test_blank_definitions_are_left_out_and_a_label_is_defined_in_one_way(tmp_path) -> None:
+    file = tmp_path / "definitions.json"
+    row = {"sentence": "Ada ran.", "schema": ["person", "work of art", "city"], "entities": []}
+    train = write_jsonl(tmp_path / "names.jsonl", row)
+    data = {"train": (train,), "evaluation": (_file(tmp_path / "asked.jsonl", ["Bo."]),), "definitions": str(file)}
+    # Two writings of one label that say the same are one definition.
+    file.write_text('{"Person": "somebody", "person": "somebody ", "Work_of_art": " ", "city": ""}')
+    prepared = _prepare(data=data)
+    assert prepared.notes == (f"data.definitions: {file} has 2 blank definitions, left out (city, work of art)",)
+    text = prepared.chat.tokenizer.decode(prepared.prompts[0].token_ids)
+    assert "Labels: city, person (somebody), work of art\n" in text
+    for told, why in (
+        ('{"PER": "people", "per": "robots"}', "'per' is defined as 'robots', and in another writing, .* as 'people'"),
+        ('{"a_b": "x", "A b": ""}', "'A b' is defined as '', and in another writing"),
+        ('{"PER": "people", "PER": "robots"}', "an object has 'PER' twice"),
+        ('{"PER": " "}', "holds no definition, or blank ones alone"),
+        ("{}", "holds no definition, or blank ones alone"),
+    ):
+        file.write_text(told)
+        with pytest.raises(ValueError, match=rf"data\.definitions: {file}:? {why}"):
+            _prepare(data=data)
+
+
 def test_a_held_out_sequence_that_does_not_fit_is_refused(tmp_path) -> None:
     long = "word " * 90
     train = _file(tmp_path / "train.jsonl", [f"{name} {long}" for name in ("One", "Two")])
@@ -201,6 +282,7 @@ def test_a_held_out_sequence_that_does_not_fit_is_refused(tmp_path) -> None:
             data=data,
             model={"context_tokens": 192},
             sft={"held_out": 1, "from_run": "elsewhere"},
+            grpo={"steps": 0},
             sampling={"max_new_tokens": 8},
             evaluation={"max_new_tokens": 8},
         )
@@ -252,6 +334,7 @@ def test_labels_that_leave_no_room_for_calibration_are_refused_before_anything_s
         "data": {"train": (str(train),), "evaluation": (str(test),)},
         "sampling": {"max_new_tokens": 1, "decoding": "marks"},
         "sft": {"epochs": 0},
+        "grpo": {"steps": 0},
     }
     room = len(_prepare(**options, evaluation={"max_new_tokens": 1}).evaluation[0].token_ids) + 1
     with pytest.raises(ValueError, match=r"evaluation\.label_calibration: the 2 labels leave no room for a sentence"):
@@ -286,7 +369,9 @@ def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_
     assert all(sample.allowed == () for sample in taught.sft)
     config = Config()
     schedule = Schedule(taught, sft=config.sft, grpo=config.grpo, prompts_per_step=2, final_rate=0.1, seed=0)
-    plan = derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, needing=roles(config.cluster))
+    taught = replace(taught, said=("this and that",))
+    plan = list(derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, needing=roles(config.cluster)))
+    assert ("note", "this and that") in plan
     assert [value for name, value in plan if name == "decoding"] == [
         "marks",
         "labels of greedy marks are calibrated by 0.5 (evaluation.label_calibration)",

@@ -35,7 +35,7 @@ def ner() -> Extractor:
         (None, "a text is a string, found NoneType"),
         (b"Ada", "a text is a string, found bytes"),
         (["Ada", "Bob"], "found list; several texts go to batch"),
-        ("Ada \ud83d", "character 4 of the text is half of a surrogate pair"),
+        ("Ada \ud83d", "character 4 of the text is a lone surrogate"),
     ],
 )
 def test_what_is_no_text_is_refused_by_what_it_is(ner, text, said) -> None:
@@ -56,7 +56,7 @@ def test_what_is_no_text_is_refused_by_what_it_is(ner, text, said) -> None:
         ([["person"], ["city"]], r"found \['person'\]; stream\(\) takes"),
         (["person", " "], "must not be blank"),
         (["person", "Person"], "are the same to the model"),
-        (["a\ud83d"], "half of a surrogate pair"),
+        (["a\ud83d"], "a lone surrogate"),
     ],
 )
 def test_what_are_no_labels_is_refused(labels, said) -> None:

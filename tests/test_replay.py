@@ -121,7 +121,7 @@ def test_a_run_rescored_with_its_own_reward_keeps_its_further_parts_and_no_file_
     assert "the scorer big: left out, as it needs a GPU" in said
     assert read_jsonl(out)[0]["after"] == read_jsonl(alone)[0]["after"] + 2.0 * 0.5
     assert rescore([str(folder), "--reward", "gated", "--out", str(out)]) == 2
-    assert f"{out} is there already" in capsys.readouterr().err
+    assert f"{out} exists" in capsys.readouterr().err
 
 
 def test_an_unknown_reward_is_refused_before_anything_is_scored(folder, capsys) -> None:

@@ -12,7 +12,7 @@ from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.known import SHAPES
 from rnr.corpus.formats.label_studio import CONTROLS
 from rnr.corpus.formats.luis import INCLUSIVE
-from rnr.corpus.formats.plain_rows import OF_ALL, OTHER_TEXTS
+from rnr.corpus.formats.plain_rows import BY_LABEL, OF_ALL, OTHER_TEXTS
 from rnr.corpus.formats.text_tags import BY_SPACES
 from rnr.corpus.formats.token_rows import TAGS_READ
 from rnr.corpus.label_doubts import LINKED
@@ -305,3 +305,49 @@ def test_a_shape_is_never_that_of_a_row_without_its_fields(value) -> None:
     for shape in SHAPES:
         if shape.fields:
             assert not shape.recognises(dict.fromkeys(fields - shape.fields, value)), shape.name
+
+
+@pytest.mark.parametrize(("place", "last"), [([4, 5], [0, 1]), ([4, 6], [0, 2])])
+def test_places_of_cluener_are_read_at_the_end_of_a_sentence_by_either_end(tmp_path, place, last) -> None:
+    row = {"text": "张三去了北京", "label": {"name": {"张三": [last]}, "address": {"北京": [place]}}}
+    found = read(written(tmp_path / "a.jsonl", [row]))
+    assert found == ([("张三去了北京", [("张三", "name"), ("北京", "address")])], "", "")
+
+
+def test_a_place_of_cluener_beyond_its_sentence_is_an_error(tmp_path) -> None:
+    row = {"text": "北京", "label": {"address": {"北京": [[0, 3]]}}}
+    assert "entity '北京' is not at [0, 3] of its sentence" in read(written(tmp_path / "a.jsonl", [row]))[1]
+
+
+@pytest.mark.parametrize("field", ["ner", "entities"])
+def test_a_row_that_lists_texts_by_several_labels_is_counted_once(tmp_path, field) -> None:
+    row = {"text": TEXT, field: {"PER": ["Ida Noor"], "LOC": ["Oslo"]}}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row, row | {field: {"LOC": [], "PER": []}}]))
+    assert (found, problems) == ([(TEXT, [IDA, OSLO]), (TEXT, [])], "")
+    assert f": 1 {BY_LABEL} (row 1)" in notes
+
+
+@pytest.mark.parametrize(
+    "entities",
+    [
+        "[{'entity': 'Ida Noor', 'types': ['PER']}, {'entity': 'Oslo', 'types': ['LOC']}]",
+        [{"entity": "Ida Noor", "types": ["PER"]}, {"entity": "Oslo", "types": "LOC"}],
+    ],
+)
+def test_types_are_the_labels_of_entities_that_are_texts(tmp_path, entities) -> None:
+    row = {"text": TEXT, "entities": entities}
+    assert read(written(tmp_path / "a.jsonl", [row]))[:2] == ([(TEXT, [IDA, OSLO])], "")
+
+
+def test_an_entity_of_several_types_is_an_error(tmp_path) -> None:
+    row = {"text": TEXT, "entities": [{"entity": "Ida Noor", "types": ["first_name", "last_name"]}]}
+    problems = read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert "entities[0].label must be text, found ['first_name', 'last_name']" in problems
+
+
+@pytest.mark.parametrize("beside", [{"text": TEXT}, {"text": TEXT, "File": "a.txt", "Line": 0}, {"content": TEXT}])
+def test_an_answer_of_comprehend_is_read_with_its_text(tmp_path, beside) -> None:
+    found = [{"BeginOffset": 0, "EndOffset": 8, "Score": 0.9, "Text": "Ida Noor", "Type": "PER"}]
+    found.append({"BeginOffset": 16, "EndOffset": 20, "Type": "LOC"})
+    rows = [beside | {"Entities": found}, {"text": "Nobody ran", "Entities": []}]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([(TEXT, [IDA, OSLO]), ("Nobody ran", [])], "")

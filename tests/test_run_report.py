@@ -5,8 +5,7 @@ from collections import Counter
 
 import pytest
 
-from rnr.evaluation.marking import marked
-from rnr.evaluation.metrics import error_kinds
+from rnr.evaluation.marking import error_kinds, marked
 from rnr.runs.metric_names import MEANINGS, meaning_of
 from rnr.runs.report.collect import collect, config_differences
 from rnr.runs.report.groups import MOST_GROUPS, read_groups
@@ -260,6 +259,7 @@ def test_metrics_of_a_run_have_a_meaning(folder, page) -> None:
     ("name", "title"),
     [
         ("val/CrossNER_AI/f1", "F1 of a data set"),
+        ("val/x/news/f1", "F1 of a data set"),
         ("val/f1", "F1 of the evaluation"),
         ("rewards/overlap/mean", "Part of the reward"),
         ("infra/rollout_restarts_total", "Workers replaced"),

@@ -99,8 +99,8 @@ def test_a_range_takes_what_the_cluster_has_room_for_and_no_more_than_its_end(mo
 
     assert asyncio.run(scenario()) == [3, 4, 4]
     assert run.said == [
-        "rollout workers: 1 -> 3 (from 1 to 4 are wanted)",
-        "rollout workers: 3 -> 4 (from 1 to 4 are wanted)",
+        "rollout workers: 1 -> 3 (range 1 to 4)",
+        "rollout workers: 3 -> 4 (range 1 to 4)",
     ]
 
 
@@ -330,13 +330,13 @@ def test_the_script_writes_an_order_that_the_run_reads(tmp_path, capsys) -> None
     assert "1..4 rollout workers" in capsys.readouterr().out
     forget(folder)  # the next process begins with what its config says
     assert ordered(folder) is None
-    assert "held '1..4' for the process before" in capsys.readouterr().out
+    assert "old request for '1..4' rollout workers" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("config", "lock", "number", "said"),
     [
-        (True, False, "4", "no run goes on in"),
+        (True, False, "4", "no run is active in"),
         (False, True, "4", "is not the folder of a run"),
         (True, True, "0", "N must be a number such as 4"),
         (True, True, "many", "N must be a number such as 4"),

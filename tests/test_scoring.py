@@ -12,7 +12,9 @@ from rnr.corpus.drawing import draw_from_each
 from rnr.evaluation.bootstrap import Difference
 from rnr.evaluation.predictions import read_predictions, save_predictions
 from rnr.evaluation.published import COLUMNS, PUBLISHED, columns
+from rnr.evaluation.quoting import csv_of
 from rnr.evaluation.scoring import LabelScore, compare, f1_of, report, score_predictions
+from rnr.evaluation.tables import tables
 from rnr.types import Example, Mention
 from tests.made_up_run import answer
 
@@ -193,6 +195,25 @@ def test_sentences_that_only_one_side_has_are_named(tmp_path) -> None:
         compare(first, second)
 
 
+def test_a_data_set_called_average_is_in_every_table_beside_the_average(tmp_path) -> None:
+    asked = {"schema": ("place",), "mentions": (Mention(text="Rome", label="place", start=0, end=4),)}
+    examples = [Example(uid=name, sentence="Rome", source=name, **asked) for name in ("average", "all")]
+    file = tmp_path / "predictions.jsonl"
+    _saved(file, {"average": '{"entities": {"place": ["Rome"]}}', "all": '{"entities": {}}'}, examples)
+    found = read_predictions(file, examples)
+    rows = [line.split(",") for line in csv_of(report(found)).splitlines() if ",exact,f1," in line]
+    assert [row[:4] for row in rows] == [
+        ["average", "exact", "f1", "100.0"],
+        ["all", "exact", "f1", "0.0"],
+        ["average", "exact", "f1", "50.0"],
+    ]
+    every = tables(report(found), compare(found, found), {}, name="x")
+    shown = {str(table.title).partition(" ")[0]: list(table.columns[0].cells) for table in every}
+    assert [name for name in shown["Scores"] if name] == ["average", "all", "average"]
+    assert shown["Answers"] == ["average", "all", "all"]
+    assert shown["F1"] == 2 * ["average", "all", "average"]
+
+
 def test_at_most_so_many_sentences_are_drawn_from_each_data_set_and_always_the_same() -> None:
     examples = [_example(f"{name}/{number}", "x") for name in "ab" for number in range(20)]
     drawn = draw_from_each(examples, 3)
@@ -218,3 +239,7 @@ def test_data_sets_are_put_in_their_columns_however_they_are_written() -> None:
     }
     with pytest.raises(ValueError, match="'CrossNER_AI' and 'crossner_ai' are both the column AI"):
         columns(["CrossNER_AI", "crossner_ai"])
+    # Folders before the name belong to it, or tell data sets of one name apart.
+    assert columns(["CrossNER/ai", "x/mit-movie"]) == {"Movie": "x/mit-movie", "AI": "CrossNER/ai"}
+    with pytest.raises(ValueError, match="'x/mit-movie' and 'y/mit-movie' are both the column Movie"):
+        columns(["x/mit-movie", "y/mit-movie"])

@@ -80,7 +80,7 @@ def test_a_group_whose_reward_hangs_or_kills_its_worker_is_invalid_and_the_run_g
 
 
 def test_a_reward_that_never_comes_back_ends_the_run_and_says_why(monkeypatch) -> None:
-    message = r"reward.preset 'gated' gave 3 groups in a row no reward: .* The last group was hang-2, given up after 2"
+    message = r"reward.preset 'gated' failed on 3 groups in a row: .* The last group was hang-2: given up after 2"
     with pytest.raises(LeaseFailed, match=message):
         _score(monkeypatch, "hang-0", "hang-1", "hang-2", "good")
 

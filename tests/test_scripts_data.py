@@ -56,7 +56,8 @@ def test_check_reads_every_split_of_a_folder(tmp_path, capsys) -> None:
     for name in ("train", "dev", "test"):
         (tmp_path / f"{name}.json").write_text(json.dumps([{"sentence": f"Ada {name}", "entities": []}]))
     assert main(["check", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "0 mentions\n3 sentences can be used, 0 problems\n"
+    noted = f"noted: {tmp_path / 'labels.json'}: is the schema of the rows beside it that have none: person\n"
+    assert capsys.readouterr().out == f"{noted}0 mentions\n3 sentences can be used, 0 problems\n"
 
 
 def test_check_goes_on_after_a_folder_without_data_and_a_broken_split(tmp_path, capsys) -> None:
@@ -69,7 +70,8 @@ def test_check_goes_on_after_a_folder_without_data_and_a_broken_split(tmp_path, 
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"{tmp_path / 'a'}: no split in this folder; it needs files such as train.jsonl")
     assert said[1].startswith(f"{tmp_path / 'b' / 'train.json'}, line 1: not valid JSON")
-    assert said[2:] == ["0 mentions", "1 sentence can be used, 2 problems"]
+    noted = f"noted: {tmp_path / 'b' / 'labels.json'}: is the schema of the rows beside it that have none: person"
+    assert said[2:] == [noted, "0 mentions", "1 sentence can be used, 2 problems"]
 
 
 def test_check_goes_on_after_rows_that_are_no_rows(tmp_path, capsys) -> None:
@@ -316,7 +318,7 @@ def test_split_depends_on_its_seed_alone_and_keeps_the_order() -> None:
     assert train == [example for example in examples if example in train]
 
 
-@pytest.mark.parametrize(("share", "said"), [("1.5", "between 0 and 1"), ("0.1", "leaves none for test")])
+@pytest.mark.parametrize(("share", "said"), [("1.5", "between 0 and 1"), ("0.1", "none is left for test")])
 def test_split_says_when_its_share_cannot_be_taken(tmp_path, capsys, share, said) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", *_numbered("a", 3))
     assert main(["split", file, "--out", str(tmp_path / "out"), "--test-share", share]) == 2

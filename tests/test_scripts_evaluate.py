@@ -160,7 +160,7 @@ def test_a_models_answers_are_saved_scored_and_never_written_over(tmp_path, data
     assert "m (measured)" in said
     assert "expected calibration error 0.300" in said
     assert main(command) == 2
-    assert "is there already: score it with --predictions" in capsys.readouterr().err
+    assert "exists: score it with --predictions" in capsys.readouterr().err
     assert len(asked) == 1
 
 

@@ -76,7 +76,7 @@ def test_a_long_file_is_resumed_behind_its_last_whole_row(tmp_path, asked, capsy
     assert main(command) == 0
     whole = out.read_bytes()
     assert main(command) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists: --resume continues it" in capsys.readouterr().err
     out.write_bytes(whole[: whole.index(b"\n") + 20])  # the second row was cut
     assert main([*command, "--resume"]) == 0
     assert out.read_bytes() == whole
@@ -131,12 +131,12 @@ def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(tmp_path, aske
     rows.write_text('{"name": "Ada"}\n')
     (tmp_path / "labels.json").write_text('["person", 3]')
     for wrong, said in (
-        (["--schema", "person"], "there must be a sentence"),
+        (["--schema", "person"], "no input: give a sentence"),
         (["Ada ran"], "no schema of its own"),
         (["--schema", " , ", "Ada"], "--schema needs a label"),
         (["--schema", "person", "--file", str(rows)], "row 1: it needs a text"),
         (["--schema-file", str(tmp_path / "labels.json"), "Ada"], "list of labels or an object"),
-        (["--schema", "person", "--resume", "Ada"], "--resume goes on with a file"),
+        (["--schema", "person", "--resume", "Ada"], "--resume needs --out"),
         (["--schema", "person", "--threshold", "often", "Ada"], "--threshold is 0.5 or"),
         (["--schema", "person", "--samples", "0", "Ada"], "at least 1"),
     ):
@@ -243,7 +243,7 @@ def test_the_console_script_calls_the_module_of_its_command(monkeypatch, capsys)
     assert console.main(["--help"]) == 0
     assert "  evaluate " in capsys.readouterr().out
     assert console.main(["perdict"]) == 2
-    assert "no command 'perdict'; there are data, cot, train, predict" in capsys.readouterr().err
+    assert "unknown command 'perdict'; choose from data, cot, train, predict" in capsys.readouterr().err
     assert all(Path(ROOT, "scripts", f"{command}.py").is_file() for command in console.COMMANDS)
 
 

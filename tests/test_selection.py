@@ -1,6 +1,7 @@
 """Which examples a run trains on: pure, counted, the same every time."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,47 @@ def test_special_labels_that_nothing_tells_of_are_said(tmp_path, data) -> None:
     assert "person" in note
     rows = [("Kane scored twice.", 1)]  # what a sportsperson does
     assert _select(asked.model_copy(update={"train": (_rows(tmp_path / "c.jsonl", rows),)})).notes == ()
+    own = {"sentence": "Oslo is cold.", "schema": ["city"], "entities": [{"text": "Oslo", "label": "city"}]}
+    told = asked.model_copy(update={"train": (write_jsonl(tmp_path / "own.jsonl", own),)})
+    assert _select(told).notes == (note,)  # a label of the data's own that is one of the special ones, too
+
+
+@pytest.mark.parametrize(("mixture", "news", "genes"), [({}, 6, 6), ({"news": 2.0}, 8, 4)])
+def test_a_source_whose_own_labels_are_special_is_drawn_like_any_other(tmp_path, data, mixture, news, genes) -> None:
+    labels = {"news": ("city", "person"), "genes": ("gene", "gene")}  # cities are half of the news
+    files = [
+        write_jsonl(
+            tmp_path / f"{name}.jsonl",
+            *(
+                {
+                    "sentence": f"{name} {n} told",
+                    "schema": ["city", "gene", "person"],
+                    "entities": [{"text": f"{n}", "label": own[n % 2]}],
+                }
+                for n in range(20)
+            ),
+        )
+        for name, own in labels.items()
+    ]
+    asked = {"train": tuple(files), "sft_examples": 12, "grpo_examples": 12, "mixture": mixture}
+    selected = _select(data.model_copy(update=asked))
+    for drawn in (selected.sft, selected.pool):
+        assert Counter(example.source for example in drawn) == {"news": news, "genes": genes}
+
+
+def test_sentences_that_were_given_special_labels_are_drawn_as_another_source(tmp_path, data) -> None:
+    rows = [(f"Kane{n} scored twice.", 1) for n in range(10)] + [(f"Ada{n} slept well.", 1) for n in range(10)]
+    asked = {
+        "train": (
+            _rows(tmp_path / "c.jsonl", rows),
+            _rows(tmp_path / "d.jsonl", [(f"Bo{n} ate.", 1) for n in range(9)]),
+        )
+    }
+    asked |= {"special_labels": 1.0, "schema_variation": 1.0, "sft_examples": 12}
+    drawn = Counter(
+        (example.source, "scored" in example.sentence) for example in _select(data.model_copy(update=asked)).sft
+    )
+    assert drawn == {("c", True): 4, ("c", False): 4, ("d", False): 4}
 
 
 def test_a_sentence_of_the_evaluation_counts_once_however_many_views_it_has(tmp_path, data) -> None:
@@ -75,6 +117,29 @@ def test_a_sentence_of_the_evaluation_counts_once_however_many_views_it_has(tmp_
     assert next(iter(selected.left_out)).startswith("sentence is in the evaluation")
     assert {example.sentence for example in selected.pool} == {"Ada ran home."}
     assert len(selected.pool) == 3
+
+
+def test_a_sentence_of_an_evaluation_file_is_not_trained_on_whether_it_is_drawn_or_not(tmp_path, data) -> None:
+    rows = [(f"Eve{n} slept.", 1) for n in range(4)] + [("Ada ran home.", 1)]
+    data = data.model_copy(update={"train": (_rows(tmp_path / "c.jsonl", rows),), "evaluation_examples": 1})
+    selected = _select(data)
+    assert len(selected.evaluation) == 1
+    assert [example.sentence for example in selected.pool] == ["Ada ran home."]
+    assert list(selected.left_out.values()) == [4]
+
+
+def test_a_sentence_that_only_catch_all_labels_are_asked_for_is_one_of_the_evaluation_all_the_same(
+    tmp_path, data
+) -> None:
+    other = {"sentence": "Odd one.", "schema": ["misc"], "entities": [{"text": "Odd", "label": "misc"}]}
+    evaluation = write_jsonl(
+        tmp_path / "e.jsonl", other, {**other, "sentence": "Odd Eve.", "schema": ["person", "misc"]}
+    )
+    files = {"train": (_rows(tmp_path / "c.jsonl", [("Odd one.", 1), ("Ada ran home.", 1)]),)}
+    files |= {"evaluation": (evaluation,), "catch_all_labels": False}
+    selected = _select(data.model_copy(update=files))
+    assert [example.sentence for example in selected.evaluation] == ["Odd Eve."]
+    assert [example.sentence for example in selected.pool] == ["Ada ran home."]
 
 
 def test_no_sentence_that_is_held_out_is_trained_on_under_any_view(data) -> None:

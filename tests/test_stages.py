@@ -55,7 +55,7 @@ def test_steps_that_are_made_again_after_a_loss_are_no_progress(tmp_path, monkey
     assert policy.starts == REBUILDS
     said = str(raised.value)
     assert "Ray's memory monitor" in said
-    assert "lost 4 times without getting beyond sft step 3" in said
+    assert "lost 4 times without progress beyond sft step 3" in said
     assert "lower optimizer.max_tokens_per_microbatch" in said
     assert said.endswith("resume with --resume")
 

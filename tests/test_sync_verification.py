@@ -27,13 +27,13 @@ def test_the_difference_is_the_mean_over_the_probe() -> None:
 
 
 def test_weights_that_arrive_as_others_are_caught_by_their_digest() -> None:
-    with pytest.raises(WeightSyncError, match="the weights of version 1 arrived as others"):
+    with pytest.raises(WeightSyncError, match="the weights of version 1 are corrupt"):
         _verified(FIRST, None, "ab", (-1.0, -2.0))
 
 
 def test_a_load_that_did_nothing_is_caught_although_it_is_within_the_tolerance() -> None:
     before = Live(published=FIRST, probe_logprobs=(-1.02, -2.02))
-    with pytest.raises(WeightSyncError, match="version 2 was loaded without effect"):
+    with pytest.raises(WeightSyncError, match="loading version 2 had no effect"):
         _verified(SECOND, before, "bb", (-1.02, -2.02))
     assert _verified(SECOND, before, "bb", (-1.03, -2.02)) == pytest.approx(0.02)
 

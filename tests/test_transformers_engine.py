@@ -116,7 +116,7 @@ def test_questions_that_cannot_be_asked_are_refused(ner) -> None:
 def test_a_closed_model_says_so(tiny_model) -> None:
     extractor = load(str(tiny_model), engine="transformers", decoding="marks", device="cpu")
     extractor.close()
-    with pytest.raises(RuntimeError, match="has been closed"):
+    with pytest.raises(RuntimeError, match="is closed"):
         extractor("Ada", ["x"])
     extractor.close()
 

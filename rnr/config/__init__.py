@@ -61,7 +61,7 @@ class Config(Section):
     grpo: GrpoConfig = GrpoConfig()
     """Reinforcement learning."""
     merging: MergingConfig = MergingConfig()
-    """The policy that is exported: the model as it came, and what each stage changed of its weights, times a number."""
+    """Model merging: the export is the base model plus a weighted task vector of each stage."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Greedy evaluation during and after training."""
     generation: GenerationConfig = GenerationConfig()
@@ -125,11 +125,11 @@ class Config(Section):
         warm_start = bool(self.sft.epochs or self.sft.from_run)
         yield (
             bool(self.sft.held_out) and not warm_start,
-            "sft.held_out: the loss of these sentences is measured in the warm start, and sft.epochs=0 skips it",
+            "sft.held_out has no effect: sft.epochs=0 skips the warm start",
         )
         yield (
             self.merging.warm_start != 1 and not warm_start,
-            "merging.warm_start weighs what the warm start changed, and sft.epochs=0 skips it",
+            "merging.warm_start has no effect: sft.epochs=0 skips the warm start",
         )
         yield (
             self.merging.grpo != 1 and not self.grpo.steps,
@@ -149,7 +149,7 @@ class Config(Section):
         )
         yield (
             self.model.changed("lora_alpha") and not self.model.lora_rank,
-            "model.lora_alpha scales an adapter, and model.lora_rank=0 trains none",
+            "model.lora_alpha has no effect with model.lora_rank=0",
         )
 
     @property

@@ -18,9 +18,9 @@ class ReadingConfig(Section):
     spaces: Spaces = "script"
     """Whether a space stands between two tokens: ``script`` puts none between those of a script that writes none."""
     offsets: Offsets = "auto"
-    """What the offsets of files count. ``auto`` takes characters and refuses a file whose mentions begin or end inside
-    words; ``characters`` takes them as they are; the others (UTF-16 units, bytes of UTF-8, characters with an inclusive
-    end, words, characters with all that is joined to them) are converted."""
+    """Unit of the offsets. ``auto``: characters, but refuses a file whose mentions start or end inside words;
+    ``characters``: no check; ``utf16`` units, UTF-8 ``bytes``, ``inclusive`` ends, ``tokens`` and ``graphemes`` are
+    converted."""
     labels: tuple[str, ...] = ()
     """Names of labels or tags that are numbers in the data, in the order of their numbers or as ``2=person``."""
 
@@ -29,27 +29,28 @@ class DataConfig(Section):
     train: tuple[str, ...] = Field(default=("demo/train",), min_length=1)
     """Files or folders, or ``demo/train``."""
     evaluation: tuple[str, ...] = Field(default=("demo/known", "demo/unseen"), min_length=1)
-    """Files or folders to score on; training sentences that stand in them are dropped."""
+    """Files or folders to score on; training sentences that stand in them, drawn or not, are dropped."""
     mixture: dict[str, float] | Literal["size"] = Field(default={})
-    """Source -> how many of its sentences are drawn for each one of a source that is not named here; or ``size``, in
-    proportion to what each has, as the paper draws its prompts."""
+    """Sampling weight by source (1 if not named), or ``size``: in proportion to the size of each source, as in the
+    paper."""
     sft_examples: int = Field(default=0, ge=0)
-    """Upper bound, drawn evenly over the sources, or as ``mixture`` says; 0 takes all."""
+    """Maximum number of SFT examples, drawn evenly over the sources or by ``mixture``; 0: all."""
     evaluation_examples: int = Field(default=0, ge=0)
-    """Fixed sentences of each evaluation set; 0 takes all."""
+    """Maximum sentences per evaluation set, always the same ones; 0: all."""
     keep_by_mentions: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    """Shares that are kept of the training sentences without a mention, with one mention, and so on; all with more."""
+    """Fractions to keep of the training sentences with 0, 1, 2, ... mentions; sentences with more are all kept."""
     grpo_examples: int = Field(default=0, ge=0)
-    """Size of the pool that GRPO draws its prompts from, drawn in the same way; 0 takes all."""
+    """Size of GRPO's prompt pool, drawn as ``sft_examples`` is; 0: all."""
     grpo_keep_by_mentions: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    """As ``keep_by_mentions``, for GRPO's pool alone, of the sentences under the schemas that they are asked with."""
+    """A further ``keep_by_mentions`` for GRPO's pool alone, counted after schema variation."""
     special_labels: float = Field(default=0.0, ge=0, le=1)
-    """Share of the training sentences in which general labels become special where the text says so
-    (``rnr/corpus/fine_labels.py``)."""
+    """Fraction of training sentences whose labels are refined where the text allows it, such as ``person`` to
+    ``sportsperson`` (``rnr/corpus/fine_labels.py``). Those of a source are drawn as another source of its weight."""
     schema_variation: float = Field(default=0.0, ge=0, le=1)
-    """Share of the training examples that get a schema of their own (``rnr/corpus/schema_variation.py``)."""
+    """Fraction of training examples with a varied schema: labels renamed, added, dropped
+    (``rnr/corpus/schema_variation.py``)."""
     schema_views: int = Field(default=1, ge=1)
-    """How often a training sentence may be drawn, each time under another variation of its schema."""
+    """How often a training sentence may be drawn, each time with another schema variation."""
     max_prompt_tokens: int = Field(default=0, ge=0)
     """Leave longer prompts out of the training data (never out of the evaluation); 0 keeps all."""
     prompt: str = Field(default="compact", min_length=1)
@@ -57,20 +58,20 @@ class DataConfig(Section):
     ``reference`` the paper's, byte for byte; or a text file with a prompt of one's own, in any language
     (``docs/prompts.md``)."""
     catch_all_labels: bool = True
-    """Teach and ask for labels that name what is left over (misc, other, else, na, nan). Without them a sentence's
-    mentions under them are none. The prompt ``reference`` never asks for them."""
+    """Use catch-all labels (misc, other, else, na, nan). ``false`` drops them from schemas and gold, as the paper does.
+    The prompt ``reference`` never uses them."""
     definitions: str = ""
-    """A JSON file {label: definition}, whose definitions stand beside the labels in the prompt."""
+    """JSON file ``{label: definition}``; the definitions are shown in the prompt."""
     difficulty_rollouts: int = Field(default=0, ge=0)
-    """Rollouts of the warm-started policy by which GRPO prompts that are always right or always wrong are left out;
-    0 keeps all."""
+    """Difficulty filter: sample this many rollouts per prompt after the warm start and drop prompts that are always
+    right or always wrong; 0 disables it."""
     keep_sources: tuple[str, ...] = ()
-    """Training sets of an evaluated zero-shot benchmark that are used all the same."""
+    """Exempt these sources from the rule that drops the training sets of an evaluated zero-shot benchmark."""
     skip_bad_rows: bool = False
     """Drop rows that cannot be read, and report them, instead of refusing the file."""
     duplicates: Literal["keep", "first", "majority", "error"] = "keep"
-    """Which training rows of one sentence are taken: all, the first, the first of those that most of them agree with,
-    or none, because rows that contradict each other stop the run."""
+    """Training rows of the same sentence: keep all, the first, or the majority annotation; ``error`` stops the run if
+    they disagree."""
     reading: ReadingConfig = ReadingConfig()
     """How files of other tools are read."""
 

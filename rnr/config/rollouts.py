@@ -10,39 +10,36 @@ from rnr.types import Decoding
 
 class SamplingConfig(Section):
     prompts_per_step: int = Field(default=8, ge=1)
-    """Groups of a GRPO step."""
+    """Prompts (groups) per GRPO step."""
     samples_per_prompt: int = Field(default=8, ge=2)
-    """Rollouts of a group."""
+    """Rollouts per prompt: the group size."""
     dynamic_sampling_rounds: int = Field(default=0, ge=0)
-    """How often a step may sample further prompts in place of groups that teach nothing (DAPO's dynamic sampling)."""
+    """Rounds in which a step may resample for groups without a learning signal (DAPO's dynamic sampling)."""
     max_new_tokens: int = Field(default=256, ge=1)
-    """Token limit of a rollout."""
-    temperature: float = Field(default=1.0, gt=0)
-    """Of the sampler, and of the log-probabilities in the loss."""
+    """Token limit of a rollout. Under ``marks``, sentences too long to be copied within it leave GRPO's pool."""
+    temperature: float = Field(default=1.0, ge=0.01)
+    """Sampling temperature; the loss uses log-probabilities at the same temperature. vLLM samples at 0.01 at least."""
     decoding: Decoding | Literal["auto"] = "auto"
-    """What the policy may say, in rollouts, evaluations and the export (``docs/decoding.md``): ``free``; ``marks``, a
-    tagged chain under the grammar of its sentence and schema; ``schema``, a free chain and an answer under the grammar
-    of its schema; ``auto``, what goes with the chains of the warm start: ``marks`` if the data has none of its own."""
+    """Constrained decoding of rollouts, evaluations and the export (``docs/decoding.md``). ``free``: none; ``marks``: a
+    tagged chain under a grammar; ``schema``: a free chain, then the answer under a grammar; ``auto``: chosen by the
+    chains of the warm start, ``marks`` if the data has none of its own."""
 
 
 class GenerationConfig(Section):
     max_num_seqs: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Sequences that one rollout worker decodes at once (vLLM's ``max_num_seqs``). ``auto`` is as many as the
-    key-value cache of a GPU holds at full length (16 to 512), and 64 on a CPU, on which more are no faster."""
+    """vLLM's ``max_num_seqs`` of each rollout worker. ``auto``: as many full-length sequences as the KV cache of the
+    GPU holds (16 to 512); 64 on a CPU, where more are no faster."""
     kv_cache_gib: int = Field(default=1, ge=1)
-    """Key-value cache of each rollout worker on a CPU, in GiB (whole ones, as vLLM counts them)."""
+    """KV cache of each rollout worker on a CPU, in whole GiB."""
     gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)
-    """Share of a GPU's memory that vLLM may take; left at this default, 0.4 of a GPU that it shares with the
-    learner."""
+    """vLLM's ``gpu_memory_utilization``. The default becomes 0.4 on a GPU shared with the learner."""
     sleep: Literal["auto", "off", "level1", "level2"] = "auto"
-    """Whether an engine gives the memory of the GPU that it shares with a learner rank back while that trains (vLLM's
-    sleep mode, ``docs/cluster.md``; not tried on a GPU yet). ``level1`` keeps its weights in host memory, ``level2``
-    throws them away: the next policy replaces them. ``auto`` is ``off`` where both fit side by side; else, if they fit
-    by turns, ``level2``, and ``level1`` with an adapter."""
+    """vLLM's sleep mode: an engine that shares its GPU with a learner rank frees its memory while the rank trains
+    (``docs/cluster.md``; not yet run on a GPU). ``level1`` offloads its weights to the host, ``level2`` discards them.
+    ``auto``: ``off`` if both fit at once; else, if they fit in turn, ``level2`` (``level1`` with LoRA)."""
     speculative_tokens: int = Field(default=0, ge=0, le=16)
-    """Tokens that vLLM guesses ahead from n-grams of the prompt and of what was generated, and keeps where the policy
-    says the same: a tagged chain copies its sentence. The distribution stays the same. 0 guesses none. For
-    ``sampling.decoding`` ``free`` alone: under a grammar vLLM's log-probabilities of guessed tokens are no numbers."""
+    """Draft tokens of vLLM's n-gram speculative decoding; 0 disables it. Needs ``sampling.decoding = "free"``: under a
+    grammar vLLM returns NaN as the log-probabilities of draft tokens."""
 
     @property
     def sequences(self) -> int:
@@ -57,23 +54,23 @@ class GenerationConfig(Section):
 
 class ScorerConfig(Section):
     use: str
-    """``module:name`` of a function or class of one's own (``docs/rewards.md``, ``examples/rewards.py``)."""
+    """``module:name`` of your function or class (``docs/rewards.md``, ``examples/rewards.py``)."""
     arguments: dict[str, Any] = Field(default={})
-    """Keywords: for a class when it is made, for a function at every call."""
+    """Keyword arguments of the constructor, or of every call of a function."""
     name: str = ""
-    """Under which its values are logged; by default the name in ``use``."""
+    """Name in the logs; by default the name in ``use``."""
     weight: float = 1.0
-    """What its value is multiplied by before it is added to the reward."""
+    """Weight of its value in the reward."""
     workers: int = Field(default=1, ge=1)
-    """Its processes."""
+    """Worker processes."""
     groups_at_once: int = Field(default=1, ge=1)
-    """Groups that each of its workers has at the same time: more than 1 for one that waits, as a judge over HTTP."""
+    """Concurrent groups per worker; more than 1 for scorers that wait for I/O, such as a judge over HTTP."""
     cpus: float = Field(default=0.25, ge=0)
-    """What each of its workers asks of Ray."""
+    """CPUs that each worker reserves in Ray."""
     gpus: float = Field(default=0.0, ge=0)
-    """What each of its workers asks of Ray."""
+    """GPUs that each worker reserves in Ray."""
     deadline_seconds: float = Field(default=120.0, gt=0)
-    """Seconds that one group may take."""
+    """Deadline for one group."""
 
     @property
     def called(self) -> str:
@@ -88,15 +85,14 @@ class RewardConfig(Section):
     weights: dict[str, float] = Field(default={"entity_f1": 1.0})
     """Weights of the named rewards in the presets ``gated`` and ``weighted``."""
     overlong_tokens: int = Field(default=0, ge=0)
-    """A completion that comes this close to the token limit loses reward, up to 1 at the limit (DAPO); 0 is off."""
+    """Soft overlong punishment (DAPO): within this many tokens of the limit a completion loses up to 1; 0 is off."""
     range: tuple[float, float] = (-100.0, 100.0)
-    """A reward outside of this range is invalid: not in the baseline, not in the loss, and counted. No preset gives
-    more than 11. A number far beyond that is more likely a division by almost nothing or a stand-in for "none", and one
-    such reward would drown all others of its step."""
+    """Rewards outside this range are invalid: left out of baseline and loss, and counted. They are usually a division
+    by almost zero or a sentinel value, and one of them would dominate the step."""
     scorers: tuple[ScorerConfig, ...] = ()
-    """Rewards of one's own: their weighted values are added to that of the preset."""
+    """Your own rewards; their weighted values are added to the preset's."""
     trial_seconds: float = Field(default=60.0, gt=0)
-    """How long the trial of a reward of one's own may take at the start, a model that it loads included."""
+    """Deadline of the trial call of your own rewards at the start, including loading a model."""
 
     @property
     def part_weights(self) -> dict[str, float]:
@@ -112,13 +108,12 @@ class RewardConfig(Section):
 
 class EvaluationConfig(Section):
     every_steps: int = Field(default=0, ge=0)
-    """Evaluate every so many GRPO steps as well as at the end, and SFT's held-out loss every so many SFT steps; 0 only
-    at the end of each stage."""
+    """Evaluate every N GRPO steps (and the held-out loss every N SFT steps), besides the end of each stage; 0: only
+    then."""
     base: bool = True
-    """Also score the model as it comes, before any training."""
+    """Also evaluate the base model before training."""
     max_new_tokens: int = Field(default=320, ge=1)
     """Token limit of an answer."""
     label_calibration: float = Field(default=0.5, ge=0, le=1)
-    """Contextual calibration of labels under ``marks`` (``docs/decoding.md``), in the run's evaluations and by its
-    export, from 0 to 1: how much of the policy's liking for a label in sentences about anything is taken off the
-    label's score at a mark. 0 keeps the policy's own labels. Each schema takes twelve further requests."""
+    """Contextual calibration of labels under ``marks`` (``docs/decoding.md``), in evaluations and in the export: the
+    weight of the label's prior that is subtracted from its score. 0 disables it. Costs twelve requests per schema."""

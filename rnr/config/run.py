@@ -7,12 +7,12 @@ from rnr.config.section import Section
 
 class RunConfig(Section):
     name: str = "run"
-    """Name of the run and of its folder; an older run of this name is moved aside. One component of a path, at most
-    100 bytes long."""
+    """Name of the run and its folder: one path component, at most 100 bytes. An older run of the same name is moved
+    aside."""
     folder: str = "runs"
     """Parent of the run folder; on a cluster, on a file system that the driver and all learner ranks share."""
     seed: int = 0
-    """Of data order, sampling and initialisation."""
+    """Seed of data order, sampling and initialisation."""
 
     @field_validator("name")
     @classmethod
@@ -42,17 +42,17 @@ class CheckpointConfig(Section):
     every_steps: int = Field(default=20, ge=1)
     """Steps of SFT or of GRPO between checkpoints."""
     keep: int = Field(default=2, ge=1)
-    """Newest checkpoints that are kept."""
+    """Number of newest checkpoints to keep."""
     grace_seconds: float = Field(default=25.0, ge=0)
-    """What a run has from SIGTERM until its checkpoint is on disk; then it ends without. Kubernetes and Slurm send
-    SIGKILL after 30 s if they are not told otherwise, ``ray job stop`` after 3 (``docs/cluster.md``)."""
+    """Time from SIGTERM to write a checkpoint; then the run ends without it. By default Kubernetes and Slurm send
+    SIGKILL after 30 s, ``ray job stop`` after 3 s (``docs/cluster.md``)."""
 
 
 class TrackingConfig(Section):
     wandb_project: str = "rnr"
-    """Empty: no W&B. Online when WANDB_API_KEY is set, otherwise in the run folder for a later ``wandb sync``."""
+    """W&B project; empty disables W&B. Without WANDB_API_KEY it is offline, for a later ``wandb sync``."""
     wandb_group: str = ""
-    """Runs of one group stand together in W&B."""
+    """W&B group."""
     wandb_tags: tuple[str, ...] = ()
     """Tags of the run in W&B."""
     tensorboard: bool = False

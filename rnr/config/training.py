@@ -30,52 +30,53 @@ class ModelConfig(Section):
 
 class OptimizerConfig(Section):
     zero_stage: Literal[0, 1, 2, 3] = 1
-    """What ranks divide among them. 1 is right for one rank too: 0 adds gradients up in bf16."""
+    """DeepSpeed's ZeRO stage. Use at least 1, also with one rank: stage 0 accumulates gradients in bf16."""
     betas: tuple[Momentum, Momentum] = (0.9, 0.95)
-    """AdamW's."""
+    """Betas of AdamW."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """AdamW's."""
+    """Weight decay of AdamW."""
     max_gradient_norm: float = Field(default=1.0, ge=0)
     """Gradients are clipped to this norm; 0 clips none."""
     final_rate: float = Field(default=0.1, ge=0, le=1)
-    """Share of a stage's learning rate that its cosine ends at; 1 keeps the rate as it is after the warm-up."""
+    """Final learning rate of the cosine schedule, as a fraction of the peak; 1 is a constant rate after the warm-up."""
     max_tokens_per_microbatch: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Tokens in one forward pass; a longer sequence gets a pass of its own. ``auto`` is what the free memory of a GPU
-    holds (at most 32768, and 8192 with ZeRO stage 3), and 2048 on a CPU."""
+    """Tokens per micro-batch; a longer sequence gets a micro-batch of its own. ``auto`` fills the free GPU memory (at
+    most 32768 tokens; 8192 with ZeRO stage 3); on a CPU it is 2048."""
     offload: bool = False
-    """Keep master weights and moments in host memory but while a step is taken, so that a GPU never holds them and
-    activations at once. 12 bytes of each trained weight go there and back in a step. Of no use on a CPU."""
+    """Keep master weights and moments in host memory except during the optimizer step, so that the GPU never holds them
+    and activations at the same time. Each step copies 12 bytes per trained weight both ways. No effect on a CPU."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Compile the model's layers with torch.compile: fewer and larger kernels, for half a minute at the start. ``auto``
-    does on a GPU, unless ZeRO stage 3 divides the weights."""
+    """Compile the model's layers with torch.compile, which takes about half a minute at the start. ``auto``: on a GPU,
+    unless ZeRO stage 3 shards the weights."""
 
 
 class SftConfig(Section):
     epochs: float = Field(default=1.0, ge=0)
     """0 skips the warm start."""
     from_run: str = ""
-    """Folder of another run whose warm start is taken over in place of one of this run's own."""
+    """Run folder whose warm start is reused instead of training one."""
     sequences_per_step: int = Field(default=16, ge=1)
-    """Batch size of an optimizer step, over all ranks."""
+    """Sequences per optimizer step, over all ranks."""
     learning_rate: float = Field(default=2e-4, gt=0)
-    """At its peak."""
+    """Peak learning rate of the warm start."""
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
     """Share of the steps in which the learning rate rises to its peak."""
     decoding: Literal["free", "marks"] = "free"
-    """The distribution that the loss is taken on: the whole vocabulary, or under ``marks`` the decisions alone, which
-    teaches no copying."""
+    """``free``: loss over the whole vocabulary. ``marks``: loss on the grammar's decisions alone; such a policy does
+    not learn to copy and can be used under ``marks`` only."""
     held_out: int = Field(default=0, ge=0)
-    """Training sentences that are kept aside; their loss is measured every ``evaluation.every_steps``."""
+    """Training sentences held out, from GRPO too; a warm start of the run's own measures their loss every
+    ``evaluation.every_steps`` steps."""
     patience: int = Field(default=0, ge=0)
-    """Stop when the loss of the sentences kept aside was no better this many times in a row; 0 never stops."""
+    """Early stopping: stop after this many evaluations in a row without a better held-out loss; 0 disables it."""
 
 
 class MergingConfig(Section):
     warm_start: float = Field(default=1.0, ge=0, le=2)
-    """Weight of what the warm start changed. Below 1 the weights go back towards the model as it came, whose knowledge
-    of other domains the warm start takes away (WiSE-FT, arXiv 2109.01903)."""
+    """Weight of the warm start's task vector. Below 1 interpolates back towards the base model and recovers knowledge
+    of other domains (WiSE-FT, arXiv 2109.01903)."""
     grpo: float = Field(default=1.0, ge=0, le=4)
-    """Weight of what GRPO changed; above 1 the weights go on in its direction (ExPO, arXiv 2404.16792)."""
+    """Weight of GRPO's task vector; above 1 extrapolates (ExPO, arXiv 2404.16792)."""
 
     @property
     def asked(self) -> bool:
@@ -87,15 +88,15 @@ class GrpoConfig(Section):
     steps: int = Field(default=20, ge=0)
     """0 stops after the warm start."""
     learning_rate: float = Field(default=1e-5, gt=0)
-    """At its peak."""
+    """Peak learning rate of GRPO."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps in which the learning rate rises to its peak."""
     policy_loss: Literal["ppo", "gspo", "cispo"] = "ppo"
-    """Clip each token's ratio, the sequence's, or the weight of the gradient (``learner/loss.py``)."""
+    """``ppo`` clips each token's ratio, ``gspo`` the sequence's, ``cispo`` the detached ratio (``learner/loss.py``)."""
     clip_low: float = Field(default=0.2, ge=0)
-    """How far below 1 the ratio counts; 1 or more is no bound, as CISPO's authors have it."""
+    """Lower clip range: ratios are clipped at 1 - clip_low; 1 or more disables it, as in CISPO."""
     clip_high: float = Field(default=0.28, ge=0)
-    """How far above 1 the ratio counts."""
+    """Upper clip range: ratios are clipped at 1 + clip_high."""
     dual_clip: float | None = Field(default=None, gt=1)
     """Upper bound on ratio * |advantage| for negative advantages; 3 is usual."""
     kl_coefficient: float = Field(default=0.0, ge=0)
@@ -106,28 +107,28 @@ class GrpoConfig(Section):
     entropy_coefficient: float = Field(default=0.0, ge=0)
     """Weight of an entropy bonus."""
     advantage: Literal["dr_grpo", "grpo", "rloo", "gdpo"] = "dr_grpo"
-    """How a group's rewards become advantages (``rewards/advantage.py``): less their mean, also divided by their
-    standard deviation, less the mean of the others, or each reward by itself, which needs the preset ``weighted``."""
+    """Advantage estimator (``rewards/advantage.py``). ``dr_grpo``: reward minus the group mean; ``grpo``: also divided
+    by the standard deviation; ``rloo``: minus the mean of the others; ``gdpo``: each reward normalised separately, for
+    the preset ``weighted``."""
     credit: Literal["answer", "mention"] = "answer"
-    """Whose advantage a token has: that of its answer or, in a tagged chain, that of the
-    mention it decides about (``rewards/credit.py``)."""
+    """Credit assignment: one advantage per answer, or in tagged chains one per mention (``rewards/credit.py``)."""
     loss_aggregation: LossAggregation = "constant"
-    """What the summed token loss is divided by: completion tokens of the optimizer batch, mean per sequence first, or
-    all *sampled* sequences * max_new_tokens (Dr.GRPO)."""
+    """``token_mean``: mean over the tokens of the optimizer batch; ``sequence_mean``: mean over sequences of their
+    token means; ``constant``: sum over tokens divided by all *sampled* sequences * max_new_tokens (Dr.GRPO)."""
     rollout_correction: Literal["tis", "sequence_tis", "icepop", "none"] = "tis"
-    """How a sampler that is not quite the policy is corrected for: the ratio policy / sampler of each token or of the
-    sequence, truncated at the cap, or masked beyond it (``learner/loss.py``)."""
+    """Importance weights for the mismatch between sampler and learner: ``tis`` and ``sequence_tis`` truncate the ratio
+    of the token or of the sequence at the cap, ``icepop`` masks tokens beyond it (``learner/loss.py``)."""
     rollout_correction_cap: float = Field(default=2.0, ge=1)
-    """Largest ratio policy / sampler that counts in full."""
+    """Upper bound of the importance ratio policy / sampler."""
     mini_batches: int = Field(default=1, ge=1)
-    """Optimizer steps into which a step's samples are divided by their prompts."""
+    """Mini-batches per GRPO step, each one optimizer step; a group is never split."""
     epochs: int = Field(default=1, ge=1)
-    """Times that a step's samples are gone through. More than one optimizer step in all costs one pass to fix the old
-    policy's log-probabilities."""
+    """Passes over the samples of a GRPO step. With more than one optimizer step per GRPO step, the old
+    log-probabilities are computed first, in one extra forward pass."""
     mask_unfinished: bool = False
-    """Leave completions cut at the token limit out of the loss (they stay in the baseline)."""
+    """Mask completions truncated at the token limit out of the loss; they stay in the baseline."""
     max_staleness: int = Field(default=0, ge=0)
-    """How many GRPO steps rollouts may be older than the policy they train; 0 is synchronous."""
+    """Maximum age of rollouts, in GRPO steps; 0 is synchronous."""
 
     @property
     def keeps_reference(self) -> bool:
@@ -137,9 +138,9 @@ class GrpoConfig(Section):
     @model_validator(mode="after")
     def _used(self) -> Self:
         if self.changed("kl_estimator") and not self.kl_coefficient:
-            raise ValueError("kl_estimator estimates the KL, which kl_coefficient=0 leaves out of the loss")
+            raise ValueError("kl_estimator has no effect with kl_coefficient=0")
         if self.changed("rollout_correction_cap") and self.rollout_correction == "none":
-            raise ValueError('rollout_correction_cap bounds a ratio that rollout_correction "none" does not use')
+            raise ValueError('rollout_correction_cap has no effect with rollout_correction "none"')
         if self.dual_clip and self.policy_loss == "cispo":
             raise ValueError('dual_clip is for policy_loss "ppo" and "gspo": "cispo" bounds the ratio of every token')
         return self

@@ -13,19 +13,19 @@ class ClusterConfig(Section):
     """Ray address to join; empty joins the cluster of the Ray job, or starts Ray on this machine. ``in_process`` runs
     everything in this process without Ray, as ``--debug`` does (``docs/debugging.md``)."""
     rollout_workers: int | str = 1
-    """vLLM engines, each in a process of its own: a number, or a range such as ``"1..8"``, which takes what the cluster
-    has room for while the run goes on; ``python -m scripts.scale RUN N`` changes it by hand."""
+    """Number of vLLM engines, each in its own process, or a range such as ``"1..8"`` within which the run follows the
+    free resources of the cluster; ``python -m scripts.scale RUN N`` changes it by hand."""
     reward_workers: int = Field(default=1, ge=1)
-    """Processes that score."""
+    """Processes for the reward preset."""
     learner_ranks: int = Field(default=1, ge=1)
-    """DeepSpeed ranks. A resumed run may have another number, and another ``optimizer.zero_stage``."""
+    """DeepSpeed ranks. May change on ``--resume``, as may ``optimizer.zero_stage``."""
     cpus_per_worker: float = Field(default=0.25, gt=0)
-    """What each of our processes asks of Ray; they take turns, so a fraction does on a laptop."""
+    """CPUs that each worker reserves in Ray. Workers rarely compute at the same time, so a fraction will do."""
     gpus_per_rollout_worker: float | None = Field(default=None, ge=0)
-    """What each asks of Ray. By default what the cluster has: a GPU for each worker and rank, or half a one where there
-    are fewer, or none. Of several on one host the engine holds a part of the model each (tensor parallelism)."""
+    """GPUs per rollout worker; more than one is tensor parallelism on one host. By default 1, or 0.5 where the cluster
+    has fewer GPUs than workers and ranks, or 0 where it has none."""
     gpus_per_learner_rank: float | None = Field(default=None, ge=0, le=1)
-    """As ``gpus_per_rollout_worker``, but at most 1: for more, add ``learner_ranks``."""
+    """GPUs per learner rank, with the same default; at most 1: for more, add ``learner_ranks``."""
 
     @field_validator("gpus_per_rollout_worker")
     @classmethod
@@ -77,26 +77,25 @@ class SyncConfig(Section):
     ``nccl``, learner and engines that have GPUs to themselves. ``auto`` picks by placement, never ``nccl``;
     ``--dry-run`` says which."""
     probe_tolerance: float = Field(default=0.15, gt=0)
-    """Largest mean difference, in nats, of log-probabilities between learner and rollout worker after a weight sync."""
+    """Largest mean difference of the probe's log-probabilities between learner and rollout worker, in nats."""
 
 
 class DeadlineConfig(Section):
     """Seconds, one for each kind of wait. A worker that misses one is replaced and its work is handed out again."""
 
     start: float = Field(default=900.0, gt=0)
-    """From the creation of a worker until it can work: imports, weights, compilation."""
+    """Starting a worker: imports, weights, compilation."""
     restart: float = Field(default=900.0, ge=0)
-    """How long what is lost again and again, without progress in between, is started anew: the learner's ranks, and a
-    rollout worker. At least three times are tried however long they take."""
+    """How long failing workers or learner ranks are restarted without progress in between; at least three attempts."""
     room: float = Field(default=900.0, ge=0)
-    """How long a run waits for room on a full disk before it ends, to be resumed."""
+    """How long a run waits for space on a full disk before it stops."""
     generate: float = Field(default=600.0, gt=0)
-    """The rollouts of one prompt, with what waits in the engine before them."""
+    """Generating the rollouts of one prompt, time in the engine's queue included."""
     score: float = Field(default=120.0, gt=0)
-    """The rewards of one group, and a probe of log-probabilities."""
+    """Scoring one group, or one probe of a weight sync."""
     load: float = Field(default=300.0, gt=0)
-    """A published policy into one engine."""
+    """Loading a published policy into one engine."""
     update: float = Field(default=1800.0, gt=0)
-    """One optimizer batch, and the collection of the weights."""
+    """One GRPO or SFT update, and gathering the weights."""
     save: float = Field(default=1800.0, gt=0)
-    """A checkpoint or the export, written or read."""
+    """Writing or reading a checkpoint or the export."""

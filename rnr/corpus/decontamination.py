@@ -22,7 +22,7 @@ OWN_TRAINING_SET = "training set of an evaluated zero-shot benchmark"
 def sentence_key(sentence: str) -> str:
     """By what sentences are the same, whatever their case, white space, punctuation and Unicode form (NFKC):
     ``Don't!`` -> ``dont``."""
-    return "".join(_words(sentence)) or sentence.strip()
+    return _key(_words(sentence), sentence)
 
 
 def decontaminate(
@@ -35,7 +35,8 @@ def decontaminate(
     of words (in scripts without spaces, of characters) that they share are at least half of those of the shorter one.
     Sentences of fewer words have no 8-gram.
 
-    Raises ValueError, with those that there are, for a source to be kept that no training example has.
+    ``evaluation`` is all that a model may be scored on, not a part that is drawn of it. Raises ValueError, with those
+    that there are, for a source to be kept that no training example has.
     """
     sources = {example.source for example in train}
     if unknown := set(keep_sources) - sources:
@@ -43,17 +44,14 @@ def decontaminate(
             f"no training set to be kept is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(sources))}"
         )
     evaluated = {name for example in evaluation for name in _benchmarks(example.source)}
-    keys = {sentence_key(example.sentence) for example in evaluation}
-    index = _NgramIndex(example.sentence for example in evaluation)
+    index = _Index(example.sentence for example in evaluation)
     kept: list[Example] = []
     dropped: dict[str, str] = {}
     for example in train:
         if example.source not in keep_sources and evaluated & _benchmarks(example.source):
             dropped[example.uid] = OWN_TRAINING_SET
-        elif sentence_key(example.sentence) in keys:
-            dropped[example.uid] = SAME_SENTENCE
-        elif index.containment(example.sentence) >= CONTAINMENT:
-            dropped[example.uid] = NEAR_DUPLICATE
+        elif reason := index.reason(example.sentence):
+            dropped[example.uid] = reason
         else:
             kept.append(example)
     return kept, dropped
@@ -71,25 +69,49 @@ def _benchmarks(source: str) -> set[str]:
     return {benchmark for benchmark in ZERO_SHOT_BENCHMARKS if benchmark in name}
 
 
-def _ngrams(sentence: str) -> set[tuple[str, ...]]:
-    words = _words(sentence)
-    return {tuple(words[start : start + NGRAM]) for start in range(len(words) - NGRAM + 1)}
+def _key(words: Sequence[str], sentence: str) -> str:
+    return "".join(words) or sentence.strip()
 
 
-class _NgramIndex:
-    """Finds, for a sentence, how much of it or of one of ours is the other."""
+def _ngrams(words: Sequence[str]) -> set[int]:
+    # By their hashes: an evaluation may have millions, and the words themselves would take five times the memory.
+    return {hash(tuple(words[start : start + NGRAM])) for start in range(len(words) - NGRAM + 1)}
+
+
+class _Index:
+    """Sentences, each of them once, by their keys and by their n-grams."""
 
     def __init__(self, sentences: Iterable[str]) -> None:
+        self._keys: set[str] = set()
         self._sizes: list[int] = []
-        self._holders: dict[tuple[str, ...], list[int]] = {}
-        for number, sentence in enumerate(sentences):
-            ngrams = _ngrams(sentence)
-            self._sizes.append(len(ngrams))
-            for ngram in ngrams:
+        self._holder: dict[int, int] = {}
+        """The first sentence with an n-gram; most have no second."""
+        self._holders: dict[int, list[int]] = {}
+        for sentence in sentences:
+            words = _words(sentence)
+            key = _key(words, sentence)
+            if key not in self._keys:
+                self._keys.add(key)
+                self._add(_ngrams(words))
+
+    def _add(self, ngrams: set[int]) -> None:
+        number = len(self._sizes)
+        self._sizes.append(len(ngrams))
+        for ngram in ngrams:
+            if self._holder.setdefault(ngram, number) != number:
                 self._holders.setdefault(ngram, []).append(number)
 
-    def containment(self, sentence: str) -> float:
+    def reason(self, sentence: str) -> str:
+        """Why this sentence may not be trained on; empty if it may."""
+        words = _words(sentence)
+        if _key(words, sentence) in self._keys:
+            return SAME_SENTENCE
+        return NEAR_DUPLICATE if self._containment(_ngrams(words)) >= CONTAINMENT else ""
+
+    def _containment(self, ngrams: set[int]) -> float:
         """The largest share, over our sentences, of the n-grams of the shorter one that both have; 0 if none."""
-        ngrams = _ngrams(sentence)
-        shared = Counter(number for ngram in ngrams for number in self._holders.get(ngram, ()))
+        found = ngrams & self._holder.keys()
+        shared = Counter(self._holder[ngram] for ngram in found)
+        for ngram in found & self._holders.keys():
+            shared.update(self._holders[ngram])
         return max((count / min(len(ngrams), self._sizes[number]) for number, count in shared.items()), default=0.0)

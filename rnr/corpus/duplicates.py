@@ -16,6 +16,7 @@ import numpy as np
 
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Report
+from rnr.counting import counted, few
 from rnr.task.labels import label_key
 from rnr.types import Example
 
@@ -26,6 +27,9 @@ them agree with (of as many, the earliest) does; or one that contradicts another
 ALIKE = "sentences stand there more than once and are annotated alike"
 ACROSS = "sentences stand in several data sets, which are not compared with each other"
 CONTRADICTED = "sentences are annotated in ways that contradict each other"
+WOULD_GO = "rows would be left out, because another row of their sentence is taken (data.duplicates)"
+_SHOWN = 5
+"""So many rows of a sentence are named of each way in which it is annotated, and so many ways."""
 RESOLVED = "rows were left out, because another row of their sentence was taken (data.duplicates)"
 
 
@@ -130,16 +134,26 @@ def contradiction(duplicate: Duplicate, rows: RowIndex) -> DataError | None:
 
 
 def described(duplicate: Duplicate, rows: RowIndex) -> str:
-    """The rows of a sentence, those that agree side by side: ``rows 1, 3 | 2``."""
+    """The first rows of a sentence, those that agree side by side: ``rows 1, 3 | 2``."""
     first = rows[duplicate.positions[0]][0]
     ways: dict[int, list[str]] = {}
     for position, way in zip(duplicate.positions, duplicate.ways, strict=True):
         file, number = rows[position]
         ways.setdefault(way, []).append(f"{number}" if file == first else f"{file}: {number}")
-    return "rows " + " | ".join(", ".join(alike) for alike in ways.values())
+    shown = [few(alike, _SHOWN) for alike in list(ways.values())[:_SHOWN]]
+    others = [counted(len(ways) - _SHOWN, "more way")] if len(ways) > _SHOWN else []
+    return "rows " + " | ".join([*shown, *others])
+
+
+def note_left_out(found: Sequence[Duplicate], resolution: Resolution, rows: RowIndex, notes: Report) -> None:
+    """Note the rows that would go under ``first`` or ``majority``, of data that is only looked at."""
+    for position in sorted(left_out(found, resolution)):
+        notes.note(WOULD_GO, *rows[position])
 
 
 def left_out(duplicates: Sequence[Duplicate], resolution: Resolution) -> set[int]:
-    """The positions that go under ``first`` or ``majority``."""
+    """The positions that go under ``first`` or ``majority``; none under others."""
+    if resolution not in ("first", "majority"):
+        return set()
     taken = {duplicate.majority if resolution == "majority" else duplicate.positions[0] for duplicate in duplicates}
     return {position for duplicate in duplicates for position in duplicate.positions} - taken

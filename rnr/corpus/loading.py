@@ -5,27 +5,25 @@ differ only in the names of their fields.
 """
 
 import gc
-import glob
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rnr.config import ReadingConfig
-from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, report
+from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, note_left_out, report
 from rnr.corpus.formats.examples import Place, read_row, to_example
-from rnr.corpus.formats.folders import SPLITS, note_not_read, parts, source_name, stem
+from rnr.corpus.formats.folders import SPLITS, matches, note_not_read, parts
 from rnr.corpus.formats.plain_rows import not_read
 from rnr.corpus.formats.reading import read_rows
 from rnr.corpus.formats.rows import DataError
+from rnr.corpus.naming import DEMO, Names, names_of
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import FileLabels
 from rnr.corpus.skipping import Skipped, say
 from rnr.types import Example
 
-DEMO = Path(__file__).resolve().parent / "demo_data"
-
 TRAINING_ALONE = "of this folder the training split is read here ({}); {} are read where they are named or evaluated on"
+SHARED = "another data set has the name of this one, which is called {} here"
 
 
 def load(
@@ -41,9 +39,9 @@ def load(
     """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
 
     A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation``,
-    ``valid`` or ``dev``), a pattern with ``*``, or ``demo/NAME`` for the embedded data. A row without a field for its
-    entities is bad unless the sentences need not be ``annotated``. Labels are as the files write
-    them (``as_asked`` gives them their one writing). What was done to the rows is printed.
+    ``valid`` or ``dev``), a pattern with ``*`` or ``**``, or ``demo/NAME`` for the embedded data. A row without a field
+    for its entities is bad unless the sentences need not be ``annotated``. Labels are as the files write them
+    (``as_asked`` gives them their one writing). What was done to the rows is printed.
     """
     reading = reading or Reading(options=options or ReadingConfig())
     examples: list[Example] = []
@@ -51,11 +49,11 @@ def load(
     skipped = Skipped(skip_bad_rows)
     note_not_read(paths, reading)
     with _without_collection():
-        for file, uid_prefix in _files(paths, reading, training=training):
+        for file, names in _files(paths, reading, training=training):
             rows.begin(file)
             begin = len(examples)
             labels = FileLabels(file)
-            for number, example in _read_file(file, uid_prefix, reading, labels.listed, annotated=annotated):
+            for number, example in _read_file(file, names, reading, labels.listed, annotated=annotated):
                 if isinstance(example, DataError):
                     skipped.add(example)
                     continue
@@ -80,15 +78,15 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
     rows = RowIndex()
     none = True
     note_not_read(paths, reading)
-    for file, uid_prefix in _files(paths, reading, training=training):
+    for file, names in _files(paths, reading, training=training):
         rows.begin(file)
         labels = FileLabels(file)
         if labels.listed is None:
-            for _, example in _read_file(file, uid_prefix, Reading(options=reading.options), None):
+            for _, example in _read_file(file, names, Reading(options=reading.options), None):
                 if not isinstance(example, DataError):
                     labels.add(example)
             labels.refuse()
-        for number, example in _read_file(file, uid_prefix, reading, labels.listed):
+        for number, example in _read_file(file, names, reading, labels.listed):
             if isinstance(example, DataError):
                 skipped.add(example)
                 continue
@@ -106,18 +104,19 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
     """Every row of every split of ``paths``, and the reason for each row, file or path that cannot be used.
 
     The schema of an example is empty where its row leaves it out. Rows that contradict each other are noted at the end,
-    or with ``error`` each a DataError.
+    or with ``error`` each a DataError; those that ``first`` or ``majority`` would leave out are noted, too.
     """
     rows = RowIndex()
     note_not_read(paths, reading)
-    for file, uid_prefix in _once(file for path in paths for file in _every_file(path)):
-        if isinstance(file, DataError):
-            yield file
+    for one in _once((file for path in paths for file in _every_file(path)), reading):
+        if isinstance(one, DataError):
+            yield one
             continue
+        file, names = one
         rows.begin(file)
         try:
             labels = FileLabels(file)
-            for number, example in _read_file(file, uid_prefix, reading, labels.listed):
+            for number, example in _read_file(file, names, reading, labels.listed):
                 if not isinstance(example, DataError):
                     labels.add(example)
                     rows.add(number, example, None if labels.listed else example.schema)
@@ -131,6 +130,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
         yield from (error for one in found if (error := contradiction(one, rows)))
     else:
         report(found, rows, reading.report)
+        note_left_out(found, duplicates, rows, reading.report)
 
 
 @contextmanager
@@ -145,13 +145,13 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _files(paths: Sequence[str], reading: Reading, *, training: bool) -> Iterator[tuple[Path, str]]:
-    """The files of the wanted splits with the prefixes of their uids; raises DataError for one listed twice."""
+def _files(paths: Sequence[str], reading: Reading, *, training: bool) -> Iterator[tuple[Path, Names]]:
+    """The files of the wanted splits with their names; raises DataError for one listed twice."""
     found = (_split(place, reading, training=training) for path in paths for place in _found(path))
-    for file, uid_prefix in _once(found):
-        if isinstance(file, DataError):
-            raise file
-        yield file, uid_prefix
+    for one in _once(found, reading):
+        if isinstance(one, DataError):
+            raise one
+        yield one
 
 
 def _resolved(examples: list[Example], rows: RowIndex, duplicates: Resolution, reading: Reading) -> list[Example]:
@@ -161,12 +161,10 @@ def _resolved(examples: list[Example], rows: RowIndex, duplicates: Resolution, r
             if error := contradiction(one, rows):
                 raise error
     report(found, rows, reading.report)
-    if duplicates in ("keep", "error"):
-        return examples
     gone = left_out(found, duplicates)
     for position in sorted(gone):
         reading.note(RESOLVED, *rows[position])
-    return [example for position, example in enumerate(examples) if position not in gone]
+    return [example for position, example in enumerate(examples) if position not in gone] if gone else examples
 
 
 def _every_file(path: str) -> Iterator[Path | DataError]:
@@ -187,7 +185,7 @@ def _found(path: str) -> list[Path]:
         found = [DEMO / f"{path.removeprefix('demo/')}.jsonl"]
     else:
         place = Path(path).expanduser()  # taken as it is if it is there: a name may have brackets
-        found = [place] if place.exists() else sorted(Path(match) for match in glob.glob(str(place)))
+        found = [place] if place.exists() else matches(str(place))
     if not found or not found[0].exists():
         raise DataError(f"no file or folder at {path!r} (seen from {Path.cwd()})")
     return found
@@ -206,13 +204,8 @@ def _split(place: Path, reading: Reading, *, training: bool) -> Path:
     raise DataError(f"{place}: no split {' or '.join(names)} in this folder, which has {', '.join(there)}")
 
 
-def _source(file: Path) -> str:
-    """The data set of a file; the embedded files are data sets of their own, whatever they are called."""
-    return stem(file) if file.parent.resolve() == DEMO else source_name(file)
-
-
-def _once(files: Iterable[Path | DataError]) -> list[tuple[Path | DataError, str]]:
-    """The files with the prefixes of their uids, and a DataError in the place of each that was there before."""
+def _once(files: Iterable[Path | DataError], reading: Reading) -> list[tuple[Path, Names] | DataError]:
+    """The files with their names, and a DataError in the place of each that was there before."""
     seen: set[Path] = set()
     once: list[Path | DataError] = []
     for file in files:
@@ -221,37 +214,18 @@ def _once(files: Iterable[Path | DataError]) -> list[tuple[Path | DataError, str
         if isinstance(file, Path):
             seen.add(file.resolve())
         once.append(file)
-    prefixes = _uid_prefixes([file for file in once if isinstance(file, Path)])
-    return [(file, prefixes[file] if isinstance(file, Path) else "") for file in once]
-
-
-def _uid_prefixes(files: Sequence[Path]) -> dict[Path, str]:
-    """For each file a prefix that no other has, whatever their order: predictions and the ledger are keyed by uids.
-
-    It is the data set and the name of the file, or where several share these, as much of their paths as differs.
-    """
-    sharing: dict[str, list[Path]] = {}
-    for file in files:
-        sharing.setdefault(f"{_source(file)}/{stem(file)}", []).append(file)
-    prefixes: dict[Path, str] = {}
-    for prefix, same in sharing.items():
-        prefixes |= {same[0]: prefix} if len(same) == 1 else _distinct_ends(same)
-    return prefixes
-
-
-def _distinct_ends(files: Sequence[Path]) -> dict[Path, str]:
-    # At least three parts, because a data set and a file's name have two and may not be taken for these.
-    paths = {file: file.absolute().parts for file in files}
-    length = next(n for n in itertools.count(3) if len({path[-n:] for path in paths.values()}) == len(files))
-    return {file: "/".join(path[-length:]) for file, path in paths.items()}
+    names = names_of([file for file in once if isinstance(file, Path)])
+    for file, own in names.items():
+        if own.shared:
+            reading.fact(SHARED.format(own.source), file)
+    return [(file, names[file]) if isinstance(file, Path) else file for file in once]
 
 
 def _read_file(
-    file: Path, uid_prefix: str, reading: Reading, schema: tuple[str, ...] | None, *, annotated: bool = True
+    file: Path, names: Names, reading: Reading, schema: tuple[str, ...] | None, *, annotated: bool = True
 ) -> Iterator[tuple[int, Example | DataError]]:
     """The examples of a file and the reasons for its bad rows, by their numbers, under this schema or none where they
     have none of their own; raises DataError when it cannot be read at all."""
-    source = _source(file)
     empty = True
     try:
         for number, row in read_rows(file, reading):
@@ -264,8 +238,8 @@ def _read_file(
             try:
                 typed = read_row(row, annotated=annotated)
                 place = Place(file, number, reading)
-                uid = f"{uid_prefix}:{number}"
-                yield number, to_example(typed, schema or (), source=source, uid=uid, place=place)
+                uid = f"{names.uid_prefix}:{number}"
+                yield number, to_example(typed, schema or (), source=names.source, uid=uid, place=place)
             except ValueError as error:
                 yield number, DataError(f"{file}, row {number}: {error}")
     except DataError:

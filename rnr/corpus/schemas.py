@@ -10,13 +10,14 @@ from rnr.corpus.formats.label_lists import holds_definitions
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.label_doubts import as_typed, label_doubts
 from rnr.corpus.report import Reading
-from rnr.counting import counted
+from rnr.counting import counted, few
 from rnr.task.asked import with_plain_labels, without_catch_alls
 from rnr.task.labels import IGNORED_LABELS, label_key
 from rnr.types import Example
 
 OUTSIDE = "mentions have the label 'O', which in columns of tags marks what is no mention"
 MERGED = "labels that differ in case or marks alone are one for the prompt and the scores"
+LISTED = "is the schema of the rows beside it that have none: {}"
 DEFINED = "tells what its labels mean, of which the labels were read: data.definitions puts the rest into the prompt"
 
 
@@ -28,16 +29,19 @@ class FileLabels:
         self._file = file
         beside = file.parent / "labels.json"
         self.listed = tuple(sorted(set(read_labels(beside)))) if beside.is_file() else None
+        self._beside = beside
         self._defined = beside if self.listed is not None and holds_definitions(beside) else None
         self._used: set[str] = set()
         self._own: set[str] = set(self.listed or ())
-        self._without = False
+        self._without = self._as_listed = False
 
     def add(self, example: Example) -> None:
         """Take note of the labels of the next row."""
         for mention in example.mentions:
             self._used.add(mention.label)
-        if example.schema:
+        if example.schema is self.listed:  # its row has none
+            self._as_listed = True
+        elif example.schema:
             self._own.update(example.schema)
         else:
             self._without = True
@@ -82,7 +86,10 @@ class FileLabels:
             )
 
     def note(self, reading: Reading) -> None:
-        """Note the labels that are one for the prompt and the scores, a label that is none, and definitions."""
+        """Note whose labels rows without a schema were given, labels that are one for the prompt and the scores, one
+        that is none, and definitions."""
+        if self._as_listed:
+            reading.fact(LISTED.format(few(self.listed or ())), self._beside)
         if self._defined is not None:
             reading.fact(DEFINED, self._defined)
         if "O" in self._used:

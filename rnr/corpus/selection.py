@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -49,14 +49,15 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
     ``fits`` decides about ``data.max_prompt_tokens``. Without a ``warm_start`` nothing is drawn for SFT. Raises
     ValueError, naming the key, when nothing is left.
     """
-    evaluation = load(
+    scored = load(
         data.evaluation,
         training=False,
         skip_bad_rows=data.skip_bad_rows,
         options=data.reading,
     )
-    evaluation = draw_from_each(as_asked(evaluation, catch_alls=data.asks_catch_alls), data.evaluation_examples)
-    train, left_out = _training(data, evaluation, seed)
+    evaluation = draw_from_each(as_asked(scored, catch_alls=data.asks_catch_alls), data.evaluation_examples)
+    # All of them, not those that are drawn: the run's model is scored on the whole files afterwards.
+    train, special, left_out = _training(data, scored, seed)
     if fits is not None:
         short = [example for example, fit in zip(train, fits(train), strict=True) if fit]
         left_out |= _reason("longer than data.max_prompt_tokens", len(train) - len(short))
@@ -72,10 +73,10 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
     drawn = {"data.grpo_examples": (data.grpo_examples, pool)}
     drawn |= {"data.sft_examples": (data.sft_examples, train)} if warm_start else {}
     return Selection(
-        notes=tuple(_idle(data, train, drawn)),
-        sft=tuple(_drawn(train, data.sft_examples, seed, data.mixture)) if warm_start else (),
+        notes=tuple(_idle(data, train, drawn, special)),
+        sft=tuple(_drawn(train, data.sft_examples, seed, data.mixture, special)) if warm_start else (),
         held_out=tuple(aside),
-        pool=tuple(_drawn(pool, data.grpo_examples, seed + 1, data.mixture)),
+        pool=tuple(_drawn(pool, data.grpo_examples, seed + 1, data.mixture, special)),
         evaluation=tuple(evaluation),
         candidates=len(train),
         left_out=left_out,
@@ -83,20 +84,26 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
 
 
 def _idle(
-    data: DataConfig, train: Sequence[Example], drawn: Mapping[str, tuple[int, Sequence[Example]]]
+    data: DataConfig,
+    train: Sequence[Example],
+    drawn: Mapping[str, tuple[int, Sequence[Example]]],
+    special: Collection[str],
 ) -> Iterator[str]:
     """What the config asks for that changes nothing on this data."""
     for key, (count, found) in drawn.items():
         if data.mixture and count >= len(found):
             every = counted(len(found), "training sentence")
             yield f"data.mixture changes nothing: {key} ({count}) takes all of {every}"
-    if data.special_labels and not any(label in GENERAL_OF for example in train for label in example.schema):
+    if data.special_labels and not any(example.uid in special for example in train):
         general = sorted({label for labels in GENERAL_OF.values() for label in labels})
         yield f"data.special_labels changes nothing: no mention of {', '.join(general)} tells of a special label"
 
 
-def _training(data: DataConfig, evaluation: Sequence[Example], seed: int) -> tuple[list[Example], dict[str, int]]:
-    """The training examples under the schemas that they are asked with, and how many sentences were left out, why."""
+def _training(
+    data: DataConfig, evaluation: Sequence[Example], seed: int
+) -> tuple[list[Example], frozenset[str], dict[str, int]]:
+    """The training examples under the schemas that they are asked with, the uids of those that were given special
+    labels, and how many sentences were left out, why."""
     loaded = load(
         data.train,
         training=True,
@@ -116,10 +123,12 @@ def _training(data: DataConfig, evaluation: Sequence[Example], seed: int) -> tup
         for example in thinned
     ]
     refined = [(uid, refine(example, data.special_labels, seed)) for uid, example in views]
+    # Not by their labels: a data set may have a special one as its own.
+    special = frozenset(new.uid for (_, old), (_, new) in zip(views, refined, strict=True) if new is not old)
     # The labels of sentences that are dropped are labels all the same.
     inventory = sorted({label for _, example in refined for label in example.schema})
     kept = (example for uid, example in refined if uid not in dropped)
-    return [vary_schema(example, data.schema_variation, inventory, seed) for example in kept], left_out
+    return [vary_schema(example, data.schema_variation, inventory, seed) for example in kept], special, left_out
 
 
 def _reason(why: str, count: int) -> dict[str, int]:
@@ -127,20 +136,25 @@ def _reason(why: str, count: int) -> dict[str, int]:
 
 
 def _drawn(
-    examples: Sequence[Example], count: int, seed: int, mixture: Mapping[str, float] | Literal["size"]
+    examples: Sequence[Example],
+    count: int,
+    seed: int,
+    mixture: Mapping[str, float] | Literal["size"],
+    special: Collection[str],
 ) -> Sequence[Example]:
-    """At most ``count`` (0: all), evenly over the sources or as ``mixture`` says, in the order of the data."""
+    """At most ``count`` (0: all), evenly over the sources or as ``mixture`` says, in the order of the data.
+
+    Those that were given ``special`` labels are few, and are drawn as if they were another source.
+    """
     if not count:
         return examples
-    group = by_source if mixture == "size" else _source_and_kind
+
+    def source_and_kind(example: Example) -> str:
+        return f"{example.source}, special" if example.uid in special else example.source
+
+    group = by_source if mixture == "size" else source_and_kind
     chosen = {example.uid for example in draw(examples, count, seed, group, mixture)}
     return [example for example in examples if example.uid in chosen]
-
-
-def _source_and_kind(example: Example) -> str:
-    """Sentences with special labels are few, and worth as much as another source."""
-    special = any(mention.label in GENERAL_OF for mention in example.mentions)
-    return f"{example.source}, special" if special else example.source
 
 
 def _set_aside(examples: Sequence[Example], count: int, seed: int) -> tuple[Sequence[Example], list[Example]]:

@@ -55,9 +55,11 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
     """The predictions in ``file``, ours or another tool's, by uid; ``renamed`` maps a tool's labels to those of the
     data.
 
-    Rows of other tools are matched by their sentence, and a sentence that is there several times, in other data sets
-    or under other schemas, gets the same answer. Raises ValueError, naming file and row, for what cannot be read, a
-    sentence that is not in the data, and offsets that do not hold the text that stands beside them.
+    A label that differs from one of the data in case or marks alone is that one, in the data's writing: the paper's
+    protocol compares labels as they are written. Rows of other tools are matched by their sentence, and a sentence that
+    is there several times, in other data sets or under other schemas, gets the same answer. Raises ValueError, naming
+    file and row, for what cannot be read, a sentence that is not in the data, and offsets that do not hold the text
+    that stands beside them.
     """
     rows = list(_rows(file))
     if not rows or rows[0][1].keys() >= OWN:
@@ -66,7 +68,7 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
     by_sentence: dict[str, list[Example]] = {}
     for example in examples:
         by_sentence.setdefault(example.sentence, []).append(example)
-    names = {label_key(tool): ours for tool, ours in (renamed or {}).items()}
+    names = _names(examples, renamed or {})
     reading = Reading()
     predictions: dict[str, Prediction] = {}
     seen: dict[str, set[Mention]] = {}
@@ -89,6 +91,12 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
             predictions[example.uid] = _prediction(example, mentions, scores)
     notes = (*reading.report.lines(), *_notes(predictions.values(), seen, examples))
     return Foreign(predictions=predictions, tool=True, offsets=offsets, notes=notes)
+
+
+def _names(examples: Iterable[Example], renamed: Mapping[str, str]) -> dict[str, str]:
+    """The key of each label of the data, and of each that is renamed -> how the data writes it."""
+    ours = {label_key(label): label for schema in {example.schema for example in examples} for label in schema}
+    return ours | {label_key(tool): ours.get(label_key(data), data) for tool, data in renamed.items()}
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

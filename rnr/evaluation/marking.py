@@ -1,6 +1,7 @@
-"""Entities of gold and answer, each with what became of it: for pages that colour a sentence."""
+"""Entities of gold and answer, each with what became of it: for pages that colour a sentence and counts of errors."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,8 @@ from rnr.task.labels import label_key
 from rnr.types import Example, Mention
 
 Kind = Literal["hit", "boundary", "type", "missed", "spurious", "ungrounded"]
+
+ERROR_KINDS: tuple[Kind, ...] = ("boundary", "type", "missed", "spurious", "ungrounded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,29 +27,42 @@ class Marked:
     """Of a ``type`` or ``boundary`` error, the label of the gold entity that it is paired with."""
 
 
+def error_kinds(example: Example, mentions: Sequence[Mention]) -> Counter[str]:
+    """How often each of ``ERROR_KINDS`` occurs among the entities as ``marked``."""
+    kinds = Counter(mark.kind for mark in marked(example, mentions))
+    del kinds["hit"]
+    return kinds
+
+
 def marked(example: Example, mentions: Sequence[Mention]) -> list[Marked]:
-    """What became of each entity, as ``error_kinds`` counts: pairs are one to one, first the right ones, then those
-    with the right text or place under another label, then those that overlap under the right label."""
+    """What became of each entity, in order of their places. Pairs are one to one.
+
+    ``hit``: found, as ``exact_counts`` counts. ``type``: the gold text or place under a wrong (or hedged) label.
+    ``boundary``: the gold label on an overlapping span. ``missed``: the gold left. ``spurious`` and ``ungrounded``:
+    the predictions left, by whether they stand in the sentence.
+    """
     hedged = hedged_texts(example.mentions, mentions)
-    gold = sorted(set(example.mentions), key=lambda mention: (mention.start, mention.end))
+    gold = _once(example.mentions)
     answer = sorted(mentions, key=lambda mention: mention.end)
     found: list[Marked] = [_as(mention, "ungrounded") for mention in answer if not mention.grounded]
     left = [mention for mention in answer if mention.grounded]
     for kind in ("hit", "type", "boundary"):
-        for mention in list(left):
-            if kind == "hit" and mention.text in hedged:
+        for mention in [each for each in _once(left) if each.text not in hedged] if kind == "hit" else list(left):
+            partner = _partner(kind, gold, mention)
+            if partner is None:
                 continue
-            partners = [other for other in gold if _pair(kind, other, mention)]
-            if not partners:
-                continue
-            # Of several that would do, the one in the same place.
-            partner = min(partners, key=lambda other: abs(other.start - mention.start))
             gold.remove(partner)
             left.remove(mention)
             found.append(_as(mention, kind, partner.label if kind != "hit" else ""))
     found += [_as(mention, "spurious") for mention in left]
     found += [_as(mention, "missed") for mention in gold]
     return sorted(found, key=lambda mark: (mark.start, mark.end))
+
+
+def _once(mentions: Iterable[Mention]) -> list[Mention]:
+    """The mentions in order of their ends, those that say the same once."""
+    facts = {(m.end, m.start, m.text, label_key(m.label)): m for m in mentions}
+    return [facts[fact] for fact in sorted(facts)]
 
 
 def _as(mention: Mention, kind: Kind, gold_label: str = "") -> Marked:
@@ -60,7 +76,16 @@ def _as(mention: Mention, kind: Kind, gold_label: str = "") -> Marked:
     )
 
 
-def _pair(kind: str, gold: Mention, answer: Mention) -> bool:
+def _partner(kind: Kind, gold: Sequence[Mention], answer: Mention) -> Mention | None:
+    """What an entity of the answer is paired with among the gold left, which is in order of its ends."""
+    fitting = [other for other in gold if _pair(kind, other, answer)]
+    if kind == "boundary":
+        # Answers come in order of their ends, too: the one that ends first leaves most for the others.
+        return fitting[0] if fitting else None
+    return min(fitting, key=lambda other: abs(other.start - answer.start), default=None)
+
+
+def _pair(kind: Kind, gold: Mention, answer: Mention) -> bool:
     same_label = label_key(gold.label) == label_key(answer.label)
     same_text = gold.text == answer.text
     if kind == "hit":

@@ -3,7 +3,7 @@
 - *reference*: the paper's. Sets of (normalised text, label) in each sentence, no offsets.
 - *exact*: ours. Every mention counts, its text must stand in the sentence, and no text may be hedged.
 - *strict*: every mention counts and its offsets must be right.
-- *boundary_tolerant*: as strict, but an overlap is enough.
+- *boundary_tolerant*: under the right label an overlap is enough, or the same text elsewhere.
 
 ``overlap`` has *partial* and *type* by nervaluate, ``scoring`` the list of all. In nervaluate *exact* means the right
 span under any label; here it is the right text under the right label, because an answer has no offsets of its own.
@@ -21,8 +21,6 @@ from rnr.types import Example, Mention
 
 REFERENCE_DROPPED_LABELS = IGNORED_LABELS | {""}
 """Gold labels that the reference removes from a data set; predicting them is still an error there."""
-
-ERROR_KINDS = ("boundary", "type", "missed", "spurious", "ungrounded")
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -132,11 +130,15 @@ def strict_counts(example: Example, mentions: Sequence[Mention]) -> Counts:
 
 
 def boundary_tolerant_counts(example: Example, mentions: Sequence[Mention]) -> Counts:
-    """Counts where the same text, or else an overlap, under the gold label is enough, paired one to one."""
+    """Counts where the same text, or else an overlap, under the gold label is enough, paired one to one.
+
+    The same text, because answers have no offsets: one that occurs more often than it is annotated is grounded at the
+    first place.
+    """
     wanted, offered = _grounded_facts(example.mentions), _grounded_facts(mentions)
     same = Counter(fact[2:] for fact in wanted) & Counter(fact[2:] for fact in offered)
     # Both are in order of their ends: to take the overlapping gold mention that ends first is then optimal.
-    found = same.total() + _pair_off("boundary", _without(wanted, same), _without(offered, same))
+    found = same.total() + _overlapping(_without(wanted, same), _without(offered, same))
     return Counts(found, len(mentions) - found, len(example.mentions) - found)
 
 
@@ -154,40 +156,18 @@ def hedged_texts(gold: Iterable[Mention], predicted: Iterable[Mention]) -> froze
     return frozenset(text for text, count in labels.items() if count > 1 and mentions[text] > annotated[text])
 
 
-def error_kinds(example: Example, mentions: Sequence[Mention]) -> Counter[str]:
-    """How often each of ``ERROR_KINDS`` occurs: a pairing of what ``exact_counts`` leaves over.
-
-    ``type``: the gold span under a wrong (or hedged) label. ``boundary``: the gold label on an overlapping
-    span. Each takes one prediction and one gold mention. ``missed``: the gold left. ``spurious`` and
-    ``ungrounded``: the predictions left, by whether they stand in the sentence.
-    """
-    gold, hedged, matched = _exact_match(example, mentions)
-    kinds: Counter[str] = Counter(ungrounded=sum(not m.grounded for m in mentions))
-    open_gold = _without(sorted(gold), matched)
-    predicted = _grounded_facts(mentions)
-    open_predicted = [fact for fact in predicted if fact[2] in hedged]
-    open_predicted += _without((fact for fact in predicted if fact[2] not in hedged), matched)
-    for kind in ("type", "boundary"):
-        kinds[kind] = _pair_off(kind, open_gold, open_predicted)
-    kinds.update(missed=len(open_gold), spurious=len(open_predicted))
-    return +kinds
-
-
-def _pair_off(kind: str, gold: list[_Fact], predicted: list[_Fact]) -> int:
-    """How many pairs of this kind there are; both sides of each are taken out of their lists."""
+def _overlapping(gold: list[_Fact], predicted: Iterable[_Fact]) -> int:
+    """How many pairs of one label overlap; both sides are in order of their ends, and gold is used up."""
     before = len(gold)
-    for fact in list(predicted):
-        partner = next((other for other in gold if _pairs_as(kind, other, fact)), None)
+    for fact in predicted:
+        partner = next((each for each in gold if fact[3] == each[3] and _overlap(fact, each)), None)
         if partner is not None:
             gold.remove(partner)
-            predicted.remove(fact)
     return before - len(gold)
 
 
-def _pairs_as(kind: str, gold: _Fact, predicted: _Fact) -> bool:
-    if kind == "type":
-        return gold[:2] == predicted[:2] or gold[2] == predicted[2]
-    return gold[3] == predicted[3] and gold[0] < predicted[1] and predicted[0] < gold[1]
+def _overlap(one: _Fact, other: _Fact) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _without(facts: Iterable[_Fact], matched: Counter[tuple[str, str]]) -> list[_Fact]:

@@ -1,4 +1,4 @@
-"""Predictions on disk: one JSON object a line with the fields of ``_FIELDS``; ``text`` is the whole completion."""
+"""Read and write prediction files: JSON lines with the fields of ``_FIELDS``; ``text`` is the whole completion."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -58,8 +58,12 @@ def columns(data_sets: Iterable[str]) -> dict[str, str]:
 
 
 def _column(data_set: str) -> str | None:
-    """``crossner_ai`` -> ``AI``, ``mit-movie-test`` -> ``Movie``; None for a data set of no column."""
+    """``crossner_ai`` -> ``AI``, ``mit-movie-test`` -> ``Movie``; None for a data set of no column.
+
+    Folders before the name, which tell data sets of one name apart, need not belong to it.
+    """
     # The collection must be named too: not every data set called "music" is CrossNER's.
-    words = set(re.findall("[a-z]+", data_set.lower())) - {"test", "dev"}
+    parts = data_set.lower().split("/")
+    ends = [set(re.findall("[a-z]+", "/".join(parts[first:]))) - {"test", "dev"} for first in range(len(parts))]
     pairs = ((collection, column) for collection, names in _COLLECTIONS.items() for column in names)
-    return next((column for collection, column in pairs if words == {collection, column.lower()}), None)
+    return next((column for collection, column in pairs if {collection, column.lower()} in ends), None)

@@ -67,8 +67,7 @@ def csv_of(found: Report) -> str:
     file = io.StringIO()
     rows = csv.writer(file, lineterminator="\n")
     rows.writerow(["data_set", "protocol", "score", "per_cent", "low", "high"])
-    parts = {name: part.scores for name, part in found.data_sets.items()} | {"average": found.averages}
-    for name, scores in parts.items():
+    for name, scores in found.rows():
         for protocol, score in scores.items():
             for key in ("precision", "recall", "f1"):
                 rows.writerow([name, protocol, key, getattr(score, key), *score.intervals[key]])

@@ -1,23 +1,22 @@
-"""Scores of predictions under each protocol, alone and against others: takes no model.
+"""Score saved predictions under each protocol, and compare two files of them.
 
 The protocol *reference* reads the completions as the paper's code does and counts as it does, so that its scores can
 stand beside the published ones; all others count what our one parser reads.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
+from rnr.evaluation.marking import ERROR_KINDS, error_kinds
 from rnr.evaluation.metrics import (
-    ERROR_KINDS,
     Counts,
     average,
     boundary_tolerant_counts,
     corpus_score,
     counts_by_label,
-    error_kinds,
     exact_counts,
     reference_counts,
     strict_counts,
@@ -129,6 +128,11 @@ class Report:
     averages: dict[str, Score]
     """By protocol: means of the rounded scores of the data sets, rounded again, as in the paper's last column."""
     data_sets: dict[str, DataSetReport]
+
+    def rows(self) -> Iterator[tuple[str, dict[str, Score]]]:
+        """Each data set with its scores by protocol, and last their average: a data set may be called so, too."""
+        yield from ((name, part.scores) for name, part in self.data_sets.items())
+        yield "average", self.averages
 
     def evaluation(self) -> Evaluation:
         """The numbers that a training run tracks."""

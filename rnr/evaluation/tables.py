@@ -7,7 +7,7 @@ from rich.table import Table
 from rnr.counting import counted
 from rnr.evaluation.bootstrap import Difference
 from rnr.evaluation.calibration import Calibration
-from rnr.evaluation.metrics import ERROR_KINDS
+from rnr.evaluation.marking import ERROR_KINDS
 from rnr.evaluation.published import COLUMNS, PUBLISHED, STANDARDISED
 from rnr.evaluation.scoring import PROTOCOLS, Comparison, Report, Score
 from rnr.task.parsing import ERRORS
@@ -42,11 +42,10 @@ def _scores(found: Report) -> Table:
         ("", "protocol"),
         ("precision", "recall", "F1"),
         caption="reference: the paper's reading and counting; exact: text and label; strict: offsets and label; "
-        "boundary_tolerant: overlaps are enough; partial, type: as in nervaluate; chain: the paper's counting of what "
-        "the chain marks",
+        "boundary_tolerant: overlaps are enough, or the same text elsewhere; partial, type: as in nervaluate; chain: "
+        "the paper's counting of what the chain marks",
     )
-    parts = {data_set: part.scores for data_set, part in found.data_sets.items()} | {"average": found.averages}
-    for data_set, scores in parts.items():
+    for data_set, scores in found.rows():
         for protocol in PROTOCOLS:
             row = (with_interval(scores[protocol], key) for key in ("precision", "recall", "f1"))
             table.add_row(data_set if protocol == "reference" else "", protocol, *row)
@@ -81,8 +80,8 @@ def _errors(found: Report) -> Table:
 
 def _answers(found: Report) -> Table:
     table = _table("Answers", ("",), ("sentences", "finished %", "mean tokens", "unreadable"))
-    parts = {data_set: part.answers for data_set, part in found.data_sets.items()} | {"all": found.answers}
-    for data_set, answers in parts.items():
+    parts = [(data_set, part.answers) for data_set, part in found.data_sets.items()]
+    for data_set, answers in (*parts, ("all", found.answers)):
         unreadable = str(sum(answers.unreadable.values()))
         table.add_row(data_set, str(answers.sentences), f"{answers.finished:.2f}", f"{answers.tokens:.1f}", unreadable)
     return table
@@ -102,7 +101,7 @@ def _comparisons(comparisons: Mapping[str, Comparison]) -> Table:
         ("difference", "95 % interval", "p"),
     )
     for protocol, comparison in comparisons.items():
-        for data_set, difference in (comparison.data_sets | {"average": comparison.average}).items():
+        for data_set, difference in (*comparison.data_sets.items(), ("average", comparison.average)):
             table.add_row(data_set, protocol, *_difference(difference))
         table.add_section()
     return table

@@ -1,4 +1,4 @@
-"""How long a run will still take: what is left of each kind of work, times what that kind has taken so far."""
+"""ETA of a run: the remaining units of each kind of work times their measured duration."""
 
 import time
 from collections import deque

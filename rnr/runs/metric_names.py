@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """Of the metrics whose name matches ``pattern``, in which ``*`` stands for one part of a name."""
+    """Of the metrics whose name matches ``pattern``, in which ``*`` stands for a part, such as a data set."""
 
     pattern: str
     title: str
@@ -14,7 +14,7 @@ class Meaning:
 
     def matches(self, name: str) -> bool:
         """Whether this is the metric's meaning."""
-        return re.fullmatch(re.escape(self.pattern).replace(r"\*", "[^/]+"), name) is not None
+        return re.fullmatch(re.escape(self.pattern).replace(r"\*", ".+"), name) is not None
 
 
 MEANINGS = (
@@ -51,7 +51,11 @@ MEANINGS = (
         "Probability mismatch",
         "mean of |p_sampler - p_learner| over trained tokens, before the update; under 0.01 is rounding",
     ),
-    Meaning("rollout_corr/kl", "KL sampler to learner", "k3 estimate from the log-probabilities of both"),
+    Meaning(
+        "rollout_corr/kl",
+        "KL sampler to learner",
+        "k1 estimate: mean of log p_sampler - log p_learner; may be negative",
+    ),
     Meaning("rollout_corr/rollout_is_mean", "Correction weight", "mean weight of grpo.rollout_correction"),
     Meaning("async/staleness_mean", "Staleness", "mean GRPO steps between sampling and training"),
     Meaning("async/staleness_max", "Largest staleness", "most GRPO steps between sampling and training"),

@@ -27,10 +27,11 @@ OF_WARM_START = {
     "model": tuple(ModelConfig.model_fields),
     "data": ("prompt", "definitions", "evaluation", "evaluation_examples", "keep_sources"),
     "optimizer": ("betas", "weight_decay", "max_gradient_norm"),
+    "sft": ("decoding",),
     "evaluation": ("max_new_tokens",),
 }
-"""Keys that must equal those of the run whose warm start is reused: the model, its prompt, the evaluation, and whatever
-is saved in the optimizer's part of a checkpoint."""
+"""Keys that must equal those of the run whose warm start is reused: the model, its prompt, whether it learnt to copy,
+the evaluation, and whatever is saved in the optimizer's part of a checkpoint."""
 
 
 def run_folder(run: RunConfig) -> Path:

@@ -1,4 +1,4 @@
-"""Orders for a run that goes on: how many rollout workers it is to have. A file in the run folder, read by the run."""
+"""Requests to an active run for a number of rollout workers: a file in the run folder that the run polls."""
 
 import fcntl
 from pathlib import Path
@@ -19,9 +19,9 @@ def order(folder: Path, workers: str) -> None:
     except ValueError as error:
         raise ValueError(f"N {error}") from None
     if saved_config(folder).get("cluster", {}).get("address") == "in_process":
-        raise ValueError(f"the run in {folder} has one process, and in it one rollout worker")
+        raise ValueError(f"the run in {folder} has one process (--debug) and one rollout worker")
     if not goes_on(folder):
-        raise ValueError(f"no run goes on in {folder}: start or resume it with --cluster.rollout_workers={workers}")
+        raise ValueError(f"no run is active in {folder}: start or resume it with --cluster.rollout_workers={workers}")
     write_whole(folder / FILE, workers.strip() + "\n")
 
 
@@ -40,7 +40,7 @@ def ordered(folder: Path) -> tuple[int, int] | None:
 def forget(folder: Path) -> None:
     """Remove an order: it is for the process that ran when it was given, and the config counts for the next."""
     if (file := folder / FILE).exists():
-        print(f"run: {file.name} held {file.read_text(errors='replace').strip()!r} for the process before; removed")
+        print(f"run: discarding an old request for {file.read_text(errors='replace').strip()!r} rollout workers")
         file.unlink()
 
 

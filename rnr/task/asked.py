@@ -1,4 +1,4 @@
-"""An example as a policy is asked: labels in one writing, and without catch-all labels where a run leaves them out."""
+"""Normalise the labels of an example for the prompt, and drop catch-all labels."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""One answer from several completions to one prompt, and how sure its entities are.
+"""Aggregate several completions of a prompt into one answer, with a confidence for each entity.
 
 The confidence of an entity is
 

@@ -6,8 +6,7 @@ just that open, so that nothing can be misspelt, invented, passed over or go on 
 
 The answer's JSON follows from the marks, so it is not decoded: whoever decodes under the grammar reads the chain back
 with ``rnr.task.chains.read_chain`` and writes the answer with ``rnr.task.parsing.write``. The completion then has the
-form of the warm start's targets, and reward, evaluation and saved predictions read it as they read any other; an export
-still answers freely, as it was taught to.
+form of the warm start's targets, and reward, evaluation and saved predictions read it as they read any other.
 
 Grammars are EBNF as xgrammar and vLLM's structured outputs take it: right-linear, about three rules a word.
 """

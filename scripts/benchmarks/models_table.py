@@ -10,16 +10,15 @@ WORDS = 200
 """Letters of a refusal that the table shows."""
 
 INTRODUCTION = """\
-Which models can be trained is decided by what they do, not by their names, before the first expensive step:
+RNR checks a model by its behaviour, not by its name, before anything expensive starts:
 
 - **The config** (`learner/architecture.py`, on the driver): a context longer than the model's, windows or
   chunks smaller than `model.context_tokens`, soft caps in attention, ALiBi, layers that mix tokens other than
   by attention.
-- **The preflight** (`learner/preflight.py`, on every learner rank, 1.6 s of one core for the embedded model):
-  the packed forward pass in training mode against transformers' plain one, on the real weights in float32,
-  within 2e-4 nats. Attention that does not go through transformers' interface, sinks, noise that cannot be
-  turned off and whatever else differs is refused by the name of the module that differs first. Dropout and
-  jitter of any kind are off. Logit scales and final soft caps are measured and applied.
+- **The preflight** (`learner/preflight.py`, on every learner rank, 1.6 s on one core for the embedded model) compares
+  the packed forward pass in training mode with transformers' own, on the real weights in float32, within 2e-4
+  nats. On a mismatch (custom attention, sinks, noise that cannot be disabled) the error names the first module that
+  differs. Dropout and jitter are disabled. Logit scales and final soft caps are measured and applied.
 - **The names** (`learner/files.py`): every weight must stand, with its shape, in the model's own files, because
   the engine reads those; experts are sent one by one where files hold them so.
 - **Adapters** (`learner/adapter.py`, `actors/vllm_adapter.py`): refused where they would leave experts or
@@ -59,7 +58,7 @@ def table(rows: list[dict[str, Any]], known: int) -> str:
     for row in exact:
         numbers = f"{row['learner']:.1e} | {row['start']:.3f} | {row['sync']:.3f} | {row['changed']:.2f}"
         lines.append(f"| {row['kind']} | {row['class']} | {numbers} | {row.get('run', 'not tried')} |")
-    lines += ["", f"## Refused by name: {len(refused)}", "", "| type | by | words |", "|---|---|---|"]
+    lines += ["", f"## Does not run: {len(refused)}", "", "| type | by | words |", "|---|---|---|"]
     lines += [f"| {row['kind']} | {row.get('by', 'probe')} | {_short(_refusal(row))} |" for row in refused]
     if rest:
         lines += ["", f"## Not tried: {len(rest)}", "", "| type | why |", "|---|---|"]

@@ -159,7 +159,7 @@ def _fault(loop, worker, fault, *policies):
 def test_a_load_that_did_nothing_is_caught_although_the_policy_hardly_moved(loop, broken, tiny_model):
     # Both are within the tolerance of the weights of the folder, so the mean difference alone would pass them.
     policies = [published_of(tiny_model, number, 1e-4) for number in (1, 2)]
-    assert "was loaded without effect" in _fault(loop, broken, "loads nothing", *policies)
+    assert "had no effect" in _fault(loop, broken, "loads nothing", *policies)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the fault is one of vLLM's packed CPU layers")

@@ -32,10 +32,7 @@ def note_beside(row: dict[str, Any], field: str, number: int, source: Source) ->
     """Note what a row has beside the entities in the field that is read."""
     note_doubtful_row(row, number, source)
     source.note_relations(row, number)
-    if not _SCHEMAS.isdisjoint(row) and "schema" not in row:
-        listed = [name for name in row if name in _SCHEMAS and _lists_labels(row[name])]
-        if listed:
-            source.note(LISTED, number, ", ".join(listed))
+    note_listed(row, number, source)
     lists = [name for name, value in row.items() if type(value) is list and name not in _NOT_FURTHER]
     if others := [name for name in lists if _holds_places(row[name])]:
         source.note(FURTHER, number, ", ".join(others))
@@ -45,6 +42,14 @@ def note_beside(row: dict[str, Any], field: str, number: int, source: Source) ->
         source.note(INSIDE, number)
     if len(people) > 1:
         source.note(PEOPLE, number, ", ".join(sorted(people)))
+
+
+def note_listed(row: dict[str, Any], number: int, source: Source, *read: str) -> None:
+    """Note the labels that a row lists under other names than ``schema`` and those that are read."""
+    if _SCHEMAS.isdisjoint(row) or "schema" in row:
+        return
+    if listed := [name for name in row if name in _SCHEMAS and name not in read and _lists_labels(row[name])]:
+        source.note(LISTED, number, ", ".join(listed))
 
 
 def _lists_labels(value: Any) -> bool:

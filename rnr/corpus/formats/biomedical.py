@@ -45,6 +45,17 @@ def _collection(collection: dict[str, Any], number: int, source: Source) -> Iter
                     yield error
 
 
+def _unread(collection: dict[str, Any]) -> Iterator[str]:
+    """What is told of documents, passages and annotations beside their texts, places and labels."""
+    documents = collection.get("documents", [collection])
+    passages = [passage for document in documents for passage in document.get("passages", [])]
+    parts = [*passages, *(sentence for passage in passages for sentence in passage.get("sentences") or ())]
+    annotations = [one for part in (*documents, *parts) for one in part.get("annotations") or ()]
+    for what, told in (("documents", documents), ("passages", parts), ("annotations", annotations)):
+        names = {name for one in told for name in one.get("infons") or ()}
+        yield from (f"{what}.infons.{name}" for name in names if (what, name) != ("annotations", "type"))
+
+
 def _parts(passage: dict[str, Any]) -> list[dict[str, Any]]:
     """The sentences of a passage, or the whole of it where it has annotations of its own, or no sentences."""
     sentences = passage.get("sentences") or []
@@ -107,11 +118,13 @@ BIOC = Shape(
         has(value, documents=list) and all(has(document, passages=list) for document in value["documents"])
     ),
     rows=many(_collection),
+    unread=_unread,
 )
 BIOC_DOCUMENT = Shape(
     name="a document of BioC",
     recognises=_is_document,
     rows=many(lambda document, number, source: _collection({"documents": [document]}, number, source)),
+    unread=_unread,
 )
 
 
@@ -155,6 +168,12 @@ def _section(line: str, guid: str) -> re.Match[str] | None:
     return section if section and guid in ("", section[1]) else None
 
 
+def _mention(columns: list[str], source: Source) -> dict[str, Any]:
+    if any(map(str.strip, columns[5:])):
+        source.not_read(["entities.identifier"])
+    return {"start": int(columns[1]), "end": int(columns[2]), "text": columns[3], "label": columns[4]}
+
+
 def _document(lines: list[tuple[int, str]], source: Source) -> dict[str, Any]:
     """The row of a document; raises ValueError with the first line that is none of it."""
     texts: list[str] = []
@@ -173,8 +192,7 @@ def _document(lines: list[tuple[int, str]], source: Source) -> dict[str, Any]:
                 source.note(SECTIONS, number, section[2])
             texts.append(section[3])
         elif len(columns) >= 5 and columns[1].isdecimal() and columns[2].isdecimal():
-            start, end = int(columns[1]), int(columns[2])
-            entities.append({"start": start, "end": end, "text": columns[3], "label": columns[4]})
+            entities.append(_mention(columns, source))
         elif len(columns) in (3, 4) and not columns[1].isdecimal():
             source.note(RELATIONS, number)
         elif texts and len(columns) == 1 and not annotated:

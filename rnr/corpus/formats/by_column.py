@@ -16,6 +16,7 @@ from rnr.corpus.formats.token_rows import NAMES, TAGS, TOKENS
 
 SENTENCES = tuple(dict.fromkeys((*TOKENS, *TEXTS, *(f"{name}s" for name in TEXTS), "docs", "tokenized_text")))
 """What a column of texts, or of lists of tokens, is called."""
+_OF_WORDS = (*TOKENS, "tokenized_text")
 _ANNOTATIONS = frozenset((*ENTITIES, *TAGS))
 _OF_ALL = frozenset((*NAMES, "schema")) - {"names"}
 """What lists the labels of all rows beside the columns."""
@@ -88,7 +89,7 @@ def _sentences(columns: Mapping[str, Sequence[Any]]) -> str | None:
     """The column of the sentences: of texts, or of lists of tokens."""
     for name in SENTENCES:
         column = columns.get(name, ())
-        if column and (all(map(are_texts, column)) or (name not in TOKENS and are_texts(column))):
+        if column and (all(map(are_texts, column)) or (name not in _OF_WORDS and are_texts(column))):
             return name
     return None
 
@@ -99,7 +100,7 @@ def _are_annotations(column: Sequence[Any], sentences: str, texts: Sequence[Any]
         return True
     if isinstance(texts[0], str):
         return all(_is_annotation(one, (str, list, dict)) for one in column)
-    if sentences in TOKENS:
+    if sentences in _OF_WORDS:
         return all(_is_annotation(one, (str, int, list, dict)) for one in column)
     # Spans over the tokens of such lists may be counted through their document (DyGIE++).
     return all(isinstance(one, list) and _is_annotation(one, (str, int)) for one in column)
@@ -116,7 +117,7 @@ def _named(columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, str]]:
     found = _sentences(columns)
     for name, column in columns.items():
         own = "text" if are_texts(column) else "tokens"
-        known = name in (*TEXTS, *TOKENS) if own == "text" else name in TOKENS
+        known = name in (*TEXTS, *TOKENS) if own == "text" else name in _OF_WORDS
         yield name, name if name != found or known or own in columns else own
 
 

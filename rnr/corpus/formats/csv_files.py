@@ -13,7 +13,7 @@ from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 from rnr.corpus.formats.text_tags import one_tag, shows_tags
-from rnr.corpus.formats.token_rows import tagged_rows
+from rnr.corpus.formats.token_rows import tagged_rows, with_names
 from rnr.corpus.report import Reading
 
 _WORDS = ("word", "token", "words", "tokens", "form")
@@ -49,6 +49,7 @@ _ENTITIES = ("entity", "entity_text", "mention", "span", "phrase")
 OTHER_TAGS = "further columns of tags are not read"
 _COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
 """A line of columns with spaces between them, and a tag in the last."""
+_COMPREHEND = ("file", "line", "begin_offset", "end_offset", "type")
 _BLANKS = re.compile(r"\s+")
 _HEADER = re.compile(r"O|[BIESLU]-\S+")
 
@@ -83,7 +84,7 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
         raise DataError(f"{file}: the first line names no columns; write 'text,entities' or the like above it")
     columns = _named_columns(names, file)
     if (words := _word_columns(names, columns, source)) is not None:
-        return tagged_rows(sentences(words, source), source)
+        return tagged_rows(with_names(sentences(words, source), source), source)
     below = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
     told = (column for cells in below for column, cell in enumerate(cells) if shows_a_list(cell) or shows_tags(cell))
     if (first := next(told, None)) is None:
@@ -101,11 +102,13 @@ def _word_columns(names: Sequence[str], columns: dict[str, str], source: Source)
         return None
     if sentence is None and not divided_by_blanks(source):
         return None
+    place = _first(columns, _PLACES)
     if others := [name for name in _TAGS if name in columns and columns[name] not in (word, tag, sentence)]:
         source.reading.fact(f"column {tag!r} is read as the tags; {OTHER_TAGS} ({', '.join(others)})", source.file)
+    source.not_read(name for name in names if name.strip() and name not in (word, tag, sentence, place))
     if sentence is None:
         source.reading.fact(BLANKS_DIVIDE, source.file)
-    found = (word, tag, sentence, _first(columns, _DOCUMENTS), _first(columns, _PLACES))
+    found = (word, tag, sentence, _first(columns, _DOCUMENTS), place)
     places = [-1 if name is None else names.index(name) for name in found]
     return WordColumns(
         width=len(names), word=places[0], tag=places[1], sentence=places[2], document=places[3], place=places[4]
@@ -161,6 +164,11 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path, *, b
         return "neither a column nor a blank row tells where a sentence ends; add a column such as 'sentence_id'"
     if any(_HEADER.fullmatch(name.strip()) for name in columns.values()):
         return "the first line names no columns; write 'sentence_id,word,tag' or the like above it"
+    if columns.keys() >= set(_COMPREHEND):
+        return (
+            "this looks like the annotations of Amazon Comprehend, whose texts are in the files that they name, a line "
+            "each: write {'text': ..., 'entities': [[begin, end, type]]} for each of these lines"
+        )
     known = ", ".join(columns) or "none"
     if any(name.startswith(_BEGINS) or name in _ENTITIES for name in columns):
         known += "; does each row hold one entity? Put those of a text into one list: [[start, end, label], ...]"

@@ -12,6 +12,7 @@ OURS = ("entities", "spans", "label")
 MAY_BE_EMPTY = (
     *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
     *("entity_list", "nes", "span_labels", "extractions", "output", "gold", "denotations", "privacy_mask", "pii_spans"),
+    "Entities",
 )
 OTHERS = (*MAY_BE_EMPTY, "tags")
 ENTITIES = (*OURS, *OTHERS)

@@ -7,7 +7,8 @@ from rnr.corpus.formats.shapes import Source
 
 LABELS = (
     *("label", "type", "category", "entity_group", "entity_type", "entityType", "tag", "class", "ent_type"),
-    *("entity_label", "label_", "ner", "Type", "Category", "labels", "kind", "extraction_class", "obj", "entity"),
+    *("entity_label", "label_", "ner", "Type", "Category", "labels", "kind", "extraction_class", "obj", "types"),
+    "entity",
 )
 _FINER = frozenset(
     ("subtype", "sub_type", "subcategory", "subCategory", "sublabel", "fine_label", "fine_type", "entity_subtype")

@@ -28,6 +28,7 @@ TRIMMED = "mentions began or ended with white space, which was left out of them"
 BLANK = "mentions were nothing but white space and were left out"
 HIDDEN = "mentions began or ended with invisible characters, which were left out of them"
 WITHIN = "mentions have no offsets and were found inside a longer word: is the whole word meant, or another place?"
+_BESIDE = " of {}: add it there, give the row a 'schema' of its own, or move that file away where it is of other data"
 _FEW = 20
 """So many mentions without a place are looked for in other forms, each of which costs a pass over the sentence."""
 MATCHED = "mentions are written otherwise than in their sentence (Unicode form, space, apostrophe) and were matched"
@@ -89,7 +90,10 @@ def to_example(row: RowFields, schema: Sequence[str], *, source: str, uid: str, 
         known = _keys(labels)
         for mention in mentions:
             if mention.label not in labels and label_key(mention.label) not in known:
-                raise ValueError(f"label {mention.label!r} of {mention.text!r} is not in the schema {sorted(labels)}")
+                beside = _BESIDE.format(place.file.parent / "labels.json") if row.labels is None else ""
+                raise ValueError(
+                    f"label {mention.label!r} of {mention.text!r} is not in the schema {sorted(labels)}{beside}"
+                )
     return Example(
         uid=uid,
         sentence=row.sentence,

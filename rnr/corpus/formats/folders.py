@@ -37,11 +37,19 @@ def stem(file: Path) -> str:
 
 def source_name(file: Path) -> str:
     """The data set that a file belongs to: the folder's name for a split or beside a list of labels, else its own."""
+    return source_place(file).name
+
+
+def source_place(file: Path) -> Path:
+    """The place of the data set that a file belongs to, called as the data set: a folder, or the file without its
+    endings."""
     folder = Path(os.path.abspath(file)).parent  # not resolved: a link may point to a store where nothing has a name
+    own = folder / stem(file)
     listed = any((folder / name).is_file() for name in ("labels.json", "dataset_dict.json"))
     if not listed and stem(file).lower() not in SPLITS:
-        return stem(file)
-    return (folder.parent if folder.name.lower() in SPLITS else folder).name or stem(file)
+        return own
+    named = folder.parent if folder.name.lower() in SPLITS else folder
+    return named if named.name else own
 
 
 def parts(place: Path) -> dict[str, Path]:
@@ -122,10 +130,18 @@ def _cannot_be_read(file: Path) -> bool:
     return ending in ENDINGS and ending not in _DOCUMENTS and file.is_file() and not file.name.startswith(".")
 
 
+def matches(pattern: str) -> list[Path]:
+    """What is there of a pattern, in which ``**`` stands for folders of any depth: of those the ones that hold others
+    are left out, which are there themselves."""
+    found = sorted(map(Path, glob(pattern, recursive=True)))
+    above = {folder for file in found for folder in file.parents} if "**" in pattern else set[Path]()
+    return [file for file in found if file not in above]
+
+
 def note_not_read(paths: Sequence[str], reading: Reading) -> None:
     """Note the files and folders of data that stand in a folder and are not read with it, and splits that are taken
     for several data sets."""
-    for place in (Path(name) for path in paths for name in ([path] if Path(path).exists() else sorted(glob(path)))):
+    for place in (one for path in paths for one in ([Path(path)] if Path(path).exists() else matches(path))):
         if not place.is_dir():
             continue
         with suppress(DataError):  # which is said where they are read

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from rnr.corpus.formats.rows import are_texts
-from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
+from rnr.corpus.formats.shapes import Shape, Source, all_but, each, extras, has
 from rnr.corpus.formats.shown_lists import list_in
 from rnr.corpus.formats.token_rows import SHAPE as TOKENS
 from rnr.corpus.formats.token_rows import schema_of_tags
@@ -76,6 +76,11 @@ def _gner_row(row: dict[str, Any]) -> dict[str, Any]:
     return {"tokens": instance.get("words"), "ner_tags": instance.get("labels"), "dataset": row.get("dataset")} | named
 
 
+def _unread_of_gner(row: dict[str, Any]) -> set[str]:
+    inside = row["instance"].keys() - {"id", "words", "labels", "instruction_inputs", "prompt_labels"}
+    return row.keys() - {"id", "instance", "label_list", "dataset", "task"} | {f"instance.{name}" for name in inside}
+
+
 def _gliner2_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     by_label = row["output"]["entities"]
     if not all(isinstance(texts, list) for texts in by_label.values()):
@@ -135,12 +140,14 @@ CONVERSATIONS = Shape(
     name="UniversalNER conversations",
     recognises=lambda row: has(row, conversations=list),
     fields=frozenset(("conversations",)),
+    unread=all_but("conversations"),
     rows=each(_conversation_row),
 )
 GNER = Shape(
     name="GNER",
     recognises=lambda row: has(row, instance=dict) and has(row["instance"], words=list, labels=list),
     fields=frozenset(("instance",)),
+    unread=_unread_of_gner,
     rows=_gner_values,
     own_offsets=False,
 )
@@ -149,11 +156,19 @@ GLINER2 = Shape(
     recognises=lambda row: has(row, input=str, output=dict) and has(row["output"], entities=dict),
     fields=frozenset(("output",)),
     rows=each(_gliner2_row),
+    unread=all_but("input", "output"),
 )
 IEPILE = Shape(
     name="IEPile",
     recognises=lambda row: _iepile(row) is not None,
     rows=each(_iepile_row),
+    unread=all_but("instruction", "output", "task", "source"),
     fields=frozenset(("instruction",)),
 )
-NUNER = Shape(name="NuNER", recognises=_is_nuner, rows=each(_nuner_row), fields=frozenset(("output",)))
+NUNER = Shape(
+    name="NuNER",
+    recognises=_is_nuner,
+    rows=each(_nuner_row),
+    fields=frozenset(("output",)),
+    unread=all_but("input", "output"),
+)

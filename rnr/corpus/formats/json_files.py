@@ -180,9 +180,12 @@ def _table(value: Any, file: Path) -> Table | None:
 
 
 def _rows(value: Any, known: Callable[[Any], bool]) -> bool:
-    """Whether a value is a list of rows: not of the entities, the tags or the passages of one."""
-    if not isinstance(value, list) or not value or not all(isinstance(inner, dict) for inner in value):
+    """Whether a value is a list of rows, objects or spaCy's tuples: not of the entities, the tags or the passages of
+    one."""
+    if not isinstance(value, list) or not value:
         return False
+    if not all(isinstance(inner, dict) for inner in value):
+        return all(isinstance(inner, list) for inner in value) and all(map(known, value[:_LOOKED_AT]))
     return any(known(inner) and not _is_entity(inner) for inner in value[:_LOOKED_AT])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from rnr.corpus.formats.rows import names, read_as, save
+from rnr.corpus.formats.rows import names, read_as, row_name, save
 from rnr.corpus.formats.shapes import Shape, Source, each, has
 from rnr.corpus.formats.span_lists import AS_TEXT, whole_number
 from rnr.files import strict_json
@@ -34,6 +34,17 @@ _ADDRESS = re.compile(r"(?:https?|s3|gs|azure-blob)://\S+|/data/\S+")
 _SPACES = re.compile(r"\s+")
 
 
+_ITS_OWN = frozenset(
+    (
+        *("id", "inner_id", "project", "file_upload", "created_at", "updated_at", "updated_by", "lead_time"),
+        *("total_annotations", "cancelled_annotations", "total_predictions", "comment_count", "comment_authors"),
+        *("unresolved_comment_count", "last_comment_updated_at", "annotator", "annotation_id", "allow_skip"),
+    )
+)
+"""What Label Studio keeps for itself."""
+_OF_TASK = frozenset(("data", "annotations", "completions", "drafts"))
+_NAMED = frozenset(("dataset", "guid", "id"))
+_BESIDE = ("meta", "score")
 _PLACE = frozenset(("start", "end", "text", "startOffset", "endOffset", "globalOffsets"))
 
 
@@ -70,7 +81,9 @@ def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
         source.note(OTHER_RESULTS, number, times=others)
     _note_controls({str(one.from_name) for one in results if _kinds(one.value) and one.from_name}, number, source)
     sentence = _text(task.data, results, number, source)
-    return _with_regions(task.data, sentence, [result.value for result in results], number, source)
+    source.not_read(_unread(row, sentence))
+    found = _with_regions(task.data, sentence, [result.value for result in results], number, source)
+    return found | {"guid": row_name(row)} if found["guid"] in (None, "") else found
 
 
 def _annotation(annotations: Sequence[_Annotation], number: int, source: Source) -> _Annotation:
@@ -111,6 +124,19 @@ def _text(data: dict[str, Any], results: Sequence[_Result], number: int, source:
     return data[chosen]
 
 
+def _unread(row: dict[str, Any], sentence: Any) -> Iterator[str]:
+    """What a task tells beside its sentence and its regions."""
+    yield from (name for name, value in row.items() if value and name not in {*_ITS_OWN, *_OF_TASK})
+    yield from (f"data.{name}" for name, value in row["data"].items() if value != sentence and name not in _NAMED)
+    for annotation in row.get("annotations") or row.get("completions") or ():
+        for result in annotation.get("result") or ():
+            yield from (f"result.{name}" for name in _BESIDE if result.get(name) not in (None, [], {}))
+
+
+def _has_place(value: Any) -> bool:
+    return isinstance(value, dict) and "start" in value
+
+
 def _json_min_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     """A row of JSON-MIN: data and results side by side, the regions under whatever name they have."""
     name = _DATA_TEXT if _DATA_TEXT in row else "text"
@@ -126,6 +152,8 @@ def _json_min_row(row: dict[str, Any], number: int, source: Source) -> dict[str,
         raise ValueError("the task has no annotation: annotate it, or leave it out of the export")
     if not regions:
         source.note(NO_REGIONS, number)
+    read = {name for name, values in row.items() if isinstance(values, list) and any(map(_has_place, values))}
+    source.not_read(told for told, value in row.items() if value and told not in {name, *_ITS_OWN, *_NAMED, *read})
     return _with_regions(row, row[name], regions, number, source)
 
 
@@ -151,7 +179,7 @@ def _with_regions(
             source.note(CRLF, number)
             sentence = single
     entities = [{**_in_characters(value, sentence, number, source), "label": label} for value, label in regions]
-    return {"sentence": sentence, "entities": entities, "dataset": data.get("dataset"), "guid": data.get("guid")}
+    return {"sentence": sentence, "entities": entities, "dataset": data.get("dataset"), "guid": row_name(data)}
 
 
 def _fits(value: dict[str, Any], sentence: str) -> bool:
@@ -160,8 +188,8 @@ def _fits(value: dict[str, Any], sentence: str) -> bool:
 
 
 def _is_bare(value: dict[str, Any]) -> bool:
-    """Whether a value is a place and nothing more."""
-    return "start" in value and value.keys() <= _PLACE
+    """Whether a value is a place and nothing more; beside the list of texts that somebody wrote to it, it has more."""
+    return "start" in value and value.keys() <= _PLACE and not isinstance(value.get("text"), list)
 
 
 def _kinds(value: dict[str, Any]) -> list[str]:

@@ -27,11 +27,18 @@ def _form(row: Any) -> tuple[str, str, str, str] | None:
 def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     field, start, end, label = _form(row) or _FORMS[0]
     entities = [
-        {"start": one[start], "end": one[end] + 1, "label": one[label], "children": one.get("children")}
+        {"start": one[start], "end": one[end] + 1, "label": one[label]}
+        | ({"children": one["children"]} if one.get("children") else {})
         for one in row[field]
     ]
     source.note(INCLUSIVE, number)
     return own_row({"sentence": row["text"], "entities": entities}, number, source)
+
+
+def _unread(row: dict[str, Any]) -> set[str]:
+    field, *read = _form(row) or _FORMS[0]
+    beside = {f"{field}.{name}" for one in row[field] for name in one if name not in (*read, "children")}
+    return row.keys() - {"text", field} | beside
 
 
 SHAPE = Shape(
@@ -39,5 +46,6 @@ SHAPE = Shape(
     recognises=lambda row: _form(row) is not None and ("intent" in row or "intentName" in row),
     rows=each(_row),
     fields=frozenset(("intent", "intentName")),
+    unread=_unread,
     own_offsets=False,
 )

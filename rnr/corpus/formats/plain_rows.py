@@ -20,7 +20,8 @@ from rnr.corpus.formats.entity_fields import (
     told,
 )
 from rnr.corpus.formats.entity_labels import names_a_label
-from rnr.corpus.formats.entity_names import may_be_said, names_a_place, own_entity, without
+from rnr.corpus.formats.entity_names import may_be_said, names_a_place, own_entity
+from rnr.corpus.formats.entity_places import without
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
 from rnr.corpus.formats.span_lists import from_list
@@ -40,8 +41,9 @@ BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
 _FIELDS = frozenset(("sentence", "text", "entities", "label", "schema", "dataset", "guid", "cot"))
 _ENTITY = frozenset(("label", "text", "start", "end"))
-_READ = _FIELDS | {"id", "reasoning", "relations", "answer", *ENTITIES}
-"""The fields of a row that something may be read from, beside its texts."""
+_OF_PRODIGY = ("_input_hash", "_task_hash", "_view_id", "_session_id", "_annotator_id", "_timestamp", "_is_binary")
+_READ = _FIELDS | {"id", "reasoning", "relations", "answer", *ENTITIES, *_OF_PRODIGY}
+"""The fields of a row that something may be read from, beside its texts, and those that Prodigy keeps for itself."""
 
 
 def not_read(row: dict[str, Any]) -> set[str]:
@@ -204,7 +206,7 @@ def _side_by_side(value: dict[str, Any]) -> list[dict[str, Any]] | None:
 def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: Source) -> Iterator[dict[str, Any]]:
     """Entities listed by label: ``{"person": ["Ada"]}``, or with places as CLUENER has them, whose ends are inclusive:
     ``{"person": {"Ada": [[0, 2]]}}``."""
-    sentence = row.get("sentence", row.get("text"))
+    sentence, listed = row.get("sentence", row.get("text")), False
     for label, texts in value.items():
         kinds = {type(text) for text in texts} if isinstance(texts, list) else {type(texts)}
         if (told := _told_alone(label, texts, number, source, sentence)) is not None:
@@ -214,8 +216,7 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
                 for place in places if isinstance(places, list) else [places]:
                     yield {"text": text, "label": label} | _inclusive(place, text, sentence)
         elif kinds <= {str} and isinstance(texts, list):
-            if texts:
-                source.note(BY_LABEL, number)
+            listed = listed or bool(texts)
             yield from ({"text": text, "label": label} for text in texts)
         elif kinds == {dict}:
             yield from ({"label": label} | text for text in texts)
@@ -223,6 +224,8 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
             yield from ({"start": start, "end": end, "label": label} for start, end in texts)
         else:
             raise ValueError(f"the entities of {label!r} must be a list of their texts, found {type(texts).__name__}")
+    if listed:
+        source.note(BY_LABEL, number)
 
 
 def _told_alone(label: str, texts: Any, number: int, source: Source, sentence: Any) -> dict[str, Any] | None:
@@ -236,7 +239,7 @@ def _told_alone(label: str, texts: Any, number: int, source: Source, sentence: A
 def _inclusive(place: Any, text: str, sentence: Any) -> dict[str, int]:
     if isinstance(place, list) and len(place) == 2 and isinstance(sentence, str):
         for end in (place[1] + 1, place[1]):
-            if sentence[place[0] : end] == text:
+            if end <= len(sentence) and sentence[place[0] : end] == text:  # a slice beyond its end would be cut
                 return {"start": place[0], "end": end}
     raise ValueError(f"entity {text!r} is not at {place} of its sentence")
 

@@ -1,6 +1,7 @@
 """Prodigy: annotated texts with an ``answer``, and exports of one decision (accept or reject this span) a row."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from rnr.corpus.formats.entity_fields import ENTITIES
@@ -11,6 +12,7 @@ from rnr.corpus.formats.shapes import Shape, Source, each, has
 REJECTED = "rows were rejected by their annotator and left out"
 IGNORED = "rows were ignored (skipped) by their annotator and left out"
 REJECTED_SPANS = "spans were rejected and left out"
+CONTRADICTED = "spans were accepted by one decision and rejected by another, and were kept: which one is meant?"
 NO_SPANS = "accepted rows have no field 'spans' and were read as sentences without a mention"
 MERGED = (
     "decisions about one span each were put together by sentence; what nobody was asked about is missing, so the "
@@ -101,11 +103,11 @@ def _answered(values: Iterable[Row], source: Source) -> Iterator[Row]:
         elif isinstance(value, DataError):
             yield number, value
         else:
-            field = _field(value)
-            if value.get(field) is None:
+            name = _field(value)
+            if value.get(name) is None:
                 source.note(NO_SPANS, number)
-            by_group = isinstance(value.get(field), dict) and field != "span"
-            spans = value[field] if by_group else _accepted(value, number, source)
+            by_group = isinstance(value.get(name), dict) and name != "span"
+            spans = value[name] if by_group else _accepted(value, number, source)
             yield number, _bare(value) | {_written(value): spans}
 
 
@@ -117,9 +119,28 @@ def _accepted(value: dict[str, Any], number: int, source: Source) -> list[Any]:
     return kept
 
 
+@dataclass(frozen=True, slots=True)
+class _Decisions:
+    """What was decided about one text: its first row, and by what they are the spans that were accepted, and the rows
+    of those that were rejected."""
+
+    number: int
+    first: dict[str, Any]
+    accepted: dict[str, Any] = field(default_factory=dict)
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+
+    def note(self, source: Source) -> None:
+        """Note the spans that were rejected, and apart those that another row accepted."""
+        for number, span in self.rejected:
+            if span in self.accepted:
+                source.note(CONTRADICTED, number, span)
+            else:
+                source.note(REJECTED_SPANS, number)
+
+
 def _decided(values: Iterable[Row], source: Source) -> Iterator[Row]:
     """One row a text, at the place of its first decision."""
-    kept: dict[str, tuple[int, dict[str, Any], list[Any]]] = {}
+    kept: dict[str, _Decisions] = {}
     for number, value in values:
         if isinstance(value, DataError):
             yield number, value
@@ -127,17 +148,26 @@ def _decided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         if value.get("answer") == "ignore":
             source.note(IGNORED, number)
             continue
-        _, _, spans = kept.setdefault(str(value.get("text")), (number, value, []))
+        known = kept.setdefault(str(value.get("text")), _Decisions(number, value))
         source.note(MERGED, number)
         if value.get("answer") == "reject":
-            source.note(REJECTED_SPANS, number)
+            known.rejected.extend((number, _told(span)) for span in _spans(value) or [None])
         else:
-            spans += [span for span in _accepted(value, number, source) if span not in spans]
-    for number, value, spans in kept.values():
-        if spans:
-            yield number, _bare(value) | {_written(value): spans}
+            accepted = {_told(span): span for span in _accepted(value, number, source)}
+            known.accepted.update((told, span) for told, span in accepted.items() if told not in known.accepted)
+    for known in kept.values():
+        known.note(source)
+        if known.accepted:
+            yield known.number, _bare(known.first) | {_written(known.first): list(known.accepted.values())}
         else:
-            source.note(UNDECIDED, number)
+            source.note(UNDECIDED, known.number)
+
+
+def _told(span: Any) -> str:
+    """What a decision is about: the place and label of a span, whatever its tool says beside them."""
+    if not isinstance(span, dict) or not {"start", "end", "label"} <= span.keys():
+        return repr(span)
+    return f"[{span['start']}, {span['end']}] as {span['label']}"
 
 
 def _bare(value: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ in its place. Which format it is, is found out: by the ending how the file is op
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain, groupby, islice
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from rnr.corpus.formats.known import shape_of
 from rnr.corpus.formats.offsets import in_characters
 from rnr.corpus.formats.opening import bare, lines, must_be_a_file
 from rnr.corpus.formats.rows import DataError, Row
-from rnr.corpus.formats.shapes import Shape, Source
+from rnr.corpus.formats.shapes import BROKEN, Shape, Source
 from rnr.corpus.formats.signatures import refuse_disguised
 from rnr.corpus.formats.spacy_files import docbin_rows
 from rnr.corpus.formats.split_fields import by_split
@@ -78,13 +79,22 @@ def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
 def _by_shape(values: Iterator[Row], source: Source) -> Iterator[Row]:
     shapes = _remembered(by_split(values, source))
     for shape, run in groupby(shapes, key=lambda pair: pair[0]):
-        found = (row for _, row in run)
+        found = _noting_unread((row for _, row in run), shape, source)
         if shape is None:
             for number, row in found:
                 yield (number, row) if isinstance(row, DataError) else source.fault(number, unknown_row(row), row)
             continue
         rows = shape.rows(found, source)
         yield from in_characters(rows, source.file, source.reading) if shape.own_offsets else rows
+
+
+def _noting_unread(values: Iterator[Row], shape: Shape | None, source: Source) -> Iterator[Row]:
+    """The values; the fields that their shape does not read are named."""
+    for number, value in values:
+        if shape is not None and shape.unread and not isinstance(value, DataError):
+            with suppress(*BROKEN):  # which is said when it is read
+                source.not_read(shape.unread(value))
+        yield number, value
 
 
 def _remembered(values: Iterator[Row]) -> Iterator[tuple[Shape | None, Row]]:

@@ -1,9 +1,13 @@
 """How a shape is made that is recognised and not read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
+from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, each
+from rnr.counting import counted
 
 WRITE_OFFSETS = "write {'text': ..., 'entities': [[start, end, label]]}, with offsets in characters, the end exclusive"
 """What to do with entities in a form that is not read."""
@@ -16,6 +20,24 @@ def refused(name: str, advice: str, recognises: Callable[[Any], bool], *fields: 
         raise ValueError(f"this looks like {name}, which is not read: {advice}")
 
     return Shape(name=name, recognises=recognises, rows=each(refuse), fields=frozenset(fields))
+
+
+def refused_once(name: str, advice: str, recognises: Callable[[Any], bool], *fields: str) -> Shape:
+    """As ``refused``, of rows that are a part of a sentence each: the second error counts those behind the first."""
+    shape = refused(name, advice, recognises, *fields)
+
+    def rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
+        values, count, last = iter(values), 0, 0
+        yield from shape.rows(islice(values, 1), source)
+        for number, value in values:
+            if isinstance(value, DataError):
+                yield number, value
+            else:
+                count, last = count + 1, number
+        if count:
+            yield source.fault(last, f"up to this one {counted(count, 'more row')} of {name}")
+
+    return replace(shape, rows=rows)
 
 
 def any_has(values: list[Any], field: str) -> bool:

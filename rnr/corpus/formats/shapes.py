@@ -66,11 +66,24 @@ class Source:
             raise ValueError(f"label {number} is a number without a name; name it by --labels {number}=NAME")
         return known[number]
 
+    def not_read(self, names: Iterable[str]) -> None:
+        """As ``Report.not_read``, of this file."""
+        self.reading.report.not_read(self.file, names)
+
     def fault(self, number: int, reason: object, row: Any = None) -> Row:
         """A row that cannot be used."""
         error = DataError(f"{self.file}, row {number}: {reason}")
         error.row = row
         return number, error
+
+
+_BESIDE = frozenset(("schema", "dataset", "cot", "reasoning", "guid", "id", "relations"))
+
+
+def all_but(*read: str) -> Callable[[Any], Iterable[str]]:
+    """The fields of a row beside these, and beside our own names for what any row may say."""
+    names = _BESIDE.union(read)
+    return lambda row: row.keys() - names
 
 
 Rows: TypeAlias = Callable[[Iterable[Row], Source], Iterator[Row]]
@@ -85,6 +98,8 @@ class Shape:
     rows: Rows
     fields: frozenset[str] = frozenset()
     """Fields of which an object has one at least if it is recognised; none where any object may be."""
+    unread: Callable[[Any], Iterable[str]] | None = None
+    """The fields of a value that nothing is read from, where the rows that are made of it no longer have them."""
     own_offsets: bool = True
     """Whether its character offsets are the file's own, which may be counted in another way, not made from tokens."""
 

@@ -3,14 +3,23 @@
 import ast
 import io
 import json
+import re
 import tokenize
 from itertools import pairwise
 from typing import Any
+
+_ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+)"""
+_ARRAY = re.compile(rf"\[\s*{_ITEM}(?:\s+(?:{_ITEM}|\.\.\.))+\s*\]")
 
 
 def shows_a_list(value: Any) -> bool:
     """Whether a value is text that begins and ends as a list or an object does."""
     return isinstance(value, str) and value[:1] in ("[", "{") and value.rstrip()[-1:] in ("]", "}")
+
+
+def shows_an_array(value: Any) -> bool:
+    """Whether a value is text that shows an array as NumPy does, without commas: ``['Ida' 'ran']``, ``[1 0]``."""
+    return isinstance(value, str) and bool(_ARRAY.fullmatch(value.strip()))
 
 
 def list_in(text: str) -> Any:

@@ -7,13 +7,16 @@ from typing import Any
 from rnr.corpus.formats.entity_fields import ENTITIES
 from rnr.corpus.formats.plain_rows import GROUPS, own_row
 from rnr.corpus.formats.rows import DataError, Row, names, needed
-from rnr.corpus.formats.shapes import Shape, Source, each, has, many
+from rnr.corpus.formats.shapes import Shape, Source, all_but, each, has, many
 from rnr.corpus.formats.span_lists import is_span_list
 from rnr.corpus.formats.tags import Places, Tagged, tag_scheme
 from rnr.corpus.report import Reading
 from rnr.types import Example
 
 PASSED_OVER = "entries of the tool that are not annotated (null) were left out"
+
+
+_OF_PARAGRAPHS = frozenset(("raw", "sentences", "entities"))
 
 
 def _is_pair(value: Any) -> bool:
@@ -69,18 +72,25 @@ def _paragraph(paragraph: dict[str, Any], number: int, source: Source) -> dict[s
     return Tagged(0, words, tags, places, text).row(tag_scheme([["S-X"], tags]), source.reading.options.spaces)
 
 
-TUPLES = Shape(name="spaCy's training tuples", recognises=_is_pair, rows=each(_tuple_row))
+TUPLES = Shape(
+    name="spaCy's training tuples",
+    recognises=_is_pair,
+    rows=each(_tuple_row),
+    unread=lambda value: value[1].keys() - ENTITIES if isinstance(value[1], dict) else (),
+)
 
 WEB_ANNOTATOR = Shape(
     name="spaCy's training tuples from a web annotator",
     recognises=lambda value: has(value, annotations=list, classes=list),
     rows=many(_wrapped),
+    unread=all_but("classes", "annotations"),
 )
 
 VERSION_2 = Shape(
     name="spaCy 2 JSON",
     recognises=lambda value: has(value, paragraphs=list) and all(has(one) for one in value["paragraphs"]),
     rows=many(_paragraphs),
+    unread=lambda value: {name for one in value["paragraphs"] for name in one.keys() - _OF_PARAGRAPHS},
     own_offsets=False,
 )
 

@@ -1,9 +1,12 @@
 """Rows of tokens with a tag each: Hugging Face's ``tokens`` and ``ner_tags``, in JSON, parquet or a saved dataset."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+from rnr.corpus.formats.beside import note_listed
 from rnr.corpus.formats.column_layout import CHUNKS
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
@@ -16,7 +19,7 @@ TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "io
 _USUAL = frozenset(("id", "tokens", "words", "ner_tags", "tags", "ner", "pos_tags", "chunk_tags", "langs"))
 NAMES = ("label_list", "label_names", "class_names", "names")
 
-_SPACES = ("trailing_whitespace", "space_after", "spaces", "ws", "whitespace", "spaces_after")
+SPACES = ("trailing_whitespace", "space_after", "spaces", "ws", "whitespace", "spaces_after")
 
 SAMPLE = 200_000
 """So many tags, or more until one differs from the others, tell their scheme."""
@@ -25,13 +28,17 @@ OTHER_TAGS = "are not read"
 TAGS_READ = "rows have entities beside the tags of their tokens; the tags were read"
 _ENTITIES = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
 _BESIDE = ("full_text", "text", "sentence", "schema", "dataset", "guid", "id", "cot", "reasoning", "relations")
-_READ = frozenset((*_BESIDE, *NAMES, *_SPACES, *_ENTITIES))
+_READ = frozenset((*_BESIDE, *NAMES, *SPACES, *_ENTITIES))
 """The fields of a row that something may be read from, beside its tokens and tags."""
 AS_NUMBERS = "rows have the numbers of their tags written as text or with a decimal point; they were taken as numbers"
 EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
     "(data.reading.labels), or in a labels.json beside the file"
+)
+WITHOUT_O = (
+    "tags are numbers, and there is no O among their names ({}), which stands for what is no entity: name the tags in "
+    "the order of their numbers by --labels O,B-PER,I-PER (data.reading.labels), or in the labels.json beside the file"
 )
 _UNKNOWN = (
     "tag {} marks a token that was not annotated (models leave it out of their loss): such a sentence is not whole; "
@@ -91,6 +98,20 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
             yield source.fault(number, error)
 
 
+def with_names(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The sentences, those whose tags are all numbers with the names that ``--labels``, or a ``labels.json``, gives."""
+    for number, value in values:
+        if not isinstance(value, Tagged) or not all(tag.lstrip("-").isdecimal() for tag in value.tags):
+            yield number, value
+            continue
+        try:
+            own = source.labels()
+            named = named_tags(list(map(int, value.tags)), own)
+            yield number, replace(value, tags=named, beside=value.beside | (_schema(own) if own else {}))
+        except ValueError as error:
+            yield source.fault(number, error)
+
+
 def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
     """The sentences in rows of tokens and tags; tags that are numbers take their names from the first of: the file's
     own, the row, ``--labels``, a ``labels.json`` beside the file."""
@@ -121,7 +142,7 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             yield source.fault(number, error)
             continue
         source.note_blank(tokens, number)
-        _note_beside(row, found, number, source)
+        _note_beside(row, found, number, source, own=bool(own))
         places = Places(range(1, len(tokens) + 1), "token")
         text = [row[name] for name in ("full_text", "text", "sentence") if isinstance(row.get(name), str)]
         text = text or spaced(row, tokens)
@@ -131,13 +152,19 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
         yield number, Tagged(number, list(tokens), named, places, text, beside)
 
 
-def _note_beside(row: dict[str, Any], found: tuple[str, str], number: int, source: Source) -> None:
-    """Note what stands beside the tokens and tags of a row and is not read."""
+def _note_beside(row: dict[str, Any], found: tuple[str, str], number: int, source: Source, *, own: bool) -> None:
+    """Note what stands beside the tokens and tags of a row, and the names of these where it has its ``own``, and is
+    not read."""
     source.note_relations(row, number)
     if others := [name for name in _ENTITIES if isinstance(row.get(name), (list, dict))]:
         source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
+    read = {
+        *found,
+        *(name for name in TAGS if _plain_list(row.get(name), str) and len(row[name]) == len(row[found[0]])),
+    }
+    note_listed(row, number, source, *read, *(NAMES if own else ()))
     if others := row.keys() - _READ - set(found):
-        source.reading.report.not_read(source.file, others)
+        source.not_read(others)
 
 
 def _are_numbers(tags: Sequence[Any]) -> bool:
@@ -149,7 +176,7 @@ def _are_numbers(tags: Sequence[Any]) -> bool:
 
 def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
     """The text of tokens where a row says behind which of them a space stands, as spaCy does; else nothing."""
-    for name in _SPACES:
+    for name in SPACES:
         spaces = row.get(name)
         if isinstance(spaces, list) and len(spaces) == len(tokens) and _plain_list(spaces, bool):
             return ["".join(f"{token} " if space else token for token, space in zip(tokens, spaces, strict=True))]
@@ -200,9 +227,9 @@ def _told(tags: Sequence[str]) -> list[tuple[int, int, str]] | None:
 
 
 def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | Mapping[int, str] | None:
-    if all(isinstance(tag, str) for tag in row[field]):
-        return None
     own = next((row[name] for name in NAMES if _plain_list(row.get(name), str) and row[name]), None)
+    if all(isinstance(tag, str) for tag in row[field]):
+        return own if own and "O" in own and set(own).issuperset(row[field]) else None
     return source.stated(source.names.get(field) or own) or source.labels()
 
 
@@ -218,9 +245,18 @@ def named_tags(tags: Sequence[Any], names: Sequence[str] | Mapping[int, str] | N
             raise ValueError(f"tag {tag} is no whole number")
         if isinstance(tag, int) and not known:
             raise ValueError(NAMELESS)
+        if isinstance(tag, int) and not _name_tags(tuple(known.values())):
+            raise ValueError(WITHOUT_O.format(", ".join(known.values())))
         if isinstance(tag, int) and tag not in known:
             raise ValueError(f"tag {tag} has no name; there are {len(known)}: {', '.join(known.values())}")
     return [tag if isinstance(tag, str) else known[tag] for tag in tags]
+
+
+@lru_cache(maxsize=64)
+def _name_tags(names: tuple[str, ...]) -> bool:
+    """Whether some of these names are tags, and not all labels."""
+    read = tag_scheme([names]).spelling.read
+    return any(name and read(name) for name in names)
 
 
 def _schema(names: Sequence[str] | Mapping[int, str]) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, TypeAlias
 
+from rnr.corpus.formats.beside import note_listed
 from rnr.corpus.formats.column_writing import token_spans
 from rnr.corpus.formats.entity_labels import label_field, one_label
+from rnr.corpus.formats.entity_names import note_beside_entity
+from rnr.corpus.formats.entity_places import without
 from rnr.corpus.formats.rows import DataError, Row, are_texts, names
-from rnr.corpus.formats.shapes import Shape, Source, each, extras, has
+from rnr.corpus.formats.shapes import Shape, Source, all_but, each, extras, has
 from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE, whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, located
-from rnr.corpus.formats.token_rows import spaced
+from rnr.corpus.formats.token_rows import SPACES, spaced
 from rnr.corpus.matching import folded
 from rnr.corpus.spacing import join
 from rnr.types import Example
@@ -23,6 +26,10 @@ _FEWEST = 3
 _Span: TypeAlias = tuple[int, int, str]
 """First token, one past the last, and the label."""
 _FIELDS = ("entities", "entity_mentions", "ner", "spans")
+_ASKED, _NEGATIVES = ("ner_labels", "label"), ("ner_negatives", "negative", "negatives")
+"""The labels that a sentence is asked for, and those of them that it has no entity of, as versions of GLiNER call
+them."""
+_READ = ("tokens", "words", "tokenized_text", "text", "sentence", *_FIELDS, *SPACES, *_ASKED, *_NEGATIVES)
 _TEXTS = ("text", "mention", "word", "span_text")
 """What the text of an entity is called."""
 
@@ -131,6 +138,7 @@ def _span(entity: Any, place: str, number: int, source: Source, *, inclusive: bo
         if isinstance(entity.get("span"), list) and len(entity["span"]) == 2:
             entity = entity | dict(zip(("start", "end"), entity["span"], strict=True))
         name = label_field(entity, place, number, source)
+        note_beside_entity(without(entity, name or "", "span", *_TEXTS), place, number, source)
         entity = [entity.get("start"), entity.get("end"), None if name is None else one_label(entity[name])]
     if isinstance(entity, list) and len(entity) >= 3 and any(type(part) in (str, float) for part in entity[:2]):
         whole = [*map(whole_number, entity[:2]), *entity[2:]]
@@ -160,11 +168,19 @@ def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[_Span], number:
         if not 0 <= first < end <= len(tokens):
             raise ValueError(f"{label!r} is at tokens {first} to {end - 1} of a sentence with {len(tokens)}")
     entities = [[offsets[first][0], offsets[end - 1][1], label] for first, end, label in spans]
-    listed = (row.get(name) for name in ("ner_labels", "ner_negatives"))
-    asked, negatives = (value if isinstance(value, list) else [] for value in listed)
-    schema = [*(asked or {label for _, _, label in spans}), *negatives]
-    named = {"schema": sorted(set(schema))} if asked or negatives else {}
+    used = {label for _, _, label in spans}
+    note_listed(row, number, source)
+    asked, negatives = (_listed(row, names) for names in (_ASKED, _NEGATIVES))
+    schema = {*(asked or used), *negatives}
+    if "label" in row and "ner_labels" not in row:
+        schema |= used  # what is called so may be of the whole sentence
+    named = {"schema": sorted(schema)} if asked or negatives else {}
     return {"sentence": sentence, "entities": entities} | named | extras(row)
+
+
+def _listed(row: dict[str, Any], names: Sequence[str]) -> list[str]:
+    """The labels that a row lists under the first of these names that has any."""
+    return next((row[name] for name in names if are_texts(row.get(name)) and row[name]), [])
 
 
 def _text(row: dict[str, Any]) -> str | None:
@@ -189,10 +205,17 @@ GLINER = Shape(
     recognises=lambda row: has(row, tokenized_text=list, ner=list),
     fields=frozenset(("tokenized_text",)),
     rows=_gliner_rows,
+    unread=all_but(*_READ),
     own_offsets=False,
 )
 
-SPANS = Shape(name="tokens and spans over them", recognises=_has_spans, rows=_span_rows, own_offsets=False)
+SPANS = Shape(
+    name="tokens and spans over them",
+    recognises=_has_spans,
+    rows=_span_rows,
+    unread=all_but(*_READ),
+    own_offsets=False,
+)
 
 
 def gliner_row(example: Example) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rnr.corpus.formats.plain_rows import TEXTS
 from rnr.corpus.formats.rows import are_texts
+from rnr.corpus.formats.shown_lists import shows_an_array
 from rnr.corpus.formats.token_rows import TAGS, TOKENS
 
 _TYPES = {str: "text", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}
@@ -22,7 +23,7 @@ def unknown_row(row: Any) -> str:
     tokens = next((name for name in TOKENS if row.get(name)), None)
     tags = [name for name in TAGS if row.get(name) is not None and name != tokens]
     if tokens and not are_texts(row[tokens]):
-        return f"{tokens!r} must be a list of words, found {reprlib.repr(row[tokens])}"
+        return f"{tokens!r} must be a list of words, found {_seen(row, tokens)}"
     if tokens and tags:
         return f"{tags[0]!r} must be a list with one tag (a name or a number) a word, found {_seen(row, tags[0])}"
     if tokens:
@@ -62,7 +63,8 @@ def _columns(row: dict[str, Any]) -> str:
 
 
 def _seen(row: dict[str, Any], name: str) -> str:
-    return reprlib.repr(row[name])
+    array = "; this is how NumPy shows an array: `.tolist()` makes a list of it" if shows_an_array(row[name]) else ""
+    return reprlib.repr(row[name]) + array
 
 
 def _fields(row: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from rnr.corpus.formats.by_column import SENTENCES, table_by_column
-from rnr.corpus.formats.refusals import any_has, refused
+from rnr.corpus.formats.refusals import any_has, refused, refused_once
 from rnr.corpus.formats.shapes import has
 from rnr.corpus.formats.shown_lists import shows_a_list
 
@@ -48,7 +48,7 @@ UNSUPPORTED = (
     refused(
         "an answer of Amazon Comprehend",
         "it has no text; add that of its line as 'text' beside its 'Entities'",
-        lambda row: has(row, Entities=list) and not row.keys() & {"Text", "text"},
+        lambda row: has(row, Entities=list) and row.keys().isdisjoint((*SENTENCES, "Text")),
         "Entities",
     ),
     refused(
@@ -88,13 +88,13 @@ UNSUPPORTED = (
         *SENTENCES,
         "columns",
     ),
-    refused(
+    refused_once(
         "a table with a word a row",
         "write it as CSV (`to_csv` in pandas) with a column that numbers the sentences, or a row for each sentence "
         "with its 'tokens' and 'ner_tags'",
         lambda row: _is_word(row),
     ),
-    refused(
+    refused_once(
         "a table with an entity a row",
         "put those of a text into one row: {'text': ..., 'entities': [[start, end, label], ...]}",
         lambda row: (

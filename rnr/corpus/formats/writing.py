@@ -13,11 +13,13 @@ from rnr.corpus.formats.examples import read_labels
 from rnr.corpus.formats.folders import source_name
 from rnr.corpus.formats.hugging_face import write_hugging_face, write_parquet
 from rnr.corpus.formats.label_studio import write_label_studio
+from rnr.corpus.formats.opening import read_json
 from rnr.corpus.formats.reading import READERS
 from rnr.corpus.formats.rows import entities, names, save, whole_row
 from rnr.corpus.formats.spacy_files import spacy_json_row
 from rnr.corpus.formats.token_spans import gliner_row
 from rnr.corpus.report import Report
+from rnr.counting import few
 from rnr.files import strict_json
 from rnr.types import Example
 
@@ -39,6 +41,8 @@ class Format:
     """Whether examples are written one after the other, and never stand in memory together."""
     columns: bool = False
     """Whether it is lines of columns, below a comment for each sentence."""
+    lists_labels: bool = False
+    """Whether a ``labels.json`` stands beside it."""
 
 
 def write(examples: Iterable[Example], out: Path, form: str) -> None:
@@ -66,6 +70,12 @@ def refuse_target(out: Path, form: str) -> None:
 COMMENTED = (
     "a comment '# text = ...' stands above each sentence, so that its spaces come back; tools that know no "
     "comments (spaCy's convert is one) take it for words: grep -v '^# text = ' leaves it out"
+)
+
+
+LISTED = (
+    "{} was written beside it, which readers of InstructUIE need; RNR takes it for the schema of every row of this "
+    "folder that has none of its own, in other files, too"
 )
 
 
@@ -100,32 +110,34 @@ class Losses:
         if renamed := [
             f"{label!r} -> {known.label(label)!r}" for label in sorted(every) if known.label(label) != label
         ]:
-            lost.append(f"the names of the labels {_few(renamed)}")
+            lost.append(f"the names of the labels {few(renamed)}")
         known_after = every if "one schema" in known.holds else self._used
         unused = sorted(every - known_after)
         others = sum(number for schema, number in self._schemas.items() if schema != known_after)
         if "schema" in missing and others:
-            labels = f", and with them the labels {_few(unused)}" if unused else ""
+            labels = f", and with them the labels {few(unused)}" if unused else ""
             lost.append(f"{others} schemas{labels}")
         sources = sorted(self._sources - {source_name(out)})
         if "names" in missing and sources:
-            lost.append(f"the names of the data sets {_few(sources)}")
+            lost.append(f"the names of the data sets {few(sources)}")
         if "names" in missing and self._guids:
             lost.append(f"{self._guids} guids")
         return lost
 
-    def elsewhere(self, form: str) -> list[str]:
-        """What other tools may take for something else in what is written, in words."""
+    def elsewhere(self, out: Path, form: str) -> list[str]:
+        """What is written beside ``out``, and what other tools may take for something else in it, in words."""
+        if FORMATS[form].lists_labels:
+            return [LISTED.format(out.parent / "labels.json")]
         if not FORMATS[form].columns:
             return []
         spaced = sorted(label for label in self._used if " " in label)
-        cut = f"labels with a space ({_few(spaced)}) are cut by tools that divide columns at spaces"
+        cut = f"labels with a space ({few(spaced)}) are cut by tools that divide columns at spaces"
         return [COMMENTED, *([cut] if spaced else [])]
 
 
 def fields_lost(report: Report) -> list[str]:
     """The fields of rows that were not read and so are not written, by file, in words."""
-    return [f"the fields {_few(sorted(names))} of the rows of {file}" for file, names in report.fields.items()]
+    return [f"the fields {few(sorted(names))} of the rows of {file}" for file, names in report.fields.items()]
 
 
 def losses(examples: Iterable[Example], out: Path, form: str) -> list[str]:
@@ -134,10 +146,6 @@ def losses(examples: Iterable[Example], out: Path, form: str) -> list[str]:
     for _ in seen.passing(examples):
         pass
     return seen.lines(out, form)
-
-
-def _few(found: Sequence[str], most: int = 10) -> str:
-    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
 
 
 def _chain_row(example: Example) -> dict[str, Any]:
@@ -155,8 +163,8 @@ def _lines(row: Callable[[Example], dict[str, Any]]) -> Callable[[Iterable[Examp
 def _write_instructuie(examples: Sequence[Example], out: Path) -> None:
     """The rows, and ``labels.json`` beside them with their labels and those of the splits that are there already."""
     labels_file = out.parent / "labels.json"
-    labels = set(read_labels(labels_file)) if labels_file.is_file() else set[str]()
-    labels.update(label for example in examples for label in example.schema)
+    there = _listed_already(labels_file)
+    labels = {label for example in examples for label in example.schema} - set(there)
     rows = [
         {
             "sentence": example.sentence,
@@ -167,7 +175,18 @@ def _write_instructuie(examples: Sequence[Example], out: Path) -> None:
         for example in examples
     ]
     save(out, [strict_json(rows, indent=1)])
-    save(labels_file, [strict_json(sorted(labels))])
+    save(labels_file, [strict_json([*there, *sorted(labels)])])
+
+
+def _listed_already(file: Path) -> list[str]:
+    """The labels that a ``labels.json`` lists; raises ValueError where it tells more than their list would keep."""
+    labels = read_labels(file) if file.is_file() else []
+    if labels and read_json(file) != labels:
+        raise ValueError(
+            f"{file} is there and is no plain list of labels: their numbers, tags or meanings would be lost; write to "
+            "another folder"
+        )
+    return labels
 
 
 def _doccano_row(example: Example) -> dict[str, Any]:
@@ -182,7 +201,7 @@ _WHOLE = _NAMES_AND_SCHEMA | {"chain"}
 FORMATS = {
     "jsonl": Format(_lines(whole_row), (".jsonl",), _WHOLE, streams=True),
     "ner-cot": Format(_lines(_chain_row), (".jsonl",), _WHOLE, streams=True),
-    "instructuie": Format(_write_instructuie, (".json",), _NAMES_AND_SCHEMA),
+    "instructuie": Format(_write_instructuie, (".json",), _NAMES_AND_SCHEMA, lists_labels=True),
     "conll": Format(column_writer("IOB2"), COLUMN_SUFFIXES, frozenset(), streams=True, columns=True),
     "iobes": Format(column_writer("IOBES"), COLUMN_SUFFIXES, frozenset(), streams=True, columns=True),
     "doccano": Format(_lines(_doccano_row), (".jsonl",), _NAMES, streams=True),
