@@ -8,7 +8,7 @@ from typing import TypeAlias
 from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.column_layout import Layout
 from rnr.corpus.formats.column_words import without_prefix
-from rnr.corpus.formats.tags import Places, Tagged, TagScheme
+from rnr.corpus.formats.tags import OUTSIDE, Places, Tagged, TagScheme
 from rnr.counting import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
@@ -149,10 +149,23 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
     words = list(columns[layout.token])
     if layout.prefix:
         words = without_prefix(words, layout.prefix, numbers)
-    if "" in words:
-        raise ValueError(f"line {numbers[words.index('')]}: no word beside its tag")
     tags = layout.tags(cells)
+    while "" in words:
+        place = words.index("")
+        if words_of or scheme.spelling.read(tags[place]) != OUTSIDE or not _is_blank(block, layout, numbers[place]):
+            raise ValueError(f"line {numbers[place]}: no word beside its tag")
+        words[place] = " "
     return Tagged(block.number, words, tags, Places(lines), text, notes=notes, words=words_of), glued
+
+
+def _is_blank(block: Block, layout: Layout, number: int) -> bool:
+    """Whether a line between tabs has a space in the place of its word, which is one in a text that is cut into
+    characters; where nothing stands there, a word may be lost."""
+    return (
+        layout.mark == "\t"
+        and not block.one_line
+        and bool(layout.divide(block.lines[number - block.number])[layout.token])
+    )
 
 
 def _whole_rows(

@@ -1,10 +1,10 @@
 """Which column of a column file holds what, found out by what stands there."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rnr.corpus.formats.column_brackets import are_brackets, from_brackets
 from rnr.corpus.formats.column_cells import (
     BLANKS,
     Columns,
@@ -28,10 +28,6 @@ _NAMED = ("ner=", "ne=", "name=", "entity=")
 """Keys whose values may be labels alone."""
 _UNEVEN = 0.01
 """Share of the lines that may have another number of columns than the rest before that is taken to be meant."""
-_NAME_BRACKET = re.compile(r"\*\)?|\([^()*\s]+(?:\)|\*\)?)")
-"""A cell of CoNLL-2012's column of names: ``(PERSON*``, ``*``, ``*)``, ``(PERSON)``."""
-_BRACKETED = 0.9
-"""Share of the cells of a column that tell it holds names in brackets; the others are errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +70,7 @@ class Layout:
     def tags(self, cells: Sequence[str]) -> list[str]:
         """The tags of a sentence from the cells of their column."""
         if self.brackets:
-            return list(_from_brackets(cells))
+            return list(from_brackets(cells))
         return [self.tag_of(cell) for cell in cells] if self.key else list(cells)
 
     def tag_of(self, cell: str) -> str:
@@ -83,27 +79,6 @@ class Layout:
             return cell.strip(BLANKS)
         found = [part.removeprefix(self.key) for part in cell.split("|") if part.startswith(self.key)]
         return found[0] if found else "O"
-
-
-def _from_brackets(cells: Iterable[str]) -> Iterator[str]:
-    """``(ORG*``, ``*)``, ``*``, ``(GPE)`` -> ``B-ORG``, ``I-ORG``, ``O``, ``B-GPE``.
-
-    What is none of these, opens what is open or closes what is not, and the last cell of a sentence whose bracket is
-    still open, becomes no tag, which is an error of its line.
-    """
-    opened = ""
-    cells = list(cells)
-    for place, cell in enumerate(cells):
-        begins, ends = cell.startswith("("), cell.endswith(")")
-        wrong = begins == bool(opened) if begins or ends else False
-        open_at_end = place == len(cells) - 1 and not ends and bool(opened or begins)
-        if wrong or open_at_end or not _NAME_BRACKET.fullmatch(cell):
-            yield f"unmatched {cell}"
-            opened = ""
-            continue
-        opened = cell.strip("()*") if begins else opened
-        yield f"{'B' if begins else 'I'}-{opened}" if opened else "O"
-        opened = "" if ends else opened
 
 
 def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
@@ -146,7 +121,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         key=key,
         running=running,
         follows=_follows(columns, {running, tag, token} if not key else {running, token}),
-        brackets=not key and _are_brackets(columns.counts(tag)),
+        brackets=not key and are_brackets(columns.counts(tag)),
         rest=rest and tag == width - 1,
         header=bool(header),
         prefix=prefix,
@@ -196,7 +171,7 @@ def _tags(
     for column in range(columns.width - 1, -1, -1):
         if key := _key(columns, column):
             return column, key, (f"tags are those of {key} in column {column + 1}",)
-    bracketed = [column for column in read if _are_brackets(columns.counts(column))]
+    bracketed = [column for column in read if are_brackets(columns.counts(column))]
     if len(bracketed) == 1:
         return bracketed[0], "", (f"names are in the brackets of column {bracketed[0] + 1}, as in CoNLL-2012",)
     raise ValueError(no_tags(columns, running, uneven=uneven))
@@ -281,20 +256,13 @@ def _described(width: int, token: int, tag: int, numbers: str, header: Sequence[
         yield f"the first line ({', '.join(cell.strip(BLANKS) for cell in header)}) is a header and was passed over"
 
 
-def _are_brackets(counts: Counter[str]) -> bool:
-    """Whether a column holds names in brackets: ``(PERSON*``, ``*)``, ``*``."""
-    fitting = {cell: times for cell, times in counts.items() if _NAME_BRACKET.fullmatch(cell)}
-    opens = any(cell.startswith("(") for cell in fitting)
-    return opens and "*" in fitting and sum(fitting.values()) >= _BRACKETED * counts.total()
-
-
 def _conll_2012(rows: Sequence[Sequence[Sequence[str]]], mark: str) -> Layout | None:
     """The layout of OntoNotes in CoNLL-2012's columns, the number of which differs with the predicates."""
     cells = [row for sentence in rows for row in sentence]
     if not cells or not all(len(row) >= 11 for row in cells):
         return None
     columns = Columns([list(map(list, sentence)) for sentence in rows if sentence], 11)
-    if not _are_brackets(columns.counts(10) + Counter(["*", "(X)"])) or not columns.is_running(2):
+    if not are_brackets(columns.counts(10) + Counter(["*", "(X)"])) or not columns.is_running(2):
         return None
     said = "columns are those of CoNLL-2012: words from column 4, names from column 11"
     return Layout(mark=mark, width=0, token=3, tag=10, brackets=True, facts=(said,))

@@ -81,14 +81,19 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
     scheme = census.scheme()
     for fact in scheme.spelling.facts:
         source.reading.fact(fact, source.file)
+    reading = source.reading.of_tokens(one.tokens for _, one in first if isinstance(one, Tagged))
     for number, value in chain(first, found):
         if not isinstance(value, Tagged):
             yield number, value
             continue
         try:
-            yield number, value.row(scheme, source.reading.options.spaces)
+            row = value.row(scheme, reading.spaces)
         except ValueError as error:
             yield source.fault(number, error)
+            continue
+        if row["sentence"] not in value.text:
+            reading.note_spaces(value.tokens, row["sentence"], source.file, number)
+        yield number, row
 
 
 def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
