@@ -150,22 +150,24 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
     if layout.prefix:
         words = without_prefix(words, layout.prefix, numbers)
     tags = layout.tags(cells)
-    while "" in words:
-        place = words.index("")
-        if words_of or scheme.spelling.read(tags[place]) != OUTSIDE or not _is_blank(block, layout, numbers[place]):
-            raise ValueError(f"line {numbers[place]}: no word beside its tag")
-        words[place] = " "
+    if "" in words:
+        _fill_blanks(words, tags, numbers, block, layout, scheme)
     return Tagged(block.number, words, tags, Places(lines), text, notes=notes, words=words_of), glued
 
 
-def _is_blank(block: Block, layout: Layout, number: int) -> bool:
-    """Whether a line between tabs has a space in the place of its word, which is one in a text that is cut into
-    characters; where nothing stands there, a word may be lost."""
-    return (
-        layout.mark == "\t"
-        and not block.one_line
-        and bool(layout.divide(block.lines[number - block.number])[layout.token])
-    )
+def _fill_blanks(
+    words: list[str], tags: Sequence[str], numbers: Sequence[int], block: Block, layout: Layout, scheme: TagScheme
+) -> None:
+    """Put a space in the place of the words that are one, between tabs and beside O, as in texts that are cut into
+    characters. Raises ValueError with the line of another: where nothing stands, a word may be lost."""
+    lines = [] if layout.mark != "\t" or block.one_line or len(tags) != len(words) else block.lines
+    for place, word in enumerate(words):
+        if word:
+            continue
+        outside = lines and scheme.spelling.read(tags[place]) == OUTSIDE
+        if not outside or not layout.divide(lines[numbers[place] - block.number])[layout.token]:
+            raise ValueError(f"line {numbers[place]}: no word beside its tag")
+        words[place] = " "
 
 
 def _whole_rows(
@@ -188,16 +190,9 @@ def _whole_rows(
             header = False
             continue
         if layout.width and len(row) != layout.width:
-            least = len(without_trailing(row))
-            if not least <= layout.width <= len(row):
-                spaced = "" if len(by_blanks(line)) != layout.width else ", with spaces in the place of tabs"
-                last = layout.tag == layout.width - 1 and scheme.spelling.read(row[least - 1].strip(BLANKS)) is not None
-                ends = (
-                    " (--tag-column -1 reads the last of each)"
-                    if last and layout.mark == "\t" and least > 2 and not spaced
-                    else ""
-                )
-                said = f"{counted(least, 'column')} where most lines have {layout.width}{spaced}{ends}{_between(line)}"
+            least = without_trailing(row)
+            if not len(least) <= layout.width <= len(row):
+                said = _other_width(line, least, layout, scheme)
                 raise ValueError(f"line {number}: {said}: {line[:60]!r}")
         elif len(row) <= layout.tag:
             raise ValueError(
@@ -206,6 +201,19 @@ def _whole_rows(
         numbers.append(number)
         kept.append(row)
     return numbers, kept
+
+
+def _other_width(line: str, row: list[str], layout: Layout, scheme: TagScheme) -> str:
+    """What is said of a line with another number of columns than most."""
+    spaced = "" if len(by_blanks(line)) != layout.width else ", with spaces in the place of tabs"
+    ends = ""
+    if layout.mark == "\t" and layout.tag == layout.width - 1 and len(row) > 2 and not spaced:
+        tags = [scheme.spelling.read(row[place].strip(BLANKS)) for place in (-1, min(layout.tag, len(row) - 1))]
+        if tags[0] is not None:
+            ends = " (--tag-column -1 reads the last of each)"
+        if len(row) > layout.width and None not in tags and scheme.spelling.kind != "bare":
+            ends = f"; column {len(row)} holds another tag: write O there on lines without one, or leave it out"
+    return f"{counted(len(row), 'column')} where most lines have {layout.width}{spaced}{ends}{_between(line)}"
 
 
 def _between(line: str) -> str:
