@@ -27,7 +27,9 @@ _FEWEST, _FEWEST_AGAIN = 4, 2
 document."""
 _MANY = 50
 """So many lines tell that a file has no words, and so many words which column is of lemmas."""
-_FAR_MORE = 1.5
+_FAR_MORE, _MORE = 1.5, 1.03
+"""How many times the different cells of a column another has that holds words where it holds what is said of them, and
+where it holds their lemmas."""
 _ALIKE = 0.3
 """Share of the words that are their own lemmas at least."""
 _NAMES = "names the sentence or document of its words"
@@ -113,7 +115,7 @@ def _most_varied(kinds: Mapping[int, int], total: int) -> int:
 
 def _is_lemma(columns: Columns, column: int, other: int, kinds: Mapping[int, int]) -> bool:
     """Whether a column has the lemmas of the words in another, which are mostly the same and of fewer kinds."""
-    return kinds[other] >= max(_MANY, 1.1 * kinds[column]) and _alike(columns, column, other)
+    return kinds[other] >= max(_MANY, _MORE * kinds[column]) and _alike(columns, column, other)
 
 
 def _is_cased(columns: Columns, column: int, other: int) -> bool:
