@@ -55,7 +55,7 @@ IDA = ("Ida ran", [("Ida", "per")])
         ("Ida B/PER\nran O\n", OTHER_MARK),
         ("Ida PER-B\nran O\n", BEHIND),
         ("Ida B\nran O\n", UNNAMED),
-        ("Ida\tX\tB-PER\nran\tY\t_\n", OTHER_OUTSIDE),
+        ("Ida\tX\tB-PER\nran\tY\t_\n", OTHER_OUTSIDE.format("'_'")),
         ("Wort\tArt\nIda\tB-PER\nran\tO\n", "the first line (Wort, Art) is a header and was passed over"),
         ("Ida/B-PER ran/O\n", "each token with its tag behind it on one line (token/tag)"),
         ("Ida|NNP|I-PER ran|VBD|O\n", "each token with its tag behind it on one line (token|tag)"),

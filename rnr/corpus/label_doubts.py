@@ -5,11 +5,14 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from rnr.corpus.syntax_labels import CHUNKS, PARTS_OF_SPEECH
 from rnr.task.labels import label_key
 
 PADDED = "labels have white space or invisible characters at their ends"
 ALIKE = "labels look alike and are different, in Unicode form or by invisible characters"
 TAGGED = "all labels begin as the tags of tokens do; is the letter a part of the label?"
+SOME_TAGGED = "labels begin as the tags of tokens do, and others do not; is the letter a part of the label?"
+SYNTAX = "labels are those of syntactic chunks or parts of speech, and are read as those of entities"
 CONTROL = "labels hold line breaks or control characters"
 SEVERAL = "labels are made of other labels; are they several in one?"
 NAMELESS = "labels are numbers, or stand for a value that is missing"
@@ -18,6 +21,7 @@ LINKED = "labels look like the names of things in a data base, and not like kind
 NUMBERED = "labels differ in a number at their ends alone; does it number the mentions?"
 _LINK = re.compile(r"Q\d+|[CD]\d{6,}|(?:MESH|UMLS|NCBI\w*|OMIM|CHEBI|GO|HP):\S+|https?://\S+")
 _TAG = re.compile(r"[BIESLUMW][-_]\S")
+_FIRST_TAG = re.compile(r"[BI][-_][A-Z]{2}")
 _ALIKE = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-")
     | {"\u0412": "B", "\u0392": "B", "\u0406": "I", "\u0399": "I", "\u0415": "E", "\u0395": "E"}
@@ -38,7 +42,8 @@ def label_doubts(labels: Sequence[str]) -> Iterator[str]:
         (NAMELESS, [label for label in labels if label in _MISSING or label.isdecimal()]),
         (LINKED, [label for label in labels if _LINK.fullmatch(label)]),
         (SEVERAL, [label for label in labels if _is_several(label, labels)]),
-        (TAGGED, list(labels) if all(_TAG.match(as_typed(label)) for label in labels) else []),
+        _tagged(labels),
+        (SYNTAX, list(labels) if _are_of_syntax(labels) else []),
         (NUMBERED, list(islice(_numbered(labels), _SHOWN))),
     )
     yield from (f"{kind}: {', '.join(map(ascii, found))}" for kind, found in kinds if found)
@@ -48,6 +53,21 @@ def label_doubts(labels: Sequence[str]) -> Iterator[str]:
     for same in by_sight.values():
         if len(same) > 1:
             yield f"{ALIKE}: {', '.join(map(ascii, same.values()))}"
+
+
+def _tagged(labels: Sequence[str]) -> tuple[str, list[str]]:
+    """The labels that begin as tags do: all of them, or those whose letter is rarely one of a word's own."""
+    if all(_TAG.match(as_typed(label)) for label in labels):
+        return TAGGED, list(labels)
+    return SOME_TAGGED, [label for label in labels if _FIRST_TAG.match(as_typed(label))]
+
+
+def _are_of_syntax(labels: Sequence[str]) -> bool:
+    """Whether all labels are of syntax, with one of nouns and another among them: any of them alone may be meant."""
+    for kinds, nouns in ((CHUNKS, ("NP", "NC")), (PARTS_OF_SPEECH, ("NN", "NNP", "NOUN", "PROPN"))):
+        if len(labels) > 1 and kinds.issuperset(labels) and any(noun in labels for noun in nouns):
+            return True
+    return False
 
 
 def as_typed(label: str) -> str:

@@ -12,14 +12,25 @@ all is no note but a ``DataError`` in the place of its row. ``check``, ``stats``
 ``--dry-run``, too) print ``Report.lines()``; nothing else has to be done for a new kind.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rnr.config import ReadingConfig
+from rnr.corpus.spacing import SpaceRule, are_characters, is_spelled_out, runs_together
 
 SHOWN = 5
 """So many rows of a kind are named for each file."""
+
+CHARACTERS = "sentences are cut into characters, and were joined without spaces between them (data.reading.spaces)"
+RUN_TOGETHER = (
+    "sentences are cut into characters, none of which is a space, in a script that writes spaces: their words run "
+    "together (--spaces always puts a space between any two characters)"
+)
+SPELLED_OUT = (
+    "sentences have a space between all of their characters, each of which is a token; --spaces never leaves these out "
+    "(data.reading.spaces)"
+)
 
 
 @dataclass(slots=True)
@@ -69,6 +80,25 @@ class Reading:
 
     options: ReadingConfig = field(default_factory=ReadingConfig)
     report: Report = field(default_factory=Report)
+    spaces_found: SpaceRule | None = None
+    """What the first sentences of a file say about spaces between its tokens; None where nothing."""
+
+    @property
+    def spaces(self) -> SpaceRule:
+        """Whether a space stands between two tokens."""
+        return self.spaces_found or self.options.spaces
+
+    def of_tokens(self, first: Iterable[Sequence[str]]) -> "Reading":
+        """How a file is read that begins with sentences of these tokens."""
+        cut = self.options.spaces == "script" and are_characters(first)
+        return replace(self, spaces_found="characters") if cut else self
+
+    def note_spaces(self, tokens: Sequence[str], sentence: str, file: Path, number: int) -> None:
+        """Note a sentence that was made of characters, or seems to be."""
+        if self.spaces == "characters" and len(tokens) > 1:
+            self.note(RUN_TOGETHER if runs_together(sentence) else CHARACTERS, file, number)
+        elif self.spaces == "script" and is_spelled_out(tokens, sentence):
+            self.note(SPELLED_OUT, file, number)
 
     def note(self, kind: str, file: Path, number: int = 0, detail: str = "", *, times: int = 1) -> None:
         """As ``Report.note``."""

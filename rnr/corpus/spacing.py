@@ -1,20 +1,39 @@
 """Scripts that write no space between words: how their tokens are joined, and what stands for a word in them."""
 
-from collections.abc import Collection, Sequence
-from itertools import accumulate, pairwise
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate, islice, pairwise
 from typing import Literal
 
 import regex
 
-SpaceRule = Literal["script", "always", "never"]
-"""Whether a space stands between two tokens; ``script`` puts none between those of a script that writes none."""
+SpaceRule = Literal["script", "always", "never", "characters"]
+"""Whether a space stands between two tokens; ``script`` puts none between those of a script that writes none, and
+``characters`` only where two words stand among tokens that are single characters."""
 
 _NAMES = ("Han", "Hiragana", "Katakana", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Tai_Tham")
 _SCRIPTS = "".join(rf"\p{{{name}}}" for name in _NAMES)
 # Ideographic marks and full-width forms stand between such words as their own punctuation does.
 _NEIGHBOUR = regex.compile(rf"[{_SCRIPTS}\u3000-\u303f\uff00-\uffef\u30fb\u30fc]")
 _LETTER = regex.compile(rf"[{_SCRIPTS}]")
-_OTHER_LETTER = regex.compile(rf"(?:[\p{{L}}--[{_SCRIPTS}]])+", regex.V1)
+# Not those of full width, which stand in texts of such a script alone.
+_OTHER_LETTER = regex.compile(rf"(?:[\p{{L}}--[{_SCRIPTS}\uff00-\uffef]])+", regex.V1)
+_CHARACTER = regex.compile(r"\X")
+_BETWEEN_CHARACTERS = regex.compile(r"(?<=(?:^| )\S) (?=\S(?: |$))")
+"""The spaces that a join has put between single characters: a word that was cut into them is one."""
+
+_FIRST = 500
+"""So many sentences tell whether the tokens of a file are single characters."""
+_NEARLY_ALL = 0.9
+"""Share of the tokens that are: a text of words in any language has far less."""
+_FEWEST_SYLLABLES, _FEWEST_LETTERS = 10, 30
+"""So many of the tokens have to be there, of a script of syllables or signs and of another: a few letters may each be
+one token for their own sake."""
+_LONG = 20
+"""Characters that are more than a word in most languages."""
+_FEWEST_ALONE = 4
+"""So many letters with spaces between them are rarely meant so, and none are where a token is a space."""
+_SYLLABLE = regex.compile(rf"[{_SCRIPTS}\p{{Hangul}}]")
 
 UNIT = regex.compile(rf"[{_SCRIPTS}]\p{{M}}*|(?:[\w--[{_SCRIPTS}]]\p{{M}}*|[\u200c\u200d])+", regex.V1)
 """A word with its combining marks, or one character of a script without spaces."""
@@ -28,23 +47,66 @@ def written_without_spaces(text: str) -> bool:
     return own > 0 and own >= 2 * len(_OTHER_LETTER.findall(text))
 
 
+def are_characters(sentences: Iterable[Sequence[str]]) -> bool:
+    """Whether the first of these sentences are cut into single characters, and not into words."""
+    counts = Counter(token for tokens in islice(sentences, _FIRST) for token in tokens)
+    del counts[""]
+    spaces = [counts.pop(token) for token in list(counts) if token.isspace()]
+    single = {token: times for token, times in counts.items() if _CHARACTER.fullmatch(token)}
+    fewest = _FEWEST_SYLLABLES if any(map(_SYLLABLE.match, single)) else _FEWEST_LETTERS
+    fewest = _FEWEST_ALONE if spaces else fewest
+    return counts.total() >= fewest and sum(single.values()) >= _NEARLY_ALL * counts.total()
+
+
+def is_spelled_out(tokens: Sequence[str], sentence: str) -> bool:
+    """Whether a sentence has a space between any two of its tokens, each of which is one character."""
+    return len(sentence) == 2 * len(tokens) - 1 and sum(map(str.isalpha, tokens)) >= _FEWEST_ALONE
+
+
+def runs_together(sentence: str) -> bool:
+    """Whether a sentence is of a script that writes spaces, without any, and of more than a few words."""
+    return len(sentence) >= _LONG and " " not in sentence and not written_without_spaces(sentence)
+
+
 def join(tokens: Sequence[str], rule: SpaceRule, glued: Collection[int] = ()) -> tuple[str, list[int]]:
     """The sentence of these tokens and where each of them begins; after those that are ``glued`` stands no space."""
     spaced = " ".join(tokens)
     if glued:
         spaces = [place not in glued for place in range(len(tokens))]
-    elif rule == "always" or (rule == "script" and not written_without_spaces(spaced)):
+    elif rule == "always" or (rule == "script" and not _joins(spaced)):
         return spaced, [0, *(end + place for place, end in enumerate(accumulate(map(len, tokens)), 1))][:-1]
+    elif rule != "script" and len(spaced) == 2 * len(tokens) - 1 and "" not in tokens:
+        return "".join(tokens), list(range(len(tokens)))
     else:
-        spaces = [rule == "script" and _apart(left, right) for left, right in pairwise((*tokens, ""))]
+        apart = {"script": _apart, "characters": _are_words}.get(rule)
+        spaces = [apart is not None and apart(left, right) for left, right in pairwise((*tokens, ""))]
     starts = [0, *accumulate(len(token) + space for token, space in zip(tokens, spaces, strict=True))][:-1]
     pieces = [token + " " * space for token, space in zip(tokens, spaces, strict=True)]
     return "".join([*pieces[:-1], *tokens[-1:]]), starts
 
 
+def _joins(spaced: str) -> bool:
+    """Whether tokens with a space between them are of a script without spaces; foreign words that are cut into
+    characters count as the words they are."""
+    if written_without_spaces(spaced):
+        return True
+    cut = not spaced.isascii() and _LETTER.search(spaced) is not None
+    return cut and written_without_spaces(_BETWEEN_CHARACTERS.sub("", spaced))
+
+
 def _apart(left: str, right: str) -> bool:
-    """Whether a space stands between two tokens of a text whose script writes none: only between foreign words."""
+    """Whether a space stands between two tokens of a text whose script writes none: only between foreign words, and for
+    a token that is empty."""
     if not right or _NEIGHBOUR.match(right[:1]) or _NEIGHBOUR.match(left[-1:]):
-        return False
+        return bool(right) and not left
     # Such texts are often cut into single characters, and so are the numbers and foreign words in them.
     return len(left) > 1 or len(right) > 1
+
+
+def _are_words(left: str, right: str) -> bool:
+    """Whether a space stands between two tokens of a text that is cut into characters: only between words and numbers
+    that were left whole, and for a token that is empty."""
+    if not left or not right:
+        return bool(right)
+    whole = len(left) > 1 or len(right) > 1
+    return whole and not any(map(_SYLLABLE.match, (left[-1], right[0]))) and left[-1].isalnum() and right[0].isalnum()

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.column_layout import Layout
 from rnr.corpus.formats.column_words import without_prefix
-from rnr.corpus.formats.tags import Places, Tagged, TagScheme
+from rnr.corpus.formats.tags import OUTSIDE, Places, Tagged, TagScheme
 from rnr.counting import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
@@ -149,10 +149,25 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
     words = list(columns[layout.token])
     if layout.prefix:
         words = without_prefix(words, layout.prefix, numbers)
-    if "" in words:
-        raise ValueError(f"line {numbers[words.index('')]}: no word beside its tag")
     tags = layout.tags(cells)
+    if "" in words:
+        _fill_blanks(words, tags, numbers, block, layout, scheme)
     return Tagged(block.number, words, tags, Places(lines), text, notes=notes, words=words_of), glued
+
+
+def _fill_blanks(
+    words: list[str], tags: Sequence[str], numbers: Sequence[int], block: Block, layout: Layout, scheme: TagScheme
+) -> None:
+    """Put a space in the place of the words that are one, between tabs and beside O, as in texts that are cut into
+    characters. Raises ValueError with the line of another: where nothing stands, a word may be lost."""
+    lines = [] if layout.mark != "\t" or block.one_line or len(tags) != len(words) else block.lines
+    for place, word in enumerate(words):
+        if word:
+            continue
+        outside = lines and scheme.spelling.read(tags[place]) == OUTSIDE
+        if not outside or not layout.divide(lines[numbers[place] - block.number])[layout.token]:
+            raise ValueError(f"line {numbers[place]}: no word beside its tag")
+        words[place] = " "
 
 
 def _whole_rows(
@@ -175,16 +190,9 @@ def _whole_rows(
             header = False
             continue
         if layout.width and len(row) != layout.width:
-            least = len(without_trailing(row))
-            if not least <= layout.width <= len(row):
-                spaced = "" if len(by_blanks(line)) != layout.width else ", with spaces in the place of tabs"
-                last = layout.tag == layout.width - 1 and scheme.spelling.read(row[least - 1].strip(BLANKS)) is not None
-                ends = (
-                    " (--tag-column -1 reads the last of each)"
-                    if last and layout.mark == "\t" and least > 2 and not spaced
-                    else ""
-                )
-                said = f"{counted(least, 'column')} where most lines have {layout.width}{spaced}{ends}{_between(line)}"
+            least = without_trailing(row)
+            if not len(least) <= layout.width <= len(row):
+                said = _other_width(line, least, layout, scheme)
                 raise ValueError(f"line {number}: {said}: {line[:60]!r}")
         elif len(row) <= layout.tag:
             raise ValueError(
@@ -193,6 +201,19 @@ def _whole_rows(
         numbers.append(number)
         kept.append(row)
     return numbers, kept
+
+
+def _other_width(line: str, row: list[str], layout: Layout, scheme: TagScheme) -> str:
+    """What is said of a line with another number of columns than most."""
+    spaced = "" if len(by_blanks(line)) != layout.width else ", with spaces in the place of tabs"
+    ends = ""
+    if layout.mark == "\t" and layout.tag == layout.width - 1 and len(row) > 2 and not spaced:
+        tags = [scheme.spelling.read(row[place].strip(BLANKS)) for place in (-1, min(layout.tag, len(row) - 1))]
+        if tags[0] is not None:
+            ends = " (--tag-column -1 reads the last of each)"
+        if len(row) > layout.width and None not in tags and scheme.spelling.kind != "bare":
+            ends = f"; column {len(row)} holds another tag: write O there on lines without one, or leave it out"
+    return f"{counted(len(row), 'column')} where most lines have {layout.width}{spaced}{ends}{_between(line)}"
 
 
 def _between(line: str) -> str:

@@ -10,7 +10,7 @@ BLANKS = " \t"
 """What divides columns; any other white space may stand inside a token."""
 
 _RANGE = re.compile(r"(\d+)[-.](\d+)")
-_OLD_WEBANNO = re.compile(r"\d+-\d+")
+_OLD_WEBANNO = re.compile(r"(\d+)-(\d+)")
 
 
 def by_tab(line: str) -> list[str]:
@@ -41,6 +41,13 @@ def is_glued(cell: str) -> bool:
     return any(part in ("SpaceAfter=No", "NoSpaceAfter") for part in cell.split("|"))
 
 
+def _are_old_numbers(cells: Sequence[str]) -> bool:
+    """Whether these are the sentence's number and the words' in it (``2-1``, ``2-2``), and no places in a text."""
+    found = [match for cell in cells if (match := _OLD_WEBANNO.fullmatch(cell))]
+    words = [int(match[2]) for match in found]
+    return len(found) == len(cells) and len({match[1] for match in found}) == 1 and words == [*range(1, len(cells) + 1)]
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     sentences: list[list[list[str]]]
@@ -62,7 +69,7 @@ class Columns:
 
         Raises ValueError where the ends of sentences are told by such numbers alone, or words by WebAnno's old ones.
         """
-        if all(map(_OLD_WEBANNO.fullmatch, self.counts(column))):
+        if all(map(_are_old_numbers, self.cells(column))):
             raise ValueError(
                 "words are numbered as in WebAnno TSV 1 and 2 (1-1, 1-2): export 'WebAnno TSV v3.3' or 'CoNLL 2002'"
             )

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rnr.corpus.formats.column_brackets import are_brackets, from_brackets
 from rnr.corpus.formats.column_cells import (
     BLANKS,
     Columns,
@@ -17,21 +18,17 @@ from rnr.corpus.formats.column_cells import (
 )
 from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, is_predicted, unlike_the_rest
 from rnr.corpus.formats.column_unknown import no_tags, refuse_divided
-from rnr.corpus.formats.column_words import PREFIXED, could_be_words, language_prefix, refuse_no_words
+from rnr.corpus.formats.column_words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words
 from rnr.corpus.formats.tags import TagCensus
+from rnr.corpus.syntax_labels import CHUNKS
 
-_ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP")
-_GERMAN = ("NC", "VC", "PC", "ADVC", "ADJC", "CONJC")
-CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
-"""Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""
 _NAMED = ("ner=", "ne=", "name=", "entity=")
-"""Keys whose values may be labels alone."""
+"""Keys whose values may be labels alone, where O stands among them."""
+_OF_NAMES = ("ner=", "ne=")
+"""Keys whose values are labels alone even where no other token has the key."""
+_LABEL = re.compile(r"[^\W\d_][\w-]*")
 _UNEVEN = 0.01
 """Share of the lines that may have another number of columns than the rest before that is taken to be meant."""
-_NAME_BRACKET = re.compile(r"\*\)?|\([^()*\s]+(?:\)|\*\)?)")
-"""A cell of CoNLL-2012's column of names: ``(PERSON*``, ``*``, ``*)``, ``(PERSON)``."""
-_BRACKETED = 0.9
-"""Share of the cells of a column that tell it holds names in brackets; the others are errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +71,7 @@ class Layout:
     def tags(self, cells: Sequence[str]) -> list[str]:
         """The tags of a sentence from the cells of their column."""
         if self.brackets:
-            return list(_from_brackets(cells))
+            return list(from_brackets(cells))
         return [self.tag_of(cell) for cell in cells] if self.key else list(cells)
 
     def tag_of(self, cell: str) -> str:
@@ -83,27 +80,6 @@ class Layout:
             return cell.strip(BLANKS)
         found = [part.removeprefix(self.key) for part in cell.split("|") if part.startswith(self.key)]
         return found[0] if found else "O"
-
-
-def _from_brackets(cells: Iterable[str]) -> Iterator[str]:
-    """``(ORG*``, ``*)``, ``*``, ``(GPE)`` -> ``B-ORG``, ``I-ORG``, ``O``, ``B-GPE``.
-
-    What is none of these, opens what is open or closes what is not, and the last cell of a sentence whose bracket is
-    still open, becomes no tag, which is an error of its line.
-    """
-    opened = ""
-    cells = list(cells)
-    for place, cell in enumerate(cells):
-        begins, ends = cell.startswith("("), cell.endswith(")")
-        wrong = begins == bool(opened) if begins or ends else False
-        open_at_end = place == len(cells) - 1 and not ends and bool(opened or begins)
-        if wrong or open_at_end or not _NAME_BRACKET.fullmatch(cell):
-            yield f"unmatched {cell}"
-            opened = ""
-            continue
-        opened = cell.strip("()*") if begins else opened
-        yield f"{'B' if begins else 'I'}-{opened}" if opened else "O"
-        opened = "" if ends else opened
 
 
 def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
@@ -132,7 +108,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     running = 0 if numbers else -1
     uneven = mark == " " and sum(map(len, whole)) < 0.9 * len(lines)
     tag, key, facts = _tags(columns, running, tag_column, header, uneven=uneven)
-    token = _token(columns, header, {running, tag})
+    token, doubt = _token(columns, header, {running, tag})
     refuse_no_words(columns.counts(token))
     prefix = language_prefix(columns.counts(token))
     # Not where spaces divide, for there a word of two pieces has a column too many.
@@ -146,13 +122,13 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         key=key,
         running=running,
         follows=_follows(columns, {running, tag, token} if not key else {running, token}),
-        brackets=not key and _are_brackets(columns.counts(tag)),
+        brackets=not key and are_brackets(columns.counts(tag)),
         rest=rest and tag == width - 1,
         header=bool(header),
         prefix=prefix,
         facts=(
             *facts,
-            *_described(width, token, tag, numbers, header),
+            *_described(width, token, tag, numbers, header, doubt),
             *([f"every word begins with {prefix!r}, {PREFIXED}"] if prefix else ()),
         ),
     )
@@ -164,7 +140,9 @@ def _uneven(rows: Sequence[Sequence[list[str]]], width: int, token: int) -> tupl
     if sum(found != width for found in widths) <= _UNEVEN * len(widths):
         return ()
     words = f"column {token + 1} is read as the words, the last as the tags"
-    return (f"lines have {min(widths)} to {max(widths)} columns: {words}",)
+    before = (row[width - 1].strip(BLANKS) for sentence in rows for row in sentence if len(row) > width)
+    inner = ", and not the tags that stand before it" if any(map(TAG.fullmatch, before)) else ""
+    return (f"lines have {min(widths)} to {max(widths)} columns: {words}{inner}",)
 
 
 def _tags(
@@ -185,6 +163,7 @@ def _tags(
     marked = {column: tags for column, tags in entities.items() if not tags.bare} or entities
     gold = {column: tags for column, tags in marked.items() if not is_predicted(header[column : column + 1])} or marked
     naming = {column: tags for column, tags in gold.items() if tags.labels} or gold
+    naming = {column: tags for column, tags in naming.items() if tags.usual} or naming
     if naming:
         # Where there are several, the first is the outer one of nested names, and gold beside a prediction.
         tag = max(naming) if next(iter(naming.values())).bare else min(naming)
@@ -196,7 +175,7 @@ def _tags(
     for column in range(columns.width - 1, -1, -1):
         if key := _key(columns, column):
             return column, key, (f"tags are those of {key} in column {column + 1}",)
-    bracketed = [column for column in read if _are_brackets(columns.counts(column))]
+    bracketed = [column for column in read if are_brackets(columns.counts(column))]
     if len(bracketed) == 1:
         return bracketed[0], "", (f"names are in the brackets of column {bracketed[0] + 1}, as in CoNLL-2012",)
     raise ValueError(no_tags(columns, running, uneven=uneven))
@@ -208,6 +187,8 @@ class _Tags:
 
     bare: bool
     labels: frozenset[str]
+    usual: bool
+    """Whether O marks what is outside, and no other mark, which inner names have more often than outer ones."""
 
 
 def _as_tags(columns: Columns, column: int) -> _Tags | None:
@@ -222,7 +203,8 @@ def _as_tags(columns: Columns, column: int) -> _Tags | None:
     # Labels alone are few and come again; words are neither.
     if (len(read) > max(4, total / 4)) if bare else (2 * tags < total):
         return None
-    return _Tags(bare=bare, labels=frozenset(label for _, label in read.values() if label))
+    labels = frozenset(label for _, label in read.values() if label)
+    return _Tags(bare=bare, labels=labels, usual=spelling.outside in ("O", "o"))
 
 
 def _key(columns: Columns, column: int) -> str | None:
@@ -234,6 +216,8 @@ def _key(columns: Columns, column: int) -> str | None:
             if equals:
                 values.setdefault(key + equals, Counter())[value] += times
     for key, counts in values.items():
+        if key.lower() in _OF_NAMES and all(map(_LABEL.fullmatch, counts)):
+            counts["O"] += 1  # of the tokens without this key
         spelling = TagCensus(counts).scheme().spelling
         read = [spelling.read(value) for value in counts]
         named = spelling.kind == "before" or (spelling.kind == "bare" and key.lower() in _NAMED and "O" in counts)
@@ -242,15 +226,14 @@ def _key(columns: Columns, column: int) -> str | None:
     return None
 
 
-def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> int:
+def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> tuple[int, str]:
+    """The column of the words, and what is said of it where that is not evident."""
     names = [cell.strip(BLANKS).lower() for cell in header]
     named = [names.index(name) for name in WORD_NAMES if name in names]
     free = [column for column in (*named, *range(columns.width)) if column not in taken]
     if not free:
         raise ValueError("there is no column beside that of the tags")
-    if named or len(free) == 1:
-        return free[0]
-    return next((column for column in free if could_be_words(columns, column)), free[0])
+    return (free[0], "") if named else find_words(columns, free)
 
 
 def _follows(columns: Columns, taken: set[int]) -> int:
@@ -269,23 +252,17 @@ def _is_label_studio(rows: Sequence[Sequence[Sequence[str]]]) -> bool:
     return all(list(row[1:3]) == ["-X-", "_"] for sentence in rows for row in sentence)
 
 
-def _described(width: int, token: int, tag: int, numbers: str, header: Sequence[str]) -> Iterator[str]:
+def _described(width: int, token: int, tag: int, numbers: str, header: Sequence[str], doubt: str) -> Iterator[str]:
     """What differs from tokens in the first column and tags in the last."""
+    words = f"column {token + 1} is read as the words{doubt}"
     if numbers:
-        yield f"column 1 is {numbers}, and column {token + 1} is read as the words"
-    elif token != 0:
-        yield f"column {token + 1} is read as the words"
+        yield f"column 1 is {numbers}, and {words}"
+    elif token != 0 or doubt:
+        yield words
     if tag != width - 1:
         yield f"column {tag + 1} of {width} is read as the tags"
     if header:
         yield f"the first line ({', '.join(cell.strip(BLANKS) for cell in header)}) is a header and was passed over"
-
-
-def _are_brackets(counts: Counter[str]) -> bool:
-    """Whether a column holds names in brackets: ``(PERSON*``, ``*)``, ``*``."""
-    fitting = {cell: times for cell, times in counts.items() if _NAME_BRACKET.fullmatch(cell)}
-    opens = any(cell.startswith("(") for cell in fitting)
-    return opens and "*" in fitting and sum(fitting.values()) >= _BRACKETED * counts.total()
 
 
 def _conll_2012(rows: Sequence[Sequence[Sequence[str]]], mark: str) -> Layout | None:
@@ -294,7 +271,7 @@ def _conll_2012(rows: Sequence[Sequence[Sequence[str]]], mark: str) -> Layout | 
     if not cells or not all(len(row) >= 11 for row in cells):
         return None
     columns = Columns([list(map(list, sentence)) for sentence in rows if sentence], 11)
-    if not _are_brackets(columns.counts(10) + Counter(["*", "(X)"])) or not columns.is_running(2):
+    if not are_brackets(columns.counts(10) + Counter(["*", "(X)"])) or not columns.is_running(2):
         return None
     said = "columns are those of CoNLL-2012: words from column 4, names from column 11"
     return Layout(mark=mark, width=0, token=3, tag=10, brackets=True, facts=(said,))

@@ -15,6 +15,7 @@ from rnr.corpus.formats.column_lines import find_sentence_lines
 from rnr.corpus.formats.column_unknown import known_text
 from rnr.corpus.formats.opening import MARKED
 from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.formats.shapes import BLANK_TOKENS
 from rnr.corpus.formats.tag_spelling import Spelling
 from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, located, spans
 from rnr.corpus.formats.text_lines import text_lines, text_pieces
@@ -65,11 +66,19 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     scheme = _scheme(parts(), layout)
     for fact in (*layout.facts, *scheme.spelling.facts):
         reading.fact(fact, file)
+    reading = reading.of_tokens(_words(sentences, layout))
     yield from _rows(_all(parts()), layout, scheme, file, reading)
 
 
 def _all(parts: Iterator[Block]) -> Iterator[Block]:
     return (block for part in parts for block in divided(part))
+
+
+def _words(sentences: Sequence[Sequence[str]], layout: Layout) -> Iterator[list[str]]:
+    """The words of these lines."""
+    for lines in sentences:
+        rows = map(layout.divide, lines)
+        yield [row[layout.token].strip(BLANKS) or row[layout.token] for row in rows if len(row) > layout.token]
 
 
 _BLANK = "\0"
@@ -141,13 +150,20 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
     if _CSV_QUOTE in tokens:
         reading.note(QUOTED, file, found.number, times=tokens.count(_CSV_QUOTE))
         tokens = [token if token != _CSV_QUOTE else '"' for token in tokens]
-    sentence, starts = join(tokens, reading.options.spaces, glued)
-    if not sentence.isascii():
-        if marks := sum(token[0] == "\ufeff" and len(token) > 1 for token in tokens):
-            reading.note(MARKED, file, found.number, times=marks)
-            tokens = [token.removeprefix("\ufeff") or token for token in tokens]
-            sentence, starts = join(tokens, reading.options.spaces, glued)
-        if not glued and len(sentence) < sum(map(len, tokens)) + len(tokens) - 1:
+    if " " in tokens:
+        reading.note(BLANK_TOKENS, file, found.number, times=tokens.count(" "))
+    sentence, starts = join(tokens, reading.spaces, glued)
+    if not sentence.isascii() and (marks := sum(token[0] == "\ufeff" and len(token) > 1 for token in tokens)):
+        reading.note(MARKED, file, found.number, times=marks)
+        tokens = [token.removeprefix("\ufeff") or token for token in tokens]
+        sentence, starts = join(tokens, reading.spaces, glued)
+    if not glued:
+        reading.note_spaces(tokens, sentence, file, found.number)
+        if reading.spaces != "characters" and not sentence.isascii() and _is_joined(sentence, tokens):
             reading.note(JOINED, file, found.number)
     entities = [[starts[i], starts[j - 1] + len(tokens[j - 1]), label] for i, j, label in mentions]
     return {"sentence": sentence, "entities": entities}
+
+
+def _is_joined(sentence: str, tokens: Sequence[str]) -> bool:
+    return len(sentence) < sum(map(len, tokens)) + len(tokens) - 1

@@ -160,15 +160,16 @@ class _Sentence:
 
     def rows_of(self, columns: WordColumns, source: Source) -> Iterator[Row]:
         """Its words and tags, or the DataError with what is wrong; several sentences where they have one text."""
-        first, word, tag = self.numbers[0] if self.numbers else 1, columns.word, columns.tag
-        pairs = [(row[word].strip(), row[tag].strip()) for row in self.rows if len(row) == columns.width]
+        first, tag = self.numbers[0] if self.numbers else 1, columns.tag
+        pairs = [(_word(row, columns), row[tag].strip()) for row in self.rows if len(row) == columns.width]
         words, tags = [word for word, _ in pairs], [tag for _, tag in pairs]
         whole = len(pairs) == len(self.rows) and "" not in words and "" not in tags and "\n" not in "".join(words)
         if fault := self.fault or ("" if whole else self._fault(columns)):
             yield first, DataError(f"{source.file}, {fault}")
             return
         if not whole:  # some rows end early, or in a delimiter
-            words, tags = [row[word].strip() for row in self.rows], [row[tag].strip() for row in self.rows]
+            words, tags = [_word(row, columns) for row in self.rows], [row[tag].strip() for row in self.rows]
+        source.note_blank(words, first)
         size = self._size(words, source)
         text = [self.name] if size else []
         for begin in range(0, len(words), size or len(words)):
@@ -196,11 +197,17 @@ class _Sentence:
         for number, row in zip(self.numbers, self.rows, strict=True):
             if more := surplus(row, columns.width):
                 return f"line {number}: {more}"
-            if len(row) <= max(word, tag) or not row[word].strip() or not row[tag].strip():
+            if len(row) <= max(word, tag) or not _word(row, columns) or not row[tag].strip():
                 return f"line {number}: no word, or no tag (O where it has none)"
             if "\n" in row[word].strip():
                 return f"line {number}: {_SEVERAL_LINES}"
         return ""
+
+
+def _word(row: list[str], columns: WordColumns) -> str:
+    """The word of a row; a space where that is all that stands beside O, as in texts that are cut into characters."""
+    word = row[columns.word]
+    return word.strip() or (word if word and "\n" not in word and row[columns.tag].strip() == "O" else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ UNNAMED = "tags have no label, so all mentions are labelled 'entity'"
 BEHIND = "tags have the letter behind the label and are read as others are"
 LOWER = "tags are written in lower case and read as others are"
 OTHER_MARK = "tags divide letter and label by another mark than '-' and are read as others are"
-OTHER_OUTSIDE = "tokens outside of mentions have the tag '_' and are read as O"
+OTHER_OUTSIDE = "tokens outside of mentions have the tag {} and are read as O"
 
 ENTITY = "entity"
 """The label of mentions whose tags name none."""
@@ -19,6 +19,9 @@ ENTITY = "entity"
 _BEFORE = re.compile(r"([BIESLUMWbieslumw])([-_/:|])(.+)")
 _BEHIND = re.compile(r"(.+)([-_/:|])([BIESLUMWbieslumw])")
 _ALONE = re.compile(r"([BIESLUMW])-?")
+_OTHER_OUTSIDE = {"_": 1, "-": 2, "0": 2}
+"""What may stand for O, and in a column without tags stands for nothing at all, and how often it does at least: once it
+may be a slip."""
 _SEVERAL = re.compile(r"[|,;][BIESLUMWO](?:[-_]|$)|[/+ ](?:[BIESLUMW][-_]|O$)")
 _SAME_AS = {"L": "E", "U": "S", "W": "S", "M": "I"}
 
@@ -70,7 +73,7 @@ class Spelling:
             (BEHIND, self.kind == "behind"),
             (LOWER, self.lower),
             (OTHER_MARK, self.mark != "-"),
-            (OTHER_OUTSIDE, self.outside == "_"),
+            (OTHER_OUTSIDE.format(repr(self.outside)), self.outside in _OTHER_OUTSIDE),
         )
         return tuple(fact for fact, is_so in unusual if is_so)
 
@@ -78,8 +81,8 @@ class Spelling:
 def find_spelling(counts: Mapping[str, int]) -> Spelling:
     """The spelling of most of these tags."""
     outside = "o" if "o" in counts and "O" not in counts else "O"
-    if outside not in counts and "_" in counts and any(tag[:2] in ("B-", "S-", "U-") for tag in counts):
-        outside = "_"  # which in other columns stands for nothing at all
+    if outside not in counts and any(tag[:2] in ("B-", "S-", "U-") for tag in counts):
+        outside = next((mark for mark, least in _OTHER_OUTSIDE.items() if counts.get(mark, 0) >= least), outside)
     others = {tag: number for tag, number in counts.items() if tag and tag != outside}
     if outside in counts and others and all(map(_ALONE.fullmatch, others)):
         return Spelling(kind="alone", outside=outside)

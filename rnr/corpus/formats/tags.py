@@ -13,7 +13,8 @@ OTHER_TEXT = "rows have a text that is not what their tokens say, and were read 
 TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
 """What people call a column of tags."""
 
-_OUTSIDE = ("O", "")
+OUTSIDE = ("O", "")
+"""How a tag outside of mentions is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +45,9 @@ class TagCensus:
         Where no tag begins with a letter for the place in its entity, each is a label.
         """
         spelling = find_spelling(self.counts)
-        read = {tag: spelling.read(tag) or _OUTSIDE for tag in ("O", *self.counts)}
+        read = {tag: spelling.read(tag) or OUTSIDE for tag in ("O", *self.counts)}
         letters = {letter for letter, _ in read.values()}
-        pairs = [(read.get(before, _OUTSIDE), read.get(tag, _OUTSIDE)) for before, tag in self.pairs]
+        pairs = [(read.get(before, OUTSIDE), read.get(tag, OUTSIDE)) for before, tag in self.pairs]
         if "E" in letters and not letters & {"B", "S"}:
             ended = any(before[0] == "E" and before[1] != after[1] for before, after in pairs)
             return TagScheme(name="IOE2" if ended else "IOE1", spelling=spelling)
@@ -78,7 +79,7 @@ def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iter
         if tag == "O" and not opened:
             before = "O"
             continue
-        found = read(tag) if position < len(tags) else _OUTSIDE
+        found = read(tag) if position < len(tags) else OUTSIDE
         if found is None:
             raise ValueError(f"{places[position]}: {_no_tag(tag)}")
         letter, label = found
@@ -100,7 +101,7 @@ def _spans_by_ends(tags: Sequence[str], places: Sequence[str], scheme: TagScheme
     """The entities of IOE, which end at E-, and in IOE1 before all that is not of their label, too."""
     start, opened = 0, ""
     for position, tag in enumerate((*tags, "O")):
-        found = scheme.spelling.read(tag) if position < len(tags) else _OUTSIDE
+        found = scheme.spelling.read(tag) if position < len(tags) else OUTSIDE
         if found is None:
             raise ValueError(f"{places[position]}: {_no_tag(tag)}")
         letter, label = found

@@ -7,11 +7,11 @@ from itertools import chain
 from typing import Any
 
 from rnr.corpus.formats.beside import note_listed
-from rnr.corpus.formats.column_layout import CHUNKS
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.span_lists import whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, is_of_names, located, spans, tag_scheme
+from rnr.corpus.syntax_labels import CHUNKS
 from rnr.counting import counted
 
 TOKENS = ("tokens", "words", "word")
@@ -88,14 +88,19 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
     scheme = census.scheme()
     for fact in scheme.spelling.facts:
         source.reading.fact(fact, source.file)
+    reading = source.reading.of_tokens(one.tokens for _, one in first if isinstance(one, Tagged))
     for number, value in chain(first, found):
         if not isinstance(value, Tagged):
             yield number, value
             continue
         try:
-            yield number, value.row(scheme, source.reading.options.spaces)
+            row = value.row(scheme, reading.spaces)
         except ValueError as error:
             yield source.fault(number, error)
+            continue
+        if row["sentence"] not in value.text:
+            reading.note_spaces(value.tokens, row["sentence"], source.file, number)
+        yield number, row
 
 
 def with_names(values: Iterable[Row], source: Source) -> Iterator[Row]:

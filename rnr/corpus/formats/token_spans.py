@@ -1,7 +1,8 @@
 """Rows of tokens with spans over them: GLiNER (ends inclusive), and SpERT and its kin (ends exclusive)."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from dataclasses import replace
+from itertools import accumulate, chain, islice
 from typing import Any, TypeAlias
 
 from rnr.corpus.formats.beside import note_listed
@@ -21,6 +22,8 @@ from rnr.types import Example
 NONE_SINGLE = "entities are all longer than one token: are their ends exclusive? GLiNER's are inclusive"
 _MANY = 10
 """So many entities tell that none is one token long."""
+_FIRST = 500
+"""So many rows tell whether tokens are characters."""
 _FEWEST = 3
 """So many spans tell what they count."""
 _Span: TypeAlias = tuple[int, int, str]
@@ -56,7 +59,7 @@ def _gliner_rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
         spans, single = spans + len(lengths), single + lengths.count(0)
         return _gliner_row(row, number, source)
 
-    yield from each(convert)(values, source)
+    yield from each(convert)(*_by_tokens(values, source, "tokenized_text"))
     if spans >= _MANY and not single:
         source.note(NONE_SINGLE, times=spans)
 
@@ -92,13 +95,22 @@ def _span_rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
         spans, fitting = spans + len(fits), fitting + sum(fits)
         return _span_row(row, number, source)
 
-    yield from each(convert)(values, source)
+    yield from each(convert)(*_by_tokens(values, source, "tokens", "words"))
     if source.reading.options.offsets == "auto" and fitting >= max(_FEWEST, 0.9 * spans):
         raise DataError(
             f"{source.file}: {fitting} of {spans} spans over tokens are whole words if they count characters: write "
             "each row's text beside its tokens (as 'text'), to which they then refer; --offsets tokens takes them as "
             "they are"
         )
+
+
+def _by_tokens(values: Iterable[Row], source: Source, *names: str) -> tuple[Iterator[Row], Source]:
+    """The same values, and how they are read by what the tokens of the first say, which have one of these names."""
+    values = iter(values)
+    first = list(islice(values, _FIRST))
+    rows = (row for _, row in first if isinstance(row, dict))
+    tokens = (row[name] for row in rows for name in names if are_texts(row.get(name)))
+    return chain(first, values), replace(source, reading=source.reading.of_tokens(tokens))
 
 
 def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
@@ -162,7 +174,8 @@ def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[_Span], number:
     if sentence and offsets is None:
         source.note(OTHER_TEXT, number, repr(sentence[:60]))
     if offsets is None:
-        sentence, starts = join(tokens, source.reading.options.spaces)
+        sentence, starts = join(tokens, source.reading.spaces)
+        source.reading.note_spaces(tokens, sentence, source.file, number)
         offsets = [(start, start + len(token)) for start, token in zip(starts, tokens, strict=True)]
     for first, end, label in spans:
         if not 0 <= first < end <= len(tokens):

@@ -1,0 +1,14 @@
+"""Labels of syntax, which stand beside those of entities in many files and are none of them."""
+
+_ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP")
+_GERMAN = ("NC", "VC", "PC", "ADVC", "ADJC", "CONJC")
+CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
+"""Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""
+
+_UNIVERSAL = "ADJ ADP ADV AUX CCONJ CONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
+_PENN = (
+    "CC CD DT EX FW IN JJ JJR JJS LS MD NN NNS NNP NNPS PDT POS PRP PRP$ RB RBR RBS RP SYM TO UH VB VBD VBG VBN VBP "
+    "VBZ WDT WP WP$ WRB -LRB- -RRB- HYPH NFP ADD AFX XX GW"
+)
+PARTS_OF_SPEECH = frozenset((*_UNIVERSAL.split(), *_PENN.split()))
+"""Universal Dependencies' and the Penn Treebank's."""

@@ -1,0 +1,242 @@
+"""Which column holds the words and which the tags, where others hold something for every word, too."""
+
+import random
+
+import pytest
+
+from rnr.corpus.formats.column_cells import Columns
+from rnr.corpus.formats.column_words import find_words
+from rnr.corpus.formats.tag_spelling import BARE, OTHER_OUTSIDE
+from rnr.corpus.label_doubts import SOME_TAGGED, SYNTAX, TAGGED
+from tests.reading_files import BO, read, written
+
+IDA = ("Ida ran to Rome", [("Ida", "PER"), ("Rome", "LOC")])
+TAGS = "B-PER O O B-LOC|B-PER O"
+WORDS = "Ida ran to Rome|Bo sat"
+
+
+def _lines(*columns: str, mark: str = "\t") -> str:
+    """A file of columns, of which each is its cells with ``|`` between sentences."""
+    sentences = zip(*([part.split() for part in column.split("|")] for column in columns), strict=True)
+    return "\n\n".join("\n".join(map(mark.join, zip(*cells, strict=True))) for cells in sentences) + "\n"
+
+
+def _made_up(*, sentences: int = 60) -> tuple[str, str, str]:
+    """Words with their lemmas and tags."""
+    made = random.Random(3)
+    stems = [f"{one}{two}" for one in "bcdfglmnprst" for two in ("ako", "eri", "una", "isto", "olg")]
+    lemmas = [[made.choice(stems) for _ in range(10)] for _ in range(sentences)]
+    words = [[stem + made.choice(("", "s", "ed", "ing", "ly")) for stem in sentence] for sentence in lemmas]
+    tags = [["O"] * 3 + ["B-PER"] + ["O"] * 6] * sentences
+    listed = ("|".join(map(" ".join, column)) for column in (words, lemmas, tags))
+    return next(listed), next(listed), next(listed)
+
+
+@pytest.mark.parametrize("mark", ["\t", " "])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "NNP VBD TO NNP|NNP VBD",
+        "PROPN VERB ADP PROPN|PROPN VERB",
+        "NE VVFIN APPR NE|NE VVFIN",  # a treebank's of another language
+        "Xx xxx xx Xxxx|Xx xxx",
+        "Aa a a Aa|Aa a",
+        "t1 t2 t3 t4|t5 t6",
+        "s1_1 s1_2 s1_3 s1_4|s2_1 s2_2",
+        "0:3 4:7 8:10 11:15|16:18 19:22",
+        "0-3 4-7 8-10 11-15|16-18 19-22",
+        "00:01 00:02 00:03 00:04|00:07 00:09",
+        "d1 d1 d1 d1|d1 d1",
+        "A A A A|B B",
+        "0.98 0.9 1 0.7|0.8 .5",
+        "_ _ _ _|_ _",
+    ],
+)
+def test_what_a_first_column_says_of_words_is_not_read_as_the_words(tmp_path, first, mark) -> None:
+    found, problems, notes = read(written(tmp_path / "a.tsv", _lines(first, WORDS, TAGS, mark=mark)))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "column 2 is read as the words" in notes
+    found, problems, notes = read(written(tmp_path / "b.tsv", _lines(TAGS, first, WORDS, mark=mark)))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "column 3 is read as the words" in notes
+
+
+@pytest.mark.parametrize("names", [("news", "web"), ("en", "de"), ("A", "B")])
+def test_what_is_said_of_sentences_may_come_back(tmp_path, names) -> None:
+    domains = "|".join(f"{name} {name}" for name in names * 2)
+    words, tags = "Ida ran|Bo ran|Cy ran|Di ran", "|".join(["B-PER O"] * 4)
+    found, problems, notes = read(written(tmp_path / "a.tsv", _lines(domains, words, tags)))
+    assert (found, problems) == ([(f"{name} ran", [(name, "PER")]) for name in ("Ida", "Bo", "Cy", "Di")], "")
+    assert "column 2 is read as the words" in notes
+
+
+def test_three_lines_tell_the_names_of_their_document_and_sentence(tmp_path) -> None:
+    found, problems, notes = read(written(tmp_path / "a.tsv", _lines("d d d", "s1 s1 s1", "Ida ran to", "B-PER O O")))
+    assert (found, problems) == ([("Ida ran to", [("Ida", "PER")])], "")
+    assert "column 3 is read as the words" in notes
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ("NNP VBD TO NNP|NNP VBD",),
+        ("NE VVFIN APPR NE|NE VVFIN",),
+        ("nr v p ns|nr v",),
+        ("NNP VBD TO NNP|NNP VBD", "B-NP B-VP B-PP B-NP|B-NP B-VP"),
+        ("Ida run to Rome|Bo sit", "PROPN VERB ADP PROPN|PROPN VERB"),
+        ("0 4 8 11|0 3", "3 7 10 15|2 6"),
+        ("Xx xxx xx Xxxx|Xx xxx",),
+    ],
+)
+def test_words_in_the_first_column_are_read_without_a_word(tmp_path, others) -> None:
+    found, problems, notes = read(written(tmp_path / "a.tsv", _lines(WORDS, *others, TAGS)))
+    assert (found, problems, notes) == ([IDA, BO], "", "")
+
+
+@pytest.mark.parametrize("sentence", ["Ida saw Ida", "Bora Bora", "TO IN", "1984", "2024 7 2026", "A B"])
+def test_a_sentence_alone_is_its_first_column(tmp_path, sentence) -> None:
+    size = len(sentence.split())
+    lines = _lines(sentence, " ".join(["NNP"] * size), " ".join(["B-X"] * size))
+    assert read(written(tmp_path / "a.tsv", lines))[0][0][0] == sentence
+
+
+def test_words_are_told_from_their_lemmas_where_there_are_many(tmp_path) -> None:
+    words, lemmas, tags = _made_up()
+    found, _, notes = read(written(tmp_path / "a.tsv", _lines(lemmas, words, tags)))
+    assert found[0][0] == words.partition("|")[0]
+    assert "column 2 is read as the words" in notes
+    found, _, notes = read(written(tmp_path / "b.tsv", _lines(words, lemmas, tags)))
+    assert (found[0][0], notes) == (words.partition("|")[0], "")
+
+
+def test_a_column_that_may_be_of_words_beside_the_one_that_is_read_is_named(tmp_path) -> None:
+    few = written(tmp_path / "a.tsv", _lines("ida run to rome|bo sit", WORDS, TAGS))
+    found, _, notes = read(few)
+    assert found[0][0] == "ida run to rome"
+    said = "column 1 is read as the words, and not column 2; name the columns in the first line (token, tag)"
+    assert said in notes
+    named = written(tmp_path / "b.tsv", "lemma\ttoken\ttag\n" + few.read_text())
+    assert read(named)[0] == [IDA, BO]
+
+
+def test_columns_without_words_are_refused_or_named(tmp_path) -> None:
+    places = " ".join(f"t{place}" for place in range(60))
+    tags = " ".join(["B-PER", *["O"] * 59])
+    problems = read(written(tmp_path / "a.tsv", _lines(places, " ".join(["NN"] * 60), tags)))[1]
+    assert "column 1 has a number in every cell, column 2 holds parts of speech; name the columns in the" in problems
+    notes = read(written(tmp_path / "b.tsv", _lines("NNP VBD TO NNP", "B-PER O O O")))[2]
+    assert "column 1 is read as the words, and holds parts of speech" in notes
+
+
+def test_names_of_sentences_that_no_blank_line_divides_are_an_error(tmp_path) -> None:
+    lines = _lines("d_a d_a d_a d_b d_b d_b", "Ida ran to Bo sat to", "B-PER O O B-PER O O")
+    problems = read(written(tmp_path / "a.tsv", lines))[1]
+    assert (
+        "column 1 names the sentence or document of each word (d_a, d_b), and no blank line stands between" in problems
+    )
+
+
+def test_ids_of_letters_no_two_of_which_are_alike_are_no_words() -> None:
+    ids = [f"{one}{two}" for one in "abcdefghij" for two in "abcdefghij"]
+    words = [f"w{'abcde'[place % 5]}{'abcdefgh'[place % 8]}" for place in range(100)]
+    rows = [list(row) for row in zip(ids, words, strict=True)]
+    assert find_words(Columns([rows], 2), [0, 1])[0] == 1
+    names = [["".join(chr(97 + int(digit)) for digit in str(1000 + place)), "NN"] for place in range(100)]
+    assert find_words(Columns([[name] for name in names], 2), [0, 1])[0] == 0
+
+
+# Columns of tags
+
+
+@pytest.mark.parametrize("mark", ["-", "0", "_", "O"])
+def test_inner_names_are_named_whatever_stands_outside_of_them(tmp_path, mark) -> None:
+    inner = f"{mark} {mark} B-GPE {mark}"
+    lines = _lines("Bank of China sat", "B-ORG I-ORG I-ORG O", inner)
+    found, problems, notes = read(written(tmp_path / "a.tsv", lines))
+    assert (found, problems) == ([("Bank of China sat", [("Bank of China", "ORG")])], "")
+    assert "2 columns hold tags: column 2 is read, 3 not (--tag-column N)" in notes
+    found, problems, notes = read(tmp_path / "a.tsv", tag_column=3)
+    assert (found, problems) == ([("Bank of China sat", [("China", "GPE")])], "")
+    assert (OTHER_OUTSIDE.format(repr(mark)) in notes) == (mark != "O")
+    swapped = _lines("Bank of China sat", inner, "B-ORG I-ORG I-ORG O")
+    read_first = ("China", "GPE") if mark == "O" else ("Bank of China", "ORG")
+    assert read(written(tmp_path / "b.tsv", swapped))[0] == [("Bank of China sat", [read_first])]
+
+
+def test_the_last_columns_of_universal_ner_are_named_where_they_hold_tags(tmp_path) -> None:
+    rows = [("Ida", "B-PER", "-"), ("ran", "O", "-"), ("to", "O", "-"), ("Rome", "O", "B-OTH")]
+    lines = "".join(f"{n}\t{word}\t{tag}\t{other}\tann\n" for n, (word, tag, other) in enumerate(rows, 1))
+    found, problems, notes = read(written(tmp_path / "a.iob2", lines))
+    assert (found, problems) == ([("Ida ran to Rome", [("Ida", "PER")])], "")
+    assert "2 columns hold tags: column 3 is read, 4 not" in notes
+    assert "hold tags" not in read(written(tmp_path / "b.iob2", lines.replace("B-OTH", "-")))[2]
+
+
+def test_a_mark_in_the_place_of_o_is_noted_and_a_slip_is_an_error(tmp_path) -> None:
+    found, _, notes = read(written(tmp_path / "a.tsv", _lines("Bo sat there", "B-PER - -")))
+    assert found == [("Bo sat there", [("Bo", "PER")])]
+    assert OTHER_OUTSIDE.format("'-'") in notes
+    problems = read(written(tmp_path / "b.tsv", _lines("Bo sat there", "B-PER O -")))[1]
+    assert "line 3: expected a tag such as O, B-person or I-person, found tag '-'" in problems
+
+
+def test_inner_names_without_o_are_no_lines_whose_last_column_is_the_tag(tmp_path) -> None:
+    text = "Bank\tB-ORG\t\nof\tI-ORG\t\nChina\tI-ORG\tB-GPE\nsat\tO\t\n\nIda\tB-PER\t\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", text))
+    assert found == [("Ida", [("Ida", "PER")])]
+    assert "--tag-column" not in problems
+    assert "line 3: 3 columns where most lines have 2; column 3 holds another tag: write O there on lines" in problems
+    notes = read(tmp_path / "a.tsv", tag_column=-1)[2]
+    assert "the last as the tags, and not the tags that stand before it" in notes
+    uneven = "Bank\tB-ORG\nof\tI-ORG\nChina\tx\tI-ORG\nsat\tO\n\nIda\tB-PER\n"
+    assert "(--tag-column -1 reads the last of each)" in read(written(tmp_path / "b.tsv", uneven))[1]
+
+
+@pytest.mark.parametrize("key", ["NE", "NER"])
+def test_labels_behind_a_key_that_names_alone_have_are_read(tmp_path, key) -> None:
+    rows = (("Ida", f"{key}=per"), ("Noor", f"{key}=per|SpaceAfter=No"), ("ran", "_"))
+    lines = "".join(f"{n}\t{word}\t_\tX\t_\t_\t0\troot\t_\t{misc}\n" for n, (word, misc) in enumerate(rows, 1))
+    for options in ({}, {"tag_column": 10}):
+        found, problems, notes = read(written(tmp_path / "a.conllu", lines), **options)
+        assert (found, problems) == ([("Ida Noorran", [("Ida Noor", "per")])], "")
+        assert BARE in notes
+
+
+# Labels that are none of entities
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.jsonl"])
+@pytest.mark.parametrize(
+    "labels", [("NP", "VP", "PP"), ("NC", "VC", "PC"), ("NNP", "VBD", "TO"), ("NOUN", "VERB", "ADP")]
+)
+def test_labels_of_syntax_are_named(tmp_path, name, labels) -> None:
+    tags = [f"B-{label}" for label in labels]
+    columns = "".join(f"{word} {tag}\n" for word, tag in zip(("Ida", "ran", "to"), tags, strict=True))
+    rows: str | list[object] = (
+        columns if name.endswith("conll") else [{"tokens": ["Ida", "ran", "to"], "ner_tags": tags}]
+    )
+    found, _, notes = read(written(tmp_path / name, rows))
+    assert len(found[0][1]) == 3
+    assert f"{SYNTAX}: {', '.join(map(repr, sorted(labels)))}" in notes
+
+
+@pytest.mark.parametrize("labels", [("NP", "PER"), ("PP",), ("PP", "CONJP"), ("X",), ("NUM", "X"), ("SYM", "LS")])
+def test_labels_that_may_be_of_entities_are_not_named(tmp_path, labels) -> None:
+    rows: list[object] = [{"text": "Ida ran", "entities": [[0, 3, label]]} for label in labels]
+    assert SYNTAX not in read(written(tmp_path / "a.jsonl", rows))[2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("I-PER", "LOC"), f"{SOME_TAGGED}: 'I-PER'"),
+        (("B_ORG", "I-PER", "LOC"), f"{SOME_TAGGED}: 'B_ORG', 'I-PER'"),
+        (("B-PER", "B-LOC"), f"{TAGGED}: 'B-LOC', 'B-PER'"),
+        (("E-MAIL", "LOC"), ""),
+        (("B-cell", "T-cell"), ""),
+    ],
+)
+def test_a_label_that_begins_as_a_tag_beside_others_is_named(tmp_path, labels, said) -> None:
+    rows: list[object] = [{"text": "Ida ran", "entities": [[0, 3, label]]} for label in labels]
+    notes = read(written(tmp_path / "a.jsonl", rows))[2]
+    assert (said in notes) if said else ("tags of tokens" not in notes)

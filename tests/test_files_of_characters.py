@@ -1,0 +1,132 @@
+"""Files that are cut into characters and not into words: no space stands between these, whatever their script."""
+
+import pytest
+
+from rnr.corpus.formats.columns import JOINED
+from rnr.corpus.report import CHARACTERS, RUN_TOGETHER, SPELLED_OUT, Reading
+from rnr.corpus.spacing import join
+from tests.reading_files import read, written
+
+KLUE = "특히 영동고속도로 강릉 방향"
+ROAD = (KLUE, [("영동고속도로", "LC")])
+
+
+def _tags(text: str, mention: str, label: str) -> list[str]:
+    """A tag for each character."""
+    start = text.index(mention)
+    letters = ["O"] * start + [f"B-{label}"] + [f"I-{label}"] * (len(mention) - 1)
+    return letters + ["O"] * (len(text) - len(letters))
+
+
+def _columns(text: str, mention: str, label: str) -> str:
+    return "".join(f"{sign}\t{tag}\n" for sign, tag in zip(text, _tags(text, mention, label), strict=True)) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "mention"),
+    [
+        ("2024年5月NBA开赛", "NBA"),
+        ("他用iPhone打电话给李四。", "iPhone"),
+        ("中国WTO谈判", "WTO"),
+        ("ＮＨＫの番組とTV", "ＮＨＫ"),
+        ("iPhone", "iPhone"),  # which alone would be six words
+        (KLUE, "영동고속도로"),
+        ("The quick brown fox ran to Oslo yesterday at noon .", "Oslo"),
+        ("Быстрая лиса бежала вчера в Осло до полудня .", "Осло"),
+    ],
+)
+def test_columns_of_characters_are_read_as_the_text_they_are(tmp_path, text, mention) -> None:
+    around = "海钓比赛地点在厦门与金门之间。" if text.isascii() and len(text) < 40 else ""
+    lines = (_columns(around, "厦门", "LOC") if around else "") + _columns(text, mention, "X")
+    *_, last = read(written(tmp_path / "a.tsv", lines))[0]
+    assert last == (text, [(mention, "X")])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        ("2 0 2 4 年 5 月 N B A 开 赛", "2024年5月NBA开赛"),
+        ("i P h o n e 很 好", "iPhone很好"),
+        ("Ａ Ｂ 社", "ＡＢ社"),
+        ("我 们 在 用 Windows Phone", "我们在用Windows Phone"),
+        ("A B C met 中 in Rome", "A B C met 中 in Rome"),
+    ],
+)
+def test_letters_between_signs_are_words_even_in_a_sentence_alone(tokens, sentence) -> None:
+    assert join(tokens.split(), "script")[0] == sentence
+
+
+def test_signs_that_are_empty_stand_as_spaces_among_those_of_every_script() -> None:
+    assert join(["我", "", "在"], "script") == ("我 在", [0, 1, 2])
+    assert join(["특", "", "영", "동"], "characters") == ("특 영동", [0, 1, 2, 3])
+    assert join(["가", "iPhone", "은", "Windows", "Phone", "!"], "characters")[0] == "가iPhone은Windows Phone!"
+
+
+@pytest.mark.parametrize("name", ["tags.jsonl", "tags.csv", "gliner.jsonl", "spans.jsonl", "columns.tsv"])
+def test_every_format_with_tokens_joins_those_that_are_characters(tmp_path, name) -> None:
+    tags = _tags(KLUE, "영동고속도로", "LC")
+    content = {
+        "tags.jsonl": [{"tokens": list(KLUE), "ner_tags": tags}],
+        "tags.csv": "sentence_id,word,tag\n" + "".join(f"1,{a},{b}\n" for a, b in zip(KLUE, tags, strict=True)),
+        "gliner.jsonl": [{"tokenized_text": list(KLUE), "ner": [[3, 8, "LC"]]}],
+        "spans.jsonl": [{"tokens": list(KLUE), "entities": [{"start": 3, "end": 9, "type": "LC"}]}],
+        "columns.tsv": _columns(KLUE, "영동고속도로", "LC"),
+    }
+    found, problems, notes = read(written(tmp_path / name, content[name]))
+    assert (found, problems) == ([ROAD], "")
+    assert f"1 {CHARACTERS} (row " in notes
+    assert "3 tokens are empty or blank, and stand as spaces in their sentences" in notes
+    assert read(tmp_path / name, spaces="always")[0][0][0] == " ".join(KLUE)
+
+
+def test_what_the_characters_of_a_file_do_not_say_is_noted(tmp_path) -> None:
+    bare = "특히영동고속도로강릉방향으로차가많이막히고있다"
+    notes = read(written(tmp_path / "a.tsv", _columns(bare, "강릉", "LC")))[2]
+    assert f"1 {RUN_TOGETHER} (row 1)" in notes
+    assert read(written(tmp_path / "c.tsv", _columns("경찰은 갔다", "경찰", "OG")))[0] == [
+        ("경찰은 갔다", [("경찰", "OG")])
+    ]
+    found, _, notes = read(written(tmp_path / "b.tsv", _columns("서울시는", "서울시", "LC")))
+    assert found == [("서 울 시 는", [("서 울 시", "LC")])]
+    assert f"1 {SPELLED_OUT} (row 1)" in notes
+    assert read(tmp_path / "b.tsv", spaces="never")[0] == [("서울시는", [("서울시", "LC")])]
+
+
+def test_words_are_no_characters_for_some_that_are_one(tmp_path) -> None:
+    said = "나 는 너 를 사랑 하 고 있 다 . 서울 에 가 았 다 ."
+    lines = "".join(f"{word} O\n" for word in said.split())
+    found, _, notes = read(written(tmp_path / "a.conll", f"{lines}\nx B-X\n"))
+    assert found[0][0] == said
+    assert CHARACTERS not in notes
+    letters = "".join(f"{letter} O\n" for letter in "ABCDEFGHIJKLMNOPQRSTUVW")
+    found, _, notes = read(written(tmp_path / "b.conll", f"{letters}\nx B-X\n"))
+    assert found[0][0] == "A B C D E F G H I J K L M N O P Q R S T U V W"
+    chinese = "".join(
+        f"{word} O\n" for word in ("我", "在", "厦门", "海钓", "，", "很", "好", "玩", "！", "明天", "见")
+    )
+    notes = read(written(tmp_path / "c.conll", f"{chinese}\nx B-X\n"))[2]
+    assert JOINED in notes
+    assert CHARACTERS not in notes
+
+
+def test_what_characters_tell_is_asked_of_the_first_sentences_alone() -> None:
+    sentences = iter([["가"]] * 1000)
+    assert Reading().of_tokens(sentences).spaces == "characters"
+    assert len(list(sentences)) == 500
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv"])
+def test_a_token_that_is_a_space_is_one_where_its_tag_is_o(tmp_path, ending) -> None:
+    rows = [("ผม", "O"), (" ", "O"), ("สมชาย", "B-PER")]
+    table = "sentence,word,tag\n" + "".join(f"1,{word},{tag}\n" for word, tag in rows)
+    columns = "".join(f"{word}\tNN\t{tag}\n" for word, tag in rows)
+    text = table if ending == "csv" else columns
+    found, problems, notes = read(written(tmp_path / f"a.{ending}", text))
+    assert (found, problems) == ([("ผม สมชาย", [("สมชาย", "PER")])], "")
+    assert "1 tokens are empty or blank, and stand as spaces in their sentences" in notes
+    tagged = text.replace(" \tNN\tO", " \tNN\tB-LOC").replace("1, ,O", "1, ,B-LOC")
+    problems = read(written(tmp_path / f"b.{ending}", tagged))[1]
+    assert ("line 2: no word beside its tag" if ending == "tsv" else "line 3: no word, or no tag") in problems
+    empty = text.replace(" \tNN\tO", "\tNN\tO").replace("1, ,O", "1,,O")
+    problems = read(written(tmp_path / f"c.{ending}", empty))[1]
+    assert ("line 2: no word beside its tag" if ending == "tsv" else "line 3: no word, or no tag") in problems
