@@ -13,8 +13,9 @@ from typing import Any, Literal
 from actors.chat_format import chat_format, grammar_decoding, refuse_unfollowed
 from actors.engine import Engine, EngineSettings
 from actors.event_loop import EventLoop, result_of
-from actors.extractor import Extractor, Options
+from actors.extractor import Extractor
 from actors.model_files import refuse_long_context
+from actors.options import Options
 from actors.output import stdout_to_stderr
 from rnr.config import GenerationConfig, ModelConfig
 from rnr.model_folder import resolve
