@@ -7,6 +7,9 @@ from typing import Any, Self, get_args
 from rnr.task.choosing import VOTE_SHARE, Selection, Threshold, refuse_threshold
 from rnr.types import Decoding
 
+LEAST_CONTEXT = 32
+"""Tokens; the config asks for as many (``model.context_tokens``)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -96,3 +99,18 @@ class Options:
     def least(self) -> Threshold | None:
         """The threshold that is meant."""
         return VOTE_SHARE if self.threshold is None and self.how == "vote" else self.threshold
+
+
+def refuse_limits(context_tokens: int, max_new_tokens: int | None) -> None:
+    """Raise ValueError for limits in which there is no room for a prompt and its answer."""
+    if type(context_tokens) is not int or context_tokens < LEAST_CONTEXT:
+        raise ValueError(f"context_tokens is a whole number of at least {LEAST_CONTEXT}, not {context_tokens!r}")
+    if max_new_tokens is None:
+        return
+    if type(max_new_tokens) is not int or max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens is a whole number of at least 1, not {max_new_tokens!r}")
+    if max_new_tokens >= context_tokens:
+        raise ValueError(
+            f"max_new_tokens ({max_new_tokens}) must be smaller than context_tokens ({context_tokens}), which holds "
+            "prompt and answer: lower the one or raise the other"
+        )

@@ -150,6 +150,10 @@ def test_windows_of_any_size_share_at_most_half_of_themselves_by_default() -> No
         ({"device": "tpu"}, "device is cpu, cuda, mps"),
         ({"context_tokens": 16}, "context_tokens is a whole number of at least 32, not 16"),
         ({"max_new_tokens": 0}, "max_new_tokens is a whole number of at least 1, not 0"),
+        (
+            {"max_new_tokens": 64, "context_tokens": 64},
+            r"max_new_tokens \(64\) must be smaller than context_tokens \(64\)",
+        ),
         ({"engine": "vllm", "device": "cuda:1"}, 'cuda:1\' is for engine="transformers"; vLLM takes the first GPU'),
     ],
 )
