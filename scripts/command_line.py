@@ -151,7 +151,7 @@ def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped") -> i
 def _told(error: Exception) -> str:
     """The message; for an option, argument or command that is missing or unknown, with where they are listed."""
     if not isinstance(error, typer.TyperException):
-        return str(error)
+        return as_called(str(error))
     context = getattr(error, "ctx", None)
     if context is None or type(error) is typer.BadParameter:
         return error.format_message()

@@ -82,6 +82,13 @@ def test_an_error_that_is_a_bug_keeps_its_traceback() -> None:
         run(_fail(KeyError("x")), [])
 
 
+def test_an_error_names_commands_as_they_are_called(monkeypatch, capsys) -> None:
+    for name, said in (("predict.py", "python -m scripts.data"), ("rnr predict", "rnr data")):
+        monkeypatch.setattr("sys.argv", [name])
+        assert run(_fail(ValueError("`python -m scripts.data check a` lists all")), []) == 2
+        assert capsys.readouterr().err == f"error: `{said} check a` lists all\n"
+
+
 def test_what_a_command_returns_is_its_exit_code() -> None:
     app = new_app()
     app.command()(lambda: 1)

@@ -140,7 +140,9 @@ def test_convert_stops_at_a_bad_row_unless_told_to_skip_it(tmp_path, capsys) -> 
         str(tmp_path / "b.jsonl"),
     ]
     assert main(command) == 2
-    assert "a.jsonl, row 2: not valid JSON" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a.jsonl, row 2: not valid JSON" in said
+    assert said.endswith("lists all that is wrong; data.skip_bad_rows=true, or --skip-bad-rows, leaves them out\n")
     assert not (tmp_path / "b.jsonl").exists()
     assert main([*command, "--skip-bad-rows"]) == 0
     assert json.loads((tmp_path / "b.jsonl").read_text()) == ADA | {"dataset": "a"}
