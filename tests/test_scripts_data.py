@@ -312,6 +312,26 @@ def test_split_takes_its_share_of_each_source_and_no_sentence_twice(tmp_path) ->
     assert not {sentence_key(one.sentence) for one in train} & {sentence_key(one.sentence) for one in test}
 
 
+def test_split_says_its_shares_and_why_they_are_others(tmp_path, capsys) -> None:
+    copies = [row | {"text": "a 0"} for row in _numbered("a", 12)]
+    many, out = write_jsonl(tmp_path / "many.jsonl", *_numbered("a", 8), *copies), tmp_path / "out"
+    found = {}
+    for seed in range(8):  # until the sentence with its twelve copies is drawn
+        assert main(["split", many, "--out", str(out / str(seed)), "--test-share", "0.25", "--seed", str(seed)]) == 0
+        _, test, why = capsys.readouterr().out.splitlines()[-3:]
+        found[test.split(" -> ")[0]] = why
+    said = "noted: --test-share 0.25 of each source is not met: all copies of a sentence stand on one side (12 copies)"
+    assert found == {"2 sentences (10 %)": said, "14 sentences (70 %)": said}
+    small = write_jsonl(tmp_path / "small.jsonl", *(row for name in "abcdef" for row in _numbered(name, 3)))
+    assert main(["split", small, "--out", str(tmp_path / "few"), "--test-share", "0.25"]) == 0
+    *_, test, why = capsys.readouterr().out.splitlines()
+    assert test.startswith("6 sentences (33 %) -> ")
+    assert why.endswith("the sources are so small that their shares are whole sentences more or less")
+    even = write_jsonl(tmp_path / "even.jsonl", *_numbered("a", 10))
+    assert main(["split", even, "--out", str(tmp_path / "even"), "--test-share", "0.2"]) == 0
+    assert capsys.readouterr().out.endswith(f"2 sentences (20 %) -> {tmp_path / 'even' / 'test.jsonl'}\n")
+
+
 def test_split_depends_on_its_seed_alone_and_keeps_the_order() -> None:
     examples = [Example(uid=str(n), sentence=f"s {n}", schema=("x",), mentions=()) for n in range(50)]
     train, test = split(examples, 0.5, seed=1)
