@@ -1,5 +1,6 @@
 """The one way in which every script ends: exit codes, messages, options in their range."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -25,7 +26,13 @@ def _fail(error: BaseException) -> typer.Typer:
     ("error", "code", "said"),
     [
         (ValueError("no such label"), 2, "error: no such label\n"),
-        (FileNotFoundError(2, "No such file", "a.jsonl"), 2, "a.jsonl"),
+        (
+            FileNotFoundError(2, "No such file", "a.jsonl"),
+            2,
+            f"error: no file or folder at 'a.jsonl' (seen from {Path.cwd()})\n",
+        ),
+        (IsADirectoryError(21, "Is a directory", Path("a")), 2, "error: 'a': Is a directory\n"),
+        (OSError("the pipe broke"), 2, "error: the pipe broke\n"),
         (RuntimeError("the engine died"), 1, "error: RuntimeError: the engine died\n"),
         (KeyboardInterrupt(), 130, "resume me\n"),
     ],

@@ -286,7 +286,9 @@ def test_broken_labels_name_their_file(tmp_path) -> None:
 def test_a_missing_path_and_an_empty_data_set_are_named(tmp_path) -> None:
     with pytest.raises(DataError, match="no file or folder at 'nowhere"):
         load(["nowhere.jsonl"], training=True)
-    with pytest.raises(DataError, match="no file or folder at 'demo/nothing'"):
+    with pytest.raises(
+        DataError, match="no embedded data 'demo/nothing'; there is demo/known, demo/train, demo/unseen"
+    ):
         load(["demo/nothing"], training=True)
     empty = _jsonl(tmp_path, name="empty.jsonl")
     with pytest.raises(DataError, match=r"no usable sentence in .*empty\.jsonl"):

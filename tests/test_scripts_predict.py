@@ -256,9 +256,24 @@ def test_the_console_script_calls_the_module_of_its_command(monkeypatch, capsys)
     assert sys.argv[0] == "rnr predict"
     assert console.main(["--help"]) == 0
     assert "  evaluate " in capsys.readouterr().out
-    assert console.main(["perdict"]) == 2
-    assert "unknown command 'perdict'; choose from data, cot, train, predict" in capsys.readouterr().err
+    assert console.main(["x"]) == 2
+    assert "unknown command 'x'; choose from data, cot, train, predict" in capsys.readouterr().err
+    assert console.main(["trian"]) == 2
+    assert capsys.readouterr().err == "error: unknown command 'trian'; did you mean 'train'?\n"
     assert all(Path(ROOT, "scripts", f"{command}.py").is_file() for command in console.COMMANDS)
+
+
+def test_help_shows_a_command_as_it_is_called(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["/bin/rnr"])
+    assert console.main(["scale", "--help"]) == 0
+    assert "Usage: rnr scale " in capsys.readouterr().out
+    command = [sys.executable, "-m", "scripts.main"]
+    for more, said in (
+        (["scale", "--help"], "Usage: python -m scripts.scale "),
+        (["--help"], "usage: python -m scripts.main "),
+    ):
+        done = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.stdout.lstrip().startswith(said)
 
 
 def test_no_command_is_loaded_until_it_is_called() -> None:

@@ -190,6 +190,9 @@ def _every_file(path: str) -> Iterator[Path | DataError]:
 def _found(path: str) -> list[Path]:
     if path.startswith("demo/"):
         found = [DEMO / f"{path.removeprefix('demo/')}.jsonl"]
+        if not found[0].exists():
+            there = ", ".join(f"demo/{file.stem}" for file in sorted(DEMO.glob("*.jsonl")))
+            raise DataError(f"no embedded data {path!r}; there is {there}")
     else:
         place = Path(path).expanduser()  # taken as it is if it is there: a name may have brackets
         found = [place] if place.exists() else matches(str(place))
