@@ -1,23 +1,23 @@
 """A loaded model that is asked for entities: what ``rnr.load`` gives."""
 
 import asyncio
-import math
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from actors.chat_format import refuse_unfollowed
 from actors.concurrency import gather_all
 from actors.engine import Sampling
 from actors.event_loop import ENDING, EventLoop, result_of
 from actors.label_calibration import LabelCalibration
-from actors.question import Labels, asked, definitions, refuse_one_text, refuse_text, refuse_unasked
+from actors.options import Options
+from actors.question import Labels, asked, definitions, pair, refuse_one_text, refuse_text, refuse_unasked
 from actors.rollout import RolloutWorker
-from rnr.task.choosing import VOTE_SHARE, Chosen, Selection, Threshold, above, chosen, refuse_threshold
+from rnr.task.choosing import Chosen, above, chosen
 from rnr.task.decoding import refuse_undecodable
 from rnr.task.extraction import Extraction, extraction
 from rnr.task.prompts import ChatFormat, refuse_too_long
@@ -26,93 +26,6 @@ from rnr.types import Decoding, Example, Prompt, Rollout
 
 LEAST_ANSWER = 32
 """Tokens that an answer must have room for, beside as many as its text has."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a question is answered; each may be given with the call."""
-
-    decoding: Decoding
-    samples: int = 1
-    select: Selection | None = None
-    """None: ``greedy`` for one sample, ``vote`` for several."""
-    threshold: Threshold | None = None
-    """None: ``VOTE_SHARE`` for a vote, else none."""
-    temperature: float = 1.0
-    """Of the samples, where there are several."""
-    window: int = 256
-    """Tokens of a text that are read at once; longer texts are read in windows."""
-    label_calibration: float | None = None
-    """How far labels are decided by what speaks for them here and not anywhere (``actors.label_calibration``): 0 not at
-    all, 1 altogether. None: as far as the model's own run did, where one greedy chain of marks is asked for."""
-    overlap: int | None = None
-    """Tokens that two windows share; None: 48, and at most half a window."""
-
-    def __post_init__(self) -> None:
-        for name, known in (("decoding", get_args(Decoding)), ("select", (None, *get_args(Selection)))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {' or '.join(map(repr, known))}, not {getattr(self, name)!r}")
-        for name in ("samples", "window", "overlap"):
-            value = getattr(self, name)
-            if type(value) is not int and (name != "overlap" or value is not None):
-                raise ValueError(f"{name} is a whole number, not {value!r}")
-        refuse_threshold(self.threshold)
-        if self.samples < 1 or type(self.temperature) not in (int, float) or not 0 < self.temperature < math.inf:
-            given = f"found {self.samples} and {self.temperature!r}"
-            raise ValueError(f"samples must be at least 1, and their temperature a number above 0; {given}")
-        if self.samples == 1 and self.select in ("vote", "medoid"):
-            raise ValueError(f"select={self.select!r} needs several samples, for example samples=8")
-        given = self.label_calibration
-        if given is not None and (type(given) not in (int, float) or not 0.0 <= given <= 1.0):
-            raise ValueError(f"label_calibration is a number from 0 to 1, not {given!r}")
-        if given and not self.calibratable:
-            raise ValueError(
-                "label_calibration decides the labels of one greedy chain of marks again, and this is asked under "
-                f"decoding {self.decoding!r} with samples={self.samples}: ask with decoding='marks' and samples=1, or "
-                "with label_calibration=0"
-            )
-        if self.threshold and self.samples == 1 and self.decoding != "marks":
-            raise ValueError(
-                f"a threshold needs confidences, and one greedy answer under decoding {self.decoding!r} has none: ask "
-                "for samples=8"
-            )
-
-    @classmethod
-    def of(cls, **given: Any) -> Self:
-        """The options that are given; raises ValueError, naming those that there are, for one that is unknown."""
-        if unknown := given.keys() - {field.name for field in fields(cls)}:
-            raise ValueError(f"no option {min(unknown)!r}; there are {', '.join(field.name for field in fields(cls))}")
-        return cls(**given)
-
-    def but(self, **given: Any) -> Self:
-        """These options with some changed; raises as ``of``."""
-        return self.of(**{field.name: getattr(self, field.name) for field in fields(self)} | given)
-
-    @property
-    def shared(self) -> int:
-        """The overlap that is meant."""
-        return min(48, self.window // 2) if self.overlap is None else self.overlap
-
-    @property
-    def calibratable(self) -> bool:
-        """Whether the answer is one greedy chain of marks, whose labels can be calibrated."""
-        return (self.decoding, self.samples) == ("marks", 1)
-
-    def label_weight(self, usual: float) -> float:
-        """The calibration of labels that is meant; ``usual`` is the model's own."""
-        if self.label_calibration is not None:
-            return self.label_calibration
-        return usual if self.calibratable else 0.0
-
-    @property
-    def how(self) -> Selection:
-        """The selection that is meant."""
-        return self.select or ("greedy" if self.samples == 1 else "vote")
-
-    @property
-    def least(self) -> Threshold | None:
-        """The threshold that is meant."""
-        return VOTE_SHARE if self.threshold is None and self.how == "vote" else self.threshold
 
 
 class Extractor:
@@ -173,7 +86,7 @@ class Extractor:
             # In a thread of its own, so that an answer does not wait for the next line of a pipe.
             last: Future[Extraction] | None = None
             try:
-                for text, labels in questions:
+                for text, labels in map(pair, questions):
                     if stopped.is_set():
                         return
                     ahead.put(self.loop.submit(self.extract(text, labels, meant)))

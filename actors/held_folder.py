@@ -43,6 +43,17 @@ def held_for_a_while(root: Path) -> Iterator[Path]:
         os.close(lock)
 
 
+@contextmanager
+def folder_for_sockets() -> Iterator[Path]:
+    """One for the length of a block; in a process that has its temporary files in one, that one."""
+    own = Path(tempfile.gettempdir())
+    if own.name.startswith(PREFIX):
+        yield own
+        return
+    with held_for_a_while(root_of_workers()) as folder:
+        yield folder
+
+
 def remove_abandoned(root: Path, prefix: str) -> None:
     """Remove this user's folders that no process holds."""
     for lock in root.glob(f"{prefix}*/lock"):

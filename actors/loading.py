@@ -13,8 +13,9 @@ from typing import Any, Literal
 from actors.chat_format import chat_format, grammar_decoding, refuse_unfollowed
 from actors.engine import Engine, EngineSettings
 from actors.event_loop import EventLoop, result_of
-from actors.extractor import Extractor, Options
+from actors.extractor import Extractor
 from actors.model_files import refuse_long_context
+from actors.options import Options, refuse_limits
 from actors.output import stdout_to_stderr
 from rnr.config import GenerationConfig, ModelConfig
 from rnr.model_folder import resolve
@@ -27,8 +28,6 @@ SEQUENCES_AT_ONCE = {"cpu": 64, "cuda": 256, "mps": 32}
 """How many completions one engine makes at once, by device."""
 START = 3600.0
 """Seconds until an engine is up: a large model may come from a slow disk, and be compiled."""
-LEAST_CONTEXT = 32
-"""Tokens; the config asks for as many (``model.context_tokens``)."""
 
 
 def load(
@@ -55,9 +54,9 @@ def load(
     folder = resolve(model)
     chat = chat_format(folder)
     meant = Options.of(decoding=decoding or grammar_decoding(folder), **options)
-    _refuse_unusable(engine, context_tokens, max_new_tokens, device)
+    refuse_limits(context_tokens, max_new_tokens)
+    _refuse_engine(engine, device)
     refuse_long_context(folder, context_tokens)
-    _refuse_missing(engine)
     refuse_unfollowed(chat, meant.decoding)
     with stdout_to_stderr(), _unnamed_main():
         made, count = _engine(engine, folder, chat, context_tokens, device)
@@ -89,11 +88,7 @@ def _close(extractor: "weakref.ref[Extractor]") -> None:
         alive.close()
 
 
-def _refuse_unusable(engine: str, context_tokens: int, max_new_tokens: int | None, device: str) -> None:
-    if type(context_tokens) is not int or context_tokens < LEAST_CONTEXT:
-        raise ValueError(f"context_tokens is a whole number of at least {LEAST_CONTEXT}, not {context_tokens!r}")
-    if max_new_tokens is not None and (type(max_new_tokens) is not int or max_new_tokens < 1):
-        raise ValueError(f"max_new_tokens is a whole number of at least 1, not {max_new_tokens!r}")
+def _refuse_engine(engine: str, device: str) -> None:
     if device and engine == "vllm":
         raise ValueError(
             f'device={device!r} is for engine="transformers"; vLLM takes the first GPU that it sees, or the CPU: set '
@@ -101,9 +96,6 @@ def _refuse_unusable(engine: str, context_tokens: int, max_new_tokens: int | Non
         )
     if device and device.partition(":")[0] not in SEQUENCES_AT_ONCE:
         raise ValueError(f"device is {', '.join(SEQUENCES_AT_ONCE)} (cuda:1 for the second GPU), not {device!r}")
-
-
-def _refuse_missing(engine: str) -> None:
     if engine not in ("vllm", "transformers"):
         raise ValueError(f'engine is "vllm" or "transformers", not {engine!r}')
     needed = ("vllm", "torch") if engine == "vllm" else ("transformers", "torch", "xgrammar")

@@ -41,6 +41,20 @@ def refuse_one_text(texts: Any) -> None:
         raise ValueError("batch takes a list of texts, found one string: ask ner(text, labels)")
 
 
+def pair(question: Any) -> tuple[str, Labels]:
+    """(text, labels) of one of many questions; raises ValueError for what is no such pair."""
+    if isinstance(question, str | bytes):
+        raise ValueError(
+            "stream takes (text, labels) for each text, found a text alone: ask batch(texts, labels) for texts with "
+            "the same labels"
+        )
+    try:
+        text, labels = question
+    except (TypeError, ValueError):
+        raise ValueError(f"stream takes (text, labels) for each text, found {str(question)[:60]}") from None
+    return text, labels
+
+
 def asked(labels: Any) -> dict[str, str]:
     """``{label_key(label): label}``; raises ValueError for no labels, blank ones, what is no label, and two that are
     one to the model."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from secrets import compare_digest
 from typing import Any
@@ -12,7 +12,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
-from actors.extractor import Extractor, Options
+from actors.extractor import Extractor
+from actors.options import Options
 from actors.question import Limits, refuse_unasked
 from rnr.files import strict_json
 from rnr.task.choosing import Selection
@@ -55,7 +56,7 @@ class Service:
         known = {field.name for field in fields(Options)}
         given = {key: value for key, value in question.model_dump(exclude_unset=True).items() if key in known}
         given["decoding"] = question.decoding or self._extractor.options.decoding
-        options = replace(self._extractor.options, **given)
+        options = self._extractor.options.but(**given)
         refuse_unasked(question.threshold, question.labels)
         self._waiting += len(question.sentences)
         try:

@@ -1,17 +1,19 @@
 """vLLM as an ``Engine``. Its interfaces move between releases: only this file, ``actors/weight_receiver.py``,
-``actors/cpu_norm.py``, ``actors/vllm_on_gpu.py``, ``actors/vllm_adapter.py`` and
+``actors/cpu_norm.py``, ``actors/vllm_on_gpu.py``, ``actors/vllm_adapter.py``, ``actors/vllm_environment.py`` and
 ``actors/vllm_server.py`` know them."""
 
-import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from actors.delivery import Delivery, received
 from actors.engine import MOST_CHOICES, Completion, EngineSettings, Sampling, among
+from actors.held_folder import folder_for_sockets
 from actors.token_text import character_ends
 from actors.vllm_adapter import linear_layers, refuse_adapters, room_for, write_adapter
+from actors.vllm_environment import set_environment, sockets_in
 from rnr.faults import WorkerUnusable
 from rnr.model_folder import SAFE_WEIGHTS
 from rnr.types import Segment
@@ -27,6 +29,7 @@ class VllmEngine:
         self._settings = settings
         self._extension = extension
         self._engine: Any = None
+        self._held = ExitStack()
         self._version = 0
         self._loads = 0
         self._asleep = False
@@ -51,21 +54,7 @@ class VllmEngine:
     async def start(self) -> None:
         """Build the engine with the weights of the model folder (version 0)."""
         settings = self._settings
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
-        # Each sentence has a grammar of its own, so few are asked for twice; vLLM would keep 512 MiB of them.
-        os.environ.setdefault("VLLM_XGRAMMAR_CACHE_MB", "64")
-        if not settings.use_gpu:
-            # The engine may share its cores with the learner and with other workers: threads float.
-            os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
-            os.environ["OMP_NUM_THREADS"] = str(settings.threads)
-            os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.generation.kv_cache_gib)
-            # vLLM compiles three small functions of its sampler, which are kept from one run to the next. Headers that
-            # are compiled ahead are not: torch puts them below TMPDIR, which a run has to itself, and would spend 15 to
-            # 20 s of a core on them in every run, also where nothing is left to compile.
-            os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
+        set_environment(settings)
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -90,7 +79,10 @@ class VllmEngine:
             **self._with_adapter(),
             **self._guessing(),
         )
-        self._engine = AsyncLLM.from_engine_args(arguments)
+        with ExitStack() as held:
+            with sockets_in(held.enter_context(folder_for_sockets())):
+                self._engine = AsyncLLM.from_engine_args(arguments)
+            self._held = held.pop_all()
         await self._refuse_another_tokenizer()
         await self._label(0)
 
@@ -277,6 +269,7 @@ class VllmEngine:
             self._engine.shutdown()
             # Or vLLM's finaliser would try it again at the very end of the interpreter, and print a traceback.
             self._engine = None
+        self._held.close()
 
 
 def _files_to_read(folder: str) -> dict[str, str]:

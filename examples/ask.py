@@ -3,17 +3,29 @@
 python -m examples.ask runs/demo/export
 """
 
+import argparse
+import os
+
+from rnr.model_folder import resolve
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("model", nargs="?", default=os.environ.get("RNR_MODEL", "runs/demo/export"))
+os.environ["RNR_MODEL"] = parser.parse_args().model  # where a notebook has the name, too
+try:
+    resolve(os.environ["RNR_MODEL"])
+except ValueError as error:
+    parser.error(str(error))
+
 # %% [markdown]
 # # Ask a model
 # An export of RNR is loaded once and asked many times. Run `make demo` first, or name your own export.
 
 # %%
 import os
-import sys
 
 from rnr import load
 
-MODEL = next((word for word in sys.argv[1:] if os.path.isdir(word)), os.environ.get("RNR_MODEL", "runs/demo/export"))
+MODEL = os.environ.get("RNR_MODEL", "runs/demo/export")
 ner = load(MODEL)
 
 # %% [markdown]

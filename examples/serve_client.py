@@ -39,7 +39,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--labels", default="person,city")
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     options = parser.parse_args(argv)
-    for result in extract(options.sentences, options.labels.split(","), url=options.url):
+    try:
+        results = extract(options.sentences, options.labels.split(","), url=options.url)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        print(f"error: no answer from {options.url}: {error}; is `rnr serve` running there?", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for result in results:
         print(result["sentence"])
         for entity in result["entities"]:
             print(f"  {entity['start']:4}-{entity['end']:<4} {entity['label']:12} {entity['text']}")

@@ -8,14 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import spacy
-from spacy import displacy
-
-import actors.spacy_component  # noqa: F401  # registers "rnr" where RNR is not installed by pip
-
 
 def pipeline(model: str, labels: Sequence[str], language: str = "en"):
     """A blank pipeline of this language with RNR's component in it; the model is loaded with the first text."""
+    import spacy
+
+    import actors.spacy_component  # noqa: F401  # registers "rnr" where RNR is not installed by pip
+
     nlp = spacy.blank(language)
     nlp.add_pipe("rnr", config={"model": model, "labels": list(labels)})
     return nlp
@@ -28,12 +27,17 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--labels", default="person,city")
     parser.add_argument("--html", help="a page with the entities highlighted")
     options = parser.parse_args(argv)
-    docs = list(pipeline(options.model, options.labels.split(",")).pipe(options.texts))
+    try:
+        docs = list(pipeline(options.model, options.labels.split(",")).pipe(options.texts))
+    except ValueError as error:
+        parser.error(str(error))
     for doc in docs:
         for entity in doc.ents:
             sure = "" if entity._.confidence is None else f" {entity._.confidence:.2f}"
             print(f"{entity.start_char}-{entity.end_char} {entity.label_} {entity.text}{sure}")
     if options.html:
+        from spacy import displacy
+
         Path(options.html).write_text(displacy.render(docs, style="ent", page=True), encoding="utf-8")
     return 0
 

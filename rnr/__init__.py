@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from actors.loading import load
 
 __all__ = ["load"]
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
@@ -15,3 +16,7 @@ def __getattr__(name: str) -> Any:
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

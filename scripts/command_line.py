@@ -9,13 +9,14 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperOption
 from typer.models import CommandFunctionType
 
-from rnr.runs.commands import as_called
+from rnr.runs.commands import as_called, by_name
 
 Number = TypeVar("Number", int, float)
 
@@ -136,7 +137,7 @@ def threshold_option(given: Sequence[str] | None) -> float | dict[str, float] | 
 def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped") -> int:
     """The exit code of this command line; ``interrupted`` is printed after Ctrl-C."""
     try:
-        code = app(argv, standalone_mode=False) or 0
+        code = app(argv, prog_name=sys.argv[0] if by_name() else None, standalone_mode=False) or 0
     except (typer.TyperException, ValueError, OSError) as error:
         print(f"error: {_told(error)}", file=sys.stderr)
         return 2
@@ -150,8 +151,12 @@ def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped") -> i
 
 def _told(error: Exception) -> str:
     """The message; for an option, argument or command that is missing or unknown, with where they are listed."""
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        return f"no file or folder at {str(error.filename)!r} (seen from {Path.cwd()})"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{str(error.filename)!r}: {error.strerror}"
     if not isinstance(error, typer.TyperException):
-        return str(error)
+        return as_called(str(error))
     context = getattr(error, "ctx", None)
     if context is None or type(error) is typer.BadParameter:
         return error.format_message()

@@ -209,7 +209,10 @@ def split(
             raise ValueError(f"--test-share {test_share}: too few sentences, none is left for {name}")
     for file, examples in zip(files.values(), sides, strict=True):
         write(examples, file, "jsonl")
-        print(f"{counted(len(examples), 'sentence')} -> {file}")
+        share = len(examples) / (len(sides[0]) + len(sides[1]))
+        print(f"{counted(len(examples), 'sentence')} ({100 * share:.0f} %) -> {file}")
+    if why := drawing.other_share(sides, test_share):
+        print(f"noted: --test-share {test_share:g} of each source is not met: {why}")
     return 0
 
 

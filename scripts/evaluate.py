@@ -18,6 +18,8 @@ import typer
 from rich.console import Console
 
 from actors.chat_format import asks_catch_alls, trained_decoding
+from actors.options import Options
+from actors.question import refuse_unasked
 from rnr.config import EvaluationConfig, ModelConfig, ReadingConfig
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
@@ -108,7 +110,7 @@ def evaluate(
         catch_alls = asks_catch_alls(model) if model else True
     gold = _gold(data, reading, catch_alls)
     # Read for its errors, too: these are to be known before the model is asked.
-    compared = read_any(other, gold, renamed).predictions if other else None
+    compared = _compared(other, gold, renamed) if other else None
     files = [predictions] if predictions else []
     if model:
         drawn = draw_from_each(gold, examples)
@@ -116,7 +118,7 @@ def evaluate(
             refuse_other_sentences([example.uid for example in drawn], compared)
         folder = out or Path("runs/evaluation") / time.strftime("%Y%m%d-%H%M%S")
         wanted: list[Decoding] = [name for name in DECODINGS if name in (decoding or ())]
-        options = {"samples": samples, "select": select, "threshold": threshold_option(threshold), "engine": engine}
+        options = {"samples": samples, "select": select, "threshold": _least(threshold, gold), "engine": engine}
         options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
         files = _ask(model, drawn, wanted, folder, options, label_calibration)
     for file in files:
@@ -133,6 +135,21 @@ def _gold(data: Sequence[str], reading: str, catch_alls: bool) -> list[Example]:
     gold = as_asked(load(data, training=False, options=options), catch_alls=catch_alls)
     columns({example.source for example in gold})  # raises for names that no table can have
     return gold
+
+
+def _least(threshold: Sequence[str] | None, gold: Sequence[Example]) -> float | dict[str, float] | None:
+    """The threshold; raises ValueError for that of a label which no sentence asks for."""
+    least = threshold_option(threshold)
+    refuse_unasked(least, {label for example in gold for label in example.schema})
+    return least
+
+
+def _compared(other: Path, gold: Sequence[Example], renamed: Mapping[str, str]) -> dict[str, Prediction]:
+    """The predictions of ``--compare``; what is noticed about them goes to stderr."""
+    read = read_any(other, gold, renamed)
+    for note in read.notes:
+        print(f"noted: {other}: {note}", file=sys.stderr)
+    return read.predictions
 
 
 def _renamed(pairs: Sequence[str]) -> dict[str, str]:
@@ -207,8 +224,7 @@ def _ask(
 ) -> list[Path]:
     """The files into which the model's answers were written, one for each decoding, with ``weight`` for the calibration
     of labels under marks (None: the model's own); raises ValueError if one exists already."""
-    from actors.extractor import Options  # loads torch, for which scoring has no use
-    from actors.loading import load as load_model
+    from actors.loading import load as load_model  # loads torch, for which scoring has no use
 
     names = {decoding: f"predictions-{decoding}.jsonl" for decoding in decodings} if len(decodings) > 1 else {}
     for file in (folder / name for name in (*names.values(), "predictions.jsonl")):

@@ -1,8 +1,10 @@
 """``rnr COMMAND``: the console script. ``python -m scripts.COMMAND`` is the same."""
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 COMMANDS = {
     "data": "check, convert, split and count annotated sentences",
@@ -29,15 +31,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else 2
     command, *rest = arguments
     if command not in COMMANDS:
-        print(f"error: unknown command {command!r}; choose from {', '.join(COMMANDS)}", file=sys.stderr)
+        near = "".join(f"; did you mean {each!r}?" for each in difflib.get_close_matches(command, COMMANDS, n=1))
+        print(f"error: unknown command {command!r}{near or '; choose from ' + ', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    sys.argv[0] = f"rnr {command}"  # by which typer calls it in --help
+    # By which messages and --help call it: `rnr` may not be installed where this file was called.
+    here = Path(sys.argv[0])
+    sys.argv[0] = str(here.with_name(f"{command}.py")) if _is_module() else f"rnr {command}"
     return importlib.import_module(f"scripts.{command}").main(rest)
 
 
 def _help() -> str:
     lines = [f"  {command:<10} {purpose}" for command, purpose in COMMANDS.items()]
-    return "\n".join(["usage: rnr COMMAND ...   (rnr COMMAND --help says more)", "", *lines])
+    name = "python -m scripts.main" if _is_module() else "rnr"
+    return "\n".join([f"usage: {name} COMMAND ...   ({name} COMMAND --help says more)", "", *lines])
+
+
+def _is_module() -> bool:
+    """Whether this was called as ``python -m scripts.main``."""
+    return Path(sys.argv[0]).name == "main.py"
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ import time
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
+from actors.options import Options, refuse_limits
 from actors.output import stdout_to_stderr
 from actors.question import Labels, refuse_unasked
 from rnr.config import ModelConfig
@@ -77,8 +79,9 @@ def predict(
     options: dict[str, Any] = {"samples": samples, "select": select, "threshold": threshold_option(threshold)}
     if labels is not None and not file:
         refuse_unasked(options["threshold"], labels)
-    options |= {"window": window, "overlap": overlap, "decoding": decoding, "engine": engine}
-    options |= {"label_calibration": label_calibration}
+    options |= {"window": window, "overlap": overlap, "decoding": decoding, "label_calibration": label_calibration}
+    options |= {"engine": engine, "context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
+    _refuse(options)
     questions = read_questions(sentences or [], file or [], form, labels)
     if out is not None:
         questions = _behind(questions, out, resume=resume)
@@ -87,8 +90,15 @@ def predict(
     if first is None:
         print("nothing to do: no input, or --out already has all answers", file=sys.stderr)
         return
-    options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
     _answer(model, itertools.chain([first], questions), options, out, as_json=as_json)
+
+
+def _refuse(options: dict[str, Any]) -> None:
+    """Raise ValueError for what no model can be asked, before torch is loaded; what a model's own decoding does not
+    allow, which only its folder tells, comes then."""
+    given = {field.name: options[field.name] for field in fields(Options) if field.name in options}
+    Options.of(**{**given, "decoding": options["decoding"] or "marks"})
+    refuse_limits(options["context_tokens"], options["max_new_tokens"])
 
 
 def _answer(
@@ -99,7 +109,7 @@ def _answer(
         from actors.loading import load  # loads torch, for which wrong input has no use
 
         with load(model, **options) as extractor:
-            pairs = _answered(questions, extractor.stream)
+            pairs = _noting(_answered(questions, extractor.stream), options["threshold"])
             if out is None:
                 _show(pairs, stdout, as_json=as_json)
             else:
@@ -121,6 +131,19 @@ def _answered(
 
     for found in stream(remembered()):
         yield asked.popleft(), found
+
+
+def _noting(
+    pairs: Iterator[tuple[Question, Extraction]], threshold: float | dict[str, float] | None
+) -> Iterator[tuple[Question, Extraction]]:
+    """The same; behind the last, labels are named that have a threshold and that no text was asked for."""
+    idle = {label_key(label): label for label in threshold} if isinstance(threshold, dict) else {}
+    for question, found in pairs:
+        for label in question.labels:
+            idle.pop(label_key(label), None)
+        yield question, found
+    if idle:
+        print(f"noted: no text was asked for {', '.join(idle.values())}, which --threshold names", file=sys.stderr)
 
 
 def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterator[Question]:

@@ -52,7 +52,7 @@ def train(
     if debug:
         settings = load_config(config, [*context.args, *smallest(settings)])
     if dry_run:
-        from scripts.plan import show_plan
+        from scripts.planning import show_plan
 
         show_plan(settings, resume=resume, as_json=as_json)
         return 0

@@ -1,5 +1,6 @@
 """The one way in which every script ends: exit codes, messages, options in their range."""
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -25,7 +26,13 @@ def _fail(error: BaseException) -> typer.Typer:
     ("error", "code", "said"),
     [
         (ValueError("no such label"), 2, "error: no such label\n"),
-        (FileNotFoundError(2, "No such file", "a.jsonl"), 2, "a.jsonl"),
+        (
+            FileNotFoundError(2, "No such file", "a.jsonl"),
+            2,
+            f"error: no file or folder at 'a.jsonl' (seen from {Path.cwd()})\n",
+        ),
+        (IsADirectoryError(21, "Is a directory", Path("a")), 2, "error: 'a': Is a directory\n"),
+        (OSError("the pipe broke"), 2, "error: the pipe broke\n"),
         (RuntimeError("the engine died"), 1, "error: RuntimeError: the engine died\n"),
         (KeyboardInterrupt(), 130, "resume me\n"),
     ],
@@ -80,6 +87,13 @@ def test_one_file_where_a_list_belongs_is_told_how_a_list_is_written() -> None:
 def test_an_error_that_is_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(KeyError):
         run(_fail(KeyError("x")), [])
+
+
+def test_an_error_names_commands_as_they_are_called(monkeypatch, capsys) -> None:
+    for name, said in (("predict.py", "python -m scripts.data"), ("rnr predict", "rnr data")):
+        monkeypatch.setattr("sys.argv", [name])
+        assert run(_fail(ValueError("`python -m scripts.data check a` lists all")), []) == 2
+        assert capsys.readouterr().err == f"error: `{said} check a` lists all\n"
 
 
 def test_what_a_command_returns_is_its_exit_code() -> None:

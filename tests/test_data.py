@@ -219,6 +219,34 @@ def test_bad_rows_are_skipped_and_counted_only_if_asked(tmp_path, capsys) -> Non
     assert "row 3: not valid JSON" in said[2]
 
 
+def test_a_bad_row_is_told_with_how_many_more_there_are_and_what_to_do(tmp_path, monkeypatch) -> None:
+    good = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
+    file = _jsonl(tmp_path, good, "{", good, "{", "[")
+    check = f"`python -m scripts.data check {file}` lists all that is wrong"
+    with pytest.raises(DataError) as raised:
+        load([file], training=True)
+    assert str(raised.value).startswith(f"{file}, row 2: not valid JSON")
+    assert str(raised.value).endswith(f"; 2 more bad rows in this file; {check}")
+    with pytest.raises(DataError) as raised:
+        load([file], training=True, skip_bad_rows=False)
+    assert str(raised.value).endswith(f"{check}; data.skip_bad_rows=true, or --skip-bad-rows, leaves them out")
+    monkeypatch.setattr("rnr.corpus.skipping.SECONDS", -1.0)
+    with pytest.raises(DataError) as raised:
+        load([file], training=True)
+    assert str(raised.value).endswith(f"; {check}")
+    assert "more bad row" not in str(raised.value)
+
+
+def test_a_file_that_breaks_off_behind_a_bad_row_is_told_by_that_row(tmp_path, monkeypatch) -> None:
+    def rows(_file, _reading):
+        yield 1, DataError("row 1: no tag")
+        raise DataError("the file breaks off")
+
+    monkeypatch.setattr("rnr.corpus.loading.read_rows", rows)
+    with pytest.raises(DataError, match=r"row 1: no tag; `python -m scripts\.data check"):
+        load([_jsonl(tmp_path, "{}")], training=True)
+
+
 def test_of_many_skipped_rows_ten_are_named_and_the_rest_counted(tmp_path, capsys) -> None:
     good = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
     load([_jsonl(tmp_path, good, *["{"] * 12)], training=True, skip_bad_rows=True)
@@ -258,7 +286,9 @@ def test_broken_labels_name_their_file(tmp_path) -> None:
 def test_a_missing_path_and_an_empty_data_set_are_named(tmp_path) -> None:
     with pytest.raises(DataError, match="no file or folder at 'nowhere"):
         load(["nowhere.jsonl"], training=True)
-    with pytest.raises(DataError, match="no file or folder at 'demo/nothing'"):
+    with pytest.raises(
+        DataError, match="no embedded data 'demo/nothing'; there is demo/known, demo/train, demo/unseen"
+    ):
         load(["demo/nothing"], training=True)
     empty = _jsonl(tmp_path, name="empty.jsonl")
     with pytest.raises(DataError, match=r"no usable sentence in .*empty\.jsonl"):

@@ -10,7 +10,8 @@ import pytest
 
 from actors import loading
 from actors.event_loop import EventLoop, result_of
-from actors.extractor import Extractor, Options
+from actors.extractor import Extractor
+from actors.options import Options
 
 
 async def _for_ever(*_: Any) -> None:

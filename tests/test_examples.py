@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import socket
 import subprocess
 import sys
 import threading
@@ -154,7 +155,55 @@ def test_the_notebook_is_the_script_and_its_cells_run(monkeypatch, capsys) -> No
     assert model.closed
     assert "Ada person 0 3 0.75\n[Ada: person]\n" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["ask"])
+    monkeypatch.setattr("rnr.model_folder.resolve", lambda folder: folder)
+    monkeypatch.setenv("RNR_MODEL", "m")
     runpy.run_path(str(make_notebook.SOURCE))
+
+
+def test_the_script_asks_the_model_that_is_named_or_none(tmp_path, monkeypatch, capsys) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr("rnr.load", lambda folder: loaded.append(folder) or _Model())
+    monkeypatch.setenv("RNR_MODEL", str(tmp_path))
+    nope = str(tmp_path / "nope")
+    for argument, code in ((nope, 2), ("--help", 0)):
+        monkeypatch.setattr(sys, "argv", ["ask", argument])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(make_notebook.SOURCE))
+        assert ended.value.code == code
+    out, err = capsys.readouterr()
+    assert f"error: model.path: no folder at {nope!r}" in err
+    assert "python -m examples.ask runs/demo/export" in out
+    monkeypatch.setattr("rnr.model_folder.resolve", lambda folder: folder)
+    monkeypatch.setattr(sys, "argv", ["ask", "mine"])
+    runpy.run_path(str(make_notebook.SOURCE))
+    assert loaded == ["mine"]
+
+
+def test_examples_say_in_one_line_what_is_not_there(capsys) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        assert ask_server(["Ada", "--url", url]) == 1
+    assert ask_server(["Ada", "--url", "nope"]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"error: no answer from {url}: [Errno 111] Connection refused")
+    assert second.startswith("error: no answer from nope: ")
+    pytest.importorskip("spacy", reason="spaCy is an optional extra")
+    from examples.spacy_pipeline import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["no/such/export", "Ada"])
+    assert ended.value.code == 2
+    assert "error: model.path: no folder at 'no/such/export'" in capsys.readouterr().err
+
+
+def test_the_help_of_an_example_loads_no_library() -> None:
+    for example in ("examples.spacy_pipeline", "examples.ask"):
+        program = f"import sys, runpy; sys.argv = ['x', '--help']; runpy.run_module({example!r}, run_name='__main__')"
+        program = f"import atexit, sys; atexit.register(lambda: print(*sorted(sys.modules))); {program}"
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert not {"spacy", "torch"} & set(done.stdout.split())
 
 
 def test_the_definitions_are_those_of_all_labels_of_the_embedded_data() -> None:

@@ -102,6 +102,13 @@ def test_labels_that_nobody_asked_for_are_named_with_what_to_do(tmp_path) -> Non
     assert "GPE (1); --rename TOOL=DATA" in note
 
 
+def test_a_rename_of_what_does_not_occur_or_to_what_nobody_asks_for_is_named(tmp_path) -> None:
+    file = _file(tmp_path, SPACY, NOTHING)
+    first, second, _ = read_any(file, EXAMPLES, {"GPEZ": "city", "GPE": "cty"}).notes
+    assert first == "--rename GPEZ=city changed nothing: no mention is labelled 'GPEZ'"
+    assert second == "--rename GPE=cty: no sentence asks for 'cty'; asked for: city, person"
+
+
 @pytest.mark.parametrize(("row", "offsets"), [(GLINER, True), (GLINER2, False)])
 def test_gliner_in_both_forms_scores_what_it_found(tmp_path, row, offsets) -> None:
     read = read_any(_file(tmp_path, row, NOTHING), EXAMPLES)

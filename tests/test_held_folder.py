@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from actors.held_folder import PREFIX, SHARED_MEMORY, held_folder, remove, remove_abandoned, root_of_workers
+from actors.held_folder import (
+    PREFIX,
+    SHARED_MEMORY,
+    folder_for_sockets,
+    held_folder,
+    remove,
+    remove_abandoned,
+    root_of_workers,
+)
 
 pytestmark = pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="semaphores are files on Linux alone")
 
@@ -124,6 +132,20 @@ def test_a_folder_that_is_written_to_while_it_is_removed_is_left_to_the_next(roo
     os.close(lock)
     remove_abandoned(root, PREFIX)
     assert list(root.iterdir()) == []
+
+
+def test_sockets_have_a_folder_of_their_own_where_a_process_has_none(root, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(root))
+    with folder_for_sockets() as folder:
+        assert (folder.parent, folder.stat().st_mode & 0o777) == (root, 0o700)
+    assert list(root.iterdir()) == []
+    held, lock = held_folder(root, PREFIX)
+    monkeypatch.setattr(tempfile, "tempdir", str(held))
+    with folder_for_sockets() as folder:
+        assert folder == held
+    assert held.exists()
+    remove(held)
+    os.close(lock)
 
 
 def test_a_path_that_is_too_long_for_sockets_is_not_made_longer(monkeypatch) -> None:

@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,3 +86,25 @@ def test_commands_load_no_engine_before_their_input_was_read() -> None:
         f"print(json.dumps([name for name in {ENGINES!r} if name in sys.modules]))"
     )
     assert _fresh(program) == []
+
+
+def test_rnr_shows_what_it_has_and_its_version_without_loading_an_engine() -> None:
+    program = (
+        "import json, sys, rnr\n"
+        "shown = [name for name in dir(rnr) if name in ('load', '__version__')]\n"
+        f"print(json.dumps([shown, rnr.__version__, [name for name in {ENGINES!r} if name in sys.modules]]))"
+    )
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert _fresh(program) == [["__version__", "load"], version, []]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_the_help_of_no_command_loads_an_engine() -> None:
+    program = (
+        "import contextlib, importlib, io, json, sys\n"
+        "from scripts.main import COMMANDS\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    codes = [importlib.import_module(f'scripts.{name}').main(['--help']) for name in COMMANDS]\n"
+        f"print(json.dumps([sum(codes), [name for name in {ENGINES!r} if name in sys.modules]]))"
+    )
+    assert _fresh(program) == [0, []]

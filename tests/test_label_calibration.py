@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from actors.engine import Sampling
-from actors.extractor import Options
 from actors.label_calibration import Choices, LabelCalibration, _marks, branches, neutral, neutral_marks
 from actors.loading import load
+from actors.options import Options
 from actors.rollout import RolloutWorker
 from cluster.disk import Disk
 from cluster.evaluation import evaluate

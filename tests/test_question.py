@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from actors.extractor import Extractor, Options
+from actors.extractor import Extractor
 from actors.loading import load
-from actors.question import asked, definitions, refuse_text, refuse_unasked
+from actors.options import Options
+from actors.question import asked, definitions, pair, refuse_text, refuse_unasked
 from rnr.model_folder import resolve
 from rnr.task.extraction import Entity, Extraction
 from scripts.predict import _plain
@@ -82,6 +83,22 @@ def test_one_string_is_no_batch_of_its_letters(ner) -> None:
         ner.batch("Ada met Bob", ["person"])
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Ada met Bob", "found a text alone: ask batch"),
+        ("ab", "found a text alone"),
+        (("Ada", ["person"], 0.5), r"for each text, found \('Ada', \['person'\], 0.5\)"),
+        (7, "for each text, found 7"),
+    ],
+)
+def test_what_is_no_pair_of_text_and_labels_is_no_question_of_a_stream(ner, question, said, monkeypatch) -> None:
+    monkeypatch.setattr("actors.extractor.refuse_unfollowed", lambda _chat, _decoding: None)
+    with pytest.raises(ValueError, match=said):
+        list(ner.stream([question]))
+    assert pair(["Ada", ["person"]]) == ("Ada", ["person"])
+
+
 def test_a_threshold_of_a_label_that_is_not_asked_for_is_refused(ner) -> None:
     refuse_unasked({"Person": 0.5}, ["person"])
     refuse_unasked(0.5, ["person"])
@@ -108,6 +125,15 @@ def test_an_option_that_cannot_be_is_refused_with_those_that_can(given, said) ->
         Options(decoding="marks").but(**given)
 
 
+def test_a_temperature_without_several_samples_would_do_nothing_and_is_refused(ner) -> None:
+    for given in ({"temperature": 0.5}, {"temperature": 1.0, "samples": 1}):
+        with pytest.raises(ValueError, match="temperature is that of several samples, and one answer is greedy"):
+            ner("Ada", ["person"], **given)
+    assert Options(decoding="marks").but(temperature=0.5, samples=2).temperature == 0.5
+    usual = Options(decoding="marks", temperature=0.5)  # of a loaded model, for calls with several samples
+    assert (usual.but(window=64).temperature, usual.but(samples=4).temperature) == (0.5, 0.5)
+
+
 def test_an_option_that_there_is_not_names_those_that_there_are(ner) -> None:
     with pytest.raises(ValueError, match="no option 'temprature'; there are decoding, samples,"):
         ner("Ada", ["person"], temprature=0.5)
@@ -124,6 +150,10 @@ def test_windows_of_any_size_share_at_most_half_of_themselves_by_default() -> No
         ({"device": "tpu"}, "device is cpu, cuda, mps"),
         ({"context_tokens": 16}, "context_tokens is a whole number of at least 32, not 16"),
         ({"max_new_tokens": 0}, "max_new_tokens is a whole number of at least 1, not 0"),
+        (
+            {"max_new_tokens": 64, "context_tokens": 64},
+            r"max_new_tokens \(64\) must be smaller than context_tokens \(64\)",
+        ),
         ({"engine": "vllm", "device": "cuda:1"}, 'cuda:1\' is for engine="transformers"; vLLM takes the first GPU'),
     ],
 )

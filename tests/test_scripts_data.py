@@ -140,7 +140,9 @@ def test_convert_stops_at_a_bad_row_unless_told_to_skip_it(tmp_path, capsys) -> 
         str(tmp_path / "b.jsonl"),
     ]
     assert main(command) == 2
-    assert "a.jsonl, row 2: not valid JSON" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a.jsonl, row 2: not valid JSON" in said
+    assert said.endswith("lists all that is wrong; data.skip_bad_rows=true, or --skip-bad-rows, leaves them out\n")
     assert not (tmp_path / "b.jsonl").exists()
     assert main([*command, "--skip-bad-rows"]) == 0
     assert json.loads((tmp_path / "b.jsonl").read_text()) == ADA | {"dataset": "a"}
@@ -308,6 +310,26 @@ def test_split_takes_its_share_of_each_source_and_no_sentence_twice(tmp_path) ->
     assert main(["check", str(out)]) == 0  # what was written is a folder with splits
     assert load([str(out)], training=False) == test
     assert not {sentence_key(one.sentence) for one in train} & {sentence_key(one.sentence) for one in test}
+
+
+def test_split_says_its_shares_and_why_they_are_others(tmp_path, capsys) -> None:
+    copies = [row | {"text": "a 0"} for row in _numbered("a", 12)]
+    many, out = write_jsonl(tmp_path / "many.jsonl", *_numbered("a", 8), *copies), tmp_path / "out"
+    found = {}
+    for seed in range(8):  # until the sentence with its twelve copies is drawn
+        assert main(["split", many, "--out", str(out / str(seed)), "--test-share", "0.25", "--seed", str(seed)]) == 0
+        _, test, why = capsys.readouterr().out.splitlines()[-3:]
+        found[test.split(" -> ")[0]] = why
+    said = "noted: --test-share 0.25 of each source is not met: all copies of a sentence stand on one side (12 copies)"
+    assert found == {"2 sentences (10 %)": said, "14 sentences (70 %)": said}
+    small = write_jsonl(tmp_path / "small.jsonl", *(row for name in "abcdef" for row in _numbered(name, 3)))
+    assert main(["split", small, "--out", str(tmp_path / "few"), "--test-share", "0.25"]) == 0
+    *_, test, why = capsys.readouterr().out.splitlines()
+    assert test.startswith("6 sentences (33 %) -> ")
+    assert why.endswith("the sources are so small that their shares are whole sentences more or less")
+    even = write_jsonl(tmp_path / "even.jsonl", *_numbered("a", 10))
+    assert main(["split", even, "--out", str(tmp_path / "even"), "--test-share", "0.2"]) == 0
+    assert capsys.readouterr().out.endswith(f"2 sentences (20 %) -> {tmp_path / 'even' / 'test.jsonl'}\n")
 
 
 def test_split_depends_on_its_seed_alone_and_keeps_the_order() -> None:

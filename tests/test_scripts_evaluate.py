@@ -181,6 +181,21 @@ def test_predictions_of_other_sentences_are_refused_before_the_model_is_asked(tm
     assert len(asked) == 1
 
 
+def test_a_threshold_of_no_label_and_what_is_noticed_about_the_compared_are_said(
+    tmp_path, data, monkeypatch, capsys
+) -> None:
+    asked: list[dict] = []
+    _loaded(asked, {"free": '{"entities": {}}'}, monkeypatch)
+    command = ["--model", "m", "--data", *data, "--examples", "1", "--samples", "2", "--out", str(tmp_path / "out")]
+    assert main([*command, "--threshold", "thng=0.4"]) == 2
+    assert "threshold for 'thng', which is not among the labels: " in capsys.readouterr().err
+    assert asked == []
+    assert main([*command, "--threshold", "thing=0.4"]) == 0
+    other = ["--compare", str(tmp_path / "out" / "predictions.jsonl"), "--rename", "A=thing"]
+    main(["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path / "next"), *other])
+    assert "was written here: no label of it is renamed" in capsys.readouterr().err
+
+
 def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_first(
     tmp_path, data, monkeypatch, capsys
 ) -> None:

@@ -139,6 +139,11 @@ def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(tmp_path, aske
         (["--schema", "person", "--resume", "Ada"], "--resume needs --out"),
         (["--schema", "person", "--threshold", "often", "Ada"], "--threshold is 0.5 or"),
         (["--schema", "person", "--samples", "0", "Ada"], "at least 1"),
+        (["--schema", "person", "--threshold", "1.5", "Ada"], "a threshold is a confidence from 0 to 1, not 1.5"),
+        (["--schema", "person", "--select", "vote", "Ada"], "select='vote' needs several samples"),
+        (["--schema", "person", "--decoding", "free", "--threshold", "0.5", "Ada"], "a threshold needs confidences"),
+        (["--schema", "person", "--max-new-tokens", "2000", "Ada"], "max_new_tokens (2000) must be smaller than conte"),
+        (["--schema", "person", "--context-tokens", "16", "Ada"], "context_tokens is a whole number of at least 32"),
     ):
         assert main(["--model", "m", *wrong]) == 2
         assert said in capsys.readouterr().err
@@ -213,6 +218,15 @@ def test_the_schema_of_a_row_has_the_same_shapes_but_lists_no_tags(tmp_path) -> 
             next(read_questions([], [str(file)], "auto", None))
 
 
+def test_a_threshold_for_a_label_of_no_row_is_named_at_the_end(tmp_path, asked, capsys) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"text": "Ada ran", "labels": ["person"]}\n{"text": "Rome fell", "labels": ["City"]}\n')
+    assert main(["--model", "m", "--file", str(file), "--threshold", "city=0.4,dsh=0.4,Person=0.5"]) == 0
+    assert "noted: no text was asked for dsh, which --threshold names\n" in capsys.readouterr().err
+    assert main(["--model", "m", "--file", str(file), "--threshold", "city=0.4"]) == 0
+    assert "noted" not in capsys.readouterr().err
+
+
 def test_a_document_is_one_question(tmp_path) -> None:
     file = tmp_path / "book.txt"
     file.write_text("One.\nTwo.\n")
@@ -242,9 +256,24 @@ def test_the_console_script_calls_the_module_of_its_command(monkeypatch, capsys)
     assert sys.argv[0] == "rnr predict"
     assert console.main(["--help"]) == 0
     assert "  evaluate " in capsys.readouterr().out
-    assert console.main(["perdict"]) == 2
-    assert "unknown command 'perdict'; choose from data, cot, train, predict" in capsys.readouterr().err
+    assert console.main(["x"]) == 2
+    assert "unknown command 'x'; choose from data, cot, train, predict" in capsys.readouterr().err
+    assert console.main(["trian"]) == 2
+    assert capsys.readouterr().err == "error: unknown command 'trian'; did you mean 'train'?\n"
     assert all(Path(ROOT, "scripts", f"{command}.py").is_file() for command in console.COMMANDS)
+
+
+def test_help_shows_a_command_as_it_is_called(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["/bin/rnr"])
+    assert console.main(["scale", "--help"]) == 0
+    assert "Usage: rnr scale " in capsys.readouterr().out
+    command = [sys.executable, "-m", "scripts.main"]
+    for more, said in (
+        (["scale", "--help"], "Usage: python -m scripts.scale "),
+        (["--help"], "usage: python -m scripts.main "),
+    ):
+        done = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.stdout.lstrip().startswith(said)
 
 
 def test_no_command_is_loaded_until_it_is_called() -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import httpx
 from fastapi import FastAPI
 
-from actors.extractor import Options
+from actors.options import Options
 from actors.question import Limits
 from actors.server import BodyLimit, Service, routes
 from rnr.task.extraction import Entity, Extraction
@@ -122,6 +122,14 @@ def test_a_body_without_a_length_that_grows_too_large_is_refused() -> None:
 
     answer = asyncio.run(grown())
     assert (answer.status_code, answer.json()) == (413, {"error": "the body is larger than this server takes"})
+
+
+def test_a_temperature_of_one_sample_is_refused_in_words() -> None:
+    body = {"sentences": ["Ada"], "labels": ["x"], "temperature": 0.5}
+    answer = _post(body)
+    said = "temperature is that of several samples, and one answer is greedy: ask for samples=8, too"
+    assert (answer.status_code, answer.json()) == (400, {"error": said})
+    assert _post({**body, "samples": 2}).status_code == 200
 
 
 def test_more_than_may_wait_is_refused_until_there_is_room() -> None:

@@ -530,7 +530,7 @@ def test_the_plan_of_a_run_counts_sleep_and_refuses_it_on_a_cpu(tiny_model, colo
     options += [f"--data.evaluation=['{colours}/test.jsonl']", "--generation.sleep=level2"]
     assert plan.main(options) == 2
     assert 'generation.sleep="level2": engines on a CPU' in capsys.readouterr().err
-    monkeypatch.setattr(plan, "local_resources", lambda: {"CPU": 4.0, "GPU": 1.0})
+    monkeypatch.setattr("scripts.planning.local_resources", lambda: {"CPU": 4.0, "GPU": 1.0})
     monkeypatch.setattr(sleeping, "gpu_memory", lambda: [24.0])
     assert plan.main([*options, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

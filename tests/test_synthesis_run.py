@@ -1,6 +1,7 @@
 """The annotation run against a scripted endpoint: errors, truncated completions, nonsense, and a kill in the middle."""
 
 import asyncio
+import fcntl
 import gzip
 import hashlib
 import json
@@ -323,6 +324,48 @@ def test_an_endpoint_that_is_down_stops_the_run(endpoint: Endpoint, tmp_path: Pa
     assert len(endpoint.asked) <= 6
 
 
+def test_where_nothing_listens_it_is_said_after_a_short_try(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nowhere = Endpoint(url=f"http://127.0.0.1:{free.getsockname()[1]}/v1", script=good)
+    with pytest.raises(
+        TeacherDown, match=r"127.0.0.1:\d+/v1/ \(model m\): .*: nothing answers there; start the endpoint"
+    ):
+        annotate(nowhere, tmp_path, NAMES, retries=50, concurrency=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_endpoint_that_was_there_before_is_waited_for(endpoint: Endpoint, tmp_path: Path) -> None:
+    teacher = TemplateTeacher()
+    complete, fails = teacher.complete, iter([False, True, True, True, True, False])
+
+    async def now_and_then(*asked: Any, **how: Any) -> TeacherCompletion:
+        if next(fails):
+            raise TeacherUnavailable("no route", kind="unreachable")
+        return await complete(*asked, **how)
+
+    teacher.complete = now_and_then
+
+    async def go() -> list[Outcome]:
+        with closing(Journal(tmp_path / "journal.jsonl")) as journal:
+            client = TeacherClient(teacher, journal, RequestPolicy(concurrency=1, backoff_seconds=0.01))
+            generate = Generator(client, None, Rules(gold=True)).generate
+            found = await run_all([example("Ada"), example("Bo")], generate, clients=[client], console=Console())
+            assert (client.retries, client.last_error) == ({"unreachable": 4}, "no route")
+            return found
+
+    assert [outcome.answer is not None for outcome in asyncio.run(go())] == [True, True]
+
+
+def test_a_line_of_progress_says_why_requests_are_tried_again(
+    endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint.script = lambda asked, count: failure(503) if count == 1 else good(asked)
+    annotate(endpoint, tmp_path, ["Ada"])
+    said = capsys.readouterr().out
+    assert "retries 1  about 0 s left  last error: http" in said
+    assert "scripted 503" in said
+
+
 def test_a_rejected_draft_is_regenerated_hotter_and_told_why(endpoint: Endpoint, tmp_path: Path) -> None:
     nonsense = [reply("Lovely weather!"), reply('<think>He ran.</think>{"entities":{"person":["Ada"]}}')]
     endpoint.script = lambda asked, count: nonsense[count - 1] if count <= 2 else good(asked)
@@ -456,6 +499,26 @@ def test_a_file_that_is_no_journal_and_one_in_use_are_refused(tmp_path: Path) ->
     with pytest.raises(ValueError, match="another process"):
         Journal(tmp_path / "journal.jsonl")
     journal.close()
+
+
+def test_a_journal_without_an_entry_is_removed_and_no_process_writes_into_a_removed_one(
+    tmp_path: Path, monkeypatch
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    first = Journal(path)
+    lock = fcntl.flock
+
+    def removed_in_between(file: Any, how: int) -> None:
+        monkeypatch.setattr("rnr.synthesis.journal.fcntl.flock", lock)
+        first.close()
+        assert not path.exists()
+        lock(file, how)
+
+    monkeypatch.setattr("rnr.synthesis.journal.fcntl.flock", removed_in_between)
+    with closing(Journal(path)) as second:
+        done = TeacherCompletion(text="", prompt_tokens=1, completion_tokens=1, finished=True)
+        second.record(("a", "teacher", 0, "x"), done)
+    assert len(path.read_text().splitlines()) == 1
 
 
 def test_a_response_is_on_disk_before_anything_is_done_with_it(tmp_path: Path) -> None:
@@ -686,6 +749,10 @@ def test_progress_counts_in_whole_numbers(capsys: pytest.CaptureFixture[str]) ->
     [
         (["--teacher", "gpt"], "unknown teacher 'gpt'"),
         (["--teacher", "openai:m"], "OPENAI_API_KEY is not set"),
+        (
+            ["--teacher", "openai:m", "--base-url", "host:8000"],
+            "--base-url is an address such as http://host:8000/v1; f",
+        ),
         (["--teacher", "local:./nowhere"], "no folder at './nowhere'"),
         (["--judge", "template"], "--judge template cannot score"),
         (["--out", "{data}"], "is also read"),
@@ -700,6 +767,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_asked(
     given += [] if "--out" in given else ["--out", str(tmp_path / "cot.jsonl")]
     assert main(["generate", str(data), *given]) == 2
     assert said in capsys.readouterr().err
+    assert list(tmp_path.glob("cot.*")) == [], "nothing is left behind"
 
 
 def test_gold_of_sentences_without_entities_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from actors.engine import Sampling
-from actors.extractor import Options
 from actors.loading import load
+from actors.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = ["Ada met Bob.", '東京 [x] café: 3 "y" 👩‍🚀!', "a", "One. Two three (four), five-six; seven's eight?"]

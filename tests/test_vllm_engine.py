@@ -4,6 +4,9 @@ import asyncio
 import importlib
 import inspect
 import json
+import os
+import pickle
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,6 +75,38 @@ def _engine() -> tuple[VllmEngine, Recorded]:
     engine, recorded = VllmEngine(settings), Recorded()
     engine._engine = recorded
     return engine, recorded
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_sockets_lie_in_a_folder_that_goes_with_the_engine(fails, monkeypatch) -> None:
+    made: list[Path] = []
+
+    def from_engine_args(arguments: Any) -> Any:
+        made.append(Path(os.environ["VLLM_RPC_BASE_PATH"]))
+        (made[0] / "socket").touch()
+        if fails:
+            raise RuntimeError("no memory")
+        recorded.get_tokenizer = lambda: SimpleNamespace(backend_tokenizer=None)
+        recorded.shutdown = lambda: None
+        return recorded
+
+    monkeypatch.delenv("VLLM_RPC_BASE_PATH", raising=False)
+    monkeypatch.setattr("vllm.AsyncEngineArgs", lambda **_arguments: None)
+    monkeypatch.setattr("vllm.v1.engine.async_llm.AsyncLLM.from_engine_args", from_engine_args)
+    engine, recorded = _engine()
+    engine = pickle.loads(pickle.dumps(VllmEngine(engine._settings)))  # as Ray takes it to its worker
+    with tempfile.TemporaryDirectory(prefix="rnr-test-", dir="/tmp") as root:
+        monkeypatch.setattr(tempfile, "tempdir", root)
+        if fails:
+            with pytest.raises(RuntimeError, match="no memory"):
+                asyncio.run(engine.start())
+        else:
+            asyncio.run(engine.start())
+            assert (made[0] / "socket").exists()
+            asyncio.run(engine.stop())
+        assert made[0].parent == Path(root)
+        assert list(Path(root).iterdir()) == []
+    assert "VLLM_RPC_BASE_PATH" not in os.environ
 
 
 def test_tokens_are_guessed_ahead_where_the_config_says_so() -> None:

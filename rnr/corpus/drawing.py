@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from rnr.corpus.decontamination import sentence_key
+from rnr.counting import counted
 from rnr.types import Example
 
 
@@ -87,6 +88,18 @@ def split(examples: Sequence[Example], test_share: float, seed: int) -> tuple[li
     for example in examples:
         sides[sentence_key(example.sentence) in test].append(example)
     return sides
+
+
+def other_share(sides: tuple[Sequence[Example], Sequence[Example]], test_share: float) -> str:
+    """Why the test examples of a split are a sentence or more off their share of all; empty where they are not."""
+    train, test = sides
+    every = len(train) + len(test)
+    if abs(len(test) - test_share * every) < 1:
+        return ""
+    copies = every - len({sentence_key(example.sentence) for side in sides for example in side})
+    if copies:
+        return f"all copies of a sentence stand on one side ({counted(copies, 'copy', 'copies')})"
+    return "the sources are so small that their shares are whole sentences more or less"
 
 
 def draw_from_each(examples: Sequence[Example], count: int) -> list[Example]:

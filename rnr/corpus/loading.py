@@ -30,13 +30,14 @@ def load(
     paths: Sequence[str],
     *,
     training: bool,
-    skip_bad_rows: bool = False,
+    skip_bad_rows: bool | None = None,
     annotated: bool = True,
     options: ReadingConfig | None = None,
     duplicates: Resolution = "keep",
     reading: Reading | None = None,
 ) -> list[Example]:
-    """All examples of ``paths`` in file order; raises DataError at the first bad row unless told to skip them.
+    """All examples of ``paths`` in file order; raises DataError behind the first file with bad rows unless told to skip
+    them (``skip_bad_rows``, None where nobody could say so).
 
     A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation``,
     ``valid`` or ``dev``), a pattern with ``*`` or ``**``, or ``demo/NAME`` for the embedded data. A row without a field
@@ -53,16 +54,21 @@ def load(
             rows.begin(file)
             begin = len(examples)
             labels = FileLabels(file)
-            for number, example in _read_file(file, names, reading, labels.listed, annotated=annotated):
-                if isinstance(example, DataError):
-                    skipped.add(example)
-                    continue
-                labels.add(example)
-                rows.add(number, example, None if labels.listed else example.schema)
-                examples.append(example)
+            with skipped.of(file):
+                for number, example in _read_file(file, names, reading, labels.listed, annotated=annotated):
+                    if skipped.enough():
+                        break
+                    if isinstance(example, DataError):
+                        skipped.add(example)
+                        continue
+                    labels.add(example)
+                    rows.add(number, example, None if labels.listed else example.schema)
+                    examples.append(example)
             try:
                 labels.give(examples, begin)
             except DataError as error:
+                if not skipped.allowed:
+                    raise
                 skipped.add(error)
             labels.note(reading)
     examples = _resolved(examples, rows, duplicates, reading)
@@ -89,6 +95,7 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
         for number, example in _read_file(file, names, reading, labels.listed):
             if isinstance(example, DataError):
                 skipped.add(example)
+                skipped.refuse(file)
                 continue
             none = False
             rows.add(number, example, None if labels.listed else example.schema)
@@ -183,6 +190,9 @@ def _every_file(path: str) -> Iterator[Path | DataError]:
 def _found(path: str) -> list[Path]:
     if path.startswith("demo/"):
         found = [DEMO / f"{path.removeprefix('demo/')}.jsonl"]
+        if not found[0].exists():
+            there = ", ".join(f"demo/{file.stem}" for file in sorted(DEMO.glob("*.jsonl")))
+            raise DataError(f"no embedded data {path!r}; there is {there}")
     else:
         place = Path(path).expanduser()  # taken as it is if it is there: a name may have brackets
         found = [place] if place.exists() else matches(str(place))

@@ -68,7 +68,7 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
     by_sentence: dict[str, list[Example]] = {}
     for example in examples:
         by_sentence.setdefault(example.sentence, []).append(example)
-    names = _names(examples, renamed or {})
+    names = _Names(examples, renamed or {})
     reading = Reading()
     predictions: dict[str, Prediction] = {}
     seen: dict[str, set[Mention]] = {}
@@ -89,14 +89,35 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
         offsets = offsets and all(mention.grounded for mention in mentions)
         for example in by_sentence[sentence]:
             predictions[example.uid] = _prediction(example, mentions, scores)
-    notes = (*reading.report.lines(), *_notes(predictions.values(), seen, examples))
+    notes = (*names.idle(), *reading.report.lines(), *_notes(predictions.values(), seen, examples))
     return Foreign(predictions=predictions, tool=True, offsets=offsets, notes=notes)
 
 
-def _names(examples: Iterable[Example], renamed: Mapping[str, str]) -> dict[str, str]:
-    """The key of each label of the data, and of each that is renamed -> how the data writes it."""
-    ours = {label_key(label): label for schema in {example.schema for example in examples} for label in schema}
-    return ours | {label_key(tool): ours.get(label_key(data), data) for tool, data in renamed.items()}
+class _Names:
+    """What the data calls the labels of a tool: by its own writing, and by those that are renamed."""
+
+    def __init__(self, examples: Iterable[Example], renamed: Mapping[str, str]) -> None:
+        schemas = {example.schema for example in examples}
+        self._asked = {label_key(label): label for schema in schemas for label in schema}
+        self._renamed = renamed
+        named = {label_key(tool): self._asked.get(label_key(data), data) for tool, data in renamed.items()}
+        self._names = self._asked | named
+        self._met: set[str] = set()
+
+    def of(self, label: str) -> str:
+        """The label in the data's writing, or as it is."""
+        key = label_key(label)
+        self._met.add(key)
+        return self._names.get(key, label)
+
+    def idle(self) -> Iterator[str]:
+        """Labels that are renamed and did not occur, and those that are renamed to what no sentence asks for."""
+        for tool, data in self._renamed.items():
+            if label_key(tool) not in self._met:
+                yield f"--rename {tool}={data} changed nothing: no mention is labelled {tool!r}"
+            elif label_key(data) not in self._asked:
+                asked = ", ".join(sorted(self._asked.values()))
+                yield f"--rename {tool}={data}: no sentence asks for {data!r}; asked for: {asked}"
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -122,7 +143,7 @@ def _sentence(row: Mapping[str, Any]) -> str:
 
 
 def _mentions(
-    row: Mapping[str, Any], sentence: str, names: Mapping[str, str], place: Place
+    row: Mapping[str, Any], sentence: str, names: _Names, place: Place
 ) -> tuple[list[Mention], list[float | None]]:
     """The mentions with their scores: one that has a place is read once under its label."""
     field = _field(row, place)
@@ -178,9 +199,7 @@ def _score(item: dict[str, Any] | list[Any]) -> float | None:
     return None if found is None else float(found)
 
 
-def _mention(
-    item: dict[str, Any] | list[Any], at: str, sentence: str, names: Mapping[str, str], place: Place
-) -> Mention | None:
+def _mention(item: dict[str, Any] | list[Any], at: str, sentence: str, names: _Names, place: Place) -> Mention | None:
     """The mention as the same row would have it in the data; without offsets where it has none, or where its text is
     not in the sentence; None for white space."""
     if isinstance(item, dict) and isinstance(item.get("label"), int):
@@ -192,7 +211,7 @@ def _mention(
     label, text = found.get("label", found.get("type")), found.get("text", found.get("name"))
     if not isinstance(label, str) or not label.strip():
         raise ValueError(f"a mention without a label: {strict_json(item)[:80]}")
-    label = names.get(label_key(label), label)
+    label = names.of(label)
     start, end = _offsets(found)
     if (start, end) in ((None, None), (-1, -1)):
         if not isinstance(text, str) or not text.strip():

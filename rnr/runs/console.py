@@ -96,10 +96,10 @@ class StageClock:
         self._steps = steps
         self._begin = time.monotonic()
 
-    def step(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Report a step that has just ended."""
+    def step(self, step: int, numbers: Mapping[str, float], more: str = "") -> None:
+        """Report a step that has just ended; ``more`` stands behind the time left."""
         left = (time.monotonic() - self._begin) / (step + 1 - self._first) * (self._steps - step - 1)
-        self._console.step_line(self._name, step, self._steps, numbers, f"about {duration(left)} left")
+        self._console.step_line(self._name, step, self._steps, numbers, f"about {duration(left)} left{more}")
 
 
 def shown_of(metrics: Mapping[str, float]) -> dict[str, float]:

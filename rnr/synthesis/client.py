@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from rnr.counting import counted
 from rnr.synthesis.journal import Journal
 from rnr.synthesis.messages import Message
-from rnr.synthesis.teacher import Teacher, TeacherCompletion, TeacherUnavailable
+from rnr.synthesis.teacher import UNREACHABLE, Teacher, TeacherCompletion, TeacherUnavailable
 
 TRUNCATED_ATTEMPTS = 2
 """Requests that are paid for when a completion runs into the token limit: one more, with another seed."""
+UNREACHED_RETRIES = 2
+"""Of a request to an endpoint of which nothing has been heard yet: it is not there, or is called otherwise."""
 MAX_BACKOFF_SECONDS = 60.0
 MAX_RETRY_AFTER_SECONDS = 300.0
 """However long a server asks to be left alone."""
@@ -24,7 +26,7 @@ class NoAnswer(RuntimeError):
 
 
 class TeacherDown(RuntimeError):
-    """Many requests in a row failed: the cause is the endpoint and not a sentence."""
+    """Many requests in a row failed, or nothing listens: the cause is the endpoint and not a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +41,17 @@ class RequestPolicy:
 
 @dataclass(slots=True)
 class TeacherClient:
-    """Sends requests to one teacher; ``requests`` and ``retries`` (by kind) count those of this process."""
+    """Sends requests to one teacher; ``requests`` and ``retries`` (by kind) count those of this process, and
+    ``last_error`` says why the last of them failed."""
 
     teacher: Teacher
     journal: Journal
     policy: RequestPolicy
     requests: int = 0
     retries: Counter[str] = field(default_factory=Counter)
+    last_error: str = ""
     _failed_in_a_row: int = 0
+    _reached: bool = False
 
     async def ask(
         self, guid: str, stage: str, attempt: int, messages: list[Message], temperature: float, *, repeat: int = 0
@@ -81,12 +86,14 @@ class TeacherClient:
             try:
                 async with asyncio.timeout(self.policy.deadline_seconds):
                     completion = await self.teacher.complete(messages, temperature=temperature, seed=seed)
-                self._failed_in_a_row = 0
+                self._failed_in_a_row, self._reached = 0, True
                 return completion
             except TimeoutError:
                 kind, reason = "deadline", f"no answer within {self.policy.deadline_seconds:g} s"
             except TeacherUnavailable as error:
                 kind, reason, after = error.kind, str(error), error.retry_after
+            self.last_error = reason
+            self._refuse_unreached(kind, reason, retry)
             if retry < self.policy.retries:
                 self.retries[kind] += 1
                 # Jitter on half of the backoff, so that requests which failed together do not retry together.
@@ -101,6 +108,12 @@ class TeacherClient:
                 "paid responses are kept: fix the endpoint and run the same command again"
             )
         raise NoAnswer(reason)
+
+    def _refuse_unreached(self, kind: str, reason: str, retry: int) -> None:
+        """Raise TeacherDown where nothing listens, and nothing did since the start."""
+        self._reached = self._reached or kind != UNREACHABLE
+        if not self._reached and retry >= min(UNREACHED_RETRIES, self.policy.retries):
+            raise TeacherDown(f"{reason}: nothing answers there; start the endpoint, or give its --base-url")
 
 
 def _hash(*parts: object) -> str:

@@ -19,6 +19,9 @@ from rnr.types import Answer, Example
 MAX_TEMPERATURE = 1.2
 """Each new draft is sampled at a higher temperature, up to this one."""
 
+SHOWN_ERROR = 160
+"""Characters of an error in a line of progress."""
+
 JUDGE_ATTEMPTS = 3
 """Requests to the judge about one draft until a reply holds a score."""
 
@@ -157,7 +160,9 @@ async def run_all(
             kept += outcomes[number].answer is not None
             if requests():
                 retries = sum(client.retries.total() for client in clients)
-                clock.step(len(outcomes) - 1, {"kept": kept, "requests": requests(), "retries": retries})
+                error = next((client.last_error for client in reversed(clients) if client.last_error), "")
+                numbers = {"kept": kept, "requests": requests(), "retries": retries}
+                clock.step(len(outcomes) - 1, numbers, f"  last error: {error[:SHOWN_ERROR]}" if error else "")
 
     await asyncio.gather(*(worker() for _ in range(clients[0].policy.concurrency)))
     if failures:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import BinaryIO
 
 from rnr.files import json_line
 from rnr.synthesis.teacher import TeacherCompletion
@@ -20,11 +21,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Raises ValueError when another process writes here, or when the file is not a journal."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+b")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{path}: another process is writing here; wait for it, or give another --out") from None
+        self._path, self._file = path, _locked(path)
         self._completions: dict[Key, TeacherCompletion] = {}
         self._file.seek(0)
         content = self._file.read()
@@ -60,5 +57,21 @@ class Journal:
         return {stage: dict(count) for stage, count in spent.items()}
 
     def close(self) -> None:
-        """Let another process write here."""
+        """Let another process write here; an empty journal is removed."""
+        if not os.fstat(self._file.fileno()).st_size:
+            self._path.unlink(missing_ok=True)
         self._file.close()
+
+
+def _locked(path: Path) -> BinaryIO:
+    while True:
+        file = path.open("a+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ValueError(f"{path}: another process is writing here; wait for it, or give another --out") from None
+        # The process that had it may have removed it before it was locked here: what is written would be lost.
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+        file.close()

@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # the client is loaded only where it is used
 
 _RETRIABLE = (408, 409, 425, 429)
 """Statuses that are worth a retry, as are all from 500 on."""
+UNREACHABLE = "unreachable"
+"""The kind of a failure to connect at all."""
+_NO_CONNECTION = ("ConnectError", "ConnectTimeout")
+"""By their names, because openai chooses between two packages, whose classes are not each other's."""
 
 
 class TeacherRefused(RuntimeError):
@@ -76,6 +80,8 @@ def endpoint_client(base_url: str | None) -> "AsyncOpenAI":
     key = os.environ.get("OPENAI_API_KEY")
     if not key and not base_url:
         raise ValueError("OPENAI_API_KEY is not set: set it, or give the --base-url of an endpoint that needs no key")
+    if base_url and not base_url.startswith(("http://", "https://")):
+        raise ValueError(f"--base-url is an address such as http://host:8000/v1; found {base_url}")
     # Retries and deadlines are the caller's (``client``), so that each is counted and none is doubled.
     plain = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, timeout=None)
     return plain.with_options(http_client=guarded_client(plain.base_url))
@@ -125,6 +131,8 @@ def _of_connection(cause: BaseException, where: str) -> TeacherRefused | Teacher
     if isinstance(cause, ForeignRedirect):
         return TeacherRefused(f"{where} {cause}")
     kind = "too large" if isinstance(cause, ReplyTooLarge) else "connection"
+    if type(cause).__name__ in _NO_CONNECTION:
+        kind = UNREACHABLE
     return TeacherUnavailable(f"{where}: {cause}", kind=kind)
 
 

@@ -1,0 +1,43 @@
+"""What vLLM reads from the environment of the process that starts it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from actors.engine import EngineSettings
+
+SOCKETS = "VLLM_RPC_BASE_PATH"
+"""The folder of an engine's sockets, which it leaves behind where it ends."""
+
+
+def set_environment(settings: EngineSettings) -> None:
+    """Set what an engine of these settings reads; what it says and how much it keeps may be set otherwise before."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
+    # Each sentence has a grammar of its own, so few are asked for twice; vLLM would keep 512 MiB of them.
+    os.environ.setdefault("VLLM_XGRAMMAR_CACHE_MB", "64")
+    if not settings.use_gpu:
+        # The engine may share its cores with the learner and with other workers: threads float.
+        os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+        os.environ["OMP_NUM_THREADS"] = str(settings.threads)
+        os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.generation.kv_cache_gib)
+        # vLLM compiles three small functions of its sampler, which are kept from one run to the next. Headers that are
+        # compiled ahead are not: torch puts them below TMPDIR, which a run has to itself, and would spend 15 to 20 s of
+        # a core on them in every run, also where nothing is left to compile.
+        os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
+
+
+@contextmanager
+def sockets_in(folder: Path) -> Iterator[None]:
+    """Have an engine that is started in this block put its sockets there, if they have no folder of one's own."""
+    if SOCKETS in os.environ:
+        yield
+        return
+    os.environ[SOCKETS] = str(folder)
+    try:
+        yield
+    finally:  # the folder goes with the engine, and another one that this process starts may not look for it
+        del os.environ[SOCKETS]
