@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from actors.deadline import answer
-from actors.patience import Patience
+from actors.retries import RetryBudget
 from actors.slots import Handle, Queue, Slot, end
 from rnr.runs.spans import span
 
@@ -40,22 +40,22 @@ class Pool:
         capacity: int,
         attempts: int,
         prepare: Callable[[Slot], Awaitable[None]] | None = None,
-        given_back: Callable[[str], None] = lambda _name: None,
+        on_release: Callable[[str], None] = lambda _name: None,
         restart_seconds: float = 0.0,
-        forgiving: bool = False,
+        retry_losses: bool = False,
     ) -> None:
         """``capacity`` is how much work one worker takes at once, in the unit of the leases' sizes; ``prepare`` brings
-        a worker up to date before each of its leases; ``given_back`` hears the name of each slot that ends.
+        a worker up to date before each of its leases; ``on_release`` hears the name of each slot that ends.
 
         A worker that was lost while it started is no attempt of the lease that waited for it: such starts go on for
-        ``restart_seconds`` and at least ``attempts`` times, once anything was answered at all. ``forgiving`` counts
+        ``restart_seconds`` and at least ``attempts`` times, once anything was answered at all. ``retry_losses`` counts
         those that were lost while they worked like that, too: where a kill is likelier than work that kills."""
         self._kind = kind
         self._spawn = spawn
         self.slots = [self._slot(number) for number in range(size)]
         self._attempts = attempts
         self._prepare = prepare
-        self._given_back = given_back
+        self._on_release = on_release
         self._queue = Queue(self.slots, capacity)
         self._leaving: list[Slot] = []
         self._first_generation: dict[int, int] = {}
@@ -64,11 +64,11 @@ class Pool:
         self._going.set()
         self._broken: Exception | None = None
         self._restart_seconds = restart_seconds
-        self._forgiving = forgiving
+        self._retry_losses = retry_losses
         self._answered = False
         self.restarts = 0
         self.reissued = 0
-        self.given_up_in_a_row = 0
+        self.consecutive_failures = 0
         """Leases that failed for good since one was last answered."""
 
     def _slot(self, number: int) -> Slot:
@@ -81,24 +81,24 @@ class Pool:
         the pool attempts, and what the call itself raises. A worker that is lost while it leaves is no attempt.
         """
         self._going.set()
-        starts = Patience(tries=self._attempts, seconds=self._restart_seconds if self._answered else 0.0)
-        calls = starts if self._forgiving or not starts.seconds else Patience(tries=self._attempts, seconds=0.0)
+        starts = RetryBudget(tries=self._attempts, seconds=self._restart_seconds if self._answered else 0.0)
+        calls = starts if self._retry_losses or not starts.seconds else RetryBudget(tries=self._attempts, seconds=0.0)
         while True:
             slot, pause = await self._queue.take(size), 0.0
             try:
                 result = await self._on(slot, phase, call, seconds)
-                self.given_up_in_a_row, self._answered = 0, True
+                self.consecutive_failures, self._answered = 0, True
                 return result
             except WorkerLost as lost:
                 at_start = slot.failure is not None and slot.failure[1] is lost
-                patience = starts if at_start else calls
-                if not slot.leaving and patience.spend():
-                    self.given_up_in_a_row += 1
-                    raise LeaseFailed(f"given up after {patience.failures} attempts: {lost}") from lost
+                retries = starts if at_start else calls
+                if not slot.leaving and retries.failed():
+                    self.consecutive_failures += 1
+                    raise LeaseFailed(f"given up after {retries.failures} attempts: {lost}") from lost
                 self.reissued += 1
-                pause = patience.pause if at_start and patience.failures > 1 else 0.0
+                pause = retries.delay if at_start and retries.failures > 1 else 0.0
             finally:
-                self._queue.give_back(slot, size)
+                self._queue.release(slot, size)
                 self._end_if_done(slot)
             await asyncio.sleep(pause)
 
@@ -110,13 +110,13 @@ class Pool:
             self._discard(slot, generation)
             raise
 
-    async def everywhere(self) -> None:
+    async def start_all(self) -> None:
         """Bring every slot up and up to date, empty ones included."""
         async with asyncio.TaskGroup() as group:
             for slot in self.slots:
                 group.create_task(self._bring_up(slot))
 
-    async def where_alive(self) -> list[WorkerLost]:
+    async def refresh(self) -> list[WorkerLost]:
         """Bring every worker that is there up to date, without waiting for those that are not; the losses on the way.
         All others are being filled then, those too that had failed: what they are brought to is another now."""
         self._broken = None
@@ -173,7 +173,7 @@ class Pool:
             self._leaving.remove(slot)
             self._first_generation[slot.number] = slot.generation + 1
             self._kill(slot)
-            self._given_back(slot.name)
+            self._on_release(slot.name)
 
     async def _bring_up(self, slot: Slot) -> None:
         for attempt in range(self._attempts):
@@ -193,15 +193,15 @@ class Pool:
             task.add_done_callback(self._tasks.discard)
 
     async def _keep_trying(self, slot: Slot) -> None:
-        starts = Patience(tries=1, seconds=math.inf)
+        starts = RetryBudget(tries=1, seconds=math.inf)
         try:
             while not slot.ready and not slot.leaving:
                 await self._going.wait()
                 try:
                     await self._ready(slot)
                 except WorkerLost:
-                    starts.spend()
-                    await asyncio.sleep(starts.pause)
+                    starts.failed()
+                    await asyncio.sleep(starts.delay)
         except Exception as error:
             # A bug in data or code. Nobody waits for this task, so the next lease raises it.
             self._broken = error

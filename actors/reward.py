@@ -45,11 +45,11 @@ class ScorerWorker:
         _extend_path(import_path)
         self._scorer = scorer
         self._trial = {"seconds": trial_seconds, "parts": parts}
-        self._own: custom.Own | None = None
+        self._own: custom.CustomReward | None = None
 
     async def start(self) -> None:
         """Load it and try it here, where it will run; raises ValueError naming what is wrong."""
-        self._own = await asyncio.to_thread(custom.Own, self._scorer.use, self._scorer.arguments)
+        self._own = await asyncio.to_thread(custom.CustomReward, self._scorer.use, self._scorer.arguments)
         if problem := await custom.trial_here(self._own, custom.ANY_NUMBER, **self._trial):
             raise ValueError(problem)
 

@@ -72,10 +72,10 @@ class Queue:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.give_back(turn.result(), size)
+                self.release(turn.result(), size)
             raise
 
-    def give_back(self, slot: Slot, size: int) -> None:
+    def release(self, slot: Slot, size: int) -> None:
         """Take ``size`` off the load of a slot."""
         self._add(slot, -size)
         self.serve()

@@ -18,8 +18,8 @@ from cluster.disk import Disk
 from cluster.inputs import EVALUATION, read_inputs
 from cluster.manifest import (
     MANIFEST,
+    CheckpointCorrupt,
     CheckpointLayout,
-    CheckpointSpoilt,
     Entry,
     layout_of,
     read_manifest,
@@ -135,7 +135,7 @@ class Checkpoints:
         """Bring the learner to the newest checkpoint that is as it was written, and return its progress; a new run's,
         if there is none.
 
-        A spoilt one is put aside as ``NAME.spoilt`` and named on the terminal. Raises CheckpointSpoilt if no other is
+        A spoilt one is put aside as ``NAME.spoilt`` and named on the terminal. Raises CheckpointCorrupt if no other is
         left. One of another number of ranks or ZeRO stage is divided anew, and this is said too.
         """
         self._clear()
@@ -154,10 +154,10 @@ class Checkpoints:
 
     async def merge(self, learner: Learner, merging: MergingConfig) -> None:
         """Make the learner's policy the merged one, of what it is now and the checkpoint at the end of the warm start.
-        Raises CheckpointSpoilt if that is gone, or no longer as it was written."""
+        Raises CheckpointCorrupt if that is gone, or no longer as it was written."""
         start = self.after_warm_start()
         if start is None:
-            raise CheckpointSpoilt(
+            raise CheckpointCorrupt(
                 f"merging needs the checkpoint *{AFTER_WARM_START}, which is no longer in {self._folder}: resume with "
                 "--merging.warm_start=1 --merging.grpo=1"
             )
@@ -184,9 +184,9 @@ class Checkpoints:
             try:
                 self._say_other(folder, verify(folder).layout)
                 return folder
-            except CheckpointSpoilt as spoilt:
+            except CheckpointCorrupt as spoilt:
                 if folder == found[0]:
-                    raise CheckpointSpoilt(f"no checkpoint is left to resume from: {spoilt}") from None
+                    raise CheckpointCorrupt(f"no checkpoint is left to resume from: {spoilt}") from None
                 folder.rename(folder.with_name(f"{folder.name}.spoilt"))
                 print(
                     f"run: {spoilt}; renamed to {folder.name}.spoilt, falling back to the previous checkpoint",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cluster.datasheets import machine_of
-from cluster.memory_plan import Shape, with_sequences
+from cluster.memory_plan import Shape, resolve_max_num_seqs
 from cluster.prepare import Prepared
 from cluster.schedule import Schedule
 from cluster.stated_speed import stated
@@ -79,7 +79,7 @@ def _on_gpus(
         prepared.shape or _without_cache(prepared.weights),
         machine,
         context=prompt_tokens(prepared) + ANSWER * sampling.max_new_tokens / 2,
-        max_num_seqs=with_sequences(generation, prepared.shape, model, gpus=gpus, has=machine.gib).sequences,
+        max_num_seqs=resolve_max_num_seqs(generation, prepared.shape, model, gpus=gpus, has=machine.gib).sequences,
         gpus_per_engine=gpus,
     )
     sequences = min(speed.max_num_seqs, sampling.prompts_per_step * sampling.samples_per_prompt / engines)

@@ -38,7 +38,7 @@ class WeightSyncError(WorkerLost):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class LoadedPolicy:
     """What a worker was brought to."""
 
     published: Published
@@ -84,7 +84,7 @@ class GenerationService:
 
     async def start(self) -> None:
         """Bring all workers up."""
-        await self.pool.everywhere()
+        await self.pool.start_all()
 
     async def generate(self, prompt: Prompt, count: int | None = None) -> Group:
         """``count`` rollouts of a prompt (by default ``sampling.samples_per_prompt``); their seed follows from the
@@ -129,7 +129,7 @@ class GenerationService:
         the way is replaced when it is needed; nobody waits for one that is down."""
         self._newest = published
         self._load_seconds, self._differences = [], []
-        await self.pool.where_alive()
+        await self.pool.refresh()
         return {
             "infra/weight_version": published.version,
             "infra/probe_difference": max(self._differences, default=0.0),
@@ -151,11 +151,11 @@ class GenerationService:
             raise LearnerLost(f"{slot.name} cannot load {newest}: {gone}") from None
         probing = worker.score.remote(self._probe)
         scores = tuple(await self.pool.wait(slot, f"probe {newest}", probing, seconds=self._deadlines.score))
-        difference = verified(slot.name, newest, before, digest, scores, tolerance=self._sync.probe_tolerance)
+        difference = verify_sync(slot.name, newest, before, digest, scores, tolerance=self._sync.probe_tolerance)
         self._load_seconds.append(seconds)
         self._differences.append(difference)
         self.largest_difference = max(self.largest_difference, difference)
-        slot.state = Live(published=newest, probe_logprobs=scores)
+        slot.state = LoadedPolicy(published=newest, probe_logprobs=scores)
 
     async def sleep(self) -> Metrics:
         """Have all engines give back what they hold of GPUs on which they take turns with the learner; the seconds, or
@@ -183,10 +183,10 @@ class GenerationService:
         self.pool.stop()
 
 
-def verified(
+def verify_sync(
     name: str,
     published: Published,
-    before: Live | None,
+    before: LoadedPolicy | None,
     digest: str,
     scores: Sequence[float],
     *,
@@ -249,9 +249,9 @@ def generation_service(
             capacity=QUEUED * engine.generation.sequences,
             attempts=attempts,
             prepare=prepare,
-            given_back=workers.give_back,
+            on_release=workers.release,
             restart_seconds=deadlines.restart,
-            forgiving=True,
+            retry_losses=True,
         )
 
     return GenerationService(

@@ -12,7 +12,7 @@ from rnr.files import digest, strict_json, write_whole
 MANIFEST = "manifest.json"
 
 
-class CheckpointSpoilt(ValueError):
+class CheckpointCorrupt(ValueError):
     """A checkpoint that is not what was written: nothing of it may be loaded."""
 
 
@@ -57,20 +57,20 @@ def write_manifest(folder: Path, layout: CheckpointLayout, known: Mapping[str, E
 
 
 def read_manifest(folder: Path) -> CheckpointManifest:
-    """The manifest of a checkpoint; raises CheckpointSpoilt, naming the file, if there is none or it cannot be read."""
+    """The manifest of a checkpoint; raises CheckpointCorrupt, naming the file, if it is missing or cannot be read."""
     file = folder / MANIFEST
     try:
         return TypeAdapter(CheckpointManifest).validate_json(file.read_bytes(), strict=True)
     except FileNotFoundError:
-        raise CheckpointSpoilt(
+        raise CheckpointCorrupt(
             f"{folder} has no {MANIFEST}: it was not written to its end, or by an older RNR"
         ) from None
     except (OSError, ValidationError, RecursionError) as error:
-        raise CheckpointSpoilt(f"{file} cannot be read: {' '.join(str(error).split())[:200]}") from None
+        raise CheckpointCorrupt(f"{file} cannot be read: {' '.join(str(error).split())[:200]}") from None
 
 
 def verify(folder: Path) -> CheckpointManifest:
-    """The manifest, after every file was found to be what it says; raises CheckpointSpoilt, naming the file.
+    """The manifest, after every file was found to be what it says; raises CheckpointCorrupt, naming the file.
 
     A file that is not listed spoils the checkpoint too: what loads it might take it for a part.
     """
@@ -78,13 +78,13 @@ def verify(folder: Path) -> CheckpointManifest:
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
     found.pop(MANIFEST, None)
     for name in sorted(found.keys() ^ manifest.files.keys()):
-        raise CheckpointSpoilt(f"{folder / name} is {'not in the manifest' if name in found else 'missing'}")
+        raise CheckpointCorrupt(f"{folder / name} is {'not in the manifest' if name in found else 'missing'}")
     for name, entry in manifest.files.items():
         path = found[name]
         if path.is_symlink() or not path.is_file():
-            raise CheckpointSpoilt(f"{path} is not a plain file")
+            raise CheckpointCorrupt(f"{path} is not a plain file")
         if path.stat().st_size != entry.bytes:
-            raise CheckpointSpoilt(f"{path} has {path.stat().st_size} bytes, {entry.bytes} were written")
+            raise CheckpointCorrupt(f"{path} has {path.stat().st_size} bytes, {entry.bytes} were written")
         if digest(path) != entry.sha256:
-            raise CheckpointSpoilt(f"{path} was altered: its sha256 is not that of the manifest")
+            raise CheckpointCorrupt(f"{path} was altered: its sha256 is not that of the manifest")
     return manifest

@@ -12,8 +12,8 @@ from typing import Any
 
 from cluster.gpus import gpu_memory
 from cluster.placement import learner_memory_share
-from cluster.transport import copies_kept
-from cluster.transport.placement import place_of
+from cluster.transport import weight_copies
+from cluster.transport.placement import placement_of
 from learner.memory import LEAST
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import count_weights, read_text_config
@@ -130,7 +130,7 @@ def rank_parts(
     sync: SyncConfig,
 ) -> dict[str, float]:
     """``learner_parts`` of the first rank of a run whose GPUs are decided: it has the weights for the engines, too."""
-    copies = copies_kept(sync, place_of(cluster, model))
+    copies = weight_copies(sync, placement_of(cluster, model))
     ranks, reference = cluster.learner_ranks, grpo.keeps_reference
     return learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
 
@@ -147,7 +147,7 @@ def cache_tokens(shape: Shape, cache_gib: float, *, gpus: float) -> int:
     return int(cache_gib * GIB * max(1.0, gpus)) // shape.cache_bytes
 
 
-def with_sequences(
+def resolve_max_num_seqs(
     generation: GenerationConfig, shape: Shape | None, model: ModelConfig, *, gpus: float, has: float
 ) -> GenerationConfig:
     """The branch with ``max_num_seqs`` decided, if it is open, for an engine on ``gpus`` GPUs of ``has`` GiB each: as
@@ -160,16 +160,18 @@ def with_sequences(
     return generation.model_copy(update={"max_num_seqs": min(most, max(least, full // 8 * 8))})
 
 
-def decided(generation: GenerationConfig, model: ModelConfig, cluster: ClusterConfig, folder: str) -> GenerationConfig:
-    """``with_sequences`` for the GPUs of this machine, where engines of a run whose GPUs are decided have some."""
+def resolve_engine(
+    generation: GenerationConfig, model: ModelConfig, cluster: ClusterConfig, folder: str
+) -> GenerationConfig:
+    """``resolve_max_num_seqs`` for the GPUs of this machine, for a run whose GPUs are decided; unchanged without one."""
     gpus = cluster.gpus_per_rollout_worker or 0.0
     if not gpus:
         return generation
     shape = shape_of(folder, count_weights(folder))
-    return with_sequences(generation, shape, model, gpus=gpus, has=min(gpu_memory(), default=0.0))
+    return resolve_max_num_seqs(generation, shape, model, gpus=gpus, has=min(gpu_memory(), default=0.0))
 
 
-def at_rest(parts: Mapping[str, float]) -> float:
+def gib_while_sampling(parts: Mapping[str, float]) -> float:
     """GiB that a learner rank of these ``learner_parts`` keeps while engines sample: all but activations, and an
     optimizer that takes turns with them."""
     return sum(size for name, size in parts.items() if ACTIVATIONS not in name)
@@ -177,7 +179,7 @@ def at_rest(parts: Mapping[str, float]) -> float:
 
 def fits(parts: Mapping[str, float], generation: GenerationConfig, cluster: ClusterConfig, has: float) -> bool:
     """Whether a learner rank of these parts has room on a GPU of ``has`` GiB, beside an engine or in turn with it."""
-    while_sampling = at_rest(parts) + generation.gpu_memory_fraction * has if generation.sleep_level else 0.0
+    while_sampling = gib_while_sampling(parts) + generation.gpu_memory_fraction * has if generation.sleep_level else 0.0
     return sum(parts.values()) <= learner_room(generation, cluster, has) and while_sampling <= has
 
 
@@ -226,7 +228,7 @@ def _learner_rows(
     beside = learner_room(generation.model_copy(update={"sleep": "off"}), cluster, has)
     why = f"beside an engine a rank would have {beside:.1f}" if needs > beside else "as generation.sleep asks"
     rows.append(("engines sleep", f"level {generation.sleep_level} while the learner trains, {ASLEEP} GiB each: {why}"))
-    sampling = {"engine": generation.gpu_memory_fraction * has, "learner at rest": at_rest(parts)}
+    sampling = {"engine": generation.gpu_memory_fraction * has, "learner at rest": gib_while_sampling(parts)}
     rows.append(("GPU memory while engines sample", _sum(sampling, has)))
     if not fits(parts, generation, cluster, has):
         raise ValueError(
@@ -249,7 +251,7 @@ def _engine_rows(
             f"{_sum(parts, share)}. Raise generation.gpu_memory_fraction or cluster.gpus_per_rollout_worker, or lower "
             "model.context_tokens"
         )
-    asked = with_sequences(generation, shape, model, gpus=gpus, has=has).sequences
+    asked = resolve_max_num_seqs(generation, shape, model, gpus=gpus, has=has).sequences
     return [
         ("GPU memory of an engine", _sum(parts, share)),
         ("KV cache of an engine", f"{tokens} tokens: {sequences} of {asked} sequences at full length"),

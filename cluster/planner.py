@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.datasheets import MACHINES, Machine
-from cluster.memory_plan import UNKNOWN_SHAPE, Shape, cache_tokens, engine_parts, fits, rank_parts, with_sequences
+from cluster.memory_plan import UNKNOWN_SHAPE, Shape, cache_tokens, engine_parts, fits, rank_parts, resolve_max_num_seqs
 from cluster.placement import SHARED_GPU_MEMORY
 from cluster.simulation import Load, Outcome, Speed, simulate
-from cluster.sleeping import with_sleep
+from cluster.sleeping import resolve_sleep
 from cluster.stated_speed import stated
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
@@ -102,7 +102,7 @@ class Planner:
             shape,
             machine,
             context=self._load.prompt_tokens + self._load.tokens / 2,
-            max_num_seqs=with_sequences(generation, shape, model, gpus=width, has=machine.gib).sequences,
+            max_num_seqs=resolve_max_num_seqs(generation, shape, model, gpus=width, has=machine.gib).sequences,
             gpus_per_engine=width,
         )
         passes = self._grpo.epochs
@@ -184,5 +184,5 @@ class Planner:
         )
         generation, has = self._generation[shared], self._machine.gib
         parts = rank_parts(self._shape, self._model, self._optimizer, self._grpo, cluster, self._sync)
-        generation = with_sleep(parts, generation, cluster, self._grpo, lora=self._model.lora_rank > 0, has=has)
+        generation = resolve_sleep(parts, generation, cluster, self._grpo, lora=self._model.lora_rank > 0, has=has)
         return sum(parts.values()), generation.sleep_level if fits(parts, generation, cluster, has) else None

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.patience import Patience
+from actors.retries import RetryBudget
 from cluster.loop import Metrics
 from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.transport import Transport
@@ -94,7 +94,7 @@ class PolicyService:
         LearnerLost mostly, when that is to no avail.
         """
         # What never came up is more likely wrong than unlucky.
-        patience = Patience(tries=STARTS, seconds=self._restart_seconds if self._came_up else 0.0)
+        retries = RetryBudget(tries=STARTS, seconds=self._restart_seconds if self._came_up else 0.0)
         self.stop()
         await self._engines_sleep()
         while True:
@@ -104,10 +104,10 @@ class PolicyService:
                 break
             except Exception as lost:
                 no_room = self._came_up and is_no_room(lost)  # in the shared memory of its host, for a while
-                if not (no_room or isinstance(lost, LearnerLost)) or patience.spend():
+                if not (no_room or isinstance(lost, LearnerLost)) or retries.failed():
                     raise
-                print(f"learner: {lost}; restarting its ranks in {patience.pause:g} s", flush=True)
-                await asyncio.sleep(patience.pause)
+                print(f"learner: {lost}; restarting its ranks in {retries.delay:g} s", flush=True)
+                await asyncio.sleep(retries.delay)
         self._version = 0
 
     async def _before_state(self) -> None:

@@ -19,7 +19,7 @@ from actors.chat_format import (
 )
 from actors.label_calibration import neutral_marks
 from actors.model_files import load_config
-from cluster.encoding import Asker
+from cluster.encoding import PromptEncoder
 from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files, greedy
 from learner.architecture import UnsupportedModel, refuse_architecture
@@ -179,7 +179,7 @@ def prepare(
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
     greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is said now, not after all training
     chat.label_calibration = evaluation.label_calibration
-    asker = Asker(chat)
+    asker = PromptEncoder(chat)
     selected = asker.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
     asker.decode(decoding, on_decisions=sft.decoding == "marks")

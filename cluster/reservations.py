@@ -38,7 +38,7 @@ class Reservations:
         within ``seconds``."""
         name = bundle.members[0]
         if avoid and await asyncio.to_thread(self._node_of, name) in avoid:
-            self.give_back(name)
+            self.release(name)
         if name not in self.groups:
             node = await asyncio.to_thread(roomiest, bundle.resources, avoid)
             group = placement_group(
@@ -53,7 +53,7 @@ class Reservations:
             place = f"{' and '.join(bundle.members)}: a node with {bundle.resources}"
             await answer(group.ready(), place=place, seconds=seconds, lost=WorkerLost)
         except WorkerLost:
-            self.give_back(name)
+            self.release(name)
             raise
 
     def _node_of(self, name: str) -> str | None:
@@ -66,14 +66,14 @@ class Reservations:
         group = self.groups.get(name)
         return group is not None and placement_group_table(group)["state"] == "CREATED"
 
-    def give_back(self, name: str) -> None:
+    def release(self, name: str) -> None:
         """Give up the place of a worker; one that it shares is kept for the other."""
         group = self.groups.get(name)
         if group is not None and list(self.groups.values()).count(group) == 1:
             del self.groups[name]
             remove_placement_group(group)
 
-    def release(self) -> None:
+    def release_all(self) -> None:
         """Give everything back."""
         for group in {id(group): group for group in self.groups.values()}.values():
             remove_placement_group(group)

@@ -36,20 +36,20 @@ from cluster.placement import (
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared, prepare
 from cluster.reservations import reserve
-from cluster.scaling import scaled
+from cluster.scaling import autoscaled
 from cluster.schedule import Schedule
 from cluster.scoring import scoring_service
 from cluster.settings import Services, Settings, Start, engine_settings, learner_settings
-from cluster.sleeping import planned
+from cluster.sleeping import plan_memory
 from cluster.stages import Stages
-from cluster.stopping import Stopping, nothing_yet
-from cluster.transport import choose, chosen
-from cluster.transport.placement import place_of
+from cluster.stopping import GracefulStop, nothing_to_save
+from cluster.transport import make_transport, transport_name
+from cluster.transport.placement import placement_of
 from cluster.workers import Workers
 from rnr.config import Config
 from rnr.runs.forecast import Forecast
 from rnr.runs.run_folder import check_run, open_run, run_folder
-from rnr.runs.scale import forget
+from rnr.runs.scale import clear_request
 from rnr.runs.spans import record_to
 from rnr.runs.status import LOGS, StatusFile
 from rnr.runs.tensorboard_run import check_tensorboard
@@ -60,7 +60,7 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class ValidatedRun:
     """A validated run: data, model and resources."""
 
     config: Config
@@ -83,7 +83,7 @@ class Ready:
         )
 
 
-def prepared_of(config: Config) -> tuple[Prepared, Schedule]:
+def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
     """Data and model of a run, and what each of its steps is given; raises ValueError for what cannot be used."""
     prepared = prepare(
         model=config.model,
@@ -109,20 +109,20 @@ def prepared_of(config: Config) -> tuple[Prepared, Schedule]:
 
 
 def checked(config: Config, *, resume: bool) -> tuple[Prepared, Schedule, Path | None]:
-    """``prepared_of``, and the checkpoint of ``sft.from_run`` if the run begins with it: all of a run that can be wrong
+    """``load_inputs``, and the checkpoint of ``sft.from_run`` if the run begins with it: all of a run that can be wrong
     whatever the machines are, for its start and for its plan. Raises ValueError, naming the place; writes nothing."""
     tree = config.model_dump(mode="json")
     if config.tracking.tensorboard:
         check_tensorboard()
     check_run(config.run, tree, resume=resume)
     start = warm_start(config.sft, config.run, tree, resume=resume)
-    prepared, schedule = prepared_of(config)
+    prepared, schedule = load_inputs(config)
     if resume:
         check_inputs(run_folder(config.run), inputs_of(prepared))
     return prepared, schedule, start
 
 
-def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
+def validate_run(config: Config, *, resume: bool, status: StatusFile) -> ValidatedRun:
     """Check everything a user can get wrong, join or start Ray, and open the run folder.
 
     Raises ValueError, naming the place, before any worker is started; a ValueError after that is a bug.
@@ -136,17 +136,17 @@ def get_ready(config: Config, *, resume: bool, status: StatusFile) -> Ready:
     with status.starting("Ray"):
         config = connect(config)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, rows = planned(prepared.shape, *branches)
+    generation, rows = plan_memory(prepared.shape, *branches)
     config = config.model_copy(update={"generation": generation})
     print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)
     inputs = keep_inputs(folder, prepared, resume=resume)
     status.open(folder)
     record_to(folder)
-    forget(folder)
+    clear_request(folder)
     if start:
         take_over(start, folder, inputs)
-    return Ready(config=config, tree=tree, prepared=prepared, schedule=schedule, folder=folder, status=status)
+    return ValidatedRun(config=config, tree=tree, prepared=prepared, schedule=schedule, folder=folder, status=status)
 
 
 def connect(config: Config) -> Config:
@@ -160,7 +160,7 @@ def connect(config: Config) -> Config:
     ray_session.connect(address, seconds=config.deadlines.start)
     config = _fitting(config, ray.cluster_resources())
     check_nodes(config.cluster, ray.nodes(), config.reward.scorers)
-    print(f"weights: by {chosen(config.sync, place_of(config.cluster, config.model))}")
+    print(f"weights: by {transport_name(config.sync, placement_of(config.cluster, config.model))}")
     return config
 
 
@@ -177,7 +177,7 @@ def _fitting(config: Config, resources: Mapping[str, float]) -> Config:
     return config
 
 
-def plan_of(config: Config) -> Settings:
+def stage_settings(config: Config) -> Settings:
     """The branches that say what the stages do."""
     return Settings(
         sft=config.sft,
@@ -193,14 +193,14 @@ def plan_of(config: Config) -> Settings:
     )
 
 
-async def run(ready: Ready) -> dict[str, Any]:
+async def run(ready: ValidatedRun) -> dict[str, Any]:
     """Carry out the run and return its summary, which also lies in the run folder."""
     config = ready.config
     tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=ready.tree)
-    settings, branches = plan_of(config), (config.model, config.generation, config.cluster)
+    settings, branches = stage_settings(config), (config.model, config.generation, config.cluster)
     found = rates(ready.prepared, settings, *branches)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, settings, found))
-    stopping = Stopping(config.checkpoint.grace_seconds)
+    stopping = GracefulStop(config.checkpoint.grace_seconds)
     disk = Disk(ready.folder, seconds=config.deadlines.room)
     examples = [prompt.example for prompt in ready.prepared.evaluation]
     await disk.write("the sentences of the evaluation", partial(tracker.log_examples, examples))
@@ -209,9 +209,9 @@ async def run(ready: Ready) -> dict[str, Any]:
             stack.enter_context(stopping.listening())
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)
-            starting = running(config, ready.start, status=ready.status, folder=ready.folder)
-            untrained = partial(nothing_yet, resumed=bool(checkpoints.complete()))
-            services = await stopping.unless_asked(stack.enter_async_context(starting), untrained)
+            starting = run_services(config, ready.start, status=ready.status, folder=ready.folder)
+            untrained = partial(nothing_to_save, resumed=bool(checkpoints.complete()))
+            services = await stopping.run_until_stopped(stack.enter_async_context(starting), untrained)
             stages = Stages(
                 settings=settings,
                 prepared=ready.prepared,
@@ -227,14 +227,14 @@ async def run(ready: Ready) -> dict[str, Any]:
                 forecast=ready.status.forecast,
                 disk=disk,
             )
-            return await stages.to_the_end(ready.status.seconds)
+            return await stages.run_all(ready.status.seconds)
     finally:
         tracker.finish()
         record_to(None)
 
 
 @asynccontextmanager
-async def running(
+async def run_services(
     config: Config, start: Start, *, status: StatusFile, folder: Path | None = None
 ) -> AsyncIterator[Services]:
     """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
@@ -246,18 +246,18 @@ async def running(
     services = _services(config, workers, start, hosts=cores_by_host(cluster.address))
     try:
         await services.start(status, policy_first=config.generation.sleep_level > 0)
-        async with scaled(services.generation.pool, workers, cluster, folder):
+        async with autoscaled(services.generation.pool, workers, cluster, folder):
             yield services
     finally:
         services.stop()
-        reservations.release()
+        reservations.release_all()
         await workers.sweep()
 
 
 def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence[float]) -> Services:
     """The services, not yet started, of a run whose GPUs are decided."""
     cluster, places = config.cluster, (config.cluster, config.generation)
-    transport = choose(config.sync, place_of(cluster, config.model))
+    transport = make_transport(config.sync, placement_of(cluster, config.model))
     learner = learner_settings(
         start.model_folder, config.model, config.optimizer, config.run.seed, places, config.grpo, transport
     )

@@ -17,7 +17,7 @@ from actors.pool import Pool
 from actors.slots import Slot
 from cluster.placement import IN_PROCESS
 from rnr.config import ClusterConfig
-from rnr.runs.scale import ordered
+from rnr.runs.scale import requested_workers
 
 EVERY = 2.0
 """Seconds between two looks at the cluster."""
@@ -41,13 +41,13 @@ class Cluster(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class Scaling:
+class Autoscaler:
     """Keeps a pool at the size that it can have."""
 
     pool: Pool
     cluster: Cluster
     configured: Range
-    ordered: Callable[[], Range | None] = lambda: None
+    requested_workers: Callable[[], Range | None] = lambda: None
     """The order given by hand, if there is one; raises ValueError for one that cannot be read."""
     say: Callable[[str], None] = print
     now: Callable[[], float] = time.monotonic
@@ -67,7 +67,7 @@ class Scaling:
 
     async def look(self) -> None:
         """Bring the pool to the size that it can have now."""
-        fewest, most = self.ordered() or self.configured
+        fewest, most = self.requested_workers() or self.configured
         wanted = fewest if fewest == most else await self._possible()
         wanted = max(fewest, min(most, wanted))
         before = len(self.pool.slots)
@@ -99,16 +99,18 @@ class Scaling:
 
 
 @asynccontextmanager
-async def scaled(
+async def autoscaled(
     pool: Pool, cluster: Cluster, config: ClusterConfig, folder: Path | None = None
-) -> AsyncIterator[Scaling]:
+) -> AsyncIterator[Autoscaler]:
     """Keep the pool at the size that it can have for the length of a block; ``folder`` is where orders lie."""
-    scaling = Scaling(
+    scaling = Autoscaler(
         pool=pool,
         cluster=cluster,
         configured=(config.fewest_rollout_workers, config.most_rollout_workers),
         # In one process there is one: ``rnr scale`` refuses such a run.
-        ordered=partial(ordered, folder) if folder and config.address != IN_PROCESS else lambda: None,
+        requested_workers=partial(requested_workers, folder)
+        if folder and config.address != IN_PROCESS
+        else lambda: None,
     )
     watching = asyncio.create_task(scaling.watch())
     try:

@@ -55,7 +55,7 @@ class ScoringService:
         reward. Raises a group with a ValueError for one that cannot be used."""
         async with asyncio.TaskGroup() as group:
             for scorer in (self._preset, *self._further):
-                group.create_task(scorer.pool.everywhere())
+                group.create_task(scorer.pool.start_all())
 
     async def score(self, group: Group) -> ScoredGroup:
         """The group with an answer and a reward for each rollout; invalid ones if every worker that had it hung or
@@ -97,7 +97,7 @@ class ScoringService:
         return ScoredGroup(group=scored.group, rewards=rewards, answers=scored.answers)
 
     def _refuse_many(self, scorer: Scorer, group: Group, failure: LeaseFailed) -> None:
-        row = scorer.pool.given_up_in_a_row
+        row = scorer.pool.consecutive_failures
         if row >= GROUPS_WITHOUT_REWARD:
             raise LeaseFailed(
                 f"{scorer.name} failed on {row} groups in a row: it hangs, crashes, or takes more than its deadline of "

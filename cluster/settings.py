@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from actors.engine import EngineSettings
 from cluster.generation import GenerationService
-from cluster.memory_plan import ASLEEP, decided
+from cluster.memory_plan import ASLEEP, resolve_engine
 from cluster.placement import learner_memory_share, threads_per_worker
 from cluster.policy import PolicyService
 from cluster.scoring import ScoringService
@@ -111,7 +111,7 @@ def engine_settings(
         model_folder=model_folder,
         stop_token_id=stop_token_id,
         model=model,
-        generation=decided(generation, model, cluster, model_folder),
+        generation=resolve_engine(generation, model, cluster, model_folder),
         threads=threads_per_worker(cluster.most_rollout_workers, hosts),
         use_gpu=bool(cluster.gpus_per_rollout_worker),
         gpus=cluster.gpus_per_rollout_worker or 0.0,

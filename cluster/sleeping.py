@@ -11,7 +11,7 @@ from cluster.memory_plan import Shape, fits, memory_rows, rank_parts
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
 
-def sleepless(cluster: ClusterConfig, grpo: GrpoConfig) -> str:
+def why_no_sleep(cluster: ClusterConfig, grpo: GrpoConfig) -> str:
     """Why engines cannot take turns with the learner on its GPUs, and what to do; empty if they can. Of GPUs that are
     not decided nothing is said."""
     if grpo.max_staleness:
@@ -34,7 +34,7 @@ def sleepless(cluster: ClusterConfig, grpo: GrpoConfig) -> str:
     return ""
 
 
-def with_sleep(
+def resolve_sleep(
     parts: Mapping[str, float] | None,
     generation: GenerationConfig,
     cluster: ClusterConfig,
@@ -46,7 +46,7 @@ def with_sleep(
     """The branch with ``sleep`` decided, if it is open, for a learner rank of these ``rank_parts``, if they are known,
     on GPUs of ``has`` GiB: a level where it has no room beside an engine, and has in turn with it. Raises ValueError,
     with what to do, for a level that is asked for and cannot be."""
-    why = sleepless(cluster, grpo)
+    why = why_no_sleep(cluster, grpo)
     if generation.sleep_level:
         if generation.sleep == "level2" and lora:
             why = "it throws the weights away, and with model.lora_rank only adapters are sent: level1 keeps them"
@@ -62,7 +62,7 @@ def with_sleep(
     return by_turns if not beside and fits(parts, by_turns, cluster, has) else generation
 
 
-def planned(
+def plan_memory(
     shape: Shape | None,
     model: ModelConfig,
     optimizer: OptimizerConfig,
@@ -71,9 +71,9 @@ def planned(
     cluster: ClusterConfig,
     sync: SyncConfig,
 ) -> tuple[GenerationConfig, list[tuple[str, str]]]:
-    """``with_sleep`` and, with what it decided, ``memory_rows`` for the GPUs of this machine."""
+    """``resolve_sleep`` and, with what it decided, ``memory_rows`` for the GPUs of this machine."""
     gpus = gpu_memory()
     has = min(gpus, default=0.0)
     parts = rank_parts(shape, model, optimizer, grpo, cluster, sync) if has and shape else None
-    generation = with_sleep(parts, generation, cluster, grpo, lora=model.lora_rank > 0, has=has)
+    generation = resolve_sleep(parts, generation, cluster, grpo, lora=model.lora_rank > 0, has=has)
     return generation, memory_rows(shape, parts, model, generation, cluster, has=has)

@@ -15,15 +15,15 @@ from cluster.estimate import work_left
 from cluster.evaluation import evaluate
 from cluster.generation import GenerationService
 from cluster.loop import Metrics, StepPlan, grpo
-from cluster.losses import Losses
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared
 from cluster.progress import Progress
 from cluster.ranks import LearnerLost
+from cluster.rebuilds import RebuildBudget
 from cluster.schedule import Schedule, out_of_patience
 from cluster.scoring import ScoringService
 from cluster.settings import Settings
-from cluster.stopping import Stopping
+from cluster.stopping import GracefulStop
 from cluster.token_recording import record_step
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
 from rnr.evaluation.rollout_metrics import ner_metrics, rates
@@ -51,7 +51,7 @@ class Stages:
     folder: Path
     tracker: Tracker
     status: StatusFile
-    stopping: Stopping
+    stopping: GracefulStop
     disk: Disk
     console: Console = field(default_factory=Console)
     forecast: Forecast = field(default_factory=Forecast)
@@ -62,13 +62,13 @@ class Stages:
     _timed: str = ""
     _begin: float = 0.0
 
-    async def to_the_end(self, setup_seconds: float) -> dict[str, Any]:
+    async def run_all(self, setup_seconds: float) -> dict[str, Any]:
         """All stages that are left; the summary. Raises Stopped if the run is asked to stop and has kept what it is."""
-        return await self.stopping.unless_asked(self._through_losses(setup_seconds), self._keep)
+        return await self.stopping.run_until_stopped(self._run_with_rebuilds(setup_seconds), self._save_on_stop)
 
-    async def _through_losses(self, setup_seconds: float) -> dict[str, Any]:
+    async def _run_with_rebuilds(self, setup_seconds: float) -> dict[str, Any]:
         """All stages that are left, rebuilding the learner from the last checkpoint when a rank is lost."""
-        losses = Losses(self.settings.restart_seconds)
+        rebuilds = RebuildBudget(self.settings.restart_seconds)
         while True:
             try:
                 await self._restore()
@@ -78,30 +78,30 @@ class Stages:
             except* LearnerLost as lost:
                 self._loaded = False
                 await self.stopping.end()
-                losses.bear(causes(lost)[0], self._progress)
+                rebuilds.spend(causes(lost)[0], self._progress)
                 self.console.say(f"{causes(lost)[0]}: rebuilding all ranks from the last checkpoint")
             await self.policy.start()
 
-    async def _keep(self) -> str:
+    async def _save_on_stop(self) -> str:
         """Save where the run stands, unless that was done already; says what there is to resume from."""
         if not self._loaded:
             return "nothing was trained since the last checkpoint"
         self._time("")
-        if self._saved != self._stand():
+        if self._saved != self._position():
             try:
                 await self.checkpoints.save(self._progress, self.policy)
             except LearnerLost as lost:
                 return f"no checkpoint was written ({lost}); the one before holds"
         return f"the checkpoint holds {self._progress.stage} up to step {self._progress.step}"
 
-    def _stand(self) -> tuple[str, int, int]:
+    def _position(self) -> tuple[str, int, int]:
         """What tells two states of a run apart."""
         return self._progress.stage, self._progress.step, len(self._progress.scores)
 
     async def _restore(self) -> None:
         before, reference = self._progress, self.settings.grpo.keeps_reference
         self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=reference)
-        self._saved, self._loaded, self._timed = self._stand(), True, ""
+        self._saved, self._loaded, self._timed = self._position(), True, ""
         progress.keep_base(before)
         if where := progress.resumed(self.settings.sft.from_run):
             self.console.say(f"resuming at {where}")
@@ -142,7 +142,7 @@ class Stages:
             if (step + 1) % self.settings.checkpoint_every == 0:
                 await self._save()
         self._time("")
-        if self._saved[:2] != self._stand()[:2]:
+        if self._saved[:2] != self._position()[:2]:
             await self._save()  # an evaluation that fails does not cost the warm start
         if steps:
             await self._publish()
@@ -244,7 +244,7 @@ class Stages:
         self.status.at(progress.stage, progress.step, "checkpoint", steps=self._steps(progress.stage))
         self.stopping.begin()
         await self.checkpoints.save(progress, self.policy)
-        self._saved = self._stand()
+        self._saved = self._position()
         self.forecast.did("checkpoint")
         self._time(timed)
         await self.stopping.end()

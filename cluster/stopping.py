@@ -22,12 +22,12 @@ def stop_before_the_run(_number: int, _frame: Any) -> None:
     raise Stopped("stopped by SIGTERM before the run had begun")
 
 
-async def nothing_yet(*, resumed: bool) -> str:
+async def nothing_to_save(*, resumed: bool) -> str:
     """What there is to keep before the training has begun, or of a run that was ``resumed`` has gone on."""
     return "nothing was trained since the last checkpoint" if resumed else "it had not begun to train"
 
 
-class Stopping:
+class GracefulStop:
     """Whether the run was asked to stop, and whether it stands where it may."""
 
     def __init__(self, seconds: float, say: Callable[[str], None] = print) -> None:
@@ -67,7 +67,7 @@ class Stopping:
         if self._asked.is_set():
             await asyncio.get_running_loop().create_future()
 
-    async def unless_asked(self, work: Awaitable[Result], keep: Callable[[], Awaitable[str]]) -> Result:
+    async def run_until_stopped(self, work: Awaitable[Result], keep: Callable[[], Awaitable[str]]) -> Result:
         """What ``work`` returns. When the run is asked to stop meanwhile, work goes on until what has begun is done, is
         ended, and ``keep`` saves what there is and says what that is: raises Stopped with it."""
         task = asyncio.ensure_future(work)

@@ -102,9 +102,9 @@ class Workers:
         """Whether the rollout worker of this slot has a place on a node that is there."""
         return self._reservations.placed(name)
 
-    def give_back(self, name: str) -> None:
+    def release(self, name: str) -> None:
         """Give up the place of a rollout worker that ended."""
-        self._reservations.give_back(name)
+        self._reservations.release(name)
 
     async def reward(self, name: str, reward: RewardConfig, max_new_tokens: int) -> Handle:
         """A worker for the reward preset, which has tried it."""

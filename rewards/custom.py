@@ -50,7 +50,7 @@ class _Failed:
     cause: str
 
 
-class Own:
+class CustomReward:
     """One reward of a user's own, ready to be called: a function, or the instance of a class."""
 
     def __init__(self, use: str, arguments: Mapping[str, Any] | None = None) -> None:
@@ -154,9 +154,9 @@ def _bind(use: str, name: str, signature: inspect.Signature, count: int, keyword
 
 
 @lru_cache(maxsize=64)
-def load(use: str) -> Own:
-    """The reward without arguments that ``use`` names, kept; raises ValueError as ``Own`` does."""
-    return Own(use)
+def load(use: str) -> CustomReward:
+    """The reward without arguments that ``use`` names, kept; raises ValueError as ``CustomReward`` does."""
+    return CustomReward(use)
 
 
 def check(
@@ -187,7 +187,7 @@ def trial(
     It never raises, and all it takes and gives is plain: it can be asked of any process that is to call the reward.
     """
     try:
-        own = Own(use, arguments) if arguments else load(use)
+        own = CustomReward(use, arguments) if arguments else load(use)
     except ValueError as problem:
         return str(problem)
     outcome: list[list[float | str]] = []
@@ -198,7 +198,9 @@ def trial(
     return _verdict(own, outcome[0] if outcome else None, seconds)
 
 
-async def trial_here(own: Own, bounds: Range, *, seconds: float, parts: Sequence[str] = OF_EVERY_REWARD) -> str:
+async def trial_here(
+    own: CustomReward, bounds: Range, *, seconds: float, parts: Sequence[str] = OF_EVERY_REWARD
+) -> str:
     """As ``trial``, on the event loop that will call the reward: what it opens there, such as connections, stays."""
     try:
         call = own.values_async(_made_up(own.form, parts), bounds, in_thread=True)
@@ -216,7 +218,7 @@ def _made_up(form: Form, parts: Sequence[str]) -> ScoredGroup:
     return ScoredGroup(group=group, answers=(_RIGHT,) * count, rewards=(reward,) * count)
 
 
-def _verdict(own: Own, values: Sequence[float | str] | None, seconds: float) -> str:
+def _verdict(own: CustomReward, values: Sequence[float | str] | None, seconds: float) -> str:
     late = f"no answer within {seconds:g} s"
     problem = late if values is None else next((value for value in values if isinstance(value, str)), "")
     if not problem:

@@ -19,12 +19,12 @@ from cluster.placement import IN_PROCESS, check_disk, check_resources, disk_gib,
 from cluster.planner import NEAR, Division, Planner, machines_of
 from cluster.prepare import Prepared
 from cluster.progress import Progress
-from cluster.run import checked, plan_of, prepared_of, with_gpus
+from cluster.run import checked, load_inputs, stage_settings, with_gpus
 from cluster.schedule import Schedule
 from cluster.simulation import Load, measured
-from cluster.sleeping import planned
-from cluster.transport import chosen
-from cluster.transport.placement import place_of
+from cluster.sleeping import plan_memory
+from cluster.transport import transport_name
+from cluster.transport.placement import placement_of
 from rnr.config import Config
 from rnr.counting import counted
 from rnr.files import strict_json
@@ -80,7 +80,7 @@ def _planner(config: Config, machine: Machine, bench: list[Path], answer_tokens:
     benches = [json.loads(file.read_text(encoding="utf-8")) for file in bench]
     speed = measured(benches, max_num_seqs=config.generation.sequences) if benches else None
     with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
-        prepared, _ = prepared_of(config)
+        prepared, _ = load_inputs(config)
     sampling = config.sampling
     load = Load(
         prompts=sampling.prompts_per_step,
@@ -168,14 +168,14 @@ def _rows(
     """The rows of a plan whose GPUs are decided, from where it stands (None: at its end), and what memory is missing
     if all of it is this machine's."""
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, memory = planned(prepared.shape, *branches)
+    generation, memory = plan_memory(prepared.shape, *branches)
     needing = roles(config.cluster, config.reward.scorers)
     known = worker_gib(prepared, *branches)
-    settings = plan_of(config)
+    settings = stage_settings(config)
     rows = [
         *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, needing=needing),
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
-        ("weights sent by", chosen(config.sync, place_of(config.cluster, config.model))),
+        ("weights sent by", transport_name(config.sync, placement_of(config.cluster, config.model))),
         ("disk for checkpoints and export", gib(disk_gib(config.checkpoint, config.model, prepared.weights_gib))),
         *workers_of(known, generation=generation, needing=needing),
         *memory,

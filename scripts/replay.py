@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from rewards.again import score_again
+from rewards.rescoring import rescore_rollouts
 from rnr.config import RewardConfig
 from rnr.evaluation.marking import marked
 from rnr.model_folder import resolve
@@ -66,9 +66,11 @@ def _place(start: int, end: int) -> str:
 
 def _scored(group: Group, options: RewardConfig, max_new_tokens: int, stop: bool) -> ScoredGroup:
     if stop:
-        print("next: step into score_again; `group` is what is scored, `options` the reward's branch of the config")
+        print(
+            "next: step into rescore_rollouts; `group` is what is scored, `options` the reward's branch of the config"
+        )
         breakpoint()
-    return score_again(group, options, max_new_tokens=max_new_tokens)
+    return rescore_rollouts(group, options, max_new_tokens=max_new_tokens)
 
 
 def _prompt_text(config: Mapping[str, Any], example: Example) -> str:

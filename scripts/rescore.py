@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rewards.again import Change, score_again
 from rewards.checking import check
 from rewards.composite import WEIGHED
+from rewards.rescoring import Change, rescore_rollouts
 from rnr.config import RewardConfig
 from rnr.files import json_line, write_whole
 from rnr.runs.run_folder import saved_config
@@ -53,7 +53,7 @@ def rescore(
     changed: list[tuple[float, SavedGroup, list[float | None]]] = []
     lines = []
     for saved in saved_groups(folder):
-        scored = score_again(saved.group, options, max_new_tokens=config["sampling"]["max_new_tokens"])
+        scored = rescore_rollouts(saved.group, options, max_new_tokens=config["sampling"]["max_new_tokens"])
         now = [each.total for each in scored.rewards]
         changed.append((change.add(saved.rewards, scored.rewards), saved, now))
         changed = sorted(changed, key=lambda row: -row[0])[:show]

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rnr.runs.scale import order
+from rnr.runs.scale import request_workers
 from scripts.command_line import as_written, new_app, run
 
 app = new_app()
@@ -26,7 +26,7 @@ def scale(
     workers: Annotated[str, typer.Argument(metavar="N", help="a number such as 4, or a range such as 1..8")],
 ) -> None:
     """Write the order; the run reads it within seconds and says what it does."""
-    order(folder, workers)
+    request_workers(folder, workers)
     print(
         f"asked {folder} for {workers} rollout workers; infra/rollout_workers_alive in its metrics.jsonl is the number"
     )

@@ -88,11 +88,11 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     from rnr.files import is_no_room
 
     with status.starting("libraries"):
-        from cluster.manifest import CheckpointSpoilt
-        from cluster.run import get_ready
+        from cluster.manifest import CheckpointCorrupt
         from cluster.run import run as run_training
+        from cluster.run import validate_run
 
-    ready = get_ready(settings, resume=resume, status=status)
+    ready = validate_run(settings, resume=resume, status=status)
     try:
         with status.until_the_end():
             asyncio.run(run_training(ready))
@@ -102,7 +102,7 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
         if not all(isinstance(cause, RuntimeError) for cause in found):
             traceback.print_exc()  # a bug: its fix needs the traceback
         return 1
-    except (CheckpointSpoilt, RuntimeError) as error:
+    except (CheckpointCorrupt, RuntimeError) as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:

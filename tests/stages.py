@@ -8,7 +8,7 @@ from cluster.progress import Progress
 from cluster.ranks import LearnerLost
 from cluster.settings import Settings
 from cluster.stages import Stages
-from cluster.stopping import Stopping
+from cluster.stopping import GracefulStop
 from rnr.config import EvaluationConfig, GrpoConfig, MergingConfig, SamplingConfig, SftConfig
 from rnr.runs.status import StatusFile
 
@@ -68,7 +68,7 @@ def make_stages(
     policy: Policy,
     monkeypatch,
     *,
-    stopping: Stopping | None = None,
+    stopping: GracefulStop | None = None,
     checkpoint_every: int = 1,
     merging: MergingConfig | None = None,
 ) -> Any:
@@ -104,6 +104,6 @@ def make_stages(
         tracker=SimpleNamespace(log=nothing, rewind=nothing),  # type: ignore[arg-type]
         disk=Disk(tmp_path, seconds=0),
         status=StatusFile(),
-        stopping=stopping or Stopping(1.0),
+        stopping=stopping or GracefulStop(1.0),
         console=SimpleNamespace(say=nothing, table=nothing, step=nothing, next_steps=nothing),  # type: ignore[arg-type]
     )

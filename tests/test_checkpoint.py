@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster.checkpoint import Checkpoints, take_over, warm_start
-from cluster.manifest import CheckpointLayout, CheckpointSpoilt, verify
+from cluster.manifest import CheckpointCorrupt, CheckpointLayout, verify
 from cluster.progress import Progress
 from rnr.config import Config, MergingConfig
 from rnr.runs.run_folder import run_folder
@@ -342,7 +342,7 @@ def test_a_run_whose_checkpoints_are_all_spoilt_does_not_begin_anew(tmp_path) ->
     checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
     _save(checkpoints, "grpo", 1, 11)
     (tmp_path / "000011-grpo-000001" / "state").write_text("12")
-    with pytest.raises(CheckpointSpoilt, match=r"no checkpoint is left to resume from: .*state was altered"):
+    with pytest.raises(CheckpointCorrupt, match=r"no checkpoint is left to resume from: .*state was altered"):
         _restore(checkpoints)
 
 
@@ -352,7 +352,7 @@ def test_nothing_is_loaded_before_its_digest_is_right(tmp_path) -> None:
     _save(checkpoints, "grpo", 1, 31)
     (tmp_path / "000030-grpo-000000" / "state").write_text("66")
     learner = FakeLearner(weight=-1)
-    with pytest.raises(CheckpointSpoilt, match="000030-grpo-000000/state was altered"):
+    with pytest.raises(CheckpointCorrupt, match="000030-grpo-000000/state was altered"):
         asyncio.run(checkpoints.restore(learner, freeze_reference=True))
     assert learner.weight == -1
 
@@ -424,7 +424,7 @@ def test_a_warm_start_that_was_altered_on_the_way_is_not_resumed_from(tmp_path) 
     start, second = first / "checkpoints" / "000030-grpo-000000", run_folder(_run_of(tmp_path, "second").run)
     (start / "state").write_text("31")
     take_over(start, second, _given(first))
-    with pytest.raises(CheckpointSpoilt, match="state was altered"):
+    with pytest.raises(CheckpointCorrupt, match="state was altered"):
         verify(second / "checkpoints" / start.name)
 
 
@@ -486,5 +486,5 @@ def test_merging_takes_the_checkpoint_of_the_warm_start_and_says_what_to_do_with
     asyncio.run(checkpoints.merge(learner, MergingConfig(grpo=1.5)))
     assert learner.merged == ("000001-grpo-000000", 1.5)
     shutil.rmtree(tmp_path / "000001-grpo-000000")
-    with pytest.raises(CheckpointSpoilt, match=r"no longer in .*: resume with --merging\.warm_start=1"):
+    with pytest.raises(CheckpointCorrupt, match=r"no longer in .*: resume with --merging\.warm_start=1"):
         asyncio.run(checkpoints.merge(learner, MergingConfig(grpo=1.5)))

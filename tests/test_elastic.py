@@ -85,7 +85,7 @@ def test_a_node_that_joins_is_one_more_worker_and_one_that_leaves_is_one_less(mo
         await handle.node.remote()
         return handle
 
-    pool = Pool("rollout", spawn=spawn, size=1, capacity=1, attempts=5, given_back=workers.give_back)
+    pool = Pool("rollout", spawn=spawn, size=1, capacity=1, attempts=5, on_release=workers.release)
     scaling = Scaling(pool=pool, cluster=workers, configured=(1, 4))
 
     async def worked(count: int) -> set[str]:
@@ -97,7 +97,7 @@ def test_a_node_that_joins_is_one_more_worker_and_one_that_leaves_is_one_less(mo
         return {node for _, node, _ in done}
 
     async def scenario() -> None:
-        await pool.everywhere()
+        await pool.start_all()
         await scaling.look()
         assert len(pool.slots) == 1  # the one core is taken
         here = await worked(4)
@@ -114,7 +114,7 @@ def test_a_node_that_joins_is_one_more_worker_and_one_that_leaves_is_one_less(mo
         await _until(lambda: len(pool.slots) == 1, scaling)
         assert list(reservations.groups) == ["rollout-0"]
         pool.stop()
-        reservations.release()
+        reservations.release_all()
 
     asyncio.run(scenario())
 
@@ -150,7 +150,7 @@ def test_workers_spread_over_the_nodes() -> None:
         found = {await actor.node.remote() for actor in actors}
         for actor in actors:
             ray.kill(actor)
-        reservations.release()
+        reservations.release_all()
         return found
 
     try:

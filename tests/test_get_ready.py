@@ -37,7 +37,7 @@ def test_gpus_are_those_of_the_cluster_for_the_memory_plan_too(cluster, tiny_mod
             f"--run.folder={tmp_path}",
         ],
     )
-    ready = run.get_ready(config, resume=False, status=StatusFile())
+    ready = run.validate_run(config, resume=False, status=StatusFile())
     run.record_to(None)
     decided = ready.config.cluster
     assert (decided.gpus_per_rollout_worker, decided.gpus_per_learner_rank) == (1.0, 1.0)
@@ -90,7 +90,7 @@ def test_engines_and_learner_are_told_what_was_decided(tmp_path) -> None:
             asked["threads"] = threads
             return settings
 
-        def give_back(self, name: str) -> None: ...
+        def release(self, name: str) -> None: ...
 
         async def reward(self, name: str, **_options: Any) -> str:
             return name
@@ -125,7 +125,7 @@ def test_engines_that_sleep_and_their_learner_are_told_so(tmp_path) -> None:
         async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerSettings:
             return settings
 
-        def give_back(self, name: str) -> None: ...
+        def release(self, name: str) -> None: ...
 
         async def reward(self, name: str, **_options: Any) -> str:
             return name
@@ -141,7 +141,7 @@ def test_engines_that_sleep_and_their_learner_are_told_so(tmp_path) -> None:
 def test_a_run_is_carried_out_on_what_was_made_ready(cluster, tiny_model, colours, tmp_path, monkeypatch) -> None:
     options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
     options += [f"--data.evaluation=['{colours}/test.jsonl']", f"--run.folder={tmp_path}", "--tracking.wandb_project="]
-    ready = run.get_ready(load_config(None, options), resume=False, status=StatusFile())
+    ready = run.validate_run(load_config(None, options), resume=False, status=StatusFile())
     seen: dict[str, Any] = {}
 
     @asynccontextmanager
@@ -150,11 +150,11 @@ def test_a_run_is_carried_out_on_what_was_made_ready(cluster, tiny_model, colour
         yield SimpleNamespace(policy="policy", generation="generation", scoring="scoring")
 
     class Stages(SimpleNamespace):
-        async def to_the_end(self, seconds: float) -> dict[str, Any]:
+        async def run_all(self, seconds: float) -> dict[str, Any]:
             seen.update(vars(self))
             return {"f1": {}}
 
-    monkeypatch.setattr(run, "running", running)
+    monkeypatch.setattr(run, "run_services", running)
     monkeypatch.setattr(run, "Stages", Stages)
     assert asyncio.run(run.run(ready)) == {"f1": {}}
     assert seen["config"].cluster.gpus_per_learner_rank == 1.0

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cluster.inputs import FILE, inputs_of, keep_inputs, read_inputs
-from cluster.run import prepared_of
+from cluster.run import load_inputs
 from rnr.cli import load_config
 
 ROWS = [{"sentence": f"{name} ran .", "entities": [{"text": name, "label": "person"}]} for name in ("Ada", "Bo", "Cy")]
@@ -27,7 +27,7 @@ def given(tmp_path, tiny_model):
         f"--data.{name}=['{tmp_path}/{file}.jsonl']" for name, file in (("train", "train"), ("evaluation", "test"))
     ]
     options += [f"--data.definitions={tmp_path}/definitions.json"]
-    return tmp_path / "run", lambda *flags: prepared_of(load_config(None, [*options, *flags]))[0]
+    return tmp_path / "run", lambda *flags: load_inputs(load_config(None, [*options, *flags]))[0]
 
 
 def test_a_run_on_the_same_data_is_resumed_and_so_is_one_of_an_earlier_version(given) -> None:

@@ -12,14 +12,14 @@ from cluster import memory_plan
 from cluster.dry_run import memory_missing, worker_gib, workers_of
 from cluster.memory_plan import (
     Shape,
-    at_rest,
     decided,
     engine_parts,
+    gib_while_sampling,
     learner_parts,
     memory_rows,
     rank_parts,
+    resolve_max_num_seqs,
     shape_of,
-    with_sequences,
 )
 from cluster.placement import placed, roles
 from rnr.config import ClusterConfig, Config, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
@@ -104,7 +104,7 @@ def test_an_offloaded_optimizer_and_the_activations_take_turns() -> None:
             f"optimizer or activations of {tokens} tokens": larger,
             "libraries": 1.0,
         }
-        assert at_rest(parts) == 9.0
+        assert gib_while_sampling(parts) == 9.0
 
 
 def test_an_adapter_trains_its_own_weights_alone() -> None:
@@ -136,9 +136,9 @@ def test_the_cache_has_what_weights_and_graphs_leave_and_two_gpus_share_the_weig
 )
 def test_an_engine_decodes_as_many_sequences_at_once_as_its_cache_holds(has, context, gpus, asked, found) -> None:
     generation = GenerationConfig(max_num_seqs=asked, gpu_memory_fraction=0.4)
-    decided = with_sequences(generation, SMALL, ModelConfig(context_tokens=context), gpus=gpus, has=has)
+    decided = resolve_max_num_seqs(generation, SMALL, ModelConfig(context_tokens=context), gpus=gpus, has=has)
     assert decided.sequences == found
-    assert with_sequences(generation, None, ModelConfig(), gpus=gpus, has=has) is generation
+    assert resolve_max_num_seqs(generation, None, ModelConfig(), gpus=gpus, has=has) is generation
 
 
 @pytest.mark.parametrize(

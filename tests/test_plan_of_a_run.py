@@ -36,12 +36,12 @@ def begun(monkeypatch) -> list[bool]:
     """Whether each run that would have begun is one that is resumed."""
     found: list[bool] = []
 
-    def get_ready(*_arguments, resume: bool, **_options) -> None:
+    def validate_run(*_arguments, resume: bool, **_options) -> None:
         found.append(resume)
 
     async def run(_ready) -> None: ...
 
-    monkeypatch.setattr(cluster_run, "get_ready", get_ready)
+    monkeypatch.setattr(cluster_run, "validate_run", validate_run)
     monkeypatch.setattr(cluster_run, "run", run)
     monkeypatch.setattr("scripts.train.write_page", lambda _folder: None)
     return found
@@ -114,7 +114,7 @@ def test_other_data_under_the_same_config_is_refused_by_the_plan_and_by_the_run_
     mine.write_text((colours / "train.jsonl").read_text())
     options = [*options, f"--data.train=['{mine}']"]
     folder = _started(options)
-    prepared, _ = cluster_run.prepared_of(load_config(None, options))
+    prepared, _ = cluster_run.load_inputs(load_config(None, options))
     keep_inputs(folder, prepared, resume=False)
     assert "resumes in" in _plan([*options, "--resume"], capsys)["run"][0]
     mine.write_text((colours / "train.jsonl").read_text().replace("Ada", "Eva"))

@@ -147,7 +147,7 @@ def test_work_is_spread_evenly_and_each_worker_works_on_its_share_at_once(tmp_pa
     pool = _pool(size=2, leases=3)
 
     async def scenario() -> list[str]:
-        await pool.everywhere()
+        await pool.start_all()
         # Nobody leaves before all six are there: two workers with three leases each.
         return await pool.map("meet", range(6), lambda worker, item: worker.meet.remote(str(tmp_path), item, 6))
 
@@ -161,7 +161,7 @@ def test_a_worker_that_dies_is_replaced_and_every_item_is_answered_once(tmp_path
 
     async def scenario() -> list[int]:
         results = await pool.map("work", items, lambda worker, item: worker.die_once.remote(str(tmp_path), item))
-        await pool.everywhere()  # the other worker may have taken all that was left
+        await pool.start_all()  # the other worker may have taken all that was left
         return results
 
     assert asyncio.run(scenario()) == items
@@ -237,11 +237,11 @@ def test_everywhere_brings_dead_slots_back_and_up_to_date() -> None:
     pool = _pool(size=2, prepare=prepare)
 
     async def scenario() -> None:
-        await pool.everywhere()
+        await pool.start_all()
         first = pool.slots[0].handle
         ray.kill(first)
         await _dead(first)
-        await pool.everywhere()
+        await pool.start_all()
 
     asyncio.run(scenario())
     assert sorted(prepared) == ["echo-0.0", "echo-0.1", "echo-1.0", "echo-1.0"]
@@ -377,9 +377,9 @@ def test_bringing_the_living_up_to_date_does_not_wait_for_the_dead(monkeypatch) 
     pool = _pool_without_workers(monkeypatch, spawn, size=3, prepare=prepare)
 
     async def scenario() -> list[WorkerLost]:
-        await pool.everywhere()
+        await pool.start_all()
         pool._discard(pool.slots[2], 0)
-        return await pool.where_alive()
+        return await pool.refresh()
 
     (lost,) = asyncio.run(scenario())
     assert str(lost) == "the load failed"

@@ -12,7 +12,7 @@ from actors.pool import LeaseFailed, Pool, WorkerLost
 
 def _pool(monkeypatch, spawn: Any, **options: Any) -> Pool:
     monkeypatch.setattr("actors.slots.ray.kill", lambda _handle: None)
-    monkeypatch.setattr("actors.patience.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("actors.retries.FIRST_PAUSE", 0.001)
     return Pool("fake", spawn=spawn, size=1, capacity=1, attempts=3, **options)
 
 
@@ -72,9 +72,9 @@ def test_workers_that_never_came_up_are_given_up_after_three(monkeypatch) -> Non
         asyncio.run(_pool(monkeypatch, spawn, restart_seconds=60).lease("work", _work, seconds=60))
 
 
-@pytest.mark.parametrize("forgiving", [True, False])
+@pytest.mark.parametrize("retry_losses", [True, False])
 def test_kills_one_after_another_are_borne_where_a_kill_is_likelier_than_work_that_kills(
-    monkeypatch, forgiving
+    monkeypatch, retry_losses
 ) -> None:
     calls: list[str] = []
 
@@ -85,11 +85,11 @@ def test_kills_one_after_another_are_borne_where_a_kill_is_likelier_than_work_th
         return worker
 
     async def scenario() -> str:
-        pool = _pool(monkeypatch, _spawn, restart_seconds=60, forgiving=forgiving)
+        pool = _pool(monkeypatch, _spawn, restart_seconds=60, retry_losses=retry_losses)
         await pool.lease("work", _work, seconds=60)
         return await pool.lease("work", work, seconds=60)
 
-    if forgiving:
+    if retry_losses:
         assert asyncio.run(scenario()) == "fake-0.5"
     else:
         with pytest.raises(LeaseFailed, match=r"given up after 3 attempts: fake-0\.2"):

@@ -18,14 +18,14 @@ class Fleet:
 
     def __init__(self, monkeypatch, *, size: int, capacity: int = 2, **options: Any) -> None:
         self.killed: list[str] = []
-        self.given_back: list[str] = []
+        self.on_release: list[str] = []
         self.answered: Counter[Any] = Counter()
         self.by: dict[Any, str] = {}
         self.busy: Counter[str] = Counter()
         self.gates: dict[str, asyncio.Event] = {}
         """Worker -> what its start waits for."""
         monkeypatch.setattr("actors.slots.ray.kill", self.killed.append)
-        settings = {"attempts": 2, "spawn": self.spawn, "given_back": self.given_back.append} | options
+        settings = {"attempts": 2, "spawn": self.spawn, "on_release": self.on_release.append} | options
         self.pool = Pool("fake", size=size, capacity=capacity, **settings)
 
     async def spawn(self, name: str) -> str:
@@ -60,7 +60,7 @@ def test_a_pool_that_grows_gives_work_to_the_new_worker_as_soon_as_it_is_up(monk
     async def scenario() -> None:
         release = asyncio.Event()
         fleet.gates["fake-1.0"] = asyncio.Event()
-        await fleet.pool.everywhere()
+        await fleet.pool.start_all()
         tasks = [asyncio.create_task(fleet.work(item, release)) for item in range(2)]
         fleet.pool.resize(2)
         await asyncio.sleep(0.01)
@@ -87,7 +87,7 @@ def test_a_late_joiner_is_brought_up_to_date_before_its_first_lease(monkeypatch)
     fleet = Fleet(monkeypatch, size=1, prepare=prepare)
 
     async def scenario() -> None:
-        await fleet.pool.everywhere()
+        await fleet.pool.start_all()
         newest[0] = 7
         fleet.pool.resize(2)
         await _until(lambda: fleet.pool.slots[1].ready)
@@ -101,7 +101,7 @@ def test_a_worker_that_is_given_back_answers_what_it_has_and_takes_no_more(monke
 
     async def scenario() -> None:
         release = asyncio.Event()
-        await fleet.pool.everywhere()
+        await fleet.pool.start_all()
         first = [asyncio.create_task(fleet.work(item, release)) for item in range(2)]
         await _until(lambda: fleet.busy.total() == 2)
         fleet.pool.resize(1)
@@ -112,7 +112,7 @@ def test_a_worker_that_is_given_back_answers_what_it_has_and_takes_no_more(monke
 
     asyncio.run(scenario())
     assert fleet.answered == {0: 1, 1: 1, "more": 1}
-    assert (fleet.killed, fleet.given_back, fleet.by["more"]) == (["fake-1.0"], ["fake-1"], "fake-0.0")
+    assert (fleet.killed, fleet.on_release, fleet.by["more"]) == (["fake-1.0"], ["fake-1"], "fake-0.0")
     assert fleet.pool.reissued == 0
 
 
@@ -121,7 +121,7 @@ def test_an_idle_worker_is_ended_at_once_and_the_least_busy_goes_first(monkeypat
 
     async def scenario() -> None:
         release = asyncio.Event()
-        await fleet.pool.everywhere()
+        await fleet.pool.start_all()
         tasks = [asyncio.create_task(fleet.work(item, release)) for item in range(2)]  # on fake-0 and fake-1
         await _until(lambda: fleet.busy.total() == 2)
         fleet.pool.resize(2)
@@ -154,7 +154,7 @@ def test_a_worker_lost_while_it_leaves_is_not_replaced_and_costs_its_lease_no_at
 
     async def scenario() -> None:
         release = asyncio.Event()
-        await fleet.pool.everywhere()
+        await fleet.pool.start_all()
         tasks = [asyncio.create_task(fleet.work(item, release)) for item in range(2)]
         await _until(lambda: fleet.busy.total() == 2)
         fleet.pool.resize(1)
@@ -173,7 +173,7 @@ def test_nobody_waits_for_a_lost_worker_as_long_as_another_is_up(monkeypatch) ->
 
     async def scenario() -> None:
         fleet.gates["fake-0.1"] = asyncio.Event()
-        await fleet.pool.everywhere()
+        await fleet.pool.start_all()
         fleet.pool._discard(fleet.pool.slots[0], 0)
         await asyncio.gather(*map(fleet.work, range(20)))
         assert set(fleet.by.values()) == {"fake-1.0"}
@@ -217,7 +217,7 @@ def test_a_worker_that_could_not_be_brought_up_to_date_is_used_once_there_is_som
         fleet.pool.resize(2)
         await _until(lambda: fleet.pool._broken is not None)
         gone.clear()
-        assert await fleet.pool.where_alive() == []
+        assert await fleet.pool.refresh() == []
         await asyncio.gather(*(fleet.work(item) for item in (1, 2)))  # nothing is left of the failure of before
         await asyncio.wait_for(_until(lambda: fleet.pool.slots[1].ready), 5)
         release = asyncio.Event()
@@ -233,7 +233,7 @@ def test_a_worker_that_could_not_be_brought_up_to_date_is_used_once_there_is_som
 def test_whatever_the_size_does_and_whoever_dies_every_lease_is_answered_once(monkeypatch, seed) -> None:
     fleet = Fleet(monkeypatch, size=2, capacity=3, attempts=50)
     draw = random.Random(seed)
-    monkeypatch.setattr("actors.patience.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("actors.retries.FIRST_PAUSE", 0.001)
 
     async def disturb() -> None:
         while True:
@@ -275,13 +275,13 @@ def test_the_queue_gives_to_the_least_busy_and_to_the_first_that_came() -> None:
         assert [(await queue.take(2)).number for _ in range(6)] == [0, 1, 2, 0, 1, 2]
         large, small = asyncio.create_task(queue.take(9)), asyncio.create_task(queue.take(1))
         await asyncio.sleep(0)
-        queue.give_back(slots[1], 2)
+        queue.release(slots[1], 2)
         await asyncio.sleep(0)
         assert not large.done()  # it wants a worker to itself
         assert not small.done()  # and is not overtaken for ever
-        queue.give_back(slots[1], 2)
+        queue.release(slots[1], 2)
         assert (await large).number == 1
-        queue.give_back(slots[2], 2)
+        queue.release(slots[2], 2)
         assert (await small).number == 2
 
     asyncio.run(scenario())
@@ -298,7 +298,7 @@ def test_a_number_that_comes_again_names_another_worker(monkeypatch) -> None:
     fleet = Fleet(monkeypatch, size=1, spawn=spawn)
 
     async def scenario() -> None:
-        await fleet.pool.everywhere()
+        await fleet.pool.start_all()
         for size in (2, 1, 2, 1, 2):
             fleet.pool.resize(size)
             await asyncio.sleep(0.01)
@@ -317,7 +317,7 @@ def test_a_lease_that_is_cancelled_in_the_queue_leaves_its_place() -> None:
         waiting = [asyncio.create_task(queue.take(1)) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()
-        queue.give_back(slot, 1)  # its turn goes to the second, which is cancelled with the place in its hands
+        queue.release(slot, 1)  # its turn goes to the second, which is cancelled with the place in its hands
         waiting[1].cancel()
         await asyncio.sleep(0)
         assert await waiting[2] is slot

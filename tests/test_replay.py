@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rewards.again import Change
+from rewards.rescoring import Change
 from rnr.runs.saved import find_group, saved_groups
 from rnr.types import Reward
 from scripts.replay import main as replay

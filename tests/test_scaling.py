@@ -16,12 +16,12 @@ from cluster.generation import GenerationService
 from cluster.placement import places, roles, rollout_bundle
 from cluster.policy import Published
 from cluster.reservations import Reservations
-from cluster.scaling import PATIENCE, Scaling
+from cluster.scaling import PATIENCE, Autoscaler
 from cluster.transport.object_store import ObjectStore
 from rnr.cli import load_config
 from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig, worker_range
 from rnr.digest import Manifest
-from rnr.runs.scale import forget, order, ordered
+from rnr.runs.scale import clear_request, request_workers, requested_workers
 from rnr.types import Example, Group, Prompt
 from scripts.scale import main as scale
 from tests.carriers import rollout
@@ -51,13 +51,13 @@ class Run:
         self.said: list[str] = []
         self.order: Any = None
         self.pool = Pool(
-            "rollout", spawn=self._spawn, size=configured[0], capacity=2, attempts=3, given_back=nodes.held.discard
+            "rollout", spawn=self._spawn, size=configured[0], capacity=2, attempts=3, on_release=nodes.held.discard
         )
-        self.scaling = Scaling(
+        self.scaling = Autoscaler(
             pool=self.pool,
             cluster=nodes,
             configured=configured,
-            ordered=lambda: self.order,
+            requested_workers=lambda: self.order,
             say=self.said.append,
             now=lambda: self.time,
         )
@@ -92,7 +92,7 @@ def test_a_range_takes_what_the_cluster_has_room_for_and_no_more_than_its_end(mo
     run = Run(monkeypatch, Nodes(3), (1, 4))
 
     async def scenario() -> list[int]:
-        await run.pool.everywhere()
+        await run.pool.start_all()
         found = [await run.look()]
         run.nodes.places = 9  # nodes join
         return [*found, await run.look(), await run.look()]
@@ -108,7 +108,7 @@ def test_a_worker_whose_node_left_is_given_up_after_a_while_and_comes_back_with_
     run = Run(monkeypatch, Nodes(3), (1, 8))
 
     async def scenario() -> list[tuple[int, int]]:
-        await run.pool.everywhere()
+        await run.pool.start_all()
         found = []
         for seconds, act in [
             (0, None),
@@ -132,7 +132,7 @@ def test_a_node_that_comes_back_in_time_goes_to_the_worker_that_waits_for_it(mon
     run = Run(monkeypatch, Nodes(2), (1, 8))
 
     async def scenario() -> tuple[int, int]:
-        await run.pool.everywhere()
+        await run.pool.start_all()
         await run.look()
         run.lose("rollout-1")
         await run.look()
@@ -146,7 +146,7 @@ def test_the_fewest_are_waited_for_however_long_it_takes(monkeypatch) -> None:
     run = Run(monkeypatch, Nodes(2), (2, 8))
 
     async def scenario() -> int:
-        await run.pool.everywhere()
+        await run.pool.start_all()
         run.lose("rollout-1")
         await run.look()
         run.time = 100 * PATIENCE
@@ -160,7 +160,7 @@ def test_an_order_by_hand_goes_before_the_config_and_works_for_a_plain_number_to
     run = Run(monkeypatch, Nodes(9), (2, 2))
 
     async def scenario() -> list[int]:
-        await run.pool.everywhere()
+        await run.pool.start_all()
         found = [await run.look()]
         for given in ((4, 4), (1, 1), (1, 6), None):
             run.order = given
@@ -178,7 +178,7 @@ def test_a_look_that_fails_ends_nothing_and_is_said_once(monkeypatch) -> None:
         raise OSError("the cluster does not answer")
 
     async def scenario() -> int:
-        await run.pool.everywhere()
+        await run.pool.start_all()
         run.nodes.room, real = fails, run.nodes.room  # type: ignore[method-assign]
         watching = asyncio.create_task(run.scaling.watch())
         while not run.said:
@@ -237,7 +237,7 @@ def _prompt(number: int) -> Prompt:
 
 def _service(workers: dict[str, Fake], monkeypatch) -> GenerationService:
     monkeypatch.setattr("actors.slots.ray.kill", lambda handle: None)
-    monkeypatch.setattr("actors.patience.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("actors.retries.FIRST_PAUSE", 0.001)
 
     async def spawn(name: str) -> Fake:
         workers[name] = Fake(name)
@@ -322,14 +322,14 @@ def _folder(tmp_path: Path) -> Path:
 
 def test_the_script_writes_an_order_that_the_run_reads(tmp_path, capsys) -> None:
     folder = _folder(tmp_path)
-    assert ordered(folder) is None
+    assert requested_workers(folder) is None
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert scale([str(folder), "1..4"]) == 0
-    assert ordered(folder) == (1, 4)
+    assert requested_workers(folder) == (1, 4)
     assert "1..4 rollout workers" in capsys.readouterr().out
-    forget(folder)  # the next process begins with what its config says
-    assert ordered(folder) is None
+    clear_request(folder)  # the next process begins with what its config says
+    assert requested_workers(folder) is None
     assert "old request for '1..4' rollout workers" in capsys.readouterr().out
 
 
@@ -356,12 +356,12 @@ def test_the_script_refuses_what_no_run_would_read(tmp_path, capsys, config, loc
 def test_a_file_that_is_no_order_is_named(tmp_path) -> None:
     (tmp_path / "rollout_workers").write_bytes(b"\xff\xfe many")
     with pytest.raises(ValueError, match=r"rollout_workers must be a number such as 4"):
-        ordered(tmp_path)
+        requested_workers(tmp_path)
 
 
 def test_ordering_through_the_package_names_the_key_to_resume_with(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"resume it with --cluster\.rollout_workers=3"):
-        order(_folder(tmp_path), "3")
+        request_workers(_folder(tmp_path), "3")
 
 
 def test_a_place_is_asked_for_in_words_that_ray_takes_and_on_the_roomiest_node(monkeypatch) -> None:

@@ -76,7 +76,7 @@ def test_a_group_whose_reward_hangs_or_kills_its_worker_is_invalid_and_the_run_g
     assert batch.dropped == {fate: "fewer than two valid rewards"}
     assert [sample.advantages for sample in batch.samples] == [(0.5,), (-0.5,)]
     assert group_metrics([bad, good])["reward/invalid/LeaseFailed"] == 2
-    assert pool.given_up_in_a_row == 0
+    assert pool.consecutive_failures == 0
 
 
 def test_a_reward_that_never_comes_back_ends_the_run_and_says_why(monkeypatch) -> None:
@@ -122,7 +122,7 @@ def _with_further(monkeypatch, use: str, *uids: str) -> list[ScoredGroup]:
 
     async def spawn_further(_name: str) -> Any:
         worker = ScorerWorker(ScorerConfig(use=use), trial_seconds=5)
-        worker._own = custom.Own(use)  # without the trial, which some of these would not pass
+        worker._own = custom.CustomReward(use)  # without the trial, which some of these would not pass
         return SimpleNamespace(values=SimpleNamespace(remote=worker.values))
 
     first = Pool("reward", spawn=spawn, size=1, capacity=1, attempts=2)

@@ -21,7 +21,7 @@ from cluster.planner import Planner, machines_of
 from cluster.policy import PolicyService
 from cluster.settings import Services
 from cluster.simulation import Load
-from cluster.sleeping import with_sleep
+from cluster.sleeping import resolve_sleep
 from learner import device
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
@@ -153,7 +153,7 @@ class Run:
 
     def __init__(self, monkeypatch, *, size: int = 1, load: float = 5.0, offloads: bool = False) -> None:
         monkeypatch.setattr("actors.slots.ray.kill", self._killed)
-        monkeypatch.setattr("actors.patience.FIRST_PAUSE", 0.001)
+        monkeypatch.setattr("actors.retries.FIRST_PAUSE", 0.001)
         self.gpu = gpu = Gpu()
         self.workers: dict[str, Worker] = {}
         self.ready_to_start = asyncio.Event()
@@ -176,7 +176,7 @@ class Run:
         )
         self.generation = GenerationService(
             lambda prepare: Pool(
-                "rollout", spawn=self._spawn, size=size, capacity=4, attempts=3, prepare=prepare, forgiving=True
+                "rollout", spawn=self._spawn, size=size, capacity=4, attempts=3, prepare=prepare, retry_losses=True
             ),
             sampling=SamplingConfig(samples_per_prompt=2),
             sync=SyncConfig(),
@@ -443,7 +443,7 @@ def _decided(has: float, *, shape: Shape = SMALL, sleep: str = "auto", gpus: flo
     learner: Any = [sections.get(name, make()) for name, make in DEFAULTS.items()]
     model, _, grpo = learner
     parts = rank_parts(shape, *learner, cluster, SyncConfig())
-    generation = with_sleep(parts, generation, cluster, grpo, lora=model.lora_rank > 0, has=has)
+    generation = resolve_sleep(parts, generation, cluster, grpo, lora=model.lora_rank > 0, has=has)
     return generation, lambda: dict(memory_rows(shape, parts, model, generation, cluster, has=has))
 
 
@@ -522,7 +522,7 @@ def test_a_level_that_cannot_be_is_refused_by_name(gpus, sections, why) -> None:
 
 def test_what_waits_in_a_cluster_that_is_not_joined_is_not_refused() -> None:
     generation = GenerationConfig(sleep="level2")
-    assert with_sleep(None, generation, ClusterConfig(), GrpoConfig(), lora=False, has=0.0).sleep_level == 2
+    assert resolve_sleep(None, generation, ClusterConfig(), GrpoConfig(), lora=False, has=0.0).sleep_level == 2
 
 
 def test_the_plan_of_a_run_counts_sleep_and_refuses_it_on_a_cpu(tiny_model, colours, monkeypatch, capsys) -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from actors.deadline import KILLED_FOR_MEMORY
-from cluster.losses import REBUILDS
 from cluster.progress import Progress
 from cluster.ranks import LearnerLost
+from cluster.rebuilds import REBUILDS
 from cluster.stages import Stages
-from cluster.stopping import Stopping
+from cluster.stopping import GracefulStop
 from rnr.config import MergingConfig, SftConfig
 from rnr.faults import Stopped
 from tests.stages import Policy, make_stages
@@ -20,7 +20,7 @@ from tests.stages import Policy, make_stages
 def test_a_lost_learner_is_rebuilt_from_the_last_checkpoint_and_no_step_is_left_out(tmp_path, monkeypatch) -> None:
     # More losses than are allowed in a row, but each with steps in between.
     policy = Policy({0: 1, 1: 2, 2: 1, 3: REBUILDS})
-    asyncio.run(make_stages(tmp_path, policy, monkeypatch).to_the_end(1.0))
+    asyncio.run(make_stages(tmp_path, policy, monkeypatch).run_all(1.0))
     assert policy.trained == [0, 1, 2, 3]
     assert policy.starts == 1 + 2 + 1 + REBUILDS
 
@@ -28,7 +28,7 @@ def test_a_lost_learner_is_rebuilt_from_the_last_checkpoint_and_no_step_is_left_
 def test_a_loss_that_comes_again_at_once_ends_the_run(tmp_path, monkeypatch) -> None:
     policy = Policy({2: REBUILDS + 1})
     with pytest.raises(LearnerLost, match=r"the worker died in step 2; .* Look into logs/learner-\*\.log"):
-        asyncio.run(make_stages(tmp_path, policy, monkeypatch).to_the_end(1.0))
+        asyncio.run(make_stages(tmp_path, policy, monkeypatch).run_all(1.0))
     assert policy.starts == REBUILDS
 
 
@@ -50,7 +50,7 @@ class Killed(Policy):
 def test_steps_that_are_made_again_after_a_loss_are_no_progress(tmp_path, monkeypatch) -> None:
     policy = Killed()
     with pytest.raises(LearnerLost) as raised:
-        asyncio.run(make_stages(tmp_path, policy, monkeypatch, checkpoint_every=2).to_the_end(1.0))
+        asyncio.run(make_stages(tmp_path, policy, monkeypatch, checkpoint_every=2).run_all(1.0))
     assert policy.trained == [0, 1, 2, 2]
     assert policy.starts == REBUILDS
     said = str(raised.value)
@@ -68,12 +68,12 @@ def test_an_evaluation_that_fails_does_not_cost_the_warm_start(tmp_path, monkeyp
 
     monkeypatch.setattr(Stages, "_evaluate", fail)
     with pytest.raises(RuntimeError, match="the engines"):
-        asyncio.run(stages.to_the_end(1.0))
+        asyncio.run(stages.run_all(1.0))
     assert (stages.checkpoints.progress.stage, stages.checkpoints.progress.step) == ("sft", 4)
     again = Policy({})
     resumed = make_stages(tmp_path, again, monkeypatch)
     resumed.checkpoints = stages.checkpoints
-    asyncio.run(resumed.to_the_end(1.0))
+    asyncio.run(resumed.run_all(1.0))
     assert again.trained == []
     assert resumed.checkpoints.progress.stage == "done"
 
@@ -86,13 +86,13 @@ def test_the_seconds_of_a_selection_are_not_those_of_grpo(tmp_path, monkeypatch)
         await asyncio.sleep(0.5)
 
     monkeypatch.setattr(Stages, "_select", select)
-    asyncio.run(stages.to_the_end(1.0))
+    asyncio.run(stages.run_all(1.0))
     assert stages._progress.seconds["selection"] >= 0.5
     assert stages._progress.seconds["grpo"] < 0.5
 
 
 def test_a_run_that_is_stopped_keeps_the_seconds_since_its_last_checkpoint(tmp_path, monkeypatch) -> None:
-    stopping = Stopping(1.0)
+    stopping = GracefulStop(1.0)
     stages = make_stages(tmp_path, Policy({}), monkeypatch, stopping=stopping, checkpoint_every=100)
 
     async def slow(_samples, _step) -> dict[str, float]:
@@ -102,7 +102,7 @@ def test_a_run_that_is_stopped_keeps_the_seconds_since_its_last_checkpoint(tmp_p
 
     stages.policy.sft_step = slow
     with pytest.raises(Stopped):
-        asyncio.run(stages.to_the_end(1.0))
+        asyncio.run(stages.run_all(1.0))
     assert stages.checkpoints.progress.step == 1
     assert stages._progress.seconds["sft"] >= 0.3
 
@@ -123,7 +123,7 @@ def test_a_warm_start_whose_scores_were_not_taken_over_is_evaluated_before_grpo(
 
     monkeypatch.setattr(stages.checkpoints, "restore", restore)
     monkeypatch.setattr(Stages, "_evaluate", evaluate)
-    asyncio.run(stages.to_the_end(1.0))
+    asyncio.run(stages.run_all(1.0))
     assert names == evaluated
 
 
@@ -135,12 +135,12 @@ def test_a_merged_policy_is_published_evaluated_and_exported_and_in_no_checkpoin
         policy.did.append(f"evaluate {name}")
 
     monkeypatch.setattr(Stages, "_evaluate", evaluate)
-    asyncio.run(stages.to_the_end(1.0))
+    asyncio.run(stages.run_all(1.0))
     assert policy.did[-5:] == ["save done", "merge", "publish", "evaluate merged", "export"]
 
 
 def test_a_run_that_is_stopped_with_a_merged_policy_keeps_the_trained_one(tmp_path, monkeypatch) -> None:
-    policy, stopping = Policy({}), Stopping(1.0)
+    policy, stopping = Policy({}), GracefulStop(1.0)
     stages = make_stages(tmp_path, policy, monkeypatch, stopping=stopping, merging=MergingConfig(grpo=1.5))
 
     async def evaluate(stages: Stages, name: str, *_arguments) -> None:
@@ -151,6 +151,6 @@ def test_a_run_that_is_stopped_with_a_merged_policy_keeps_the_trained_one(tmp_pa
 
     monkeypatch.setattr(Stages, "_evaluate", evaluate)
     with pytest.raises(Stopped):
-        asyncio.run(stages.to_the_end(1.0))
+        asyncio.run(stages.run_all(1.0))
     assert policy.did[-1] == "publish"  # of the merged policy; nothing was saved after that
     assert stages.checkpoints.progress.stage == "done"

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from cluster.ranks import LearnerLost
-from cluster.stopping import Stopping, nothing_yet
+from cluster.stopping import GracefulStop, nothing_to_save
 from rnr.faults import Stopped
 from tests.stages import Policy, make_stages
 
@@ -32,10 +32,10 @@ def _run(tmp_path, policy: Policy, monkeypatch, *, seconds: float = 60.0):
     """The stages of a run that listens for SIGTERM, and how it ended."""
 
     async def work():
-        stopping = Stopping(seconds, say=lambda _text: None)
+        stopping = GracefulStop(seconds, say=lambda _text: None)
         stages = make_stages(tmp_path, policy, monkeypatch, stopping=stopping, checkpoint_every=1000)
         with stopping.listening(), pytest.raises(Stopped) as stopped:
-            await stages.to_the_end(1.0)
+            await stages.run_all(1.0)
         return stages.checkpoints, str(stopped.value)
 
     return asyncio.run(work())
@@ -55,7 +55,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch) -> None:
     again = Policy({})
     stages = make_stages(tmp_path, again, monkeypatch)
     stages.checkpoints = saved
-    asyncio.run(stages.to_the_end(1.0))
+    asyncio.run(stages.run_all(1.0))
     assert again.trained == [2, 3]
 
 
@@ -81,7 +81,7 @@ def test_a_learner_that_is_lost_in_the_last_step_leaves_the_checkpoint_before(tm
 
 def test_a_checkpoint_that_cannot_be_written_is_not_said_to_hold(tmp_path, monkeypatch) -> None:
     async def work() -> str:
-        stopping = Stopping(60, say=lambda _text: None)
+        stopping = GracefulStop(60, say=lambda _text: None)
         stages = make_stages(tmp_path, Slow(step=1), monkeypatch, stopping=stopping, checkpoint_every=1000)
 
         async def save(*_arguments):
@@ -89,7 +89,7 @@ def test_a_checkpoint_that_cannot_be_written_is_not_said_to_hold(tmp_path, monke
 
         stages.checkpoints.save = save
         with stopping.listening(), pytest.raises(Stopped) as stopped:
-            await stages.to_the_end(1.0)
+            await stages.run_all(1.0)
         return str(stopped.value)
 
     assert (
@@ -99,13 +99,13 @@ def test_a_checkpoint_that_cannot_be_written_is_not_said_to_hold(tmp_path, monke
 
 
 def test_before_the_training_goes_on_a_resumed_run_has_its_checkpoint() -> None:
-    assert asyncio.run(nothing_yet(resumed=False)) == "it had not begun to train"
-    assert asyncio.run(nothing_yet(resumed=True)) == "nothing was trained since the last checkpoint"
+    assert asyncio.run(nothing_to_save(resumed=False)) == "it had not begun to train"
+    assert asyncio.run(nothing_to_save(resumed=True)) == "nothing was trained since the last checkpoint"
 
 
 def test_a_run_that_ends_by_itself_meanwhile_has_ended() -> None:
     async def work() -> str:
-        stopping = Stopping(60, say=lambda _text: None)
+        stopping = GracefulStop(60, say=lambda _text: None)
 
         async def last_step() -> str:
             stopping.begin()
@@ -116,6 +116,6 @@ def test_a_run_that_ends_by_itself_meanwhile_has_ended() -> None:
         async def keep() -> str:
             raise AssertionError("there is nothing left to keep")
 
-        return await stopping.unless_asked(last_step(), keep)
+        return await stopping.run_until_stopped(last_step(), keep)
 
     assert asyncio.run(work()) == "summary"

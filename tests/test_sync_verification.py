@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.generation import Live, WeightSyncError, verified
+from cluster.generation import LoadedPolicy, WeightSyncError, verify_sync
 from cluster.policy import Published
 from cluster.transport.object_store import ObjectStore
 from rnr.digest import Manifest
@@ -18,8 +18,8 @@ FIRST = _published(1, "aa", (-1.0, -2.0))
 SECOND = _published(2, "bb", (-1.01, -2.0))
 
 
-def _verified(published: Published, before: Live | None, digest: str, scores: tuple[float, ...]) -> float:
-    return verified("rollout-0", published, before, digest, scores, tolerance=0.15)
+def _verified(published: Published, before: LoadedPolicy | None, digest: str, scores: tuple[float, ...]) -> float:
+    return verify_sync("rollout-0", published, before, digest, scores, tolerance=0.15)
 
 
 def test_the_difference_is_the_mean_over_the_probe() -> None:
@@ -32,14 +32,14 @@ def test_weights_that_arrive_as_others_are_caught_by_their_digest() -> None:
 
 
 def test_a_load_that_did_nothing_is_caught_although_it_is_within_the_tolerance() -> None:
-    before = Live(published=FIRST, probe_logprobs=(-1.02, -2.02))
+    before = LoadedPolicy(published=FIRST, probe_logprobs=(-1.02, -2.02))
     with pytest.raises(WeightSyncError, match="loading version 2 had no effect"):
         _verified(SECOND, before, "bb", (-1.02, -2.02))
     assert _verified(SECOND, before, "bb", (-1.03, -2.02)) == pytest.approx(0.02)
 
 
 def test_a_policy_that_did_not_change_need_not_change_the_worker() -> None:
-    before = Live(published=FIRST, probe_logprobs=(-1.02, -2.02))
+    before = LoadedPolicy(published=FIRST, probe_logprobs=(-1.02, -2.02))
     again = _published(2, "aa", (-1.0, -2.0))
     assert _verified(again, before, "aa", (-1.02, -2.02)) == pytest.approx(0.02)
 

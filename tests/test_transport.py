@@ -22,12 +22,12 @@ from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUs
 from torch.multiprocessing.reductions import rebuild_cuda_tensor
 
 from actors.delivery import Delivery, received
-from cluster.transport import TRANSPORTS, Transport, buckets, choose, chosen, cuda_ipc, nccl
+from cluster.transport import TRANSPORTS, Transport, buckets, cuda_ipc, make_transport, nccl, transport_name
 from cluster.transport import object_store as module
 from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.nccl import Nccl
 from cluster.transport.object_store import ObjectStore
-from cluster.transport.placement import Place
+from cluster.transport.placement import Placement
 from cluster.transport.shared_memory import SharedMemory
 from rnr.config import SyncConfig
 from rnr.digest import Digest, bits, weights_digest
@@ -44,7 +44,7 @@ class OneFile:
         self._folder = folder
 
     @staticmethod
-    def unfit(_place: Place) -> str:
+    def why_unsupported(_place: Placement) -> str:
         return ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[str]:
@@ -345,10 +345,10 @@ def test_the_sum_of_a_block_by_hand_wraps_like_64_bits(monkeypatch) -> None:
     assert [int(each) for each in found] == [1, 2**62 + 5]
 
 
-def _place(**other: Any) -> Place:
+def _place(**other: Any) -> Placement:
     cpus: dict[str, Any] = {"one_host": True, "lora": False, "rollout_workers": 1, "learner_ranks": 1}
     cpus |= {"rollout_gpus": 0.0, "learner_gpus": 0.0}
-    return Place(**cpus | other)
+    return Placement(**cpus | other)
 
 
 @pytest.mark.parametrize(
@@ -368,8 +368,8 @@ def _place(**other: Any) -> Place:
     ],
 )
 def test_auto_takes_what_serves_the_place_best(place, name) -> None:
-    assert chosen(SyncConfig(), place) == name
-    assert isinstance(choose(SyncConfig(), place), TRANSPORTS[name])
+    assert transport_name(SyncConfig(), place) == name
+    assert isinstance(make_transport(SyncConfig(), place), TRANSPORTS[name])
 
 
 @pytest.mark.parametrize(
@@ -389,8 +389,8 @@ def test_auto_takes_what_serves_the_place_best(place, name) -> None:
 )
 def test_a_transport_that_does_not_fit_is_refused_by_name_with_what_would(name, place, why) -> None:
     with pytest.raises(ValueError, match=rf'sync\.transport="{name}" does not fit .*{why}.*"auto" takes'):
-        choose(SyncConfig(transport=name), place)
-    assert isinstance(choose(SyncConfig(transport="object_store"), place), ObjectStore)
+        make_transport(SyncConfig(transport=name), place)
+    assert isinstance(make_transport(SyncConfig(transport="object_store"), place), ObjectStore)
 
 
 @pytest.mark.parametrize(
@@ -401,8 +401,8 @@ def test_a_transport_that_does_not_fit_is_refused_by_name_with_what_would(name, 
     ],
 )
 def test_nccl_serves_gpus_apart_when_it_is_asked_for(place) -> None:
-    assert choose(SyncConfig(transport="nccl"), place) == Nccl()
-    assert chosen(SyncConfig(), place) == "object_store"
+    assert make_transport(SyncConfig(transport="nccl"), place) == Nccl()
+    assert transport_name(SyncConfig(), place) == "object_store"
 
 
 def _arrived(transport: Transport, parcels: list[Any]) -> dict[str, torch.Tensor]:

@@ -39,9 +39,9 @@ ERRORS = {
 
 def test_what_is_raised_is_found_in_the_source() -> None:
     source = (
-        "raise ValueError(f'no {x}')\nraise CheckpointSpoilt('cut')\nraise AssertionError('bug')\nraise _Unusable(x)"
+        "raise ValueError(f'no {x}')\nraise CheckpointCorrupt('cut')\nraise AssertionError('bug')\nraise _Unusable(x)"
     )
-    assert set(raised(source)) == {"ValueError", "CheckpointSpoilt"}
+    assert set(raised(source)) == {"ValueError", "CheckpointCorrupt"}
     assert "rnr/cli.py" in ERRORS
 
 
@@ -58,7 +58,7 @@ def test_the_page_names_no_module_that_is_gone() -> None:
 
 def test_every_kind_of_error_that_is_printed_with_its_name_has_an_entry() -> None:
     kinds = {name for names in ERRORS.values() for name in names} - PLAIN - CAUGHT
-    assert {"WorkerLost", "CheckpointSpoilt", "UnsupportedModel"} <= kinds
+    assert {"WorkerLost", "CheckpointCorrupt", "UnsupportedModel"} <= kinds
     missing = {name for name in kinds if f"`{name}" not in PAGE}
     assert not missing, f"docs/troubleshooting.md has no entry for {sorted(missing)}"
 

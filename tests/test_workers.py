@@ -48,7 +48,7 @@ def test_ranks_and_workers_that_share_two_gpus_are_one_of_each_on_either() -> No
         found = {name: await actor.gpus.remote() for name, actor in actors.items()}
         for actor in actors.values():
             ray.kill(actor)
-        reservations.release()
+        reservations.release_all()
         return found
 
     found = asyncio.run(work())

@@ -19,7 +19,7 @@ from actors.delivery import Delivery
 from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.nccl import Nccl
 from cluster.transport.object_store import ObjectStore
-from cluster.transport.placement import Place
+from cluster.transport.placement import Placement
 from cluster.transport.shared_memory import SharedMemory
 from rnr.config import SyncConfig
 
@@ -34,7 +34,7 @@ class Transport(Protocol):
     """Of the whole policy that it keeps where the learner has its weights, on its GPU or in its process's memory."""
 
     @staticmethod
-    def unfit(place: Place, /) -> str:
+    def why_unsupported(place: Placement, /) -> str:
         """Why it does not serve a run that is placed like this; empty if it does."""
         ...
 
@@ -60,25 +60,25 @@ BY_ITSELF = ("shared_memory", "cuda_ipc", "object_store")
 """What ``auto`` takes: the first that serves the place. ``nccl`` is not among them until it has run on GPUs."""
 
 
-def chosen(sync: SyncConfig, place: Place) -> str:
+def transport_name(sync: SyncConfig, place: Placement) -> str:
     """The name of the transport of this run; raises ValueError saying why the one that is asked for cannot serve it."""
     if sync.transport == "auto":
-        return next(name for name in BY_ITSELF if not TRANSPORTS[name].unfit(place))
-    why = TRANSPORTS[sync.transport].unfit(place)
+        return next(name for name in BY_ITSELF if not TRANSPORTS[name].why_unsupported(place))
+    why = TRANSPORTS[sync.transport].why_unsupported(place)
     if why:
         raise ValueError(
             f'sync.transport="{sync.transport}" does not fit {place}: {why}. "auto" takes '
-            f"{chosen(SyncConfig(), place)!r} here"
+            f"{transport_name(SyncConfig(), place)!r} here"
         )
     return sync.transport
 
 
-def copies_kept(sync: SyncConfig, place: Place) -> int:
+def weight_copies(sync: SyncConfig, place: Placement) -> int:
     """How many copies of the policy the transport of this run keeps beside the learner's weights. One that is named is
     counted without a look at the place: whether it serves it is for ``chosen`` to say."""
-    return TRANSPORTS[chosen(sync, place) if sync.transport == "auto" else sync.transport].copies
+    return TRANSPORTS[transport_name(sync, place) if sync.transport == "auto" else sync.transport].copies
 
 
-def choose(sync: SyncConfig, place: Place) -> Transport:
+def make_transport(sync: SyncConfig, place: Placement) -> Transport:
     """The transport of this run."""
-    return TRANSPORTS[chosen(sync, place)]()
+    return TRANSPORTS[transport_name(sync, place)]()

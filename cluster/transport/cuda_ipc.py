@@ -18,7 +18,7 @@ from torch.multiprocessing.reductions import rebuild_cuda_tensor, reduce_tensor
 
 from actors.delivery import Delivery
 from cluster.transport.buckets import Buckets, unpack
-from cluster.transport.placement import Place
+from cluster.transport.placement import Placement
 from rnr.faults import PolicyGone
 
 Parcel = dict[str, Any]
@@ -26,7 +26,7 @@ Parcel = dict[str, Any]
 DEVICE = "cuda"
 
 DEVICE_ARGUMENT = 6
-"""Place among what ``rebuild_cuda_tensor`` takes of the device's number, which each process counts for itself."""
+"""Placement among what ``rebuild_cuda_tensor`` takes of the device's number, which each process counts for itself."""
 
 
 class CudaIpc:
@@ -36,7 +36,7 @@ class CudaIpc:
     copies = 1
 
     @staticmethod
-    def unfit(place: Place) -> str:
+    def why_unsupported(place: Placement) -> str:
         """Why it does not serve this place; empty if it does."""
         if not place.one_gpu:
             return "one learner rank and one engine must share one GPU (gpus_per_rollout_worker and _learner_rank 0.5)"

@@ -25,7 +25,7 @@ from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPri
 from actors.delivery import Delivery
 from cluster.nodes import LOOPBACK
 from cluster.transport.buckets import BucketLayout, Buckets, unpack
-from cluster.transport.placement import Place
+from cluster.transport.placement import Placement
 from rnr.faults import PolicyGone
 
 Parcel = dict[str, Any]
@@ -49,7 +49,7 @@ class Nccl:
     copies = 2  # two versions take turns
 
     @staticmethod
-    def unfit(place: Place) -> str:
+    def why_unsupported(place: Placement) -> str:
         """Why it does not serve this place; empty if it does."""
         if not place.gpus_apart:
             return "each learner rank and each engine must have a GPU or several to itself"

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from actors.delivery import Delivery
 from actors.held_folder import held_for_a_while
-from cluster.transport.placement import Place
+from cluster.transport.placement import Placement
 from learner.files import read_weights
 from rnr.digest import bits
 
@@ -35,7 +35,7 @@ class ObjectStore:
     copies = 0
 
     @staticmethod
-    def unfit(_place: Place) -> str:
+    def why_unsupported(_place: Placement) -> str:
         """It serves every place."""
         return ""
 

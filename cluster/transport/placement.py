@@ -7,7 +7,7 @@ from rnr.config import ClusterConfig, ModelConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Placement:
     """Learner and rollout workers of a run."""
 
     one_host: bool
@@ -44,9 +44,9 @@ class Place:
         )
 
 
-def place_of(cluster: ClusterConfig, model: ModelConfig) -> Place:
+def placement_of(cluster: ClusterConfig, model: ModelConfig) -> Placement:
     """The place of a run whose GPUs are decided (``cluster.placement.placed``)."""
-    return Place(
+    return Placement(
         one_host=not ray_address(cluster),
         lora=bool(model.lora_rank),
         rollout_workers=cluster.most_rollout_workers,

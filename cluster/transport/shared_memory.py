@@ -17,7 +17,7 @@ import torch
 
 from actors.delivery import Delivery
 from cluster.transport.buckets import Buckets, unpack
-from cluster.transport.placement import Place
+from cluster.transport.placement import Placement
 from rnr.faults import PolicyGone
 
 Parcel = dict[str, Any]
@@ -30,7 +30,7 @@ class SharedMemory:
     copies = 2  # two versions take turns
 
     @staticmethod
-    def unfit(place: Place) -> str:
+    def why_unsupported(place: Placement) -> str:
         """Why it does not serve this place; empty if it does."""
         if not place.one_host:
             return "learner and rollout workers must be on one host, and a cluster may have others or get them"

@@ -11,7 +11,7 @@ FILE = "rollout_workers"
 """Name of the file; it holds what ``cluster.rollout_workers`` may be."""
 
 
-def order(folder: Path, workers: str) -> None:
+def request_workers(folder: Path, workers: str) -> None:
     """Ask the run in ``folder`` for so many rollout workers, a number or a range; raises ValueError if that is neither,
     or if no run goes on there."""
     try:
@@ -20,12 +20,12 @@ def order(folder: Path, workers: str) -> None:
         raise ValueError(f"N {error}") from None
     if saved_config(folder).get("cluster", {}).get("address") == "in_process":
         raise ValueError(f"the run in {folder} has one process (--debug) and one rollout worker")
-    if not goes_on(folder):
+    if not is_active(folder):
         raise ValueError(f"no run is active in {folder}: start or resume it with --cluster.rollout_workers={workers}")
     write_whole(folder / FILE, workers.strip() + "\n")
 
 
-def ordered(folder: Path) -> tuple[int, int] | None:
+def requested_workers(folder: Path) -> tuple[int, int] | None:
     """The (fewest, most) that were asked for; None if nothing was. Raises ValueError, naming the file, for what cannot
     be read."""
     file = folder / FILE
@@ -37,14 +37,14 @@ def ordered(folder: Path) -> tuple[int, int] | None:
         raise ValueError(f"{file} {error}") from None
 
 
-def forget(folder: Path) -> None:
+def clear_request(folder: Path) -> None:
     """Remove an order: it is for the process that ran when it was given, and the config counts for the next."""
     if (file := folder / FILE).exists():
         print(f"run: discarding an old request for {file.read_text(errors='replace').strip()!r} rollout workers")
         file.unlink()
 
 
-def goes_on(folder: Path) -> bool:
+def is_active(folder: Path) -> bool:
     """Whether a process holds the lock of this run folder."""
     try:
         with (folder / "lock").open("r+") as lock:

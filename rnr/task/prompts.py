@@ -130,7 +130,7 @@ class ChatFormat:
         text: str = self.tokenizer.decode(prompt.token_ids, clean_up_tokenization_spaces=False)
         return prompt.example.sentence.strip() in text
 
-    def given_back(self, text: str) -> str:
+    def on_release(self, text: str) -> str:
         """What the tokenizer makes of a text within a prompt."""
         context = [Piece(self._markup.after, markup=True), Piece(_BEFORE)]
         begin = self._encoder.encode(context)
@@ -140,14 +140,14 @@ class ChatFormat:
 
     def change_of(self, text: str) -> str:
         """What the tokenizer changes in a text, why, and what can be done."""
-        found = self.given_back(text)
+        found = self.on_release(text)
         pairs = zip(text, found, strict=False)
         at = next((n for n, (one, other) in enumerate(pairs) if one != other), min(len(text), len(found)))
         shown = (ascii(each[max(0, at - 10) : at + 10]) for each in (text, found))
         said = "the tokenizer does not give back what is written: {} becomes {}".format(*shown)
         normalizer = self._encoder.normalizer
         for form in ("NFC", "NFKC"):
-            if self.given_back(other := normalize(form, text)) == other:
+            if self.on_release(other := normalize(form, text)) == other:
                 return f"{said} (its normalizer is {normalizer}): write the data in the Unicode form {form}"
         also = f", or its normalizer, {normalizer}, changes them" if normalizer else ""
         return f"{said} (its vocabulary lacks characters{also}): take another model"

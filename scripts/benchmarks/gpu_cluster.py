@@ -12,8 +12,8 @@ from actors.engine import Sampling
 from cluster.gpus import gpu_memory
 from cluster.placement import SHARED_GPU_MEMORY, local_resources, placed
 from cluster.run import Services
-from cluster.transport import TRANSPORTS, chosen
-from cluster.transport.placement import place_of
+from cluster.transport import TRANSPORTS, transport_name
+from cluster.transport.placement import placement_of
 from rnr.config import Config
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
@@ -117,9 +117,9 @@ def real_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
 def transports(config: Config) -> list[str]:
     """The transports that serve this run here, that of ``auto`` first."""
     cluster, _ = placed(config.cluster, config.generation, local_resources()["GPU"])
-    place = place_of(cluster, config.model)
-    fit = [name for name, transport in TRANSPORTS.items() if not transport.unfit(place)]
-    return sorted(fit, key=lambda name: name != chosen(config.sync, place))
+    place = placement_of(cluster, config.model)
+    fit = [name for name, transport in TRANSPORTS.items() if not transport.why_unsupported(place)]
+    return sorted(fit, key=lambda name: name != transport_name(config.sync, place))
 
 
 def _with(config: Config, **generation: Any) -> Config:

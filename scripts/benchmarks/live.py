@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from actors.chat_format import chat_format
 from cluster import ray_session
 from cluster.loop import Metrics
-from cluster.run import Services, Start, connect, running
+from cluster.run import Services, Start, connect, run_services
 from rnr.config import Config, DeadlineConfig
 from rnr.runs.status import StatusFile
 from rnr.types import Prompt
@@ -58,7 +58,7 @@ def running_services(
     config = connect(config)
     try:
         with asyncio.Runner() as runner:
-            context = running(
+            context = run_services(
                 config,
                 Start(
                     model_folder=model_folder,

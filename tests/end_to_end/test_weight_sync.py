@@ -97,7 +97,7 @@ async def adopt(worker, *policies):
     await service.start()
     for published in policies:
         service._newest = published
-        await service.pool.everywhere()
+        await service.pool.start_all()
     prompt = Prompt(
         example=Example(uid="a", sentence="a", schema=("b",), mentions=()), token_ids=tuple(range(500, 520))
     )

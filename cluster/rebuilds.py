@@ -1,7 +1,7 @@
 """The retry budget for rebuilding lost learner ranks."""
 
 from actors.deadline import KILLED_FOR_MEMORY
-from actors.patience import Patience
+from actors.retries import RetryBudget
 from cluster.progress import STAGES, Progress
 from cluster.ranks import LearnerLost
 from rnr.counting import counted
@@ -11,15 +11,15 @@ REBUILDS = 3
 ends."""
 
 
-class Losses:
-    """The losses of one run."""
+class RebuildBudget:
+    """How often a run may rebuild lost learner ranks."""
 
     def __init__(self, seconds: float) -> None:
-        """Losses without progress are borne for ``seconds`` and at least ``REBUILDS`` times."""
-        self._patience = Patience(tries=REBUILDS + 1, seconds=seconds)
+        """Without progress, ranks are rebuilt for ``seconds`` and at least ``REBUILDS`` times."""
+        self._retries = RetryBudget(tries=REBUILDS + 1, seconds=seconds)
         self._furthest = (-1, -1, -1)
 
-    def bear(self, lost: BaseException, progress: Progress) -> None:
+    def spend(self, lost: BaseException, progress: Progress) -> None:
         """Record a loss at ``progress``; raises LearnerLost, with advice, when the budget is spent.
 
         Repeating steps after a checkpoint is not progress; otherwise a run that always dies at the same step would be
@@ -27,13 +27,13 @@ class Losses:
         """
         stands = STAGES.index(progress.stage), progress.step, len(progress.scores)
         if stands > self._furthest:
-            self._patience.renew()
+            self._retries.reset()
             self._furthest = stands
-        if self._patience.spend():
+        if self._retries.failed():
             stage, step, _ = self._furthest
             cause = str(lost)
             raise LearnerLost(
-                f"{cause}; lost {counted(self._patience.failures, 'time')} without progress beyond "
+                f"{cause}; lost {counted(self._retries.failures, 'time')} without progress beyond "
                 f"{STAGES[stage]} step {step}. {_what_to_do(cause)}, then resume with --resume"
             ) from lost
 

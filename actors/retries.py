@@ -8,7 +8,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
 @dataclass(slots=True, kw_only=True)
-class Patience:
+class RetryBudget:
     """At least ``tries`` attempts, and as many as fit in ``seconds`` since the first failure.
 
     A count alone would give up after three quick failures, a time alone after one slow one.
@@ -20,7 +20,7 @@ class Patience:
     """Since the last progress."""
     _since: float = 0.0
 
-    def spend(self) -> bool:
+    def failed(self) -> bool:
         """Count one more failure; returns whether it was the last one to be borne."""
         now = time.monotonic()
         if not self.failures:
@@ -29,10 +29,10 @@ class Patience:
         return self.failures >= self.tries and now - self._since >= self.seconds
 
     @property
-    def pause(self) -> float:
+    def delay(self) -> float:
         """Seconds to wait before the next try: more after each failure."""
         return min(FIRST_PAUSE * 2 ** min(self.failures - 1, 30), LONGEST_PAUSE)
 
-    def renew(self) -> None:
+    def reset(self) -> None:
         """Forget all failures: there was progress."""
         self.failures = 0

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from actors.patience import LONGEST_PAUSE, Patience
+from actors.retries import LONGEST_PAUSE, RetryBudget
 from cluster.policy import STARTS, PolicyService
 from cluster.ranks import LearnerLost
 from rnr.config import GrpoConfig, SamplingConfig
@@ -26,41 +26,41 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("actors.patience.time", clock)
+    monkeypatch.setattr("actors.retries.time", clock)
     monkeypatch.setattr("cluster.policy.asyncio", clock)
     return clock
 
 
 def test_three_failures_within_seconds_are_borne_and_one_that_comes_after_the_deadline_is_not(clock) -> None:
-    patience = Patience(tries=3, seconds=60)
+    retries = RetryBudget(tries=3, seconds=60)
     for _ in range(4):
-        assert not patience.spend()
+        assert not retries.failed()
         clock.now += 8
     clock.now += 60
-    assert patience.spend()
+    assert retries.failed()
 
 
 def test_tries_that_take_long_are_made_all_the_same(clock) -> None:
-    patience = Patience(tries=3, seconds=60)
-    assert not patience.spend()
+    retries = RetryBudget(tries=3, seconds=60)
+    assert not retries.failed()
     clock.now += 900
-    assert not patience.spend()
-    assert patience.spend()
+    assert not retries.failed()
+    assert retries.failed()
 
 
 def test_progress_brings_all_tries_back(clock) -> None:
-    patience = Patience(tries=2, seconds=0)
-    assert not patience.spend()
-    patience.renew()
-    assert not patience.spend()
-    assert patience.spend()
+    retries = RetryBudget(tries=2, seconds=0)
+    assert not retries.failed()
+    retries.reset()
+    assert not retries.failed()
+    assert retries.failed()
 
 
 def test_pauses_double_up_to_a_limit(clock) -> None:
-    patience, pauses = Patience(tries=9, seconds=0), []
+    retries, pauses = RetryBudget(tries=9, seconds=0), []
     for _ in range(7):
-        patience.spend()
-        pauses.append(patience.pause)
+        retries.failed()
+        pauses.append(retries.delay)
     assert pauses == [1, 2, 4, 8, 16, 30, LONGEST_PAUSE]
 
 

@@ -12,7 +12,7 @@ from rnr.config import RewardConfig, ScorerConfig
 from rnr.types import Group, Reward, ScoredGroup
 
 
-def score_again(group: Group, options: RewardConfig, *, max_new_tokens: int) -> ScoredGroup:
+def rescore_rollouts(group: Group, options: RewardConfig, *, max_new_tokens: int) -> ScoredGroup:
     """The group with the reward that a run with these options gives it; scorers that need a GPU are left out."""
     scored = score_group(group, options, max_new_tokens=max_new_tokens)
     for scorer in options.scorers:
@@ -28,10 +28,10 @@ def score_again(group: Group, options: RewardConfig, *, max_new_tokens: int) -> 
 
 
 @lru_cache(maxsize=64)
-def _own(scorer: str) -> custom.Own:
+def _own(scorer: str) -> custom.CustomReward:
     """The scorer that this JSON tells of, made once: its class may load a model."""
     config = ScorerConfig.model_validate_json(scorer)
-    return custom.Own(config.use, config.arguments)
+    return custom.CustomReward(config.use, config.arguments)
 
 
 @dataclass(slots=True)
