@@ -163,7 +163,7 @@ def resolve_max_num_seqs(
 def resolve_engine(
     generation: GenerationConfig, model: ModelConfig, cluster: ClusterConfig, folder: str
 ) -> GenerationConfig:
-    """``resolve_max_num_seqs`` for the GPUs of this machine, for a run whose GPUs are decided; unchanged without one."""
+    """``resolve_max_num_seqs`` for the GPUs of this machine, where engines have some; unchanged elsewhere."""
     gpus = cluster.gpus_per_rollout_worker or 0.0
     if not gpus:
         return generation
