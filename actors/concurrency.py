@@ -14,6 +14,7 @@ async def gather_all(work: Iterable[Awaitable[Result]]) -> list[Result]:
         return await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # once: what a task does while it ends is not interrupted
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise

@@ -21,7 +21,7 @@ class RetryBudget:
     _since: float = 0.0
 
     def failed(self) -> bool:
-        """Count one more failure; returns whether it was the last one to be borne."""
+        """Count one more failure; returns whether the budget is spent."""
         now = time.monotonic()
         if not self.failures:
             self._since = now

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -124,8 +125,12 @@ class Checkpoints:
         return sorted((folder for folder in found if NAME.fullmatch(folder.name)), key=_age)
 
     def progress(self) -> Progress:
-        """That of the newest checkpoint, which ``restore`` may find spoilt; a new run's, if there is none."""
-        return next((_progress(folder) for folder in reversed(self.complete())), Progress())
+        """That of the newest checkpoint whose progress can be read, which ``restore`` may find corrupt otherwise; a new
+        run's, if there is none."""
+        for folder in reversed(self.complete()):
+            with suppress(ValueError, OSError):
+                return _progress(folder)
+        return Progress()
 
     def after_warm_start(self) -> Path | None:
         """The checkpoint at the end of the warm start, if it has ended."""
@@ -135,8 +140,8 @@ class Checkpoints:
         """Bring the learner to the newest checkpoint that is as it was written, and return its progress; a new run's,
         if there is none.
 
-        A spoilt one is put aside as ``NAME.spoilt`` and named on the terminal. Raises CheckpointCorrupt if no other is
-        left. One of another number of ranks or ZeRO stage is divided anew, and this is said too.
+        A corrupt one is renamed to ``NAME.spoilt``, which is printed. Raises CheckpointCorrupt if no other is left. One
+        of another number of ranks or ZeRO stage is resharded, which is printed, too.
         """
         self._clear()
         newest = await asyncio.to_thread(self._newest_good)

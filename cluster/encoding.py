@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PromptEncoder:
-    """Encodes the prompts that are asked for, each of them once."""
+    """Encodes prompts, each of them once."""
 
     def __init__(self, chat: ChatFormat) -> None:
         self.chat = chat
@@ -79,7 +79,7 @@ class PromptEncoder:
         """The sentence or the label that the tokenizer changes; empty where it changes none."""
         for label in example.schema:
             if label not in self._labels:
-                self._labels[label] = self.chat.on_release(label) == label
+                self._labels[label] = self.chat.round_trip(label) == label
         odd = next((label for label in example.schema if not self._labels[label]), "")
         return odd or ("" if self.chat.shows_sentence(self.prompt(example)) else example.sentence)
 

@@ -39,13 +39,9 @@ def check_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
             )
 
 
-def keep_inputs(folder: Path, prepared: "Prepared", *, resume: bool) -> dict[str, str]:
-    """Write the digests into the run folder, and return them; of a run that is resumed after ``check_inputs``."""
-    inputs = inputs_of(prepared)
-    if resume:
-        check_inputs(folder, inputs)
-    write_whole(folder / FILE, strict_json(inputs, indent=1))
-    return inputs
+def keep_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
+    """Write the digests into the run folder."""
+    write_whole(folder / FILE, strict_json(dict(inputs), indent=1))
 
 
 def read_inputs(folder: Path) -> dict[str, str]:

@@ -97,13 +97,13 @@ async def grpo(
             groups, metrics = await window.take(plan.prompts_per_step, step)
             batch = to_batch(groups)
             for _ in range(plan.dynamic_sampling_rounds):
-                if not (missing := plan.prompts_per_step - len(groups) + len(batch.dropped)):
+                # Negative where a group that taught nothing does beside those that were sampled in its place.
+                if (missing := plan.prompts_per_step - len(groups) + len(batch.dropped)) <= 0:
                     break
                 request(step, missing)
                 more, waited = await window.take(missing, step)
-                groups = groups + more
                 metrics = {name: seconds + waited[name] for name, seconds in metrics.items()}
-                batch = to_batch(groups)
+                batch = to_batch(groups := groups + more)
             if batch.samples:
                 on_phase(step, "update")
                 sampled = sum(len(scored.group.rollouts) for scored in groups)

@@ -179,16 +179,16 @@ def prepare(
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
     greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is said now, not after all training
     chat.label_calibration = evaluation.label_calibration
-    asker = PromptEncoder(chat)
-    selected = asker.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
+    encoder = PromptEncoder(chat)
+    selected = encoder.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
-    asker.decode(decoding, on_decisions=sft.decoding == "marks")
+    encoder.decode(decoding, on_decisions=sft.decoding == "marks")
     defined = undefined(chat.definitions, data.definitions, selected.examples)
-    pool = [asker.prompt(example) for example in selected.pool]
-    asked = [asker.prompt(example) for example in selected.evaluation]
+    pool = [encoder.prompt(example) for example in selected.pool]
+    asked = [encoder.prompt(example) for example in selected.evaluation]
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
-    selected = asker.copied(selected, sampling, evaluation, rolls=bool(grpo.steps))
+    selected = encoder.copied(selected, sampling, evaluation, rolls=bool(grpo.steps))
     if evaluation.label_calibration and decoding == "marks":
         _refuse_uncalibrated(chat, asked, model.context_tokens)
     prepared = Prepared(
@@ -196,10 +196,10 @@ def prepare(
         weights=count_weights(folder),
         chat=chat,
         # An engine scores what leaves room for a token.
-        probe=(*asked[0].token_ids, *asker.target(asked[0].example))[: min(PROBE, model.context_tokens - 1)],
-        sft=asker.samples(selected.sft, model.context_tokens),
-        held_out=asker.samples(selected.held_out, model.context_tokens),
-        prompts=tuple(map(asker.prompt, selected.pool)),
+        probe=(*asked[0].token_ids, *encoder.target(asked[0].example))[: min(PROBE, model.context_tokens - 1)],
+        sft=encoder.samples(selected.sft, model.context_tokens),
+        held_out=encoder.samples(selected.held_out, model.context_tokens),
+        prompts=tuple(map(encoder.prompt, selected.pool)),
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
@@ -225,8 +225,8 @@ def _idle(
         )
     if grpo.steps and grpo.policy_loss != "ppo" and grpo.mini_batches * grpo.epochs == 1:
         yield (
-            f"grpo.policy_loss {grpo.policy_loss!r} does what 'ppo' does: with one optimizer step for the samples of a "
-            "step every ratio is 1; ask for more by grpo.mini_batches or grpo.epochs"
+            f"grpo.policy_loss {grpo.policy_loss!r} hardly differs from 'ppo': with one optimizer step for the samples "
+            "of a step every ratio is 1; ask for more by grpo.mini_batches or grpo.epochs"
         )
     if decoding != "marks" and evaluation.changed("label_calibration") and evaluation.label_calibration:
         yield f"evaluation.label_calibration changes nothing: it is for marks, and answers are decoded {decoding}"

@@ -108,18 +108,19 @@ def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
     return prepared, schedule
 
 
-def checked(config: Config, *, resume: bool) -> tuple[Prepared, Schedule, Path | None]:
-    """``load_inputs``, and the checkpoint of ``sft.from_run`` if the run begins with it: all of a run that can be wrong
-    whatever the machines are, for its start and for its plan. Raises ValueError, naming the place; writes nothing."""
+def checked(config: Config, *, resume: bool) -> tuple[Prepared, Schedule, dict[str, str], Path | None]:
+    """``load_inputs``, digests of them, and the checkpoint of ``sft.from_run`` if the run begins with it: all that can be
+    wrong whatever the machines are, for start and plan. Raises ValueError, naming the place; writes nothing."""
     tree = config.model_dump(mode="json")
     if config.tracking.tensorboard:
         check_tensorboard()
     check_run(config.run, tree, resume=resume)
     start = warm_start(config.sft, config.run, tree, resume=resume)
     prepared, schedule = load_inputs(config)
+    inputs = inputs_of(prepared)
     if resume:
-        check_inputs(run_folder(config.run), inputs_of(prepared))
-    return prepared, schedule, start
+        check_inputs(run_folder(config.run), inputs)
+    return prepared, schedule, inputs, start
 
 
 def validate_run(config: Config, *, resume: bool, status: StatusFile) -> ValidatedRun:
@@ -129,7 +130,7 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     """
     tree = config.model_dump(mode="json")
     with status.starting("data and model"):
-        prepared, schedule, start = checked(config, resume=resume)
+        prepared, schedule, inputs, start = checked(config, resume=resume)
     print(prepared.contents, *prepared.notes, *schedule.notes, *config.notes, sep="\n")
     if not resume:
         check_disk(run_folder(config.run), disk_gib(config.checkpoint, config.model, prepared.weights_gib))
@@ -140,7 +141,7 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     config = config.model_copy(update={"generation": generation})
     print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)
-    inputs = keep_inputs(folder, prepared, resume=resume)
+    keep_inputs(folder, inputs)
     status.open(folder)
     record_to(folder)
     clear_request(folder)

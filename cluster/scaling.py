@@ -1,6 +1,6 @@
-"""How many rollout workers there are: what the cluster has room for, within the range of the config or of an order.
+"""How many rollout workers there are: what the cluster has room for, within the range of the config or of a request.
 
-An order is a file in the run folder (``rnr/runs/scale.py``), written by ``python -m scripts.scale``. Workers come and
+A request is a file in the run folder (``rnr/runs/scale.py``), written by ``python -m scripts.scale``. Workers come and
 go in the background: no step waits for one that comes, and one that goes answers its leases first.
 """
 
@@ -48,7 +48,7 @@ class Autoscaler:
     cluster: Cluster
     configured: Range
     requested_workers: Callable[[], Range | None] = lambda: None
-    """The order given by hand, if there is one; raises ValueError for one that cannot be read."""
+    """The request by hand, if there is one; raises ValueError for one that cannot be read."""
     say: Callable[[str], None] = print
     now: Callable[[], float] = time.monotonic
     _placeless: dict[Slot, float] = field(default_factory=dict)
@@ -102,8 +102,8 @@ class Autoscaler:
 async def autoscaled(
     pool: Pool, cluster: Cluster, config: ClusterConfig, folder: Path | None = None
 ) -> AsyncIterator[Autoscaler]:
-    """Keep the pool at the size that it can have for the length of a block; ``folder`` is where orders lie."""
-    scaling = Autoscaler(
+    """Keep the pool at the size that it can have for the length of a block; ``folder`` is where requests lie."""
+    autoscaler = Autoscaler(
         pool=pool,
         cluster=cluster,
         configured=(config.fewest_rollout_workers, config.most_rollout_workers),
@@ -112,8 +112,8 @@ async def autoscaled(
         if folder and config.address != IN_PROCESS
         else lambda: None,
     )
-    watching = asyncio.create_task(scaling.watch())
+    watching = asyncio.create_task(autoscaler.watch())
     try:
-        yield scaling
+        yield autoscaler
     finally:
         watching.cancel()

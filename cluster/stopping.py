@@ -23,7 +23,7 @@ def stop_before_the_run(_number: int, _frame: Any) -> None:
 
 
 async def nothing_to_save(*, resumed: bool) -> str:
-    """What there is to keep before the training has begun, or of a run that was ``resumed`` has gone on."""
+    """What to report before the training has begun, or has continued in a run that was ``resumed``."""
     return "nothing was trained since the last checkpoint" if resumed else "it had not begun to train"
 
 

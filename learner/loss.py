@@ -1,4 +1,4 @@
-"""RebuildBudget: tensors in, ``(loss, sums)`` out. No device, no data, and of the config the GRPO branch alone.
+"""Losses: tensors in, ``(loss, sums)`` out. No device, no data, and of the config the GRPO branch alone.
 
 Each loss is a *sum* over the tokens of one micro-batch, weighted by ``Batch.weights_N``; adding the losses of all
 micro-batches and ranks gives the loss of the optimizer batch. ``sums`` holds, by metric name, (sum, count), to be added

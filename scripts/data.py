@@ -24,7 +24,7 @@ from rnr.config import Offsets, ReadingConfig, Spaces
 from rnr.corpus import decontamination, drawing, loading, statistics
 from rnr.corpus.duplicates import Resolution
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.writing import FORMATS, RebuildBudget, fields_lost, refuse_target, write
+from rnr.corpus.formats.writing import FORMATS, Losses, fields_lost, refuse_target, write
 from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
 from rnr.counting import counted
@@ -124,7 +124,7 @@ def convert(
     duplicates: Duplicates = "keep",
 ) -> int:
     """Write the sentences of all paths into one file of another format."""
-    seen, reading = RebuildBudget(), Reading(options=_reading(context.params))
+    seen, reading = Losses(), Reading(options=_reading(context.params))
     if FORMATS[to].streams and duplicates == "keep":
         examples = loading.stream(paths, training=True, reading=reading, skip_bad_rows=skip_bad_rows)
     else:

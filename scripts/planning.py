@@ -136,7 +136,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     tree = config.model_dump(mode="json")
     folder, there = run_folder(config.run), resume and resumable(config.run)
     with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
-        prepared, schedule, _ = checked(config, resume=there)
+        prepared, schedule, *_ = checked(config, resume=there)
     finished = there and is_finished(config.run, tree)
     checkpoints = Checkpoints(folder / "checkpoints", keep=1, layout=layout_of(tree))
     progress = checkpoints.progress() if there else Progress()

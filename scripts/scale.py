@@ -25,7 +25,7 @@ def scale(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="the run's folder")],
     workers: Annotated[str, typer.Argument(metavar="N", help="a number such as 4, or a range such as 1..8")],
 ) -> None:
-    """Write the order; the run reads it within seconds and says what it does."""
+    """Write the request; the run reads it within seconds and prints what it does."""
     request_workers(folder, workers)
     print(
         f"asked {folder} for {workers} rollout workers; infra/rollout_workers_alive in its metrics.jsonl is the number"

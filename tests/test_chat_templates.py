@@ -325,14 +325,14 @@ def test_what_a_tokenizer_changes_is_told_with_its_cause_and_its_remedy() -> Non
 
     said = "the tokenizer does not give back what is written: "
     _, chat = _chat("unigram", "chatml")
-    assert chat.on_release("Ada in London.") == "Ada in London."
+    assert chat.round_trip("Ada in London.") == "Ada in London."
     lacks = said + r"'in Z\xfcrich' becomes 'in Zrich' (its vocabulary lacks characters): take another model"
     assert chat.change_of("in Zürich") == lacks
     for kind in ("byte-level", "metaspace"):
         tok, chat = _chat(kind, "chatml")
         prompt = chat.prompt(_example("at \xbd Main\xa0Street"))
         assert chat.shows_sentence(prompt)
-        assert chat.on_release("at \xbd Main\xa0Street") == "at \xbd Main\xa0Street"
+        assert chat.round_trip("at \xbd Main\xa0Street") == "at \xbd Main\xa0Street"
         tok.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("`", "'")])
         chat = ChatFormat(tok)
         assert not chat.shows_sentence(chat.prompt(_example("at \xbd Main\xa0Street")))

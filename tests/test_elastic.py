@@ -20,7 +20,7 @@ from actors.pool import Pool, WorkerLost  # noqa: E402
 from cluster.placement import rollout_bundle  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from cluster.reservations import Reservations  # noqa: E402
-from cluster.scaling import Scaling  # noqa: E402
+from cluster.scaling import Autoscaler  # noqa: E402
 from cluster.workers import Workers  # noqa: E402
 from rnr.config import ClusterConfig, DeadlineConfig  # noqa: E402
 
@@ -62,7 +62,7 @@ class Anywhere:
         return number, self.node(), os.getpid()
 
 
-async def _until(condition: Any, scaling: Scaling) -> None:
+async def _until(condition: Any, scaling: Autoscaler) -> None:
     for _ in range(600):
         await scaling.look()
         if condition():
@@ -86,7 +86,7 @@ def test_a_node_that_joins_is_one_more_worker_and_one_that_leaves_is_one_less(mo
         return handle
 
     pool = Pool("rollout", spawn=spawn, size=1, capacity=1, attempts=5, on_release=workers.release)
-    scaling = Scaling(pool=pool, cluster=workers, configured=(1, 4))
+    scaling = Autoscaler(pool=pool, cluster=workers, configured=(1, 4))
 
     async def worked(count: int) -> set[str]:
         done = await gather_all(

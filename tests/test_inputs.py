@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cluster.inputs import FILE, inputs_of, keep_inputs, read_inputs
+from cluster.inputs import FILE, check_inputs, inputs_of, keep_inputs, read_inputs
 from cluster.run import load_inputs
 from rnr.cli import load_config
 
@@ -32,11 +32,13 @@ def given(tmp_path, tiny_model):
 
 def test_a_run_on_the_same_data_is_resumed_and_so_is_one_of_an_earlier_version(given) -> None:
     folder, prepared = given
-    kept = keep_inputs(folder, prepared(), resume=False)
-    assert set(kept) == {"the warm start", "GRPO", "evaluation"}
-    assert keep_inputs(folder, prepared(), resume=True) == kept == read_inputs(folder)
+    inputs = inputs_of(prepared())
+    assert set(inputs) == {"the warm start", "GRPO", "evaluation"}
+    keep_inputs(folder, inputs)
+    assert read_inputs(folder) == inputs == inputs_of(prepared())
+    check_inputs(folder, inputs)
     (folder / FILE).unlink()
-    assert keep_inputs(folder, prepared(), resume=True) == kept
+    check_inputs(folder, inputs)
 
 
 @pytest.mark.parametrize(
@@ -51,12 +53,10 @@ def test_a_run_on_the_same_data_is_resumed_and_so_is_one_of_an_earlier_version(g
 )
 def test_a_run_is_not_resumed_on_other_data_under_the_same_config(given, file, content, stage) -> None:
     folder, prepared = given
-    kept = keep_inputs(folder, prepared(), resume=False)
+    keep_inputs(folder, inputs_of(prepared()))
     _write(folder.parent / file, content)
     with pytest.raises(ValueError, match=f"--resume: {stage} is not given what the run in .* was started with"):
-        keep_inputs(folder, prepared(), resume=True)
-    assert read_inputs(folder) == kept
-    assert keep_inputs(folder, prepared(), resume=False) != kept
+        check_inputs(folder, inputs_of(prepared()))
 
 
 @pytest.mark.parametrize("flag", ["--evaluation.label_calibration=0", "--sampling.decoding=free"])

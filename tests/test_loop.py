@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,14 @@ def _prompt(step: int) -> Prompt:
 
 def _to_batch(groups) -> TrainingBatch:
     return training_batch(groups, GrpoConfig(), {})
+
+
+def _first_alone_teaches_nothing(groups) -> TrainingBatch:
+    """A group that is dropped by itself and kept beside another, as credit by mention can have it."""
+    batch = training_batch(groups, GrpoConfig(), {})
+    return (
+        batch if len(groups) > 1 else replace(batch, samples=[], dropped={groups[0].group.prompt.uid: "no advantage"})
+    )
 
 
 class Fakes:
@@ -90,7 +99,14 @@ class Fakes:
         await asyncio.sleep(0)
 
     def run(
-        self, steps: range, max_staleness: int = 0, *, per_step: int = 1, rounds: int = 0, position: int | None = None
+        self,
+        steps: range,
+        max_staleness: int = 0,
+        *,
+        per_step: int = 1,
+        rounds: int = 0,
+        position: int | None = None,
+        to_batch=_to_batch,
     ) -> None:
         loop = grpo(
             steps,
@@ -100,7 +116,7 @@ class Fakes:
             scoring=self,
             policy=self,
             record=self.record,
-            to_batch=_to_batch,
+            to_batch=to_batch,
             on_phase=lambda _step, _phase: None,
         )
         asyncio.run(asyncio.wait_for(loop, 10))
@@ -139,6 +155,13 @@ def test_a_resumed_run_gives_each_step_the_prompts_that_it_would_have_had(stalen
     first.run(range(1), staleness, per_step=2, rounds=1)
     second.run(range(1, 3), staleness, per_step=2, rounds=1, position=len(first.uids[0]))
     assert first.uids | second.uids == whole.uids
+
+
+def test_a_group_that_teaches_beside_the_one_in_its_place_ends_the_rounds() -> None:
+    fakes = Fakes()
+    fakes.run(range(2), rounds=3, to_batch=_first_alone_teaches_nothing)
+    assert fakes.uids == {0: ["prompt-0", "prompt-1"], 1: ["prompt-2", "prompt-3"]}
+    assert [fakes.records[step][0] for step in range(2)] == [{}, {}]
 
 
 def test_rounds_are_bounded() -> None:

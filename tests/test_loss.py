@@ -1,4 +1,4 @@
-"""RebuildBudget and log-probabilities against values and gradients worked out by hand."""
+"""Losses and log-probabilities against values and gradients worked out by hand."""
 
 import math
 from dataclasses import replace

@@ -12,12 +12,12 @@ from cluster import memory_plan
 from cluster.dry_run import memory_missing, worker_gib, workers_of
 from cluster.memory_plan import (
     Shape,
-    decided,
     engine_parts,
     gib_while_sampling,
     learner_parts,
     memory_rows,
     rank_parts,
+    resolve_engine,
     resolve_max_num_seqs,
     shape_of,
 )
@@ -163,9 +163,9 @@ def test_the_gpus_of_this_machine_decide_and_are_not_asked_for_an_engine_without
     folder, asked = _model(tmp_path, 1192), []
     monkeypatch.setattr(memory_plan, "gpu_memory", lambda: asked.append("once") or [141.0, 80.0])
     generation, model = GenerationConfig(gpu_memory_fraction=0.4), ModelConfig(context_tokens=2048)
-    assert decided(generation, model, ClusterConfig(), folder) is generation
+    assert resolve_engine(generation, model, ClusterConfig(), folder) is generation
     assert not asked
-    assert decided(generation, model, ClusterConfig(gpus_per_rollout_worker=0.5), folder).sequences == 128
+    assert resolve_engine(generation, model, ClusterConfig(gpus_per_rollout_worker=0.5), folder).sequences == 128
 
 
 def _rows(folder, *, gpus, model=None, cluster=None, transport="auto") -> dict[str, str]:

@@ -10,7 +10,7 @@ pytest.importorskip("ray")
 
 from cluster import run as cluster_run
 from cluster.checkpoint import PROGRESS
-from cluster.inputs import keep_inputs
+from cluster.inputs import inputs_of, keep_inputs
 from rnr.cli import load_config
 from rnr.runs.run_folder import open_run
 from rnr.runs.status import StatusFile, read_status
@@ -115,7 +115,7 @@ def test_other_data_under_the_same_config_is_refused_by_the_plan_and_by_the_run_
     options = [*options, f"--data.train=['{mine}']"]
     folder = _started(options)
     prepared, _ = cluster_run.load_inputs(load_config(None, options))
-    keep_inputs(folder, prepared, resume=False)
+    keep_inputs(folder, inputs_of(prepared))
     assert "resumes in" in _plan([*options, "--resume"], capsys)["run"][0]
     mine.write_text((colours / "train.jsonl").read_text().replace("Ada", "Eva"))
     for more in (["--dry-run"], []):

@@ -75,7 +75,7 @@ def transport_name(sync: SyncConfig, place: Placement) -> str:
 
 def weight_copies(sync: SyncConfig, place: Placement) -> int:
     """How many copies of the policy the transport of this run keeps beside the learner's weights. One that is named is
-    counted without a look at the place: whether it serves it is for ``chosen`` to say."""
+    counted without a look at the place: whether it serves it is for ``transport_name`` to say."""
     return TRANSPORTS[transport_name(sync, place) if sync.transport == "auto" else sync.transport].copies
 
 

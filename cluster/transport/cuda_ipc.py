@@ -26,7 +26,7 @@ Parcel = dict[str, Any]
 DEVICE = "cuda"
 
 DEVICE_ARGUMENT = 6
-"""Placement among what ``rebuild_cuda_tensor`` takes of the device's number, which each process counts for itself."""
+"""Place among what ``rebuild_cuda_tensor`` takes of the device's number, which each process counts for itself."""
 
 
 class CudaIpc:

@@ -38,7 +38,7 @@ def requested_workers(folder: Path) -> tuple[int, int] | None:
 
 
 def clear_request(folder: Path) -> None:
-    """Remove an order: it is for the process that ran when it was given, and the config counts for the next."""
+    """Remove a request: it is for the process that ran when it was made, and the config counts for the next."""
     if (file := folder / FILE).exists():
         print(f"run: discarding an old request for {file.read_text(errors='replace').strip()!r} rollout workers")
         file.unlink()

@@ -130,7 +130,7 @@ class ChatFormat:
         text: str = self.tokenizer.decode(prompt.token_ids, clean_up_tokenization_spaces=False)
         return prompt.example.sentence.strip() in text
 
-    def on_release(self, text: str) -> str:
+    def round_trip(self, text: str) -> str:
         """What the tokenizer makes of a text within a prompt."""
         context = [Piece(self._markup.after, markup=True), Piece(_BEFORE)]
         begin = self._encoder.encode(context)
@@ -140,14 +140,14 @@ class ChatFormat:
 
     def change_of(self, text: str) -> str:
         """What the tokenizer changes in a text, why, and what can be done."""
-        found = self.on_release(text)
+        found = self.round_trip(text)
         pairs = zip(text, found, strict=False)
         at = next((n for n, (one, other) in enumerate(pairs) if one != other), min(len(text), len(found)))
         shown = (ascii(each[max(0, at - 10) : at + 10]) for each in (text, found))
         said = "the tokenizer does not give back what is written: {} becomes {}".format(*shown)
         normalizer = self._encoder.normalizer
         for form in ("NFC", "NFKC"):
-            if self.on_release(other := normalize(form, text)) == other:
+            if self.round_trip(other := normalize(form, text)) == other:
                 return f"{said} (its normalizer is {normalizer}): write the data in the Unicode form {form}"
         also = f", or its normalizer, {normalizer}, changes them" if normalizer else ""
         return f"{said} (its vocabulary lacks characters{also}): take another model"
@@ -204,17 +204,17 @@ class ChatFormat:
             )
         answer = write([Mention(text="Ada Lovelace", label="person")], reasoning="Ada Lovelace,\n  a [person].")
         token_ids = self._encoder.encode(asked)
-        given = self._given_back(tokenizer, token_ids, answer)
+        given = self._round_trip(tokenizer, token_ids, answer)
         if given != answer and self._markers_are_tokens:
             self._markers_are_tokens = False
-            given = self._given_back(tokenizer, token_ids, answer)
+            given = self._round_trip(tokenizer, token_ids, answer)
         if given != answer:
             raise ValueError(
                 f"model.path: {self._name}: the tokenizer does not give an answer back as it was written, so that no "
                 f"entity could be copied exactly: {given!r} for {answer!r}"
             )
 
-    def _given_back(self, tokenizer: Tokenizer, prompt: list[int], answer: str) -> str:
+    def _round_trip(self, tokenizer: Tokenizer, prompt: list[int], answer: str) -> str:
         """The text of a rollout that gives this answer, less the white space that the parser does not look at. The stop
         token is no part of it, special or not."""
         before = tokenizer.decode(prompt, **_AS_ROLLOUT)

@@ -79,7 +79,7 @@ LISTED = (
 )
 
 
-class RebuildBudget:
+class Losses:
     """What examples have that a format may have no place for, taken down one after the other."""
 
     def __init__(self) -> None:
@@ -141,8 +141,8 @@ def fields_lost(report: Report) -> list[str]:
 
 
 def losses(examples: Iterable[Example], out: Path, form: str) -> list[str]:
-    """``RebuildBudget.lines`` of these examples."""
-    seen = RebuildBudget()
+    """``Losses.lines`` of these examples."""
+    seen = Losses()
     for _ in seen.passing(examples):
         pass
     return seen.lines(out, form)
