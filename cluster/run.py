@@ -109,8 +109,8 @@ def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
 
 
 def checked(config: Config, *, resume: bool) -> tuple[Prepared, Schedule, dict[str, str], Path | None]:
-    """``load_inputs``, digests of them, and the checkpoint of ``sft.from_run`` if the run begins with it: all that can be
-    wrong whatever the machines are, for start and plan. Raises ValueError, naming the place; writes nothing."""
+    """``load_inputs``, digests of them, and the checkpoint of ``sft.from_run`` if the run begins with it: all that can
+    be wrong whatever the machines are, for start and plan. Raises ValueError, naming the place; writes nothing."""
     tree = config.model_dump(mode="json")
     if config.tracking.tensorboard:
         check_tensorboard()
