@@ -100,6 +100,84 @@ def test_a_sentence_alone_is_its_first_column(tmp_path, sentence) -> None:
     assert read(written(tmp_path / "a.tsv", lines))[0][0][0] == sentence
 
 
+TURNS = ["turn on lamp", "turn off lamp", "turn lamp on"] * 20
+"""A small vocabulary: 180 lines with four words."""
+
+
+def _beside(*cells: str) -> str:
+    """Each word of ``TURNS`` with a cell beside it, of which these come in turn, and tags."""
+    words, given = "|".join(TURNS), iter(cells * 180)
+    column = "|".join(" ".join(next(given).format(word) for word in turn.split()) for turn in TURNS)
+    tags = "|".join(" ".join("B-DEV" if word == "lamp" else "O" for word in turn.split()) for turn in TURNS)
+    return _lines(words, column, tags)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("NA", "0.91", "0.88", "0.93", "0.9", "0.77", "0.79"),
+        ("nan", "9.1e-05", "0.88", "null", "0.9", "?", "0.79", "0.7"),
+        ("BOS>{0}", "turn>{0}", "on>{0}", "lamp>{0}"),
+        ("obj({0})", "root({0})", "dep({0})"),
+        ("{0}+Noun+A3sg", "{0}+Verb+Pos", "{0}+Noun+A3pl"),
+        ("/html/p[1]", "/html/p[2]", "/html/b[1]", "/html/p[3]", "/html/i[1]", "/html/p[4]", "/html/p[5]"),
+        ("{0}s", "{0}ed", "the{0}"),
+        tuple("".join(chr(97 + int(digit)) for digit in str(1000 + place)) for place in range(180)),
+    ],
+)
+def test_what_is_said_of_a_few_words_in_many_ways_is_not_read_as_the_words(tmp_path, cells) -> None:
+    found, problems, notes = read(written(tmp_path / "a.tsv", _beside(*cells)))
+    assert (found[0], problems) == (("turn on lamp", [("lamp", "DEV")]), "")
+    said = "column 1 is read as the words, and not column 2; name the columns in the first line (token, tag)"
+    assert (said in notes) is (cells[0] not in ("NA", "nan"))
+
+
+def test_a_character_is_not_left_for_the_word_that_it_is_in(tmp_path) -> None:
+    characters, words = "甲 左 右|左 甲 右|右 甲 左", "甲左 甲左 右手|左边 甲乙 右边|右手 上甲 向左"
+    found = read(written(tmp_path / "a.tsv", _lines(characters, words, "B-X O O|B-X O O|O B-X O")))[0]
+    assert [sentence for sentence, _ in found] == ["甲左右", "左甲右", "右甲左"]
+
+
+def test_leaving_the_first_column_is_told_with_what_to_do(tmp_path) -> None:
+    notes = read(written(tmp_path / "a.tsv", _lines("NE VVFIN APPR NE|NE VVFIN", WORDS, TAGS)))[2]
+    said = "column 2 is read as the words, and not column 1; name the columns in the first line (token, tag), if that"
+    assert said in notes
+    notes = read(written(tmp_path / "b.tsv", _lines("0-3 4-7 8-10 11-15|16-18 19-22", WORDS, TAGS)))[2]
+    assert "column 2 is read as the words, and column 1 has a number in every cell; name the columns" in notes
+
+
+@pytest.mark.parametrize(
+    ("words", "others", "tags"),
+    [
+        ("|".join(["09/02/1998"] * 60), "|".join(["CD"] * 60), "|".join(["B-DATE"] * 60)),
+        (" ".join(["09/02/1998"] * 60), " ".join(["CD"] * 60), " ".join(["B-DATE"] * 60)),
+        ("|".join(["A5541 - 2765"] * 20), "|".join(["NN : CD"] * 20), "|".join(["B-ID O B-ID"] * 20)),
+        ("A5541 - 2765", "NN : CD", "B-ID O B-ID"),
+        ("|".join(["772"] * 60), "|".join(["NUM"] * 60), "|".join(["B-VAL"] * 60)),
+        ("|".join(["IL-12 CD3"] * 30), "|".join(["NN NN"] * 30), "|".join(["B-GENE B-GENE"] * 30)),
+        ("IL6 CD3|p53 IL2", "protein gene|protein gene", "B-GENE O|B-GENE O"),
+        ("|".join(f"{n * 37 % 97} {n}" for n in range(30)), "|".join(["value unit"] * 30), "|".join(["B-VAL O"] * 30)),
+    ],
+)
+def test_words_with_a_digit_each_are_read(tmp_path, words, others, tags) -> None:
+    found, problems, _ = read(written(tmp_path / "a.tsv", _lines(words, others, tags)))
+    assert ([sentence for sentence, _ in found], problems) == (words.split("|"), "")
+
+
+@pytest.mark.parametrize(
+    ("words", "others", "tags"),
+    [
+        ("|".join(["Berlin"] * 60), "|".join(["NNP"] * 60), "|".join(["B-LOC"] * 60)),
+        ("|".join(["ok"] * 60 + ["Ada"]), "|".join(["ok"] * 60 + ["ada"]), "|".join(["O"] * 60 + ["B-PER"])),
+        (" ".join(["ok"] * 60 + ["Ada"]), " ".join(["ok"] * 60 + ["ada"]), " ".join(["O"] * 60 + ["B-PER"])),
+        ("|".join(["UH X UH"] * 30), "|".join(["UH X FW"] * 30), "|".join(["O B-NEG O"] * 30)),
+    ],
+)
+def test_files_that_say_the_same_again_are_read(tmp_path, words, others, tags) -> None:
+    found, problems, _ = read(written(tmp_path / "a.tsv", _lines(words, others, tags)))
+    assert ([sentence for sentence, _ in found], problems) == (words.split("|"), "")
+
+
 def test_words_are_told_from_their_lemmas_where_there_are_many(tmp_path) -> None:
     words, lemmas, tags = _made_up()
     found, _, notes = read(written(tmp_path / "a.tsv", _lines(lemmas, words, tags)))

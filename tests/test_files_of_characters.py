@@ -109,6 +109,32 @@ def test_words_are_no_characters_for_some_that_are_one(tmp_path) -> None:
     assert CHARACTERS not in notes
 
 
+def test_words_in_a_file_of_characters_keep_their_spaces() -> None:
+    spaced = "Mr. Smith , who lives in the U.S. ( St. Louis ) at 12 : 30 ; said : no !"
+    sentence = "Mr. Smith, who lives in the U.S. (St. Louis) at 12:30; said: no!"
+    assert join(spaced.split(), "characters")[0] == sentence
+    assert join(["他", ",", "NBA", "的", "(", "iPhone", ")", "1"], "characters")[0] == "他, NBA的(iPhone)1"
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    ["A B C D", "a c g t a c g t t a", "x + y = z - 1", "i = j ; k = ( n )", "P Q R", "Q W E R T Y U I O P L K"],
+)
+def test_letters_that_make_no_words_are_not_joined(tmp_path, tokens) -> None:
+    split = tokens.split()
+    rows: list[object] = [{"tokens": split, "ner_tags": ["B-X"] + ["O"] * (len(split) - 1)}] * 10
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found[0], problems) == ((tokens, [(split[0], "X")]), "")
+    assert CHARACTERS not in notes
+
+
+def test_letters_that_make_words_are_joined_and_the_note_says_what_to_do_else(tmp_path) -> None:
+    text = "Thequickbrownfoxjumpsoverthelazydog"
+    rows: list[object] = [{"tokens": list(text), "ner_tags": ["O"] * len(text)}, {"tokens": ["x"], "ner_tags": ["B-X"]}]
+    assert read(written(tmp_path / "a.jsonl", rows))[0][0][0] == text
+    assert "--spaces always" in CHARACTERS
+
+
 def test_what_characters_tell_is_asked_of_the_first_sentences_alone() -> None:
     sentences = iter([["가"]] * 1000)
     assert Reading().of_tokens(sentences).spaces == "characters"

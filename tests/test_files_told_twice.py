@@ -5,10 +5,11 @@ import pytest
 from rnr.corpus.formats.beside import FURTHER, UNREAD
 from rnr.corpus.formats.columns import ONE
 from rnr.corpus.formats.entity_labels import TWO_LABELS
-from rnr.corpus.formats.entity_places import TWO_PLACES
+from rnr.corpus.formats.entity_places import LIKE_A_PLACE, TWO_PLACES
 from rnr.corpus.formats.examples import AMBIGUOUS
 from rnr.corpus.formats.plain_rows import SAME_TWICE
 from rnr.corpus.formats.span_lists import BESIDE, PAIRS
+from rnr.corpus.loading import load
 from tests.reading_files import ADA, ROW, read, written
 
 _TEXT = "My name is Ida Lund."
@@ -352,6 +353,9 @@ def test_an_id_behind_the_text_of_a_span_is_not_passed_over_for_the_text(tmp_pat
         {"offset": 4, "length": 2, "begin": 1, "end": 2, "word": "Bo"},
         {"start": 4, "end": 6, "position": [1, 2]},
         {"start": 4, "end": 6, "start_offset": 0, "end_offset": 0},
+        {"start": 0, "end": 1, "start_idx": 4, "end_idx": 6},
+        {"offset": 1, "length": 1, "start": 4, "end": 6},
+        {"start_char": 0, "end_char": 1, "begin_char": 4, "char_start": 4, "char_end": 6},
     ],
 )
 def test_of_two_places_that_differ_the_one_in_characters_is_read_and_noted(tmp_path, place) -> None:
@@ -362,15 +366,41 @@ def test_of_two_places_that_differ_the_one_in_characters_is_read_and_noted(tmp_p
 
 
 @pytest.mark.parametrize(
-    "place",
+    "other",
     [
-        {"start": 0, "end": 1, "start_idx": 4, "end_idx": 6},
-        {"from": 0, "to": 1, "begin": 4, "end": 6, "text": "run"},
-        {"offset": 1, "length": 1, "start": 4, "end": 6},
-        {"start_char": 0, "end_char": 1, "begin_char": 4, "char_start": 4, "char_end": 6},
+        {"start_idx": 2, "end_idx": 3},  # of tokens
+        {"startIndex": 8, "endIndex": 10},  # the same with an inclusive end
+        {"offset": 0, "length": 3},
+        {"from": 0, "to": 1},
+        {"start_char": 108, "end_char": 111},  # of the document
+        {"start_char": 20, "end_char": 23},
+        {"char_start": 2, "char_end": 3},
     ],
 )
-def test_two_places_of_which_nothing_tells_that_are_refused(tmp_path, place) -> None:
+@pytest.mark.parametrize("more", ["", " and Ada again" * 9])
+def test_a_place_of_something_else_beside_that_of_the_mention_is_passed_over_and_noted(tmp_path, other, more) -> None:
+    text = f"Ada met Ada in Rome{more}"
+    row = {"text": text, "entities": [{"start": 8, "end": 11, "label": "PER"} | other]}
+    file = written(tmp_path / "a.jsonl", [row])
+    assert f"1 {TWO_PLACES} (row 1: entities[0]: 'start' and 'end' [8, 11], not " in read(file)[2]
+    (one,) = load([str(file)], training=True)
+    assert [(mention.start, mention.end) for mention in one.mentions] == [(8, 11)]
+
+
+def test_of_two_places_between_which_nothing_tells_start_and_end_are_read(tmp_path) -> None:
+    row = {"text": "甲乙丙丁", "entities": [{"start": 1, "end": 3, "startIndex": 1, "endIndex": 2, "label": "PER"}]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems, TWO_PLACES in notes) == ([("甲乙丙丁", [("乙丙", "PER")])], "", True)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"from": 0, "to": 1, "begin": 4, "end": 6, "text": "run"},
+        {"from": 0, "to": 3, "begin": 4, "end": 6, "text": "run"},
+    ],
+)
+def test_two_places_at_none_of_which_the_text_stands_are_refused(tmp_path, place) -> None:
     row = {"text": "saw Bo run", "entities": [place | {"label": "PER"}]}
     found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
     assert found == []
@@ -397,6 +427,17 @@ def test_one_number_that_is_the_place_of_a_text_is_not_the_first_occurrence(tmp_
     found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
     assert found == []
     assert f"has its place under names that are not known ({name})" in problems
+
+
+NUMBERED = "weight page line_no sentence paragraph section year age kb cui importance size length order nth occurrence"
+
+
+@pytest.mark.parametrize("name", NUMBERED.split())
+def test_another_number_that_may_be_a_place_is_noted(tmp_path, name) -> None:
+    row = {"text": "Ida saw Ida", "entities": [{name: 8, "text": "Ida", "label": "PER"}]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([("Ida saw Ida", [("Ida", "PER")])], "")
+    assert f"1 {LIKE_A_PLACE} (row 1: entities[0].{name})" in notes
 
 
 @pytest.mark.parametrize("other", [{"id": 8}, {"score": 8}, {"at": 0}, {"n": 5}, {"user_id": 8}])

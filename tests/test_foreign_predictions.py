@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,19 @@ def test_a_label_in_another_writing_is_the_one_of_the_data_under_every_protocol(
     assert {name: score.f1 for name, score in scores.items() if name != "chain"} == dict.fromkeys(
         ("reference", "exact", "strict", "boundary_tolerant", "partial", "type"), 100.0
     )
+
+
+def test_of_two_writings_in_the_data_the_same_is_taken_always() -> None:
+    """As strings have other hashes in every process, so have the sets that hold them."""
+    script = (
+        "from rnr.evaluation.foreign import _Names; from rnr.types import Example; "
+        "data = [Example(uid=a, source='a', sentence=a, schema=(a,), mentions=()) for a in ('PER', 'per', 'Per')]; "
+        "print(_Names(data, {}).of('pER'))"
+    )
+    for seed in "1234":
+        own = os.environ | {"PYTHONHASHSEED": seed}
+        said = subprocess.run([sys.executable, "-c", script], env=own, capture_output=True, text=True, check=True)
+        assert said.stdout == "per\n"
 
 
 def test_an_entity_told_under_two_writings_of_its_label_is_read_once(tmp_path) -> None:

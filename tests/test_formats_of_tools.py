@@ -586,6 +586,34 @@ def test_two_asterisks_in_a_pattern_stand_for_folders_of_any_depth(tmp_path) -> 
         assert not [note for note in reading.report.lines() if NOT_READ in note]
 
 
+def test_two_asterisks_take_a_folder_that_is_a_data_set_as_one(tmp_path, capsys) -> None:
+    for name in ("a/train", "a/test", "b/train", "b/deeper/dev"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": f"{name} ran", "entities": [[0, 1, "PER"]]}))
+        (tmp_path / name).with_name("labels.json").write_text('["PER"]')
+    (tmp_path / "a" / "README.md").write_text("# what it is")
+    said = {}
+    for pattern in ("**", "*"):
+        found = [one.sentence for one in load([str(tmp_path / pattern)], training=True)]
+        assert found == ["a/train ran", "b/train ran"]
+        said[pattern] = capsys.readouterr().out
+    assert said["**"] == said["*"]
+    assert "test.jsonl" in said["**"]
+    assert f"{tmp_path / 'b' / 'deeper'}: {NOT_READ}" in said["**"]
+
+
+def test_two_asterisks_leave_out_what_stands_beside_data(tmp_path) -> None:
+    for name in ("one/mine.json", "two/other.json"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(f"[{ROW}]")
+        (tmp_path / name).with_name("labels.json").write_text('["PER"]')
+        (tmp_path / name).with_name("notes.md").write_text("# what it is")
+    for pattern in ("**", "**/*.json"):
+        rows = list(check([str(tmp_path / pattern)], Reading()))
+        assert len(rows) == 2
+        assert all(isinstance(row, Example) for row in rows)
+
+
 def test_a_folder_with_one_file_of_data_is_that_file(tmp_path) -> None:
     (tmp_path / "README.md").write_text("# what it is")
     (tmp_path / "labels.json").write_text('[{"text": "PER", "background_color": "#fff"}]')

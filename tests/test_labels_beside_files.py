@@ -22,6 +22,11 @@ def test_the_schema_of_a_file_beside_is_noted_where_a_row_is_given_it(tmp_path, 
     assert read(written(tmp_path / "own.jsonl", [ROW | {"schema": ["LOC", "PER"]}])) == ([ADA], "", "")
 
 
+def test_a_list_of_the_labels_that_its_rows_use_is_not_noted(tmp_path) -> None:
+    written(tmp_path / "labels.json", '["PER"]')
+    assert read(written(tmp_path / "a.jsonl", [ROW])) == ([ADA], "", "")
+
+
 @pytest.mark.parametrize("own", [None, ["PER"]])
 def test_a_label_that_is_in_no_schema_names_the_file_that_lists_it(tmp_path, own) -> None:
     beside = written(tmp_path / "labels.json", '["LOC", "PER"]')

@@ -166,6 +166,20 @@ def test_gliner_takes_numbers_that_are_text_and_its_negatives_are_labels(tmp_pat
     assert load([str(file)], training=True)[0].schema == ("city", "person")
 
 
+@pytest.mark.parametrize(
+    ("row", "schema"),
+    [
+        ({"tokenized_text": ["Ada", "ran", "home"], "ner": [[0, 0, "person"]], "negatives": ["city"]}, "city person"),
+        ({"tokenized_text": ["Ada", "ran", "home"], "ner": [[0, 0, "person"]], "negative": ["ran", "home"]}, "person"),
+        ({"tokens": ["Ada", "ran", "home"], "entities": [[0, 1, "person"]], "negatives": ["ran", "home"]}, "person"),
+        ({"tokens": ["Ada", "ran", "home"], "entities": [[0, 1, "person"]], "negative": ["city"]}, "person"),
+    ],
+)
+def test_negatives_are_labels_in_rows_of_gliner_alone(tmp_path, row, schema) -> None:
+    file = written(tmp_path / "a.jsonl", [row])
+    assert load([str(file)], training=True)[0].schema == tuple(schema.split())
+
+
 def test_tags_of_tokens_as_labels_of_spans_are_an_error_of_the_file_however_it_is_read(tmp_path) -> None:
     row = {"text": "Ada King ran", "entities": [[0, 3, "B-PER"], [4, 8, "I-PER"]]}
     file = written(tmp_path / "a.jsonl", [row])

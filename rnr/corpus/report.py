@@ -22,7 +22,10 @@ from rnr.corpus.spacing import SpaceRule, are_characters, is_spelled_out, runs_t
 SHOWN = 5
 """So many rows of a kind are named for each file."""
 
-CHARACTERS = "sentences are cut into characters, and were joined without spaces between them (data.reading.spaces)"
+CHARACTERS = (
+    "sentences are cut into characters, and were joined without spaces between them (--spaces always puts one between "
+    "any two; data.reading.spaces)"
+)
 RUN_TOGETHER = (
     "sentences are cut into characters, none of which is a space, in a script that writes spaces: their words run "
     "together (--spaces always puts a space between any two characters)"

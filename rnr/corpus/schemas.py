@@ -86,9 +86,9 @@ class FileLabels:
             )
 
     def note(self, reading: Reading) -> None:
-        """Note whose labels rows without a schema were given, labels that are one for the prompt and the scores, one
-        that is none, and definitions."""
-        if self._as_listed:
+        """Note whose labels rows without a schema were given where they use others, labels that are one for the prompt
+        and the scores, one that is none, and definitions."""
+        if self._as_listed and set(self.listed or ()) != self._used:
             reading.fact(LISTED.format(few(self.listed or ())), self._beside)
         if self._defined is not None:
             reading.fact(DEFINED, self._defined)

@@ -19,6 +19,7 @@ _LETTER = regex.compile(rf"[{_SCRIPTS}]")
 # Not those of full width, which stand in texts of such a script alone.
 _OTHER_LETTER = regex.compile(rf"(?:[\p{{L}}--[{_SCRIPTS}\uff00-\uffef]])+", regex.V1)
 _CHARACTER = regex.compile(r"\X")
+_SMALL_LETTERS = regex.compile(r"[\p{L}--\p{Lu}]{3,}", regex.V1)
 _BETWEEN_CHARACTERS = regex.compile(r"(?<=(?:^| )\S) (?=\S(?: |$))")
 """The spaces that a join has put between single characters: a word that was cut into them is one."""
 
@@ -29,8 +30,11 @@ _NEARLY_ALL = 0.9
 _FEWEST_SYLLABLES, _FEWEST_LETTERS = 10, 30
 """So many of the tokens have to be there, of a script of syllables or signs and of another: a few letters may each be
 one token for their own sake."""
+_KINDS_OF_LETTERS = 10
+"""Words have so many; DNA has four."""
 _LONG = 20
 """Characters that are more than a word in most languages."""
+_BEFORE_A_SPACE, _AFTER_A_SPACE = frozenset(",;:!?)]"), frozenset("([")
 _FEWEST_ALONE = 4
 """So many letters with spaces between them are rarely meant so, and none are where a token is a space."""
 _SYLLABLE = regex.compile(rf"[{_SCRIPTS}\p{{Hangul}}]")
@@ -49,13 +53,25 @@ def written_without_spaces(text: str) -> bool:
 
 def are_characters(sentences: Iterable[Sequence[str]]) -> bool:
     """Whether the first of these sentences are cut into single characters, and not into words."""
-    counts = Counter(token for tokens in islice(sentences, _FIRST) for token in tokens)
+    first = list(islice(sentences, _FIRST))
+    counts = Counter(token for tokens in first for token in tokens)
     del counts[""]
     spaces = [counts.pop(token) for token in list(counts) if token.isspace()]
     single = {token: times for token, times in counts.items() if _CHARACTER.fullmatch(token)}
-    fewest = _FEWEST_SYLLABLES if any(map(_SYLLABLE.match, single)) else _FEWEST_LETTERS
+    syllables = any(map(_SYLLABLE.match, single))
+    fewest = _FEWEST_SYLLABLES if syllables else _FEWEST_LETTERS
     fewest = _FEWEST_ALONE if spaces else fewest
-    return counts.total() >= fewest and sum(single.values()) >= _NEARLY_ALL * counts.total()
+    cut = counts.total() >= fewest and sum(single.values()) >= _NEARLY_ALL * counts.total()
+    return cut and (syllables or bool(spaces) or _spell_words(first))
+
+
+def _spell_words(sentences: Iterable[Sequence[str]]) -> bool:
+    """Whether letters in a row make words, and no names of places, formulas or genes: they are small and of many
+    kinds."""
+    text = " ".join("".join(token if len(token) == 1 else " " for token in tokens) for tokens in sentences)
+    runs = _SMALL_LETTERS.findall(text)
+    letters = sum(map(str.isalpha, text))
+    return len(set("".join(runs))) >= _KINDS_OF_LETTERS and 2 * sum(map(len, runs)) >= letters
 
 
 def is_spelled_out(tokens: Sequence[str], sentence: str) -> bool:
@@ -105,8 +121,14 @@ def _apart(left: str, right: str) -> bool:
 
 def _are_words(left: str, right: str) -> bool:
     """Whether a space stands between two tokens of a text that is cut into characters: only between words and numbers
-    that were left whole, and for a token that is empty."""
+    that were left whole, around their punctuation, and for a token that is empty."""
     if not left or not right:
         return bool(right)
-    whole = len(left) > 1 or len(right) > 1
-    return whole and not any(map(_SYLLABLE.match, (left[-1], right[0]))) and left[-1].isalnum() and right[0].isalnum()
+    if any(map(_SYLLABLE.match, (left[-1], right[0]))):
+        return False
+    begins = right[0].isalnum()
+    if len(left) > 1 and len(right) > 1:
+        return begins
+    if len(right) > 1 and begins:
+        return left[-1].isalnum() or (left in _BEFORE_A_SPACE and right[0].isalpha())
+    return len(left) > 1 and ((left[-1].isalnum() and begins) or right in _AFTER_A_SPACE)

@@ -97,7 +97,7 @@ class _Names:
     """What the data calls the labels of a tool: by its own writing, and by those that are renamed."""
 
     def __init__(self, examples: Iterable[Example], renamed: Mapping[str, str]) -> None:
-        schemas = {example.schema for example in examples}
+        schemas = sorted({example.schema for example in examples})  # of two writings always the same
         self._asked = {label_key(label): label for schema in schemas for label in schema}
         self._renamed = renamed
         named = {label_key(tool): self._asked.get(label_key(data), data) for tool, data in renamed.items()}

@@ -53,7 +53,7 @@ def own_entity(entity: Any, place: str, number: int, source: Source, sentence: A
     entity = with_one_place(entity, place, number, source, sentence)
     named = _labelled(located(entity, place), place, number, source)
     if isinstance(sentence, str) and isinstance(named.get("text"), str) and not (NUMBERS | {"pos"}) & named.keys():
-        refuse_place_elsewhere(named, sentence, place)
+        refuse_place_elsewhere(named, sentence, place, number, source)
     whole = {name: whole_number(value) for name, value in named.items() if name in NUMBERS}
     if isinstance(named.get("pos"), list):
         whole["pos"] = [whole_number(value) for value in named["pos"]]

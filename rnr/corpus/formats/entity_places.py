@@ -1,10 +1,11 @@
 """Where an entity stands: its place under any of the names that tools give it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
+from rnr.corpus.formats.offsets import cuts_word
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.span_lists import whole_number
 
@@ -54,9 +55,18 @@ _BEGINS = frozenset((*PAIRS, *LENGTHS, *_INTERVALS, *PLACES, "pos"))
 TWO_PLACES = "entities have several places that differ, of which one was read"
 _NO_PLACE = re.compile(r"id$|^id|score|prob|conf|count|freq|rank|num|level|user|annot", re.IGNORECASE)
 """Names of numbers that are no places."""
+_A_PLACE = re.compile(
+    r"at|s|x|left|where|place|pos|(?:start|begin|offset|position|char|from|loc|ind[ei])\w*", re.IGNORECASE
+)
+"""Names of numbers that are places; any other may be one by chance alone."""
+LIKE_A_PLACE = (
+    "mentions without a place have a number beside them at which their text stands again; the first was read: call the "
+    "number 'start' where it is meant"
+)
 _PIECES = "list what occurs at several places once for each; a mention in several pieces is no one text"
 _RANGE = re.compile(r"\W*(\d{1,9})\W+(\d{1,9})\W*")
 _FEW = 10
+_Names: TypeAlias = tuple[str, ...]
 
 
 def is_number(value: Any) -> bool:
@@ -65,30 +75,50 @@ def is_number(value: Any) -> bool:
 
 
 def with_one_place(entity: dict[str, Any], place: str, number: int, source: Source, sentence: Any) -> dict[str, Any]:
-    """The entity with one of several places that differ, which is noted: that of its text, or the one that is counted
-    in characters by its name; raises ValueError where nothing tells which of two is meant."""
+    """The entity with one of several places that differ, which is noted; raises ValueError where it has a text that
+    stands at none of them."""
     if len(_BEGINS.intersection(entity)) < 2 or len(set((told := dict(_places(entity))).values())) < 2:
         return entity
-    texts = [entity[name] for name in TEXTS if isinstance(entity.get(name), str) and entity[name]]
-    whole = [names for names, at in told.items() if at[0] < at[1]]
-    here = [names for names in whole if isinstance(sentence, str) and sentence[slice(*told[names])] in texts]
-    in_characters = [names for names in whole if "char" in names[0].lower()]
-    pairs = [names for names in whole if len(names) > 1]  # a list beside them may be of anything
-    sure = (named for named in (here, in_characters, pairs) if len({told[names] for names in named}) == 1)
     shown = {names: f"{' and '.join(map(repr, names))} {list(at)}" for names, at in told.items()}
-    if not (read := next(sure, [])):
+    if (read := _read_of(entity, told, sentence)) is None:
         raise ValueError(
             f"{place} has several places that differ ({'; '.join(shown.values())}), and nothing tells which one counts "
             "characters: keep that one, as 'start' and 'end'"
         )
-    others = [names for names in told if told[names] != told[read[0]]]
-    source.note(TWO_PLACES, number, f"{place}: {shown[read[0]]}, not {'; '.join(shown[names] for names in others)}")
-    return without(entity, *{name for names in others for name in names}.difference(*read))
+    others = [names for names in told if told[names] != told[read]]
+    source.note(TWO_PLACES, number, f"{place}: {shown[read]}, not {'; '.join(shown[names] for names in others)}")
+    return without(entity, *{name for names in others for name in names}.difference(read))
 
 
-def _places(entity: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], tuple[int, int]]]:
+def _read_of(entity: dict[str, Any], told: Mapping[_Names, tuple[int, int]], sentence: Any) -> _Names | None:
+    """Which of several places is read: that of the entity's text, the one of whole words that is counted in characters
+    by its name, or else the first pair of whole words; None where the text of the entity stands at none of them."""
+    texts = [entity[name] for name in TEXTS if isinstance(entity.get(name), str) and entity[name]]
+    there = [names for names, at in told.items() if at[0] < at[1]]
+    if sure := isinstance(sentence, str):
+        inside = [names for names in there if told[names][0] >= 0 and told[names][1] <= len(sentence)]
+        here = [names for names in there if sentence[slice(*told[names])] in texts]
+        words = [] if texts else [names for names in inside if _is_of_words(sentence, *told[names])]
+        there, sure = here or words or inside or there, bool(here) or not texts
+    in_characters = [names for names in there if "char" in names[0].lower()]
+    sizes = {end - start for start, end in map(told.__getitem__, there)}
+    # Two of one size count the same, from the beginning of the sentence and of its document.
+    counted = len({told[names] for names in in_characters}) == 1 and (sizes == {1} or len(sizes) > 1 or len(there) == 1)
+    # A list beside a pair may be of anything.
+    found = in_characters if counted else [names for names in there if len(names) > 1] or there
+    one = len({told[names] for names in found}) == 1
+    return next(iter(found or told)) if sure or one else None
+
+
+def _is_of_words(sentence: str, start: int, end: int) -> bool:
+    """Whether a place begins and ends with a word."""
+    text = sentence[start:end]
+    return text == text.strip() and not (cuts_word(sentence, start) or cuts_word(sentence, end))
+
+
+def _places(entity: dict[str, Any]) -> Iterator[tuple[_Names, tuple[int, int]]]:
     """Each place that an entity tells, with the names that it has."""
-    found: list[tuple[tuple[str, ...], Any]] = [(pair, [entity.get(name) for name in pair]) for pair in PAIRS.items()]
+    found: list[tuple[_Names, Any]] = [(pair, [entity.get(name) for name in pair]) for pair in PAIRS.items()]
     for start, length in LENGTHS.items():
         first, size = (whole_number(entity.get(name)) for name in (start, length))
         if type(first) is int and type(size) is int and PAIRS.get(start) not in entity:
@@ -132,8 +162,9 @@ def _unknown_place(place: str, names: Iterable[str]) -> str:
     )
 
 
-def refuse_place_elsewhere(entity: dict[str, Any], sentence: str, place: str) -> None:
-    """Raises ValueError where fields of any names hold the place of a text that stands in its sentence repeatedly."""
+def refuse_place_elsewhere(entity: dict[str, Any], sentence: str, place: str, number: int, source: Source) -> None:
+    """Raises ValueError where fields of any names hold the place of a text that stands in its sentence repeatedly; one
+    number that may be of something else is noted."""
     text = entity["text"]
     if len(entity) < 3 or not text or sentence.count(text) < 2:
         return
@@ -143,8 +174,11 @@ def refuse_place_elsewhere(entity: dict[str, Any], sentence: str, place: str) ->
             raise ValueError(_unknown_place(place, dict.fromkeys((start, end))))
     # One number alone is its place where the text stands there: the first occurrence would be taken for any other.
     for name, at in told:
-        if at > sentence.index(text) and sentence.startswith(text, at) and not _NO_PLACE.search(name):
+        if at <= sentence.index(text) or not sentence.startswith(text, at) or _NO_PLACE.search(name):
+            continue
+        if _A_PLACE.fullmatch(name):
             raise ValueError(_unknown_place(place, [name]))
+        source.note(LIKE_A_PLACE, number, f"{place}.{name}")
 
 
 def _whole_numbers(value: Any, name: str) -> Iterator[tuple[str, int]]:

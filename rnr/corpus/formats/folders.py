@@ -131,11 +131,33 @@ def _cannot_be_read(file: Path) -> bool:
 
 
 def matches(pattern: str) -> list[Path]:
-    """What is there of a pattern, in which ``**`` stands for folders of any depth: of those the ones that hold others
-    are left out, which are there themselves."""
+    """What is there of a pattern, in which ``**`` stands for folders of any depth: of those one that is a data set
+    stands for all below it, and others for none; what is no data by its name is left out."""
     found = sorted(map(Path, glob(pattern, recursive=True)))
-    above = {folder for file in found for folder in file.parents} if "**" in pattern else set[Path]()
-    return [file for file in found if file not in above]
+    if "**" not in pattern:
+        return found
+    above = {folder for file in found for folder in file.parents}
+    sets = {folder for folder in found if folder.is_dir() and _is_data_set(folder)}
+    return [
+        file
+        for file in found
+        if sets.isdisjoint(file.parents) and (file in sets or file not in above) and not _is_no_data(file)
+    ]
+
+
+def _is_data_set(folder: Path) -> bool:
+    """Whether a folder is read as a whole: one with splits, a saved data set, or one of brat."""
+    if any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")) or is_brat_folder(folder):
+        return True
+    try:
+        return bool(_splits(folder))
+    except DataError:  # of two files for one split, which is said where it is read
+        return True
+
+
+def _is_no_data(file: Path) -> bool:
+    """Whether a file stands beside data and is none: a list of labels, a document, a script."""
+    return file.is_file() and (bare(file).stem.lower() in _NO_DATA or file.suffix.lower() in _DOCUMENTS)
 
 
 def note_not_read(paths: Sequence[str], reading: Reading) -> None:

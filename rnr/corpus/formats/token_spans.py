@@ -29,9 +29,9 @@ _FEWEST = 3
 _Span: TypeAlias = tuple[int, int, str]
 """First token, one past the last, and the label."""
 _FIELDS = ("entities", "entity_mentions", "ner", "spans")
-_ASKED, _NEGATIVES = ("ner_labels", "label"), ("ner_negatives", "negative", "negatives")
+_ASKED, _NEGATIVES, _OF_GLINER = ("ner_labels", "label"), ("ner_negatives",), ("negative", "negatives")
 """The labels that a sentence is asked for, and those of them that it has no entity of, as versions of GLiNER call
-them."""
+them; the last names may be of anything in rows of others."""
 _READ = ("tokens", "words", "tokenized_text", "text", "sentence", *_FIELDS, *SPACES, *_ASKED, *_NEGATIVES)
 _TEXTS = ("text", "mention", "word", "span_text")
 """What the text of an entity is called."""
@@ -183,7 +183,7 @@ def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[_Span], number:
     entities = [[offsets[first][0], offsets[end - 1][1], label] for first, end, label in spans]
     used = {label for _, _, label in spans}
     note_listed(row, number, source)
-    asked, negatives = (_listed(row, names) for names in (_ASKED, _NEGATIVES))
+    asked, negatives = _listed(row, _ASKED), _listed(row, _NEGATIVES) or _negatives(row, sentence, source)
     schema = {*(asked or used), *negatives}
     if "label" in row and "ner_labels" not in row:
         schema |= used  # what is called so may be of the whole sentence
@@ -194,6 +194,17 @@ def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[_Span], number:
 def _listed(row: dict[str, Any], names: Sequence[str]) -> list[str]:
     """The labels that a row lists under the first of these names that has any."""
     return next((row[name] for name in names if are_texts(row.get(name)) and row[name]), [])
+
+
+def _negatives(row: dict[str, Any], sentence: str, source: Source) -> list[str]:
+    """The labels that a row of GLiNER has no entity of, under names that may also hold texts of its sentence, which
+    are not read and named."""
+    if "tokenized_text" not in row or not (listed := _listed(row, _OF_GLINER)):
+        return []
+    if all(text in sentence for text in listed):
+        source.not_read(name for name in _OF_GLINER if row.get(name))
+        return []
+    return listed
 
 
 def _text(row: dict[str, Any]) -> str | None:
@@ -218,7 +229,7 @@ GLINER = Shape(
     recognises=lambda row: has(row, tokenized_text=list, ner=list),
     fields=frozenset(("tokenized_text",)),
     rows=_gliner_rows,
-    unread=all_but(*_READ),
+    unread=all_but(*_READ, *_OF_GLINER),
     own_offsets=False,
 )
 
