@@ -214,7 +214,7 @@ def test_a_lease_is_given_up_with_worker_phase_version_and_time() -> None:
 
 def test_an_exception_inside_a_worker_is_raised_and_not_tried_again(tmp_path) -> None:
     pool = _pool()
-    with pytest.RaisesGroup(pytest.RaisesExc(KeyError, match="a bug in the data")):
+    with pytest.raises(KeyError, match="a bug in the data"):
         asyncio.run(pool.map("work", [5], lambda worker, item: worker.fail.remote(str(tmp_path), item)))
     assert _done(tmp_path) == [5]
     assert _counters(pool) == {"workers_alive": 1, "restarts_total": 0, "leases_reissued": 0}
@@ -300,7 +300,7 @@ def test_the_first_failure_cancels_what_was_not_handed_out(monkeypatch) -> None:
         await asyncio.sleep(item)
         raise KeyError(item)
 
-    with pytest.RaisesGroup(pytest.RaisesExc(KeyError, match="0")):
+    with pytest.raises(KeyError, match="0"):
         asyncio.run(pool.map("work", range(5), lambda _, item: work(item)))
     assert begun in ([0], [0, 1])  # the slot it left may be taken before the news is out
     assert pool.slots[0].load == 0
@@ -312,9 +312,8 @@ def test_leases_that_wait_for_a_worker_which_hangs_while_loading_share_one_deadl
 
     pool = _pool_without_workers(monkeypatch, _at_once, prepare=hang)
     begin = time.monotonic()
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(LeaseFailed):
         asyncio.run(pool.map("work", range(8), lambda worker, _: _at_once(worker)))
-    assert all(isinstance(error, LeaseFailed) for error in caught.value.exceptions)
     assert time.monotonic() - begin < 1.6  # two attempts of 0.2 s, and not eight times as much: 3.2 s
 
 
