@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.chat_format import PROMPT_FILE
+from rnr.counting import few
 from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.task.wording import PRESETS, Wording
@@ -138,9 +139,8 @@ def _shown(value: Any) -> str:
 
 
 def _labels(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - SHOWN_LABELS} more" if len(labels) > SHOWN_LABELS else ""
-    named = ", ".join(f"`{' '.join(label.split())}`" for label in labels[:SHOWN_LABELS])
-    return f"## Labels\n\nTrained with {named}{more}. It can be asked for others, less well."
+    named = few([f"`{' '.join(label.split())}`" for label in labels], SHOWN_LABELS)
+    return f"## Labels\n\nTrained with {named}. It can be asked for others, less well."
 
 
 def _messages(wording: Wording, labels: Sequence[str]) -> list[dict[str, str]]:

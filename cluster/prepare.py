@@ -35,7 +35,7 @@ from rnr.config import (
     SftConfig,
 )
 from rnr.corpus.selection import Selection
-from rnr.counting import counted
+from rnr.counting import counted, few
 from rnr.model_folder import count_weights, resolve
 from rnr.task.decoding import beyond_marks, decoding_of, left_out, refuse_undecodable
 from rnr.task.prompts import ChatFormat, refuse_too_long
@@ -156,9 +156,7 @@ class Prepared:
 
 
 def _sources(prompts: Sequence[Prompt]) -> str:
-    names = sorted({prompt.example.source for prompt in prompts})
-    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-    return f"{', '.join(names[:6]) or 'no data set'}{more}"
+    return few(sorted({prompt.example.source for prompt in prompts}), 6) or "no data set"
 
 
 def prepare(

@@ -48,7 +48,7 @@ from cluster.transport.placement import placement_of
 from cluster.workers import Workers
 from rnr.config import Config
 from rnr.runs.forecast import Forecast
-from rnr.runs.run_folder import check_run, open_run, run_folder
+from rnr.runs.run_folder import open_run, run_folder
 from rnr.runs.scale import clear_request
 from rnr.runs.spans import record_to
 from rnr.runs.status import LOGS, StatusFile
@@ -110,12 +110,11 @@ def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
 
 def checked(config: Config, *, resume: bool) -> tuple[Prepared, Schedule, dict[str, str], Path | None]:
     """``load_inputs``, digests of them, and the checkpoint of ``sft.from_run`` if the run begins with it: all that can
-    be wrong whatever the machines are, for start and plan. Raises ValueError, naming the place; writes nothing."""
-    tree = config.model_dump(mode="json")
+    be wrong behind ``check_run`` whatever the machines are, for start and plan. Raises ValueError, naming the place;
+    writes nothing."""
     if config.tracking.tensorboard:
         check_tensorboard()
-    check_run(config.run, tree, resume=resume)
-    start = warm_start(config.sft, config.run, tree, resume=resume)
+    start = warm_start(config.sft, config.run, config.model_dump(mode="json"), resume=resume)
     prepared, schedule = load_inputs(config)
     inputs = inputs_of(prepared)
     if resume:
@@ -239,7 +238,7 @@ async def run_services(
     config: Config, start: Start, *, status: StatusFile, folder: Path | None = None
 ) -> AsyncIterator[Services]:
     """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
-    ``folder`` holds orders."""
+    ``folder`` holds requests."""
     cluster = config.cluster
     make, places = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
     reservations = await reserve(places, seconds=config.deadlines.start)

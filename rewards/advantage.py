@@ -1,7 +1,7 @@
 """Scored groups -> training samples: one advantage for each token, whatever the task is."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rewards.credit import MentionCredit, mention_advantages, mention_credits, mention_values
@@ -79,9 +79,9 @@ def training_batch(groups: Sequence[ScoredGroup], options: GrpoConfig, weights: 
     return TrainingBatch(samples=samples, dropped=dropped, advantages=advantages)
 
 
-def _samples(scored: ScoredGroup, of_tokens: Sequence[tuple[float, ...] | None]) -> list[Sample]:
+def _samples(scored: ScoredGroup, of_tokens: Sequence[tuple[float, ...] | None]) -> Iterator[Sample]:
     prompt = scored.group.prompt
-    return [
+    return (
         Sample(
             uid=prompt.uid,
             prompt_ids=prompt.token_ids,
@@ -94,7 +94,7 @@ def _samples(scored: ScoredGroup, of_tokens: Sequence[tuple[float, ...] | None])
         )
         for rollout, found in zip(scored.group.rollouts, of_tokens, strict=True)
         if found is not None
-    ]
+    )
 
 
 def _token_advantages(group: _Kept, values: dict[int, float], mask_unfinished: bool) -> list[tuple[float, ...] | None]:

@@ -23,6 +23,7 @@ from rich.console import Console as RichConsole
 from actors.teacher import TeacherSettings, open_teacher
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
+from rnr.counting import few
 from rnr.runs.console import Console
 from rnr.synthesis.client import RequestPolicy, TeacherClient
 from rnr.synthesis.files import OutputFiles, write_outcomes, write_rows
@@ -180,9 +181,8 @@ def _say_labels(examples: Sequence[Example]) -> None:
     """Print which labels are written otherwise than in the data: rows have them as prompts do."""
     written = sorted({label for example in examples for label in example.schema if label_key(label) != label})
     if written:
-        listed = ", ".join(f"{label} -> {label_key(label)}" for label in written[:SHOWN_LABELS])
-        more = f" and {len(written) - SHOWN_LABELS} more" if len(written) > SHOWN_LABELS else ""
-        print(f"data: labels are written as prompts have them: {listed}{more}")
+        listed = few([f"{label} -> {label_key(label)}" for label in written], SHOWN_LABELS)
+        print(f"data: labels are written as prompts have them: {listed}")
 
 
 def _output(out: Path, inputs: Sequence[str]) -> OutputFiles:

@@ -27,7 +27,7 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, Losses, fields_lost, refuse_target, write
 from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
-from rnr.counting import counted
+from rnr.counting import counted, few
 from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.types import Example
@@ -105,9 +105,8 @@ def check(
 
 def _by_label(labels: Counter[str]) -> str:
     """``: person 3, city 1``, the most frequent first, and how many more there are."""
-    listed = ", ".join(f"{label} {count}" for label, count in labels.most_common(SHOWN_LABELS))
-    more = f" and {len(labels) - SHOWN_LABELS} more" if len(labels) > SHOWN_LABELS else ""
-    return f": {listed}{more}" if listed else ""
+    listed = few([f"{label} {count}" for label, count in labels.most_common()], SHOWN_LABELS)
+    return f": {listed}" if listed else ""
 
 
 @app.command()

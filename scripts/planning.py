@@ -28,7 +28,7 @@ from cluster.transport.placement import placement_of
 from rnr.config import Config
 from rnr.counting import counted
 from rnr.files import strict_json
-from rnr.runs.run_folder import is_finished, resumable, run_folder
+from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 
 DRIVER = 0.0008
 """Seconds of the driver for a group: loop, advantages, batch (docs/BENCHMARKS.md, "The controller")."""
@@ -135,6 +135,7 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     """
     tree = config.model_dump(mode="json")
     folder, there = run_folder(config.run), resume and resumable(config.run)
+    check_run(config.run, tree, resume=there)
     with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
         prepared, schedule, *_ = checked(config, resume=there)
     finished = there and is_finished(config.run, tree)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rnr.counting import few
 from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
 from rnr.evaluation.marking import ERROR_KINDS, error_kinds
 from rnr.evaluation.metrics import (
@@ -225,10 +226,9 @@ def refuse_other_sentences(scored: Collection[str], compared: Collection[str]) -
         raise ValueError("not the same sentences: " + "; ".join(filter(None, lacking)))
 
 
-def _lacking(which: str, wanted: Iterable[str], found: Collection[str], shown: int = 10) -> str:
+def _lacking(which: str, wanted: Iterable[str], found: Collection[str]) -> str:
     missing = [uid for uid in wanted if uid not in found]
-    names = ", ".join(missing[:shown]) + (f" and {len(missing) - shown} more" if len(missing) > shown else "")
-    return f"the {which} predictions lack {names}" if missing else ""
+    return f"the {which} predictions lack {few(missing)}" if missing else ""
 
 
 def _by_data_set(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:

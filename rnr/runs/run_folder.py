@@ -58,8 +58,8 @@ def resumable(run: RunConfig) -> bool:
 def check_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> None:
     """Raise ValueError for what ``open_run`` would refuse; nothing is written."""
     folder = run_folder(run)
-    if (folder / LOCK).exists():
-        os.close(_locked(folder, os.O_RDONLY, fcntl.LOCK_SH))
+    if is_active(folder):
+        raise _in_use(folder)
     if resume and resumable(run):
         _refuse_changes(saved_config(folder), tree, folder)
 
@@ -122,20 +122,28 @@ def _move_aside(folder: Path) -> None:
 
 def _lock(folder: Path) -> None:
     """Take the folder's lock; the kernel releases it when this process ends, however it ends."""
-    _locked(folder, os.O_CREAT | os.O_RDWR, fcntl.LOCK_EX)
-
-
-def _locked(folder: Path, flags: int, kind: int) -> int:
-    """The folder's lock, taken in this way."""
-    lock = os.open(folder / LOCK, flags)
+    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)
     try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise ValueError(
-            f"another process is running in {folder}: end it first, or give this run another run.name"
-        ) from None
-    return lock
+        raise _in_use(folder) from None
+
+
+def is_active(folder: Path) -> bool:
+    """Whether a process holds the lock of this run folder."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+
+
+def _in_use(folder: Path) -> ValueError:
+    return ValueError(f"another process is running in {folder}: end it first, or give this run another run.name")
 
 
 def _refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

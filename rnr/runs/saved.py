@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnr.counting import few
 from rnr.files import whole_rows
 from rnr.types import Example, Group, Mention, Prompt, Rollout, Segment
 
@@ -50,8 +51,7 @@ def find_group(folder: Path, step: int, uid: str) -> SavedGroup:
                 return saved
             uids.append(saved.group.prompt.uid)
     if uids:
-        more = f" and {len(uids) - 8} more" if len(uids) > 8 else ""
-        raise ValueError(f"step {step} has no group {uid!r}; it has {', '.join(map(repr, uids[:8]))}{more}")
+        raise ValueError(f"step {step} has no group {uid!r}; it has {few(list(map(repr, uids)), 8)}")
     there = f"steps {min(steps)} to {max(steps)} are there" if steps else "there are no groups"
     raise ValueError(f"no group of step {step} is saved; {there} (steps count from 0)")
 

@@ -1,11 +1,10 @@
 """Requests to an active run for a number of rollout workers: a file in the run folder that the run polls."""
 
-import fcntl
 from pathlib import Path
 
 from rnr.config import worker_range
 from rnr.files import write_whole
-from rnr.runs.run_folder import saved_config
+from rnr.runs.run_folder import is_active, saved_config
 
 FILE = "rollout_workers"
 """Name of the file; it holds what ``cluster.rollout_workers`` may be."""
@@ -42,15 +41,3 @@ def clear_request(folder: Path) -> None:
     if (file := folder / FILE).exists():
         print(f"run: discarding an old request for {file.read_text(errors='replace').strip()!r} rollout workers")
         file.unlink()
-
-
-def is_active(folder: Path) -> bool:
-    """Whether a process holds the lock of this run folder."""
-    try:
-        with (folder / "lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
