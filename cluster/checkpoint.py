@@ -7,30 +7,28 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from cluster.disk import Disk
-from cluster.inputs import EVALUATION, read_inputs
 from cluster.manifest import (
     MANIFEST,
     CheckpointCorrupt,
     CheckpointLayout,
+    CheckpointManifest,
     Entry,
-    layout_of,
     read_manifest,
     verify,
     write_manifest,
 )
 from cluster.progress import STAGES, Progress
 from cluster.ranks import LearnerLost
-from rnr.config import MergingConfig, RunConfig, SftConfig
-from rnr.evaluation.predictions import UNCALIBRATED
+from rnr.config import MergingConfig
 from rnr.files import (
     free_space,
     is_cut_short,
@@ -41,7 +39,6 @@ from rnr.files import (
     sync_folder,
     write_whole,
 )
-from rnr.runs.run_folder import run_folder, warm_start_folder
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
@@ -50,6 +47,12 @@ OLD = ".old"
 """Behind the name of a checkpoint that is being removed."""
 NAME = re.compile(rf"(\d{{6,}})-({'|'.join(STAGES)})-(\d{{6,}})")
 """Version, stage, step. Whatever else lies beside the checkpoints is none of our business."""
+
+
+Known = Mapping[str, Entry]
+"""Files whose digests need not be worked out."""
+Fill = Callable[[Path], Awaitable[Known]]
+"""Puts the learner's state into a new folder, and says which of its files are known."""
 
 
 class CutShort(RuntimeError):
@@ -63,6 +66,7 @@ class Learner(Protocol):
     def version(self) -> int: ...
     async def save(self, folder: str) -> None: ...
     async def load(self, folder: str, version: int) -> None: ...
+    async def reset_optimizer(self) -> None: ...
     async def freeze_reference(self) -> None: ...
     async def merge(self, start: str, merging: MergingConfig) -> None: ...
 
@@ -80,31 +84,52 @@ class Checkpoints:
         """Write one checkpoint. It is renamed into place when everything is on disk, so a kill leaves it out whole; on
         a full disk it waits for room. Raises NoRoom if there was none in time, and CutShort if the disk twice did
         not take it although it has room."""
-        progress.version = learner.version
 
-        async def write() -> None:
-            try:
-                await self._write(progress, learner)
-            except CutShort:  # the room may have come between the write and the look at it
-                await self._write(progress, learner)
+        async def fill(partial: Path) -> Known:
+            await learner.save(str(partial))
+            return {}
 
         # As large as the one before, and a little more. A rank that fails alone leaves the others in the middle of it.
         newest = self.complete()[-1:]
         size = sum(file.stat().st_size for folder in newest for file in folder.rglob("*") if file.is_file())
-        await self._disk.written("a checkpoint", write, needed=size + size // 50)
+        await self._written(progress, learner.version, fill, needed=size + size // 50)
+
+    async def save_again(self, progress: Progress, learner: Learner) -> None:
+        """The same where only ``progress`` has changed since the newest checkpoint: its files are linked, or copied
+        where the disk has no hard links. Without a checkpoint of this version the learner writes one."""
+        newest = self.complete()[-1:]
+        if not newest or progress_of(newest[0]).version != learner.version:
+            await self.save(progress, learner)
+            return
+
+        async def fill(partial: Path) -> Known:
+            return await asyncio.to_thread(_link, newest[0], partial)
+
+        await self._written(progress, learner.version, fill)
+
+    async def _written(self, progress: Progress, version: int, fill: Fill, *, needed: int = 0) -> None:
+        progress.version = version
+
+        async def write() -> None:
+            try:
+                await self._write(progress, fill)
+            except CutShort:  # the room may have come between the write and the look at it
+                await self._write(progress, fill)
+
+        await self._disk.written("a checkpoint", write, needed=needed)
         for old in self.complete()[: -self._keep]:
             if AFTER_WARM_START not in old.name:
                 _remove(old)
 
-    async def _write(self, progress: Progress, learner: Learner) -> None:
+    async def _write(self, progress: Progress, fill: Fill) -> None:
         name = f"{progress.version:06d}-{progress.stage}-{progress.step:06d}"
         partial = self._folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
-            await learner.save(str(partial))
+            known = await fill(partial)
             write_whole(partial / PROGRESS, strict_json(asdict(progress), indent=1))
-            await asyncio.to_thread(_complete, partial, self._folder / name, self._layout)
+            await asyncio.to_thread(complete_checkpoint, partial, self._folder / name, self._layout, known)
         except Exception as error:
             free, cut_short = free_space(partial), is_cut_short(error)
             full = is_no_room(error) or (cut_short and is_full(partial))
@@ -129,7 +154,7 @@ class Checkpoints:
         run's, if there is none."""
         for folder in reversed(self.complete()):
             with suppress(ValueError, OSError):
-                return _progress(folder)
+                return progress_of(folder)
         return Progress()
 
     def after_warm_start(self) -> Path | None:
@@ -147,7 +172,7 @@ class Checkpoints:
         newest = await asyncio.to_thread(self._newest_good)
         if newest is None:
             return Progress()
-        progress = _progress(newest)
+        progress = progress_of(newest)
         start = self.after_warm_start()
         if freeze_reference and progress.stage == "grpo" and start:
             if start != newest:
@@ -155,6 +180,8 @@ class Checkpoints:
             await learner.load(str(start), progress.version)
             await learner.freeze_reference()
         await learner.load(str(newest), progress.version)
+        if progress.reached() == ("grpo", 0):
+            await learner.reset_optimizer()  # its files are those of the end of the warm start
         return progress
 
     async def merge(self, learner: Learner, merging: MergingConfig) -> None:
@@ -200,50 +227,25 @@ class Checkpoints:
         return None
 
 
-def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path | None:
-    """The checkpoint of ``sft.from_run`` at the end of its warm start; None if that is not set, or not needed because
-    this run has checkpoints of its own to resume from. Raises ValueError if the other run has none or is not what this
-    run, whose config is ``tree``, could begin with."""
-    layout = layout_of(tree)
-    own = Checkpoints(run_folder(run) / "checkpoints", keep=1, layout=layout).complete() if resume else []
-    if own or not sft.from_run:
-        return None
-    other = warm_start_folder(sft.from_run, run, tree)
-    start = Checkpoints(other / "checkpoints", keep=1, layout=layout).after_warm_start()
-    if start is None:
-        raise ValueError(f"sft.from_run: {other} has no checkpoint *{AFTER_WARM_START}: its warm start has not ended")
+def state_files(manifest: CheckpointManifest) -> Known:
+    return {name: entry for name, entry in manifest.files.items() if name != PROGRESS}
+
+
+def _link(start: Path, folder: Path) -> Known:
+    """Give ``folder`` the learner's state of the checkpoint ``start``; its files."""
+    leave_out = shutil.ignore_patterns(PROGRESS, MANIFEST)
+    shutil.copytree(start, folder, ignore=leave_out, copy_function=_linked_or_copied, dirs_exist_ok=True)
+    return state_files(read_manifest(start))
+
+
+def _linked_or_copied(file: str, new: str) -> None:
     try:
-        verify(start)
-    except ValueError as error:
-        raise ValueError(f"sft.from_run: {error}") from None
-    return start
+        os.link(file, new)
+    except OSError:
+        shutil.copy2(file, new)
 
 
-def take_over(start: Path, folder: Path, inputs: Mapping[str, str]) -> None:
-    """Make the checkpoint ``start`` of another run the first of the run in ``folder``, without the seconds it took, and
-    with what was predicted and measured up to there if by ``inputs`` the evaluation of this run is given the same."""
-    checkpoints = folder / "checkpoints"
-    partial = checkpoints / f"{start.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    # A copy has its manifest when it is whole, as everything that is written here.
-    shutil.copytree(start, partial, ignore=shutil.ignore_patterns(MANIFEST))
-    manifest = read_manifest(start)
-    progress = asdict(_progress(partial)) | {"seconds": {}}
-    if read_inputs(start.parents[1]).get(EVALUATION) != inputs[EVALUATION]:
-        print("sft.from_run: its scores are not reused: the sentences, decoding or calibration differ")
-        progress["scores"] = {}
-    write_whole(partial / PROGRESS, strict_json(progress, indent=1))
-    (folder / "predictions").mkdir(exist_ok=True)
-    for stage in sorted(progress["scores"].keys() & {"base", "sft"}):
-        for name in (f"{stage}.jsonl", f"{UNCALIBRATED}/{stage}.jsonl"):
-            if (predicted := start.parents[1] / "predictions" / name).is_file():
-                write_whole(folder / "predictions" / name, predicted.read_bytes())
-    # The weights keep the digests that they were written with: whatever the copy did to them is found by ``restore``.
-    known = {name: entry for name, entry in manifest.files.items() if name != PROGRESS}
-    _complete(partial, checkpoints / start.name, manifest.layout, known)
-
-
-def _complete(partial: Path, final: Path, layout: CheckpointLayout, known: Mapping[str, Entry] | None = None) -> None:
+def complete_checkpoint(partial: Path, final: Path, layout: CheckpointLayout, known: Known) -> None:
     """Give a checkpoint its manifest and its name, in this order and each of them on disk before the next. One that has
     the name already goes when the new one is there."""
     write_manifest(partial, layout, known)
@@ -260,7 +262,7 @@ def _remove(checkpoint: Path) -> None:
     shutil.rmtree(checkpoint.rename(checkpoint.with_name(checkpoint.name + OLD)))
 
 
-def _progress(checkpoint: Path) -> Progress:
+def progress_of(checkpoint: Path) -> Progress:
     row = json.loads((checkpoint / PROGRESS).read_bytes())
     # A loss that was not finite is null in the file.
     losses = [math.nan if loss is None else loss for loss in row.get("held_out_losses", [])]

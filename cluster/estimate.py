@@ -155,6 +155,6 @@ def work_left(progress: "Progress", settings: "Settings", sft_steps: int) -> Map
         + taken_over
         + settings.merging.asked,
         "selection": int(bool(settings.difficulty_rollouts) and stage != "done"),
-        "checkpoint": len(saves) + warm + (stage != "done"),
+        "checkpoint": len(saves),
         "export": 1,
     }

@@ -45,11 +45,11 @@ class CheckpointManifest:
     """Path inside the checkpoint -> what it holds."""
 
 
-def write_manifest(folder: Path, layout: CheckpointLayout, known: Mapping[str, Entry] | None = None) -> None:
+def write_manifest(folder: Path, layout: CheckpointLayout, known: Mapping[str, Entry]) -> None:
     """List everything that lies in ``folder``; files that are ``known`` are taken at their word and not read."""
     names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     names.pop(MANIFEST, None)
-    files = dict(known or {})
+    files = dict(known)
     for name in names.keys() - files.keys():
         files[name] = Entry(bytes=names[name].stat().st_size, sha256=digest(names[name]))
     manifest = CheckpointManifest(layout=layout, files=dict(sorted(files.items())))

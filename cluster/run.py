@@ -14,7 +14,7 @@ import ray
 
 from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
-from cluster.checkpoint import Checkpoints, take_over, warm_start
+from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk
 from cluster.estimate import rates, stated_seconds
 from cluster.generation import generation_service
@@ -45,6 +45,7 @@ from cluster.stages import Stages
 from cluster.stopping import GracefulStop, nothing_to_save
 from cluster.transport import make_transport, transport_name
 from cluster.transport.placement import placement_of
+from cluster.warm_start import take_over, warm_start
 from cluster.workers import Workers
 from rnr.config import Config
 from rnr.runs.forecast import Forecast

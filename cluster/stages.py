@@ -152,7 +152,7 @@ class Stages:
         if self.settings.grpo.keeps_reference:
             await self.policy.freeze_reference()
         progress.stage, progress.step = "grpo", 0
-        await self._save()
+        await self._save(again=True)
 
     async def _sft_step(self, step: int, steps: int) -> None:
         samples = self.schedule.sft_samples(step)
@@ -195,7 +195,7 @@ class Stages:
         )
         self._time("")
         progress.stage = "done"
-        await self._save()
+        await self._save(again=True)
 
     def _on_phase(self, step: int, phase: str) -> None:
         if phase == "update":
@@ -239,26 +239,25 @@ class Stages:
         """Whether something is to be evaluated after this step: every so many, and after the last."""
         return step + 1 == steps or (step + 1) % (self.settings.evaluation.every_steps or math.inf) == 0
 
-    async def _save(self) -> None:
+    async def _save(self, *, again: bool = False) -> None:
+        """A checkpoint; ``again`` where the newest one has the same policy and only the stage is another."""
         progress, timed = self._progress, self._time("")
         self.status.at(progress.stage, progress.step, "checkpoint", steps=self._steps(progress.stage))
         self.stopping.begin()
-        await self.checkpoints.save(progress, self.policy)
+        await (self.checkpoints.save_again if again else self.checkpoints.save)(progress, self.policy)
         self._saved = self._position()
-        self.forecast.did("checkpoint")
+        if not again:
+            self.forecast.did("checkpoint")
         self._time(timed)
         await self.stopping.end()
 
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
         timed = self._time("eval")
         self.status.at(stage, step, f"evaluation {name}", steps=self._steps(stage))
+        file = self.folder / "predictions" / f"{name}.jsonl"
+        options, context = self.settings.evaluation, self.settings.context_tokens
         result, answers = await evaluate(
-            self.generation,
-            self.prepared,
-            self.settings.evaluation,
-            context_tokens=self.settings.context_tokens,
-            file=self.folder / "predictions" / f"{name}.jsonl",
-            disk=self.disk,
+            self.generation, self.prepared, options, context_tokens=context, file=file, disk=self.disk
         )
         self._progress.scores[name] = asdict(result)
         self._time(timed)

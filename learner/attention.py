@@ -21,7 +21,8 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from learner.architecture import UnsupportedModel
 from learner.layout import Layout
-from learner.varlen import Segments, attend_segments
+from learner.segments import Segments
+from learner.varlen import attend_segments
 
 NAME = "shared_prefix"
 """The attention implementation by which transformers knows ``attend``."""

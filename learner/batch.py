@@ -19,13 +19,13 @@ import torch
 from learner.copying import on_device
 from learner.layout import Layout, lay_out
 from learner.masked_head import Allowed, allowed_tensors
-from learner.varlen import Segments
+from learner.segments import Segments
 from rnr.config import LossAggregation
 from rnr.types import Sample
 
 Item = TypeVar("Item")
 Arrange = Callable[[Sequence[tuple[range, Sequence[range]]], torch.device | str], Layout | Segments]
-"""``learner.layout.lay_out`` or ``learner.varlen.segment``."""
+"""``learner.layout.lay_out`` or ``learner.segments.segment``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,9 @@ from learner.layout import lay_out
 from learner.logprobs import PolicyModel
 from learner.memory import ON_CPU, kept_bytes, tokens_that_fit
 from learner.preflight import check_on_device
+from learner.segments import segment
 from learner.settings import LearnerSettings
-from learner.varlen import activate_fastest, obstacle, segment
+from learner.varlen import activate_fastest, obstacle
 from rnr.config import OptimizerConfig
 from rnr.types import Sample
 

@@ -19,7 +19,7 @@ from learner.attention import take_over
 from learner.layout import Layout
 from learner.logits import PLAIN, Logits
 from learner.masked_head import Allowed, masked_logprobs
-from learner.varlen import Segments
+from learner.segments import Segments
 
 CHUNK = 512
 """Completion tokens whose logits exist at the same time on a CPU."""

@@ -1,5 +1,6 @@
 """``LearnerWorker``: one rank as a plain class; the cluster makes a Ray actor of it."""
 
+import gc
 import os
 import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -89,6 +90,8 @@ class LearnerWorker:
             backend, store=store, rank=self._rank, world_size=self._world_size, timeout=timeout
         )
         deepspeed.init_distributed(backend, timeout=timeout, auto_mpi_discovery=False)
+        # DeepSpeed collects garbage four times while it is built: what was imported need not be looked at each time.
+        gc.freeze()
         self._engine = PolicyEngine(settings)
         return self._engine.fitted
 

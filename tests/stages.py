@@ -62,6 +62,8 @@ class Saved:
         policy.did.append(f"save {progress.stage}")
         self.progress = Progress(stage=progress.stage, step=progress.step, version=policy.version)
 
+    save_again = save
+
 
 def make_stages(
     tmp_path,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import math
 import os
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster.checkpoint import Checkpoints, take_over, warm_start
+from cluster.checkpoint import Checkpoints
 from cluster.manifest import CheckpointCorrupt, CheckpointLayout, verify
 from cluster.progress import Progress
+from cluster.warm_start import take_over, warm_start
 from rnr.config import Config, MergingConfig
 from rnr.runs.run_folder import run_folder
 
@@ -29,6 +31,7 @@ class FakeLearner:
         self.reference: int | None = None
         self.version = weight if version is None else version
         self.breaks = False
+        self.moments = "of SFT"
 
     async def save(self, folder: str) -> None:
         Path(folder, "state").write_text(str(self.weight))
@@ -44,6 +47,9 @@ class FakeLearner:
 
     async def freeze_reference(self) -> None:
         self.reference = self.weight
+
+    async def reset_optimizer(self) -> None:
+        self.moments = "none"
 
 
 def _warm_start(config: Config, *, resume: bool) -> Path | None:
@@ -119,6 +125,43 @@ def test_a_finished_run_is_found_finished(tmp_path) -> None:
     _save(checkpoints, "grpo", 12, 42)
     _save(checkpoints, "done", 12, 42)
     assert _restore(checkpoints)[0].stage == "done"
+
+
+def test_a_checkpoint_of_the_same_policy_takes_no_room_and_outlives_the_one_that_it_was_made_from(tmp_path) -> None:
+    checkpoints, learner = Checkpoints(tmp_path, keep=1, layout=LAYOUT), FakeLearner(weight=7)
+    asyncio.run(checkpoints.save(Progress(stage="sft", step=7), learner))
+    written = (tmp_path / "000007-sft-000007" / "state").stat().st_ino
+    learner.breaks = True  # nothing is written any more
+    asyncio.run(checkpoints.save_again(Progress(stage="grpo", scores={"sft": {"f1": 0.5}}), learner))
+    assert _names(checkpoints) == ["000007-grpo-000000"]
+    assert (tmp_path / "000007-grpo-000000" / "state").stat().st_ino == written
+    verify(tmp_path / "000007-grpo-000000")
+    progress, restored = _restore(checkpoints)
+    assert (progress.reached(), progress.scores, progress.version) == (("grpo", 0), {"sft": {"f1": 0.5}}, 7)
+    # Its files are those of the end of the warm start, moments included.
+    assert (restored.weight, restored.moments) == (7, "none")
+
+
+def test_a_disk_without_hard_links_gets_a_copy(tmp_path, monkeypatch) -> None:
+    def refuse(*_files: str) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    checkpoints, learner = Checkpoints(tmp_path, keep=2, layout=LAYOUT), FakeLearner(weight=9)
+    asyncio.run(checkpoints.save(Progress(stage="grpo", step=2), learner))
+    asyncio.run(checkpoints.save_again(Progress(stage="done", step=2), learner))
+    first, again = (tmp_path / name / "state" for name in ("000009-grpo-000002", "000009-done-000002"))
+    assert (again.read_text(), again.stat().st_ino != first.stat().st_ino) == ("9", True)
+    progress, restored = _restore(checkpoints)
+    assert (progress.stage, restored.weight, restored.moments) == ("done", 9, "of SFT")
+
+
+def test_a_policy_of_another_version_is_written_and_not_linked(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
+    asyncio.run(checkpoints.save_again(Progress(stage="sft"), FakeLearner(weight=0)))  # there is none to link
+    asyncio.run(checkpoints.save_again(Progress(stage="grpo"), FakeLearner(weight=4)))
+    assert _names(checkpoints) == ["000000-sft-000000", "000004-grpo-000000"]
+    assert _restore(checkpoints)[1].weight == 4
 
 
 def test_leftovers_of_a_kill_are_ignored_and_removed_on_restore(tmp_path) -> None:

@@ -16,7 +16,7 @@ from learner.device import _compiles, bytes_per_token
 from learner.layout import lay_out
 from learner.logits import PLAIN, Logits
 from learner.logprobs import PolicyModel, passes_over, token_logprobs
-from learner.varlen import segment
+from learner.segments import segment
 from rnr.config import OptimizerConfig
 from scripts.benchmarks.families import tiny_config
 from tests.test_varlen import _packs, _run

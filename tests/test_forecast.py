@@ -81,14 +81,14 @@ def _settings(*, merging: MergingConfig | None = None, **grpo: int) -> SimpleNam
 
 def test_a_new_run_has_every_stage_evaluation_and_checkpoint_before_it() -> None:
     left = work_left(Progress(), _settings(steps=10), 12)  # type: ignore[arg-type]
-    # Evaluations: base, after SFT, after GRPO steps 4, 8 and 10. Checkpoints: after SFT steps 5, 10, 12, before GRPO,
-    # after GRPO steps 5 and 10, when all is done.
-    assert left == {"sft step": 12, "grpo step": 10, "evaluation": 5, "selection": 0, "checkpoint": 7, "export": 1}
+    # Evaluations: base, after SFT, after GRPO steps 4, 8 and 10. Checkpoints: after SFT steps 5, 10 and 12, after
+    # GRPO steps 5 and 10; where only the stage changes, files are linked.
+    assert left == {"sft step": 12, "grpo step": 10, "evaluation": 5, "selection": 0, "checkpoint": 5, "export": 1}
 
 
 def test_a_resumed_run_has_what_is_left() -> None:
     left = work_left(Progress(stage="grpo", step=8), _settings(steps=10), 12)  # type: ignore[arg-type]
-    assert left == {"sft step": 0, "grpo step": 2, "evaluation": 1, "selection": 0, "checkpoint": 2, "export": 1}
+    assert left == {"sft step": 0, "grpo step": 2, "evaluation": 1, "selection": 0, "checkpoint": 1, "export": 1}
 
 
 def test_a_finished_run_has_its_export_left() -> None:

@@ -10,8 +10,8 @@ from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.object_store import ObjectStore
 from learner import device
 from learner.memory import kept_bytes, tokens_that_fit
+from learner.segments import segment
 from learner.settings import LearnerSettings
-from learner.varlen import segment
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
 
 

@@ -17,7 +17,8 @@ from learner.batch import Weighted, collate
 from learner.logits import PLAIN
 from learner.logprobs import PolicyModel
 from learner.preflight import check_on_device, preflight
-from learner.varlen import obstacle, segment
+from learner.segments import segment
+from learner.varlen import obstacle
 from rnr.types import Sample
 from scripts.benchmarks.families import tiny_config
 from tests.test_attention import _mask

@@ -9,7 +9,7 @@ import torch
 from learner.attention import attend
 from learner.batch import Weighted, collate
 from learner.layout import lay_out
-from learner.varlen import segment
+from learner.segments import segment
 from rnr.types import Sample
 from tests.end_to_end.launcher import Training
 
