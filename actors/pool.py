@@ -38,14 +38,15 @@ class Pool:
         spawn: Spawn,
         size: int,
         capacity: int,
-        attempts: int,
+        attempts: int = 3,
         prepare: Callable[[Slot], Awaitable[None]] | None = None,
         on_release: Callable[[str], None] = lambda _name: None,
         restart_seconds: float = 0.0,
         retry_losses: bool = False,
     ) -> None:
-        """``capacity`` is how much work one worker takes at once, in the unit of the leases' sizes; ``prepare`` brings
-        a worker up to date before each of its leases; ``on_release`` hears the name of each slot that ends.
+        """``capacity`` is how much work one worker takes at once, in the unit of the leases' sizes; a lease fails when
+        it was handed out ``attempts`` times; ``prepare`` brings a worker up to date before each of its leases;
+        ``on_release`` hears the name of each slot that ends.
 
         A worker that was lost while it started is no attempt of the lease that waited for it: such starts go on for
         ``restart_seconds`` and at least ``attempts`` times, once anything was answered at all. ``retry_losses`` counts

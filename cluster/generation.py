@@ -16,7 +16,7 @@ from ray.exceptions import ObjectLostError
 
 from actors.concurrency import gather_all
 from actors.engine import EngineSettings, Sampling
-from actors.pool import Pool, WorkerLost
+from actors.pool import Pool, Spawn, WorkerLost
 from actors.slots import Slot
 from cluster.loop import Metrics
 from cluster.policy import Published
@@ -56,8 +56,10 @@ class GenerationService:
 
     def __init__(
         self,
-        make_pool: Callable[[Callable[[Slot], Awaitable[None]]], Pool],
+        spawn: Spawn,
         *,
+        size: int,
+        capacity: int,
         sampling: SamplingConfig,
         sync: SyncConfig,
         deadlines: DeadlineConfig,
@@ -65,10 +67,21 @@ class GenerationService:
         seed: int,
         sleep_level: int = 0,
         make_room: Callable[[], Awaitable[None]] | None = None,
+        on_release: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        """``make_pool`` makes the pool of rollout workers, given what brings one up to date. With a ``sleep_level``
-        above 0 engines take turns with the learner on its GPUs, and ``make_room`` is called before one wakes."""
-        self.pool = make_pool(self.catch_up)
+        """``size`` rollout workers to begin with, each with up to ``capacity`` sequences at once; ``on_release`` hears
+        the name of each that is given back. With a ``sleep_level`` above 0 engines take turns with the learner on its
+        GPUs, and ``make_room`` is called before one wakes."""
+        self.pool = Pool(
+            "rollout",
+            spawn=spawn,
+            size=size,
+            capacity=capacity,
+            prepare=self.catch_up,
+            on_release=on_release,
+            restart_seconds=deadlines.restart,
+            retry_losses=True,
+        )
         self._sampling = sampling
         self._sync = sync
         self._deadlines = deadlines
@@ -224,7 +237,6 @@ def generation_service(
     engine: EngineSettings,
     *,
     size: int,
-    attempts: int,
     sampling: SamplingConfig,
     sync: SyncConfig,
     deadlines: DeadlineConfig,
@@ -232,8 +244,8 @@ def generation_service(
     seed: int,
     make_room: Callable[[], Awaitable[None]],
 ) -> GenerationService:
-    """Generation by ``size`` rollout workers to begin with; a lease is handed out ``attempts`` times. Before an engine
-    that sleeps by turns with the learner takes its memory, when it starts or wakes, ``make_room`` is called."""
+    """Generation by ``size`` rollout workers to begin with. Before an engine that sleeps by turns with the learner
+    takes its memory, when it starts or wakes, ``make_room`` is called."""
     level = engine.generation.sleep_level
 
     async def spawn(name: str) -> Any:
@@ -241,21 +253,10 @@ def generation_service(
             await make_room()
         return await workers.rollout(name, engine)
 
-    def make_pool(prepare: Callable[[Slot], Awaitable[None]]) -> Pool:
-        return Pool(
-            "rollout",
-            spawn=spawn,
-            size=size,
-            capacity=QUEUED * engine.generation.sequences,
-            attempts=attempts,
-            prepare=prepare,
-            on_release=workers.release,
-            restart_seconds=deadlines.restart,
-            retry_losses=True,
-        )
-
     return GenerationService(
-        make_pool,
+        spawn,
+        size=size,
+        capacity=QUEUED * engine.generation.sequences,
         sampling=sampling,
         sync=sync,
         deadlines=deadlines,
@@ -263,4 +264,5 @@ def generation_service(
         seed=seed,
         sleep_level=level,
         make_room=make_room if level else None,
+        on_release=workers.release,
     )

@@ -56,9 +56,6 @@ from rnr.runs.status import LOGS, StatusFile
 from rnr.runs.tensorboard_run import check_tensorboard
 from rnr.runs.tracking import Tracker
 
-ATTEMPTS = 3
-"""How often one lease is handed out before it fails."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidatedRun:
@@ -277,7 +274,6 @@ def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence
         workers,
         engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, places, hosts),
         size=cluster.fewest_rollout_workers,
-        attempts=ATTEMPTS,
         sampling=config.sampling,
         sync=config.sync,
         deadlines=config.deadlines,
@@ -294,6 +290,5 @@ def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence
             max_new_tokens=config.sampling.max_new_tokens,
             reward_workers=cluster.reward_workers,
             deadlines=config.deadlines,
-            attempts=ATTEMPTS,
         ),
     )

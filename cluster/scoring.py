@@ -124,19 +124,15 @@ def scoring_service(
     max_new_tokens: int,
     reward_workers: int,
     deadlines: DeadlineConfig,
-    attempts: int,
 ) -> ScoringService:
-    """The chain of ``reward``; a group is handed out ``attempts`` times. Workers that die while they start are started
-    anew for ``deadlines.restart``.
+    """The chain of ``reward``. Workers that die while they start are started again for ``deadlines.restart``.
 
     A worker has one group at a time by default: one that hangs or kills its worker takes no other with it.
     """
     spawn = partial(workers.reward, reward=reward, max_new_tokens=max_new_tokens)
     preset = Scorer(
         name=f"reward.preset {reward.preset!r}",
-        pool=Pool(
-            "reward", spawn=spawn, size=reward_workers, capacity=1, attempts=attempts, restart_seconds=deadlines.restart
-        ),
+        pool=Pool("reward", spawn=spawn, size=reward_workers, capacity=1, restart_seconds=deadlines.restart),
         seconds=deadlines.score,
     )
     further = [
@@ -152,7 +148,6 @@ def scoring_service(
                 ),
                 size=scorer.workers,
                 capacity=scorer.groups_at_once,
-                attempts=attempts,
                 restart_seconds=deadlines.restart,
             ),
             seconds=scorer.deadline_seconds,

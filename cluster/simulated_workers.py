@@ -115,7 +115,9 @@ class Driver:
         """``spawn`` makes a rollout worker of a name."""
         deadlines = DeadlineConfig(generate=FOR_EVER, load=FOR_EVER, update=FOR_EVER)
         self.generation = GenerationService(
-            lambda prepare: Pool("rollout", spawn=spawn, size=workers, capacity=capacity, attempts=3, prepare=prepare),
+            spawn,
+            size=workers,
+            capacity=capacity,
             sampling=SamplingConfig(samples_per_prompt=max(2, samples)),
             sync=SyncConfig(),
             deadlines=deadlines,
@@ -126,7 +128,7 @@ class Driver:
         async def judge(_name: str) -> RewardWorker:
             return RewardWorker(judge_seconds)
 
-        pool = Pool("reward", spawn=judge, size=judges, capacity=1, attempts=3)
+        pool = Pool("reward", spawn=judge, size=judges, capacity=1)
         self.scoring = ScoringService(Scorer(name="reward", pool=pool, seconds=FOR_EVER), bounds=(-100.0, 100.0))
 
     async def train(

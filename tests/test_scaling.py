@@ -50,9 +50,7 @@ class Run:
         self.time = 0.0
         self.said: list[str] = []
         self.order: Any = None
-        self.pool = Pool(
-            "rollout", spawn=self._spawn, size=configured[0], capacity=2, attempts=3, on_release=nodes.held.discard
-        )
+        self.pool = Pool("rollout", spawn=self._spawn, size=configured[0], capacity=2, on_release=nodes.held.discard)
         self.scaling = Autoscaler(
             pool=self.pool,
             cluster=nodes,
@@ -244,10 +242,12 @@ def _service(workers: dict[str, Fake], monkeypatch) -> GenerationService:
         return workers[name]
 
     return GenerationService(
-        lambda prepare: Pool("rollout", spawn=spawn, size=1, capacity=4, attempts=3, prepare=prepare),
+        spawn,
+        size=1,
+        capacity=4,
         sampling=SamplingConfig(samples_per_prompt=2),
         sync=SyncConfig(),
-        deadlines=DeadlineConfig(),
+        deadlines=DeadlineConfig(restart=0),
         probe=(1, 2),
         seed=0,
     )

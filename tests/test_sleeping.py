@@ -11,7 +11,6 @@ import torch
 
 pytest.importorskip("ray")
 
-from actors.pool import Pool
 from cluster import sleeping
 from cluster.generation import GenerationService
 from cluster.loop import StepPlan, grpo
@@ -175,12 +174,12 @@ class Run:
             offloads=offloads,
         )
         self.generation = GenerationService(
-            lambda prepare: Pool(
-                "rollout", spawn=self._spawn, size=size, capacity=4, attempts=3, prepare=prepare, retry_losses=True
-            ),
+            self._spawn,
+            size=size,
+            capacity=4,
             sampling=SamplingConfig(samples_per_prompt=2),
             sync=SyncConfig(),
-            deadlines=DeadlineConfig(load=load),
+            deadlines=DeadlineConfig(load=load, restart=0),
             probe=(1, 2, 3),
             seed=0,
             sleep_level=2,

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from actors.engine import EngineSettings, Sampling
-from actors.pool import Pool
 from actors.rollout import RolloutWorker
 from actors.vllm_engine import EXTENSION, VllmEngine
 from cluster.generation import GenerationService, WeightSyncError
@@ -87,10 +86,12 @@ async def adopt(worker, *policies):
         return Local(worker)
 
     service = GenerationService(
-        lambda prepare: Pool("rollout", spawn=spawn, size=1, capacity=8, attempts=1, prepare=prepare),
+        spawn,
+        size=1,
+        capacity=8,
         sampling=SamplingConfig(samples_per_prompt=2, max_new_tokens=5),
         sync=SyncConfig(),
-        deadlines=DeadlineConfig(),
+        deadlines=DeadlineConfig(restart=0),
         probe=PROBE,
         seed=0,
     )
