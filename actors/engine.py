@@ -23,10 +23,14 @@ class EngineSettings:
     model: ModelConfig
     generation: GenerationConfig
     threads: int
-    use_gpu: bool
-    gpus: float = 1.0
-    """Where it uses any: how many, over which the model is divided, or the share of one."""
+    gpus: float
+    """How many, over which the model is divided, or the share of one; 0 for the CPU."""
     seed: int
+
+    @property
+    def use_gpu(self) -> bool:
+        """Whether it has a GPU, or a share of one."""
+        return self.gpus > 0
 
     @classmethod
     def alone(
@@ -46,7 +50,7 @@ class EngineSettings:
             model=ModelConfig(context_tokens=context_tokens),
             generation=generation,
             threads=int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))),
-            use_gpu=use_gpu,
+            gpus=float(use_gpu),
             seed=0,
         )
 

@@ -113,7 +113,6 @@ def engine_settings(
         model=model,
         generation=resolve_engine(generation, model, cluster, model_folder),
         threads=threads_per_worker(cluster.most_rollout_workers, hosts),
-        use_gpu=bool(cluster.gpus_per_rollout_worker),
         gpus=cluster.gpus_per_rollout_worker or 0.0,
         seed=seed,
     )

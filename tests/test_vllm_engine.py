@@ -69,7 +69,7 @@ def _engine() -> tuple[VllmEngine, Recorded]:
         model=ModelConfig(),
         generation=GenerationConfig(),
         threads=1,
-        use_gpu=False,
+        gpus=0.0,
         seed=0,
     )
     engine, recorded = VllmEngine(settings), Recorded()
@@ -241,7 +241,7 @@ def test_only_an_engine_that_sleeps_is_built_to_sleep() -> None:
     engine, _ = _engine()
     for sleep, asked in (("auto", False), ("off", False), ("level1", True), ("level2", True)):
         generation = GenerationConfig.model_validate({"sleep": sleep})
-        on_gpu = VllmEngine(replace(engine._settings, use_gpu=True, gpus=0.5, generation=generation))
+        on_gpu = VllmEngine(replace(engine._settings, gpus=0.5, generation=generation))
         assert on_gpu._on_device().get("enable_sleep_mode", False) is asked
 
 

@@ -124,7 +124,6 @@ def _small_engine(folder: Path, **sections: Any) -> tuple[Any, dict[str, torch.T
         model=ModelConfig(context_tokens=256),
         generation=GenerationConfig(max_num_seqs=8, gpu_memory_fraction=0.3, sleep=sleep),
         threads=2,
-        use_gpu=True,
         seed=0,
         **sections,
     )

@@ -48,7 +48,7 @@ def worker_of(folder, lora_rank=0, extension=EXTENSION):
         model=ModelConfig(context_tokens=256, lora_rank=lora_rank, lora_alpha=16),
         generation=GenerationConfig(max_num_seqs=8, gpu_memory_fraction=0.3),
         threads=2,
-        use_gpu=torch.cuda.is_available(),
+        gpus=float(torch.cuda.is_available()),
         seed=0,
     )
     return RolloutWorker(VllmEngine(settings, extension=extension))
