@@ -18,8 +18,13 @@ from rnr.types import Group, Prompt, Rollout
 class Receiving(Protocol):
     """The end of a transport on the rollout worker's side (``cluster/transport``)."""
 
-    def staged(self, version: int, parcels: Sequence[Any]) -> AbstractContextManager[Delivery]:
-        """What was sent, put where the engine's own process can take it; taken away with the block."""
+    @property
+    def receiver(self) -> str:
+        """``module:function`` that takes the payload in the engine's own process."""
+        ...
+
+    def staged(self, parcels: Sequence[Any]) -> AbstractContextManager[Any]:
+        """What was sent, put where that process can take it: the payload; taken away with the block."""
         ...
 
 
@@ -74,7 +79,8 @@ class RolloutWorker:
         went with the learner that held it, leaves the engine as it was.
         """
         begin = time.monotonic()
-        with _unusable_if(f"version {version} was not loaded"), transport.staged(version, parcels) as delivery:
+        with _unusable_if(f"version {version} was not loaded"), transport.staged(parcels) as payload:
+            delivery = Delivery(version=version, receiver=transport.receiver, payload=payload)
             digest = await self._engine.load(delivery)
         return digest, time.monotonic() - begin
 

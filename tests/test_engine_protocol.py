@@ -31,6 +31,7 @@ class CountingEngine:
     async def load(self, delivery: Delivery) -> str:
         if self.broken:
             raise OSError("no space left on the device")
+        assert delivery.receiver == Handed.receiver
         self.version, self.step = delivery.version, delivery.payload
         return f"digest of {delivery.payload}"
 
@@ -53,9 +54,11 @@ class CountingEngine:
 class Handed:
     """A transport whose one parcel is the payload itself."""
 
+    receiver = "tests:receive"
+
     @contextmanager
-    def staged(self, version: int, parcels: Sequence[Any]) -> Iterator[Delivery]:
-        yield Delivery(version=version, receiver="", payload=parcels[0])
+    def staged(self, parcels: Sequence[Any]) -> Iterator[Any]:
+        yield parcels[0]
 
 
 def test_a_worker_samples_from_the_policy_that_it_loaded_last() -> None:

@@ -21,7 +21,7 @@ import torch
 from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.multiprocessing.reductions import rebuild_cuda_tensor
 
-from actors.delivery import Delivery, received
+from actors.delivery import received
 from cluster.transport import TRANSPORTS, Transport, buckets, cuda_ipc, make_transport, nccl, transport_name
 from cluster.transport import object_store as module
 from cluster.transport.cuda_ipc import CudaIpc
@@ -39,6 +39,7 @@ class OneFile:
 
     in_place = False
     copies = 0
+    receiver = f"{__name__}:receive"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,9 +54,9 @@ class OneFile:
         yield str(file)
 
     @contextmanager
-    def staged(self, version: int, parcels: Sequence[Any]) -> Iterator[Delivery]:
+    def staged(self, parcels: Sequence[Any]) -> Iterator[str]:
         (file,) = parcels
-        yield Delivery(version=version, receiver=f"{__name__}:receive", payload=file)
+        yield file
 
 
 def receive(file: str) -> Iterator[tuple[str, torch.Tensor]]:
@@ -139,9 +140,8 @@ def _send(transport: Transport, weights: dict[str, torch.Tensor]) -> list[Any]:
 def test_what_is_sent_arrives_to_the_last_bit_under_its_name_and_with_its_digest(transport) -> None:
     weights = _weights()
     parcels = _send(transport, weights)
-    with transport.staged(3, parcels) as delivery:
-        assert delivery.version == 3
-        tensors, digest = received(delivery.receiver, delivery.payload)
+    with transport.staged(parcels) as payload:
+        tensors, digest = received(transport.receiver, payload)
         arrived = dict(tensors)
     assert arrived.keys() == weights.keys()
     assert all(torch.equal(arrived[name], weights[name]) for name in weights)
@@ -150,8 +150,8 @@ def test_what_is_sent_arrives_to_the_last_bit_under_its_name_and_with_its_digest
 
 def test_a_bit_that_is_lost_on_the_way_changes_the_digest(transport) -> None:
     weights = _weights()
-    with transport.staged(1, _send(transport, weights)) as delivery:
-        tensors, digest = received(delivery.receiver, delivery.payload)
+    with transport.staged(_send(transport, weights)) as payload:
+        tensors, digest = received(transport.receiver, payload)
         list(tensors)
     weights["scale"] = weights["scale"].nextafter(torch.tensor(9.0, dtype=torch.bfloat16))
     assert digest() != weights_digest((name, bits(tensor)) for name, tensor in weights.items())
@@ -160,13 +160,13 @@ def test_a_bit_that_is_lost_on_the_way_changes_the_digest(transport) -> None:
 def test_the_object_store_says_which_disk_has_no_room_and_leaves_nothing_behind(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(module, "SHARED_MEMORY", tmp_path)
     parcels = list(ObjectStore().send(iter(_weights().items())))
-    with ObjectStore().staged(1, parcels):
+    with ObjectStore().staged(parcels):
         assert len(list(tmp_path.iterdir())) == 1
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _place: SimpleNamespace(free=10))
     with (
         pytest.raises(OSError, match=rf"{tmp_path} has 0\.00 GiB free, and the weights take"),
-        ObjectStore().staged(1, parcels),
+        ObjectStore().staged(parcels),
     ):
         pass
 
@@ -182,8 +182,8 @@ def test_weights_that_are_lent_may_be_gone_when_the_next_one_is_asked_for(transp
             yield name, copy
             copy.fill_(float("nan"))
 
-    with transport.staged(1, list(transport.send(lent()))) as delivery:
-        arrived = dict(received(delivery.receiver, delivery.payload)[0])
+    with transport.staged(list(transport.send(lent()))) as payload:
+        arrived = dict(received(transport.receiver, payload)[0])
     assert all(torch.equal(arrived[name], weights[name]) for name in weights)
 
 
@@ -191,8 +191,8 @@ def test_a_later_version_takes_the_place_of_an_earlier_one_and_ranks_without_wei
     first, second = _weights(), {name: tensor + 1 for name, tensor in _weights().items()}
     _send(transport, first)
     parcels = _send(transport, second)
-    with transport.staged(2, parcels) as delivery:
-        arrived = dict(received(delivery.receiver, delivery.payload)[0])
+    with transport.staged(parcels) as payload:
+        arrived = dict(received(transport.receiver, payload)[0])
     assert all(torch.equal(arrived[name], second[name]) for name in second)
     if transport.in_place:
         assert _send(transport, {}) == []
@@ -230,7 +230,7 @@ def test_a_learner_that_is_gone_is_told_from_a_worker_that_is_broken(transport) 
     (parcel,) = _send(transport, _weights())
     with (
         pytest.raises(PolicyGone, match=f"the learner's process {ended.pid}"),
-        transport.staged(1, [parcel | {"process": ended.pid}]),
+        transport.staged([parcel | {"process": ended.pid}]),
     ):
         pass
 
@@ -239,7 +239,7 @@ def test_memory_of_another_process_that_took_the_number_is_not_read() -> None:
     (parcel,) = _send(SharedMemory(), _weights())
     (_, name, size), *_ = parcel["buckets"]
     parcel["buckets"][0] = (0, name, size)  # there is a file of this number, too
-    with pytest.raises(PolicyGone, match="another one now"), SharedMemory().staged(1, [parcel]):
+    with pytest.raises(PolicyGone, match="another one now"), SharedMemory().staged([parcel]):
         pass
 
 
@@ -259,12 +259,13 @@ def test_memory_of_another_process_is_read_and_leaves_nothing_when_either_side_i
     try:
         assert learner.stdout is not None
         parcels = pickle.loads(bytes.fromhex(learner.stdout.readline().decode()))
-        with SharedMemory().staged(1, parcels) as delivery:
-            tensors = received(delivery.receiver, delivery.payload)[0]
+        transport = SharedMemory()
+        with transport.staged(parcels) as payload:
+            tensors = received(transport.receiver, payload)[0]
             name, tensor = next(tensors)
             assert (name, tensor.tolist()) == ("w", [[3.0] * 7] * 5)
             tensor.zero_()  # what a reader writes stays with it
-            assert next(received(delivery.receiver, delivery.payload)[0])[1].sum() == 3 * 35
+            assert next(received(transport.receiver, payload)[0])[1].sum() == 3 * 35
             reader = subprocess.Popen(
                 [sys.executable, "-c", READER, repr(parcels[0])], stdout=subprocess.PIPE, stdin=subprocess.PIPE
             )
@@ -274,7 +275,7 @@ def test_memory_of_another_process_is_read_and_leaves_nothing_when_either_side_i
             reader.wait()
         learner.send_signal(signal.SIGKILL)
         learner.wait()
-        with pytest.raises(PolicyGone), SharedMemory().staged(1, parcels):
+        with pytest.raises(PolicyGone), SharedMemory().staged(parcels):
             pass
     finally:
         learner.kill()
@@ -293,14 +294,14 @@ sys.stdin.read()
 def test_a_bucket_is_exported_once_and_mapped_once_and_anew_for_a_learner_that_was_rebuilt(gpu, monkeypatch) -> None:
     monkeypatch.setattr(buckets, "BUCKET_NUMBERS", 24)
     transport, weights = CudaIpc(), _weights()
-    for version in range(3):
-        with transport.staged(version, _send(transport, weights)) as delivery:
-            list(received(delivery.receiver, delivery.payload)[0])
+    for _ in range(3):
+        with transport.staged(_send(transport, weights)) as payload:
+            list(received(transport.receiver, payload)[0])
     # 21 + 3 numbers, each from a multiple of 8: 24, then 3, then 1.
     assert (len(gpu.exports), gpu.mapped, gpu.synchronized) == (2, [0, 1], 3)
     monkeypatch.setattr(cuda_ipc, "_exported", cuda_ipc._Exported())
-    with transport.staged(4, _send(transport, weights)) as delivery:
-        list(received(delivery.receiver, delivery.payload)[0])
+    with transport.staged(_send(transport, weights)) as payload:
+        list(received(transport.receiver, payload)[0])
     assert gpu.mapped == [0, 1, 2, 3]
     assert len(cuda_ipc._mapped) == 2  # those of the old learner were given back
 
@@ -310,10 +311,10 @@ def test_an_engine_on_another_gpu_than_the_learner_is_refused_by_name(gpu) -> No
     parcels = _send(transport, _weights())
     gpu.uuid = "GPU-2"
     with (
-        transport.staged(1, parcels) as delivery,
+        transport.staged(parcels) as payload,
         pytest.raises(ValueError, match=r"on GPU GPU-1, this engine on GPU-2; sync\.transport=object_store serves"),
     ):
-        list(received(delivery.receiver, delivery.payload)[0])
+        list(received(transport.receiver, payload)[0])
 
 
 def test_torch_takes_the_device_where_the_transport_puts_it() -> None:
@@ -406,8 +407,8 @@ def test_nccl_serves_gpus_apart_when_it_is_asked_for(place) -> None:
 
 
 def _arrived(transport: Transport, parcels: list[Any]) -> dict[str, torch.Tensor]:
-    with transport.staged(1, parcels) as delivery:
-        return dict(received(delivery.receiver, delivery.payload)[0])
+    with transport.staged(parcels) as payload:
+        return dict(received(transport.receiver, payload)[0])
 
 
 def _threads(name: str) -> int:
@@ -446,7 +447,7 @@ def test_a_learner_that_does_not_answer_is_told_from_a_worker_that_is_broken(ove
         port = free.getsockname()[1]
     with (
         pytest.raises(PolicyGone, match=f"the learner does not answer at 127.0.0.1:{port}"),
-        over_gloo.staged(1, [parcel | {"port": port}]),
+        over_gloo.staged([parcel | {"port": port}]),
     ):
         pass
 

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import torch
 
-from actors.delivery import Delivery
 from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.nccl import Nccl
 from cluster.transport.object_store import ObjectStore
@@ -32,6 +31,8 @@ class Transport(Protocol):
     CPU."""
     copies: int
     """Of the whole policy that it keeps where the learner has its weights, on its GPU or in its process's memory."""
+    receiver: str
+    """``module:function`` that the engine's process calls (``actors.delivery``)."""
 
     @staticmethod
     def why_unsupported(place: Placement, /) -> str:
@@ -43,9 +44,9 @@ class Transport(Protocol):
         full. Ray keeps them; the driver never holds them."""
         ...
 
-    def staged(self, version: int, parcels: Sequence[Any]) -> AbstractContextManager[Delivery]:
-        """On a rollout worker: the parcels put where the engine's own process can take them. Raises PolicyGone if they
-        lay with a learner that is no more."""
+    def staged(self, parcels: Sequence[Any]) -> AbstractContextManager[Any]:
+        """On a rollout worker: the parcels put where the engine's own process can take them; what ``receiver`` is given
+        there. Raises PolicyGone if they lay with a learner that is no more."""
         ...
 
 

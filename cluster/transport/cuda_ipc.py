@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch.multiprocessing.reductions import rebuild_cuda_tensor, reduce_tensor
 
-from actors.delivery import Delivery
 from cluster.transport.buckets import Buckets, unpack
 from cluster.transport.placement import Placement
 from rnr.faults import PolicyGone
@@ -34,6 +33,7 @@ class CudaIpc:
 
     in_place = True
     copies = 1
+    receiver = f"{__name__}:receive"
 
     @staticmethod
     def why_unsupported(place: Placement) -> str:
@@ -50,12 +50,12 @@ class CudaIpc:
             yield {"process": os.getpid(), "gpu": _uuid(), "handles": list(_exported.handles), "layout": layout}
 
     @contextmanager
-    def staged(self, version: int, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
+    def staged(self, parcels: Sequence[Parcel]) -> Iterator[Parcel]:
         """Nothing is copied. Raises PolicyGone if the learner is not there any more."""
         (parcel,) = parcels
         if not Path(f"/proc/{parcel['process']}").exists():
             raise PolicyGone(f"the learner's process {parcel['process']} is gone, and its GPU memory with it")
-        yield Delivery(version=version, receiver=f"{__name__}:receive", payload=parcel)
+        yield parcel
 
 
 class _Exported:

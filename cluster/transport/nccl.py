@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
-from actors.delivery import Delivery
 from cluster.nodes import LOOPBACK
 from cluster.transport.buckets import BucketLayout, Buckets, unpack
 from cluster.transport.placement import Placement
@@ -47,6 +46,7 @@ class Nccl:
     device: str = "cuda"
     in_place = True
     copies = 2  # two versions take turns
+    receiver = f"{__name__}:receive"
 
     @staticmethod
     def why_unsupported(place: Placement) -> str:
@@ -64,7 +64,7 @@ class Nccl:
             yield _sending.open(self) | {"version": number, "layout": layout, "sizes": _sending.sizes(number)}
 
     @contextmanager
-    def staged(self, version: int, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
+    def staged(self, parcels: Sequence[Parcel]) -> Iterator[Parcel]:
         """Nothing is sent yet: the engine's process asks for it. Raises PolicyGone if nobody is there to be asked."""
         (parcel,) = parcels
         try:
@@ -72,7 +72,7 @@ class Nccl:
         except (RuntimeError, OSError) as error:
             where = f"{parcel['address']}:{parcel['port']}"
             raise PolicyGone(f"the learner does not answer at {where}: {' '.join(str(error).split())[:200]}") from None
-        yield Delivery(version=version, receiver=f"{__name__}:receive", payload=parcel)
+        yield parcel
 
 
 class _Sending:

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from actors.delivery import Delivery
 from actors.held_folder import held_for_a_while
 from cluster.transport.placement import Placement
 from learner.files import read_weights
@@ -33,6 +32,7 @@ class ObjectStore:
 
     in_place = False
     copies = 0
+    receiver = f"{__name__}:receive"
 
     @staticmethod
     def why_unsupported(_place: Placement) -> str:
@@ -53,7 +53,7 @@ class ObjectStore:
             yield parcel
 
     @contextmanager
-    def staged(self, version: int, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
+    def staged(self, parcels: Sequence[Parcel]) -> Iterator[str]:
         """The parcels as safetensors in a folder of shared memory; raises OSError, naming the place and the need, when
         it has no room for them."""
         place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
@@ -66,7 +66,7 @@ class ObjectStore:
             for number, parcel in enumerate(parcels):
                 tensors = {name: torch.from_numpy(array.copy()).view(torch.bfloat16) for name, array in parcel.items()}
                 save_file(tensors, folder / f"weights-{number:05d}.safetensors")
-            yield Delivery(version=version, receiver=f"{__name__}:receive", payload=str(folder))
+            yield str(folder)
 
 
 def receive(folder: str) -> Iterator[tuple[str, torch.Tensor]]:

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from actors.delivery import Delivery
 from cluster.transport.buckets import Buckets, unpack
 from cluster.transport.placement import Placement
 from rnr.faults import PolicyGone
@@ -28,6 +27,7 @@ class SharedMemory:
 
     in_place = True
     copies = 2  # two versions take turns
+    receiver = f"{__name__}:receive"
 
     @staticmethod
     def why_unsupported(place: Placement) -> str:
@@ -46,13 +46,13 @@ class SharedMemory:
             yield {"process": os.getpid(), "buckets": buffers.opened, "layout": layout}
 
     @contextmanager
-    def staged(self, version: int, parcels: Sequence[Parcel]) -> Iterator[Delivery]:
+    def staged(self, parcels: Sequence[Parcel]) -> Iterator[Parcel]:
         """Nothing is copied: the engine's process opens the learner's memory itself. Raises PolicyGone if it is not
         there any more."""
         (parcel,) = parcels
         for file, name, _ in parcel["buckets"]:
             _entry(parcel["process"], file, name)
-        yield Delivery(version=version, receiver=f"{__name__}:receive", payload=parcel)
+        yield parcel
 
 
 class _Memory:

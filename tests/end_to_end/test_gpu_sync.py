@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from actors.delivery import received
+from actors.delivery import Delivery, received
 from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.nccl import Nccl
 from rnr.digest import Digest, bits, factors, word_sums
@@ -32,8 +32,8 @@ def _engine(pipe: Any) -> None:
     """Stands for the engine's process: the digests of what arrives, and how many buckets are mapped."""
     from cluster.transport import cuda_ipc
 
-    while (delivery := pipe.recv()) is not None:
-        tensors, digest = received(delivery.receiver, delivery.payload)
+    while (payload := pipe.recv()) is not None:
+        tensors, digest = received(CudaIpc.receiver, payload)
         sums = {name: float(tensor.float().sum()) for name, tensor in tensors}
         pipe.send((digest(), sums, len(cuda_ipc._mapped)))
 
@@ -56,8 +56,8 @@ def test_another_process_reads_two_versions_from_the_same_buckets_to_the_last_bi
                 name: torch.randn(shape, device="cuda", dtype=torch.bfloat16) + version
                 for name, shape in SHAPES.items()
             }
-            with CudaIpc().staged(version, list(CudaIpc().send(iter(weights.items())))) as delivery:
-                pipe.send(delivery)
+            with CudaIpc().staged(list(CudaIpc().send(iter(weights.items())))) as payload:
+                pipe.send(payload)
                 assert pipe.poll(120), "no answer from the other process"
                 digest, sums, mapped = pipe.recv()
             assert digest == _digest(weights)
@@ -72,8 +72,8 @@ def test_another_process_reads_two_versions_from_the_same_buckets_to_the_last_bi
 
 def _engine_on_another_gpu(pipe: Any) -> None:
     torch.cuda.set_device(1)
-    while (delivery := pipe.recv()) is not None:
-        tensors, digest = received(delivery.receiver, delivery.payload)
+    while (payload := pipe.recv()) is not None:
+        tensors, digest = received(Nccl.receiver, payload)
         sums = {name: float(tensor.float().sum()) for name, tensor in tensors}
         pipe.send((digest(), sums))
 
@@ -90,8 +90,8 @@ def test_an_engine_on_another_gpu_is_sent_two_versions_by_nccl_to_the_last_bit()
                 name: torch.randn(shape, device="cuda", dtype=torch.bfloat16) + version
                 for name, shape in SHAPES.items()
             }
-            with Nccl().staged(version, list(Nccl().send(iter(weights.items())))) as delivery:
-                pipe.send(delivery)
+            with Nccl().staged(list(Nccl().send(iter(weights.items())))) as payload:
+                pipe.send(payload)
                 assert pipe.poll(120), "no answer from the other process"
                 digest, sums = pipe.recv()
             assert digest == _digest(weights)
@@ -138,7 +138,7 @@ def test_an_engine_gives_its_memory_back_while_it_sleeps_and_wakes_to_the_weight
     engine, weights = _small_engine(tmp_path, sleep=sleep, gpus=0.5)
 
     def send() -> Any:
-        return CudaIpc().staged(1, list(CudaIpc().send(iter(weights.items()))))
+        return CudaIpc().staged(list(CudaIpc().send(iter(weights.items()))))
 
     async def work() -> None:
         await engine.start()
@@ -149,7 +149,8 @@ def test_an_engine_gives_its_memory_back_while_it_sleeps_and_wakes_to_the_weight
                 await engine.sleep(int(sleep[-1]))
                 asleep = torch.cuda.mem_get_info()[0]
                 assert asleep - awake > 0.2 * whole
-                with send() as delivery:
+                with send() as payload:
+                    delivery = Delivery(version=1, receiver=CudaIpc.receiver, payload=payload)
                     assert await engine.load(delivery) == _digest(weights)
                 assert await engine.score((5, 6, 7, 8)) == pytest.approx(before, abs=0.05)
                 assert torch.cuda.mem_get_info()[0] < asleep - 0.2 * whole
