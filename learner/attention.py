@@ -6,7 +6,8 @@ products are our own, and the backward pass recomputes the probabilities instead
 (arXiv 2205.14135). On a GPU attention is one call of a flash kernel (``learner.varlen``), and where that kernel takes
 neither the device nor the heads, torch's fused kernels take the same parts as on a CPU.
 
-Shape letters: those of ``learner.layout``, H key heads, R query heads that share one key head, D numbers of a head.
+Shape letters: those of ``learner.bucketed_layout``, H key heads, R query heads that share one key head, D numbers of a
+head.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,9 +21,9 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
 from learner.architecture import UnsupportedModel
-from learner.layout import Layout
-from learner.segments import Segments
-from learner.varlen import attend_segments
+from learner.bucketed_layout import BucketedLayout
+from learner.varlen import attend_varlen
+from learner.varlen_layout import VarlenLayout
 
 NAME = "shared_prefix"
 """The attention implementation by which transformers knows ``attend``."""
@@ -48,7 +49,7 @@ def attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    layout: Layout | Segments | None = None,
+    layout: BucketedLayout | VarlenLayout | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -75,8 +76,8 @@ def attend(
         raise UnsupportedModel(f"{type(module).__name__} has {found}, which the learner does not support")
     q, k, v = (tensor.squeeze(0).transpose(0, 1) for tensor in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if isinstance(layout, Segments):
-        return attend_segments(q, k, v, layout, scale)[None], None
+    if isinstance(layout, VarlenLayout):
+        return attend_varlen(q, k, v, layout, scale)[None], None
     combine = fused if query.is_cuda else _SharedPrefix.apply
     return combine(q, k, v, layout, scale)[None], None  # type: ignore[index]
 
@@ -100,7 +101,9 @@ def noted_widths() -> Iterator[set[int]]:
         AttentionInterface.register(NAME, attend)
 
 
-def fused(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float) -> torch.Tensor:
+def fused(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: BucketedLayout, scaling: float
+) -> torch.Tensor:
     """(query, key, value), each (T, heads, D), -> (T, heads, D), by torch's fused kernels."""
     heads = key.shape[1]
     problems = _problems(query, key, value, layout)
@@ -122,7 +125,7 @@ class _SharedPrefix(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scaling: float
+        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: BucketedLayout, scaling: float
     ) -> torch.Tensor:
         ctx.layout, ctx.scaling, ctx.heads = layout, scaling, key.shape[1]
         problems = _problems(query, key, value, layout)
@@ -155,7 +158,7 @@ Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Plain attention: queries (SH, K, RX, D), keys and values (SH, K, Y, D)."""
 
 
-def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout) -> list[Problem]:
+def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: BucketedLayout) -> list[Problem]:
     """The attention of the prompts, one for each pack, and for each bucket that of its completions, whose keys are
     those of their prompt and their own."""
     heads = key.shape[1]
@@ -164,7 +167,7 @@ def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layou
     return list(zip(queries, keys, values, strict=True))
 
 
-def _with_prefixes(parts: Sequence[torch.Tensor], layout: Layout, heads: int) -> list[torch.Tensor]:
+def _with_prefixes(parts: Sequence[torch.Tensor], layout: BucketedLayout, heads: int) -> list[torch.Tensor]:
     """Keys or values of the completions behind those of their prompts."""
     prompts = parts[0].unflatten(0, (-1, heads))
     joined = [parts[0]]
@@ -174,7 +177,7 @@ def _with_prefixes(parts: Sequence[torch.Tensor], layout: Layout, heads: int) ->
     return joined
 
 
-def _give_prefixes_back(parts: Sequence[torch.Tensor], layout: Layout, heads: int) -> None:
+def _give_prefixes_back(parts: Sequence[torch.Tensor], layout: BucketedLayout, heads: int) -> None:
     """Add the gradients of prefixes, on all buckets, to those of the prompts they were taken from, in place."""
     prompts = parts[0].unflatten(0, (-1, heads))[:, :, 0]
     for bucket, grads in zip(layout.buckets, parts[1:], strict=True):
@@ -183,7 +186,7 @@ def _give_prefixes_back(parts: Sequence[torch.Tensor], layout: Layout, heads: in
 
 
 @lru_cache(maxsize=2)
-def _masks(layout: Layout, repeats: int, dtype: torch.dtype) -> list[torch.Tensor]:
+def _masks(layout: BucketedLayout, repeats: int, dtype: torch.dtype) -> list[torch.Tensor]:
     """What the scores of each problem get added, (S, RX, Y): 0, and -inf where a token may not look. The layers of a
     model share them."""
 
@@ -245,7 +248,7 @@ def _weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling
     return torch.baddbmm(added, query.to(mask.dtype), key.mT.to(mask.dtype), alpha=scaling).softmax(-1)
 
 
-def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> list[torch.Tensor]:
+def _split(rows_THD: torch.Tensor, layout: BucketedLayout, heads: int) -> list[torch.Tensor]:
     """The tokens where they belong, heads that share a key head one after the other, zeros for padding: the prompts,
     (BH, 1, RP, D), and the completions of each bucket, (SH, K, RL, D); R is 1 for keys and values."""
     grouped = rows_THD.reshape(rows_THD.shape[0], heads, -1, rows_THD.shape[-1])  # (T, H, R, D)
@@ -258,7 +261,7 @@ def _split(rows_THD: torch.Tensor, layout: Layout, heads: int) -> list[torch.Ten
     return parts
 
 
-def _join(parts: Sequence[torch.Tensor], layout: Layout, heads: int) -> torch.Tensor:
+def _join(parts: Sequence[torch.Tensor], layout: BucketedLayout, heads: int) -> torch.Tensor:
     """The inverse of ``_split``: (T, HR, D)."""
     flat = []
     for part, columns in zip(parts, layout.columns, strict=True):

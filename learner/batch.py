@@ -16,16 +16,16 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from learner.bucketed_layout import BucketedLayout, bucketed_layout
 from learner.copying import on_device
-from learner.layout import Layout, lay_out
 from learner.masked_head import Allowed, allowed_tensors
-from learner.segments import Segments
+from learner.varlen_layout import VarlenLayout
 from rnr.config import LossAggregation
 from rnr.types import Sample
 
 Item = TypeVar("Item")
-Arrange = Callable[[Sequence[tuple[range, Sequence[range]]], torch.device | str], Layout | Segments]
-"""``learner.layout.lay_out`` or ``learner.segments.segment``."""
+Arrange = Callable[[Sequence[tuple[range, Sequence[range]]], torch.device | str], BucketedLayout | VarlenLayout]
+"""``bucketed_layout`` or ``varlen_layout``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Batch:
 
     input_ids_1T: torch.Tensor
     position_ids_1T: torch.Tensor
-    layout: Layout | Segments
+    layout: BucketedLayout | VarlenLayout
     """Who attends to whom."""
     columns_N: torch.Tensor
     targets_N: torch.Tensor
@@ -154,7 +154,7 @@ def _packs(samples: Sequence[Weighted], max_tokens: float = math.inf) -> list[Pa
     return packs
 
 
-def collate(packs: MicroBatch, device: torch.device | str = "cpu", arrange: Arrange = lay_out) -> Batch:
+def collate(packs: MicroBatch, device: torch.device | str = "cpu", arrange: Arrange = bucketed_layout) -> Batch:
     """The tensors of one micro-batch, on ``device``, its attention arranged in length buckets or segments."""
     row: list[tuple[range, list[range]]] = []
     ids: list[Sequence[int]] = []

@@ -8,15 +8,15 @@ import torch
 
 from learner.architecture import UnsupportedModel
 from learner.batch import Arrange, Batch, Weighted, collate
+from learner.bucketed_layout import bucketed_layout
 from learner.compilation import compile_layers
 from learner.gradients import use_few_kernels
-from learner.layout import lay_out
 from learner.logprobs import PolicyModel
 from learner.memory import ON_CPU, kept_bytes, tokens_that_fit
 from learner.preflight import check_on_device
-from learner.segments import segment
 from learner.settings import LearnerSettings
 from learner.varlen import activate_fastest, obstacle
+from learner.varlen_layout import varlen_layout
 from rnr.config import OptimizerConfig
 from rnr.types import Sample
 
@@ -50,17 +50,17 @@ def fit_to_device(engine: Any, run: Forward, settings: LearnerSettings) -> Fitte
     """
     policy, device = engine.module, engine.device
     notes: list[str] = []
-    arrange: Arrange = lay_out
+    arrange: Arrange = bucketed_layout
     reason = obstacle(device, policy.head_widths)
     if reason is None:
-        arrange = segment
+        arrange = varlen_layout
         notes.append(f"attention: one call of {activate_fastest(device)} a layer")
     elif device.type != "cpu":
         notes.append(f"attention: by length buckets, which is several times slower, because {reason}")
     if _compiles(settings.optimizer, arrange):
         notes.append(f"compiled: {compile_layers(policy)} layers, at the first micro-batches")
-    if arrange is segment:
-        check_on_device(run, policy, device, segment)
+    if arrange is varlen_layout:
+        check_on_device(run, policy, device, varlen_layout)
     if device.type == "cuda" and use_few_kernels(engine.optimizer):
         notes.append("gradients: summed and measured in a few kernels")
     max_tokens = _max_tokens(policy, device, settings, arrange, notes)
@@ -70,7 +70,7 @@ def fit_to_device(engine: Any, run: Forward, settings: LearnerSettings) -> Fitte
 def _compiles(optimizer: OptimizerConfig, arrange: Arrange) -> bool:
     obstacles = {
         "optimizer.zero_stage is 3, which gathers weights inside layers": optimizer.zero_stage == 3,
-        "attention is not one call a layer on this device": arrange is not segment,
+        "attention is not one call a layer on this device": arrange is not varlen_layout,
     }
     found = [reason for reason, there in obstacles.items() if there]
     if found and optimizer.compile == "on":

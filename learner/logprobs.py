@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from learner.architecture import UnsupportedModel, train_every_embedding, turn_off_noise
 from learner.attention import take_over
-from learner.layout import Layout
+from learner.bucketed_layout import BucketedLayout
 from learner.logits import PLAIN, Logits
 from learner.masked_head import Allowed, masked_logprobs
-from learner.segments import Segments
+from learner.varlen_layout import VarlenLayout
 
 CHUNK = 512
 """Completion tokens whose logits exist at the same time on a CPU."""
@@ -63,7 +63,7 @@ class PolicyModel(nn.Module):
         self,
         input_ids_1T: torch.Tensor,
         position_ids_1T: torch.Tensor,
-        layout: Layout | Segments,
+        layout: BucketedLayout | VarlenLayout,
         columns_N: torch.Tensor,
         targets_N: torch.Tensor,
         temperature: float,

@@ -17,8 +17,8 @@ from torch import nn
 from learner.architecture import UnsupportedModel
 from learner.attention import noted_widths
 from learner.batch import Arrange, Batch, MicroBatch, Weighted, collate
+from learner.bucketed_layout import bucketed_layout
 from learner.diagnosis import first_difference, in_float32, joined, traces
-from learner.layout import lay_out
 from learner.logits import Logits
 from learner.logprobs import PolicyModel, body, causal_model
 from rnr.types import Sample
@@ -72,7 +72,7 @@ def check_on_device(run: Callable[[Batch], torch.Tensor], policy: PolicyModel, d
     the device that trains and in the type of the weights; ``run`` gives those of a batch."""
     packs = _weighted(_samples(policy.model))
     with torch.no_grad():
-        ours, theirs = (run(collate(packs, device, how)).float() for how in (arrange, lay_out))
+        ours, theirs = (run(collate(packs, device, how)).float() for how in (arrange, bucketed_layout))
     difference = (ours - theirs).abs().mean().item()
     if not difference <= DEVICE_TOLERANCE:
         raise UnsupportedModel(

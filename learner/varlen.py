@@ -11,7 +11,7 @@ import torch
 from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import pad
 
-from learner.segments import Segments
+from learner.varlen_layout import VarlenLayout
 
 WIDEST_HEAD = 256
 """Numbers of a head that the flash kernels take at most; they also ask for a multiple of ``STEP``."""
@@ -20,13 +20,13 @@ GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in inspect.signat
 """What tells the kernel that several query heads share a key head: torch 2.11 needs not be told, later ones do."""
 
 
-def attend_segments(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Segments, scaling: float
+def attend_varlen(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: VarlenLayout, scaling: float
 ) -> torch.Tensor:
     """(query, key, value), each (T, heads, D), -> (T, heads, D)."""
-    if segments.keys_Y is not None:
+    if layout.keys_Y is not None:
         # As index_select, because the gradient of plain indexing is a slow sum on a GPU.
-        key, value = (rows.index_select(0, segments.keys_Y) for rows in (key, value))
+        key, value = (rows.index_select(0, layout.keys_Y) for rows in (key, value))
     own = value.shape[-1]
     width = -(-max(query.shape[-1], own) // STEP) * STEP
     # Zeros beside queries and keys add nothing to a score, and those beside values are cut off again.
@@ -35,10 +35,10 @@ def attend_segments(
         query,
         key,
         value,
-        segments.starts_S1,
-        segments.key_starts_S1,
-        segments.longest,
-        segments.reach,
+        layout.starts_S1,
+        layout.key_starts_S1,
+        layout.longest,
+        layout.reach,
         scale=scaling,
         window_size=(-1, 0),
         **GROUPED,

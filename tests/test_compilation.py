@@ -11,12 +11,12 @@ from transformers import AutoModelForCausalLM
 import tests.flash_on_cpu  # noqa: F401
 from learner.architecture import UnsupportedModel
 from learner.batch import collate
+from learner.bucketed_layout import bucketed_layout
 from learner.compilation import compile_layers
 from learner.device import _compiles, bytes_per_token
-from learner.layout import lay_out
 from learner.logits import PLAIN, Logits
 from learner.logprobs import PolicyModel, passes_over, token_logprobs
-from learner.segments import segment
+from learner.varlen_layout import varlen_layout
 from rnr.config import OptimizerConfig
 from scripts.benchmarks.families import tiny_config
 from tests.test_varlen import _packs, _run
@@ -55,7 +55,7 @@ def test_compiled_layers_give_equal_numbers_from_few_kernels_and_one_compilation
     torch._dynamo.utils.counters.clear()
     plain, compiled = _policy(), _policy()
     assert compile_layers(compiled) == 3
-    _, codes = run_and_get_code(_outcome, compiled, collate(_packs(ROWS[0]), arrange=segment))
+    _, codes = run_and_get_code(_outcome, compiled, collate(_packs(ROWS[0]), arrange=varlen_layout))
     kernels = [len(KERNEL.findall(code[code.index("def call(") :])) for code in codes]
     # Seven matrix products and one attention forward, twice as many backward; all else is fused.
     # And two passes over the logits.
@@ -64,7 +64,7 @@ def test_compiled_layers_give_equal_numbers_from_few_kernels_and_one_compilation
     assert kernels[1] <= 26
     assert kernels[2:] == [1, 1]
     for shapes in ROWS:
-        batch = collate(_packs(shapes), arrange=segment)
+        batch = collate(_packs(shapes), arrange=varlen_layout)
         (ours, our_gradient), (theirs, their_gradient) = _outcome(compiled, batch), _outcome(plain, batch)
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
         assert (our_gradient - their_gradient).norm() < 1e-5 * their_gradient.norm()
@@ -94,15 +94,15 @@ def test_the_passes_over_the_logits_are_two_kernels_and_equal_results(compiled_a
 
 
 def test_layers_are_compiled_where_attention_is_one_call_and_weights_are_whole() -> None:
-    assert _compiles(OptimizerConfig(), segment)
-    assert not _compiles(OptimizerConfig(), lay_out)
-    assert not _compiles(OptimizerConfig(compile="off"), segment)
-    assert not _compiles(OptimizerConfig(zero_stage=3), segment)
+    assert _compiles(OptimizerConfig(), varlen_layout)
+    assert not _compiles(OptimizerConfig(), bucketed_layout)
+    assert not _compiles(OptimizerConfig(compile="off"), varlen_layout)
+    assert not _compiles(OptimizerConfig(zero_stage=3), varlen_layout)
     with pytest.raises(UnsupportedModel, match="zero_stage is 3, which gathers weights inside layers and attention"):
-        _compiles(OptimizerConfig(compile="on", zero_stage=3), lay_out)
+        _compiles(OptimizerConfig(compile="on", zero_stage=3), bucketed_layout)
 
 
 def test_a_forward_pass_keeps_memory_by_the_token() -> None:
-    each = bytes_per_token(_policy(), torch.device("cpu"), segment)
+    each = bytes_per_token(_policy(), torch.device("cpu"), varlen_layout)
     # In float32 the seven inputs of the products of a layer alone are 5 x 128 + 2 x 256 numbers.
     assert 3 * 4 * (5 * 128 + 2 * 256) < each < 3 * 4 * 30 * 256

@@ -10,8 +10,8 @@ from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.object_store import ObjectStore
 from learner import device
 from learner.memory import kept_bytes, tokens_that_fit
-from learner.segments import segment
 from learner.settings import LearnerSettings
+from learner.varlen_layout import varlen_layout
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig
 
 
@@ -40,7 +40,7 @@ def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_me
     )
     policy, notes = SimpleNamespace(parameters=lambda: [weights]), []
     # 0.6 x 80 - 8 - 10 are 30 GiB, of which a copy takes 2; seven tenths of them in steps of 1,024 tokens of 1 MiB.
-    assert device._max_tokens(policy, torch.device("cuda", 0), settings, segment, notes) == tokens
+    assert device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, notes) == tokens
     assert f"{30 - 2 * copies} GiB for activations" in notes[0]
 
 

@@ -17,8 +17,8 @@ from learner.batch import Weighted, collate
 from learner.logits import PLAIN
 from learner.logprobs import PolicyModel
 from learner.preflight import check_on_device, preflight
-from learner.segments import segment
 from learner.varlen import obstacle
+from learner.varlen_layout import varlen_layout
 from rnr.types import Sample
 from scripts.benchmarks.families import tiny_config
 from tests.test_attention import _mask
@@ -75,7 +75,7 @@ def _packs(shapes):
 
 def test_segments_by_hand() -> None:
     packs = [(range(3), [range(3, 5), range(5, 5), range(5, 6)]), (range(6, 8), [range(8, 8)])]
-    found = segment(packs)
+    found = varlen_layout(packs)
     # Prompt and first completion; the last completion with its prompt's columns; a prompt alone. Nothing is empty.
     assert found.starts_S1.tolist() == [0, 5, 6, 8]
     assert found.keys_Y is not None
@@ -85,12 +85,12 @@ def test_segments_by_hand() -> None:
 
 
 def test_a_first_completion_that_is_empty_leaves_its_prompt_to_the_next() -> None:
-    found = segment([(range(3), [range(3, 3), range(3, 5)])])
+    found = varlen_layout([(range(3), [range(3, 3), range(3, 5)])])
     assert (found.starts_S1.tolist(), found.keys_Y) == ([0, 5], None)
 
 
 def test_packs_of_one_completion_gather_nothing() -> None:
-    found = segment([(range(3), [range(3, 5)]), (range(5, 6), [range(6, 10)])])
+    found = varlen_layout([(range(3), [range(3, 5)]), (range(5, 6), [range(6, 10)])])
     assert found.keys_Y is None
     assert found.key_starts_S1 is found.starts_S1
     assert found.starts_S1.tolist() == [0, 5, 10]
@@ -104,7 +104,7 @@ packs = st.lists(
 @settings(max_examples=40)
 @given(shapes=packs, groups=st.sampled_from([1, 3]), widths=st.sampled_from([(8, 8), (5, 5), (12, 8), (8, 20)]))
 def test_values_and_gradients_are_those_of_the_dense_mask(shapes, groups, widths) -> None:
-    layout = collate(_packs(shapes), arrange=segment).layout
+    layout = collate(_packs(shapes), arrange=varlen_layout).layout
     tokens, generator = int(layout.starts_S1[-1]), torch.Generator().manual_seed(0)
     query, key, value = (
         torch.randn(1, heads, tokens, width, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -152,7 +152,7 @@ def test_log_probabilities_and_gradients_of_a_model_are_those_of_the_plain_forwa
     along = torch.linspace(-1, 1, len(expected), dtype=torch.float64)
     theirs = torch.autograd.grad((expected * along).sum(), list(model.parameters()))
     policy = PolicyModel(model, PLAIN)
-    found = _run(policy, collate(packs, arrange=segment))
+    found = _run(policy, collate(packs, arrange=varlen_layout))
     ours = torch.autograd.grad((found * along).sum(), list(model.parameters()))
     # The head's log-probabilities are float32 at least; rotary and norms of the model round to float32 inside.
     torch.testing.assert_close(found, expected.to(found.dtype), rtol=0, atol=1e-5)
@@ -190,7 +190,7 @@ class _OneOperation(torch.autograd.Function):
 def _counted(shapes, monkeypatch):
     """(forward, backward) operations of one decoder layer: what a model of three layers has more than one of two."""
     monkeypatch.setattr(varlen, "varlen_attn", lambda *tensors, **_: _OneOperation.apply(*tensors[:3]))
-    batch = collate(_packs(shapes), "meta", segment)
+    batch = collate(_packs(shapes), "meta", varlen_layout)
     totals = []
     for layers in (2, 3):
         config = tiny_config("llama", vocab_size=128, num_hidden_layers=layers, num_attention_heads=8)
@@ -236,8 +236,8 @@ def test_a_kernel_that_computes_something_else_is_refused_on_its_device(emulated
     with torch.no_grad():
         for parameter in policy.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    check_on_device(lambda batch: _run(policy, batch), policy, torch.device("cpu"), segment)
+    check_on_device(lambda batch: _run(policy, batch), policy, torch.device("cpu"), varlen_layout)
     # As if causality went by the upper left: completions do not see the end of their prompt.
     monkeypatch.setattr(varlen, "varlen_attn", lambda *given, **options: emulation(*given, **options).roll(1, 0))
     with pytest.raises(UnsupportedModel, match="with one attention call a layer"):
-        check_on_device(lambda batch: _run(policy, batch), policy, torch.device("cpu"), segment)
+        check_on_device(lambda batch: _run(policy, batch), policy, torch.device("cpu"), varlen_layout)

@@ -8,8 +8,8 @@ import torch
 
 from learner.attention import attend
 from learner.batch import Weighted, collate
-from learner.layout import lay_out
-from learner.segments import segment
+from learner.bucketed_layout import bucketed_layout
+from learner.varlen_layout import varlen_layout
 from rnr.types import Sample
 from tests.end_to_end.launcher import Training
 
@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("arrange", [segment, lay_out])
+@pytest.mark.parametrize("arrange", [varlen_layout, bucketed_layout])
 @pytest.mark.parametrize("widths", [(64, 64), (128, 128), (80, 48), (256, 256)])
 def test_attention_on_a_gpu_gives_what_float64_gives_on_the_cpu(arrange, widths) -> None:
     pack = tuple(

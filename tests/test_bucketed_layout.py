@@ -5,14 +5,14 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.layout import lay_out
+from learner.bucketed_layout import bucketed_layout
 
 
 def _layout(shapes):
     """Of packs ``(prompt tokens, tokens of each completion)`` that stand one after the other."""
     lengths = [length for prompt, completions in shapes for length in (prompt, *completions)]
     columns = iter([range(end - length, end) for length, end in zip(lengths, accumulate(lengths), strict=True)])
-    return lay_out([(next(columns), [next(columns) for _ in completions]) for _, completions in shapes])
+    return bucketed_layout([(next(columns), [next(columns) for _ in completions]) for _, completions in shapes])
 
 
 def _shapes(layout):

@@ -17,7 +17,7 @@ from learner.copying import on_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Segments:
+class VarlenLayout:
     """The segments of a row, none of them empty."""
 
     starts_S1: torch.Tensor
@@ -32,7 +32,7 @@ class Segments:
     """The columns of all keys; None where the keys are the row itself."""
 
 
-def segment(packs: Sequence[tuple[range, Sequence[range]]], device: torch.device | str = "cpu") -> Segments:
+def varlen_layout(packs: Sequence[tuple[range, Sequence[range]]], device: torch.device | str = "cpu") -> VarlenLayout:
     """The segments of a row in which these columns are prompts, each with its completions; together they are the row,
     in this order."""
     queries: list[int] = []
@@ -49,7 +49,7 @@ def segment(packs: Sequence[tuple[range, Sequence[range]]], device: torch.device
             np.concatenate([np.arange(part.start, part.stop) for columns in keys for part in columns]),
         ]
     starts_S1, *rest = on_device(starts, device)
-    return Segments(
+    return VarlenLayout(
         starts_S1=starts_S1,
         key_starts_S1=rest[0] if rest else starts_S1,
         longest=max(queries),

@@ -36,7 +36,7 @@ class LengthBucket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Layout:
+class BucketedLayout:
     """Where the prompts and completions of a row stand."""
 
     prompts_BP: torch.Tensor
@@ -56,7 +56,9 @@ class Layout:
         return (self.prompts_BP[:, None], *(bucket.completions_SKL for bucket in self.buckets))
 
 
-def lay_out(packs: Sequence[tuple[range, Sequence[range]]], device: torch.device | str = "cpu") -> Layout:
+def bucketed_layout(
+    packs: Sequence[tuple[range, Sequence[range]]], device: torch.device | str = "cpu"
+) -> BucketedLayout:
     """The layout of a row in which these columns are prompts, each with its completions; together they are the row."""
     tokens = sum(len(columns) for prompt, completions in packs for columns in (prompt, *completions))
     prompts = _padded([prompt for prompt, _ in packs], tokens)
@@ -64,7 +66,7 @@ def lay_out(packs: Sequence[tuple[range, Sequence[range]]], device: torch.device
     occupants = torch.cat([prompts.flatten(), *(bucket.completions_SKL.flatten().cpu() for bucket in buckets)])
     places = torch.zeros(tokens + 1, dtype=torch.long)
     places[occupants] = torch.arange(len(occupants))
-    return Layout(prompts_BP=prompts.to(device), buckets=buckets, places_T=places[:tokens].to(device))
+    return BucketedLayout(prompts_BP=prompts.to(device), buckets=buckets, places_T=places[:tokens].to(device))
 
 
 @dataclass(frozen=True, slots=True)
