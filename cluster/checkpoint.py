@@ -116,7 +116,7 @@ class Checkpoints:
             except CutShort:  # the room may have come between the write and the look at it
                 await self._write(progress, fill)
 
-        await self._disk.written("a checkpoint", write, needed=needed)
+        await self._disk.retry_async("a checkpoint", write, needed=needed)
         for old in self.complete()[: -self._keep]:
             if AFTER_WARM_START not in old.name:
                 _remove(old)

@@ -42,7 +42,7 @@ async def measure(prompts: Sequence[Prompt], sample: Sampler, file: Path, disk: 
         groups = await sample(missing[start : start + CHUNK])
         found = {group.prompt.uid: _scores(group) for group in groups}
         rows = "".join(json_line({"uid": uid, "f1": scores}) for uid, scores in found.items())
-        await disk.write("the difficulty of prompts", partial(append_whole, file, rows))
+        await disk.retry("the difficulty of prompts", partial(append_whole, file, rows))
         known |= found
     return {prompt.uid: known[prompt.uid] for prompt in prompts}
 

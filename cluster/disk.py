@@ -32,17 +32,17 @@ class Disk:
         self._seconds = seconds
         self._say = say
 
-    async def write(self, what: str, call: Callable[[], Result]) -> Result:
-        """What ``call`` returns, made again until there is room for ``what`` it writes; it must leave nothing behind
-        when it fails. Raises NoRoom when there was none in time."""
+    async def retry(self, what: str, call: Callable[[], Result]) -> Result:
+        """Calls again until the disk has room for ``what`` it writes; returns what ``call`` does. A call that fails
+        must leave nothing behind. Raises NoRoom when there was no room in time."""
 
         async def attempt() -> Result:
             return call()
 
-        return await self.written(what, attempt)
+        return await self.retry_async(what, attempt)
 
-    async def written(self, what: str, call: Callable[[], Awaitable[Result]], *, needed: int = 0) -> Result:
-        """The same for something that is awaited. It is not begun before ``needed`` bytes are free."""
+    async def retry_async(self, what: str, call: Callable[[], Awaitable[Result]], *, needed: int = 0) -> Result:
+        """``retry`` for a call that is awaited. It is not begun before ``needed`` bytes are free."""
         end: float | None = None
         while True:
             lacks = self._lacks(needed)

@@ -35,7 +35,7 @@ async def evaluate(
     ]
 
     async def save(answers: Sequence[Chosen], file: Path) -> None:
-        await disk.write("predictions", partial(save_predictions, examples, answers, decoding, file))
+        await disk.retry("predictions", partial(save_predictions, examples, answers, decoding, file))
 
     answers, uncalibrated_f1 = own, None
     if wanted.label_calibration and decoding == "marks":

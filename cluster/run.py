@@ -201,7 +201,7 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
     stopping = GracefulStop(config.checkpoint.grace_seconds)
     disk = Disk(ready.folder, seconds=config.deadlines.room)
     examples = [prompt.example for prompt in ready.prepared.evaluation]
-    await disk.write("the sentences of the evaluation", partial(tracker.log_examples, examples))
+    await disk.retry("the sentences of the evaluation", partial(tracker.log_examples, examples))
     try:
         async with AsyncExitStack() as stack:
             stack.enter_context(stopping.listening())

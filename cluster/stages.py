@@ -106,7 +106,7 @@ class Stages:
         if where := progress.resumed(self.settings.sft.from_run):
             self.console.say(f"resuming at {where}")
         rewind = partial(self.tracker.rewind, *progress.reached(), evaluated=progress.is_evaluated())
-        await self.disk.write("metrics", rewind)
+        await self.disk.retry("metrics", rewind)
         self.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
         await self._publish()
 
@@ -166,7 +166,7 @@ class Stages:
         if self.prepared.held_out and self._due(step, steps):
             shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(self.prepared.held_out)
             self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
-        await self.disk.write("metrics", lambda: self.tracker.log("sft", step, metrics))
+        await self.disk.retry("metrics", lambda: self.tracker.log("sft", step, metrics))
         await self.stopping.end()
         self._after_step("sft", step, shown)
 
@@ -262,7 +262,7 @@ class Stages:
         self._progress.scores[name] = asdict(result)
         self._time(timed)
         self.forecast.did("evaluation")
-        await self.disk.write("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, answers))
+        await self.disk.retry("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, answers))
         self.console.evaluated(name, result)
 
     def _after_step(self, stage: str, step: int, shown: Mapping[str, float]) -> None:
@@ -290,10 +290,10 @@ class Stages:
             await self._evaluate("merged", "grpo", self.settings.grpo.steps)
         self.status.at("done", 0, "export")
         files = self.prepared.files(self.folder, self._progress.scores)
-        await self.disk.written("the export", partial(self.policy.export, str(self.folder / "export"), files))
+        await self.disk.retry_async("the export", partial(self.policy.export, str(self.folder / "export"), files))
         summary = self._progress.summary()
         write = partial(write_whole, self.folder / "summary.json", strict_json(summary, indent=1))
-        await self.disk.write("the summary", write)
+        await self.disk.retry("the summary", write)
         self.console.table(self._progress.scores)
         self.console.next_steps(self.folder, self.prepared.an_example)
         return summary

@@ -21,9 +21,9 @@ async def record_step(
 ) -> None:
     """Write the lines of ``metrics.jsonl``, ``rollouts.jsonl`` and ``tokens.jsonl`` of a GRPO step whose update is
     done, waiting for room on a full disk."""
-    await disk.write("metrics", lambda: tracker.log("grpo", step, metrics))
-    await disk.write("rollouts", lambda: tracker.log_rollouts(step, groups, batch.dropped, batch.advantages))
-    await disk.written("tokens", lambda: record_tokens(tracker, policy, step, groups, batch))
+    await disk.retry("metrics", lambda: tracker.log("grpo", step, metrics))
+    await disk.retry("rollouts", lambda: tracker.log_rollouts(step, groups, batch.dropped, batch.advantages))
+    await disk.retry_async("tokens", lambda: record_tokens(tracker, policy, step, groups, batch))
 
 
 async def record_tokens(

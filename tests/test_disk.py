@@ -200,10 +200,10 @@ def test_a_write_is_made_again_and_another_error_is_not(tmp_path, monkeypatch) -
             raise OSError(number, os.strerror(number))
         return "written"
 
-    assert asyncio.run(disk.write("rollouts", write)) == "written"
+    assert asyncio.run(disk.retry("rollouts", write)) == "written"
     outcomes = [errno.EACCES]
     with pytest.raises(PermissionError):
-        asyncio.run(disk.write("rollouts", write))
+        asyncio.run(disk.retry("rollouts", write))
 
 
 @pytest.mark.parametrize(
