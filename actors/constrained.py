@@ -4,14 +4,15 @@ Knows xgrammar, which vLLM decodes with, but no engine.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, Protocol
 
 import numpy
 import xgrammar
 
+from actors.engine import Sampling
 from actors.token_text import pieces
 from rnr.task.decoding import completed
 from rnr.task.encoding import Piece, PieceEncoder
@@ -65,7 +66,7 @@ class GrammarMasks:
         odd = (repr(self._vocabulary[token]) for token in token_ids if not matcher.accept_token(token))
         return next(odd, "")
 
-    def _spells(self, matcher: Any, ids: tuple[int, ...]) -> bool:
+    def _spells(self, matcher: xgrammar.GrammarMatcher, ids: tuple[int, ...]) -> bool:
         """Whether all these tokens begin the one text that has to follow."""
         if any(token in self._stops for token in ids):
             return all(token in self._stops for token in ids)
@@ -114,9 +115,12 @@ class TargetDecisions:
         return (*((token,) for token in target[:first]), *decided, *((token,) for token in target[last:]))
 
 
-Complete = Callable[..., Awaitable[Group]]
-"""(prompt, sampling, *, grammar="", stop="") -> the group of plain completions to the prompt's token ids: those that
-the grammar allows, and none longer than the first ``stop``, which they keep."""
+class Complete(Protocol):
+    """Plain completions of a prompt's token ids."""
+
+    def __call__(self, prompt: Prompt, sampling: Sampling, *, grammar: str = "", stop: str = "") -> Awaitable[Group]:
+        """Those that the grammar allows, and none longer than the first ``stop``, which they keep."""
+        ...
 
 
 class Decoder:
@@ -132,7 +136,7 @@ class Decoder:
         self._stops = {stop_token_id, *([] if eos is None else [eos])}
         self._masks = GrammarMasks(tokenizer, self._stops)
 
-    async def generate(self, prompt: Prompt, sampling: Any) -> Group:
+    async def generate(self, prompt: Prompt, sampling: Sampling) -> Group:
         """The rollouts of one prompt, as its decoding says."""
         match prompt.decoding:
             case "free":
@@ -142,7 +146,7 @@ class Decoder:
             case "schema":
                 return await self._schema(prompt, sampling)
 
-    async def _under(self, grammar: str, prompt: Prompt, sampling: Any) -> Group:
+    async def _under(self, grammar: str, prompt: Prompt, sampling: Sampling) -> Group:
         """The completions that the grammar allows. A control token that the sentence spells is a way to copy it, and
         engines leave it out of the text: there the text is put together here."""
         group = await self._complete(prompt, sampling, grammar=grammar)
@@ -158,7 +162,7 @@ class Decoder:
             return rollout
         return replace(rollout, text="".join(found), ends=tuple(accumulate(map(len, found))))
 
-    async def _marks(self, prompt: Prompt, sampling: Any) -> Group:
+    async def _marks(self, prompt: Prompt, sampling: Sampling) -> Group:
         """The chain's opening is given, the chain sampled, all behind it follows from the chain: neither is trained on.
         Greedy completions carry no allowed ids, as nothing is trained on them."""
         grammar = chain_grammar(prompt.example.sentence, prompt.example.schema)
@@ -176,7 +180,9 @@ class Decoder:
         marked = (self._marked(prompt, given, rollout, ready) for rollout in group.rollouts)
         return Group(prompt=prompt, rollouts=tuple(marked))
 
-    def _marked(self, prompt: Prompt, given: tuple[int, ...], rollout: Rollout, compiled: Any) -> Rollout:
+    def _marked(
+        self, prompt: Prompt, given: tuple[int, ...], rollout: Rollout, compiled: xgrammar.CompiledGrammar | None
+    ) -> Rollout:
         chain = rollout.segments  # several where a new policy took over in the middle
         if compiled:
             chain = _with_allowed(chain, self._masks.allowed(compiled, rollout.token_ids))
@@ -193,13 +199,13 @@ class Decoder:
         ends = (*before, *(len(OPENING) + end for end in rollout.ends)) if rollout.ends else ()
         return replace(rollout, segments=(opening, *chain) if given else chain, text=text, ends=ends)
 
-    async def _schema(self, prompt: Prompt, sampling: Any) -> Group:
+    async def _schema(self, prompt: Prompt, sampling: Sampling) -> Group:
         """The chain is sampled freely and trained on; the answer that its grammar allows is not."""
         group = await self._complete(prompt, sampling, stop=CLOSE)
         rollouts = await asyncio.gather(*(self._answered(prompt, rollout, sampling) for rollout in group.rollouts))
         return Group(prompt=prompt, rollouts=tuple(rollouts))
 
-    async def _answered(self, prompt: Prompt, rollout: Rollout, sampling: Any) -> Rollout:
+    async def _answered(self, prompt: Prompt, rollout: Rollout, sampling: Sampling) -> Rollout:
         if not rollout.text.rstrip().endswith(CLOSE):
             return self._unstopped(rollout)  # it ended without a chain, or ran into the limit within it
         chain, missing = self._closed(prompt, rollout)

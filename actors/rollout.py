@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from actors.delivery import Delivery
 from actors.engine import Engine, EngineSettings, Sampling
@@ -13,6 +13,9 @@ from actors.vllm_engine import VllmEngine
 from rnr.config import GenerationConfig
 from rnr.faults import PolicyGone, WorkerUnusable
 from rnr.types import Group, Prompt, Rollout
+
+if TYPE_CHECKING:
+    from actors.constrained import Decoder
 
 
 class Receiving(Protocol):
@@ -61,7 +64,7 @@ class RolloutWorker:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._decoder: Any = None
+        self._decoder: Decoder | None = None
 
     @property
     def engine(self) -> Engine:
