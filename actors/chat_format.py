@@ -23,20 +23,24 @@ PROMPT_FILE = "rnr_prompt.json"
 
 
 def chat_format(model_folder: str) -> ChatFormat:
-    """How a model is asked and decoded: as it was trained by us, or with the wording ``compact`` and freely.
+    """How a model is asked: as it was trained by us, or with the wording ``compact``.
 
     Raises ValueError naming a file of the model that is wrong.
     """
     load_config(model_folder)
     asked = _asked(model_folder)
-    chat = with_wording(model_folder, asked.wording or PRESETS[asked.preset], asked.definitions)
-    chat.decoding, chat.label_calibration = asked.decoding, asked.label_calibration
-    return chat
+    return with_wording(model_folder, asked.wording or PRESETS[asked.preset], asked.definitions)
 
 
 def trained_decoding(model: str) -> Decoding:
     """The decoding that a model was trained with by us, else ``free``: only a folder can tell."""
     return _asked(model).decoding
+
+
+def trained_calibration(model: str) -> float:
+    """How far the labels of greedy marks were calibrated (``actors.label_calibration``) where a model was trained by
+    us; 0 if only others know it."""
+    return _asked(model).label_calibration
 
 
 def grammar_decoding(model_folder: str) -> Decoding:
@@ -87,8 +91,7 @@ def _asked(model: str) -> _Asked:
 def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:
     """The format of the model in ``model_folder`` under this wording; raises ValueError naming a file that is wrong."""
     tokenizer, note = read_tokenizer(model_folder)
-    chat = ChatFormat(tokenizer, wording, definitions)
-    chat.tokenizer_note = note
+    chat = ChatFormat(tokenizer, wording, definitions, tokenizer_note=note)
     refuse_unknown_token(model_folder, chat, chat.largest_token_id)
     return chat
 
@@ -129,13 +132,15 @@ def refuse_unfollowed(chat: ChatFormat, decoding: Decoding) -> None:
         raise ValueError(f'decoding "{decoding}": {why}: decode free')
 
 
-def prompt_file(chat: ChatFormat, grammar: Decoding, *, catch_alls: bool) -> dict[str, str]:
-    """Name and text of the file by which an exported model tells how it was asked, whether for ``catch_alls``, too, the
-    decoding under a ``grammar`` that goes with its chains, and how far the labels of marks are calibrated;
-    ``chat_format`` reads it."""
+def prompt_file(
+    chat: ChatFormat, decoding: Decoding, *, grammar: Decoding, calibration: float, catch_alls: bool
+) -> dict[str, str]:
+    """Name and text of the file by which an exported model tells how it was asked, whether for ``catch_alls``, too, how
+    it was decoded, the decoding under a ``grammar`` that goes with its chains, and the ``calibration`` of the labels of
+    marks; ``chat_format`` and the functions beside it read it."""
     preset = next((name for name, wording in PRESETS.items() if wording == chat.wording), None)
     asked = {"preset": preset} if preset else {"wording": asdict(chat.wording)}
-    decoded = {"decoding": chat.decoding, "grammar": grammar, "label_calibration": chat.label_calibration}
+    decoded = {"decoding": decoding, "grammar": grammar, "label_calibration": calibration}
     labels = {"definitions": chat.definitions, "catch_all_labels": catch_alls}
     return {PROMPT_FILE: strict_json({**asked, **labels, **decoded})}
 

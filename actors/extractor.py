@@ -41,15 +41,18 @@ class Extractor:
         chat: ChatFormat,
         options: Options,
         *,
+        label_calibration: float,
         context_tokens: int,
         max_new_tokens: int | None,
         in_flight: int,
         loop: EventLoop,
     ) -> None:
+        """``label_calibration`` is that of the model's own run, which holds unless a question asks for another."""
         self.worker = worker
         self.folder = folder
         self.chat = chat
         self.options = options
+        self.label_calibration = label_calibration
         self._context_tokens = context_tokens
         self._max_new_tokens = max_new_tokens
         self._in_flight = in_flight
@@ -172,19 +175,19 @@ class Extractor:
             completions(how == "greedy", replace(sampling, count=1, temperature=0.0)),
         )
         found = chosen(how, example, prompt.decoding, greedy[0] if greedy else None, drawn)
-        if weight := options.label_weight(self.chat.label_calibration):
+        if weight := options.label_weight(self.label_calibration):
             self._calibration = self._calibration or LabelCalibration(
                 self.worker.choices, self.chat, self._context_tokens
             )
             found = await self._calibration.decided(prompt, found, weight, meanings)
         return above(found, example, prompt.decoding, options.least)
 
-    def answers(self, examples: Sequence[Example], *, decoding: Decoding | None = None, **options: Any) -> list[Chosen]:
+    def answers(self, examples: Sequence[Example], *, decoding: Decoding, **options: Any) -> list[Chosen]:
         """The answers to examples as the model is asked in a run, whole and in order: for evaluation.
 
         Raises ValueError for an example that cannot be asked under this decoding.
         """
-        meant = replace(self.options, decoding=decoding or self.chat.decoding, **options)
+        meant = replace(self.options, decoding=decoding, **options)
         refuse_unfollowed(self.chat, meant.decoding)
         refuse_undecodable(examples, meant.decoding)
         prompts = [replace(self.chat.prompt(example), decoding=meant.decoding) for example in examples]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from actors.chat_format import chat_format, grammar_decoding, refuse_unfollowed
+from actors.chat_format import chat_format, grammar_decoding, refuse_unfollowed, trained_calibration
 from actors.engine import Engine, EngineSettings
 from actors.event_loop import EventLoop, result_of
 from actors.extractor import Extractor
@@ -45,9 +45,8 @@ def load(
     ``model`` is a Hugging Face folder or id; the export of a run tells by itself how it was asked. ``engine="vllm"`` is
     the fast one, ``"transformers"`` needs neither vLLM nor Ray and takes a ``device`` (``cuda``, ``mps``, ``cpu``;
     found out if empty). ``decoding`` keeps answers to the question by default: ``marks`` for tagged chains, else
-    ``schema``.
-    ``max_new_tokens`` limits an answer; by default the context does. ``options`` are the defaults of all calls:
-    samples, select, threshold, temperature, label_calibration, window, overlap.
+    ``schema``. ``max_new_tokens`` limits an answer; by default the context does. ``options`` are the defaults of all
+    calls: samples, select, threshold, temperature, label_calibration, window, overlap.
 
     Nothing is printed to standard output. Raises ValueError, before the engine starts, for what cannot be used.
     """
@@ -73,6 +72,7 @@ def load(
         folder,
         chat,
         meant,
+        label_calibration=trained_calibration(folder),
         context_tokens=context_tokens,
         max_new_tokens=max_new_tokens,
         in_flight=2 * count,

@@ -83,7 +83,7 @@ class Service:
         """What ``GET /ready`` says."""
         limits = {field.name: getattr(self._limits, field.name) for field in fields(self._limits)}
         options = self._extractor.options
-        by = options.label_weight(self._extractor.chat.label_calibration)
+        by = options.label_weight(self._extractor.label_calibration)
         told = {"model": self._name, "decoding": options.decoding, "label_calibration": by}
         return {**told, "waiting": self._waiting, "limits": limits}
 

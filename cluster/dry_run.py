@@ -43,7 +43,7 @@ def derived(
     for note in prepared.said:
         yield "note", note
     yield "decoding", prepared.decoding
-    if prepared.decoding == "marks" and (by := prepared.chat.label_calibration):
+    if prepared.decoding == "marks" and (by := prepared.label_calibration):
         yield "decoding", f"labels of greedy marks are calibrated by {by:g} (evaluation.label_calibration)"
     for note in prepared.decoding_notes:
         yield "decoding", note

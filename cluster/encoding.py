@@ -24,16 +24,6 @@ class PromptEncoder:
         self._prompts: dict[Example, Prompt] = {}
         self._labels: dict[str, bool] = {}
         """Whether the tokenizer gives a label back as it is written."""
-        self._decisions: TargetDecisions | None = None
-
-    def decode(self, decoding: Decoding, *, on_decisions: bool) -> None:
-        """Ask for this decoding from now on; the loss of targets is to be taken on decisions alone or on all tokens."""
-        self.chat.decoding = decoding
-        self._prompts = {example: replace(prompt, decoding=decoding) for example, prompt in self._prompts.items()}
-        if on_decisions:
-            from actors.constrained import TargetDecisions  # loads torch
-
-            self._decisions = TargetDecisions(self.chat.tokenizer, self.chat.stop_token_id, self.chat.opening)
 
     def prompt(self, example: Example) -> Prompt:
         # Not by uid: a file that is trained on and evaluated has the same uids under other schemas.
@@ -86,6 +76,20 @@ class PromptEncoder:
     def _why(self, example: Example) -> str:
         return f"{self.chat.change_of(self._changed(example))}; the first is {example.uid}"
 
+
+class TargetEncoder:
+    """Encodes prompts under one decoding, and their targets."""
+
+    def __init__(self, prompts: PromptEncoder, decoding: Decoding, *, on_decisions: bool) -> None:
+        """The loss of targets is to be taken on decisions alone or on all tokens."""
+        self._prompts = prompts
+        self._chat = prompts.chat
+        self._decoding: Decoding = decoding
+        self._decisions = _decisions(prompts.chat) if on_decisions else None
+
+    def prompt(self, example: Example) -> Prompt:
+        return replace(self._prompts.prompt(example), decoding=self._decoding)
+
     def copied(
         self, selected: Selection, sampling: SamplingConfig, evaluation: EvaluationConfig, *, rolls: bool
     ) -> Selection:
@@ -93,7 +97,7 @@ class PromptEncoder:
         rollout, as the sentence alone is longer: every answer would be cut. They are counted, and so are those of the
         evaluation that its answers have no room for, which stay. Raises ValueError where none is left for GRPO, which
         samples nothing unless it ``rolls``."""
-        if self.chat.decoding != "marks":
+        if self._decoding != "marks":
             return selected
         left_out, notes = dict(selected.left_out), selected.notes
         long = self._longer(selected.pool, sampling.max_new_tokens) if rolls else {}
@@ -120,17 +124,17 @@ class PromptEncoder:
         """Those whose chain without a mark, up to the token that ends it, has more ``tokens``, and how many."""
         # A prompt has more around its sentence than a chain has: one that is short enough needs no second look.
         unsure = (example for example in examples if len(self.prompt(example).token_ids) > tokens)
-        least = {each: len(self.chat.chain_tokens(f"{spelled(each.sentence)}\n")) + 1 for each in unsure}
+        least = {each: len(self._chat.chain_tokens(f"{spelled(each.sentence)}\n")) + 1 for each in unsure}
         return {example: count for example, count in least.items() if count > tokens}
 
     def target(self, example: Example) -> tuple[int, ...]:
-        return self.chat.target(*taught(example, self.chat.decoding))
+        return self._chat.target(*taught(example, self._decoding))
 
     def sample(self, example: Example) -> Sample:
         target = self.target(example)
         allowed: tuple[tuple[int, ...], ...] = ()
         if self._decisions is not None:
-            allowed = self._decisions.allowed(example, taught(example, self.chat.decoding)[1], target)
+            allowed = self._decisions.allowed(example, taught(example, self._decoding)[1], target)
         prompt_ids = self.prompt(example).token_ids
         return Sample(uid=example.uid, prompt_ids=prompt_ids, completion_ids=target, allowed=allowed)
 
@@ -144,6 +148,12 @@ class PromptEncoder:
                 f"{counted(len(long), 'training sequence')}; {long[0].uid} has {long[0].length} tokens with its answer"
             )
         return samples
+
+
+def _decisions(chat: ChatFormat) -> "TargetDecisions":
+    from actors.constrained import TargetDecisions  # loads torch
+
+    return TargetDecisions(chat.tokenizer, chat.stop_token_id, chat.opening)
 
 
 def _tokens(long: tuple[Example, int]) -> int:

@@ -22,7 +22,7 @@ def inputs_of(prepared: "Prepared") -> dict[str, str]:
     return {
         "the warm start": _digest(map(_of_sample, (*prepared.sft, *prepared.held_out))),
         "GRPO": _digest(map(_of_prompt, prepared.prompts)),
-        EVALUATION: _digest([*map(_of_prompt, prepared.evaluation), (prepared.chat.label_calibration, ())]),
+        EVALUATION: _digest([*map(_of_prompt, prepared.evaluation), (prepared.label_calibration, ())]),
     }
 
 

@@ -19,7 +19,7 @@ from actors.chat_format import (
 )
 from actors.label_calibration import neutral_marks
 from actors.model_files import load_config
-from cluster.encoding import PromptEncoder
+from cluster.encoding import PromptEncoder, TargetEncoder
 from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files, greedy
 from learner.architecture import UnsupportedModel, refuse_architecture
@@ -54,6 +54,10 @@ class Prepared:
     """How many numbers the model's weights are."""
     chat: ChatFormat
     """How the model is asked."""
+    decoding: Decoding
+    """What the policy may say."""
+    label_calibration: float
+    """How far the labels of greedy marks are calibrated."""
     probe: tuple[int, ...]
     sft: tuple[Sample, ...]
     held_out: tuple[Sample, ...]
@@ -90,11 +94,6 @@ class Prepared:
     def stop_token_id(self) -> int:
         """The token that ends an answer."""
         return self.chat.stop_token_id
-
-    @property
-    def decoding(self) -> Decoding:
-        """What the policy may say."""
-        return self.chat.decoding
 
     @property
     def largest_token_id(self) -> int:
@@ -176,23 +175,23 @@ def prepare(
     _refuse_unknown_model(folder, model.context_tokens)
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
     greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is said now, not after all training
-    chat.label_calibration = evaluation.label_calibration
-    encoder = PromptEncoder(chat)
-    selected = encoder.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
+    prompts = PromptEncoder(chat)
+    selected = prompts.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
-    encoder.decode(decoding, on_decisions=sft.decoding == "marks")
+    encoder = TargetEncoder(prompts, decoding, on_decisions=sft.decoding == "marks")
     defined = undefined(chat.definitions, data.definitions, selected.examples)
-    pool = [encoder.prompt(example) for example in selected.pool]
-    asked = [encoder.prompt(example) for example in selected.evaluation]
+    pool, asked = ([encoder.prompt(example) for example in part] for part in (selected.pool, selected.evaluation))
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
     selected = encoder.copied(selected, sampling, evaluation, rolls=bool(grpo.steps))
-    if evaluation.label_calibration and decoding == "marks":
+    if (weight := evaluation.label_calibration) and decoding == "marks":
         _refuse_uncalibrated(chat, asked, model.context_tokens)
     prepared = Prepared(
         model_folder=folder,
         weights=count_weights(folder),
         chat=chat,
+        decoding=decoding,
+        label_calibration=weight,
         # An engine scores what leaves room for a token.
         probe=(*asked[0].token_ids, *encoder.target(asked[0].example))[: min(PROBE, model.context_tokens - 1)],
         sft=encoder.samples(selected.sft, model.context_tokens),
@@ -203,8 +202,8 @@ def prepare(
         left_out=selected.left_out,
         said=(*_idle(sft, grpo, reward, evaluation, decoding), *defined, *selected.notes),
         decoding_reason=why,
-        untaught=left_out((*selected.sft, *selected.held_out), chat.decoding),
-        prompt_file=prompt_file(chat, grammar, catch_alls=data.asks_catch_alls),
+        untaught=left_out((*selected.sft, *selected.held_out), decoding),
+        prompt_file=prompt_file(chat, decoding, grammar=grammar, calibration=weight, catch_alls=data.asks_catch_alls),
     )
     refuse_unknown_token(folder, chat, prepared.largest_token_id)
     return prepared

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -141,8 +142,7 @@ def test_a_token_that_ends_a_turn_and_is_not_special_is_no_part_of_an_answer(kin
     assert target[-1] == chat.stop_token_id
     answer = '{"entities":{"person":["Ada"]}}'
     assert tok.decode(target[:-1]) == answer
-    chat.decoding = "schema"
-    prompt = chat.prompt(_example("Ada ran."))
+    prompt = replace(chat.prompt(_example("Ada ran.")), decoding="schema")
 
     async def complete(prompt, sampling, *, grammar="", stop="") -> Group:
         segment = Segment(token_ids=target, logprobs=(-1.0,) * len(target), policy_version=0)
@@ -406,9 +406,8 @@ def test_a_decoder_puts_the_rest_of_the_opening_that_the_warm_start_teaches(shap
 
     tok, chat = _chat("byte-level", shape, think="added")
     assert chat.opens_plainly
-    chat.decoding = "marks"
     example = _example("Ada ran <|im_end|>.")
-    prompt, chain = chat.prompt(example), "[Ada: person] ran <|im_end|>."
+    prompt, chain = replace(chat.prompt(example), decoding="marks"), "[Ada: person] ran <|im_end|>."
     asked = []
 
     async def complete(opened, sampling, *, grammar="", stop="") -> Group:

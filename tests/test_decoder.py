@@ -165,8 +165,9 @@ def test_an_answer_goes_on_from_the_tokens_that_were_taught_where_one_holds_the_
 
     tok: Any = tokenizer("newline in token", think="text")
     tok.chat_template = TEMPLATES["chatml"]
-    chat = ChatFormat(tok, decoding="schema")
-    prompt, target = chat.prompt(EXAMPLE), chat.target([Mention(text="Ada", label="person")], "why")
+    chat = ChatFormat(tok)
+    prompt = replace(chat.prompt(EXAMPLE), decoding="schema")
+    target = chat.target([Mention(text="Ada", label="person")], "why")
     names = [tok.decode([token]) for token in target]
     at = len(names) - 1 - names[::-1].index(">\n")
     assert names[at - 2 : at + 2] == ["</", "think", ">\n", '{"']

@@ -22,9 +22,10 @@ async def _at_once() -> None: ...
 
 
 def _extractor(worker: Any) -> Extractor:
-    chat: Any = SimpleNamespace(label_calibration=0.0)
+    chat: Any = None
     options = Options(decoding="free")
-    return Extractor(worker, "", chat, options, context_tokens=64, max_new_tokens=8, in_flight=2, loop=EventLoop())
+    limits = {"context_tokens": 64, "max_new_tokens": 8, "in_flight": 2}
+    return Extractor(worker, "", chat, options, label_calibration=0.0, loop=EventLoop(), **limits)
 
 
 def test_what_goes_on_when_the_loop_is_stopped_is_no_longer_waited_for() -> None:

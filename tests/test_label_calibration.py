@@ -172,7 +172,7 @@ def test_a_run_answers_under_marks_as_its_export_does_and_nothing_else_is_decide
     in_a_run = [evaluated(ner, examples, decoding, weight, tmp_path / "a.jsonl")[1] for decoding, weight in hows]
     assert [{found.calibrated for found in answers} for answers in in_a_run] == [{0.7}, {0.0}, {0.0}]
     assert [found.text for found in in_a_run[0]] != [found.text for found in in_a_run[1]]
-    monkeypatch.setattr(ner.chat, "label_calibration", 0.7)
+    monkeypatch.setattr(ner, "label_calibration", 0.7)
     monkeypatch.setattr(ner, "_max_new_tokens", 200)
     by_default, asked_not_to = (
         ner.answers(examples, decoding="marks"),

@@ -27,7 +27,8 @@ def ner() -> Extractor:
     """A model that is never reached."""
     nothing: Any = None
     options = Options(decoding="marks")
-    return Extractor(nothing, "", nothing, options, context_tokens=64, max_new_tokens=None, in_flight=1, loop=nothing)
+    limits: Any = {"context_tokens": 64, "max_new_tokens": None, "in_flight": 1}
+    return Extractor(nothing, "", nothing, options, label_calibration=0.0, loop=nothing, **limits)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +215,7 @@ class _Instant(Extractor):
             "",
             nothing,
             Options(decoding="free"),
+            label_calibration=0.0,
             context_tokens=64,
             max_new_tokens=None,
             in_flight=8,

@@ -1,7 +1,6 @@
 """``POST /extract`` and its limits, over a model that is a function."""
 
 import asyncio
-from types import SimpleNamespace
 
 import httpx
 from fastapi import FastAPI
@@ -16,7 +15,7 @@ LIMITS = Limits(sentences=3, characters=40, labels=2, samples=4, waiting=3)
 
 class _Model:
     options = Options(decoding="marks")
-    chat = SimpleNamespace(label_calibration=0.6)
+    label_calibration = 0.6
 
     def __init__(self) -> None:
         self.asked: list[Options] = []

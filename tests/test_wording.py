@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from actors.chat_format import asks_catch_alls, chat_format, prompt_file, read_wording
+from actors.chat_format import (
+    asks_catch_alls,
+    chat_format,
+    grammar_decoding,
+    prompt_file,
+    read_wording,
+    trained_calibration,
+    trained_decoding,
+)
 from rnr.task.parsing import parse
 from rnr.task.prompts import ChatFormat
 from rnr.task.wording import COMPACT, PRESETS, REFERENCE, own_wording
@@ -100,12 +108,14 @@ def test_an_export_remembers_how_it_was_asked(tmp_path, wording) -> None:
     tok, chat = _chat(wording, {"ort": "a spot"} if wording is not REFERENCE else None)
     tok.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    chat.decoding, chat.label_calibration = "marks", 0.25
-    for name, text in prompt_file(chat, "marks", catch_alls=wording is COMPACT).items():
+    catch_alls = wording is COMPACT
+    written = prompt_file(chat, "marks", grammar="schema", calibration=0.25, catch_alls=catch_alls)
+    for name, text in written.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    again = chat_format(str(tmp_path))
+    folder = str(tmp_path)
+    again = chat_format(folder)
     assert (again.wording, again.definitions) == (wording, chat.definitions)
-    assert (again.decoding, again.label_calibration) == ("marks", 0.25)
+    assert (trained_decoding(folder), grammar_decoding(folder), trained_calibration(folder)) == ("marks", "marks", 0.25)
     assert asks_catch_alls(str(tmp_path)) == (wording is COMPACT)
     assert again.prompt(_example()).token_ids == chat.prompt(_example()).token_ids
 
@@ -117,7 +127,7 @@ def test_an_export_of_before_is_still_read(tmp_path) -> None:
     assert chat_format(str(tmp_path)).wording == COMPACT
     assert asks_catch_alls(str(tmp_path))
     (tmp_path / "rnr_prompt.json").write_text(json.dumps({"preset": "reference", "definitions": {}}))
-    assert (chat_format(str(tmp_path)).wording, chat_format(str(tmp_path)).label_calibration) == (REFERENCE, 0.0)
+    assert (chat_format(str(tmp_path)).wording, trained_calibration(str(tmp_path))) == (REFERENCE, 0.0)
     assert not asks_catch_alls(str(tmp_path))
 
 

@@ -14,12 +14,11 @@ from rnr.task.grammar import OPENING
 from rnr.task.parsing import CLOSE, OPEN, write
 from rnr.task.template import DAY, read_template
 from rnr.task.wording import COMPACT, Wording
-from rnr.types import Decoding, Example, Mention, Prompt
+from rnr.types import Example, Mention, Prompt
 
 
 class ChatFormat:
-    """The one way from text to tokens for one tokenizer, one wording, one set of label definitions and
-    one decoding.
+    """The one way from text to tokens for one tokenizer, one wording and one set of label definitions.
 
     Raises ValueError, naming the model and what about its template or tokenizer cannot be followed.
     """
@@ -29,14 +28,12 @@ class ChatFormat:
         tokenizer: Tokenizer,
         wording: Wording = COMPACT,
         definitions: Mapping[str, str] | None = None,
-        decoding: Decoding = "free",
+        *,
+        tokenizer_note: str = "",
     ) -> None:
+        """``tokenizer_note`` is what a user should know of the tokenizer's files."""
         self.tokenizer = tokenizer
-        self.decoding: Decoding = decoding
-        self.label_calibration = 0.0
-        """How far the labels of greedy marks are calibrated (``actors.label_calibration``) unless asked otherwise."""
-        self.tokenizer_note = ""
-        """What a user should know of the tokenizer's files."""
+        self._tokenizer_note = tokenizer_note
         self.wording = wording
         self.definitions = dict(definitions or {})
         self._markup = read_template(tokenizer, wording.system)
@@ -82,7 +79,7 @@ class ChatFormat:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is done in another way than a chat template usually lets it be done."""
-        notes = [self.tokenizer_note] if self.tokenizer_note else []
+        notes = [self._tokenizer_note] if self._tokenizer_note else []
         if self.wording.system is not None and self._markup.between is None:
             notes.append("the chat template has no system role: the instruction stands in the user's message")
         if self._markup.opening:
@@ -116,7 +113,6 @@ class ChatFormat:
         return Prompt(
             example=example,
             token_ids=tuple(self._encoder.encode(self._question(example, {**self.definitions, **(definitions or {})}))),
-            decoding=self.decoding,
             opening=self.opening,
         )
 
