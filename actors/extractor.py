@@ -187,7 +187,7 @@ class Extractor:
 
         Raises ValueError for an example that cannot be asked under this decoding.
         """
-        meant = replace(self.options, decoding=decoding, **options)
+        meant = Options.of(**dict(self.options) | options | {"decoding": decoding})
         refuse_unfollowed(self.chat, meant.decoding)
         refuse_undecodable(examples, meant.decoding)
         prompts = [replace(self.chat.prompt(example), decoding=meant.decoding) for example in examples]

@@ -1,8 +1,8 @@
 """How a loaded model answers a question; knows no engine."""
 
-import math
-from dataclasses import dataclass, fields
-from typing import Any, Self, get_args
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rnr.task.choosing import VOTE_SHARE, Selection, Threshold, refuse_threshold
 from rnr.types import Decoding
@@ -11,44 +11,45 @@ LEAST_CONTEXT = 32
 """Tokens; the config asks for as many (``model.context_tokens``)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a question is answered; each may be given with the call."""
+class Asked(BaseModel):
+    """What a question may ask for, whoever asks it."""
 
-    decoding: Decoding
-    samples: int = 1
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    samples: int = Field(default=1, ge=1)
     select: Selection | None = None
     """None: ``greedy`` for one sample, ``vote`` for several."""
     threshold: Threshold | None = None
     """None: ``VOTE_SHARE`` for a vote, else none."""
-    temperature: float = 1.0
+    temperature: float = Field(default=1.0, gt=0)
     """Of the samples, where there are several."""
-    window: int = 256
-    """Tokens of a text that are read at once; longer texts are read in windows."""
-    label_calibration: float | None = None
+    label_calibration: float | None = Field(default=None, ge=0, le=1)
     """How far labels are decided by what speaks for them here and not anywhere (``actors.label_calibration``): 0 not at
     all, 1 altogether. None: as far as the model's own run did, where one greedy chain of marks is asked for."""
+
+
+class Options(Asked):
+    """How a question is answered; each may be given with the call."""
+
+    model_config = ConfigDict(strict=True)
+
+    decoding: Decoding
+    window: int = 256
+    """Tokens of a text that are read at once; longer texts are read in windows."""
     overlap: int | None = None
     """Tokens that two windows share; None: 48, and at most half a window."""
 
-    def __post_init__(self) -> None:
-        for name, known in (("decoding", get_args(Decoding)), ("select", (None, *get_args(Selection)))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {' or '.join(map(repr, known))}, not {getattr(self, name)!r}")
-        for name in ("samples", "window", "overlap"):
-            value = getattr(self, name)
-            if type(value) is not int and (name != "overlap" or value is not None):
-                raise ValueError(f"{name} is a whole number, not {value!r}")
-        refuse_threshold(self.threshold)
-        if self.samples < 1 or type(self.temperature) not in (int, float) or not 0 < self.temperature < math.inf:
-            given = f"found {self.samples} and {self.temperature!r}"
-            raise ValueError(f"samples must be at least 1, and their temperature a number above 0; {given}")
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _is_confidence(cls, threshold: Any) -> Any:
+        refuse_threshold(threshold)
+        return threshold
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
         if self.samples == 1 and self.select in ("vote", "medoid"):
             raise ValueError(f"select={self.select!r} needs several samples, for example samples=8")
-        given = self.label_calibration
-        if given is not None and (type(given) not in (int, float) or not 0.0 <= given <= 1.0):
-            raise ValueError(f"label_calibration is a number from 0 to 1, not {given!r}")
-        if given and not self.calibratable:
+        if self.label_calibration and not self.calibratable:
             raise ValueError(
                 "label_calibration decides the labels of one greedy chain of marks again, and this is asked under "
                 f"decoding {self.decoding!r} with samples={self.samples}: ask with decoding='marks' and samples=1, or "
@@ -59,17 +60,22 @@ class Options:
                 f"a threshold needs confidences, and one greedy answer under decoding {self.decoding!r} has none: ask "
                 "for samples=8"
             )
+        return self
 
     @classmethod
     def of(cls, **given: Any) -> Self:
-        """The options that are given; raises ValueError, naming those that there are, for one that is unknown."""
-        if unknown := given.keys() - {field.name for field in fields(cls)}:
-            raise ValueError(f"no option {min(unknown)!r}; there are {', '.join(field.name for field in fields(cls))}")
-        return cls(**given)
+        """The options that are given; raises ValueError for one that cannot be, and for one that is unknown, naming
+        those that there are."""
+        if unknown := given.keys() - cls.model_fields.keys():
+            raise ValueError(f"no option {min(unknown)!r}; there are {', '.join(cls.model_fields)}")
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise ValueError(in_words(error.errors(include_url=False)[0])) from None
 
     def but(self, **given: Any) -> Self:
         """These options with some changed for one call; raises as ``of``, and for a temperature that does nothing."""
-        meant = self.of(**{field.name: getattr(self, field.name) for field in fields(self)} | given)
+        meant = self.of(**dict(self) | given)
         if "temperature" in given and meant.samples == 1:
             raise ValueError("temperature is that of several samples, and one answer is greedy: ask for samples=8, too")
         return meant
@@ -99,6 +105,23 @@ class Options:
     def least(self) -> Threshold | None:
         """The threshold that is meant."""
         return VOTE_SHARE if self.threshold is None and self.how == "vote" else self.threshold
+
+
+def in_words(detail: Any) -> str:
+    """What pydantic found wrong with an option."""
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return message
+    for theirs, ours in (
+        ("Input should be ", "must be "),
+        ("a valid integer", "a whole number"),
+        ("a valid number", "a number"),
+        ("greater than or equal to", "at least"),
+        ("less than or equal to", "at most"),
+        ("greater than", "above"),
+    ):
+        message = message.replace(theirs, ours)
+    return f"{detail['loc'][0]} {message}, not {detail['input']!r}"
 
 
 def refuse_limits(context_tokens: int, max_new_tokens: int | None) -> None:

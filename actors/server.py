@@ -9,32 +9,24 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from starlette.requests import ClientDisconnect
 
 from actors.extractor import Extractor
-from actors.options import Options
+from actors.options import Asked
 from actors.question import Limits, refuse_unasked
 from rnr.files import strict_json
-from rnr.task.choosing import Selection
 from rnr.types import Decoding
 
 PAGE = Path(__file__).with_name("try_page.html")
 
 
-class Question(BaseModel):
+class Question(Asked):
     """The body of ``POST /extract``: ``{"sentences": [...], "labels": [...]}``."""
-
-    model_config = ConfigDict(extra="forbid")
 
     sentences: list[str] = Field(min_length=1)
     labels: list[str] | dict[str, str] = Field(min_length=1)
-    samples: int = Field(default=1, ge=1)
-    select: Selection | None = None
-    threshold: float | dict[str, float] | None = None
-    temperature: float = Field(default=1.0, gt=0)
     decoding: Decoding | None = None
-    label_calibration: float | None = Field(default=None, ge=0.0, le=1.0)
 
 
 class _Refused(Exception):
@@ -53,8 +45,7 @@ class Service:
     async def extract(self, question: Question) -> dict[str, Any]:
         """The rows of all sentences, in order; raises ``_Refused`` beyond a limit, ValueError for a bad question."""
         self._refuse(question)
-        known = {field.name for field in fields(Options)}
-        given = {key: value for key, value in question.model_dump(exclude_unset=True).items() if key in known}
+        given = question.model_dump(exclude_unset=True, exclude={"sentences", "labels"})
         given["decoding"] = question.decoding or self._extractor.options.decoding
         options = self._extractor.options.but(**given)
         refuse_unasked(question.threshold, question.labels)

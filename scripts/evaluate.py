@@ -239,7 +239,7 @@ def _ask(
     weights: dict[Decoding, float | None] = {each: weight if each == "marks" else None for each in asked}
     how = {name: options[name] for name in ("samples", "select", "threshold")}
     for decoding, given in weights.items():  # what cannot be asked is known before anything is
-        Options(decoding=decoding, label_calibration=given, **how)
+        Options.of(decoding=decoding, label_calibration=given, **how)
     files: list[Path] = []
     with load_model(model, decoding=asked[0], **options) as extractor:
         folder.mkdir(parents=True, exist_ok=True)

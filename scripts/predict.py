@@ -12,7 +12,6 @@ import time
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
@@ -96,7 +95,7 @@ def predict(
 def _refuse(options: dict[str, Any]) -> None:
     """Raise ValueError for what no model can be asked, before torch is loaded; what a model's own decoding does not
     allow, which only its folder tells, comes then."""
-    given = {field.name: options[field.name] for field in fields(Options) if field.name in options}
+    given = {name: options[name] for name in Options.model_fields if name in options}
     Options.of(**{**given, "decoding": options["decoding"] or "marks"})
     refuse_limits(options["context_tokens"], options["max_new_tokens"])
 

@@ -318,15 +318,15 @@ def test_a_failed_question_is_asked_again_and_neutral_sentences_without_room_are
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"decoding": "marks", "label_calibration": 1.5}, "a number from 0 to 1"),
+        ({"decoding": "marks", "label_calibration": 1.5}, "label_calibration must be at most 1, not 1.5"),
         ({"decoding": "schema", "label_calibration": 0.5}, "ask with decoding='marks' and samples=1, or with"),
-        ({"decoding": "marks", "label_calibration": "0.6"}, "a number from 0 to 1"),
+        ({"decoding": "marks", "label_calibration": "0.6"}, "label_calibration must be a number, not '0.6'"),
         ({"decoding": "marks", "samples": 8, "label_calibration": 0.5}, "samples=8"),
     ],
 )
 def test_what_calibration_cannot_decide_is_refused(options, why) -> None:
     with pytest.raises(ValueError, match=why):
-        Options(**options)
+        Options.of(**options)
 
 
 class Following(Opinionated):

@@ -110,13 +110,15 @@ def test_a_threshold_of_a_label_that_is_not_asked_for_is_refused(ner) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"select": "best"}, "select is None or 'greedy' or 'vote' or 'medoid', not 'best'"),
-        ({"decoding": "json"}, "decoding is .*, not 'json'"),
-        ({"samples": 2.5}, "samples is a whole number, not 2.5"),
-        ({"temperature": "hot"}, "their temperature a number above 0; found 1 and 'hot'"),
-        ({"temperature": float("nan")}, "their temperature a number above 0; found 1 and nan"),
-        ({"samples": True}, "samples is a whole number, not True"),
-        ({"window": "9"}, "window is a whole number, not '9'"),
+        ({"select": "best"}, "select must be 'greedy', 'vote' or 'medoid', not 'best'"),
+        ({"decoding": "json"}, "decoding must be 'free', 'schema' or 'marks', not 'json'"),
+        ({"samples": 2.5}, "samples must be a whole number, not 2.5"),
+        ({"temperature": "hot"}, "temperature must be a number, not 'hot'"),
+        ({"temperature": float("nan")}, "temperature must be a finite number, not nan"),
+        ({"samples": 0}, "samples must be at least 1, not 0"),
+        ({"temperature": 0}, "temperature must be above 0, not 0"),
+        ({"samples": True}, "samples must be a whole number, not True"),
+        ({"window": "9"}, "window must be a whole number, not '9'"),
         ({"threshold": "0.5"}, "from 0 to 1, not '0.5'"),
         ({"threshold": {"person": None}}, "from 0 to 1, not None"),
     ],
@@ -136,7 +138,7 @@ def test_a_temperature_without_several_samples_would_do_nothing_and_is_refused(n
 
 
 def test_an_option_that_there_is_not_names_those_that_there_are(ner) -> None:
-    with pytest.raises(ValueError, match="no option 'temprature'; there are decoding, samples,"):
+    with pytest.raises(ValueError, match="no option 'temprature'; there are samples, select,"):
         ner("Ada", ["person"], temprature=0.5)
 
 

@@ -86,6 +86,8 @@ def test_what_is_too_much_or_wrong_is_refused_with_its_reason() -> None:
             400,
             "sampels: there is no such field; there are",
         ),
+        ({"sentences": ["a"], "labels": ["x"], "window": 8}, 400, "window: there is no such field"),
+        ({"sentences": ["a"], "labels": ["x"], "samples": 0}, 400, "samples: Input should be greater than or equal"),
         ([1], 400, "the body: "),
     ):
         answer = _post(body)
