@@ -1,4 +1,4 @@
-"""Wait for space on a full disk, or stop so that the run can be resumed."""
+"""The disk of a run: whether it has room for what the run leaves there, and waiting for room when it is full."""
 
 import asyncio
 import shutil
@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from rnr.config import CheckpointConfig, ModelConfig
 from rnr.faults import NoRoom
-from rnr.files import free_space, is_no_room
+from rnr.files import existing_parent, free_space, is_no_room
 
 Result = TypeVar("Result")
 
@@ -21,6 +22,29 @@ PAUSE = 2.0
 def no_room(folder: Path, what: str, lacks: str = "") -> str:
     """Says that the disk of ``folder`` is full, where it is mounted and what is free; ``lacks`` is put behind that."""
     return f"no room for {what}: {free_space(folder)}{lacks}"
+
+
+def disk_gib(checkpoint: CheckpointConfig, model: ModelConfig, weights_gib: float) -> float:
+    """What the run folder grows to, in GiB: the checkpoints that are kept, the one after the warm start, the one being
+    written, and the export."""
+    # bf16 weights, and three times as many numbers in float32: master weights and two moments; an adapter has few.
+    size = weights_gib * (0.2 if model.lora_rank else 7)
+    return (checkpoint.keep + 2) * size + weights_gib
+
+
+def check_disk(folder: Path, needed: float) -> None:
+    """Raise ValueError when the disk of the run folder has no room for the ``needed`` GiB that a run leaves there."""
+    free = free_gib(folder)
+    if needed > free:
+        raise ValueError(
+            f"the run needs {needed:.1f} GiB for its checkpoints and export, and the disk of run.folder ({folder}) has "
+            f"{free:.1f}: free some, name another run.folder, or lower checkpoint.keep"
+        )
+
+
+def free_gib(folder: Path) -> float:
+    """Free space on the disk on which this folder lies or will lie, in GiB."""
+    return shutil.disk_usage(existing_parent(folder)).free / 2**30
 
 
 class Disk:

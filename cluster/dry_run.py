@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from rich.console import Console
 from rich.table import Column, Table
 
 from cluster.estimate import Rates, prompt_tokens, stated_seconds, work_left
 from cluster.memory_plan import rank_parts
-from cluster.placement import Role, memory_gib
+from cluster.placement import Role
 from cluster.prepare import Prepared
 from cluster.progress import Progress
 from cluster.schedule import Schedule
@@ -91,6 +92,12 @@ def workers_of(
         other = unknown.get(role.name, "and the memory of what it loads")
         held = gib(known[role.name]) if role.name in known else other
         yield f"{role.name} workers", f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {held}"
+
+
+def memory_gib() -> tuple[float, float]:
+    """Memory of this machine in GiB: all of it, and what is free."""
+    found = psutil.virtual_memory()
+    return found.total / 2**30, found.available / 2**30
 
 
 def memory_missing(known: Mapping[str, float], needing: Sequence[Role]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from cluster.gpus import gpu_memory
 from cluster.placement import learner_memory_share
 from cluster.transport import weight_copies
-from cluster.transport.placement import placement_of
+from cluster.transport.topology import topology_of
 from learner.memory import LEAST
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import count_weights, read_text_config
@@ -130,7 +130,7 @@ def rank_parts(
     sync: SyncConfig,
 ) -> dict[str, float]:
     """``learner_parts`` of the first rank of a run whose GPUs are decided: it has the weights for the engines, too."""
-    copies = weight_copies(sync, placement_of(cluster, model))
+    copies = weight_copies(sync, topology_of(cluster, model))
     ranks, reference = cluster.learner_ranks, grpo.keeps_reference
     return learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
 

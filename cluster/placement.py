@@ -1,15 +1,11 @@
 """What a run needs of a cluster, whether it is there, and where each worker goes."""
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import psutil
-
-from rnr.config import CheckpointConfig, ClusterConfig, GenerationConfig, ModelConfig, ScorerConfig
+from rnr.config import ClusterConfig, GenerationConfig, ScorerConfig
 
 IN_PROCESS = "in_process"
 """The value of ``cluster.address`` that asks for all workers in one process, without Ray."""
@@ -29,7 +25,7 @@ SHARED_GPU_MEMORY = 0.4
 """What vLLM may take of a GPU's memory that it shares with the learner, unless the config says otherwise."""
 
 
-def placed(
+def decide_gpus(
     cluster: ClusterConfig, generation: GenerationConfig, gpus: float, scorers: Sequence[ScorerConfig] = ()
 ) -> tuple[ClusterConfig, GenerationConfig]:
     """The branches with what they leave open of the GPUs decided, for a cluster of ``gpus``, of which the scorers take
@@ -156,39 +152,9 @@ def rollout_bundle(cluster: ClusterConfig, name: str) -> Bundle:
     return Bundle(resources={key: need for key, need in resources.items() if need}, members=(name,))
 
 
-def places(free: Mapping[str, float], need: Mapping[str, float]) -> int:
+def fits(free: Mapping[str, float], need: Mapping[str, float]) -> int:
     """How often ``need`` fits into what is ``free`` on one node."""
     return min(int((free.get(key, 0.0) + 1e-6) / amount) for key, amount in need.items() if amount)
-
-
-def disk_gib(checkpoint: CheckpointConfig, model: ModelConfig, weights_gib: float) -> float:
-    """What the run folder grows to, in GiB: the checkpoints that are kept, the one after the warm start, the one being
-    written, and the export."""
-    # bf16 weights, and three times as many numbers in float32: master weights and two moments; an adapter has few.
-    size = weights_gib * (0.2 if model.lora_rank else 7)
-    return (checkpoint.keep + 2) * size + weights_gib
-
-
-def check_disk(folder: Path, needed: float) -> None:
-    """Raise ValueError when the disk of the run folder has no room for the ``needed`` GiB that a run leaves there."""
-    free = free_gib(folder)
-    if needed > free:
-        raise ValueError(
-            f"the run needs {needed:.1f} GiB for its checkpoints and export, and the disk of run.folder ({folder}) has "
-            f"{free:.1f}: free some, name another run.folder, or lower checkpoint.keep"
-        )
-
-
-def free_gib(folder: Path) -> float:
-    """Free space on the disk on which this folder lies or will lie, in GiB."""
-    there = next(place for place in (folder, *folder.parents) if place.is_dir())
-    return shutil.disk_usage(there).free / 2**30
-
-
-def memory_gib() -> tuple[float, float]:
-    """Memory of this machine in GiB: all of it, and what is free."""
-    found = psutil.virtual_memory()
-    return found.total / 2**30, found.available / 2**30
 
 
 def local_resources() -> dict[str, float]:

@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from actors.deadline import answer
 from actors.pool import WorkerLost
 from cluster.nodes import elsewhere
-from cluster.placement import Bundle, places
+from cluster.placement import Bundle, fits
 
 
 @dataclass(slots=True)
@@ -96,11 +96,11 @@ def free_by_node() -> dict[str, Mapping[str, float]]:
 
 def roomiest(need: Mapping[str, float], avoid: Sequence[str] = ()) -> str | None:
     """The node where ``need`` fits most often, so that workers spread; None if it fits nowhere now."""
-    found = [(places(free, need), node) for node, free in free_by_node().items() if node not in avoid]
+    found = [(fits(free, need), node) for node, free in free_by_node().items() if node not in avoid]
     most, node = max(found, default=(0, ""))
     return node if most else None
 
 
 def room(need: Mapping[str, float]) -> int:
     """How often ``need`` fits on the nodes as they are now."""
-    return sum(places(free, need) for free in free_by_node().values())
+    return sum(fits(free, need) for free in free_by_node().values())

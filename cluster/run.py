@@ -15,7 +15,7 @@ import ray
 from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints
-from cluster.disk import Disk
+from cluster.disk import Disk, check_disk, disk_gib
 from cluster.estimate import rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
@@ -24,12 +24,10 @@ from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
     bundles,
-    check_disk,
     check_nodes,
     check_resources,
-    disk_gib,
+    decide_gpus,
     local_resources,
-    placed,
     ray_address,
     threads_per_worker,
 )
@@ -39,12 +37,13 @@ from cluster.reservations import reserve
 from cluster.scaling import autoscaled
 from cluster.schedule import Schedule
 from cluster.scoring import scoring_service
-from cluster.settings import Services, Settings, Start, engine_settings, learner_settings
+from cluster.services import Services, Start
+from cluster.settings import Settings, engine_settings, learner_settings
 from cluster.sleeping import plan_memory
 from cluster.stages import Stages
 from cluster.stopping import GracefulStop, nothing_to_save
 from cluster.transport import make_transport, transport_name
-from cluster.transport.placement import placement_of
+from cluster.transport.topology import topology_of
 from cluster.warm_start import take_over, warm_start
 from cluster.workers import Workers
 from rnr.config import Config
@@ -158,13 +157,14 @@ def connect(config: Config) -> Config:
     ray_session.connect(address, seconds=config.deadlines.start)
     config = _fitting(config, ray.cluster_resources())
     check_nodes(config.cluster, ray.nodes(), config.reward.scorers)
-    print(f"weights: by {transport_name(config.sync, placement_of(config.cluster, config.model))}")
+    print(f"weights: by {transport_name(config.sync, topology_of(config.cluster, config.model))}")
     return config
 
 
 def with_gpus(config: Config, resources: Mapping[str, float]) -> Config:
     """The config with what it leaves open of the GPUs decided for these resources."""
-    cluster, generation = placed(config.cluster, config.generation, resources.get("GPU", 0.0), config.reward.scorers)
+    gpus = resources.get("GPU", 0.0)
+    cluster, generation = decide_gpus(config.cluster, config.generation, gpus, config.reward.scorers)
     return config.model_copy(update={"cluster": cluster, "generation": generation})
 
 
@@ -238,8 +238,8 @@ async def run_services(
     """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
     ``folder`` holds requests."""
     cluster = config.cluster
-    make, places = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
-    reservations = await reserve(places, seconds=config.deadlines.start)
+    make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
+    reservations = await reserve(reserved, seconds=config.deadlines.start)
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
     services = _services(config, workers, start, hosts=cores_by_host(cluster.address))
     try:
@@ -254,10 +254,10 @@ async def run_services(
 
 def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence[float]) -> Services:
     """The services, not yet started, of a run whose GPUs are decided."""
-    cluster, places = config.cluster, (config.cluster, config.generation)
-    transport = make_transport(config.sync, placement_of(cluster, config.model))
+    cluster, decided = config.cluster, (config.cluster, config.generation)
+    transport = make_transport(config.sync, topology_of(cluster, config.model))
     learner = learner_settings(
-        start.model_folder, config.model, config.optimizer, config.run.seed, places, config.grpo, transport
+        start.model_folder, config.model, config.optimizer, config.run.seed, decided, config.grpo, transport
     )
     policy = PolicyService(
         lambda: workers.learner(learner, threads=threads_per_worker(cluster.learner_ranks, hosts)),
@@ -272,7 +272,7 @@ def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence
     )
     generation = generation_service(
         workers,
-        engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, places, hosts),
+        engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, decided, hosts),
         size=cluster.fewest_rollout_workers,
         sampling=config.sampling,
         sync=config.sync,

@@ -90,10 +90,15 @@ def is_full(folder: Path) -> bool:
 def free_space(path: Path) -> str:
     """How much room the disk of ``path`` has, as a sentence: "the disk of /runs (mounted at /) has 0.1 of 250.0 GiB
     free"."""
-    there = next(place for place in (path, *path.parents) if place.is_dir())
+    there = existing_parent(path)
     mount = next(place for place in (there.resolve(), *there.resolve().parents) if os.path.ismount(place))
     usage = shutil.disk_usage(there)
     return f"the disk of {path} (mounted at {mount}) has {_gib(usage.free)} of {_gib(usage.total)} GiB free"
+
+
+def existing_parent(path: Path) -> Path:
+    """The folder itself or the nearest above it that is there."""
+    return next(place for place in (path, *path.parents) if place.is_dir())
 
 
 def _gib(size: int) -> str:

@@ -11,11 +11,12 @@ from rich.table import Column, Table
 
 from cluster.checkpoint import Checkpoints
 from cluster.datasheets import Machine
+from cluster.disk import check_disk, disk_gib
 from cluster.dry_run import derived, gib, memory_missing, show, standing, time_of, worker_gib, workers_of
 from cluster.estimate import ANSWER, prompt_tokens, rates
 from cluster.in_process import resources_in_process
 from cluster.manifest import layout_of
-from cluster.placement import IN_PROCESS, check_disk, check_resources, disk_gib, local_resources, ray_address, roles
+from cluster.placement import IN_PROCESS, check_resources, local_resources, ray_address, roles
 from cluster.planner import NEAR, Division, Planner, machines_of
 from cluster.prepare import Prepared
 from cluster.progress import Progress
@@ -24,7 +25,7 @@ from cluster.schedule import Schedule
 from cluster.simulation import Load, measured
 from cluster.sleeping import plan_memory
 from cluster.transport import transport_name
-from cluster.transport.placement import placement_of
+from cluster.transport.topology import topology_of
 from rnr.config import Config
 from rnr.counting import counted
 from rnr.files import strict_json
@@ -176,7 +177,7 @@ def _rows(
     rows = [
         *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, needing=needing),
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
-        ("weights sent by", transport_name(config.sync, placement_of(config.cluster, config.model))),
+        ("weights sent by", transport_name(config.sync, topology_of(config.cluster, config.model))),
         ("disk for checkpoints and export", gib(disk_gib(config.checkpoint, config.model, prepared.weights_gib))),
         *workers_of(known, generation=generation, needing=needing),
         *memory,

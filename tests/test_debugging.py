@@ -15,7 +15,7 @@ from actors.in_process import LocalHandle
 from actors.pool import WorkerLost
 from actors.slots import end
 from cluster.in_process import resources_in_process
-from cluster.placement import check_resources, placed
+from cluster.placement import check_resources, decide_gpus
 from rnr.cli import load_config
 from rnr.config import Config
 from rnr.faults import WorkerUnusable
@@ -91,7 +91,7 @@ def test_every_config_can_be_debugged_and_what_is_trained_stays(file: Path | Non
     assert (small.reward.preset, small.reward.weights) == (whole.reward.preset, whole.reward.weights)
     assert (small.data.prompt, small.data.train) == (whole.data.prompt, whole.data.train)
     assert small.run.name != whole.run.name
-    check_resources(placed(small.cluster, small.generation, 0.0)[0], resources_in_process(), small.reward.scorers)
+    check_resources(decide_gpus(small.cluster, small.generation, 0.0)[0], resources_in_process(), small.reward.scorers)
     # A whole command line is debugged by adding the flag.
     long = ["--sft.sequences_per_step=64", "--grpo.steps=500", "--run.name=mine"]
     small = load_config(path, [*long, *smallest(load_config(path, long))])

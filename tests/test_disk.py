@@ -15,11 +15,11 @@ import safetensors.torch
 import torch
 
 from cluster.checkpoint import Checkpoints, CutShort
-from cluster.disk import Disk
+from cluster.disk import Disk, check_disk, disk_gib, free_gib
 from cluster.manifest import CheckpointLayout
 from cluster.progress import Progress
 from cluster.ranks import LearnerLost
-from rnr.config import TrackingConfig
+from rnr.config import CheckpointConfig, ModelConfig, TrackingConfig
 from rnr.faults import NoRoom
 from rnr.files import append_whole, free_space, is_cut_short, is_full, is_no_room, keep_lines, write_whole
 from rnr.runs.tracking import Tracker
@@ -283,3 +283,18 @@ def test_whatever_torch_and_safetensors_say_of_a_full_disk_is_known(small) -> No
     assert all(full), errors
     assert any(is_cut_short(error) for error in errors), "torch names its reason nowhere"
     assert not is_full(small)
+
+
+def test_a_run_needs_room_for_its_checkpoints_and_its_export(tmp_path, monkeypatch) -> None:
+    # Four checkpoints of seven times the weights, and the weights: 4 * 7 * 0.25 + 0.25.
+    assert disk_gib(CheckpointConfig(), ModelConfig(), 0.25) == 7.25
+    # An adapter is small: 4 * 0.2 * 0.25 + 0.25.
+    assert disk_gib(CheckpointConfig(), ModelConfig(lora_rank=8), 0.25) == pytest.approx(0.45)
+    monkeypatch.setattr("cluster.disk.free_gib", lambda _folder: 7.2)
+    check_disk(tmp_path, 7.2)
+    with pytest.raises(ValueError, match=r"needs 7\.2 GiB .*run\.folder \(.*\) has 7\.2.*checkpoint\.keep"):
+        check_disk(tmp_path, 7.25)
+
+
+def test_the_free_space_of_a_folder_that_is_not_there_yet_is_that_of_its_disk(tmp_path) -> None:
+    assert free_gib(tmp_path / "runs" / "mine") == pytest.approx(free_gib(tmp_path), abs=1.0)

@@ -21,7 +21,7 @@ from cluster.memory_plan import (
     resolve_max_num_seqs,
     shape_of,
 )
-from cluster.placement import placed, roles
+from cluster.placement import decide_gpus, roles
 from rnr.config import ClusterConfig, Config, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import count_weights
 
@@ -172,7 +172,7 @@ def _rows(folder, *, gpus, model=None, cluster=None, transport="auto") -> dict[s
     sync = SyncConfig.model_validate({"transport": transport})
     model, cluster = model or ModelConfig(context_tokens=2048), cluster or ClusterConfig()
     shape = shape_of(folder, count_weights(folder))
-    cluster, generation = placed(cluster, GenerationConfig(max_num_seqs=256), len(gpus))
+    cluster, generation = decide_gpus(cluster, GenerationConfig(max_num_seqs=256), len(gpus))
     parts = shape and rank_parts(shape, model, MICROBATCH, GrpoConfig(), cluster, sync)
     return dict(memory_rows(shape, parts, model, generation, cluster, has=min(gpus, default=0.0)))
 

@@ -5,17 +5,14 @@ import pytest
 from cluster.in_process import cores_by_host, resources_in_process
 from cluster.placement import (
     bundles,
-    check_disk,
     check_nodes,
     check_resources,
-    disk_gib,
-    free_gib,
-    placed,
+    decide_gpus,
     roles,
     threads_per_worker,
 )
 from rnr.cli import load_config
-from rnr.config import CheckpointConfig, GenerationConfig, ModelConfig, ScorerConfig
+from rnr.config import GenerationConfig, ScorerConfig
 
 
 def _config(*overrides: str):
@@ -72,22 +69,22 @@ def test_too_few_gpus_are_told_apart_from_cores() -> None:
     [(0.0, 0.0, 0.85), (1.0, 0.5, 0.4), (2.0, 1.0, 0.85), (8.0, 1.0, 0.85)],
 )
 def test_a_config_that_says_nothing_of_gpus_takes_what_there_is(gpus, each, memory) -> None:
-    cluster, generation = placed(_config(), GenerationConfig(), gpus)
+    cluster, generation = decide_gpus(_config(), GenerationConfig(), gpus)
     assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (each, each)
     assert generation.gpu_memory_fraction == memory
 
 
 def test_what_a_config_says_of_gpus_stands() -> None:
-    cluster, _ = placed(_config("gpus_per_rollout_worker=0", "gpus_per_learner_rank=1"), GenerationConfig(), 1.0)
+    cluster, _ = decide_gpus(_config("gpus_per_rollout_worker=0", "gpus_per_learner_rank=1"), GenerationConfig(), 1.0)
     assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (0.0, 1.0)
-    _, generation = placed(_config(), GenerationConfig(gpu_memory_fraction=0.3), 1.0)
+    _, generation = decide_gpus(_config(), GenerationConfig(gpu_memory_fraction=0.3), 1.0)
     assert generation.gpu_memory_fraction == 0.3
-    _, generation = placed(_config(), GenerationConfig(gpu_memory_fraction=0.6), 1.0)
+    _, generation = decide_gpus(_config(), GenerationConfig(gpu_memory_fraction=0.6), 1.0)
     assert generation.gpu_memory_fraction == 0.6
 
 
 def test_workers_that_do_not_fit_on_half_a_gpu_each_are_too_many() -> None:
-    halves, _ = placed(_config("rollout_workers=2", "learner_ranks=2"), GenerationConfig(), 1.0)
+    halves, _ = decide_gpus(_config("rollout_workers=2", "learner_ranks=2"), GenerationConfig(), 1.0)
     with pytest.raises(ValueError, match=r"the run needs 2 GPUs \(2 rollout x 0\.5 \+ 2 learner x 0\.5 .* has 1:"):
         check_resources(halves, {"CPU": 8.0, "GPU": 1.0})
 
@@ -118,21 +115,6 @@ def test_hosts_that_are_there_and_have_cores_are_counted(monkeypatch) -> None:
     assert cores_by_host("auto") == [4.0]
     nodes.clear()
     assert cores_by_host("auto") == [1.0]
-
-
-def test_a_run_needs_room_for_its_checkpoints_and_its_export(tmp_path, monkeypatch) -> None:
-    # Four checkpoints of seven times the weights, and the weights: 4 * 7 * 0.25 + 0.25.
-    assert disk_gib(CheckpointConfig(), ModelConfig(), 0.25) == 7.25
-    # An adapter is small: 4 * 0.2 * 0.25 + 0.25.
-    assert disk_gib(CheckpointConfig(), ModelConfig(lora_rank=8), 0.25) == pytest.approx(0.45)
-    monkeypatch.setattr("cluster.placement.free_gib", lambda _folder: 7.2)
-    check_disk(tmp_path, 7.2)
-    with pytest.raises(ValueError, match=r"needs 7\.2 GiB .*run\.folder \(.*\) has 7\.2.*checkpoint\.keep"):
-        check_disk(tmp_path, 7.25)
-
-
-def test_the_free_space_of_a_folder_that_is_not_there_yet_is_that_of_its_disk(tmp_path) -> None:
-    assert free_gib(tmp_path / "runs" / "mine") == pytest.approx(free_gib(tmp_path), abs=1.0)
 
 
 def _node(cpus: float, gpus: float = 0.0, alive: bool = True) -> dict:
@@ -183,7 +165,7 @@ def test_scorers_are_workers_of_the_run_and_their_gpus_are_taken_first() -> None
     with pytest.raises(ValueError, match=r"needs 2\.75 CPUs .* \+ 2 judge x 1\)"):
         check_resources(config, {"CPU": 2.0, "GPU": 4.0}, (judge,))
     # Of three GPUs one is the judge's; of two one is left for both; of one there is none, which is told.
-    shares = {gpus: placed(_config(), GenerationConfig(), gpus, (_judge(gpus=1),))[0] for gpus in (3.0, 2.0, 1.0)}
+    shares = {gpus: decide_gpus(_config(), GenerationConfig(), gpus, (_judge(gpus=1),))[0] for gpus in (3.0, 2.0, 1.0)}
     assert [share.gpus_per_rollout_worker for share in shares.values()] == [1.0, 0.5, 0.5]
     check_resources(shares[2.0], {"CPU": 8.0, "GPU": 2.0}, (_judge(gpus=1),))
     with pytest.raises(ValueError, match="needs 2 GPUs"):

@@ -13,7 +13,7 @@ pytest.importorskip("ray")
 from actors.engine import Sampling
 from actors.pool import Pool
 from cluster.generation import GenerationService
-from cluster.placement import places, roles, rollout_bundle
+from cluster.placement import fits, roles, rollout_bundle
 from cluster.policy import Published
 from cluster.reservations import Reservations
 from cluster.scaling import PATIENCE, Autoscaler
@@ -310,9 +310,9 @@ def test_how_often_a_worker_fits_on_a_node() -> None:
     cluster = load_config(None, ["--cluster.cpus_per_worker=0.1", "--cluster.gpus_per_rollout_worker=0.5"]).cluster
     need = rollout_bundle(cluster, "rollout-3").resources
     assert need == {"CPU": 0.1, "GPU": 0.5}
-    assert places({"CPU": 8.0, "GPU": 2.0}, need) == 4
-    assert places({"CPU": 0.3, "GPU": 2.0}, need) == 3  # three tenths, which are a little less in binary
-    assert places({"CPU": 8.0}, need) == 0
+    assert fits({"CPU": 8.0, "GPU": 2.0}, need) == 4
+    assert fits({"CPU": 0.3, "GPU": 2.0}, need) == 3  # three tenths, which are a little less in binary
+    assert fits({"CPU": 8.0}, need) == 0
 
 
 def _folder(tmp_path: Path) -> Path:

@@ -15,10 +15,10 @@ from cluster import sleeping
 from cluster.generation import GenerationService
 from cluster.loop import StepPlan, grpo
 from cluster.memory_plan import Shape, fits, learner_parts, memory_rows, rank_parts
-from cluster.placement import placed
+from cluster.placement import decide_gpus
 from cluster.planner import Planner, machines_of
 from cluster.policy import PolicyService
-from cluster.settings import Services
+from cluster.services import Services
 from cluster.simulation import Load
 from cluster.sleeping import resolve_sleep
 from learner import device
@@ -438,7 +438,7 @@ activations of 2,048 tokens 2.84, weights for the engine 1.11, libraries 1."""
 
 def _decided(has: float, *, shape: Shape = SMALL, sleep: str = "auto", gpus: float = 1.0, **sections: Any) -> Any:
     generation = GenerationConfig.model_validate({"sleep": sleep})
-    cluster, generation = placed(sections.get("cluster", ClusterConfig()), generation, gpus)
+    cluster, generation = decide_gpus(sections.get("cluster", ClusterConfig()), generation, gpus)
     learner: Any = [sections.get(name, make()) for name, make in DEFAULTS.items()]
     model, _, grpo = learner
     parts = rank_parts(shape, *learner, cluster, SyncConfig())

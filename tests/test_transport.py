@@ -27,8 +27,8 @@ from cluster.transport import object_store as module
 from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.nccl import Nccl
 from cluster.transport.object_store import ObjectStore
-from cluster.transport.placement import Placement
 from cluster.transport.shared_memory import SharedMemory
+from cluster.transport.topology import Topology
 from rnr.config import SyncConfig
 from rnr.digest import Digest, bits, weights_digest
 from rnr.faults import PolicyGone
@@ -45,7 +45,7 @@ class OneFile:
         self._folder = folder
 
     @staticmethod
-    def why_unsupported(_place: Placement) -> str:
+    def why_unsupported(_topology: Topology) -> str:
         return ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[str]:
@@ -346,64 +346,64 @@ def test_the_sum_of_a_block_by_hand_wraps_like_64_bits(monkeypatch) -> None:
     assert [int(each) for each in found] == [1, 2**62 + 5]
 
 
-def _place(**other: Any) -> Placement:
+def _topology(**other: Any) -> Topology:
     cpus: dict[str, Any] = {"one_host": True, "lora": False, "rollout_workers": 1, "learner_ranks": 1}
     cpus |= {"rollout_gpus": 0.0, "learner_gpus": 0.0}
-    return Placement(**cpus | other)
+    return Topology(**cpus | other)
 
 
 @pytest.mark.parametrize(
-    ("place", "name"),
+    ("topology", "name"),
     [
-        (_place(), "shared_memory"),
-        (_place(rollout_workers=3, learner_ranks=2), "shared_memory"),
-        (_place(one_host=False), "object_store"),
-        (_place(lora=True), "object_store"),
-        (_place(rollout_gpus=0.5, learner_gpus=0.5), "cuda_ipc"),
-        (_place(rollout_gpus=0.5, learner_gpus=0.5, one_host=False), "cuda_ipc"),
-        (_place(rollout_gpus=0.5, learner_gpus=0.5, lora=True), "object_store"),
-        (_place(rollout_gpus=0.5, learner_gpus=0.5, rollout_workers=2), "object_store"),
-        (_place(rollout_gpus=0.7, learner_gpus=0.7), "object_store"),  # on two GPUs
-        (_place(rollout_gpus=1.0, learner_gpus=0.0), "object_store"),
-        (_place(rollout_gpus=1.0, learner_gpus=1.0), "object_store"),
+        (_topology(), "shared_memory"),
+        (_topology(rollout_workers=3, learner_ranks=2), "shared_memory"),
+        (_topology(one_host=False), "object_store"),
+        (_topology(lora=True), "object_store"),
+        (_topology(rollout_gpus=0.5, learner_gpus=0.5), "cuda_ipc"),
+        (_topology(rollout_gpus=0.5, learner_gpus=0.5, one_host=False), "cuda_ipc"),
+        (_topology(rollout_gpus=0.5, learner_gpus=0.5, lora=True), "object_store"),
+        (_topology(rollout_gpus=0.5, learner_gpus=0.5, rollout_workers=2), "object_store"),
+        (_topology(rollout_gpus=0.7, learner_gpus=0.7), "object_store"),  # on two GPUs
+        (_topology(rollout_gpus=1.0, learner_gpus=0.0), "object_store"),
+        (_topology(rollout_gpus=1.0, learner_gpus=1.0), "object_store"),
     ],
 )
-def test_auto_takes_what_serves_the_place_best(place, name) -> None:
-    assert transport_name(SyncConfig(), place) == name
-    assert isinstance(make_transport(SyncConfig(), place), TRANSPORTS[name])
+def test_auto_takes_what_serves_the_place_best(topology, name) -> None:
+    assert transport_name(SyncConfig(), topology) == name
+    assert isinstance(make_transport(SyncConfig(), topology), TRANSPORTS[name])
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "why"),
+    ("name", "topology", "why"),
     [
-        ("shared_memory", _place(one_host=False), "must be on one host"),
-        ("shared_memory", _place(rollout_gpus=1.0), "it is for CPUs"),
-        ("shared_memory", _place(lora=True), "adapters are sent by the object store"),
-        ("cuda_ipc", _place(), "must share one GPU"),
-        ("cuda_ipc", _place(rollout_gpus=1.0, learner_gpus=1.0), "must share one GPU"),
-        ("cuda_ipc", _place(rollout_gpus=0.5, learner_gpus=0.5, lora=True), "adapters"),
-        ("nccl", _place(), "a GPU or several to itself"),
-        ("nccl", _place(rollout_gpus=0.5, learner_gpus=0.5), "a GPU or several to itself"),
-        ("nccl", _place(rollout_gpus=2.0, learner_gpus=1.0, lora=True), "adapters"),
-        ("nccl", _place(rollout_gpus=1.0, learner_gpus=1.0, one_host=False), "no sockets to other hosts"),
+        ("shared_memory", _topology(one_host=False), "must be on one host"),
+        ("shared_memory", _topology(rollout_gpus=1.0), "it is for CPUs"),
+        ("shared_memory", _topology(lora=True), "adapters are sent by the object store"),
+        ("cuda_ipc", _topology(), "must share one GPU"),
+        ("cuda_ipc", _topology(rollout_gpus=1.0, learner_gpus=1.0), "must share one GPU"),
+        ("cuda_ipc", _topology(rollout_gpus=0.5, learner_gpus=0.5, lora=True), "adapters"),
+        ("nccl", _topology(), "a GPU or several to itself"),
+        ("nccl", _topology(rollout_gpus=0.5, learner_gpus=0.5), "a GPU or several to itself"),
+        ("nccl", _topology(rollout_gpus=2.0, learner_gpus=1.0, lora=True), "adapters"),
+        ("nccl", _topology(rollout_gpus=1.0, learner_gpus=1.0, one_host=False), "no sockets to other hosts"),
     ],
 )
-def test_a_transport_that_does_not_fit_is_refused_by_name_with_what_would(name, place, why) -> None:
+def test_a_transport_that_does_not_fit_is_refused_by_name_with_what_would(name, topology, why) -> None:
     with pytest.raises(ValueError, match=rf'sync\.transport="{name}" does not fit .*{why}.*"auto" takes'):
-        make_transport(SyncConfig(transport=name), place)
-    assert isinstance(make_transport(SyncConfig(transport="object_store"), place), ObjectStore)
+        make_transport(SyncConfig(transport=name), topology)
+    assert isinstance(make_transport(SyncConfig(transport="object_store"), topology), ObjectStore)
 
 
 @pytest.mark.parametrize(
-    "place",
+    "topology",
     [
-        _place(rollout_gpus=1.0, learner_gpus=1.0),
-        _place(rollout_gpus=4.0, learner_gpus=1.0, rollout_workers=3, learner_ranks=8, one_host=False),
+        _topology(rollout_gpus=1.0, learner_gpus=1.0),
+        _topology(rollout_gpus=4.0, learner_gpus=1.0, rollout_workers=3, learner_ranks=8, one_host=False),
     ],
 )
-def test_nccl_serves_gpus_apart_when_it_is_asked_for(place) -> None:
-    assert make_transport(SyncConfig(transport="nccl"), place) == Nccl()
-    assert transport_name(SyncConfig(), place) == "object_store"
+def test_nccl_serves_gpus_apart_when_it_is_asked_for(topology) -> None:
+    assert make_transport(SyncConfig(transport="nccl"), topology) == Nccl()
+    assert transport_name(SyncConfig(), topology) == "object_store"
 
 
 def _arrived(transport: Transport, parcels: list[Any]) -> dict[str, torch.Tensor]:

@@ -18,8 +18,8 @@ import torch
 from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.nccl import Nccl
 from cluster.transport.object_store import ObjectStore
-from cluster.transport.placement import Placement
 from cluster.transport.shared_memory import SharedMemory
+from cluster.transport.topology import Topology
 from rnr.config import SyncConfig
 
 
@@ -35,7 +35,7 @@ class Transport(Protocol):
     """``module:function`` that the engine's process calls (``actors.delivery``)."""
 
     @staticmethod
-    def why_unsupported(place: Placement, /) -> str:
+    def why_unsupported(topology: Topology, /) -> str:
         """Why it does not serve a run that is placed like this; empty if it does."""
         ...
 
@@ -58,28 +58,28 @@ TRANSPORTS: dict[str, type[Transport]] = {
 }
 
 BY_ITSELF = ("shared_memory", "cuda_ipc", "object_store")
-"""What ``auto`` takes: the first that serves the place. ``nccl`` is not among them until it has run on GPUs."""
+"""What ``auto`` takes: the first that serves the topology. ``nccl`` is not among them until it has run on GPUs."""
 
 
-def transport_name(sync: SyncConfig, place: Placement) -> str:
+def transport_name(sync: SyncConfig, topology: Topology) -> str:
     """The name of the transport of this run; raises ValueError saying why the one that is asked for cannot serve it."""
     if sync.transport == "auto":
-        return next(name for name in BY_ITSELF if not TRANSPORTS[name].why_unsupported(place))
-    why = TRANSPORTS[sync.transport].why_unsupported(place)
+        return next(name for name in BY_ITSELF if not TRANSPORTS[name].why_unsupported(topology))
+    why = TRANSPORTS[sync.transport].why_unsupported(topology)
     if why:
         raise ValueError(
-            f'sync.transport="{sync.transport}" does not fit {place}: {why}. "auto" takes '
-            f"{transport_name(SyncConfig(), place)!r} here"
+            f'sync.transport="{sync.transport}" does not fit {topology}: {why}. "auto" takes '
+            f"{transport_name(SyncConfig(), topology)!r} here"
         )
     return sync.transport
 
 
-def weight_copies(sync: SyncConfig, place: Placement) -> int:
+def weight_copies(sync: SyncConfig, topology: Topology) -> int:
     """How many copies of the policy the transport of this run keeps beside the learner's weights. One that is named is
-    counted without a look at the place: whether it serves it is for ``transport_name`` to say."""
-    return TRANSPORTS[transport_name(sync, place) if sync.transport == "auto" else sync.transport].copies
+    counted without a look at the topology: whether it serves it is for ``transport_name`` to say."""
+    return TRANSPORTS[transport_name(sync, topology) if sync.transport == "auto" else sync.transport].copies
 
 
-def make_transport(sync: SyncConfig, place: Placement) -> Transport:
+def make_transport(sync: SyncConfig, topology: Topology) -> Transport:
     """The transport of this run."""
-    return TRANSPORTS[transport_name(sync, place)]()
+    return TRANSPORTS[transport_name(sync, topology)]()

@@ -17,7 +17,7 @@ import torch
 from torch.multiprocessing.reductions import rebuild_cuda_tensor, reduce_tensor
 
 from cluster.transport.buckets import Buckets, unpack
-from cluster.transport.placement import Placement
+from cluster.transport.topology import Topology
 from rnr.faults import PolicyGone
 
 Parcel = dict[str, Any]
@@ -36,11 +36,11 @@ class CudaIpc:
     receiver = f"{__name__}:receive"
 
     @staticmethod
-    def why_unsupported(place: Placement) -> str:
-        """Why it does not serve this place; empty if it does."""
-        if not place.one_gpu:
+    def why_unsupported(topology: Topology) -> str:
+        """Why it does not serve this topology; empty if it does."""
+        if not topology.one_gpu:
             return "one learner rank and one engine must share one GPU (gpus_per_rollout_worker and _learner_rank 0.5)"
-        return "adapters are sent by the object store" if place.lora else ""
+        return "adapters are sent by the object store" if topology.lora else ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
         """One parcel: handles of the buckets, and what lies where."""

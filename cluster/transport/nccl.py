@@ -24,7 +24,7 @@ from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPri
 
 from cluster.nodes import LOOPBACK
 from cluster.transport.buckets import BucketLayout, Buckets, unpack
-from cluster.transport.placement import Placement
+from cluster.transport.topology import Topology
 from rnr.faults import PolicyGone
 
 Parcel = dict[str, Any]
@@ -49,13 +49,13 @@ class Nccl:
     receiver = f"{__name__}:receive"
 
     @staticmethod
-    def why_unsupported(place: Placement) -> str:
-        """Why it does not serve this place; empty if it does."""
-        if not place.gpus_apart:
+    def why_unsupported(topology: Topology) -> str:
+        """Why it does not serve this topology; empty if it does."""
+        if not topology.gpus_apart:
             return "each learner rank and each engine must have a GPU or several to itself"
-        if not place.one_host and place.learner_ranks == 1:
+        if not topology.one_host and topology.learner_ranks == 1:
             return "a learner of one rank opens no sockets to other hosts, and a cluster may have others"
-        return "adapters are sent by the object store" if place.lora else ""
+        return "adapters are sent by the object store" if topology.lora else ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
         """One parcel: where to ask for the buckets, and what lies where in them."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from actors.held_folder import held_for_a_while
-from cluster.transport.placement import Placement
+from cluster.transport.topology import Topology
 from learner.files import read_weights
 from rnr.digest import bits
 
@@ -28,15 +28,15 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 class ObjectStore:
-    """The transport that serves any placement."""
+    """The transport that serves any topology."""
 
     in_place = False
     copies = 0
     receiver = f"{__name__}:receive"
 
     @staticmethod
-    def why_unsupported(_place: Placement) -> str:
-        """It serves every place."""
+    def why_unsupported(_topology: Topology) -> str:
+        """It serves every topology."""
         return ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from cluster.transport.buckets import Buckets, unpack
-from cluster.transport.placement import Placement
+from cluster.transport.topology import Topology
 from rnr.faults import PolicyGone
 
 Parcel = dict[str, Any]
@@ -30,13 +30,13 @@ class SharedMemory:
     receiver = f"{__name__}:receive"
 
     @staticmethod
-    def why_unsupported(place: Placement) -> str:
-        """Why it does not serve this place; empty if it does."""
-        if not place.one_host:
+    def why_unsupported(topology: Topology) -> str:
+        """Why it does not serve this topology; empty if it does."""
+        if not topology.one_host:
             return "learner and rollout workers must be on one host, and a cluster may have others or get them"
-        if not place.on_cpus:
+        if not topology.on_cpus:
             return "it is for CPUs: weights of a GPU would go through the host's memory"
-        return "adapters are sent by the object store" if place.lora else ""
+        return "adapters are sent by the object store" if topology.lora else ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
         """One parcel: which memory of this process to open, and what lies where."""

@@ -10,10 +10,10 @@ from typing import Any
 from actors.chat_format import chat_format
 from actors.engine import Sampling
 from cluster.gpus import gpu_memory
-from cluster.placement import SHARED_GPU_MEMORY, local_resources, placed
+from cluster.placement import SHARED_GPU_MEMORY, decide_gpus, local_resources
 from cluster.run import Services
 from cluster.transport import TRANSPORTS, transport_name
-from cluster.transport.placement import placement_of
+from cluster.transport.topology import topology_of
 from rnr.config import Config
 from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
@@ -116,10 +116,10 @@ def real_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
 
 def transports(config: Config) -> list[str]:
     """The transports that serve this run here, that of ``auto`` first."""
-    cluster, _ = placed(config.cluster, config.generation, local_resources()["GPU"])
-    place = placement_of(cluster, config.model)
-    fit = [name for name, transport in TRANSPORTS.items() if not transport.why_unsupported(place)]
-    return sorted(fit, key=lambda name: name != transport_name(config.sync, place))
+    cluster, _ = decide_gpus(config.cluster, config.generation, local_resources()["GPU"])
+    topology = topology_of(cluster, config.model)
+    fit = [name for name, transport in TRANSPORTS.items() if not transport.why_unsupported(topology)]
+    return sorted(fit, key=lambda name: name != transport_name(config.sync, topology))
 
 
 def _with(config: Config, **generation: Any) -> Config:

@@ -7,7 +7,7 @@ from rnr.config import ClusterConfig, ModelConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Topology:
     """Learner and rollout workers of a run."""
 
     one_host: bool
@@ -44,9 +44,9 @@ class Placement:
         )
 
 
-def placement_of(cluster: ClusterConfig, model: ModelConfig) -> Placement:
-    """The place of a run whose GPUs are decided (``cluster.placement.placed``)."""
-    return Placement(
+def topology_of(cluster: ClusterConfig, model: ModelConfig) -> Topology:
+    """The topology of a run whose GPUs are decided (``cluster.placement.decide_gpus``)."""
+    return Topology(
         one_host=not ray_address(cluster),
         lora=bool(model.lora_rank),
         rollout_workers=cluster.most_rollout_workers,
