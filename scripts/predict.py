@@ -172,7 +172,8 @@ def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterat
 
 def _is_no_answer(row: Any, question: Question | None) -> str:
     """Why a row of ``--out`` is no answer to a question, as far as it tells; empty where it is one."""
-    if not isinstance(row, dict) or not isinstance(row.get("sentence"), str):
+    entities = (row.get("entities") or []) if isinstance(row, dict) else None
+    if not isinstance(entities, list) or not isinstance(row.get("sentence"), str):
         return "not an output of predict"
     if question is None:
         return f"the input ends before it, which is about {row['sentence'][:60]!r}"
@@ -182,7 +183,7 @@ def _is_no_answer(row: Any, question: Question | None) -> str:
     if name != question.name:
         return f"it is called {name.get('id')!r}, and the row of the input {question.name.get('id')!r}"
     asked = set(map(label_key, question.labels))
-    found = (entity.get("label") for entity in row.get("entities") or () if isinstance(entity, dict))
+    found = (entity.get("label") for entity in entities if isinstance(entity, dict))
     other = next((label for label in found if label_key(str(label)) not in asked), None)
     return "" if other is None else f"it has the label {other!r}, which is not asked for"
 

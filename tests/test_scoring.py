@@ -159,6 +159,15 @@ ROW = {"uid": "a/2", "data_set": "a", "sentence": "Paris", "text": "", "finished
         ([{**ROW, "uid": "c/9"}], "row 1: 'c/9' is not in the data"),
         ([{**ROW, "sentence": "Rome"}], "row 1: 'a/2' is another sentence in the data"),
         ([], "no predictions in this file"),
+        ([{**ROW, "tokens": True, "decoding": 1}], "row 1: missing, or not of the right type: tokens, decoding"),
+        ([{**ROW, "confidences": ["0.9"]}], r"row 1: confidences must be numbers or null, in a list; found \['0.9'\]"),
+        ([{**ROW, "confidences": [True]}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": [float("nan")]}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": [10**400]}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": 0.9}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": "0.9"}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": False}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": [0.9]}], "row 1: 1 confidences for 0 mentions"),
     ],
 )
 def test_a_file_that_cannot_be_scored_says_where_and_why(tmp_path, rows, message) -> None:

@@ -110,6 +110,14 @@ def test_answers_to_other_questions_are_not_gone_on_with(tmp_path, asked, capsys
     assert (out.read_bytes(), len(asked)) == (before, 1)
 
 
+@pytest.mark.parametrize("row", ['{"sentence": "Ada ran", "entities": 3}', '{"sentence": 1}', "[]"])
+def test_rows_that_predict_does_not_write_are_not_gone_on_with(tmp_path, asked, capsys, row) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text(row + "\n")
+    assert main(["--model", "m", "--schema", "person", "--out", str(out), "--resume", "Ada ran"]) == 2
+    assert f"{out}, row 1: not an output of predict" in capsys.readouterr().err
+
+
 def test_half_of_a_surrogate_pair_that_a_model_spells_ends_nothing(tmp_path, asked, monkeypatch) -> None:
     half = Entity(text="\ud83d", label="person", start=-1, end=-1, confidence=None, alignment="none")
     found = Extraction(sentence="Ada ran", entities=(), reasoning=None, left_out=(half,))

@@ -24,7 +24,7 @@ from rnr.corpus.formats.shapes import Source
 from rnr.corpus.matching import folded, places_of, stripped
 from rnr.corpus.report import Reading
 from rnr.counting import counted
-from rnr.evaluation.predictions import Prediction, read_predictions
+from rnr.evaluation.predictions import Prediction, is_number, read_predictions
 from rnr.files import strict_json
 from rnr.task.labels import label_key
 from rnr.task.parsing import ground, write
@@ -194,7 +194,7 @@ def _score(item: dict[str, Any] | list[Any]) -> float | None:
     if isinstance(item, list):
         return None
     found = next((item[name] for name in ("score", "confidence") if item.get(name) is not None), None)
-    if found is not None and type(found) not in (int, float):
+    if found is not None and not is_number(found):
         raise ValueError(f"a score that is no number: {strict_json(item)[:80]}")
     return None if found is None else float(found)
 
@@ -211,6 +211,8 @@ def _mention(item: dict[str, Any] | list[Any], at: str, sentence: str, names: _N
     label, text = found.get("label", found.get("type")), found.get("text", found.get("name"))
     if not isinstance(label, str) or not label.strip():
         raise ValueError(f"a mention without a label: {strict_json(item)[:80]}")
+    if any("\ud800" <= character <= "\udfff" for character in label):
+        raise ValueError(f"a label with half of a surrogate pair, which UTF-8 cannot hold: {label!r}")
     label = names.of(label)
     start, end = _offsets(found)
     if (start, end) in ((None, None), (-1, -1)):
