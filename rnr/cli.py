@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from rnr.config import Config
 
@@ -67,7 +68,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
             raise ValueError(f"{override!r}: {section} is a value, not a section")
-    if text == "null" and name in known_keys():
+    if text == "null" and _field(name):
         tree.pop(key, None)
         return
     try:
@@ -79,19 +80,31 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 
 
 def _is_text(name: str) -> bool:
-    section, _, key = name.partition(".")
-    found = Config.model_fields.get(section)
-    field = found.annotation.model_fields.get(key) if found else None  # type: ignore[union-attr]
+    field = _field(name)
     return field is not None and field.annotation is str
 
 
+def _field(name: str) -> FieldInfo | None:
+    """A key or section of any depth; None for one that is not known."""
+    within: Any = Config
+    found = None
+    for part in name.split("."):
+        found = getattr(within, "model_fields", {}).get(part)
+        if found is None:
+            return None
+        within = found.annotation
+    return found
+
+
 def known_keys() -> list[str]:
-    """Every key of the tree as ``section.key``."""
-    return [
-        f"{section}.{key}"
-        for section, field in Config.model_fields.items()
-        for key in field.annotation.model_fields  # type: ignore[union-attr]
-    ]
+    """Every key of the tree as ``section.key``, sections inside of a section and their keys too."""
+    return [key for section, field in Config.model_fields.items() for key in _keys(field.annotation, section)]
+
+
+def _keys(section: Any, path: str) -> Iterator[str]:
+    for name, field in getattr(section, "model_fields", {}).items():
+        yield f"{path}.{name}"
+        yield from _keys(field.annotation, f"{path}.{name}")
 
 
 def _explain(details: Sequence[Any]) -> Iterator[str]:
@@ -121,7 +134,7 @@ def _unknown(place: Sequence[Any]) -> str:
     name = ".".join(map(str, place))
     if name in RENAMED:
         return f"config key {name!r} is now {RENAMED[name]}"
-    ends = [key for key in known_keys() if key.partition(".")[2] == name]
+    ends = [key for key in known_keys() if key.endswith(f".{name}")]
     if ends:
         return f"unknown config section or key {name!r}; there is {' and '.join(ends)}"
     candidates = list(Config.model_fields) if len(place) == 1 else known_keys()
