@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from rnr.config import Config
+from rnr.files import text_of
 
 RENAMED = {
     "sampling.refills": "sampling.dynamic_sampling_rounds",
@@ -46,11 +47,13 @@ def load_config(path: str | None, overrides: list[str]) -> Config:
     tree: dict[str, Any] = {}
     if path is not None:
         try:
-            tree = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            tree = tomllib.loads(text_of(Path(path)))
         except FileNotFoundError:
             raise ValueError(f"--config: no file {path!r}") from None
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"--config: {path} is not valid TOML: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"--config: {error}") from None
     for override in overrides:
         _apply(tree, override)
     try:

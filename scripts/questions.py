@@ -12,6 +12,7 @@ from typing import Any, Literal, TextIO
 from actors.question import Labels
 from rnr.corpus.formats.label_lists import definitions_beside, labels_of_tags, listed_names
 from rnr.corpus.formats.rows import parsed
+from rnr.files import text_of
 from rnr.runs.commands import called
 from rnr.task.labels import label_key
 
@@ -55,9 +56,9 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
     with ExitStack() as stack:
         stream: TextIO = sys.stdin if file == "-" else stack.enter_context(open(file, encoding="utf-8-sig"))
         if form == "document":
-            yield Question(text=stream.read().removeprefix("\ufeff"), labels=_needed(labels, name))
+            yield Question(text="".join(_decoded(stream, name)), labels=_needed(labels, name))
             return
-        lines = _decoded(stream, name)
+        lines = (line.rstrip("\r\n") for line in _decoded(stream, name))
         if form == "auto":
             first = next(lines, None)
             if first is None:
@@ -77,9 +78,10 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
 
 
 def _decoded(stream: TextIO, name: str) -> Iterator[str]:
+    """The lines of a stream with their ends, without a byte order mark."""
     try:
         for number, line in enumerate(stream):
-            yield line.rstrip("\r\n").removeprefix("" if number else "\ufeff")
+            yield line.removeprefix("" if number else "\ufeff")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not UTF-8: {error}") from None
 
@@ -150,10 +152,7 @@ def schema_option(schema: str | None, file: Path | None) -> Labels | None:
         return _listed(schema.split(","), "--schema")
     if file is None:
         return None
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8: {error}") from None
+    text = text_of(file)
     if not text.lstrip().startswith(("{", "[")):
         return _listed(text.splitlines(), str(file))
     try:

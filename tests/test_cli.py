@@ -108,6 +108,15 @@ def test_what_is_no_option_is_refused_with_an_example(flag) -> None:
         load_config(None, [flag])
 
 
+def test_a_config_that_is_not_utf8_is_named_and_a_byte_order_mark_is_no_part_of_it(tmp_path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_bytes(b'[run]\nname = "Zo\xeb"\n')
+    with pytest.raises(ValueError, match=r"--config: .*run\.toml: not UTF-8 at byte 16; if it is Latin-1"):
+        load_config(str(file), [])
+    file.write_bytes(b'\xef\xbb\xbf[run]\r\nname = "a"\r\n')
+    assert load_config(str(file), []).run.name == "a"
+
+
 def test_a_value_cannot_be_used_as_a_section() -> None:
     with pytest.raises(ValueError, match="steps is a value, not a section"):
         load_config(None, ["--grpo.steps=4", "--grpo.steps.more=5"])

@@ -209,7 +209,7 @@ def test_what_is_made_of_labels_is_said(tmp_path, capsys) -> None:
     with pytest.raises(ValueError, match=f"{file}: an object has 'PER' twice"):
         schema_option(None, file)
     file.write_bytes(b"Zo\xeb")
-    with pytest.raises(ValueError, match="labels is not UTF-8"):
+    with pytest.raises(ValueError, match="labels: not UTF-8 at byte 2; if it is Latin-1"):
         schema_option(None, file)
 
 
@@ -239,6 +239,14 @@ def test_a_document_is_one_question(tmp_path) -> None:
     file = tmp_path / "book.txt"
     file.write_text("One.\nTwo.\n")
     assert [question.text for question in read_questions([], [str(file)], "document", ["a"])] == ["One.\nTwo.\n"]
+
+
+@pytest.mark.parametrize("form", ["auto", "lines", "jsonl", "document"])
+def test_a_file_that_is_not_utf8_is_named_in_every_form(tmp_path, form) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes(b"Zo\xeb ran")
+    with pytest.raises(ValueError, match=r"a\.txt is not UTF-8"):
+        list(read_questions([], [str(file)], form, ["person"]))
 
 
 def test_what_an_engine_prints_never_reaches_standard_output() -> None:

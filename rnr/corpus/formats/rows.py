@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from rnr.files import not_utf8
 from rnr.types import Example
 
 Row: TypeAlias = tuple[int, Any]
@@ -163,12 +164,6 @@ def _hint(text: str, place: int) -> str:
     if before == "}" and there == "{":
         return "another value stands behind it: in JSON lines each stands on a line of its own"
     return ""
-
-
-def not_utf8(place: str) -> str:
-    """What is said of a text that stops being UTF-8 at a place, with how it can be converted."""
-    said = f"not UTF-8 at {place}; if it is Latin-1 or Windows-1252, `iconv -f cp1252 -t utf8` converts it"
-    return f"{said} (from others likewise: cp1251, gb18030, shift_jis)"
 
 
 def needed(module: str, package: str, file: Path) -> Any:
