@@ -6,12 +6,11 @@ python -m scripts.predict --model runs/demo/export --file rows.jsonl --out found
 """
 
 import itertools
-import json
 import sys
 import time
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
@@ -22,6 +21,7 @@ from actors.options import Options, refuse_limits
 from actors.output import stdout_to_stderr
 from actors.question import Labels, refuse_unasked
 from rnr.config import ModelConfig
+from rnr.corpus.formats.rows import numbered_rows
 from rnr.counting import counted
 from rnr.files import json_line
 from rnr.task.choosing import Selection
@@ -156,11 +156,7 @@ def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterat
         raise ValueError(f"{out} exists: --resume continues it, or give another --out")
     text = out.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            raise ValueError(f"{out}, row {number}: not JSON, so not an output of predict") from None
+    for number, row in numbered_rows(whole.splitlines(), out):
         if why := _is_no_answer(row, next(questions, None)):
             raise ValueError(
                 f"{out}, row {number}: {why}: --resume goes on with the same input and labels; else give another --out"
@@ -170,9 +166,9 @@ def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterat
     return questions
 
 
-def _is_no_answer(row: Any, question: Question | None) -> str:
+def _is_no_answer(row: Mapping[str, Any], question: Question | None) -> str:
     """Why a row of ``--out`` is no answer to a question, as far as it tells; empty where it is one."""
-    entities = (row.get("entities") or []) if isinstance(row, dict) else None
+    entities = row.get("entities") or []
     if not isinstance(entities, list) or not isinstance(row.get("sentence"), str):
         return "not an output of predict"
     if question is None:

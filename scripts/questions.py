@@ -3,7 +3,7 @@
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal, TextIO
 
 from actors.question import Labels
 from rnr.corpus.formats.label_lists import definitions_beside, labels_of_tags, listed_names
-from rnr.corpus.formats.rows import parsed
+from rnr.corpus.formats.rows import numbered_rows, parsed
 from rnr.files import text_of
 from rnr.runs.commands import called
 from rnr.task.labels import label_key
@@ -70,11 +70,10 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
                     "--to jsonl --out rows.jsonl` writes it; or say --input lines for a text a line"
                 )
             lines = itertools.chain([first], lines)
-        for number, line in enumerate(lines, 1):
-            if form == "jsonl" and line.strip():
-                yield _row(line, f"{name}, row {number}", labels)
-            elif form == "lines":
-                yield Question(text=line, labels=_needed(labels, name))
+        if form == "jsonl":
+            yield from (_question(row, f"{name}, row {number}", labels) for number, row in numbered_rows(lines, name))
+        else:
+            yield from (Question(text=line, labels=_needed(labels, name)) for line in lines)
 
 
 def _decoded(stream: TextIO, name: str) -> Iterator[str]:
@@ -96,13 +95,7 @@ def _is_row(line: str) -> bool:
     return isinstance(row, dict) and any(key in row for key in TEXT)
 
 
-def _row(line: str, place: str, labels: Labels | None) -> Question:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{place}: not valid JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"{place}: expected an object, found {type(row).__name__}")
+def _question(row: Mapping[str, Any], place: str, labels: Labels | None) -> Question:
     text = next((row[key] for key in TEXT if key in row), None)
     if not isinstance(text, str):
         raise ValueError(f"{place}: it needs a text under {' or '.join(TEXT)}")

@@ -110,7 +110,7 @@ def test_answers_to_other_questions_are_not_gone_on_with(tmp_path, asked, capsys
     assert (out.read_bytes(), len(asked)) == (before, 1)
 
 
-@pytest.mark.parametrize("row", ['{"sentence": "Ada ran", "entities": 3}', '{"sentence": 1}', "[]"])
+@pytest.mark.parametrize("row", ['{"sentence": "Ada ran", "entities": 3}', '{"sentence": 1}'])
 def test_rows_that_predict_does_not_write_are_not_gone_on_with(tmp_path, asked, capsys, row) -> None:
     out = tmp_path / "out.jsonl"
     out.write_text(row + "\n")
@@ -220,6 +220,9 @@ def test_the_schema_of_a_row_has_the_same_shapes_but_lists_no_tags(tmp_path) -> 
     assert next(questions).labels == ["person"]
     with pytest.raises(ValueError, match=r"row 2: its schema lists tags \(O, B-person\), give their labels: person"):
         next(questions)
+    file.write_text('\n{"text": "Ada", "schema": ["a"], "text": "Bo"}\n')
+    with pytest.raises(ValueError, match="row 2: not valid JSON: an object has 'text' twice"):
+        next(read_questions([], [str(file)], "auto", None))
     for entities in ([{"text": "Ada", "label": "person"}], {"person": ["Ada"]}, [[0, 3, "person"]]):
         file.write_text(json.dumps({"text": "Ada", "labels": entities}) + "\n")
         with pytest.raises(ValueError, match="row 1: the schema must be a list of labels"):

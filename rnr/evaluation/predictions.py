@@ -1,6 +1,5 @@
 """Read and write prediction files: JSON lines with the fields of ``_FIELDS``; ``text`` is the whole completion."""
 
-import json
 import reprlib
 import sys
 from collections.abc import Iterable, Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from rnr.corpus.formats.rows import numbered_rows
 from rnr.files import json_line, write_whole
 from rnr.task.chains import grounded
 from rnr.task.choosing import Chosen, aligned
@@ -61,11 +61,18 @@ def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Predi
 
     Raises ValueError, naming file and row, for a row that is not a prediction for one of these sentences.
     """
+    return predictions_of(numbered_rows(file.read_bytes().splitlines(), file), file, examples)
+
+
+def predictions_of(
+    rows: Iterable[tuple[int, Mapping[str, Any]]], file: Path, examples: Iterable[Example]
+) -> dict[str, Prediction]:
+    """The same of rows with their numbers, which were read from ``file``."""
     gold = {example.uid: example for example in examples}
     predictions: dict[str, Prediction] = {}
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+    for number, row in rows:
         try:
-            prediction = _prediction(json.loads(line), gold)
+            prediction = _prediction(row, gold)
             if prediction.example.uid in predictions:
                 raise ValueError(f"a second prediction for {prediction.example.uid!r}")
         except ValueError as error:
@@ -81,9 +88,7 @@ def is_number(value: Any) -> TypeGuard[float]:
     return type(value) in (int, float) and abs(value) <= _LARGEST
 
 
-def _prediction(row: Any, gold: Mapping[str, Example]) -> Prediction:
-    if not isinstance(row, dict):
-        raise ValueError(f"expected an object, found {type(row).__name__}")
+def _prediction(row: Mapping[str, Any], gold: Mapping[str, Example]) -> Prediction:
     wrong = [name for name, kind in _FIELDS.items() if type(row.get(name)) is not kind]
     wrong += ["decoding"] * (not isinstance(row.get("decoding", ""), str))
     if wrong:

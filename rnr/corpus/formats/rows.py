@@ -1,10 +1,11 @@
 """What every format needs: a row or the reason why there is none, our own row, and the way to a file or a library."""
 
+import codecs
 import json
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, TypeVar
@@ -120,6 +121,23 @@ def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=once_each)
+
+
+def numbered_rows(lines: Iterable[bytes | str], place: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The number and the object of each line of JSONL that is not blank; raises ValueError, naming place and row, for
+    what is no object, or one that has a key twice."""
+    for number, line in enumerate(lines, 1):
+        line = line.removeprefix(codecs.BOM_UTF8) if isinstance(line, bytes) else line
+        if not line.strip():
+            continue
+        try:
+            row = parsed(line)
+        except (ValueError, RecursionError) as error:
+            text = line if isinstance(line, bytes) else line.encode(errors="replace")
+            raise ValueError(f"{place}, row {number}: {json_fault(error, text)}") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{place}, row {number}: expected an object, found {type(row).__name__}")
+        yield number, row
 
 
 def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:

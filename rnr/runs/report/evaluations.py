@@ -1,6 +1,5 @@
 """The evaluations of a run for its page: scores with intervals, confusion of labels, the worst sentences."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import TypeAdapter
 
 from rnr.config import DataConfig
 from rnr.corpus.drawing import draw_from_each
+from rnr.corpus.formats.rows import numbered_rows
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
 from rnr.evaluation.bootstrap import bootstrap_intervals
@@ -72,7 +72,7 @@ def evaluated_examples(folder: Path, config: Mapping[str, Any]) -> list[Example]
     file = folder / "evaluation.jsonl"
     if file.is_file():
         one = TypeAdapter(Example)
-        return [one.validate_python(json.loads(line)) for line in file.read_bytes().splitlines()]
+        return [one.validate_python(row) for _, row in numbered_rows(file.read_bytes().splitlines(), file)]
     data = DataConfig.model_validate(config["data"])
     loaded = load(data.evaluation, training=False, skip_bad_rows=data.skip_bad_rows, options=data.reading)
     return draw_from_each(as_asked(loaded, catch_alls=data.asks_catch_alls), data.evaluation_examples)
