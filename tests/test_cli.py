@@ -155,7 +155,7 @@ def test_a_bad_value_names_key_and_value(flag, key, value) -> None:
     [
         ("--data.train=[]", "config data.train: must not be empty (got [])"),
         ("--data.evaluation=[]", "config data.evaluation: must not be empty (got [])"),
-        ("--data.train=[1]", "config data.train.0: must be a text (got 1)"),
+        ("--data.train=[1]", "config data.train.0: must be text (got 1)"),
         ("--grpo.steps=1.5", "config grpo.steps: must be a whole number (got 1.5)"),
         ("--grpo.steps=-1", "config grpo.steps: must be at least 0 (got -1)"),
         ("--grpo.learning_rate=0", "config grpo.learning_rate: must be more than 0 (got 0)"),

@@ -14,22 +14,12 @@ from pydantic import BaseModel, ValidationError
 
 from rnr.files import not_utf8
 from rnr.types import Example
+from rnr.validation import faults
 
 Row: TypeAlias = tuple[int, Any]
 """Its number (in a text file the line it begins at), and the row or the DataError that says why there is none."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
-
-_FAULTS = {
-    "missing": "is missing in",
-    "model_type": "must be an object, found",
-    "dict_type": "must be an object, found",
-    "list_type": "must be a list, found",
-    "string_type": "must be text, found",
-    "int_type": "must be a whole number, found",
-}
-"""pydantic's kinds of errors in the words of somebody who looks at JSON."""
-
 
 _HINTS = (
     (b"{'", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
@@ -92,12 +82,10 @@ def read_as(model: type[_Model], value: Any) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raised = first.get("ctx", {}).get("error", first["msg"])
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        # reprlib, because repr raises on what is nested too deeply.
-        found = f"{_FAULTS.get(first['type'], f'{raised}, found')} {reprlib.repr(first['input'])}"
-        raise ValueError(f"{place.removeprefix('.') or 'the value'} {found}") from None
+        fault = next(faults(error, model))
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault.place).removeprefix(".")
+        found = " in" if fault.kind == "missing" else ", found"
+        raise ValueError(f"{place or 'the value'} {fault.said}{found} {reprlib.repr(fault.given)}") from None
 
 
 def are_texts(value: Any) -> TypeGuard[list[str]]:

@@ -19,6 +19,7 @@ from rnr.evaluation.predictions import Prediction, read_predictions
 from rnr.evaluation.scoring import PROTOCOLS, report
 from rnr.runs.report.groups import marks_of
 from rnr.types import Example
+from rnr.validation import validated
 
 MOST_SENTENCES = 160
 MOST_LABELS = 14
@@ -73,7 +74,7 @@ def evaluated_examples(folder: Path, config: Mapping[str, Any]) -> list[Example]
     if file.is_file():
         one = TypeAdapter(Example)
         return [one.validate_python(row) for _, row in numbered_rows(file.read_bytes().splitlines(), file)]
-    data = DataConfig.model_validate(config["data"])
+    data = validated(DataConfig, config["data"], "data")
     loaded = load(data.evaluation, training=False, skip_bad_rows=data.skip_bad_rows, options=data.reading)
     return draw_from_each(as_asked(loaded, catch_alls=data.asks_catch_alls), data.evaluation_examples)
 
