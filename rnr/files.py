@@ -171,9 +171,9 @@ def whole_rows(file: Path) -> Iterator[Any]:
     return (row for _, row in whole_lines(file) if row is not None)
 
 
-def significant(value: float, digits: int = 6) -> float:
-    """The number to so many significant digits; whole numbers as they are. 3.14159265e-7 -> 3.14159e-07."""
-    return value if float(value).is_integer() else float(f"{value:.{digits}g}")
+def significant(value: float) -> float:
+    """The number to six significant digits; whole numbers as they are. 3.14159265e-7 -> 3.14159e-07."""
+    return value if float(value).is_integer() else float(f"{value:.6g}")
 
 
 def _finite(value: Any) -> Any:

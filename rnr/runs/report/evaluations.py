@@ -92,7 +92,7 @@ def _labels(predictions: Predictions) -> list[dict[str, Any]]:
     rows = []
     for label, counts in by_label.items():
         total = sum(counts, Counts())
-        low, high = bootstrap_intervals([counts], seed=0)["f1"]
+        low, high = bootstrap_intervals([counts])["f1"]
         rows.append(
             {
                 "label": label,
