@@ -17,6 +17,7 @@ from rnr.task.labels import label_key
 from rnr.task.prompts import ChatFormat
 from rnr.task.wording import PRESETS, Wording, own_wording
 from rnr.types import Decoding, Example
+from rnr.validation import explain
 
 PROMPT_FILE = "rnr_prompt.json"
 """The file of an export that tells how its model was asked."""
@@ -83,9 +84,7 @@ def _asked(model: str) -> _Asked:
     try:
         return _Asked.model_validate_json(file.read_bytes()) if file.is_file() else _Asked()
     except ValidationError as error:
-        detail = error.errors()[0]
-        place = "".join(f"{part}: " for part in detail["loc"])
-        raise ValueError(f"model.path: {file}: {place}{detail['msg'].removeprefix('Value error, ')}") from None
+        raise ValueError(f"model.path: {file}: {explain(error, _Asked)[0]}") from None
 
 
 def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:

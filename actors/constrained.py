@@ -137,14 +137,8 @@ class Decoder:
         self._masks = GrammarMasks(tokenizer, self._stops)
 
     async def generate(self, prompt: Prompt, sampling: Sampling) -> Group:
-        """The rollouts of one prompt, as its decoding says."""
-        match prompt.decoding:
-            case "free":
-                return await self._complete(prompt, sampling)
-            case "marks":
-                return await self._marks(prompt, sampling)
-            case "schema":
-                return await self._schema(prompt, sampling)
+        """The rollouts of one prompt under the grammar of its decoding, ``marks`` or ``schema``."""
+        return await (self._marks if prompt.decoding == "marks" else self._schema)(prompt, sampling)
 
     async def _under(self, grammar: str, prompt: Prompt, sampling: Sampling) -> Group:
         """The completions that the grammar allows. A control token that the sentence spells is a way to copy it, and

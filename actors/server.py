@@ -17,6 +17,7 @@ from actors.options import Asked
 from actors.question import Limits, refuse_unasked
 from rnr.files import strict_json
 from rnr.types import Decoding
+from rnr.validation import explain
 
 PAGE = Path(__file__).with_name("try_page.html")
 
@@ -127,15 +128,7 @@ async def _question(request: Request) -> Question:
     except ClientDisconnect:
         raise _Refused(413, "the body is larger than this server takes") from None
     except ValidationError as error:
-        raise ValueError("; ".join(map(_wrong, error.errors(include_url=False)))) from None
-
-
-def _wrong(detail: Any) -> str:
-    """One fault of a body in words: ``labels: Field required``."""
-    place = ".".join(map(str, detail["loc"])) or "the body"
-    if detail["type"] == "extra_forbidden":
-        return f"{place}: there is no such field; there are {', '.join(Question.model_fields)}"
-    return f"{place}: {detail['msg']}"
+        raise ValueError("; ".join(explain(error, Question, whole="the body"))) from None
 
 
 class BodyLimit:

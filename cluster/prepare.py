@@ -200,7 +200,7 @@ def prepare(
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
-        said=(*_idle(sft, grpo, reward, evaluation, decoding), *defined, *selected.notes),
+        said=(*_without_effect(sft, reward, evaluation, decoding), *defined, *selected.notes),
         decoding_reason=why,
         untaught=left_out((*selected.sft, *selected.held_out), decoding),
         prompt_file=prompt_file(chat, decoding, grammar=grammar, calibration=weight, catch_alls=data.asks_catch_alls),
@@ -209,21 +209,16 @@ def prepare(
     return prepared
 
 
-def _idle(
-    sft: SftConfig, grpo: GrpoConfig, reward: RewardConfig, evaluation: EvaluationConfig, decoding: Decoding
+def _without_effect(
+    sft: SftConfig, reward: RewardConfig, evaluation: EvaluationConfig, decoding: Decoding
 ) -> Iterator[str]:
-    """What the config asks for that changes nothing beside a key that one tries out: taken, and said."""
+    """What the config asks for that changes nothing beside other keys, as far as it takes rewards and model to tell."""
     if reward.changed("weights") and reward.preset not in WEIGHED:
         yield f"reward.weights changes nothing: reward.preset {reward.preset!r} has no weights"
     if sft.held_out and sft.from_run:
         yield (
             f"sft.held_out: {counted(sft.held_out, 'sentence')} out of GRPO's pool, as in a warm start of one's own, "
             "whose loss is not measured: that of sft.from_run is over"
-        )
-    if grpo.steps and grpo.policy_loss != "ppo" and grpo.mini_batches * grpo.epochs == 1:
-        yield (
-            f"grpo.policy_loss {grpo.policy_loss!r} hardly differs from 'ppo': with one optimizer step for the samples "
-            "of a step every ratio is 1; ask for more by grpo.mini_batches or grpo.epochs"
         )
     if decoding != "marks" and evaluation.changed("label_calibration") and evaluation.label_calibration:
         yield f"evaluation.label_calibration changes nothing: it is for marks, and answers are decoded {decoding}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rewards.faithfulness import faithfulness
 from rnr.evaluation.metrics import Counts
-from rnr.evaluation.rollout_metrics import chain_counts, chain_f1, right_tags
+from rnr.evaluation.rollout_metrics import chain_counts, right_tags
 from rnr.task.chains import ReadChain, read_tagged_chain, tagged_mentions
 from rnr.task.parsing import CLOSE, OPEN, write
 from rnr.types import Answer, Example, Rollout, ScoredGroup
@@ -97,10 +97,10 @@ def mention_values(credits: Sequence[MentionCredit]) -> dict[int, float]:
     tagged. With (tagged + gold) as the mean of a rollout, these numbers are in the unit of a sentence's F1.
     """
     chains = [credit.counts for credit in credits]
-    total, f1 = sum(chains, Counts()), chain_f1(chains)
+    total = sum(chains, Counts())
     both = 2 * total.true_positives + total.false_positives + total.false_negatives
     size = max(1, both) / max(1, len(chains))
-    return {RIGHT: (2 - f1) / size, WRONG: -f1 / size, UNTAGGED: 0.0}
+    return {RIGHT: (2 - total.f1) / size, WRONG: -total.f1 / size, UNTAGGED: 0.0}
 
 
 def mention_advantages(credits: Sequence[MentionCredit], values: dict[int, float]) -> list[tuple[float, ...]]:

@@ -5,22 +5,21 @@ from rnr.task.labels import label_key
 from rnr.types import Answer, Example, Mention
 
 
-def overlap(example: Example, answer: Answer, wrong_label_credit: float = 0.0) -> float:
+def overlap(example: Example, answer: Answer) -> float:
     """Soft F1 of one sentence, in [0, 1]: 2 * credit / (predicted + gold); 1 if both are empty, 0 if unread.
 
-    Credit sums the intersection over union, in characters, of predictions and gold mentions one to one,
-    best first; ``wrong_label_credit`` (in [0, 1]) scales pairs whose labels differ. ``Obama`` for a lone gold
-    ``Barack Obama``: 2 * (5 / 12) / 2 = 0.4167. A hedged text earns nothing.
+    Credit sums the intersection over union, in characters, of predictions and gold mentions of the same label one to
+    one, best first. ``Obama`` for a lone gold ``Barack Obama``: 2 * (5 / 12) / 2 = 0.4167. A hedged text earns nothing.
     """
     if answer.error is not None:
         return 0.0
     total = len(answer.mentions) + len(example.mentions)
     if not total:
         return 1.0
-    return min(1.0, 2 * _credit(example.mentions, answer.mentions, wrong_label_credit) / total)
+    return min(1.0, 2 * _credit(example.mentions, answer.mentions) / total)
 
 
-def _credit(gold: tuple[Mention, ...], predicted: tuple[Mention, ...], wrong_label_credit: float) -> float:
+def _credit(gold: tuple[Mention, ...], predicted: tuple[Mention, ...]) -> float:
     hedged = hedged_texts(gold, predicted)
     pairs: list[tuple[float, int, int]] = []
     for row, mention in enumerate(predicted):
@@ -28,9 +27,8 @@ def _credit(gold: tuple[Mention, ...], predicted: tuple[Mention, ...], wrong_lab
             continue
         for column, target in enumerate(gold):
             closeness = _closeness(mention, target)
-            if closeness:
-                same = label_key(mention.label) == label_key(target.label)
-                pairs.append((closeness * (1.0 if same else wrong_label_credit), row, column))
+            if closeness and label_key(mention.label) == label_key(target.label):
+                pairs.append((closeness, row, column))
     pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
     rows: set[int] = set()
     columns: set[int] = set()

@@ -4,12 +4,14 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from rnr.config import Config
+from rnr.files import text_of
+from rnr.validation import Fault, faults, shown
 
 RENAMED = {
     "sampling.refills": "sampling.dynamic_sampling_rounds",
@@ -24,17 +26,6 @@ RENAMED = {
 }
 """Key that is no longer known -> what took its place."""
 
-IN_WORDS = {
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
-    "string_type": "must be a text",
-    "dict_type": "must be a table",
-    "finite_number": "must be finite",
-    "missing": "is missing",
-}
-"""Pydantic's kind of an error -> what the value has to be."""
-
 
 def load_config(path: str | None, overrides: list[str]) -> Config:
     """The validated config of a TOML file (None: defaults) with overrides such as ``--grpo.steps=4`` on top.
@@ -45,17 +36,19 @@ def load_config(path: str | None, overrides: list[str]) -> Config:
     tree: dict[str, Any] = {}
     if path is not None:
         try:
-            tree = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            tree = tomllib.loads(text_of(Path(path)))
         except FileNotFoundError:
             raise ValueError(f"--config: no file {path!r}") from None
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"--config: {path} is not valid TOML: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"--config: {error}") from None
     for override in overrides:
         _apply(tree, override)
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise ValueError("\n".join(_explain(error.errors()))) from None
+        raise ValueError("\n".join(map(_told, faults(error, Config, table="a table")))) from None
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
@@ -67,7 +60,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         tree = tree.setdefault(section, {})
         if not isinstance(tree, dict):
             raise ValueError(f"{override!r}: {section} is a value, not a section")
-    if text == "null" and name in known_keys():
+    if text == "null" and _field(name):
         tree.pop(key, None)
         return
     try:
@@ -79,49 +72,38 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 
 
 def _is_text(name: str) -> bool:
-    section, _, key = name.partition(".")
-    found = Config.model_fields.get(section)
-    field = found.annotation.model_fields.get(key) if found else None  # type: ignore[union-attr]
+    field = _field(name)
     return field is not None and field.annotation is str
 
 
+def _field(name: str) -> FieldInfo | None:
+    """A key or section of any depth; None for one that is not known."""
+    within: Any = Config
+    found = None
+    for part in name.split("."):
+        found = getattr(within, "model_fields", {}).get(part)
+        if found is None:
+            return None
+        within = found.annotation
+    return found
+
+
 def known_keys() -> list[str]:
-    """Every key of the tree as ``section.key``."""
-    return [
-        f"{section}.{key}"
-        for section, field in Config.model_fields.items()
-        for key in field.annotation.model_fields  # type: ignore[union-attr]
-    ]
+    """Every key of the tree as ``section.key``, sections inside of a section and their keys too."""
+    return [key for section, field in Config.model_fields.items() for key in _keys(field.annotation, section)]
 
 
-def _explain(details: Sequence[Any]) -> Iterator[str]:
-    """A line for each key that is wrong. What a key may be in several ways is told once, by what came nearest."""
-    by_key: dict[str, list[Any]] = {}
-    for detail in details:
-        if detail["type"] == "too_short" and detail["input"]:
-            continue  # what is wrong with an item is an error of its own
-        several = len(detail["loc"]) > 2 and _takes_several(*detail["loc"][:2])
-        place = (*detail["loc"][:2], *detail["loc"][3:]) if several else detail["loc"]
-        key = place[:2] if several else place
-        by_key.setdefault(".".join(map(str, key)), []).append(detail | {"loc": place})
-    for found in by_key.values():
-        deepest = max(len(detail["loc"]) for detail in found)
-        nearest = [detail for detail in found if len(detail["loc"]) == deepest]
-        yield _unknown(nearest[0]["loc"]) if nearest[0]["type"] == "extra_forbidden" else _wrong(nearest)
-
-
-def _takes_several(section: str, key: str) -> bool:
-    """Whether a key may be one of several types, which pydantic names behind it; one that may be left out is not."""
-    field = Config.model_fields[section].annotation.model_fields.get(key)  # type: ignore[union-attr]
-    types = set(get_args(field.annotation)) - {NoneType} if field else set()
-    return field is not None and get_origin(field.annotation) in (Union, UnionType) and len(types) > 1
+def _keys(section: Any, path: str) -> Iterator[str]:
+    for name, field in getattr(section, "model_fields", {}).items():
+        yield f"{path}.{name}"
+        yield from _keys(field.annotation, f"{path}.{name}")
 
 
 def _unknown(place: Sequence[Any]) -> str:
     name = ".".join(map(str, place))
     if name in RENAMED:
         return f"config key {name!r} is now {RENAMED[name]}"
-    ends = [key for key in known_keys() if key.partition(".")[2] == name]
+    ends = [key for key in known_keys() if key.endswith(f".{name}")]
     if ends:
         return f"unknown config section or key {name!r}; there is {' and '.join(ends)}"
     candidates = list(Config.model_fields) if len(place) == 1 else known_keys()
@@ -134,39 +116,18 @@ def _unknown(place: Sequence[Any]) -> str:
     return f"unknown config key {name!r}; the nearest is {nearest[0]!r}"
 
 
-def _wrong(details: Sequence[Any]) -> str:
-    """What is wrong with a value, in the words of what it may be."""
-    detail = details[0]
-    place, given = ".".join(map(str, detail["loc"])), repr(detail["input"])
-    match detail["type"]:
+def _told(fault: Fault) -> str:
+    """What is wrong with a key, with how it is written in a file or on a command line."""
+    place, got = fault.name, f"(got {shown(fault.given)})"
+    match fault.kind:
+        case "extra_forbidden":
+            return _unknown(fault.place)
         case "tuple_type":
-            return f'config {place}: expected a list, as --{place}="[{given}]" (got {given})'
-        case "dict_type" if len(details) == 1:
-            return f"config {place}: expected a table, as --{place}='{{name = 1}}' (got {given})"
-        case "model_type" if isinstance(detail["loc"][-1], int):
-            return f"config {place}: expected a table, as {{key = value}} (got {given})"
+            return f'config {place}: expected a list, as --{place}="[{shown(fault.given)}]" {got}'
+        case "dict_type" if fault.ways == 1:
+            return f"config {place}: expected a table, as --{place}='{{name = 1}}' {got}"
+        case "model_type" if isinstance(fault.place[-1], int):
+            return f"config {place}: expected a table, as {{key = value}} {got}"
         case "model_type":
-            return f"config {place}: this is a section: write [{place}] and its keys below it (got {given})"
-        case "missing" if isinstance(detail["input"], dict):
-            return f"config {place}: is missing"
-        case "value_error" if isinstance(detail["input"], dict):  # the whole section, which says nothing more
-            return f"config {place}: {_said(detail)}" if place else f"config: {_said(detail)}"
-        case "too_short":
-            return f"config {place}: must not be empty (got {given})"
-    said = " or ".join(dict.fromkeys(_said(each) for each in details)).replace(" or must be ", " or ")
-    return f"config {place}: {said} (got {given})"
-
-
-def _said(detail: Any) -> str:
-    """The message in plain words."""
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] in IN_WORDS:
-        return IN_WORDS[detail["type"]]
-    for theirs, ours in (
-        ("Input should be ", "must be "),
-        ("greater than or equal to", "at least"),
-        ("less than or equal to", "at most"),
-        ("greater than", "more than"),
-    ):
-        message = message.replace(theirs, ours)
-    return message
+            return f"config {place}: this is a section: write [{place}] and its keys below it {got}"
+    return f"config {place}: {fault.told}" if place else f"config: {fault.told}"

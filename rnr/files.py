@@ -121,6 +121,21 @@ def json_line(value: Any) -> str:
     return strict_json(value) + "\n"
 
 
+def text_of(file: Path) -> str:
+    """The text of a file that a command line names, without a byte order mark; raises ValueError, naming it, for bytes
+    that are no UTF-8. It may be a pipe."""
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: {not_utf8(f'byte {error.start}')}") from None
+
+
+def not_utf8(place: str) -> str:
+    """What is said of a text that stops being UTF-8 at a place, with how it can be converted."""
+    said = f"not UTF-8 at {place}; if it is Latin-1 or Windows-1252, `iconv -f cp1252 -t utf8` converts it"
+    return f"{said} (from others likewise: cp1251, gb18030, shift_jis)"
+
+
 def whole_lines(file: Path) -> Iterator[tuple[bytes, Any]]:
     """Each line of a JSONL file and its value, None for one that a kill has cut; nothing where there is no file."""
     if not file.is_file():
@@ -161,9 +176,9 @@ def whole_rows(file: Path) -> Iterator[Any]:
     return (row for _, row in whole_lines(file) if row is not None)
 
 
-def significant(value: float, digits: int = 6) -> float:
-    """The number to so many significant digits; whole numbers as they are. 3.14159265e-7 -> 3.14159e-07."""
-    return value if float(value).is_integer() else float(f"{value:.{digits}g}")
+def significant(value: float) -> float:
+    """The number to six significant digits; whole numbers as they are. 3.14159265e-7 -> 3.14159e-07."""
+    return value if float(value).is_integer() else float(f"{value:.6g}")
 
 
 def _finite(value: Any) -> Any:

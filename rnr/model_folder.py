@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 SHOWN = 3
 """Names in a message."""
@@ -153,23 +155,14 @@ def read_object(file: Path) -> dict[str, Any]:
     return found
 
 
-def _header(file: Path) -> dict[str, Any]:
-    """What the header of a safetensors file says of its tensors, by name.
-
-    The file is the length of its header (8 bytes), the header (JSON), and as much as that says; raises ValueError for
-    another one, which was cut."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = stream.read(length) if length < size else b""
+def _header(file: Path) -> dict[str, dict[str, Any]]:
+    """Type and shape of each tensor of a safetensors file, by name; raises ValueError for one that was cut."""
     try:
-        tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
-        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        raise ValueError(f"model.path: {file} is not a safetensors file: its header cannot be read") from None
-    if size != 8 + length + end:
-        raise ValueError(f"model.path: {file} has {size} bytes, its header speaks of {8 + length + end}: copy it again")
-    return tensors
+        with safe_open(file, framework="np") as tensors:
+            found = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
+            return {name: {"dtype": each.get_dtype(), "shape": each.get_shape()} for name, each in found.items()}
+    except SafetensorError as error:
+        raise ValueError(f"model.path: {file} is not a whole safetensors file ({error}): copy it again") from None
 
 
 def _cached_from_hub(model: str, *, allow_pickle: bool | None) -> str:

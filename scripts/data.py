@@ -31,6 +31,7 @@ from rnr.counting import counted, few
 from rnr.files import strict_json
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.types import Example
+from rnr.validation import validated
 from scripts.command_line import new_app, refuse_idle, repeated, run, within
 
 app = new_app(__doc__)
@@ -67,7 +68,9 @@ Duplicates = Annotated[Resolution, typer.Option(help="which rows of one sentence
 def _reading(options: Mapping[str, Any]) -> ReadingConfig:
     """How files are read: every command has the keys of ``data.reading`` as options; commas divide labels."""
     given = {name: options[name] for name in ReadingConfig.model_fields}
-    return ReadingConfig.model_validate(given | {"labels": tuple(filter(None, options["labels"].split(",")))})
+    return validated(
+        ReadingConfig, given | {"labels": tuple(filter(None, options["labels"].split(",")))}, "data.reading"
+    )
 
 
 @app.command()

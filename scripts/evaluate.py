@@ -35,6 +35,7 @@ from rnr.evaluation.tables import calibration_table, tables
 from rnr.files import strict_json, write_whole
 from rnr.task.choosing import Selection
 from rnr.types import Decoding, Example
+from rnr.validation import validated
 from scripts.command_line import (
     LabelWeight,
     among,
@@ -131,7 +132,7 @@ def evaluate(
 
 def _gold(data: Sequence[str], reading: str, catch_alls: bool) -> list[Example]:
     """The annotated sentences with the labels that are asked for, read as ``--reading`` says."""
-    options = ReadingConfig.model_validate(table_option(reading, "--reading"))
+    options = validated(ReadingConfig, table_option(reading, "--reading"), "data.reading")
     gold = as_asked(load(data, training=False, options=options), catch_alls=catch_alls)
     columns({example.source for example in gold})  # raises for names that no table can have
     return gold

@@ -1,6 +1,5 @@
 """What ``scripts.plan`` and ``train --dry-run`` print: the plan of a run, and every way to divide GPUs."""
 
-import json
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict
@@ -27,6 +26,7 @@ from cluster.sleeping import plan_memory
 from cluster.transport import transport_name
 from cluster.transport.topology import topology_of
 from rnr.config import Config
+from rnr.corpus.formats.opening import read_json
 from rnr.counting import counted
 from rnr.files import strict_json
 from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
@@ -78,7 +78,7 @@ def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | 
 
 def _planner(config: Config, machine: Machine, bench: list[Path], answer_tokens: float | None) -> tuple[Planner, Load]:
     """The planner of this run on such machines, and what one of its steps is."""
-    benches = [json.loads(file.read_text(encoding="utf-8")) for file in bench]
+    benches = [read_json(file) for file in bench]
     speed = measured(benches, max_num_seqs=config.generation.sequences) if benches else None
     with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
         prepared, _ = load_inputs(config)

@@ -6,12 +6,11 @@ python -m scripts.predict --model runs/demo/export --file rows.jsonl --out found
 """
 
 import itertools
-import json
 import sys
 import time
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
@@ -21,6 +20,7 @@ from actors.options import Options, refuse_limits
 from actors.output import stdout_to_stderr
 from actors.question import Labels, refuse_unasked
 from rnr.config import ModelConfig
+from rnr.corpus.formats.rows import numbered_rows
 from rnr.counting import counted
 from rnr.files import json_line
 from rnr.task.choosing import Selection
@@ -155,11 +155,7 @@ def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterat
         raise ValueError(f"{out} exists: --resume continues it, or give another --out")
     text = out.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            raise ValueError(f"{out}, row {number}: not JSON, so not an output of predict") from None
+    for number, row in numbered_rows(whole.splitlines(), out):
         if why := _is_no_answer(row, next(questions, None)):
             raise ValueError(
                 f"{out}, row {number}: {why}: --resume goes on with the same input and labels; else give another --out"
@@ -169,9 +165,10 @@ def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterat
     return questions
 
 
-def _is_no_answer(row: Any, question: Question | None) -> str:
+def _is_no_answer(row: Mapping[str, Any], question: Question | None) -> str:
     """Why a row of ``--out`` is no answer to a question, as far as it tells; empty where it is one."""
-    if not isinstance(row, dict) or not isinstance(row.get("sentence"), str):
+    entities = row.get("entities") or []
+    if not isinstance(entities, list) or not isinstance(row.get("sentence"), str):
         return "not an output of predict"
     if question is None:
         return f"the input ends before it, which is about {row['sentence'][:60]!r}"
@@ -181,7 +178,7 @@ def _is_no_answer(row: Any, question: Question | None) -> str:
     if name != question.name:
         return f"it is called {name.get('id')!r}, and the row of the input {question.name.get('id')!r}"
     asked = set(map(label_key, question.labels))
-    found = (entity.get("label") for entity in row.get("entities") or () if isinstance(entity, dict))
+    found = (entity.get("label") for entity in entities if isinstance(entity, dict))
     other = next((label for label in found if label_key(str(label)) not in asked), None)
     return "" if other is None else f"it has the label {other!r}, which is not asked for"
 

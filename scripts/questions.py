@@ -3,7 +3,7 @@
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any, Literal, TextIO
 
 from actors.question import Labels
 from rnr.corpus.formats.label_lists import definitions_beside, labels_of_tags, listed_names
-from rnr.corpus.formats.rows import parsed
+from rnr.corpus.formats.rows import numbered_rows, parsed
+from rnr.files import text_of
 from rnr.runs.commands import called
 from rnr.task.labels import label_key
 
@@ -55,9 +56,9 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
     with ExitStack() as stack:
         stream: TextIO = sys.stdin if file == "-" else stack.enter_context(open(file, encoding="utf-8-sig"))
         if form == "document":
-            yield Question(text=stream.read().removeprefix("\ufeff"), labels=_needed(labels, name))
+            yield Question(text="".join(_decoded(stream, name)), labels=_needed(labels, name))
             return
-        lines = _decoded(stream, name)
+        lines = (line.rstrip("\r\n") for line in _decoded(stream, name))
         if form == "auto":
             first = next(lines, None)
             if first is None:
@@ -69,17 +70,17 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
                     "--to jsonl --out rows.jsonl` writes it; or say --input lines for a text a line"
                 )
             lines = itertools.chain([first], lines)
-        for number, line in enumerate(lines, 1):
-            if form == "jsonl" and line.strip():
-                yield _row(line, f"{name}, row {number}", labels)
-            elif form == "lines":
-                yield Question(text=line, labels=_needed(labels, name))
+        if form == "jsonl":
+            yield from (_question(row, f"{name}, row {number}", labels) for number, row in numbered_rows(lines, name))
+        else:
+            yield from (Question(text=line, labels=_needed(labels, name)) for line in lines)
 
 
 def _decoded(stream: TextIO, name: str) -> Iterator[str]:
+    """The lines of a stream with their ends, without a byte order mark."""
     try:
         for number, line in enumerate(stream):
-            yield line.rstrip("\r\n").removeprefix("" if number else "\ufeff")
+            yield line.removeprefix("" if number else "\ufeff")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not UTF-8: {error}") from None
 
@@ -94,13 +95,7 @@ def _is_row(line: str) -> bool:
     return isinstance(row, dict) and any(key in row for key in TEXT)
 
 
-def _row(line: str, place: str, labels: Labels | None) -> Question:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{place}: not valid JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"{place}: expected an object, found {type(row).__name__}")
+def _question(row: Mapping[str, Any], place: str, labels: Labels | None) -> Question:
     text = next((row[key] for key in TEXT if key in row), None)
     if not isinstance(text, str):
         raise ValueError(f"{place}: it needs a text under {' or '.join(TEXT)}")
@@ -150,10 +145,7 @@ def schema_option(schema: str | None, file: Path | None) -> Labels | None:
         return _listed(schema.split(","), "--schema")
     if file is None:
         return None
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8: {error}") from None
+    text = text_of(file)
     if not text.lstrip().startswith(("{", "[")):
         return _listed(text.splitlines(), str(file))
     try:

@@ -18,6 +18,7 @@ from rnr.model_folder import resolve
 from rnr.runs.run_folder import saved_config
 from rnr.runs.saved import SavedGroup, find_group
 from rnr.types import Answer, Example, Group, Reward, ScoredGroup
+from rnr.validation import validated
 from scripts.command_line import as_written, new_app, run
 
 app = new_app()
@@ -42,7 +43,7 @@ def replay(
     sys.path.insert(0, "")  # a reward of one's own lies where one stands
     config = saved_config(folder)
     saved = find_group(folder, step, uid)
-    options = RewardConfig.model_validate(config["reward"])
+    options = validated(RewardConfig, config["reward"], "reward")
     out = Console(highlight=False, soft_wrap=True)
     example = saved.group.prompt.example
     out.print(f"sentence: {example.sentence}\nschema: {', '.join(example.schema)}", markup=False)

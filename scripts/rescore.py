@@ -21,6 +21,7 @@ from rnr.config import RewardConfig
 from rnr.files import json_line, write_whole
 from rnr.runs.run_folder import saved_config
 from rnr.runs.saved import SavedGroup, saved_groups
+from rnr.validation import validated
 from scripts.command_line import as_written, new_app, refuse_idle, run, table_option, within
 
 app = new_app()
@@ -45,7 +46,7 @@ def rescore(
     sys.path.insert(0, "")  # a reward of one's own lies where one stands
     config = saved_config(folder)
     given = {"weights": table_option(weights, "--weights")} if weights else {}
-    options = RewardConfig.model_validate(config["reward"] | {"preset": reward} | given)
+    options = validated(RewardConfig, config["reward"] | {"preset": reward} | given, "reward")
     check(options)
     if out is not None and out.exists():
         raise ValueError(f"{out} exists: give another --out")

@@ -145,7 +145,7 @@ def test_an_entity_says_how_it_got_its_place() -> None:
 
 def test_a_reliability_curve_by_hand() -> None:
     pairs = [(0.05, False), (0.1, True), (0.5, True), (0.5, False), (0.45, True), (1.0, True), (0.95, True)]
-    found = reliability(pairs, bins=10)
+    found = reliability(pairs)
     assert [(part.low, part.high, part.count) for part in found.bins] == [(0.0, 0.1, 2), (0.4, 0.5, 3), (0.9, 1.0, 2)]
     first, middle, last = found.bins
     assert (first.confidence, first.right) == pytest.approx((0.075, 0.5))

@@ -100,6 +100,21 @@ def test_every_config_can_be_debugged_and_what_is_trained_stays(file: Path | Non
     assert load_config(path, [*fewer, *smallest(load_config(path, fewer))]).grpo.steps == 0
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--sft.epochs=0 --sft.from_run=runs/other --merging.warm_start=0.8",
+        "--sft.epochs=0 --sft.from_run=runs/other --sft.held_out=4",
+        "--sft.epochs=0 --sft.from_run=runs/other --grpo.steps=0 --evaluation.base=false",
+        "--grpo.mini_batches=8 --sampling.prompts_per_step=8 --grpo.clip_high=0.4",
+        "--data.mixture={a=2} --data.sft_examples=9 --data.grpo_examples=9",
+    ],
+)
+def test_what_is_taken_without_debug_is_taken_with_it(flags) -> None:
+    asked = flags.split()
+    assert load_config(None, [*asked, *smallest(load_config(None, asked))]).run.name == "run-debug"
+
+
 def test_a_sentence_of_any_length_can_be_debugged_under_marks() -> None:
     limits = ["--sampling.max_new_tokens=500", "--evaluation.max_new_tokens=600"]
     for decoding, tokens in (("marks", (500, 600)), ("auto", (500, 600)), ("free", (64, 64)), ("schema", (64, 64))):

@@ -170,12 +170,22 @@ def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counte
             [{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": "high"}]}],
             "score that is no number",
         ),
+        ([{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": float("nan")}]}], "score that is no"),
+        ([{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": 10**400}]}], "score that is no"),
+        ([{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": True}]}], "score that is no number"),
     ],
 )
 def test_rows_that_cannot_be_scored_say_where_and_why(tmp_path, rows, message) -> None:
     with pytest.raises(ValueError, match=message) as error:
         read_any(_file(tmp_path, *rows), EXAMPLES)
     assert "found.jsonl, row" in str(error.value)
+
+
+def test_a_label_that_utf8_cannot_hold_is_refused_where_it_stands(tmp_path) -> None:
+    file = tmp_path / "found.jsonl"
+    file.write_text('{"text": "Nobody .", "entities": [{"text": "Nobody", "label": "\\ud800"}]}\n')
+    with pytest.raises(ValueError, match="row 1: a label with half of a surrogate pair"):
+        read_any(file, EXAMPLES)
 
 
 TWICE_ADA = "Ada met Ada"

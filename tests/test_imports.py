@@ -108,3 +108,14 @@ def test_the_help_of_no_command_loads_an_engine() -> None:
         f"print(json.dumps([sum(codes), [name for name in {ENGINES!r} if name in sys.modules]]))"
     )
     assert _fresh(program) == [0, []]
+
+
+def test_the_headers_of_weights_are_read_without_an_engine(tmp_path) -> None:
+    header = b'{"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}'
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+    program = (
+        "import json, sys\n"
+        "from rnr.model_folder import count_weights\n"
+        f"print(json.dumps([count_weights({str(tmp_path)!r}), [n for n in {ENGINES!r} if n in sys.modules]]))"
+    )
+    assert _fresh(program) == [2, []]

@@ -72,6 +72,10 @@ def test_the_plan_of_a_config_names_every_division_and_the_best(tiny_model, colo
     assert set(plan["max_staleness"]) == ({"0"} if plan["best"]["shared"] else {"0", "1", "2"})
     assert main(options) == 0
     assert "--cluster.rollout_workers=" in capsys.readouterr().out
+    for wrong, said in ((b'{"a":', "bench.json, line 1: not valid JSON"), (b"\xe9", "bench.json: not UTF-8 at byte 0")):
+        (tmp_path / "bench.json").write_bytes(wrong)
+        assert main(options) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_a_plan_reads_each_header_of_the_weights_once_to_check_and_once_to_count(

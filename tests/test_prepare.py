@@ -237,12 +237,10 @@ def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that
         ({"sft": {"from_run": "other", "held_out": 1}}, "sft.held_out: 1 sentence out of GRPO's pool, .* not measured"),
         ({"sft": {"held_out": 1}}, ""),
         (
-            {"grpo": {"policy_loss": "gspo"}},
-            "grpo.policy_loss 'gspo' hardly differs from 'ppo': with one optimizer step",
+            {"evaluation": {"label_calibration": 0.3}, "sampling": {"decoding": "schema"}},
+            "evaluation.label_calibration changes nothing: it is for marks, and answers are decoded schema",
         ),
-        ({"grpo": {"policy_loss": "cispo"}}, "grpo.policy_loss 'cispo' hardly differs from 'ppo'"),
-        ({"grpo": {"policy_loss": "gspo", "mini_batches": 2}}, ""),
-        ({"grpo": {"policy_loss": "gspo", "steps": 0}}, ""),
+        ({"evaluation": {"label_calibration": 0.0}, "sampling": {"decoding": "schema"}}, ""),
     ],
 )
 def test_what_changes_nothing_beside_a_key_that_is_tried_out_is_said(tmp_path, sections, said) -> None:

@@ -129,6 +129,11 @@ def test_an_unknown_reward_is_refused_before_anything_is_scored(folder, capsys) 
     assert "unknown reward preset 'gatd'" in capsys.readouterr().err
 
 
+def test_weights_that_are_no_numbers_are_told_in_words(folder, capsys) -> None:
+    assert rescore([str(folder), "--reward", "gated", "--weights", "{entity_f1 = 'x'}"]) == 2
+    assert capsys.readouterr().err == "error: reward.weights.entity_f1: must be a number (got 'x')\n"
+
+
 def test_a_run_without_rollouts_says_so(tmp_path, capsys) -> None:
     run = made_up_run(tmp_path / "run")
     (run / "rollouts.jsonl").unlink()

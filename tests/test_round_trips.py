@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.writing import FORMATS, losses, write
+from rnr.corpus.formats.writing import FORMATS, Losses, write
 from rnr.corpus.loading import load
 from rnr.corpus.matching import stripped
 from rnr.types import Example, Mention
@@ -84,11 +84,11 @@ def _flat(one: Example) -> Example:
 
 
 def _there(folder: Path, form: str, examples: list[Example]) -> tuple[list[Example], list[str]]:
-    """What is read back from a format, and what ``losses`` says is not."""
+    """What is read back from a format, and what is said to be lost."""
     out = folder / f"mine{next(iter(FORMATS[form].suffixes), '')}"
-    lost = losses(examples, out, form)
-    write(examples, out, form)
-    return load([str(out)], training=True, options=AS_THEY_ARE), lost
+    seen = Losses()
+    write(list(seen.passing(examples)), out, form)
+    return load([str(out)], training=True, options=AS_THEY_ARE), seen.lines(out, form)
 
 
 def _compare(before: list[Example], after: list[Example], lost: list[str]) -> None:

@@ -1,5 +1,6 @@
 """The page of a run: the numbers of its files, nothing of the data as HTML, and a sample of a large run."""
 
+import ast
 import json
 from collections import Counter
 
@@ -10,7 +11,7 @@ from rnr.runs.metric_names import MEANINGS, meaning_of
 from rnr.runs.report.collect import collect, config_differences
 from rnr.runs.report.groups import MOST_GROUPS, read_groups
 from rnr.runs.report.page import embedded, render, write_report
-from rnr.runs.report.timeline import merged, read_timeline
+from rnr.runs.report.timeline import KINDS, merged, read_timeline
 from rnr.task.chains import grounded
 from rnr.task.parsing import parse
 from rnr.types import Example, Mention
@@ -176,6 +177,28 @@ def test_the_labels_of_an_evaluation_are_part_of_it(tmp_path) -> None:
     spans = [[100.0, 2.0, "rollout-0", "evaluation"], [102.0, 1.0, "rollout-0", "labels of a mark"]]
     (tmp_path / "spans.jsonl").write_text("".join(json.dumps(span) + "\n" for span in spans))
     assert read_timeline(tmp_path)["lanes"][0]["seconds"] == {"evaluation": 3.0}
+
+
+RECORDERS = {"_all": 0, "_on_each": 0, "_gather": 0, "_wait": 0, "lease": 0, "wait": 1, "span": 1}
+"""Function that records a span, or hands on to one that does -> which of its arguments is what the work is."""
+
+
+def recorded_work() -> set[str]:
+    """The first word of every span that the services record."""
+    found = set()
+    trees = [ast.parse(file.read_text()) for folder in ("cluster", "actors") for file in (ROOT / folder).rglob("*.py")]
+    for call in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        place = RECORDERS.get(getattr(call.func, "attr", getattr(call.func, "id", "")), len(call.args))
+        for what in call.args[place : place + 1]:
+            text = what.values[0] if isinstance(what, ast.JoinedStr) else what
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                found.add(text.value.split()[0])
+    return found
+
+
+def test_every_span_that_is_recorded_has_a_kind_of_work() -> None:
+    assert {"merge", "rollout", "send", "start", "save"} <= recorded_work()
+    assert recorded_work() - set(KINDS) == set()
 
 
 def test_intervals_are_united() -> None:

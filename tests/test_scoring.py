@@ -152,13 +152,23 @@ ROW = {"uid": "a/2", "data_set": "a", "sentence": "Paris", "text": "", "finished
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["{"], "row 1: Expecting"),
+        (["{"], "row 1: not valid JSON: Expecting"),
+        (['{"uid": "a/2", "uid": "a/1"}'], "row 1: not valid JSON: an object has 'uid' twice"),
         (["[]"], "row 1: expected an object, found list"),
         ([{**ROW, "text": None, "tokens": "1"}], "row 1: missing, or not of the right type: text, tokens"),
         ([ROW, ROW], "row 2: a second prediction for 'a/2'"),
         ([{**ROW, "uid": "c/9"}], "row 1: 'c/9' is not in the data"),
         ([{**ROW, "sentence": "Rome"}], "row 1: 'a/2' is another sentence in the data"),
         ([], "no predictions in this file"),
+        ([{**ROW, "tokens": True, "decoding": 1}], "row 1: missing, or not of the right type: tokens, decoding"),
+        ([{**ROW, "confidences": ["0.9"]}], r"row 1: confidences must be numbers or null, in a list; found \['0.9'\]"),
+        ([{**ROW, "confidences": [True]}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": [float("nan")]}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": [10**400]}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": 0.9}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": "0.9"}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": False}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "confidences": [0.9]}], "row 1: 1 confidences for 0 mentions"),
     ],
 )
 def test_a_file_that_cannot_be_scored_says_where_and_why(tmp_path, rows, message) -> None:
@@ -167,6 +177,15 @@ def test_a_file_that_cannot_be_scored_says_where_and_why(tmp_path, rows, message
     with pytest.raises(ValueError, match=message) as error:
         read_predictions(file, EXAMPLES)
     assert str(file) in str(error.value)
+
+
+def test_a_blank_line_between_predictions_is_no_row_and_counts_as_a_line(tmp_path) -> None:
+    file = tmp_path / "predictions.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf\n" + json.dumps(ROW).encode() + b"\r\n \n")
+    assert list(read_predictions(file, EXAMPLES)) == ["a/2"]
+    file.write_text(f"\n{json.dumps(ROW)}\n\n{json.dumps(ROW)}\n")
+    with pytest.raises(ValueError, match="row 4: a second prediction for 'a/2'"):
+        read_predictions(file, EXAMPLES)
 
 
 def test_predictions_compared_with_themselves_differ_by_0_with_p_1(tmp_path) -> None:

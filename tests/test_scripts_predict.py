@@ -110,6 +110,14 @@ def test_answers_to_other_questions_are_not_gone_on_with(tmp_path, asked, capsys
     assert (out.read_bytes(), len(asked)) == (before, 1)
 
 
+@pytest.mark.parametrize("row", ['{"sentence": "Ada ran", "entities": 3}', '{"sentence": 1}'])
+def test_rows_that_predict_does_not_write_are_not_gone_on_with(tmp_path, asked, capsys, row) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text(row + "\n")
+    assert main(["--model", "m", "--schema", "person", "--out", str(out), "--resume", "Ada ran"]) == 2
+    assert f"{out}, row 1: not an output of predict" in capsys.readouterr().err
+
+
 def test_half_of_a_surrogate_pair_that_a_model_spells_ends_nothing(tmp_path, asked, monkeypatch) -> None:
     half = Entity(text="\ud83d", label="person", start=-1, end=-1, confidence=None, alignment="none")
     found = Extraction(sentence="Ada ran", entities=(), reasoning=None, left_out=(half,))
@@ -201,7 +209,7 @@ def test_what_is_made_of_labels_is_said(tmp_path, capsys) -> None:
     with pytest.raises(ValueError, match=f"{file}: an object has 'PER' twice"):
         schema_option(None, file)
     file.write_bytes(b"Zo\xeb")
-    with pytest.raises(ValueError, match="labels is not UTF-8"):
+    with pytest.raises(ValueError, match="labels: not UTF-8 at byte 2; if it is Latin-1"):
         schema_option(None, file)
 
 
@@ -212,6 +220,9 @@ def test_the_schema_of_a_row_has_the_same_shapes_but_lists_no_tags(tmp_path) -> 
     assert next(questions).labels == ["person"]
     with pytest.raises(ValueError, match=r"row 2: its schema lists tags \(O, B-person\), give their labels: person"):
         next(questions)
+    file.write_text('\n{"text": "Ada", "schema": ["a"], "text": "Bo"}\n')
+    with pytest.raises(ValueError, match="row 2: not valid JSON: an object has 'text' twice"):
+        next(read_questions([], [str(file)], "auto", None))
     for entities in ([{"text": "Ada", "label": "person"}], {"person": ["Ada"]}, [[0, 3, "person"]]):
         file.write_text(json.dumps({"text": "Ada", "labels": entities}) + "\n")
         with pytest.raises(ValueError, match="row 1: the schema must be a list of labels"):
@@ -231,6 +242,14 @@ def test_a_document_is_one_question(tmp_path) -> None:
     file = tmp_path / "book.txt"
     file.write_text("One.\nTwo.\n")
     assert [question.text for question in read_questions([], [str(file)], "document", ["a"])] == ["One.\nTwo.\n"]
+
+
+@pytest.mark.parametrize("form", ["auto", "lines", "jsonl", "document"])
+def test_a_file_that_is_not_utf8_is_named_in_every_form(tmp_path, form) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes(b"Zo\xeb ran")
+    with pytest.raises(ValueError, match=r"a\.txt is not UTF-8"):
+        list(read_questions([], [str(file)], form, ["person"]))
 
 
 def test_what_an_engine_prints_never_reaches_standard_output() -> None:

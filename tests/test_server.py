@@ -79,16 +79,18 @@ def test_what_is_too_much_or_wrong_is_refused_with_its_reason() -> None:
         ({"sentences": ["a"], "labels": ["x"], "select": "vote"}, 400, "needs several samples"),
         ({"sentences": ["a"], "labels": ["x"], "threshold": 2}, 400, "from 0 to 1"),
         ({"sentences": ["a"], "labels": ["x"], "threshold": {"dog": 0.5}}, 400, "threshold for 'dog'"),
-        ({"sentences": [], "labels": ["x"]}, 400, "sentences: List should have at least 1 item"),
-        ({"sentences": ["a"]}, 400, "labels: Field required"),
+        ({"sentences": [], "labels": ["x"]}, 400, "sentences: must not be empty (got [])"),
+        ({"sentences": ["a"]}, 400, "labels: is missing"),
         (
             {"sentences": ["a"], "labels": ["x"], "sampels": 3},
             400,
             "sampels: there is no such field; there are",
         ),
+        ({"sentences": ["a"], "labels": 3}, 400, "labels: must be a list or an object (got 3)"),
+        ({"sentences": ["a"], "labels": ["x", 4]}, 400, "labels.1: must be text (got 4)"),
         ({"sentences": ["a"], "labels": ["x"], "window": 8}, 400, "window: there is no such field"),
-        ({"sentences": ["a"], "labels": ["x"], "samples": 0}, 400, "samples: Input should be greater than or equal"),
-        ([1], 400, "the body: "),
+        ({"sentences": ["a"], "labels": ["x"], "samples": 0}, 400, "samples: must be at least 1"),
+        ([1], 400, "the body: must be an object (got [1])"),
     ):
         answer = _post(body)
         assert answer.status_code == status, body

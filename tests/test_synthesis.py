@@ -303,16 +303,27 @@ def test_a_row_is_read_back_as_it_was_written(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"cot": None}, "'cot' must be a str"),
-        ({"entities": {}}, "'entities' must be a list"),
-        ({"entities": [["Ada", "person"]]}, "a text and a label"),
-        ({"entities": [{"text": "Ada", "label": "person", "start": 1, "end": 4}]}, r"'Ada' is not at \[1:4\]"),
+        ({"cot": None}, "^cot: missing in this row"),
+        ({"cot": 5}, "cot must be text, found 5"),
+        ({"schema": None, "entities": None}, "^schema, entities: missing in this row"),
+        ({"entities": {}}, "entities must be a list"),
+        ({"entities": [["Ada", "person"]]}, r"entities\[0\] must be {"),
+        ({"entities": [{"label": "person"}]}, r"None \(person\) is not at \[-1:-1\]"),
+        ({"entities": [{"text": "Ada", "label": "person", "start": 1, "end": 4}]}, r"'Ada' \(person\) is not at \[1:4"),
+        ({"entities": [{"text": "Ada", "label": "person", "start": 0, "end": 99}]}, "is not at"),
     ],
 )
 def test_a_row_of_another_shape_is_refused(change: dict, said: str) -> None:
     row = to_row(Outcome(example=EXAMPLE, answer=Answer(reasoning=CHAIN, mentions=(ADA, PARIS))))
     with pytest.raises(ValueError, match=said):
         read_row(row | change, "?")
+
+
+def test_a_row_has_its_fields_under_the_names_that_data_has_them_under() -> None:
+    row = {"id": 7, "text": "Ada ran", "schema": ["person"], "cot": "A.", "entities": [[0, 3, "person"]]}
+    ada = Mention(text="Ada", label="person", start=0, end=3)
+    read = read_row(row, "?")
+    assert (read.uid, read.sentence, read.mentions, read.reasoning) == ("7", "Ada ran", (ada,), "A.")
 
 
 def test_every_rejection_is_counted_under_its_cause() -> None:

@@ -136,9 +136,9 @@ def test_an_export_of_before_is_still_read(tmp_path) -> None:
     [
         ('{"preset": "compact"', "Invalid JSON"),
         ('{"preset": "terse", "definitions": {}}', "preset: 'terse' is none of compact, compact-de,"),
-        ('{"preset": "compact", "decoding": "beams"}', "decoding: Input should be 'free', 'schema' or 'marks'"),
-        ('{"preset": "compact", "label_calibration": 7}', "label_calibration: Input should be less than or equal to 1"),
-        ('{"wording": {"system": "Find."}}', "wording: user: Field required"),
+        ('{"preset": "compact", "decoding": "beams"}', "decoding: must be 'free', 'schema' or 'marks' (got 'beams')"),
+        ('{"preset": "compact", "label_calibration": 7}', "label_calibration: must be at most 1 (got 7)"),
+        ('{"wording": {"system": "Find."}}', "wording.user: is missing"),
     ],
 )
 def test_a_file_that_does_not_tell_how_a_model_was_asked_is_named_with_what_is_wrong(tmp_path, written, why) -> None:

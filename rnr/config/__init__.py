@@ -114,88 +114,66 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _nothing_idle(self) -> Self:
-        """Refuse what would do nothing beside the other keys, by name."""
-        for idle, why in (*self._idle_in_the_stages(), *self._idle_in_a_step()):
-            if idle:
-                raise ValueError(why)
+    def _worth_running(self) -> Self:
+        """Refuse what would disappoint at the end of a run: no work, and rewards that no token would earn."""
+        if not (self.sft.epochs or self.sft.from_run or self.grpo.steps or self.evaluation.base):
+            raise ValueError(
+                "nothing would be done: sft.epochs=0 skips the warm start, grpo.steps=0 skips GRPO, and "
+                "evaluation.base=false the evaluation of the model as it comes"
+            )
+        if self.grpo.mini_batches > self.sampling.prompts_per_step:
+            raise ValueError(
+                f"grpo.mini_batches ({self.grpo.mini_batches}) divides a step by its prompts, which are "
+                f"{self.sampling.prompts_per_step} (sampling.prompts_per_step)"
+            )
+        added = "a reward.preset of one's own" if ":" in self.reward.preset else ""
+        added = "reward.overlong_tokens" if self.reward.overlong_tokens else added
+        added = "reward.scorers" if any(scorer.weight for scorer in self.reward.scorers) else added
+        if added and self.grpo.credit == "mention":
+            raise ValueError(
+                f'{added} changes the reward of an answer, and under grpo.credit "mention" a token has the advantage '
+                'of the mention that it decides about: use grpo.credit="answer"'
+            )
         return self
-
-    def _idle_in_the_stages(self) -> Iterator[tuple[bool, str]]:
-        warm_start = bool(self.sft.epochs or self.sft.from_run)
-        yield (
-            bool(self.sft.held_out) and not warm_start,
-            "sft.held_out has no effect: sft.epochs=0 skips the warm start",
-        )
-        yield (
-            self.merging.warm_start != 1 and not warm_start,
-            "merging.warm_start has no effect: sft.epochs=0 skips the warm start",
-        )
-        yield (
-            self.merging.grpo != 1 and not self.grpo.steps,
-            "merging.grpo weighs what GRPO changed, and grpo.steps=0 skips it: without GRPO set merging.grpo=1, and "
-            "merging.warm_start=1 to export the warm start as it is",
-        )
-        yield (
-            not warm_start and not self.grpo.steps and not self.evaluation.base,
-            "nothing would be done: sft.epochs=0 skips the warm start, grpo.steps=0 skips GRPO, and "
-            "evaluation.base=false the evaluation of the model as it comes",
-        )
-        calibrates = self.evaluation.changed("label_calibration") and self.evaluation.label_calibration > 0
-        yield (
-            calibrates and self.sampling.decoding in ("free", "schema"),
-            "evaluation.label_calibration calibrates the labels of marks, and there are none under sampling.decoding="
-            f'"{self.sampling.decoding}": leave it out, or set sampling.decoding="marks"',
-        )
-        yield (
-            self.model.changed("lora_alpha") and not self.model.lora_rank,
-            "model.lora_alpha has no effect with model.lora_rank=0",
-        )
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is told and not refused, for it may be a preset's: data of the demo beside data of one's own, and keys
-        that do nothing because their stage is skipped."""
+        that do nothing beside the others."""
         keys = ("train", "evaluation")
         unset = [key for key in keys if key not in self.data.model_fields_set]
         demo = [f"data.{key} is not set: it is the demo's, {', '.join(getattr(self.data, key))}" for key in unset]
-        return (*(demo if len(unset) == 1 else ()), *self._unused())
+        return (*(demo if len(unset) == 1 else ()), *self._without_effect())
 
-    def _unused(self) -> Iterator[str]:
-        found = []
-        if self.sft.from_run or not self.sft.epochs:
-            why = "sft.from_run takes the place of" if self.sft.from_run else "sft.epochs=0 skips"
-            keys = ("sequences_per_step", "learning_rate", "warmup_fraction", "patience")
-            idle = [f"sft.{key}" for key in keys if self.sft.changed(key)]
-            found.append((f"{why} the warm start", idle + ["data.sft_examples"] * self.data.changed("sft_examples")))
-        if not self.grpo.steps:
-            idle = [f"grpo.{key}" for key in type(self.grpo).model_fields if key != "steps" and self.grpo.changed(key)]
-            idle += ["data.difficulty_rollouts"] * self.data.changed("difficulty_rollouts")
-            idle += ["sampling.dynamic_sampling_rounds"] * self.sampling.changed("dynamic_sampling_rounds")
-            found.append(("grpo.steps=0 skips GRPO", idle))
-        yield from (f"{why}: no use is made of {', '.join(idle)}" for why, idle in found if idle)
+    def _without_effect(self) -> Iterator[str]:
+        for why, keys in (self._without_warm_start(), self._without_grpo()):
+            if keys:
+                yield f"{why}: no use is made of {', '.join(keys)}"
+        if self.model.changed("lora_alpha") and not self.model.lora_rank:
+            yield "model.lora_alpha has no effect with model.lora_rank=0"
+        if self.grpo.steps:
+            yield from self.grpo.without_effect()
 
-    def _idle_in_a_step(self) -> Iterator[tuple[bool, str]]:
-        grpo = self.grpo
-        clips = [name for name in ("clip_low", "clip_high", "dual_clip") if grpo.changed(name)]
-        yield (
-            bool(clips) and grpo.mini_batches * grpo.epochs == 1,
-            f"grpo.{' and grpo.'.join(clips)}: with one optimizer step for the samples of a step every ratio is 1 and "
-            "nothing is clipped; ask for more by grpo.mini_batches or grpo.epochs",
-        )
-        yield (
-            grpo.mini_batches > self.sampling.prompts_per_step,
-            f"grpo.mini_batches ({grpo.mini_batches}) divides a step by its prompts, which are "
-            f"{self.sampling.prompts_per_step} (sampling.prompts_per_step)",
-        )
-        added = "a reward.preset of one's own" if ":" in self.reward.preset else ""
-        added = "reward.overlong_tokens" if self.reward.overlong_tokens else added
-        added = "reward.scorers" if any(scorer.weight for scorer in self.reward.scorers) else added
-        yield (
-            bool(added) and grpo.credit == "mention",
-            f'{added} changes the reward of an answer, and under grpo.credit "mention" a token has the advantage of '
-            'the mention that it decides about: use grpo.credit="answer"',
-        )
+    def _without_warm_start(self) -> tuple[str, list[str]]:
+        """Why there is none of the run's own, and the keys that ask for one."""
+        if self.sft.epochs and not self.sft.from_run:
+            return "", []
+        why = "sft.from_run takes the place of" if self.sft.from_run else "sft.epochs=0 skips"
+        keys = ["sequences_per_step", "learning_rate", "warmup_fraction", "patience"]
+        keys += [] if self.sft.from_run else ["held_out"]
+        asking = [f"sft.{key}" for key in keys if self.sft.changed(key)]
+        asking += ["data.sft_examples"] * self.data.changed("sft_examples")
+        merged = self.merging.warm_start != 1 and not self.sft.from_run
+        return f"{why} the warm start", asking + ["merging.warm_start"] * merged
+
+    def _without_grpo(self) -> tuple[str, list[str]]:
+        """Why there is no GRPO, and the keys that ask for it."""
+        if self.grpo.steps:
+            return "", []
+        asking = [f"grpo.{key}" for key in type(self.grpo).model_fields if key != "steps" and self.grpo.changed(key)]
+        asking += ["data.difficulty_rollouts"] * self.data.changed("difficulty_rollouts")
+        asking += ["sampling.dynamic_sampling_rounds"] * self.sampling.changed("dynamic_sampling_rounds")
+        return "grpo.steps=0 skips GRPO", asking + ["merging.grpo"] * self.merging.changed("grpo")
 
     @model_validator(mode="after")
     def _fit_for_an_adapter(self) -> Self:

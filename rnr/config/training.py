@@ -1,8 +1,9 @@
 """The policy, and how both stages train it."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from rnr.config.section import Section
 
@@ -135,15 +136,24 @@ class GrpoConfig(Section):
         """Whether the policy at the start of GRPO is kept beside the one that is trained."""
         return self.kl_coefficient > 0 and self.steps > 0
 
-    @model_validator(mode="after")
-    def _used(self) -> Self:
+    def without_effect(self) -> Iterator[str]:
+        """What is said of keys that do nothing beside the others."""
         if self.changed("kl_estimator") and not self.kl_coefficient:
-            raise ValueError("kl_estimator has no effect with kl_coefficient=0")
+            yield "grpo.kl_estimator has no effect with grpo.kl_coefficient=0"
         if self.changed("rollout_correction_cap") and self.rollout_correction == "none":
-            raise ValueError('rollout_correction_cap has no effect with rollout_correction "none"')
+            yield 'grpo.rollout_correction_cap has no effect with grpo.rollout_correction "none"'
         if self.dual_clip and self.policy_loss == "cispo":
-            raise ValueError('dual_clip is for policy_loss "ppo" and "gspo": "cispo" bounds the ratio of every token')
-        return self
+            yield 'grpo.dual_clip has no effect with grpo.policy_loss "cispo", which bounds the ratio of every token'
+        if self.mini_batches * self.epochs > 1:
+            return
+        clips = ["clip_low", "clip_high"] + ["dual_clip"] * (self.policy_loss != "cispo")
+        asked = [f"grpo.{key}" for key in clips if self.changed(key)]
+        one = "with one optimizer step for the samples of a step every ratio is 1"
+        more = "ask for more by grpo.mini_batches or grpo.epochs"
+        if asked:
+            yield f"no use is made of {', '.join(asked)}: {one} and nothing is clipped; {more}"
+        if self.policy_loss != "ppo":
+            yield f"grpo.policy_loss {self.policy_loss!r} hardly differs from 'ppo': {one}; {more}"
 
     @field_validator("advantage", mode="before")
     @classmethod

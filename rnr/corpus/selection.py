@@ -73,7 +73,7 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
     drawn = {"data.grpo_examples": (data.grpo_examples, pool)}
     drawn |= {"data.sft_examples": (data.sft_examples, train)} if warm_start else {}
     return Selection(
-        notes=tuple(_idle(data, train, drawn, special)),
+        notes=tuple(_without_effect(data, train, drawn, special)),
         sft=tuple(_drawn(train, data.sft_examples, seed, data.mixture, special)) if warm_start else (),
         held_out=tuple(aside),
         pool=tuple(_drawn(pool, data.grpo_examples, seed + 1, data.mixture, special)),
@@ -83,7 +83,7 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
     )
 
 
-def _idle(
+def _without_effect(
     data: DataConfig,
     train: Sequence[Example],
     drawn: Mapping[str, tuple[int, Sequence[Example]]],

@@ -9,7 +9,7 @@ from rnr.evaluation.metrics import Counts
 
 
 def bootstrap_intervals(
-    data_sets: Sequence[Sequence[Counts]], *, seed: int, resamples: int = 1000
+    data_sets: Sequence[Sequence[Counts]], *, seed: int = 0, resamples: int = 1000
 ) -> dict[str, tuple[float, float]]:
     """Ends of the 95 % percentile intervals of ``precision``, ``recall`` and ``f1``, in per cent.
 
@@ -30,7 +30,7 @@ class Difference:
 
 
 def paired_bootstrap(
-    first: Sequence[Sequence[Counts]], second: Sequence[Sequence[Counts]], *, seed: int, resamples: int = 1000
+    first: Sequence[Sequence[Counts]], second: Sequence[Sequence[Counts]], *, seed: int = 0, resamples: int = 1000
 ) -> Difference:
     """By how much the mean F1 over data sets of ``first`` is above that of ``second``.
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from rnr.evaluation.predictions import Prediction
 from rnr.task.labels import label_key
 
+BINS = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
@@ -35,7 +37,7 @@ class Calibration:
     """Entities without a confidence, which are in no bin."""
 
 
-def calibration(predictions: Iterable[Prediction], bins: int = 10) -> Calibration | None:
+def calibration(predictions: Iterable[Prediction]) -> Calibration | None:
     """The calibration of all predicted mentions that have a confidence; right is what is annotated at this place under
     this label, as in the protocol strict. None if no mention has one."""
     pairs: list[tuple[float, bool]] = []
@@ -50,20 +52,20 @@ def calibration(predictions: Iterable[Prediction], bins: int = 10) -> Calibratio
                 unknown += 1
             else:
                 pairs.append((confidence, (mention.start, mention.end, label_key(mention.label)) in gold))
-    return reliability(pairs, bins=bins, unknown=unknown) if pairs else None
+    return reliability(pairs, unknown=unknown) if pairs else None
 
 
-def reliability(pairs: Sequence[tuple[float, bool]], *, bins: int = 10, unknown: int = 0) -> Calibration:
-    """The calibration of at least one (confidence, whether it was right), in bins of equal width."""
-    members: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
+def reliability(pairs: Sequence[tuple[float, bool]], *, unknown: int = 0) -> Calibration:
+    """The calibration of at least one (confidence, whether it was right), in ten bins of equal width."""
+    members: list[list[tuple[float, bool]]] = [[] for _ in range(BINS)]
     for confidence, right in pairs:
         # The bin is (low, high], so that shares of k samples, such as 0.5, lie at the end of one.
-        number = next(number for number in range(bins) if confidence <= (number + 1) / bins or number == bins - 1)
+        number = next(number for number in range(BINS) if confidence <= (number + 1) / BINS or number == BINS - 1)
         members[number].append((confidence, right))
     found = tuple(
         Bin(
-            low=number / bins,
-            high=(number + 1) / bins,
+            low=number / BINS,
+            high=(number + 1) / BINS,
             count=len(part),
             confidence=sum(confidence for confidence, _ in part) / len(part),
             right=sum(right for _, right in part) / len(part),

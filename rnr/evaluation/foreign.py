@@ -10,7 +10,6 @@ A row is a JSON object with a sentence (``text`` or ``sentence``) and its mentio
 A mention may have its place, label and text under any name that data may have them under, and is read as data is.
 """
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ from typing import Any
 from rnr.corpus.formats.entity_names import own_entity
 from rnr.corpus.formats.examples import TWICE, Place, mention_of
 from rnr.corpus.formats.plain_rows import GROUPS
+from rnr.corpus.formats.rows import numbered_rows
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.matching import folded, places_of, stripped
 from rnr.corpus.report import Reading
 from rnr.counting import counted
-from rnr.evaluation.predictions import Prediction, read_predictions
+from rnr.evaluation.predictions import Prediction, is_number, predictions_of
 from rnr.files import strict_json
 from rnr.task.labels import label_key
 from rnr.task.parsing import ground, write
@@ -61,10 +61,10 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
     file and row, for what cannot be read, a sentence that is not in the data, and offsets that do not hold the text
     that stands beside them.
     """
-    rows = list(_rows(file))
+    rows = list(numbered_rows(file.read_bytes().splitlines(), file))
     if not rows or rows[0][1].keys() >= OWN:
         notes = (f"{file} was written here: no label of it is renamed",) if renamed else ()
-        return Foreign(predictions=read_predictions(file, examples), tool=False, offsets=False, notes=notes)
+        return Foreign(predictions=predictions_of(rows, file, examples), tool=False, offsets=False, notes=notes)
     by_sentence: dict[str, list[Example]] = {}
     for example in examples:
         by_sentence.setdefault(example.sentence, []).append(example)
@@ -118,19 +118,6 @@ class _Names:
             elif label_key(data) not in self._asked:
                 asked = ", ".join(sorted(self._asked.values()))
                 yield f"--rename {tool}={data}: no sentence asks for {data!r}; asked for: {asked}"
-
-
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{file}, row {number}: {error}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"{file}, row {number}: expected an object, found {type(row).__name__}")
-        yield number, row
 
 
 def _sentence(row: Mapping[str, Any]) -> str:
@@ -194,7 +181,7 @@ def _score(item: dict[str, Any] | list[Any]) -> float | None:
     if isinstance(item, list):
         return None
     found = next((item[name] for name in ("score", "confidence") if item.get(name) is not None), None)
-    if found is not None and type(found) not in (int, float):
+    if found is not None and not is_number(found):
         raise ValueError(f"a score that is no number: {strict_json(item)[:80]}")
     return None if found is None else float(found)
 
@@ -211,6 +198,8 @@ def _mention(item: dict[str, Any] | list[Any], at: str, sentence: str, names: _N
     label, text = found.get("label", found.get("type")), found.get("text", found.get("name"))
     if not isinstance(label, str) or not label.strip():
         raise ValueError(f"a mention without a label: {strict_json(item)[:80]}")
+    if any("\ud800" <= character <= "\udfff" for character in label):
+        raise ValueError(f"a label with half of a surrogate pair, which UTF-8 cannot hold: {label!r}")
     label = names.of(label)
     start, end = _offsets(found)
     if (start, end) in ((None, None), (-1, -1)):

@@ -1,11 +1,13 @@
 """Read and write prediction files: JSON lines with the fields of ``_FIELDS``; ``text`` is the whole completion."""
 
-import json
+import reprlib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+from rnr.corpus.formats.rows import numbered_rows
 from rnr.files import json_line, write_whole
 from rnr.task.chains import grounded
 from rnr.task.choosing import Chosen, aligned
@@ -15,6 +17,7 @@ from rnr.types import Answer, Decoding, Example
 UNCALIBRATED = "uncalibrated"
 """The folder, beside a run's predictions, of the same answers with the policy's own labels."""
 _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +61,18 @@ def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Predi
 
     Raises ValueError, naming file and row, for a row that is not a prediction for one of these sentences.
     """
+    return predictions_of(numbered_rows(file.read_bytes().splitlines(), file), file, examples)
+
+
+def predictions_of(
+    rows: Iterable[tuple[int, Mapping[str, Any]]], file: Path, examples: Iterable[Example]
+) -> dict[str, Prediction]:
+    """The same of rows with their numbers, which were read from ``file``."""
     gold = {example.uid: example for example in examples}
     predictions: dict[str, Prediction] = {}
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+    for number, row in rows:
         try:
-            prediction = _prediction(json.loads(line), gold)
+            prediction = _prediction(row, gold)
             if prediction.example.uid in predictions:
                 raise ValueError(f"a second prediction for {prediction.example.uid!r}")
         except ValueError as error:
@@ -73,10 +83,14 @@ def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Predi
     return predictions
 
 
-def _prediction(row: Any, gold: Mapping[str, Example]) -> Prediction:
-    if not isinstance(row, dict):
-        raise ValueError(f"expected an object, found {type(row).__name__}")
-    wrong = [name for name, kind in _FIELDS.items() if not isinstance(row.get(name), kind)]
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value of JSON is a number to count with: not true, NaN or infinite, nor beyond a float."""
+    return type(value) in (int, float) and abs(value) <= _LARGEST
+
+
+def _prediction(row: Mapping[str, Any], gold: Mapping[str, Example]) -> Prediction:
+    wrong = [name for name, kind in _FIELDS.items() if type(row.get(name)) is not kind]
+    wrong += ["decoding"] * (not isinstance(row.get("decoding", ""), str))
     if wrong:
         raise ValueError(f"missing, or not of the right type: {', '.join(wrong)}")
     example = gold.get(row["uid"])
@@ -84,7 +98,10 @@ def _prediction(row: Any, gold: Mapping[str, Example]) -> Prediction:
         found = "is not in the data" if example is None else "is another sentence in the data"
         raise ValueError(f"{row['uid']!r} {found}; give the data that these predictions were made from")
     answer = grounded(parse(row["text"]), example.sentence)
-    confidences = row.get("confidences") or ()
+    confidences = row.get("confidences")
+    confidences = [] if confidences is None else confidences
+    if not isinstance(confidences, list) or not all(each is None or is_number(each) for each in confidences):
+        raise ValueError(f"confidences must be numbers or null, in a list; found {reprlib.repr(confidences)}")
     if confidences and len(confidences) != len(answer.mentions):
         raise ValueError(f"{len(confidences)} confidences for {len(answer.mentions)} mentions")
     return Prediction(
@@ -93,6 +110,6 @@ def _prediction(row: Any, gold: Mapping[str, Example]) -> Prediction:
         answer=answer,
         finished=row["finished"],
         tokens=row["tokens"],
-        decoding=str(row.get("decoding", "")),
+        decoding=row.get("decoding", ""),
         confidences=tuple(confidences),
     )

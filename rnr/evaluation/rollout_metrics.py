@@ -40,7 +40,7 @@ def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
     }
     tagged = [counts for example, answer in rows if (counts := answer_chain_counts(example, answer)) is not None]
     if tagged:
-        metrics["ner/chain_f1"] = chain_f1(tagged)
+        metrics["ner/chain_f1"] = sum(tagged, Counts()).f1
     if mentions:
         metrics["ner/hallucinated_span_frac"] = sum(not mention.grounded for mention in mentions) / len(mentions)
     if silent:
@@ -64,10 +64,3 @@ def right_tags(example: Example, chain: ReadChain) -> list[bool]:
     """Whether each mention of a chain is annotated with its start, end and label."""
     gold = {(mention.start, mention.end, label_key(mention.label)) for mention in example.mentions}
     return [(mention.start, mention.end, label_key(mention.label)) in gold for mention in chain.mentions]
-
-
-def chain_f1(chains: Sequence[Counts]) -> float:
-    """Micro F1 of the tags of these chains, in [0, 1]; 0 where nothing is tagged or annotated."""
-    total = sum(chains, Counts())
-    both = 2 * total.true_positives + total.false_positives + total.false_negatives
-    return 2 * total.true_positives / both if both else 0.0

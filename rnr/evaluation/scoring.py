@@ -244,7 +244,7 @@ def _counts(predictions: Iterable[Prediction], protocol: str) -> list[Counts]:
 
 def _average(data_sets: Sequence[Sequence[Counts]]) -> Score:
     scores = [corpus_score(counts) for counts in data_sets]
-    intervals = bootstrap_intervals(data_sets, seed=0)
+    intervals = bootstrap_intervals(data_sets)
     return Score(
         precision=average([score.precision for score in scores]),
         recall=average([score.recall for score in scores]),
@@ -254,7 +254,7 @@ def _average(data_sets: Sequence[Sequence[Counts]]) -> Score:
 
 
 def _difference(pairs: Sequence[tuple[Sequence[Counts], Sequence[Counts]]]) -> Difference:
-    found = paired_bootstrap([first for first, _ in pairs], [second for _, second in pairs], seed=0)
+    found = paired_bootstrap([first for first, _ in pairs], [second for _, second in pairs])
     return Difference(round(found.f1, 2), _rounded(found.interval), round(found.p_value, 4))
 
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from rnr.corpus.formats.row_types import read_row_fields
 from rnr.synthesis.outcomes import Outcome
 from rnr.task.labels import normalise_label
 from rnr.task.parsing import ground
@@ -17,33 +18,28 @@ def read_row(row: Any, name: str) -> Example:
 
     Raises ValueError for a row of another shape. Its content is not judged: ``checking.check`` does that.
     """
-    if not isinstance(row, dict):
-        raise ValueError(f"expected an object, found {type(row).__name__}")
-    for field, kind in (("sentence", str), ("schema", list), ("cot", str), ("entities", list)):
-        if not isinstance(row.get(field), kind):
-            raise ValueError(f"{field!r} must be a {kind.__name__}, found {row.get(field)!r:.80}")
-    sentence = row["sentence"]
-    mentions = ground((_row_mention(entity, sentence) for entity in row["entities"]), sentence)
+    fields = read_row_fields(row)
+    if fields.labels is None or fields.entities is None or fields.reasoning is None:
+        needed = {"schema": fields.labels, "entities": fields.entities, "cot": fields.reasoning}
+        raise ValueError(f"{', '.join(key for key, value in needed.items() if value is None)}: missing in this row")
     return Example(
-        uid=str(row.get("guid") or name),
-        sentence=sentence,
-        schema=tuple(str(label) for label in row["schema"]),
-        mentions=mentions,
-        source=str(row.get("dataset") or ""),
-        reasoning=row["cot"],
+        uid=fields.guid or name,
+        sentence=fields.sentence,
+        schema=tuple(fields.labels),
+        mentions=ground((_mention(*entity, fields.sentence) for entity in fields.entities), fields.sentence),
+        source=fields.dataset or "",
+        reasoning=fields.reasoning,
     )
 
 
-def _row_mention(entity: Any, sentence: str) -> Mention:
-    if not isinstance(entity, dict) or not all(isinstance(entity.get(key), str) for key in ("text", "label")):
-        raise ValueError(f"an entity must have a text and a label: {entity!r:.80}")
-    text, label = entity["text"], normalise_label(entity["label"])
-    start, end = entity.get("start", -1), entity.get("end", -1)
-    if (start, end) == (-1, -1):
+def _mention(label: str, text: str | None, start: int, end: int, sentence: str) -> Mention:
+    label = normalise_label(label)
+    if (start, end) == (-1, -1) and text is not None:
         return Mention(text=text, label=label)
-    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end or sentence[start:end] != text:
-        raise ValueError(f"{text!r} is not at [{start}:{end}]")
-    return Mention(text=text, label=label, start=start, end=end)
+    there = sentence[start:end]
+    if not 0 <= start < end <= len(sentence) or there != (text or there):
+        raise ValueError(f"{text!r} ({label}) is not at [{start}:{end}]")
+    return Mention(text=there, label=label, start=start, end=end)
 
 
 def row_answer(example: Example) -> Answer:

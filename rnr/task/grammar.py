@@ -102,13 +102,13 @@ def unreachable(example: Example) -> list[Mention]:
     return found
 
 
-def chain_grammar(sentence: str, schema: Sequence[str], *, before: str = "", after: str = "\n") -> str:
-    """The grammar of all tagged chains about a sentence, with fixed texts on either side.
+def chain_grammar(sentence: str, schema: Sequence[str], *, before: str = "") -> str:
+    """The grammar of all tagged chains about a sentence, behind a fixed text and with the line break that ends them.
 
     Outside a mark the next piece of the sentence is copied, or ``[`` opens a mark; inside, a piece is copied or
-    ``: label]`` closes it. A mark begins and ends at ``boundaries`` and not at a blank. The line break ``after`` is
-    part of the grammar because some tokenizers have one token for it and the character before: without it, that token
-    would be forbidden and the last decision distorted.
+    ``: label]`` closes it. A mark begins and ends at ``boundaries`` and not at a blank. The line break is part of the
+    grammar because some tokenizers have one token for it and the character before: without it, that token would be
+    forbidden and the last decision distorted.
 
     Raises ValueError for labels that a mark cannot hold (``refuse_labels``) and for a blank sentence.
     """
@@ -128,7 +128,7 @@ def chain_grammar(sentence: str, schema: Sequence[str], *, before: str = "", aft
             ways.append(f"{_quoted(pieces[number + 1])} i{number + 2}")
         if ways:
             rules.append(f"i{number + 1} ::= {' | '.join(ways)}")
-    rules.append(f"o{len(pieces)} ::= {_quoted(after)}")
+    rules.append(f"o{len(pieces)} ::= " + _quoted("\n"))
     return "\n".join(rules)
 
 

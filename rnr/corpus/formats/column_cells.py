@@ -64,31 +64,32 @@ class Columns:
         """Whether the cells of each sentence are numbers that go up by one."""
         return self._steps(column) == {1}
 
-    def numbering(self, column: int) -> str:
-        """What the numbers of a column are, in words; empty where they are no numbers or mean nothing by their order.
+    def numbering(self) -> str:
+        """What the numbers of the first column are, in words; empty where they are no numbers or mean nothing by their
+        order.
 
         Raises ValueError where the ends of sentences are told by such numbers alone, or words by WebAnno's old ones.
         """
-        if all(map(_are_old_numbers, self.cells(column))):
+        if all(map(_are_old_numbers, self.cells(0))):
             raise ValueError(
                 "words are numbered as in WebAnno TSV 1 and 2 (1-1, 1-2): export 'WebAnno TSV v3.3' or 'CoNLL 2002'"
             )
-        steps = self._steps(column)
-        if 1 in steps and min(steps) < 0 and self._begins_anew(column):
+        steps = self._steps(0)
+        if 1 in steps and min(steps) < 0 and self._begins_anew():
             raise ValueError(
-                f"column {column + 1} numbers the words of a sentence and begins anew where no blank line stands: put "
+                "column 1 numbers the words of a sentence and begins anew where no blank line stands: put "
                 "one between sentences"
             )
         if steps == {0, 1}:
             raise ValueError(
-                f"column {column + 1} numbers the sentences, which no blank line divides: put one between them, or "
+                "column 1 numbers the sentences, which no blank line divides: put one between them, or "
                 "divide the columns by tabs and name them in the first line (sentence_id, word, tag)"
             )
         return {frozenset({1}): "a running number", frozenset({0}): "the number of the sentence"}.get(steps, "")
 
-    def _begins_anew(self, column: int) -> bool:
-        """Whether the numbers go up by one but where they are 0 or 1 again."""
-        for cells in self.cells(column):
+    def _begins_anew(self) -> bool:
+        """Whether the numbers of the first column go up by one but where they are 0 or 1 again."""
+        for cells in self.cells(0):
             numbers = [int(cell) for cell in cells if not is_range(cell)]
             if any(right != left + 1 and right not in (0, 1) for left, right in pairwise(numbers)):
                 return False

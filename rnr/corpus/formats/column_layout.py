@@ -104,7 +104,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     if not whole:
         raise ValueError("there is no line with a token and a tag")
     columns = Columns(whole, width)
-    numbers = columns.numbering(0) if width > 2 else ""
+    numbers = columns.numbering() if width > 2 else ""
     running = 0 if numbers else -1
     uneven = mark == " " and sum(map(len, whole)) < 0.9 * len(lines)
     tag, key, facts = _tags(columns, running, tag_column, header, uneven=uneven)

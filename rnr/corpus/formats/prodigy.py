@@ -28,7 +28,6 @@ _ANSWERS = {
     **dict.fromkeys(("ignore", "ignored", "skip", "skipped"), "ignore"),
 }
 """What annotators answer, in any case, and what that is to Prodigy."""
-_MANUAL = ("ner_manual", "spans_manual", "relations", "blocks")
 
 
 def _recognises(row: Any) -> bool:

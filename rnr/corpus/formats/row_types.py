@@ -1,5 +1,6 @@
 """The types of a row: what fields it may have under which names, and what is said of one that is wrong."""
 
+import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
@@ -40,9 +41,6 @@ class RowFields:
 
 def read_row_fields(row: Any) -> RowFields:
     """The fields of a row; raises ValueError at the first that is wrong or missing."""
-    found = _usual(row)
-    if found is not None:
-        return found
     typed = read_as(_Row, row)
     entities = typed.entities
     return RowFields(
@@ -76,7 +74,7 @@ def _not_blank(text: str) -> str:
 
 def _label(text: str) -> str:
     _not_blank(label_key(text))
-    return text
+    return sys.intern(text)  # one copy of what stands in every row of a large file
 
 
 def _without_tags(chain: str) -> str:
@@ -141,89 +139,3 @@ class _Row(BaseModel):
 
 class _Labels(RootModel[list[_Label]]):
     model_config = ConfigDict(strict=True)
-
-
-# The usual rows again by hand, because files are large: five times as fast, and None for whatever is not usual.
-
-_FIELDS = frozenset(("sentence", "text", "entities", "label", "schema", "dataset", "guid", "id"))
-_OWN = frozenset(("label", "text", "start", "end"))
-_INSTRUCT = frozenset(("type", "name", "pos"))
-
-_shared_labels: dict[str, str] = {}
-"""Labels that are right, each in one copy."""
-_MOST_SHARED = 10_000
-
-
-def _usual(row: Any) -> RowFields | None:
-    if type(row) is not dict or not row.keys() <= _FIELDS:
-        return None
-    sentence = row.get("sentence") if "sentence" in row else row.get("text")
-    entities = row.get("entities") if "entities" in row else row.get("label")
-    dataset, guid = row.get("dataset"), row_name(row)
-    guid = str(guid) if type(guid) is int else guid
-    if type(sentence) is not str or not _is_text(sentence) or not sentence.strip() or type(entities) is not list:
-        return None
-    if not all(value is None or (type(value) is str and _is_text(value)) for value in (dataset, guid)):
-        return None
-    labels: list[str] | None = None
-    if row.get("schema") is not None:
-        if type(row["schema"]) is not list or None in (shared := [_shared(label) for label in row["schema"]]):
-            return None
-        labels = [label for label in shared if label is not None]
-    found: list[EntityFields] = []
-    for entity in entities:
-        fields = _usual_list(entity) if type(entity) is list else _usual_dict(entity)
-        if fields is None:
-            return None
-        found.append(fields)
-    return RowFields(sentence=sentence, labels=labels, entities=found, dataset=dataset, guid=guid)
-
-
-def _usual_list(entity: list[Any]) -> EntityFields | None:
-    if len(entity) != 3:
-        return None
-    start, end, label = entity
-    label = _shared(label)
-    if type(start) is not int or type(end) is not int or label is None:
-        return None
-    return label, None, start, end
-
-
-def _usual_dict(entity: Any) -> EntityFields | None:
-    if type(entity) is not dict:
-        return None
-    if entity.keys() <= _OWN and "label" in entity:
-        label, text, start, end = entity["label"], entity.get("text"), entity.get("start", -1), entity.get("end", -1)
-    elif entity.keys() == _INSTRUCT and type(entity["pos"]) is list and len(entity["pos"]) == 2:
-        label, text, (start, end) = entity["type"], entity["name"], entity["pos"]
-    else:
-        return None
-    label = _shared(label)
-    if label is None or type(start) is not int or type(end) is not int:
-        return None
-    if text is not None and (type(text) is not str or not _is_text(text)):
-        return None
-    return label, text, start, end
-
-
-def _shared(label: Any) -> str | None:
-    """The one copy of a label; None for what is none."""
-    if type(label) is not str:
-        return None
-    if label not in _shared_labels:
-        if not _is_text(label) or not label_key(label):
-            return None
-        if len(_shared_labels) >= _MOST_SHARED:
-            _shared_labels.clear()
-        _shared_labels[label] = label
-    return _shared_labels[label]
-
-
-def _is_text(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,33 +1,25 @@
 """What every format needs: a row or the reason why there is none, our own row, and the way to a file or a library."""
 
+import codecs
 import json
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from rnr.files import not_utf8
 from rnr.types import Example
+from rnr.validation import faults
 
 Row: TypeAlias = tuple[int, Any]
 """Its number (in a text file the line it begins at), and the row or the DataError that says why there is none."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
-
-_FAULTS = {
-    "missing": "is missing in",
-    "model_type": "must be an object, found",
-    "dict_type": "must be an object, found",
-    "list_type": "must be a list, found",
-    "string_type": "must be text, found",
-    "int_type": "must be a whole number, found",
-}
-"""pydantic's kinds of errors in the words of somebody who looks at JSON."""
-
 
 _HINTS = (
     (b"{'", "; this is how Python shows an object: `json.dumps` writes it as JSON"),
@@ -90,12 +82,10 @@ def read_as(model: type[_Model], value: Any) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raised = first.get("ctx", {}).get("error", first["msg"])
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        # reprlib, because repr raises on what is nested too deeply.
-        found = f"{_FAULTS.get(first['type'], f'{raised}, found')} {reprlib.repr(first['input'])}"
-        raise ValueError(f"{place.removeprefix('.') or 'the value'} {found}") from None
+        fault = next(faults(error, model))
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault.place).removeprefix(".")
+        found = " in" if fault.kind == "missing" else ", found"
+        raise ValueError(f"{place or 'the value'} {fault.said}{found} {reprlib.repr(fault.given)}") from None
 
 
 def are_texts(value: Any) -> TypeGuard[list[str]]:
@@ -119,6 +109,23 @@ def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=once_each)
+
+
+def numbered_rows(lines: Iterable[bytes | str], place: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The number and the object of each line of JSONL that is not blank; raises ValueError, naming place and row, for
+    what is no object, or one that has a key twice."""
+    for number, line in enumerate(lines, 1):
+        line = line.removeprefix(codecs.BOM_UTF8) if isinstance(line, bytes) else line
+        if not line.strip():
+            continue
+        try:
+            row = parsed(line)
+        except (ValueError, RecursionError) as error:
+            text = line if isinstance(line, bytes) else line.encode(errors="replace")
+            raise ValueError(f"{place}, row {number}: {json_fault(error, text)}") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{place}, row {number}: expected an object, found {type(row).__name__}")
+        yield number, row
 
 
 def json_fault(error: ValueError | RecursionError, text: bytes = b"") -> str:
@@ -163,12 +170,6 @@ def _hint(text: str, place: int) -> str:
     if before == "}" and there == "{":
         return "another value stands behind it: in JSON lines each stands on a line of its own"
     return ""
-
-
-def not_utf8(place: str) -> str:
-    """What is said of a text that stops being UTF-8 at a place, with how it can be converted."""
-    said = f"not UTF-8 at {place}; if it is Latin-1 or Windows-1252, `iconv -f cp1252 -t utf8` converts it"
-    return f"{said} (from others likewise: cp1251, gb18030, shift_jis)"
 
 
 def needed(module: str, package: str, file: Path) -> Any:

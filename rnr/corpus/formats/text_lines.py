@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rnr.corpus.formats.opening import LINE_LIMIT, encoding, not_utf8, open_bytes
+from rnr.corpus.formats.opening import LINE_LIMIT, encoding, open_bytes
 from rnr.corpus.formats.rows import DataError
+from rnr.files import not_utf8
 
 PIECE = 2**20
 """So many characters of a text are read at once."""

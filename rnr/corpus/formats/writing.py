@@ -140,14 +140,6 @@ def fields_lost(report: Report) -> list[str]:
     return [f"the fields {few(sorted(names))} of the rows of {file}" for file, names in report.fields.items()]
 
 
-def losses(examples: Iterable[Example], out: Path, form: str) -> list[str]:
-    """``Losses.lines`` of these examples."""
-    seen = Losses()
-    for _ in seen.passing(examples):
-        pass
-    return seen.lines(out, form)
-
-
 def _chain_row(example: Example) -> dict[str, Any]:
     row = {"guid": example.uid} | names(example) | {"sentence": example.sentence, "schema": list(example.schema)}
     return row | {"cot": example.reasoning or "", "entities": entities(example)}

@@ -1,6 +1,5 @@
 """The evaluations of a run for its page: scores with intervals, confusion of labels, the worst sentences."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import TypeAdapter
 
 from rnr.config import DataConfig
 from rnr.corpus.drawing import draw_from_each
+from rnr.corpus.formats.rows import numbered_rows
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
 from rnr.evaluation.bootstrap import bootstrap_intervals
@@ -19,6 +19,7 @@ from rnr.evaluation.predictions import Prediction, read_predictions
 from rnr.evaluation.scoring import PROTOCOLS, report
 from rnr.runs.report.groups import marks_of
 from rnr.types import Example
+from rnr.validation import validated
 
 MOST_SENTENCES = 160
 MOST_LABELS = 14
@@ -72,8 +73,8 @@ def evaluated_examples(folder: Path, config: Mapping[str, Any]) -> list[Example]
     file = folder / "evaluation.jsonl"
     if file.is_file():
         one = TypeAdapter(Example)
-        return [one.validate_python(json.loads(line)) for line in file.read_bytes().splitlines()]
-    data = DataConfig.model_validate(config["data"])
+        return [one.validate_python(row) for _, row in numbered_rows(file.read_bytes().splitlines(), file)]
+    data = validated(DataConfig, config["data"], "data")
     loaded = load(data.evaluation, training=False, skip_bad_rows=data.skip_bad_rows, options=data.reading)
     return draw_from_each(as_asked(loaded, catch_alls=data.asks_catch_alls), data.evaluation_examples)
 
@@ -91,7 +92,7 @@ def _labels(predictions: Predictions) -> list[dict[str, Any]]:
     rows = []
     for label, counts in by_label.items():
         total = sum(counts, Counts())
-        low, high = bootstrap_intervals([counts], seed=0)["f1"]
+        low, high = bootstrap_intervals([counts])["f1"]
         rows.append(
             {
                 "label": label,

@@ -20,6 +20,7 @@ KINDS = {
     "token_values": "training",
     "reset_optimizer": "training",
     "freeze_reference": "training",
+    "merge": "training",
     "load": "sync",
     "probe": "sync",
     "send": "sync",
