@@ -66,7 +66,7 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     scheme = _scheme(parts(), layout)
     for fact in (*layout.facts, *scheme.spelling.facts):
         reading.fact(fact, file)
-    reading = reading.of_tokens(_words(sentences, layout))
+    reading = reading.of_tokens(_words(sentences, layout), file)
     yield from _rows(_all(parts()), layout, scheme, file, reading)
 
 
@@ -150,7 +150,8 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
     if _CSV_QUOTE in tokens:
         reading.note(QUOTED, file, found.number, times=tokens.count(_CSV_QUOTE))
         tokens = [token if token != _CSV_QUOTE else '"' for token in tokens]
-    if " " in tokens:
+    tokens = reading.with_spaces(tokens, file, found.number)
+    if " " in tokens and not reading.marks:
         reading.note(BLANK_TOKENS, file, found.number, times=tokens.count(" "))
     sentence, starts = join(tokens, reading.spaces, glued)
     if not sentence.isascii() and (marks := sum(token[0] == "\ufeff" and len(token) > 1 for token in tokens)):
@@ -159,7 +160,12 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
         sentence, starts = join(tokens, reading.spaces, glued)
     if not glued:
         reading.note_spaces(tokens, sentence, file, found.number)
-        if reading.spaces != "characters" and not sentence.isascii() and _is_joined(sentence, tokens):
+        if (
+            reading.spaces != "characters"
+            and not reading.marks
+            and not sentence.isascii()
+            and _is_joined(sentence, tokens)
+        ):
             reading.note(JOINED, file, found.number)
     entities = [[starts[i], starts[j - 1] + len(tokens[j - 1]), label] for i, j, label in mentions]
     return {"sentence": sentence, "entities": entities}

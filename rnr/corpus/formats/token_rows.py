@@ -88,11 +88,13 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
     scheme = census.scheme()
     for fact in scheme.spelling.facts:
         source.reading.fact(fact, source.file)
-    reading = source.reading.of_tokens(one.tokens for _, one in first if isinstance(one, Tagged))
+    reading = source.reading.of_tokens((one.tokens for _, one in first if isinstance(one, Tagged)), source.file)
     for number, value in chain(first, found):
         if not isinstance(value, Tagged):
             yield number, value
             continue
+        if not (value.text and located(value.tokens, value.text[-1])):
+            value = replace(value, tokens=reading.with_spaces(value.tokens, source.file, number))
         try:
             row = value.row(scheme, reading.spaces)
         except ValueError as error:
