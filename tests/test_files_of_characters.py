@@ -204,6 +204,7 @@ def test_thai_has_few_spaces_and_the_tokens_that_stand_for_them_are_read_so(tmp_
     found, problems, notes = read(written(tmp_path / "a.tsv", text))
     assert (found, problems) == ([("ผมไป iPhone5 กรุงเทพ", [("กรุงเทพ", "LOC")])], "")
     assert f"2 {MARKS}" in notes
+    assert read(written(tmp_path / "b.tsv", "ผม\tB-X\n_\tO\nไป\tO\n"))[0] == [("ผม ไป", [("ผม", "X")])]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +214,7 @@ def test_thai_has_few_spaces_and_the_tokens_that_stand_for_them_are_read_so(tmp_
         ("the <SPACE> key of my own board , said Ida", "'<SPACE>'"),
         ("\u2581 the \u2581name of Ida", ""),  # which is noted as a piece
         ("a gap _ in Oslo , said Ida", ""),
+        ("한국 _ 정부 Ida", "'_'"),
         (
             "小 _ 明 在 北 京 _ 和 上 海 的 大 学 里 学 习 了 很 多 年 的 中 文 。 Ida",
             "'_'",

@@ -89,11 +89,12 @@ def space_marks(sentences: Iterable[Sequence[str]], *, characters: bool) -> tupl
         marks -= {_OF_PIECES}
     blank = set() if characters else {token for token in counts if token.isspace()}
     found, doubtful = set[str](), list[str]()
-    for maybe, fewest, sure in ((marks, 1, True), ({_MAYBE_MARK} & counts.keys(), 2, False), (blank, 2, False)):
-        times = sum(counts[token] for token in maybe)
-        if times >= max(fewest, _share_of_spaces(counts, characters=characters, sure=sure) * counts.total()):
+    for maybe, sure in ((marks, True), ({_MAYBE_MARK} & counts.keys(), False), (blank, False)):
+        times, all_of = sum(counts[token] for token in maybe), counts.total()
+        share = _share_of_spaces(counts, characters=characters, sure=sure)
+        if times >= max(1 if sure or share == _SHARE_WITHOUT_SPACES else 2, share * all_of):
             found |= maybe
-        elif maybe != blank and times >= max(fewest, (0 if sure else _SHARE_IN_DOUBT) * counts.total()):
+        elif maybe != blank and times >= (1 if sure else min(share * all_of, max(2, _SHARE_IN_DOUBT * all_of))):
             doubtful += sorted(maybe)
     return frozenset(found), doubtful
 

@@ -64,7 +64,7 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     except ValueError as error:
         raise DataError(f"{file}: {known_text([block.text for block in sample]) or error}") from None
     scheme = _scheme(parts(), layout)
-    for fact in (*layout.facts, *scheme.spelling.facts):
+    for fact in (*layout.facts, *scheme.facts):
         reading.fact(fact, file)
     reading = reading.of_tokens(_words(sentences, layout), file)
     yield from _rows(_all(parts()), layout, scheme, file, reading)
@@ -150,9 +150,9 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
     if _CSV_QUOTE in tokens:
         reading.note(QUOTED, file, found.number, times=tokens.count(_CSV_QUOTE))
         tokens = [token if token != _CSV_QUOTE else '"' for token in tokens]
-    tokens = reading.with_spaces(tokens, file, found.number)
-    if " " in tokens and not reading.marks:
+    if " " in tokens:
         reading.note(BLANK_TOKENS, file, found.number, times=tokens.count(" "))
+    tokens = reading.with_spaces(tokens, file, found.number)
     sentence, starts = join(tokens, reading.spaces, glued)
     if not sentence.isascii() and (marks := sum(token[0] == "\ufeff" and len(token) > 1 for token in tokens)):
         reading.note(MARKED, file, found.number, times=marks)

@@ -86,7 +86,7 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
         if census.counts.total() > SAMPLE and len(census.counts) > 1:
             break
     scheme = census.scheme()
-    for fact in scheme.spelling.facts:
+    for fact in scheme.facts:
         source.reading.fact(fact, source.file)
     reading = source.reading.of_tokens((one.tokens for _, one in first if isinstance(one, Tagged)), source.file)
     for number, value in chain(first, found):
