@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -76,6 +76,14 @@ class Spelling:
             (OTHER_OUTSIDE.format(repr(self.outside)), self.outside in _OTHER_OUTSIDE),
         )
         return tuple(fact for fact, is_so in unusual if is_so)
+
+
+def are_tags(tags: Sequence[str]) -> bool:
+    """Whether these are the tags of a sentence beyond doubt: each is O or has a letter for its place in a mention, in
+    any spelling, and not all are O."""
+    spelling = find_spelling(Counter(tags))
+    inside = [tag for tag in tags if tag != spelling.outside]
+    return bool(inside) and spelling.kind != "bare" and all(map(spelling.read, inside))
 
 
 def find_spelling(counts: Mapping[str, int]) -> Spelling:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rnr.corpus.formats.entity_fields import ENTITIES
-from rnr.corpus.formats.rows import Row
+from rnr.corpus.formats.rows import Row, are_texts
 from rnr.corpus.formats.shapes import Shape, Source
+from rnr.corpus.formats.tag_spelling import are_tags
 from rnr.corpus.formats.token_rows import TAGS, TOKENS, rows_of_tokens
 
 BY_SPACES = "rows have a text and a tag for each of its words, which white space divides"
@@ -17,14 +18,19 @@ _TEXTS = ("text", "sentence", "content", *TOKENS)
 _FIELDS = (*TAGS, "word_labels")
 _ENTITIES = frozenset(ENTITIES) - frozenset(_FIELDS)
 """Fields with the entities of a row, which say more than tags of its words."""
-_TAG = r"(?:O|[BIESLUMW][-_][^\s,]+)"
+_TAG = r"(?:O|[BIESLUMW][-_/:|][^\s,]+)"
 _ONE = re.compile(_TAG)
+_BETWEEN = re.compile(r"[\s,]+")
+_OUTSIDE = re.compile(r"(?<![^\s,])[Oo](?![^\s,])")
 _SEVERAL = re.compile(rf"\s*{_TAG}(?:(?:\s*,\s*|\s+){_TAG})+\s*")
 
 
 def shows_tags(cell: str) -> bool:
     """Whether a cell holds several tags, with blanks or commas between them."""
-    return cell.lstrip()[:1] in "OBIESLUMW" and bool(_SEVERAL.fullmatch(cell))
+    if cell.lstrip()[:1] in "OBIESLUMW" and _SEVERAL.fullmatch(cell):
+        return True
+    parts = _BETWEEN.split(cell.strip()) if _OUTSIDE.search(cell) else []
+    return any(len(part) > 1 for part in parts) and are_tags(parts)  # not of single letters, which may be words
 
 
 def one_tag(cell: str) -> list[str] | None:
@@ -44,9 +50,8 @@ def _found(row: Any) -> tuple[str, list[str]] | None:
 
 def _tags(value: Any) -> list[str] | None:
     if isinstance(value, str):
-        return re.split(r"[\s,]+", value.strip()) if shows_tags(value) else None
-    whole = isinstance(value, list) and all(isinstance(tag, str) and _ONE.fullmatch(tag) for tag in value)
-    return value if whole else None
+        return _BETWEEN.split(value.strip()) if shows_tags(value) else None
+    return value if are_texts(value) and (all(map(_ONE.fullmatch, value)) or are_tags(value)) else None
 
 
 def _rows(values: Iterable[Row], source: Source) -> Iterator[Row]:

@@ -194,7 +194,12 @@ def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], s
     """What is said of further fields with a tag for each token that seem to be of names; raises ValueError for one
     that says something else than the tags that are read."""
     for name, value in row.items():
-        if name in (tokens, read) or not _plain_list(value, (str, int)) or not len(value) == len(named) > 0:
+        if (
+            name in (tokens, read)
+            or value == row[read]
+            or not _plain_list(value, (str, int))
+            or not len(value) == len(named) > 0
+        ):
             continue
         others = _by_name(value, source.names.get(name)) if name in TAGS else None
         if others is not None:
