@@ -77,3 +77,38 @@ def test_a_text_that_may_be_the_sentence_is_named_and_entities_are_no_rows(tmp_p
     problems = read(written(tmp_path / "a.jsonl", [texts | {"entities": [entity]}]))[1]
     assert f"if it is {' or '.join(map(repr, texts))}, call it 'text'" in problems
     assert "to a file of its own" not in problems
+
+
+@pytest.mark.parametrize("name", ["ne", "ner_iob", "iob", "bio", "x"])
+def test_the_only_list_of_tags_is_read_whatever_it_is_called(tmp_path, name) -> None:
+    rows: list[object] = [
+        {"tokens": ["Ida", "ran"], "pos": ["NNP", "VBD"], name: ["B-PER", "O"]},
+        {"tokens": ["all", "ran"], "pos": ["DT", "VBD"], name: ["O", "O"]},
+    ]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([("Ida ran", [("Ida", "PER")]), ("all ran", [])], "")
+    assert f"tags are those of {name!r}, the only field with one for each token" in notes
+    with_text = read(written(tmp_path / "b.jsonl", [{"text": "Ida ran", name: ["B_PER", "O"]}]))
+    table = read(written(tmp_path / "c.csv", f"text,{name}\nIda ran,B-PER O\n"))
+    for found, problems, notes in (with_text, table):
+        assert (found, problems) == ([("Ida ran", [("Ida", "PER")])], "")
+        assert f"tags are those of {name!r}" in notes
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ({"a": ["B-PER", "O"], "b": ["B-NP", "O"]}, "if they are 'a' or 'b', call it 'ner_tags'"),
+        ({"a": ["B-PER"]}, "the row has: tokens (a list), a (a list)"),
+        ({"a": ["NNP", "O"]}, "the row has: tokens (a list), a (a list)"),
+    ],
+)
+def test_several_lists_of_tags_and_other_lists_are_not(tmp_path, beside, said) -> None:
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [{"tokens": ["Ida", "ran"]} | beside]))
+    assert found == []
+    assert said in problems
+
+
+def test_spans_over_tokens_are_read_before_tags_of_an_unknown_name(tmp_path) -> None:
+    row = {"tokens": ["Ida", "ran"], "iob": ["O", "O"], "entities": [{"start": 0, "end": 1, "type": "PER"}]}
+    assert read(written(tmp_path / "a.jsonl", [row]))[0] == [("Ida ran", [("Ida", "PER")])]

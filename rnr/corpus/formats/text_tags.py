@@ -8,8 +8,8 @@ from typing import Any
 from rnr.corpus.formats.entity_fields import ENTITIES
 from rnr.corpus.formats.rows import Row, are_texts
 from rnr.corpus.formats.shapes import Shape, Source
-from rnr.corpus.formats.tag_spelling import are_tags
-from rnr.corpus.formats.token_rows import TAGS, TOKENS, rows_of_tokens
+from rnr.corpus.formats.tag_spelling import are_tags, only_tags
+from rnr.corpus.formats.token_rows import ANY_NAME, TAGS, TOKENS, rows_of_tokens
 
 BY_SPACES = "rows have a text and a tag for each of its words, which white space divides"
 BY_CHARACTERS = "rows have a text and a tag for each of its characters"
@@ -39,13 +39,22 @@ def one_tag(cell: str) -> list[str] | None:
     return [tag] if _ONE.fullmatch(tag) else None
 
 
-def _found(row: Any) -> tuple[str, list[str]] | None:
-    """The text and its tags, else None."""
+def _found(row: Any) -> tuple[str, str, list[str]] | None:
+    """The text, and the name of the field with its tags and these, else None."""
     if not isinstance(row, dict) or any(isinstance(row.get(name), (list, dict)) for name in _ENTITIES):
         return None
     text = next((row[name] for name in _TEXTS if isinstance(row.get(name), str)), None)
-    tags = next((tags for name in _FIELDS if (tags := _tags(row.get(name)))), None)
-    return None if text is None or tags is None else (text, tags)
+    if text is None:
+        return None
+    named = next((name for name in _FIELDS if _tags(row.get(name))), None) or _told(row, text)
+    return None if named is None else (text, named, _tags(row[named]) or row[named])
+
+
+def _told(row: dict[str, Any], text: str) -> str | None:
+    """The only field, whatever it is called, with a tag for each word of a text; None where there is none."""
+    listed = {name: _tags(value) if isinstance(value, str) else value for name, value in row.items()}
+    found = only_tags(listed, len(text.split()))
+    return found[0] if len(found) == 1 else None
 
 
 def _tags(value: Any) -> list[str] | None:
@@ -64,14 +73,17 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         if found is None:
             yield number, value
             continue
-        words, characters = found[0].split(), [one for one in found[0] if not one.isspace()]
-        by_character = len(words) != len(found[1]) and len(found[1]) in (len(characters), len(found[0]))
+        text, named, tags = found
+        words, characters = text.split(), [one for one in text if not one.isspace()]
+        by_character = len(words) != len(tags) and len(tags) in (len(characters), len(text))
         if by_character:
-            words = characters if len(characters) == len(found[1]) else list(found[0])
+            words = characters if len(characters) == len(tags) else list(text)
         source.note(BY_CHARACTERS if by_character else BY_SPACES, number)
-        every = {name: tags for name in TAGS if (tags := _tags(value.get(name)))}
-        rest = {name: one for name, one in value.items() if name not in _FIELDS and name not in _TEXTS}
-        yield number, rest | every | {"text": found[0], "tokens": words, "ner_tags": found[1]}
+        every = {name: own for name in TAGS if (own := _tags(value.get(name)))}
+        if named not in _FIELDS:
+            source.reading.fact(ANY_NAME.format(named), source.file)
+        rest = {name: one for name, one in value.items() if name not in (*_FIELDS, *_TEXTS, named)}
+        yield number, rest | every | {"text": text, "tokens": words, "ner_tags": tags}
 
 
 SHAPE = Shape(

@@ -10,6 +10,7 @@ from rnr.corpus.formats.entity_names import unnamed_label
 from rnr.corpus.formats.plain_rows import TEXTS
 from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shown_lists import shows_an_array
+from rnr.corpus.formats.tag_spelling import only_tags
 from rnr.corpus.formats.token_rows import TAGS, TOKENS
 
 _ENTITY = '{"start": 0, "end": 3, "label": "person"}'
@@ -31,7 +32,9 @@ def unknown_row(row: Any) -> str:
     if tokens and tags:
         return f"{tags[0]!r} must be a list with one tag (a name or a number) a word, found {_seen(row, tags[0])}"
     if tokens:
-        return f"the words of {tokens!r} have no tags; these are looked for in {', '.join(TAGS)}; {_fields(row)}"
+        several = " or ".join(map(repr, only_tags(row, len(row[tokens]))))
+        told = f"; if they are {several}, call it 'ner_tags'" if several else ""
+        return f"the words of {tokens!r} have no tags; these are looked for in {', '.join(TAGS)}; {_fields(row)}{told}"
     named = next((name for name in TEXTS if name in row), None)
     if named:
         words = "; call a list of words 'tokens'" if are_texts(row[named]) else ""
