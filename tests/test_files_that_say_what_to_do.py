@@ -373,3 +373,17 @@ def test_places_in_texts_that_are_elsewhere_are_no_words(tmp_path, head) -> None
     assert "columns 1, 2 hold numbers" in read(written(tmp_path / "b.tsv", pairs))[1]
     numbers = read(written(tmp_path / "c.tsv", "1984\t3\tB-WORK\n2001\t2\tB-WORK\n"))
     assert numbers[0] == [("1984 2001", [("1984", "WORK"), ("2001", "WORK")])]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('["all the [crime](tag) news", "more"]', "([crime](tag))"),
+        ('"all the [crime](tag) news"\n', "([crime](tag))"),
+        ('[["<PER>Ida</PER> ran"]]', "(<PER>Ida</PER>)"),
+        ('{"data": ["@@Ida## ran"]}', "(@@Ida##)"),
+    ],
+)
+def test_texts_alone_with_names_marked_inside_are_told_so(tmp_path, content, said) -> None:
+    problems = read(written(tmp_path / "a.json", content))[1]
+    assert f"a text alone, with names that seem to be marked inside it {said}: take them out and write" in problems

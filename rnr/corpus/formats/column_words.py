@@ -81,11 +81,9 @@ def refuse_places(columns: Columns) -> None:
     rows = [row for sentence in columns.sentences for row in sentence][1:]
     numbers = [place for place in range(columns.width) if all(_WHOLE.fullmatch(row[place].strip()) for row in rows)]
     others = [place for place in range(columns.width) if place not in numbers]
-    if (
-        len(numbers) < 2
-        or len(others) != 1
-        or 2 * sum(bool(TAG.match(row[others[0]].strip())) for row in rows) < len(rows)
-    ):
+    tags = [row[others[0]].strip() for row in rows] if len(others) == 1 else []
+    told = sum(tag == "O" or bool(TAG.fullmatch(tag)) for tag in tags)
+    if len(numbers) < 2 or not tags or 2 * told < len(tags):
         return
     pairs = [(int(row[numbers[0]]), int(row[numbers[1]])) for row in rows]
     ordered = len(rows) >= _FEWEST and all(left <= right for left, right in pairs) and len(set(pairs)) > 1

@@ -4,10 +4,12 @@ import reprlib
 from collections import Counter
 from typing import Any
 
+from rnr.corpus.formats.doubtful import MARKS
 from rnr.corpus.formats.entity_fields import ENTITIES, is_entity
 from rnr.corpus.formats.entity_labels import names_a_label
 from rnr.corpus.formats.entity_names import unnamed_label
 from rnr.corpus.formats.plain_rows import TEXTS
+from rnr.corpus.formats.refusals import WRITE_OFFSETS
 from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shown_lists import shows_an_array
 from rnr.corpus.formats.tag_spelling import only_tags
@@ -23,6 +25,10 @@ def unknown_row(row: Any) -> str:
         return f"a text and an object without 'entities', as spaCy's tuples have them; it has: {_names(row[1])}"
     if isinstance(row, list) and row and all(isinstance(inner, dict) for inner in row):
         return "a whole list stands where one row is expected: take away what stands before or behind it in its file"
+    if marked := _marked(row):
+        return (
+            f"a text alone, with names that seem to be marked inside it ({marked}): take them out and {WRITE_OFFSETS}"
+        )
     if not isinstance(row, dict):
         return f"a row must be an object such as {{'text': ..., 'entities': [...]}}, found {reprlib.repr(row)}"
     tokens = next((name for name in TOKENS if row.get(name)), None)
@@ -43,6 +49,14 @@ def unknown_row(row: Any) -> str:
     alike = next((f"; call {name!r} {plain[name]!r}" for name in row if plain.get(name) in TEXTS), "")
     more = alike or _columns(row) or _within(row) or _any_text(row)
     return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}{more}"
+
+
+def _marked(row: Any) -> str:
+    """A name that seems to be marked inside of a text, or of one of a list, that stands where a row is expected."""
+    values = list(row.values()) if isinstance(row, dict) else [row]
+    texts = [text for value in values for text in (value if are_texts(value) else [value])]
+    found = next((match for text in texts if isinstance(text, str) and (match := MARKS.search(text))), None)
+    return found[0][:40] if found else ""
 
 
 def _within(row: dict[str, Any]) -> str:
