@@ -75,6 +75,14 @@ def test_tags_that_contradict_their_scheme_are_errors_as_they_were(tmp_path, tag
     assert said in read(written(tmp_path / "a.jsonl", rows + ends))[1]
 
 
+def test_a_tag_that_cannot_be_read_makes_no_mention_of_the_one_before(tmp_path) -> None:
+    file = written(tmp_path / "a.tsv", "a\tB-X\nb\tE-X\n\nc\tB-X\nd\tO^E-X\n")
+    found, problems, notes = read(file)
+    assert found == [("a b", [("a b", "X")])]
+    assert "line 5: expected a tag such as O, B-person or I-person, found tag 'O^E-X'" in problems
+    assert BIEO not in notes
+
+
 def test_an_end_at_the_end_of_its_sentence_is_told_by_the_last_tag(tmp_path) -> None:
     rows = _json(["Ida", "ran"], ["O", "B-PER"]) + _json(["Ed", "Li"], ["B-PER", "E-PER"])
     found, problems, notes = read(written(tmp_path / "a.jsonl", rows))

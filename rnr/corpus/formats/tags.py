@@ -66,7 +66,9 @@ class TagCensus:
             return TagScheme(name="IOE2" if ended else "IOE1", spelling=spelling)
         middle = any(tag[0] in "Mm" for tag, (letter, _) in read.items() if letter == "I" and spelling.kind != "bare")
         if middle or letters & {"E", "S"}:
-            return TagScheme(name=_closing(letters, pairs, middle=middle), spelling=spelling)
+            wrong = {tag for tag in self.counts if spelling.read(tag) is None}
+            told = [pair for pair, tags in zip(pairs, self.pairs, strict=True) if wrong.isdisjoint(tags)]
+            return TagScheme(name=_closing(letters, told, middle=middle), spelling=spelling)
         begun = any(after[0] == "B" and after[1] != before[1] for before, after in pairs)
         return TagScheme(name="IOB2" if begun else "IOB1", spelling=spelling)
 

@@ -52,7 +52,8 @@ def _found(row: Any) -> tuple[str, str, list[str]] | None:
 
 def _told(row: dict[str, Any], text: str) -> str | None:
     """The only field, whatever it is called, with a tag for each word of a text; None where there is none."""
-    listed = {name: _tags(value) if isinstance(value, str) else value for name, value in row.items()}
+    others = {name: value for name, value in row.items() if name not in _TEXTS}
+    listed = {name: _tags(value) if isinstance(value, str) else value for name, value in others.items()}
     found = only_tags(listed, len(text.split()))
     return found[0] if len(found) == 1 else None
 

@@ -98,7 +98,7 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
         if not isinstance(value, Tagged):
             yield number, value
             continue
-        if not (value.text and located(value.tokens, value.text[-1])):
+        if reading.marks and not (value.text and located(value.tokens, value.text[-1])):
             value = replace(value, tokens=reading.with_spaces(value.tokens, source.file, number))
         try:
             row = value.row(scheme, reading.spaces)
