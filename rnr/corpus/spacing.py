@@ -47,7 +47,7 @@ _PIECE = regex.compile(r"\u2581[^\u2581]")
 _SHARE_WITHOUT_SPACES, _SHARE_OF_CHARACTERS, _SHARE_OF_ANY, _SHARE_IN_DOUBT = 0.02, 0.1, 0.3, 0.005
 _SHARES = (
     (regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Tai_Tham}]"), _SHARE_WITHOUT_SPACES),
-    (regex.compile(r"\p{Hangul}"), 0.1),
+    (regex.compile(r"\p{Hangul}"), 0.2),
     (_LETTER, _SHARE_OF_ANY),
 )
 """Share of the tokens, by the script of most, of which those that are ``_`` or blank are all the spaces of a text; of
@@ -133,6 +133,8 @@ def join(tokens: Sequence[str], rule: SpaceRule, glued: Collection[int] = ()) ->
     spaced = " ".join(tokens)
     if glued:
         spaces = [place not in glued for place in range(len(tokens))]
+    elif rule == "script" and "   " in spaced and any(map(str.isspace, tokens)) and not _joins(spaced):
+        spaces = [not (left.isspace() or right.isspace()) for left, right in pairwise((*tokens, ""))]
     elif rule == "always" or (rule == "script" and not _joins(spaced)):
         return spaced, [0, *(end + place for place, end in enumerate(accumulate(map(len, tokens)), 1))][:-1]
     elif rule != "script" and len(spaced) == 2 * len(tokens) - 1 and "" not in tokens:
