@@ -1,9 +1,11 @@
 """Files that are cut into characters and not into words: no space stands between these, whatever their script."""
 
+from pathlib import Path
+
 import pytest
 
 from rnr.corpus.formats.columns import JOINED
-from rnr.corpus.report import CHARACTERS, RUN_TOGETHER, SPELLED_OUT, Reading
+from rnr.corpus.report import CHARACTERS, MARKS, MAY_BE_MARKS, RUN_TOGETHER, SPELLED_OUT, Reading
 from rnr.corpus.spacing import join
 from tests.reading_files import read, written
 
@@ -137,7 +139,7 @@ def test_letters_that_make_words_are_joined_and_the_note_says_what_to_do_else(tm
 
 def test_what_characters_tell_is_asked_of_the_first_sentences_alone() -> None:
     sentences = iter([["가"]] * 1000)
-    assert Reading().of_tokens(sentences).spaces == "characters"
+    assert Reading().of_tokens(sentences, Path("a")).spaces == "characters"
     assert len(list(sentences)) == 500
 
 
@@ -156,3 +158,87 @@ def test_a_token_that_is_a_space_is_one_where_its_tag_is_o(tmp_path, ending) -> 
     empty = text.replace(" \tNN\tO", "\tNN\tO").replace("1, ,O", "1,,O")
     problems = read(written(tmp_path / f"c.{ending}", empty))[1]
     assert ("line 2: no word beside its tag" if ending == "tsv" else "line 3: no word, or no tag") in problems
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv"])
+def test_a_token_that_is_a_space_may_stand_inside_of_a_mention(tmp_path, ending) -> None:
+    rows = [("วันที่", "O"), ("31", "B-DATE"), (" ", "I-DATE"), ("ตุลาคม", "I-DATE"), ("ดี", "O")]
+    table = "sentence,word,tag\n" + "".join(f"1,{word},{tag}\n" for word, tag in rows)
+    text = table if ending == "csv" else "".join(f"{word}\t{tag}\n" for word, tag in rows)
+    found, problems, notes = read(written(tmp_path / f"a.{ending}", text))
+    assert (found, problems) == ([("วันที่31 ตุลาคมดี", [("31 ตุลาคม", "DATE")])], "")
+    assert "1 tokens are empty or blank, and stand as spaces" in notes
+    # One that would be a mention alone, or begin one, may be what is left of a word.
+    for tag in ("I-LOC", "B-DATE"):
+        found, problems, _ = read(written(tmp_path / f"b.{ending}", text.replace("I-DATE", tag, 1)))
+        assert found == []
+        assert "line 3" in problems or "line 4" in problems
+
+
+KOREAN = "한국 B-ORG|{0} I-ORG|정부 I-ORG|가 O|{0} O|독자 O"
+SEOUL = ("한국 정부가 독자", [("한국 정부", "ORG")])
+
+
+@pytest.mark.parametrize("mark", ["_", "\u2581", "\u2423", "<SPACE>", " "])
+def test_a_token_may_stand_for_a_space(tmp_path, mark) -> None:
+    cells = [one.rpartition(" ") for one in KOREAN.format(mark).split("|")]
+    tokens, tags = [token for token, _, _ in cells], [tag for _, _, tag in cells]
+    pairs = list(zip(tokens, tags, strict=True))
+    files: dict[str, str | list[object]] = {
+        "a.tsv": "".join(f"{token}\t{token}\tNNP\t{tag}\n" for token, tag in pairs),
+        "b.csv": "sentence,word,tag\n" + "".join(f"1,{token},{tag}\n" for token, tag in pairs),
+        "c.jsonl": [{"tokens": tokens, "ner_tags": tags}],
+        "d.jsonl": [{"tokens": tokens, "entities": [{"start": 0, "end": 3, "type": "ORG"}]}],
+        "e.jsonl": [{"tokenized_text": tokens, "ner": [[0, 2, "ORG"]]}],
+    }
+    for name, content in files.items():
+        found, problems, notes = read(written(tmp_path / name, content))
+        assert (found, problems) == ([SEOUL], "")
+        assert f"2 {MARKS}" in notes
+    kept = read(written(tmp_path / "a.tsv", files["a.tsv"]), spaces="always")[0]
+    assert kept == [(f"한국 {mark} 정부 가 {mark} 독자", [(f"한국 {mark} 정부", "ORG")])]
+
+
+def test_thai_has_few_spaces_and_the_tokens_that_stand_for_them_are_read_so(tmp_path) -> None:
+    text = "".join(f"{word}\tO\n" for word in ["ผม", "ไป", "_", "iPhone", "5", "_"]) + "กรุงเทพ\tB-LOC\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([("ผมไป iPhone5 กรุงเทพ", [("กรุงเทพ", "LOC")])], "")
+    assert f"2 {MARKS}" in notes
+    assert read(written(tmp_path / "b.tsv", "ผม\tB-X\n_\tO\nไป\tO\n"))[0] == [("ผม ไป", [("ผม", "X")])]
+
+
+@pytest.mark.parametrize(
+    ("words", "doubt"),
+    [
+        ("snake _ case and the _ name of Ida", "'_'"),  # code
+        ("the <SPACE> key of my own board , said Ida", "'<SPACE>'"),
+        ("\u2581 the \u2581name of Ida", ""),  # which is noted as a piece
+        ("a gap _ in Oslo , said Ida", ""),
+        ("한국 _ 정부 Ida", "'_'"),
+        (
+            "小 _ 明 在 北 京 _ 和 上 海 的 大 学 里 学 习 了 很 多 年 的 中 文 。 Ida",
+            "'_'",
+        ),
+    ],
+)
+def test_a_token_that_may_be_a_word_stays_one_and_is_named_where_it_comes_again(tmp_path, words, doubt) -> None:
+    text = "".join(f"{word}\tO\n" for word in words.split()[:-1]) + "Ida\tB-PER\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert problems == ""
+    assert found[0][0].count("_") == words.count("_")
+    assert MARKS not in notes
+    assert (MAY_BE_MARKS.format(doubt) in notes) == bool(doubt)
+
+
+def test_words_of_any_script_with_a_mark_between_all_of_them(tmp_path) -> None:
+    text = "New\tB-LOC\n_\tI-LOC\nYork\tI-LOC\n_\tO\nis\tO\n_\tO\nbig\tO\n.\tO\n"
+    assert read(written(tmp_path / "a.tsv", text))[0] == [("New York is big.", [("New York", "LOC")])]
+
+
+def test_a_text_beside_its_tokens_tells_what_a_mark_is(tmp_path) -> None:
+    row = {
+        "text": "한국_정부_가",
+        "tokens": ["한국", "_", "정부", "_", "가"],
+        "ner_tags": ["B-ORG", "O", "O", "O", "O"],
+    }
+    assert read(written(tmp_path / "a.jsonl", [row]))[0] == [("한국_정부_가", [("한국", "ORG")])]

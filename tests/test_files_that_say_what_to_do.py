@@ -5,8 +5,10 @@ import json
 import pytest
 
 from rnr.corpus.formats.folders import UNLIKE
+from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.span_lists import PAIRS
-from rnr.corpus.loading import load
+from rnr.corpus.loading import load, stream
+from rnr.corpus.report import Reading
 from tests.reading_files import ADA, BO, ROW, read, written
 
 _PIECES = [{"text": "Ada", "entity": "PER"}, {"text": " ran"}]
@@ -311,3 +313,77 @@ def test_a_table_with_a_part_of_a_sentence_a_row_is_told_once(tmp_path, row, wha
     assert f"row 1: this looks like {what}, which is not read: " in problems[0]
     assert problems[1:] == [f"{tmp_path / 'a.jsonl'}, row 400: up to this one 399 more rows of {what}"]
     assert len(read(written(tmp_path / "b.jsonl", [row]))[1].splitlines()) == 1
+
+
+# What is missing, and what only seems to be
+
+
+def test_a_schema_is_not_said_to_be_empty_where_the_rows_with_entities_were_refused(tmp_path, capsys) -> None:
+    rows: list[object] = [{"text": "Ada ran", "entities": [[0, 30, "PER"]]}, {"text": "Bo sat", "entities": []}]
+    file = written(tmp_path / "a.jsonl", rows)
+    problems = read(file)[1]
+    assert "row 1" in problems
+    assert "schema is empty" not in problems
+    for loaded in (
+        lambda: load([str(file)], training=True),
+        lambda: list(stream([str(file)], training=True, reading=Reading())),
+    ):
+        with pytest.raises(DataError, match="row 1"):
+            loaded()
+    said = "no row that can be read has an entity, and 1 row cannot be read"
+    with pytest.raises(DataError, match="no usable sentence"):
+        load([str(file)], training=True, skip_bad_rows=True)
+    assert said in capsys.readouterr().out
+    with pytest.raises(DataError, match=said):
+        list(stream([str(file)], training=True, reading=Reading(), skip_bad_rows=True))
+    none = read(written(tmp_path / "b.jsonl", rows[1:]))[1]
+    assert "the schema is empty, because no row has an entity: name its labels" in none
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Ida,B-PER\nran,O\n\nBo,B-PER\n", "write 'word,tag' or the like above it"),
+        ("0,Ida,B-PER\n0,ran,O\n1,Bo,B-PER\n", "write 'sentence_id,word,tag' or the like above it"),
+        ("the,O,O\nIda,B-PER,O\n", "write 'sentence_id,word,tag' or the like above it"),
+        ("Ida ran,B-PER O\nBo sat,B-PER O\n", "write 'text,tags' or the like above it"),
+        ("Ida,B-PER\nBo sat,B-PER O\n", "write 'text,tags' or the like above it"),
+    ],
+)
+def test_a_table_whose_first_line_has_tags_names_no_columns(tmp_path, text, said) -> None:
+    found, problems, _ = read(written(tmp_path / "a.csv", text))
+    assert found == []
+    assert f"the first line names no columns; {said}" in problems
+    assert "the same name" not in problems
+
+
+def test_columns_between_tabs_that_are_called_csv_are_read(tmp_path) -> None:
+    found, problems, notes = read(written(tmp_path / "a.csv", "Ada\tB-PER\tO\nran\tO\tO\n\nBo\tB-PER\tO\nsat\tO\tO\n"))
+    assert (found, problems) == ([ADA, BO], "")
+    assert "the first line names no columns and has tags, so the file was read as words and tags between tabs" in notes
+
+
+@pytest.mark.parametrize("head", ["", "tweet_id\tstart_pos\tend_pos\tnamed_entity_type\n"])
+def test_places_in_texts_that_are_elsewhere_are_no_words(tmp_path, head) -> None:
+    rows = ["8548\t5\t9\tB-person", "8549\t1\t7\tB-person", "8550\t18\t23\tB-location", "8550\t24\t29\tI-location"]
+    found, problems, _ = read(written(tmp_path / "a.tsv", head + "\n".join(rows) + "\n"))
+    assert found == []
+    assert "columns 1, 2, 3 hold numbers, and no column holds words" in problems
+    pairs = "".join(row.partition("\t")[2] + "\n" for row in rows * 2)
+    assert "columns 1, 2 hold numbers" in read(written(tmp_path / "b.tsv", pairs))[1]
+    numbers = read(written(tmp_path / "c.tsv", "1984\t3\tB-WORK\n2001\t2\tB-WORK\n"))
+    assert numbers[0] == [("1984 2001", [("1984", "WORK"), ("2001", "WORK")])]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('["all the [crime](tag) news", "more"]', "([crime](tag))"),
+        ('"all the [crime](tag) news"\n', "([crime](tag))"),
+        ('[["<PER>Ida</PER> ran"]]', "(<PER>Ida</PER>)"),
+        ('{"data": ["@@Ida## ran"]}', "(@@Ida##)"),
+    ],
+)
+def test_texts_alone_with_names_marked_inside_are_told_so(tmp_path, content, said) -> None:
+    problems = read(written(tmp_path / "a.json", content))[1]
+    assert f"a text alone, with names that seem to be marked inside it {said}: take them out and write" in problems

@@ -17,7 +17,7 @@ class ReadingConfig(Section):
     """In column files the column of the tags, from 1, or from the end as -1; 0 finds it by its content."""
     spaces: Spaces = "script"
     """Whether a space stands between two tokens: ``script`` puts none between those of a script that writes none, nor
-    between those of a file that is cut into characters."""
+    between those of a file that is cut into characters or has tokens for its spaces."""
     offsets: Offsets = "auto"
     """Unit of the offsets. ``auto``: characters, but refuses a file whose mentions start or end inside words;
     ``characters``: no check; ``utf16`` units, UTF-8 ``bytes``, ``inclusive`` ends, ``tokens`` and ``graphemes`` are

@@ -58,10 +58,10 @@ def load(
                 for number, example in _read_file(file, names, reading, labels.listed, annotated=annotated):
                     if skipped.enough():
                         break
+                    labels.add(example)
                     if isinstance(example, DataError):
                         skipped.add(example)
                         continue
-                    labels.add(example)
                     rows.add(number, example, None if labels.listed else example.schema)
                     examples.append(example)
             try:
@@ -89,8 +89,7 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
         labels = FileLabels(file)
         if labels.listed is None:
             for _, example in _read_file(file, names, Reading(options=reading.options), None):
-                if not isinstance(example, DataError):
-                    labels.add(example)
+                labels.add(example)
             labels.refuse()
         for number, example in _read_file(file, names, reading, labels.listed):
             if isinstance(example, DataError):
@@ -124,8 +123,8 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
         try:
             labels = FileLabels(file)
             for number, example in _read_file(file, names, reading, labels.listed):
+                labels.add(example)
                 if not isinstance(example, DataError):
-                    labels.add(example)
                     rows.add(number, example, None if labels.listed else example.schema)
                 yield example
             labels.note(reading)

@@ -14,10 +14,18 @@ all is no note but a ``DataError`` in the place of its row. ``check``, ``stats``
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from rnr.config import ReadingConfig
-from rnr.corpus.spacing import SpaceRule, are_characters, is_spelled_out, runs_together
+from rnr.corpus.spacing import (
+    FIRST,
+    SpaceRule,
+    are_characters,
+    is_spelled_out,
+    runs_together,
+    space_marks,
+)
 
 SHOWN = 5
 """So many rows of a kind are named for each file."""
@@ -34,6 +42,11 @@ SPELLED_OUT = (
     "sentences have a space between all of their characters, each of which is a token; --spaces never leaves these out "
     "(data.reading.spaces)"
 )
+MARKS = (
+    "tokens stand for the spaces of their sentences and were read so, those around them joined without one "
+    "(--spaces always takes them for words; data.reading.spaces)"
+)
+MAY_BE_MARKS = "tokens that may stand for a space ({}) were read as words: write a space in their place if they do"
 
 
 @dataclass(slots=True)
@@ -85,16 +98,34 @@ class Reading:
     report: Report = field(default_factory=Report)
     spaces_found: SpaceRule | None = None
     """What the first sentences of a file say about spaces between its tokens; None where nothing."""
+    marks: frozenset[str] = frozenset()
+    """Tokens that stand for the spaces of a file."""
 
     @property
     def spaces(self) -> SpaceRule:
         """Whether a space stands between two tokens."""
         return self.spaces_found or self.options.spaces
 
-    def of_tokens(self, first: Iterable[Sequence[str]]) -> "Reading":
-        """How a file is read that begins with sentences of these tokens."""
-        cut = self.options.spaces == "script" and are_characters(first)
-        return replace(self, spaces_found="characters") if cut else self
+    def of_tokens(self, first: Iterable[Sequence[str]], file: Path) -> "Reading":
+        """How a file is read that begins with sentences of these tokens; what may be a mark for a space is said."""
+        sentences = list(islice(first, FIRST))
+        if self.options.spaces == "always":
+            return self
+        cut = are_characters(sentences)
+        marks, doubtful = space_marks(sentences, characters=cut)
+        if doubtful:
+            self.fact(MAY_BE_MARKS.format(", ".join(map(repr, doubtful))), file)
+        if marks:
+            return replace(self, spaces_found="never", marks=marks)
+        return replace(self, spaces_found="characters") if cut and self.options.spaces == "script" else self
+
+    def with_spaces(self, tokens: list[str], file: Path, number: int) -> list[str]:
+        """The tokens with a space in the place of those that stand for one, which are counted."""
+        if self.marks.isdisjoint(tokens):
+            return tokens
+        found = [token for token in tokens if token in self.marks]
+        self.note(MARKS, file, number, ", ".join(map(repr, dict.fromkeys(found))), times=len(found))
+        return [" " if token in self.marks else token for token in tokens]
 
     def note_spaces(self, tokens: Sequence[str], sentence: str, file: Path, number: int) -> None:
         """Note a sentence that was made of characters, or seems to be."""

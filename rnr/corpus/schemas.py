@@ -34,9 +34,13 @@ class FileLabels:
         self._used: set[str] = set()
         self._own: set[str] = set(self.listed or ())
         self._without = self._as_listed = False
+        self._missed = 0
 
-    def add(self, example: Example) -> None:
-        """Take note of the labels of the next row."""
+    def add(self, example: Example | DataError) -> None:
+        """Take note of the labels of the next row; one that cannot be read may have some."""
+        if isinstance(example, DataError):
+            self._missed += 1
+            return
         for mention in example.mentions:
             self._used.add(mention.label)
         if example.schema is self.listed:  # its row has none
@@ -57,6 +61,7 @@ class FileLabels:
         """Put the schema of the file into those of the examples from here on that have none."""
         try:
             self.refuse()
+            self._refuse_none()
         except DataError:
             del examples[begin:]
             raise
@@ -68,8 +73,10 @@ class FileLabels:
                 examples[position] = replace(examples[position], schema=schema)
 
     def refuse(self) -> None:
-        """Raises DataError where rows have no schema and no label is used, and where labels are tags of tokens."""
-        self._refuse_none()
+        """Raises DataError where rows have no schema and no label is used, unless others could not be read, and where
+        labels are tags of tokens."""
+        if not self._missed:
+            self._refuse_none()
         labels = self._used | self._own
         if tags := _tags_of_tokens(labels):
             raise DataError(
@@ -80,10 +87,10 @@ class FileLabels:
 
     def _refuse_none(self) -> None:
         if self._without and not self._used:
-            raise DataError(
-                f"{self._file}: the schema is empty, because no row has an entity: "
-                "name its labels in 'schema' or in a labels.json beside the file"
-            )
+            why = "no row has an entity: name its labels in 'schema' or in a labels.json beside the file"
+            if self._missed:
+                why = f"no row that can be read has an entity, and {counted(self._missed, 'row')} cannot be read"
+            raise DataError(f"{self._file}: the schema is empty, because {why}")
 
     def note(self, reading: Reading) -> None:
         """Note whose labels rows without a schema were given where they use others, labels that are one for the prompt

@@ -23,8 +23,8 @@ _SMALL_LETTERS = regex.compile(r"[\p{L}--\p{Lu}]{3,}", regex.V1)
 _BETWEEN_CHARACTERS = regex.compile(r"(?<=(?:^| )\S) (?=\S(?: |$))")
 """The spaces that a join has put between single characters: a word that was cut into them is one."""
 
-_FIRST = 500
-"""So many sentences tell whether the tokens of a file are single characters."""
+FIRST = 500
+"""So many sentences tell whether the tokens of a file are single characters, or marks for a space."""
 _NEARLY_ALL = 0.9
 """Share of the tokens that are: a text of words in any language has far less."""
 _FEWEST_SYLLABLES, _FEWEST_LETTERS = 10, 30
@@ -38,6 +38,20 @@ _BEFORE_A_SPACE, _AFTER_A_SPACE = frozenset(",;:!?)]"), frozenset("([")
 _FEWEST_ALONE = 4
 """So many letters with spaces between them are rarely meant so, and none are where a token is a space."""
 _SYLLABLE = regex.compile(rf"[{_SCRIPTS}\p{{Hangul}}]")
+_MARKS = frozenset(("\u2581", "\u2423", "\u2420", "<SPACE>", "<space>", "[SPACE]"))
+"""Tokens that are nothing but a mark for a space, whatever the text."""
+_MAYBE_MARK = "_"
+_OF_PIECES = "\u2581"
+_PIECE = regex.compile(r"\u2581[^\u2581]")
+"""How a piece of a model's vocabulary begins: beside such pieces a mark alone is one of them."""
+_SHARE_WITHOUT_SPACES, _SHARE_OF_CHARACTERS, _SHARE_OF_ANY, _SHARE_IN_DOUBT = 0.02, 0.1, 0.3, 0.005
+_SHARES = (
+    (regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Tai_Tham}]"), _SHARE_WITHOUT_SPACES),
+    (regex.compile(r"\p{Hangul}"), 0.2),
+    (_LETTER, _SHARE_OF_ANY),
+)
+"""Share of the tokens, by the script of most, of which those that are ``_`` or blank are all the spaces of a text; of
+characters, of any other, and of ``_`` that may be one. Names of users have it in Chinese, too."""
 
 UNIT = regex.compile(rf"[{_SCRIPTS}]\p{{M}}*|(?:[\w--[{_SCRIPTS}]]\p{{M}}*|[\u200c\u200d])+", regex.V1)
 """A word with its combining marks, or one character of a script without spaces."""
@@ -53,7 +67,7 @@ def written_without_spaces(text: str) -> bool:
 
 def are_characters(sentences: Iterable[Sequence[str]]) -> bool:
     """Whether the first of these sentences are cut into single characters, and not into words."""
-    first = list(islice(sentences, _FIRST))
+    first = list(islice(sentences, FIRST))
     counts = Counter(token for tokens in first for token in tokens)
     del counts[""]
     spaces = [counts.pop(token) for token in list(counts) if token.isspace()]
@@ -63,6 +77,36 @@ def are_characters(sentences: Iterable[Sequence[str]]) -> bool:
     fewest = _FEWEST_ALONE if spaces else fewest
     cut = counts.total() >= fewest and sum(single.values()) >= _NEARLY_ALL * counts.total()
     return cut and (syllables or bool(spaces) or _spell_words(first))
+
+
+def space_marks(sentences: Iterable[Sequence[str]], *, characters: bool) -> tuple[frozenset[str], list[str]]:
+    """The tokens that stand for the spaces of these sentences, because there are as many of them as spaces in a text:
+    marks for one, and blank ones; and those that may stand for one, and are fewer. ``characters`` tells that their
+    tokens are such."""
+    counts = Counter(token for tokens in sentences for token in tokens)
+    marks = _MARKS.intersection(counts)
+    if any(map(_PIECE.match, counts)):
+        marks -= {_OF_PIECES}
+    blank = set() if characters else {token for token in counts if token.isspace()}
+    found, doubtful = set[str](), list[str]()
+    for maybe, sure in ((marks, True), ({_MAYBE_MARK} & counts.keys(), False), (blank, False)):
+        times, all_of = sum(counts[token] for token in maybe), counts.total()
+        share = _share_of_spaces(counts, characters=characters, sure=sure)
+        if times >= max(1 if sure or share == _SHARE_WITHOUT_SPACES else 2, share * all_of):
+            found |= maybe
+        elif maybe != blank and times >= (1 if sure else min(share * all_of, max(2, _SHARE_IN_DOUBT * all_of))):
+            doubtful += sorted(maybe)
+    return frozenset(found), doubtful
+
+
+def _share_of_spaces(counts: Counter[str], *, characters: bool, sure: bool) -> float:
+    """The share of the tokens that are spaces, at least, where all spaces are tokens."""
+    words = sum(times for token, times in counts.items() if any(map(str.isalpha, token)))
+    scripts = ((_LETTER, _SHARE_WITHOUT_SPACES), *_SHARES) if sure else _SHARES
+    for script, share in scripts:
+        if 2 * sum(times for token, times in counts.items() if script.search(token)) > words:
+            return share
+    return _SHARE_OF_CHARACTERS if characters else _SHARE_OF_ANY
 
 
 def _spell_words(sentences: Iterable[Sequence[str]]) -> bool:
@@ -89,6 +133,8 @@ def join(tokens: Sequence[str], rule: SpaceRule, glued: Collection[int] = ()) ->
     spaced = " ".join(tokens)
     if glued:
         spaces = [place not in glued for place in range(len(tokens))]
+    elif rule == "script" and "   " in spaced and any(map(str.isspace, tokens)) and not _joins(spaced):
+        spaces = [not (left.isspace() or right.isspace()) for left, right in pairwise((*tokens, ""))]
     elif rule == "always" or (rule == "script" and not _joins(spaced)):
         return spaced, [0, *(end + place for place, end in enumerate(accumulate(map(len, tokens)), 1))][:-1]
     elif rule != "script" and len(spaced) == 2 * len(tokens) - 1 and "" not in tokens:
@@ -113,6 +159,8 @@ def _joins(spaced: str) -> bool:
 def _apart(left: str, right: str) -> bool:
     """Whether a space stands between two tokens of a text whose script writes none: only between foreign words, and for
     a token that is empty."""
+    if left.isspace() or right.isspace():
+        return False
     if not right or _NEIGHBOUR.match(right[:1]) or _NEIGHBOUR.match(left[-1:]):
         return bool(right) and not left
     # Such texts are often cut into single characters, and so are the numbers and foreign words in them.

@@ -158,14 +158,16 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
 def _fill_blanks(
     words: list[str], tags: Sequence[str], numbers: Sequence[int], block: Block, layout: Layout, scheme: TagScheme
 ) -> None:
-    """Put a space in the place of the words that are one, between tabs and beside O, as in texts that are cut into
-    characters. Raises ValueError with the line of another: where nothing stands, a word may be lost."""
+    """Put a space in the place of the words that are one, between tabs and beside O or inside of a mention, as in texts
+    that write their spaces. Raises ValueError with the line of another: where nothing stands, a word may be lost."""
     lines = [] if layout.mark != "\t" or block.one_line or len(tags) != len(words) else block.lines
     for place, word in enumerate(words):
         if word:
             continue
-        outside = lines and scheme.spelling.read(tags[place]) == OUTSIDE
-        if not outside or not layout.divide(lines[numbers[place] - block.number])[layout.token]:
+        letter, label = scheme.spelling.read(tags[place]) or ("", "")
+        before = scheme.spelling.read(tags[place - 1]) if place else None
+        may_be = (letter, label) == OUTSIDE or (letter in "IE" and before is not None and before[1] == label)
+        if not (lines and may_be) or not layout.divide(lines[numbers[place] - block.number])[layout.token]:
             raise ValueError(f"line {numbers[place]}: no word beside its tag")
         words[place] = " "
 

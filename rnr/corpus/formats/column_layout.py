@@ -18,7 +18,7 @@ from rnr.corpus.formats.column_cells import (
 )
 from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, is_predicted, unlike_the_rest
 from rnr.corpus.formats.column_unknown import no_tags, refuse_divided
-from rnr.corpus.formats.column_words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words
+from rnr.corpus.formats.column_words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words, refuse_places
 from rnr.corpus.formats.tags import TagCensus
 from rnr.corpus.syntax_labels import CHUNKS
 
@@ -99,11 +99,11 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     width = usual_width(rows)
     if (found := _conll_2012(rows, mark)) is not None and not tag_column:
         return found
-    whole = [[row for row in sentence if len(row) == width] for sentence in rows]
-    whole = [sentence for sentence in whole if sentence]
+    whole = [kept for sentence in rows if (kept := [row for row in sentence if len(row) == width])]
     if not whole:
         raise ValueError("there is no line with a token and a tag")
     columns = Columns(whole, width)
+    refuse_places(columns)
     numbers = columns.numbering() if width > 2 else ""
     running = 0 if numbers else -1
     uneven = mark == " " and sum(map(len, whole)) < 0.9 * len(lines)

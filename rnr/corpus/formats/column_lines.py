@@ -1,22 +1,37 @@
 """Files with a whole sentence on each line: each token with its tag behind it, or the words and then the tags."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import TypeAlias
 
 from rnr.corpus.formats.column_blocks import Block
+from rnr.corpus.formats.tag_spelling import Spelling, find_spelling
 from rnr.corpus.formats.text_lines import text_lines
 
-_TAGGED = re.compile(r"\S+?([|/_])(?:\S*\1)?(?:O|[BIESLUMW]-[^\s|/]+|[A-Z][A-Z-]{2,})")
-"""``Ada/B-PER``, ``Ada|NNP|B-PER``, ``Ada_B-PER``"""
-_TAG = re.compile(r"O|[BIESLUMW]-\S+")
+_BEHIND_TOKENS = "/|_:"
+"""What stands between a token and its tag: ``Ada/B-PER``, ``Ada|NNP|B-PER``, ``Ada_B-PER``."""
 _BETWEEN = ("\t", "|||", "|")
 """What stands between the words of a sentence and its tags."""
+_INTENT = "<=>"
+"""What stands between the tags of a sentence and what is said of all of it."""
+_FRAME = ("BOS", "EOS")
+_LABEL = re.compile(r"[A-Z][A-Z-]{2,}")
+_ANY_LABEL = re.compile(r"[A-Za-z][\w.-]*")
 _LOOKED_AT = 50
 _USUAL = 0.9
-"""Share of the lines that have a tag for each word; the others are errors."""
+"""Share of the lines, and of the tokens in them, that have a tag for each word; the others are errors."""
+_OUTSIDE = 0.25
+"""Share of the tokens that are outside of names, at least, where labels stand alone."""
+_SOME, _HALF, _FEW_KINDS = 0.25, 0.5, 0.75
+"""Share of the lines with their tags, and of the tokens with theirs, that tells what the others lack; so many kinds
+they have at most."""
+
+_Pairs: TypeAlias = list[Sequence[str]]
+"""Each word of a line with what stands behind it, its tag the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,49 +40,154 @@ class SentenceLines:
 
     mark: str
     once: bool
+    behind: str = ""
+    """What stands between the tags and the rest of a line, which is of the whole sentence."""
+    fields: int = 1
+    """How often the mark stands behind each token."""
+    framed: bool = False
+    """Whether BOS and EOS stand around the words; the tag of EOS may be that of the whole sentence."""
+    surplus: bool = False
+    """Whether the tags have one more, that of the whole sentence."""
 
     @property
-    def fact(self) -> str:
+    def facts(self) -> Iterator[str]:
         """What is said of it."""
         if self.once:
-            return f"each line holds the words of a sentence and behind {self.mark!r} its tags"
-        return f"sentences have each token with its tag behind it on one line ({self.mark.join(('token', 'tag'))})"
+            yield f"each line holds the words of a sentence and behind {self.mark!r} its tags"
+        else:
+            said = self.mark.join(("token", "tag"))
+            yield f"sentences have each token with its tag behind it on one line ({said})"
+        if self.behind:
+            yield f"what stands behind the last {self.behind!r} of a line is of its whole sentence and was not read"
+        if self.framed:
+            yield "BOS and EOS around the words, and what they are tagged, were left out"
+        if self.surplus:
+            yield "the last tag of a line, for which there is no word, is of its whole sentence and was not read"
 
     def blocks(self, file: Path) -> Iterator[Block]:
         """Each line of a file as a block of lines with tabs between word and tag (a token may hold the mark, a tag
         may not); a word without a tag stays alone, which is an error of its line."""
-        fields: int | None = None
         for number, line in enumerate(text_lines(file), 1):
-            if self.once:
-                pairs: list[Sequence[str]] = [[part for part in pair if part] for pair in _pairs(line, self.mark)]
-            else:
-                parts = [part for part in line.split(" ") if part]
-                fields = fields or min((part.count(self.mark) for part in parts), default=None)
-                pairs = [part.rsplit(self.mark, fields or 1) for part in parts]
-            if pairs:
+            if pairs := [[part for part in pair if part] for pair in self.pairs(line)]:
                 yield Block(number, "\n".join(map("\t".join, pairs)), one_line=True)
+
+    def pairs(self, line: str) -> _Pairs:
+        """Each word of a line with its tag."""
+        line = line.rpartition(self.behind)[0] or line if self.behind else line
+        if self.once:
+            words, _, tags = line.rpartition(self.mark)
+            found: _Pairs = list(zip_longest(words.split(), tags.split(), fillvalue=""))
+        else:
+            found = [self._divided(part) for part in line.split(" ") if part]
+        if self.surplus and len(found) > 1 and not found[-1][0]:
+            found.pop()
+        return found[1:-1] if self.framed and _is_framed(found) else found
+
+    def _divided(self, part: str) -> list[str]:
+        # The mark may stand in the tag, too, behind its letter: Ada_B_PER ran_O.
+        cells = part.rsplit(self.mark, 2) if self.fields == 1 else []
+        if len(cells) == 3 and cells[0] and cells[1] in tuple("BIESLUMW"):
+            return [cells[0], self.mark.join(cells[1:])]
+        return part.rsplit(self.mark, self.fields)
 
 
 def find_sentence_lines(sample: Sequence[Block]) -> SentenceLines | None:
-    """How lines with a whole sentence each are divided; None where they hold none."""
-    lines = [line for block in sample[:_LOOKED_AT] for line in block.lines if line.strip()]
-    parts = [part for line in lines for part in line.split(" ") if part]
-    marks = {match[1] if (match := _TAGGED.fullmatch(part)) else "" for part in parts}
-    if len(marks) == 1 and "" not in marks and len(parts) > len(lines):
-        return SentenceLines(marks.pop(), once=False)
-    for mark in _BETWEEN:
-        pairs = [_pairs(line, mark) for line in lines]
-        tagged = [pair for pair in pairs if _is_tagged(pair)]
-        if tagged and len(tagged) >= _USUAL * len(pairs) and sum(map(len, tagged)) > len(tagged):
-            return SentenceLines(mark, once=True)
+    """How lines with a whole sentence each are divided; None where they hold none. Raises ValueError where some of them
+    have their tags behind their words, and others have none."""
+    lines = _lines(sample)
+    ways = [_with_fields(way, lines) if not way.once else way for way in _ways()]
+    if found := next(filter(None, (_fitting(way, lines, _USUAL) for way in ways)), None):
+        return found
+    if found := next(filter(None, (_fitting(way, lines, _SOME) for way in ways if way.once)), None):
+        without = next((line for line in lines if found.mark not in line), lines[0])
+        raise ValueError(
+            f"lines hold the words of a sentence and behind {found.mark!r} its tags, and some hold no tags for their "
+            f"words ({without[:60].strip()!r}): leave these out"
+        )
     return None
 
 
-def _pairs(line: str, mark: str) -> list[tuple[str, str]]:
-    """Each word of a line with its tag."""
-    words, _, tags = line.rpartition(mark)
-    return list(zip_longest(words.split(), tags.split(), fillvalue=""))
+def untagged_tokens(sample: Sequence[Block]) -> str:
+    """What is said of lines of which most tokens have something behind a mark that may be a tag; empty of others."""
+    lines = _lines(sample)
+    parts = [part for line in lines for part in line.split(" ") if part]
+    for mark in _BEHIND_TOKENS if len(parts) > len(lines) else "":
+        pairs = [(part, *part.rpartition(mark)) for part in parts]
+        tags = Counter(tag for _, word, _, tag in pairs if word and _ANY_LABEL.fullmatch(tag))
+        if tags.total() < _HALF * len(parts) or len(tags) > max(4, _FEW_KINDS * tags.total()):
+            continue
+        first = next(part for part, word, _, tag in pairs if word and tag in tags)
+        said = f"no column of tags, but tokens seem to have one behind {mark!r} ({first[:40]})"
+        others = dict.fromkeys(part for part, word, _, tag in pairs if not word or tag not in tags)
+        if others and (tags["O"] or tags["o"]):
+            return f"{said}, and others have none ({', '.join(list(others)[:3])[:60]}): take these out"
+        return (
+            f"{said}, none of which is O: parts of speech tell no names; if these are labels, write {mark}O behind "
+            "tokens without one"
+        )
+    return ""
 
 
-def _is_tagged(pairs: Sequence[tuple[str, str]]) -> bool:
-    return bool(pairs) and all(word and _TAG.fullmatch(tag) for word, tag in pairs)
+def _ways() -> Iterator[SentenceLines]:
+    for behind in ("", _INTENT):
+        yield from (SentenceLines(mark, once=False, behind=behind) for mark in _BEHIND_TOKENS)
+    for mark in _BETWEEN:
+        yield from (SentenceLines(mark, once=True, behind=behind) for behind in ("", mark, _INTENT))
+
+
+def _lines(sample: Sequence[Block]) -> list[str]:
+    return [line for block in sample[:_LOOKED_AT] for line in block.lines if line.strip()]
+
+
+def _with_fields(way: SentenceLines, lines: Sequence[str]) -> SentenceLines:
+    texts = [line.rpartition(way.behind)[0] if way.behind else line for line in lines]
+    counts = [part.count(way.mark) for text in texts for part in text.split(" ") if part]
+    return replace(way, fields=max(1, min(counts, default=1)))
+
+
+def _fitting(way: SentenceLines, lines: Sequence[str], share: float) -> SentenceLines | None:
+    """The way in which so many lines have a tag for each word; None where they have not."""
+    least = max(1, share * len(lines))
+    if way.behind and sum(way.behind in line for line in lines) < least:
+        return None
+    if sum(map(_is_framed, map(way.pairs, lines))) >= least:
+        way = replace(way, framed=True)
+    elif way.once and sum(_has_surplus(way.pairs(line)) for line in lines) >= least:
+        way = replace(way, surplus=True)
+    found = [pairs for pairs in map(way.pairs, lines) if pairs]
+    whole = [pairs for pairs in found if all(_is_pair(pair) for pair in pairs)]
+    tags = Counter(pair[-1] for pairs in whole for pair in pairs)
+    spelling = find_spelling(tags)
+    tagged = [pairs for pairs in whole if all(spelling.read(pair[-1]) for pair in pairs)]
+    if not tagged or len(tagged) < share * len(found) or sum(map(len, tagged)) <= len(tagged):
+        return None
+    read = Counter(pair[-1] for pairs in tagged for pair in pairs)
+    return way if _are_tags(read, spelling, once=way.once) else None
+
+
+def _is_pair(pair: Sequence[str]) -> bool:
+    return len(pair) > 1 and all(pair) and "\t" not in "".join(pair)
+
+
+def _is_framed(pairs: _Pairs) -> bool:
+    return len(pairs) > 2 and (pairs[0][0], pairs[-1][0]) == _FRAME and pairs[0][-1] in ("O", "o")
+
+
+def _has_surplus(pairs: _Pairs) -> bool:
+    """Whether there is one tag more than words, behind tags for all of them, and no tag of a token."""
+    if len(pairs) < 2 or pairs[-1][0] or not all(pair[0] for pair in pairs[:-1]):
+        return False
+    *tags, last = (pair[-1] for pair in pairs)
+    spelling = find_spelling(Counter(tags))
+    return spelling.kind != "bare" and all(map(spelling.read, tags)) and not spelling.read(last)
+
+
+def _are_tags(counts: Mapping[str, int], spelling: Spelling, *, once: bool) -> bool:
+    """Whether what stands behind words are tags of names; labels alone need O beside them, or capitals."""
+    if spelling.kind != "bare":
+        return True
+    labels = counts.keys() - {spelling.outside}
+    total = sum(counts.values())
+    outside = counts.get(spelling.outside, 0) >= _OUTSIDE * total
+    few = len(labels) <= max(4, total / 4) and all(map(_ANY_LABEL.fullmatch, labels))
+    return (outside and few) or (not once and all(map(_LABEL.fullmatch, labels)))

@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 
 from rnr.corpus.formats.column_cells import Columns
 from rnr.corpus.formats.column_unknown import refuse_quoted
+from rnr.corpus.formats.refusals import WRITE_OFFSETS
 from rnr.corpus.syntax_labels import PARTS_OF_SPEECH
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:")
@@ -17,6 +18,7 @@ _NUMBERED = re.compile("[\u3400-\u9fff][0-9]")
 _FEATURE = re.compile(r"\w[\w.]*(?:\[-?\d+\])?=")
 _NUMBER = re.compile(r"(?=.*[0-9])(?:[^A-Za-z\u0080-\U0010ffff]+|[-+]?[0-9.]+[eE][-+]?[0-9]+)")
 _DIVIDERS = frozenset(":,;|=>")
+_WHOLE = re.compile(r"[0-9]{1,25}")
 _DIGITS = re.compile("[0-9]+")
 _SHAPE = re.compile(r"(?:[Xxd]|[^\w\s])+")
 _OF_LETTERS = re.compile(r"(?:[A-Za-z'.-]|[^\x00-\x7f])+|[^\w\s]+")
@@ -71,6 +73,26 @@ def find_words(columns: Columns, free: Sequence[int]) -> tuple[int, str]:
         return token, ""
     than = f"not column {' or '.join(others)}" if others else f"column {first + 1} {said[first]}"
     return token, f", and {than}; {_NAME_THEM}, if that is wrong"
+
+
+def refuse_places(columns: Columns) -> None:
+    """Raises ValueError where all columns beside one of tags have numbers below the first line: three of them, or two
+    that go from one to another, are ids and places of texts in another file."""
+    rows = [row for sentence in columns.sentences for row in sentence][1:]
+    numbers = [place for place in range(columns.width) if all(_WHOLE.fullmatch(row[place].strip()) for row in rows)]
+    others = [place for place in range(columns.width) if place not in numbers]
+    tags = [row[others[0]].strip() for row in rows] if len(others) == 1 else []
+    told = sum(tag == "O" or bool(TAG.fullmatch(tag)) for tag in tags)
+    if len(numbers) < 2 or not tags or 2 * told < len(tags):
+        return
+    pairs = [(int(row[numbers[0]]), int(row[numbers[1]])) for row in rows]
+    ordered = len(rows) >= _FEWEST and all(left <= right for left, right in pairs) and len(set(pairs)) > 1
+    if len(numbers) > 2 or ordered:
+        shown = ", ".join(str(place + 1) for place in numbers)
+        raise ValueError(
+            f"columns {shown} hold numbers, and no column holds words: are they the places of names in texts that are "
+            f"in another file? Then {WRITE_OFFSETS}"
+        )
 
 
 def _doubt(columns: Columns, free: Sequence[int], said: Mapping[int, str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rnr.corpus.formats.column_blocks import Block, divided, of_tokens, read_block, whole_blocks, without_comments
 from rnr.corpus.formats.column_cells import BLANKS
 from rnr.corpus.formats.column_layout import Layout, find_layout
-from rnr.corpus.formats.column_lines import find_sentence_lines
+from rnr.corpus.formats.column_lines import SentenceLines, find_sentence_lines, untagged_tokens
 from rnr.corpus.formats.column_unknown import known_text
 from rnr.corpus.formats.opening import MARKED
 from rnr.corpus.formats.rows import DataError, Row
@@ -55,19 +55,29 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
         yield from webanno_rows(file, reading)
         return
     sample = [block for block in islice(_all(whole_blocks(text_pieces(file))), SAMPLE) if block.text]
-    if by_line := find_sentence_lines(sample):
-        reading.fact(by_line.fact, file)
+    if by_line := _by_line(sample, file):
+        for fact in by_line.facts:
+            reading.fact(fact, file)
     parts = (lambda: by_line.blocks(file)) if by_line else (lambda: whole_blocks(text_pieces(file)))
     sentences = [kept for block in islice(_all(parts()), SAMPLE) if (kept := without_comments(block.lines))]
     try:
         layout = find_layout(sentences, reading.options.tag_column)
     except ValueError as error:
-        raise DataError(f"{file}: {known_text([block.text for block in sample]) or error}") from None
+        raise DataError(
+            f"{file}: {known_text([block.text for block in sample]) or untagged_tokens(sample) or error}"
+        ) from None
     scheme = _scheme(parts(), layout)
-    for fact in (*layout.facts, *scheme.spelling.facts):
+    for fact in (*layout.facts, *scheme.facts):
         reading.fact(fact, file)
-    reading = reading.of_tokens(_words(sentences, layout))
+    reading = reading.of_tokens(_words(sentences, layout), file)
     yield from _rows(_all(parts()), layout, scheme, file, reading)
+
+
+def _by_line(sample: Sequence[Block], file: Path) -> SentenceLines | None:
+    try:
+        return find_sentence_lines(sample)
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from None
 
 
 def _all(parts: Iterator[Block]) -> Iterator[Block]:
@@ -152,6 +162,7 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
         tokens = [token if token != _CSV_QUOTE else '"' for token in tokens]
     if " " in tokens:
         reading.note(BLANK_TOKENS, file, found.number, times=tokens.count(" "))
+    tokens = reading.with_spaces(tokens, file, found.number)
     sentence, starts = join(tokens, reading.spaces, glued)
     if not sentence.isascii() and (marks := sum(token[0] == "\ufeff" and len(token) > 1 for token in tokens)):
         reading.note(MARKED, file, found.number, times=marks)
@@ -159,7 +170,12 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
         sentence, starts = join(tokens, reading.spaces, glued)
     if not glued:
         reading.note_spaces(tokens, sentence, file, found.number)
-        if reading.spaces != "characters" and not sentence.isascii() and _is_joined(sentence, tokens):
+        if (
+            reading.spaces != "characters"
+            and not reading.marks
+            and not sentence.isascii()
+            and _is_joined(sentence, tokens)
+        ):
             reading.note(JOINED, file, found.number)
     entities = [[starts[i], starts[j - 1] + len(tokens[j - 1]), label] for i, j, label in mentions]
     return {"sentence": sentence, "entities": entities}

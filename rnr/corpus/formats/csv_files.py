@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,9 @@ _COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
 """A line of columns with spaces between them, and a tag in the last."""
 _COMPREHEND = ("file", "line", "begin_offset", "end_offset", "type")
 _BLANKS = re.compile(r"\s+")
-_HEADER = re.compile(r"O|[BIESLU]-\S+")
+_NO_NAME = re.compile(r"O|[BIESLUMW][-_]\S+")
+"""A tag, which is no name of a column."""
+_HEADLESS = "the first line names no columns; write '{}' or the like above it"
 
 
 def is_word_table(head: str) -> bool:
@@ -80,17 +82,38 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     names = next((cells for _, cells in rows_of_cells(file)), [])
     if isinstance(names, DataError):
         raise DataError(f"{file}, {names}")
-    if any(shows_a_list(name) for name in names):
-        raise DataError(f"{file}: the first line names no columns; write 'text,entities' or the like above it")
+    if any(shows_a_list(name) or shows_tags(name) for name in names):
+        told = "text,entities" if any(map(shows_a_list, names)) else "text,tags"
+        raise DataError(f"{file}: {_HEADLESS.format(told)}")
     columns = _named_columns(names, file)
     if (words := _word_columns(names, columns, source)) is not None:
         return tagged_rows(with_names(sentences(words, source), source), source)
     below = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
+    if not columns.keys() & {*_TEXTS, *_WORDS, *_TAGS, *_SENTENCES} and _has_tags(names):
+        raise DataError(f"{file}: {_headless(file, names)}")
     told = (column for cells in below for column, cell in enumerate(cells) if shows_a_list(cell) or shows_tags(cell))
     if (first := next(told, None)) is None:
         by_words = all(_first(columns, listed) for listed in (_WORDS, _TAGS))
         raise DataError(f"{file}: {_no_entities(names, columns, file, by_words=by_words)}")
     return rows_of(_rows_with_lists(file, names, first, source), source)
+
+
+def has_no_header(head: str, second: str) -> bool:
+    """Whether the first line of a table has a word and its tags between tabs, and so has the next."""
+    first, next_one = head.split("\t"), second.split("\t")
+    return "\t" in head and len(first) == len(next_one) and _has_tags(first[1:]) and _has_tags(next_one[1:])
+
+
+def _has_tags(cells: Sequence[str]) -> bool:
+    """Whether a cell of the first line is a tag, which is no name of a column."""
+    return any(_NO_NAME.fullmatch(cell.strip()) for cell in cells)
+
+
+def _headless(file: Path, names: Sequence[str]) -> str:
+    """What is said of a table without the names of its columns, by its other rows."""
+    below = chain.from_iterable(cells for _, cells in rows_of_cells(file) if isinstance(cells, list))
+    of_words = "word,tag" if len(names) == 2 else "sentence_id,word,tag"
+    return _HEADLESS.format("text,tags" if any(map(shows_tags, below)) else of_words)
 
 
 def _word_columns(names: Sequence[str], columns: dict[str, str], source: Source) -> WordColumns | None:
@@ -133,6 +156,8 @@ def _named_columns(names: Sequence[str], file: Path) -> dict[str, str]:
     """The names as they are written, by their plain ones; raises DataError where two are the same."""
     written = [name for name in names if name.strip()]
     columns = {_plain(name): name for name in written}
+    if len(columns) < len(written) and _has_tags(written):
+        raise DataError(f"{file}: {_headless(file, names)}")
     if len(columns) < len(written):
         raise DataError(f"{file}: two columns have the same name ({', '.join(written)}); rename the one not meant")
     return columns
@@ -162,8 +187,8 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path, *, b
         return f"there is no row below its first line ({', '.join(columns)})"
     if by_words:
         return "neither a column nor a blank row tells where a sentence ends; add a column such as 'sentence_id'"
-    if any(_HEADER.fullmatch(name.strip()) for name in columns.values()):
-        return "the first line names no columns; write 'sentence_id,word,tag' or the like above it"
+    if _has_tags(list(columns.values())):
+        return _headless(file, names)
     if columns.keys() >= set(_COMPREHEND):
         return (
             "this looks like the annotations of Amazon Comprehend, whose texts are in the files that they name, a line "

@@ -1,5 +1,6 @@
 """Tables with a word a row -> sentences: which rows belong together, by a number, a text, or blank rows."""
 
+import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ BEGUN = "sentences have the number of the one before and were told by the number
 REPEATED = "sentences have the text of the one before in their column and were told by it"
 BLANKS_DIVIDE = "no column numbers the sentences; blank rows divide them"
 _SEVERAL_LINES = "the word goes over several lines: a quotation mark opens there that is not closed (write it as four)"
+
+_NO_BEGINNING = re.compile(r"O$|[IELM][-_]")
+"""Tags beside which a space is a word, and not what is left of one."""
 
 Named: TypeAlias = tuple[int, str, list[str] | DataError]
 """A row's line, what its sentence is called, and its cells."""
@@ -205,9 +209,10 @@ class _Sentence:
 
 
 def _word(row: list[str], columns: WordColumns) -> str:
-    """The word of a row; a space where that is all that stands beside O, as in texts that are cut into characters."""
+    """The word of a row; a space where that is all that stands beside O or inside of a mention, as in texts that write
+    their spaces."""
     word = row[columns.word]
-    return word.strip() or (word if word and "\n" not in word and row[columns.tag].strip() == "O" else "")
+    return word.strip() or (word if word and "\n" not in word and _NO_BEGINNING.match(row[columns.tag].strip()) else "")
 
 
 @dataclass(frozen=True, slots=True)

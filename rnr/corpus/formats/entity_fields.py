@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.entity_labels import names_a_label, told_label
+from rnr.corpus.formats.entity_names import names_an_offset
 from rnr.corpus.formats.offsets import place_of
 from rnr.corpus.formats.span_lists import is_span_list
 
@@ -43,7 +44,7 @@ def holds_entities(value: Any) -> bool:
 
 def is_entity(value: Any) -> bool:
     if isinstance(value, dict):
-        return names_a_label(value)
+        return names_a_label(value) or (told_label(value) is not None and ("text" in value or names_an_offset(value)))
     return is_span_list(value)
 
 

@@ -1,6 +1,7 @@
 """An entity under any of the names that tools give its place, its label and its text -> our own names."""
 
 import re
+import reprlib
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +32,11 @@ _PIECE = re.compile(r"[BIESLUO]-\S")
 def names_a_place(entity: dict[str, Any]) -> bool:
     """Whether any of the names of a place, or of a text that tells it, is there."""
     return any(name in entity for name in (*PAIRS, *LENGTHS, *PLACES, *TEXTS))
+
+
+def names_an_offset(entity: dict[str, Any]) -> bool:
+    """Whether any of the names of a place alone is there."""
+    return any(name in entity for name in (*PAIRS, *LENGTHS, *PLACES))
 
 
 def may_be_said(name: str, value: Any) -> bool:
@@ -83,9 +89,21 @@ def _field(place: str) -> str:
     return place.partition("[")[0]
 
 
+def unnamed_label(entity: dict[str, Any]) -> str:
+    """What is said of an entity without a label where other fields may be it; empty where none is."""
+    told = [
+        f"{name!r} ({reprlib.repr(value)})"
+        for name, value in entity.items()
+        if name not in _FIELDS and name not in _OWN and isinstance(value, str) and value
+    ]
+    return f"no label under a name that is known: if it is {' or '.join(told)}, call it 'label'" if told else ""
+
+
 def _labelled(entity: dict[str, Any], place: str, number: int, source: Source) -> dict[str, Any]:
     """The entity with ``label`` and ``text``, whatever it calls them."""
     label = label_field(entity, place, number, source)
+    if label is None and (said := unnamed_label(entity)):
+        raise ValueError(f"{place} has {said}")
     piece = entity["entity"] if label == "entity" and isinstance(entity["entity"], str) else ""
     if piece and (_PIECE.match(piece) or {"word", "index", "start"} <= entity.keys()):
         raise ValueError(

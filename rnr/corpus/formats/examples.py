@@ -15,6 +15,7 @@ from rnr.corpus.formats.label_lists import label_names
 from rnr.corpus.formats.offsets import cuts_word, outside
 from rnr.corpus.formats.row_types import RowFields, read_row_fields, typed_labels
 from rnr.corpus.formats.rows import DataError
+from rnr.corpus.formats.unknown import no_entities
 from rnr.corpus.matching import difference, folded, nearest, places_of, stripped
 from rnr.corpus.report import Reading
 from rnr.task.labels import label_key
@@ -51,14 +52,12 @@ def read_row(row: Any, *, annotated: bool) -> RowFields:
     """A row with its types checked; raises ValueError at the first field that is wrong or missing."""
     fields = read_row_fields(row)
     if annotated and fields.entities is None:
-        has = f"; the row has: {', '.join(row)}" if isinstance(row, dict) else ""
+        said = no_entities(row)
         if marked := MARKS.search(fields.sentence):
-            has += (
+            said += (
                 f"; names seem to be marked inside its text ({marked[0][:40]}): take the marks out, and list the names"
             )
-        raise ValueError(
-            f"no field 'entities' (or 'spans' or 'label'), or it is null; without an entity it must be []{has}"
-        )
+        raise ValueError(said)
     return fields
 
 

@@ -3,6 +3,7 @@
 What has our names already stays as it is, so that an error names what the file says.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,9 @@ SAME_TWICE = "rows hold their entities in two fields, which agree"
 GROUPS = "documents have groups of spans beside their entities, which were not read"
 OF_ALL = "rows have a 'label' of their whole sentence beside their entities, which was not read"
 OTHER_TEXTS = "rows have another text beside their sentence, which was not read"
+TOLD_TEXT = "rows have no sentence under a name that is known; {!r} was read as it"
+_OF_A_TEXT = re.compile(r"text(?!.*id$)|sentence(?!.*id$)|content|utterance|passage|paragraph|abstract", re.IGNORECASE)
+"""How a text is called that is called by none of the names above."""
 BY_LABEL = "rows list the texts of their entities by label, without offsets"
 
 
@@ -51,7 +55,7 @@ def not_read(row: dict[str, Any]) -> set[str]:
     if row.keys() <= _FIELDS:
         return set()
     sentence = row.get("sentence", row.get("text"))
-    return {name for name in row.keys() - _READ if name not in TEXTS or row[name] != sentence}
+    return {name for name in row.keys() - _READ if row[name] != sentence}
 
 
 def is_our_own(row: Any) -> bool:
@@ -101,7 +105,21 @@ def _with_sentence(row: dict[str, Any], number: int, source: Source) -> dict[str
     others = [name for name in texts[1:] if row[name] != row[texts[0]] and " " in row[name].strip()]
     if others and not any(shows_a_list(row[name]) for name in others):
         source.note(OTHER_TEXTS, number, f"{texts[0]!r} was read, not {', '.join(map(repr, others))}")
+    if not texts and (told := told_text(row)):
+        source.reading.fact(TOLD_TEXT.format(told), source.file)
+        texts = [told]
     return row | {"sentence": row[texts[0]]} if texts and not {"sentence", "text"} & row.keys() else row
+
+
+def told_text(row: Any) -> str | None:
+    """The one field of a row with entities, and without a sentence under any of the names above, that is called like
+    one; None where there is none, or several."""
+    if not isinstance(row, dict) or any(isinstance(row.get(name), str) for name in TEXTS):
+        return None
+    if not any(isinstance(row.get(name), (list, dict)) for name in ENTITIES):
+        return None
+    found = [name for name, value in row.items() if isinstance(value, str) and _OF_A_TEXT.search(str(name))]
+    return found[0] if len(found) == 1 and found[0].lower() not in TEXTS else None
 
 
 def _without_groups(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
@@ -246,6 +264,8 @@ def _inclusive(place: Any, text: str, sentence: Any) -> dict[str, int]:
 
 SHAPE = Shape(
     name="a sentence and its entities",
-    recognises=lambda row: isinstance(row, dict) and any(isinstance(row.get(name), str) for name in TEXTS),
+    recognises=lambda row: (
+        isinstance(row, dict) and (any(isinstance(row.get(name), str) for name in TEXTS) or told_text(row) is not None)
+    ),
     rows=each(own_row),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from rnr.corpus.formats.biomedical import is_pubtator, pubtator_rows
 from rnr.corpus.formats.brat import brat_folder_rows, brat_rows, is_brat_folder
 from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_rows
-from rnr.corpus.formats.csv_files import csv_rows, is_list_table, is_word_table
+from rnr.corpus.formats.csv_files import csv_rows, has_no_header, is_list_table, is_word_table
 from rnr.corpus.formats.endings import ENDINGS
 from rnr.corpus.formats.entity_labels import refuse_no_labels
 from rnr.corpus.formats.hugging_face import saved_dataset
@@ -29,6 +29,8 @@ from rnr.corpus.formats.tables import opened_table, table_rows
 from rnr.corpus.formats.unknown import unknown_row
 from rnr.corpus.formats.without_labels import with_labels
 from rnr.corpus.report import Reading
+
+NO_HEADER = "the first line names no columns and has tags, so the file was read as words and tags between tabs"
 
 
 def read_rows(file: Path, reading: Reading) -> Iterator[Row]:
@@ -133,6 +135,10 @@ def _two_lines(file: Path) -> list[str]:
 
 
 def _csv_rows(file: Path, reading: Reading) -> Iterator[Row]:
+    """The rows of a table, or the sentences of columns without names, which some call so, too."""
+    if has_no_header(*_two_lines(file)):
+        reading.fact(NO_HEADER, file)
+        return column_rows(file, reading)
     return csv_rows(file, reading, rows_of)
 
 

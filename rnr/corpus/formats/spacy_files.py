@@ -69,7 +69,7 @@ def _paragraph(paragraph: dict[str, Any], number: int, source: Source) -> dict[s
         whole = "".join(token["orth"] + token["space"] for token in tokens)
     places = Places(range(1, len(words) + 1), "token")
     text = [whole] if isinstance(whole, str) else []
-    return Tagged(0, words, tags, places, text).row(tag_scheme([["S-X"], tags]), source.reading.spaces)
+    return Tagged(0, words, tags, places, text).row(tag_scheme([["B-X", "E-X", "S-X"], tags]), source.reading.spaces)
 
 
 TUPLES = Shape(

@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 BARE = "tags have no B- or I-, so neighbouring tokens with one label are read as one mention"
 UNNAMED = "tags have no label, so all mentions are labelled 'entity'"
@@ -76,6 +76,21 @@ class Spelling:
             (OTHER_OUTSIDE.format(repr(self.outside)), self.outside in _OTHER_OUTSIDE),
         )
         return tuple(fact for fact, is_so in unusual if is_so)
+
+
+def are_tags(tags: Sequence[str]) -> bool:
+    """Whether these are the tags of a sentence beyond doubt: each is O or has a letter for its place in a mention, in
+    any spelling, and not all are O."""
+    spelling = find_spelling(Counter(tags))
+    inside = [tag for tag in tags if tag != spelling.outside]
+    return bool(inside) and spelling.kind != "bare" and all(map(spelling.read, inside))
+
+
+def only_tags(row: Mapping[str, Any], size: int) -> list[str]:
+    """The fields of a row, whatever they are called, that hold as many tags and no doubt of it."""
+    lists = [(name, value) for name, value in row.items() if isinstance(value, list) and len(value) == size > 0]
+    texts = [(name, value) for name, value in lists if all(isinstance(tag, str) for tag in value)]
+    return [name for name, value in texts if value.count("O") == size or are_tags(value)]
 
 
 def find_spelling(counts: Mapping[str, int]) -> Spelling:

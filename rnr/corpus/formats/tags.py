@@ -16,14 +16,26 @@ TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels
 OUTSIDE = ("O", "")
 """How a tag outside of mentions is read."""
 
+_HALF = {
+    "BIOS": "tags mark single tokens (S-) and no ends (E-), so mentions of several end where no I- follows (BIOS)",
+    "BIEO": "tags mark ends (E-) and no single tokens (S-), so a B- that nothing follows is a mention (BIEO)",
+}
+_MAY_NOT_END = {"IOBES": "BI", "BIEO": "I"}
+"""The letters that a mention may not end with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagScheme:
     """How the tags of a file are to be read."""
 
     name: str
-    """``IOB1``, ``IOB2``, ``IOE1``, ``IOE2`` or ``IOBES``: which tag may follow which."""
+    """``IOB1``, ``IOB2``, ``IOE1``, ``IOE2``, ``IOBES``, ``BIOS`` or ``BIEO``: which tag may follow which."""
     spelling: Spelling
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is unusual about it, as notes."""
+        return (*self.spelling.facts, *([_HALF[self.name]] if self.name in _HALF else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +48,12 @@ class TagCensus:
     def add(self, tags: Sequence[str]) -> None:
         """Count the tags of a sentence."""
         self.counts.update(tags)
-        self.pairs.update(zip(("O", *tags), tags, strict=False))
+        self.pairs.update(zip(("O", *tags), (*tags, "O"), strict=True))
 
     def scheme(self) -> TagScheme:
-        """IOBES (or BILOU) if tags end an entity and others begin one, IOE if they only end one, IOB2 if B- begins what
-        follows nothing of its label, else IOB1.
+        """IOBES (or BILOU) if tags end an entity and others begin one, BIOS or BIEO where they do not mark both its end
+        and one of a single token; IOE if they only end one, IOB2 if B- begins what follows nothing of its label, else
+        IOB1.
 
         Where no tag begins with a letter for the place in its entity, each is a label.
         """
@@ -53,9 +66,19 @@ class TagCensus:
             return TagScheme(name="IOE2" if ended else "IOE1", spelling=spelling)
         middle = any(tag[0] in "Mm" for tag, (letter, _) in read.items() if letter == "I" and spelling.kind != "bare")
         if middle or letters & {"E", "S"}:
-            return TagScheme(name="IOBES", spelling=spelling)
+            wrong = {tag for tag in self.counts if spelling.read(tag) is None}
+            told = [pair for pair, tags in zip(pairs, self.pairs, strict=True) if wrong.isdisjoint(tags)]
+            return TagScheme(name=_closing(letters, told, middle=middle), spelling=spelling)
         begun = any(after[0] == "B" and after[1] != before[1] for before, after in pairs)
         return TagScheme(name="IOB2" if begun else "IOB1", spelling=spelling)
+
+
+def _closing(letters: set[str], pairs: Iterable[tuple[tuple[str, str], tuple[str, str]]], *, middle: bool) -> str:
+    """The scheme of tags of which some end an entity or are one; where M- stands between, an end is marked."""
+    if not middle and "E" not in letters and {"B", "I"} <= letters:
+        return "BIOS"
+    alone = any(before[0] == "B" and (after[0] not in "IE" or after[1] != before[1]) for before, after in pairs)
+    return "BIEO" if alone and "E" in letters and "S" not in letters else "IOBES"
 
 
 def tag_scheme(sentences: Iterable[Sequence[str]]) -> TagScheme:
@@ -73,8 +96,8 @@ def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iter
     if scheme.name.startswith("IOE"):
         yield from _spans_by_ends(tags, places, scheme)
         return
-    start, opened, before = 0, "", "the beginning"
-    read, iobes = scheme.spelling.read, scheme.name == "IOBES"
+    start, opened, before, last = 0, "", "the beginning", ""
+    read, may_not_end = scheme.spelling.read, _MAY_NOT_END.get(scheme.name, ())
     for position, tag in enumerate((*tags, "O")):
         if tag == "O" and not opened:
             before = "O"
@@ -85,7 +108,7 @@ def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iter
         letter, label = found
         continues = bool(opened) and letter in "IE" and label == opened
         if not continues:
-            if (opened and iobes) or (letter in "IE" and scheme.name != "IOB1"):
+            if (opened and last in may_not_end) or (letter in "IE" and scheme.name != "IOB1"):
                 place = places[position] if position < len(tags) else f"{places[-1]}, at the end"
                 raise ValueError(f"{place}: {tag} cannot follow {before} (the tags are {scheme.name})")
             if opened:
@@ -94,7 +117,7 @@ def spans(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iter
         if letter in "ES":
             yield start, position + 1, label
             opened = ""
-        before = tag
+        before, last = tag, letter
 
 
 def _spans_by_ends(tags: Sequence[str], places: Sequence[str], scheme: TagScheme) -> Iterator[tuple[int, int, str]]:

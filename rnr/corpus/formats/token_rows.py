@@ -10,6 +10,7 @@ from rnr.corpus.formats.beside import note_listed
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.span_lists import whole_number
+from rnr.corpus.formats.tag_spelling import only_tags
 from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, is_of_names, located, spans, tag_scheme
 from rnr.corpus.syntax_labels import CHUNKS
 from rnr.counting import counted
@@ -31,6 +32,7 @@ _BESIDE = ("full_text", "text", "sentence", "schema", "dataset", "guid", "id", "
 _READ = frozenset((*_BESIDE, *NAMES, *SPACES, *_ENTITIES))
 """The fields of a row that something may be read from, beside its tokens and tags."""
 AS_NUMBERS = "rows have the numbers of their tags written as text or with a decimal point; they were taken as numbers"
+ANY_NAME = "tags are those of {!r}, the only field with one for each token"
 EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
@@ -59,6 +61,9 @@ def fields(row: Any) -> tuple[str, str] | None:
     same = [name for name in named or matching if len(row[name]) == len(row[tokens])] or matching
     if len(same) > 1:  # "tags" may be parts of speech, and those of "ner" the names
         same = [name for name in same if _any_of_names(row[name])] or same
+    if not same and not any(isinstance(row.get(name), list) for name in _ENTITIES):
+        same = only_tags(row, len(row[tokens]))
+        return (tokens, same[0]) if len(same) == 1 else None
     return (tokens, same[0]) if same else None
 
 
@@ -86,13 +91,15 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
         if census.counts.total() > SAMPLE and len(census.counts) > 1:
             break
     scheme = census.scheme()
-    for fact in scheme.spelling.facts:
+    for fact in scheme.facts:
         source.reading.fact(fact, source.file)
-    reading = source.reading.of_tokens(one.tokens for _, one in first if isinstance(one, Tagged))
+    reading = source.reading.of_tokens((one.tokens for _, one in first if isinstance(one, Tagged)), source.file)
     for number, value in chain(first, found):
         if not isinstance(value, Tagged):
             yield number, value
             continue
+        if reading.marks and not (value.text and located(value.tokens, value.text[-1])):
+            value = replace(value, tokens=reading.with_spaces(value.tokens, source.file, number))
         try:
             row = value.row(scheme, reading.spaces)
         except ValueError as error:
@@ -130,6 +137,8 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             yield number, row
             continue
         tokens, tags = row[found[0]], row[found[1]]
+        if found[1] not in TAGS:
+            source.reading.fact(ANY_NAME.format(found[1]), source.file)
         if _are_numbers(tags):
             source.note(AS_NUMBERS, number, found[1])
             tags = row[found[1]] = list(map(whole_number, tags))
@@ -192,7 +201,12 @@ def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], s
     """What is said of further fields with a tag for each token that seem to be of names; raises ValueError for one
     that says something else than the tags that are read."""
     for name, value in row.items():
-        if name in (tokens, read) or not _plain_list(value, (str, int)) or not len(value) == len(named) > 0:
+        if (
+            name in (tokens, read)
+            or value == row[read]
+            or not _plain_list(value, (str, int))
+            or not len(value) == len(named) > 0
+        ):
             continue
         others = _by_name(value, source.names.get(name)) if name in TAGS else None
         if others is not None:

@@ -110,7 +110,7 @@ def _by_tokens(values: Iterable[Row], source: Source, *names: str) -> tuple[Iter
     first = list(islice(values, _FIRST))
     rows = (row for _, row in first if isinstance(row, dict))
     tokens = (row[name] for row in rows for name in names if are_texts(row.get(name)))
-    return chain(first, values), replace(source, reading=source.reading.of_tokens(tokens))
+    return chain(first, values), replace(source, reading=source.reading.of_tokens(tokens, source.file))
 
 
 def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
@@ -174,6 +174,7 @@ def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[_Span], number:
     if sentence and offsets is None:
         source.note(OTHER_TEXT, number, repr(sentence[:60]))
     if offsets is None:
+        tokens = source.reading.with_spaces(tokens, source.file, number)
         sentence, starts = join(tokens, source.reading.spaces)
         source.reading.note_spaces(tokens, sentence, source.file, number)
         offsets = [(start, start + len(token)) for start, token in zip(starts, tokens, strict=True)]

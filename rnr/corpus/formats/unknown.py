@@ -4,11 +4,18 @@ import reprlib
 from collections import Counter
 from typing import Any
 
+from rnr.corpus.formats.doubtful import MARKS
+from rnr.corpus.formats.entity_fields import ENTITIES, is_entity
+from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.entity_names import unnamed_label
 from rnr.corpus.formats.plain_rows import TEXTS
+from rnr.corpus.formats.refusals import WRITE_OFFSETS
 from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shown_lists import shows_an_array
+from rnr.corpus.formats.tag_spelling import only_tags
 from rnr.corpus.formats.token_rows import TAGS, TOKENS
 
+_ENTITY = '{"start": 0, "end": 3, "label": "person"}'
 _TYPES = {str: "text", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}
 
 
@@ -18,6 +25,10 @@ def unknown_row(row: Any) -> str:
         return f"a text and an object without 'entities', as spaCy's tuples have them; it has: {_names(row[1])}"
     if isinstance(row, list) and row and all(isinstance(inner, dict) for inner in row):
         return "a whole list stands where one row is expected: take away what stands before or behind it in its file"
+    if marked := _marked(row):
+        return (
+            f"a text alone, with names that seem to be marked inside it ({marked}): take them out and {WRITE_OFFSETS}"
+        )
     if not isinstance(row, dict):
         return f"a row must be an object such as {{'text': ..., 'entities': [...]}}, found {reprlib.repr(row)}"
     tokens = next((name for name in TOKENS if row.get(name)), None)
@@ -27,15 +38,25 @@ def unknown_row(row: Any) -> str:
     if tokens and tags:
         return f"{tags[0]!r} must be a list with one tag (a name or a number) a word, found {_seen(row, tags[0])}"
     if tokens:
-        return f"the words of {tokens!r} have no tags; these are looked for in {', '.join(TAGS)}; {_fields(row)}"
+        several = " or ".join(map(repr, only_tags(row, len(row[tokens]))))
+        told = f"; if they are {several}, call it 'ner_tags'" if several else ""
+        return f"the words of {tokens!r} have no tags; these are looked for in {', '.join(TAGS)}; {_fields(row)}{told}"
     named = next((name for name in TEXTS if name in row), None)
     if named:
         words = "; call a list of words 'tokens'" if are_texts(row[named]) else ""
         return f"{named!r} must be text, found {_seen(row, named)}{words or _within(row)}"
     plain = {name: name.strip("\ufeff \t").lower() for name in row if isinstance(name, str)}
     alike = next((f"; call {name!r} {plain[name]!r}" for name in row if plain.get(name) in TEXTS), "")
-    more = alike or _columns(row) or _within(row)
+    more = alike or _columns(row) or _within(row) or _any_text(row)
     return f"no sentence: it is looked for in {', '.join(TEXTS)}; {_fields(row)}{more}"
+
+
+def _marked(row: Any) -> str:
+    """A name that seems to be marked inside of a text, or of one of a list, that stands where a row is expected."""
+    values = list(row.values()) if isinstance(row, dict) else [row]
+    texts = [text for value in values for text in (value if are_texts(value) else [value])]
+    found = next((match for text in texts if isinstance(text, str) and (match := MARKS.search(text))), None)
+    return found[0][:40] if found else ""
 
 
 def _within(row: dict[str, Any]) -> str:
@@ -47,11 +68,41 @@ def _within(row: dict[str, Any]) -> str:
 def _path_to_rows(value: Any, path: str = "", depth: int = 4) -> str:
     """The names that lead to a list of rows with a text or words, divided by dots; empty where there is none."""
     if isinstance(value, list):
-        return path if any(isinstance(one, dict) and one.keys() & {*TEXTS, *TOKENS} for one in value) else ""
+        rows = (one for one in value if isinstance(one, dict) and not is_entity(one))
+        return path if any(one.keys() & {*TEXTS, *TOKENS} for one in rows) else ""
     if not isinstance(value, dict) or not depth:
         return ""
     inside = (_path_to_rows(one, f"{path}.{name}" if path else name, depth - 1) for name, one in value.items())
     return next(filter(None, inside), "")
+
+
+def _any_text(row: dict[str, Any]) -> str:
+    """What is said of texts under names that are not known."""
+    found = [repr(name) for name, value in row.items() if isinstance(value, str) and " " in value.strip()]
+    return f"; if it is {' or '.join(found[:3])}, call it 'text'" if found else ""
+
+
+def no_entities(row: dict[str, Any]) -> str:
+    """Why a row has no entities that could be read, with the fields that it has."""
+    own = {name: value for name, value in row.items() if not (name == "sentence" and _stands_elsewhere(row))}
+    unread = [name for name in ENTITIES if isinstance(row.get(name), (list, dict)) and row[name]]
+    if unread:
+        name, held = unread[0], row[unread[0]]
+        first = held[0] if isinstance(held, list) and isinstance(held[0], dict) else {}
+        why = unnamed_label(first) if not names_a_label(first) else ""
+        why = (
+            f"its entities have {why}"
+            if why
+            else f"what it holds is in no form that is known ({reprlib.repr(held)}): write entities as {_ENTITY}"
+        )
+        return f"no field 'entities' (or 'spans' or 'label'), and {name!r} is not read, because {why}; {_fields(own)}"
+    said = "no field 'entities' (or 'spans' or 'label'), or it is null; without an entity it must be []"
+    return f"{said}; the row has: {', '.join(own)}"
+
+
+def _stands_elsewhere(row: dict[str, Any]) -> bool:
+    """Whether the sentence of a row was taken from a field with another name."""
+    return any(name != "sentence" and value == row["sentence"] for name, value in row.items())
 
 
 def _columns(row: dict[str, Any]) -> str:

@@ -1,0 +1,114 @@
+"""Lines that hold a whole sentence with its tags: in any spelling of these, with what is said of the sentence behind
+them."""
+
+import pytest
+
+from tests.reading_files import BO, read, written
+
+IDA = ("Ida ran", [("Ida", "PER")])
+SPELLINGS = ["B_PER O", "B:PER O", "B/PER O", "B|PER O", "b-PER o", "PER-B O", "PER_B O", "B-PER _"]
+
+
+@pytest.mark.parametrize("mark", ["\t", "|||", " ||| "])
+@pytest.mark.parametrize("tags", [*SPELLINGS, "PER O", "PER o"])
+def test_the_tags_behind_the_words_of_a_line_may_be_spelled_as_in_columns(tmp_path, tags, mark) -> None:
+    text = f"Ida ran{mark}{tags}\nBo sat{mark}{tags}\n"
+    found, problems, notes = read(written(tmp_path / "a.txt", text))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "each line holds the words of a sentence and behind" in notes
+
+
+def test_tags_of_several_words_with_an_underscore(tmp_path) -> None:
+    text = "to new york\tO B_city I_city\nto Rome\tO B_city\n"
+    found, problems, _ = read(written(tmp_path / "a.txt", text))
+    assert (found, problems) == ([("to new york", [("new york", "city")]), ("to Rome", [("Rome", "city")])], "")
+
+
+@pytest.mark.parametrize("tags", SPELLINGS)
+def test_a_text_and_its_tags_in_rows_and_tables_may_be_spelled_so(tmp_path, tags) -> None:
+    row = {"text": "Ida ran", "ner_tags": tags.split()}
+    assert read(written(tmp_path / "a.jsonl", [row]))[:2] == ([IDA], "")
+    if "_" not in tags.split():
+        found, problems, notes = read(written(tmp_path / "a.csv", f"text,labels\nIda ran,{tags}\n"))
+        assert (found, problems) == ([IDA], "")
+        assert "not read" not in notes
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Ida/B_PER ran/O",
+        "Ida/b-PER ran/o",
+        "Ida/PER-B ran/O",
+        "Ida_B_PER ran_O",
+        "Ida:B-PER ran:O",
+        "Ida|M|B-PER ran|V|O",
+        "Ida/PER ran/o",
+        "Ida:B-PER ran:O <=> greet",
+        "BOS:O Ida:B-PER ran:O EOS:O <=> greet",
+    ],
+)
+def test_each_token_may_have_its_tag_behind_it_in_any_spelling(tmp_path, line) -> None:
+    found, problems, notes = read(written(tmp_path / "a.txt", f"{line}\n{line}\n"))
+    assert (found, problems) == ([IDA, IDA], "")
+    assert "sentences have each token with its tag behind it on one line" in notes
+    assert ("behind the last '<=>' of a line is of its whole sentence and was not read" in notes) == ("<=>" in line)
+
+
+def test_labels_in_lower_case_with_an_o_outside(tmp_path) -> None:
+    text = "当/o 希望工程/o 中共中央/nt 致/o 中国致公党/nt 的/o\n各位/o 江泽民/nr 在/o 北京/ns 说/o\n"
+    found, problems, notes = read(written(tmp_path / "a.txt", text))
+    assert problems == ""
+    assert found == [
+        ("当希望工程中共中央致中国致公党的", [("中共中央", "nt"), ("中国致公党", "nt")]),
+        ("各位江泽民在北京说", [("江泽民", "nr"), ("北京", "ns")]),
+    ]
+    assert "tags have no B- or I-, so neighbouring tokens with one label are read as one mention" in notes
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("BOS Ida ran EOS\tO B-PER O greet", "BOS and EOS around the words, and what they are tagged, were left out"),
+        ("BOS Ida ran EOS\tO B-PER O O", "BOS and EOS around the words, and what they are tagged, were left out"),
+        ("Ida ran\tB-PER O greet", "the last tag of a line, for which there is no word, is of its whole sentence"),
+        ("Ida ran\tB-PER O\tgreet", r"what stands behind the last '\t' of a line is of its whole sentence"),
+        ("Ida ran|||B-PER O|||greet", "what stands behind the last '|||' of a line is of its whole sentence"),
+        ("Ida ran\tB-PER O <=> greet", "what stands behind the last '<=>' of a line is of its whole sentence"),
+    ],
+)
+def test_what_is_said_of_a_whole_sentence_is_not_read_and_named(tmp_path, line, said) -> None:
+    found, problems, notes = read(written(tmp_path / "a.txt", f"{line}\n{line}\n"))
+    assert (found, problems) == ([IDA, IDA], "")
+    assert said in notes
+
+
+def test_a_line_without_the_frame_of_the_others_is_an_error(tmp_path) -> None:
+    text = "BOS Ida ran EOS\tO B-PER O greet\n" * 10 + "Ida ran\tB-PER greet\n"
+    found, problems, _ = read(written(tmp_path / "a.txt", text))
+    assert found == [IDA] * 10
+    assert "line 11: expected a tag such as O, B-person or I-person, found tag 'greet'" in problems
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("江/nr 泽民/nr\n", "tokens seem to have one behind '/' (江/nr), none of which is O"),
+        ("迈向/v 充满/v 希望/n 的/u 新/a 世纪/n\n", "parts of speech tell no names"),
+        ("find:O Rome:B-city # greet\nfind:O Oslo:B-city # greet\n", "others have none (#, greet): take these out"),
+        (
+            "how are you ?\nIda ran|||B-PER O|||greet\nIda sat|||B-PER O|||greet\n",
+            "some hold no tags for their words ('how",
+        ),
+    ],
+)
+def test_lines_that_are_not_read_say_which_mark_their_tags_stand_behind(tmp_path, text, said) -> None:
+    found, problems, _ = read(written(tmp_path / "a.txt", text))
+    assert found == []
+    assert said in problems
+    assert "--tag-column" not in problems
+
+
+def test_two_texts_side_by_side_are_no_words_and_tags(tmp_path) -> None:
+    text = "a man\tun homme\nthe man\tle homme\n"
+    assert "no column holds tags" in read(written(tmp_path / "a.txt", text))[1]
