@@ -117,8 +117,10 @@ class Checkpoints:
                 await self._write(progress, fill)
 
         await self._disk.retry_async("a checkpoint", write, needed=needed)
-        for old in self.complete()[: -self._keep]:
-            if AFTER_WARM_START not in old.name:
+        # Those of one version may have their files in common: they are kept as one.
+        versions = sorted({_age(folder)[0] for folder in self.complete()})[-self._keep :]
+        for old in self.complete():
+            if _age(old)[0] not in versions and AFTER_WARM_START not in old.name:
                 _remove(old)
 
     async def _write(self, progress: Progress, fill: Fill) -> None:

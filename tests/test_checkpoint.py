@@ -133,13 +133,25 @@ def test_a_checkpoint_of_the_same_policy_takes_no_room_and_outlives_the_one_that
     written = (tmp_path / "000007-sft-000007" / "state").stat().st_ino
     learner.breaks = True  # nothing is written any more
     asyncio.run(checkpoints.save_again(Progress(stage="grpo", scores={"sft": {"f1": 0.5}}), learner))
-    assert _names(checkpoints) == ["000007-grpo-000000"]
+    assert _names(checkpoints) == ["000007-sft-000007", "000007-grpo-000000"]
+    shutil.rmtree(tmp_path / "000007-sft-000007")
     assert (tmp_path / "000007-grpo-000000" / "state").stat().st_ino == written
     verify(tmp_path / "000007-grpo-000000")
     progress, restored = _restore(checkpoints)
     assert (progress.reached(), progress.scores, progress.version) == (("grpo", 0), {"sft": {"f1": 0.5}}, 7)
     # Its files are those of the end of the warm start, moments included.
     assert (restored.weight, restored.moments) == (7, "none")
+
+
+def test_a_spoilt_byte_in_files_that_two_checkpoints_share_leaves_another_policy_to_go_back_to(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
+    for version in (50, 100, 150):
+        _save(checkpoints, "sft", version, version)
+    asyncio.run(checkpoints.save_again(Progress(stage="grpo"), FakeLearner(weight=150)))
+    assert _names(checkpoints) == ["000100-sft-000100", "000150-sft-000150", "000150-grpo-000000"]
+    (tmp_path / "000150-grpo-000000" / "state").write_text("151")  # and so in both
+    progress, learner = _restore(checkpoints)
+    assert (progress.step, learner.weight) == (100, 100)
 
 
 def test_a_disk_without_hard_links_gets_a_copy(tmp_path, monkeypatch) -> None:
