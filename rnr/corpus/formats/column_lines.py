@@ -68,7 +68,10 @@ class SentenceLines:
         """Each line of a file as a block of lines with tabs between word and tag (a token may hold the mark, a tag
         may not); a word without a tag stays alone, which is an error of its line."""
         for number, line in enumerate(text_lines(file), 1):
-            if pairs := [[part for part in pair if part] for pair in self.pairs(line)]:
+            pairs = self.pairs(line)
+            if self.once:
+                pairs = [[part for part in pair if part] for pair in pairs]
+            if pairs:
                 yield Block(number, "\n".join(map("\t".join, pairs)), one_line=True)
 
     def pairs(self, line: str) -> _Pairs:
@@ -85,10 +88,10 @@ class SentenceLines:
 
     def _divided(self, part: str) -> list[str]:
         # The mark may stand in the tag, too, behind its letter: Ada_B_PER ran_O.
-        cells = part.rsplit(self.mark, 2) if self.fields == 1 else []
-        if len(cells) == 3 and cells[0] and cells[1] in tuple("BIESLUMW"):
-            return [cells[0], self.mark.join(cells[1:])]
-        return part.rsplit(self.mark, self.fields)
+        cells = part.rsplit(self.mark, self.fields)
+        if self.fields == 1 and cells[0][-2:-1] == self.mark and cells[0][-1] in "BIESLUMW" and cells[0][:-2]:
+            return [cells[0][:-2], f"{cells[0][-1]}{self.mark}{cells[1]}"]
+        return cells
 
 
 def find_sentence_lines(sample: Sequence[Block]) -> SentenceLines | None:
