@@ -27,8 +27,8 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, Losses, fields_lost, refuse_target, write
 from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
-from rnr.counting import counted, few
 from rnr.files import strict_json
+from rnr.messages import counted, few
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.types import Example
 from rnr.validation import validated
