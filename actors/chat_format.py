@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from actors.model_files import load_config, read_tokenizer
 from rnr.corpus.formats.rows import once_each
-from rnr.counting import counted
 from rnr.files import strict_json
+from rnr.messages import counted, few
 from rnr.task.labels import label_key
 from rnr.task.prompts import ChatFormat
 from rnr.task.wording import PRESETS, Wording, own_wording
@@ -198,16 +198,14 @@ def undefined(definitions: Mapping[str, str], path: str, examples: Iterable[Exam
         return ()
     notes = []
     if blank := sorted(_definitions(path).keys() - definitions.keys()):
-        notes.append(f"data.definitions: {path} has {counted(len(blank), 'blank definition')}, left out{_some(blank)}")
+        notes.append(
+            f"data.definitions: {path} has {counted(len(blank), 'blank definition')}, left out ({few(blank, 5)})"
+        )
     labels = {label_key(label) for schema in {example.schema for example in examples} for label in schema}
     if unknown := sorted(definitions.keys() - labels):
         notes.append(
-            f"data.definitions: {path} defines {counted(len(unknown), 'label')} that no schema has{_some(unknown)}"
+            f"data.definitions: {path} defines {counted(len(unknown), 'label')} that no schema has ({few(unknown, 5)})"
         )
     if len(unknown) == len(definitions):
-        raise ValueError(f"{notes[-1]}: the labels of the data are {', '.join(sorted(labels)[:8])}")
+        raise ValueError(f"{notes[-1]}: the labels of the data are {few(sorted(labels), 8)}")
     return tuple(notes)
-
-
-def _some(labels: list[str]) -> str:
-    return f" ({', '.join(labels[:5])}{', ...' * (len(labels) > 5)})"

@@ -15,7 +15,7 @@ from spacy.util import filter_spans
 
 from actors.extractor import Extractor
 from actors.question import Labels
-from rnr.counting import counted
+from rnr.messages import counted
 from rnr.task.extraction import Extraction
 
 SETTINGS: dict[str, Any] = {

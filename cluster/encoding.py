@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnr.config import DataConfig, EvaluationConfig, SamplingConfig
 from rnr.corpus.selection import Selection, select
-from rnr.counting import counted
+from rnr.messages import counted
 from rnr.task.chains import spelled
 from rnr.task.decoding import taught
 from rnr.task.prompts import ChatFormat

@@ -35,7 +35,7 @@ from rnr.config import (
     SftConfig,
 )
 from rnr.corpus.selection import Selection
-from rnr.counting import counted, few
+from rnr.messages import counted, few
 from rnr.model_folder import count_weights, resolve
 from rnr.task.decoding import beyond_marks, decoding_of, left_out, refuse_undecodable
 from rnr.task.prompts import ChatFormat, refuse_too_long

@@ -4,7 +4,7 @@ from actors.deadline import KILLED_FOR_MEMORY
 from actors.retries import RetryBudget
 from cluster.progress import STAGES, Progress
 from cluster.ranks import LearnerLost
-from rnr.counting import counted
+from rnr.messages import counted
 
 REBUILDS = 3
 """How often in a row at least, without a step that was never made before, a lost learner is rebuilt before the run

@@ -12,7 +12,7 @@ from functools import lru_cache
 from cluster.prepare import Prepared
 from learner.schedule import cosine
 from rnr.config import GrpoConfig, SftConfig
-from rnr.counting import counted
+from rnr.messages import counted
 from rnr.types import Prompt, Sample
 
 

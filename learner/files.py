@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 
 from learner.architecture import UnsupportedModel
+from rnr.messages import few
 from rnr.model_folder import PICKLED_WEIGHTS, stored_tensors, weight_files
 
 SHOWN = 3
@@ -67,8 +68,7 @@ def names_in_files(model: Any, folder: Path) -> frozenset[str]:
     if foreign:
         raise UnsupportedModel(
             f"{type(model).__name__}: {len(foreign)} of {len(sent)} weights cannot be sent to the engine, because the "
-            f"files in {folder} hold none of that name and shape: {', '.join(foreign[:SHOWN])}"
-            f"{', ...' if len(foreign) > SHOWN else ''}"
+            f"files in {folder} hold none of that name and shape: {few(foreign, SHOWN)}"
         )
     return frozenset(name for name, there in sent.items() if there)
 

@@ -1,7 +1,6 @@
 """The reward of a rollout, all its parts put together: small functions joined by a gate or by weights, the paper's, or
 the user's own; what depends on the other rollouts of a group and on the token limit; the range a reward must lie in."""
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from rewards.overlap import overlap
 from rewards.overlong import overlong
 from rewards.schema import schema
 from rnr.config import RewardConfig
+from rnr.messages import did_you_mean
 from rnr.task.labels import within
 from rnr.task.parsing import ground, read
 from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup
@@ -222,5 +222,4 @@ def unknown_preset(preset: str) -> ValueError:
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else f"; known: {', '.join(known)}"
+    return did_you_mean(name, known) or f"; known: {', '.join(known)}"

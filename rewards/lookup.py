@@ -1,6 +1,5 @@
 """Finding what a user names as ``module:name``: code that is not ours, whose module may be missing or fail."""
 
-import difflib
 import importlib
 import os
 import pkgutil
@@ -8,6 +7,8 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from rnr.messages import did_you_mean
 
 
 def find(path: str) -> Callable[..., Any]:
@@ -24,7 +25,7 @@ def find(path: str) -> Callable[..., Any]:
     function = getattr(module, function_name, None)
     if not callable(function):
         callables = [name for name, value in vars(module).items() if callable(value)]
-        hint = _hint(function_name, callables)
+        hint = did_you_mean(function_name, callables)
         raise ValueError(f"reward {path!r}: module {module_name!r} has no function {function_name!r}{hint}")
     return function
 
@@ -46,7 +47,7 @@ def _why_not_imported(module_name: str, problem: BaseException) -> str:
         looked = f"; looked for in {', '.join(folders)}" if folders else ""
         package, dot, _ = missing.rpartition(".")
         beside = [package + dot + module.name for module in pkgutil.iter_modules(folders)]
-        return f"{problem}{looked}{_hint(missing, beside)}"
+        return f"{problem}{looked}{did_you_mean(missing, beside)}"
     cause = f"{type(problem).__name__}: {problem}{place(problem)}"
     return f"module {module_name!r} was found, but importing it failed: {cause}"
 
@@ -56,8 +57,3 @@ def _folders(module_name: str) -> list[str]:
     package = module_name.rpartition(".")[0]
     found = getattr(sys.modules[package], "__path__", ()) if package else sys.path
     return [folder or os.getcwd() for folder in found]
-
-
-def _hint(name: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""

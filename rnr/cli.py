@@ -1,6 +1,5 @@
 """argv -> Config: one TOML file, then ``--section.key=value`` overrides. Nothing else."""
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from rnr.config import Config
 from rnr.files import text_of
+from rnr.messages import did_you_mean
 from rnr.validation import Fault, faults, shown
 
 RENAMED = {
@@ -112,8 +112,7 @@ def _unknown(place: Sequence[Any]) -> str:
         for part in place[:-1]:
             within = get_args(within)[0] if isinstance(part, int) else within.model_fields[part].annotation
         candidates = [".".join(map(str, (*place[:-1], key))) for key in within.model_fields]
-    nearest = difflib.get_close_matches(name, candidates, n=1, cutoff=0)
-    return f"unknown config key {name!r}; the nearest is {nearest[0]!r}"
+    return f"unknown config key {name!r}{did_you_mean(name, candidates, cutoff=0)}"
 
 
 def _told(fault: Fault) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from rnr.messages import few
+
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 SHOWN = 3
 """Names in a message."""
@@ -106,8 +108,8 @@ def weight_files(folder: str | Path, pattern: str = SAFE_WEIGHTS) -> list[Path]:
     files = [index.parent / name for name in sorted(set(named.values()))]
     if missing := [file.name for file in files if not file.is_file()]:
         raise ValueError(
-            f"model.path: {index} names {', '.join(missing[:SHOWN])}{', ...' if len(missing) > SHOWN else ''}, which "
-            f"{'is' if len(missing) == 1 else 'are'} not there: the download was cut off, get the folder again"
+            f"model.path: {index} names {few(missing, SHOWN)}, which {'is' if len(missing) == 1 else 'are'} not there: "
+            "the download was cut off, get the folder again"
         )
     return files
 

@@ -8,7 +8,7 @@ import math
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 from typer.models import CommandFunctionType
 
+from rnr.config import Offsets, ReadingConfig, Spaces
 from rnr.runs.commands import as_called, by_name
 
 Number = TypeVar("Number", int, float)
@@ -91,6 +92,24 @@ LabelWeight = Annotated[
     ),
 ]
 """``--label-calibration``."""
+
+
+def _reading_option(name: str) -> Any:
+    """The option of a key of ``data.reading``, with the key's own words."""
+    return typer.Option(help=" ".join((ReadingConfig.model_fields[name].description or "").replace("``", "").split()))
+
+
+READING = ReadingConfig()
+TagColumn = Annotated[int, _reading_option("tag_column")]
+HowSpaces = Annotated[Spaces, _reading_option("spaces")]
+HowOffsets = Annotated[Offsets, _reading_option("offsets")]
+LabelNames = Annotated[str, _reading_option("labels")]
+
+
+def reading_of(options: Mapping[str, Any]) -> ReadingConfig:
+    """How files are read, of a command that has the keys of ``data.reading`` as options; commas divide labels."""
+    given = {name: options[name] for name in ReadingConfig.model_fields}
+    return ReadingConfig.model_validate(given | {"labels": tuple(filter(None, options["labels"].split(",")))})
 
 
 def repeated(argv: Sequence[str], option: str) -> list[str]:

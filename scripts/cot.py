@@ -23,7 +23,7 @@ from rich.console import Console as RichConsole
 from actors.teacher import TeacherSettings, open_teacher
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
-from rnr.counting import few
+from rnr.messages import few
 from rnr.runs.console import Console
 from rnr.synthesis.client import RequestPolicy, TeacherClient
 from rnr.synthesis.files import OutputFiles, write_outcomes, write_rows

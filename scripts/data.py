@@ -20,19 +20,29 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rnr.config import Offsets, ReadingConfig, Spaces
 from rnr.corpus import decontamination, drawing, loading, statistics
 from rnr.corpus.duplicates import Resolution
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, Losses, fields_lost, refuse_target, write
 from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
-from rnr.counting import counted, few
 from rnr.files import strict_json
+from rnr.messages import counted, few
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.types import Example
-from rnr.validation import validated
-from scripts.command_line import new_app, refuse_idle, repeated, run, within
+from scripts.command_line import (
+    READING,
+    HowOffsets,
+    HowSpaces,
+    LabelNames,
+    TagColumn,
+    new_app,
+    reading_of,
+    refuse_idle,
+    repeated,
+    run,
+    within,
+)
 
 app = new_app(__doc__)
 
@@ -43,34 +53,15 @@ def main(argv: list[str]) -> int:
     return run(app, repeated(argv, "--evaluation"))
 
 
-def _reading_option(name: str) -> Any:
-    """The option of a key of ``data.reading``, with the key's own words."""
-    return typer.Option(help=" ".join((ReadingConfig.model_fields[name].description or "").replace("``", "").split()))
-
-
 def _known(form: str) -> str:
     if form not in FORMATS:
         raise typer.BadParameter(f"must be one of {', '.join(FORMATS)}; found {form}")
     return form
 
 
-_READING = ReadingConfig()
-
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="files, folders, patterns or demo/NAME")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="leave out and count what cannot be used")]
-TagColumn = Annotated[int, _reading_option("tag_column")]
-HowSpaces = Annotated[Spaces, _reading_option("spaces")]
-HowOffsets = Annotated[Offsets, _reading_option("offsets")]
-LabelNames = Annotated[str, _reading_option("labels")]
 Duplicates = Annotated[Resolution, typer.Option(help="which rows of one sentence are taken")]
-
-
-def _reading(options: Mapping[str, Any]) -> ReadingConfig:
-    """How files are read: every command has the keys of ``data.reading`` as options; commas divide labels."""
-    given = {name: options[name] for name in ReadingConfig.model_fields}
-    return validated(
-        ReadingConfig, given | {"labels": tuple(filter(None, options["labels"].split(",")))}, "data.reading"
-    )
 
 
 @app.command()
@@ -78,14 +69,14 @@ def check(
     context: typer.Context,
     paths: Paths,
     limit: Annotated[int, typer.Option(callback=within(0), help="problems listed; 0 lists all")] = 100,
-    tag_column: TagColumn = _READING.tag_column,
-    spaces: HowSpaces = _READING.spaces,
-    offsets: HowOffsets = _READING.offsets,
+    tag_column: TagColumn = READING.tag_column,
+    spaces: HowSpaces = READING.spaces,
+    offsets: HowOffsets = READING.offsets,
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
     """Say what is wrong, by file and row; the exit code is 1 if anything is."""
-    reading = Reading(options=_reading(context.params))
+    reading = Reading(options=reading_of(context.params))
     usable = problems = 0
     used: Counter[str] = Counter()
     for row in loading.check(paths, reading, duplicates):
@@ -119,14 +110,14 @@ def convert(
     to: Annotated[str, typer.Option(callback=_known, help=", ".join(FORMATS))],
     out: Annotated[Path, typer.Option(help="a new file (for hf a folder)")],
     skip_bad_rows: SkipBadRows = False,
-    tag_column: TagColumn = _READING.tag_column,
-    spaces: HowSpaces = _READING.spaces,
-    offsets: HowOffsets = _READING.offsets,
+    tag_column: TagColumn = READING.tag_column,
+    spaces: HowSpaces = READING.spaces,
+    offsets: HowOffsets = READING.offsets,
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
     """Write the sentences of all paths into one file of another format."""
-    seen, reading = Losses(), Reading(options=_reading(context.params))
+    seen, reading = Losses(), Reading(options=reading_of(context.params))
     if FORMATS[to].streams and duplicates == "keep":
         examples = loading.stream(paths, training=True, reading=reading, skip_bad_rows=skip_bad_rows)
     else:
@@ -153,9 +144,9 @@ def stats(
         Path | None, typer.Option("--json", metavar="FILE", help="write the figures there, too")
     ] = None,
     skip_bad_rows: SkipBadRows = False,
-    tag_column: TagColumn = _READING.tag_column,
-    spaces: HowSpaces = _READING.spaces,
-    offsets: HowOffsets = _READING.offsets,
+    tag_column: TagColumn = READING.tag_column,
+    spaces: HowSpaces = READING.spaces,
+    offsets: HowOffsets = READING.offsets,
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
@@ -193,9 +184,9 @@ def split(
     test_share: Annotated[float, typer.Option(help="of the sentences, between 0 and 1")] = 0.1,
     seed: Annotated[int, typer.Option(help="by which they are drawn")] = 0,
     skip_bad_rows: SkipBadRows = False,
-    tag_column: TagColumn = _READING.tag_column,
-    spaces: HowSpaces = _READING.spaces,
-    offsets: HowOffsets = _READING.offsets,
+    tag_column: TagColumn = READING.tag_column,
+    spaces: HowSpaces = READING.spaces,
+    offsets: HowOffsets = READING.offsets,
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
@@ -226,9 +217,9 @@ def decontaminate(
     out: Annotated[Path, typer.Option(help="a new JSONL file for what is left")],
     keep_source: Annotated[list[str] | None, typer.Option(metavar="NAME", help="keep this training set")] = None,
     skip_bad_rows: SkipBadRows = False,
-    tag_column: TagColumn = _READING.tag_column,
-    spaces: HowSpaces = _READING.spaces,
-    offsets: HowOffsets = _READING.offsets,
+    tag_column: TagColumn = READING.tag_column,
+    spaces: HowSpaces = READING.spaces,
+    offsets: HowOffsets = READING.offsets,
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
@@ -255,7 +246,7 @@ def _load(
         paths,
         training=training,
         skip_bad_rows=options["skip_bad_rows"],
-        options=_reading(options),
+        options=reading_of(options),
         duplicates=options["duplicates"] if training else "keep",
         reading=reading,
     )

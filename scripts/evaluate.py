@@ -35,16 +35,20 @@ from rnr.evaluation.tables import calibration_table, tables
 from rnr.files import strict_json, write_whole
 from rnr.task.choosing import Selection
 from rnr.types import Decoding, Example
-from rnr.validation import validated
 from scripts.command_line import (
+    READING,
+    HowOffsets,
+    HowSpaces,
+    LabelNames,
     LabelWeight,
+    TagColumn,
     among,
     as_written,
     new_app,
+    reading_of,
     refuse_idle,
     repeated,
     run,
-    table_option,
     threshold_option,
     within,
 )
@@ -96,20 +100,18 @@ def evaluate(
     label_calibration: LabelWeight = None,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
     rename: Annotated[list[str] | None, typer.Option(help="a tool's label as the data has it: PER=person")] = None,
-    reading: Annotated[str, typer.Option(help="of the data, as data.reading of a run: {offsets = 'utf16'}")] = "",
+    tag_column: TagColumn = READING.tag_column,
+    spaces: HowSpaces = READING.spaces,
+    offsets: HowOffsets = READING.offsets,
+    labels: LabelNames = "",
     shown: Annotated[Shown, typer.Option("--format", help="how the tables are printed")] = "terminal",
 ) -> None:
     """Ask the model if there is one, score the answers, write ``NAME.scores.json`` and print the tables."""
-    if (model is None) == (predictions is None):
-        raise ValueError("give either --model or --predictions")
-    if predictions:
-        refuse_idle(context, ASKING, "with --predictions, which are scored as they are")
-    elif not other:
-        refuse_idle(context, ["rename"], "without --predictions or --compare")
+    _refuse(context, model, predictions, other)
     renamed = _renamed(rename or ())
     if catch_alls is None:
         catch_alls = asks_catch_alls(model) if model else True
-    gold = _gold(data, reading, catch_alls)
+    gold = _gold(data, reading_of(context.params), catch_alls)
     # Read for its errors, too: these are to be known before the model is asked.
     compared = _compared(other, gold, renamed) if other else None
     files = [predictions] if predictions else []
@@ -130,10 +132,19 @@ def evaluate(
             compared, other = found.predictions, file  # the other decodings are compared with the first
 
 
-def _gold(data: Sequence[str], reading: str, catch_alls: bool) -> list[Example]:
-    """The annotated sentences with the labels that are asked for, read as ``--reading`` says."""
-    options = validated(ReadingConfig, table_option(reading, "--reading"), "data.reading")
-    gold = as_asked(load(data, training=False, options=options), catch_alls=catch_alls)
+def _refuse(context: typer.Context, model: str | None, predictions: Path | None, other: Path | None) -> None:
+    """Raise ValueError for options that do not go together."""
+    if (model is None) == (predictions is None):
+        raise ValueError("give either --model or --predictions")
+    if predictions:
+        refuse_idle(context, ASKING, "with --predictions, which are scored as they are")
+    elif not other:
+        refuse_idle(context, ["rename"], "without --predictions or --compare")
+
+
+def _gold(data: Sequence[str], reading: ReadingConfig, catch_alls: bool) -> list[Example]:
+    """The annotated sentences with the labels that are asked for."""
+    gold = as_asked(load(data, training=False, options=reading), catch_alls=catch_alls)
     columns({example.source for example in gold})  # raises for names that no table can have
     return gold
 

@@ -1,10 +1,11 @@
 """``rnr COMMAND``: the console script. ``python -m scripts.COMMAND`` is the same."""
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from rnr.messages import did_you_mean
 
 COMMANDS = {
     "data": "check, convert, split and count annotated sentences",
@@ -31,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else 2
     command, *rest = arguments
     if command not in COMMANDS:
-        near = "".join(f"; did you mean {each!r}?" for each in difflib.get_close_matches(command, COMMANDS, n=1))
-        print(f"error: unknown command {command!r}{near or '; choose from ' + ', '.join(COMMANDS)}", file=sys.stderr)
+        near = did_you_mean(command, COMMANDS) or f"; choose from {', '.join(COMMANDS)}"
+        print(f"error: unknown command {command!r}{near}", file=sys.stderr)
         return 2
     # By which messages and --help call it: `rnr` may not be installed where this file was called.
     here = Path(sys.argv[0])

@@ -21,8 +21,8 @@ from actors.output import stdout_to_stderr
 from actors.question import Labels, refuse_unasked
 from rnr.config import ModelConfig
 from rnr.corpus.formats.rows import numbered_rows
-from rnr.counting import counted
 from rnr.files import json_line
+from rnr.messages import counted
 from rnr.task.choosing import Selection
 from rnr.task.extraction import Extraction
 from rnr.task.labels import label_key

@@ -38,7 +38,7 @@ GOOD = {"sentence": "Ada ran.", "schema": ["person"], "entities": [{"text": "Ada
 
 
 def test_an_unknown_key_is_answered_with_the_nearest_one(train):
-    assert "unknown config key 'grpo.stpes'; the nearest is 'grpo.steps'" in train("--grpo.stpes=4")
+    assert "unknown config key 'grpo.stpes'; did you mean 'grpo.steps'?" in train("--grpo.stpes=4")
 
 
 def test_a_missing_config_file_is_named(train):

@@ -70,7 +70,7 @@ def test_null_gives_a_default_again_inside_of_a_section_and_to_all_of_one(tmp_pa
     reading = load_config(str(file), ["--data.reading.labels=null"]).data.reading
     assert (reading.labels, reading.spaces) == ((), "never")
     assert load_config(str(file), ["--data.reading=null"]) == Config()
-    with pytest.raises(ValueError, match=r"key 'data\.reading\.label'; the nearest is 'data\.reading\.labels'"):
+    with pytest.raises(ValueError, match=r"key 'data\.reading\.label'; did you mean 'data\.reading\.labels'"):
         load_config(None, ["--data.reading.label=null"])
 
 
@@ -86,7 +86,7 @@ def test_null_gives_a_default_again_inside_of_a_section_and_to_all_of_one(tmp_pa
     ],
 )
 def test_a_misspelt_key_or_section_gets_the_nearest_name(flag, unknown, nearest) -> None:
-    with pytest.raises(ValueError, match=f"unknown config key '{unknown}'; the nearest is '{nearest}'"):
+    with pytest.raises(ValueError, match=f"unknown config key '{unknown}'; did you mean '{nearest}'"):
         load_config(None, [flag])
 
 
@@ -98,7 +98,7 @@ def test_a_key_without_its_section_is_told_where_it_stands() -> None:
 
 
 def test_a_misspelt_key_in_the_file_gets_the_nearest_name_too(tmp_path) -> None:
-    with pytest.raises(ValueError, match=r"unknown config key 'sft\.epoch'; the nearest is 'sft\.epochs'"):
+    with pytest.raises(ValueError, match=r"unknown config key 'sft\.epoch'; did you mean 'sft\.epochs'"):
         load_config(_toml(tmp_path, "[sft]\nepoch = 1\n"), [])
 
 

@@ -11,7 +11,6 @@ from rnr.runs.commands import after_a_run, as_called, called
 from rnr.runs.run_folder import saved_config
 from rnr.types import Example, Mention
 from scripts import replay, report, rescore, scale
-from scripts.command_line import table_option
 
 EXAMPLE = Example(
     uid="t:1",
@@ -50,8 +49,8 @@ def test_a_run_is_scored_under_its_own_limits_and_its_files_are_read_as_it_read_
     (folder / "config.json").write_text(json.dumps(config))
     score = shlex.split([command for _, command in after_a_run(folder, EXAMPLE)][-1])
     at = score.index("--max-new-tokens")
-    assert score[at : at + 5] == ["--max-new-tokens", "4096", "--context-tokens", "8192", "--reading"]
-    assert table_option(score[-1], "--reading") == {"offsets": "utf16", "labels": ["2=per son"]}
+    assert score[at : at + 4] == ["--max-new-tokens", "4096", "--context-tokens", "8192"]
+    assert score[at + 4 :] == ["--offsets", "utf16", "--labels", "2=per son"]
 
 
 def test_help_and_advice_are_written_as_the_command_was_called(monkeypatch) -> None:

@@ -102,6 +102,18 @@ def test_what_is_wrong_is_said_with_status_2(tmp_path, data, capsys) -> None:
         assert main(wrong) == 2
 
 
+def test_the_data_is_read_as_the_options_of_data_say(tmp_path, capsys) -> None:
+    row = {"text": "\U0001f600 Ada", "label": [[3, 6, "person"]]}  # in UTF-16 the face is two
+    data, found = tmp_path / "a.jsonl", tmp_path / "found.jsonl"
+    data.write_text(json.dumps(row) + "\n")
+    found.write_text(json.dumps({"text": row["text"], "entities": [{"text": "Ada", "label": "person"}]}) + "\n")
+    arguments = ["--predictions", str(found), "--data", str(data)]
+    assert main([*arguments, "--offsets", "utf16", "--format", "csv"]) == 0
+    assert "a,exact,f1,100.0" in capsys.readouterr().out
+    assert main([*arguments, "--offsets", "utf17"]) == 2
+    assert "--offsets" in capsys.readouterr().err
+
+
 def test_scoring_again_loads_neither_torch_nor_vllm(tmp_path, data) -> None:
     file = _predict(tmp_path / "predictions.jsonl", *SENTENCES)
     program = (

@@ -69,7 +69,7 @@ def test_definitions_stand_behind_their_labels_where_they_have_no_place_of_their
         ("Find {{SCHEMA}}.", r"{{SENTENCE}} must stand once in the user's message, not 0 times"),
         ("{{SENTENCE}} {{SENTENCE}} {{SCHEMA}}", r"{{SENTENCE}} must stand once in the user's message, not 2 times"),
         ("{{SENTENCE}} only", r"{{SCHEMA}} must stand once"),
-        ("{{SENTENCES}} {{SCHEMA}}", "unknown field {{SENTENCES}}; did you mean SENTENCE?"),
+        ("{{SENTENCES}} {{SCHEMA}}", "unknown field {{SENTENCES}}; did you mean 'SENTENCE'?"),
         ("Labels {{SCHEMA}}\n---\n{{SENTENCE}}", r"{{SCHEMA}} must stand once in the user's message, not 0 times"),
         (
             "{{DEFINITIONS}}\n---\n{{SCHEMA}} {{SENTENCE}}",

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from rnr.corpus.decontamination import sentence_key
-from rnr.counting import counted
+from rnr.messages import counted
 from rnr.types import Example
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Report
-from rnr.counting import counted, few
+from rnr.messages import counted, few
 from rnr.task.labels import label_key
 from rnr.types import Example
 

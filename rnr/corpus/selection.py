@@ -13,7 +13,7 @@ from rnr.corpus.fine_labels import GENERAL_OF, refine
 from rnr.corpus.loading import load
 from rnr.corpus.schema_variation import vary_schema
 from rnr.corpus.schemas import as_asked
-from rnr.counting import counted
+from rnr.messages import counted
 from rnr.types import Example
 
 Fits = Callable[[Sequence[Example]], Iterable[bool]]

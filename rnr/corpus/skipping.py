@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
-from rnr.counting import counted
+from rnr.messages import counted
 
 SHOWN = 10
 """So many of the rows that a run skips are named."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rnr.counting import few
 from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
 from rnr.evaluation.marking import ERROR_KINDS, error_kinds
 from rnr.evaluation.metrics import (
@@ -25,6 +24,7 @@ from rnr.evaluation.metrics import (
 from rnr.evaluation.overlap import partial_counts, type_counts
 from rnr.evaluation.predictions import Prediction, read_predictions
 from rnr.evaluation.published import columns
+from rnr.messages import few
 from rnr.task.chains import tagged_mentions
 from rnr.task.reference_parsing import evaluation_mentions
 from rnr.types import Example

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Table
 
-from rnr.counting import counted
 from rnr.evaluation.bootstrap import Difference
 from rnr.evaluation.calibration import Calibration
 from rnr.evaluation.marking import ERROR_KINDS
 from rnr.evaluation.published import COLUMNS, PUBLISHED, STANDARDISED
 from rnr.evaluation.scoring import PROTOCOLS, Comparison, Report, Score
+from rnr.messages import counted
 from rnr.task.parsing import ERRORS
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rnr.config import EvaluationConfig, ModelConfig, ReadingConfig
-from rnr.files import strict_json
 from rnr.runs.run_folder import saved_config
 from rnr.types import Example
 
@@ -50,11 +49,10 @@ def _as_the_run(config: Mapping[str, Any]) -> str:
     )
     options = [f" {name} {value}" for name, value, default in asked if value != default]
     usual = ReadingConfig().model_dump(mode="json")
-    reading = [
-        f"{key} = {strict_json(value)}" for key, value in config["data"]["reading"].items() if value != usual[key]
-    ]
-    if reading:
-        options.append(f" --reading {shlex.quote('{' + ', '.join(reading) + '}')}")
+    for key, value in config["data"]["reading"].items():
+        if value != usual[key]:
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            options.append(f" --{key.replace('_', '-')} {shlex.quote(text)}")
     return "".join(options)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.counting import few
 from rnr.files import whole_rows
+from rnr.messages import few
 from rnr.types import Example, Group, Mention, Prompt, Rollout, Segment
 
 

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from rnr.counting import counted
+from rnr.messages import counted
 from rnr.synthesis.journal import Journal
 from rnr.synthesis.messages import Message
 from rnr.synthesis.teacher import UNREACHABLE, Teacher, TeacherCompletion, TeacherUnavailable

@@ -9,7 +9,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from rnr.counting import counted
+from rnr.messages import counted
 from rnr.task.chains import chain, read_chain, tagged_chain
 from rnr.task.grammar import ENDING, OPENING, refuse_labels, unmarkable, unreachable
 from rnr.task.parsing import write

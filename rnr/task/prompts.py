@@ -8,7 +8,7 @@ spelt out inside it (``<|im_end|>``, ``<think>``) are encoded as ordinary text a
 from collections.abc import Iterable, Mapping, Sequence
 from unicodedata import normalize
 
-from rnr.counting import counted
+from rnr.messages import counted, few
 from rnr.task.encoding import Piece, PieceEncoder, Tokenizer
 from rnr.task.grammar import OPENING
 from rnr.task.parsing import CLOSE, OPEN, write
@@ -88,8 +88,7 @@ class ChatFormat:
             day = f"{DAY:%Y-%m-%d}"
             notes.append(f"the chat template writes the date: it is always {day}, in training and whenever RNR asks")
         if odd := self._encoder.kept_out:
-            shown = ", ".join(map(repr, odd[:5])) + ", ..." * (len(odd) > 5)
-            notes.append(f"added tokens that are kept out of sentences, {len(odd)}: {shown}")
+            notes.append(f"added tokens that are kept out of sentences, {len(odd)}: {few(list(map(repr, odd)), 5)}")
         return tuple(f"model.path: {note}" for note in notes)
 
     def _question(self, example: Example, definitions: Mapping[str, str]) -> list[Piece]:

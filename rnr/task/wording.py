@@ -4,8 +4,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from rnr.messages import did_you_mean
 from rnr.task.parsing import ERRORS, parse
 from rnr.types import Example
 
@@ -109,8 +109,7 @@ def own_wording(text: str, where: str) -> Wording:
     user = "\n".join(lines if at is None else lines[at + 1 :]).strip()
     for name in _FIELD.findall(text):
         if name not in _FIELDS:
-            near = get_close_matches(name.upper(), _FIELDS, n=1)
-            raise ValueError(f"{where}: unknown field {{{{{name}}}}}" + (f"; did you mean {near[0]}?" if near else ""))
+            raise ValueError(f"{where}: unknown field {{{{{name}}}}}{did_you_mean(name.upper(), _FIELDS)}")
     for name in ("SCHEMA", "SENTENCE"):
         count = _FIELD.findall(user).count(name)
         if count != 1:

@@ -11,7 +11,7 @@ from rnr.corpus.formats.opening import read_text
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.report import Reading
-from rnr.counting import counted
+from rnr.messages import counted
 from rnr.types import Example
 
 NOT_READ = "lines of relations, events, attributes and notes were passed over"

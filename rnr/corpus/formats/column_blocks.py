@@ -9,7 +9,7 @@ from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without
 from rnr.corpus.formats.column_layout import Layout
 from rnr.corpus.formats.column_words import without_prefix
 from rnr.corpus.formats.tags import OUTSIDE, Places, Tagged, TagScheme
-from rnr.counting import counted
+from rnr.messages import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
 _COMMENT = re.compile(r"#\s*[\w.:-]+(?: id)?\s*=|#\s*new(?:doc|par)\b|#(?:begin|end) document")

@@ -13,7 +13,7 @@ from rnr.corpus.formats.offset_scripts import OtherScripts
 from rnr.corpus.formats.offset_units import REASONS, UNITS, Place
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.report import Reading
-from rnr.counting import counted
+from rnr.messages import counted
 
 INSIDE = "mentions begin or end inside a word"
 UNCLEAR = (

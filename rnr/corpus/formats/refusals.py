@@ -7,7 +7,7 @@ from typing import Any
 
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, each
-from rnr.counting import counted
+from rnr.messages import counted
 
 WRITE_OFFSETS = "write {'text': ..., 'entities': [[start, end, label]]}, with offsets in characters, the end exclusive"
 """What to do with entities in a form that is not read."""

@@ -13,7 +13,7 @@ from rnr.corpus.formats.span_lists import whole_number
 from rnr.corpus.formats.tag_spelling import only_tags
 from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, is_of_names, located, spans, tag_scheme
 from rnr.corpus.syntax_labels import CHUNKS
-from rnr.counting import counted
+from rnr.messages import counted
 
 TOKENS = ("tokens", "words", "word")
 TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")

@@ -6,7 +6,7 @@ from typing import Any
 from rnr.corpus.formats.offsets import entities_of, place_of
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
-from rnr.counting import counted
+from rnr.messages import counted
 
 _SHOWN = 3
 

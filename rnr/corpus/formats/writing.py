@@ -19,8 +19,8 @@ from rnr.corpus.formats.rows import entities, names, save, whole_row
 from rnr.corpus.formats.spacy_files import spacy_json_row
 from rnr.corpus.formats.token_spans import gliner_row
 from rnr.corpus.report import Report
-from rnr.counting import few
 from rnr.files import strict_json
+from rnr.messages import few
 from rnr.types import Example
 
 

@@ -1,6 +1,7 @@
-"""Numbers of things, as they are said."""
+"""Parts of messages: numbers of things, some of many, and the nearest name."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def counted(count: int, one: str, several: str = "") -> str:
@@ -11,3 +12,9 @@ def counted(count: int, one: str, several: str = "") -> str:
 def few(found: Sequence[str], most: int = 10) -> str:
     """The first of several things, and how many more there are."""
     return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """``; did you mean 'steps'?``, with the nearest of the known names; empty where none is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
