@@ -167,8 +167,8 @@ class Checkpoints:
         """Bring the learner to the newest checkpoint that is as it was written, and return its progress; a new run's,
         if there is none.
 
-        A corrupt one is renamed to ``NAME.spoilt``, which is printed. Raises CheckpointCorrupt if no other is left. One
-        of another number of ranks or ZeRO stage is resharded, which is printed, too.
+        A corrupt one is renamed to ``NAME.corrupt``, which is printed. Raises CheckpointCorrupt if no other is left.
+        One of another number of ranks or ZeRO stage is resharded, which is printed, too.
         """
         self._clear()
         newest = await asyncio.to_thread(self._newest_good)
@@ -218,12 +218,12 @@ class Checkpoints:
             try:
                 self._say_other(folder, verify(folder).layout)
                 return folder
-            except CheckpointCorrupt as spoilt:
+            except CheckpointCorrupt as corrupt:
                 if folder == found[0]:
-                    raise CheckpointCorrupt(f"no checkpoint is left to resume from: {spoilt}") from None
-                folder.rename(folder.with_name(f"{folder.name}.spoilt"))
+                    raise CheckpointCorrupt(f"no checkpoint is left to resume from: {corrupt}") from None
+                folder.rename(folder.with_name(f"{folder.name}.corrupt"))
                 print(
-                    f"run: {spoilt}; renamed to {folder.name}.spoilt, falling back to the previous checkpoint",
+                    f"run: {corrupt}; renamed to {folder.name}.corrupt, falling back to the previous checkpoint",
                     flush=True,
                 )
         return None

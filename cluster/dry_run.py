@@ -41,7 +41,7 @@ def derived(
     yield "evaluation sentences", prepared.evaluated
     for note in prepared.chat.notes:
         yield "prompt", note
-    for note in prepared.said:
+    for note in prepared.other_notes:
         yield "note", note
     yield "decoding", prepared.decoding
     if prepared.decoding == "marks" and (by := prepared.label_calibration):

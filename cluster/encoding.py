@@ -90,7 +90,7 @@ class TargetEncoder:
     def prompt(self, example: Example) -> Prompt:
         return replace(self._prompts.prompt(example), decoding=self._decoding)
 
-    def copied(
+    def without_uncopyable(
         self, selected: Selection, sampling: SamplingConfig, evaluation: EvaluationConfig, *, rolls: bool
     ) -> Selection:
         """The selection without those of GRPO's pool whose chain under ``marks`` cannot end within the tokens of a

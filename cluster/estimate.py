@@ -47,7 +47,7 @@ class Rates:
     """Where they are from, in words."""
 
 
-def rates(
+def estimated_rates(
     prepared: Prepared,
     settings: "Settings",
     model: ModelConfig,
@@ -114,7 +114,7 @@ def float32_rate(size: int = 1024, times: int = 3) -> float:
 
 
 def stated_seconds(prepared: Prepared, schedule: Schedule, settings: "Settings", found: Rates) -> dict[str, float]:
-    """The seconds of one of each kind of work, by these ``rates``."""
+    """The seconds of one of each kind of work, by these rates."""
     sampling, evaluation = settings.sampling, settings.evaluation
     sft = [sample.length for sample in prepared.sft] or [0]
     answer = ANSWER * sampling.max_new_tokens

@@ -72,7 +72,7 @@ def read_manifest(folder: Path) -> CheckpointManifest:
 def verify(folder: Path) -> CheckpointManifest:
     """The manifest, after every file was found to be what it says; raises CheckpointCorrupt, naming the file.
 
-    A file that is not listed spoils the checkpoint too: what loads it might take it for a part.
+    A file that is not listed makes the checkpoint corrupt, too: what loads it might take it for a part.
     """
     manifest = read_manifest(folder)
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from cluster.datasheets import MACHINES, Machine
 from cluster.memory_plan import UNKNOWN_SHAPE, Shape, cache_tokens, engine_parts, fits, rank_parts, resolve_max_num_seqs
 from cluster.placement import SHARED_GPU_MEMORY
-from cluster.simulation import Load, Outcome, Speed, simulate
+from cluster.simulation import Load, SimulatedRun, Speed, simulate
 from cluster.sleeping import resolve_sleep
 from cluster.stated_speed import stated
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
@@ -34,7 +34,7 @@ class Division:
     """At which engines sleep while the learner trains; 0 for not at all."""
     learner_gib: float
     """What a learner rank needs of its GPU."""
-    outcome: Outcome | None
+    outcome: SimulatedRun | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ class Planner:
             room = level is not None and self.cached(shared=shared) >= 1
             # Of a GPU that both are on each takes the time of the other, so whatever is sampled ahead is as if not.
             staleness = 0 if shared else self._grpo.max_staleness
-            outcome = self._outcome(engines, ranks, staleness, shared=shared) if room else None
+            outcome = self._simulated(engines, ranks, staleness, shared=shared) if room else None
             yield Division(
                 gpus=gpus,
                 engines=engines,
@@ -137,13 +137,13 @@ class Planner:
                 outcome=outcome,
             )
 
-    def by_staleness(self, division: Division, most: int) -> dict[int, Outcome]:
+    def by_staleness(self, division: Division, most: int) -> dict[int, SimulatedRun]:
         """What the division does with each ``grpo.max_staleness`` up to ``most``; with none alone where GPUs are
         shared."""
         tried = range(1 if division.shared else most + 1)
-        return {each: self._outcome(division.engines, division.ranks, each, shared=division.shared) for each in tried}
+        return {each: self._simulated(division.engines, division.ranks, each, shared=division.shared) for each in tried}
 
-    def _outcome(self, engines: int, ranks: int, max_staleness: int, *, shared: bool) -> Outcome:
+    def _simulated(self, engines: int, ranks: int, max_staleness: int, *, shared: bool) -> SimulatedRun:
         speed = self._sides[shared].speed
         steps = max(2, min(STEPS, SEQUENCES // (self._load.prompts * self._load.samples)))
         return simulate(speed, self._load, engines=engines, ranks=ranks, max_staleness=max_staleness, steps=steps)

@@ -69,7 +69,7 @@ class Prepared:
     """Training examples that ``sft`` and ``prompts`` were drawn from."""
     left_out: Mapping[str, int]
     """Why -> how many training sentences were left out."""
-    said: tuple[str, ...]
+    other_notes: tuple[str, ...]
     """What else a user might not expect of the data."""
     decoding_reason: str
     """Why ``sampling.decoding = "auto"`` took this one; empty for ``marks`` after a warm start."""
@@ -142,7 +142,7 @@ class Prepared:
         """What a user should know before the run starts: how the model is asked, and what was left out."""
         return (
             *self.chat.notes,
-            *self.said,
+            *self.other_notes,
             *(f"data: left out: {counted(count, 'training sentence')}: {why}" for why, count in self.left_out.items()),
             *(f"decoding {self.decoding}: {note}" for note in self.decoding_notes),
         )
@@ -183,7 +183,7 @@ def prepare(
     pool, asked = ([encoder.prompt(example) for example in part] for part in (selected.pool, selected.evaluation))
     refuse_too_long(pool, context_tokens=model.context_tokens, answer_tokens=sampling.max_new_tokens)
     refuse_too_long(asked, context_tokens=model.context_tokens, answer_tokens=evaluation.max_new_tokens)
-    selected = encoder.copied(selected, sampling, evaluation, rolls=bool(grpo.steps))
+    selected = encoder.without_uncopyable(selected, sampling, evaluation, rolls=bool(grpo.steps))
     if (weight := evaluation.label_calibration) and decoding == "marks":
         _refuse_uncalibrated(chat, asked, model.context_tokens)
     prepared = Prepared(
@@ -200,7 +200,7 @@ def prepare(
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,
-        said=(*_without_effect(sft, reward, evaluation, decoding), *defined, *selected.notes),
+        other_notes=(*_without_effect(sft, reward, evaluation, decoding), *defined, *selected.notes),
         decoding_reason=why,
         untaught=left_out((*selected.sft, *selected.held_out), decoding),
         prompt_file=prompt_file(chat, decoding, grammar=grammar, calibration=weight, catch_alls=data.asks_catch_alls),

@@ -16,7 +16,7 @@ from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
-from cluster.estimate import rates, stated_seconds
+from cluster.estimate import estimated_rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
 from cluster.inputs import check_inputs, inputs_of, keep_inputs
@@ -196,7 +196,7 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
     config = ready.config
     tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=ready.tree)
     settings, branches = stage_settings(config), (config.model, config.generation, config.cluster)
-    found = rates(ready.prepared, settings, *branches)
+    found = estimated_rates(ready.prepared, settings, *branches)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, settings, found))
     stopping = GracefulStop(config.checkpoint.grace_seconds)
     disk = Disk(ready.folder, seconds=config.deadlines.room)

@@ -57,8 +57,8 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a step takes once the run is in its stride."""
+class SimulatedRun:
+    """What a simulated run does once it is in its stride."""
 
     step_seconds: float
     samples_per_second: float
@@ -107,7 +107,7 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def simulate(
     speed: Speed, load: Load, *, engines: int, ranks: int, max_staleness: int, steps: int = 8, seed: int = 0
-) -> Outcome:
+) -> SimulatedRun:
     """What a run of so many engines and learner ranks does in ``steps`` steps, once it is in its stride: the first
     ones, and the last, for which nothing is sampled ahead any more, do not count."""
     world = World(load=load, speed=speed, engines=engines, ranks=ranks, seed=seed)
@@ -115,7 +115,7 @@ def simulate(
     run_virtually(world.train(warm_up + steps + max_staleness, max_staleness))
     begin, end = world.marks[warm_up - 1], world.marks[warm_up + steps - 1]
     seconds = end.at - begin.at
-    return Outcome(
+    return SimulatedRun(
         step_seconds=seconds / steps,
         samples_per_second=steps * load.prompts * load.samples / seconds,
         rollout_idle=max(0.0, 1 - (end.decoding - begin.decoding) / seconds / engines),

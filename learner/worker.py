@@ -16,8 +16,8 @@ from learner.batch import Batch, MicroBatch, Weighted
 from learner.extension import load_extension
 from learner.heap import Heap
 from learner.loss import Sums, add_sums, grpo_loss, sft_loss
-from learner.notes import TokenNotes
 from learner.settings import LearnerSettings
+from learner.token_recorder import TokenRecorder
 from rnr.config import GrpoConfig, MergingConfig
 from rnr.digest import Digest, Manifest, bits
 from rnr.types import Sample
@@ -53,7 +53,7 @@ class LearnerWorker:
             torch.set_num_threads(threads)
         self._engine: PolicyEngine | None = None
         self._heap = Heap()
-        self._notes = TokenNotes()
+        self._recorder = TokenRecorder()
 
     @property
     def engine(self) -> "PolicyEngine":
@@ -135,18 +135,18 @@ class LearnerWorker:
             for micro_batches in mini_batches
         ]
         sums: Sums = {}
-        self._notes.clear()
+        self._recorder.clear()
         for turn, part in enumerate(list(range(len(mini_batches))) * config.epochs):
             loss = _grpo_loss(old[part], reference[part], config)
             if turn < len(mini_batches):
-                loss = self._notes.noting(loss, mini_batches[part])
+                loss = self._recorder.recording(loss, mini_batches[part])
             more = engine.update(mini_batches[part], loss=loss, learning_rate=learning_rate, temperature=temperature)
             sums = add_sums(sums, more)
         return sums
 
     def token_values(self, uids: Collection[str]) -> dict[tuple[str, int], tuple[list[float], list[float]]]:
-        """What the loss of the last GRPO step saw of the completions of these prompts (``learner/notes.py``)."""
-        return self._notes.of(uids)
+        """What the loss of the last GRPO step saw of the completions of these prompts (``TokenRecorder``)."""
+        return self._recorder.of(uids)
 
     def score(self, sample: Sample) -> list[float]:
         """Log-probabilities of a sample's completion tokens at temperature 1: this side of the probe."""

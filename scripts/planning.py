@@ -12,7 +12,7 @@ from cluster.checkpoint import Checkpoints
 from cluster.datasheets import Machine
 from cluster.disk import check_disk, disk_gib
 from cluster.dry_run import derived, gib, memory_missing, show, standing, time_of, worker_gib, workers_of
-from cluster.estimate import ANSWER, prompt_tokens, rates
+from cluster.estimate import ANSWER, estimated_rates, prompt_tokens
 from cluster.in_process import resources_in_process
 from cluster.manifest import layout_of
 from cluster.placement import IN_PROCESS, check_resources, local_resources, ray_address, roles
@@ -183,6 +183,6 @@ def _rows(
         *memory,
     ]
     if progress is not None:
-        found = rates(prepared, settings, config.model, generation, config.cluster)
+        found = estimated_rates(prepared, settings, config.model, generation, config.cluster)
         rows += time_of(prepared, schedule, settings, found, progress)
     return rows, memory_missing(known, needing)

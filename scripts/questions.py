@@ -13,7 +13,6 @@ from actors.question import Labels
 from rnr.corpus.formats.label_lists import definitions_beside, labels_of_tags, listed_names
 from rnr.corpus.formats.rows import numbered_rows, parsed
 from rnr.files import text_of
-from rnr.runs.commands import called
 from rnr.task.labels import label_key
 
 Form = Literal["auto", "lines", "jsonl", "document"]
@@ -66,7 +65,7 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
             form = "jsonl" if file.endswith((".jsonl", ".ndjson")) or _is_row(first) else "lines"
             if form == "lines" and Path(file).suffix.lower() in DATA:
                 raise ValueError(
-                    f"{name} looks like annotated data, which is read as JSONL: `{called('data')} convert {name} "
+                    f"{name} looks like annotated data, which is read as JSONL: `python -m scripts.data convert {name} "
                     "--to jsonl --out rows.jsonl` writes it; or say --input lines for a text a line"
                 )
             lines = itertools.chain([first], lines)

@@ -16,7 +16,7 @@ import typer
 
 from rnr.cli import load_config
 from rnr.config import Config
-from rnr.runs.commands import called
+from rnr.runs.commands import as_called
 from rnr.runs.console import Console
 from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 from rnr.runs.status import StatusFile
@@ -68,7 +68,7 @@ def train(
     console.say(f"run {settings.run.name}: {how} in {folder}")
     if not (config or context.args or debug or there):
         console.say(BARE)
-    status = StatusFile([*called("train").split(), *options, *context.args], say=console.say)
+    status = StatusFile([*as_called("python -m scripts.train").split(), *options, *context.args], say=console.say)
     from cluster.stopping import EXIT_CODE, stop_before_the_run
     from rnr.faults import Stopped
 

@@ -82,7 +82,10 @@ def test_attention_of_another_kind_is_refused(option) -> None:
 
 
 def test_a_window_wider_than_the_longest_sequence_changes_nothing() -> None:
-    layout = _layout([(3, [2])])
-    query = torch.ones(1, 2, 5, 4)
-    output, _ = attend(torch.nn.Identity(), query, query, query, None, layout=layout, scaling=1.0, sliding_window=5)
-    assert output.shape == (1, 5, 2, 4)
+    layout, generator = _layout([(3, [2])]), torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 5, 4, generator=generator) for _ in range(3))
+    without, wide = (
+        attend(torch.nn.Identity(), query, key, value, None, layout=layout, scaling=1.0, **window)[0]
+        for window in ({}, {"sliding_window": 5})
+    )
+    assert torch.equal(wide, without)

@@ -126,11 +126,11 @@ def test_bad_rows_are_skipped_only_when_asked(capsys, tmp_path):
 def test_a_run_without_a_checkpoint_that_can_be_used_ends_in_one_sentence(monkeypatch, capsys) -> None:
     from cluster.manifest import CheckpointCorrupt
 
-    async def spoilt(*_arguments):
+    async def corrupt(*_arguments):
         raise CheckpointCorrupt("no checkpoint is left to resume from: state was altered")
 
     monkeypatch.setattr("cluster.run.validate_run", lambda *_arguments, **_options: None)
-    monkeypatch.setattr("cluster.run.run", spoilt)
+    monkeypatch.setattr("cluster.run.run", corrupt)
     assert main(["--resume"]) == 1
     said = capsys.readouterr().err
     assert said == "error: CheckpointCorrupt: no checkpoint is left to resume from: state was altered\n"

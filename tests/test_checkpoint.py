@@ -360,18 +360,18 @@ def test_without_another_run_there_is_no_warm_start_to_take_over() -> None:
     assert _warm_start(Config(), resume=False) is None
 
 
-def _spoil_by_a_bit(file: Path) -> None:
+def _flip_a_bit(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("damage", "words"),
     [
         (lambda folder: (folder / "state").write_text(""), "state has 0 bytes, 2 were written"),
-        (lambda folder: _spoil_by_a_bit(folder / "state"), "state was altered"),
-        (lambda folder: _spoil_by_a_bit(folder / "progress.json"), "progress.json was altered"),
+        (lambda folder: _flip_a_bit(folder / "state"), "state was altered"),
+        (lambda folder: _flip_a_bit(folder / "progress.json"), "progress.json was altered"),
         (lambda folder: (folder / "state").unlink(), "state is missing"),
         (lambda folder: (folder / "more.pt").touch(), "more.pt is not in the manifest"),
         (lambda folder: (folder / "manifest.json").unlink(), "has no manifest.json"),
@@ -380,20 +380,20 @@ def _spoil_by_a_bit(file: Path) -> None:
         (lambda folder: ((folder / "state").unlink(), (folder / "state").symlink_to("/dev/zero")), "not a plain file"),
     ],
 )
-def test_a_spoilt_checkpoint_is_put_aside_by_name_and_the_next_older_is_taken(tmp_path, capsys, spoil, words) -> None:
+def test_a_corrupt_checkpoint_is_put_aside_by_name_and_the_next_older_is_taken(tmp_path, capsys, damage, words) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
     for step in (1, 2):
         _save(checkpoints, "grpo", step, 10 + step)
-    spoil(tmp_path / "000012-grpo-000002")
+    damage(tmp_path / "000012-grpo-000002")
     progress, learner = _restore(checkpoints)
     assert (progress.version, learner.weight) == (11, 11)
     said = capsys.readouterr().out
     assert words in said
-    assert "000012-grpo-000002.spoilt" in said
+    assert "000012-grpo-000002.corrupt" in said
     assert _names(checkpoints) == ["000011-grpo-000001"]
 
 
-def test_a_run_whose_checkpoints_are_all_spoilt_does_not_begin_anew(tmp_path) -> None:
+def test_a_run_whose_checkpoints_are_all_corrupt_does_not_begin_anew(tmp_path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
     _save(checkpoints, "grpo", 1, 11)
     (tmp_path / "000011-grpo-000001" / "state").write_text("12")
@@ -414,7 +414,16 @@ def test_nothing_is_loaded_before_its_digest_is_right(tmp_path) -> None:
 
 def test_foreign_folders_and_files_beside_the_checkpoints_are_left_alone(tmp_path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=1, layout=LAYOUT)
-    foreign = ("backup", "backup-of-monday", "000099-grpo-7 copy", "1-2-3", "000001-later-000001", "mine.partial")
+    aside = ("000009-sft-000009.corrupt", "000009-sft-000009.spoilt")  # the second by an earlier version
+    foreign = (
+        "backup",
+        "backup-of-monday",
+        "000099-grpo-7 copy",
+        "1-2-3",
+        "000001-later-000001",
+        "mine.partial",
+        *aside,
+    )
     for name in foreign:
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "progress.json").write_text("{}")

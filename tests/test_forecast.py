@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import rnr.runs.forecast
-from cluster.estimate import Rates, float32_rate, rates, stated_seconds, work_left
+from cluster.estimate import Rates, estimated_rates, float32_rate, stated_seconds, work_left
 from cluster.memory_plan import Shape
 from cluster.progress import Progress
 from rnr.config import (
@@ -136,7 +136,7 @@ def _sampled(prompts: int) -> Any:
 
 
 def test_on_gpus_the_rates_are_those_that_the_planner_states_for_an_h100() -> None:
-    found = rates(_of_tokens(100), _sampled(8), *BRANCHES)
+    found = estimated_rates(_of_tokens(100), _sampled(8), *BRANCHES)
     # Training: 6e9 operations a position at a fifth of 989 TFLOP/s, on two ranks.
     assert found.learner == pytest.approx(2 * 0.2 * 989e12 / 6e9)
     # Two engines with 8 * 8 / 2 = 32 sequences each. A step of theirs is 4 ms, and for each sequence 100 tokens of its
@@ -145,10 +145,10 @@ def test_on_gpus_the_rates_are_those_that_the_planner_states_for_an_h100() -> No
     assert found.sampler == pytest.approx(2 * 32 / step)
     # More than max_num_seqs are not decoded side by side.
     step = 0.004 + 64 * (200 * 20_000 / 2.01e12 + 2e9 / 296.7e12)
-    assert rates(_of_tokens(100), _sampled(80), *BRANCHES).sampler == pytest.approx(2 * 64 / step)
+    assert estimated_rates(_of_tokens(100), _sampled(80), *BRANCHES).sampler == pytest.approx(2 * 64 / step)
     # Of a model whose shape is not known the cache does not count.
     step = 0.004 + 32 * 2e9 / 296.7e12
-    assert rates(_of_tokens(100, shape=None), _sampled(8), *BRANCHES).sampler == pytest.approx(2 * 32 / step)
+    assert estimated_rates(_of_tokens(100, shape=None), _sampled(8), *BRANCHES).sampler == pytest.approx(2 * 32 / step)
     assert found.source == "from stated rates of one H100 a GPU"
 
 

@@ -246,9 +246,9 @@ def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that
 def test_what_changes_nothing_beside_a_key_that_is_tried_out_is_said(tmp_path, sections, said) -> None:
     train, test = _file(tmp_path / "names.jsonl", ["Ada ran.", "Bo sat."]), _file(tmp_path / "asked.jsonl", ["Cyd."])
     prepared = _prepare(data={"train": (train,), "evaluation": (test,)}, **sections)
-    assert len(prepared.said) == bool(said)
-    assert all(re.match(said, note) for note in prepared.said)
-    assert prepared.notes == prepared.said
+    assert len(prepared.other_notes) == bool(said)
+    assert all(re.match(said, note) for note in prepared.other_notes)
+    assert prepared.notes == prepared.other_notes
 
 
 def test_blank_definitions_are_left_out_and_a_label_is_defined_in_one_way(tmp_path) -> None:
@@ -370,7 +370,7 @@ def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_
     assert all(sample.allowed == () for sample in taught.sft)
     config = Config()
     schedule = Schedule(taught, sft=config.sft, grpo=config.grpo, prompts_per_step=2, final_rate=0.1, seed=0)
-    taught = replace(taught, said=("this and that",))
+    taught = replace(taught, other_notes=("this and that",))
     plan = list(derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, needing=roles(config.cluster)))
     assert ("note", "this and that") in plan
     assert [value for name, value in plan if name == "decoding"] == [

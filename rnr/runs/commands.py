@@ -18,11 +18,6 @@ def by_name() -> bool:
     return sys.argv[0].startswith("rnr ")
 
 
-def called(command: str) -> str:
-    """How a command of ours is called here."""
-    return f"rnr {command}" if by_name() else f"python -m scripts.{command}"
-
-
 def as_called(text: str) -> str:
     """A text in which each ``python -m scripts.COMMAND`` is written as it is called here."""
     return text.replace("python -m scripts.", "rnr ") if by_name() else text
@@ -31,14 +26,15 @@ def as_called(text: str) -> str:
 def after_a_run(folder: Path, example: Example | None) -> Iterator[tuple[str, str]]:
     """What can be done with a finished run, and the command: with its own labels, a sentence and data of its own."""
     run, export = (shlex.quote(str(path)) for path in (folder, folder / "export"))
-    yield "look at it", f"{called('report')} {run}"
+    yield "look at it", as_called("python -m scripts.report") + f" {run}"
     if example is None:
         example = Example(uid="", sentence="Ada Lovelace met Bob.", schema=("person", "city"), mentions=())
     labels = shlex.quote(",".join(_some(example)))
-    yield "ask it", f"{called('predict')} --model {export} --schema {labels} {shlex.quote(example.sentence)}"
+    sentence = shlex.quote(example.sentence)
+    yield "ask it", as_called("python -m scripts.predict") + f" --model {export} --schema {labels} {sentence}"
     config = saved_config(folder)
     data = " ".join(shlex.quote(path) for path in config["data"]["evaluation"]) or "test.jsonl"
-    yield "score it", f"{called('evaluate')} --model {export} --data {data}{_as_the_run(config)}"
+    yield "score it", as_called("python -m scripts.evaluate") + f" --model {export} --data {data}{_as_the_run(config)}"
 
 
 def _as_the_run(config: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ def by_position(
     samples: Sequence[Sample], values: Mapping[tuple[str, int], tuple[Sequence[float], Sequence[float]]]
 ) -> Numbers:
     """Mean |p_rollout - p_learner| of the tokens of completions that are trained on from end to end: of all, and of
-    those at these positions of their completion. ``values`` are what the learner saw (``learner/notes.py``)."""
+    those at these positions of their completion. ``values`` are what the learner saw (``TokenRecorder``)."""
     found: list[tuple[int, float]] = []
     for sample in samples:
         learner = values[sample.uid, token_key(sample.completion_ids)][0]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from learner.engine import Loss  # loads DeepSpeed, which the driver goes without
 
 
-class TokenNotes:
+class TokenRecorder:
     """Log-probabilities and entropies of one rank's micro-batches, as the loss was given them."""
 
     def __init__(self) -> None:
@@ -23,16 +23,16 @@ class TokenNotes:
         """Forget the last step."""
         self._seen.clear()
 
-    def noting(self, loss: "Loss", micro_batches: Sequence[MicroBatch]) -> "Loss":
-        """The same loss, which notes what it is given."""
+    def recording(self, loss: "Loss", micro_batches: Sequence[MicroBatch]) -> "Loss":
+        """The same loss, which keeps what it is given."""
 
-        def noted(
+        def recorded(
             batch: Batch, logprobs: torch.Tensor, entropies: torch.Tensor, number: int
         ) -> tuple[torch.Tensor, Sums]:
             self._seen.append((micro_batches[number], logprobs.detach(), entropies.detach()))
             return loss(batch, logprobs, entropies, number)
 
-        return noted
+        return recorded
 
     def of(self, uids: Collection[str]) -> dict[tuple[str, int], tuple[list[float], list[float]]]:
         """(uid, ``token_key``) of each completion of these prompts -> log-probabilities and entropies of its tokens
