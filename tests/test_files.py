@@ -37,6 +37,19 @@ def test_half_of_a_surrogate_pair_is_still_json(tmp_path) -> None:
     assert json.loads((tmp_path / "a.jsonl").read_bytes()) == {"text": "a\ud83e"}
 
 
+def test_a_file_of_many_parts_is_there_whole_or_not_at_all(tmp_path) -> None:
+    def parts(last: object):
+        yield from ("Zoë\n", "b\n", last)
+
+    file = tmp_path / "new" / "a.txt"
+    write_whole(file, parts("c\n"))
+    assert file.read_bytes() == "Zoë\nb\nc\n".encode()
+    with pytest.raises(AttributeError):
+        write_whole(file, parts(3))
+    assert file.read_bytes() == "Zoë\nb\nc\n".encode()
+    assert list(file.parent.iterdir()) == [file]
+
+
 def test_what_is_no_json_at_all_is_an_error() -> None:
     with pytest.raises(TypeError):
         strict_json({"a": object()})
