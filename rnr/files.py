@@ -1,4 +1,4 @@
-"""Atomic writes: a file is complete or absent."""
+"""Files that are complete or absent, strict JSON and lines of it, text, digests, and what a full disk looks like."""
 
 import errno
 import hashlib
@@ -173,11 +173,6 @@ def keep_lines(file: Path, wanted: Callable[[Any], bool]) -> None:
 def whole_rows(file: Path) -> Iterator[Any]:
     """The values of a JSONL file, without those that a kill has cut; nothing where there is no file."""
     return (row for _, row in whole_lines(file) if row is not None)
-
-
-def significant(value: float) -> float:
-    """The number to six significant digits; whole numbers as they are. 3.14159265e-7 -> 3.14159e-07."""
-    return value if float(value).is_integer() else float(f"{value:.6g}")
 
 
 def _finite(value: Any) -> Any:

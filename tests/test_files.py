@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rnr.files import json_line, significant, strict_json, write_whole
+from rnr.files import json_line, strict_json, write_whole
+from rnr.runs.tracking import significant
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("rnr", "rewards", "actors", "learner", "cluster", "scripts")
