@@ -113,7 +113,7 @@ def simulate(
     world = World(load=load, speed=speed, engines=engines, ranks=ranks, seed=seed)
     warm_up = 1 + max_staleness
     run_virtually(world.train(warm_up + steps + max_staleness, max_staleness))
-    begin, end = world.marks[warm_up - 1], world.marks[warm_up + steps - 1]
+    begin, end = world.snapshots[warm_up - 1], world.snapshots[warm_up + steps - 1]
     seconds = end.at - begin.at
     return SimulatedRun(
         step_seconds=seconds / steps,
@@ -124,7 +124,7 @@ def simulate(
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _Snapshot:
     at: float
     decoding: float
     training: float
@@ -138,7 +138,7 @@ class World:
         self._draw = random.Random(seed)
         self._engines: list[Engine] = []
         self._training = 0.0
-        self.marks: list[_Mark] = []
+        self.snapshots: list[_Snapshot] = []
         """Where the run stood after each step."""
         self._driver = Driver(
             spawn=self._worker,
@@ -162,7 +162,7 @@ class World:
 
     async def _record(self, *_: Any) -> None:
         now = asyncio.get_running_loop().time()
-        self.marks.append(_Mark(now, sum(engine.busy() for engine in self._engines), self._training))
+        self.snapshots.append(_Snapshot(now, sum(engine.busy() for engine in self._engines), self._training))
 
     async def _worker(self, _name: str) -> RolloutWorker:
         engine = Engine(

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is complete or absent."""
+"""Files that are complete or absent, strict JSON and lines of it, text, digests, and what a full disk looks like."""
 
 import errno
 import hashlib
@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,21 +24,25 @@ _PROBE = 2**20
 """Bytes."""
 
 
-def write_whole(file: Path, content: str | bytes) -> None:
-    """Put ``content`` in ``file`` by way of a ``.partial`` beside it, forced to disk and then renamed. What does not
-    fit leaves nothing.
+def write_whole(file: Path, content: str | bytes | Iterable[str]) -> None:
+    """Put ``content``, or its parts one after the other, in ``file`` by way of a ``.partial`` beside it, forced to disk
+    and then renamed. What does not fit, or a part that cannot be made, leaves nothing.
 
     A text may hold half of a surrogate pair, as sampled texts do; UTF-8 cannot, so it is written as its escape.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.partial")
+    parts = (content,) if isinstance(content, str | bytes) else content
     try:
+        # As bytes, because a text file would translate the line feeds of some systems.
         with partial.open("wb") as stream:
-            stream.write(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+            stream.writelines(
+                part if isinstance(part, bytes) else part.encode(errors="backslashreplace") for part in parts
+            )
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(file)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             partial.unlink()
         raise
@@ -174,11 +178,6 @@ def keep_lines(file: Path, wanted: Callable[[Any], bool]) -> None:
 def whole_rows(file: Path) -> Iterator[Any]:
     """The values of a JSONL file, without those that a kill has cut; nothing where there is no file."""
     return (row for _, row in whole_lines(file) if row is not None)
-
-
-def significant(value: float) -> float:
-    """The number to six significant digits; whole numbers as they are. 3.14159265e-7 -> 3.14159e-07."""
-    return value if float(value).is_integer() else float(f"{value:.6g}")
 
 
 def _finite(value: Any) -> Any:

@@ -26,7 +26,7 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, Losses, fields_lost, refuse_target, write
 from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
-from rnr.files import strict_json
+from rnr.files import strict_json, write_whole
 from rnr.messages import counted, few
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.types import Example
@@ -159,7 +159,7 @@ def stats(
     found = statistics.figures(train, scored, unit, lengths)
     Console().print(*tables(found))
     if json_file:
-        json_file.write_text(strict_json(found, indent=1) + "\n", encoding="utf-8")
+        write_whole(json_file, strict_json(found, indent=1) + "\n")
     return 0
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from rewards.rescoring import rescore_rollouts
 from rnr.config import RewardConfig
-from rnr.evaluation.marking import marked
+from rnr.evaluation.error_types import outcomes
 from rnr.model_folder import resolve
 from rnr.runs.run_folder import saved_config
 from rnr.runs.saved import SavedGroup, find_group
@@ -96,8 +96,10 @@ def _show(out: Console, saved: SavedGroup, number: int, answer: Answer, reward: 
         out.print(f"  invalid: {reward.invalid}", markup=False)
     if answer.error:
         out.print(f"  unreadable: {answer.error}", markup=False)
-    for mark in marked(saved.group.prompt.example, answer.mentions):
-        out.print(f"  {mark.kind:<10} {mark.text} [{mark.label}] {_place(mark.start, mark.end)}", markup=False)
+    for entity in outcomes(saved.group.prompt.example, answer.mentions):
+        out.print(
+            f"  {entity.kind:<10} {entity.text} [{entity.label}] {_place(entity.start, entity.end)}", markup=False
+        )
     out.print("  " + row["text"].strip().replace("\n", "\n  "), markup=False)
     return differs
 

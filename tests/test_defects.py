@@ -13,7 +13,7 @@ import pytest
 from rewards import reference
 from rewards.composite import score
 from rnr.config import RewardConfig
-from rnr.evaluation.marking import error_kinds
+from rnr.evaluation.error_types import error_kinds
 from rnr.evaluation.metrics import boundary_tolerant_counts, exact_counts, strict_counts
 from rnr.evaluation.predictions import read_predictions
 from rnr.evaluation.scoring import report

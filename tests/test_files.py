@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rnr.files import json_line, significant, strict_json, write_whole
+from rnr.files import json_line, strict_json, write_whole
+from rnr.runs.tracking import significant
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("rnr", "rewards", "actors", "learner", "cluster", "scripts")
@@ -35,6 +36,19 @@ def test_what_is_finite_is_written_as_it_is() -> None:
 def test_half_of_a_surrogate_pair_is_still_json(tmp_path) -> None:
     write_whole(tmp_path / "a.jsonl", json_line({"text": "a\ud83e"}))
     assert json.loads((tmp_path / "a.jsonl").read_bytes()) == {"text": "a\ud83e"}
+
+
+def test_a_file_of_many_parts_is_there_whole_or_not_at_all(tmp_path) -> None:
+    def parts(last: object):
+        yield from ("Zoë\n", "b\n", last)
+
+    file = tmp_path / "new" / "a.txt"
+    write_whole(file, parts("c\n"))
+    assert file.read_bytes() == "Zoë\nb\nc\n".encode()
+    with pytest.raises(AttributeError):
+        write_whole(file, parts(3))
+    assert file.read_bytes() == "Zoë\nb\nc\n".encode()
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_what_is_no_json_at_all_is_an_error() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
-from rnr.evaluation.marking import ERROR_KINDS, error_kinds, marked
+from rnr.evaluation.error_types import ERROR_KINDS, error_kinds, outcomes
 from rnr.evaluation.metrics import (
     CorpusScore,
     Counts,
@@ -229,7 +229,7 @@ def test_an_entity_that_is_said_or_annotated_twice_is_one_for_marks_and_counts()
     example = Example(uid="9", sentence="Bo , Bo", schema=("city",), mentions=(city, _mention("Bo", "city", 5)))
     # One of two is found; what says the same once more is paired with the other by its text.
     assert exact_counts(example, [city, again]) == Counts(1, 1, 1)
-    assert Counter(mark.kind for mark in marked(example, [city, again])) == {"hit": 1, "type": 1}
+    assert Counter(entity.kind for entity in outcomes(example, [city, again])) == {"hit": 1, "type": 1}
     assert error_kinds(example, [city, again]) == {"type": 1}
     twice = Example(uid="9", sentence="Bo , Bo", schema=("city",), mentions=(city, again))
     assert error_kinds(twice, [city]) == {}
@@ -252,7 +252,7 @@ def test_marks_are_counted_as_exact_whatever_overlaps(gold, said) -> None:
 
     example = Example(uid="9", sentence=" ".join(words), schema=("x", "y"), mentions=mentions(gold))
     kinds, counts = error_kinds(example, mentions(said)), exact_counts(example, mentions(said))
-    hits = sum(mark.kind == "hit" for mark in marked(example, mentions(said)))
+    hits = sum(entity.kind == "hit" for entity in outcomes(example, mentions(said)))
     paired = kinds["type"] + kinds["boundary"]
     assert counts == Counts(hits, paired + kinds["spurious"], paired + kinds["missed"])
 

@@ -11,7 +11,7 @@ import pytest
 from rewards import reference
 from rewards.composite import REWARDS, score
 from rnr.config import RewardConfig
-from rnr.evaluation.marking import error_kinds
+from rnr.evaluation.error_types import error_kinds
 from rnr.evaluation.metrics import CorpusScore, Counts, corpus_score, exact_counts
 from rnr.evaluation.predictions import Prediction, read_predictions
 from rnr.evaluation.scoring import PROTOCOLS, report

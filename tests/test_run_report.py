@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from rnr.evaluation.marking import error_kinds, marked
+from rnr.evaluation.error_types import error_kinds, outcomes
 from rnr.runs.metric_names import MEANINGS, meaning_of
 from rnr.runs.report.collect import collect, config_differences
 from rnr.runs.report.groups import MOST_GROUPS, read_groups
@@ -121,7 +121,7 @@ def test_a_rollout_has_its_entities_with_what_became_of_them(page) -> None:
 def test_marks_count_as_the_kinds_of_errors_do(answer) -> None:
     one = example(1)
     mentions = grounded(parse(answer), one.sentence).mentions
-    kinds = Counter(mark.kind for mark in marked(one, mentions))
+    kinds = Counter(entity.kind for entity in outcomes(one, mentions))
     assert {kind: count for kind, count in kinds.items() if kind != "hit"} == error_kinds(one, mentions)
 
 
@@ -133,7 +133,7 @@ def test_a_hedged_text_is_never_a_hit() -> None:
         mentions=(Mention(text="Paris", label="city", start=0, end=5),),
     )
     both = [Mention(text="Paris", label=label, start=0, end=5) for label in ("city", "person")]
-    assert sorted(mark.kind for mark in marked(one, both)) == ["spurious", "type"]
+    assert sorted(entity.kind for entity in outcomes(one, both)) == ["spurious", "type"]
 
 
 def test_token_values_come_with_their_rollout(page) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnr.evaluation.bootstrap import Difference, bootstrap_intervals, paired_bootstrap
-from rnr.evaluation.marking import ERROR_KINDS, error_kinds
+from rnr.evaluation.error_types import ERROR_KINDS, error_kinds
 from rnr.evaluation.metrics import (
     Counts,
     average,

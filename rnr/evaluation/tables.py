@@ -6,7 +6,7 @@ from rich.table import Table
 
 from rnr.evaluation.bootstrap import Difference
 from rnr.evaluation.calibration import Calibration
-from rnr.evaluation.marking import ERROR_KINDS
+from rnr.evaluation.error_types import ERROR_KINDS
 from rnr.evaluation.published import COLUMNS, PUBLISHED, STANDARDISED
 from rnr.evaluation.scoring import PROTOCOLS, Comparison, Report, Score
 from rnr.messages import counted

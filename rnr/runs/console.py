@@ -40,10 +40,6 @@ class Console:
         """One line with the time of day."""
         self._out.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
 
-    def stage(self, name: str, first: int, steps: int) -> "StageClock":
-        """A clock for the steps ``first`` to ``steps`` of work that is one stage."""
-        return StageClock(self, name, first, steps)
-
     def step(self, stage: str, step: int, steps: int, numbers: Mapping[str, float], forecast: Forecast) -> None:
         """Report a step that has just ended, and how far the whole run is."""
         self.step_line(stage, step, steps, numbers, f"| {progress(forecast)}")
@@ -84,22 +80,6 @@ class Console:
         self.say(f"done: the run is in {folder}")
         for what, command in after_a_run(folder, example):
             self._out.print(f"  {what:<11} {command}", markup=False)
-
-
-class StageClock:
-    """Prints a step's metrics and the time left, of work that is one stage."""
-
-    def __init__(self, console: Console, name: str, first: int, steps: int) -> None:
-        self._console = console
-        self._name = name
-        self._first = first
-        self._steps = steps
-        self._begin = time.monotonic()
-
-    def step(self, step: int, numbers: Mapping[str, float], more: str = "") -> None:
-        """Report a step that has just ended; ``more`` stands behind the time left."""
-        left = (time.monotonic() - self._begin) / (step + 1 - self._first) * (self._steps - step - 1)
-        self._console.step_line(self._name, step, self._steps, numbers, f"about {duration(left)} left{more}")
 
 
 def shown_of(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from rnr.config import TrackingConfig
 from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
 from rnr.evaluation.scoring import Evaluation
-from rnr.files import append_whole, json_line, keep_lines, significant, whole_rows, write_whole
+from rnr.files import append_whole, json_line, keep_lines, whole_rows, write_whole
 from rnr.runs.tensorboard_run import TensorboardRun
 from rnr.runs.wandb_run import WandbRun
 from rnr.task.choosing import Chosen
@@ -146,3 +146,8 @@ def _listed(mentions: Iterable[Mention]) -> str:
 def _sft_steps(file: Path) -> int:
     """How many SFT steps ``metrics.jsonl`` tells of."""
     return max((row["step"] + 1 for row in whole_rows(file) if row["stage"] == "sft"), default=0)
+
+
+def significant(value: float) -> float:
+    """The number to six significant digits; whole numbers as they are. 3.14159265e-7 -> 3.14159e-07."""
+    return value if float(value).is_integer() else float(f"{value:.6g}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from rnr.runs.console import Console
 from rnr.synthesis.checking import check, check_explicable, read_draft, read_score
 from rnr.synthesis.client import NoAnswer, TeacherClient
+from rnr.synthesis.clock import Clock
 from rnr.synthesis.messages import judge_messages, teacher_messages
 from rnr.synthesis.outcomes import Outcome, Rejection, Score
 from rnr.synthesis.rows import row_answer
@@ -139,7 +140,7 @@ async def run_all(
     outcomes: dict[int, Outcome] = {}
     failures: list[RuntimeError] = []
     queue = enumerate(examples)
-    clock = console.stage("sentence", 0, len(examples))
+    clock = Clock(console, 0, len(examples))
     kept = 0
 
     def requests() -> int:
@@ -150,7 +151,7 @@ async def run_all(
         for number, example in queue:
             if not requests():
                 # Journalled answers take no time and must not enter the estimate of the time left.
-                clock = console.stage("sentence", len(outcomes), len(examples))
+                clock = Clock(console, len(outcomes), len(examples))
             try:
                 outcomes[number] = await work(example)
             except RuntimeError as error:

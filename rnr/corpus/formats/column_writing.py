@@ -6,9 +6,9 @@ from pathlib import Path
 
 import regex
 
-from rnr.corpus.formats.rows import save
 from rnr.corpus.formats.tag_spelling import Spelling
 from rnr.corpus.spacing import UNIT
+from rnr.files import write_whole
 from rnr.types import Example, Mention
 
 _SPELLING = Spelling()
@@ -20,7 +20,7 @@ def column_writer(scheme: str) -> Callable[[Iterable[Example], Path], None]:
     """Writes examples in a scheme, IOB2 or IOBES; ValueError for a sentence that a column file cannot hold."""
 
     def write_columns(examples: Iterable[Example], out: Path) -> None:
-        save(out, (line for example in examples for line in (*_column_lines(example, scheme), "")))
+        write_whole(out, (f"{line}\n" for example in examples for line in (*_column_lines(example, scheme), "")))
 
     return write_columns
 

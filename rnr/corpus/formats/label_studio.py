@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from rnr.corpus.formats.rows import names, read_as, row_name, save
+from rnr.corpus.formats.rows import names, read_as, row_name
 from rnr.corpus.formats.shapes import Shape, Source, each, has
 from rnr.corpus.formats.span_lists import AS_TEXT, whole_number
-from rnr.files import strict_json
+from rnr.files import strict_json, write_whole
 from rnr.types import Example
 
 OTHER_TEXT = "tasks have further texts without a region, which were left out"
@@ -257,7 +257,7 @@ SHAPE = Shape(
 
 def write_label_studio(examples: Sequence[Example], out: Path) -> None:
     """A list of annotated tasks, as Label Studio imports them."""
-    save(out, [strict_json(list(_tasks(examples)), indent=1)])
+    write_whole(out, strict_json(list(_tasks(examples)), indent=1) + "\n")
 
 
 def _tasks(examples: Sequence[Example]) -> Iterator[dict[str, Any]]:

@@ -200,15 +200,3 @@ def whole_row(example: Example) -> dict[str, Any]:
     """An example as a row of our own, with all but its uid."""
     row = {"sentence": example.sentence, "schema": list(example.schema), "entities": entities(example)}
     return row | names(example) | ({"cot": example.reasoning} if example.reasoning else {})
-
-
-def save(out: Path, lines: Iterable[str]) -> None:
-    """Write the lines, each with its line feed; where one cannot be written there is no file."""
-    partial = out.with_name(f"{out.name}.partial")
-    try:
-        # As bytes, because a text file would translate the line feeds of some systems.
-        with partial.open("wb") as stream:
-            stream.writelines(f"{line}\n".encode() for line in lines)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -15,11 +15,11 @@ from rnr.corpus.formats.hugging_face import write_hugging_face, write_parquet
 from rnr.corpus.formats.label_studio import write_label_studio
 from rnr.corpus.formats.opening import read_json
 from rnr.corpus.formats.reading import READERS
-from rnr.corpus.formats.rows import entities, names, save, whole_row
+from rnr.corpus.formats.rows import entities, names, whole_row
 from rnr.corpus.formats.spacy_files import spacy_json_row
 from rnr.corpus.formats.token_spans import gliner_row
 from rnr.corpus.report import Report
-from rnr.files import strict_json
+from rnr.files import json_line, strict_json, write_whole
 from rnr.messages import few
 from rnr.types import Example
 
@@ -147,7 +147,7 @@ def _chain_row(example: Example) -> dict[str, Any]:
 
 def _lines(row: Callable[[Example], dict[str, Any]]) -> Callable[[Iterable[Example], Path], None]:
     def write_lines(examples: Iterable[Example], out: Path) -> None:
-        save(out, (strict_json(row(example)) for example in examples))
+        write_whole(out, (json_line(row(example)) for example in examples))
 
     return write_lines
 
@@ -166,8 +166,8 @@ def _write_instructuie(examples: Sequence[Example], out: Path) -> None:
         | names(example)
         for example in examples
     ]
-    save(out, [strict_json(rows, indent=1)])
-    save(labels_file, [strict_json([*there, *sorted(labels)])])
+    write_whole(out, strict_json(rows, indent=1) + "\n")
+    write_whole(labels_file, json_line([*there, *sorted(labels)]))
 
 
 def _listed_already(file: Path) -> list[str]:

@@ -13,7 +13,7 @@ from rnr.corpus.formats.rows import numbered_rows
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
 from rnr.evaluation.bootstrap import bootstrap_intervals
-from rnr.evaluation.marking import Marked, marked
+from rnr.evaluation.error_types import EntityOutcome, outcomes
 from rnr.evaluation.metrics import Counts, counts_by_label, exact_counts
 from rnr.evaluation.predictions import Prediction, read_predictions
 from rnr.evaluation.scoring import PROTOCOLS, report
@@ -110,7 +110,7 @@ def _confusion(predictions: Predictions) -> dict[str, Any]:
     """How often a gold label (row) was answered as another (column), missed, or answered where nothing is."""
     pairs: Counter[tuple[str, str]] = Counter()
     for prediction in predictions.values():
-        pairs.update(map(_cell, marked(prediction.example, prediction.answer.mentions)))
+        pairs.update(map(_cell, outcomes(prediction.example, prediction.answer.mentions)))
     often: Counter[str] = Counter()
     for pair, count in pairs.items():
         for label in pair:
@@ -120,17 +120,17 @@ def _confusion(predictions: Predictions) -> dict[str, Any]:
     return {"labels": labels, "rows": rows, "all_labels": sum(bool(label) for label in often)}
 
 
-def _cell(mark: Marked) -> tuple[str, str]:
+def _cell(entity: EntityOutcome) -> tuple[str, str]:
     """(gold label, answered label) of an entity; empty for none."""
-    match mark.kind:
+    match entity.kind:
         case "hit":
-            return mark.label, mark.label
+            return entity.label, entity.label
         case "missed":
-            return mark.label, ""
+            return entity.label, ""
         case "type" | "boundary":
-            return mark.gold_label, mark.label
+            return entity.gold_label, entity.label
         case _:
-            return "", mark.label
+            return "", entity.label
 
 
 def worst(predictions: Predictions, earlier: Predictions) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.evaluation.marking import marked
+from rnr.evaluation.error_types import outcomes
 from rnr.files import whole_lines, whole_rows
 from rnr.runs.saved import example_of
 from rnr.task.chains import grounded
@@ -135,7 +135,7 @@ def _row(stream: Any, place: Place) -> dict[str, Any]:
 
 def marks_of(example: Example, text: str) -> list[dict[str, Any]]:
     """The entities of a completion and those that it missed, as JSON."""
-    return [asdict(mark) for mark in marked(example, grounded(parse(text), example.sentence).mentions)]
+    return [asdict(entity) for entity in outcomes(example, grounded(parse(text), example.sentence).mentions)]
 
 
 def _shown(group: _Group, rows: Sequence[Mapping[str, Any]], tokens: Mapping[Any, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Entities of gold and answer, each with what became of it: for pages that colour a sentence and counts of errors."""
+"""Each gold and predicted entity with its error type."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ ERROR_KINDS: tuple[Kind, ...] = ("boundary", "type", "missed", "spurious", "ungr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
+class EntityOutcome:
     """One entity; ``missed`` are of the gold, all others of the answer."""
 
     text: str
@@ -28,13 +28,13 @@ class Marked:
 
 
 def error_kinds(example: Example, mentions: Sequence[Mention]) -> Counter[str]:
-    """How often each of ``ERROR_KINDS`` occurs among the entities as ``marked``."""
-    kinds = Counter(mark.kind for mark in marked(example, mentions))
+    """How often each of ``ERROR_KINDS`` occurs among the entities as ``outcomes``."""
+    kinds = Counter(each.kind for each in outcomes(example, mentions))
     del kinds["hit"]
     return kinds
 
 
-def marked(example: Example, mentions: Sequence[Mention]) -> list[Marked]:
+def outcomes(example: Example, mentions: Sequence[Mention]) -> list[EntityOutcome]:
     """What became of each entity, in order of their places. Pairs are one to one.
 
     ``hit``: found, as ``exact_counts`` counts. ``type``: the gold text or place under a wrong (or hedged) label.
@@ -44,7 +44,7 @@ def marked(example: Example, mentions: Sequence[Mention]) -> list[Marked]:
     hedged = hedged_texts(example.mentions, mentions)
     gold = _once(example.mentions)
     answer = sorted(mentions, key=lambda mention: mention.end)
-    found: list[Marked] = [_as(mention, "ungrounded") for mention in answer if not mention.grounded]
+    found: list[EntityOutcome] = [_as(mention, "ungrounded") for mention in answer if not mention.grounded]
     left = [mention for mention in answer if mention.grounded]
     for kind in ("hit", "type", "boundary"):
         for mention in [each for each in _once(left) if each.text not in hedged] if kind == "hit" else list(left):
@@ -56,7 +56,7 @@ def marked(example: Example, mentions: Sequence[Mention]) -> list[Marked]:
             found.append(_as(mention, kind, partner.label if kind != "hit" else ""))
     found += [_as(mention, "spurious") for mention in left]
     found += [_as(mention, "missed") for mention in gold]
-    return sorted(found, key=lambda mark: (mark.start, mark.end))
+    return sorted(found, key=lambda each: (each.start, each.end))
 
 
 def _once(mentions: Iterable[Mention]) -> list[Mention]:
@@ -65,8 +65,8 @@ def _once(mentions: Iterable[Mention]) -> list[Mention]:
     return [facts[fact] for fact in sorted(facts)]
 
 
-def _as(mention: Mention, kind: Kind, gold_label: str = "") -> Marked:
-    return Marked(
+def _as(mention: Mention, kind: Kind, gold_label: str = "") -> EntityOutcome:
+    return EntityOutcome(
         text=mention.text,
         label=mention.label,
         start=mention.start,
