@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rnr.task.choosing import VOTE_SHARE, Selection, Threshold, refuse_threshold
 from rnr.types import Decoding
+from rnr.validation import explain
 
 LEAST_CONTEXT = 32
 """Tokens; the config asks for as many (``model.context_tokens``)."""
@@ -71,7 +72,7 @@ class Options(Asked):
         try:
             return cls(**given)
         except ValidationError as error:
-            raise ValueError(in_words(error.errors(include_url=False)[0])) from None
+            raise ValueError(explain(error, cls)[0]) from None
 
     def but(self, **given: Any) -> Self:
         """These options with some changed for one call; raises as ``of``, and for a temperature that does nothing."""
@@ -105,23 +106,6 @@ class Options(Asked):
     def least(self) -> Threshold | None:
         """The threshold that is meant."""
         return VOTE_SHARE if self.threshold is None and self.how == "vote" else self.threshold
-
-
-def in_words(detail: Any) -> str:
-    """What pydantic found wrong with an option."""
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "value_error":
-        return message
-    for theirs, ours in (
-        ("Input should be ", "must be "),
-        ("a valid integer", "a whole number"),
-        ("a valid number", "a number"),
-        ("greater than or equal to", "at least"),
-        ("less than or equal to", "at most"),
-        ("greater than", "above"),
-    ):
-        message = message.replace(theirs, ours)
-    return f"{detail['loc'][0]} {message}, not {detail['input']!r}"
 
 
 def refuse_limits(context_tokens: int, max_new_tokens: int | None) -> None:

@@ -318,9 +318,9 @@ def test_a_failed_question_is_asked_again_and_neutral_sentences_without_room_are
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"decoding": "marks", "label_calibration": 1.5}, "label_calibration must be at most 1, not 1.5"),
+        ({"decoding": "marks", "label_calibration": 1.5}, r"label_calibration: must be at most 1 \(got 1.5\)"),
         ({"decoding": "schema", "label_calibration": 0.5}, "ask with decoding='marks' and samples=1, or with"),
-        ({"decoding": "marks", "label_calibration": "0.6"}, "label_calibration must be a number, not '0.6'"),
+        ({"decoding": "marks", "label_calibration": "0.6"}, r"label_calibration: must be a number \(got '0.6'\)"),
         ({"decoding": "marks", "samples": 8, "label_calibration": 0.5}, "samples=8"),
     ],
 )
