@@ -174,7 +174,7 @@ def prepare(
     folder = resolve(model.path, allow_pickle=model.allow_pickle)
     _refuse_unknown_model(folder, model.context_tokens)
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
-    greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is said now, not after all training
+    greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is reported now, not after all training
     prompts = PromptEncoder(chat)
     selected = prompts.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
@@ -212,7 +212,7 @@ def prepare(
 def _idle(
     sft: SftConfig, grpo: GrpoConfig, reward: RewardConfig, evaluation: EvaluationConfig, decoding: Decoding
 ) -> Iterator[str]:
-    """What the config asks for that changes nothing beside a key that one tries out: taken, and said."""
+    """What the config asks for that changes nothing beside a key that one tries out: taken, and noted."""
     if reward.changed("weights") and reward.preset not in WEIGHED:
         yield f"reward.weights changes nothing: reward.preset {reward.preset!r} has no weights"
     if sft.held_out and sft.from_run:
