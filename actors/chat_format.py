@@ -65,7 +65,7 @@ def _preset(name: str) -> str:
 
 
 class _Asked(BaseModel):
-    """``PROMPT_FILE``; what is missing is as it was before exports told it."""
+    """``PROMPT_FILE``; what is missing is as it was before exports wrote it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -180,19 +180,19 @@ def _definitions(path: str) -> dict[str, str]:
         raise ValueError(f"data.definitions: {path}: {error}") from None
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise ValueError(f"data.definitions: {path} must hold one object {{label: definition}}")
-    told: dict[str, str] = {}
+    definitions: dict[str, str] = {}
     for label, text in found.items():
-        other = told.setdefault(label_key(label), text)
+        other = definitions.setdefault(label_key(label), text)
         if other.strip() != text.strip():
             raise ValueError(
                 f"data.definitions: {path}: {label!r} is defined as {text[:40]!r}, and in another writing, which is "
                 f"the same label to the model, as {other[:40]!r}: leave one out"
             )
-    return told
+    return definitions
 
 
 def undefined(definitions: Mapping[str, str], path: str, examples: Iterable[Example]) -> tuple[str, ...]:
-    """What is said of blank definitions in this file and of those of labels that no schema has; raises ValueError where
+    """Notes on blank definitions in this file and of those of labels that no schema has; raises ValueError where
     that is all of them."""
     if not definitions:
         return ()

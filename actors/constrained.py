@@ -83,11 +83,11 @@ def misread(tokenizer: Any, stop_token_id: int, decoding: Decoding) -> str:
     encoder, masks = PieceEncoder(tokenizer), GrammarMasks(tokenizer, [stop_token_id])
     if decoding == "marks":
         grammar, context = chain_grammar(_PLAIN, _LABELS), [Piece(OPENING, markup=True)]
-        said = "Ada [Lovelace: person] ran in 1815.\n"
+        text = "Ada [Lovelace: person] ran in 1815.\n"
     else:
         grammar, context = answer_grammar(_PLAIN, _LABELS), [Piece(CLOSE, markup=True), Piece("\n")]
-        said = '{"entities":{"person":["Ada Lovelace"]}}'
-    odd = masks.refused(masks.compile(grammar), encoder.encode_after(context, [Piece(said)]))
+        text = '{"entities":{"person":["Ada Lovelace"]}}'
+    odd = masks.refused(masks.compile(grammar), encoder.encode_after(context, [Piece(text)]))
     return f"this tokenizer cannot be decoded under a grammar, which takes a token for {odd}" if odd else ""
 
 
@@ -146,9 +146,10 @@ class Decoder:
         group = await self._complete(prompt, sampling, grammar=grammar)
         if self._encoder.first_control(prompt.example.sentence) is None:
             return group
-        return Group(prompt=group.prompt, rollouts=tuple(self._spelt(prompt, rollout) for rollout in group.rollouts))
+        rollouts = tuple(self._with_controls(prompt, rollout) for rollout in group.rollouts)
+        return Group(prompt=group.prompt, rollouts=rollouts)
 
-    def _spelt(self, prompt: Prompt, rollout: Rollout) -> Rollout:
+    def _with_controls(self, prompt: Prompt, rollout: Rollout) -> Rollout:
         last = rollout.token_ids[-1]
         stop = last if last in self._stops else -1
         found = pieces(self._tokenizer, stop, prompt.token_ids, rollout.token_ids, control_tokens=True)

@@ -16,7 +16,7 @@ MOST_CHOICES = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """What an engine is told: the model, the branches of the config that are about it, and its place."""
+    """The settings of an engine: the model, the branches of the config that are about it, and its place."""
 
     model_folder: str
     stop_token_id: int

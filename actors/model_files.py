@@ -49,10 +49,10 @@ def read_tokenizer(folder: str) -> tuple[Any, str]:
     try:
         # Not by Mistral's own files, which know no chat template, where they stand beside the others.
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, mistral_format=False)
-        told = _told(tokenizer, Path(folder))
+        from_file = _from_file(tokenizer, Path(folder))
     except Exception as error:
         raise _blamed(_tokenizer_file(Path(folder)), error) from error
-    rebuilt = "alike" if told is None else _rebuilt(tokenizer, told)
+    rebuilt = "alike" if from_file is None else _rebuilt(tokenizer, from_file)
     if rebuilt == "unlike":
         raise _rebuilt_otherwise(tokenizer, Path(folder))
     return tokenizer, _cut_otherwise(tokenizer) if rebuilt == "cut" else ""
@@ -66,33 +66,34 @@ def _cut_otherwise(tokenizer: Any) -> str:
     )
 
 
-def _told(tokenizer: Any, folder: Path) -> Any:
-    """What ``tokenizer.json`` tells by itself; None where that is what the tokenizer is, or where there is none."""
+def _from_file(tokenizer: Any, folder: Path) -> Any:
+    """The tokenizer of ``tokenizer.json`` alone; None where that is what the tokenizer is, or where there is none."""
     from tokenizers import Tokenizer
 
     file = folder / "tokenizer.json"
     if type(tokenizer).__name__ in AS_IN_FILE or not file.is_file():
         return None
-    told = Tokenizer.from_file(str(file))
-    told.no_truncation()
-    told.no_padding()
-    return told
+    from_file = Tokenizer.from_file(str(file))
+    from_file.no_truncation()
+    from_file.no_padding()
+    return from_file
 
 
-def _rebuilt(tokenizer: Any, told: Any) -> Literal["alike", "cut", "unlike"]:
+def _rebuilt(tokenizer: Any, from_file: Any) -> Literal["alike", "cut", "unlike"]:
     """Whether a tokenizer of a class that takes nothing but the vocabulary from ``tokenizer.json`` encodes text, also
-    beside control tokens, as that file tells, or at least into about as many tokens that spell the same."""
-    controls = (token.content for _, token in sorted(told.get_added_tokens_decoder().items()))
-    known = [text for text in controls if tokenizer.convert_tokens_to_ids(text) == told.token_to_id(text)]
+    next to control tokens, as that file says, or at least into about as many tokens that spell the same."""
+    controls = (token.content for _, token in sorted(from_file.get_added_tokens_decoder().items()))
+    known = [text for text in controls if tokenizer.convert_tokens_to_ids(text) == from_file.token_to_id(text)]
     text = PROBE + PROBE.join(known[:CONTROLS]) + PROBE
-    found, wanted = tokenizer.encode(text, add_special_tokens=False), told.encode(text, add_special_tokens=False).ids
+    found = tokenizer.encode(text, add_special_tokens=False)
+    wanted = from_file.encode(text, add_special_tokens=False).ids
     if found == wanted:
         return "alike"
-    same = _spelt(told, found) == _spelt(told, wanted) == _spelt(tokenizer, found)
+    same = _decoded(from_file, found) == _decoded(from_file, wanted) == _decoded(tokenizer, found)
     return "cut" if same and len(found) <= LONGER * len(wanted) else "unlike"
 
 
-def _spelt(tokenizer: Any, token_ids: Sequence[int]) -> str:
+def _decoded(tokenizer: Any, token_ids: Sequence[int]) -> str:
     text: str = tokenizer.decode(token_ids, skip_special_tokens=False)
     return "".join(text.split())
 
@@ -126,10 +127,10 @@ def _tokenizer_file(folder: Path) -> Path:
 
 
 def _blamed(file: Path, error: Exception) -> ValueError:
-    said = " ".join(str(error).split())
-    if "trust_remote_code" in said:
+    message = " ".join(str(error).split())
+    if "trust_remote_code" in message:
         return ValueError(
             f"model.path: {file} names Python code of its own (auto_map), which is never run: use a model that the "
             "installed transformers knows by itself"
         )
-    return ValueError(f"model.path: {file}: {type(error).__name__}: {said[:300]}")
+    return ValueError(f"model.path: {file}: {type(error).__name__}: {message[:300]}")

@@ -219,7 +219,7 @@ class Pool:
     async def _ready(self, slot: Slot) -> int:
         """Bring one slot up and up to date; returns the generation of its worker."""
         if self._broken is not None:
-            # Once: a run that recovers from it, as from a policy that went with its host, begins anew.
+            # Once: a run that recovers from it, as from a policy that went with its host, starts again.
             broken, self._broken = self._broken, None
             raise broken
         waited_for = slot.generation

@@ -60,7 +60,7 @@ async def rollout(engine: Engine, prompt: Prompt, sampling: Sampling) -> Group:
 
 
 class RolloutWorker:
-    """One engine, and the policy that it was last told to load."""
+    """One engine, and the policy that it loaded last."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -76,8 +76,8 @@ class Service:
         limits = {field.name: getattr(self._limits, field.name) for field in fields(self._limits)}
         options = self._extractor.options
         by = options.label_weight(self._extractor.label_calibration)
-        told = {"model": self._name, "decoding": options.decoding, "label_calibration": by}
-        return {**told, "waiting": self._waiting, "limits": limits}
+        state = {"model": self._name, "decoding": options.decoding, "label_calibration": by}
+        return {**state, "waiting": self._waiting, "limits": limits}
 
 
 def routes(service: Service, *, api_key: str = "") -> APIRouter:

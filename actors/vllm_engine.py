@@ -108,7 +108,7 @@ class VllmEngine:
 
         return {
             # Prefixes are cached by whole blocks. The CPU backend's default, 128 tokens, is as long as a prompt: all
-            # samples of a prompt would read it anew. 32 is the smallest that its kernels take.
+            # samples of a prompt would read it again. 32 is the smallest that its kernels take.
             "block_size": 32,
             "ir_op_priority": PRIORITY,
             # vLLM rewinds the seeded generator of a prompt that is prefilled in pieces, which CPU generators cannot do:

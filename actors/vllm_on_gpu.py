@@ -1,4 +1,4 @@
-"""What vLLM is told on a GPU: which batch sizes are captured as graphs, and how a model is divided over several."""
+"""The options of vLLM on a GPU: which batch sizes are captured as graphs, and how a model is divided over several."""
 
 from typing import Any
 

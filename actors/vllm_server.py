@@ -17,8 +17,8 @@ async def openai_app(engine: VllmEngine, folder: str, name: str, *, api_key: str
     build_app, init_app_state, make_arg_parser = _of_this_release()
     parser = make_arg_parser(FlexibleArgumentParser())
     # No other origin: a page from anywhere in a user's browser could ask a server on loopback otherwise.
-    told = ["--model", folder, "--served-model-name", name, "--allowed-origins", "[]", "--disable-log-stats"]
-    arguments = parser.parse_args([*told, *(["--api-key", api_key] if api_key else [])])
+    options = ["--model", folder, "--served-model-name", name, "--allowed-origins", "[]", "--disable-log-stats"]
+    arguments = parser.parse_args([*options, *(["--api-key", api_key] if api_key else [])])
     client = engine.client
     tasks = await client.get_supported_tasks()
     offered = {"supported_tasks": tasks, "model_config": client.model_config}

@@ -1,6 +1,6 @@
 """The receiving end of a weight sync, inside vLLM's own worker process (``worker_extension_cls``).
 
-vLLM's interfaces for this move between releases; which files know them is said in ``actors/vllm_engine.py``.
+vLLM's interfaces for this move between releases; ``actors/vllm_engine.py`` names the files that know them.
 """
 
 import ctypes

@@ -105,13 +105,13 @@ class TargetEncoder:
         if long and len(long) == len(selected.pool):
             raise ValueError(
                 f"{key} is too few to copy a sentence under marks, all {len(long)} of GRPO's pool: the shortest, "
-                f"{_said(min(long.items(), key=_tokens))}: raise it"
+                f"{_in_words(min(long.items(), key=_tokens))}: raise it"
             )
         if long:
-            longest = _said(max(long.items(), key=_tokens))
+            longest = _in_words(max(long.items(), key=_tokens))
             left_out[f"not to be copied under marks in {key}, of GRPO's pool alone; the longest, {longest}"] = len(long)
         if cut := self._longer(selected.evaluation, evaluation.max_new_tokens):
-            longest = _said(max(cut.items(), key=_tokens))
+            longest = _in_words(max(cut.items(), key=_tokens))
             notes = (
                 *notes,
                 f"{counted(len(cut), 'evaluated sentence')} cannot be copied under marks in evaluation.max_new_tokens "
@@ -160,5 +160,5 @@ def _tokens(long: tuple[Example, int]) -> int:
     return long[1]
 
 
-def _said(long: tuple[Example, int]) -> str:
+def _in_words(long: tuple[Example, int]) -> str:
     return f"{long[0].uid}, needs {long[1]} tokens, and more for each mark"

@@ -45,7 +45,7 @@ class LoadedPolicy:
     probe_logprobs: tuple[float, ...]
     """The worker's own log-probabilities of the probe."""
     asleep: bool = False
-    """Whether its engine was put to sleep since: it has to be loaded anew before it is asked for anything."""
+    """Whether its engine was put to sleep since: it has to be loaded again before it is asked for anything."""
 
     def __str__(self) -> str:
         return str(self.published)

@@ -62,7 +62,7 @@ def _of_prompt(prompt: Prompt) -> tuple[Any, Sequence[int]]:
 
 def _digest(rows: Iterable[tuple[Any, Sequence[int]]]) -> str:
     found = hashlib.sha256()
-    for told, token_ids in rows:
-        found.update(repr(told).encode(errors="surrogatepass"))
+    for facts, token_ids in rows:
+        found.update(repr(facts).encode(errors="surrogatepass"))
         found.update(array("q", token_ids).tobytes())
     return found.hexdigest()

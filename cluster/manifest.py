@@ -18,7 +18,7 @@ class CheckpointCorrupt(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointLayout:
-    """The learner that a checkpoint's state is divided for; another one divides it anew (``learner/reshard.py``)."""
+    """The learner that a checkpoint's state is divided for; another one divides it again (``learner/reshard.py``)."""
 
     learner_ranks: int
     zero_stage: int

@@ -91,8 +91,8 @@ def shape_of(folder: str, weights: int) -> Shape | None:
 
 def _size(config: Mapping[str, Any], name: str) -> int | None:
     """What a config tells of a size, of the largest layer where it tells it of each; None where it is no number."""
-    told = config.get(name)
-    each = told if isinstance(told, list) else [told]
+    value = config.get(name)
+    each = value if isinstance(value, list) else [value]
     sizes = [size for size in each if type(size) is int and size > 0]
     return max(sizes) if sizes and len(sizes) == len(each) else None
 

@@ -92,10 +92,10 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _front_matter(base: str, licence: str) -> str:
-    told = [f"license: {licence}"] if re.fullmatch(r"[\w.-]+", licence) else []
-    told += [f"base_model: {base}"] if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else []
+    metadata = [f"license: {licence}"] if re.fullmatch(r"[\w.-]+", licence) else []
+    metadata += [f"base_model: {base}"] if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else []
     lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags: [named-entity-recognition, rnr]"]
-    return "\n".join(["---", *told, *lines, "---"])
+    return "\n".join(["---", *metadata, *lines, "---"])
 
 
 def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:

@@ -59,7 +59,7 @@ class PolicyService:
     ) -> None:
         """``build`` makes running ranks with the weights of the model folder; ``learning_rate`` gives that of a step of
         a stage; ``probe`` are the tokens by which a sync is checked; ``restart_seconds`` is how long ranks that came up
-        once are started anew when they do not. ``engines_sleep`` has engines that take turns with the ranks leave them
+        once are started again when they do not. ``engines_sleep`` has engines that take turns with the ranks leave them
         their GPUs, if there are any; it is called before the ranks are built, before they train, and, if the optimizer
         ``offloads`` its state, before they fetch that for anything else."""
         self._build = build
@@ -90,7 +90,7 @@ class PolicyService:
         """Build the ranks, in place of those that there were: their weights are those of the model folder.
 
         A start that loses a rank, because its host has just died and Ray does not know it yet or because it is killed
-        again, or that finds no room where there was some, is tried anew after a pause. Raises what stood in its way,
+        again, or that finds no room where there was some, is tried again after a pause. Raises what stood in its way,
         LearnerLost mostly, when that is to no avail.
         """
         # What never came up is more likely wrong than unlucky.

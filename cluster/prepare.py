@@ -174,7 +174,7 @@ def prepare(
     folder = resolve(model.path, allow_pickle=model.allow_pickle)
     _refuse_unknown_model(folder, model.context_tokens)
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
-    greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is said now, not after all training
+    greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is reported now, not after all training
     prompts = PromptEncoder(chat)
     selected = prompts.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)

@@ -167,7 +167,7 @@ class LearnerRanks:
                 await asyncio.wait(pending, timeout=GRACE_SECONDS)
             errors = [error for task in tasks if task.done() and (error := task.exception())]
             if errors:
-                raise min(errors, key=_told_last)
+                raise min(errors, key=_reported_last)
             return [task.result() for task in tasks]
         finally:
             for task in tasks:
@@ -190,8 +190,8 @@ class LearnerRanks:
             end(handle)
 
 
-def _told_last(error: BaseException) -> int:
-    """Of several errors the first is told: a rank's own loss explains that others were cut off, and any other error."""
+def _reported_last(error: BaseException) -> int:
+    """Of several errors the least is reported: a rank's own loss explains that others were cut off, and any other."""
     return 0 if isinstance(error, RankDied) else 1 if isinstance(error, LearnerLost) else 2
 
 

@@ -56,8 +56,8 @@ class Autoscaler:
     _said: str = ""
 
     async def watch(self) -> None:
-        """Look every ``EVERY`` seconds, for ever. A look that fails is said once and tried again: a run does not end
-        because it cannot grow."""
+        """Look every ``EVERY`` seconds, for ever. A look that fails is reported once and tried again: a run does not
+        end because it cannot grow."""
         while True:
             try:
                 await self.look()

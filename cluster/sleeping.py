@@ -12,8 +12,8 @@ from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig,
 
 
 def why_no_sleep(cluster: ClusterConfig, grpo: GrpoConfig) -> str:
-    """Why engines cannot take turns with the learner on its GPUs, and what to do; empty if they can. Of GPUs that are
-    not decided nothing is said."""
+    """Why engines cannot take turns with the learner on its GPUs, and what to do; empty if they can, and
+    while the GPUs are not decided."""
     if grpo.max_staleness:
         return "rollouts are sampled while the learner trains: set grpo.max_staleness=0"
     rollout, learner = cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank

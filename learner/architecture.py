@@ -73,8 +73,8 @@ def _limited_attention(text: Any, context_tokens: int) -> Iterator[str]:
 def _switched_positions(text: Any, context_tokens: int) -> Iterator[str]:
     """LongRoPE encodes all positions of a forward pass otherwise once one of them is beyond a limit: a sequence would
     have other log-probabilities beside a longer one, and an engine decides by the context alone."""
-    told = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
-    for rope in (told, *(each for each in told.values() if isinstance(each, dict))):
+    ropes = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+    for rope in (ropes, *(each for each in ropes.values() if isinstance(each, dict))):
         limits = (rope.get(_ORIGINAL), getattr(text, _ORIGINAL, None))
         limit = min((limit for limit in limits if limit), default=context_tokens)
         if rope.get("rope_type", rope.get("type")) in ("longrope", "su") and context_tokens > limit:

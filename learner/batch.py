@@ -1,7 +1,7 @@
 """``Sample``s -> micro-batches as packed tensors.
 
 A group's prompt is as long as its answers and the same for all of them. So the samples of one prompt are a pack: the
-prompt once, then each completion, which sees the prompt and itself but not its siblings. Positions start anew after the
+prompt once, then each completion, which sees the prompt and itself but not its siblings. Positions start over after the
 prompt, so every log-probability is the one that the sample would have alone. The packs of a micro-batch stand one after
 the other in a single row, so nothing is padded but the small products inside ``learner.attention``.
 

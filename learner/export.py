@@ -22,7 +22,7 @@ DESCRIPTION = (
     *("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "*.tiktoken", "special_tokens_map.json"),
     *("added_tokens.json", "*.jinja", "additional_chat_templates/*.jinja", "chat_template.json"),
 )
-"""What stands beside the weights of a model, and is none. Not Mistral's own files, which say it all a second time."""
+"""What stands beside the weights of a model, and is none. Not Mistral's own files, which repeat it all."""
 _DTYPE = re.compile(r'("(?:torch_)?dtype"\s*:\s*)"[\w.]+"')
 
 

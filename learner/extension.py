@@ -43,7 +43,7 @@ def load_extension(seconds: float) -> None:
 def build_root() -> Path:
     """Where operators are built and kept: ``TORCH_EXTENSIONS_DIR``, which is set where it is not.
 
-    By itself torch has one folder for all environments of a user, and builds anew (40 s of a core) whenever the path of
+    By itself torch has one folder for all environments of a user, and rebuilds (40 s of a core) whenever the path of
     DeepSpeed's sources is another one than the last time: two environments in turn would never stop building.
     """
     import torch

@@ -1,4 +1,4 @@
-"""A checkpoint of other ranks or another ZeRO stage, divided anew.
+"""A checkpoint of other ranks or another ZeRO stage, divided again.
 
 A parameter is put together from the files of all ranks, and this rank's piece of it is written where its own engine
 keeps it. The files are mapped into memory: one parameter is held at a time.

@@ -1,4 +1,4 @@
-"""What the driver tells a learner rank; loads nothing of the engine."""
+"""Settings of a learner rank; loads nothing of the engine."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from rnr.config import ModelConfig, OptimizerConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnerSettings:
-    """What a rank is told: the folder of the weights, and the branches of the config that are about it."""
+    """The settings of a rank: the folder of the weights, and the branches of the config that are about it."""
 
     model_folder: str
     model: ModelConfig

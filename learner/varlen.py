@@ -17,7 +17,7 @@ WIDEST_HEAD = 256
 """Numbers of a head that the flash kernels take at most; they also ask for a multiple of ``STEP``."""
 STEP = 8
 GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
-"""What tells the kernel that several query heads share a key head: torch 2.11 needs not be told, later ones do."""
+"""What tells the kernel that several query heads share a key head: torch 2.11 does not need it, later ones do."""
 
 
 def attend_varlen(

@@ -3,7 +3,7 @@ reads them where they are.
 
 A bucket is exported once in the learner's life and mapped once in the engine's: torch pairs one export with one mapping
 that is given back, and opening it again for every version would leave the learner's memory counted as in use. An engine
-that takes the place of another maps it anew.
+that takes the place of another maps it again.
 """
 
 import os

@@ -2,8 +2,8 @@
 GPU, and each engine's process is sent them when it asks.
 
 A group is the learner and one process of an engine, so who joins later or takes the place of another makes a group with
-the learner and nobody else is told: membership changes rebuild nothing, and nobody waits for one that is gone. The two
-meet at a store that the learner keeps; its key is a secret that only parcels tell.
+the learner alone: membership changes rebuild nothing, and nobody waits for one that is gone. The two meet at a store
+that the learner keeps; its key is a secret that only parcels tell.
 
 The same code runs over gloo and CPU tensors, on loopback alone: for tests.
 """
@@ -228,7 +228,7 @@ def _group(backend: str, store: Any, member: int, *, rank: int) -> Any:
 
 def nccl_group(meeting: Any, rank: int) -> Any:
     """A group by NCCL that a lost peer does not end the whole process of: whoever waits has a deadline, and NCCL's own
-    watchdog, which would end the process, is told to leave this group alone."""
+    watchdog, which would end the process, is to leave this group alone."""
     from torch.distributed import ProcessGroupNCCL  # type: ignore[attr-defined]  # not in builds for CPUs
 
     options = ProcessGroupNCCL.Options()
