@@ -35,6 +35,14 @@ def refuse_long_context(folder: str, context_tokens: int) -> None:
         )
 
 
+def embedding_rows(folder: str) -> int | None:
+    """How many tokens the model in this folder has embeddings for, which may be fewer than its tokenizer knows; None
+    where no ``config.json`` tells."""
+    if not (Path(folder) / "config.json").is_file():
+        return None
+    return getattr(load_config(folder).get_text_config(), "vocab_size", None)
+
+
 def load_tokenizer(folder: str) -> Any:
     """The tokenizer of ``read_tokenizer``."""
     return read_tokenizer(folder)[0]

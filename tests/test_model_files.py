@@ -108,6 +108,23 @@ def test_a_whole_folder_is_taken(model) -> None:
     assert chat_format(resolve(str(model))).stop_token_id > 0
 
 
+def test_tokens_that_were_added_without_embeddings_are_named_with_what_to_do(model) -> None:
+    tokenizer = load_tokenizer(str(model))
+    rows = len(tokenizer)
+    tokenizer.add_tokens(["TNF-α", "IL_2"])
+    tokenizer.save_pretrained(model)
+    notes = chat_format(str(model)).notes
+    assert notes[0].startswith(
+        f"model.path: the model has embeddings for {rows} tokens, and its tokenizer knows 2 more, which are never used: "
+        "'TNF-α', 'IL_2'; where they are to be, call model.resize_token_embeddings(len(tokenizer))"
+    )
+    written = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(written | {"vocab_size": rows + 2}))
+    assert chat_format(str(model)).notes == (
+        "model.path: added tokens that are kept out of sentences, 2: 'TNF-α', 'IL_2'",
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -35,7 +35,7 @@ class ChatFormat:
         self.decoding: Decoding = decoding
         self.label_calibration = 0.0
         """How far the labels of greedy marks are calibrated (``actors.label_calibration``) unless asked otherwise."""
-        self.tokenizer_note = ""
+        self.tokenizer_notes: tuple[str, ...] = ()
         """What a user should know of the tokenizer's files."""
         self.wording = wording
         self.definitions = dict(definitions or {})
@@ -82,7 +82,7 @@ class ChatFormat:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is done in another way than a chat template usually lets it be done."""
-        notes = [self.tokenizer_note] if self.tokenizer_note else []
+        notes = [*self.tokenizer_notes]
         if self.wording.system is not None and self._markup.between is None:
             notes.append("the chat template has no system role: the instruction stands in the user's message")
         if self._markup.opening:
