@@ -7,6 +7,8 @@ import pytest
 
 from actors.engine import Completion, Sampling
 from actors.rollout import rollout
+from rnr.task.decoding import taught
+from rnr.task.encoding import Piece, PieceEncoder
 from rnr.task.parsing import parse
 from rnr.task.prompts import ChatFormat
 from rnr.task.wording import COMPACT, INSTRUCTION, REFERENCE
@@ -24,6 +26,10 @@ STOPS = {
     **dict.fromkeys(("mistral", "mistral, no system", "deepseek-r1", "olmo"), "</s>"),
     "glm": "<|user|>",
 }
+
+
+SPACED = ("legacy", "always", "byte-level, prefix")
+"""Kinds that put a space before every piece of text between control tokens."""
 
 
 def _chat(kind: str, shape: str, **options):
@@ -116,6 +122,41 @@ def test_a_target_is_read_back_as_written_and_ends_with_the_stop_token_once(kind
             continue  # as everywhere behind a control token it would show a space
         answer = parse(_after_prompt(tok, prompt, target))
         assert (answer.reasoning, answer.mentions, answer.error) == (reasoning, mentions, None)
+
+
+@pytest.mark.parametrize("think", ["added", "text"])
+@pytest.mark.parametrize("shape", ["chatml", "mistral"])
+@pytest.mark.parametrize("kind", SPACED)
+def test_a_tokenizer_that_puts_a_space_before_every_text_loses_no_training_sentence(kind, shape, think) -> None:
+    from cluster.encoding import PromptEncoder
+
+    tok, chat = _chat(kind, shape, think=think)
+    rows = [("Ada was born in London.", "Ada", "person"), ("xml: x x Ada x", "Ada", "place"), (" [x] ", "x", "person")]
+    examples = []
+    for sentence, text, label in rows:
+        at = sentence.index(text)
+        mention = Mention(text=text, label=label, start=at, end=at + len(text))
+        schema = ("person", "place", "assistant", "model", "x-ray")
+        examples.append(Example(uid="1", sentence=sentence, schema=schema, mentions=(mention,)))
+    encoder = PromptEncoder(chat)
+    assert [encoder._changed(example) for example in examples] == ["", "", ""]
+    for decoding in ("marks", "schema"):
+        for example in examples:
+            mentions, reasoning = taught(example, decoding)
+            prompt = encoder.prompt(example)
+            answer = parse(_after_prompt(tok, prompt, chat.target(mentions, reasoning)))
+            assert [(one.text, one.label) for one in answer.mentions] == [(one.text, one.label) for one in mentions]
+            assert (answer.reasoning, answer.error) == (reasoning, None)
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "metaspace", *SPACED])
+def test_what_continues_a_text_in_the_middle_of_a_token_has_no_space_before_it(kind: str) -> None:
+    encoder = PieceEncoder(tokenizer(kind, think="text"))
+    for begun, rest in (("</think", ">\n"), ("</thin", "k>\n"), ("</", "think>\n"), ("Lo", "ndon"), ("a  ", " b")):
+        context, more = [Piece(begun, markup=True)], [Piece(rest)]
+        token_ids = [*encoder.encode(context), *encoder.encode_after(context, more)]
+        said = tokenizer(kind, think="text").decode(token_ids, clean_up_tokenization_spaces=False)
+        assert said.lstrip() == begun + rest
 
 
 @pytest.mark.parametrize("shape", TEMPLATES)

@@ -132,11 +132,11 @@ class ChatFormat:
 
     def round_trip(self, text: str) -> str:
         """What the tokenizer makes of a text within a prompt."""
-        context = [Piece(self._markup.after, markup=True), Piece(_BEFORE)]
-        begin = self._encoder.encode(context)
-        token_ids = [*begin, *self._encoder.encode_after(context, [Piece(text)])]
-        before, whole = (self.tokenizer.decode(ids, **_AS_ROLLOUT) for ids in (begin, token_ids))
-        return whole.removeprefix(before)
+        # All at once and behind a word, because many tokenizers put a space of their own before what begins anew.
+        context = [Piece(self._markup.after, markup=True), Piece("x")]
+        encoded = (self._encoder.encode(pieces) for pieces in (context, [*context, Piece(f" {text}")]))
+        before, whole = (self.tokenizer.decode(ids, **_AS_ROLLOUT) for ids in encoded)
+        return whole.removeprefix(f"{before} ")
 
     def change_of(self, text: str) -> str:
         """What the tokenizer changes in a text, why, and what can be done."""
@@ -221,9 +221,6 @@ class ChatFormat:
         whole = tokenizer.decode([*prompt, *self._encoded(answer)[:-1]], **_AS_ROLLOUT)
         return (self.opening + whole.removeprefix(before)).strip()
 
-
-_BEFORE = "x "
-"""A text begins at the start of a word."""
 
 _AS_ROLLOUT = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
 
