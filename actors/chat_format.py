@@ -101,7 +101,7 @@ def _without_embeddings(model_folder: str, tokenizer: Any) -> str:
     if not beyond:
         return ""
     return (
-        f"the model has embeddings for {rows} tokens, and its tokenizer knows {len(beyond)} more, which are never used: "
+        f"the model has embeddings for {rows} tokens, and its tokenizer knows {len(beyond)} more, never used: "
         f"{few([repr(text) for text in beyond], 5)}; where they are to be, call "
         "model.resize_token_embeddings(len(tokenizer)) and save the model again"
     )
