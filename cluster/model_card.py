@@ -77,7 +77,8 @@ def licence_of(folder: Path) -> str:
 
 
 def greedy(base_folder: Path, stop_token_id: int) -> str:
-    """A greedy generation config with the base's tokens, ended by the stop token of the answers. Raises ValueError, naming the file, where it says what is no token of how an answer ends."""
+    """A greedy generation config with the base's tokens, ended by the stop token of the answers. Raises ValueError,
+    naming the file, where it says what is no token of how an answer ends."""
     file = base_folder / "generation_config.json"
     kept = {key: value for key, value in _read(file).items() if key in _KEPT}
     ends = kept.get("eos_token_id")

@@ -288,6 +288,24 @@ def test_words_that_were_added_to_a_vocabulary_are_text_and_what_is_kept_out_is_
         assert len(allowed) == len(target)
 
 
+def test_a_tokenizer_whose_file_tells_where_to_cut_and_how_to_fill_up_does_neither() -> None:
+    words = [f"remdesivir{number}" for number in range(40)]
+    examples = [_example(f"They took {word} today.") for word in words]
+    found = []
+    for cut in (False, True):
+        tok = tokenizer("byte-level")
+        tok.add_tokens(words)
+        tok.chat_template = TEMPLATES["chatml"]
+        if cut:
+            tok.backend_tokenizer.enable_truncation(16)
+            tok.backend_tokenizer.enable_padding(length=64)
+        chat = ChatFormat(tok)
+        found.append([chat.prompt(example).token_ids for example in examples])
+        assert [chat.shows_sentence(chat.prompt(example)) for example in examples] == [True] * 40
+        assert tok.convert_tokens_to_ids(words[7]) in chat.prompt(examples[7]).token_ids
+    assert found[0] == found[1]
+
+
 def test_added_words_stay_out_where_the_text_about_them_would_not_come_back() -> None:
     from tokenizers import AddedToken
 

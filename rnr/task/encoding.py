@@ -56,6 +56,8 @@ class PieceEncoder:
                 f"model.path: {tokenizer.name_or_path}: the tokenizer ({type(tokenizer).__name__}) has no "
                 "tokenizer.json, which RNR needs to keep control tokens apart from text: convert it to a fast tokenizer"
             )
+        backend.no_truncation()  # some files tell one, for another use
+        backend.no_padding()
         added = backend.get_added_tokens_decoder()
         nonce = "".join(chr(0xE100 + byte) for byte in secrets.token_bytes(8))  # no text can know it
         self._names: dict[str, str] = {}
