@@ -23,6 +23,11 @@ SECOND_WEIGHTS = "consolidated*"
 ADAPTER = "adapter_config.json"
 NO_WEIGHTS = ("training_args.bin", "optimizer.bin")
 """What vLLM does not take for weights."""
+CONTEXT_LIMITS = (
+    *("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length"),
+    *("max_target_positions", "max_sequence_length", "max_seq_length", "seq_len"),
+)
+"""Settings that limit the length of a sequence."""
 TRUST = "set model.allow_pickle=true if you trust its author"
 PICKLED_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
@@ -90,6 +95,13 @@ def read_text_config(folder: str | Path) -> dict[str, Any]:
     whole = read_config(folder)
     text = whole.get("text_config")
     return text if isinstance(text, dict) else whole
+
+
+def longest_context(text_config: Any) -> tuple[str, int] | None:
+    """The setting of a transformers config that limits a sequence most, and to how many tokens; None where none does.
+    vLLM goes by these names, too."""
+    found = [(name, getattr(text_config, name, None)) for name in CONTEXT_LIMITS]
+    return min(((name, value) for name, value in found if type(value) is int), key=lambda each: each[1], default=None)
 
 
 def stored_tensors(folder: str | Path) -> dict[str, dict[str, Any]] | None:
