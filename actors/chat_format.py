@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from actors.model_files import load_config, read_tokenizer
+from actors.model_files import embedding_rows, load_config, read_tokenizer
 from rnr.corpus.formats.rows import once_each
 from rnr.files import strict_json
 from rnr.messages import counted, few
@@ -90,14 +90,29 @@ def _asked(model: str) -> _Asked:
 def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, str]) -> ChatFormat:
     """The format of the model in ``model_folder`` under this wording; raises ValueError naming a file that is wrong."""
     tokenizer, note = read_tokenizer(model_folder)
-    chat = ChatFormat(tokenizer, wording, definitions, tokenizer_note=note)
+    notes = tuple(each for each in (note, _without_embeddings(model_folder, tokenizer)) if each)
+    chat = ChatFormat(tokenizer, wording, definitions, tokenizer_notes=notes)
     refuse_unknown_token(model_folder, chat, chat.largest_token_id)
     return chat
 
 
+def _without_embeddings(model_folder: str, tokenizer: Any) -> str:
+    """What a user should know of tokens beyond the model's embeddings; empty where there are none."""
+    rows = embedding_rows(model_folder)
+    added = {} if rows is None else tokenizer.get_vocab()
+    beyond = [text for text, number in sorted(added.items(), key=lambda each: each[1]) if number >= (rows or 0)]
+    if not beyond:
+        return ""
+    return (
+        f"the model has embeddings for {rows} tokens, and its tokenizer knows {len(beyond)} more, never used: "
+        f"{few([repr(text) for text in beyond], 5)}; where they are to be, call "
+        "model.resize_token_embeddings(len(tokenizer)) and save the model again"
+    )
+
+
 def refuse_unknown_token(model_folder: str, chat: ChatFormat, largest: int) -> None:
     """Raise ValueError if the largest token id that is used is beyond the model's embeddings."""
-    rows = getattr(load_config(model_folder).get_text_config(), "vocab_size", None)
+    rows = embedding_rows(model_folder)
     if rows is not None and largest >= rows:
         raise ValueError(
             f"model.path: {model_folder}: its tokenizer writes token {largest}, {chat.token_name(largest)!r}, and the "

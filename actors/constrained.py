@@ -13,6 +13,7 @@ import numpy
 import xgrammar
 
 from actors.engine import Sampling
+from actors.model_files import embedding_rows
 from actors.token_text import pieces
 from rnr.task.decoding import completed
 from rnr.task.encoding import Piece, PieceEncoder
@@ -25,12 +26,14 @@ _PLAIN, _LABELS = "Ada Lovelace ran in 1815.", ("person", "city")
 
 
 class GrammarMasks:
-    """The token ids that the grammar of a prompt allowed at each place of a completion, for one tokenizer."""
+    """The token ids that the grammar of a prompt allowed at each place of a completion, for one tokenizer: as in an
+    engine, only those for which the model in the tokenizer's folder has embeddings."""
 
     def __init__(self, tokenizer: Any, stop_token_ids: Iterable[int]) -> None:
-        info = xgrammar.TokenizerInfo.from_huggingface(tokenizer)
+        rows = embedding_rows(tokenizer.name_or_path)
+        info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=rows)
         self._vocabulary: list[bytes] = info.decoded_vocab
-        self._stops = list(stop_token_ids)
+        self._stops = [token for token in stop_token_ids if token < info.vocab_size]
         # Each sentence has a grammar of its own: kept, they would fill the memory (0.75 MB each) and not come again.
         self._compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
         self._mask = xgrammar.allocate_token_bitmask(1, info.vocab_size)
@@ -79,7 +82,14 @@ class GrammarMasks:
 
 def misread(tokenizer: Any, stop_token_id: int, decoding: Decoding) -> str:
     """Why this tokenizer cannot be decoded under the grammar of ``marks`` or ``schema``, in a few words; empty if it
-    can. xgrammar takes some vocabularies, such as Unigram's without bytes, for other texts than they spell."""
+    can. xgrammar takes some vocabularies, such as Unigram's without bytes, for other texts than they spell, and vLLM
+    lets the token that ends a text end all that a grammar allows."""
+    eos, rows = getattr(tokenizer, "eos_token_id", None), embedding_rows(tokenizer.name_or_path)
+    if eos is not None and rows is not None and eos >= rows:
+        return (
+            f"no grammar can end with the tokenizer's eos_token, {tokenizer.eos_token!r}: the model has no embedding "
+            "for it"
+        )
     encoder, masks = PieceEncoder(tokenizer), GrammarMasks(tokenizer, [stop_token_id])
     if decoding == "marks":
         grammar, context = chain_grammar(_PLAIN, _LABELS), [Piece(OPENING, markup=True)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rnr.model_folder import read_object
+from rnr.model_folder import longest_context, read_object
 
 AS_IN_FILE = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Classes of tokenizers that are all that ``tokenizer.json`` tells."""
@@ -28,11 +28,20 @@ def load_config(folder: str) -> Any:
 
 def refuse_long_context(folder: str, context_tokens: int) -> None:
     """Raise ValueError for a context that the model was not made for, where it may answer without sense, or fail."""
-    limit = getattr(load_config(folder).get_text_config(), "max_position_embeddings", None)
-    if limit is not None and context_tokens > limit:
+    limit = longest_context(load_config(folder).get_text_config())
+    if limit and context_tokens > limit[1]:
         raise ValueError(
-            f"context_tokens is {context_tokens}, but the model in {folder} was made for {limit}: give that or less"
+            f"context_tokens is {context_tokens}, but the model in {folder} was made for {limit[1]} ({limit[0]}): give "
+            "that or less"
         )
+
+
+def embedding_rows(folder: str) -> int | None:
+    """How many tokens the model in this folder has embeddings for, which may be fewer than its tokenizer knows; None
+    where no ``config.json`` tells."""
+    if not (Path(folder) / "config.json").is_file():
+        return None
+    return getattr(load_config(folder).get_text_config(), "vocab_size", None)
 
 
 def load_tokenizer(folder: str) -> Any:

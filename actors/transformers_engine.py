@@ -9,11 +9,12 @@ from typing import Any
 import torch
 import xgrammar
 from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 from transformers.utils import logging
 
 from actors.delivery import Delivery
 from actors.engine import Completion, EngineSettings, Sampling, among
-from actors.model_files import load_tokenizer
+from actors.model_files import load_config, load_tokenizer
 from actors.token_text import pieces
 from rnr.types import Segment
 
@@ -80,7 +81,13 @@ class TransformersEngine:
         self._tokenizer = load_tokenizer(folder)
         dtype = best_dtype(self._device)
         logging.disable_progress_bar()
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
+        config = load_config(folder)
+        config.return_dict = True
+        kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+        attention = "sdpa" if getattr(kind, "_supports_sdpa", True) else "eager"  # whatever the config asks for
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, config=config, dtype=dtype, trust_remote_code=False, attn_implementation=attention
+        )
         # What the folder says of sampling is not asked for: whatever is set comes with each request.
         model.generation_config = GenerationConfig()
         self._model = model.to(self._device).eval()

@@ -21,7 +21,7 @@ def refuse_adapters(model_folder: str) -> None:
     from vllm.model_executor.models.interfaces import supports_lora
     from vllm.model_executor.models.registry import ModelRegistry
 
-    names = read_config(model_folder)["architectures"]
+    names = read_config(model_folder).get("architectures") or []
     known = [ModelRegistry.models[name] for name in names if name in ModelRegistry.models]
     if known and not any(supports_lora(model.load_model_cls()) for model in known):
         raise ValueError(
@@ -43,7 +43,8 @@ def linear_layers(model_folder: str) -> list[str]:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model_folder, trust_remote_code=False))
+        config = AutoConfig.from_pretrained(model_folder, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     head = model.get_output_embeddings()
     layers = (
         name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head

@@ -27,7 +27,8 @@ SETTINGS = (
 
 SHOWN_LABELS = 40
 
-_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
+_KEPT = ("bos_token_id", "eos_token_id", "pad_token_id", "transformers_version")
+"""Of a generation config: beams, penalties, lengths and forbidden tokens change what is greedy, too."""
 _SENTENCE, _LABELS = "Ada Lovelace was born in London.", ("person", "city")
 
 
@@ -76,10 +77,10 @@ def licence_of(folder: Path) -> str:
 
 
 def greedy(base_folder: Path, stop_token_id: int) -> str:
-    """The base's generation config without what it says of sampling, ended by the stop token of the answers. Raises
-    ValueError, naming the file, where it says what is no token of how an answer ends."""
+    """A greedy generation config with the base's tokens, ended by the stop token of the answers. Raises ValueError,
+    naming the file, where it says what is no token of how an answer ends."""
     file = base_folder / "generation_config.json"
-    kept = {key: value for key, value in _read(file).items() if key not in _SAMPLING}
+    kept = {key: value for key, value in _read(file).items() if key in _KEPT}
     ends = kept.get("eos_token_id")
     ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
     if wrong := [end for end in ends if type(end) is not int]:

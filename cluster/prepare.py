@@ -23,6 +23,7 @@ from cluster.encoding import PromptEncoder, TargetEncoder
 from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files, greedy
 from learner.architecture import UnsupportedModel, refuse_architecture
+from learner.folder import refuse_folder
 from rewards.checking import check
 from rewards.composite import WEIGHED
 from rnr.config import (
@@ -172,7 +173,7 @@ def prepare(
     """Load, check and encode; raises ValueError naming the place of whatever cannot be used."""
     check(reward)
     folder = resolve(model.path, allow_pickle=model.allow_pickle)
-    _refuse_unknown_model(folder, model.context_tokens)
+    _refuse_unknown_model(folder, model)
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
     greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is reported now, not after all training
     prompts = PromptEncoder(chat)
@@ -281,8 +282,10 @@ def _fitting(
     return found, "there is no warm start" + (", and the model was trained with it" if found != "free" else "")
 
 
-def _refuse_unknown_model(folder: str, context_tokens: int) -> None:
+def _refuse_unknown_model(folder: str, model: ModelConfig) -> None:
     try:
-        refuse_architecture(load_config(folder), context_tokens)
+        config = load_config(folder)
+        refuse_architecture(config, model.context_tokens)
+        refuse_folder(folder, config, lora_rank=model.lora_rank, lora_alpha=model.lora_alpha)
     except UnsupportedModel as error:
         raise UnsupportedModel(f"the model in {folder}: {error}") from None

@@ -10,6 +10,8 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from rnr.model_folder import longest_context
+
 _WINDOW = re.compile(r"(\w+_)?window(_size)?|attention_chunk_size")
 _ATTENTION_CAP = re.compile(r"att\w*_softcap\w*")
 _NOISE = re.compile(r"drop|jitter")
@@ -27,9 +29,11 @@ def refuse_architecture(config: Any, context_tokens: int) -> None:
     of up to ``context_tokens``."""
     _refuse_wrapper(config)
     text = config.get_text_config()
-    limit = getattr(text, "max_position_embeddings", None)
-    if limit is not None and context_tokens > limit:
-        raise UnsupportedModel(f"model.context_tokens is {context_tokens}, but the model was made for {limit}")
+    limit = longest_context(text)
+    if limit and context_tokens > limit[1]:
+        raise UnsupportedModel(
+            f"model.context_tokens is {context_tokens}, but the model was made for {limit[1]} ({limit[0]})"
+        )
     found = [
         *_limited_attention(text, context_tokens),
         *_switched_positions(text, context_tokens),

@@ -17,12 +17,46 @@ SHOWN = 3
 
 def load_model(folder: str | Path, *, allow_pickle: bool) -> Any:
     """The model in the folder, in bf16 and on the CPU: from safetensors, or where there are none and it is allowed,
-    from pickles."""
-    from transformers import AutoModelForCausalLM
+    from pickles. Raises UnsupportedModel for weights that are not those of its config."""
+    from transformers import AutoConfig, AutoModelForCausalLM
 
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    config.return_dict = True  # the learner asks outputs by their names
     safetensors_alone = None if allow_pickle else True  # False would load pickles alone
-    return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16, use_safetensors=safetensors_alone, trust_remote_code=False
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.bfloat16,
+            use_safetensors=safetensors_alone,
+            trust_remote_code=False,
+            attn_implementation=attention_of(config),
+        )
+    except RuntimeError:
+        from learner.folder import refuse_folder
+
+        refuse_folder(folder, config)  # which names what does not fit
+        raise
+    for one, other in model.get_expanded_tied_weights_keys(all_submodels=True).items():
+        if model.get_parameter(one) is not model.get_parameter(other):
+            raise differing(one, other)
+    return model
+
+
+def attention_of(config: Any) -> str:
+    """The implementation of attention that every machine has, whatever the config asks for: ours takes its place."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    return "sdpa" if getattr(kind, "_supports_sdpa", True) else "eager"
+
+
+def differing(one: str, other: str) -> UnsupportedModel:
+    """What is said of two weights that a config ties and that differ in the files."""
+    return UnsupportedModel(
+        f"config.json ties {one} to {other} (tie_word_embeddings), and in the files they differ: the learner would "
+        "train both, vLLM has one. Set tie_word_embeddings to false there, in a copy of the folder, if the model was "
+        "trained so; else leave the first out of the files"
     )
 
 
@@ -63,12 +97,19 @@ def names_in_files(model: Any, folder: Path) -> frozenset[str]:
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in stored(model)}
     buffers = {name for name, _ in model.named_buffers()}
     files = stored_shapes(folder)
-    sent = {name: files.get(name) == tuple(tensor.shape) for name, tensor in as_in_files(model, shapes).items()}
+    wanted = as_in_files(model, shapes)
+    sent = {name: files.get(name) == tuple(tensor.shape) for name, tensor in wanted.items()}
     foreign = [name for name, there in sent.items() if not there and name not in buffers]
     if foreign:
+        told = (
+            f"{name} ({list(files[name])} in the files, {list(wanted[name].shape)} by config.json)"
+            if name in files
+            else name
+            for name in foreign
+        )
         raise UnsupportedModel(
             f"{type(model).__name__}: {len(foreign)} of {len(sent)} weights cannot be sent to the engine, because the "
-            f"files in {folder} hold none of that name and shape: {few(foreign, SHOWN)}"
+            f"files in {folder} hold none of that name and shape: {few([*told], SHOWN)}"
         )
     return frozenset(name for name, there in sent.items() if there)
 

@@ -21,7 +21,15 @@ SAFE_WEIGHTS, PICKLED_WEIGHTS = "model*.safetensors", "pytorch_model*.bin"
 INDEX = {SAFE_WEIGHTS: "model.safetensors.index.json", PICKLED_WEIGHTS: "pytorch_model.bin.index.json"}
 """The file that names the others where weights stand in several."""
 SECOND_WEIGHTS = "consolidated*"
-"""Weights as Mistral and Meta publish them, beside the others."""
+"""Weights as Mistral and Meta publish them, beside the others: the same again."""
+ADAPTER = "adapter_config.json"
+NO_WEIGHTS = ("training_args.bin", "optimizer.bin")
+"""What vLLM does not take for weights."""
+CONTEXT_LIMITS = (
+    *("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length"),
+    *("max_target_positions", "max_sequence_length", "max_seq_length", "seq_len"),
+)
+"""Settings that limit the length of a sequence."""
 TRUST = "set model.allow_pickle=true if you trust its author"
 PICKLED_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
@@ -54,7 +62,10 @@ def resolve(model: str, *, allow_pickle: bool | None = None) -> str:
             f"such as Qwen/Qwen3-0.6B, or {EMBEDDED_MODEL!r}"
         )
     if not (folder / "config.json").is_file():
-        raise ValueError(f"model.path: {folder} has no config.json, so it is not a Hugging Face model folder")
+        adapter = (folder / ADAPTER).is_file()
+        found = f" but an {ADAPTER}: load its base model, add it, save `model.merge_and_unload()`" if adapter else ""
+        found = found or ", so it is not a Hugging Face model folder"
+        raise ValueError(f"model.path: {folder} has no config.json{found}")
     if not any(folder.glob(SAFE_WEIGHTS)):
         _refuse_without_weights(folder, allow_pickle=allow_pickle)
     _refuse_broken(folder)
@@ -88,6 +99,13 @@ def read_text_config(folder: str | Path) -> dict[str, Any]:
     return text if isinstance(text, dict) else whole
 
 
+def longest_context(text_config: Any) -> tuple[str, int] | None:
+    """The setting of a transformers config that limits a sequence most, and to how many tokens; None where none does.
+    vLLM goes by these names, too."""
+    found = [(name, getattr(text_config, name, None)) for name in CONTEXT_LIMITS]
+    return min(((name, value) for name, value in found if type(value) is int), key=lambda each: each[1], default=None)
+
+
 def stored_tensors(folder: str | Path) -> dict[str, dict[str, Any]] | None:
     """What the headers of the folder's safetensors files say of each tensor, ``dtype`` and ``shape``, by its name; None
     where there are no such files. Raises ValueError, naming the file, for one that was cut."""
@@ -102,10 +120,7 @@ def weight_files(folder: str | Path, pattern: str = SAFE_WEIGHTS) -> list[Path]:
     index = Path(folder) / INDEX[pattern]
     if not index.is_file():
         return sorted(Path(folder).glob(pattern))
-    named = read_object(index).get("weight_map")
-    if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
-        raise ValueError(f"model.path: {index}: its weight_map names no files")
-    files = [index.parent / name for name in sorted(set(named.values()))]
+    files = [index.parent / name for name in sorted(_named_by(index))]
     if missing := [file.name for file in files if not file.is_file()]:
         raise ValueError(
             f"model.path: {index} names {few(missing, SHOWN)}, which {'is' if len(missing) == 1 else 'are'} not there: "
@@ -134,14 +149,69 @@ def _refuse_broken(folder: Path) -> None:
             raise ValueError(f"model.path: {file} is not a plain file")
         if file.is_file():
             read_object(file)
-    pattern = PICKLED_WEIGHTS if stored_tensors(folder) is None else SAFE_WEIGHTS
+    safe = any(folder.glob(SAFE_WEIGHTS)) or (folder / INDEX[SAFE_WEIGHTS]).is_file()
+    pattern = SAFE_WEIGHTS if safe else PICKLED_WEIGHTS
     whole = pattern.replace("*", "")
     if not (folder / INDEX[pattern]).is_file() and not (folder / whole).is_file():
         raise ValueError(
             f"model.path: {folder} has neither {whole} nor {INDEX[pattern]}, which names the parts of the weights: get "
             "it again"
         )
-    weight_files(folder, pattern)
+    _refuse_two_models(folder, folder / whole, folder / INDEX[pattern])
+    if pattern == SAFE_WEIGHTS:
+        stored_tensors(folder)
+    else:
+        weight_files(folder, pattern)
+
+
+def _refuse_two_models(folder: Path, whole: Path, index: Path) -> None:
+    """Raise ValueError, naming the files, where transformers and vLLM would not read the same weights."""
+    if (folder / ADAPTER).is_file():
+        raise ValueError(
+            f"model.path: {folder} holds a whole model and an adapter, {ADAPTER}, which transformers would add to it "
+            "and vLLM would not: delete the adapter's files if it is merged into the model, else save the model with "
+            "it, `model.merge_and_unload()`, into a folder of its own"
+        )
+    if whole.is_file() and index.is_file() and (named := _named_by(index)) != {whole.name}:
+        there = [name for name in named if (folder / name).is_file()]
+        raise ValueError(
+            f"model.path: {folder} holds {whole.name}, which transformers reads, and {index.name}, by which vLLM reads "
+            f"{few(sorted(named), SHOWN)}{'' if there else ', none of which is there'}: two models, or an index that "
+            f"is out of date. Delete {index.name} if {whole.name} is the whole model, else {whole.name}"
+        )
+    explicit = read_config(folder).get("transformers_weights")
+    if explicit not in (None, whole.name if whole.is_file() else index.name):
+        raise ValueError(
+            f"model.path: {folder / 'config.json'}: transformers reads the weights that its key "
+            f"transformers_weights names, {explicit!r}, and vLLM does not: delete the key, and call the file "
+            f"{whole.name} if it is the model"
+        )
+    others = _others(folder, whole, index)
+    if others:
+        raise ValueError(
+            f"model.path: {folder} holds {few(others, SHOWN)} beside the weights of the model, and vLLM would "
+            f"load {'it' if len(others) == 1 else 'them'} over these: give a folder, or a copy of this one, without"
+        )
+
+
+def _others(folder: Path, whole: Path, index: Path) -> list[str]:
+    """What vLLM would take for weights and transformers would not; of parts it reads those that an index names."""
+    safe = {file.name for file in folder.glob("*.safetensors")}
+    if whole.suffix == ".safetensors":
+        known = {file.name for file in folder.glob(SECOND_WEIGHTS)} | {whole.name}
+        return [] if index.is_file() else sorted(safe - known)
+    known = {whole.name} if whole.is_file() else _named_by(index)
+    return sorted(safe) or sorted({file.name for file in folder.glob("*.bin")} - known - {*NO_WEIGHTS})
+
+
+def _named_by(index: Path) -> set[str]:
+    """The names of the files that an index names; raises ValueError, naming it, where it names none."""
+    named = read_object(index).get("weight_map")
+    if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
+        raise ValueError(f"model.path: {index}: its weight_map names no files")
+    if elsewhere := [name for name in named.values() if Path(name).name != name]:
+        raise ValueError(f"model.path: {index}: its weight_map names {elsewhere[0]!r}, which is no file of its folder")
+    return set(named.values())
 
 
 def read_object(file: Path) -> dict[str, Any]:

@@ -56,6 +56,13 @@ def _byte_level(_special: list[str]) -> Tokenizer:
 _WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
+def _prefixed_bytes(special: list[str]) -> Tokenizer:
+    """As RoBERTa's: a space before every piece of text between control tokens."""
+    backend = _byte_level(special)
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    return backend
+
+
 def _newline_in_token(_special: list[str]) -> Tokenizer:
     """As those of Llama-3, Qwen2.5 and Tekken: signs and the newline behind them are cut as one word."""
     backend = _byte_level([])
@@ -81,8 +88,13 @@ def _metaspace_bpe(special: list[str], *, prepend: str = "first") -> Tokenizer:
     backend = Tokenizer(backend.model)  # without the bytes as added tokens
     backend.pre_tokenizer = scheme
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
-    backend.decoder = decoders.Sequence([*steps, *([decoders.Strip(" ", 1, 0)] if prepend == "first" else [])])
+    backend.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)])
     return backend
+
+
+def _always(special: list[str]) -> Tokenizer:
+    """As transformers makes it of Llama-2's legacy form where ``tokenizer_config.json`` asks for it."""
+    return _metaspace_bpe(special, prepend="always")
 
 
 def _legacy(special: list[str]) -> Tokenizer:
@@ -120,9 +132,11 @@ def _word_piece(special: list[str]) -> Tokenizer:
 
 _KINDS = {
     "byte-level": _byte_level,
+    "byte-level, prefix": _prefixed_bytes,
     "newline in token": _newline_in_token,
     "metaspace": _metaspace_bpe,
     "legacy": _legacy,
+    "always": _always,
     "unigram": _unigram,
     "word-piece": _word_piece,
 }

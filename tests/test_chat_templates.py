@@ -8,6 +8,8 @@ import pytest
 
 from actors.engine import Completion, Sampling
 from actors.rollout import rollout
+from rnr.task.decoding import taught
+from rnr.task.encoding import Piece, PieceEncoder
 from rnr.task.parsing import parse
 from rnr.task.prompts import ChatFormat
 from rnr.task.wording import COMPACT, INSTRUCTION, REFERENCE
@@ -25,6 +27,10 @@ STOPS = {
     **dict.fromkeys(("mistral", "mistral, no system", "deepseek-r1", "olmo"), "</s>"),
     "glm": "<|user|>",
 }
+
+
+SPACED = ("legacy", "always", "byte-level, prefix")
+"""Kinds that put a space before every piece of text between control tokens."""
 
 
 def _chat(kind: str, shape: str, **options):
@@ -117,6 +123,41 @@ def test_a_target_is_read_back_as_written_and_ends_with_the_stop_token_once(kind
             continue  # as everywhere behind a control token it would show a space
         answer = parse(_after_prompt(tok, prompt, target))
         assert (answer.reasoning, answer.mentions, answer.error) == (reasoning, mentions, None)
+
+
+@pytest.mark.parametrize("think", ["added", "text"])
+@pytest.mark.parametrize("shape", ["chatml", "mistral"])
+@pytest.mark.parametrize("kind", SPACED)
+def test_a_tokenizer_that_puts_a_space_before_every_text_loses_no_training_sentence(kind, shape, think) -> None:
+    from cluster.encoding import PromptEncoder
+
+    tok, chat = _chat(kind, shape, think=think)
+    rows = [("Ada was born in London.", "Ada", "person"), ("xml: x x Ada x", "Ada", "place"), (" [x] ", "x", "person")]
+    examples = []
+    for sentence, text, label in rows:
+        at = sentence.index(text)
+        mention = Mention(text=text, label=label, start=at, end=at + len(text))
+        schema = ("person", "place", "assistant", "model", "x-ray")
+        examples.append(Example(uid="1", sentence=sentence, schema=schema, mentions=(mention,)))
+    encoder = PromptEncoder(chat)
+    assert [encoder._changed(example) for example in examples] == ["", "", ""]
+    for decoding in ("marks", "schema"):
+        for example in examples:
+            mentions, reasoning = taught(example, decoding)
+            prompt = encoder.prompt(example)
+            answer = parse(_after_prompt(tok, prompt, chat.target(mentions, reasoning)))
+            assert [(one.text, one.label) for one in answer.mentions] == [(one.text, one.label) for one in mentions]
+            assert (answer.reasoning, answer.error) == (reasoning, None)
+
+
+@pytest.mark.parametrize("kind", ["byte-level", "metaspace", *SPACED])
+def test_what_continues_a_text_in_the_middle_of_a_token_has_no_space_before_it(kind: str) -> None:
+    encoder = PieceEncoder(tokenizer(kind, think="text"))
+    for begun, rest in (("</think", ">\n"), ("</thin", "k>\n"), ("</", "think>\n"), ("Lo", "ndon"), ("a  ", " b")):
+        context, more = [Piece(begun, markup=True)], [Piece(rest)]
+        token_ids = [*encoder.encode(context), *encoder.encode_after(context, more)]
+        said = tokenizer(kind, think="text").decode(token_ids, clean_up_tokenization_spaces=False)
+        assert said.lstrip() == begun + rest
 
 
 @pytest.mark.parametrize("shape", TEMPLATES)
@@ -245,6 +286,24 @@ def test_words_that_were_added_to_a_vocabulary_are_text_and_what_is_kept_out_is_
         assert target.count(tok.convert_tokens_to_ids("remdesivir")) == 2
         allowed = TargetDecisions(tok, chat.stop_token_id, chat.opening).allowed(example, chain, target)
         assert len(allowed) == len(target)
+
+
+def test_a_tokenizer_whose_file_tells_where_to_cut_and_how_to_fill_up_does_neither() -> None:
+    words = [f"remdesivir{number}" for number in range(40)]
+    examples = [_example(f"They took {word} today.") for word in words]
+    found = []
+    for cut in (False, True):
+        tok = tokenizer("byte-level")
+        tok.add_tokens(words)
+        tok.chat_template = TEMPLATES["chatml"]
+        if cut:
+            tok.backend_tokenizer.enable_truncation(16)
+            tok.backend_tokenizer.enable_padding(length=64)
+        chat = ChatFormat(tok)
+        found.append([chat.prompt(example).token_ids for example in examples])
+        assert [chat.shows_sentence(chat.prompt(example)) for example in examples] == [True] * 40
+        assert tok.convert_tokens_to_ids(words[7]) in chat.prompt(examples[7]).token_ids
+    assert found[0] == found[1]
 
 
 def test_added_words_stay_out_where_the_text_about_them_would_not_come_back() -> None:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from actors.constrained import GrammarMasks, TargetDecisions
+from actors.constrained import GrammarMasks, TargetDecisions, misread
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from rnr.task.decoding import taught
 from rnr.task.encoding import Piece, PieceEncoder
@@ -74,6 +74,23 @@ def test_a_token_that_ends_an_answer_is_no_way_to_copy_a_sentence_that_spells_it
         assert [tokenizer.decode(one) for one in allowed[2]] == ["<", "["]
         with pytest.raises(ValueError, match=r"token 2, .*, is not among the 2 allowed ones"):
             masks.allowed(grammar, [*begin, token])
+
+
+def test_a_token_for_which_the_model_has_no_embedding_is_no_way_to_copy_a_sentence(tokenizer) -> None:
+    # As tokenizer.add_tokens leaves it where the model was not resized: an engine never chooses it.
+    tokenizer = copy.deepcopy(tokenizer)
+    rows = len(tokenizer)
+    tokenizer.add_tokens(["IL_2"])
+    tokenizer.add_special_tokens({"eos_token": "<|done|>"})
+    assert tokenizer.convert_tokens_to_ids(["IL_2", "<|done|>"]) == [rows, rows + 1]
+    stop = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    masks = GrammarMasks(tokenizer, [stop, tokenizer.eos_token_id])
+    spelt = PieceEncoder(tokenizer).encode([Piece("IL_2 [IL_2: person]\n")])
+    allowed = masks.allowed(masks.compile(chain_grammar("IL_2 IL_2", ("person",))), [*spelt, stop])
+    assert max(map(max, allowed)) < rows
+    assert {tokenizer.decode(one) for one in allowed[0]} == {"I", "IL", "["}
+    why = "no grammar can end with the tokenizer's eos_token, '<|done|>': the model has no embedding for it"
+    assert misread(tokenizer, stop, "marks") == misread(tokenizer, stop, "schema") == why
 
 
 def test_the_grammars_of_sentences_are_not_kept(tokenizer) -> None:

@@ -37,7 +37,8 @@ def _card(
     config = {"model": {"path": path}, "data": {"train": ["/home/me/secret/train.jsonl"]}, "sft": {"epochs": 2.0}}
     (run / "config.json").write_text(json.dumps(config))
     (base / "README.md").write_text("---\nlicense: mit\n---\n# Base\n")
-    sampled = {"temperature": 0.7, "top_p": 0.9, "eos_token_id": 5, "pad_token_id": 3}
+    sampled = {"temperature": 0.7, "top_p": 0.9, "num_beams": 4, "no_repeat_ngram_size": 3, "max_new_tokens": 32}
+    sampled |= {"bad_words_ids": [[5]], "top_h": 0.3, "eos_token_id": 5, "pad_token_id": 3, "bos_token_id": 1}
     (base / "generation_config.json").write_text(json.dumps(sampled))
     asked = {"wording": wording} if wording else {"preset": "compact"}
     prompt = {**asked, "definitions": {}, "decoding": "marks", "grammar": "marks", "label_calibration": 0.6}
@@ -70,7 +71,7 @@ def test_the_card_shows_keys_that_there_are() -> None:
 
 def test_decoding_is_greedy_and_ends_where_answers_end(tmp_path) -> None:
     found = json.loads(_card(tmp_path)["generation_config.json"])
-    assert found == {"eos_token_id": [5, 7], "pad_token_id": 3, "do_sample": False}
+    assert found == {"eos_token_id": [5, 7], "pad_token_id": 3, "bos_token_id": 1, "do_sample": False}
 
 
 @pytest.mark.parametrize(("eos", "ends"), [(None, [7]), (0, [0, 7]), ([], [7]), ([9, 7], [7, 9])])

@@ -108,6 +108,23 @@ def test_a_whole_folder_is_taken(model) -> None:
     assert chat_format(resolve(str(model))).stop_token_id > 0
 
 
+def test_tokens_that_were_added_without_embeddings_are_named_with_what_to_do(model) -> None:
+    tokenizer = load_tokenizer(str(model))
+    rows = len(tokenizer)
+    tokenizer.add_tokens(["TNF-α", "IL_2"])
+    tokenizer.save_pretrained(model)
+    notes = chat_format(str(model)).notes
+    assert notes[0].startswith(
+        f"model.path: the model has embeddings for {rows} tokens, and its tokenizer knows 2 more, never used: "
+        "'TNF-α', 'IL_2'; where they are to be, call model.resize_token_embeddings(len(tokenizer))"
+    )
+    written = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(written | {"vocab_size": rows + 2}))
+    assert chat_format(str(model)).notes == (
+        "model.path: added tokens that are kept out of sentences, 2: 'TNF-α', 'IL_2'",
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -165,6 +182,73 @@ def test_a_part_of_the_weights_that_is_missing_is_named(model) -> None:
     (model / "consolidated.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match=r"holds no model\*\.safetensors weights"):
         resolve(str(model))
+
+
+def test_two_models_in_a_folder_are_refused_with_what_to_delete(model) -> None:
+    whole = (model / "model.safetensors").read_bytes()
+    index = model / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model.safetensors"}}))
+    assert resolve(str(model)) == str(model)
+    _in_parts(model)
+    assert resolve(str(model)) == str(model)
+    _weights(model, "model_ema.safetensors", a=("F32", 4, [1]))  # an index names what is read
+    assert resolve(str(model)) == str(model)
+    (model / "model.safetensors").write_bytes(whole)
+    parts = "model-1.safetensors, model-2.safetensors"
+    delete = "Delete model.safetensors.index.json if model.safetensors is the whole model, else model.safetensors"
+    with pytest.raises(ValueError, match=rf"reads {parts}: two models, or .* out of date\. {delete}"):
+        resolve(str(model))
+    for part in ("model-1.safetensors", "model-2.safetensors"):
+        (model / part).unlink()
+    with pytest.raises(ValueError, match=rf"reads {parts}, none of which is there: two .* out of date\. {delete}"):
+        resolve(str(model))
+    index.write_text(json.dumps({"weight_map": {"a": "../model/model.safetensors"}}))
+    with pytest.raises(ValueError, match=r"names '\.\./model/model\.safetensors', which is no file of its folder"):
+        resolve(str(model))
+
+
+def test_an_adapter_beside_a_whole_model_is_refused_with_both_ways_out(model) -> None:
+    (model / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"a whole model and an adapter.*delete the adapter's files.* else save the"):
+        resolve(str(model))
+    (model / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"has no config\.json but an adapter_config\.json: load its base model"):
+        resolve(str(model))
+
+
+def test_weights_that_vllm_would_load_over_the_model_are_refused_by_name(model) -> None:
+    _weights(model, "consolidated.safetensors", a=("F32", 4, [1]))
+    assert resolve(str(model)) == str(model)
+    _weights(model, "optimizer.safetensors", a=("F32", 4, [1]))
+    with pytest.raises(ValueError, match=r"holds optimizer\.safetensors beside .* vLLM would load it over these"):
+        resolve(str(model))
+    _weights(model, "model_ema.safetensors", a=("F32", 4, [1]))
+    with pytest.raises(ValueError, match=r"holds model_ema\.safetensors, optimizer\.safetensors .* load them over"):
+        resolve(str(model))
+
+
+def test_pickles_that_vllm_would_load_over_the_model_are_refused_by_name(model) -> None:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    for name in ("training_args.bin", "optimizer.bin", "scheduler.pt"):
+        (model / name).write_bytes(b"1234")
+    assert resolve(str(model), allow_pickle=True) == str(model)
+    (model / "ema.bin").write_bytes(b"1234")
+    with pytest.raises(ValueError, match=r"holds ema\.bin beside the weights"):
+        resolve(str(model), allow_pickle=True)
+    _weights(model, "consolidated.safetensors", a=("F32", 4, [1]))
+    with pytest.raises(ValueError, match=r"holds consolidated\.safetensors beside the weights"):
+        resolve(str(model), allow_pickle=True)
+
+
+def test_weights_that_only_transformers_would_look_for_are_refused(model) -> None:
+    config = json.loads((model / "config.json").read_text())
+    for name, words in (("model.safetensors", ""), ("other.safetensors", r"key transformers_weights names, 'other")):
+        (model / "config.json").write_text(json.dumps(config | {"transformers_weights": name}))
+        if not words:
+            assert resolve(str(model)) == str(model)
+            continue
+        with pytest.raises(ValueError, match=words):
+            resolve(str(model))
 
 
 @pytest.mark.parametrize("index", [{}, {"weight_map": []}, {"weight_map": {}}, {"weight_map": {"a": 1}}])

@@ -7,11 +7,13 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from cluster.dry_run import derived
 from cluster.placement import roles
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
+from learner.architecture import UnsupportedModel
 from rnr.config import Config
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from tests.jsonl import write_jsonl
@@ -19,6 +21,8 @@ from tests.jsonl import write_jsonl
 pytestmark = pytest.mark.skipif(
     not embedded_folder(EMBEDDED_MODEL).is_dir(), reason="the embedded model is not set up: run `make setup`"
 )
+
+EMBED = "model.embed_tokens.weight"
 
 
 def _prepare(**sections) -> Prepared:
@@ -192,9 +196,14 @@ def test_a_token_that_the_model_has_no_embedding_for_is_refused_before_anything_
 
 def test_a_token_that_only_a_sentence_has_is_refused_too(tmp_path) -> None:
     model = _model(tmp_path / "model", "NFC")
-    file = tmp_path / "model" / "config.json"
+    file, weights = (tmp_path / "model" / name for name in ("config.json", "model.safetensors"))
     largest = _prepare(model={"path": model}).largest_token_id
     file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": largest}))
+    with pytest.raises(UnsupportedModel, match=r"embed_tokens\.weight \(.* by config\.json\)"):
+        _prepare(model={"path": model})
+    found = load_file(weights)
+    weights.unlink()
+    save_file(found | {EMBED: found[EMBED][:largest].clone()}, weights, metadata={"format": "pt"})
     with pytest.raises(ValueError, match=f"writes token {largest}, .* has embeddings for {largest} tokens"):
         _prepare(model={"path": model})
 

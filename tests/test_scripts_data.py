@@ -259,6 +259,20 @@ def test_a_wrong_option_is_one_line_and_status_2(capsys, argv, said) -> None:
 
 
 @pytest.mark.skipif(not embedded_folder(EMBEDDED_MODEL).is_dir(), reason="the embedded model is not set up: make setup")
+def test_tokens_are_counted_where_a_tokenizer_is_to_cut_or_fill_up_texts(tmp_path, monkeypatch) -> None:
+    from rnr.corpus.statistics import tokens_of
+    from tests.chat_models import tokenizer
+
+    made = tokenizer("byte-level").backend_tokenizer
+    long = "Ada Lovelace " * 40
+    lengths = [len(made.encode(text, add_special_tokens=False).ids) for text in ("Ada", long)]
+    made.enable_truncation(16)
+    made.enable_padding(length=8)
+    made.save(str(tmp_path / "tokenizer.json"))
+    monkeypatch.setattr("rnr.corpus.statistics.resolve", lambda model: model)
+    assert tokens_of(str(tmp_path))(["Ada", long]) == lengths
+
+
 def test_stats_count_tokens_of_the_embedded_model(tmp_path) -> None:
     out = tmp_path / "stats.json"
     assert main(["stats", write_jsonl(tmp_path / "a.jsonl", ROME), "--json", str(out)]) == 0

@@ -149,3 +149,12 @@ def test_neither_vllm_nor_ray_is_needed_and_nothing_is_printed(tiny_model) -> No
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (0, "Ada met Bob.\n"), done.stderr
+
+
+def test_a_model_answers_whatever_attention_and_form_of_output_its_config_asks_for(tiny_model, tmp_path) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    written = json.loads((folder / "config.json").read_text())
+    asked = {"_attn_implementation": "flash_attention_2", "return_dict": False}
+    (folder / "config.json").write_text(json.dumps(written | asked))
+    with load(str(folder), engine="transformers", decoding="marks", device="cpu") as extractor:
+        assert not extractor("Ada ran.", ["person"]).error

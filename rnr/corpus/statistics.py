@@ -40,6 +40,8 @@ def tokens_of(model: str) -> Lengths:
     if not file.is_file():
         raise ValueError(f"{file.parent} has no tokenizer.json; name another --model, or count --words")
     tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return lambda sentences: [len(found) for found in tokenizer.encode_batch(sentences, add_special_tokens=False)]
 
 

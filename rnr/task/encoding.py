@@ -21,9 +21,6 @@ _WORD = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 '&+./-]*[A-Za-z0-9+])?")
 """An added token that can only be meant as a word. Letters beyond ASCII are read as bytes by some grammars."""
 _MARKUP = re.compile(r"[<>\[\]{}|\uff5c]")
 
-_CUT = -1
-"""No token's id."""
-
 
 class Tokenizer(Protocol):
     """What is used of a Hugging Face tokenizer."""
@@ -59,6 +56,8 @@ class PieceEncoder:
                 f"model.path: {tokenizer.name_or_path}: the tokenizer ({type(tokenizer).__name__}) has no "
                 "tokenizer.json, which RNR needs to keep control tokens apart from text: convert it to a fast tokenizer"
             )
+        backend.no_truncation()  # some files tell one, for another use
+        backend.no_padding()
         added = backend.get_added_tokens_decoder()
         nonce = "".join(chr(0xE100 + byte) for byte in secrets.token_bytes(8))  # no text can know it
         self._names: dict[str, str] = {}
@@ -78,11 +77,13 @@ class PieceEncoder:
         self._special = frozenset(special)
         longest_first = sorted(self._names, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-        self._cut = f"{nonce}\ue300"
         model = backend.model
         self._copy, self._original = self._copied(backend, model, added)
         if type(model).__name__ != "BPE" or self._leaks():
-            self._copy, self._original = self._copied(backend, self._renamed(backend), added)
+            model = self._renamed(backend)
+            self._copy, self._original = self._copied(backend, model, added)
+        self._within, _ = self._copied(_without_prefix_space(backend), model, added)
+        """The same for what stands within a text, before which no space is put."""
 
     @property
     def kept_out(self) -> list[str]:
@@ -108,18 +109,19 @@ class PieceEncoder:
 
     def encode(self, pieces: Sequence[Piece]) -> list[int]:
         """Token ids of the joined pieces."""
-        text = "".join(self._spelt(piece) for piece in pieces)
-        token_ids: list[int] = self._copy.encode(text, add_special_tokens=False).ids
-        return [self._original.get(token, token) for token in token_ids]
+        return self._encoded(self._copy, pieces)
 
     def encode_after(self, context: Sequence[Piece], pieces: Sequence[Piece]) -> list[int]:
         """Token ids of ``pieces`` where they continue ``context``, whose own token ids stay as they are."""
         before, joined = self.encode(context), self.encode([*context, *pieces])
         if joined[: len(before)] == before:
             return joined[len(before) :]
-        # A token would span the end of the context: begin anew behind a control token that is then taken out.
-        cut = self.encode([*context, Piece(self._cut), *pieces])
-        return cut[cut.index(_CUT) + 1 :]
+        return self._encoded(self._within, pieces)  # a token would span the end of the context: begin anew
+
+    def _encoded(self, copy: Any, pieces: Sequence[Piece]) -> list[int]:
+        text = "".join(self._spelt(piece) for piece in pieces)
+        token_ids: list[int] = copy.encode(text, add_special_tokens=False).ids
+        return [self._original.get(token, token) for token in token_ids]
 
     def _spelt(self, piece: Piece) -> str:
         return self._control.sub(lambda found: self._names[found[0]], piece.text) if piece.markup else piece.text
@@ -140,9 +142,8 @@ class PieceEncoder:
             AddedToken(names[token_id], **{flag: getattr(token, flag) for flag in flags})
             for token_id, token in added.items()
         ]
-        copy.add_tokens([*tokens, AddedToken(self._cut, special=True, normalized=False)])
-        original: dict[int, int] = {copy.token_to_id(name): token_id for token_id, name in names.items()}
-        return copy, original | {copy.token_to_id(self._cut): _CUT}
+        copy.add_tokens(tokens)
+        return copy, {copy.token_to_id(name): token_id for token_id, name in names.items()}
 
     def _leaks(self) -> bool:
         """Whether the model itself makes a control token of its spelling."""
@@ -168,6 +169,24 @@ class PieceEncoder:
             model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
         whole |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
         return Backend.from_str(json.dumps(whole, allow_nan=False)).model
+
+
+def _without_prefix_space(backend: Any) -> Any:
+    """The normalizer and the pre-tokenizer without the space that some put before every text, in a tokenizer that knows
+    nothing else."""
+    from tokenizers import Tokenizer as Backend
+    from tokenizers.models import BPE
+
+    whole: dict[str, Any] = json.loads(Backend(BPE()).to_str())
+    for kind, parts in (("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers")):
+        found = getattr(backend, kind)
+        told = [] if found is None else [json.loads(found.__getstate__())]
+        steps = [each for step in told for each in step.get(parts, [step]) if each["type"] != "Prepend"]
+        for each in steps:
+            each |= {"prepend_scheme": "never"} if each["type"] == "Metaspace" else {}
+            each |= {"add_prefix_space": False} if each["type"] == "ByteLevel" else {}
+        whole[kind] = {"type": "Sequence", parts: steps} if steps else None
+    return Backend.from_str(json.dumps(whole))
 
 
 def _words(tokenizer: Any, added: Mapping[int, Any]) -> dict[str, int]:

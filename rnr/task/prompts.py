@@ -29,11 +29,11 @@ class ChatFormat:
         wording: Wording = COMPACT,
         definitions: Mapping[str, str] | None = None,
         *,
-        tokenizer_note: str = "",
+        tokenizer_notes: Sequence[str] = (),
     ) -> None:
-        """``tokenizer_note`` is what a user should know of the tokenizer's files."""
+        """``tokenizer_notes`` are what a user should know of the tokenizer's files."""
         self.tokenizer = tokenizer
-        self._tokenizer_note = tokenizer_note
+        self._tokenizer_notes = tokenizer_notes
         self.wording = wording
         self.definitions = dict(definitions or {})
         self._markup = read_template(tokenizer, wording.system)
@@ -79,7 +79,7 @@ class ChatFormat:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is done in another way than a chat template usually lets it be done."""
-        notes = [self._tokenizer_note] if self._tokenizer_note else []
+        notes = [*self._tokenizer_notes]
         if self.wording.system is not None and self._markup.between is None:
             notes.append("the chat template has no system role: the instruction stands in the user's message")
         if self._markup.opening:
@@ -127,11 +127,11 @@ class ChatFormat:
 
     def round_trip(self, text: str) -> str:
         """What the tokenizer makes of a text within a prompt."""
-        context = [Piece(self._markup.after, markup=True), Piece(_BEFORE)]
-        begin = self._encoder.encode(context)
-        token_ids = [*begin, *self._encoder.encode_after(context, [Piece(text)])]
-        before, whole = (self.tokenizer.decode(ids, **_AS_ROLLOUT) for ids in (begin, token_ids))
-        return whole.removeprefix(before)
+        # All at once and behind a word, because many tokenizers put a space of their own before what begins anew.
+        context = [Piece(self._markup.after, markup=True), Piece("x")]
+        encoded = (self._encoder.encode(pieces) for pieces in (context, [*context, Piece(f" {text}")]))
+        before, whole = (self.tokenizer.decode(ids, **_AS_ROLLOUT) for ids in encoded)
+        return whole.removeprefix(f"{before} ")
 
     def change_of(self, text: str) -> str:
         """What the tokenizer changes in a text, why, and what can be done."""
@@ -216,9 +216,6 @@ class ChatFormat:
         whole = tokenizer.decode([*prompt, *self._encoded(answer)[:-1]], **_AS_ROLLOUT)
         return (self.opening + whole.removeprefix(before)).strip()
 
-
-_BEFORE = "x "
-"""A text begins at the start of a word."""
 
 _AS_ROLLOUT = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
 

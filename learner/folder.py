@@ -1,0 +1,151 @@
+"""Whether config and weights of a folder are those of one causal language model, before anything is loaded.
+
+transformers builds and fills it as it always does, but without memory, from what the headers of the files say.
+"""
+
+import copy
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from learner.architecture import UnsupportedModel
+from learner.files import SHOWN, attention_of, differing, names_in_files, stored_shapes
+from rnr.messages import counted, few
+from rnr.model_folder import stored_tensors, weight_files
+
+_NO_WEIGHT = re.compile(r"rotary_emb\.inv_freq$|(^|\.)position_ids$|(^|\.)mtp\.")
+"""What files may hold and no model has: buffers of old, and layers that predict the tokens after the next one."""
+_MASK = re.compile(r"attn\.(masked_)?bias$|attention\.(masked_)?bias$")
+"""The causal mask, or the number in its place, where it has not the one dimension of a bias."""
+_ROWS = 8192
+"""Of two matrices at a time."""
+
+
+def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_alpha: int = 1) -> None:
+    """Raise UnsupportedModel, naming what does not fit, for a transformers config in whose folder stand the weights of
+    another model, and for an adapter that its layers cannot have."""
+    folder = Path(folder)
+    _refuse_class(config)
+    with _quiet():
+        model, unused = _filled(folder, config)
+    unused = sorted(name for name in unused if _is_weight(name, config, folder))
+    others = f"the files hold {counted(len(unused), 'weight')} that it has no place for: {few(unused, SHOWN)}"
+    try:
+        names_in_files(model, folder)
+    except UnsupportedModel as error:
+        raise UnsupportedModel(f"{error}; {others}" if unused else str(error)) from None
+    if unused:
+        raise UnsupportedModel(f"{type(model).__name__}: by config.json it is another model: {others}")
+    if encoders := sorted(
+        {type(part).__name__ for part in model.modules() if getattr(part, "is_decoder", True) is False}
+    ):
+        raise UnsupportedModel(f"{type(model).__name__} is no decoder: {encoders[0]} lets tokens see those behind them")
+    _refuse_untied(model, folder)
+    if lora_rank:
+        from learner.adapter import with_adapter
+
+        with_adapter(model, rank=lora_rank, alpha=lora_alpha)
+
+
+def _refuse_class(config: Any) -> None:
+    """vLLM goes by the name of the class, transformers by the type."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    expected, named = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[config.model_type], list(config.architectures or [])
+    if named[:1] != [expected]:
+        raise UnsupportedModel(
+            f"config.json has {f'the architecture {named[0]}' if named else 'no architectures'}, by which vLLM builds "
+            f"it; the causal language model of the type {config.model_type} is {expected}: take a model that was saved "
+            f'as one, or set "architectures": ["{expected}"] in a copy of the folder if its weights are one'
+        )
+
+
+def _filled(folder: Path, config: Any) -> tuple[Any, Iterable[str]]:
+    """The model, without memory, and the names in its files that it has no place for."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    with _named(f"{folder / 'config.json'}: transformers cannot build the model that it tells"), torch.device("meta"):
+        kind._from_config(copy.deepcopy(config), attn_implementation=attention_of(config))
+    empty = {
+        name: torch.empty(shape, dtype=torch.bfloat16, device="meta") for name, shape in stored_shapes(folder).items()
+    }
+    with _named(f"transformers cannot load the weights in {folder}"):
+        model, info = kind.from_pretrained(
+            None,
+            config=copy.deepcopy(config),
+            dtype=torch.bfloat16,
+            attn_implementation=attention_of(config),
+            state_dict=empty,
+            device_map={"": "meta"},
+            ignore_mismatched_sizes=True,  # names_in_files finds them, and says which
+            output_loading_info=True,
+        )
+    return model, info["unexpected_keys"]
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """UnsupportedModel that begins so for whatever goes wrong in the block: a value that is not expected may lead to
+    any error."""
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split())[:300]
+        raise UnsupportedModel(f"{what}: {type(error).__name__}: {said}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what transformers says of loading: nothing is loaded."""
+    from transformers.utils import logging
+
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _is_weight(name: str, config: Any, folder: Path) -> bool:
+    """Whether what the files call so is a part of a model, and no buffer of old, no layer of another task."""
+    text = config.get_text_config()
+    further = getattr(text, "num_nextn_predict_layers", None) or 0
+    layers = (f"model.layers.{text.num_hidden_layers + number}." for number in range(further))
+    if _NO_WEIGHT.search(name) or name.startswith(tuple(layers)):
+        return False
+    told = (stored_tensors(folder) or {}).get(name)
+    if told is None:
+        return True
+    return told["dtype"].startswith(("F", "BF")) and not (_MASK.search(name) and len(told["shape"]) != 1)
+
+
+def _refuse_untied(model: Any, folder: Path) -> None:
+    """Raise UnsupportedModel for two weights that a config ties and that differ in the files."""
+    files = weight_files(folder)
+    for one, other in model.all_tied_weights_keys.items():
+        if not _alike(files, (one, other)):
+            raise differing(one, other)
+
+
+def _alike(files: Sequence[Path], names: tuple[str, str]) -> bool:
+    """Whether two weights in these files are equal, or one of them is not there."""
+    found = {}
+    for file in files:
+        tensors = safe_open(file, framework="pt")
+        found |= {name: tensors.get_slice(name) for name in {*names} & {*tensors.keys()}}
+    if len(found) < len(names):
+        return True
+    one, other = found.values()
+    if one.get_shape() != other.get_shape():
+        return False
+    return all(torch.equal(one[at : at + _ROWS], other[at : at + _ROWS]) for at in range(0, one.get_shape()[0], _ROWS))
