@@ -86,6 +86,12 @@ class Columns:
             )
         return {frozenset({1}): "a running number", frozenset({0}): "the number of the sentence"}.get(steps, "")
 
+    def goes_on(self, column: int) -> bool:
+        """Whether the cells of a column are numbers that stay or go up by one, as those of sentences do: in the only
+        block, or in each, and some of them far enough to be no mark of yes and no."""
+        counts = [len(set(cells)) for cells in self.cells(column)]
+        return self._steps(column) == {0, 1} and (len(counts) == 1 or max(counts) > 2)
+
     def _begins_anew(self, column: int) -> bool:
         """Whether the numbers go up by one but where they are 0 or 1 again."""
         for cells in self.cells(column):

@@ -16,7 +16,7 @@ from rnr.corpus.formats.column_cells import (
     usual_width,
     without_trailing,
 )
-from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, is_predicted, unlike_the_rest
+from rnr.corpus.formats.column_headers import is_header, is_predicted, named_words, refuse_undivided, unlike_the_rest
 from rnr.corpus.formats.column_unknown import no_tags, refuse_divided
 from rnr.corpus.formats.column_words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words
 from rnr.corpus.formats.tags import TagCensus
@@ -228,12 +228,13 @@ def _key(columns: Columns, column: int) -> str | None:
 
 def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> tuple[int, str]:
     """The column of the words, and what is said of it where that is not evident."""
-    names = [cell.strip(BLANKS).lower() for cell in header]
-    named = [names.index(name) for name in WORD_NAMES if name in names]
+    named = named_words(header)
     free = [column for column in (*named, *range(columns.width)) if column not in taken]
     if not free:
         raise ValueError("there is no column beside that of the tags")
-    return (free[0], "") if named else find_words(columns, free)
+    token, doubt = (free[0], "") if named else find_words(columns, free)
+    refuse_undivided(columns, header, {*taken, token})
+    return token, doubt
 
 
 def _follows(columns: Columns, taken: set[int]) -> int:

@@ -6,9 +6,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.column_cells import place_of
+from rnr.corpus.formats.csv_columns import word_columns
 from rnr.corpus.formats.csv_table import NOTHING, is_blank, rows_of_cells, surplus
-from rnr.corpus.formats.csv_words import BLANKS_DIVIDE, WordColumns, divided_by_blanks, sentences
+from rnr.corpus.formats.csv_words import sentences
+from rnr.corpus.formats.field_names import names_documents, names_tags, names_words
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
@@ -16,59 +17,28 @@ from rnr.corpus.formats.text_tags import one_tag, shows_tags
 from rnr.corpus.formats.token_rows import tagged_rows, with_names
 from rnr.corpus.report import Reading
 
-_WORDS = ("word", "token", "words", "tokens", "form")
-_TAGS = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
-_SENTENCES = (
-    "sentence_#",
-    "sentence_id",
-    "sent_id",
-    "sentence_idx",
-    "sentence_number",
-    "sentence",
-    "sentence_num",
-    "sent",
-    "sent_no",
-    "sentence_no",
-    "sent_num",
-    "sent_idx",
-    "sentenceid",
-    "sentid",
-)
 _TEXTS = ("text", "sentence", "content", "input", "document")
-_DOCUMENTS = (
-    *("doc_id", "document_id", "docid", "doc", "document", "doc_idx", "document_idx", "file", "filename", "file_name"),
-    *("paper_id", "article_id", "text_id", "paragraph_id"),
-)
-_PLACES = (
-    *("token_id", "word_id", "token_idx", "word_idx", "token_index", "word_index", "token_number", "word_number"),
-    *("token_num", "word_num"),
-)
 _BEGINS = ("start", "begin")
 _ENTITIES = ("entity", "entity_text", "mention", "span", "phrase")
 """What a column is called that holds the text of one entity."""
-OTHER_TAGS = "further columns of tags are not read"
 _COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
 """A line of columns with spaces between them, and a tag in the last."""
 _COMPREHEND = ("file", "line", "begin_offset", "end_offset", "type")
+BETWEEN_CELLS = "\x02"
+"""What stands between the words, and between the tags, of a cell in PaddleNLP's tables."""
 _BLANKS = re.compile(r"\s+")
 _HEADER = re.compile(r"O|[BIESLU]-\S+")
 
 
-def is_word_table(head: str) -> bool:
-    """Whether a line names the columns of a table with a word, its tag and the number of its sentence."""
-    columns = set(map(_plain, head.split("\t")))
-    return all(columns & set(names) for names in (_WORDS, _TAGS, _SENTENCES))
-
-
 def is_list_table(head: str, second: str) -> bool:
     """Whether a line names columns and the next has a list or several tags in a cell (``text<TAB>entities``)."""
-    names = {name.strip().strip('"').lower() for name in head.split("\t")}
+    names = [name.strip().strip('"') for name in head.split("\t")]
     cells = [cell.strip().strip('"') for cell in second.split("\t")]
-    return (
-        "\t" in head
-        and bool(names & {*_TEXTS, *_WORDS})
-        and any(shows_a_list(cell) or shows_tags(cell) for cell in cells)
-    )
+    if "\t" not in head or any(shows_tags(name) or one_tag(name) for name in names):
+        return False
+    if any(names_words(name) or name.lower() in _TEXTS for name in names):
+        return any(shows_a_list(cell) or shows_tags(cell) or BETWEEN_CELLS in cell for cell in cells)
+    return any(map(shows_tags, cells)) or sum(BETWEEN_CELLS in cell for cell in cells) > 1
 
 
 def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Source], Iterator[Row]]) -> Iterator[Row]:
@@ -83,50 +53,13 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     if any(shows_a_list(name) for name in names):
         raise DataError(f"{file}: the first line names no columns; write 'text,entities' or the like above it")
     columns = _named_columns(names, file)
-    if (words := _word_columns(names, columns, source)) is not None:
+    if (words := word_columns(names, source)) is not None:
         return tagged_rows(with_names(sentences(words, source), source), source)
     below = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
     told = (column for cells in below for column, cell in enumerate(cells) if shows_a_list(cell) or shows_tags(cell))
     if (first := next(told, None)) is None:
-        by_words = all(_first(columns, listed) for listed in (_WORDS, _TAGS))
-        raise DataError(f"{file}: {_no_entities(names, columns, file, by_words=by_words)}")
+        raise DataError(f"{file}: {_no_entities(names, columns, file)}")
     return rows_of(_rows_with_lists(file, names, first, source), source)
-
-
-def _word_columns(names: Sequence[str], columns: dict[str, str], source: Source) -> WordColumns | None:
-    """The columns of a table with a word a row; None where it is another."""
-    word, tag, sentence = (_first(columns, listed) for listed in (_WORDS, _TAGS, _SENTENCES))
-    if word and (asked := source.reading.options.tag_column):
-        tag = _asked_for(asked, names, source.file)
-    if not (word and tag) or sentence in (word, tag) or _holds_lists(source.file, names.index(tag)):
-        return None
-    if sentence is None and not divided_by_blanks(source):
-        return None
-    place = _first(columns, _PLACES)
-    if others := [name for name in _TAGS if name in columns and columns[name] not in (word, tag, sentence)]:
-        source.reading.fact(f"column {tag!r} is read as the tags; {OTHER_TAGS} ({', '.join(others)})", source.file)
-    source.not_read(name for name in names if name.strip() and name not in (word, tag, sentence, place))
-    if sentence is None:
-        source.reading.fact(BLANKS_DIVIDE, source.file)
-    found = (word, tag, sentence, _first(columns, _DOCUMENTS), place)
-    places = [-1 if name is None else names.index(name) for name in found]
-    return WordColumns(
-        width=len(names), word=places[0], tag=places[1], sentence=places[2], document=places[3], place=places[4]
-    )
-
-
-def _asked_for(column: int, names: Sequence[str], file: Path) -> str:
-    """The name of the column of ``data.reading.tag_column``."""
-    if (place := place_of(column, len(names))) is None:
-        raise DataError(f"{file}: --tag-column {column}, and there are {len(names)} columns ({', '.join(names)})")
-    return names[place]
-
-
-def _holds_lists(file: Path, column: int) -> bool:
-    """Whether the first row with something in this column has a list there."""
-    rows = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
-    first = next((cells[column] for cells in rows if len(cells) > column and cells[column].strip()), "")
-    return shows_a_list(first) or shows_tags(first)
 
 
 def _named_columns(names: Sequence[str], file: Path) -> dict[str, str]:
@@ -143,11 +76,7 @@ def _plain(name: str) -> str:
     return _BLANKS.sub("_", name.strip().lower())
 
 
-def _first(columns: dict[str, str], names: tuple[str, ...]) -> str | None:
-    return next((columns[name] for name in names if name in columns), None)
-
-
-def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path, *, by_words: bool) -> str:
+def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path) -> str:
     """What is said of a table without a list in any cell and without a column that divides words into sentences."""
     below = next((cells for _, cells in islice(rows_of_cells(file), 1, None)), [])
     if not names:
@@ -160,8 +89,12 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path, *, b
         return f"its first line is {names[0][:40]!r}: take away what stands above the names of the columns"
     if not below:
         return f"there is no row below its first line ({', '.join(columns)})"
-    if by_words:
-        return "neither a column nor a blank row tells where a sentence ends; add a column such as 'sentence_id'"
+    if any(map(names_words, names)) and any(map(names_tags, names)):
+        document = next(filter(names_documents, names), None)
+        called = "" if document is None else f", or call {document!r} so where each is one sentence"
+        return (
+            f"neither a column nor a blank row tells where a sentence ends; add a column such as 'sentence_id'{called}"
+        )
     if any(_HEADER.fullmatch(name.strip()) for name in columns.values()):
         return "the first line names no columns; write 'sentence_id,word,tag' or the like above it"
     if columns.keys() >= set(_COMPREHEND):
@@ -201,5 +134,7 @@ def _rows_with_lists(file: Path, names: Sequence[str], lists: int, source: Sourc
 
 
 def _value(cell: str) -> Any:
+    if BETWEEN_CELLS in cell:
+        return cell.split(BETWEEN_CELLS)
     listed = list_in(cell) if shows_a_list(cell) else None
     return cell if listed is None else listed

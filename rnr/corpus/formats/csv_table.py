@@ -34,7 +34,10 @@ def rows_of_cells(file: Path) -> Iterator[Cells]:
             delimiter = max(",;\t|", key=head.count)
         second = next(lines, "")
         spaced = _opens_behind_a_space([head, second], delimiter)
-        reader = csv.reader(chain((head, second), lines), delimiter=delimiter, strict=True, skipinitialspace=spaced)
+        given = chain((head, second), lines)
+        if delimiter == "\t":
+            given = map(_with_written_quotes, given)
+        reader = csv.reader(given, delimiter=delimiter, strict=True, skipinitialspace=spaced)
         begin = before + 1
         while True:
             try:
@@ -47,6 +50,14 @@ def rows_of_cells(file: Path) -> Iterator[Cells]:
                 which = f"line {begin}" if begin == end else f"lines {begin} to {end}"
                 yield begin, DataError(f"{which}: {error}; {_QUOTES}")
                 begin = end + 1
+
+
+def _with_written_quotes(line: str) -> str:
+    """The line with a cell that is a quotation mark alone as CSV writes it, which few do where tabs divide words."""
+    bare = line.rstrip("\r\n")
+    if '"' not in bare or '"' not in (cells := bare.split("\t")):
+        return line
+    return "\t".join('""""' if cell == '"' else cell for cell in cells) + line[len(bare) :]
 
 
 def _opens_behind_a_space(lines: Sequence[str], delimiter: str) -> bool:

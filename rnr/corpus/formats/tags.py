@@ -5,13 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnr.corpus.formats.field_names import TAG_NAMES
 from rnr.corpus.formats.tag_spelling import Spelling, find_spelling
 from rnr.corpus.spacing import SpaceRule, join
 
 OTHER_TEXT = "rows have a text that is not what their tokens say, and were read from the tokens"
-
-TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
-"""What people call a column of tags."""
 
 OUTSIDE = ("O", "")
 """How a tag outside of mentions is read."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rnr.corpus.formats.entity_fields import ENTITIES
+from rnr.corpus.formats.field_names import TAGS, TOKENS
 from rnr.corpus.formats.rows import Row
 from rnr.corpus.formats.shapes import Shape, Source
-from rnr.corpus.formats.token_rows import TAGS, TOKENS, rows_of_tokens
+from rnr.corpus.formats.token_rows import rows_of_tokens
 
 BY_SPACES = "rows have a text and a tag for each of its words, which white space divides"
 BY_CHARACTERS = "rows have a text and a tag for each of its characters"

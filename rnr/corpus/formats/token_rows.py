@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from rnr.corpus.formats.beside import note_listed
+from rnr.corpus.formats.field_names import TAGS, TOKENS
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.span_lists import whole_number
@@ -14,8 +15,6 @@ from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, is_of
 from rnr.corpus.syntax_labels import CHUNKS
 from rnr.counting import counted
 
-TOKENS = ("tokens", "words", "word")
-TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")
 _USUAL = frozenset(("id", "tokens", "words", "ner_tags", "tags", "ner", "pos_tags", "chunk_tags", "langs"))
 NAMES = ("label_list", "label_names", "class_names", "names")
 

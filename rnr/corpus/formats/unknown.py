@@ -4,10 +4,10 @@ import reprlib
 from collections import Counter
 from typing import Any
 
+from rnr.corpus.formats.field_names import TAGS, TOKENS
 from rnr.corpus.formats.plain_rows import TEXTS
 from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shown_lists import shows_an_array
-from rnr.corpus.formats.token_rows import TAGS, TOKENS
 
 _TYPES = {str: "text", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}
 
