@@ -39,7 +39,7 @@ _GOOGLE = [{"name": "Ada", "mentions": [{"text": {"content": "Ada"}}]}]
         ({"Contributors": ["x"], "Instances": []}, "a task of InstructUIE"),
         ({"input": "Ada ran", "output": {"relations": [{}]}}, "a row of GLiNER2 without entities"),
         ({"text": "Ada ran", "label": ["sport", "news"]}, "'label' lists texts alone ('sport', 'news')"),
-        ({"sentence": ["Ada", "ran"], "labels": ["B-PER", "O"]}, "call a list of words 'tokens'"),
+        ({"sentence": ["Ada", "ran"], "labels": [1, 0]}, "call a list of words 'tokens'"),
         ({"Text": "Ada ran", "Entities": []}, "call 'Text' 'text'"),
         ({"cells": [{"cell_type": "code", "source": []}], "nbformat": 4}, "a Jupyter notebook"),
         (

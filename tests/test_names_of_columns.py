@@ -113,3 +113,64 @@ def test_numbers_of_sentences_behind_words_and_tags_are_refused_without_a_header
 def test_a_quotation_mark_between_tabs_is_a_word(tmp_path) -> None:
     table = 'word\ttag\tsent_id\n"\tO\t1\nAda\tB-PER\t1\nran\tO\t1\n"\tO\t1\nBo\tB-PER\t2\nsat\tO\t2\n'
     assert read(written(tmp_path / "a.tsv", table))[:2] == ([('" Ada ran "', [("Ada", "PER")]), BO], "")
+
+
+# A sentence a row
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "text_a\tlabel\nAda ran\tB-PER O\nBo sat\tB-PER O\n"),  # PaddleNLP
+        ("a.txt", "text_a\tlabel\nAda ran\tB-PER O\nBo sat\tB-PER O\n"),
+        ("a.csv", "text_a,label\nAda ran,B-PER O\nBo sat,B-PER O\n"),
+        ("a.csv", "id,query,slots\n7,Ada ran,B-PER O\n8,Bo sat,B-PER O\n"),
+        ("a.tsv", "query\tslots\nAda ran\tB-PER O\nBo sat\tB-PER O\n"),
+    ],
+)
+def test_a_text_with_its_tags_is_read_whatever_its_column_is_called(tmp_path, name, content) -> None:
+    found, problems, _ = read(written(tmp_path / name, content))
+    assert (found, problems) == ([ADA, BO], "")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_control_character_may_divide_words_and_tags(tmp_path, name) -> None:
+    rows = ("text_a|label", "黑\x02龙\x02去|P-B\x02P-I\x02O", "韦|P-B", "去|O", "韦\x02去|P-B\x02O")
+    content = "\n".join(rows).replace("|", "," if name == "a.csv" else "\t")
+    found, problems, _ = read(written(tmp_path / name, content))
+    assert problems == ""
+    assert found == [("黑龙去", [("黑龙", "P")]), ("韦", [("韦", "P")]), ("去", []), ("韦去", [("韦", "P")])]
+
+
+def test_a_control_character_without_names_of_the_columns_is_told(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.tsv", "黑\x02龙\tP-B\x02P-I\n去\x02韦\tO\x02P-B\n"))[1]
+    assert "U+0002 seems to divide words and tags inside of the columns: name these in a line above" in problems
+
+
+def test_the_first_line_of_sentences_with_their_tags_is_no_header(tmp_path) -> None:
+    lines = "hi\tO\nAda ran\tB-PER O\nBo sat\tB-PER O\n"
+    assert read(written(tmp_path / "a.tsv", lines))[:2] == ([("hi", []), ADA, BO], "")
+
+
+@pytest.mark.parametrize(
+    ("words", "tags"),
+    [("text", "label"), ("sentence", "ner"), ("Word", "Tag"), ("tokens", "slots"), ("chars", "bio"), ("text_a", "x")],
+)
+@pytest.mark.parametrize("row", [["B-PER", "O"], ["PER-B", "O"], ["S-PER", "O"]])
+def test_two_lists_of_which_one_holds_tags_are_tokens_and_tags(tmp_path, words, tags, row) -> None:
+    rows: list[object] = [{"Sentence #": "7", words: ["Ada", "ran"], tags: row}, {words: ["hi"], tags: ["O"]}]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([ADA, ("hi", [])], "")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": ["Ada", "ran"], "label": ["sport", "news"]},
+        {"text": ["Ada", "ran"], "pred": ["B-PER", "O"]},
+        {"text": "Ada ran", "entities": ["Ada"], "labels": ["B-PER"]},
+    ],
+)
+def test_lists_of_something_else_are_no_tags(tmp_path, row) -> None:
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
+    assert found == []
+    assert problems != ""

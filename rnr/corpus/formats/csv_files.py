@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.corpus.formats.csv_columns import word_columns
-from rnr.corpus.formats.csv_table import NOTHING, is_blank, rows_of_cells, surplus
+from rnr.corpus.formats.csv_table import BETWEEN, NOTHING, is_blank, rows_of_cells, surplus
 from rnr.corpus.formats.csv_words import sentences
 from rnr.corpus.formats.field_names import names_documents, names_tags, names_words
 from rnr.corpus.formats.rows import DataError, Row
@@ -24,8 +24,8 @@ _ENTITIES = ("entity", "entity_text", "mention", "span", "phrase")
 _COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
 """A line of columns with spaces between them, and a tag in the last."""
 _COMPREHEND = ("file", "line", "begin_offset", "end_offset", "type")
-BETWEEN_CELLS = "\x02"
-"""What stands between the words, and between the tags, of a cell in PaddleNLP's tables."""
+_LOOKED_AT = 100
+"""So many rows tell whether it does."""
 _BLANKS = re.compile(r"\s+")
 _HEADER = re.compile(r"O|[BIESLU]-\S+")
 
@@ -34,11 +34,11 @@ def is_list_table(head: str, second: str) -> bool:
     """Whether a line names columns and the next has a list or several tags in a cell (``text<TAB>entities``)."""
     names = [name.strip().strip('"') for name in head.split("\t")]
     cells = [cell.strip().strip('"') for cell in second.split("\t")]
-    if "\t" not in head or any(shows_tags(name) or one_tag(name) for name in names):
+    if "\t" not in head or any(shows_tags(name) or one_tag(name) or BETWEEN.search(name) for name in names):
         return False
-    if any(names_words(name) or name.lower() in _TEXTS for name in names):
-        return any(shows_a_list(cell) or shows_tags(cell) or BETWEEN_CELLS in cell for cell in cells)
-    return any(map(shows_tags, cells)) or sum(BETWEEN_CELLS in cell for cell in cells) > 1
+    named = any(names_words(name) or name.lower() in _TEXTS for name in names)
+    divided = sum(map(bool, map(BETWEEN.search, cells)))
+    return divided > 1 or any(shows_tags(cell) or (named and shows_a_list(cell)) for cell in cells)
 
 
 def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Source], Iterator[Row]]) -> Iterator[Row]:
@@ -50,16 +50,24 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     names = next((cells for _, cells in rows_of_cells(file)), [])
     if isinstance(names, DataError):
         raise DataError(f"{file}, {names}")
-    if any(shows_a_list(name) for name in names):
+    if any(shows_a_list(name) or BETWEEN.search(name) for name in names):
         raise DataError(f"{file}: the first line names no columns; write 'text,entities' or the like above it")
     columns = _named_columns(names, file)
     if (words := word_columns(names, source)) is not None:
         return tagged_rows(with_names(sentences(words, source), source), source)
     below = (cells for _, cells in islice(rows_of_cells(file), 1, None) if isinstance(cells, list))
     told = (column for cells in below for column, cell in enumerate(cells) if shows_a_list(cell) or shows_tags(cell))
-    if (first := next(told, None)) is None:
+    divided = _divided(file)
+    if (first := -1 if divided else next(told, None)) is None:
         raise DataError(f"{file}: {_no_entities(names, columns, file)}")
-    return rows_of(_rows_with_lists(file, names, first, source), source)
+    return rows_of(_rows_with_lists(file, names, first, divided, source), source)
+
+
+def _divided(file: Path) -> set[int]:
+    """The columns in which a control character divides words, or tags."""
+    rows = (cells for _, cells in islice(rows_of_cells(file), 1, _LOOKED_AT) if isinstance(cells, list))
+    found = {column for cells in rows for column, cell in enumerate(cells) if BETWEEN.search(cell)}
+    return found if len(found) > 1 else set()
 
 
 def _named_columns(names: Sequence[str], file: Path) -> dict[str, str]:
@@ -114,9 +122,9 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path) -> s
 # A sentence a row
 
 
-def _rows_with_lists(file: Path, names: Sequence[str], lists: int, source: Source) -> Iterator[Row]:
+def _rows_with_lists(file: Path, names: Sequence[str], lists: int, divided: set[int], source: Source) -> Iterator[Row]:
     """Each row by the plain names of its columns, with the cells that hold a list read, without empty ones; one tag
-    alone in the column of ``lists`` is a list of one."""
+    alone in the column of ``lists`` is a list of one, and so are words in those that are ``divided``."""
     lowered = list(map(_plain, names))
     for number, cells in islice(rows_of_cells(file), 1, None):
         if isinstance(cells, DataError):
@@ -128,13 +136,12 @@ def _rows_with_lists(file: Path, names: Sequence[str], lists: int, source: Sourc
             yield number, DataError(f"{file}, line {number}: {more}")
         else:
             named = {name: _value(cell) for name, cell in zip(lowered, cells, strict=False) if cell and name}
-            if (alone := one_tag(cells[lists]) if lists < len(cells) else None) is not None:
+            named |= {lowered[at]: BETWEEN.split(cell) for at, cell in enumerate(cells) if at in divided and cell}
+            if (alone := one_tag(cells[lists]) if 0 <= lists < len(cells) else None) is not None:
                 named[lowered[lists]] = alone
             yield number, named
 
 
 def _value(cell: str) -> Any:
-    if BETWEEN_CELLS in cell:
-        return cell.split(BETWEEN_CELLS)
     listed = list_in(cell) if shows_a_list(cell) else None
     return cell if listed is None else listed

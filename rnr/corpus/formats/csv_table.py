@@ -1,6 +1,7 @@
 """A CSV -> its rows of cells, one after the other."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -15,6 +16,9 @@ Cells: TypeAlias = tuple[int, list[str] | DataError]
 """The number of the line at which a row begins, and its cells, or what is wrong with it where it cannot be divided."""
 
 NOTHING = "rows of the table have nothing in any cell and were passed over"
+
+BETWEEN = re.compile("[\x01\x02\x1e\x1f]")
+"""What may stand between the words, and between the tags, of a cell, as in PaddleNLP's tables."""
 
 _TOLD = ("sep=,", "sep=;", "sep=\t", "sep=|")
 """A first line by which Excel is told what divides the cells."""

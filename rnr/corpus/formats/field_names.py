@@ -16,7 +16,9 @@ TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels
 _OTHER_SIGNS = re.compile(r"[^\w#]|_")
 _SCHEME = r"(?:ner|ne|named_?entit(?:y|ies)|entit(?:y|ies)|bio2?|iob[12]?|bioes|iobes|bilou|bmes|bieso?)"
 _NUMBER = r"(?:ids?|idx|index|indices|no|num|number|nr|#|key|counter)"
-_WORD = re.compile(r"(?:gold)?(?:words?|tokens?|tok|forms?|wordforms?|surface(?:form)?)(?:text|str|string)?")
+_WORD = re.compile(
+    r"(?:gold)?(?:words?|tokens?|tok|chars?|characters?|forms?|wordforms?|surface(?:form)?)(?:text|str|string)?"
+)
 _TAG = re.compile(
     rf"(?:gold|true|correct)?(?:{_SCHEME}{{1,2}}|{_SCHEME}{{0,2}}(?:word|token|seq|sequence)?(?:tags?|labels?))"
 )

@@ -30,6 +30,7 @@ from rnr.corpus.report import Reading
 TEXTS = (
     *("sentence", "text", "content", "data", "input", "raw_text", "document", "raw", "tweet", "sent", "sentText"),
     *("full_text", "source_text", "generated_text", "unmasked_text", "original_text", "originalText", "utterance"),
+    "text_a",
 )
 AS_STRING = "rows hold their entities as text with a list in it, which was read"
 SAME_TWICE = "rows hold their entities in two fields, which agree"

@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from rnr.corpus.formats.column_headers import is_predicted
 from rnr.corpus.formats.entity_fields import ENTITIES
 from rnr.corpus.formats.field_names import TAGS, TOKENS
+from rnr.corpus.formats.plain_rows import TEXTS
 from rnr.corpus.formats.rows import Row
 from rnr.corpus.formats.shapes import Shape, Source
 from rnr.corpus.formats.token_rows import rows_of_tokens
@@ -14,7 +16,7 @@ from rnr.corpus.formats.token_rows import rows_of_tokens
 BY_SPACES = "rows have a text and a tag for each of its words, which white space divides"
 BY_CHARACTERS = "rows have a text and a tag for each of its characters"
 
-_TEXTS = ("text", "sentence", "content", *TOKENS)
+_TEXTS = ("text", "sentence", "content", *TOKENS, *(name for name in TEXTS if name not in ENTITIES))
 _FIELDS = (*TAGS, "word_labels")
 _ENTITIES = frozenset(ENTITIES) - frozenset(_FIELDS)
 """Fields with the entities of a row, which say more than tags of its words."""
@@ -39,8 +41,19 @@ def _found(row: Any) -> tuple[str, list[str]] | None:
     if not isinstance(row, dict) or any(isinstance(row.get(name), (list, dict)) for name in _ENTITIES):
         return None
     text = next((row[name] for name in _TEXTS if isinstance(row.get(name), str)), None)
-    tags = next((tags for name in _FIELDS if (tags := _tags(row.get(name)))), None)
-    return None if text is None or tags is None else (text, tags)
+    others = (name for name in row if name not in _FIELDS and name not in _TEXTS and not is_predicted([name]))
+    tags = next((tags for name in (*_FIELDS, *others) if (tags := _tags(row.get(name)))), None)
+    if tags is None:
+        return None
+    text = _text_of(row, len(tags)) if text is None else text
+    return None if text is None else (text, tags)
+
+
+def _text_of(row: dict[str, Any], tags: int) -> str | None:
+    """The only text of a row, under any name, that has several words and a tag for each; else None."""
+    texts = [one for one in row.values() if isinstance(one, str) and not shows_tags(one)]
+    alike = [one for one in texts if len(one.split()) == tags > 1]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _tags(value: Any) -> list[str] | None:
