@@ -48,6 +48,21 @@ _GOOGLE = [{"name": "Ada", "mentions": [{"text": {"content": "Ada"}}]}]
         ),
         ({"n": 2, "sets": {"train": [{"tokens": ["Ada"]}]}}, "are its rows those of 'sets.train'?"),
         (
+            {"annotation_id": "T4", "start": 8, "stop": 9, "entity": "x", "entity_type": "DATE", "document_id": "d"},
+            "a table with an entity a row, without the texts that these are in",
+        ),
+        ({"begin": 8, "end": 9, "label": "DATE"}, "a table with an entity a row, without the texts"),
+        (
+            {"ids": ["0"], "task_id": "x", "scorer_cls": "x", "labels": "[\n]", "text": "# The following lines"},
+            "GoLLIE's rows",
+        ),
+        (
+            {"path": "a", "outputs": {"annotation": {"T": [""]}}, "content": "Ada ran"},
+            "a project of Colabeler",
+        ),
+        ({"content": "Ada ran", "made": 1}, "the row has: content, made\n"),
+        ({"text": "使{{product_name:赛飞利}}的"}, "names seem to be marked inside its text ({{product_name:赛飞利}})"),
+        (
             {"text": "Ada ran", "entities": [{"entity": "PER", "index": 1, "word": "Ada", "start": 0, "end": 3}]},
             "is a piece of a word (PER), as a pipeline gives it",
         ),
@@ -55,7 +70,7 @@ _GOOGLE = [{"name": "Ada", "mentions": [{"text": {"content": "Ada"}}]}]
 )
 def test_exports_that_are_not_read_are_named_with_the_way_out(tmp_path, value, said) -> None:
     found, problems, _ = read(written(tmp_path / "a.json", json.dumps(value)))
-    assert (found, said in problems) == ([], True), problems
+    assert (found, said in f"{problems}\n") == ([], True), problems
 
 
 @pytest.mark.parametrize(
@@ -311,3 +326,25 @@ def test_a_table_with_a_part_of_a_sentence_a_row_is_told_once(tmp_path, row, wha
     assert f"row 1: this looks like {what}, which is not read: " in problems[0]
     assert problems[1:] == [f"{tmp_path / 'a.jsonl'}, row 400: up to this one 399 more rows of {what}"]
     assert len(read(written(tmp_path / "b.jsonl", [row]))[1].splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.txt", "使{{product_name:赛飞利}}的品味\n", "names that seem to be marked inside the text ({{product_name"),
+        ("a.anns", "[@Ida#PER*] ran to Oslo .\n", "names that seem to be marked inside the text ([@Ida#PER*])"),
+        ("a.txt", "(S (PERSON Ida/NNP) ran/VBD)\n", "names that seem to be marked inside the text ((PERSON Ida/NNP))"),
+        ("a.txt", "IL-2 gene ran\nNN NN VB\n0,2 G#DNA|0,1 G#protein\n", "spans of tokens below their sentence"),
+        (
+            "a.txt",
+            "Ida B-PER\nof I-PER B-GPE\nran O\n",
+            "line 2: 3 columns where most lines have 2; the word has several",
+        ),
+        ("a.tsv", "Ida\tB-PER\nof\tI-PER B-GPE\nran\tO\n", "found tag 'I-PER B-GPE'; the word has several tags"),
+        ("a.tsv", "Ida ran\tB-PER 0\nBo sat\tB-PER 0\n", "several tags stand in a cell (B-PER 0): write O for '0'"),
+        ("a.tsv", "text\tlabels\nHe ran\t0 0\nBo sat\tB-PER 0\n", "(B-PER 0): write O for '0'"),
+        ("a.csv", "text,labels\nBo sat,B-PER 0\nHe ran,0 0\n", "(B-PER 0): write O for '0'"),
+    ],
+)
+def test_texts_that_are_nearly_columns_say_what_they_are(tmp_path, name, content, said) -> None:
+    assert said in read(written(tmp_path / name, content))[1]

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.column_layout import Layout
 from rnr.corpus.formats.column_words import without_prefix
-from rnr.corpus.formats.tags import OUTSIDE, Places, Tagged, TagScheme
+from rnr.corpus.formats.tags import OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
 from rnr.counting import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
@@ -18,6 +18,7 @@ _DOCUMENT = re.compile(
     r"^\ufeff?(?:[O\d_-]+[ \t]+)?([-<\[#*_]*DOC[-_]?(?:START|END)[-_>\]#*]*)(?=[ \t\n]|$)", re.MULTILINE
 )
 """A line of columns that begins or ends a document: ``-DOCSTART- -X- O O``, ``DOC-START N O``, ``O -DOCSTART-``."""
+_NAMED = re.compile(r"[BIESLUMW][-_]\S+")
 _MARK = re.compile(r"</?\w+[^<>]*>")
 WIDENED = "mentions begin or end inside a word of several parts (CoNLL-U's 3-4) and were made as long as the word"
 COMMENTS = "lines that begin with '#' were taken for comments and left out"
@@ -222,6 +223,8 @@ def _other_width(line: str, row: list[str], layout: Layout, scheme: TagScheme) -
             ends = " (--tag-column -1 reads the last of each)"
         if len(row) > layout.width and None not in tags and scheme.spelling.kind != "bare":
             ends = f"; column {len(row)} holds another tag: write O there on lines without one, or leave it out"
+    elif layout.tag == layout.width - 1 and len(row) > layout.width and all(map(_NAMED.fullmatch, row[layout.tag :])):
+        ends = SEVERAL_TAGS
     return f"{counted(len(row), 'column')} where most lines have {layout.width}{spaced}{ends}{_between(line)}"
 
 

@@ -17,7 +17,7 @@ from rnr.corpus.formats.column_cells import (
     without_trailing,
 )
 from rnr.corpus.formats.column_headers import is_header, is_predicted, named_words, refuse_undivided, unlike_the_rest
-from rnr.corpus.formats.column_unknown import no_tags, refuse_divided
+from rnr.corpus.formats.column_unknown import no_tags, refuse_divided, refuse_tags_without_o
 from rnr.corpus.formats.column_words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words
 from rnr.corpus.formats.tags import TagCensus
 from rnr.corpus.syntax_labels import CHUNKS
@@ -153,6 +153,7 @@ def _tags(
         if (column := place_of(wanted, columns.width)) is None:
             raise ValueError(f"there is no column {wanted} (--tag-column): the lines have {columns.width} columns")
         return column, _key(columns, column) or "", ()
+    refuse_tags_without_o(columns)
     read = {column: _as_tags(columns, column) for column in range(columns.width) if column != running}
     found = {column: tags for column, tags in read.items() if tags is not None}
     first = found.get(min(read))

@@ -10,11 +10,12 @@ from rnr.corpus.formats.csv_table import BETWEEN
 from rnr.corpus.formats.doubtful import MARKS
 from rnr.corpus.formats.refusals import WRITE_OFFSETS
 from rnr.corpus.formats.tags import TagCensus
+from rnr.corpus.formats.text_tags import write_o
 
 _MARKED = "names that seem to be marked inside the text ({}): take the marks out and " + WRITE_OFFSETS
 _TEXTS = (
     (
-        # OpenNLP's, MUC's, any tool's, Rasa's, Illinois' and GPT-NER's marks around a name.
+        # OpenNLP's, MUC's, any tool's, Rasa's and other marks around a name.
         MARKS,
         _MARKED,
     ),
@@ -31,7 +32,7 @@ _TEXTS = (
         "documents of PubTator ({}): take away what stands above them, and give their file the ending .pubtator",
     ),
     (
-        re.compile(r"^(?:[^\t\n]+\|\|\|)?\d+,\d+ [\w-]+(?:\|\d+,\d+ [\w-]+)*$", re.MULTILINE),
+        re.compile(r"^(?:[^\t\n]+\|\|\|)?\d+,\d+ [^\s|]+(?:\|\d+,\d+ [^\s|]+)*$", re.MULTILINE),
         "spans of tokens below their sentence or behind it ({}), as of nested names: write a row for each sentence, "
         "{'tokens': [...], 'entities': [{'start', 'end', 'type'}]}, ends exclusive",
     ),
@@ -78,6 +79,13 @@ def refuse_quoted(words: Counter[str]) -> None:
     """Raises ValueError for cells that all stand in quotation marks."""
     if are_quoted(words):
         raise ValueError(_QUOTED)
+
+
+def refuse_tags_without_o(columns: Columns) -> None:
+    """Raises ValueError for lines that hold a sentence and its tags, with another mark in the place of O."""
+    for row in (row for sentence in columns.sentences for row in sentence):
+        if (said := write_o(row[-1])) and len(row[-1].split()) == len(row[0].split()):
+            raise ValueError(said)
 
 
 def refuse_divided(columns: Columns, bare: Iterable[int]) -> None:

@@ -13,7 +13,7 @@ from rnr.corpus.formats.field_names import names_documents, names_tags, names_wo
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.shown_lists import list_in, shows_a_list
-from rnr.corpus.formats.text_tags import one_tag, shows_tags
+from rnr.corpus.formats.text_tags import one_tag, shows_tags, write_o
 from rnr.corpus.formats.token_rows import tagged_rows, with_names
 from rnr.corpus.report import Reading
 
@@ -105,11 +105,8 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path) -> s
         )
     if any(_HEADER.fullmatch(name.strip()) for name in columns.values()):
         return "the first line names no columns; write 'sentence_id,word,tag' or the like above it"
-    if columns.keys() >= set(_COMPREHEND):
-        return (
-            "this looks like the annotations of Amazon Comprehend, whose texts are in the files that they name, a line "
-            "each: write {'text': ..., 'entities': [[begin, end, type]]} for each of these lines"
-        )
+    if said := _known_table(columns, below):
+        return said
     known = ", ".join(columns) or "none"
     if any(name.startswith(_BEGINS) or name in _ENTITIES for name in columns):
         known += "; does each row hold one entity? Put those of a text into one list: [[start, end, label], ...]"
@@ -117,6 +114,16 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path) -> s
         "a CSV needs a column of words, one of tags and one that numbers the sentences, or a text and a JSON list of "
         f"its entities; the columns are: {known}"
     )
+
+
+def _known_table(columns: dict[str, str], below: Sequence[str]) -> str:
+    """What is said of a table that looks as one that is known, or whose tags have no O; empty for others."""
+    if columns.keys() >= set(_COMPREHEND):
+        return (
+            "this looks like the annotations of Amazon Comprehend, whose texts are in the files that they name, a line "
+            "each: write {'text': ..., 'entities': [[begin, end, type]]} for each of these lines"
+        )
+    return next(filter(None, map(write_o, below)), "")
 
 
 # A sentence a row

@@ -47,11 +47,16 @@ class Place:
         self.reading.note(kind, self.file, self.number, detail, times=times)
 
 
+def _own_fields(row: dict[str, Any]) -> list[str]:
+    """The fields that a row had in its file: not a ``sentence`` that repeats the one that was taken for it."""
+    return [name for name, value in row.items() if name != "sentence" or list(row.values()).count(value) == 1]
+
+
 def read_row(row: Any, *, annotated: bool) -> RowFields:
     """A row with its types checked; raises ValueError at the first field that is wrong or missing."""
     fields = read_row_fields(row)
     if annotated and fields.entities is None:
-        has = f"; the row has: {', '.join(row)}" if isinstance(row, dict) else ""
+        has = f"; the row has: {', '.join(_own_fields(row))}" if isinstance(row, dict) else ""
         if marked := MARKS.search(fields.sentence):
             has += (
                 f"; names seem to be marked inside its text ({marked[0][:40]}): take the marks out, and list the names"

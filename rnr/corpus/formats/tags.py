@@ -11,6 +11,9 @@ from rnr.corpus.spacing import SpaceRule, join
 
 OTHER_TEXT = "rows have a text that is not what their tokens say, and were read from the tokens"
 
+SEVERAL_TAGS = (
+    "; the word has several tags, as of nested names: keep one, or write {'tokens', 'entities'} for each sentence"
+)
 OUTSIDE = ("O", "")
 """How a tag outside of mentions is read."""
 
@@ -182,4 +185,6 @@ def _no_tag(cell: str) -> str:
     """What is said of a cell in the column of tags that is none."""
     again = "; the names of the columns stand here again, as in files that were put together: take this line out"
     said = f"expected a tag such as O, B-person or I-person, found tag {cell!r}"
+    if len(tags := cell.split()) > 1 and all(map(is_of_names, tags)):
+        return said + SEVERAL_TAGS
     return said + again if cell.lower() in TAG_NAMES else said

@@ -22,12 +22,22 @@ _ENTITIES = frozenset(ENTITIES) - frozenset(_FIELDS)
 """Fields with the entities of a row, which say more than tags of its words."""
 _TAG = r"(?:O|[BIESLUMW][-_][^\s,]+)"
 _ONE = re.compile(_TAG)
+_NO_O = frozenset(("0", "o", "_", "-", "OTHER", "Other", "other", "null", "None"))
 _SEVERAL = re.compile(rf"\s*{_TAG}(?:(?:\s*,\s*|\s+){_TAG})+\s*")
 
 
 def shows_tags(cell: str) -> bool:
     """Whether a cell holds several tags, with blanks or commas between them."""
     return cell.lstrip()[:1] in "OBIESLUMW" and bool(_SEVERAL.fullmatch(cell))
+
+
+def write_o(cell: str) -> str:
+    """What is said of several tags among which another mark stands for O; empty for any other cell."""
+    parts = cell.replace(",", " ").split()
+    marks = {part for part in parts if part in _NO_O}
+    tags = [part for part in parts if part not in marks]
+    whole = len(marks) == 1 and bool(tags) and all(map(_ONE.fullmatch, tags))
+    return f"several tags stand in a cell ({cell.strip()[:40]}): write O for {marks.pop()!r}" if whole else ""
 
 
 def one_tag(cell: str) -> list[str] | None:

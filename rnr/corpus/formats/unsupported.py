@@ -144,9 +144,11 @@ UNSUPPORTED = (
     ),
     refused(
         "GoLLIE's rows",
-        "write {'text': unlabelled_sentence, 'entities': [{'text': span, 'label': ...}]}",
-        lambda row: has(row, unlabelled_sentence=str),
+        "write {'text': ..., 'entities': [{'text': span, 'label': ...}]} of its sentence ('unlabelled_sentence', or "
+        "that in 'text') and of the names in 'labels'",
+        lambda row: has(row, unlabelled_sentence=str) or has(row, text=str, labels=str, scorer_cls=str),
         "unlabelled_sentence",
+        "scorer_cls",
     ),
     refused(
         "a pattern of a spaCy or Prodigy matcher",
