@@ -341,6 +341,7 @@ def test_a_table_with_a_part_of_a_sentence_a_row_is_told_once(tmp_path, row, wha
             "line 2: 3 columns where most lines have 2; the word has several",
         ),
         ("a.tsv", "Ida\tB-PER\nof\tI-PER B-GPE\nran\tO\n", "found tag 'I-PER B-GPE'; the word has several tags"),
+        ("a.tsv", "Ida\tB-PER\nof\tI-PER#B-GPE\nran\tO\n", "found tag 'I-PER#B-GPE'; the word has several tags"),
         ("a.tsv", "Ida ran\tB-PER 0\nBo sat\tB-PER 0\n", "several tags stand in a cell (B-PER 0): write O for '0'"),
         ("a.tsv", "text\tlabels\nHe ran\t0 0\nBo sat\tB-PER 0\n", "(B-PER 0): write O for '0'"),
         ("a.csv", "text,labels\nBo sat,B-PER 0\nHe ran,0 0\n", "(B-PER 0): write O for '0'"),

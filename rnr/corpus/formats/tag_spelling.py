@@ -22,7 +22,7 @@ _ALONE = re.compile(r"([BIESLUMW])-?")
 _OTHER_OUTSIDE = {"_": 1, "-": 2, "0": 2}
 """What may stand for O, and in a column without tags stands for nothing at all, and how often it does at least: once it
 may be a slip."""
-_SEVERAL = re.compile(r"[|,;][BIESLUMWO](?:[-_]|$)|[/+ ](?:[BIESLUMW][-_]|O$)")
+_SEVERAL = re.compile(r"[|,;#][BIESLUMWO](?:[-_]|$)|[/+ ](?:[BIESLUMW][-_]|O$)")
 _SAME_AS = {"L": "E", "U": "S", "W": "S", "M": "I"}
 
 Kind = Literal["before", "behind", "alone", "bare"]

@@ -11,6 +11,7 @@ from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.tags import is_of_names, tag_scheme
 
 _USUAL = frozenset(("id", "tokens", "words", "ner_tags", "tags", "ner", "pos_tags", "chunk_tags", "langs"))
+_TEXTS = frozenset(TEXTS)
 BESIDE = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
 """Fields that may hold entities beside the tokens and tags of a row."""
 
@@ -22,7 +23,8 @@ def fields(row: Any) -> tuple[str, str] | None:
     words, named_tags = _named(tuple(row))
     tokens = next((name for name in words if plain_list(row[name], str)), None)
     if tokens is None:
-        return _side_by_side(row, [name for name in TEXTS if row.get(name) and are_texts(row[name])])
+        texts = [name for name in _TEXTS.intersection(row) if row[name] and are_texts(row[name])]
+        return _side_by_side(row, texts) if texts else None
     matching = [name for name in named_tags if plain_list(row[name], (str, int, float)) and name != tokens]
     # Where tags stand there twice, as numbers and by name, the names say more.
     named = [name for name in matching if all(isinstance(tag, str) for tag in row[name])]
