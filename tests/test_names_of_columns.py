@@ -28,7 +28,7 @@ def _table(header: str, *, mark: str) -> str:
         "word=token,tag=tag,sentence=sid",
         "sentence=Sentence-ID,word=Word,tag=iob_tag",
         "sentence=sentenceId,word=wordform,tag=NERTag",
-        "sentence=seq_id,word=text,tag=label",
+        "sentence=sent_idx,word=text,tag=label",
         "tag=gold_label,word=gold_token,sentence=sent_idx",  # FiNER-ORD
         "word=word,tag=slot,sentence=sent_id",
     ],
@@ -66,16 +66,24 @@ def test_a_text_with_its_class_is_no_word_with_its_tag(tmp_path) -> None:
     assert "a CSV needs a column of words, one of tags" in problems
 
 
-@pytest.mark.parametrize(("name", "noted"), [("id", True), ("sid", False)])
+@pytest.mark.parametrize(("name", "noted"), [("id", True), ("seq_id", True), ("sid", False)])
 def test_a_column_that_numbers_groups_of_words_divides_them(tmp_path, name, noted) -> None:
     table = _table(f"sentence={name},word=word,tag=ner", mark=",")
     found, problems, notes = read(written(tmp_path / "a.csv", table))
     assert (found, problems) == ([ADA, BO], "")
-    assert ("column 'id' is read as the number of the sentence" in notes) == noted
+    assert (f"column {name!r} is read as the number of the sentence" in notes) == noted
 
 
-def test_a_number_for_each_word_divides_no_sentences(tmp_path) -> None:
-    problems = read(written(tmp_path / "a.csv", "id,word,tag\n1,Ada,B-PER\n2,ran,O\n3,Bo,B-PER\n"))[1]
+def test_a_number_for_each_row_names_no_document(tmp_path) -> None:
+    table = "note_id,sent_id,word,tag\n1,1,Ada,B-PER\n2,1,ran,O\n3,2,Bo,B-PER\n4,2,sat,O\n"
+    assert read(written(tmp_path / "a.csv", table))[:2] == ([ADA, BO], "")
+    columns = "note_id\ttoken\tlabel\n1\tAda\tB-PER\n2\tran\tO\n\n3\tBo\tB-PER\n4\tsat\tO\n"
+    assert read(written(tmp_path / "a.tsv", columns))[:2] == ([ADA, BO], "")
+
+
+@pytest.mark.parametrize("name", ["id", "seq", "seq_no"])
+def test_a_number_for_each_word_divides_no_sentences(tmp_path, name) -> None:
+    problems = read(written(tmp_path / "a.csv", f"{name},word,tag\n1,Ada,B-PER\n2,ran,O\n3,Bo,B-PER\n"))[1]
     assert "neither a column nor a blank row tells where a sentence ends" in problems
 
 
@@ -90,6 +98,7 @@ def test_a_column_of_documents_is_named_where_no_sentence_is(tmp_path) -> None:
         ("word=token,tag=slot,sentence=sent_id", " ", "column 3 (sent_id)"),
         ("word=Wort,tag=label,sentence=sentence_id", "\t", "column 3 (sentence_id)"),
         ("word=token,tag=label,sentence=doc", "\t", "column 3 (doc)"),
+        ("word=token,tag=label,sentence=seq_id", "\t", "column 3 (seq_id)"),
         ("word=token,tag=label,sentence=tweet_id", " ", "column 3 (tweet_id)"),
     ],
 )

@@ -7,6 +7,7 @@ from rnr.corpus.formats.column_cells import BLANKS, Columns, usual_width
 from rnr.corpus.formats.field_names import (
     TAG_NAMES,
     WORD_NAMES,
+    may_number_sentences,
     names_documents,
     names_places,
     names_sentences,
@@ -62,7 +63,8 @@ def refuse_undivided(columns: Columns, header: Sequence[str], taken: Container[i
     for column in range(columns.width):
         name = header[column].strip(BLANKS) if column < len(header) else ""
         named = names_sentences(name) or names_documents(name)
-        if column in taken or not (_differs(columns, column) if named else not header and columns.goes_on(column)):
+        numbers = (not header or may_number_sentences(name)) and columns.goes_on(column)
+        if column in taken or not (_differs(columns, column) if named else numbers):
             continue
         called = f" ({name})" if name else ""
         raise ValueError(
@@ -73,8 +75,10 @@ def refuse_undivided(columns: Columns, header: Sequence[str], taken: Container[i
 
 
 def _differs(columns: Columns, column: int) -> bool:
-    """Whether a column says more than one thing between two blank lines."""
-    return any(len(set(cells) - {"", "_", "-"}) > 1 for cells in columns.cells(column))
+    """Whether a column says more than one thing between two blank lines, and does not number the lines."""
+    return not columns.is_running(column) and any(
+        len(set(cells) - {"", "_", "-"}) > 1 for cells in columns.cells(column)
+    )
 
 
 def _is_known(name: str) -> bool:

@@ -10,6 +10,7 @@ from rnr.corpus.formats.column_headers import is_predicted
 from rnr.corpus.formats.csv_table import rows_of_cells
 from rnr.corpus.formats.csv_words import BLANKS_DIVIDE, WordColumns, divided_by_blanks
 from rnr.corpus.formats.field_names import (
+    may_number_sentences,
     names_documents,
     names_places,
     names_sentences,
@@ -26,8 +27,6 @@ from rnr.corpus.formats.tags import TagCensus
 from rnr.corpus.formats.text_tags import shows_tags
 
 OTHER_TAGS = "further columns of tags are not read"
-_NUMBERS = frozenset(("id", "idx", "index", "no", "nr", "num", "number", "group", "#"))
-"""What a column may be called that numbers the sentences, or anything else."""
 _WORD_ORDER = ("word", "token", "words", "tokens", "form")
 _TAG_ORDER = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
 _LOOKED_AT = 500
@@ -56,10 +55,13 @@ def word_columns(names: Sequence[str], source: Source) -> WordColumns | None:
         return None  # which may be a text with its class
     if sentence is None and not divided_by_blanks(source):
         return None
-    return _noted(names, word, tags, sentence, source)
+    document = next((name for name in names if names_documents(name) and below.stays(names.index(name))), None)
+    return _noted(names, word, tags, sentence, document, source)
 
 
-def _noted(names: Sequence[str], word: str, tags: Sequence[str], sentence: str | None, source: Source) -> WordColumns:
+def _noted(
+    names: Sequence[str], word: str, tags: Sequence[str], sentence: str | None, document: str | None, source: Source
+) -> WordColumns:
     """The places of these columns; what is guessed or not read is noted."""
     tag, place = tags[0], next(filter(names_places, names), None)
     if others := [name for name in tags[1:] if name not in (word, tag, sentence)]:
@@ -71,7 +73,6 @@ def _noted(names: Sequence[str], word: str, tags: Sequence[str], sentence: str |
         source.reading.fact(BLANKS_DIVIDE, source.file)
     elif not names_sentences(sentence):
         source.reading.fact(f"column {sentence!r} is read as the number of the sentence", source.file)
-    document = next(filter(names_documents, names), None)
     found = [-1 if name is None else names.index(name) for name in (word, tag, sentence, document, place)]
     return WordColumns(
         width=len(names), word=found[0], tag=found[1], sentence=found[2], document=found[3], place=found[4]
@@ -106,6 +107,11 @@ class _Below:
         told = len(census.counts) > 1 and spelling.kind != "bare"
         return told and all(map(spelling.read, census.counts)) and spelling.outside in census.counts
 
+    def stays(self, column: int) -> bool:
+        """Whether a column mostly says what it said in the row before: one that numbers the rows names no document."""
+        same = [left == right for left, right in pairwise(self.cells(column))]
+        return 2 * sum(same) >= len(same)
+
     def numbers(self, column: int) -> bool:
         """Whether the cells of a column are numbers that stay or go up by one, and most stay."""
         cells = self.cells(column)
@@ -132,7 +138,7 @@ def _sentence(names: Sequence[str], word: str | None, below: _Below, source: Sou
     named = [name for name in names if names_sentences(name) and name != word]
     if named:
         return min(named, key=lambda name: not numbers_sentences(name))
-    numbers = [name for at, name in enumerate(names) if plain(name) in _NUMBERS and below.numbers(at)]
+    numbers = [name for at, name in enumerate(names) if may_number_sentences(name) and below.numbers(at)]
     return numbers[0] if numbers and not divided_by_blanks(source) else None
 
 

@@ -23,11 +23,12 @@ _TAG = re.compile(
     rf"(?:gold|true|correct)?(?:{_SCHEME}{{1,2}}|{_SCHEME}{{0,2}}(?:word|token|seq|sequence)?(?:tags?|labels?))"
 )
 _ENTITY = re.compile(r"entit(?:y|ies)")
-_SENTENCE = re.compile(rf"(?:sentences?|sents?|sequence|seq|utterance|utt)({_NUMBER}?)|s(?:id|idx|no|num|#)")
+_SENTENCE = re.compile(rf"(?:sentences?|sents?|utterance|utt)({_NUMBER}?)|s(?:id|idx|no|num|#)")
 _DOCUMENT = re.compile(
     rf"(?:documents?|docs?|files?|filename|(?:file|document|doc|text|tweet|post|message|article|paper|abstract|note|"
-    rf"report|record|review|comment|paragraph|para){_NUMBER})"
+    rf"report|review|comment|paragraph|para){_NUMBER})"
 )
+_ANY_NUMBER = re.compile(rf"{_NUMBER}|group(?:{_NUMBER})?|seq(?:uence)?(?:{_NUMBER})?")
 _PLACE = re.compile(rf"(?:tokens?|tok|words?){_NUMBER}")
 
 
@@ -60,6 +61,11 @@ def numbers_sentences(name: str) -> bool:
     """Whether a column with this name numbers the sentences, and does not hold their texts."""
     found = _SENTENCE.fullmatch(plain(name))
     return found is not None and found[1] != ""
+
+
+def may_number_sentences(name: str) -> bool:
+    """Whether a column with this name may number the sentences, or anything else."""
+    return bool(_ANY_NUMBER.fullmatch(plain(name)))
 
 
 def names_documents(name: str) -> bool:
