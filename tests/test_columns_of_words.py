@@ -318,3 +318,44 @@ def test_a_label_that_begins_as_a_tag_beside_others_is_named(tmp_path, labels, s
     rows: list[object] = [{"text": "Ida ran", "entities": [[0, 3, label]]} for label in labels]
     notes = read(written(tmp_path / "a.jsonl", rows))[2]
     assert (said in notes) if said else ("tags of tokens" not in notes)
+
+
+@pytest.mark.parametrize(
+    ("columns", "tag", "words"),
+    [
+        ("tag 0:3 word lemma pos chunk", 1, 3),  # NERsuite
+        ("tag word pos chunk", 1, 2),
+        ("word tag chunk", 2, 1),
+    ],
+)
+def test_chunks_behind_the_tags_are_no_entities(tmp_path, columns, tag, words) -> None:
+    held = {
+        "tag": TAGS,
+        "word": WORDS,
+        "lemma": "ida run to rome|bo sit",
+        "pos": "NNP VBD TO NNP|NNP VBD",
+        "chunk": "B-NP B-VP B-PP B-NP|B-NP B-VP",
+        "0:3": "0 4 8 11|16 19",
+    }
+    lines = _lines(*map(held.__getitem__, columns.split()))
+    found, problems, notes = read(written(tmp_path / "a.tsv", lines))
+    assert (found, problems) == ([IDA, BO], "")
+    last = len(columns.split())
+    assert f"column {tag} of {last} is read as the tags" in notes
+    assert f"column {last} holds syntactic chunks, which are not read" in notes
+    assert (f"column {words} is read as the words" in notes) == (words > 1)
+    bare = lines.replace("B-PER", "PER").replace("B-LOC", "LOC")
+    assert read(written(tmp_path / "c.tsv", bare))[0] == [IDA, BO]
+    twice = read(written(tmp_path / "b.tsv", lines + "\n" + _lines(*map(held.__getitem__, columns.split()))))
+    assert twice[0] == [IDA, BO, IDA, BO]
+
+
+def test_chunks_before_the_tags_are_passed_over_in_any_language(tmp_path) -> None:
+    chunks = "B-NP B-AP B-QP B-NP|B-NP B-VP"  # VLSP's
+    found, problems, notes = read(written(tmp_path / "a.tsv", _lines(WORDS, chunks, TAGS)))
+    assert (found, problems, "hold" in notes) == ([IDA, BO], "", False)
+
+
+def test_where_chunks_are_all_they_are_read(tmp_path) -> None:
+    found = read(written(tmp_path / "a.tsv", _lines(WORDS, "B-NP B-VP B-PP B-NP|B-NP B-VP")))[0]
+    assert found[1] == ("Bo sat", [("Bo", "NP"), ("sat", "VP")])

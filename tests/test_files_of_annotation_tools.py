@@ -234,6 +234,11 @@ def test_several_labels_in_one_tag_are_noted(tmp_path) -> None:
     assert f"{SEVERAL}: 'PER;LOC'\n" in f"{notes}\n"
 
 
+def test_two_codes_in_one_label_are_named(tmp_path) -> None:
+    rows: list[object] = [{"text": "Ada ran", "entities": [[0, 3, "T116,T123"], [4, 7, "Food, drink"]]}]
+    assert f"{SEVERAL}: 'T116,T123'\n" in f"{read(written(tmp_path / 'a.jsonl', rows))[2]}\n"
+
+
 # Argilla
 
 PER_ADA = [{"start": 0, "end": 3, "label": "PER"}]

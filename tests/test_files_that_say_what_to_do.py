@@ -41,7 +41,7 @@ _GOOGLE = [{"name": "Ada", "mentions": [{"text": {"content": "Ada"}}]}]
         ({"Contributors": ["x"], "Instances": []}, "a task of InstructUIE"),
         ({"input": "Ada ran", "output": {"relations": [{}]}}, "a row of GLiNER2 without entities"),
         ({"text": "Ada ran", "label": ["sport", "news"]}, "'label' lists texts alone ('sport', 'news')"),
-        ({"sentence": ["Ada", "ran"], "labels": ["B-PER", "O"]}, "call a list of words 'tokens'"),
+        ({"sentence": ["Ada", "ran"], "labels": [1, 0]}, "call a list of words 'tokens'"),
         ({"Text": "Ada ran", "Entities": []}, "call 'Text' 'text'"),
         ({"cells": [{"cell_type": "code", "source": []}], "nbformat": 4}, "a Jupyter notebook"),
         (
@@ -50,6 +50,21 @@ _GOOGLE = [{"name": "Ada", "mentions": [{"text": {"content": "Ada"}}]}]
         ),
         ({"n": 2, "sets": {"train": [{"tokens": ["Ada"]}]}}, "are its rows those of 'sets.train'?"),
         (
+            {"annotation_id": "T4", "start": 8, "stop": 9, "entity": "x", "entity_type": "DATE", "document_id": "d"},
+            "a table with an entity a row, without the texts that these are in",
+        ),
+        ({"begin": 8, "end": 9, "label": "DATE"}, "a table with an entity a row, without the texts"),
+        (
+            {"ids": ["0"], "task_id": "x", "scorer_cls": "x", "labels": "[\n]", "text": "# The following lines"},
+            "GoLLIE's rows",
+        ),
+        (
+            {"path": "a", "outputs": {"annotation": {"T": [""]}}, "content": "Ada ran"},
+            "a project of Colabeler",
+        ),
+        ({"content": "Ada ran", "made": 1}, "the row has: content, made\n"),
+        ({"text": "使{{product_name:赛飞利}}的"}, "names seem to be marked inside its text ({{product_name:赛飞利}})"),
+        (
             {"text": "Ada ran", "entities": [{"entity": "PER", "index": 1, "word": "Ada", "start": 0, "end": 3}]},
             "is a piece of a word (PER), as a pipeline gives it",
         ),
@@ -57,7 +72,7 @@ _GOOGLE = [{"name": "Ada", "mentions": [{"text": {"content": "Ada"}}]}]
 )
 def test_exports_that_are_not_read_are_named_with_the_way_out(tmp_path, value, said) -> None:
     found, problems, _ = read(written(tmp_path / "a.json", json.dumps(value)))
-    assert (found, said in problems) == ([], True), problems
+    assert (found, said in f"{problems}\n") == ([], True), problems
 
 
 @pytest.mark.parametrize(
@@ -387,3 +402,30 @@ def test_places_in_texts_that_are_elsewhere_are_no_words(tmp_path, head) -> None
 def test_texts_alone_with_names_marked_inside_are_told_so(tmp_path, content, said) -> None:
     problems = read(written(tmp_path / "a.json", content))[1]
     assert f"a text alone, with names that seem to be marked inside it {said}: take them out and write" in problems
+
+
+# Texts that are nearly columns
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.txt", "使{{product_name:赛飞利}}的品味\n", "names that seem to be marked inside the text ({{product_name"),
+        ("a.anns", "[@Ida#PER*] ran to Oslo .\n", "names that seem to be marked inside the text ([@Ida#PER*])"),
+        ("a.txt", "(S (PERSON Ida/NNP) ran/VBD)\n", "names that seem to be marked inside the text ((PERSON Ida/NNP))"),
+        ("a.txt", "IL-2 gene ran\nNN NN VB\n0,2 G#DNA|0,1 G#protein\n", "spans of tokens below their sentence"),
+        (
+            "a.txt",
+            "Ida B-PER\nof I-PER B-GPE\nran O\n",
+            "line 2: 3 columns where most lines have 2; the word has several",
+        ),
+        ("a.tsv", "Ida\tB-PER\nof\tI-PER B-GPE\nran\tO\n", "found tag 'I-PER B-GPE'; the word has several tags"),
+        ("a.tsv", "Ida\tB-PER\nof\tI-PER#B-GPE\nran\tO\n", "found tag 'I-PER#B-GPE'; the word has several tags"),
+        ("a.tsv", "Ida ran\tB-PER 0\n", "several tags stand in a cell (B-PER 0): write O for '0'"),
+        ("a.tsv", "Ida ran\tB-PER Other\nBo sat\tB-PER Other\n", "(B-PER Other): write O for 'Other'"),
+        ("a.tsv", "text\tlabels\nHe ran\t0 0\nBo sat\tB-PER 0\n", "(B-PER 0): write O for '0'"),
+        ("a.csv", "text,labels\nBo sat,B-PER 0\nHe ran,0 0\n", "(B-PER 0): write O for '0'"),
+    ],
+)
+def test_texts_that_are_nearly_columns_say_what_they_are(tmp_path, name, content, said) -> None:
+    assert said in read(written(tmp_path / name, content))[1]

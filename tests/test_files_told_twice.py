@@ -8,7 +8,7 @@ from rnr.corpus.formats.entity_labels import TWO_LABELS
 from rnr.corpus.formats.entity_places import LIKE_A_PLACE, TWO_PLACES
 from rnr.corpus.formats.examples import AMBIGUOUS
 from rnr.corpus.formats.plain_rows import SAME_TWICE
-from rnr.corpus.formats.span_lists import BESIDE, PAIRS
+from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE, PAIRS
 from rnr.corpus.loading import load
 from tests.reading_files import ADA, ROW, read, written
 
@@ -157,6 +157,13 @@ def test_parts_of_speech_beside_tags_of_names_are_no_second_field_of_them(tmp_pa
         (["Ada", "PER", 0, 3], ""),
         (["PER", [0, 3]], ""),
         ([[0, 3], "PER"], ""),
+        (["T1", "PER", 0, 3, "Ada"], BESIDE),
+        (["T1", 0, 3, "Ada", "PER"], BESIDE),
+        (["T0", "0", "3", "PER", "Ada"], AS_TEXT),
+        (["0", "3", "Ada", "PER"], AS_TEXT),
+        ({"entity_name": "Ada", "entity_type": "PER"}, ""),
+        ({"entity_name": "Ada", "entity": "PER"}, ""),
+        ({"mention_text": "Ada", "type": "PER"}, ""),
         (["Ada", "PER"], PAIRS),
         (["PER", "Ada"], PAIRS),
         ({"start": None, "end": None, "text": "Ada", "label": "PER"}, ""),
@@ -179,6 +186,7 @@ def test_spans_in_any_order_and_with_more_beside_them_are_read(tmp_path, span, s
         [0, 3, 4, "PER"],
         [1, "PER", 0, 3],
         ["T1", "PER", 0, 3],
+        ["T1", "PER", 0, 3, "Bo"],
     ],
 )
 def test_spans_that_do_not_tell_which_part_is_the_label_are_refused(tmp_path, span) -> None:
@@ -446,3 +454,19 @@ def test_other_numbers_beside_a_text_are_no_place(tmp_path, other) -> None:
     found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
     assert (found, problems) == ([("Ida saw Ida", [("Ida", "PER")])], "")
     assert AMBIGUOUS in notes
+
+
+def test_entities_may_stand_in_a_field_of_their_singular(tmp_path) -> None:
+    rows: list[object] = [
+        {"text": "Ada ran", "entity": [{"entity": "Ada", "entity_type": "PER"}]},
+        {"text": "hi", "entity": []},
+        {"text": "Bo sat", "mention": [{"start": 0, "end": 2, "label": "PER"}]},
+    ]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([ADA, ("hi", []), ("Bo sat", [("Bo", "PER")])], "")
+
+
+@pytest.mark.parametrize("none", [None, "", []])
+def test_a_label_without_texts_has_no_entity(tmp_path, none) -> None:
+    rows: list[object] = [{"text": "Ada ran", "entities": {"PER": ["Ada"], "ORG": none}}]
+    rows += [{"text": "hi", "entities": {"PER": none, "ORG": none}}]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([ADA, ("hi", [])], "")

@@ -7,6 +7,7 @@ import pytest
 from rnr.corpus.duplicates import ACROSS
 from rnr.corpus.formats.beside import LISTED
 from rnr.corpus.formats.decisions import DOUBTFUL_ROWS
+from rnr.corpus.formats.folders import NOT_READ
 from rnr.corpus.formats.instructions import OTHER_TASKS, UNANSWERED
 from rnr.corpus.formats.label_studio import CANCELLED, DRAFTS, NOT_GROUND_TRUTH, UNLABELLED
 from rnr.corpus.formats.plain_rows import OTHER_TEXTS
@@ -16,7 +17,7 @@ from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE
 from rnr.corpus.formats.text_tags import BY_CHARACTERS
 from rnr.corpus.formats.token_rows import AS_NUMBERS
 from rnr.corpus.formats.token_spans import NONE_SINGLE
-from rnr.corpus.loading import check
+from rnr.corpus.loading import check, load
 from rnr.corpus.report import Reading
 from tests.reading_files import ADA, ROW, read, written
 
@@ -209,3 +210,28 @@ def test_what_stands_beside_the_rows_of_an_object_is_named(tmp_path) -> None:
     found, problems, notes = read(written(tmp_path / "a.json", json.dumps(content)))
     assert (found, problems) == ([ADA], "")
     assert "was taken for the rows ('documents', not 'labels')" in notes
+
+
+@pytest.mark.parametrize(
+    ("names", "apart"),
+    [
+        (("train.tsv", "devel.tsv", "test.tsv"), "train_dev.tsv"),
+        (("eng.train", "eng.testa", "eng.testb"), "eng.raw"),
+        (("example.train", "example.dev", "example.test"), "notes.md"),
+        (("ner.train.txt", "ner.dev.txt"), "ner.all.txt"),
+    ],
+)
+def test_the_files_of_a_folder_may_have_their_split_as_an_ending(tmp_path, names, apart) -> None:
+    for number, name in enumerate((*names, apart)):
+        written(tmp_path / "set" / name, f"Ida{number} B-PER\nran O\n")
+    found, problems, notes = read(tmp_path / "set")
+    assert (sorted(sentence for sentence, _ in found), problems) == ([f"Ida{at} ran" for at in range(len(names))], "")
+    assert (f"{apart}: {NOT_READ}" in notes.replace("1 ", "")) == (apart.startswith(("train", "ner")))
+    assert load([str(tmp_path / "set")], training=True)[0].sentence == "Ida0 ran"
+
+
+@pytest.mark.parametrize("names", [("eng.train", "ned.train"), ("eng.train", "ned.testa"), ("a.train.txt", "b.txt")])
+def test_files_of_several_names_are_no_splits_of_one_set(tmp_path, names) -> None:
+    for name in names:
+        written(tmp_path / "set" / name, "Ida B-PER\nran O\n")
+    assert "no split in this folder" in read(tmp_path / "set")[1]

@@ -112,3 +112,31 @@ def test_several_lists_of_tags_and_other_lists_are_not(tmp_path, beside, said) -
 def test_spans_over_tokens_are_read_before_tags_of_an_unknown_name(tmp_path) -> None:
     row = {"tokens": ["Ida", "ran"], "iob": ["O", "O"], "entities": [{"start": 0, "end": 1, "type": "PER"}]}
     assert read(written(tmp_path / "a.jsonl", [row]))[0] == [("Ida ran", [("Ida", "PER")])]
+
+
+def test_a_text_and_its_tags_may_both_stand_under_names_that_are_not_known(tmp_path) -> None:
+    row = {"id": "a 7 b", "query": "Ida ran", "slots": ["B-PER", "O"]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([("Ida ran", [("Ida", "PER")])], "")
+    assert "tags are those of 'slots'" in notes
+    assert "rows have no sentence under a name that is known; 'query' was read as it" in notes
+    two = read(written(tmp_path / "b.jsonl", [row | {"answer": "go on"}]))
+    assert (two[0], "if it is 'id' or 'query' or 'answer', call it 'text'" in two[1]) == ([], True)
+
+
+def test_the_only_list_of_tags_may_be_of_characters(tmp_path) -> None:
+    row = {"text": "去北京", "x": ["O", "B-LOC", "I-LOC"]}
+    assert read(written(tmp_path / "a.jsonl", [row]))[:2] == ([("去北京", [("北京", "LOC")])], "")
+
+
+@pytest.mark.parametrize("words", ["tokens", "text", "text_a"])
+def test_a_name_may_be_all_of_a_sentence_whose_tags_have_their_letters_behind(tmp_path, words) -> None:
+    rows: list[object] = [{words: ["Ida"], "x": ["PER-B"]}, {words: ["Bo", "ran"], "x": ["PER-B", "O"]}]
+    found = [("Ida", [("Ida", "PER")]), ("Bo ran", [("Bo", "PER")])]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == (found, "")
+
+
+def test_lists_that_are_called_like_tags_and_do_not_agree_are_refused(tmp_path) -> None:
+    row = {"tokens": ["Ida", "ran"], "ner_label": ["B-PER", "O"], "iob": ["O", "B-PER"]}
+    problems = read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert "the fields 'ner_label' and 'iob' hold tags and do not agree" in problems

@@ -10,7 +10,7 @@ SPELLINGS = ["B_PER O", "B:PER O", "B/PER O", "B|PER O", "b-PER o", "PER-B O", "
 
 
 @pytest.mark.parametrize("mark", ["\t", "|||", " ||| "])
-@pytest.mark.parametrize("tags", [*SPELLINGS, "PER O", "PER o"])
+@pytest.mark.parametrize("tags", [*SPELLINGS, "PER O", "PER o", "B-PER 0"])
 def test_the_tags_behind_the_words_of_a_line_may_be_spelled_as_in_columns(tmp_path, tags, mark) -> None:
     text = f"Ida ran{mark}{tags}\nBo sat{mark}{tags}\n"
     found, problems, notes = read(written(tmp_path / "a.txt", text))

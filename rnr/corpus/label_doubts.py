@@ -30,6 +30,8 @@ _ALIKE = str.maketrans(
 _NUMBER = re.compile(r"(.*[^\W\d_])[-_ .:#]?\d+")
 _SHOWN = 10
 _BETWEEN = re.compile(r"\s*[;|,/+&]\s*")
+_CODE = re.compile(r"[A-Z]{1,3}\d{2,}")
+"""``T116`` of ``T116,T123``."""
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _MISSING = frozenset(("None", "none", "nan", "NaN", "null", "NULL", "undefined"))
 
@@ -86,7 +88,7 @@ def _numbered(labels: Sequence[str]) -> Iterator[str]:
 
 def _is_several(label: str, labels: Sequence[str]) -> bool:
     parts = _BETWEEN.split(label)
-    return len(parts) > 1 and all(part in labels for part in parts)
+    return len(parts) > 1 and (all(part in labels for part in parts) or all(map(_CODE.fullmatch, parts)))
 
 
 def _visible(label: str) -> str:

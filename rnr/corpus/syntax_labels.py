@@ -1,6 +1,6 @@
 """Labels of syntax, which stand beside those of entities in many files and are none of them."""
 
-_ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP")
+_ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP", "AP", "QP")
 _GERMAN = ("NC", "VC", "PC", "ADVC", "ADJC", "CONJC")
 CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
 """Labels of syntactic chunks, which stand beside the entities of CoNLL-2003."""

@@ -7,12 +7,13 @@ from typing import Any
 
 from rnr.corpus.formats.entity_fields import ENTITIES
 from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.field_names import TAGS, TOKENS
 from rnr.corpus.formats.plain_rows import TEXTS
 from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shown_lists import shows_a_list
 from rnr.corpus.formats.span_lists import is_span_list
 from rnr.corpus.formats.text_tags import shows_tags
-from rnr.corpus.formats.token_rows import NAMES, TAGS, TOKENS
+from rnr.corpus.formats.token_rows import NAMES
 
 SENTENCES = tuple(dict.fromkeys((*TOKENS, *TEXTS, *(f"{name}s" for name in TEXTS), "docs", "tokenized_text")))
 """What a column of texts, or of lists of tokens, is called."""

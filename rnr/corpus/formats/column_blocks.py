@@ -8,15 +8,21 @@ from typing import TypeAlias
 from rnr.corpus.formats.column_cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.column_layout import Layout
 from rnr.corpus.formats.column_words import without_prefix
-from rnr.corpus.formats.tags import OUTSIDE, Places, Tagged, TagScheme
+from rnr.corpus.formats.tags import OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
 from rnr.messages import counted
 
 _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
 _COMMENT = re.compile(r"#\s*[\w.:-]+(?: id)?\s*=|#\s*new(?:doc|par)\b|#(?:begin|end) document")
+USUAL_MARK = "-DOCSTART-"
+_DOCUMENT = re.compile(
+    r"^\ufeff?(?:[O\d_-]+[ \t]+)?([-<\[#*_]*DOC[-_]?(?:START|END)[-_>\]#*]*)(?=[ \t\n]|$)", re.MULTILINE
+)
+"""A line of columns that begins or ends a document: ``-DOCSTART- -X- O O``, ``DOC-START N O``, ``O -DOCSTART-``."""
+_NAMED = re.compile(r"[BIESLUMW][-_]\S+")
 _MARK = re.compile(r"</?\w+[^<>]*>")
 WIDENED = "mentions begin or end inside a word of several parts (CoNLL-U's 3-4) and were made as long as the word"
 COMMENTS = "lines that begin with '#' were taken for comments and left out"
-_TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
+TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def divided(whole: Block) -> Iterator[Block]:
     if whole.one_line:
         yield whole
         return
-    unusual = "-DOCSTART-" in text or "\ufeff" in text
+    unusual = "\ufeff" in text or ("DOC" in text and _DOCUMENT.search(text) is not None)
     for part in text.split("\n\n"):
         if unusual or part[:1] in " \t\n" or part[-1:] in "\n\t " or "\n " in part or "\n\t" in part:
             yield from _by_lines(part, number)
@@ -87,7 +93,7 @@ def _by_lines(part: str, number: int) -> Iterator[Block]:
     kept: list[str] = []
     start = number
     for at, line in enumerate(part.split("\n"), number):
-        if line.strip(f"{BLANKS}\ufeff") and not _is_document(line):
+        if line.strip(f"{BLANKS}\ufeff") and not document_mark(line, first=not kept):
             kept.append(line)
             continue
         if kept:
@@ -98,10 +104,14 @@ def _by_lines(part: str, number: int) -> Iterator[Block]:
         yield Block(start, "\n".join(kept))
 
 
-def _is_document(line: str) -> bool:
-    return line.startswith(("-DOCSTART-", "\ufeff-DOCSTART-")) and (
-        by_blanks(line)[0].removeprefix("\ufeff") == "-DOCSTART-"
-    )
+def document_mark(line: str, *, first: bool) -> str:
+    """What marks a line, which may be the ``first`` of its block, as the beginning or end of a document; empty for any
+    other, such as a token that is written so."""
+    found = _DOCUMENT.match(line) if "DOC" in line else None
+    if found is None or found[1] == USUAL_MARK:
+        return found[1] if found else ""
+    named = any(cell not in ("O", "o") and TAG.fullmatch(cell) for cell in by_blanks(line))
+    return found[1] if first and not named else ""
 
 
 def without_comments(lines: list[str]) -> list[str]:
@@ -114,7 +124,7 @@ def without_comments(lines: list[str]) -> list[str]:
     for place, line in enumerate(lines):
         bare = line.removeprefix("\ufeff")
         if not bare.startswith("#") or not (
-            _COMMENT.match(bare) or not any(_TAG.fullmatch(cell) for cell in by_blanks(bare)[1:])
+            _COMMENT.match(bare) or not any(TAG.fullmatch(cell) for cell in by_blanks(bare)[1:])
         ):
             return lines[place:]
     return []
@@ -215,6 +225,8 @@ def _other_width(line: str, row: list[str], layout: Layout, scheme: TagScheme) -
             ends = " (--tag-column -1 reads the last of each)"
         if len(row) > layout.width and None not in tags and scheme.spelling.kind != "bare":
             ends = f"; column {len(row)} holds another tag: write O there on lines without one, or leave it out"
+    elif layout.tag == layout.width - 1 and len(row) > layout.width and all(map(_NAMED.fullmatch, row[layout.tag :])):
+        ends = SEVERAL_TAGS
     return f"{counted(len(row), 'column')} where most lines have {layout.width}{spaced}{ends}{_between(line)}"
 
 
@@ -234,7 +246,7 @@ def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme
         return True
     cells = without_trailing(list(row))
     if layout.width and len(cells) != layout.width:
-        return bool(_COMMENT.match(line)) or (first and not _TAG.fullmatch(by_blanks(line)[-1]))
+        return bool(_COMMENT.match(line)) or (first and not TAG.fullmatch(by_blanks(line)[-1]))
     return first and (layout.brackets or scheme.spelling.read(layout.tag_of(row[layout.tag])) is None)
 
 

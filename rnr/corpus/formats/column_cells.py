@@ -9,6 +9,9 @@ from itertools import pairwise
 BLANKS = " \t"
 """What divides columns; any other white space may stand inside a token."""
 
+_MOST_PARTS = 4
+"""So many lines a word has at most, on average, where each of its parts has one."""
+
 _RANGE = re.compile(r"(\d+)[-.](\d+)")
 _OLD_WEBANNO = re.compile(r"(\d+)-(\d+)")
 
@@ -80,12 +83,29 @@ class Columns:
                 "column 1 numbers the words of a sentence and begins anew where no blank line stands: put "
                 "one between sentences"
             )
+        if steps == {0, 1} and self._are_of_words(0):
+            return "the number of the word that each line is a part of"
         if steps == {0, 1}:
             raise ValueError(
                 "column 1 numbers the sentences, which no blank line divides: put one between them, or "
                 "divide the columns by tabs and name them in the first line (sentence_id, word, tag)"
             )
         return {frozenset({1}): "a running number", frozenset({0}): "the number of the sentence"}.get(steps, "")
+
+    def goes_on(self, column: int) -> bool:
+        """Whether the cells of a column are numbers that stay or go up by one, as those of sentences do: in the only
+        block, or in each, and some of them far enough to be no mark of yes and no."""
+        counts = [len(set(cells)) for cells in self.cells(column)]
+        far = len(counts) == 1 or max(counts) > 2
+        return far and self._steps(column) == {0, 1} and not self._are_of_words(column)
+
+    def _are_of_words(self, column: int) -> bool:
+        """Whether numbers that stay or go up by one begin anew with each of several blocks and stay for a few lines
+        alone, as those of words do whose parts have a line each (Korean)."""
+        cells = list(self.cells(column))
+        runs = sum(len(set(sentence)) for sentence in cells)
+        begun = {sentence[0] for sentence in cells}
+        return len(cells) > 1 and len(begun) == 1 and sum(map(len, cells)) <= _MOST_PARTS * runs
 
     def _begins_anew(self) -> bool:
         """Whether the numbers of the first column go up by one but where they are 0 or 1 again."""

@@ -1,12 +1,22 @@
 """The first line of a column file where it names the columns."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from rnr.corpus.formats.column_cells import BLANKS, Columns, usual_width
-from rnr.corpus.formats.tags import TAG_NAMES, TagCensus
+from rnr.corpus.formats.field_names import (
+    TAG_NAMES,
+    WORD_NAMES,
+    may_number_sentences,
+    names_documents,
+    names_places,
+    names_sentences,
+    names_tags,
+    names_words,
+    usual_first,
+)
+from rnr.corpus.formats.tags import TagCensus
 
-WORD_NAMES = ("token", "tokens", "word", "words", "form", "text")
 _OTHER_NAMES = (
     "pos",
     "upos",
@@ -33,7 +43,46 @@ def is_header(cells: Sequence[str]) -> bool:
     """Whether each cell is the name of a column, or has one in it (``POS_tag``, ``NE-COARSE-LIT``), one that of the
     words."""
     names = [_names(cell.strip(BLANKS).lower()) for cell in cells]
-    return len(names) > 1 and all(name & _HEADER for name in names) and any(name & set(WORD_NAMES) for name in names)
+    words = any(name & set(WORD_NAMES) for name in names) or any(map(names_words, cells))
+    return (
+        len(names) > 1
+        and words
+        and all(name & _HEADER or _is_known(cell) for name, cell in zip(names, cells, strict=True))
+    )
+
+
+def named_words(header: Sequence[str]) -> list[int]:
+    """The columns that a header calls words, the most usual name first."""
+    names = [name for name in header if names_words(name) or name.strip(BLANKS).lower() == "text"]
+    return [header.index(name) for name in usual_first(names, WORD_NAMES)]
+
+
+def refuse_undivided(columns: Columns, header: Sequence[str], taken: Container[int]) -> None:
+    """Raises ValueError where a column that the header calls the sentences or documents of the words, or one without a
+    header that numbers them, tells more of them than blank lines divide."""
+    for column in range(columns.width):
+        name = header[column].strip(BLANKS) if column < len(header) else ""
+        named = names_sentences(name) or names_documents(name)
+        numbers = (not header or may_number_sentences(name)) and columns.goes_on(column)
+        if column in taken or not (_differs(columns, column) if named else numbers):
+            continue
+        called = f" ({name})" if name else ""
+        raise ValueError(
+            f"column {column + 1}{called} tells the sentence or document of each word, and no blank line stands "
+            "between some of them: put one between sentences, or divide the columns by tabs and name them in the first "
+            "line (sentence_id, word, tag)"
+        )
+
+
+def _differs(columns: Columns, column: int) -> bool:
+    """Whether a column says more than one thing between two blank lines, and does not number the lines."""
+    return not columns.is_running(column) and any(
+        len(set(cells) - {"", "_", "-"}) > 1 for cells in columns.cells(column)
+    )
+
+
+def _is_known(name: str) -> bool:
+    return any(known(name) for known in (names_words, names_tags, names_sentences, names_documents, names_places))
 
 
 def is_predicted(names: Sequence[str]) -> bool:

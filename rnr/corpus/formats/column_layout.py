@@ -16,7 +16,7 @@ from rnr.corpus.formats.column_cells import (
     usual_width,
     without_trailing,
 )
-from rnr.corpus.formats.column_headers import WORD_NAMES, is_header, is_predicted, unlike_the_rest
+from rnr.corpus.formats.column_headers import is_header, is_predicted, named_words, refuse_undivided, unlike_the_rest
 from rnr.corpus.formats.column_unknown import no_tags, refuse_divided
 from rnr.corpus.formats.column_words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words, refuse_places
 from rnr.corpus.formats.tags import TagCensus
@@ -155,11 +155,12 @@ def _tags(
         return column, _key(columns, column) or "", ()
     read = {column: _as_tags(columns, column) for column in range(columns.width) if column != running}
     found = {column: tags for column, tags in read.items() if tags is not None}
-    if len(found) > 1:
-        found.pop(min(read), None)  # of words that look like tags, when there are tags beside them
+    first = found.get(min(read))
+    if first and (first.bare or not first.outside) and not all(tags.chunks for tags in found.values() if tags != first):
+        del found[min(read)]  # of words that look like tags, when there are tags beside them
     if all(tags.bare for tags in found.values()):
         refuse_divided(columns, found)
-    entities = {column: tags for column, tags in found.items() if not (tags.labels and tags.labels <= CHUNKS)} or found
+    entities = {column: tags for column, tags in found.items() if not tags.chunks} or found
     marked = {column: tags for column, tags in entities.items() if not tags.bare} or entities
     gold = {column: tags for column, tags in marked.items() if not is_predicted(header[column : column + 1])} or marked
     naming = {column: tags for column, tags in gold.items() if tags.labels} or gold
@@ -171,7 +172,9 @@ def _tags(
         many = (
             f"{len(others) + 1} columns hold tags: column {tag + 1} is read, {', '.join(others)} not (--tag-column N)"
         )
-        return tag, "", (many,) if others else ()
+        chunks = [str(column + 1) for column, tags in found.items() if tags.chunks and column > tag]
+        said = f"column {', '.join(chunks)} holds syntactic chunks, which are not read"
+        return tag, "", (*([many] if others else ()), *([said] if chunks and not found[tag].chunks else ()))
     for column in range(columns.width - 1, -1, -1):
         if key := _key(columns, column):
             return column, key, (f"tags are those of {key} in column {column + 1}",)
@@ -189,6 +192,13 @@ class _Tags:
     labels: frozenset[str]
     usual: bool
     """Whether O marks what is outside, and no other mark, which inner names have more often than outer ones."""
+    outside: bool
+    """Whether any of its cells says that a word is in no name."""
+
+    @property
+    def chunks(self) -> bool:
+        """Whether it holds syntactic chunks."""
+        return bool(self.labels) and self.labels <= CHUNKS
 
 
 def _as_tags(columns: Columns, column: int) -> _Tags | None:
@@ -204,7 +214,9 @@ def _as_tags(columns: Columns, column: int) -> _Tags | None:
     if (len(read) > max(4, total / 4)) if bare else (2 * tags < total):
         return None
     labels = frozenset(label for _, label in read.values() if label)
-    return _Tags(bare=bare, labels=labels, usual=spelling.outside in ("O", "o"))
+    return _Tags(
+        bare=bare, labels=labels, usual=spelling.outside in ("O", "o"), outside=spelling.outside in census.counts
+    )
 
 
 def _key(columns: Columns, column: int) -> str | None:
@@ -228,12 +240,13 @@ def _key(columns: Columns, column: int) -> str | None:
 
 def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> tuple[int, str]:
     """The column of the words, and what is said of it where that is not evident."""
-    names = [cell.strip(BLANKS).lower() for cell in header]
-    named = [names.index(name) for name in WORD_NAMES if name in names]
+    named = named_words(header)
     free = [column for column in (*named, *range(columns.width)) if column not in taken]
     if not free:
         raise ValueError("there is no column beside that of the tags")
-    return (free[0], "") if named else find_words(columns, free)
+    token, doubt = (free[0], "") if named else find_words(columns, free)
+    refuse_undivided(columns, header, {*taken, token})
+    return token, doubt
 
 
 def _follows(columns: Columns, taken: set[int]) -> int:

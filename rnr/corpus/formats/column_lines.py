@@ -11,6 +11,7 @@ from typing import TypeAlias
 from rnr.corpus.formats.column_blocks import Block
 from rnr.corpus.formats.tag_spelling import Spelling, find_spelling
 from rnr.corpus.formats.text_lines import text_lines
+from rnr.corpus.formats.text_tags import write_o
 
 _BEHIND_TOKENS = "/|_:"
 """What stands between a token and its tag: ``Ada/B-PER``, ``Ada|NNP|B-PER``, ``Ada_B-PER``."""
@@ -96,11 +97,12 @@ class SentenceLines:
 
 def find_sentence_lines(sample: Sequence[Block]) -> SentenceLines | None:
     """How lines with a whole sentence each are divided; None where they hold none. Raises ValueError where some of them
-    have their tags behind their words, and others have none."""
+    have their tags behind their words, and others have none, or have another mark in the place of O."""
     lines = _lines(sample)
     ways = [_with_fields(way, lines) if not way.once else way for way in _ways()]
     if found := next(filter(None, (_fitting(way, lines, _USUAL) for way in ways)), None):
         return found
+    _refuse_without_o(lines)
     if found := next(filter(None, (_fitting(way, lines, _SOME) for way in ways if way.once)), None):
         without = next((line for line in lines if found.mark not in line), lines[0])
         raise ValueError(
@@ -108,6 +110,13 @@ def find_sentence_lines(sample: Sequence[Block]) -> SentenceLines | None:
             f"words ({without[:60].strip()!r}): leave these out"
         )
     return None
+
+
+def _refuse_without_o(lines: Sequence[str]) -> None:
+    """Raises ValueError for lines that hold a sentence and its tags, with another mark in the place of O."""
+    for words, _, tags in (line.rpartition(mark) for mark in _BETWEEN for line in lines):
+        if len(words.split()) == len(tags.split()) and (said := write_o(tags)):
+            raise ValueError(said)
 
 
 def untagged_tokens(sample: Sequence[Block]) -> str:

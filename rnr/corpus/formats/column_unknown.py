@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from rnr.corpus.formats.column_cells import Columns
+from rnr.corpus.formats.csv_table import BETWEEN
 from rnr.corpus.formats.doubtful import MARKS
 from rnr.corpus.formats.refusals import WRITE_OFFSETS
 from rnr.corpus.formats.tags import TagCensus
@@ -13,7 +14,7 @@ from rnr.corpus.formats.tags import TagCensus
 _MARKED = "names that seem to be marked inside the text ({}): take the marks out and " + WRITE_OFFSETS
 _TEXTS = (
     (
-        # OpenNLP's, MUC's, any tool's, Rasa's, Illinois' and GPT-NER's marks around a name.
+        # OpenNLP's, MUC's, any tool's, Rasa's and other marks around a name.
         MARKS,
         _MARKED,
     ),
@@ -30,7 +31,7 @@ _TEXTS = (
         "documents of PubTator ({}): take away what stands above them, and give their file the ending .pubtator",
     ),
     (
-        re.compile(r"^(?:[^\t\n]+\|\|\|)?\d+,\d+ [\w-]+(?:\|\d+,\d+ [\w-]+)*$", re.MULTILINE),
+        re.compile(r"^(?:[^\t\n]+\|\|\|)?\d+,\d+ [^\s|]+(?:\|\d+,\d+ [^\s|]+)*$", re.MULTILINE),
         "spans of tokens below their sentence or behind it ({}), as of nested names: write a row for each sentence, "
         "{'tokens': [...], 'entities': [{'start', 'end', 'type'}]}, ends exclusive",
     ),
@@ -103,6 +104,11 @@ def no_tags(columns: Columns, running: int, *, uneven: bool) -> str:
         return f"{why}, for there is only one; {_one_column(counts[0])} (it begins with {seen[3:][:60]!r})"
     if all(map(are_quoted, counts)):
         return f"{why}, because {_QUOTED}"
+    if found := BETWEEN.search("".join(counts[0])):
+        return (
+            f"{why}; U+{ord(found[0]):04X} seems to divide words and tags inside of the columns: name these in a line "
+            "above, text and labels, with a tab between them"
+        )
     last = columns.width - 1
     if all(map(_LISTS.match, counts[last])):
         return (

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from rnr.corpus.formats.column_above import Above, Note, find_above
 from rnr.corpus.formats.column_blocks import Block, divided, of_tokens, read_block, whole_blocks, without_comments
 from rnr.corpus.formats.column_cells import BLANKS
 from rnr.corpus.formats.column_layout import Layout, find_layout
@@ -15,7 +16,7 @@ from rnr.corpus.formats.column_lines import SentenceLines, find_sentence_lines, 
 from rnr.corpus.formats.column_unknown import known_text
 from rnr.corpus.formats.opening import MARKED
 from rnr.corpus.formats.rows import DataError, Row
-from rnr.corpus.formats.shapes import BLANK_TOKENS
+from rnr.corpus.formats.shapes import BLANK_TOKENS, Source
 from rnr.corpus.formats.tag_spelling import Spelling
 from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, located, spans
 from rnr.corpus.formats.text_lines import text_lines, text_pieces
@@ -58,7 +59,11 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     if by_line := _by_line(sample, file):
         for fact in by_line.facts:
             reading.fact(fact, file)
-    parts = (lambda: by_line.blocks(file)) if by_line else (lambda: whole_blocks(text_pieces(file)))
+    above = Above() if by_line else find_above(sample)
+
+    def parts(note: Note | None = None) -> Iterator[Block]:
+        return above.left_out(by_line.blocks(file) if by_line else whole_blocks(text_pieces(file)), note)
+
     sentences = [kept for block in islice(_all(parts()), SAMPLE) if (kept := without_comments(block.lines))]
     try:
         layout = find_layout(sentences, reading.options.tag_column)
@@ -70,7 +75,7 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     for fact in (*layout.facts, *scheme.facts):
         reading.fact(fact, file)
     reading = reading.of_tokens(_words(sentences, layout), file)
-    yield from _rows(_all(parts()), layout, scheme, file, reading)
+    yield from _rows(_all(parts(Source(file=file, reading=reading).note)), layout, scheme, file, reading)
 
 
 def _by_line(sample: Sequence[Block], file: Path) -> SentenceLines | None:

@@ -1,6 +1,7 @@
 """A CSV -> its rows of cells, one after the other."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -15,6 +16,9 @@ Cells: TypeAlias = tuple[int, list[str] | DataError]
 """The number of the line at which a row begins, and its cells, or what is wrong with it where it cannot be divided."""
 
 NOTHING = "rows of the table have nothing in any cell and were passed over"
+
+BETWEEN = re.compile("[\x01\x02\x1e\x1f]")
+"""What may stand between the words, and between the tags, of a cell, as in PaddleNLP's tables."""
 
 _TOLD = ("sep=,", "sep=;", "sep=\t", "sep=|")
 """A first line by which Excel is told what divides the cells."""
@@ -34,7 +38,10 @@ def rows_of_cells(file: Path) -> Iterator[Cells]:
             delimiter = max(",;\t|", key=head.count)
         second = next(lines, "")
         spaced = _opens_behind_a_space([head, second], delimiter)
-        reader = csv.reader(chain((head, second), lines), delimiter=delimiter, strict=True, skipinitialspace=spaced)
+        given = chain((head, second), lines)
+        if delimiter == "\t":
+            given = map(_with_written_quotes, given)
+        reader = csv.reader(given, delimiter=delimiter, strict=True, skipinitialspace=spaced)
         begin = before + 1
         while True:
             try:
@@ -47,6 +54,14 @@ def rows_of_cells(file: Path) -> Iterator[Cells]:
                 which = f"line {begin}" if begin == end else f"lines {begin} to {end}"
                 yield begin, DataError(f"{which}: {error}; {_QUOTES}")
                 begin = end + 1
+
+
+def _with_written_quotes(line: str) -> str:
+    """The line with a cell that is a quotation mark alone as CSV writes it, which few do where tabs divide words."""
+    bare = line.rstrip("\r\n")
+    if '"' not in bare or '"' not in (cells := bare.split("\t")):
+        return line
+    return "\t".join('""""' if cell == '"' else cell for cell in cells) + line[len(bare) :]
 
 
 def _opens_behind_a_space(lines: Sequence[str], delimiter: str) -> bool:

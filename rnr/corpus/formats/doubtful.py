@@ -22,8 +22,9 @@ MARKED_NAMES = "sentences hold names that seem to be marked inside the text, as 
 MARKS = re.compile(
     r"<START:[^<>]+>|<(?:ENAMEX|TIMEX|NUMEX)\b[^<>]*>|<([A-Za-z][\w-]*)[^<>\n]*>[^<>\n]+</\1>"
     r"|\[[^\[\]]+\]\([A-Za-z][\w-]*\)|\[[A-Z][A-Z_-]+ [^\[\]\n]+\]|@@[^@#\n]+##"
+    r"|\{\{[\w-]+:[^{}\n]+\}\}|\[@[^\[\]#\n]+#[\w-]+\*\]|\([A-Z][A-Z_-]+ [^()\s]+/[A-Z]+\$?[ )]"
 )
-"""OpenNLP's, MUC's, any tool's, Rasa's, Illinois' and GPT-NER's marks around a name."""
+"""OpenNLP's, MUC's, any tool's, Rasa's, Illinois', GPT-NER's, BosonNLP's, YEDDA's and NLTK's marks around a name."""
 _LONG = 20_000
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _INVISIBLE = re.compile("[\u200b\u00ad\u2060\ufeff]")
@@ -64,7 +65,7 @@ def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
 def _note_marks(sentence: str, note: Callable[[str, str], None]) -> None:
     if sentence.startswith("BOS ") and sentence.endswith(" EOS"):
         note(PIECES, "'BOS', 'EOS'")
-    if "</" in sentence or "](" in sentence or "@@" in sentence or "<START" in sentence:
+    if any(mark in sentence for mark in ("</", "](", "@@", "<START", "{{", "[@")):
         found = next((one for one in MARKS.finditer(sentence) if not _HTML.search(one[0])), None)
         if found:
             note(MARKED_NAMES, repr(found[0][:40]))

@@ -13,7 +13,7 @@ OURS = ("entities", "spans", "label")
 MAY_BE_EMPTY = (
     *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
     *("entity_list", "nes", "span_labels", "extractions", "output", "gold", "denotations", "privacy_mask", "pii_spans"),
-    "Entities",
+    *("Entities", "entity", "mention"),
 )
 OTHERS = (*MAY_BE_EMPTY, "tags")
 ENTITIES = (*OURS, *OTHERS)
@@ -38,7 +38,8 @@ class Told:
 def holds_entities(value: Any) -> bool:
     """Whether a field that may hold something else holds entities: a list of spans, or texts listed by label."""
     if isinstance(value, dict):
-        return bool(value) and all(isinstance(inner, (list, dict)) for inner in value.values())
+        said = [inner for inner in value.values() if inner not in (None, "")]
+        return bool(said) and all(isinstance(inner, (list, dict)) for inner in said)
     return isinstance(value, list) and bool(value) and all(is_entity(inner) for inner in value)
 
 

@@ -44,7 +44,8 @@ _INTERVALS = ("char_interval", "position", "location", "span", "range", "offsets
 """Fields that may be an object with both ends: LangExtract's ``{"start_pos": 0, "end_pos": 3}``."""
 TEXTS = (
     *("text", "name", "word", "mention", "value", "surface", "surface_form", "span_text", "entity_text", "phrase"),
-    *("form", "string", "Text", "extraction_text", "span", "entity"),
+    *("form", "string", "Text", "extraction_text", "span", "entity_name", "entityName", "entityText", "entity_value"),
+    *("mention_text", "mentionText", "entity_mention", "entity"),
 )
 _POSITION = re.compile(r"start|begin|end|stop|offset|pos|idx|index|from|\bto\b|loc|span|char|token", re.IGNORECASE)
 _SEVERAL = re.compile(r"occurr|position|place|mention|match|instance|interval|span|offset|range", re.IGNORECASE)

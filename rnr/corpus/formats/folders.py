@@ -14,8 +14,10 @@ from rnr.corpus.formats.reading import READERS
 from rnr.corpus.formats.rows import DataError, are_texts
 from rnr.corpus.report import Reading
 
-SPLITS = ("train", "test", "validation", "valid", "val", "dev")
+SPLITS = ("train", "test", "validation", "valid", "val", "dev", "devel")
 """Names of files and folders that are a part of a data set and not one of their own."""
+_OF_CONLL = {"testa": "validation", "testb": "test"}
+"""The endings of CoNLL-2003's files beside ``eng.train``."""
 
 NOT_READ = "it stands beside what is read of its folder, and was not read"
 UNLIKE = "its splits have other names and are data sets of their own ({}): if they are one, give their files one name"
@@ -72,7 +74,7 @@ def parts(place: Path) -> dict[str, Path]:
                 "format a folder of its own, or name the files that you mean"
             )
         return {"": place}
-    if found:
+    if found := found or _splits_by_ending(place):
         read = {name: found[name] for name in SPLITS if name in found}
         return {name: _only_one(file) if file.is_dir() else file for name, file in read.items()}
     files = _files_of_data(place)
@@ -99,6 +101,22 @@ def _splits(place: Path) -> dict[str, Path]:
             raise DataError(f"{place}: {found[name].name} and {file.name} are the same split; name the one you mean")
         found[name] = file
     return found
+
+
+def _splits_by_ending(place: Path) -> dict[str, Path]:
+    """The files of a folder that have one name and the split as an ending (``eng.train``, ``eng.testa``); none where
+    there is only one, or one split twice."""
+    found: dict[str, Path] = {}
+    files = [file for file in sorted(place.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    for file in files:
+        endings = bare(file).name.lower().split(".")[1:]
+        named = [name for ending in endings if (name := _OF_CONLL.get(ending, ending)) in SPLITS]
+        if not named:
+            continue
+        if len(named) > 1 or named[0] in found:
+            return {}
+        found[named[0]] = file
+    return found if len(found) > 1 and len({file.name.partition(".")[0] for file in found.values()}) == 1 else {}
 
 
 def _is_of_brat(file: Path) -> bool:

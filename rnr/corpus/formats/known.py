@@ -13,6 +13,7 @@ from rnr.corpus.formats import (
     prodigy,
     spacy_files,
     text_tags,
+    token_fields,
     token_rows,
     token_spans,
 )
@@ -51,7 +52,7 @@ def shape_of(value: Any) -> Shape | None:
     """The first shape that recognises a value; None for one that nobody knows."""
     if plain_rows.is_our_own(value):
         return plain_rows.SHAPE
-    if token_rows.is_usual(value):
+    if token_fields.is_usual(value):
         return token_rows.SHAPE
     asked = _with_fields(tuple(value)) if type(value) is dict else SHAPES
     return next((shape for shape in asked if shape.recognises(value)), None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field
 
+from rnr.corpus.formats.refusals import is_entity_alone
 from rnr.corpus.formats.rows import names, read_as, row_name
 from rnr.corpus.formats.shapes import Shape, Source, each, has
 from rnr.corpus.formats.span_lists import AS_TEXT, whole_number
@@ -68,6 +69,11 @@ class _Task(BaseModel):
 
 def _is_task(row: Any) -> bool:
     return has(row, data=dict) and ("annotations" in row or "completions" in row)
+
+
+def _is_json_min(row: Any) -> bool:
+    """Whether an object is a row of JSON-MIN, and no entity that has the number of its annotation."""
+    return isinstance(row, dict) and "annotation_id" in row and not is_entity_alone(row)
 
 
 def _row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
@@ -250,7 +256,7 @@ def _in_characters(value: dict[str, Any], sentence: Any, number: int, source: So
 
 SHAPE = Shape(
     name="Label Studio",
-    recognises=lambda row: _is_task(row) or (isinstance(row, dict) and "annotation_id" in row),
+    recognises=lambda row: _is_task(row) or _is_json_min(row),
     rows=each(_row),
 )
 

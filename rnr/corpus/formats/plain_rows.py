@@ -186,7 +186,7 @@ def _entities(value: Any, field: str, row: dict[str, Any], number: int, source: 
         value = [value]
     if isinstance(value, dict):
         side_by_side = _side_by_side(value)
-        value = list(_by_label(value, row, number, source)) if side_by_side is None else side_by_side
+        value = list(_by_label(_filled(value), row, number, source)) if side_by_side is None else side_by_side
     if not isinstance(value, list):
         return value
     if rejected := sum(map(is_rejected, value)):
@@ -219,6 +219,11 @@ def _side_by_side(value: dict[str, Any]) -> list[dict[str, Any]] | None:
     if not (lists and names_a_label(value) and names_a_place(value) and len(set(map(len, columns))) == 1):
         return None
     return [dict(zip(value, parts, strict=True)) for parts in zip(*columns, strict=True)]
+
+
+def _filled(value: dict[str, Any]) -> dict[str, Any]:
+    """An object without the labels that say of themselves that they have no entity."""
+    return {label: texts for label, texts in value.items() if texts not in (None, "")}
 
 
 def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: Source) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from rnr.corpus.formats.biomedical import is_pubtator, pubtator_rows
 from rnr.corpus.formats.brat import brat_folder_rows, brat_rows, is_brat_folder
 from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_rows
-from rnr.corpus.formats.csv_files import csv_rows, has_no_header, is_list_table, is_word_table
+from rnr.corpus.formats.csv_columns import is_word_table
+from rnr.corpus.formats.csv_files import csv_rows, has_no_header, is_list_table
 from rnr.corpus.formats.endings import ENDINGS
 from rnr.corpus.formats.entity_labels import refuse_no_labels
 from rnr.corpus.formats.hugging_face import saved_dataset

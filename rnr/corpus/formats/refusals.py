@@ -5,6 +5,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from rnr.corpus.formats.entity_labels import names_a_label
+from rnr.corpus.formats.entity_places import is_number
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.messages import counted
@@ -43,3 +45,23 @@ def refused_once(name: str, advice: str, recognises: Callable[[Any], bool], *fie
 def any_has(values: list[Any], field: str) -> bool:
     """Whether any of these values is an object with this field."""
     return any(isinstance(value, dict) and field in value for value in values)
+
+
+BEGINS = (
+    "start",
+    "begin",
+    "start_offset",
+    "start_char",
+    "char_start",
+    "startOffset",
+    "start_pos",
+    "start_idx",
+    "offset",
+)
+
+
+def is_entity_alone(row: Any) -> bool:
+    """Whether a row is one entity with its place and its label, without the text that it is in."""
+    if not isinstance(row, dict) or not any(is_number(row.get(name)) for name in BEGINS):
+        return False
+    return names_a_label(row) and not any(isinstance(value, (list, dict)) for value in row.values())

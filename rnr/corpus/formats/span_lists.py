@@ -27,7 +27,7 @@ def is_span_list(value: Any) -> bool:
         return False
     if len(value) == 3 and sum(type(whole_number(part)) is int for part in value) == 2:
         return True
-    return _place(parts := _flat(value)) is not None and any(isinstance(part, str) for part in parts)
+    return _place(parts := _with_numbers(_flat(value))) is not None and any(isinstance(part, str) for part in parts)
 
 
 def from_list(entity: list[Any], place: str, number: int, source: Source, sentence: Any) -> Any:
@@ -44,6 +44,10 @@ def from_list(entity: list[Any], place: str, number: int, source: Source, senten
     parts = _flat(entity)
     if len(parts) == 2 and isinstance(sentence, str) and all(isinstance(part, str) for part in parts):
         return _from_pair(parts, number, source, sentence) or entity
+    whole = _with_numbers(parts)
+    if whole is not parts:
+        source.note(AS_TEXT, number, place)
+    parts = whole
     at, numbers = _place(parts), [type(part) is int for part in parts]
     if sum(numbers) > 3:
         raise ValueError(f"{place} has several places, found {entity}; a mention in several pieces is no one text")
@@ -61,6 +65,13 @@ def _flat(entity: list[Any]) -> list[Any]:
         part if isinstance(part, list) and [type(one) for one in part] == [int, int] else [part] for part in entity
     )
     return [one for pair in pairs for one in pair]
+
+
+def _with_numbers(parts: list[Any]) -> list[Any]:
+    """The parts with the place as numbers, where the only two whole numbers stand side by side and are texts."""
+    at = [place for place, part in enumerate(parts) if type(whole_number(part)) is int]
+    texts = len(parts) > 3 and len(at) == 2 and at[1] == at[0] + 1 and all(isinstance(parts[one], str) for one in at)
+    return [whole_number(part) if place in at else part for place, part in enumerate(parts)] if texts else parts
 
 
 def _place(parts: Sequence[Any]) -> int | None:
@@ -85,8 +96,10 @@ def _with_more(place: list[int], rest: list[Any], number: int, source: Source, s
     said = len(texts) > 1 and there in texts
     if said:
         texts.remove(str(there))
-    if not texts or any(not _ID.fullmatch(text) for text in texts[1:]):
+    named = [text for text in texts if not _ID.fullmatch(text)] or texts[:1]
+    if len(named) != 1 or not (said or named[0] == texts[0]):
         return None  # which of several texts is the label it does not tell
+    texts = [*named, *(text for text in texts if text != named[0])]
     if len(texts) > 1 and there is not None and texts[0].casefold() == there.casefold():
         raise ValueError(
             f"which of {texts[0]!r}, the text of a span in another case, and {texts[1]!r} is its label is not clear; "

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 BARE = "tags have no B- or I-, so neighbouring tokens with one label are read as one mention"
 UNNAMED = "tags have no label, so all mentions are labelled 'entity'"
@@ -22,7 +22,7 @@ _ALONE = re.compile(r"([BIESLUMW])-?")
 _OTHER_OUTSIDE = {"_": 1, "-": 2, "0": 2}
 """What may stand for O, and in a column without tags stands for nothing at all, and how often it does at least: once it
 may be a slip."""
-_SEVERAL = re.compile(r"[|,;][BIESLUMWO](?:[-_]|$)|[/+ ](?:[BIESLUMW][-_]|O$)")
+_SEVERAL = re.compile(r"[|,;#][BIESLUMWO](?:[-_]|$)|[/+ ](?:[BIESLUMW][-_]|O$)")
 _SAME_AS = {"L": "E", "U": "S", "W": "S", "M": "I"}
 
 Kind = Literal["before", "behind", "alone", "bare"]
@@ -84,13 +84,6 @@ def are_tags(tags: Sequence[str]) -> bool:
     spelling = find_spelling(Counter(tags))
     inside = [tag for tag in tags if tag != spelling.outside]
     return bool(inside) and spelling.kind != "bare" and all(map(spelling.read, inside))
-
-
-def only_tags(row: Mapping[str, Any], size: int) -> list[str]:
-    """The fields of a row, whatever they are called, that hold as many tags and no doubt of it."""
-    lists = [(name, value) for name, value in row.items() if isinstance(value, list) and len(value) == size > 0]
-    texts = [(name, value) for name, value in lists if all(isinstance(tag, str) for tag in value)]
-    return [name for name, value in texts if value.count("O") == size or are_tags(value)]
 
 
 def find_spelling(counts: Mapping[str, int]) -> Spelling:

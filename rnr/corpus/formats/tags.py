@@ -1,18 +1,21 @@
 """Tags of tokens (IOB, IOE, IOBES, BILOU, bare labels, in any of their spellings) -> where mentions begin and end."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnr.corpus.formats.field_names import TAG_NAMES
 from rnr.corpus.formats.tag_spelling import Spelling, find_spelling
 from rnr.corpus.spacing import SpaceRule, join
 
 OTHER_TEXT = "rows have a text that is not what their tokens say, and were read from the tokens"
 
-TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
-"""What people call a column of tags."""
-
+SEVERAL_TAGS = (
+    "; the word has several tags, as of nested names: keep one, or write {'tokens', 'entities'} for each sentence"
+)
+_DIVIDERS = re.compile(r"[\s|,;#+/]+")
 OUTSIDE = ("O", "")
 """How a tag outside of mentions is read."""
 
@@ -207,4 +210,6 @@ def _no_tag(cell: str) -> str:
     """What is said of a cell in the column of tags that is none."""
     again = "; the names of the columns stand here again, as in files that were put together: take this line out"
     said = f"expected a tag such as O, B-person or I-person, found tag {cell!r}"
+    if len(tags := _DIVIDERS.split(cell)) > 1 and all(map(is_of_names, tags)):
+        return said + SEVERAL_TAGS
     return said + again if cell.lower() in TAG_NAMES else said

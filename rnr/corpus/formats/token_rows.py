@@ -7,17 +7,15 @@ from itertools import chain
 from typing import Any
 
 from rnr.corpus.formats.beside import note_listed
+from rnr.corpus.formats.field_names import TAGS, names_tags
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.span_lists import whole_number
-from rnr.corpus.formats.tag_spelling import only_tags
 from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, is_of_names, located, spans, tag_scheme
+from rnr.corpus.formats.token_fields import BESIDE, any_of_names, fields, plain_list
 from rnr.corpus.syntax_labels import CHUNKS
 from rnr.messages import counted
 
-TOKENS = ("tokens", "words", "word")
-TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")
-_USUAL = frozenset(("id", "tokens", "words", "ner_tags", "tags", "ner", "pos_tags", "chunk_tags", "langs"))
 NAMES = ("label_list", "label_names", "class_names", "names")
 
 SPACES = ("trailing_whitespace", "space_after", "spaces", "ws", "whitespace", "spaces_after")
@@ -27,9 +25,8 @@ SAMPLE = 200_000
 
 OTHER_TAGS = "are not read"
 TAGS_READ = "rows have entities beside the tags of their tokens; the tags were read"
-_ENTITIES = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
 _BESIDE = ("full_text", "text", "sentence", "schema", "dataset", "guid", "id", "cot", "reasoning", "relations")
-_READ = frozenset((*_BESIDE, *NAMES, *SPACES, *_ENTITIES))
+_READ = frozenset((*_BESIDE, *NAMES, *SPACES, *BESIDE))
 """The fields of a row that something may be read from, beside its tokens and tags."""
 AS_NUMBERS = "rows have the numbers of their tags written as text or with a decimal point; they were taken as numbers"
 ANY_NAME = "tags are those of {!r}, the only field with one for each token"
@@ -46,38 +43,6 @@ _UNKNOWN = (
     "tag {} marks a token that was not annotated (models leave it out of their loss): such a sentence is not whole; "
     "export the data set before its words were split, or leave such rows out"
 )
-
-
-def fields(row: Any) -> tuple[str, str] | None:
-    """The names of the fields that hold the tokens and their tags, else None."""
-    if not isinstance(row, dict):
-        return None
-    tokens = next((name for name in TOKENS if _plain_list(row.get(name), str)), None)
-    if tokens is None:
-        return None
-    matching = [name for name in TAGS if _plain_list(row.get(name), (str, int, float)) and name != tokens]
-    # Where tags stand there twice, as numbers and by name, the names say more.
-    named = [name for name in matching if all(isinstance(tag, str) for tag in row[name])]
-    same = [name for name in named or matching if len(row[name]) == len(row[tokens])] or matching
-    if len(same) > 1:  # "tags" may be parts of speech, and those of "ner" the names
-        same = [name for name in same if _any_of_names(row[name])] or same
-    if not same and not any(isinstance(row.get(name), list) for name in _ENTITIES):
-        same = only_tags(row, len(row[tokens]))
-        return (tokens, same[0]) if len(same) == 1 else None
-    return (tokens, same[0]) if same else None
-
-
-def _any_of_names(tags: Sequence[Any]) -> bool:
-    return any(map(is_of_names, tags))
-
-
-def is_usual(row: Any) -> bool:
-    """Whether a row has the usual fields of tokens and tags alone: asked early, because files of them are large."""
-    return type(row) is dict and row.keys() <= _USUAL and fields(row) is not None
-
-
-def _plain_list(value: Any, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(value, list) and all(isinstance(inner, kind) for inner in value)
 
 
 def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
@@ -170,11 +135,11 @@ def _note_beside(row: dict[str, Any], found: tuple[str, str], number: int, sourc
     """Note what stands beside the tokens and tags of a row, and the names of these where it has its ``own``, and is
     not read."""
     source.note_relations(row, number)
-    if others := [name for name in _ENTITIES if isinstance(row.get(name), (list, dict))]:
+    if others := [name for name in BESIDE if isinstance(row.get(name), (list, dict))]:
         source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
     read = {
         *found,
-        *(name for name in TAGS if _plain_list(row.get(name), str) and len(row[name]) == len(row[found[0]])),
+        *(name for name in TAGS if plain_list(row.get(name), str) and len(row[name]) == len(row[found[0]])),
     }
     note_listed(row, number, source, *read, *(NAMES if own else ()))
     if others := row.keys() - _READ - set(found):
@@ -192,7 +157,7 @@ def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
     """The text of tokens where a row says behind which of them a space stands, as spaCy does; else nothing."""
     for name in SPACES:
         spaces = row.get(name)
-        if isinstance(spaces, list) and len(spaces) == len(tokens) and _plain_list(spaces, bool):
+        if isinstance(spaces, list) and len(spaces) == len(tokens) and plain_list(spaces, bool):
             return ["".join(f"{token} " if space else token for token, space in zip(tokens, spaces, strict=True))]
     return []
 
@@ -204,14 +169,14 @@ def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], s
         if (
             name in (tokens, read)
             or value == row[read]
-            or not _plain_list(value, (str, int))
+            or not plain_list(value, (str, int))
             or not len(value) == len(named) > 0
         ):
             continue
-        others = _by_name(value, source.names.get(name)) if name in TAGS else None
+        others = _by_name(value, source.names.get(name)) if name in TAGS or names_tags(name) else None
         if others is not None:
             _refuse_unlike({read: named, name: others}, row[tokens])
-        elif "ner" in name.lower().split("_") or (name in TAGS and (type(value[0]) is int or _any_of_names(value))):
+        elif "ner" in name.lower().split("_") or (name in TAGS and (type(value[0]) is int or any_of_names(value))):
             yield f"tags are those of {read!r}; those of {name!r} {OTHER_TAGS}"
 
 
@@ -246,7 +211,7 @@ def _told(tags: Sequence[str]) -> list[tuple[int, int, str]] | None:
 
 
 def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | Mapping[int, str] | None:
-    own = next((row[name] for name in NAMES if _plain_list(row.get(name), str) and row[name]), None)
+    own = next((row[name] for name in NAMES if plain_list(row.get(name), str) and row[name]), None)
     if all(isinstance(tag, str) for tag in row[field]):
         return own if own and "O" in own and set(own).issuperset(row[field]) else None
     return source.stated(source.names.get(field) or own) or source.labels()

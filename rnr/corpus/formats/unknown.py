@@ -8,12 +8,12 @@ from rnr.corpus.formats.doubtful import MARKS
 from rnr.corpus.formats.entity_fields import ENTITIES, is_entity
 from rnr.corpus.formats.entity_labels import names_a_label
 from rnr.corpus.formats.entity_names import unnamed_label
+from rnr.corpus.formats.field_names import TAGS, TOKENS
 from rnr.corpus.formats.plain_rows import TEXTS
 from rnr.corpus.formats.refusals import WRITE_OFFSETS
 from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shown_lists import shows_an_array
-from rnr.corpus.formats.tag_spelling import only_tags
-from rnr.corpus.formats.token_rows import TAGS, TOKENS
+from rnr.corpus.formats.token_fields import only_tags
 
 _ENTITY = '{"start": 0, "end": 3, "label": "person"}'
 _TYPES = {str: "text", list: "a list", dict: "an object", int: "a number", float: "a number", bool: "true or false"}

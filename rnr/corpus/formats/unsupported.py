@@ -4,13 +4,14 @@ import re
 from typing import Any
 
 from rnr.corpus.formats.by_column import SENTENCES, table_by_column
+from rnr.corpus.formats.field_names import names_tags, names_words
 from rnr.corpus.formats.refusals import any_has, refused, refused_once
 from rnr.corpus.formats.shapes import has
 from rnr.corpus.formats.shown_lists import shows_a_list
 
 _TEXTS = ("text", "sentence", "content")
 _ENTITY = ("entity", "mention", "span", "entity_text", "span_text")
-_TAG = re.compile(r"O|[BIESLU]-.+")
+_TAG = re.compile(r"O|[BIESLU]-\S+")
 
 
 UNSUPPORTED = (
@@ -143,9 +144,11 @@ UNSUPPORTED = (
     ),
     refused(
         "GoLLIE's rows",
-        "write {'text': unlabelled_sentence, 'entities': [{'text': span, 'label': ...}]}",
-        lambda row: has(row, unlabelled_sentence=str),
+        "write {'text': ..., 'entities': [{'text': span, 'label': ...}]} of its sentence ('unlabelled_sentence', or "
+        "that in 'text') and of the names in 'labels'",
+        lambda row: has(row, unlabelled_sentence=str) or has(row, text=str, labels=str, scorer_cls=str),
         "unlabelled_sentence",
+        "scorer_cls",
     ),
     refused(
         "a pattern of a spaCy or Prodigy matcher",
@@ -271,10 +274,10 @@ def _is_word(row: Any) -> bool:
     """Whether a row is one word with its tag."""
     if not isinstance(row, dict):
         return False
-    cells = {name.lower(): value for name, value in row.items() if isinstance(name, str) and isinstance(value, str)}
-    return any(name in cells for name in ("word", "token", "form")) and any(
-        _TAG.fullmatch(cells.get(name, "")) for name in ("tag", "ner", "ner_tag", "label", "bio", "iob")
-    )
+    cells = {name: value for name, value in row.items() if isinstance(name, str) and isinstance(value, str)}
+    tags = (value for name, value in cells.items() if names_tags(name) and not names_words(name))
+    words = (value for name, value in cells.items() if names_words(name))
+    return any(" " not in word for word in words) and any(map(_TAG.fullmatch, tags))
 
 
 def _of_corenlp(row: dict[str, Any]) -> bool:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from rnr.corpus.formats.refusals import WRITE_OFFSETS, any_has, refused
+from rnr.corpus.formats.field_names import TOKENS
+from rnr.corpus.formats.plain_rows import TEXTS
+from rnr.corpus.formats.refusals import BEGINS, WRITE_OFFSETS, any_has, is_entity_alone, refused, refused_once
 from rnr.corpus.formats.rows import are_texts
 from rnr.corpus.formats.shapes import has
 
@@ -33,6 +35,12 @@ DATASETS = (
         "it has no text: put the list beside that, {'text': ..., 'entities': [...]}, run with "
         'aggregation_strategy="simple"',
         lambda row: _of_pipeline(row) or (isinstance(row, list) and bool(row) and all(map(_of_pipeline, row))),
+    ),
+    refused_once(
+        "a table with an entity a row, without the texts that these are in",
+        "put those of a text into one row with it: {'text': ..., 'entities': [[start, end, label], ...]}",
+        lambda row: is_entity_alone(row) and row.keys().isdisjoint(TEXTS) and row.keys().isdisjoint(TOKENS),
+        *BEGINS,
     ),
     refused(
         "a document of gatenlp",
@@ -148,6 +156,12 @@ DATASETS = (
         "take the data set before it was tokenised",
         lambda row: has(row, input_ids=list),
         "input_ids",
+    ),
+    refused(
+        "a project of Colabeler",
+        f"of its 'content' and of 'outputs.annotation.T' {WRITE_OFFSETS}",
+        lambda row: has(row, outputs=dict, content=str) and has(row["outputs"], annotation=dict),
+        "outputs",
     ),
     refused(
         "annotated pictures (COCO)",

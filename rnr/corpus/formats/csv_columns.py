@@ -1,0 +1,158 @@
+"""Which columns of a table hold words, their tags and what their sentences are called: told by their names, and by
+what stands below them."""
+
+from collections.abc import Callable, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+
+from rnr.corpus.formats.column_cells import place_of
+from rnr.corpus.formats.column_headers import is_predicted
+from rnr.corpus.formats.csv_table import rows_of_cells
+from rnr.corpus.formats.csv_words import BLANKS_DIVIDE, WordColumns, divided_by_blanks
+from rnr.corpus.formats.field_names import (
+    may_number_sentences,
+    names_documents,
+    names_places,
+    names_sentences,
+    names_tags,
+    names_words,
+    numbers_sentences,
+    plain,
+    usual_first,
+)
+from rnr.corpus.formats.rows import DataError
+from rnr.corpus.formats.shapes import Source
+from rnr.corpus.formats.shown_lists import shows_a_list
+from rnr.corpus.formats.tags import TagCensus
+from rnr.corpus.formats.text_tags import shows_tags
+
+OTHER_TAGS = "further columns of tags are not read"
+_WORD_ORDER = ("word", "token", "words", "tokens", "form")
+_TAG_ORDER = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
+_LOOKED_AT = 500
+"""So many rows tell what a column holds."""
+_MOST = 0.9
+
+
+def is_word_table(head: str) -> bool:
+    """Whether a line names the columns of a table with a word a row and what its sentence is called."""
+    names = head.split("\t")
+    return len(names) > 2 and any(map(_may_be_words, names)) and any(map(names_sentences, names))
+
+
+def word_columns(names: Sequence[str], source: Source) -> WordColumns | None:
+    """The columns of a table with a word a row; None where it is another."""
+    below = _Below(source.file)
+    word = _word(names, below)
+    sentence = _sentence(names, word, below, source)
+    taken = {word, sentence, *filter(names_documents, names), *filter(names_places, names)}
+    tags = _tags([name for name in names if name.strip() and name not in taken], names, below)
+    if word and (asked := source.reading.options.tag_column):
+        tags = [_asked_for(asked, names, source.file), *tags]
+    if not (word and tags) or tags[0] in (word, sentence) or below.lists(names.index(tags[0])):
+        return None
+    if plain(word) == "text" and not below.tags(names.index(tags[0])):
+        return None  # which may be a text with its class
+    if sentence is None and not divided_by_blanks(source):
+        return None
+    document = next((name for name in names if names_documents(name) and below.stays(names.index(name))), None)
+    return _noted(names, word, tags, sentence, document, source)
+
+
+def _noted(
+    names: Sequence[str], word: str, tags: Sequence[str], sentence: str | None, document: str | None, source: Source
+) -> WordColumns:
+    """The places of these columns; what is guessed or not read is noted."""
+    tag, place = tags[0], next(filter(names_places, names), None)
+    if others := [name for name in tags[1:] if name not in (word, tag, sentence)]:
+        source.reading.fact(f"column {tag!r} is read as the tags; {OTHER_TAGS} ({', '.join(others)})", source.file)
+    elif not (names_tags(tag) or source.reading.options.tag_column):
+        source.reading.fact(f"column {tag!r} is read as the tags", source.file)
+    source.not_read(name for name in names if name.strip() and name not in (word, tag, sentence, place))
+    if sentence is None:
+        source.reading.fact(BLANKS_DIVIDE, source.file)
+    elif not names_sentences(sentence):
+        source.reading.fact(f"column {sentence!r} is read as the number of the sentence", source.file)
+    found = [-1 if name is None else names.index(name) for name in (word, tag, sentence, document, place)]
+    return WordColumns(
+        width=len(names), word=found[0], tag=found[1], sentence=found[2], document=found[3], place=found[4]
+    )
+
+
+class _Below:
+    """The first rows below the names of the columns."""
+
+    def __init__(self, file: Path) -> None:
+        self._rows = [cells for _, cells in islice(rows_of_cells(file), 1, _LOOKED_AT) if isinstance(cells, list)]
+
+    def cells(self, column: int) -> list[str]:
+        """What stands in a column, without empty cells."""
+        return [cell for row in self._rows if len(row) > column and (cell := row[column].strip())]
+
+    def lists(self, column: int) -> bool:
+        """Whether the first row with something in this column has a list there."""
+        first = next(iter(self.cells(column)), "")
+        return shows_a_list(first) or shows_tags(first)
+
+    def words(self, column: int) -> bool:
+        """Whether the cells of a column are words and no texts."""
+        cells = self.cells(column)
+        return sum(" " not in cell for cell in cells) >= _MOST * len(cells) > 0
+
+    def tags(self, column: int) -> bool:
+        """Whether the cells of a column are all tags that say where in a name a word stands, or that it is in none."""
+        census = TagCensus()
+        census.add(self.cells(column))
+        spelling = census.scheme().spelling
+        told = len(census.counts) > 1 and spelling.kind != "bare"
+        return told and all(map(spelling.read, census.counts)) and spelling.outside in census.counts
+
+    def stays(self, column: int) -> bool:
+        """Whether a column mostly says what it said in the row before: one that numbers the rows names no document."""
+        same = [left == right for left, right in pairwise(self.cells(column))]
+        return 2 * sum(same) >= len(same)
+
+    def numbers(self, column: int) -> bool:
+        """Whether the cells of a column are numbers that stay or go up by one, and most stay."""
+        cells = self.cells(column)
+        if not all(cell.isascii() and cell.isdigit() for cell in cells):
+            return False
+        steps = [int(right) - int(left) for left, right in pairwise(cells)]
+        return set(steps) == {0, 1} and 2 * steps.count(0) >= len(steps)
+
+
+def _may_be_words(name: str) -> bool:
+    return names_words(name) or plain(name) == "text"
+
+
+def _word(names: Sequence[str], below: _Below) -> str | None:
+    """The column of the words; one of texts where these are words."""
+    named = usual_first(filter(names_words, names), _WORD_ORDER)
+    texts = (name for name in names if plain(name) == "text" and below.words(names.index(name)))
+    return next(iter(named), next(texts, None))
+
+
+def _sentence(names: Sequence[str], word: str | None, below: _Below, source: Source) -> str | None:
+    """The column that tells the sentence of a word: that with its number before one with its text, and where nothing
+    else divides them one of numbers that may be it."""
+    named = [name for name in names if names_sentences(name) and name != word]
+    if named:
+        return min(named, key=lambda name: not numbers_sentences(name))
+    numbers = [name for at, name in enumerate(names) if may_number_sentences(name) and below.numbers(at)]
+    return numbers[0] if numbers and not divided_by_blanks(source) else None
+
+
+def _tags(free: Sequence[str], names: Sequence[str], below: _Below) -> list[str]:
+    """The columns of tags: of those that are called so one that shows them first, else the only ones that show
+    them."""
+    shows: Callable[[str], bool] = lambda name: below.tags(names.index(name))  # noqa: E731
+    gold = [name for name in free if not is_predicted([name])]
+    named = usual_first(filter(names_tags, gold), _TAG_ORDER)
+    return sorted(named, key=lambda name: not shows(name)) or list(filter(shows, gold))
+
+
+def _asked_for(column: int, names: Sequence[str], file: Path) -> str:
+    """The name of the column of ``data.reading.tag_column``."""
+    if (place := place_of(column, len(names))) is None:
+        raise DataError(f"{file}: --tag-column {column}, and there are {len(names)} columns ({', '.join(names)})")
+    return names[place]

@@ -1,0 +1,84 @@
+"""What people call the words, the tags and the numbers of sentences, in tables, above columns and in rows of JSON.
+
+A name is compared by its letters alone, in lower case: ``Sentence #``, ``sentence_id``, ``sentenceId``.
+"""
+
+import re
+from collections.abc import Iterable
+
+TOKENS = ("tokens", "words", "word")
+TAGS = ("ner_tags", "tags", "ner", "labels", "label", "ner_tag", "bio_tags", "iob_tags", "ner_labels", "tag")
+"""The usual names in rows of JSON, those first that are asked first."""
+WORD_NAMES = ("token", "tokens", "word", "words", "form", "text")
+TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "ne", "label", "labels", "iob", "bio", "entity")
+"""What people call a column of words, and one of tags."""
+
+_OTHER_SIGNS = re.compile(r"[^\w#]|_")
+_SCHEME = r"(?:ner|ne|named_?entit(?:y|ies)|entit(?:y|ies)|bio2?|iob[12]?|bioes|iobes|bilou|bmes|bieso?)"
+_NUMBER = r"(?:ids?|idx|index|indices|no|num|number|nr|#|key|counter)"
+_WORD = re.compile(
+    r"(?:gold)?(?:words?|tokens?|tok|chars?|characters?|forms?|wordforms?|surface(?:form)?)(?:text|str|string)?"
+)
+_TAG = re.compile(
+    rf"(?:gold|true|correct)?(?:{_SCHEME}{{1,2}}|{_SCHEME}{{0,2}}(?:word|token|seq|sequence)?(?:tags?|labels?))"
+)
+_ENTITY = re.compile(r"entit(?:y|ies)")
+_SENTENCE = re.compile(rf"(?:sentences?|sents?|utterance|utt)({_NUMBER}?)|s(?:id|idx|no|num|#)")
+_DOCUMENT = re.compile(
+    rf"(?:documents?|docs?|files?|filename|(?:file|document|doc|text|tweet|post|message|article|paper|abstract|note|"
+    rf"report|review|comment|paragraph|para){_NUMBER})"
+)
+_ANY_NUMBER = re.compile(rf"{_NUMBER}|group(?:{_NUMBER})?|seq(?:uence)?(?:{_NUMBER})?")
+_PLACE = re.compile(rf"(?:tokens?|tok|words?){_NUMBER}")
+
+
+def plain(name: str) -> str:
+    """The letters and digits of a name, in lower case: ``Sentence #`` -> ``sentence#``."""
+    return _OTHER_SIGNS.sub("", name).lower()
+
+
+def names_words(name: str) -> bool:
+    """Whether a column or field with this name holds words."""
+    return bool(_WORD.fullmatch(plain(name)))
+
+
+def names_tags(name: str) -> bool:
+    """Whether a column or field with this name holds tags."""
+    return bool(_TAG.fullmatch(plain(name)))
+
+
+def names_entities(name: str) -> bool:
+    """Whether a field with this name holds entities rather than tags."""
+    return bool(_ENTITY.fullmatch(plain(name)))
+
+
+def names_sentences(name: str) -> bool:
+    """Whether a column with this name tells the sentence of each word."""
+    return bool(_SENTENCE.fullmatch(plain(name)))
+
+
+def numbers_sentences(name: str) -> bool:
+    """Whether a column with this name numbers the sentences, and does not hold their texts."""
+    found = _SENTENCE.fullmatch(plain(name))
+    return found is not None and found[1] != ""
+
+
+def may_number_sentences(name: str) -> bool:
+    """Whether a column with this name may number the sentences, or anything else."""
+    return bool(_ANY_NUMBER.fullmatch(plain(name)))
+
+
+def names_documents(name: str) -> bool:
+    """Whether a column with this name tells the document of each word."""
+    return bool(_DOCUMENT.fullmatch(plain(name)))
+
+
+def names_places(name: str) -> bool:
+    """Whether a column with this name numbers the words."""
+    return bool(_PLACE.fullmatch(plain(name)))
+
+
+def usual_first(found: Iterable[str], usual: tuple[str, ...]) -> list[str]:
+    """These names in the order of the usual ones, behind them the others in their own."""
+    rank = {name: at for at, name in enumerate(dict.fromkeys(map(plain, usual)))}
+    return sorted(found, key=lambda name: rank.get(plain(name), len(rank)))

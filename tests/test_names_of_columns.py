@@ -1,0 +1,185 @@
+"""What people call the words, the tags and the sentences of a table, and what is read where a name is not known."""
+
+import pytest
+
+from tests.reading_files import ADA, BO, read, written
+
+ROWS = ("1 Ada B-PER", "1 ran O", "2 Bo B-PER", "2 sat O")
+
+
+def _table(header: str, *, mark: str) -> str:
+    """A table of two sentences; the header has the names of the sentence, the word and the tag, in any order."""
+    order = ["sentence", "word", "tag"]
+    names = dict(pair.split("=") for pair in header.split(","))
+    at = [order.index(part) for part in names]
+    rows = [mark.join(row.split()[place] for place in at) for row in ROWS]
+    return "\n".join((mark.join(names.values()), *rows)) + "\n"
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "txt"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "word=words,tag=labels,sentence=sentence_id",  # simpletransformers
+        "sentence=sentence_id,word=words,tag=labels",
+        "word=token,tag=ner_label,sentence=sentence_id",
+        "word=Token,tag=Labels,sentence=Sentence",
+        "word=word,tag=bio_tag,sentence=sent_id",
+        "word=token,tag=tag,sentence=sid",
+        "sentence=Sentence-ID,word=Word,tag=iob_tag",
+        "sentence=sentenceId,word=wordform,tag=NERTag",
+        "sentence=sent_idx,word=text,tag=label",
+        "tag=gold_label,word=gold_token,sentence=sent_idx",  # FiNER-ORD
+        "word=word,tag=slot,sentence=sent_id",
+    ],
+)
+def test_a_table_is_read_whatever_its_columns_are_called(tmp_path, header, ending) -> None:
+    found, problems, notes = read(
+        written(tmp_path / f"a.{ending}", _table(header, mark="," if ending == "csv" else "\t"))
+    )
+    assert (found, problems) == ([ADA, BO], "")
+    assert ("column 'slot' is read as the tags" in notes) == ("slot" in header)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_the_index_of_pandas_in_front_is_passed_over(tmp_path, ending) -> None:
+    mark = "," if ending == "csv" else "\t"
+    rows = [mark.join(("", "sentence_id", "words", "labels"))]
+    rows += [mark.join((str(at), *row.split())) for at, row in enumerate(ROWS)]
+    assert read(written(tmp_path / f"a.{ending}", "\n".join(rows)))[:2] == ([ADA, BO], "")
+
+
+def test_of_two_columns_of_tags_the_one_with_tags_of_names_is_read(tmp_path) -> None:
+    table = "sentence_id,word,tag,ner\n1,Ada,NNP,B-PER\n1,ran,VBD,O\n2,Bo,NNP,B-PER\n2,sat,VBD,O\n"
+    found, problems, notes = read(written(tmp_path / "a.csv", table))
+    assert (found, problems) == ([ADA, BO], "")
+    assert "column 'ner' is read as the tags; further columns of tags are not read (tag)" in notes
+
+
+def test_what_a_model_predicted_is_not_read_for_gold(tmp_path) -> None:
+    table = "token\tpred_label\tgold_label\tsent_id\nAda\tO\tB-PER\t1\nran\tO\tO\t1\nBo\tO\tB-PER\t2\nsat\tO\tO\t2\n"
+    assert read(written(tmp_path / "a.tsv", table))[:2] == ([ADA, BO], "")
+
+
+def test_a_text_with_its_class_is_no_word_with_its_tag(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.csv", "sentence_id,text,label\n0,great,positive\n1,bad,negative\n"))[1]
+    assert "a CSV needs a column of words, one of tags" in problems
+
+
+@pytest.mark.parametrize(("name", "noted"), [("id", True), ("seq_id", True), ("sid", False)])
+def test_a_column_that_numbers_groups_of_words_divides_them(tmp_path, name, noted) -> None:
+    table = _table(f"sentence={name},word=word,tag=ner", mark=",")
+    found, problems, notes = read(written(tmp_path / "a.csv", table))
+    assert (found, problems) == ([ADA, BO], "")
+    assert (f"column {name!r} is read as the number of the sentence" in notes) == noted
+
+
+def test_a_number_for_each_row_names_no_document(tmp_path) -> None:
+    table = "note_id,sent_id,word,tag\n1,1,Ada,B-PER\n2,1,ran,O\n3,2,Bo,B-PER\n4,2,sat,O\n"
+    assert read(written(tmp_path / "a.csv", table))[:2] == ([ADA, BO], "")
+    columns = "note_id\ttoken\tlabel\n1\tAda\tB-PER\n2\tran\tO\n\n3\tBo\tB-PER\n4\tsat\tO\n"
+    assert read(written(tmp_path / "a.tsv", columns))[:2] == ([ADA, BO], "")
+
+
+@pytest.mark.parametrize("name", ["id", "seq", "seq_no"])
+def test_a_number_for_each_word_divides_no_sentences(tmp_path, name) -> None:
+    problems = read(written(tmp_path / "a.csv", f"{name},word,tag\n1,Ada,B-PER\n2,ran,O\n3,Bo,B-PER\n"))[1]
+    assert "neither a column nor a blank row tells where a sentence ends" in problems
+
+
+def test_a_column_of_documents_is_named_where_no_sentence_is(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.csv", "doc_id,word,tag\n1,Ada,B-PER\n1,ran,O\n"))[1]
+    assert "add a column such as 'sentence_id', or call 'doc_id' so where each is one sentence" in problems
+
+
+@pytest.mark.parametrize(
+    ("header", "mark", "said"),
+    [
+        ("word=token,tag=slot,sentence=sent_id", " ", "column 3 (sent_id)"),
+        ("word=Wort,tag=label,sentence=sentence_id", "\t", "column 3 (sentence_id)"),
+        ("word=token,tag=label,sentence=doc", "\t", "column 3 (doc)"),
+        ("word=token,tag=label,sentence=seq_id", "\t", "column 3 (seq_id)"),
+        ("word=token,tag=label,sentence=tweet_id", " ", "column 3 (tweet_id)"),
+    ],
+)
+def test_columns_whose_header_names_their_sentences_are_not_merged(tmp_path, header, mark, said) -> None:
+    table = _table(header, mark=mark)
+    found, problems, _ = read(written(tmp_path / "a.txt", table))
+    assert (found, f"{said} tells the sentence or document of each word, and no blank line" in problems) == ([], True)
+    divided = table.replace(f"O{mark}1\n", f"O{mark}1\n\n")
+    assert read(written(tmp_path / "b.txt", divided))[:2] == ([ADA, BO], "")
+
+
+@pytest.mark.parametrize("mark", ["\t", " "])
+def test_numbers_of_sentences_behind_words_and_tags_are_refused_without_a_header(tmp_path, mark) -> None:
+    lines = "\n".join(mark.join((word, tag, number)) for number, word, tag in map(str.split, ROWS)) + "\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", lines))
+    assert (found, "column 3 tells the sentence or document of each word" in problems) == ([], True)
+    yes_or_no = lines.replace("2\n", "1\n", 1).replace("\nBo", "\n\nBo")
+    assert read(written(tmp_path / "b.tsv", yes_or_no))[:2] == ([ADA, BO], "")
+
+
+def test_a_quotation_mark_between_tabs_is_a_word(tmp_path) -> None:
+    table = 'word\ttag\tsent_id\n"\tO\t1\nAda\tB-PER\t1\nran\tO\t1\n"\tO\t1\nBo\tB-PER\t2\nsat\tO\t2\n'
+    assert read(written(tmp_path / "a.tsv", table))[:2] == ([('" Ada ran "', [("Ada", "PER")]), BO], "")
+
+
+# A sentence a row
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "text_a\tlabel\nAda ran\tB-PER O\nBo sat\tB-PER O\n"),  # PaddleNLP
+        ("a.txt", "text_a\tlabel\nAda ran\tB-PER O\nBo sat\tB-PER O\n"),
+        ("a.csv", "text_a,label\nAda ran,B-PER O\nBo sat,B-PER O\n"),
+        ("a.csv", "id,query,slots\n7,Ada ran,B-PER O\n8,Bo sat,B-PER O\n"),
+        ("a.tsv", "query\tslots\nAda ran\tB-PER O\nBo sat\tB-PER O\n"),
+    ],
+)
+def test_a_text_with_its_tags_is_read_whatever_its_column_is_called(tmp_path, name, content) -> None:
+    found, problems, _ = read(written(tmp_path / name, content))
+    assert (found, problems) == ([ADA, BO], "")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_control_character_may_divide_words_and_tags(tmp_path, name) -> None:
+    rows = ("text_a|label", "黑\x02龙\x02去|P-B\x02P-I\x02O", "韦|P-B", "去|O", "韦\x02去|P-B\x02O")
+    content = "\n".join(rows).replace("|", "," if name == "a.csv" else "\t")
+    found, problems, _ = read(written(tmp_path / name, content))
+    assert problems == ""
+    assert found == [("黑龙去", [("黑龙", "P")]), ("韦", [("韦", "P")]), ("去", []), ("韦去", [("韦", "P")])]
+
+
+def test_a_control_character_without_names_of_the_columns_is_told(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.tsv", "黑\x02龙\tP-B\x02P-I\n去\x02韦\tO\x02P-B\n"))[1]
+    assert "U+0002 seems to divide words and tags inside of the columns: name these in a line above" in problems
+
+
+def test_the_first_line_of_sentences_with_their_tags_is_no_header(tmp_path) -> None:
+    lines = "hi\tO\nAda ran\tB-PER O\nBo sat\tB-PER O\n"
+    assert read(written(tmp_path / "a.tsv", lines))[:2] == ([("hi", []), ADA, BO], "")
+
+
+@pytest.mark.parametrize(
+    ("words", "tags"),
+    [("text", "label"), ("sentence", "ner"), ("Word", "Tag"), ("tokens", "slots"), ("chars", "bio"), ("text_a", "x")],
+)
+@pytest.mark.parametrize("row", [["B-PER", "O"], ["PER-B", "O"], ["S-PER", "O"]])
+def test_two_lists_of_which_one_holds_tags_are_tokens_and_tags(tmp_path, words, tags, row) -> None:
+    rows: list[object] = [{"Sentence #": "7", words: ["Ada", "ran"], tags: row}, {words: ["hi"], tags: ["O"]}]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([ADA, ("hi", [])], "")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": ["Ada", "ran"], "label": ["sport", "news"]},
+        {"text": ["Ada", "ran"], "pred": ["B-PER", "O"]},
+        {"text": "Ada ran", "entities": ["Ada"], "labels": ["B-PER"]},
+    ],
+)
+def test_lists_of_something_else_are_no_tags(tmp_path, row) -> None:
+    found, problems, _ = read(written(tmp_path / "a.jsonl", [row]))
+    assert found == []
+    assert problems != ""
