@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rnr.files import strict_json
+
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 """A token by which some models spell what is not in their vocabulary: text, even where it is listed as added."""
 
@@ -186,7 +188,7 @@ def _without_prefix_space(backend: Any) -> Any:
             each |= {"prepend_scheme": "never"} if each["type"] == "Metaspace" else {}
             each |= {"add_prefix_space": False} if each["type"] == "ByteLevel" else {}
         whole[kind] = {"type": "Sequence", parts: steps} if steps else None
-    return Backend.from_str(json.dumps(whole))
+    return Backend.from_str(strict_json(whole))
 
 
 def _words(tokenizer: Any, added: Mapping[int, Any]) -> dict[str, int]:
