@@ -93,19 +93,27 @@ def _foreign_layers(text: Any) -> Iterator[str]:
         yield f"layers that mix the tokens of a row other than by attention: {', '.join(foreign)}"
 
 
-def turn_off_noise(model: nn.Module) -> None:
-    """Dropout of any kind and jitter become 0, so that log-probabilities in training are those of the policy."""
+Noise = dict[str, list[tuple[Any, float]]]
+"""Name of a setting -> those that had it, with what it was."""
+
+
+def turn_off_noise(model: nn.Module) -> Noise:
+    """Dropout of any kind and jitter become 0, so that log-probabilities in training are those of the policy; what they
+    were."""
+    found: Noise = {}
     for module in model.modules():
         if isinstance(module, _DropoutNd):
             module.p = 0.0
-        _zero_noise(module)
-        _zero_noise(getattr(module, "config", None))
+        for holder in (module, getattr(module, "config", None)):
+            for name, value in _noise(holder):
+                found.setdefault(name, []).append((holder, value))
+                setattr(holder, name, type(value)(0))
+    return found
 
 
-def _zero_noise(holder: Any) -> None:
-    for name, value in vars(holder).items() if hasattr(holder, "__dict__") else ():
-        if type(value) is float and _NOISE.search(name):
-            setattr(holder, name, 0.0)
+def _noise(holder: Any) -> list[tuple[str, float]]:
+    settings = vars(holder).items() if hasattr(holder, "__dict__") else ()
+    return [(name, value) for name, value in settings if type(value) in (float, int) and value and _NOISE.search(name)]
 
 
 def train_every_embedding(model: nn.Module) -> None:

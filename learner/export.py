@@ -1,5 +1,6 @@
 """The policy as a plain Hugging Face folder that transformers and ``vllm serve`` load."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ from learner.engine import PolicyEngine
 from learner.files import as_in_files, load_model, read_weights, stored
 from learner.settings import LearnerSettings
 from rnr.digest import bits, weights_digest
-from rnr.files import rename_synced, sync_folder
+from rnr.files import rename_synced, strict_json, sync_folder
 
 DESCRIPTION = (
     *("config.json", "generation_config.json", "*processor_config.json", "tokenizer_config.json", "tokenizer.json"),
@@ -69,7 +70,11 @@ def _copy_description(source: Path, folder: Path) -> None:
         to.parent.mkdir(exist_ok=True)
         shutil.copyfile(file, to)  # without its mode, which may forbid to replace it
     config = folder / "config.json"
-    config.write_text(_DTYPE.sub(r'\1"bfloat16"', config.read_text(encoding="utf-8")), encoding="utf-8")
+    text = _DTYPE.sub(r'\1"bfloat16"', config.read_text(encoding="utf-8"))
+    told = json.loads(text)
+    if told.pop("transformers_weights", None) is not None:  # a file's name, which may not be that of the export's
+        text = strict_json(told, indent=2)
+    config.write_text(text, encoding="utf-8")
 
 
 def _own(tensor: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,8 @@ plain forward pass, one sequence a row. Whatever a model does otherwise than the
 here, and is looked for module by module until it has a name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,11 +15,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from learner.architecture import UnsupportedModel
+from learner.architecture import Noise, UnsupportedModel, turn_off_noise
 from learner.attention import noted_widths
 from learner.batch import Arrange, Batch, MicroBatch, Weighted, collate
 from learner.bucketed_layout import bucketed_layout
-from learner.diagnosis import first_difference, in_float32, joined, traces
+from learner.diagnosis import SAME, first_difference, in_float32, joined, traces
 from learner.logits import Logits
 from learner.logprobs import PolicyModel, body, causal_model
 from rnr.types import Sample
@@ -42,29 +43,36 @@ def preflight(model: Any) -> PolicyModel:
     rows = torch.tensor([sample.prompt_ids + sample.completion_ids for pack in samples for sample in pack])
     with torch.no_grad(), in_float32(model):
         model.eval()
-        plain = _plain(model, rows)
-        logits = _find_logits(causal_model(model), plain)
+        with _named(f"{type(model).__name__} cannot be computed from token ids alone, by a body and a head"):
+            plain = _plain(model, rows)
+            _refuse_no_numbers(model, plain)
+            logits = _find_logits(causal_model(model), plain)
         expected = _of_completions(plain.logits.log_softmax(-1), rows, samples)
+        noise = turn_off_noise(model)
         policy = PolicyModel(model, logits)
         policy.train()
-        try:
-            with noted_widths() as widths:
-                packed = _packed(policy, batch)
-            difference = (packed - expected).abs().max().item()
-        except UnsupportedModel:
-            raise
-        except Exception as error:
-            raise UnsupportedModel(
-                f"{type(model).__name__} cannot compute packed completions: {type(error).__name__}: {error}"
-            ) from error
+        with _named(f"{type(model).__name__} cannot compute packed completions"), noted_widths() as widths:
+            packed = _packed(policy, batch)
+        difference = (packed - expected).abs().max().item()
         if not difference <= TOLERANCE:
-            cause = _cause(policy, samples, rows)
+            cause = _cause(policy, samples, rows) or _used_noise(causal_model(model), noise, plain, rows)
             raise UnsupportedModel(
                 f"{type(model).__name__}: the learner's log-probabilities differ from those of transformers' own "
                 f"forward pass by up to {difference:.2g}. {cause}"
             )
     policy.head_widths = frozenset(widths)
     return policy
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """UnsupportedModel that begins so for whatever goes wrong in the block but for one that has its name."""
+    try:
+        yield
+    except UnsupportedModel:
+        raise
+    except Exception as error:
+        raise UnsupportedModel(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def check_on_device(run: Callable[[Batch], torch.Tensor], policy: PolicyModel, device: Any, arrange: Arrange) -> None:
@@ -118,6 +126,15 @@ def _plain(model: Any, rows: torch.Tensor) -> _Plain:
     return _Plain(hidden=hidden.float(), logits=logits.float())
 
 
+def _refuse_no_numbers(model: Any, plain: _Plain) -> None:
+    """Raise UnsupportedModel, naming weights, where logits are not finite."""
+    if plain.logits.isfinite().all():
+        return
+    wrong = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+    why = f"{len(wrong)} of its weights are not, as {wrong[0]}: get them again" if wrong else "all its weights are"
+    raise UnsupportedModel(f"{type(model).__name__}: its logits are not finite; {why}")
+
+
 def _find_logits(causal: Any, plain: _Plain) -> Logits:
     """What the model makes of its head's output, found out from what it does: caps are tried, a factor is measured."""
     head = causal.get_output_embeddings()
@@ -153,7 +170,7 @@ def _of_completions(logs: torch.Tensor, rows: torch.Tensor, samples: list[list[S
 
 
 def _cause(policy: PolicyModel, samples: list[list[Sample]], rows: torch.Tensor) -> str:
-    """Which module is the first to compute something else, and beside what."""
+    """Which module is the first to compute something else, and beside what; empty where none does."""
     causal, batch = causal_model(policy.model), _batch(samples)
     tokens = rows.numel(), batch.input_ids_1T.numel()
     training = traces(causal, lambda: _packed(policy, batch), tokens[1])
@@ -174,6 +191,25 @@ def _cause(policy: PolicyModel, samples: list[list[Sample]], rows: torch.Tensor)
     plain = traces(causal, lambda: body(causal)(input_ids=rows, use_cache=False), tokens[0])
     if found := first_difference(alone, plain):
         return f"{found} computes something else under the learner's attention than under transformers'"
+    return ""
+
+
+def _used_noise(causal: Any, noise: Noise, plain: _Plain, rows: torch.Tensor) -> str:
+    """The setting of a noise that the model goes by in evaluation, too, or what is left if there is none."""
+    causal.set_attn_implementation("eager")
+    causal.eval()
+
+    def same() -> bool:
+        hidden = body(causal)(input_ids=rows, use_cache=False).last_hidden_state.float()
+        return bool((hidden - plain.hidden).abs().max() <= SAME * plain.hidden.abs().max())
+
+    for name, holders in () if same() else noise.items():
+        for holder, value in holders:
+            setattr(holder, name, value)
+        if same():
+            return f"It goes by {name} ({holders[0][1]}) in evaluation, too, and the learner turns off all noise"
+        for holder, value in holders:
+            setattr(holder, name, type(value)(0))
     return "The hidden states agree, so it is what follows them"
 
 

@@ -85,6 +85,15 @@ def test_the_config_of_an_export_tells_the_type_of_its_weights(own_model, tmp_pa
     assert json.loads((tmp_path / "export" / "config.json").read_text()) == config | written
 
 
+def test_the_config_of_an_export_names_no_file_of_weights(own_model, tmp_path) -> None:
+    _, weights = changed(own_model)
+    policy = engine(own_model, weights)
+    config = json.loads((own_model / "config.json").read_text())
+    (own_model / "config.json").write_text(json.dumps(config | {"transformers_weights": "model.safetensors"}))
+    export(policy, tmp_path / "export", {}, rank=0)
+    assert json.loads((tmp_path / "export" / "config.json").read_text()) == config
+
+
 def test_what_describes_the_base_may_be_read_only_and_is_replaced(own_model, tmp_path) -> None:
     (own_model / "generation_config.json").write_text("{}")
     (own_model / "generation_config.json").chmod(0o444)

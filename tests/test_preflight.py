@@ -20,6 +20,7 @@ FAMILIES = {
     "phi3": {"resid_pdrop": 0.5, "embd_pdrop": 0.5, "attention_dropout": 0.5},
     "gpt2": {"resid_pdrop": 0.5, "embd_pdrop": 0.5, "attn_pdrop": 0.5},
     "opt": {"dropout": 0.5, "attention_dropout": 0.5, "layerdrop": 0.5},
+    "biogpt": {"layerdrop": 1},
     "olmo2": {"attention_dropout": 0.5},
     "seed_oss": {"residual_dropout": 0.5, "attention_dropout": 0.5},
     "granite": {"logits_scaling": 8.0, "embedding_multiplier": 12.0, "residual_multiplier": 0.22},
@@ -159,6 +160,28 @@ def test_logits_that_nothing_explains_are_refused() -> None:
     model.lm_head = Cubed(128, 128, bias=False)
     with pytest.raises(UnsupportedModel, match="its logits are not its head's output times a number"):
         preflight(model)
+
+
+def test_weights_that_are_no_numbers_are_named() -> None:
+    model = tiny("llama")
+    model.model.layers[1].mlp.up_proj.weight.data[3, 4] = float("nan")
+    words = (
+        r"logits are not finite; 1 of its weights are not, as model\.layers\.1\.mlp\.up_proj\.weight: get them again"
+    )
+    with pytest.raises(UnsupportedModel, match=words):
+        preflight(model)
+
+
+def test_noise_that_a_model_goes_by_in_evaluation_is_named() -> None:
+    with pytest.raises(UnsupportedModel, match=r"goes by router_jitter_noise \(0\.01\) in evaluation, too"):
+        preflight(tiny("phimoe"))
+
+
+def test_a_head_that_does_not_take_what_the_body_gives_is_refused() -> None:
+    with pytest.raises(
+        UnsupportedModel, match=r"RemBertForCausalLM cannot be computed from .* body and a head: Runtime"
+    ):
+        preflight(tiny("rembert"))
 
 
 def test_the_weights_are_tried_in_float32_and_come_back_untouched() -> None:
