@@ -4,7 +4,11 @@ import difflib
 import importlib
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from scripts.beginning import begin
+from scripts.printing import flushed
 
 COMMANDS = {
     "data": "check, convert, split and count annotated sentences",
@@ -25,10 +29,13 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 2 for one that there is not."""
+    if argv is None:
+        begin()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_help())
-        return 0 if arguments else 2
+        with suppress(BrokenPipeError):
+            print(_help())
+        return flushed(0 if arguments else 2)
     command, *rest = arguments
     if command not in COMMANDS:
         near = "".join(f"; did you mean {each!r}?" for each in difflib.get_close_matches(command, COMMANDS, n=1))
