@@ -1,7 +1,7 @@
 """One way to run a command line: options by typer, errors as one line, exit codes.
 
 0 is success, 1 a failure of the work, 2 wrong input or a wrong option, 130 an interrupt, 75 a run that was asked to
-stop (SIGTERM) and can be resumed.
+stop (SIGTERM, SIGHUP) and can be resumed.
 """
 
 import math
