@@ -74,6 +74,15 @@ def test_a_full_disk_under_the_log_is_said_once_and_ends_nothing(tmp_path) -> No
     assert (said.count("\n"), result.read_text()) == (1, "done")
 
 
+def test_a_terminal_that_is_closed_ends_nothing(tmp_path) -> None:
+    ours, theirs = os.openpty()
+    process, result = _started(tmp_path, PROGRAM.replace("LASTS", "True"), stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.close(ours)
+    assert process.wait(60) == 75
+    assert result.read_text() == "done"
+
+
 def test_where_both_are_gone_the_work_goes_on_all_the_same(tmp_path) -> None:
     with open("/dev/full", "w") as full:
         process, result = _started(tmp_path, PROGRAM.replace("LASTS", "True"), stdout=full, stderr=full)

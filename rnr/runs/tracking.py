@@ -96,9 +96,11 @@ class Tracker:
     def finish(self) -> None:
         """Close what was told. What cannot be closed, or not within ``FINISH_SECONDS``, is said and no reason for a run
         to fail or to hang: its files are in the run folder."""
-        for name, other in (("W&B", self._wandb), ("TensorBoard", self._tensorboard)):
-            if other is not None and (why := _prevents(other.finish)):
-                print(f"{name} is not closed: {why}", file=sys.stderr)
+        if self._wandb is not None and (why := _prevents(self._wandb.finish)):
+            print(f"W&B is not closed: {why}", file=sys.stderr)
+            self._wandb.abandon()
+        if self._tensorboard is not None and (why := _prevents(self._tensorboard.finish)):
+            print(f"TensorBoard is not closed: {why}", file=sys.stderr)
 
 
 def rollout_rows(
