@@ -38,13 +38,8 @@ class Ending:
             signal.signal(signal.SIGINT, self._interrupt)
 
     def _give_up(self) -> None:
-        state = self._status.state
-        print(
-            f"run: Ray did not end its workers within {SECONDS:g} s and is left to itself; the run is {state}",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(CODES.get(state, 1))
+        print(f"run: Ray has not ended within {SECONDS:g} s and is left to itself", file=sys.stderr, flush=True)
+        os._exit(CODES.get(self._status.state, 1))
 
 
 @contextmanager
