@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TypeVar
 
 from rnr.config import CheckpointConfig, ModelConfig
 from rnr.faults import NoRoom
-from rnr.files import existing_parent, free_space, is_no_room
+from rnr.files import existing_parent, free_space, is_full, is_no_room
 
 Result = TypeVar("Result")
 
@@ -22,6 +23,16 @@ PAUSE = 2.0
 def no_room(folder: Path, what: str, lacks: str = "") -> str:
     """Says that the disk of ``folder`` is full, where it is mounted and what is free; ``lacks`` is put behind that."""
     return f"no room for {what}: {free_space(folder)}{lacks}"
+
+
+def full_disk(folder: Path, error: BaseException) -> str:
+    """What ends a run whose folder this is, by an error that says of some disk that it is full: which one."""
+    if is_full(folder):
+        return f"NoRoom: {no_room(folder, f'what the run writes ({error})')}; {AFTERWARDS}"
+    return (
+        f"{type(error).__name__}: {error}: {free_space(folder)}, so look at the others, such as those of "
+        f"{tempfile.gettempdir()} and /dev/shm; {AFTERWARDS}"
+    )
 
 
 def disk_gib(checkpoint: CheckpointConfig, model: ModelConfig, weights_gib: float) -> float:

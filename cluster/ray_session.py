@@ -179,8 +179,9 @@ def _within(seconds: float, start: Callable[[], Any], *, what: str) -> None:
     too_late = False
 
     def call() -> None:
-        # Ray's processes inherit it. Slurm sends SIGTERM to all of a job at once: the learner must live to save.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        # Ray's processes inherit it. Slurm sends SIGTERM to all of a job at once, a terminal that is closed SIGHUP: the
+        # learner must live to save.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
         try:
             start()
         except BaseException as error:

@@ -16,6 +16,7 @@ from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
+from cluster.ending import Ending
 from cluster.estimate import estimated_rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
@@ -47,6 +48,7 @@ from cluster.transport.topology import topology_of
 from cluster.warm_start import take_over, warm_start
 from cluster.workers import Workers
 from rnr.config import Config
+from rnr.runs.console import Console
 from rnr.runs.forecast import Forecast
 from rnr.runs.run_folder import open_run, run_folder
 from rnr.runs.scale import clear_request
@@ -198,8 +200,9 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
     settings, branches = stage_settings(config), (config.model, config.generation, config.cluster)
     found = estimated_rates(ready.prepared, settings, *branches)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, settings, found))
-    stopping = GracefulStop(config.checkpoint.grace_seconds)
-    disk = Disk(ready.folder, seconds=config.deadlines.room)
+    console, ending = Console(), Ending(ready.status)
+    stopping = GracefulStop(config.checkpoint.grace_seconds, console.say)
+    disk = Disk(ready.folder, seconds=config.deadlines.room, say=console.say)
     examples = [prompt.example for prompt in ready.prepared.evaluation]
     await disk.retry("the sentences of the evaluation", partial(tracker.log_examples, examples))
     try:
@@ -209,7 +212,9 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
             checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)
             starting = run_services(config, ready.start, status=ready.status, folder=ready.folder)
             untrained = partial(nothing_to_save, resumed=bool(checkpoints.complete()))
+            stack.callback(ending.end)
             services = await stopping.run_until_stopped(stack.enter_async_context(starting), untrained)
+            stack.callback(ending.begin)
             stages = Stages(
                 settings=settings,
                 prepared=ready.prepared,
@@ -225,7 +230,8 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
                 forecast=ready.status.forecast,
                 disk=disk,
             )
-            return await stages.run_all(ready.status.seconds)
+            with ready.status.until_the_end():  # the end of the workers changes nothing of how the run has ended
+                return await stages.run_all(ready.status.seconds)
     finally:
         tracker.finish()
         record_to(None)

@@ -1,6 +1,7 @@
-"""SIGTERM: a run that is asked to stop keeps what it has learned, within its grace time, and ends.
+"""SIGTERM and SIGHUP: a run that is asked to stop keeps what it has learned, within its grace time, and ends.
 
-That is what ``ray job stop``, Slurm and Kubernetes send before SIGKILL, and a cloud before it takes a machine away.
+SIGTERM is what ``ray job stop``, Slurm and Kubernetes send before SIGKILL, and a cloud before it takes a machine away;
+SIGHUP what a terminal or an ssh connection sends that is closed.
 """
 
 import asyncio
@@ -17,9 +18,32 @@ EXIT_CODE = 75
 """Of a run that stopped because it was asked to: "try again later" (``EX_TEMPFAIL`` of sysexits.h)."""
 
 
-def stop_before_the_run(_number: int, _frame: Any) -> None:
-    """The handler of SIGTERM while there is nothing yet to keep."""
-    raise Stopped("stopped by SIGTERM before the run had begun")
+def stop_signals() -> list[signal.Signals]:
+    """Those that ask a run to stop: SIGTERM, and SIGHUP unless whoever started the run has it ignored (``nohup``)."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGHUP]
+
+
+@contextmanager
+def stop_before_the_run() -> Iterator[None]:
+    """While there is nothing yet to keep, in this block, these signals raise Stopped."""
+    before = {number: signal.signal(number, _stop_before_the_run) for number in stop_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _stop_before_the_run(number: int, _frame: Any) -> None:
+    if number == signal.SIGHUP:
+        _hear_no_other()
+    raise Stopped(f"stopped by {signal.Signals(number).name} before the run had begun")
+
+
+def _hear_no_other() -> None:
+    """A terminal that is closed sends SIGHUP more than once, from the kernel and from its shell."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 async def nothing_to_save(*, resumed: bool) -> str:
@@ -35,26 +59,34 @@ class GracefulStop:
         self._seconds = seconds
         self._say = say
         self._asked = asyncio.Event()
+        self._by = ""
         self._at_once = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hear SIGTERM for the length of the block. A second one, or Ctrl-C, ends the run without waiting."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.ask)
+        """Hear SIGTERM and SIGHUP for the length of the block. A second SIGTERM, or Ctrl-C, ends the run without
+        waiting."""
+        loop, heard = asyncio.get_running_loop(), stop_signals()
+        for number in heard:
+            loop.add_signal_handler(number, self.ask, number)
         try:
             yield
         finally:
-            loop.remove_signal_handler(signal.SIGTERM)
+            for number in heard:
+                loop.remove_signal_handler(number)
+            if self._by == signal.SIGHUP.name:
+                _hear_no_other()
 
-    def ask(self) -> None:
-        """SIGTERM has arrived."""
-        if self._asked.is_set():
+    def ask(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """This signal has arrived."""
+        if not self._asked.is_set():
+            self._by = number.name
+            again = "send SIGTERM" if number == signal.SIGHUP else "send it again"
+            self._say(f"{self._by}: stopping with a checkpoint within {self._seconds:g} s; {again} to stop now")
+        elif number != signal.SIGHUP:  # a terminal that is closed sends it more than once
             self._at_once.set()
-        else:
-            self._say(f"SIGTERM: stopping with a checkpoint within {self._seconds:g} s; send it again to stop now")
         self._asked.set()
 
     def begin(self) -> None:
@@ -79,7 +111,7 @@ class GracefulStop:
             kept = await self._kept(task, keep)
             if not task.cancelled():
                 return task.result()  # it came to its end meanwhile
-            raise Stopped(f"stopped by SIGTERM: {kept}")
+            raise Stopped(f"stopped by {self._by}: {kept}")
         finally:
             asked.cancel()
             await _ended(task)

@@ -1,0 +1,6 @@
+import sys
+
+if sys.argv[:1] == ["-m"]:  # `python -m scripts.COMMAND`, which imports this before anything else
+    from scripts.beginning import begin
+
+    begin()

@@ -1,7 +1,7 @@
 """One way to run a command line: options by typer, errors as one line, exit codes.
 
 0 is success, 1 a failure of the work, 2 wrong input or a wrong option, 130 an interrupt, 75 a run that was asked to
-stop (SIGTERM) and can be resumed.
+stop (SIGTERM, SIGHUP) and can be resumed.
 """
 
 import math
@@ -18,6 +18,8 @@ from typer.models import CommandFunctionType
 
 from rnr.config import Offsets, ReadingConfig, Spaces
 from rnr.runs.commands import as_called, by_name
+from scripts.beginning import raise_on_interrupt
+from scripts.printing import flushed, lasting, take_any_text
 
 Number = TypeVar("Number", int, float)
 
@@ -153,8 +155,18 @@ def threshold_option(given: Sequence[str] | None) -> float | dict[str, float] | 
         raise ValueError(f"--threshold is 0.5 or label=0.5,label=0.4; found {', '.join(parts)}") from None
 
 
-def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped") -> int:
-    """The exit code of this command line; ``interrupted`` is printed after Ctrl-C."""
+def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped", lasts: bool = False) -> int:
+    """The exit code of this command line; ``interrupted`` is printed after Ctrl-C. What a command that ``lasts`` prints
+    is its progress: it goes on where nobody takes it. Of any other it is the result."""
+    raise_on_interrupt()
+    take_any_text()
+    if not lasts or "--help" in argv:
+        return flushed(_code(app, argv, interrupted))
+    with lasting():
+        return _code(app, argv, interrupted)
+
+
+def _code(app: typer.Typer, argv: list[str], interrupted: str) -> int:
     try:
         code = app(argv, prog_name=sys.argv[0] if by_name() else None, standalone_mode=False) or 0
     except (typer.TyperException, ValueError, OSError) as error:
@@ -174,6 +186,11 @@ def _told(error: Exception) -> str:
         return f"no file or folder at {str(error.filename)!r} (seen from {Path.cwd()})"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{str(error.filename)!r}: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():
+        return (
+            f"{error.object[:300]!r} has characters that the encoding of file names here, {error.encoding}, lacks: set "
+            "a locale with UTF-8 (LC_ALL=C.UTF-8), or PYTHONUTF8=1"
+        )
     if not isinstance(error, typer.TyperException):
         return as_called(str(error))
     context = getattr(error, "ctx", None)

@@ -39,7 +39,7 @@ app = new_app(__doc__)
 
 
 def main(argv: list[str]) -> int:
-    return run(app, argv, interrupted="stopped; the same command resumes it")
+    return run(app, argv, interrupted="stopped; the same command resumes it", lasts=argv[:1] != ["validate"])
 
 
 _RULES, _POLICY, _TEACHER = Rules(), RequestPolicy(), TeacherSettings(who="template")

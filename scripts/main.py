@@ -3,9 +3,12 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rnr.messages import did_you_mean
+from scripts.beginning import begin
+from scripts.printing import flushed
 
 COMMANDS = {
     "data": "check, convert, split and count annotated sentences",
@@ -26,10 +29,13 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 2 for one that there is not."""
+    if argv is None:
+        begin()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_help())
-        return 0 if arguments else 2
+        with suppress(BrokenPipeError):
+            print(_help())
+        return flushed(0 if arguments else 2)
     command, *rest = arguments
     if command not in COMMANDS:
         near = did_you_mean(command, COMMANDS) or f"; choose from {', '.join(COMMANDS)}"

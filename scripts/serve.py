@@ -26,7 +26,7 @@ OWN_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
 def main(argv: list[str]) -> int:
-    return run(app, argv)
+    return run(app, argv, lasts=True)
 
 
 @app.command(help=as_written(__doc__))

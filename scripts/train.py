@@ -7,10 +7,9 @@ Without --config and keys this is a run of the default config on the demo data, 
 """
 
 import asyncio
-import signal
 import sys
 import traceback
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,9 +19,13 @@ from rnr.runs.commands import as_called
 from rnr.runs.console import Console
 from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 from rnr.runs.status import StatusFile
+from scripts.beginning import end_on_interrupt, raise_on_interrupt
 from scripts.command_line import as_written, new_app, run
 from scripts.debugging import smallest
 from scripts.report import write_page
+
+if TYPE_CHECKING:
+    from cluster.run import ValidatedRun
 
 app = new_app()
 
@@ -33,7 +36,7 @@ BARE = (
 
 
 def main(argv: list[str]) -> int:
-    return run(app, argv, interrupted="stopped; resume with --resume")
+    return run(app, argv, interrupted="stopped; resume with --resume", lasts="--dry-run" not in argv)
 
 
 @app.command(help=as_written(__doc__), context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -72,29 +75,38 @@ def train(
     from cluster.stopping import EXIT_CODE, stop_before_the_run
     from rnr.faults import Stopped
 
-    signal.signal(signal.SIGTERM, stop_before_the_run)
-    try:
-        return _trained(settings, status, resume=there)
-    except Stopped as stopped:
-        print(f"{stopped}; resume with --resume", file=sys.stderr)
-        return EXIT_CODE
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with stop_before_the_run():
+        try:
+            return _trained(settings, status, resume=there)
+        except Stopped as stopped:
+            print(f"{stopped}; resume with --resume", file=sys.stderr)
+            return EXIT_CODE
 
 
 def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     """The exit code of a run that nobody stopped."""
+    end_on_interrupt()
+    with status.starting("libraries"):
+        from cluster.ending import ray_ended
+        from cluster.run import validate_run
+    raise_on_interrupt()
+    with ray_ended(status):
+        ready = validate_run(settings, resume=resume, status=status)
+        try:
+            return _carried_out(ready)
+        finally:
+            write_page(ready.folder)
+
+
+def _carried_out(ready: "ValidatedRun") -> int:
+    """``_trained``, of a run whose inputs are checked."""
+    from cluster.manifest import CheckpointCorrupt
+    from cluster.run import run as run_training
     from rnr.faults import causes
     from rnr.files import is_no_room
 
-    with status.starting("libraries"):
-        from cluster.manifest import CheckpointCorrupt
-        from cluster.run import run as run_training
-        from cluster.run import validate_run
-
-    ready = validate_run(settings, resume=resume, status=status)
     try:
-        with status.until_the_end():
+        with ready.status.until_the_end():
             asyncio.run(run_training(ready))
     except ExceptionGroup as group:
         found = causes(group)
@@ -106,16 +118,13 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except (ValueError, OSError) as error:
-        from cluster.disk import AFTERWARDS, no_room
+        from cluster.disk import full_disk
 
         if is_no_room(error):
-            sentence = no_room(run_folder(settings.run), f"what the run writes ({error})")
-            print(f"error: NoRoom: {sentence}; {AFTERWARDS}", file=sys.stderr)
+            print(f"error: {full_disk(ready.folder, error)}", file=sys.stderr)
         else:
             traceback.print_exc()  # a bug: wrong input has been refused above
         return 1
-    finally:
-        write_page(run_folder(settings.run))
     return 0
 
 

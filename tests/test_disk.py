@@ -5,6 +5,7 @@ import errno
 import os
 import resource
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ import safetensors.torch
 import torch
 
 from cluster.checkpoint import Checkpoints, CutShort
-from cluster.disk import Disk, check_disk, disk_gib, free_gib
+from cluster.disk import Disk, check_disk, disk_gib, free_gib, full_disk
 from cluster.manifest import CheckpointLayout
 from cluster.progress import Progress
 from cluster.ranks import LearnerLost
@@ -23,6 +24,7 @@ from rnr.config import CheckpointConfig, ModelConfig, TrackingConfig
 from rnr.faults import NoRoom
 from rnr.files import append_whole, free_space, is_cut_short, is_full, is_no_room, keep_lines, write_whole
 from rnr.runs.tracking import Tracker
+from tests.test_imports import ROOT
 
 MIB = 2**20
 LAYOUT = CheckpointLayout(learner_ranks=1, zero_stage=1)
@@ -91,6 +93,36 @@ def test_a_checkpoint_waits_until_someone_has_made_room(small, monkeypatch) -> N
         f"no room for a checkpoint: the disk of {small} (mounted at {small}) has 0.000 of 0.004 GiB free; "
         "waiting up to 30 s (deadlines.room) for some"
     ]
+
+
+def test_room_is_waited_for_also_where_the_log_has_none(tmp_path) -> None:
+    program = (
+        "import asyncio, errno, sys\nfrom pathlib import Path\nfrom cluster import disk\n"
+        "from rnr.runs.console import Console\nfrom scripts.printing import lasting\n"
+        "disk.PAUSE, calls = 0.01, []\n"
+        "def call():\n    calls.append(1)\n    if len(calls) < 3:\n"
+        "        raise OSError(errno.ENOSPC, 'No space left on device')\n    return len(calls)\n"
+        "with lasting():\n    room = disk.Disk(Path(sys.argv[1]), seconds=60, say=Console().say)\n"
+        "    sys.exit(asyncio.run(room.retry('metrics', call)))"
+    )
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", program, str(tmp_path)]
+        ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert ended.returncode == 3, ended.stderr
+    assert ended.stderr.startswith("standard output takes no more (No space left on device)")
+
+
+def test_a_run_that_a_full_disk_ends_says_which_disk_it_is(small, tmp_path) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", "/elsewhere/x")
+    said = full_disk(tmp_path, error)
+    assert said.startswith("OSError: [Errno 28] No space left on device: '/elsewhere/x': the disk of ")
+    assert "GiB free, so look at the others, such as those of /" in said
+    _fill(small)
+    said = full_disk(small, error)
+    assert said.startswith(
+        "NoRoom: no room for what the run writes ([Errno 28] No space left on device: '/elsewhere/x'): "
+    )
+    assert "has 0.000 of 0.004 GiB free; free some, then resume with --resume" in said
 
 
 def test_a_checkpoint_is_not_begun_where_one_like_the_last_does_not_fit(small, monkeypatch) -> None:

@@ -65,7 +65,8 @@ def test_the_package_offers_load_and_loads_no_engine_until_it_is_asked_for() -> 
 
 
 def test_package_files_hold_at_most_a_docstring() -> None:
-    for folder in (folder for name, folder in FOLDERS.items() if name != "rnr"):
+    # That of `rnr` offers `load`, that of `scripts` is what `python -m` imports before anything else.
+    for folder in (folder for name, folder in FOLDERS.items() if name not in ("rnr", "scripts")):
         body = ast.parse((folder / "__init__.py").read_text()).body
         assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), folder
 

@@ -95,6 +95,23 @@ def test_a_run_that_came_to_its_end_has_nothing_to_resume(tmp_path) -> None:
     assert (found.state, found.resume) == ("done", "")
 
 
+def test_a_run_that_is_done_stays_so_whatever_comes_of_its_workers(tmp_path) -> None:
+    status, seen = _started(tmp_path), []
+
+    def run() -> None:
+        with status.until_the_end():
+            with status.until_the_end():
+                pass
+            seen.append(read_status(tmp_path))  # before the workers are ended
+            raise RuntimeError("a worker does not end")
+
+    with pytest.raises(RuntimeError):
+        run()
+    seen.append(read_status(tmp_path))
+    assert [(found.state, found.error) for found in seen] == [("done", ""), ("done", "")]
+    assert status.state == "done"
+
+
 def test_a_killed_process_is_told_from_a_running_one(tmp_path) -> None:
     program = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom rnr.runs.status import StatusFile\n"

@@ -3,26 +3,31 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from cluster.ranks import LearnerLost
-from cluster.stopping import GracefulStop, nothing_to_save
+from cluster.stopping import GracefulStop, nothing_to_save, stop_before_the_run
 from rnr.faults import Stopped
 from tests.stages import Policy, make_stages
+from tests.test_imports import ROOT
 
 
 class Slow(Policy):
-    """Sends this process SIGTERM in one of its steps, so many times, and goes on with the step."""
+    """Sends this process a signal in one of its steps, so many times, and goes on with the step."""
 
-    def __init__(self, step: int, *, signals: int = 1, stays: float = 0.0, lost: int = 0) -> None:
+    def __init__(
+        self, step: int, *, signals: int = 1, stays: float = 0.0, lost: int = 0, number: int = signal.SIGTERM
+    ) -> None:
         super().__init__({step: lost})
-        self._signalled, self._signals, self._stays = step, signals, stays
+        self._signalled, self._signals, self._stays, self._number = step, signals, stays, number
 
     async def sft_step(self, samples, step: int) -> dict[str, float]:
         if step == self._signalled:
             for _ in range(self._signals):
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), self._number)
                 await asyncio.sleep(0.02)
             await asyncio.sleep(self._stays)
         return await super().sft_step(samples, step)
@@ -69,6 +74,40 @@ def test_a_second_signal_ends_the_run_at_once(tmp_path, monkeypatch) -> None:
     saved, said = _run(tmp_path, Slow(step=2, signals=2, stays=60), monkeypatch)
     assert saved.progress.step == 0
     assert "a second signal came before the checkpoint was written" in said
+
+
+def test_a_terminal_that_is_closed_stops_a_run_with_a_checkpoint_however_often_it_says_so(
+    tmp_path, monkeypatch
+) -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        saved, said = _run(tmp_path, Slow(step=1, signals=3, number=signal.SIGHUP), monkeypatch)
+        os.kill(os.getpid(), signal.SIGHUP)  # one more, while the workers are ended
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (saved.progress.stage, saved.progress.step) == ("sft", 2)
+    assert said == "stopped by SIGHUP: the checkpoint holds sft up to step 2"
+
+
+def test_under_nohup_a_closed_terminal_stops_nothing() -> None:
+    program = (
+        "import asyncio, os, signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from cluster.stopping import GracefulStop, stop_before_the_run, stop_signals\n"
+        "async def work():\n    with GracefulStop(1.0).listening():\n        os.kill(os.getpid(), signal.SIGHUP)\n"
+        "        await asyncio.sleep(0.05)\n"
+        "with stop_before_the_run():\n    os.kill(os.getpid(), signal.SIGHUP)\n    asyncio.run(work())\n"
+        "print(stop_signals() == [signal.SIGTERM])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_before_the_run_begins_a_signal_stops_it_too(number) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped, match=f"stopped by {number.name} before the run had begun"), stop_before_the_run():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
 
 
 def test_a_learner_that_is_lost_in_the_last_step_leaves_the_checkpoint_before(tmp_path, monkeypatch) -> None:

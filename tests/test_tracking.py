@@ -4,8 +4,10 @@ import json
 import math
 import re
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -219,3 +221,19 @@ def test_a_resumed_run_keeps_the_lines_of_what_has_happened(tmp_path, progress, 
         tracker.log(stage, step, {"x": 1.0})
     tracker.rewind(*progress.reached())
     assert _steps(tmp_path) == left
+
+
+@pytest.mark.parametrize(
+    ("finish", "said"),
+    [
+        (lambda: time.sleep(60), "W&B is not closed: no end within 0.05 s\n"),
+        (lambda: {}["run"], "W&B is not closed: KeyError: 'run'\n"),
+        (lambda: None, ""),
+    ],
+)
+def test_what_cannot_be_closed_ends_no_run_and_holds_up_none(tmp_path, monkeypatch, capsys, finish, said) -> None:
+    monkeypatch.setattr("rnr.runs.tracking.FINISH_SECONDS", 0.05)
+    tracker: Any = _tracker(tmp_path)
+    tracker._wandb = SimpleNamespace(finish=finish, abandon=lambda: print("abandoned", file=sys.stderr))
+    tracker.finish()
+    assert capsys.readouterr().err == (f"{said}abandoned\n" if said else "")

@@ -1,6 +1,8 @@
 """What W&B and TensorBoard are told of a run."""
 
 import json
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from rnr.runs.tensorboard_run import check_tensorboard
 from rnr.runs.tracking import Tracker, evaluation_row
 from rnr.runs.wandb_run import git_commit
 from tests.made_up_run import ANSWERS, answer, example, scored
+from tests.test_imports import ROOT
 
 
 @pytest.fixture
@@ -138,3 +141,29 @@ def test_tensorboard_gets_each_metric_under_its_stage(tmp_path, monkeypatch) -> 
     tracker.log("grpo", 3, {"reward/mean": 0.5})
     tracker.finish()
     assert written == [str(tmp_path / "tensorboard"), ("grpo/reward/mean", 0.5, 3)]
+
+
+STUCK = """
+import sys
+from pathlib import Path
+import psutil
+from rnr.config import TrackingConfig
+from rnr.runs import tracking
+
+tracking.FINISH_SECONDS = 0.5
+tracker = tracking.Tracker(Path(sys.argv[1]), options=TrackingConfig(wandb_project="p"), name="n", config={})
+services = [child for child in psutil.Process().children() if "wandb" in child.name()]
+for service in services:
+    service.suspend()
+tracker.finish()
+print(len(services))
+"""
+
+
+def test_a_wandb_that_no_longer_answers_holds_up_neither_the_run_nor_the_end_of_its_process(tmp_path) -> None:
+    pytest.importorskip("wandb")
+    environment = {**os.environ, "WANDB_MODE": "offline"}
+    command = [sys.executable, "-c", STUCK, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr
+    assert ended.stderr.startswith("W&B is not closed: no end within 0.5 s\n")

@@ -104,6 +104,11 @@ class StatusFile:
         return time.time() - self._began
 
     @property
+    def state(self) -> State:
+        """How the run has ended, if it has."""
+        return self._row["state"]
+
+    @property
     def starts(self) -> dict[str, float]:
         """What has started -> its seconds."""
         return dict(self._row["start"])
@@ -171,6 +176,8 @@ class StatusFile:
         self._end("stopped", why=why)
 
     def _end(self, state: State, **more: str) -> None:
+        if self.state == "done":
+            return  # whatever comes of its workers
         self._row |= {"state": state, "ended": _time(), "seconds_left": None, **more}
         self._write()
 

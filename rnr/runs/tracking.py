@@ -5,7 +5,9 @@ repeats.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from rnr.types import Example, Mention, ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]
 """Uid of a group -> the advantage of each of its rollouts."""
+FINISH_SECONDS = 300.0
+"""W&B uploads what is left; one that has lost its own process waits for ever."""
 
 
 class Tracker:
@@ -90,10 +94,13 @@ class Tracker:
             keep_lines(self._folder / name, wanted)
 
     def finish(self) -> None:
-        """Close what was told."""
-        for other in (self._wandb, self._tensorboard):
-            if other is not None:
-                other.finish()
+        """Close what was told. What cannot be closed, or not within ``FINISH_SECONDS``, is said and no reason for a run
+        to fail or to hang: its files are in the run folder."""
+        if self._wandb is not None and (why := _prevents(self._wandb.finish)):
+            print(f"W&B is not closed: {why}", file=sys.stderr)
+            self._wandb.abandon()
+        if self._tensorboard is not None and (why := _prevents(self._tensorboard.finish)):
+            print(f"TensorBoard is not closed: {why}", file=sys.stderr)
 
 
 def rollout_rows(
@@ -137,6 +144,27 @@ def evaluation_row(example: Example, found: Chosen) -> dict[str, Any]:
         "error": found.error or "",
         "text": found.text,
     }
+
+
+def _prevents(finish: Callable[[], None]) -> str:
+    """What prevents this call; empty once it is made."""
+    failures: list[str] = []
+
+    def call() -> None:
+        try:
+            finish()
+        except Exception as error:  # whatever it is, the run itself has ended as it has
+            failures.append(f"{type(error).__name__}: {error}")
+
+    thread = threading.Thread(target=call, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # the interpreter ends, and takes no thread any more
+        return str(error)
+    thread.join(FINISH_SECONDS)
+    if thread.is_alive():
+        return f"no end within {FINISH_SECONDS:g} s"
+    return "".join(failures)
 
 
 def _listed(mentions: Iterable[Mention]) -> str:

@@ -4,8 +4,11 @@ import os
 import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from rnr.config import TrackingConfig
 from rnr.files import write_whole
@@ -27,6 +30,8 @@ ON_GRPO_STEPS = (
 """First parts of the metrics that GRPO alone has. Those of both stages are on ``global_step``, which every row has."""
 BEST = {"val/f1": "max", "val/exact_f1": "max", "ner/f1": "max", "reward/mean": "max", "sft/loss": "min"}
 """Metric -> which of its values is the best: the summary has it beside the last."""
+SERVICE = "wandb-core"
+"""Name of the process that W&B starts beside ours."""
 TABLE_EVERY = 10
 """Steps between tables of rollouts."""
 TABLE_ROWS = 32
@@ -104,6 +109,13 @@ class WandbRun:
     def finish(self) -> None:
         """Close it."""
         self._run.finish()
+
+    def abandon(self) -> None:
+        """End W&B's own process, for which Python would wait once more when it ends."""
+        for process in psutil.Process().children():
+            with suppress(psutil.Error):
+                if process.name() == SERVICE:
+                    process.kill()
 
 
 def _cell(value: Any) -> Any:
