@@ -25,7 +25,7 @@ from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from actors.held_folder import held_folder, remove, remove_abandoned_by_workers
-from cluster.nodes import LOOPBACK
+from cluster.nodes import LOOPBACK, refuse_unreachable
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "rnr-ray-"
@@ -43,6 +43,7 @@ REFUSALS = (OSError, RuntimeError, ValueError, RayError)
 """What ``ray.init`` raises when Ray cannot be started or joined; anything else is a bug."""
 
 
+SLOW = "the machine is busy, or a limit (ulimit -v, -n) keeps Ray from starting"
 class _Local:
     """What a local Ray has changed in this process and on the disk, until ``close``."""
 
@@ -95,17 +96,23 @@ def connect(
     num_gpus: int | None = None,
     env_vars: Mapping[str, str] | None = None,
 ) -> None:
+    named: str = "",
     """Join the cluster at ``address``, or start Ray on this machine if it is empty.
 
-    ``num_cpus``, ``num_gpus`` and ``env_vars`` (of all workers) are for a local Ray. Raises ValueError, naming the
-    address, if Ray is not there within ``seconds`` or refuses.
+    ``named`` is the address with what it is from. ``num_cpus``, ``num_gpus`` and ``env_vars`` (of all workers) are for
+    a local Ray. Raises ValueError, naming the address, if Ray is not there within ``seconds`` or refuses, and at once
+    if nothing is there.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         _use_own_token()
-        _within(seconds, lambda: ray.init(address=address, **quiet), what=f"the Ray cluster at {address}")
+        _within(seconds, lambda: ray.init(address=address, **quiet), what=what)
         return
     options: dict[str, Any] = {
+        what = f"the Ray cluster at {named or address}"
+        if named:
+            print(f"joining {what}, for at most {seconds:.0f} s (deadlines.start)", flush=True)
+        refuse_unreachable(address, what)
         "include_dashboard": False,
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
@@ -115,7 +122,7 @@ def connect(
     begin = time.monotonic()
     while not _started(seconds, options | quiet):
         if time.monotonic() - begin > seconds:
-            raise ValueError(f"{HERE}: not up within {seconds:.0f} s (deadlines.start); the machine is too busy")
+            raise ValueError(f"{HERE}: not up within {seconds:.0f} s (deadlines.start); {SLOW}")
 
 
 def _started(seconds: float, options: Mapping[str, Any]) -> bool:

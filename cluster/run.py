@@ -20,6 +20,7 @@ from cluster.estimate import rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
 from cluster.inputs import check_inputs, inputs_of, keep_inputs
+from cluster.machine import check_machine
 from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
@@ -28,6 +29,7 @@ from cluster.placement import (
     check_resources,
     decide_gpus,
     local_resources,
+    named_address,
     ray_address,
     threads_per_worker,
 )
@@ -149,12 +151,13 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
 def connect(config: Config) -> Config:
     """Join the cluster of ``cluster.address`` or of the surrounding Ray job, or start Ray on this machine; then check
     that the run fits, before any worker is created. Returns the config with its GPUs decided, for all of the run."""
-    address = ray_address(config.cluster)
-    if address == IN_PROCESS:
-        return _fitting(config, resources_in_process())
-    if not address:
-        _fitting(config, local_resources())
-    ray_session.connect(address, seconds=config.deadlines.start)
+    address, seconds = ray_address(config.cluster), config.deadlines.start
+    if address in ("", IN_PROCESS):
+        here = _fitting(config, resources_in_process() if address else local_resources())
+        print(*(f"{note}\n" for note in check_machine(here.cluster)), sep="", end="")
+        if address:
+            return here
+    ray_session.connect(address, seconds=seconds, named=named_address(config.cluster))
     config = _fitting(config, ray.cluster_resources())
     check_nodes(config.cluster, ray.nodes(), config.reward.scorers)
     print(f"weights: by {transport_name(config.sync, topology_of(config.cluster, config.model))}")
