@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 import threading
@@ -21,7 +22,7 @@ from typing import Any
 import psutil
 import ray
 from ray import _raylet
-from ray._private import ray_constants
+from ray._private import ray_constants, worker
 from ray.exceptions import RayError
 
 from actors.held_folder import held_folder, remove, remove_abandoned_by_workers
@@ -35,15 +36,18 @@ LOOPBACK_SWITCH = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
 ELSEWHERE_ON_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "VLLM_HOST_IP": LOOPBACK}
 """Where the engines listen for themselves; by default that is the address which the host's name points to."""
 
+PARTS = ("raylet", "gcs_server")
+"""Of a local Ray; without one of them nothing goes on, and nobody starts it again."""
+
 HERE = "Ray on this machine"
 GAVE_UP = "timed out during startup"
 """Of the bare ``Exception`` with which Ray ends its own start after 30 s, too few for a machine that is busy."""
 
+SLOW = "the machine is busy, or a limit (ulimit -v, -n) keeps Ray from starting"
 REFUSALS = (OSError, RuntimeError, ValueError, RayError)
 """What ``ray.init`` raises when Ray cannot be started or joined; anything else is a bug."""
 
 
-SLOW = "the machine is busy, or a limit (ulimit -v, -n) keeps Ray from starting"
 class _Local:
     """What a local Ray has changed in this process and on the disk, until ``close``."""
 
@@ -92,11 +96,11 @@ def connect(
     address: str,
     *,
     seconds: float,
+    named: str = "",
     num_cpus: int | None = None,
     num_gpus: int | None = None,
     env_vars: Mapping[str, str] | None = None,
 ) -> None:
-    named: str = "",
     """Join the cluster at ``address``, or start Ray on this machine if it is empty.
 
     ``named`` is the address with what it is from. ``num_cpus``, ``num_gpus`` and ``env_vars`` (of all workers) are for
@@ -105,14 +109,14 @@ def connect(
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
-        _use_own_token()
-        _within(seconds, lambda: ray.init(address=address, **quiet), what=what)
-        return
-    options: dict[str, Any] = {
         what = f"the Ray cluster at {named or address}"
         if named:
             print(f"joining {what}, for at most {seconds:.0f} s (deadlines.start)", flush=True)
         refuse_unreachable(address, what)
+        _use_own_token()
+        _within(seconds, lambda: ray.init(address=address, **quiet), what=what)
+        return
+    options: dict[str, Any] = {
         "include_dashboard": False,
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
@@ -165,6 +169,29 @@ def disconnect() -> None:
 def is_local() -> bool:
     """Whether Ray was started here for this process alone."""
     return _local is not None
+
+
+def dead() -> str:
+    """Which part of a local Ray has ended under it, and how: "raylet was ended by SIGKILL"; empty while all live, and
+    where there is no local Ray."""
+    node: Any = None if _local is None else worker._global_node
+    for name, process in node.dead_processes() if node else ():
+        if name in PARTS:
+            code = process.poll()
+            return f"{name} " + (
+                f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            )
+    return ""
+
+
+def keep_logs(part: str, folder: Path) -> str:
+    """Copy what a part of the local Ray has written into ``folder``, as its own goes with the run; returns the log's
+    place, empty where there is none."""
+    kept = ""
+    with suppress(OSError):
+        for log in sorted(_local.ray_folder.glob(f"session_latest/logs/{part}.*")) if _local else ():
+            kept = str(shutil.copy(log, folder))
+    return kept
 
 
 @contextmanager

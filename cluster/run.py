@@ -35,6 +35,7 @@ from cluster.placement import (
 )
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared, prepare
+from cluster.ray_life import while_ray_lives
 from cluster.reservations import reserve
 from cluster.scaling import autoscaled
 from cluster.schedule import Schedule
@@ -207,6 +208,7 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
     await disk.retry("the sentences of the evaluation", partial(tracker.log_examples, examples))
     try:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(while_ray_lives(ready.folder / LOGS))
             stack.enter_context(stopping.listening())
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)
