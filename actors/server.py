@@ -1,7 +1,7 @@
 """``POST /extract`` over a loaded model, with a page to try it; knows FastAPI and no engine."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import fields
 from pathlib import Path
 from secrets import compare_digest
@@ -19,6 +19,8 @@ from rnr.files import strict_json
 from rnr.types import Decoding
 from rnr.validation import explain
 
+GONE = 499
+"""The status of a request whose client did not wait for the answer: nobody reads it but a log."""
 PAGE = Path(__file__).with_name("try_page.html")
 
 
@@ -43,19 +45,37 @@ class Service:
         self._extractor, self._name, self._limits = extractor, name, limits
         self._waiting = 0
 
-    async def extract(self, question: Question) -> dict[str, Any]:
-        """The rows of all sentences, in order; raises ``_Refused`` beyond a limit, ValueError for a bad question."""
+    async def extract(self, question: Question, gone: Coroutine[Any, Any, None]) -> dict[str, Any]:
+        """The rows of all sentences, in order; raises ``_Refused`` beyond a limit, ValueError for a bad question. When
+        ``gone`` returns, nobody waits for them any longer: what is not answered yet is given up."""
+        leaving = asyncio.ensure_future(gone)
+        try:
+            return await self._answered(question, leaving)
+        finally:
+            leaving.cancel()
+
+    async def _answered(self, question: Question, leaving: asyncio.Future[None]) -> dict[str, Any]:
         self._refuse(question)
         given = question.model_dump(exclude_unset=True, exclude={"sentences", "labels"})
         given["decoding"] = question.decoding or self._extractor.options.decoding
         options = self._extractor.options.but(**given)
         refuse_unasked(question.threshold, question.labels)
         self._waiting += len(question.sentences)
+        asked = [
+            asyncio.ensure_future(self._extractor.extract(text, question.labels, options))
+            for text in question.sentences
+        ]
+        whole = asyncio.gather(*asked)
         try:
-            asked = (self._extractor.extract(text, question.labels, options) for text in question.sentences)
-            found = await asyncio.gather(*asked)
+            await asyncio.wait([whole, leaving], return_when=asyncio.FIRST_COMPLETED)
+            if not whole.done():
+                raise _Refused(GONE, "the client has gone")
+            found = whole.result()
         finally:
             self._waiting -= len(question.sentences)
+            for each in asked:  # also those of a request that is refused for another of its sentences
+                each.cancel()
+            await asyncio.gather(whole, return_exceptions=True)
         return {"model": self._name, "results": [each.row() for each in found]}
 
     def _refuse(self, question: Question) -> None:
@@ -92,7 +112,8 @@ def routes(service: Service, *, api_key: str = "") -> APIRouter:
         if api_key and not compare_digest(given.encode(), api_key.encode()):
             return JSONResponse({"error": "the header Authorization: Bearer KEY is missing or wrong"}, 401)
         try:
-            return _json(await service.extract(await _question(request)))
+            question = await _question(request)
+            return _json(await service.extract(question, _gone(request)))
         except _Refused as error:
             return _json({"error": str(error)}, error.status)
         except ValueError as error:
@@ -107,6 +128,12 @@ def routes(service: Service, *, api_key: str = "") -> APIRouter:
         return HTMLResponse(PAGE.read_text(encoding="utf-8"))
 
     return router
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the client of a request whose body was read closes its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _json(content: Any, status: int = 200) -> Response:

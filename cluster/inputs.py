@@ -1,13 +1,12 @@
 """Digests of the inputs of a run, because data files and templates can change while the config stays the same."""
 
 import hashlib
-import json
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnr.files import strict_json, write_whole
+from rnr.files import read_object, strict_json, write_whole
 from rnr.types import Prompt, Sample
 
 if TYPE_CHECKING:
@@ -45,9 +44,19 @@ def keep_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
 
 
 def read_inputs(folder: Path) -> dict[str, str]:
-    """The digests in a run folder; none in that of an earlier version."""
+    """The digests in a run folder; none in that of an earlier version. Raises ValueError for a file that has none."""
     file = folder / FILE
-    return json.loads(file.read_bytes()) if file.is_file() else {}
+    if not file.is_file():
+        return {}
+    try:
+        found = read_object(file)
+        if odd := [stage for stage, digest in found.items() if not isinstance(digest, str)]:
+            raise ValueError(f"{file}: {', '.join(odd)} must be text")
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; restore it from a copy, or remove it: then nothing tells whether the data is still the same"
+        ) from None
+    return found
 
 
 def _of_sample(sample: Sample) -> tuple[Any, Sequence[int]]:

@@ -2,6 +2,9 @@
 later; until then it would place workers there."""
 
 import asyncio
+import re
+import socket
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,6 +15,10 @@ LOOPBACK = "127.0.0.1"
 SECONDS = 3.0
 """How long a node has to take a connection."""
 
+TRIES, PAUSE = 3, 1.0
+"""How often an address is tried before it is refused, and the seconds between: a head may just be starting."""
+_PLACE = re.compile(r"(?:ray://)?\[?([^\[\]/]+?)\]?:(\d{1,5})")
+
 Node = Mapping[str, Any]
 """As ``ray.nodes()`` gives it."""
 
@@ -21,6 +28,23 @@ async def unreachable(nodes: Sequence[Node]) -> list[str]:
     alive = [node for node in nodes if node["Alive"]]
     answers = await asyncio.gather(*map(_answers, alive))
     return [node["NodeID"] for node, answer in zip(alive, answers, strict=True) if not answer]
+
+
+def refuse_unreachable(address: str, what: str) -> None:
+    """Raise ValueError if the HOST:PORT of a cluster has no such host, or nothing there takes a connection: Ray would
+    look for it for minutes. A host that says nothing at all is left to Ray, as any other address."""
+    if not (place := _PLACE.fullmatch(address)):
+        return
+    for left in reversed(range(TRIES)):
+        try:
+            socket.create_connection((place[1], int(place[2])), timeout=SECONDS).close()
+            return
+        except TimeoutError:
+            return
+        except (OSError, OverflowError) as error:
+            if not left:
+                raise ValueError(f"{what}: nothing is there ({error}); is it up, and the address right?") from None
+        time.sleep(PAUSE)
 
 
 def elsewhere(node_ids: Iterable[str]) -> dict[str, str]:

@@ -52,6 +52,12 @@ def ray_address(cluster: ClusterConfig) -> str:
     return cluster.address or os.environ.get("RAY_ADDRESS", "")
 
 
+def named_address(cluster: ClusterConfig) -> str:
+    """``ray_address``, with what it is from."""
+    source = "cluster.address" if cluster.address else "RAY_ADDRESS; without that variable Ray is started here"
+    return f"{ray_address(cluster)} ({source})"
+
+
 def roles(cluster: ClusterConfig, scorers: Sequence[ScorerConfig] = ()) -> tuple[Role, ...]:
     """The workers a run starts, with what each asks of Ray; GPUs that are still open count as none. Of a range of
     rollout workers they are the fewest: with those the run begins."""

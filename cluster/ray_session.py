@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 import threading
@@ -21,11 +22,11 @@ from typing import Any
 import psutil
 import ray
 from ray import _raylet
-from ray._private import ray_constants
+from ray._private import ray_constants, worker
 from ray.exceptions import RayError
 
 from actors.held_folder import held_folder, remove, remove_abandoned_by_workers
-from cluster.nodes import LOOPBACK
+from cluster.nodes import LOOPBACK, refuse_unreachable
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "rnr-ray-"
@@ -35,10 +36,14 @@ LOOPBACK_SWITCH = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
 ELSEWHERE_ON_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "VLLM_HOST_IP": LOOPBACK}
 """Where the engines listen for themselves; by default that is the address which the host's name points to."""
 
+PARTS = ("raylet", "gcs_server")
+"""Of a local Ray; without one of them nothing goes on, and nobody starts it again."""
+
 HERE = "Ray on this machine"
 GAVE_UP = "timed out during startup"
 """Of the bare ``Exception`` with which Ray ends its own start after 30 s, too few for a machine that is busy."""
 
+SLOW = "the machine is busy, or a limit (ulimit -v, -n) keeps Ray from starting"
 REFUSALS = (OSError, RuntimeError, ValueError, RayError)
 """What ``ray.init`` raises when Ray cannot be started or joined; anything else is a bug."""
 
@@ -91,19 +96,25 @@ def connect(
     address: str,
     *,
     seconds: float,
+    named: str = "",
     num_cpus: int | None = None,
     num_gpus: int | None = None,
     env_vars: Mapping[str, str] | None = None,
 ) -> None:
     """Join the cluster at ``address``, or start Ray on this machine if it is empty.
 
-    ``num_cpus``, ``num_gpus`` and ``env_vars`` (of all workers) are for a local Ray. Raises ValueError, naming the
-    address, if Ray is not there within ``seconds`` or refuses.
+    ``named`` is the address with what it is from. ``num_cpus``, ``num_gpus`` and ``env_vars`` (of all workers) are for
+    a local Ray. Raises ValueError, naming the address, if Ray is not there within ``seconds`` or refuses, and at once
+    if nothing is there.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
+        what = f"the Ray cluster at {named or address}"
+        if named:
+            print(f"joining {what}, for at most {seconds:.0f} s (deadlines.start)", flush=True)
+        refuse_unreachable(address, what)
         _use_own_token()
-        _within(seconds, lambda: ray.init(address=address, **quiet), what=f"the Ray cluster at {address}")
+        _within(seconds, lambda: ray.init(address=address, **quiet), what=what)
         return
     options: dict[str, Any] = {
         "include_dashboard": False,
@@ -115,7 +126,7 @@ def connect(
     begin = time.monotonic()
     while not _started(seconds, options | quiet):
         if time.monotonic() - begin > seconds:
-            raise ValueError(f"{HERE}: not up within {seconds:.0f} s (deadlines.start); the machine is too busy")
+            raise ValueError(f"{HERE}: not up within {seconds:.0f} s (deadlines.start); {SLOW}")
 
 
 def _started(seconds: float, options: Mapping[str, Any]) -> bool:
@@ -158,6 +169,29 @@ def disconnect() -> None:
 def is_local() -> bool:
     """Whether Ray was started here for this process alone."""
     return _local is not None
+
+
+def dead() -> str:
+    """Which part of a local Ray has ended under it, and how: "raylet was ended by SIGKILL"; empty while all live, and
+    where there is no local Ray."""
+    node: Any = None if _local is None else worker._global_node
+    for name, process in node.dead_processes() if node else ():
+        if name in PARTS:
+            code = process.poll()
+            return f"{name} " + (
+                f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            )
+    return ""
+
+
+def keep_logs(part: str, folder: Path) -> str:
+    """Copy what a part of the local Ray has written into ``folder``, as its own goes with the run; returns the log's
+    place, empty where there is none."""
+    kept = ""
+    with suppress(OSError):
+        for log in sorted(_local.ray_folder.glob(f"session_latest/logs/{part}.*")) if _local else ():
+            kept = str(shutil.copy(log, folder))
+    return kept
 
 
 @contextmanager

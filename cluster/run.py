@@ -21,6 +21,7 @@ from cluster.estimate import estimated_rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
 from cluster.inputs import check_inputs, inputs_of, keep_inputs
+from cluster.machine import check_machine
 from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
@@ -29,11 +30,13 @@ from cluster.placement import (
     check_resources,
     decide_gpus,
     local_resources,
+    named_address,
     ray_address,
     threads_per_worker,
 )
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared, prepare
+from cluster.ray_life import while_ray_lives
 from cluster.reservations import reserve
 from cluster.scaling import autoscaled
 from cluster.schedule import Schedule
@@ -151,12 +154,13 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
 def connect(config: Config) -> Config:
     """Join the cluster of ``cluster.address`` or of the surrounding Ray job, or start Ray on this machine; then check
     that the run fits, before any worker is created. Returns the config with its GPUs decided, for all of the run."""
-    address = ray_address(config.cluster)
-    if address == IN_PROCESS:
-        return _fitting(config, resources_in_process())
-    if not address:
-        _fitting(config, local_resources())
-    ray_session.connect(address, seconds=config.deadlines.start)
+    address, seconds = ray_address(config.cluster), config.deadlines.start
+    if address in ("", IN_PROCESS):
+        here = _fitting(config, resources_in_process() if address else local_resources())
+        print(*(f"{note}\n" for note in check_machine(here.cluster)), sep="", end="")
+        if address:
+            return here
+    ray_session.connect(address, seconds=seconds, named=named_address(config.cluster))
     config = _fitting(config, ray.cluster_resources())
     check_nodes(config.cluster, ray.nodes(), config.reward.scorers)
     print(f"weights: by {transport_name(config.sync, topology_of(config.cluster, config.model))}")
@@ -207,6 +211,7 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
     await disk.retry("the sentences of the evaluation", partial(tracker.log_examples, examples))
     try:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(while_ray_lives(ready.folder / LOGS))
             stack.enter_context(stopping.listening())
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)

@@ -8,7 +8,9 @@ goes with its holder; whoever has it may remove torch's, unless a living process
 import fcntl
 import hashlib
 import os
+import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from rnr.files import unwritable
+
+VARIABLE = "TORCH_EXTENSIONS_DIR"
 LOCK = "lock"
 POLL_SECONDS = 0.2
 
@@ -23,7 +28,8 @@ POLL_SECONDS = 0.2
 def load_extension(seconds: float) -> None:
     """Load the shared-memory operator of a CPU learner; compile it, in about half a minute, if this machine has not.
 
-    Raises RuntimeError, naming the file and the process, if another build does not end within ``seconds``.
+    Raises RuntimeError, naming the file and the process, if another build does not end within ``seconds``, and if there
+    is no folder to build in.
     """
     from deepspeed.accelerator import get_accelerator
 
@@ -32,12 +38,46 @@ def load_extension(seconds: float) -> None:
         return
     from deepspeed.comm.torch import build_shm_op
 
-    root = build_root()
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        for note in choose_build_root():
+            print(note)
+        root = build_root()
+        root.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        raise RuntimeError(str(error)) from None
     end = time.monotonic() + seconds
     with _one_at_a_time(root, end):
         remove_dead_locks(root, end)
         build_shm_op()
+
+
+def choose_build_root() -> list[str]:
+    """Have operators be built where that can be written, in this process and those that it starts: in place of a home
+    folder that cannot be, below the temporary folder, which is said. Raises ValueError where no place can be."""
+    given = os.environ.get(VARIABLE)
+    root = build_root()
+    if not (why := unwritable(root)):
+        return []
+    said = f"DeepSpeed's operator is built in {root}, which cannot be written ({why})"
+    if given:
+        raise ValueError(f"{said}: set TORCH_EXTENSIONS_DIR to another folder, or unset it and have HOME writable")
+    try:
+        other = _private_folder() / root.name
+    except OSError as error:
+        raise ValueError(f"{said}, and neither can {error}: set HOME or TORCH_EXTENSIONS_DIR to another") from None
+    os.environ[VARIABLE] = str(other)
+    return [f"learner: {said}; it goes to {other}: set HOME or TORCH_EXTENSIONS_DIR to keep it elsewhere"]
+
+
+def _private_folder() -> Path:
+    """A folder of this user alone below the temporary one: code from it is run. Raises OSError, with its name, where it
+    is another's, or open to others."""
+    folder = Path(tempfile.gettempdir()) / f"rnr-extensions-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077 or unwritable(folder):
+        raise OSError(f"{folder}, which is not this user's alone")
+    return folder
 
 
 def build_root() -> Path:
@@ -49,11 +89,11 @@ def build_root() -> Path:
     import torch
     from torch.utils.cpp_extension import get_default_build_root
 
-    if "TORCH_EXTENSIONS_DIR" not in os.environ:
+    if VARIABLE not in os.environ:
         sources = find_spec("deepspeed")
         environment = hashlib.sha256(f"{sys.version} {torch.__version__} {sources and sources.origin}".encode())
-        os.environ["TORCH_EXTENSIONS_DIR"] = f"{get_default_build_root()}/rnr-{environment.hexdigest()[:12]}"
-    return Path(os.environ["TORCH_EXTENSIONS_DIR"])
+        os.environ[VARIABLE] = f"{get_default_build_root()}/rnr-{environment.hexdigest()[:12]}"
+    return Path(os.environ[VARIABLE])
 
 
 def remove_dead_locks(root: Path, end: float) -> None:

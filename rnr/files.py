@@ -105,6 +105,18 @@ def existing_parent(path: Path) -> Path:
     return next(place for place in (path, *path.parents) if place.is_dir())
 
 
+def unwritable(folder: Path) -> str:
+    """Why nothing can be written into a folder, or where it is not there into the nearest above it; empty where it can.
+    Found out by a file without a name: who may write is not all that decides (a mount that only reads, ``/proc``)."""
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        if not is_no_room(error):
+            return f"{there}: {error.strerror}"
+    return ""
+
+
 def _gib(size: int) -> str:
     return f"{size / 2**30:.{1 if size > 2**30 else 3}f}"
 
@@ -123,6 +135,19 @@ def strict_json(value: Any, *, indent: int | None = None) -> str:
 def json_line(value: Any) -> str:
     """The value as one line of a JSONL file, with its line feed."""
     return strict_json(value) + "\n"
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; raises ValueError, naming it, for one that holds none."""
+    try:
+        found = json.loads(file.read_bytes())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{file}: not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} must hold one JSON object, not {type(found).__name__}")
+    return found
 
 
 def text_of(file: Path) -> str:

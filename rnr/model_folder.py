@@ -1,6 +1,5 @@
 """The folder of a model, and whether it may be loaded; looks at names, JSON and sizes, loads nothing."""
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from rnr.files import read_object as object_in
 from rnr.messages import few
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
@@ -217,14 +217,9 @@ def _named_by(index: Path) -> set[str]:
 def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file of a model; raises ValueError, naming it, for one that holds none."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"model.path: {file}, line {error.lineno}: not valid JSON: {error.msg}") from None
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"model.path: {file}: not valid JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"model.path: {file} must hold one JSON object, not {type(found).__name__}")
-    return found
+        return object_in(file)
+    except ValueError as error:
+        raise ValueError(f"model.path: {error}") from None
 
 
 def _header(file: Path) -> dict[str, dict[str, Any]]:

@@ -14,8 +14,9 @@ from cluster.disk import check_disk, disk_gib
 from cluster.dry_run import derived, gib, memory_missing, show, standing, time_of, worker_gib, workers_of
 from cluster.estimate import ANSWER, estimated_rates, prompt_tokens
 from cluster.in_process import resources_in_process
+from cluster.machine import check_machine
 from cluster.manifest import layout_of
-from cluster.placement import IN_PROCESS, check_resources, local_resources, ray_address, roles
+from cluster.placement import IN_PROCESS, check_resources, local_resources, named_address, ray_address, roles
 from cluster.planner import NEAR, Division, Planner, machines_of
 from cluster.prepare import Prepared
 from cluster.progress import Progress
@@ -146,10 +147,14 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     address = ray_address(config.cluster)
     local = address in ("", IN_PROCESS)
     has = resources_in_process() if address == IN_PROCESS else local_resources()
+    said: list[str] = []
     if local:
         config = with_gpus(config, has)
+        said = [] if finished else check_machine(config.cluster)
+    else:
+        said = [f"joins the Ray cluster at {named_address(config.cluster)}"]
     rows, short = _rows(config, prepared, schedule, None if finished else progress)
-    notes = (("note", note) for note in (*schedule.notes, *config.notes))
+    notes = (("note", note) for note in (*schedule.notes, *config.notes, *said))
     name = ("model", f"{config.model.path}, {prepared.weights / 1e6:.0f} million weights")
     missing = [("memory", short)] if local and short else []
     show(config.run.name, [("run", here), name, *notes, *rows, *missing], tree if as_json else None)

@@ -1,14 +1,17 @@
 """The lock of a build that was killed stops nobody; that of a living one is waited for, and not for ever."""
 
+import os
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from types import SimpleNamespace
 
 import pytest
 
 from learner import extension
-from learner.extension import _one_at_a_time, build_root, remove_dead_locks
+from learner.extension import _one_at_a_time, build_root, choose_build_root, remove_dead_locks
 
 HOLD = "import os, sys, time; os.open(sys.argv[1], os.O_CREAT | os.O_EXCL); print('held', flush=True); time.sleep(600)"
 
@@ -63,3 +66,39 @@ def test_two_environments_never_build_in_one_folder_and_one_builds_in_the_same_e
     assert root("/a/deepspeed/__init__.py") == root("/a/deepspeed/__init__.py") != root("/b/deepspeed/__init__.py")
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/chosen")
     assert str(build_root()) == "/chosen"
+
+
+@pytest.fixture
+def homeless(tmp_path, monkeypatch):
+    """A home folder in which nobody, root neither, makes a folder, and a temporary folder."""
+    monkeypatch.delenv("TORCH_EXTENSIONS_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/proc/nohome")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield tmp_path / f"rnr-extensions-{os.getuid()}"
+    os.environ.pop("TORCH_EXTENSIONS_DIR", None)
+
+
+def test_a_home_that_cannot_be_written_is_told_and_a_private_folder_takes_its_place(homeless) -> None:
+    (note,) = choose_build_root()
+    assert "is built in /proc/nohome/.cache/torch_extensions/rnr-" in note
+    assert f"cannot be written (/proc: No such file or directory); it goes to {homeless}/rnr-" in note
+    assert build_root().parent == homeless
+    assert stat.S_IMODE(homeless.stat().st_mode) == 0o700
+    assert choose_build_root() == []  # as each rank calls it
+
+
+def test_without_any_place_to_build_the_variables_are_named(homeless, monkeypatch) -> None:
+    homeless.mkdir(mode=0o777)
+    homeless.chmod(0o777)  # someone else could put code there
+    with pytest.raises(ValueError, match=f"neither can {homeless}, which is not.*set HOME or TORCH_EXTENSIONS_DIR"):
+        choose_build_root()
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/proc/chosen")
+    with pytest.raises(ValueError, match=r"built in /proc/chosen, which cannot be written \(/proc: .*TORCH_EXTENSIONS"):
+        choose_build_root()
+
+
+def test_a_home_that_can_be_written_is_built_in(homeless, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert choose_build_root() == []
+    assert str(build_root()).startswith(f"{tmp_path}/home/.cache/torch_extensions/rnr-")

@@ -42,6 +42,20 @@ def test_a_run_on_the_same_data_is_resumed_and_so_is_one_of_an_earlier_version(g
 
 
 @pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", r"inputs\.json, line 1: not valid JSON"),
+        ("[]", r"inputs\.json must hold one JSON object, not list"),
+        ('{"GRPO": 3}', r"inputs\.json: GRPO must be text"),
+    ],
+)
+def test_digests_that_cannot_be_read_are_named_with_what_to_do(tmp_path, content, said) -> None:
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(ValueError, match=f"{said}.*; restore it from a copy, or remove it: then nothing tells"):
+        check_inputs(tmp_path, {"GRPO": "abc"})
+
+
+@pytest.mark.parametrize(
     ("file", "content", "stage"),
     [
         ("train.jsonl", [ROWS[1], ROWS[0], ROWS[2]], "the warm start"),

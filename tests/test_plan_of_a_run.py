@@ -156,6 +156,23 @@ def test_a_run_that_is_done_and_lacks_something_is_resumed(options, begun, missi
     assert begun == [True]
 
 
+def test_a_run_that_is_done_and_whose_status_is_odd_is_resumed_and_an_odd_summary_is_named(
+    options, begun, capsys
+) -> None:
+    folder = _finished(options)
+    (folder / "summary.json").write_text("")
+    assert main([*options, "--resume"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        f"error: {folder / 'summary.json'}, line 1: not valid JSON: Expecting value; remove it: train --resume" in said
+    )
+    assert begun == []
+    (folder / "status.json").write_text("[]")
+    assert main([*options, "--resume"]) == 0
+    assert begun == [True]
+    assert f"{folder / 'status.json'} must hold one JSON object" in capsys.readouterr().err
+
+
 def test_a_run_that_is_done_is_resumed_to_be_merged_otherwise_and_started_anew_without_resume(options, begun) -> None:
     folder = _finished(options)
     assert main([*options, "--resume", "--merging.grpo=2"]) == 0

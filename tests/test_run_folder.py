@@ -7,7 +7,7 @@ import multiprocessing
 import pytest
 
 from rnr.config import Config
-from rnr.runs.run_folder import open_run
+from rnr.runs.run_folder import check_run, open_run
 
 
 def _open(folder, *, resume: bool = False, **sections):
@@ -53,7 +53,23 @@ def test_a_resumption_that_ends_while_it_writes_the_config_leaves_that_of_before
 def test_a_config_that_was_cut_is_named(tmp_path) -> None:
     file = _open_elsewhere(tmp_path) / "config.json"
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"run/config\.json cannot be read: "):
+    with pytest.raises(
+        ValueError, match=r"run/config\.json, line 4: not valid JSON: .*; restore the file from a copy, or"
+    ):
+        _open_elsewhere(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", r"config\.json, line 1: not valid JSON"),
+        ("[]", r"config\.json must hold one JSON object, not list"),
+        ('{"run": {}, "grpo": 3}', r"config\.json: grpo must be an object"),
+    ],
+)
+def test_a_config_that_is_none_is_named_with_what_to_do(tmp_path, content, said) -> None:
+    (_open_elsewhere(tmp_path) / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=f"{said}.*; restore the file from a copy, or start a run with another"):
         _open_elsewhere(tmp_path, resume=True)
 
 
@@ -65,6 +81,29 @@ def test_a_run_of_before_labels_were_calibrated_goes_on_without(tmp_path) -> Non
     with pytest.raises(ValueError, match=r"evaluation\.label_calibration is 0\.5, but the run in .* with 0\.0"):
         _open_elsewhere(tmp_path, resume=True)
     _open(tmp_path, resume=True, evaluation={"label_calibration": 0.0})
+
+
+def _check(folder, *, resume: bool = False) -> None:
+    config = Config(run={"name": "run", "folder": str(folder)})
+    check_run(config.run, config.model_dump(mode="json"), resume=resume)
+
+
+def test_a_folder_that_cannot_be_written_is_found_at_once_and_nothing_is_left_of_the_try(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    # Nobody, root neither, makes a folder in /proc, whatever its mode says.
+    for folder, why in ((tmp_path / "file" / "runs", "file: Not a directory"), ("/proc/rnr/runs", "/proc: ")):
+        with pytest.raises(ValueError, match=rf"run\.folder: .*/runs/run cannot be written \(.*{why}"):
+            _check(folder)
+    _check(tmp_path / "new" / "runs")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_resumed_run_needs_its_own_folder_and_one_that_is_moved_aside_that_around_it(tmp_path, monkeypatch) -> None:
+    _open_elsewhere(tmp_path)
+    monkeypatch.setattr("rnr.runs.run_folder.unwritable", lambda place: "read-only" if place == tmp_path else "")
+    _check(tmp_path, resume=True)
+    with pytest.raises(ValueError, match=r"cannot be written \(read-only\)"):
+        _check(tmp_path)
 
 
 @pytest.mark.parametrize("resume", [False, True])

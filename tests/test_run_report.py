@@ -238,6 +238,18 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path) -> None:
     assert found["evaluation"] == {"note": "nothing has been evaluated yet"}
 
 
+def test_the_page_of_a_run_names_a_file_that_cannot_be_read(tmp_path, capsys) -> None:
+    run = made_up_run(tmp_path / "odd")
+    (run / "status.json").write_text("")
+    assert embedded_data(render(collect(run)))["status"] == {}
+    assert f"{run / 'status.json'}, line 1: not valid JSON" in capsys.readouterr().err
+    (run / "summary.json").write_text("")
+    assert main([str(run)]) == 2
+    assert (
+        f"error: {run / 'summary.json'}, line 1: not valid JSON: Expecting value; remove it" in capsys.readouterr().err
+    )
+
+
 def test_a_folder_that_is_no_runs_is_refused(tmp_path, capsys) -> None:
     assert main([str(tmp_path)]) == 2
     assert "it has no config.json" in capsys.readouterr().err
@@ -312,6 +324,6 @@ def test_a_run_that_ends_has_its_page_and_one_whose_page_fails_is_told_why(tmp_p
     (run / "config.json").write_text("{")
     write_page(run)
     said = capsys.readouterr().err
-    assert said.startswith(f"report.html is not written: ValueError: {run / 'config.json'} cannot be read: ")
+    assert said.startswith(f"report.html is not written: ValueError: {run / 'config.json'}, line 1: not valid JSON: ")
     write_page(tmp_path / "never begun")
     assert capsys.readouterr() == ("", "")

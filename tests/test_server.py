@@ -1,8 +1,11 @@
 """``POST /extract`` and its limits, over a model that is a function."""
 
 import asyncio
+import json
+import socket
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
 from actors.options import Options
@@ -19,12 +22,17 @@ class _Model:
 
     def __init__(self) -> None:
         self.asked: list[Options] = []
+        self.given_up = 0
         self.free = asyncio.Event()
 
     async def extract(self, text: str, labels, options: Options) -> Extraction:
         self.asked.append(options)
         if text == "slow":
-            await self.free.wait()
+            try:
+                await self.free.wait()
+            except asyncio.CancelledError:
+                self.given_up += 1
+                raise
         if "" in labels:
             raise ValueError("a label must not be blank")
         entity = Entity(text=text[:3], label=next(iter(labels)), start=0, end=3, confidence=None, alignment="marked")
@@ -151,6 +159,47 @@ def test_more_than_may_wait_is_refused_until_there_is_room() -> None:
     assert asyncio.run(crowd()) == (429, 200)
 
 
+def test_the_sentences_of_a_client_that_has_gone_are_given_up() -> None:
+    async def leave() -> tuple[int, int, int]:
+        model = _Model()
+        service = Service(model, "mine", LIMITS)
+        app = FastAPI()
+        app.include_router(routes(service))
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            server = uvicorn.Server(uvicorn.Config(BodyLimit(app, most=400), log_level="warning"))
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            _, client = await asyncio.open_connection(*listening.getsockname())
+            body = json.dumps({"sentences": ["slow"] * 3, "labels": ["x"]}).encode()
+            head = f"POST /extract HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n"
+            client.write(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+            async with asyncio.timeout(20):
+                while len(model.asked) < 3:
+                    await asyncio.sleep(0.01)
+                waiting = service.state()["waiting"]
+                client.close()
+                while service.state()["waiting"]:
+                    await asyncio.sleep(0.01)
+            server.should_exit = True
+            await serving
+        return waiting, service.state()["waiting"], model.given_up
+
+    assert asyncio.run(leave()) == (3, 0, 3)
+
+
+def test_a_sentence_that_is_refused_ends_the_others_of_its_request(monkeypatch) -> None:
+    model = _Model()
+    answered = model.extract
+
+    async def extract(text: str, labels, options: Options) -> Extraction:
+        if text == "bad":
+            raise ValueError("a bad sentence")
+        return await answered(text, labels, options)
+
+    monkeypatch.setattr(model, "extract", extract)
+    assert _post({"sentences": ["slow", "bad", "slow"], "labels": ["x"]}, model=model).status_code == 400
+    assert model.given_up == 2
+
+
 def test_a_key_is_asked_for_where_there_is_one() -> None:
     body = {"sentences": ["Ada"], "labels": ["x"]}
     assert _post(body, api_key="secret").status_code == 401
@@ -172,8 +221,6 @@ def test_the_page_asks_this_server_alone_and_writes_no_markup_of_others() -> Non
 
 
 def test_an_address_that_is_taken_is_told_before_a_model_is_loaded(capsys) -> None:
-    import socket
-
     from scripts.serve import main
 
     with socket.socket() as taken:

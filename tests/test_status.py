@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from asyncio import CancelledError
@@ -148,6 +149,38 @@ def test_a_status_of_an_earlier_version_is_read(tmp_path) -> None:
     found = read_status(tmp_path)
     assert found is not None
     assert (found.state, found.step) == ("killed", 7)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "status.json, line 1: not valid JSON: Expecting value"),
+        ("[]", "status.json must hold one JSON object, not list"),
+        ('{"state": "odd"}', "status.json: state: Input should be 'running'"),
+        ('{"start": 3}', "status.json: start: "),
+    ],
+)
+def test_a_status_that_cannot_be_read_is_none_and_that_is_said(tmp_path, capsys, content, said) -> None:
+    (tmp_path / "status.json").write_text(content)
+    assert read_status(tmp_path) is None
+    told = capsys.readouterr().err
+    assert f"{tmp_path}/{said}" in told
+    assert "how the run stands is not known" in told
+
+
+def test_a_status_that_is_no_file_is_none(tmp_path, capsys) -> None:
+    (tmp_path / "status.json").mkdir()
+    assert read_status(tmp_path) is None
+    assert "status.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("odd", [{}, {"pid_since": "now"}, {"pid": -1, "pid_since": 0.0}, {"more": 3}])
+def test_a_process_that_cannot_be_told_by_its_status_is_not_running(tmp_path, odd) -> None:
+    row = {"state": "running", "pid": 1, "host": socket.gethostname()}
+    (tmp_path / "status.json").write_text(json.dumps(row | odd))
+    found = read_status(tmp_path)
+    assert found is not None
+    assert found.state == "killed"
 
 
 def test_whoever_listens_is_told_of_each_thing_that_has_started(tmp_path) -> None:

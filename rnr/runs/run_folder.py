@@ -1,14 +1,13 @@
 """The run folder: its owner, its config, and what a resumed run may change."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rnr.config import ModelConfig, RunConfig
-from rnr.files import strict_json, write_whole
+from rnr.files import read_object, strict_json, unwritable, write_whole
 from rnr.runs.status import read_status
 
 CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint", "merging")
@@ -22,6 +21,9 @@ BEFORE = {("evaluation", "label_calibration"): 0.0}
 
 LOCK = "lock"
 """File of a run folder that the process which runs in it holds."""
+
+RESTORE = "restore the file from a copy, or start a run with another run.name"
+"""What can be done about a file of a run that a resumption needs and that cannot be read."""
 
 OF_WARM_START = {
     "model": tuple(ModelConfig.model_fields),
@@ -45,9 +47,22 @@ def saved_config(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"{folder} is not the folder of a run: it has no config.json")
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = read_object(file)
+        if odd := [name for name, section in found.items() if not isinstance(section, dict)]:
+            raise ValueError(f"{file}: {', '.join(odd)} must be an object")
     except ValueError as error:
-        raise ValueError(f"{file} cannot be read: {error}") from None
+        raise ValueError(f"{error}; {RESTORE}") from None
+    return found
+
+
+def saved_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary of the run in this folder, None where there is none yet; raises ValueError for one that cannot be
+    read."""
+    file = folder / "summary.json"
+    try:
+        return read_object(file) if file.is_file() else None
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it: train --resume of this run writes it anew") from None
 
 
 def resumable(run: RunConfig) -> bool:
@@ -56,8 +71,12 @@ def resumable(run: RunConfig) -> bool:
 
 
 def check_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> None:
-    """Raise ValueError for what ``open_run`` would refuse; nothing is written."""
+    """Raise ValueError for what ``open_run`` would refuse or fail at; nothing is left behind."""
     folder = run_folder(run)
+    # An earlier run of the name is moved aside.
+    for place in (folder,) if resume and resumable(run) else (folder, folder.parent):
+        if why := unwritable(place):
+            raise ValueError(f"run.folder: {folder} cannot be written ({why}): name another, or have this one writable")
     if is_active(folder):
         raise _in_use(folder)
     if resume and resumable(run):
@@ -70,7 +89,7 @@ def is_finished(run: RunConfig, tree: Mapping[str, Any]) -> bool:
     status = read_status(folder) if resumable(run) else None
     if status is None or status.state != "done":
         return False
-    left = any((folder / "export").glob("*.safetensors")) and (folder / "summary.json").is_file()
+    left = any((folder / "export").glob("*.safetensors")) and saved_summary(folder) is not None
     return left and all(section != "merging" for section, *_ in _changes(saved_config(folder), tree))
 
 

@@ -4,22 +4,23 @@ The file of a process that was killed still says ``running``: nobody was left to
 :func:`read_status`, which looks whether that process is there, and calls such a run ``killed``.
 """
 
-import json
 import os
 import shlex
 import socket
+import sys
 import time
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
+from pydantic import TypeAdapter, ValidationError
 
 from rnr.faults import Stopped, causes
-from rnr.files import is_no_room, strict_json, write_whole
+from rnr.files import is_no_room, read_object, strict_json, write_whole
 from rnr.runs.forecast import Forecast
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
@@ -65,6 +66,9 @@ class Status:
                 return "done"
             case _:
                 return f"{self.state}{where}"
+
+
+_STATUS = TypeAdapter(Status)
 
 
 class StatusFile:
@@ -195,27 +199,45 @@ class StatusFile:
 
 
 def read_status(folder: Path) -> Status | None:
-    """What is known of the run in ``folder``; None where no status was ever written."""
-    try:
-        row = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """What is known of the run in ``folder``; None where no status was ever written, and where what was cannot be read:
+    nothing that a run needs is in it, so that is told, and no more."""
+    file = folder / "status.json"
+    if not os.path.lexists(file):
         return None
-    known = {name: row.pop(name) for name in Status.__dataclass_fields__ if name in row}
-    # Files of earlier versions say where a run was and not whether it ran.
-    if known.get("state", "running") == "running" and not _alive(known, row):
-        known["state"] = "killed"
-    return Status(**{"state": "running", **known}, more=row)
-
-
-def _alive(known: dict[str, Any], more: dict[str, Any]) -> bool:
-    """Whether the process of a status is there; one on another host is taken at its word."""
-    if known.get("host", "") != socket.gethostname():
-        return bool(known.get("host"))
     try:
-        process = psutil.Process(known["pid"])
+        row = read_object(file)
+        known = {name: row.pop(name) for name in Status.__dataclass_fields__ if name in row}
+        # Files of earlier versions say where a run was and not whether it ran.
+        status = _STATUS.validate_python({"state": "running", **known, "more": row})
+    except (ValueError, OSError) as error:
+        print(
+            f"{_unread(error, file)}: how the run stands is not known; its next process writes it anew", file=sys.stderr
+        )
+        return None
+    killed = status.state == "running" and not _alive(status)
+    return replace(status, state="killed") if killed else status
+
+
+def _unread(error: Exception, file: Path) -> str:
+    """The file, and what is wrong with it."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)
+
+
+def _alive(status: Status) -> bool:
+    """Whether the process of a status is there; one on another host is taken at its word."""
+    if status.host != socket.gethostname():
+        return bool(status.host)
+    since = status.more.get("pid_since")
+    if not isinstance(since, int | float):
+        return False  # no process can be told by its number alone
+    try:
+        process = psutil.Process(status.pid)
         # The number may have gone to another process since.
-        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - more["pid_since"]) < 2
-    except psutil.NoSuchProcess:
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - since) < 2
+    except (psutil.Error, ValueError, OverflowError):
         return False
 
 

@@ -1,6 +1,5 @@
 """A run folder -> one value with everything that its page shows. Reads only, so it may be called while a run trains."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from rnr.runs.metric_names import meaning_of
 from rnr.runs.report.evaluations import Predictions, read_evaluation, side_by_side
 from rnr.runs.report.groups import read_groups
 from rnr.runs.report.timeline import read_timeline
-from rnr.runs.run_folder import saved_config
+from rnr.runs.run_folder import saved_config, saved_summary
 from rnr.runs.status import read_status
 
 MOST_POINTS = 400
@@ -74,7 +73,7 @@ def collect(folder: Path, other: Path | None = None) -> RunReport:
         rollouts=rollouts,
         timeline=timeline,
         evaluation=evaluation,
-        summary=_json(folder / "summary.json"),
+        summary=saved_summary(folder) or {},
         notes=notes,
         other=None if other is None else _other(other, config, predictions),
     )
@@ -114,10 +113,6 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
-
-
-def _json(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def _series(folder: Path) -> tuple[dict[str, dict[str, list[list[float]]]], bool]:

@@ -74,6 +74,8 @@ def evaluated_examples(folder: Path, config: Mapping[str, Any]) -> list[Example]
     if file.is_file():
         one = TypeAdapter(Example)
         return [one.validate_python(row) for _, row in numbered_rows(file.read_bytes().splitlines(), file)]
+    if "data" not in config:
+        raise ValueError(f"{folder / 'config.json'} has no section data")
     data = validated(DataConfig, config["data"], "data")
     loaded = load(data.evaluation, training=False, skip_bad_rows=data.skip_bad_rows, options=data.reading)
     return draw_from_each(as_asked(loaded, catch_alls=data.asks_catch_alls), data.evaluation_examples)

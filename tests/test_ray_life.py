@@ -1,0 +1,89 @@
+"""A run ends with its local Ray, and says so, instead of waiting for what cannot come back."""
+
+import asyncio
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from cluster import ray_life, ray_session
+from cluster.ranks import RankDied
+from cluster.ray_life import RayDied, while_ray_lives
+from rnr.faults import Stopped
+
+SAID = (
+    r"^Ray on this machine has died: its raylet was ended by SIGKILL; its log is /logs/raylet\.out; resume with --res"
+)
+
+
+@pytest.fixture
+def ray(monkeypatch) -> SimpleNamespace:
+    """A local Ray that is whole until it is told that it is dead."""
+    ray = SimpleNamespace(dead="")
+    monkeypatch.setattr(ray_life, "EVERY", 0.01)
+    monkeypatch.setattr(ray_session, "dead", lambda: ray.dead)
+    monkeypatch.setattr(ray_session, "keep_logs", lambda part, folder: f"{folder}/{part}.out")
+    return ray
+
+
+async def _lives(work, ray: SimpleNamespace, dead: str = "raylet was ended by SIGKILL") -> str:
+    async with while_ray_lives(Path("/logs")):
+        await asyncio.sleep(0.05)
+        ray.dead = dead
+        await work()
+        return "done"
+
+
+async def _waits() -> None:
+    await asyncio.sleep(60)
+
+
+def test_what_waits_for_a_ray_that_has_died_is_cut_off_with_the_cause(ray) -> None:
+    async def other_work_afterwards() -> None:
+        with pytest.raises(RayDied, match=SAID):
+            await _lives(_waits, ray)
+        await asyncio.sleep(0.05)  # is not cancelled, too
+
+    begin = time.monotonic()
+    asyncio.run(other_work_afterwards())
+    assert time.monotonic() - begin < 10
+
+
+def test_a_failure_that_came_before_the_look_is_told_by_its_cause_but_for_a_stop(ray) -> None:
+    async def raises(error: Exception) -> None:
+        raise error
+
+    with pytest.raises(RayDied, match=SAID):
+        asyncio.run(_lives(lambda: raises(RankDied("learner rank 0, phase rendezvous: the worker died")), ray))
+    ray.dead = ""
+    with pytest.raises(Stopped):
+        asyncio.run(_lives(lambda: raises(Stopped("stopped by SIGTERM")), ray))
+
+
+def test_a_ray_that_lives_changes_nothing(ray) -> None:
+    async def fails() -> None:
+        raise RankDied("a rank")
+
+    assert asyncio.run(_lives(lambda: asyncio.sleep(0.05), ray, dead="")) == "done"
+    with pytest.raises(RankDied, match="a rank"):
+        asyncio.run(_lives(fails, ray, dead=""))
+
+
+def test_without_a_local_ray_nothing_is_dead() -> None:
+    assert ray_session.dead() == ""
+
+
+@pytest.mark.ray
+def test_a_raylet_that_is_killed_ends_what_waits_for_its_workers(tmp_path) -> None:
+    async def wait() -> None:
+        async with while_ray_lives(tmp_path):
+            for process in psutil.Process().children(recursive=True):
+                if process.name() == "raylet":
+                    process.kill()
+            await asyncio.sleep(120)
+
+    with ray_session.session(seconds=120, num_cpus=1), pytest.raises(RayDied, match="raylet was ended by SIGKILL"):
+        asyncio.run(wait())
+    assert (tmp_path / "raylet.out").is_file()
