@@ -12,7 +12,7 @@ from cluster import ray_session
 from cluster.stopping import EXIT_CODE
 from rnr.runs.status import StatusFile
 
-SECONDS = 30.0
+SECONDS = 50.0
 """Ray itself ends a process whose head is gone after 60, with 1."""
 CODES = {"done": 0, "stopped": EXIT_CODE}
 """State of a run -> exit code; any other is 1."""
