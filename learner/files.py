@@ -81,22 +81,28 @@ def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor in the model folder's files, safetensors or, where there are none, pickles."""
     found = stored_tensors(folder)
     if found is not None:
-        return {name: tuple(entry["shape"]) for name, entry in found.items()}
+        return shapes_of(found)
     pickles = (
         torch.load(file, map_location="meta", weights_only=True) for file in weight_files(folder, PICKLED_WEIGHTS)
     )
     return {name: tuple(tensor.shape) for tensors in pickles for name, tensor in tensors.items()}
 
 
-def names_in_files(model: Any, folder: Path) -> frozenset[str]:
+def shapes_of(tensors: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[int, ...]]:
+    """The shapes of what ``stored_tensors`` found."""
+    return {name: tuple(entry["shape"]) for name, entry in tensors.items()}
+
+
+def names_in_files(model: Any, folder: Path, files: Mapping[str, tuple[int, ...]] | None = None) -> frozenset[str]:
     """The names by which the folder's files hold what there is of the model.
 
     Raises UnsupportedModel if a weight, as it would be sent or exported, is not in these files with its name and shape:
-    the engine reads them too, and may pass over a name that it does not know. Buffers may be missing there.
+    the engine reads them too, and may pass over a name that it does not know. Buffers may be missing there. ``files``
+    are their ``stored_shapes``, where these have been read.
     """
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in stored(model)}
     buffers = {name for name, _ in model.named_buffers()}
-    files = stored_shapes(folder)
+    files = stored_shapes(folder) if files is None else files
     wanted = as_in_files(model, shapes)
     sent = {name: files.get(name) == tuple(tensor.shape) for name, tensor in wanted.items()}
     foreign = [name for name, there in sent.items() if not there and name not in buffers]

@@ -5,7 +5,7 @@ transformers builds and fills it as it always does, but without memory, from wha
 
 import copy
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 
 from learner.architecture import UnsupportedModel
-from learner.files import SHOWN, attention_of, differing, names_in_files, stored_shapes
+from learner.files import SHOWN, attention_of, differing, names_in_files, shapes_of, stored_shapes
 from rnr.messages import counted, few
 from rnr.model_folder import stored_tensors, weight_files
 
@@ -31,12 +31,14 @@ def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_a
     another model, and for an adapter that its layers cannot have."""
     folder = Path(folder)
     _refuse_class(config)
+    tensors = stored_tensors(folder)
+    shapes = stored_shapes(folder) if tensors is None else shapes_of(tensors)
     with _quiet():
-        model, unused = _filled(folder, config)
-    unused = sorted(name for name in unused if _is_weight(name, config, folder))
+        model, unused = _filled(folder, config, shapes)
+    unused = sorted(name for name in unused if _is_weight(name, config, tensors or {}))
     others = f"the files hold {counted(len(unused), 'weight')} that it has no place for: {few(unused, SHOWN)}"
     try:
-        names_in_files(model, folder)
+        names_in_files(model, folder, shapes)
     except UnsupportedModel as error:
         raise UnsupportedModel(f"{error}; {others}" if unused else str(error)) from None
     if unused:
@@ -65,16 +67,14 @@ def _refuse_class(config: Any) -> None:
         )
 
 
-def _filled(folder: Path, config: Any) -> tuple[Any, Iterable[str]]:
+def _filled(folder: Path, config: Any, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Any, Iterable[str]]:
     """The model, without memory, and the names in its files that it has no place for."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
     kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     with _named(f"{folder / 'config.json'}: transformers cannot build the model that it tells"), torch.device("meta"):
         kind._from_config(copy.deepcopy(config), attn_implementation=attention_of(config))
-    empty = {
-        name: torch.empty(shape, dtype=torch.bfloat16, device="meta") for name, shape in stored_shapes(folder).items()
-    }
+    empty = {name: torch.empty(shape, dtype=torch.bfloat16, device="meta") for name, shape in shapes.items()}
     with _named(f"transformers cannot load the weights in {folder}"):
         model, info = kind.from_pretrained(
             None,
@@ -116,14 +116,14 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _is_weight(name: str, config: Any, folder: Path) -> bool:
+def _is_weight(name: str, config: Any, tensors: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether what the files call so is a part of a model, and no buffer of old, no layer of another task."""
     text = config.get_text_config()
     further = getattr(text, "num_nextn_predict_layers", None) or 0
     layers = (f"model.layers.{text.num_hidden_layers + number}." for number in range(further))
     if _NO_WEIGHT.search(name) or name.startswith(tuple(layers)):
         return False
-    told = (stored_tensors(folder) or {}).get(name)
+    told = tensors.get(name)
     if told is None:
         return True
     return told["dtype"].startswith(("F", "BF")) and not (_MASK.search(name) and len(told["shape"]) != 1)

@@ -78,7 +78,7 @@ def test_the_plan_of_a_config_names_every_division_and_the_best(tiny_model, colo
         assert said in capsys.readouterr().err
 
 
-def test_a_plan_reads_each_header_of_the_weights_once_to_check_and_once_to_count(
+def test_a_plan_reads_each_header_of_the_weights_once_to_check_to_compare_and_to_count(
     tiny_model, colours, capsys, monkeypatch
 ) -> None:
     read: list[str] = []
@@ -87,7 +87,7 @@ def test_a_plan_reads_each_header_of_the_weights_once_to_check_and_once_to_count
     options = [f"--data.train=['{colours}/train.jsonl']", f"--data.evaluation=['{colours}/test.jsonl']"]
     assert main([f"--model.path={tiny_model}", *options, "--sft.sequences_per_step=4", "--grpo.steps=1"]) == 0
     assert "resources: enough on this machine" in capsys.readouterr().out
-    assert read == ["model.safetensors"] * 2
+    assert read == ["model.safetensors"] * 3
 
 
 def _planner(load: Load, speed: Speed, *, max_staleness: int = 0) -> Planner:
