@@ -80,20 +80,29 @@ class Disk:
         """``retry`` for a call that is awaited. It is not begun before ``needed`` bytes are free."""
         end: float | None = None
         while True:
-            lacks = self._lacks(needed)
+            lacks, said = self._lacks(needed), ""
             if not lacks:
                 try:
                     return await call()
                 except Exception as error:
                     if not is_no_room(error):
                         raise
-            sentence = no_room(self._folder, what, lacks)
+                    said = self._elsewhere(error)
+            sentence = no_room(self._folder, what + said, lacks)
             if end is None:
                 end = time.monotonic() + self._seconds
                 self._say(f"{sentence}; waiting up to {self._seconds:g} s (deadlines.room) for some")
             if time.monotonic() >= end:
                 raise NoRoom(f"{sentence}; {AFTERWARDS}") from None
             await asyncio.sleep(PAUSE)
+
+    def _elsewhere(self, error: Exception) -> str:
+        """The error, in brackets, where it names a file that is not on this disk."""
+        file = getattr(error, "filename", None)
+        if not isinstance(file, str):
+            return ""
+        other, own = (existing_parent(path).stat().st_dev for path in (Path(file), self._folder))
+        return "" if other == own else f" ({error})"
 
     def _lacks(self, needed: int) -> str:
         """What is missing, as the end of a sentence; empty if nothing is."""

@@ -112,6 +112,20 @@ def test_room_is_waited_for_also_where_the_log_has_none(tmp_path) -> None:
     assert ended.stderr.startswith("standard output takes no more (No space left on device)")
 
 
+def test_a_file_on_another_disk_that_is_full_is_named(small, tmp_path) -> None:
+    def call() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(small / "x"))
+
+    def ends(folder: Path) -> str:
+        with pytest.raises(NoRoom) as ended:
+            asyncio.run(Disk(folder, seconds=0, say=lambda _text: None).retry("the export", call))
+        return str(ended.value)
+
+    named = f"no room for the export ([Errno 28] No space left on device: '{small}/x'): the disk of {tmp_path} "
+    assert ends(tmp_path).startswith(named)
+    assert ends(small).startswith(f"no room for the export: the disk of {small} ")
+
+
 def test_a_run_that_a_full_disk_ends_says_which_disk_it_is(small, tmp_path) -> None:
     error = OSError(errno.ENOSPC, "No space left on device", "/elsewhere/x")
     said = full_disk(tmp_path, error)
