@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import json
 import math
 import os
 import re
@@ -34,6 +33,7 @@ from rnr.files import (
     is_cut_short,
     is_full,
     is_no_room,
+    read_object,
     rename_synced,
     strict_json,
     sync_folder,
@@ -265,7 +265,7 @@ def _remove(checkpoint: Path) -> None:
 
 
 def progress_of(checkpoint: Path) -> Progress:
-    row = json.loads((checkpoint / PROGRESS).read_bytes())
+    row = read_object(checkpoint / PROGRESS)
     # A loss that was not finite is null in the file.
     losses = [math.nan if loss is None else loss for loss in row.get("held_out_losses", [])]
     return TypeAdapter(Progress).validate_python(row | {"held_out_losses": losses})

@@ -137,6 +137,15 @@ def test_the_plan_says_where_a_run_begins_and_counts_what_is_left(options, tmp_p
     assert "sft step (estimate)" not in plan
 
 
+@pytest.mark.parametrize("odd", ["", "[]"])
+def test_a_checkpoint_whose_progress_cannot_be_read_is_passed_over_in_a_plan(options, capsys, odd) -> None:
+    folder = _started(options)
+    _at(folder, "grpo", 0)
+    _at(folder, "grpo", 1)
+    (folder / "checkpoints" / "000004-grpo-000001" / PROGRESS).write_text(odd)
+    assert _plan([*options, "--resume"], capsys)["run"] == [f"resumes in {folder} at grpo step 0"]
+
+
 def test_a_run_that_is_done_is_told_so_at_once_and_stays_done(options, begun, capsys) -> None:
     folder = _finished(options)
     before = (folder / "status.json").read_bytes()

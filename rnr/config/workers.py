@@ -10,8 +10,8 @@ from rnr.config.section import Section
 
 class ClusterConfig(Section):
     address: str = ""
-    """Ray address to join; empty joins the cluster of the Ray job, or starts Ray on this machine. ``in_process`` runs
-    everything in this process without Ray, as ``--debug`` does (``docs/debugging.md``)."""
+    """Ray address to join; empty joins that of ``RAY_ADDRESS``, as a Ray job sets it, or starts Ray here.
+    ``in_process`` runs everything in this process without Ray, as ``--debug`` does (``docs/debugging.md``)."""
     rollout_workers: int | str = 1
     """Number of vLLM engines, each in its own process, or a range such as ``"1..8"`` within which the run follows the
     free resources of the cluster; ``python -m scripts.scale RUN N`` changes it by hand."""
