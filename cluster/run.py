@@ -292,14 +292,8 @@ def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence
         seed=config.run.seed,
         make_room=policy.make_room,
     )
-    return Services(
-        policy=policy,
-        generation=generation,
-        scoring=scoring_service(
-            config.reward,
-            workers,
-            max_new_tokens=config.sampling.max_new_tokens,
-            reward_workers=cluster.reward_workers,
-            deadlines=config.deadlines,
-        ),
+    tokens, count = config.sampling.max_new_tokens, cluster.reward_workers
+    scoring = scoring_service(
+        config.reward, workers, max_new_tokens=tokens, reward_workers=count, deadlines=config.deadlines
     )
+    return Services(policy=policy, generation=generation, scoring=scoring)
