@@ -1,5 +1,7 @@
 """What a person gets wrong is said in one clear error, before anything is started."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from rnr.corpus.formats.rows import DataError
@@ -123,13 +125,15 @@ def test_bad_rows_are_skipped_only_when_asked(capsys, tmp_path):
     assert "skipped 1 bad row:" in capsys.readouterr().out
 
 
-def test_a_run_without_a_checkpoint_that_can_be_used_ends_in_one_sentence(monkeypatch, capsys) -> None:
+def test_a_run_without_a_checkpoint_that_can_be_used_ends_in_one_sentence(tmp_path, monkeypatch, capsys) -> None:
     from cluster.manifest import CheckpointCorrupt
+    from rnr.runs.status import StatusFile
 
     async def corrupt(*_arguments):
         raise CheckpointCorrupt("no checkpoint is left to resume from: state was altered")
 
-    monkeypatch.setattr("cluster.run.validate_run", lambda *_arguments, **_options: None)
+    ready = SimpleNamespace(folder=tmp_path, status=StatusFile())
+    monkeypatch.setattr("cluster.run.validate_run", lambda *_arguments, **_options: ready)
     monkeypatch.setattr("cluster.run.run", corrupt)
     assert main(["--resume"]) == 1
     said = capsys.readouterr().err
