@@ -117,11 +117,17 @@ class Checkpoints:
                 await self._write(progress, fill)
 
         await self._disk.retry_async("a checkpoint", write, needed=needed)
-        # Those of one version may have their files in common: they are kept as one.
-        versions = sorted({_age(folder)[0] for folder in self.complete()})[-self._keep :]
-        for old in self.complete():
-            if _age(old)[0] not in versions and AFTER_WARM_START not in old.name:
-                _remove(old)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Keep the newest checkpoints; those that have their files in common are as good as one, and take its room."""
+        seen: set[frozenset[int]] = set()
+        for folder in reversed(self.complete()):
+            state = frozenset(file.stat().st_ino for file in folder.rglob("*") if _is_state(file))
+            if state in seen or len(seen) < self._keep:
+                seen.add(state)
+            elif AFTER_WARM_START not in folder.name:
+                _remove(folder)
 
     async def _write(self, progress: Progress, fill: Fill) -> None:
         name = f"{progress.version:06d}-{progress.stage}-{progress.step:06d}"
@@ -238,6 +244,10 @@ def _link(start: Path, folder: Path) -> Known:
     leave_out = shutil.ignore_patterns(PROGRESS, MANIFEST)
     shutil.copytree(start, folder, ignore=leave_out, copy_function=_linked_or_copied, dirs_exist_ok=True)
     return state_files(read_manifest(start))
+
+
+def _is_state(file: Path) -> bool:
+    return file.is_file() and file.name not in (PROGRESS, MANIFEST)
 
 
 def _linked_or_copied(file: str, new: str) -> None:

@@ -154,6 +154,13 @@ def test_a_spoilt_byte_in_files_that_two_checkpoints_share_leaves_another_policy
     assert (progress.step, learner.weight) == (100, 100)
 
 
+def test_checkpoints_of_a_policy_that_no_step_has_changed_do_not_pile_up(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
+    for step in range(5):
+        _save(checkpoints, "grpo", step, 7)
+    assert _names(checkpoints) == ["000007-grpo-000000", "000007-grpo-000003", "000007-grpo-000004"]
+
+
 def test_a_disk_without_hard_links_gets_a_copy(tmp_path, monkeypatch) -> None:
     def refuse(*_files: str) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")

@@ -42,7 +42,7 @@ class CheckpointConfig(Section):
     every_steps: int = Field(default=20, ge=1)
     """Steps of SFT or of GRPO between checkpoints."""
     keep: int = Field(default=2, ge=1)
-    """Number of newest policies of which checkpoints are kept."""
+    """Number of newest checkpoints to keep; two with the same files count as one."""
     grace_seconds: float = Field(default=25.0, ge=0)
     """Time from SIGTERM to write a checkpoint; then the run ends without it. By default Kubernetes and Slurm send
     SIGKILL after 30 s, ``ray job stop`` after 3 s (``docs/cluster.md``)."""
