@@ -51,8 +51,8 @@ NAME = re.compile(rf"(\d{{6,}})-({'|'.join(STAGES)})-(\d{{6,}})")
 
 Known = Mapping[str, Entry]
 """Files whose digests need not be worked out."""
-Fill = Callable[[Path], Awaitable[Known]]
-"""Puts the learner's state into a new folder, and says which of its files are known."""
+Fill = Callable[[Path], Awaitable[tuple[Known, CheckpointLayout]]]
+"""Puts the learner's state into a new folder; which of its files are known, and what it is divided for."""
 
 
 class CutShort(RuntimeError):
@@ -85,9 +85,9 @@ class Checkpoints:
         a full disk it waits for room. Raises NoRoom if there was none in time, and CutShort if the disk twice did
         not take it although it has room."""
 
-        async def fill(partial: Path) -> Known:
+        async def fill(partial: Path) -> tuple[Known, CheckpointLayout]:
             await learner.save(str(partial))
-            return {}
+            return {}, self._layout
 
         # As large as the one before, and a little more. A rank that fails alone leaves the others in the middle of it.
         newest = self.complete()[-1:]
@@ -102,7 +102,7 @@ class Checkpoints:
             await self.save(progress, learner)
             return
 
-        async def fill(partial: Path) -> Known:
+        async def fill(partial: Path) -> tuple[Known, CheckpointLayout]:
             return await asyncio.to_thread(_link, newest[0], partial)
 
         await self._written(progress, learner.version, fill)
@@ -135,9 +135,9 @@ class Checkpoints:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
-            known = await fill(partial)
+            known, layout = await fill(partial)
             write_whole(partial / PROGRESS, strict_json(asdict(progress), indent=1))
-            await asyncio.to_thread(complete_checkpoint, partial, self._folder / name, self._layout, known)
+            await asyncio.to_thread(complete_checkpoint, partial, self._folder / name, layout, known)
         except Exception as error:
             free, cut_short = free_space(partial), is_cut_short(error)
             full = is_no_room(error) or (cut_short and is_full(partial))
@@ -239,11 +239,12 @@ def state_files(manifest: CheckpointManifest) -> Known:
     return {name: entry for name, entry in manifest.files.items() if name != PROGRESS}
 
 
-def _link(start: Path, folder: Path) -> Known:
-    """Give ``folder`` the learner's state of the checkpoint ``start``; its files."""
+def _link(start: Path, folder: Path) -> tuple[Known, CheckpointLayout]:
+    """Give ``folder`` the learner's state of the checkpoint ``start``; its files and its layout."""
     leave_out = shutil.ignore_patterns(PROGRESS, MANIFEST)
     shutil.copytree(start, folder, ignore=leave_out, copy_function=_linked_or_copied, dirs_exist_ok=True)
-    return state_files(read_manifest(start))
+    manifest = read_manifest(start)
+    return state_files(manifest), manifest.layout
 
 
 def _is_state(file: Path) -> bool:

@@ -9,37 +9,57 @@ from contextlib import contextmanager
 from typing import Any
 
 from cluster import ray_session
+from cluster.in_process import InProcess
+from cluster.reservations import Reservations
+from cluster.services import Services
 from cluster.stopping import EXIT_CODE
+from cluster.workers import Workers
 from rnr.runs.status import StatusFile
 
 SECONDS = 50.0
 """Ray itself ends a process whose head is gone after 60, with 1."""
 CODES = {"done": 0, "stopped": EXIT_CODE}
 """State of a run -> exit code; any other is 1."""
+UNHEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ending:
-    """From ``begin`` to ``end`` Ctrl-C is not heard, and after ``SECONDS`` the process ends as its run has ended."""
+    """From ``begin`` to ``end`` no signal that stops a run is heard; after ``SECONDS`` the process ends as its run
+    has ended."""
 
     def __init__(self, status: StatusFile) -> None:
         self._status = status
         self._timer = threading.Timer(SECONDS, self._give_up)
         self._timer.daemon = True
-        self._interrupt: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def begin(self) -> None:
         # Calls of Ray hang in compiled code, where neither a signal nor the event loop comes to its turn.
         self._timer.start()
-        self._interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._before = {number: signal.signal(number, signal.SIG_IGN) for number in UNHEARD}
 
     def end(self) -> None:
         self._timer.cancel()
-        if self._interrupt is not None:
-            signal.signal(signal.SIGINT, self._interrupt)
+        for number, handler in self._before.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
     def _give_up(self) -> None:
         print(f"run: Ray has not ended within {SECONDS:g} s and is left to itself", file=sys.stderr, flush=True)
         os._exit(CODES.get(self._status.state, 1))
+
+
+async def end_workers(services: Services, reservations: Reservations, workers: Workers | InProcess) -> None:
+    """End the workers of a run. What fails then is told, and changes nothing of how the run has ended; a local Ray that
+    has died took them with it, and would not answer."""
+    if ray_session.dead():
+        return
+    try:
+        services.stop()
+        reservations.release_all()
+        await workers.sweep()
+    except Exception as error:
+        print(f"run: its workers were not all ended: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
-from cluster.ending import Ending
+from cluster.ending import Ending, end_workers
 from cluster.estimate import estimated_rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
@@ -211,14 +211,14 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
     await disk.retry("the sentences of the evaluation", partial(tracker.log_examples, examples))
     try:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(while_ray_lives(ready.folder / LOGS))
             stack.enter_context(stopping.listening())
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)
             starting = run_services(config, ready.start, status=ready.status, folder=ready.folder)
             untrained = partial(nothing_to_save, resumed=bool(checkpoints.complete()))
             stack.callback(ending.end)
-            services = await stopping.run_until_stopped(stack.enter_async_context(starting), untrained)
+            async with while_ray_lives(ready.folder / LOGS):
+                services = await stopping.run_until_stopped(stack.enter_async_context(starting), untrained)
             stack.callback(ending.begin)
             stages = Stages(
                 settings=settings,
@@ -236,7 +236,8 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
                 disk=disk,
             )
             with ready.status.until_the_end():  # the end of the workers changes nothing of how the run has ended
-                return await stages.run_all(ready.status.seconds)
+                async with while_ray_lives(ready.folder / LOGS):
+                    return await stages.run_all(ready.status.seconds)
     finally:
         tracker.finish()
         record_to(None)
@@ -258,9 +259,7 @@ async def run_services(
         async with autoscaled(services.generation.pool, workers, cluster, folder):
             yield services
     finally:
-        services.stop()
-        reservations.release_all()
-        await workers.sweep()
+        await end_workers(services, reservations, workers)
 
 
 def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence[float]) -> Services:

@@ -28,17 +28,22 @@ def write_whole(file: Path, content: str | bytes | Iterable[str]) -> None:
     """Put ``content``, or its parts one after the other, in ``file`` by way of a ``.partial`` beside it, forced to disk
     and then renamed. What does not fit, or a part that cannot be made, leaves nothing.
 
-    A text may hold half of a surrogate pair, as sampled texts do; UTF-8 cannot, so it is written as its escape.
+    A text may hold half of a surrogate pair, as sampled texts do; UTF-8 cannot, so it is written as its escape. A
+    device or pipe is written to, and a link leads to the file that is replaced.
     """
+    parts = (content,) if isinstance(content, str | bytes) else content
+    # As bytes, because a text file would translate the line feeds of some systems.
+    encoded = (part if isinstance(part, bytes) else part.encode(errors="backslashreplace") for part in parts)
+    if file.exists() and not file.is_file():
+        with file.open("wb") as stream:
+            stream.writelines(encoded)
+        return
+    file = file.resolve() if file.is_symlink() else file
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.partial")
-    parts = (content,) if isinstance(content, str | bytes) else content
     try:
-        # As bytes, because a text file would translate the line feeds of some systems.
         with partial.open("wb") as stream:
-            stream.writelines(
-                part if isinstance(part, bytes) else part.encode(errors="backslashreplace") for part in parts
-            )
+            stream.writelines(encoded)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(file)

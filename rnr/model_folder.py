@@ -1,6 +1,7 @@
 """The folder of a model, and whether it may be loaded; looks at names, JSON and sizes, loads nothing."""
 
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,15 @@ def resolve(model: str, *, allow_pickle: bool | None = None) -> str:
     return str(folder.resolve())
 
 
+_OF_TRAINING = re.compile(r"(training_args|optimizer|scheduler|rng_state|scaler)\b|rng_state_")
+"""Files that a trainer leaves beside a model."""
+
+
 def _refuse_without_weights(folder: Path, *, allow_pickle: bool | None) -> None:
     """Raise ValueError for a folder that has no safetensors, unless it has pickles and those may be loaded."""
-    pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED_SUFFIXES)
+    pickled = sorted(
+        path.name for path in folder.iterdir() if path.suffix in PICKLED_SUFFIXES and not _OF_TRAINING.match(path.name)
+    )
     if not pickled or (allow_pickle and not any(folder.glob(PICKLED_WEIGHTS))):
         export = folder / "export"
         run = f"; this is the folder of a run, whose model is {export}" if (export / "config.json").is_file() else ""

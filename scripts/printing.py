@@ -1,15 +1,19 @@
 """What a command prints: any text in any encoding; and a long command outlives those who read it."""
 
 import codecs
+import errno
 import io
 import json
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 NAMES = {1: "standard output", 2: "standard error"}
+SECONDS = 10.0
+"""For which the reader of a pipe that does not block is waited for."""
 ESCAPED = "rnr_escaped"
 """Name of the way in which a character that an encoding lacks is written: as JSON has it, so that JSON stays JSON."""
 
@@ -17,7 +21,7 @@ ESCAPED = "rnr_escaped"
 def _escaped(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+    return json.dumps(error.object[error.start : error.end], allow_nan=False)[1:-1], error.end
 
 
 codecs.register_error(ESCAPED, _escaped)
@@ -40,7 +44,13 @@ class _Lasting(io.FileIO):
 
     def write(self, data: Any) -> int:
         try:
-            return super().write(data)
+            written = super().write(data)
+            if written is None:  # a pipe that does not block, and is full
+                select.select([], [self], [], SECONDS)
+                written = super().write(data)
+            if written is None:
+                raise BlockingIOError(errno.EAGAIN, f"not read for {SECONDS:g} s")
+            return written
         except OSError as error:
             if not self._said:
                 self._said = True

@@ -161,6 +161,14 @@ def test_checkpoints_of_a_policy_that_no_step_has_changed_do_not_pile_up(tmp_pat
     assert _names(checkpoints) == ["000007-grpo-000000", "000007-grpo-000003", "000007-grpo-000004"]
 
 
+def test_linked_files_keep_the_layout_that_they_were_written_for(tmp_path) -> None:
+    two = CheckpointLayout(learner_ranks=2, zero_stage=1)
+    asyncio.run(Checkpoints(tmp_path, keep=2, layout=two).save(Progress(stage="sft", step=7), FakeLearner(weight=7)))
+    again = Checkpoints(tmp_path, keep=2, layout=LAYOUT)
+    asyncio.run(again.save_again(Progress(stage="grpo"), FakeLearner(weight=7)))
+    assert verify(tmp_path / "000007-grpo-000000").layout == two
+
+
 def test_a_disk_without_hard_links_gets_a_copy(tmp_path, monkeypatch) -> None:
     def refuse(*_files: str) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")

@@ -1,10 +1,15 @@
 """The end of a run's workers and of its Ray: no interrupt cuts it short, and it has a deadline."""
 
+import asyncio
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from cluster import ray_session
+from cluster.ending import end_workers
 from rnr.runs.status import read_status
 from tests.test_imports import ROOT
 
@@ -19,8 +24,8 @@ status = StatusFile()
 ends = {"done": None, "stopped": Stopped("saved"), "failed": ValueError("no such thing")}[sys.argv[1]]
 
 def disconnect():
-    for _ in range(2):
-        os.kill(os.getpid(), signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(os.getpid(), number)
         time.sleep(float(sys.argv[3]))
     print("cleaned")
 
@@ -48,8 +53,20 @@ def test_where_ray_does_not_answer_the_process_ends_as_its_run_has_ended(state, 
     assert _ended(state, seconds=0.1, takes=60) == (code, "", said)
 
 
-def test_interrupts_do_not_cut_the_end_short() -> None:
+def test_signals_do_not_cut_the_end_short() -> None:
     assert _ended("stopped", seconds=60, takes=0.05) == (9, "cleaned\n", "")
+
+
+def test_what_fails_at_the_end_of_workers_is_told_and_a_dead_ray_is_not_asked(monkeypatch, capsys) -> None:
+    def fails() -> None:
+        raise RuntimeError("no answer")
+
+    services: Any = SimpleNamespace(stop=fails)
+    asyncio.run(end_workers(services, SimpleNamespace(), SimpleNamespace()))  # type: ignore[arg-type]
+    assert capsys.readouterr().err == "run: its workers were not all ended: RuntimeError: no answer\n"
+    monkeypatch.setattr(ray_session, "dead", lambda: "raylet was ended by SIGKILL")
+    asyncio.run(end_workers(services, SimpleNamespace(), SimpleNamespace()))  # type: ignore[arg-type]
+    assert capsys.readouterr().err == ""
 
 
 TRAIN = """

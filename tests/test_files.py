@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,16 @@ def test_nothing_is_written_as_json_that_could_hold_a_nan() -> None:
             if node.func.attr in ("dump", "dumps") and ast.unparse(node.func.value) == "json" and not strict:
                 loose.append(f"{place}:{node.lineno}")
     assert loose == [], "use rnr.files.strict_json or json_line"
+
+
+def test_what_is_no_plain_file_is_written_to_and_a_link_stays_one(tmp_path) -> None:
+    file, link, pipe = (tmp_path / name for name in ("file", "link", "pipe"))
+    file.write_text("before")
+    link.symlink_to("file")
+    write_whole(link, "after")
+    assert (file.read_text(), link.is_symlink()) == ("after", True)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, ["a", "b"])
+    assert (os.read(reader, 10), pipe.is_fifo()) == (b"ab", True)
+    os.close(reader)

@@ -10,6 +10,7 @@ from asyncio import CancelledError
 
 import pytest
 
+from rnr.faults import Stopped
 from rnr.runs.forecast import Forecast
 from rnr.runs.status import StatusFile, read_status
 from tests.test_imports import ROOT
@@ -111,6 +112,24 @@ def test_a_run_that_is_done_stays_so_whatever_comes_of_its_workers(tmp_path) -> 
     seen.append(read_status(tmp_path))
     assert [(found.state, found.error) for found in seen] == [("done", ""), ("done", "")]
     assert status.state == "done"
+
+
+def test_a_run_that_was_stopped_stays_so_whatever_comes_of_its_workers(tmp_path) -> None:
+    status = _started(tmp_path)
+
+    def run() -> None:
+        with status.until_the_end():
+            try:
+                with status.until_the_end():
+                    raise Stopped("the checkpoint holds grpo up to step 7")
+            finally:
+                raise RuntimeError("a worker does not end")
+
+    with pytest.raises(RuntimeError):
+        run()
+    found = read_status(tmp_path)
+    assert found is not None
+    assert (found.state, found.error) == ("stopped", "")
 
 
 def test_a_killed_process_is_told_from_a_running_one(tmp_path) -> None:

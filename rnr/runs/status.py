@@ -180,8 +180,8 @@ class StatusFile:
         self._end("stopped", why=why)
 
     def _end(self, state: State, **more: str) -> None:
-        if self.state == "done":
-            return  # whatever comes of its workers
+        if self.state != "running":
+            return  # it has ended so, whatever comes of its workers
         self._row |= {"state": state, "ended": _time(), "seconds_left": None, **more}
         self._write()
 
