@@ -39,6 +39,35 @@ def test_a_token_that_all_sentences_begin_with_is_no_line_above_them(tmp_path, l
     assert (problems, [sentence for sentence, _ in found]) == ("", [f"{lines[0]} Ada", f"{lines[0]} Bo"])
 
 
+@pytest.mark.parametrize(
+    ("lines", "sentences", "mentions"),
+    [
+        ("$\tMONEY\n5\tMONEY\nwas\tO\n", ["$ 5 was"], ["$ 5"]),
+        ("$5\tMONEY\nwas\tO\npaid\tO\n", ["$5 was paid"], ["$5"]),
+        (";)\tEMO\nAda\tPER\nran\tO\n", [";) Ada ran"], [";)", "Ada"]),
+        ("%\tunit\n5\tO\nwas\tO\n", ["% 5 was"], ["%"]),
+        ("; PUNCT O\nAda NN B-PER\n", ["; Ada"], ["Ada"]),
+        ("$\tB\n5\tI\nwas\tO\n", ["$ 5 was"], ["$ 5"]),
+        ("$ NN MONEY\n5 NN MONEY\nwas VB O\n", ["$ 5 was"], ["$ 5"]),
+        ("$ 0\n5 B-MONEY\nwas 0\n", ["$ 5 was"], ["5"]),
+        ("$\tCOST-B\n5\tCOST-I\nwas\tO\n\n" * 2, ["$ 5 was"] * 2, ["$ 5"] * 2),
+        ("// 0\n5 B-MONEY\n\n// 0\n6 B-MONEY\n", ["// 5", "// 6"], ["5", "6"]),
+    ],
+)
+def test_a_line_with_as_many_columns_as_those_below_is_a_token(tmp_path, lines, sentences, mentions) -> None:
+    found, problems, notes = read(written(tmp_path / "a.conll", lines))
+    assert (problems, ABOVE in notes) == ("", False)
+    assert [sentence for sentence, _ in found] == sentences
+    assert [text for _, texts in found for text, _ in texts] == mentions
+
+
+def test_a_token_below_a_sentence_that_is_shown_is_kept(tmp_path) -> None:
+    lines = "; $ 5 was.\n$ MONEY\n5 MONEY\nwas O\n\n; Bo sat now.\nBo PER\nsat O\nnow O\n"
+    found, problems, notes = read(written(tmp_path / "a.conll", lines))
+    assert ([sentence for sentence, _ in found], problems) == (["$ 5 was", "Bo sat now"], "")
+    assert f"2 {ABOVE} (row 1: '; $ 5 was.'" in notes
+
+
 def test_a_line_without_a_tag_above_one_sentence_of_many_is_an_error(tmp_path) -> None:
     lines = "Ada B-PER\nran O\n\n" * 20 + "note:x\nBo B-PER\nsat O\n"
     assert "line 61: 1 column where most lines have 2" in read(written(tmp_path / "a.conll", lines))[1]
