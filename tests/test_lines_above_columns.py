@@ -74,13 +74,13 @@ def test_a_line_without_a_tag_above_one_sentence_of_many_is_an_error(tmp_path) -
 
 
 @pytest.mark.parametrize(
-    "document", ["DOC-START N O", "DOCSTART", "-DOC-START- -X- O", "<DOCSTART> N O", "DOC_END _ O"]
+    "document", ["DOC-START N O", "DOCSTART", "-DOC-START- -X- O", "<DOCSTART> N O", "DOC-END _ O", "DOC_END _ O\n"]
 )
 def test_documents_are_marked_in_many_ways(tmp_path, document) -> None:
     lines = f"Ada N B-PER\nran V O\n\n{document}\nBo N B-PER\nsat V O\n"
     found, problems, notes = read(written(tmp_path / "a.conll", lines))
     assert (found, problems) == ([ADA, BO], "")
-    assert f"1 {DOCUMENTS} (row 4: {document!r})" in notes
+    assert f"1 {DOCUMENTS} (row 4: {document.strip()!r})" in notes
 
 
 def test_the_usual_mark_of_a_document_is_left_out_without_a_note(tmp_path) -> None:
@@ -94,6 +94,16 @@ def test_a_word_that_is_written_like_such_a_mark_is_a_word(tmp_path, tag) -> Non
     first, second = ("DOCSTART B-MISC", "ran O") if tag != "O" else ("The O", "DOCSTART O")
     found = read(written(tmp_path / "a.conll", f"{first}\n{second}\n\nBo B-PER\nsat O\n"))[0]
     assert found[0][0] == f"{first.split()[0]} {second.split()[0]}"
+
+
+@pytest.mark.parametrize("word", ["DOCSTART", "DOC_END", "DOCEND", "DOC_START"])
+@pytest.mark.parametrize("mark", ["\t", " "])
+def test_a_first_word_with_no_frame_around_it_is_no_mark_of_a_document(tmp_path, word, mark) -> None:
+    lines = f"Bo B-PER\nsat O\n\n{word} O\nof O\nAda B-PER\n".replace(" ", mark)
+    found, problems, notes = read(written(tmp_path / "a.conll", lines))
+    assert (found, problems) == ([BO, (f"{word} of Ada", [("Ada", "PER")])], "")
+    assert DOCUMENTS not in notes
+    assert read(written(tmp_path / "b.conll", lines.partition("\n\n")[2]))[0] == found[1:]
 
 
 def test_numbers_of_words_of_which_each_part_has_a_line_are_no_sentences(tmp_path) -> None:

@@ -40,8 +40,8 @@ class Above:
 
     def _blanked(self, part: Block, note: Note | None) -> Block:
         lines, first = part.lines, True
-        for at, line in enumerate(lines):
-            if not line.strip() or document_mark(line, first=first):
+        for at, (line, below) in enumerate(zip(part.lines, [*lines[1:], ""], strict=True)):
+            if not line.strip() or document_mark(line, below, first=first):
                 first = True
             elif first and self.kind(line) in self.kinds:
                 lines[at] = ""
@@ -88,8 +88,8 @@ def _cells(line: str, *, tabs: bool) -> list[str]:
 
 
 def _note_documents(part: Block, note: Note) -> None:
-    before = ""
-    for at, line in enumerate(part.lines):
-        if (mark := document_mark(line, first=not before.strip())) and mark != USUAL_MARK:
+    before, lines = "", part.lines
+    for at, (line, below) in enumerate(zip(lines, [*lines[1:], ""], strict=True)):
+        if (mark := document_mark(line, below, first=not before.strip())) and mark != USUAL_MARK:
             note(DOCUMENTS, part.number + at, repr(line.strip(BLANKS)[:60]))
         before = "" if mark else line
