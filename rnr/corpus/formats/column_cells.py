@@ -126,6 +126,12 @@ class Columns:
         return frozenset(steps)
 
 
+def is_label_studio(rows: Sequence[Sequence[Sequence[str]]]) -> bool:
+    """Whether these are the columns that Label Studio exports, which divides them by spaces whatever the labels are
+    called: ``Tell -X- _ B-excavation site``."""
+    return all(list(row[1:3]) == ["-X-", "_"] for sentence in rows for row in sentence)
+
+
 def usual_width(rows: Iterable[Sequence[Sequence[str]]]) -> int:
     widths = Counter(len(row) for sentence in rows for row in sentence)
     return max(widths, key=lambda width: (widths[width], width), default=0)
