@@ -17,7 +17,7 @@ from rnr.corpus.formats.column_cells import (
     usual_width,
     without_trailing,
 )
-from rnr.corpus.formats.column_headers import is_header, is_predicted, named_words, refuse_undivided, unlike_the_rest
+from rnr.corpus.formats.column_headers import is_header, is_predicted, named_words, undivided, unlike_the_rest
 from rnr.corpus.formats.column_unknown import no_tags, refuse_divided
 from rnr.corpus.formats.column_words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words, refuse_places
 from rnr.corpus.formats.field_names import names_tags
@@ -261,8 +261,7 @@ def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> tuple[in
     if not free:
         raise ValueError("there is no column beside that of the tags")
     token, doubt = (free[0], "") if named else find_words(columns, free)
-    refuse_undivided(columns, header, {*taken, token})
-    return token, doubt
+    return token, doubt + undivided(columns, header, {*taken, token})
 
 
 def _follows(columns: Columns, taken: set[int]) -> int:
