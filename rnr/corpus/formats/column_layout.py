@@ -105,8 +105,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     if not whole:
         raise ValueError("there is no line with a token and a tag")
     columns = Columns(whole, width)
-    if not named_words(header):
-        refuse_places(columns)
+    refuse_places(columns, named_words(header))
     numbers = columns.numbering() if width > 2 else ""
     running = 0 if numbers else -1
     uneven = mark == " " and sum(map(len, whole)) < 0.9 * len(lines)
