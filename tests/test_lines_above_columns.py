@@ -68,6 +68,13 @@ def test_a_token_below_a_sentence_that_is_shown_is_kept(tmp_path) -> None:
     assert f"2 {ABOVE} (row 1: '; $ 5 was.'" in notes
 
 
+def test_sentences_with_as_many_words_as_tokens_have_columns_are_left_out_among_others(tmp_path) -> None:
+    lines = "".join(f"; Ada ran{' now' * (at < 2)}.\nAda NN B-PER\nran VB O\n\n" for at in range(10))
+    found, problems, notes = read(written(tmp_path / "a.conll", lines))
+    assert (found, problems) == ([ADA] * 10, "")
+    assert f"10 {ABOVE}" in notes
+
+
 def test_a_line_without_a_tag_above_one_sentence_of_many_is_an_error(tmp_path) -> None:
     lines = "Ada B-PER\nran O\n\n" * 20 + "note:x\nBo B-PER\nsat O\n"
     assert "line 61: 1 column where most lines have 2" in read(written(tmp_path / "a.conll", lines))[1]

@@ -15,7 +15,7 @@ DOCUMENTS = "lines that begin or end a document were left out"
 
 _KEY = re.compile(r"([A-Za-z][\w-]*)[:=](?:\S+| +\d+)")
 _MARKS = (";", "$", "%", "//")
-_NEARLY_ALL = 0.9
+_NEARLY_ALL, _SOME = 0.9, 0.1
 
 Note = Callable[[str, int, str], None]
 
@@ -78,7 +78,7 @@ def find_above(blocks: Sequence[Block]) -> Above:
         lines = list(takewhile(tokens.kind, block.lines[:-1]))
         found.update(set(map(tokens.kind, lines)))
         differing.update(set(map(tokens.kind, dropwhile(lambda line: not tokens.differs(line), lines))))
-    several = {kind for kind in found if kind not in _MARKS or differing[kind] >= max(2, found[kind] / 2)}
+    several = {kind for kind in found if kind not in _MARKS or differing[kind] >= max(2, _SOME * found[kind])}
     kinds = frozenset(kind for kind in several if found[kind] >= _NEARLY_ALL * len(blocks))
     return replace(tokens, kinds=kinds)
 
