@@ -241,6 +241,38 @@ def test_inner_names_are_named_whatever_stands_outside_of_them(tmp_path, mark) -
     assert read(written(tmp_path / "b.tsv", swapped))[0] == [("Bank of China sat", [read_first])]
 
 
+@pytest.mark.parametrize(
+    ("lines", "sentence", "mentions"),
+    [
+        ("B-12\tB-VIT\nO\tO\n", "B-12 O", [("B-12", "VIT")]),
+        ("E-Mail\tO\nO\tB-X\n", "E-Mail O", [("O", "X")]),
+        ("B-12 NN B-NP B-VIT\nO NN I-NP O\n", "B-12 O", [("B-12", "VIT")]),
+        ("word\ttag\nO\tO\nB-12\tB-VIT\n", "O B-12", [("B-12", "VIT")]),
+        (
+            "token\tner\nO\tO\nB-12\tB-VIT\nI-95\tB-ROAD\n",
+            "O B-12 I-95",
+            [("B-12", "VIT"), ("I-95", "ROAD")],
+        ),
+        ("tag\tword\nO\tO\nB-VIT\tB-12\n", "O B-12", [("B-12", "VIT")]),
+        ("token\tner\tinner\nBank\tB-ORG\tO\nBonn\tI-ORG\tB-LOC\nis\tO\tO\n", "Bank Bonn is", [("Bank Bonn", "ORG")]),
+        ("B-ORG\tIda\tO\nO\tran\tO\n", "Ida ran", [("Ida", "ORG")]),  # a prediction that finds nothing
+    ],
+)
+def test_words_that_look_like_tags_beside_tags_are_words(tmp_path, lines, sentence, mentions) -> None:
+    assert read(written(tmp_path / "a.conll", lines))[:2] == ([(sentence, mentions)], "")
+
+
+@pytest.mark.parametrize("mark", ["\t", " "])
+@pytest.mark.parametrize(
+    "lines",
+    ["word start end tag\n10 0 2 O\n12 3 5 B-X\n14 6 8 O", "id word tag\n1 10 O\n2 12 B-X\n3 14 O\n4 20 O\n5 30 O"],
+)
+def test_numbers_that_a_header_calls_words_are_words(tmp_path, lines, mark) -> None:
+    found, problems, _ = read(written(tmp_path / "a.conll", lines.replace(" ", mark)))
+    sentence = "10 12 14" if "start" in lines else "10 12 14 20 30"
+    assert (found, problems) == ([(sentence, [("12", "X")])], "")
+
+
 def test_the_last_columns_of_universal_ner_are_named_where_they_hold_tags(tmp_path) -> None:
     rows = [("Ida", "B-PER", "-"), ("ran", "O", "-"), ("to", "O", "-"), ("Rome", "O", "B-OTH")]
     lines = "".join(f"{n}\t{word}\t{tag}\t{other}\tann\n" for n, (word, tag, other) in enumerate(rows, 1))

@@ -39,19 +39,55 @@ def test_a_token_that_all_sentences_begin_with_is_no_line_above_them(tmp_path, l
     assert (problems, [sentence for sentence, _ in found]) == ("", [f"{lines[0]} Ada", f"{lines[0]} Bo"])
 
 
+@pytest.mark.parametrize(
+    ("lines", "sentences", "mentions"),
+    [
+        ("$\tMONEY\n5\tMONEY\nwas\tO\n", ["$ 5 was"], ["$ 5"]),
+        ("$5\tMONEY\nwas\tO\npaid\tO\n", ["$5 was paid"], ["$5"]),
+        (";)\tEMO\nAda\tPER\nran\tO\n", [";) Ada ran"], [";)", "Ada"]),
+        ("%\tunit\n5\tO\nwas\tO\n", ["% 5 was"], ["%"]),
+        ("; PUNCT O\nAda NN B-PER\n", ["; Ada"], ["Ada"]),
+        ("$\tB\n5\tI\nwas\tO\n", ["$ 5 was"], ["$ 5"]),
+        ("$ NN MONEY\n5 NN MONEY\nwas VB O\n", ["$ 5 was"], ["$ 5"]),
+        ("$ 0\n5 B-MONEY\nwas 0\n", ["$ 5 was"], ["5"]),
+        ("$\tCOST-B\n5\tCOST-I\nwas\tO\n\n" * 2, ["$ 5 was"] * 2, ["$ 5"] * 2),
+        ("// 0\n5 B-MONEY\n\n// 0\n6 B-MONEY\n", ["// 5", "// 6"], ["5", "6"]),
+    ],
+)
+def test_a_line_with_as_many_columns_as_those_below_is_a_token(tmp_path, lines, sentences, mentions) -> None:
+    found, problems, notes = read(written(tmp_path / "a.conll", lines))
+    assert (problems, ABOVE in notes) == ("", False)
+    assert [sentence for sentence, _ in found] == sentences
+    assert [text for _, texts in found for text, _ in texts] == mentions
+
+
+def test_a_token_below_a_sentence_that_is_shown_is_kept(tmp_path) -> None:
+    lines = "; $ 5 was.\n$ MONEY\n5 MONEY\nwas O\n\n; Bo sat now.\nBo PER\nsat O\nnow O\n"
+    found, problems, notes = read(written(tmp_path / "a.conll", lines))
+    assert ([sentence for sentence, _ in found], problems) == (["$ 5 was", "Bo sat now"], "")
+    assert f"2 {ABOVE} (row 1: '; $ 5 was.'" in notes
+
+
+def test_sentences_with_as_many_words_as_tokens_have_columns_are_left_out_among_others(tmp_path) -> None:
+    lines = "".join(f"; Ada ran{' now' * (at < 2)}.\nAda NN B-PER\nran VB O\n\n" for at in range(10))
+    found, problems, notes = read(written(tmp_path / "a.conll", lines))
+    assert (found, problems) == ([ADA] * 10, "")
+    assert f"10 {ABOVE}" in notes
+
+
 def test_a_line_without_a_tag_above_one_sentence_of_many_is_an_error(tmp_path) -> None:
     lines = "Ada B-PER\nran O\n\n" * 20 + "note:x\nBo B-PER\nsat O\n"
     assert "line 61: 1 column where most lines have 2" in read(written(tmp_path / "a.conll", lines))[1]
 
 
 @pytest.mark.parametrize(
-    "document", ["DOC-START N O", "DOCSTART", "-DOC-START- -X- O", "<DOCSTART> N O", "DOC_END _ O"]
+    "document", ["DOC-START N O", "DOCSTART", "-DOC-START- -X- O", "<DOCSTART> N O", "DOC-END _ O", "DOC_END _ O\n"]
 )
 def test_documents_are_marked_in_many_ways(tmp_path, document) -> None:
     lines = f"Ada N B-PER\nran V O\n\n{document}\nBo N B-PER\nsat V O\n"
     found, problems, notes = read(written(tmp_path / "a.conll", lines))
     assert (found, problems) == ([ADA, BO], "")
-    assert f"1 {DOCUMENTS} (row 4: {document!r})" in notes
+    assert f"1 {DOCUMENTS} (row 4: {document.strip()!r})" in notes
 
 
 def test_the_usual_mark_of_a_document_is_left_out_without_a_note(tmp_path) -> None:
@@ -65,6 +101,16 @@ def test_a_word_that_is_written_like_such_a_mark_is_a_word(tmp_path, tag) -> Non
     first, second = ("DOCSTART B-MISC", "ran O") if tag != "O" else ("The O", "DOCSTART O")
     found = read(written(tmp_path / "a.conll", f"{first}\n{second}\n\nBo B-PER\nsat O\n"))[0]
     assert found[0][0] == f"{first.split()[0]} {second.split()[0]}"
+
+
+@pytest.mark.parametrize("word", ["DOCSTART", "DOC_END", "DOCEND", "DOC_START"])
+@pytest.mark.parametrize("mark", ["\t", " "])
+def test_a_first_word_with_no_frame_around_it_is_no_mark_of_a_document(tmp_path, word, mark) -> None:
+    lines = f"Bo B-PER\nsat O\n\n{word} O\nof O\nAda B-PER\n".replace(" ", mark)
+    found, problems, notes = read(written(tmp_path / "a.conll", lines))
+    assert (found, problems) == ([BO, (f"{word} of Ada", [("Ada", "PER")])], "")
+    assert DOCUMENTS not in notes
+    assert read(written(tmp_path / "b.conll", lines.partition("\n\n")[2]))[0] == found[1:]
 
 
 def test_numbers_of_words_of_which_each_part_has_a_line_are_no_sentences(tmp_path) -> None:

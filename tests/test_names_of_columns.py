@@ -112,11 +112,40 @@ def test_columns_whose_header_names_their_sentences_are_not_merged(tmp_path, hea
 
 @pytest.mark.parametrize("mark", ["\t", " "])
 def test_numbers_of_sentences_behind_words_and_tags_are_refused_without_a_header(tmp_path, mark) -> None:
-    lines = "\n".join(mark.join((word, tag, number)) for number, word, tag in map(str.split, ROWS)) + "\n"
+    rows = [(word, tag, str(number)) for number in range(10) for word, tag in (("Ada", "B-PER"), ("ran", "O"))]
+    lines = "\n".join(map(mark.join, rows)) + "\n"
     found, problems, _ = read(written(tmp_path / "a.tsv", lines))
     assert (found, "column 3 tells the sentence or document of each word" in problems) == ([], True)
-    yes_or_no = lines.replace("2\n", "1\n", 1).replace("\nBo", "\n\nBo")
-    assert read(written(tmp_path / "b.tsv", yes_or_no))[:2] == ([ADA, BO], "")
+    few = "\n".join(map(mark.join, rows[:4])) + "\n"
+    found, problems, notes = read(written(tmp_path / "b.tsv", few))
+    assert (found, problems) == ([("Ada ran Ada ran", [("Ada", "PER"), ("Ada", "PER")])], "")
+    assert "column 3 has numbers that stay or go up by one: if they are those of sentences, put a blank line" in notes
+    yes_or_no = few.replace("\nAda", "\n\nAda")
+    assert read(written(tmp_path / "c.tsv", yes_or_no))[:2] == ([ADA, ADA], "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence", "place"),
+    [
+        ("the\t0\tO\nbig\t0\tO\nRome\t1\tB-LOC\n", "the big Rome", "Rome"),
+        ("1\tGo\t0\tO\n2\tto\t1\tO\n3\tRome\t2\tB-LOC\n4\tnow\t2\tO\n", "Go to Rome now", "Rome"),
+        ("Der\tART\t2\tO\nHund\tNN\t2\tO\nIda\tNE\t3\tB-LOC\n", "Der Hund Ida", "Ida"),
+        ("a\t0\tO\n" * 15 + "a\t1\tO\n" * 15 + "Rome\t1\tB-LOC\n", "a " * 30 + "Rome", "Rome"),  # a flag
+        ("".join(f"w\t{at}\tO\n" for at in (0, 0, *range(30))) + "Rome\t30\tB-LOC", "w " * 32 + "Rome", "Rome"),
+    ],
+)
+def test_numbers_that_go_up_in_few_lines_are_noted_and_read(tmp_path, lines, sentence, place) -> None:
+    found, problems, notes = read(written(tmp_path / "a.tsv", lines))
+    assert (found, problems) == ([(sentence, [(place, "LOC")])], "")
+    assert "has numbers that stay or go up by one" in notes
+
+
+def test_heads_of_conll_u_are_no_numbers_of_sentences(tmp_path) -> None:
+    heads = [place // 2 for place in range(24)]
+    lines = "".join(f"{at}\tw\t_\tX\t_\t_\t{head}\tx\t_\tner=O\n" for at, head in enumerate(heads, 1))
+    found, problems, notes = read(written(tmp_path / "a.conllu", lines.replace("ner=O", "ner=B-LOC", 1)))
+    assert (found, problems) == ([("w " * 23 + "w", [("w", "LOC")])], "")
+    assert "has numbers" not in notes
 
 
 def test_a_quotation_mark_between_tabs_is_a_word(tmp_path) -> None:

@@ -92,8 +92,9 @@ def _by_lines(part: str, number: int) -> Iterator[Block]:
     """The blocks of lines among which blank ones have spaces, or documents begin."""
     kept: list[str] = []
     start = number
-    for at, line in enumerate(part.split("\n"), number):
-        if line.strip(f"{BLANKS}\ufeff") and not document_mark(line, first=not kept):
+    lines = part.split("\n")
+    for at, (line, below) in enumerate(zip(lines, [*lines[1:], ""], strict=True), number):
+        if line.strip(f"{BLANKS}\ufeff") and not document_mark(line, below, first=not kept):
             kept.append(line)
             continue
         if kept:
@@ -104,14 +105,16 @@ def _by_lines(part: str, number: int) -> Iterator[Block]:
         yield Block(start, "\n".join(kept))
 
 
-def document_mark(line: str, *, first: bool) -> str:
-    """What marks a line, which may be the ``first`` of its block, as the beginning or end of a document; empty for any
-    other, such as a token that is written so."""
+def document_mark(line: str, below: str, *, first: bool) -> str:
+    """What marks a line, which may be the ``first`` of its block and has another ``below``, as the beginning or end of
+    a document; empty for any other, such as a token that is written so."""
     found = _DOCUMENT.match(line) if "DOC" in line else None
     if found is None or found[1] == USUAL_MARK:
         return found[1] if found else ""
-    named = any(cell not in ("O", "o") and TAG.fullmatch(cell) for cell in by_blanks(line))
-    return found[1] if first and not named else ""
+    cells = by_blanks(line)
+    named = any(cell not in ("O", "o") and TAG.fullmatch(cell) for cell in cells)
+    word = found[1].startswith("D") and "-" not in found[1] and len(cells) > 1 and below.strip()
+    return found[1] if first and not named and not word else ""
 
 
 def without_comments(lines: list[str]) -> list[str]:

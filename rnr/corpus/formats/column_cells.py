@@ -12,6 +12,10 @@ BLANKS = " \t"
 _MOST_PARTS = 4
 """So many lines a word has at most, on average, where each of its parts has one."""
 
+_MANY = 20
+"""In so few lines numbers that stay or go up may be anything."""
+_OF_CONLL_U = 10
+
 _RANGE = re.compile(r"(\d+)[-.](\d+)")
 _OLD_WEBANNO = re.compile(r"(\d+)-(\d+)")
 
@@ -99,6 +103,16 @@ class Columns:
         far = len(counts) == 1 or max(counts) > 2
         return far and self._steps(column) == {0, 1} and not self._are_of_words(column)
 
+    def goes_far(self, column: int) -> bool:
+        """Whether the numbers of a column that goes on are of several blocks, or those of one are many enough to be of
+        sentences, and no flags or pages of a few words."""
+        counts = self.counts(column)
+        return len(self.sentences) > 1 or (len(counts) > 2 and counts.total() >= max(_MANY, 2 * len(counts)))
+
+    def has_heads(self, column: int) -> bool:
+        """Whether it is the column of CoNLL-U that tells the head of each word."""
+        return (self.width, column) == (_OF_CONLL_U, 6) and self.is_running(0)
+
     def _are_of_words(self, column: int) -> bool:
         """Whether numbers that stay or go up by one begin anew with each of several blocks and stay for a few lines
         alone, as those of words do whose parts have a line each (Korean)."""
@@ -124,6 +138,12 @@ class Columns:
                 return frozenset()
             steps.update(int(right) - int(left) for left, right in pairwise(numbers))
         return frozenset(steps)
+
+
+def is_label_studio(rows: Sequence[Sequence[Sequence[str]]]) -> bool:
+    """Whether these are the columns that Label Studio exports, which divides them by spaces whatever the labels are
+    called: ``Tell -X- _ B-excavation site``."""
+    return all(list(row[1:3]) == ["-X-", "_"] for sentence in rows for row in sentence)
 
 
 def usual_width(rows: Iterable[Sequence[Sequence[str]]]) -> int:

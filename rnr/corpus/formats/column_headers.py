@@ -57,14 +57,21 @@ def named_words(header: Sequence[str]) -> list[int]:
     return [header.index(name) for name in usual_first(names, WORD_NAMES)]
 
 
-def refuse_undivided(columns: Columns, header: Sequence[str], taken: Container[int]) -> None:
-    """Raises ValueError where a column that the header calls the sentences or documents of the words, or one without a
-    header that numbers them, tells more of them than blank lines divide."""
+def undivided(columns: Columns, header: Sequence[str], taken: Container[int]) -> str:
+    """What is said of columns of numbers that may be those of sentences, in too few lines to tell.
+
+    Raises ValueError where a column that the header calls the sentences or documents of the words, or one without a
+    header that numbers them, tells more of them than blank lines divide.
+    """
+    may_be = []
     for column in range(columns.width):
         name = header[column].strip(BLANKS) if column < len(header) else ""
         named = names_sentences(name) or names_documents(name)
-        numbers = (not header or may_number_sentences(name)) and columns.goes_on(column)
+        numbers = (may_number_sentences(name) if header else not columns.has_heads(column)) and columns.goes_on(column)
         if column in taken or not (_differs(columns, column) if named else numbers):
+            continue
+        if not header and not columns.goes_far(column):
+            may_be.append(str(column + 1))
             continue
         called = f" ({name})" if name else ""
         raise ValueError(
@@ -72,6 +79,8 @@ def refuse_undivided(columns: Columns, header: Sequence[str], taken: Container[i
             "between some of them: put one between sentences, or divide the columns by tabs and name them in the first "
             "line (sentence_id, word, tag)"
         )
+    said = ", and column {} has numbers that stay or go up by one: if they are those of sentences, put a blank line "
+    return f"{said}between these".format(" and ".join(may_be)) if may_be else ""
 
 
 def _differs(columns: Columns, column: int) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rnr.corpus.formats.column_brackets import are_brackets, from_brackets
@@ -12,13 +12,15 @@ from rnr.corpus.formats.column_cells import (
     by_blanks,
     by_tab,
     is_glued,
+    is_label_studio,
     place_of,
     usual_width,
     without_trailing,
 )
-from rnr.corpus.formats.column_headers import is_header, is_predicted, named_words, refuse_undivided, unlike_the_rest
+from rnr.corpus.formats.column_headers import is_header, is_predicted, named_words, undivided, unlike_the_rest
 from rnr.corpus.formats.column_unknown import no_tags, refuse_divided
 from rnr.corpus.formats.column_words import PREFIXED, TAG, find_words, language_prefix, refuse_no_words, refuse_places
+from rnr.corpus.formats.field_names import names_tags
 from rnr.corpus.formats.tags import TagCensus
 from rnr.corpus.syntax_labels import CHUNKS
 
@@ -94,7 +96,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     header = rows[0][0] if rows and is_header(rows[0][0]) else []
     header = header or unlike_the_rest(rows)
     rows = [rows[0][1:], *rows[1:]] if header else rows
-    if rest := mark == " " and _is_label_studio(rows):
+    if rest := mark == " " and is_label_studio(rows):
         rows = [[[*row[:3], " ".join(row[3:])] for row in sentence] for sentence in rows]
     width = usual_width(rows)
     if (found := _conll_2012(rows, mark)) is not None and not tag_column:
@@ -103,7 +105,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     if not whole:
         raise ValueError("there is no line with a token and a tag")
     columns = Columns(whole, width)
-    refuse_places(columns)
+    refuse_places(columns, named_words(header))
     numbers = columns.numbering() if width > 2 else ""
     running = 0 if numbers else -1
     uneven = mark == " " and sum(map(len, whole)) < 0.9 * len(lines)
@@ -155,9 +157,7 @@ def _tags(
         return column, _key(columns, column) or "", ()
     read = {column: _as_tags(columns, column) for column in range(columns.width) if column != running}
     found = {column: tags for column, tags in read.items() if tags is not None}
-    first = found.get(min(read))
-    if first and (first.bare or not first.outside) and not all(tags.chunks for tags in found.values() if tags != first):
-        del found[min(read)]  # of words that look like tags, when there are tags beside them
+    found = _without_words(found, min(read), columns.width, header)
     if all(tags.bare for tags in found.values()):
         refuse_divided(columns, found)
     entities = {column: tags for column, tags in found.items() if not tags.chunks} or found
@@ -182,6 +182,21 @@ def _tags(
     if len(bracketed) == 1:
         return bracketed[0], "", (f"names are in the brackets of column {bracketed[0] + 1}, as in CoNLL-2012",)
     raise ValueError(no_tags(columns, running, uneven=uneven))
+
+
+def _without_words(found: Mapping[int, "_Tags"], first: int, width: int, header: Sequence[str]) -> dict[int, "_Tags"]:
+    """The columns that may be of tags without those of words that look like tags, when there are tags beside them."""
+    named = named_words(header)
+    kept = {column: tags for column, tags in found.items() if column not in named} or dict(found)
+    tags, last = kept.get(first), kept.get(width - 1)
+    if tags is None or (first < len(header) and names_tags(header[first])):
+        return kept
+    # Where both have an O, words come first, and tags, with letters where a third column may be of words, last.
+    beside = last is not None and last.outside and not last.chunks and (width == 2 or (last.labels and not last.bare))
+    others = not all(other.chunks for column, other in kept.items() if column != first)
+    if others and (tags.bare or not tags.outside or (beside and not named)):
+        del kept[first]
+    return kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,8 +260,7 @@ def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> tuple[in
     if not free:
         raise ValueError("there is no column beside that of the tags")
     token, doubt = (free[0], "") if named else find_words(columns, free)
-    refuse_undivided(columns, header, {*taken, token})
-    return token, doubt
+    return token, doubt + undivided(columns, header, {*taken, token})
 
 
 def _follows(columns: Columns, taken: set[int]) -> int:
@@ -257,12 +271,6 @@ def _follows(columns: Columns, taken: set[int]) -> int:
         if set(counts) == {"+", "-"} or any(map(is_glued, counts)):
             return column
     return -1
-
-
-def _is_label_studio(rows: Sequence[Sequence[Sequence[str]]]) -> bool:
-    """Whether these are the columns that Label Studio exports, which divides them by spaces whatever the labels are
-    called: ``Tell -X- _ B-excavation site``."""
-    return all(list(row[1:3]) == ["-X-", "_"] for sentence in rows for row in sentence)
 
 
 def _described(width: int, token: int, tag: int, numbers: str, header: Sequence[str], doubt: str) -> Iterator[str]:

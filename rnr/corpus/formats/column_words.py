@@ -75,15 +75,15 @@ def find_words(columns: Columns, free: Sequence[int]) -> tuple[int, str]:
     return token, f", and {than}; {_NAME_THEM}, if that is wrong"
 
 
-def refuse_places(columns: Columns) -> None:
-    """Raises ValueError where all columns beside one of tags have numbers below the first line: three of them, or two
-    that go from one to another, are ids and places of texts in another file."""
+def refuse_places(columns: Columns, named: Sequence[int]) -> None:
+    """Raises ValueError where all columns beside one of tags have numbers below the first line, and none is ``named``
+    that of words: three of them, or two that go from one to another, are ids and places of texts in another file."""
     rows = [row for sentence in columns.sentences for row in sentence][1:]
     numbers = [place for place in range(columns.width) if all(_WHOLE.fullmatch(row[place].strip()) for row in rows)]
     others = [place for place in range(columns.width) if place not in numbers]
     tags = [row[others[0]].strip() for row in rows] if len(others) == 1 else []
     told = sum(tag == "O" or bool(TAG.fullmatch(tag)) for tag in tags)
-    if len(numbers) < 2 or not tags or 2 * told < len(tags):
+    if named or len(numbers) < 2 or not tags or 2 * told < len(tags):
         return
     pairs = [(int(row[numbers[0]]), int(row[numbers[1]])) for row in rows]
     ordered = len(rows) >= _FEWEST and all(left <= right for left, right in pairs) and len(set(pairs)) > 1
