@@ -76,7 +76,9 @@ def test_a_column_that_numbers_groups_of_words_divides_them(tmp_path, name, note
 
 def test_a_number_for_each_row_names_no_document(tmp_path) -> None:
     table = "note_id,sent_id,word,tag\n1,1,Ada,B-PER\n2,1,ran,O\n3,2,Bo,B-PER\n4,2,sat,O\n"
-    assert read(written(tmp_path / "a.csv", table))[:2] == ([ADA, BO], "")
+    found, problems, notes = read(written(tmp_path / "a.csv", table))
+    assert (found, problems) == ([ADA, BO], "")
+    assert "column 'note_id' says another thing in each row, and is read as the name of no document" in notes
     columns = "note_id\ttoken\tlabel\n1\tAda\tB-PER\n2\tran\tO\n\n3\tBo\tB-PER\n4\tsat\tO\n"
     assert read(written(tmp_path / "a.tsv", columns))[:2] == ([ADA, BO], "")
 

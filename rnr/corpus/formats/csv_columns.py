@@ -2,12 +2,12 @@
 what stands below them."""
 
 from collections.abc import Callable, Sequence
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 
 from rnr.corpus.formats.column_cells import place_of
 from rnr.corpus.formats.column_headers import is_predicted
-from rnr.corpus.formats.csv_table import rows_of_cells
+from rnr.corpus.formats.csv_table import is_blank, rows_of_cells
 from rnr.corpus.formats.csv_words import BLANKS_DIVIDE, WordColumns, divided_by_blanks
 from rnr.corpus.formats.field_names import (
     may_number_sentences,
@@ -27,6 +27,7 @@ from rnr.corpus.formats.tags import TagCensus
 from rnr.corpus.formats.text_tags import shows_tags
 
 OTHER_TAGS = "further columns of tags are not read"
+ROWS_NAMED = "column {} says another thing in each row, and is read as the name of no document"
 _WORD_ORDER = ("word", "token", "words", "tokens", "form")
 _TAG_ORDER = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
 _LOOKED_AT = 500
@@ -55,8 +56,7 @@ def word_columns(names: Sequence[str], source: Source) -> WordColumns | None:
         return None  # which may be a text with its class
     if sentence is None and not divided_by_blanks(source):
         return None
-    document = next((name for name in names if names_documents(name) and below.stays(names.index(name))), None)
-    return _noted(names, word, tags, sentence, document, source)
+    return _noted(names, word, tags, sentence, _document(names, sentence, below, source), source)
 
 
 def _noted(
@@ -107,10 +107,24 @@ class _Below:
         told = len(census.counts) > 1 and spelling.kind != "bare"
         return told and all(map(spelling.read, census.counts)) and spelling.outside in census.counts
 
-    def stays(self, column: int) -> bool:
-        """Whether a column mostly says what it said in the row before: one that numbers the rows names no document."""
-        same = [left == right for left, right in pairwise(self.cells(column))]
-        return 2 * sum(same) >= len(same)
+    def filled(self, column: int) -> list[str]:
+        """What stands in a column, in an empty cell what stands above it; blank rows are left out."""
+        found, last = list[str](), ""
+        for row in self._rows:
+            if not is_blank(row):
+                last = (row[column].strip() if len(row) > column else "") or last
+                found.append(last)
+        return found
+
+    def differs(self, column: int) -> bool:
+        """Whether a column says another thing in each row."""
+        cells = self.filled(column)
+        return len(set(cells)) == len(cells)
+
+    def goes_on(self, column: int) -> bool:
+        """Whether a column says several things, none of them again after another."""
+        runs = [name for name, _ in groupby(self.filled(column))]
+        return len(set(runs)) == len(runs) > 1
 
     def numbers(self, column: int) -> bool:
         """Whether the cells of a column are numbers that stay or go up by one, and most stay."""
@@ -130,6 +144,18 @@ def _word(names: Sequence[str], below: _Below) -> str | None:
     named = usual_first(filter(names_words, names), _WORD_ORDER)
     texts = (name for name in names if plain(name) == "text" and below.words(names.index(name)))
     return next(iter(named), next(texts, None))
+
+
+def _document(names: Sequence[str], sentence: str | None, below: _Below, source: Source) -> str | None:
+    """The column that names the document of a word; none that names each row, unless its sentences begin anew."""
+    found = list(filter(names_documents, names))
+    document = next((name for name in found if not below.differs(names.index(name))), next(iter(found), None))
+    if document is None or sentence is None or not below.differs(names.index(document)):
+        return document
+    if not below.goes_on(names.index(sentence)):
+        return document
+    source.reading.fact(ROWS_NAMED.format(repr(document)), source.file)
+    return None
 
 
 def _sentence(names: Sequence[str], word: str | None, below: _Below, source: Source) -> str | None:

@@ -116,10 +116,12 @@ def _by_column(rows: Iterator[Cells], column: int, source: Source) -> Iterator[N
 
 
 def _by_document(rows: Iterator[Named], column: int) -> Iterator[Named]:
+    """The same rows by their document as well; one that names none is of that of the row before."""
+    document = ""
     for number, name, cells in rows:
-        if name and isinstance(cells, list) and len(cells) > column:
-            name = f"{cells[column].strip()}\t{name}"
-        yield number, name, cells
+        if isinstance(cells, list) and len(cells) > column:
+            document = cells[column].strip() or document
+        yield number, f"{document}\t{name}" if name else name, cells
 
 
 def _by_place(rows: Iterator[Named], column: int, source: Source) -> Iterator[Named]:
