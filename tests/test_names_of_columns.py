@@ -74,6 +74,21 @@ def test_a_column_that_numbers_groups_of_words_divides_them(tmp_path, name, note
     assert (f"column {name!r} is read as the number of the sentence" in notes) == noted
 
 
+@pytest.mark.parametrize("number", ["sent_idx", "sent_no"])
+@pytest.mark.parametrize("name", ["sentence", "sentence_id"])
+def test_a_number_of_the_words_beside_the_name_of_their_sentence_divides_none(tmp_path, name, number) -> None:
+    rows = ("S1,0,Ada,B-PER", "S1,1,ran,O", "S2,0,Bo,B-PER", "S2,1,sat,O")
+    for order in ((0, 1, 2, 3), (1, 0, 2, 3)):
+        table = [(name, number, "word", "tag"), *(row.split(",") for row in rows)]
+        text = "\n".join(",".join(cells[at] for at in order) for cells in table)
+        assert read(written(tmp_path / "a.csv", text))[:2] == ([ADA, BO], "")
+
+
+def test_the_number_of_a_sentence_is_read_before_its_text(tmp_path) -> None:
+    rows = ("sentence,sent_idx,word,tag", "Hi Ada,0,Hi,O", "Hi Ada,0,Ada,B-PER", "Hi Ada,1,Hi,O", "Hi Ada,1,Ada,B-PER")
+    assert read(written(tmp_path / "a.csv", "\n".join(rows)))[:2] == ([("Hi Ada", [("Ada", "PER")])] * 2, "")
+
+
 def test_a_number_for_each_row_names_no_document(tmp_path) -> None:
     table = "note_id,sent_id,word,tag\n1,1,Ada,B-PER\n2,1,ran,O\n3,2,Bo,B-PER\n4,2,sat,O\n"
     found, problems, notes = read(written(tmp_path / "a.csv", table))

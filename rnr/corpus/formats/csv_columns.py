@@ -126,6 +126,12 @@ class _Below:
         runs = [name for name, _ in groupby(self.filled(column))]
         return len(set(runs)) == len(runs) > 1
 
+    def counts(self, column: int, other: int) -> bool:
+        """Whether a column says another thing in each row of those for which another column says one."""
+        pairs = pairwise(zip(self.filled(column), self.filled(other), strict=True))
+        inside = [before[0] != after[0] for before, after in pairs if before[1] == after[1]]
+        return bool(inside) and all(inside)
+
     def numbers(self, column: int) -> bool:
         """Whether the cells of a column are numbers that stay or go up by one, and most stay."""
         cells = self.cells(column)
@@ -159,11 +165,12 @@ def _document(names: Sequence[str], sentence: str | None, below: _Below, source:
 
 
 def _sentence(names: Sequence[str], word: str | None, below: _Below, source: Source) -> str | None:
-    """The column that tells the sentence of a word: that with its number before one with its text, and where nothing
-    else divides them one of numbers that may be it."""
+    """The column that tells the sentence of a word: that with its number before one with its text, unless it numbers
+    the words; where nothing else divides them one of numbers that may be it."""
     named = [name for name in names if names_sentences(name) and name != word]
     if named:
-        return min(named, key=lambda name: not numbers_sentences(name))
+        of_words = {name for name in named for other in named if below.counts(names.index(name), names.index(other))}
+        return min(named, key=lambda name: (name in of_words, not numbers_sentences(name)))
     numbers = [name for at, name in enumerate(names) if may_number_sentences(name) and below.numbers(at)]
     return numbers[0] if numbers and not divided_by_blanks(source) else None
 
