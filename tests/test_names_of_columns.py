@@ -56,6 +56,55 @@ def test_of_two_columns_of_tags_the_one_with_tags_of_names_is_read(tmp_path) -> 
     assert "column 'ner' is read as the tags; further columns of tags are not read (tag)" in notes
 
 
+@pytest.mark.parametrize("header", ["ner,iob", "tag,bio", "entity,label", "tag,iob", "ent_type,ent_iob", "type,bio"])
+@pytest.mark.parametrize("outside", ["O", ""])
+def test_letters_and_labels_in_two_columns_are_one_tag(tmp_path, header, outside) -> None:
+    label, letters = header.split(",")
+    rows = f"1,Ada,PER,B 1,Byron,PER,I 1,Bo,PER,B 1,ran,{outside},O".split(" ")
+    for order in ((0, 1, 2, 3), (0, 1, 3, 2), (3, 2, 1, 0)):
+        table = [["sentence_id", "token", label, letters], *(row.split(",") for row in rows)]
+        file = written(tmp_path / "a.csv", "\n".join(",".join(cells[at] for at in order) for cells in table))
+        found, problems, notes = read(file)
+        assert (found, problems) == ([("Ada Byron Bo ran", [("Ada Byron", "PER"), ("Bo", "PER")])], "")
+        assert f"column {letters!r} tells where in a mention a word stands, column {label!r} its label" in notes
+
+
+@pytest.mark.parametrize("row", ["1,sat,,B", "1,sat,PER,O"])
+def test_a_letter_without_its_label_behind_rows_that_have_both_is_an_error(tmp_path, row) -> None:
+    rows = ["sentence_id,token,ner,iob", "0,Ada,PER,B", *["0,ran,O,O"] * 500, row]
+    found, problems, _ = read(written(tmp_path / "a.csv", "\n".join(rows)))
+    assert (len(found), "line 503" in problems) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("tag,label", "PER,B-NP O,B-VP PER,B-NP O,O"),
+        ("ner,iob", "PER,B O,B PER,B O,O"),  # letters of something else
+        ("ner,chunk_tag", "PER,B-NP O,B-VP PER,B-NP O,O"),
+        ("ner,iob_tag", "B-PER,B O,O B-PER,B O,O"),
+    ],
+)
+def test_labels_of_names_are_read_before_letters_and_chunks(tmp_path, header, cells) -> None:
+    rows = [
+        f"{row.rsplit(' ', 1)[0].replace(' ', ',')},{pair}" for row, pair in zip(ROWS, cells.split(" "), strict=True)
+    ]
+    for turned in (False, True):
+        table = [f"sentence_id,word,{header}", *rows]
+        if turned:
+            table = [",".join((*row.split(",")[:2], *row.split(",")[:1:-1])) for row in table]
+        found, problems, notes = read(written(tmp_path / "a.csv", "\n".join(table)))
+        assert (found, problems) == ([ADA, BO], "")
+        if header != "ner,chunk_tag":
+            assert f"further columns of tags are not read ({header.split(',')[1]})" in notes
+
+
+@pytest.mark.parametrize("text", ["Ada", "Ada Byron"])
+def test_the_text_of_a_mention_is_no_label_beside_its_letters(tmp_path, text) -> None:
+    table = f"sentence_id,word,bio,entity\n1,Ada,B,{text}\n1,ran,O,O\n"
+    assert "tells where in a mention" not in read(written(tmp_path / "a.csv", table))[2]
+
+
 def test_what_a_model_predicted_is_not_read_for_gold(tmp_path) -> None:
     table = "token\tpred_label\tgold_label\tsent_id\nAda\tO\tB-PER\t1\nran\tO\tO\t1\nBo\tO\tB-PER\t2\nsat\tO\tO\t2\n"
     assert read(written(tmp_path / "a.tsv", table))[:2] == ([ADA, BO], "")
