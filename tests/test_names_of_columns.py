@@ -228,6 +228,32 @@ def test_the_first_line_of_sentences_with_their_tags_is_no_header(tmp_path) -> N
 
 
 @pytest.mark.parametrize(
+    ("tag", "tags"), [("PERSON", "PERSON O"), ("PER", "PER O"), ("PER-B", "PER-B O"), ("B_PER", "B_PER O")]
+)
+@pytest.mark.parametrize("ending", ["txt", "tsv", "conll"])
+def test_the_first_of_sentences_with_tags_in_any_spelling_is_no_header(tmp_path, tag, tags, ending) -> None:
+    label = "PERSON" if tag == "PERSON" else "PER"
+    ran, sat = (("Ida ran", [("Ida", label)]), ("Bo sat", [("Bo", label)]))
+    file = written(tmp_path / f"a.{ending}", f"Ida ran\t{tags}\nno one\tO O\nBo sat\t{tags}\n")
+    assert read(file)[:2] == ([ran, ("no one", []), sat], "")
+    if tag == "PER-B":
+        file = written(tmp_path / f"b.{ending}", f"Bo Ek\tPER-B PER-I\nno one\tO O\nIda ran\t{tags}\n")
+        assert read(file)[:2] == ([("Bo Ek", [("Bo Ek", "PER")]), ("no one", []), ran], "")
+
+
+def test_one_word_with_its_tag_is_no_header(tmp_path) -> None:
+    lines = "Ida\tPER-B\nIda ran\tPER-B O\nno one\tO O\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", lines))
+    assert ([sentence for sentence, _ in found], problems) == (["Ida", "Ida ran", "no one"], "")
+
+
+@pytest.mark.parametrize("header", ["Input text\tNER tags", "user query\tslot labels", "text_a\tlabel"])
+def test_names_of_columns_may_be_of_several_words(tmp_path, header) -> None:
+    file = written(tmp_path / "a.tsv", f"{header}\nAda ran\tB-PER O\nBo sat\tB-PER O\n")
+    assert read(file)[:2] == ([ADA, BO], "")
+
+
+@pytest.mark.parametrize(
     ("words", "tags"),
     [("text", "label"), ("sentence", "ner"), ("Word", "Tag"), ("tokens", "slots"), ("chars", "bio"), ("text_a", "x")],
 )

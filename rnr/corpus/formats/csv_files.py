@@ -39,8 +39,20 @@ def is_list_table(head: str, second: str) -> bool:
     if "\t" not in head or any(shows_tags(name) or one_tag(name) or BETWEEN.search(name) for name in names):
         return False
     named = any(names_words(name) or name.lower() in _TEXTS for name in names)
+    if not named and _is_a_sentence(names, cells):
+        return False
     divided = sum(map(bool, map(BETWEEN.search, cells)))
     return divided > 1 or any(shows_tags(cell) or (named and shows_a_list(cell)) for cell in cells)
+
+
+def _is_a_sentence(names: Sequence[str], cells: Sequence[str]) -> bool:
+    """Whether what may be names are a sentence with a tag for each word, as the next line is."""
+    tags = {tag for cell in cells if shows_tags(cell) for tag in cell.replace(",", " ").split()}
+    if not tags.isdisjoint(names):
+        return True
+    sizes = [{len(cell.split()) for cell in line} for line in (names, cells)]
+    known = any(map(_is_known, names)) or any(map(_is_known, " ".join(names).split()))
+    return not known and all(len(size) == 1 for size in sizes) and sizes[0] != {1}
 
 
 def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Source], Iterator[Row]]) -> Iterator[Row]:
