@@ -241,6 +241,14 @@ def test_the_first_of_sentences_with_tags_in_any_spelling_is_no_header(tmp_path,
         assert read(file)[:2] == ([("Bo Ek", [("Bo Ek", "PER")]), ("no one", []), ran], "")
 
 
+@pytest.mark.parametrize("first", ["Ida ran,PERSON O", "Bo Ek,PER-B PER-I"])
+def test_the_first_of_sentences_with_tags_in_a_csv_is_no_header(tmp_path, first) -> None:
+    tag = first.split(",")[1].split()[0]
+    rows = f"{first}\nno one,O O\nBo sat,{tag} O\n"
+    found, problems, _ = read(written(tmp_path / "a.csv", rows))
+    assert (found, "the first line names no columns; write 'text,tags' or the like above it" in problems) == ([], True)
+
+
 def test_one_word_with_its_tag_is_no_header(tmp_path) -> None:
     lines = "Ida\tPER-B\nIda ran\tPER-B O\nno one\tO O\n"
     found, problems, _ = read(written(tmp_path / "a.tsv", lines))

@@ -67,6 +67,8 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     if any(shows_a_list(name) or shows_tags(name) or BETWEEN.search(name) for name in names):
         told = "text,entities" if any(map(shows_a_list, names)) else "text,tags"
         raise DataError(f"{file}: {_HEADLESS.format(told)}")
+    if _swallows_a_sentence(names, file):
+        raise DataError(f"{file}: {_HEADLESS.format('text,tags')}")
     columns = _named_columns(names, file)
     if (words := word_columns(names, source)) is not None:
         return tagged_rows(with_names(sentences(words, source), source), source)
@@ -78,6 +80,21 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     if (first := -1 if divided else next(told, None)) is None:
         raise DataError(f"{file}: {_no_entities(names, columns, file)}")
     return rows_of(_rows_with_lists(file, names, first, divided, source), source)
+
+
+def _swallows_a_sentence(names: Sequence[str], file: Path) -> bool:
+    """Whether one of the names is several words, and one of these a tag in the column below it, which has O."""
+    for column, name in enumerate(names):
+        if len(own := set(name.replace(",", " ").split())) > 1:
+            rows = (cells for _, cells in islice(rows_of_cells(file), 1, _LOOKED_AT) if isinstance(cells, list))
+            below = [set(row[column].replace(",", " ").split()) for row in rows if len(row) > column]
+            if (
+                below
+                and all("O" in one or one & own for one in below)
+                and any("O" in one and one & own for one in below)
+            ):
+                return True
+    return False
 
 
 def has_no_header(head: str, second: str) -> bool:
