@@ -18,6 +18,29 @@ def test_sentences_of_two_documents_with_one_number_are_two(tmp_path) -> None:
     assert AGAIN not in notes
 
 
+@pytest.mark.parametrize(
+    ("header", "rows", "sentences"),
+    [
+        ("doc_id,sent_id,word,tag", "a,1,Ida,B-PER a,1,ran,O b,1,Bo,B-PER", ["Ida ran", "Bo"]),
+        ("doc_id,sent_id,word,tag", "a,1,Ida,B-PER b,1,Bo,B-PER", ["Ida", "Bo"]),
+        ("doc_id,sent_id,word,tag", "1,1,Ida,B-PER 2,1,Bo,B-PER 3,1,ran,O", ["Ida", "Bo", "ran"]),
+        (
+            "doc_id,sent_id,word,tag",
+            "1,1,Yes,O 2,1,No,O 3,1,Ida,B-PER 3,1,ran,O 4,1,Ok,O",
+            ["Yes", "No", "Ida ran", "Ok"],
+        ),
+        ("doc_id,sent_id,word,tag", "1,1,Yes,O 2,2,No,O 3,1,Ida,B-PER 4,2,Ok,O", ["Yes", "No", "Ida", "Ok"]),
+        ("doc,sent_id,word,tag", "d1,1,Ida,B-PER ,1,ran,O d2,1,Bo,B-PER ,1,sat,O", ["Ida ran", "Bo sat"]),
+        ("doc,sent_id,word,tag", "d1,1,Ida,B-PER ,,ran,O d2,1,Bo,B-PER ,,sat,O", ["Ida ran", "Bo sat"]),
+        ("note_id,doc,sent_id,word,tag", "1,a,1,Ida,B-PER 2,a,1,ran,O 3,b,1,Bo,B-PER", ["Ida ran", "Bo"]),
+    ],
+)
+def test_documents_of_few_words_are_not_merged(tmp_path, header, rows, sentences) -> None:
+    found, problems, notes = read(written(tmp_path / "a.csv", "\n".join((header, *rows.split(" ")))))
+    assert ([sentence for sentence, _ in found], problems) == (sentences, "")
+    assert "is read as the name of no document" not in notes
+
+
 def test_words_that_are_counted_anew_begin_another_sentence(tmp_path) -> None:
     table = "sent_id,token_id,word,tag\n1,1,Ada,B-PER\n1,2,ran,O\n1,1,Bo,B-PER\n1,2,sat,O\n2,1,Ada,B-PER\n2,2,ran,O\n"
     found, problems, notes = read(written(tmp_path / "a.csv", table))

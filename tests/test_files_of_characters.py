@@ -232,7 +232,59 @@ def test_a_token_that_may_be_a_word_stays_one_and_is_named_where_it_comes_again(
 
 def test_words_of_any_script_with_a_mark_between_all_of_them(tmp_path) -> None:
     text = "New\tB-LOC\n_\tI-LOC\nYork\tI-LOC\n_\tO\nis\tO\n_\tO\nbig\tO\n.\tO\n"
-    assert read(written(tmp_path / "a.tsv", text))[0] == [("New York is big.", [("New York", "LOC")])]
+    found, _, notes = read(written(tmp_path / "a.tsv", "\n".join([text] * 4)))
+    assert found == [("New York is big.", [("New York", "LOC")])] * 4
+    assert f"12 {MARKS}" in notes
+    found, _, notes = read(written(tmp_path / "b.tsv", "\n".join([text] * 3)))  # nine may be words
+    assert found == [("New _ York _ is _ big .", [("New _ York", "LOC")])] * 3
+    assert MAY_BE_MARKS.format("'_'") in notes
+
+
+@pytest.mark.parametrize("mark", ["_", "<SPACE>", "[SPACE]", "\u2423"])
+@pytest.mark.parametrize(
+    ("tokens", "tags"),
+    [
+        ("@ @ @ is a blank for Ada Lovelace", "O O O O O O O B-PER I-PER"),
+        ("@ @ Ida", "O O B-PER"),
+        ("Press @ .", "O B-KEY O"),
+        ("Press @ .", "O S-KEY O"),
+        ("Press @ and then @ . Ida", "O O O O O O B-PER"),
+        ("ไป @ เขา", "O B-USER O"),
+        ("他 用 @ @", "O O B-X I-X"),
+        ("ผม @ @ กรุงเทพ", "O O O B-LOC"),
+        ("ผม กรุงเทพ @", "O B-LOC O"),
+        ("한국 @ 정부 @ 가 @ 독자", "O B-X O O O O O"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["tsv", "jsonl", "csv"])
+def test_what_may_be_a_mark_for_a_space_is_a_word_where_no_space_stands(tmp_path, mark, tokens, tags, ending) -> None:
+    words, told = tokens.replace("@", mark).split(), tags.split()
+    pairs = list(zip(words, told, strict=True))
+    rows = {
+        "tsv": "".join(f"{word}\t{tag}\n" for word, tag in pairs),
+        "jsonl": [{"tokens": words, "ner_tags": told}],
+        "csv": "sentence,word,tag\n" + "".join(f"1,{word},{tag}\n" for word, tag in pairs),
+    }
+    found, problems, notes = read(written(tmp_path / f"a.{ending}", rows[ending]))
+    assert (problems, MARKS in notes) == ("", False)
+    assert found[0][0].count(mark) == words.count(mark)
+    assert len(found[0][1]) == sum(tag[0] in "BS" for tag in told)
+
+
+def test_a_few_marks_at_the_ends_of_sentences_do_not_make_all_of_them_words(tmp_path) -> None:
+    thai = "".join(f"{word}\tO\n" for word in ["ผม", "ไป", "_", "กรุงเทพ", "_"])
+    korean = "".join(f"{word}\tO\n" for word in ["한국", "_", "정부", "_", "가", "_", "독자"])
+    assert read(written(tmp_path / "a.tsv", "\n".join([thai] * 5)))[0] == [("ผมไป กรุงเทพ ", [])] * 5
+    text = "\n".join([*[korean] * 10, "한국\tO\n_\tO\n_\tO\n가\tO\n"])
+    assert read(written(tmp_path / "b.tsv", text))[0][0] == ("한국 정부 가 독자", [])
+
+
+@pytest.mark.parametrize("code", ["for _ in x : _ = f ( _ ) Ida", "a , _ , _ = f ( ) Ida", "_ _ init _ _ of Ida"])
+def test_the_names_of_code_are_no_spaces_and_are_not_named(tmp_path, code) -> None:
+    text = "".join(f"{word}\tO\n" for word in code.split()[:-1]) + "Ida\tB-PER\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert (found[0][0], problems) == (code, "")
+    assert "may stand for a space" not in notes
 
 
 def test_a_text_beside_its_tokens_tells_what_a_mark_is(tmp_path) -> None:

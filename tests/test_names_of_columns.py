@@ -56,6 +56,55 @@ def test_of_two_columns_of_tags_the_one_with_tags_of_names_is_read(tmp_path) -> 
     assert "column 'ner' is read as the tags; further columns of tags are not read (tag)" in notes
 
 
+@pytest.mark.parametrize("header", ["ner,iob", "tag,bio", "entity,label", "tag,iob", "ent_type,ent_iob", "type,bio"])
+@pytest.mark.parametrize("outside", ["O", ""])
+def test_letters_and_labels_in_two_columns_are_one_tag(tmp_path, header, outside) -> None:
+    label, letters = header.split(",")
+    rows = f"1,Ada,PER,B 1,Byron,PER,I 1,Bo,PER,B 1,ran,{outside},O".split(" ")
+    for order in ((0, 1, 2, 3), (0, 1, 3, 2), (3, 2, 1, 0)):
+        table = [["sentence_id", "token", label, letters], *(row.split(",") for row in rows)]
+        file = written(tmp_path / "a.csv", "\n".join(",".join(cells[at] for at in order) for cells in table))
+        found, problems, notes = read(file)
+        assert (found, problems) == ([("Ada Byron Bo ran", [("Ada Byron", "PER"), ("Bo", "PER")])], "")
+        assert f"column {letters!r} tells where in a mention a word stands, column {label!r} its label" in notes
+
+
+@pytest.mark.parametrize("row", ["1,sat,,B", "1,sat,PER,O"])
+def test_a_letter_without_its_label_behind_rows_that_have_both_is_an_error(tmp_path, row) -> None:
+    rows = ["sentence_id,token,ner,iob", "0,Ada,PER,B", *["0,ran,O,O"] * 500, row]
+    found, problems, _ = read(written(tmp_path / "a.csv", "\n".join(rows)))
+    assert (len(found), "line 503" in problems) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("tag,label", "PER,B-NP O,B-VP PER,B-NP O,O"),
+        ("ner,iob", "PER,B O,B PER,B O,O"),  # letters of something else
+        ("ner,chunk_tag", "PER,B-NP O,B-VP PER,B-NP O,O"),
+        ("ner,iob_tag", "B-PER,B O,O B-PER,B O,O"),
+    ],
+)
+def test_labels_of_names_are_read_before_letters_and_chunks(tmp_path, header, cells) -> None:
+    rows = [
+        f"{row.rsplit(' ', 1)[0].replace(' ', ',')},{pair}" for row, pair in zip(ROWS, cells.split(" "), strict=True)
+    ]
+    for turned in (False, True):
+        table = [f"sentence_id,word,{header}", *rows]
+        if turned:
+            table = [",".join((*row.split(",")[:2], *row.split(",")[:1:-1])) for row in table]
+        found, problems, notes = read(written(tmp_path / "a.csv", "\n".join(table)))
+        assert (found, problems) == ([ADA, BO], "")
+        if header != "ner,chunk_tag":
+            assert f"further columns of tags are not read ({header.split(',')[1]})" in notes
+
+
+@pytest.mark.parametrize("text", ["Ada", "Ada Byron"])
+def test_the_text_of_a_mention_is_no_label_beside_its_letters(tmp_path, text) -> None:
+    table = f"sentence_id,word,bio,entity\n1,Ada,B,{text}\n1,ran,O,O\n"
+    assert "tells where in a mention" not in read(written(tmp_path / "a.csv", table))[2]
+
+
 def test_what_a_model_predicted_is_not_read_for_gold(tmp_path) -> None:
     table = "token\tpred_label\tgold_label\tsent_id\nAda\tO\tB-PER\t1\nran\tO\tO\t1\nBo\tO\tB-PER\t2\nsat\tO\tO\t2\n"
     assert read(written(tmp_path / "a.tsv", table))[:2] == ([ADA, BO], "")
@@ -74,9 +123,26 @@ def test_a_column_that_numbers_groups_of_words_divides_them(tmp_path, name, note
     assert (f"column {name!r} is read as the number of the sentence" in notes) == noted
 
 
+@pytest.mark.parametrize("number", ["sent_idx", "sent_no"])
+@pytest.mark.parametrize("name", ["sentence", "sentence_id"])
+def test_a_number_of_the_words_beside_the_name_of_their_sentence_divides_none(tmp_path, name, number) -> None:
+    rows = ("S1,0,Ada,B-PER", "S1,1,ran,O", "S2,0,Bo,B-PER", "S2,1,sat,O")
+    for order in ((0, 1, 2, 3), (1, 0, 2, 3)):
+        table = [(name, number, "word", "tag"), *(row.split(",") for row in rows)]
+        text = "\n".join(",".join(cells[at] for at in order) for cells in table)
+        assert read(written(tmp_path / "a.csv", text))[:2] == ([ADA, BO], "")
+
+
+def test_the_number_of_a_sentence_is_read_before_its_text(tmp_path) -> None:
+    rows = ("sentence,sent_idx,word,tag", "Hi Ada,0,Hi,O", "Hi Ada,0,Ada,B-PER", "Hi Ada,1,Hi,O", "Hi Ada,1,Ada,B-PER")
+    assert read(written(tmp_path / "a.csv", "\n".join(rows)))[:2] == ([("Hi Ada", [("Ada", "PER")])] * 2, "")
+
+
 def test_a_number_for_each_row_names_no_document(tmp_path) -> None:
     table = "note_id,sent_id,word,tag\n1,1,Ada,B-PER\n2,1,ran,O\n3,2,Bo,B-PER\n4,2,sat,O\n"
-    assert read(written(tmp_path / "a.csv", table))[:2] == ([ADA, BO], "")
+    found, problems, notes = read(written(tmp_path / "a.csv", table))
+    assert (found, problems) == ([ADA, BO], "")
+    assert "column 'note_id' says another thing in each row, and is read as the name of no document" in notes
     columns = "note_id\ttoken\tlabel\n1\tAda\tB-PER\n2\tran\tO\n\n3\tBo\tB-PER\n4\tsat\tO\n"
     assert read(written(tmp_path / "a.tsv", columns))[:2] == ([ADA, BO], "")
 
@@ -188,6 +254,40 @@ def test_a_control_character_without_names_of_the_columns_is_told(tmp_path) -> N
 def test_the_first_line_of_sentences_with_their_tags_is_no_header(tmp_path) -> None:
     lines = "hi\tO\nAda ran\tB-PER O\nBo sat\tB-PER O\n"
     assert read(written(tmp_path / "a.tsv", lines))[:2] == ([("hi", []), ADA, BO], "")
+
+
+@pytest.mark.parametrize(
+    ("tag", "tags"), [("PERSON", "PERSON O"), ("PER", "PER O"), ("PER-B", "PER-B O"), ("B_PER", "B_PER O")]
+)
+@pytest.mark.parametrize("ending", ["txt", "tsv", "conll"])
+def test_the_first_of_sentences_with_tags_in_any_spelling_is_no_header(tmp_path, tag, tags, ending) -> None:
+    label = "PERSON" if tag == "PERSON" else "PER"
+    ran, sat = (("Ida ran", [("Ida", label)]), ("Bo sat", [("Bo", label)]))
+    file = written(tmp_path / f"a.{ending}", f"Ida ran\t{tags}\nno one\tO O\nBo sat\t{tags}\n")
+    assert read(file)[:2] == ([ran, ("no one", []), sat], "")
+    if tag == "PER-B":
+        file = written(tmp_path / f"b.{ending}", f"Bo Ek\tPER-B PER-I\nno one\tO O\nIda ran\t{tags}\n")
+        assert read(file)[:2] == ([("Bo Ek", [("Bo Ek", "PER")]), ("no one", []), ran], "")
+
+
+@pytest.mark.parametrize("first", ["Ida ran,PERSON O", "Bo Ek,PER-B PER-I"])
+def test_the_first_of_sentences_with_tags_in_a_csv_is_no_header(tmp_path, first) -> None:
+    tag = first.split(",")[1].split()[0]
+    rows = f"{first}\nno one,O O\nBo sat,{tag} O\n"
+    found, problems, _ = read(written(tmp_path / "a.csv", rows))
+    assert (found, "the first line names no columns; write 'text,tags' or the like above it" in problems) == ([], True)
+
+
+def test_one_word_with_its_tag_is_no_header(tmp_path) -> None:
+    lines = "Ida\tPER-B\nIda ran\tPER-B O\nno one\tO O\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", lines))
+    assert ([sentence for sentence, _ in found], problems) == (["Ida", "Ida ran", "no one"], "")
+
+
+@pytest.mark.parametrize("header", ["Input text\tNER tags", "user query\tslot labels", "text_a\tlabel"])
+def test_names_of_columns_may_be_of_several_words(tmp_path, header) -> None:
+    file = written(tmp_path / "a.tsv", f"{header}\nAda ran\tB-PER O\nBo sat\tB-PER O\n")
+    assert read(file)[:2] == ([ADA, BO], "")
 
 
 @pytest.mark.parametrize(

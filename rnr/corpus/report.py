@@ -12,7 +12,7 @@ all is no note but a ``DataError`` in the place of its row. ``check``, ``stats``
 ``--dry-run``, too) print ``Report.lines()``; nothing else has to be done for a new kind.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -106,13 +106,14 @@ class Reading:
         """Whether a space stands between two tokens."""
         return self.spaces_found or self.options.spaces
 
-    def of_tokens(self, first: Iterable[Sequence[str]], file: Path) -> "Reading":
-        """How a file is read that begins with sentences of these tokens; what may be a mark for a space is said."""
+    def of_tokens(self, first: Iterable[Sequence[str]], file: Path, begun: Collection[str] = ()) -> "Reading":
+        """How a file is read that begins with sentences of these tokens, of which some have ``begun`` a mention; what
+        may be a mark for a space is said."""
         sentences = list(islice(first, FIRST))
         if self.options.spaces == "always":
             return self
         cut = are_characters(sentences)
-        marks, doubtful = space_marks(sentences, characters=cut)
+        marks, doubtful = space_marks(sentences, characters=cut, begun=begun)
         if doubtful:
             self.fact(MAY_BE_MARKS.format(", ".join(map(repr, doubtful))), file)
         if marks:

@@ -45,13 +45,19 @@ _OF_PIECES = "\u2581"
 _PIECE = regex.compile(r"\u2581[^\u2581]")
 """How a piece of a model's vocabulary begins: beside such pieces a mark alone is one of them."""
 _SHARE_WITHOUT_SPACES, _SHARE_OF_CHARACTERS, _SHARE_OF_ANY, _SHARE_IN_DOUBT = 0.02, 0.1, 0.3, 0.005
+_SHARE_IN_KOREAN = 0.2
 _SHARES = (
     (regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Tai_Tham}]"), _SHARE_WITHOUT_SPACES),
-    (regex.compile(r"\p{Hangul}"), 0.2),
+    (regex.compile(r"\p{Hangul}"), _SHARE_IN_KOREAN),
     (_LETTER, _SHARE_OF_ANY),
 )
 """Share of the tokens, by the script of most, of which those that are ``_`` or blank are all the spaces of a text; of
 characters, of any other, and of ``_`` that may be one. Names of users have it in Chinese, too."""
+
+_FEWEST_MARKS, _ODD = 10, 0.1
+"""So many marks for a space there are at least where other scripts may have them as words, and the share of them that
+may stand where no space does; of fewer none may."""
+_NO_SPACE_BEHIND, _NO_SPACE_BEFORE = frozenset(("(", "[", "=")), frozenset((",", ")", "]", "="))
 
 UNIT = regex.compile(rf"[{_SCRIPTS}]\p{{M}}*|(?:[\w--[{_SCRIPTS}]]\p{{M}}*|[\u200c\u200d])+", regex.V1)
 """A word with its combining marks, or one character of a script without spaces."""
@@ -79,10 +85,13 @@ def are_characters(sentences: Iterable[Sequence[str]]) -> bool:
     return cut and (syllables or bool(spaces) or _spell_words(first))
 
 
-def space_marks(sentences: Iterable[Sequence[str]], *, characters: bool) -> tuple[frozenset[str], list[str]]:
-    """The tokens that stand for the spaces of these sentences, because there are as many of them as spaces in a text:
-    marks for one, and blank ones; and those that may stand for one, and are fewer. ``characters`` tells that their
-    tokens are such."""
+def space_marks(
+    sentences: Iterable[Sequence[str]], *, characters: bool, begun: Collection[str] = ()
+) -> tuple[frozenset[str], list[str]]:
+    """The tokens that stand for the spaces of these sentences, because there are as many of them as spaces in a text
+    and they stand where spaces do: marks for one, and blank ones; and those that may stand for one, and are fewer.
+    ``characters`` tells that their tokens are such, ``begun`` which of them begin a mention, as no space does."""
+    sentences = list(sentences)
     counts = Counter(token for tokens in sentences for token in tokens)
     marks = _MARKS.intersection(counts)
     if any(map(_PIECE.match, counts)):
@@ -92,11 +101,27 @@ def space_marks(sentences: Iterable[Sequence[str]], *, characters: bool) -> tupl
     for maybe, sure in ((marks, True), ({_MAYBE_MARK} & counts.keys(), False), (blank, False)):
         times, all_of = sum(counts[token] for token in maybe), counts.total()
         share = _share_of_spaces(counts, characters=characters, sure=sure)
-        if times >= max(1 if sure or share == _SHARE_WITHOUT_SPACES else 2, share * all_of):
+        ends, inside = (0, 0) if maybe == blank else _odd_places(sentences, maybe)
+        odd = inside + (0 if share == _SHARE_WITHOUT_SPACES and times >= _FEWEST_MARKS else ends)
+        fits = maybe.isdisjoint(begun) and odd <= (_ODD * times if times >= _FEWEST_MARKS else 0)
+        least = {_SHARE_WITHOUT_SPACES: 1, _SHARE_IN_KOREAN: 1 if sure else 2}.get(share, _FEWEST_MARKS)
+        if fits and times >= max(2 if maybe == blank else least, share * all_of):
             found |= maybe
         elif maybe != blank and times >= (1 if sure else min(share * all_of, max(2, _SHARE_IN_DOUBT * all_of))):
-            doubtful += sorted(maybe)
+            doubtful += sorted(maybe) if sure or inside <= _ODD * times else []
     return frozenset(found), doubtful
+
+
+def _odd_places(sentences: Iterable[Sequence[str]], marks: Collection[str]) -> tuple[int, int]:
+    """How many of these tokens begin or end a sentence, and how many stand inside of one where no space does: side by
+    side, or as in code."""
+    ends = inside = 0
+    for tokens in sentences:
+        for before, token, after in zip(("", *tokens), tokens, (*tokens[1:], ""), strict=False):
+            if token in marks:
+                ends += not (before and after)
+                inside += before in marks or after in marks or before in _NO_SPACE_BEHIND or after in _NO_SPACE_BEFORE
+    return ends, inside
 
 
 def _share_of_spaces(counts: Counter[str], *, characters: bool, sure: bool) -> float:

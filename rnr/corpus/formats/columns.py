@@ -18,7 +18,7 @@ from rnr.corpus.formats.opening import MARKED
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import BLANK_TOKENS, Source
 from rnr.corpus.formats.tag_spelling import Spelling
-from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, located, spans
+from rnr.corpus.formats.tags import TagCensus, Tagged, TagScheme, begun, located, spans
 from rnr.corpus.formats.text_lines import text_lines, text_pieces
 from rnr.corpus.formats.webanno import is_webanno, webanno_rows
 from rnr.corpus.report import Reading
@@ -74,7 +74,7 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     scheme = _scheme(parts(), layout)
     for fact in (*layout.facts, *scheme.facts):
         reading.fact(fact, file)
-    reading = reading.of_tokens(_words(sentences, layout), file)
+    reading = reading.of_tokens(_words(sentences, layout), file, set(_begun(sentences, layout, scheme)))
     yield from _rows(_all(parts(Source(file=file, reading=reading).note)), layout, scheme, file, reading)
 
 
@@ -94,6 +94,14 @@ def _words(sentences: Sequence[Sequence[str]], layout: Layout) -> Iterator[list[
     for lines in sentences:
         rows = map(layout.divide, lines)
         yield [row[layout.token].strip(BLANKS) or row[layout.token] for row in rows if len(row) > layout.token]
+
+
+def _begun(sentences: Sequence[Sequence[str]], layout: Layout, scheme: TagScheme) -> Iterator[str]:
+    """The words of these lines that begin a mention, but for brackets."""
+    for lines in [] if layout.brackets else sentences:
+        rows = [row for row in map(layout.divide, lines) if len(row) > max(layout.token, layout.tag)]
+        tags = layout.tags([row[layout.tag].strip(BLANKS) for row in rows])
+        yield from begun((row[layout.token].strip(BLANKS) for row in rows), tags, scheme)
 
 
 _BLANK = "\0"

@@ -39,8 +39,20 @@ def is_list_table(head: str, second: str) -> bool:
     if "\t" not in head or any(shows_tags(name) or one_tag(name) or BETWEEN.search(name) for name in names):
         return False
     named = any(names_words(name) or name.lower() in _TEXTS for name in names)
+    if not named and _is_a_sentence(names, cells):
+        return False
     divided = sum(map(bool, map(BETWEEN.search, cells)))
     return divided > 1 or any(shows_tags(cell) or (named and shows_a_list(cell)) for cell in cells)
+
+
+def _is_a_sentence(names: Sequence[str], cells: Sequence[str]) -> bool:
+    """Whether what may be names are a sentence with a tag for each word, as the next line is."""
+    tags = {tag for cell in cells if shows_tags(cell) for tag in cell.replace(",", " ").split()}
+    if not tags.isdisjoint(names):
+        return True
+    sizes = [{len(cell.split()) for cell in line} for line in (names, cells)]
+    known = any(map(_is_known, names)) or any(map(_is_known, " ".join(names).split()))
+    return not known and all(len(size) == 1 for size in sizes) and sizes[0] != {1}
 
 
 def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Source], Iterator[Row]]) -> Iterator[Row]:
@@ -55,6 +67,8 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     if any(shows_a_list(name) or shows_tags(name) or BETWEEN.search(name) for name in names):
         told = "text,entities" if any(map(shows_a_list, names)) else "text,tags"
         raise DataError(f"{file}: {_HEADLESS.format(told)}")
+    if _swallows_a_sentence(names, file):
+        raise DataError(f"{file}: {_HEADLESS.format('text,tags')}")
     columns = _named_columns(names, file)
     if (words := word_columns(names, source)) is not None:
         return tagged_rows(with_names(sentences(words, source), source), source)
@@ -66,6 +80,21 @@ def csv_rows(file: Path, reading: Reading, rows_of: Callable[[Iterator[Row], Sou
     if (first := -1 if divided else next(told, None)) is None:
         raise DataError(f"{file}: {_no_entities(names, columns, file)}")
     return rows_of(_rows_with_lists(file, names, first, divided, source), source)
+
+
+def _swallows_a_sentence(names: Sequence[str], file: Path) -> bool:
+    """Whether one of the names is several words, and one of these a tag in the column below it, which has O."""
+    for column, name in enumerate(names):
+        if len(own := set(name.replace(",", " ").split())) > 1:
+            rows = (cells for _, cells in islice(rows_of_cells(file), 1, _LOOKED_AT) if isinstance(cells, list))
+            below = [set(row[column].replace(",", " ").split()) for row in rows if len(row) > column]
+            if (
+                below
+                and all("O" in one or one & own for one in below)
+                and any("O" in one and one & own for one in below)
+            ):
+                return True
+    return False
 
 
 def has_no_header(head: str, second: str) -> bool:

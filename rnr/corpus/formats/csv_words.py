@@ -19,6 +19,8 @@ FILLED = "rows of the table name no sentence and were taken for words of the one
 AGAIN = "sentences have a number that an earlier sentence has, with others between them, and are read as others"
 BEGUN = "sentences have the number of the one before and were told by the number of their first word"
 REPEATED = "sentences have the text of the one before in their column and were told by it"
+NO_LABEL = ("O", "", "_", "-")
+"""What stands beside O in a column of labels."""
 BLANKS_DIVIDE = "no column numbers the sentences; blank rows divide them"
 _SEVERAL_LINES = "the word goes over several lines: a quotation mark opens there that is not closed (write it as four)"
 
@@ -42,13 +44,15 @@ class WordColumns:
     """What its document is called, in which the numbers of sentences may begin anew."""
     place: int = -1
     """The number of the word, in its sentence or in all."""
+    label: int = -1
+    """The label of the mention, where its tags tell a place alone."""
 
 
 def sentences(columns: WordColumns, source: Source) -> Iterator[Row]:
     """The sentences as their words and tags; what is noted of all of them follows the last."""
     numbered, filled = _Numbered(), 0
     current, before = _Sentence(), ""
-    for number, name, cells in _named(columns, source):
+    for number, name, cells in _labelled(_named(columns, source), columns):
         if isinstance(cells, DataError):
             current.breaks(str(cells))
             continue
@@ -94,6 +98,17 @@ def _named(columns: WordColumns, source: Source) -> Iterator[Named]:
     yield from _by_place(found, columns.place, source) if columns.place >= 0 else found
 
 
+def _labelled(rows: Iterator[Named], columns: WordColumns) -> Iterator[Named]:
+    """The same rows, in each tag the label that stands beside it; one that has none, and O with one, are no tags."""
+    for number, name, cells in rows:
+        if isinstance(cells, list) and len(cells) > columns.tag and columns.label >= 0:
+            tag, label = (cells[at].strip() if len(cells) > at else "" for at in (columns.tag, columns.label))
+            label = "" if label in NO_LABEL else label
+            if tag and (label or tag != "O"):
+                cells = [*cells[: columns.tag], f"{tag.rstrip('-')}-{label}", *cells[columns.tag + 1 :]]
+        yield number, name, cells
+
+
 def _by_blanks(rows: Iterator[Cells]) -> Iterator[Named]:
     sentence = 1
     for number, cells in rows:
@@ -116,10 +131,12 @@ def _by_column(rows: Iterator[Cells], column: int, source: Source) -> Iterator[N
 
 
 def _by_document(rows: Iterator[Named], column: int) -> Iterator[Named]:
+    """The same rows by their document as well; one that names none is of that of the row before."""
+    document = ""
     for number, name, cells in rows:
-        if name and isinstance(cells, list) and len(cells) > column:
-            name = f"{cells[column].strip()}\t{name}"
-        yield number, name, cells
+        if isinstance(cells, list) and len(cells) > column:
+            document = cells[column].strip() or document
+        yield number, f"{document}\t{name}" if name else name, cells
 
 
 def _by_place(rows: Iterator[Named], column: int, source: Source) -> Iterator[Named]:

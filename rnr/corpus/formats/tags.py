@@ -186,6 +186,13 @@ class Tagged:
         return {"sentence": sentence, "entities": entities} | self.beside
 
 
+def begun(tokens: Iterable[str], tags: Iterable[str], scheme: TagScheme) -> Iterator[str]:
+    """The tokens whose tag begins a mention."""
+    for token, tag in zip(tokens, tags, strict=False):
+        if (scheme.spelling.read(tag) or OUTSIDE)[0] in "BS":
+            yield token
+
+
 def is_of_names(tag: Any) -> bool:
     """Whether a tag says that a token is outside of names, or where in one it stands."""
     return tag == "O" or (isinstance(tag, str) and tag[1:2] == "-" and tag[0] in "BIESLU")

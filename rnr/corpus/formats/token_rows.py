@@ -11,7 +11,17 @@ from rnr.corpus.formats.field_names import TAGS, names_tags
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.span_lists import whole_number
-from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, is_of_names, located, spans, tag_scheme
+from rnr.corpus.formats.tags import (
+    OTHER_TEXT,
+    Places,
+    TagCensus,
+    Tagged,
+    begun,
+    is_of_names,
+    located,
+    spans,
+    tag_scheme,
+)
 from rnr.corpus.formats.token_fields import BESIDE, any_of_names, fields, plain_list
 from rnr.corpus.syntax_labels import CHUNKS
 from rnr.messages import counted
@@ -58,7 +68,9 @@ def tagged_rows(found: Iterable[Row], source: Source) -> Iterator[Row]:
     scheme = census.scheme()
     for fact in scheme.facts:
         source.reading.fact(fact, source.file)
-    reading = source.reading.of_tokens((one.tokens for _, one in first if isinstance(one, Tagged)), source.file)
+    tagged = [one for _, one in first if isinstance(one, Tagged)]
+    begin = {token for one in tagged for token in begun(one.tokens, one.tags, scheme)}
+    reading = source.reading.of_tokens((one.tokens for one in tagged), source.file, begin)
     for number, value in chain(first, found):
         if not isinstance(value, Tagged):
             yield number, value
