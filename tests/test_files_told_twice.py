@@ -70,6 +70,14 @@ def test_two_fields_of_tags_that_tell_other_entities_are_refused(tmp_path, read_
     assert ("tags are those of 'ner_tags'; those of 'labels' are not read" in notes) == unlike
 
 
+@pytest.mark.parametrize("name", ["entity_tags", "token_labels", "word_labels", "seq_tags", "sequence_tags", "bio"])
+def test_tags_of_other_labels_under_a_less_usual_name_are_noted(tmp_path, name) -> None:
+    row = {"tokens": ["Ada", "Lund", "ran"], "ner_tags": ["B-PER", "I-PER", "O"], name: ["B-person", "I-person", "O"]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([("Ada Lund ran", [("Ada Lund", "PER")])], "")
+    assert f"tags are those of 'ner_tags'; those of {name!r} are not read" in notes
+
+
 @pytest.mark.parametrize(
     "content", ['text,ner_tags,labels\nAda ran,"O,O","B-PER,O"\n', "text,labels,tags\nAda ran,O O,B-PER O\n"]
 )

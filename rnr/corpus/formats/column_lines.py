@@ -145,8 +145,8 @@ def untagged_tokens(sample: Sequence[Block]) -> str:
             return f"{said}, and others have none ({', '.join(list(others)[:3])[:60]}): take these out"
         if tags["O"] or tags["o"]:
             return (
-                f"{said}, and not all are tags such as B-person: write B- and I- before labels; alone they need O beside "
-                f"them, and no {mark!r} in them or in their tokens"
+                f"{said}, and not all are tags such as B-person: write B- and I- before labels; alone they need O "
+                f"beside them, and no {mark!r} in them or in their tokens"
             )
         return (
             f"{said}, none of which is O: parts of speech tell no names; if these are labels, write {mark}O behind "
