@@ -164,7 +164,7 @@ def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
 
 def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], source: Source) -> Iterator[str]:
     """What is said of further fields with a tag for each token that seem to be of names; raises ValueError for one
-    under a usual name that says something else than the tags that are read."""
+    that says something else than the tags that are read, and is called as usual as they are."""
     for name, value in row.items():
         if (
             name in (tokens, read)
@@ -173,9 +173,10 @@ def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], s
             or not len(value) == len(named) > 0
         ):
             continue
-        # Under a name that is less usual there may be finer labels, or coarser ones.
-        others = _by_name(value, source.names.get(name)) if name in TAGS else None
         is_named = name in TAGS or names_tags(name)
+        # Beside tags under a usual name, those under a less usual one may be of finer labels, or coarser ones.
+        is_alike = name in TAGS or (is_named and read not in TAGS)
+        others = _by_name(value, source.names.get(name)) if is_alike else None
         if others is not None:
             _refuse_unlike({read: named, name: others}, row[tokens])
         elif "ner" in name.lower().split("_") or (is_named and (type(value[0]) is int or any_of_names(value))):
