@@ -13,7 +13,6 @@ from rnr.corpus.formats.decisions import REJECTED, is_rejected
 from rnr.corpus.formats.entity_fields import (
     ENTITIES,
     MAY_BE_EMPTY,
-    OTHERS,
     OURS,
     SINGULAR,
     agreeing,
