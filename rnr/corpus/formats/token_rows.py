@@ -12,7 +12,7 @@ from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.span_lists import whole_number
 from rnr.corpus.formats.tags import OTHER_TEXT, Places, TagCensus, Tagged, is_of_names, located, spans, tag_scheme
-from rnr.corpus.formats.token_fields import BESIDE, any_of_names, fields, plain_list
+from rnr.corpus.formats.token_fields import BESIDE, any_of_names, fields, note_any_name, plain_list
 from rnr.corpus.syntax_labels import CHUNKS
 from rnr.messages import counted
 
@@ -29,7 +29,6 @@ _BESIDE = ("full_text", "text", "sentence", "schema", "dataset", "guid", "id", "
 _READ = frozenset((*_BESIDE, *NAMES, *SPACES, *BESIDE))
 """The fields of a row that something may be read from, beside its tokens and tags."""
 AS_NUMBERS = "rows have the numbers of their tags written as text or with a decimal point; they were taken as numbers"
-ANY_NAME = "tags are those of {!r}, the only field with one for each token"
 EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
@@ -103,7 +102,7 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             continue
         tokens, tags = row[found[0]], row[found[1]]
         if found[1] not in TAGS:
-            source.reading.fact(ANY_NAME.format(found[1]), source.file)
+            note_any_name(found[1], tags, source)
         if _are_numbers(tags):
             source.note(AS_NUMBERS, number, found[1])
             tags = row[found[1]] = list(map(whole_number, tags))
