@@ -75,7 +75,9 @@ def test_names_marked_inside_a_text_are_noted(tmp_path, text, kind) -> None:
     assert f"1 {kind}" in read(written(tmp_path / "a.jsonl", rows))[2]
 
 
-@pytest.mark.parametrize("text", ["Ada <b>ran</b>", "Ada bought a Canon EOS", "Ada [sic] (ran)", "a@@b Ada", "Ada ran {{cite:foo}}"])
+@pytest.mark.parametrize(
+    "text", ["Ada <b>ran</b>", "Ada bought a Canon EOS", "Ada [sic] (ran)", "a@@b Ada", "Ada ran {{cite:foo}}"]
+)
 def test_other_texts_are_not_taken_for_marked(tmp_path, text) -> None:
     start = text.index("Ada")
     notes = read(written(tmp_path / "a.jsonl", [{"text": text, "entities": [[start, start + 3, "PER"]]}]))[2]
