@@ -202,7 +202,10 @@ def _fitting(way: SentenceLines, lines: Sequence[str], share: float) -> Sentence
 
 
 def _may_hold(mark: str, lines: Sequence[_Pairs], outside: str) -> bool:
-    """Whether labels that stand alone may hold the mark: their tokens hold it more often than those outside."""
+    """Whether labels that stand alone may hold the mark: their tokens hold it more often than those outside, and not
+    all are in capitals, as those that hold none are (``AC/DC/ORG``)."""
+    if all(_LABEL.fullmatch(pair[-1]) for pairs in lines for pair in pairs if pair[-1] != outside):
+        return False
     tokens: dict[bool, list[bool]] = {True: [], False: []}
     for pair in (pair for pairs in lines for pair in pairs):
         tokens[pair[-1] == outside].append(mark in pair[0])
