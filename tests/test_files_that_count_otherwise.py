@@ -65,6 +65,7 @@ def test_line_ends_that_counted_as_one_character_are_named(tmp_path) -> None:
         ("<PER>Ada</PER> ran", MARKED_NAMES),
         ("[Ada](PER) ran <b>far</b>", MARKED_NAMES),
         ("@@Ada## ran", MARKED_NAMES),
+        ("{{person_name:Ada}} ran", MARKED_NAMES),
         ("BOS Ada ran EOS", PIECES),
     ],
 )
@@ -74,7 +75,9 @@ def test_names_marked_inside_a_text_are_noted(tmp_path, text, kind) -> None:
     assert f"1 {kind}" in read(written(tmp_path / "a.jsonl", rows))[2]
 
 
-@pytest.mark.parametrize("text", ["Ada <b>ran</b>", "Ada bought a Canon EOS", "Ada [sic] (ran)", "a@@b Ada"])
+@pytest.mark.parametrize(
+    "text", ["Ada <b>ran</b>", "Ada bought a Canon EOS", "Ada [sic] (ran)", "a@@b Ada", "Ada ran {{cite:foo}}"]
+)
 def test_other_texts_are_not_taken_for_marked(tmp_path, text) -> None:
     start = text.index("Ada")
     notes = read(written(tmp_path / "a.jsonl", [{"text": text, "entities": [[start, start + 3, "PER"]]}]))[2]

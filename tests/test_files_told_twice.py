@@ -70,6 +70,14 @@ def test_two_fields_of_tags_that_tell_other_entities_are_refused(tmp_path, read_
     assert ("tags are those of 'ner_tags'; those of 'labels' are not read" in notes) == unlike
 
 
+@pytest.mark.parametrize("name", ["entity_tags", "token_labels", "word_labels", "seq_tags", "sequence_tags", "bio"])
+def test_tags_of_other_labels_under_a_less_usual_name_are_noted(tmp_path, name) -> None:
+    row = {"tokens": ["Ada", "Lund", "ran"], "ner_tags": ["B-PER", "I-PER", "O"], name: ["B-person", "I-person", "O"]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row]))
+    assert (found, problems) == ([("Ada Lund ran", [("Ada Lund", "PER")])], "")
+    assert f"tags are those of 'ner_tags'; those of {name!r} are not read" in notes
+
+
 @pytest.mark.parametrize(
     "content", ['text,ner_tags,labels\nAda ran,"O,O","B-PER,O"\n', "text,labels,tags\nAda ran,O O,B-PER O\n"]
 )
@@ -462,7 +470,41 @@ def test_entities_may_stand_in_a_field_of_their_singular(tmp_path) -> None:
         {"text": "hi", "entity": []},
         {"text": "Bo sat", "mention": [{"start": 0, "end": 2, "label": "PER"}]},
     ]
-    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([ADA, ("hi", []), ("Bo sat", [("Bo", "PER")])], "")
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([ADA, ("hi", []), ("Bo sat", [("Bo", "PER")])], "")
+    assert "not read" not in notes
+
+
+@pytest.mark.parametrize(
+    ("beside", "named"),
+    [
+        ({"entity": [{"text": "Ada", "type": "Q42"}]}, "entity"),
+        ({"mention": [{"start": 4, "end": 7, "label": "verb"}]}, "mention"),
+        ({"annotations": [{"id": 1, "text": "Ada", "rel_type": "x"}]}, "annotations"),
+        ({"entity_mentions": [{"text": "Ada", "ref_kind": "x"}]}, "entity_mentions"),
+    ],
+)
+@pytest.mark.parametrize("field", ["entities", "spans"])
+def test_further_annotations_beside_the_entities_are_named_and_do_not_contradict(
+    tmp_path, field, beside, named
+) -> None:
+    row = {"text": "Ada ran", field: [{"start": 0, "end": 3, "label": "PER"}]}
+    found, problems, notes = read(written(tmp_path / "a.jsonl", [row | beside]))
+    assert (found, problems) == ([ADA], "")
+    assert f"1 {FURTHER} (row 1: {named})" in notes
+
+
+@pytest.mark.parametrize("beside", [{"mention": ["@ada"]}, {"entity": [{"text": "Ada", "type": "Q42"}]}])
+def test_what_stands_in_the_singular_beside_no_entities_is_none_of_them(tmp_path, beside) -> None:
+    rows = [ROW, {"text": "Bo sat", "entities": []} | beside]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([ADA, ("Bo sat", [])], "")
+    assert (f"1 {FURTHER} (row 2: entity)" in notes) == ("entity" in beside)
+
+
+def test_what_stands_in_the_singular_beside_tags_of_words_is_not_read(tmp_path) -> None:
+    row = {"text": "Ada ran", "ner_tags": ["B-PER", "O"], "entity": ["Ada"]}
+    assert read(written(tmp_path / "a.jsonl", [row]))[:2] == ([ADA], "")
 
 
 @pytest.mark.parametrize("none", [None, "", []])

@@ -3,6 +3,8 @@ like it, else named."""
 
 import pytest
 
+from rnr.corpus.formats.rows import DataError
+from rnr.corpus.loading import load
 from tests.reading_files import read, written
 
 TEXT = "Find teak in walnut."
@@ -140,3 +142,38 @@ def test_lists_that_are_called_like_tags_and_do_not_agree_are_refused(tmp_path) 
     row = {"tokens": ["Ida", "ran"], "ner_label": ["B-PER", "O"], "iob": ["O", "B-PER"]}
     problems = read(written(tmp_path / "a.jsonl", [row]))[1]
     assert "the fields 'ner_label' and 'iob' hold tags and do not agree" in problems
+
+
+@pytest.mark.parametrize("words", ["tokens", "text", "text_a"])
+@pytest.mark.parametrize("name", ["labels", "tags", "ner_tags", "token_labels", "bio"])
+def test_labels_alone_are_read_with_the_rows_that_have_none(tmp_path, words, name) -> None:
+    rows: list[object] = [{words: ["Ida", "ran"], name: ["PER", "O"]}, {words: ["no", "one"], name: ["O", "O"]}]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([("Ida ran", [("Ida", "PER")]), ("no one", [])], "")
+    assert "tags have no B- or I-" in notes
+
+
+@pytest.mark.parametrize("words", [["Ida", "ran"], "Ida ran"])
+def test_rows_of_o_alone_are_not_all_that_is_read(tmp_path, words) -> None:
+    field = "query" if isinstance(words, str) else "tokens"
+    rows: list[object] = [{field: words, "x": tags} for tags in (["PER", "O"], ["O", "O"])]
+    file = written(tmp_path / "a.jsonl", rows)
+    with pytest.raises(DataError, match="all tags of 'x' that could be read are O, and nothing else says"):
+        load([str(file)], training=True, skip_bad_rows=True)
+
+
+@pytest.mark.parametrize("value", [["pos", "neg"], ["NNP", "VBD"]])
+def test_texts_and_a_label_for_each_are_no_words_and_tags(tmp_path, value) -> None:
+    assert read(written(tmp_path / "a.jsonl", [{"text": ["good", "bad"], "label": value}]))[0] == []
+
+
+@pytest.mark.parametrize("words", [["Ida", "ran"], "Ida ran"])
+@pytest.mark.parametrize("name", ["chunk_tags", "chunks", "x"])
+def test_syntactic_chunks_are_no_entities(tmp_path, words, name) -> None:
+    field = "text" if isinstance(words, str) else "tokens"
+    assert read(written(tmp_path / "a.jsonl", [{field: words, name: ["B-NP", "B-VP"]}]))[0] == []
+
+
+def test_chunks_do_not_hide_the_tags_beside_them(tmp_path) -> None:
+    rows: list[object] = [{"tokens": ["Ida", "ran"], "chunks": ["B-NP", "B-VP"], "x": ["B-PER", "O"]}]
+    assert read(written(tmp_path / "a.jsonl", rows))[:2] == ([("Ida ran", [("Ida", "PER")])], "")

@@ -5,6 +5,7 @@ import pytest
 
 from tests.reading_files import BO, read, written
 
+UP_NOW = ("Up Now", "creative_work")
 IDA = ("Ida ran", [("Ida", "PER")])
 SPELLINGS = ["B_PER O", "B:PER O", "B/PER O", "B|PER O", "b-PER o", "PER-B O", "PER_B O", "B-PER _"]
 
@@ -107,6 +108,47 @@ def test_lines_that_are_not_read_say_which_mark_their_tags_stand_behind(tmp_path
     assert found == []
     assert said in problems
     assert "--tag-column" not in problems
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("A|B|O test|O", ("A|B test", [])),
+        ("A|B|O test|O Ida|B-PER", ("A|B test Ida", [("Ida", "PER")])),
+        ("TCP/I/O bus/O Ida/B-PER", ("TCP/I bus Ida", [("Ida", "PER")])),
+        ("Vitamin_B_O helps_O Ida_B_PER", ("Vitamin_B helps Ida", [("Ida", "PER")])),
+        ("Vitamin_B-12_O helps_O Ida_B-first_name", ("Vitamin_B-12 helps Ida", [("Ida", "first_name")])),
+        ("Vitamin_B-12_B-drug_name helps_O", ("Vitamin_B-12 helps", [("Vitamin_B-12", "drug_name")])),
+        ("Ida_B_first_name ran_O", ("Ida ran", [("Ida", "first_name")])),
+        ("AC/DC/ORG met/O Ida/PER", ("AC/DC met Ida", [("AC/DC", "ORG"), ("Ida", "PER")])),
+        ("Oslo/B-GPE/LOC is/O", ("Oslo is", [("Oslo", "GPE/LOC")])),
+        ("Ida_S-artist Up_B-creative_work Now_E-creative_work is_O", ("Ida Up Now is", [("Ida", "artist"), UP_NOW])),
+    ],
+)
+def test_a_token_and_a_tag_may_hold_the_mark_between_them(tmp_path, line, expected) -> None:
+    found, problems, _ = read(written(tmp_path / "a.txt", f"{line}\n{line}\n"))
+    assert found == [expected, expected]
+    assert not problems or (not expected[1] and "no row has an entity" in problems)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [("TCP/I/O bus/O", "TCP/I bus"), ("Complex/I/O works/O", "Complex/I works"), ("A/B/O test/O", "A/B test")],
+)
+@pytest.mark.parametrize("good", [3, 12])
+def test_a_token_that_ends_like_a_tag_does_not_spoil_the_lines_before_it(tmp_path, line, sentence, good) -> None:
+    found, problems, _ = read(written(tmp_path / "a.txt", "Ida/B-PER ran/O\n" * good + f"{line}\n"))
+    assert (found, problems) == ([IDA] * good + [(sentence, [])], "")
+
+
+@pytest.mark.parametrize(
+    "line", ["failure/Concept/Principles of/O a/O", "United_political_party won_O", "Ida_person ran_O AC_DC_org"]
+)
+def test_labels_alone_that_may_hold_the_mark_are_refused(tmp_path, line) -> None:
+    found, problems, _ = read(written(tmp_path / "a.txt", f"{line}\n{line}\n"))
+    assert found == []
+    assert "write B- and I- before labels; alone they need O beside them, and no " in problems
+    assert "none of which is O" not in problems
 
 
 def test_two_texts_side_by_side_are_no_words_and_tags(tmp_path) -> None:

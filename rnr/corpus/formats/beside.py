@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rnr.corpus.formats.decisions import note_doubtful_row
-from rnr.corpus.formats.entity_fields import ENTITIES, OTHERS, holds_entities, is_entity
+from rnr.corpus.formats.entity_fields import ENTITIES, OTHERS, SINGULAR, holds_entities, is_entity
 from rnr.corpus.formats.entity_labels import names_a_label
 from rnr.corpus.formats.entity_names import names_a_place
 from rnr.corpus.formats.rows import are_texts
@@ -17,7 +17,7 @@ _PEOPLE = ("user", "user_id", "annotator", "annotator_id", "created_username")
 
 PEOPLE = "rows hold the annotations of several people, which were read together"
 FURTHER = "rows have further fields with spans, which were not read"
-_NOT_FURTHER = frozenset((*ENTITIES, "relations", "tokens", "words", "sents", "sentences", "chunks"))
+_NOT_FURTHER = frozenset((*ENTITIES, *SINGULAR, "relations", "tokens", "words", "sents", "sentences", "chunks"))
 LISTED = "rows list labels beside their entities, which were not read: call them 'schema' where they are meant"
 _SCHEMAS = frozenset(
     ("label_list", "labels", "entity_types", "label_names", "label_set", "types", "classes", "ontology")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnr.corpus.formats.entity_fields import ENTITIES
+from rnr.corpus.formats.entity_fields import ENTITIES, SINGULAR
 from rnr.corpus.formats.entity_labels import names_a_label
 from rnr.corpus.formats.field_names import TAGS, TOKENS
 from rnr.corpus.formats.plain_rows import TEXTS
@@ -18,7 +18,7 @@ from rnr.corpus.formats.token_rows import NAMES
 SENTENCES = tuple(dict.fromkeys((*TOKENS, *TEXTS, *(f"{name}s" for name in TEXTS), "docs", "tokenized_text")))
 """What a column of texts, or of lists of tokens, is called."""
 _OF_WORDS = (*TOKENS, "tokenized_text")
-_ANNOTATIONS = frozenset((*ENTITIES, *TAGS))
+_ANNOTATIONS = frozenset((*ENTITIES, *SINGULAR, *TAGS))
 _OF_ALL = frozenset((*NAMES, "schema")) - {"names"}
 """What lists the labels of all rows beside the columns."""
 

@@ -20,6 +20,10 @@ _BETWEEN = ("\t", "|||", "|")
 _INTENT = "<=>"
 """What stands between the tags of a sentence and what is said of all of it."""
 _FRAME = ("BOS", "EOS")
+_TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|].+")
+_HOLDING = "(.+){0}([BIESLUMW][-_{0}].+)"
+"""A token and a tag that holds the mark between them: ``Ada_B_PER``, ``Ada_B-first_name``. It is the last, because a
+token may hold what looks like a tag: ``Vitamin_B-12_B-first_name``."""
 _LABEL = re.compile(r"[A-Z][A-Z-]{2,}")
 _ANY_LABEL = re.compile(r"[A-Za-z][\w.-]*")
 _LOOKED_AT = 50
@@ -47,6 +51,8 @@ class SentenceLines:
     """How often the mark stands behind each token."""
     framed: bool = False
     """Whether BOS and EOS stand around the words; the tag of EOS may be that of the whole sentence."""
+    holding: bool = False
+    """Whether tags may hold the mark, too."""
     surplus: bool = False
     """Whether the tags have one more, that of the whole sentence."""
 
@@ -88,11 +94,15 @@ class SentenceLines:
         return found[1:-1] if self.framed and _is_framed(found) else found
 
     def _divided(self, part: str) -> list[str]:
-        # The mark may stand in the tag, too, behind its letter: Ada_B_PER ran_O.
         cells = part.rsplit(self.mark, self.fields)
-        if self.fields == 1 and cells[0][-2:-1] == self.mark and cells[0][-1] in "BIESLUMW" and cells[0][:-2]:
-            return [cells[0][:-2], f"{cells[0][-1]}{self.mark}{cells[1]}"]
+        if self.holding and not _TAG.fullmatch(cells[-1]) and (found := _whole_tag(part, self.mark)):
+            return [found[1], found[2]]
         return cells
+
+
+def _whole_tag(part: str, mark: str) -> re.Match[str] | None:
+    """A token and its tag that holds the mark between them; None where there is none such."""
+    return re.fullmatch(_HOLDING.format(re.escape(mark)), part)
 
 
 def find_sentence_lines(sample: Sequence[Block]) -> SentenceLines | None:
@@ -133,6 +143,11 @@ def untagged_tokens(sample: Sequence[Block]) -> str:
         others = dict.fromkeys(part for part, word, _, tag in pairs if not word or tag not in tags)
         if others and (tags["O"] or tags["o"]):
             return f"{said}, and others have none ({', '.join(list(others)[:3])[:60]}): take these out"
+        if tags["O"] or tags["o"]:
+            return (
+                f"{said}, and not all are tags such as B-person: write B- and I- before labels; alone they need O "
+                f"beside them, and no {mark!r} in them or in their tokens"
+            )
         return (
             f"{said}, none of which is O: parts of speech tell no names; if these are labels, write {mark}O behind "
             "tokens without one"
@@ -152,15 +167,22 @@ def _lines(sample: Sequence[Block]) -> list[str]:
 
 
 def _with_fields(way: SentenceLines, lines: Sequence[str]) -> SentenceLines:
+    """The way with how often its mark stands behind each token, and whether in the tags, too: where most of them are
+    tags that hold it, or have a letter before their label."""
     texts = [line.rpartition(way.behind)[0] if way.behind else line for line in lines]
-    counts = [part.count(way.mark) for text in texts for part in text.split(" ") if part]
-    return replace(way, fields=max(1, min(counts, default=1)))
+    parts = [part for text in texts for part in text.split(" ") if part]
+    fields = max(1, min((part.count(way.mark) for part in parts), default=1))
+    inside = [(part, tag) for part in parts if (tag := part.rpartition(way.mark)[2]) not in ("O", "o")]
+    lettered = sum(bool(_TAG.fullmatch(tag) or _whole_tag(part, way.mark)) for part, tag in inside)
+    return replace(way, fields=fields, holding=fields == 1 and lettered > _HALF * len(inside))
 
 
 def _fitting(way: SentenceLines, lines: Sequence[str], share: float) -> SentenceLines | None:
     """The way in which so many lines have a tag for each word; None where they have not."""
     least = max(1, share * len(lines))
-    if way.behind and sum(way.behind in line for line in lines) < least:
+    # A bar alone may stand behind tokens: A|O test|O.
+    behind = " | " if way.behind == "|" else way.behind
+    if behind and sum(behind in line for line in lines) < least:
         return None
     if sum(map(_is_framed, map(way.pairs, lines))) >= least:
         way = replace(way, framed=True)
@@ -173,8 +195,21 @@ def _fitting(way: SentenceLines, lines: Sequence[str], share: float) -> Sentence
     tagged = [pairs for pairs in whole if all(spelling.read(pair[-1]) for pair in pairs)]
     if not tagged or len(tagged) < share * len(found) or sum(map(len, tagged)) <= len(tagged):
         return None
+    if spelling.kind == "bare" and not way.once and _may_hold(way.mark, tagged, spelling.outside):
+        return None
     read = Counter(pair[-1] for pairs in tagged for pair in pairs)
     return way if _are_tags(read, spelling, once=way.once) else None
+
+
+def _may_hold(mark: str, lines: Sequence[_Pairs], outside: str) -> bool:
+    """Whether labels that stand alone may hold the mark: their tokens hold it more often than those outside, and not
+    all are in capitals, as those that hold none are (``AC/DC/ORG``)."""
+    if all(_LABEL.fullmatch(pair[-1]) for pairs in lines for pair in pairs if pair[-1] != outside):
+        return False
+    tokens: dict[bool, list[bool]] = {True: [], False: []}
+    for pair in (pair for pairs in lines for pair in pairs):
+        tokens[pair[-1] == outside].append(mark in pair[0])
+    return sum(tokens[False]) * max(1, len(tokens[True])) > sum(tokens[True]) * len(tokens[False])
 
 
 def _is_pair(pair: Sequence[str]) -> bool:

@@ -22,9 +22,10 @@ MARKED_NAMES = "sentences hold names that seem to be marked inside the text, as 
 MARKS = re.compile(
     r"<START:[^<>]+>|<(?:ENAMEX|TIMEX|NUMEX)\b[^<>]*>|<([A-Za-z][\w-]*)[^<>\n]*>[^<>\n]+</\1>"
     r"|\[[^\[\]]+\]\([A-Za-z][\w-]*\)|\[[A-Z][A-Z_-]+ [^\[\]\n]+\]|@@[^@#\n]+##"
-    r"|\{\{[\w-]+:[^{}\n]+\}\}|\[@[^\[\]#\n]+#[\w-]+\*\]|\([A-Z][A-Z_-]+ [^()\s]+/[A-Z]+\$?[ )]"
+    r"|\{\{(?!cite\b)[\w-]+:[^{}\n]+\}\}|\[@[^\[\]#\n]+#[\w-]+\*\]|\([A-Z][A-Z_-]+ [^()\s]+/[A-Z]+\$?[ )]"
 )
-"""OpenNLP's, MUC's, any tool's, Rasa's, Illinois', GPT-NER's, BosonNLP's, YEDDA's and NLTK's marks around a name."""
+"""OpenNLP's, MUC's, any tool's, Rasa's, Illinois', GPT-NER's, BosonNLP's, YEDDA's and NLTK's marks around a name; not a
+wiki's around a citation."""
 _LONG = 20_000
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _INVISIBLE = re.compile("[\u200b\u00ad\u2060\ufeff]")

@@ -13,8 +13,10 @@ OURS = ("entities", "spans", "label")
 MAY_BE_EMPTY = (
     *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
     *("entity_list", "nes", "span_labels", "extractions", "output", "gold", "denotations", "privacy_mask", "pii_spans"),
-    *("Entities", "entity", "mention"),
+    "Entities",
 )
+SINGULAR = ("entity", "mention")
+"""Fields that hold the entities of a row without any of the others, and else may be of anything."""
 OTHERS = (*MAY_BE_EMPTY, "tags")
 ENTITIES = (*OURS, *OTHERS)
 """The fields in which a row may hold its entities."""
@@ -33,6 +35,24 @@ class Told:
     def shown(self, *, by_place: bool) -> tuple[str, str]:
         """What it is compared by: its place, or else its text, and its label."""
         return (str(list(self.place)) if by_place and self.place else repr(self.text), self.label)
+
+
+def entity_fields(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The fields of a row that hold its entities, and those that may be of something else beside them: their labels
+    stand under no name that is known, or they are called by the singular."""
+    there = [name for name in OURS if row.get(name) is not None]
+    there += [name for name in OTHERS if holds_entities(row.get(name))]
+    singular = [name for name in SINGULAR if holds_entities(row.get(name))]
+    if not there:
+        return singular, []
+    sure = [name for name in there if name in OURS or _is_labelled(row[name])]
+    further = [name for name in there if name not in sure] if any(row[name] for name in sure) else []
+    return [name for name in there if name not in further], further + singular
+
+
+def _is_labelled(value: Any) -> bool:
+    """Whether each entity of a field that holds them has its label under a name that is known."""
+    return isinstance(value, dict) or all(names_a_label(one) for one in value if isinstance(one, dict))
 
 
 def holds_entities(value: Any) -> bool:

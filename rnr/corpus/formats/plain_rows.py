@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from rnr.corpus.formats.beside import note_beside, note_unread
+from rnr.corpus.formats.beside import FURTHER, note_beside, note_unread
 from rnr.corpus.formats.decisions import REJECTED, is_rejected
 from rnr.corpus.formats.entity_fields import (
     ENTITIES,
     MAY_BE_EMPTY,
-    OTHERS,
     OURS,
+    SINGULAR,
     agreeing,
-    holds_entities,
+    entity_fields,
     is_entity,
     told,
 )
@@ -92,7 +92,9 @@ def own_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     note_unread(row, field, number, source, empty=not found)
     if field in OURS and found is row[field]:
         return without(row, *(name for name in OURS if name != field and name in row))
-    return without(row, *OURS) | {field if field in OURS else "entities": found}
+    return without(row, *OURS, *([field] if field in SINGULAR else [])) | {
+        field if field in OURS else "entities": found
+    }
 
 
 def _with_sentence(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
@@ -116,7 +118,7 @@ def told_text(row: Any) -> str | None:
     one; None where there is none, or several."""
     if not isinstance(row, dict) or any(isinstance(row.get(name), str) for name in TEXTS):
         return None
-    if not any(isinstance(row.get(name), (list, dict)) for name in ENTITIES):
+    if not any(isinstance(row.get(name), (list, dict)) for name in (*ENTITIES, *SINGULAR)):
         return None
     found = [name for name, value in row.items() if isinstance(value, str) and _OF_A_TEXT.search(str(name))]
     return found[0] if len(found) == 1 and found[0].lower() not in TEXTS else None
@@ -153,7 +155,7 @@ def _without_class(row: dict[str, Any], number: int, source: Source) -> dict[str
 def _with_lists(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     """The row with the list that stands as text in a field of entities, as tables keep it: JSON, or as Python shows
     it."""
-    for name in (*OURS, *OTHERS):
+    for name in (*ENTITIES, *SINGULAR):
         value = row.get(name)
         if isinstance(value, str) and value[:1] in ("[", "{") and (found := list_in(value)) is not None:
             source.note(AS_STRING, number, name)
@@ -163,10 +165,11 @@ def _with_lists(row: dict[str, Any], number: int, source: Source) -> dict[str, A
 
 def _entity_field(row: dict[str, Any], number: int, source: Source) -> str | None:
     """The field with the entities, None where there is none; raises ValueError where two differ."""
-    there = [name for name in OURS if row.get(name) is not None]
-    there += [name for name in OTHERS if holds_entities(row.get(name))]
+    there, further = entity_fields(row)
+    if further:
+        source.note(FURTHER, number, ", ".join(further))
     if not there:
-        empty = [name for name in MAY_BE_EMPTY if row.get(name) in ([], {})]
+        empty = [name for name in (*MAY_BE_EMPTY, *SINGULAR) if row.get(name) in ([], {})]
         return empty[0] if empty else None
     if len(there) > 1:
         sentence = row.get("sentence", row.get("text"))

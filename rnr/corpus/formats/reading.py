@@ -27,6 +27,7 @@ from rnr.corpus.formats.signatures import refuse_disguised
 from rnr.corpus.formats.spacy_files import docbin_rows
 from rnr.corpus.formats.split_fields import by_split
 from rnr.corpus.formats.tables import opened_table, table_rows
+from rnr.corpus.formats.token_fields import refuse_no_tags
 from rnr.corpus.formats.unknown import unknown_row
 from rnr.corpus.formats.without_labels import with_labels
 from rnr.corpus.report import Reading
@@ -77,6 +78,7 @@ def rows_of(values: Iterator[Row], source: Source) -> Iterator[Row]:
     the last where what was read as their labels cannot be."""
     yield from with_labels(_by_shape(values, source), source)
     refuse_no_labels(source)
+    refuse_no_tags(source)
 
 
 def _by_shape(values: Iterator[Row], source: Source) -> Iterator[Row]:

@@ -28,6 +28,8 @@ class Source:
     """The names of labels that are numbers, by column, where the file itself has them."""
     two_labels: dict[tuple[str, str], tuple[set[str], set[str]]] = field(default_factory=dict)
     """Of entities with labels under two names, by these names what they were called under each."""
+    any_names: dict[str, bool] = field(default_factory=dict)
+    """Of fields that were read as tags under a name that is none of tags, whether one of them is of a mention."""
     _listed: list[Any] = field(default_factory=list)
 
     def note(self, kind: str, number: int = 0, detail: str = "", *, times: int = 1) -> None:

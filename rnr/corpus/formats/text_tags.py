@@ -11,8 +11,8 @@ from rnr.corpus.formats.plain_rows import TOLD_TEXT
 from rnr.corpus.formats.rows import Row, are_texts
 from rnr.corpus.formats.shapes import Shape, Source
 from rnr.corpus.formats.tag_spelling import are_tags
-from rnr.corpus.formats.token_fields import TEXTS_OR_WORDS, only_tags
-from rnr.corpus.formats.token_rows import ANY_NAME, rows_of_tokens
+from rnr.corpus.formats.token_fields import TEXTS_OR_WORDS, note_any_name, only_tags
+from rnr.corpus.formats.token_rows import rows_of_tokens
 
 BY_SPACES = "rows have a text and a tag for each of its words, which white space divides"
 BY_CHARACTERS = "rows have a text and a tag for each of its characters"
@@ -105,7 +105,7 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         source.note(BY_CHARACTERS if by_character else BY_SPACES, number)
         every = {field: own for field in TAGS if (own := _tags(value.get(field)))}
         if named not in _FIELDS:
-            source.reading.fact(ANY_NAME.format(named), source.file)
+            note_any_name(named, tags, source)
         if name not in _TEXTS:
             source.reading.fact(TOLD_TEXT.format(name), source.file)
         rest = {field: one for field, one in value.items() if field not in (*_FIELDS, *_TEXTS, name, named)}

@@ -1,20 +1,26 @@
 """Which fields of a row hold its tokens and a tag for each of them, whatever they are called."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from rnr.corpus.formats.column_headers import is_predicted
-from rnr.corpus.formats.field_names import TAGS, TOKENS, names_entities, names_tags, names_words, usual_first
+from rnr.corpus.formats.field_names import TAGS, TOKENS, names_entities, names_tags, names_words, plain, usual_first
 from rnr.corpus.formats.plain_rows import TEXTS
-from rnr.corpus.formats.rows import are_texts
-from rnr.corpus.formats.tag_spelling import are_tags
+from rnr.corpus.formats.rows import DataError, are_texts
+from rnr.corpus.formats.shapes import Source
+from rnr.corpus.formats.tag_spelling import are_tags, find_spelling
 from rnr.corpus.formats.tags import is_of_names
+from rnr.corpus.syntax_labels import CHUNKS
 
 _USUAL = frozenset(("id", "tokens", "words", "ner_tags", "tags", "ner", "pos_tags", "chunk_tags", "langs"))
 TEXTS_OR_WORDS = (*TEXTS, "text_a")
 """Fields that may hold a text, or its words, beside their tags."""
 _TEXTS = frozenset(TEXTS_OR_WORDS)
+_OF_ANYTHING = frozenset(("labels", "label", "tags", "tag"))
+"""Names that may be of anything as long as a list of texts, and then have no O."""
+ANY_NAME = "tags are those of {!r}, the only field with one for each token"
 BESIDE = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
 """Fields that may hold entities beside the tokens and tags of a row."""
 
@@ -51,17 +57,58 @@ def _side_by_side(row: dict[str, Any], words: Sequence[str]) -> tuple[str, str] 
     others, and where a row has entities of its own."""
     if not words or _has_entities(row):
         return None
+    for one in words:
+        if (named := _labels_alone(row, one)) is not None:
+            return one, named
     shown = ((one, [name for name in only_tags(row, len(row[one])) if name != one]) for one in words)
     one, tags = next((pair for pair in shown if pair[1]), ("", []))
     return (one, tags[0]) if len(tags) == 1 else None
+
+
+def _labels_alone(row: dict[str, Any], words: str) -> str | None:
+    """The first field that is called like one of tags and has a label or O for each of these words; else None."""
+    size = 0 if any(" " in word.strip() for word in row[words]) else len(row[words])
+    for name in _named(tuple(row))[1]:
+        value = row[name]
+        if name == words or not are_texts(value) or not len(value) == size > 0 or is_predicted([name]):
+            continue
+        if "O" in value or plain(name) not in _OF_ANYTHING:
+            return name
+    return None
 
 
 def only_tags(row: Mapping[str, Any], size: int) -> list[str]:
     """The fields of a row that hold as many tags and no doubt of it, but those that a model predicted: the first that
     is called so, else all, whatever they are called."""
     lists = [(name, value) for name, value in row.items() if are_texts(value) and len(value) == size > 0]
-    found = [name for name, value in lists if _are_sure(value) and not is_predicted([name])]
-    return usual_first(filter(names_tags, found), TAGS)[:1] or found
+    found = [
+        name for name, value in lists if _are_sure(value) and not is_predicted([name]) and "chunk" not in plain(name)
+    ]
+    usual = usual_first(filter(names_tags, found), TAGS)[:1]
+    return usual or ([] if len(found) == 1 and _are_chunks(row[found[0]]) else found)
+
+
+def _are_chunks(tags: Sequence[str]) -> bool:
+    """Whether these are the tags of syntactic chunks."""
+    labels = {found[1] for found in map(find_spelling(Counter(tags)).read, tags) if found} - {""}
+    return bool(labels) and labels <= CHUNKS
+
+
+def note_any_name(name: str, tags: Sequence[Any], source: Source) -> None:
+    """Note that tags stand under a name that is not usual, and remember whether one of them is of a mention."""
+    source.reading.fact(ANY_NAME.format(name), source.file)
+    if not names_tags(name):
+        source.any_names[name] = source.any_names.get(name, False) or tags.count("O") != len(tags)
+
+
+def refuse_no_tags(source: Source) -> None:
+    """Raises DataError where what was read as tags, under a name that is none of tags, was O alone: other rows may hold
+    labels that are not known as tags, and those without names would be all that is read."""
+    for name in (name for name, is_shown in source.any_names.items() if not is_shown):
+        raise DataError(
+            f"{source.file}: all tags of {name!r} that could be read are O, and nothing else says that it holds tags; "
+            "call it 'ner_tags' if it does"
+        )
 
 
 def _are_sure(tags: Sequence[str]) -> bool:

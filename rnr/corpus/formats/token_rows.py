@@ -22,7 +22,7 @@ from rnr.corpus.formats.tags import (
     spans,
     tag_scheme,
 )
-from rnr.corpus.formats.token_fields import BESIDE, any_of_names, fields, plain_list
+from rnr.corpus.formats.token_fields import BESIDE, any_of_names, fields, note_any_name, plain_list
 from rnr.corpus.syntax_labels import CHUNKS
 from rnr.messages import counted
 
@@ -39,7 +39,6 @@ _BESIDE = ("full_text", "text", "sentence", "schema", "dataset", "guid", "id", "
 _READ = frozenset((*_BESIDE, *NAMES, *SPACES, *BESIDE))
 """The fields of a row that something may be read from, beside its tokens and tags."""
 AS_NUMBERS = "rows have the numbers of their tags written as text or with a decimal point; they were taken as numbers"
-ANY_NAME = "tags are those of {!r}, the only field with one for each token"
 EMPTY = "rows have no tokens and were left out"
 NAMELESS = (
     "tags are numbers without names: name them in the order of their numbers by --labels O,B-PER,I-PER "
@@ -115,7 +114,7 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             continue
         tokens, tags = row[found[0]], row[found[1]]
         if found[1] not in TAGS:
-            source.reading.fact(ANY_NAME.format(found[1]), source.file)
+            note_any_name(found[1], tags, source)
         if _are_numbers(tags):
             source.note(AS_NUMBERS, number, found[1])
             tags = row[found[1]] = list(map(whole_number, tags))
@@ -176,7 +175,7 @@ def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
 
 def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], source: Source) -> Iterator[str]:
     """What is said of further fields with a tag for each token that seem to be of names; raises ValueError for one
-    that says something else than the tags that are read."""
+    that says something else than the tags that are read, and is called as usual as they are."""
     for name, value in row.items():
         if (
             name in (tokens, read)
@@ -185,10 +184,13 @@ def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], s
             or not len(value) == len(named) > 0
         ):
             continue
-        others = _by_name(value, source.names.get(name)) if name in TAGS or names_tags(name) else None
+        is_named = name in TAGS or names_tags(name)
+        # Beside tags under a usual name, those under a less usual one may be of finer labels, or coarser ones.
+        is_alike = name in TAGS or (is_named and read not in TAGS)
+        others = _by_name(value, source.names.get(name)) if is_alike else None
         if others is not None:
             _refuse_unlike({read: named, name: others}, row[tokens])
-        elif "ner" in name.lower().split("_") or (name in TAGS and (type(value[0]) is int or any_of_names(value))):
+        elif "ner" in name.lower().split("_") or (is_named and (type(value[0]) is int or any_of_names(value))):
             yield f"tags are those of {read!r}; those of {name!r} {OTHER_TAGS}"
 
 

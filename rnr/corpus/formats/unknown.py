@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from rnr.corpus.formats.doubtful import MARKS
-from rnr.corpus.formats.entity_fields import ENTITIES, is_entity
+from rnr.corpus.formats.entity_fields import ENTITIES, SINGULAR, is_entity
 from rnr.corpus.formats.entity_labels import names_a_label
 from rnr.corpus.formats.entity_names import unnamed_label
 from rnr.corpus.formats.field_names import TAGS, TOKENS
@@ -85,7 +85,7 @@ def _any_text(row: dict[str, Any]) -> str:
 def no_entities(row: dict[str, Any]) -> str:
     """Why a row has no entities that could be read, with the fields that it has."""
     own = {name: value for name, value in row.items() if not (name == "sentence" and _stands_elsewhere(row))}
-    unread = [name for name in ENTITIES if isinstance(row.get(name), (list, dict)) and row[name]]
+    unread = [name for name in (*ENTITIES, *SINGULAR) if isinstance(row.get(name), (list, dict)) and row[name]]
     if unread:
         name, held = unread[0], row[unread[0]]
         first = held[0] if isinstance(held, list) and isinstance(held[0], dict) else {}
