@@ -49,7 +49,7 @@ class _Lasting(io.FileIO):
                 select.select([], [self], [], SECONDS)
                 written = super().write(data)
             if written is None:
-                raise BlockingIOError(errno.EAGAIN, f"not read for {SECONDS:g} s")
+                raise OSError(errno.EAGAIN, f"not read for {SECONDS:g} s")
             return written
         except OSError as error:
             if not self._said:
