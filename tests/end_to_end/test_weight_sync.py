@@ -95,6 +95,8 @@ async def adopt(worker, *policies):
         probe=PROBE,
         seed=0,
     )
+    # A worker that was lost comes back as the same engine here, which would find nothing left to change.
+    service.pool._attempts = 1
     await service.start()
     for published in policies:
         service._newest = published
