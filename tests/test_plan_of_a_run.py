@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,8 +37,9 @@ def begun(monkeypatch) -> list[bool]:
     """Whether each run that would have begun is one that is resumed."""
     found: list[bool] = []
 
-    def validate_run(*_arguments, resume: bool, **_options) -> None:
+    def validate_run(*_arguments, resume: bool, **_options) -> SimpleNamespace:
         found.append(resume)
+        return SimpleNamespace(folder=None, status=StatusFile())
 
     async def run(_ready) -> None: ...
 
