@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import Field, ValidationError
 from starlette.requests import ClientDisconnect
 
+from actors.concurrency import gather_all
 from actors.extractor import Extractor
 from actors.options import Asked
 from actors.question import Limits, refuse_unasked
@@ -61,11 +62,8 @@ class Service:
         options = self._extractor.options.but(**given)
         refuse_unasked(question.threshold, question.labels)
         self._waiting += len(question.sentences)
-        asked = [
-            asyncio.ensure_future(self._extractor.extract(text, question.labels, options))
-            for text in question.sentences
-        ]
-        whole = asyncio.gather(*asked)
+        asked = (self._extractor.extract(text, question.labels, options) for text in question.sentences)
+        whole = asyncio.ensure_future(gather_all(asked))
         try:
             await asyncio.wait([whole, leaving], return_when=asyncio.FIRST_COMPLETED)
             if not whole.done():
@@ -73,8 +71,7 @@ class Service:
             found = whole.result()
         finally:
             self._waiting -= len(question.sentences)
-            for each in asked:  # also those of a request that is refused for another of its sentences
-                each.cancel()
+            whole.cancel()
             await asyncio.gather(whole, return_exceptions=True)
         return {"model": self._name, "results": [each.row() for each in found]}
 
