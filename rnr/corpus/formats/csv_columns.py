@@ -88,15 +88,18 @@ def _noted(
         source.reading.fact(BLANKS_DIVIDE, source.file)
     elif not names_sentences(sentence):
         source.reading.fact(f"column {sentence!r} is read as the number of the sentence", source.file)
-    found = [-1 if name is None else names.index(name) for name in (word, tag, sentence, document, place, label)]
+
+    def at(name: str | None) -> int:
+        return -1 if name is None else names.index(name)
+
     return WordColumns(
         width=len(names),
-        word=found[0],
-        tag=found[1],
-        sentence=found[2],
-        document=found[3],
-        place=found[4],
-        label=found[5],
+        word=at(word),
+        tag=at(tag),
+        sentence=at(sentence),
+        document=at(document),
+        place=at(place),
+        label=at(label),
     )
 
 
