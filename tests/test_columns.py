@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
-from rnr.corpus.formats.column_blocks import COMMENTS, WIDENED
-from rnr.corpus.formats.columns import CONTRADICTED, JOINED, LONG
-from rnr.corpus.formats.opening import MARKED
+from rnr.corpus.formats.columns.blocks import COMMENTS, WIDENED
+from rnr.corpus.formats.columns.reading import CONTRADICTED, JOINED, LONG
+from rnr.corpus.formats.files.opening import MARKED
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.tag_spelling import BARE, BEHIND, LOWER, OTHER_MARK, OTHER_OUTSIDE, UNNAMED
+from rnr.corpus.formats.tags.spelling import BARE, BEHIND, LOWER, OTHER_MARK, OTHER_OUTSIDE, UNNAMED
 from rnr.corpus.loading import check
 from rnr.corpus.report import Reading
 from rnr.corpus.spacing import join

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from rnr.corpus.formats.column_cells import Columns
-from rnr.corpus.formats.column_words import find_words
-from rnr.corpus.formats.tag_spelling import BARE, OTHER_OUTSIDE
+from rnr.corpus.formats.columns.cells import Columns
+from rnr.corpus.formats.columns.words import find_words
+from rnr.corpus.formats.tags.spelling import BARE, OTHER_OUTSIDE
 from rnr.corpus.label_doubts import SOME_TAGGED, SYNTAX, TAGGED
 from tests.reading_files import BO, read, written
 

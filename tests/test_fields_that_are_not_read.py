@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from rnr.corpus.formats.beside import LISTED
-from rnr.corpus.formats.decisions import DENIED
-from rnr.corpus.formats.label_studio import OTHER_RESULTS, UNLABELLED
+from rnr.corpus.formats.entities.beside import LISTED
+from rnr.corpus.formats.entities.decisions import DENIED
+from rnr.corpus.formats.tools.label_studio import OTHER_RESULTS, UNLABELLED
 from rnr.corpus.loading import load
 from scripts.data import main
 from tests.reading_files import ADA, read, written

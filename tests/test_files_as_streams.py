@@ -5,9 +5,11 @@ import tracemalloc
 
 import pytest
 
-from rnr.corpus.formats import json_files, text_lines, token_rows
-from rnr.corpus.formats.csv_table import NOTHING
-from rnr.corpus.formats.csv_words import AGAIN
+from rnr.corpus.formats import json_files
+from rnr.corpus.formats.files import text_lines
+from rnr.corpus.formats.files.csv_table import NOTHING
+from rnr.corpus.formats.tables.csv_words import AGAIN
+from rnr.corpus.formats.tokens import token_rows
 from rnr.corpus.loading import check, stream
 from rnr.corpus.report import Reading
 from tests.reading_files import ADA, BO, read, written

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from rnr.config import ReadingConfig
-from rnr.corpus.formats.csv_words import AGAIN, BEGUN, BLANKS_DIVIDE, REPEATED
-from rnr.corpus.formats.tags import OTHER_TEXT
+from rnr.corpus.formats.tables.csv_words import AGAIN, BEGUN, BLANKS_DIVIDE, REPEATED
+from rnr.corpus.formats.tags.reading import OTHER_TEXT
 from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, read, written
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rnr.corpus.formats.opening import MARKED
+from rnr.corpus.formats.files.opening import MARKED
 from tests.reading_files import ADA, BO, ROW, read, written
 
 _ADA = json.dumps(ROW)

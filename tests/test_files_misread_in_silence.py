@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rnr.corpus.formats.beside import INSIDE
 from rnr.corpus.formats.doubtful import ESCAPES, PIECES
+from rnr.corpus.formats.entities.beside import INSIDE
 from rnr.corpus.formats.folders import NOT_READ
-from rnr.corpus.formats.tags import OTHER_TEXT
+from rnr.corpus.formats.tags.reading import OTHER_TEXT
 from rnr.corpus.formats.writing import write
 from rnr.corpus.loading import load
 from rnr.types import Example, Mention

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from rnr.corpus.formats.argilla import DISCARDED, NOT_SUBMITTED
-from rnr.corpus.formats.brat import READ_TRIGGERS, TRIGGERS
+from rnr.corpus.formats.entities.offsets import INSIDE, UNCLEAR
 from rnr.corpus.formats.examples import TWICE
-from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
-from rnr.corpus.formats.offsets import INSIDE, UNCLEAR
-from rnr.corpus.formats.prodigy import CONTRADICTED, REJECTED_SPANS
-from rnr.corpus.formats.webanno import CUT, EMPTY
+from rnr.corpus.formats.tools.argilla import DISCARDED, NOT_SUBMITTED
+from rnr.corpus.formats.tools.brat import READ_TRIGGERS, TRIGGERS
+from rnr.corpus.formats.tools.label_studio import NO_REGIONS, OTHER_RESULTS
+from rnr.corpus.formats.tools.prodigy import CONTRADICTED, REJECTED_SPANS
+from rnr.corpus.formats.tools.webanno import CUT, EMPTY
 from rnr.corpus.label_doubts import SEVERAL
 from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, read, written

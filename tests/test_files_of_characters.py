@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rnr.corpus.formats.columns import JOINED
+from rnr.corpus.formats.columns.reading import JOINED
 from rnr.corpus.report import CHARACTERS, MARKS, MAY_BE_MARKS, RUN_TOGETHER, SPELLED_OUT, Reading
 from rnr.corpus.spacing import join
 from tests.reading_files import read, written

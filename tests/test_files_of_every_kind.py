@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from rnr.corpus.formats import biomedical, doubtful, prodigy
+from rnr.corpus.formats import doubtful
+from rnr.corpus.formats.tools import biomedical, prodigy
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import DEFINED
 from tests.reading_files import ADA, BO, ROW, read, written

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rnr.corpus.formats.plain_rows import GROUPS
+from rnr.corpus.formats.entities.plain_rows import GROUPS
 from tests.reading_files import ADA, BO, read
 
 spacy = pytest.importorskip("spacy")

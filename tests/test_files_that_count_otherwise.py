@@ -3,9 +3,9 @@
 import pytest
 
 from rnr.corpus.formats.doubtful import MARKED_NAMES, PIECES
-from rnr.corpus.formats.offset_scripts import SINGLE
-from rnr.corpus.formats.offsets import LINE_ENDS
-from rnr.corpus.formats.plain_rows import GROUPS
+from rnr.corpus.formats.entities.offset_scripts import SINGLE
+from rnr.corpus.formats.entities.offsets import LINE_ENDS
+from rnr.corpus.formats.entities.plain_rows import GROUPS
 from rnr.corpus.label_doubts import NUMBERED, TAGGED
 from tests.reading_files import ADA, read, written
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from rnr.corpus.formats.entities.span_lists import PAIRS
 from rnr.corpus.formats.folders import UNLIKE
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.span_lists import PAIRS
 from rnr.corpus.loading import load, stream
 from rnr.corpus.report import Reading
 from tests.reading_files import ADA, BO, ROW, read, written

@@ -2,13 +2,13 @@
 
 import pytest
 
-from rnr.corpus.formats.beside import FURTHER, UNREAD
-from rnr.corpus.formats.columns import ONE
-from rnr.corpus.formats.entity_labels import TWO_LABELS
-from rnr.corpus.formats.entity_places import LIKE_A_PLACE, TWO_PLACES
+from rnr.corpus.formats.columns.reading import ONE
+from rnr.corpus.formats.entities.beside import FURTHER, UNREAD
+from rnr.corpus.formats.entities.labels import TWO_LABELS
+from rnr.corpus.formats.entities.places import LIKE_A_PLACE, TWO_PLACES
+from rnr.corpus.formats.entities.plain_rows import SAME_TWICE
+from rnr.corpus.formats.entities.span_lists import AS_TEXT, BESIDE, PAIRS
 from rnr.corpus.formats.examples import AMBIGUOUS
-from rnr.corpus.formats.plain_rows import SAME_TWICE
-from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE, PAIRS
 from rnr.corpus.loading import load
 from tests.reading_files import ADA, ROW, read, written
 

@@ -5,18 +5,18 @@ import json
 import pytest
 
 from rnr.corpus.duplicates import ACROSS
-from rnr.corpus.formats.beside import LISTED
-from rnr.corpus.formats.decisions import DOUBTFUL_ROWS
+from rnr.corpus.formats.entities.beside import LISTED
+from rnr.corpus.formats.entities.decisions import DOUBTFUL_ROWS
+from rnr.corpus.formats.entities.plain_rows import OTHER_TEXTS
+from rnr.corpus.formats.entities.span_lists import AS_TEXT, BESIDE
 from rnr.corpus.formats.folders import NOT_READ
-from rnr.corpus.formats.instructions import OTHER_TASKS, UNANSWERED
-from rnr.corpus.formats.label_studio import CANCELLED, DRAFTS, NOT_GROUND_TRUTH, UNLABELLED
-from rnr.corpus.formats.plain_rows import OTHER_TEXTS
-from rnr.corpus.formats.prodigy import MERGED
 from rnr.corpus.formats.shapes import RELATIONS
-from rnr.corpus.formats.span_lists import AS_TEXT, BESIDE
-from rnr.corpus.formats.text_tags import BY_CHARACTERS
-from rnr.corpus.formats.token_rows import AS_NUMBERS
-from rnr.corpus.formats.token_spans import NONE_SINGLE
+from rnr.corpus.formats.tokens.text_tags import BY_CHARACTERS
+from rnr.corpus.formats.tokens.token_rows import AS_NUMBERS
+from rnr.corpus.formats.tokens.token_spans import NONE_SINGLE
+from rnr.corpus.formats.tools.instructions import OTHER_TASKS, UNANSWERED
+from rnr.corpus.formats.tools.label_studio import CANCELLED, DRAFTS, NOT_GROUND_TRUTH, UNLABELLED
+from rnr.corpus.formats.tools.prodigy import MERGED
 from rnr.corpus.loading import check, load
 from rnr.corpus.report import Reading
 from tests.reading_files import ADA, ROW, read, written

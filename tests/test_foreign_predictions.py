@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rnr.corpus.formats.entities.plain_rows import GROUPS
 from rnr.corpus.formats.examples import BLANK, TRIMMED, TWICE
-from rnr.corpus.formats.plain_rows import GROUPS
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
 from rnr.evaluation.foreign import LEFT_OUT, SAME_ROW, read_any

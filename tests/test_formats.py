@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
 from rnr.corpus import loading
-from rnr.corpus.formats import opening
+from rnr.corpus.formats.files import opening
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.writing import FORMATS, write
 from rnr.corpus.matching import stripped

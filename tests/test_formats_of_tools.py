@@ -10,10 +10,13 @@ import pytest
 
 from rnr.config import ReadingConfig
 from rnr.corpus.formats import examples as examples_of_rows
-from rnr.corpus.formats import json_files, offsets, plain_rows, prodigy, token_rows
+from rnr.corpus.formats import json_files
+from rnr.corpus.formats.entities import offsets, plain_rows
+from rnr.corpus.formats.files.opening import LINE_LIMIT
 from rnr.corpus.formats.folders import NOT_READ
-from rnr.corpus.formats.opening import LINE_LIMIT
 from rnr.corpus.formats.rows import DataError
+from rnr.corpus.formats.tokens import token_rows
+from rnr.corpus.formats.tools import prodigy
 from rnr.corpus.formats.writing import FORMATS
 from rnr.corpus.loading import check, load, stream
 from rnr.corpus.report import Reading
@@ -654,7 +657,7 @@ def test_a_device_is_refused_at_once(tmp_path) -> None:
 
 
 def test_a_line_has_a_limit_and_the_next_one_is_read(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("rnr.corpus.formats.opening.LINE_LIMIT", 100)
+    monkeypatch.setattr("rnr.corpus.formats.files.opening.LINE_LIMIT", 100)
     assert LINE_LIMIT > 10**6
     (tmp_path / "a.jsonl").write_text(f'{ROW}\n{{"text": "{"x" * 300}", "label": []}}\n{ROW}\n')
     found = list(check([str(tmp_path / "a.jsonl")], Reading()))

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from rnr.corpus.formats.beside import PEOPLE
-from rnr.corpus.formats.biomedical import BIOC_RELATIONS
-from rnr.corpus.formats.csv_words import AGAIN
 from rnr.corpus.formats.doubtful import BRACKETS, PIECES
-from rnr.corpus.formats.entity_labels import TWO_LABELS
-from rnr.corpus.formats.instructions import DESCRIBED
-from rnr.corpus.formats.label_studio import NO_REGIONS, OTHER_RESULTS
+from rnr.corpus.formats.entities.beside import PEOPLE
+from rnr.corpus.formats.entities.labels import TWO_LABELS
 from rnr.corpus.formats.shapes import BLANK_TOKENS, RELATIONS
+from rnr.corpus.formats.tables.csv_words import AGAIN
+from rnr.corpus.formats.tools.biomedical import BIOC_RELATIONS
+from rnr.corpus.formats.tools.instructions import DESCRIBED
+from rnr.corpus.formats.tools.label_studio import NO_REGIONS, OTHER_RESULTS
 from rnr.corpus.label_doubts import ALIKE, CONTROL, NAMELESS, PADDED, TAGGED
 from rnr.corpus.loading import check
 from rnr.corpus.report import Reading

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rnr.corpus.formats.column_above import ABOVE, DOCUMENTS
+from rnr.corpus.formats.columns.above import ABOVE, DOCUMENTS
 from tests.reading_files import ADA, BO, read, written
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from rnr.corpus.formats.columns import QUOTED
+from rnr.corpus.formats.columns.reading import QUOTED
 from rnr.corpus.formats.doubtful import CONTROL, ESCAPED, GARBLED, LONG, LOST
+from rnr.corpus.formats.entities.plain_rows import AS_STRING
+from rnr.corpus.formats.entities.span_lists import AS_TEXT
 from rnr.corpus.formats.examples import BLANK, HIDDEN, MATCHED
 from rnr.corpus.formats.json_files import ONE_BEHIND_ANOTHER, WRAPPED
-from rnr.corpus.formats.plain_rows import AS_STRING
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.span_lists import AS_TEXT
 from rnr.corpus.loading import check, load, stream
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import OUTSIDE

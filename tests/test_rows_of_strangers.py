@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from rnr.corpus.formats.decisions import DOUBTFUL_ROWS, REJECTED
 from rnr.corpus.formats.doubtful import INVISIBLE, QUOTES
-from rnr.corpus.formats.entity_labels import FINER
+from rnr.corpus.formats.entities.decisions import DOUBTFUL_ROWS, REJECTED
+from rnr.corpus.formats.entities.labels import FINER
+from rnr.corpus.formats.entities.plain_rows import BY_LABEL, OF_ALL, OTHER_TEXTS
 from rnr.corpus.formats.examples import MATCHED, REPEATED, WITHIN
 from rnr.corpus.formats.json_files import KEYED
 from rnr.corpus.formats.known import SHAPES
-from rnr.corpus.formats.label_studio import CONTROLS
-from rnr.corpus.formats.luis import INCLUSIVE
-from rnr.corpus.formats.plain_rows import BY_LABEL, OF_ALL, OTHER_TEXTS
-from rnr.corpus.formats.text_tags import BY_SPACES
-from rnr.corpus.formats.token_rows import TAGS_READ
+from rnr.corpus.formats.tokens.text_tags import BY_SPACES
+from rnr.corpus.formats.tokens.token_rows import TAGS_READ
+from rnr.corpus.formats.tools.label_studio import CONTROLS
+from rnr.corpus.formats.tools.luis import INCLUSIVE
 from rnr.corpus.label_doubts import LINKED
 from rnr.corpus.loading import load
 from tests.reading_files import ADA, BO, ROW, read, written

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rnr.config import ReadingConfig
 from rnr.corpus.duplicates import RESOLVED, Resolution, RowIndex, contradiction, left_out, note_left_out, report
+from rnr.corpus.formats.entities.plain_rows import not_read
 from rnr.corpus.formats.examples import Place, read_row, to_example
 from rnr.corpus.formats.folders import SPLITS, matches, note_not_read, parts
-from rnr.corpus.formats.plain_rows import not_read
 from rnr.corpus.formats.reading import read_rows
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.naming import DEMO, Names, names_of

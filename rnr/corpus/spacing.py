@@ -1,11 +1,13 @@
 """Scripts that write no space between words: how their tokens are joined, and what stands for a word in them."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, islice, pairwise
 from typing import Literal
 
 import regex
+
+from rnr.types import Mention
 
 SpaceRule = Literal["script", "always", "never", "characters"]
 """Whether a space stands between two tokens; ``script`` puts none between those of a script that writes none, and
@@ -61,6 +63,16 @@ _NO_SPACE_BEHIND, _NO_SPACE_BEFORE = frozenset(("(", "[", "=")), frozenset((",",
 
 UNIT = regex.compile(rf"[{_SCRIPTS}]\p{{M}}*|(?:[\w--[{_SCRIPTS}]]\p{{M}}*|[\u200c\u200d])+", regex.V1)
 """A word with its combining marks, or one character of a script without spaces."""
+_TOKEN = regex.compile(rf"{UNIT.pattern}|[^\s]\p{{M}}*", regex.V1)
+"""A unit, or one mark with its combining marks."""
+
+
+def token_spans(sentence: str, mentions: Sequence[Mention]) -> Iterator[tuple[int, int]]:
+    """Words and single marks, cut also where a mention begins or ends, so that no offset is lost."""
+    cuts = {place for mention in mentions for place in (mention.start, mention.end)}
+    for token in _TOKEN.finditer(sentence):
+        places = [token.start(), *(cut for cut in range(token.start() + 1, token.end()) if cut in cuts), token.end()]
+        yield from pairwise(places)
 
 
 def written_without_spaces(text: str) -> bool:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.entity_names import own_entity
+from rnr.corpus.formats.entities.names import own_entity
+from rnr.corpus.formats.entities.plain_rows import GROUPS
 from rnr.corpus.formats.examples import TWICE, Place, mention_of
-from rnr.corpus.formats.plain_rows import GROUPS
 from rnr.corpus.formats.rows import numbered_rows
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.matching import folded, places_of, stripped

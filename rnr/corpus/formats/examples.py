@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from rnr.corpus.formats.doubtful import MARKS, note_doubtful
+from rnr.corpus.formats.entities.offsets import cuts_word, outside
 from rnr.corpus.formats.label_lists import label_names
-from rnr.corpus.formats.offsets import cuts_word, outside
 from rnr.corpus.formats.row_types import RowFields, read_row_fields, typed_labels
 from rnr.corpus.formats.rows import DataError
-from rnr.corpus.formats.unknown import no_entities
+from rnr.corpus.formats.unsupported.unknown import no_entities
 from rnr.corpus.matching import difference, folded, nearest, places_of, stripped
 from rnr.corpus.report import Reading
 from rnr.task.labels import label_key

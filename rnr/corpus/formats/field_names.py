@@ -29,12 +29,18 @@ _DOCUMENT = re.compile(
     rf"report|review|comment|paragraph|para){_NUMBER})"
 )
 _ANY_NUMBER = re.compile(rf"{_NUMBER}|group(?:{_NUMBER})?|seq(?:uence)?(?:{_NUMBER})?")
+_PREDICTED = re.compile(r"pred|guess|system|hypothes", re.IGNORECASE)
 _PLACE = re.compile(rf"(?:tokens?|tok|words?){_NUMBER}")
 
 
 def plain(name: str) -> str:
     """The letters and digits of a name, in lower case: ``Sentence #`` -> ``sentence#``."""
     return _OTHER_SIGNS.sub("", name).lower()
+
+
+def is_predicted(names: Iterable[str]) -> bool:
+    """Whether a column with this name, if it has one, holds what a model said and not what is right."""
+    return any(map(_PREDICTED.search, names))
 
 
 def names_words(name: str) -> bool:

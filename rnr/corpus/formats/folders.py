@@ -7,11 +7,11 @@ from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
-from rnr.corpus.formats.brat import is_brat_folder
-from rnr.corpus.formats.endings import ENDINGS
-from rnr.corpus.formats.opening import bare, read_json
+from rnr.corpus.formats.files.opening import bare, read_json
 from rnr.corpus.formats.reading import READERS
 from rnr.corpus.formats.rows import DataError, are_texts
+from rnr.corpus.formats.tools.brat import is_brat_folder
+from rnr.corpus.formats.unsupported.endings import ENDINGS
 from rnr.corpus.report import Reading
 
 SPLITS = ("train", "test", "validation", "valid", "val", "dev", "devel")

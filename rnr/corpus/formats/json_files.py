@@ -8,11 +8,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.by_column import Table, table_by_column
-from rnr.corpus.formats.entity_labels import names_a_label
-from rnr.corpus.formats.opening import MARKED, bare, head_line, lines, read_json, read_text
+from rnr.corpus.formats.entities.labels import names_a_label
+from rnr.corpus.formats.files.opening import MARKED, bare, head_line, lines, read_json, read_text
+from rnr.corpus.formats.files.text_lines import PIECE, text_pieces
 from rnr.corpus.formats.rows import DataError, Row, json_fault, once_each, parsed
-from rnr.corpus.formats.text_lines import PIECE, text_pieces
+from rnr.corpus.formats.tables.by_column import Table, table_by_column
 from rnr.corpus.report import Reading
 
 LINES_IN_JSON = "file with the ending .json holds one JSON value a line and was read so"

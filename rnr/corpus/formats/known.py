@@ -3,23 +3,12 @@
 from functools import lru_cache
 from typing import Any
 
-from rnr.corpus.formats import (
-    argilla,
-    biomedical,
-    instructions,
-    label_studio,
-    luis,
-    plain_rows,
-    prodigy,
-    spacy_files,
-    text_tags,
-    token_fields,
-    token_rows,
-    token_spans,
-)
+from rnr.corpus.formats.entities import plain_rows
 from rnr.corpus.formats.shapes import Shape
-from rnr.corpus.formats.unsupported import UNSUPPORTED
-from rnr.corpus.formats.unsupported_datasets import DATASETS
+from rnr.corpus.formats.tokens import text_tags, token_fields, token_rows, token_spans
+from rnr.corpus.formats.tools import argilla, biomedical, instructions, label_studio, luis, prodigy, spacy_files
+from rnr.corpus.formats.unsupported.datasets import DATASETS
+from rnr.corpus.formats.unsupported.tools import UNSUPPORTED
 
 SHAPES = (
     label_studio.SHAPE,

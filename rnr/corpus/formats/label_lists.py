@@ -4,7 +4,7 @@ definition each."""
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.opening import read_json
+from rnr.corpus.formats.files.opening import read_json
 from rnr.corpus.formats.rows import DataError, are_texts
 
 _NAMES = ("text", "name", "value", "label")

@@ -9,27 +9,27 @@ from contextlib import suppress
 from itertools import chain, groupby, islice
 from pathlib import Path
 
-from rnr.corpus.formats.biomedical import is_pubtator, pubtator_rows
-from rnr.corpus.formats.brat import brat_folder_rows, brat_rows, is_brat_folder
-from rnr.corpus.formats.columns import COLUMN_SUFFIXES, column_rows
-from rnr.corpus.formats.csv_columns import is_word_table
-from rnr.corpus.formats.csv_files import csv_rows, has_no_header, is_list_table
-from rnr.corpus.formats.endings import ENDINGS
-from rnr.corpus.formats.entity_labels import refuse_no_labels
-from rnr.corpus.formats.hugging_face import saved_dataset
+from rnr.corpus.formats.columns.reading import COLUMN_SUFFIXES, column_rows
+from rnr.corpus.formats.entities.labels import refuse_no_labels
+from rnr.corpus.formats.entities.offsets import in_characters
+from rnr.corpus.formats.entities.without_labels import with_labels
+from rnr.corpus.formats.files.opening import bare, lines, must_be_a_file
+from rnr.corpus.formats.files.parquet import opened_table, table_rows
 from rnr.corpus.formats.json_files import json_values
 from rnr.corpus.formats.known import shape_of
-from rnr.corpus.formats.offsets import in_characters
-from rnr.corpus.formats.opening import bare, lines, must_be_a_file
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import BROKEN, Shape, Source
-from rnr.corpus.formats.signatures import refuse_disguised
-from rnr.corpus.formats.spacy_files import docbin_rows
 from rnr.corpus.formats.split_fields import by_split
-from rnr.corpus.formats.tables import opened_table, table_rows
-from rnr.corpus.formats.token_fields import refuse_no_tags
-from rnr.corpus.formats.unknown import unknown_row
-from rnr.corpus.formats.without_labels import with_labels
+from rnr.corpus.formats.tables.csv_columns import is_word_table
+from rnr.corpus.formats.tables.csv_files import csv_rows, has_no_header, is_list_table
+from rnr.corpus.formats.tokens.token_fields import refuse_no_tags
+from rnr.corpus.formats.tools.biomedical import is_pubtator, pubtator_rows
+from rnr.corpus.formats.tools.brat import brat_folder_rows, brat_rows, is_brat_folder
+from rnr.corpus.formats.tools.hugging_face import saved_dataset
+from rnr.corpus.formats.tools.spacy_files import docbin_rows
+from rnr.corpus.formats.unsupported.endings import ENDINGS
+from rnr.corpus.formats.unsupported.signatures import refuse_disguised
+from rnr.corpus.formats.unsupported.unknown import unknown_row
 from rnr.corpus.report import Reading
 
 NO_HEADER = "the first line names no columns and has tags, so the file was read as words and tags between tabs"

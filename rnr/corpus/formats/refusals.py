@@ -5,8 +5,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from rnr.corpus.formats.entity_labels import names_a_label
-from rnr.corpus.formats.entity_places import is_number
+from rnr.corpus.formats.entities.labels import names_a_label
+from rnr.corpus.formats.entities.places import is_number
 from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, each
 from rnr.messages import counted

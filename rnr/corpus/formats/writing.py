@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.corpus.formats.brat import brat_label, write_brat
-from rnr.corpus.formats.column_writing import column_writer
-from rnr.corpus.formats.columns import COLUMN_SUFFIXES
+from rnr.corpus.formats.columns.reading import COLUMN_SUFFIXES
+from rnr.corpus.formats.columns.writing import column_writer
 from rnr.corpus.formats.examples import read_labels
+from rnr.corpus.formats.files.opening import read_json
 from rnr.corpus.formats.folders import source_name
-from rnr.corpus.formats.hugging_face import write_hugging_face, write_parquet
-from rnr.corpus.formats.label_studio import write_label_studio
-from rnr.corpus.formats.opening import read_json
 from rnr.corpus.formats.reading import READERS
 from rnr.corpus.formats.rows import entities, names, whole_row
-from rnr.corpus.formats.spacy_files import spacy_json_row
-from rnr.corpus.formats.token_spans import gliner_row
+from rnr.corpus.formats.tokens.token_spans import gliner_row
+from rnr.corpus.formats.tools.brat import brat_label, write_brat
+from rnr.corpus.formats.tools.hugging_face import write_hugging_face, write_parquet
+from rnr.corpus.formats.tools.label_studio import write_label_studio
+from rnr.corpus.formats.tools.spacy_files import spacy_json_row
 from rnr.corpus.report import Report
 from rnr.files import json_line, strict_json, write_whole
 from rnr.messages import few

@@ -1,0 +1,1 @@
+"""Column files: a token and its tag on each line."""

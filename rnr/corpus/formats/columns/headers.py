@@ -1,0 +1,117 @@
+"""The first line of a column file where it names the columns."""
+
+import re
+from collections.abc import Container, Sequence
+
+from rnr.corpus.formats.columns.cells import BLANKS, Columns, usual_width
+from rnr.corpus.formats.field_names import (
+    TAG_NAMES,
+    WORD_NAMES,
+    may_number_sentences,
+    names_documents,
+    names_places,
+    names_sentences,
+    names_tags,
+    names_words,
+    usual_first,
+)
+from rnr.corpus.formats.tags.reading import TagCensus
+
+_OTHER_NAMES = (
+    "pos",
+    "upos",
+    "xpos",
+    "lemma",
+    "chunk",
+    "id",
+    "idx",
+    "index",
+    "#",
+    "nr",
+    "misc",
+    "head",
+    "deprel",
+    "nel",
+)
+_HEADER = frozenset((*WORD_NAMES, *TAG_NAMES, *_OTHER_NAMES))
+_PARTS = re.compile(r"[\W_]+")
+_TAG = re.compile(r"[biesluwm]-")
+
+
+def is_header(cells: Sequence[str]) -> bool:
+    """Whether each cell is the name of a column, or has one in it (``POS_tag``, ``NE-COARSE-LIT``), one that of the
+    words."""
+    names = [_names(cell.strip(BLANKS).lower()) for cell in cells]
+    words = any(name & set(WORD_NAMES) for name in names) or any(map(names_words, cells))
+    return (
+        len(names) > 1
+        and words
+        and all(name & _HEADER or _is_known(cell) for name, cell in zip(names, cells, strict=True))
+    )
+
+
+def named_words(header: Sequence[str]) -> list[int]:
+    """The columns that a header calls words, the most usual name first."""
+    names = [name for name in header if names_words(name) or name.strip(BLANKS).lower() == "text"]
+    return [header.index(name) for name in usual_first(names, WORD_NAMES)]
+
+
+def undivided(columns: Columns, header: Sequence[str], taken: Container[int]) -> str:
+    """What is said of columns of numbers that may be those of sentences, in too few lines to tell.
+
+    Raises ValueError where a column that the header calls the sentences or documents of the words, or one without a
+    header that numbers them, tells more of them than blank lines divide.
+    """
+    may_be = []
+    for column in range(columns.width):
+        name = header[column].strip(BLANKS) if column < len(header) else ""
+        named = names_sentences(name) or names_documents(name)
+        numbers = (may_number_sentences(name) if header else not columns.has_heads(column)) and columns.goes_on(column)
+        if column in taken or not (_differs(columns, column) if named else numbers):
+            continue
+        if not header and not columns.goes_far(column):
+            may_be.append(str(column + 1))
+            continue
+        called = f" ({name})" if name else ""
+        raise ValueError(
+            f"column {column + 1}{called} tells the sentence or document of each word, and no blank line stands "
+            "between some of them: put one between sentences, or divide the columns by tabs and name them in the first "
+            "line (sentence_id, word, tag)"
+        )
+    said = ", and column {} has numbers that stay or go up by one: if they are those of sentences, put a blank line "
+    return f"{said}between these".format(" and ".join(may_be)) if may_be else ""
+
+
+def _differs(columns: Columns, column: int) -> bool:
+    """Whether a column says more than one thing between two blank lines, and does not number the lines."""
+    return not columns.is_running(column) and any(
+        len(set(cells) - {"", "_", "-"}) > 1 for cells in columns.cells(column)
+    )
+
+
+def _is_known(name: str) -> bool:
+    return any(known(name) for known in (names_words, names_tags, names_sentences, names_documents, names_places))
+
+
+def _names(cell: str) -> set[str]:
+    return {cell} if _TAG.match(cell) else {cell, *_PARTS.split(cell)}
+
+
+def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:
+    """The first line where it is a header in another language: a word above a column that is all tags."""
+    if not rows or len(rows[0]) < 2:
+        return []
+    first, width = rows[0][0], usual_width(rows)
+    rest = [[row for row in sentence if len(row) == width] for sentence in (rows[0][1:], *rows[1:])]
+    if len(first) != width or not any(rest):
+        return []
+    below = Columns([sentence for sentence in rest if sentence], width)
+    for column in range(1, width):
+        census = TagCensus(below.counts(column))
+        spelling = census.scheme().spelling
+        named = (
+            spelling.kind == "before" and all(spelling.read(tag) for tag in census.counts) and len(census.counts) > 1
+        )
+        if named and first[column].isalpha() and len(first[column]) > 1:
+            return first
+    return []

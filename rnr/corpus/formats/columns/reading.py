@@ -1,0 +1,198 @@
+"""Column files: a token and its tag on each line, a blank line between sentences (CoNLL, IOB1, IOB2, IOBES, BILOU).
+
+Two passes, neither of which holds more than a sentence: the first finds out what the columns and the tags are, the
+second reads. Lines end at line feeds (in a file without one at carriage returns), columns at tabs and spaces alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from rnr.corpus.formats.columns.above import Above, Note, find_above
+from rnr.corpus.formats.columns.blocks import Block, divided, of_tokens, read_block, whole_blocks, without_comments
+from rnr.corpus.formats.columns.cells import BLANKS
+from rnr.corpus.formats.columns.layout import Layout, find_layout
+from rnr.corpus.formats.columns.lines import SentenceLines, find_sentence_lines, untagged_tokens
+from rnr.corpus.formats.columns.unknown import known_text
+from rnr.corpus.formats.files.opening import MARKED
+from rnr.corpus.formats.files.text_lines import text_lines, text_pieces
+from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.formats.shapes import BLANK_TOKENS, Source
+from rnr.corpus.formats.tags.reading import TagCensus, Tagged, TagScheme, begun, located, spans
+from rnr.corpus.formats.tags.spelling import Spelling
+from rnr.corpus.formats.tools.webanno import is_webanno, webanno_rows
+from rnr.corpus.report import Reading
+from rnr.corpus.spacing import join, written_without_spaces
+
+COLUMN_SUFFIXES = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv", ".txt")
+
+SAMPLE = 500
+"""So many sentences tell what the columns are."""
+
+MOST_PARTS = 24
+"""So many megabytes tell which tag may follow which; what a tag says does not depend on it."""
+
+CONTRADICTED = "sentences have a comment '# text =' that is not what their tokens say, and are read from the tokens"
+JOINED = "sentences of a script without spaces had tokens joined without one (data.reading.spaces)"
+QUOTED = "words are a quotation mark as CSV writes it (four of them), and were read as one"
+UNDIVIDED = (
+    "sentences of Label Studio's columns are of a script without spaces, which it divides at spaces and marks alone: a "
+    "mention may be longer there than it was marked; its JSON tells"
+)
+LONG = "sentences have more than 1,000 tokens; does a blank line stand between sentences?"
+
+_LONG = 1000
+ONE = "file of columns has no blank line inside, and was read as one sentence"
+_MOST_OF_ONE = 100
+"""So many tokens are rarely one sentence."""
+_ENDS = frozenset((".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u0964", "\u061f", "..."))
+
+
+def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
+    """The sentences of a file; raises DataError when it is not text or no column can be one of tags."""
+    if is_webanno(next(text_lines(file), "")):
+        if reading.options.tag_column:
+            reading.fact("WebAnno TSV names its columns, so data.reading.tag_column is not used", file)
+        yield from webanno_rows(file, reading)
+        return
+    sample = [block for block in islice(_all(whole_blocks(text_pieces(file))), SAMPLE) if block.text]
+    if by_line := _by_line(sample, file):
+        for fact in by_line.facts:
+            reading.fact(fact, file)
+    above = Above() if by_line else find_above(sample)
+
+    def parts(note: Note | None = None) -> Iterator[Block]:
+        return above.left_out(by_line.blocks(file) if by_line else whole_blocks(text_pieces(file)), note)
+
+    sentences = [kept for block in islice(_all(parts()), SAMPLE) if (kept := without_comments(block.lines))]
+    try:
+        layout = find_layout(sentences, reading.options.tag_column)
+    except ValueError as error:
+        raise DataError(
+            f"{file}: {known_text([block.text for block in sample]) or untagged_tokens(sample) or error}"
+        ) from None
+    scheme = _scheme(parts(), layout)
+    for fact in (*layout.facts, *scheme.facts):
+        reading.fact(fact, file)
+    reading = reading.of_tokens(_words(sentences, layout), file, set(_begun(sentences, layout, scheme)))
+    yield from _rows(_all(parts(Source(file=file, reading=reading).note)), layout, scheme, file, reading)
+
+
+def _by_line(sample: Sequence[Block], file: Path) -> SentenceLines | None:
+    try:
+        return find_sentence_lines(sample)
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from None
+
+
+def _all(parts: Iterator[Block]) -> Iterator[Block]:
+    return (block for part in parts for block in divided(part))
+
+
+def _words(sentences: Sequence[Sequence[str]], layout: Layout) -> Iterator[list[str]]:
+    """The words of these lines."""
+    for lines in sentences:
+        rows = map(layout.divide, lines)
+        yield [row[layout.token].strip(BLANKS) or row[layout.token] for row in rows if len(row) > layout.token]
+
+
+def _begun(sentences: Sequence[Sequence[str]], layout: Layout, scheme: TagScheme) -> Iterator[str]:
+    """The words of these lines that begin a mention, but for brackets."""
+    for lines in [] if layout.brackets else sentences:
+        rows = [row for row in map(layout.divide, lines) if len(row) > max(layout.token, layout.tag)]
+        tags = layout.tags([row[layout.tag].strip(BLANKS) for row in rows])
+        yield from begun((row[layout.token].strip(BLANKS) for row in rows), tags, scheme)
+
+
+_BLANK = "\0"
+_CSV_QUOTE = '""""'
+
+
+def _scheme(parts: Iterator[Block], layout: Layout) -> TagScheme:
+    if layout.brackets:
+        return TagScheme(name="IOB2", spelling=Spelling())
+    census = TagCensus()
+    blank = layout.mark.join([_BLANK] * layout.width)
+    for part in islice(parts, MOST_PARTS):
+        # All at once, with a line of this in the place of each blank one, where none has another number of columns.
+        columns = Block(part.number, part.text.replace("\n\n", f"\n{blank}\n")).columns(layout)
+        if columns is not None:
+            census.add(layout.tags(columns[layout.tag]))
+            continue
+        for block in divided(part):
+            census.add(_tags(block, layout))
+    del census.counts[_BLANK]
+    return census.scheme()
+
+
+def _tags(block: Block, layout: Layout) -> list[str]:
+    columns = block.columns(layout)
+    if columns is None:
+        rows = [layout.divide(line) for line in without_comments(block.lines)]
+        columns = [[row[layout.tag].strip(BLANKS) for row in rows if len(row) > layout.tag]] * (layout.tag + 1)
+    return layout.tags(columns[layout.tag])
+
+
+def _rows(found: Iterator[Block], layout: Layout, scheme: TagScheme, file: Path, reading: Reading) -> Iterator[Row]:
+    header, sentences, last = layout.header, 0, Tagged(0)
+    for block in found:
+        try:
+            sentence, glued = read_block(block, layout, scheme, header=header)
+            header = header and not sentence.tokens
+            if layout.rest and any(map(written_without_spaces, sentence.tokens)):
+                reading.note(UNDIVIDED, file, sentence.number)
+            if len(sentence.tokens) > _LONG:
+                reading.note(LONG, file, sentence.number, f"{len(sentence.tokens)} tokens")
+            if sentence.tokens:
+                sentences, last = sentences + 1, sentence
+                yield sentence.number, _row(sentence, glued, scheme, file, reading)
+            for kind, detail in sentence.notes:
+                reading.note(kind, file, sentence.number, detail)
+        except ValueError as error:
+            header = False
+            sentences += 2  # or whatever is in a block that cannot be read
+            yield block.number, DataError(f"{file}, {error}")
+    if sentences == 1 and not last.text and _are_several(last.tokens):
+        reading.note(ONE, file, last.number, f"{len(last.tokens)} tokens")
+
+
+def _are_several(tokens: Sequence[str]) -> bool:
+    """Whether the tokens of a sentence may be those of several: so many, or with the end of one among them."""
+    return _MOST_OF_ONE < len(tokens) <= _LONG or any(token in _ENDS for token in tokens[:-1])
+
+
+def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading: Reading) -> dict[str, object]:
+    mentions = list(spans(found.tags, found.places, scheme))
+    if found.words:
+        mentions = list(of_tokens(mentions, found))
+    tokens, text = found.tokens, found.text[-1] if found.text else ""
+    if text and (places := located(tokens, text)):
+        return {"sentence": text, "entities": [[places[i][0], places[j - 1][1], label] for i, j, label in mentions]}
+    if text:
+        reading.note(CONTRADICTED, file, found.number, repr(text[:60]))
+    if _CSV_QUOTE in tokens:
+        reading.note(QUOTED, file, found.number, times=tokens.count(_CSV_QUOTE))
+        tokens = [token if token != _CSV_QUOTE else '"' for token in tokens]
+    if " " in tokens:
+        reading.note(BLANK_TOKENS, file, found.number, times=tokens.count(" "))
+    tokens = reading.with_spaces(tokens, file, found.number)
+    sentence, starts = join(tokens, reading.spaces, glued)
+    if not sentence.isascii() and (marks := sum(token[0] == "\ufeff" and len(token) > 1 for token in tokens)):
+        reading.note(MARKED, file, found.number, times=marks)
+        tokens = [token.removeprefix("\ufeff") or token for token in tokens]
+        sentence, starts = join(tokens, reading.spaces, glued)
+    if not glued:
+        reading.note_spaces(tokens, sentence, file, found.number)
+        if (
+            reading.spaces != "characters"
+            and not reading.marks
+            and not sentence.isascii()
+            and _is_joined(sentence, tokens)
+        ):
+            reading.note(JOINED, file, found.number)
+    entities = [[starts[i], starts[j - 1] + len(tokens[j - 1]), label] for i, j, label in mentions]
+    return {"sentence": sentence, "entities": entities}
+
+
+def _is_joined(sentence: str, tokens: Sequence[str]) -> bool:
+    return len(sentence) < sum(map(len, tokens)) + len(tokens) - 1

@@ -1,0 +1,1 @@
+"""Files as they lie on a disk -> text, lines, cells and rows."""

@@ -1,0 +1,89 @@
+"""A CSV -> its rows of cells, one after the other."""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TypeAlias
+
+from rnr.corpus.formats.files.opening import LINE_LIMIT
+from rnr.corpus.formats.files.text_lines import text_stream
+from rnr.corpus.formats.rows import DataError
+
+Cells: TypeAlias = tuple[int, list[str] | DataError]
+"""The number of the line at which a row begins, and its cells, or what is wrong with it where it cannot be divided."""
+
+NOTHING = "rows of the table have nothing in any cell and were passed over"
+
+BETWEEN = re.compile("[\x01\x02\x1e\x1f]")
+"""What may stand between the words, and between the tags, of a cell, as in PaddleNLP's tables."""
+
+_TOLD = ("sep=,", "sep=;", "sep=\t", "sep=|")
+"""A first line by which Excel is told what divides the cells."""
+_QUOTES = "a cell that begins with a quotation mark ends with one, and one inside of it is written twice"
+
+
+def rows_of_cells(file: Path) -> Iterator[Cells]:
+    """The rows of a table, those of the header first; a blank line is one without cells."""
+    with text_stream(file) as stream:
+        before, head = 0, stream.readline(LINE_LIMIT)
+        while head and not head.strip():
+            before, head = before + 1, stream.readline(LINE_LIMIT)
+        lines = iter(partial(stream.readline, LINE_LIMIT), "")
+        if (told := head.rstrip("\r\n")) in _TOLD:
+            delimiter, before, head = told[4], before + 1, next(lines, "")
+        else:
+            delimiter = max(",;\t|", key=head.count)
+        second = next(lines, "")
+        spaced = _opens_behind_a_space([head, second], delimiter)
+        given = chain((head, second), lines)
+        if delimiter == "\t":
+            given = map(_with_written_quotes, given)
+        reader = csv.reader(given, delimiter=delimiter, strict=True, skipinitialspace=spaced)
+        begin = before + 1
+        while True:
+            try:
+                for cells in reader:
+                    yield begin, cells
+                    begin = before + reader.line_num + 1
+                return
+            except csv.Error as error:
+                end = before + reader.line_num
+                which = f"line {begin}" if begin == end else f"lines {begin} to {end}"
+                yield begin, DataError(f"{which}: {error}; {_QUOTES}")
+                begin = end + 1
+
+
+def _with_written_quotes(line: str) -> str:
+    """The line with a cell that is a quotation mark alone as CSV writes it, which few do where tabs divide words."""
+    bare = line.rstrip("\r\n")
+    if '"' not in bare or '"' not in (cells := bare.split("\t")):
+        return line
+    return "\t".join('""""' if cell == '"' else cell for cell in cells) + line[len(bare) :]
+
+
+def _opens_behind_a_space(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether cells have a space before the quotation mark that opens them, so that it would open nothing. Inside of
+    quotation marks, as in a list in JSON, such a space is one of the text, and the texts of the table keep theirs."""
+    opened: list[int] = []
+    for skip in (False, True):
+        try:
+            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=skip))
+        except csv.Error:  # which is said of its row
+            return False
+        opened.append(sum(cell.startswith(' "') for cells in rows for cell in cells))
+    return opened[0] > opened[1]
+
+
+def surplus(cells: Sequence[str], width: int) -> str:
+    """What is wrong with a row that has more cells than there are columns; empty where it has not."""
+    if not any(cells[width:]):  # a delimiter at the end of a line says nothing
+        return ""
+    return f"more cells than columns: {list(cells[width:])}; a cell with the delimiter in it needs quotation marks"
+
+
+def is_blank(cells: Sequence[str]) -> bool:
+    """Whether a row has nothing in any cell."""
+    return not any(map(str.strip, cells))

@@ -1,0 +1,1 @@
+"""CSV, and tables by column in JSON."""

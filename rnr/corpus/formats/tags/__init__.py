@@ -1,0 +1,1 @@
+"""Tags of tokens: how they are written, and which mentions they tell."""

@@ -1,0 +1,258 @@
+"""Rows of tokens with spans over them: GLiNER (ends inclusive), and SpERT and its kin (ends exclusive)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate, chain, islice
+from typing import Any, TypeAlias
+
+from rnr.corpus.formats.entities.beside import note_listed
+from rnr.corpus.formats.entities.labels import label_field, one_label
+from rnr.corpus.formats.entities.names import note_beside_entity
+from rnr.corpus.formats.entities.places import without
+from rnr.corpus.formats.entities.span_lists import AS_TEXT, BESIDE, whole_number
+from rnr.corpus.formats.rows import DataError, Row, are_texts, names
+from rnr.corpus.formats.shapes import Shape, Source, all_but, each, extras, has
+from rnr.corpus.formats.tags.reading import OTHER_TEXT, located
+from rnr.corpus.formats.tokens.token_rows import SPACES, spaced
+from rnr.corpus.matching import folded
+from rnr.corpus.spacing import join, token_spans
+from rnr.types import Example
+
+NONE_SINGLE = "entities are all longer than one token: are their ends exclusive? GLiNER's are inclusive"
+_MANY = 10
+"""So many entities tell that none is one token long."""
+_FIRST = 500
+"""So many rows tell whether tokens are characters."""
+_FEWEST = 3
+"""So many spans tell what they count."""
+_Span: TypeAlias = tuple[int, int, str]
+"""First token, one past the last, and the label."""
+_FIELDS = ("entities", "entity_mentions", "ner", "spans")
+_ASKED, _NEGATIVES, _OF_GLINER = ("ner_labels", "label"), ("ner_negatives",), ("negative", "negatives")
+"""The labels that a sentence is asked for, and those of them that it has no entity of, as versions of GLiNER call
+them; the last names may be of anything in rows of others."""
+_READ = ("tokens", "words", "tokenized_text", "text", "sentence", *_FIELDS, *SPACES, *_ASKED, *_NEGATIVES)
+_TEXTS = ("text", "mention", "word", "span_text")
+"""What the text of an entity is called."""
+
+
+def _gliner_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    spans = _spans(row, "ner", number, source, inclusive=True)
+    tokens = row["tokenized_text"]
+    for entity, (first, end, _) in zip(row["ner"], spans, strict=True):
+        text = _text_of(entity, tokens, first, end)
+        if text is not None and not _says(tokens[first:end], text):
+            exclusive = _says(tokens[first : end - 1], text)
+            hint = "; it is where ends are exclusive: make them inclusive, one less each" if exclusive else ""
+            raise ValueError(f"{text!r} is not at tokens {first} to {end - 1} (inclusive, as in GLiNER){hint}")
+    return _row(row, tokens, spans, number, source)
+
+
+def _gliner_rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The rows; where none of many spans is one token, their ends may be exclusive, which is noted."""
+    spans, single = 0, 0
+
+    def convert(row: dict[str, Any], number: int, source: Source) -> Any:
+        nonlocal spans, single
+        lengths = [one[1] - one[0] for one in row["ner"] if isinstance(one, list) and _starts_with_place(one)]
+        spans, single = spans + len(lengths), single + lengths.count(0)
+        return _gliner_row(row, number, source)
+
+    yield from each(convert)(*_by_tokens(values, source, "tokenized_text"))
+    if spans >= _MANY and not single:
+        source.note(NONE_SINGLE, times=spans)
+
+
+def _starts_with_place(span: list[Any]) -> bool:
+    return [type(part) for part in span[:2]] == [int, int]
+
+
+def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
+    inclusive = source.reading.options.offsets == "inclusive"
+    field, *others = (name for name in _FIELDS if isinstance(row.get(name), list))
+    spans = _spans(row, field, number, source, inclusive=inclusive)
+    for other in others:
+        if sorted(spans) != sorted(_spans(row, other, number, source, inclusive=inclusive)):
+            raise ValueError(f"the fields {field!r} and {other!r} hold entities and do not agree; keep one of them")
+    tokens = row[_tokens(row)]
+    for entity, (first, end, label) in zip(row[field], spans, strict=True):
+        text = _text_of(entity, tokens, first, end)
+        if first == end or (text is not None and not _says(tokens[first:end], text)):
+            fits = not inclusive and (first == end or _says(tokens[first : end + 1], str(text)))
+            hint = "; it is where ends are inclusive: --offsets inclusive reads them so" if fits else ""
+            raise ValueError(f"{text or label!r} is not at tokens {first} to {end} (exclusive){hint}")
+    return _row(row, tokens, spans, number, source)
+
+
+def _span_rows(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The rows; raises DataError after the last where nearly all spans would be whole words in characters, too."""
+    spans, fitting = 0, 0
+
+    def convert(row: dict[str, Any], number: int, source: Source) -> Any:
+        nonlocal spans, fitting
+        fits = list(_in_characters(row))
+        spans, fitting = spans + len(fits), fitting + sum(fits)
+        return _span_row(row, number, source)
+
+    yield from each(convert)(*_by_tokens(values, source, "tokens", "words"))
+    if source.reading.options.offsets == "auto" and fitting >= max(_FEWEST, 0.9 * spans):
+        raise DataError(
+            f"{source.file}: {fitting} of {spans} spans over tokens are whole words if they count characters: write "
+            "each row's text beside its tokens (as 'text'), to which they then refer; --offsets tokens takes them as "
+            "they are"
+        )
+
+
+def _by_tokens(values: Iterable[Row], source: Source, *names: str) -> tuple[Iterator[Row], Source]:
+    """The same values, and how they are read by what the tokens of the first say, which have one of these names."""
+    values = iter(values)
+    first = list(islice(values, _FIRST))
+    rows = (row for _, row in first if isinstance(row, dict))
+    tokens = (row[name] for row in rows for name in names if are_texts(row.get(name)))
+    return chain(first, values), replace(source, reading=source.reading.of_tokens(tokens, source.file))
+
+
+def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
+    """Of each span whether it begins and ends with a word of its tokens, a space between them, in characters."""
+    tokens = row[_tokens(row)]
+    ends = set(accumulate((len(token) + 1 for token in tokens), initial=0))
+    for entity in next(row[name] for name in _FIELDS if isinstance(row.get(name), list)):
+        place: Any = [entity.get("start"), entity.get("end")] if isinstance(entity, dict) else entity
+        if isinstance(place, list) and [type(part) for part in place[:2]] == [int, int]:
+            yield place[0] < place[1] and place[0] in ends and place[1] + 1 in ends
+
+
+def _text_of(entity: Any, tokens: Sequence[str], first: int, end: int) -> str | None:
+    """The text that an entity has beside its place and label, if any; of a list, where an id may stand there, only one
+    that begins at its place."""
+    if isinstance(entity, dict):
+        return next((entity[name] for name in _TEXTS if isinstance(entity.get(name), str)), None)
+    texts = [text for text in entity[3:] if isinstance(text, str) and text.strip()]
+    here = (tokens[first:last] for last in (end - 1, end, end + 1))
+    return next((text for run in here for text in texts if _says(run, text)), None)
+
+
+def _says(tokens: Sequence[str], text: str) -> bool:
+    """Whether tokens are a text, whatever white space is in it."""
+    return folded("".join("".join(tokens).split())) == folded("".join(text.split()))
+
+
+def _spans(row: dict[str, Any], field: str, number: int, source: Source, *, inclusive: bool) -> list[_Span]:
+    """The spans that a field of a row lists."""
+    listed = enumerate(row[field])
+    return [_span(one, f"{field}[{place}]", number, source, inclusive=inclusive) for place, one in listed]
+
+
+def _span(entity: Any, place: str, number: int, source: Source, *, inclusive: bool) -> _Span:
+    """First token, one past the last, and the label."""
+    if isinstance(entity, dict):
+        if isinstance(entity.get("span"), list) and len(entity["span"]) == 2:
+            entity = entity | dict(zip(("start", "end"), entity["span"], strict=True))
+        name = label_field(entity, place, number, source)
+        note_beside_entity(without(entity, name or "", "span", *_TEXTS), place, number, source)
+        entity = [entity.get("start"), entity.get("end"), None if name is None else one_label(entity[name])]
+    if isinstance(entity, list) and len(entity) >= 3 and any(type(part) in (str, float) for part in entity[:2]):
+        whole = [*map(whole_number, entity[:2]), *entity[2:]]
+        if [type(part) for part in whole[:2]] == [int, int]:
+            source.note(AS_TEXT, number, repr(entity))
+            entity = whole
+    if not isinstance(entity, list) or len(entity) < 3 or [type(part) for part in entity[:3]] != [int, int, str]:
+        raise ValueError(f"an entity must be [first token, last token, label], found {entity}")
+    if any(part not in (None, "") for part in entity[3:]):
+        source.note(BESIDE, number, repr(entity))
+    return entity[0], entity[1] + inclusive, entity[2]
+
+
+def _row(row: dict[str, Any], tokens: list[str], spans: Sequence[_Span], number: int, source: Source) -> Any:
+    if not tokens:
+        raise ValueError("no tokens")
+    source.note_blank(tokens, number)
+    source.note_relations(row, number)
+    sentence = _text(row) or next(iter(spaced(row, tokens)), "")
+    offsets = located(tokens, sentence) if sentence else None
+    if sentence and offsets is None:
+        source.note(OTHER_TEXT, number, repr(sentence[:60]))
+    if offsets is None:
+        tokens = source.reading.with_spaces(tokens, source.file, number)
+        sentence, starts = join(tokens, source.reading.spaces)
+        source.reading.note_spaces(tokens, sentence, source.file, number)
+        offsets = [(start, start + len(token)) for start, token in zip(starts, tokens, strict=True)]
+    for first, end, label in spans:
+        if not 0 <= first < end <= len(tokens):
+            raise ValueError(f"{label!r} is at tokens {first} to {end - 1} of a sentence with {len(tokens)}")
+    entities = [[offsets[first][0], offsets[end - 1][1], label] for first, end, label in spans]
+    used = {label for _, _, label in spans}
+    note_listed(row, number, source)
+    asked, negatives = _listed(row, _ASKED), _listed(row, _NEGATIVES) or _negatives(row, sentence, source)
+    schema = {*(asked or used), *negatives}
+    if "label" in row and "ner_labels" not in row:
+        schema |= used  # what is called so may be of the whole sentence
+    named = {"schema": sorted(schema)} if asked or negatives else {}
+    return {"sentence": sentence, "entities": entities} | named | extras(row)
+
+
+def _listed(row: dict[str, Any], names: Sequence[str]) -> list[str]:
+    """The labels that a row lists under the first of these names that has any."""
+    return next((row[name] for name in names if are_texts(row.get(name)) and row[name]), [])
+
+
+def _negatives(row: dict[str, Any], sentence: str, source: Source) -> list[str]:
+    """The labels that a row of GLiNER has no entity of, under names that may also hold texts of its sentence, which
+    are not read and named."""
+    if "tokenized_text" not in row or not (listed := _listed(row, _OF_GLINER)):
+        return []
+    if all(text in sentence for text in listed):
+        source.not_read(name for name in _OF_GLINER if row.get(name))
+        return []
+    return listed
+
+
+def _text(row: dict[str, Any]) -> str | None:
+    return next((row[name] for name in ("text", "sentence") if isinstance(row.get(name), str)), None)
+
+
+def _tokens(row: dict[str, Any]) -> str:
+    return "tokens" if "tokens" in row else "words"
+
+
+def _has_spans(row: Any) -> bool:
+    if not isinstance(row, dict) or _text(row):
+        return False
+    tokens = row.get(_tokens(row))
+    if not are_texts(tokens):
+        return False
+    return any(isinstance(row.get(name), list) for name in _FIELDS)
+
+
+GLINER = Shape(
+    name="GLiNER",
+    recognises=lambda row: has(row, tokenized_text=list, ner=list),
+    fields=frozenset(("tokenized_text",)),
+    rows=_gliner_rows,
+    unread=all_but(*_READ, *_OF_GLINER),
+    own_offsets=False,
+)
+
+SPANS = Shape(
+    name="tokens and spans over them",
+    recognises=_has_spans,
+    rows=_span_rows,
+    unread=all_but(*_READ),
+    own_offsets=False,
+)
+
+
+def gliner_row(example: Example) -> dict[str, Any]:
+    """An example as GLiNER is trained with it; ``text`` keeps the spaces between its tokens."""
+    tokens = list(token_spans(example.sentence, example.mentions))
+    first = {start: place for place, (start, _) in enumerate(tokens)}
+    last = {end: place for place, (_, end) in enumerate(tokens)}
+    for mention in example.mentions:
+        if mention.start not in first or mention.end not in last:
+            raise ValueError(f"{example.uid}: {mention.text!r} begins or ends with white space, which is in no token")
+    return {
+        "tokenized_text": [example.sentence[start:end] for start, end in tokens],
+        "ner": [[first[m.start], last[m.end], m.label] for m in example.mentions],
+        "ner_labels": list(example.schema),
+        "text": example.sentence,
+    } | names(example)

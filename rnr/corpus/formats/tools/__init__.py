@@ -1,0 +1,1 @@
+"""Formats of one tool or data set each."""

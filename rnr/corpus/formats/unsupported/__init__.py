@@ -1,0 +1,1 @@
+"""What is recognised and not read, and what is said of what nobody recognises."""
