@@ -1,7 +1,7 @@
 """Ways of a published policy from the learner to the rollout workers: one file each, with both ends in it.
 
 A transport is picked by ``sync.transport``. To add one, write a class with what ``Transport`` has in a file of its own
-and name it in ``TRANSPORTS`` and in the config's choices; the contract is in ``tests/test_transport.py``.
+and name it in ``TRANSPORTS`` and in the config's choices; the contract is in ``tests/cluster/test_transport.py``.
 
 vLLM has engines for this too (``vllm.distributed.weight_transfer``). Their trainer's side imports vLLM into the
 learner and waits without a deadline, they change with every release, and nothing tells what arrived; what they do on

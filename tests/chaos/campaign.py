@@ -49,7 +49,7 @@ def arguments(model: Path, data: Path, folder: Path) -> list[str]:
         f"--sampling.samples_per_prompt={SAMPLES}",
         "--sampling.max_new_tokens=16",
         "--sampling.decoding=free",
-        "--reward.preset=tests.rewards:checksum",
+        "--reward.preset=tests.user_reward:checksum",
         "--grpo.steps=100000",
         "--evaluation.base=false",
         "--evaluation.max_new_tokens=16",

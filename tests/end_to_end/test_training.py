@@ -36,7 +36,7 @@ def arguments(tiny_model, colours):
         "--evaluation.max_new_tokens=48",
         "--evaluation.base=false",
         "--checkpoint.every_steps=1000",
-        "--reward.preset=tests.rewards:checksum",
+        "--reward.preset=tests.user_reward:checksum",
         # Under the grammar the tiny model has hardly anything left to decide, and groups have no spread.
         "--sampling.decoding=free",
     ]

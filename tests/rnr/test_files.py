@@ -1,0 +1,105 @@
+"""How numbers and rows are written: JSON that every reader takes, and digits that say something."""
+
+import ast
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from rnr.files import json_line, strict_json, write_whole
+from rnr.runs.tracking import significant
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("rnr", "rewards", "actors", "learner", "cluster", "scripts")
+
+TEXTS_ALONE = {"rnr/task/parsing.py", "rnr/task/prompts.py", "rnr/task/grammar.py", "rnr/synthesis/client.py"}
+"""Modules that put strings, and nothing else, into a prompt, an answer or a digest as JSON."""
+
+
+def _refuse(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_a_number_that_json_does_not_have_is_null_wherever_it_stands() -> None:
+    value = {"a": math.nan, "b": [1.0, math.inf, {"c": (-math.inf, "NaN")}], "d": True, "e": None}
+    expected = {"a": None, "b": [1.0, None, {"c": [None, "NaN"]}], "d": True, "e": None}
+    assert json.loads(strict_json(value), parse_constant=_refuse) == expected
+    assert json.loads(strict_json(value, indent=1), parse_constant=_refuse) == expected
+
+
+def test_what_is_finite_is_written_as_it_is() -> None:
+    assert strict_json({"é": [1, 0.1, "a"]}) == '{"é": [1, 0.1, "a"]}'
+    assert json_line([1]) == "[1]\n"
+
+
+def test_half_of_a_surrogate_pair_is_still_json(tmp_path) -> None:
+    write_whole(tmp_path / "a.jsonl", json_line({"text": "a\ud83e"}))
+    assert json.loads((tmp_path / "a.jsonl").read_bytes()) == {"text": "a\ud83e"}
+
+
+def test_a_file_of_many_parts_is_there_whole_or_not_at_all(tmp_path) -> None:
+    def parts(last: object):
+        yield from ("Zoë\n", "b\n", last)
+
+    file = tmp_path / "new" / "a.txt"
+    write_whole(file, parts("c\n"))
+    assert file.read_bytes() == "Zoë\nb\nc\n".encode()
+    with pytest.raises(AttributeError):
+        write_whole(file, parts(3))
+    assert file.read_bytes() == "Zoë\nb\nc\n".encode()
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_what_is_no_json_at_all_is_an_error() -> None:
+    with pytest.raises(TypeError):
+        strict_json({"a": object()})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3e-7, 3e-7),
+        (1.23456789e-12, 1.23457e-12),
+        (1 / 3, 0.333333),
+        (-0.000123456789, -0.000123457),
+        (27612.3456, 27612.3),
+        (123456789, 123456789),  # a count is whole
+        (123456789.0, 123456789.0),
+        (0.0, 0.0),
+        (math.inf, math.inf),
+    ],
+)
+def test_six_digits_are_kept_however_small_the_number(value, expected) -> None:
+    assert significant(value) == expected
+
+
+def test_a_number_that_is_none_stays_none() -> None:
+    assert math.isnan(significant(math.nan))
+
+
+def test_nothing_is_written_as_json_that_could_hold_a_nan() -> None:
+    loose = []
+    for file in sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")):
+        place = file.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if place in TEXTS_ALONE or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            strict = any(word.arg == "allow_nan" for word in node.keywords)
+            if node.func.attr in ("dump", "dumps") and ast.unparse(node.func.value) == "json" and not strict:
+                loose.append(f"{place}:{node.lineno}")
+    assert loose == [], "use rnr.files.strict_json or json_line"
+
+
+def test_what_is_no_plain_file_is_written_to_and_a_link_stays_one(tmp_path) -> None:
+    file, link, pipe = (tmp_path / name for name in ("file", "link", "pipe"))
+    file.write_text("before")
+    link.symlink_to("file")
+    write_whole(link, "after")
+    assert (file.read_text(), link.is_symlink()) == ("after", True)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, ["a", "b"])
+    assert (os.read(reader, 10), pipe.is_fifo()) == (b"ab", True)
+    os.close(reader)

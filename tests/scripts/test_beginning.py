@@ -1,0 +1,63 @@
+"""The first moments of a command: files that stand in the place of our packages, and Ctrl-C while things load."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from scripts.beginning import PACKAGES
+from tests.project.test_imports import ROOT
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_file_in_the_place_of_a_package_is_named(tmp_path, name) -> None:
+    other = tmp_path / f"{name}.py"
+    other.write_text("def reward(): ...\n")
+    command = [sys.executable, "-m", "scripts.train", "--help"]
+    ended = subprocess.run(command, cwd=tmp_path, env=_environment(), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"error: {other} is found in the place of RNR's own package {name!r}: rename it, or start from another folder\n"
+    )
+
+
+def test_other_files_and_plain_folders_of_these_names_are_in_nobodys_way(tmp_path) -> None:
+    (tmp_path / "my_rewards.py").write_text("")
+    (tmp_path / "rewards").mkdir()
+    command = [sys.executable, "-m", "scripts.scale", "--help"]
+    ended = subprocess.run(command, cwd=tmp_path, env=_environment(), capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "start", ["import sys; sys.argv = ['-m']; import scripts", "import scripts.beginning as b; b.begin()"]
+)
+def test_an_interrupt_while_things_load_ends_the_command_at_once(tmp_path, start) -> None:
+    ready = tmp_path / "ready"
+    # As an import in compiled code does, it makes another error of the interrupt.
+    program = (
+        f"{start}\nimport time\nopen({str(ready)!r}, 'w').close()\n"
+        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    raise ImportError('cannot import name x')"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not ready.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "stopped\n")
+
+
+def test_where_interrupts_are_ignored_they_stay_so() -> None:
+    program = (
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom scripts.beginning import *\n"
+        "begin()\nraise_on_interrupt()\nos.kill(os.getpid(), signal.SIGINT)\nprint('here')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "here\n")
