@@ -1,6 +1,6 @@
 """What a reader of JSON values is: a ``Shape``, one for each tool or data set whose rows look different.
 
-A new format is one file with one ``Shape``, and one line in ``rnr/corpus/formats/known.py``.
+A new format is one file with one ``Shape`` in ``tools``, and one line in ``known.py``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
