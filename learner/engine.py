@@ -14,7 +14,8 @@ from peft import get_peft_model_state_dict
 from learner.adapter import with_adapter
 from learner.batch import Batch, MicroBatch, collate
 from learner.device import fit_to_device
-from learner.files import as_in_files, load_model, names_in_files, stored
+from learner.files import as_in_files, names_in_files, stored
+from learner.loading import load_model
 from learner.logprobs import PolicyModel
 from learner.loss import Sums, add_sums
 from learner.merging import merged

@@ -13,7 +13,8 @@ from transformers import AutoTokenizer
 
 from learner.adapter import with_adapter
 from learner.engine import PolicyEngine
-from learner.files import as_in_files, load_model, read_weights, stored
+from learner.files import as_in_files, read_weights, stored
+from learner.loading import load_model
 from learner.settings import LearnerSettings
 from rnr.digest import bits, weights_digest
 from rnr.files import rename_synced, strict_json, sync_folder

@@ -21,7 +21,7 @@ from rnr.runs.status import StatusFile
 from rnr.task.decoding import taught
 from rnr.types import Example, Prompt, Sample
 from scripts.benchmarks.gpu_rows import Rows
-from scripts.benchmarks.gpu_steps import sized
+from scripts.benchmarks.gpu_sizes import sized
 from scripts.benchmarks.lengths import SOURCE
 from scripts.benchmarks.live import Run, config_of, hand_on, running_services
 from scripts.benchmarks.mismatch import by_position

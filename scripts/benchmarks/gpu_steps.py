@@ -3,40 +3,24 @@
 python -m scripts.benchmarks.gpu_steps STEP ROWS FOLDER
 """
 
-import argparse
 import gc
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from scripts.benchmarks.gpu_rows import Rows
+from scripts.benchmarks.gpu_sizes import sized
 from scripts.command_line import as_written, new_app, run
 
 app = new_app()
 
 Step = Literal["models", "learner", "real", "cluster", "learner_small", "tests", "trl", "sleep"]
 SIZE, TINY_SIZE = "random-qwen3-0.6b", "random-tiny"
-DEFAULTS: dict[str, Any] = {
-    "lora_rank": 0,
-    "lengths": "",
-    "peer": None,
-    "peer_batch": 8,
-    "peer_weights": "float32",
-    "profile": None,
-    "sentences": "",
-    "decoding": "free",
-    "ranks": 1,
-    "deadline": 300.0,
-    "prompt_tokens": 200,
-    "completion_tokens": 130,
-    "max_tokens": 16_384,
-}
 LEARNER = {
     "uniform": {"prompts": 64, "samples": 8, "rounds": 2},
     "grpo": {"prompts": 48, "samples": 16, "rounds": 1, "lengths": "real"},
@@ -61,15 +45,6 @@ def step(
     # The step's limit is kept with SIGTERM: what was started is to be ended in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     STEPS[name](Rows(rows, name), folder / "random", tiny=tiny)
-
-
-def sized(case: Mapping[str, Any], *, tiny: bool, **more: Any) -> argparse.Namespace:
-    """The options of a case; ``tiny`` is as small as still does everything."""
-    options = {**DEFAULTS, **case, **more}
-    if tiny:
-        options |= {"prompts": 2, "samples": min(2, options["samples"]), "rounds": 1, "max_tokens": 1024}
-        options |= {"prompt_tokens": 24, "completion_tokens": 12}
-    return argparse.Namespace(**options)
 
 
 def models(rows: Rows, folder: Path, *, tiny: bool) -> None:

@@ -14,7 +14,8 @@ from learner import export as export_module
 from learner.adapter import with_adapter
 from learner.architecture import UnsupportedModel
 from learner.export import ExportError, digest_of, export
-from learner.files import as_in_files, load_model, names_in_files, read_weights, stored
+from learner.files import as_in_files, names_in_files, read_weights, stored
+from learner.loading import load_model
 from rnr.config import ModelConfig
 from tests.learner.test_preflight import tiny
 

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from learner.architecture import UnsupportedModel
-from learner.files import load_model
 from learner.folder import refuse_folder
+from learner.loading import load_model
 from scripts.benchmarks.families import tiny_config
 
 SIZES = {"vocab_size": 64, "num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "head_dim": 16}
