@@ -17,7 +17,7 @@ from actors.label_calibration import LabelCalibration
 from actors.options import Options
 from actors.question import Labels, asked, definitions, pair, refuse_one_text, refuse_text, refuse_unasked
 from actors.rollout import RolloutWorker
-from rnr.task.choosing import Chosen, above, chosen
+from rnr.task.aggregation import Chosen, aggregate, apply_threshold
 from rnr.task.decoding import refuse_undecodable
 from rnr.task.extraction import Extraction, extraction
 from rnr.task.prompts import ChatFormat, refuse_too_long
@@ -174,13 +174,13 @@ class Extractor:
             completions(options.samples > 1, sampling),
             completions(how == "greedy", replace(sampling, count=1, temperature=0.0)),
         )
-        found = chosen(how, example, prompt.decoding, greedy[0] if greedy else None, drawn)
+        found = aggregate(how, example, prompt.decoding, greedy[0] if greedy else None, drawn)
         if weight := options.label_weight(self.label_calibration):
             self._calibration = self._calibration or LabelCalibration(
                 self.worker.choices, self.chat, self._context_tokens
             )
             found = await self._calibration.decided(prompt, found, weight, meanings)
-        return above(found, example, prompt.decoding, options.least)
+        return apply_threshold(found, example, prompt.decoding, options.least)
 
     def answers(self, examples: Sequence[Example], *, decoding: Decoding, **options: Any) -> list[Chosen]:
         """The answers to examples as the model is asked in a run, whole and in order: for evaluation.

@@ -18,8 +18,8 @@ from typing import Any, TypeAlias, TypeVar
 from actors.concurrency import gather_all
 from actors.engine import MOST_CHOICES
 from rnr.corpus.loading import load as load_data
+from rnr.task.aggregation import Chosen, written
 from rnr.task.chains import read_chain, tagged_chain
-from rnr.task.choosing import Chosen, written
 from rnr.task.prompts import ChatFormat
 from rnr.types import Example, Mention, Prompt
 

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rnr.task.choosing import VOTE_SHARE, Selection, Threshold, refuse_threshold
+from rnr.task.aggregation import VOTE_SHARE, Selection, Threshold, refuse_threshold
 from rnr.types import Decoding
 from rnr.validation import explain
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import ray
 
-from actors.in_process import LocalHandle
+from actors.local_handle import LocalHandle
 
 Handle = Any
 

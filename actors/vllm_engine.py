@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.delivery import Delivery, received
 from actors.engine import MOST_CHOICES, Completion, EngineSettings, Sampling, among
-from actors.held_folder import folder_for_sockets
+from actors.locked_folder import folder_for_sockets
 from actors.token_text import character_ends
 from actors.vllm_adapter import linear_layers, refuse_adapters, room_for, write_adapter
 from actors.vllm_environment import set_environment, sockets_in

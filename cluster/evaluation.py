@@ -12,7 +12,7 @@ from cluster.prepare import Prepared
 from rnr.config import EvaluationConfig
 from rnr.evaluation.predictions import UNCALIBRATED, read_predictions, save_predictions
 from rnr.evaluation.scoring import Evaluation, f1_of, score_predictions
-from rnr.task.choosing import Chosen, chosen
+from rnr.task.aggregation import Chosen, aggregate
 from rnr.types import Example
 
 
@@ -31,7 +31,8 @@ async def evaluate(
     groups = await generation.greedy(prompts, max_new_tokens=wanted.max_new_tokens)
     examples = [prompt.example for prompt in prompts]
     own = [
-        chosen("greedy", example, decoding, group.rollouts[0]) for example, group in zip(examples, groups, strict=True)
+        aggregate("greedy", example, decoding, group.rollouts[0])
+        for example, group in zip(examples, groups, strict=True)
     ]
 
     async def save(answers: Sequence[Chosen], file: Path) -> None:

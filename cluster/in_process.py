@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from actors.engine import EngineSettings
-from actors.in_process import LocalHandle
+from actors.local_handle import LocalHandle
 from actors.reward import RewardWorker, ScorerWorker
 from actors.rollout import RolloutWorker
 from actors.vllm_engine import VllmEngine

@@ -7,7 +7,7 @@ from cluster.datasheets import MACHINES, Machine
 from cluster.memory_plan import UNKNOWN_SHAPE, Shape, cache_tokens, engine_parts, fits, rank_parts, resolve_max_num_seqs
 from cluster.placement import SHARED_GPU_MEMORY
 from cluster.simulation import Load, SimulatedRun, Speed, simulate
-from cluster.sleeping import resolve_sleep
+from cluster.sleep_mode import resolve_sleep
 from cluster.stated_speed import stated
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 

@@ -23,7 +23,7 @@ from cluster.encoding import PromptEncoder, TargetEncoder
 from cluster.memory_plan import Shape, shape_of
 from cluster.model_card import card_files, greedy
 from learner.architecture import UnsupportedModel, refuse_architecture
-from learner.folder import refuse_folder
+from learner.folder_check import refuse_folder
 from rewards.checking import check
 from rewards.composite import WEIGHED
 from rnr.config import (

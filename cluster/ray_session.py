@@ -25,7 +25,7 @@ from ray import _raylet
 from ray._private import ray_constants, worker
 from ray.exceptions import RayError
 
-from actors.held_folder import held_folder, remove, remove_abandoned_by_workers
+from actors.locked_folder import held_folder, remove, remove_abandoned_by_workers
 from cluster.nodes import LOOPBACK, refuse_unreachable
 
 ROOT = Path(__file__).resolve().parent.parent

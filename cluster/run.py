@@ -16,12 +16,12 @@ from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
-from cluster.ending import Ending, end_workers
 from cluster.estimate import estimated_rates, stated_seconds
 from cluster.generation import generation_service
+from cluster.graceful_stop import GracefulStop, nothing_to_save
+from cluster.host_checks import check_machine
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
 from cluster.inputs import check_inputs, inputs_of, keep_inputs
-from cluster.machine import check_machine
 from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
@@ -36,16 +36,16 @@ from cluster.placement import (
 )
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared, prepare
-from cluster.ray_life import while_ray_lives
+from cluster.ray_watchdog import while_ray_lives
 from cluster.reservations import reserve
 from cluster.scaling import autoscaled
 from cluster.schedule import Schedule
 from cluster.scoring import scoring_service
 from cluster.services import Services, Start
 from cluster.settings import Settings, engine_settings, learner_settings
-from cluster.sleeping import plan_memory
+from cluster.shutdown import Ending, end_workers
+from cluster.sleep_mode import plan_memory
 from cluster.stages import Stages
-from cluster.stopping import GracefulStop, nothing_to_save
 from cluster.transport import make_transport, transport_name
 from cluster.transport.topology import topology_of
 from cluster.warm_start import take_over, warm_start

@@ -14,6 +14,7 @@ from cluster.disk import Disk
 from cluster.estimate import work_left
 from cluster.evaluation import evaluate
 from cluster.generation import GenerationService
+from cluster.graceful_stop import GracefulStop
 from cluster.loop import Metrics, StepPlan, grpo
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared
@@ -23,7 +24,6 @@ from cluster.rebuilds import RebuildBudget
 from cluster.schedule import Schedule, out_of_patience
 from cluster.scoring import ScoringService
 from cluster.settings import Settings
-from cluster.stopping import GracefulStop
 from cluster.token_recording import record_step
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
 from rnr.evaluation.rollout_metrics import ner_metrics, rates

@@ -14,12 +14,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.deadline import answer
 from actors.engine import EngineSettings
-from actors.held_folder import move_temporary_files, sweep_host
+from actors.locked_folder import move_temporary_files, sweep_host
 from actors.pool import Handle, WorkerLost
-from actors.printing import print_to
 from actors.reward import RewardWorker, ScorerWorker
 from actors.rollout import RolloutWorker
 from actors.vllm_engine import VllmEngine
+from actors.worker_log import print_to
 from cluster import ray_session
 from cluster.nodes import elsewhere, unreachable
 from cluster.placement import rollout_bundle

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from learner.bucketed_layout import BucketedLayout, bucketed_layout
-from learner.copying import on_device
 from learner.masked_head import Allowed, allowed_tensors
+from learner.transfer import on_device
 from learner.varlen_layout import VarlenLayout
 from rnr.config import LossAggregation
 from rnr.types import Sample

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from learner.files import attention_of, differing
-from learner.folder import refuse_folder
+from learner.folder_check import refuse_folder
 
 
 def load_model(folder: str | Path, *, allow_pickle: bool) -> Any:

@@ -19,9 +19,9 @@ from learner.architecture import Noise, UnsupportedModel, turn_off_noise
 from learner.attention import noted_widths
 from learner.batch import Arrange, Batch, MicroBatch, Weighted, collate
 from learner.bucketed_layout import bucketed_layout
-from learner.diagnosis import SAME, first_difference, in_float32, joined, traces
 from learner.logits import Logits
 from learner.logprobs import PolicyModel, body, causal_model
+from learner.module_trace import SAME, first_difference, in_float32, joined, traces
 from rnr.types import Sample
 
 TOLERANCE = 2e-4

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from learner.copying import on_device
+from learner.transfer import on_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from rewards.brevity import brevity
 from rewards.custom import Range, RewardFunction
 from rewards.entity_f1 import entity_f1
 from rewards.faithfulness import faithfulness
-from rewards.format import format
+from rewards.format import well_formed
 from rewards.grounding import grounding
 from rewards.overlap import overlap
 from rewards.overlong import overlong
@@ -25,7 +25,7 @@ from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGro
 REWARDS: dict[str, RewardFunction] = {
     "entity_f1": entity_f1,
     "schema": schema,
-    "format": format,
+    "format": well_formed,
     "grounding": grounding,
     "overlap": overlap,
     "faithfulness": faithfulness,

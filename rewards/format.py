@@ -3,7 +3,7 @@
 from rnr.types import Answer, Example
 
 
-def format(_example: Example, answer: Answer) -> float:
+def well_formed(_example: Example, answer: Answer) -> float:
     """1 for exactly one reasoning block that is not blank, then exactly one object; else 0.
 
     The parser refuses a second block, a second object and text around them, so it has done the checking.

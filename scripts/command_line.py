@@ -18,8 +18,8 @@ from typer.models import CommandFunctionType
 
 from rnr.config import Offsets, ReadingConfig, Spaces
 from rnr.runs.commands import as_called, by_name
-from scripts.beginning import raise_on_interrupt
 from scripts.printing import flushed, lasting, take_any_text
+from scripts.startup import raise_on_interrupt
 
 Number = TypeVar("Number", int, float)
 

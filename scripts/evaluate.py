@@ -25,15 +25,15 @@ from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
 from rnr.evaluation.calibration import calibration
-from rnr.evaluation.foreign import Foreign, read_any
+from rnr.evaluation.formatting import csv_of, f1_to_quote, markdown
 from rnr.evaluation.metrics import reference_left_out
 from rnr.evaluation.predictions import Prediction, save_predictions
 from rnr.evaluation.published import columns
-from rnr.evaluation.quoting import csv_of, f1_to_quote, markdown
 from rnr.evaluation.scoring import compare, decodings, refuse_other_sentences, report, zero_shot_f1
 from rnr.evaluation.tables import calibration_table, tables
+from rnr.evaluation.tool_predictions import Foreign, read_any
 from rnr.files import strict_json, write_whole
-from rnr.task.choosing import Selection
+from rnr.task.aggregation import Selection
 from rnr.types import Decoding, Example
 from scripts.command_line import (
     READING,

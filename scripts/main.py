@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from rnr.messages import did_you_mean
-from scripts.beginning import begin
 from scripts.printing import flushed
+from scripts.startup import begin
 
 COMMANDS = {
     "data": "check, convert, split and count annotated sentences",

@@ -37,7 +37,7 @@ def plan(
     if not gpus:
         refuse_idle(context, ("bench", "answer_tokens"), "without --gpus")
     settings = load_config(config, context.args)
-    from scripts.planning import divide, show_plan  # loads Ray and torch, for which --help has no use
+    from scripts.plan_output import divide, show_plan  # loads Ray and torch, for which --help has no use
 
     if gpus:
         divide(settings, gpus, bench or [], answer_tokens, as_json=as_json)

@@ -23,7 +23,7 @@ from rnr.config import ModelConfig
 from rnr.corpus.formats.rows import numbered_rows
 from rnr.files import json_line
 from rnr.messages import counted
-from rnr.task.choosing import Selection
+from rnr.task.aggregation import Selection
 from rnr.task.extraction import Extraction
 from rnr.task.labels import label_key
 from rnr.task.parsing import ERRORS

@@ -16,7 +16,7 @@ from rnr.config import RewardConfig
 from rnr.evaluation.error_types import outcomes
 from rnr.model_folder import resolve
 from rnr.runs.run_folder import saved_config
-from rnr.runs.saved import SavedGroup, find_group
+from rnr.runs.saved_rollouts import SavedGroup, find_group
 from rnr.types import Answer, Example, Group, Reward, ScoredGroup
 from rnr.validation import validated
 from scripts.command_line import as_written, new_app, run

@@ -20,7 +20,7 @@ from rewards.rescoring import Change, rescore_rollouts
 from rnr.config import RewardConfig
 from rnr.files import json_line, write_whole
 from rnr.runs.run_folder import saved_config
-from rnr.runs.saved import SavedGroup, saved_groups
+from rnr.runs.saved_rollouts import SavedGroup, saved_groups
 from rnr.validation import validated
 from scripts.command_line import as_written, new_app, refuse_idle, run, table_option, within
 

@@ -19,10 +19,10 @@ from rnr.runs.commands import as_called
 from rnr.runs.console import Console
 from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 from rnr.runs.status import StatusFile
-from scripts.beginning import end_on_interrupt, raise_on_interrupt
 from scripts.command_line import as_written, new_app, run
 from scripts.debugging import smallest
 from scripts.report import write_page
+from scripts.startup import end_on_interrupt, raise_on_interrupt
 
 if TYPE_CHECKING:
     from cluster.run import ValidatedRun
@@ -55,7 +55,7 @@ def train(
     if debug:
         settings = load_config(config, [*context.args, *smallest(settings)])
     if dry_run:
-        from scripts.planning import show_plan
+        from scripts.plan_output import show_plan
 
         show_plan(settings, resume=resume, as_json=as_json)
         return 0
@@ -72,7 +72,7 @@ def train(
     if not (config or context.args or debug or there):
         console.say(BARE)
     status = StatusFile([*as_called("python -m scripts.train").split(), *options, *context.args], say=console.say)
-    from cluster.stopping import EXIT_CODE, stop_before_the_run
+    from cluster.graceful_stop import EXIT_CODE, stop_before_the_run
     from rnr.faults import Stopped
 
     with stop_before_the_run():
@@ -87,8 +87,8 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     """The exit code of a run that nobody stopped."""
     end_on_interrupt()
     with status.starting("libraries"):
-        from cluster.ending import ray_ended
         from cluster.run import validate_run
+        from cluster.shutdown import ray_ended
     raise_on_interrupt()
     with ray_ended(status):
         ready = validate_run(settings, resume=resume, status=status)

@@ -14,8 +14,8 @@ from rnr.runs.spans import FILE
 from rnr.runs.status import StatusFile
 from rnr.runs.token_values import token_rows
 from rnr.runs.tracking import Tracker
+from rnr.task.aggregation import Chosen, aggregate
 from rnr.task.chains import grounded
-from rnr.task.choosing import Chosen, chosen
 from rnr.task.parsing import parse
 from rnr.types import Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup, Segment
 
@@ -66,7 +66,7 @@ def scored(step: int, number: int, *, flat: bool = False) -> ScoredGroup:
 def answer(one: Example, text: str, *, tokens: int = 9, finished: bool = True) -> Chosen:
     """The one greedy answer to an example."""
     segment = Segment(token_ids=(1,) * tokens, logprobs=(0.0,) * tokens, policy_version=0)
-    return chosen("greedy", one, "free", Rollout(segments=(segment,), text=text, finished=finished))
+    return aggregate("greedy", one, "free", Rollout(segments=(segment,), text=text, finished=finished))
 
 
 def _evaluate(folder: Path, tracker: Tracker, name: str, stage: str, step: int, said: str) -> None:

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from cluster.disk import Disk
+from cluster.graceful_stop import GracefulStop
 from cluster.progress import Progress
 from cluster.ranks import LearnerLost
 from cluster.settings import Settings
 from cluster.stages import Stages
-from cluster.stopping import GracefulStop
 from rnr.config import EvaluationConfig, GrpoConfig, MergingConfig, SamplingConfig, SftConfig
 from rnr.runs.status import StatusFile
 

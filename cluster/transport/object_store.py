@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from actors.held_folder import held_for_a_while
+from actors.locked_folder import held_for_a_while
 from cluster.transport.topology import Topology
 from learner.files import read_weights
 from rnr.digest import bits

@@ -11,8 +11,7 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.label_doubts import as_typed, label_doubts
 from rnr.corpus.report import Reading
 from rnr.messages import counted, few
-from rnr.task.asked import with_plain_labels, without_catch_alls
-from rnr.task.labels import IGNORED_LABELS, label_key
+from rnr.task.labels import IGNORED_LABELS, label_key, with_plain_labels, without_catch_alls
 from rnr.types import Example
 
 OUTSIDE = "mentions have the label 'O', which in columns of tags marks what is no mention"

@@ -9,8 +9,8 @@ from typing import Any, TypeGuard
 
 from rnr.corpus.formats.rows import numbered_rows
 from rnr.files import json_line, write_whole
+from rnr.task.aggregation import Chosen, aligned
 from rnr.task.chains import grounded
-from rnr.task.choosing import Chosen, aligned
 from rnr.task.parsing import parse
 from rnr.types import Answer, Decoding, Example
 
@@ -35,7 +35,7 @@ class Prediction:
     """What it might say (``rnr.task.decoding``), and by how much its labels were calibrated if they were; empty where
     the file does not tell."""
     confidences: tuple[float | None, ...] = ()
-    """How sure each mention of the answer is (``rnr.task.choosing``); empty where the file does not tell."""
+    """How sure each mention of the answer is (``rnr.task.aggregation``); empty where the file does not tell."""
 
 
 def save_predictions(examples: Iterable[Example], answers: Iterable[Chosen], decoding: Decoding, file: Path) -> None:

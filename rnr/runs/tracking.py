@@ -19,7 +19,7 @@ from rnr.evaluation.scoring import Evaluation
 from rnr.files import append_whole, json_line, keep_lines, whole_rows, write_whole
 from rnr.runs.tensorboard_run import TensorboardRun
 from rnr.runs.wandb_run import WandbRun
-from rnr.task.choosing import Chosen
+from rnr.task.aggregation import Chosen
 from rnr.types import Example, Mention, ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]

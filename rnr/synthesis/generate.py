@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from rnr.runs.console import Console
 from rnr.synthesis.checking import check, check_explicable, read_draft, read_score
 from rnr.synthesis.client import NoAnswer, TeacherClient
-from rnr.synthesis.clock import Clock
 from rnr.synthesis.messages import judge_messages, teacher_messages
 from rnr.synthesis.outcomes import Outcome, Rejection, Score
+from rnr.synthesis.progress import ProgressLine
 from rnr.synthesis.rows import row_answer
 from rnr.types import Answer, Example
 
@@ -140,18 +140,18 @@ async def run_all(
     outcomes: dict[int, Outcome] = {}
     failures: list[RuntimeError] = []
     queue = enumerate(examples)
-    clock = Clock(console, 0, len(examples))
+    progress = ProgressLine(console, 0, len(examples))
     kept = 0
 
     def requests() -> int:
         return sum(client.requests for client in clients)
 
     async def worker() -> None:
-        nonlocal clock, kept
+        nonlocal progress, kept
         for number, example in queue:
             if not requests():
                 # Journalled answers take no time and must not enter the estimate of the time left.
-                clock = Clock(console, len(outcomes), len(examples))
+                progress = ProgressLine(console, len(outcomes), len(examples))
             try:
                 outcomes[number] = await work(example)
             except RuntimeError as error:
@@ -163,7 +163,7 @@ async def run_all(
                 retries = sum(client.retries.total() for client in clients)
                 error = next((client.last_error for client in reversed(clients) if client.last_error), "")
                 numbers = {"kept": kept, "requests": requests(), "retries": retries}
-                clock.step(len(outcomes) - 1, numbers, f"  last error: {error[:SHOWN_ERROR]}" if error else "")
+                progress.step(len(outcomes) - 1, numbers, f"  last error: {error[:SHOWN_ERROR]}" if error else "")
 
     await asyncio.gather(*(worker() for _ in range(clients[0].policy.concurrency)))
     if failures:

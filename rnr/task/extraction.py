@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from rnr.task.choosing import Chosen
+from rnr.task.aggregation import Chosen
 from rnr.task.labels import label_key
 from rnr.types import Mention
 
@@ -23,7 +23,7 @@ class Entity:
     start: int
     end: int
     confidence: float | None
-    """In [0, 1]: ``rnr.task.choosing`` says of what; None where nothing is known."""
+    """In [0, 1]: ``rnr.task.aggregation`` says of what; None where nothing is known."""
     alignment: Alignment
 
 

@@ -1,7 +1,10 @@
-"""How labels are written and compared."""
+"""How labels are written and compared, and an example with its labels as the prompt has them."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
+
+from rnr.types import Example, Mention
 
 IGNORED_LABELS = frozenset({"na", "n a", "misc", "else", "other", "nan"})
 """Catch-all labels which the paper removes from schema and gold alike."""
@@ -27,3 +30,34 @@ def within(schema: tuple[str, ...], labels: Iterable[str]) -> bool:
 @lru_cache(maxsize=1024)
 def _keys(schema: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(label_key, schema))
+
+
+def with_plain_labels(example: Example) -> Example:
+    """The example with its labels as ``label_key`` writes them, those that are then the same as one, and sorted."""
+    labels = {label: label_key(label) for label in {*example.schema, *(m.label for m in example.mentions)}}
+    if all(label == plain for label, plain in labels.items()):
+        return example
+    mentions = {
+        (m.start, m.end, labels[m.label]): m if m.label == labels[m.label] else _named(m, labels[m.label])
+        for m in example.mentions
+    }
+    return replace(
+        example,
+        schema=tuple(sorted({labels[label] for label in example.schema})),
+        mentions=tuple(mentions.values()),
+    )
+
+
+def _named(mention: Mention, label: str) -> Mention:
+    return Mention(text=mention.text, label=label, start=mention.start, end=mention.end)
+
+
+def without_catch_alls(example: Example) -> Example:
+    """The example without the labels, and the mentions under them, that the paper removes from schema and gold."""
+    if not any(label_key(label) in IGNORED_LABELS for label in example.schema):
+        return example
+    return replace(
+        example,
+        schema=tuple(label for label in example.schema if label_key(label) not in IGNORED_LABELS),
+        mentions=tuple(mention for mention in example.mentions if label_key(mention.label) not in IGNORED_LABELS),
+    )

@@ -30,8 +30,8 @@ from rnr.evaluation.metrics import average
 from rnr.evaluation.predictions import Prediction
 from rnr.evaluation.scoring import PROTOCOLS, Report, f1_of, report
 from rnr.evaluation.tables import with_interval
+from rnr.task.aggregation import Chosen, aggregate, apply_threshold
 from rnr.task.chains import grounded
-from rnr.task.choosing import Chosen, above, chosen
 from rnr.task.decoding import refuse_undecodable
 from rnr.task.parsing import parse
 from rnr.types import Decoding, Example, Prompt, Rollout
@@ -135,20 +135,20 @@ def _prediction(example: Example, found: Chosen) -> Prediction:
 
 
 def _greedy(one: Answered) -> Chosen:
-    return chosen("greedy", one.prompt.example, one.prompt.decoding, one.greedy)
+    return aggregate("greedy", one.prompt.example, one.prompt.decoding, one.greedy)
 
 
 def _sample(one: Answered, number: int) -> Chosen:
-    return chosen("greedy", one.prompt.example, one.prompt.decoding, one.samples[number])
+    return aggregate("greedy", one.prompt.example, one.prompt.decoding, one.samples[number])
 
 
 def _vote(one: Answered, share: float) -> Chosen:
-    found = chosen("vote", one.prompt.example, one.prompt.decoding, None, one.samples)
-    return above(found, one.prompt.example, one.prompt.decoding, share)
+    found = aggregate("vote", one.prompt.example, one.prompt.decoding, None, one.samples)
+    return apply_threshold(found, one.prompt.example, one.prompt.decoding, share)
 
 
 def _medoid(one: Answered) -> Chosen:
-    return chosen("medoid", one.prompt.example, one.prompt.decoding, None, one.samples)
+    return aggregate("medoid", one.prompt.example, one.prompt.decoding, None, one.samples)
 
 
 def _best(one: Answered) -> Chosen:

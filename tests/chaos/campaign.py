@@ -18,7 +18,7 @@ from threading import Event
 
 import psutil
 
-from cluster.stopping import EXIT_CODE
+from cluster.graceful_stop import EXIT_CODE
 from tests.chaos.driver import note
 from tests.chaos.faults import KILLS, OF_DRIVER, Fault, plan, strike
 from tests.chaos.hosts import NETWORK, PORT, Hosts

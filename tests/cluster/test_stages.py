@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from actors.deadline import KILLED_FOR_MEMORY
+from cluster.graceful_stop import GracefulStop
 from cluster.progress import Progress
 from cluster.ranks import LearnerLost
 from cluster.rebuilds import REBUILDS
 from cluster.stages import Stages
-from cluster.stopping import GracefulStop
 from rnr.config import MergingConfig, SftConfig
 from rnr.faults import Stopped
 from tests.stages import Policy, make_stages

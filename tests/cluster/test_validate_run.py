@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from actors.engine import EngineSettings
-from cluster import run, sleeping
+from cluster import run, sleep_mode
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
 from rnr.runs.status import StatusFile
@@ -22,7 +22,7 @@ def cluster(monkeypatch):
     ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0, "GPU": 2.0}, nodes=lambda: [node, node])
     monkeypatch.setattr(run, "ray", ray)
     monkeypatch.setattr(run.ray_session, "connect", lambda *_arguments, **_options: None)
-    monkeypatch.setattr(sleeping, "gpu_memory", lambda: [80.0])
+    monkeypatch.setattr(sleep_mode, "gpu_memory", lambda: [80.0])
 
 
 def test_gpus_are_those_of_the_cluster_for_the_memory_plan_too(cluster, tiny_model, colours, tmp_path, capsys) -> None:
@@ -54,7 +54,7 @@ def test_the_plan_of_a_cluster_that_is_not_joined_says_nothing_of_the_memory_of_
 ) -> None:
     from scripts import plan
 
-    monkeypatch.setattr(sleeping, "gpu_memory", lambda: [8.0])
+    monkeypatch.setattr(sleep_mode, "gpu_memory", lambda: [8.0])
     options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
     options += [f"--data.evaluation=['{colours}/test.jsonl']", "--cluster.address=10.0.0.1:6379"]
     assert plan.main(options) == 0

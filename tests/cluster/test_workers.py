@@ -106,7 +106,7 @@ def test_an_actor_has_its_workers_name_and_prints_into_the_run_folder(tmp_path) 
 
 
 def test_a_host_without_the_run_folder_keeps_to_rays_own_logs(tmp_path) -> None:
-    from actors.printing import print_to
+    from actors.worker_log import print_to
 
     assert not print_to(str(tmp_path / "nowhere" / "reward-0.0.log"))
     assert not (tmp_path / "nowhere").exists()

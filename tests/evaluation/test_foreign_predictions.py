@@ -14,9 +14,9 @@ from rnr.corpus.formats.entities.plain_rows import GROUPS
 from rnr.corpus.formats.examples import BLANK, TRIMMED, TWICE
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
-from rnr.evaluation.foreign import LEFT_OUT, SAME_ROW, read_any
-from rnr.evaluation.quoting import f1_to_quote
+from rnr.evaluation.formatting import f1_to_quote
 from rnr.evaluation.scoring import report
+from rnr.evaluation.tool_predictions import LEFT_OUT, SAME_ROW, read_any
 from rnr.types import Example, Mention
 from scripts.evaluate import main
 from tests.jsonl import write_jsonl
@@ -85,7 +85,7 @@ def test_a_label_in_another_writing_is_the_one_of_the_data_under_every_protocol(
 def test_of_two_writings_in_the_data_the_same_is_taken_always() -> None:
     """As strings have other hashes in every process, so have the sets that hold them."""
     script = (
-        "from rnr.evaluation.foreign import _Names; from rnr.types import Example; "
+        "from rnr.evaluation.tool_predictions import _Names; from rnr.types import Example; "
         "data = [Example(uid=a, source='a', sentence=a, schema=(a,), mentions=()) for a in ('PER', 'per', 'Per')]; "
         "print(_Names(data, {}).of('pER'))"
     )

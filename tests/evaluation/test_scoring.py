@@ -10,9 +10,9 @@ import pytest
 
 from rnr.corpus.drawing import draw_from_each
 from rnr.evaluation.bootstrap import Difference
+from rnr.evaluation.formatting import csv_of
 from rnr.evaluation.predictions import read_predictions, save_predictions
 from rnr.evaluation.published import COLUMNS, PUBLISHED, columns
-from rnr.evaluation.quoting import csv_of
 from rnr.evaluation.scoring import LabelScore, compare, f1_of, report, score_predictions
 from rnr.evaluation.tables import tables
 from rnr.types import Example, Mention

@@ -21,7 +21,7 @@ from rnr.corpus.loading import check, load, stream
 from rnr.corpus.matching import folded, places_of
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import MERGED, as_asked
-from rnr.task.asked import with_plain_labels, without_catch_alls
+from rnr.task.labels import with_plain_labels, without_catch_alls
 from rnr.types import Example, Mention
 from scripts.data import main
 from tests.jsonl import write_jsonl

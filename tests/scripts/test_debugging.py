@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from actors.deadline import answer
-from actors.in_process import LocalHandle
+from actors.local_handle import LocalHandle
 from actors.pool import WorkerLost
 from actors.slots import end
 from cluster.in_process import resources_in_process

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rnr.task.choosing import Chosen
+from rnr.task.aggregation import Chosen
 from rnr.task.parsing import parse
 from scripts.evaluate import main
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rewards.rescoring import Change
-from rnr.runs.saved import find_group, saved_groups
+from rnr.runs.saved_rollouts import find_group, saved_groups
 from rnr.types import Reward
 from scripts.replay import main as replay
 from scripts.rescore import main as rescore

@@ -32,11 +32,11 @@ from rnr.corpus.loading import load
 from rnr.runs.console import Console
 from rnr.synthesis.checking import check, read_draft, read_score
 from rnr.synthesis.client import NoAnswer, RequestPolicy, TeacherClient, TeacherDown
-from rnr.synthesis.clock import Clock
 from rnr.synthesis.generate import Generator, Rules, run_all
 from rnr.synthesis.journal import Journal
 from rnr.synthesis.messages import teacher_messages
 from rnr.synthesis.outcomes import Outcome
+from rnr.synthesis.progress import ProgressLine
 from rnr.synthesis.rows import row_answer
 from rnr.synthesis.teacher import TeacherCompletion, TeacherRefused, TeacherUnavailable, TemplateTeacher, _retry_after
 from rnr.types import Example, Mention
@@ -156,7 +156,7 @@ def annotate(
 
 def test_the_time_left_counts_the_first_answers_and_no_journalled_ones(monkeypatch, tmp_path: Path) -> None:
     now, lines = 0.0, []
-    monkeypatch.setattr("rnr.synthesis.clock.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("rnr.synthesis.progress.time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(
         Console, "step_line", lambda _self, _name, step, _steps, _numbers, left: lines.append((step, left))
     )
@@ -741,7 +741,7 @@ def test_an_option_out_of_its_range_is_refused_with_the_range(
 
 
 def test_progress_counts_in_whole_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    Clock(Console(), 0, 1).step(0, {"kept": 1523, "loss": 0.12345})
+    ProgressLine(Console(), 0, 1).step(0, {"kept": 1523, "loss": 0.12345})
     assert "sentence 1/1  kept 1523  loss 0.123  " in capsys.readouterr().out
 
 

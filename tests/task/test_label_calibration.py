@@ -20,8 +20,8 @@ from cluster.evaluation import evaluate
 from rnr.config import EvaluationConfig
 from rnr.evaluation.predictions import UNCALIBRATED
 from rnr.evaluation.scoring import Evaluation
+from rnr.task.aggregation import Chosen, aggregate, written
 from rnr.task.chains import tagged_chain
-from rnr.task.choosing import Chosen, chosen, written
 from rnr.task.parsing import parse
 from rnr.types import Decoding, Example, Group, Mention
 from tests.carriers import rollout
@@ -205,7 +205,7 @@ def test_an_evaluation_that_ends_early_asks_for_nothing_more(ner, ended) -> None
     examples = [Example(uid=str(n), sentence=f"Ada met {n}", schema=SCHEMA, mentions=(mention,)) for n in range(9)]
     prompts = [replace(ner.chat.prompt(example), decoding="marks") for example in examples]
     answers = [
-        chosen("greedy", example, "marks", rollout(text=written(example, example.mentions, "marks")))
+        aggregate("greedy", example, "marks", rollout(text=written(example, example.mentions, "marks")))
         for example in examples
     ]
     calls: list[int] = []
@@ -239,7 +239,7 @@ def test_a_mark_keeps_its_label_where_the_context_ends_before_a_longer_one_would
     mentions = tuple(Mention(text=sentence[a:b], label="person", start=a, end=b) for a, b in places)
     example = Example(uid="a", sentence=sentence, schema=labels, mentions=mentions)
     prompt, chain = ner.chat.prompt(example), tagged_chain(example)
-    found = chosen("greedy", example, "marks", rollout(text=written(example, mentions, "marks")))
+    found = aggregate("greedy", example, "marks", rollout(text=written(example, mentions, "marks")))
     found = replace(found, confidences=(0.5, 0.25))
     context = len(prompt.token_ids) + len(ner.chat.chain_tokens(chain)) + 1  # what was answered, and its end
 

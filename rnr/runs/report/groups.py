@@ -8,7 +8,7 @@ from typing import Any
 
 from rnr.evaluation.error_types import outcomes
 from rnr.files import whole_lines, whole_rows
-from rnr.runs.saved import example_of
+from rnr.runs.saved_rollouts import example_of
 from rnr.task.chains import grounded
 from rnr.task.parsing import parse
 from rnr.types import Example

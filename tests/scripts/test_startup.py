@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from scripts.beginning import PACKAGES
+from scripts.startup import PACKAGES
 from tests.project.test_imports import ROOT
 
 
@@ -37,7 +37,7 @@ def test_other_files_and_plain_folders_of_these_names_are_in_nobodys_way(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "start", ["import sys; sys.argv = ['-m']; import scripts", "import scripts.beginning as b; b.begin()"]
+    "start", ["import sys; sys.argv = ['-m']; import scripts", "import scripts.startup as b; b.begin()"]
 )
 def test_an_interrupt_while_things_load_ends_the_command_at_once(tmp_path, start) -> None:
     ready = tmp_path / "ready"
@@ -56,7 +56,7 @@ def test_an_interrupt_while_things_load_ends_the_command_at_once(tmp_path, start
 
 def test_where_interrupts_are_ignored_they_stay_so() -> None:
     program = (
-        "import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom scripts.beginning import *\n"
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom scripts.startup import *\n"
         "begin()\nraise_on_interrupt()\nos.kill(os.getpid(), signal.SIGINT)\nprint('here')"
     )
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from rnr.runs.console import Console, duration
 
 
-class Clock:
+class ProgressLine:
     """Prints the numbers after a sentence and the time left, of work that begins now at sentence ``first``."""
 
     def __init__(self, console: Console, first: int, sentences: int) -> None:

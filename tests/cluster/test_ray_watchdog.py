@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from cluster import ray_life, ray_session
+from cluster import ray_session, ray_watchdog
 from cluster.ranks import RankDied
-from cluster.ray_life import RayDied, while_ray_lives
+from cluster.ray_watchdog import RayDied, while_ray_lives
 from rnr.faults import Stopped
 
 SAID = (
@@ -22,7 +22,7 @@ SAID = (
 def ray(monkeypatch) -> SimpleNamespace:
     """A local Ray that is whole until it is told that it is dead."""
     ray = SimpleNamespace(dead="")
-    monkeypatch.setattr(ray_life, "EVERY", 0.01)
+    monkeypatch.setattr(ray_watchdog, "EVERY", 0.01)
     monkeypatch.setattr(ray_session, "dead", lambda: ray.dead)
     monkeypatch.setattr(ray_session, "keep_logs", lambda part, folder: f"{folder}/{part}.out")
     return ray

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from learner.architecture import UnsupportedModel
-from learner.folder import refuse_folder
+from learner.folder_check import refuse_folder
 from learner.loading import load_model
 from scripts.benchmarks.families import tiny_config
 

@@ -13,8 +13,8 @@ from cluster.datasheets import Machine
 from cluster.disk import check_disk, disk_gib
 from cluster.dry_run import derived, gib, memory_missing, show, standing, time_of, worker_gib, workers_of
 from cluster.estimate import ANSWER, estimated_rates, prompt_tokens
+from cluster.host_checks import check_machine
 from cluster.in_process import resources_in_process
-from cluster.machine import check_machine
 from cluster.manifest import layout_of
 from cluster.placement import IN_PROCESS, check_resources, local_resources, named_address, ray_address, roles
 from cluster.planner import NEAR, Division, Planner, machines_of
@@ -23,7 +23,7 @@ from cluster.progress import Progress
 from cluster.run import checked, load_inputs, stage_settings, with_gpus
 from cluster.schedule import Schedule
 from cluster.simulation import Load, measured
-from cluster.sleeping import plan_memory
+from cluster.sleep_mode import plan_memory
 from cluster.transport import transport_name
 from cluster.transport.topology import topology_of
 from rnr.config import Config

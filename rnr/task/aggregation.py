@@ -59,7 +59,7 @@ class Chosen:
     """The weight by which labels were calibrated (``actors.label_calibration``); 0 for the completion's own."""
 
 
-def chosen(
+def aggregate(
     how: Selection, example: Example, decoding: Decoding, greedy: Rollout | None, samples: Sequence[Rollout] = ()
 ) -> Chosen:
     """The answer to ``example`` that these completions give; ``greedy`` is needed for ``greedy`` alone."""
@@ -90,7 +90,7 @@ def refuse_threshold(threshold: Threshold | None) -> None:
         raise ValueError(f"a threshold is a confidence from 0 to 1, not {wrong[0]!r}")
 
 
-def above(found: Chosen, example: Example, decoding: Decoding, threshold: Threshold | None) -> Chosen:
+def apply_threshold(found: Chosen, example: Example, decoding: Decoding, threshold: Threshold | None) -> Chosen:
     """The answer without the mentions that are less sure than the threshold says.
 
     Raises ValueError if the confidence of one of them is not known.

@@ -11,7 +11,7 @@ import torch
 
 pytest.importorskip("ray")
 
-from cluster import sleeping
+from cluster import sleep_mode
 from cluster.generation import GenerationService
 from cluster.loop import StepPlan, grpo
 from cluster.memory_plan import Shape, fits, learner_parts, memory_rows, rank_parts
@@ -20,7 +20,7 @@ from cluster.planner import Planner, machines_of
 from cluster.policy import PolicyService
 from cluster.services import Services
 from cluster.simulation import Load
-from cluster.sleeping import resolve_sleep
+from cluster.sleep_mode import resolve_sleep
 from learner import device
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
@@ -529,8 +529,8 @@ def test_the_plan_of_a_run_counts_sleep_and_refuses_it_on_a_cpu(tiny_model, colo
     options += [f"--data.evaluation=['{colours}/test.jsonl']", "--generation.sleep=level2"]
     assert plan.main(options) == 2
     assert 'generation.sleep="level2": engines on a CPU' in capsys.readouterr().err
-    monkeypatch.setattr("scripts.planning.local_resources", lambda: {"CPU": 4.0, "GPU": 1.0})
-    monkeypatch.setattr(sleeping, "gpu_memory", lambda: [24.0])
+    monkeypatch.setattr("scripts.plan_output.local_resources", lambda: {"CPU": 4.0, "GPU": 1.0})
+    monkeypatch.setattr(sleep_mode, "gpu_memory", lambda: [24.0])
     assert plan.main([*options, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["config"]["generation"]["sleep"] == "level2"

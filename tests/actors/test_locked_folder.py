@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.held_folder import (
+from actors.locked_folder import (
     PREFIX,
     SHARED_MEMORY,
     folder_for_sockets,
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="semaphores a
 
 SCRIPT = """
 import multiprocessing, os, sys, tempfile, time
-from actors.held_folder import move_temporary_files
+from actors.locked_folder import move_temporary_files
 
 def child():
     lock = multiprocessing.get_context("spawn").Lock()
@@ -126,7 +126,7 @@ def test_a_folder_that_is_written_to_while_it_is_removed_is_left_to_the_next(roo
     folder, lock = held_folder(root, PREFIX)
     (folder / "session").mkdir()
     with monkeypatch.context() as busy:
-        busy.setattr("actors.held_folder.shutil.rmtree", lambda *_, **__: None)
+        busy.setattr("actors.locked_folder.shutil.rmtree", lambda *_, **__: None)
         remove(folder)
     assert (folder / "lock").exists()
     os.close(lock)

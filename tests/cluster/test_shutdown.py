@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from cluster import ray_session
-from cluster.ending import end_workers
+from cluster.shutdown import end_workers
 from rnr.runs.status import read_status
 from tests.project.test_imports import ROOT
 
 PROGRAM = """
 import os, signal, sys, time
-from cluster import ending
+from cluster import shutdown
 from rnr.faults import Stopped
 from rnr.runs.status import StatusFile
 
-ending.SECONDS = float(sys.argv[2])
+shutdown.SECONDS = float(sys.argv[2])
 status = StatusFile()
 ends = {"done": None, "stopped": Stopped("saved"), "failed": ValueError("no such thing")}[sys.argv[1]]
 
@@ -29,9 +29,9 @@ def disconnect():
         time.sleep(float(sys.argv[3]))
     print("cleaned")
 
-ending.ray_session.disconnect = disconnect
+shutdown.ray_session.disconnect = disconnect
 try:
-    with ending.ray_ended(status), status.until_the_end():
+    with shutdown.ray_ended(status), status.until_the_end():
         if ends:
             raise ends
 except (Stopped, ValueError):
@@ -74,8 +74,8 @@ import asyncio, errno, os, signal, sys, threading
 from pathlib import Path
 from types import SimpleNamespace
 import cluster.run
-from cluster import ending
-from cluster.stopping import GracefulStop, nothing_to_save
+from cluster import shutdown
+from cluster.graceful_stop import GracefulStop, nothing_to_save
 from functools import partial
 from scripts import train
 
@@ -95,7 +95,7 @@ async def work():
     await asyncio.sleep(60)
 
 async def run(ready):
-    stopping, end = GracefulStop(5.0), ending.Ending(ready.status)
+    stopping, end = GracefulStop(5.0), shutdown.Ending(ready.status)
     with stopping.listening():
         try:
             with ready.status.until_the_end():
@@ -107,7 +107,7 @@ async def run(ready):
             end.end()
 
 cluster.run.validate_run, cluster.run.run = validate, run
-ending.ray_session.disconnect = lambda: print("Ray ended")
+shutdown.ray_session.disconnect = lambda: print("Ray ended")
 sys.exit(train.main([f"--run.folder={folder}"]))
 """
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from cluster import ray_session
+from cluster.graceful_stop import EXIT_CODE
 from cluster.in_process import InProcess
 from cluster.reservations import Reservations
 from cluster.services import Services
-from cluster.stopping import EXIT_CODE
 from cluster.workers import Workers
 from rnr.runs.status import StatusFile
 

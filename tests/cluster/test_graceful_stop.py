@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from cluster.graceful_stop import GracefulStop, nothing_to_save, stop_before_the_run
 from cluster.ranks import LearnerLost
-from cluster.stopping import GracefulStop, nothing_to_save, stop_before_the_run
 from rnr.faults import Stopped
 from tests.project.test_imports import ROOT
 from tests.stages import Policy, make_stages
@@ -92,7 +92,7 @@ def test_a_terminal_that_is_closed_stops_a_run_with_a_checkpoint_however_often_i
 def test_under_nohup_a_closed_terminal_stops_nothing() -> None:
     program = (
         "import asyncio, os, signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from cluster.stopping import GracefulStop, stop_before_the_run, stop_signals\n"
+        "from cluster.graceful_stop import GracefulStop, stop_before_the_run, stop_signals\n"
         "async def work():\n    with GracefulStop(1.0).listening():\n        os.kill(os.getpid(), signal.SIGHUP)\n"
         "        await asyncio.sleep(0.05)\n"
         "with stop_before_the_run():\n    os.kill(os.getpid(), signal.SIGHUP)\n    asyncio.run(work())\n"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rnr.evaluation.calibration import reliability
-from rnr.task.choosing import above, aligned, chosen
+from rnr.task.aggregation import aggregate, aligned, apply_threshold
 from rnr.task.extraction import extraction
 from rnr.task.parsing import write
 from rnr.types import Example, Mention
@@ -34,17 +34,17 @@ def _sample(name: str):
 
 def test_a_vote_gives_shares_and_of_what_overlaps_the_one_that_more_samples_name() -> None:
     samples = [_sample(name) for name in ("all", "two", "other", "none")]
-    found = chosen("vote", EXAMPLE, "marks", None, samples)
+    found = aggregate("vote", EXAMPLE, "marks", None, samples)
     # Ada is a person in 2 of 4 and a city in 1; Bob is named once, Rome three times.
     assert found.mentions == (ADA, BOB, ROME)
     assert found.confidences == (0.5, 0.25, 0.75)
     assert found.tokens == 12
-    half = above(found, EXAMPLE, "marks", 0.5)
+    half = apply_threshold(found, EXAMPLE, "marks", 0.5)
     assert (half.mentions, half.below_threshold) == ((ADA, ROME), 1)
     assert half.text == write([ADA, ROME], reasoning=CHAINS["two"])
-    by_label = above(found, EXAMPLE, "marks", {"person": 0.5})
+    by_label = apply_threshold(found, EXAMPLE, "marks", {"person": 0.5})
     assert by_label.mentions == (ADA, ROME)
-    assert above(found, EXAMPLE, "marks", {"city": 0.8}).mentions == (ADA, BOB)
+    assert apply_threshold(found, EXAMPLE, "marks", {"city": 0.8}).mentions == (ADA, BOB)
 
 
 def test_the_confidences_follow_the_answer_as_it_is_read_back() -> None:
@@ -54,9 +54,9 @@ def test_the_confidences_follow_the_answer_as_it_is_read_back() -> None:
         [Mention(text="Ada", label="person"), Mention(text="Rome", label="city"), Mention(text="Bob", label="person")],
         reasoning="[Ada: person] in [Rome: city] met [Bob: person]",
     )
-    found = chosen("vote", example, "marks", None, [rollout(text), rollout(text)])
+    found = aggregate("vote", example, "marks", None, [rollout(text), rollout(text)])
     assert [mention.text for mention in found.mentions] == ["Ada", "Rome", "Bob"]
-    uneven = above(found, example, "marks", None)
+    uneven = apply_threshold(found, example, "marks", None)
     assert aligned(uneven, example.sentence) == (1.0, 1.0, 1.0)
     told = replace(found, confidences=(0.1, 0.2, 0.3))
     assert aligned(told, example.sentence) == (0.1, 0.3, 0.2)
@@ -65,7 +65,7 @@ def test_the_confidences_follow_the_answer_as_it_is_read_back() -> None:
 def test_the_medoid_is_the_sample_that_agrees_best() -> None:
     samples = [_sample(name) for name in ("none", "all", "two", "other")]
     # F1 sums: none 1; all 1 + 0.8 + 0.4; two 1 + 0.8 + 0.5; other 1 + 0.4 + 0.5.
-    found = chosen("medoid", EXAMPLE, "marks", None, samples)
+    found = aggregate("medoid", EXAMPLE, "marks", None, samples)
     assert found.text == samples[2].text
     assert found.confidences == (0.5, 0.75)
 
@@ -74,14 +74,14 @@ def test_samples_that_invent_different_texts_do_not_agree() -> None:
     invented = [[Mention(text=text, label="person")] for text in ("Eve", "Zoe")]
     samples = [rollout(write(said, reasoning=None)) for said in (*invented, [ADA], [ADA, BOB])]
     # F1 sums: Eve and Zoe 1 each, the others 1 + 2 / 3, the first of equals.
-    assert chosen("medoid", EXAMPLE, "free", None, samples).mentions == (ADA,)
+    assert aggregate("medoid", EXAMPLE, "free", None, samples).mentions == (ADA,)
 
 
 def test_a_sample_that_cannot_be_read_names_nothing_and_agrees_with_nothing() -> None:
     broken = rollout("<think>\nAda", finished=False)
-    found = chosen("vote", EXAMPLE, "marks", None, [broken, _sample("two")])
+    found = aggregate("vote", EXAMPLE, "marks", None, [broken, _sample("two")])
     assert (found.confidences, found.error, found.finished) == ((0.5, 0.5), None, True)
-    lost = chosen("vote", EXAMPLE, "free", None, [broken, broken])
+    lost = aggregate("vote", EXAMPLE, "free", None, [broken, broken])
     assert (lost.mentions, lost.error, lost.finished) == ((), "unclosed_reasoning", False)
 
 
@@ -91,7 +91,7 @@ def test_a_greedy_marks_confidence_is_the_probability_of_its_tokens() -> None:
     ends = [sum(map(len, pieces[: number + 1])) for number in range(len(pieces))]
     text = "".join(pieces) + '{"entities":{"person":["Ada"],"city":["Rome"]}}'
     greedy = rollout(text, token_ids=range(len(pieces)), logprobs=logs, ends=ends)
-    found = chosen("greedy", EXAMPLE, "marks", greedy)
+    found = aggregate("greedy", EXAMPLE, "marks", greedy)
     assert found.mentions == (ADA, ROME)
     assert found.confidences == pytest.approx((0.4, 0.9))
     answer = extraction(found, SENTENCE, {"person": "Person", "city": "City"}, samples=1)
@@ -104,26 +104,26 @@ def test_a_token_that_ends_one_mark_and_begins_the_next_counts_for_both() -> Non
     ends = [sum(map(len, pieces[: number + 1])) for number in range(len(pieces))]
     text = "".join(pieces) + '{"entities":{"city":["北京"],"place":["大学"]}}'
     example = Example(uid="1", sentence="北京大学", schema=("city", "place"), mentions=())
-    found = chosen("greedy", example, "marks", rollout(text, token_ids=range(len(pieces)), logprobs=logs, ends=ends))
+    found = aggregate("greedy", example, "marks", rollout(text, token_ids=range(len(pieces)), logprobs=logs, ends=ends))
     # 0.5 * 0.8 * 0.6 and 0.6 * 0.9.
     assert found.confidences == pytest.approx((0.24, 0.54))
 
 
 def test_a_greedy_answer_without_marks_has_no_confidence_and_refuses_a_threshold() -> None:
     greedy = rollout(write([ADA, ROME], reasoning="Ada is a name."))
-    found = chosen("greedy", EXAMPLE, "schema", greedy)
+    found = aggregate("greedy", EXAMPLE, "schema", greedy)
     assert found.confidences == (None, None)
     with pytest.raises(ValueError, match="how sure 'Ada' is"):
-        above(found, EXAMPLE, "schema", 0.5)
-    sampled = chosen("greedy", EXAMPLE, "schema", greedy, [_sample("two"), _sample("none")])
+        apply_threshold(found, EXAMPLE, "schema", 0.5)
+    sampled = aggregate("greedy", EXAMPLE, "schema", greedy, [_sample("two"), _sample("none")])
     assert sampled.confidences == (0.5, 0.5)
-    never = chosen("greedy", EXAMPLE, "schema", greedy, [_sample("none")])
+    never = aggregate("greedy", EXAMPLE, "schema", greedy, [_sample("none")])
     assert never.confidences == (0.0, 0.0)
 
 
 def test_what_is_no_answer_to_the_question_is_left_out_by_name() -> None:
     said = [ADA, Mention(text="Eve", label="person"), Mention(text="Rome", label="place")]
-    found = chosen("greedy", EXAMPLE, "free", rollout(write(said, reasoning=None)))
+    found = aggregate("greedy", EXAMPLE, "free", rollout(write(said, reasoning=None)))
     answer = extraction(found, SENTENCE, {"person": "Person"}, samples=1)
     assert [(entity.text, entity.label, entity.alignment) for entity in answer] == [("Ada", "Person", "exact")]
     assert [(entity.text, entity.alignment) for entity in answer.left_out] == [("Eve", "none"), ("Rome", "exact")]
@@ -133,10 +133,10 @@ def test_an_entity_says_how_it_got_its_place() -> None:
     twice = "Ada met Ada and Bob."
     answer = [Mention(text="Ada", label="person"), Mention(text="Bob", label="person")]
     example = Example(uid="1", sentence=twice, schema=("person",), mentions=())
-    plain = chosen("greedy", example, "free", rollout(write(answer, reasoning="names")))
+    plain = aggregate("greedy", example, "free", rollout(write(answer, reasoning="names")))
     entities = extraction(plain, twice, {"person": "person"}, samples=1).entities
     assert [entity.alignment for entity in entities] == ["ambiguous", "exact"]
-    tagged = chosen(
+    tagged = aggregate(
         "greedy", example, "marks", rollout(write(answer, reasoning="Ada met [Ada: person] and [Bob: person]."))
     )
     entities = extraction(tagged, twice, {"person": "person"}, samples=1).entities

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from cluster import machine, nodes, run
-from cluster.machine import check_machine
+from cluster import host_checks, nodes, run
+from cluster.host_checks import check_machine
 from cluster.nodes import refuse_unreachable
 from cluster.placement import IN_PROCESS, named_address
 from rnr.cli import load_config
@@ -22,12 +22,12 @@ CPU = ClusterConfig(gpus_per_learner_rank=0.0)
 @pytest.fixture
 def built(monkeypatch) -> None:
     """The operator's folder can be written."""
-    monkeypatch.setattr(machine, "choose_build_root", lambda: ["a note"])
+    monkeypatch.setattr(host_checks, "choose_build_root", lambda: ["a note"])
 
 
 @pytest.mark.parametrize(("most", "refused"), [(64, True), (255, True), (256, False), (-1, False)])
 def test_a_limit_of_open_files_that_ray_cannot_start_with_is_named(built, monkeypatch, most, refused) -> None:
-    monkeypatch.setattr(machine.resource, "getrlimit", lambda _: (min(most, 64), most))
+    monkeypatch.setattr(host_checks.resource, "getrlimit", lambda _: (min(most, 64), most))
     if refused:
         with pytest.raises(ValueError, match=rf"may open {most} files here \(ulimit -n\), and Ray needs at least 256"):
             check_machine(CPU)
@@ -44,14 +44,14 @@ def test_a_loopback_address_that_does_not_answer_is_named(built, monkeypatch) ->
     def down(*_arguments, **_options):
         raise OSError(101, "Network is unreachable")
 
-    monkeypatch.setattr(machine.socket, "create_connection", down)
+    monkeypatch.setattr(host_checks.socket, "create_connection", down)
     with pytest.raises(ValueError, match=r"127\.0\.0\.1 cannot be reached .*unreachable\), .*`ip link set lo up`"):
         check_machine(CPU)
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare")
 def test_a_network_without_loopback_is_told_in_a_line() -> None:
-    program = "from cluster.machine import _refuse_deaf_loopback as try_it\ntry:\n    try_it()\n    print('up')\n"
+    program = "from cluster.host_checks import _refuse_deaf_loopback as try_it\ntry:\n    try_it()\n    print('up')\n"
     program += "except ValueError as error:\n    print(error)"
     command = ["unshare", "-n", sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
