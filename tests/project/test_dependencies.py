@@ -90,9 +90,7 @@ ALONE = declared(PROJECT["dependencies"])
 
 
 def test_imports_are_told_apart_by_when_they_are_made() -> None:
-    source = (
-        "import a.b\nif TYPE_CHECKING:\n    import c\ntry: from d_e import f\nfinally: ...\ndef g():\n    import h"
-    )
+    source = "import a.b\nif TYPE_CHECKING:\n    import c\ntry: from d_e import f\nfinally: ...\ndef g():\n    import h"
     assert imported(at_once(ast.parse(source))) == {"a.b", "d_e", "d_e.f"}
     assert others({"a.b", "d_e.f", "os.path", "rnr.types", "starlette.x"}) == {"a", "d-e", "fastapi"}
 
