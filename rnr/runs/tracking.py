@@ -16,7 +16,8 @@ from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
 from rnr.evaluation.scoring import Evaluation
 from rnr.faults import Stopped
-from rnr.files import append_whole, json_line, keep_lines, whole_rows, write_whole
+from rnr.files.jsonl import json_line, keep_lines, whole_rows
+from rnr.files.whole import append_whole, write_whole
 from rnr.runs.guarded import FINISH_SECONDS, Guarded
 from rnr.runs.tensorboard_run import TensorboardRun
 from rnr.runs.wandb_run import WandbRun, end_service, upload_later

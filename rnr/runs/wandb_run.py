@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from rnr.config import TrackingConfig
-from rnr.files import write_whole
+from rnr.files.whole import write_whole
 from rnr.runs.guarded import prevented
 
 ON_GRPO_STEPS = (
