@@ -122,6 +122,18 @@ def test_whatever_is_imported_anywhere_is_pinned_in_the_environment_or_the_peer_
     assert everything - declared(line for line in pins if "==" in line) - {"tensorboard", "vllm"} == set()
 
 
+def test_rewards_are_pure_but_for_what_calls_a_user_s_own() -> None:
+    effects = {"asyncio", "threading", "importlib", "os", "sys", "pathlib", "subprocess", "socket", "random", "time"}
+    effects |= {"rnr.files", "rnr.runs"}
+    found = {
+        name
+        for name, tree in SOURCES.items()
+        if name.startswith("rewards.")
+        and any(f"{module}.".startswith(f"{one}.") for module in imported(ast.walk(tree)) for one in effects)
+    }
+    assert found == {"rewards.custom", "rewards.lookup"}
+
+
 def test_every_dependency_has_a_lower_bound() -> None:
     extras = PROJECT["optional-dependencies"].values()
     assert [line for lines in [PROJECT["dependencies"], *extras] for line in lines if ">=" not in line] == []
