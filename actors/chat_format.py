@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from actors.model_files import embedding_rows, load_config, read_tokenizer
 from rnr.corpus.formats.rows import once_each
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.messages import counted, few
 from rnr.task.labels import label_key
 from rnr.task.prompts import ChatFormat

@@ -16,7 +16,7 @@ from actors.concurrency import gather_all
 from actors.extractor import Extractor
 from actors.options import Asked
 from actors.question import Limits, refuse_unasked
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.types import Decoding
 from rnr.validation import explain
 

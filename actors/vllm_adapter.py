@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from rnr.config import ModelConfig
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.model_folder import read_config
 
 ROOMS = (8, 16, 32, 64, 128, 256, 320, 512)

@@ -28,17 +28,9 @@ from cluster.manifest import (
 from cluster.progress import STAGES, Progress
 from cluster.ranks import LearnerLost
 from rnr.config import MergingConfig
-from rnr.files import (
-    free_space,
-    is_cut_short,
-    is_full,
-    is_no_room,
-    read_object,
-    rename_synced,
-    strict_json,
-    sync_folder,
-    write_whole,
-)
+from rnr.files.free_space import free_space, is_cut_short, is_full, is_no_room
+from rnr.files.jsonl import read_object, strict_json
+from rnr.files.whole import rename_synced, sync_folder, write_whole
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""

@@ -9,7 +9,8 @@ from actors.concurrency import gather_all
 from cluster.disk import Disk
 from rewards.composite import read_answer
 from rewards.entity_f1 import entity_f1
-from rnr.files import append_whole, json_line, keep_lines, whole_rows
+from rnr.files.jsonl import json_line, keep_lines, whole_rows
+from rnr.files.whole import append_whole
 from rnr.types import Group, Prompt
 
 CHUNK = 32

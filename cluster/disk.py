@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from rnr.config import CheckpointConfig, ModelConfig
 from rnr.faults import NoRoom
-from rnr.files import existing_parent, free_space, is_full, is_no_room
+from rnr.files.free_space import existing_parent, free_space, is_full, is_no_room
 
 Result = TypeVar("Result")
 

@@ -23,7 +23,7 @@ from rnr.config import (
     SamplingConfig,
     SyncConfig,
 )
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.runs.console import duration
 
 if TYPE_CHECKING:

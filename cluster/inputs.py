@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnr.files import read_object, strict_json, write_whole
+from rnr.files.jsonl import read_object, strict_json
+from rnr.files.whole import write_whole
 from rnr.types import Prompt, Sample
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from rnr.files import digest, strict_json, write_whole
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import digest, write_whole
 
 MANIFEST = "manifest.json"
 

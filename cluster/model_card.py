@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.chat_format import PROMPT_FILE
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.messages import few
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.task.wording import PRESETS, Wording

@@ -15,7 +15,7 @@ from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.transport import Transport
 from rnr.config import GrpoConfig, MergingConfig, SamplingConfig
 from rnr.digest import Manifest
-from rnr.files import is_no_room
+from rnr.files.free_space import is_no_room
 from rnr.runs.token_values import Values
 from rnr.types import Sample
 

@@ -200,17 +200,19 @@ def stage_settings(config: Config) -> Settings:
 async def run(ready: ValidatedRun) -> dict[str, Any]:
     """Carry out the run and return its summary, which also lies in the run folder."""
     config = ready.config
-    tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=ready.tree)
     settings, branches = stage_settings(config), (config.model, config.generation, config.cluster)
     found = estimated_rates(ready.prepared, settings, *branches)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, settings, found))
     console, ending = Console(), Ending(ready.status)
     stopping = GracefulStop(config.checkpoint.grace_seconds, console.say)
     disk = Disk(ready.folder, seconds=config.deadlines.room, say=console.say)
+    tracking, name = config.tracking, config.run.name
+    tracker = Tracker(ready.folder, options=tracking, name=name, config=ready.tree, say=console.say)
     examples = [prompt.example for prompt in ready.prepared.evaluation]
-    await disk.retry("the sentences of the evaluation", partial(tracker.log_examples, examples))
     try:
         async with AsyncExitStack() as stack:
+            stack.enter_context(tracker)
+            await disk.retry("the sentences of the evaluation", partial(tracker.log_examples, examples))
             stack.enter_context(stopping.listening())
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)
@@ -239,7 +241,6 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
                 async with while_ray_lives(ready.folder / LOGS):
                     return await stages.run_all(ready.status.seconds)
     finally:
-        tracker.finish()
         record_to(None)
 
 

@@ -28,7 +28,8 @@ from cluster.token_recording import record_step
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
 from rnr.evaluation.rollout_metrics import ner_metrics, rates
 from rnr.faults import causes
-from rnr.files import strict_json, write_whole
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import write_whole
 from rnr.runs import spans
 from rnr.runs.console import Console, shown_of
 from rnr.runs.forecast import Forecast

@@ -11,7 +11,8 @@ from cluster.inputs import EVALUATION, read_inputs
 from cluster.manifest import MANIFEST, layout_of, read_manifest, verify
 from rnr.config import RunConfig, SftConfig
 from rnr.evaluation.predictions import UNCALIBRATED
-from rnr.files import strict_json, write_whole
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import write_whole
 from rnr.runs.run_folder import run_folder, warm_start_folder
 
 

@@ -17,7 +17,8 @@ from learner.files import as_in_files, read_weights, stored
 from learner.loading import load_model
 from learner.settings import LearnerSettings
 from rnr.digest import bits, weights_digest
-from rnr.files import rename_synced, strict_json, sync_folder
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import rename_synced, sync_folder
 
 DESCRIPTION = (
     *("config.json", "generation_config.json", "*processor_config.json", "tokenizer_config.json", "tokenizer.json"),

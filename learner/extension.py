@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rnr.files import unwritable
+from rnr.files.free_space import unwritable
 
 VARIABLE = "TORCH_EXTENSIONS_DIR"
 LOCK = "lock"

@@ -14,7 +14,7 @@ from deepspeed.utils.tensor_fragment import fragment_address
 
 from learner.reshard import divide_anew
 from learner.sharding import Sharding
-from rnr.files import sync_folder
+from rnr.files.whole import sync_folder
 
 STATE_CLASSES = (fragment_address, LossScaler, ZeroStageEnum)
 """What DeepSpeed puts into its checkpoints beside tensors and plain values: numbers with names, no code."""

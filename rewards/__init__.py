@@ -1,0 +1,1 @@
+"""Rewards and advantages: pure, but for ``custom`` and ``lookup``, which import and call a user's own code."""

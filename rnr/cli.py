@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from rnr.config import Config
-from rnr.files import text_of
+from rnr.files.text import text_of
 from rnr.messages import did_you_mean
 from rnr.validation import Fault, faults, shown
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from rnr.files import read_object as object_in
+from rnr.files.jsonl import read_object as object_in
 from rnr.messages import few
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"

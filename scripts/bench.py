@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from rnr.files import strict_json, write_whole
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import write_whole
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.types import Decoding
 from scripts.benchmarks.random_model import SIZES, write_random_model

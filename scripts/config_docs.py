@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from rnr.config import Config
-from rnr.files import strict_json, write_whole
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import write_whole
 from scripts.command_line import as_written, new_app, run
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"

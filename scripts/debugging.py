@@ -1,7 +1,7 @@
 """The config overrides of ``--debug``: the same run, as small as possible."""
 
 from rnr.config import Config
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 
 SENTENCES = 4
 TOKENS = 64

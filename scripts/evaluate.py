@@ -32,7 +32,8 @@ from rnr.evaluation.published import columns
 from rnr.evaluation.scoring import compare, decodings, refuse_other_sentences, report, zero_shot_f1
 from rnr.evaluation.tables import calibration_table, tables
 from rnr.evaluation.tool_predictions import Foreign, read_any
-from rnr.files import strict_json, write_whole
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import write_whole
 from rnr.task.aggregation import Selection
 from rnr.types import Decoding, Example
 from scripts.command_line import (

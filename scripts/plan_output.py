@@ -28,7 +28,7 @@ from cluster.transport import transport_name
 from cluster.transport.topology import topology_of
 from rnr.config import Config
 from rnr.corpus.formats.files.opening import read_json
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.messages import counted
 from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 

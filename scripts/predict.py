@@ -21,7 +21,7 @@ from actors.output import stdout_to_stderr
 from actors.question import Labels, refuse_unasked
 from rnr.config import ModelConfig
 from rnr.corpus.formats.rows import numbered_rows
-from rnr.files import json_line
+from rnr.files.jsonl import json_line
 from rnr.messages import counted
 from rnr.task.aggregation import Selection
 from rnr.task.extraction import Extraction

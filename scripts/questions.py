@@ -12,7 +12,7 @@ from typing import Any, Literal, TextIO
 from actors.question import Labels
 from rnr.corpus.formats.label_lists import definitions_beside, labels_of_tags, listed_names
 from rnr.corpus.formats.rows import numbered_rows, parsed
-from rnr.files import text_of
+from rnr.files.text import text_of
 from rnr.task.labels import label_key
 
 Form = Literal["auto", "lines", "jsonl", "document"]

@@ -18,7 +18,8 @@ from rewards.checking import check
 from rewards.composite import WEIGHED
 from rewards.rescoring import Change, rescore_rollouts
 from rnr.config import RewardConfig
-from rnr.files import json_line, write_whole
+from rnr.files.jsonl import json_line
+from rnr.files.whole import write_whole
 from rnr.runs.run_folder import saved_config
 from rnr.runs.saved_rollouts import SavedGroup, saved_groups
 from rnr.validation import validated

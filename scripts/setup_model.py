@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from scripts.command_line import as_written, new_app, run
 

@@ -103,7 +103,7 @@ def _carried_out(ready: "ValidatedRun") -> int:
     from cluster.manifest import CheckpointCorrupt
     from cluster.run import run as run_training
     from rnr.faults import causes
-    from rnr.files import is_no_room
+    from rnr.files.free_space import is_no_room
 
     try:
         with ready.status.until_the_end():

@@ -9,7 +9,7 @@ from rnr.digest import token_key
 from rnr.evaluation.predictions import save_predictions
 from rnr.evaluation.rollout_metrics import ner_metrics
 from rnr.evaluation.scoring import score_predictions
-from rnr.files import json_line, strict_json
+from rnr.files.jsonl import json_line, strict_json
 from rnr.runs.spans import FILE
 from rnr.runs.status import StatusFile
 from rnr.runs.token_values import token_rows

@@ -50,7 +50,8 @@ class CheckpointConfig(Section):
 
 class TrackingConfig(Section):
     wandb_project: str = "rnr"
-    """W&B project; empty disables W&B. Without WANDB_API_KEY it is offline, for a later ``wandb sync``."""
+    """W&B project; empty disables W&B. With WANDB_API_KEY metrics and tables with sentences are uploaded; without it
+    W&B is offline, for a later ``wandb sync``."""
     wandb_group: str = ""
     """W&B group."""
     wandb_tags: tuple[str, ...] = ()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from rnr.corpus.formats.rows import numbered_rows
-from rnr.files import json_line, write_whole
+from rnr.files.jsonl import json_line
+from rnr.files.whole import write_whole
 from rnr.task.aggregation import Chosen, aligned
 from rnr.task.chains import grounded
 from rnr.task.parsing import parse

@@ -24,7 +24,7 @@ from rnr.corpus.formats.shapes import Source
 from rnr.corpus.matching import folded, places_of, stripped
 from rnr.corpus.report import Reading
 from rnr.evaluation.predictions import Prediction, is_number, predictions_of
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.messages import counted
 from rnr.task.labels import label_key
 from rnr.task.parsing import ground, write

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rnr.config import ModelConfig, RunConfig
-from rnr.files import read_object, strict_json, unwritable, write_whole
+from rnr.files.free_space import unwritable
+from rnr.files.jsonl import read_object, strict_json
+from rnr.files.whole import write_whole
 from rnr.runs.status import read_status
 
 CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint", "merging")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.files import whole_rows
+from rnr.files.jsonl import whole_rows
 from rnr.messages import few
 from rnr.types import Example, Group, Mention, Prompt, Rollout, Segment
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rnr.config import worker_range
-from rnr.files import write_whole
+from rnr.files.whole import write_whole
 from rnr.runs.run_folder import is_active, saved_config
 
 FILE = "rollout_workers"

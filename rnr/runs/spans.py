@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rnr.files import append_whole, json_line
+from rnr.files.jsonl import json_line
+from rnr.files.whole import append_whole
 
 FILE = "spans.jsonl"
 HELD = 200

@@ -20,7 +20,9 @@ import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from rnr.faults import Stopped, causes
-from rnr.files import is_no_room, read_object, strict_json, write_whole
+from rnr.files.free_space import is_no_room
+from rnr.files.jsonl import read_object, strict_json
+from rnr.files.whole import write_whole
 from rnr.runs.forecast import Forecast
 
 State = Literal["running", "done", "failed", "stopped", "killed"]

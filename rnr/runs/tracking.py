@@ -5,40 +5,60 @@ repeats.
 """
 
 import math
-import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rnr.config import TrackingConfig
 from rnr.evaluation.metrics import Counts, exact_counts
 from rnr.evaluation.rollout_metrics import answer_chain_counts
 from rnr.evaluation.scoring import Evaluation
-from rnr.files import append_whole, json_line, keep_lines, whole_rows, write_whole
+from rnr.faults import Stopped
+from rnr.files.jsonl import json_line, keep_lines, whole_rows
+from rnr.files.whole import append_whole, write_whole
+from rnr.runs.guarded import FINISH_SECONDS, Guarded
 from rnr.runs.tensorboard_run import TensorboardRun
-from rnr.runs.wandb_run import WandbRun
+from rnr.runs.wandb_run import WandbRun, end_service, upload_later
 from rnr.task.aggregation import Chosen
 from rnr.types import Example, Mention, ScoredGroup
 
 Advantages = Mapping[str, Sequence[float | None]]
 """Uid of a group -> the advantage of each of its rollouts."""
-FINISH_SECONDS = 300.0
-"""W&B uploads what is left; one that has lost its own process waits for ever."""
+_HAS_ALL = "metrics.jsonl and rollouts.jsonl have everything"
+STOPPED_SECONDS = 20.0
+"""For W&B to close when a run was asked to stop: who asked (Slurm, a cloud) does not wait for long."""
 
 
 class Tracker:
-    """Writes ``metrics.jsonl`` and ``rollouts.jsonl`` in a run folder, and tells W&B and TensorBoard if asked."""
+    """Writes ``metrics.jsonl`` and ``rollouts.jsonl`` in a run folder, and sends them to W&B and TensorBoard if asked.
 
-    def __init__(self, folder: Path, *, options: TrackingConfig, name: str, config: Mapping[str, Any]) -> None:
+    A method that writes files raises what prevents that, and has then left nothing behind. What is sent elsewhere is
+    sent once they are written, and fails without an error (``Guarded``): a retry repeats neither.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        options: TrackingConfig,
+        name: str,
+        config: Mapping[str, Any],
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """``say`` is given what is uploaded, and what has failed."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._wandb: WandbRun | None = None
+        self._wandb: Guarded[WandbRun] | None = None
         if options.wandb_project:
             done = _sft_steps(folder / "metrics.jsonl")
-            self._wandb = WandbRun(folder, options, name, config, sft_steps=done)
-        self._tensorboard = TensorboardRun(folder) if options.tensorboard else None
+            make = partial(WandbRun, folder, options, name, config, sft_steps=done, say=say)
+            later = f"{_HAS_ALL}; {upload_later(folder)}"
+            self._wandb = Guarded("W&B", make, later=later, say=say, abandon=end_service)
+        self._tensorboard: Guarded[TensorboardRun] | None = None
+        if options.tensorboard:
+            self._tensorboard = Guarded("TensorBoard", partial(TensorboardRun, folder), later=_HAS_ALL, say=say)
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
         """One line of ``metrics.jsonl``, to six significant digits; the same numbers go elsewhere. A number that is not
@@ -49,7 +69,7 @@ class Tracker:
         self._append("metrics.jsonl", [{"stage": stage, "step": step, **rounded}])
         for other in (self._wandb, self._tensorboard):
             if other is not None:
-                other.log(stage, step, metrics)
+                other.call(lambda tracker: tracker.log(stage, step, metrics))
 
     def log_rollouts(
         self, step: int, groups: Iterable[ScoredGroup], dropped: Mapping[str, str], advantages: Advantages
@@ -58,7 +78,7 @@ class Tracker:
         rows = [row for scored in groups for row in rollout_rows(step, scored, dropped, advantages)]
         self._append("rollouts.jsonl", rows)
         if self._wandb is not None:
-            self._wandb.log_rollouts(step, rows)
+            self._wandb.call(lambda tracker: tracker.log_rollouts(step, rows))
 
     def log_evaluation(
         self, name: str, stage: str, step: int, result: Evaluation, answers: Iterable[tuple[Example, Chosen]]
@@ -66,7 +86,8 @@ class Tracker:
         """The metrics of an evaluation, and its answers as a table where there are tables."""
         self.log(stage, step, result.metrics())
         if self._wandb is not None:
-            self._wandb.log_evaluation(name, stage, step, [evaluation_row(*pair) for pair in answers])
+            rows = [evaluation_row(*pair) for pair in answers]
+            self._wandb.call(lambda tracker: tracker.log_evaluation(name, stage, step, rows))
 
     def log_tokens(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Lines of ``tokens.jsonl`` (``rnr/runs/token_values.py``)."""
@@ -93,14 +114,19 @@ class Tracker:
         for name in ("metrics.jsonl", "rollouts.jsonl", "tokens.jsonl"):
             keep_lines(self._folder / name, wanted)
 
-    def finish(self) -> None:
-        """Close what was told. What cannot be closed, or not within ``FINISH_SECONDS``, is said and no reason for a run
-        to fail or to hang: its files are in the run folder."""
-        if self._wandb is not None and (why := _prevents(self._wandb.finish)):
-            print(f"W&B is not closed: {why}", file=sys.stderr)
-            self._wandb.abandon()
-        if self._tensorboard is not None and (why := _prevents(self._tensorboard.finish)):
-            print(f"TensorBoard is not closed: {why}", file=sys.stderr)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Close what was sent elsewhere, within ``STOPPED_SECONDS`` where the run was stopped or interrupted."""
+        stopped = isinstance(error, Stopped) or (error is not None and not isinstance(error, Exception))
+        self.finish(STOPPED_SECONDS if stopped else FINISH_SECONDS)
+
+    def finish(self, seconds: float = FINISH_SECONDS) -> None:
+        """Close what was sent elsewhere. What cannot be closed, or not within ``seconds``, is reported."""
+        for other in (self._wandb, self._tensorboard):
+            if other is not None:
+                other.finish(seconds)
 
 
 def rollout_rows(
@@ -144,27 +170,6 @@ def evaluation_row(example: Example, found: Chosen) -> dict[str, Any]:
         "error": found.error or "",
         "text": found.text,
     }
-
-
-def _prevents(finish: Callable[[], None]) -> str:
-    """What prevents this call; empty once it is made."""
-    failures: list[str] = []
-
-    def call() -> None:
-        try:
-            finish()
-        except Exception as error:  # whatever it is, the run itself has ended as it has
-            failures.append(f"{type(error).__name__}: {error}")
-
-    thread = threading.Thread(target=call, daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:  # the interpreter ends, and takes no thread any more
-        return str(error)
-    thread.join(FINISH_SECONDS)
-    if thread.is_alive():
-        return f"no end within {FINISH_SECONDS:g} s"
-    return "".join(failures)
 
 
 def _listed(mentions: Iterable[Mention]) -> str:

@@ -2,16 +2,19 @@
 
 import os
 import secrets
+import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from rnr.config import TrackingConfig
-from rnr.files import write_whole
+from rnr.files.whole import write_whole
+from rnr.runs.guarded import prevented
 
 ON_GRPO_STEPS = (
     "reward",
@@ -30,28 +33,37 @@ ON_GRPO_STEPS = (
 """First parts of the metrics that GRPO alone has. Those of both stages are on ``global_step``, which every row has."""
 BEST = {"val/f1": "max", "val/exact_f1": "max", "ner/f1": "max", "reward/mean": "max", "sft/loss": "min"}
 """Metric -> which of its values is the best: the summary has it beside the last."""
+OFFLINE = "offline"
+"""The run is kept in its folder for ``wandb sync``."""
 SERVICE = "wandb-core"
 """Name of the process that W&B starts beside ours."""
+END_SECONDS = 10.0
 TABLE_EVERY = 10
 """Steps between tables of rollouts."""
 TABLE_ROWS = 32
 
 
 class WandbRun:
-    """What a run tells W&B."""
+    """What a run sends to W&B."""
 
     def __init__(
-        self, folder: Path, options: TrackingConfig, name: str, config: Mapping[str, Any], *, sft_steps: int
+        self,
+        folder: Path,
+        options: TrackingConfig,
+        name: str,
+        config: Mapping[str, Any],
+        *,
+        sft_steps: int,
+        say: Callable[[str], None] = print,
     ) -> None:
-        """``sft_steps`` is how many SFT steps the run has already recorded."""
+        """``sft_steps`` is how many SFT steps the run has already recorded; ``say`` is given what is uploaded. Where
+        the server is not reached, the run is kept in its folder."""
         import wandb
 
-        # Without a key wandb would ask at the terminal; offline, the run is kept in the folder for `wandb sync`.
-        if "WANDB_MODE" not in os.environ:
-            os.environ["WANDB_MODE"] = "online" if os.environ.get("WANDB_API_KEY") else "offline"
         self._wandb: Any = wandb
         self._sft_steps = sft_steps
-        self._run: Any = wandb.init(
+        begin = partial(
+            wandb.init,
             project=options.wandb_project,
             name=name,
             group=options.wandb_group or None,
@@ -64,6 +76,7 @@ class WandbRun:
             # Its own look at git would also upload what is not committed; the commit is in the config.
             settings=wandb.Settings(silent=True, console="off", disable_git=True),
         )
+        self._run: Any = _begun(begin, options.wandb_project, folder, say)
         self._define_axes()
 
     def _define_axes(self) -> None:
@@ -110,12 +123,44 @@ class WandbRun:
         """Close it."""
         self._run.finish()
 
-    def abandon(self) -> None:
-        """End W&B's own process, for which Python would wait once more when it ends."""
-        for process in psutil.Process().children():
-            with suppress(psutil.Error):
-                if process.name() == SERVICE:
-                    process.kill()
+
+def end_service() -> None:
+    """End W&B's own process, for which Python would wait once more when it ends."""
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if process.name() == SERVICE:
+                process.kill()
+
+    def forget() -> None:
+        import wandb
+
+        wandb.teardown()
+
+    prevented(forget, END_SECONDS)  # without this W&B would notice when Python ends, with a traceback
+
+
+def _begun(begin: Callable[..., Any], project: str, folder: Path, say: Callable[[str], None]) -> Any:
+    """The run of W&B, which says that it uploads or why it does not."""
+    # Without a key wandb would ask at the terminal.
+    mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else OFFLINE)
+    if mode in (OFFLINE, "dryrun", "disabled"):
+        return begin(mode=mode)
+    say(
+        f"W&B: metrics, and rollouts and evaluations with their sentences, are uploaded to the project {project}; "
+        "--tracking.wandb_project= switches this off"
+    )
+    try:
+        return begin(mode=mode)
+    except Exception as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        say(f"W&B does not take the run ({why}): it is kept in the run folder; {upload_later(folder, 'offline-run-*')}")
+        end_service()  # it holds the run's id
+        return begin(mode=OFFLINE)
+
+
+def upload_later(folder: Path, runs: str = "*run-*") -> str:
+    """How what W&B has kept of the run in ``folder`` is uploaded."""
+    return f"`wandb sync {shlex.quote(str(folder / 'wandb'))}/{runs}` uploads later what W&B has"
 
 
 def _cell(value: Any) -> Any:

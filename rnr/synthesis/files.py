@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnr.files import json_line, strict_json, write_whole
+from rnr.files.jsonl import json_line, strict_json
+from rnr.files.whole import write_whole
 from rnr.synthesis.client import TeacherClient
 from rnr.synthesis.outcomes import Outcome
 from rnr.synthesis.report import report

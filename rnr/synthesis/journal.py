@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from rnr.files import json_line
+from rnr.files.jsonl import json_line
 from rnr.synthesis.teacher import TeacherCompletion
 
 Key = tuple[str, str, int, str]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.synthesis.outcomes import CAUSES, Rejection
 from rnr.synthesis.rows import Row
 from rnr.types import Answer, Example, Mention

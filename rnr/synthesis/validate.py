@@ -8,7 +8,7 @@ from typing import Any
 from rnr.corpus.formats.reading import read_rows
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.synthesis.checking import check
 from rnr.synthesis.outcomes import Outcome, Rejection
 from rnr.synthesis.rows import Row, read_row, row_answer, to_row

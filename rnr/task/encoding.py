@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 """A token by which some models spell what is not in their vocabulary: text, even where it is listed as added."""

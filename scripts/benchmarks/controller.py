@@ -22,7 +22,8 @@ from rich.console import Console
 from cluster.simulated_workers import Driver, Learner, Method, prompts, rollouts_of, taught
 from cluster.virtual_time import run_virtually
 from rewards.advantage import TrainingBatch
-from rnr.files import strict_json, write_whole
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import write_whole
 from rnr.types import Group, Prompt, Rollout, ScoredGroup
 from scripts.benchmarks.turns import table
 from scripts.command_line import as_written, new_app, run, within

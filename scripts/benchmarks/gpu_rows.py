@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rnr.files import json_line
+from rnr.files.jsonl import json_line
 from scripts.benchmarks.turns import Numbers, shown
 
 KEY = re.compile(r"`([\w.-]+)`")

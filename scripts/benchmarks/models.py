@@ -22,7 +22,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rnr.files import json_line, strict_json
+from rnr.files.jsonl import json_line, strict_json
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 from scripts.benchmarks.families import architectures, tiny_config
 from scripts.benchmarks.models_table import is_exact, table

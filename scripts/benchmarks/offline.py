@@ -14,7 +14,7 @@ import typer
 
 from actors.chat_format import chat_format
 from rnr.corpus.loading import load as load_data
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 from rnr.model_folder import resolve
 from rnr.task.encoding import PieceEncoder
 from rnr.task.grammar import chain_grammar

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 
 LAST_WORDS = 20
 """Lines of the peer's stderr that an error shows."""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rnr.files import strict_json
+from rnr.files.jsonl import strict_json
 
 SIZES: dict[str, dict[str, Any]] = {
     "random-tiny": {

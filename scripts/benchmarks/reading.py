@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from rnr.files import json_line
+from rnr.files.jsonl import json_line
 from scripts.command_line import among, as_written, new_app, repeated, run, within
 
 app = new_app()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rnr.files import json_line
+from rnr.files.jsonl import json_line
 from rnr.model_folder import EMBEDDED_MODEL, embedded_folder
 
 NAMES = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal", "Ida", "Jo", "Kit", "Lou")

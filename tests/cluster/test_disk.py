@@ -22,7 +22,9 @@ from cluster.progress import Progress
 from cluster.ranks import LearnerLost
 from rnr.config import CheckpointConfig, ModelConfig, TrackingConfig
 from rnr.faults import NoRoom
-from rnr.files import append_whole, free_space, is_cut_short, is_full, is_no_room, keep_lines, write_whole
+from rnr.files.free_space import free_space, is_cut_short, is_full, is_no_room
+from rnr.files.jsonl import keep_lines
+from rnr.files.whole import append_whole, write_whole
 from rnr.runs.tracking import Tracker
 from tests.project.test_imports import ROOT
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rnr.files import json_line, strict_json, write_whole
+from rnr.files.jsonl import json_line, strict_json
+from rnr.files.whole import write_whole
 from rnr.runs.tracking import significant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +90,7 @@ def test_nothing_is_written_as_json_that_could_hold_a_nan() -> None:
             strict = any(word.arg == "allow_nan" for word in node.keywords)
             if node.func.attr in ("dump", "dumps") and ast.unparse(node.func.value) == "json" and not strict:
                 loose.append(f"{place}:{node.lineno}")
-    assert loose == [], "use rnr.files.strict_json or json_line"
+    assert loose == [], "use strict_json or json_line of rnr.files.jsonl"
 
 
 def test_what_is_no_plain_file_is_written_to_and_a_link_stays_one(tmp_path) -> None:

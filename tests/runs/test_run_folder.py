@@ -44,7 +44,7 @@ def test_a_resumption_that_ends_while_it_writes_the_config_leaves_that_of_before
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("rnr.files.os.fsync", full)
+    monkeypatch.setattr("rnr.files.whole.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         _open(tmp_path, resume=True, cluster={"rollout_workers": 2})
     assert file.read_bytes() == before

@@ -1,18 +1,25 @@
 """The memory of a run: whole lines, what a resumed run takes back, and what is told about a rollout."""
 
+import asyncio
+import errno
 import json
 import math
 import re
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from cluster.disk import Disk
 from cluster.progress import Progress
 from rnr.config import TrackingConfig
+from rnr.evaluation.scoring import Evaluation
+from rnr.faults import Stopped
+from rnr.runs.guarded import Guarded
 from rnr.runs.tracking import Tracker, rollout_rows
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, ScoredGroup
 from tests.carriers import rollout as make_rollout
@@ -223,17 +230,122 @@ def test_a_resumed_run_keeps_the_lines_of_what_has_happened(tmp_path, progress, 
     assert _steps(tmp_path) == left
 
 
+class Other:
+    """A W&B or a TensorBoard whose calls do as told, and are remembered."""
+
+    def __init__(self, does=lambda: None) -> None:
+        self.calls: list[str] = []
+        self.does = does
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*_: Any) -> None:
+            self.calls.append(name)
+            self.does()
+
+        return call
+
+
+def _beside(folder: Path, other: Other, said: list[str]) -> Tracker:
+    """A tracker beside which there is this one, in the place of W&B."""
+    tracker, guarded = _tracker(folder), cast(Any, other)
+    later = "metrics.jsonl has all"
+    tracker._wandb = Guarded("W&B", lambda: guarded, later=later, say=said.append, abandon=lambda: said.append("gone"))
+    return tracker
+
+
+def _evaluated(tracker: Tracker) -> None:
+    result = Evaluation(f1=40.0, interval=(30.0, 50.0), exact_f1=41.0, finished=100.0, by_data_set={})
+    tracker.log_evaluation("sft", "sft", 0, result, [])
+
+
+@pytest.mark.parametrize(
+    ("log", "file", "calls"),
+    [
+        (lambda tracker: tracker.log("sft", 0, {"a": 1.0}), "metrics.jsonl", ["log"]),
+        (
+            lambda tracker: tracker.log_rollouts(0, [_scored(rewards=(1.0,))], {}, {}),
+            "rollouts.jsonl",
+            ["log_rollouts"],
+        ),
+        (_evaluated, "metrics.jsonl", ["log"]),
+    ],
+    ids=["metrics", "rollouts", "evaluation"],
+)
+def test_a_full_disk_under_another_tracker_repeats_no_row(tmp_path, log, file, calls) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    other, said = Other(full), []
+    tracker = _beside(tmp_path, other, said)
+    asyncio.run(Disk(tmp_path, seconds=0).retry("metrics", lambda: log(tracker)))
+    assert (len(read_jsonl(tmp_path / file)), other.calls) == (1, calls)
+    reported = "W&B is left out from here on: OSError: [Errno 28] No space left on device; metrics.jsonl has all"
+    assert said == [reported, "gone"]
+
+
+def test_a_tracker_that_fails_is_left_out_and_reported_once(tmp_path) -> None:
+    def lost() -> None:
+        raise ConnectionResetError("Connection\n lost")
+
+    other, said = Other(lost), []
+    tracker = _beside(tmp_path, other, said)
+    for step in range(3):
+        tracker.log("grpo", step, {"a": 1.0})
+        tracker.log_rollouts(step, [_scored(rewards=(1.0,))], {}, {})
+    tracker.finish()
+    assert other.calls == ["log"]
+    assert said == [
+        "W&B is left out from here on: ConnectionResetError: Connection lost; metrics.jsonl has all",
+        "gone",
+    ]
+    assert len(read_jsonl(tmp_path / "metrics.jsonl")) == len(read_jsonl(tmp_path / "rollouts.jsonl")) == 3
+
+
+def test_a_tracker_that_does_not_answer_holds_up_a_run_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("rnr.runs.guarded.Guarded.call.__kwdefaults__", {"seconds": 0.05})
+    other, said = Other(lambda: time.sleep(60)), []
+    tracker = _beside(tmp_path, other, said)
+    tracker.log("grpo", 0, {"a": 1.0})
+    tracker.log("grpo", 1, {"a": 1.0})
+    assert (other.calls, said[0].partition(";")[0]) == (["log"], "W&B is left out from here on: no end within 0.05 s")
+
+
+def test_tensorboard_that_cannot_begin_is_left_out(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    said: list[str] = []
+    options = TrackingConfig(wandb_project="", tensorboard=True)
+    tracker = Tracker(tmp_path, options=options, name="test", config={}, say=said.append)
+    tracker.log("grpo", 0, {"a": 1.0})
+    (line,) = said
+    assert line.startswith("TensorBoard is left out from here on: ModuleNotFoundError: ")
+    assert line.endswith("; metrics.jsonl and rollouts.jsonl have everything")
+
+
 @pytest.mark.parametrize(
     ("finish", "said"),
     [
-        (lambda: time.sleep(60), "W&B is not closed: no end within 0.05 s\n"),
-        (lambda: {}["run"], "W&B is not closed: KeyError: 'run'\n"),
-        (lambda: None, ""),
+        (lambda: time.sleep(60), ["no end within 0.05 s"]),
+        (lambda: {}["run"], ["KeyError: 'run'"]),
+        (lambda: None, []),
     ],
 )
-def test_what_cannot_be_closed_ends_no_run_and_holds_up_none(tmp_path, monkeypatch, capsys, finish, said) -> None:
-    monkeypatch.setattr("rnr.runs.tracking.FINISH_SECONDS", 0.05)
-    tracker: Any = _tracker(tmp_path)
-    tracker._wandb = SimpleNamespace(finish=finish, abandon=lambda: print("abandoned", file=sys.stderr))
-    tracker.finish()
-    assert capsys.readouterr().err == (f"{said}abandoned\n" if said else "")
+def test_what_cannot_be_closed_ends_no_run_and_holds_up_none(tmp_path, finish, said) -> None:
+    heard: list[str] = []
+    tracker = _beside(tmp_path, Other(finish), heard)
+    tracker.finish(0.05)
+    tracker.finish(0.05)
+    lines = [[f"W&B is left out from here on: {why}; metrics.jsonl has all", "gone"] for why in said]
+    assert heard == [line for pair in lines for line in pair]
+
+
+@pytest.mark.parametrize(
+    ("ends", "seconds"),
+    [(None, 300.0), (RuntimeError("no"), 300.0), (Stopped("by SIGTERM"), 20.0), (KeyboardInterrupt(), 20.0)],
+)
+def test_a_run_that_was_stopped_waits_for_the_upload_only_a_little(tmp_path, monkeypatch, ends, seconds) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(Guarded, "finish", lambda _self, seconds: waited.append(seconds))
+    with pytest.raises(type(ends)) if ends else nullcontext(), _beside(tmp_path, Other(), []):
+        if ends:
+            raise ends
+    assert waited == [seconds]

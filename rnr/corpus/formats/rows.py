@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from rnr.files import not_utf8
+from rnr.files.text import not_utf8
 from rnr.types import Example
 from rnr.validation import faults
 

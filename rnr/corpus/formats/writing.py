@@ -19,7 +19,8 @@ from rnr.corpus.formats.tools.hugging_face import write_hugging_face, write_parq
 from rnr.corpus.formats.tools.label_studio import write_label_studio
 from rnr.corpus.formats.tools.spacy_files import spacy_json_row
 from rnr.corpus.report import Report
-from rnr.files import json_line, strict_json, write_whole
+from rnr.files.jsonl import json_line, strict_json
+from rnr.files.whole import write_whole
 from rnr.messages import few
 from rnr.types import Example
 

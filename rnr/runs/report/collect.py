@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.evaluation.scoring import compare
-from rnr.files import whole_rows
+from rnr.files.jsonl import whole_rows
 from rnr.runs.metric_names import meaning_of
 from rnr.runs.report.evaluations import Predictions, read_evaluation, side_by_side
 from rnr.runs.report.groups import read_groups

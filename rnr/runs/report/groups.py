@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnr.evaluation.error_types import outcomes
-from rnr.files import whole_lines, whole_rows
+from rnr.files.jsonl import whole_lines, whole_rows
 from rnr.runs.saved_rollouts import example_of
 from rnr.task.chains import grounded
 from rnr.task.parsing import parse

@@ -4,7 +4,8 @@ from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
-from rnr.files import strict_json, write_whole
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import write_whole
 from rnr.runs.report.collect import RunReport, collect
 
 FILE = "report.html"

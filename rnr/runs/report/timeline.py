@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rnr.files import whole_rows
+from rnr.files.jsonl import whole_rows
 from rnr.runs.spans import FILE
 
 MOST_PIECES = 700

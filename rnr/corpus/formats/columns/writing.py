@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rnr.corpus.formats.tags.spelling import Spelling
 from rnr.corpus.spacing import token_spans
-from rnr.files import write_whole
+from rnr.files.whole import write_whole
 from rnr.types import Example
 
 _SPELLING = Spelling()

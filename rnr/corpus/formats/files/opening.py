@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import wrap_file
 
 from rnr.corpus.formats.rows import DataError, json_fault, once_each
-from rnr.files import not_utf8
+from rnr.files.text import not_utf8
 
 LINE_LIMIT = 32 * 2**20
 """Bytes of a line, or of a text that has no lines; a longer one is that row's failure."""

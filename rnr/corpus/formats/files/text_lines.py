@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rnr.corpus.formats.files.opening import LINE_LIMIT, encoding, open_bytes
 from rnr.corpus.formats.rows import DataError
-from rnr.files import not_utf8
+from rnr.files.text import not_utf8
 
 PIECE = 2**20
 """So many characters of a text are read at once."""

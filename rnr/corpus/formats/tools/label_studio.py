@@ -12,7 +12,8 @@ from rnr.corpus.formats.entities.span_lists import AS_TEXT, whole_number
 from rnr.corpus.formats.refusals import is_entity_alone
 from rnr.corpus.formats.rows import names, read_as, row_name
 from rnr.corpus.formats.shapes import Shape, Source, each, has
-from rnr.files import strict_json, write_whole
+from rnr.files.jsonl import strict_json
+from rnr.files.whole import write_whole
 from rnr.types import Example
 
 OTHER_TEXT = "tasks have further texts without a region, which were left out"

@@ -1,0 +1,79 @@
+"""Files that are complete or absent, forced to disk, and their digests."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+
+def write_whole(file: Path, content: str | bytes | Iterable[str]) -> None:
+    """Put ``content``, or its parts one after the other, in ``file`` by way of a ``.partial`` beside it, forced to disk
+    and then renamed. What does not fit, or a part that cannot be made, leaves nothing.
+
+    A text may hold half of a surrogate pair, as sampled texts do; UTF-8 cannot, so it is written as its escape. A
+    device or pipe is written to, and a link leads to the file that is replaced.
+    """
+    parts = (content,) if isinstance(content, str | bytes) else content
+    # As bytes, because a text file would translate the line feeds of some systems.
+    encoded = (part if isinstance(part, bytes) else part.encode(errors="backslashreplace") for part in parts)
+    if file.exists() and not file.is_file():
+        with file.open("wb") as stream:
+            stream.writelines(encoded)
+        return
+    file = file.resolve() if file.is_symlink() else file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        with partial.open("wb") as stream:
+            stream.writelines(encoded)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def append_whole(file: Path, content: str) -> None:
+    """Add ``content`` to the end of ``file``, all of it or, when that fails, nothing. Halves of surrogate pairs are
+    written as their escapes."""
+    left = memoryview(content.encode(errors="backslashreplace"))
+    # A buffer would keep what did not fit and write it on closing, into the room that the truncation makes.
+    with file.open("ab", buffering=0) as stream:
+        end = stream.seek(0, os.SEEK_END)
+        try:
+            while left:
+                left = left[stream.write(left) :]
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(stream.fileno(), end)
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Force every file under ``folder`` to disk, and the folders that name them."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_file() or path.is_dir():
+            _sync(path)
+
+
+def rename_synced(source: Path, target: Path) -> None:
+    """Rename, and force the folder that holds the name to disk: after a power cut ``target`` is there."""
+    source.rename(target)
+    _sync(target.parent)
+
+
+def digest(file: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

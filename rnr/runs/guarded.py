@@ -1,0 +1,84 @@
+"""Trackers beside the run folder: what fails there is reported once, and neither ends a run nor delays it for long."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+START_SECONDS = 180.0
+"""W&B itself waits up to 90 s for its server, and is then started again without it."""
+CALL_SECONDS = 30.0
+"""A row is handed to a process or to a file of this machine."""
+FINISH_SECONDS = 300.0
+"""W&B uploads what is left; one that has lost its own process waits for ever."""
+
+
+class Closes(Protocol):
+    """What is guarded."""
+
+    def finish(self) -> None: ...
+
+
+Tracks = TypeVar("Tracks", bound=Closes)
+
+
+class Guarded(Generic[Tracks]):
+    """A tracker that is left out from its first failure on."""
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Tracks],
+        *,
+        later: str,
+        say: Callable[[str], None],
+        abandon: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``later`` is what is said with a failure: where everything is nevertheless. ``abandon`` sees to it that the
+        end of this process does not wait for what has failed."""
+        self._name = name
+        self._later = later
+        self._say = say
+        self._abandon = abandon
+        self._tracker: Tracks | None = None
+        made: list[Tracks] = []
+        if self._done(lambda: made.append(make()), START_SECONDS):
+            self._tracker = made[0]
+
+    def call(self, what: Callable[[Tracks], object], *, seconds: float = CALL_SECONDS) -> None:
+        """Make this call of the tracker, unless it is left out. Never raises what the call does."""
+        tracker = self._tracker
+        if tracker is not None and not self._done(lambda: what(tracker), seconds):
+            self._tracker = None
+
+    def finish(self, seconds: float = FINISH_SECONDS) -> None:
+        """Close it, once."""
+        self.call(lambda tracker: tracker.finish(), seconds=seconds)
+        self._tracker = None
+
+    def _done(self, call: Callable[[], object], seconds: float) -> bool:
+        """Whether this call was made; what prevents it is reported."""
+        if why := prevented(call, seconds):
+            self._say(f"{self._name} is left out from here on: {why}; {self._later}")
+            self._abandon()
+        return not why
+
+
+def prevented(call: Callable[[], object], seconds: float) -> str:
+    """What prevents this call, on one line; empty once it is made."""
+    failures: list[str] = []
+
+    def made() -> None:
+        try:
+            call()
+        except BaseException as error:  # whatever it is, the run goes on
+            failures.append(" ".join(f"{type(error).__name__}: {error}".split()))
+
+    thread = threading.Thread(target=made, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # the interpreter ends, and takes no thread any more
+        return str(error)
+    thread.join(seconds)
+    if thread.is_alive():
+        return f"no end within {seconds:g} s"
+    return "".join(failures)
