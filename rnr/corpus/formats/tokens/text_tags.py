@@ -103,7 +103,7 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         if by_character:
             words = characters if len(characters) == len(tags) else list(text)
         source.note(BY_CHARACTERS if by_character else BY_SPACES, number)
-        every = {field: own for field in TAGS if (own := _tags(value.get(field)))}
+        every = {field: own for field, one in value.items() if field != named and (own := _tags(one))}
         if named not in _FIELDS:
             note_any_name(named, tags, source)
         if name not in _TEXTS:
