@@ -21,7 +21,14 @@ from rnr.corpus.formats.tags.reading import (
     tag_scheme,
 )
 from rnr.corpus.formats.tokens.agreeing_tags import are_of_names, are_sure, refuse_unlike
-from rnr.corpus.formats.tokens.token_fields import BESIDE, any_of_names, fields, note_any_name, plain_list
+from rnr.corpus.formats.tokens.token_fields import (
+    BESIDE,
+    any_of_names,
+    fields,
+    note_any_name,
+    note_other_words,
+    plain_list,
+)
 from rnr.messages import counted
 
 NAMES = ("label_list", "label_names", "class_names", "names")
@@ -116,10 +123,11 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
         if _are_numbers(tags):
             source.note(AS_NUMBERS, number, found[1])
             tags = row[found[1]] = list(map(whole_number, tags))
+        text = [row[name] for name in ("full_text", "text", "sentence") if isinstance(row.get(name), str)]
         try:
             own = _names(row, found[1], source)
             if not tokens and not tags:
-                source.note(EMPTY, number)
+                source.note(EMPTY, number, repr(text[-1][:60]) if text else "")
                 continue
             if len(tokens) != len(tags):
                 raise ValueError(f"{counted(len(tokens), 'token')} with {counted(len(tags), 'tag')}")
@@ -132,7 +140,6 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
         source.note_blank(tokens, number)
         _note_beside(row, found, number, source, own=bool(own))
         places = Places(range(1, len(tokens) + 1), "token")
-        text = [row[name] for name in ("full_text", "text", "sentence") if isinstance(row.get(name), str)]
         text = text or spaced(row, tokens)
         if text and located(tokens, text[-1]) is None:
             source.note(OTHER_TEXT, number, repr(text[-1][:60]))
@@ -144,6 +151,7 @@ def _note_beside(row: dict[str, Any], found: tuple[str, str], number: int, sourc
     """Note what stands beside the tokens and tags of a row, and the names of these where it has its ``own``, and is
     not read."""
     source.note_relations(row, number)
+    note_other_words(row, found[0], number, source)
     if others := [name for name in BESIDE if isinstance(row.get(name), (list, dict))]:
         source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
     read = {
