@@ -190,7 +190,7 @@ _FOUND = [("김민수는 서울에 간다.", [("김민수", "PS"), ("서울", "L
 
 def test_sentences_and_files_of_nikl_are_read(tmp_path) -> None:
     assert read(written(tmp_path / "a.jsonl", [_NIKL, _NONE]))[:2] == (_FOUND, "")
-    short = [{name: row[name] for name in ("form", "NE")} for row in (_NIKL, _NONE)]
+    short: list[object] = [{name: row[name] for name in ("form", "NE")} for row in (_NIKL, _NONE)]
     assert read(written(tmp_path / "b.jsonl", short))[:2] == (_FOUND, "")
     corpus = {"id": "NXNE1", "metadata": {"title": "x"}, "document": [{"id": "NX.1", "sentence": [_NIKL, _NONE]}]}
     assert read(written(tmp_path / "c.json", [corpus]))[:2] == (_FOUND, "")
