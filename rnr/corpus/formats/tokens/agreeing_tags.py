@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rnr.corpus.formats.tags.reading import Places, is_of_names, spans, tag_scheme
-from rnr.corpus.formats.tags.spelling import are_tags, find_spelling
+from rnr.corpus.formats.tags.spelling import are_tags, find_spelling, may_be_tag
 from rnr.corpus.syntax_labels import CHUNKS, PARTS_OF_SPEECH
 
 _SYNTAX = CHUNKS | PARTS_OF_SPEECH
@@ -15,16 +15,20 @@ def are_of_names(tags: Sequence[str]) -> bool:
     labels alone beside an O."""
     if not all(map(is_of_names, tags)):
         return "O" in tags and not are_tags(tags) and _SYNTAX.isdisjoint(tags) and len(set(tags)) > 1
-    labels = {tag[2:] for tag in tags if tag != "O"}
-    return not (labels and labels <= CHUNKS)
+    return not _are_chunks({tag[2:] for tag in tags if tag != "O"})
 
 
 def are_sure(tags: Sequence[str]) -> bool:
     """Whether these are tags of names beyond doubt: none of them is a label alone, or of a chunk."""
-    if not are_tags(tags):
+    found = set(tags)
+    if not all(map(may_be_tag, found)) or _are_chunks({tag[2:] for tag in found}):
         return False
-    read = find_spelling(Counter(tags)).read
-    return not {found[1] for found in map(read, tags) if found} - {""} <= CHUNKS
+    return are_tags(tags) and not _are_chunks(set(_labels(tags)))
+
+
+def _are_chunks(labels: set[str]) -> bool:
+    """Whether there are labels, and all of them are of syntactic chunks."""
+    return bool(named := labels - {""}) and named <= CHUNKS
 
 
 def refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str]) -> bool:
