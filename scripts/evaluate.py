@@ -114,7 +114,7 @@ def evaluate(
         catch_alls = asks_catch_alls(model) if model else True
     gold = _gold(data, reading_of(context.params), catch_alls)
     # Read for its errors, too: these are to be known before the model is asked.
-    compared = _compared(other, gold, renamed) if other else None
+    compared = _compared(other, gold, renamed, offsets) if other else None
     files = [predictions] if predictions else []
     if model:
         drawn = draw_from_each(gold, examples)
@@ -126,7 +126,7 @@ def evaluate(
         options |= {"context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
         files = _ask(model, drawn, wanted, folder, options, label_calibration)
     for file in files:
-        found = read_any(file, gold, renamed)
+        found = read_any(file, gold, renamed, offsets=offsets)
         folder = out or file.parent
         _show(found, compared, file=file, folder=folder, model=model, other=other, sentences=len(gold), shown=shown)
         if compared is None:
@@ -157,9 +157,9 @@ def _least(threshold: Sequence[str] | None, gold: Sequence[Example]) -> float | 
     return least
 
 
-def _compared(other: Path, gold: Sequence[Example], renamed: Mapping[str, str]) -> dict[str, Prediction]:
+def _compared(other: Path, gold: Sequence[Example], renamed: Mapping[str, str], offsets: str) -> dict[str, Prediction]:
     """The predictions of ``--compare``; what is noticed about them goes to stderr."""
-    read = read_any(other, gold, renamed)
+    read = read_any(other, gold, renamed, offsets=offsets)
     for note in read.notes:
         print(f"noted: {other}: {note}", file=sys.stderr)
     return read.predictions

@@ -19,6 +19,8 @@ UNCALIBRATED = "uncalibrated"
 """The folder, beside a run's predictions, of the same answers with the policy's own labels."""
 _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
 _LARGEST = sys.float_info.max
+_ROUNDED = 1e-6
+"""So far a probability may be beyond 0 and 1, as a sum of floats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,11 @@ def is_number(value: Any) -> TypeGuard[float]:
     return type(value) in (int, float) and abs(value) <= _LARGEST
 
 
+def confidence_of(score: float) -> float | None:
+    """The confidence in [0, 1] that a score is, but for how it was rounded; None for one that is none."""
+    return min(max(float(score), 0.0), 1.0) if -_ROUNDED <= score <= 1 + _ROUNDED else None
+
+
 def _prediction(row: Mapping[str, Any], gold: Mapping[str, Example]) -> Prediction:
     wrong = [name for name, kind in _FIELDS.items() if type(row.get(name)) is not kind]
     wrong += ["decoding"] * (not isinstance(row.get("decoding", ""), str))
@@ -99,10 +106,7 @@ def _prediction(row: Mapping[str, Any], gold: Mapping[str, Example]) -> Predicti
         found = "is not in the data" if example is None else "is another sentence in the data"
         raise ValueError(f"{row['uid']!r} {found}; give the data that these predictions were made from")
     answer = grounded(parse(row["text"]), example.sentence)
-    confidences = row.get("confidences")
-    confidences = [] if confidences is None else confidences
-    if not isinstance(confidences, list) or not all(each is None or is_number(each) for each in confidences):
-        raise ValueError(f"confidences must be numbers or null, in a list; found {reprlib.repr(confidences)}")
+    confidences = _confidences(row)
     if confidences and len(confidences) != len(answer.mentions):
         raise ValueError(f"{len(confidences)} confidences for {len(answer.mentions)} mentions")
     return Prediction(
@@ -112,5 +116,16 @@ def _prediction(row: Mapping[str, Any], gold: Mapping[str, Example]) -> Predicti
         finished=row["finished"],
         tokens=row["tokens"],
         decoding=row.get("decoding", ""),
-        confidences=tuple(confidences),
+        confidences=confidences,
     )
+
+
+def _confidences(row: Mapping[str, Any]) -> tuple[float | None, ...]:
+    """The confidences that a row lists; raises ValueError for what is none."""
+    listed = [] if row.get("confidences") is None else row["confidences"]
+    if not isinstance(listed, list) or not all(each is None or is_number(each) for each in listed):
+        raise ValueError(f"confidences must be numbers or null, in a list; found {reprlib.repr(listed)}")
+    found = tuple(None if each is None else confidence_of(each) for each in listed)
+    if wrong := [each for each, one in zip(listed, found, strict=True) if one is None and each is not None]:
+        raise ValueError(f"confidences are between 0 and 1; found {wrong[0]}")
+    return found

@@ -24,18 +24,21 @@ from rnr.corpus.formats.shapes import Source
 from rnr.corpus.matching import folded, places_of, stripped
 from rnr.corpus.report import Reading
 from rnr.evaluation.predictions import Prediction, is_number, predictions_of
+from rnr.evaluation.tool_checks import Checks
 from rnr.files.jsonl import strict_json
 from rnr.messages import counted
 from rnr.task.labels import label_key
-from rnr.task.parsing import ground, write
+from rnr.task.parsing import ERRORS, ground, write
 from rnr.types import Answer, Example, Mention
 
 SENTENCE = ("sentence", "text")
 MENTIONS = ("ents", "spans", "entities")
 OWN = frozenset(("uid", "finished"))
 """Fields that predictions of a run have and those of others do not: ``predict`` writes no ``uid``."""
+_OF_PREDICT = frozenset(("finished", "left_out", "below_threshold"))
 
 LEFT_OUT = "entities were no answers to their question (left_out), and are not scored"
+FAILED = "rows say that there was an error, and are scored by what they list"
 SAME_ROW = "rows are about a sentence that stands there before, with the same mentions, and were read once"
 
 
@@ -51,34 +54,36 @@ class Foreign:
     notes: tuple[str, ...]
 
 
-def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str] | None = None) -> Foreign:
+def read_any(
+    file: Path, examples: Sequence[Example], renamed: Mapping[str, str] | None = None, *, offsets: str = "auto"
+) -> Foreign:
     """The predictions in ``file``, ours or another tool's, by uid; ``renamed`` maps a tool's labels to those of the
-    data.
+    data, and ``offsets`` says what they count, as of data.
 
     A label that differs from one of the data in case or marks alone is that one, in the data's writing: the paper's
     protocol compares labels as they are written. Rows of other tools are matched by their sentence, and a sentence that
     is there several times, in other data sets or under other schemas, gets the same answer. Raises ValueError, naming
     file and row, for what cannot be read, a sentence that is not in the data, and offsets that do not hold the text
-    that stands beside them.
+    that stands beside them, and for a file most mentions of which begin or end inside a word.
     """
     rows = list(numbered_rows(file.read_bytes().splitlines(), file))
     if not rows or rows[0][1].keys() >= OWN:
         notes = (f"{file} was written here: no label of it is renamed",) if renamed else ()
         return Foreign(predictions=predictions_of(rows, file, examples), tool=False, offsets=False, notes=notes)
+    names = _Names(examples, renamed or {})
+    reading = Reading()
+    checks = Checks(file, reading)
     by_sentence: dict[str, list[Example]] = {}
     for example in examples:
         by_sentence.setdefault(example.sentence, []).append(example)
-    names = _Names(examples, renamed or {})
-    reading = Reading()
     predictions: dict[str, Prediction] = {}
     seen: dict[str, set[Mention]] = {}
-    offsets = True
     for number, row in rows:
         try:
             sentence = _sentence(row)
             if sentence not in by_sentence:
                 raise ValueError(f"{sentence[:60]!r} is not in the data: give the data that it was predicted from")
-            mentions, scores = _mentions(row, sentence, names, Place(file, number, reading))
+            mentions, scores = _mentions(row, sentence, names, checks, Place(file, number, reading))
             if seen.setdefault(sentence, set(mentions)) != set(mentions):
                 raise ValueError(f"a second prediction for {sentence[:60]!r}, with other mentions: keep one of them")
         except ValueError as error:
@@ -86,11 +91,23 @@ def read_any(file: Path, examples: Sequence[Example], renamed: Mapping[str, str]
         if by_sentence[sentence][0].uid in predictions:
             reading.note(SAME_ROW, file, number)
             continue
-        offsets = offsets and all(mention.grounded for mention in mentions)
         for example in by_sentence[sentence]:
-            predictions[example.uid] = _prediction(example, mentions, scores)
+            predictions[example.uid] = _prediction(example, row, mentions, scores)
+    predictions = checks.close(predictions, offsets=offsets)
     notes = (*names.idle(), *reading.report.lines(), *_notes(predictions.values(), seen, examples))
-    return Foreign(predictions=predictions, tool=True, offsets=offsets, notes=notes)
+    return Foreign(
+        predictions=predictions,
+        tool=not any(_is_ours(row) for _, row in rows),
+        offsets=all(mention.grounded for mentions in seen.values() for mention in mentions),
+        notes=notes,
+    )
+
+
+def _is_ours(row: Mapping[str, Any]) -> bool:
+    """Whether ``predict --out`` wrote a row: its entities were given their places by their texts."""
+    entities = row.get("entities")
+    found = isinstance(entities, list) and any(isinstance(one, dict) and "alignment" in one for one in entities)
+    return found or row.keys() >= _OF_PREDICT
 
 
 class _Names:
@@ -130,7 +147,7 @@ def _sentence(row: Mapping[str, Any]) -> str:
 
 
 def _mentions(
-    row: Mapping[str, Any], sentence: str, names: _Names, place: Place
+    row: Mapping[str, Any], sentence: str, names: _Names, checks: Checks, place: Place
 ) -> tuple[list[Mention], list[float | None]]:
     """The mentions with their scores: one that has a place is read once under its label."""
     field = _field(row, place)
@@ -141,6 +158,8 @@ def _mentions(
         raise ValueError(f"no mentions: expected a list as {', '.join(MENTIONS)}; found {', '.join(row)}")
     if isinstance(left_out := row.get("left_out"), list) and left_out:
         place.note(LEFT_OUT, times=len(left_out))
+    if (error := row.get("error")) and error not in ERRORS:
+        place.note(FAILED, strict_json(error)[:80])
     mentions: list[Mention] = []
     scores: list[float | None] = []
     for number, item in enumerate(given):
@@ -151,7 +170,8 @@ def _mentions(
             place.note(TWICE, f"{mention.text!r} as {mention.label}")
             continue
         mentions.append(mention)
-        scores.append(_score(item))
+        checks.place(mention, item, sentence, place.number)
+        scores.append(checks.score(_score(item), place.number))
     return mentions, scores
 
 
@@ -228,11 +248,21 @@ def _offsets(entity: Mapping[str, Any]) -> tuple[Any, Any]:
     return entity.get("start", entity.get("start_offset")), entity.get("end", entity.get("end_offset"))
 
 
-def _prediction(example: Example, mentions: Sequence[Mention], scores: Sequence[float | None]) -> Prediction:
-    text = write(mentions, reasoning=None)
-    answer = Answer(reasoning=None, mentions=ground(mentions, example.sentence))
-    confidences = tuple(scores) if any(score is not None for score in scores) else ()
-    return Prediction(example=example, text=text, answer=answer, finished=True, tokens=0, confidences=confidences)
+def _prediction(
+    example: Example, row: Mapping[str, Any], mentions: Sequence[Mention], scores: Sequence[float | None]
+) -> Prediction:
+    """The answer to a sentence; what its row does not say is that it could be read, is whole and has no tokens."""
+    error, finished, tokens = row.get("error"), row.get("finished"), row.get("tokens")
+    said = error if isinstance(error, str) and error in ERRORS else None
+    answer = Answer(reasoning=None, mentions=ground(mentions, example.sentence), error=said)
+    return Prediction(
+        example=example,
+        text=write(mentions, reasoning=None),
+        answer=answer,
+        finished=finished is not False,
+        tokens=tokens if type(tokens) is int else 0,  # spaCy's are a list
+        confidences=tuple(scores) if any(score is not None for score in scores) else (),
+    )
 
 
 def _notes(found: Iterable[Prediction], seen: Collection[str], examples: Sequence[Example]) -> Iterator[str]:

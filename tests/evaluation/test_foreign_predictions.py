@@ -270,7 +270,7 @@ def test_rows_of_predict_are_scored(tmp_path) -> None:
     none = {"text": "Eve", "label": "person", "start": -1, "end": -1, "confidence": None, "alignment": "none"}
     row = {"id": 3, "sentence": TWICE_ADA, "entities": [entity], "error": None, "finished": True, "left_out": [none]}
     read = read_any(_file(tmp_path, row), [SECOND])
-    assert read.tool
+    assert not read.tool
     assert read.predictions["a/1"].answer.mentions == SECOND.mentions
     assert read.predictions["a/1"].confidences == (0.9,)
     assert [note.partition(": ")[2] for note in read.notes] == [f"1 {LEFT_OUT} (row 1)"]

@@ -6,7 +6,7 @@ from typing import Any
 from rnr.corpus.formats.entities import plain_rows
 from rnr.corpus.formats.shapes import Shape
 from rnr.corpus.formats.tokens import text_tags, token_fields, token_rows, token_spans
-from rnr.corpus.formats.tools import argilla, biomedical, instructions, label_studio, luis, prodigy, spacy_files
+from rnr.corpus.formats.tools import argilla, biomedical, instructions, label_studio, luis, nikl, prodigy, spacy_files
 from rnr.corpus.formats.unsupported.datasets import DATASETS
 from rnr.corpus.formats.unsupported.tools import UNSUPPORTED
 
@@ -22,6 +22,8 @@ SHAPES = (
     biomedical.BIOC,
     biomedical.BIOC_DOCUMENT,
     luis.SHAPE,
+    nikl.SENTENCE,
+    nikl.CORPUS,
     instructions.CONVERSATIONS,
     instructions.GNER,
     instructions.GLINER2,
@@ -32,6 +34,7 @@ SHAPES = (
     *DATASETS,
     token_rows.SHAPE,
     text_tags.SHAPE,
+    text_tags.LISTS,
     token_spans.SPANS,
     plain_rows.SHAPE,
 )

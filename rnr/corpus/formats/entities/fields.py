@@ -13,7 +13,7 @@ OURS = ("entities", "spans", "label")
 MAY_BE_EMPTY = (
     *("labels", "annotations", "ents", "annotation", "ner", "mentions", "entity_mentions", "named_entities"),
     *("entity_list", "nes", "span_labels", "extractions", "output", "gold", "denotations", "privacy_mask", "pii_spans"),
-    "Entities",
+    *("Entities", "entityMentions"),
 )
 SINGULAR = ("entity", "mention")
 """Fields that hold the entities of a row without any of the others, and else may be of anything."""

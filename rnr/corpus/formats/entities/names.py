@@ -47,7 +47,10 @@ def may_be_said(name: str, value: Any) -> bool:
 def own_entity(entity: Any, place: str, number: int, source: Source, sentence: Any = None) -> Any:
     """The entity in our own names, or itself where it has them; raises ValueError for a place that is not clear."""
     if isinstance(entity, list):
-        return from_list(entity, place, number, source, sentence)
+        found = from_list(entity, place, number, source, sentence)
+        if found is entity and isinstance(sentence, str):
+            _refuse_pair(entity, place, sentence)
+        return found
     if not isinstance(entity, dict):
         return entity
     if len(entity) == 1 and all(map(may_be_said, entity, entity.values())):
@@ -68,6 +71,19 @@ def own_entity(entity: Any, place: str, number: int, source: Source, sentence: A
         source.note(AS_TEXT, number, place)
     note_beside_entity(named, place, number, source)
     return named | changed if changed else named
+
+
+def _refuse_pair(entity: list[Any], place: str, sentence: str) -> None:
+    """Raises ValueError for two texts of which none, or each, stands in the sentence."""
+    if len(entity) != 2 or not all(isinstance(part, str) for part in entity):
+        return
+    first, second = map(repr, entity)
+    if entity[0] in sentence:
+        raise ValueError(
+            f"{place}: {first} and {second} both stand in the sentence, so it is not clear which is the label: write "
+            '{"text": ..., "label": ...}'
+        )
+    raise ValueError(f"{place}: neither {first} nor {second} stands in the sentence")
 
 
 def note_beside_entity(entity: dict[str, Any], place: str, number: int, source: Source) -> None:

@@ -213,7 +213,7 @@ class _Boundaries:
         few = self.inside < 3 and self.inside < self.mentions
         if self.reading.options.offsets != "auto" or few or self.inside <= TOLERATED * self.mentions:
             return
-        units = list(_units_that_fit(self._kept, UNITS))
+        units = units_that_fit(self._kept)
         if from_one := [] if units else list(_units_that_fit(self._kept, _FROM_ONE)):
             raise DataError(
                 f"{self.file}: {self.inside} of {self.mentions} mentions begin or end inside a word; they would be "
@@ -241,6 +241,11 @@ _FROM_ONE: dict[str, Callable[[str, int, int], Place | None]] = {
     "start and end": lambda _, start, end: (start - 1, end - 1),
     "start, the ends being inclusive": lambda _, start, end: (start - 1, end),
 }
+
+
+def units_that_fit(cut: Sequence[tuple[str, int, int]]) -> list[str]:
+    """The units in which nearly all of these mentions, each in its sentence, would be whole words."""
+    return list(_units_that_fit(cut, UNITS))
 
 
 def _units_that_fit(

@@ -239,7 +239,7 @@ def _by_label(value: dict[str, Any], row: dict[str, Any], number: int, source: S
             yield told
         elif isinstance(texts, dict):
             for text, places in texts.items():
-                for place in places if isinstance(places, list) else [places]:
+                for place in places if isinstance(places, list) and not _is_pair(places) else [places]:
                     yield {"text": text, "label": label} | _inclusive(place, text, sentence)
         elif kinds <= {str} and isinstance(texts, list):
             listed = listed or bool(texts)
@@ -262,8 +262,13 @@ def _told_alone(label: str, texts: Any, number: int, source: Source, sentence: A
     return pair if isinstance(pair, dict) else None
 
 
+def _is_pair(place: Any) -> bool:
+    """Whether a value is one place and no list of them."""
+    return isinstance(place, list) and [type(part) for part in place] == [int, int]
+
+
 def _inclusive(place: Any, text: str, sentence: Any) -> dict[str, int]:
-    if isinstance(place, list) and len(place) == 2 and isinstance(sentence, str):
+    if _is_pair(place) and isinstance(sentence, str):
         for end in (place[1] + 1, place[1]):
             if end <= len(sentence) and sentence[place[0] : end] == text:  # a slice beyond its end would be cut
                 return {"start": place[0], "end": end}

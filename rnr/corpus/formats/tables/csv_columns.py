@@ -224,11 +224,12 @@ def _sentence(names: Sequence[str], word: str | None, below: _Below, source: Sou
 
 
 def _tags(free: Sequence[str], names: Sequence[str], below: _Below) -> list[str]:
-    """The columns of tags: of those that are called so one that shows them first, else the only ones that show
-    them."""
+    """The columns of tags: of those that are called so one that shows them first, behind them others with tags of
+    names, else the only ones that show them."""
     named = usual_first(filter(names_tags, free), _TAG_ORDER)
-    shown = (name for name in free if below.tags(names.index(name)))
-    return sorted(named or shown, key=lambda name: below.rank(names.index(name)))
+    shown = [name for name in free if name not in named and below.tags(names.index(name))]
+    found = sorted(named or shown, key=lambda name: below.rank(names.index(name)))
+    return found + [name for name in shown if name not in found and below.rank(names.index(name)) == _FULL]
 
 
 def _tags_and_label(

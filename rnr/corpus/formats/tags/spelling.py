@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 BARE = "tags have no B- or I-, so neighbouring tokens with one label are read as one mention"
@@ -76,6 +77,13 @@ class Spelling:
             (OTHER_OUTSIDE.format(repr(self.outside)), self.outside in _OTHER_OUTSIDE),
         )
         return tuple(fact for fact, is_so in unusual if is_so)
+
+
+@lru_cache(maxsize=4096)
+def may_be_tag(tag: str) -> bool:
+    """Whether a text may be a tag that tells a token's place in a mention, or is outside of any: asked of lists of
+    which most are of something else."""
+    return tag in ("O", "o", *_OTHER_OUTSIDE) or any(form.fullmatch(tag) for form in (_BEFORE, _BEHIND, _ALONE))
 
 
 def are_tags(tags: Sequence[str]) -> bool:

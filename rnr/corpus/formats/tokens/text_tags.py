@@ -11,7 +11,7 @@ from rnr.corpus.formats.field_names import TAGS, TOKENS
 from rnr.corpus.formats.rows import Row, are_texts
 from rnr.corpus.formats.shapes import Shape, Source
 from rnr.corpus.formats.tags.spelling import are_tags
-from rnr.corpus.formats.tokens.token_fields import TEXTS_OR_WORDS, note_any_name, only_tags
+from rnr.corpus.formats.tokens.token_fields import TEXTS_OR_WORDS, any_of_names, note_any_name, only_tags
 from rnr.corpus.formats.tokens.token_rows import rows_of_tokens
 
 BY_SPACES = "rows have a text and a tag for each of its words, which white space divides"
@@ -98,12 +98,9 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
             continue
         name, named, tags = found
         text = value[name]
-        words, characters = text.split(), [one for one in text if not one.isspace()]
-        by_character = len(words) != len(tags) and len(tags) in (len(characters), len(text))
-        if by_character:
-            words = characters if len(characters) == len(tags) else list(text)
-        source.note(BY_CHARACTERS if by_character else BY_SPACES, number)
-        every = {field: own for field in TAGS if (own := _tags(value.get(field)))}
+        words, how = _divided_by(text, len(tags))
+        source.note(how, number)
+        every = {field: own for field, one in value.items() if field != named and (own := _tags(one))}
         if named not in _FIELDS:
             note_any_name(named, tags, source)
         if name not in _TEXTS:
@@ -111,6 +108,39 @@ def _divided(values: Iterable[Row], source: Source) -> Iterator[Row]:
         rest = {field: one for field, one in value.items() if field not in (*_FIELDS, *_TEXTS, name, named)}
         yield number, rest | every | {"text": text, "tokens": words, "ner_tags": tags}
 
+
+def _divided_by(text: str, size: int) -> tuple[list[str], str]:
+    """The words of a text, or its characters where these are as many as its tags and the words are not; and how it was
+    divided."""
+    words, characters = text.split(), [one for one in text if not one.isspace()]
+    if len(words) == size or size not in (len(characters), len(text)):
+        return words, BY_SPACES
+    return characters if len(characters) == size else list(text), BY_CHARACTERS
+
+
+def _is_list(row: Any) -> bool:
+    """Whether a row is the list of a text and of what may be the tags of its words."""
+    if not isinstance(row, list) or len(row) != 2 or not isinstance(row[0], str) or not are_texts(row[1]):
+        return False
+    return len(row[1]) == len(_divided_by(row[0], len(row[1]))[0]) > 0 or any_of_names(row[1])
+
+
+def _of_lists(values: Iterable[Row], source: Source) -> Iterator[Row]:
+    """The tokens and tags of rows that are lists."""
+    for number, value in values:
+        if isinstance(value, list):
+            tokens, how = _divided_by(value[0], len(value[1]))
+            source.note(how, number)
+            value = {"text": value[0], "tokens": tokens, "ner_tags": value[1]}
+        yield number, value
+
+
+LISTS = Shape(
+    name="a list of a text and the tags of its words",
+    recognises=_is_list,
+    rows=lambda values, source: rows_of_tokens(_of_lists(values, source), source),
+    own_offsets=False,
+)
 
 SHAPE = Shape(
     name="a text and the tags of its words",

@@ -1,10 +1,12 @@
 """Which fields of a row hold its tokens and a tag for each of them, whatever they are called."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from rnr.corpus.formats.entities.fields import holds_entities
 from rnr.corpus.formats.entities.plain_rows import TEXTS
 from rnr.corpus.formats.field_names import (
     TAGS,
@@ -20,7 +22,7 @@ from rnr.corpus.formats.rows import DataError, are_texts
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.tags.reading import is_of_names
 from rnr.corpus.formats.tags.spelling import are_tags, find_spelling
-from rnr.corpus.syntax_labels import CHUNKS
+from rnr.corpus.syntax_labels import CHUNKS, PARTS_OF_SPEECH
 
 _USUAL = frozenset(("id", "tokens", "words", "ner_tags", "tags", "ner", "pos_tags", "chunk_tags", "langs"))
 TEXTS_OR_WORDS = (*TEXTS, "text_a")
@@ -29,6 +31,7 @@ _TEXTS = frozenset(TEXTS_OR_WORDS)
 _OF_ANYTHING = frozenset(("labels", "label", "tags", "tag"))
 """Names that may be of anything as long as a list of texts, and then have no O."""
 ANY_NAME = "tags are those of {!r}, the only field with one for each token"
+TWO_WORDS = "rows have two lists of words, of one length, that differ; one was read"
 BESIDE = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
 """Fields that may hold entities beside the tokens and tags of a row."""
 
@@ -38,10 +41,12 @@ def fields(row: Any) -> tuple[str, str] | None:
     if not isinstance(row, dict):
         return None
     words, named_tags = _named(tuple(row))
-    tokens = next((name for name in words if plain_list(row[name], str)), None)
-    if tokens is None:
+    lists = [name for name in words if plain_list(row[name], str)]
+    if not lists:
         return _side_by_side(row, [name for name in row if name in _TEXTS and row[name] and are_texts(row[name])])
-    matching = [name for name in named_tags if plain_list(row[name], (str, int, float)) and name != tokens]
+    matching = [name for name in named_tags if plain_list(row[name], (str, int, float)) and not _is_idle(row, name)]
+    tokens = _as_long(row, lists, matching)
+    matching = [name for name in matching if name != tokens]
     # Where tags stand there twice, as numbers and by name, the names say more.
     named = [name for name in matching if all(isinstance(tag, str) for tag in row[name])]
     same = [name for name in named or matching if len(row[name]) == len(row[tokens])] or matching
@@ -50,6 +55,47 @@ def fields(row: Any) -> tuple[str, str] | None:
     if same and (same[0] in TAGS or not _has_entities(row)):
         return tokens, same[0]
     return _side_by_side(row, [tokens])
+
+
+def _as_long(row: dict[str, Any], lists: Sequence[str], tags: Sequence[str]) -> str:
+    """The first of several lists of words that has as many as one of tags, else the first: others may be pieces."""
+    if len(lists) == 1:
+        return lists[0]
+    sizes = {len(row[name]) for name in tags if name not in lists}
+    return next((name for name in lists if len(row[name]) in sizes), lists[0])
+
+
+def _is_idle(row: dict[str, Any], name: str) -> bool:
+    """Whether what is called tags is of something else, because a row has its entities beside it: without O and
+    letters, as parts of speech are."""
+    tags = row[name]
+    if not (tags and _has_entities(row) and all(isinstance(tag, str) for tag in tags)):
+        return False
+    if any_of_names(tags) or are_tags(tags):
+        return False
+    filled = any(isinstance(row.get(field), list) and holds_entities(row[field]) for field in BESIDE)
+    return filled or PARTS_OF_SPEECH.issuperset(tags)
+
+
+def note_other_words(row: dict[str, Any], tokens: str, number: int, source: Source) -> None:
+    """Note another list of words of a row that is as long as the one that is read and differs from it."""
+    others = [
+        name
+        for name in _lists_of_words(tuple(row))
+        if name != tokens
+        and are_texts(row[name])
+        and row[name] != row[tokens]
+        and len(row[name]) == len(row[tokens]) > 0
+        and not any_of_names(row[name])
+    ]
+    if others:
+        source.note(TWO_WORDS, number, f"{tokens!r} was read, not {', '.join(map(repr, others))}")
+
+
+@lru_cache(maxsize=1024)
+def _lists_of_words(names: tuple[str, ...]) -> list[str]:
+    """Those of the names of a row that end as those of words do, or may be of a text as well (``raw_tokens``)."""
+    return [name for name in names if name in _TEXTS or names_words(re.split(r"_|(?<=[a-z])(?=[A-Z])", name)[-1])]
 
 
 @lru_cache(maxsize=1024)

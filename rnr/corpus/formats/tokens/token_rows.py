@@ -9,7 +9,7 @@ from typing import Any
 from rnr.corpus.formats.entities.beside import note_listed
 from rnr.corpus.formats.entities.span_lists import whole_number
 from rnr.corpus.formats.field_names import TAGS, names_tags
-from rnr.corpus.formats.rows import DataError, Row
+from rnr.corpus.formats.rows import DataError, Row, are_texts
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.tags.reading import (
     OTHER_TEXT,
@@ -17,13 +17,18 @@ from rnr.corpus.formats.tags.reading import (
     TagCensus,
     Tagged,
     begun,
-    is_of_names,
     located,
-    spans,
     tag_scheme,
 )
-from rnr.corpus.formats.tokens.token_fields import BESIDE, any_of_names, fields, note_any_name, plain_list
-from rnr.corpus.syntax_labels import CHUNKS
+from rnr.corpus.formats.tokens.agreeing_tags import are_of_names, are_sure, refuse_unlike
+from rnr.corpus.formats.tokens.token_fields import (
+    BESIDE,
+    any_of_names,
+    fields,
+    note_any_name,
+    note_other_words,
+    plain_list,
+)
 from rnr.messages import counted
 
 NAMES = ("label_list", "label_names", "class_names", "names")
@@ -118,10 +123,11 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
         if _are_numbers(tags):
             source.note(AS_NUMBERS, number, found[1])
             tags = row[found[1]] = list(map(whole_number, tags))
+        text = [row[name] for name in ("full_text", "text", "sentence") if isinstance(row.get(name), str)]
         try:
             own = _names(row, found[1], source)
             if not tokens and not tags:
-                source.note(EMPTY, number)
+                source.note(EMPTY, number, repr(text[-1][:60]) if text else "")
                 continue
             if len(tokens) != len(tags):
                 raise ValueError(f"{counted(len(tokens), 'token')} with {counted(len(tags), 'tag')}")
@@ -134,7 +140,6 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
         source.note_blank(tokens, number)
         _note_beside(row, found, number, source, own=bool(own))
         places = Places(range(1, len(tokens) + 1), "token")
-        text = [row[name] for name in ("full_text", "text", "sentence") if isinstance(row.get(name), str)]
         text = text or spaced(row, tokens)
         if text and located(tokens, text[-1]) is None:
             source.note(OTHER_TEXT, number, repr(text[-1][:60]))
@@ -146,6 +151,7 @@ def _note_beside(row: dict[str, Any], found: tuple[str, str], number: int, sourc
     """Note what stands beside the tokens and tags of a row, and the names of these where it has its ``own``, and is
     not read."""
     source.note_relations(row, number)
+    note_other_words(row, found[0], number, source)
     if others := [name for name in BESIDE if isinstance(row.get(name), (list, dict))]:
         source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
     read = {
@@ -174,8 +180,9 @@ def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
 
 
 def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], source: Source) -> Iterator[str]:
-    """What is said of further fields with a tag for each token that seem to be of names; raises ValueError for one
-    that says something else than the tags that are read, and is called as usual as they are."""
+    """What is said of further fields with a tag for each token that seem to be of names, whatever they are called;
+    raises ValueError for one that says something else than the tags that are read, and is called as usual as they are.
+    """
     for name, value in row.items():
         if (
             name in (tokens, read)
@@ -188,9 +195,10 @@ def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], s
         # Beside tags under a usual name, those under a less usual one may be of finer labels, or coarser ones.
         is_alike = name in TAGS or (is_named and read not in TAGS)
         others = _by_name(value, source.names.get(name)) if is_alike else None
-        if others is not None:
-            _refuse_unlike({read: named, name: others}, row[tokens])
-        elif "ner" in name.lower().split("_") or (is_named and (type(value[0]) is int or any_of_names(value))):
+        if others is not None and refuse_unlike({read: named, name: others}, row[tokens]):
+            continue
+        is_of_tags = "ner" in name.lower().split("_") or (is_named and (type(value[0]) is int or any_of_names(value)))
+        if others is not None or is_of_tags or (are_texts(value) and are_sure(value)):
             yield f"tags are those of {read!r}; those of {name!r} {OTHER_TAGS}"
 
 
@@ -200,28 +208,7 @@ def _by_name(tags: Sequence[Any], names: Sequence[str] | None) -> Sequence[str] 
         named = named_tags(tags, names)
     except ValueError:
         return None
-    labels = {tag[2:] for tag in named if tag != "O"}
-    return named if all(map(is_of_names, named)) and not (labels and labels <= CHUNKS) else None
-
-
-def _refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str]) -> None:
-    """Raises ValueError where two fields of tags tell other entities; they may be of two schemes."""
-    (read, tags), (name, others) = found.items()
-    if tags == others or ((told := _told(tags)) is not None and told == _told(others)):
-        return
-    at = next(place for place, pair in enumerate(zip(tags, others, strict=True)) if pair[0] != pair[1])
-    raise ValueError(
-        f"the fields {read!r} and {name!r} hold tags and do not agree; keep one of them (token {at + 1}, "
-        f"{tokens[at]!r}, is {tags[at]} and {others[at]})"
-    )
-
-
-def _told(tags: Sequence[str]) -> list[tuple[int, int, str]] | None:
-    """The entities of tags by a scheme of their own; None where they break it."""
-    try:
-        return list(spans(tags, Places(range(1, len(tags) + 1), "token"), tag_scheme([tags])))
-    except ValueError:
-        return None
+    return named if are_of_names(named) else None
 
 
 def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | Mapping[int, str] | None:

@@ -13,6 +13,8 @@ from rnr.corpus.formats.entities.span_lists import AS_TEXT, BESIDE, whole_number
 from rnr.corpus.formats.rows import DataError, Row, are_texts, names
 from rnr.corpus.formats.shapes import Shape, Source, all_but, each, extras, has
 from rnr.corpus.formats.tags.reading import OTHER_TEXT, located
+from rnr.corpus.formats.tokens.token_fields import note_other_words
+from rnr.corpus.formats.tokens.token_places import FIELDS, entity_lists, refuse_parts, with_place
 from rnr.corpus.formats.tokens.token_rows import SPACES, spaced
 from rnr.corpus.matching import folded
 from rnr.corpus.spacing import join, token_spans
@@ -27,11 +29,11 @@ _FEWEST = 3
 """So many spans tell what they count."""
 _Span: TypeAlias = tuple[int, int, str]
 """First token, one past the last, and the label."""
-_FIELDS = ("entities", "entity_mentions", "ner", "spans")
 _ASKED, _NEGATIVES, _OF_GLINER = ("ner_labels", "label"), ("ner_negatives",), ("negative", "negatives")
 """The labels that a sentence is asked for, and those of them that it has no entity of, as versions of GLiNER call
 them; the last names may be of anything in rows of others."""
-_READ = ("tokens", "words", "tokenized_text", "text", "sentence", *_FIELDS, *SPACES, *_ASKED, *_NEGATIVES)
+_READ = ("tokens", "words", "tokenized_text", "text", "sentence", *FIELDS, *SPACES, *_ASKED, *_NEGATIVES)
+_BESIDE = all_but(*_READ)
 _TEXTS = ("text", "mention", "word", "span_text")
 """What the text of an entity is called."""
 
@@ -69,12 +71,13 @@ def _starts_with_place(span: list[Any]) -> bool:
 
 def _span_row(row: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     inclusive = source.reading.options.offsets == "inclusive"
-    field, *others = (name for name in _FIELDS if isinstance(row.get(name), list))
+    field, *others = entity_lists(row)
     spans = _spans(row, field, number, source, inclusive=inclusive)
     for other in others:
         if sorted(spans) != sorted(_spans(row, other, number, source, inclusive=inclusive)):
             raise ValueError(f"the fields {field!r} and {other!r} hold entities and do not agree; keep one of them")
     tokens = row[_tokens(row)]
+    note_other_words(row, _tokens(row), number, source)
     for entity, (first, end, label) in zip(row[field], spans, strict=True):
         text = _text_of(entity, tokens, first, end)
         if first == end or (text is not None and not _says(tokens[first:end], text)):
@@ -116,8 +119,9 @@ def _in_characters(row: dict[str, Any]) -> Iterator[bool]:
     """Of each span whether it begins and ends with a word of its tokens, a space between them, in characters."""
     tokens = row[_tokens(row)]
     ends = set(accumulate((len(token) + 1 for token in tokens), initial=0))
-    for entity in next(row[name] for name in _FIELDS if isinstance(row.get(name), list)):
-        place: Any = [entity.get("start"), entity.get("end")] if isinstance(entity, dict) else entity
+    for entity in row[entity_lists(row)[0]]:
+        told = with_place(entity) if isinstance(entity, dict) else {}
+        place: Any = [told.get("start"), told.get("end")] if told else entity
         if isinstance(place, list) and [type(part) for part in place[:2]] == [int, int]:
             yield place[0] < place[1] and place[0] in ends and place[1] + 1 in ends
 
@@ -146,11 +150,12 @@ def _spans(row: dict[str, Any], field: str, number: int, source: Source, *, incl
 def _span(entity: Any, place: str, number: int, source: Source, *, inclusive: bool) -> _Span:
     """First token, one past the last, and the label."""
     if isinstance(entity, dict):
-        if isinstance(entity.get("span"), list) and len(entity["span"]) == 2:
-            entity = entity | dict(zip(("start", "end"), entity["span"], strict=True))
+        entity = with_place(entity)
         name = label_field(entity, place, number, source)
-        note_beside_entity(without(entity, name or "", "span", *_TEXTS), place, number, source)
-        entity = [entity.get("start"), entity.get("end"), None if name is None else one_label(entity[name])]
+        label = None if name is None else one_label(entity[name])
+        refuse_parts(entity, label, place)
+        note_beside_entity(without(entity, name or "", *_TEXTS), place, number, source)
+        entity = [entity["start"], entity["end"], label]
     if isinstance(entity, list) and len(entity) >= 3 and any(type(part) in (str, float) for part in entity[:2]):
         whole = [*map(whole_number, entity[:2]), *entity[2:]]
         if [type(part) for part in whole[:2]] == [int, int]:
@@ -221,7 +226,7 @@ def _has_spans(row: Any) -> bool:
     tokens = row.get(_tokens(row))
     if not are_texts(tokens):
         return False
-    return any(isinstance(row.get(name), list) for name in _FIELDS)
+    return bool(entity_lists(row))
 
 
 GLINER = Shape(
@@ -237,7 +242,7 @@ SPANS = Shape(
     name="tokens and spans over them",
     recognises=_has_spans,
     rows=_span_rows,
-    unread=all_but(*_READ),
+    unread=lambda row: set(_BESIDE(row)).difference(entity_lists(row)),
     own_offsets=False,
 )
 

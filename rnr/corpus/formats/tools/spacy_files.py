@@ -54,6 +54,14 @@ def _paragraphs(document: dict[str, Any], number: int, source: Source) -> Iterat
             yield error
 
 
+def _is_paragraph(value: Any) -> bool:
+    """Whether a value may be a paragraph of spaCy's: its sentences, if it has any, are of tokens."""
+    if not has(value) or not (value.keys() & _OF_PARAGRAPHS or not value):
+        return False
+    sentences = value.get("sentences")
+    return not isinstance(sentences, list) or all(has(one, tokens=list) for one in sentences)
+
+
 def _paragraph(paragraph: dict[str, Any], number: int, source: Source) -> dict[str, Any]:
     """A paragraph with its entities: offsets in its text as spaCy 3 writes them, or tags of its tokens."""
     tokens = [token for sentence in paragraph.get("sentences", []) for token in sentence.get("tokens", [])]
@@ -88,7 +96,7 @@ WEB_ANNOTATOR = Shape(
 
 VERSION_2 = Shape(
     name="spaCy 2 JSON",
-    recognises=lambda value: has(value, paragraphs=list) and all(has(one) for one in value["paragraphs"]),
+    recognises=lambda value: has(value, paragraphs=list) and all(map(_is_paragraph, value["paragraphs"])),
     rows=many(_paragraphs),
     unread=lambda value: {name for one in value["paragraphs"] for name in one.keys() - _OF_PARAGRAPHS},
     own_offsets=False,

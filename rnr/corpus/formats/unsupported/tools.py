@@ -281,8 +281,10 @@ def _is_word(row: Any) -> bool:
 
 
 def _of_corenlp(row: dict[str, Any]) -> bool:
-    """Whether sentences are not Datasaur's, nor those of a document of Stanza, which has its entities beside them."""
-    return not _is_datasaur(row) and not has(row, text=str, ents=list)
+    """Whether the tokens of sentences have tags, and these are not those of a document of Stanza, which has its
+    entities beside them."""
+    tokens = [one["tokens"] for one in row["sentences"] if has(one, tokens=list)]
+    return any(any_has(one, "ner") for one in tokens) and not has(row, text=str, ents=list)
 
 
 def _is_datasaur(row: dict[str, Any]) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 from rnr.corpus.formats.doubtful import MARKS
 from rnr.corpus.formats.entities.fields import ENTITIES, SINGULAR, is_entity
 from rnr.corpus.formats.entities.labels import names_a_label
-from rnr.corpus.formats.entities.names import unnamed_label
+from rnr.corpus.formats.entities.names import names_a_place, names_an_offset, unnamed_label
 from rnr.corpus.formats.entities.plain_rows import TEXTS
+from rnr.corpus.formats.entities.span_lists import is_span_list
 from rnr.corpus.formats.field_names import TAGS, TOKENS
 from rnr.corpus.formats.refusals import WRITE_OFFSETS
 from rnr.corpus.formats.rows import are_texts
@@ -39,7 +40,7 @@ def unknown_row(row: Any) -> str:
         return f"{tags[0]!r} must be a list with one tag (a name or a number) a word, found {_seen(row, tags[0])}"
     if tokens:
         several = " or ".join(map(repr, only_tags(row, len(row[tokens]))))
-        told = f"; if they are {several}, call it 'ner_tags'" if several else ""
+        told = f"; if they are {several}, call it 'ner_tags'" if several else _elsewhere(row)
         return f"the words of {tokens!r} have no tags; these are looked for in {', '.join(TAGS)}; {_fields(row)}{told}"
     named = next((name for name in TEXTS if name in row), None)
     if named:
@@ -68,8 +69,10 @@ def _within(row: dict[str, Any]) -> str:
 def _path_to_rows(value: Any, path: str = "", depth: int = 4) -> str:
     """The names that lead to a list of rows with a text or words, divided by dots; empty where there is none."""
     if isinstance(value, list):
-        rows = (one for one in value if isinstance(one, dict) and not is_entity(one))
-        return path if any(one.keys() & {*TEXTS, *TOKENS} for one in rows) else ""
+        rows = [one for one in value if isinstance(one, dict) and not is_entity(one)]
+        if any(one.keys() & {*TEXTS, *TOKENS} for one in rows):
+            return path
+        value = rows[0] if rows else None
     if not isinstance(value, dict) or not depth:
         return ""
     inside = (_path_to_rows(one, f"{path}.{name}" if path else name, depth - 1) for name, one in value.items())
@@ -97,7 +100,20 @@ def no_entities(row: dict[str, Any]) -> str:
         )
         return f"no field 'entities' (or 'spans' or 'label'), and {name!r} is not read, because {why}; {_fields(own)}"
     said = "no field 'entities' (or 'spans' or 'label'), or it is null; without an entity it must be []"
-    return f"{said}; the row has: {', '.join(own)}"
+    return f"{said}; the row has: {', '.join(own)}{_elsewhere(row)}"
+
+
+def _elsewhere(row: dict[str, Any]) -> str:
+    """What is said of lists under names that are not known which seem to hold the entities of a row."""
+    lists = {name: value for name, value in row.items() if isinstance(value, list) and value and name not in TOKENS}
+    found = [repr(name) for name, value in lists.items() if all(map(_has_place, value))]
+    return f"; if its entities are {' or '.join(found[:3])}, call it 'entities'" if found else ""
+
+
+def _has_place(value: Any) -> bool:
+    if isinstance(value, dict):
+        return names_an_offset(value) or (names_a_label(value) and names_a_place(value))
+    return is_span_list(value)
 
 
 def _stands_elsewhere(row: dict[str, Any]) -> bool:

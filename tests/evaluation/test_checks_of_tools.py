@@ -1,0 +1,131 @@
+"""Predictions whose offsets count no characters, whose scores are no confidences, or whose rows say how they ended."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnr.corpus.formats.entities.offsets import INSIDE
+from rnr.evaluation.scoring import report
+from rnr.evaluation.tool_checks import NO_CONFIDENCES
+from rnr.evaluation.tool_predictions import FAILED, read_any
+from rnr.types import Example, Mention
+from scripts.evaluate import main
+from tests.jsonl import write_jsonl
+
+SENTENCE = "Ada Lovelace was born in London."
+NAMES = (("Ada Lovelace", "person", 0, 12), ("London", "city", 25, 31))
+GOLD = tuple(Mention(text=text, label=label, start=start, end=end) for text, label, start, end in NAMES)
+EXAMPLE = Example(uid="a/1", sentence=SENTENCE, schema=("person", "city"), mentions=GOLD, source="a")
+
+
+def _file(folder: Path, *rows: dict) -> Path:
+    return Path(write_jsonl(folder / "found.jsonl", *rows))
+
+
+def _row(*places: tuple[int, int], **beside: object) -> dict:
+    labels = ("person", "city")
+    spans = [{"start": start, "end": end, "label": label} for (start, end), label in zip(places, labels, strict=False)]
+    return {"text": SENTENCE, "entities": spans} | beside
+
+
+@pytest.mark.parametrize(
+    ("places", "unit"),
+    [
+        (((0, 11), (25, 30)), "characters with an inclusive end"),
+        (((0, 2), (5, 6)), "words divided by white space"),
+        (((1, 13), (26, 32)), ""),  # from one
+    ],
+)
+def test_offsets_that_count_something_else_are_refused(tmp_path, places, unit) -> None:
+    file = _file(tmp_path, _row(*places))
+    with pytest.raises(ValueError, match="begin or end inside a word, so their offsets are probably no char") as error:
+        read_any(file, [EXAMPLE])
+    assert (f": they would be whole words if they counted {unit}" if unit else "characters; write them") in str(
+        error.value
+    )
+    found = read_any(file, [EXAMPLE], offsets="characters")
+    assert any(INSIDE in note for note in found.notes)
+
+
+def test_a_mention_that_is_cut_among_others_is_noted_alone(tmp_path) -> None:
+    found = read_any(_file(tmp_path, _row((0, 12), (25, 30))), [EXAMPLE])
+    assert [note.partition(": ")[2] for note in found.notes] == [f"1 {INSIDE} (row 1: 'Londo')"]
+    assert report(found.predictions).data_sets["a"].scores["strict"].f1 == 50.0
+
+
+def test_a_text_that_stands_at_its_offsets_proves_them(tmp_path) -> None:
+    row = {"text": SENTENCE, "entities": [{"start": 0, "end": 2, "text": "Ad", "label": "person"}]}
+    assert read_any(_file(tmp_path, row), [EXAMPLE]).notes == ()
+
+
+def test_the_command_refuses_them_unless_they_are_said_to_be_characters(tmp_path, capsys) -> None:
+    entities = [{"text": text, "label": label} for text, label, _, _ in NAMES]
+    data = tmp_path / "a.jsonl"
+    data.write_text(json.dumps({"sentence": SENTENCE, "entities": entities}) + "\n")
+    arguments = ["--predictions", str(_file(tmp_path, _row((0, 11), (25, 30)))), "--data", str(data)]
+    assert main(arguments) == 2
+    assert "if they counted characters with an inclusive end" in capsys.readouterr().err
+    assert main([*arguments, "--offsets", "characters"]) == 0
+
+
+@pytest.mark.parametrize("score", [93.0, -2.5, 1.01])
+def test_scores_beyond_one_are_no_confidences_and_nor_are_those_beside_them(tmp_path, score) -> None:
+    row = _row((0, 12), (25, 31))
+    row["entities"][0]["score"], row["entities"][1]["score"] = 0.5, score
+    found = read_any(_file(tmp_path, row), [EXAMPLE])
+    assert found.predictions["a/1"].confidences == ()
+    assert [note.partition(": ")[2] for note in found.notes] == [f"2 {NO_CONFIDENCES} (row 1: {score:g}; ...)"]
+
+
+def test_what_is_beyond_by_its_rounding_alone_is_cut(tmp_path) -> None:
+    row = _row((0, 12), (25, 31))
+    row["entities"][0]["score"], row["entities"][1]["score"] = 1.0000005, -0.0000005
+    found = read_any(_file(tmp_path, row), [EXAMPLE])
+    assert (found.predictions["a/1"].confidences, found.notes) == ((1.0, 0.0), ())
+
+
+@pytest.mark.parametrize(("confidence", "fault"), [(1.5, True), (-0.1, True), (1.0000005, False), (1, False)])
+def test_confidences_of_our_own_are_between_0_and_1(tmp_path, confidence, fault) -> None:
+    text = '{"entities": {"person": ["Ada Lovelace"]}}'
+    own = {"uid": "a/1", "data_set": "a", "sentence": SENTENCE, "text": text, "finished": True, "tokens": 3}
+    file = _file(tmp_path, own | {"confidences": [confidence]})
+    if fault:
+        with pytest.raises(ValueError, match=f"row 1: confidences are between 0 and 1; found {confidence}"):
+            read_any(file, [EXAMPLE])
+    else:
+        assert read_any(file, [EXAMPLE]).predictions["a/1"].confidences == (1.0,)
+
+
+_PREDICT = {"sentence": SENTENCE, "entities": [], "left_out": [], "below_threshold": 0}
+
+
+def test_how_an_answer_ended_is_what_its_row_says(tmp_path) -> None:
+    row = _PREDICT | {"error": "truncated_json", "finished": False, "tokens": 40}
+    found = read_any(_file(tmp_path, row), [EXAMPLE])
+    assert (found.tool, found.notes) == (False, ())
+    one = found.predictions["a/1"]
+    assert (one.finished, one.tokens, one.answer.error) == (False, 40, "truncated_json")
+    answers = report(found.predictions).data_sets["a"].answers
+    assert (answers.finished, answers.tokens) == (0.0, 40.0)
+
+
+@pytest.mark.parametrize("beside", [{}, {"tokens": [{"id": 0}]}, {"tokens": None, "finished": None, "error": None}])
+def test_of_a_tool_that_says_nothing_of_it_an_answer_is_whole(tmp_path, beside) -> None:
+    found = read_any(_file(tmp_path, _row((0, 12), (25, 31), **beside)), [EXAMPLE])
+    one = found.predictions["a/1"]
+    assert (found.tool, one.finished, one.tokens, one.answer.error) == (True, True, 0, None)
+
+
+def test_an_error_that_is_none_of_ours_is_noted(tmp_path) -> None:
+    found = read_any(_file(tmp_path, _row(error="timeout")), [EXAMPLE])
+    assert [note.partition(": ")[2] for note in found.notes] == [f'1 {FAILED} (row 1: "timeout")']
+
+
+def test_of_our_own_entities_the_f1_to_quote_is_that_of_texts(tmp_path, capsys) -> None:
+    alignment = {"confidence": 0.9, "alignment": "exact"}
+    entities = [{"text": text, "label": label, "start": at, "end": end} for text, label, at, end in NAMES]
+    data = write_jsonl(tmp_path / "a.jsonl", {"sentence": SENTENCE, "entities": entities})
+    file = _file(tmp_path, _PREDICT | {"entities": [one | alignment for one in entities], "finished": True})
+    assert main(["--predictions", str(file), "--data", str(data)]) == 0
+    assert "F1 to quote: exact" in capsys.readouterr().out
