@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import typer
-from rich.console import Console
 
 from actors.chat_format import asks_catch_alls, trained_decoding
 from actors.options import Options
@@ -33,6 +32,7 @@ from rnr.evaluation.scoring import compare, decodings, refuse_other_sentences, r
 from rnr.evaluation.tables import calibration_table, tables
 from rnr.evaluation.tool_predictions import Foreign, read_any
 from rnr.files import strict_json, write_whole
+from rnr.messages import plain_console
 from rnr.task.aggregation import Selection
 from rnr.types import Decoding, Example
 from scripts.command_line import (
@@ -209,7 +209,7 @@ def _show(
         print(csv_of(scores) if shown == "csv" else markdown(every), end="")
     # A log file has no width of its own, and 80 columns would cut the tables. What is meant for a file stands alone.
     width = None if sys.stdout.isatty() else 120
-    console = Console(highlight=False, markup=False, emoji=False, width=width, stderr=shown != "terminal")
+    console = plain_console(highlight=False, width=width, stderr=shown != "terminal")
     for table in every if shown == "terminal" else ():
         console.print(table)
     for note in (*read.notes, f1_to_quote(scores, zero_shot, with_offsets=read.tool and read.offsets)):

@@ -16,6 +16,7 @@ import typer
 
 from rnr.cli import load_config
 from scripts.command_line import as_written, new_app, refuse_idle, run, within
+from scripts.startup import find_modules_here
 
 app = new_app()
 
@@ -36,6 +37,7 @@ def plan(
     """Print the plan; options that are not listed are ``--section.key=value`` overrides."""
     if not gpus:
         refuse_idle(context, ("bench", "answer_tokens"), "without --gpus")
+    find_modules_here()
     settings = load_config(config, context.args)
     from scripts.plan_output import divide, show_plan  # loads Ray and torch, for which --help has no use
 

@@ -22,7 +22,7 @@ from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run
 from scripts.debugging import smallest
 from scripts.report import write_page
-from scripts.startup import end_on_interrupt, raise_on_interrupt
+from scripts.startup import end_on_interrupt, find_modules_here, raise_on_interrupt
 
 if TYPE_CHECKING:
     from cluster.run import ValidatedRun
@@ -51,6 +51,7 @@ def train(
     """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
     if as_json and not dry_run:
         raise ValueError("--json needs --dry-run")
+    find_modules_here()
     settings = load_config(config, context.args)
     if debug:
         settings = load_config(config, [*context.args, *smallest(settings)])
