@@ -24,7 +24,7 @@ from rnr.corpus.drawing import draw_from_each
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
 from rnr.evaluation.calibration import calibration
-from rnr.evaluation.formatting import csv_of, f1_to_quote, markdown
+from rnr.evaluation.formatting import csv_of, f1_to_quote, few_sentences, markdown
 from rnr.evaluation.metrics import reference_left_out
 from rnr.evaluation.predictions import Prediction, save_predictions
 from rnr.evaluation.published import columns
@@ -206,13 +206,14 @@ def _show(
     every = [*tables(scores, comparisons, zero_shot, name=model or file.name)]
     every += [calibration_table(calibrated)] if calibrated else []
     if shown != "terminal":
-        print(csv_of(scores) if shown == "csv" else markdown(every), end="")
+        print(csv_of(scores, comparisons) if shown == "csv" else markdown(every), end="")
     # A log file has no width of its own, and 80 columns would cut the tables. What is meant for a file stands alone.
     width = None if sys.stdout.isatty() else 120
     console = plain_console(highlight=False, width=width, stderr=shown != "terminal")
     for table in every if shown == "terminal" else ():
         console.print(table)
-    for note in (*read.notes, f1_to_quote(scores, zero_shot, with_offsets=read.tool and read.offsets)):
+    quoted = f1_to_quote(scores, zero_shot, with_offsets=read.tool and read.offsets)
+    for note in (*read.notes, quoted, *few_sentences(scores)):
         console.print(note, soft_wrap=True)
     if len(found) < sentences:
         console.print(f"{len(found)} of the {sentences} sentences in the data have a prediction; only they count")

@@ -51,12 +51,15 @@ def test_saved_predictions_are_scored_and_compared_beside_themselves(tmp_path, d
     scores = json.loads((file.parent / "predictions.scores.json").read_text())
     assert scores["averages"]["reference"]["f1"] == scores["averages"]["strict"]["f1"] == 100.0
     assert scores["zero_shot"] == {"Movie": 100.0, "AI": 100.0, "average": 100.0}
-    assert scores["comparisons"]["exact"]["average"] == {"f1": 50.0, "interval": [50.0, 50.0], "p_value": 0.002}
+    assert scores["comparisons"]["exact"]["average"] == {"f1": 50.0, "interval": [50.0, 50.0], "p_value": 1.0}
     assert scores["comparisons"]["reference"]["data_sets"]["mit-movie"]["p_value"] == 1.0
     said = capsys.readouterr().out
     assert "100.0 (2 of 7)" in said
     assert said.count("(published)") == 15
     assert "predictions.jsonl (measured)" in said
+    assert "fewer than 30 sentences in CrossNER_AI (1), mit-movie (1)" in said
+    assert main(["--predictions", str(file), "--data", *data, "--compare", str(other), "--format", "csv"]) == 0
+    assert "average,exact,f1_difference,50.0,50.0,50.0,1.0\n" in capsys.readouterr().out
 
 
 def test_scores_go_to_another_folder_when_told_so(tmp_path, data) -> None:
