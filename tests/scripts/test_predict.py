@@ -87,6 +87,37 @@ def test_a_long_file_is_resumed_behind_its_last_whole_row(tmp_path, asked, capsy
     assert main([*command, "--resume"]) == 2
 
 
+def test_of_two_that_write_one_file_the_second_is_refused_before_it_loads_a_model(tmp_path, asked, monkeypatch) -> None:
+    out = tmp_path / "new" / "out.jsonl"
+    command = ["--model", "m", "--schema", "person", "Ada ran", "--out", str(out)]
+    codes = []
+    load = sys.modules["actors.loading"].load
+
+    def while_it_loads(model, **options):
+        if not codes:
+            codes.append(None)
+            codes[:] = [main(command), main([*command, "--resume"])]
+        return load(model, **options)
+
+    monkeypatch.setitem(sys.modules, "actors.loading", SimpleNamespace(load=while_it_loads))
+    assert main(command) == 0
+    assert (codes, len(asked)) == ([2, 2], 1)
+    assert len(out.read_text().splitlines()) == 1
+
+
+def test_a_command_that_finds_nothing_to_ask_leaves_no_file_and_takes_an_empty_one(tmp_path, asked, capsys) -> None:
+    out = tmp_path / "out.jsonl"
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"name": "Ada"}\n')
+    assert main(["--model", "m", "--schema", "person", "--file", str(rows), "--out", str(out)]) == 2
+    assert not out.exists()
+    out.touch()  # as a command that was killed while the model was loaded leaves it
+    assert main(["--model", "m", "--schema", "person", "Ada ran", "--out", str(out)]) == 0
+    assert len(out.read_text().splitlines()) == 1
+    assert main(["--model", "m", "--schema", "person", "Ada ran", "--out", "/dev/null"]) == 2
+    assert "is no file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("schema", "rows", "said"),
     [
