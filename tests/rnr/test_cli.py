@@ -187,6 +187,31 @@ def test_what_is_wrong_with_a_value_is_told_in_words(flag, said) -> None:
     assert str(raised.value) == said
 
 
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("grpo.steps=true", r"grpo\.steps: must be a whole number \(got true\)"),
+        ("sft.epochs=false", r"sft\.epochs: must be a number \(got false\)"),
+        ("cluster.gpus_per_learner_rank=true", r"gpus_per_learner_rank: must be a number \(got true\)"),
+        ("generation.max_num_seqs=true", r"max_num_seqs: must be 'auto' or a whole number \(got true\)"),
+        ("optimizer.zero_stage=true", r"zero_stage: must be .*3 \(got true\)"),
+        ("reward.weights={entity_f1 = true}", r"weights\.entity_f1: must be a number \(got true\)"),
+        ("reward.range=[false, 1]", r"range\.0: must be a number \(got false\)"),
+        ("data.keep_by_mentions=[true]", r"keep_by_mentions\.0: must be a number \(got true\)"),
+        ("reward.scorers=[{use = 'a:b', weight = true}]", r"scorers\.0\.weight: must be a number \(got true\)"),
+        ("run.seed=-1", r"run\.seed: must be at least 0 \(got -1\)"),
+        ("run.seed=2147483648", r"run\.seed: must be less than 2147483648"),
+    ],
+)
+def test_true_is_no_number_and_a_seed_is_one_that_engines_take(flag, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        load_config(None, [f"--{flag}"])
+    taken = load_config(None, ["--sft.epochs=2", "--run.seed=2147483647", "--evaluation.base=true"])
+    assert (taken.sft.epochs, taken.run.seed, taken.evaluation.base) == (2.0, 2147483647, True)
+    scorer = load_config(None, ["--reward.scorers=[{use = 'a:b', arguments = {x = true}}]"]).reward.scorers[0]
+    assert scorer.arguments == {"x": True}
+
+
 def test_a_section_that_is_a_value_in_the_file_is_told_how_it_is_written(tmp_path) -> None:
     with pytest.raises(ValueError) as raised:
         load_config(_toml(tmp_path, 'run = "x"\n'), [])
