@@ -1,6 +1,7 @@
 """Files that are complete or absent, strict JSON and lines of it, text, digests, and what a full disk looks like."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import math
@@ -9,9 +10,9 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 _FULL = re.compile(
     r"No space left on device|Disk quota exceeded|os error (28|122)\b|Errno (28|122)\b|OutOfDisk", re.IGNORECASE
@@ -40,17 +41,31 @@ def write_whole(file: Path, content: str | bytes | Iterable[str]) -> None:
         return
     file = file.resolve() if file.is_symlink() else file
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.partial")
-    try:
-        with partial.open("wb") as stream:
+    with _alone(file.with_name(f"{file.name}.partial")) as (stream, partial):
+        try:
             stream.writelines(encoded)
             stream.flush()
             os.fsync(stream.fileno())
-        partial.replace(file)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+            partial.replace(file)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+
+
+@contextmanager
+def _alone(partial: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """``partial``, empty, and open for this thread of this process alone: another that writes the same file waits. What
+    a kill has left there is written over."""
+    while True:
+        with partial.open("ab") as stream:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            # Whoever was waited for has given the file its name.
+            if partial.exists() and os.path.samestat(os.fstat(stream.fileno()), partial.stat()):
+                stream.truncate(0)
+                yield stream, partial
+                return
 
 
 def append_whole(file: Path, content: str) -> None:
