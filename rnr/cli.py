@@ -51,6 +51,13 @@ def load_config(path: str | None, overrides: list[str]) -> Config:
         raise ValueError("\n".join(map(_told, faults(error, Config, table="a table")))) from None
 
 
+def overruled(overrides: Sequence[str]) -> list[str]:
+    """A note for each override behind which another sets the same key to something else."""
+    last = {override.partition("=")[0]: override for override in overrides}
+    earlier = dict.fromkeys(override for override in overrides if last[override.partition("=")[0]] != override)
+    return [f"{each} has no effect beside {last[each.partition('=')[0]]}, which comes after it" for each in earlier]
+
+
 def _apply(tree: dict[str, Any], override: str) -> None:
     name, equals, text = override.removeprefix("--").partition("=")
     *sections, key = name.split(".")

@@ -19,7 +19,7 @@ from rnr.runs.commands import as_called
 from rnr.runs.console import Console
 from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 from rnr.runs.status import StatusFile
-from scripts.command_line import as_written, new_app, run
+from scripts.command_line import as_written, new_app, run, settings_of
 from scripts.debugging import smallest
 from scripts.report import write_page
 from scripts.startup import end_on_interrupt, find_modules_here, raise_on_interrupt
@@ -52,7 +52,7 @@ def train(
     if as_json and not dry_run:
         raise ValueError("--json needs --dry-run")
     find_modules_here()
-    settings = load_config(config, context.args)
+    settings = settings_of(config, context.args)
     if debug:
         settings = load_config(config, [*context.args, *smallest(settings)])
     if dry_run:

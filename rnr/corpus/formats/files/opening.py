@@ -70,6 +70,14 @@ def open_bytes(file: Path) -> Iterator[IO[bytes]]:
         raise DataError(f"{file}: not a whole gzip file: {error}") from None
 
 
+def unpacked(file: Path, content: bytes) -> bytes:
+    """The content of a file that was read as a whole, decompressed; raises DataError where it is broken."""
+    try:
+        return gzip.decompress(content) if file.suffix.lower() in _COMPRESSED else content
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{file}: not a whole gzip file: {error}") from None
+
+
 @contextmanager
 def _watched(raw: BinaryIO, file: Path) -> Iterator[BinaryIO]:
     """The same bytes, under a bar on the terminal's standard error that says how far they are read."""
