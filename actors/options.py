@@ -48,6 +48,7 @@ class Options(Asked):
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
+        self._refuse_windows()
         if self.samples == 1 and self.select in ("vote", "medoid"):
             raise ValueError(f"select={self.select!r} needs several samples, for example samples=8")
         if self.label_calibration and not self.calibratable:
@@ -62,6 +63,12 @@ class Options(Asked):
                 "for samples=8"
             )
         return self
+
+    def _refuse_windows(self) -> None:
+        if self.window < 1:
+            raise ValueError(f"window is a number of tokens, at least 1, not {self.window}")
+        if not 0 <= self.shared <= self.window // 2:
+            raise ValueError(f"overlap is from 0 to half of window ({self.window}), not {self.shared}")
 
     @classmethod
     def of(cls, **given: Any) -> Self:

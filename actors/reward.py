@@ -3,8 +3,9 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from rewards import custom
+from rewards import custom, trial
 from rewards.composite import score_group
 from rnr.config import RewardConfig, ScorerConfig
 from rnr.types import Group, ScoredGroup
@@ -22,7 +23,7 @@ class RewardWorker:
     def start(self) -> None:
         """Try a user's own reward here, where it will run; raises ValueError if it cannot be used."""
         if ":" in self._options.preset:
-            custom.check(self._options.preset, self._options.range, seconds=self._options.trial_seconds)
+            trial.check(self._options.preset, self._options.range, seconds=self._options.trial_seconds)
 
     def score(self, group: Group) -> ScoredGroup:
         """The group with a parsed answer and a reward for each of its rollouts."""
@@ -40,25 +41,33 @@ class ScorerWorker:
         trial_seconds: float,
         parts: Sequence[str] = custom.OF_EVERY_REWARD,
         import_path: Sequence[str] = (),
+        in_thread: bool = True,
     ) -> None:
-        """``parts`` are those of a reward, by name, when it comes here."""
+        """``parts`` are those of a reward, by name, when it comes here. Without ``in_thread`` it is called in the
+        thread of the event loop, one group after another: a breakpoint is in the main thread."""
         _extend_path(import_path)
         self._scorer = scorer
         self._trial = {"seconds": trial_seconds, "parts": parts}
         self._own: custom.CustomReward | None = None
+        # With one group at a time there is one thread: some connections work in that alone which has opened them.
+        self._threads = ThreadPoolExecutor(scorer.groups_at_once) if in_thread else None
 
     async def start(self) -> None:
         """Load it and try it here, where it will run; raises ValueError naming what is wrong."""
-        self._own = await asyncio.to_thread(custom.CustomReward, self._scorer.use, self._scorer.arguments)
-        if problem := await custom.trial_here(self._own, custom.ANY_NUMBER, **self._trial):
+        use, arguments = self._scorer.use, self._scorer.arguments
+        if self._threads is None:
+            own = custom.CustomReward(use, arguments)
+        else:
+            loop = asyncio.get_running_loop()
+            own = await loop.run_in_executor(self._threads, custom.CustomReward, use, arguments)
+        if problem := await trial.trial_here(own, custom.ANY_NUMBER, self._threads, **self._trial):
             raise ValueError(problem)
+        self._own = own
 
     async def values(self, scored: ScoredGroup) -> list[float | str]:
         """A number for each rollout, or the cause for which there is none."""
         assert self._own is not None, "start() comes first"
-        # With one group at a time nothing else waits for the loop, and a breakpoint is in the main thread.
-        several = self._scorer.groups_at_once > 1
-        return await self._own.values_async(scored, custom.ANY_NUMBER, in_thread=several)
+        return await self._own.values_async(scored, custom.ANY_NUMBER, self._threads)
 
 
 def _extend_path(import_path: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from starlette.requests import ClientDisconnect
 
 from actors.concurrency import gather_all
@@ -18,7 +18,7 @@ from actors.options import Asked
 from actors.question import Limits, refuse_unasked
 from rnr.files.jsonl import strict_json
 from rnr.types import Decoding
-from rnr.validation import explain
+from rnr.validation import explain, flags_apart
 
 GONE = 499
 """The status of a request whose client did not wait for the answer: nobody reads it but a log."""
@@ -31,6 +31,11 @@ class Question(Asked):
     sentences: list[str] = Field(min_length=1)
     labels: list[str] | dict[str, str] = Field(min_length=1)
     decoding: Decoding | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag_is_a_number(cls, value: Any, field: ValidationInfo) -> Any:
+        return flags_apart(cls.model_fields[str(field.field_name)].annotation, value)
 
 
 class _Refused(Exception):
@@ -78,7 +83,7 @@ class Service:
     def _refuse(self, question: Question) -> None:
         limits = self._limits
         for what, count, most in (
-            ("sentences", len(question.sentences), limits.sentences),
+            ("sentences", len(question.sentences), min(limits.sentences, limits.waiting)),
             ("characters", sum(map(len, question.sentences)), limits.characters),
             ("labels", len(question.labels), limits.labels),
             ("samples", question.samples, limits.samples),

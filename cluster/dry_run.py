@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from rich.console import Console
 from rich.table import Column, Table
 
 from cluster.estimate import Rates, prompt_tokens, stated_seconds, work_left
@@ -24,6 +23,7 @@ from rnr.config import (
     SyncConfig,
 )
 from rnr.files.jsonl import strict_json
+from rnr.messages import plain_console
 from rnr.runs.console import duration
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def time_of(
 
 def show(name: str, rows: Iterable[tuple[str, str]], tree: Mapping[str, Any] | None = None) -> None:
     """Print a table of (name, value); or, given the resolved config, both as one JSON object and nothing else."""
-    out = Console(highlight=False, soft_wrap=True)
+    out = plain_console(highlight=False, soft_wrap=True)
     if tree is not None:
         plan: dict[str, list[str]] = {}
         for what, value in rows:

@@ -64,7 +64,7 @@ class InProcess(Workers):
 
     async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float, parts: Sequence[str]) -> LocalHandle:
         """A worker for a further scorer, which has loaded it and tried it on rewards of these parts."""
-        return await _started(ScorerWorker(scorer, trial_seconds=trial_seconds, parts=parts))
+        return await _started(ScorerWorker(scorer, trial_seconds=trial_seconds, parts=parts, in_thread=False))
 
     async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
         """The one rank, with its engine built."""

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Mapping
 
-from rewards import custom
+from rewards import custom, trial
 from rewards.composite import BREVITY, NONE, OF_EVERY_ANSWER, PRESETS, REWARDS, plan_of_weights, unknown_preset
 from rewards.lookup import find
 from rnr.config import RewardConfig, ScorerConfig
@@ -17,7 +17,7 @@ def check(options: RewardConfig) -> None:
     """Raises ValueError, with the nearest name, for what ``score_group`` could not use: to be called at start.
 
     That is also a ``reward.range`` that does not hold all a preset can give, and scorers that would be logged under one
-    name. A user's own reward is called once, as ``rewards.custom.trial`` says; one that is a class or needs a GPU is
+    name. A user's own reward is called once, as ``rewards.trial`` says; one that is a class or needs a GPU is
     only looked at: it is tried in its worker.
     """
     _check_scorers(options)
@@ -25,7 +25,7 @@ def check(options: RewardConfig) -> None:
     if ":" in preset:
         custom.form_of(preset)
         if not inspect.isclass(find(preset)):
-            custom.check(preset, options.range, seconds=options.trial_seconds)
+            trial.check(preset, options.range, seconds=options.trial_seconds)
         return
     if preset not in PRESETS:
         raise unknown_preset(preset)
@@ -61,7 +61,7 @@ def _check_scorers(options: RewardConfig) -> None:
         custom.form_of(scorer.use, scorer.arguments)
         if not scorer.gpus and not inspect.isclass(find(scorer.use)):
             parts = parts_before(options, scorer)
-            custom.check(scorer.use, custom.ANY_NUMBER, scorer.arguments, seconds=options.trial_seconds, parts=parts)
+            trial.check(scorer.use, custom.ANY_NUMBER, scorer.arguments, seconds=options.trial_seconds, parts=parts)
 
 
 def parts_before(options: RewardConfig, scorer: ScorerConfig) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A user's own rewards, named as ``module:name``: how each is called, tried, and what it returns.
+"""A user's own rewards, named as ``module:name``: how each is called and what it returns.
 
 It is code that is not ours: whatever is raised in it is caught here, and nowhere else in this package.
 """
@@ -6,14 +6,16 @@ It is code that is not ours: whatever is raised in it is caught here, and nowher
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Set
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Thread
+from threading import current_thread, main_thread
 from typing import Any, Literal
 
-from rewards.lookup import find, place
-from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup, Segment
+from rewards.background_loop import no_loop, wait_for, wait_there
+from rewards.lookup import find, place, shown
+from rnr.types import Answer, Example, ScoredGroup
 
 RewardFunction = Callable[[Example, Answer], float]
 
@@ -29,18 +31,6 @@ Form = Literal["(scored)", "(example, answer)", "(example, answer, rollout)"]
 FORMS: tuple[Form, ...] = ("(scored)", "(example, answer)", "(example, answer, rollout)")
 """What a reward may take, by the number of its positional parameters without a default: a whole group, for which it
 returns a number for each rollout; or one answer, also with its rollout (text, tokens, whether it finished)."""
-
-_CITY = Mention(text="London", label="city", start=25, end=31)
-_PERSON = Mention(text="Ada Lovelace", label="person", start=0, end=12)
-_TRIAL = Example(
-    uid="trial",
-    sentence="Ada Lovelace was born in London .",
-    schema=("city", "person"),
-    mentions=(_PERSON, _CITY),
-    source="trial",
-)
-_RIGHT = Answer(reasoning="[Ada Lovelace: person] was born in [London: city] .", mentions=(_CITY, _PERSON))
-_TEXT = f'<think>\n{_RIGHT.reasoning}\n</think>\n{{"entities": {{"city": ["London"], "person": ["Ada Lovelace"]}}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +52,30 @@ class CustomReward:
         self._keywords = dict(arguments or {})
         if inspect.isclass(self.function):
             try:
-                self.function = self.function(**self._keywords)
-            except (Exception, SystemExit) as problem:
+                with no_loop():
+                    self.function = self.function(**self._keywords)
+            except (Exception, SystemExit, GeneratorExit) as problem:
                 raise ValueError(f"reward {use!r} could not be made: {_why(problem)}") from problem
             self._keywords = {}
 
-    def values(self, scored: ScoredGroup, bounds: Range) -> list[float | str]:
+    def values(self, scored: ScoredGroup, bounds: Range, seconds: float | None = None) -> list[float | str]:
         """A number within ``bounds`` for each rollout, or the cause for which it has none. Waits for what is
-        asynchronous."""
+        asynchronous; raises TimeoutError if that takes longer than ``seconds``."""
         given = self._given(scored)
-        items = given if isinstance(given, list) else [given]
-        if any(map(inspect.isawaitable, items)):
-            given = _in_a_loop(lambda: _awaited(given))
+        if _is_awaitable(given):
+            given = wait_for(_awaited(given), seconds)
         return self._numbers(given, len(scored.rewards), bounds)
 
-    async def values_async(self, scored: ScoredGroup, bounds: Range, *, in_thread: bool) -> list[float | str]:
-        """As ``values``; a function that is not asynchronous is called in a thread of its own, or blocks the loop."""
-        given = await asyncio.to_thread(self._given, scored) if in_thread else self._given(scored)
-        return self._numbers(await _awaited(given), len(scored.rewards), bounds)
+    async def values_async(self, scored: ScoredGroup, bounds: Range, executor: Executor | None) -> list[float | str]:
+        """As ``values``; the function is called in a thread of ``executor``. Without one it blocks this loop, and a
+        breakpoint in it is in this thread."""
+        if executor is None:
+            given = self._given(scored)
+        else:
+            given = await asyncio.get_running_loop().run_in_executor(executor, self._given, scored)
+        if _is_awaitable(given):
+            given = await wait_there(_awaited(given))
+        return self._numbers(given, len(scored.rewards), bounds)
 
     def _given(self, scored: ScoredGroup) -> Any:
         """What the function returns: for a group, or a list of what it returned for each rollout."""
@@ -93,23 +89,33 @@ class CustomReward:
 
     def _called(self, *values: Any) -> Any:
         try:
-            return self.function(*values, **self._keywords)
-        # Whatever it is, it makes a reward invalid, and the run goes on: sys.exit() too must not end a worker.
-        except (Exception, SystemExit) as problem:
-            return _Failed(_why(problem))
+            with no_loop():
+                given = self.function(*values, **self._keywords)
+                # A generator does its work when it is read.
+                return list(given) if inspect.isgenerator(given) else given
+        except BaseException as problem:
+            return _failed(problem)
 
     def _numbers(self, given: Any, count: int, bounds: Range) -> list[float | str]:
         if self.form == "(scored)" and not isinstance(given, _Failed):
-            try:
-                given = list(given)
-            except Exception as problem:
-                given = _Failed(f"{type(problem).__name__}: {self.use} returned no list of numbers: {problem}")
-            else:
-                if len(given) != count:
-                    given = _Failed(f"ValueError: {self.use} returned {len(given)} values for {count} rollouts")
+            given = _listed(given, self.use, count)
         if isinstance(given, _Failed):
             return [given.cause] * count
         return [_number(value, self.use, bounds) for value in given]
+
+
+def _listed(given: Any, use: str, count: int) -> list[Any] | _Failed:
+    """What was given for each of the rollouts of a group, in their order."""
+    if isinstance(given, Mapping | Set):
+        kind = type(given).__name__
+        return _Failed(f"TypeError: {use} returned a {kind}, which has no order of rollouts: return a list")
+    try:
+        values = list(given)
+    except Exception as problem:
+        return _Failed(f"{type(problem).__name__}: {use} returned no list of numbers: {shown(problem)}")
+    if len(values) != count:
+        return _Failed(f"ValueError: {use} returned {len(values)} values for {count} rollouts")
+    return values
 
 
 def form_of(use: str, arguments: Mapping[str, Any] | None = None) -> Form:
@@ -159,80 +165,6 @@ def load(use: str) -> CustomReward:
     return CustomReward(use)
 
 
-def check(
-    use: str,
-    bounds: Range,
-    arguments: Mapping[str, Any] | None = None,
-    *,
-    seconds: float,
-    parts: Sequence[str] = OF_EVERY_REWARD,
-) -> None:
-    """Raises ValueError with what ``trial`` says of the reward, if it says anything."""
-    if problem := trial(use, bounds, arguments, seconds=seconds, parts=parts):
-        raise ValueError(problem)
-
-
-def trial(
-    use: str,
-    bounds: Range,
-    arguments: Mapping[str, Any] | None = None,
-    *,
-    seconds: float = 60.0,
-    parts: Sequence[str] = OF_EVERY_REWARD,
-) -> str:
-    """What is wrong with the reward, from one call with the right answer to a made-up example: it cannot be loaded,
-    or no number within ``bounds`` comes back within ``seconds``, a model that it loads included. Empty if nothing is.
-    ``parts`` are those of a reward, by name, that it finds in a group. A reward without arguments is kept for ``load``.
-
-    It never raises, and all it takes and gives is plain: it can be asked of any process that is to call the reward.
-    """
-    try:
-        own = CustomReward(use, arguments) if arguments else load(use)
-    except ValueError as problem:
-        return str(problem)
-    outcome: list[list[float | str]] = []
-    # A thread that hangs cannot be ended; as a daemon it at least does not keep the process from ending.
-    thread = Thread(target=lambda: outcome.append(own.values(_made_up(own.form, parts), bounds)), daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return _verdict(own, outcome[0] if outcome else None, seconds)
-
-
-async def trial_here(
-    own: CustomReward, bounds: Range, *, seconds: float, parts: Sequence[str] = OF_EVERY_REWARD
-) -> str:
-    """As ``trial``, on the event loop that will call the reward: what it opens there, such as connections, stays."""
-    try:
-        call = own.values_async(_made_up(own.form, parts), bounds, in_thread=True)
-        return _verdict(own, await asyncio.wait_for(call, seconds), seconds)
-    except TimeoutError:
-        return _verdict(own, None, seconds)
-
-
-def _made_up(form: Form, parts: Sequence[str]) -> ScoredGroup:
-    segment = Segment(token_ids=(0, 1), logprobs=(-0.5, -0.5), policy_version=0)
-    count = 2 if form == "(scored)" else 1
-    rollouts = (Rollout(segments=(segment,), text=_TEXT, finished=True),) * count
-    group = Group(prompt=Prompt(example=_TRIAL, token_ids=(0,)), rollouts=rollouts)
-    reward = Reward(total=1.0, parts=dict.fromkeys(parts, 1.0))
-    return ScoredGroup(group=group, answers=(_RIGHT,) * count, rewards=(reward,) * count)
-
-
-def _verdict(own: CustomReward, values: Sequence[float | str] | None, seconds: float) -> str:
-    late = f"no answer within {seconds:g} s"
-    problem = late if values is None else next((value for value in values if isinstance(value, str)), "")
-    if not problem:
-        return ""
-    kinds = {"scored": "ScoredGroup", "example": "Example", "answer": "Answer", "rollout": "Rollout"}
-    taken = ", ".join(f"{name}: rnr.types.{kinds[name]}" for name in own.form.strip("()").split(", "))
-    wanted = "a number for each of its two rollouts" if own.form == "(scored)" else "a number"
-    signature = f"{own.use.partition(':')[2]}{inspect.signature(own.function)}"
-    return (
-        f"reward {own.use!r}: {signature} was tried with ({taken}), a made-up example and its right answer, and should "
-        f"have returned {wanted}: {problem}"
-    )
-
-
 def _number(value: Any, use: str, bounds: Range) -> float | str:
     if isinstance(value, _Failed):
         return value.cause
@@ -245,46 +177,41 @@ def _number(value: Any, use: str, bounds: Range) -> float | str:
     if low <= number <= high and math.isfinite(number):
         return number
     wanted = "a number" if bounds == ANY_NUMBER else f"a number in reward.range [{low:g}, {high:g}]"
-    return f"ValueError: {use} returned {repr(value)[:100]}, not {wanted}"
+    return f"ValueError: {use} returned {shown(value, repr)[:100]}, not {wanted}"
+
+
+def _is_awaitable(given: Any) -> bool:
+    return inspect.isawaitable(given) or (isinstance(given, list) and any(map(inspect.isawaitable, given)))
 
 
 async def _awaited(given: Any) -> Any:
-    """``given``, or each item of a list, as it is once it has been waited for; all of them at once."""
-    if inspect.isawaitable(given):
+    """An awaitable, or each item of a list, as it is once it has been waited for; all of them at once."""
+    if not isinstance(given, list):
         return await _caught(given)
-    if isinstance(given, list) and any(map(inspect.isawaitable, given)):
-        return await asyncio.gather(*(_caught(item) if inspect.isawaitable(item) else _as_is(item) for item in given))
-    return given
+    return await asyncio.gather(*(_caught(item) if inspect.isawaitable(item) else _as_is(item) for item in given))
 
 
 async def _caught(awaitable: Awaitable[Any]) -> Any:
+    task = asyncio.current_task()
     try:
         return await awaitable
-    except (Exception, SystemExit) as problem:
-        return _Failed(_why(problem))
+    except BaseException as problem:
+        if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # by us: nobody waits for it any more
+        return _failed(problem)
 
 
 async def _as_is(value: Any) -> Any:
     return value
 
 
-def _in_a_loop(make: Callable[[], Any]) -> Any:
-    """What the coroutine returns, from a loop of its own; in a thread where this one has a loop already."""
-    results: list[Any] = []
-
-    def run() -> None:
-        results.append(asyncio.run(make()))
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        run()
-    else:
-        thread = Thread(target=run)
-        thread.start()
-        thread.join()
-    return results[0]
+def _failed(problem: BaseException) -> _Failed:
+    """Whatever was raised makes a reward invalid, and the run goes on: sys.exit() too must not end a worker. Ctrl-C,
+    which comes to the main thread, is raised again."""
+    if isinstance(problem, KeyboardInterrupt) and current_thread() is main_thread():
+        raise problem
+    return _Failed(_why(problem))
 
 
 def _why(problem: BaseException) -> str:
-    return f"{type(problem).__name__}: {problem}{place(problem, ours=(__file__,))}"
+    return f"{type(problem).__name__}: {shown(problem)}{place(problem, ours=(__file__,))}"

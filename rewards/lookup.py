@@ -20,7 +20,7 @@ def find(path: str) -> Callable[..., Any]:
         raise ValueError(f"a reward of your own is named as 'module:function', not {path!r}")
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as problem:
+    except (Exception, SystemExit, GeneratorExit) as problem:
         raise ValueError(f"reward {path!r}: {_why_not_imported(module_name, problem)}") from problem
     function = getattr(module, function_name, None)
     if not callable(function):
@@ -40,6 +40,14 @@ def place(problem: BaseException, *, ours: Sequence[str] = ()) -> str:
     return ""
 
 
+def shown(value: Any, how: Callable[[Any], str] = str) -> str:
+    """``str(value)``, or what ``how`` makes of it; both may be code of a user's that fails."""
+    try:
+        return how(value)
+    except Exception as problem:
+        return f"<{type(value).__name__}, of which {how.__name__}() raises {type(problem).__name__}>"
+
+
 def _why_not_imported(module_name: str, problem: BaseException) -> str:
     missing = problem.name if isinstance(problem, ModuleNotFoundError) else None
     if missing and f"{module_name}.".startswith(f"{missing}."):
@@ -48,7 +56,7 @@ def _why_not_imported(module_name: str, problem: BaseException) -> str:
         package, dot, _ = missing.rpartition(".")
         beside = [package + dot + module.name for module in pkgutil.iter_modules(folders)]
         return f"{problem}{looked}{did_you_mean(missing, beside)}"
-    cause = f"{type(problem).__name__}: {problem}{place(problem)}"
+    cause = f"{type(problem).__name__}: {shown(problem)}{place(problem)}"
     return f"module {module_name!r} was found, but importing it failed: {cause}"
 
 

@@ -51,6 +51,13 @@ def load_config(path: str | None, overrides: list[str]) -> Config:
         raise ValueError("\n".join(map(_told, faults(error, Config, table="a table")))) from None
 
 
+def overruled(overrides: Sequence[str]) -> list[str]:
+    """A note for each override behind which another sets the same key to something else."""
+    last = {override.partition("=")[0]: override for override in overrides}
+    earlier = dict.fromkeys(override for override in overrides if last[override.partition("=")[0]] != override)
+    return [f"{each} has no effect beside {last[each.partition('=')[0]]}, which comes after it" for each in earlier]
+
+
 def _apply(tree: dict[str, Any], override: str) -> None:
     name, equals, text = override.removeprefix("--").partition("=")
     *sections, key = name.split(".")
@@ -122,11 +129,41 @@ def _told(fault: Fault) -> str:
         case "extra_forbidden":
             return _unknown(fault.place)
         case "tuple_type":
-            return f'config {place}: expected a list, as --{place}="[{shown(fault.given)}]" {got}'
+            return f"config {place}: {_as_list(place, fault.given)} {got}"
         case "dict_type" if fault.ways == 1:
             return f"config {place}: expected a table, as --{place}='{{name = 1}}' {got}"
         case "model_type" if isinstance(fault.place[-1], int):
-            return f"config {place}: expected a table, as {{key = value}} {got}"
+            key = _needed_key(fault.place[:-1])
+            return f"config {place}: expected a table, as {{{key} = {_quoted(fault.given)}}} {got}"
         case "model_type":
             return f"config {place}: this is a section: write [{place}] and its keys below it {got}"
     return f"config {place}: {fault.told}" if place else f"config: {fault.told}"
+
+
+def _as_list(name: str, given: Any) -> str:
+    """How a list is written that ``given`` stands for; what is shown can be used as it is."""
+    field = _field(name)
+    if field is not None and Ellipsis not in get_args(field.annotation):
+        return f'expected a list, as --{name}="{list(field.default)}"'
+    key = _needed_key(name.split("."))
+    if key and isinstance(given, dict):
+        return f"expected a list of tables: write [[{name}]] in place of [{name}]"
+    # Without quotes around it, a shell takes away those inside: ['a.jsonl'] comes as [a.jsonl].
+    bare = given[1:-1] if isinstance(given, str) and given.startswith("[") and given.endswith("]") else None
+    parts = [given] if bare is None else [part.strip() for part in bare.split(",")]
+    items = [f"{{{key} = {_quoted(part)}}}" if key else _quoted(part) for part in parts]
+    return f'expected a list, as --{name}="[{", ".join(items)}]"'
+
+
+def _needed_key(place: Sequence[Any]) -> str:
+    """The first key that a table of this list needs; empty where the list has no tables."""
+    field = _field(".".join(map(str, place)))
+    item: Any = get_args(field.annotation)[0] if field is not None else None
+    return next((key for key, each in getattr(item, "model_fields", {}).items() if each.is_required()), "")
+
+
+def _quoted(value: Any) -> str:
+    """A value as TOML has it; for what is itself put together, a name in its place."""
+    if isinstance(value, str) and not set(value) & set("'{}[]"):
+        return f"'{value}'"
+    return shown(value).lower() if isinstance(value, bool | int | float) else "'name'"

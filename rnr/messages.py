@@ -1,7 +1,11 @@
-"""Parts of messages: numbers of things, some of many, and the nearest name."""
+"""Parts of messages: numbers of things, some of many, the nearest name; and a terminal that shows them as they are."""
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def counted(count: int, one: str, several: str = "") -> str:
@@ -18,3 +22,11 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``; did you mean 'steps'?``, with the nearest of the known names; empty where none is near."""
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def plain_console(**options: Any) -> "Console":
+    """rich's console, with its ``options``, for which ``[bold]`` and ``:bank:`` are text like any other: labels, names
+    and paths may look so."""
+    from rich.console import Console  # what prints nothing has no use for it
+
+    return Console(markup=False, emoji=False, **options)

@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -85,6 +85,34 @@ def validated(model: type[Model], value: Any, section: str) -> Model:
     except ValidationError as error:
         lines = (f"{section}{'.' * bool(fault.place)}{fault.name}: {fault.told}" for fault in faults(error, model))
         raise ValueError("\n".join(lines)) from None
+
+
+class _Flag(str):
+    """true or false where a number belongs, which no number is made of."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def flags_apart(annotation: Any, value: Any) -> Any:
+    """The value for a field of such a type, for a validator ``mode="before"``: pydantic would take true for 1 and false
+    for 0. The text that takes their place is refused as any other."""
+    types = [part for each in _types(annotation) for part in _types(each)]
+    if isinstance(value, bool):
+        return _Flag(str(value).lower()) if any(map(_is_number, types)) and bool not in types else value
+    if isinstance(value, Mapping):
+        inside = next((_inside(each, "") for each in types if get_origin(each) in (dict, Mapping)), None)
+        return value if inside is None else {key: flags_apart(inside, part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        inside = next((_inside(each, 0) for each in types if get_origin(each) in (list, tuple, Sequence)), None)
+        return value if inside is None else type(value)(flags_apart(inside, part) for part in value)
+    return value
+
+
+def _is_number(annotation: Any) -> bool:
+    if get_origin(annotation) is Literal:
+        return any(type(choice) in (int, float) for choice in get_args(annotation))
+    return annotation in (int, float)
 
 
 def faults(error: ValidationError, model: type[BaseModel], *, table: str = "an object") -> Iterator[Fault]:

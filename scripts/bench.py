@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from rnr.files.jsonl import strict_json
 from rnr.files.whole import write_whole
+from rnr.messages import plain_console
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from rnr.types import Decoding
 from scripts.benchmarks.random_model import SIZES, write_random_model
@@ -193,7 +193,7 @@ def _measure(context: typer.Context) -> None:
             options.model = str(write_random_model(options.model, Path(folder), resolve(EMBEDDED_MODEL)))
         # Each benchmark loads the engines it needs and no others.
         numbers = importlib.import_module(f"scripts.benchmarks.{context.info_name}").measure(options)
-    Console().print(table(f"bench {context.info_name}", numbers))
+    plain_console().print(table(f"bench {context.info_name}", numbers))
     if options.json_file:
         write_whole(options.json_file, strict_json(numbers, indent=1) + "\n")
 

@@ -8,7 +8,7 @@ import math
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,12 +16,15 @@ import typer
 from typer.core import TyperCommand, TyperOption
 from typer.models import CommandFunctionType
 
-from rnr.config import Offsets, ReadingConfig, Spaces
+from rnr.cli import load_config, overruled
+from rnr.config import Config, Offsets, ReadingConfig, Spaces
 from rnr.runs.commands import as_called, by_name
+from rnr.task.labels import label_key
 from scripts.printing import flushed, lasting, take_any_text
 from scripts.startup import raise_on_interrupt
 
 Number = TypeVar("Number", int, float)
+Value = TypeVar("Value")
 
 
 class _Once(TyperCommand):
@@ -128,6 +131,14 @@ def repeated(argv: Sequence[str], option: str) -> list[str]:
     return spread
 
 
+def settings_of(path: str | None, overrides: list[str]) -> Config:
+    """``load_config``; an override that a later one overrules is named on standard error."""
+    settings = load_config(path, overrides)
+    for note in overruled(overrides):
+        print(f"noted: {note}", file=sys.stderr)
+    return settings
+
+
 def table_option(text: str, name: str) -> dict[str, Any]:
     """The TOML table of an option, such as ``{entity_f1 = 0.5}``; empty for an empty text."""
     try:
@@ -150,9 +161,20 @@ def threshold_option(given: Sequence[str] | None) -> float | dict[str, float] | 
         pairs = [part.rpartition("=") for part in parts]
         if not all(label.strip() for label, _, _ in pairs):
             raise ValueError("a number among labels")
-        return {label.strip(): float(value) for label, _, value in pairs}
+        values = [(label.strip(), float(value)) for label, _, value in pairs]
     except ValueError:
         raise ValueError(f"--threshold is 0.5 or label=0.5,label=0.4; found {', '.join(parts)}") from None
+    return by_label(values, "--threshold")
+
+
+def by_label(pairs: Iterable[tuple[str, Value]], option: str) -> dict[str, Value]:
+    """What an option says of each label; raises ValueError where it says two things of one."""
+    found: dict[str, tuple[str, Value]] = {}
+    for label, value in pairs:
+        first, known = found.setdefault(label_key(label), (label, value))
+        if known != value:
+            raise ValueError(f"{option} says two things of one label, {first}={known} and {label}={value}: leave one")
+    return dict(found.values())
 
 
 def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped", lasts: bool = False) -> int:

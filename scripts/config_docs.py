@@ -86,7 +86,7 @@ def _described(text: str | None, place: str) -> str:
 
 def _type(field: FieldInfo) -> str:
     bounds = [
-        f"{sign} {getattr(item, name):g}"
+        f"{sign} {getattr(item, name):.10g}"
         for item in field.metadata
         for name, sign in BOUNDS.items()
         if hasattr(item, name)

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console as RichConsole
 
 from actors.teacher import TeacherSettings, open_teacher
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
-from rnr.messages import few
+from rnr.messages import few, plain_console
 from rnr.runs.console import Console
 from rnr.synthesis.client import RequestPolicy, TeacherClient
 from rnr.synthesis.files import OutputFiles, write_outcomes, write_rows
@@ -153,7 +152,7 @@ def validate(
         rows.append(row)
         if row.rejection is not None:
             console.say(f"{row.place}: {row.rejection.cause}: {row.rejection.detail}")
-    RichConsole().print(report_table(report([row.outcome for row in rows])))
+    plain_console().print(report_table(report([row.outcome for row in rows])))
     bad = [row.as_rejected for row in rows if row.rejection is not None]
     if output is not None:
         write_rows(output.rejected, bad)
@@ -216,7 +215,7 @@ async def _synthesize(
         outcomes = await run_all(examples, partial(work, generator), clients=clients, console=console)
         prices = {key: options[key] for key in ("price_in", "price_out")}
         numbers = write_outcomes(output, outcomes, clients=clients, **prices)
-    RichConsole().print(report_table(numbers))
+    plain_console().print(report_table(numbers))
     console.say(cost_line(numbers))
     console.say(f"rows {output.rows}  rejects {output.rejected}  report {output.report}")
     return 0 if numbers["kept"] else 1

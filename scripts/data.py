@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rnr.corpus import decontamination, drawing, loading, statistics
@@ -28,7 +27,7 @@ from rnr.corpus.report import Reading
 from rnr.corpus.statistics_tables import tables
 from rnr.files.jsonl import strict_json
 from rnr.files.whole import write_whole
-from rnr.messages import counted, few
+from rnr.messages import counted, few, plain_console
 from rnr.model_folder import EMBEDDED_MODEL
 from rnr.types import Example
 from scripts.command_line import (
@@ -158,7 +157,7 @@ def stats(
     scored = _load(context.params, evaluation, training=False) if evaluation else []
     unit, lengths = _lengths(model, words=words)
     found = statistics.figures(train, scored, unit, lengths)
-    Console().print(*tables(found))
+    plain_console().print(*tables(found))
     if json_file:
         write_whole(json_file, strict_json(found, indent=1) + "\n")
     return 0
@@ -232,7 +231,7 @@ def decontaminate(
     table = Table("source", "why", "sentences", title="Left out of training")
     for (source, reason), count in sorted(counts.items()):
         table.add_row(source, reason, str(count))
-    Console().print(table)
+    plain_console().print(table)
     if not kept:
         raise ValueError("no training sentence is left; --keep-source NAME keeps a benchmark's training set")
     write(kept, out, "jsonl")

@@ -15,25 +15,27 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import typer
-from rich.console import Console
 
 from actors.chat_format import asks_catch_alls, trained_decoding
 from actors.options import Options
 from actors.question import refuse_unasked
 from rnr.config import EvaluationConfig, ModelConfig, ReadingConfig
 from rnr.corpus.drawing import draw_from_each
+from rnr.corpus.formats.files.opening import bare
 from rnr.corpus.loading import load
 from rnr.corpus.schemas import as_asked
 from rnr.evaluation.calibration import calibration
-from rnr.evaluation.formatting import csv_of, f1_to_quote, markdown
+from rnr.evaluation.formatting import csv_of, f1_to_quote, few_sentences, markdown
 from rnr.evaluation.metrics import reference_left_out
 from rnr.evaluation.predictions import Prediction, save_predictions
 from rnr.evaluation.published import columns
 from rnr.evaluation.scoring import compare, decodings, refuse_other_sentences, report, zero_shot_f1
 from rnr.evaluation.tables import calibration_table, tables
 from rnr.evaluation.tool_predictions import Foreign, read_any
+from rnr.files.free_space import unwritable
 from rnr.files.jsonl import strict_json
 from rnr.files.whole import write_whole
+from rnr.messages import plain_console
 from rnr.task.aggregation import Selection
 from rnr.types import Decoding, Example
 from scripts.command_line import (
@@ -45,6 +47,7 @@ from scripts.command_line import (
     TagColumn,
     among,
     as_written,
+    by_label,
     new_app,
     reading_of,
     refuse_idle,
@@ -138,9 +141,18 @@ def _refuse(context: typer.Context, model: str | None, predictions: Path | None,
     if (model is None) == (predictions is None):
         raise ValueError("give either --model or --predictions")
     if predictions:
+        _refuse_place(predictions, context.params["out"])
         refuse_idle(context, ASKING, "with --predictions, which are scored as they are")
     elif not other:
         refuse_idle(context, ["rename"], "without --predictions or --compare")
+
+
+def _refuse_place(predictions: Path, out: Path | None) -> None:
+    """Raise ValueError where scores could not be written, before there are any."""
+    if out is None and predictions.exists() and not predictions.is_file():
+        raise ValueError(f"{predictions} is no file, so that scores cannot go beside it: give a folder as --out")
+    if why := unwritable(out or predictions.parent):
+        raise ValueError(f"no scores can be written in {why}: give another folder as --out")
 
 
 def _gold(data: Sequence[str], reading: ReadingConfig, catch_alls: bool) -> list[Example]:
@@ -169,7 +181,7 @@ def _renamed(pairs: Sequence[str]) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs]
     if wrong := [pair for pair, (old, _, new) in zip(pairs, split, strict=True) if not (old and new)]:
         raise ValueError(f"--rename is TOOL=DATA, as PER=person; found {wrong[0]!r}")
-    return {old: new for old, _, new in split}
+    return by_label(((old, new) for old, _, new in split), "--rename")
 
 
 def _show(
@@ -202,18 +214,19 @@ def _show(
         "calibration": asdict(calibrated) if calibrated else None,
     }
     # Named after its predictions: those of several stages are in one folder.
-    target = folder / f"{file.stem}.scores.json"
+    target = folder / f"{bare(file).stem}.scores.json"
     write_whole(target, strict_json(row, indent=1) + "\n")
     every = [*tables(scores, comparisons, zero_shot, name=model or file.name)]
     every += [calibration_table(calibrated)] if calibrated else []
     if shown != "terminal":
-        print(csv_of(scores) if shown == "csv" else markdown(every), end="")
+        print(csv_of(scores, comparisons) if shown == "csv" else markdown(every), end="")
     # A log file has no width of its own, and 80 columns would cut the tables. What is meant for a file stands alone.
     width = None if sys.stdout.isatty() else 120
-    console = Console(highlight=False, markup=False, emoji=False, width=width, stderr=shown != "terminal")
+    console = plain_console(highlight=False, width=width, stderr=shown != "terminal")
     for table in every if shown == "terminal" else ():
         console.print(table)
-    for note in (*read.notes, f1_to_quote(scores, zero_shot, with_offsets=read.tool and read.offsets)):
+    quoted = f1_to_quote(scores, zero_shot, with_offsets=read.tool and read.offsets)
+    for note in (*read.notes, quoted, *few_sentences(scores)):
         console.print(note, soft_wrap=True)
     if len(found) < sentences:
         console.print(f"{len(found)} of the {sentences} sentences in the data have a prediction; only they count")

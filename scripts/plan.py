@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from rnr.cli import load_config
-from scripts.command_line import as_written, new_app, refuse_idle, run, within
+from scripts.command_line import as_written, new_app, refuse_idle, run, settings_of, within
+from scripts.startup import find_modules_here
 
 app = new_app()
 
@@ -36,7 +36,8 @@ def plan(
     """Print the plan; options that are not listed are ``--section.key=value`` overrides."""
     if not gpus:
         refuse_idle(context, ("bench", "answer_tokens"), "without --gpus")
-    settings = load_config(config, context.args)
+    find_modules_here()
+    settings = settings_of(config, context.args)
     from scripts.plan_output import divide, show_plan  # loads Ray and torch, for which --help has no use
 
     if gpus:

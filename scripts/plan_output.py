@@ -5,7 +5,6 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from cluster.checkpoint import Checkpoints
@@ -29,7 +28,7 @@ from cluster.transport.topology import topology_of
 from rnr.config import Config
 from rnr.corpus.formats.files.opening import read_json
 from rnr.files.jsonl import strict_json
-from rnr.messages import counted
+from rnr.messages import counted, plain_console
 from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 
 DRIVER = 0.0008
@@ -56,7 +55,7 @@ def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | 
         tree = {"load": asdict(load), "divisions": [asdict(each) for each in found], "best": asdict(best)}
         print(strict_json(tree | {"max_staleness": {str(each): asdict(out) for each, out in stale.items()}}, indent=1))
         return
-    out = Console(highlight=False, soft_wrap=True)
+    out = plain_console(highlight=False, soft_wrap=True)
     out.print(_table(f"{config.run.name} on {count} x {machine.name}, {_source(bench)}", found, best))
     out.print(
         f"a step: {load.prompts} prompts of {load.prompt_tokens:.0f} tokens x {load.samples} completions of "

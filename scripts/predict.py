@@ -5,12 +5,15 @@ cat rows.jsonl | python -m scripts.predict --model runs/demo/export --schema-fil
 python -m scripts.predict --model runs/demo/export --file rows.jsonl --out found.jsonl --resume --threshold 0.5
 """
 
+import fcntl
 import itertools
+import os
 import sys
 import time
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
@@ -82,14 +85,11 @@ def predict(
     options |= {"engine": engine, "context_tokens": context_tokens, "max_new_tokens": max_new_tokens}
     _refuse(options)
     questions = read_questions(sentences or [], file or [], form, labels)
-    if out is not None:
-        questions = _behind(questions, out, resume=resume)
-    # Before an engine starts: the first question tells most of what can be wrong.
-    first = next(questions, None)
-    if first is None:
-        print("nothing to do: no input, or --out already has all answers", file=sys.stderr)
+    if out is None:
+        _answer(model, questions, options, None, as_json=as_json)
         return
-    _answer(model, itertools.chain([first], questions), options, out, as_json=as_json)
+    with _opened(out, resume=resume) as stream:
+        _answer(model, _behind(questions, out), options, stream, as_json=True)
 
 
 def _refuse(options: dict[str, Any]) -> None:
@@ -101,19 +101,21 @@ def _refuse(options: dict[str, Any]) -> None:
 
 
 def _answer(
-    model: str, questions: Iterator[Question], options: dict[str, Any], out: Path | None, *, as_json: bool
+    model: str, questions: Iterator[Question], options: dict[str, Any], out: TextIO | None, *, as_json: bool
 ) -> None:
     """Ask, and write the answers behind those in ``out``, or to standard output."""
+    # Before an engine starts: the first question tells most of what can be wrong.
+    first = next(questions, None)
+    if first is None:
+        print("nothing to do: no input, or --out already has all answers", file=sys.stderr)
+        return
+    questions = itertools.chain([first], questions)
     with stdout_to_stderr() as stdout:
         from actors.loading import load  # loads torch, for which wrong input has no use
 
         with load(model, **options) as extractor:
             pairs = _noting(_answered(questions, extractor.stream), options["threshold"])
-            if out is None:
-                _show(pairs, stdout, as_json=as_json)
-            else:
-                with out.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-                    _show(pairs, stream, as_json=True)
+            _show(pairs, out or stdout, as_json=as_json)
 
 
 def _answered(
@@ -145,14 +147,38 @@ def _noting(
         print(f"noted: no text was asked for {', '.join(idle.values())}, which --threshold names", file=sys.stderr)
 
 
-def _behind(questions: Iterator[Question], out: Path, *, resume: bool) -> Iterator[Question]:
+@contextmanager
+def _opened(out: Path, *, resume: bool) -> Iterator[TextIO]:
+    """``--out``, to be written by this process alone until the end of the block; a new one that stays empty is taken
+    away. Raises ValueError for one that has answers already, or that another process writes."""
+    new = not out.exists()
+    if not new and not out.is_file():
+        raise ValueError(f"{out} is no file: answers go to standard output without --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"{out} is written by another process: give another --out") from None
+        if not out.exists() or not os.path.samestat(os.fstat(stream.fileno()), out.stat()):
+            raise ValueError(f"{out} was taken away by another process, which wrote nothing: once more")
+        if not resume and _size(out):
+            raise ValueError(f"{out} exists: --resume continues it, or give another --out")
+        try:
+            yield stream
+        finally:
+            if new and not _size(out):
+                out.unlink(missing_ok=True)
+
+
+def _size(out: Path) -> int:
+    return out.stat().st_size if out.exists() else 0
+
+
+def _behind(questions: Iterator[Question], out: Path) -> Iterator[Question]:
     """The questions behind those that ``--out`` answers; a row that was cut in its middle is taken away. Raises
     ValueError for rows that are no answers to these questions."""
-    if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return questions
-    if not resume:
-        raise ValueError(f"{out} exists: --resume continues it, or give another --out")
     text = out.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
     for number, row in numbered_rows(whole.splitlines(), out):

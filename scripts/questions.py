@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -62,17 +63,30 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
             first = next(lines, None)
             if first is None:
                 return
-            form = "jsonl" if file.endswith((".jsonl", ".ndjson")) or _is_row(first) else "lines"
-            if form == "lines" and Path(file).suffix.lower() in DATA:
-                raise ValueError(
-                    f"{name} looks like annotated data, which is read as JSONL: `python -m scripts.data convert {name} "
-                    "--to jsonl --out rows.jsonl` writes it; or say --input lines for a text a line"
-                )
+            form = _form_of(file, name, first)
             lines = itertools.chain([first], lines)
         if form == "jsonl":
             yield from (_question(row, f"{name}, row {number}", labels) for number, row in numbered_rows(lines, name))
         else:
             yield from (Question(text=line, labels=_needed(labels, name)) for line in lines)
+
+
+def _form_of(file: str, name: str, first: str) -> Form:
+    """What a file is whose form nobody has said, by its name and its first line; raises ValueError for what is neither
+    rows nor texts."""
+    if file.endswith((".jsonl", ".ndjson")) or _is_row(first):
+        return "jsonl"
+    if Path(file).suffix.lower() in DATA:
+        raise ValueError(
+            f"{name} looks like annotated data, which is read as JSONL: `python -m scripts.data convert {name} "
+            "--to jsonl --out rows.jsonl` writes it; or say --input lines for a text a line"
+        )
+    if _opens_json(first):
+        raise ValueError(
+            f"{name} begins with JSON that is no row: a row is an object on one line, with its text under "
+            f"{' or '.join(TEXT)}; or say --input lines for a text a line"
+        )
+    return "lines"
 
 
 def _decoded(stream: TextIO, name: str) -> Iterator[str]:
@@ -92,6 +106,11 @@ def _is_row(line: str) -> bool:
     except ValueError:
         return False
     return isinstance(row, dict) and any(key in row for key in TEXT)
+
+
+def _opens_json(line: str) -> bool:
+    """Whether an object or list of JSON begins here: a sentence may begin with ``[1]``."""
+    return re.match(r'\s*(\{\s*("|$)|\[\s*(["{[]|$))', line) is not None
 
 
 def _question(row: Mapping[str, Any], place: str, labels: Labels | None) -> Question:
@@ -136,27 +155,35 @@ def read_labels(value: Any, place: str) -> Labels:
 
 
 def schema_option(schema: str | None, file: Path | None) -> Labels | None:
-    """The labels of ``--schema a,b`` or of ``--schema-file``: JSON as ``read_labels`` takes it, also a list of tags, or
-    a label a line. What is made of them is said."""
+    """The labels of ``--schema a,b`` or of ``--schema-file``, a label a line: or JSON as ``read_labels`` takes it, also
+    a list of tags. What is made of them is said."""
     if schema is not None and file is not None:
         raise ValueError("give --schema or --schema-file, not both")
     if schema is not None:
-        return _listed(schema.split(","), "--schema")
+        return _labels(schema, "--schema", schema.split(","))
     if file is None:
         return None
     text = text_of(file)
+    return _labels(text, str(file), text.splitlines())
+
+
+def _labels(text: str, place: str, parts: Sequence[str]) -> Labels:
+    """The labels in a text: JSON, or its parts."""
     if not text.lstrip().startswith(("{", "[")):
-        return _listed(text.splitlines(), str(file))
-    try:
-        value = parsed(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}, line {error.lineno}: not valid JSON: {error.msg}") from None
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None
-    labels = read_labels(value, str(file))
+        labels: Labels = _listed(parts, place)
+    else:
+        try:
+            labels = read_labels(parsed(text), place)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{place}, line {error.lineno}: not valid JSON: {error.msg}") from None
+        except ValueError as error:
+            told = str(error).removeprefix(f"{place}: ")
+            raise ValueError(f"{place}: {told}") from None
     if (named := labels_of_tags(list(labels))) == list(labels):
         return labels
-    print(f"noted: {file} lists tags ({', '.join(labels)}); asked for is {', '.join(named)}", file=sys.stderr)
+    if not named:
+        raise ValueError(f"{place} needs a label; O is the tag of what has none")
+    print(f"noted: {place} lists tags ({', '.join(labels)}); asked for is {', '.join(named)}", file=sys.stderr)
     return named
 
 

@@ -14,12 +14,14 @@ from rich.console import Console
 from rewards.rescoring import rescore_rollouts
 from rnr.config import RewardConfig
 from rnr.evaluation.error_types import outcomes
+from rnr.messages import plain_console
 from rnr.model_folder import resolve
 from rnr.runs.run_folder import saved_config
 from rnr.runs.saved_rollouts import SavedGroup, find_group
 from rnr.types import Answer, Example, Group, Reward, ScoredGroup
 from rnr.validation import validated
 from scripts.command_line import as_written, new_app, run
+from scripts.startup import find_modules_here
 
 app = new_app()
 SAME = 1e-6
@@ -40,19 +42,19 @@ def replay(
     prompt: Annotated[bool, typer.Option(help="show the prompt, which loads the model's tokenizer")] = True,
 ) -> int:
     """Print saved and new side by side; 1 if any reward came out otherwise."""
-    sys.path.insert(0, "")  # a reward of one's own lies where one stands
+    find_modules_here()
     config = saved_config(folder)
     saved = find_group(folder, step, uid)
     options = validated(RewardConfig, config["reward"], "reward")
-    out = Console(highlight=False, soft_wrap=True)
+    out = plain_console(highlight=False, soft_wrap=True)
     example = saved.group.prompt.example
-    out.print(f"sentence: {example.sentence}\nschema: {', '.join(example.schema)}", markup=False)
-    out.print("gold: " + "; ".join(f"{each.text} [{each.label}]" for each in example.mentions), markup=False)
+    out.print(f"sentence: {example.sentence}\nschema: {', '.join(example.schema)}")
+    out.print("gold: " + "; ".join(f"{each.text} [{each.label}]" for each in example.mentions))
     if prompt:
-        out.print(f"\nprompt:\n{_prompt_text(config, example)}", markup=False)
+        out.print(f"\nprompt:\n{_prompt_text(config, example)}")
     for scorer in options.scorers:
         if scorer.gpus:
-            out.print(f"left out: the scorer {scorer.called} needs a GPU", markup=False)
+            out.print(f"left out: the scorer {scorer.called} needs a GPU")
     scored = _scored(saved.group, options, config["sampling"]["max_new_tokens"], stop)
     numbers = range(len(scored.rewards)) if rollout is None else [rollout]
     if rollout is not None and not 0 <= rollout < len(scored.rewards):
@@ -90,17 +92,17 @@ def _show(out: Console, saved: SavedGroup, number: int, answer: Answer, reward: 
     before, now = row["reward"], reward.total
     differs = (before is None) != (now is None) or (before is not None and abs(before - (now or 0.0)) > SAME)
     told = f"saved {before}, now {now}" if differs else f"{now} as saved"
-    out.print(f"\nrollout {number}: reward {told}", markup=False)
-    out.print(f"  parts: {', '.join(f'{name} {value:g}' for name, value in reward.parts.items())}", markup=False)
+    out.print(f"\nrollout {number}: reward {told}")
+    out.print(f"  parts: {', '.join(f'{name} {value:g}' for name, value in reward.parts.items())}")
     if reward.invalid:
-        out.print(f"  invalid: {reward.invalid}", markup=False)
+        out.print(f"  invalid: {reward.invalid}")
     if answer.error:
-        out.print(f"  unreadable: {answer.error}", markup=False)
+        out.print(f"  unreadable: {answer.error}")
     for entity in outcomes(saved.group.prompt.example, answer.mentions):
         out.print(
             f"  {entity.kind:<10} {entity.text} [{entity.label}] {_place(entity.start, entity.end)}", markup=False
         )
-    out.print("  " + row["text"].strip().replace("\n", "\n  "), markup=False)
+    out.print("  " + row["text"].strip().replace("\n", "\n  "))
     return differs
 
 

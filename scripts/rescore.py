@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rewards.checking import check
@@ -20,10 +19,12 @@ from rewards.rescoring import Change, rescore_rollouts
 from rnr.config import RewardConfig
 from rnr.files.jsonl import json_line
 from rnr.files.whole import write_whole
+from rnr.messages import plain_console
 from rnr.runs.run_folder import saved_config
 from rnr.runs.saved_rollouts import SavedGroup, saved_groups
 from rnr.validation import validated
 from scripts.command_line import as_written, new_app, refuse_idle, run, table_option, within
+from scripts.startup import find_modules_here
 
 app = new_app()
 
@@ -44,7 +45,7 @@ def rescore(
     """Score, compare, print."""
     if reward not in WEIGHED:
         refuse_idle(context, ["weights"], f"with a reward other than {' and '.join(WEIGHED)}")
-    sys.path.insert(0, "")  # a reward of one's own lies where one stands
+    find_modules_here()
     config = saved_config(folder)
     given = {"weights": table_option(weights, "--weights")} if weights else {}
     options = validated(RewardConfig, config["reward"] | {"preset": reward} | given, "reward")
@@ -79,23 +80,23 @@ def _print(
     table.add_row("mean reward", _mean(change.before), _mean(change.after))
     table.add_row("invalid", str(change.invalid_before), str(change.invalid_after))
     table.add_row("groups that teach (spread)", str(change.taught_before), str(change.taught_after))
-    out = Console(highlight=False, soft_wrap=True)
+    out = plain_console(highlight=False, soft_wrap=True)
     out.print(table)
     for scorer in options.scorers:
         said = "left out, as it needs a GPU" if scorer.gpus else "asked again"
-        out.print(f"the scorer {scorer.called}: {said}", markup=False)
+        out.print(f"the scorer {scorer.called}: {said}")
     for cause, count in change.causes.items():
-        out.print(f"invalid now: {count} x {cause}", markup=False)
+        out.print(f"invalid now: {count} x {cause}")
     share = 100 * change.turned / change.pairs if change.pairs else 0.0
     out.print(f"order within groups: {change.turned} of {change.pairs} pairs change ({share:.1f} %)")
     for turned, saved, now in changed:
         if not turned:
             continue
         prompt = saved.group.prompt
-        out.print(f"\nstep {saved.step}, {prompt.uid}: {prompt.example.sentence}", markup=False)
+        out.print(f"\nstep {saved.step}, {prompt.uid}: {prompt.example.sentence}")
         for old, new, row in sorted(zip(saved.rewards, now, saved.rows, strict=True), key=lambda each: -(each[1] or 0)):
             text = " ".join(row["text"].split())
-            out.print(f"  {_one(old)} -> {_one(new)}  {text[-110:]}", markup=False)
+            out.print(f"  {_one(old)} -> {_one(new)}  {text[-110:]}")
 
 
 def _mean(values: list[float]) -> str:

@@ -37,7 +37,9 @@ def serve(
     name: Annotated[str | None, typer.Option(help="of the model under /v1; default: its folder's")] = None,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers has no /v1")] = "vllm",
     api_key: Annotated[str, typer.Option(envvar="RNR_API_KEY", help="asked for by /extract and /v1")] = "",
-    max_sentences: Annotated[int, typer.Option(callback=within(1), help="of one request")] = _LIMITS.sentences,
+    max_sentences: Annotated[
+        int | None, typer.Option(callback=within(1), help=f"of one request; default: {_LIMITS.sentences}")
+    ] = None,
     max_characters: Annotated[int, typer.Option(callback=within(1), help="of one request")] = _LIMITS.characters,
     max_waiting: Annotated[
         int, typer.Option(callback=within(1), help="sentences that wait, of all requests; beyond it 429")
@@ -47,13 +49,16 @@ def serve(
     ] = ModelConfig().context_tokens,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM."""
+    if max_sentences is not None and max_sentences > max_waiting:
+        raise ValueError(f"--max-sentences {max_sentences} is more than may wait (--max-waiting {max_waiting})")
     begin = time.monotonic()
     listening = _listen(host, port)  # an address that is taken is known before a model is loaded
     if host not in OWN_NAMES and not api_key:
         print(f"warning: {host} is open to the network, and nobody is asked for a key: see --api-key", file=sys.stderr)
     from actors.loading import load
 
-    limits = Limits(sentences=max_sentences, characters=max_characters, waiting=max_waiting)
+    sentences = max_sentences or min(_LIMITS.sentences, max_waiting)
+    limits = Limits(sentences=sentences, characters=max_characters, waiting=max_waiting)
     served = name or _name_of(model)
     with load(model, engine=engine, context_tokens=context_tokens) as extractor:
         from actors.serving import Serving

@@ -32,6 +32,13 @@ def _other(name: str) -> str:
     return f"{found} is found in the place of RNR's own package {name!r}"
 
 
+def find_modules_here() -> None:
+    """From now on modules in the working folder are found, however the command was called: a user's rewards lie there.
+    Behind all others, as in workers: no file there takes the place of a package."""
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
+
+
 def end_on_interrupt() -> None:
     """From now on Ctrl-C ends the process: an import that it interrupts may make any other error of it."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

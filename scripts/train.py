@@ -19,10 +19,10 @@ from rnr.runs.commands import as_called
 from rnr.runs.console import Console
 from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 from rnr.runs.status import StatusFile
-from scripts.command_line import as_written, new_app, run
+from scripts.command_line import as_written, new_app, run, settings_of
 from scripts.debugging import smallest
 from scripts.report import write_page
-from scripts.startup import end_on_interrupt, raise_on_interrupt
+from scripts.startup import end_on_interrupt, find_modules_here, raise_on_interrupt
 
 if TYPE_CHECKING:
     from cluster.run import ValidatedRun
@@ -51,7 +51,8 @@ def train(
     """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
     if as_json and not dry_run:
         raise ValueError("--json needs --dry-run")
-    settings = load_config(config, context.args)
+    find_modules_here()
+    settings = settings_of(config, context.args)
     if debug:
         settings = load_config(config, [*context.args, *smallest(settings)])
     if dry_run:

@@ -11,7 +11,7 @@ class RunConfig(Section):
     aside."""
     folder: str = "runs"
     """Parent of the run folder; on a cluster, on a file system that the driver and all learner ranks share."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of data order, sampling and initialisation."""
 
     @field_validator("name")

@@ -45,8 +45,15 @@ def paired_bootstrap(
     rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     observed = np.mean([_percentages(table.sum(axis=0)) for table in tables], axis=0)[:, 2]
     # One is added to both, because the sample itself is one of the resamples: p is never exactly 0.
-    p_value = min(1.0, 2 * (rarer + 1) / (resamples + 1))
+    p_value = min(1.0, max(2 * (rarer + 1) / (resamples + 1), _least_p(first, second)))
     return Difference(float(observed[0] - observed[1]), (low, high), p_value)
+
+
+def _least_p(first: Sequence[Sequence[Counts]], second: Sequence[Sequence[Counts]]) -> float:
+    """The two-sided p-value where every sentence that tells two systems apart speaks for the same one: of n sentences
+    chance does that once in 2^(n - 1). Resamples of few sentences are all alike, and would say less."""
+    differing = sum(one != other for pair in zip(first, second, strict=True) for one, other in zip(*pair, strict=True))
+    return 2.0 ** (1 - differing)
 
 
 def _table(counts: Sequence[Counts]) -> np.ndarray:

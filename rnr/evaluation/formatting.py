@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from rich.table import Table
 from rich.text import Text
 
-from rnr.evaluation.scoring import Report, Score
+from rnr.evaluation.scoring import Comparison, Report, Score
+from rnr.messages import few
 
 
 def f1_to_quote(found: Report, zero_shot: Mapping[str, float], *, with_offsets: bool) -> str:
@@ -27,6 +28,18 @@ def f1_to_quote(found: Report, zero_shot: Mapping[str, float], *, with_offsets: 
     if len(data_sets) > 1:
         parts.append(_stated("average", found.averages[protocol]))
     return f"F1 to quote: {protocol} ({why}): {'; '.join(parts)}"
+
+
+FEW_SENTENCES = 30
+
+
+def few_sentences(found: Report) -> list[str]:
+    """A note if data sets have so few sentences that their intervals and p-values say little."""
+    small = {name: part.answers.sentences for name, part in found.data_sets.items()}
+    told = [f"{name} ({count})" for name, count in small.items() if count < FEW_SENTENCES]
+    if not told:
+        return []
+    return [f"fewer than {FEW_SENTENCES} sentences in {few(told)}: intervals and p-values of so few say little"]
 
 
 def _stated(name: str, score: Score) -> str:
@@ -62,13 +75,18 @@ def _plain(value: object) -> str:
     return value.plain if isinstance(value, Text) else "" if value is None else str(value)
 
 
-def csv_of(found: Report) -> str:
-    """All scores, a line each: data set, protocol, score, per cent and its 95 % interval."""
+def csv_of(found: Report, comparisons: Mapping[str, Comparison]) -> str:
+    """All scores, a line each: data set, protocol, score, per cent and its 95 % interval. Where predictions are
+    compared, ``f1_difference`` is a score, too, and its p-value stands in a last column."""
     file = io.StringIO()
     rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["data_set", "protocol", "score", "per_cent", "low", "high"])
+    p = ["p"] if comparisons else []
+    rows.writerow(["data_set", "protocol", "score", "per_cent", "low", "high", *p])
     for name, scores in found.rows():
         for protocol, score in scores.items():
             for key in ("precision", "recall", "f1"):
-                rows.writerow([name, protocol, key, getattr(score, key), *score.intervals[key]])
+                rows.writerow([name, protocol, key, getattr(score, key), *score.intervals[key], *([""] if p else [])])
+    for protocol, comparison in comparisons.items():
+        for name, one in comparison.rows():
+            rows.writerow([name, protocol, "f1_difference", one.f1, *one.interval, one.p_value])
     return file.getvalue()

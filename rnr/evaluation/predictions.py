@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from rnr.corpus.formats.files.opening import unpacked
 from rnr.corpus.formats.rows import numbered_rows
 from rnr.files.jsonl import json_line
 from rnr.files.whole import write_whole
@@ -64,7 +65,7 @@ def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Predi
 
     Raises ValueError, naming file and row, for a row that is not a prediction for one of these sentences.
     """
-    return predictions_of(numbered_rows(file.read_bytes().splitlines(), file), file, examples)
+    return predictions_of(numbered_rows(unpacked(file, file.read_bytes()).splitlines(), file), file, examples)
 
 
 def predictions_of(

@@ -157,6 +157,11 @@ class Comparison:
     average: Difference
     data_sets: dict[str, Difference]
 
+    def rows(self) -> Iterator[tuple[str, Difference]]:
+        """That of each data set, and last that of their average."""
+        yield from self.data_sets.items()
+        yield "average", self.average
+
 
 def score_predictions(file: Path, examples: Iterable[Example]) -> Evaluation:
     """The scores of a file of predictions against ``examples``; raises ValueError as ``read_predictions`` does."""

@@ -101,7 +101,7 @@ def _comparisons(comparisons: Mapping[str, Comparison]) -> Table:
         ("difference", "95 % interval", "p"),
     )
     for protocol, comparison in comparisons.items():
-        for data_set, difference in (*comparison.data_sets.items(), ("average", comparison.average)):
+        for data_set, difference in comparison.rows():
             table.add_row(data_set, protocol, *_difference(difference))
         table.add_section()
     return table

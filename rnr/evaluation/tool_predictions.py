@@ -19,6 +19,7 @@ from typing import Any
 from rnr.corpus.formats.entities.names import own_entity
 from rnr.corpus.formats.entities.plain_rows import GROUPS
 from rnr.corpus.formats.examples import TWICE, Place, mention_of
+from rnr.corpus.formats.files.opening import unpacked
 from rnr.corpus.formats.rows import numbered_rows
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.matching import folded, places_of, stripped
@@ -66,7 +67,7 @@ def read_any(
     file and row, for what cannot be read, a sentence that is not in the data, and offsets that do not hold the text
     that stands beside them, and for a file most mentions of which begin or end inside a word.
     """
-    rows = list(numbered_rows(file.read_bytes().splitlines(), file))
+    rows = list(numbered_rows(unpacked(file, file.read_bytes()).splitlines(), file))
     if not rows or rows[0][1].keys() >= OWN:
         notes = (f"{file} was written here: no label of it is renamed",) if renamed else ()
         return Foreign(predictions=predictions_of(rows, file, examples), tool=False, offsets=False, notes=notes)

@@ -1,10 +1,13 @@
 """Files that are complete or absent, forced to disk, and their digests."""
 
+import fcntl
 import hashlib
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
+from typing import IO
 
 
 def write_whole(file: Path, content: str | bytes | Iterable[str]) -> None:
@@ -23,17 +26,45 @@ def write_whole(file: Path, content: str | bytes | Iterable[str]) -> None:
         return
     file = file.resolve() if file.is_symlink() else file
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.partial")
-    try:
-        with partial.open("wb") as stream:
+    with _partial(file) as (stream, partial):
+        try:
             stream.writelines(encoded)
             stream.flush()
             os.fsync(stream.fileno())
-        partial.replace(file)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+            partial.replace(file)
+        except BaseException:
+            with suppress(OSError):
+                partial.unlink()
+            raise
+
+
+@contextmanager
+def _partial(file: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """``NAME.partial`` beside a file, empty and held by this writer alone: what a kill has left there is overwritten.
+    While another writer holds it, one with the ids of this process and thread in its name."""
+    shared, own = (file.with_name(f"{file.name}{part}.partial") for part in ("", f".{os.getpid()}-{get_ident()}"))
+    while True:
+        with shared.open("ab") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                break
+            except OSError:  # a file system without locks
+                pass
+            # The writer before may have renamed it in the meantime.
+            if _is_named(stream, shared):
+                stream.truncate(0)
+                yield stream, shared
+                return
+    with own.open("wb") as stream:
+        yield stream, own
+
+
+def _is_named(stream: IO[bytes], path: Path) -> bool:
+    """Whether an open file is the one of this name."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    return False
 
 
 def append_whole(file: Path, content: str) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console as RichConsole
 from rich.table import Table
 
 from rnr.evaluation.scoring import Evaluation
+from rnr.messages import plain_console
 from rnr.runs.commands import after_a_run
 from rnr.runs.forecast import Forecast
 from rnr.types import Example
@@ -33,12 +33,12 @@ class Console:
     """Plain lines, so that a log file reads as the terminal does."""
 
     def __init__(self) -> None:
-        self._out = RichConsole(highlight=False, soft_wrap=True)
+        self._out = plain_console(highlight=False, soft_wrap=True)
         self._printed = 0.0
 
     def say(self, text: str) -> None:
         """One line with the time of day."""
-        self._out.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False)
+        self._out.print(f"{time.strftime('%H:%M:%S')} {text}")
 
     def step(self, stage: str, step: int, steps: int, numbers: Mapping[str, float], forecast: Forecast) -> None:
         """Report a step that has just ended, and how far the whole run is."""
@@ -79,7 +79,7 @@ class Console:
         """What can be done with a finished run, as commands; ``example`` is one of its own sentences."""
         self.say(f"done: the run is in {folder}")
         for what, command in after_a_run(folder, example):
-            self._out.print(f"  {what:<11} {command}", markup=False)
+            self._out.print(f"  {what:<11} {command}")
 
 
 def shown_of(metrics: Mapping[str, float]) -> dict[str, float]:

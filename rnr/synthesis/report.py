@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from rnr.synthesis.outcomes import CAUSES, Outcome
@@ -50,7 +49,7 @@ def report_table(numbers: dict[str, Any]) -> Table:
     for cause, row in numbers["causes"].items():
         share = f"{100 * row['reject_rate']:.1f}"
         counts = (str(row[key]) for key in ("regenerated", "given_up"))
-        table.add_row(cause, str(row["rejected"]), share, *counts, escape(CAUSES[cause]))
+        table.add_row(cause, str(row["rejected"]), share, *counts, CAUSES[cause])
     rejected = numbers["drafts"] - numbers["kept"]
     counts = (f"{100 * numbers['reject_rate']:.1f}", str(rejected - numbers["given_up"]), str(numbers["given_up"]))
     table.add_row("all", str(rejected), *counts, style="bold")

@@ -88,6 +88,12 @@ def refuse_threshold(threshold: Threshold | None) -> None:
     values = threshold.values() if isinstance(threshold, Mapping) else [threshold or 0.0]
     if wrong := [value for value in values if type(value) not in (int, float) or not 0.0 <= value <= 1.0]:
         raise ValueError(f"a threshold is a confidence from 0 to 1, not {wrong[0]!r}")
+    if not isinstance(threshold, Mapping):
+        return
+    first: dict[str, str] = {}
+    for label, value in threshold.items():
+        if threshold[other := first.setdefault(label_key(label), label)] != value:
+            raise ValueError(f"two thresholds of one label, as {other!r} and as {label!r}: leave one")
 
 
 def apply_threshold(found: Chosen, example: Example, decoding: Decoding, threshold: Threshold | None) -> Chosen:

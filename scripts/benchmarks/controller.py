@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cluster.simulated_workers import Driver, Learner, Method, prompts, rollouts_of, taught
 from cluster.virtual_time import run_virtually
 from rewards.advantage import TrainingBatch
 from rnr.files.jsonl import strict_json
 from rnr.files.whole import write_whole
+from rnr.messages import plain_console
 from rnr.types import Group, Prompt, Rollout, ScoredGroup
 from scripts.benchmarks.turns import table
 from scripts.command_line import as_written, new_app, run, within
@@ -136,7 +136,7 @@ def controller(
 ) -> None:
     """Print what a group costs the driver."""
     numbers = measure(workers=workers, groups=groups, samples=samples, tokens=tokens, max_staleness=max_staleness)
-    Console().print(table("controller", numbers))
+    plain_console().print(table("controller", numbers))
     if json_file:
         write_whole(json_file, strict_json(numbers, indent=1) + "\n")
 

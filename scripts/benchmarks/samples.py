@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Annotated, TypeAlias
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from actors.chat_format import asks_catch_alls, trained_decoding
@@ -30,6 +29,7 @@ from rnr.evaluation.metrics import average
 from rnr.evaluation.predictions import Prediction
 from rnr.evaluation.scoring import PROTOCOLS, Report, f1_of, report
 from rnr.evaluation.tables import with_interval
+from rnr.messages import plain_console
 from rnr.task.aggregation import Chosen, aggregate, apply_threshold
 from rnr.task.chains import grounded
 from rnr.task.decoding import refuse_undecodable
@@ -88,7 +88,7 @@ def samples(
             for title, *cells in rows(answered):
                 table.add_row(name, title, *cells)
             table.add_section()
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    plain_console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _answered(extractor: Extractor, asked: Sequence[Example], decoding: Decoding, sampling: Sampling) -> list[Answered]:

@@ -142,6 +142,21 @@ def test_an_option_that_there_is_not_names_those_that_there_are(ner) -> None:
         ner("Ada", ["person"], temprature=0.5)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"window": 100, "overlap": 51}, r"overlap is from 0 to half of window \(100\), not 51"),
+        ({"overlap": -1}, r"overlap is from 0 to half of window \(256\), not -1"),
+        ({"window": 0}, "window is a number of tokens, at least 1, not 0"),
+        ({"window": -4, "overlap": 0}, "window is a number of tokens, at least 1, not -4"),
+    ],
+)
+def test_windows_that_cannot_be_cut_are_refused_before_anything_is_asked(given, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        Options.of(decoding="free", **given)
+    assert Options.of(decoding="free", window=100, overlap=50).shared == 50
+
+
 def test_windows_of_any_size_share_at_most_half_of_themselves_by_default() -> None:
     assert [Options(decoding="free", window=size).shared for size in (256, 96, 20, 1)] == [48, 48, 10, 0]
     assert Options(decoding="free", overlap=7).shared == 7

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import socket
+from dataclasses import replace
 
 import httpx
+import pytest
 import uvicorn
 from fastapi import FastAPI
 
@@ -12,6 +14,7 @@ from actors.options import Options
 from actors.question import Limits
 from actors.server import BodyLimit, Service, routes
 from rnr.task.extraction import Entity, Extraction
+from scripts.serve import main
 
 LIMITS = Limits(sentences=3, characters=40, labels=2, samples=4, waiting=3)
 
@@ -39,9 +42,9 @@ class _Model:
         return Extraction(sentence=text, entities=(entity,), reasoning="[Ada: person]")
 
 
-def _client(model: _Model, api_key: str = "") -> httpx.AsyncClient:
+def _client(model: _Model, api_key: str = "", **limits: int) -> httpx.AsyncClient:
     app = FastAPI()
-    app.include_router(routes(Service(model, "mine", LIMITS), api_key=api_key))
+    app.include_router(routes(Service(model, "mine", replace(LIMITS, **limits)), api_key=api_key))
     app.add_middleware(BodyLimit, most=400)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://here")
 
@@ -103,6 +106,32 @@ def test_what_is_too_much_or_wrong_is_refused_with_its_reason() -> None:
         answer = _post(body)
         assert answer.status_code == status, body
         assert why in answer.json()["error"], body
+
+
+@pytest.mark.parametrize("given", [{"samples": True}, {"threshold": True}, {"threshold": {"x": False}}])
+def test_true_is_no_number(given) -> None:
+    answer = _post({"sentences": ["Ada"], "labels": ["x"], **given})
+    assert answer.status_code == 400
+    wanted = "must be a whole number" if "samples" in given else "must be a number"
+    assert wanted in answer.json()["error"]
+
+
+def test_a_request_that_could_never_wait_is_not_told_to_come_again() -> None:
+    async def post(count: int) -> httpx.Response:
+        async with _client(_Model(), waiting=2) as client:
+            return await client.post("/extract", json={"sentences": ["a"] * count, "labels": ["x"]})
+
+    answer = asyncio.run(post(3))
+    assert (answer.status_code, answer.json()) == (
+        413,
+        {"error": "3 sentences, and this server takes 2 in one request"},
+    )
+    assert asyncio.run(post(2)).status_code == 200
+
+
+def test_more_sentences_of_one_request_than_may_wait_are_refused_at_the_start(capsys) -> None:
+    assert main(["m", "--max-sentences", "9", "--max-waiting", "8", "--port", "0"]) == 2
+    assert "--max-sentences 9 is more than may wait (--max-waiting 8)" in capsys.readouterr().err
 
 
 def test_a_body_that_is_no_json_is_refused_with_its_reason() -> None:
@@ -221,8 +250,6 @@ def test_the_page_asks_this_server_alone_and_writes_no_markup_of_others() -> Non
 
 
 def test_an_address_that_is_taken_is_told_before_a_model_is_loaded(capsys) -> None:
-    from scripts.serve import main
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -326,6 +326,16 @@ def test_the_paired_bootstrap_sees_a_steady_gain_and_no_gain() -> None:
     assert averaged.f1 == pytest.approx(33.333 / 2, abs=0.001)
 
 
+@pytest.mark.parametrize(("differing", "p"), [(1, 1.0), (2, 0.5), (5, 1 / 16), (9, 1 / 256), (12, 2 / 1001)])
+def test_a_p_value_is_no_less_than_the_sentences_that_differ_can_say(differing: int, p: float) -> None:
+    # All others are alike on both sides. A coin that falls nine times on one side does so once in 2 ** 8.
+    worse = [Counts(0, 1, 1)] * differing
+    better = [Counts(1, 0, 0)] * differing
+    assert paired_bootstrap([better], [worse]).p_value == pytest.approx(p)
+    alike = [Counts(1, 1, 0)] * 5
+    assert paired_bootstrap([better + alike, alike], [worse + alike, alike]).p_value >= p
+
+
 def test_the_paired_bootstrap_changes_its_sign_when_the_sides_are_exchanged() -> None:
     one = [Counts(1, 0, 1), Counts(0, 1, 1), Counts(2, 1, 0)] * 20
     other = [Counts(1, 1, 0), Counts(1, 0, 0), Counts(1, 0, 1)] * 20

@@ -10,7 +10,7 @@ import pytest
 
 from rnr.corpus.drawing import draw_from_each
 from rnr.evaluation.bootstrap import Difference
-from rnr.evaluation.formatting import csv_of
+from rnr.evaluation.formatting import csv_of, few_sentences
 from rnr.evaluation.predictions import read_predictions, save_predictions
 from rnr.evaluation.published import COLUMNS, PUBLISHED, columns
 from rnr.evaluation.scoring import LabelScore, compare, f1_of, report, score_predictions
@@ -207,6 +207,23 @@ def test_the_difference_is_that_of_the_averages_and_does_not_depend_on_the_order
     assert compare(worse, better)["exact"].average.f1 == -20.0
 
 
+def test_a_csv_of_compared_predictions_has_the_differences(tmp_path) -> None:
+    better, worse = _read(tmp_path, ANSWERS | {"a/2": '{"entities": {"place": ["Paris"]}}'}), _read(tmp_path, ANSWERS)
+    lines = csv_of(report(better), compare(better, worse)).splitlines()
+    assert lines[0] == "data_set,protocol,score,per_cent,low,high,p"
+    assert next(line for line in lines if line.startswith("a,exact,f1,")).endswith(",")
+    rows = [line.split(",") for line in lines if "exact,f1_difference" in line]
+    # One sentence tells them apart: by chance it does so every time.
+    assert [row[0] for row in rows] == ["a", "b", "average"]
+    assert [(row[3], row[6]) for row in rows] == [("40.0", "1.0"), ("0.0", "1.0"), ("20.0", "1.0")]
+
+
+def test_data_sets_of_few_sentences_are_named(tmp_path) -> None:
+    assert few_sentences(report(_read(tmp_path, ANSWERS))) == [
+        "fewer than 30 sentences in a (2), b (1): intervals and p-values of so few say little"
+    ]
+
+
 def test_sentences_that_only_one_side_has_are_named(tmp_path) -> None:
     first = _read(tmp_path, {uid: ANSWERS[uid] for uid in ("a/1", "a/2")})
     second = _read(tmp_path, {uid: ANSWERS[uid] for uid in ("a/2", "b/1")})
@@ -220,7 +237,7 @@ def test_a_data_set_called_average_is_in_every_table_beside_the_average(tmp_path
     file = tmp_path / "predictions.jsonl"
     _saved(file, {"average": '{"entities": {"place": ["Rome"]}}', "all": '{"entities": {}}'}, examples)
     found = read_predictions(file, examples)
-    rows = [line.split(",") for line in csv_of(report(found)).splitlines() if ",exact,f1," in line]
+    rows = [line.split(",") for line in csv_of(report(found), {}).splitlines() if ",exact,f1," in line]
     assert [row[:4] for row in rows] == [
         ["average", "exact", "f1", "100.0"],
         ["all", "exact", "f1", "0.0"],

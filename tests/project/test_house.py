@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import tokenize
 import warnings
 from collections.abc import Iterator
@@ -95,3 +96,9 @@ def test_every_folder_of_source_is_a_package() -> None:
     # One without __init__.py is not seen by import-linter, which then holds nothing there.
     folders = {Path(file).parent for file in SOURCES}
     assert sorted(str(folder) for folder in folders if f"{folder.as_posix()}/__init__.py" not in SOURCES) == []
+
+
+def test_every_terminal_shows_text_as_it_is() -> None:
+    # Any other console of rich's takes a label or a path with brackets for markup, or ends the command over it.
+    of_rich = {file for file, source in SOURCES.items() if re.search(r"from rich\S* import .*\bConsole\b", source)}
+    assert [file for file in sorted(of_rich) if re.search(r"\bConsole\(", SOURCES[file])] == ["rnr/messages.py"]

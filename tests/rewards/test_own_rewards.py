@@ -10,7 +10,7 @@ import pytest
 
 from actors.reward import RewardWorker, ScorerWorker
 from examples.rewards import agreement
-from rewards import custom
+from rewards import custom, trial
 from rewards.advantage import training_batch
 from rewards.checking import check, parts_before
 from rewards.composite import added, score_group
@@ -338,4 +338,4 @@ def test_a_group_of_one_answer_agrees_with_nobody() -> None:
 
 
 def test_the_file_of_examples_can_be_tried_as_it_says() -> None:
-    assert custom.trial("examples.rewards:agreement", (-100.0, 100.0)) == ""
+    assert trial.trial("examples.rewards:agreement", (-100.0, 100.0)) == ""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.reward import RewardWorker
-from rewards import custom
+from rewards import custom, trial
 from rewards.brevity import brevity
 from rewards.checking import check as check_options
 from rewards.composite import REWARDS, invalid_group
@@ -418,7 +418,7 @@ def test_weights_whose_sum_is_no_number_are_refused() -> None:
 
 def test_a_reward_can_be_tried_in_another_process_which_may_not_find_its_module(own_rewards) -> None:
     def trial(name: str, folder: str) -> str:
-        code = f"from rewards.custom import trial; print(trial('own_rewards:{name}', (-100.0, 100.0)), end='')"
+        code = f"from rewards.trial import trial; print(trial('own_rewards:{name}', (-100.0, 100.0)), end='')"
         path = os.pathsep.join(filter(None, (str(ROOT), folder)))
         command = [sys.executable, "-c", code]
         done = subprocess.run(
@@ -435,6 +435,6 @@ def test_a_reward_can_be_tried_in_another_process_which_may_not_find_its_module(
 
 def test_the_error_of_a_trial_can_be_sent_from_one_process_to_another(own_rewards) -> None:
     with pytest.raises(ValueError) as error:
-        custom.check("own_rewards:broken", (-100.0, 100.0), seconds=60)
+        trial.check("own_rewards:broken", (-100.0, 100.0), seconds=60)
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
     assert error.value.__cause__ is None  # nothing of the user's, which another process may not be able to read

@@ -1,5 +1,6 @@
 """argv -> Config: types, overrides, and errors that name the flag, the key and the nearest known key."""
 
+import shlex
 from functools import reduce
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def test_a_bad_value_names_key_and_value(flag, key, value) -> None:
         ("--data.mixture=x", "config data.mixture: must be a table or 'size' (got 'x')"),
         ("--data.mixture={a='x'}", "config data.mixture.a: must be a number (got 'x')"),
         ("--reward.weights=x", "config reward.weights: expected a table, as --reward.weights='{name = 1}' (got 'x')"),
-        ("--reward.scorers=['x']", "config reward.scorers.0: expected a table, as {key = value} (got 'x')"),
+        ("--reward.scorers=['x']", "config reward.scorers.0: expected a table, as {use = 'x'} (got 'x')"),
         ("--reward.scorers=[{}]", "config reward.scorers.0.use: is missing"),
         (
             "--data.reading=x",
@@ -185,6 +186,61 @@ def test_what_is_wrong_with_a_value_is_told_in_words(flag, said) -> None:
     with pytest.raises(ValueError) as raised:
         load_config(None, flag.split())
     assert str(raised.value) == said
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("grpo.steps=true", r"grpo\.steps: must be a whole number \(got true\)"),
+        ("sft.epochs=false", r"sft\.epochs: must be a number \(got false\)"),
+        ("cluster.gpus_per_learner_rank=true", r"gpus_per_learner_rank: must be a number \(got true\)"),
+        ("generation.max_num_seqs=true", r"max_num_seqs: must be 'auto' or a whole number \(got true\)"),
+        ("optimizer.zero_stage=true", r"zero_stage: must be .*3 \(got true\)"),
+        ("reward.weights={entity_f1 = true}", r"weights\.entity_f1: must be a number \(got true\)"),
+        ("reward.range=[false, 1]", r"range\.0: must be a number \(got false\)"),
+        ("data.keep_by_mentions=[true]", r"keep_by_mentions\.0: must be a number \(got true\)"),
+        ("reward.scorers=[{use = 'a:b', weight = true}]", r"scorers\.0\.weight: must be a number \(got true\)"),
+        ("run.seed=-1", r"run\.seed: must be at least 0 \(got -1\)"),
+        ("run.seed=2147483648", r"run\.seed: must be less than 2147483648"),
+    ],
+)
+def test_true_is_no_number_and_a_seed_is_one_that_engines_take(flag, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        load_config(None, [f"--{flag}"])
+    taken = load_config(None, ["--sft.epochs=2", "--run.seed=2147483647", "--evaluation.base=true"])
+    assert (taken.sft.epochs, taken.run.seed, taken.evaluation.base) == (2.0, 2147483647, True)
+    scorer = load_config(None, ["--reward.scorers=[{use = 'a:b', arguments = {x = true}}]"]).reward.scorers[0]
+    assert scorer.arguments == {"x": True}
+
+
+@pytest.mark.parametrize(
+    ("flag", "hint"),
+    [
+        ("--data.train=a.jsonl", "--data.train=['a.jsonl']"),
+        ("--data.train=[a.jsonl, b/*.jsonl]", "--data.train=['a.jsonl', 'b/*.jsonl']"),  # the shell took the quotes
+        ("--reward.scorers=a:b", "--reward.scorers=[{use = 'a:b'}]"),
+        ("--reward.scorers=[a:b]", "--reward.scorers=[{use = 'a:b'}]"),
+        ("--reward.scorers=[{use=a:b}]", "--reward.scorers=[{use = 'name'}]"),
+        ("--reward.range=1", "--reward.range=[-100.0, 100.0]"),
+        ("--data.keep_by_mentions=1", "--data.keep_by_mentions=[1]"),
+        ("--reward.weights=x", "--reward.weights={name = 1}"),
+    ],
+)
+def test_a_hint_that_is_followed_is_taken(flag, hint) -> None:
+    with pytest.raises(ValueError) as raised:
+        load_config(None, [flag])
+    shown = shlex.split(str(raised.value).partition(", as ")[2].partition(" (got")[0])
+    assert shown == [hint]
+    load_config(None, shown)
+
+
+def test_one_table_where_tables_belong_is_told_how_a_list_of_them_is_written(tmp_path) -> None:
+    table = "[reward.scorers]\nuse = 'a:b'\n"
+    with pytest.raises(ValueError, match=r"write \[\[reward\.scorers\]\] in place of \[reward\.scorers\] \(got"):
+        load_config(_toml(tmp_path, table), [])
+    load_config(_toml(tmp_path, table.replace("[reward.scorers]", "[[reward.scorers]]")), [])
+    with pytest.raises(ValueError, match=r"scorers\.0: expected a table, as \{use = 'a:b'\} \(got 'a:b'\)"):
+        load_config(None, ["--reward.scorers=['a:b']"])
 
 
 def test_a_section_that_is_a_value_in_the_file_is_told_how_it_is_written(tmp_path) -> None:

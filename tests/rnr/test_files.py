@@ -4,6 +4,12 @@ import ast
 import json
 import math
 import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,6 +39,39 @@ def test_a_number_that_json_does_not_have_is_null_wherever_it_stands() -> None:
 def test_what_is_finite_is_written_as_it_is() -> None:
     assert strict_json({"é": [1, 0.1, "a"]}) == '{"é": [1, 0.1, "a"]}'
     assert json_line([1]) == "[1]\n"
+
+
+def test_of_two_that_write_one_file_at_once_each_writes_all_of_it(tmp_path) -> None:
+    file, begun = tmp_path / "a.txt", threading.Event()
+
+    def slowly() -> Iterator[str]:
+        yield "a" * 100_000
+        begun.set()
+        time.sleep(0.2)
+        yield "a"
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(write_whole, file, slowly())
+        begun.wait()
+        pool.submit(write_whole, file, "b" * 1000).result()
+        first.result()
+    assert file.read_text() == "b" * 1000
+    writer = "import sys; from pathlib import Path; from rnr.files import write_whole\n"
+    writer += "for _ in range(200): write_whole(Path(sys.argv[1]), (sys.argv[2] * 5000 for _ in range(4)))"
+    command = [sys.executable, "-c", writer, str(file)]
+    both = [subprocess.Popen([*command, letter], cwd=ROOT) for letter in "xy"]
+    found = set()
+    while any(process.poll() is None for process in both):
+        found.add(file.read_text())
+    assert [process.returncode for process in both] == [0, 0]
+    assert found <= {"b" * 1000, "x" * 20_000, "y" * 20_000}
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_a_kill_has_left_is_written_over(tmp_path) -> None:
+    (tmp_path / "a.txt.partial").write_text("left by a process that was killed")
+    write_whole(tmp_path / "a.txt", "new")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("a.txt", "new")]
 
 
 def test_half_of_a_surrogate_pair_is_still_json(tmp_path) -> None:

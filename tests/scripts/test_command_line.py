@@ -9,7 +9,7 @@ import typer
 from rnr.cli import load_config
 from scripts import bench, cot, data, evaluate, plan, predict, rescore, train
 from scripts.benchmarks import reading
-from scripts.command_line import among, new_app, repeated, run, within
+from scripts.command_line import among, new_app, repeated, run, threshold_option, within
 
 
 def _fail(error: BaseException) -> typer.Typer:
@@ -109,7 +109,7 @@ def test_train_takes_any_key_of_the_config_between_its_own_options(monkeypatch) 
         seen.append((path, overrides))
         raise ValueError("enough")
 
-    monkeypatch.setattr(train, "load_config", load)
+    monkeypatch.setattr("scripts.command_line.load_config", load)
     weights = "--reward.weights={entity_f1 = 0.5}"
     assert train.main(["--run.name=mine", "--config", "a.toml", "--grpo.steps=4", "--resume", weights, "stray"]) == 2
     assert seen == [("a.toml", ["--run.name=mine", "--grpo.steps=4", weights, "stray"])]
@@ -193,6 +193,35 @@ SCORED = "--predictions p.jsonl --data demo/known"
 def test_an_option_that_would_do_nothing_is_refused_by_its_name(command, line, said, capsys) -> None:
     assert command.main(line.split()) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "said"),
+    [
+        (evaluate, "--data x --predictions p --rename LOC=city --rename loc=person", "--rename says two things of one"),
+        (predict, "--model m --schema a --samples 2 --threshold a=0.7,A=0.3 text", "label, a=0.7 and A=0.3: leave one"),
+        (predict, "--model m --schema a --threshold a=0.7 --threshold a=0.3 text", "label, a=0.7 and a=0.3: leave one"),
+    ],
+)
+def test_what_a_list_says_of_one_label_twice_is_refused(command, line, said, capsys) -> None:
+    assert command.main(line.split()) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_what_a_list_says_of_one_label_again_is_taken_once() -> None:
+    assert threshold_option(["person=0.7", "Person=0.70,city=0.2"]) == {"person": 0.7, "city": 0.2}
+
+
+def test_a_key_that_is_set_twice_in_two_ways_is_named_and_the_last_counts(monkeypatch, capsys) -> None:
+    shown = []
+    monkeypatch.setattr("scripts.plan_output.show_plan", lambda settings, **_: shown.append(settings.grpo.steps))
+    flags = ["--grpo.steps=4", "--run.name=a", "--grpo.steps=5", "--run.name=a"]
+    assert (plan.main(flags), train.main([*flags, "--dry-run"]), shown) == (0, 0, [5, 5])
+    told = "noted: --grpo.steps=4 has no effect beside --grpo.steps=5, which comes after it\n"
+    assert capsys.readouterr().err == 2 * told
+    # What --debug sets comes after all of them, and is in its config.
+    assert train.main(["--grpo.steps=500", "--debug", "--dry-run"]) == 0
+    assert (shown[-1], capsys.readouterr().err) == (2, "")
 
 
 def test_a_list_holds_known_names_alone_and_its_option_stands_once(capsys) -> None:

@@ -273,6 +273,17 @@ def test_tokens_are_counted_where_a_tokenizer_is_to_cut_or_fill_up_texts(tmp_pat
     assert tokens_of(str(tmp_path))(["Ada", long]) == lengths
 
 
+def test_labels_and_sources_that_look_like_markup_are_shown_as_they_are(tmp_path, capsys) -> None:
+    odd = {"text": "Ada ran", "label": [[0, 3, "[/bold]"], [4, 7, ":bank: [red]"]]}
+    train, evaluation = write_jsonl(tmp_path / "[b]one.jsonl", odd, ROME), write_jsonl(tmp_path / "[-x].jsonl", odd)
+    assert main(["stats", train, "--evaluation", evaluation, "--words"]) == 0
+    shown = capsys.readouterr().out
+    assert ":bank: [red] 1, [/bold] 1" in shown
+    assert "[b]one" in shown
+    assert main(["decontaminate", train, "--evaluation", evaluation, "--out", str(tmp_path / "left.jsonl")]) == 0
+    assert "[b]one" in capsys.readouterr().out
+
+
 def test_stats_count_tokens_of_the_embedded_model(tmp_path) -> None:
     out = tmp_path / "stats.json"
     assert main(["stats", write_jsonl(tmp_path / "a.jsonl", ROME), "--json", str(out)]) == 0

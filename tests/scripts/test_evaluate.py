@@ -1,8 +1,11 @@
 """``scripts.evaluate``: scores again from a file, asks a model, and says what is wrong with what it was given."""
 
+import gzip
 import json
+import os
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -51,12 +54,42 @@ def test_saved_predictions_are_scored_and_compared_beside_themselves(tmp_path, d
     scores = json.loads((file.parent / "predictions.scores.json").read_text())
     assert scores["averages"]["reference"]["f1"] == scores["averages"]["strict"]["f1"] == 100.0
     assert scores["zero_shot"] == {"Movie": 100.0, "AI": 100.0, "average": 100.0}
-    assert scores["comparisons"]["exact"]["average"] == {"f1": 50.0, "interval": [50.0, 50.0], "p_value": 0.002}
+    assert scores["comparisons"]["exact"]["average"] == {"f1": 50.0, "interval": [50.0, 50.0], "p_value": 1.0}
     assert scores["comparisons"]["reference"]["data_sets"]["mit-movie"]["p_value"] == 1.0
     said = capsys.readouterr().out
     assert "100.0 (2 of 7)" in said
     assert said.count("(published)") == 15
     assert "predictions.jsonl (measured)" in said
+    assert "fewer than 30 sentences in CrossNER_AI (1), mit-movie (1)" in said
+    assert main(["--predictions", str(file), "--data", *data, "--compare", str(other), "--format", "csv"]) == 0
+    assert "average,exact,f1_difference,50.0,50.0,50.0,1.0\n" in capsys.readouterr().out
+
+
+def test_predictions_from_a_pipe_need_a_folder_for_their_scores(tmp_path, data, capsys) -> None:
+    text = _predict(tmp_path / "predictions.jsonl", *SENTENCES).read_bytes()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert main(["--predictions", str(pipe), "--data", *data]) == 2  # nobody has written to it yet
+    assert f"{pipe} is no file, so that scores cannot go beside it: give a folder as --out" in capsys.readouterr().err
+    writer = threading.Thread(target=pipe.write_bytes, args=(text,))
+    writer.start()
+    assert main(["--predictions", str(pipe), "--data", *data, "--out", str(tmp_path / "out")]) == 0
+    writer.join()
+    assert (tmp_path / "out" / "pipe.scores.json").is_file()
+    file = tmp_path / "predictions.jsonl"
+    assert main(["--predictions", str(file), "--data", *data, "--out", "/proc/none"]) == 2
+    assert "no scores can be written in /proc: " in capsys.readouterr().err
+
+
+def test_compressed_predictions_are_read(tmp_path, data, capsys) -> None:
+    file = _predict(tmp_path / "predictions.jsonl", *SENTENCES)
+    packed = tmp_path / "packed.jsonl.gz"
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    assert main(["--predictions", str(packed), "--data", *data, "--compare", str(packed)]) == 0
+    assert json.loads((tmp_path / "packed.scores.json").read_text())["averages"]["exact"]["f1"] == 100.0
+    packed.write_bytes(packed.read_bytes()[:-9])
+    assert main(["--predictions", str(packed), "--data", *data]) == 2
+    assert "not a whole gzip file" in capsys.readouterr().err
 
 
 def test_scores_go_to_another_folder_when_told_so(tmp_path, data) -> None:

@@ -87,6 +87,37 @@ def test_a_long_file_is_resumed_behind_its_last_whole_row(tmp_path, asked, capsy
     assert main([*command, "--resume"]) == 2
 
 
+def test_of_two_that_write_one_file_the_second_is_refused_before_it_loads_a_model(tmp_path, asked, monkeypatch) -> None:
+    out = tmp_path / "new" / "out.jsonl"
+    command = ["--model", "m", "--schema", "person", "Ada ran", "--out", str(out)]
+    codes = []
+    load = sys.modules["actors.loading"].load
+
+    def while_it_loads(model, **options):
+        if not codes:
+            codes.append(None)
+            codes[:] = [main(command), main([*command, "--resume"])]
+        return load(model, **options)
+
+    monkeypatch.setitem(sys.modules, "actors.loading", SimpleNamespace(load=while_it_loads))
+    assert main(command) == 0
+    assert (codes, len(asked)) == ([2, 2], 1)
+    assert len(out.read_text().splitlines()) == 1
+
+
+def test_a_command_that_finds_nothing_to_ask_leaves_no_file_and_takes_an_empty_one(tmp_path, asked, capsys) -> None:
+    out = tmp_path / "out.jsonl"
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"name": "Ada"}\n')
+    assert main(["--model", "m", "--schema", "person", "--file", str(rows), "--out", str(out)]) == 2
+    assert not out.exists()
+    out.touch()  # as a command that was killed while the model was loaded leaves it
+    assert main(["--model", "m", "--schema", "person", "Ada ran", "--out", str(out)]) == 0
+    assert len(out.read_text().splitlines()) == 1
+    assert main(["--model", "m", "--schema", "person", "Ada ran", "--out", "/dev/null"]) == 2
+    assert "is no file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("schema", "rows", "said"),
     [
@@ -211,6 +242,54 @@ def test_what_is_made_of_labels_is_said(tmp_path, capsys) -> None:
     file.write_bytes(b"Zo\xeb")
     with pytest.raises(ValueError, match="labels: not UTF-8 at byte 2; if it is Latin-1"):
         schema_option(None, file)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ('["person", "city"]', ["person", "city"]),
+        (' {"person": "a human being"}', {"person": "a human being"}),
+        ("O,B-person,I-person", ["person"]),
+        ('["O", "B-person", "I-person"]', ["person"]),
+        ("T-cell,B-cell", ["T-cell", "B-cell"]),
+    ],
+)
+def test_labels_on_the_command_line_may_be_json_and_tags_as_those_of_a_file(tmp_path, text, labels) -> None:
+    assert schema_option(text, None) == labels
+    file = tmp_path / "labels"
+    file.write_text(text if text.lstrip().startswith(("[", "{")) else text.replace(",", "\n"))
+    assert schema_option(None, file) == labels
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('["person"', "--schema, line 1: not valid JSON"),
+        ('{"person": 0.5}', "--schema: the schema must be a list of labels"),
+        ("O", "--schema needs a label; O is the tag of what has none"),
+    ],
+)
+def test_what_is_no_list_of_labels_on_the_command_line_is_refused(text, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        schema_option(text, None)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": "Ada ran"}\n', "[\n", '{\n "text": "Ada ran"\n}\n', '[{"text": "Ada ran"}]\n', '["Ada ran"]\n']
+)
+def test_json_that_is_no_row_is_not_asked_about_line_by_line(asked, capsys, monkeypatch, text) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    assert main(["--model", "m", "--schema", "person", "--json", "-"]) == 2
+    assert "standard input begins with JSON that is no row" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    assert main(["--model", "m", "--schema", "person", "--input", "lines", "-"]) == 0
+    assert asked
+
+
+def test_sentences_that_begin_with_a_bracket_are_sentences(asked, capsys, monkeypatch) -> None:
+    for text in ("[1] Ada ran\n", "{Ada} ran\n", "[Ada] ran\n"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        assert main(["--model", "m", "--schema", "person", "-"]) == 0
 
 
 def test_the_schema_of_a_row_has_the_same_shapes_but_lists_no_tags(tmp_path) -> None:

@@ -1,16 +1,22 @@
 """A saved group again, with its own schema; and all of a run's rollouts under another reward."""
 
 import json
+import os
+import sys
 
 import pytest
 
+from rewards.lookup import find
 from rewards.rescoring import Change
 from rnr.runs.saved_rollouts import find_group, saved_groups
 from rnr.types import Reward
+from scripts.plan import main as plan
 from scripts.replay import main as replay
 from scripts.rescore import main as rescore
+from scripts.train import main as train
 from tests.jsonl import read_jsonl
 from tests.made_up_run import HOSTILE, made_up_run
+from tests.project.test_imports import ROOT
 
 
 @pytest.fixture
@@ -154,3 +160,32 @@ def test_pairs_whose_order_changes_are_counted() -> None:
 
 def _invalid() -> Reward:
     return Reward(total=None, invalid="TimeoutError: too long")
+
+
+def test_what_looks_like_markup_or_an_emoji_is_shown_as_it_is(folder, monkeypatch, capsys) -> None:
+    _edit(folder, labels=["[/person]", ":bank:", "person", "city"])
+    replay([str(folder), "--step", "0", "--uid", "u1-0", "--no-prompt"])
+    assert "schema: [/person], :bank:, person, city" in capsys.readouterr().out
+    config = json.loads((folder / "config.json").read_text())
+    config["reward"]["preset"] = "[/b]:f"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert rescore([str(folder), "--reward", "gated"]) == 0
+    assert "saved ([/b]:f)" in capsys.readouterr().out
+
+
+def test_a_reward_of_the_working_folder_is_found_however_a_command_is_called(folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", os.getcwd())] + [str(ROOT)])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "judged_here.py").write_text("def half(example, answer):\n    return 0.5\n")
+    shown = []
+    monkeypatch.setattr(
+        "scripts.plan_output.show_plan", lambda settings, **_: shown.append(find(settings.reward.preset))
+    )
+    for command in (train, plan):
+        sys.modules.pop("judged_here", None)
+        path = list(sys.path)
+        more = ["--dry-run"] if command is train else []
+        assert command(["--reward.preset=judged_here:half", "--grpo.credit=answer", *more]) == 0
+        sys.path[:] = path
+    assert [reward(None, None) for reward in shown] == [0.5, 0.5]
+    assert rescore([str(folder), "--reward", "judged_here:half"]) == 0

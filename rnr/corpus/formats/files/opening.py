@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import wrap_file
 
 from rnr.corpus.formats.rows import DataError, json_fault, once_each
 from rnr.files.text import not_utf8
+from rnr.messages import plain_console
 
 LINE_LIMIT = 32 * 2**20
 """Bytes of a line, or of a text that has no lines; a longer one is that row's failure."""
@@ -69,6 +70,14 @@ def open_bytes(file: Path) -> Iterator[IO[bytes]]:
         raise DataError(f"{file}: not a whole gzip file: {error}") from None
 
 
+def unpacked(file: Path, content: bytes) -> bytes:
+    """The content of a file that was read as a whole, decompressed; raises DataError where it is broken."""
+    try:
+        return gzip.decompress(content) if file.suffix.lower() in _COMPRESSED else content
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{file}: not a whole gzip file: {error}") from None
+
+
 @contextmanager
 def _watched(raw: BinaryIO, file: Path) -> Iterator[BinaryIO]:
     """The same bytes, under a bar on the terminal's standard error that says how far they are read."""
@@ -79,7 +88,8 @@ def _watched(raw: BinaryIO, file: Path) -> Iterator[BinaryIO]:
         return
     _bar_shown = True
     try:
-        with wrap_file(raw, size, description=file.name, console=Console(stderr=True), transient=True) as seen:
+        name, console = escape(file.name), plain_console(stderr=True)
+        with wrap_file(raw, size, description=name, console=console, transient=True) as seen:
             yield seen
     finally:
         _bar_shown = False

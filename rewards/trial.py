@@ -1,0 +1,108 @@
+"""One call of a user's own reward before the run, with a made-up example and its right answer."""
+
+import asyncio
+import inspect
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+
+from rewards.custom import OF_EVERY_REWARD, CustomReward, Form, Range, load
+from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup, Segment
+
+_CITY = Mention(text="London", label="city", start=25, end=31)
+_PERSON = Mention(text="Ada Lovelace", label="person", start=0, end=12)
+_TRIAL = Example(
+    uid="trial",
+    sentence="Ada Lovelace was born in London .",
+    schema=("city", "person"),
+    mentions=(_PERSON, _CITY),
+    source="trial",
+)
+_RIGHT = Answer(reasoning="[Ada Lovelace: person] was born in [London: city] .", mentions=(_CITY, _PERSON))
+_TEXT = f'<think>\n{_RIGHT.reasoning}\n</think>\n{{"entities": {{"city": ["London"], "person": ["Ada Lovelace"]}}}}'
+
+
+def check(
+    use: str,
+    bounds: Range,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    seconds: float,
+    parts: Sequence[str] = OF_EVERY_REWARD,
+) -> None:
+    """Raises ValueError with what ``trial`` says of the reward, if it says anything."""
+    if problem := trial(use, bounds, arguments, seconds=seconds, parts=parts):
+        raise ValueError(problem)
+
+
+def trial(
+    use: str,
+    bounds: Range,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    seconds: float = 60.0,
+    parts: Sequence[str] = OF_EVERY_REWARD,
+) -> str:
+    """What is wrong with the reward, from one call with the right answer to a made-up example: it cannot be loaded,
+    or no number within ``bounds`` comes back within ``seconds``, a model that it loads included. Empty if nothing is.
+    ``parts`` are those of a reward, by name, that it finds in a group. A reward without arguments is kept for ``load``.
+
+    It never raises, and all it takes and gives is plain: it can be asked of any process that is to call the reward.
+    """
+    try:
+        own = CustomReward(use, arguments) if arguments else load(use)
+    except ValueError as problem:
+        return str(problem)
+    outcome: list[list[float | str]] = []
+
+    def call() -> None:
+        with suppress(TimeoutError):
+            outcome.append(own.values(_made_up(own.form, parts), bounds, seconds))
+
+    # A thread that hangs cannot be ended; as a daemon it at least does not keep the process from ending.
+    thread = Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return _verdict(own, outcome[0] if outcome else None, seconds)
+
+
+async def trial_here(
+    own: CustomReward,
+    bounds: Range,
+    executor: Executor | None,
+    *,
+    seconds: float,
+    parts: Sequence[str] = OF_EVERY_REWARD,
+) -> str:
+    """As ``trial``, in the thread that will call the reward: what passes here is called alike in the run."""
+    try:
+        call = own.values_async(_made_up(own.form, parts), bounds, executor)
+        return _verdict(own, await asyncio.wait_for(call, seconds), seconds)
+    except TimeoutError:
+        return _verdict(own, None, seconds)
+
+
+def _made_up(form: Form, parts: Sequence[str]) -> ScoredGroup:
+    segment = Segment(token_ids=(0, 1), logprobs=(-0.5, -0.5), policy_version=0)
+    count = 2 if form == "(scored)" else 1
+    rollouts = (Rollout(segments=(segment,), text=_TEXT, finished=True),) * count
+    group = Group(prompt=Prompt(example=_TRIAL, token_ids=(0,)), rollouts=rollouts)
+    reward = Reward(total=1.0, parts=dict.fromkeys(parts, 1.0))
+    return ScoredGroup(group=group, answers=(_RIGHT,) * count, rewards=(reward,) * count)
+
+
+def _verdict(own: CustomReward, values: Sequence[float | str] | None, seconds: float) -> str:
+    late = f"no answer within {seconds:g} s"
+    problem = late if values is None else next((value for value in values if isinstance(value, str)), "")
+    if not problem:
+        return ""
+    kinds = {"scored": "ScoredGroup", "example": "Example", "answer": "Answer", "rollout": "Rollout"}
+    taken = ", ".join(f"{name}: rnr.types.{kinds[name]}" for name in own.form.strip("()").split(", "))
+    wanted = "a number for each of its two rollouts" if own.form == "(scored)" else "a number"
+    signature = f"{own.use.partition(':')[2]}{inspect.signature(own.function)}"
+    return (
+        f"reward {own.use!r}: {signature} was tried with ({taken}), a made-up example and its right answer, and should "
+        f"have returned {wanted}: {problem}"
+    )
