@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from rnr.corpus.formats.columns.cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.columns.layout import Layout
+from rnr.corpus.formats.columns.word_parts import surface
 from rnr.corpus.formats.columns.words import without_prefix
 from rnr.corpus.formats.tags.reading import OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
 from rnr.messages import counted
@@ -20,7 +20,6 @@ _DOCUMENT = re.compile(
 """A line of columns that begins or ends a document: ``-DOCSTART- -X- O O``, ``DOC-START N O``, ``O -DOCSTART-``."""
 _NAMED = re.compile(r"[BIESLUMW][-_]\S+")
 _MARK = re.compile(r"</?\w+[^<>]*>")
-WIDENED = "mentions begin or end inside a word of several parts (CoNLL-U's 3-4) and were made as long as the word"
 COMMENTS = "lines that begin with '#' were taken for comments and left out"
 TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
 
@@ -154,7 +153,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         numbers = [block.number] * len(numbers)
     lines, cells, words_of = numbers, columns[layout.tag], list[int]()
     if layout.running >= 0 and any("-" in cell or "." in cell for cell in columns[layout.running]):
-        found, tagged, words_of = _surface(list(zip(numbers, zip(*columns, strict=True), strict=True)), layout)
+        found, tagged, words_of = surface(list(zip(numbers, zip(*columns, strict=True), strict=True)), layout)
         numbers, columns = [number for number, _ in found], list(zip(*(row for _, row in found), strict=True))
         lines, cells = [number for number, _ in tagged], [cell for _, cell in tagged]
     follows = columns[layout.follows] if layout.follows >= 0 else ()
@@ -251,50 +250,3 @@ def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme
     if layout.width and len(cells) != layout.width:
         return bool(_COMMENT.match(line)) or (first and not TAG.fullmatch(by_blanks(line)[-1]))
     return first and (layout.brackets or scheme.spelling.read(layout.tag_of(row[layout.tag])) is None)
-
-
-_Line: TypeAlias = tuple[int, Sequence[str]]
-"""The number of a line and its cells."""
-
-
-def _surface(lines: Sequence[_Line], layout: Layout) -> tuple[list[_Line], list[tuple[int, str]], list[int]]:
-    """The lines with CoNLL-U's ``3-4`` in the place of 3 and 4, and without ``3.1``; the tags with their lines; and for
-    each tag the token it is of. A token of several words has its own tag, or else those of its words."""
-    kept: list[_Line] = []
-    tags: list[tuple[int, str]] = []
-    words: list[int] = []
-    last, whole, own = -1, 0, False
-    for number, row in lines:
-        place, tag = row[layout.running], layout.tag_of(row[layout.tag])
-        if "." in place:
-            continue
-        if "-" in place:
-            last, whole, own = int(place.partition("-")[2]), number, tag not in ("O", "_", "")
-        elif int(place) <= last:
-            if own or tag in ("_", ""):
-                continue
-            if tags[-1][0] == whole:
-                del tags[-1], words[-1]
-            tags.append((number, row[layout.tag]))
-            words.append(len(kept) - 1)
-            continue
-        kept.append((number, row))
-        tags.append((number, row[layout.tag]))
-        words.append(len(kept) - 1)
-    return kept, tags, words
-
-
-def of_tokens(mentions: Iterable[tuple[int, int, str]], found: Tagged) -> Iterator[tuple[int, int, str]]:
-    """The mentions of a sentence by its tokens, where their places are those of its tags; what is made longer by that
-    goes to its notes. Raises ValueError for two in one token."""
-    words, end = found.words, 0
-    for first, last, label in mentions:
-        start, token = words[first], found.tokens[words[first]]
-        if start < end:
-            raise ValueError(
-                f"{found.places[first]}: mentions meet inside the word {token!r}: give it one tag, on its own line"
-            )
-        end = words[last - 1] + 1
-        if (first and words[first - 1] == start) or (last < len(words) and words[last] == end - 1):
-            found.notes.append((WIDENED, repr(" ".join(found.tokens[start:end]))))
-        yield start, end, label
