@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import dropwhile, takewhile
 
-from rnr.corpus.formats.columns.blocks import TAG, USUAL_MARK, Block, document_mark
+from rnr.corpus.formats.columns.blocks import TAG, USUAL_MARK, Block, document_mark, may_mark_documents
 from rnr.corpus.formats.columns.cells import BLANKS, by_blanks, by_tab, usual_width, without_trailing
 
 ABOVE = "lines above the tokens of a sentence, which name or show it, were left out"
@@ -34,7 +34,7 @@ class Above:
         """The parts of a file with a blank line in the place of each such line, so that all others keep their numbers;
         these lines, and those of documents that are marked in another way than usual, are noted."""
         for part in parts:
-            if note is not None and "DOC" in part.text and not part.one_line:
+            if note is not None and may_mark_documents(part.text) and not part.one_line:
                 _note_documents(part, note)
             yield self._blanked(part, note) if self.kinds else part
 

@@ -15,7 +15,8 @@ _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
 _COMMENT = re.compile(r"#\s*[\w.:-]+(?: id)?\s*=|#\s*new(?:doc|par)\b|#(?:begin|end) document")
 USUAL_MARK = "-DOCSTART-"
 _DOCUMENT = re.compile(
-    r"^\ufeff?(?:[O\d_-]+[ \t]+)?([-<\[#*_]*DOC[-_]?(?:START|END)[-_>\]#*]*)(?=[ \t\n]|$)", re.MULTILINE
+    r"^\ufeff?(?:[O\d_-]+[ \t]+)?([-<\[#*_]*DOC[-_]?(?:START|END)[-_>\]#*]*)(?=[ \t\n]|$)",
+    re.MULTILINE | re.IGNORECASE,
 )
 """A line of columns that begins or ends a document: ``-DOCSTART- -X- O O``, ``DOC-START N O``, ``O -DOCSTART-``."""
 _NAMED = re.compile(r"[BIESLUMW][-_]\S+")
@@ -78,7 +79,7 @@ def divided(whole: Block) -> Iterator[Block]:
     if whole.one_line:
         yield whole
         return
-    unusual = "\ufeff" in text or ("DOC" in text and _DOCUMENT.search(text) is not None)
+    unusual = "\ufeff" in text or (may_mark_documents(text) and _DOCUMENT.search(text) is not None)
     for part in text.split("\n\n"):
         if unusual or part[:1] in " \t\n" or part[-1:] in "\n\t " or "\n " in part or "\n\t" in part:
             yield from _by_lines(part, number)
@@ -104,15 +105,20 @@ def _by_lines(part: str, number: int) -> Iterator[Block]:
         yield Block(start, "\n".join(kept))
 
 
+def may_mark_documents(text: str) -> bool:
+    """Whether a text may have the beginning or end of a document in it."""
+    return "DOC" in text or "doc" in text or "Doc" in text
+
+
 def document_mark(line: str, below: str, *, first: bool) -> str:
     """What marks a line, which may be the ``first`` of its block and has another ``below``, as the beginning or end of
     a document; empty for any other, such as a token that is written so."""
-    found = _DOCUMENT.match(line) if "DOC" in line else None
+    found = _DOCUMENT.match(line) if may_mark_documents(line) else None
     if found is None or found[1] == USUAL_MARK:
         return found[1] if found else ""
     cells = by_blanks(line)
     named = any(cell not in ("O", "o") and TAG.fullmatch(cell) for cell in cells)
-    word = found[1].startswith("D") and "-" not in found[1] and len(cells) > 1 and below.strip()
+    word = found[1][0] in "Dd" and "-" not in found[1] and len(cells) > 1 and below.strip()
     return found[1] if first and not named and not word else ""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from rnr.corpus.formats.columns.above import Above, Note, find_above
 from rnr.corpus.formats.columns.blocks import Block, divided, read_block, whole_blocks, without_comments
 from rnr.corpus.formats.columns.cells import BLANKS
+from rnr.corpus.formats.columns.edges import edge_marks
 from rnr.corpus.formats.columns.gaps import ALONE, sentences_of_one
 from rnr.corpus.formats.columns.layout import Layout, find_layout
 from rnr.corpus.formats.columns.lines import SentenceLines, find_sentence_lines, untagged_tokens
@@ -82,7 +83,10 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
         reading.fact(fact, file)
     if not by_line:
         _note_gaps(blocks, layout, file, reading)
-    reading = reading.of_tokens(_words(sentences, layout), file, set(_begun(sentences, layout, scheme)))
+    words = list(_words(sentences, layout))
+    for fact in edge_marks(words):
+        reading.fact(fact, file)
+    reading = reading.of_tokens(words, file, set(_begun(sentences, layout, scheme)))
     yield from _rows(_all(parts(Source(file=file, reading=reading).note)), layout, scheme, file, reading)
 
 

@@ -11,6 +11,7 @@ from rnr.corpus.formats.columns.headers import named_words
 from rnr.corpus.formats.columns.unknown import no_tags, refuse_divided
 from rnr.corpus.formats.field_names import is_predicted, names_tags
 from rnr.corpus.formats.tags.reading import TagCensus
+from rnr.corpus.formats.tags.spelling import LETTERS_LIKE_O
 from rnr.corpus.syntax_labels import CHUNKS, PARTS_OF_SPEECH
 
 _NAMED = ("ner=", "ne=", "name=", "entity=")
@@ -135,7 +136,7 @@ def _as_tags(columns: Columns, column: int) -> _Tags | None:
     return _Tags(
         bare=bare,
         labels=labels,
-        usual=spelling.outside in ("O", "o"),
+        usual=spelling.outside in ("O", *LETTERS_LIKE_O),
         outside=outside > 0,
         often_outside=outside >= _OFTEN * total,
     )
