@@ -176,9 +176,9 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
 def _fill_blanks(
     words: list[str], tags: Sequence[str], numbers: Sequence[int], block: Block, layout: Layout, scheme: TagScheme
 ) -> None:
-    """Put a space in the place of the words that are one, between tabs and beside O or inside of a mention, as in texts
-    that write their spaces. Raises ValueError with the line of another: where nothing stands, a word may be lost."""
-    lines = [] if layout.mark != "\t" or block.one_line or len(tags) != len(words) else block.lines
+    """Put a space in the place of the words that are one, beside O or inside of a mention, as in texts that write their
+    spaces. Raises ValueError with the line of another: where nothing stands, a word may be lost."""
+    lines = [] if block.one_line or len(tags) != len(words) else block.lines
     for place, word in enumerate(words):
         if word:
             continue

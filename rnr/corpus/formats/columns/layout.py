@@ -13,6 +13,7 @@ from rnr.corpus.formats.columns.cells import (
     is_glued,
     is_label_studio,
     usual_width,
+    without_spacing,
     without_trailing,
 )
 from rnr.corpus.formats.columns.headers import is_header, named_words, undivided, unlike_the_rest
@@ -40,6 +41,8 @@ class Layout:
     follows: int = -1
     """The column that says whether a space follows: ``+`` and ``-``, or ``SpaceAfter=No`` or ``NoSpaceAfter`` among
     others."""
+    spaced: bool = False
+    """Whether the column of tags says, behind a bar, whether a space follows, too (``B-PER|SpaceAfter=No``)."""
     brackets: bool = False
     """Whether names are bracketed as in CoNLL-2012."""
     uneven: int = -1
@@ -55,6 +58,8 @@ class Layout:
     def divide(self, line: str) -> list[str]:
         """The columns of a line."""
         cells = line.split("\t") if self.mark == "\t" else by_blanks(line)
+        if len(cells) == self.width - 1 and self.mark == " " and self.token == 0 and line.startswith("  "):
+            return [" ", *cells]  # a space before the one that divides it from its tag
         if self.uneven >= 0:
             cells = without_trailing(cells)
             return [cells[self.uneven], cells[-1]] if len(cells) > self.uneven + 1 else cells[:1]
@@ -64,12 +69,12 @@ class Layout:
         """The tags of a sentence from the cells of their column."""
         if self.brackets:
             return list(from_brackets(cells))
-        return [self.tag_of(cell) for cell in cells] if self.key else list(cells)
+        return [self.tag_of(cell) for cell in cells] if self.key or self.spaced else list(cells)
 
     def tag_of(self, cell: str) -> str:
         """The tag in a cell of the column of tags, which has no brackets."""
         if not self.key:
-            return cell.strip(BLANKS)
+            return without_spacing(cell.strip(BLANKS)) if self.spaced else cell.strip(BLANKS)
         found = [part.removeprefix(self.key) for part in cell.split("|") if part.startswith(self.key)]
         return found[0] if found else "O"
 
@@ -103,6 +108,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     token, doubt = _token(columns, header, {running, tag})
     refuse_no_words(columns.counts(token))
     prefix = language_prefix(columns.counts(token))
+    spaced = not key and any(map(is_glued, columns.counts(tag)))
     # Not where spaces divide, for there a word of two pieces has a column too many.
     if tag_column == -1 and mark == "\t" and not (numbers or key) and (said := _uneven(rows, width, token)):
         return Layout(mark=mark, width=2, token=0, tag=1, uneven=token, header=bool(header), prefix=prefix, facts=said)
@@ -113,7 +119,8 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         tag=tag,
         key=key,
         running=running,
-        follows=_follows(columns, {running, tag, token} if not key else {running, token}),
+        follows=_follows(columns, {running, tag, token} if not (key or spaced) else {running, token}),
+        spaced=spaced,
         brackets=not key and are_brackets(columns.counts(tag)),
         rest=rest and tag == width - 1,
         header=bool(header),

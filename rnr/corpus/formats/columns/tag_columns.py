@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rnr.corpus.formats.columns.brackets import are_brackets
-from rnr.corpus.formats.columns.cells import Columns, place_of
+from rnr.corpus.formats.columns.cells import Columns, place_of, without_spacing
 from rnr.corpus.formats.columns.headers import named_words
 from rnr.corpus.formats.columns.unknown import no_tags, refuse_divided
 from rnr.corpus.formats.field_names import is_predicted, names_tags
@@ -53,7 +53,7 @@ def find_tags(
         chunks = [str(column + 1) for column, tags in found.items() if tags.chunks and column > tag]
         said = f"column {', '.join(chunks)} holds syntactic chunks, which are not read"
         return tag, "", (*([many] if others else ()), *([said] if chunks and not found[tag].chunks else ()))
-    for column in range(columns.width - 1, -1, -1):
+    for column in range(columns.width - 1, -1, -1) if columns.width > 1 else ():
         if key := _key(columns, column):
             return column, key, (f"tags are those of {key} in column {column + 1}",)
     bracketed = [column for column in read if are_brackets(columns.counts(column))]
@@ -123,7 +123,7 @@ def _as_tags(columns: Columns, column: int) -> _Tags | None:
     """What a column says; None where most of its cells are no tags."""
     census = TagCensus()
     for cells in columns.cells(column):
-        census.add(cells)
+        census.add(list(map(without_spacing, cells)))
     spelling = census.scheme().spelling
     read = {tag: found for tag in census.counts if (found := spelling.read(tag))}
     tags, total = sum(census.counts[tag] for tag in read), census.counts.total()

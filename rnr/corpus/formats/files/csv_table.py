@@ -21,11 +21,24 @@ BETWEEN = re.compile("[\x01\x02\x1e\x1f]")
 
 _TOLD = ("sep=,", "sep=;", "sep=\t", "sep=|")
 """A first line by which Excel is told what divides the cells."""
+_INDEX = ([""], ["Unnamed: 0"])
+"""What pandas calls the column of the numbers of rows."""
 _QUOTES = "a cell that begins with a quotation mark ends with one, and one inside of it is written twice"
 
 
 def rows_of_cells(file: Path) -> Iterator[Cells]:
-    """The rows of a table, those of the header first; a blank line is one without cells."""
+    """The rows of a table, those of the header first; a blank line is one without cells. A row that has nothing but its
+    running number, in the first column of what pandas writes, has nothing."""
+    index = False
+    for at, (number, cells) in enumerate(_rows(file)):
+        if not at:
+            index = isinstance(cells, list) and cells[:1] in _INDEX
+        elif index and isinstance(cells, list) and _is_numbered(cells):
+            cells = [""] * len(cells)
+        yield number, cells
+
+
+def _rows(file: Path) -> Iterator[Cells]:
     with text_stream(file) as stream:
         lines = _Lines(stream)
         before, head = 0, next(lines, "")
@@ -131,6 +144,11 @@ def surplus(cells: Sequence[str], width: int) -> str:
     if not any(cells[width:]):  # a delimiter at the end of a line says nothing
         return ""
     return f"more cells than columns: {list(cells[width:])}; a cell with the delimiter in it needs quotation marks"
+
+
+def _is_numbered(cells: Sequence[str]) -> bool:
+    """Whether a row has nothing but a number in its first cell."""
+    return len(cells) > 1 and cells[0].strip().isdecimal() and is_blank(cells[1:])
 
 
 def is_blank(cells: Sequence[str]) -> bool:
