@@ -106,7 +106,6 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     uneven = mark == " " and sum(map(len, whole)) < 0.9 * len(lines)
     tag, key, facts = find_tags(columns, running, tag_column, header, uneven=uneven)
     token, doubt = _token(columns, header, {running, tag})
-    refuse_no_words(columns.counts(token))
     prefix = language_prefix(columns.counts(token))
     spaced = not key and any(map(is_glued, columns.counts(tag)))
     # Not where spaces divide, for there a word of two pieces has a column too many.
@@ -119,7 +118,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
         tag=tag,
         key=key,
         running=running,
-        follows=_follows(columns, {running, tag, token} if not (key or spaced) else {running, token}),
+        follows=_follows(columns, {running, token} if key or spaced else {running, tag, token}),
         spaced=spaced,
         brackets=not key and are_brackets(columns.counts(tag)),
         rest=rest and tag == width - 1,
@@ -151,6 +150,7 @@ def _token(columns: Columns, header: Sequence[str], taken: set[int]) -> tuple[in
     if not free:
         raise ValueError("there is no column beside that of the tags")
     token, doubt = (free[0], "") if named else find_words(columns, free)
+    refuse_no_words(columns.counts(token))
     return token, doubt + undivided(columns, header, {*taken, token})
 
 

@@ -15,6 +15,7 @@ from rnr.corpus.formats.columns.edges import edge_marks
 from rnr.corpus.formats.columns.gaps import ALONE, sentences_of_one
 from rnr.corpus.formats.columns.layout import Layout, find_layout
 from rnr.corpus.formats.columns.lines import SentenceLines, find_sentence_lines, untagged_tokens
+from rnr.corpus.formats.columns.looks import looks_like
 from rnr.corpus.formats.columns.unknown import known_text
 from rnr.corpus.formats.columns.word_parts import of_tokens
 from rnr.corpus.formats.files.csv_table import unquoted
@@ -75,9 +76,9 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     try:
         layout = find_layout(sentences, reading.options.tag_column)
     except ValueError as error:
-        raise DataError(
-            f"{file}: {known_text([block.text for block in sample]) or untagged_tokens(sample) or error}"
-        ) from None
+        said = known_text([block.text for block in sample]) or untagged_tokens(sample)
+        said = said or looks_like([line for block in sample for line in block.lines])
+        raise DataError(f"{file}: {said or error}") from None
     scheme = _scheme(parts(), layout)
     for fact in (*layout.facts, *scheme.facts):
         reading.fact(fact, file)
