@@ -443,7 +443,7 @@ def test_texts_that_are_nearly_columns_say_what_they_are(tmp_path, name, content
         ),
         ("doc\tmark\tlabel\toff0\toff1\tspan\nd1\tT1\tX\t10\t14\tasma\n", "does each row hold one entity? Then write"),
         (
-            "7\tIda left Oslo\tB-PER O B-LOC\n9\tBo\tB-PER\n",
+            "7\tIda left Oslo\tB-PER O B-LOC\n9\tBo ran\tB-PER O\n",
             "column 3 has the tags of a whole sentence (B-PER O B-LOC)",
         ),
         ("1\tPER/Ida;LOC/Oslo;\tIda in Oslo\n2\t\tnothing\n", "column 2 seems to hold names with their labels"),

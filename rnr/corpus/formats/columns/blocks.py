@@ -19,6 +19,7 @@ _DOCUMENT = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 """A line of columns that begins or ends a document: ``-DOCSTART- -X- O O``, ``DOC-START N O``, ``O -DOCSTART-``."""
+_DOCUMENT_MARKS = tuple(f"doc{mark}{what}" for mark in ("", "-", "_") for what in ("start", "end"))
 _NAMED = re.compile(r"[BIESLUMW][-_]\S+")
 _MARK = re.compile(r"</?\w+[^<>]*>")
 COMMENTS = "lines that begin with '#' were taken for comments and left out"
@@ -107,7 +108,10 @@ def _by_lines(part: str, number: int) -> Iterator[Block]:
 
 def may_mark_documents(text: str) -> bool:
     """Whether a text may have the beginning or end of a document in it."""
-    return "DOC" in text or "doc" in text or "Doc" in text
+    if "DOC" not in text and "doc" not in text and "Doc" not in text:
+        return False
+    lower = text.lower()
+    return any(mark in lower for mark in _DOCUMENT_MARKS)
 
 
 def document_mark(line: str, below: str, *, first: bool) -> str:

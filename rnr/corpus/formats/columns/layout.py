@@ -88,8 +88,7 @@ def find_layout(sentences: Sequence[Sequence[str]], tag_column: int) -> Layout:
     mark = "\t" if 2 * sum("\t" in line.strip(BLANKS) for line in lines) >= len(lines) else " "
     divide = by_tab if mark == "\t" else by_blanks
     rows = [[without_trailing(divide(line)) for line in sentence] for sentence in sentences]
-    header = rows[0][0] if rows and is_header(rows[0][0]) else []
-    header = header or unlike_the_rest(rows)
+    header = rows[0][0] if rows and is_header(rows[0][0]) else unlike_the_rest(rows)
     rows = [rows[0][1:], *rows[1:]] if header else rows
     if rest := mark == " " and is_label_studio(rows):
         rows = [[[*row[:3], " ".join(row[3:])] for row in sentence] for sentence in rows]

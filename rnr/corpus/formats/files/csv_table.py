@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
@@ -29,13 +30,13 @@ _QUOTES = "a cell that begins with a quotation mark ends with one, and one insid
 def rows_of_cells(file: Path) -> Iterator[Cells]:
     """The rows of a table, those of the header first; a blank line is one without cells. A row that has nothing but its
     running number, in the first column of what pandas writes, has nothing."""
-    index = False
-    for at, (number, cells) in enumerate(_rows(file)):
-        if not at:
-            index = isinstance(cells, list) and cells[:1] in _INDEX
-        elif index and isinstance(cells, list) and _is_numbered(cells):
-            cells = [""] * len(cells)
-        yield number, cells
+    rows = _rows(file)
+    for head in islice(rows, 1):
+        yield head
+        if not isinstance(head[1], list) or head[1][:1] not in _INDEX:
+            yield from rows
+    for number, cells in rows:
+        yield number, [""] * len(cells) if isinstance(cells, list) and _is_numbered(cells) else cells
 
 
 def _rows(file: Path) -> Iterator[Cells]:
@@ -51,8 +52,9 @@ def _rows(file: Path) -> Iterator[Cells]:
         lines.inside = False
         second = next(lines, "")
         spaced = _opens_behind_a_space([head, second], delimiter)
-        lines.give_back(head, second)
-        given = map(_with_written_quotes, lines) if delimiter == "\t" else lines
+        given = lines.again(head, second) if head.endswith("\r") else chain((head, second), lines.plain)
+        if delimiter == "\t":
+            given = map(_with_written_quotes, given)
         reader = csv.reader(given, delimiter=delimiter, strict=True, skipinitialspace=spaced)
         begin = before + 1
         while True:
@@ -76,6 +78,8 @@ class _Lines(Iterator[str]):
 
     def __init__(self, stream: TextIO) -> None:
         self._read = partial(stream.readline, LINE_LIMIT)
+        self.plain = iter(self._read, "")
+        """The lines as they are."""
         self._given_back: list[str] = []
         self._last = ""
         self.inside = False
@@ -90,10 +94,11 @@ class _Lines(Iterator[str]):
         self.inside, self._last = True, line
         return line
 
-    def give_back(self, *lines: str) -> None:
-        """Let these lines come again, which begin a row."""
+    def again(self, *lines: str) -> Iterator[str]:
+        """These lines again, the first of which begins a row, and then all others."""
         self._given_back.extend(reversed(lines))
         self.inside, self._last = False, ""
+        return self
 
     def _after_returns(self, line: str) -> str:
         """The line, or the next one where it, and carriage returns before it, are the end of the last."""
