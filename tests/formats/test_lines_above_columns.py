@@ -150,3 +150,8 @@ def test_a_token_that_begins_nearly_all_sentences_is_noted(tmp_path) -> None:
 def test_punctuation_ends_sentences_without_a_note(tmp_path, end) -> None:
     notes = read(written(tmp_path / "a.conll", "".join(f"w{at} B-X\nran O\n{end} O\n\n" for at in range(12))))[2]
     assert "nearly all" not in notes
+
+
+def test_a_word_that_begins_nearly_all_sentences_and_a_mention_is_no_mark(tmp_path) -> None:
+    notes = read(written(tmp_path / "a.conll", "".join(f"Danish B-MISC\nw{at} O\n. O\n\n" for at in range(12))))[2]
+    assert "nearly all" not in notes

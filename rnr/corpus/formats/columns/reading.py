@@ -84,10 +84,10 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
         reading.fact(fact, file)
     if not by_line:
         _note_gaps(blocks, layout, file, reading)
-    words = list(_words(sentences, layout))
-    for fact in edge_marks(words):
+    words, started = list(_words(sentences, layout)), set(_begun(sentences, layout, scheme))
+    for fact in edge_marks(words, started):
         reading.fact(fact, file)
-    reading = reading.of_tokens(words, file, set(_begun(sentences, layout, scheme)))
+    reading = reading.of_tokens(words, file, started)
     yield from _rows(_all(parts(Source(file=file, reading=reading).note)), layout, scheme, file, reading)
 
 
