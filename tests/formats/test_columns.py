@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnr.config import ReadingConfig
-from rnr.corpus.formats.columns.blocks import COMMENTS, WIDENED
+from rnr.corpus.formats.columns.blocks import COMMENTS
 from rnr.corpus.formats.columns.reading import CONTRADICTED, JOINED, LONG
+from rnr.corpus.formats.columns.word_parts import WIDENED
 from rnr.corpus.formats.files.opening import MARKED
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.formats.tags.spelling import BARE, BEHIND, LOWER, OTHER_MARK, OTHER_OUTSIDE, UNNAMED

@@ -1,7 +1,10 @@
 """Column files of which no reader of ours had heard: read, or refused with what they look like and what to do."""
 
+import re
+
 import pytest
 
+from rnr.corpus.formats.columns.between import BETWEEN, NUMBERED
 from tests.reading_files import read, written
 
 IDA = ("Ida Noor ran", [("Ida Noor", "PER")])
@@ -147,11 +150,88 @@ def test_labels_whose_outside_is_a_mark_are_not_lost_for_their_letters(tmp_path)
     )
 
 
-def test_a_line_of_mecab_between_sentences_is_told_what_it_is(tmp_path) -> None:
-    problems = read(written(tmp_path / "a.conll", "Ida B-PER\nran O\nEOS\nBo B-PER\nsat O\nEOS\n"))[1]
+@pytest.mark.parametrize(
+    ("begin", "end", "times"),
+    [
+        ("", "EOS\n", 2),  # MeCab
+        ("", "=====\n", 2),
+        ("<s>\n", "</s>\n", 4),  # VLSP 2016
+        ("<s>\n", "</s>\n\n", 4),
+        ('<s n="1">\n', "</s>\n", 4),
+    ],
+)
+@pytest.mark.parametrize("mark", [" ", "\t"])
+def test_marks_alone_on_lines_between_sentences_end_these_and_are_counted(tmp_path, begin, end, times, mark) -> None:
+    text = "".join(f"{begin}{rows}{end}" for rows in ("Ida B-PER\nNoor I-PER\nran O\n", "Bo B-PER\nsat O\n"))
+    text = re.sub(r" (?=[BIO])", mark, text)
+    found, problems, notes = read(written(tmp_path / "a.conll", text))
+    assert (found, problems) == ([IDA, BO], "")
+    assert f"{times} {BETWEEN} (row 1" in notes or f"{times} {BETWEEN} (row 4" in notes
+
+
+def test_a_mark_between_sentences_that_stands_there_once_is_an_error_of_its_line(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.conll", "Ida B-PER\nran O\nEOS\nBo B-PER\nsat O\n"))[1]
     assert (
         "line 3: 1 column where most lines have 2; if it divides sentences, put a blank line in its place" in problems
     )
+
+
+def test_titles_of_documents_between_marks_of_sentences_are_left_out(tmp_path) -> None:
+    rows = "<title> A day </title>\n<s>\nIda NN B-PER\nNoor NN I-PER\nran VB O\n</s>\n"
+    found, problems, notes = read(written(tmp_path / "a.conll", rows * 2))
+    assert (found, problems) == ([IDA, IDA], "")
+    assert f"6 {BETWEEN} (row 1: '<title> A day </title>'" in notes
+
+
+@pytest.mark.parametrize("first", ["", "\tword\ttag\n", "\t0\t1\n"])
+def test_rows_of_pandas_with_nothing_but_their_number_end_sentences(tmp_path, first) -> None:
+    text = f"{first}0\tIda\tB-PER\n1\tNoor\tI-PER\n2\tran\tO\n3\t\t\n4\tBo\tB-PER\n5\tsat\tO\n6\t\t\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([IDA, BO], "")
+    assert f"2 {NUMBERED} (row {4 + bool(first)}: '3'" in notes
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_rows_of_a_table_with_nothing_but_their_number_end_sentences(tmp_path, name) -> None:
+    text = f"{name},word,tag\n0,Ida,B-PER\n1,Noor,I-PER\n2,ran,O\n3,,\n4,Bo,B-PER\n5,sat,O\n"
+    found, problems, notes = read(written(tmp_path / "a.csv", text))
+    assert (found, problems) == ([IDA, BO], "")
+    assert "no column numbers the sentences; blank rows divide them" in notes
+
+
+def test_a_number_without_its_tag_is_an_error_and_ends_no_sentence(tmp_path) -> None:
+    found, problems, _ = read(written(tmp_path / "a.tsv", "Bo\tB-PER\nsat\tO\n\n5\tO\n7\t\n6\tO\n"))
+    assert found == [BO]
+    assert "line 5" in problems
+
+
+def test_a_space_before_the_space_that_divides_columns_is_a_token(tmp_path) -> None:
+    text = "江 B-LOC\n大 I-LOC\n  O\n很 O\n美 O\n\n王 B-PER\n在 O\n"
+    found, problems, notes = read(written(tmp_path / "a.txt", text))
+    assert (found, problems) == ([("江大 很美", [("江大", "LOC")]), ("王在", [("王", "PER")])], "")
+    assert "1 tokens are empty or blank" in notes
+
+
+@pytest.mark.parametrize("names", ["y_pred\ty_true", "prediction\tgold", "system\treference"])
+def test_a_header_that_says_what_is_predicted_is_known(tmp_path, names) -> None:
+    text = f"token\t{names}\nIda\tO\tB-PER\nNoor\tB-PER\tI-PER\nran\tO\tO\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([IDA], "")
+    assert "2 columns hold tags: column 3 is read, 2 not (--tag-column N)" in notes
+
+
+def test_a_header_that_names_annotators_is_known(tmp_path) -> None:
+    text = "token\tannotator1\tannotator2\nIda\tB-PER\tO\nNoor\tI-PER\tO\nran\tO\tO\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([IDA], "")
+    assert "2 columns hold tags: column 2 is read, 3 not (--tag-column N)" in notes
+
+
+def test_what_conll_u_says_of_spaces_behind_a_tag_is_no_part_of_it(tmp_path) -> None:
+    rows = (("Ida", "B-PER"), ("Noor", "I-PER|SpaceAfter=No"), (",", "O"), ("ran", "SpaceAfter=No|O"), (".", "O"))
+    text = "".join(f"{at}\t{word}\t_\tX\t_\t_\t0\tx\t_\t{misc}\n" for at, (word, misc) in enumerate(rows, 1))
+    found, problems, _ = read(written(tmp_path / "a.conllu", text))
+    assert (found, problems) == ([("Ida Noor, ran.", [("Ida Noor", "PER")])], "")
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -8,7 +8,7 @@ from rnr.corpus.formats.columns.cells import Columns
 from rnr.corpus.formats.columns.words import find_words
 from rnr.corpus.formats.tags.spelling import BARE, OTHER_OUTSIDE
 from rnr.corpus.label_doubts import SOME_TAGGED, SYNTAX, TAGGED
-from tests.reading_files import BO, read, written
+from tests.reading_files import ADA, BO, read, written
 
 IDA = ("Ida ran to Rome", [("Ida", "PER"), ("Rome", "LOC")])
 TAGS = "B-PER O O B-LOC|B-PER O"
@@ -391,3 +391,59 @@ def test_chunks_before_the_tags_are_passed_over_in_any_language(tmp_path) -> Non
 def test_where_chunks_are_all_they_are_read(tmp_path) -> None:
     found = read(written(tmp_path / "a.tsv", _lines(WORDS, "B-NP B-VP B-PP B-NP|B-NP B-VP")))[0]
     assert found[1] == ("Bo sat", [("Bo", "NP"), ("sat", "VP")])
+
+
+# A column of labels alone beside another
+
+
+@pytest.mark.parametrize(
+    ("columns", "read_as", "beside"),
+    [(("Ada PER O", "ran O O", ". O O"), 2, 3), (("Ada NN O PER", "ran NN O O", ". NN O O"), 4, 3)],
+)
+def test_a_column_that_is_o_throughout_does_not_hide_labels_alone(tmp_path, columns, read_as, beside) -> None:
+    file = written(tmp_path / "a.conll", ("\n".join(columns) + "\n\n") * 4)
+    found, problems, notes = read(file)
+    assert (found[0], problems) == (("Ada ran .", [("Ada", "PER")]), "")
+    assert f"2 columns hold tags: column {read_as} is read, {beside} not (--tag-column N)" in notes
+
+
+def test_a_header_that_calls_tags_what_is_o_throughout_is_believed(tmp_path) -> None:
+    text = "token\tner\tpos\n" + "Ada\tO\tO\nran\tO\tYes\n.\tO\tO\n\n" * 4
+    assert read(written(tmp_path / "a.tsv", text))[0][0] == ("Ada ran .", [])
+
+
+def test_parts_of_speech_with_an_o_are_no_labels_beside_tags(tmp_path) -> None:
+    found = read(written(tmp_path / "a.conll", "Ada NN O\nran VB O\nso O O\n\n" * 4))[0]
+    assert found[0] == ("Ada ran so", [])
+
+
+@pytest.mark.parametrize(
+    ("rows", "mentions"),
+    [
+        ("Ada per-giv Hum\nNoor per-fam Hum\nin O O\nOslo geo-nam O\nsoon O O\n", ["per-giv", "per-fam", "geo-nam"]),
+        ("Ada PER good\nNoor PER good\nin O O\nOslo LOC bad\n", ["PER", "LOC"]),  # the first of two
+        ("Ada PER Cap\nNoor PER Cap\nin O Low\nOslo O Cap\n. O O\n", ["PER"]),  # what most words have is not read
+    ],
+)
+def test_of_columns_with_labels_alone_the_one_with_most_is_read(tmp_path, rows, mentions) -> None:
+    found, problems, notes = read(written(tmp_path / "a.conll", f"{rows}\n" * 4))
+    assert ([label for _, label in found[0][1]], problems) == (mentions, "")
+    assert "2 columns hold tags: column 2 is read, 3 not" in notes
+
+
+def test_labels_before_numbers_and_words_are_read_where_all_other_tags_are_o(tmp_path) -> None:
+    names = ("Oslo", "Bergen", "Narva", "Turku", "Odense", "Malmo")
+    text = "".join(
+        f"{at}\tLoc\t0\tO\tNNP/NNP\t{name}\tO\n{at}\tO\t1\tO\tVBD\tfell\tO\n{at}\tO\t2\tO\tRB\tsoon\tO\n"
+        f"{at}\tO\t3\tO\t.\t.\tO\n\n"
+        for at, name in enumerate(names)
+    )
+    found, problems, _ = read(written(tmp_path / "a.txt", text))
+    assert (found[1], problems) == (("Bergen fell soon .", [("Bergen", "Loc")]), "")
+
+
+def test_a_table_with_labels_beside_a_column_of_o_alone_gives_the_labels(tmp_path) -> None:
+    text = "sentence_id,word,tag,label\n1,Ada,O,PER\n1,ran,O,O\n2,Bo,O,PER\n2,sat,O,O\n"
+    found, problems, notes = read(written(tmp_path / "a.csv", text))
+    assert (found, problems) == ([ADA, BO], "")
+    assert "column 'label' is read as the tags; further columns of tags are not read (tag)" in notes

@@ -65,3 +65,74 @@ def test_a_line_of_json_that_is_no_utf8_is_told_how_to_convert_it(tmp_path) -> N
     found, problems, _ = read(written(tmp_path / "a.jsonl", content))
     assert found == [ADA]
     assert "row 2: not UTF-8 at byte 12; if it is Latin-1" in problems
+
+
+# Line ends that were written twice
+
+
+_ROWS = ("Ada\tB-PER", "ran\tO", "", "Bo\tB-PER", "sat\tO")
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r\r\n", "\r\r\r\n"])
+def test_carriage_returns_before_a_line_feed_are_one_line_end(tmp_path, end) -> None:
+    assert read(written(tmp_path / "a.tsv", end.join((*_ROWS, "")))) == ([ADA, BO], "", "")
+    table = end.join(("word,tag", *(row.replace("\t", ",") for row in _ROWS), ""))
+    found, problems, notes = read(written(tmp_path / "a.csv", table))
+    assert (found, problems) == ([ADA, BO], "")
+    assert "blank rows divide them" in notes
+
+
+def test_carriage_returns_alone_divide_rows_and_blank_ones_sentences(tmp_path) -> None:
+    assert read(written(tmp_path / "a.csv", "word,tag\rAda,B-PER\rran,O\r\r\rBo,B-PER\rsat,O\r"))[:2] == ([ADA, BO], "")
+
+
+def test_carriage_returns_inside_of_a_cell_stay(tmp_path) -> None:
+    text = 'text,label\r\r\n"Ada\r\r\nran","[[6, 9, ""X""]]"\r\r\n"Bo sat","[[0, 2, ""PER""]]"\r\r\n'
+    found, problems, _ = read(written(tmp_path / "a.csv", text))
+    assert (found[1], problems) == (BO, "")
+    assert found[0][0] == "Ada\r\r\nran"
+
+
+def _twice(rows: tuple[str, ...], times: int) -> str:
+    return "\n\n".join((*rows, "") * times) + "\n"
+
+
+@pytest.mark.parametrize("rows", [_ROWS, ("Ada\tPER", "ran\tO", "", "Bo\tPER", "sat\tO")])
+def test_a_blank_line_after_every_row_is_refused_where_more_of_them_divide_sentences(tmp_path, rows) -> None:
+    said = "a blank line stands after nearly every row, and more than one between some"
+    found, problems, _ = read(written(tmp_path / "a.tsv", _twice(rows, 6)))
+    assert found == []
+    assert said in problems
+    assert "awk 'NR % 2'" in problems
+    table = _twice(("word,tag", *(row.replace("\t", ",") for row in rows * 6)), 1)
+    assert said in read(written(tmp_path / "a.csv", table))[1]
+
+
+def test_a_blank_line_after_every_row_is_refused_where_a_tag_goes_on(tmp_path) -> None:
+    problems = read(written(tmp_path / "a.tsv", "Ada\tB-PER\n\nNoor\tI-PER\n\nran\tO\n\n" * 8))[1]
+    assert "a blank line stands after nearly every row, so that I-PER follows nothing" in problems
+
+
+def test_sentences_of_one_word_are_read_and_noted(tmp_path) -> None:
+    found, problems, notes = read(written(tmp_path / "a.tsv", "".join(f"name{at}\tB-X\n\n" for at in range(20))))
+    assert (len(found), problems) == (20, "")
+    assert "20 sentences are one token each: does a blank line stand after every row" in notes
+
+
+@pytest.mark.parametrize("mark", ["\t", " "])
+def test_words_with_quotation_marks_as_csv_writes_them_are_read_without(tmp_path, mark) -> None:
+    words = {
+        '"""Ada"': '"Ada',
+        '"inch"""': 'inch"',
+        '""""': '"',
+        '"a""b"': 'a"b',
+        '"""': '"""',
+        '""': '""',
+        '"x"': '"x"',
+        "ran": "ran",
+    }
+    tags = ("B-PER", *["O"] * (len(words) - 1))
+    text = "".join(f"{word}{mark}{tag}\n" for word, tag in zip(words, tags, strict=True))
+    found, problems, notes = read(written(tmp_path / "a.tsv", text))
+    assert (found, problems) == ([(" ".join(words.values()), [('"Ada', "PER")])], "")
+    assert "4 words stand in quotation marks, and each of theirs is written twice" in notes

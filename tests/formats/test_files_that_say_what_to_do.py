@@ -375,7 +375,7 @@ def test_a_table_whose_first_line_has_tags_names_no_columns(tmp_path, text, said
 def test_columns_between_tabs_that_are_called_csv_are_read(tmp_path) -> None:
     found, problems, notes = read(written(tmp_path / "a.csv", "Ada\tB-PER\tO\nran\tO\tO\n\nBo\tB-PER\tO\nsat\tO\tO\n"))
     assert (found, problems) == ([ADA, BO], "")
-    assert "the first line names no columns and has tags, so the file was read as words and tags between tabs" in notes
+    assert "the first lines name no columns and have tags, so the file was read as words and tags between tabs" in notes
 
 
 @pytest.mark.parametrize("head", ["", "tweet_id\tstart_pos\tend_pos\tnamed_entity_type\n"])
@@ -429,3 +429,42 @@ def test_texts_alone_with_names_marked_inside_are_told_so(tmp_path, content, sai
 )
 def test_texts_that_are_nearly_columns_say_what_they_are(tmp_path, name, content, said) -> None:
     assert said in read(written(tmp_path / name, content))[1]
+
+
+# Lines in which no column holds tags
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            "text\tstart\tend\tlabel\nIda left Oslo\t0\t3\tPER\n",
+            "does each row hold one entity? Then write",
+        ),
+        ("doc\tmark\tlabel\toff0\toff1\tspan\nd1\tT1\tX\t10\t14\tasma\n", "does each row hold one entity? Then write"),
+        (
+            "7\tIda left Oslo\tB-PER O B-LOC\n9\tBo ran\tB-PER O\n",
+            "column 3 has the tags of a whole sentence (B-PER O B-LOC)",
+        ),
+        ("1\tPER/Ida;LOC/Oslo;\tIda in Oslo\n2\t\tnothing\n", "column 2 seems to hold names with their labels"),
+        (
+            "Ida\tB-PER\nran\t\nto\t\n\nOslo\tB-LOC\nfell\n",
+            "some lines have a tag after a tab (B-PER), and the others nothing",
+        ),
+        ("EU\tB\tEU\t--NME--\nrejects\ncall\n.\n", "some lines have a tag after a tab (B), and the others nothing"),
+        ("Ida/B-PER\nran/O\n1/2/O\n", "each line seems to have '/' between a token and its tag (Ida/B-PER)"),
+        ("Ida\\B-PER\nran\\O\n", r"`sed -E 's|(.*)\\|\1\t|'`"),
+        ("Ida=B-PER\nran=O\n", "each line seems to have '='"),
+    ],
+)
+def test_lines_without_a_column_of_tags_say_what_they_look_like(tmp_path, lines, said) -> None:
+    found, problems, _ = read(written(tmp_path / "a.tsv", lines))
+    assert found == []
+    assert said in problems
+
+
+def test_a_mark_above_columns_that_are_called_csv_ends_no_table(tmp_path) -> None:
+    text = "<HEADLINE>\nAda\tB-PER\nran\tO\n\n<BODY>\nBo\tB-PER\nsat\tO\n\n<HEADLINE>\nBo\tB-PER\nsat\tO\n<BODY>\n"
+    found, problems, notes = read(written(tmp_path / "a.csv", text))
+    assert (found, problems) == ([ADA, BO, BO], "")
+    assert "the first lines name no columns" in notes

@@ -120,3 +120,38 @@ def test_numbers_of_words_of_which_each_part_has_a_line_are_no_sentences(tmp_pat
     assert "column 1 is the number of the word that each line is a part of" in notes
     behind = "\n".join("\t".join(line.split("\t")[1:] + line.split("\t")[:1]) for line in lines.split("\n"))
     assert read(written(tmp_path / "b.tsv", behind))[:2] == (found, "")
+
+
+# Marks of documents and sentences that are not written as usual
+
+
+def test_the_mark_of_a_document_is_known_in_small_letters_too(tmp_path) -> None:
+    text = "-docstart- O\n\nAda B-PER\nran O\n\n-DocStart- -X- O\n\nBo B-PER\nsat O\n"
+    found, problems, notes = read(written(tmp_path / "a.conll", text))
+    assert (found, problems) == ([ADA, BO], "")
+    assert f"2 {DOCUMENTS} (row 1: '-docstart- O'; row 6: '-DocStart- -X- O')" in notes
+
+
+@pytest.mark.parametrize("mark", ["EOS", "</s>", "NEWLINE", "¶", "⏎"])
+def test_a_token_that_ends_nearly_all_sentences_and_is_no_punctuation_is_noted(tmp_path, mark) -> None:
+    text = "".join(f"name{at} B-PER\nran O\n. O\n{mark} O\n\n" for at in range(12))
+    found, problems, notes = read(written(tmp_path / "a.conll", text))
+    assert (found[1], problems) == ((f"name1 ran . {mark}", [("name1", "PER")]), "")
+    assert f"nearly all sentences end with the token {mark!r}: if it is a mark and no word, take it out" in notes
+
+
+def test_a_token_that_begins_nearly_all_sentences_is_noted(tmp_path) -> None:
+    notes = read(written(tmp_path / "a.conll", "".join(f"<s> O\nw{at} B-X\n. O\n\n" for at in range(12))))[2]
+    assert "nearly all sentences begin with the token '<s>'" in notes
+    assert "end with" not in notes
+
+
+@pytest.mark.parametrize("end", [".", "。", "?!", "।", '"'])
+def test_punctuation_ends_sentences_without_a_note(tmp_path, end) -> None:
+    notes = read(written(tmp_path / "a.conll", "".join(f"w{at} B-X\nran O\n{end} O\n\n" for at in range(12))))[2]
+    assert "nearly all" not in notes
+
+
+def test_a_word_that_begins_nearly_all_sentences_and_a_mention_is_no_mark(tmp_path) -> None:
+    notes = read(written(tmp_path / "a.conll", "".join(f"Danish B-MISC\nw{at} O\n. O\n\n" for at in range(12))))[2]
+    assert "nearly all" not in notes

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.reading_files import read, written
+from tests.reading_files import ADA, BO, read, written
 
 BIOS, BIEO = "(BIOS)", "(BIEO)"
 WORDS = "Ida Noor Bo saw Rome"
@@ -88,3 +88,32 @@ def test_an_end_at_the_end_of_its_sentence_is_told_by_the_last_tag(tmp_path) -> 
     found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
     assert (found, problems) == ([("Ida ran", [("ran", "PER")]), ("Ed Li", [("Ed Li", "PER")])], "")
     assert BIEO in notes
+
+
+# Tags that look like O
+
+
+@pytest.mark.parametrize(("like", "shown"), [("o", "'o'"), ("0", "'0'"), ("О", "'О' (U+041E)"), ("Ο", "'Ο' (U+039F)")])
+def test_what_looks_like_o_beside_it_is_no_label(tmp_path, like, shown) -> None:
+    lines = f"Ada\tPER\nran\tO\nso\t{like}\n\nBo\tPER\nsat\tO\n"
+    found, problems, notes = read(written(tmp_path / "a.tsv", lines))
+    assert (found, problems) == ([("Ada ran so", [("Ada", "PER")]), BO], "")
+    assert f"tags beside O look like it and are read as O: {shown}" in notes
+
+
+def test_zero_is_a_label_among_numbers(tmp_path) -> None:
+    found = read(written(tmp_path / "a.tsv", "Ada\t0\nran\tO\n\nBo\t1\nsat\tO\n"))[0]
+    assert found == [("Ada ran", [("Ada", "0")]), ("Bo sat", [("Bo", "1")])]
+
+
+def test_a_cyrillic_letter_in_the_place_of_every_o_is_read_and_named(tmp_path) -> None:
+    found, problems, notes = read(written(tmp_path / "a.tsv", "Ada\tB-PER\nran\tО\n\nBo\tB-PER\nsat\tО\n"))
+    assert (found, problems) == ([ADA, BO], "")
+    assert "tokens outside of mentions have the tag 'О' (U+041E) and are read as O" in notes
+
+
+@pytest.mark.parametrize(("like", "shown"), [("0", "'0'"), ("О", "'О' (U+041E)")])
+def test_what_looks_like_o_among_tags_with_letters_is_an_error_that_names_it(tmp_path, like, shown) -> None:
+    found, problems, _ = read(written(tmp_path / "a.tsv", f"Ada\tB-PER\nran\t{like}\n\nBo\tB-PER\nsat\tO\n"))
+    assert found == [BO]
+    assert f"line 2: expected a tag such as O, B-person or I-person, found tag {like!r}; {shown} looks" in problems

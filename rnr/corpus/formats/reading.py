@@ -32,7 +32,7 @@ from rnr.corpus.formats.unsupported.signatures import refuse_disguised
 from rnr.corpus.formats.unsupported.unknown import unknown_row
 from rnr.corpus.report import Reading
 
-NO_HEADER = "the first line names no columns and has tags, so the file was read as words and tags between tabs"
+NO_HEADER = "the first lines name no columns and have tags, so the file was read as words and tags between tabs"
 
 
 def read_rows(file: Path, reading: Reading) -> Iterator[Row]:

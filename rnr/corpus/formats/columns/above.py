@@ -1,5 +1,5 @@
 """Lines of column files that stand above the tokens of every sentence and are none of them: its name (``IMGID:29871``),
-or the sentence itself behind a mark (``; Ida ran.``)."""
+or the sentence itself behind a mark (``; Ida ran.``); and those between sentences (``between.py``)."""
 
 import re
 from collections import Counter
@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import dropwhile, takewhile
 
-from rnr.corpus.formats.columns.blocks import TAG, USUAL_MARK, Block, document_mark
+from rnr.corpus.formats.columns.between import (
+    BETWEEN,
+    NUMBERED,
+    are_numbered,
+    is_element,
+    is_empty,
+    mark_alone,
+    marks_between,
+)
+from rnr.corpus.formats.columns.blocks import TAG, USUAL_MARK, Block, document_mark, may_mark_documents
 from rnr.corpus.formats.columns.cells import BLANKS, by_blanks, by_tab, usual_width, without_trailing
 
 ABOVE = "lines above the tokens of a sentence, which name or show it, were left out"
@@ -29,27 +38,41 @@ class Above:
     """Whether tabs divide the columns of tokens."""
     width: int = 0
     """How many columns most tokens have."""
+    between: frozenset[str] = frozenset()
+    """The marks that stand alone on lines between sentences."""
+    numbered: bool = False
+    """Whether lines with a number and nothing else are blank ones."""
 
     def left_out(self, parts: Iterator[Block], note: Note | None = None) -> Iterator[Block]:
         """The parts of a file with a blank line in the place of each such line, so that all others keep their numbers;
         these lines, and those of documents that are marked in another way than usual, are noted."""
         for part in parts:
-            if note is not None and "DOC" in part.text and not part.one_line:
+            if note is not None and may_mark_documents(part.text) and not part.one_line:
                 _note_documents(part, note)
-            yield self._blanked(part, note) if self.kinds else part
+            some = (self.kinds or self.between or self.numbered) and not part.one_line
+            yield self._blanked(part, note) if some else part
 
     def _blanked(self, part: Block, note: Note | None) -> Block:
         lines, first = part.lines, True
         for at, (line, below) in enumerate(zip(part.lines, [*lines[1:], ""], strict=True)):
             if not line.strip() or document_mark(line, below, first=first):
                 first = True
-            elif first and self.kind(line) in self.kinds:
+            elif kind := self._no_token(line, first=first):
+                first = first or kind != ABOVE
                 lines[at] = ""
                 if note is not None:
-                    note(ABOVE, part.number + at, repr(line.strip()[:60]))
+                    note(kind, part.number + at, repr(line.strip()[:60]))
             else:
                 first = False
         return Block(part.number, "\n".join(lines))
+
+    def _no_token(self, line: str, *, first: bool) -> str:
+        """What is said of a line that is left out, which may be the ``first`` of its sentence; empty for any other."""
+        if self.between and (mark_alone(line) in self.between or is_element(line, self.width)):
+            return BETWEEN
+        if self.numbered and is_empty(line):
+            return NUMBERED
+        return ABOVE if first and self.kind(line) in self.kinds else ""
 
     def kind(self, line: str) -> str:
         """What a line begins with that may stand above tokens; empty for any other, such as one with as many columns
@@ -70,17 +93,22 @@ class Above:
 def find_above(blocks: Sequence[Block]) -> Above:
     """What is left out above the tokens of a file that begins with these blocks: what nearly all of them begin with,
     and behind a mark only what has another number of columns than tokens in several of them."""
-    last = [block.lines[-1] for block in blocks]
+    lines = [line for block in blocks for line in block.lines]
+    last = [
+        next((line for line in reversed(block.lines) if not (mark_alone(line) or is_empty(line))), "")
+        for block in blocks
+    ]
     tabs = 2 * sum("\t" in line.strip(BLANKS) for line in last) >= len(last)
     tokens = Above(tabs=tabs, width=usual_width([[_cells(line, tabs=tabs) for line in last]]))
     found, differing = Counter[str](), Counter[str]()
     for block in blocks:
-        lines = list(takewhile(tokens.kind, block.lines[:-1]))
-        found.update(set(map(tokens.kind, lines)))
-        differing.update(set(map(tokens.kind, dropwhile(lambda line: not tokens.differs(line), lines))))
+        above = list(takewhile(tokens.kind, block.lines[:-1]))
+        found.update(set(map(tokens.kind, above)))
+        differing.update(set(map(tokens.kind, dropwhile(lambda line: not tokens.differs(line), above))))
     several = {kind for kind in found if kind not in _MARKS or differing[kind] >= max(2, _SOME * found[kind])}
     kinds = frozenset(kind for kind in several if found[kind] >= _NEARLY_ALL * len(blocks))
-    return replace(tokens, kinds=kinds)
+    numbered = tabs and tokens.width > 2 and are_numbered(lines)
+    return replace(tokens, kinds=kinds, between=marks_between(lines, tokens.width), numbered=numbered)
 
 
 def _cells(line: str, *, tabs: bool) -> list[str]:

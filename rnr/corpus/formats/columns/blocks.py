@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from rnr.corpus.formats.columns.cells import BLANKS, by_blanks, is_glued, without_trailing
 from rnr.corpus.formats.columns.layout import Layout
+from rnr.corpus.formats.columns.word_parts import surface
 from rnr.corpus.formats.columns.words import without_prefix
 from rnr.corpus.formats.tags.reading import OUTSIDE, SEVERAL_TAGS, Places, Tagged, TagScheme
 from rnr.messages import counted
@@ -15,12 +15,13 @@ _COMMENT_TEXT = re.compile(r"#\s*text\s*= ?(.*)")
 _COMMENT = re.compile(r"#\s*[\w.:-]+(?: id)?\s*=|#\s*new(?:doc|par)\b|#(?:begin|end) document")
 USUAL_MARK = "-DOCSTART-"
 _DOCUMENT = re.compile(
-    r"^\ufeff?(?:[O\d_-]+[ \t]+)?([-<\[#*_]*DOC[-_]?(?:START|END)[-_>\]#*]*)(?=[ \t\n]|$)", re.MULTILINE
+    r"^\ufeff?(?:[O\d_-]+[ \t]+)?([-<\[#*_]*DOC[-_]?(?:START|END)[-_>\]#*]*)(?=[ \t\n]|$)",
+    re.MULTILINE | re.IGNORECASE,
 )
 """A line of columns that begins or ends a document: ``-DOCSTART- -X- O O``, ``DOC-START N O``, ``O -DOCSTART-``."""
+_DOCUMENT_MARKS = tuple(f"doc{mark}{what}" for mark in ("", "-", "_") for what in ("start", "end"))
 _NAMED = re.compile(r"[BIESLUMW][-_]\S+")
 _MARK = re.compile(r"</?\w+[^<>]*>")
-WIDENED = "mentions begin or end inside a word of several parts (CoNLL-U's 3-4) and were made as long as the word"
 COMMENTS = "lines that begin with '#' were taken for comments and left out"
 TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
 
@@ -79,7 +80,7 @@ def divided(whole: Block) -> Iterator[Block]:
     if whole.one_line:
         yield whole
         return
-    unusual = "\ufeff" in text or ("DOC" in text and _DOCUMENT.search(text) is not None)
+    unusual = "\ufeff" in text or (may_mark_documents(text) and _DOCUMENT.search(text) is not None)
     for part in text.split("\n\n"):
         if unusual or part[:1] in " \t\n" or part[-1:] in "\n\t " or "\n " in part or "\n\t" in part:
             yield from _by_lines(part, number)
@@ -105,15 +106,23 @@ def _by_lines(part: str, number: int) -> Iterator[Block]:
         yield Block(start, "\n".join(kept))
 
 
+def may_mark_documents(text: str) -> bool:
+    """Whether a text may have the beginning or end of a document in it."""
+    if "DOC" not in text and "doc" not in text and "Doc" not in text:
+        return False
+    lower = text.lower()
+    return any(mark in lower for mark in _DOCUMENT_MARKS)
+
+
 def document_mark(line: str, below: str, *, first: bool) -> str:
     """What marks a line, which may be the ``first`` of its block and has another ``below``, as the beginning or end of
     a document; empty for any other, such as a token that is written so."""
-    found = _DOCUMENT.match(line) if "DOC" in line else None
+    found = _DOCUMENT.match(line) if may_mark_documents(line) else None
     if found is None or found[1] == USUAL_MARK:
         return found[1] if found else ""
     cells = by_blanks(line)
     named = any(cell not in ("O", "o") and TAG.fullmatch(cell) for cell in cells)
-    word = found[1].startswith("D") and "-" not in found[1] and len(cells) > 1 and below.strip()
+    word = found[1][0] in "Dd" and "-" not in found[1] and len(cells) > 1 and below.strip()
     return found[1] if first and not named and not word else ""
 
 
@@ -154,7 +163,7 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
         numbers = [block.number] * len(numbers)
     lines, cells, words_of = numbers, columns[layout.tag], list[int]()
     if layout.running >= 0 and any("-" in cell or "." in cell for cell in columns[layout.running]):
-        found, tagged, words_of = _surface(list(zip(numbers, zip(*columns, strict=True), strict=True)), layout)
+        found, tagged, words_of = surface(list(zip(numbers, zip(*columns, strict=True), strict=True)), layout)
         numbers, columns = [number for number, _ in found], list(zip(*(row for _, row in found), strict=True))
         lines, cells = [number for number, _ in tagged], [cell for _, cell in tagged]
     follows = columns[layout.follows] if layout.follows >= 0 else ()
@@ -171,9 +180,9 @@ def read_block(block: Block, layout: Layout, scheme: TagScheme, *, header: bool)
 def _fill_blanks(
     words: list[str], tags: Sequence[str], numbers: Sequence[int], block: Block, layout: Layout, scheme: TagScheme
 ) -> None:
-    """Put a space in the place of the words that are one, between tabs and beside O or inside of a mention, as in texts
-    that write their spaces. Raises ValueError with the line of another: where nothing stands, a word may be lost."""
-    lines = [] if layout.mark != "\t" or block.one_line or len(tags) != len(words) else block.lines
+    """Put a space in the place of the words that are one, beside O or inside of a mention, as in texts that write their
+    spaces. Raises ValueError with the line of another: where nothing stands, a word may be lost."""
+    lines = [] if block.one_line or len(tags) != len(words) else block.lines
     for place, word in enumerate(words):
         if word:
             continue
@@ -251,50 +260,3 @@ def _is_comment(line: str, row: Sequence[str], layout: Layout, scheme: TagScheme
     if layout.width and len(cells) != layout.width:
         return bool(_COMMENT.match(line)) or (first and not TAG.fullmatch(by_blanks(line)[-1]))
     return first and (layout.brackets or scheme.spelling.read(layout.tag_of(row[layout.tag])) is None)
-
-
-_Line: TypeAlias = tuple[int, Sequence[str]]
-"""The number of a line and its cells."""
-
-
-def _surface(lines: Sequence[_Line], layout: Layout) -> tuple[list[_Line], list[tuple[int, str]], list[int]]:
-    """The lines with CoNLL-U's ``3-4`` in the place of 3 and 4, and without ``3.1``; the tags with their lines; and for
-    each tag the token it is of. A token of several words has its own tag, or else those of its words."""
-    kept: list[_Line] = []
-    tags: list[tuple[int, str]] = []
-    words: list[int] = []
-    last, whole, own = -1, 0, False
-    for number, row in lines:
-        place, tag = row[layout.running], layout.tag_of(row[layout.tag])
-        if "." in place:
-            continue
-        if "-" in place:
-            last, whole, own = int(place.partition("-")[2]), number, tag not in ("O", "_", "")
-        elif int(place) <= last:
-            if own or tag in ("_", ""):
-                continue
-            if tags[-1][0] == whole:
-                del tags[-1], words[-1]
-            tags.append((number, row[layout.tag]))
-            words.append(len(kept) - 1)
-            continue
-        kept.append((number, row))
-        tags.append((number, row[layout.tag]))
-        words.append(len(kept) - 1)
-    return kept, tags, words
-
-
-def of_tokens(mentions: Iterable[tuple[int, int, str]], found: Tagged) -> Iterator[tuple[int, int, str]]:
-    """The mentions of a sentence by its tokens, where their places are those of its tags; what is made longer by that
-    goes to its notes. Raises ValueError for two in one token."""
-    words, end = found.words, 0
-    for first, last, label in mentions:
-        start, token = words[first], found.tokens[words[first]]
-        if start < end:
-            raise ValueError(
-                f"{found.places[first]}: mentions meet inside the word {token!r}: give it one tag, on its own line"
-            )
-        end = words[last - 1] + 1
-        if (first and words[first - 1] == start) or (last < len(words) and words[last] == end - 1):
-            found.notes.append((WIDENED, repr(" ".join(found.tokens[start:end]))))
-        yield start, end, label

@@ -48,6 +48,11 @@ def is_glued(cell: str) -> bool:
     return any(part in ("SpaceAfter=No", "NoSpaceAfter") for part in cell.split("|"))
 
 
+def without_spacing(cell: str) -> str:
+    """A cell without what it says of the space after its token: ``B-PER`` of ``B-PER|SpaceAfter=No``."""
+    return "|".join(part for part in cell.split("|") if not is_glued(part)) if is_glued(cell) else cell
+
+
 def _are_old_numbers(cells: Sequence[str]) -> bool:
     """Whether these are the sentence's number and the words' in it (``2-1``, ``2-2``), and no places in a text."""
     found = [match for cell in cells if (match := _OLD_WEBANNO.fullmatch(cell))]

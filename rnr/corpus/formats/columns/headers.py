@@ -13,6 +13,7 @@ from rnr.corpus.formats.field_names import (
     names_sentences,
     names_tags,
     names_words,
+    plain,
     usual_first,
 )
 from rnr.corpus.formats.tags.reading import TagCensus
@@ -36,6 +37,8 @@ _OTHER_NAMES = (
 _HEADER = frozenset((*WORD_NAMES, *TAG_NAMES, *_OTHER_NAMES))
 _PARTS = re.compile(r"[\W_]+")
 _TAG = re.compile(r"[biesluwm]-")
+_OF_TAGS = re.compile(r"y?(?:true|gold|pred|system|reference|guess)\w*|(?:annotator|annotation|rater|coder)\w*")
+"""What a column of tags may be called beside others: by who or what said them."""
 
 
 def is_header(cells: Sequence[str]) -> bool:
@@ -90,7 +93,8 @@ def _differs(columns: Columns, column: int) -> bool:
 
 
 def _is_known(name: str) -> bool:
-    return any(known(name) for known in (names_words, names_tags, names_sentences, names_documents, names_places))
+    known = (names_words, names_tags, names_sentences, names_documents, names_places)
+    return any(names(name) for names in known) or bool(_OF_TAGS.fullmatch(plain(name)))
 
 
 def _names(cell: str) -> set[str]:
@@ -98,7 +102,8 @@ def _names(cell: str) -> set[str]:
 
 
 def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:
-    """The first line where it is a header in another language: a word above a column that is all tags."""
+    """The first line where it is a header in another language: a word above a column that is all tags; or one of the
+    numbers that pandas gives columns without names."""
     if not rows or len(rows[0]) < 2:
         return []
     first, width = rows[0][0], usual_width(rows)
@@ -112,6 +117,7 @@ def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:
         named = (
             spelling.kind == "before" and all(spelling.read(tag) for tag in census.counts) and len(census.counts) > 1
         )
-        if named and first[column].isalpha() and len(first[column]) > 1:
+        alone = first[column].isalpha() and len(first[column]) > 1
+        if named and (alone or _is_known(first[column]) or first[1:] == list(map(str, range(width - 1)))):
             return first
     return []

@@ -9,11 +9,16 @@ from itertools import islice
 from pathlib import Path
 
 from rnr.corpus.formats.columns.above import Above, Note, find_above
-from rnr.corpus.formats.columns.blocks import Block, divided, of_tokens, read_block, whole_blocks, without_comments
+from rnr.corpus.formats.columns.blocks import Block, divided, read_block, whole_blocks, without_comments
 from rnr.corpus.formats.columns.cells import BLANKS
+from rnr.corpus.formats.columns.edges import edge_marks
+from rnr.corpus.formats.columns.gaps import ALONE, sentences_of_one
 from rnr.corpus.formats.columns.layout import Layout, find_layout
 from rnr.corpus.formats.columns.lines import SentenceLines, find_sentence_lines, untagged_tokens
+from rnr.corpus.formats.columns.looks import looks_like
 from rnr.corpus.formats.columns.unknown import known_text
+from rnr.corpus.formats.columns.word_parts import of_tokens
+from rnr.corpus.formats.files.csv_table import unquoted
 from rnr.corpus.formats.files.opening import MARKED
 from rnr.corpus.formats.files.text_lines import text_lines, text_pieces
 from rnr.corpus.formats.rows import DataError, Row
@@ -34,7 +39,9 @@ MOST_PARTS = 24
 
 CONTRADICTED = "sentences have a comment '# text =' that is not what their tokens say, and are read from the tokens"
 JOINED = "sentences of a script without spaces had tokens joined without one (data.reading.spaces)"
-QUOTED = "words are a quotation mark as CSV writes it (four of them), and were read as one"
+QUOTED = (
+    "words stand in quotation marks, and each of theirs is written twice, as CSV writes them; they were read without"
+)
 UNDIVIDED = (
     "sentences of Label Studio's columns are of a script without spaces, which it divides at spaces and marks alone: a "
     "mention may be longer there than it was marked; its JSON tells"
@@ -64,17 +71,23 @@ def column_rows(file: Path, reading: Reading) -> Iterator[Row]:
     def parts(note: Note | None = None) -> Iterator[Block]:
         return above.left_out(by_line.blocks(file) if by_line else whole_blocks(text_pieces(file)), note)
 
-    sentences = [kept for block in islice(_all(parts()), SAMPLE) if (kept := without_comments(block.lines))]
+    blocks = [(block, kept) for block in islice(_all(parts()), SAMPLE) if (kept := without_comments(block.lines))]
+    sentences = [kept for _, kept in blocks]
     try:
         layout = find_layout(sentences, reading.options.tag_column)
     except ValueError as error:
-        raise DataError(
-            f"{file}: {known_text([block.text for block in sample]) or untagged_tokens(sample) or error}"
-        ) from None
+        said = known_text([block.text for block in sample]) or untagged_tokens(sample)
+        said = said or looks_like([line for block in sample for line in block.lines])
+        raise DataError(f"{file}: {said or error}") from None
     scheme = _scheme(parts(), layout)
     for fact in (*layout.facts, *scheme.facts):
         reading.fact(fact, file)
-    reading = reading.of_tokens(_words(sentences, layout), file, set(_begun(sentences, layout, scheme)))
+    if not by_line:
+        _note_gaps(blocks, layout, file, reading)
+    words, started = list(_words(sentences, layout)), set(_begun(sentences, layout, scheme))
+    for fact in edge_marks(words, started):
+        reading.fact(fact, file)
+    reading = reading.of_tokens(words, file, started)
     yield from _rows(_all(parts(Source(file=file, reading=reading).note)), layout, scheme, file, reading)
 
 
@@ -83,6 +96,18 @@ def _by_line(sample: Sequence[Block], file: Path) -> SentenceLines | None:
         return find_sentence_lines(sample)
     except ValueError as error:
         raise DataError(f"{file}: {error}") from None
+
+
+def _note_gaps(blocks: Sequence[tuple[Block, list[str]]], layout: Layout, file: Path, reading: Reading) -> None:
+    """Note sentences of one token; raises DataError where a blank line after every row makes them."""
+    rows = (layout.divide(line) for _, lines in blocks for line in lines)
+    tags = layout.tags([row[layout.tag].strip(BLANKS) for row in rows if len(row) > layout.tag])
+    try:
+        alone = sentences_of_one([(block.number, len(block.lines)) for block, _ in blocks], tags)
+    except ValueError as error:
+        raise DataError(f"{file}: {error}") from None
+    if alone:
+        reading.note(ALONE, file, times=alone)
 
 
 def _all(parts: Iterator[Block]) -> Iterator[Block]:
@@ -105,7 +130,6 @@ def _begun(sentences: Sequence[Sequence[str]], layout: Layout, scheme: TagScheme
 
 
 _BLANK = "\0"
-_CSV_QUOTE = '""""'
 
 
 def _scheme(parts: Iterator[Block], layout: Layout) -> TagScheme:
@@ -170,9 +194,11 @@ def _row(found: Tagged, glued: list[int], scheme: TagScheme, file: Path, reading
         return {"sentence": text, "entities": [[places[i][0], places[j - 1][1], label] for i, j, label in mentions]}
     if text:
         reading.note(CONTRADICTED, file, found.number, repr(text[:60]))
-    if _CSV_QUOTE in tokens:
-        reading.note(QUOTED, file, found.number, times=tokens.count(_CSV_QUOTE))
-        tokens = [token if token != _CSV_QUOTE else '"' for token in tokens]
+    if '""' in "".join(tokens):
+        plain = list(map(unquoted, tokens))
+        if quoted := [token for token, one in zip(tokens, plain, strict=True) if token != one]:
+            reading.note(QUOTED, file, found.number, quoted[0], times=len(quoted))
+        tokens = plain
     if " " in tokens:
         reading.note(BLANK_TOKENS, file, found.number, times=tokens.count(" "))
     tokens = reading.with_spaces(tokens, file, found.number)

@@ -120,14 +120,19 @@ def _no_words(columns: Columns, column: int) -> str:
     cells = [cell for cell in counts if cell not in _NOTHING]
     if all(cell in _NOTHING or TAG.fullmatch(cell) for cell in counts):
         return _TAGS
-    numbers = sum(counts[cell] for cell in cells if _NUMBER.fullmatch(cell))
-    if numbers >= _NEARLY_ALL * sum(counts[cell] for cell in cells) or _is_id(columns, column):
+    nearly_all = _NEARLY_ALL * sum(counts[cell] for cell in cells)
+    if sum(counts[cell] for cell in cells if _NUMBER.fullmatch(cell)) >= nearly_all or _is_id(columns, column):
         return _NUMBERS
-    if all(cell in PARTS_OF_SPEECH or not any(map(str.isalnum, cell)) for cell in cells):
+    if sum(counts[cell] for cell in cells if _is_part_of_speech(cell)) >= nearly_all:
         return "holds parts of speech"
     if all(map(_SHAPE.fullmatch, counts)) and any("xx" in cell.lower() or "dd" in cell for cell in counts):
         return "holds the shapes of words"
     return _NAMES if _is_name(columns, column) or _is_constant(columns, column) else ""
+
+
+def _is_part_of_speech(cell: str) -> bool:
+    """Whether a cell is a part of speech, several between slashes (``NNP/NNP``), or a mark, which is its own."""
+    return all(part in PARTS_OF_SPEECH for part in cell.split("/")) or not any(map(str.isalnum, cell))
 
 
 def _is_id(columns: Columns, column: int) -> bool:

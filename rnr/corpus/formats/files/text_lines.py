@@ -1,6 +1,7 @@
 """The lines of a text file, one after the other."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,10 @@ from rnr.files.text import not_utf8
 
 PIECE = 2**20
 """So many characters of a text are read at once."""
+
+_RETURNS = re.compile(r"\r+\n")
+"""A line end; several carriage returns stand there where a program made two of each line feed, as Python's csv does on
+Windows."""
 
 
 def text_pieces(file: Path) -> Iterator[str]:
@@ -26,7 +31,7 @@ def text_pieces(file: Path) -> Iterator[str]:
         while piece := text.read(PIECE):
             while piece[-1] == "\r" and (more := text.read(1)):
                 piece += more
-            yield piece.replace(ends, "\n")
+            yield piece.replace(ends, "\n") if "\r\r\n" not in piece else _RETURNS.sub("\n", piece)
 
 
 @contextmanager

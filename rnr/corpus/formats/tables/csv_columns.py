@@ -37,7 +37,7 @@ _WORD_ORDER = ("word", "token", "words", "tokens", "form")
 _TAG_ORDER = ("tag", "ner_tag", "ner", "label", "ner_tags", "bio", "iob", "entity", "tags")
 _LABEL = re.compile(r"(?:type|label|class)$")
 """How a column may be called that has a label beside a letter, further to those of tags."""
-_FULL, _WITH_O, _OF_LESS, _OTHER = range(4)
+_FULL, _WITH_O, _ALL_O, _OF_LESS, _OTHER = range(5)
 _LOOKED_AT = 500
 """So many rows tell what a column holds."""
 _MOST = 0.9
@@ -128,15 +128,17 @@ class _Below:
         return self.rank(column) in (_FULL, _OF_LESS)
 
     def rank(self, column: int) -> int:
-        """How much a column is one of tags: such as say place and label, ones with an O among them, ones that say a
-        place and no label of a name, and any other."""
+        """How much a column is one of tags: such as say place and label, ones with an O among them, ones that are O
+        throughout, ones that say a place and no label of a name, and any other."""
         census = TagCensus()
         census.add(self.cells(column))
         spelling = census.scheme().spelling
         if spelling.outside not in census.counts:
             return _OTHER
         read = list(map(spelling.read, census.counts))
-        if len(read) == 1 or spelling.kind == "bare" or None in read:
+        if len(read) == 1:
+            return _ALL_O
+        if spelling.kind == "bare" or None in read:
             return _WITH_O
         labels = {found[1] for found in read if found} - {""} - CHUNKS
         return _FULL if labels and spelling.kind != "alone" else _OF_LESS

@@ -6,6 +6,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from rnr.corpus.formats.columns.between import mark_alone
+from rnr.corpus.formats.columns.looks import names_one_entity
 from rnr.corpus.formats.field_names import names_documents, names_sentences, names_tags, names_words
 from rnr.corpus.formats.files.csv_table import BETWEEN, NOTHING, is_blank, rows_of_cells, surplus
 from rnr.corpus.formats.rows import DataError, Row
@@ -18,9 +20,6 @@ from rnr.corpus.formats.tokens.token_rows import tagged_rows, with_names
 from rnr.corpus.report import Reading
 
 _TEXTS = ("text", "sentence", "content", "input", "document")
-_BEGINS = ("start", "begin")
-_ENTITIES = ("entity", "entity_text", "mention", "span", "phrase")
-"""What a column is called that holds the text of one entity."""
 _COLUMNS = re.compile(r"\S+(?: \S+)* (?:O|[BIESLU]-\S+)")
 """A line of columns with spaces between them, and a tag in the last."""
 _COMPREHEND = ("file", "line", "begin_offset", "end_offset", "type")
@@ -98,7 +97,10 @@ def _swallows_a_sentence(names: Sequence[str], file: Path) -> bool:
 
 
 def has_no_header(head: str, second: str) -> bool:
-    """Whether the first line of a table has a word and its tags between tabs, and so has the next."""
+    """Whether the first line of a table has a word and its tags between tabs, and so has the next; or is a mark such as
+    ``<HEADLINE>`` above one that has."""
+    if mark_alone(head):
+        return _has_tags(second.split("\t")[1:])
     first, next_one = head.split("\t"), second.split("\t")
     return "\t" in head and len(first) == len(next_one) and _has_tags(first[1:]) and _has_tags(next_one[1:])
 
@@ -166,7 +168,7 @@ def _no_entities(names: Sequence[str], columns: dict[str, str], file: Path) -> s
     if said := _known_table(columns, below):
         return said
     known = ", ".join(columns) or "none"
-    if any(name.startswith(_BEGINS) or name in _ENTITIES for name in columns):
+    if names_one_entity(list(columns)):
         known += "; does each row hold one entity? Put those of a text into one list: [[start, end, label], ...]"
     return (
         "a CSV needs a column of words, one of tags and one that numbers the sentences, or a text and a JSON list of "

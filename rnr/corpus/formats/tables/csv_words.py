@@ -4,11 +4,12 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from typing import TypeAlias
 
 import numpy as np
 
+from rnr.corpus.formats.columns.gaps import ALONE, sentences_of_one
 from rnr.corpus.formats.entities.span_lists import whole_number
 from rnr.corpus.formats.files.csv_table import NOTHING, Cells, is_blank, rows_of_cells, surplus
 from rnr.corpus.formats.rows import DataError, Row
@@ -23,6 +24,9 @@ NO_LABEL = ("O", "", "_", "-")
 """What stands beside O in a column of labels."""
 BLANKS_DIVIDE = "no column numbers the sentences; blank rows divide them"
 _SEVERAL_LINES = "the word goes over several lines: a quotation mark opens there that is not closed (write it as four)"
+
+_LOOKED_AT = 1000
+"""So many rows tell whether a blank one stands after every word."""
 
 _NO_BEGINNING = re.compile(r"O$|[IELM][-_]")
 """Tags beside which a space is a word, and not what is left of one."""
@@ -50,6 +54,8 @@ class WordColumns:
 
 def sentences(columns: WordColumns, source: Source) -> Iterator[Row]:
     """The sentences as their words and tags; what is noted of all of them follows the last."""
+    if columns.sentence < 0:
+        note_gaps(columns, source)
     numbered, filled = _Numbered(), 0
     current, before = _Sentence(), ""
     for number, name, cells in _labelled(_named(columns, source), columns):
@@ -72,6 +78,23 @@ def sentences(columns: WordColumns, source: Source) -> Iterator[Row]:
     if filled:
         source.note(FILLED, times=filled)
     numbered.note(source)
+
+
+def note_gaps(columns: WordColumns, source: Source) -> None:
+    """Note sentences of one word, where blank rows divide them; raises DataError where one stands after every word."""
+    rows = islice(rows_of_cells(source.file), 1, _LOOKED_AT)
+    places, tags = list[tuple[int, int]](), list[str]()
+    for blank, group in groupby(rows, lambda row: isinstance(row[1], DataError) or is_blank(row[1])):
+        if not blank:
+            numbers, cells = zip(*group, strict=True)
+            places.append((numbers[0], len(numbers)))
+            tags.extend(row[columns.tag].strip() for row in cells if len(row) > columns.tag)
+    try:
+        alone = sentences_of_one(places, tags)
+    except ValueError as error:
+        raise DataError(f"{source.file}: {error}") from None
+    if alone:
+        source.note(ALONE, times=alone)
 
 
 def divided_by_blanks(source: Source) -> bool:

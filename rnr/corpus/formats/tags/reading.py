@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnr.corpus.formats.field_names import TAG_NAMES
-from rnr.corpus.formats.tags.spelling import Spelling, find_spelling
+from rnr.corpus.formats.tags.spelling import Spelling, find_spelling, looks_like_o
 from rnr.corpus.spacing import SpaceRule, join
 
 OTHER_TEXT = "rows have a text that is not what their tokens say, and were read from the tokens"
@@ -219,4 +219,4 @@ def _no_tag(cell: str) -> str:
     said = f"expected a tag such as O, B-person or I-person, found tag {cell!r}"
     if len(tags := _DIVIDERS.split(cell)) > 1 and all(map(is_of_names, tags)):
         return said + SEVERAL_TAGS
-    return said + again if cell.lower() in TAG_NAMES else said
+    return said + again if cell.lower() in TAG_NAMES else said + looks_like_o(cell)

@@ -13,6 +13,7 @@ BEHIND = "tags have the letter behind the label and are read as others are"
 LOWER = "tags are written in lower case and read as others are"
 OTHER_MARK = "tags divide letter and label by another mark than '-' and are read as others are"
 OTHER_OUTSIDE = "tokens outside of mentions have the tag {} and are read as O"
+LIKE_O = "tags beside O look like it and are read as O: {}"
 
 ENTITY = "entity"
 """The label of mentions whose tags name none."""
@@ -23,6 +24,9 @@ _ALONE = re.compile(r"([BIESLUMW])-?")
 _OTHER_OUTSIDE = {"_": 1, "-": 2, "0": 2}
 """What may stand for O, and in a column without tags stands for nothing at all, and how often it does at least: once it
 may be a slip."""
+LETTERS_LIKE_O = ("o", "\u041e", "\u039f", "\u043e", "\u03bf", "\uff2f")
+"""Letters that look like O: the small one, Cyrillic, Greek and wide ones."""
+_LIKE_O = (*LETTERS_LIKE_O, "0")
 _SEVERAL = re.compile(r"[|,;#][BIESLUMWO](?:[-_]|$)|[/+ ](?:[BIESLUMW][-_]|O$)")
 _SAME_AS = {"L": "E", "U": "S", "W": "S", "M": "I"}
 
@@ -38,6 +42,8 @@ class Spelling:
     mark: str = "-"
     lower: bool = False
     outside: str = "O"
+    alike: tuple[str, ...] = ()
+    """Of labels alone those that look like O beside it, and are read so."""
     _known: dict[str, tuple[str, str] | None] = field(default_factory=dict, compare=False)
 
     def read(self, tag: str) -> tuple[str, str] | None:
@@ -49,7 +55,7 @@ class Spelling:
             return found
 
     def _read(self, tag: str) -> tuple[str, str] | None:
-        if tag == self.outside:
+        if tag == self.outside or tag in self.alike:
             return ("O", "")
         if self.kind == "bare":
             return ("I", tag) if tag else None
@@ -74,7 +80,8 @@ class Spelling:
             (BEHIND, self.kind == "behind"),
             (LOWER, self.lower),
             (OTHER_MARK, self.mark != "-"),
-            (OTHER_OUTSIDE.format(repr(self.outside)), self.outside in _OTHER_OUTSIDE),
+            (OTHER_OUTSIDE.format(_shown(self.outside)), self.outside not in ("O", "o")),
+            (LIKE_O.format(", ".join(map(_shown, self.alike))), bool(self.alike)),
         )
         return tuple(fact for fact, is_so in unusual if is_so)
 
@@ -96,7 +103,7 @@ def are_tags(tags: Sequence[str]) -> bool:
 
 def find_spelling(counts: Mapping[str, int]) -> Spelling:
     """The spelling of most of these tags."""
-    outside = "o" if "o" in counts and "O" not in counts else "O"
+    outside = "O" if "O" in counts else next((mark for mark in LETTERS_LIKE_O if mark in counts), "O")
     if outside not in counts and any(tag[:2] in ("B-", "S-", "U-") for tag in counts):
         outside = next((mark for mark, least in _OTHER_OUTSIDE.items() if counts.get(mark, 0) >= least), outside)
     others = {tag: number for tag, number in counts.items() if tag and tag != outside}
@@ -112,9 +119,25 @@ def find_spelling(counts: Mapping[str, int]) -> Spelling:
             mark = _usual({match[0]: match[2] for match in behind if match}, others)
             return Spelling(kind="behind", mark=mark, outside=outside)
         # Labels alone, even if one of them, such as E-MAIL, looks as if it had a letter.
-        return Spelling(kind="bare", outside=outside)
+        return Spelling(kind="bare", outside=outside, alike=_like_o(others))
     lower = sum(others[tag] for tag, letter in letters.items() if letter.islower())
     return Spelling(mark=mark, lower=2 * lower > sum(others[tag] for tag in letters), outside=outside)
+
+
+def _like_o(labels: Mapping[str, int]) -> tuple[str, ...]:
+    """The labels that look like O; zero is one of numbers, where others are there."""
+    numbers = any(label.isdecimal() and label != "0" for label in labels)
+    return tuple(label for label in _LIKE_O if label in labels and not (label == "0" and numbers))
+
+
+def _shown(tag: str) -> str:
+    """A tag, with its number in Unicode where its letter may be taken for another."""
+    return repr(tag) if tag.isascii() else f"{tag!r} (U+{ord(tag):04X})"
+
+
+def looks_like_o(tag: str) -> str:
+    """What is said of a tag that looks like O and is another; empty of any other."""
+    return f"; {_shown(tag)} looks like O: write the capital letter in its place" if tag in _LIKE_O else ""
 
 
 def _usual(marks: Mapping[str, str], counts: Mapping[str, int]) -> str:
