@@ -124,12 +124,15 @@ class LearnerRanks:
         """References to the parcels of the policy and its manifest; the driver never holds the weights themselves."""
         streams = [handle.send.options(num_returns="streaming").remote(transport) for handle in self._handles]
 
-        async def drain(stream: Any) -> list[Any]:
-            return [reference async for reference in stream]
+        async def drain(rank: int, stream: Any) -> list[Any]:
+            items = [reference async for reference in stream]
+            # Ray hands an error out as one more item. So the last one of rank 0 is its manifest or why there is none,
+            # and a rank above it has an item only if it failed.
+            return items[:-1] + [await self._wait("send", rank, item, self._deadlines.update) for item in items[-1:]]
 
-        by_rank = await self._gather("send", [drain(stream) for stream in streams], self._deadlines.update)
-        *parcels, manifest = by_rank[0]
-        return tuple(parcels), await self._wait("send", 0, manifest, self._deadlines.update)
+        draining = [drain(rank, stream) for rank, stream in enumerate(streams)]
+        *parcels, manifest = (await self._gather("send", draining, self._deadlines.update))[0]
+        return tuple(parcels), manifest
 
     async def make_room(self) -> None:
         """Give back what the ranks hold of their GPUs and do not need between two steps."""

@@ -69,16 +69,26 @@ def test_a_bug_in_a_rank_is_a_bug_although_the_others_wait_for_it(monkeypatch) -
         asyncio.run(_ranks((0, RESET)).score(SAMPLE))
 
 
+async def _sent(*items):
+    """What a rank sends: each item as soon as the one before is there."""
+    for item in items:
+        yield item
+
+
+def _senders(*streams) -> LearnerRanks:
+    """Ranks that send what is given."""
+    handles = [
+        SimpleNamespace(
+            send=SimpleNamespace(options=lambda stream=stream, **_: SimpleNamespace(remote=lambda _: stream))
+        )
+        for stream in streams
+    ]
+    return LearnerRanks(handles, deadlines=DeadlineConfig(update=0.2), max_tokens_per_microbatch=64)
+
+
 def _sender(manifest) -> LearnerRanks:
     """A rank that has sent one parcel, and whose host is gone before its manifest is read."""
-
-    async def stream(_transport):
-        yield "parcel"
-        yield manifest()
-
-    send = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=stream))
-    deadlines = DeadlineConfig(update=0.2)
-    return LearnerRanks([SimpleNamespace(send=send)], deadlines=deadlines, max_tokens_per_microbatch=64)
+    return _senders(_sent("parcel", manifest()))
 
 
 async def _unavailable():
@@ -99,3 +109,31 @@ def test_a_sent_policy_is_its_parcels_and_its_manifest() -> None:
         return "manifest"
 
     assert asyncio.run(_sender(manifest).send(None)) == (("parcel",), "manifest")
+
+
+async def _failed(error):
+    raise error
+
+
+async def _in_a_collective():
+    """A rank that does not notice that another one is gone."""
+    await asyncio.sleep(60)
+    yield
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_rank_that_dies_while_the_others_send_is_named_at_once(lost, monkeypatch) -> None:
+    monkeypatch.setattr("cluster.ranks.GRACE_SECONDS", 0.05)
+    # As Ray does, which hands the error out as an item of the stream.
+    streams = [_in_a_collective(), _in_a_collective()]
+    streams[lost] = _sent(_failed(DEAD))
+    with pytest.raises(LearnerLost, match=f"learner rank {lost}, phase send: the worker died"):
+        asyncio.run(_senders(*streams).send(None))
+
+
+def test_a_bug_in_a_rank_that_sends_nothing_is_not_passed_over() -> None:
+    async def manifest():
+        return "manifest"
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        asyncio.run(_senders(_sent("parcel", manifest()), _sent(_failed(ZeroDivisionError("a bug")))).send(None))
