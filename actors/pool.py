@@ -43,6 +43,7 @@ class Pool:
         on_release: Callable[[str], None] = lambda _name: None,
         restart_seconds: float = 0.0,
         retry_losses: bool = False,
+        passed_on: tuple[type[Exception], ...] = (),
     ) -> None:
         """``capacity`` is how much work one worker takes at once, in the unit of the leases' sizes; a lease fails when
         it was handed out ``attempts`` times; ``prepare`` brings a worker up to date before each of its leases;
@@ -50,7 +51,8 @@ class Pool:
 
         A worker that was lost while it started is no attempt of the lease that waited for it: such starts go on for
         ``restart_seconds`` and at least ``attempts`` times, once anything was answered at all. ``retry_losses`` counts
-        those that were lost while they worked like that, too: where a kill is likelier than work that kills."""
+        those that were lost while they worked like that, too: where a kill is likelier than work that kills. Errors of
+        the kinds ``passed_on`` are no loss of the worker whose start raises them: whoever waits for it gets them."""
         self._kind = kind
         self._spawn = spawn
         self.slots = [self._slot(number) for number in range(size)]
@@ -66,6 +68,7 @@ class Pool:
         self._broken: Exception | None = None
         self._restart_seconds = restart_seconds
         self._retry_losses = retry_losses
+        self._passed_on = passed_on
         self._answered = False
         self.restarts = 0
         self.reissued = 0
@@ -256,7 +259,7 @@ class Pool:
                 raise WorkerLost(f"{slot.name} was given back before it was up") from None
             raise
         except Exception as error:
-            if isinstance(error, WorkerLost) or not self._answered:
+            if isinstance(error, (WorkerLost, *self._passed_on)) or not self._answered:
                 raise
             # What came up before is not wrong in itself: its host may have no room in shared memory.
             reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
