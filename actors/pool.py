@@ -86,33 +86,29 @@ class Pool:
         """
         self._going.set()
         starts = RetryBudget(tries=self._attempts, seconds=self._restart_seconds if self._answered else 0.0)
+        # One for both where a loss at work is borne as one at a start is.
         calls = starts if self._retry_losses or not starts.seconds else RetryBudget(tries=self._attempts, seconds=0.0)
         while True:
-            slot, pause = await self._queue.take(size), 0.0
+            slot, pause, generation = await self._queue.take(size), 0.0, None
             try:
-                result = await self._on(slot, phase, call, seconds)
+                generation = await self._ready(slot)
+                result = await self.wait(slot, phase, call(slot.handle), seconds=seconds)
                 self.consecutive_failures, self._answered = 0, True
                 return result
             except WorkerLost as lost:
-                at_start = slot.failure is not None and slot.failure[1] is lost
-                retries = starts if at_start else calls
+                retries = starts
+                if generation is not None:
+                    retries = calls
+                    self._discard(slot, generation)
                 if not slot.leaving and retries.failed():
                     self.consecutive_failures += 1
                     raise LeaseFailed(f"given up after {retries.failures} attempts: {lost}") from lost
                 self.reissued += 1
-                pause = retries.delay if at_start and retries.failures > 1 else 0.0
+                pause = starts.delay if generation is None and starts.failures > 1 else 0.0
             finally:
                 self._queue.release(slot, size)
                 self._end_if_done(slot)
             await asyncio.sleep(pause)
-
-    async def _on(self, slot: Slot, phase: str, call: Callable[[Handle], Any], seconds: float) -> Any:
-        generation = await self._ready(slot)
-        try:
-            return await self.wait(slot, phase, call(slot.handle), seconds=seconds)
-        except WorkerLost:
-            self._discard(slot, generation)
-            raise
 
     async def start_all(self) -> None:
         """Bring every slot up and up to date, empty ones included."""
