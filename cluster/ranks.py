@@ -53,20 +53,24 @@ class LearnerRanks:
     async def start(self, settings: LearnerSettings) -> None:
         """Join the ranks and build their engines."""
         seconds = self._deadlines.start
-        address = LOOPBACK if len(self._handles) == 1 else await self._meeting_place(seconds)
+        alone = len(self._handles) == 1 and not settings.reached_by_engines
+        address = LOOPBACK if alone else await self._meeting_place(seconds, outward=settings.reached_by_engines)
         (port,) = await self._gather("rendezvous", [self._handles[0].open_store.remote(address)], seconds)
-        fitted = await self._all("start", settings, address, port, seconds, seconds=seconds)
+        deadlines = self._deadlines
+        # No rank gives up on the others before the deadline of whatever they do together.
+        longest = max(seconds, deadlines.update, deadlines.save, deadlines.score)
+        fitted = await self._all("start", settings, address, port, seconds, longest, seconds=seconds)
         for note in dict.fromkeys(note for found in fitted for note in found.notes):
             print(f"learner: {note}")
         if self._max_tokens == "auto":
             self._max_tokens = min(found.max_tokens for found in fitted)
 
-    async def _meeting_place(self, seconds: float) -> str:
+    async def _meeting_place(self, seconds: float, *, outward: bool) -> str:
         calls = [
             handle.__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
             for handle in self._handles
         ]
-        return meeting_place(await self._gather("rendezvous", calls, seconds), ray.nodes())
+        return meeting_place(await self._gather("rendezvous", calls, seconds), ray.nodes(), outward=outward)
 
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
         """One supervised optimizer step; metrics averaged over all target tokens."""
@@ -198,11 +202,13 @@ def _reported_last(error: BaseException) -> int:
     return 0 if isinstance(error, RankDied) else 1 if isinstance(error, LearnerLost) else 2
 
 
-def meeting_place(node_of_rank: Sequence[str], nodes: Sequence[Mapping[str, Any]]) -> str:
+def meeting_place(node_of_rank: Sequence[str], nodes: Sequence[Mapping[str, Any]], *, outward: bool = False) -> str:
     """Where rank 0 lets the others find it: loopback when all ranks are on its node, else its node's own address.
+    ``outward`` takes the latter in any case: NCCL goes by the network of this address in all groups of a process, those
+    with engines on other hosts, too.
 
     ``nodes`` is what ``ray.nodes()`` returns. The driver's address would not do: rank 0 may be on another host.
     """
-    if len(set(node_of_rank)) == 1:
+    if len(set(node_of_rank)) == 1 and not outward:
         return LOOPBACK
     return next(node["NodeManagerAddress"] for node in nodes if node["NodeID"] == node_of_rank[0])

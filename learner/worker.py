@@ -2,13 +2,11 @@
 
 import gc
 import os
-import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import psutil
 import torch
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
@@ -16,6 +14,7 @@ from learner.batch import Batch, MicroBatch, Weighted
 from learner.extension import load_extension
 from learner.heap import Heap
 from learner.loss import Sums, add_sums, grpo_loss, sft_loss
+from learner.rendezvous import interface_towards, open_store
 from learner.settings import LearnerSettings
 from learner.token_recorder import TokenRecorder
 from rnr.config import GrpoConfig, MergingConfig
@@ -63,16 +62,14 @@ class LearnerWorker:
     def open_store(self, address: str) -> int:
         """Rank 0 opens the place where the ranks meet, at ``address`` and no other; returns its port, held from now on,
         for all of them."""
-        listener = socket.create_server((address, 0), family=_family(address))
-        port = listener.getsockname()[1]
-        # The store takes the listener over and closes it; by itself it would listen on all addresses of the host.
-        self._store = TCPStore(
-            address, port, self._world_size, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
-        )
+        self._store, port = open_store(address, world_size=self._world_size)
         return port
 
-    def start(self, settings: LearnerSettings, address: str, port: int, timeout_seconds: float) -> "Fitted":
-        """Join the process group at the store that rank 0 has opened, and build the engine; returns what it decided."""
+    def start(
+        self, settings: LearnerSettings, address: str, port: int, start_seconds: float, collective_seconds: float
+    ) -> "Fitted":
+        """Join the process group at the store that rank 0 has opened, and build the engine; returns what it decided.
+        In a collective a rank waits for the others for ``collective_seconds``."""
         import deepspeed
 
         from learner.engine import PolicyEngine
@@ -82,9 +79,9 @@ class LearnerWorker:
         for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             if variable not in os.environ:
                 os.environ[variable] = interface_towards(address)
-        load_extension(timeout_seconds)
+        load_extension(start_seconds)
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        timeout = timedelta(seconds=timeout_seconds)
+        timeout = timedelta(seconds=collective_seconds)
         store = self._store or TCPStore(address, port, self._world_size, is_master=False, timeout=timeout)
         torch.distributed.init_process_group(
             backend, store=store, rank=self._rank, world_size=self._world_size, timeout=timeout
@@ -195,24 +192,6 @@ class LearnerWorker:
         from learner.export import export
 
         export(self.engine, Path(folder), extra_files, rank=self._rank)
-
-
-def interface_towards(address: str) -> str:
-    """Name of the network interface of this host by which it reaches ``address``: ``lo`` if that is loopback."""
-    with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
-        probe.connect((address, 9))  # of a datagram socket: nothing is sent
-        own = probe.getsockname()[0]
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(each.address.split("%")[0] == own for each in addresses):
-            return name
-    raise RuntimeError(
-        f"no network interface of this host has the address {own}, by which it reaches {address}: set "
-        "GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the one that the ranks are to use"
-    )
-
-
-def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None, config: GrpoConfig) -> "Loss":
