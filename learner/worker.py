@@ -2,6 +2,7 @@
 
 import gc
 import os
+import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from learner.settings import LearnerSettings
 from learner.token_recorder import TokenRecorder
 from rnr.config import GrpoConfig, MergingConfig
 from rnr.digest import Digest, Manifest, bits
+from rnr.files import files_in, not_there
 from rnr.types import Sample
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ class Sending(Protocol):
 
 
 class LearnerWorker:
-    """Everything the cluster may ask of one rank. All ranks get every call, with their own micro-batches."""
+    """Everything the cluster may ask of one rank. All ranks get every call, with their own micro-batches. A method
+    without a word is that of ``PolicyEngine``."""
 
     def __init__(self, *, rank: int, world_size: int, threads: int) -> None:
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(world_size), LOCAL_RANK="0")
@@ -168,30 +171,36 @@ class LearnerWorker:
         torch.cuda.empty_cache()
 
     def reset_optimizer(self) -> None:
-        """Forget the moments of the previous stage."""
         self.engine.reset_optimizer()
 
     def freeze_reference(self) -> None:
-        """Keep the policy as it is now as the reference of the KL."""
         self.engine.freeze_reference()
 
-    def save(self, folder: str) -> None:
-        """Write the state of this rank under ``folder``."""
+    def host(self) -> str:
+        """The name of this rank's host."""
+        return socket.gethostname()
+
+    def sees(self, file: str) -> bool:
+        """Whether there is such a file on this rank's host."""
+        return not not_there([Path(file)])
+
+    def save(self, folder: str) -> list[str]:
+        """The files that are in ``folder`` then, as this host sees it."""
         self.engine.save(folder)
+        return files_in(Path(folder))
 
     def load(self, folder: str) -> None:
-        """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
         self.engine.load(folder)
 
     def merge(self, start: str, merging: MergingConfig) -> None:
-        """Make the policy a merged one (``PolicyEngine.merge``)."""
         self.engine.merge(start, merging)
 
-    def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
-        """Write the policy as a plain Hugging Face folder (rank 0), adapters merged in, and files ``{name: text}``."""
+    def export(self, folder: str, extra_files: Mapping[str, str]) -> list[str]:
+        """``learner.export``; the files that rank 0 has written."""
         from learner.export import export
 
         export(self.engine, Path(folder), extra_files, rank=self._rank)
+        return [] if self._rank else files_in(Path(folder))
 
 
 def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None, config: GrpoConfig) -> "Loss":

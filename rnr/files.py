@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,10 @@ _CUT_SHORT = re.compile(r"unexpected pos \d+ vs \d+|iostream error|PytorchStream
 
 _PROBE = 2**20
 """Bytes."""
+
+LAG_SECONDS = 60.0
+"""Within which a host sees what another has written on a disk that they share: NFS asks for news of a folder only now
+and then."""
 
 
 def write_whole(file: Path, content: str | bytes | Iterable[str]) -> None:
@@ -124,6 +129,20 @@ def unwritable(folder: Path) -> str:
 
 def _gib(size: int) -> str:
     return f"{size / 2**30:.{1 if size > 2**30 else 3}f}"
+
+
+def files_in(folder: Path) -> list[str]:
+    """The paths, below it, of all files under a folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def not_there(files: Iterable[Path]) -> list[Path]:
+    """Those files that are not there and do not come up within ``LAG_SECONDS`` either."""
+    end = time.monotonic() + LAG_SECONDS
+    while (missing := [file for file in files if not file.is_file()]) and time.monotonic() < end:
+        time.sleep(0.2)
+        files = missing
+    return missing
 
 
 def strict_json(value: Any, *, indent: int | None = None) -> str:

@@ -99,7 +99,7 @@ def test_engines_and_learner_are_told_what_was_decided(tmp_path) -> None:
     config = run.with_gpus(config, {"CPU": 8.0, "GPU": 1.0})  # fewer than workers and ranks: they share
     start = run.Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
     workers: Any = Workers()
-    services = run._services(config, workers, start, hosts=[8.0])
+    services = run._services(config, workers, start, [8.0], None)
     asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
     engine = asked["rollout-0.0"]
     assert (engine.model_folder, engine.stop_token_id, engine.seed) == (str(tmp_path), 5, 7)
@@ -131,7 +131,7 @@ def test_engines_that_sleep_and_their_learner_are_told_so(tmp_path) -> None:
             return name
 
     workers: Any = Workers()
-    services = run._services(config, workers, start, hosts=[8.0])
+    services = run._services(config, workers, start, [8.0], None)
     asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
     learner: Any = asyncio.run(cast(Any, services.policy._build()))
     assert (asked, learner.gpu_memory_share, learner.gpu_gib_asleep) == ([2], 0.95, 2.5)
