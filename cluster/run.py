@@ -255,7 +255,7 @@ async def run_services(
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
     services = _services(config, workers, start, cores_by_host(cluster.address), folder)
     try:
-        await services.start(status, policy_first=config.generation.sleep_level > 0)
+        await services.start(status, policy_first=topology_of(cluster, config.model).gpus_shared)
         async with autoscaled(services.generation.pool, workers, cluster, folder):
             yield services
     finally:

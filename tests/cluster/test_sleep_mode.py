@@ -428,7 +428,7 @@ def test_ranks_are_rebuilt_while_engines_sleep_and_these_wake_to_what_is_publish
     ("in_turn", "order"),
     [(True, ["policy begins", "policy is up", "generation begins"]), (False, ["policy begins", "generation begins"])],
 )
-def test_engines_that_take_turns_start_once_the_learner_is_up(in_turn, order) -> None:
+def test_engines_that_share_its_gpus_start_once_the_learner_is_up(in_turn, order) -> None:
     log: list[str] = []
 
     class Service:
