@@ -43,6 +43,7 @@ class Pool:
         on_release: Callable[[str], None] = lambda _name: None,
         restart_seconds: float = 0.0,
         retry_losses: bool = False,
+        passed_on: tuple[type[Exception], ...] = (),
     ) -> None:
         """``capacity`` is how much work one worker takes at once, in the unit of the leases' sizes; a lease fails when
         it was handed out ``attempts`` times; ``prepare`` brings a worker up to date before each of its leases;
@@ -50,7 +51,8 @@ class Pool:
 
         A worker that was lost while it started is no attempt of the lease that waited for it: such starts go on for
         ``restart_seconds`` and at least ``attempts`` times, once anything was answered at all. ``retry_losses`` counts
-        those that were lost while they worked like that, too: where a kill is likelier than work that kills."""
+        those that were lost while they worked like that, too: where a kill is likelier than work that kills. Errors of
+        the kinds ``passed_on`` are no loss of the worker whose start raises them: whoever waits for it gets them."""
         self._kind = kind
         self._spawn = spawn
         self.slots = [self._slot(number) for number in range(size)]
@@ -66,6 +68,7 @@ class Pool:
         self._broken: Exception | None = None
         self._restart_seconds = restart_seconds
         self._retry_losses = retry_losses
+        self._passed_on = passed_on
         self._answered = False
         self.restarts = 0
         self.reissued = 0
@@ -83,33 +86,29 @@ class Pool:
         """
         self._going.set()
         starts = RetryBudget(tries=self._attempts, seconds=self._restart_seconds if self._answered else 0.0)
+        # One for both where a loss at work is borne as one at a start is.
         calls = starts if self._retry_losses or not starts.seconds else RetryBudget(tries=self._attempts, seconds=0.0)
         while True:
-            slot, pause = await self._queue.take(size), 0.0
+            slot, pause, generation = await self._queue.take(size), 0.0, None
             try:
-                result = await self._on(slot, phase, call, seconds)
+                generation = await self._ready(slot)
+                result = await self.wait(slot, phase, call(slot.handle), seconds=seconds)
                 self.consecutive_failures, self._answered = 0, True
                 return result
             except WorkerLost as lost:
-                at_start = slot.failure is not None and slot.failure[1] is lost
-                retries = starts if at_start else calls
+                retries = starts
+                if generation is not None:
+                    retries = calls
+                    self._discard(slot, generation)
                 if not slot.leaving and retries.failed():
                     self.consecutive_failures += 1
                     raise LeaseFailed(f"given up after {retries.failures} attempts: {lost}") from lost
                 self.reissued += 1
-                pause = retries.delay if at_start and retries.failures > 1 else 0.0
+                pause = starts.delay if generation is None and starts.failures > 1 else 0.0
             finally:
                 self._queue.release(slot, size)
                 self._end_if_done(slot)
             await asyncio.sleep(pause)
-
-    async def _on(self, slot: Slot, phase: str, call: Callable[[Handle], Any], seconds: float) -> Any:
-        generation = await self._ready(slot)
-        try:
-            return await self.wait(slot, phase, call(slot.handle), seconds=seconds)
-        except WorkerLost:
-            self._discard(slot, generation)
-            raise
 
     async def start_all(self) -> None:
         """Bring every slot up and up to date, empty ones included."""
@@ -256,7 +255,7 @@ class Pool:
                 raise WorkerLost(f"{slot.name} was given back before it was up") from None
             raise
         except Exception as error:
-            if isinstance(error, WorkerLost) or not self._answered:
+            if isinstance(error, (WorkerLost, *self._passed_on)) or not self._answered:
                 raise
             # What came up before is not wrong in itself: its host may have no room in shared memory.
             reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]

@@ -81,6 +81,7 @@ class GenerationService:
             on_release=on_release,
             restart_seconds=deadlines.restart,
             retry_losses=True,
+            passed_on=(LearnerLost,),
         )
         self._sampling = sampling
         self._sync = sync

@@ -7,6 +7,7 @@ pull the newest one before they take a lease, and a late joiner or a replaced wo
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from actors.retries import RetryBudget
@@ -42,7 +43,7 @@ class Published:
 
 
 class PolicyService:
-    """Trains, publishes, saves and loads one policy."""
+    """Trains, publishes, saves and loads one policy. What the ranks do then is said in ``learner.engine``."""
 
     def __init__(
         self,
@@ -56,16 +57,19 @@ class PolicyService:
         restart_seconds: float = 0.0,
         engines_sleep: Callable[[], Awaitable[Metrics]],
         offloads: bool = False,
+        run_folder: Path | None = None,
     ) -> None:
         """``build`` makes running ranks with the weights of the model folder; ``learning_rate`` gives that of a step of
         a stage; ``probe`` are the tokens by which a sync is checked; ``restart_seconds`` is how long ranks that came up
         once are started again when they do not. ``engines_sleep`` has engines that take turns with the ranks leave them
         their GPUs, if there are any; it is called before the ranks are built, before they train, and, if the optimizer
-        ``offloads`` its state, before they fetch that for anything else."""
+        ``offloads`` its state, before they fetch that for anything else. Ranks have to see ``run_folder``, if there is
+        one, as this process does."""
         self._build = build
         self._restart_seconds = restart_seconds
         self._engines_sleep = engines_sleep
         self._offloads = offloads
+        self._run_folder = run_folder
         self._grpo = grpo
         self._sampling = sampling
         self._learning_rate = learning_rate
@@ -91,7 +95,8 @@ class PolicyService:
 
         A start that loses a rank, because its host has just died and Ray does not know it yet or because it is killed
         again, or that finds no room where there was some, is tried again after a pause. Raises what stood in its way,
-        LearnerLost mostly, when that is to no avail.
+        LearnerLost mostly, when that is to no avail, and FolderNotShared before anything is trained that could not be
+        kept.
         """
         # What never came up is more likely wrong than unlucky.
         retries = RetryBudget(tries=STARTS, seconds=self._restart_seconds if self._came_up else 0.0)
@@ -100,9 +105,12 @@ class PolicyService:
         while True:
             try:
                 self._ranks = await self._build()
+                if self._run_folder is not None:
+                    await self._ranks.check_folder(self._run_folder)
                 self._came_up = True
                 break
             except Exception as lost:
+                self.stop()
                 no_room = self._came_up and is_no_room(lost)  # in the shared memory of its host, for a while
                 if not (no_room or isinstance(lost, LearnerLost)) or retries.failed():
                     raise
@@ -128,7 +136,6 @@ class PolicyService:
         return metrics | {"sft/lr": rate}
 
     async def held_out_loss(self, samples: Sequence[Sample]) -> float:
-        """The loss per target token of sequences that are not trained on."""
         await self._engines_sleep()
         return await self.ranks.sft_loss(samples)
 
@@ -166,33 +173,28 @@ class PolicyService:
         )
 
     async def reset_optimizer(self) -> None:
-        """Forget the moments of the previous stage."""
         await self._before_state()
         await self.ranks.reset_optimizer()
 
     async def freeze_reference(self) -> None:
-        """Keep the policy as it is now as the reference of the KL."""
         await self.ranks.freeze_reference()
 
     async def merge(self, start: str, merging: MergingConfig) -> None:
-        """Make the policy the merged one (``learner/merging.py``), to be published and exported but not trained on;
-        ``start`` is the checkpoint at the end of the warm start."""
+        """To be published and exported, but not trained on."""
         await self._before_state()
         await self.ranks.merge(start, merging)
 
     async def save(self, folder: str) -> None:
-        """Write the state of all ranks."""
         await self._before_state()
         await self.ranks.save(folder)
 
     async def load(self, folder: str, version: int) -> None:
-        """Take up the state that ``save`` wrote at ``version``."""
+        """Take up what ``save`` wrote at ``version``, which is that of the policy from now on."""
         await self._before_state()
         await self.ranks.load(folder)
         self._version = version
 
     async def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
-        """Write a plain Hugging Face folder."""
         await self.ranks.export(folder, extra_files)
 
     def stop(self) -> None:

@@ -3,7 +3,10 @@ loss of a rank from a bug whichever exception arrives first."""
 
 import asyncio
 import re
+import secrets
+import socket
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import ray
@@ -16,6 +19,8 @@ from learner.loss import add_sums
 from learner.settings import LearnerSettings
 from rnr.config import DeadlineConfig, GrpoConfig, LossAggregation, MergingConfig
 from rnr.digest import Manifest
+from rnr.files.whole import LAG_SECONDS, not_there, write_whole
+from rnr.messages import few
 from rnr.runs.spans import span
 from rnr.types import Sample
 
@@ -30,12 +35,17 @@ class LearnerLost(RuntimeError):
     """A rank died, was cut off or missed its deadline: all ranks must be rebuilt from the last checkpoint."""
 
 
+class FolderNotShared(RuntimeError):
+    """A learner rank has the run folder on another disk than this process: no checkpoint could be resumed."""
+
+
 class RankDied(LearnerLost):
     """The rank itself died, gave up or missed its deadline; others may only have been cut off from it."""
 
 
 class LearnerRanks:
-    """One policy on ``len(handles)`` ranks. It knows no version: that is the policy service's."""
+    """One policy on ``len(handles)`` ranks. It knows no version: that is the policy service's. A method without a word
+    is that of ``LearnerWorker`` on every rank."""
 
     def __init__(
         self, handles: Sequence[Any], *, deadlines: DeadlineConfig, max_tokens_per_microbatch: int | Literal["auto"]
@@ -53,27 +63,30 @@ class LearnerRanks:
     async def start(self, settings: LearnerSettings) -> None:
         """Join the ranks and build their engines."""
         seconds = self._deadlines.start
-        address = LOOPBACK if len(self._handles) == 1 else await self._meeting_place(seconds)
+        alone = len(self._handles) == 1 and not settings.reached_by_engines
+        address = LOOPBACK if alone else await self._meeting_place(seconds, outward=settings.reached_by_engines)
         (port,) = await self._gather("rendezvous", [self._handles[0].open_store.remote(address)], seconds)
-        fitted = await self._all("start", settings, address, port, seconds, seconds=seconds)
+        deadlines = self._deadlines
+        # No rank gives up on the others before the deadline of whatever they do together.
+        longest = max(seconds, deadlines.update, deadlines.save, deadlines.score)
+        fitted = await self._all("start", settings, address, port, seconds, longest, seconds=seconds)
         for note in dict.fromkeys(note for found in fitted for note in found.notes):
             print(f"learner: {note}")
         if self._max_tokens == "auto":
             self._max_tokens = min(found.max_tokens for found in fitted)
 
-    async def _meeting_place(self, seconds: float) -> str:
+    async def _meeting_place(self, seconds: float, *, outward: bool) -> str:
         calls = [
             handle.__ray_call__.remote(lambda _worker: ray.get_runtime_context().get_node_id())
             for handle in self._handles
         ]
-        return meeting_place(await self._gather("rendezvous", calls, seconds), ray.nodes())
+        return meeting_place(await self._gather("rendezvous", calls, seconds), ray.nodes(), outward=outward)
 
     async def sft_step(self, samples: Sequence[Sample], learning_rate: float) -> dict[str, float]:
         """One supervised optimizer step; metrics averaged over all target tokens."""
         return await self._on_each("sft_step", self._plan(samples, "token_mean"), learning_rate)
 
     async def sft_loss(self, samples: Sequence[Sample]) -> float:
-        """The loss per target token of sequences that are not trained on."""
         return (await self._on_each("sft_loss", self._plan(samples, "token_mean")))["sft/held_out_loss"]
 
     async def grpo_step(
@@ -112,7 +125,6 @@ class LearnerRanks:
         return {name: total / count for name, (total, count) in sums.items() if count}
 
     async def token_values(self, uids: Collection[str]) -> dict[tuple[str, int], tuple[list[float], list[float]]]:
-        """What the loss of the last GRPO step saw of the completions of these prompts."""
         found = await self._all("token_values", uids, seconds=self._deadlines.score)
         return {key: values for by_rank in found for key, values in by_rank.items()}
 
@@ -124,15 +136,17 @@ class LearnerRanks:
         """References to the parcels of the policy and its manifest; the driver never holds the weights themselves."""
         streams = [handle.send.options(num_returns="streaming").remote(transport) for handle in self._handles]
 
-        async def drain(stream: Any) -> list[Any]:
-            return [reference async for reference in stream]
+        async def drain(rank: int, stream: Any) -> list[Any]:
+            items = [reference async for reference in stream]
+            # Ray hands an error out as one more item. So the last one of rank 0 is its manifest or why there is none,
+            # and a rank above it has an item only if it failed.
+            return items[:-1] + [await self._wait("send", rank, item, self._deadlines.update) for item in items[-1:]]
 
-        by_rank = await self._gather("send", [drain(stream) for stream in streams], self._deadlines.update)
-        *parcels, manifest = by_rank[0]
-        return tuple(parcels), await self._wait("send", 0, manifest, self._deadlines.update)
+        draining = [drain(rank, stream) for rank, stream in enumerate(streams)]
+        *parcels, manifest = (await self._gather("send", draining, self._deadlines.update))[0]
+        return tuple(parcels), manifest
 
     async def make_room(self) -> None:
-        """Give back what the ranks hold of their GPUs and do not need between two steps."""
         await self._all("make_room", seconds=self._deadlines.update)
 
     async def reset_optimizer(self) -> None:
@@ -145,13 +159,42 @@ class LearnerRanks:
         await self._all("merge", start, merging, seconds=self._deadlines.save)
 
     async def save(self, folder: str) -> None:
-        await self._all("save", folder, seconds=self._deadlines.save)
+        """Raises FolderNotShared unless what the ranks have written is there for this process, too."""
+        await self._written("save", folder)
 
     async def load(self, folder: str) -> None:
         await self._all("load", folder, seconds=self._deadlines.save)
 
     async def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
-        await self._all("export", folder, extra_files, seconds=self._deadlines.save)
+        """Raises FolderNotShared unless what rank 0 has written is there for this process, too."""
+        await self._written("export", folder, extra_files)
+
+    async def check_folder(self, folder: Path) -> None:
+        """Raise FolderNotShared unless every rank sees a file that this process writes into the run folder."""
+        file = folder / f".seen-by-ranks-{secrets.token_hex(8)}"
+        write_whole(file, "")
+        try:
+            seen = await self._all("sees", str(file), seconds=LAG_SECONDS + self._deadlines.score)
+        finally:
+            file.unlink(missing_ok=True)
+        await self._refuse_hosts(folder, [rank for rank, sees in enumerate(seen) if not sees])
+
+    async def _written(self, method: str, folder: str, *arguments: Any) -> None:
+        by_rank = await self._all(method, folder, *arguments, seconds=self._deadlines.save)
+        files = [{Path(folder, name) for name in names} for names in by_rank]
+        missing = set(await asyncio.to_thread(not_there, set().union(*files)))
+        await self._refuse_hosts(Path(folder), [rank for rank, written in enumerate(files) if written & missing])
+
+    async def _refuse_hosts(self, folder: Path, ranks: Sequence[int]) -> None:
+        """Raise FolderNotShared if there are ``ranks`` whose host has another folder of this name."""
+        if ranks:
+            hosts = await self._all("host", seconds=self._deadlines.score)
+            elsewhere = few([f"learner rank {rank} on {hosts[rank]}" for rank in ranks], most=3)
+            raise FolderNotShared(
+                f"run.folder: the folder {folder} of {elsewhere} is another one than that of this process on "
+                f"{socket.gethostname()}, so no checkpoint could be resumed. Set run.folder to a folder that the "
+                "driver and all learner ranks have at the same path, on a file system that their hosts share"
+            )
 
     async def _all(self, method: str, *arguments: Any, seconds: float) -> list[Any]:
         calls = [getattr(handle, method).remote(*arguments) for handle in self._handles]
@@ -195,11 +238,13 @@ def _reported_last(error: BaseException) -> int:
     return 0 if isinstance(error, RankDied) else 1 if isinstance(error, LearnerLost) else 2
 
 
-def meeting_place(node_of_rank: Sequence[str], nodes: Sequence[Mapping[str, Any]]) -> str:
+def meeting_place(node_of_rank: Sequence[str], nodes: Sequence[Mapping[str, Any]], *, outward: bool = False) -> str:
     """Where rank 0 lets the others find it: loopback when all ranks are on its node, else its node's own address.
+    ``outward`` takes the latter in any case: NCCL goes by the network of this address in all groups of a process, those
+    with engines on other hosts, too.
 
     ``nodes`` is what ``ray.nodes()`` returns. The driver's address would not do: rank 0 may be on another host.
     """
-    if len(set(node_of_rank)) == 1:
+    if len(set(node_of_rank)) == 1 and not outward:
         return LOOPBACK
     return next(node["NodeManagerAddress"] for node in nodes if node["NodeID"] == node_of_rank[0])

@@ -249,21 +249,21 @@ async def run_services(
     config: Config, start: Start, *, status: StatusFile, folder: Path | None = None
 ) -> AsyncIterator[Services]:
     """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
-    ``folder`` holds requests."""
+    ``folder`` is that of the run, if there is one: it holds requests, and the learner ranks have to see it, too."""
     cluster = config.cluster
     make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
     reservations = await reserve(reserved, seconds=config.deadlines.start)
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
-    services = _services(config, workers, start, hosts=cores_by_host(cluster.address))
+    services = _services(config, workers, start, cores_by_host(cluster.address), folder)
     try:
-        await services.start(status, policy_first=config.generation.sleep_level > 0)
+        await services.start(status, policy_first=topology_of(cluster, config.model).gpus_shared)
         async with autoscaled(services.generation.pool, workers, cluster, folder):
             yield services
     finally:
         await end_workers(services, reservations, workers)
 
 
-def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence[float]) -> Services:
+def _services(config: Config, workers: Workers, start: Start, hosts: Sequence[float], folder: Path | None) -> Services:
     """The services, not yet started, of a run whose GPUs are decided."""
     cluster, decided = config.cluster, (config.cluster, config.generation)
     transport = make_transport(config.sync, topology_of(cluster, config.model))
@@ -280,6 +280,7 @@ def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence
         restart_seconds=config.deadlines.restart,
         engines_sleep=lambda: generation.sleep(),
         offloads=config.optimizer.offload,
+        run_folder=folder,
     )
     generation = generation_service(
         workers,

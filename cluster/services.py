@@ -29,7 +29,8 @@ class Services:
     scoring: ScoringService
 
     async def start(self, status: StatusFile, *, policy_first: bool) -> None:
-        """Start all services at once; the policy first where engines share its GPUs by sleeping."""
+        """Start all services at once; the policy first where engines share its GPUs. vLLM counts what others take of a
+        GPU, while it measures what it needs itself, as its own, and has so much less room for its cache."""
         services = {"policy": self.policy, "generation": self.generation, "scoring": self.scoring}
         if policy_first:
             await status.started("policy", services.pop("policy").start())

@@ -7,6 +7,7 @@ from actors.engine import EngineSettings
 from cluster.memory_plan import ASLEEP, resolve_engine
 from cluster.placement import learner_memory_share, threads_per_worker
 from cluster.transport import Transport
+from cluster.transport.topology import topology_of
 from learner.settings import LearnerSettings
 from rnr.config import (
     ClusterConfig,
@@ -55,6 +56,7 @@ def learner_settings(
         seed=seed,
         gpu_memory_share=learner_memory_share(*decided),
         gpu_gib_asleep=ASLEEP if decided[1].sleep_level else 0.0,
+        reached_by_engines=transport.connects and not topology_of(decided[0], model).one_host,
         copies=transport.copies + grpo.keeps_reference,
     )
 

@@ -17,5 +17,7 @@ class LearnerSettings:
     """Of the device's memory, what is the learner's."""
     gpu_gib_asleep: float = 0.0
     """Of its share, what an engine keeps that sleeps while the learner trains, in GiB."""
+    reached_by_engines: bool = False
+    """Whether engines on other hosts open connections to the ranks."""
     copies: int = 0
     """Of what is trained, that come to the device later: the reference of the KL, what the transport keeps."""

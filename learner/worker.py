@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import psutil
 import torch
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
@@ -16,10 +15,12 @@ from learner.batch import Batch, MicroBatch, Weighted
 from learner.extension import load_extension
 from learner.heap import Heap
 from learner.loss import Sums, add_sums, grpo_loss, sft_loss
+from learner.rendezvous import interface_towards, open_store
 from learner.settings import LearnerSettings
 from learner.token_recorder import TokenRecorder
 from rnr.config import GrpoConfig, MergingConfig
 from rnr.digest import Digest, Manifest, bits
+from rnr.files.whole import files_in, not_there
 from rnr.types import Sample
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Sending(Protocol):
 
 
 class LearnerWorker:
-    """Everything the cluster may ask of one rank. All ranks get every call, with their own micro-batches."""
+    """Everything the cluster may ask of one rank. All ranks get every call, with their own micro-batches. A method
+    without a word is that of ``PolicyEngine``."""
 
     def __init__(self, *, rank: int, world_size: int, threads: int) -> None:
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(world_size), LOCAL_RANK="0")
@@ -63,16 +65,14 @@ class LearnerWorker:
     def open_store(self, address: str) -> int:
         """Rank 0 opens the place where the ranks meet, at ``address`` and no other; returns its port, held from now on,
         for all of them."""
-        listener = socket.create_server((address, 0), family=_family(address))
-        port = listener.getsockname()[1]
-        # The store takes the listener over and closes it; by itself it would listen on all addresses of the host.
-        self._store = TCPStore(
-            address, port, self._world_size, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
-        )
+        self._store, port = open_store(address, world_size=self._world_size)
         return port
 
-    def start(self, settings: LearnerSettings, address: str, port: int, timeout_seconds: float) -> "Fitted":
-        """Join the process group at the store that rank 0 has opened, and build the engine; returns what it decided."""
+    def start(
+        self, settings: LearnerSettings, address: str, port: int, start_seconds: float, collective_seconds: float
+    ) -> "Fitted":
+        """Join the process group at the store that rank 0 has opened, and build the engine; returns what it decided.
+        In a collective a rank waits for the others for ``collective_seconds``."""
         import deepspeed
 
         from learner.engine import PolicyEngine
@@ -82,9 +82,9 @@ class LearnerWorker:
         for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             if variable not in os.environ:
                 os.environ[variable] = interface_towards(address)
-        load_extension(timeout_seconds)
+        load_extension(start_seconds)
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        timeout = timedelta(seconds=timeout_seconds)
+        timeout = timedelta(seconds=collective_seconds)
         store = self._store or TCPStore(address, port, self._world_size, is_master=False, timeout=timeout)
         torch.distributed.init_process_group(
             backend, store=store, rank=self._rank, world_size=self._world_size, timeout=timeout
@@ -171,48 +171,36 @@ class LearnerWorker:
         torch.cuda.empty_cache()
 
     def reset_optimizer(self) -> None:
-        """Forget the moments of the previous stage."""
         self.engine.reset_optimizer()
 
     def freeze_reference(self) -> None:
-        """Keep the policy as it is now as the reference of the KL."""
         self.engine.freeze_reference()
 
-    def save(self, folder: str) -> None:
-        """Write the state of this rank under ``folder``."""
+    def host(self) -> str:
+        """The name of this rank's host."""
+        return socket.gethostname()
+
+    def sees(self, file: str) -> bool:
+        """Whether there is such a file on this rank's host."""
+        return not not_there([Path(file)])
+
+    def save(self, folder: str) -> list[str]:
+        """The files that are in ``folder`` then, as this host sees it."""
         self.engine.save(folder)
+        return files_in(Path(folder))
 
     def load(self, folder: str) -> None:
-        """Take up the state that ``save`` wrote; raises ValueError when it is not there."""
         self.engine.load(folder)
 
     def merge(self, start: str, merging: MergingConfig) -> None:
-        """Make the policy a merged one (``PolicyEngine.merge``)."""
         self.engine.merge(start, merging)
 
-    def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
-        """Write the policy as a plain Hugging Face folder (rank 0), adapters merged in, and files ``{name: text}``."""
+    def export(self, folder: str, extra_files: Mapping[str, str]) -> list[str]:
+        """``learner.export``; the files that rank 0 has written."""
         from learner.export import export
 
         export(self.engine, Path(folder), extra_files, rank=self._rank)
-
-
-def interface_towards(address: str) -> str:
-    """Name of the network interface of this host by which it reaches ``address``: ``lo`` if that is loopback."""
-    with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
-        probe.connect((address, 9))  # of a datagram socket: nothing is sent
-        own = probe.getsockname()[0]
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(each.address.split("%")[0] == own for each in addresses):
-            return name
-    raise RuntimeError(
-        f"no network interface of this host has the address {own}, by which it reaches {address}: set "
-        "GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the one that the ranks are to use"
-    )
-
-
-def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
+        return [] if self._rank else files_in(Path(folder))
 
 
 def _grpo_loss(old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None, config: GrpoConfig) -> "Loss":

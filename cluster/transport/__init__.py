@@ -31,6 +31,8 @@ class Transport(Protocol):
     CPU."""
     copies: int
     """Of the whole policy that it keeps where the learner has its weights, on its GPU or in its process's memory."""
+    connects: bool
+    """Whether engines open connections to the learner's processes, which then have to be reached from their hosts."""
     receiver: str
     """``module:function`` that the engine's process calls (``actors.delivery``)."""
 

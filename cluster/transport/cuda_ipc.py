@@ -33,6 +33,7 @@ class CudaIpc:
 
     in_place = True
     copies = 1
+    connects = False
     receiver = f"{__name__}:receive"
 
     @staticmethod

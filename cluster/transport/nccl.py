@@ -11,7 +11,6 @@ The same code runs over gloo and CPU tensors, on loopback alone: for tests.
 import itertools
 import os
 import secrets
-import socket
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from torch.distributed import PrefixStore, TCPStore  # pyright: ignore[reportPri
 from cluster.nodes import LOOPBACK
 from cluster.transport.buckets import BucketLayout, Buckets, unpack
 from cluster.transport.topology import Topology
+from learner.rendezvous import open_store
 from rnr.faults import PolicyGone
 
 Parcel = dict[str, Any]
@@ -46,6 +46,7 @@ class Nccl:
     device: str = "cuda"
     in_place = True
     copies = 2  # two versions take turns
+    connects = True
     receiver = f"{__name__}:receive"
 
     @staticmethod
@@ -53,8 +54,6 @@ class Nccl:
         """Why it does not serve this topology; empty if it does."""
         if not topology.gpus_apart:
             return "each learner rank and each engine must have a GPU or several to itself"
-        if not topology.one_host and topology.learner_ranks == 1:
-            return "a learner of one rank opens no sockets to other hosts, and a cluster may have others"
         return "adapters are sent by the object store" if topology.lora else ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
@@ -114,13 +113,7 @@ class _Sending:
         """Where engines ask; opened with the first version."""
         if not self._door:
             address = LOOPBACK if transport.backend == "gloo" else own_address()
-            listener = socket.create_server((address, 0))
-            port = listener.getsockname()[1]
-            # By itself the store would listen on all addresses of the host.
-            descriptor = listener.detach()
-            self._master = TCPStore(
-                address, port, is_master=True, wait_for_workers=False, master_listen_fd=descriptor, timeout=TRANSFER
-            )
+            self._master, port = open_store(address, timeout=TRANSFER)
             backend, secret = transport.backend, secrets.token_hex(16)
             self._door = {"address": address, "port": port, "secret": secret, "backend": backend}
             threading.Thread(target=self._welcome, args=(transport.device,), daemon=True).start()

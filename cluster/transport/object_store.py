@@ -32,6 +32,7 @@ class ObjectStore:
 
     in_place = False
     copies = 0
+    connects = False
     receiver = f"{__name__}:receive"
 
     @staticmethod

@@ -27,6 +27,7 @@ class SharedMemory:
 
     in_place = True
     copies = 2  # two versions take turns
+    connects = False
     receiver = f"{__name__}:receive"
 
     @staticmethod

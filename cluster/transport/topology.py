@@ -25,10 +25,14 @@ class Topology:
         return not self.rollout_gpus and not self.learner_gpus
 
     @property
+    def gpus_shared(self) -> bool:
+        """Learner ranks and engines share GPUs."""
+        return self.rollout_gpus > 0 and self.learner_gpus > 0 and self.rollout_gpus + self.learner_gpus <= 1
+
+    @property
     def one_gpu(self) -> bool:
         """One learner rank and one engine share one GPU."""
-        shared = 0 < self.rollout_gpus < 1 and 0 < self.learner_gpus < 1 and self.rollout_gpus + self.learner_gpus <= 1
-        return shared and self.rollout_workers == self.learner_ranks == 1
+        return self.gpus_shared and self.rollout_workers == self.learner_ranks == 1
 
     @property
     def gpus_apart(self) -> bool:

@@ -3,11 +3,16 @@
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
 from typing import IO
+
+LAG_SECONDS = 60.0
+"""Within which a host sees what another has written on a disk that they share: NFS refreshes a folder only now and
+then."""
 
 
 def write_whole(file: Path, content: str | bytes | Iterable[str]) -> None:
@@ -81,6 +86,20 @@ def append_whole(file: Path, content: str) -> None:
             with suppress(OSError):
                 os.ftruncate(stream.fileno(), end)
             raise
+
+
+def files_in(folder: Path) -> list[str]:
+    """The paths, below it, of all files under a folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def not_there(files: Iterable[Path]) -> list[Path]:
+    """Those files that are not there and do not come up within ``LAG_SECONDS`` either."""
+    end = time.monotonic() + LAG_SECONDS
+    while (missing := [file for file in files if not file.is_file()]) and time.monotonic() < end:
+        time.sleep(0.2)
+        files = missing
+    return missing
 
 
 def sync_folder(folder: Path) -> None:

@@ -137,7 +137,7 @@ def one_rank(model_folder: str, lora_rank: int, max_tokens: int | str) -> Any:
         seed=0,
     )
     worker = LearnerWorker(rank=0, world_size=1, threads=0)
-    fitted = worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 120.0)
+    fitted = worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 120.0, 120.0)
     for note in fitted.notes:
         print(f"learner: {note}", flush=True)
     return worker

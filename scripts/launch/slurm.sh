@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A run on the nodes of a Slurm allocation: Ray's head on the first, a Ray node on each other, the driver beside the head.
 #
-#   sbatch --nodes=2 --gpus-per-node=8 scripts/launch/slurm.sh --config scripts/configs/gpu_cluster.toml \
+#   sbatch --nodes=2 --gpus-per-node=8 --cpus-per-task=64 scripts/launch/slurm.sh --config scripts/configs/gpu_cluster.toml \
 #       --run.folder=/shared/runs --run.name=mine
 #
 # The same command again, a requeue and a time limit all resume: the driver is always started with --resume. Every node
@@ -41,6 +41,10 @@ fi
 case $address in *:*) head_address="[$address]:$port" ;; *) head_address="$address:$port" ;; esac
 echo "head: $head, $head_address by $interface; ${#hosts[@]} nodes"
 
+# A step has one CPU unless it is told, whatever the job has (Slurm 22.05 and later); Ray would count all of the host's.
+cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
+export SRUN_CPUS_PER_TASK=$cpus
+
 # Calls need a token, made for this job and handed on by the environment alone.
 token=$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$token
@@ -55,10 +59,12 @@ finish() {
 trap finish EXIT
 
 srun --nodes=1 --ntasks=1 --overlap --nodelist="$head" \
-    "$ray" start --head --node-ip-address="$address" --port="$port" --dashboard-host=127.0.0.1 --block &
+    "$ray" start --head --node-ip-address="$address" --port="$port" --dashboard-host=127.0.0.1 \
+    --num-cpus="$cpus" --block &
 steps+=($!)
 for host in "${hosts[@]:1}"; do
-    srun --nodes=1 --ntasks=1 --overlap --nodelist="$host" "$ray" start --address="$head_address" --block &
+    srun --nodes=1 --ntasks=1 --overlap --nodelist="$host" \
+        "$ray" start --address="$head_address" --num-cpus="$cpus" --block &
     steps+=($!)
 done
 

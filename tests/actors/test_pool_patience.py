@@ -111,3 +111,28 @@ def test_a_policy_that_went_with_its_host_is_told_once_and_the_pool_goes_on(monk
         return await pool.lease("work", _work, seconds=60)
 
     assert asyncio.run(scenario()) == "fake-0.0"
+
+
+class NotOurs(RuntimeError):
+    """The loss of something that a start needs."""
+
+
+def test_what_is_lost_beside_a_worker_that_starts_is_no_loss_of_the_worker(monkeypatch) -> None:
+    lost: list[Exception] = []
+
+    async def spawn(name: str) -> str:
+        if lost:
+            raise lost.pop()
+        return name
+
+    async def scenario() -> str:
+        pool = _pool(monkeypatch, spawn, restart_seconds=60, passed_on=(NotOurs,))
+        await pool.lease("work", _work, seconds=60)
+        lost.append(NotOurs("gone"))
+        pool._discard(pool.slots[0], 0)
+        with pytest.raises(NotOurs, match="gone"):
+            await pool.lease("work", _work, seconds=60)
+        return await pool.lease("work", _work, seconds=60)
+
+    # Its worker was not counted as lost: the next one is still the first replacement.
+    assert asyncio.run(scenario()) == "fake-0.1"

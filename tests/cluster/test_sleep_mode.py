@@ -18,6 +18,7 @@ from cluster.memory_plan import Shape, fits, learner_parts, memory_rows, rank_pa
 from cluster.placement import decide_gpus
 from cluster.planner import Planner, machines_of
 from cluster.policy import PolicyService
+from cluster.ranks import LearnerLost, RankDied
 from cluster.services import Services
 from cluster.simulation import Load
 from cluster.sleep_mode import resolve_sleep
@@ -150,7 +151,9 @@ class Ranks:
 class Run:
     """The two services of a run on one GPU, with ``size`` rollout workers."""
 
-    def __init__(self, monkeypatch, *, size: int = 1, load: float = 5.0, offloads: bool = False) -> None:
+    def __init__(
+        self, monkeypatch, *, size: int = 1, load: float = 5.0, restart: float = 0, offloads: bool = False
+    ) -> None:
         monkeypatch.setattr("actors.slots.ray.kill", self._killed)
         monkeypatch.setattr("actors.retries.FIRST_PAUSE", 0.001)
         self.gpu = gpu = Gpu()
@@ -179,7 +182,7 @@ class Run:
             capacity=4,
             sampling=SamplingConfig(samples_per_prompt=2),
             sync=SyncConfig(),
-            deadlines=DeadlineConfig(load=load, restart=0),
+            deadlines=DeadlineConfig(load=load, restart=restart),
             probe=(1, 2, 3),
             seed=0,
             sleep_level=2,
@@ -363,6 +366,23 @@ def test_a_worker_that_is_killed_in_its_sleep_is_replaced_by_one_that_is_awake(m
     ]
 
 
+def test_a_learner_that_is_lost_together_with_the_engine_beside_it_is_rebuilt_and_not_waited_for(monkeypatch) -> None:
+    run = Run(monkeypatch, restart=2)
+
+    async def make_room() -> None:
+        raise RankDied("learner rank 0, phase make_room: the worker died")
+
+    async def scenario() -> None:
+        await run.start()
+        await run.generation.generate(_prompt())
+        run.workers["rollout-0.0"].dead = "killed"  # the host of both is gone
+        run.policy.ranks.make_room = make_room
+        with pytest.raises(LearnerLost, match="phase make_room"):
+            await run.generation.generate(_prompt())
+
+    asyncio.run(scenario())
+
+
 def test_the_learner_waits_for_an_engine_that_is_just_starting_and_it_falls_asleep_too(monkeypatch) -> None:
     run = Run(monkeypatch, size=2)
 
@@ -408,7 +428,7 @@ def test_ranks_are_rebuilt_while_engines_sleep_and_these_wake_to_what_is_publish
     ("in_turn", "order"),
     [(True, ["policy begins", "policy is up", "generation begins"]), (False, ["policy begins", "generation begins"])],
 )
-def test_engines_that_take_turns_start_once_the_learner_is_up(in_turn, order) -> None:
+def test_engines_that_share_its_gpus_start_once_the_learner_is_up(in_turn, order) -> None:
     log: list[str] = []
 
     class Service:

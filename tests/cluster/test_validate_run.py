@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from actors.engine import EngineSettings
 from cluster import run, sleep_mode
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
+from rnr.config import Config
 from rnr.runs.status import StatusFile
 
 
@@ -99,7 +100,7 @@ def test_engines_and_learner_are_told_what_was_decided(tmp_path) -> None:
     config = run.with_gpus(config, {"CPU": 8.0, "GPU": 1.0})  # fewer than workers and ranks: they share
     start = run.Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
     workers: Any = Workers()
-    services = run._services(config, workers, start, hosts=[8.0])
+    services = run._services(config, workers, start, [8.0], None)
     asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
     engine = asked["rollout-0.0"]
     assert (engine.model_folder, engine.stop_token_id, engine.seed) == (str(tmp_path), 5, 7)
@@ -131,7 +132,7 @@ def test_engines_that_sleep_and_their_learner_are_told_so(tmp_path) -> None:
             return name
 
     workers: Any = Workers()
-    services = run._services(config, workers, start, hosts=[8.0])
+    services = run._services(config, workers, start, [8.0], None)
     asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
     learner: Any = asyncio.run(cast(Any, services.policy._build()))
     assert (asked, learner.gpu_memory_share, learner.gpu_gib_asleep) == ([2], 0.95, 2.5)
@@ -162,3 +163,40 @@ def test_a_run_is_carried_out_on_what_was_made_ready(cluster, tiny_model, colour
     assert seen["folder"] == ready.folder
     assert [seen[name] for name in ("policy", "generation", "scoring")] == ["policy", "generation", "scoring"]
     assert seen["checkpoints"]._layout.learner_ranks == 1
+
+
+@pytest.mark.parametrize(
+    ("gpus", "sleep", "first"),
+    [
+        ((0.5, 0.5), "off", True),  # vLLM would count what the learner takes meanwhile as its own
+        ((0.5, 0.5), "level2", True),
+        ((1.0, 1.0), "off", False),
+        ((0.7, 0.7), "off", False),
+        ((0.0, 0.0), "off", False),  # on CPUs both at once, which is sooner
+    ],
+)
+def test_the_learner_starts_before_the_engines_wherever_they_share_gpus(gpus, sleep, first, monkeypatch) -> None:
+    started: list[bool] = []
+
+    class Services:
+        generation = SimpleNamespace(pool=None)
+
+        async def start(self, _status: Any, *, policy_first: bool) -> None:
+            started.append(policy_first)
+
+    async def nothing(*_arguments: Any, **_options: Any) -> None: ...
+
+    stand_ins = {"reserve": nothing, "end_workers": nothing, "Workers": lambda *_: None, "cores_by_host": lambda _: []}
+    stand_ins |= {"_services": lambda *_: Services(), "autoscaled": lambda *_: nullcontext()}
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(run, name, stand_in)
+    shares = {"gpus_per_rollout_worker": gpus[0], "gpus_per_learner_rank": gpus[1]}
+    config = Config.model_validate({"cluster": shares, "generation": {"sleep": sleep}})
+
+    async def start() -> None:
+        unused: Any = None
+        async with run.run_services(config, unused, status=unused):
+            pass
+
+    asyncio.run(start())
+    assert started == [first]

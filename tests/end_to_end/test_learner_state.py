@@ -50,7 +50,7 @@ def checked(stage):
     worker = LearnerWorker(rank=0, world_size=1, threads=1)
     optimizer = OptimizerConfig(zero_stage=stage)
     settings = LearnerSettings(model_folder=model, model=ModelConfig(), optimizer=optimizer, seed=0)
-    worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 300.0)
+    worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 300.0, 300.0)
     engine = worker.engine
     assert step(engine, 1.0)["actor/skipped_steps"] == (0.0, 1.0)
     worker.save(str(here / "good"))

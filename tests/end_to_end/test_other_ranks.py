@@ -66,7 +66,7 @@ def work(rank, world, stage, load, save, steps, port, out):
     settings = LearnerSettings(
         model_folder=model, model=ModelConfig(lora_rank=lora), optimizer=OptimizerConfig(zero_stage=stage), seed=0
     )
-    worker.start(settings, "127.0.0.1", number, 300.0)
+    worker.start(settings, "127.0.0.1", number, 300.0, 300.0)
     report = {"ranks": world, "stage": stage, "losses": []}
     if load:
         worker.load(load)

@@ -1,11 +1,19 @@
 """Where the learner ranks listen for each other."""
 
+import socket
+import sys
+from datetime import timedelta
+from types import SimpleNamespace
+
 import psutil
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from learner.worker import LearnerWorker, interface_towards  # noqa: E402
+from learner.rendezvous import interface_towards, open_store  # noqa: E402
+from learner.settings import LearnerSettings  # noqa: E402
+from learner.worker import LearnerWorker  # noqa: E402
+from rnr.config import ModelConfig, OptimizerConfig  # noqa: E402
 
 
 def test_the_ranks_meet_at_the_given_address_and_at_no_other(monkeypatch):
@@ -18,6 +26,32 @@ def test_the_ranks_meet_at_the_given_address_and_at_no_other(monkeypatch):
     other = torch.distributed.TCPStore("127.0.0.1", port, 2, is_master=False)
     other.set("key", "value")
     assert other.get("key") == b"value"
+
+
+def test_a_store_listens_at_an_address_of_either_family():
+    for address in ("127.0.0.1", "::1") if socket.has_dualstack_ipv6() else ("127.0.0.1",):
+        store, port = open_store(address)
+        other = torch.distributed.TCPStore(address, port, is_master=False)
+        other.set("key", address)
+        assert store.get("key") == address.encode()
+
+
+def test_collectives_end_by_the_deadline_of_what_is_done_in_them_and_not_by_that_of_the_start(monkeypatch):
+    timeouts = []
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, timeout, **__: timeouts.append(timeout))
+    deepspeed = SimpleNamespace(init_distributed=lambda *_, timeout, **__: timeouts.append(timeout))
+    monkeypatch.setitem(sys.modules, "deepspeed", deepspeed)
+    engine = SimpleNamespace(PolicyEngine=lambda settings: SimpleNamespace(fitted="fitted"))
+    monkeypatch.setitem(sys.modules, "learner.engine", engine)
+    monkeypatch.setattr("learner.worker.load_extension", lambda seconds: timeouts.append(timedelta(seconds=seconds)))
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "")
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        monkeypatch.setenv(name, "lo")
+    settings = LearnerSettings(model_folder="", model=ModelConfig(), optimizer=OptimizerConfig(), seed=0)
+    worker = LearnerWorker(rank=0, world_size=1, threads=0)
+    assert worker.start(settings, "127.0.0.1", worker.open_store("127.0.0.1"), 120.0, 1800.0) == "fitted"
+    assert [timeout.total_seconds() for timeout in timeouts] == [120, 1800, 1800]
 
 
 def test_the_interface_is_the_one_that_reaches_the_meeting_place():

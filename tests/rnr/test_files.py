@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rnr.files.jsonl import json_line, strict_json
-from rnr.files.whole import write_whole
+from rnr.files.whole import not_there, write_whole
 from rnr.runs.tracking import significant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,3 +145,21 @@ def test_what_is_no_plain_file_is_written_to_and_a_link_stays_one(tmp_path) -> N
     write_whole(pipe, ["a", "b"])
     assert (os.read(reader, 10), pipe.is_fifo()) == (b"ab", True)
     os.close(reader)
+
+
+def test_a_file_that_another_host_has_just_written_is_waited_for_and_others_for_a_while(tmp_path, monkeypatch) -> None:
+    there, late, never = (tmp_path / name for name in ("there", "late", "never"))
+    there.touch()
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        if now > 30:
+            late.touch()
+
+    monkeypatch.setattr("rnr.files.time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    assert not_there([there, late]) == []
+    assert 30 < now < 31
+    assert not_there([there, late, never]) == [never]
+    assert 90 < now < 92

@@ -18,6 +18,8 @@ LAUNCH = ROOT / "scripts" / "launch"
 SRUN = """#!/usr/bin/env bash
 # Runs the command here, in the place of the host of --nodelist.
 while [ "${1#--}" != "$1" ]; do case $1 in --nodelist=*) export HOST=${1#*=} ;; esac; shift; done
+# As since 22.05: a step has one CPU, unless it is told.
+export CPUS=${SRUN_CPUS_PER_TASK:-1}
 exec "$@"
 """
 IP = """#!/usr/bin/env bash
@@ -34,7 +36,7 @@ echo "scontrol $*" >> "$LOG"
 exit 0
 """
 RAY = """#!/usr/bin/env bash
-echo "$HOST ray $* mode=$RAY_AUTH_MODE token=${#RAY_AUTH_TOKEN} if=$NCCL_SOCKET_IFNAME" >> "$LOG"
+echo "$HOST ray $* mode=$RAY_AUTH_MODE token=${#RAY_AUTH_TOKEN} if=$NCCL_SOCKET_IFNAME of=$CPUS" >> "$LOG"
 trap 'echo "$HOST ray ended" >> "$LOG"; exit 0' TERM
 while :; do sleep 0.05; done
 """
@@ -47,6 +49,7 @@ scripts.launch.wait_for_nodes)
     while [ "$(grep -c ' ray start ' "$LOG")" -lt 3 ]; do sleep 0.05; done ;;
 scripts.train)
     echo "$HOST train $*" >> "$LOG"
+    echo "$HOST driver of=$CPUS" >> "$LOG"
     if [ -n "$LONG" ]; then
         trap 'echo "$HOST saved" >> "$LOG"; exit 9' TERM
         while :; do sleep 0.05; done
@@ -67,6 +70,7 @@ class Slurm:
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         variables = {"LOG": str(self.log), "SLURM_JOB_NODELIST": "host[1-3]", "SLURM_JOB_ID": "5", **variables}
+        variables = {"SLURM_CPUS_ON_NODE": "96", "SLURM_CPUS_PER_TASK": "64", **variables}
         variables |= {"RNR_PYTHON": str(self.folder / "python"), "PATH": f"{self.folder}:{os.environ['PATH']}"}
         variables = {"NEVER": "", "LONG": "", **variables}
         return subprocess.Popen(
@@ -92,11 +96,12 @@ def test_slurm_starts_a_head_and_nodes_waits_for_them_and_resumes_the_run(slurm)
     assert process.returncode == 7, output  # the driver's own
     assert "head: host1, 10.0.0.1:6385 by eth0; 3 nodes" in output
     lines = slurm.lines()
-    secured = "mode=token token=64 if=eth0"
-    head = f"host1 ray start --head --node-ip-address=10.0.0.1 --port=6385 --dashboard-host=127.0.0.1 --block {secured}"
+    secured = "--num-cpus=64 --block mode=token token=64 if=eth0 of=64"
+    head = f"host1 ray start --head --node-ip-address=10.0.0.1 --port=6385 --dashboard-host=127.0.0.1 {secured}"
     assert head in lines
+    assert "host1 driver of=64" in lines
     for host in ("host2", "host3"):
-        assert f"{host} ray start --address=10.0.0.1:6385 --block {secured}" in lines
+        assert f"{host} ray start --address=10.0.0.1:6385 {secured}" in lines
     wait = "host1 wait -m scripts.launch.wait_for_nodes --address 10.0.0.1:6385 --nodes 3 --seconds 300"
     assert wait in lines
     train = "host1 train -m scripts.train --cluster.address=10.0.0.1:6385 --resume --run.name=mine "
@@ -113,6 +118,14 @@ def test_slurm_takes_the_interface_and_the_port_that_it_is_given(slurm, interfac
     process = slurm.start(RNR_INTERFACE=interface, RNR_PORT="6400")
     process.communicate(timeout=60)
     assert any(f"--cluster.address={address} --resume" in line for line in slurm.lines())
+
+
+def test_slurm_gives_its_steps_all_cpus_of_a_node_where_none_are_asked_for_by_task(slurm) -> None:
+    process = slurm.start(SLURM_CPUS_PER_TASK="")
+    process.communicate(timeout=60)
+    started = [line for line in slurm.lines() if " ray start " in line]
+    assert len(started) == 3
+    assert all("--num-cpus=96" in line and line.endswith("of=96") for line in started)
 
 
 def test_slurm_refuses_an_interface_without_an_address_before_anything_starts(slurm) -> None:
