@@ -56,7 +56,7 @@ class Rank(LearnerWorker):
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch) -> None:
-    monkeypatch.setattr("rnr.files.LAG_SECONDS", 0)
+    monkeypatch.setattr("rnr.files.whole.LAG_SECONDS", 0)
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.setenv(name, "")
 

@@ -158,7 +158,7 @@ def test_a_file_that_another_host_has_just_written_is_waited_for_and_others_for_
         if now > 30:
             late.touch()
 
-    monkeypatch.setattr("rnr.files.time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    monkeypatch.setattr("rnr.files.whole.time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
     assert not_there([there, late]) == []
     assert 30 < now < 31
     assert not_there([there, late, never]) == [never]
