@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from rewards import custom, trial
 from rewards.composite import score_group
+from rewards.user import custom, trial
 from rnr.config import RewardConfig, ScorerConfig
 from rnr.types import Group, ScoredGroup
 
@@ -31,7 +31,7 @@ class RewardWorker:
 
 
 class ScorerWorker:
-    """A further scorer: a function or class of the user's own (``rewards.custom``). A class is made once in each
+    """A further scorer: a function or class of the user's own (``rewards.user.custom``). A class is made once in each
     worker, so a verifier loads its model there."""
 
     def __init__(

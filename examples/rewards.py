@@ -76,7 +76,7 @@ class Judge:
 
 
 if __name__ == "__main__":
-    from rewards.trial import trial
+    from rewards.user.trial import trial
 
     for name in ("boundaries", "short_chain", "agreement"):
         print(f"{name}: {trial(f'examples.rewards:{name}', (-100.0, 100.0)) or 'gives a number'}")

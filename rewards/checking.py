@@ -4,9 +4,9 @@ import inspect
 import re
 from collections.abc import Mapping
 
-from rewards import custom, trial
 from rewards.composite import BREVITY, NONE, OF_EVERY_ANSWER, PRESETS, REWARDS, plan_of_weights, unknown_preset
-from rewards.lookup import find
+from rewards.user import custom, trial
+from rewards.user.lookup import find
 from rnr.config import RewardConfig, ScorerConfig
 
 WORKERS = ("reward", "rollout", "learner")
@@ -17,7 +17,7 @@ def check(options: RewardConfig) -> None:
     """Raises ValueError, with the nearest name, for what ``score_group`` could not use: to be called at start.
 
     That is also a ``reward.range`` that does not hold all a preset can give, and scorers that would be logged under one
-    name. A user's own reward is called once, as ``rewards.trial`` says; one that is a class or needs a GPU is
+    name. A user's own reward is called once, as ``rewards.user.trial`` says; one that is a class or needs a GPU is
     only looked at: it is tried in its worker.
     """
     _check_scorers(options)

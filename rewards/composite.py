@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from rewards import custom, reference
+from rewards import reference
 from rewards.brevity import brevity
-from rewards.custom import Range, RewardFunction
 from rewards.entity_f1 import entity_f1
 from rewards.faithfulness import faithfulness
 from rewards.format import well_formed
@@ -16,6 +15,8 @@ from rewards.grounding import grounding
 from rewards.overlap import overlap
 from rewards.overlong import overlong
 from rewards.schema import schema
+from rewards.user import custom
+from rewards.user.custom import Range, RewardFunction
 from rnr.config import RewardConfig
 from rnr.messages import did_you_mean
 from rnr.task.labels import within

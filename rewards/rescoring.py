@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
 
-from rewards import custom
 from rewards.advantage import is_flat
 from rewards.composite import added, score_group
+from rewards.user import custom
 from rnr.config import RewardConfig, ScorerConfig
 from rnr.types import Group, Reward, ScoredGroup
 

@@ -10,8 +10,8 @@ import pytest
 from actors.pool import LeaseFailed, Pool, WorkerLost
 from actors.reward import RewardWorker, ScorerWorker
 from cluster.scoring import NoRewards, Scorer, ScoringService
-from rewards import custom
 from rewards.advantage import group_metrics, training_batch
+from rewards.user import custom
 from rnr.config import GrpoConfig, RewardConfig, ScorerConfig
 from rnr.faults import causes
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from actors.reward import RewardWorker, ScorerWorker
-from rewards import custom
 from rewards.rescoring import rescore_rollouts
-from rewards.trial import trial
+from rewards.user import custom
+from rewards.user.trial import trial
 from rnr.config import RewardConfig, ScorerConfig
 from rnr.types import Example, Group, Mention, Prompt
 from tests.carriers import rollout as make_rollout

@@ -418,7 +418,7 @@ def test_weights_whose_sum_is_no_number_are_refused() -> None:
 
 def test_a_reward_can_be_tried_in_another_process_which_may_not_find_its_module(own_rewards) -> None:
     def trial(name: str, folder: str) -> str:
-        code = f"from rewards.trial import trial; print(trial('own_rewards:{name}', (-100.0, 100.0)), end='')"
+        code = f"from rewards.user.trial import trial; print(trial('own_rewards:{name}', (-100.0, 100.0)), end='')"
         path = os.pathsep.join(filter(None, (str(ROOT), folder)))
         command = [sys.executable, "-c", code]
         done = subprocess.run(

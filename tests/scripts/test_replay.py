@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from rewards.lookup import find
 from rewards.rescoring import Change
+from rewards.user.lookup import find
 from rnr.runs.saved_rollouts import find_group, saved_groups
 from rnr.types import Reward
 from scripts.plan import main as plan

@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any
 
-from rewards.custom import OF_EVERY_REWARD, CustomReward, Form, Range, load
+from rewards.user.custom import OF_EVERY_REWARD, CustomReward, Form, Range, load
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup, Segment
 
 _CITY = Mention(text="London", label="city", start=25, end=31)

@@ -13,8 +13,8 @@ from functools import lru_cache
 from threading import current_thread, main_thread
 from typing import Any, Literal
 
-from rewards.background_loop import no_loop, wait_for, wait_there
-from rewards.lookup import find, place, shown
+from rewards.user.background_loop import no_loop, wait_for, wait_there
+from rewards.user.lookup import find, place, shown
 from rnr.types import Answer, Example, ScoredGroup
 
 RewardFunction = Callable[[Example, Answer], float]
@@ -121,7 +121,7 @@ def _listed(given: Any, use: str, count: int) -> list[Any] | _Failed:
 def form_of(use: str, arguments: Mapping[str, Any] | None = None) -> Form:
     """What the reward takes, without calling it or making its class.
 
-    Raises ValueError naming what is wrong: that it cannot be found (``rewards.lookup.find``), that it takes other
+    Raises ValueError naming what is wrong: that it cannot be found (``rewards.user.lookup.find``), that it takes other
     things, or that ``arguments`` are not its own.
     """
     found, keywords = find(use), dict(arguments or {})
