@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rnr.config import ClusterConfig, GenerationConfig, ScorerConfig
 
@@ -149,25 +148,6 @@ def _needed(cluster: ClusterConfig, scorers: Sequence[ScorerConfig], key: str) -
     return sum(count * amount for count, _, amount in parts), named
 
 
-def check_nodes(
-    cluster: ClusterConfig, nodes: Sequence[Mapping[str, Any]], scorers: Sequence[ScorerConfig] = ()
-) -> None:
-    """Raise ValueError when a worker fits on no single node, whatever the sum of all is; ``nodes`` as ``ray.nodes()``
-    gives them."""
-    alive = [node["Resources"] for node in nodes if node.get("Alive", True)]
-    for role in roles(cluster, scorers):
-        wanted = {"CPU": role.cpus, "GPU": role.gpus}
-        if not any(all(has.get(name, 0.0) + 1e-6 >= need for name, need in wanted.items()) for has in alive):
-            most = {name: max((has.get(name, 0.0) for has in alive), default=0.0) for name in wanted}
-            largest = ", ".join(f"{count:g} {name}" for name, count in most.items())
-            keys = "cluster.cpus_per_worker or cluster.gpus_per_*"
-            keys = keys if role in roles(cluster) else "its cpus or gpus in reward.scorers"
-            raise ValueError(
-                f"one {role.name} worker needs {role.cpus:g} CPU and {role.gpus:g} GPU on one node, and no node has "
-                f"both (the largest have {largest}): lower {keys}"
-            )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """Resources on one node that are reserved together, and who takes them."""
@@ -175,12 +155,19 @@ class Bundle:
     resources: dict[str, float]
     members: tuple[str, ...]
     """Names of workers such as ``rollout-0`` and ``learner-0``."""
+    held: bool = True
+    """Whether it is reserved; otherwise Ray places its worker, and it only has to be left room."""
+
+    @property
+    def ranks(self) -> int:
+        """How many of its members are learner ranks."""
+        return sum(member.startswith("learner-") for member in self.members)
 
 
-def bundles(cluster: ClusterConfig) -> tuple[Bundle, ...]:
-    """What is reserved where GPUs are used. A learner rank and a rollout worker that share a GPU are reserved as a
-    pair, and a rank beside them that has no partner takes a whole one, so that no two ranks land on one; all others
-    each have a bundle of their own."""
+def bundles(cluster: ClusterConfig, scorers: Sequence[ScorerConfig] = ()) -> tuple[Bundle, ...]:
+    """What is reserved where GPUs are used, and what scorers need of them. A learner rank and a rollout worker that
+    share a GPU are reserved as a pair, and a rank beside them that has no partner takes a whole one, so that no two
+    ranks land on one; all others each have a bundle of their own."""
     rollout, learner, _ = roles(cluster)
     paired = pairs(cluster)
     both = {"CPU": rollout.cpus + learner.cpus, "GPU": rollout.gpus + learner.gpus}
@@ -189,6 +176,11 @@ def bundles(cluster: ClusterConfig) -> tuple[Bundle, ...]:
         *(Bundle(resources=both, members=(f"learner-{number}", f"rollout-{number}")) for number in range(paired)),
         *(Bundle(resources=alone, members=(f"learner-{number}",)) for number in range(paired, learner.count)),
         *(rollout_bundle(cluster, f"rollout-{number}") for number in range(paired, rollout.count)),
+        *(
+            Bundle(resources={"CPU": judge.cpus, "GPU": judge.gpus}, members=(f"{judge.name}-{number}",), held=False)
+            for judge in _judges(cluster, scorers)
+            for number in range(judge.count)
+        ),
     )
     return tuple(bundle for bundle in found if bundle.resources.get("GPU"))
 

@@ -14,6 +14,7 @@ import ray
 
 from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
+from cluster.assignment import check_nodes
 from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
 from cluster.estimate import estimated_rates, stated_seconds
@@ -26,7 +27,6 @@ from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
     bundles,
-    check_nodes,
     check_resources,
     decide_gpus,
     local_resources,
@@ -249,8 +249,8 @@ async def run_services(
 ) -> AsyncIterator[Services]:
     """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
     ``folder`` holds requests."""
-    cluster = config.cluster
-    make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
+    cluster, scorers = config.cluster, config.reward.scorers
+    make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster, scorers))
     reservations = await reserve(reserved, seconds=config.deadlines.start)
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
     services = _services(config, workers, start, hosts=cores_by_host(cluster.address))

@@ -2,10 +2,10 @@
 
 import pytest
 
+from cluster.assignment import check_nodes
 from cluster.in_process import cores_by_host, resources_in_process
 from cluster.placement import (
     bundles,
-    check_nodes,
     check_resources,
     decide_gpus,
     roles,
