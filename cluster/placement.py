@@ -21,7 +21,7 @@ class Role:
 
 
 SHARED_GPU_MEMORY = 0.4
-"""What vLLM may take of a GPU's memory that it shares with the learner, unless the config says otherwise."""
+"""What vLLM may take of the memory of a GPU that it has a share of, unless the config says otherwise."""
 LONE_RANK = 1.0
 """GPUs of a rank that shares none where others do: Ray would put two halves on one GPU, and NCCL takes a rank a GPU."""
 
@@ -36,9 +36,9 @@ def decide_gpus(
     share = 0.0 if not gpus else 1.0 if whole else 0.5
     open_keys = [key for key in ("gpus_per_rollout_worker", "gpus_per_learner_rank") if getattr(cluster, key) is None]
     decided: dict[str, float] = dict.fromkeys(open_keys, share)
-    if decided.get("gpus_per_rollout_worker") == 0.5 and not generation.changed("gpu_memory_fraction"):
-        generation = generation.model_copy(update={"gpu_memory_fraction": SHARED_GPU_MEMORY})
     cluster = cluster.model_copy(update=decided)
+    if 0 < (cluster.gpus_per_rollout_worker or 0.0) < 1 and not generation.changed("gpu_memory_fraction"):
+        generation = generation.model_copy(update={"gpu_memory_fraction": SHARED_GPU_MEMORY})
     _refuse_crowded(cluster, generation.gpu_memory_fraction)
     return cluster, generation
 

@@ -74,6 +74,16 @@ def test_a_config_that_says_nothing_of_gpus_takes_what_there_is(gpus, each, memo
     assert generation.gpu_memory_fraction == memory
 
 
+def test_an_engine_that_a_config_gives_a_share_of_a_gpu_takes_as_much_of_it_as_one_that_is_given_it() -> None:
+    halves = _config("gpus_per_rollout_worker=0.5", "gpus_per_learner_rank=0.5")
+    for gpus in (1.0, 8.0):
+        assert decide_gpus(halves, GenerationConfig(), gpus)[1].gpu_memory_fraction == 0.4
+    assert decide_gpus(halves, GenerationConfig(gpu_memory_fraction=0.85), 1.0)[1].gpu_memory_fraction == 0.85
+    for whole in (0, 1, 2):
+        cluster = _config(f"gpus_per_rollout_worker={whole}", "gpus_per_learner_rank=0.5")
+        assert decide_gpus(cluster, GenerationConfig(), 4.0)[1].gpu_memory_fraction == 0.85
+
+
 def test_what_a_config_says_of_gpus_stands() -> None:
     cluster, _ = decide_gpus(_config("gpus_per_rollout_worker=0", "gpus_per_learner_rank=1"), GenerationConfig(), 1.0)
     assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (0.0, 1.0)
