@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.gpus import gpu_memory
 from cluster.placement import learner_memory_share
 from cluster.transport import weight_copies
 from cluster.transport.topology import topology_of
 from learner.memory import LEAST
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
-from rnr.model_folder import count_weights, read_text_config
+from rnr.model_folder import read_text_config
 
 LIBRARIES = 1.0
 """GiB of a process that uses a GPU: its context and its libraries."""
@@ -160,17 +159,6 @@ def resolve_max_num_seqs(
     return generation.model_copy(update={"max_num_seqs": min(most, max(least, full // 8 * 8))})
 
 
-def resolve_engine(
-    generation: GenerationConfig, model: ModelConfig, cluster: ClusterConfig, folder: str
-) -> GenerationConfig:
-    """``resolve_max_num_seqs`` for the GPUs of this machine, where engines have some; unchanged elsewhere."""
-    gpus = cluster.gpus_per_rollout_worker or 0.0
-    if not gpus:
-        return generation
-    shape = shape_of(folder, count_weights(folder))
-    return resolve_max_num_seqs(generation, shape, model, gpus=gpus, has=min(gpu_memory(), default=0.0))
-
-
 def gib_while_sampling(parts: Mapping[str, float]) -> float:
     """GiB that a learner rank of these ``learner_parts`` keeps while engines sample: all but activations, and an
     optimizer that takes turns with them."""
@@ -198,7 +186,7 @@ def memory_rows(
     has: float,
 ) -> list[tuple[str, str]]:
     """(name, what it holds) of the learner, a rank of which has these ``rank_parts``, and the engine, whose GPUs are
-    decided, on a GPU of ``has`` GiB, the smallest of this machine; empty without one. Raises ValueError, with what to
+    decided, on a GPU of ``has`` GiB; empty without one. Raises ValueError, with what to
     change, for a plan that does not fit."""
     if not has:
         return []

@@ -19,6 +19,7 @@ from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
 from cluster.estimate import estimated_rates, stated_seconds
 from cluster.generation import generation_service
+from cluster.gpus import worker_gpus
 from cluster.graceful_stop import GracefulStop, nothing_to_save
 from cluster.host_checks import check_machine
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
@@ -138,7 +139,7 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     with status.starting("Ray"):
         config = connect(config)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, rows = plan_memory(prepared.shape, *branches)
+    generation, rows = plan_memory(worker_gpus(config.cluster), prepared.shape, *branches)
     config = config.model_copy(update={"generation": generation})
     print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)

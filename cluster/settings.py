@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.engine import EngineSettings
-from cluster.memory_plan import ASLEEP, resolve_engine
+from cluster.memory_plan import ASLEEP
 from cluster.placement import learner_memory_share, threads_per_worker
 from cluster.transport import Transport
 from learner.settings import LearnerSettings
@@ -73,7 +73,7 @@ def engine_settings(
         model_folder=model_folder,
         stop_token_id=stop_token_id,
         model=model,
-        generation=resolve_engine(generation, model, cluster, model_folder),
+        generation=generation,
         threads=threads_per_worker(cluster.most_rollout_workers, hosts),
         gpus=cluster.gpus_per_rollout_worker or 0.0,
         seed=seed,

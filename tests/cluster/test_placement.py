@@ -78,7 +78,7 @@ def test_an_engine_that_a_config_gives_a_share_of_a_gpu_takes_as_much_of_it_as_o
     halves = _config("gpus_per_rollout_worker=0.5", "gpus_per_learner_rank=0.5")
     for gpus in (1.0, 8.0):
         assert decide_gpus(halves, GenerationConfig(), gpus)[1].gpu_memory_fraction == 0.4
-    assert decide_gpus(halves, GenerationConfig(gpu_memory_fraction=0.85), 1.0)[1].gpu_memory_fraction == 0.85
+    assert decide_gpus(halves, GenerationConfig(gpu_memory_fraction=0.6), 1.0)[1].gpu_memory_fraction == 0.6
     for whole in (0, 1, 2):
         cluster = _config(f"gpus_per_rollout_worker={whole}", "gpus_per_learner_rank=0.5")
         assert decide_gpus(cluster, GenerationConfig(), 4.0)[1].gpu_memory_fraction == 0.85
@@ -251,8 +251,8 @@ def test_ranks_for_which_there_are_too_few_gpus_are_refused_with_the_number_that
         # Three engines beside one rank: the second and the third share a GPU.
         (
             ("rollout_workers=3", "gpus_per_learner_rank=0.5", "gpus_per_rollout_worker=0.5"),
-            0.85,
-            r"2 engines would be put on one GPU, and each takes 0\.85 .*gpu_memory_fraction to 0\.47 or less",
+            0.6,
+            r"2 engines would be put on one GPU, and each takes 0\.6 .*gpu_memory_fraction to 0\.47 or less",
         ),
         (("rollout_workers=1..8", "gpus_per_learner_rank=1", "gpus_per_rollout_worker=0.25"), 0.4, "4 engines would"),
     ],
