@@ -97,17 +97,27 @@ def _size(config: Mapping[str, Any], name: str) -> int | None:
 
 
 def learner_parts(
-    shape: Shape, model: ModelConfig, optimizer: OptimizerConfig, *, ranks: int, reference: bool, copies: int
+    shape: Shape,
+    model: ModelConfig,
+    optimizer: OptimizerConfig,
+    *,
+    ranks: int,
+    reference: bool,
+    copies: int,
+    longest: int = 0,
 ) -> dict[str, float]:
-    """GiB of one learner rank, by what takes it. ``copies`` of its weights are kept for the
-    engines by the transport, on rank 0."""
+    """GiB of one learner rank, by what takes it. ``copies`` of its weights are kept for the engines by the transport,
+    on rank 0. A sequence of ``longest`` tokens that is longer than a micro-batch is one of its own."""
     stage, weights = optimizer.zero_stage, shape.weights
     # An adapter of rank r beside each linear layer has r numbers for each of its inputs and outputs.
     widths = 7 * shape.hidden + 2 * shape.query + 2 * shape.key + 3 * shape.intermediate
     trained = model.lora_rank * widths * shape.layers if model.lora_rank else weights
     tokens = LEAST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
     stepped = 12 * trained / (ranks if stage else 1)
-    activations = f"{ACTIVATIONS} of {tokens} tokens"
+    activations = (
+        f"{ACTIVATIONS} of {max(tokens, longest)} tokens{' (the longest sequence)' if longest > tokens else ''}"
+    )
+    tokens = max(tokens, longest)
     kept = tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing)
     by_turns = {f"optimizer or {activations}": max(stepped, kept)}
     parts = {
@@ -127,11 +137,13 @@ def rank_parts(
     grpo: GrpoConfig,
     cluster: ClusterConfig,
     sync: SyncConfig,
+    *,
+    longest: int = 0,
 ) -> dict[str, float]:
     """``learner_parts`` of the first rank of a run whose GPUs are decided: it has the weights for the engines, too."""
     copies = weight_copies(sync, topology_of(cluster, model))
     ranks, reference = cluster.learner_ranks, grpo.keeps_reference
-    return learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
+    return learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies, longest=longest)
 
 
 def engine_parts(shape: Shape, share_gib: float, *, gpus: float) -> dict[str, float]:
@@ -208,7 +220,8 @@ def _learner_rows(
     if needs > room:
         raise ValueError(
             f"a learner rank needs {_sum(parts, room)}: set model.gradient_checkpointing or optimizer.offload, "
-            "lower optimizer.max_tokens_per_microbatch or generation.gpu_memory_fraction, add "
+            "lower optimizer.max_tokens_per_microbatch, generation.gpu_memory_fraction or, where the longest sequence "
+            "counts, sampling.max_new_tokens or data.max_prompt_tokens, add "
             "cluster.learner_ranks with optimizer.zero_stage 2 or 3, or train an adapter (model.lora_rank)"
         )
     if not generation.sleep_level:

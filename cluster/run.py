@@ -83,6 +83,7 @@ class ValidatedRun:
             stop_token_id=self.prepared.stop_token_id,
             probe=self.prepared.probe,
             learning_rate=self.schedule.learning_rate,
+            longest=self.prepared.longest,
         )
 
 
@@ -139,7 +140,7 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     with status.starting("Ray"):
         config = connect(config)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, rows = plan_memory(worker_gpus(config.cluster), prepared.shape, *branches)
+    generation, rows = plan_memory(worker_gpus(config.cluster), prepared.shape, *branches, longest=prepared.longest)
     config = config.model_copy(update={"generation": generation})
     print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)
@@ -267,9 +268,7 @@ def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence
     """The services, not yet started, of a run whose GPUs are decided."""
     cluster, decided = config.cluster, (config.cluster, config.generation)
     transport = make_transport(config.sync, topology_of(cluster, config.model))
-    learner = learner_settings(
-        start.model_folder, config.model, config.optimizer, config.run.seed, decided, config.grpo, transport
-    )
+    learner = learner_settings(start, config.model, config.optimizer, config.run.seed, decided, config.grpo, transport)
     policy = PolicyService(
         lambda: workers.learner(learner, threads=threads_per_worker(cluster.learner_ranks, hosts)),
         grpo=config.grpo,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from actors.engine import EngineSettings
 from cluster.memory_plan import ASLEEP
 from cluster.placement import learner_memory_share, threads_per_worker
+from cluster.services import Start
 from cluster.transport import Transport
 from learner.settings import LearnerSettings
 from rnr.config import (
@@ -39,7 +40,7 @@ class Settings:
 
 
 def learner_settings(
-    model_folder: str,
+    start: Start,
     model: ModelConfig,
     optimizer: OptimizerConfig,
     seed: int,
@@ -49,13 +50,14 @@ def learner_settings(
 ) -> LearnerSettings:
     """The settings of the learner in a run whose GPUs are decided."""
     return LearnerSettings(
-        model_folder=model_folder,
+        model_folder=start.model_folder,
         model=model,
         optimizer=optimizer,
         seed=seed,
         gpu_memory_share=learner_memory_share(*decided),
         gpu_gib_asleep=ASLEEP if decided[1].sleep_level else 0.0,
         copies=transport.copies + grpo.keeps_reference,
+        longest=start.longest,
     )
 
 

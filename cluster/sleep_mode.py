@@ -71,13 +71,15 @@ def plan_memory(
     generation: GenerationConfig,
     cluster: ClusterConfig,
     sync: SyncConfig,
+    *,
+    longest: int = 0,
 ) -> tuple[GenerationConfig, list[tuple[str, str]]]:
     """The branch with all decided that depends on the GPUs of the workers (``resolve_sleep``, ``resolve_max_num_seqs``)
-    and, with what it decided, ``memory_rows`` for the smallest of them. Raises ValueError for GPUs that cannot be used,
-    too."""
+    and, with what it decided, ``memory_rows`` for the smallest of them, where the longest sequence that may be trained
+    on has ``longest`` tokens. Raises ValueError for GPUs that cannot be used, too."""
     refuse_without_bf16(found, cluster)
     has, gpus = found.gib, cluster.gpus_per_rollout_worker or 0.0
-    parts = rank_parts(shape, model, optimizer, grpo, cluster, sync) if has and shape else None
+    parts = rank_parts(shape, model, optimizer, grpo, cluster, sync, longest=longest) if has and shape else None
     generation = resolve_sleep(parts, generation, cluster, grpo, lora=model.lora_rank > 0, has=has)
     generation = resolve_max_num_seqs(generation, shape, model, gpus=gpus, has=has)
     if not gpus and not cluster.gpus_per_learner_rank:

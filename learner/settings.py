@@ -19,3 +19,5 @@ class LearnerSettings:
     """Of its share, what an engine keeps that sleeps while the learner trains, in GiB."""
     copies: int = 0
     """Of what is trained, that come to the device later: the reference of the KL, what the transport keeps."""
+    longest: int = 0
+    """Tokens of the longest sequence that may be trained on; 0 if that is not known."""

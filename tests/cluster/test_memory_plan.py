@@ -81,6 +81,19 @@ def test_one_rank_of_a_small_model_by_hand() -> None:
     assert sum(parts.values()) == pytest.approx(35.97, abs=0.05)
 
 
+def test_a_sequence_longer_than_a_micro_batch_is_what_counts() -> None:
+    def activations(longest: int, optimizer: OptimizerConfig) -> tuple[str, float]:
+        parts = learner_parts(SMALL, ModelConfig(), optimizer, ranks=1, reference=False, copies=0, longest=longest)
+        return next((name, size) for name, size in parts.items() if name.startswith("activations"))
+
+    # 1,490,944 bytes a token.
+    assert activations(2048, OptimizerConfig()) == ("activations of 2048 tokens", pytest.approx(2.84375))
+    longest = ("activations of 8192 tokens (the longest sequence)", pytest.approx(11.375))
+    assert activations(8192, OptimizerConfig()) == longest
+    assert activations(8192, OptimizerConfig(max_tokens_per_microbatch=4096)) == longest
+    assert activations(8192, MICROBATCH)[0] == "activations of 16384 tokens"
+
+
 @pytest.mark.parametrize(
     ("stage", "bytes_per_weight"), [(0, 2 + 6 + 12), (1, 2 + 2 + 1 + 3), (2, 2 + 0.5 + 1 + 3), (3, 0.5 + 0.5 + 1 + 3)]
 )
@@ -158,10 +171,10 @@ def test_a_size_may_be_told_of_each_layer_and_what_is_no_size_is_no_plan(tmp_pat
     assert (shape and (shape.intermediate, shape.query, shape.key)) == found
 
 
-def _planned(folder, found: WorkerGpus, **cluster: Any) -> tuple[GenerationConfig, dict[str, str]]:
+def _planned(folder, found: WorkerGpus, longest: int = 0, **cluster: Any) -> tuple[GenerationConfig, dict[str, str]]:
     decided, generation = decide_gpus(ClusterConfig(**cluster), GenerationConfig(), 2)
     branches = ModelConfig(context_tokens=2048), OptimizerConfig(), GrpoConfig(), generation, decided, SyncConfig()
-    generation, rows = plan_memory(found, shape_of(folder, count_weights(folder)), *branches)
+    generation, rows = plan_memory(found, shape_of(folder, count_weights(folder)), *branches, longest=longest)
     return generation, dict(rows)
 
 
@@ -176,6 +189,18 @@ def test_the_smallest_of_the_workers_gpus_decides_and_is_named(tmp_path) -> None
     small = WorkerGpus(gpus=[h100, Gpu(name="T400", gib=4.0)], where="this machine")
     with pytest.raises(ValueError, match=r"\(worked out for 2 GPUs of this machine: the smallest is T400, 4\.0 GiB\)"):
         _planned(folder, small)
+
+
+def test_a_plan_in_which_the_longest_sequence_has_no_room_is_refused_with_what_makes_it_shorter(tmp_path) -> None:
+    folder = _model(tmp_path, 1192)
+    found = WorkerGpus(gpus=[Gpu(name="RTX 4090", gib=24.0)], where="this machine")
+    # 1.11 + 3.33 + 6.66 + 1 are 12.1 of 0.95 * 24 = 22.8: 2,048 tokens take 2.84 more, 8,192 tokens 11.38.
+    for longest in (0, 2048, 7000):
+        _planned(folder, found, longest=longest)
+    with pytest.raises(
+        ValueError, match=r"of 8192 tokens \(the longest sequence\) 11\.4 .*sampling\.max_new_tokens or"
+    ):
+        _planned(folder, found, longest=8192)
 
 
 def test_a_plan_without_the_workers_gpus_says_so_and_what_it_takes(tmp_path) -> None:
@@ -249,7 +274,7 @@ def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_a
     tmp_path, monkeypatch
 ) -> None:
     shape = shape_of(_model(tmp_path, 1192), 596_000_000)
-    prepared: Any = SimpleNamespace(shape=shape, weights_gib=2 * 596e6 / 2**30)
+    prepared: Any = SimpleNamespace(shape=shape, weights_gib=2 * 596e6 / 2**30, longest=0)
 
     def rows(cluster: ClusterConfig, **sections: Any) -> dict[str, str]:
         config = Config(cluster=cluster, **sections)
