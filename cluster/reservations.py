@@ -69,6 +69,11 @@ class Reservations:
         group = self.groups.get(name)
         return group is not None and placement_group_table(group)["state"] == "CREATED"
 
+    def ranks_waiting(self) -> int:
+        """How many learner ranks have a place that is on no node that is there."""
+        ranks = [group for name, group in self.groups.items() if name.startswith("learner-")]
+        return sum(placement_group_table(group)["state"] != "CREATED" for group in ranks)
+
     def release(self, name: str) -> None:
         """Give up the place of a worker; one that it shares is kept for the other."""
         group = self.groups.get(name)
