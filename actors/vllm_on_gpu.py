@@ -44,6 +44,6 @@ def refuse_division(model_folder: str, gpus: float | None) -> None:
     if round(gpus) not in fit:
         with_keys = f" and {keys} heads of keys and values" if keys != heads else ""
         raise ValueError(
-            f"cluster.gpus_per_rollout_worker={gpus:g}: an engine divides the model's {heads} attention heads{with_keys} "
-            f"over its GPUs, so {' or '.join(map(str, fit))} do"
+            f"cluster.gpus_per_rollout_worker={gpus:g}: an engine divides the model's {heads} attention "
+            f"heads{with_keys} over its GPUs, so {' or '.join(map(str, fit))} do"
         )
