@@ -60,7 +60,8 @@ class Pool:
         self._prepare = prepare
         self._on_release = on_release
         self._queue = Queue(self.slots, capacity)
-        self._leaving: list[Slot] = []
+        self.leaving: list[Slot] = []
+        """Given back, and still answering leases."""
         self._first_generation: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._going = asyncio.Event()  # whether workers are started in the background
@@ -153,12 +154,12 @@ class Pool:
             slot = min(self.slots, key=lambda slot: (slot.ready, slot.load, -slot.number))
             self.slots.remove(slot)
             slot.leaving = True
-            self._leaving.append(slot)
+            self.leaving.append(slot)
             if slot.starting is not None:
                 slot.starting.cancel()
             self._end_if_done(slot)
         while len(self.slots) < size:
-            taken = {slot.number for slot in (*self.slots, *self._leaving)}
+            taken = {slot.number for slot in (*self.slots, *self.leaving)}
             number = next(number for number in range(len(taken) + 1) if number not in taken)
             slot = self._slot(number)
             # A number that comes again names another worker.
@@ -169,8 +170,8 @@ class Pool:
 
     def _end_if_done(self, slot: Slot) -> None:
         """End a leaving worker that has no lease left."""
-        if slot.leaving and slot.load == 0 and slot in self._leaving:
-            self._leaving.remove(slot)
+        if slot.leaving and slot.load == 0 and slot in self.leaving:
+            self.leaving.remove(slot)
             self._first_generation[slot.number] = slot.generation + 1
             self._kill(slot)
             self._on_release(slot.name)
@@ -291,5 +292,5 @@ class Pool:
         """End all workers."""
         for task in self._tasks:
             task.cancel()
-        for slot in (*self.slots, *self._leaving):
+        for slot in (*self.slots, *self.leaving):
             self._kill(slot)

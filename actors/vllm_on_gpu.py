@@ -34,10 +34,16 @@ def refuse_division(model_folder: str, gpus: float | None) -> None:
     """Raise ValueError for a number of GPUs over which the model's attention heads cannot be divided."""
     if gpus is None or gpus <= 1:
         return
-    heads = read_text_config(model_folder).get("num_attention_heads")
-    if type(heads) is int and heads % round(gpus):
-        fit = [number for number in range(1, heads + 1) if not heads % number]
+    config = read_text_config(model_folder)
+    heads, keys = config.get("num_attention_heads"), config.get("num_key_value_heads")
+    if type(heads) is not int:
+        return
+    keys = keys if type(keys) is int and keys > 0 else heads
+    # A GPU has whole heads: some of the heads of keys and values, or, where there are fewer, a copy of one.
+    fit = [number for number in range(1, heads + 1) if not heads % number and (not keys % number or not number % keys)]
+    if round(gpus) not in fit:
+        with_keys = f" and {keys} heads of keys and values" if keys != heads else ""
         raise ValueError(
-            f"cluster.gpus_per_rollout_worker={gpus:g}: an engine divides the model's {heads} attention heads over its "
-            f"GPUs, so {' or '.join(map(str, fit))} do"
+            f"cluster.gpus_per_rollout_worker={gpus:g}: an engine divides the model's {heads} attention "
+            f"heads{with_keys} over its GPUs, so {' or '.join(map(str, fit))} do"
         )

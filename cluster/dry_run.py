@@ -76,7 +76,8 @@ def worker_gib(
         # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
         known["rollout"] = 1.5 + 2 * prepared.weights_gib + generation.kv_cache_gib
     if prepared.shape is not None:
-        known["learner"] = sum(rank_parts(prepared.shape, model, optimizer, grpo, cluster, sync).values())
+        branches = model, optimizer, grpo, cluster, sync
+        known["learner"] = sum(rank_parts(prepared.shape, *branches, longest=prepared.longest).values())
     return known
 
 

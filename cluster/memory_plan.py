@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.gpus import gpu_memory
 from cluster.placement import learner_memory_share
 from cluster.transport import weight_copies
 from cluster.transport.topology import topology_of
 from learner.memory import LEAST
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
-from rnr.model_folder import count_weights, read_text_config
+from rnr.model_folder import read_text_config
 
 LIBRARIES = 1.0
 """GiB of a process that uses a GPU: its context and its libraries."""
@@ -98,17 +97,27 @@ def _size(config: Mapping[str, Any], name: str) -> int | None:
 
 
 def learner_parts(
-    shape: Shape, model: ModelConfig, optimizer: OptimizerConfig, *, ranks: int, reference: bool, copies: int
+    shape: Shape,
+    model: ModelConfig,
+    optimizer: OptimizerConfig,
+    *,
+    ranks: int,
+    reference: bool,
+    copies: int,
+    longest: int = 0,
 ) -> dict[str, float]:
-    """GiB of one learner rank, by what takes it. ``copies`` of its weights are kept for the
-    engines by the transport, on rank 0."""
+    """GiB of one learner rank, by what takes it. ``copies`` of its weights are kept for the engines by the transport,
+    on rank 0. A sequence of ``longest`` tokens that is longer than a micro-batch is one of its own."""
     stage, weights = optimizer.zero_stage, shape.weights
     # An adapter of rank r beside each linear layer has r numbers for each of its inputs and outputs.
     widths = 7 * shape.hidden + 2 * shape.query + 2 * shape.key + 3 * shape.intermediate
     trained = model.lora_rank * widths * shape.layers if model.lora_rank else weights
     tokens = LEAST if optimizer.max_tokens_per_microbatch == "auto" else optimizer.max_tokens_per_microbatch
     stepped = 12 * trained / (ranks if stage else 1)
-    activations = f"{ACTIVATIONS} of {tokens} tokens"
+    activations = (
+        f"{ACTIVATIONS} of {max(tokens, longest)} tokens{' (the longest sequence)' if longest > tokens else ''}"
+    )
+    tokens = max(tokens, longest)
     kept = tokens * shape.kept_bytes(checkpointing=model.gradient_checkpointing)
     by_turns = {f"optimizer or {activations}": max(stepped, kept)}
     parts = {
@@ -128,11 +137,13 @@ def rank_parts(
     grpo: GrpoConfig,
     cluster: ClusterConfig,
     sync: SyncConfig,
+    *,
+    longest: int = 0,
 ) -> dict[str, float]:
     """``learner_parts`` of the first rank of a run whose GPUs are decided: it has the weights for the engines, too."""
     copies = weight_copies(sync, topology_of(cluster, model))
     ranks, reference = cluster.learner_ranks, grpo.keeps_reference
-    return learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies)
+    return learner_parts(shape, model, optimizer, ranks=ranks, reference=reference, copies=copies, longest=longest)
 
 
 def engine_parts(shape: Shape, share_gib: float, *, gpus: float) -> dict[str, float]:
@@ -158,17 +169,6 @@ def resolve_max_num_seqs(
     full = cache_tokens(shape, parts["KV cache"], gpus=gpus) // model.context_tokens
     least, most = SEQUENCES
     return generation.model_copy(update={"max_num_seqs": min(most, max(least, full // 8 * 8))})
-
-
-def resolve_engine(
-    generation: GenerationConfig, model: ModelConfig, cluster: ClusterConfig, folder: str
-) -> GenerationConfig:
-    """``resolve_max_num_seqs`` for the GPUs of this machine, where engines have some; unchanged elsewhere."""
-    gpus = cluster.gpus_per_rollout_worker or 0.0
-    if not gpus:
-        return generation
-    shape = shape_of(folder, count_weights(folder))
-    return resolve_max_num_seqs(generation, shape, model, gpus=gpus, has=min(gpu_memory(), default=0.0))
 
 
 def gib_while_sampling(parts: Mapping[str, float]) -> float:
@@ -198,7 +198,7 @@ def memory_rows(
     has: float,
 ) -> list[tuple[str, str]]:
     """(name, what it holds) of the learner, a rank of which has these ``rank_parts``, and the engine, whose GPUs are
-    decided, on a GPU of ``has`` GiB, the smallest of this machine; empty without one. Raises ValueError, with what to
+    decided, on a GPU of ``has`` GiB; empty without one. Raises ValueError, with what to
     change, for a plan that does not fit."""
     if not has:
         return []
@@ -220,7 +220,8 @@ def _learner_rows(
     if needs > room:
         raise ValueError(
             f"a learner rank needs {_sum(parts, room)}: set model.gradient_checkpointing or optimizer.offload, "
-            "lower optimizer.max_tokens_per_microbatch or generation.gpu_memory_fraction, add "
+            "lower optimizer.max_tokens_per_microbatch, generation.gpu_memory_fraction or, where the longest sequence "
+            "counts, sampling.max_new_tokens or data.max_prompt_tokens, add "
             "cluster.learner_ranks with optimizer.zero_stage 2 or 3, or train an adapter (model.lora_rank)"
         )
     if not generation.sleep_level:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rnr.config import ClusterConfig, GenerationConfig, ScorerConfig
 
@@ -22,22 +21,61 @@ class Role:
 
 
 SHARED_GPU_MEMORY = 0.4
-"""What vLLM may take of a GPU's memory that it shares with the learner, unless the config says otherwise."""
+"""What vLLM may take of the memory of a GPU that it has a share of, unless the config says otherwise."""
+LONE_RANK = 1.0
+"""GPUs of a rank that shares none where others do: Ray would put two halves on one GPU, and NCCL takes a rank a GPU."""
 
 
 def decide_gpus(
     cluster: ClusterConfig, generation: GenerationConfig, gpus: float, scorers: Sequence[ScorerConfig] = ()
 ) -> tuple[ClusterConfig, GenerationConfig]:
     """The branches with what they leave open of the GPUs decided, for a cluster of ``gpus``, of which the scorers take
-    theirs first."""
+    theirs first. Raises ValueError, with what to set, for shares by which too much would be put on one GPU."""
     judged = sum(role.count * role.gpus for role in _judges(cluster, scorers))
     whole = gpus - judged >= cluster.fewest_rollout_workers + cluster.learner_ranks
     share = 0.0 if not gpus else 1.0 if whole else 0.5
     open_keys = [key for key in ("gpus_per_rollout_worker", "gpus_per_learner_rank") if getattr(cluster, key) is None]
     decided: dict[str, float] = dict.fromkeys(open_keys, share)
-    if decided.get("gpus_per_rollout_worker") == 0.5 and not generation.changed("gpu_memory_fraction"):
+    cluster = cluster.model_copy(update=decided)
+    if 0 < (cluster.gpus_per_rollout_worker or 0.0) < 1 and not generation.changed("gpu_memory_fraction"):
         generation = generation.model_copy(update={"gpu_memory_fraction": SHARED_GPU_MEMORY})
-    return cluster.model_copy(update=decided), generation
+    _refuse_crowded(cluster, generation.gpu_memory_fraction)
+    return cluster, generation
+
+
+def pairs(cluster: ClusterConfig) -> int:
+    """How many learner ranks share a GPU with a rollout worker, in a run whose GPUs are decided."""
+    engine, rank = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0
+    share = engine > 0 and rank > 0 and engine + rank <= 1
+    return min(cluster.fewest_rollout_workers, cluster.learner_ranks) if share else 0
+
+
+def _refuse_crowded(cluster: ClusterConfig, fraction: float) -> None:
+    """Raise ValueError, with what to set, where Ray, which fills one GPU before it takes the next, would put two
+    learner ranks on one, or engines of this memory fraction beside what leaves them no room."""
+    engine, rank, paired = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0, pairs(cluster)
+    held = rank + engine if paired else rank
+    if cluster.learner_ranks > 1 and 0 < held <= 0.5:
+        raise ValueError(
+            f"cluster.gpus_per_learner_rank={rank:g}: {int(1 / held)} of the {cluster.learner_ranks} learner ranks "
+            "would be put on one GPU, and NCCL takes one a GPU: set it to 1, or both cluster.gpus_per_learner_rank and "
+            "cluster.gpus_per_rollout_worker to 0.5"
+        )
+    alone = cluster.most_rollout_workers - paired
+    if not 0 < engine < 1 or alone < 1:
+        return
+    if paired and held + engine <= 1:
+        raise ValueError(
+            f"cluster.gpus_per_rollout_worker={engine:g}: a second engine would be put on the GPU of a learner rank, "
+            f"which counts on one: set cluster.gpus_per_learner_rank to {1 - engine:g}"
+        )
+    together = min(alone, int(1 / engine))
+    if together > 1 and together * fraction > 1:
+        raise ValueError(
+            f"cluster.gpus_per_rollout_worker={engine:g}: {together} engines would be put on one GPU, and each takes "
+            f"{fraction:g} of its memory: set generation.gpu_memory_fraction to {95 // together / 100:g} or less, or "
+            "cluster.gpus_per_rollout_worker to 1"
+        )
 
 
 def learner_memory_share(cluster: ClusterConfig, generation: GenerationConfig) -> float:
@@ -86,36 +124,28 @@ def check_resources(
 ) -> None:
     """Raise ValueError saying what is needed, what there is and what to change, when the roles of a run whose GPUs are
     decided do not fit."""
-    needing = roles(cluster, scorers)
     theirs = " (or those of reward.scorers)" if scorers else ""
     for resource, key in (("CPU", "cpus"), ("GPU", "gpus")):
-        needed = sum(role.count * getattr(role, key) for role in needing)
+        needed, parts = _needed(cluster, scorers, key)
         has = available.get(resource, 0.0)
         if needed > has + 1e-6:
-            parts = " + ".join(f"{role.count} {role.name} x {getattr(role, key):g}" for role in needing)
+            fewer = (cluster.model_copy(update={"learner_ranks": n}) for n in range(cluster.learner_ranks - 1, 0, -1))
+            fitting = (each.learner_ranks for each in fewer if _needed(each, scorers, key)[0] <= has + 1e-6)
+            ranks = next((f"; cluster.learner_ranks={most} would fit" for most in fitting), "")
             raise ValueError(
                 f"the run needs {needed:g} {resource}s ({parts}) and the cluster has {has:g}: lower "
-                f"cluster.rollout_workers, cluster.learner_ranks or cluster.{key}_per_*{theirs}, or add a node"
+                f"cluster.rollout_workers, cluster.learner_ranks or cluster.{key}_per_*{theirs}, or add a node{ranks}"
             )
 
 
-def check_nodes(
-    cluster: ClusterConfig, nodes: Sequence[Mapping[str, Any]], scorers: Sequence[ScorerConfig] = ()
-) -> None:
-    """Raise ValueError when a worker fits on no single node, whatever the sum of all is; ``nodes`` as ``ray.nodes()``
-    gives them."""
-    alive = [node["Resources"] for node in nodes if node.get("Alive", True)]
-    for role in roles(cluster, scorers):
-        wanted = {"CPU": role.cpus, "GPU": role.gpus}
-        if not any(all(has.get(name, 0.0) + 1e-6 >= need for name, need in wanted.items()) for has in alive):
-            most = {name: max((has.get(name, 0.0) for has in alive), default=0.0) for name in wanted}
-            largest = ", ".join(f"{count:g} {name}" for name, count in most.items())
-            keys = "cluster.cpus_per_worker or cluster.gpus_per_*"
-            keys = keys if role in roles(cluster) else "its cpus or gpus in reward.scorers"
-            raise ValueError(
-                f"one {role.name} worker needs {role.cpus:g} CPU and {role.gpus:g} GPU on one node, and no node has "
-                f"both (the largest have {largest}): lower {keys}"
-            )
+def _needed(cluster: ClusterConfig, scorers: Sequence[ScorerConfig], key: str) -> tuple[float, str]:
+    """The ``cpus`` or ``gpus`` of all workers together, and by which of them."""
+    parts = [(role.count, f"{role.name} x", getattr(role, key)) for role in roles(cluster, scorers)]
+    if key == "gpus" and (paired := pairs(cluster)) and (alone := cluster.learner_ranks - paired):
+        share = cluster.gpus_per_learner_rank or 0.0
+        parts[1:2] = [(paired, "learner x", share), (alone, "learner beside no engine x", LONE_RANK)]
+    named = " + ".join(f"{count} {who} {amount:g}" for count, who, amount in parts)
+    return sum(count * amount for count, _, amount in parts), named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,31 +155,34 @@ class Bundle:
     resources: dict[str, float]
     members: tuple[str, ...]
     """Names of workers such as ``rollout-0`` and ``learner-0``."""
+    held: bool = True
+    """Whether it is reserved; otherwise Ray places its worker, and it only has to be left room."""
+
+    @property
+    def ranks(self) -> int:
+        """How many of its members are learner ranks."""
+        return sum(member.startswith("learner-") for member in self.members)
 
 
-def bundles(cluster: ClusterConfig) -> tuple[Bundle, ...]:
-    """What is reserved where GPUs are used. A learner rank and a rollout worker that share a GPU are reserved as a
-    pair, so that no two ranks land on one; all others each have a bundle of their own."""
+def bundles(cluster: ClusterConfig, scorers: Sequence[ScorerConfig] = ()) -> tuple[Bundle, ...]:
+    """What is reserved where GPUs are used, and what scorers need of them. A learner rank and a rollout worker that
+    share a GPU are reserved as a pair, and a rank beside them that has no partner takes a whole one, so that no two
+    ranks land on one; all others each have a bundle of their own."""
     rollout, learner, _ = roles(cluster)
-    if not rollout.gpus and not learner.gpus:
-        return ()
-    alone = [
-        Bundle(resources={"CPU": role.cpus, "GPU": role.gpus}, members=(f"{role.name}-{number}",))
-        for role in (learner, rollout)
-        for number in range(role.count)
-    ]
-    if rollout.gpus + learner.gpus > 1 or not rollout.gpus or not learner.gpus:
-        return tuple(bundle for bundle in alone if bundle.resources["GPU"])
-    paired = min(rollout.count, learner.count)
-    pairs = [
-        Bundle(
-            resources={"CPU": rollout.cpus + learner.cpus, "GPU": rollout.gpus + learner.gpus},
-            members=(f"learner-{number}", f"rollout-{number}"),
-        )
-        for number in range(paired)
-    ]
-    in_pairs = {member for pair in pairs for member in pair.members}
-    return (*pairs, *(bundle for bundle in alone if bundle.members[0] not in in_pairs))
+    paired = pairs(cluster)
+    both = {"CPU": rollout.cpus + learner.cpus, "GPU": rollout.gpus + learner.gpus}
+    alone = {"CPU": learner.cpus, "GPU": LONE_RANK if paired else learner.gpus}
+    found = (
+        *(Bundle(resources=both, members=(f"learner-{number}", f"rollout-{number}")) for number in range(paired)),
+        *(Bundle(resources=alone, members=(f"learner-{number}",)) for number in range(paired, learner.count)),
+        *(rollout_bundle(cluster, f"rollout-{number}") for number in range(paired, rollout.count)),
+        *(
+            Bundle(resources={"CPU": judge.cpus, "GPU": judge.gpus}, members=(f"{judge.name}-{number}",), held=False)
+            for judge in _judges(cluster, scorers)
+            for number in range(judge.count)
+        ),
+    )
+    return tuple(bundle for bundle in found if bundle.resources.get("GPU"))
 
 
 def rollout_bundle(cluster: ClusterConfig, name: str) -> Bundle:

@@ -81,15 +81,18 @@ class Planner:
         generation: GenerationConfig,
         grpo: GrpoConfig,
         sync: SyncConfig,
+        longest: int = 0,
         gpus_per_engine: int,
         measured: Speed | None,
     ) -> None:
-        """``shape`` is the model's; without a measured speed it is stated. Raises ValueError for a model whose shape
+        """``shape`` is the model's, ``longest`` the tokens of the longest sequence that may be trained on; without a
+        measured speed it is stated. Raises ValueError for a model whose shape
         is not known."""
         if shape is None:
             raise ValueError(f"model.path: {UNKNOWN_SHAPE}, so there is no plan")
         self._machine, self._shape, self._load, self._width = machine, shape, load, gpus_per_engine
         self._model, self._optimizer, self._grpo, self._sync = model, optimizer, grpo, sync
+        self._longest = longest
         share = min(SHARED_GPU_MEMORY, generation.gpu_memory_fraction)
         halves = generation.model_copy(update={"gpu_memory_fraction": share})
         self._generation = {False: generation.model_copy(update={"sleep": "off"}), True: halves}
@@ -183,6 +186,7 @@ class Planner:
             gpus_per_learner_rank=0.5 if shared else 1,
         )
         generation, has = self._generation[shared], self._machine.gib
-        parts = rank_parts(self._shape, self._model, self._optimizer, self._grpo, cluster, self._sync)
+        branches = self._model, self._optimizer, self._grpo, cluster, self._sync
+        parts = rank_parts(self._shape, *branches, longest=self._longest)
         generation = resolve_sleep(parts, generation, cluster, self._grpo, lora=self._model.lora_rank > 0, has=has)
         return sum(parts.values()), generation.sleep_level if fits(parts, generation, cluster, has) else None

@@ -65,6 +65,8 @@ class Prepared:
     """Supervised sequences that are not trained on."""
     prompts: tuple[Prompt, ...]
     """The pool that GRPO draws from."""
+    answer_tokens: int
+    """The most of a rollout; 0 without GRPO."""
     evaluation: tuple[Prompt, ...]
     candidates: int
     """Training examples that ``sft`` and ``prompts`` were drawn from."""
@@ -104,6 +106,12 @@ class Prepared:
         )
         asked = (prompt.token_ids for prompt in (*self.prompts, *self.evaluation))
         return max(map(max, (self.probe, *asked, *supervised)))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence that may be trained on."""
+        rollouts = (len(prompt.token_ids) + self.answer_tokens for prompt in self.prompts if self.answer_tokens)
+        return max((*rollouts, *(sample.length for sample in self.sft)), default=0)
 
     @property
     def weights_gib(self) -> float:
@@ -198,6 +206,7 @@ def prepare(
         sft=encoder.samples(selected.sft, model.context_tokens),
         held_out=encoder.samples(selected.held_out, model.context_tokens),
         prompts=tuple(map(encoder.prompt, selected.pool)),
+        answer_tokens=sampling.max_new_tokens if grpo.steps else 0,
         evaluation=tuple(asked),
         candidates=selected.candidates,
         left_out=selected.left_out,

@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from actors.deadline import answer
 from actors.pool import WorkerLost
+from cluster.assignment import assign, spread_note
 from cluster.nodes import elsewhere
 from cluster.placement import Bundle, fits
 
@@ -32,15 +33,17 @@ class Reservations:
             return "SPREAD"
         return PlacementGroupSchedulingStrategy(placement_group=self.groups[name], placement_group_bundle_index=0)
 
-    async def claim(self, bundle: Bundle, *, seconds: float, avoid: Sequence[str] = ()) -> None:
-        """Hold a place for the members of a bundle, on the node that has most room; the one they have, if they have
-        one. Nodes to ``avoid`` are left out, and a place there is given up. Raises WorkerLost when no node has room
-        within ``seconds``."""
+    async def claim(
+        self, bundle: Bundle, *, seconds: float, avoid: Sequence[str] = (), node: str | None = None
+    ) -> None:
+        """Hold a place for the members of a bundle, on ``node``, or where there is most room; the one they have, if
+        they have one. Nodes to ``avoid`` are left out, and a place there is given up. Raises WorkerLost when no node
+        has room within ``seconds``."""
         name = bundle.members[0]
-        if avoid and await asyncio.to_thread(self._node_of, name) in avoid:
+        if avoid and await asyncio.to_thread(self.node_of, name) in avoid:
             self.release(name)
         if name not in self.groups:
-            node = await asyncio.to_thread(roomiest, bundle.resources, avoid)
+            node = node or await asyncio.to_thread(roomiest, bundle.resources, avoid)
             group = placement_group(
                 [bundle.resources],
                 strategy="STRICT_PACK",
@@ -56,7 +59,7 @@ class Reservations:
             self.release(name)
             raise
 
-    def _node_of(self, name: str) -> str | None:
+    def node_of(self, name: str) -> str | None:
         """The node where the worker of this name has its place."""
         group = self.groups.get(name)
         return placement_group_table(group)["bundles_to_node_id"].get(0) if group is not None else None
@@ -65,6 +68,11 @@ class Reservations:
         """Whether the worker of this name has a place on a node that is there."""
         group = self.groups.get(name)
         return group is not None and placement_group_table(group)["state"] == "CREATED"
+
+    def ranks_waiting(self) -> int:
+        """How many learner ranks have a place that is on no node that is there."""
+        ranks = [group for name, group in self.groups.items() if name.startswith("learner-")]
+        return sum(placement_group_table(group)["state"] != "CREATED" for group in ranks)
 
     def release(self, name: str) -> None:
         """Give up the place of a worker; one that it shares is kept for the other."""
@@ -81,10 +89,18 @@ class Reservations:
 
 
 async def reserve(bundles: Sequence[Bundle], *, seconds: float) -> Reservations:
-    """Reserve the bundles; raises WorkerLost naming the first that no node had room for in time."""
+    """Reserve the bundles that are to be held, each on the node that ``assign`` gives it, and say where the learner's
+    ranks are on several; raises WorkerLost naming the first that no node had room for in time."""
     reservations = Reservations({})
-    for bundle in bundles:
-        await reservations.claim(bundle, seconds=seconds)
+    found = assign(bundles, await asyncio.to_thread(free_by_node)) if bundles else {}
+    # What no node has room for now waits for one, and nothing else does.
+    for bundle in sorted(bundles, key=lambda bundle: bundle.members[0] not in found):
+        if bundle.held:
+            await reservations.claim(bundle, seconds=seconds, node=found.get(bundle.members[0]))
+    ranks = (bundle.members[0] for bundle in bundles if bundle.ranks)
+    nodes = [await asyncio.to_thread(reservations.node_of, name) for name in ranks]
+    if note := spread_note([node for node in nodes if node]):
+        print(note)
     return reservations
 
 

@@ -14,10 +14,12 @@ import ray
 
 from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
+from cluster.assignment import check_nodes
 from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
 from cluster.estimate import estimated_rates, stated_seconds
 from cluster.generation import generation_service
+from cluster.gpus import worker_gpus
 from cluster.graceful_stop import GracefulStop, nothing_to_save
 from cluster.host_checks import check_machine
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
@@ -26,7 +28,6 @@ from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
     bundles,
-    check_nodes,
     check_resources,
     decide_gpus,
     local_resources,
@@ -82,6 +83,7 @@ class ValidatedRun:
             stop_token_id=self.prepared.stop_token_id,
             probe=self.prepared.probe,
             learning_rate=self.schedule.learning_rate,
+            longest=self.prepared.longest,
         )
 
 
@@ -138,7 +140,7 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     with status.starting("Ray"):
         config = connect(config)
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, rows = plan_memory(prepared.shape, *branches)
+    generation, rows = plan_memory(worker_gpus(config.cluster), prepared.shape, *branches, longest=prepared.longest)
     config = config.model_copy(update={"generation": generation})
     print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)
@@ -250,8 +252,8 @@ async def run_services(
 ) -> AsyncIterator[Services]:
     """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
     ``folder`` is that of the run, if there is one: it holds requests, and the learner ranks have to see it, too."""
-    cluster = config.cluster
-    make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
+    cluster, scorers = config.cluster, config.reward.scorers
+    make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster, scorers))
     reservations = await reserve(reserved, seconds=config.deadlines.start)
     workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
     services = _services(config, workers, start, cores_by_host(cluster.address), folder)
@@ -267,9 +269,7 @@ def _services(config: Config, workers: Workers, start: Start, hosts: Sequence[fl
     """The services, not yet started, of a run whose GPUs are decided."""
     cluster, decided = config.cluster, (config.cluster, config.generation)
     transport = make_transport(config.sync, topology_of(cluster, config.model))
-    learner = learner_settings(
-        start.model_folder, config.model, config.optimizer, config.run.seed, decided, config.grpo, transport
-    )
+    learner = learner_settings(start, config.model, config.optimizer, config.run.seed, decided, config.grpo, transport)
     policy = PolicyService(
         lambda: workers.learner(learner, threads=threads_per_worker(cluster.learner_ranks, hosts)),
         grpo=config.grpo,

@@ -39,6 +39,10 @@ class Cluster(Protocol):
         """Whether the worker of this slot has a place on a node that is there."""
         ...
 
+    def ranks_waiting(self) -> int:
+        """How many learner ranks have lost their place and wait for one."""
+        ...
+
 
 @dataclass(slots=True, kw_only=True)
 class Autoscaler:
@@ -53,6 +57,8 @@ class Autoscaler:
     now: Callable[[], float] = time.monotonic
     _placeless: dict[Slot, float] = field(default_factory=dict)
     """Since when."""
+    _give_up_at: float | None = None
+    """When workers are given up for learner ranks that wait for a place, if some do."""
     _said: str = ""
 
     async def watch(self) -> None:
@@ -77,12 +83,28 @@ class Autoscaler:
 
     async def _possible(self) -> int:
         coming = [slot for slot in self.pool.slots if not slot.ready]
-        placed, room = await asyncio.to_thread(self._ask, [slot.name for slot in coming])
+        placed, room, ranks = await asyncio.to_thread(self._ask, [slot.name for slot in coming])
         placeless = [slot for slot in coming if slot.name not in placed and not slot.ready]
+        if ranks:
+            return self._beside(len(self.pool.slots), len(placeless), ranks)
+        self._give_up_at = None
         return self._wanted(len(self.pool.slots), placeless, room)
 
-    def _ask(self, names: list[str]) -> tuple[set[str], int]:
-        return {name for name in names if self.cluster.placed(name)}, self.cluster.room()
+    def _ask(self, names: list[str]) -> tuple[set[str], int, int]:
+        placed = {name for name in names if self.cluster.placed(name)}
+        return placed, self.cluster.room(), self.cluster.ranks_waiting()
+
+    def _beside(self, size: int, placeless: int, ranks: int) -> int:
+        """The size while learner ranks wait for a place, without which there is no step: one less that is up for each
+        of them, and none that waits for a place, too. Ray is left a moment to find one by itself, and as long as
+        workers take to go, or as our patience lasts, no further one is given up."""
+        now = self.now()
+        if self._give_up_at is None:
+            self._give_up_at = now + EVERY
+        if now < self._give_up_at or self.pool.leaving:
+            return size
+        self._give_up_at = now + PATIENCE
+        return size - placeless - ranks
 
     def _wanted(self, size: int, placeless: list[Slot], room: int) -> int:
         """The size without those that have waited for a place for too long, or with those that fit beside them."""

@@ -18,6 +18,8 @@ class Start:
     stop_token_id: int
     probe: Sequence[int]
     learning_rate: Callable[[str, int], float]
+    longest: int = 0
+    """Tokens of the longest sequence that may be trained on; 0 if that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.engine import EngineSettings
-from cluster.memory_plan import ASLEEP, resolve_engine
+from cluster.memory_plan import ASLEEP
 from cluster.placement import learner_memory_share, threads_per_worker
+from cluster.services import Start
 from cluster.transport import Transport
 from cluster.transport.topology import topology_of
 from learner.settings import LearnerSettings
@@ -40,7 +41,7 @@ class Settings:
 
 
 def learner_settings(
-    model_folder: str,
+    start: Start,
     model: ModelConfig,
     optimizer: OptimizerConfig,
     seed: int,
@@ -50,7 +51,7 @@ def learner_settings(
 ) -> LearnerSettings:
     """The settings of the learner in a run whose GPUs are decided."""
     return LearnerSettings(
-        model_folder=model_folder,
+        model_folder=start.model_folder,
         model=model,
         optimizer=optimizer,
         seed=seed,
@@ -58,6 +59,7 @@ def learner_settings(
         gpu_gib_asleep=ASLEEP if decided[1].sleep_level else 0.0,
         reached_by_engines=transport.connects and not topology_of(decided[0], model).one_host,
         copies=transport.copies + grpo.keeps_reference,
+        longest=start.longest,
     )
 
 
@@ -75,7 +77,7 @@ def engine_settings(
         model_folder=model_folder,
         stop_token_id=stop_token_id,
         model=model,
-        generation=resolve_engine(generation, model, cluster, model_folder),
+        generation=generation,
         threads=threads_per_worker(cluster.most_rollout_workers, hosts),
         gpus=cluster.gpus_per_rollout_worker or 0.0,
         seed=seed,

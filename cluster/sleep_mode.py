@@ -6,8 +6,8 @@ activations. So a GPU has to hold the larger of two phases, not their sum.
 
 from collections.abc import Mapping
 
-from cluster.gpus import gpu_memory
-from cluster.memory_plan import Shape, fits, memory_rows, rank_parts
+from cluster.gpus import WorkerGpus, refuse_without_bf16
+from cluster.memory_plan import Shape, fits, memory_rows, rank_parts, resolve_max_num_seqs
 from rnr.config import ClusterConfig, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 
 
@@ -63,6 +63,7 @@ def resolve_sleep(
 
 
 def plan_memory(
+    found: WorkerGpus,
     shape: Shape | None,
     model: ModelConfig,
     optimizer: OptimizerConfig,
@@ -70,10 +71,27 @@ def plan_memory(
     generation: GenerationConfig,
     cluster: ClusterConfig,
     sync: SyncConfig,
+    *,
+    longest: int = 0,
 ) -> tuple[GenerationConfig, list[tuple[str, str]]]:
-    """``resolve_sleep`` and, with what it decided, ``memory_rows`` for the GPUs of this machine."""
-    gpus = gpu_memory()
-    has = min(gpus, default=0.0)
-    parts = rank_parts(shape, model, optimizer, grpo, cluster, sync) if has and shape else None
+    """The branch with all decided that depends on the GPUs of the workers (``resolve_sleep``, ``resolve_max_num_seqs``)
+    and, with what it decided, ``memory_rows`` for the smallest of them, where the longest sequence that may be trained
+    on has ``longest`` tokens. Raises ValueError for GPUs that cannot be used, too."""
+    refuse_without_bf16(found, cluster)
+    has, gpus = found.gib, cluster.gpus_per_rollout_worker or 0.0
+    parts = rank_parts(shape, model, optimizer, grpo, cluster, sync, longest=longest) if has and shape else None
     generation = resolve_sleep(parts, generation, cluster, grpo, lora=model.lora_rank > 0, has=has)
-    return generation, memory_rows(shape, parts, model, generation, cluster, has=has)
+    generation = resolve_max_num_seqs(generation, shape, model, gpus=gpus, has=has)
+    if not gpus and not cluster.gpus_per_learner_rank:
+        return generation, []
+    if not has:
+        unknown = (
+            f"; generation.max_num_seqs is {generation.sequences} where they are not known"
+            if gpus and generation.max_num_seqs == "auto"
+            else ""
+        )
+        return generation, [("GPU memory", f"not worked out: {found.where}{unknown}")]
+    try:
+        return generation, [("GPUs", str(found)), *memory_rows(shape, parts, model, generation, cluster, has=has)]
+    except ValueError as error:
+        raise ValueError(f"{error} (worked out for {found})") from None

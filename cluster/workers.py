@@ -102,6 +102,10 @@ class Workers:
         """Whether the rollout worker of this slot has a place on a node that is there."""
         return self._reservations.placed(name)
 
+    def ranks_waiting(self) -> int:
+        """How many learner ranks have lost their place and wait for one."""
+        return self._reservations.ranks_waiting()
+
     def release(self, name: str) -> None:
         """Give up the place of a rollout worker that ended."""
         self._reservations.release(name)

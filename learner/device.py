@@ -12,7 +12,7 @@ from learner.bucketed_layout import bucketed_layout
 from learner.compilation import compile_layers
 from learner.gradients import use_few_kernels
 from learner.logprobs import PolicyModel
-from learner.memory import ON_CPU, kept_bytes, tokens_that_fit
+from learner.memory import ON_CPU, kept_bytes, longest_alone, tokens_that_fit
 from learner.preflight import check_on_device
 from learner.settings import LearnerSettings
 from learner.varlen import activate_fastest, obstacle
@@ -94,6 +94,8 @@ def _max_tokens(
     mine = min(share - torch.cuda.memory_allocated(device), free)
     left = mine - (GRADIENT_BYTES + COPY_BYTES * settings.copies) * trained
     found = tokens_that_fit(left, each)
+    if settings.longest > found and (alone := longest_alone(settings.longest, left, each)):
+        notes.append(alone)
     notes.append(
         f"micro-batches: up to {found} tokens ({each / 2**10:.0f} KiB each, {left / 2**30:.0f} GiB for activations)"
     )

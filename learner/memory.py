@@ -49,3 +49,25 @@ def tokens_that_fit(free_bytes: float, bytes_per_token: float) -> int:
             "on, lower generation.gpu_memory_fraction, or name a number"
         )
     return min(MOST, fit)
+
+
+def longest_alone(tokens: int, free_bytes: float, bytes_per_token: float) -> str:
+    """What to say of a sequence of so many tokens, the longest that may be trained on, for which ``tokens_that_fit``
+    are too few, so that it is a micro-batch of its own; empty where it keeps no more than ``SHARE``.
+
+    Raises ValueError where ``free_bytes`` cannot hold it: training would end with it, whenever it comes.
+    """
+    kept = tokens * bytes_per_token
+    needs = f"{kept / 2**30:.1f} of the {free_bytes / 2**30:.1f} GiB that are left for activations"
+    if kept > free_bytes:
+        raise ValueError(
+            f"a sequence of {tokens} tokens, the longest that may be trained on (prompt and sampling.max_new_tokens), "
+            f"takes {needs}. Turn model.gradient_checkpointing on, lower sampling.max_new_tokens, "
+            "data.max_prompt_tokens or generation.gpu_memory_fraction, or add cluster.learner_ranks with "
+            "optimizer.zero_stage 2"
+        )
+    if kept <= SHARE * free_bytes:
+        return ""
+    return (
+        f"the longest sequence that may come, {tokens} tokens, takes {needs}: little for what a layer needs beside it"
+    )

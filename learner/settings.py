@@ -21,3 +21,5 @@ class LearnerSettings:
     """Whether engines on other hosts open connections to the ranks."""
     copies: int = 0
     """Of what is trained, that come to the device later: the reference of the KL, what the transport keeps."""
+    longest: int = 0
+    """Tokens of the longest sequence that may be trained on; 0 if that is not known."""

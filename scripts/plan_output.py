@@ -12,6 +12,7 @@ from cluster.datasheets import Machine
 from cluster.disk import check_disk, disk_gib
 from cluster.dry_run import derived, gib, memory_missing, show, standing, time_of, worker_gib, workers_of
 from cluster.estimate import ANSWER, estimated_rates, prompt_tokens
+from cluster.gpus import known_gpus
 from cluster.host_checks import check_machine
 from cluster.in_process import resources_in_process
 from cluster.manifest import layout_of
@@ -98,6 +99,7 @@ def _planner(config: Config, machine: Machine, bench: list[Path], answer_tokens:
         generation=config.generation,
         grpo=config.grpo,
         sync=config.sync,
+        longest=prepared.longest,
         gpus_per_engine=max(1, round(config.cluster.gpus_per_rollout_worker or 1)),
         measured=speed,
     )
@@ -174,7 +176,7 @@ def _rows(
     """The rows of a plan whose GPUs are decided, from where it stands (None: at its end), and what memory is missing
     if all of it is this machine's."""
     branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, memory = plan_memory(prepared.shape, *branches)
+    generation, memory = plan_memory(known_gpus(config.cluster), prepared.shape, *branches, longest=prepared.longest)
     needing = roles(config.cluster, config.reward.scorers)
     known = worker_gib(prepared, *branches)
     settings = stage_settings(config)

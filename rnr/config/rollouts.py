@@ -32,7 +32,7 @@ class GenerationConfig(Section):
     kv_cache_gib: int = Field(default=1, ge=1)
     """KV cache of each rollout worker on a CPU, in whole GiB."""
     gpu_memory_fraction: float = Field(default=0.85, gt=0, le=1)
-    """vLLM's ``gpu_memory_utilization``. The default becomes 0.4 on a GPU shared with the learner."""
+    """vLLM's ``gpu_memory_utilization``. The default becomes 0.4 where an engine has a share of a GPU."""
     sleep: Literal["auto", "off", "level1", "level2"] = "auto"
     """vLLM's sleep mode: an engine that shares its GPU with a learner rank frees its memory while the rank trains
     (``docs/cluster.md``; not yet run on a GPU). ``level1`` offloads its weights to the host, ``level2`` discards them.

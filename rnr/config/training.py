@@ -41,7 +41,8 @@ class OptimizerConfig(Section):
     final_rate: float = Field(default=0.1, ge=0, le=1)
     """Final learning rate of the cosine schedule, as a fraction of the peak; 1 is a constant rate after the warm-up."""
     max_tokens_per_microbatch: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Tokens per micro-batch; a longer sequence gets a micro-batch of its own. ``auto`` fills the free GPU memory (at
+    """Tokens per micro-batch; a longer sequence gets a micro-batch of its own, for which the memory is checked at the
+    start (longest prompt and ``sampling.max_new_tokens``). ``auto`` fills the free GPU memory (at
     most 32768 tokens; 8192 with ZeRO stage 3); on a CPU it is 2048."""
     offload: bool = False
     """Keep master weights and moments in host memory except during the optimizer step, so that the GPU never holds them

@@ -25,7 +25,8 @@ class ClusterConfig(Section):
     """GPUs per rollout worker; more than one is tensor parallelism on one host. By default 1, or 0.5 where the cluster
     has fewer GPUs than workers and ranks, or 0 where it has none."""
     gpus_per_learner_rank: float | None = Field(default=None, ge=0, le=1)
-    """GPUs per learner rank, with the same default; at most 1: for more, add ``learner_ranks``."""
+    """GPUs per learner rank, with the same default; at most 1: for more, add ``learner_ranks``. Where ranks share GPUs
+    with rollout workers, one without a partner takes a whole GPU."""
 
     @field_validator("gpus_per_rollout_worker")
     @classmethod

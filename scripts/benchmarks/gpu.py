@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from cluster.gpus import gpu_memory
+from cluster.gpus import local_gpus, memory_in_use
 from scripts.benchmarks.against_trl import interpreter
 from scripts.benchmarks.gpu_rows import Rows, collected, filled
 from scripts.benchmarks.turns import Numbers
@@ -67,7 +67,7 @@ def _carried_out(step: str, limit: float, folder: Path, options: argparse.Namesp
     if step == "trl" and interpreter() is None:
         rows.add("all", {"failed": "TRL is not installed here (make peer)"})
         return
-    if step == "sleep" and not gpu_memory():
+    if step == "sleep" and not local_gpus():
         rows.add("all", {"failed": "only an engine on a GPU sleeps"})
         return
     command = [sys.executable, "-m", "scripts.benchmarks.gpu_steps", step, str(options.rows), str(folder)]
@@ -86,7 +86,7 @@ def finished(command: Sequence[str], limit: float, *, log: Path) -> Numbers:
         most = 0.0
         while process.poll() is None and time.monotonic() - begin < limit:
             started |= _family(process.pid)
-            most = max(most, *gpu_memory("used"), 0.0)
+            most = max(most, *memory_in_use(), 0.0)
             try:
                 process.wait(min(2.0, max(0.1, limit - (time.monotonic() - begin))))
             except subprocess.TimeoutExpired:

@@ -9,7 +9,7 @@ from typing import Any
 
 from actors.chat_format import chat_format
 from actors.engine import Sampling
-from cluster.gpus import gpu_memory
+from cluster.gpus import memory_in_use
 from cluster.placement import SHARED_GPU_MEMORY, decide_gpus, local_resources
 from cluster.run import Services
 from cluster.transport import TRANSPORTS, transport_name
@@ -74,9 +74,9 @@ def sleeping_steps(rows: Rows, folder: str, *, tiny: bool) -> None:
     with running_services(config, folder, asked) as (services, run):
         with rows.case("turn") as numbers:
             for _ in range(options.rounds):  # the last one counts
-                awake = sum(gpu_memory("used"))
+                awake = sum(memory_in_use())
                 numbers |= {"sleep_seconds": run(services.generation.sleep())["timing_s/sleep"]}
-                numbers["asleep_gib"] = sum(gpu_memory("used"))
+                numbers["asleep_gib"] = sum(memory_in_use())
                 numbers["freed_gib"] = awake - numbers["asleep_gib"]
                 published = run(services.policy.publish())
                 numbers["wake_seconds"] = run(services.generation.adopt(published))["timing_s/load_weights"]

@@ -8,9 +8,12 @@ from typing import Any, Protocol
 
 from actors.chat_format import chat_format
 from cluster import ray_session
+from cluster.gpus import worker_gpus
 from cluster.loop import Metrics
+from cluster.memory_plan import resolve_max_num_seqs, shape_of
 from cluster.run import Services, Start, connect, run_services
 from rnr.config import Config, DeadlineConfig
+from rnr.model_folder import count_weights
 from rnr.runs.status import StatusFile
 from rnr.types import Prompt
 
@@ -56,6 +59,10 @@ def running_services(
     Between two runs their event loop is idle, so that the other side of a comparison has the machine to itself.
     """
     config = connect(config)
+    shape, has = shape_of(model_folder, count_weights(model_folder)), worker_gpus(config.cluster).gib
+    gpus = config.cluster.gpus_per_rollout_worker or 0.0
+    generation = resolve_max_num_seqs(config.generation, shape, config.model, gpus=gpus, has=has)
+    config = config.model_copy(update={"generation": generation})
     try:
         with asyncio.Runner() as runner:
             context = run_services(

@@ -249,7 +249,7 @@ def test_whatever_the_size_does_and_whoever_dies_every_lease_is_answered_once(mo
         disturbing.cancel()
         fleet.pool.resize(1)
         assert len(fleet.pool.slots) == 1
-        assert [slot for slot in fleet.pool._leaving if slot.load == 0] == []
+        assert [slot for slot in fleet.pool.leaving if slot.load == 0] == []
 
     asyncio.run(scenario())
     assert fleet.answered == dict.fromkeys(range(300), 1)

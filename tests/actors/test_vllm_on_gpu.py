@@ -48,6 +48,26 @@ def test_heads_that_do_not_divide_are_refused_with_what_does(tmp_path) -> None:
     refuse_division(str(tmp_path), 2.0)  # vLLM knows
 
 
+@pytest.mark.parametrize(
+    ("heads", "keys", "fit"),
+    [
+        (28, 4, [1, 2, 4, 28]),  # Qwen2.5-7B: 7 and 14 divide 28, and neither 4 by them nor they by 4
+        (16, 8, [1, 2, 4, 8, 16]),
+        (32, 1, [1, 2, 4, 8, 16, 32]),
+        (12, None, [1, 2, 3, 4, 6, 12]),
+    ],
+)
+def test_heads_of_keys_and_values_are_divided_or_copied_as_vllm_does(tmp_path, heads, keys, fit) -> None:
+    config = {"num_attention_heads": heads, "num_key_value_heads": keys}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for number in range(1, heads + 1):
+        if number in fit:
+            refuse_division(str(tmp_path), float(number))
+        else:
+            with pytest.raises(ValueError, match=f"so {' or '.join(map(str, fit))} do"):
+                refuse_division(str(tmp_path), float(number))
+
+
 def test_part_of_a_second_gpu_is_refused() -> None:
     assert load_config(None, ["--cluster.gpus_per_rollout_worker=2"]).cluster.gpus_per_rollout_worker == 2
     with pytest.raises(ValueError, match="a share of one GPU or whole ones"):

@@ -90,7 +90,7 @@ def test_steps_have_their_share_of_the_time_and_what_no_longer_fits_is_a_row(tmp
 
 
 def test_where_there_is_no_gpu_the_step_in_which_engines_sleep_says_so(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(gpu, "gpu_memory", lambda *_: [])
+    monkeypatch.setattr(gpu, "local_gpus", list)
     options = Namespace(rows=tmp_path / "rows.jsonl", tiny=True)
     gpu._carried_out("sleep", 100.0, tmp_path, options)
     assert collected(options.rows)["sleep.all.failed"] == "only an engine on a GPU sleeps"

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from cluster.services import Start
 from cluster.settings import learner_settings
 from cluster.transport.cuda_ipc import CudaIpc
 from cluster.transport.object_store import ObjectStore
@@ -44,12 +45,44 @@ def test_copies_of_the_policy_that_come_to_a_gpu_later_are_taken_off_its_free_me
     assert f"{30 - 2 * copies} GiB for activations" in notes[0]
 
 
+@pytest.mark.parametrize(
+    ("longest", "said"),
+    [
+        (21_504, 0),  # what a micro-batch may have
+        (21_505, 1),  # 21.001 of 30 GiB, of which seven tenths are 21
+        (30_720, 1),
+        (30_721, None),
+    ],
+)
+def test_a_sequence_that_may_come_and_does_not_fit_is_told_at_the_start(monkeypatch, longest, said) -> None:
+    gib = 2**30
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (40 * gib, 40 * gib))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 0)
+    monkeypatch.setattr(device, "bytes_per_token", lambda *_arguments: 2.0**20)
+    settings = LearnerSettings(
+        model_folder="",
+        model=ModelConfig(),
+        optimizer=OptimizerConfig(),
+        seed=0,
+        gpu_memory_share=0.75,
+        longest=longest,
+    )
+    policy, notes = SimpleNamespace(parameters=list), []
+    if said is None:
+        with pytest.raises(ValueError, match=r"30721 tokens, the longest .* takes 30\.0 of the 30\.0 GiB"):
+            device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, notes)
+        return
+    assert device._max_tokens(policy, torch.device("cuda", 0), settings, varlen_layout, notes) == 21_504
+    assert len(notes) == 1 + said
+
+
 def test_the_reference_and_what_the_transport_keeps_are_copies() -> None:
     places = ClusterConfig(), GenerationConfig()
 
     def copies(transport, **grpo) -> int:
         branches = ModelConfig(), OptimizerConfig()
-        return learner_settings("", *branches, 0, places, GrpoConfig(**grpo), transport()).copies
+        start = Start(model_folder="", stop_token_id=0, probe=(), learning_rate=lambda *_: 0.0)
+        return learner_settings(start, *branches, 0, places, GrpoConfig(**grpo), transport()).copies
 
     assert [copies(ObjectStore), copies(CudaIpc)] == [0, 1]
     assert [copies(ObjectStore, kl_coefficient=0.1), copies(CudaIpc, kl_coefficient=0.1)] == [1, 2]

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from cluster import gpus as gpus_module
-from cluster import memory_plan
 from cluster.dry_run import memory_missing, worker_gib, workers_of
+from cluster.gpus import Gpu, WorkerGpus
 from cluster.memory_plan import (
     Shape,
     engine_parts,
@@ -17,11 +16,11 @@ from cluster.memory_plan import (
     learner_parts,
     memory_rows,
     rank_parts,
-    resolve_engine,
     resolve_max_num_seqs,
     shape_of,
 )
 from cluster.placement import decide_gpus, roles
+from cluster.sleep_mode import plan_memory
 from rnr.config import ClusterConfig, Config, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import count_weights
 
@@ -80,6 +79,19 @@ def test_one_rank_of_a_small_model_by_hand() -> None:
     )
     # 1.1 + 3.3 + 6.7 + 22.8 + 1.1 + 1.
     assert sum(parts.values()) == pytest.approx(35.97, abs=0.05)
+
+
+def test_a_sequence_longer_than_a_micro_batch_is_what_counts() -> None:
+    def activations(longest: int, optimizer: OptimizerConfig) -> tuple[str, float]:
+        parts = learner_parts(SMALL, ModelConfig(), optimizer, ranks=1, reference=False, copies=0, longest=longest)
+        return next((name, size) for name, size in parts.items() if name.startswith("activations"))
+
+    # 1,490,944 bytes a token.
+    assert activations(2048, OptimizerConfig()) == ("activations of 2048 tokens", pytest.approx(2.84375))
+    longest = ("activations of 8192 tokens (the longest sequence)", pytest.approx(11.375))
+    assert activations(8192, OptimizerConfig()) == longest
+    assert activations(8192, OptimizerConfig(max_tokens_per_microbatch=4096)) == longest
+    assert activations(8192, MICROBATCH)[0] == "activations of 16384 tokens"
 
 
 @pytest.mark.parametrize(
@@ -159,13 +171,46 @@ def test_a_size_may_be_told_of_each_layer_and_what_is_no_size_is_no_plan(tmp_pat
     assert (shape and (shape.intermediate, shape.query, shape.key)) == found
 
 
-def test_the_gpus_of_this_machine_decide_and_are_not_asked_for_an_engine_without(tmp_path, monkeypatch) -> None:
-    folder, asked = _model(tmp_path, 1192), []
-    monkeypatch.setattr(memory_plan, "gpu_memory", lambda: asked.append("once") or [141.0, 80.0])
-    generation, model = GenerationConfig(gpu_memory_fraction=0.4), ModelConfig(context_tokens=2048)
-    assert resolve_engine(generation, model, ClusterConfig(), folder) is generation
-    assert not asked
-    assert resolve_engine(generation, model, ClusterConfig(gpus_per_rollout_worker=0.5), folder).sequences == 128
+def _planned(folder, found: WorkerGpus, longest: int = 0, **cluster: Any) -> tuple[GenerationConfig, dict[str, str]]:
+    decided, generation = decide_gpus(ClusterConfig(**cluster), GenerationConfig(), 2)
+    branches = ModelConfig(context_tokens=2048), OptimizerConfig(), GrpoConfig(), generation, decided, SyncConfig()
+    generation, rows = plan_memory(found, shape_of(folder, count_weights(folder)), *branches, longest=longest)
+    return generation, dict(rows)
+
+
+def test_the_smallest_of_the_workers_gpus_decides_and_is_named(tmp_path) -> None:
+    folder, h100, a100 = _model(tmp_path, 1192), Gpu(name="H100", gib=80.0), Gpu(name="A100", gib=40.0)
+    generation, rows = _planned(folder, WorkerGpus(gpus=[h100, a100, h100], where="the cluster"))
+    assert rows["GPUs"] == "3 GPUs of the cluster: the smallest is A100, 40.0 GiB"
+    # 0.85 * 40 - 1.11 - 1.5 = 31.4 GiB / 114,688 B = 293,865 tokens; / 2048 = 143, in eights 136.
+    assert generation.sequences == 136
+    assert rows["KV cache of an engine"].endswith("143 of 136 sequences at full length")
+    assert rows["GPU memory of a learner rank"].endswith("of 38.0 GiB")
+    small = WorkerGpus(gpus=[h100, Gpu(name="T400", gib=4.0)], where="this machine")
+    with pytest.raises(ValueError, match=r"\(worked out for 2 GPUs of this machine: the smallest is T400, 4\.0 GiB\)"):
+        _planned(folder, small)
+
+
+def test_a_plan_in_which_the_longest_sequence_has_no_room_is_refused_with_what_makes_it_shorter(tmp_path) -> None:
+    folder = _model(tmp_path, 1192)
+    found = WorkerGpus(gpus=[Gpu(name="RTX 4090", gib=24.0)], where="this machine")
+    # 1.11 + 3.33 + 6.66 + 1 are 12.1 of 0.95 * 24 = 22.8: 2,048 tokens take 2.84 more, 8,192 tokens 11.38.
+    for longest in (0, 2048, 7000):
+        _planned(folder, found, longest=longest)
+    with pytest.raises(
+        ValueError, match=r"of 8192 tokens \(the longest sequence\) 11\.4 .*sampling\.max_new_tokens or"
+    ):
+        _planned(folder, found, longest=8192)
+
+
+def test_a_plan_without_the_workers_gpus_says_so_and_what_it_takes(tmp_path) -> None:
+    folder, unknown = _model(tmp_path, 1192), WorkerGpus(gpus=(), where="nvidia-smi names none")
+    generation, rows = _planned(folder, unknown)
+    assert generation.sequences == 64
+    assert rows == {
+        "GPU memory": "not worked out: nvidia-smi names none; generation.max_num_seqs is 64 where they are not known"
+    }
+    assert _planned(folder, unknown, gpus_per_rollout_worker=0, gpus_per_learner_rank=0)[1] == {}
 
 
 def _rows(folder, *, gpus, model=None, cluster=None, transport="auto") -> dict[str, str]:
@@ -225,22 +270,11 @@ def test_a_model_of_another_kind_is_said_to_be_left_out(tmp_path) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("code", "text", "found"), [(0, "81559\n143771\n", [81559 / 1024, 143771 / 1024]), (9, "failed", [])]
-)
-def test_the_memory_of_the_gpus_is_asked_without_touching_them(monkeypatch, code, text, found) -> None:
-    class Answer:
-        returncode, stdout = code, text
-
-    monkeypatch.setattr(gpus_module.subprocess, "run", lambda *_args, **_options: Answer)
-    assert gpus_module.gpu_memory() == found
-
-
 def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_an_engine_on_a_gpu(
     tmp_path, monkeypatch
 ) -> None:
     shape = shape_of(_model(tmp_path, 1192), 596_000_000)
-    prepared: Any = SimpleNamespace(shape=shape, weights_gib=2 * 596e6 / 2**30)
+    prepared: Any = SimpleNamespace(shape=shape, weights_gib=2 * 596e6 / 2**30, longest=0)
 
     def rows(cluster: ClusterConfig, **sections: Any) -> dict[str, str]:
         config = Config(cluster=cluster, **sections)

@@ -2,10 +2,10 @@
 
 import pytest
 
+from cluster.assignment import check_nodes
 from cluster.in_process import cores_by_host, resources_in_process
 from cluster.placement import (
     bundles,
-    check_nodes,
     check_resources,
     decide_gpus,
     roles,
@@ -72,6 +72,16 @@ def test_a_config_that_says_nothing_of_gpus_takes_what_there_is(gpus, each, memo
     cluster, generation = decide_gpus(_config(), GenerationConfig(), gpus)
     assert (cluster.gpus_per_rollout_worker, cluster.gpus_per_learner_rank) == (each, each)
     assert generation.gpu_memory_fraction == memory
+
+
+def test_an_engine_that_a_config_gives_a_share_of_a_gpu_takes_as_much_of_it_as_one_that_is_given_it() -> None:
+    halves = _config("gpus_per_rollout_worker=0.5", "gpus_per_learner_rank=0.5")
+    for gpus in (1.0, 8.0):
+        assert decide_gpus(halves, GenerationConfig(), gpus)[1].gpu_memory_fraction == 0.4
+    assert decide_gpus(halves, GenerationConfig(gpu_memory_fraction=0.6), 1.0)[1].gpu_memory_fraction == 0.6
+    for whole in (0, 1, 2):
+        cluster = _config(f"gpus_per_rollout_worker={whole}", "gpus_per_learner_rank=0.5")
+        assert decide_gpus(cluster, GenerationConfig(), 4.0)[1].gpu_memory_fraction == 0.85
 
 
 def test_what_a_config_says_of_gpus_stands() -> None:
@@ -180,3 +190,84 @@ def test_a_scorer_that_fits_on_no_single_node_is_told_by_its_name() -> None:
 def test_in_one_process_nothing_is_asked_of_the_cores_and_scorers_take_what_there_is() -> None:
     config = _config("address=in_process", "cpus_per_worker=16")
     check_resources(config, resources_in_process(), (_judge(cpus=100, gpus=8),))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "engines", "gpus", "needed"),
+    [
+        (4, 2, 4.0, 4),  # two pairs and two ranks beside no engine
+        (6, 4, 8.0, 6),
+        (6, 3, 8.0, 6),
+        (3, 1, 2.0, 3),
+        (4, 2, 3.0, 4),
+        (1, 3, 2.0, 2),  # a pair and two halves
+    ],
+)
+def test_a_rank_beside_no_engine_has_a_gpu_to_itself(ranks, engines, gpus, needed) -> None:
+    asked = _config(f"learner_ranks={ranks}", f"rollout_workers={engines}")
+    cluster, _ = decide_gpus(asked, GenerationConfig(), gpus)
+    assert cluster.gpus_per_learner_rank == 0.5
+    reserved = bundles(cluster)
+    assert sum(bundle.resources["GPU"] for bundle in reserved) == needed
+    held = [bundle.resources["GPU"] for bundle in reserved if bundle.members[0].startswith("learner")]
+    assert held == [1.0] * ranks
+    if needed <= gpus:
+        check_resources(cluster, {"CPU": 64.0, "GPU": gpus})
+
+
+def test_ranks_for_which_there_are_too_few_gpus_are_refused_with_the_number_that_fits() -> None:
+    cluster, _ = decide_gpus(_config("learner_ranks=4", "rollout_workers=2"), GenerationConfig(), 3.0)
+    with pytest.raises(ValueError) as raised:
+        check_resources(cluster, {"CPU": 64.0, "GPU": 3.0})
+    message = str(raised.value)
+    assert message.startswith(
+        "the run needs 4 GPUs (2 rollout x 0.5 + 2 learner x 0.5 + 2 learner beside no engine x 1 + 1 reward x 0) and "
+        "the cluster has 3: lower"
+    )
+    assert message.endswith("; cluster.learner_ranks=3 would fit")  # two pairs and one
+
+
+@pytest.mark.parametrize(
+    ("asked", "fraction", "said"),
+    [
+        (
+            ("learner_ranks=2", "gpus_per_learner_rank=0.5", "gpus_per_rollout_worker=1"),
+            None,
+            "2 of the 2 learner ranks",
+        ),
+        (("learner_ranks=4", "gpus_per_learner_rank=0.25", "gpus_per_rollout_worker=0"), None, "4 of the 4 learner"),
+        # A pair takes half a GPU, so that two pairs would be on one.
+        (
+            ("learner_ranks=2", "rollout_workers=2", "gpus_per_learner_rank=0.3", "gpus_per_rollout_worker=0.2"),
+            None,
+            r"gpus_per_learner_rank=0\.3: 2 of the 2 .* NCCL takes one a GPU: set it to 1, or both",
+        ),
+        # 0.5 + 0.25 leave a quarter, which the second engine takes.
+        (
+            ("rollout_workers=2", "gpus_per_learner_rank=0.5", "gpus_per_rollout_worker=0.25"),
+            None,
+            r"a second engine would be put on the GPU of a learner rank.* set cluster\.gpus_per_learner_rank to 0\.75",
+        ),
+        # Three engines beside one rank: the second and the third share a GPU.
+        (
+            ("rollout_workers=3", "gpus_per_learner_rank=0.5", "gpus_per_rollout_worker=0.5"),
+            0.6,
+            r"2 engines would be put on one GPU, and each takes 0\.6 .*gpu_memory_fraction to 0\.47 or less",
+        ),
+        (("rollout_workers=1..8", "gpus_per_learner_rank=1", "gpus_per_rollout_worker=0.25"), 0.4, "4 engines would"),
+    ],
+)
+def test_shares_that_would_put_too_much_on_one_gpu_are_refused_by_name(asked, fraction, said) -> None:
+    generation = GenerationConfig(gpu_memory_fraction=fraction) if fraction else GenerationConfig()
+    with pytest.raises(ValueError, match=said):
+        decide_gpus(_config(*asked), generation, 8.0)
+
+
+def test_shares_that_leave_every_rank_its_gpu_stand() -> None:
+    for asked, fraction in (
+        (("learner_ranks=2", "gpus_per_learner_rank=0.6", "gpus_per_rollout_worker=1"), 0.85),
+        (("gpus_per_learner_rank=0.5", "gpus_per_rollout_worker=1"), 0.85),  # one rank, beside a judge perhaps
+        (("rollout_workers=3", "gpus_per_learner_rank=0.5", "gpus_per_rollout_worker=0.5"), 0.4),
+        (("rollout_workers=2", "gpus_per_learner_rank=0", "gpus_per_rollout_worker=0.6"), 0.85),
+    ):
+        decide_gpus(_config(*asked), GenerationConfig(gpu_memory_fraction=fraction), 8.0)

@@ -62,6 +62,14 @@ def test_what_would_spoil_the_export_is_told_before_the_start(tmp_path) -> None:
         _prepare(model={"path": str(model)})
 
 
+def test_the_longest_sequence_is_the_longest_prompt_with_the_longest_answer_that_may_come() -> None:
+    prepared = _prepare(sampling={"max_new_tokens": 200})
+    prompt = max(len(each.token_ids) for each in prepared.prompts)
+    assert max(sample.length for sample in prepared.sft) < prompt + 200 == prepared.longest
+    supervised = _prepare(grpo={"steps": 0})
+    assert supervised.longest == max(sample.length for sample in supervised.sft)
+
+
 def test_a_run_that_takes_over_a_warm_start_prepares_none() -> None:
     assert _prepare(sft={"from_run": "elsewhere"}).sft == ()
 

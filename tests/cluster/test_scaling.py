@@ -40,6 +40,9 @@ class Nodes:
     def placed(self, name: str) -> bool:
         return name in self.held
 
+    def ranks_waiting(self) -> int:
+        return 0
+
 
 class Run:
     """A pool of workers that come up as soon as a node has a place for them, and what scales it."""
@@ -124,6 +127,66 @@ def test_a_worker_whose_node_left_is_given_up_after_a_while_and_comes_back_with_
 
     # (up, wanted): two are missed for as long as our patience lasts, then no longer waited for.
     assert asyncio.run(scenario()) == [(3, 3), (1, 3), (1, 3), (1, 3), (1, 1), (2, 2)]
+
+
+class SharedNodes(Nodes):
+    """A cluster whose places are the learner ranks' too; those that wait take the first that is free, as in Ray."""
+
+    def __init__(self, places: int, ranks: int) -> None:
+        super().__init__(places)
+        self.ranks = ranks
+
+    def room(self) -> int:
+        self.ranks_waiting()
+        return super().room()
+
+    def ranks_waiting(self) -> int:
+        while self.ranks and super().room() > 0:
+            self.ranks, self.places = self.ranks - 1, self.places - 1
+        return self.ranks
+
+
+@pytest.mark.parametrize(("fewest", "left", "waiting"), [(1, 2, 0), (3, 3, 1), (4, 4, 2)])
+def test_workers_above_the_fewest_make_room_for_ranks_that_lost_their_place(monkeypatch, fewest, left, waiting) -> None:
+    # Two nodes of four GPUs: two ranks and two workers on one, four workers on the other.
+    nodes = SharedNodes(6, 0)
+    run = Run(monkeypatch, nodes, (fewest, 8))
+
+    async def scenario() -> tuple[list[int], int]:
+        await run.pool.start_all()
+        assert await run.look() == 6
+        run.lose("rollout-4", "rollout-5")
+        nodes.ranks = 2
+        sizes = []
+        for _ in range(60):
+            run.time += 2
+            await run.look()
+            sizes.append(len(run.pool.slots))
+        return sizes, nodes.ranks_waiting()
+
+    sizes, still = asyncio.run(scenario())
+    # A look later: of six the two without a place and one for each rank.
+    assert sizes[:2] == [6, left]
+    assert (sizes[-1], still) == (left, waiting)
+
+
+def test_workers_come_back_when_the_ranks_have_their_place(monkeypatch) -> None:
+    nodes = SharedNodes(3, 0)
+    run = Run(monkeypatch, nodes, (1, 8))
+
+    async def scenario() -> list[int]:
+        await run.pool.start_all()
+        sizes = [await run.look()]
+        nodes.ranks = 1
+        for places in (0, 0, 0, 1, 0):
+            run.time += 2
+            nodes.places += places
+            await run.look()
+            sizes.append(len(run.pool.slots))
+        return sizes
+
+    # A look later one goes, and its place is the rank's; a new node is one more.
+    assert asyncio.run(scenario()) == [3, 3, 2, 2, 3, 3]
 
 
 def test_a_node_that_comes_back_in_time_goes_to_the_worker_that_waits_for_it(monkeypatch) -> None:

@@ -11,7 +11,7 @@ import torch
 
 pytest.importorskip("ray")
 
-from cluster import sleep_mode
+from cluster import gpus
 from cluster.generation import GenerationService
 from cluster.loop import StepPlan, grpo
 from cluster.memory_plan import Shape, fits, learner_parts, memory_rows, rank_parts
@@ -550,7 +550,7 @@ def test_the_plan_of_a_run_counts_sleep_and_refuses_it_on_a_cpu(tiny_model, colo
     assert plan.main(options) == 2
     assert 'generation.sleep="level2": engines on a CPU' in capsys.readouterr().err
     monkeypatch.setattr("scripts.plan_output.local_resources", lambda: {"CPU": 4.0, "GPU": 1.0})
-    monkeypatch.setattr(sleep_mode, "gpu_memory", lambda: [24.0])
+    monkeypatch.setattr("cluster.gpus.local_gpus", lambda: [gpus.Gpu(name="RTX 4090", gib=24.0, capability=8.9)])
     assert plan.main([*options, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["config"]["generation"]["sleep"] == "level2"

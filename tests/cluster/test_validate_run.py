@@ -1,6 +1,7 @@
 """What is decided before a worker is started is decided once, for the cluster that was joined."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from types import SimpleNamespace
@@ -9,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from actors.engine import EngineSettings
-from cluster import run, sleep_mode
+from cluster import run
+from cluster.gpus import Gpu, WorkerGpus
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
 from rnr.config import Config
@@ -23,7 +25,8 @@ def cluster(monkeypatch):
     ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0, "GPU": 2.0}, nodes=lambda: [node, node])
     monkeypatch.setattr(run, "ray", ray)
     monkeypatch.setattr(run.ray_session, "connect", lambda *_arguments, **_options: None)
-    monkeypatch.setattr(sleep_mode, "gpu_memory", lambda: [80.0])
+    found = WorkerGpus(gpus=[Gpu(name="H100", gib=80.0, capability=9.0)] * 2, where="the cluster")
+    monkeypatch.setattr(run, "worker_gpus", lambda _cluster: found)
 
 
 def test_gpus_are_those_of_the_cluster_for_the_memory_plan_too(cluster, tiny_model, colours, tmp_path, capsys) -> None:
@@ -47,23 +50,30 @@ def test_gpus_are_those_of_the_cluster_for_the_memory_plan_too(cluster, tiny_mod
     said = capsys.readouterr().out
     assert "of 76.0 GiB" in said
     assert "of 68.0 GiB" in said
+    assert "GPUs: 2 GPUs of the cluster: H100, 80.0 GiB" in said
+    assert ready.config.generation.sequences == 512  # the whole of an engine's GPU is decided once, too
     assert ready.tree["cluster"]["gpus_per_rollout_worker"] is None  # kept as it was given: a resumed run decides anew
 
 
-def test_the_plan_of_a_cluster_that_is_not_joined_says_nothing_of_the_memory_of_undecided_gpus(
+def test_the_plan_of_a_cluster_that_is_not_joined_is_not_made_with_the_gpus_of_this_machine(
     tiny_model, colours, monkeypatch, capsys
 ) -> None:
     from scripts import plan
 
-    monkeypatch.setattr(sleep_mode, "gpu_memory", lambda: [8.0])
+    monkeypatch.setattr("cluster.gpus.local_gpus", lambda: [Gpu(name="T4", gib=0.5, capability=7.5)])
     options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
     options += [f"--data.evaluation=['{colours}/test.jsonl']", "--cluster.address=10.0.0.1:6379"]
     assert plan.main(options) == 0
     said = capsys.readouterr().out
     assert "GPU memory" not in said
     assert "resources: checked when the cluster is joined" in said
-    assert plan.main([*options, "--cluster.gpus_per_rollout_worker=1", "--cluster.gpus_per_learner_rank=1"]) == 0
-    assert "of 7.6 GiB" in capsys.readouterr().out
+    options += ["--cluster.gpus_per_rollout_worker=1", "--cluster.gpus_per_learner_rank=1", "--json"]
+    assert plan.main(options) == 0
+    (said,) = json.loads(capsys.readouterr().out)["plan"]["GPU memory"]
+    assert said == (
+        "not worked out: the cluster is asked for its GPUs when it is joined; generation.max_num_seqs is 64 where they "
+        "are not known"
+    )
 
 
 def test_the_plan_in_a_ray_job_is_that_of_its_cluster_and_not_of_this_machine(

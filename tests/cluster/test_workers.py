@@ -1,6 +1,7 @@
 """Real Ray actors made of the worker classes: where they land, and what they can import."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 pytestmark = pytest.mark.ray
 ray = pytest.importorskip("ray")
 
+from cluster.gpus import worker_gpus  # noqa: E402
 from cluster.placement import bundles  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from cluster.reservations import reserve  # noqa: E402
@@ -22,10 +24,18 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture(scope="module", autouse=True)
-def local_ray() -> Iterator[None]:
+def local_ray(tmp_path_factory) -> Iterator[None]:
     # Logical GPUs: Ray hands out their numbers as it would those of real ones.
-    with session(seconds=120, num_cpus=4, num_gpus=2):
-        yield
+    program = tmp_path_factory.mktemp("bin") / "nvidia-smi"
+    program.write_text(
+        "#!/bin/sh\necho '0, GPU-1, H100, 81920, 9.0, Disabled'\necho '1, GPU-2, A10, 23552, 8.6, [N/A]'\n"
+    )
+    program.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        patched.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        with session(seconds=120, num_cpus=4, num_gpus=2):
+            yield
 
 
 class Member:
@@ -55,6 +65,12 @@ def test_ranks_and_workers_that_share_two_gpus_are_one_of_each_on_either() -> No
     assert found["learner-0"] == found["rollout-0"]
     assert found["learner-1"] == found["rollout-1"]
     assert found["learner-0"] != found["learner-1"]
+
+
+def test_a_node_tells_all_its_gpus_to_a_task_that_has_none() -> None:
+    found = worker_gpus(ClusterConfig(address="a.cluster:6379"))  # which is taken for the one that was joined
+    assert str(found) == "2 GPUs of the cluster: the smallest is A10, 23.0 GiB"
+    assert [gpu.gib for gpu in found.gpus] == [80.0, 23.0]
 
 
 def _workers() -> Workers:

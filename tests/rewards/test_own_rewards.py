@@ -10,10 +10,10 @@ import pytest
 
 from actors.reward import RewardWorker, ScorerWorker
 from examples.rewards import agreement
-from rewards import custom, trial
 from rewards.advantage import training_batch
 from rewards.checking import check, parts_before
 from rewards.composite import added, score_group
+from rewards.user import custom, trial
 from rnr.config import GrpoConfig, RewardConfig, ScorerConfig
 from rnr.types import Example, Group, Mention, Prompt, ScoredGroup
 from tests.carriers import rollout as make_rollout

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.reward import RewardWorker
-from rewards import custom, trial
 from rewards.brevity import brevity
 from rewards.checking import check as check_options
 from rewards.composite import REWARDS, invalid_group
 from rewards.composite import score as score_answer
 from rewards.overlap import overlap
 from rewards.overlong import overlong
+from rewards.user import custom, trial
 from rnr.config import RewardConfig
 from rnr.task.parsing import ground, write
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout
