@@ -61,6 +61,8 @@ class GracefulStop:
         self._asked = asyncio.Event()
         self._by = ""
         self._at_once = asyncio.Event()
+        self._blocks = 0
+        """Those of ``uninterrupted`` that the work is in."""
         self._settled = asyncio.Event()
         self._settled.set()
 
@@ -89,15 +91,25 @@ class GracefulStop:
             self._at_once.set()
         self._asked.set()
 
-    def begin(self) -> None:
-        """Something begins that must not be left half done: a step, whose weights and ledger belong together."""
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """A block that must not be left half done: a step, whose weights and ledger belong together. When
+        the run is to stop, its work ends where the outermost one does."""
+        self._blocks += 1
         self._settled.clear()
+        try:
+            yield
+        finally:
+            self._blocks -= 1
+            if not self._blocks:
+                self._settled.set()
+        if not self._blocks:
+            self.end_if_asked()
 
-    async def end(self) -> None:
-        """It is done. Does not return when the run is to stop: nothing else may begin."""
-        self._settled.set()
+    def end_if_asked(self) -> None:
+        """Raises CancelledError when the run is to stop: its work ends here, as a task does that is cancelled."""
         if self._asked.is_set():
-            await asyncio.get_running_loop().create_future()
+            raise asyncio.CancelledError
 
     async def run_until_stopped(self, work: Awaitable[Result], keep: Callable[[], Awaitable[str]]) -> Result:
         """What ``work`` returns. When the run is asked to stop meanwhile, work goes on until what has begun is done, is
@@ -106,7 +118,7 @@ class GracefulStop:
         asked = asyncio.ensure_future(self._asked.wait())
         try:
             await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
-            if not asked.done():
+            if not self._asked.is_set():
                 return task.result()
             kept = await self._kept(task, keep)
             if not task.cancelled():

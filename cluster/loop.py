@@ -7,6 +7,7 @@ under way: rollouts may be ``max_staleness`` GRPO steps older than the policy th
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,7 +45,7 @@ class Policy(Protocol):
 
 
 Record = Callable[[int, Sequence[ScoredGroup], TrainingBatch, Metrics], Awaitable[None]]
-"""(step, scored groups, training batch, metrics): called once after each step."""
+"""(step, scored groups, training batch, metrics): called once for each step, after its update."""
 
 ToBatch = Callable[[Sequence[ScoredGroup]], TrainingBatch]
 
@@ -62,6 +63,10 @@ class StepPlan:
     max_staleness: int
 
 
+async def nothing_more(_step: int) -> None:
+    """After a step."""
+
+
 async def grpo(
     steps: range,
     prompts: Iterator[Prompt],
@@ -73,8 +78,11 @@ async def grpo(
     record: Record,
     to_batch: ToBatch,
     on_phase: OnPhase,
+    uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
+    after_step: Callable[[int], Awaitable[None]] = nothing_more,
 ) -> None:
-    """Train ``steps`` on a stream of prompts."""
+    """Train ``steps`` on a stream of prompts. The update, the sync and the record of each are in one ``uninterrupted``
+    block, after which ``after_step`` is called."""
     window = Window(per_step=plan.prompts_per_step, max_staleness=plan.max_staleness)
     async with asyncio.TaskGroup() as tasks:
 
@@ -104,14 +112,27 @@ async def grpo(
                 more, waited = await window.take(missing, step)
                 metrics = {name: seconds + waited[name] for name, seconds in metrics.items()}
                 batch = to_batch(groups := groups + more)
-            if batch.samples:
-                on_phase(step, "update")
-                sampled = sum(len(scored.group.rollouts) for scored in groups)
-                update = policy.update(batch.samples, step=step, sampled=sampled)
-                metrics |= await timed("timing_s/update_actor", update)
-                on_phase(step, "sync")
-                metrics |= await timed("timing_s/update_weights", _sync(policy, generation))
-            await record(step, groups, batch, metrics | {"timing_s/step": time.monotonic() - begin})
+            with uninterrupted():
+                if batch.samples:
+                    metrics |= await _train(step, groups, batch, policy, generation, on_phase)
+                await record(step, groups, batch, metrics | {"timing_s/step": time.monotonic() - begin})
+            await after_step(step)
+
+
+async def _train(
+    step: int,
+    groups: Sequence[ScoredGroup],
+    batch: TrainingBatch,
+    policy: Policy,
+    generation: Generation,
+    on_phase: OnPhase,
+) -> Metrics:
+    """Update the policy and sample from it from now on."""
+    on_phase(step, "update")
+    sampled = sum(len(scored.group.rollouts) for scored in groups)
+    metrics = await timed("timing_s/update_actor", policy.update(batch.samples, step=step, sampled=sampled))
+    on_phase(step, "sync")
+    return metrics | await timed("timing_s/update_weights", _sync(policy, generation))
 
 
 async def _sync(policy: Policy, generation: Generation) -> Metrics:

@@ -75,11 +75,12 @@ class Stages:
                 self._progress.seconds.setdefault("setup", round(setup_seconds, 1))
                 await self._stages()
                 return await self._finish()
-            except* LearnerLost as lost:
-                self._loaded = False
-                await self.stopping.end()
-                rebuilds.spend(causes(lost)[0], self._progress)
-                self.console.say(f"{causes(lost)[0]}: rebuilding all ranks from the last checkpoint")
+            except* LearnerLost as group:
+                lost = causes(group)[0]
+            self._loaded = False
+            self.stopping.end_if_asked()  # a run that stops does not rebuild its learner
+            rebuilds.spend(lost, self._progress)
+            self.console.say(f"{lost}: rebuilding all ranks from the last checkpoint")
             await self.policy.start()
 
     async def _save_on_stop(self) -> str:
@@ -158,16 +159,15 @@ class Stages:
         samples = self.schedule.sft_samples(step)
         self.status.at("sft", step, "update", steps=steps)
         started = time.monotonic()
-        self.stopping.begin()
-        metrics = await self.policy.sft_step(samples, step)
-        metrics["sft/tokens_per_s"] = sum(sample.length for sample in samples) / (time.monotonic() - started)
-        self._progress.step = step + 1
-        shown = {"loss": metrics.get("sft/loss", math.nan), "tok/s": metrics["sft/tokens_per_s"]}
-        if self.prepared.held_out and self._due(step, steps):
-            shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(self.prepared.held_out)
-            self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
-        await self.disk.retry("metrics", lambda: self.tracker.log("sft", step, metrics))
-        await self.stopping.end()
+        with self.stopping.uninterrupted():
+            metrics = await self.policy.sft_step(samples, step)
+            metrics["sft/tokens_per_s"] = sum(sample.length for sample in samples) / (time.monotonic() - started)
+            self._progress.step = step + 1
+            shown = {"loss": metrics.get("sft/loss", math.nan), "tok/s": metrics["sft/tokens_per_s"]}
+            if (held_out := self.prepared.held_out) and self._due(step, steps):
+                shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(held_out)
+                self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
+            await self.disk.retry("metrics", lambda: self.tracker.log("sft", step, metrics))
         self._after_step("sft", step, shown)
 
     async def _grpo(self) -> None:
@@ -191,16 +191,13 @@ class Stages:
             policy=self.policy,
             record=self._record,
             to_batch=lambda groups: training_batch(groups, options, self.settings.reward_weights),
-            on_phase=self._on_phase,
+            on_phase=partial(self.status.at, "grpo", steps=options.steps),
+            uninterrupted=self.stopping.uninterrupted,
+            after_step=self._after_grpo_step,
         )
         self._time("")
         progress.stage = "done"
         await self._save(again=True)
-
-    def _on_phase(self, step: int, phase: str) -> None:
-        if phase == "update":
-            self.stopping.begin()  # until the step is recorded
-        self.status.at("grpo", step, phase, steps=self.settings.grpo.steps)
 
     async def _select(self) -> None:
         """Narrow the GRPO pool to the prompts that the warm-started policy neither always solves nor never."""
@@ -221,8 +218,9 @@ class Stages:
         metrics |= rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
         metrics |= {"async/num_groups_dropped": len(batch.dropped)} | self.generation.metrics() | self.scoring.metrics()
         await record_step(self.disk, self.tracker, self.policy, step, groups, batch, metrics)
-        await self.stopping.end()
         self._after_step("grpo", step, shown_of(metrics))
+
+    async def _after_grpo_step(self, step: int) -> None:
         # Before the evaluation, which may fail.
         if (step + 1) % self.settings.checkpoint_every == 0 or step + 1 == self.settings.grpo.steps:
             await self._save()
@@ -243,13 +241,12 @@ class Stages:
         """A checkpoint; ``again`` where the newest one has the same policy and only the stage is another."""
         progress, timed = self._progress, self._time("")
         self.status.at(progress.stage, progress.step, "checkpoint", steps=self._steps(progress.stage))
-        self.stopping.begin()
-        await (self.checkpoints.save_again if again else self.checkpoints.save)(progress, self.policy)
-        self._saved = self._position()
-        if not again:
-            self.forecast.did("checkpoint")
-        self._time(timed)
-        await self.stopping.end()
+        with self.stopping.uninterrupted():
+            await (self.checkpoints.save_again if again else self.checkpoints.save)(progress, self.policy)
+            self._saved = self._position()
+            if not again:
+                self.forecast.did("checkpoint")
+            self._time(timed)
 
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
         timed = self._time("eval")

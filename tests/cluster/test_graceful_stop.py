@@ -118,6 +118,55 @@ def test_a_learner_that_is_lost_in_the_last_step_leaves_the_checkpoint_before(tm
     assert said.endswith("nothing was trained since the last checkpoint")
 
 
+def test_a_learner_that_is_lost_in_a_task_group_does_not_keep_the_run_from_stopping(tmp_path, monkeypatch) -> None:
+    policy = Slow(step=2)
+
+    async def lost(samples, step: int) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.02)
+        raise ExceptionGroup("as the loop of GRPO raises it", [LearnerLost(f"the worker died in step {step}")])
+
+    policy.sft_step = lost
+    _, said = _run(tmp_path, policy, monkeypatch)
+    assert policy.starts == 0
+    assert said == "stopped by SIGTERM: nothing was trained since the last checkpoint"
+
+
+def test_of_blocks_inside_each_other_the_outermost_is_where_a_run_ends() -> None:
+    stopping, done = GracefulStop(60, say=lambda _text: None), []
+
+    async def work() -> None:
+        with stopping.uninterrupted():
+            with stopping.uninterrupted():
+                stopping.ask()
+                await asyncio.sleep(0.01)
+                done.append("inner")
+            await asyncio.sleep(0.01)
+            done.append("outer")
+        done.append("the next step")
+
+    async def keep() -> str:
+        return f"{done} are kept"
+
+    with pytest.raises(Stopped, match="stopped by SIGTERM: \\['inner', 'outer'\\] are kept"):
+        asyncio.run(stopping.run_until_stopped(work(), keep))
+
+
+def test_a_block_that_fails_ends_with_its_own_error_also_when_the_run_is_to_stop() -> None:
+    async def work() -> None:
+        stopping = GracefulStop(60, say=lambda _text: None)
+
+        async def fails() -> None:
+            with stopping.uninterrupted():
+                stopping.ask()
+                raise ZeroDivisionError("a bug")
+
+        await stopping.run_until_stopped(fails(), lambda: nothing_to_save(resumed=True))
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        asyncio.run(work())
+
+
 def test_a_checkpoint_that_cannot_be_written_is_not_said_to_hold(tmp_path, monkeypatch) -> None:
     async def work() -> str:
         stopping = GracefulStop(60, say=lambda _text: None)
@@ -147,9 +196,8 @@ def test_a_run_that_ends_by_itself_meanwhile_has_ended() -> None:
         stopping = GracefulStop(60, say=lambda _text: None)
 
         async def last_step() -> str:
-            stopping.begin()
-            stopping.ask()
             await asyncio.sleep(0.01)
+            stopping.ask()
             return "summary"  # without another step
 
         async def keep() -> str:
