@@ -232,7 +232,6 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
                 tracker=tracker,
                 status=ready.status,
                 stopping=stopping,
-                forecast=ready.status.forecast,
                 disk=disk,
             )
             with ready.status.until_the_end():  # the end of the workers changes nothing of how the run has ended

@@ -31,7 +31,6 @@ from rnr.faults import causes
 from rnr.files import strict_json, write_whole
 from rnr.runs import spans
 from rnr.runs.console import Console, shown_of
-from rnr.runs.forecast import Forecast
 from rnr.runs.status import StatusFile
 from rnr.runs.tracking import Tracker
 from rnr.types import ScoredGroup
@@ -54,7 +53,6 @@ class Stages:
     stopping: GracefulStop
     disk: Disk
     console: Console = field(default_factory=Console)
-    forecast: Forecast = field(default_factory=Forecast)
     _progress: Progress = field(default_factory=Progress)
     _saved: tuple[str, int, int] = ("", 0, 0)
     _loaded: bool = False
@@ -108,7 +106,7 @@ class Stages:
             self.console.say(f"resuming at {where}")
         rewind = partial(self.tracker.rewind, *progress.reached(), evaluated=progress.is_evaluated())
         await self.disk.retry("metrics", rewind)
-        self.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
+        self.status.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
         await self._publish()
 
     async def _publish(self) -> None:
@@ -132,12 +130,12 @@ class Stages:
     async def _sft(self) -> None:
         progress, steps = self._progress, self.schedule.sft_steps
         self._time("sft")
-        self.forecast.begin()
+        self.status.forecast.begin()
         for step in range(progress.step, steps):
             # Asked before a step: the run may have been stopped while the last one was evaluated.
             if out_of_patience(progress.held_out_losses, self.settings.sft.patience):
                 self.console.say(f"sft: early stopping after {step} of {steps} steps (held-out loss)")
-                self.forecast.drop("sft step")
+                self.status.forecast.drop("sft step")
                 break
             await self._sft_step(step, steps)
             if (step + 1) % self.settings.checkpoint_every == 0:
@@ -176,7 +174,7 @@ class Stages:
         if self.settings.difficulty_rollouts:
             self._time("selection")
             await self._select()
-            self.forecast.did("selection")
+            self.status.forecast.did("selection")
         self._time("grpo")
         await grpo(
             range(progress.step, options.steps),
@@ -245,7 +243,7 @@ class Stages:
             await (self.checkpoints.save_again if again else self.checkpoints.save)(progress, self.policy)
             self._saved = self._position()
             if not again:
-                self.forecast.did("checkpoint")
+                self.status.forecast.did("checkpoint")
             self._time(timed)
 
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
@@ -258,14 +256,14 @@ class Stages:
         )
         self._progress.scores[name] = asdict(result)
         self._time(timed)
-        self.forecast.did("evaluation")
+        self.status.forecast.did("evaluation")
         await self.disk.retry("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, answers))
         self.console.evaluated(name, result)
 
     def _after_step(self, stage: str, step: int, shown: Mapping[str, float]) -> None:
         spans.flush()
-        self.forecast.did(f"{stage} step")
-        self.console.step(stage, step, self._steps(stage), shown, self.forecast)
+        self.status.forecast.did(f"{stage} step")
+        self.console.step(stage, step, self._steps(stage), shown, self.status.forecast)
 
     def _steps(self, stage: str) -> int:
         return {"sft": self.schedule.sft_steps, "grpo": self.settings.grpo.steps}.get(stage, 0)
