@@ -197,14 +197,14 @@ def stage_settings(config: Config) -> Settings:
     )
 
 
-async def run(ready: ValidatedRun) -> dict[str, Any]:
+async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
     """Carry out the run and return its summary, which also lies in the run folder."""
     config = ready.config
     tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=ready.tree)
     settings, branches = stage_settings(config), (config.model, config.generation, config.cluster)
     found = estimated_rates(ready.prepared, settings, *branches)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, settings, found))
-    console, ending = Console(), Ending(ready.status)
+    ending = Ending(ready.status)
     stopping = GracefulStop(config.checkpoint.grace_seconds, console.say)
     disk = Disk(ready.folder, seconds=config.deadlines.room, say=console.say)
     examples = [prompt.example for prompt in ready.prepared.evaluation]
@@ -233,6 +233,7 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
                 status=ready.status,
                 stopping=stopping,
                 disk=disk,
+                console=console,
             )
             with ready.status.until_the_end():  # the end of the workers changes nothing of how the run has ended
                 async with while_ray_lives(ready.folder / LOGS):

@@ -52,7 +52,7 @@ class Stages:
     status: StatusFile
     stopping: GracefulStop
     disk: Disk
-    console: Console = field(default_factory=Console)
+    console: Console
     _progress: Progress = field(default_factory=Progress)
     _saved: tuple[str, int, int] = ("", 0, 0)
     _loaded: bool = False

@@ -94,7 +94,7 @@ async def work():
         threading.Timer(0.2 + 0.2 * seconds, os.kill, (os.getpid(), number)).start()
     await asyncio.sleep(60)
 
-async def run(ready):
+async def run(ready, console):
     stopping, end = GracefulStop(5.0), shutdown.Ending(ready.status)
     with stopping.listening():
         try:

@@ -12,6 +12,7 @@ from actors.engine import EngineSettings
 from cluster import run, sleep_mode
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
+from rnr.runs.console import Console
 from rnr.runs.status import StatusFile
 
 
@@ -156,7 +157,7 @@ def test_a_run_is_carried_out_on_what_was_made_ready(cluster, tiny_model, colour
 
     monkeypatch.setattr(run, "run_services", running)
     monkeypatch.setattr(run, "Stages", Stages)
-    assert asyncio.run(run.run(ready)) == {"f1": {}}
+    assert asyncio.run(run.run(ready, Console())) == {"f1": {}}
     assert seen["config"].cluster.gpus_per_learner_rank == 1.0
     assert (seen["start"].model_folder, seen["start"].probe) == (str(tiny_model), ready.prepared.probe)
     assert seen["folder"] == ready.folder
