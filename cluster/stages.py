@@ -18,7 +18,7 @@ from cluster.graceful_stop import GracefulStop
 from cluster.loop import Metrics, StepPlan, grpo
 from cluster.policy import PolicyService
 from cluster.prepare import Prepared
-from cluster.progress import Progress
+from cluster.progress import Progress, Stopwatch
 from cluster.ranks import LearnerLost
 from cluster.rebuilds import RebuildBudget
 from cluster.schedule import Schedule, out_of_patience
@@ -57,8 +57,7 @@ class Stages:
     _saved: tuple[str, int, int] = ("", 0, 0)
     _loaded: bool = False
     """Whether the learner's weights are those that the progress tells of."""
-    _timed: str = ""
-    _begin: float = 0.0
+    _watch: Stopwatch = field(default_factory=lambda: Stopwatch({}))
 
     async def run_all(self, setup_seconds: float) -> dict[str, Any]:
         """All stages that are left; the summary. Raises Stopped if the run is asked to stop and has kept what it is."""
@@ -85,7 +84,6 @@ class Stages:
         """Save where the run stands, unless that was done already; says what there is to resume from."""
         if not self._loaded:
             return "nothing was trained since the last checkpoint"
-        self._time("")
         if self._saved != self._position():
             try:
                 await self.checkpoints.save(self._progress, self.policy)
@@ -100,7 +98,7 @@ class Stages:
     async def _restore(self) -> None:
         before, reference = self._progress, self.settings.grpo.keeps_reference
         self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=reference)
-        self._saved, self._loaded, self._timed = self._position(), True, ""
+        self._saved, self._loaded, self._watch = self._position(), True, Stopwatch(progress.seconds)
         progress.keep_base(before)
         if where := progress.resumed(self.settings.sft.from_run):
             self.console.say(f"resuming at {where}")
@@ -129,18 +127,9 @@ class Stages:
 
     async def _sft(self) -> None:
         progress, steps = self._progress, self.schedule.sft_steps
-        self._time("sft")
         self.status.forecast.begin()
-        for step in range(progress.step, steps):
-            # Asked before a step: the run may have been stopped while the last one was evaluated.
-            if out_of_patience(progress.held_out_losses, self.settings.sft.patience):
-                self.console.say(f"sft: early stopping after {step} of {steps} steps (held-out loss)")
-                self.status.forecast.drop("sft step")
-                break
-            await self._sft_step(step, steps)
-            if (step + 1) % self.settings.checkpoint_every == 0:
-                await self._save()
-        self._time("")
+        with self._watch.spend("sft"):
+            await self._sft_steps(steps)
         if self._saved[:2] != self._position()[:2]:
             await self._save()  # an evaluation that fails does not cost the warm start
         if steps:
@@ -152,6 +141,17 @@ class Stages:
             await self.policy.freeze_reference()
         progress.stage, progress.step = "grpo", 0
         await self._save(again=True)
+
+    async def _sft_steps(self, steps: int) -> None:
+        for step in range(self._progress.step, steps):
+            # Asked before a step: the run may have been stopped while the last one was evaluated.
+            if out_of_patience(self._progress.held_out_losses, self.settings.sft.patience):
+                self.console.say(f"sft: early stopping after {step} of {steps} steps (held-out loss)")
+                self.status.forecast.drop("sft step")
+                break
+            await self._sft_step(step, steps)
+            if (step + 1) % self.settings.checkpoint_every == 0:
+                await self._save()
 
     async def _sft_step(self, step: int, steps: int) -> None:
         samples = self.schedule.sft_samples(step)
@@ -169,13 +169,19 @@ class Stages:
         self._after_step("sft", step, shown)
 
     async def _grpo(self) -> None:
-        progress, options, sampling = self._progress, self.settings.grpo, self.settings.sampling
+        progress = self._progress
         await self._evaluate_after(progress.step - 1)  # the run may have been stopped in the middle of it
         if self.settings.difficulty_rollouts:
-            self._time("selection")
-            await self._select()
+            with self._watch.spend("selection"):
+                await self._select()
             self.status.forecast.did("selection")
-        self._time("grpo")
+        with self._watch.spend("grpo"):
+            await self._grpo_steps()
+        progress.stage = "done"
+        await self._save(again=True)
+
+    async def _grpo_steps(self) -> None:
+        progress, options, sampling = self._progress, self.settings.grpo, self.settings.sampling
         await grpo(
             range(progress.step, options.steps),
             self.schedule.prompts_but(set(progress.consumed)),
@@ -193,9 +199,6 @@ class Stages:
             uninterrupted=self.stopping.uninterrupted,
             after_step=self._after_grpo_step,
         )
-        self._time("")
-        progress.stage = "done"
-        await self._save(again=True)
 
     async def _select(self) -> None:
         """Narrow the GRPO pool to the prompts that the warm-started policy neither always solves nor never."""
@@ -237,25 +240,23 @@ class Stages:
 
     async def _save(self, *, again: bool = False) -> None:
         """A checkpoint; ``again`` where the newest one has the same policy and only the stage is another."""
-        progress, timed = self._progress, self._time("")
+        progress = self._progress
         self.status.at(progress.stage, progress.step, "checkpoint", steps=self._steps(progress.stage))
-        with self.stopping.uninterrupted():
+        with self.stopping.uninterrupted(), self._watch.spend(""):
             await (self.checkpoints.save_again if again else self.checkpoints.save)(progress, self.policy)
             self._saved = self._position()
             if not again:
                 self.status.forecast.did("checkpoint")
-            self._time(timed)
 
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
-        timed = self._time("eval")
         self.status.at(stage, step, f"evaluation {name}", steps=self._steps(stage))
         file = self.folder / "predictions" / f"{name}.jsonl"
         options, context = self.settings.evaluation, self.settings.context_tokens
-        result, answers = await evaluate(
-            self.generation, self.prepared, options, context_tokens=context, file=file, disk=self.disk
-        )
+        with self._watch.spend("eval"):
+            result, answers = await evaluate(
+                self.generation, self.prepared, options, context_tokens=context, file=file, disk=self.disk
+            )
         self._progress.scores[name] = asdict(result)
-        self._time(timed)
         self.status.forecast.did("evaluation")
         await self.disk.retry("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, answers))
         self.console.evaluated(name, result)
@@ -267,14 +268,6 @@ class Stages:
 
     def _steps(self, stage: str) -> int:
         return {"sft": self.schedule.sft_steps, "grpo": self.settings.grpo.steps}.get(stage, 0)
-
-    def _time(self, what: str) -> str:
-        """Spend the time from now on on ``what``; returns what it went to until now, under which it is kept."""
-        spent, self._begin = time.monotonic() - self._begin, time.monotonic()
-        before, self._timed = self._timed, what
-        if before:
-            self._progress.seconds[before] = round(self._progress.seconds.get(before, 0.0) + spent, 1)
-        return before
 
     async def _finish(self) -> dict[str, Any]:
         if self.settings.merging.asked:
