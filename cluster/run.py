@@ -16,6 +16,7 @@ from actors.vllm_on_gpu import refuse_division
 from cluster import ray_session
 from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
+from cluster.durable_tracker import DurableTracker
 from cluster.estimate import estimated_rates, stated_seconds
 from cluster.generation import generation_service
 from cluster.graceful_stop import GracefulStop, nothing_to_save
@@ -207,8 +208,8 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
     ending = Ending(ready.status)
     stopping = GracefulStop(config.checkpoint.grace_seconds, console.say)
     disk = Disk(ready.folder, seconds=config.deadlines.room, say=console.say)
-    examples = [prompt.example for prompt in ready.prepared.evaluation]
-    await disk.retry("the sentences of the evaluation", partial(tracker.log_examples, examples))
+    durable = DurableTracker(tracker, disk)
+    await durable.log_examples(prompt.example for prompt in ready.prepared.evaluation)
     try:
         async with AsyncExitStack() as stack:
             stack.enter_context(stopping.listening())
@@ -229,7 +230,7 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
                 scoring=services.scoring,
                 checkpoints=checkpoints,
                 folder=ready.folder,
-                tracker=tracker,
+                tracker=durable,
                 status=ready.status,
                 stopping=stopping,
                 disk=disk,

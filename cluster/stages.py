@@ -11,6 +11,7 @@ from typing import Any
 from cluster.checkpoint import Checkpoints
 from cluster.difficulty import filter_by_difficulty
 from cluster.disk import Disk
+from cluster.durable_tracker import DurableTracker
 from cluster.estimate import work_left
 from cluster.evaluation import evaluate
 from cluster.generation import GenerationService
@@ -24,7 +25,6 @@ from cluster.rebuilds import RebuildBudget
 from cluster.schedule import Schedule, out_of_patience
 from cluster.scoring import ScoringService
 from cluster.settings import Settings
-from cluster.token_recording import record_step
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
 from rnr.evaluation.rollout_metrics import ner_metrics, rates
 from rnr.faults import causes
@@ -32,7 +32,7 @@ from rnr.files import strict_json, write_whole
 from rnr.runs import spans
 from rnr.runs.console import Console, shown_of
 from rnr.runs.status import StatusFile
-from rnr.runs.tracking import Tracker
+from rnr.runs.token_values import kept_groups, token_rows
 from rnr.types import ScoredGroup
 
 
@@ -48,7 +48,7 @@ class Stages:
     scoring: ScoringService
     checkpoints: Checkpoints
     folder: Path
-    tracker: Tracker
+    tracker: DurableTracker
     status: StatusFile
     stopping: GracefulStop
     disk: Disk
@@ -102,8 +102,7 @@ class Stages:
         progress.keep_base(before)
         if where := progress.resumed(self.settings.sft.from_run):
             self.console.say(f"resuming at {where}")
-        rewind = partial(self.tracker.rewind, *progress.reached(), evaluated=progress.is_evaluated())
-        await self.disk.retry("metrics", rewind)
+        await self.tracker.rewind(*progress.reached(), evaluated=progress.is_evaluated())
         self.status.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
         await self._publish()
 
@@ -165,7 +164,7 @@ class Stages:
             if (held_out := self.prepared.held_out) and self._due(step, steps):
                 shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(held_out)
                 self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
-            await self.disk.retry("metrics", lambda: self.tracker.log("sft", step, metrics))
+            await self.tracker.log("sft", step, metrics)
         self._after_step("sft", step, shown)
 
     async def _grpo(self) -> None:
@@ -218,7 +217,12 @@ class Stages:
         progress.samples += sum(len(scored.group.rollouts) for scored in groups)
         metrics |= rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
         metrics |= {"async/num_groups_dropped": len(batch.dropped)} | self.generation.metrics() | self.scoring.metrics()
-        await record_step(self.disk, self.tracker, self.policy, step, groups, batch, metrics)
+        await self.tracker.log("grpo", step, metrics)
+        await self.tracker.log_rollouts(step, groups, batch)
+        kept = kept_groups(groups, batch.dropped)
+        uids = [scored.group.prompt.uid for scored in kept]
+        values = await self.policy.token_values(uids) if batch.samples else {}
+        await self.tracker.log_tokens(list(token_rows(step, kept, batch.samples, values)))
         self._after_step("grpo", step, shown_of(metrics))
 
     async def _after_grpo_step(self, step: int) -> None:
@@ -258,7 +262,7 @@ class Stages:
             )
         self._progress.scores[name] = asdict(result)
         self.status.forecast.did("evaluation")
-        await self.disk.retry("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, answers))
+        await self.tracker.log_evaluation(name, stage, step, result, answers)
         self.console.evaluated(name, result)
 
     def _after_step(self, stage: str, step: int, shown: Mapping[str, float]) -> None:

@@ -4,13 +4,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from cluster.disk import Disk
+from cluster.durable_tracker import DurableTracker
 from cluster.graceful_stop import GracefulStop
 from cluster.progress import Progress
 from cluster.ranks import LearnerLost
 from cluster.settings import Settings
 from cluster.stages import Stages
-from rnr.config import EvaluationConfig, GrpoConfig, MergingConfig, SamplingConfig, SftConfig
+from rnr.config import EvaluationConfig, GrpoConfig, MergingConfig, SamplingConfig, SftConfig, TrackingConfig
 from rnr.runs.status import StatusFile
+from rnr.runs.tracking import Tracker
 
 
 class Policy:
@@ -82,6 +84,8 @@ def make_stages(
     async def evaluate(self: Stages, *_arguments: Any) -> None: ...
 
     monkeypatch.setattr(Stages, "_evaluate", evaluate)
+    disk = Disk(tmp_path, seconds=0)
+    tracker = Tracker(tmp_path, options=TrackingConfig(wandb_project=""), name="run", config={})
     nothing: Any = lambda *_, **__: None  # noqa: E731
     return Stages(
         settings=Settings(
@@ -103,8 +107,8 @@ def make_stages(
         scoring=SimpleNamespace(),  # type: ignore[arg-type]
         checkpoints=Saved(),  # type: ignore[arg-type]
         folder=tmp_path,
-        tracker=SimpleNamespace(log=nothing, rewind=nothing),  # type: ignore[arg-type]
-        disk=Disk(tmp_path, seconds=0),
+        tracker=DurableTracker(tracker, disk),
+        disk=disk,
         status=StatusFile(),
         stopping=stopping or GracefulStop(1.0),
         console=SimpleNamespace(say=nothing, table=nothing, step=nothing, next_steps=nothing),  # type: ignore[arg-type]
