@@ -18,8 +18,8 @@ from actors.concurrency import gather_all
 from actors.engine import EngineSettings, Sampling
 from actors.pool import Pool, Spawn, WorkerLost
 from actors.slots import Slot
-from cluster.loop import Metrics
 from cluster.policy import Published
+from cluster.protocols import Metrics
 from cluster.ranks import LearnerLost
 from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig
 from rnr.faults import PolicyGone

@@ -1,6 +1,6 @@
 """The GRPO loop over three services: generation, scoring and policy.
 
-They are named below by the methods that the loop calls, so it is tested with fakes. Asynchrony is the window of groups
+They are the protocols of ``cluster/protocols.py``, so it is tested with fakes. Asynchrony is the window of groups
 under way: rollouts may be ``max_staleness`` GRPO steps older than the policy they train, and 0 is synchronous.
 """
 
@@ -9,40 +9,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
 
+from cluster.protocols import Generation, Metrics, Policy, Scoring
 from cluster.window import Window
 from rewards.advantage import TrainingBatch
-from rnr.types import Group, Prompt, Sample, ScoredGroup
-
-Metrics = dict[str, float]
-
-
-class Generation(Protocol):
-    async def generate(self, prompt: Prompt) -> Group:
-        """All rollouts of one prompt, from the newest policy that was adopted."""
-        ...
-
-    async def adopt(self, published: Any) -> Metrics:
-        """Sample from this policy from now on."""
-        ...
-
-
-class Scoring(Protocol):
-    async def score(self, group: Group) -> ScoredGroup:
-        """The same group with rewards."""
-        ...
-
-
-class Policy(Protocol):
-    async def update(self, samples: Sequence[Sample], *, step: int, sampled: int) -> Metrics:
-        """The optimizer steps of one batch."""
-        ...
-
-    async def publish(self) -> Any:
-        """The policy as it is now."""
-        ...
-
+from rnr.types import Prompt, ScoredGroup
 
 Record = Callable[[int, Sequence[ScoredGroup], TrainingBatch, Metrics], Awaitable[None]]
 """(step, scored groups, training batch, metrics): called once for each step, after its update."""

@@ -18,6 +18,7 @@ from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
 from cluster.durable_tracker import DurableTracker
 from cluster.estimate import estimated_rates, stated_seconds
+from cluster.evaluation import evaluate
 from cluster.generation import generation_service
 from cluster.graceful_stop import GracefulStop, nothing_to_save
 from cluster.host_checks import check_machine
@@ -42,7 +43,7 @@ from cluster.reservations import reserve
 from cluster.scaling import autoscaled
 from cluster.schedule import Schedule
 from cluster.scoring import scoring_service
-from cluster.services import Services, Start
+from cluster.services import Services, Start, start_of
 from cluster.settings import Settings, engine_settings, learner_settings
 from cluster.shutdown import Ending, end_workers
 from cluster.sleep_mode import plan_memory
@@ -74,16 +75,6 @@ class ValidatedRun:
     schedule: Schedule
     folder: Path
     status: StatusFile
-
-    @property
-    def start(self) -> Start:
-        """What the services of the run begin with."""
-        return Start(
-            model_folder=self.prepared.model_folder,
-            stop_token_id=self.prepared.stop_token_id,
-            probe=self.prepared.probe,
-            learning_rate=self.schedule.learning_rate,
-        )
 
 
 def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
@@ -190,7 +181,6 @@ def stage_settings(config: Config) -> Settings:
         merging=config.merging,
         sampling=config.sampling,
         evaluation=config.evaluation,
-        context_tokens=config.model.context_tokens,
         reward_weights=config.reward.part_weights,
         difficulty_rollouts=config.data.difficulty_rollouts if config.grpo.steps else 0,
         checkpoint_every=config.checkpoint.every_steps,
@@ -208,6 +198,7 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
     ending = Ending(ready.status)
     stopping = GracefulStop(config.checkpoint.grace_seconds, console.say)
     disk = Disk(ready.folder, seconds=config.deadlines.room, say=console.say)
+    asked = partial(evaluate, ready.prepared, config.evaluation, context_tokens=config.model.context_tokens, disk=disk)
     durable = DurableTracker(tracker, disk)
     await durable.log_examples(prompt.example for prompt in ready.prepared.evaluation)
     try:
@@ -215,7 +206,8 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
             stack.enter_context(stopping.listening())
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)
-            starting = run_services(config, ready.start, status=ready.status, folder=ready.folder)
+            start = start_of(ready.prepared, ready.schedule)
+            starting = run_services(config, start, status=ready.status, folder=ready.folder)
             untrained = partial(nothing_to_save, resumed=bool(checkpoints.complete()))
             stack.callback(ending.end)
             async with while_ray_lives(ready.folder / LOGS):
@@ -228,6 +220,7 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
                 policy=services.policy,
                 generation=services.generation,
                 scoring=services.scoring,
+                evaluate=partial(asked, services.generation),
                 checkpoints=checkpoints,
                 folder=ready.folder,
                 tracker=durable,

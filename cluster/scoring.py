@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.pool import LeaseFailed, Pool
-from cluster.loop import Metrics
+from cluster.protocols import Metrics
 from rewards.checking import parts_before
 from rewards.composite import added, invalid_group
 from rnr.config import DeadlineConfig, RewardConfig

@@ -30,7 +30,6 @@ class Settings:
     merging: MergingConfig
     sampling: SamplingConfig
     evaluation: EvaluationConfig
-    context_tokens: int
     reward_weights: dict[str, float]
     difficulty_rollouts: int
     checkpoint_every: int

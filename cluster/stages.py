@@ -13,17 +13,14 @@ from cluster.difficulty import filter_by_difficulty
 from cluster.disk import Disk
 from cluster.durable_tracker import DurableTracker
 from cluster.estimate import work_left
-from cluster.evaluation import evaluate
-from cluster.generation import GenerationService
 from cluster.graceful_stop import GracefulStop
-from cluster.loop import Metrics, StepPlan, grpo
-from cluster.policy import PolicyService
+from cluster.loop import StepPlan, grpo
 from cluster.prepare import Prepared
 from cluster.progress import Progress, Stopwatch
+from cluster.protocols import Evaluate, Metrics, RunGeneration, RunPolicy, RunScoring
 from cluster.ranks import LearnerLost
 from cluster.rebuilds import RebuildBudget
 from cluster.schedule import Schedule, out_of_patience
-from cluster.scoring import ScoringService
 from cluster.settings import Settings
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
 from rnr.evaluation.rollout_metrics import ner_metrics, rates
@@ -43,9 +40,10 @@ class Stages:
     settings: Settings
     prepared: Prepared
     schedule: Schedule
-    policy: PolicyService
-    generation: GenerationService
-    scoring: ScoringService
+    policy: RunPolicy
+    generation: RunGeneration
+    scoring: RunScoring
+    evaluate: Evaluate
     checkpoints: Checkpoints
     folder: Path
     tracker: DurableTracker
@@ -255,11 +253,8 @@ class Stages:
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
         self.status.at(stage, step, f"evaluation {name}", steps=self._steps(stage))
         file = self.folder / "predictions" / f"{name}.jsonl"
-        options, context = self.settings.evaluation, self.settings.context_tokens
         with self._watch.spend("eval"):
-            result, answers = await evaluate(
-                self.generation, self.prepared, options, context_tokens=context, file=file, disk=self.disk
-            )
+            result, answers = await self.evaluate(file)
         self._progress.scores[name] = asdict(result)
         self.status.forecast.did("evaluation")
         await self.tracker.log_evaluation(name, stage, step, result, answers)

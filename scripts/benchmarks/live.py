@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from actors.chat_format import chat_format
 from cluster import ray_session
-from cluster.loop import Metrics
+from cluster.protocols import Metrics
 from cluster.run import Services, Start, connect, run_services
 from rnr.config import Config, DeadlineConfig
 from rnr.runs.status import StatusFile
