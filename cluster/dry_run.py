@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cluster.settings import Settings
 
 
-def derived(
+def plan_rows(
     prepared: Prepared, schedule: Schedule, *, sampling: SamplingConfig, grpo: GrpoConfig, needing: Sequence[Role]
 ) -> Iterator[tuple[str, str]]:
     """What a person would otherwise work out by hand: (name, value)."""
@@ -112,7 +112,9 @@ def memory_missing(known: Mapping[str, float], needing: Sequence[Role]) -> str:
     )
 
 
-def standing(folder: Path, progress: Progress, *, resume: bool, there: bool, finished: bool, from_run: str) -> str:
+def describe_start(
+    folder: Path, progress: Progress, *, resume: bool, there: bool, finished: bool, from_run: str
+) -> str:
     """Where a run begins: a new one, one that is to be resumed, or was to be and is not ``there``."""
     if finished:
         return f"done already in {folder}: --resume starts nothing"

@@ -23,7 +23,7 @@ from cluster.generation import generation_service
 from cluster.graceful_stop import GracefulStop, nothing_to_save
 from cluster.host_checks import check_machine
 from cluster.in_process import InProcess, cores_by_host, resources_in_process
-from cluster.inputs import check_inputs, inputs_of, keep_inputs
+from cluster.inputs import RunInputs, check_inputs, inputs_of, keep_inputs
 from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
@@ -102,18 +102,17 @@ def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
     return prepared, schedule
 
 
-def checked(config: Config, *, resume: bool) -> tuple[Prepared, Schedule, dict[str, str], Path | None]:
-    """``load_inputs``, digests of them, and the checkpoint of ``sft.from_run`` if the run begins with it: all that can
-    be wrong behind ``check_run`` whatever the machines are, for start and plan. Raises ValueError, naming the place;
-    writes nothing."""
+def load_and_check(config: Config, *, resume: bool) -> RunInputs:
+    """``load_inputs``, and all that can be wrong after ``check_run`` whatever the machines are, for start and plan.
+    Raises ValueError, naming the place; writes nothing."""
     if config.tracking.tensorboard:
         check_tensorboard()
     start = warm_start(config.sft, config.run, config.model_dump(mode="json"), resume=resume)
     prepared, schedule = load_inputs(config)
-    inputs = inputs_of(prepared)
+    digests = inputs_of(prepared)
     if resume:
-        check_inputs(run_folder(config.run), inputs)
-    return prepared, schedule, inputs, start
+        check_inputs(run_folder(config.run), digests)
+    return RunInputs(prepared=prepared, schedule=schedule, digests=digests, warm_start=start)
 
 
 def validate_run(config: Config, *, resume: bool, status: StatusFile) -> ValidatedRun:
@@ -123,7 +122,8 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     """
     tree = config.model_dump(mode="json")
     with status.starting("data and model"):
-        prepared, schedule, inputs, start = checked(config, resume=resume)
+        inputs = load_and_check(config, resume=resume)
+    prepared, schedule = inputs.prepared, inputs.schedule
     print(prepared.contents, *prepared.notes, *schedule.notes, *config.notes, sep="\n")
     if not resume:
         check_disk(run_folder(config.run), disk_gib(config.checkpoint, config.model, prepared.weights_gib))
@@ -134,12 +134,12 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     config = config.model_copy(update={"generation": generation})
     print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)
-    keep_inputs(folder, inputs)
+    keep_inputs(folder, inputs.digests)
     status.open(folder)
     record_to(folder)
     clear_request(folder)
-    if start:
-        take_over(start, folder, inputs)
+    if inputs.warm_start:
+        take_over(inputs.warm_start, folder, inputs.digests)
     return ValidatedRun(config=config, tree=tree, prepared=prepared, schedule=schedule, folder=folder, status=status)
 
 
