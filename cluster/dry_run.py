@@ -62,6 +62,7 @@ def plan_rows(
 
 def worker_gib(
     prepared: Prepared,
+    *,
     model: ModelConfig,
     optimizer: OptimizerConfig,
     grpo: GrpoConfig,
@@ -76,7 +77,8 @@ def worker_gib(
         # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
         known["rollout"] = 1.5 + 2 * prepared.weights_gib + generation.kv_cache_gib
     if prepared.shape is not None:
-        known["learner"] = sum(rank_parts(prepared.shape, model, optimizer, grpo, cluster, sync).values())
+        parts = rank_parts(prepared.shape, model=model, optimizer=optimizer, grpo=grpo, cluster=cluster, sync=sync)
+        known["learner"] = sum(parts.values())
     return known
 
 

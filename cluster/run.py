@@ -1,10 +1,10 @@
 """A whole run: validate the inputs, start the services, run the stages.
 
-This is the one place below the scripts that sees the whole config; it hands each part its own branch.
+Below the scripts only this and ``cluster/run_services.py`` see the whole config; they hand each part its own branch.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,39 +19,32 @@ from cluster.disk import Disk, check_disk, disk_gib
 from cluster.durable_tracker import DurableTracker
 from cluster.estimate import estimated_rates, stated_seconds
 from cluster.evaluation import evaluate
-from cluster.generation import generation_service
 from cluster.graceful_stop import GracefulStop, nothing_to_save
 from cluster.host_checks import check_machine
-from cluster.in_process import InProcess, cores_by_host, resources_in_process
+from cluster.in_process import resources_in_process
 from cluster.inputs import RunInputs, check_inputs, inputs_of, keep_inputs
 from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
-    bundles,
     check_nodes,
     check_resources,
     decide_gpus,
     local_resources,
     named_address,
     ray_address,
-    threads_per_worker,
 )
-from cluster.policy import PolicyService
 from cluster.prepare import Prepared, prepare
 from cluster.ray_watchdog import while_ray_lives
-from cluster.reservations import reserve
-from cluster.scaling import autoscaled
+from cluster.run_services import run_services
 from cluster.schedule import Schedule
-from cluster.scoring import scoring_service
-from cluster.services import Services, Start, start_of
-from cluster.settings import Settings, engine_settings, learner_settings
-from cluster.shutdown import Ending, end_workers
+from cluster.services import start_of
+from cluster.settings import MemoryBranches, Settings
+from cluster.shutdown import Ending
 from cluster.sleep_mode import plan_memory
 from cluster.stages import Stages
-from cluster.transport import make_transport, transport_name
+from cluster.transport import transport_name
 from cluster.transport.topology import topology_of
 from cluster.warm_start import take_over, warm_start
-from cluster.workers import Workers
 from rnr.config import Config
 from rnr.runs.console import Console
 from rnr.runs.forecast import Forecast
@@ -129,8 +122,7 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
         check_disk(run_folder(config.run), disk_gib(config.checkpoint, config.model, prepared.weights_gib))
     with status.starting("Ray"):
         config = connect(config)
-    branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, rows = plan_memory(prepared.shape, *branches)
+    generation, rows = plan_memory(prepared.shape, **memory_branches(config))
     config = config.model_copy(update={"generation": generation})
     print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)
@@ -173,6 +165,18 @@ def _fitting(config: Config, resources: Mapping[str, float]) -> Config:
     return config
 
 
+def memory_branches(config: Config) -> MemoryBranches:
+    """The branches that say what the GPUs hold."""
+    return MemoryBranches(
+        model=config.model,
+        optimizer=config.optimizer,
+        grpo=config.grpo,
+        generation=config.generation,
+        cluster=config.cluster,
+        sync=config.sync,
+    )
+
+
 def stage_settings(config: Config) -> Settings:
     """The branches that say what the stages do."""
     return Settings(
@@ -192,8 +196,8 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
     """Carry out the run and return its summary, which also lies in the run folder."""
     config = ready.config
     tracker = Tracker(ready.folder, options=config.tracking, name=config.run.name, config=ready.tree)
-    settings, branches = stage_settings(config), (config.model, config.generation, config.cluster)
-    found = estimated_rates(ready.prepared, settings, *branches)
+    settings, model, generation = stage_settings(config), config.model, config.generation
+    found = estimated_rates(ready.prepared, settings, model=model, generation=generation, cluster=config.cluster)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, settings, found))
     ending = Ending(ready.status)
     stopping = GracefulStop(config.checkpoint.grace_seconds, console.say)
@@ -235,58 +239,3 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
     finally:
         tracker.finish()
         record_to(None)
-
-
-@asynccontextmanager
-async def run_services(
-    config: Config, start: Start, *, status: StatusFile, folder: Path | None = None
-) -> AsyncIterator[Services]:
-    """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
-    ``folder`` holds requests."""
-    cluster = config.cluster
-    make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
-    reservations = await reserve(reserved, seconds=config.deadlines.start)
-    workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
-    services = _services(config, workers, start, hosts=cores_by_host(cluster.address))
-    try:
-        await services.start(status, policy_first=config.generation.sleep_level > 0)
-        async with autoscaled(services.generation.pool, workers, cluster, folder):
-            yield services
-    finally:
-        await end_workers(services, reservations, workers)
-
-
-def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence[float]) -> Services:
-    """The services, not yet started, of a run whose GPUs are decided."""
-    cluster, decided = config.cluster, (config.cluster, config.generation)
-    transport = make_transport(config.sync, topology_of(cluster, config.model))
-    learner = learner_settings(
-        start.model_folder, config.model, config.optimizer, config.run.seed, decided, config.grpo, transport
-    )
-    policy = PolicyService(
-        lambda: workers.learner(learner, threads=threads_per_worker(cluster.learner_ranks, hosts)),
-        grpo=config.grpo,
-        sampling=config.sampling,
-        learning_rate=start.learning_rate,
-        transport=transport,
-        probe=start.probe,
-        restart_seconds=config.deadlines.restart,
-        engines_sleep=lambda: generation.sleep(),
-        offloads=config.optimizer.offload,
-    )
-    generation = generation_service(
-        workers,
-        engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, decided, hosts),
-        size=cluster.fewest_rollout_workers,
-        sampling=config.sampling,
-        sync=config.sync,
-        deadlines=config.deadlines,
-        probe=start.probe,
-        seed=config.run.seed,
-        make_room=policy.make_room,
-    )
-    tokens, count = config.sampling.max_new_tokens, cluster.reward_workers
-    scoring = scoring_service(
-        config.reward, workers, max_new_tokens=tokens, reward_workers=count, deadlines=config.deadlines
-    )
-    return Services(policy=policy, generation=generation, scoring=scoring)

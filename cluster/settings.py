@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from actors.engine import EngineSettings
 from cluster.memory_plan import ASLEEP, resolve_engine
@@ -18,6 +19,7 @@ from rnr.config import (
     OptimizerConfig,
     SamplingConfig,
     SftConfig,
+    SyncConfig,
 )
 
 
@@ -37,6 +39,17 @@ class Settings:
     """How long a learner that is lost again and again, without a step in between, is rebuilt."""
 
 
+class MemoryBranches(TypedDict):
+    """The branches of the config that say what the GPUs hold, to be passed on by name: ``**branches``."""
+
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    grpo: GrpoConfig
+    generation: GenerationConfig
+    cluster: ClusterConfig
+    sync: SyncConfig
+
+
 def learner_settings(
     model_folder: str,
     model: ModelConfig,
@@ -47,13 +60,14 @@ def learner_settings(
     transport: Transport,
 ) -> LearnerSettings:
     """The settings of the learner in a run whose GPUs are decided."""
+    cluster, generation = decided
     return LearnerSettings(
         model_folder=model_folder,
         model=model,
         optimizer=optimizer,
         seed=seed,
-        gpu_memory_share=learner_memory_share(*decided),
-        gpu_gib_asleep=ASLEEP if decided[1].sleep_level else 0.0,
+        gpu_memory_share=learner_memory_share(cluster, generation),
+        gpu_gib_asleep=ASLEEP if generation.sleep_level else 0.0,
         copies=transport.copies + grpo.keeps_reference,
     )
 

@@ -20,7 +20,7 @@ from cluster.placement import IN_PROCESS, check_resources, local_resources, name
 from cluster.planner import NEAR, Division, Planner, machines_of
 from cluster.prepare import Prepared
 from cluster.progress import Progress
-from cluster.run import load_and_check, load_inputs, stage_settings, with_gpus
+from cluster.run import load_and_check, load_inputs, memory_branches, stage_settings, with_gpus
 from cluster.schedule import Schedule
 from cluster.simulation import Load, measured
 from cluster.sleep_mode import plan_memory
@@ -175,10 +175,10 @@ def _rows(
 ) -> tuple[list[tuple[str, str]], str]:
     """The rows of a plan whose GPUs are decided, from where it stands (None: at its end), and what memory is missing
     if all of it is this machine's."""
-    branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, memory = plan_memory(prepared.shape, *branches)
+    branches = memory_branches(config)
+    generation, memory = plan_memory(prepared.shape, **branches)
     needing = roles(config.cluster, config.reward.scorers)
-    known = worker_gib(prepared, *branches)
+    known = worker_gib(prepared, **branches)
     settings = stage_settings(config)
     rows = [
         *plan_rows(prepared, schedule, sampling=config.sampling, grpo=config.grpo, needing=needing),
@@ -189,6 +189,6 @@ def _rows(
         *memory,
     ]
     if progress is not None:
-        found = estimated_rates(prepared, settings, config.model, generation, config.cluster)
+        found = estimated_rates(prepared, settings, model=config.model, generation=generation, cluster=config.cluster)
         rows += time_of(prepared, schedule, settings, found, progress)
     return rows, memory_missing(known, needing)

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from actors.chat_format import chat_format
 from cluster import ray_session
 from cluster.protocols import Metrics
-from cluster.run import Services, Start, connect, run_services
+from cluster.run import connect
+from cluster.run_services import run_services
+from cluster.services import Services, Start
 from rnr.config import Config, DeadlineConfig
 from rnr.runs.status import StatusFile
 from rnr.types import Prompt

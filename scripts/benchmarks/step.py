@@ -11,7 +11,7 @@ from actors.engine import Sampling
 from cluster.loop import StepPlan, grpo
 from cluster.policy import Published
 from cluster.protocols import Metrics
-from cluster.run import Services
+from cluster.services import Services
 from rewards.advantage import TrainingBatch, training_batch
 from rnr.config import Config
 from rnr.model_folder import resolve

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from actors.engine import EngineSettings
-from cluster import run, sleep_mode
+from cluster import run, run_services, sleep_mode
+from cluster.services import Start
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
 from rnr.runs.console import Console
@@ -98,9 +99,9 @@ def test_engines_and_learner_are_told_what_was_decided(tmp_path) -> None:
 
     config = load_config(None, ["--cluster.learner_ranks=2", "--grpo.kl_coefficient=0.1", "--run.seed=7"])
     config = run.with_gpus(config, {"CPU": 8.0, "GPU": 1.0})  # fewer than workers and ranks: they share
-    start = run.Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
+    start = Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
     workers: Any = Workers()
-    services = run._services(config, workers, start, hosts=[8.0])
+    services = run_services._services(config, workers, start, hosts=[8.0])
     asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
     engine = asked["rollout-0.0"]
     assert (engine.model_folder, engine.stop_token_id, engine.seed) == (str(tmp_path), 5, 7)
@@ -115,7 +116,7 @@ def test_engines_and_learner_are_told_what_was_decided(tmp_path) -> None:
 def test_engines_that_sleep_and_their_learner_are_told_so(tmp_path) -> None:
     (tmp_path / "config.json").write_text("{}")
     config = run.with_gpus(load_config(None, ["--generation.sleep=level2"]), {"CPU": 8.0, "GPU": 1.0})
-    start = run.Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
+    start = Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
     asked: list[Any] = []
 
     class Workers:
@@ -132,7 +133,7 @@ def test_engines_that_sleep_and_their_learner_are_told_so(tmp_path) -> None:
             return name
 
     workers: Any = Workers()
-    services = run._services(config, workers, start, hosts=[8.0])
+    services = run_services._services(config, workers, start, hosts=[8.0])
     asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
     learner: Any = asyncio.run(cast(Any, services.policy._build()))
     assert (asked, learner.gpu_memory_share, learner.gpu_gib_asleep) == ([2], 0.95, 2.5)

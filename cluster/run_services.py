@@ -1,0 +1,77 @@
+"""The services of a run, made from its whole config: each is handed its own branches."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from cluster.generation import generation_service
+from cluster.in_process import InProcess, cores_by_host
+from cluster.placement import IN_PROCESS, bundles, threads_per_worker
+from cluster.policy import PolicyService
+from cluster.reservations import reserve
+from cluster.scaling import autoscaled
+from cluster.scoring import scoring_service
+from cluster.services import Services, Start
+from cluster.settings import engine_settings, learner_settings
+from cluster.shutdown import end_workers
+from cluster.transport import make_transport
+from cluster.transport.topology import topology_of
+from cluster.workers import Workers
+from rnr.config import Config
+from rnr.runs.run_folder import run_folder
+from rnr.runs.status import LOGS, StatusFile
+
+
+@asynccontextmanager
+async def run_services(
+    config: Config, start: Start, *, status: StatusFile, folder: Path | None = None
+) -> AsyncIterator[Services]:
+    """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
+    ``folder`` holds requests."""
+    cluster = config.cluster
+    make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
+    reservations = await reserve(reserved, seconds=config.deadlines.start)
+    workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
+    services = _services(config, workers, start, hosts=cores_by_host(cluster.address))
+    try:
+        await services.start(status, policy_first=config.generation.sleep_level > 0)
+        async with autoscaled(services.generation.pool, workers, cluster, folder):
+            yield services
+    finally:
+        await end_workers(services, reservations, workers)
+
+
+def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence[float]) -> Services:
+    """The services, not yet started, of a run whose GPUs are decided."""
+    cluster, decided = config.cluster, (config.cluster, config.generation)
+    transport = make_transport(config.sync, topology_of(cluster, config.model))
+    learner = learner_settings(
+        start.model_folder, config.model, config.optimizer, config.run.seed, decided, config.grpo, transport
+    )
+    policy = PolicyService(
+        lambda: workers.learner(learner, threads=threads_per_worker(cluster.learner_ranks, hosts)),
+        grpo=config.grpo,
+        sampling=config.sampling,
+        learning_rate=start.learning_rate,
+        transport=transport,
+        probe=start.probe,
+        restart_seconds=config.deadlines.restart,
+        engines_sleep=lambda: generation.sleep(),
+        offloads=config.optimizer.offload,
+    )
+    generation = generation_service(
+        workers,
+        engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, decided, hosts),
+        size=cluster.fewest_rollout_workers,
+        sampling=config.sampling,
+        sync=config.sync,
+        deadlines=config.deadlines,
+        probe=start.probe,
+        seed=config.run.seed,
+        make_room=policy.make_room,
+    )
+    tokens, count = config.sampling.max_new_tokens, cluster.reward_workers
+    scoring = scoring_service(
+        config.reward, workers, max_new_tokens=tokens, reward_workers=count, deadlines=config.deadlines
+    )
+    return Services(policy=policy, generation=generation, scoring=scoring)
