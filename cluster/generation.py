@@ -26,7 +26,7 @@ from rnr.faults import PolicyGone
 from rnr.types import Group, Prompt
 
 if TYPE_CHECKING:
-    from cluster.workers import Workers
+    from cluster.worker_factory import WorkerFactory
 
 QUEUED = 2
 """Sequences that wait in a rollout worker's engine for each one that it decodes, so that none of its places is empty
@@ -233,7 +233,7 @@ def verify_sync(
 
 
 def generation_service(
-    workers: "Workers",
+    workers: "WorkerFactory",
     engine: EngineSettings,
     *,
     size: int,

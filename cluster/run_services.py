@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cluster.generation import generation_service
-from cluster.in_process import InProcess, cores_by_host
+from cluster.in_process import LocalWorkers, cores_by_host
 from cluster.placement import IN_PROCESS, bundles, threads_per_worker
 from cluster.policy import PolicyService
 from cluster.reservations import reserve
@@ -16,8 +16,9 @@ from cluster.settings import engine_settings, learner_settings
 from cluster.shutdown import end_workers
 from cluster.transport import make_transport
 from cluster.transport.topology import topology_of
-from cluster.workers import Workers
-from rnr.config import Config
+from cluster.worker_factory import WorkerFactory
+from cluster.workers import RayWorkers
+from rnr.config import ClusterConfig, Config, DeadlineConfig
 from rnr.runs.run_folder import run_folder
 from rnr.runs.status import LOGS, StatusFile
 
@@ -29,19 +30,25 @@ async def run_services(
     """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
     ``folder`` holds requests."""
     cluster = config.cluster
-    make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster))
-    reservations = await reserve(reserved, seconds=config.deadlines.start)
-    workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
+    workers = await _workers(cluster, config.deadlines, run_folder(config.run) / LOGS)
     services = _services(config, workers, start, hosts=cores_by_host(cluster.address))
     try:
         await services.start(status, policy_first=config.generation.sleep_level > 0)
         async with autoscaled(services.generation.pool, workers, cluster, folder):
             yield services
     finally:
-        await end_workers(services, reservations, workers)
+        await end_workers(services, workers)
 
 
-def _services(config: Config, workers: Workers, start: Start, *, hosts: Sequence[float]) -> Services:
+async def _workers(cluster: ClusterConfig, deadlines: DeadlineConfig, logs: Path) -> WorkerFactory:
+    """Who makes the workers of a run; Ray has reserved their places."""
+    if cluster.address == IN_PROCESS:
+        return LocalWorkers(cluster, deadlines)
+    reservations = await reserve(bundles(cluster), seconds=deadlines.start)
+    return RayWorkers(cluster, deadlines, reservations, logs)
+
+
+def _services(config: Config, workers: WorkerFactory, start: Start, *, hosts: Sequence[float]) -> Services:
     """The services, not yet started, of a run whose GPUs are decided."""
     cluster, decided = config.cluster, (config.cluster, config.generation)
     transport = make_transport(config.sync, topology_of(cluster, config.model))
