@@ -2,6 +2,18 @@
 
 SIGTERM is what ``ray job stop``, Slurm and Kubernetes send before SIGKILL, and a cloud before it takes a machine away;
 SIGHUP what a terminal or an ssh connection sends that is closed.
+
+What a training does with signals, phase by phase, and where that is set:
+
+- large imports (``scripts/startup.py``): Ctrl-C ends the process, with 130; before and after them it raises
+  KeyboardInterrupt, and so it does in all phases but the last
+- until the run begins (``stop_before_the_run``): SIGTERM and SIGHUP raise Stopped
+- while Ray starts (``cluster/ray_session.py``): the same; the thread that starts it blocks both, for Ray's processes to
+  inherit, and the handler of SIGTERM is put back, which Ray replaces
+- the run (``GracefulStop.listening``): either asks it to stop with a checkpoint; a second SIGTERM to stop at once
+- the end of the workers, and that of Ray (``cluster/shutdown.py``): none of the three is heard, and there is a deadline
+
+SIGHUP is ignored all the time under ``nohup``, and from the first one on that has stopped a run.
 """
 
 import asyncio
