@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import TypeAdapter
 
@@ -26,6 +25,7 @@ from cluster.manifest import (
     write_manifest,
 )
 from cluster.progress import STAGES, Progress
+from cluster.protocols import Learner
 from cluster.ranks import LearnerLost
 from rnr.config import MergingConfig
 from rnr.files.free_space import free_space, is_cut_short, is_full, is_no_room
@@ -49,18 +49,6 @@ Fill = Callable[[Path], Awaitable[tuple[Known, CheckpointLayout]]]
 
 class CutShort(RuntimeError):
     """A disk that has room did not take what was written."""
-
-
-class Learner(Protocol):
-    """What is saved and restored: the policy service."""
-
-    @property
-    def version(self) -> int: ...
-    async def save(self, folder: str) -> None: ...
-    async def load(self, folder: str, version: int) -> None: ...
-    async def reset_optimizer(self) -> None: ...
-    async def freeze_reference(self) -> None: ...
-    async def merge(self, start: str, merging: MergingConfig) -> None: ...
 
 
 class Checkpoints:

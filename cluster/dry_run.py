@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cluster.settings import Settings
 
 
-def derived(
+def plan_rows(
     prepared: Prepared, schedule: Schedule, *, sampling: SamplingConfig, grpo: GrpoConfig, needing: Sequence[Role]
 ) -> Iterator[tuple[str, str]]:
     """What a person would otherwise work out by hand: (name, value)."""
@@ -62,6 +62,7 @@ def derived(
 
 def worker_gib(
     prepared: Prepared,
+    *,
     model: ModelConfig,
     optimizer: OptimizerConfig,
     grpo: GrpoConfig,
@@ -76,8 +77,16 @@ def worker_gib(
         # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
         known["rollout"] = 1.5 + 2 * prepared.weights_gib + generation.kv_cache_gib
     if prepared.shape is not None:
-        branches = model, optimizer, grpo, cluster, sync
-        known["learner"] = sum(rank_parts(prepared.shape, *branches, longest=prepared.longest).values())
+        parts = rank_parts(
+            prepared.shape,
+            model=model,
+            optimizer=optimizer,
+            grpo=grpo,
+            cluster=cluster,
+            sync=sync,
+            longest=prepared.longest,
+        )
+        known["learner"] = sum(parts.values())
     return known
 
 
@@ -113,7 +122,9 @@ def memory_missing(known: Mapping[str, float], needing: Sequence[Role]) -> str:
     )
 
 
-def standing(folder: Path, progress: Progress, *, resume: bool, there: bool, finished: bool, from_run: str) -> str:
+def describe_start(
+    folder: Path, progress: Progress, *, resume: bool, there: bool, finished: bool, from_run: str
+) -> str:
     """Where a run begins: a new one, one that is to be resumed, or was to be and is not ``there``."""
     if finished:
         return f"done already in {folder}: --resume starts nothing"

@@ -50,6 +50,7 @@ class Rates:
 def estimated_rates(
     prepared: Prepared,
     settings: "Settings",
+    *,
     model: ModelConfig,
     generation: GenerationConfig,
     cluster: ClusterConfig,

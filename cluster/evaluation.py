@@ -7,8 +7,8 @@ from pathlib import Path
 
 from actors.label_calibration import LabelCalibration
 from cluster.disk import Disk
-from cluster.generation import GenerationService
 from cluster.prepare import Prepared
+from cluster.protocols import Answers
 from rnr.config import EvaluationConfig
 from rnr.evaluation.predictions import UNCALIBRATED, read_predictions, save_predictions
 from rnr.evaluation.scoring import Evaluation, f1_of, score_predictions
@@ -17,12 +17,12 @@ from rnr.types import Example
 
 
 async def evaluate(
-    generation: GenerationService,
     prepared: Prepared,
     wanted: EvaluationConfig,
+    generation: Answers,
+    file: Path,
     *,
     context_tokens: int,
-    file: Path,
     disk: Disk,
 ) -> tuple[Evaluation, list[tuple[Example, Chosen]]]:
     """The scores, and each sentence of ``prepared.evaluation`` with its answer, which ``file`` holds then. Where labels

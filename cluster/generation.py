@@ -18,15 +18,15 @@ from actors.concurrency import gather_all
 from actors.engine import EngineSettings, Sampling
 from actors.pool import Pool, Spawn, WorkerLost
 from actors.slots import Slot
-from cluster.loop import Metrics
 from cluster.policy import Published
+from cluster.protocols import Metrics
 from cluster.ranks import LearnerLost
 from rnr.config import DeadlineConfig, SamplingConfig, SyncConfig
 from rnr.faults import PolicyGone
 from rnr.types import Group, Prompt
 
 if TYPE_CHECKING:
-    from cluster.workers import Workers
+    from cluster.worker_factory import WorkerFactory
 
 QUEUED = 2
 """Sequences that wait in a rollout worker's engine for each one that it decodes, so that none of its places is empty
@@ -234,7 +234,7 @@ def verify_sync(
 
 
 def generation_service(
-    workers: "Workers",
+    workers: "WorkerFactory",
     engine: EngineSettings,
     *,
     size: int,

@@ -2,6 +2,18 @@
 
 SIGTERM is what ``ray job stop``, Slurm and Kubernetes send before SIGKILL, and a cloud before it takes a machine away;
 SIGHUP what a terminal or an ssh connection sends that is closed.
+
+What a training does with signals, phase by phase, and where that is set:
+
+- large imports (``scripts/startup.py``): Ctrl-C ends the process, with 130; before and after them it raises
+  KeyboardInterrupt, and so it does in all phases but the last
+- until the run begins (``stop_before_the_run``): SIGTERM and SIGHUP raise Stopped
+- while Ray starts (``cluster/ray_session.py``): the same; the thread that starts it blocks both, for Ray's processes to
+  inherit, and the handler of SIGTERM is put back, which Ray replaces
+- the run (``GracefulStop.listening``): either asks it to stop with a checkpoint; a second SIGTERM to stop at once
+- the end of the workers, and that of Ray (``cluster/shutdown.py``): none of the three is heard, and there is a deadline
+
+SIGHUP is ignored all the time under ``nohup``, and from the first one on that has stopped a run.
 """
 
 import asyncio
@@ -61,6 +73,8 @@ class GracefulStop:
         self._asked = asyncio.Event()
         self._by = ""
         self._at_once = asyncio.Event()
+        self._blocks = 0
+        """Those of ``uninterrupted`` that the work is in."""
         self._settled = asyncio.Event()
         self._settled.set()
 
@@ -89,15 +103,25 @@ class GracefulStop:
             self._at_once.set()
         self._asked.set()
 
-    def begin(self) -> None:
-        """Something begins that must not be left half done: a step, whose weights and ledger belong together."""
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """A block that must not be left half done: a step, whose weights and ledger belong together. When
+        the run is to stop, its work ends where the outermost one does."""
+        self._blocks += 1
         self._settled.clear()
+        try:
+            yield
+        finally:
+            self._blocks -= 1
+            if not self._blocks:
+                self._settled.set()
+        if not self._blocks:
+            self.end_if_asked()
 
-    async def end(self) -> None:
-        """It is done. Does not return when the run is to stop: nothing else may begin."""
-        self._settled.set()
+    def end_if_asked(self) -> None:
+        """Raises CancelledError when the run is to stop: its work ends here, as a task does that is cancelled."""
         if self._asked.is_set():
-            await asyncio.get_running_loop().create_future()
+            raise asyncio.CancelledError
 
     async def run_until_stopped(self, work: Awaitable[Result], keep: Callable[[], Awaitable[str]]) -> Result:
         """What ``work`` returns. When the run is asked to stop meanwhile, work goes on until what has begun is done, is
@@ -106,7 +130,7 @@ class GracefulStop:
         asked = asyncio.ensure_future(self._asked.wait())
         try:
             await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
-            if not asked.done():
+            if not self._asked.is_set():
                 return task.result()
             kept = await self._kept(task, keep)
             if not task.cancelled():

@@ -8,7 +8,6 @@ core of vLLM's asynchronous engine, which it knows only as a child.
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,7 +20,7 @@ from actors.vllm_engine import VllmEngine
 from cluster.placement import IN_PROCESS, local_resources
 from cluster.ranks import LearnerRanks
 from cluster.ray_session import ELSEWHERE_ON_LOOPBACK
-from cluster.workers import QUIET, Reservations, Workers
+from cluster.workers import QUIET
 from learner.settings import LearnerSettings
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig, ScorerConfig
 
@@ -40,14 +39,12 @@ def cores_by_host(address: str) -> list[float]:
     return [count for count in cores if count] or [1.0]
 
 
-class InProcess(Workers):
-    """Makes the workers of one run, one of each kind."""
+class LocalWorkers:
+    """Makes the workers of one run in this process, one of each kind (``WorkerFactory``)."""
 
-    def __init__(
-        self, cluster: ClusterConfig, deadlines: DeadlineConfig, reservations: Reservations, logs: Path | None = None
-    ) -> None:
+    def __init__(self, cluster: ClusterConfig, deadlines: DeadlineConfig) -> None:
         """Gives this process the environment that workers of their own would have."""
-        super().__init__(cluster, deadlines, reservations, logs)
+        self._deadlines = deadlines
         os.environ.update(QUIET)
         for variable, value in ELSEWHERE_ON_LOOPBACK.items():
             os.environ.setdefault(variable, value)
@@ -78,7 +75,22 @@ class InProcess(Workers):
         await ranks.start(settings)
         return ranks
 
-    async def sweep(self, seconds: float = 5.0) -> None:
+    def room(self) -> int:
+        """None: there is one worker of each kind."""
+        return 0
+
+    def placed(self, name: str) -> bool:
+        """In this process."""
+        return True
+
+    def ranks_waiting(self) -> int:
+        """None: the one rank holds no place."""
+        return 0
+
+    def release(self, name: str) -> None:
+        """Nothing: it held no place."""
+
+    async def end(self) -> None:
         """Nothing: there are no workers that could be killed alone."""
 
 

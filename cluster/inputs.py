@@ -3,6 +3,7 @@
 import hashlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,22 @@ from rnr.types import Prompt, Sample
 
 if TYPE_CHECKING:
     from cluster.prepare import Prepared
+    from cluster.schedule import Schedule
 
 FILE = "inputs.json"
 EVALUATION = "evaluation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInputs:
+    """What a run is given, read and checked."""
+
+    prepared: "Prepared"
+    schedule: "Schedule"
+    digests: dict[str, str]
+    """``inputs_of`` it."""
+    warm_start: Path | None
+    """The checkpoint of ``sft.from_run``, if the run begins with it."""
 
 
 def inputs_of(prepared: "Prepared") -> dict[str, str]:

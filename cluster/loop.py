@@ -1,50 +1,22 @@
 """The GRPO loop over three services: generation, scoring and policy.
 
-They are named below by the methods that the loop calls, so it is tested with fakes. Asynchrony is the window of groups
+They are the protocols of ``cluster/protocols.py``, so it is tested with fakes. Asynchrony is the window of groups
 under way: rollouts may be ``max_staleness`` GRPO steps older than the policy they train, and 0 is synchronous.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
 
+from cluster.protocols import Generation, Metrics, Policy, Scoring
 from cluster.window import Window
 from rewards.advantage import TrainingBatch
-from rnr.types import Group, Prompt, Sample, ScoredGroup
-
-Metrics = dict[str, float]
-
-
-class Generation(Protocol):
-    async def generate(self, prompt: Prompt) -> Group:
-        """All rollouts of one prompt, from the newest policy that was adopted."""
-        ...
-
-    async def adopt(self, published: Any) -> Metrics:
-        """Sample from this policy from now on."""
-        ...
-
-
-class Scoring(Protocol):
-    async def score(self, group: Group) -> ScoredGroup:
-        """The same group with rewards."""
-        ...
-
-
-class Policy(Protocol):
-    async def update(self, samples: Sequence[Sample], *, step: int, sampled: int) -> Metrics:
-        """The optimizer steps of one batch."""
-        ...
-
-    async def publish(self) -> Any:
-        """The policy as it is now."""
-        ...
-
+from rnr.types import Prompt, ScoredGroup
 
 Record = Callable[[int, Sequence[ScoredGroup], TrainingBatch, Metrics], Awaitable[None]]
-"""(step, scored groups, training batch, metrics): called once after each step."""
+"""(step, scored groups, training batch, metrics): called once for each step, after its update."""
 
 ToBatch = Callable[[Sequence[ScoredGroup]], TrainingBatch]
 
@@ -62,6 +34,10 @@ class StepPlan:
     max_staleness: int
 
 
+async def nothing_more(_step: int) -> None:
+    """After a step."""
+
+
 async def grpo(
     steps: range,
     prompts: Iterator[Prompt],
@@ -73,8 +49,11 @@ async def grpo(
     record: Record,
     to_batch: ToBatch,
     on_phase: OnPhase,
+    uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
+    after_step: Callable[[int], Awaitable[None]] = nothing_more,
 ) -> None:
-    """Train ``steps`` on a stream of prompts."""
+    """Train ``steps`` on a stream of prompts. The update, the sync and the record of each are in one ``uninterrupted``
+    block, after which ``after_step`` is called."""
     window = Window(per_step=plan.prompts_per_step, max_staleness=plan.max_staleness)
     async with asyncio.TaskGroup() as tasks:
 
@@ -104,14 +83,27 @@ async def grpo(
                 more, waited = await window.take(missing, step)
                 metrics = {name: seconds + waited[name] for name, seconds in metrics.items()}
                 batch = to_batch(groups := groups + more)
-            if batch.samples:
-                on_phase(step, "update")
-                sampled = sum(len(scored.group.rollouts) for scored in groups)
-                update = policy.update(batch.samples, step=step, sampled=sampled)
-                metrics |= await timed("timing_s/update_actor", update)
-                on_phase(step, "sync")
-                metrics |= await timed("timing_s/update_weights", _sync(policy, generation))
-            await record(step, groups, batch, metrics | {"timing_s/step": time.monotonic() - begin})
+            with uninterrupted():
+                if batch.samples:
+                    metrics |= await _train(step, groups, batch, policy, generation, on_phase)
+                await record(step, groups, batch, metrics | {"timing_s/step": time.monotonic() - begin})
+            await after_step(step)
+
+
+async def _train(
+    step: int,
+    groups: Sequence[ScoredGroup],
+    batch: TrainingBatch,
+    policy: Policy,
+    generation: Generation,
+    on_phase: OnPhase,
+) -> Metrics:
+    """Update the policy and sample from it from now on."""
+    on_phase(step, "update")
+    sampled = sum(len(scored.group.rollouts) for scored in groups)
+    metrics = await timed("timing_s/update_actor", policy.update(batch.samples, step=step, sampled=sampled))
+    on_phase(step, "sync")
+    return metrics | await timed("timing_s/update_weights", _sync(policy, generation))
 
 
 async def _sync(policy: Policy, generation: Generation) -> Metrics:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.retries import RetryBudget
-from cluster.loop import Metrics
+from cluster.protocols import Metrics
 from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.transport import Transport
 from rnr.config import GrpoConfig, MergingConfig, SamplingConfig

@@ -1,5 +1,8 @@
 """Where a run stands: what a checkpoint keeps beside the learner's state, and what a resumed run goes on from."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,3 +71,30 @@ class Progress:
             "prompts": {"consumed": len(self.consumed), "dropped": len(self.dropped)},
             "evaluation": self.scores,
         }
+
+
+class Stopwatch:
+    """What the time of a run goes to: the seconds of blocks, each without those of the blocks inside it."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        """Adds to these ``seconds``."""
+        self._seconds = seconds
+        self._what = ""
+        self._since = 0.0
+
+    @contextmanager
+    def spend(self, what: str) -> Iterator[None]:
+        """The time of this block goes to ``what``, however it ends; to nothing where that is empty. What the block
+        around it has taken until now is added first."""
+        around = self._turn_to(what)
+        try:
+            yield
+        finally:
+            self._turn_to(around)
+
+    def _turn_to(self, what: str) -> str:
+        before, now = self._what, time.monotonic()
+        if before:
+            self._seconds[before] = round(self._seconds.get(before, 0.0) + now - self._since, 1)
+        self._what, self._since = what, now
+        return before

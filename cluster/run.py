@@ -1,10 +1,10 @@
 """A whole run: validate the inputs, start the services, run the stages.
 
-This is the one place below the scripts that sees the whole config; it hands each part its own branch.
+Below the scripts only this and ``cluster/run_services.py`` see the whole config; they hand each part its own branch.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,40 +17,35 @@ from cluster import ray_session
 from cluster.assignment import check_nodes
 from cluster.checkpoint import Checkpoints
 from cluster.disk import Disk, check_disk, disk_gib
+from cluster.durable_tracker import DurableTracker
 from cluster.estimate import estimated_rates, stated_seconds
-from cluster.generation import generation_service
+from cluster.evaluation import evaluate
 from cluster.gpus import worker_gpus
 from cluster.graceful_stop import GracefulStop, nothing_to_save
 from cluster.host_checks import check_machine
-from cluster.in_process import InProcess, cores_by_host, resources_in_process
-from cluster.inputs import check_inputs, inputs_of, keep_inputs
+from cluster.in_process import resources_in_process
+from cluster.inputs import RunInputs, check_inputs, inputs_of, keep_inputs
 from cluster.manifest import layout_of
 from cluster.placement import (
     IN_PROCESS,
-    bundles,
     check_resources,
     decide_gpus,
     local_resources,
     named_address,
     ray_address,
-    threads_per_worker,
 )
-from cluster.policy import PolicyService
 from cluster.prepare import Prepared, prepare
 from cluster.ray_watchdog import while_ray_lives
-from cluster.reservations import reserve
-from cluster.scaling import autoscaled
+from cluster.run_services import run_services
 from cluster.schedule import Schedule
-from cluster.scoring import scoring_service
-from cluster.services import Services, Start
-from cluster.settings import Settings, engine_settings, learner_settings
-from cluster.shutdown import Ending, end_workers
+from cluster.services import start_of
+from cluster.settings import MemoryBranches, Settings
+from cluster.shutdown import Ending
 from cluster.sleep_mode import plan_memory
 from cluster.stages import Stages
-from cluster.transport import make_transport, transport_name
+from cluster.transport import transport_name
 from cluster.transport.topology import topology_of
 from cluster.warm_start import take_over, warm_start
-from cluster.workers import Workers
 from rnr.config import Config
 from rnr.runs.console import Console
 from rnr.runs.forecast import Forecast
@@ -74,17 +69,6 @@ class ValidatedRun:
     schedule: Schedule
     folder: Path
     status: StatusFile
-
-    @property
-    def start(self) -> Start:
-        """What the services of the run begin with."""
-        return Start(
-            model_folder=self.prepared.model_folder,
-            stop_token_id=self.prepared.stop_token_id,
-            probe=self.prepared.probe,
-            learning_rate=self.schedule.learning_rate,
-            longest=self.prepared.longest,
-        )
 
 
 def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
@@ -112,18 +96,17 @@ def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
     return prepared, schedule
 
 
-def checked(config: Config, *, resume: bool) -> tuple[Prepared, Schedule, dict[str, str], Path | None]:
-    """``load_inputs``, digests of them, and the checkpoint of ``sft.from_run`` if the run begins with it: all that can
-    be wrong behind ``check_run`` whatever the machines are, for start and plan. Raises ValueError, naming the place;
-    writes nothing."""
+def load_and_check(config: Config, *, resume: bool) -> RunInputs:
+    """``load_inputs``, and all that can be wrong after ``check_run`` whatever the machines are, for start and plan.
+    Raises ValueError, naming the place; writes nothing."""
     if config.tracking.tensorboard:
         check_tensorboard()
     start = warm_start(config.sft, config.run, config.model_dump(mode="json"), resume=resume)
     prepared, schedule = load_inputs(config)
-    inputs = inputs_of(prepared)
+    digests = inputs_of(prepared)
     if resume:
-        check_inputs(run_folder(config.run), inputs)
-    return prepared, schedule, inputs, start
+        check_inputs(run_folder(config.run), digests)
+    return RunInputs(prepared=prepared, schedule=schedule, digests=digests, warm_start=start)
 
 
 def validate_run(config: Config, *, resume: bool, status: StatusFile) -> ValidatedRun:
@@ -133,23 +116,24 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     """
     tree = config.model_dump(mode="json")
     with status.starting("data and model"):
-        prepared, schedule, inputs, start = checked(config, resume=resume)
+        inputs = load_and_check(config, resume=resume)
+    prepared, schedule = inputs.prepared, inputs.schedule
     print(prepared.contents, *prepared.notes, *schedule.notes, *config.notes, sep="\n")
     if not resume:
         check_disk(run_folder(config.run), disk_gib(config.checkpoint, config.model, prepared.weights_gib))
     with status.starting("Ray"):
         config = connect(config)
-    branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, rows = plan_memory(worker_gpus(config.cluster), prepared.shape, *branches, longest=prepared.longest)
+    branches = memory_branches(config)
+    generation, rows = plan_memory(worker_gpus(config.cluster), prepared.shape, **branches, longest=prepared.longest)
     config = config.model_copy(update={"generation": generation})
     print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
     folder = open_run(config.run, tree, resume=resume)
-    keep_inputs(folder, inputs)
+    keep_inputs(folder, inputs.digests)
     status.open(folder)
     record_to(folder)
     clear_request(folder)
-    if start:
-        take_over(start, folder, inputs)
+    if inputs.warm_start:
+        take_over(inputs.warm_start, folder, inputs.digests)
     return ValidatedRun(config=config, tree=tree, prepared=prepared, schedule=schedule, folder=folder, status=status)
 
 
@@ -183,6 +167,18 @@ def _fitting(config: Config, resources: Mapping[str, float]) -> Config:
     return config
 
 
+def memory_branches(config: Config) -> MemoryBranches:
+    """The branches that say what the GPUs hold."""
+    return MemoryBranches(
+        model=config.model,
+        optimizer=config.optimizer,
+        grpo=config.grpo,
+        generation=config.generation,
+        cluster=config.cluster,
+        sync=config.sync,
+    )
+
+
 def stage_settings(config: Config) -> Settings:
     """The branches that say what the stages do."""
     return Settings(
@@ -191,7 +187,6 @@ def stage_settings(config: Config) -> Settings:
         merging=config.merging,
         sampling=config.sampling,
         evaluation=config.evaluation,
-        context_tokens=config.model.context_tokens,
         reward_weights=config.reward.part_weights,
         difficulty_rollouts=config.data.difficulty_rollouts if config.grpo.steps else 0,
         checkpoint_every=config.checkpoint.every_steps,
@@ -199,26 +194,28 @@ def stage_settings(config: Config) -> Settings:
     )
 
 
-async def run(ready: ValidatedRun) -> dict[str, Any]:
+async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
     """Carry out the run and return its summary, which also lies in the run folder."""
     config = ready.config
-    settings, branches = stage_settings(config), (config.model, config.generation, config.cluster)
-    found = estimated_rates(ready.prepared, settings, *branches)
+    settings, model, generation = stage_settings(config), config.model, config.generation
+    found = estimated_rates(ready.prepared, settings, model=model, generation=generation, cluster=config.cluster)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, settings, found))
-    console, ending = Console(), Ending(ready.status)
+    ending = Ending(ready.status)
     stopping = GracefulStop(config.checkpoint.grace_seconds, console.say)
     disk = Disk(ready.folder, seconds=config.deadlines.room, say=console.say)
     tracking, name = config.tracking, config.run.name
     tracker = Tracker(ready.folder, options=tracking, name=name, config=ready.tree, say=console.say)
-    examples = [prompt.example for prompt in ready.prepared.evaluation]
+    asked = partial(evaluate, ready.prepared, config.evaluation, context_tokens=config.model.context_tokens, disk=disk)
+    durable = DurableTracker(tracker, disk)
     try:
         async with AsyncExitStack() as stack:
             stack.enter_context(tracker)
-            await disk.retry("the sentences of the evaluation", partial(tracker.log_examples, examples))
+            await durable.log_examples(prompt.example for prompt in ready.prepared.evaluation)
             stack.enter_context(stopping.listening())
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)
-            starting = run_services(config, ready.start, status=ready.status, folder=ready.folder)
+            start = start_of(ready.prepared, ready.schedule)
+            starting = run_services(config, start, status=ready.status, folder=ready.folder)
             untrained = partial(nothing_to_save, resumed=bool(checkpoints.complete()))
             stack.callback(ending.end)
             async with while_ray_lives(ready.folder / LOGS):
@@ -231,70 +228,17 @@ async def run(ready: ValidatedRun) -> dict[str, Any]:
                 policy=services.policy,
                 generation=services.generation,
                 scoring=services.scoring,
+                evaluate=partial(asked, services.generation),
                 checkpoints=checkpoints,
                 folder=ready.folder,
-                tracker=tracker,
+                tracker=durable,
                 status=ready.status,
                 stopping=stopping,
-                forecast=ready.status.forecast,
                 disk=disk,
+                console=console,
             )
             with ready.status.until_the_end():  # the end of the workers changes nothing of how the run has ended
                 async with while_ray_lives(ready.folder / LOGS):
                     return await stages.run_all(ready.status.seconds)
     finally:
         record_to(None)
-
-
-@asynccontextmanager
-async def run_services(
-    config: Config, start: Start, *, status: StatusFile, folder: Path | None = None
-) -> AsyncIterator[Services]:
-    """The three services of a run whose GPUs are decided, on the cluster that was joined, all workers ended on leaving;
-    ``folder`` is that of the run, if there is one: it holds requests, and the learner ranks have to see it, too."""
-    cluster, scorers = config.cluster, config.reward.scorers
-    make, reserved = (InProcess, ()) if cluster.address == IN_PROCESS else (Workers, bundles(cluster, scorers))
-    reservations = await reserve(reserved, seconds=config.deadlines.start)
-    workers = make(cluster, config.deadlines, reservations, run_folder(config.run) / LOGS)
-    services = _services(config, workers, start, cores_by_host(cluster.address), folder)
-    try:
-        await services.start(status, policy_first=topology_of(cluster, config.model).gpus_shared)
-        async with autoscaled(services.generation.pool, workers, cluster, folder):
-            yield services
-    finally:
-        await end_workers(services, reservations, workers)
-
-
-def _services(config: Config, workers: Workers, start: Start, hosts: Sequence[float], folder: Path | None) -> Services:
-    """The services, not yet started, of a run whose GPUs are decided."""
-    cluster, decided = config.cluster, (config.cluster, config.generation)
-    transport = make_transport(config.sync, topology_of(cluster, config.model))
-    learner = learner_settings(start, config.model, config.optimizer, config.run.seed, decided, config.grpo, transport)
-    policy = PolicyService(
-        lambda: workers.learner(learner, threads=threads_per_worker(cluster.learner_ranks, hosts)),
-        grpo=config.grpo,
-        sampling=config.sampling,
-        learning_rate=start.learning_rate,
-        transport=transport,
-        probe=start.probe,
-        restart_seconds=config.deadlines.restart,
-        engines_sleep=lambda: generation.sleep(),
-        offloads=config.optimizer.offload,
-        run_folder=folder,
-    )
-    generation = generation_service(
-        workers,
-        engine_settings(start.model_folder, start.stop_token_id, config.model, config.run.seed, decided, hosts),
-        size=cluster.fewest_rollout_workers,
-        sampling=config.sampling,
-        sync=config.sync,
-        deadlines=config.deadlines,
-        probe=start.probe,
-        seed=config.run.seed,
-        make_room=policy.make_room,
-    )
-    tokens, count = config.sampling.max_new_tokens, cluster.reward_workers
-    scoring = scoring_service(
-        config.reward, workers, max_new_tokens=tokens, reward_workers=count, deadlines=config.deadlines
-    )
-    return Services(policy=policy, generation=generation, scoring=scoring)

@@ -12,14 +12,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.pool import LeaseFailed, Pool
-from cluster.loop import Metrics
+from cluster.protocols import Metrics
 from rewards.checking import parts_before
 from rewards.composite import added, invalid_group
 from rnr.config import DeadlineConfig, RewardConfig
 from rnr.types import Group, ScoredGroup
 
 if TYPE_CHECKING:
-    from cluster.workers import Workers
+    from cluster.worker_factory import WorkerFactory
 
 GROUPS_WITHOUT_REWARD = 3
 """So many groups in a row whose reward could not be computed end the run: then it is not the group."""
@@ -119,7 +119,7 @@ class ScoringService:
 
 def scoring_service(
     reward: RewardConfig,
-    workers: "Workers",
+    workers: "WorkerFactory",
     *,
     max_new_tokens: int,
     reward_workers: int,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from cluster.generation import GenerationService
 from cluster.policy import PolicyService
+from cluster.prepare import Prepared
+from cluster.schedule import Schedule
 from cluster.scoring import ScoringService
 from rnr.runs.status import StatusFile
 
@@ -20,6 +22,17 @@ class Start:
     learning_rate: Callable[[str, int], float]
     longest: int = 0
     """Tokens of the longest sequence that may be trained on; 0 if that is not known."""
+
+
+def start_of(prepared: Prepared, schedule: Schedule) -> Start:
+    """What the services of a run begin with."""
+    return Start(
+        model_folder=prepared.model_folder,
+        stop_token_id=prepared.stop_token_id,
+        probe=prepared.probe,
+        learning_rate=schedule.learning_rate,
+        longest=prepared.longest,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

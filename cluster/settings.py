@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from actors.engine import EngineSettings
 from cluster.memory_plan import ASLEEP
@@ -20,6 +21,7 @@ from rnr.config import (
     OptimizerConfig,
     SamplingConfig,
     SftConfig,
+    SyncConfig,
 )
 
 
@@ -32,12 +34,22 @@ class Settings:
     merging: MergingConfig
     sampling: SamplingConfig
     evaluation: EvaluationConfig
-    context_tokens: int
     reward_weights: dict[str, float]
     difficulty_rollouts: int
     checkpoint_every: int
     restart_seconds: float
     """How long a learner that is lost again and again, without a step in between, is rebuilt."""
+
+
+class MemoryBranches(TypedDict):
+    """The branches of the config that say what the GPUs hold, to be passed on by name: ``**branches``."""
+
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    grpo: GrpoConfig
+    generation: GenerationConfig
+    cluster: ClusterConfig
+    sync: SyncConfig
 
 
 def learner_settings(
@@ -50,14 +62,15 @@ def learner_settings(
     transport: Transport,
 ) -> LearnerSettings:
     """The settings of the learner in a run whose GPUs are decided."""
+    cluster, generation = decided
     return LearnerSettings(
         model_folder=start.model_folder,
         model=model,
         optimizer=optimizer,
         seed=seed,
-        gpu_memory_share=learner_memory_share(*decided),
-        gpu_gib_asleep=ASLEEP if decided[1].sleep_level else 0.0,
-        reached_by_engines=transport.connects and not topology_of(decided[0], model).one_host,
+        gpu_memory_share=learner_memory_share(cluster, generation),
+        gpu_gib_asleep=ASLEEP if generation.sleep_level else 0.0,
+        reached_by_engines=transport.connects and not topology_of(cluster, model).one_host,
         copies=transport.copies + grpo.keeps_reference,
         longest=start.longest,
     )

@@ -10,10 +10,8 @@ from typing import Any
 
 from cluster import ray_session
 from cluster.graceful_stop import EXIT_CODE
-from cluster.in_process import InProcess
-from cluster.reservations import Reservations
 from cluster.services import Services
-from cluster.workers import Workers
+from cluster.worker_factory import WorkerFactory
 from rnr.runs.status import StatusFile
 
 SECONDS = 50.0
@@ -49,15 +47,14 @@ class Ending:
         os._exit(CODES.get(self._status.state, 1))
 
 
-async def end_workers(services: Services, reservations: Reservations, workers: Workers | InProcess) -> None:
+async def end_workers(services: Services, workers: WorkerFactory) -> None:
     """End the workers of a run. What fails then is told, and changes nothing of how the run has ended; a local Ray that
     has died took them with it, and would not answer."""
     if ray_session.dead():
         return
     try:
         services.stop()
-        reservations.release_all()
-        await workers.sweep()
+        await workers.end()
     except Exception as error:
         print(f"run: its workers were not all ended: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 

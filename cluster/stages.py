@@ -11,20 +11,17 @@ from typing import Any
 from cluster.checkpoint import Checkpoints
 from cluster.difficulty import filter_by_difficulty
 from cluster.disk import Disk
+from cluster.durable_tracker import DurableTracker
 from cluster.estimate import work_left
-from cluster.evaluation import evaluate
-from cluster.generation import GenerationService
 from cluster.graceful_stop import GracefulStop
-from cluster.loop import Metrics, StepPlan, grpo
-from cluster.policy import PolicyService
+from cluster.loop import StepPlan, grpo
 from cluster.prepare import Prepared
-from cluster.progress import Progress
+from cluster.progress import Progress, Stopwatch
+from cluster.protocols import Evaluate, Metrics, RunGeneration, RunPolicy, RunScoring
 from cluster.ranks import LearnerLost
 from cluster.rebuilds import RebuildBudget
 from cluster.schedule import Schedule, out_of_patience
-from cluster.scoring import ScoringService
 from cluster.settings import Settings
-from cluster.token_recording import record_step
 from rewards.advantage import TrainingBatch, group_metrics, training_batch
 from rnr.evaluation.rollout_metrics import ner_metrics, rates
 from rnr.faults import causes
@@ -32,9 +29,8 @@ from rnr.files.jsonl import strict_json
 from rnr.files.whole import write_whole
 from rnr.runs import spans
 from rnr.runs.console import Console, shown_of
-from rnr.runs.forecast import Forecast
 from rnr.runs.status import StatusFile
-from rnr.runs.tracking import Tracker
+from rnr.runs.token_values import kept_groups, token_rows
 from rnr.types import ScoredGroup
 
 
@@ -45,23 +41,22 @@ class Stages:
     settings: Settings
     prepared: Prepared
     schedule: Schedule
-    policy: PolicyService
-    generation: GenerationService
-    scoring: ScoringService
+    policy: RunPolicy
+    generation: RunGeneration
+    scoring: RunScoring
+    evaluate: Evaluate
     checkpoints: Checkpoints
     folder: Path
-    tracker: Tracker
+    tracker: DurableTracker
     status: StatusFile
     stopping: GracefulStop
     disk: Disk
-    console: Console = field(default_factory=Console)
-    forecast: Forecast = field(default_factory=Forecast)
+    console: Console
     _progress: Progress = field(default_factory=Progress)
     _saved: tuple[str, int, int] = ("", 0, 0)
     _loaded: bool = False
     """Whether the learner's weights are those that the progress tells of."""
-    _timed: str = ""
-    _begin: float = 0.0
+    _watch: Stopwatch = field(default_factory=lambda: Stopwatch({}))
 
     async def run_all(self, setup_seconds: float) -> dict[str, Any]:
         """All stages that are left; the summary. Raises Stopped if the run is asked to stop and has kept what it is."""
@@ -76,18 +71,18 @@ class Stages:
                 self._progress.seconds.setdefault("setup", round(setup_seconds, 1))
                 await self._stages()
                 return await self._finish()
-            except* LearnerLost as lost:
-                self._loaded = False
-                await self.stopping.end()
-                rebuilds.spend(causes(lost)[0], self._progress)
-                self.console.say(f"{causes(lost)[0]}: rebuilding all ranks from the last checkpoint")
+            except* LearnerLost as group:
+                lost = causes(group)[0]
+            self._loaded = False
+            self.stopping.end_if_asked()  # a run that stops does not rebuild its learner
+            rebuilds.spend(lost, self._progress)
+            self.console.say(f"{lost}: rebuilding all ranks from the last checkpoint")
             await self.policy.start()
 
     async def _save_on_stop(self) -> str:
         """Save where the run stands, unless that was done already; says what there is to resume from."""
         if not self._loaded:
             return "nothing was trained since the last checkpoint"
-        self._time("")
         if self._saved != self._position():
             try:
                 await self.checkpoints.save(self._progress, self.policy)
@@ -102,13 +97,12 @@ class Stages:
     async def _restore(self) -> None:
         before, reference = self._progress, self.settings.grpo.keeps_reference
         self._progress = progress = await self.checkpoints.restore(self.policy, freeze_reference=reference)
-        self._saved, self._loaded, self._timed = self._position(), True, ""
+        self._saved, self._loaded, self._watch = self._position(), True, Stopwatch(progress.seconds)
         progress.keep_base(before)
         if where := progress.resumed(self.settings.sft.from_run):
             self.console.say(f"resuming at {where}")
-        rewind = partial(self.tracker.rewind, *progress.reached(), evaluated=progress.is_evaluated())
-        await self.disk.retry("metrics", rewind)
-        self.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
+        await self.tracker.rewind(*progress.reached(), evaluated=progress.is_evaluated())
+        self.status.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
         await self._publish()
 
     async def _publish(self) -> None:
@@ -131,18 +125,9 @@ class Stages:
 
     async def _sft(self) -> None:
         progress, steps = self._progress, self.schedule.sft_steps
-        self._time("sft")
-        self.forecast.begin()
-        for step in range(progress.step, steps):
-            # Asked before a step: the run may have been stopped while the last one was evaluated.
-            if out_of_patience(progress.held_out_losses, self.settings.sft.patience):
-                self.console.say(f"sft: early stopping after {step} of {steps} steps (held-out loss)")
-                self.forecast.drop("sft step")
-                break
-            await self._sft_step(step, steps)
-            if (step + 1) % self.settings.checkpoint_every == 0:
-                await self._save()
-        self._time("")
+        self.status.forecast.begin()
+        with self._watch.spend("sft"):
+            await self._sft_steps(steps)
         if self._saved[:2] != self._position()[:2]:
             await self._save()  # an evaluation that fails does not cost the warm start
         if steps:
@@ -155,30 +140,46 @@ class Stages:
         progress.stage, progress.step = "grpo", 0
         await self._save(again=True)
 
+    async def _sft_steps(self, steps: int) -> None:
+        for step in range(self._progress.step, steps):
+            # Asked before a step: the run may have been stopped while the last one was evaluated.
+            if out_of_patience(self._progress.held_out_losses, self.settings.sft.patience):
+                self.console.say(f"sft: early stopping after {step} of {steps} steps (held-out loss)")
+                self.status.forecast.drop("sft step")
+                break
+            await self._sft_step(step, steps)
+            if (step + 1) % self.settings.checkpoint_every == 0:
+                await self._save()
+
     async def _sft_step(self, step: int, steps: int) -> None:
         samples = self.schedule.sft_samples(step)
         self.status.at("sft", step, "update", steps=steps)
         started = time.monotonic()
-        self.stopping.begin()
-        metrics = await self.policy.sft_step(samples, step)
-        metrics["sft/tokens_per_s"] = sum(sample.length for sample in samples) / (time.monotonic() - started)
-        self._progress.step = step + 1
-        shown = {"loss": metrics.get("sft/loss", math.nan), "tok/s": metrics["sft/tokens_per_s"]}
-        if self.prepared.held_out and self._due(step, steps):
-            shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(self.prepared.held_out)
-            self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
-        await self.disk.retry("metrics", lambda: self.tracker.log("sft", step, metrics))
-        await self.stopping.end()
+        with self.stopping.uninterrupted():
+            metrics = await self.policy.sft_step(samples, step)
+            metrics["sft/tokens_per_s"] = sum(sample.length for sample in samples) / (time.monotonic() - started)
+            self._progress.step = step + 1
+            shown = {"loss": metrics.get("sft/loss", math.nan), "tok/s": metrics["sft/tokens_per_s"]}
+            if (held_out := self.prepared.held_out) and self._due(step, steps):
+                shown["held out"] = metrics["sft/held_out_loss"] = await self.policy.held_out_loss(held_out)
+                self._progress.held_out_losses.append(metrics["sft/held_out_loss"])
+            await self.tracker.log("sft", step, metrics)
         self._after_step("sft", step, shown)
 
     async def _grpo(self) -> None:
-        progress, options, sampling = self._progress, self.settings.grpo, self.settings.sampling
+        progress = self._progress
         await self._evaluate_after(progress.step - 1)  # the run may have been stopped in the middle of it
         if self.settings.difficulty_rollouts:
-            self._time("selection")
-            await self._select()
-            self.forecast.did("selection")
-        self._time("grpo")
+            with self._watch.spend("selection"):
+                await self._select()
+            self.status.forecast.did("selection")
+        with self._watch.spend("grpo"):
+            await self._grpo_steps()
+        progress.stage = "done"
+        await self._save(again=True)
+
+    async def _grpo_steps(self) -> None:
+        progress, options, sampling = self._progress, self.settings.grpo, self.settings.sampling
         await grpo(
             range(progress.step, options.steps),
             self.schedule.prompts_but(set(progress.consumed)),
@@ -192,16 +193,10 @@ class Stages:
             policy=self.policy,
             record=self._record,
             to_batch=lambda groups: training_batch(groups, options, self.settings.reward_weights),
-            on_phase=self._on_phase,
+            on_phase=partial(self.status.at, "grpo", steps=options.steps),
+            uninterrupted=self.stopping.uninterrupted,
+            after_step=self._after_grpo_step,
         )
-        self._time("")
-        progress.stage = "done"
-        await self._save(again=True)
-
-    def _on_phase(self, step: int, phase: str) -> None:
-        if phase == "update":
-            self.stopping.begin()  # until the step is recorded
-        self.status.at("grpo", step, phase, steps=self.settings.grpo.steps)
 
     async def _select(self) -> None:
         """Narrow the GRPO pool to the prompts that the warm-started policy neither always solves nor never."""
@@ -221,9 +216,15 @@ class Stages:
         progress.samples += sum(len(scored.group.rollouts) for scored in groups)
         metrics |= rates(groups, metrics) | group_metrics(groups) | ner_metrics(groups)
         metrics |= {"async/num_groups_dropped": len(batch.dropped)} | self.generation.metrics() | self.scoring.metrics()
-        await record_step(self.disk, self.tracker, self.policy, step, groups, batch, metrics)
-        await self.stopping.end()
+        await self.tracker.log("grpo", step, metrics)
+        await self.tracker.log_rollouts(step, groups, batch)
+        kept = kept_groups(groups, batch.dropped)
+        uids = [scored.group.prompt.uid for scored in kept]
+        values = await self.policy.token_values(uids) if batch.samples else {}
+        await self.tracker.log_tokens(list(token_rows(step, kept, batch.samples, values)))
         self._after_step("grpo", step, shown_of(metrics))
+
+    async def _after_grpo_step(self, step: int) -> None:
         # Before the evaluation, which may fail.
         if (step + 1) % self.settings.checkpoint_every == 0 or step + 1 == self.settings.grpo.steps:
             await self._save()
@@ -242,45 +243,31 @@ class Stages:
 
     async def _save(self, *, again: bool = False) -> None:
         """A checkpoint; ``again`` where the newest one has the same policy and only the stage is another."""
-        progress, timed = self._progress, self._time("")
+        progress = self._progress
         self.status.at(progress.stage, progress.step, "checkpoint", steps=self._steps(progress.stage))
-        self.stopping.begin()
-        await (self.checkpoints.save_again if again else self.checkpoints.save)(progress, self.policy)
-        self._saved = self._position()
-        if not again:
-            self.forecast.did("checkpoint")
-        self._time(timed)
-        await self.stopping.end()
+        with self.stopping.uninterrupted(), self._watch.spend(""):
+            await (self.checkpoints.save_again if again else self.checkpoints.save)(progress, self.policy)
+            self._saved = self._position()
+            if not again:
+                self.status.forecast.did("checkpoint")
 
     async def _evaluate(self, name: str, stage: str, step: int) -> None:
-        timed = self._time("eval")
         self.status.at(stage, step, f"evaluation {name}", steps=self._steps(stage))
         file = self.folder / "predictions" / f"{name}.jsonl"
-        options, context = self.settings.evaluation, self.settings.context_tokens
-        result, answers = await evaluate(
-            self.generation, self.prepared, options, context_tokens=context, file=file, disk=self.disk
-        )
+        with self._watch.spend("eval"):
+            result, answers = await self.evaluate(file)
         self._progress.scores[name] = asdict(result)
-        self._time(timed)
-        self.forecast.did("evaluation")
-        await self.disk.retry("metrics", lambda: self.tracker.log_evaluation(name, stage, step, result, answers))
+        self.status.forecast.did("evaluation")
+        await self.tracker.log_evaluation(name, stage, step, result, answers)
         self.console.evaluated(name, result)
 
     def _after_step(self, stage: str, step: int, shown: Mapping[str, float]) -> None:
         spans.flush()
-        self.forecast.did(f"{stage} step")
-        self.console.step(stage, step, self._steps(stage), shown, self.forecast)
+        self.status.forecast.did(f"{stage} step")
+        self.console.step(stage, step, self._steps(stage), shown, self.status.forecast)
 
     def _steps(self, stage: str) -> int:
         return {"sft": self.schedule.sft_steps, "grpo": self.settings.grpo.steps}.get(stage, 0)
-
-    def _time(self, what: str) -> str:
-        """Spend the time from now on on ``what``; returns what it went to until now, under which it is kept."""
-        spent, self._begin = time.monotonic() - self._begin, time.monotonic()
-        before, self._timed = self._timed, what
-        if before:
-            self._progress.seconds[before] = round(self._progress.seconds.get(before, 0.0) + spent, 1)
-        return before
 
     async def _finish(self) -> dict[str, Any]:
         if self.settings.merging.asked:

@@ -49,8 +49,8 @@ CPU_LEARNER = {
 }
 
 
-class Workers:
-    """Makes the workers of one run."""
+class RayWorkers:
+    """Makes the workers of one run as Ray actors (``WorkerFactory``)."""
 
     def __init__(
         self, cluster: ClusterConfig, deadlines: DeadlineConfig, reservations: Reservations, logs: Path | None = None
@@ -93,6 +93,11 @@ class Workers:
         there = (NodeAffinitySchedulingStrategy(node_id=node, soft=False) for node in nodes)
         swept = [task.options(scheduling_strategy=strategy).remote() for strategy in there]
         await asyncio.to_thread(ray.wait, swept, num_returns=len(swept), timeout=seconds)
+
+    async def end(self) -> None:
+        """Give back all places, and ``sweep``."""
+        self._reservations.release_all()
+        await self.sweep()
 
     def room(self) -> int:
         """How many more rollout workers fit on the nodes as they are now."""

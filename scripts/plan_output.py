@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from cluster.checkpoint import Checkpoints
 from cluster.datasheets import Machine
 from cluster.disk import check_disk, disk_gib
-from cluster.dry_run import derived, gib, memory_missing, show, standing, time_of, worker_gib, workers_of
+from cluster.dry_run import describe_start, gib, memory_missing, plan_rows, show, time_of, worker_gib, workers_of
 from cluster.estimate import ANSWER, estimated_rates, prompt_tokens
 from cluster.gpus import known_gpus
 from cluster.host_checks import check_machine
@@ -20,7 +20,7 @@ from cluster.placement import IN_PROCESS, check_resources, local_resources, name
 from cluster.planner import NEAR, Division, Planner, machines_of
 from cluster.prepare import Prepared
 from cluster.progress import Progress
-from cluster.run import checked, load_inputs, stage_settings, with_gpus
+from cluster.run import load_and_check, load_inputs, memory_branches, stage_settings, with_gpus
 from cluster.schedule import Schedule
 from cluster.simulation import Load, measured
 from cluster.sleep_mode import plan_memory
@@ -140,11 +140,12 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     folder, there = run_folder(config.run), resume and resumable(config.run)
     check_run(config.run, tree, resume=there)
     with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
-        prepared, schedule, *_ = checked(config, resume=there)
+        inputs = load_and_check(config, resume=there)
+    prepared, schedule = inputs.prepared, inputs.schedule
     finished = there and is_finished(config.run, tree)
     checkpoints = Checkpoints(folder / "checkpoints", keep=1, layout=layout_of(tree))
     progress = checkpoints.progress() if there else Progress()
-    here = standing(folder, progress, resume=resume, there=there, finished=finished, from_run=config.sft.from_run)
+    here = describe_start(folder, progress, resume=resume, there=there, finished=finished, from_run=config.sft.from_run)
     address = ray_address(config.cluster)
     local = address in ("", IN_PROCESS)
     has = resources_in_process() if address == IN_PROCESS else local_resources()
@@ -175,13 +176,13 @@ def _rows(
 ) -> tuple[list[tuple[str, str]], str]:
     """The rows of a plan whose GPUs are decided, from where it stands (None: at its end), and what memory is missing
     if all of it is this machine's."""
-    branches = config.model, config.optimizer, config.grpo, config.generation, config.cluster, config.sync
-    generation, memory = plan_memory(known_gpus(config.cluster), prepared.shape, *branches, longest=prepared.longest)
+    branches = memory_branches(config)
+    generation, memory = plan_memory(known_gpus(config.cluster), prepared.shape, **branches, longest=prepared.longest)
     needing = roles(config.cluster, config.reward.scorers)
-    known = worker_gib(prepared, *branches)
+    known = worker_gib(prepared, **branches)
     settings = stage_settings(config)
     rows = [
-        *derived(prepared, schedule, sampling=config.sampling, grpo=config.grpo, needing=needing),
+        *plan_rows(prepared, schedule, sampling=config.sampling, grpo=config.grpo, needing=needing),
         ("weights sent per sync", "adapter only" if config.model.lora_rank else gib(prepared.weights_gib)),
         ("weights sent by", transport_name(config.sync, topology_of(config.cluster, config.model))),
         ("disk for checkpoints and export", gib(disk_gib(config.checkpoint, config.model, prepared.weights_gib))),
@@ -189,6 +190,6 @@ def _rows(
         *memory,
     ]
     if progress is not None:
-        found = estimated_rates(prepared, settings, config.model, generation, config.cluster)
+        found = estimated_rates(prepared, settings, model=config.model, generation=generation, cluster=config.cluster)
         rows += time_of(prepared, schedule, settings, found, progress)
     return rows, memory_missing(known, needing)

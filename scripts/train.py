@@ -78,13 +78,13 @@ def train(
 
     with stop_before_the_run():
         try:
-            return _trained(settings, status, resume=there)
+            return _trained(settings, status, console, resume=there)
         except Stopped as stopped:
             print(f"{stopped}; resume with --resume", file=sys.stderr)
             return EXIT_CODE
 
 
-def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
+def _trained(settings: Config, status: StatusFile, console: Console, *, resume: bool) -> int:
     """The exit code of a run that nobody stopped."""
     end_on_interrupt()
     with status.starting("libraries"):
@@ -94,12 +94,12 @@ def _trained(settings: Config, status: StatusFile, *, resume: bool) -> int:
     with ray_ended(status):
         ready = validate_run(settings, resume=resume, status=status)
         try:
-            return _carried_out(ready)
+            return _carried_out(ready, console)
         finally:
             write_page(ready.folder)
 
 
-def _carried_out(ready: "ValidatedRun") -> int:
+def _carried_out(ready: "ValidatedRun", console: Console) -> int:
     """``_trained``, of a run whose inputs are checked."""
     from cluster.manifest import CheckpointCorrupt
     from cluster.run import run as run_training
@@ -108,7 +108,7 @@ def _carried_out(ready: "ValidatedRun") -> int:
 
     try:
         with ready.status.until_the_end():
-            asyncio.run(run_training(ready))
+            asyncio.run(run_training(ready, console))
     except ExceptionGroup as group:
         found = causes(group)
         print(f"error: {type(found[0]).__name__}: {found[0]}", file=sys.stderr)

@@ -11,7 +11,7 @@ from actors.chat_format import chat_format
 from actors.engine import Sampling
 from cluster.gpus import memory_in_use
 from cluster.placement import SHARED_GPU_MEMORY, decide_gpus, local_resources
-from cluster.run import Services
+from cluster.services import Services
 from cluster.transport import TRANSPORTS, transport_name
 from cluster.transport.topology import topology_of
 from rnr.config import Config

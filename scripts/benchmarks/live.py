@@ -9,9 +9,11 @@ from typing import Any, Protocol
 from actors.chat_format import chat_format
 from cluster import ray_session
 from cluster.gpus import worker_gpus
-from cluster.loop import Metrics
 from cluster.memory_plan import resolve_max_num_seqs, shape_of
-from cluster.run import Services, Start, connect, run_services
+from cluster.protocols import Metrics
+from cluster.run import connect
+from cluster.run_services import run_services
+from cluster.services import Services, Start
 from rnr.config import Config, DeadlineConfig
 from rnr.model_folder import count_weights
 from rnr.runs.status import StatusFile

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from actors.engine import Sampling
-from cluster.loop import Metrics, StepPlan, grpo
+from cluster.loop import StepPlan, grpo
 from cluster.policy import Published
-from cluster.run import Services
+from cluster.protocols import Metrics
+from cluster.services import Services
 from rewards.advantage import TrainingBatch, training_batch
 from rnr.config import Config
 from rnr.model_folder import resolve

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cluster.run import Services
+from cluster.services import Services
 from rnr.model_folder import resolve
 from scripts.benchmarks.live import Run, config_of, hand_on, running_services
 from scripts.benchmarks.peak import device_name

@@ -17,6 +17,7 @@ import torch
 
 from cluster.checkpoint import Checkpoints, CutShort
 from cluster.disk import Disk, check_disk, disk_gib, free_gib, full_disk
+from cluster.durable_tracker import DurableTracker
 from cluster.manifest import CheckpointLayout
 from cluster.progress import Progress
 from cluster.ranks import LearnerLost
@@ -252,6 +253,26 @@ def test_a_write_is_made_again_and_another_error_is_not(tmp_path, monkeypatch) -
     outcomes = [errno.EACCES]
     with pytest.raises(PermissionError):
         asyncio.run(disk.retry("rollouts", write))
+
+
+def test_what_is_tracked_is_written_when_there_is_room_again_and_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("cluster.disk.PAUSE", 0.0)
+    append, failures = Tracker._append, [1, 1]
+
+    def full_at_first(self: Tracker, *written: Any) -> None:
+        if failures:
+            failures.pop()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(self, *written)
+
+    monkeypatch.setattr(Tracker, "_append", full_at_first)
+    tracker = Tracker(tmp_path, options=TrackingConfig(wandb_project=""), name="run", config={})
+    durable = DurableTracker(tracker, Disk(tmp_path, seconds=30, say=lambda _text: None))
+    asyncio.run(durable.log_tokens([{"step": 0}]))
+    asyncio.run(durable.log("grpo", 0, {"a": 1.0}))
+    assert failures == []
+    assert (tmp_path / "tokens.jsonl").read_text() == '{"step": 0}\n'
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"stage": "grpo", "step": 0, "a": 1.0}\n'
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from cluster.placement import rollout_bundle  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from cluster.reservations import Reservations  # noqa: E402
 from cluster.scaling import Autoscaler  # noqa: E402
-from cluster.workers import Workers  # noqa: E402
+from cluster.workers import RayWorkers  # noqa: E402
 from rnr.config import ClusterConfig, DeadlineConfig  # noqa: E402
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -75,7 +75,7 @@ def test_a_node_that_joins_is_one_more_worker_and_one_that_leaves_is_one_less(mo
     monkeypatch.setattr("cluster.scaling.PATIENCE", 1.0)
     config = ClusterConfig(rollout_workers="1..4", cpus_per_worker=1)
     reservations = Reservations({})
-    workers = Workers(config, DeadlineConfig(start=60), reservations)
+    workers = RayWorkers(config, DeadlineConfig(start=60), reservations)
 
     async def spawn(name: str) -> Any:
         slot = name.partition(".")[0]

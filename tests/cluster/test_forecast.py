@@ -104,11 +104,11 @@ def test_the_measured_rate_is_that_of_a_machine() -> None:
 
 
 SHAPE = Shape(weights=1e9, layers=10, hidden=1000, intermediate=4000, query=1000, key=500)
-BRANCHES = (
-    ModelConfig(),
-    GenerationConfig(max_num_seqs=64),
-    ClusterConfig(gpus_per_rollout_worker=1, gpus_per_learner_rank=1, learner_ranks=2, rollout_workers="2"),
-)
+BRANCHES: Any = {
+    "model": ModelConfig(),
+    "generation": GenerationConfig(max_num_seqs=64),
+    "cluster": ClusterConfig(gpus_per_rollout_worker=1, gpus_per_learner_rank=1, learner_ranks=2, rollout_workers="2"),
+}
 
 
 def _of_tokens(tokens: int, **more: Any) -> Any:
@@ -136,7 +136,7 @@ def _sampled(prompts: int) -> Any:
 
 
 def test_on_gpus_the_rates_are_those_that_the_planner_states_for_an_h100() -> None:
-    found = estimated_rates(_of_tokens(100), _sampled(8), *BRANCHES)
+    found = estimated_rates(_of_tokens(100), _sampled(8), **BRANCHES)
     # Training: 6e9 operations a position at a fifth of 989 TFLOP/s, on two ranks.
     assert found.learner == pytest.approx(2 * 0.2 * 989e12 / 6e9)
     # Two engines with 8 * 8 / 2 = 32 sequences each. A step of theirs is 4 ms, and for each sequence 100 tokens of its
@@ -145,10 +145,10 @@ def test_on_gpus_the_rates_are_those_that_the_planner_states_for_an_h100() -> No
     assert found.sampler == pytest.approx(2 * 32 / step)
     # More than max_num_seqs are not decoded side by side.
     step = 0.004 + 64 * (200 * 20_000 / 2.01e12 + 2e9 / 296.7e12)
-    assert estimated_rates(_of_tokens(100), _sampled(80), *BRANCHES).sampler == pytest.approx(2 * 64 / step)
+    assert estimated_rates(_of_tokens(100), _sampled(80), **BRANCHES).sampler == pytest.approx(2 * 64 / step)
     # Of a model whose shape is not known the cache does not count.
     step = 0.004 + 32 * 2e9 / 296.7e12
-    assert estimated_rates(_of_tokens(100, shape=None), _sampled(8), *BRANCHES).sampler == pytest.approx(2 * 32 / step)
+    assert estimated_rates(_of_tokens(100, shape=None), _sampled(8), **BRANCHES).sampler == pytest.approx(2 * 32 / step)
     assert found.source == "from stated rates of one H100 a GPU"
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -107,6 +109,7 @@ class Fakes:
         rounds: int = 0,
         position: int | None = None,
         to_batch=_to_batch,
+        **hooks: Any,
     ) -> None:
         loop = grpo(
             steps,
@@ -118,6 +121,7 @@ class Fakes:
             record=self.record,
             to_batch=to_batch,
             on_phase=lambda _step, _phase: None,
+            **hooks,
         )
         asyncio.run(asyncio.wait_for(loop, 10))
 
@@ -216,6 +220,23 @@ def test_a_step_whose_groups_are_all_dropped_is_recorded_without_an_update() -> 
     assert dropped == {"prompt-1": "no spread"}
     assert "actor/pg_loss" not in metrics
     assert fakes.version == 0
+
+
+@pytest.mark.parametrize(("rewards", "calls"), [((1.0, 0.0), ["update", "publish"]), ((0.5, 0.5), [])])
+def test_a_step_is_updated_published_and_recorded_in_one_block_and_all_else_is_outside(rewards, calls) -> None:
+    fakes = Fakes(rewards)
+
+    @contextmanager
+    def uninterrupted():
+        fakes.events.append(("begin", 0))
+        yield
+        fakes.events.append(("end", 0))
+
+    async def after_step(step: int) -> None:
+        fakes.events.append(("after", step))
+
+    fakes.run(range(1), uninterrupted=uninterrupted, after_step=after_step)
+    assert [call for call, _ in fakes.events] == ["generate", "score", "begin", *calls, "record", "end", "after"]
 
 
 def test_the_record_of_a_step_has_the_metrics_of_every_call() -> None:

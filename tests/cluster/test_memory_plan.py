@@ -20,6 +20,7 @@ from cluster.memory_plan import (
     shape_of,
 )
 from cluster.placement import decide_gpus, roles
+from cluster.run import memory_branches
 from cluster.sleep_mode import plan_memory
 from rnr.config import ClusterConfig, Config, GenerationConfig, GrpoConfig, ModelConfig, OptimizerConfig, SyncConfig
 from rnr.model_folder import count_weights
@@ -278,9 +279,7 @@ def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_a
 
     def rows(cluster: ClusterConfig, **sections: Any) -> dict[str, str]:
         config = Config(cluster=cluster, **sections)
-        known = worker_gib(
-            prepared, config.model, config.optimizer, config.grpo, config.generation, cluster, config.sync
-        )
+        known = worker_gib(prepared, **memory_branches(config))
         return dict(workers_of(known, generation=config.generation, needing=roles(cluster)))
 
     # 20 bytes a weight, 2048 tokens * 28 layers * 53,248 bytes, and libraries: 11.10 + 2.84 + 1. In shared memory two

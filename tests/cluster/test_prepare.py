@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import load_file, save_file
 
-from cluster.dry_run import derived
+from cluster.dry_run import plan_rows
 from cluster.placement import roles
 from cluster.prepare import Prepared, prepare
 from cluster.schedule import Schedule
@@ -388,7 +388,7 @@ def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_
     config = Config()
     schedule = Schedule(taught, sft=config.sft, grpo=config.grpo, prompts_per_step=2, final_rate=0.1, seed=0)
     taught = replace(taught, other_notes=("this and that",))
-    plan = list(derived(taught, schedule, sampling=config.sampling, grpo=config.grpo, needing=roles(config.cluster)))
+    plan = list(plan_rows(taught, schedule, sampling=config.sampling, grpo=config.grpo, needing=roles(config.cluster)))
     assert ("note", "this and that") in plan
     assert [value for name, value in plan if name == "decoding"] == [
         "marks",

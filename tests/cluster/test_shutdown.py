@@ -62,10 +62,10 @@ def test_what_fails_at_the_end_of_workers_is_told_and_a_dead_ray_is_not_asked(mo
         raise RuntimeError("no answer")
 
     services: Any = SimpleNamespace(stop=fails)
-    asyncio.run(end_workers(services, SimpleNamespace(), SimpleNamespace()))  # type: ignore[arg-type]
+    asyncio.run(end_workers(services, SimpleNamespace()))  # type: ignore[arg-type]
     assert capsys.readouterr().err == "run: its workers were not all ended: RuntimeError: no answer\n"
     monkeypatch.setattr(ray_session, "dead", lambda: "raylet was ended by SIGKILL")
-    asyncio.run(end_workers(services, SimpleNamespace(), SimpleNamespace()))  # type: ignore[arg-type]
+    asyncio.run(end_workers(services, SimpleNamespace()))  # type: ignore[arg-type]
     assert capsys.readouterr().err == ""
 
 
@@ -94,7 +94,7 @@ async def work():
         threading.Timer(0.2 + 0.2 * seconds, os.kill, (os.getpid(), number)).start()
     await asyncio.sleep(60)
 
-async def run(ready):
+async def run(ready, console):
     stopping, end = GracefulStop(5.0), shutdown.Ending(ready.status)
     with stopping.listening():
         try:

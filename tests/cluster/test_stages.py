@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,21 +16,21 @@ from cluster.rebuilds import REBUILDS
 from cluster.stages import Stages
 from rnr.config import MergingConfig, SftConfig
 from rnr.faults import Stopped
-from tests.stages import Policy, make_stages
+from tests.stages import EVALUATION, Policy, evaluated, make_stages
 
 
-def test_a_lost_learner_is_rebuilt_from_the_last_checkpoint_and_no_step_is_left_out(tmp_path, monkeypatch) -> None:
+def test_a_lost_learner_is_rebuilt_from_the_last_checkpoint_and_no_step_is_left_out(tmp_path) -> None:
     # More losses than are allowed in a row, but each with steps in between.
     policy = Policy({0: 1, 1: 2, 2: 1, 3: REBUILDS})
-    asyncio.run(make_stages(tmp_path, policy, monkeypatch).run_all(1.0))
+    asyncio.run(make_stages(tmp_path, policy).run_all(1.0))
     assert policy.trained == [0, 1, 2, 3]
     assert policy.starts == 1 + 2 + 1 + REBUILDS
 
 
-def test_a_loss_that_comes_again_at_once_ends_the_run(tmp_path, monkeypatch) -> None:
+def test_a_loss_that_comes_again_at_once_ends_the_run(tmp_path) -> None:
     policy = Policy({2: REBUILDS + 1})
     with pytest.raises(LearnerLost, match=r"the worker died in step 2; .* Look into logs/learner-\*\.log"):
-        asyncio.run(make_stages(tmp_path, policy, monkeypatch).run_all(1.0))
+        asyncio.run(make_stages(tmp_path, policy).run_all(1.0))
     assert policy.starts == REBUILDS
 
 
@@ -47,10 +49,10 @@ class Killed(Policy):
         return await super().sft_step(samples, step)
 
 
-def test_steps_that_are_made_again_after_a_loss_are_no_progress(tmp_path, monkeypatch) -> None:
+def test_steps_that_are_made_again_after_a_loss_are_no_progress(tmp_path) -> None:
     policy = Killed()
     with pytest.raises(LearnerLost) as raised:
-        asyncio.run(make_stages(tmp_path, policy, monkeypatch, checkpoint_every=2).run_all(1.0))
+        asyncio.run(make_stages(tmp_path, policy, checkpoint_every=2).run_all(1.0))
     assert policy.trained == [0, 1, 2, 2]
     assert policy.starts == REBUILDS
     said = str(raised.value)
@@ -60,18 +62,16 @@ def test_steps_that_are_made_again_after_a_loss_are_no_progress(tmp_path, monkey
     assert said.endswith("resume with --resume")
 
 
-def test_an_evaluation_that_fails_does_not_cost_the_warm_start(tmp_path, monkeypatch) -> None:
-    stages = make_stages(tmp_path, Policy({}), monkeypatch, checkpoint_every=3)
-
-    async def fail(self: Stages, *_arguments) -> None:
+def test_an_evaluation_that_fails_does_not_cost_the_warm_start(tmp_path) -> None:
+    async def fail(_file: Path) -> Any:
         raise RuntimeError("the engines did not come back")
 
-    monkeypatch.setattr(Stages, "_evaluate", fail)
+    stages = make_stages(tmp_path, Policy({}), checkpoint_every=3, evaluate=fail)
     with pytest.raises(RuntimeError, match="the engines"):
         asyncio.run(stages.run_all(1.0))
     assert (stages.checkpoints.progress.stage, stages.checkpoints.progress.step) == ("sft", 4)
     again = Policy({})
-    resumed = make_stages(tmp_path, again, monkeypatch)
+    resumed = make_stages(tmp_path, again)
     resumed.checkpoints = stages.checkpoints
     asyncio.run(resumed.run_all(1.0))
     assert again.trained == []
@@ -79,7 +79,7 @@ def test_an_evaluation_that_fails_does_not_cost_the_warm_start(tmp_path, monkeyp
 
 
 def test_the_seconds_of_a_selection_are_not_those_of_grpo(tmp_path, monkeypatch) -> None:
-    stages = make_stages(tmp_path, Policy({}), monkeypatch)
+    stages = make_stages(tmp_path, Policy({}))
     stages.settings = replace(stages.settings, difficulty_rollouts=2)
 
     async def select(self: Stages) -> None:
@@ -91,9 +91,9 @@ def test_the_seconds_of_a_selection_are_not_those_of_grpo(tmp_path, monkeypatch)
     assert stages._progress.seconds["grpo"] < 0.5
 
 
-def test_a_run_that_is_stopped_keeps_the_seconds_since_its_last_checkpoint(tmp_path, monkeypatch) -> None:
+def test_a_run_that_is_stopped_keeps_the_seconds_since_its_last_checkpoint(tmp_path) -> None:
     stopping = GracefulStop(1.0)
-    stages = make_stages(tmp_path, Policy({}), monkeypatch, stopping=stopping, checkpoint_every=100)
+    stages = make_stages(tmp_path, Policy({}), stopping=stopping, checkpoint_every=100)
 
     async def slow(_samples, _step) -> dict[str, float]:
         stopping.ask()
@@ -107,49 +107,47 @@ def test_a_run_that_is_stopped_keeps_the_seconds_since_its_last_checkpoint(tmp_p
     assert stages._progress.seconds["sft"] >= 0.3
 
 
-@pytest.mark.parametrize(("scores", "evaluated"), [({}, ["sft"]), ({"sft": {"f1": 1.0}}, [])])
-def test_a_warm_start_whose_scores_were_not_taken_over_is_evaluated_before_grpo(
-    tmp_path, monkeypatch, scores, evaluated
-) -> None:
-    stages = make_stages(tmp_path, Policy({}), monkeypatch)
+@pytest.mark.parametrize(("scores", "names"), [({}, ["sft"]), ({"sft": asdict(EVALUATION)}, [])])
+def test_a_warm_start_whose_scores_were_not_taken_over_is_evaluated_before_grpo(tmp_path, scores, names) -> None:
+    made = []
+
+    async def evaluate(file: Path) -> Any:
+        made.append(file.stem)
+        return await evaluated(file)
+
+    stages = make_stages(tmp_path, Policy({}), evaluate=evaluate)
     stages.settings = replace(stages.settings, sft=SftConfig(from_run="runs/other"))
-    names = []
 
     async def restore(_policy, *, freeze_reference: bool) -> Progress:
         return Progress(stage="grpo", step=0, version=4, scores=dict(scores))
 
-    async def evaluate(_stages: Stages, name: str, *_arguments) -> None:
-        names.append(name)
-
-    monkeypatch.setattr(stages.checkpoints, "restore", restore)
-    monkeypatch.setattr(Stages, "_evaluate", evaluate)
+    stages.checkpoints.restore = restore
     asyncio.run(stages.run_all(1.0))
-    assert names == evaluated
+    assert made == names
 
 
-def test_a_merged_policy_is_published_evaluated_and_exported_and_in_no_checkpoint(tmp_path, monkeypatch) -> None:
+def test_a_merged_policy_is_published_evaluated_and_exported_and_in_no_checkpoint(tmp_path) -> None:
     policy = Policy({})
-    stages = make_stages(tmp_path, policy, monkeypatch, merging=MergingConfig(grpo=1.5))
 
-    async def evaluate(_stages: Stages, name: str, *_arguments) -> None:
-        policy.did.append(f"evaluate {name}")
+    async def evaluate(file: Path) -> Any:
+        policy.did.append(f"evaluate {file.stem}")
+        return await evaluated(file)
 
-    monkeypatch.setattr(Stages, "_evaluate", evaluate)
+    stages = make_stages(tmp_path, policy, merging=MergingConfig(grpo=1.5), evaluate=evaluate)
     asyncio.run(stages.run_all(1.0))
     assert policy.did[-5:] == ["save done", "merge", "publish", "evaluate merged", "export"]
 
 
-def test_a_run_that_is_stopped_with_a_merged_policy_keeps_the_trained_one(tmp_path, monkeypatch) -> None:
+def test_a_run_that_is_stopped_with_a_merged_policy_keeps_the_trained_one(tmp_path) -> None:
     policy, stopping = Policy({}), GracefulStop(1.0)
-    stages = make_stages(tmp_path, policy, monkeypatch, stopping=stopping, merging=MergingConfig(grpo=1.5))
 
-    async def evaluate(stages: Stages, name: str, *_arguments) -> None:
-        stages._progress.scores[name] = {}
-        if name == "merged":
+    async def evaluate(file: Path) -> Any:
+        if file.stem == "merged":
             stopping.ask()
             await asyncio.sleep(60)
+        return await evaluated(file)
 
-    monkeypatch.setattr(Stages, "_evaluate", evaluate)
+    stages = make_stages(tmp_path, policy, stopping=stopping, merging=MergingConfig(grpo=1.5), evaluate=evaluate)
     with pytest.raises(Stopped):
         asyncio.run(stages.run_all(1.0))
     assert policy.did[-1] == "publish"  # of the merged policy; nothing was saved after that

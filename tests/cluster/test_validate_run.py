@@ -10,11 +10,13 @@ from typing import Any, cast
 import pytest
 
 from actors.engine import EngineSettings
-from cluster import run
+from cluster import run, run_services
 from cluster.gpus import Gpu, WorkerGpus
+from cluster.services import Start
 from learner.settings import LearnerSettings
 from rnr.cli import load_config
 from rnr.config import Config
+from rnr.runs.console import Console
 from rnr.runs.status import StatusFile
 
 
@@ -108,9 +110,9 @@ def test_engines_and_learner_are_told_what_was_decided(tmp_path) -> None:
 
     config = load_config(None, ["--cluster.learner_ranks=2", "--grpo.kl_coefficient=0.1", "--run.seed=7"])
     config = run.with_gpus(config, {"CPU": 8.0, "GPU": 1.0})  # fewer than workers and ranks: they share
-    start = run.Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
+    start = Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
     workers: Any = Workers()
-    services = run._services(config, workers, start, [8.0], None)
+    services = run_services._services(config, workers, start, hosts=[8.0], folder=None)
     asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
     engine = asked["rollout-0.0"]
     assert (engine.model_folder, engine.stop_token_id, engine.seed) == (str(tmp_path), 5, 7)
@@ -125,7 +127,7 @@ def test_engines_and_learner_are_told_what_was_decided(tmp_path) -> None:
 def test_engines_that_sleep_and_their_learner_are_told_so(tmp_path) -> None:
     (tmp_path / "config.json").write_text("{}")
     config = run.with_gpus(load_config(None, ["--generation.sleep=level2"]), {"CPU": 8.0, "GPU": 1.0})
-    start = run.Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
+    start = Start(model_folder=str(tmp_path), stop_token_id=5, probe=(1, 2, 3), learning_rate=lambda *_: 0.5)
     asked: list[Any] = []
 
     class Workers:
@@ -142,7 +144,7 @@ def test_engines_that_sleep_and_their_learner_are_told_so(tmp_path) -> None:
             return name
 
     workers: Any = Workers()
-    services = run._services(config, workers, start, [8.0], None)
+    services = run_services._services(config, workers, start, hosts=[8.0], folder=None)
     asyncio.run(cast(Any, services.generation.pool._spawn("rollout-0.0")))
     learner: Any = asyncio.run(cast(Any, services.policy._build()))
     assert (asked, learner.gpu_memory_share, learner.gpu_gib_asleep) == ([2], 0.95, 2.5)
@@ -167,7 +169,7 @@ def test_a_run_is_carried_out_on_what_was_made_ready(cluster, tiny_model, colour
 
     monkeypatch.setattr(run, "run_services", running)
     monkeypatch.setattr(run, "Stages", Stages)
-    assert asyncio.run(run.run(ready)) == {"f1": {}}
+    assert asyncio.run(run.run(ready, Console())) == {"f1": {}}
     assert seen["config"].cluster.gpus_per_learner_rank == 1.0
     assert (seen["start"].model_folder, seen["start"].probe) == (str(tiny_model), ready.prepared.probe)
     assert seen["folder"] == ready.folder

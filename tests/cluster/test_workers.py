@@ -15,7 +15,7 @@ from cluster.gpus import worker_gpus  # noqa: E402
 from cluster.placement import bundles  # noqa: E402
 from cluster.ray_session import session  # noqa: E402
 from cluster.reservations import reserve  # noqa: E402
-from cluster.workers import Workers  # noqa: E402
+from cluster.workers import RayWorkers  # noqa: E402
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig  # noqa: E402
 from rnr.types import Example, Group, Mention, Prompt  # noqa: E402
 from tests.carriers import rollout  # noqa: E402
@@ -73,10 +73,10 @@ def test_a_node_tells_all_its_gpus_to_a_task_that_has_none() -> None:
     assert [gpu.gib for gpu in found.gpus] == [80.0, 23.0]
 
 
-def _workers() -> Workers:
+def _workers() -> RayWorkers:
     from cluster.workers import Reservations
 
-    return Workers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}))
+    return RayWorkers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}))
 
 
 def _group() -> Group:
@@ -110,7 +110,7 @@ def test_a_reward_that_fails_in_its_worker_is_refused_before_the_run_begins(tmp_
 def test_an_actor_has_its_workers_name_and_prints_into_the_run_folder(tmp_path) -> None:
     from cluster.workers import Reservations
 
-    workers = Workers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}), tmp_path)
+    workers = RayWorkers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}), tmp_path)
 
     async def work() -> None:
         worker = await workers.reward("reward-7.0", RewardConfig(), 8)

@@ -16,7 +16,7 @@ from cluster.policy import PolicyService
 from cluster.ranks import LearnerLost, LearnerRanks
 from cluster.ray_session import session
 from cluster.transport.object_store import ObjectStore
-from cluster.workers import Reservations, Workers
+from cluster.workers import RayWorkers, Reservations
 from learner.settings import LearnerSettings
 from rnr.config import (
     ClusterConfig,
@@ -51,7 +51,7 @@ def _policy(folder: str) -> PolicyService:
     cluster = ClusterConfig(learner_ranks=2)
     optimizer = OptimizerConfig(max_tokens_per_microbatch=512)
     settings = LearnerSettings(model_folder=folder, model=ModelConfig(), optimizer=optimizer, seed=0)
-    workers = Workers(cluster, DeadlineConfig(update=120, start=300), Reservations({}))
+    workers = RayWorkers(cluster, DeadlineConfig(update=120, start=300), Reservations({}))
 
     async def build() -> LearnerRanks:
         return await workers.learner(settings, threads=threads_per_worker(2, [2]))

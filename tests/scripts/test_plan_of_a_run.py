@@ -41,7 +41,7 @@ def begun(monkeypatch) -> list[bool]:
         found.append(resume)
         return SimpleNamespace(folder=None, status=StatusFile())
 
-    async def run(_ready) -> None: ...
+    async def run(_ready, _console) -> None: ...
 
     monkeypatch.setattr(cluster_run, "validate_run", validate_run)
     monkeypatch.setattr(cluster_run, "run", run)
