@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayActorError
 
 from cluster.ranks import LearnerLost, LearnerRanks, meeting_place
+from cluster.services import Start
 from cluster.settings import learner_settings
 from cluster.transport import make_transport
 from cluster.transport.topology import topology_of
@@ -57,6 +58,9 @@ class Starting:
         return 4711 if method == "open_store" else SimpleNamespace(notes=(), max_tokens=64)
 
 
+START = Start(model_folder="", stop_token_id=0, probe=(), learning_rate=lambda *_: 0.0)
+
+
 def _started(deadlines: DeadlineConfig, *, count: int, transport: str, address: str, monkeypatch) -> list[Any]:
     """What each of ``count`` ranks on one host is asked as it starts."""
     monkeypatch.setattr(ray, "nodes", lambda: NODES)
@@ -64,7 +68,7 @@ def _started(deadlines: DeadlineConfig, *, count: int, transport: str, address: 
     cluster = ClusterConfig(address=address, learner_ranks=count, gpus_per_rollout_worker=1, gpus_per_learner_rank=1)
     model, decided = ModelConfig(), (cluster, GenerationConfig())
     chosen = make_transport(SyncConfig.model_validate({"transport": transport}), topology_of(cluster, model))
-    settings = learner_settings("", model, OptimizerConfig(), 0, decided, GrpoConfig(), chosen)
+    settings = learner_settings(START, model, OptimizerConfig(), 0, decided, GrpoConfig(), chosen)
     ranks = [Starting() for _ in range(count)]
     asyncio.run(LearnerRanks(ranks, deadlines=deadlines, max_tokens_per_microbatch=64).start(settings))
     return [[(method, *arguments[-4:]) for method, *arguments in rank.asked] for rank in ranks]

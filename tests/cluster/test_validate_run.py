@@ -198,16 +198,21 @@ def test_the_learner_starts_before_the_engines_wherever_they_share_gpus(gpus, sl
 
     async def nothing(*_arguments: Any, **_options: Any) -> None: ...
 
-    stand_ins = {"reserve": nothing, "end_workers": nothing, "Workers": lambda *_: None, "cores_by_host": lambda _: []}
-    stand_ins |= {"_services": lambda *_: Services(), "autoscaled": lambda *_: nullcontext()}
+    stand_ins = {
+        "reserve": nothing,
+        "end_workers": nothing,
+        "RayWorkers": lambda *_: None,
+        "cores_by_host": lambda _: [],
+    }
+    stand_ins |= {"_services": lambda *_, **__: Services(), "autoscaled": lambda *_: nullcontext()}
     for name, stand_in in stand_ins.items():
-        monkeypatch.setattr(run, name, stand_in)
+        monkeypatch.setattr(run_services, name, stand_in)
     shares = {"gpus_per_rollout_worker": gpus[0], "gpus_per_learner_rank": gpus[1]}
     config = Config.model_validate({"cluster": shares, "generation": {"sleep": sleep}})
 
     async def start() -> None:
         unused: Any = None
-        async with run.run_services(config, unused, status=unused):
+        async with run_services.run_services(config, unused, status=unused):
             pass
 
     asyncio.run(start())
