@@ -12,6 +12,7 @@ What a training does with signals, phase by phase, and where that is set:
   inherit, and the handler of SIGTERM is put back, which Ray replaces
 - the run (``GracefulStop.listening``): either asks it to stop with a checkpoint; a second SIGTERM to stop at once
 - the end of the workers, and that of Ray (``cluster/shutdown.py``): none of the three is heard, and there is a deadline
+- while W&B finishes: SIGTERM and SIGHUP change nothing, Ctrl-C ends the wait; there is a deadline, too
 
 SIGHUP is ignored all the time under ``nohup``, and from the first one on that has stopped a run.
 """

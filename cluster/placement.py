@@ -1,5 +1,6 @@
 """What a run needs of a cluster, whether it is there, and where each worker goes."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ def decide_gpus(
     cluster = cluster.model_copy(update=decided)
     if 0 < (cluster.gpus_per_rollout_worker or 0.0) < 1 and not generation.changed("gpu_memory_fraction"):
         generation = generation.model_copy(update={"gpu_memory_fraction": SHARED_GPU_MEMORY})
-    _refuse_crowded(cluster, generation.gpu_memory_fraction)
+    # What this machine has is all there will ever be; to a cluster a node may be added.
+    _refuse_crowded(cluster, generation.gpu_memory_fraction, math.inf if cluster.address else gpus - judged)
     return cluster, generation
 
 
@@ -50,7 +52,7 @@ def pairs(cluster: ClusterConfig) -> int:
     return min(cluster.fewest_rollout_workers, cluster.learner_ranks) if share else 0
 
 
-def _refuse_crowded(cluster: ClusterConfig, fraction: float) -> None:
+def _refuse_crowded(cluster: ClusterConfig, fraction: float, gpus: float) -> None:
     """Raise ValueError, with what to set, where Ray, which fills one GPU before it takes the next, would put two
     learner ranks on one, or engines of this memory fraction beside what leaves them no room."""
     engine, rank, paired = cluster.gpus_per_rollout_worker or 0.0, cluster.gpus_per_learner_rank or 0.0, pairs(cluster)
@@ -61,7 +63,9 @@ def _refuse_crowded(cluster: ClusterConfig, fraction: float) -> None:
             "would be put on one GPU, and NCCL takes one a GPU: set it to 1, or both cluster.gpus_per_learner_rank and "
             "cluster.gpus_per_rollout_worker to 0.5"
         )
-    alone = cluster.most_rollout_workers - paired
+    lone_ranks = (cluster.learner_ranks - paired) * (LONE_RANK if paired else rank)
+    free = gpus - paired * held - lone_ranks
+    alone = min(cluster.most_rollout_workers - paired, int(free / engine) if engine and free < math.inf else math.inf)
     if not 0 < engine < 1 or alone < 1:
         return
     if paired and held + engine <= 1:
@@ -69,7 +73,7 @@ def _refuse_crowded(cluster: ClusterConfig, fraction: float) -> None:
             f"cluster.gpus_per_rollout_worker={engine:g}: a second engine would be put on the GPU of a learner rank, "
             f"which counts on one: set cluster.gpus_per_learner_rank to {1 - engine:g}"
         )
-    together = min(alone, int(1 / engine))
+    together = int(min(alone, 1 // engine))
     if together > 1 and together * fraction > 1:
         raise ValueError(
             f"cluster.gpus_per_rollout_worker={engine:g}: {together} engines would be put on one GPU, and each takes "

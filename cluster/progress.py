@@ -65,7 +65,7 @@ class Progress:
         return {
             "f1": {stage: self.scores[stage]["f1"] for stage in EVALUATED if stage in self.scores},
             "steps": self.version,
-            "seconds": self.seconds,
+            "seconds": {what: round(taken, 1) for what, taken in self.seconds.items()},
             "samples_per_second": round(self.samples / seconds, 3) if seconds else 0.0,
             "probe_max_difference": self.probe_max_difference,
             "prompts": {"consumed": len(self.consumed), "dropped": len(self.dropped)},
@@ -95,6 +95,6 @@ class Stopwatch:
     def _turn_to(self, what: str) -> str:
         before, now = self._what, time.monotonic()
         if before:
-            self._seconds[before] = round(self._seconds.get(before, 0.0) + now - self._since, 1)
+            self._seconds[before] = self._seconds.get(before, 0.0) + now - self._since
         self._what, self._since = what, now
         return before

@@ -183,16 +183,17 @@ class LearnerRanks:
         by_rank = await self._all(method, folder, *arguments, seconds=self._deadlines.save)
         files = [{Path(folder, name) for name in names} for names in by_rank]
         missing = set(await asyncio.to_thread(not_there, set().union(*files)))
-        await self._refuse_hosts(Path(folder), [rank for rank, written in enumerate(files) if written & missing])
+        absent = f" ({min(missing)} is not there)" if missing else ""
+        await self._refuse_hosts(folder, [rank for rank, written in enumerate(files) if written & missing], absent)
 
-    async def _refuse_hosts(self, folder: Path, ranks: Sequence[int]) -> None:
+    async def _refuse_hosts(self, folder: str | Path, ranks: Sequence[int], absent: str = "") -> None:
         """Raise FolderNotShared if there are ``ranks`` whose host has another folder of this name."""
         if ranks:
             hosts = await self._all("host", seconds=self._deadlines.score)
             elsewhere = few([f"learner rank {rank} on {hosts[rank]}" for rank in ranks], most=3)
             raise FolderNotShared(
-                f"run.folder: the folder {folder} of {elsewhere} is another one than that of this process on "
-                f"{socket.gethostname()}, so no checkpoint could be resumed. Set run.folder to a folder that the "
+                f"run.folder: the folder {folder} of {elsewhere} is not that of this process on "
+                f"{socket.gethostname()}{absent}, so no checkpoint could be resumed. Set run.folder to a folder that the "
                 "driver and all learner ranks have at the same path, on a file system that their hosts share"
             )
 

@@ -71,7 +71,7 @@ class Reservations:
 
     def ranks_waiting(self) -> int:
         """How many learner ranks have a place that is on no node that is there."""
-        ranks = [group for name, group in self.groups.items() if name.startswith("learner-")]
+        ranks = [group for name, group in [*self.groups.items()] if name.startswith("learner-")]
         return sum(placement_group_table(group)["state"] != "CREATED" for group in ranks)
 
     def release(self, name: str) -> None:

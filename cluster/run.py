@@ -209,9 +209,9 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
     durable = DurableTracker(tracker, disk)
     try:
         async with AsyncExitStack() as stack:
+            stack.enter_context(stopping.listening())
             stack.enter_context(tracker)
             await durable.log_examples(prompt.example for prompt in ready.prepared.evaluation)
-            stack.enter_context(stopping.listening())
             keep, layout = config.checkpoint.keep, layout_of(ready.tree)
             checkpoints = Checkpoints(ready.folder / "checkpoints", keep=keep, layout=layout, disk=disk)
             start = start_of(ready.prepared, ready.schedule)

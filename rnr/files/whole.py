@@ -89,8 +89,9 @@ def append_whole(file: Path, content: str) -> None:
 
 
 def files_in(folder: Path) -> list[str]:
-    """The paths, below it, of all files under a folder."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """The paths, below it, of all files under a folder but hidden ones, which NFS has for files that are still open."""
+    files = (path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 def not_there(files: Iterable[Path]) -> list[Path]:

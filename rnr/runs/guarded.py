@@ -56,8 +56,13 @@ class Guarded(Generic[Tracks]):
         self._tracker = None
 
     def _done(self, call: Callable[[], object], seconds: float) -> bool:
-        """Whether this call was made; what prevents it is reported."""
-        if why := prevented(call, seconds):
+        """Whether this call was made; what prevents it is reported. A signal that ends this wait abandons it, too."""
+        try:
+            why = prevented(call, seconds)
+        except BaseException:
+            self._abandon()
+            raise
+        if why:
             self._say(f"{self._name} is left out from here on: {why}; {self._later}")
             self._abandon()
         return not why

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
 from rnr.config import TrackingConfig
@@ -53,9 +54,15 @@ class Tracker:
         self._wandb: Guarded[WandbRun] | None = None
         if options.wandb_project:
             done = _sft_steps(folder / "metrics.jsonl")
-            make = partial(WandbRun, folder, options, name, config, sft_steps=done, say=say)
+            gone = Event()
+
+            def abandon() -> None:
+                gone.set()
+                end_service()
+
+            make = partial(WandbRun, folder, options, name, config, sft_steps=done, say=say, abandoned=gone.is_set)
             later = f"{_HAS_ALL}; {upload_later(folder)}"
-            self._wandb = Guarded("W&B", make, later=later, say=say, abandon=end_service)
+            self._wandb = Guarded("W&B", make, later=later, say=say, abandon=abandon)
         self._tensorboard: Guarded[TensorboardRun] | None = None
         if options.tensorboard:
             self._tensorboard = Guarded("TensorBoard", partial(TensorboardRun, folder), later=_HAS_ALL, say=say)

@@ -55,9 +55,10 @@ class WandbRun:
         *,
         sft_steps: int,
         say: Callable[[str], None] = print,
+        abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
         """``sft_steps`` is how many SFT steps the run has already recorded; ``say`` is given what is uploaded. Where
-        the server is not reached, the run is kept in its folder."""
+        the server is not reached, the run is kept in its folder, unless it was ``abandoned`` in the meantime."""
         import wandb
 
         self._wandb: Any = wandb
@@ -76,7 +77,7 @@ class WandbRun:
             # Its own look at git would also upload what is not committed; the commit is in the config.
             settings=wandb.Settings(silent=True, console="off", disable_git=True),
         )
-        self._run: Any = _begun(begin, options.wandb_project, folder, say)
+        self._run: Any = _begun(begin, options.wandb_project, folder, say, abandoned)
         self._define_axes()
 
     def _define_axes(self) -> None:
@@ -139,7 +140,9 @@ def end_service() -> None:
     prevented(forget, END_SECONDS)  # without this W&B would notice when Python ends, with a traceback
 
 
-def _begun(begin: Callable[..., Any], project: str, folder: Path, say: Callable[[str], None]) -> Any:
+def _begun(
+    begin: Callable[..., Any], project: str, folder: Path, say: Callable[[str], None], abandoned: Callable[[], bool]
+) -> Any:
     """The run of W&B, which says that it uploads or why it does not."""
     # Without a key wandb would ask at the terminal.
     mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else OFFLINE)
@@ -152,6 +155,8 @@ def _begun(begin: Callable[..., Any], project: str, folder: Path, say: Callable[
     try:
         return begin(mode=mode)
     except Exception as error:
+        if abandoned():
+            raise
         why = " ".join(f"{type(error).__name__}: {error}".split())
         say(f"W&B does not take the run ({why}): it is kept in the run folder; {upload_later(folder, 'offline-run-*')}")
         end_service()  # it holds the run's id

@@ -42,8 +42,13 @@ case $address in *:*) head_address="[$address]:$port" ;; *) head_address="$addre
 echo "head: $head, $head_address by $interface; ${#hosts[@]} nodes"
 
 # A step has one CPU unless it is told, whatever the job has (Slurm 22.05 and later); Ray would count all of the host's.
-cpus=${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}
+if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then
+    cpus=$((SLURM_CPUS_PER_TASK * ${SLURM_NTASKS_PER_NODE:-1}))
+else
+    cpus=$SLURM_CPUS_ON_NODE
+fi
 export SRUN_CPUS_PER_TASK=$cpus
+echo "Ray has $cpus CPUs on each node (sbatch --cpus-per-task sets that)"
 
 # Calls need a token, made for this job and handed on by the environment alone.
 token=$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')

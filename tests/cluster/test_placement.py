@@ -263,6 +263,13 @@ def test_shares_that_would_put_too_much_on_one_gpu_are_refused_by_name(asked, fr
         decide_gpus(_config(*asked), generation, 8.0)
 
 
+def test_engines_that_this_machine_has_no_gpu_for_crowd_none() -> None:
+    pair, generation = _config("rollout_workers=1..8"), GenerationConfig(gpu_memory_fraction=0.6)
+    assert decide_gpus(pair, generation, 1.0)[0].gpus_per_rollout_worker == 0.5  # which fills the one GPU
+    with pytest.raises(ValueError, match="2 engines would be put on one GPU"):
+        decide_gpus(pair.model_copy(update={"address": "10.0.0.1:6379"}), generation, 1.0)  # a node may be added
+
+
 def test_shares_that_leave_every_rank_its_gpu_stand() -> None:
     for asked, fraction in (
         (("learner_ranks=2", "gpus_per_learner_rank=0.6", "gpus_per_rollout_worker=1"), 0.85),

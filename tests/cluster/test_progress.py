@@ -32,6 +32,17 @@ def test_a_block_has_its_seconds_without_those_of_the_blocks_inside_it(clock) ->
     assert seconds == {"sft": 12.0, "eval": 10.0}
 
 
+def test_short_blocks_add_up(clock) -> None:
+    seconds: dict[str, float] = {}
+    watch = Stopwatch(seconds)
+    for _ in range(8):
+        with watch.spend("sft"):
+            clock.seconds += 2**-5
+        with watch.spend(""):
+            clock.seconds += 1
+    assert seconds == {"sft": 0.25}
+
+
 def test_a_block_that_fails_has_taken_its_seconds_and_what_is_around_it_goes_on(clock) -> None:
     seconds: dict[str, float] = {}
     watch = Stopwatch(seconds)

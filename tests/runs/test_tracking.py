@@ -253,6 +253,17 @@ def _beside(folder: Path, other: Other, said: list[str]) -> Tracker:
     return tracker
 
 
+def test_a_signal_that_ends_the_wait_for_a_tracker_abandons_it(monkeypatch) -> None:
+    def stopped(*_: Any) -> str:
+        raise Stopped("stopped by SIGTERM")
+
+    said: list[str] = []
+    monkeypatch.setattr("rnr.runs.guarded.prevented", stopped)
+    with pytest.raises(Stopped):
+        Guarded("W&B", Other, later="", say=said.append, abandon=lambda: said.append("gone"))
+    assert said == ["gone"]
+
+
 def _evaluated(tracker: Tracker) -> None:
     result = Evaluation(f1=40.0, interval=(30.0, 50.0), exact_f1=41.0, finished=100.0, by_data_set={})
     tracker.log_evaluation("sft", "sft", 0, result, [])

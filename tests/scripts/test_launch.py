@@ -128,6 +128,13 @@ def test_slurm_gives_its_steps_all_cpus_of_a_node_where_none_are_asked_for_by_ta
     assert all("--num-cpus=96" in line and line.endswith("of=96") for line in started)
 
 
+def test_slurm_gives_its_steps_the_cpus_of_all_tasks_of_a_node(slurm) -> None:
+    process = slurm.start(SLURM_CPUS_PER_TASK="8", SLURM_NTASKS_PER_NODE="8")
+    output, _ = process.communicate(timeout=60)
+    assert "Ray has 64 CPUs on each node (sbatch --cpus-per-task sets that)" in output
+    assert all("--num-cpus=64" in line for line in slurm.lines() if " ray start " in line)
+
+
 def test_slurm_refuses_an_interface_without_an_address_before_anything_starts(slurm) -> None:
     process = slurm.start(RNR_INTERFACE="eth9")
     output, _ = process.communicate(timeout=60)

@@ -30,6 +30,8 @@ KINDS = {
     "export": "checkpoint",
     "start": "start",
     "rendezvous": "start",
+    "sees": "start",
+    "host": "start",
 }
 """First word of a span -> what is shown; anything else is ``other``."""
 
