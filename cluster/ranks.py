@@ -193,8 +193,8 @@ class LearnerRanks:
             elsewhere = few([f"learner rank {rank} on {hosts[rank]}" for rank in ranks], most=3)
             raise FolderNotShared(
                 f"run.folder: the folder {folder} of {elsewhere} is not that of this process on "
-                f"{socket.gethostname()}{absent}, so no checkpoint could be resumed. Set run.folder to a folder that the "
-                "driver and all learner ranks have at the same path, on a file system that their hosts share"
+                f"{socket.gethostname()}{absent}, so no checkpoint could be resumed. Set run.folder to a folder that "
+                "the driver and all learner ranks have at the same path, on a file system that their hosts share"
             )
 
     async def _all(self, method: str, *arguments: Any, seconds: float) -> list[Any]:

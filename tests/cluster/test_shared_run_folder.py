@@ -124,7 +124,8 @@ def test_a_rank_that_has_another_run_folder_is_named_with_its_host_before_anythi
 @pytest.mark.parametrize("hosts", [("gpu-2", "gpu-2"), ("head", "gpu-2")])
 def test_a_checkpoint_whose_state_lies_on_another_host_is_not_sealed(tmp_path, hosts) -> None:
     folder = tmp_path / "head" / "checkpoints"
-    with pytest.raises(FolderNotShared, match=rf"of learner rank {hosts.index('gpu-2')} on gpu-2.* is not that of this process"):
+    rank = hosts.index("gpu-2")
+    with pytest.raises(FolderNotShared, match=rf"of learner rank {rank} on gpu-2.* is not that of this process"):
         _save(_workers(tmp_path, *hosts), folder)
     assert list(folder.iterdir()) == []
 
