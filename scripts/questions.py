@@ -109,8 +109,19 @@ def _is_row(line: str) -> bool:
 
 
 def _opens_json(line: str) -> bool:
-    """Whether an object or list of JSON begins here: a sentence may begin with ``[1]``."""
-    return re.match(r'\s*(\{\s*("|$)|\[\s*(["{[]|$))', line) is not None
+    """Whether an object or list of JSON begins here: a sentence may begin with ``[1]``, ``[[Paris]]``, ``["Hello"``."""
+    if re.match(r'\s*([{\[]\s*$|(\[\s*)?\{\s*"[^"]*"\s*:)', line):
+        return True
+    # A list that goes on in the next line ends in a comma.
+    return re.match(r'\s*\[\s*["\[]', line) is not None and (_is_json(line) or _is_json(re.sub(r",\s*$", "]", line)))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _question(row: Mapping[str, Any], place: str, labels: Labels | None) -> Question:

@@ -275,7 +275,18 @@ def test_what_is_no_list_of_labels_on_the_command_line_is_refused(text, said) ->
 
 
 @pytest.mark.parametrize(
-    "text", ['{"name": "Ada ran"}\n', "[\n", '{\n "text": "Ada ran"\n}\n', '[{"text": "Ada ran"}]\n', '["Ada ran"]\n']
+    "text",
+    [
+        '{"name": "Ada ran"}\n',
+        "[\n",
+        '{\n "text": "Ada ran"\n}\n',
+        '{"text": "Ada ran",\n "labels": []}\n',
+        '[{"text": "Ada ran"}]\n',
+        '[{"text": "Ada ran", \n "id": 1}]\n',
+        '["Ada ran"]\n',
+        '["Ada ran",\n "Bob sat"]\n',
+        '[["Ada", "ran"],\n ["Bob", "sat"]]\n',
+    ],
 )
 def test_json_that_is_no_row_is_not_asked_about_line_by_line(asked, capsys, monkeypatch, text) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
@@ -287,7 +298,18 @@ def test_json_that_is_no_row_is_not_asked_about_line_by_line(asked, capsys, monk
 
 
 def test_sentences_that_begin_with_a_bracket_are_sentences(asked, capsys, monkeypatch) -> None:
-    for text in ("[1] Ada ran\n", "{Ada} ran\n", "[Ada] ran\n"):
+    for text in (
+        "[1] Ada ran\n",
+        "{Ada} ran\n",
+        "[Ada] ran\n",
+        "[[Paris]] is a city .\n",
+        "[[1]] Ada ran\n",
+        '["Hello" , she said .\n',
+        '["Hello"] , she said .\n',
+        '{ "x\n',
+        '{"Hello" , she said .\n',
+        "[" * 100_000 + "\n",
+    ):
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         assert main(["--model", "m", "--schema", "person", "-"]) == 0
 
