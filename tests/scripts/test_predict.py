@@ -251,13 +251,20 @@ def test_what_is_made_of_labels_is_said(tmp_path, capsys) -> None:
         (' {"person": "a human being"}', {"person": "a human being"}),
         ("O,B-person,I-person", ["person"]),
         ('["O", "B-person", "I-person"]', ["person"]),
+        ("O,B_person,B-art-work,S-city", ["art-work", "city", "person"]),
         ("T-cell,B-cell", ["T-cell", "B-cell"]),
+        ("A,B,AB,O", ["A", "B", "AB", "O"]),
+        ("s-train,O", ["s-train", "O"]),
+        ("O,B-cell,T-cell", ["O", "B-cell", "T-cell"]),
+        ("O", ["O"]),
+        ("{person}", ["{person}"]),
+        ("{person},[art work]", ["{person}", "[art work]"]),
     ],
 )
 def test_labels_on_the_command_line_may_be_json_and_tags_as_those_of_a_file(tmp_path, text, labels) -> None:
     assert schema_option(text, None) == labels
     file = tmp_path / "labels"
-    file.write_text(text if text.lstrip().startswith(("[", "{")) else text.replace(",", "\n"))
+    file.write_text(text if text.lstrip().startswith(('["', '{"')) else text.replace(",", "\n"))
     assert schema_option(None, file) == labels
 
 
@@ -265,8 +272,11 @@ def test_labels_on_the_command_line_may_be_json_and_tags_as_those_of_a_file(tmp_
     ("text", "said"),
     [
         ('["person"', "--schema, line 1: not valid JSON"),
+        ("{person: a human being}", "--schema, line 1: not valid JSON"),
+        ("[person, city]", "--schema, line 1: not valid JSON"),
+        ("[1]", "--schema: the schema must be a list of labels"),
         ('{"person": 0.5}', "--schema: the schema must be a list of labels"),
-        ("O", "--schema needs a label; O is the tag of what has none"),
+        ('["O"]', "--schema needs a label; O is the tag of what has none"),
     ],
 )
 def test_what_is_no_list_of_labels_on_the_command_line_is_refused(text, said) -> None:
