@@ -89,7 +89,7 @@ def predict(
         _answer(model, questions, options, None, as_json=as_json)
         return
     with _opened(out, resume=resume) as stream:
-        _answer(model, _behind(questions, out), options, stream, as_json=True)
+        _answer(model, _behind(questions, out, stream), options, stream, as_json=True)
 
 
 def _refuse(options: dict[str, Any]) -> None:
@@ -150,15 +150,19 @@ def _noting(
 @contextmanager
 def _opened(out: Path, *, resume: bool) -> Iterator[TextIO]:
     """``--out``, to be written by this process alone until the end of the block; a new one that stays empty is taken
-    away. Raises ValueError for one that has answers already, or that another process writes."""
+    away. Raises ValueError for one that has answers already, or that another process writes.
+
+    Nothing in the block may open this file: the lock goes when the process closes it anywhere. Unlike that of ``flock``
+    it is not inherited by the processes of an engine, which may outlive this one.
+    """
     new = not out.exists()
     if not new and not out.is_file():
         raise ValueError(f"{out} is no file: answers go to standard output without --out")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+    with out.open("a+", encoding="utf-8", errors="backslashreplace") as stream:
         with suppress(OSError):  # a file system without locks
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ValueError(f"{out} is written by another process: give another --out") from None
         if not out.exists() or not os.path.samestat(os.fstat(stream.fileno()), out.stat()):
@@ -169,17 +173,19 @@ def _opened(out: Path, *, resume: bool) -> Iterator[TextIO]:
             yield stream
         finally:
             if new and not _size(out):
-                out.unlink(missing_ok=True)
+                out.resolve().unlink(missing_ok=True)  # a link was there before
 
 
 def _size(out: Path) -> int:
     return out.stat().st_size if out.exists() else 0
 
 
-def _behind(questions: Iterator[Question], out: Path) -> Iterator[Question]:
+def _behind(questions: Iterator[Question], out: Path, stream: TextIO) -> Iterator[Question]:
     """The questions behind those that ``--out`` answers; a row that was cut in its middle is taken away. Raises
     ValueError for rows that are no answers to these questions."""
-    text = out.read_bytes()
+    file = stream.buffer
+    file.seek(0)
+    text = file.read()
     whole = text[: text.rfind(b"\n") + 1]
     for number, row in numbered_rows(whole.splitlines(), out):
         if why := _is_no_answer(row, next(questions, None)):
@@ -187,7 +193,7 @@ def _behind(questions: Iterator[Question], out: Path) -> Iterator[Question]:
                 f"{out}, row {number}: {why}: --resume goes on with the same input and labels; else give another --out"
             )
     if len(whole) < len(text):
-        out.write_bytes(whole)
+        file.truncate(len(whole))
     return questions
 
 

@@ -25,6 +25,11 @@ DATA = (".json", ".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv",
 TEXT, LABELS, NAMES = ("sentence", "text"), ("schema", "labels"), ("uid", "id", "guid")
 """The keys of a row that are its text, its labels and its name: the first that is there."""
 
+_TAG = re.compile("[BIESLUMW][-_].")
+
+_NAME_IN_BRACKETS = re.compile(r"""\s*(\{[^][{}"',:\n]+\}|\[[^][{}"',:\n]+\])""")
+"""At the beginning of a list of labels: ``{person}`` is a name, ``{"person`` or ``[person, city]`` broken JSON."""
+
 _NO_LABELS = "{}: the schema must be a list of labels or an object {{label: definition}}"
 
 
@@ -109,8 +114,19 @@ def _is_row(line: str) -> bool:
 
 
 def _opens_json(line: str) -> bool:
-    """Whether an object or list of JSON begins here: a sentence may begin with ``[1]``."""
-    return re.match(r'\s*(\{\s*("|$)|\[\s*(["{[]|$))', line) is not None
+    """Whether an object or list of JSON begins here: a sentence may begin with ``[1]``, ``[[Paris]]``, ``["Hello"``."""
+    if re.match(r'\s*([{\[]\s*$|(\[\s*)?\{\s*"[^"]*"\s*:)', line):
+        return True
+    # A list that goes on in the next line ends in a comma.
+    return re.match(r'\s*\[\s*["\[]', line) is not None and (_is_json(line) or _is_json(re.sub(r",\s*$", "]", line)))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _question(row: Mapping[str, Any], place: str, labels: Labels | None) -> Question:
@@ -169,17 +185,23 @@ def schema_option(schema: str | None, file: Path | None) -> Labels | None:
 
 def _labels(text: str, place: str, parts: Sequence[str]) -> Labels:
     """The labels in a text: JSON, or its parts."""
-    if not text.lstrip().startswith(("{", "[")):
-        labels: Labels = _listed(parts, place)
-    else:
+    if text.lstrip().startswith(("{", "[")):
         try:
             labels = read_labels(parsed(text), place)
+            named = labels_of_tags(list(labels))
         except json.JSONDecodeError as error:
-            raise ValueError(f"{place}, line {error.lineno}: not valid JSON: {error.msg}") from None
+            if not _NAME_IN_BRACKETS.match(text):
+                raise ValueError(f"{place}, line {error.lineno}: not valid JSON: {error.msg}") from None
+            labels = named = _listed(parts, place)
         except ValueError as error:
             told = str(error).removeprefix(f"{place}: ")
             raise ValueError(f"{place}: {told}") from None
-    if (named := labels_of_tags(list(labels))) == list(labels):
+    else:
+        labels = _listed(parts, place)
+        # O alone does not make tags of them: it is a blood group, too.
+        tags = all(_TAG.match(label) for label in labels if label != "O")
+        named = (labels_of_tags(labels) if tags else []) or labels
+    if named == list(labels):
         return labels
     if not named:
         raise ValueError(f"{place} needs a label; O is the tag of what has none")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any
 
+from rewards.user.background_loop import leave_loop
 from rewards.user.custom import OF_EVERY_REWARD, CustomReward, Form, Range, load
 from rnr.types import Answer, Example, Group, Mention, Prompt, Reward, Rollout, ScoredGroup, Segment
 
@@ -65,7 +66,10 @@ def trial(
     thread = Thread(target=call, daemon=True)
     thread.start()
     thread.join(seconds)
-    return _verdict(own, outcome[0] if outcome else None, seconds)
+    values = outcome[0] if outcome else None
+    if values is None:
+        leave_loop()
+    return _verdict(own, values, seconds)
 
 
 async def trial_here(
@@ -81,6 +85,7 @@ async def trial_here(
         call = own.values_async(_made_up(own.form, parts), bounds, executor)
         return _verdict(own, await asyncio.wait_for(call, seconds), seconds)
     except TimeoutError:
+        leave_loop()
         return _verdict(own, None, seconds)
 
 

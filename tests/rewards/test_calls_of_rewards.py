@@ -1,6 +1,7 @@
 """How a reward of a user's own is called: on which loop, in which thread, and that its trial is called as a run is."""
 
 import asyncio
+import re
 import sys
 
 import pytest
@@ -67,6 +68,23 @@ class Unspoken(Exception):
 def unspoken(example, answer): raise Unspoken
 def unspoken_value(example, answer): return Unspoken()
 def unspoken_list(scored): raise Unspoken
+
+import threading, time
+from rewards.user.custom import ANY_NUMBER, load
+
+async def judged(scored): return [await _judged() for _ in scored.rewards]
+async def twice(scored): return [2 * value for value in load("calls:judged").values(scored, ANY_NUMBER)]
+def of_twice(scored): return load("calls:twice").values(scored, ANY_NUMBER)
+async def twice_again(scored): return [2 * value for value in load("calls:of_twice").values(scored, ANY_NUMBER)]
+async def impatient(scored):
+    try:
+        return load("calls:hangs_in_group").values(scored, ANY_NUMBER, 0.1)
+    except TimeoutError:
+        return [0.25] * len(scored.rewards)
+async def hangs_in_group(scored): await asyncio.sleep(600)
+
+until = threading.Event()
+async def blocks(example, answer): until.wait(60)
 """
 
 
@@ -132,6 +150,32 @@ def test_an_asynchronous_reward_that_hangs_is_cancelled_when_its_trial_is_over()
 
     asyncio.run(asyncio.wait_for(until_cancelled(), timeout=20))
     assert calls.ended == ["trial", "trial"]
+
+
+@pytest.mark.parametrize("in_thread", [True, False])
+@pytest.mark.parametrize(
+    ("name", "value"), [("twice", 1.0), ("of_twice", 1.0), ("twice_again", 2.0), ("impatient", 0.25)]
+)
+def test_an_asynchronous_reward_may_call_another(name, value, in_thread) -> None:
+    assert trial(f"calls:{name}", custom.ANY_NUMBER, seconds=20) == ""
+    assert _by_worker(name, in_thread=in_thread) == [[value, value]] * 2
+
+
+@pytest.mark.parametrize("by_worker", [True, False])
+def test_an_asynchronous_reward_that_blocks_fails_its_own_trial_alone(by_worker) -> None:
+    late = r"blocks.* no answer within 0\.2 s"
+    if by_worker:
+        with pytest.raises(ValueError, match=late):
+            _by_worker("blocks", seconds=0.2)
+    else:
+        assert re.search(late, trial("calls:blocks", custom.ANY_NUMBER, seconds=0.2))
+    import calls  # what the user wrote
+
+    try:
+        assert trial("calls:judged", custom.ANY_NUMBER, seconds=20) == ""
+        assert _by_worker("judged") == [[0.5, 0.5]] * 2
+    finally:
+        calls.until.set()
 
 
 @pytest.mark.parametrize(("name", "kind"), [("by_number", "dict"), ("all_of_them", "set"), ("by_number_later", "dict")])

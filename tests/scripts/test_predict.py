@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -87,22 +89,66 @@ def test_a_long_file_is_resumed_behind_its_last_whole_row(tmp_path, asked, capsy
     assert main([*command, "--resume"]) == 2
 
 
-def test_of_two_that_write_one_file_the_second_is_refused_before_it_loads_a_model(tmp_path, asked, monkeypatch) -> None:
+@pytest.mark.parametrize("before", ["", '{"sentence": "Ada ran"}\n{"sent'])
+def test_of_two_that_write_one_file_the_second_is_refused_before_it_loads_a_model(
+    tmp_path, asked, monkeypatch, before
+) -> None:
     out = tmp_path / "new" / "out.jsonl"
-    command = ["--model", "m", "--schema", "person", "Ada ran", "--out", str(out)]
-    codes = []
+    command = ["--model", "m", "--schema", "person", "Ada ran", "Bob sat", "--out", str(out)]
+    if before:
+        out.parent.mkdir()
+        out.write_text(before)
+    others = []
     load = sys.modules["actors.loading"].load
 
     def while_it_loads(model, **options):
-        if not codes:
-            codes.append(None)
-            codes[:] = [main(command), main([*command, "--resume"])]
+        for more in ([], ["--resume"]):
+            other = [sys.executable, "-m", "scripts.predict", *command, *more]
+            others.append(subprocess.run(other, cwd=ROOT, capture_output=True, text=True, timeout=60))
         return load(model, **options)
 
     monkeypatch.setitem(sys.modules, "actors.loading", SimpleNamespace(load=while_it_loads))
-    assert main(command) == 0
-    assert (codes, len(asked)) == ([2, 2], 1)
+    assert main([*command, "--resume"]) == 0
+    assert [done.returncode for done in others] == [2, 2]
+    assert all(f"{out} is written by another process: give another --out" in done.stderr for done in others)
+    assert (len(asked), len(out.read_text().splitlines())) == (1, 2)
+
+
+def test_a_process_of_the_engine_that_outlives_a_killed_command_holds_no_file(tmp_path, asked) -> None:
+    out = tmp_path / "out.jsonl"
+    program = (
+        "import os, signal, sys, time\n"
+        "from pathlib import Path\n"
+        "from scripts.predict import _opened\n"
+        "with _opened(Path(sys.argv[1]), resume=False):\n"
+        "    if not (child := os.fork()):\n"
+        "        time.sleep(60)\n"
+        "        os._exit(0)\n"
+        "    print(child, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", program, str(out)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert killed.stdout is not None
+    child = int(killed.stdout.readline())
+    try:
+        assert killed.wait(60) == -signal.SIGKILL
+        assert main(["--model", "m", "--schema", "person", "Ada ran", "--out", str(out), "--resume"]) == 0
+        os.kill(child, 0)  # it lived meanwhile
+    finally:
+        os.kill(child, signal.SIGKILL)
+        killed.stdout.close()
     assert len(out.read_text().splitlines()) == 1
+
+
+def test_a_link_to_a_file_that_is_not_there_yet_is_kept(tmp_path, asked) -> None:
+    out, target = tmp_path / "out.jsonl", tmp_path / "target.jsonl"
+    out.symlink_to(target)
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    assert main(["--model", "m", "--schema", "person", "--file", str(empty), "--out", str(out)]) == 0
+    assert (out.is_symlink(), target.exists(), asked) == (True, False, [])
+    assert main(["--model", "m", "--schema", "person", "Ada ran", "--out", str(out)]) == 0
+    assert len(target.read_text().splitlines()) == 1
 
 
 def test_a_command_that_finds_nothing_to_ask_leaves_no_file_and_takes_an_empty_one(tmp_path, asked, capsys) -> None:
@@ -251,13 +297,20 @@ def test_what_is_made_of_labels_is_said(tmp_path, capsys) -> None:
         (' {"person": "a human being"}', {"person": "a human being"}),
         ("O,B-person,I-person", ["person"]),
         ('["O", "B-person", "I-person"]', ["person"]),
+        ("O,B_person,B-art-work,S-city", ["art-work", "city", "person"]),
         ("T-cell,B-cell", ["T-cell", "B-cell"]),
+        ("A,B,AB,O", ["A", "B", "AB", "O"]),
+        ("s-train,O", ["s-train", "O"]),
+        ("O,B-cell,T-cell", ["O", "B-cell", "T-cell"]),
+        ("O", ["O"]),
+        ("{person}", ["{person}"]),
+        ("{person},[art work]", ["{person}", "[art work]"]),
     ],
 )
 def test_labels_on_the_command_line_may_be_json_and_tags_as_those_of_a_file(tmp_path, text, labels) -> None:
     assert schema_option(text, None) == labels
     file = tmp_path / "labels"
-    file.write_text(text if text.lstrip().startswith(("[", "{")) else text.replace(",", "\n"))
+    file.write_text(text if text.lstrip().startswith(('["', '{"')) else text.replace(",", "\n"))
     assert schema_option(None, file) == labels
 
 
@@ -265,8 +318,11 @@ def test_labels_on_the_command_line_may_be_json_and_tags_as_those_of_a_file(tmp_
     ("text", "said"),
     [
         ('["person"', "--schema, line 1: not valid JSON"),
+        ("{person: a human being}", "--schema, line 1: not valid JSON"),
+        ("[person, city]", "--schema, line 1: not valid JSON"),
+        ("[1]", "--schema: the schema must be a list of labels"),
         ('{"person": 0.5}', "--schema: the schema must be a list of labels"),
-        ("O", "--schema needs a label; O is the tag of what has none"),
+        ('["O"]', "--schema needs a label; O is the tag of what has none"),
     ],
 )
 def test_what_is_no_list_of_labels_on_the_command_line_is_refused(text, said) -> None:
@@ -275,7 +331,18 @@ def test_what_is_no_list_of_labels_on_the_command_line_is_refused(text, said) ->
 
 
 @pytest.mark.parametrize(
-    "text", ['{"name": "Ada ran"}\n', "[\n", '{\n "text": "Ada ran"\n}\n', '[{"text": "Ada ran"}]\n', '["Ada ran"]\n']
+    "text",
+    [
+        '{"name": "Ada ran"}\n',
+        "[\n",
+        '{\n "text": "Ada ran"\n}\n',
+        '{"text": "Ada ran",\n "labels": []}\n',
+        '[{"text": "Ada ran"}]\n',
+        '[{"text": "Ada ran", \n "id": 1}]\n',
+        '["Ada ran"]\n',
+        '["Ada ran",\n "Bob sat"]\n',
+        '[["Ada", "ran"],\n ["Bob", "sat"]]\n',
+    ],
 )
 def test_json_that_is_no_row_is_not_asked_about_line_by_line(asked, capsys, monkeypatch, text) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
@@ -287,7 +354,18 @@ def test_json_that_is_no_row_is_not_asked_about_line_by_line(asked, capsys, monk
 
 
 def test_sentences_that_begin_with_a_bracket_are_sentences(asked, capsys, monkeypatch) -> None:
-    for text in ("[1] Ada ran\n", "{Ada} ran\n", "[Ada] ran\n"):
+    for text in (
+        "[1] Ada ran\n",
+        "{Ada} ran\n",
+        "[Ada] ran\n",
+        "[[Paris]] is a city .\n",
+        "[[1]] Ada ran\n",
+        '["Hello" , she said .\n',
+        '["Hello"] , she said .\n',
+        '{ "x\n',
+        '{"Hello" , she said .\n',
+        "[" * 100_000 + "\n",
+    ):
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         assert main(["--model", "m", "--schema", "person", "-"]) == 0
 
