@@ -196,7 +196,7 @@ def _found(path: str) -> list[Path]:
         place = Path(path).expanduser()  # taken as it is if it is there: a name may have brackets
         found = [place] if place.exists() else matches(str(place))
     if not found or not found[0].exists():
-        raise DataError(f"no file or folder at {path!r} (seen from {Path.cwd()})")
+        raise DataError(f"no file or folder at {path!r} (working folder: {Path.cwd()})")
     return found
 
 

@@ -160,7 +160,7 @@ def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp
     untouched = _prepare(data=data)
     assert (len(untouched.sft), untouched.notes) == (3, ())
     prepared = _prepare(data=data, model=model)
-    why = "the tokenizer does not give back what is written: {} (its normalizer is NFC): write the data in the Unicode "
+    why = "the tokenizer does not reproduce the text: {} (its normalizer is NFC): write the data in the Unicode "
     why += "form NFC; the first is {}"
     changed = why.format("'Zoe\\u0301 ran.' becomes 'Zo\\xe9 ran.'", "names/names:1")
     assert prepared.left_out == {changed: 1}
@@ -169,7 +169,9 @@ def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp
     asked = why.format("'Bo met Zoe\\u0301.' becomes 'Bo met Zo\\xe9.'", prepared.evaluation[0].uid)
     assert f"1 evaluated sentence cannot be answered as written by a free answer: {asked}" in prepared.notes
     decomposed = {**data, "train": (_file(tmp_path / "all.jsonl", ["Zoe\u0301 ran."]),)}
-    with pytest.raises(ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not give"):
+    with pytest.raises(
+        ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not reproduce"
+    ):
         _prepare(data=decomposed, model=model)
 
 
@@ -314,7 +316,7 @@ def test_the_decoding_goes_with_the_chains_that_the_warm_start_teaches(tmp_path)
     assert not [note for note in plain.notes if note.startswith("decoding")]
     embedded = _prepare()  # its chains name cues
     assert embedded.decoding == "schema"
-    assert re.match(r"decoding schema: chains of their own, not tagged: \d+ of \d+ training", embedded.notes[-1])
+    assert re.match(r"decoding schema: own chains that are not tagged chains: \d+ of \d+ training", embedded.notes[-1])
     assert _prepare(data=data | {"prompt": "reference"}).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "free"}).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "schema"}).prompts[0].decoding == "schema"
@@ -378,10 +380,7 @@ def test_without_a_warm_start_a_model_is_decoded_as_it_was_trained(tmp_path) -> 
 def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_not() -> None:
     taught = _prepare(sampling={"decoding": "marks"}, data={"sft_examples": 40})
     ((what, count),) = taught.untaught.items()
-    assert (
-        what
-        == "chains of the data's own, in place of which tagged ones are taught (sampling.decoding=auto teaches them)"
-    )
+    assert what == "chains in the data, replaced by tagged chains (sampling.decoding=auto keeps them)"
     assert 0 < count <= 40  # that of a sentence without a mention is a tagged one
     assert taught.notes[-1] == f"decoding marks: {count} {what}"
     assert all(sample.allowed == () for sample in taught.sft)

@@ -41,7 +41,7 @@ def test_convert_says_that_a_list_of_labels_is_written_beside(tmp_path, capsys) 
     file = str(written(tmp_path / "a.jsonl", [ROW]))
     assert main(["convert", file, "--to", "instructuie", "--out", str(tmp_path / "new" / "train.json")]) == 0
     assert json.loads((tmp_path / "new" / "labels.json").read_text()) == ["PER"]
-    assert f"noted: {tmp_path / 'new' / 'labels.json'} was written beside it" in capsys.readouterr().out
+    assert f"note: {tmp_path / 'new' / 'labels.json'} was written beside it" in capsys.readouterr().out
 
 
 def test_labels_that_are_listed_already_keep_their_order(tmp_path) -> None:

@@ -232,7 +232,7 @@ def test_check_names_the_rows_that_would_be_left_out(tmp_path, capsys, resolutio
     assert main(["check", file, "--duplicates", resolution]) == 0
     said = capsys.readouterr().out
     assert (WOULD_GO in said) is bool(gone)
-    assert f"noted: {file}: 3 {WOULD_GO} (row {gone})\n" in said or not gone
+    assert f"note: {file}: 3 {WOULD_GO} (row {gone})\n" in said or not gone
 
 
 def test_of_many_rows_of_a_sentence_the_first_are_named(tmp_path) -> None:

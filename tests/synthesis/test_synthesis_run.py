@@ -670,7 +670,7 @@ def test_rows_keep_their_names_and_labels_in_another_writing_are_said(
     assert main(["generate", str(file), "--out", str(out)]) == 0
     assert [row["guid"] for row in read_jsonl(out)] == ["doc-7", "doc-7", "in/in:3"]
     assert {label for row in read_jsonl(out) for label in row["schema"]} == {"art work"}
-    assert "data: labels are written as prompts have them: art_work -> art work\n" in capsys.readouterr().out
+    assert "data: labels are spelled as in prompts: art_work -> art work\n" in capsys.readouterr().out
 
 
 def test_validation_lists_every_bad_row_and_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
