@@ -59,7 +59,9 @@ def predict(
     model: Annotated[str, typer.Option(help="a Hugging Face folder, such as the export of a run")],
     sentences: Annotated[list[str] | None, typer.Argument(help="texts, or - for stdin", show_default=False)] = None,
     schema: Annotated[str | None, typer.Option(help="labels, separated by commas")] = None,
-    schema_file: Annotated[Path | None, typer.Option(help="a label per line, labels.json or {label: definition}")] = None,
+    schema_file: Annotated[
+        Path | None, typer.Option(help="a label per line, labels.json or {label: definition}")
+    ] = None,
     file: Annotated[list[str] | None, typer.Option(help="more sentences; JSONL rows may have their own schema")] = None,
     form: Annotated[Form, typer.Option("--input", help="auto: lines or jsonl; document: one text")] = "auto",
     out: Annotated[Path | None, typer.Option(help="write JSONL to this file instead of standard output")] = None,

@@ -87,7 +87,7 @@ def refuse_threshold(threshold: Threshold | None) -> None:
     """Raise ValueError for a threshold outside of [0, 1]."""
     values = threshold.values() if isinstance(threshold, Mapping) else [threshold or 0.0]
     if wrong := [value for value in values if type(value) not in (int, float) or not 0.0 <= value <= 1.0]:
-        raise ValueError(f"a threshold must be between 0 and 1, not {wrong[0]!r}")
+        raise ValueError(f"a threshold must be from 0 to 1, not {wrong[0]!r}")
     if not isinstance(threshold, Mapping):
         return
     first: dict[str, str] = {}

@@ -50,7 +50,7 @@ def test_grpos_pool_is_thinned_and_the_warm_start_is_not() -> None:
     wanted = [prompt.uid for prompt in everything.prompts if len(prompt.example.mentions) > 1]
     assert 0 < len(wanted) < len(everything.prompts)
     assert [prompt.uid for prompt in thinned.prompts] == wanted
-    left_out = {"thinned by data.grpo_keep_by_mentions, of GRPO's pool alone": len(everything.prompts) - len(wanted)}
+    left_out = {"thinned by data.grpo_keep_by_mentions, from GRPO's pool only": len(everything.prompts) - len(wanted)}
     assert thinned.left_out == left_out
 
 
@@ -169,9 +169,7 @@ def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp
     asked = why.format("'Bo met Zoe\\u0301.' becomes 'Bo met Zo\\xe9.'", prepared.evaluation[0].uid)
     assert f"1 evaluated sentence cannot be answered as written by a free answer: {asked}" in prepared.notes
     decomposed = {**data, "train": (_file(tmp_path / "all.jsonl", ["Zoe\u0301 ran."]),)}
-    with pytest.raises(
-        ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not reproduce"
-    ):
+    with pytest.raises(ValueError, match="no training sentences left: 1 dropped: the tokenizer does not reproduce"):
         _prepare(data=decomposed, model=model)
 
 

@@ -13,7 +13,7 @@ BO_ACTS = {"text": "Bo sat", "entities": [[0, 2, "ACTOR"]]}
 
 def test_the_schema_of_a_file_beside_is_noted_where_a_row_is_given_it(tmp_path, capsys) -> None:
     beside = written(tmp_path / "labels.json", '["PER", "LOC"]')
-    said = f"{beside}: is the schema of the rows beside it that have none: LOC, PER"
+    said = f"{beside}: is the schema of rows without one: LOC, PER"
     found, problems, notes = read(written(tmp_path / "a.jsonl", [ROW]))
     assert (found, problems) == ([ADA], "")
     assert notes == said

@@ -178,7 +178,7 @@ def test_a_part_of_the_weights_that_is_missing_is_named(model) -> None:
         resolve(str(model))
     (model / "model-1.safetensors").unlink()
     (model / "consolidated.safetensors").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"holds no model\*\.safetensors weights"):
+    with pytest.raises(ValueError, match=r"has no model\*\.safetensors weights"):
         resolve(str(model))
 
 
@@ -220,7 +220,7 @@ def test_weights_that_vllm_would_load_over_the_model_are_refused_by_name(model) 
     _weights(model, "consolidated.safetensors", a=("F32", 4, [1]))
     assert resolve(str(model)) == str(model)
     _weights(model, "optimizer.safetensors", a=("F32", 4, [1]))
-    with pytest.raises(ValueError, match=r"holds optimizer\.safetensors beside .* vLLM would load it over these"):
+    with pytest.raises(ValueError, match=r"has optimizer\.safetensors beside .* vLLM would load it over these"):
         resolve(str(model))
     _weights(model, "model_ema.safetensors", a=("F32", 4, [1]))
     with pytest.raises(ValueError, match=r"holds model_ema\.safetensors, optimizer\.safetensors .* load them over"):
@@ -284,7 +284,7 @@ def test_pickled_parts_are_looked_for_too(model) -> None:
     for part in parts.values():
         (model / part).unlink()
     (model / "training_args.bin").write_bytes(b"1234")
-    with pytest.raises(ValueError, match=r"holds no model\*\.safetensors weights"):
+    with pytest.raises(ValueError, match=r"has no model\*\.safetensors weights"):
         resolve(str(model), allow_pickle=True)
 
 

@@ -94,7 +94,9 @@ def test_a_misspelt_key_or_section_gets_the_nearest_name(flag, unknown, nearest)
 def test_a_key_without_its_section_is_told_where_it_stands() -> None:
     with pytest.raises(ValueError, match=r"unknown config section or key 'reading'; did you mean data\.reading\?"):
         load_config(None, ["--reading.spaces=always"])
-    with pytest.raises(ValueError, match=r"unknown config section or key 'spaces'; there is data\.reading\.spaces$"):
+    with pytest.raises(
+        ValueError, match=r"unknown config section or key 'spaces'; did you mean data\.reading\.spaces\?$"
+    ):
         load_config(None, ["--spaces.x=always"])
 
 

@@ -178,7 +178,7 @@ def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(tmp_path, aske
         (["--schema", "person", "--resume", "Ada"], "--resume needs --out"),
         (["--schema", "person", "--threshold", "often", "Ada"], "--threshold must be like 0.5 or"),
         (["--schema", "person", "--samples", "0", "Ada"], "at least 1"),
-        (["--schema", "person", "--threshold", "1.5", "Ada"], "a threshold must be between 0 and 1, not 1.5"),
+        (["--schema", "person", "--threshold", "1.5", "Ada"], "a threshold must be from 0 to 1, not 1.5"),
         (["--schema", "person", "--select", "vote", "Ada"], "select='vote' needs several samples"),
         (["--schema", "person", "--decoding", "free", "--threshold", "0.5", "Ada"], "a threshold needs confidences"),
         (["--schema", "person", "--max-new-tokens", "2000", "Ada"], "max_new_tokens (2000) must be smaller than conte"),

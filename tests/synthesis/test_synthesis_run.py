@@ -328,9 +328,7 @@ def test_an_endpoint_that_is_down_stops_the_run(endpoint: Endpoint, tmp_path: Pa
 def test_where_nothing_listens_it_is_said_after_a_short_try(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         nowhere = Endpoint(url=f"http://127.0.0.1:{free.getsockname()[1]}/v1", script=good)
-    with pytest.raises(
-        TeacherDown, match=r"127.0.0.1:\d+/v1/ \(model m\): .*: nothing answers there; start the endpoint"
-    ):
+    with pytest.raises(TeacherDown, match=r"127.0.0.1:\d+/v1/ \(model m\): .*: no server there; start the endpoint"):
         annotate(nowhere, tmp_path, NAMES, retries=50, concurrency=1)
     assert list(tmp_path.iterdir()) == []
 
@@ -494,7 +492,7 @@ def test_half_a_line_of_a_killed_process_is_forgotten_and_written_over(tmp_path:
 
 def test_a_file_that_is_no_journal_and_one_in_use_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.jsonl").write_text('{"sentence": "Ada ran."}\n')
-    with pytest.raises(ValueError, match=r"other.jsonl, line 1: not an entry"):
+    with pytest.raises(ValueError, match=r"other.jsonl, line 1: not a journal entry"):
         Journal(tmp_path / "other.jsonl")
     journal = Journal(tmp_path / "journal.jsonl")
     with pytest.raises(ValueError, match="another process"):
@@ -752,7 +750,7 @@ def test_progress_counts_in_whole_numbers(capsys: pytest.CaptureFixture[str]) ->
         (["--teacher", "openai:m"], "OPENAI_API_KEY is not set"),
         (
             ["--teacher", "openai:m", "--base-url", "host:8000"],
-            "--base-url is an address such as http://host:8000/v1; f",
+            "--base-url must be a URL such as http://host:8000/v1; f",
         ),
         (["--teacher", "local:./nowhere"], "no folder at './nowhere'"),
         (["--judge", "template"], "--judge template cannot score"),
