@@ -45,7 +45,7 @@ def check(example: Example, answer: Answer, *, gold: bool = False) -> Rejection 
     With ``gold`` the answer must also have exactly the example's own mentions.
     """
     if answer.error is not None:
-        return Rejection(cause=answer.error, detail="the answer could not be parsed")
+        return Rejection(cause=answer.error, detail="the answer could not be read")
     return next(_faults(example, answer, gold=gold), None)
 
 
@@ -63,7 +63,7 @@ def _faults(example: Example, answer: Answer, *, gold: bool) -> Iterator[Rejecti
             yield Rejection(cause="not_in_sentence", detail=f"{mention.text!r} ({mention.label}) is {there}")
     given, wanted = _pairs(answer.mentions), _pairs(example.mentions)
     if gold and given != wanted:
-        detail = f"missing {sorted((wanted - given).elements())}, extra {sorted((given - wanted).elements())}"
+        detail = f"missing {sorted((wanted - given).elements())}, too much {sorted((given - wanted).elements())}"
         yield Rejection(cause="not_gold", detail=detail)
     yield from _chain_faults(chain, example, given)
 

@@ -118,7 +118,7 @@ class Generator:
             detail = f"{JUDGE_ATTEMPTS} replies without a score, the last: {reply[-200:]!r}"
             return None, Rejection(cause="judge_unreadable", detail=detail)
         if score.value < self.rules.threshold:
-            detail = f"{score.value:g}, below {self.rules.threshold:g}: {score.reason}"
+            detail = f"{score.value:g} where {self.rules.threshold:g} is needed: {score.reason}"
             return score, Rejection(cause="low_score", detail=detail)
         return score, None
 

@@ -8,8 +8,8 @@ from rnr.types import Answer, Example
 CAUSES: dict[str, str] = {
     "not_a_row": "the row lacks a field of a NER-CoT row, or it has another type",
     "no_answer": "every request for this sentence failed; the same command asks again",
-    "think_in_entity": "an entity of the annotation contains <think> or </think>, which no chain can quote",
-    "unfinished": "the completion was cut at the token limit",
+    "think_in_entity": "an entity of the annotation holds <think> or </think>, which no chain can quote",
+    "unfinished": "the completion ran into the token limit",
     **ERRORS,
     "no_reasoning": "the reasoning is empty",
     "label_not_in_schema": "an entity has a label that is not in the schema",
@@ -18,7 +18,7 @@ CAUSES: dict[str, str] = {
     "not_in_chain": "the chain never mentions an entity of the answer",
     "label_not_argued": "the chain mentions an entity, but no sentence of it argues for its label",
     "only_in_chain": "the chain gives a label to a text which the answer does not",
-    "judge_unreadable": "the judge's replies have no score, or more than one; this says nothing about the draft",
+    "judge_unreadable": "the judge's replies hold no score, or more than one; the draft is not to blame",
     "low_score": "the judge's score is below the threshold",
 }
 """Every cause of a rejection, with its meaning, in the order in which they are checked."""

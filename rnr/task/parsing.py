@@ -13,16 +13,16 @@ from rnr.types import Answer, Mention
 
 ERRORS: dict[str, str] = {
     "empty": "the completion is empty or only white space",
-    "no_json": "there is no JSON object after the reasoning",
-    "leading_text": "there is other text before the reasoning block or the JSON object",
-    "trailing_text": "there is other text after the JSON object",
+    "no_json": "no JSON object follows the reasoning, or there is none at all",
+    "leading_text": "other text stands before the reasoning block or before the JSON object",
+    "trailing_text": "other text stands after the JSON object",
     "multiple_answers": "a second JSON object follows the first",
     "unclosed_reasoning": "<think> is never closed by </think>",
     "repeated_reasoning": "there is more than one reasoning block, or one inside another",
     "unclosed_fence": "the ``` fence around the JSON object is never closed",
     "truncated_json": "the text ends before the JSON object does",
-    "invalid_json": "the JSON object is malformed",
-    "too_deep": "the JSON is nested too deeply",
+    "invalid_json": "the JSON object is broken in its middle",
+    "too_deep": "the JSON is nested deeper than the reader goes",
     "wrong_shape": 'the JSON is not {"entities": {label: [span, ...]}} with no blank label or span',
 }
 """Every name that ``Answer.error`` can take, with its meaning."""

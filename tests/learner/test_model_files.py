@@ -223,7 +223,7 @@ def test_weights_that_vllm_would_load_over_the_model_are_refused_by_name(model) 
     with pytest.raises(ValueError, match=r"has optimizer\.safetensors beside .* vLLM would load it over these"):
         resolve(str(model))
     _weights(model, "model_ema.safetensors", a=("F32", 4, [1]))
-    with pytest.raises(ValueError, match=r"holds model_ema\.safetensors, optimizer\.safetensors .* load them over"):
+    with pytest.raises(ValueError, match=r"has model_ema\.safetensors, optimizer\.safetensors .* load them over"):
         resolve(str(model))
 
 

@@ -245,7 +245,7 @@ def test_two_parts_of_a_reward_cannot_have_one_name(names, message) -> None:
 
 
 def test_the_preset_none_leaves_the_reward_to_the_scorers_and_is_refused_without_one() -> None:
-    with pytest.raises(ValueError, match=r"needs reward\.scorers"):
+    with pytest.raises(ValueError, match=r"add reward\.scorers"):
         check(RewardConfig(preset="none"))
     check(RewardConfig(preset="none", scorers=(ScorerConfig(use="mine:answered"),)))
     assert [reward.total for reward in _scored("none").rewards] == [0.0, 0.0, 0.0]

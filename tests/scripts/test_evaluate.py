@@ -120,7 +120,7 @@ def test_data_sets_of_no_column_have_no_zero_shot_table(tmp_path, data, capsys) 
     assert main(["--predictions", str(file), "--data", *data, str(tmp_path / "mine.jsonl")]) == 0
     said = capsys.readouterr().out
     assert "Zero-shot" not in said
-    assert "there is no JSON object after the reasoning" in said
+    assert "no JSON object follows the reasoning" in said
     assert "1 of the 3 sentences have a prediction" in said
 
 

@@ -260,7 +260,7 @@ def test_a_request_is_not_handed_on_to_another_host(endpoint: Endpoint, tmp_path
     endpoint.script = lambda _asked, _count: Response(
         status_code=307, headers={"location": f"{other}/chat/completions"}
     )
-    with pytest.raises(TeacherRefused, match="redirected to http://localhost, which was not asked"):
+    with pytest.raises(TeacherRefused, match="redirected to http://localhost; if that is intended"):
         annotate(endpoint, tmp_path, ["Ada"])
     assert len(endpoint.asked) == 1
 
@@ -289,7 +289,7 @@ def zipped() -> Response:
         (lambda: Response('{"choices": ' + "[" * 100_000, media_type="application/json"), "unreadable", "nested"),
         (lambda: nested("content"), "unreadable", "nested"),
         (lambda: reply(None, reasoning_content=["x"]), "unreadable", ""),
-        (lambda: reply([{"type": "text"}]), "unreadable", "no text but list"),
+        (lambda: reply([{"type": "text"}]), "unreadable", "not text but list"),
     ],
 )
 def test_a_reply_without_end_or_shape_is_the_failure_of_its_sentence_alone(
@@ -699,7 +699,7 @@ def test_a_file_is_never_validated_onto_itself(tmp_path: Path, capsys: pytest.Ca
     data = tmp_path / "cot.rejected.jsonl"
     data.write_text("{}\n")
     assert main(["validate", str(data), "--out", str(tmp_path / "cot.jsonl")]) == 2
-    assert "cot.rejected.jsonl is also read" in capsys.readouterr().err
+    assert "cot.rejected.jsonl is an input" in capsys.readouterr().err
     assert data.read_text() == "{}\n"
 
 
@@ -754,7 +754,7 @@ def test_progress_counts_in_whole_numbers(capsys: pytest.CaptureFixture[str]) ->
         ),
         (["--teacher", "local:./nowhere"], "no folder at './nowhere'"),
         (["--judge", "template"], "--judge template cannot score"),
-        (["--out", "{data}"], "is also read"),
+        (["--out", "{data}"], "is an input"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_asked(
