@@ -110,7 +110,7 @@ def test_prompts_that_are_too_long_are_left_out_and_counted_but_never_of_the_eva
     assert prepared.left_out == {"longer than data.max_prompt_tokens": 2}
     assert prepared.notes == ("data: left out: 2 training sentences: longer than data.max_prompt_tokens",)
     assert len(prepared.evaluation) == 1
-    with pytest.raises(ValueError, match="no training sentence remains: 3 are left out: longer than"):
+    with pytest.raises(ValueError, match="no training sentences left: 3 dropped: longer than"):
         _prepare(data={**data, "max_prompt_tokens": 10})
 
 
@@ -169,7 +169,9 @@ def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp
     asked = why.format("'Bo met Zoe\\u0301.' becomes 'Bo met Zo\\xe9.'", prepared.evaluation[0].uid)
     assert f"1 evaluated sentence cannot be answered as written by a free answer: {asked}" in prepared.notes
     decomposed = {**data, "train": (_file(tmp_path / "all.jsonl", ["Zoe\u0301 ran."]),)}
-    with pytest.raises(ValueError, match="no training sentences left: 1 dropped: the tokenizer does not reproduce"):
+    with pytest.raises(
+        ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not reproduce"
+    ):
         _prepare(data=decomposed, model=model)
 
 
@@ -218,7 +220,7 @@ def test_a_token_that_only_a_sentence_has_is_refused_too(tmp_path) -> None:
 
 def test_a_file_that_is_trained_on_and_evaluated_is_asked_under_both_schemas(tmp_path) -> None:
     file = _file(tmp_path / "CrossNER_AI.jsonl", [f"Number {number} ran." for number in range(20)])
-    with pytest.raises(ValueError, match="20 are left out: training set of an evaluated zero-shot benchmark"):
+    with pytest.raises(ValueError, match="20 dropped: training set of an evaluated zero-shot benchmark"):
         _prepare(data={"train": (file,), "evaluation": (file,)})
     # As other names the sentences themselves are the evaluation's.
     other = _file(tmp_path / "other.jsonl", [f"Number {number} ran." for number in range(19)] + ["Number x sat."])
