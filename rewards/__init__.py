@@ -1,1 +1,1 @@
-"""Rewards and advantages: pure, but for ``user``, which imports and calls a user's own code."""
+"""Rewards and advantages: pure functions, except ``user``, which imports and calls a user's own code."""

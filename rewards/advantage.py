@@ -1,4 +1,4 @@
-"""Scored groups -> training samples: one advantage for each token, whatever the task is."""
+"""Scored groups -> training samples: one advantage per token, independent of the task."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,27 +9,27 @@ from rnr.config import GrpoConfig
 from rnr.types import Sample, ScoredGroup
 
 _TINY = 1e-4
-"""Added to standard deviations, as the field does."""
+"""Added to standard deviations, as is usual."""
 
 _FLAT = 1e-9
-"""What differs by less is equal but for rounding."""
+"""Values that differ by less are equal up to rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingBatch:
-    """What one step's groups teach."""
+    """The training samples of one step's groups."""
 
     samples: list[Sample]
-    """One for each rollout that can teach something."""
+    """One for each rollout with a learning signal."""
     dropped: dict[str, str]
-    """Uid of every group that cannot -> the reason."""
+    """Uid of each dropped group -> the reason."""
     advantages: dict[str, list[float | None]]
-    """Uid of every other group -> the mean advantage of the tokens of each answer, None where it is no sample."""
+    """Uid of each other group -> the mean token advantage of each answer, None if it is not a sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """A group that teaches: the advantage of each answer and the credit of each chain, or None where there is none."""
+    """A group with a learning signal: the advantage of each answer and the credit of each chain, or None."""
 
     scored: ScoredGroup
     of_answers: list[float | None]
@@ -37,23 +37,22 @@ class _Kept:
 
 
 def training_batch(groups: Sequence[ScoredGroup], options: GrpoConfig, weights: Mapping[str, float]) -> TrainingBatch:
-    """The samples of a step. Rollouts whose reward is invalid take no part; groups with fewer than two valid rewards,
-    with nothing left by ``mask_unfinished``, or in which every advantage is 0 are dropped: they would teach nothing,
-    and count in the means of the loss.
+    """The samples of a step. Rollouts with an invalid reward are excluded. Groups with fewer than two valid rewards,
+    with every rollout masked by ``mask_unfinished``, or with all advantages 0 are dropped: they carry no signal and
+    would only count in the means of the loss.
 
-    With rewards r of a group of n, mean m and standard deviation s (of the sample), the advantage is by
-    ``grpo.advantage``
+    For a group of n rewards r with mean m and sample standard deviation s, the advantage by ``grpo.advantage`` is
 
     - ``dr_grpo``: r - m; rewards (1, 0, 0.5) give (0.5, -0.5, 0). F1 is continuous, so dividing by s would blow up
       near-ties (Dr.GRPO, arXiv 2503.20783);
     - ``grpo``: (r - m) / s (GRPO, arXiv 2402.03300);
-    - ``rloo``: r less the mean of the others, which is (r - m) * n / (n - 1) (RLOO, arXiv 2402.14740);
+    - ``rloo``: r minus the mean of the others, which is (r - m) * n / (n - 1) (RLOO, arXiv 2402.14740);
     - ``gdpo``: each reward named in ``weights`` (``reward.weights``) is divided by its standard deviation in its group
-      before the weighted sum, so that one with a wide spread does not drown the others, and the sums by theirs over the
-      batch (GDPO, arXiv 2601.05242).
+      before the weighted sum, so that one with a wide spread does not dominate, and the sums by theirs over the batch
+      (GDPO, arXiv 2601.05242).
 
-    Every token of a completion has this advantage. Under ``grpo.credit = "mention"`` the tokens of tagged chains have
-    that of ``rewards.credit.mention_advantages`` in its place.
+    Every token of a completion gets this advantage. Under ``grpo.credit = "mention"`` the tokens of tagged chains get
+    that of ``rewards.credit.mention_advantages`` instead.
     """
     credits = [mention_credits(s) if options.credit == "mention" else [None] * len(s.rewards) for s in groups]
     values = mention_values([credit for row in credits for credit in row if credit is not None])
@@ -98,7 +97,7 @@ def _samples(scored: ScoredGroup, of_tokens: Sequence[tuple[float, ...] | None])
 
 
 def _token_advantages(group: _Kept, values: dict[int, float], mask_unfinished: bool) -> list[tuple[float, ...] | None]:
-    """The advantages of the tokens of each rollout; None for those that are no sample."""
+    """The token advantages of each rollout; None for rollouts that are not samples."""
     rollouts = group.scored.group.rollouts
     found = [
         None if advantage is None else (advantage,) * len(rollout.token_ids)
@@ -109,7 +108,7 @@ def _token_advantages(group: _Kept, values: dict[int, float], mask_unfinished: b
         for number, credit in enumerate(group.credits)
         if credit is not None and group.of_answers[number] is not None
     }
-    # Completions that are masked stay in the mean of a place as they do in that of the rewards.
+    # Masked completions stay in the mean of a place, as they stay in the mean of the rewards.
     for number, of_tokens in zip(by_mention, mention_advantages(list(by_mention.values()), values), strict=True):
         found[number] = of_tokens
     kept = [bool(rollout.token_ids) and (rollout.finished or not mask_unfinished) for rollout in rollouts]
@@ -130,8 +129,8 @@ def _why_useless(scored: ScoredGroup, options: GrpoConfig) -> str:
 
 
 def _teaches(group: _Kept, values: dict[int, float], options: GrpoConfig) -> bool:
-    """Whether a token that is trained on has an advantage. Rewards that differ do not tell: those of ``gdpo`` may
-    cancel each other out, or have weight 0, and credit by mention is not given by them."""
+    """Whether a trained token has an advantage. Different rewards do not imply that: with ``gdpo`` they may cancel out
+    or have weight 0, and per-mention credit does not depend on them."""
     samples = _samples(group.scored, _token_advantages(group, values, options.mask_unfinished))
     return any(
         trained and abs(value) >= _FLAT
@@ -165,7 +164,7 @@ def _centred(values: Sequence[float]) -> list[float]:
 
 
 def _scaled(values: Sequence[float]) -> list[float]:
-    if is_flat(values):  # rounding is not to be scaled up
+    if is_flat(values):  # do not scale up rounding errors
         return [0.0] * len(values)
     centred = _centred(values)
     deviation = (sum(value**2 for value in centred) / (len(values) - 1)) ** 0.5
@@ -212,5 +211,5 @@ def _valid(scored: ScoredGroup) -> list[float]:
 
 
 def is_flat(totals: Sequence[float]) -> bool:
-    """Whether these rewards are all the same but for rounding, so that nothing is to be learnt from them."""
+    """Whether these rewards are all equal up to rounding, so that there is nothing to learn from them."""
     return not totals or max(totals) - min(totals) < _FLAT

@@ -1,4 +1,4 @@
-"""Shorter is better, but only among rollouts that are right."""
+"""Rewards short answers, but only among correct rollouts."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is wrong with the options of a reward, found before anything starts."""
+"""Checks of the reward options before anything starts."""
 
 import inspect
 import re
@@ -10,15 +10,15 @@ from rewards.user.lookup import find
 from rnr.config import RewardConfig, ScorerConfig
 
 WORKERS = ("reward", "rollout", "learner")
-"""Names of workers, by which Ray, their logs and their metrics tell them apart; those of a scorer have its name."""
+"""Names of workers in Ray, logs and metrics; a scorer's workers have its name."""
 
 
 def check(options: RewardConfig) -> None:
-    """Raises ValueError, with the nearest name, for what ``score_group`` could not use: to be called at start.
+    """Raises ValueError, with the nearest name, for options that ``score_group`` could not use; called at the start.
 
-    That is also a ``reward.range`` that does not hold all a preset can give, and scorers that would be logged under one
-    name. A user's own reward is called once, as ``rewards.user.trial`` says; one that is a class or needs a GPU is
-    only looked at: it is tried in its worker.
+    Also refuses a ``reward.range`` smaller than what a preset can give, and scorers that would be logged under the same
+    name. A user's own reward is called once (``rewards.user.trial``); one that is a class or needs a GPU is only
+    inspected, and tried in its worker.
     """
     _check_scorers(options)
     preset, (low, high) = options.preset, options.range
@@ -32,15 +32,15 @@ def check(options: RewardConfig) -> None:
     if options.weights:
         plan_of_weights(
             preset, tuple(options.weights.items())
-        )  # another name is a mistake also where a preset weighs nothing
+        )  # an unknown name is an error even if the preset uses no weights
     if preset == NONE and not options.scorers:
-        raise ValueError('reward.preset "none" gives 0 to everything: it needs reward.scorers')
+        raise ValueError('reward.preset "none" is always 0: add reward.scorers')
     least, most = _attainable(preset, options.weights)
     least -= 1.0 if options.overlong_tokens else 0.0
     if least < low or most > high:
         raise ValueError(
-            f"reward.preset {preset!r} can give [{least:g}, {most:g}], and a reward outside of reward.range "
-            f"[{low:g}, {high:g}] is invalid: widen the range, or lower reward.weights"
+            f"reward.preset {preset!r} can give [{least:g}, {most:g}], but rewards outside reward.range "
+            f"[{low:g}, {high:g}] are invalid: widen the range, or lower reward.weights"
         )
 
 
@@ -50,12 +50,12 @@ def _check_scorers(options: RewardConfig) -> None:
     for scorer in options.scorers:
         if not re.fullmatch(r"[\w.-]+", scorer.called):
             raise ValueError(
-                f"reward.scorers: {scorer.called!r} names metrics and a log file: use letters, digits, '_', '.' and '-'"
+                f"reward.scorers: {scorer.called!r} is used in metric and log names: use letters, digits, '_', '.', '-'"
             )
         if scorer.called in taken:
             raise ValueError(
                 f"reward.scorers: {scorer.use!r} would be logged as {scorer.called!r}, which is the name of another "
-                "part of the reward or of other workers: give it a name of its own"
+                "part of the reward or of other workers: give it another name"
             )
         taken.add(scorer.called)
         custom.form_of(scorer.use, scorer.arguments)
@@ -80,7 +80,7 @@ def parts_before(options: RewardConfig, scorer: ScorerConfig) -> tuple[str, ...]
 
 
 def _attainable(preset: str, weights: Mapping[str, float]) -> tuple[float, float]:
-    """The least and the most that a preset gives, each of its rewards being in [0, 1]; checks the weights."""
+    """The minimum and maximum of a preset, each of its rewards being in [0, 1]; checks the weights."""
     if preset == NONE:
         return 0.0, 0.0
     if preset in ("paper", "paper_f1"):

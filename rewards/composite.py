@@ -1,5 +1,5 @@
-"""The reward of a rollout, all its parts put together: small functions joined by a gate or by weights, the paper's, or
-the user's own; what depends on the other rollouts of a group and on the token limit; the range a reward must lie in."""
+"""The total reward of a rollout: small functions combined by a gate or by weights, the paper's reward, or the user's
+own; parts that depend on the other rollouts of a group and on the token limit; the valid range."""
 
 import math
 from collections.abc import Sequence
@@ -34,24 +34,24 @@ REWARDS: dict[str, RewardFunction] = {
 """The rewards of one answer that can be weighted, each in [0, 1]."""
 
 BREVITY = "brevity"
-"""Can be weighted too, but is only there among the rollouts of a group: ``score_group`` adds it."""
+"""Can be weighted too, but needs all rollouts of a group: ``score_group`` adds it."""
 
 OF_EVERY_ANSWER = (*custom.OF_EVERY_REWARD, "overlong", "reference_f1", "reference_schema")
-"""Names under which other parts are logged."""
+"""Names of other parts in the logs."""
 
 NONE = "none"
 WEIGHED = ("gated", "weighted")
-"""The presets that weigh their parts."""
+"""The presets that use ``reward.weights``."""
 PRESETS = (*WEIGHED, "paper", "paper_f1", NONE)
 
 
 def score_group(group: Group, options: RewardConfig, *, max_new_tokens: int) -> ScoredGroup:
-    """The group with an answer and a reward for each rollout, all parts of the reward put together.
+    """The group with an answer and the total reward of each rollout.
 
-    ``score`` gives the first part. The second is the weighted ``brevity``, where ``weights`` name it and the preset
-    uses them; right, and so paid for being short, is a finished answer with an entity F1 of 1 that no gate has closed
-    on. The third is ``overlong``, in [-1, 0], where ``overlong_tokens`` is set. A total outside of ``range`` makes the
-    reward invalid. Raises ValueError as ``score`` does.
+    The first part is from ``score``. The second is the weighted ``brevity``, if ``weights`` name it and the preset uses
+    them; only finished answers with an entity F1 of 1 that pass the gate are rewarded for being short. The third is
+    ``overlong``, in [-1, 0], if ``overlong_tokens`` is set. A total outside ``range`` makes the reward invalid. Raises
+    ValueError as ``score`` does.
     """
     example, rollouts = group.prompt.example, group.rollouts
     if ":" in options.preset:
@@ -69,7 +69,7 @@ def score_group(group: Group, options: RewardConfig, *, max_new_tokens: int) -> 
 
 
 def invalid_group(group: Group, cause: str) -> ScoredGroup:
-    """The group with its answers and an invalid reward for each: it is in no baseline and in no loss, and counted."""
+    """The group with its answers and an invalid reward for each, which is counted and in no baseline and no loss."""
     example = group.prompt.example
     return ScoredGroup(
         group=group,
@@ -79,18 +79,19 @@ def invalid_group(group: Group, cause: str) -> ScoredGroup:
 
 
 def score(example: Example, text: str, finished: bool, options: RewardConfig) -> tuple[Answer, Reward]:
-    """The answer in a completion, its mentions grounded, and its reward, with all parts that one answer has by itself.
+    """The answer in a completion, its mentions grounded, and its reward, with all parts that do not depend on the
+    group.
 
     By ``reward.preset``:
 
-    - ``gated``: weighted mean of the rewards in ``weights``, in [0, 1]; 0 for one that is unfinished,
-      cannot be read or leaves the schema. A label listed without spans counts as used. Brevity counts as 0 here.
+    - ``gated``: weighted mean of the rewards in ``weights``, in [0, 1]; 0 for an answer that is unfinished, unparsable
+      or outside the schema. A label listed without spans counts as used. Brevity counts as 0 here.
     - ``weighted``: weighted sum, in [0, sum of weights], without a gate.
     - ``paper``: 10 * reference F1 + reference schema reward, in [0, 11]; needs neither weights nor finished.
-    - ``paper_f1``: the reference F1 alone, in [0, 1], as the paper's verl script has it.
-    - ``none``: 0, for a reward that is the sum of ``scorers`` alone.
-    - ``module:function``: what the user's function returns; needs no weights. Whatever goes wrong in it, and a value
-      that is no number in ``range``, makes the reward invalid: ``total`` None and ``invalid`` the cause.
+    - ``paper_f1``: the reference F1 alone, in [0, 1], as in the paper's verl script.
+    - ``none``: 0, for a reward that is only the sum of ``scorers``.
+    - ``module:function``: what the user's function returns; needs no weights. An exception in it, or a value that is
+      not a number in ``range``, makes the reward invalid: ``total`` is None and ``invalid`` the cause.
 
     ``parts`` always has ``finished`` and ``parsed``. An unknown preset or weight raises ValueError.
     """
@@ -119,7 +120,7 @@ def score(example: Example, text: str, finished: bool, options: RewardConfig) ->
 
 
 def read_answer(example: Example, text: str) -> tuple[Answer, tuple[str, ...]]:
-    """The answer with grounded mentions, and the labels that it lists without any."""
+    """The answer with grounded mentions, and the labels that it lists without mentions."""
     parsed, unused_labels = read(text)
     mentions = ground(parsed.mentions, example.sentence)
     return Answer(reasoning=parsed.reasoning, mentions=mentions, error=parsed.error), unused_labels
@@ -133,7 +134,7 @@ def _paper(example: Example, text: str, preset: str, parts: dict[str, float]) ->
 
 
 def _custom(group: Group, options: RewardConfig) -> tuple[list[Answer], list[Reward]]:
-    """The answers of a group and what the user's function gives for them."""
+    """The answers of a group and the user's rewards for them."""
     answers = [read_answer(group.prompt.example, rollout.text)[0] for rollout in group.rollouts]
     parts = [_parts(answer, rollout.finished) for answer, rollout in zip(answers, group.rollouts, strict=True)]
     unscored = tuple(Reward(total=0.0, parts=each) for each in parts)
@@ -150,7 +151,7 @@ def _custom(group: Group, options: RewardConfig) -> tuple[list[Answer], list[Rew
 
 
 def _parts(answer: Answer, finished: bool) -> dict[str, float]:
-    """What every reward has beside its total."""
+    """The parts that every reward has."""
     return {"finished": float(finished), "parsed": float(answer.error is None)}
 
 
@@ -171,15 +172,15 @@ def _with_brevity(
 
 
 def _with_part(reward: Reward, name: str, value: float, *, weight: float = 1.0) -> Reward:
-    """The reward with ``weight * value`` added to its total and the value to its parts; as it is if it is invalid."""
+    """The reward with ``weight * value`` added to its total and the value to its parts; unchanged if it is invalid."""
     if reward.total is None:
         return reward
     return replace(reward, total=reward.total + weight * value, parts={**reward.parts, name: value})
 
 
 def added(reward: Reward, name: str, value: float | str, *, weight: float, bounds: Range) -> Reward:
-    """The reward with ``weight * value`` of a further scorer in it; invalid if that takes it out of ``bounds``, or if
-    the scorer gave a cause in place of a number."""
+    """The reward plus ``weight * value`` of a scorer; invalid if the total leaves ``bounds``, or if the scorer returned
+    a cause instead of a number."""
     if isinstance(value, str):
         return Reward(total=None, parts=reward.parts, invalid=value)
     return _in_range(_with_part(reward, name, value, weight=weight), bounds)
@@ -189,7 +190,7 @@ def _in_range(reward: Reward, bounds: Range) -> Reward:
     low, high = bounds
     if reward.total is None or low <= reward.total <= high:
         return reward
-    cause = f"OutOfRange: the parts add up to {reward.total:g}, outside of reward.range [{low:g}, {high:g}]"
+    cause = f"OutOfRange: the parts add up to {reward.total:g}, outside reward.range [{low:g}, {high:g}]"
     return replace(reward, total=None, invalid=cause)
 
 
@@ -202,11 +203,12 @@ def _right(example: Example, answer: Answer, reward: Reward) -> bool:
 def plan_of_weights(
     preset: str, weights: tuple[tuple[str, float], ...]
 ) -> tuple[tuple[tuple[str, float, RewardFunction], ...], float]:
-    """(name, weight, function) of each reward of one answer and what the weighted sum is divided by, checked."""
+    """(name, weight, function) of each reward of one answer, and the divisor of the weighted sum; checks the
+    weights."""
     known = (*REWARDS, BREVITY)
     for name, weight in weights:
         if name not in known:
-            raise ValueError(f"unknown reward {name!r} in the weights{_nearest(name, known)}")
+            raise ValueError(f"unknown reward {name!r} in reward.weights{_nearest(name, known)}")
         if not math.isfinite(weight):
             raise ValueError(f"the weight of reward {name!r} is {weight}")
     total = sum(weight for _, weight in weights)
@@ -218,7 +220,7 @@ def plan_of_weights(
 
 
 def unknown_preset(preset: str) -> ValueError:
-    """What is raised for a preset of this name."""
+    """The error for an unknown preset."""
     return ValueError(f"unknown reward preset {preset!r}{_nearest(preset, PRESETS)}")
 
 

@@ -1,4 +1,4 @@
-"""Credit by mention, for ``grpo.credit = "mention"``: what each token of a tagged chain decided, and what it earns."""
+"""Per-mention credit, for ``grpo.credit = "mention"``: the decision of each token of a tagged chain, and its value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from rnr.task.parsing import CLOSE, OPEN, write
 from rnr.types import Answer, Example, Rollout, ScoredGroup
 
 RIGHT, WRONG, UNTAGGED = 1, -1, 0
-"""The verdict on a character of the sentence: in a mention that is tagged as it is annotated; in any other tag, or
-where the chain diverges from its sentence; where nothing is tagged."""
+"""The verdict on a character of the sentence: in a correctly tagged mention; in any other tag, or where the chain
+diverges from its sentence; not tagged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MentionCredit:
-    """What one tagged chain decided about each place of its sentence."""
+    """The decisions of one tagged chain at each place of its sentence."""
 
     places: tuple[int, ...]
     """The character of the sentence that each token is about; -1 for tokens outside the chain."""
     verdicts: tuple[int, ...]
     """``RIGHT``, ``WRONG`` or ``UNTAGGED`` for each character of the sentence."""
     counts: Counts
-    """Of the chain's tags."""
+    """Counts of the chain's tags."""
     mismatch: int
-    """The token at which the answer stops giving what the chain tags (chain-answer mismatch); -1 if it never does."""
+    """The token at which the answer departs from the chain's tags (chain-answer mismatch); -1 if it does not."""
 
 
 def mention_credits(scored: ScoredGroup) -> list[MentionCredit | None]:
@@ -37,8 +37,8 @@ def mention_credits(scored: ScoredGroup) -> list[MentionCredit | None]:
 
 
 def mention_credit(example: Example, answer: Answer, rollout: Rollout) -> MentionCredit | None:
-    """What a chain tagged, place by place, against the gold mentions with their offsets; None for a rollout without a
-    tagged chain, or whose tokens' places in its text are not known."""
+    """The chain's tags compared place by place with the gold mentions' offsets; None for a rollout without a tagged
+    chain, or if the positions of its tokens are unknown."""
     chain = read_tagged_chain(answer, example.sentence)
     if chain is None or answer.reasoning is None or not rollout.ends:
         return None
@@ -59,21 +59,21 @@ def mention_credit(example: Example, answer: Answer, rollout: Rollout) -> Mentio
 def _places(text: str, reasoning: str, chain: ReadChain, sentence: str) -> list[int]:
     """For each character of a completion, the character of the sentence that it is about, or -1."""
     opening = text.find(OPEN)
-    # The sentence might be a word of the opening tag.
+    # The sentence might occur in the opening tag.
     start = text.find(reasoning, opening + len(OPEN) if opening >= 0 else 0)
     end = start + len(reasoning)
     places = [-1] * len(text)
     places[start:end] = chain.places
     if chain.reached < len(sentence):
-        # To close a chain too early is to diverge from the sentence.
+        # Closing a chain too early is a divergence from the sentence.
         closing = max(end, text.find(CLOSE) + len(CLOSE))
         places[end:closing] = [chain.reached] * (closing - end)
     return places
 
 
 def _mismatch(reasoning: str, rollout: Rollout, sentence: str) -> int:
-    """The first token at which an answer differs, but for white space, from the one that ``write`` makes of its chain's
-    tags; -1 for one that is cut before it differs."""
+    """The first token at which an answer differs, except for white space, from the one that ``write`` makes of its
+    chain's tags; -1 if it is cut before it differs."""
     text = rollout.text
     closed = text.find(CLOSE)
     if closed < 0:
@@ -90,11 +90,11 @@ def _mismatch(reasoning: str, rollout: Rollout, sentence: str) -> int:
 
 
 def mention_values(credits: Sequence[MentionCredit]) -> dict[int, float]:
-    """What a mention adds to the F1 of these chains, to first order, by verdict.
+    """The first-order effect of a mention on the F1 of these chains, by verdict.
 
-    With ``tagged + gold`` = (TP + FP) + (TP + FN), F1 = 2 * TP / (tagged + gold) grows with each right mention by
-    (2 - F1) / (tagged + gold), falls with each wrong one by F1 / (tagged + gold), and stays as it is where nothing is
-    tagged. With (tagged + gold) as the mean of a rollout, these numbers are in the unit of a sentence's F1.
+    With ``tagged + gold`` = (TP + FP) + (TP + FN), F1 = 2 * TP / (tagged + gold) grows by (2 - F1) / (tagged + gold)
+    with each right mention, falls by F1 / (tagged + gold) with each wrong one, and does not change where nothing is
+    tagged. With the mean (tagged + gold) per rollout, the values have the unit of a sentence's F1.
     """
     chains = [credit.counts for credit in credits]
     total = sum(chains, Counts())
@@ -106,8 +106,8 @@ def mention_values(credits: Sequence[MentionCredit]) -> dict[int, float]:
 def mention_advantages(credits: Sequence[MentionCredit], values: dict[int, float]) -> list[tuple[float, ...]]:
     """The advantage of each token of these chains, all of one group, from ``mention_values``.
 
-    A token that is about a place has the value of what was decided there, less the mean over the chains; the token of
-    a chain-answer mismatch loses the value of a right mention; all others have 0.
+    A token about a place gets the value of the decision there minus the mean over the chains; the token of a
+    chain-answer mismatch loses the value of a right mention; all others get 0.
     """
     rows = [[values[verdict] for verdict in credit.verdicts] for credit in credits]
     means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]

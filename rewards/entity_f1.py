@@ -1,14 +1,14 @@
-"""How many of the right entities an answer gives, and how few of the wrong."""
+"""Entity F1 of an answer."""
 
 from rnr.evaluation.metrics import exact_counts
 from rnr.types import Answer, Example
 
 
 def entity_f1(example: Example, answer: Answer) -> float:
-    """Exact F1 of one sentence, in [0, 1]: 1 for nothing found where nothing is, 0 if it was not read.
+    """Exact F1 of one sentence, in [0, 1]: 1 for an empty answer to an empty gold, 0 if it could not be parsed.
 
-    A text hedged under several labels (``hedged_texts``) earns nothing, so that naming two labels for one
-    annotation never pays more than guessing the likelier.
+    A text hedged under several labels (``hedged_texts``) earns nothing, so that giving two labels to one
+    annotation never pays more than guessing the likelier one.
     """
     if answer.error is not None:
         return 0.0

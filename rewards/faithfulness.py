@@ -1,4 +1,4 @@
-"""Whether an answer gives what its own chain found."""
+"""Agreement of an answer with its own chain."""
 
 from collections import Counter
 
@@ -11,8 +11,8 @@ def faithfulness(example: Example, answer: Answer) -> float:
     """Agreement of the answer with the tags of its chain, in [0, 1]: 2 * common / (tags + mentions), right or wrong.
 
     For tagged chains (``rnr.task.chains``). ``[Ada: person] met [Bo: person]`` and an
-    answer with Ada alone: 2 * 1 / (2 + 1) = 0.667. 1 if both are empty, 0 without a chain and for an answer that was
-    not read.
+    answer with Ada alone: 2 * 1 / (2 + 1) = 0.667. 1 if both are empty, 0 without a chain and for an answer that
+    could not be parsed.
     """
     if answer.error is not None or answer.reasoning is None:
         return 0.0

@@ -1,10 +1,10 @@
-"""Whether an answer quotes its sentence or makes things up."""
+"""Whether the mentions of an answer occur in its sentence."""
 
 from rnr.types import Answer, Example
 
 
 def grounding(_example: Example, answer: Answer) -> float:
-    """Share of the mentions that stand in the sentence, in [0, 1]: 1 if there are none, 0 if it was not read.
+    """Share of the mentions that occur in the sentence, in [0, 1]: 1 if there are none, 0 for an unparsable answer.
 
     A span given more often than it occurs is grounded only as often as it occurs.
     """

@@ -6,7 +6,7 @@ from rnr.types import Answer, Example, Mention
 
 
 def overlap(example: Example, answer: Answer) -> float:
-    """Soft F1 of one sentence, in [0, 1]: 2 * credit / (predicted + gold); 1 if both are empty, 0 if unread.
+    """Soft F1 of one sentence, in [0, 1]: 2 * credit / (predicted + gold); 1 if both are empty, 0 if unparsable.
 
     Credit sums the intersection over union, in characters, of predictions and gold mentions of the same label one to
     one, best first. ``Obama`` for a lone gold ``Barack Obama``: 2 * (5 / 12) / 2 = 0.4167. A hedged text earns nothing.

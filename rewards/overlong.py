@@ -1,4 +1,4 @@
-"""What a completion loses as it comes close to the token limit, before the limit cuts it."""
+"""The penalty of a completion that comes close to the token limit."""
 
 
 def overlong(tokens: int, limit: int, buffer: int) -> float:

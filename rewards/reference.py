@@ -1,7 +1,7 @@
 """The paper's reference rewards as its code computes them, defects included, so that results can be compared.
 
-Where the reference raises and its trainer would die, the value it swallows elsewhere holds: a reward of 0. The tests
-hold this to vectors made by running the reference.
+Where the reference raises and its trainer would die, the reward is 0, as where it catches errors. Tests compare this
+with vectors from runs of the reference.
 """
 
 import json

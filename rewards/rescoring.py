@@ -13,7 +13,7 @@ from rnr.types import Group, Reward, ScoredGroup
 
 
 def rescore_rollouts(group: Group, options: RewardConfig, *, max_new_tokens: int) -> ScoredGroup:
-    """The group with the reward that a run with these options gives it; scorers that need a GPU are left out."""
+    """The group with the rewards of a run with these options; scorers that need a GPU are skipped."""
     scored = score_group(group, options, max_new_tokens=max_new_tokens)
     for scorer in options.scorers:
         if scorer.gpus:
@@ -29,7 +29,7 @@ def rescore_rollouts(group: Group, options: RewardConfig, *, max_new_tokens: int
 
 @lru_cache(maxsize=64)
 def _own(scorer: str) -> custom.CustomReward:
-    """The scorer that this JSON tells of, made once: its class may load a model."""
+    """The scorer that this JSON configures, made once: its class may load a model."""
     config = ScorerConfig.model_validate_json(scorer)
     return custom.CustomReward(config.use, config.arguments)
 
@@ -49,13 +49,13 @@ class Change:
     pairs: int = 0
     """Pairs of rollouts of one group that both rewards can compare."""
     turned: int = 0
-    """Those among them that the new reward puts in the other order, or ties, or parts."""
+    """Those among them whose order the new reward changes, including new and broken ties."""
     taught_before: int = 0
     taught_after: int = 0
-    """Groups with a spread of valid rewards, which alone teach something."""
+    """Groups with a spread of valid rewards, the only ones with a learning signal."""
 
     def add(self, before: Sequence[float | None], after: Sequence[Reward]) -> float:
-        """Take a group in; returns the share of its pairs whose order changes."""
+        """Add a group; returns the share of its pairs whose order changes."""
         now = [reward.total for reward in after]
         self.groups += 1
         self.rollouts += len(now)

@@ -1,4 +1,4 @@
-"""argv -> Config: one TOML file, then ``--section.key=value`` overrides. Nothing else."""
+"""argv -> Config: one TOML file, then ``--section.key=value`` overrides, nothing else."""
 
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -24,14 +24,14 @@ RENAMED = {
     "cluster.deadline_seconds": "deadlines.start, .generate, .score, .load, .update and .save",
     "tracking.probe_tolerance": "sync.probe_tolerance",
 }
-"""Key that is no longer known -> what took its place."""
+"""Removed key -> its replacement."""
 
 
 def load_config(path: str | None, overrides: list[str]) -> Config:
     """The validated config of a TOML file (None: defaults) with overrides such as ``--grpo.steps=4`` on top.
 
-    ``--section.key=null`` gives a key its default again. Raises ValueError with the file or flag, the key, and the
-    nearest known key where one is misspelt.
+    ``--section.key=null`` resets a key to its default. Raises ValueError with the file or flag, the key, and the
+    nearest known key if one is misspelt.
     """
     tree: dict[str, Any] = {}
     if path is not None:
@@ -48,14 +48,14 @@ def load_config(path: str | None, overrides: list[str]) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise ValueError("\n".join(map(_told, faults(error, Config, table="a table")))) from None
+        raise ValueError("\n".join(map(_explain, faults(error, Config, table="a table")))) from None
 
 
 def overruled(overrides: Sequence[str]) -> list[str]:
-    """A note for each override behind which another sets the same key to something else."""
+    """A note for each override that a later one replaces with another value."""
     last = {override.partition("=")[0]: override for override in overrides}
     earlier = dict.fromkeys(override for override in overrides if last[override.partition("=")[0]] != override)
-    return [f"{each} has no effect beside {last[each.partition('=')[0]]}, which comes after it" for each in earlier]
+    return [f"{each} has no effect: {last[each.partition('=')[0]]} comes after it" for each in earlier]
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
@@ -74,7 +74,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    # A run may be called 2026-11-29, which is a date.
+    # A run may be named 2026-11-29, which TOML reads as a date.
     tree[key] = value if isinstance(value, str) or not _is_text(name) else text
 
 
@@ -84,7 +84,7 @@ def _is_text(name: str) -> bool:
 
 
 def _field(name: str) -> FieldInfo | None:
-    """A key or section of any depth; None for one that is not known."""
+    """A key or section of any depth; None for an unknown one."""
     within: Any = Config
     found = None
     for part in name.split("."):
@@ -96,7 +96,7 @@ def _field(name: str) -> FieldInfo | None:
 
 
 def known_keys() -> list[str]:
-    """Every key of the tree as ``section.key``, sections inside of a section and their keys too."""
+    """Every key of the tree as ``section.key``, including nested sections and their keys."""
     return [key for section, field in Config.model_fields.items() for key in _keys(field.annotation, section)]
 
 
@@ -112,7 +112,7 @@ def _unknown(place: Sequence[Any]) -> str:
         return f"config key {name!r} is now {RENAMED[name]}"
     ends = [key for key in known_keys() if key.endswith(f".{name}")]
     if ends:
-        return f"unknown config section or key {name!r}; there is {' and '.join(ends)}"
+        return f"unknown config section or key {name!r}; did you mean {' or '.join(ends)}?"
     candidates = list(Config.model_fields) if len(place) == 1 else known_keys()
     if len(place) > 2:
         within: Any = Config
@@ -122,8 +122,8 @@ def _unknown(place: Sequence[Any]) -> str:
     return f"unknown config key {name!r}{did_you_mean(name, candidates, cutoff=0)}"
 
 
-def _told(fault: Fault) -> str:
-    """What is wrong with a key, with how it is written in a file or on a command line."""
+def _explain(fault: Fault) -> str:
+    """What is wrong with a key, and how to write it in a file or on a command line."""
     place, got = fault.name, f"(got {shown(fault.given)})"
     match fault.kind:
         case "extra_forbidden":
@@ -131,39 +131,39 @@ def _told(fault: Fault) -> str:
         case "tuple_type":
             return f"config {place}: {_as_list(place, fault.given)} {got}"
         case "dict_type" if fault.ways == 1:
-            return f"config {place}: expected a table, as --{place}='{{name = 1}}' {got}"
+            return f"config {place}: expected a table, such as --{place}='{{name = 1}}' {got}"
         case "model_type" if isinstance(fault.place[-1], int):
             key = _needed_key(fault.place[:-1])
-            return f"config {place}: expected a table, as {{{key} = {_quoted(fault.given)}}} {got}"
+            return f"config {place}: expected a table, such as {{{key} = {_quoted(fault.given)}}} {got}"
         case "model_type":
-            return f"config {place}: this is a section: write [{place}] and its keys below it {got}"
+            return f"config {place}: this is a section: write [{place}] with its keys below it {got}"
     return f"config {place}: {fault.told}" if place else f"config: {fault.told}"
 
 
 def _as_list(name: str, given: Any) -> str:
-    """How a list is written that ``given`` stands for; what is shown can be used as it is."""
+    """How to write ``given`` as a list; the suggestion can be copied as it is."""
     field = _field(name)
     if field is not None and Ellipsis not in get_args(field.annotation):
-        return f'expected a list, as --{name}="{list(field.default)}"'
+        return f'expected a list, such as --{name}="{list(field.default)}"'
     key = _needed_key(name.split("."))
     if key and isinstance(given, dict):
-        return f"expected a list of tables: write [[{name}]] in place of [{name}]"
-    # Without quotes around it, a shell takes away those inside: ['a.jsonl'] comes as [a.jsonl].
+        return f"expected a list of tables: write [[{name}]] instead of [{name}]"
+    # Without outer quotes a shell strips the inner ones: ['a.jsonl'] arrives as [a.jsonl].
     bare = given[1:-1] if isinstance(given, str) and given.startswith("[") and given.endswith("]") else None
     parts = [given] if bare is None else [part.strip() for part in bare.split(",")]
     items = [f"{{{key} = {_quoted(part)}}}" if key else _quoted(part) for part in parts]
-    return f'expected a list, as --{name}="[{", ".join(items)}]"'
+    return f'expected a list, such as --{name}="[{", ".join(items)}]"'
 
 
 def _needed_key(place: Sequence[Any]) -> str:
-    """The first key that a table of this list needs; empty where the list has no tables."""
+    """The first required key of this list's tables; empty if it is not a list of tables."""
     field = _field(".".join(map(str, place)))
     item: Any = get_args(field.annotation)[0] if field is not None else None
     return next((key for key, each in getattr(item, "model_fields", {}).items() if each.is_required()), "")
 
 
 def _quoted(value: Any) -> str:
-    """A value as TOML has it; for what is itself put together, a name in its place."""
+    """A value in TOML; a compound value is shown as ``'name'``."""
     if isinstance(value, str) and not set(value) & set("'{}[]"):
         return f"'{value}'"
     return shown(value).lower() if isinstance(value, bool | int | float) else "'name'"

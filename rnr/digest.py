@@ -1,4 +1,4 @@
-"""One number for a whole set of weights, the same on every side that holds the same bits.
+"""One digest for a whole set of weights, the same on every side that holds the same bits.
 
 SHA-256, because the processors that matter have instructions for it: 270 MB (135 million bf16 weights) cost 0.15 s of
 one core, with BLAKE2b 0.20 s; and it is what manifests of files use. ``hashlib`` lets other threads run while it works,
@@ -38,15 +38,15 @@ class Manifest:
 def weights_digest(weights: Iterable[tuple[str, NDArray[numpy.generic]]]) -> str:
     """64 hexadecimal digits over the names, shapes, types and bytes of all tensors, whatever order they come in.
 
-    bf16 weights are given as their ``bits``, as they travel in a weight bucket. Tensors of an iterator may be asked for
-    faster than they are digested, so all may be in memory together. Raises ValueError if a name comes twice.
+    bf16 weights are given as their ``bits``, as they travel in a weight bucket. Tensors of an iterator may arrive
+    faster than they are digested, so all may be in memory at once. Raises ValueError if a name comes twice.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         pending = [(name, pool.submit(tensor_digest, name, tensor)) for name, tensor in weights]
     names = sorted(name for name, _ in pending)
     twice = [name for name, following in pairwise(names) if name == following]
     if twice:
-        raise ValueError(f"these weights are there twice: {', '.join(sorted(set(twice)))}")
+        raise ValueError(f"duplicate weights: {', '.join(sorted(set(twice)))}")
     return combined({name: digest.result() for name, digest in pending})
 
 

@@ -1,4 +1,4 @@
-"""Parts of messages: numbers of things, some of many, the nearest name; and a terminal that shows them as they are."""
+"""Parts of messages: counted nouns, shortened lists, the nearest name; and a console without markup."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -25,8 +25,8 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def plain_console(**options: Any) -> "Console":
-    """rich's console, with its ``options``, for which ``[bold]`` and ``:bank:`` are text like any other: labels, names
-    and paths may look so."""
-    from rich.console import Console  # what prints nothing has no use for it
+    """rich's console with these ``options``. ``[bold]`` and ``:bank:`` are printed as they are: labels, names and paths
+    may look like markup."""
+    from rich.console import Console  # only needed to print
 
     return Console(markup=False, emoji=False, **options)

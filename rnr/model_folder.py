@@ -1,4 +1,4 @@
-"""The folder of a model, and whether it may be loaded; looks at names, JSON and sizes, loads nothing."""
+"""Finds a model's folder and checks that it can be loaded, by names, JSON and sizes; loads nothing."""
 
 import math
 import re
@@ -20,12 +20,12 @@ JSON_FILES = (
 )
 SAFE_WEIGHTS, PICKLED_WEIGHTS = "model*.safetensors", "pytorch_model*.bin"
 INDEX = {SAFE_WEIGHTS: "model.safetensors.index.json", PICKLED_WEIGHTS: "pytorch_model.bin.index.json"}
-"""The file that names the others where weights stand in several."""
+"""The index of weights that are split over several files."""
 SECOND_WEIGHTS = "consolidated*"
-"""Weights as Mistral and Meta publish them, beside the others: the same again."""
+"""A second copy of the weights, as Mistral and Meta publish it."""
 ADAPTER = "adapter_config.json"
 NO_WEIGHTS = ("training_args.bin", "optimizer.bin")
-"""What vLLM does not take for weights."""
+"""Files that vLLM does not read as weights."""
 CONTEXT_LIMITS = (
     *("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length"),
     *("max_target_positions", "max_sequence_length", "max_seq_length", "seq_len"),
@@ -41,11 +41,11 @@ def embedded_folder(name: str) -> Path:
 
 
 def resolve(model: str, *, allow_pickle: bool | None = None) -> str:
-    """The folder of ``model``, or of a Hugging Face id in the hub's cache, where it is fetched if need be.
+    """The folder of ``model``, or of a Hugging Face id in the hub's cache, downloaded if needed.
 
     Raises ValueError, naming the place and what to do, for a folder that is missing or incomplete and for pickled
-    weights, which can run code when they are loaded and are refused unless ``allow_pickle``; that is None where a user
-    cannot ask for it.
+    weights, which can run code when they are loaded and are refused unless ``allow_pickle``; None means that the user
+    has no such option.
     """
     if model == EMBEDDED_MODEL:
         folder = embedded_folder(model)
@@ -64,7 +64,7 @@ def resolve(model: str, *, allow_pickle: bool | None = None) -> str:
         )
     if not (folder / "config.json").is_file():
         adapter = (folder / ADAPTER).is_file()
-        found = f" but an {ADAPTER}: load its base model, add it, save `model.merge_and_unload()`" if adapter else ""
+        found = f" but an {ADAPTER}: merge it into its base model with `model.merge_and_unload()`" if adapter else ""
         found = found or ", so it is not a Hugging Face model folder"
         raise ValueError(f"model.path: {folder} has no config.json{found}")
     if not any(folder.glob(SAFE_WEIGHTS)):
@@ -84,8 +84,8 @@ def _refuse_without_weights(folder: Path, *, allow_pickle: bool | None) -> None:
     )
     if not pickled or (allow_pickle and not any(folder.glob(PICKLED_WEIGHTS))):
         export = folder / "export"
-        run = f"; this is the folder of a run, whose model is {export}" if (export / "config.json").is_file() else ""
-        raise ValueError(f"model.path: {folder} holds no {SAFE_WEIGHTS} weights{run}")
+        run = f"; this is a run folder, its model is {export}" if (export / "config.json").is_file() else ""
+        raise ValueError(f"model.path: {folder} has no {SAFE_WEIGHTS} weights{run}")
     if not allow_pickle:
         trusted = f", or {TRUST}" if allow_pickle is not None else ""
         raise ValueError(
@@ -95,51 +95,51 @@ def _refuse_without_weights(folder: Path, *, allow_pickle: bool | None) -> None:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """The model's ``config.json`` as it stands; raises ValueError, naming it, for one that is no JSON object."""
+    """The model's ``config.json`` as it is; raises ValueError, naming it, for one that is not a JSON object."""
     return read_object(Path(folder) / "config.json")
 
 
 def read_text_config(folder: str | Path) -> dict[str, Any]:
-    """The part of it that is about the language model, where there are others."""
+    """The part about the language model, if there are others."""
     whole = read_config(folder)
     text = whole.get("text_config")
     return text if isinstance(text, dict) else whole
 
 
 def longest_context(text_config: Any) -> tuple[str, int] | None:
-    """The setting of a transformers config that limits a sequence most, and to how many tokens; None where none does.
-    vLLM goes by these names, too."""
+    """The transformers setting that limits the sequence length most, and its number of tokens; None if there is none.
+    vLLM reads the same names."""
     found = [(name, getattr(text_config, name, None)) for name in CONTEXT_LIMITS]
     return min(((name, value) for name, value in found if type(value) is int), key=lambda each: each[1], default=None)
 
 
 def stored_tensors(folder: str | Path) -> dict[str, dict[str, Any]] | None:
-    """What the headers of the folder's safetensors files say of each tensor, ``dtype`` and ``shape``, by its name; None
-    where there are no such files. Raises ValueError, naming the file, for one that was cut."""
+    """``dtype`` and ``shape`` of each tensor by name, from the headers of the folder's safetensors files; None if there
+    are no such files. Raises ValueError, naming the file, for a truncated one."""
     files = weight_files(folder)
     return {name: entry for file in files for name, entry in _header(file).items()} if files else None
 
 
 def weight_files(folder: str | Path, pattern: str = SAFE_WEIGHTS) -> list[Path]:
-    """The files that hold the weights: those that the index names, else those of ``pattern``. Others beside them, such
-    as Mistral's consolidated ones, hold the same weights again. Raises ValueError, naming the index, where it names
-    none, or files that are missing."""
+    """The files with the weights: those in the index, else those that match ``pattern``. Others beside them, such as
+    Mistral's consolidated ones, hold the same weights again. Raises ValueError, naming the index, if it lists no files,
+    or missing ones."""
     index = Path(folder) / INDEX[pattern]
     if not index.is_file():
         return sorted(Path(folder).glob(pattern))
     files = [index.parent / name for name in sorted(_named_by(index))]
     if missing := [file.name for file in files if not file.is_file()]:
         raise ValueError(
-            f"model.path: {index} names {few(missing, SHOWN)}, which {'is' if len(missing) == 1 else 'are'} not there: "
-            "the download was cut off, get the folder again"
+            f"model.path: {index} lists {few(missing, SHOWN)}, which {'is' if len(missing) == 1 else 'are'} missing: "
+            "the download is incomplete; download the model again"
         )
     return files
 
 
 def count_weights(folder: str | Path) -> int:
-    """How many numbers the weights of the model in this folder are, whatever their type on disk.
+    """The number of parameters of the model in this folder, whatever their type on disk.
 
-    The headers of safetensors tell it. Pickles are not opened here: their size and the type in ``config.json`` do."""
+    Taken from safetensors headers; pickles are not opened, so for these from file size and ``config.json``'s type."""
     found = stored_tensors(folder)
     if found is not None:
         return sum(math.prod(entry["shape"]) for entry in found.values() if entry["dtype"].startswith(("F", "BF")))
@@ -149,7 +149,7 @@ def count_weights(folder: str | Path) -> int:
 
 
 def _refuse_broken(folder: Path) -> None:
-    """Raise ValueError, naming the file, if what the model is described by, or its weights, are not whole."""
+    """Raise ValueError, naming the file, if the model's JSON files or its weights are incomplete."""
     for name in JSON_FILES:
         file = folder / name
         if file.exists() and not file.is_file():
@@ -161,8 +161,8 @@ def _refuse_broken(folder: Path) -> None:
     whole = pattern.replace("*", "")
     if not (folder / INDEX[pattern]).is_file() and not (folder / whole).is_file():
         raise ValueError(
-            f"model.path: {folder} has neither {whole} nor {INDEX[pattern]}, which names the parts of the weights: get "
-            "it again"
+            f"model.path: {folder} has neither {whole} nor {INDEX[pattern]}, which lists the parts of the weights: "
+            "download the model again"
         )
     _refuse_two_models(folder, folder / whole, folder / INDEX[pattern])
     if pattern == SAFE_WEIGHTS:
@@ -175,34 +175,34 @@ def _refuse_two_models(folder: Path, whole: Path, index: Path) -> None:
     """Raise ValueError, naming the files, where transformers and vLLM would not read the same weights."""
     if (folder / ADAPTER).is_file():
         raise ValueError(
-            f"model.path: {folder} holds a whole model and an adapter, {ADAPTER}, which transformers would add to it "
-            "and vLLM would not: delete the adapter's files if it is merged into the model, else save the model with "
-            "it, `model.merge_and_unload()`, into a folder of its own"
+            f"model.path: {folder} holds a full model and an adapter, {ADAPTER}, which transformers would apply and "
+            "vLLM would not: delete the adapter's files if it is already merged, else save the merged model, "
+            "`model.merge_and_unload()`, to another folder"
         )
     if whole.is_file() and index.is_file() and (named := _named_by(index)) != {whole.name}:
         there = [name for name in named if (folder / name).is_file()]
         raise ValueError(
-            f"model.path: {folder} holds {whole.name}, which transformers reads, and {index.name}, by which vLLM reads "
-            f"{few(sorted(named), SHOWN)}{'' if there else ', none of which is there'}: two models, or an index that "
-            f"is out of date. Delete {index.name} if {whole.name} is the whole model, else {whole.name}"
+            f"model.path: {folder} has {whole.name}, which transformers reads, and {index.name}, from which vLLM reads "
+            f"{few(sorted(named), SHOWN)}{'' if there else ', all of them missing'}: two models, or an outdated "
+            f"index. Delete {index.name} if {whole.name} is the full model, else {whole.name}"
         )
     explicit = read_config(folder).get("transformers_weights")
     if explicit not in (None, whole.name if whole.is_file() else index.name):
         raise ValueError(
-            f"model.path: {folder / 'config.json'}: transformers reads the weights that its key "
-            f"transformers_weights names, {explicit!r}, and vLLM does not: delete the key, and call the file "
-            f"{whole.name} if it is the model"
+            f"model.path: {folder / 'config.json'}: its key transformers_weights points transformers, but not vLLM, "
+            f"to {explicit!r}: delete the key, and rename the file to {whole.name} if it is the model"
         )
     others = _others(folder, whole, index)
     if others:
         raise ValueError(
-            f"model.path: {folder} holds {few(others, SHOWN)} beside the weights of the model, and vLLM would "
-            f"load {'it' if len(others) == 1 else 'them'} over these: give a folder, or a copy of this one, without"
+            f"model.path: {folder} has {few(others, SHOWN)} beside the model's weights, and vLLM would load "
+            f"{'it' if len(others) == 1 else 'them'} over these: remove {'it' if len(others) == 1 else 'them'}, or "
+            "give another folder"
         )
 
 
 def _others(folder: Path, whole: Path, index: Path) -> list[str]:
-    """What vLLM would take for weights and transformers would not; of parts it reads those that an index names."""
+    """Files that vLLM would read as weights and transformers would not; with an index, vLLM reads only its files."""
     safe = {file.name for file in folder.glob("*.safetensors")}
     if whole.suffix == ".safetensors":
         known = {file.name for file in folder.glob(SECOND_WEIGHTS)} | {whole.name}
@@ -212,17 +212,19 @@ def _others(folder: Path, whole: Path, index: Path) -> list[str]:
 
 
 def _named_by(index: Path) -> set[str]:
-    """The names of the files that an index names; raises ValueError, naming it, where it names none."""
+    """The file names in an index; raises ValueError, naming the index, if there are none."""
     named = read_object(index).get("weight_map")
     if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
-        raise ValueError(f"model.path: {index}: its weight_map names no files")
+        raise ValueError(f"model.path: {index}: its weight_map lists no files")
     if elsewhere := [name for name in named.values() if Path(name).name != name]:
-        raise ValueError(f"model.path: {index}: its weight_map names {elsewhere[0]!r}, which is no file of its folder")
+        raise ValueError(
+            f"model.path: {index}: its weight_map lists {elsewhere[0]!r}, which is not a file in this folder"
+        )
     return set(named.values())
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a file of a model; raises ValueError, naming it, for one that holds none."""
+    """The JSON object in a file of a model; raises ValueError, naming the file, if there is none."""
     try:
         return object_in(file)
     except ValueError as error:
@@ -230,17 +232,17 @@ def read_object(file: Path) -> dict[str, Any]:
 
 
 def _header(file: Path) -> dict[str, dict[str, Any]]:
-    """Type and shape of each tensor of a safetensors file, by name; raises ValueError for one that was cut."""
+    """Type and shape of each tensor of a safetensors file, by name; raises ValueError for a truncated one."""
     try:
         with safe_open(file, framework="np") as tensors:
             found = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
             return {name: {"dtype": each.get_dtype(), "shape": each.get_shape()} for name, each in found.items()}
     except SafetensorError as error:
-        raise ValueError(f"model.path: {file} is not a whole safetensors file ({error}): copy it again") from None
+        raise ValueError(f"model.path: {file} is not a complete safetensors file ({error}): copy it again") from None
 
 
 def _cached_from_hub(model: str, *, allow_pickle: bool | None) -> str:
-    """The folder of the hub's model in the cache; its pickled weights are fetched only where it has no others."""
+    """The cache folder of a hub model; pickled weights are downloaded only if it has no others."""
     from huggingface_hub import snapshot_download  # light: neither torch nor transformers
 
     try:
@@ -248,8 +250,8 @@ def _cached_from_hub(model: str, *, allow_pickle: bool | None) -> str:
         folder = snapshot_download(model, allow_patterns=patterns, ignore_patterns=SECOND_WEIGHTS)
         if allow_pickle and not any(Path(folder).glob(SAFE_WEIGHTS)):
             folder = snapshot_download(model, allow_patterns=[*patterns, PICKLED_WEIGHTS])
-    except Exception as error:  # those of HTTP and of sockets, too
-        raise ValueError(f"model.path: {model!r} is no folder here, and {_refused_by_hub(model, error)}") from error
+    except Exception as error:  # including those of HTTP and sockets
+        raise ValueError(f"model.path: {model!r} is not a local folder, and {_refused_by_hub(model, error)}") from error
     names = (SAFE_WEIGHTS, PICKLED_WEIGHTS) if allow_pickle else (SAFE_WEIGHTS,)
     if not any(file for name in names for file in Path(folder).glob(name)):
         trusted = f"; if it has pickled ones ({PICKLED_WEIGHTS}), {TRUST}" if allow_pickle is not None else ""
@@ -265,12 +267,12 @@ def _refused_by_hub(model: str, error: Exception) -> str:
 
     log_in = "log in (`hf auth login`, or its token in HF_TOKEN)"
     if isinstance(error, GatedRepoError):
-        return f"its licence has to be accepted: do so on https://huggingface.co/{model}, and {log_in}"
+        return f"its licence must be accepted first: do so on https://huggingface.co/{model}, and {log_in}"
     if isinstance(error, RepositoryNotFoundError):
-        return f"the hub has none of this name that you may see: check the name or, if the model is private, {log_in}"
+        return f"the hub shows no model of this name: check the name or, if the model is private, {log_in}"
     if isinstance(error, HFValidationError):
-        return f"no name of a model on the hub: {error}"
+        return f"not a valid model name on the hub: {error}"
     said = f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
     if constants.HF_HUB_OFFLINE:
-        return f"not in the hub's cache, while HF_HUB_OFFLINE forbids to fetch it {said}: unset that, or give a folder"
-    return f"the hub did not give it {said}: check the network and the disk, or give a folder"
+        return f"not in the hub's cache, and HF_HUB_OFFLINE forbids downloads {said}: unset it, or give a folder"
+    return f"it could not be downloaded {said}: check the network and the disk, or give a folder"

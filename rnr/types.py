@@ -87,7 +87,7 @@ class Rollout:
     segments: tuple[Segment, ...]
     text: str
     finished: bool
-    """False when the completion ran into the token limit."""
+    """False if the completion was cut at the token limit."""
     ends: tuple[int, ...] = ()
     """Characters of ``text`` that are there after each token; empty if unknown."""
 

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong -> plain sentences, for configs, rows, files of an export and requests alike."""
+"""Errors of pydantic -> plain sentences, for configs, rows, files of an export and requests alike."""
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ _IN_WORDS = {
     "finite_number": "must be finite",
     "missing": "is missing",
     "too_short": "must not be empty",
-    "extra_forbidden": "is not known",
+    "extra_forbidden": "is unknown",
 }
-"""pydantic's kind of a fault -> what the value has to be."""
+"""pydantic's error type -> what the value must be."""
 _TABLES = ("dict_type", "model_type", "model_attributes_type", "dataclass_type")
 _THEIRS = (
     ("Input should be ", "must be "),
@@ -30,7 +30,7 @@ _THEIRS = (
     ("less than or equal to", "at most"),
     ("greater than", "more than"),
 )
-"""pydantic's words in the others, and ours."""
+"""pydantic's words in other messages, and ours."""
 _SHOWN = reprlib.Repr()
 _SHOWN.maxdict = _SHOWN.maxlist = _SHOWN.maxtuple = 20
 _SHOWN.maxstring = _SHOWN.maxother = 200
@@ -42,9 +42,9 @@ class Fault:
 
     place: Place
     kind: str
-    """In pydantic's words, of the first way to be what the value may be."""
+    """pydantic's error type, for the first alternative of the field's type."""
     ways: int
-    """In how many ways it may be right."""
+    """The number of alternatives of the field's type."""
     said: str
     """What it has to be: ``must be a whole number``."""
     given: Any
@@ -62,18 +62,17 @@ class Fault:
 
 
 def shown(value: Any) -> str:
-    """A value as it is written, cut where it is long: ``repr`` raises on what is nested too deeply."""
+    """The ``repr`` of a value, shortened; plain ``repr`` raises on very deep nesting."""
     return _SHOWN.repr(value)
 
 
 def explain(error: ValidationError, model: type[BaseModel], *, whole: str = "") -> list[str]:
-    """A line for each value that is wrong: ``steps: must be at least 0 (got -1)``; ``whole`` is what all of it is
-    called."""
+    """A line for each wrong value: ``steps: must be at least 0 (got -1)``; ``whole`` names the value as a whole."""
     lines = []
     for fault in faults(error, model):
         said = fault.told
         if fault.kind == "extra_forbidden" and len(fault.place) == 1:
-            said = f"there is no such field; there are {', '.join(model.model_fields)}"
+            said = f"unknown field; known are {', '.join(model.model_fields)}"
         lines.append(": ".join(filter(None, (fault.name or whole, said))))
     return lines
 
@@ -88,15 +87,15 @@ def validated(model: type[Model], value: Any, section: str) -> Model:
 
 
 class _Flag(str):
-    """true or false where a number belongs, which no number is made of."""
+    """true or false in place of a number; it cannot be converted to one."""
 
     def __repr__(self) -> str:
         return str(self)
 
 
 def flags_apart(annotation: Any, value: Any) -> Any:
-    """The value for a field of such a type, for a validator ``mode="before"``: pydantic would take true for 1 and false
-    for 0. The text that takes their place is refused as any other."""
+    """The value for a field of this type, for a validator with ``mode="before"``: pydantic would read true as 1 and
+    false as 0. They are replaced by a text, which is refused like any other."""
     types = [part for each in _types(annotation) for part in _types(each)]
     if isinstance(value, bool):
         return _Flag(str(value).lower()) if any(map(_is_number, types)) and bool not in types else value
@@ -116,8 +115,8 @@ def _is_number(annotation: Any) -> bool:
 
 
 def faults(error: ValidationError, model: type[BaseModel], *, table: str = "an object") -> Iterator[Fault]:
-    """The values that are wrong, each once. What a value may be in several ways is told by what came nearest; ``table``
-    is what keys and values are called here."""
+    """The wrong values, each once. For a field of several types the nearest match is reported; ``table`` is the word
+    for a mapping here."""
     by_value: dict[Place, list[tuple[Place, Any]]] = {}
     for detail in error.errors(include_url=False):
         if detail["type"] == "too_short" and detail["input"]:
@@ -133,8 +132,7 @@ def faults(error: ValidationError, model: type[BaseModel], *, table: str = "an o
 
 
 def _places(model: Any, place: Sequence[str | int]) -> tuple[Place, Place]:
-    """The value that a fault is told of, and its place: without the types that pydantic names behind a value which may
-    be of several."""
+    """The value of a fault and its place, without the type names that pydantic appends for a field of several types."""
     value: Place | None = None
     found: Place = ()
     within = model
@@ -149,7 +147,7 @@ def _places(model: Any, place: Sequence[str | int]) -> tuple[Place, Place]:
 
 
 def _types(annotation: Any) -> list[Any]:
-    """What a value may be, None apart."""
+    """The types of a field, without None."""
     if get_origin(annotation) is Annotated:
         return _types(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
@@ -158,7 +156,7 @@ def _types(annotation: Any) -> list[Any]:
 
 
 def _inside(annotation: Any, part: str | int) -> Any:
-    """What stands under a key or number of a value; None where that is not known."""
+    """The type under a key or index of a value; None if unknown."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(part))
         return field.annotation if field else None
@@ -167,7 +165,7 @@ def _inside(annotation: Any, part: str | int) -> Any:
 
 
 def _said(detail: Any, table: str) -> str:
-    """What a value has to be, in plain words."""
+    """What a value must be, in plain words."""
     if detail["type"] in _TABLES:
         return f"must be {table}"
     if detail["type"] in _IN_WORDS:

@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 
 
 class _Once(TyperCommand):
-    """A command whose options stand once: of two values the last would count, without a word of the first."""
+    """A command that refuses an option given twice: click would use the last value and silently drop the first."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
@@ -36,7 +36,7 @@ class _Once(TyperCommand):
             harmless = option.multiple or option.count or (option.is_flag and not option.secondary_opts)
             if times > 1 and not harmless:
                 names = ", ".join((*option.opts, *option.secondary_opts))
-                raise ValueError(f"{names} stands {times} times and counts once: leave one")
+                raise ValueError(f"{names} was given {times} times; give it once")
         return super().parse_args(ctx, args)
 
 
@@ -53,7 +53,7 @@ def new_app(description: str | None = None) -> typer.Typer:
 
 
 def as_written(description: str | None) -> str:
-    """The description with its line breaks kept in ``--help``, its commands as they are called here."""
+    """The description with its line breaks kept in ``--help``, and its commands as they are called here."""
     paragraphs = as_called(description or "").strip().split("\n\n")
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in paragraphs)
 
@@ -71,36 +71,42 @@ def within(least: float, most: float = math.inf) -> Callable[[Number | None], Nu
 
 
 def among(names: Collection[str]) -> Callable[[list[str] | None], list[str] | None]:
-    """A callback that refuses a list in which anything else stands: typer knows no choices of a list."""
+    """A callback that refuses a list with any other value: typer has no choices for lists."""
 
     def check(values: list[str] | None) -> list[str] | None:
         if other := sorted(set(values or ()) - set(names)):
-            raise typer.BadParameter(f"must be of {', '.join(names)}; found {', '.join(other)}")
+            raise typer.BadParameter(f"must be among {', '.join(names)}; found {', '.join(other)}")
         return values
 
     return check
 
 
 def refuse_idle(context: typer.Context, names: Collection[str], where: str) -> None:
-    """Raises ValueError, naming them, if any of these parameters stand on the command line: they do nothing ``where``
-    something else does or does not stand there ("without --peer")."""
+    """Raises ValueError, naming them, if any of these parameters are on the command line; ``where`` says why they have
+    no effect ("without --peer")."""
     sources = {name: context.get_parameter_source(name) for name in names}
-    standing = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-    if given := [each.opts[0] for each in context.command.params if each.name in standing]:
+    typed = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    if given := [each.opts[0] for each in context.command.params if each.name in typed]:
         raise ValueError(f"{', '.join(given)}: no effect {where}")
 
 
 LabelWeight = Annotated[
     float | None,
     typer.Option(
-        callback=within(0.0, 1.0), help="how far labels of marks are calibrated, 0 to 1; default: as in the model's run"
+        callback=within(0.0, 1.0), help="strength of label calibration under marks, 0 to 1; default: as in the run"
     ),
 ]
 """``--label-calibration``."""
 
+MinConfidence = Annotated[list[str] | None, typer.Option(help="minimum confidence, e.g. 0.5 or person=0.7,city=0.4")]
+"""``--threshold``."""
+
+ContextTokens = Annotated[int, typer.Option(callback=within(1), help="limit of prompt and answer")]
+"""``--context-tokens``."""
+
 
 def _reading_option(name: str) -> Any:
-    """The option of a key of ``data.reading``, with the key's own words."""
+    """The option of a key of ``data.reading``, with the key's docstring as its help."""
     return typer.Option(help=" ".join((ReadingConfig.model_fields[name].description or "").replace("``", "").split()))
 
 
@@ -112,7 +118,7 @@ LabelNames = Annotated[str, _reading_option("labels")]
 
 
 def reading_of(options: Mapping[str, Any]) -> ReadingConfig:
-    """How files are read, of a command that has the keys of ``data.reading`` as options; commas divide labels."""
+    """The ``data.reading`` of a command that has its keys as options; labels are separated by commas."""
     given = {name: options[name] for name in ReadingConfig.model_fields}
     return ReadingConfig.model_validate(given | {"labels": tuple(filter(None, options["labels"].split(",")))})
 
@@ -132,10 +138,10 @@ def repeated(argv: Sequence[str], option: str) -> list[str]:
 
 
 def settings_of(path: str | None, overrides: list[str]) -> Config:
-    """``load_config``; an override that a later one overrules is named on standard error."""
+    """``load_config``; an override that a later one replaces is named on standard error."""
     settings = load_config(path, overrides)
     for note in overruled(overrides):
-        print(f"noted: {note}", file=sys.stderr)
+        print(f"note: {note}", file=sys.stderr)
     return settings
 
 
@@ -146,7 +152,7 @@ def table_option(text: str, name: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError:
         found = None
     if not isinstance(found, dict):
-        raise ValueError(f"{name} is a TOML table such as {{key = 1}}; found {text}")
+        raise ValueError(f"{name} must be a TOML table such as {{key = 1}}; found {text}")
     return found
 
 
@@ -163,23 +169,23 @@ def threshold_option(given: Sequence[str] | None) -> float | dict[str, float] | 
             raise ValueError("a number among labels")
         values = [(label.strip(), float(value)) for label, _, value in pairs]
     except ValueError:
-        raise ValueError(f"--threshold is 0.5 or label=0.5,label=0.4; found {', '.join(parts)}") from None
+        raise ValueError(f"--threshold must be like 0.5 or label=0.5,label=0.4; found {', '.join(parts)}") from None
     return by_label(values, "--threshold")
 
 
 def by_label(pairs: Iterable[tuple[str, Value]], option: str) -> dict[str, Value]:
-    """What an option says of each label; raises ValueError where it says two things of one."""
+    """The value that an option gives each label; raises ValueError if it gives one label two values."""
     found: dict[str, tuple[str, Value]] = {}
     for label, value in pairs:
         first, known = found.setdefault(label_key(label), (label, value))
         if known != value:
-            raise ValueError(f"{option} says two things of one label, {first}={known} and {label}={value}: leave one")
+            raise ValueError(f"{option} gives one label two values, {first}={known} and {label}={value}: remove one")
     return dict(found.values())
 
 
 def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped", lasts: bool = False) -> int:
-    """The exit code of this command line; ``interrupted`` is printed after Ctrl-C. What a command that ``lasts`` prints
-    is its progress: it goes on where nobody takes it. Of any other it is the result."""
+    """The exit code of this command line; ``interrupted`` is printed after Ctrl-C. A command that ``lasts`` prints
+    progress, and continues when nobody can read it; any other prints its result."""
     raise_on_interrupt()
     take_any_text()
     if not lasts or "--help" in argv:
@@ -192,7 +198,7 @@ def _code(app: typer.Typer, argv: list[str], interrupted: str) -> int:
     try:
         code = app(argv, prog_name=sys.argv[0] if by_name() else None, standalone_mode=False) or 0
     except (typer.TyperException, ValueError, OSError) as error:
-        print(f"error: {_told(error)}", file=sys.stderr)
+        print(f"error: {_message_of(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
@@ -202,20 +208,20 @@ def _code(app: typer.Typer, argv: list[str], interrupted: str) -> int:
     return code
 
 
-def _told(error: Exception) -> str:
-    """The message; for an option, argument or command that is missing or unknown, with where they are listed."""
+def _message_of(error: Exception) -> str:
+    """The message; for a missing or unknown option, argument or command, it says where they are listed."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
-        return f"no file or folder at {str(error.filename)!r} (seen from {Path.cwd()})"
+        return f"no file or folder at {str(error.filename)!r} (working folder: {Path.cwd()})"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{str(error.filename)!r}: {error.strerror}"
     if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():
         return (
-            f"{error.object[:300]!r} has characters that the encoding of file names here, {error.encoding}, lacks: set "
-            "a locale with UTF-8 (LC_ALL=C.UTF-8), or PYTHONUTF8=1"
+            f"{error.object[:300]!r} has characters that the encoding of file names, {error.encoding}, cannot "
+            "represent: set a UTF-8 locale (LC_ALL=C.UTF-8), or PYTHONUTF8=1"
         )
     if not isinstance(error, typer.TyperException):
         return as_called(str(error))
     context = getattr(error, "ctx", None)
     if context is None or type(error) is typer.BadParameter:
         return error.format_message()
-    return f"{error.format_message().rstrip('.')}; {context.command_path} --help lists what there is"
+    return f"{error.format_message().rstrip('.')}; {context.command_path} --help lists them"

@@ -1,7 +1,7 @@
 """Write docs/configuration.md from the config's own docstrings: a table of keys for each section.
 
 python -m scripts.config_docs
-python -m scripts.config_docs --check   # exit code 1 if the file is not what the config says
+python -m scripts.config_docs --check   # exit code 1 if the file is out of date
 """
 
 import sys
@@ -44,7 +44,7 @@ def write(check: Annotated[bool, typer.Option("--check", help="compare, write no
     if not check:
         write_whole(FILE, text)
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        raise RuntimeError(f"{FILE.name} is not what rnr/config/ says: run `make docs`")
+        raise RuntimeError(f"{FILE.name} does not match rnr/config/: run `make docs`")
 
 
 def page(config: type[BaseModel]) -> str:
@@ -91,23 +91,23 @@ def _type(field: FieldInfo) -> str:
         for name, sign in BOUNDS.items()
         if hasattr(item, name)
     ]
-    return " ".join([_named(field.annotation), *bounds])
+    return " ".join([_type_name(field.annotation), *bounds])
 
 
-def _named(annotation: Any) -> str:
-    """A type as a person writes it: choices in full, ``int or none``, ``list of text``."""
+def _type_name(annotation: Any) -> str:
+    """A type in plain words: choices in full, ``int or none``, ``list of text``."""
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(_default(value) for value in inside)
     if origin in (Union, UnionType):
-        return " or ".join(_named(part) for part in inside)
+        return " or ".join(_type_name(part) for part in inside)
     if origin is Annotated:
-        return _named(inside[0])
+        return _type_name(inside[0])
     if origin in (tuple, list):
         size = "list" if inside[-1] is Ellipsis or origin is list else f"{len(inside)}"
-        return f"{size} of {_named(inside[0])}"
+        return f"{size} of {_type_name(inside[0])}"
     if origin in (dict, Mapping):
-        return f"table of {_named(inside[1])}"
+        return f"table of {_type_name(inside[1])}"
     if _is_section(annotation):
         return "table"
     return "none" if annotation is NoneType else NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))

@@ -1,12 +1,12 @@
-"""Reasoning chains for annotated or plain sentences, from a teacher, and only those that pass.
+"""Reasoning chains for annotated or plain sentences from a teacher; only those that pass the checks are kept.
 
 python -m scripts.cot generate train.jsonl --out cot.jsonl --gold --teacher openai:MODEL --base-url http://host:8000/v1
 python -m scripts.cot validate cot.jsonl --out good.jsonl
 python -m scripts.cot score cot.jsonl --out scored.jsonl --judge openai:MODEL --base-url http://host:8000/v1
 
 A teacher is openai:MODEL (any OpenAI-compatible endpoint; the key is OPENAI_API_KEY), local:FOLDER (a model on this
-machine) or template (offline: the annotation itself, written as a chain). The same command resumes a run that was
-stopped or killed: no response is paid for twice.
+machine) or template (offline: the annotation itself, written as a chain). Run the same command again to resume after a
+stop or a kill: no response is paid for twice.
 """
 
 import asyncio
@@ -47,19 +47,21 @@ SHOWN_LABELS = 20
 REQUESTS = ("concurrency", "deadline", "retries", "max_new_tokens", "price_in", "price_out")
 """The options of how a model is asked."""
 
-Files = Annotated[list[str], typer.Argument(help="sentences, in any form that training reads")]
+Files = Annotated[list[str], typer.Argument(help="sentences, in any format that training reads")]
 RowFiles = Annotated[list[str], typer.Argument(help="JSONL files of NER-CoT rows")]
 Out = Annotated[Path, typer.Option(help="OUT.jsonl; beside it: OUT.{rejected,journal}.jsonl, OUT.report.json")]
 Threshold = Annotated[float, typer.Option(callback=within(0, 10), help="lowest score, 0 to 10, that passes")]
-BaseUrl = Annotated[str | None, typer.Option(help="of the endpoint, as http://host:8000/v1; by default OpenAI's own")]
-JudgeBaseUrl = Annotated[str | None, typer.Option(help="of the judge's endpoint, where it is another one")]
-Concurrency = Annotated[int, typer.Option(callback=within(1), help="requests at a time")]
-Deadline = Annotated[float, typer.Option(callback=within(1), help="seconds a request may take")]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="URL of the endpoint, such as http://host:8000/v1; default: OpenAI's")
+]
+JudgeBaseUrl = Annotated[str | None, typer.Option(help="URL of the judge's endpoint, if it is another one")]
+Concurrency = Annotated[int, typer.Option(callback=within(1), help="concurrent requests")]
+Deadline = Annotated[float, typer.Option(callback=within(1), help="deadline of a request in seconds")]
 Retries = Annotated[int, typer.Option(callback=within(0), help="retries of a failed request")]
-MaxNewTokens = Annotated[int, typer.Option(callback=within(1), help="limit of a completion")]
-ContextTokens = Annotated[int, typer.Option(callback=within(1), help="of a local model")]
-PriceIn = Annotated[float, typer.Option(callback=within(0), help="per million prompt tokens")]
-PriceOut = Annotated[float, typer.Option(callback=within(0), help="per million completion tokens")]
+MaxNewTokens = Annotated[int, typer.Option(callback=within(1), help="token limit of a completion")]
+ContextTokens = Annotated[int, typer.Option(callback=within(1), help="context length of a local model")]
+PriceIn = Annotated[float, typer.Option(callback=within(0), help="price per million prompt tokens")]
+PriceOut = Annotated[float, typer.Option(callback=within(0), help="price per million completion tokens")]
 
 
 @app.command()
@@ -68,13 +70,12 @@ def generate(
     files: Files,
     out: Out,
     teacher: Annotated[str, typer.Option(help="openai:MODEL, local:FOLDER or template")] = "template",
-    judge: Annotated[str, typer.Option(help="who scores, or none; by default the teacher (template: none)")] = "",
+    judge: Annotated[str, typer.Option(help="model that scores, or none; default: the teacher (template: none)")] = "",
     gold: Annotated[bool, typer.Option("--gold", help="explain the annotation instead of annotating")] = False,
-    attempts: Annotated[
-        int, typer.Option(callback=within(0), help="regenerations of a rejected draft")
-    ] = _RULES.attempts,
+    attempts: Annotated[int, typer.Option(callback=within(0), help="retries of a rejected draft")] = _RULES.attempts,
     temperature: Annotated[
-        float, typer.Option(callback=within(0, MAX_TEMPERATURE), help="of the first draft; each next +0.2")
+        float,
+        typer.Option(callback=within(0, MAX_TEMPERATURE), help="temperature of the first draft; +0.2 for each retry"),
     ] = _RULES.temperature,
     limit: Annotated[int | None, typer.Option(callback=within(1), help="only the first LIMIT sentences")] = None,
     threshold: Threshold = _RULES.threshold,
@@ -88,7 +89,7 @@ def generate(
     price_in: PriceIn = 0.0,
     price_out: PriceOut = 0.0,
 ) -> int:
-    """Write chains for sentences, check them, have them judged; 0 if at least one row was written."""
+    """Write chains for sentences, check and judge them; exit code 0 if at least one row was written."""
     _output(out, files)
     is_template = teacher == "template"
     judge = judge or ("none" if is_template else teacher)
@@ -102,7 +103,7 @@ def generate(
     if gold and not any(example.mentions for example in examples):
         raise ValueError(
             f"no sentence of {', '.join(files)} has entities to explain: "
-            "leave --gold out and give a --teacher that annotates"
+            "omit --gold and give a --teacher that annotates"
         )
     endpoints = [(teacher, base_url)]
     if judge != "none" and (judge, judge_base_url or base_url) != endpoints[0]:
@@ -129,7 +130,7 @@ def score(
     price_in: PriceIn = 0.0,
     price_out: PriceOut = 0.0,
 ) -> int:
-    """Have the rows of a NER-CoT file judged; 0 if at least one passed."""
+    """Judge the rows of a NER-CoT file; exit code 0 if at least one passed."""
     if judge in ("template", "none"):
         raise ValueError(f"--judge {judge} cannot score: give openai:MODEL or local:FOLDER")
     _output(out, files)
@@ -145,7 +146,7 @@ def validate(
     files: RowFiles,
     out: Annotated[Path | None, typer.Option(help="OUT.jsonl for the good rows; beside it: OUT.rejected.jsonl")] = None,
 ) -> int:
-    """Check NER-CoT rows, list every bad one and count them by cause; 1 if there was any."""
+    """Check NER-CoT rows, list every bad one and count them by cause; exit code 1 if there is any."""
     output = _output(out, files) if out else None
     console, rows = Console(), []
     for row in check_rows(files):
@@ -162,14 +163,14 @@ def validate(
 
 
 def _refuse_unasked(context: typer.Context, asked: Sequence[str]) -> None:
-    """Raises ValueError, by name, for options of what is not among the teacher and the judge, if there is one."""
+    """Raises ValueError, by name, for options that neither the teacher nor the judge uses."""
     kinds = {who.partition(":")[0] for who in asked}
     if "openai" not in kinds:
         refuse_idle(context, ("base_url", "judge_base_url"), "without openai:MODEL")
     if "local" not in kinds:
         refuse_idle(context, ["context_tokens"], "without local:FOLDER")
     if not kinds & {"openai", "local"}:
-        refuse_idle(context, REQUESTS, "with the template alone, which asks no model")
+        refuse_idle(context, REQUESTS, "with the template alone, which needs no model")
     if asked[0] == "template":
         refuse_idle(context, ("attempts", "temperature"), "with the template, which would write the same again")
     if asked[-1] == "none":
@@ -177,11 +178,11 @@ def _refuse_unasked(context: typer.Context, asked: Sequence[str]) -> None:
 
 
 def _say_labels(examples: Sequence[Example]) -> None:
-    """Print which labels are written otherwise than in the data: rows have them as prompts do."""
+    """Print which labels are spelled differently than in the data: rows have them as prompts do."""
     written = sorted({label for example in examples for label in example.schema if label_key(label) != label})
     if written:
         listed = few([f"{label} -> {label_key(label)}" for label in written], SHOWN_LABELS)
-        print(f"data: labels are written as prompts have them: {listed}")
+        print(f"data: labels are spelled as in prompts: {listed}")
 
 
 def _output(out: Path, inputs: Sequence[str]) -> OutputFiles:
@@ -206,7 +207,7 @@ async def _synthesize(
     )
     limits = {key: options[key] for key in ("max_new_tokens", "context_tokens", "concurrency")}
     async with AsyncExitStack() as stack:
-        # First, because it refuses an --out that is in use, and an engine takes long to start.
+        # First, because it refuses an --out that is in use, and an engine is slow to start.
         journal = stack.enter_context(closing(Journal(output.journal)))
         settings = (TeacherSettings(who=who, base_url=base_url, **limits) for who, base_url in endpoints)
         teachers = [await stack.enter_async_context(open_teacher(one)) for one in settings]

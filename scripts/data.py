@@ -6,8 +6,8 @@ python -m scripts.data stats data/train/* --evaluation data/test/*
 python -m scripts.data split mine.jsonl --out split
 python -m scripts.data decontaminate data/train/* --evaluation data/test/* --out clean.jsonl
 
-A path is a file, a folder with splits, a pattern or demo/NAME; its format is found out. Of a folder, the training split
-is read (for --evaluation its test or else its dev split, for check all of them). docs/data.md lists the formats.
+A path is a file, a folder with splits, a glob pattern or demo/NAME; its format is detected. From a folder, the training
+split is read (for --evaluation the test split, or else dev; for check all of them). docs/data.md lists the formats.
 """
 
 import sys
@@ -60,22 +60,22 @@ def _known(form: str) -> str:
 
 
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="files, folders, patterns or demo/NAME")]
-SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="leave out and count what cannot be used")]
-Duplicates = Annotated[Resolution, typer.Option(help="which rows of one sentence are taken")]
+SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="skip and count rows that cannot be used")]
+Duplicates = Annotated[Resolution, typer.Option(help="which rows of the same sentence are kept")]
 
 
 @app.command()
 def check(
     context: typer.Context,
     paths: Paths,
-    limit: Annotated[int, typer.Option(callback=within(0), help="problems listed; 0 lists all")] = 100,
+    limit: Annotated[int, typer.Option(callback=within(0), help="maximum number of problems listed; 0: all")] = 100,
     tag_column: TagColumn = READING.tag_column,
     spaces: HowSpaces = READING.spaces,
     offsets: HowOffsets = READING.offsets,
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Say what is wrong, by file and row; the exit code is 1 if anything is."""
+    """Report problems by file and row; the exit code is 1 if there are any."""
     reading = Reading(options=reading_of(context.params))
     usable = problems = 0
     used: Counter[str] = Counter()
@@ -90,7 +90,7 @@ def check(
     if 0 < limit < problems:
         print(f"... and {problems - limit} more; --limit 0 lists all")
     for line in reading.report.lines():
-        print(f"noted: {line}")
+        print(f"note: {line}")
     if usable:
         print(f"{counted(used.total(), 'mention')}{_by_label(used)}")
     print(f"{counted(usable, 'sentence')} can be used, {counted(problems, 'problem')}")
@@ -116,7 +116,7 @@ def convert(
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Write the sentences of all paths into one file of another format."""
+    """Write the sentences of all paths to one file in another format."""
     seen, reading = Losses(), Reading(options=reading_of(context.params))
     if FORMATS[to].streams and duplicates == "keep":
         examples = loading.stream(paths, training=True, reading=reading, skip_bad_rows=skip_bad_rows)
@@ -124,9 +124,9 @@ def convert(
         examples = _load(context.params, paths, reading=reading)
     write(seen.passing(examples), out, to)
     if lost := [*seen.lines(out, to), *fields_lost(reading.report)]:
-        print(f"lost, because {to} has no place for them: {'; '.join(lost)}", file=sys.stderr)
-    for said in seen.elsewhere(out, to):
-        print(f"noted: {said}")
+        print(f"lost, because {to} cannot hold them: {'; '.join(lost)}", file=sys.stderr)
+    for note in seen.elsewhere(out, to):
+        print(f"note: {note}")
     print(f"{counted(seen.examples, 'sentence')} -> {out}")
     return 0
 
@@ -135,13 +135,13 @@ def convert(
 def stats(
     context: typer.Context,
     paths: Paths,
-    evaluation: Annotated[list[str] | None, typer.Option(metavar="PATH...", help="what is scored on")] = None,
+    evaluation: Annotated[list[str] | None, typer.Option(metavar="PATH...", help="evaluation data")] = None,
     model: Annotated[
-        str, typer.Option(help=f"the model in whose tokens lengths are given; default: {EMBEDDED_MODEL}")
+        str, typer.Option(help=f"model whose tokenizer counts the lengths; default: {EMBEDDED_MODEL}")
     ] = "",
-    words: Annotated[bool, typer.Option("--words", help="lengths in words between white space instead")] = False,
+    words: Annotated[bool, typer.Option("--words", help="lengths in whitespace-separated words instead")] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="write the figures there, too")
+        Path | None, typer.Option("--json", metavar="FILE", help="also write the figures to this file")
     ] = None,
     skip_bad_rows: SkipBadRows = False,
     tag_column: TagColumn = READING.tag_column,
@@ -150,7 +150,7 @@ def stats(
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Count sentences, mentions, labels and lengths, and what training and evaluation have in common."""
+    """Count sentences, mentions, labels and lengths, and the overlap of training and evaluation."""
     if words:
         refuse_idle(context, ["model"], "with --words")
     train = _load(context.params, paths)
@@ -164,7 +164,7 @@ def stats(
 
 
 def _lengths(model: str, *, words: bool) -> tuple[str, statistics.Lengths]:
-    """The unit of lengths, and how they are counted: in words where the embedded model is missing and none is named."""
+    """The unit of lengths, and how to count them: words if no model is named and the embedded one is missing."""
     if words:
         return "words", statistics.words
     try:
@@ -172,7 +172,7 @@ def _lengths(model: str, *, words: bool) -> tuple[str, statistics.Lengths]:
     except ValueError as error:
         if model:
             raise
-        print(f"lengths are in words between white space: {error}; or name a --model", file=sys.stderr)
+        print(f"lengths are in whitespace-separated words: {error}; or give a --model", file=sys.stderr)
         return "words", statistics.words
 
 
@@ -181,8 +181,8 @@ def split(
     context: typer.Context,
     paths: Paths,
     out: Annotated[Path, typer.Option(help="a folder for train.jsonl and test.jsonl")],
-    test_share: Annotated[float, typer.Option(help="of the sentences, between 0 and 1")] = 0.1,
-    seed: Annotated[int, typer.Option(help="by which they are drawn")] = 0,
+    test_share: Annotated[float, typer.Option(help="share of the sentences, between 0 and 1")] = 0.1,
+    seed: Annotated[int, typer.Option(help="seed of the draw")] = 0,
     skip_bad_rows: SkipBadRows = False,
     tag_column: TagColumn = READING.tag_column,
     spaces: HowSpaces = READING.spaces,
@@ -192,20 +192,20 @@ def split(
 ) -> int:
     """Divide sentences into training and test, the same share of each source, no sentence on both sides."""
     if not 0 < test_share < 1:
-        raise ValueError(f"--test-share must lie between 0 and 1, found {test_share}")
+        raise ValueError(f"--test-share must be between 0 and 1; found {test_share}")
     files = {name: out / f"{name}.jsonl" for name in ("train", "test")}
     for file in files.values():
         refuse_target(file, "jsonl")  # both, before there is one of them
     sides = drawing.split(_load(context.params, paths), test_share, seed)
     for name, examples in zip(files, sides, strict=True):
         if not examples:
-            raise ValueError(f"--test-share {test_share}: too few sentences, none is left for {name}")
+            raise ValueError(f"--test-share {test_share}: too few sentences, none left for {name}")
     for file, examples in zip(files.values(), sides, strict=True):
         write(examples, file, "jsonl")
         share = len(examples) / (len(sides[0]) + len(sides[1]))
         print(f"{counted(len(examples), 'sentence')} ({100 * share:.0f} %) -> {file}")
     if why := drawing.other_share(sides, test_share):
-        print(f"noted: --test-share {test_share:g} of each source is not met: {why}")
+        print(f"note: --test-share {test_share:g} of each source is not met: {why}")
     return 0
 
 
@@ -213,8 +213,8 @@ def split(
 def decontaminate(
     context: typer.Context,
     paths: Paths,
-    evaluation: Annotated[list[str], typer.Option(metavar="PATH...", help="what is scored on")],
-    out: Annotated[Path, typer.Option(help="a new JSONL file for what is left")],
+    evaluation: Annotated[list[str], typer.Option(metavar="PATH...", help="evaluation data")],
+    out: Annotated[Path, typer.Option(help="a new JSONL file for the remaining sentences")],
     keep_source: Annotated[list[str] | None, typer.Option(metavar="NAME", help="keep this training set")] = None,
     skip_bad_rows: SkipBadRows = False,
     tag_column: TagColumn = READING.tag_column,
@@ -223,17 +223,17 @@ def decontaminate(
     labels: LabelNames = "",
     duplicates: Duplicates = "keep",
 ) -> int:
-    """Leave out the training sentences that would make an evaluation too good."""
+    """Drop the training sentences that would inflate the evaluation."""
     train = _load(context.params, paths)
     scored = _load(context.params, evaluation, training=False)
     kept, dropped = decontamination.decontaminate(train, scored, keep_source or [])
     counts = Counter((example.source, dropped[example.uid]) for example in train if example.uid in dropped)
-    table = Table("source", "why", "sentences", title="Left out of training")
+    table = Table("source", "why", "sentences", title="Dropped from training")
     for (source, reason), count in sorted(counts.items()):
         table.add_row(source, reason, str(count))
     plain_console().print(table)
     if not kept:
-        raise ValueError("no training sentence is left; --keep-source NAME keeps a benchmark's training set")
+        raise ValueError("no training sentences left; --keep-source NAME keeps a benchmark's training set")
     write(kept, out, "jsonl")
     print(f"{len(kept)} of {counted(len(train), 'sentence')} -> {out}")
     return 0

@@ -1,4 +1,4 @@
-"""Score a model, or predictions that it made earlier, on annotated sentences.
+"""Score a model, or its saved predictions, on annotated sentences.
 
 python -m scripts.evaluate --model runs/demo/export --data demo/known demo/unseen
 python -m scripts.evaluate --predictions runs/demo/predictions/grpo.jsonl --data demo/known demo/unseen \\
@@ -40,10 +40,12 @@ from rnr.task.aggregation import Selection
 from rnr.types import Decoding, Example
 from scripts.command_line import (
     READING,
+    ContextTokens,
     HowOffsets,
     HowSpaces,
     LabelNames,
     LabelWeight,
+    MinConfidence,
     TagColumn,
     among,
     as_written,
@@ -90,20 +92,20 @@ def evaluate(
     context: typer.Context,
     data: Annotated[list[str], typer.Option(help="files, folders, patterns or demo/NAME, one or more")],
     model: Annotated[str | None, typer.Option(help="a Hugging Face folder, such as a run's export")] = None,
-    predictions: Annotated[Path | None, typer.Option(help="a file of predictions to be scored; needs no model")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="a file of predictions to score, without a model")] = None,
     other: Annotated[Path | None, typer.Option("--compare", help="other predictions for the same sentences")] = None,
     decoding: Decodings = None,
-    examples: Annotated[int, typer.Option(callback=within(0), help="most sentences of each data set; 0: all")] = 0,
-    out: Annotated[Path | None, typer.Option(help="a folder; else runs/evaluation/TIME, or beside FILE")] = None,
-    max_new_tokens: Annotated[int, typer.Option(callback=within(1), help="limit of an answer")] = _MAX_NEW_TOKENS,
-    context_tokens: Annotated[int, typer.Option(callback=within(1), help="prompt and answer")] = _CONTEXT_TOKENS,
+    examples: Annotated[int, typer.Option(callback=within(0), help="maximum sentences per data set; 0: all")] = 0,
+    out: Annotated[Path | None, typer.Option(help="folder; default: runs/evaluation/TIME, or beside FILE")] = None,
+    max_new_tokens: Annotated[int, typer.Option(callback=within(1), help="token limit of an answer")] = _MAX_NEW_TOKENS,
+    context_tokens: ContextTokens = _CONTEXT_TOKENS,
     catch_alls: CatchAlls = None,
-    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each sentence")] = 1,
-    select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
-    threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
+    samples: Annotated[int, typer.Option(callback=within(1), help="completions per sentence")] = 1,
+    select: Annotated[Selection | None, typer.Option(help="default: vote with several samples, else greedy")] = None,
+    threshold: MinConfidence = None,
     label_calibration: LabelWeight = None,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
-    rename: Annotated[list[str] | None, typer.Option(help="a tool's label as the data has it: PER=person")] = None,
+    rename: Annotated[list[str] | None, typer.Option(help="map a tool's label to the data's, e.g. PER=person")] = None,
     tag_column: TagColumn = READING.tag_column,
     spaces: HowSpaces = READING.spaces,
     offsets: HowOffsets = READING.offsets,
@@ -116,7 +118,7 @@ def evaluate(
     if catch_alls is None:
         catch_alls = asks_catch_alls(model) if model else True
     gold = _gold(data, reading_of(context.params), catch_alls)
-    # Read for its errors, too: these are to be known before the model is asked.
+    # Read first, so that its errors come before the model is asked.
     compared = _compared(other, gold, renamed, offsets) if other else None
     files = [predictions] if predictions else []
     if model:
@@ -148,39 +150,39 @@ def _refuse(context: typer.Context, model: str | None, predictions: Path | None,
 
 
 def _refuse_place(predictions: Path, out: Path | None) -> None:
-    """Raise ValueError where scores could not be written, before there are any."""
+    """Raise ValueError, before anything is scored, if the scores could not be written."""
     if out is None and predictions.exists() and not predictions.is_file():
-        raise ValueError(f"{predictions} is no file, so that scores cannot go beside it: give a folder as --out")
+        raise ValueError(f"{predictions} is not a file, so scores cannot be written beside it: give a folder as --out")
     if why := unwritable(out or predictions.parent):
-        raise ValueError(f"no scores can be written in {why}: give another folder as --out")
+        raise ValueError(f"cannot write scores in {why}: give another folder as --out")
 
 
 def _gold(data: Sequence[str], reading: ReadingConfig, catch_alls: bool) -> list[Example]:
     """The annotated sentences with the labels that are asked for."""
     gold = as_asked(load(data, training=False, options=reading), catch_alls=catch_alls)
-    columns({example.source for example in gold})  # raises for names that no table can have
+    columns({example.source for example in gold})  # raises for names that a table cannot have
     return gold
 
 
 def _least(threshold: Sequence[str] | None, gold: Sequence[Example]) -> float | dict[str, float] | None:
-    """The threshold; raises ValueError for that of a label which no sentence asks for."""
+    """The threshold; raises ValueError if it names a label that no sentence asks for."""
     least = threshold_option(threshold)
     refuse_unasked(least, {label for example in gold for label in example.schema})
     return least
 
 
 def _compared(other: Path, gold: Sequence[Example], renamed: Mapping[str, str], offsets: str) -> dict[str, Prediction]:
-    """The predictions of ``--compare``; what is noticed about them goes to stderr."""
+    """The predictions of ``--compare``; notes about them go to stderr."""
     read = read_any(other, gold, renamed, offsets=offsets)
     for note in read.notes:
-        print(f"noted: {other}: {note}", file=sys.stderr)
+        print(f"note: {other}: {note}", file=sys.stderr)
     return read.predictions
 
 
 def _renamed(pairs: Sequence[str]) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs]
     if wrong := [pair for pair, (old, _, new) in zip(pairs, split, strict=True) if not (old and new)]:
-        raise ValueError(f"--rename is TOOL=DATA, as PER=person; found {wrong[0]!r}")
+        raise ValueError(f"--rename must be TOOL=DATA, such as PER=person; found {wrong[0]!r}")
     return by_label(((old, new) for old, _, new in split), "--rename")
 
 
@@ -201,7 +203,7 @@ def _show(
     zero_shot = zero_shot_f1(scores)
     calibrated = calibration(found.values())
     under, other_under = decodings(found.values()), decodings((compared or {}).values())
-    against = "" if compared is None else f" (compared: {_told(other_under)})"
+    against = "" if compared is None else f" (compared: {_listed(other_under)})"
     row = {
         "model": model,
         "predictions": str(file),
@@ -213,14 +215,14 @@ def _show(
         "comparisons": {protocol: asdict(comparison) for protocol, comparison in comparisons.items()},
         "calibration": asdict(calibrated) if calibrated else None,
     }
-    # Named after its predictions: those of several stages are in one folder.
+    # Named after its predictions: one folder holds those of several stages.
     target = folder / f"{bare(file).stem}.scores.json"
     write_whole(target, strict_json(row, indent=1) + "\n")
     every = [*tables(scores, comparisons, zero_shot, name=model or file.name)]
     every += [calibration_table(calibrated)] if calibrated else []
     if shown != "terminal":
         print(csv_of(scores, comparisons) if shown == "csv" else markdown(every), end="")
-    # A log file has no width of its own, and 80 columns would cut the tables. What is meant for a file stands alone.
+    # A log file has no width, and 80 columns would cut the tables. With --format, only the tables go to stdout.
     width = None if sys.stdout.isatty() else 120
     console = plain_console(highlight=False, width=width, stderr=shown != "terminal")
     for table in every if shown == "terminal" else ():
@@ -229,15 +231,15 @@ def _show(
     for note in (*read.notes, quoted, *few_sentences(scores)):
         console.print(note, soft_wrap=True)
     if len(found) < sentences:
-        console.print(f"{len(found)} of the {sentences} sentences in the data have a prediction; only they count")
+        console.print(f"{len(found)} of the {sentences} sentences have a prediction; only those are scored")
     if left_out := reference_left_out(prediction.example for prediction in found.values()):
         labels = ", ".join(f"{number} under {label}" for label, number in left_out.items())
-        console.print(f"the protocols reference and chain leave gold mentions out, as the paper does: {labels}")
-    console.print(f"decoding: {_told(under)}{against}\npredictions: {file}\nscores: {target}", soft_wrap=True)
+        console.print(f"the protocols reference and chain leave out gold mentions, as the paper does: {labels}")
+    console.print(f"decoding: {_listed(under)}{against}\npredictions: {file}\nscores: {target}", soft_wrap=True)
 
 
-def _told(decodings: Sequence[str]) -> str:
-    return "; ".join(decodings) or "not told"
+def _listed(decodings: Sequence[str]) -> str:
+    return "; ".join(decodings) or "unknown"
 
 
 def _ask(
@@ -250,7 +252,7 @@ def _ask(
 ) -> list[Path]:
     """The files into which the model's answers were written, one for each decoding, with ``weight`` for the calibration
     of labels under marks (None: the model's own); raises ValueError if one exists already."""
-    from actors.loading import load as load_model  # loads torch, for which scoring has no use
+    from actors.loading import load as load_model  # loads torch, which scoring does not need
 
     names = {decoding: f"predictions-{decoding}.jsonl" for decoding in decodings} if len(decodings) > 1 else {}
     for file in (folder / name for name in (*names.values(), "predictions.jsonl")):
@@ -259,12 +261,12 @@ def _ask(
     asked = decodings or (trained_decoding(model),)
     if weight and "marks" not in asked:
         raise ValueError(
-            f"--label-calibration decides the labels of marks, and the model answers under {' and '.join(asked)}: give "
-            "--decoding marks, too"
+            f"--label-calibration applies to marks only, and the model answers under {' and '.join(asked)}: add "
+            "--decoding marks"
         )
     weights: dict[Decoding, float | None] = {each: weight if each == "marks" else None for each in asked}
     how = {name: options[name] for name in ("samples", "select", "threshold")}
-    for decoding, given in weights.items():  # what cannot be asked is known before anything is
+    for decoding, given in weights.items():  # refuse bad options before anything is asked
         Options.of(decoding=decoding, label_calibration=given, **how)
     files: list[Path] = []
     with load_model(model, decoding=asked[0], **options) as extractor:

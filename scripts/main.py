@@ -12,23 +12,23 @@ from scripts.startup import begin
 
 COMMANDS = {
     "data": "check, convert, split and count annotated sentences",
-    "cot": "reasoning chains from a teacher",
+    "cot": "generate reasoning chains with a teacher",
     "train": "SFT warm start, GRPO, evaluation, export",
     "predict": "entities of sentences and documents",
-    "serve": "a model over HTTP: /extract, a page to try it, OpenAI's interface",
-    "evaluate": "scores of a model or of its predictions",
+    "serve": "a model over HTTP: /extract, a page to try it, an OpenAI-compatible API",
+    "evaluate": "score a model or its predictions",
     "report": "a run as one HTML page",
     "replay": "re-score one saved group of rollouts in this process",
     "rescore": "re-score all saved rollouts with another reward",
     "scale": "change the number of rollout workers of an active run",
-    "plan": "resources and time that a config needs; how to split GPUs",
-    "bench": "speed on this machine",
+    "plan": "resources and time a config needs; how to split GPUs",
+    "bench": "benchmarks on this machine",
 }
-"""Command -> what it is for. ``scripts.COMMAND``, loaded when it is called, has ``main(argv) -> exit code``."""
+"""Command -> purpose. ``scripts.COMMAND``, loaded when it is called, has ``main(argv) -> exit code``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 2 for one that there is not."""
+    """Run one command; 2 for an unknown one."""
     if argv is None:
         begin()
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         near = did_you_mean(command, COMMANDS) or f"; choose from {', '.join(COMMANDS)}"
         print(f"error: unknown command {command!r}{near}", file=sys.stderr)
         return 2
-    # By which messages and --help call it: `rnr` may not be installed where this file was called.
+    # The name used by messages and --help: `rnr` may not be installed where this file was called.
     here = Path(sys.argv[0])
     sys.argv[0] = str(here.with_name(f"{command}.py")) if _is_module() else f"rnr {command}"
     return importlib.import_module(f"scripts.{command}").main(rest)
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _help() -> str:
     lines = [f"  {command:<10} {purpose}" for command, purpose in COMMANDS.items()]
     name = "python -m scripts.main" if _is_module() else "rnr"
-    return "\n".join([f"usage: {name} COMMAND ...   ({name} COMMAND --help says more)", "", *lines])
+    return "\n".join([f"usage: {name} COMMAND ...   ({name} COMMAND --help for details)", "", *lines])
 
 
 def _is_module() -> bool:

@@ -1,11 +1,11 @@
-"""The plan of a run; with --gpus, how to divide them among engines and the learner.
+"""The plan of a run; with --gpus, how to divide GPUs between engines and the learner.
 
-python -m scripts.plan --config scripts/configs/gpu_cluster.toml                 # as `train --dry-run`
+python -m scripts.plan --config scripts/configs/gpu_cluster.toml                 # same as `train --dry-run`
 python -m scripts.plan --config scripts/configs/gpu_cluster.toml --gpus h100:16  # every division, simulated
 python -m scripts.plan --config mine.toml --gpus h100:16 --bench a.json --bench b.json
 
-The second carries out the real loop in virtual time over workers that take as long as stated rates say, or as
-`bench step --json` measured. Nothing is started.
+With --gpus, the real loop runs in virtual time over simulated workers, whose speed is taken from datasheets or, with
+--bench, from measurements of `bench step --json`. Nothing is started.
 """
 
 import sys
@@ -30,15 +30,17 @@ def plan(
     config: Annotated[str | None, typer.Option(help="a TOML file; see scripts/configs")] = None,
     gpus: Annotated[str, typer.Option(help="NAME:NUMBER, such as h100:16")] = "",
     bench: Annotated[list[Path] | None, typer.Option(help="JSON of `bench step` on one such GPU")] = None,
-    answer_tokens: Annotated[float | None, typer.Option(callback=within(1), help="of a completion, on average")] = None,
+    answer_tokens: Annotated[
+        float | None, typer.Option(callback=within(1), help="average tokens of a completion")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="the plan as JSON")] = False,
 ) -> int:
-    """Print the plan; options that are not listed are ``--section.key=value`` overrides."""
+    """Print the plan; all other options are ``--section.key=value`` overrides."""
     if not gpus:
         refuse_idle(context, ("bench", "answer_tokens"), "without --gpus")
     find_modules_here()
     settings = settings_of(config, context.args)
-    from scripts.plan_output import divide, show_plan  # loads Ray and torch, for which --help has no use
+    from scripts.plan_output import divide, show_plan  # loads Ray and torch, which --help does not need
 
     if gpus:
         divide(settings, gpus, bench or [], answer_tokens, as_json=as_json)

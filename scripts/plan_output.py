@@ -35,11 +35,11 @@ from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 DRIVER = 0.0008
 """Seconds of the driver for a group: loop, advantages, batch (docs/BENCHMARKS.md, "The controller")."""
 STALENESS = 2
-"""Up to which ``grpo.max_staleness`` is tried for the best division."""
+"""Largest ``grpo.max_staleness`` that is tried for the best division."""
 
 
 def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | None, *, as_json: bool) -> None:
-    """Print every division of the GPUs, the best one, and what staleness does to it."""
+    """Print every division of the GPUs, the best one, and the effect of staleness on it."""
     machine, count = machines_of(gpus)
     planner, load = _planner(config, machine, bench, answer_tokens)
     found = []
@@ -60,28 +60,28 @@ def divide(config: Config, gpus: str, bench: list[Path], answer_tokens: float | 
     out.print(_table(f"{config.run.name} on {count} x {machine.name}, {_source(bench)}", found, best))
     out.print(
         f"a step: {load.prompts} prompts of {load.prompt_tokens:.0f} tokens x {load.samples} completions of "
-        f"{load.tokens:.0f} on average (--answer-tokens); the cache of an engine holds "
-        f"{planner.cached(shared=best.shared)} sequences of full length"
+        f"{load.tokens:.0f} on average (--answer-tokens); the KV cache of an engine "
+        f"holds {planner.cached(shared=best.shared)} full-length sequences"
     )
     driver = DRIVER * load.prompts
-    out.print(f"the driver works {driver:.2f} s of a step{': it is what limits the run' if driver > limit else ''}")
+    out.print(f"the driver takes {driver:.2f} s per step{': it is the bottleneck' if driver > limit else ''}")
     if best is not fastest:
         out.print(
-            f"{counted(best.gpus, 'GPU does', 'GPUs do')} as much as {count}, within {100 * NEAR:.0f} %: only larger "
+            f"{counted(best.gpus, 'GPU is', 'GPUs are')} as fast as {count} (within {100 * NEAR:.0f} %): only larger "
             "steps (sampling.prompts_per_step, sampling.samples_per_prompt) would use more"
         )
     for staleness, outcome in stale.items():
         out.print(f"grpo.max_staleness={staleness}: {outcome.samples_per_second:.1f} samples/s")
     halves = " --cluster.gpus_per_rollout_worker=0.5 --cluster.gpus_per_learner_rank=0.5"
-    shared = halves if best.shared and best is not fastest else ""  # which on fewer GPUs than there are has to be said
+    shared = halves if best.shared and best is not fastest else ""  # on fewer GPUs than there are, sharing must be set
     out.print(f"--cluster.rollout_workers={best.engines} --cluster.learner_ranks={best.ranks}{shared}")
 
 
 def _planner(config: Config, machine: Machine, bench: list[Path], answer_tokens: float | None) -> tuple[Planner, Load]:
-    """The planner of this run on such machines, and what one of its steps is."""
+    """The planner of this run on such machines, and the load of one step."""
     benches = [read_json(file) for file in bench]
     speed = measured(benches, max_num_seqs=config.generation.sequences) if benches else None
-    with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
+    with redirect_stdout(sys.stderr):  # messages about the data; stdout is for the plan
         prepared, _ = load_inputs(config)
     sampling = config.sampling
     load = Load(
@@ -107,12 +107,12 @@ def _planner(config: Config, machine: Machine, bench: list[Path], answer_tokens:
 
 
 def _source(bench: list[Path]) -> str:
-    return f"measured: {', '.join(map(str, bench))}" if bench else "stated rates (estimate)"
+    return f"measured: {', '.join(map(str, bench))}" if bench else "datasheet rates (estimate)"
 
 
 def _table(title: str, found: list[Division], best: Division) -> Table:
     speed = Column("samples/s", min_width=len("samples/s"))
-    names = ("engines", "learner ranks", "step", speed, "engines idle", "learner idle", "GiB of a rank", "")
+    names = ("engines", "learner ranks", "step", speed, "engines idle", "learner idle", "GiB per rank", "")
     table = Table(*names, title=title)
     for each in found:
         outcome = each.outcome
@@ -132,14 +132,14 @@ def _table(title: str, found: list[Division], best: Division) -> Table:
 
 
 def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
-    """Print the plan (with the config, if as JSON) and check the run folder, data, model and resources; starts nothing.
+    """Print the plan (as JSON with the config) and check the run folder, data, model and resources; starts nothing.
 
-    Raises ValueError for whatever would stop the run at its start.
+    Raises ValueError for anything that would stop the run at its start.
     """
     tree = config.model_dump(mode="json")
     folder, there = run_folder(config.run), resume and resumable(config.run)
     check_run(config.run, tree, resume=there)
-    with redirect_stdout(sys.stderr):  # what reading says; the plan comes first
+    with redirect_stdout(sys.stderr):  # messages about the data; stdout is for the plan
         inputs = load_and_check(config, resume=there)
     prepared, schedule = inputs.prepared, inputs.schedule
     finished = there and is_finished(config.run, tree)
@@ -167,15 +167,15 @@ def show_plan(config: Config, *, resume: bool, as_json: bool = False) -> None:
     if local:
         check_resources(config.cluster, has, config.reward.scorers)
     if not as_json:
-        enough = f"enough on this machine{', but for its memory' if short else ''}"
+        enough = f"enough on this machine{', except for its memory' if short else ''}"
         print("resources:", enough if local else "checked when the cluster is joined")
 
 
 def _rows(
     config: Config, prepared: Prepared, schedule: Schedule, progress: Progress | None
 ) -> tuple[list[tuple[str, str]], str]:
-    """The rows of a plan whose GPUs are decided, from where it stands (None: at its end), and what memory is missing
-    if all of it is this machine's."""
+    """The rows of a plan whose GPUs are decided, from its progress on (None: finished), and the memory that is missing
+    if everything runs on this machine."""
     branches = memory_branches(config)
     generation, memory = plan_memory(known_gpus(config.cluster), prepared.shape, **branches, longest=prepared.longest)
     needing = roles(config.cluster, config.reward.scorers)

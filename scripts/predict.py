@@ -1,4 +1,4 @@
-"""Entities of sentences and documents, with confidence and reasoning. Results alone go to standard output.
+"""Entities of sentences and documents, with confidence and reasoning. Only results go to standard output.
 
 python -m scripts.predict --model runs/demo/export --schema person,location "Ada Lovelace was born in London."
 cat rows.jsonl | python -m scripts.predict --model runs/demo/export --schema-file labels.json --json - | jq .entities
@@ -31,7 +31,17 @@ from rnr.task.extraction import Extraction
 from rnr.task.labels import label_key
 from rnr.task.parsing import ERRORS
 from rnr.types import Decoding
-from scripts.command_line import LabelWeight, as_written, new_app, refuse_idle, run, threshold_option, within
+from scripts.command_line import (
+    ContextTokens,
+    LabelWeight,
+    MinConfidence,
+    as_written,
+    new_app,
+    refuse_idle,
+    run,
+    threshold_option,
+    within,
+)
 from scripts.questions import Form, Question, read_questions, schema_option
 
 app = new_app()
@@ -50,25 +60,25 @@ def predict(
     sentences: Annotated[list[str] | None, typer.Argument(help="texts, or - for stdin", show_default=False)] = None,
     schema: Annotated[str | None, typer.Option(help="labels, separated by commas")] = None,
     schema_file: Annotated[
-        Path | None, typer.Option(help="a label a line, a labels.json, or {label: definition}")
+        Path | None, typer.Option(help="a label per line, labels.json or {label: definition}")
     ] = None,
     file: Annotated[list[str] | None, typer.Option(help="more sentences; JSONL rows may have their own schema")] = None,
-    form: Annotated[
-        Form, typer.Option("--input", help="auto tells lines and jsonl apart; document: one text")
-    ] = "auto",
-    out: Annotated[Path | None, typer.Option(help="a JSONL file, in place of standard output")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on behind the last row of --out")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a sentence")] = False,
+    form: Annotated[Form, typer.Option("--input", help="auto: lines or jsonl; document: one text")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="write JSONL to this file instead of standard output")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue after the last row of --out")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object per sentence")] = False,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers needs no vLLM")] = "vllm",
-    samples: Annotated[int, typer.Option(callback=within(1), help="completions of each text")] = 1,
-    select: Annotated[Selection | None, typer.Option(help="default: vote of several samples, else greedy")] = None,
-    threshold: Annotated[list[str] | None, typer.Option(help="least confidence: 0.5, or person=0.7,city=0.4")] = None,
+    samples: Annotated[int, typer.Option(callback=within(1), help="completions per text")] = 1,
+    select: Annotated[Selection | None, typer.Option(help="default: vote with several samples, else greedy")] = None,
+    threshold: MinConfidence = None,
     label_calibration: LabelWeight = None,
-    decoding: Annotated[Decoding | None, typer.Option(help="default: marks or schema, by the model's chains")] = None,
-    window: Annotated[int, typer.Option(callback=within(8), help="tokens read at once")] = 256,
-    overlap: Annotated[int | None, typer.Option(callback=within(0), help="tokens two share; default: 48")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(callback=within(1), help="default: all the room")] = None,
-    context_tokens: Annotated[int, typer.Option(callback=within(1), help="prompt and answer")] = _CONTEXT_TOKENS,
+    decoding: Annotated[Decoding | None, typer.Option(help="marks, schema or free; default: as trained")] = None,
+    window: Annotated[int, typer.Option(callback=within(8), help="tokens per window of a long text")] = 256,
+    overlap: Annotated[int | None, typer.Option(callback=within(0), help="shared tokens; default: 48")] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(callback=within(1), help="default: up to the context limit")
+    ] = None,
+    context_tokens: ContextTokens = _CONTEXT_TOKENS,
 ) -> None:
     """Ask the model about each text and print the entities."""
     labels = schema_option(schema, schema_file)
@@ -89,12 +99,12 @@ def predict(
         _answer(model, questions, options, None, as_json=as_json)
         return
     with _opened(out, resume=resume) as stream:
-        _answer(model, _behind(questions, out, stream), options, stream, as_json=True)
+        _answer(model, _unanswered(questions, out, stream), options, stream, as_json=True)
 
 
 def _refuse(options: dict[str, Any]) -> None:
-    """Raise ValueError for what no model can be asked, before torch is loaded; what a model's own decoding does not
-    allow, which only its folder tells, comes then."""
+    """Raise ValueError for options that no model allows, before torch is loaded. Conflicts with the model's own
+    decoding are found later, when its folder is read."""
     given = {name: options[name] for name in Options.model_fields if name in options}
     Options.of(**{**given, "decoding": options["decoding"] or "marks"})
     refuse_limits(options["context_tokens"], options["max_new_tokens"])
@@ -103,15 +113,15 @@ def _refuse(options: dict[str, Any]) -> None:
 def _answer(
     model: str, questions: Iterator[Question], options: dict[str, Any], out: TextIO | None, *, as_json: bool
 ) -> None:
-    """Ask, and write the answers behind those in ``out``, or to standard output."""
-    # Before an engine starts: the first question tells most of what can be wrong.
+    """Ask, and append the answers to ``out``, or write them to standard output."""
+    # Before an engine starts: most errors show up in the first question.
     first = next(questions, None)
     if first is None:
         print("nothing to do: no input, or --out already has all answers", file=sys.stderr)
         return
     questions = itertools.chain([first], questions)
     with stdout_to_stderr() as stdout:
-        from actors.loading import load  # loads torch, for which wrong input has no use
+        from actors.loading import load  # loads torch: wrong input is refused before that
 
         with load(model, **options) as extractor:
             pairs = _noting(_answered(questions, extractor.stream), options["threshold"])
@@ -121,8 +131,8 @@ def _answer(
 def _answered(
     questions: Iterator[Question], stream: Callable[[Iterable[tuple[str, Labels]]], Iterator[Extraction]]
 ) -> Iterator[tuple[Question, Extraction]]:
-    """Each question with its answer. Questions are taken in another thread, whose error comes with the answers: a row
-    that cannot be read ends all that follows it, and not in silence."""
+    """Each question with its answer. Questions are read in another thread, whose error is raised among the answers: a
+    row that cannot be read stops everything after it, with an error."""
     asked: deque[Question] = deque()
 
     def remembered() -> Iterator[tuple[str, Labels]]:
@@ -137,36 +147,36 @@ def _answered(
 def _noting(
     pairs: Iterator[tuple[Question, Extraction]], threshold: float | dict[str, float] | None
 ) -> Iterator[tuple[Question, Extraction]]:
-    """The same; behind the last, labels are named that have a threshold and that no text was asked for."""
+    """The same pairs; after the last, report labels that have a threshold and that no text asks for."""
     idle = {label_key(label): label for label in threshold} if isinstance(threshold, dict) else {}
     for question, found in pairs:
         for label in question.labels:
             idle.pop(label_key(label), None)
         yield question, found
     if idle:
-        print(f"noted: no text was asked for {', '.join(idle.values())}, which --threshold names", file=sys.stderr)
+        print(f"note: --threshold names labels that no text asks for: {', '.join(idle.values())}", file=sys.stderr)
 
 
 @contextmanager
 def _opened(out: Path, *, resume: bool) -> Iterator[TextIO]:
-    """``--out``, to be written by this process alone until the end of the block; a new one that stays empty is taken
-    away. Raises ValueError for one that has answers already, or that another process writes.
+    """``--out``, locked by this process until the end of the block; a new file that stays empty is removed. Raises
+    ValueError for one that already has answers, or that another process is writing.
 
-    Nothing in the block may open this file: the lock goes when the process closes it anywhere. Unlike that of ``flock``
-    it is not inherited by the processes of an engine, which may outlive this one.
+    Nothing in the block may open this file: closing it anywhere in this process releases the lock. Unlike one of
+    ``flock`` it is not inherited by the processes of an engine, which may outlive this one.
     """
     new = not out.exists()
     if not new and not out.is_file():
-        raise ValueError(f"{out} is no file: answers go to standard output without --out")
+        raise ValueError(f"{out} is not a file; without --out, answers go to standard output")
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a+", encoding="utf-8", errors="backslashreplace") as stream:
         with suppress(OSError):  # a file system without locks
             try:
                 fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ValueError(f"{out} is written by another process: give another --out") from None
+                raise ValueError(f"another process is writing to {out}: give another --out") from None
         if not out.exists() or not os.path.samestat(os.fstat(stream.fileno()), out.stat()):
-            raise ValueError(f"{out} was taken away by another process, which wrote nothing: once more")
+            raise ValueError(f"{out} was removed by another process, which wrote nothing: try again")
         if not resume and _size(out):
             raise ValueError(f"{out} exists: --resume continues it, or give another --out")
         try:
@@ -180,9 +190,9 @@ def _size(out: Path) -> int:
     return out.stat().st_size if out.exists() else 0
 
 
-def _behind(questions: Iterator[Question], out: Path, stream: TextIO) -> Iterator[Question]:
-    """The questions behind those that ``--out`` answers; a row that was cut in its middle is taken away. Raises
-    ValueError for rows that are no answers to these questions."""
+def _unanswered(questions: Iterator[Question], out: Path, stream: TextIO) -> Iterator[Question]:
+    """The questions after those that ``--out`` answers; an incomplete last row is removed. Raises ValueError for rows
+    that do not answer these questions."""
     file = stream.buffer
     file.seek(0)
     text = file.read()
@@ -190,7 +200,7 @@ def _behind(questions: Iterator[Question], out: Path, stream: TextIO) -> Iterato
     for number, row in numbered_rows(whole.splitlines(), out):
         if why := _is_no_answer(row, next(questions, None)):
             raise ValueError(
-                f"{out}, row {number}: {why}: --resume goes on with the same input and labels; else give another --out"
+                f"{out}, row {number}: {why}: --resume needs the same input and labels; else give another --out"
             )
     if len(whole) < len(text):
         file.truncate(len(whole))
@@ -198,17 +208,17 @@ def _behind(questions: Iterator[Question], out: Path, stream: TextIO) -> Iterato
 
 
 def _is_no_answer(row: Mapping[str, Any], question: Question | None) -> str:
-    """Why a row of ``--out`` is no answer to a question, as far as it tells; empty where it is one."""
+    """Why a row of ``--out`` cannot be the answer to this question; empty if it can."""
     entities = row.get("entities") or []
     if not isinstance(entities, list) or not isinstance(row.get("sentence"), str):
         return "not an output of predict"
     if question is None:
-        return f"the input ends before it, which is about {row['sentence'][:60]!r}"
+        return f"the input has no row for it; it is about {row['sentence'][:60]!r}"
     if row["sentence"] != question.text:
-        return f"it is about {row['sentence'][:60]!r}, and the input has {question.text[:60]!r} there"
+        return f"it is about {row['sentence'][:60]!r}, but the input has {question.text[:60]!r} there"
     name = {"id": row["id"]} if "id" in row else {}
     if name != question.name:
-        return f"it is called {name.get('id')!r}, and the row of the input {question.name.get('id')!r}"
+        return f"its id is {name.get('id')!r}, but the input row has {question.name.get('id')!r}"
     asked = set(map(label_key, question.labels))
     found = (entity.get("label") for entity in entities if isinstance(entity, dict))
     other = next((label for label in found if label_key(str(label)) not in asked), None)
@@ -216,7 +226,7 @@ def _is_no_answer(row: Mapping[str, Any], question: Question | None) -> str:
 
 
 def _show(pairs: Iterator[tuple[Question, Extraction]], stream: TextIO, *, as_json: bool) -> None:
-    """Write each result as soon as it is there, the progress and at the end what a reader should know to stderr."""
+    """Write each result as soon as it is there; progress and a summary go to stderr."""
     begin = last = time.monotonic()
     done = 0
     notes: Counter[str] = Counter()
@@ -227,21 +237,21 @@ def _show(pairs: Iterator[tuple[Question, Extraction]], stream: TextIO, *, as_js
         notes.update(_notes(found))
         if time.monotonic() - last > PROGRESS_SECONDS:
             last = time.monotonic()
-            print(f"{counted(done, 'text')}, {done / (last - begin):.1f} a second", file=sys.stderr, flush=True)
+            print(f"{counted(done, 'text')}, {done / (last - begin):.1f} per second", file=sys.stderr, flush=True)
     seconds = time.monotonic() - begin
-    told = "".join(f"; {count} {what}" for what, count in notes.items())
-    print(f"{counted(done, 'text')} in {seconds:.1f} s{told}", file=sys.stderr, flush=True)
+    summary = "".join(f"; {count} {what}" for what, count in notes.items())
+    print(f"{counted(done, 'text')} in {seconds:.1f} s{summary}", file=sys.stderr, flush=True)
 
 
 def _notes(found: Extraction) -> dict[str, int]:
-    """What is not to pass in silence."""
+    """What the summary counts."""
     counts = {
-        "ran into the token limit": int(not found.finished),
-        "without an answer that can be read": int(found.error is not None),
+        "cut at the token limit": int(not found.finished),
+        "with an answer that cannot be parsed": int(found.error is not None),
         "read in windows": int(found.windows > 1),
-        "blank and not asked about": int(found.windows == 0),
-        "found, but below the threshold": found.below_threshold,
-        "found, but no answer to the question (left_out)": len(found.left_out),
+        "blank, not sent to the model": int(found.windows == 0),
+        "entities below the threshold": found.below_threshold,
+        "entities that do not answer the question (left_out)": len(found.left_out),
     }
     return {what: count for what, count in counts.items() if count}
 
@@ -261,7 +271,7 @@ def _plain(found: Extraction) -> str:
 
 
 def _visible(text: str) -> str:
-    """The text without what would steer a terminal: control characters as ``\\x1b``."""
+    """The text with control characters escaped as ``\\x1b``, so that none reaches the terminal."""
     return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else f"\\x{ord(c):02x}" for c in text)
 
 

@@ -1,4 +1,4 @@
-"""What a command prints: any text in any encoding; and a long command outlives those who read it."""
+"""What a command prints: any text in any encoding; a long command survives a closed terminal or pipe."""
 
 import codecs
 import errno
@@ -13,9 +13,9 @@ from typing import Any, TextIO
 
 NAMES = {1: "standard output", 2: "standard error"}
 SECONDS = 10.0
-"""For which the reader of a pipe that does not block is waited for."""
+"""How long to wait for the reader of a full non-blocking pipe."""
 ESCAPED = "rnr_escaped"
-"""Name of the way in which a character that an encoding lacks is written: as JSON has it, so that JSON stays JSON."""
+"""Error handler that writes a character which the encoding lacks as a JSON escape, so that JSON stays JSON."""
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
@@ -28,19 +28,19 @@ codecs.register_error(ESCAPED, _escaped)
 
 
 def take_any_text() -> None:
-    """From now on a character that the encoding of standard output or error lacks is written as ``\\u20ac``."""
+    """Write characters that the encoding of standard output or error lacks as ``\\u20ac`` from now on."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ESCAPED)
 
 
 class _Lasting(io.FileIO):
-    """A file descriptor that takes what is written, also where it is lost: that is said once, on the other one."""
+    """A file descriptor whose writes never fail; output that is lost is reported once, on the other descriptor."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number, "wb", closefd=False)
         self._number = number
-        self._said = False
+        self._reported = False
 
     def write(self, data: Any) -> int:
         try:
@@ -52,17 +52,17 @@ class _Lasting(io.FileIO):
                 raise OSError(errno.EAGAIN, f"not read for {SECONDS:g} s")
             return written
         except OSError as error:
-            if not self._said:
-                self._said = True
-                why = f"{NAMES[self._number]} takes no more ({error.strerror})"
+            if not self._reported:
+                self._reported = True
+                why = f"cannot write to {NAMES[self._number]} ({error.strerror})"
                 with suppress(OSError):
-                    os.write(3 - self._number, f"{why}: what is printed there is lost, and the work goes on\n".encode())
+                    os.write(3 - self._number, f"{why}: its output is lost, the work continues\n".encode())
             return len(data)
 
 
 @contextmanager
 def lasting() -> Iterator[None]:
-    """In this block a reader that goes away, a terminal that is closed and a full disk under a log end nothing."""
+    """In this block a closed pipe or terminal, or a full disk under a log file, does not stop the work."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _lasting(sys.stdout, 1), _lasting(sys.stderr, 2)
     try:
@@ -75,7 +75,7 @@ def lasting() -> Iterator[None]:
 
 
 def _lasting(stream: Any, number: int) -> Any:
-    """The stream anew, line by line; one that is closed, or in the hands of someone else, as it is."""
+    """The stream wrapped again, line-buffered; one that is closed or redirected by others is returned as it is."""
     if not isinstance(stream, io.TextIOWrapper) or not _is_of(stream, number):
         return stream
     with suppress(OSError):
@@ -92,8 +92,8 @@ def _is_of(stream: TextIO, number: int) -> bool:
 
 
 def flushed(code: int) -> int:
-    """The exit code of a short command, when all that it printed has been taken: 1, without a word, where its reader
-    went away (``| head``), 2 where there was no room."""
+    """The exit code of a short command after flushing its output: 1, without a message, if the reader has closed the
+    pipe (``| head``), 2 if the disk is full."""
     stream = sys.stdout
     if stream is None:
         return code
@@ -101,7 +101,7 @@ def flushed(code: int) -> int:
         stream.flush()
         return code
     except OSError as error:
-        # Python would try once more when it ends.
+        # Python would flush again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if isinstance(error, BrokenPipeError):
             return code or 1

@@ -1,4 +1,4 @@
-"""What ``predict`` is asked: texts with their labels, from arguments, files and standard input, read as they come."""
+"""The questions for ``predict``: texts with their labels, streamed from arguments, files and standard input."""
 
 import itertools
 import json
@@ -17,13 +17,13 @@ from rnr.files.text import text_of
 from rnr.task.labels import label_key
 
 Form = Literal["auto", "lines", "jsonl", "document"]
-"""One text a line; one JSON object a line; the whole file as one text."""
+"""One text per line; one JSON object per line; the whole file as one text."""
 
 DATA = (".json", ".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv", ".csv", ".ann", ".parquet", ".gz")
-"""Endings of what is no text a line."""
+"""Suffixes of files that do not have one text per line."""
 
 TEXT, LABELS, NAMES = ("sentence", "text"), ("schema", "labels"), ("uid", "id", "guid")
-"""The keys of a row that are its text, its labels and its name: the first that is there."""
+"""The keys of a row for its text, labels and name; the first one present is used."""
 
 _TAG = re.compile("[BIESLUMW][-_].")
 
@@ -35,7 +35,7 @@ _NO_LABELS = "{}: the schema must be a list of labels or an object {{label: defi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A text, what to find in it, and what its row calls itself."""
+    """A text, the labels to find in it, and the id of its row."""
 
     text: str
     labels: Labels
@@ -43,9 +43,9 @@ class Question:
 
 
 def read_questions(texts: Sequence[str], files: Sequence[str], form: Form, labels: Labels | None) -> Iterator[Question]:
-    """The questions in their order. A text or file ``-`` is standard input. A row's own schema goes before ``labels``.
+    """The questions in their order. A text or file ``-`` is standard input. A row's own schema overrides ``labels``.
 
-    Raises ValueError, naming file and row, for what is no question.
+    Raises ValueError, naming file and row, for anything that is not a question.
     """
     for text in texts:
         if text == "-":
@@ -77,19 +77,19 @@ def _from_file(file: str, form: Form, labels: Labels | None) -> Iterator[Questio
 
 
 def _form_of(file: str, name: str, first: str) -> Form:
-    """What a file is whose form nobody has said, by its name and its first line; raises ValueError for what is neither
-    rows nor texts."""
+    """The detected form of a file, by its name and first line; raises ValueError for one that holds neither rows nor
+    texts."""
     if file.endswith((".jsonl", ".ndjson")) or _is_row(first):
         return "jsonl"
     if Path(file).suffix.lower() in DATA:
         raise ValueError(
-            f"{name} looks like annotated data, which is read as JSONL: `python -m scripts.data convert {name} "
-            "--to jsonl --out rows.jsonl` writes it; or say --input lines for a text a line"
+            f"{name} looks like annotated data: convert it with `python -m scripts.data convert {name} "
+            "--to jsonl --out rows.jsonl`, or give --input lines for one text per line"
         )
     if _opens_json(first):
         raise ValueError(
-            f"{name} begins with JSON that is no row: a row is an object on one line, with its text under "
-            f"{' or '.join(TEXT)}; or say --input lines for a text a line"
+            f"{name} begins with JSON that is not a row: a row is an object on one line, with its text under "
+            f"{' or '.join(TEXT)}; or give --input lines for one text per line"
         )
     return "lines"
 
@@ -114,10 +114,10 @@ def _is_row(line: str) -> bool:
 
 
 def _opens_json(line: str) -> bool:
-    """Whether an object or list of JSON begins here: a sentence may begin with ``[1]``, ``[[Paris]]``, ``["Hello"``."""
+    """Whether a JSON object or list begins here; a sentence may begin with ``[1]``, ``[[Paris]]``, ``["Hello"``."""
     if re.match(r'\s*([{\[]\s*$|(\[\s*)?\{\s*"[^"]*"\s*:)', line):
         return True
-    # A list that goes on in the next line ends in a comma.
+    # A list that continues in the next line ends in a comma.
     return re.match(r'\s*\[\s*["\[]', line) is not None and (_is_json(line) or _is_json(re.sub(r",\s*$", "]", line)))
 
 
@@ -132,32 +132,32 @@ def _is_json(text: str) -> bool:
 def _question(row: Mapping[str, Any], place: str, labels: Labels | None) -> Question:
     text = next((row[key] for key in TEXT if key in row), None)
     if not isinstance(text, str):
-        raise ValueError(f"{place}: it needs a text under {' or '.join(TEXT)}")
+        raise ValueError(f"{place}: no text under {' or '.join(TEXT)}")
     own = next((row[key] for key in LABELS if key in row), None)
     name = next(({"id": row[key]} for key in NAMES if key in row), {})
     return Question(text=text, labels=_needed(labels, place) if own is None else _own_labels(own, place), name=name)
 
 
 def _own_labels(value: Any, place: str) -> Labels:
-    """The schema of a row, without an object or a list in it: these may be entities."""
+    """The schema of a row; nested objects and lists are refused, as they may be entities."""
     parts = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(parts, list) or not all(isinstance(part, str | int) for part in parts):
         raise ValueError(_NO_LABELS.format(place))
     labels = read_labels(value, place)
     if (named := labels_of_tags(list(labels))) != list(labels):
-        raise ValueError(f"{place}: its schema lists tags ({', '.join(labels)}), give their labels: {', '.join(named)}")
+        raise ValueError(f"{place}: the schema lists tags ({', '.join(labels)}); give their labels: {', '.join(named)}")
     return labels
 
 
 def _needed(labels: Labels | None, place: str) -> Labels:
     if labels is None:
-        raise ValueError(f"{place} has no schema of its own: give --schema or --schema-file")
+        raise ValueError(f"{place} has no schema: give --schema or --schema-file")
     return labels
 
 
 def read_labels(value: Any, place: str) -> Labels:
-    """The labels of JSON: a list in any shape that a ``labels.json`` has, or an object ``{label: definition}``; raises
-    ValueError for anything else."""
+    """The labels in a JSON value: a list in any shape that a ``labels.json`` has, or an object ``{label: definition}``;
+    raises ValueError for anything else."""
     names = listed_names(value)
     if names is None and value and isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
         return value
@@ -171,8 +171,8 @@ def read_labels(value: Any, place: str) -> Labels:
 
 
 def schema_option(schema: str | None, file: Path | None) -> Labels | None:
-    """The labels of ``--schema a,b`` or of ``--schema-file``, a label a line: or JSON as ``read_labels`` takes it, also
-    a list of tags. What is made of them is said."""
+    """The labels of ``--schema a,b`` or of ``--schema-file``: one per line, or JSON as ``read_labels`` takes it. A list
+    of tags is turned into labels, with a note."""
     if schema is not None and file is not None:
         raise ValueError("give --schema or --schema-file, not both")
     if schema is not None:
@@ -204,8 +204,8 @@ def _labels(text: str, place: str, parts: Sequence[str]) -> Labels:
     if named == list(labels):
         return labels
     if not named:
-        raise ValueError(f"{place} needs a label; O is the tag of what has none")
-    print(f"noted: {place} lists tags ({', '.join(labels)}); asked for is {', '.join(named)}", file=sys.stderr)
+        raise ValueError(f"{place} has no label; O is the tag of words outside entities")
+    print(f"note: {place} lists tags ({', '.join(labels)}); asking for {', '.join(named)}", file=sys.stderr)
     return named
 
 
@@ -213,7 +213,7 @@ def _listed(labels: Iterable[str], place: str) -> list[str]:
     found: dict[str, str] = {}
     for label in filter(None, map(str.strip, labels)):
         if (first := found.setdefault(label_key(label), label)) != label:
-            print(f"noted: {place}: {label!r} is the same to the model as {first!r}, and left out", file=sys.stderr)
+            print(f"note: {place}: dropped {label!r}, which the model sees as {first!r}", file=sys.stderr)
     if not found:
-        raise ValueError(f"{place} needs a label")
+        raise ValueError(f"{place} has no label")
     return list(found.values())

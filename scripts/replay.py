@@ -1,4 +1,4 @@
-"""One saved group again, in this process: its prompt, what each answer says, and the reward of the run's config.
+"""Re-score one saved group in this process: its prompt, its answers, and their rewards under the run's config.
 
 python -m scripts.replay runs/demo --step 3 --uid train/train:17 [--rollout 2] [--breakpoint]
 """
@@ -25,7 +25,7 @@ from scripts.startup import find_modules_here
 
 app = new_app()
 SAME = 1e-6
-"""Rewards that differ by less are the same: they are saved as they were."""
+"""Rewards that differ by less count as equal."""
 
 
 def main(argv: list[str]) -> int:
@@ -34,14 +34,14 @@ def main(argv: list[str]) -> int:
 
 @app.command(help=as_written(__doc__))
 def replay(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be under way")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be active")],
     step: Annotated[int, typer.Option(help="the GRPO step, from 0, as in rollouts.jsonl")],
-    uid: Annotated[str, typer.Option(help="of the prompt, as in rollouts.jsonl")],
-    rollout: Annotated[int | None, typer.Option(help="only this one of the group, from 0")] = None,
+    uid: Annotated[str, typer.Option(help="uid of the prompt, as in rollouts.jsonl")],
+    rollout: Annotated[int | None, typer.Option(help="show only this rollout of the group, from 0")] = None,
     stop: Annotated[bool, typer.Option("--breakpoint", help="stop in the debugger before the reward")] = False,
-    prompt: Annotated[bool, typer.Option(help="show the prompt, which loads the model's tokenizer")] = True,
+    prompt: Annotated[bool, typer.Option(help="show the prompt; loads the model's tokenizer")] = True,
 ) -> int:
-    """Print saved and new side by side; 1 if any reward came out otherwise."""
+    """Print saved and new rewards side by side; exit code 1 if any differs."""
     find_modules_here()
     config = saved_config(folder)
     saved = find_group(folder, step, uid)
@@ -54,11 +54,11 @@ def replay(
         out.print(f"\nprompt:\n{_prompt_text(config, example)}")
     for scorer in options.scorers:
         if scorer.gpus:
-            out.print(f"left out: the scorer {scorer.called} needs a GPU")
+            out.print(f"skipped: scorer {scorer.called} needs a GPU")
     scored = _scored(saved.group, options, config["sampling"]["max_new_tokens"], stop)
     numbers = range(len(scored.rewards)) if rollout is None else [rollout]
     if rollout is not None and not 0 <= rollout < len(scored.rewards):
-        raise ValueError(f"--rollout {rollout}: the group has {len(scored.rewards)}, from 0")
+        raise ValueError(f"--rollout {rollout}: the group has {len(scored.rewards)} rollouts, numbered from 0")
     differ = [_show(out, saved, number, scored.answers[number], scored.rewards[number]) for number in numbers]
     return int(any(differ))
 
@@ -69,9 +69,7 @@ def _place(start: int, end: int) -> str:
 
 def _scored(group: Group, options: RewardConfig, max_new_tokens: int, stop: bool) -> ScoredGroup:
     if stop:
-        print(
-            "next: step into rescore_rollouts; `group` is what is scored, `options` the reward's branch of the config"
-        )
+        print("next: step into rescore_rollouts; `group` is being scored, `options` is the config's reward section")
         breakpoint()
     return rescore_rollouts(group, options, max_new_tokens=max_new_tokens)
 
@@ -87,12 +85,12 @@ def _prompt_text(config: Mapping[str, Any], example: Example) -> str:
 
 
 def _show(out: Console, saved: SavedGroup, number: int, answer: Answer, reward: Reward) -> bool:
-    """Print one rollout; whether its reward differs from the saved one."""
+    """Print one rollout; returns whether its reward differs from the saved one."""
     row = saved.rows[number]
     before, now = row["reward"], reward.total
     differs = (before is None) != (now is None) or (before is not None and abs(before - (now or 0.0)) > SAME)
-    told = f"saved {before}, now {now}" if differs else f"{now} as saved"
-    out.print(f"\nrollout {number}: reward {told}")
+    change = f"saved {before}, now {now}" if differs else f"{now} as saved"
+    out.print(f"\nrollout {number}: reward {change}")
     out.print(f"  parts: {', '.join(f'{name} {value:g}' for name, value in reward.parts.items())}")
     if reward.invalid:
         out.print(f"  invalid: {reward.invalid}")

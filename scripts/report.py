@@ -1,4 +1,4 @@
-"""The page of a run, or of two side by side: one HTML file that needs no server and no network.
+"""The report of a run, or of two side by side: one HTML file that needs no server and no network.
 
 python -m scripts.report runs/demo [runs/other] [--out page.html]
 """
@@ -21,20 +21,20 @@ def main(argv: list[str]) -> int:
 
 @app.command(help=as_written(__doc__))
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be under way")],
-    other: Annotated[Path | None, typer.Argument(metavar="RUN2", help="another, to be shown beside it")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be active")],
+    other: Annotated[Path | None, typer.Argument(metavar="RUN2", help="a second run to compare with")] = None,
     out: Annotated[Path | None, typer.Option(help="default: report.html in the run folder")] = None,
 ) -> None:
     """Write the page and print where it is."""
     from rnr.runs.report.page import write_report
 
-    with redirect_stdout(sys.stderr):  # what reading data says
+    with redirect_stdout(sys.stderr):  # messages about the data
         file = write_report(folder.resolve(), other=None if other is None else other.resolve(), out=out)
     print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
 
 
 def write_page(folder: Path) -> None:
-    """The page of a run that has just ended, however it did; what prevents it is said and no reason to fail."""
+    """Write the page of a run that has just ended, in any way; an error here is reported and does not fail the run."""
     from rnr.runs.report.page import write_report
 
     if not (folder / "config.json").is_file():
@@ -42,8 +42,8 @@ def write_page(folder: Path) -> None:
     try:
         with redirect_stdout(sys.stderr):
             file = write_report(folder)
-    except Exception as error:  # whatever it is, the run itself has ended as it has
-        print(f"report.html is not written: {type(error).__name__}: {error}", file=sys.stderr)
+    except Exception as error:  # whatever it is, the run's own result stands
+        print(f"could not write report.html: {type(error).__name__}: {error}", file=sys.stderr)
         return
     print(f"report: {file}")
 

@@ -1,9 +1,9 @@
-"""All saved rollouts of a run under another reward, and what it would change.
+"""Re-score all saved rollouts of a run with another reward, and show what it would change.
 
 python -m scripts.rescore runs/demo --reward mymodule:my_reward
 python -m scripts.rescore runs/demo --reward weighted --weights "{entity_f1 = 0.5, overlap = 0.5}"
 
-All else of the reward is as in the run: weights that are not given, overlong_tokens, scorers, which are asked again.
+Everything else is as in the run: weights that are not given, overlong_tokens, and the scorers, which are called again.
 """
 
 import sys
@@ -36,11 +36,11 @@ def main(argv: list[str]) -> int:
 @app.command(help=as_written(__doc__))
 def rescore(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be under way")],
-    reward: Annotated[str, typer.Option(help="a preset, or module:function of one's own")],
-    weights: Annotated[str, typer.Option(help="of the parts of the reward, as in the config")] = "",
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder; the run may be active")],
+    reward: Annotated[str, typer.Option(help="a preset, or your own module:function")],
+    weights: Annotated[str, typer.Option(help="weights of the reward's parts, as in the config")] = "",
     out: Annotated[Path | None, typer.Option(help="a JSONL file for the new rewards")] = None,
-    show: Annotated[int, typer.Option(help="groups to show, those that change most first", callback=within(0))] = 3,
+    show: Annotated[int, typer.Option(help="number of groups to show, the most changed first", callback=within(0))] = 3,
 ) -> None:
     """Score, compare, print."""
     if reward not in WEIGHED:
@@ -79,12 +79,12 @@ def _print(
     table = Table(f"{change.rollouts} rollouts of {change.groups} groups", f"saved ({before})", after)
     table.add_row("mean reward", _mean(change.before), _mean(change.after))
     table.add_row("invalid", str(change.invalid_before), str(change.invalid_after))
-    table.add_row("groups that teach (spread)", str(change.taught_before), str(change.taught_after))
+    table.add_row("groups with a signal (spread)", str(change.taught_before), str(change.taught_after))
     out = plain_console(highlight=False, soft_wrap=True)
     out.print(table)
     for scorer in options.scorers:
-        said = "left out, as it needs a GPU" if scorer.gpus else "asked again"
-        out.print(f"the scorer {scorer.called}: {said}")
+        how = "skipped, as it needs a GPU" if scorer.gpus else "called again"
+        out.print(f"scorer {scorer.called}: {how}")
     for cause, count in change.causes.items():
         out.print(f"invalid now: {count} x {cause}")
     share = 100 * change.turned / change.pairs if change.pairs else 0.0

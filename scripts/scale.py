@@ -1,7 +1,7 @@
-"""Scale: change the number of rollout workers of a run that goes on.
+"""Scale: change the number of rollout workers of an active run.
 
-python -m scripts.scale runs/mine 4        # four of them, within a step
-python -m scripts.scale runs/mine 1..8     # what the cluster has room for, from one to eight
+python -m scripts.scale runs/mine 4        # four, within a step
+python -m scripts.scale runs/mine 1..8     # as many as the cluster has room for, from one to eight
 """
 
 import sys
@@ -25,11 +25,9 @@ def scale(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="the run's folder")],
     workers: Annotated[str, typer.Argument(metavar="N", help="a number such as 4, or a range such as 1..8")],
 ) -> None:
-    """Write the request; the run reads it within seconds and prints what it does."""
+    """Write the request; the run reads it within seconds and prints its response."""
     request_workers(folder, workers)
-    print(
-        f"asked {folder} for {workers} rollout workers; infra/rollout_workers_alive in its metrics.jsonl is the number"
-    )
+    print(f"asked {folder} for {workers} rollout workers; see infra/rollout_workers_alive in its metrics.jsonl")
 
 
 if __name__ == "__main__":

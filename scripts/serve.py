@@ -32,29 +32,29 @@ def main(argv: list[str]) -> int:
 @app.command(help=as_written(__doc__))
 def serve(
     model: Annotated[str, typer.Argument(help="a Hugging Face folder, such as the export of a run")],
-    host: Annotated[str, typer.Option(help="another address than loopback is open to the network")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(callback=within(0, 65535), help="0: a free one")] = 8000,
-    name: Annotated[str | None, typer.Option(help="of the model under /v1; default: its folder's")] = None,
+    host: Annotated[str, typer.Option(help="any address but loopback is open to the network")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(callback=within(0, 65535), help="0: any free port")] = 8000,
+    name: Annotated[str | None, typer.Option(help="model name under /v1; default: the folder's name")] = None,
     engine: Annotated[Literal["vllm", "transformers"], typer.Option(help="transformers has no /v1")] = "vllm",
-    api_key: Annotated[str, typer.Option(envvar="RNR_API_KEY", help="asked for by /extract and /v1")] = "",
+    api_key: Annotated[str, typer.Option(envvar="RNR_API_KEY", help="key that /extract and /v1 require")] = "",
     max_sentences: Annotated[
-        int | None, typer.Option(callback=within(1), help=f"of one request; default: {_LIMITS.sentences}")
+        int | None, typer.Option(callback=within(1), help=f"maximum per request; default: {_LIMITS.sentences}")
     ] = None,
-    max_characters: Annotated[int, typer.Option(callback=within(1), help="of one request")] = _LIMITS.characters,
+    max_characters: Annotated[int, typer.Option(callback=within(1), help="maximum per request")] = _LIMITS.characters,
     max_waiting: Annotated[
-        int, typer.Option(callback=within(1), help="sentences that wait, of all requests; beyond it 429")
+        int, typer.Option(callback=within(1), help="maximum queued sentences over all requests; beyond it, 429")
     ] = _LIMITS.waiting,
     context_tokens: Annotated[
-        int, typer.Option(callback=within(32), help="prompt and answer")
+        int, typer.Option(callback=within(32), help="limit of prompt and answer")
     ] = ModelConfig().context_tokens,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM."""
     if max_sentences is not None and max_sentences > max_waiting:
-        raise ValueError(f"--max-sentences {max_sentences} is more than may wait (--max-waiting {max_waiting})")
+        raise ValueError(f"--max-sentences {max_sentences} is more than --max-waiting {max_waiting}")
     begin = time.monotonic()
-    listening = _listen(host, port)  # an address that is taken is known before a model is loaded
+    listening = _listen(host, port)  # an address in use is refused before a model is loaded
     if host not in OWN_NAMES and not api_key:
-        print(f"warning: {host} is open to the network, and nobody is asked for a key: see --api-key", file=sys.stderr)
+        print(f"warning: {host} is open to the network without an API key: see --api-key", file=sys.stderr)
     from actors.loading import load
 
     sentences = max_sentences or min(_LIMITS.sentences, max_waiting)

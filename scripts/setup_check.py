@@ -1,4 +1,4 @@
-"""Say in one line why set-up cannot work here, before it starts. Runs on any Python 3, with nothing installed."""
+"""Report in one line why set-up cannot work here, before it starts. Runs on any Python 3, with nothing installed."""
 
 import os
 import shutil

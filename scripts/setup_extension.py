@@ -1,4 +1,4 @@
-"""Compile what DeepSpeed compiles for a CPU learner, so that the first run does not: ``make setup`` calls it."""
+"""Compile DeepSpeed's CPU operator ahead of the first run; ``make setup`` calls it."""
 
 import os
 import sys

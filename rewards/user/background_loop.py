@@ -1,5 +1,5 @@
-"""The one event loop of this process for a user's asynchronous rewards, in a thread of its own: what they keep between
-calls, such as a client with its connections, belongs to the loop that it was first used on."""
+"""The one event loop of this process for a user's asynchronous rewards, in its own thread: state between calls, such as
+a client with its connections, belongs to the loop on which it was first used."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from threading import Lock, Thread, local
 from typing import Any
 
 _loops: dict[int, asyncio.AbstractEventLoop] = {}
-"""By process: a child that was forked has not the thread of its parent's."""
+"""By process: a forked child does not have the thread of its parent."""
 _made = Lock()
 _thread = local()
 """``holds_loop``: the loop goes on only when this thread does."""
@@ -20,7 +20,7 @@ def _loop() -> asyncio.AbstractEventLoop:
     with _made:
         if os.getpid() not in _loops:
             loop = _loops[os.getpid()] = asyncio.new_event_loop()
-            # What hangs on it cannot be ended; as a daemon it at least does not keep the process from ending.
+            # A hanging call cannot be stopped; as a daemon the thread at least does not block the exit of the process.
             Thread(target=_serve, args=[loop], name="rewards", daemon=True).start()
         return _loops[os.getpid()]
 
@@ -38,8 +38,8 @@ def leave_loop() -> None:
 
 
 def wait_for(coroutine: Coroutine[Any, Any, Any], seconds: float | None = None) -> Any:
-    """What the coroutine returns on the loop; this thread waits. Raises TimeoutError after ``seconds``. Where waiting
-    ends early, the coroutine is cancelled. Called from a coroutine on the loop, it is run on another."""
+    """The result of the coroutine on the loop; blocks this thread. Raises TimeoutError after ``seconds``. If waiting
+    ends early, the coroutine is cancelled. Called from a coroutine on the loop, it runs on another one."""
     if getattr(_thread, "holds_loop", False):
         return _elsewhere(coroutine, seconds)
     future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
@@ -65,13 +65,13 @@ def _elsewhere(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> An
 
 
 async def wait_there(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """As ``wait_for``, for a caller that has a loop of its own: cancelled with it."""
+    """As ``wait_for``, for a caller with its own loop; cancelled with the caller."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, _loop()))
 
 
 @contextmanager
 def no_loop() -> Iterator[None]:
-    """As if this thread had no event loop: a function that calls ``asyncio.run`` works wherever it is called."""
+    """Hide this thread's event loop, so that a function that calls ``asyncio.run`` works anywhere."""
     running = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
     try:

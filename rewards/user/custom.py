@@ -1,6 +1,6 @@
 """A user's own rewards, named as ``module:name``: how each is called and what it returns.
 
-It is code that is not ours: whatever is raised in it is caught here, and nowhere else in this package.
+It is not our code: all of its exceptions are caught here, and nowhere else in this package.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from rnr.types import Answer, Example, ScoredGroup
 RewardFunction = Callable[[Example, Answer], float]
 
 Range = tuple[float, float]
-"""The least and the largest number that is a reward: ``reward.range``."""
+"""The smallest and the largest valid reward: ``reward.range``."""
 
 ANY_NUMBER: Range = (-math.inf, math.inf)
 
@@ -35,17 +35,17 @@ returns a number for each rollout; or one answer, also with its rollout (text, t
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """Why there is no number."""
+    """The cause in place of a number."""
 
     cause: str
 
 
 class CustomReward:
-    """One reward of a user's own, ready to be called: a function, or the instance of a class."""
+    """A user's own reward, ready to be called: a function, or an instance of a class."""
 
     def __init__(self, use: str, arguments: Mapping[str, Any] | None = None) -> None:
-        """``arguments`` go to the class when it is made, to a function at every call, as keywords. Raises ValueError
-        naming what is wrong: see ``form_of``; or the class could not be made."""
+        """``arguments`` are keywords for the constructor of a class, or for every call of a function. Raises ValueError
+        as ``form_of`` does, or if the constructor fails."""
         self.use = use
         self.form: Form = form_of(use, arguments)
         self.function: Any = find(use)
@@ -55,20 +55,20 @@ class CustomReward:
                 with no_loop():
                     self.function = self.function(**self._keywords)
             except (Exception, SystemExit, GeneratorExit) as problem:
-                raise ValueError(f"reward {use!r} could not be made: {_why(problem)}") from problem
+                raise ValueError(f"reward {use!r}: its constructor failed: {_why(problem)}") from problem
             self._keywords = {}
 
     def values(self, scored: ScoredGroup, bounds: Range, seconds: float | None = None) -> list[float | str]:
-        """A number within ``bounds`` for each rollout, or the cause for which it has none. Waits for what is
-        asynchronous; raises TimeoutError if that takes longer than ``seconds``."""
+        """For each rollout a number within ``bounds``, or why there is none. Waits for awaitables; raises
+        TimeoutError if that takes longer than ``seconds``."""
         given = self._given(scored)
         if _is_awaitable(given):
             given = wait_for(_awaited(given), seconds)
         return self._numbers(given, len(scored.rewards), bounds)
 
     async def values_async(self, scored: ScoredGroup, bounds: Range, executor: Executor | None) -> list[float | str]:
-        """As ``values``; the function is called in a thread of ``executor``. Without one it blocks this loop, and a
-        breakpoint in it is in this thread."""
+        """As ``values``, with the function called in a thread of ``executor``. Without one it blocks this loop, and a
+        breakpoint stops in this thread."""
         if executor is None:
             given = self._given(scored)
         else:
@@ -78,7 +78,7 @@ class CustomReward:
         return self._numbers(given, len(scored.rewards), bounds)
 
     def _given(self, scored: ScoredGroup) -> Any:
-        """What the function returns: for a group, or a list of what it returned for each rollout."""
+        """What the function returns for a group, or the list of its values for each rollout."""
         group = scored.group
         if self.form == "(scored)":
             return self._called(scored)
@@ -105,24 +105,24 @@ class CustomReward:
 
 
 def _listed(given: Any, use: str, count: int) -> list[Any] | _Failed:
-    """What was given for each of the rollouts of a group, in their order."""
+    """The values for the rollouts of a group, in order."""
     if isinstance(given, Mapping | Set):
         kind = type(given).__name__
         return _Failed(f"TypeError: {use} returned a {kind}, which has no order of rollouts: return a list")
     try:
         values = list(given)
     except Exception as problem:
-        return _Failed(f"{type(problem).__name__}: {use} returned no list of numbers: {shown(problem)}")
+        return _Failed(f"{type(problem).__name__}: {use} did not return a list of numbers: {shown(problem)}")
     if len(values) != count:
         return _Failed(f"ValueError: {use} returned {len(values)} values for {count} rollouts")
     return values
 
 
 def form_of(use: str, arguments: Mapping[str, Any] | None = None) -> Form:
-    """What the reward takes, without calling it or making its class.
+    """The parameters of the reward, without calling it or its constructor.
 
-    Raises ValueError naming what is wrong: that it cannot be found (``rewards.user.lookup.find``), that it takes other
-    things, or that ``arguments`` are not its own.
+    Raises ValueError if it cannot be found (``rewards.user.lookup.find``), takes other parameters, or does not take
+    ``arguments``.
     """
     found, keywords = find(use), dict(arguments or {})
     name = use.partition(":")[2]
@@ -130,7 +130,7 @@ def form_of(use: str, arguments: Mapping[str, Any] | None = None) -> Form:
         _bind(use, name, inspect.signature(found), 0, keywords)
         called, keywords = found.__call__, {}
         if not any("__call__" in vars(parent) for parent in found.__mro__):
-            raise ValueError(f"reward {use!r}: {name} is a class whose instances cannot be called: give it __call__")
+            raise ValueError(f"reward {use!r}: {name} is a class whose instances are not callable: add __call__")
         signature = inspect.signature(called)
         parameters = list(signature.parameters.values())[1:]
         signature = signature.replace(parameters=parameters)
@@ -156,12 +156,14 @@ def _bind(use: str, name: str, signature: inspect.Signature, count: int, keyword
     try:
         signature.bind(*(None,) * count, **keywords)
     except TypeError as problem:
-        raise ValueError(f"reward {use!r}: {name}{signature} was given the arguments {keywords}: {problem}") from None
+        raise ValueError(
+            f"reward {use!r}: {name}{signature} does not take the arguments {keywords}: {problem}"
+        ) from None
 
 
 @lru_cache(maxsize=64)
 def load(use: str) -> CustomReward:
-    """The reward without arguments that ``use`` names, kept; raises ValueError as ``CustomReward`` does."""
+    """The reward without arguments that ``use`` names, cached; raises ValueError as ``CustomReward`` does."""
     return CustomReward(use)
 
 
@@ -170,7 +172,7 @@ def _number(value: Any, use: str, bounds: Range) -> float | str:
         return value.cause
     low, high = bounds
     try:
-        # A bool is a number here: a user's `return a == b` is a reward. A text is none, whatever it says.
+        # A bool is a number here: a user's `return a == b` is a reward. A text is never one.
         number = float(value) if hasattr(value, "__float__") else math.nan
     except Exception as problem:
         return _why(problem)
@@ -185,7 +187,7 @@ def _is_awaitable(given: Any) -> bool:
 
 
 async def _awaited(given: Any) -> Any:
-    """An awaitable, or each item of a list, as it is once it has been waited for; all of them at once."""
+    """The result of an awaitable, or of each item of a list, awaited concurrently."""
     if not isinstance(given, list):
         return await _caught(given)
     return await asyncio.gather(*(_caught(item) if inspect.isawaitable(item) else _as_is(item) for item in given))
@@ -197,7 +199,7 @@ async def _caught(awaitable: Awaitable[Any]) -> Any:
         return await awaitable
     except BaseException as problem:
         if isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise  # by us: nobody waits for it any more
+            raise  # by us: no caller waits for it any more
         return _failed(problem)
 
 
@@ -206,8 +208,8 @@ async def _as_is(value: Any) -> Any:
 
 
 def _failed(problem: BaseException) -> _Failed:
-    """Whatever was raised makes a reward invalid, and the run goes on: sys.exit() too must not end a worker. Ctrl-C,
-    which comes to the main thread, is raised again."""
+    """Any exception makes the reward invalid and the run continues: sys.exit() must not end a worker either. Ctrl-C,
+    which arrives in the main thread, is raised again."""
     if isinstance(problem, KeyboardInterrupt) and current_thread() is main_thread():
         raise problem
     return _Failed(_why(problem))

@@ -1,4 +1,4 @@
-"""Finding what a user names as ``module:name``: code that is not ours, whose module may be missing or fail."""
+"""Imports what a user names as ``module:name``; the module may be missing or fail."""
 
 import importlib
 import os
@@ -12,12 +12,11 @@ from rnr.messages import did_you_mean
 
 
 def find(path: str) -> Callable[..., Any]:
-    """What ``module:function`` names; raises ValueError naming what is wrong: the form of the
-    path, a module that is not there (with where it was looked for and the nearest name) or that fails while it is
-    imported, or the name in it."""
+    """The callable that ``module:function`` names; raises ValueError for a malformed path, a missing module (with the
+    search path and the nearest name), a module that fails to import, or a missing name in it."""
     module_name, colon, function_name = path.partition(":")
     if not (module_name and colon and function_name):
-        raise ValueError(f"a reward of your own is named as 'module:function', not {path!r}")
+        raise ValueError(f"a custom reward must be named 'module:function', not {path!r}")
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit, GeneratorExit) as problem:
@@ -31,8 +30,8 @@ def find(path: str) -> Callable[..., Any]:
 
 
 def place(problem: BaseException, *, ours: Sequence[str] = ()) -> str:
-    """``" (own.py, line 3)"``: the line of the user's module at which things went wrong, if there is one; a line in one
-    of the files ``ours`` is not."""
+    """``" (own.py, line 3)"``: the line in the user's code where the error was raised, if there is one; lines in the
+    files ``ours`` do not count."""
     for frame, line in traceback.walk_tb(problem.__traceback__):
         file = frame.f_code.co_filename
         if file not in (__file__, importlib.__file__, *ours) and not file.startswith("<"):
@@ -41,11 +40,11 @@ def place(problem: BaseException, *, ours: Sequence[str] = ()) -> str:
 
 
 def shown(value: Any, how: Callable[[Any], str] = str) -> str:
-    """``str(value)``, or what ``how`` makes of it; both may be code of a user's that fails."""
+    """``str(value)``, or ``how(value)``; both may run a user's code that fails."""
     try:
         return how(value)
     except Exception as problem:
-        return f"<{type(value).__name__}, of which {how.__name__}() raises {type(problem).__name__}>"
+        return f"<{type(value).__name__} whose {how.__name__}() raises {type(problem).__name__}>"
 
 
 def _why_not_imported(module_name: str, problem: BaseException) -> str:
@@ -61,7 +60,7 @@ def _why_not_imported(module_name: str, problem: BaseException) -> str:
 
 
 def _folders(module_name: str) -> list[str]:
-    """Where Python looks for a module whose package, if it is in one, was imported."""
+    """The search path of a module; its package, if any, must be imported."""
     package = module_name.rpartition(".")[0]
     found = getattr(sys.modules[package], "__path__", ()) if package else sys.path
     return [folder or os.getcwd() for folder in found]

@@ -33,7 +33,7 @@ def check(
     seconds: float,
     parts: Sequence[str] = OF_EVERY_REWARD,
 ) -> None:
-    """Raises ValueError with what ``trial`` says of the reward, if it says anything."""
+    """Raises ValueError with the problem that ``trial`` finds, if any."""
     if problem := trial(use, bounds, arguments, seconds=seconds, parts=parts):
         raise ValueError(problem)
 
@@ -46,11 +46,11 @@ def trial(
     seconds: float = 60.0,
     parts: Sequence[str] = OF_EVERY_REWARD,
 ) -> str:
-    """What is wrong with the reward, from one call with the right answer to a made-up example: it cannot be loaded,
-    or no number within ``bounds`` comes back within ``seconds``, a model that it loads included. Empty if nothing is.
-    ``parts`` are those of a reward, by name, that it finds in a group. A reward without arguments is kept for ``load``.
+    """The problem with the reward, from one call with the right answer to a made-up example: it cannot be loaded, or
+    returns no number within ``bounds`` within ``seconds``, including model loading. Empty if there is none. ``parts``
+    are the names of the reward parts that it finds in a group. A reward without arguments is cached for ``load``.
 
-    It never raises, and all it takes and gives is plain: it can be asked of any process that is to call the reward.
+    It never raises, and its arguments and result are plain values: any process that will call the reward can run it.
     """
     try:
         own = CustomReward(use, arguments) if arguments else load(use)
@@ -62,7 +62,7 @@ def trial(
         with suppress(TimeoutError):
             outcome.append(own.values(_made_up(own.form, parts), bounds, seconds))
 
-    # A thread that hangs cannot be ended; as a daemon it at least does not keep the process from ending.
+    # A hanging thread cannot be stopped; as a daemon it at least does not block the exit of the process.
     thread = Thread(target=call, daemon=True)
     thread.start()
     thread.join(seconds)
@@ -80,7 +80,7 @@ async def trial_here(
     seconds: float,
     parts: Sequence[str] = OF_EVERY_REWARD,
 ) -> str:
-    """As ``trial``, in the thread that will call the reward: what passes here is called alike in the run."""
+    """As ``trial``, in the thread that will call the reward, and in the same way as in the run."""
     try:
         call = own.values_async(_made_up(own.form, parts), bounds, executor)
         return _verdict(own, await asyncio.wait_for(call, seconds), seconds)
@@ -108,6 +108,6 @@ def _verdict(own: CustomReward, values: Sequence[float | str] | None, seconds: f
     wanted = "a number for each of its two rollouts" if own.form == "(scored)" else "a number"
     signature = f"{own.use.partition(':')[2]}{inspect.signature(own.function)}"
     return (
-        f"reward {own.use!r}: {signature} was tried with ({taken}), a made-up example and its right answer, and should "
-        f"have returned {wanted}: {problem}"
+        f"reward {own.use!r}: {signature} was called with ({taken}), a made-up example and its answer, and should "
+        f"return {wanted}: {problem}"
     )

@@ -1,4 +1,4 @@
-"""Where a run is kept, how it is tracked and from what it is resumed."""
+"""Run folder, tracking and checkpoints."""
 
 from pydantic import Field, field_validator
 
@@ -19,20 +19,20 @@ class RunConfig(Section):
     def _one_component(cls, name: str) -> str:
         wrong = _wrong_with(name)
         if wrong:
-            raise ValueError(f"{name[:120]!r} {wrong}: it becomes the name of a folder beside those of other runs")
+            raise ValueError(f"{name[:120]!r} {wrong}; it becomes the name of the run's folder")
         return name
 
 
 def _wrong_with(name: str) -> str:
-    """Why ``name`` may not be that of a run folder; empty if it may."""
+    """Why ``name`` cannot name a run folder; empty if it can."""
     if not name.strip():
         return "is empty"
     if name != name.strip() or name.startswith(".") or name.endswith("."):
         return "begins or ends with a dot or a space"
     if "/" in name or "\\" in name:
-        return "holds a slash"
+        return "contains a slash"
     if not name.isprintable():
-        return "holds a character that cannot be printed"
+        return "contains a character that is not printable"
     if len(name.encode()) > 100:
         return f"is {len(name.encode())} bytes long, 100 are allowed"
     return ""
@@ -44,17 +44,17 @@ class CheckpointConfig(Section):
     keep: int = Field(default=2, ge=1)
     """Number of newest checkpoints to keep; two with the same files count as one."""
     grace_seconds: float = Field(default=25.0, ge=0)
-    """Time from SIGTERM to write a checkpoint; then the run ends without it. By default Kubernetes and Slurm send
+    """Time after SIGTERM to write a checkpoint; then the run ends without it. By default Kubernetes and Slurm send
     SIGKILL after 30 s, ``ray job stop`` after 3 s (``docs/cluster.md``)."""
 
 
 class TrackingConfig(Section):
     wandb_project: str = "rnr"
-    """W&B project; empty disables W&B. With WANDB_API_KEY metrics and tables with sentences are uploaded; without it
-    W&B is offline, for a later ``wandb sync``."""
+    """W&B project; empty disables W&B. With WANDB_API_KEY, metrics and tables with sentences are uploaded; without it,
+    W&B runs offline, for a later ``wandb sync``."""
     wandb_group: str = ""
     """W&B group."""
     wandb_tags: tuple[str, ...] = ()
-    """Tags of the run in W&B."""
+    """W&B tags."""
     tensorboard: bool = False
     """Also write the metrics to ``tensorboard/`` in the run folder; needs the package ``tensorboard``."""

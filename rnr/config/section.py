@@ -1,4 +1,4 @@
-"""What all branches of the tree are."""
+"""The base class of the config's sections."""
 
 from typing import Any
 
@@ -19,5 +19,5 @@ class Section(BaseModel):
         return flags_apart(cls.model_fields[str(field.field_name)].annotation, value)
 
     def changed(self, key: str) -> bool:
-        """Whether the value of a key is another than its default."""
+        """Whether a key differs from its default."""
         return bool(getattr(self, key) != type(self).model_fields[key].default)

@@ -18,32 +18,33 @@ class ModelConfig(Section):
     path: str = "smollm2-135m-instruct"
     """A Hugging Face folder or id, or the embedded model's name."""
     context_tokens: int = Field(default=1024, ge=32)
-    """Prompt and completion together; a prompt that leaves no room for the completion is refused by name."""
+    """Maximum length of prompt plus completion; a prompt that leaves no room for the completion is refused by name."""
     lora_rank: int = Field(default=0, ge=0, le=512)
-    """0 trains all weights; above 0 trains a peft adapter and sends only the adapter to the rollout workers."""
+    """Rank of a peft LoRA adapter, the only weights then trained and sent to the rollout workers; 0 trains all
+    weights."""
     lora_alpha: int = Field(default=32, ge=1)
     """The adapter is scaled by lora_alpha / lora_rank."""
     gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, more time."""
+    """Recompute activations in the backward pass, trading time for memory."""
     allow_pickle: bool = False
-    """Load pickled weights too, which can run code; else only safetensors."""
+    """Also load pickled weights, which can run code; otherwise only safetensors."""
 
 
 class OptimizerConfig(Section):
     zero_stage: Literal[0, 1, 2, 3] = 1
-    """DeepSpeed's ZeRO stage. Use at least 1, also with one rank: stage 0 accumulates gradients in bf16."""
+    """DeepSpeed's ZeRO stage. Use at least 1 even with one rank: stage 0 accumulates gradients in bf16."""
     betas: tuple[Momentum, Momentum] = (0.9, 0.95)
     """Betas of AdamW."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Weight decay of AdamW."""
     max_gradient_norm: float = Field(default=1.0, ge=0)
-    """Gradients are clipped to this norm; 0 clips none."""
+    """Gradients are clipped to this norm; 0 disables clipping."""
     final_rate: float = Field(default=0.1, ge=0, le=1)
     """Final learning rate of the cosine schedule, as a fraction of the peak; 1 is a constant rate after the warm-up."""
     max_tokens_per_microbatch: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Tokens per micro-batch; a longer sequence gets a micro-batch of its own, for which the memory is checked at the
-    start (longest prompt and ``sampling.max_new_tokens``). ``auto`` fills the free GPU memory (at
-    most 32768 tokens; 8192 with ZeRO stage 3); on a CPU it is 2048."""
+    """Tokens per micro-batch; a longer sequence gets its own micro-batch, whose memory is checked at the start (longest
+    prompt plus ``sampling.max_new_tokens``). ``auto`` fills the free GPU memory (at most 32768 tokens; 8192 with ZeRO
+    stage 3); on a CPU it is 2048."""
     offload: bool = False
     """Keep master weights and moments in host memory except during the optimizer step, so that the GPU never holds them
     and activations at the same time. Each step copies 12 bytes per trained weight both ways. No effect on a CPU."""
@@ -54,7 +55,7 @@ class OptimizerConfig(Section):
 
 class SftConfig(Section):
     epochs: float = Field(default=1.0, ge=0)
-    """0 skips the warm start."""
+    """Epochs of the warm start; 0 skips it."""
     from_run: str = ""
     """Run folder whose warm start is reused instead of training one."""
     sequences_per_step: int = Field(default=16, ge=1)
@@ -62,13 +63,13 @@ class SftConfig(Section):
     learning_rate: float = Field(default=2e-4, gt=0)
     """Peak learning rate of the warm start."""
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the steps in which the learning rate rises to its peak."""
+    """Fraction of the steps in which the learning rate rises to its peak."""
     decoding: Literal["free", "marks"] = "free"
-    """``free``: loss over the whole vocabulary. ``marks``: loss on the grammar's decisions alone; such a policy does
-    not learn to copy and can be used under ``marks`` only."""
+    """``free``: loss over the whole vocabulary. ``marks``: loss on the grammar's decisions only; such a policy does
+    not learn to copy and can be used only under ``marks``."""
     held_out: int = Field(default=0, ge=0)
-    """Training sentences held out, from GRPO too; a warm start of the run's own measures their loss every
-    ``evaluation.every_steps`` steps."""
+    """Number of training sentences held out from both stages; the warm start measures their loss every
+    ``evaluation.every_steps`` steps, unless it is reused from another run."""
     patience: int = Field(default=0, ge=0)
     """Early stopping: stop after this many evaluations in a row without a better held-out loss; 0 disables it."""
 
@@ -82,17 +83,17 @@ class MergingConfig(Section):
 
     @property
     def asked(self) -> bool:
-        """Whether the export is another policy than the one that was trained last."""
+        """Whether the export differs from the policy that was trained last."""
         return (self.warm_start, self.grpo) != (1.0, 1.0)
 
 
 class GrpoConfig(Section):
     steps: int = Field(default=20, ge=0)
-    """0 stops after the warm start."""
+    """GRPO steps; 0 stops after the warm start."""
     learning_rate: float = Field(default=1e-5, gt=0)
     """Peak learning rate of GRPO."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
-    """Share of the steps in which the learning rate rises to its peak."""
+    """Fraction of the steps in which the learning rate rises to its peak."""
     policy_loss: Literal["ppo", "gspo", "cispo"] = "ppo"
     """``ppo`` clips each token's ratio, ``gspo`` the sequence's, ``cispo`` the detached ratio (``learner/loss.py``)."""
     clip_low: float = Field(default=0.2, ge=0)
@@ -100,10 +101,10 @@ class GrpoConfig(Section):
     clip_high: float = Field(default=0.28, ge=0)
     """Upper clip range: ratios are clipped at 1 + clip_high."""
     dual_clip: float | None = Field(default=None, gt=1)
-    """Upper bound on ratio * |advantage| for negative advantages; 3 is usual."""
+    """Upper bound on ratio * |advantage| for negative advantages (dual-clip PPO); 3 is usual."""
     kl_coefficient: float = Field(default=0.0, ge=0)
-    """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second model in memory, with LoRA
-    a second adapter."""
+    """Weight of the KL to the policy at the start of GRPO; above 0 keeps a second model (with LoRA, a second adapter)
+    in memory."""
     kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3_unbiased"
     """Estimator of the KL; ``k3_unbiased`` has the value of k3 and an unbiased gradient."""
     entropy_coefficient: float = Field(default=0.0, ge=0)
@@ -134,11 +135,11 @@ class GrpoConfig(Section):
 
     @property
     def keeps_reference(self) -> bool:
-        """Whether the policy at the start of GRPO is kept beside the one that is trained."""
+        """Whether the policy at the start of GRPO is kept as the KL reference."""
         return self.kl_coefficient > 0 and self.steps > 0
 
     def without_effect(self) -> Iterator[str]:
-        """What is said of keys that do nothing beside the others."""
+        """Warnings about keys that have no effect with the others."""
         if self.changed("kl_estimator") and not self.kl_coefficient:
             yield "grpo.kl_estimator has no effect with grpo.kl_coefficient=0"
         if self.changed("rollout_correction_cap") and self.rollout_correction == "none":
@@ -149,10 +150,10 @@ class GrpoConfig(Section):
             return
         clips = ["clip_low", "clip_high"] + ["dual_clip"] * (self.policy_loss != "cispo")
         asked = [f"grpo.{key}" for key in clips if self.changed(key)]
-        one = "with one optimizer step for the samples of a step every ratio is 1"
-        more = "ask for more by grpo.mini_batches or grpo.epochs"
+        one = "with one optimizer step per GRPO step every ratio is 1"
+        more = "raise grpo.mini_batches or grpo.epochs"
         if asked:
-            yield f"no use is made of {', '.join(asked)}: {one} and nothing is clipped; {more}"
+            yield f"ignored: {', '.join(asked)}: {one} and nothing is clipped; {more}"
         if self.policy_loss != "ppo":
             yield f"grpo.policy_loss {self.policy_loss!r} hardly differs from 'ppo': {one}; {more}"
 
@@ -161,5 +162,5 @@ class GrpoConfig(Section):
     def _no_old_name(cls, value: object) -> object:
         names = {"centred": "dr_grpo", "scaled": "grpo", "leave_one_out": "rloo", "per_reward": "gdpo"}
         if isinstance(value, str) and value in names:
-            raise ValueError(f'"{value}" is called "{names[value]}" now')
+            raise ValueError(f'"{value}" is now called "{names[value]}"')
         return value

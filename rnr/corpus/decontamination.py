@@ -1,4 +1,4 @@
-"""Which training sentences a model must not have seen before it is evaluated."""
+"""Removes training sentences that a model must not see before its evaluation."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ OWN_TRAINING_SET = "training set of an evaluated zero-shot benchmark"
 
 
 def sentence_key(sentence: str) -> str:
-    """By what sentences are the same, whatever their case, white space, punctuation and Unicode form (NFKC):
+    """The key by which sentences are compared, ignoring case, white space, punctuation and Unicode form (NFKC):
     ``Don't!`` -> ``dont``."""
     return _key(_words(sentence), sentence)
 
@@ -30,18 +30,18 @@ def decontaminate(
 ) -> tuple[list[Example], dict[str, str]]:
     """The training examples that may be used, and uid -> reason of those that may not.
 
-    An example goes when its source is a training set of an evaluated zero-shot benchmark (unless it is one of
-    ``keep_sources``), when its sentence is an evaluation sentence, or when the two are near duplicates: the 8-grams
+    An example is dropped if its source is a training set of an evaluated zero-shot benchmark (unless it is one of
+    ``keep_sources``), if its sentence is an evaluation sentence, or if the two are near duplicates: the 8-grams
     of words (in scripts without spaces, of characters) that they share are at least half of those of the shorter one.
     Sentences of fewer words have no 8-gram.
 
-    ``evaluation`` is all that a model may be scored on, not a part that is drawn of it. Raises ValueError, with those
-    that there are, for a source to be kept that no training example has.
+    ``evaluation`` is all data that a model may be scored on, not only the drawn part. Raises ValueError, listing the
+    sources, for one of ``keep_sources`` that no training example has.
     """
     sources = {example.source for example in train}
     if unknown := set(keep_sources) - sources:
         raise ValueError(
-            f"no training set to be kept is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(sources))}"
+            f"no training set to keep is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(sources))}"
         )
     evaluated = {name for example in evaluation for name in _benchmarks(example.source)}
     index = _Index(example.sentence for example in evaluation)

@@ -1,4 +1,4 @@
-"""What is drawn from examples: evenly or by weight, thinned by their mentions, divided into training and test."""
+"""Draws examples: evenly or by weight, thinned by their mentions, split into training and test."""
 
 import random
 from collections import Counter
@@ -72,7 +72,7 @@ def thin(examples: Sequence[Example], shares: Sequence[float], seed: int) -> lis
 def split(examples: Sequence[Example], test_share: float, seed: int) -> tuple[list[Example], list[Example]]:
     """Training and test examples, in their order: ``test_share`` of the sentences of each source, drawn by seed.
 
-    All examples of one sentence (ignoring case, white space and punctuation) stand on the same side.
+    All examples of one sentence (ignoring case, white space and punctuation) are on the same side.
     """
     by_sentence: dict[str, list[Example]] = {}
     for example in examples:
@@ -91,15 +91,15 @@ def split(examples: Sequence[Example], test_share: float, seed: int) -> tuple[li
 
 
 def other_share(sides: tuple[Sequence[Example], Sequence[Example]], test_share: float) -> str:
-    """Why the test examples of a split are a sentence or more off their share of all; empty where they are not."""
+    """Why the test side of a split is a sentence or more off its share; empty if it is not."""
     train, test = sides
     every = len(train) + len(test)
     if abs(len(test) - test_share * every) < 1:
         return ""
     copies = every - len({sentence_key(example.sentence) for side in sides for example in side})
     if copies:
-        return f"all copies of a sentence stand on one side ({counted(copies, 'copy', 'copies')})"
-    return "the sources are so small that their shares are whole sentences more or less"
+        return f"all copies of a sentence are on one side ({counted(copies, 'copy', 'copies')})"
+    return "small sources round their shares to whole sentences"
 
 
 def draw_from_each(examples: Sequence[Example], count: int) -> list[Example]:
@@ -109,5 +109,5 @@ def draw_from_each(examples: Sequence[Example], count: int) -> list[Example]:
     by_data_set: dict[str, list[Example]] = {}
     for example in examples:
         by_data_set.setdefault(example.source, []).append(example)
-    # Seed 0, not a run's: whatever is compared must have answered the same sentences.
+    # Seed 0, not the run's: runs that are compared must answer the same sentences.
     return [example for name in sorted(by_data_set) for example in draw(by_data_set[name], count, 0)]

@@ -1,7 +1,7 @@
-"""Sentences that stand in the data more than once: annotated alike, or in ways that contradict each other.
+"""Sentences that occur more than once in the data, with equal or contradictory annotations.
 
 Rows are compared within a data set and a schema, because data sets differ in what they call an entity. Sentences are
-the same by their composed form (NFC) and whatever their white space; annotations by offsets and ``label_key``.
+compared in composed form (NFC) and ignoring white space; annotations by offsets and ``label_key``.
 """
 
 import unicodedata
@@ -21,16 +21,16 @@ from rnr.task.labels import label_key
 from rnr.types import Example
 
 Resolution = Literal["keep", "first", "majority", "error"]
-"""What is done with the rows of one sentence: all are kept; the first stands for them; the first of those that most of
-them agree with (of as many, the earliest) does; or one that contradicts another is an error."""
+"""How rows of the same sentence are resolved: keep all; keep the first; keep the first with the majority annotation
+(ties go to the earliest); or raise an error for a contradiction."""
 
-ALIKE = "sentences stand there more than once and are annotated alike"
-ACROSS = "sentences stand in several data sets, which are not compared with each other"
-CONTRADICTED = "sentences are annotated in ways that contradict each other"
-WOULD_GO = "rows would be left out, because another row of their sentence is taken (data.duplicates)"
+ALIKE = "sentences occur more than once with the same annotation"
+ACROSS = "sentences occur in several data sets, which are not compared with each other"
+CONTRADICTED = "sentences have contradictory annotations"
+WOULD_GO = "rows would be dropped, because another row of their sentence is kept (data.duplicates)"
 _SHOWN = 5
-"""So many rows of a sentence are named of each way in which it is annotated, and so many ways."""
-RESOLVED = "rows were left out, because another row of their sentence was taken (data.duplicates)"
+"""Number of rows that are named for each annotation of a sentence, and number of annotations."""
+RESOLVED = "rows were dropped, because another row of their sentence was kept (data.duplicates)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +39,24 @@ class Duplicate:
 
     positions: tuple[int, ...]
     ways: tuple[int, ...]
-    """For each of them which annotation it has: rows with the same number agree."""
+    """The annotation of each row, as a number: rows with the same number agree."""
 
     @property
     def contradictory(self) -> bool:
-        """Whether not all of them agree."""
+        """Whether they disagree."""
         return len(set(self.ways)) > 1
 
     @property
     def majority(self) -> int:
-        """The position of the first row of those that most agree with."""
+        """The position of the first row with the most frequent annotation."""
         most = Counter(self.ways).most_common(1)[0][0]
         return self.positions[self.ways.index(most)]
 
 
 @dataclass(frozen=True, slots=True)
 class RowIndex:
-    """Where each row stands and what it says, as its number and four hashes, 40 bytes, so that the rows of a large file
-    can be compared at its end."""
+    """Position and content of each row, as its number and four hashes, 40 bytes, so that the rows of a large file can
+    be compared at its end."""
 
     _files: list[Path] = field(default_factory=list)
     _starts: list[int] = field(default_factory=list)
@@ -72,7 +72,7 @@ class RowIndex:
         self._starts.append(len(self._numbers))
 
     def add(self, number: int, example: Example, schema: Sequence[str] | None = None) -> None:
-        """Add the next row; ``schema`` is its own where it has one, so that it is not that of its file."""
+        """Add the next row; ``schema`` is the row's own, if it has one."""
         sentence = example.sentence
         if "  " in sentence or not sentence.isprintable() or not sentence.isascii():
             sentence = " ".join(unicodedata.normalize("NFC", sentence).split())
@@ -94,7 +94,7 @@ class RowIndex:
             yield Duplicate(positions, tuple(self._annotations[position] for position in positions))
 
     def across(self) -> Iterator[Duplicate]:
-        """The first row in each data set of the sentences that stand in several, in the order of their first."""
+        """The first row in each data set of the sentences that occur in several, in the order of their first."""
         if len(set(self._sources)) < 2:
             return
         for positions in _same(self._texts):
@@ -116,7 +116,7 @@ def _same(hashes: "array[int]") -> Iterator[tuple[int, ...]]:
 
 
 def report(duplicates: Sequence[Duplicate], rows: RowIndex, notes: Report) -> None:
-    """Note each duplicate at its first row, with the rows of the others, and what stands in several data sets."""
+    """Note each duplicate at its first row, with the other rows, and sentences that occur in several data sets."""
     for duplicate in duplicates:
         file, number = rows[duplicate.positions[0]]
         notes.note(CONTRADICTED if duplicate.contradictory else ALIKE, file, number, described(duplicate, rows))
@@ -125,12 +125,12 @@ def report(duplicates: Sequence[Duplicate], rows: RowIndex, notes: Report) -> No
 
 
 def contradiction(duplicate: Duplicate, rows: RowIndex) -> DataError | None:
-    """The error of rows that contradict each other; None where they agree."""
+    """The error for contradictory rows; None if they agree."""
     if not duplicate.contradictory:
         return None
     file, _ = rows[duplicate.positions[0]]
     which = described(duplicate, rows)
-    return DataError(f"{file}: a sentence is annotated in ways that contradict each other: {which} (data.duplicates)")
+    return DataError(f"{file}: a sentence has contradictory annotations: {which} (data.duplicates)")
 
 
 def described(duplicate: Duplicate, rows: RowIndex) -> str:
@@ -146,13 +146,13 @@ def described(duplicate: Duplicate, rows: RowIndex) -> str:
 
 
 def note_left_out(found: Sequence[Duplicate], resolution: Resolution, rows: RowIndex, notes: Report) -> None:
-    """Note the rows that would go under ``first`` or ``majority``, of data that is only looked at."""
+    """Note the rows that ``first`` or ``majority`` would drop, for data that is only checked."""
     for position in sorted(left_out(found, resolution)):
         notes.note(WOULD_GO, *rows[position])
 
 
 def left_out(duplicates: Sequence[Duplicate], resolution: Resolution) -> set[int]:
-    """The positions that go under ``first`` or ``majority``; none under others."""
+    """The positions that ``first`` or ``majority`` drops; none for others."""
     if resolution not in ("first", "majority"):
         return set()
     taken = {duplicate.majority if resolution == "majority" else duplicate.positions[0] for duplicate in duplicates}

@@ -1,4 +1,4 @@
-"""Labels that are probably not what their author meant: each kind is said, none is changed."""
+"""Labels that are probably not what their author meant: each kind is reported, none is changed."""
 
 import re
 import unicodedata
@@ -9,16 +9,16 @@ from rnr.corpus.syntax_labels import CHUNKS, PARTS_OF_SPEECH
 from rnr.task.labels import label_key
 
 PADDED = "labels have white space or invisible characters at their ends"
-ALIKE = "labels look alike and are different, in Unicode form or by invisible characters"
-TAGGED = "all labels begin as the tags of tokens do; is the letter a part of the label?"
-SOME_TAGGED = "labels begin as the tags of tokens do, and others do not; is the letter a part of the label?"
-SYNTAX = "labels are those of syntactic chunks or parts of speech, and are read as those of entities"
-CONTROL = "labels hold line breaks or control characters"
+ALIKE = "labels look alike but differ in Unicode form or invisible characters"
+TAGGED = "all labels begin like token tags; is the letter part of the label?"
+SOME_TAGGED = "labels begin like token tags, and others do not; is the letter part of the label?"
+SYNTAX = "labels are those of syntactic chunks or parts of speech, and are read as entity labels"
+CONTROL = "labels contain line breaks or control characters"
 SEVERAL = "labels are made of other labels; are they several in one?"
-NAMELESS = "labels are numbers, or stand for a value that is missing"
+NAMELESS = "labels are numbers, or stand for a missing value"
 
-LINKED = "labels look like the names of things in a data base, and not like kinds of things"
-NUMBERED = "labels differ in a number at their ends alone; does it number the mentions?"
+LINKED = "labels look like database identifiers, not like entity types"
+NUMBERED = "labels differ only in a number at their ends; does it number the mentions?"
 _LINK = re.compile(r"Q\d+|[CD]\d{6,}|(?:MESH|UMLS|NCBI\w*|OMIM|CHEBI|GO|HP):\S+|https?://\S+")
 _TAG = re.compile(r"[BIESLUMW][-_]\S")
 _FIRST_TAG = re.compile(r"[BI][-_][A-Z]{2}")
@@ -37,7 +37,7 @@ _MISSING = frozenset(("None", "none", "nan", "NaN", "null", "NULL", "undefined")
 
 
 def label_doubts(labels: Sequence[str]) -> Iterator[str]:
-    """What is doubtful about the labels of a file, a sentence for each kind."""
+    """Doubts about the labels of a file, one sentence per kind."""
     kinds = (
         (PADDED, [label for label in labels if _ends_hidden(label)]),
         (CONTROL, [label for label in labels if _CONTROL.search(label)]),

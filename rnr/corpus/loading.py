@@ -22,8 +22,8 @@ from rnr.corpus.schemas import FileLabels
 from rnr.corpus.skipping import Skipped, say
 from rnr.types import Example
 
-TRAINING_ALONE = "of this folder the training split is read here ({}); {} are read where they are named or evaluated on"
-SHARED = "another data set has the name of this one, which is called {} here"
+TRAINING_ALONE = "only the training split of this folder is read here ({}); {} are read if named, or for evaluation"
+SHARED = "another data set has the same name; this one is called {} here"
 
 
 def load(
@@ -36,13 +36,13 @@ def load(
     duplicates: Resolution = "keep",
     reading: Reading | None = None,
 ) -> list[Example]:
-    """All examples of ``paths`` in file order; raises DataError behind the first file with bad rows unless told to skip
-    them (``skip_bad_rows``, None where nobody could say so).
+    """All examples of ``paths`` in file order; raises DataError after the first file with bad rows unless
+    ``skip_bad_rows`` (None: the caller has no such option).
 
     A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation``,
     ``valid`` or ``dev``), a pattern with ``*`` or ``**``, or ``demo/NAME`` for the embedded data. A row without a field
-    for its entities is bad unless the sentences need not be ``annotated``. Labels are as the files write them
-    (``as_asked`` gives them their one writing). What was done to the rows is printed.
+    for its entities is bad unless ``annotated`` is False. Labels are spelled as in the files (``as_asked`` normalises
+    them). Notes about the rows are printed.
     """
     reading = reading or Reading(options=options or ReadingConfig())
     examples: list[Example] = []
@@ -79,7 +79,7 @@ def load(
 
 
 def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_rows: bool = False) -> Iterator[Example]:
-    """The examples of ``load``, one after the other, each file read twice: first for its labels, then for its rows."""
+    """The examples of ``load`` as a stream; each file is read twice, first for its labels, then for its rows."""
     skipped = Skipped(skip_bad_rows)
     rows = RowIndex()
     none = True
@@ -109,8 +109,8 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
 def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep") -> Iterator[Example | DataError]:
     """Every row of every split of ``paths``, and the reason for each row, file or path that cannot be used.
 
-    The schema of an example is empty where its row leaves it out. Rows that contradict each other are noted at the end,
-    or with ``error`` each a DataError; those that ``first`` or ``majority`` would leave out are noted, too.
+    The schema of an example is empty if its row has none. Contradictory rows are noted at the end, or with ``error``
+    each is a DataError; rows that ``first`` or ``majority`` would drop are noted too.
     """
     rows = RowIndex()
     note_not_read(paths, reading)
@@ -129,7 +129,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
                 yield example
             labels.note(reading)
             labels.refuse()
-        except DataError as error:  # the file as a whole; the next one may still be read
+        except DataError as error:  # the file as a whole; the next one may be readable
             yield error
     found = list(rows.duplicates())
     if duplicates == "error":
@@ -141,7 +141,7 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Without the search for cycles, which would look at all that was read again and again: there are none."""
+    """Switch off the cyclic garbage collector, which would scan all examples repeatedly: they have no cycles."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -191,18 +191,17 @@ def _found(path: str) -> list[Path]:
         found = [DEMO / f"{path.removeprefix('demo/')}.jsonl"]
         if not found[0].exists():
             there = ", ".join(f"demo/{file.stem}" for file in sorted(DEMO.glob("*.jsonl")))
-            raise DataError(f"no embedded data {path!r}; there is {there}")
+            raise DataError(f"no embedded data {path!r}; available: {there}")
     else:
-        place = Path(path).expanduser()  # taken as it is if it is there: a name may have brackets
+        place = Path(path).expanduser()  # taken literally if it exists: a name may have brackets
         found = [place] if place.exists() else matches(str(place))
     if not found or not found[0].exists():
-        raise DataError(f"no file or folder at {path!r} (seen from {Path.cwd()})")
+        raise DataError(f"no file or folder at {path!r} (working folder: {Path.cwd()})")
     return found
 
 
 def _split(place: Path, reading: Reading, *, training: bool) -> Path:
-    """The file or folder at a place that is for training, which is noted where others stand beside it, or else for
-    evaluation."""
+    """The file or folder at a place for training, with a note if there are other splits, or else for evaluation."""
     there = parts(place)
     names = ("train",) if training else tuple(name for name in SPLITS if name != "train")
     for name in ("", *names):
@@ -210,11 +209,11 @@ def _split(place: Path, reading: Reading, *, training: bool) -> Path:
             if training and (others := [str(there[other].relative_to(place)) for other in there if other != name]):
                 reading.fact(TRAINING_ALONE.format(there[name].relative_to(place), ", ".join(others)), place)
             return there[name]
-    raise DataError(f"{place}: no split {' or '.join(names)} in this folder, which has {', '.join(there)}")
+    raise DataError(f"{place}: no split {' or '.join(names)} in this folder; it has {', '.join(there)}")
 
 
 def _once(files: Iterable[Path | DataError], reading: Reading) -> list[tuple[Path, Names] | DataError]:
-    """The files with their names, and a DataError in the place of each that was there before."""
+    """The files with their names, and a DataError in place of each repeated one."""
     seen: set[Path] = set()
     once: list[Path | DataError] = []
     for file in files:
@@ -233,8 +232,8 @@ def _once(files: Iterable[Path | DataError], reading: Reading) -> list[tuple[Pat
 def _read_file(
     file: Path, names: Names, reading: Reading, schema: tuple[str, ...] | None, *, annotated: bool = True
 ) -> Iterator[tuple[int, Example | DataError]]:
-    """The examples of a file and the reasons for its bad rows, by their numbers, under this schema or none where they
-    have none of their own; raises DataError when it cannot be read at all."""
+    """The examples of a file and the reasons for its bad rows, by row number; rows without a schema get ``schema``, if
+    any. Raises DataError if the file cannot be read at all."""
     empty = True
     try:
         for number, row in read_rows(file, reading):
@@ -253,7 +252,7 @@ def _read_file(
                 yield number, DataError(f"{file}, row {number}: {error}")
     except DataError:
         raise
-    except (OSError, ValueError) as error:  # of the file system, or of a library that reads the format
+    except (OSError, ValueError) as error:  # from the file system, or from a library that reads the format
         raise DataError(f"{file}: {error}") from None
     if empty:
-        raise DataError(f"no usable sentence in {file}: it holds no rows")
+        raise DataError(f"no usable sentence in {file}: it has no rows")

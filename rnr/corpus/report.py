@@ -1,15 +1,15 @@
-"""What reading did beyond taking a file as it is: counted by kind, the first rows of each named by file and number.
+"""Notes on what reading changed or guessed: counted by kind, with the first rows of each by file and number.
 
-Whoever drops, trims, merges, renames, guesses, converts or passes over something while it reads says so here, in one
-line, at the place where it happens::
+Code that drops, trims, merges, renames, guesses, converts or skips something while it reads reports it here, in one
+line, where it happens::
 
     reading.note("mentions had white space at their ends, which was left out", file, number, "' Ada' -> 'Ada'")
     reading.fact("the third column is read as the tags", file)
 
-A kind is a plain sentence in the past tense that goes on from its count ("3 mentions had ..."), the same for every
-row, so that rows of a kind are counted together; what differs from row to row is the detail. What cannot be read at
-all is no note but a ``DataError`` in the place of its row. ``check``, ``stats``, ``convert`` and a run (with
-``--dry-run``, too) print ``Report.lines()``; nothing else has to be done for a new kind.
+A kind is a plain sentence in the past tense that continues its count ("3 mentions had ..."), the same for every row,
+so that rows of a kind are counted together; the detail differs from row to row. What cannot be read at all is not a
+note but a ``DataError`` in place of its row. ``check``, ``stats``, ``convert`` and a run (with
+``--dry-run``, too) print ``Report.lines()``; a new kind needs nothing else.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -28,25 +28,25 @@ from rnr.corpus.spacing import (
 )
 
 SHOWN = 5
-"""So many rows of a kind are named for each file."""
+"""Number of rows of a kind that are named per file."""
 
 CHARACTERS = (
-    "sentences are cut into characters, and were joined without spaces between them (--spaces always puts one between "
-    "any two; data.reading.spaces)"
+    "sentences are split into characters, and were joined without spaces (--spaces always puts one between any two; "
+    "data.reading.spaces)"
 )
 RUN_TOGETHER = (
-    "sentences are cut into characters, none of which is a space, in a script that writes spaces: their words run "
-    "together (--spaces always puts a space between any two characters)"
+    "sentences are split into characters without spaces, in a script that uses spaces: their words run together "
+    "(--spaces always puts a space between any two characters)"
 )
 SPELLED_OUT = (
-    "sentences have a space between all of their characters, each of which is a token; --spaces never leaves these out "
+    "sentences have a space between all characters, each of which is a token; --spaces never removes these "
     "(data.reading.spaces)"
 )
 MARKS = (
-    "tokens stand for the spaces of their sentences and were read so, those around them joined without one "
-    "(--spaces always takes them for words; data.reading.spaces)"
+    "tokens stand for spaces and were read as spaces, their neighbours joined without one (--spaces always reads them "
+    "as words; data.reading.spaces)"
 )
-MAY_BE_MARKS = "tokens that may stand for a space ({}) were read as words: write a space in their place if they do"
+MAY_BE_MARKS = "tokens that may stand for a space ({}) were read as words; if they do, write a space instead"
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Report:
 
     _counts: dict[tuple[str, str], _Count] = field(default_factory=dict)
     fields: dict[str, set[str]] = field(default_factory=dict)
-    """By file the fields of its rows that nothing was read from: no note, because most files have some."""
+    """By file, the fields of its rows that were not read; not a note, because most files have some."""
 
     def note(self, kind: str, file: Path, number: int = 0, detail: str = "", *, times: int = 1) -> None:
         """Count ``times`` more of a kind, at a row (0: the file as a whole)."""
@@ -72,11 +72,11 @@ class Report:
             count.first.append(": ".join(part for part in (row, detail) if part))
 
     def fact(self, fact: str, file: Path) -> None:
-        """Say something of a file as a whole, once."""
+        """Add a note on a file as a whole, once."""
         self._counts.setdefault((fact, str(file)), _Count())
 
     def not_read(self, file: Path, names: Iterable[str]) -> None:
-        """Remember fields of rows that nothing was read from."""
+        """Record fields of rows that were not read."""
         self.fields.setdefault(str(file), set()).update(names)
 
     def times(self, kind: str) -> int:
@@ -84,7 +84,7 @@ class Report:
         return sum(count.times for (known, _), count in self._counts.items() if known == kind)
 
     def lines(self) -> Iterator[str]:
-        """For each kind and file a line: how often, and the first rows."""
+        """A line for each kind and file: the count, and the first rows."""
         for (kind, file), count in self._counts.items():
             rows = f" ({'; '.join(count.first)}{'; ...' * (count.times > len(count.first))})" if count.first else ""
             yield f"{file}: {count.times or ''} {kind}{rows}".replace(":  ", ": ", 1)
@@ -92,12 +92,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What every reader is handed: how files are to be read, and where it notes what it did."""
+    """Passed to every reader: how to read files, and where to add notes."""
 
     options: ReadingConfig = field(default_factory=ReadingConfig)
     report: Report = field(default_factory=Report)
     spaces_found: SpaceRule | None = None
-    """What the first sentences of a file say about spaces between its tokens; None where nothing."""
+    """The rule for spaces that the first sentences of a file imply; None if they imply none."""
     marks: frozenset[str] = frozenset()
     """Tokens that stand for the spaces of a file."""
 
@@ -107,8 +107,8 @@ class Reading:
         return self.spaces_found or self.options.spaces
 
     def of_tokens(self, first: Iterable[Sequence[str]], file: Path, begun: Collection[str] = ()) -> "Reading":
-        """How a file is read that begins with sentences of these tokens, of which some have ``begun`` a mention; what
-        may be a mark for a space is said."""
+        """How to read a file that begins with sentences of these tokens, of which some have ``begun`` a mention; adds a
+        note on tokens that may be marks for a space."""
         sentences = list(islice(first, FIRST))
         if self.options.spaces == "always":
             return self
@@ -121,7 +121,7 @@ class Reading:
         return replace(self, spaces_found="characters") if cut and self.options.spaces == "script" else self
 
     def with_spaces(self, tokens: list[str], file: Path, number: int) -> list[str]:
-        """The tokens with a space in the place of those that stand for one, which are counted."""
+        """The tokens, with those that stand for a space replaced by one and counted."""
         if self.marks.isdisjoint(tokens):
             return tokens
         found = [token for token in tokens if token in self.marks]
@@ -129,7 +129,7 @@ class Reading:
         return [" " if token in self.marks else token for token in tokens]
 
     def note_spaces(self, tokens: Sequence[str], sentence: str, file: Path, number: int) -> None:
-        """Note a sentence that was made of characters, or seems to be."""
+        """Note a sentence that was joined from characters, or seems to be."""
         if self.spaces == "characters" and len(tokens) > 1:
             self.note(RUN_TOGETHER if runs_together(sentence) else CHARACTERS, file, number)
         elif self.spaces == "script" and is_spelled_out(tokens, sentence):

@@ -1,4 +1,4 @@
-"""The labels of a file, and those under which its examples are asked."""
+"""The labels of a file, and the schemas of its examples."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -14,10 +14,10 @@ from rnr.messages import counted, few
 from rnr.task.labels import IGNORED_LABELS, label_key, with_plain_labels, without_catch_alls
 from rnr.types import Example
 
-OUTSIDE = "mentions have the label 'O', which in columns of tags marks what is no mention"
-MERGED = "labels that differ in case or marks alone are one for the prompt and the scores"
-LISTED = "is the schema of the rows beside it that have none: {}"
-DEFINED = "tells what its labels mean, of which the labels were read: data.definitions puts the rest into the prompt"
+OUTSIDE = "mentions have the label 'O', which in tag columns marks words outside mentions"
+MERGED = "labels that differ only in case, spaces or '_' are the same in prompts and scores"
+LISTED = "is the schema of rows without one: {}"
+DEFINED = "defines its labels; only the labels were read, data.definitions adds the definitions to the prompt"
 
 
 class FileLabels:
@@ -36,13 +36,13 @@ class FileLabels:
         self._missed = 0
 
     def add(self, example: Example | DataError) -> None:
-        """Take note of the labels of the next row; one that cannot be read may have some."""
+        """Add the labels of the next row; one that cannot be read may have some."""
         if isinstance(example, DataError):
             self._missed += 1
             return
         for mention in example.mentions:
             self._used.add(mention.label)
-        if example.schema is self.listed:  # its row has none
+        if example.schema is self.listed:  # its row has no schema
             self._as_listed = True
         elif example.schema:
             self._own.update(example.schema)
@@ -72,28 +72,28 @@ class FileLabels:
                 examples[position] = replace(examples[position], schema=schema)
 
     def refuse(self) -> None:
-        """Raises DataError where rows have no schema and no label is used, unless others could not be read, and where
-        labels are tags of tokens."""
+        """Raises DataError if rows have no schema and no label is used, unless others could not be read, and if labels
+        are token tags."""
         if not self._missed:
             self._refuse_none()
         labels = self._used | self._own
         if tags := _tags_of_tokens(labels):
             raise DataError(
-                f"{self._file}: the labels {' and '.join(tags)} are tags of tokens and no labels of entities: put the "
-                "tokens of an entity together, or write the rows as {'tokens': [...], 'ner_tags': [...]}; in columns "
-                "and rows of tags write B-PER and I-PER"
+                f"{self._file}: the labels {' and '.join(tags)} are token tags, not entity labels: join the tokens of "
+                "an entity, or write the rows as {'tokens': [...], 'ner_tags': [...]}; in columns and rows of tags "
+                "write B-PER and I-PER"
             )
 
     def _refuse_none(self) -> None:
         if self._without and not self._used:
             why = "no row has an entity: name its labels in 'schema' or in a labels.json beside the file"
             if self._missed:
-                why = f"no row that can be read has an entity, and {counted(self._missed, 'row')} cannot be read"
+                why = f"no readable row has an entity, and {counted(self._missed, 'row')} cannot be read"
             raise DataError(f"{self._file}: the schema is empty, because {why}")
 
     def note(self, reading: Reading) -> None:
-        """Note whose labels rows without a schema were given where they use others, labels that are one for the prompt
-        and the scores, one that is none, and definitions."""
+        """Note the labels that rows without a schema got if they use others, labels that are the same in prompts and
+        scores, the label O, and definitions."""
         if self._as_listed and set(self.listed or ()) != self._used:
             reading.fact(LISTED.format(few(self.listed or ())), self._beside)
         if self._defined is not None:

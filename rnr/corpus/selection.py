@@ -1,4 +1,4 @@
-"""Which examples a run trains on and is evaluated on: everything that is decided before anything is tokenised."""
+"""Selects the training and evaluation examples of a run: all decisions that do not need tokens."""
 
 import random
 from collections import Counter
@@ -17,7 +17,7 @@ from rnr.messages import counted
 from rnr.types import Example
 
 Fits = Callable[[Sequence[Example]], Iterable[bool]]
-"""Whether the prompt of each of these examples is short enough; the one question that needs a tokenizer."""
+"""Whether the prompt of each of these examples is short enough; the only decision that needs a tokenizer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,20 +26,20 @@ class Selection:
 
     sft: tuple[Example, ...]
     held_out: tuple[Example, ...]
-    """One example of each sentence whose loss is measured and that is not trained on."""
+    """One example of each held-out sentence; their loss is measured, they are not trained on."""
     pool: tuple[Example, ...]
     """What GRPO draws from."""
     evaluation: tuple[Example, ...]
     candidates: int
-    """Training examples, each view of a sentence counted, that ``sft`` and ``pool`` were drawn from."""
+    """Number of training examples from which ``sft`` and ``pool`` were drawn, counting each view of a sentence."""
     left_out: Mapping[str, int]
-    """Why -> how many training sentences (examples, once there are views) were left out, in the order of the steps."""
+    """Reason -> number of training sentences (examples, once there are views) that were dropped, in order of steps."""
     notes: tuple[str, ...] = ()
-    """What a user might not expect of it."""
+    """Notes for the user."""
 
     @property
     def examples(self) -> tuple[Example, ...]:
-        """All that are asked for, those of several parts in each."""
+        """All examples, some of them in several parts."""
         return (*self.sft, *self.pool, *self.evaluation)
 
 
@@ -47,7 +47,7 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
     """Load, thin, vary, decontaminate, set aside and draw, in this order; the same every time for the same arguments.
 
     ``fits`` decides about ``data.max_prompt_tokens``. Without a ``warm_start`` nothing is drawn for SFT. Raises
-    ValueError, naming the key, when nothing is left.
+    ValueError, naming the key, if nothing is left.
     """
     scored = load(
         data.evaluation,
@@ -56,18 +56,18 @@ def select(data: DataConfig, *, seed: int, held_out: int, warm_start: bool, fits
         options=data.reading,
     )
     evaluation = draw_from_each(as_asked(scored, catch_alls=data.asks_catch_alls), data.evaluation_examples)
-    # All of them, not those that are drawn: the run's model is scored on the whole files afterwards.
+    # All of them, not only the drawn ones: the run's model may be scored on the whole files later.
     train, special, left_out = _training(data, scored, seed)
     if fits is not None:
         short = [example for example, fit in zip(train, fits(train), strict=True) if fit]
         left_out |= _reason("longer than data.max_prompt_tokens", len(train) - len(short))
         train = short
     if not train:
-        why = "; ".join(f"{count} are left out: {reason}" for reason, count in left_out.items())
-        raise ValueError(f"no training sentence remains: {why}")
+        why = "; ".join(f"{count} dropped: {reason}" for reason, count in left_out.items())
+        raise ValueError(f"no training sentences left: {why}")
     train, aside = _set_aside(train, held_out, seed)
     pool = thin(train, data.grpo_keep_by_mentions, seed + 1)
-    left_out |= _reason("thinned by data.grpo_keep_by_mentions, of GRPO's pool alone", len(train) - len(pool))
+    left_out |= _reason("thinned by data.grpo_keep_by_mentions, from GRPO's pool only", len(train) - len(pool))
     if not pool:
         raise ValueError(f"data.grpo_keep_by_mentions leaves none of {len(train)} training sentences for GRPO")
     drawn = {"data.grpo_examples": (data.grpo_examples, pool)}
@@ -89,21 +89,21 @@ def _without_effect(
     drawn: Mapping[str, tuple[int, Sequence[Example]]],
     special: Collection[str],
 ) -> Iterator[str]:
-    """What the config asks for that changes nothing on this data."""
+    """Notes on keys that have no effect on this data."""
     for key, (count, found) in drawn.items():
         if data.mixture and count >= len(found):
             every = counted(len(found), "training sentence")
-            yield f"data.mixture changes nothing: {key} ({count}) takes all of {every}"
+            yield f"data.mixture has no effect: {key} ({count}) takes all of {every}"
     if data.special_labels and not any(example.uid in special for example in train):
         general = sorted({label for labels in GENERAL_OF.values() for label in labels})
-        yield f"data.special_labels changes nothing: no mention of {', '.join(general)} tells of a special label"
+        yield f"data.special_labels has no effect: no mention of {', '.join(general)} could be refined"
 
 
 def _training(
     data: DataConfig, evaluation: Sequence[Example], seed: int
 ) -> tuple[list[Example], frozenset[str], dict[str, int]]:
-    """The training examples under the schemas that they are asked with, the uids of those that were given special
-    labels, and how many sentences were left out, why."""
+    """The training examples with the schemas of their prompts, the uids of those with special labels, and the number of
+    dropped sentences by reason."""
     loaded = load(
         data.train,
         training=True,
@@ -115,7 +115,7 @@ def _training(
     thinned = thin(loaded, data.keep_by_mentions, seed)
     left_out = _reason("thinned by data.keep_by_mentions", len(loaded) - len(thinned))
     _, dropped = decontaminate(thinned, evaluation, data.keep_sources)
-    keys = "data.keep_sources names sets to be kept"
+    keys = "data.keep_sources keeps a set"
     left_out |= {f"{reason} ({keys})": count for reason, count in Counter(dropped.values()).items()}
     views = [
         (example.uid, replace(example, uid=f"{example.uid}, view {view}") if view else example)
@@ -123,9 +123,9 @@ def _training(
         for example in thinned
     ]
     refined = [(uid, refine(example, data.special_labels, seed)) for uid, example in views]
-    # Not by their labels: a data set may have a special one as its own.
+    # Not by their labels: a special label may be one of the data set's own.
     special = frozenset(new.uid for (_, old), (_, new) in zip(views, refined, strict=True) if new is not old)
-    # The labels of sentences that are dropped are labels all the same.
+    # The labels of dropped sentences count too.
     inventory = sorted({label for _, example in refined for label in example.schema})
     kept = (example for uid, example in refined if uid not in dropped)
     return [vary_schema(example, data.schema_variation, inventory, seed) for example in kept], special, left_out
@@ -144,7 +144,7 @@ def _drawn(
 ) -> Sequence[Example]:
     """At most ``count`` (0: all), evenly over the sources or as ``mixture`` says, in the order of the data.
 
-    Those that were given ``special`` labels are few, and are drawn as if they were another source.
+    Examples with ``special`` labels are few, and are drawn like another source.
     """
     if not count:
         return examples
@@ -167,7 +167,7 @@ def _set_aside(examples: Sequence[Example], count: int, seed: int) -> tuple[Sequ
     if count >= len(by_sentence):
         different = counted(len(by_sentence), "different training sentence")
         raise ValueError(
-            f"sft.held_out is {count}, but there are {different} (of {len(examples)}), and some have to be trained on"
+            f"sft.held_out ({count}) leaves nothing to train on: there are {different} (of {len(examples)})"
         )
     aside = set(random.Random(seed).sample(sorted(by_sentence), count))
     kept = [example for example in examples if sentence_key(example.sentence) not in aside]

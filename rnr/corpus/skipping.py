@@ -1,4 +1,4 @@
-"""The bad rows that a run leaves out, and what is said at the end of reading."""
+"""The bad rows that a run skips, and what is printed at the end of reading."""
 
 import shlex
 import time
@@ -12,17 +12,17 @@ from rnr.corpus.report import Reading
 from rnr.messages import counted
 
 SHOWN = 10
-"""So many of the rows that a run skips are named."""
+"""Number of skipped rows that are listed."""
 SECONDS = 2.0
-"""For so long a file is read on behind a bad row, where none may be left out, to say how many there are."""
+"""How long reading continues after a bad row that may not be skipped, to count the others."""
 
 
 @dataclass(slots=True)
 class Skipped:
-    """The bad rows that are left out, or the first of them raised."""
+    """The bad rows, which are skipped, or the first of which is raised."""
 
     allowed: bool | None
-    """None where nobody could ask for it."""
+    """None if the caller has no option for it."""
     count: int = 0
     first: list[str] = field(default_factory=list)
     _since: float = 0.0
@@ -36,34 +36,34 @@ class Skipped:
             self.first.append(str(error))
 
     def refuse(self, file: Path) -> None:
-        """Raise DataError where there are bad rows in this file, and none may be left out: the first, how many more
-        there are as far as they were read, and what to do."""
+        """Raise DataError if this file has bad rows and none may be skipped: the first, the number of others that were
+        read, and what to do."""
         if self.allowed or not self.count:
             return
         least = "" if self._whole else "at least "
         more = f"; {least}{counted(self.count - 1, 'more bad row')} in this file" if self.count > 1 else ""
-        out = "; data.skip_bad_rows=true, or --skip-bad-rows, leaves them out" if self.allowed is not None else ""
-        check = f"`python -m scripts.data check {shlex.quote(str(file))}` lists all that is wrong"
+        out = "; data.skip_bad_rows=true, or --skip-bad-rows, skips them" if self.allowed is not None else ""
+        check = f"`python -m scripts.data check {shlex.quote(str(file))}` lists all problems"
         raise DataError(f"{self.first[0]}{more}; {check}{out}")
 
     def enough(self) -> bool:
-        """Whether it is not worth reading on, because what is read is refused."""
+        """Whether to stop reading, because the data is refused anyway."""
         self._whole = bool(self.allowed or not self.count or time.monotonic() - self._since < SECONDS)
         return not self._whole
 
     @contextmanager
     def of(self, file: Path) -> Iterator[None]:
-        """Reading this file to its end, behind which its bad rows are refused, if none may be left out."""
+        """Read this file to its end, then refuse its bad rows unless they may be skipped."""
         try:
             yield
-        except DataError:  # behind a bad row, which is nearer to the cause
+        except DataError:  # after a bad row, which is closer to the cause
             self.refuse(file)
             raise
         self.refuse(file)
 
 
 def say(reading: Reading, skipped: Skipped) -> None:
-    """Print what was noted, and the rows that were skipped."""
+    """Print the notes and the rows that were skipped."""
     for line in reading.report.lines():
         print(f"data: {line}")
     if skipped.count:

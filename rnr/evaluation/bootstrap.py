@@ -22,7 +22,8 @@ def bootstrap_intervals(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Mean F1 of one system minus another's, in points, the 95 % interval, and the two-sided p-value of none."""
+    """Mean F1 of one system minus another's, in points, its 95 % interval, and the two-sided p-value of no
+    difference."""
 
     f1: float
     interval: tuple[float, float]
@@ -50,8 +51,8 @@ def paired_bootstrap(
 
 
 def _least_p(first: Sequence[Sequence[Counts]], second: Sequence[Sequence[Counts]]) -> float:
-    """The two-sided p-value where every sentence that tells two systems apart speaks for the same one: of n sentences
-    chance does that once in 2^(n - 1). Resamples of few sentences are all alike, and would say less."""
+    """The two-sided p-value if every sentence on which the systems differ favours the same one: with n such sentences,
+    chance does that once in 2^(n - 1). Resamples of few sentences are all alike and would give a smaller p."""
     differing = sum(one != other for pair in zip(first, second, strict=True) for one, other in zip(*pair, strict=True))
     return 2.0 ** (1 - differing)
 

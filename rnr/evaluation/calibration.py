@@ -1,4 +1,4 @@
-"""Whether confidences mean what they say: of all entities with confidence 0.8, four of five should be right."""
+"""Calibration of confidences: of all entities with confidence 0.8, four in five should be right."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """The entities whose confidence lies in (low, high]; the first bin holds 0, too."""
+    """The entities whose confidence is in (low, high]; the first bin includes 0."""
 
     low: float
     high: float
@@ -27,7 +27,7 @@ class Calibration:
     """A reliability curve, and how far it is from the diagonal."""
 
     bins: tuple[Bin, ...]
-    """Those that hold an entity, in order."""
+    """The bins that are not empty, in order."""
     error: float
     """Expected calibration error (Guo et al. 2017, arXiv 1706.04599): the mean of ``|right - confidence|`` over the
     bins, weighted by their counts; in [0, 1]."""
@@ -38,8 +38,8 @@ class Calibration:
 
 
 def calibration(predictions: Iterable[Prediction]) -> Calibration | None:
-    """The calibration of all predicted mentions that have a confidence; right is what is annotated at this place under
-    this label, as in the protocol strict. None if no mention has one."""
+    """The calibration of all predicted mentions with a confidence; right means annotated at this place with this label,
+    as in the protocol strict. None if no mention has one."""
     pairs: list[tuple[float, bool]] = []
     unknown = 0
     for prediction in predictions:
@@ -59,7 +59,7 @@ def reliability(pairs: Sequence[tuple[float, bool]], *, unknown: int = 0) -> Cal
     """The calibration of at least one (confidence, whether it was right), in ten bins of equal width."""
     members: list[list[tuple[float, bool]]] = [[] for _ in range(BINS)]
     for confidence, right in pairs:
-        # The bin is (low, high], so that shares of k samples, such as 0.5, lie at the end of one.
+        # The bin is (low, high], so that shares of k samples, such as 0.5, are at the end of one.
         number = next(number for number in range(BINS) if confidence <= (number + 1) / BINS or number == BINS - 1)
         members[number].append((confidence, right))
     found = tuple(

@@ -35,11 +35,11 @@ def error_kinds(example: Example, mentions: Sequence[Mention]) -> Counter[str]:
 
 
 def outcomes(example: Example, mentions: Sequence[Mention]) -> list[EntityOutcome]:
-    """What became of each entity, in order of their places. Pairs are one to one.
+    """The outcome of each entity, in order of position. Pairs are one to one.
 
     ``hit``: found, as ``exact_counts`` counts. ``type``: the gold text or place under a wrong (or hedged) label.
-    ``boundary``: the gold label on an overlapping span. ``missed``: the gold left. ``spurious`` and ``ungrounded``:
-    the predictions left, by whether they stand in the sentence.
+    ``boundary``: the gold label on an overlapping span. ``missed``: the remaining gold. ``spurious`` and
+    ``ungrounded``: the remaining predictions, by whether they occur in the sentence.
     """
     hedged = hedged_texts(example.mentions, mentions)
     gold = _once(example.mentions)
@@ -60,7 +60,7 @@ def outcomes(example: Example, mentions: Sequence[Mention]) -> list[EntityOutcom
 
 
 def _once(mentions: Iterable[Mention]) -> list[Mention]:
-    """The mentions in order of their ends, those that say the same once."""
+    """The mentions in order of their ends, without duplicates."""
     facts = {(m.end, m.start, m.text, label_key(m.label)): m for m in mentions}
     return [facts[fact] for fact in sorted(facts)]
 
@@ -77,10 +77,10 @@ def _as(mention: Mention, kind: Kind, gold_label: str = "") -> EntityOutcome:
 
 
 def _partner(kind: Kind, gold: Sequence[Mention], answer: Mention) -> Mention | None:
-    """What an entity of the answer is paired with among the gold left, which is in order of its ends."""
+    """The partner of an answer's entity among the remaining gold, which is in order of its ends."""
     fitting = [other for other in gold if _pair(kind, other, answer)]
     if kind == "boundary":
-        # Answers come in order of their ends, too: the one that ends first leaves most for the others.
+        # Answers are in order of their ends too: taking the one that ends first leaves most for the others.
         return fitting[0] if fitting else None
     return min(fitting, key=lambda other: abs(other.start - answer.start), default=None)
 

@@ -12,21 +12,21 @@ from rnr.messages import few
 
 
 def f1_to_quote(found: Report, zero_shot: Mapping[str, float], *, with_offsets: bool) -> str:
-    """One sentence: the F1 of these predictions that others can be compared with, its interval, and why this one.
+    """One sentence: the F1 that is comparable with other work, its interval, and why this protocol.
 
-    On CrossNER and MIT that is the reference's, which the published rows were counted by. Elsewhere it is ``strict``
-    where a tool gave offsets, as seqeval and spaCy's scorer count, and ``exact`` where answers are texts.
+    On CrossNER and MIT that is the reference's, which the published rows use. Elsewhere it is ``strict`` if a tool gave
+    offsets, as in seqeval and spaCy's scorer, and ``exact`` if answers are texts.
     """
     if zero_shot:
-        protocol, why = "reference", "the published zero-shot rows were counted so"
+        protocol, why = "reference", "as the published zero-shot rows are counted"
     elif with_offsets:
-        protocol, why = "strict", "label and offsets, as seqeval and spaCy's scorer count"
+        protocol, why = "strict", "label and offsets, as in seqeval and spaCy's scorer"
     else:
         protocol, why = "exact", "label and text, because answers have no offsets"
     data_sets = {name: part.scores[protocol] for name, part in found.data_sets.items()}
-    parts = [_stated(name, score) for name, score in data_sets.items()]
+    parts = [_score_with_interval(name, score) for name, score in data_sets.items()]
     if len(data_sets) > 1:
-        parts.append(_stated("average", found.averages[protocol]))
+        parts.append(_score_with_interval("average", found.averages[protocol]))
     return f"F1 to quote: {protocol} ({why}): {'; '.join(parts)}"
 
 
@@ -34,21 +34,21 @@ FEW_SENTENCES = 30
 
 
 def few_sentences(found: Report) -> list[str]:
-    """A note if data sets have so few sentences that their intervals and p-values say little."""
+    """A note if data sets are too small for meaningful intervals and p-values."""
     small = {name: part.answers.sentences for name, part in found.data_sets.items()}
-    told = [f"{name} ({count})" for name, count in small.items() if count < FEW_SENTENCES]
-    if not told:
+    small_sets = [f"{name} ({count})" for name, count in small.items() if count < FEW_SENTENCES]
+    if not small_sets:
         return []
-    return [f"fewer than {FEW_SENTENCES} sentences in {few(told)}: intervals and p-values of so few say little"]
+    return [f"fewer than {FEW_SENTENCES} sentences in {few(small_sets)}: intervals and p-values mean little"]
 
 
-def _stated(name: str, score: Score) -> str:
+def _score_with_interval(name: str, score: Score) -> str:
     low, high = score.intervals["f1"]
     return f"{name} {score.f1:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def markdown(tables: Iterable[Table]) -> str:
-    """The tables as Markdown, numbers to the right."""
+    """The tables as Markdown, numbers right-aligned."""
     return "\n\n".join(_markdown(table) for table in tables) + "\n"
 
 
@@ -76,8 +76,8 @@ def _plain(value: object) -> str:
 
 
 def csv_of(found: Report, comparisons: Mapping[str, Comparison]) -> str:
-    """All scores, a line each: data set, protocol, score, per cent and its 95 % interval. Where predictions are
-    compared, ``f1_difference`` is a score, too, and its p-value stands in a last column."""
+    """All scores, one per line: data set, protocol, score, per cent and its 95 % interval. With a comparison,
+    ``f1_difference`` is also a score, and a last column has its p-value."""
     file = io.StringIO()
     rows = csv.writer(file, lineterminator="\n")
     p = ["p"] if comparisons else []

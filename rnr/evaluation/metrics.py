@@ -1,9 +1,9 @@
 """Counts of right and wrong mentions (as ``rnr.task.parsing.ground`` leaves them), and the scores they give.
 
 - *reference*: the paper's. Sets of (normalised text, label) in each sentence, no offsets.
-- *exact*: ours. Every mention counts, its text must stand in the sentence, and no text may be hedged.
+- *exact*: ours. Every mention counts, its text must occur in the sentence, and no text may be hedged.
 - *strict*: every mention counts and its offsets must be right.
-- *boundary_tolerant*: under the right label an overlap is enough, or the same text elsewhere.
+- *boundary_tolerant*: with the right label, an overlap is enough, or the same text elsewhere.
 
 ``overlap`` has *partial* and *type* by nervaluate, ``scoring`` the list of all. In nervaluate *exact* means the right
 span under any label; here it is the right text under the right label, because an answer has no offsets of its own.
@@ -25,7 +25,7 @@ REFERENCE_DROPPED_LABELS = IGNORED_LABELS | {""}
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
-# Start, end, text and label key: what a mention says.
+# Start, end, text and label key of a mention.
 _Fact: TypeAlias = tuple[int, int, str, str]
 
 
@@ -65,7 +65,7 @@ class Counts:
 
     @property
     def sentence_f1(self) -> float:
-        """As ``f1``, but 1 when all counts are 0: finding nothing where nothing is to be found is right."""
+        """As ``f1``, but 1 when all counts are 0: an empty answer to an empty gold is right."""
         return 1.0 if self == Counts() else self.f1
 
 
@@ -82,8 +82,8 @@ def reference_pairs(mentions: Iterable[Mention]) -> set[tuple[str, str]]:
 def reference_counts(gold: Iterable[Mention], predicted: Iterable[Mention], asked: Iterable[str] = ()) -> Counts:
     """Counts under the paper's evaluation metric; gold mentions with a dropped label are left out.
 
-    Predictions of such a label are errors, as the paper never asks for one, unless it was among the labels ``asked``
-    for: then they are left out, too.
+    Predictions with such a label are errors, as the paper never asks for one, unless it was among the labels ``asked``
+    for: then they are left out too.
     """
     dropped = {label.lower().strip() for label in asked} & REFERENCE_DROPPED_LABELS
     wanted = {pair for pair in reference_pairs(gold) if pair[1] not in REFERENCE_DROPPED_LABELS}

@@ -21,7 +21,7 @@ UNCALIBRATED = "uncalibrated"
 _FIELDS = {"uid": str, "data_set": str, "sentence": str, "text": str, "finished": bool, "tokens": int}
 _LARGEST = sys.float_info.max
 _ROUNDED = 1e-6
-"""So far a probability may be beyond 0 and 1, as a sum of floats."""
+"""Tolerance for probabilities outside 0 to 1, which are sums of floats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +36,14 @@ class Prediction:
     finished: bool
     tokens: int
     decoding: str = ""
-    """What it might say (``rnr.task.decoding``), and by how much its labels were calibrated if they were; empty where
-    the file does not tell."""
+    """The decoding (``rnr.task.decoding``), and the calibration weight of the labels if they were calibrated; empty if
+    the file does not say."""
     confidences: tuple[float | None, ...] = ()
-    """How sure each mention of the answer is (``rnr.task.aggregation``); empty where the file does not tell."""
+    """Confidence of each mention of the answer (``rnr.task.aggregation``); empty if the file has none."""
 
 
 def save_predictions(examples: Iterable[Example], answers: Iterable[Chosen], decoding: Decoding, file: Path) -> None:
-    """Write the answer to each example; ``file`` is there completely and on disk, or not at all."""
+    """Write the answer to each example; ``file`` is complete and on disk, or not there at all."""
     rows = [
         {
             "uid": example.uid,
@@ -71,7 +71,7 @@ def read_predictions(file: Path, examples: Iterable[Example]) -> dict[str, Predi
 def predictions_of(
     rows: Iterable[tuple[int, Mapping[str, Any]]], file: Path, examples: Iterable[Example]
 ) -> dict[str, Prediction]:
-    """The same of rows with their numbers, which were read from ``file``."""
+    """The same for numbered rows that were read from ``file``."""
     gold = {example.uid: example for example in examples}
     predictions: dict[str, Prediction] = {}
     for number, row in rows:
@@ -88,12 +88,12 @@ def predictions_of(
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value of JSON is a number to count with: not true, NaN or infinite, nor beyond a float."""
+    """Whether a JSON value is a usable number: not a bool, NaN or infinite, nor beyond a float."""
     return type(value) in (int, float) and abs(value) <= _LARGEST
 
 
 def confidence_of(score: float) -> float | None:
-    """The confidence in [0, 1] that a score is, but for how it was rounded; None for one that is none."""
+    """A score as a confidence in [0, 1], up to rounding; None if it is not one."""
     return min(max(float(score), 0.0), 1.0) if -_ROUNDED <= score <= 1 + _ROUNDED else None
 
 
@@ -101,10 +101,10 @@ def _prediction(row: Mapping[str, Any], gold: Mapping[str, Example]) -> Predicti
     wrong = [name for name, kind in _FIELDS.items() if type(row.get(name)) is not kind]
     wrong += ["decoding"] * (not isinstance(row.get("decoding", ""), str))
     if wrong:
-        raise ValueError(f"missing, or not of the right type: {', '.join(wrong)}")
+        raise ValueError(f"missing or of the wrong type: {', '.join(wrong)}")
     example = gold.get(row["uid"])
     if example is None or example.sentence != row["sentence"]:
-        found = "is not in the data" if example is None else "is another sentence in the data"
+        found = "is not in the data" if example is None else "is a different sentence in the data"
         raise ValueError(f"{row['uid']!r} {found}; give the data that these predictions were made from")
     answer = grounded(parse(row["text"]), example.sentence)
     confidences = _confidences(row)
@@ -122,11 +122,11 @@ def _prediction(row: Mapping[str, Any], gold: Mapping[str, Example]) -> Predicti
 
 
 def _confidences(row: Mapping[str, Any]) -> tuple[float | None, ...]:
-    """The confidences that a row lists; raises ValueError for what is none."""
+    """The confidences that a row lists; raises ValueError for a value that is not one."""
     listed = [] if row.get("confidences") is None else row["confidences"]
     if not isinstance(listed, list) or not all(each is None or is_number(each) for each in listed):
-        raise ValueError(f"confidences must be numbers or null, in a list; found {reprlib.repr(listed)}")
+        raise ValueError(f"confidences must be a list of numbers or null; found {reprlib.repr(listed)}")
     found = tuple(None if each is None else confidence_of(each) for each in listed)
     if wrong := [each for each, one in zip(listed, found, strict=True) if one is None and each is not None]:
-        raise ValueError(f"confidences are between 0 and 1; found {wrong[0]}")
+        raise ValueError(f"confidences must be between 0 and 1; found {wrong[0]}")
     return found

@@ -1,4 +1,4 @@
-"""F1 of other systems on the seven zero-shot data sets, from Table 1 of arXiv 2511.11978, and which column is whose."""
+"""F1 of other systems on the seven zero-shot data sets, from Table 1 of arXiv 2511.11978, with the table's columns."""
 
 import re
 from collections.abc import Iterable
@@ -44,13 +44,13 @@ PUBLISHED = (
 
 
 def columns(data_sets: Iterable[str]) -> dict[str, str]:
-    """Column -> the data set that belongs in it; raises ValueError where two claim one."""
+    """Column -> its data set; raises ValueError if two data sets claim one column."""
     found: dict[str, str] = {}
     for data_set in data_sets:
         column = _column(data_set)
         if column in found:
             raise ValueError(
-                f"data sets {found[column]!r} and {data_set!r} are both the column {column}: evaluate them apart"
+                f"data sets {found[column]!r} and {data_set!r} both belong in column {column}: evaluate them separately"
             )
         if column is not None:
             found[column] = data_set
@@ -58,9 +58,9 @@ def columns(data_sets: Iterable[str]) -> dict[str, str]:
 
 
 def _column(data_set: str) -> str | None:
-    """``crossner_ai`` -> ``AI``, ``mit-movie-test`` -> ``Movie``; None for a data set of no column.
+    """``crossner_ai`` -> ``AI``, ``mit-movie-test`` -> ``Movie``; None for a data set without a column.
 
-    Folders before the name, which tell data sets of one name apart, need not belong to it.
+    Folders before the name, which distinguish data sets of the same name, are optional.
     """
     # The collection must be named too: not every data set called "music" is CrossNER's.
     parts = data_set.lower().split("/")

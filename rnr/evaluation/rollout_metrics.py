@@ -9,8 +9,8 @@ from rnr.types import Answer, Example, ScoredGroup
 
 
 def rates(groups: Sequence[ScoredGroup], seconds: Mapping[str, float]) -> dict[str, float]:
-    """Samples a second of the whole step, and tokens a second while its groups were sampled; ``seconds`` holds those of
-    both."""
+    """Samples per second over the whole step, and tokens per second while its groups were sampled; ``seconds`` has both
+    durations."""
     rollouts = [rollout for scored in groups for rollout in scored.group.rollouts]
     tokens = sum(len(rollout.token_ids) for rollout in rollouts)
     return {
@@ -20,9 +20,9 @@ def rates(groups: Sequence[ScoredGroup], seconds: Mapping[str, float]) -> dict[s
 
 
 def ner_metrics(groups: Sequence[ScoredGroup]) -> dict[str, float]:
-    """Micro precision, recall and F1 of all sampled answers (in [0, 1]), F1 of what the tagged chains tag, and what
-    goes wrong, as shares: unreadable answers, answers within the schema, mentions not in the sentence, right silence
-    where the gold is empty."""
+    """Micro precision, recall and F1 of all sampled answers (in [0, 1]), F1 of the tagged chains' tags, and shares:
+    unparsable answers, answers within the schema, mentions not in the sentence, and empty answers among sentences
+    without gold."""
     rows = [(scored.group.prompt.example, answer) for scored in groups for answer in scored.answers]
     counts = sum((exact_counts(example, answer.mentions) for example, answer in rows), Counts())
     mentions = [mention for _, answer in rows for mention in answer.mentions]

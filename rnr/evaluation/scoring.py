@@ -1,7 +1,7 @@
 """Score saved predictions under each protocol, and compare two files of them.
 
-The protocol *reference* reads the completions as the paper's code does and counts as it does, so that its scores can
-stand beside the published ones; all others count what our one parser reads.
+The protocol *reference* parses and counts completions as the paper's code does, so that its scores are comparable with
+the published ones; all others count what our one parser reads.
 """
 
 from collections import Counter
@@ -44,8 +44,9 @@ PROTOCOLS: dict[str, Callable[[Prediction], Counts]] = {
         prediction.example.schema,
     ),
 }
-"""Name -> counts of one sentence, defined in ``metrics`` and ``overlap``. ``chain`` counts as the reference does what
-the chain tags, ``[text: label]``, whether or not the answer gives it: the difference is lost between chain and answer.
+"""Name -> counts of one sentence, defined in ``metrics`` and ``overlap``. ``chain`` scores the chain's tags, ``[text:
+label]``, by the reference's counting, whether or not the answer repeats them: the difference is lost from chain to
+answer.
 """
 
 COMPARED = ("reference", "exact")
@@ -107,9 +108,9 @@ class Evaluation:
     finished: float
     by_data_set: dict[str, dict[str, float]]
     decoding: str = ""
-    """What the answers might say; empty where their file does not tell (``rnr.evaluation.predictions``)."""
+    """The decoding of the answers; empty if their file does not say (``rnr.evaluation.predictions``)."""
     uncalibrated_f1: float | None = None
-    """``f1`` of the same answers with the policy's own labels, where they were calibrated."""
+    """``f1`` of the same answers with uncalibrated labels, if labels were calibrated."""
 
     def metrics(self) -> dict[str, float]:
         """The scores by their ``val/`` names."""
@@ -131,7 +132,7 @@ class Report:
     data_sets: dict[str, DataSetReport]
 
     def rows(self) -> Iterator[tuple[str, dict[str, Score]]]:
-        """Each data set with its scores by protocol, and last their average: a data set may be called so, too."""
+        """Each data set with its scores by protocol, then the average; a data set may also be named ``average``."""
         yield from ((name, part.scores) for name, part in self.data_sets.items())
         yield "average", self.averages
 
@@ -152,13 +153,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """By how much F1 is above that of the compared predictions, in points."""
+    """F1 minus that of the compared predictions, in points."""
 
     average: Difference
     data_sets: dict[str, Difference]
 
     def rows(self) -> Iterator[tuple[str, Difference]]:
-        """That of each data set, and last that of their average."""
+        """The difference on each data set, then on the average."""
         yield from self.data_sets.items()
         yield "average", self.average
 
@@ -176,7 +177,7 @@ def f1_of(predictions: Mapping[str, Prediction], protocol: str = "reference") ->
 
 
 def decodings(predictions: Iterable[Prediction]) -> list[str]:
-    """What these answers might say, each once; none where their file does not tell."""
+    """The decodings of these answers, each once; none if their file does not say."""
     return sorted({prediction.decoding for prediction in predictions if prediction.decoding})
 
 
@@ -200,7 +201,7 @@ def report(predictions: Mapping[str, Prediction]) -> Report:
 
 
 def zero_shot_f1(found: Report) -> dict[str, float]:
-    """F1 under the paper's protocol by column of its zero-shot table, and the ``average`` of the columns there are."""
+    """F1 under the paper's protocol by column of its zero-shot table, and the ``average`` of the available columns."""
     places = columns(found.data_sets)
     f1 = {column: found.data_sets[data_set].scores["reference"].f1 for column, data_set in places.items()}
     return f1 | {"average": average(list(f1.values()))} if f1 else {}
@@ -225,15 +226,15 @@ def compare(predictions: Mapping[str, Prediction], others: Mapping[str, Predicti
 
 
 def refuse_other_sentences(scored: Collection[str], compared: Collection[str]) -> None:
-    """Raise ValueError, naming uids, unless both are the uids of the same sentences."""
+    """Raise ValueError, naming uids, unless both have the same uids."""
     lacking = [_lacking("compared", scored, compared), _lacking("scored", compared, scored)]
     if any(lacking):
-        raise ValueError("not the same sentences: " + "; ".join(filter(None, lacking)))
+        raise ValueError("different sentences: " + "; ".join(filter(None, lacking)))
 
 
 def _lacking(which: str, wanted: Iterable[str], found: Collection[str]) -> str:
     missing = [uid for uid in wanted if uid not in found]
-    return f"the {which} predictions lack {few(missing)}" if missing else ""
+    return f"missing in the {which} predictions: {few(missing)}" if missing else ""
 
 
 def _by_data_set(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:

@@ -1,4 +1,4 @@
-"""Scores as tables for a person."""
+"""Scores as printable tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -42,8 +42,8 @@ def _scores(found: Report) -> Table:
         ("", "protocol"),
         ("precision", "recall", "F1"),
         caption="reference: the paper's reading and counting; exact: text and label; strict: offsets and label; "
-        "boundary_tolerant: overlaps are enough, or the same text elsewhere; partial, type: as in nervaluate; chain: "
-        "the paper's counting of what the chain marks",
+        "boundary_tolerant: an overlap is enough, or the same text elsewhere; partial, type: as in nervaluate; chain: "
+        "the chain's marks, counted as in the paper",
     )
     for data_set, scores in found.rows():
         for protocol in PROTOCOLS:
@@ -70,7 +70,7 @@ def _labels(found: Report) -> Table:
 
 
 def _errors(found: Report) -> Table:
-    table = _table("Errors, exact protocol: mentions of each kind", ("",), ERROR_KINDS)
+    table = _table("Errors, exact protocol: mentions by kind", ("",), ERROR_KINDS)
     for data_set, part in found.data_sets.items():
         table.add_row(data_set, *(str(part.answers.errors[kind]) for kind in ERROR_KINDS))
     table.add_section()
@@ -88,7 +88,7 @@ def _answers(found: Report) -> Table:
 
 
 def _unreadable(found: Report) -> Table:
-    table = _table("Answers that could not be read", ("cause", "meaning"), ("answers",))
+    table = _table("Answers that could not be parsed", ("cause", "meaning"), ("answers",))
     for cause, count in found.answers.unreadable.items():
         table.add_row(cause, ERRORS[cause], str(count))
     return table
@@ -96,7 +96,7 @@ def _unreadable(found: Report) -> Table:
 
 def _comparisons(comparisons: Mapping[str, Comparison]) -> Table:
     table = _table(
-        "F1 less that of the compared predictions, in points; paired bootstrap over the same sentences",
+        "F1 minus that of the compared predictions, in points; paired bootstrap over the same sentences",
         ("", "protocol"),
         ("difference", "95 % interval", "p"),
     )
@@ -118,7 +118,7 @@ def _zero_shot(zero_shot: Mapping[str, float], name: str) -> Table:
         ("",),
         (*COLUMNS, "average"),
         caption=f"published: Table 1 of arXiv 2511.11978, whole test sets; {STANDARDISED}: their label names "
-        "standardised by B²NER; measured: the sentences of --data, which may be others",
+        "standardised by B²NER; measured: on the sentences of --data, which may differ",
     )
     for row in PUBLISHED:
         table.add_row(f"{row.system} (published)", *(f"{value:.1f}" for value in (*row.scores, row.average)))
@@ -132,9 +132,9 @@ def _zero_shot(zero_shot: Mapping[str, float], name: str) -> Table:
 
 def calibration_table(found: Calibration) -> Table:
     """The reliability curve as rows."""
-    unknown = f"; left out: {counted(found.unknown, 'mention')} without a confidence" if found.unknown else ""
+    unknown = f"; excluded: {counted(found.unknown, 'mention')} without a confidence" if found.unknown else ""
     table = _table(
-        "Reliability of confidence: how often entities are right (strict)",
+        "Calibration of confidence: share of entities that are right (strict)",
         ("confidence",),
         ("entities", "mean confidence", "right"),
         caption=f"expected calibration error {found.error:.3f}, Brier score {found.brier:.3f}{unknown}",

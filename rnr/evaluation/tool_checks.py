@@ -1,5 +1,4 @@
-"""What the predictions of other tools may get wrong without an error: offsets that count no characters, and scores
-that are no confidences."""
+"""Checks on predictions of other tools: offsets that do not count characters, and scores that are not confidences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,28 +11,28 @@ from rnr.corpus.report import Reading
 from rnr.evaluation.predictions import Prediction, confidence_of
 from rnr.types import Mention
 
-NO_CONFIDENCES = "scores are left out: some are outside of 0 to 1, so none of them is a confidence"
+NO_CONFIDENCES = "scores are ignored: some are outside 0 to 1, so they are not confidences"
 _FEW = 3
 _KEPT = 500
-"""So many mentions that are cut are tried in other units."""
+"""Maximum number of cut mentions that are tried in other units."""
 
 
 @dataclass(slots=True)
 class Checks:
-    """Counts what the mentions of one file say of their places and scores."""
+    """Counts suspicious offsets and scores of the mentions in one file."""
 
     file: Path
     reading: Reading
     _placed: int = 0
-    """Mentions with a place and no text beside it that proves it."""
+    """Mentions with offsets and no text that confirms them."""
     _cut: int = 0
     _kept: list[tuple[str, int, int]] = field(default_factory=list)
     _scores: int = 0
     _beyond: str = ""
-    """Where the first score beyond 0 to 1 stands, and what it is."""
+    """Row and value of the first score outside 0 to 1."""
 
     def place(self, mention: Mention, item: dict[str, Any] | list[Any], sentence: str, number: int) -> None:
-        """Count a mention that has a place; one that is cut is noted."""
+        """Count a mention with offsets; one that cuts a word is reported."""
         if not mention.grounded or mention.text in (item.values() if isinstance(item, dict) else item):
             return
         self._placed += 1
@@ -45,7 +44,7 @@ class Checks:
             self._kept.append((sentence, mention.start, mention.end))
 
     def score(self, score: float | None, number: int) -> float | None:
-        """The confidence that a score is, None where it is none."""
+        """A score as a confidence; None if it is not one."""
         if score is None:
             return None
         self._scores += 1
@@ -55,9 +54,9 @@ class Checks:
         return confidence
 
     def close(self, predictions: Mapping[str, Prediction], *, offsets: str) -> dict[str, Prediction]:
-        """The predictions, without confidences where scores are none.
+        """The predictions, without confidences if the scores are not confidences.
 
-        Raises ValueError where most mentions are cut, unless it is said that ``offsets`` count characters.
+        Raises ValueError if most mentions cut words, unless ``offsets`` is ``characters``.
         """
         few = self._cut < _FEW and self._cut < self._placed
         if offsets != "characters" and not few and 2 * self._cut > self._placed:
@@ -69,9 +68,9 @@ class Checks:
 
     def _wrong_offsets(self) -> str:
         units = [REASONS[unit] for unit in units_that_fit(self._kept)]
-        fitting = f": they would be whole words if they counted {' or '.join(units)}" if units else ""
+        fitting = f" (whole words if they counted {' or '.join(units)})" if units else ""
         return (
-            f"{self.file}: {self._cut} of {self._placed} mentions begin or end inside a word, so their offsets are "
-            f"probably no characters{fitting}; write them in characters, the end exclusive (--offsets characters "
-            "takes them as they are)"
+            f"{self.file}: {self._cut} of {self._placed} mentions begin or end inside a word, so their offsets "
+            f"probably do not count characters{fitting}; write them in characters, with exclusive ends (--offsets "
+            "characters takes them as they are)"
         )

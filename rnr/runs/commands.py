@@ -1,4 +1,4 @@
-"""Commands that people are told, as they call the one that runs: ``rnr report`` or ``python -m scripts.report``."""
+"""Commands in messages, spelled as the running one was called: ``rnr report`` or ``python -m scripts.report``."""
 
 import shlex
 import sys
@@ -24,21 +24,21 @@ def as_called(text: str) -> str:
 
 
 def after_a_run(folder: Path, example: Example | None) -> Iterator[tuple[str, str]]:
-    """What can be done with a finished run, and the command: with its own labels, a sentence and data of its own."""
+    """What to do with a finished run, as commands that use its own labels, one of its sentences and its data."""
     run, export = (shlex.quote(str(path)) for path in (folder, folder / "export"))
-    yield "look at it", as_called("python -m scripts.report") + f" {run}"
+    yield "report", as_called("python -m scripts.report") + f" {run}"
     if example is None:
         example = Example(uid="", sentence="Ada Lovelace met Bob.", schema=("person", "city"), mentions=())
     labels = shlex.quote(",".join(_some(example)))
     sentence = shlex.quote(example.sentence)
-    yield "ask it", as_called("python -m scripts.predict") + f" --model {export} --schema {labels} {sentence}"
+    yield "predict", as_called("python -m scripts.predict") + f" --model {export} --schema {labels} {sentence}"
     config = saved_config(folder)
     data = " ".join(shlex.quote(path) for path in config["data"]["evaluation"]) or "test.jsonl"
-    yield "score it", as_called("python -m scripts.evaluate") + f" --model {export} --data {data}{_as_the_run(config)}"
+    yield "evaluate", as_called("python -m scripts.evaluate") + f" --model {export} --data {data}{_as_the_run(config)}"
 
 
 def _as_the_run(config: Mapping[str, Any]) -> str:
-    """The options with which ``evaluate`` asks for answers as long as the run's, and reads files as it did."""
+    """The options that give ``evaluate`` the run's token limits and reading options."""
     asked = (
         ("--max-new-tokens", config["evaluation"]["max_new_tokens"], EvaluationConfig().max_new_tokens),
         ("--context-tokens", config["model"]["context_tokens"], ModelConfig().context_tokens),
@@ -53,6 +53,7 @@ def _as_the_run(config: Mapping[str, Any]) -> str:
 
 
 def _some(example: Example) -> Sequence[str]:
-    """The labels of the sentence's mentions, and others up to a few; a comma would divide one on the command line."""
+    """The labels of the sentence's mentions, and a few others; a label with a comma cannot be given on the command
+    line."""
     first = dict.fromkeys(mention.label for mention in example.mentions)
     return [label for label in (*first, *sorted(set(example.schema) - set(first))) if "," not in label][:SHOWN_LABELS]

@@ -1,4 +1,4 @@
-"""Terminal output: what starts, how the run stands, how long it will take, and what to do when it is done."""
+"""Terminal output: what starts, the progress of the run, the time left, and the next commands."""
 
 import time
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ SHOWN = {
 }
 """What the terminal shows of a GRPO step, where it is not 0."""
 EVALUATED = {"base": "before training", "sft": "after SFT", "grpo": "after GRPO", "merged": "merged"}
-"""The evaluations that sum a run up, in their order, and how the terminal calls them."""
+"""The evaluations that summarise a run, in order, and their names in the terminal."""
 SECONDS_BETWEEN = 2.0
-"""Lines of steps come at most so often."""
+"""Minimum time between lines of steps."""
 
 
 class Console:
@@ -65,25 +65,25 @@ class Console:
         stages = [stage for stage in EVALUATED if stage in scores]
         if not stages:
             return
-        table = Table("F1", *(EVALUATED[stage] for stage in stages), title="What was gained")
+        table = Table("data set", *(EVALUATED[stage] for stage in stages), title="F1 by stage")
         for data_set in scores[stages[0]]["by_data_set"]:
             table.add_row(data_set, *(f"{scores[stage]['by_data_set'][data_set]['f1']:.1f}" for stage in stages))
         table.add_row("average", *(f"{scores[stage]['f1']:.1f}" for stage in stages), style="bold")
         table.add_row("finished %", *(f"{scores[stage]['finished']:.0f}" for stage in stages))
-        under = [scores[stage].get("decoding") or "not told" for stage in stages]
+        under = [scores[stage].get("decoding") or "unknown" for stage in stages]
         if len(set(under)) > 1:  # a warm start of another run
             table.add_row("decoding", *under)
         self._out.print(table)
 
     def next_steps(self, folder: Path, example: Example | None) -> None:
-        """What can be done with a finished run, as commands; ``example`` is one of its own sentences."""
+        """The next commands for a finished run; ``example`` is one of its own sentences."""
         self.say(f"done: the run is in {folder}")
         for what, command in after_a_run(folder, example):
             self._out.print(f"  {what:<11} {command}")
 
 
 def shown_of(metrics: Mapping[str, float]) -> dict[str, float]:
-    """What is shown of a GRPO step's metrics: those of ``SHOWN`` that are there and not 0."""
+    """The metrics of a GRPO step that are printed: those of ``SHOWN`` that are present and not 0."""
     return {name: metrics[key] for name, key in SHOWN.items() if metrics.get(key)}
 
 

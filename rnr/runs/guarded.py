@@ -1,4 +1,4 @@
-"""Trackers beside the run folder: what fails there is reported once, and neither ends a run nor delays it for long."""
+"""Trackers besides the run folder: a failure is reported once, and neither stops a run nor delays it for long."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ START_SECONDS = 180.0
 CALL_SECONDS = 30.0
 """A row is handed to a process or to a file of this machine."""
 FINISH_SECONDS = 300.0
-"""W&B uploads what is left; one that has lost its own process waits for ever."""
+"""W&B uploads the rest; it hangs forever if its own process has died."""
 
 
 class Closes(Protocol):
@@ -22,7 +22,7 @@ Tracks = TypeVar("Tracks", bound=Closes)
 
 
 class Guarded(Generic[Tracks]):
-    """A tracker that is left out from its first failure on."""
+    """A tracker that is dropped after its first failure."""
 
     def __init__(
         self,
@@ -33,8 +33,8 @@ class Guarded(Generic[Tracks]):
         say: Callable[[str], None],
         abandon: Callable[[], None] = lambda: None,
     ) -> None:
-        """``later`` is what is said with a failure: where everything is nevertheless. ``abandon`` sees to it that the
-        end of this process does not wait for what has failed."""
+        """``later`` is printed with a failure and says where the data is. ``abandon`` makes sure that this process does
+        not wait for the failed tracker when it exits."""
         self._name = name
         self._later = later
         self._say = say
@@ -45,7 +45,7 @@ class Guarded(Generic[Tracks]):
             self._tracker = made[0]
 
     def call(self, what: Callable[[Tracks], object], *, seconds: float = CALL_SECONDS) -> None:
-        """Make this call of the tracker, unless it is left out. Never raises what the call does."""
+        """Make this call of the tracker, unless it was dropped. Never raises what the call raises."""
         tracker = self._tracker
         if tracker is not None and not self._done(lambda: what(tracker), seconds):
             self._tracker = None
@@ -56,34 +56,34 @@ class Guarded(Generic[Tracks]):
         self._tracker = None
 
     def _done(self, call: Callable[[], object], seconds: float) -> bool:
-        """Whether this call was made; what prevents it is reported. A signal that ends this wait abandons it, too."""
+        """Whether this call succeeded; an error is reported. A signal that ends the wait abandons the tracker, too."""
         try:
             why = prevented(call, seconds)
         except BaseException:
             self._abandon()
             raise
         if why:
-            self._say(f"{self._name} is left out from here on: {why}; {self._later}")
+            self._say(f"{self._name} disabled: {why}; {self._later}")
             self._abandon()
         return not why
 
 
 def prevented(call: Callable[[], object], seconds: float) -> str:
-    """What prevents this call, on one line; empty once it is made."""
+    """The error of this call, on one line; empty if it succeeded."""
     failures: list[str] = []
 
     def made() -> None:
         try:
             call()
-        except BaseException as error:  # whatever it is, the run goes on
+        except BaseException as error:  # whatever it is, the run continues
             failures.append(" ".join(f"{type(error).__name__}: {error}".split()))
 
     thread = threading.Thread(target=made, daemon=True)
     try:
         thread.start()
-    except RuntimeError as error:  # the interpreter ends, and takes no thread any more
+    except RuntimeError as error:  # the interpreter is exiting and starts no more threads
         return str(error)
     thread.join(seconds)
     if thread.is_alive():
-        return f"no end within {seconds:g} s"
+        return f"did not finish within {seconds:g} s"
     return "".join(failures)

@@ -16,16 +16,16 @@ CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpo
 """Sections that may change when a run is resumed: they set how it runs and what is exported, not what is trained."""
 
 CHANGEABLE_KEYS = (("run", "folder"), ("optimizer", "zero_stage"))
-"""Keys of other sections that may, too: the optimizer's state is divided anew."""
+"""Keys of other sections that may change too: the optimizer's state is partitioned again."""
 
 BEFORE = {("evaluation", "label_calibration"): 0.0}
-"""What held before a key was there, where that is not its default now."""
+"""Value of a key in runs from before it existed, where that differs from its default."""
 
 LOCK = "lock"
-"""File of a run folder that the process which runs in it holds."""
+"""File in a run folder that its process keeps locked."""
 
 RESTORE = "restore the file from a copy, or start a run with another run.name"
-"""What can be done about a file of a run that a resumption needs and that cannot be read."""
+"""What to do about a file that a resumed run needs and that cannot be read."""
 
 OF_WARM_START = {
     "model": tuple(ModelConfig.model_fields),
@@ -35,7 +35,7 @@ OF_WARM_START = {
     "evaluation": ("max_new_tokens",),
 }
 """Keys that must equal those of the run whose warm start is reused: the model, its prompt, whether it learnt to copy,
-the evaluation, and whatever is saved in the optimizer's part of a checkpoint."""
+the evaluation, and everything in the optimizer's part of a checkpoint."""
 
 
 def run_folder(run: RunConfig) -> Path:
@@ -44,10 +44,10 @@ def run_folder(run: RunConfig) -> Path:
 
 
 def saved_config(folder: Path) -> dict[str, Any]:
-    """The config of the run in this folder; raises ValueError where there is none that can be read."""
+    """The config of the run in this folder; raises ValueError if it is missing or cannot be read."""
     file = folder / "config.json"
     if not file.is_file():
-        raise ValueError(f"{folder} is not the folder of a run: it has no config.json")
+        raise ValueError(f"{folder} is not a run folder: it has no config.json")
     try:
         found = read_object(file)
         if odd := [name for name, section in found.items() if not isinstance(section, dict)]:
@@ -58,13 +58,13 @@ def saved_config(folder: Path) -> dict[str, Any]:
 
 
 def saved_summary(folder: Path) -> dict[str, Any] | None:
-    """The summary of the run in this folder, None where there is none yet; raises ValueError for one that cannot be
+    """The summary of the run in this folder, None if there is none yet; raises ValueError for one that cannot be
     read."""
     file = folder / "summary.json"
     try:
         return read_object(file) if file.is_file() else None
     except ValueError as error:
-        raise ValueError(f"{error}; remove it: train --resume of this run writes it anew") from None
+        raise ValueError(f"{error}; remove it, then train --resume writes it again") from None
 
 
 def resumable(run: RunConfig) -> bool:
@@ -73,12 +73,14 @@ def resumable(run: RunConfig) -> bool:
 
 
 def check_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> None:
-    """Raise ValueError for what ``open_run`` would refuse or fail at; nothing is left behind."""
+    """Raise ValueError for anything that ``open_run`` would refuse or fail at; changes nothing."""
     folder = run_folder(run)
     # An earlier run of the name is moved aside.
     for place in (folder,) if resume and resumable(run) else (folder, folder.parent):
         if why := unwritable(place):
-            raise ValueError(f"run.folder: {folder} cannot be written ({why}): name another, or have this one writable")
+            raise ValueError(
+                f"run.folder: {folder} is not writable ({why}); choose another run.folder or fix its permissions"
+            )
     if is_active(folder):
         raise _in_use(folder)
     if resume and resumable(run):
@@ -86,7 +88,7 @@ def check_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> None:
 
 
 def is_finished(run: RunConfig, tree: Mapping[str, Any]) -> bool:
-    """Whether the run of this name came to its end, and ``tree`` asks for no other export than it has left there."""
+    """Whether the run of this name is done, and ``tree`` would not change its export."""
     folder = run_folder(run)
     status = read_status(folder) if resumable(run) else None
     if status is None or status.state != "done":
@@ -99,8 +101,8 @@ def open_run(run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path:
     """The run folder, with the resolved config, ``tree``, in it.
 
     A new run moves an older run of the same name aside (``NAME.1``, ``NAME.2``, ...). ``resume`` keeps it, and raises
-    ValueError naming the key if what is trained has changed since. The folder belongs to this process until it ends:
-    ValueError if it belongs to another.
+    ValueError naming the key if what is trained has changed since. This process owns the folder until it ends; raises
+    ValueError if another one does.
     """
     folder = run_folder(run)
     file = folder / "config.json"
@@ -122,7 +124,7 @@ def warm_start_folder(from_run: str, run: RunConfig, tree: Mapping[str, Any]) ->
     ``OF_WARM_START``."""
     folder = Path(from_run).expanduser().resolve()
     if folder == run_folder(run):
-        raise ValueError("sft.from_run is the folder of this run itself: give it another run.name")
+        raise ValueError("sft.from_run is this run's own folder: choose another run.name")
     try:
         theirs = saved_config(folder)
     except ValueError as error:
@@ -164,7 +166,7 @@ def is_active(folder: Path) -> bool:
 
 
 def _in_use(folder: Path) -> ValueError:
-    return ValueError(f"another process is running in {folder}: end it first, or give this run another run.name")
+    return ValueError(f"another process is running in {folder}: stop it first, or choose another run.name")
 
 
 def _refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
@@ -177,8 +179,8 @@ def _refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], folder: P
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Any]]:
-    """Section, key, value before and value now of each key that differs; keys that were unknown before do not, unless
-    ``BEFORE`` says what held."""
+    """Section, key, value before and value now of each key that differs; a key that is new since then does not count,
+    unless ``BEFORE`` has its old value."""
     for section, values in now.items():
         for key, value in values.items():
             was = before.get(section, {}).get(key, BEFORE.get((section, key), value))

@@ -1,4 +1,4 @@
-"""The rollouts that a run has saved, as the carriers that they were."""
+"""The saved rollouts of a run, read back into the carriers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from rnr.types import Example, Group, Mention, Prompt, Rollout, Segment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedGroup:
-    """One group of a step, with the rows that were written of it."""
+    """One group of a step, with its saved rows."""
 
     step: int
     group: Group
-    """Its example has the schema that was asked for. Tokens are not saved: there are as many as there were, all 0."""
+    """Its example has the schema of the prompt. Token ids are not saved: the number is right, the ids are all 0."""
     rows: tuple[dict[str, Any], ...]
 
     @property
@@ -29,7 +29,7 @@ def saved_groups(folder: Path) -> Iterator[SavedGroup]:
     """All groups of ``rollouts.jsonl`` in order, one at a time; raises ValueError where there are none."""
     file = folder / "rollouts.jsonl"
     if not file.is_file():
-        raise ValueError(f"{folder} has no rollouts.jsonl: GRPO has not begun, or it is not the folder of a run")
+        raise ValueError(f"{folder} has no rollouts.jsonl: GRPO has not started, or this is not a run folder")
     rows: list[dict[str, Any]] = []
     for row in whole_rows(file):
         if rows and (row["step"], row["uid"]) != (rows[0]["step"], rows[0]["uid"]):
@@ -41,7 +41,7 @@ def saved_groups(folder: Path) -> Iterator[SavedGroup]:
 
 
 def find_group(folder: Path, step: int, uid: str) -> SavedGroup:
-    """The group of a prompt in a step; raises ValueError naming what there is instead."""
+    """The group of a prompt in a step; raises ValueError listing what there is instead."""
     steps: set[int] = set()
     uids: list[str] = []
     for saved in saved_groups(folder):
@@ -52,8 +52,8 @@ def find_group(folder: Path, step: int, uid: str) -> SavedGroup:
             uids.append(saved.group.prompt.uid)
     if uids:
         raise ValueError(f"step {step} has no group {uid!r}; it has {few(list(map(repr, uids)), 8)}")
-    there = f"steps {min(steps)} to {max(steps)} are there" if steps else "there are no groups"
-    raise ValueError(f"no group of step {step} is saved; {there} (steps count from 0)")
+    there = f"saved are steps {min(steps)} to {max(steps)}" if steps else "there are no groups"
+    raise ValueError(f"no saved group of step {step}; {there} (steps count from 0)")
 
 
 def example_of(row: Mapping[str, Any]) -> Example:

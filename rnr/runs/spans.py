@@ -1,8 +1,8 @@
 """``spans.jsonl``: who did what from when to when, one JSON list a line: [begin, seconds, who, what, error].
 
-``begin`` is in seconds since the epoch; ``error`` is there only where the work failed. The driver notes it for all
-workers, because it waits for every one of them, so their clocks do not matter and nothing is sent. Like a log, there
-is one for a process: whoever waits calls ``span`` and need not be handed anything.
+``begin`` is in seconds since the epoch; ``error`` is present only if the work failed. The driver records the spans of
+all workers, because it waits for each of them, so their clocks do not matter and nothing is sent. Like a log, there is
+one per process: code that waits calls ``span`` and needs no handle.
 """
 
 import time
@@ -16,14 +16,14 @@ from rnr.files.whole import append_whole
 
 FILE = "spans.jsonl"
 HELD = 200
-"""Spans that are kept in memory before they are written."""
+"""Number of spans that are buffered before they are written."""
 
 _file: Path | None = None
 _lines: list[str] = []
 
 
 def record_to(folder: Path | None) -> None:
-    """Keep the spans from now on in this run folder; None keeps none."""
+    """Record the spans in this run folder from now on; None records none."""
     global _file
     flush()
     _file = None if folder is None else folder / FILE
@@ -31,7 +31,7 @@ def record_to(folder: Path | None) -> None:
 
 @contextmanager
 def span(who: str, what: str) -> Iterator[None]:
-    """The length of a block as a span. One that was called off is not noted: it is nobody's time."""
+    """Record a block as a span. Cancelled work is not recorded."""
     begin, clock = time.time(), time.monotonic()
     try:
         yield
@@ -44,9 +44,9 @@ def span(who: str, what: str) -> Iterator[None]:
 
 
 def flush() -> None:
-    """Write what is held; called at the end of each step, so that a killed run lacks one step at most."""
+    """Write the buffered spans; called at the end of each step, so that a killed run loses at most one step."""
     if _file is not None and _lines:
-        # A full disk: whoever writes what matters waits for room and says so; spans are not worth a run.
+        # On a full disk the important writers wait for space and say so; spans are not worth stopping a run.
         with suppress(OSError):
             append_whole(_file, "".join(_lines))
     _lines.clear()

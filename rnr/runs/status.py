@@ -1,7 +1,7 @@
-"""``status.json``: what a run is doing, or how it ended. It is true after any end.
+"""``status.json``: what a run is doing, or how it ended.
 
-The file of a process that was killed still says ``running``: nobody was left to write. So a reader asks
-:func:`read_status`, which looks whether that process is there, and calls such a run ``killed``.
+The file of a killed process still says ``running``, because nothing could update it. Readers therefore call
+:func:`read_status`, which checks whether the process is alive and reports such a run as ``killed``.
 """
 
 import os
@@ -29,7 +29,7 @@ State = Literal["running", "done", "failed", "stopped", "killed"]
 LOGS = "logs"
 """Folder of the workers' output inside a run folder."""
 SECONDS_BETWEEN = 0.5
-"""Steps of one phase are written at most so often."""
+"""Minimum time between writes of steps in one phase."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +50,10 @@ class Status:
     """An estimate for the whole run; None where there is none."""
     error: str = ""
     resume: str = ""
-    """The command that takes the run up again."""
+    """The command that resumes the run."""
     worker_logs: str = ""
     start: dict[str, float] = field(default_factory=dict)
-    """What started -> its seconds."""
+    """What started -> seconds it took."""
     more: dict[str, Any] = field(default_factory=dict)
     """Everything else in the file."""
 
@@ -74,16 +74,16 @@ _STATUS = TypeAdapter(Status)
 
 
 class StatusFile:
-    """The writer: one for a run, made by its driver. Until ``open`` it only remembers."""
+    """The writer: one per run, made by its driver. Nothing is written before ``open``."""
 
     def __init__(self, command: Sequence[str] = (), *, say: Callable[[str], None] = lambda _line: None) -> None:
-        """``command`` is how this run was started, without ``--resume``; ``say`` is told of everything that
-        has started, and what that took."""
+        """``command`` is how this run was started, without ``--resume``; ``say`` gets a line for everything that has
+        started, with its seconds."""
         process = psutil.Process()
         self._folder: Path | None = None
         self._say = say
         self.forecast = Forecast()
-        """Where the time that is left comes from, once there is a plan."""
+        """The source of ``seconds_left``, once there is a plan."""
         self._began = process.create_time()
         self._written = 0.0
         self._row: dict[str, Any] = {
@@ -106,7 +106,7 @@ class StatusFile:
 
     @property
     def seconds(self) -> float:
-        """Since this process was started, its imports included."""
+        """Since this process was started, including imports."""
         return time.time() - self._began
 
     @property
@@ -116,7 +116,7 @@ class StatusFile:
 
     @property
     def starts(self) -> dict[str, float]:
-        """What has started -> its seconds."""
+        """What has started -> seconds it took."""
         return dict(self._row["start"])
 
     def open(self, folder: Path) -> None:
@@ -128,7 +128,7 @@ class StatusFile:
 
     @contextmanager
     def starting(self, name: str) -> Iterator[None]:
-        """The length of something that starts, kept under ``start``; several may start at once."""
+        """Time the start of something and keep its seconds under ``start``; several may start at once."""
         begin = time.monotonic()
         self._row |= {"phase": name, "since": _time()}
         self._write()
@@ -144,7 +144,7 @@ class StatusFile:
             await start
 
     def at(self, stage: str, step: int, phase: str, *, steps: int = 0) -> None:
-        """Where the run is."""
+        """Set where the run is."""
         same = (self._row["stage"], self._row["phase"]) == (stage, phase)
         self._row |= {"stage": stage, "step": step, "phase": phase, "since": _time()}
         self._row |= {"steps": steps, "seconds_left": round(self.forecast.seconds_left, 1) or None}
@@ -153,8 +153,8 @@ class StatusFile:
 
     @contextmanager
     def until_the_end(self) -> Iterator[None]:
-        """A run: how this block ends is how the run ended. An interrupt and ``SystemExit``, as a signal's handler
-        raises it, stop a run; every other exception is a failure."""
+        """The block of a run; its end sets the state. An interrupt and ``SystemExit``, as a signal handler raises it,
+        stop a run; every other exception is a failure."""
         try:
             yield
         except Stopped as stop:
@@ -169,21 +169,21 @@ class StatusFile:
         self.done()
 
     def done(self) -> None:
-        """The run has come to its end."""
+        """The run is complete."""
         self._end("done", stage="done", resume="")
 
     def failed(self, error: BaseException) -> None:
-        """The run cannot go on."""
+        """The run cannot continue."""
         cause = causes(error)[0]
         self._end("failed", error=f"{type(cause).__name__}: {cause}")
 
     def stopped(self, why: str) -> None:
-        """Someone ended the run, which can be resumed: ``why`` names the signal."""
+        """The run was stopped and can be resumed; ``why`` names the signal."""
         self._end("stopped", why=why)
 
     def _end(self, state: State, **more: str) -> None:
         if self.state != "running":
-            return  # it has ended so, whatever comes of its workers
+            return  # the first end counts, whatever its workers do after it
         self._row |= {"state": state, "ended": _time(), "seconds_left": None, **more}
         self._write()
 
@@ -197,31 +197,29 @@ class StatusFile:
         except OSError as error:
             if not is_no_room(error):
                 raise
-            # What needs the room itself says so and waits; the next status that finds some is written.
+            # The writers that need the space wait and say so; the next status that fits is written.
 
 
 def read_status(folder: Path) -> Status | None:
-    """What is known of the run in ``folder``; None where no status was ever written, and where what was cannot be read:
-    nothing that a run needs is in it, so that is told, and no more."""
+    """The status of the run in ``folder``; None if it was never written, or cannot be read: a run needs nothing in it,
+    so that is only reported."""
     file = folder / "status.json"
     if not os.path.lexists(file):
         return None
     try:
         row = read_object(file)
         known = {name: row.pop(name) for name in Status.__dataclass_fields__ if name in row}
-        # Files of earlier versions say where a run was and not whether it ran.
+        # Files of earlier versions do not have the state.
         status = _STATUS.validate_python({"state": "running", **known, "more": row})
     except (ValueError, OSError) as error:
-        print(
-            f"{_unread(error, file)}: how the run stands is not known; its next process writes it anew", file=sys.stderr
-        )
+        print(f"{_unread(error, file)}: run status unknown; it is rewritten by the next run", file=sys.stderr)
         return None
     killed = status.state == "running" and not _alive(status)
     return replace(status, state="killed") if killed else status
 
 
 def _unread(error: Exception, file: Path) -> str:
-    """The file, and what is wrong with it."""
+    """The file and what is wrong with it."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -229,15 +227,15 @@ def _unread(error: Exception, file: Path) -> str:
 
 
 def _alive(status: Status) -> bool:
-    """Whether the process of a status is there; one on another host is taken at its word."""
+    """Whether the process of a status is alive; one on another host is assumed to be."""
     if status.host != socket.gethostname():
         return bool(status.host)
     since = status.more.get("pid_since")
     if not isinstance(since, int | float):
-        return False  # no process can be told by its number alone
+        return False  # a pid alone does not identify a process
     try:
         process = psutil.Process(status.pid)
-        # The number may have gone to another process since.
+        # The pid may have been reused since.
         return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - since) < 2
     except (psutil.Error, ValueError, OverflowError):
         return False

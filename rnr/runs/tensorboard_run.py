@@ -9,7 +9,7 @@ def check_tensorboard() -> None:
     """Raise ValueError where the package ``tensorboard``, which brings the writer, is not installed."""
     if find_spec("tensorboard") is None:
         raise ValueError(
-            "tracking.tensorboard needs the package tensorboard: pip install tensorboard, or leave the key out"
+            "tracking.tensorboard needs the package tensorboard: pip install tensorboard, or remove the key"
         )
 
 

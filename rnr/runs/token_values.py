@@ -1,12 +1,12 @@
-"""``tokens.jsonl``: what is known of each token of a few rollouts of each step, for the report to colour.
+"""``tokens.jsonl``: values per token of a few rollouts of each step, which the report shows as colours.
 
-All tokens of a large run would be larger than everything else that it leaves behind, so ``GROUPS`` groups a step are
-kept. A line is one rollout:
+All tokens of a large run would be larger than the rest of its folder, so ``GROUPS`` groups per step are kept. A line is
+one rollout:
 
-- ``ends``: by how many characters the text grows with each token; empty where that is not known;
-- ``advantage``: pairs of [value, for how many tokens];
-- ``mask``: pairs of [trained on or not, for how many tokens];
-- ``mismatch`` and ``entropy``, in thousandths of a nat: the learner's log-probability less the sampler's, and the
+- ``ends``: by how many characters the text grows with each token; empty if unknown;
+- ``advantage``: pairs of [value, number of tokens];
+- ``mask``: pairs of [trained on or not, number of tokens];
+- ``mismatch`` and ``entropy``, in thousandths of a nat: the learner's log-probability minus the sampler's, and the
   entropy of the learner's distribution, both before the step's update; null where a token is not trained on.
 """
 
@@ -25,7 +25,7 @@ Values = Mapping[tuple[str, int], tuple[Sequence[float], Sequence[float]]]
 
 
 def kept_groups(groups: Sequence[ScoredGroup], dropped: Mapping[str, str]) -> list[ScoredGroup]:
-    """The groups of a step whose tokens are kept: those that teach something come first."""
+    """The groups of a step whose tokens are kept, those with a learning signal first."""
     return sorted(groups, key=lambda scored: scored.group.prompt.uid in dropped)[:GROUPS]
 
 

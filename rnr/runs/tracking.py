@@ -1,4 +1,4 @@
-"""Metrics and rollouts of a run, as JSONL, and in Weights & Biases and TensorBoard where that is asked for.
+"""Metrics and rollouts of a run as JSONL and, if configured, in Weights & Biases and TensorBoard.
 
 Lines are written whole, so a killed run loses at most the current step; ``rewind`` removes the steps that a resumed run
 repeats.
@@ -29,14 +29,15 @@ Advantages = Mapping[str, Sequence[float | None]]
 """Uid of a group -> the advantage of each of its rollouts."""
 _HAS_ALL = "metrics.jsonl and rollouts.jsonl have everything"
 STOPPED_SECONDS = 20.0
-"""For W&B to close when a run was asked to stop: who asked (Slurm, a cloud) does not wait for long."""
+"""Time for W&B to finish when a run is asked to stop: Slurm or a cloud does not wait for long."""
 
 
 class Tracker:
-    """Writes ``metrics.jsonl`` and ``rollouts.jsonl`` in a run folder, and sends them to W&B and TensorBoard if asked.
+    """Writes ``metrics.jsonl`` and ``rollouts.jsonl`` in a run folder, and sends them to W&B and TensorBoard if
+    configured.
 
-    A method that writes files raises what prevents that, and has then left nothing behind. What is sent elsewhere is
-    sent once they are written, and fails without an error (``Guarded``): a retry repeats neither.
+    A method that writes files raises on failure and then leaves nothing behind. Trackers are called after the files are
+    written, and fail without an exception (``Guarded``): a retry repeats neither.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Tracker:
         config: Mapping[str, Any],
         say: Callable[[str], None] = print,
     ) -> None:
-        """``say`` is given what is uploaded, and what has failed."""
+        """``say`` gets a line about uploads and failures."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._wandb: Guarded[WandbRun] | None = None
@@ -68,8 +69,8 @@ class Tracker:
             self._tensorboard = Guarded("TensorBoard", partial(TensorboardRun, folder), later=_HAS_ALL, say=say)
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
-        """One line of ``metrics.jsonl``, to six significant digits; the same numbers go elsewhere. A number that is not
-        finite is null there, and ``infra/non_finite_metrics`` says how many are."""
+        """One line of ``metrics.jsonl``, to six significant digits; the trackers get the same numbers. A number that is
+        not finite becomes null, and ``infra/non_finite_metrics`` counts them."""
         if strange := sum(not math.isfinite(value) for value in metrics.values()):
             metrics = {**metrics, "infra/non_finite_metrics": strange}
         rounded = {name: significant(value) for name, value in sorted(metrics.items())}
@@ -90,7 +91,7 @@ class Tracker:
     def log_evaluation(
         self, name: str, stage: str, step: int, result: Evaluation, answers: Iterable[tuple[Example, Chosen]]
     ) -> None:
-        """The metrics of an evaluation, and its answers as a table where there are tables."""
+        """The metrics of an evaluation, and its answers as a table in W&B."""
         self.log(stage, step, result.metrics())
         if self._wandb is not None:
             rows = [evaluation_row(*pair) for pair in answers]
@@ -101,16 +102,16 @@ class Tracker:
         self._append("tokens.jsonl", rows)
 
     def log_examples(self, examples: Iterable[Example]) -> None:
-        """``evaluation.jsonl``: the sentences that are evaluated on, with their gold, so that what comes out of a run
-        can be looked at without its data."""
+        """``evaluation.jsonl``: the evaluated sentences with their gold, so that a run can be inspected without its
+        data."""
         write_whole(self._folder / "evaluation.jsonl", "".join(json_line(asdict(example)) for example in examples))
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         append_whole(self._folder / name, "".join(json_line(row) for row in rows))
 
     def rewind(self, stage: str, step: int, *, evaluated: bool = True) -> None:
-        """Remove the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``), and those of the
-        evaluation after the step before it unless that was ``evaluated``: it will be made again."""
+        """Remove the lines of GRPO steps from ``step`` on (of SFT steps, if ``stage`` is ``sft``). Unless
+        ``evaluated``, also remove those of the evaluation after the previous step, which will be repeated."""
         order = {"base": 0, "sft": 1, "grpo": 2}
 
         def wanted(row: Any) -> bool:
@@ -125,12 +126,12 @@ class Tracker:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        """Close what was sent elsewhere, within ``STOPPED_SECONDS`` where the run was stopped or interrupted."""
+        """Close the trackers, within ``STOPPED_SECONDS`` if the run was stopped or interrupted."""
         stopped = isinstance(error, Stopped) or (error is not None and not isinstance(error, Exception))
         self.finish(STOPPED_SECONDS if stopped else FINISH_SECONDS)
 
     def finish(self, seconds: float = FINISH_SECONDS) -> None:
-        """Close what was sent elsewhere. What cannot be closed, or not within ``seconds``, is reported."""
+        """Close the trackers. One that fails, or takes more than ``seconds``, is reported."""
         for other in (self._wandb, self._tensorboard):
             if other is not None:
                 other.finish(seconds)
@@ -139,7 +140,7 @@ class Tracker:
 def rollout_rows(
     step: int, scored: ScoredGroup, dropped: Mapping[str, str], advantages: Advantages
 ) -> Iterable[dict[str, Any]]:
-    """A row for each rollout of a group; ``advantage`` is the mean of its tokens, None where it was not trained on."""
+    """A row for each rollout of a group; ``advantage`` is the mean over its tokens, None if it was not trained on."""
     example = scored.group.prompt.example
     taught = advantages.get(example.uid, [None] * len(scored.rewards))
     for rollout, reward, answer, advantage in zip(
@@ -184,7 +185,7 @@ def _listed(mentions: Iterable[Mention]) -> str:
 
 
 def _sft_steps(file: Path) -> int:
-    """How many SFT steps ``metrics.jsonl`` tells of."""
+    """The number of SFT steps in ``metrics.jsonl``."""
     return max((row["step"] + 1 for row in whole_rows(file) if row["stage"] == "sft"), default=0)
 
 

@@ -1,4 +1,4 @@
-"""A run in Weights & Biases: metrics on their axes, tables, histograms, best scores, one run across resumptions."""
+"""A run in Weights & Biases: metrics on their axes, tables, histograms, best scores; a resumed run stays one run."""
 
 import os
 import secrets
@@ -30,9 +30,9 @@ ON_GRPO_STEPS = (
     "response_length",
     "prompt_length",
 )
-"""First parts of the metrics that GRPO alone has. Those of both stages are on ``global_step``, which every row has."""
+"""First parts of the metrics that only GRPO has. Metrics of both stages use ``global_step``, which every row has."""
 BEST = {"val/f1": "max", "val/exact_f1": "max", "ner/f1": "max", "reward/mean": "max", "sft/loss": "min"}
-"""Metric -> which of its values is the best: the summary has it beside the last."""
+"""Metric -> which value is best; the summary has the best beside the last."""
 OFFLINE = "offline"
 """The run is kept in its folder for ``wandb sync``."""
 SERVICE = "wandb-core"
@@ -57,8 +57,8 @@ class WandbRun:
         say: Callable[[str], None] = print,
         abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``sft_steps`` is how many SFT steps the run has already recorded; ``say`` is given what is uploaded. Where
-        the server is not reached, the run is kept in its folder, unless it was ``abandoned`` in the meantime."""
+        """``sft_steps`` is how many SFT steps the run has already recorded; ``say`` gets a line about uploads. If the
+        server cannot be reached, the run is kept in its folder, unless it was ``abandoned`` in the meantime."""
         import wandb
 
         self._wandb: Any = wandb
@@ -74,10 +74,10 @@ class WandbRun:
             config={**config, "git_commit": git_commit()},
             id=wandb_id(folder),
             resume="allow",
-            # Its own look at git would also upload what is not committed; the commit is in the config.
+            # W&B's own git integration would also upload uncommitted changes; the commit is in the config.
             settings=wandb.Settings(silent=True, console="off", disable_git=True),
         )
-        self._run: Any = _begun(begin, options.wandb_project, folder, say, abandoned)
+        self._run: Any = _init_run(begin, options.wandb_project, folder, say, abandoned)
         self._define_axes()
 
     def _define_axes(self) -> None:
@@ -126,7 +126,7 @@ class WandbRun:
 
 
 def end_service() -> None:
-    """End W&B's own process, for which Python would wait once more when it ends."""
+    """Kill W&B's service process; otherwise Python would wait for it again at exit."""
     for process in psutil.Process().children():
         with suppress(psutil.Error):
             if process.name() == SERVICE:
@@ -137,20 +137,20 @@ def end_service() -> None:
 
         wandb.teardown()
 
-    prevented(forget, END_SECONDS)  # without this W&B would notice when Python ends, with a traceback
+    prevented(forget, END_SECONDS)  # otherwise W&B would print a traceback when Python exits
 
 
-def _begun(
+def _init_run(
     begin: Callable[..., Any], project: str, folder: Path, say: Callable[[str], None], abandoned: Callable[[], bool]
 ) -> Any:
-    """The run of W&B, which says that it uploads or why it does not."""
+    """The W&B run; reports that it uploads, or why it does not."""
     # Without a key wandb would ask at the terminal.
     mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else OFFLINE)
     if mode in (OFFLINE, "dryrun", "disabled"):
         return begin(mode=mode)
     say(
         f"W&B: metrics, and rollouts and evaluations with their sentences, are uploaded to the project {project}; "
-        "--tracking.wandb_project= switches this off"
+        "--tracking.wandb_project= disables W&B"
     )
     try:
         return begin(mode=mode)
@@ -158,14 +158,14 @@ def _begun(
         if abandoned():
             raise
         why = " ".join(f"{type(error).__name__}: {error}".split())
-        say(f"W&B does not take the run ({why}): it is kept in the run folder; {upload_later(folder, 'offline-run-*')}")
+        say(f"could not start the W&B run ({why}); kept in the run folder; {upload_later(folder, 'offline-run-*')}")
         end_service()  # it holds the run's id
         return begin(mode=OFFLINE)
 
 
 def upload_later(folder: Path, runs: str = "*run-*") -> str:
-    """How what W&B has kept of the run in ``folder`` is uploaded."""
-    return f"`wandb sync {shlex.quote(str(folder / 'wandb'))}/{runs}` uploads later what W&B has"
+    """How to upload the W&B files of the run in ``folder``."""
+    return f"`wandb sync {shlex.quote(str(folder / 'wandb'))}/{runs}` uploads the W&B files later"
 
 
 def _cell(value: Any) -> Any:
@@ -174,7 +174,7 @@ def _cell(value: Any) -> Any:
 
 
 def wandb_id(folder: Path) -> str:
-    """The W&B id of the run in ``folder``: drawn once and kept in ``wandb-id``, so that a resumption has it too."""
+    """The W&B id of the run in ``folder``: drawn once and kept in ``wandb-id``, so that a resumed run keeps it."""
     file = folder / "wandb-id"
     if not file.is_file():
         write_whole(file, secrets.token_hex(6))
@@ -182,7 +182,7 @@ def wandb_id(folder: Path) -> str:
 
 
 def git_commit() -> str:
-    """The commit that this code is of; empty where it is not a git checkout."""
+    """The commit of this code; empty outside a git checkout."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10

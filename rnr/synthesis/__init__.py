@@ -1,6 +1,6 @@
-"""Reasoning chains from a teacher: what is generated, what is checked, what is written. Nothing here knows an engine.
+"""Reasoning chains from a teacher: generating, checking and writing them. Nothing here knows an engine.
 
-In the order in which a sentence passes through:
+In the order of processing:
 
 1. ``messages`` writes the teacher's request; ``teacher`` sends it (an OpenAI-compatible endpoint, or a template
    offline; a model on this machine is in ``actors/teacher.py``); ``client`` adds deadlines and retries, and ``journal``

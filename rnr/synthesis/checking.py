@@ -1,8 +1,8 @@
-"""Which answers and chains are accepted, and why the others are not; the score in a judge's reply.
+"""Which answers and chains are accepted, and why the others are rejected; the score in a judge's reply.
 
-A chain argues for an entity when a sentence of it (or a mark) holds the entity and its label, not denied and not only
-in a list with other labels, and when the last claim about the entity is not for another label. What counts as a claim,
-and which claims are missed, is documented in ``claims``; a sentence without a claim argues for any label it names.
+A chain argues for an entity if one of its sentences (or a mark) contains the entity and its label, not negated and not
+only in a list with other labels, and if the last claim about the entity is not for another label. ``claims`` documents
+what counts as a claim, and which claims are missed; a sentence without a claim argues for any label it names.
 """
 
 import json
@@ -32,7 +32,7 @@ def read_draft(text: str, example: Example) -> Answer:
 
 
 def check_explicable(example: Example) -> Rejection | None:
-    """Why no chain can explain the annotation, None where one can: the tags that bound a chain would end it early."""
+    """Why no chain can explain the annotation, None if one can: think tags in an entity would end the chain early."""
     for mention in example.mentions:
         if any(tag in part for tag in (OPEN, CLOSE) for part in (mention.text, mention.label)):
             return Rejection(cause="think_in_entity", detail=f"{mention.text!r} ({mention.label})")
@@ -40,9 +40,9 @@ def check_explicable(example: Example) -> Rejection | None:
 
 
 def check(example: Example, answer: Answer, *, gold: bool = False) -> Rejection | None:
-    """The first fault of a grounded answer and its chain, None where there is none.
+    """The first fault of a grounded answer and its chain, None if there is none.
 
-    With ``gold`` the answer must hold the example's own mentions as well.
+    With ``gold`` the answer must also have exactly the example's own mentions.
     """
     if answer.error is not None:
         return Rejection(cause=answer.error, detail="the answer could not be read")
@@ -81,22 +81,22 @@ def _chain_faults(chain: str, example: Example, given: Counter[tuple[str, str]])
     sentences = read_sentences(chain, example.sentence, wanted, labels)
     last: dict[str, str] = {}
     for text, own in wanted.items():
-        said = [label for sentence in sentences for label in _said_of(text, wanted, sentence, labels)]
-        for label in sorted(own - set(said)):
+        given_labels = [label for sentence in sentences for label in _labels_for(text, wanted, sentence, labels)]
+        for label in sorted(own - set(given_labels)):
             cause = "label_not_argued" if _word(text).search(chain) else "not_in_chain"
-            instead = f", which is called {said[-1]!r} instead" if said else ""
+            instead = f", which is called {given_labels[-1]!r} instead" if given_labels else ""
             yield Rejection(cause=cause, detail=f"{text!r} ({label}){instead}")
-        last[text] = said[-1] if said else ""
+        last[text] = given_labels[-1] if given_labels else ""
     beyond = {(text, label) for text, label in last.items() if label not in wanted[text]}
     for text, label in sorted(beyond | _only_in_chain(sentences, wanted, example, labels)):
         yield Rejection(cause="only_in_chain", detail=f"{text!r} is called {label!r}")
 
 
-def _said_of(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, labels: Labels) -> list[str]:
+def _labels_for(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, labels: Labels) -> list[str]:
     """The labels that a sentence of the chain gives to an entity of the answer, the last one last.
 
     Its claims about the entity decide. A sentence without one argues for the entity's own labels that it names, but not
-    if they stand in a list with others.
+    if they are in a list with others.
     """
     claimed = [
         claim.label for claim in sentence.claims if claim.label in labels.schema and _is_about(claim, text, wanted)
@@ -106,14 +106,14 @@ def _said_of(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, labe
         return claimed
     named: list[str] = []
     for place in _word(text).finditer(sentence.text):
-        # Without the text itself: that a bank is called "Bank of Ireland" is no argument.
+        # Without the text itself: the name "Bank of Ireland" is not an argument for a bank.
         around = f"{sentence.text[: place.start()]} … {sentence.text[place.end() :]}"
         named += (label for listed in labels.named(around) if listed <= wanted[text] for label in sorted(listed))
     return named
 
 
 def _is_about(claim: Claim, text: str, wanted: Mapping[str, set[str]]) -> bool:
-    """Whether a claim is about this entity; a name may be a part of it or hold it, if it is given the same label."""
+    """Whether a claim is about this entity; a name may be a part of it or contain it, if it has the same label."""
     if claim.text == text:
         return True
     return claim.is_name and claim.text not in wanted and claim.label in wanted[text] and _related(claim.text, text)

@@ -1,4 +1,4 @@
-"""What a chain claims: which text it gives which label, sentence by sentence.
+"""The claims of a chain: which label it gives to which text, sentence by sentence.
 
 A claim ties a text to a label in one of these forms, where the text is quoted or a run of capitalised words.
 
@@ -29,10 +29,10 @@ USUAL = (
     *("person", "organization", "organisation", "company", "location", "city", "country", "nationality", "facility"),
     *("event", "language", "date", "time", "percentage", "money", "quantity"),
 )
-"""Labels that most data sets have, by which a claim is known even where the schema has no such label."""
+"""Labels of most data sets; a claim for one is recognised even if the schema has no such label."""
 
 _REACH = 300
-"""A claim is read in so many characters on either side: a sentence without an end costs no more than others."""
+"""Characters on either side that are searched for a claim, so that a sentence without an end costs no more."""
 
 _MARK = re.compile(r'\[([^\[\]\n]+?)(?: \("[^\[\]\n]*"\))?: *([^\[\]:\n]+)\]')
 """``[text: label]``, or ``[text ("evidence"): label]``."""

@@ -13,25 +13,25 @@ from rnr.synthesis.messages import Message
 from rnr.synthesis.teacher import UNREACHABLE, Teacher, TeacherCompletion, TeacherUnavailable
 
 TRUNCATED_ATTEMPTS = 2
-"""Requests that are paid for when a completion runs into the token limit: one more, with another seed."""
+"""Paid requests for a completion that is cut at the token limit: one more, with another seed."""
 UNREACHED_RETRIES = 2
-"""Of a request to an endpoint of which nothing has been heard yet: it is not there, or is called otherwise."""
+"""Retries for an endpoint that has not answered yet: it is probably down, or has another URL."""
 MAX_BACKOFF_SECONDS = 60.0
 MAX_RETRY_AFTER_SECONDS = 300.0
-"""However long a server asks to be left alone."""
+"""Upper bound for a server's Retry-After."""
 
 
 class NoAnswer(RuntimeError):
-    """One request that failed, and so did all its retries."""
+    """A request failed, and so did all its retries."""
 
 
 class TeacherDown(RuntimeError):
-    """Many requests in a row failed, or nothing listens: the cause is the endpoint and not a sentence."""
+    """Many requests in a row failed, or nothing listens: the endpoint is the cause, not a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPolicy:
-    """Requests at once, seconds each may take, retries after the first try, and the first backoff (it doubles)."""
+    """Concurrent requests, deadline of each, retries after the first try, and the first backoff (it doubles)."""
 
     concurrency: int = 8
     deadline_seconds: float = 300.0
@@ -56,10 +56,10 @@ class TeacherClient:
     async def ask(
         self, guid: str, stage: str, attempt: int, messages: list[Message], temperature: float, *, repeat: int = 0
     ) -> TeacherCompletion:
-        """The journalled completion, or a new one, journalled; a truncated one only if another seed did not help.
+        """The completion from the journal, or a new one, journalled; a truncated one only if another seed did not help.
 
-        ``repeat`` numbers requests that are the same but for their seed. Raises NoAnswer for this sentence alone, and
-        TeacherRefused or TeacherDown when the whole run should stop.
+        ``repeat`` numbers requests that differ only in their seed. Raises NoAnswer for this sentence only, and
+        TeacherRefused or TeacherDown if the whole run should stop.
         """
         for number in range(TRUNCATED_ATTEMPTS):
             seed = int(_hash(guid, stage, attempt, repeat * TRUNCATED_ATTEMPTS + number)[:7], 16)
@@ -110,10 +110,10 @@ class TeacherClient:
         raise NoAnswer(reason)
 
     def _refuse_unreached(self, kind: str, reason: str, retry: int) -> None:
-        """Raise TeacherDown where nothing listens, and nothing did since the start."""
+        """Raise TeacherDown if nothing listens and nothing has since the start."""
         self._reached = self._reached or kind != UNREACHABLE
         if not self._reached and retry >= min(UNREACHED_RETRIES, self.policy.retries):
-            raise TeacherDown(f"{reason}: nothing answers there; start the endpoint, or give its --base-url")
+            raise TeacherDown(f"{reason}: no server there; start the endpoint, or give its --base-url")
 
 
 def _hash(*parts: object) -> str:

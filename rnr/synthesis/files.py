@@ -36,13 +36,11 @@ class OutputFiles:
         return self._beside("journal.jsonl")
 
     def check_apart_from(self, inputs: Iterable[str]) -> None:
-        """Raise ValueError if one of the inputs would be written over."""
+        """Raise ValueError if one of the inputs would be overwritten."""
         read = {Path(file).resolve() for file in inputs}
         for written in (self.rows, self.rejected, self.report, self.journal):
             if written.resolve() in read:
-                raise ValueError(
-                    f"{written} is also read, and --out {self.rows} would write over it; give another --out"
-                )
+                raise ValueError(f"{written} is an input, and --out {self.rows} would overwrite it; give another --out")
 
 
 def write_outcomes(
@@ -55,7 +53,7 @@ def write_outcomes(
 ) -> dict[str, Any]:
     """Write rows, rejects and the report, each complete or not at all; returns the report.
 
-    Tokens and cost are those of the whole journal; prices are per million tokens.
+    Tokens and cost are for the whole journal; prices are per million tokens.
     """
     tokens = clients[0].journal.tokens()
     cost = sum(spent["prompt"] * price_in + spent["completion"] * price_out for spent in tokens.values()) / 1e6
@@ -72,5 +70,5 @@ def write_outcomes(
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """A JSONL file of these rows, or the file that was there before."""
+    """Write these rows as JSONL, or leave the previous file in place on failure."""
     write_whole(path, "".join(json_line(row) for row in rows))

@@ -47,9 +47,10 @@ class Generator:
     rules: Rules
 
     async def generate(self, example: Example) -> Outcome:
-        """The first draft that passes, after at most ``attempts`` regenerations, each told the last rejection.
+        """The first draft that passes, after at most ``attempts`` regenerations, each with the last rejection in its
+        prompt.
 
-        Where no draft can be right, or the judge cannot be read, no further one is paid for.
+        If no draft can be right, or the judge's reply cannot be parsed, no further draft is paid for.
         """
         if self.rules.gold and (rejection := check_explicable(example)) is not None:
             return Outcome(example=example, answer=None, rejections=(rejection,))
@@ -135,7 +136,7 @@ async def run_all(
 ) -> list[Outcome]:
     """The outcome of every example, in their order, ``concurrency`` of them at a time.
 
-    On an error that stops the run, requests under way are finished (they are paid for), then it is raised.
+    On an error that stops the run, running requests are finished (they are paid for), then it is raised.
     """
     outcomes: dict[int, Outcome] = {}
     failures: list[RuntimeError] = []
@@ -150,7 +151,7 @@ async def run_all(
         nonlocal progress, kept
         for number, example in queue:
             if not requests():
-                # Journalled answers take no time and must not enter the estimate of the time left.
+                # Journalled answers take no time and must not count in the estimate of the time left.
                 progress = ProgressLine(console, len(outcomes), len(examples))
             try:
                 outcomes[number] = await work(example)

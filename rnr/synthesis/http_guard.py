@@ -1,15 +1,15 @@
-"""What an endpoint may not do with a request: hand it to another host, or answer without end."""
+"""Guards HTTP requests to an endpoint: no redirect to another host, no endless reply."""
 
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any
 
 MAX_REPLY_BYTES = 16 * 2**20
-"""Of one reply. The longest that a model writes, with its thinking, is a few hundred KB."""
+"""Limit of one reply. The longest that a model writes, with its reasoning, is a few hundred KB."""
 
 
 class ForeignRedirect(Exception):
-    """The endpoint sent the request, with its sentences, to a host that was not asked."""
+    """The endpoint redirected the request, with its sentences, to another host."""
 
 
 class ReplyTooLarge(Exception):
@@ -17,10 +17,10 @@ class ReplyTooLarge(Exception):
 
 
 def guarded_client(base_url: Any) -> Any:
-    """An HTTP client for openai's that talks to the host of ``base_url`` alone and reads at most ``MAX_REPLY_BYTES`` of
-    a reply.
+    """An HTTP client for openai's client that only talks to the host of ``base_url`` and reads at most
+    ``MAX_REPLY_BYTES`` of a reply.
 
-    What it refuses comes as ForeignRedirect or ReplyTooLarge. It has no deadline of its own.
+    It raises ForeignRedirect or ReplyTooLarge, and has no deadline of its own.
     """
     import openai
 
@@ -28,8 +28,7 @@ def guarded_client(base_url: Any) -> Any:
         downgraded = base_url.scheme == "https" and request.url.scheme != "https"
         if request.url.host != base_url.host or downgraded:
             raise ForeignRedirect(
-                f"redirected to {request.url.scheme}://{request.url.host}, which was not asked: if that is right, "
-                "give it as --base-url"
+                f"redirected to {request.url.scheme}://{request.url.host}; if that is intended, give it as --base-url"
             )
 
     async def limit(response: Any) -> None:
@@ -47,8 +46,8 @@ def guarded_client(base_url: Any) -> Any:
 
 
 def _limited(response: Any) -> Any:
-    """The body of ``response``, which ends in ReplyTooLarge beyond the limit."""
-    # openai chooses between two packages, httpx and httpx2, whose classes are not each other's.
+    """The body of ``response``, which raises ReplyTooLarge beyond the limit."""
+    # openai uses one of two packages, httpx and httpx2, with separate classes.
     http: Any = import_module(type(response).__module__.partition(".")[0])
     body = response.stream
 

@@ -19,7 +19,7 @@ class Journal:
     """Every paid response: read at the start; a new one is on disk before ``record`` returns."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ValueError when another process writes here, or when the file is not a journal."""
+        """Raises ValueError if another process writes here, or if the file is not a journal."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._file = path, _locked(path)
         self._completions: dict[Key, TeacherCompletion] = {}
@@ -33,7 +33,9 @@ class Journal:
                 key = (entry["guid"], entry["stage"], entry["attempt"], entry["request"])
                 self._completions[key] = TeacherCompletion(**entry["completion"])
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, line {number}: not an entry of a journal ({error}); repair it") from None
+                raise ValueError(
+                    f"{path}, line {number}: not a journal entry ({error}); repair or remove the line"
+                ) from None
 
     def find(self, key: Key) -> TeacherCompletion | None:
         """The response to this request, None if it was never paid for."""
@@ -57,7 +59,7 @@ class Journal:
         return {stage: dict(count) for stage, count in spent.items()}
 
     def close(self) -> None:
-        """Let another process write here; an empty journal is removed."""
+        """Release the file; an empty journal is removed."""
         if not os.fstat(self._file.fileno()).st_size:
             self._path.unlink(missing_ok=True)
         self._file.close()
@@ -70,8 +72,8 @@ def _locked(path: Path) -> BinaryIO:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise ValueError(f"{path}: another process is writing here; wait for it, or give another --out") from None
-        # The process that had it may have removed it before it was locked here: what is written would be lost.
+            raise ValueError(f"another process is writing to {path}; wait for it, or give another --out") from None
+        # The previous process may have removed the file before it was locked here: writes would be lost.
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             return file
         file.close()

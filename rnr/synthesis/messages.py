@@ -1,4 +1,4 @@
-"""The chat messages that a teacher and a judge are sent."""
+"""The chat messages for a teacher and a judge."""
 
 import json
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ Reply with one JSON object and nothing else: {"reason": "one or two sentences", 
 
 
 def teacher_messages(example: Example, *, gold: bool, rejection: Rejection | None = None) -> list[Message]:
-    """The request to annotate, or with ``gold`` to explain the annotation; ``rejection`` is that of the last draft."""
+    """The request to annotate, or with ``gold`` to explain the annotation; ``rejection`` is the last draft's."""
     document: Row = {"labels": list(example.schema), "sentence": example.sentence}
     task = _TASK
     if gold:
@@ -63,7 +63,7 @@ def _messages(task: str, document: Row) -> list[Message]:
 
 
 def requested_example(messages: Sequence[Message]) -> Example:
-    """The inverse of ``teacher_messages``; the mentions are the gold ones, if they were given."""
+    """The inverse of ``teacher_messages``; the mentions are the gold ones, if given."""
     document = json.loads(messages[-1]["content"])
     mentions = tuple(Mention(**entity) for entity in document.get("entities", ()))
     return Example(uid="", sentence=document["sentence"], schema=tuple(document["labels"]), mentions=mentions)

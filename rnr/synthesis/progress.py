@@ -1,4 +1,4 @@
-"""The lines of progress of work over sentences."""
+"""Progress lines for work on sentences."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from rnr.runs.console import Console, duration
 
 
 class ProgressLine:
-    """Prints the numbers after a sentence and the time left, of work that begins now at sentence ``first``."""
+    """Prints numbers after each sentence and the time left, for work that starts now at sentence ``first``."""
 
     def __init__(self, console: Console, first: int, sentences: int) -> None:
         self._console = console
@@ -16,7 +16,7 @@ class ProgressLine:
         self._begin = time.monotonic()
 
     def step(self, sentence: int, numbers: Mapping[str, float], more: str = "") -> None:
-        """Report a sentence that has just been done; ``more`` stands behind the time left."""
+        """Report a finished sentence; ``more`` is printed after the time left."""
         seconds = (time.monotonic() - self._begin) / (sentence + 1 - self._first) * (self._sentences - sentence - 1)
         left = f"about {duration(seconds)} left{more}"
         self._console.step_line("sentence", sentence, self._sentences, numbers, left)

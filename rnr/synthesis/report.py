@@ -41,7 +41,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def report_table(numbers: dict[str, Any]) -> Table:
-    """The report for a person: one line for each cause that occurred, and the sum."""
+    """The report as a table: one row for each cause that occurred, and the total."""
     title = (
         f"{numbers['kept']} of {numbers['sentences']} sentences kept; rejected drafts, of {numbers['drafts']}, by cause"
     )

@@ -44,7 +44,7 @@ class TeacherCompletion:
     prompt_tokens: int
     completion_tokens: int
     finished: bool
-    """False when the completion ran into the token limit."""
+    """False if the completion was cut at the token limit."""
 
 
 class Teacher(Protocol):
@@ -81,7 +81,7 @@ def endpoint_client(base_url: str | None) -> "AsyncOpenAI":
     if not key and not base_url:
         raise ValueError("OPENAI_API_KEY is not set: set it, or give the --base-url of an endpoint that needs no key")
     if base_url and not base_url.startswith(("http://", "https://")):
-        raise ValueError(f"--base-url is an address such as http://host:8000/v1; found {base_url}")
+        raise ValueError(f"--base-url must be a URL such as http://host:8000/v1; found {base_url}")
     # Retries and deadlines are the caller's (``client``), so that each is counted and none is doubled.
     plain = AsyncOpenAI(api_key=key or "none", base_url=base_url, max_retries=0, timeout=None)
     return plain.with_options(http_client=guarded_client(plain.base_url))
@@ -158,7 +158,7 @@ def _completion(reply: Any, where: str) -> TeacherCompletion:
         raise TeacherUnavailable(f"{where}: a reply without a completion: {shown}", kind="unreadable")
     text = getattr(message, "content", None) or ""
     if not isinstance(text, str):
-        raise TeacherUnavailable(f"{where}: a completion that is no text but {type(text).__name__}", kind="unreadable")
+        raise TeacherUnavailable(f"{where}: a completion that is not text but {type(text).__name__}", kind="unreadable")
     # Servers that split off a model's own thinking give it beside the text, which is missing if the limit came first.
     thinking = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     if isinstance(thinking, str) and thinking and "</think>" not in text:

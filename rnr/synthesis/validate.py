@@ -1,4 +1,4 @@
-"""NER-CoT rows that exist already: read from files, and checked as a teacher's drafts are."""
+"""Reads existing NER-CoT rows from files, and checks them like a teacher's drafts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -59,7 +59,7 @@ def read_examples(files: Sequence[str]) -> list[Example]:
     examples: list[Example] = []
     for place, _, found in _read(files):
         if isinstance(found, Rejection):
-            raise DataError(f"{place}: {found.detail}; sort such rows out with `validate --out`")
+            raise DataError(f"{place}: {found.detail}; remove such rows with `validate --out`")
         examples.append(found)
     return examples
 

@@ -3,11 +3,11 @@
 The confidence of an entity is
 
 - with several samples: the share of them that names it, at its place and with its label;
-- with one greedy completion whose chain marks it, ``[text: label]``: the probability that the policy, come to this
-  place, writes exactly this mark. That is the product of the probabilities of the mark's tokens, by which it begins,
-  goes on, ends and is labelled; under a grammar among the allowed tokens. For a policy that copies what it marks, only
-  the decisions count, as all other tokens have a probability of about 1;
-- else unknown, and None: an answer that repeats what its chain decided says nothing about how sure that was.
+- with one greedy completion whose chain marks it, ``[text: label]``: the probability that the policy writes exactly
+  this mark at this place, the product of the probabilities of the mark's tokens (under a grammar, among the allowed
+  tokens). For a policy that copies the sentence only the decisions count (begin, end, label), as all other tokens have
+  a probability of about 1;
+- otherwise None: an answer that repeats what its chain decided says nothing about the certainty of that decision.
 """
 
 import math
@@ -28,13 +28,13 @@ Selection = Literal["greedy", "vote", "medoid"]
 agrees best with the others, by mean F1 (ThinkTwice, arXiv 2601.18395, calls it agreement)."""
 
 VOTE_SHARE = 0.3
-"""The least share of the samples that names an entity of a vote, where no threshold is given."""
+"""Minimum share of the samples that must name an entity in a vote, unless a threshold is given."""
 
 _Key: TypeAlias = tuple[int, int, str]
 """Start, end and label of a mention."""
 
 _Fact: TypeAlias = tuple[_Key, str]
-"""The same with the text, by which mentions without a place differ."""
+"""The same plus the text, which distinguishes mentions without offsets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Chosen:
     """The answer to one prompt."""
 
     text: str
-    """The whole completion, as ``rnr.task.parsing`` reads it; for a vote the one that would say the same."""
+    """The whole completion, as ``rnr.task.parsing`` reads it; for a vote, an equivalent one."""
     mentions: tuple[Mention, ...]
     confidences: tuple[float | None, ...]
     """One for each mention."""
@@ -52,9 +52,9 @@ class Chosen:
     error: str | None
     finished: bool
     tokens: int
-    """Of all completions that were sampled for it."""
+    """Tokens of all completions that were sampled for it."""
     below_threshold: int = 0
-    """Mentions that a threshold took away."""
+    """Mentions that a threshold removed."""
     calibrated: float = 0.0
     """The weight by which labels were calibrated (``actors.label_calibration``); 0 for the completion's own."""
 
@@ -80,26 +80,26 @@ def aggregate(
 
 
 Threshold: TypeAlias = float | Mapping[str, float]
-"""The least confidence of an entity, one for all labels or by label; a label without one has none."""
+"""Minimum confidence of an entity, one for all labels or one per label; a label that is not listed has no minimum."""
 
 
 def refuse_threshold(threshold: Threshold | None) -> None:
     """Raise ValueError for a threshold outside of [0, 1]."""
     values = threshold.values() if isinstance(threshold, Mapping) else [threshold or 0.0]
     if wrong := [value for value in values if type(value) not in (int, float) or not 0.0 <= value <= 1.0]:
-        raise ValueError(f"a threshold is a confidence from 0 to 1, not {wrong[0]!r}")
+        raise ValueError(f"a threshold must be from 0 to 1, not {wrong[0]!r}")
     if not isinstance(threshold, Mapping):
         return
     first: dict[str, str] = {}
     for label, value in threshold.items():
         if threshold[other := first.setdefault(label_key(label), label)] != value:
-            raise ValueError(f"two thresholds of one label, as {other!r} and as {label!r}: leave one")
+            raise ValueError(f"two thresholds for one label, as {other!r} and {label!r}: remove one")
 
 
 def apply_threshold(found: Chosen, example: Example, decoding: Decoding, threshold: Threshold | None) -> Chosen:
-    """The answer without the mentions that are less sure than the threshold says.
+    """The answer without the mentions below the threshold.
 
-    Raises ValueError if the confidence of one of them is not known.
+    Raises ValueError if the confidence of a mention is unknown.
     """
     if not threshold:
         return found
@@ -109,8 +109,8 @@ def apply_threshold(found: Chosen, example: Example, decoding: Decoding, thresho
         least = by_label.get(label_key(mention.label), 0.0) if isinstance(threshold, Mapping) else threshold
         if confidence is None and mention.grounded and least:
             raise ValueError(
-                f"a threshold needs to know how sure {mention.text!r} is, and one greedy answer without marks does not "
-                "tell: ask for several samples"
+                f"no confidence for {mention.text!r}, which a threshold needs: a single greedy answer without marks "
+                "has none; ask for several samples"
             )
         if confidence is None or confidence >= least:
             kept.append((mention, confidence))
@@ -127,10 +127,10 @@ def apply_threshold(found: Chosen, example: Example, decoding: Decoding, thresho
 
 
 def aligned(found: Chosen, sentence: str) -> tuple[float | None, ...]:
-    """The confidences in the order in which the mentions are read back from the text of the answer."""
+    """The confidences in the order of the mentions as read back from the answer's text."""
     pairs = list(zip(found.mentions, found.confidences, strict=True))
     by_place = {_key(mention): confidence for mention, confidence in pairs}
-    # Where no chain tells the place, another occurrence of the same text may be read back.
+    # Without a chain's offsets, another occurrence of the same text may be read back.
     by_text = {(mention.text, label_key(mention.label)): confidence for mention, confidence in pairs}
     return tuple(
         by_place.get(_key(mention), by_text.get((mention.text, label_key(mention.label))))
@@ -176,7 +176,7 @@ def _marked(answer: Answer, sentence: str) -> frozenset[tuple[int, int]]:
 
 
 def mark_probabilities(rollout: Rollout, answer: Answer, sentence: str) -> dict[_Key, float]:
-    """The probability of each mark of the rollout's chain; nothing where the places of its tokens are not known."""
+    """The probability of each mark of the rollout's chain; empty if the positions of its tokens are unknown."""
     if answer.reasoning is None or not sentence or not rollout.ends:
         return {}
     opening = rollout.text.find(OPEN)
@@ -185,7 +185,7 @@ def mark_probabilities(rollout: Rollout, answer: Answer, sentence: str) -> dict[
     tokens = list(zip(pairwise((0, *rollout.ends)), rollout.logprobs, strict=True))
     found: dict[_Key, float] = {}
     for mention, (start, end) in zip(chain.mentions, chain.spans, strict=True):
-        # A token without a character of its own begins one that ends later; one such as "][" is of two marks.
+        # A token without a character of its own begins one that ends later; a token such as "][" belongs to two marks.
         own = (
             logprob
             for (before, after), logprob in tokens
@@ -196,8 +196,8 @@ def mark_probabilities(rollout: Rollout, answer: Answer, sentence: str) -> dict[
 
 
 def _medoid(answers: Sequence[Answer]) -> int:
-    """The answer with the highest mean F1 against the others, the first of equals; an answer that cannot be read agrees
-    with nothing."""
+    """The answer with the highest mean F1 against the others, the first of equals; an unparsable answer agrees with
+    nothing."""
     facts = [None if answer.error else frozenset((_key(m), m.text) for m in answer.mentions) for answer in answers]
     return max(range(len(facts)), key=lambda one: (sum(_agreement(facts[one], other) for other in facts), -one))
 
@@ -216,8 +216,8 @@ def _voted(
     answers: Sequence[Answer],
     tokens: int,
 ) -> Chosen:
-    """All that any sample names, those first that more name; what overlaps one before it is left out, unless one sample
-    names both. Thresholds are for whoever asked."""
+    """All mentions of the samples, the most frequent first; one that overlaps an earlier one is dropped, unless a
+    single sample names both. Thresholds are applied by the caller."""
     named = {_key(m): m for answer in answers for m in answer.mentions if m.grounded}
     together = [{_key(m) for m in answer.mentions} for answer in answers]
     kept: list[_Key] = []

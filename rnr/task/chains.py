@@ -1,5 +1,5 @@
 """Tagged chains: the sentence from left to right with each mention as ``[text: label]``. Built from gold mentions, and
-read back from a policy's text."""
+parsed from a policy's text."""
 
 import re
 from dataclasses import dataclass, replace
@@ -10,14 +10,14 @@ from rnr.task.parsing import cuts_word, ground
 from rnr.types import Answer, Example, Mention
 
 _TAG = re.compile(r"""\[((?:[^\[\]]|\[[^\[\]]*\])+?): ([^\[\]:]+)\]""")
-"""``[text: label]``; brackets inside the text are those of a policy, the writer has none."""
+"""``[text: label]``; only a policy puts brackets inside the text, the writer does not."""
 _CUE = re.compile(r""" \("[^"\[\]]*"\)$""")
-"""``[text ("cue"): label]``: the words of the sentence that speak for the label."""
+"""``[text ("cue"): label]``: the words of the sentence that support the label."""
 
 _SPELLED = str.maketrans("[]", "()")
 
 _REJOIN = 12
-"""At most so many characters of plain text are looked for where a chain that has diverged might go on."""
+"""Number of characters by which a chain that has diverged is matched to the sentence again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +26,18 @@ class ReadChain:
 
     places: tuple[int, ...]
     """For each character of the chain, the character of the sentence that it is about. A tag's opening bracket is
-    about the first of its mention, its label about the last; what is not the sentence is about the place at which it
-    stands."""
+    about the first character of its mention, its label about the last; other text is about the place where it
+    occurs."""
     mentions: tuple[Mention, ...]
-    """The tags whose text stands in what is left of the sentence, in order."""
+    """The tags whose text occurs in the rest of the sentence, in order."""
     spans: tuple[tuple[int, int], ...]
-    """Where each of them stands in the chain, with its brackets and label."""
+    """The position of each tag in the chain, with brackets and label."""
     copy_errors: tuple[int, ...]
     """The places of the other tags: their text is not copied from the sentence."""
     divergences: tuple[int, ...]
-    """The places where plain text is not that of the sentence, and where the chain ends if that is too early."""
+    """The places where plain text differs from the sentence, and the end of a chain that ends too early."""
     reached: int
-    """Characters of the sentence that the chain went through or passed over."""
+    """Characters of the sentence that the chain has copied or skipped."""
 
     @property
     def covered(self) -> int:
@@ -46,10 +46,10 @@ class ReadChain:
 
 
 def tagged_chain(example: Example) -> str:
-    """The sentence read from left to right, each mention where it stands as ``[text: label]``.
+    """The sentence from left to right, with each mention in place as ``[text: label]``.
 
-    Every decision is taken in its context, nothing is passed over, and the chain ends where the sentence ends: a small
-    model that lists entities instead goes on listing. Of overlapping mentions the longest is tagged.
+    Every decision is made in context, nothing is skipped, and the chain ends with the sentence; a small model that
+    lists entities instead does not stop listing. Of overlapping mentions the longest is tagged.
     """
     sentence = spelled(example.sentence)
     pieces: list[str] = []
@@ -70,13 +70,13 @@ def spelled(text: str) -> str:
 
 
 def tagged_mentions(chain: str, sentence: str) -> list[Mention]:
-    """What a chain tags, in order, as its sentence spells it where it stands there; not grounded."""
+    """The mentions that a chain tags, in order, spelled as in the sentence if they occur there; not grounded."""
     return [mention for mention in _path(chain, sentence).tagged if mention.text.strip() and mention.label.strip()]
 
 
 def read_chain(chain: str, sentence: str) -> ReadChain:
-    """What ``tagged_chain`` wrote, read back, with what a policy may make of it: copy errors, parts of the sentence
-    passed over, other text."""
+    """Parses a tagged chain, including what a policy may get wrong: copy errors, skipped parts of the sentence, other
+    text."""
     path = _path(chain, sentence)
     return ReadChain(
         places=tuple(path.places),
@@ -89,8 +89,8 @@ def read_chain(chain: str, sentence: str) -> ReadChain:
 
 
 def read_tagged_chain(answer: Answer, sentence: str) -> ReadChain | None:
-    """The chain of an answer, read; None for an answer without one and for a chain in free words, which tags nothing
-    and goes through less than half of its sentence."""
+    """The parsed chain of an answer; None without a chain, or for free text, which tags nothing and copies less than
+    half of the sentence."""
     if answer.reasoning is None or not sentence:
         return None
     chain = read_chain(answer.reasoning, sentence)
@@ -99,8 +99,8 @@ def read_tagged_chain(answer: Answer, sentence: str) -> ReadChain | None:
 
 
 def grounded(answer: Answer, sentence: str) -> Answer:
-    """The answer with offsets: a mention that its chain tags stands where the chain tags it, in order, the others where
-    ``ground`` finds them."""
+    """The answer with offsets: a mention that the chain tags gets the offsets of its tag, in order; the others get
+    those that ``ground`` finds."""
     places: dict[tuple[str, str], list[Mention]] = {}
     for tag in read_chain(answer.reasoning, sentence).mentions if answer.reasoning is not None else ():
         places.setdefault((tag.text, label_key(tag.label)), []).append(tag)
@@ -113,7 +113,7 @@ def grounded(answer: Answer, sentence: str) -> Answer:
 
 
 def _path(chain: str, sentence: str) -> "_Path":
-    """The whole chain gone through."""
+    """The whole chain, matched to its sentence."""
     path = _Path(sentence)
     at = 0
     for tag in _TAG.finditer(chain):
@@ -126,7 +126,7 @@ def _path(chain: str, sentence: str) -> "_Path":
 
 
 class _Path:
-    """How far a chain has come in its sentence."""
+    """The state of a chain that is matched to its sentence."""
 
     def __init__(self, sentence: str) -> None:
         self._original = sentence
@@ -145,7 +145,7 @@ class _Path:
         return min(self.reached, len(self._sentence) - 1)
 
     def plain(self, text: str) -> None:
-        """Go on by ``text``, as far as the sentence does."""
+        """Match plain ``text``, as far as the sentence agrees."""
         if not text:
             return
         text = spelled(text)
@@ -162,12 +162,12 @@ class _Path:
             self._lost = True
 
     def end(self) -> None:
-        """Go no further."""
+        """End the chain."""
         if self.reached < len(self._sentence):
             self.divergences.append(self.reached)
 
     def tag(self, whole: str, text: str, label: str) -> None:
-        """Go on by the mention of a tag, to where it stands next."""
+        """Match a tag to the next occurrence of its mention."""
         text = self._without_cue(spelled(text))
         start = self._next(text)
         if start < 0:
@@ -185,11 +185,11 @@ class _Path:
         self.reached, self._lost = end, False
 
     def _without_cue(self, text: str) -> str:
-        """What a tag is about, if it names a cue; one that goes on in the sentence is a part of the mention."""
+        """A tag's text without its cue; a cue that continues in the sentence belongs to the mention."""
         return text if self._sentence.startswith(text, self.reached) else _CUE.sub("", text)
 
     def _next(self, text: str) -> int:
-        """Where ``text`` stands: right here, or further on if it is no part of a word there; else -1."""
+        """Where ``text`` occurs: right here, or further on as a whole word; else -1."""
         start = self._sentence.find(text, self.reached)
         passed_over = self._lost or start > self.reached
         return -1 if passed_over and cuts_word(self._sentence, start, start + len(text)) else start
@@ -198,5 +198,5 @@ class _Path:
 def chain(example: Example) -> str:
     """The example's own chain if a teacher wrote one, otherwise one built from its mentions."""
     text = example.reasoning if example.reasoning is not None else tagged_chain(example)
-    # The sentence may itself contain the markers that bound a chain; written out they would end it early.
+    # The sentence may contain the markers that bound a chain; unescaped they would end it early.
     return text.replace("<think>", "< think>").replace("</think>", "</ think>")

@@ -1,10 +1,9 @@
-"""Text of two kinds -> token ids: markup may be control tokens, data never is.
+"""Text of two kinds -> token ids: markup may contain control tokens, data never does.
 
-A Hugging Face tokenizer cuts every added token out of whatever text it is given: ``<|im_end|>`` in a sentence ends the
-turn, and ``<think>``, where it is added without being "special", opens a chain even if special tokens are to be split.
-Encoding the pieces one by one is no way out, because tokenizers with a prefix space put one before each piece. So here
-the whole text is encoded at once by a copy of the tokenizer in which the added tokens have other names, and markup is
-spelt in these.
+A Hugging Face tokenizer recognises added tokens in any text: ``<|im_end|>`` in a sentence ends the turn, and
+``<think>``, if it is added but not "special", opens a chain even with ``split_special_tokens``. Encoding the pieces one
+by one does not work, because some tokenizers put a space before each piece. So the whole text is encoded at once by a
+copy of the tokenizer in which the added tokens have other names, and markup uses these names.
 """
 
 import json
@@ -17,15 +16,15 @@ from typing import Any, Protocol
 from rnr.files.jsonl import strict_json
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-"""A token by which some models spell what is not in their vocabulary: text, even where it is listed as added."""
+"""A byte-fallback token of some models: text, even if it is listed as added."""
 
 _WORD = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 '&+./-]*[A-Za-z0-9+])?")
-"""An added token that can only be meant as a word. Letters beyond ASCII are read as bytes by some grammars."""
+"""An added token that can only be a word. Some grammars read letters beyond ASCII as bytes."""
 _MARKUP = re.compile(r"[<>\[\]{}|\uff5c]")
 
 
 class Tokenizer(Protocol):
-    """What is used of a Hugging Face tokenizer."""
+    """The methods of a Hugging Face tokenizer that are used."""
 
     @property
     def name_or_path(self) -> str: ...
@@ -56,9 +55,9 @@ class PieceEncoder:
         if backend is None:
             raise ValueError(
                 f"model.path: {tokenizer.name_or_path}: the tokenizer ({type(tokenizer).__name__}) has no "
-                "tokenizer.json, which RNR needs to keep control tokens apart from text: convert it to a fast tokenizer"
+                "tokenizer.json, which RNR needs to separate control tokens from text: convert it to a fast tokenizer"
             )
-        backend.no_truncation()  # some files tell one, for another use
+        backend.no_truncation()  # some files set one, for other uses
         backend.no_padding()
         added = backend.get_added_tokens_decoder()
         nonce = "".join(chr(0xE100 + byte) for byte in secrets.token_bytes(8))  # no text can know it
@@ -85,27 +84,27 @@ class PieceEncoder:
             model = self._renamed(backend)
             self._copy, self._original = self._copied(backend, model, added)
         self._within, _ = self._copied(_without_prefix_space(backend), model, added)
-        """The same for what stands within a text, before which no space is put."""
+        """The same without the prefix space, for text in the middle."""
 
     @property
     def kept_out(self) -> list[str]:
-        """The added tokens that might be words and never stand for text."""
+        """The added tokens that might be words and are never used for text."""
         return [text for text in self.control_ids if not (self.is_special(text) or _MARKUP.search(text))]
 
     @property
     def normalizer(self) -> str:
-        """What the tokenizer does to a text before it cuts it; empty for nothing."""
+        """The names of the tokenizer's normalizers; empty for none."""
         if self._copy.normalizer is None:
             return ""
         told = json.loads(self._copy.normalizer.__getstate__())
         return ", ".join(each["type"] for each in told.get("normalizers", [told]))
 
     def is_special(self, text: str) -> bool:
-        """Whether this is a control token that decoding leaves out on request."""
+        """Whether this is a control token that ``skip_special_tokens`` drops."""
         return text in self._special
 
     def first_control(self, text: str) -> tuple[str, str] | None:
-        """What stands before the first control token of ``text``, and its name; None if there is none."""
+        """The text before the first control token of ``text``, and its name; None if there is none."""
         found = self._control.search(text)
         return (text[: found.start()], found[0]) if found else None
 
@@ -118,7 +117,7 @@ class PieceEncoder:
         before, joined = self.encode(context), self.encode([*context, *pieces])
         if joined[: len(before)] == before:
             return joined[len(before) :]
-        return self._encoded(self._within, pieces)  # a token would span the end of the context: begin anew
+        return self._encoded(self._within, pieces)  # a token would span the end of the context: encode separately
 
     def _encoded(self, copy: Any, pieces: Sequence[Piece]) -> list[int]:
         text = "".join(self._spelt(piece) for piece in pieces)
@@ -129,7 +128,7 @@ class PieceEncoder:
         return self._control.sub(lambda found: self._names[found[0]], piece.text) if piece.markup else piece.text
 
     def _copied(self, backend: Any, model: Any, added: Mapping[int, Any]) -> tuple[Any, dict[int, int]]:
-        """The tokenizer with other names for its control tokens, and which of its ids stand for which."""
+        """The tokenizer with other names for its control tokens, and the map from its ids to the original ids."""
         from tokenizers import AddedToken
         from tokenizers import Tokenizer as Backend
 
@@ -148,7 +147,7 @@ class PieceEncoder:
         return copy, {copy.token_to_id(name): token_id for token_id, name in names.items()}
 
     def _leaks(self) -> bool:
-        """Whether the model itself makes a control token of its spelling."""
+        """Whether the model itself merges the spelling of a control token into that token."""
         controls = {token_id for text, token_id in self.control_ids.items() if not _BYTE.fullmatch(text)}
         return any(controls.intersection(self.encode([Piece(text)])) for text in self.control_ids)
 
@@ -174,8 +173,7 @@ class PieceEncoder:
 
 
 def _without_prefix_space(backend: Any) -> Any:
-    """The normalizer and the pre-tokenizer without the space that some put before every text, in a tokenizer that knows
-    nothing else."""
+    """A tokenizer with only the normalizer and the pre-tokenizer, without the space that some put before every text."""
     from tokenizers import Tokenizer as Backend
     from tokenizers.models import BPE
 
@@ -192,8 +190,8 @@ def _without_prefix_space(backend: Any) -> Any:
 
 
 def _words(tokenizer: Any, added: Mapping[int, Any]) -> dict[str, int]:
-    """The words that were added to a vocabulary, with their ids: tokens that are not special, have no sign of markup
-    and no part in the chat template. None at all where a text with all of them does not come back as it was."""
+    """The words that were added to a vocabulary, with their ids: tokens that are not special, do not look like markup
+    and are not in the chat template. Empty if a text with all of them does not survive a round trip."""
     template = str(getattr(tokenizer, "chat_template", None) or "")
     words = {
         token.content: token_id

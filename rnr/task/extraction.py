@@ -1,4 +1,4 @@
-"""What a user gets for a text: entities with their places, how sure they are, and the reasoning."""
+"""The result for a text: entities with offsets and confidences, and the reasoning."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -9,8 +9,8 @@ from rnr.task.labels import label_key
 from rnr.types import Mention
 
 Alignment = Literal["marked", "exact", "ambiguous", "none"]
-"""How an entity got its place: its chain marks it there; its text stands in the sentence once; its text stands there
-more often, and this place is the next one in order; its text does not stand there."""
+"""How an entity got its offsets: its chain marks it there; its text occurs in the sentence once; its text occurs more
+often, and this is the next occurrence in order; its text does not occur."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +19,11 @@ class Entity:
 
     text: str
     label: str
-    """As the question spelt it."""
+    """As spelled in the question."""
     start: int
     end: int
     confidence: float | None
-    """In [0, 1]: ``rnr.task.aggregation`` says of what; None where nothing is known."""
+    """In [0, 1], defined in ``rnr.task.aggregation``; None if unknown."""
     alignment: Alignment
 
 
@@ -34,22 +34,22 @@ class Extraction:
     sentence: str
     entities: tuple[Entity, ...]
     reasoning: str | None
-    """The chain; those of several windows are joined by blank lines. None where there is none."""
+    """The chain; those of several windows are joined by blank lines. None if there is none."""
     error: str | None = None
-    """Why there is no answer, a name from ``rnr.task.parsing.ERRORS``; None where there is one."""
+    """Why there is no answer, a name from ``rnr.task.parsing.ERRORS``; None if there is one."""
     finished: bool = True
-    """False if the answer ran into the token limit."""
+    """False if the answer was cut at the token limit."""
     left_out: tuple[Entity, ...] = ()
-    """What the model said that is no answer to the question: texts that are not in the sentence and labels that were
-    not asked for. Decoding under a grammar leaves none."""
+    """Entities that do not answer the question: texts that are not in the sentence, or labels that were not asked for.
+    Always empty under a grammar."""
     below_threshold: int = 0
-    """Entities that the threshold took away."""
+    """Entities that the threshold removed."""
     windows: int = 1
-    """Into how many windows the text was cut; 0 for a blank text, which is not asked about."""
+    """Number of windows of the text; 0 for a blank text, which is not sent to the model."""
     merged: int = 0
-    """Entities that two windows gave, of which one was kept."""
+    """Duplicates from overlapping windows, of which one was kept."""
     samples: int = 1
-    """Completions that the answer was made of."""
+    """Number of completions behind the answer."""
     tokens: int = 0
     """Tokens of all completions."""
 
@@ -65,7 +65,7 @@ class Extraction:
 
 
 def extraction(chosen: Chosen, sentence: str, asked: Mapping[str, str], *, samples: int) -> Extraction:
-    """The answer with the labels as they were asked for: ``{label_key(label): label}``."""
+    """The answer with labels spelled as in the question; ``asked`` is ``{label_key(label): label}``."""
     kept: list[Entity] = []
     left_out: list[Entity] = []
     for mention, confidence in zip(chosen.mentions, chosen.confidences, strict=True):

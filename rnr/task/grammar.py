@@ -1,14 +1,14 @@
-"""What a tagged chain may say about its sentence, as a grammar that engines decode under.
+"""The tagged chains of a sentence as a grammar for constrained decoding.
 
-At nearly every token of a tagged chain there is nothing to decide: the sentence is copied. What is decided is whether a
+At nearly every token of a tagged chain there is nothing to decide: the sentence is copied. The decisions are whether a
 mention begins here, where it ends and which label of the schema it has. The grammar of a sentence and a schema leaves
-just that open, so that nothing can be misspelt, invented, passed over or go on for ever.
+only these open, so that nothing can be misspelt, invented, skipped or continue forever.
 
-The answer's JSON follows from the marks, so it is not decoded: whoever decodes under the grammar reads the chain back
-with ``rnr.task.chains.read_chain`` and writes the answer with ``rnr.task.parsing.write``. The completion then has the
-form of the warm start's targets, and reward, evaluation and saved predictions read it as they read any other.
+The answer's JSON follows from the marks, so it is not decoded: the caller parses the chain with
+``rnr.task.chains.read_chain`` and writes the answer with ``rnr.task.parsing.write``. The completion then has the form
+of the warm start's targets, and reward, evaluation and saved predictions read it like any other.
 
-Grammars are EBNF as xgrammar and vLLM's structured outputs take it: right-linear, about three rules a word.
+Grammars are EBNF for xgrammar and vLLM's structured outputs: right-linear, about three rules per word.
 """
 
 import json
@@ -22,9 +22,9 @@ from rnr.task.parsing import CLOSE, OPEN
 from rnr.types import Example, Mention
 
 OPENING = f"{OPEN}\n"
-"""What stands before a chain."""
+"""The text before a chain."""
 ENDING = f"\n{CLOSE}"
-"""What stands after it."""
+"""The text after a chain."""
 
 _UNSPACED = re.compile(
     "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u30ff\u3100-\u31ff"
@@ -45,9 +45,9 @@ def refuse_labels(schema: Iterable[str]) -> None:
     """Raise ValueError naming the labels that no mark can hold."""
     if bad := unmarkable(schema):
         raise ValueError(
-            f"labels that cannot stand in a mark [text: label]: {', '.join(map(repr, bad))}; rename them "
-            "(no brackets, colons or line breaks, no blanks at the ends), or decode under "
-            'schema (sampling.decoding="schema" in training)'
+            f"labels that a mark [text: label] cannot hold: {', '.join(map(repr, bad))}; rename them "
+            "(no brackets, colons or line breaks, no spaces at the ends), or use decoding schema "
+            '(sampling.decoding="schema" in training)'
         )
 
 
@@ -57,8 +57,8 @@ def unmarkable(schema: Iterable[str]) -> list[str]:
 
 
 def boundaries(sentence: str) -> list[int]:
-    """The offsets at which a mention may begin or end, in order: all but those within a word of letters and digits,
-    or within one visible character (accents, joined emoji). In scripts without spaces each character is a word."""
+    """The offsets at which a mention may begin or end, in order: all but those inside a word of letters and digits, or
+    inside one visible character (accents, joined emoji). In scripts without spaces each character is a word."""
     inside = set()
     word = unspaced = False
     before = " "
@@ -81,9 +81,8 @@ def _extends(letter: str) -> bool:
 
 
 def unreachable(example: Example) -> list[Mention]:
-    """The mentions of an example that no chain under its grammar can mark: those without a place, with blanks at an
-    end, with ends that are no ``boundaries`` or labels outside the schema, and those inside or across another, longer
-    one."""
+    """The mentions of an example that no chain under its grammar can mark: without offsets, with spaces at an end, with
+    ends that are not ``boundaries``, with labels outside the schema, or inside or across another, longer one."""
     places = set(boundaries(example.sentence))
     found: list[Mention] = []
     position = 0
@@ -103,7 +102,7 @@ def unreachable(example: Example) -> list[Mention]:
 
 
 def chain_grammar(sentence: str, schema: Sequence[str], *, before: str = "") -> str:
-    """The grammar of all tagged chains about a sentence, behind a fixed text and with the line break that ends them.
+    """The grammar of all tagged chains of a sentence, after a fixed text and with the line break that ends them.
 
     Outside a mark the next piece of the sentence is copied, or ``[`` opens a mark; inside, a piece is copied or
     ``: label]`` closes it. A mark begins and ends at ``boundaries`` and not at a blank. The line break is part of the
@@ -134,7 +133,7 @@ def chain_grammar(sentence: str, schema: Sequence[str], *, before: str = "") -> 
 
 def answer_grammar(sentence: str, schema: Sequence[str]) -> str:
     """The grammar of the answers to a sentence: ``{"entities":{label:[span,...]}}`` with labels of the schema and spans
-    that stand in the sentence, from one of its ``boundaries`` to another."""
+    of the sentence, from one of its ``boundaries`` to another."""
     if not schema or not sentence.strip():
         raise ValueError("a grammar needs a sentence that is not blank and a schema that is not empty")
     pieces = _pieces(sentence, boundaries(sentence))
@@ -156,7 +155,7 @@ def answer_grammar(sentence: str, schema: Sequence[str]) -> str:
 
 
 def _pieces(text: str, places: Sequence[int]) -> list[str]:
-    """The text cut where a mark may begin or end: at its boundaries, but not within white space."""
+    """The text cut where a mark may begin or end: at its boundaries, but not inside white space."""
     cuts = [
         place for place in places if not (0 < place < len(text) and text[place - 1].isspace() and text[place].isspace())
     ]

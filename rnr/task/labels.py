@@ -1,4 +1,4 @@
-"""How labels are written and compared, and an example with its labels as the prompt has them."""
+"""How labels are spelled and compared, and examples with labels as in prompts."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,7 +17,7 @@ def normalise_label(label: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def label_key(label: str) -> str:
-    """By what labels are compared, ignoring case, white space and ``_``: ``Art_Work`` -> ``art work``."""
+    """The key by which labels are compared, ignoring case, white space and ``_``: ``Art_Work`` -> ``art work``."""
     return normalise_label(label.replace("_", " "))
 
 
@@ -33,12 +33,12 @@ def _keys(schema: tuple[str, ...]) -> frozenset[str]:
 
 
 def with_plain_labels(example: Example) -> Example:
-    """The example with its labels as ``label_key`` writes them, those that are then the same as one, and sorted."""
+    """The example with its labels as ``label_key`` writes them, duplicates merged, and sorted."""
     labels = {label: label_key(label) for label in {*example.schema, *(m.label for m in example.mentions)}}
     if all(label == plain for label, plain in labels.items()):
         return example
     mentions = {
-        (m.start, m.end, labels[m.label]): m if m.label == labels[m.label] else _named(m, labels[m.label])
+        (m.start, m.end, labels[m.label]): m if m.label == labels[m.label] else _relabelled(m, labels[m.label])
         for m in example.mentions
     }
     return replace(
@@ -48,7 +48,7 @@ def with_plain_labels(example: Example) -> Example:
     )
 
 
-def _named(mention: Mention, label: str) -> Mention:
+def _relabelled(mention: Mention, label: str) -> Mention:
     return Mention(text=mention.text, label=label, start=mention.start, end=mention.end)
 
 

@@ -33,7 +33,8 @@ _LITERALS = ("true", "false", "null")
 
 
 def _no_number(_digits: str) -> None:
-    """Numbers are never spans; left unread, an integer of a million digits costs nothing and cannot raise."""
+    """Numbers are never spans; if they are not parsed, an integer of a million digits costs nothing and cannot
+    raise."""
 
 
 # Objects become tuples of pairs, arrays become lists: so the two differ and a repeated key is not lost.
@@ -51,7 +52,7 @@ def parse(text: str) -> Answer:
 
 
 def read(text: str) -> tuple[Answer, tuple[str, ...]]:
-    """``parse(text)`` and the labels it lists without any span, which leave no trace in the mentions."""
+    """``parse(text)`` and the labels without spans, which do not show in the mentions."""
     reasoning, body, error = _split(text.strip())
     if error is not None:
         return Answer(reasoning=reasoning, mentions=(), error=error), ()
@@ -82,7 +83,7 @@ def write(mentions: Iterable[Mention], *, reasoning: str | None, indent: int | N
     if reasoning is None:
         return answer
     if OPEN in reasoning or CLOSE in reasoning:
-        raise ValueError(f"reasoning must not hold {OPEN} or {CLOSE}: {reasoning[:80]!r}")
+        raise ValueError(f"reasoning must not contain {OPEN} or {CLOSE}: {reasoning[:80]!r}")
     return f"{OPEN}\n{reasoning}\n{CLOSE}\n{answer}"
 
 
@@ -169,9 +170,9 @@ def _spans_by_label(value: object) -> dict[str, list[str]] | None:
 def ground(mentions: Iterable[Mention], sentence: str) -> tuple[Mention, ...]:
     """The mentions in their order, each with the offsets of an exact occurrence of its text, or -1.
 
-    Occurrences are given out from left to right, those at word boundaries first. A mention takes one that no
-    other mention has; when all are taken it may share one with a mention of *another* label, so that a span
-    under two labels shows as two mentions of one place. Mentions that have offsets keep them.
+    Occurrences are assigned from left to right, those at word boundaries first. A mention takes a free one;
+    when all are taken it may share one with a mention of *another* label, so that a span under two labels
+    becomes two mentions of one place. Mentions that have offsets keep them.
     """
     mentions = tuple(mentions)
     places: dict[str, _Places] = {}
@@ -191,7 +192,7 @@ def _placed(mention: Mention, start: int) -> Mention:
 
 
 class _Places:
-    """The occurrences of one text in a sentence, and who has taken which."""
+    """The occurrences of one text in a sentence, and which are taken."""
 
     def __init__(self, starts: list[int]) -> None:
         self._starts = starts
@@ -202,12 +203,12 @@ class _Places:
         self._shared: dict[str, Iterator[int]] = {}
 
     def mark(self, label: str, start: int) -> None:
-        """Note that a mention with this label stands at ``start``."""
+        """Record that a mention with this label is at ``start``."""
         self._taken.add(start)
         self._taken_by.setdefault(label, set()).add(start)
 
     def take(self, label: str) -> int:
-        """The start of the best place left for a mention with this label, or -1."""
+        """The start of the best free place for a mention with this label, or -1."""
         start = next((place for place in self._free if place not in self._taken), -1)
         if start < 0:
             own = self._taken_by.get(label, ())
@@ -219,17 +220,16 @@ class _Places:
 
 
 def cuts_word(sentence: str, start: int, end: int) -> bool:
-    """Whether a word of the sentence goes on across either end of ``sentence[start:end]``, which is not empty."""
+    """Whether a word of the sentence crosses either end of ``sentence[start:end]``, which is not empty."""
     return any(0 < place < len(sentence) and sentence[place - 1 : place + 1].isalnum() for place in (start, end))
 
 
 MUCH = 10_000_000
-"""Mentions times characters from which an index of the text pays."""
+"""Mentions times characters above which an index of the text pays off."""
 
 
 class _Beginnings:
-    """Where each few characters of a long text stand, so that thousands of mentions are found without as many searches
-    through all of it."""
+    """An index of the n-grams of a long text, which finds thousands of mentions without a full search for each."""
 
     LENGTH = 4
 
@@ -246,7 +246,7 @@ class _Beginnings:
 
 
 def _occurrences(text: str, sentence: str, begins: _Beginnings | None) -> list[int]:
-    """Where ``text`` begins in ``sentence``, overlaps included, those at word boundaries first."""
+    """Where ``text`` begins in ``sentence``, including overlaps, those at word boundaries first."""
     whole: list[int] = []
     inside: list[int] = []
     known = begins is not None and len(text) >= begins.LENGTH

@@ -1,7 +1,7 @@
 """``Example`` -> token ids, for sampling, evaluation and supervised targets alike.
 
 The chat markup comes from the tokenizer's own template (``rnr.task.template``). A sentence is data: control tokens
-spelt out inside it (``<|im_end|>``, ``<think>``) are encoded as ordinary text and never open or close anything
+spelled out inside it (``<|im_end|>``, ``<think>``) are encoded as ordinary text and never open or close anything
 (``rnr.task.encoding``).
 """
 
@@ -20,7 +20,7 @@ from rnr.types import Example, Mention, Prompt
 class ChatFormat:
     """The one way from text to tokens for one tokenizer, one wording and one set of label definitions.
 
-    Raises ValueError, naming the model and what about its template or tokenizer cannot be followed.
+    Raises ValueError, naming the model and what is unsupported in its template or tokenizer.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class ChatFormat:
         *,
         tokenizer_notes: Sequence[str] = (),
     ) -> None:
-        """``tokenizer_notes`` are what a user should know of the tokenizer's files."""
+        """``tokenizer_notes`` are notes for the user about the tokenizer's files."""
         self.tokenizer = tokenizer
         self._tokenizer_notes = tokenizer_notes
         self.wording = wording
@@ -43,7 +43,7 @@ class ChatFormat:
         if closing is None:
             raise ValueError(
                 f"model.path: {self._name}: the chat template closes an answer with {self._markup.closing!r}, which is "
-                "no control token of the tokenizer, so that its end cannot be learnt: add its end-of-turn token"
+                "not a control token of the tokenizer, so the end cannot be learnt: add the end-of-turn token to it"
             )
         self._closing = (Piece(closing[0]), Piece(closing[1], markup=True))
         self.stop_token_id: int = self._encoder.control_ids[closing[1]]
@@ -55,40 +55,40 @@ class ChatFormat:
 
     @property
     def opening(self) -> str:
-        """How an answer begins where the prompt itself writes that: ``<think>``, perhaps with a newline, or empty."""
+        """The beginning of the answer that the prompt already contains: ``<think>``, with or without a newline, or
+        empty."""
         opening = self._markup.opening
         # Further white space is the prompt's alone.
         return opening and (OPENING if opening.startswith(OPENING) else OPEN)
 
     @property
     def opens_plainly(self) -> bool:
-        """Whether the tokens of ``chain_opening`` are those with which a target begins, so that a decoder may put them
-        there."""
+        """Whether a target begins with the tokens of ``chain_opening``, so that a decoder may prefill them."""
         target = self.target([], "x")
         opening = chain_opening(self._encoder, self.opening)
         return target[: len(opening)] == opening
 
     @property
     def largest_token_id(self) -> int:
-        """The largest in a plain prompt and its answer (what the template writes, and the tags of a chain), and of the
-        words that were added to the vocabulary."""
+        """The largest token id in a plain prompt and its answer (template markup, think tags) and among the words that
+        were added to the vocabulary."""
         plain = Example(uid="", sentence="Ada ran.", schema=("person",), mentions=())
         asked = self._encoder.encode(self._question(plain, {}))
         return max(*asked, *self.target([], ""), *self._encoder.word_ids)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is done in another way than a chat template usually lets it be done."""
+        """Notes on how this chat template and tokenizer differ from the usual."""
         notes = [*self._tokenizer_notes]
         if self.wording.system is not None and self._markup.between is None:
-            notes.append("the chat template has no system role: the instruction stands in the user's message")
+            notes.append("the chat template has no system role: the instruction is in the user's message")
         if self._markup.opening:
             notes.append("the chat template opens the reasoning: answers begin inside it")
         if self._markup.dated:
             day = f"{DAY:%Y-%m-%d}"
-            notes.append(f"the chat template writes the date: it is always {day}, in training and whenever RNR asks")
+            notes.append(f"the chat template writes the date: RNR always sets it to {day}, in training and prediction")
         if odd := self._encoder.kept_out:
-            notes.append(f"added tokens that are kept out of sentences, {len(odd)}: {few(list(map(repr, odd)), 5)}")
+            notes.append(f"{len(odd)} added tokens are not used in sentences: {few(list(map(repr, odd)), 5)}")
         return tuple(f"model.path: {note}" for note in notes)
 
     def _question(self, example: Example, definitions: Mapping[str, str]) -> list[Piece]:
@@ -103,9 +103,9 @@ class ChatFormat:
         return [Piece(markup.before, markup=True), *system, Piece(markup.trim(message)), after]
 
     def prompt(self, example: Example, definitions: Mapping[str, str] | None = None) -> Prompt:
-        """The chat up to the place where the answer begins, with the format's own definitions of labels and these.
+        """The chat up to the beginning of the answer, with the format's own label definitions and these.
 
-        Raises ValueError for definitions that the wording has no place for.
+        Raises ValueError for definitions if the wording has no place for them.
         """
         if definitions and self.wording.paper:
             raise ValueError("this model was trained with the prompt reference, which has no place for definitions")
@@ -120,43 +120,43 @@ class ChatFormat:
         return self.tokenizer.convert_ids_to_tokens(token_id)
 
     def shows_sentence(self, prompt: Prompt) -> bool:
-        """Whether the tokens of a prompt are those of its sentence as it is written. A normalizer composes letters, and
-        a vocabulary without bytes lacks some."""
+        """Whether decoding a prompt gives back its sentence: a normalizer may change letters, and a vocabulary without
+        bytes may lack some."""
         text: str = self.tokenizer.decode(prompt.token_ids, clean_up_tokenization_spaces=False)
         return prompt.example.sentence.strip() in text
 
     def round_trip(self, text: str) -> str:
-        """What the tokenizer makes of a text within a prompt."""
-        # All at once and behind a word, because many tokenizers put a space of their own before what begins anew.
+        """The text after encoding and decoding it inside a prompt."""
+        # All at once and after a word, because many tokenizers put a space before the beginning of a text.
         context = [Piece(self._markup.after, markup=True), Piece("x")]
         encoded = (self._encoder.encode(pieces) for pieces in (context, [*context, Piece(f" {text}")]))
         before, whole = (self.tokenizer.decode(ids, **_AS_ROLLOUT) for ids in encoded)
         return whole.removeprefix(f"{before} ")
 
     def change_of(self, text: str) -> str:
-        """What the tokenizer changes in a text, why, and what can be done."""
+        """What the tokenizer changes in a text, why, and what to do."""
         found = self.round_trip(text)
         pairs = zip(text, found, strict=False)
         at = next((n for n, (one, other) in enumerate(pairs) if one != other), min(len(text), len(found)))
         shown = (ascii(each[max(0, at - 10) : at + 10]) for each in (text, found))
-        said = "the tokenizer does not give back what is written: {} becomes {}".format(*shown)
+        said = "the tokenizer does not reproduce the text: {} becomes {}".format(*shown)
         normalizer = self._encoder.normalizer
         for form in ("NFC", "NFKC"):
             if self.round_trip(other := normalize(form, text)) == other:
                 return f"{said} (its normalizer is {normalizer}): write the data in the Unicode form {form}"
         also = f", or its normalizer, {normalizer}, changes them" if normalizer else ""
-        return f"{said} (its vocabulary lacks characters{also}): take another model"
+        return f"{said} (its vocabulary lacks characters{also}): use another model"
 
     def chain_tokens(self, chain: str) -> tuple[int, ...]:
-        """Token ids, behind a prompt, of a chain as far as it is written."""
+        """Token ids of a partial chain that follows a prompt."""
         written = self._encoder.encode_after([Piece(OPENING, markup=True)], [Piece(chain)])
         return (*chain_opening(self._encoder, self.opening), *written)
 
     def target(self, mentions: Iterable[Mention], reasoning: str | None) -> tuple[int, ...]:
-        """Token ids of the answer to be learnt, closed by the stop token.
+        """Token ids of the target answer, closed by the stop token.
 
-        Where the prompt has opened the reasoning they go on from there: ``prompt.opening`` and their text are what
-        ``write`` gives.
+        If the prompt has opened the reasoning, they continue from there: ``prompt.opening`` plus their text is what
+        ``write`` returns.
         """
         indent = 2 if self.wording.paper else None
         if self._markup.opening and reasoning is None:
@@ -171,7 +171,7 @@ class ChatFormat:
         return tuple(token_ids)
 
     def _answer(self, answer: str) -> list[Piece]:
-        """The pieces of what ``write`` gave, less what the prompt has written of it."""
+        """The pieces of an answer from ``write``, without the part that the prompt has written."""
         opening = self.opening
         lead = [Piece(self._markup.lead)]
         if not answer.startswith(OPEN):
@@ -186,16 +186,17 @@ class ChatFormat:
         return Piece(text, markup=self._markers_are_tokens)
 
     def _check(self, tokenizer: Tokenizer) -> None:
-        """Compare a conversation of ours with the tokenizer's own encoding of its text, and with what it gives back."""
+        """Compare our encoding of a conversation with the tokenizer's own, and check that it decodes to the same
+        text."""
         sentence = 'Ada Lovelace (born in London, 1815) wrote "Notes": 26 pages.'
         example = Example(uid="", sentence=sentence, schema=("person", "city"), mentions=())
         asked = self._question(example, {})
         question = "".join(piece.text for piece in asked)
-        # As markup, because what a wording spells is data to us and not to the tokenizer.
+        # As markup, because control tokens in a wording are data to us but not to the tokenizer.
         if self._encoder.encode([Piece(question, markup=True)]) != tokenizer.encode(question, add_special_tokens=False):
             raise ValueError(
-                f"model.path: {self._name}: the tokenizer encodes a prompt in another way than from its control tokens "
-                f"and the text between them, so that sentences cannot be kept apart from markup: {question!r}"
+                f"model.path: {self._name}: the tokenizer does not encode a prompt as its control tokens and the text "
+                f"between them, so sentences cannot be separated from markup: {question!r}"
             )
         answer = write([Mention(text="Ada Lovelace", label="person")], reasoning="Ada Lovelace,\n  a [person].")
         token_ids = self._encoder.encode(asked)
@@ -205,13 +206,13 @@ class ChatFormat:
             given = self._round_trip(tokenizer, token_ids, answer)
         if given != answer:
             raise ValueError(
-                f"model.path: {self._name}: the tokenizer does not give an answer back as it was written, so that no "
-                f"entity could be copied exactly: {given!r} for {answer!r}"
+                f"model.path: {self._name}: the tokenizer does not reproduce an answer, so no entity could be copied "
+                f"exactly: {given!r} for {answer!r}"
             )
 
     def _round_trip(self, tokenizer: Tokenizer, prompt: list[int], answer: str) -> str:
-        """The text of a rollout that gives this answer, less the white space that the parser does not look at. The stop
-        token is no part of it, special or not."""
+        """The text of a rollout with this answer, without the white space that the parser ignores. The stop token is
+        not part of it, special or not."""
         before = tokenizer.decode(prompt, **_AS_ROLLOUT)
         whole = tokenizer.decode([*prompt, *self._encoded(answer)[:-1]], **_AS_ROLLOUT)
         return (self.opening + whole.removeprefix(before)).strip()
@@ -221,7 +222,7 @@ _AS_ROLLOUT = {"skip_special_tokens": True, "clean_up_tokenization_spaces": Fals
 
 
 def chain_opening(encoder: PieceEncoder, opening: str) -> tuple[int, ...]:
-    """Token ids of ``<think>`` and a newline, less the ``opening`` that the prompt has already written."""
+    """Token ids of ``<think>`` and a newline, without the ``opening`` that the prompt has already written."""
     marker, newline = [Piece(OPEN, markup=True)], [Piece("\n")]
     if opening == OPENING:
         return ()
@@ -235,7 +236,7 @@ def refuse_too_long(prompts: Sequence[Prompt], *, context_tokens: int, answer_to
     if long:
         worst = max(long, key=lambda prompt: len(prompt.token_ids))
         raise ValueError(
-            f"too long: {counted(len(long), 'prompt')}; {worst.uid} has {len(worst.token_ids)} tokens, and "
-            f"model.context_tokens ({context_tokens}) less the answer ({answer_tokens}) leaves {room}: "
-            "raise model.context_tokens, lower max_new_tokens, or take the sentence out"
+            f"{counted(len(long), 'prompt')} too long; {worst.uid} has {len(worst.token_ids)} tokens, and "
+            f"model.context_tokens ({context_tokens}) minus the answer ({answer_tokens}) leaves {room}: "
+            "raise model.context_tokens, lower max_new_tokens, or remove the sentence"
         )

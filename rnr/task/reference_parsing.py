@@ -1,7 +1,7 @@
-"""Completion text -> mentions as the paper's code reads it, defects included; ``rnr.task.parsing`` is how ours does.
+"""Completion text -> mentions as the paper's code reads it, defects included; ``rnr.task.parsing`` is our parser.
 
-Its evaluation (the protocol *reference*) and its rewards (``rewards.reference``) read by these functions, each in time
-linear in the text. The tests hold both to what the paper's own code returned.
+The protocol *reference* and the paper's rewards (``rewards.reference``) use these functions, each in time linear in the
+text. Tests compare both with the output of the paper's own code.
 """
 
 import json
@@ -12,11 +12,11 @@ _OPEN, _CLOSE = "<think>", "</think>"
 
 
 class ReferenceRaisesError(Exception):
-    """The paper's code raises here, and its trainer or its evaluation ends."""
+    """The paper's code raises here, which ends its trainer or evaluation."""
 
 
 def evaluation_mentions(completion: str) -> tuple[Mention, ...]:
-    """The mentions that the paper's evaluation reads, labels lower-cased; none where it dies."""
+    """The mentions that the paper's evaluation reads, labels lower-cased; none if it raises."""
     try:
         return tuple(read_mentions(completion))
     except ReferenceRaisesError:
@@ -46,7 +46,7 @@ def read_mentions(completion: str) -> list[Mention]:
 
 
 def strip_completion(completion: str) -> str:
-    """What the paper's code takes for the answer, each of its patterns searched for only once.
+    """What the paper's code reads as the answer, searching for each of its patterns only once.
 
     Raises ReferenceRaisesError for an ``<answer>`` or a JSON fence that is never closed.
     """
@@ -55,7 +55,7 @@ def strip_completion(completion: str) -> str:
 
 
 def _inside(text: str, opening: str, closing: str) -> str:
-    """What stands between the first two of these, the whole text where nothing is opened."""
+    """The text between the first two of these, or the whole text if nothing is opened."""
     _, opened, after = text.partition(opening)
     if not opened:
         return text
@@ -66,7 +66,7 @@ def _inside(text: str, opening: str, closing: str) -> str:
 
 
 def _without_reasoning(text: str) -> str:
-    """The text without its closed reasoning blocks, and then without the tags left over."""
+    """The text without its closed reasoning blocks and any remaining tags."""
     kept: list[str] = []
     position = 0
     while (start := text.find(_OPEN, position)) >= 0:

@@ -1,7 +1,7 @@
-"""What a chat template writes around the messages of one question and its answer, found out by rendering it.
+"""What a chat template writes around the messages of one question and its answer, found by rendering it.
 
-A template is a program that comes with a model. It may know no system role, trim what it is given, open the reasoning
-itself, or close an answer with more than a token. Each of these is either followed or refused here, once, by name.
+A template is a program that comes with a model. It may have no system role, trim its messages, open the reasoning
+itself, or close an answer with more than one token. Each of these is either supported or refused by name here.
 """
 
 import re
@@ -16,14 +16,14 @@ from rnr.task.parsing import CLOSE, OPEN
 
 _USER, _SYSTEM, _ANSWER = "\u2063question\u2063", "\u2063instruction\u2063", "\u2063answer\u2063"
 _AWKWARD = " \n Labels: <b>a</b> & 'c' \"d\" {{e}} {% f %} \\n\n\nSentence: É  ﬁ 東京\t x. \n "
-"""What a template that changes its messages would not leave as it is."""
+"""A text that a template which changes its messages would alter."""
 
 _OPENED = re.compile(rf"{OPEN}\s*$")
 _THOUGHT = re.compile(rf"(?:{OPEN}\s*)?(?:{CLOSE}\s*)?$")
 _NO_THOUGHT = re.compile(rf"\s*(?:{OPEN}\s*)?(?:{CLOSE}\s*)?")
 
 DAY = datetime(2024, 7, 26)
-"""The day on which every template is rendered: the one that Llama-3's writes where it knows of none."""
+"""The date with which every template is rendered: the default date of Llama-3's."""
 
 _TRIMS: tuple[Callable[[str], str], ...] = (str, str.strip, str.lstrip, str.rstrip)
 
@@ -33,13 +33,13 @@ class ChatMarkup:
     """The text around the messages, all of it markup."""
 
     before: str
-    """Before the system message, or before the user's where there is none."""
+    """Before the system message, or before the user's if there is none."""
     between: str | None
-    """Between the system message and the user's; None where the template has no system role, or none was wanted."""
+    """Between the system message and the user's; None if the template has no system role, or none is wanted."""
     after: str
-    """From the user's message to the place where the answer begins."""
+    """From the user's message to the beginning of the answer."""
     opening: str
-    """How ``after`` ends where it opens the reasoning: ``<think>`` and the white space behind it; or empty."""
+    """The end of ``after`` if it opens the reasoning: ``<think>`` and the white space after it; or empty."""
     lead: str
     """White space that an answer begins with."""
     closing: str
@@ -58,8 +58,8 @@ class ChatMarkup:
 
 
 class _Calendar:
-    """What a template is given to ask for the date: a run that goes on past midnight, its evaluations and its export
-    are all asked alike."""
+    """The date function of a template: a run that continues past midnight, its evaluations and its export all get the
+    same date."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -76,12 +76,12 @@ class _Unusable(Exception):
 def read_template(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
     """The markup of the tokenizer's chat template, with a system message if it has that role.
 
-    Raises ValueError naming the model and the property of its template that cannot be followed.
+    Raises ValueError naming the model and the unsupported property of its template.
     """
     if not getattr(tokenizer, "chat_template", None):
         raise ValueError(
             f"model.path: {tokenizer.name_or_path} has no chat template: put the template that it was trained with "
-            "into chat_template.jinja in its folder, or take an instruction-tuned model"
+            "into chat_template.jinja in its folder, or use an instruction-tuned model"
         )
     if system is not None:
         try:
@@ -100,7 +100,7 @@ def read_template(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
 
 
 def _place(tokenizer: Tokenizer) -> str:
-    """The file in which a template stands, or the model's name where it is not known."""
+    """The file with the template, or the model's name if it is unknown."""
     folder = Path(tokenizer.name_or_path)
     files = (folder / name for name in ("chat_template.jinja", "tokenizer_config.json"))
     return str(next((file for file in files if file.is_file()), tokenizer.name_or_path))
@@ -117,7 +117,7 @@ def _read(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
         _once(opened, _SYSTEM, "the system message")
         before, _, between = before.partition(_SYSTEM)
         if _SYSTEM in after:
-            raise _Unusable("writes the system message behind the user's")
+            raise _Unusable("writes the system message after the user's")
     answered = _render(tokenizer, calendar, [*asked, {"role": "assistant", "content": _ANSWER}])
     _once(answered, _ANSWER, "the answer")
     header, _, closing = answered.partition(_ANSWER)
@@ -134,7 +134,7 @@ def _read(tokenizer: Tokenizer, system: str | None) -> ChatMarkup:
         if written == markup.question(system, _AWKWARD):
             return markup
     expected = ChatMarkup(**parts, trim=str).question(system, _AWKWARD)
-    raise _Unusable(f"changes what it is given: {_difference(expected, written)}")
+    raise _Unusable(f"changes its messages: {_difference(expected, written)}")
 
 
 def _render(tokenizer: Tokenizer, calendar: _Calendar, conversation: list[dict[str, str]], **options: Any) -> str:
@@ -160,13 +160,13 @@ def _lead(opened: str, header: str) -> str:
         rest = header[len(opened) :]
         if not _NO_THOUGHT.fullmatch(rest):
             raise _Unusable(
-                f"writes {rest!r} before an answer, which its generation prompt lacks: it must do so where "
-                "add_generation_prompt is set"
+                f"writes {rest!r} before an answer, which its generation prompt lacks: it must write it with "
+                "add_generation_prompt too"
             )
         return "" if rest.strip() or _OPENED.search(opened) else rest
     start = opened[: _THOUGHT.search(opened).start()]  # type: ignore[union-attr]  # it matches the empty end
     if not header.startswith(start) or not _NO_THOUGHT.fullmatch(header[len(start) :]):
-        raise _Unusable(f"begins an answer in another way than its generation prompt: {_difference(opened, header)}")
+        raise _Unusable(f"begins an answer differently from its generation prompt: {_difference(opened, header)}")
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Long texts: cut into windows that overlap, and the answers put together again."""
+"""Long texts: split into overlapping windows, and the answers merged."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -19,7 +19,7 @@ def windows(text: str, tokens: Sequence[tuple[int, int]], *, size: int, overlap:
     """The offsets of windows that cover the text, in each of which at most ``size`` tokens begin; one if the text has
     no more.
 
-    ``tokens`` are the offsets of the text's tokens. A window ends behind a sentence if one ends in its second half,
+    ``tokens`` are the offsets of the text's tokens. A window ends after a sentence if one ends in its second half,
     else at white space, else between two tokens; the next one begins at most ``overlap`` tokens earlier, where a
     sentence or a word begins.
 
@@ -47,22 +47,22 @@ def windows(text: str, tokens: Sequence[tuple[int, int]], *, size: int, overlap:
 
 
 def _last(places: Sequence[int], low: int, high: int) -> int:
-    """The last of these places above ``low`` and not beyond ``high``; 0 if there is none."""
+    """The last of these places in (low, high]; 0 if there is none."""
     number = bisect_right(places, high)
     return places[number - 1] if number and places[number - 1] > low else 0
 
 
 def _first(places: Sequence[int], low: int, high: int) -> int:
-    """The first of these places from ``low`` on and before ``high``; 0 if there is none."""
+    """The first of these places in [low, high); 0 if there is none."""
     number = bisect_left(places, low)
     return places[number] if number < len(places) and places[number] < high else 0
 
 
 def joined(text: str, places: Sequence[tuple[int, int]], parts: Sequence[Extraction]) -> Extraction:
-    """The answers to the windows at ``places`` as one about the whole text, with its offsets.
+    """The answers to the windows at ``places`` merged into one for the whole text, with its offsets.
 
-    An entity that two windows give is one, with the higher confidence. Of two that cross each other and come from
-    different windows the one is kept that stands further from the ends of its window: it was read with more around it.
+    An entity from two windows becomes one, with the higher confidence. Of two crossing entities from different windows
+    the one further from the ends of its window is kept: it was read with more context.
     """
     candidates: list[tuple[int, int, Entity]] = []
     for number, ((start, end), part) in enumerate(zip(places, parts, strict=True)):

@@ -1,4 +1,4 @@
-"""What a model is asked: our wording, the paper's, or a user's own."""
+"""Prompt templates: ours, the paper's, or a user's own."""
 
 import json
 import re
@@ -56,7 +56,7 @@ class Wording:
     """As the paper does it: the schema is a sorted JSON list, and answers are spread over lines."""
 
     def message(self, example: Example, definitions: Mapping[str, str]) -> str:
-        """What the user says. Definitions stand behind their labels, or where ``{{DEFINITIONS}}`` is, a line each."""
+        """The user's message. Definitions follow their labels, or replace ``{{DEFINITIONS}}``, one per line."""
         listed = {label: definitions[label] for label in example.schema if label in definitions}
         if self.paper:
             schema = json.dumps(sorted(label.lower() for label in example.schema), ensure_ascii=False, allow_nan=False)
@@ -72,7 +72,7 @@ class Wording:
 COMPACT = Wording(system=INSTRUCTION, user="Labels: {{SCHEMA}}\nSentence: {{SENTENCE}}")
 REFERENCE = Wording(user=REFERENCE_PROMPT.strip(), paper=True)
 
-# What the system message says, then the words for the labels and for the sentence, and the colon.
+# The system message, the words for labels and sentence, and the colon.
 _LANGUAGES = {
     "de": ("Finde die Eigennamen. Denke nach, dann antworte", "Labels", "Satz", ": "),
     "fr": ("Trouve les entités nommées. Réfléchis, puis réponds", "Étiquettes", "Phrase", " : "),
@@ -101,7 +101,7 @@ def own_wording(text: str, where: str) -> Wording:
     """The wording in a user's file: the user's message, or the system message, a line ``---``, and the user's.
 
     Raises ValueError, naming ``where``, for a field that is missing, repeated or unknown, and for an example of an
-    answer that ``parse`` cannot read: a model that answers as it is told would always be wrong.
+    answer that ``parse`` cannot read: a model that follows it would always be wrong.
     """
     lines = text.strip().splitlines()
     at = lines.index(_DIVIDER) if _DIVIDER in lines else None
@@ -113,14 +113,14 @@ def own_wording(text: str, where: str) -> Wording:
     for name in ("SCHEMA", "SENTENCE"):
         count = _FIELD.findall(user).count(name)
         if count != 1:
-            raise ValueError(f"{where}: {{{{{name}}}}} must stand once in the user's message, not {count} times")
+            raise ValueError(f"{where}: {{{{{name}}}}} must occur once in the user's message, not {count} times")
     if _FIELD.search(system):
-        raise ValueError(f"{where}: the fields belong in the user's message, behind the line {_DIVIDER}")
+        raise ValueError(f"{where}: the fields belong in the user's message, after the line {_DIVIDER}")
     for shown in _answers(f"{system}\n{user}"):
         error = parse(shown).error
         if error is not None:
             raise ValueError(
-                f'{where}: it shows an answer that cannot be read ({ERRORS[error]}); answers are {{"entities": '
+                f'{where}: the example of an answer cannot be parsed ({ERRORS[error]}); answers are {{"entities": '
                 f"{{label: [text, ...]}}}}: {shown[:80]!r}"
             )
     return Wording(system=system or None, user=user)

@@ -66,7 +66,9 @@ def samples(
     model: Annotated[str, typer.Option(help="a Hugging Face folder, such as a run's export")],
     data: Annotated[list[str], typer.Option(help="files, folders, patterns or demo/NAME, one or more")],
     decoding: Annotated[list[str] | None, typer.Option(callback=among(DECODINGS), help="default: as trained")] = None,
-    examples: Annotated[int, typer.Option(callback=within(0), help="most sentences of each data set; 0: all")] = 0,
+    examples: Annotated[
+        int, typer.Option(callback=within(0), help="maximum number of sentences per data set; 0: all")
+    ] = 0,
     count: Annotated[int, typer.Option("--samples", callback=within(2), help="of each sentence")] = 8,
     temperature: Annotated[float, typer.Option(callback=within(0.01))] = 1.0,
     max_new_tokens: Annotated[int, typer.Option(callback=within(1))] = EvaluationConfig().max_new_tokens,

@@ -187,7 +187,7 @@ def test_the_folder_of_a_run_is_told_from_its_export(tmp_path) -> None:
     (tmp_path / "export").mkdir()
     for folder in (tmp_path, tmp_path / "export"):
         (folder / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"this is the folder of a run, whose model is .*export"):
+    with pytest.raises(ValueError, match=r"this is a run folder, its model is .*export"):
         resolve(str(tmp_path))
 
 

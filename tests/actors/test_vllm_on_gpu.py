@@ -70,7 +70,7 @@ def test_heads_of_keys_and_values_are_divided_or_copied_as_vllm_does(tmp_path, h
 
 def test_part_of_a_second_gpu_is_refused() -> None:
     assert load_config(None, ["--cluster.gpus_per_rollout_worker=2"]).cluster.gpus_per_rollout_worker == 2
-    with pytest.raises(ValueError, match="a share of one GPU or whole ones"):
+    with pytest.raises(ValueError, match="a fraction of one GPU or a whole number of GPUs"):
         load_config(None, ["--cluster.gpus_per_rollout_worker=1.5"])
     with pytest.raises(ValueError, match="gpus_per_learner_rank"):
         load_config(None, ["--cluster.gpus_per_learner_rank=2"])

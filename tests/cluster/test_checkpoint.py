@@ -346,8 +346,8 @@ def test_a_run_takes_over_the_warm_start_of_another_with_its_scores(tmp_path) ->
         ({"model": {"lora_rank": 8}}, r"model\.lora_rank is 8, but 0 in .*first"),
         ({"data": {"evaluation_examples": 7}}, r"data\.evaluation_examples is 7, but 0 in"),
         ({"data": {"prompt": "reference"}}, r"data\.prompt is 'reference', but 'compact'"),
-        ({"run": {"name": "first"}}, "the folder of this run itself"),
-        ({"sft": {"from_run": "nowhere"}}, "nowhere is not the folder of a run"),
+        ({"run": {"name": "first"}}, "is this run's own folder"),
+        ({"sft": {"from_run": "nowhere"}}, "nowhere is not a run folder"),
         ({}, r"first has no checkpoint \*-grpo-000000"),
     ],
 )

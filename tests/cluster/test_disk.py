@@ -112,7 +112,7 @@ def test_room_is_waited_for_also_where_the_log_has_none(tmp_path) -> None:
         command = [sys.executable, "-c", program, str(tmp_path)]
         ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert ended.returncode == 3, ended.stderr
-    assert ended.stderr.startswith("standard output takes no more (No space left on device)")
+    assert ended.stderr.startswith("cannot write to standard output (No space left on device)")
 
 
 def test_a_file_on_another_disk_that_is_full_is_named(small, tmp_path) -> None:

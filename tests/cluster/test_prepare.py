@@ -50,7 +50,7 @@ def test_grpos_pool_is_thinned_and_the_warm_start_is_not() -> None:
     wanted = [prompt.uid for prompt in everything.prompts if len(prompt.example.mentions) > 1]
     assert 0 < len(wanted) < len(everything.prompts)
     assert [prompt.uid for prompt in thinned.prompts] == wanted
-    left_out = {"thinned by data.grpo_keep_by_mentions, of GRPO's pool alone": len(everything.prompts) - len(wanted)}
+    left_out = {"thinned by data.grpo_keep_by_mentions, from GRPO's pool only": len(everything.prompts) - len(wanted)}
     assert thinned.left_out == left_out
 
 
@@ -110,7 +110,7 @@ def test_prompts_that_are_too_long_are_left_out_and_counted_but_never_of_the_eva
     assert prepared.left_out == {"longer than data.max_prompt_tokens": 2}
     assert prepared.notes == ("data: left out: 2 training sentences: longer than data.max_prompt_tokens",)
     assert len(prepared.evaluation) == 1
-    with pytest.raises(ValueError, match="no training sentence remains: 3 are left out: longer than"):
+    with pytest.raises(ValueError, match="no training sentences left: 3 dropped: longer than"):
         _prepare(data={**data, "max_prompt_tokens": 10})
 
 
@@ -160,7 +160,7 @@ def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp
     untouched = _prepare(data=data)
     assert (len(untouched.sft), untouched.notes) == (3, ())
     prepared = _prepare(data=data, model=model)
-    why = "the tokenizer does not give back what is written: {} (its normalizer is NFC): write the data in the Unicode "
+    why = "the tokenizer does not reproduce the text: {} (its normalizer is NFC): write the data in the Unicode "
     why += "form NFC; the first is {}"
     changed = why.format("'Zoe\\u0301 ran.' becomes 'Zo\\xe9 ran.'", "names/names:1")
     assert prepared.left_out == {changed: 1}
@@ -169,7 +169,9 @@ def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp
     asked = why.format("'Bo met Zoe\\u0301.' becomes 'Bo met Zo\\xe9.'", prepared.evaluation[0].uid)
     assert f"1 evaluated sentence cannot be answered as written by a free answer: {asked}" in prepared.notes
     decomposed = {**data, "train": (_file(tmp_path / "all.jsonl", ["Zoe\u0301 ran."]),)}
-    with pytest.raises(ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not give"):
+    with pytest.raises(
+        ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not reproduce"
+    ):
         _prepare(data=decomposed, model=model)
 
 
@@ -218,7 +220,7 @@ def test_a_token_that_only_a_sentence_has_is_refused_too(tmp_path) -> None:
 
 def test_a_file_that_is_trained_on_and_evaluated_is_asked_under_both_schemas(tmp_path) -> None:
     file = _file(tmp_path / "CrossNER_AI.jsonl", [f"Number {number} ran." for number in range(20)])
-    with pytest.raises(ValueError, match="20 are left out: training set of an evaluated zero-shot benchmark"):
+    with pytest.raises(ValueError, match="20 dropped: training set of an evaluated zero-shot benchmark"):
         _prepare(data={"train": (file,), "evaluation": (file,)})
     # As other names the sentences themselves are the evaluation's.
     other = _file(tmp_path / "other.jsonl", [f"Number {number} ran." for number in range(19)] + ["Number x sat."])
@@ -314,7 +316,7 @@ def test_the_decoding_goes_with_the_chains_that_the_warm_start_teaches(tmp_path)
     assert not [note for note in plain.notes if note.startswith("decoding")]
     embedded = _prepare()  # its chains name cues
     assert embedded.decoding == "schema"
-    assert re.match(r"decoding schema: chains of their own, not tagged: \d+ of \d+ training", embedded.notes[-1])
+    assert re.match(r"decoding schema: own chains that are not tagged chains: \d+ of \d+ training", embedded.notes[-1])
     assert _prepare(data=data | {"prompt": "reference"}).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "free"}).decoding == "free"
     assert _prepare(data=data, sampling={"decoding": "schema"}).prompts[0].decoding == "schema"
@@ -378,10 +380,7 @@ def test_without_a_warm_start_a_model_is_decoded_as_it_was_trained(tmp_path) -> 
 def test_under_marks_the_warm_start_teaches_tagged_chains_and_says_what_it_does_not() -> None:
     taught = _prepare(sampling={"decoding": "marks"}, data={"sft_examples": 40})
     ((what, count),) = taught.untaught.items()
-    assert (
-        what
-        == "chains of the data's own, in place of which tagged ones are taught (sampling.decoding=auto teaches them)"
-    )
+    assert what == "chains in the data, replaced by tagged chains (sampling.decoding=auto keeps them)"
     assert 0 < count <= 40  # that of a sentence without a mention is a tagged one
     assert taught.notes[-1] == f"decoding marks: {count} {what}"
     assert all(sample.allowed == () for sample in taught.sft)

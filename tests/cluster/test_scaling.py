@@ -400,7 +400,7 @@ def test_the_script_writes_an_order_that_the_run_reads(tmp_path, capsys) -> None
     ("config", "lock", "number", "said"),
     [
         (True, False, "4", "no run is active in"),
-        (False, True, "4", "is not the folder of a run"),
+        (False, True, "4", "is not a run folder"),
         (True, True, "0", "N must be a number such as 4"),
         (True, True, "many", "N must be a number such as 4"),
     ],

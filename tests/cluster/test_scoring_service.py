@@ -151,7 +151,7 @@ def test_a_verifier_is_a_class_named_in_the_config_and_its_value_is_added_by_wei
     ("use", "cause", "totals"),
     [
         ("too_few", "1 values for 2 rollouts", [None, None]),
-        ("too_large", "outside of reward.range", [None, 0.0]),
+        ("too_large", "outside reward.range", [None, 0.0]),
     ],
 )
 def test_what_a_verifier_does_wrong_makes_rewards_invalid(monkeypatch, use, cause, totals) -> None:
@@ -163,7 +163,7 @@ def test_what_a_verifier_does_wrong_makes_rewards_invalid(monkeypatch, use, caus
 def test_rewards_that_are_never_valid_end_the_run_and_say_why(monkeypatch) -> None:
     use = "tests.cluster.test_scoring_service:never"
     assert len(_with_further(monkeypatch, use, "1", "2")) == 2
-    message = r"3 groups in a row have no valid reward after verifier; .* 3, was OutOfRange: .* outside of reward.range"
+    message = r"3 groups in a row have no valid reward after verifier; .* 3, was OutOfRange: .* outside reward.range"
     with pytest.raises(NoRewards, match=message):
         _with_further(monkeypatch, use, "1", "2", "3")
 

@@ -138,5 +138,5 @@ def test_a_training_goes_on_where_its_log_has_no_room(tmp_path) -> None:
         command = [sys.executable, "-c", TRAIN, str(tmp_path), "SIGTERM"]
         ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
     assert ended.returncode == 75
-    assert ended.stderr.splitlines()[0].startswith("standard output takes no more (No space left on device)")
+    assert ended.stderr.splitlines()[0].startswith("cannot write to standard output (No space left on device)")
     assert ended.stderr.count("\n") == 2

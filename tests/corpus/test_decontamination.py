@@ -85,7 +85,7 @@ def test_training_sets_of_an_evaluated_zero_shot_benchmark_are_left_out_unless_k
 
 def test_a_training_set_to_be_kept_that_is_not_there_is_named_with_those_that_are() -> None:
     train = _examples("a", source="news") + _examples("b", source="MIT Movie")
-    with pytest.raises(ValueError, match=r"kept is called mit-movie; there are MIT Movie, news$"):
+    with pytest.raises(ValueError, match=r"keep is called mit-movie; there are MIT Movie, news$"):
         decontaminate(train, [], keep_sources=["mit-movie"])
 
 

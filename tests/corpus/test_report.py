@@ -36,4 +36,4 @@ def test_a_mention_annotated_more_often_than_it_occurs_is_counted_by_load_and_by
     load([str(file)], training=True)
     assert f"data: {said} (row 1: 'Ada' as x)" in capsys.readouterr().out
     assert main(["check", str(file)]) == 0
-    assert f"noted: {said}" in capsys.readouterr().out
+    assert f"note: {said}" in capsys.readouterr().out

@@ -39,11 +39,9 @@ def _row(*places: tuple[int, int], **beside: object) -> dict:
 )
 def test_offsets_that_count_something_else_are_refused(tmp_path, places, unit) -> None:
     file = _file(tmp_path, _row(*places))
-    with pytest.raises(ValueError, match="begin or end inside a word, so their offsets are probably no char") as error:
+    with pytest.raises(ValueError, match="inside a word, so their offsets probably do not count char") as error:
         read_any(file, [EXAMPLE])
-    assert (f": they would be whole words if they counted {unit}" if unit else "characters; write them") in str(
-        error.value
-    )
+    assert (f" (whole words if they counted {unit})" if unit else "characters; write them") in str(error.value)
     found = read_any(file, [EXAMPLE], offsets="characters")
     assert any(INSIDE in note for note in found.notes)
 
@@ -91,7 +89,7 @@ def test_confidences_of_our_own_are_between_0_and_1(tmp_path, confidence, fault)
     own = {"uid": "a/1", "data_set": "a", "sentence": SENTENCE, "text": text, "finished": True, "tokens": 3}
     file = _file(tmp_path, own | {"confidences": [confidence]})
     if fault:
-        with pytest.raises(ValueError, match=f"row 1: confidences are between 0 and 1; found {confidence}"):
+        with pytest.raises(ValueError, match=f"row 1: confidences must be between 0 and 1; found {confidence}"):
             read_any(file, [EXAMPLE])
     else:
         assert read_any(file, [EXAMPLE]).predictions["a/1"].confidences == (1.0,)

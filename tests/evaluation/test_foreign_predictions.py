@@ -108,20 +108,20 @@ def test_labels_of_our_own_predictions_are_not_renamed_and_that_is_said(tmp_path
     file = _file(tmp_path, own | {"text": '{"entities": {"GPE": ["Nobody"]}}'})
     found = read_any(file, EXAMPLES, {"GPE": "city"})
     assert [mention.label for mention in found.predictions["a/2"].answer.mentions] == ["gpe"]
-    assert found.notes == (f"{file} was written here: no label of it is renamed",)
+    assert found.notes == (f"{file} was written by RNR: --rename has no effect on it",)
     assert read_any(file, EXAMPLES).notes == ()
 
 
 def test_labels_that_nobody_asked_for_are_named_with_what_to_do(tmp_path) -> None:
     (note,) = read_any(_file(tmp_path, SPACY, NOTHING), EXAMPLES).notes
-    assert note.startswith("wrong, because under labels that their sentence does not ask for: 1 predicted mention,")
+    assert note.startswith("1 predicted mention counted as wrong, with labels that their sentence does not ask for: ")
     assert "GPE (1); --rename TOOL=DATA" in note
 
 
 def test_a_rename_of_what_does_not_occur_or_to_what_nobody_asks_for_is_named(tmp_path) -> None:
     file = _file(tmp_path, SPACY, NOTHING)
     first, second, _ = read_any(file, EXAMPLES, {"GPEZ": "city", "GPE": "cty"}).notes
-    assert first == "--rename GPEZ=city changed nothing: no mention is labelled 'GPEZ'"
+    assert first == "--rename GPEZ=city had no effect: no mention has the label 'GPEZ'"
     assert second == "--rename GPE=cty: no sentence asks for 'cty'; asked for: city, person"
 
 
@@ -138,7 +138,7 @@ def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counte
     twice = [*EXAMPLES, Example(uid="b/1", sentence=SENTENCE, schema=("city",), mentions=GOLD[1:], source="b")]
     read = read_any(_file(tmp_path, GLINER), twice)
     assert list(read.predictions) == ["a/1", "b/1"]
-    assert any(note.startswith("not counted, because without a row: 1 sentence;") for note in read.notes)
+    assert any(note.startswith("not scored, as they have no row: 1 sentence;") for note in read.notes)
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counte
     [
         ([{**GLINER, "text": "Other ."}], "row 1: 'Other .' is not in the data"),
         ([GLINER, SPACY], "row 2: a second prediction for 'Ada.*, with other mentions"),
-        ([{"text": SENTENCE}], "row 1: no mentions: expected a list as ents, spans, entities; found text"),
-        ([GLINER | {"ents": []}], "row 1: 'ents' and 'entities' hold mentions and do not agree: keep one of them"),
-        ([{"ents": []}], "row 1: no sentence: expected a text as sentence or text; found ents"),
+        ([{"text": SENTENCE}], "row 1: no mentions: expected a list under ents, spans, entities; found text"),
+        ([GLINER | {"ents": []}], "row 1: 'ents' and 'entities' have different mentions: remove one"),
+        ([{"ents": []}], "row 1: no sentence: expected a text under sentence or text; found ents"),
         ([{"text": SENTENCE, "ents": [{"start": 0, "end": 3}]}], "a mention without a label"),
         ([{"text": SENTENCE, "ents": [{"label": "city"}]}], "neither text nor offsets"),
         (
             [{"text": SENTENCE, "ents": [{"start": 0, "end": 99, "label": "x"}]}],
-            "outside of the sentence, which has",
+            "is outside the sentence, which has",
         ),
         (
             [{"text": SENTENCE, "entities": [{"start": 0, "end": 4, "text": "Ada", "label": "x"}]}],
@@ -168,11 +168,14 @@ def test_a_sentence_in_two_data_sets_gets_one_answer_and_a_missing_row_is_counte
         ([{"text": SENTENCE, "entities": {"person": [3]}}], "neither text nor offsets"),
         (
             [{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": "high"}]}],
-            "score that is no number",
+            "score that is not a number",
         ),
         ([{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": float("nan")}]}], "score that is no"),
         ([{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": 10**400}]}], "score that is no"),
-        ([{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": True}]}], "score that is no number"),
+        (
+            [{"text": SENTENCE, "entities": [{"text": "Ada", "label": "x", "score": True}]}],
+            "score that is not a number",
+        ),
     ],
 )
 def test_rows_that_cannot_be_scored_say_where_and_why(tmp_path, rows, message) -> None:
@@ -223,8 +226,8 @@ def test_a_mention_stands_where_its_tool_says_whatever_its_fields_are_called(tmp
 @pytest.mark.parametrize(
     ("entity", "message"),
     [
-        ({"start": 8, "label": "person", "text": "Ada"}, "a place that is not two whole numbers"),
-        ({"start": 8.5, "end": 11, "label": "person", "text": "Ada"}, "a place that is not two whole numbers"),
+        ({"start": 8, "label": "person", "text": "Ada"}, "offsets that are not two whole numbers"),
+        ({"start": 8.5, "end": 11, "label": "person", "text": "Ada"}, "offsets that are not two whole numbers"),
         ({"left": 8, "right": 11, "label": "person", "text": "Ada"}, "under names that are not known"),
         ({"start": 8, "end": 11, "label": 1}, "a label that is a number"),
     ],
@@ -327,4 +330,4 @@ def test_the_command_prints_a_table_for_a_file_and_keeps_the_rest_off_it(tmp_pat
 
 def test_a_rename_that_names_nothing_is_refused(tmp_path, data, capsys) -> None:
     assert main(["--predictions", str(_file(tmp_path, SPACY)), "--data", data, "--rename", "GPE"]) == 2
-    assert "--rename is TOOL=DATA" in capsys.readouterr().err
+    assert "--rename must be TOOL=DATA" in capsys.readouterr().err

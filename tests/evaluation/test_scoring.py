@@ -155,19 +155,19 @@ ROW = {"uid": "a/2", "data_set": "a", "sentence": "Paris", "text": "", "finished
         (["{"], "row 1: not valid JSON: Expecting"),
         (['{"uid": "a/2", "uid": "a/1"}'], "row 1: not valid JSON: an object has 'uid' twice"),
         (["[]"], "row 1: expected an object, found list"),
-        ([{**ROW, "text": None, "tokens": "1"}], "row 1: missing, or not of the right type: text, tokens"),
+        ([{**ROW, "text": None, "tokens": "1"}], "row 1: missing or of the wrong type: text, tokens"),
         ([ROW, ROW], "row 2: a second prediction for 'a/2'"),
         ([{**ROW, "uid": "c/9"}], "row 1: 'c/9' is not in the data"),
-        ([{**ROW, "sentence": "Rome"}], "row 1: 'a/2' is another sentence in the data"),
+        ([{**ROW, "sentence": "Rome"}], "row 1: 'a/2' is a different sentence in the data"),
         ([], "no predictions in this file"),
-        ([{**ROW, "tokens": True, "decoding": 1}], "row 1: missing, or not of the right type: tokens, decoding"),
-        ([{**ROW, "confidences": ["0.9"]}], r"row 1: confidences must be numbers or null, in a list; found \['0.9'\]"),
-        ([{**ROW, "confidences": [True]}], "row 1: confidences must be numbers or null"),
-        ([{**ROW, "confidences": [float("nan")]}], "row 1: confidences must be numbers or null"),
-        ([{**ROW, "confidences": [10**400]}], "row 1: confidences must be numbers or null"),
-        ([{**ROW, "confidences": 0.9}], "row 1: confidences must be numbers or null"),
-        ([{**ROW, "confidences": "0.9"}], "row 1: confidences must be numbers or null"),
-        ([{**ROW, "confidences": False}], "row 1: confidences must be numbers or null"),
+        ([{**ROW, "tokens": True, "decoding": 1}], "row 1: missing or of the wrong type: tokens, decoding"),
+        ([{**ROW, "confidences": ["0.9"]}], r"row 1: confidences must be a list of numbers or null; found \['0.9'\]"),
+        ([{**ROW, "confidences": [True]}], "row 1: confidences must be a list of numbers or null"),
+        ([{**ROW, "confidences": [float("nan")]}], "row 1: confidences must be a list of numbers or null"),
+        ([{**ROW, "confidences": [10**400]}], "row 1: confidences must be a list of numbers or null"),
+        ([{**ROW, "confidences": 0.9}], "row 1: confidences must be a list of numbers or null"),
+        ([{**ROW, "confidences": "0.9"}], "row 1: confidences must be a list of numbers or null"),
+        ([{**ROW, "confidences": False}], "row 1: confidences must be a list of numbers or null"),
         ([{**ROW, "confidences": [0.9]}], "row 1: 1 confidences for 0 mentions"),
     ],
 )
@@ -220,14 +220,16 @@ def test_a_csv_of_compared_predictions_has_the_differences(tmp_path) -> None:
 
 def test_data_sets_of_few_sentences_are_named(tmp_path) -> None:
     assert few_sentences(report(_read(tmp_path, ANSWERS))) == [
-        "fewer than 30 sentences in a (2), b (1): intervals and p-values of so few say little"
+        "fewer than 30 sentences in a (2), b (1): intervals and p-values mean little"
     ]
 
 
 def test_sentences_that_only_one_side_has_are_named(tmp_path) -> None:
     first = _read(tmp_path, {uid: ANSWERS[uid] for uid in ("a/1", "a/2")})
     second = _read(tmp_path, {uid: ANSWERS[uid] for uid in ("a/2", "b/1")})
-    with pytest.raises(ValueError, match="the compared predictions lack a/1; the scored predictions lack b/1"):
+    with pytest.raises(
+        ValueError, match="missing in the compared predictions: a/1; missing in the scored predictions: b/1"
+    ):
         compare(first, second)
 
 
@@ -273,9 +275,9 @@ def test_data_sets_are_put_in_their_columns_however_they_are_written() -> None:
         "Politics": "CrossNER_politics",
         "Science": "CrossNER_science_dev",
     }
-    with pytest.raises(ValueError, match="'CrossNER_AI' and 'crossner_ai' are both the column AI"):
+    with pytest.raises(ValueError, match="'CrossNER_AI' and 'crossner_ai' both belong in column AI"):
         columns(["CrossNER_AI", "crossner_ai"])
     # Folders before the name belong to it, or tell data sets of one name apart.
     assert columns(["CrossNER/ai", "x/mit-movie"]) == {"Movie": "x/mit-movie", "AI": "CrossNER/ai"}
-    with pytest.raises(ValueError, match="'x/mit-movie' and 'y/mit-movie' are both the column Movie"):
+    with pytest.raises(ValueError, match="'x/mit-movie' and 'y/mit-movie' both belong in column Movie"):
         columns(["x/mit-movie", "y/mit-movie"])

@@ -47,7 +47,7 @@ def test_names_in_brackets_are_read_from_fewer_columns_than_conll_2012_has(tmp_p
 def test_letters_of_tags_in_a_writing_that_is_not_known_are_no_labels(tmp_path, begin, inside) -> None:
     text = f"Ida\t{begin}\nNoor\t{inside}\nran\tO\nthen\tO\nsat\tO\n\n" * 4
     problems = read(written(tmp_path / "a.conll", text))[1]
-    assert f"the labels {begin} and {inside} are tags of tokens and no labels of entities" in problems
+    assert f"the labels {begin} and {inside} are token tags, not entity labels" in problems
     assert "write B-PER and I-PER" in problems
 
 

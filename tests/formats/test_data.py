@@ -68,7 +68,7 @@ def test_evaluation_takes_dev_where_there_is_no_test_file(tmp_path) -> None:
     (tmp_path / "labels.json").write_text('["person"]')
     (tmp_path / "dev.json").write_text('[{"sentence": "Hello", "entities": []}]')
     assert load([str(tmp_path)], training=False)[0].sentence == "Hello"
-    with pytest.raises(DataError, match=r"no split train in this folder, which has dev"):
+    with pytest.raises(DataError, match=r"no split train in this folder; it has dev"):
         load([str(tmp_path)], training=True)
 
 
@@ -222,14 +222,14 @@ def test_bad_rows_are_skipped_and_counted_only_if_asked(tmp_path, capsys) -> Non
 def test_a_bad_row_is_told_with_how_many_more_there_are_and_what_to_do(tmp_path, monkeypatch) -> None:
     good = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
     file = _jsonl(tmp_path, good, "{", good, "{", "[")
-    check = f"`python -m scripts.data check {file}` lists all that is wrong"
+    check = f"`python -m scripts.data check {file}` lists all problems"
     with pytest.raises(DataError) as raised:
         load([file], training=True)
     assert str(raised.value).startswith(f"{file}, row 2: not valid JSON")
     assert str(raised.value).endswith(f"; 2 more bad rows in this file; {check}")
     with pytest.raises(DataError) as raised:
         load([file], training=True, skip_bad_rows=False)
-    assert str(raised.value).endswith(f"{check}; data.skip_bad_rows=true, or --skip-bad-rows, leaves them out")
+    assert str(raised.value).endswith(f"{check}; data.skip_bad_rows=true, or --skip-bad-rows, skips them")
     monkeypatch.setattr("rnr.corpus.skipping.SECONDS", -1.0)
     with pytest.raises(DataError) as raised:
         load([file], training=True)
@@ -258,7 +258,7 @@ def test_of_many_skipped_rows_ten_are_named_and_the_rest_counted(tmp_path, capsy
 
 def test_an_empty_file_is_an_error_beside_others(tmp_path) -> None:
     good = _jsonl(tmp_path, {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]})
-    with pytest.raises(DataError, match=r"no usable sentence in .*empty\.jsonl: it holds no rows"):
+    with pytest.raises(DataError, match=r"no usable sentence in .*empty\.jsonl: it has no rows"):
         load([good, _jsonl(tmp_path, name="empty.jsonl")], training=True)
 
 
@@ -287,7 +287,7 @@ def test_a_missing_path_and_an_empty_data_set_are_named(tmp_path) -> None:
     with pytest.raises(DataError, match="no file or folder at 'nowhere"):
         load(["nowhere.jsonl"], training=True)
     with pytest.raises(
-        DataError, match="no embedded data 'demo/nothing'; there is demo/known, demo/train, demo/unseen"
+        DataError, match="no embedded data 'demo/nothing'; available: demo/known, demo/train, demo/unseen"
     ):
         load(["demo/nothing"], training=True)
     empty = _jsonl(tmp_path, name="empty.jsonl")
@@ -349,8 +349,8 @@ def test_data_sets_of_one_name_in_different_folders_are_told_apart(tmp_path, cap
     expected = ["a/news", "b/news", "bio", "c/hub/data", "d/hub/data", "a/news", "a/mine", "b/mine"]
     assert [one.source for one in load(files, training=False)] == expected
     said = capsys.readouterr().out
-    assert f"{files[1]}: another data set has the name of this one, which is called b/news here" in said
-    assert said.count("another data set has the name of this one") == 7  # all but bio
+    assert f"{files[1]}: another data set has the same name; this one is called b/news here" in said
+    assert said.count("another data set has the same name") == 7  # all but bio
     assert [one.source for one in load(files[::-1], training=False)] == expected[::-1]
     assert [one.source for one in check(files, Reading()) if isinstance(one, Example)] == expected
     assert [one.source for one in load([files[0], files[5]], training=False)] == ["news", "news"]

@@ -58,7 +58,7 @@ ROWS: list[tuple[object, str]] = [
 def _lost(file, capsys) -> str:
     assert main(["convert", str(file), "--to", "jsonl", "--out", str(file.parent / "out.jsonl")]) == 0
     said = capsys.readouterr().err
-    begins, ends = "lost, because jsonl has no place for them: the fields ", f" of the rows of {file}\n"
+    begins, ends = "lost, because jsonl cannot hold them: the fields ", f" of the rows of {file}\n"
     return said.removeprefix(begins).removesuffix(ends)
 
 

@@ -94,7 +94,7 @@ def test_control_characters_of_windows_texts_read_as_latin_1_are_noted(tmp_path)
 @pytest.mark.parametrize("labels", [("B-PER", "L-PER"), ("B_PER", "I_PER"), ("b-per", "i-per"), ("PER-B", "PER-I")])
 def test_tags_of_tokens_as_labels_are_refused_in_every_spelling(tmp_path, labels) -> None:
     row = {"text": "Ada King", "entities": [[0, 3, labels[0]], [4, 8, labels[1]]]}
-    assert "are tags of tokens and no labels of entities" in read(written(tmp_path / "a.jsonl", [row]))[1]
+    assert "are token tags, not entity labels" in read(written(tmp_path / "a.jsonl", [row]))[1]
 
 
 def test_labels_that_look_like_one_tag_alone_are_labels(tmp_path) -> None:

@@ -94,7 +94,7 @@ def test_a_row_without_entities_whose_names_are_marked_inside_says_so(tmp_path) 
 @pytest.mark.parametrize(("begin", "inside"), [("B\u2013PER", "I\u2013PER"), ("\u0412\u2013PER", "\u0406\u2013PER")])
 def test_tags_with_another_dash_or_a_letter_that_looks_like_theirs_are_no_labels(tmp_path, begin, inside) -> None:
     _, problems, _ = read(written(tmp_path / "a.conll", f"Ada {begin}\nLund {inside}\nran O\n"))
-    assert f"the labels {begin} and {inside} are tags of tokens" in problems
+    assert f"the labels {begin} and {inside} are token tags" in problems
     assert TAGGED in read(written(tmp_path / "b.conll", f"Ada {begin}\nran O\n"))[2]
 
 

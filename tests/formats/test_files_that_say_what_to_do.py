@@ -345,7 +345,7 @@ def test_a_schema_is_not_said_to_be_empty_where_the_rows_with_entities_were_refu
     ):
         with pytest.raises(DataError, match="row 1"):
             loaded()
-    said = "no row that can be read has an entity, and 1 row cannot be read"
+    said = "no readable row has an entity, and 1 row cannot be read"
     with pytest.raises(DataError, match="no usable sentence"):
         load([str(file)], training=True, skip_bad_rows=True)
     assert said in capsys.readouterr().out

@@ -86,7 +86,7 @@ def test_two_annotators_of_prodigy_are_no_decisions_about_one_span_each(tmp_path
     found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
     assert (found, problems) == ([ADA, ("Ada ran", [])], "")
     assert MERGED not in notes
-    assert "contradict each other" in notes
+    assert "contradictory annotations" in notes
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ BO_ACTS = {"text": "Bo sat", "entities": [[0, 2, "ACTOR"]]}
 
 def test_the_schema_of_a_file_beside_is_noted_where_a_row_is_given_it(tmp_path, capsys) -> None:
     beside = written(tmp_path / "labels.json", '["PER", "LOC"]')
-    said = f"{beside}: is the schema of the rows beside it that have none: LOC, PER"
+    said = f"{beside}: is the schema of rows without one: LOC, PER"
     found, problems, notes = read(written(tmp_path / "a.jsonl", [ROW]))
     assert (found, problems) == ([ADA], "")
     assert notes == said
@@ -41,7 +41,7 @@ def test_convert_says_that_a_list_of_labels_is_written_beside(tmp_path, capsys) 
     file = str(written(tmp_path / "a.jsonl", [ROW]))
     assert main(["convert", file, "--to", "instructuie", "--out", str(tmp_path / "new" / "train.json")]) == 0
     assert json.loads((tmp_path / "new" / "labels.json").read_text()) == ["PER"]
-    assert f"noted: {tmp_path / 'new' / 'labels.json'} was written beside it" in capsys.readouterr().out
+    assert f"note: {tmp_path / 'new' / 'labels.json'} was written beside it" in capsys.readouterr().out
 
 
 def test_labels_that_are_listed_already_keep_their_order(tmp_path) -> None:

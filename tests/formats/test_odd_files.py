@@ -183,7 +183,7 @@ def test_negatives_are_labels_in_rows_of_gliner_alone(tmp_path, row, schema) -> 
 def test_tags_of_tokens_as_labels_of_spans_are_an_error_of_the_file_however_it_is_read(tmp_path) -> None:
     row = {"text": "Ada King ran", "entities": [[0, 3, "B-PER"], [4, 8, "I-PER"]]}
     file = written(tmp_path / "a.jsonl", [row])
-    said = "the labels B-PER and I-PER are tags of tokens and no labels of entities"
+    said = "the labels B-PER and I-PER are token tags, not entity labels"
     assert said in _read(file)[1][0]
     with pytest.raises(DataError, match=said):
         load([str(file)], training=True)

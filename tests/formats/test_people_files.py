@@ -232,7 +232,7 @@ def test_check_names_the_rows_that_would_be_left_out(tmp_path, capsys, resolutio
     assert main(["check", file, "--duplicates", resolution]) == 0
     said = capsys.readouterr().out
     assert (WOULD_GO in said) is bool(gone)
-    assert f"noted: {file}: 3 {WOULD_GO} (row {gone})\n" in said or not gone
+    assert f"note: {file}: 3 {WOULD_GO} (row {gone})\n" in said or not gone
 
 
 def test_of_many_rows_of_a_sentence_the_first_are_named(tmp_path) -> None:
@@ -245,7 +245,7 @@ def test_of_many_rows_of_a_sentence_the_first_are_named(tmp_path) -> None:
 
 def test_contradictions_stop_where_they_are_to_be_errors(tmp_path, capsys) -> None:
     file = _file(tmp_path, *ROWS)
-    with pytest.raises(DataError, match=r"contradict each other: rows 1 \| 2, 4"):
+    with pytest.raises(DataError, match=r"contradictory annotations: rows 1 \| 2, 4"):
         load([file], training=True, duplicates="error")
     assert main(["check", file, "--duplicates", "error"]) == 1
     assert capsys.readouterr().out.endswith("5 sentences can be used, 1 problem\n")

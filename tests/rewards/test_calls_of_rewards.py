@@ -193,9 +193,9 @@ def test_a_group_is_not_scored_by_the_keys_of_a_table(name, kind) -> None:
         ("gives_up", r"GeneratorExit:  \(.*calls.py, line 40\)"),
         ("gives_up_later", r"GeneratorExit:  \(.*calls.py, line 41\)"),
         ("cancels", r"CancelledError: by itself \(.*calls.py, line 42\)"),
-        ("unspoken", r"Unspoken: <Unspoken, of which str\(\) raises OSError> \(.*calls.py, line 46\)"),
-        ("unspoken_value", r"returned <Unspoken, of which repr\(\) raises OSError>, not a number"),
-        ("unspoken_list", r"Unspoken: <Unspoken, of which str\(\) raises OSError>"),
+        ("unspoken", r"Unspoken: <Unspoken whose str\(\) raises OSError> \(.*calls.py, line 46\)"),
+        ("unspoken_value", r"returned <Unspoken whose repr\(\) raises OSError>, not a number"),
+        ("unspoken_list", r"Unspoken: <Unspoken whose str\(\) raises OSError>"),
     ],
 )
 def test_whatever_a_reward_raises_is_named_at_once(name, cause) -> None:

@@ -127,11 +127,11 @@ def test_what_fails_for_one_answer_makes_that_one_invalid_with_the_line(own) -> 
     ("name", "arguments", "message"),
     [
         ("too_few", {}, "two rollouts: ValueError: mine:too_few returned 1 values for 2 rollouts"),
-        ("no_list", {}, "TypeError: mine:no_list returned no list of numbers"),
+        ("no_list", {}, "TypeError: mine:no_list did not return a list of numbers"),
         ("four", {}, r"four\(a, b, c, d\) must take \(scored\), \(example, answer\) or \(example, answer, rollout\)"),
-        ("Fails", {}, r"could not be made: OSError: no weights \(.*mine.py, line 29\)"),
-        ("NotCalled", {}, "NotCalled is a class whose instances cannot be called"),
-        ("scaled", {"bye": 1}, r"given the arguments \{'bye': 1\}: missing a required"),
+        ("Fails", {}, r"its constructor failed: OSError: no weights \(.*mine.py, line 29\)"),
+        ("NotCalled", {}, "NotCalled is a class whose instances are not callable"),
+        ("scaled", {"bye": 1}, r"does not take the arguments \{'bye': 1\}: missing a required"),
         ("answered", {"by": 1}, "unexpected keyword argument 'by'"),
         ("Counter", {"begin": 1}, "unexpected keyword argument 'begin'"),
     ],
@@ -222,7 +222,7 @@ def test_a_scorer_is_not_called_as_workers_or_parts_of_ours_are(name) -> None:
 
 @pytest.mark.parametrize("name", ["a/b", "my judge", "../x"])
 def test_a_scorer_has_a_name_that_a_file_may_have(name) -> None:
-    with pytest.raises(ValueError, match="names metrics and a log file"):
+    with pytest.raises(ValueError, match="is used in metric and log names"):
         check(RewardConfig(scorers=(ScorerConfig(use="mine:answered", name=name),)))
 
 
@@ -245,7 +245,7 @@ def test_two_parts_of_a_reward_cannot_have_one_name(names, message) -> None:
 
 
 def test_the_preset_none_leaves_the_reward_to_the_scorers_and_is_refused_without_one() -> None:
-    with pytest.raises(ValueError, match=r"needs reward\.scorers"):
+    with pytest.raises(ValueError, match=r"add reward\.scorers"):
         check(RewardConfig(preset="none"))
     check(RewardConfig(preset="none", scorers=(ScorerConfig(use="mine:answered"),)))
     assert [reward.total for reward in _scored("none").rewards] == [0.0, 0.0, 0.0]

@@ -257,7 +257,7 @@ def test_a_reward_that_gives_a_number_for_a_right_answer_passes_its_trial(own_re
     [
         (
             "typed",
-            r"typed\(prompt: str, completion: str\) -> str was tried with \(example: rnr.types.Example, "
+            r"typed\(prompt: str, completion: str\) -> str was called with \(example: rnr.types.Example, "
             r"answer: rnr.types.Answer\), .* a number: ValueError: own_rewards:typed returned Answer\(",
         ),
         ("nan", r"returned nan, not a number in reward.range \[-100, 100\]"),
@@ -375,7 +375,7 @@ def test_a_sum_of_parts_outside_the_range_is_invalid(preset) -> None:
         options["weights"] = {"entity_f1": 1e3, "format": 1e3, "schema": 1e3}  # the form is wrong
     totals = [reward.total for _, reward in score_group(OBAMA, rollouts, max_new_tokens=1000, **options)]
     invalid = [reward.invalid for _, reward in score_group(OBAMA, rollouts, max_new_tokens=1000, **options)]
-    cause = "OutOfRange: the parts add up to {}, outside of reward.range [0.5, 20]"
+    cause = "OutOfRange: the parts add up to {}, outside reward.range [0.5, 20]"
     match preset:
         case "weighted":
             assert invalid == [cause.format(2000), cause.format(1999)]
@@ -396,7 +396,7 @@ def test_a_sum_of_parts_outside_the_range_is_invalid(preset) -> None:
     ],
 )
 def test_a_preset_that_can_leave_the_range_is_refused_at_start(options, attainable) -> None:
-    with pytest.raises(ValueError, match=rf"can give {attainable}, and a reward outside of reward.range .* is invalid"):
+    with pytest.raises(ValueError, match=rf"can give {attainable}, but rewards outside reward.range .* are invalid"):
         check_options(RewardConfig(**options))
 
 

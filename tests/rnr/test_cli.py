@@ -92,9 +92,11 @@ def test_a_misspelt_key_or_section_gets_the_nearest_name(flag, unknown, nearest)
 
 
 def test_a_key_without_its_section_is_told_where_it_stands() -> None:
-    with pytest.raises(ValueError, match=r"unknown config section or key 'reading'; there is data\.reading"):
+    with pytest.raises(ValueError, match=r"unknown config section or key 'reading'; did you mean data\.reading\?"):
         load_config(None, ["--reading.spaces=always"])
-    with pytest.raises(ValueError, match=r"unknown config section or key 'spaces'; there is data\.reading\.spaces$"):
+    with pytest.raises(
+        ValueError, match=r"unknown config section or key 'spaces'; did you mean data\.reading\.spaces\?$"
+    ):
         load_config(None, ["--spaces.x=always"])
 
 
@@ -165,16 +167,19 @@ def test_a_bad_value_names_key_and_value(flag, key, value) -> None:
         ("--generation.max_num_seqs=0", "config generation.max_num_seqs: must be 'auto' or at least 1 (got 0)"),
         ("--data.mixture=x", "config data.mixture: must be a table or 'size' (got 'x')"),
         ("--data.mixture={a='x'}", "config data.mixture.a: must be a number (got 'x')"),
-        ("--reward.weights=x", "config reward.weights: expected a table, as --reward.weights='{name = 1}' (got 'x')"),
-        ("--reward.scorers=['x']", "config reward.scorers.0: expected a table, as {use = 'x'} (got 'x')"),
+        (
+            "--reward.weights=x",
+            "config reward.weights: expected a table, such as --reward.weights='{name = 1}' (got 'x')",
+        ),
+        ("--reward.scorers=['x']", "config reward.scorers.0: expected a table, such as {use = 'x'} (got 'x')"),
         ("--reward.scorers=[{}]", "config reward.scorers.0.use: is missing"),
         (
             "--data.reading=x",
-            "config data.reading: this is a section: write [data.reading] and its keys below it (got 'x')",
+            "config data.reading: this is a section: write [data.reading] with its keys below it (got 'x')",
         ),
         (
             "--data.mixture={a=1} --data.sft_examples=8",
-            "config data: mixture says how sft_examples and grpo_examples are drawn: set grpo_examples (0 takes all)",
+            "config data: mixture sets how sft_examples and grpo_examples are drawn: set grpo_examples (0 takes all)",
         ),
         (
             "--data.schema_views=2",
@@ -229,24 +234,24 @@ def test_true_is_no_number_and_a_seed_is_one_that_engines_take(flag, said) -> No
 def test_a_hint_that_is_followed_is_taken(flag, hint) -> None:
     with pytest.raises(ValueError) as raised:
         load_config(None, [flag])
-    shown = shlex.split(str(raised.value).partition(", as ")[2].partition(" (got")[0])
+    shown = shlex.split(str(raised.value).partition(", such as ")[2].partition(" (got")[0])
     assert shown == [hint]
     load_config(None, shown)
 
 
 def test_one_table_where_tables_belong_is_told_how_a_list_of_them_is_written(tmp_path) -> None:
     table = "[reward.scorers]\nuse = 'a:b'\n"
-    with pytest.raises(ValueError, match=r"write \[\[reward\.scorers\]\] in place of \[reward\.scorers\] \(got"):
+    with pytest.raises(ValueError, match=r"write \[\[reward\.scorers\]\] instead of \[reward\.scorers\] \(got"):
         load_config(_toml(tmp_path, table), [])
     load_config(_toml(tmp_path, table.replace("[reward.scorers]", "[[reward.scorers]]")), [])
-    with pytest.raises(ValueError, match=r"scorers\.0: expected a table, as \{use = 'a:b'\} \(got 'a:b'\)"):
+    with pytest.raises(ValueError, match=r"scorers\.0: expected a table, such as \{use = 'a:b'\} \(got 'a:b'\)"):
         load_config(None, ["--reward.scorers=['a:b']"])
 
 
 def test_a_section_that_is_a_value_in_the_file_is_told_how_it_is_written(tmp_path) -> None:
     with pytest.raises(ValueError) as raised:
         load_config(_toml(tmp_path, 'run = "x"\n'), [])
-    assert str(raised.value) == "config run: this is a section: write [run] and its keys below it (got 'x')"
+    assert str(raised.value) == "config run: this is a section: write [run] with its keys below it (got 'x')"
 
 
 def test_all_bad_values_are_told_at_once() -> None:
@@ -262,17 +267,20 @@ def test_values_that_contradict_each_other_are_refused() -> None:
         load_config(None, ["--generation.speculative_tokens=3", "--sampling.decoding=marks"])
     with pytest.raises(ValueError, match=r"lora_rank needs optimizer\.zero_stage 0, 1 or 2"):
         load_config(None, ["--model.lora_rank=8", "--optimizer.zero_stage=3"])
-    with pytest.raises(ValueError, match=r"merging adds up .* of all weights, so it needs model\.lora_rank=0"):
+    with pytest.raises(ValueError, match=r"merging adds .* to the full weights, so it needs model\.lora_rank=0"):
         load_config(None, ["--model.lora_rank=8", "--merging.grpo=1.5"])
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("sft.epochs=0 grpo.steps=0 evaluation.base=false", "nothing would be done: sft.epochs=0 skips"),
-        ("grpo.mini_batches=4 sampling.prompts_per_step=3", r"grpo.mini_batches \(4\) divides a step by its prompts"),
+        ("sft.epochs=0 grpo.steps=0 evaluation.base=false", "nothing to do: sft.epochs=0 skips"),
+        (
+            "grpo.mini_batches=4 sampling.prompts_per_step=3",
+            r"grpo.mini_batches \(4\) must be at most sampling.prompts_per_step \(3\)",
+        ),
         ("reward.overlong_tokens=8 grpo.credit=mention", "reward.overlong_tokens changes the reward of an answer"),
-        ("reward.preset=mine:good grpo.credit=mention", "a reward.preset of one's own changes the reward of an answer"),
+        ("reward.preset=mine:good grpo.credit=mention", "a custom reward.preset changes the reward of an answer"),
         ('reward.scorers=[{use="a:b"}] grpo.credit=mention', "reward.scorers changes the reward of an answer"),
     ],
 )
@@ -282,7 +290,7 @@ def test_what_would_disappoint_at_the_end_is_refused_by_name(flags, said) -> Non
 
 
 ONE_STEP = (
-    "with one optimizer step for the samples of a step every ratio is 1 and nothing is clipped; ask for more by "
+    "with one optimizer step per GRPO step every ratio is 1 and nothing is clipped; raise "
     "grpo.mini_batches or grpo.epochs"
 )
 
@@ -294,33 +302,33 @@ ONE_STEP = (
         ("sft.epochs=0", ()),
         (
             "sft.epochs=0 sft.learning_rate=1e-3 data.sft_examples=4",
-            ("sft.epochs=0 skips the warm start: no use is made of sft.learning_rate, data.sft_examples",),
+            ("sft.epochs=0 skips the warm start; ignored: sft.learning_rate, data.sft_examples",),
         ),
         (
             "sft.from_run=runs/other sft.sequences_per_step=8",
-            ("sft.from_run takes the place of the warm start: no use is made of sft.sequences_per_step",),
+            ("sft.from_run replaces the warm start; ignored: sft.sequences_per_step",),
         ),
         (
             "grpo.steps=0 grpo.credit=mention data.difficulty_rollouts=4 sampling.dynamic_sampling_rounds=1",
             (
-                "grpo.steps=0 skips GRPO: no use is made of grpo.credit, data.difficulty_rollouts, "
+                "grpo.steps=0 skips GRPO; ignored: grpo.credit, data.difficulty_rollouts, "
                 "sampling.dynamic_sampling_rounds",
             ),
         ),
         (
             "sft.epochs=0 sft.held_out=4 merging.warm_start=0.8",
-            ("sft.epochs=0 skips the warm start: no use is made of sft.held_out, merging.warm_start",),
+            ("sft.epochs=0 skips the warm start; ignored: sft.held_out, merging.warm_start",),
         ),
         ("sft.epochs=0 sft.held_out=4 merging.warm_start=0.8 sft.from_run=runs/other", ()),  # kept aside there, too
         (
             "grpo.steps=0 merging.grpo=1.5 grpo.clip_high=0.4",  # told once
-            ("grpo.steps=0 skips GRPO: no use is made of grpo.clip_high, merging.grpo",),
+            ("grpo.steps=0 skips GRPO; ignored: grpo.clip_high, merging.grpo",),
         ),
         ("sft.epochs=0 grpo.steps=0", ()),  # the model as it comes is evaluated
         ("sft.epochs=0 grpo.steps=0 evaluation.base=false sft.from_run=runs/other", ()),
         ("model.lora_alpha=16", ("model.lora_alpha has no effect with model.lora_rank=0",)),
         ("model.lora_alpha=16 model.lora_rank=8", ()),
-        ("grpo.clip_low=0.3 grpo.dual_clip=3", (f"no use is made of grpo.clip_low, grpo.dual_clip: {ONE_STEP}",)),
+        ("grpo.clip_low=0.3 grpo.dual_clip=3", (f"ignored: grpo.clip_low, grpo.dual_clip: {ONE_STEP}",)),
         ("grpo.clip_high=0.4 grpo.epochs=2", ()),
         (
             "grpo.policy_loss=gspo",
@@ -339,8 +347,8 @@ ONE_STEP = (
             ('grpo.rollout_correction_cap has no effect with grpo.rollout_correction "none"',),
         ),
         ('reward.scorers=[{use="a:b",weight=0}] grpo.credit=mention', ()),  # measured alone
-        ("data.train=['a.jsonl']", ("data.evaluation is not set: it is the demo's, demo/known, demo/unseen",)),
-        ("data.evaluation=['a.jsonl']", ("data.train is not set: it is the demo's, demo/train",)),
+        ("data.train=['a.jsonl']", ("data.evaluation is not set; using the demo's, demo/known, demo/unseen",)),
+        ("data.evaluation=['a.jsonl']", ("data.train is not set; using the demo's, demo/train",)),
         ("data.train=['a.jsonl'] data.evaluation=['demo/known','demo/unseen']", ()),
     ],
 )
@@ -419,7 +427,7 @@ def test_a_key_of_old_names_the_key_that_took_its_place(old) -> None:
     ("old", "new"), [("centred", "dr_grpo"), ("scaled", "grpo"), ("leave_one_out", "rloo"), ("per_reward", "gdpo")]
 )
 def test_an_advantage_by_its_old_name_is_told_its_new_one(old, new) -> None:
-    with pytest.raises(ValueError, match=f'config grpo.advantage: "{old}" is called "{new}" now'):
+    with pytest.raises(ValueError, match=f'config grpo.advantage: "{old}" is now called "{new}"'):
         load_config(None, [f"--grpo.advantage={old}"])
 
 

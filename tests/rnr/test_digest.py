@@ -46,7 +46,7 @@ def test_views_scalars_and_empty_tensors_are_taken_by_their_values() -> None:
 
 
 def test_a_name_that_comes_twice_is_an_error() -> None:
-    with pytest.raises(ValueError, match="there twice: a"):
+    with pytest.raises(ValueError, match="duplicate weights: a"):
         weights_digest([("a", BITS), ("b", BITS), ("a", BITS)])
 
 

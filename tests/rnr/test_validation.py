@@ -45,7 +45,7 @@ def _lines(value: object) -> list[str]:
             {"parts": [{"size": 0}, 2]},
             ["parts.0.size: must be at least 1 (got 0)", "parts.1: must be an object (got 2)"],
         ),
-        ({"nam": 1}, ["nam: there is no such field; there are name, most, sizes, parts"]),
+        ({"nam": 1}, ["nam: unknown field; known are name, most, sizes, parts"]),
         ([], ["the file: must be an object (got [])"]),
         ({"name": 1, "most": []}, ["name: must be text (got 1)", "most: must be a whole number or a number (got [])"]),
     ],

@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_written_is_found_at_once_and_nothing_is_left_of
     (tmp_path / "file").write_text("")
     # Nobody, root neither, makes a folder in /proc, whatever its mode says.
     for folder, why in ((tmp_path / "file" / "runs", "file: Not a directory"), ("/proc/rnr/runs", "/proc: ")):
-        with pytest.raises(ValueError, match=rf"run\.folder: .*/runs/run cannot be written \(.*{why}"):
+        with pytest.raises(ValueError, match=rf"run\.folder: .*/runs/run is not writable \(.*{why}"):
             _check(folder)
     _check(tmp_path / "new" / "runs")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -102,7 +102,7 @@ def test_a_resumed_run_needs_its_own_folder_and_one_that_is_moved_aside_that_aro
     _open_elsewhere(tmp_path)
     monkeypatch.setattr("rnr.runs.run_folder.unwritable", lambda place: "read-only" if place == tmp_path else "")
     _check(tmp_path, resume=True)
-    with pytest.raises(ValueError, match=r"cannot be written \(read-only\)"):
+    with pytest.raises(ValueError, match=r"is not writable \(read-only\)"):
         _check(tmp_path)
 
 
@@ -124,7 +124,7 @@ def test_two_processes_never_share_a_folder(tmp_path, resume) -> None:
 def test_a_name_that_is_no_single_component_of_a_path_is_refused_before_anything_is_touched(tmp_path, name) -> None:
     victim = tmp_path / "victim"
     victim.mkdir()
-    with pytest.raises(ValueError, match="becomes the name of a folder"):
+    with pytest.raises(ValueError, match="becomes the name of the run's folder"):
         _open_named(victim / "runs", name)
     assert list(tmp_path.rglob("*")) == [victim]
 

@@ -324,6 +324,6 @@ def test_a_run_that_ends_has_its_page_and_one_whose_page_fails_is_told_why(tmp_p
     (run / "config.json").write_text("{")
     write_page(run)
     said = capsys.readouterr().err
-    assert said.startswith(f"report.html is not written: ValueError: {run / 'config.json'}, line 1: not valid JSON: ")
+    assert said.startswith(f"could not write report.html: ValueError: {run / 'config.json'}, line 1: not valid JSON: ")
     write_page(tmp_path / "never begun")
     assert capsys.readouterr() == ("", "")

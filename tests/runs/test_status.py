@@ -184,7 +184,7 @@ def test_a_status_that_cannot_be_read_is_none_and_that_is_said(tmp_path, capsys,
     assert read_status(tmp_path) is None
     told = capsys.readouterr().err
     assert f"{tmp_path}/{said}" in told
-    assert "how the run stands is not known" in told
+    assert "run status unknown" in told
 
 
 def test_a_status_that_is_no_file_is_none(tmp_path, capsys) -> None:

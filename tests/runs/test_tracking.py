@@ -290,7 +290,7 @@ def test_a_full_disk_under_another_tracker_repeats_no_row(tmp_path, log, file, c
     tracker = _beside(tmp_path, other, said)
     asyncio.run(Disk(tmp_path, seconds=0).retry("metrics", lambda: log(tracker)))
     assert (len(read_jsonl(tmp_path / file)), other.calls) == (1, calls)
-    reported = "W&B is left out from here on: OSError: [Errno 28] No space left on device; metrics.jsonl has all"
+    reported = "W&B disabled: OSError: [Errno 28] No space left on device; metrics.jsonl has all"
     assert said == [reported, "gone"]
 
 
@@ -306,7 +306,7 @@ def test_a_tracker_that_fails_is_left_out_and_reported_once(tmp_path) -> None:
     tracker.finish()
     assert other.calls == ["log"]
     assert said == [
-        "W&B is left out from here on: ConnectionResetError: Connection lost; metrics.jsonl has all",
+        "W&B disabled: ConnectionResetError: Connection lost; metrics.jsonl has all",
         "gone",
     ]
     assert len(read_jsonl(tmp_path / "metrics.jsonl")) == len(read_jsonl(tmp_path / "rollouts.jsonl")) == 3
@@ -318,7 +318,10 @@ def test_a_tracker_that_does_not_answer_holds_up_a_run_once(tmp_path, monkeypatc
     tracker = _beside(tmp_path, other, said)
     tracker.log("grpo", 0, {"a": 1.0})
     tracker.log("grpo", 1, {"a": 1.0})
-    assert (other.calls, said[0].partition(";")[0]) == (["log"], "W&B is left out from here on: no end within 0.05 s")
+    assert (other.calls, said[0].partition(";")[0]) == (
+        ["log"],
+        "W&B disabled: did not finish within 0.05 s",
+    )
 
 
 def test_tensorboard_that_cannot_begin_is_left_out(tmp_path, monkeypatch) -> None:
@@ -328,14 +331,14 @@ def test_tensorboard_that_cannot_begin_is_left_out(tmp_path, monkeypatch) -> Non
     tracker = Tracker(tmp_path, options=options, name="test", config={}, say=said.append)
     tracker.log("grpo", 0, {"a": 1.0})
     (line,) = said
-    assert line.startswith("TensorBoard is left out from here on: ModuleNotFoundError: ")
+    assert line.startswith("TensorBoard disabled: ModuleNotFoundError: ")
     assert line.endswith("; metrics.jsonl and rollouts.jsonl have everything")
 
 
 @pytest.mark.parametrize(
     ("finish", "said"),
     [
-        (lambda: time.sleep(60), ["no end within 0.05 s"]),
+        (lambda: time.sleep(60), ["did not finish within 0.05 s"]),
         (lambda: {}["run"], ["KeyError: 'run'"]),
         (lambda: None, []),
     ],
@@ -345,7 +348,7 @@ def test_what_cannot_be_closed_ends_no_run_and_holds_up_none(tmp_path, finish, s
     tracker = _beside(tmp_path, Other(finish), heard)
     tracker.finish(0.05)
     tracker.finish(0.05)
-    lines = [[f"W&B is left out from here on: {why}; metrics.jsonl has all", "gone"] for why in said]
+    lines = [[f"W&B disabled: {why}; metrics.jsonl has all", "gone"] for why in said]
     assert heard == [line for pair in lines for line in pair]
 
 

@@ -163,7 +163,7 @@ def test_a_run_that_uploads_sentences_says_so_and_how_it_is_switched_off(
     assert told.options["mode"] == mode
     assert capsys.readouterr().out == (
         "W&B: metrics, and rollouts and evaluations with their sentences, are uploaded to the project mine; "
-        "--tracking.wandb_project= switches this off\n"
+        "--tracking.wandb_project= disables W&B\n"
         if said
         else ""
     )
@@ -184,8 +184,8 @@ def test_a_server_that_is_not_reached_leaves_the_run_offline(told, tmp_path, mon
     tracker.log("sft", 0, {"sft/loss": 1.0})
     assert (told.options["mode"], len(told.rows)) == ("offline", 1)
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "W&B does not take the run (OSError: no network, after 90 s): it is kept in the run folder; "
-        f"`wandb sync {tmp_path}/wandb/offline-run-*` uploads later what W&B has"
+        "could not start the W&B run (OSError: no network, after 90 s); kept in the run folder; "
+        f"`wandb sync {tmp_path}/wandb/offline-run-*` uploads the W&B files later"
     ]
 
 
@@ -196,7 +196,7 @@ def test_a_run_goes_on_without_a_wandb_that_cannot_even_begin_offline(tmp_path, 
     tracker.finish()
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("W&B is left out from here on: ModuleNotFoundError: ")
+    assert line.startswith("W&B disabled: ModuleNotFoundError: ")
 
 
 BROKEN = """
@@ -220,7 +220,9 @@ print(len(services))
 
 
 @pytest.mark.parametrize(
-    ("does", "why"), [("suspend", "no end within 0.5 s;"), ("kill", "ConnectionResetError: ")], ids=["suspend", "kill"]
+    ("does", "why"),
+    [("suspend", "did not finish within 0.5 s;"), ("kill", "ConnectionResetError: ")],
+    ids=["suspend", "kill"],
 )
 def test_a_wandb_that_is_gone_or_no_longer_answers_holds_up_neither_the_run_nor_the_end_of_its_process(
     tmp_path, does, why
@@ -231,4 +233,4 @@ def test_a_wandb_that_is_gone_or_no_longer_answers_holds_up_neither_the_run_nor_
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     reported, count = ended.stdout.splitlines()
     assert (ended.returncode, "Traceback" in ended.stderr, count) == (0, False, "1")
-    assert reported.startswith(f"W&B is left out from here on: {why}")
+    assert reported.startswith(f"W&B disabled: {why}")

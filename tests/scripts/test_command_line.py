@@ -29,7 +29,7 @@ def _fail(error: BaseException) -> typer.Typer:
         (
             FileNotFoundError(2, "No such file", "a.jsonl"),
             2,
-            f"error: no file or folder at 'a.jsonl' (seen from {Path.cwd()})\n",
+            f"error: no file or folder at 'a.jsonl' (working folder: {Path.cwd()})\n",
         ),
         (IsADirectoryError(21, "Is a directory", Path("a")), 2, "error: 'a': Is a directory\n"),
         (OSError("the pipe broke"), 2, "error: the pipe broke\n"),
@@ -68,7 +68,7 @@ def test_what_is_missing_or_unknown_is_said_with_where_it_is_listed(argv, said, 
     assert run(app, argv) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"error: {said}")
-    assert err.endswith(" --help lists what there is\n")
+    assert err.endswith(" --help lists them\n")
 
 
 def test_the_form_of_the_plan_is_no_option_of_a_training(capsys) -> None:
@@ -80,7 +80,7 @@ def test_one_file_where_a_list_belongs_is_told_how_a_list_is_written() -> None:
     with pytest.raises(ValueError, match=r"config data\.train: expected a list") as caught:
         load_config(None, ["--data.train=mine.jsonl"])
     written = "--data.train=\"['mine.jsonl']\""
-    assert str(caught.value) == f"config data.train: expected a list, as {written} (got 'mine.jsonl')"
+    assert str(caught.value) == f"config data.train: expected a list, such as {written} (got 'mine.jsonl')"
     assert load_config(None, ["--data.train=['mine.jsonl']"]).data.train == ("mine.jsonl",)
 
 
@@ -120,10 +120,10 @@ def test_train_takes_any_key_of_the_config_between_its_own_options(monkeypatch) 
 @pytest.mark.parametrize(
     ("command", "line", "said"),
     [
-        (train, "--config a.toml --grpo.steps=2 --config=b.toml", "--config stands 2 times and counts once: leave one"),
-        (plan, "--gpus h100:2 --gpus h100:4 --gpus h100:8", "--gpus stands 3 times and counts once: leave one"),
-        (predict, "--model a --schema x --model b Ada", "--model stands 2 times and counts once: leave one"),
-        (cot, "generate a --out b --out c", "--out stands 2 times and counts once: leave one"),
+        (train, "--config a.toml --grpo.steps=2 --config=b.toml", "--config was given 2 times; give it once"),
+        (plan, "--gpus h100:2 --gpus h100:4 --gpus h100:8", "--gpus was given 3 times; give it once"),
+        (predict, "--model a --schema x --model b Ada", "--model was given 2 times; give it once"),
+        (cot, "generate a --out b --out c", "--out was given 2 times; give it once"),
     ],
 )
 def test_an_option_of_one_value_stands_once(command, line, said, capsys) -> None:
@@ -198,9 +198,21 @@ def test_an_option_that_would_do_nothing_is_refused_by_its_name(command, line, s
 @pytest.mark.parametrize(
     ("command", "line", "said"),
     [
-        (evaluate, "--data x --predictions p --rename LOC=city --rename loc=person", "--rename says two things of one"),
-        (predict, "--model m --schema a --samples 2 --threshold a=0.7,A=0.3 text", "label, a=0.7 and A=0.3: leave one"),
-        (predict, "--model m --schema a --threshold a=0.7 --threshold a=0.3 text", "label, a=0.7 and a=0.3: leave one"),
+        (
+            evaluate,
+            "--data x --predictions p --rename LOC=city --rename loc=person",
+            "--rename gives one label two values",
+        ),
+        (
+            predict,
+            "--model m --schema a --samples 2 --threshold a=0.7,A=0.3 text",
+            "label two values, a=0.7 and A=0.3: remove one",
+        ),
+        (
+            predict,
+            "--model m --schema a --threshold a=0.7 --threshold a=0.3 text",
+            "label two values, a=0.7 and a=0.3: remove one",
+        ),
     ],
 )
 def test_what_a_list_says_of_one_label_twice_is_refused(command, line, said, capsys) -> None:
@@ -217,7 +229,7 @@ def test_a_key_that_is_set_twice_in_two_ways_is_named_and_the_last_counts(monkey
     monkeypatch.setattr("scripts.plan_output.show_plan", lambda settings, **_: shown.append(settings.grpo.steps))
     flags = ["--grpo.steps=4", "--run.name=a", "--grpo.steps=5", "--run.name=a"]
     assert (plan.main(flags), train.main([*flags, "--dry-run"]), shown) == (0, 0, [5, 5])
-    told = "noted: --grpo.steps=4 has no effect beside --grpo.steps=5, which comes after it\n"
+    told = "note: --grpo.steps=4 has no effect: --grpo.steps=5 comes after it\n"
     assert capsys.readouterr().err == 2 * told
     # What --debug sets comes after all of them, and is in its config.
     assert train.main(["--grpo.steps=500", "--debug", "--dry-run"]) == 0
@@ -231,6 +243,7 @@ def test_a_list_holds_known_names_alone_and_its_option_stands_once(capsys) -> No
     assert reading.main(["--megabytes", "1", "--files", "big.csv", "list.csv"]) == 2
     said = capsys.readouterr().err
     assert (
-        "Invalid value for '--files': must be of big.jsonl, big.conll, big.csv, tokens.jsonl, list.json; found" in said
+        "Invalid value for '--files': must be among big.jsonl, big.conll, big.csv, tokens.jsonl, list.json; found"
+        in said
     )
     assert said.endswith("found list.csv\n")

@@ -72,6 +72,6 @@ def test_help_and_advice_are_written_as_the_command_was_called(monkeypatch) -> N
 )
 def test_a_folder_that_is_no_run_is_named_by_every_command(tmp_path, capsys, command, argv) -> None:
     assert command.main([str(tmp_path / "nothing"), *argv]) == 2
-    assert "nothing is not the folder of a run: it has no config.json" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="not the folder of a run"):
+    assert "nothing is not a run folder: it has no config.json" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="not a run folder"):
         saved_config(tmp_path)

@@ -56,7 +56,7 @@ def test_check_reads_every_split_of_a_folder(tmp_path, capsys) -> None:
     for name in ("train", "dev", "test"):
         (tmp_path / f"{name}.json").write_text(json.dumps([{"sentence": f"Ada {name}", "entities": []}]))
     assert main(["check", str(tmp_path)]) == 0
-    noted = f"noted: {tmp_path / 'labels.json'}: is the schema of the rows beside it that have none: person\n"
+    noted = f"note: {tmp_path / 'labels.json'}: is the schema of rows without one: person\n"
     assert capsys.readouterr().out == f"{noted}0 mentions\n3 sentences can be used, 0 problems\n"
 
 
@@ -70,7 +70,7 @@ def test_check_goes_on_after_a_folder_without_data_and_a_broken_split(tmp_path, 
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"{tmp_path / 'a'}: no split in this folder; it needs files such as train.jsonl")
     assert said[1].startswith(f"{tmp_path / 'b' / 'train.json'}, line 1: not valid JSON")
-    noted = f"noted: {tmp_path / 'b' / 'labels.json'}: is the schema of the rows beside it that have none: person"
+    noted = f"note: {tmp_path / 'b' / 'labels.json'}: is the schema of rows without one: person"
     assert said[2:] == [noted, "0 mentions", "1 sentence can be used, 2 problems"]
 
 
@@ -97,7 +97,7 @@ def test_check_finds_a_file_without_rows_and_an_ending_that_nobody_knows(tmp_pat
     known += ", .csv, .parquet, .arrow, .feather, .spacy, .ann, .pubtator"
     known += "; read as text: there is no line with a token and a tag"
     assert capsys.readouterr().out.splitlines() == [
-        f"no usable sentence in {empty}: it holds no rows",
+        f"no usable sentence in {empty}: it has no rows",
         f"{table}: the ending .dat tells no known format; those that do are {known}",
         f"{bare}: no ending tells no known format; those that do are {known}",
         "0 sentences can be used, 3 problems",
@@ -120,13 +120,13 @@ def test_convert_writes_another_format(tmp_path, capsys) -> None:
     out = tmp_path / "new" / "a.conll"
     assert main(["convert", write_jsonl(tmp_path / "a.jsonl", ADA), "--to", "conll", "--out", str(out)]) == 0
     assert out.read_text() == "# text = Ada Byron ran .\nAda\tB-person\nByron\tI-person\nran\tO\n.\tO\n\n"
-    assert capsys.readouterr().out == f"noted: {COMMENTED}\n1 sentence -> {out}\n"
+    assert capsys.readouterr().out == f"note: {COMMENTED}\n1 sentence -> {out}\n"
 
 
 def test_convert_says_what_other_tools_take_for_something_else(tmp_path, capsys) -> None:
     rows = write_jsonl(tmp_path / "a.jsonl", {"text": "Ada ran", "entities": [[0, 3, "head of state"]]})
     assert main(["convert", rows, "--to", "iobes", "--out", str(tmp_path / "a.conll")]) == 0
-    said = "noted: labels with a space (head of state) are cut by tools that divide columns at spaces"
+    said = "note: labels with a space (head of state) are cut by tools that divide columns at spaces"
     assert said in capsys.readouterr().out
 
 
@@ -142,7 +142,7 @@ def test_convert_stops_at_a_bad_row_unless_told_to_skip_it(tmp_path, capsys) -> 
     assert main(command) == 2
     said = capsys.readouterr().err
     assert "a.jsonl, row 2: not valid JSON" in said
-    assert said.endswith("lists all that is wrong; data.skip_bad_rows=true, or --skip-bad-rows, leaves them out\n")
+    assert said.endswith("lists all problems; data.skip_bad_rows=true, or --skip-bad-rows, skips them\n")
     assert not (tmp_path / "b.jsonl").exists()
     assert main([*command, "--skip-bad-rows"]) == 0
     assert json.loads((tmp_path / "b.jsonl").read_text()) == ADA | {"dataset": "a"}
@@ -167,7 +167,7 @@ def test_convert_says_what_is_lost_and_loses_nothing_else(tmp_path, capsys, form
     assert main(["convert", file, "--to", form, "--out", str(out)]) == 0
 
     heard = capsys.readouterr().err
-    assert heard == (f"lost, because {form} has no place for them: {said}\n" if said else "")
+    assert heard == (f"lost, because {form} cannot hold them: {said}\n" if said else "")
     before, after = load([file], training=True), load([str(out)], training=True)
     lost = {"chains": "reasoning", "schemas": "schema", "data sets": "source", "guids": "guid"}
     for word, field in lost.items():
@@ -192,7 +192,7 @@ def test_convert_names_fields_that_are_not_read_and_keeps_an_id_as_the_name(tmp_
     names = [json.loads(line).get("guid") for line in out.read_text().splitlines()]
     assert names == ["7", "x", "0", "g", None]
     assert capsys.readouterr().err == (
-        f"lost, because jsonl has no place for them: the fields cats, meta of the rows of {first}; the fields "
+        f"lost, because jsonl cannot hold them: the fields cats, meta of the rows of {first}; the fields "
         f"chunk_tags, pos_tags of the rows of {second}; the fields doc of the rows of {third}\n"
     )
 
@@ -308,8 +308,8 @@ def test_splits_of_a_folder_that_are_not_read_are_named(tmp_path, capsys, comman
     assert main([*command, str(folder), "--out", str(out)]) == 0
     said = [line for line in capsys.readouterr().out.splitlines() if "of this folder" in line]
     assert said == [
-        f"data: {folder}: of this folder the training split is read here (train.jsonl); test.jsonl, dev/part.jsonl are "
-        "read where they are named or evaluated on"
+        f"data: {folder}: only the training split of this folder is read here (train.jsonl); test.jsonl, "
+        "dev/part.jsonl are read if named, or for evaluation"
     ]
 
 
@@ -345,13 +345,13 @@ def test_split_says_its_shares_and_why_they_are_others(tmp_path, capsys) -> None
         assert main(["split", many, "--out", str(out / str(seed)), "--test-share", "0.25", "--seed", str(seed)]) == 0
         _, test, why = capsys.readouterr().out.splitlines()[-3:]
         found[test.split(" -> ")[0]] = why
-    said = "noted: --test-share 0.25 of each source is not met: all copies of a sentence stand on one side (12 copies)"
+    said = "note: --test-share 0.25 of each source is not met: all copies of a sentence are on one side (12 copies)"
     assert found == {"2 sentences (10 %)": said, "14 sentences (70 %)": said}
     small = write_jsonl(tmp_path / "small.jsonl", *(row for name in "abcdef" for row in _numbered(name, 3)))
     assert main(["split", small, "--out", str(tmp_path / "few"), "--test-share", "0.25"]) == 0
     *_, test, why = capsys.readouterr().out.splitlines()
     assert test.startswith("6 sentences (33 %) -> ")
-    assert why.endswith("the sources are so small that their shares are whole sentences more or less")
+    assert why.endswith("small sources round their shares to whole sentences")
     even = write_jsonl(tmp_path / "even.jsonl", *_numbered("a", 10))
     assert main(["split", even, "--out", str(tmp_path / "even"), "--test-share", "0.2"]) == 0
     assert capsys.readouterr().out.endswith(f"2 sentences (20 %) -> {tmp_path / 'even' / 'test.jsonl'}\n")
@@ -365,7 +365,7 @@ def test_split_depends_on_its_seed_alone_and_keeps_the_order() -> None:
     assert train == [example for example in examples if example in train]
 
 
-@pytest.mark.parametrize(("share", "said"), [("1.5", "between 0 and 1"), ("0.1", "none is left for test")])
+@pytest.mark.parametrize(("share", "said"), [("1.5", "between 0 and 1"), ("0.1", "none left for test")])
 def test_split_says_when_its_share_cannot_be_taken(tmp_path, capsys, share, said) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", *_numbered("a", 3))
     assert main(["split", file, "--out", str(tmp_path / "out"), "--test-share", share]) == 2
@@ -429,7 +429,7 @@ def test_lengths_are_in_words_where_the_embedded_model_is_missing_and_a_named_on
     assert main(["stats", file]) == 0
     said = capsys.readouterr()
     assert "lengths in words" in said.out
-    assert "lengths are in words between white space: the model" in said.err
+    assert "lengths are in whitespace-separated words: the model" in said.err
     assert main(["stats", file, "--model", "mine"]) == 2
 
 

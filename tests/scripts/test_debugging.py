@@ -124,7 +124,7 @@ def test_a_sentence_of_any_length_can_be_debugged_under_marks() -> None:
 
 
 def test_one_process_has_room_for_one_worker_of_each_kind() -> None:
-    with pytest.raises(ValueError, match="room for one worker of each kind"):
+    with pytest.raises(ValueError, match="allows one worker of each kind"):
         Config.model_validate({"cluster": {"address": "in_process", "rollout_workers": 2}})
 
 

@@ -70,7 +70,10 @@ def test_predictions_from_a_pipe_need_a_folder_for_their_scores(tmp_path, data, 
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert main(["--predictions", str(pipe), "--data", *data]) == 2  # nobody has written to it yet
-    assert f"{pipe} is no file, so that scores cannot go beside it: give a folder as --out" in capsys.readouterr().err
+    assert (
+        f"{pipe} is not a file, so scores cannot be written beside it: give a folder as --out"
+        in capsys.readouterr().err
+    )
     writer = threading.Thread(target=pipe.write_bytes, args=(text,))
     writer.start()
     assert main(["--predictions", str(pipe), "--data", *data, "--out", str(tmp_path / "out")]) == 0
@@ -78,7 +81,7 @@ def test_predictions_from_a_pipe_need_a_folder_for_their_scores(tmp_path, data, 
     assert (tmp_path / "out" / "pipe.scores.json").is_file()
     file = tmp_path / "predictions.jsonl"
     assert main(["--predictions", str(file), "--data", *data, "--out", "/proc/none"]) == 2
-    assert "no scores can be written in /proc: " in capsys.readouterr().err
+    assert "cannot write scores in /proc: " in capsys.readouterr().err
 
 
 def test_compressed_predictions_are_read(tmp_path, data, capsys) -> None:
@@ -118,7 +121,7 @@ def test_data_sets_of_no_column_have_no_zero_shot_table(tmp_path, data, capsys) 
     said = capsys.readouterr().out
     assert "Zero-shot" not in said
     assert "no JSON object follows the reasoning" in said
-    assert "1 of the 3 sentences in the data have a prediction" in said
+    assert "1 of the 3 sentences have a prediction" in said
 
 
 def test_what_is_wrong_is_said_with_status_2(tmp_path, data, capsys) -> None:
@@ -126,7 +129,7 @@ def test_what_is_wrong_is_said_with_status_2(tmp_path, data, capsys) -> None:
     one = tmp_path / "one.jsonl"
     one.write_text(file.read_text().splitlines()[0] + "\n")
     assert main(["--predictions", str(file), "--data", *data, "--compare", str(one)]) == 2
-    assert "the compared predictions lack mit-movie/mit-movie:1" in capsys.readouterr().err
+    assert "missing in the compared predictions: mit-movie/mit-movie:1" in capsys.readouterr().err
     assert main(["--predictions", str(tmp_path / "none.jsonl"), "--data", *data]) == 2
     assert "none.jsonl" in capsys.readouterr().err
     assert main(["--predictions", str(file), "--data", data[0]]) == 2
@@ -220,7 +223,7 @@ def test_predictions_of_other_sentences_are_refused_before_the_model_is_asked(tm
     data, other = str(tmp_path / "mine.jsonl"), str(tmp_path / "other.jsonl")
     command = ["--model", "m", "--data", data, "--out", str(tmp_path), "--compare", other]
     assert main([*command, "--examples", "1"]) == 2
-    assert "not the same sentences: the scored predictions lack mine/mine:" in capsys.readouterr().err
+    assert "different sentences: missing in the scored predictions: mine/mine:" in capsys.readouterr().err
     assert asked == []
     assert main(command) == 0
     assert len(asked) == 1
@@ -238,7 +241,7 @@ def test_a_threshold_of_no_label_and_what_is_noticed_about_the_compared_are_said
     assert main([*command, "--threshold", "thing=0.4"]) == 0
     other = ["--compare", str(tmp_path / "out" / "predictions.jsonl"), "--rename", "A=thing"]
     main(["--model", "m", "--data", *data, "--examples", "1", "--out", str(tmp_path / "next"), *other])
-    assert "was written here: no label of it is renamed" in capsys.readouterr().err
+    assert "was written by RNR: --rename has no effect on it" in capsys.readouterr().err
 
 
 def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_first(
@@ -256,7 +259,7 @@ def test_decodings_are_asked_in_one_engine_saved_apart_and_compared_with_the_fir
     assert main([*command, "--decoding", "marks", "--decoding", "free"]) == 2  # both files are there already
     assert main(["--predictions", "p", "--data", *data, "--decoding", "free"]) == 2
     assert main([*command, "--decoding", "greedy"]) == 2
-    assert "'--decoding': must be of free, schema, marks; found greedy" in capsys.readouterr().err
+    assert "'--decoding': must be among free, schema, marks; found greedy" in capsys.readouterr().err
 
 
 def test_what_one_of_several_decodings_cannot_be_asked_is_known_before_the_first(
@@ -275,7 +278,7 @@ def test_calibrated_labels_are_those_of_marks_and_are_told_of(tmp_path, data, mo
     _loaded([], {"free": answer, "marks": answer}, monkeypatch)
     command = ["--model", "m", "--data", *data, "--examples", "1", "--label-calibration", "0.6"]
     assert main([*command, "--out", str(tmp_path / "none")]) == 2
-    assert "the model answers under free: give --decoding marks" in capsys.readouterr().err
+    assert "the model answers under free: add --decoding marks" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
     assert main([*command, "--out", str(tmp_path), "--decoding", "free", "--decoding", "marks"]) == 0
     told = {

@@ -152,7 +152,7 @@ def test_a_run_that_is_done_is_told_so_at_once_and_stays_done(options, begun, ca
     folder = _finished(options)
     before = (folder / "status.json").read_bytes()
     assert main([*options, "--resume"]) == 0
-    assert f"run mine: done already, its export is {folder / 'export'}: nothing to resume" in capsys.readouterr().out
+    assert f"run mine: already done, nothing to resume; its export is {folder / 'export'}" in capsys.readouterr().out
     assert begun == []
     assert (folder / "status.json").read_bytes() == before
     plan = _plan([*options, "--resume"], capsys)
@@ -175,7 +175,8 @@ def test_a_run_that_is_done_and_whose_status_is_odd_is_resumed_and_an_odd_summar
     assert main([*options, "--resume"]) == 2
     said = capsys.readouterr().err
     assert (
-        f"error: {folder / 'summary.json'}, line 1: not valid JSON: Expecting value; remove it: train --resume" in said
+        f"error: {folder / 'summary.json'}, line 1: not valid JSON: Expecting value; remove it, then train --resume"
+        in said
     )
     assert begun == []
     (folder / "status.json").write_text("[]")
@@ -204,7 +205,7 @@ def test_a_name_under_which_nothing_is_is_not_said_to_be_resumed(options, begun,
 def test_a_run_without_config_and_keys_says_what_it_is(begun, monkeypatch, tmp_path, more, told, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(more) == 0
-    assert ("a run of the default config on the demo data, about 45 minutes" in capsys.readouterr().out) is told
+    assert ("this trains the default config on the demo data, about 45 minutes" in capsys.readouterr().out) is told
 
 
 def test_the_plan_names_model_sources_and_what_preparing_noted(options, tiny_model, tmp_path, capsys) -> None:
@@ -222,5 +223,5 @@ def test_the_plan_names_model_sources_and_what_preparing_noted(options, tiny_mod
 def test_data_of_the_demo_beside_data_of_ones_own_is_told(options, capsys) -> None:
     alone = [option for option in options if not option.startswith("--data.evaluation")]
     plan = _plan(alone, capsys)
-    assert plan["note"] == ["data.evaluation is not set: it is the demo's, demo/known, demo/unseen"]
+    assert plan["note"] == ["data.evaluation is not set; using the demo's, demo/known, demo/unseen"]
     assert plan["evaluation sentences"][0].endswith(" of known, unseen")

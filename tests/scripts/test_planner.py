@@ -141,7 +141,7 @@ def test_the_command_line_names_the_fewest_gpus_and_no_header_is_cut(tiny_model,
     assert main([*options, "--gpus", "h100:4"]) == 0
     said = capsys.readouterr().out
     assert "samples/s ┃" in said
-    assert "1 GPU does as much as 4, within 3 %: only larger steps" in said
+    assert "1 GPU is as fast as 4 (within 3 %): only larger steps" in said
     shared = "--cluster.gpus_per_rollout_worker=0.5 --cluster.gpus_per_learner_rank=0.5"
     assert said.endswith(f"--cluster.rollout_workers=1 --cluster.learner_ranks=1 {shared}\n")
 

@@ -57,7 +57,7 @@ def _without_a_reader(tmp_path: Path, *, lasts: bool) -> tuple[int, str, bool]:
 
 
 def test_a_long_command_outlives_the_reader_of_its_standard_output(tmp_path) -> None:
-    line = "standard output takes no more (Broken pipe): what is printed there is lost, and the work goes on\n"
+    line = "cannot write to standard output (Broken pipe): its output is lost, the work continues\n"
     assert _without_a_reader(tmp_path, lasts=True) == (75, line, True)
 
 
@@ -70,7 +70,7 @@ def test_a_full_disk_under_the_log_is_said_once_and_ends_nothing(tmp_path) -> No
         process, result = _started(tmp_path, PROGRAM.replace("LASTS", "True"), stdout=full, stderr=subprocess.PIPE)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert said.startswith("standard output takes no more (No space left on device): what is printed there is lost")
+    assert said.startswith("cannot write to standard output (No space left on device): its output is lost")
     assert (said.count("\n"), result.read_text()) == (1, "done")
 
 
@@ -98,7 +98,7 @@ def test_a_lost_standard_error_is_said_on_standard_output(tmp_path) -> None:
         process, result = _started(tmp_path, program, stdout=subprocess.PIPE, stderr=full)
         said, _ = process.communicate(timeout=60)
     assert (process.returncode, result.read_text()) == (75, "done")
-    assert said.startswith("standard error takes no more (No space left on device)")
+    assert said.startswith("cannot write to standard error (No space left on device)")
 
 
 @pytest.mark.parametrize("command", [["data", "check", "demo/known"], ["main", "--help"]])
@@ -149,6 +149,6 @@ def test_a_run_folder_that_the_locale_cannot_name_is_named_with_the_cause(tmp_pa
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"error: '{tmp_path}/L\\u00e4ufe")
     assert ended.stderr.endswith(
-        "has characters that the encoding of file names here, ascii, lacks: set a locale with UTF-8 (LC_ALL=C.UTF-8), "
+        "has characters that the encoding of file names, ascii, cannot represent: set a UTF-8 locale (LC_ALL=C.UTF-8), "
         "or PYTHONUTF8=1\n"
     )

@@ -50,7 +50,7 @@ def test_a_group_is_found_or_what_there_is_is_named(folder) -> None:
     assert find_group(folder, 2, "u1-2").step == 2
     with pytest.raises(ValueError, match=r"step 2 has no group 'x'; it has 'u0-2', 'u1-2'"):
         find_group(folder, 2, "x")
-    with pytest.raises(ValueError, match="no group of step 9 is saved; steps 0 to 2 are there"):
+    with pytest.raises(ValueError, match="no saved group of step 9; saved are steps 0 to 2"):
         find_group(folder, 9, "x")
 
 
@@ -85,7 +85,7 @@ def test_a_breakpoint_stops_before_the_reward(folder, monkeypatch, capsys) -> No
     monkeypatch.setattr("sys.breakpointhook", lambda: stopped.append(True))
     replay([str(folder), "--step", "0", "--uid", "u1-0", "--no-prompt", "--breakpoint"])
     assert stopped == [True]
-    assert "`group` is what is scored" in capsys.readouterr().out
+    assert "`group` is being scored" in capsys.readouterr().out
 
 
 def test_rescoring_tells_what_another_reward_would_change(folder, tmp_path, monkeypatch, capsys) -> None:
@@ -123,8 +123,8 @@ def test_a_run_rescored_with_its_own_reward_keeps_its_further_parts_and_no_file_
     out = tmp_path / "new.jsonl"
     assert rescore([str(folder), "--reward", "gated", "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "the scorer half: asked again" in said
-    assert "the scorer big: left out, as it needs a GPU" in said
+    assert "scorer half: called again" in said
+    assert "scorer big: skipped, as it needs a GPU" in said
     assert read_jsonl(out)[0]["after"] == read_jsonl(alone)[0]["after"] + 2.0 * 0.5
     assert rescore([str(folder), "--reward", "gated", "--out", str(out)]) == 2
     assert f"{out} exists" in capsys.readouterr().err
@@ -144,7 +144,7 @@ def test_a_run_without_rollouts_says_so(tmp_path, capsys) -> None:
     run = made_up_run(tmp_path / "run")
     (run / "rollouts.jsonl").unlink()
     assert rescore([str(run), "--reward", "gated"]) == 2
-    assert "GRPO has not begun" in capsys.readouterr().err
+    assert "GRPO has not started" in capsys.readouterr().err
 
 
 def test_pairs_whose_order_changes_are_counted() -> None:

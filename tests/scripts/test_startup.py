@@ -23,9 +23,7 @@ def test_a_file_in_the_place_of_a_package_is_named(tmp_path, name) -> None:
     command = [sys.executable, "-m", "scripts.train", "--help"]
     ended = subprocess.run(command, cwd=tmp_path, env=_environment(), capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
-    assert ended.stderr == (
-        f"error: {other} is found in the place of RNR's own package {name!r}: rename it, or start from another folder\n"
-    )
+    assert ended.stderr == (f"error: {other} shadows RNR's package {name!r}: rename it, or start from another folder\n")
 
 
 def test_other_files_and_plain_folders_of_these_names_are_in_nobodys_way(tmp_path) -> None:

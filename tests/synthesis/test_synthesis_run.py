@@ -260,7 +260,7 @@ def test_a_request_is_not_handed_on_to_another_host(endpoint: Endpoint, tmp_path
     endpoint.script = lambda _asked, _count: Response(
         status_code=307, headers={"location": f"{other}/chat/completions"}
     )
-    with pytest.raises(TeacherRefused, match="redirected to http://localhost, which was not asked"):
+    with pytest.raises(TeacherRefused, match="redirected to http://localhost; if that is intended"):
         annotate(endpoint, tmp_path, ["Ada"])
     assert len(endpoint.asked) == 1
 
@@ -289,7 +289,7 @@ def zipped() -> Response:
         (lambda: Response('{"choices": ' + "[" * 100_000, media_type="application/json"), "unreadable", "nested"),
         (lambda: nested("content"), "unreadable", "nested"),
         (lambda: reply(None, reasoning_content=["x"]), "unreadable", ""),
-        (lambda: reply([{"type": "text"}]), "unreadable", "no text but list"),
+        (lambda: reply([{"type": "text"}]), "unreadable", "not text but list"),
     ],
 )
 def test_a_reply_without_end_or_shape_is_the_failure_of_its_sentence_alone(
@@ -328,9 +328,7 @@ def test_an_endpoint_that_is_down_stops_the_run(endpoint: Endpoint, tmp_path: Pa
 def test_where_nothing_listens_it_is_said_after_a_short_try(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         nowhere = Endpoint(url=f"http://127.0.0.1:{free.getsockname()[1]}/v1", script=good)
-    with pytest.raises(
-        TeacherDown, match=r"127.0.0.1:\d+/v1/ \(model m\): .*: nothing answers there; start the endpoint"
-    ):
+    with pytest.raises(TeacherDown, match=r"127.0.0.1:\d+/v1/ \(model m\): .*: no server there; start the endpoint"):
         annotate(nowhere, tmp_path, NAMES, retries=50, concurrency=1)
     assert list(tmp_path.iterdir()) == []
 
@@ -494,7 +492,7 @@ def test_half_a_line_of_a_killed_process_is_forgotten_and_written_over(tmp_path:
 
 def test_a_file_that_is_no_journal_and_one_in_use_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.jsonl").write_text('{"sentence": "Ada ran."}\n')
-    with pytest.raises(ValueError, match=r"other.jsonl, line 1: not an entry"):
+    with pytest.raises(ValueError, match=r"other.jsonl, line 1: not a journal entry"):
         Journal(tmp_path / "other.jsonl")
     journal = Journal(tmp_path / "journal.jsonl")
     with pytest.raises(ValueError, match="another process"):
@@ -670,7 +668,7 @@ def test_rows_keep_their_names_and_labels_in_another_writing_are_said(
     assert main(["generate", str(file), "--out", str(out)]) == 0
     assert [row["guid"] for row in read_jsonl(out)] == ["doc-7", "doc-7", "in/in:3"]
     assert {label for row in read_jsonl(out) for label in row["schema"]} == {"art work"}
-    assert "data: labels are written as prompts have them: art_work -> art work\n" in capsys.readouterr().out
+    assert "data: labels are spelled as in prompts: art_work -> art work\n" in capsys.readouterr().out
 
 
 def test_validation_lists_every_bad_row_and_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -701,7 +699,7 @@ def test_a_file_is_never_validated_onto_itself(tmp_path: Path, capsys: pytest.Ca
     data = tmp_path / "cot.rejected.jsonl"
     data.write_text("{}\n")
     assert main(["validate", str(data), "--out", str(tmp_path / "cot.jsonl")]) == 2
-    assert "cot.rejected.jsonl is also read" in capsys.readouterr().err
+    assert "cot.rejected.jsonl is an input" in capsys.readouterr().err
     assert data.read_text() == "{}\n"
 
 
@@ -752,11 +750,11 @@ def test_progress_counts_in_whole_numbers(capsys: pytest.CaptureFixture[str]) ->
         (["--teacher", "openai:m"], "OPENAI_API_KEY is not set"),
         (
             ["--teacher", "openai:m", "--base-url", "host:8000"],
-            "--base-url is an address such as http://host:8000/v1; f",
+            "--base-url must be a URL such as http://host:8000/v1; f",
         ),
         (["--teacher", "local:./nowhere"], "no folder at './nowhere'"),
         (["--judge", "template"], "--judge template cannot score"),
-        (["--out", "{data}"], "is also read"),
+        (["--out", "{data}"], "is an input"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_asked(

@@ -234,7 +234,7 @@ def test_without_a_system_role_the_instruction_stands_in_the_users_message_and_t
         tok, chat = _chat("byte-level", shape)
         text = tok.decode(chat.prompt(_example("Ada.")).token_ids)
         assert text.count(INSTRUCTION) == 1, shape
-        said = "model.path: the chat template has no system role: the instruction stands in the user's message"
+        said = "model.path: the chat template has no system role: the instruction is in the user's message"
         assert (said in chat.notes) is (shape in NO_SYSTEM), shape
     tok = tokenizer("byte-level")
     tok.chat_template = TEMPLATES["gemma"]
@@ -247,7 +247,7 @@ def test_a_template_that_writes_the_date_writes_the_same_one_every_day_and_that_
     import transformers.utils.chat_template_utils as rendering
 
     dated = "{% macro today() %}{{ strftime_now('%d %b %Y') }}{% endmacro %}{{ today() }}\n" + TEMPLATES["chatml"]
-    said = "model.path: the chat template writes the date: it is always 2024-07-26, in training and whenever RNR asks"
+    said = "model.path: the chat template writes the date: RNR always sets it to 2024-07-26, in training and prediction"
     asked = []
     for day in (29, 30):
         now = datetime(2026, 11, day)
@@ -281,7 +281,7 @@ def test_words_that_were_added_to_a_vocabulary_are_text_and_what_is_kept_out_is_
         assert added == ["mRNA", "remdesivir", "COVID-19", "assistant"]  # the last is the template's own
         assert chat.shows_sentence(prompt)
         assert chat.largest_token_id >= tok.convert_tokens_to_ids("remdesivir")
-        assert chat.notes == ("model.path: added tokens that are kept out of sentences, 2: 'assistant', 'Zürich'",)
+        assert chat.notes == ("model.path: 2 added tokens are not used in sentences: 'assistant', 'Zürich'",)
         target = chat.target(mentions, chain)
         assert target.count(tok.convert_tokens_to_ids("remdesivir")) == 2
         allowed = TargetDecisions(tok, chat.stop_token_id, chat.opening).allowed(example, chain, target)
@@ -313,7 +313,7 @@ def test_added_words_stay_out_where_the_text_about_them_would_not_come_back() ->
     tok.add_tokens([AddedToken("mRNA", lstrip=True), "remdesivir"])
     tok.chat_template = TEMPLATES["chatml"]
     chat = ChatFormat(tok)
-    assert chat.notes == ("model.path: added tokens that are kept out of sentences, 2: 'mRNA', 'remdesivir'",)
+    assert chat.notes == ("model.path: 2 added tokens are not used in sentences: 'mRNA', 'remdesivir'",)
     assert chat.shows_sentence(chat.prompt(_example("The mRNA of remdesivir.")))
 
 
@@ -333,21 +333,21 @@ REFUSED = {
     "{{ raise_exception('Only tools here') }}": r"fails on a conversation of user: TemplateError: Only tools here",
     "{% for m in messages %}<|im_start|>{{ m.content }}{{ m.content }}<|im_end|>{% endfor %}": "user's message 2 times",
     "{% for m in messages %}<|im_start|>{{ m.role }}<|im_end|>{% endfor %}": "leaves out the user's message",
-    TEMPLATES["chatml"].replace("m.content", "m.content | upper"): "changes what it is given|leaves out",
-    TEMPLATES["chatml"].replace("m.content", "m.content.replace('  ', ' ')"): "changes what it is given",
-    TEMPLATES["chatml"].replace("m.content", "m.content | e"): "changes what it is given",
+    TEMPLATES["chatml"].replace("m.content", "m.content | upper"): "changes its messages|leaves out",
+    TEMPLATES["chatml"].replace("m.content", "m.content.replace('  ', ' ')"): "changes its messages",
+    TEMPLATES["chatml"].replace("m.content", "m.content | e"): "changes its messages",
     TEMPLATES["chatml"].replace("{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}", ""): (
         r"writes '<\|im_start\|>assistant\\n' before an answer, which its generation prompt lacks"
     ),
     TEMPLATES["chatml"].replace("<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant\n[THINK]{% endif %}"): (
-        "begins an answer in another way than its generation prompt"
+        "begins an answer differently from its generation prompt"
     ),
-    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: ": "an answer|answer in another way",
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: ": "an answer|differently from",
     f"{{% for m in messages %}}\n{{{{ m.role }}}}: {{{{ m.content }}}}{{% endfor %}}{_ASSISTANT}": (
-        "closes an answer with '', which is no control token"
+        "closes an answer with '', which is not a control token"
     ),
     f"{{% for m in messages %}}\n{{{{ m.role }}}}: {{{{ m.content }}}}<eos>{{% endfor %}}{_ASSISTANT}": (
-        r"closes an answer with '<eos>', which is no control token"
+        r"closes an answer with '<eos>', which is not a control token"
     ),
 }
 
@@ -373,7 +373,7 @@ def test_a_refusal_names_the_file_of_the_template(tmp_path) -> None:
 
 
 def test_a_tokenizer_that_does_not_give_text_back_is_refused() -> None:
-    with pytest.raises(ValueError, match="does not give an answer back as it was written"):
+    with pytest.raises(ValueError, match="does not reproduce an answer"):
         _chat("word-piece", "chatml")
     with pytest.raises(ValueError, match=r"<think> \\nAda"):
         _chat("legacy", "deepseek-r1")
@@ -382,10 +382,10 @@ def test_a_tokenizer_that_does_not_give_text_back_is_refused() -> None:
 def test_what_a_tokenizer_changes_is_told_with_its_cause_and_its_remedy() -> None:
     from tokenizers import normalizers
 
-    said = "the tokenizer does not give back what is written: "
+    said = "the tokenizer does not reproduce the text: "
     _, chat = _chat("unigram", "chatml")
     assert chat.round_trip("Ada in London.") == "Ada in London."
-    lacks = said + r"'in Z\xfcrich' becomes 'in Zrich' (its vocabulary lacks characters): take another model"
+    lacks = said + r"'in Z\xfcrich' becomes 'in Zrich' (its vocabulary lacks characters): use another model"
     assert chat.change_of("in Zürich") == lacks
     for kind in ("byte-level", "metaspace"):
         tok, chat = _chat(kind, "chatml")

@@ -27,7 +27,7 @@ def test_tagged_chains_are_decoded_as_marks_and_a_teachers_as_free_chains() -> N
     assert decoding_of([EXAMPLE, replace(EXAMPLE, reasoning=tagged_chain(EXAMPLE))]) == ("marks", "")
     decoding, why = decoding_of([EXAMPLE, TAUGHT])
     assert decoding == "schema"
-    assert why.startswith("chains of their own, not tagged: 1 of 2 training sentences")
+    assert why.startswith("own chains that are not tagged chains: 1 of 2 training sentences")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_one_mention_in_a_hundred_may_be_beyond_the_marks() -> None:
     plain = replace(EXAMPLE, mentions=EXAMPLE.mentions[:1])
     assert decoding_of([nested, *[plain] * rest])[0] == "marks"  # 1 of 100
     found, why = decoding_of([nested, *[plain] * (rest - 1)])
-    assert (found, why) == ("schema", "no chain can mark 1 of 99 gold mentions (nested, crossing or within a word)")
+    assert (found, why) == ("schema", "no chain can mark 1 of 99 gold mentions (nested, crossing or inside a word)")
 
 
 def test_a_chat_template_that_opens_otherwise_is_not_decoded_as_marks() -> None:
@@ -75,7 +75,7 @@ def test_the_completion_of_a_chain_is_the_target_that_teaches_it() -> None:
 
 def test_a_chain_that_left_its_sentence_has_no_completion() -> None:
     for chain in ("Ada met", "Ada met Jo", "[Eve: person] met (Bo)"):
-        with pytest.raises(ValueError, match="left it"):
+        with pytest.raises(ValueError, match="does not copy it"):
             completed(chain, EXAMPLE.sentence)
 
 

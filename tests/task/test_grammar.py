@@ -151,9 +151,9 @@ def test_mentions_that_no_chain_can_mark_are_named() -> None:
 
 @pytest.mark.parametrize("label", ["a: b", "a]", "[a", " a", "", "a\nb", "<think>"])
 def test_a_label_that_no_mark_can_hold_is_refused_by_name(label: str) -> None:
-    with pytest.raises(ValueError, match="cannot stand in a mark"):
+    with pytest.raises(ValueError, match=r"that a mark .* cannot hold"):
         refuse_labels(("person", label))
-    with pytest.raises(ValueError, match="cannot stand in a mark"):
+    with pytest.raises(ValueError, match=r"that a mark .* cannot hold"):
         chain_grammar("a", ("person", label))
 
 

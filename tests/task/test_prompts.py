@@ -114,5 +114,5 @@ def test_a_prompt_that_leaves_no_room_is_refused_by_name() -> None:
 
     prompts = [prompt("short", 60), prompt("long", 61), prompt("longest", 70)]
     refuse_too_long(prompts[:1], context_tokens=100, answer_tokens=40)  # 60 + 40 = 100 just fits
-    with pytest.raises(ValueError, match=r"too long: 2 prompts; longest has 70 tokens.*leaves 60"):
+    with pytest.raises(ValueError, match=r"2 prompts too long; longest has 70 tokens.*leaves 60"):
         refuse_too_long(prompts, context_tokens=100, answer_tokens=40)

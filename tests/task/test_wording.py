@@ -66,18 +66,18 @@ def test_definitions_stand_behind_their_labels_where_they_have_no_place_of_their
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("Find {{SCHEMA}}.", r"{{SENTENCE}} must stand once in the user's message, not 0 times"),
-        ("{{SENTENCE}} {{SENTENCE}} {{SCHEMA}}", r"{{SENTENCE}} must stand once in the user's message, not 2 times"),
-        ("{{SENTENCE}} only", r"{{SCHEMA}} must stand once"),
+        ("Find {{SCHEMA}}.", r"{{SENTENCE}} must occur once in the user's message, not 0 times"),
+        ("{{SENTENCE}} {{SENTENCE}} {{SCHEMA}}", r"{{SENTENCE}} must occur once in the user's message, not 2 times"),
+        ("{{SENTENCE}} only", r"{{SCHEMA}} must occur once"),
         ("{{SENTENCES}} {{SCHEMA}}", "unknown field {{SENTENCES}}; did you mean 'SENTENCE'?"),
-        ("Labels {{SCHEMA}}\n---\n{{SENTENCE}}", r"{{SCHEMA}} must stand once in the user's message, not 0 times"),
+        ("Labels {{SCHEMA}}\n---\n{{SENTENCE}}", r"{{SCHEMA}} must occur once in the user's message, not 0 times"),
         (
             "{{DEFINITIONS}}\n---\n{{SCHEMA}} {{SENTENCE}}",
-            "the fields belong in the user's message, behind the line ---",
+            "the fields belong in the user's message, after the line ---",
         ),
-        ('Answer {"person": ["Ada"]}. {{SCHEMA}} {{SENTENCE}}', "shows an answer that cannot be read"),
-        ('Answer [["Ada", "person"]]. {{SCHEMA}} {{SENTENCE}}', "shows an answer that cannot be read"),
-        ('As {"entities": [{"text": "Ada"}]}: {{SCHEMA}} {{SENTENCE}}', "shows an answer that cannot be read"),
+        ('Answer {"person": ["Ada"]}. {{SCHEMA}} {{SENTENCE}}', "the example of an answer cannot be parsed"),
+        ('Answer [["Ada", "person"]]. {{SCHEMA}} {{SENTENCE}}', "the example of an answer cannot be parsed"),
+        ('As {"entities": [{"text": "Ada"}]}: {{SCHEMA}} {{SENTENCE}}', "the example of an answer cannot be parsed"),
     ],
 )
 def test_a_prompt_that_cannot_be_asked_or_answered_is_refused(text: str, why: str) -> None:

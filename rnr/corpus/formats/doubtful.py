@@ -4,20 +4,20 @@ import re
 from collections.abc import Callable
 
 LONG = "sentences have more than 20,000 characters: are they whole documents?"
-CONTROL = "sentences hold control characters"
-LOST = "sentences hold U+FFFD, which stands for characters that an earlier conversion has lost"
+CONTROL = "sentences contain control characters"
+LOST = "sentences contain U+FFFD, which stands for characters lost in an earlier conversion"
 GARBLED = "sentences look as if their UTF-8 had been read as Latin-1 (such as 'Ã©' for 'é')"
-ESCAPED = "sentences hold HTML (such as &amp; or <b>), which is text to a model"
+ESCAPED = "sentences contain HTML (such as &amp; or <b>), which is text to a model"
 PIECES = (
     "sentences hold pieces of words or marks of a model's vocabulary (such as '##ing', '▁the', '[SEP]'), which are no "
     "text: join the pieces, and leave the marks out"
 )
-BRACKETS = "sentences hold the Penn Treebank's names of brackets (such as -LRB-), which are '(' in a text"
+BRACKETS = "sentences contain the Penn Treebank's names of brackets (such as -LRB-), which are '(' in a text"
 
-INVISIBLE = "sentences hold characters that take no room (zero-width space, soft hyphen, word joiner, byte order mark)"
-QUOTES = "sentences hold the Penn Treebank's quotation marks (`` and ''), which are '\"' in a text"
-ESCAPES = "sentences hold escapes of JSON (such as \\u00e9 or \\n), which are text to a model: was it written twice?"
-MARKED_NAMES = "sentences hold names that seem to be marked inside the text, as <PER>Ida</PER>: take the marks out"
+INVISIBLE = "sentences contain characters without width (zero-width space, soft hyphen, word joiner, byte order mark)"
+QUOTES = "sentences contain the Penn Treebank's quotation marks (`` and ''), which are '\"' in a text"
+ESCAPES = "sentences contain JSON escapes (such as \\u00e9 or \\n), which are text to a model: was it written twice?"
+MARKED_NAMES = "sentences contain names that seem to be marked inside the text, as <PER>Ida</PER>: remove the marks"
 
 MARKS = re.compile(
     r"<START:[^<>]+>|<(?:ENAMEX|TIMEX|NUMEX)\b[^<>]*>|<([A-Za-z][\w-]*)[^<>\n]*>[^<>\n]+</\1>"

@@ -22,17 +22,17 @@ from rnr.task.labels import label_key
 from rnr.task.parsing import ground
 from rnr.types import Example, Mention
 
-REPEATED = "mentions are annotated more often than their texts stand in the sentence; the surplus was left out"
-AMBIGUOUS = "mentions have no offsets and stand in the sentence more often than they are listed; the first were taken"
-TWICE = "mentions are listed twice with one label and one place, and were read once"
-TRIMMED = "mentions began or ended with white space, which was left out of them"
-BLANK = "mentions were nothing but white space and were left out"
-HIDDEN = "mentions began or ended with invisible characters, which were left out of them"
+REPEATED = "mentions are annotated more often than their texts occur in the sentence; the surplus was dropped"
+AMBIGUOUS = "mentions have no offsets and occur in the sentence more often than they are listed; the first were taken"
+TWICE = "mentions are listed twice with the same label and place, and were read once"
+TRIMMED = "mentions began or ended with white space, which was trimmed"
+BLANK = "mentions were only white space and were dropped"
+HIDDEN = "mentions began or ended with invisible characters, which were trimmed"
 WITHIN = "mentions have no offsets and were found inside a longer word: is the whole word meant, or another place?"
 _BESIDE = " of {}: add it there, give the row a 'schema' of its own, or move that file away where it is of other data"
 _FEW = 20
 """So many mentions without a place are looked for in other forms, each of which costs a pass over the sentence."""
-MATCHED = "mentions are written otherwise than in their sentence (Unicode form, space, apostrophe) and were matched"
+MATCHED = "mentions are spelled differently in their sentence (Unicode form, space, apostrophe) and were matched"
 
 
 @dataclass(frozen=True, slots=True)

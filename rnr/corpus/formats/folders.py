@@ -19,7 +19,7 @@ SPLITS = ("train", "test", "validation", "valid", "val", "dev", "devel")
 _OF_CONLL = {"testa": "validation", "testb": "test"}
 """The endings of CoNLL-2003's files beside ``eng.train``."""
 
-NOT_READ = "it stands beside what is read of its folder, and was not read"
+NOT_READ = "not read: it is beside the data that is read in its folder"
 UNLIKE = "its splits have other names and are data sets of their own ({}): if they are one, give their files one name"
 
 _SHARD = re.compile(r"-\d+-of-\d+$")

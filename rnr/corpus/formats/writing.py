@@ -69,8 +69,8 @@ def refuse_target(out: Path, form: str) -> None:
 
 
 COMMENTED = (
-    "a comment '# text = ...' stands above each sentence, so that its spaces come back; tools that know no "
-    "comments (spaCy's convert is one) take it for words: grep -v '^# text = ' leaves it out"
+    "a comment '# text = ...' precedes each sentence, so that its spaces can be restored; tools without "
+    "comments (such as spaCy's convert) read it as words: grep -v '^# text = ' drops it"
 )
 
 

@@ -1,4 +1,4 @@
-"""A run folder -> one value with everything that its page shows. Reads only, so it may be called while a run trains."""
+"""A run folder -> one value with everything its page shows. Read-only, so it may be called during a run."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -39,13 +39,13 @@ class RunReport:
     evaluation: dict[str, Any]
     summary: dict[str, Any]
     notes: list[str]
-    """What was left out to keep the page small, and what the folder lacks."""
+    """What was left out to keep the page small, and what is missing in the folder."""
     other: dict[str, Any] | None = None
     """The second run, where two are compared."""
 
 
 def collect(folder: Path, other: Path | None = None) -> RunReport:
-    """The report of a run, beside another if one is given. Raises ValueError for a folder that is no run's."""
+    """The report of a run, beside another if one is given. Raises ValueError for a folder that is not a run folder."""
     config = saved_config(folder)
     status = read_status(folder)
     series, thinned = _series(folder)
@@ -57,10 +57,10 @@ def collect(folder: Path, other: Path | None = None) -> RunReport:
     if shown < whole:
         notes.append(
             f"{shown} of {whole} groups ({rollouts['all_rollouts']} rollouts) are on this page, spread over all steps; "
-            "all of them are in rollouts.jsonl"
+            "rollouts.jsonl has all of them"
         )
     if not timeline["lanes"]:
-        notes.append("this run recorded no spans: it was made by an earlier version, or has not begun")
+        notes.append("this run has no spans: it is from an earlier version, or has not started")
     return RunReport(
         name=folder.name,
         folder=str(folder),
@@ -83,7 +83,7 @@ def _other(folder: Path, config: Mapping[str, Any], predictions: Predictions) ->
     theirs = saved_config(folder)
     _, others = read_evaluation(folder, theirs)
     differences: dict[str, Any] = {}
-    note = "" if predictions and others else "one of the runs has no evaluation that can be read"
+    note = "" if predictions and others else "one of the runs has no readable evaluation"
     if not note:
         try:
             compared = compare(predictions, others)

@@ -29,9 +29,9 @@ Predictions = dict[str, Prediction]
 
 
 def read_evaluation(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, Any], Predictions]:
-    """What is shown of the newest evaluation, beside the one before GRPO if there is one, and its predictions.
+    """The newest evaluation for the page, beside the one before GRPO if there is one, and its predictions.
 
-    ``note`` says why there is nothing, where there is not.
+    ``note`` says why there is none.
     """
     files = sorted((folder / "predictions").glob("*.jsonl"), key=lambda file: file.stat().st_mtime)
     if not files:
@@ -42,7 +42,7 @@ def read_evaluation(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, 
         before = next((file for file in files if file.stem == "sft" and file != files[-1]), None)
         earlier = read_predictions(before, examples) if before else {}
     except (ValueError, OSError) as error:
-        return {"note": f"the evaluated sentences cannot be read again: {error}"}, {}
+        return {"note": f"cannot read the evaluated sentences again: {error}"}, {}
     found = report(newest)
     shown = {
         "name": files[-1].stem,
@@ -68,8 +68,8 @@ def read_evaluation(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, 
 
 
 def evaluated_examples(folder: Path, config: Mapping[str, Any]) -> list[Example]:
-    """The sentences that a run evaluates on: those it has written down, or what its config names, for a run of an
-    earlier version."""
+    """The sentences that a run evaluates on: those it has saved, or, for a run of an earlier version, the data that its
+    config names."""
     file = folder / "evaluation.jsonl"
     if file.is_file():
         one = TypeAdapter(Example)
@@ -143,7 +143,7 @@ def worst(predictions: Predictions, earlier: Predictions) -> list[dict[str, Any]
         return counts.sentence_f1, -(counts.false_positives + counts.false_negatives)
 
     chosen = sorted(predictions.values(), key=badness)
-    # Half of them are the worst, the others are spread over the rest: a page of failures alone tells half.
+    # Half are the worst, the others are spread over the rest: a page of failures alone is one-sided.
     half = chosen[: MOST_SENTENCES // 2]
     rest = chosen[MOST_SENTENCES // 2 :]
     rest = rest[:: max(1, -(-len(rest) // (MOST_SENTENCES // 2)))]

@@ -15,7 +15,7 @@ from rnr.types import Example
 
 MOST_GROUPS = 360
 MOST_BYTES = 4_500_000
-"""Of the rows that are shown, as they stand in the file."""
+"""Size in the file of the rows that are shown."""
 MOST_STEPS = 1_200
 
 Place = tuple[int, int]
@@ -39,7 +39,7 @@ class _Group:
 
 
 def read_groups(folder: Path) -> dict[str, Any]:
-    """``steps``, one row a step; ``groups``, the sample; ``all_groups`` and ``all_rollouts``, how many there are."""
+    """``steps``, one row per step; ``groups``, the sample; ``all_groups`` and ``all_rollouts``, the totals."""
     file = folder / "rollouts.jsonl"
     if not file.is_file():
         return {"steps": [], "groups": [], "all_groups": 0, "all_rollouts": 0}

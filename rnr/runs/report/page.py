@@ -14,7 +14,7 @@ FILE = "report.html"
 def write_report(folder: Path, *, other: Path | None = None, out: Path | None = None) -> Path:
     """Write the page of a run (beside another) to ``out``, by default ``report.html`` in its folder; returns where.
 
-    Raises ValueError for a folder that is no run's.
+    Raises ValueError for a folder that is not a run folder.
     """
     target = out or folder / FILE
     write_whole(target, render(collect(folder, other)))
@@ -26,13 +26,13 @@ def render(report: RunReport) -> str:
     here = files(__package__ or "")
     style, script, page = ((here / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html"))
     parts = {"style": style, "script": script, "data": embedded(strict_json(asdict(report)))}
-    # In one pass: the data may hold the name of a place.
+    # In one pass: the data may contain the name of a placeholder.
     pieces = page.split("@@")
     return "".join(parts[piece] if number % 2 else piece for number, piece in enumerate(pieces))
 
 
 def embedded(text: str) -> str:
-    """JSON as it may stand in a ``<script>``: without ``<``, so that nothing in it ends the script or begins a comment,
+    """JSON that is safe in a ``<script>``: without ``<``, so that nothing in it ends the script or begins a comment,
     and without the separators that are line ends in JavaScript."""
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")

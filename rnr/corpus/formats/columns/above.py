@@ -19,8 +19,8 @@ from rnr.corpus.formats.columns.between import (
 from rnr.corpus.formats.columns.blocks import TAG, USUAL_MARK, Block, document_mark, may_mark_documents
 from rnr.corpus.formats.columns.cells import BLANKS, by_blanks, by_tab, usual_width, without_trailing
 
-ABOVE = "lines above the tokens of a sentence, which name or show it, were left out"
-DOCUMENTS = "lines that begin or end a document were left out"
+ABOVE = "lines above the tokens of a sentence, with its name or text, were dropped"
+DOCUMENTS = "lines that begin or end a document were dropped"
 
 _KEY = re.compile(r"([A-Za-z][\w-]*)[:=](?:\S+| +\d+)")
 _MARKS = (";", "$", "%", "//")

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from rnr.corpus.formats.columns.cells import BLANKS, by_blanks
 
-BETWEEN = "lines that hold no token but a mark (<s>, EOS, =====) were read as the ends of sentences"
-NUMBERED = "lines that hold nothing but their number were read as blank ones"
+BETWEEN = "lines with a mark instead of a token (<s>, EOS, =====) were read as the ends of sentences"
+NUMBERED = "lines with only their number were read as blank lines"
 
 _MARK = re.compile(r"</?[A-Za-z]\w*(?: [^<>]*)?>|BOS|EOS|([-=*_#~+])\1{2,}")
 _ELEMENT = re.compile(r"<([A-Za-z]\w*)(?: [^<>]*)?>[^<>]*</\1>")

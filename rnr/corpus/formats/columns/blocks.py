@@ -22,7 +22,7 @@ _DOCUMENT = re.compile(
 _DOCUMENT_MARKS = tuple(f"doc{mark}{what}" for mark in ("", "-", "_") for what in ("start", "end"))
 _NAMED = re.compile(r"[BIESLUMW][-_]\S+")
 _MARK = re.compile(r"</?\w+[^<>]*>")
-COMMENTS = "lines that begin with '#' were taken for comments and left out"
+COMMENTS = "lines that begin with '#' were read as comments and dropped"
 TAG = re.compile(r"[Oo]|[BIESLUMWbieslumw][-_/:|]\S+")
 
 

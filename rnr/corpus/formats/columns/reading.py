@@ -37,7 +37,7 @@ SAMPLE = 500
 MOST_PARTS = 24
 """So many megabytes tell which tag may follow which; what a tag says does not depend on it."""
 
-CONTRADICTED = "sentences have a comment '# text =' that is not what their tokens say, and are read from the tokens"
+CONTRADICTED = "sentences have a comment '# text =' that differs from their tokens, and are read from the tokens"
 JOINED = "sentences of a script without spaces had tokens joined without one (data.reading.spaces)"
 QUOTED = (
     "words stand in quotation marks, and each of theirs is written twice, as CSV writes them; they were read without"
@@ -46,10 +46,10 @@ UNDIVIDED = (
     "sentences of Label Studio's columns are of a script without spaces, which it divides at spaces and marks alone: a "
     "mention may be longer there than it was marked; its JSON tells"
 )
-LONG = "sentences have more than 1,000 tokens; does a blank line stand between sentences?"
+LONG = "sentences have more than 1,000 tokens; is there a blank line between sentences?"
 
 _LONG = 1000
-ONE = "file of columns has no blank line inside, and was read as one sentence"
+ONE = "column file has no blank line inside, and was read as one sentence"
 _MOST_OF_ONE = 100
 """So many tokens are rarely one sentence."""
 _ENDS = frozenset((".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u0964", "\u061f", "..."))

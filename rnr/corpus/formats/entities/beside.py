@@ -15,15 +15,15 @@ from rnr.corpus.formats.tags.reading import is_of_names
 
 _PEOPLE = ("user", "user_id", "annotator", "annotator_id", "created_username")
 
-PEOPLE = "rows hold the annotations of several people, which were read together"
+PEOPLE = "rows contain the annotations of several people, which were read together"
 FURTHER = "rows have further fields with spans, which were not read"
 _NOT_FURTHER = frozenset((*ENTITIES, *SINGULAR, "relations", "tokens", "words", "sents", "sentences", "chunks"))
 LISTED = "rows list labels beside their entities, which were not read: call them 'schema' where they are meant"
 _SCHEMAS = frozenset(
     ("label_list", "labels", "entity_types", "label_names", "label_set", "types", "classes", "ontology")
 )
-INSIDE = "rows have entities inside of their entities, which were not read"
-UNREAD = "rows have a further field that may hold entities, in a form that is not known; it was not read"
+INSIDE = "rows have entities inside their entities, which were not read"
+UNREAD = "rows have a further field that may hold entities, in an unknown form; it was not read"
 _OF_ALL = frozenset(("labels", "tags"))
 """Fields that may as well be a list of texts about the whole sentence."""
 

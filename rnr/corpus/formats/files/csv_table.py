@@ -15,7 +15,7 @@ from rnr.corpus.formats.rows import DataError
 Cells: TypeAlias = tuple[int, list[str] | DataError]
 """The number of the line at which a row begins, and its cells, or what is wrong with it where it cannot be divided."""
 
-NOTHING = "rows of the table have nothing in any cell and were passed over"
+NOTHING = "rows of the table have no cell with content and were skipped"
 
 BETWEEN = re.compile("[\x01\x02\x1e\x1f]")
 """What may stand between the words, and between the tags, of a cell, as in PaddleNLP's tables."""

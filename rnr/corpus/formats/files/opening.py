@@ -28,7 +28,7 @@ FILE_LIMIT = 4 * 2**30
 BAR_FROM = 16 * 2**20
 """Bytes of a file from which a terminal shows how far it is read."""
 
-MARKED = "byte order marks inside the file were left out"
+MARKED = "byte order marks inside the file were dropped"
 
 _bar_shown = False
 """A terminal shows one bar at a time."""

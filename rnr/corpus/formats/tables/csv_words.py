@@ -16,10 +16,10 @@ from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.tags.reading import OTHER_TEXT, Places, Tagged, located
 
-FILLED = "rows of the table name no sentence and were taken for words of the one before"
-AGAIN = "sentences have a number that an earlier sentence has, with others between them, and are read as others"
-BEGUN = "sentences have the number of the one before and were told by the number of their first word"
-REPEATED = "sentences have the text of the one before in their column and were told by it"
+FILLED = "rows of the table name no sentence and were read as words of the previous one"
+AGAIN = "sentences repeat the number of an earlier, not adjacent sentence, and are read as separate ones"
+BEGUN = "sentences have the number of the previous one and were separated by the number of their first word"
+REPEATED = "sentences repeat the text of the previous one in their column and were separated by it"
 NO_LABEL = ("O", "", "_", "-")
 """What stands beside O in a column of labels."""
 BLANKS_DIVIDE = "no column numbers the sentences; blank rows divide them"

@@ -11,11 +11,11 @@ from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.formats.shapes import Shape, Source, has, many
 from rnr.corpus.report import Reading
 
-RELATIONS = "lines of relations were passed over"
-CONTINUED = "lines go on with the title or abstract of the line before"
+RELATIONS = "lines of relations were skipped"
+CONTINUED = "lines continue the title or abstract of the previous line"
 NO_TEXT = "passages without text were left out"
-SECTIONS = "sections that are neither title nor abstract were read, each behind one more character"
-BIOC_RELATIONS = "documents have relations, which were passed over"
+SECTIONS = "sections that are neither title nor abstract were read, each after one more character"
+BIOC_RELATIONS = "documents have relations, which were skipped"
 
 _SECTION = re.compile(r"([^|\s]+)\|([A-Za-z]\w{0,20})\|(.*)")
 _TITLES, _ABSTRACTS = ("t", "title"), ("a", "abstract")

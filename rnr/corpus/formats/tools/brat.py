@@ -14,11 +14,11 @@ from rnr.corpus.report import Reading
 from rnr.messages import counted
 from rnr.types import Example
 
-NOT_READ = "lines of relations, events, attributes and notes were passed over"
+NOT_READ = "lines of relations, events, attributes and notes were skipped"
 NO_ANN = "texts have no .ann beside them and were left out"
 
-TRIGGERS = "mentions are triggers of events and no entities by annotation.conf, and were left out"
-READ_TRIGGERS = "mentions are triggers of events and were read like others"
+TRIGGERS = "mentions are event triggers, not entities, in annotation.conf, and were dropped"
+READ_TRIGGERS = "mentions are event triggers and were read like others"
 
 _MENTION = re.compile(r"(?P<id>T\S*)\t(?P<label>\S+) (?P<place>\d+ \d+(?:;\d+ \d+)*)(?:\t(?P<text>.*))?")
 _EVENT = re.compile(r"^E\S*\t[^\s:]+:(T\S+)", re.MULTILINE)

@@ -9,7 +9,7 @@ from rnr.corpus.formats.shown_lists import list_in
 from rnr.corpus.formats.tokens.token_rows import SHAPE as TOKENS
 from rnr.corpus.formats.tokens.token_rows import schema_of_tags
 
-DESCRIBED = "entities have a description behind their label, which was left out"
+DESCRIBED = "entities have a description after their label, which was dropped"
 UNANSWERED = "questions have no answer, or one that is no list of texts, and were left out with their labels"
 
 _ASKS, _ANSWERS = ("human", "user"), ("gpt", "assistant")

@@ -27,8 +27,8 @@ CONTROLS = "tasks have regions of several controls for labels, which were read t
 UNLABELLED = "regions have no label and were left out"
 DRAFTS = "tasks have drafts that were not submitted, which were not read"
 CANCELLED = "annotations of tasks were cancelled (skipped) by their annotator and left out"
-NOT_GROUND_TRUTH = "annotations of tasks stand beside one that is marked as ground truth and were left out"
-OTHER_RESULTS = "results of tasks are no labelled regions (choices, relations and others) and were left out"
+NOT_GROUND_TRUTH = "annotations of tasks with another one marked as ground truth were dropped"
+OTHER_RESULTS = "results of tasks are not labelled regions (choices, relations and others) and were dropped"
 
 _DATA_TEXT = "_data_text"
 _ADDRESS = re.compile(r"(?:https?|s3|gs|azure-blob)://\S+|/data/\S+")

@@ -5,7 +5,7 @@ from typing import Any
 from rnr.corpus.formats.entities.plain_rows import own_row
 from rnr.corpus.formats.shapes import Shape, Source, each, has
 
-INCLUSIVE = "utterances of LUIS count the last character of an entity in, and were read so"
+INCLUSIVE = "utterances of LUIS have inclusive ends, and were read so"
 
 _FORMS = (
     ("entities", "startPos", "endPos", "entity"),

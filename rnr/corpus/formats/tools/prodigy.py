@@ -18,7 +18,7 @@ MERGED = (
     "decisions about one span each were put together by sentence; what nobody was asked about is missing, so the "
     "sentences need not be whole"
 )
-UNDECIDED = "sentences of which every span was rejected were left out: what is in them nobody said"
+UNDECIDED = "sentences with only rejected spans were dropped: their entities are unknown"
 
 UNANSWERED = "rows have no answer yet (null) and were left out"
 

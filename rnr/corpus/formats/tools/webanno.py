@@ -11,7 +11,7 @@ from rnr.corpus.formats.rows import DataError, Row
 from rnr.corpus.report import Reading
 
 OTHER_LAYERS = "layers of annotation beside the names were not read"
-CUT = "mentions go on in the next sentence and were cut at its beginning"
+CUT = "mentions continue in the next sentence and were cut at its beginning"
 EMPTY = "mentions are places between characters (of no length) and were left out"
 UNNAMED = "mentions have no label ('*') and were left out"
 
