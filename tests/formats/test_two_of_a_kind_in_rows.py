@@ -130,6 +130,15 @@ def test_parts_of_speech_that_are_called_tags_do_not_hide_entities(tmp_path, tex
     assert (found, problems) == ([("Ida ran", [("Ida", "PER")]), ("It ran", [])], "")
 
 
+def test_marks_are_parts_of_speech_in_rows_without_entities_too(tmp_path) -> None:
+    rows: list[object] = [
+        {"tokens": ["Ida", "ran", "."], "tags": ["NNP", "VBD", "."], "entities": [{"start": 0, "end": 1, "type": "X"}]},
+        {"tokens": ["``", "It", "ran", "''", ":", "$"], "tags": ["``", "PRP", "VBD", "''", ":", "$"], "entities": []},
+    ]
+    found, problems, _ = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([("Ida ran .", [("Ida", "X")]), ("`` It ran '' : $", [])], "")
+
+
 def test_tags_of_names_beside_entities_are_still_those_that_are_read(tmp_path) -> None:
     rows: list[object] = [
         {"tokens": ["Ida", "ran"], "tags": ["PER", "O"], "entities": [{"start": 1, "end": 2, "type": "X"}]},
@@ -201,3 +210,9 @@ def test_a_sentence_of_nikl_whose_entity_is_elsewhere_is_an_error_of_its_own(tmp
     found, problems, _ = read(written(tmp_path / "c.json", [{"document": [{"sentence": [wrong, _NONE]}]}]))
     assert found == _FOUND[1:]
     assert "row 1: entity '부산' is not at [5:7], where the sentence has '서울'" in problems
+
+
+@pytest.mark.parametrize("sentence", ["Ida ran", {"text": "Ida ran"}, {"form": 7}])
+def test_other_documents_with_sentences_are_none_of_nikl(tmp_path, sentence) -> None:
+    problems = read(written(tmp_path / "c.json", [{"document": [{"sentence": [sentence]}]}]))[1]
+    assert "row 1: 'document' must be text, found [{'sentence': [" in problems
