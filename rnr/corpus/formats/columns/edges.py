@@ -9,9 +9,11 @@ _FEWEST = 10
 _NEARLY_ALL = 0.9
 _SIGNS = frozenset("\u00b6\u00a7\u23ce\u21b5\u21a9\u2424")
 """The signs of paragraphs and of new lines."""
-_NAMES = frozenset("BOS EOS SOS EOL EOT EOF EOD NEWLINE NL CR LF CRLF SEP CLS PAD BR".split())
+_CAPITALS = "BOS EOS SOS EOL EOT EOF EOD NEWLINE NL CR LF CRLF SEP CLS PAD BR"
+_OTHERS = "S P SENT SENTENCE UTT TURN LINE BREAK DOC PAR BEGIN START END STOP TAB ENDOFTEXT"
+_NAMES = frozenset(_CAPITALS.split())
 """What marks are called, in capitals or in brackets."""
-_IN_BRACKETS = _NAMES.union("S P SENT SENTENCE UTT TURN LINE BREAK DOC PAR BEGIN START END STOP TAB ENDOFTEXT".split())
+_IN_BRACKETS = _NAMES.union(_OTHERS.split())
 _BRACKETED = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")
 _WORD = re.compile(r"[A-Z]+")
 _ESCAPED = re.compile(r"(?:\\[nrt])+")
