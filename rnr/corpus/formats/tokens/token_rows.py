@@ -190,7 +190,8 @@ def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
     """What a field of tags says in these rows, as far as its tags have names."""
     tags = list[str]()
     for _, row in rows:
-        if isinstance(row, dict) and plain_list(value := row.get(name), (str, int, float)):
+        value: Any = row.get(name) if isinstance(row, dict) else None
+        if plain_list(value, (str, int, float)):
             with suppress(ValueError):  # which is said of a row that is read
                 value = list(map(whole_number, value)) if _are_numbers(value) else value
                 tags += named_tags(value, _names(row, name, source))
