@@ -1,5 +1,7 @@
 """Labels of syntax, which stand beside those of entities in many files and are none of them."""
 
+from collections.abc import Iterable
+
 _ENGLISH = ("NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP", "AP", "QP")
 _GERMAN = ("NC", "VC", "PC", "ADVC", "ADJC", "CONJC")
 CHUNKS = frozenset((*_ENGLISH, *_GERMAN))
@@ -12,3 +14,8 @@ _PENN = (
 )
 PARTS_OF_SPEECH = frozenset((*_UNIVERSAL.split(), *_PENN.split()))
 """Universal Dependencies' and the Penn Treebank's."""
+
+
+def are_parts_of_speech(tags: Iterable[str]) -> bool:
+    """Whether all of these are parts of speech, or marks, each of which is its own."""
+    return all(tag in PARTS_OF_SPEECH or not any(map(str.isalnum, tag)) for tag in tags)

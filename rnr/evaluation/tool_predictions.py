@@ -73,10 +73,12 @@ def read_any(
         return Foreign(predictions=predictions_of(rows, file, examples), tool=False, offsets=False, notes=notes)
     names = _Names(examples, renamed or {})
     reading = Reading()
-    checks = Checks(file, reading)
     by_sentence: dict[str, list[Example]] = {}
+    gold: dict[str, set[tuple[int, int]]] = {}
     for example in examples:
         by_sentence.setdefault(example.sentence, []).append(example)
+        gold.setdefault(example.sentence, set()).update((one.start, one.end) for one in example.mentions)
+    checks = Checks(file, reading, gold)
     predictions: dict[str, Prediction] = {}
     seen: dict[str, set[Mention]] = {}
     for number, row in rows:

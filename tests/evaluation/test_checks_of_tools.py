@@ -57,6 +57,68 @@ def test_a_text_that_stands_at_its_offsets_proves_them(tmp_path) -> None:
     assert read_any(_file(tmp_path, row), [EXAMPLE]).notes == ()
 
 
+_PARTS = [
+    ("Die Merkelregierung tagt", 4, 10),
+    ("im Nokian talo", 3, 8),
+    ("at #ParisFashion now", 4, 9),
+    ("2mg of it", 1, 3),
+]
+_OTHERS = [("in Rheinlandpfalz", 3, 12), ("vor Kohlzeiten", 4, 8), ("die Putinrede", 4, 9), ("im Hausbau", 3, 7)]
+
+
+def _gold(text: str, start: int, end: int) -> Mention:
+    return Mention(text=text[start:end], label="X", start=start, end=end)
+
+
+def _data(places: list[tuple[str, int, int]]) -> list[Example]:
+    return [
+        Example(uid=f"a/{at}", sentence=text, schema=("X",), mentions=(_gold(text, a, b),), source="a")
+        for at, (text, a, b) in enumerate(places)
+    ]
+
+
+def _spans(places: list[tuple[str, int, int]]) -> list[dict]:
+    return [{"text": text, "entities": [{"start": a, "end": b, "label": "X"}]} for text, a, b in places]
+
+
+def test_a_part_of_a_word_that_the_data_has_there_proves_its_offsets(tmp_path) -> None:
+    found = read_any(_file(tmp_path, *_spans(_PARTS)), _data(_PARTS))
+    assert found.notes == ()
+    assert report(found.predictions).data_sets["a"].scores["strict"].f1 == 100.0
+
+
+def test_parts_of_words_are_noted_where_some_are_right_and_no_other_unit_fits(tmp_path) -> None:
+    gold = [*_PARTS[:1], *((text, 0, 2) for text, _, _ in _OTHERS)]
+    found = read_any(_file(tmp_path, *_spans([*_PARTS[:1], *_OTHERS])), _data(gold))
+    assert [note.partition(": ")[2].partition(" (")[0] for note in found.notes] == [f"4 {INSIDE}"]
+
+
+def test_a_right_mention_disproves_inclusive_ends(tmp_path) -> None:
+    nouns = [("im Nokian talo", 3, 8), ("im Oslon talo", 3, 7), ("im Turun talo", 3, 7)]
+    gold = [(text, start, end + 1) for text, start, end in nouns]
+    with pytest.raises(ValueError, match="if they counted characters with an inclusive end"):
+        read_any(_file(tmp_path, *_spans(nouns)), _data(gold))
+    right = ("in Lahti now", 3, 8)
+    found = read_any(_file(tmp_path, *_spans([*nouns, right])), _data([*gold, right]))
+    assert [note.partition(": ")[2].partition(" (")[0] for note in found.notes] == [f"3 {INSIDE}"]
+
+
+def test_bytes_are_refused_also_where_mentions_before_the_first_accent_are_right(tmp_path) -> None:
+    texts = [(f"\u00e9\u00e9 met {name} in June", 7, 7 + len(name)) for name in ("Idas", "Bergen", "Lovelace")]
+    found = [(text, start + 2, end + 2) for text, start, end in texts]
+    right = ("Ada ran", 0, 3)
+    with pytest.raises(ValueError, match="if they counted bytes of UTF-8"):
+        read_any(_file(tmp_path, *_spans([*found, right])), _data([*texts, right]))
+
+
+@pytest.mark.parametrize("word", ["merkel", " Merkel", "\u2581Merkel", "##merkel"])
+def test_a_word_as_the_model_writes_it_proves_its_offsets(tmp_path, word) -> None:
+    rows = _spans(_PARTS[:1])
+    rows[0]["entities"][0] |= {"word": word}
+    found = read_any(_file(tmp_path, *rows), _data([(_PARTS[0][0], 0, 3)]))
+    assert found.notes == ()
+
+
 def test_the_command_refuses_them_unless_they_are_said_to_be_characters(tmp_path, capsys) -> None:
     entities = [{"text": text, "label": label} for text, label, _, _ in NAMES]
     data = tmp_path / "a.jsonl"

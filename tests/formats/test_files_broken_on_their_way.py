@@ -119,6 +119,42 @@ def test_sentences_of_one_word_are_read_and_noted(tmp_path) -> None:
     assert "20 sentences are one token each: does a blank line stand after every row" in notes
 
 
+_QUERIES = [f"name{at}\tB-X\n\n" for at in range(100)]
+
+
+def _as_table(rows: str) -> str:
+    return "word,tag\n" + rows.replace("\t", ",")
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentences"),
+    [
+        ("".join([*_QUERIES, *["New\tB-LOC\nYork\tI-LOC\n\n"] * 4]), 104),
+        ("".join(f"{query}\n" if at % 20 == 9 else query for at, query in enumerate(_QUERIES)), 100),
+        ("".join(f"{query}\n\n" if at == 50 else query for at, query in enumerate(_QUERIES)), 100),
+    ],
+)
+def test_short_texts_are_read_also_with_further_blank_lines(tmp_path, rows, sentences) -> None:
+    for name, text in (("a.tsv", rows), ("a.csv", _as_table(rows))):
+        found, problems, notes = read(written(tmp_path / name, text))
+        assert (len(found), problems) == (sentences, "")
+        assert "100 sentences are one token each" in notes
+
+
+@pytest.mark.parametrize("mark", ["-DOCSTART-\tO\n\n", "<doc>\n\n", "DOC-START\tO\n\n"])
+def test_marks_of_documents_are_no_blank_lines_between_short_texts(tmp_path, mark) -> None:
+    rows = "".join(f"{mark}{query}" if at % 10 == 0 else query for at, query in enumerate(_QUERIES))
+    found, problems, _ = read(written(tmp_path / "a.tsv", rows))
+    assert (len(found), problems) == (100, "")
+
+
+def test_a_blank_line_after_every_row_is_refused_where_two_divide_sentences_and_a_tag_goes_on(tmp_path) -> None:
+    rows = "Ada\tB-PER\n\nNoor\tI-PER\n\nran\tO\n\n\n" * 8
+    said = "a blank line stands after nearly every row, and more than one between some"
+    assert said in read(written(tmp_path / "a.tsv", rows))[1]
+    assert said in read(written(tmp_path / "a.csv", _as_table(rows)))[1]
+
+
 @pytest.mark.parametrize("mark", ["\t", " "])
 def test_words_with_quotation_marks_as_csv_writes_them_are_read_without(tmp_path, mark) -> None:
     words = {

@@ -155,3 +155,30 @@ def test_punctuation_ends_sentences_without_a_note(tmp_path, end) -> None:
 def test_a_word_that_begins_nearly_all_sentences_and_a_mention_is_no_mark(tmp_path) -> None:
     notes = read(written(tmp_path / "a.conll", "".join(f"Danish B-MISC\nw{at} O\n. O\n\n" for at in range(12))))[2]
     assert "nearly all" not in notes
+
+
+@pytest.mark.parametrize("end", ["please", "|", "<URL>", "[NUM]", "\U0001f642", "$", "TV", "="])
+def test_words_and_signs_that_sentences_of_one_template_end_with_are_no_marks(tmp_path, end) -> None:
+    notes = read(written(tmp_path / "a.conll", "".join(f"show O\nw{at} B-X\n{end} O\n\n" for at in range(12))))[2]
+    assert "nearly all" not in notes
+
+
+@pytest.mark.parametrize("mark", ["[SEP]", "<|endoftext|>", "-EOS-", "\\n"])
+def test_marks_in_brackets_and_new_lines_as_they_are_escaped_are_noted(tmp_path, mark) -> None:
+    notes = read(written(tmp_path / "a.conll", "".join(f"show O\nw{at} B-X\n{mark} O\n\n" for at in range(12))))[2]
+    assert f"nearly all sentences end with the token {mark!r}" in notes
+
+
+# The numbers that pandas gives columns
+
+
+def test_a_first_word_outside_of_mentions_is_no_header_of_pandas_where_0_is_o(tmp_path) -> None:
+    rows = "The\t0\nAda\tB-PER\nNoor\tI-PER\nran\t0\n\nBo\tB-PER\nsat\t0\n"
+    found, problems, _ = read(written(tmp_path / "a.tsv", rows))
+    assert (found, problems) == ([("The Ada Noor ran", [("Ada Noor", "PER")]), BO], "")
+
+
+@pytest.mark.parametrize("header", ["\t0", "0\t0", "Unnamed: 0\t0"])
+def test_the_numbers_of_pandas_are_a_header_where_0_is_o_too(tmp_path, header) -> None:
+    rows = f"{header}\nAda\tB-PER\nran\t0\n\nBo\tB-PER\nsat\t0\n"
+    assert read(written(tmp_path / "a.tsv", rows))[:2] == ([ADA, BO], "")

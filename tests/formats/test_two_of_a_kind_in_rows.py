@@ -83,6 +83,40 @@ def test_labels_alone_are_compared_with_tags(tmp_path, labels, unlike, noted) ->
     assert ("those of 'labels' are not read" in notes) == noted
 
 
+_PLACES = ["B-LOC", "O", "O"], ["O", "O", "B-LOC"], ["O", "O", "O"]
+
+
+@pytest.mark.parametrize(
+    ("read_as", "name", "others"),
+    [
+        ("ner_tags", "labels", (["O", "Leave", "O"], ["O", "O", "O"], ["Leave", "O", "O"])),  # events
+        ("tags", "labels", (["O", "O", "positive"], ["O", "positive", "O"], ["negative", "O", "O"])),  # of aspects
+        ("ner", "labels", (["O", "T-POS", "O"], ["O", "O", "O"], ["O", "O", "O"])),
+        ("ner_tags", "tags", (["^", "V", "O"], ["O", "V", "^"], ["N", "V", "O"])),  # O is a pronoun
+        ("ner_tags", "labels", (["O", "en", "O"], ["en", "en", "O"], ["O", "O", "da"])),
+    ],
+)
+@pytest.mark.parametrize("bare", [False, True])
+def test_labels_alone_of_something_else_are_noted(tmp_path, read_as, name, others, bare) -> None:
+    places = [[tag.removeprefix("B-") for tag in tags] for tags in _PLACES] if bare else _PLACES
+    rows: list[object] = [
+        {"tokens": WORDS, read_as: tags, name: labels} for tags, labels in zip(places, others, strict=True)
+    ]
+    found, problems, notes = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([READ, ("Ida left Oslo", [("Oslo", "LOC")]), ("Ida left Oslo", [])], "")
+    assert f"tags are those of {read_as!r}; those of {name!r} are not read" in notes
+
+
+def test_labels_alone_that_the_file_has_among_the_tags_read_are_an_error(tmp_path) -> None:
+    rows: list[object] = [
+        {"tokens": WORDS, "ner_tags": ["B-LOC", "O", "O"], "labels": ["O", "PER", "O"]},
+        {"tokens": WORDS, "ner_tags": ["O", "O", "B-PER"], "labels": ["O", "O", "PER"]},
+    ]
+    found, problems, _ = read(written(tmp_path / "a.jsonl", rows))
+    assert found == [("Ida left Oslo", [("Oslo", "PER")])]
+    assert "row 1: the fields 'ner_tags' and 'labels' hold tags and do not agree" in problems
+
+
 def test_tags_that_are_all_o_beside_labels_are_an_error(tmp_path) -> None:
     row = {"tokens": ["Ida", "ran"], "tags": ["O", "O"], "labels": ["person", "O"]}
     problems = read(written(tmp_path / "a.jsonl", [row]))[1]
@@ -128,6 +162,15 @@ def test_parts_of_speech_that_are_called_tags_do_not_hide_entities(tmp_path, tex
     ]
     found, problems, _ = read(written(tmp_path / "a.jsonl", rows))
     assert (found, problems) == ([("Ida ran", [("Ida", "PER")]), ("It ran", [])], "")
+
+
+def test_marks_are_parts_of_speech_in_rows_without_entities_too(tmp_path) -> None:
+    rows: list[object] = [
+        {"tokens": ["Ida", "ran", "."], "tags": ["NNP", "VBD", "."], "entities": [{"start": 0, "end": 1, "type": "X"}]},
+        {"tokens": ["``", "It", "ran", "''", ":", "$"], "tags": ["``", "PRP", "VBD", "''", ":", "$"], "entities": []},
+    ]
+    found, problems, _ = read(written(tmp_path / "a.jsonl", rows))
+    assert (found, problems) == ([("Ida ran .", [("Ida", "X")]), ("`` It ran '' : $", [])], "")
 
 
 def test_tags_of_names_beside_entities_are_still_those_that_are_read(tmp_path) -> None:
@@ -201,3 +244,9 @@ def test_a_sentence_of_nikl_whose_entity_is_elsewhere_is_an_error_of_its_own(tmp
     found, problems, _ = read(written(tmp_path / "c.json", [{"document": [{"sentence": [wrong, _NONE]}]}]))
     assert found == _FOUND[1:]
     assert "row 1: entity '부산' is not at [5:7], where the sentence has '서울'" in problems
+
+
+@pytest.mark.parametrize("sentence", ["Ida ran", {"text": "Ida ran"}, {"form": 7}])
+def test_other_documents_with_sentences_are_none_of_nikl(tmp_path, sentence) -> None:
+    problems = read(written(tmp_path / "c.json", [{"document": [{"sentence": [sentence]}]}]))[1]
+    assert "row 1: 'document' must be text, found [{'sentence': [" in problems

@@ -39,6 +39,8 @@ _PARTS = re.compile(r"[\W_]+")
 _TAG = re.compile(r"[biesluwm]-")
 _OF_TAGS = re.compile(r"y?(?:true|gold|pred|system|reference|guess)\w*|(?:annotator|annotation|rater|coder)\w*")
 """What a column of tags may be called beside others: by who or what said them."""
+_OF_ROWS = ("", "0", "Unnamed: 0")
+"""What pandas writes above the numbers of rows, or above a first column without a name."""
 
 
 def is_header(cells: Sequence[str]) -> bool:
@@ -118,6 +120,14 @@ def unlike_the_rest(rows: Sequence[Sequence[list[str]]]) -> list[str]:
             spelling.kind == "before" and all(spelling.read(tag) for tag in census.counts) and len(census.counts) > 1
         )
         alone = first[column].isalpha() and len(first[column]) > 1
-        if named and (alone or _is_known(first[column]) or first[1:] == list(map(str, range(width - 1)))):
+        if named and (alone or _is_known(first[column]) or _is_of_pandas(first, census.counts)):
             return first
     return []
+
+
+def _is_of_pandas(first: Sequence[str], tags: Container[str]) -> bool:
+    """Whether a line holds the numbers that pandas gives columns without names: of two columns 0 may be the ``tags``'
+    O, beside a word."""
+    if first[1:] != list(map(str, range(len(first) - 1))):
+        return False
+    return len(first) > 2 or first[0] in _OF_ROWS or first[1] not in tags

@@ -5,7 +5,7 @@ second reads. Lines end at line feeds (in a file without one at carriage returns
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from rnr.corpus.formats.columns.above import Above, Note, find_above
@@ -100,14 +100,22 @@ def _by_line(sample: Sequence[Block], file: Path) -> SentenceLines | None:
 
 def _note_gaps(blocks: Sequence[tuple[Block, list[str]]], layout: Layout, file: Path, reading: Reading) -> None:
     """Note sentences of one token; raises DataError where a blank line after every row makes them."""
-    rows = (layout.divide(line) for _, lines in blocks for line in lines)
-    tags = layout.tags([row[layout.tag].strip(BLANKS) for row in rows if len(row) > layout.tag])
+    rows = (layout.divide(lines[0]) for _, lines in blocks if lines)
+    first = layout.tags([row[layout.tag].strip(BLANKS) for row in rows if len(row) > layout.tag])
     try:
-        alone = sentences_of_one([(block.number, len(block.lines)) for block, _ in blocks], tags)
+        alone = sentences_of_one([len(block.lines) for block, _ in blocks], _gaps(blocks, file), first)
     except ValueError as error:
         raise DataError(f"{file}: {error}") from None
     if alone:
         reading.note(ALONE, file, times=alone)
+
+
+def _gaps(blocks: Sequence[tuple[Block, list[str]]], file: Path) -> Iterator[int]:
+    """How many blank lines stand together between two blocks, among which marks of documents may stand."""
+    lines = list(islice(text_lines(file), blocks[-1][0].number))
+    for (before, _), (after, _) in pairwise(blocks):
+        between = lines[before.number - 1 + len(before.lines) : after.number - 1]
+        yield max(map(len, "".join("x" if line.strip() else " " for line in between).split("x")))
 
 
 def _all(parts: Iterator[Block]) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from rnr.corpus.formats.columns.unknown import no_tags, refuse_divided
 from rnr.corpus.formats.field_names import is_predicted, names_tags
 from rnr.corpus.formats.tags.reading import TagCensus
 from rnr.corpus.formats.tags.spelling import LETTERS_LIKE_O
-from rnr.corpus.syntax_labels import CHUNKS, PARTS_OF_SPEECH
+from rnr.corpus.syntax_labels import CHUNKS, are_parts_of_speech
 
 _NAMED = ("ner=", "ne=", "name=", "entity=")
 """Keys whose values may be labels alone, where O stands among them."""
@@ -116,7 +116,7 @@ class _Tags:
     @property
     def parts_of_speech(self) -> bool:
         """Whether it holds parts of speech, among which O is another."""
-        return all(label in PARTS_OF_SPEECH or not any(map(str.isalnum, label)) for label in self.labels)
+        return are_parts_of_speech(self.labels)
 
 
 def _as_tags(columns: Columns, column: int) -> _Tags | None:

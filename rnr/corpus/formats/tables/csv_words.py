@@ -4,7 +4,7 @@ import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -83,14 +83,15 @@ def sentences(columns: WordColumns, source: Source) -> Iterator[Row]:
 def note_gaps(columns: WordColumns, source: Source) -> None:
     """Note sentences of one word, where blank rows divide them; raises DataError where one stands after every word."""
     rows = islice(rows_of_cells(source.file), 1, _LOOKED_AT)
-    places, tags = list[tuple[int, int]](), list[str]()
+    places, first = list[tuple[int, int]](), list[str]()
     for blank, group in groupby(rows, lambda row: isinstance(row[1], DataError) or is_blank(row[1])):
         if not blank:
             numbers, cells = zip(*group, strict=True)
             places.append((numbers[0], len(numbers)))
-            tags.extend(row[columns.tag].strip() for row in cells if len(row) > columns.tag)
+            first.extend(row[columns.tag].strip() for row in cells[:1] if len(row) > columns.tag)
+    gaps = (after - before - size for (before, size), (after, _) in pairwise(places))
     try:
-        alone = sentences_of_one(places, tags)
+        alone = sentences_of_one([size for _, size in places], gaps, first)
     except ValueError as error:
         raise DataError(f"{source.file}: {error}") from None
     if alone:

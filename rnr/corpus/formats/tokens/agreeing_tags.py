@@ -1,7 +1,8 @@
 """Two fields of tags of one row: whether they tell the same entities, whatever schemes they are of."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rnr.corpus.formats.tags.reading import Places, is_of_names, spans, tag_scheme
 from rnr.corpus.formats.tags.spelling import are_tags, find_spelling, may_be_tag
@@ -31,10 +32,26 @@ def _are_chunks(labels: set[str]) -> bool:
     return bool(named := labels - {""}) and named <= CHUNKS
 
 
-def refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str]) -> bool:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a field of tags says in the rows that a file begins with."""
+
+    lettered: bool
+    """Whether all of them are O or have a letter."""
+    labels: frozenset[str]
+
+
+def said_by(tags: Sequence[str]) -> Said:
+    """What these tags of several rows say."""
+    return Said(are_tags(tags), frozenset(_labels(tags)) - {""})
+
+
+def refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str], in_file: Callable[[str], Said]) -> bool:
     """Whether two fields of tags tell the same entities; raises ValueError where they tell others.
 
-    False where one of them has labels alone that are other ones at the same places, which may be finer or coarser.
+    False where one of them has labels alone that are other ones at the same places, which may be finer or coarser, or
+    shares none with the tags read in the rows that the file begins with, where it may be of events, sentiments or
+    languages.
     """
     (read, tags), (name, others) = found.items()
     if tags == others or ((told := _told(tags)) is not None and told == _told(others)):
@@ -43,11 +60,19 @@ def refuse_unlike(found: Mapping[str, Sequence[str]], tokens: Sequence[str]) -> 
         first, second = _labels(tags), _labels(others)
         if list(map(bool, first)) == list(map(bool, second)):
             return first == second
+        one, other = in_file(read), in_file(name)
+        if not (one.lettered and other.lettered) and _are_apart(one.labels.union(first), other.labels.union(second)):
+            return False
     at = next(place for place, pair in enumerate(zip(tags, others, strict=True)) if pair[0] != pair[1])
     raise ValueError(
         f"the fields {read!r} and {name!r} hold tags and do not agree; keep one of them (token {at + 1}, "
         f"{tokens[at]!r}, is {tags[at]} and {others[at]})"
     )
+
+
+def _are_apart(labels: frozenset[str], others: frozenset[str]) -> bool:
+    """Whether there are labels on both sides, and none on both."""
+    return min(map(len, (labels - {""}, others - {""}))) > 0 and labels & others <= {""}
 
 
 def _labels(tags: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ from rnr.corpus.formats.rows import DataError, are_texts
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.tags.reading import is_of_names
 from rnr.corpus.formats.tags.spelling import are_tags, find_spelling
-from rnr.corpus.syntax_labels import CHUNKS, PARTS_OF_SPEECH
+from rnr.corpus.syntax_labels import CHUNKS, are_parts_of_speech
 
 _USUAL = frozenset(("id", "tokens", "words", "ner_tags", "tags", "ner", "pos_tags", "chunk_tags", "langs"))
 TEXTS_OR_WORDS = (*TEXTS, "text_a")
@@ -74,7 +74,7 @@ def _is_idle(row: dict[str, Any], name: str) -> bool:
     if any_of_names(tags) or are_tags(tags):
         return False
     filled = any(isinstance(row.get(field), list) and holds_entities(row[field]) for field in BESIDE)
-    return filled or PARTS_OF_SPEECH.issuperset(tags)
+    return filled or are_parts_of_speech(tags)
 
 
 def note_other_words(row: dict[str, Any], tokens: str, number: int, source: Source) -> None:

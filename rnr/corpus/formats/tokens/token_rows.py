@@ -1,9 +1,10 @@
 """Rows of tokens with a tag each: Hugging Face's ``tokens`` and ``ner_tags``, in JSON, parquet or a saved dataset."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
-from itertools import chain
+from functools import cache, lru_cache
+from itertools import chain, islice
 from typing import Any
 
 from rnr.corpus.formats.entities.beside import note_listed
@@ -20,7 +21,7 @@ from rnr.corpus.formats.tags.reading import (
     located,
     tag_scheme,
 )
-from rnr.corpus.formats.tokens.agreeing_tags import are_of_names, are_sure, refuse_unlike
+from rnr.corpus.formats.tokens.agreeing_tags import Said, are_of_names, are_sure, refuse_unlike, said_by
 from rnr.corpus.formats.tokens.token_fields import (
     BESIDE,
     any_of_names,
@@ -37,6 +38,9 @@ SPACES = ("trailing_whitespace", "space_after", "spaces", "ws", "whitespace", "s
 
 SAMPLE = 200_000
 """So many tags, or more until one differs from the others, tell their scheme."""
+
+_LOOKED_AT = 500
+"""So many rows tell whether two fields of tags have labels in common."""
 
 OTHER_TAGS = "are not read"
 TAGS_READ = "rows have entities beside the tags of their tokens; the tags were read"
@@ -112,7 +116,10 @@ def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
 
 
 def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
-    for number, row in values:
+    values = iter(values)
+    first = list(islice(values, _LOOKED_AT))
+    in_file = cache(lambda name: _said(name, first, source))
+    for number, row in chain(first, values):
         found = fields(row)
         if isinstance(row, DataError) or found is None:
             yield number, row
@@ -132,7 +139,7 @@ def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
             if len(tokens) != len(tags):
                 raise ValueError(f"{counted(len(tokens), 'token')} with {counted(len(tags), 'tag')}")
             named = named_tags(tags, own)
-            for fact in _unread(row, *found, named, source):
+            for fact in _unread(row, *found, named, in_file, source):
                 source.reading.fact(fact, source.file)
         except ValueError as error:
             yield source.fault(number, error)
@@ -179,7 +186,26 @@ def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
     return []
 
 
-def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], source: Source) -> Iterator[str]:
+def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
+    """What a field of tags says in these rows, as far as its tags have names."""
+    tags = list[str]()
+    for _, row in rows:
+        value: Any = row.get(name) if isinstance(row, dict) else None
+        if plain_list(value, (str, int, float)):
+            with suppress(ValueError):  # which is said of a row that is read
+                value = list(map(whole_number, value)) if _are_numbers(value) else value
+                tags += named_tags(value, _names(row, name, source))
+    return said_by(tags)
+
+
+def _unread(
+    row: dict[str, Any],
+    tokens: str,
+    read: str,
+    named: Sequence[str],
+    in_file: Callable[[str], Said],
+    source: Source,
+) -> Iterator[str]:
     """What is said of further fields with a tag for each token that seem to be of names, whatever they are called;
     raises ValueError for one that says something else than the tags that are read, and is called as usual as they are.
     """
@@ -195,7 +221,7 @@ def _unread(row: dict[str, Any], tokens: str, read: str, named: Sequence[str], s
         # Beside tags under a usual name, those under a less usual one may be of finer labels, or coarser ones.
         is_alike = name in TAGS or (is_named and read not in TAGS)
         others = _by_name(value, source.names.get(name)) if is_alike else None
-        if others is not None and refuse_unlike({read: named, name: others}, row[tokens]):
+        if others is not None and refuse_unlike({read: named, name: others}, row[tokens], in_file):
             continue
         is_of_tags = "ner" in name.lower().split("_") or (is_named and (type(value[0]) is int or any_of_names(value)))
         if others is not None or is_of_tags or (are_texts(value) and are_sure(value)):

@@ -25,6 +25,11 @@ def _sentences(corpus: dict[str, Any], number: int, source: Source) -> Iterator[
                 yield ValueError(f"sentence {sentence.get('id')!r}: {why_broken(error)}")
 
 
+def _has_sentences(document: Any) -> bool:
+    """Whether a document has sentences whose text is their form."""
+    return has(document, sentence=list) and any(has(sentence, form=str) for sentence in document["sentence"])
+
+
 def _unread(sentence: dict[str, Any]) -> set[str]:
     return sentence.keys() - _READ
 
@@ -39,7 +44,7 @@ SENTENCE = Shape(
 
 CORPUS = Shape(
     name="NIKL (Modu)",
-    recognises=lambda value: has(value, document=list) and any(has(one, sentence=list) for one in value["document"]),
+    recognises=lambda value: has(value, document=list) and any(map(_has_sentences, value["document"])),
     fields=frozenset(("document",)),
     rows=many(_sentences),
 )
