@@ -117,7 +117,7 @@ def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
 
 def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
     values = iter(values)
-    first = list(islice(values, _LOOKED_AT))
+    first = _first(values)
     in_file = cache(lambda name: _said(name, first, source))
     for number, row in chain(first, values):
         found = fields(row)
@@ -184,6 +184,17 @@ def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
         if isinstance(spaces, list) and len(spaces) == len(tokens) and plain_list(spaces, bool):
             return ["".join(f"{token} " if space else token for token, space in zip(tokens, spaces, strict=True))]
     return []
+
+
+def _first(values: Iterator[Row]) -> list[Row]:
+    """The first row, and some after it where it has further lists that are to be compared."""
+    first = list(islice(values, 1))
+    return [*first, *islice(values, _LOOKED_AT)] if any(map(_has_more_lists, first)) else first
+
+
+def _has_more_lists(found: Row) -> bool:
+    """Whether a row has more lists than one of tokens and one of tags: rows that have not are read one by one."""
+    return isinstance(found[1], dict) and sum(plain_list(value, (str, int)) for value in found[1].values()) > 2
 
 
 def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
