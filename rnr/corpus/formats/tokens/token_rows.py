@@ -210,12 +210,7 @@ def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
 
 
 def _unread(
-    row: dict[str, Any],
-    tokens: str,
-    read: str,
-    named: Sequence[str],
-    in_file: Callable[[str], Said],
-    source: Source,
+    row: dict[str, Any], tokens: str, read: str, named: Sequence[str], in_file: Callable[[str], Said], source: Source
 ) -> Iterator[str]:
     """What is said of further fields with a tag for each token that seem to be of names, whatever they are called;
     raises ValueError for one that says something else than the tags that are read, and is called as usual as they are.
