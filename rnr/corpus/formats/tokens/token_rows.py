@@ -117,7 +117,7 @@ def rows_of_tokens(values: Iterable[Row], source: Source) -> Iterator[Row]:
 
 def _tagged(values: Iterable[Row], source: Source) -> Iterator[Row]:
     values = iter(values)
-    first = list(islice(values, _LOOKED_AT))
+    first = _first(values)
     in_file = cache(lambda name: _said(name, first, source))
     for number, row in chain(first, values):
         found = fields(row)
@@ -186,6 +186,17 @@ def spaced(row: dict[str, Any], tokens: Sequence[str]) -> list[str]:
     return []
 
 
+def _first(values: Iterator[Row]) -> list[Row]:
+    """The first row, and some after it where it has further lists that are to be compared."""
+    first = list(islice(values, 1))
+    return [*first, *islice(values, _LOOKED_AT)] if any(map(_has_more_lists, first)) else first
+
+
+def _has_more_lists(found: Row) -> bool:
+    """Whether a row has more lists than one of tokens and one of tags: rows that have not are read one by one."""
+    return isinstance(found[1], dict) and sum(plain_list(value, (str, int)) for value in found[1].values()) > 2
+
+
 def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
     """What a field of tags says in these rows, as far as its tags have names."""
     tags = list[str]()
@@ -199,12 +210,7 @@ def _said(name: str, rows: Iterable[Row], source: Source) -> Said:
 
 
 def _unread(
-    row: dict[str, Any],
-    tokens: str,
-    read: str,
-    named: Sequence[str],
-    in_file: Callable[[str], Said],
-    source: Source,
+    row: dict[str, Any], tokens: str, read: str, named: Sequence[str], in_file: Callable[[str], Said], source: Source
 ) -> Iterator[str]:
     """What is said of further fields with a tag for each token that seem to be of names, whatever they are called;
     raises ValueError for one that says something else than the tags that are read, and is called as usual as they are.
