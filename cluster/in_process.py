@@ -1,8 +1,8 @@
-"""The workers of a run in this process, without Ray: the counterpart of ``cluster/workers.py`` for ``--debug``.
+"""The workers of a run in this process, without Ray: ``cluster/workers.py`` for ``--debug``.
 
 The worker classes are plain Python, so their handles here call them at once, on the event loop's own thread: a
-breakpoint or a print in a reward, in a loss or in the loop is in the foreground. One thing is not in this process: the
-core of vLLM's asynchronous engine, which it knows only as a child.
+breakpoint or a print in a reward, in a loss or in the loop is in the foreground. Only the core of vLLM's asynchronous
+engine is in a child process.
 """
 
 import math
@@ -56,7 +56,7 @@ class LocalWorkers:
         return await _started(RolloutWorker(VllmEngine(settings)))
 
     async def reward(self, name: str, reward: RewardConfig, max_new_tokens: int) -> LocalHandle:
-        """A worker for the reward preset; a reward of one's own has been tried in this process already."""
+        """A worker for the reward preset; a custom reward has already been tried in this process."""
         return LocalHandle(RewardWorker(reward, max_new_tokens=max_new_tokens))
 
     async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float, parts: Sequence[str]) -> LocalHandle:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rnr.config import ClusterConfig, GenerationConfig, ScorerConfig
 
 IN_PROCESS = "in_process"
-"""The value of ``cluster.address`` that asks for all workers in one process, without Ray."""
+"""The value of ``cluster.address`` for all workers in one process, without Ray."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ LONE_RANK = 1.0
 def decide_gpus(
     cluster: ClusterConfig, generation: GenerationConfig, gpus: float, scorers: Sequence[ScorerConfig] = ()
 ) -> tuple[ClusterConfig, GenerationConfig]:
-    """The branches with what they leave open of the GPUs decided, for a cluster of ``gpus``, of which the scorers take
+    """The branches with the GPUs that they leave open decided, for a cluster of ``gpus``, of which the scorers take
     theirs first. Raises ValueError, with what to set, for shares by which too much would be put on one GPU."""
     judged = sum(role.count * role.gpus for role in _judges(cluster, scorers))
     whole = gpus - judged >= cluster.fewest_rollout_workers + cluster.learner_ranks
@@ -58,8 +58,8 @@ def _refuse_crowded(cluster: ClusterConfig, fraction: float) -> None:
     if cluster.learner_ranks > 1 and 0 < held <= 0.5:
         raise ValueError(
             f"cluster.gpus_per_learner_rank={rank:g}: {int(1 / held)} of the {cluster.learner_ranks} learner ranks "
-            "would be put on one GPU, and NCCL takes one a GPU: set it to 1, or both cluster.gpus_per_learner_rank and "
-            "cluster.gpus_per_rollout_worker to 0.5"
+            "would be put on one GPU, but NCCL allows one per GPU: set it to 1, or both cluster.gpus_per_learner_rank "
+            "and cluster.gpus_per_rollout_worker to 0.5"
         )
     alone = cluster.most_rollout_workers - paired
     if not 0 < engine < 1 or alone < 1:
@@ -67,7 +67,7 @@ def _refuse_crowded(cluster: ClusterConfig, fraction: float) -> None:
     if paired and held + engine <= 1:
         raise ValueError(
             f"cluster.gpus_per_rollout_worker={engine:g}: a second engine would be put on the GPU of a learner rank, "
-            f"which counts on one: set cluster.gpus_per_learner_rank to {1 - engine:g}"
+            f"which expects only one: set cluster.gpus_per_learner_rank to {1 - engine:g}"
         )
     together = min(alone, int(1 / engine))
     if together > 1 and together * fraction > 1:
@@ -91,7 +91,7 @@ def ray_address(cluster: ClusterConfig) -> str:
 
 
 def named_address(cluster: ClusterConfig) -> str:
-    """``ray_address``, with what it is from."""
+    """``ray_address``, with the setting it comes from."""
     source = "cluster.address" if cluster.address else "RAY_ADDRESS; without that variable Ray is started here"
     return f"{ray_address(cluster)} ({source})"
 
@@ -133,7 +133,7 @@ def check_resources(
             fitting = (each.learner_ranks for each in fewer if _needed(each, scorers, key)[0] <= has + 1e-6)
             ranks = next((f"; cluster.learner_ranks={most} would fit" for most in fitting), "")
             raise ValueError(
-                f"the run needs {needed:g} {resource}s ({parts}) and the cluster has {has:g}: lower "
+                f"the run needs {needed:g} {resource}s ({parts}), but the cluster has {has:g}: lower "
                 f"cluster.rollout_workers, cluster.learner_ranks or cluster.{key}_per_*{theirs}, or add a node{ranks}"
             )
 

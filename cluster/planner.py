@@ -18,12 +18,12 @@ STEPS, SEQUENCES = 8, 16_384
 
 
 NEAR = 0.03
-"""Share of the speed for which no GPU more is taken."""
+"""A smaller gain in speed than this share is not worth more GPUs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
-    """So many engines and learner ranks, and what they do; ``outcome`` is None where the memory is too small."""
+    """A number of engines and learner ranks, and their simulated run; ``outcome`` is None if memory is too small."""
 
     gpus: int
     engines: int

@@ -123,21 +123,22 @@ def test_sentences_that_no_rollout_has_room_for_under_marks_are_left_out_and_cou
     assert prepared.decoding == "marks"  # by auto
     assert [prompt.example.sentence for prompt in prepared.prompts] == ["train x.", "train x x."]
     assert (len(prepared.sft), len(prepared.evaluation)) == (3, 2)
-    more = "tokens, and more for each mark"
+    more = "tokens, plus more for each mark"
     why = (
-        f"not to be copied under marks in sampling.max_new_tokens (10), of GRPO's pool alone; the longest, {{}} {more}"
+        "too long to copy under marks within sampling.max_new_tokens (10), out of GRPO's pool only; "
+        f"the longest, {{}} {more}"
     )
     assert prepared.left_out == {why.format("names/names:3, needs 11"): 1}
     assert prepared.notes == (
-        "1 evaluated sentence cannot be copied under marks in evaluation.max_new_tokens (11), so that no answer to "
-        f"them ends: the longest, asked/asked:2, needs 12 {more}",
+        "1 evaluated sentence cannot be copied under marks within evaluation.max_new_tokens (11), so such answers are "
+        f"cut: the longest, asked/asked:2, needs 12 {more}",
         f"data: left out: 1 training sentence: {why.format('names/names:3, needs 11')}",
     )
     few = {"data": data, "sampling": {"max_new_tokens": 8}, "evaluation": evaluation}
     with pytest.raises(
         ValueError,
-        match=r"^sampling\.max_new_tokens \(8\) is too few to copy a sentence under marks, all 3 of GRPO's pool: the "
-        rf"shortest, names/names:1, needs 9 {more}: raise it$",
+        match=r"^sampling\.max_new_tokens \(8\) is too small to copy any of the 3 sentences of GRPO's pool under marks"
+        rf": the shortest, names/names:1, needs 9 {more}: raise it$",
     ):
         _prepare(**few)
     assert len(_prepare(**few, grpo={"steps": 0}).prompts) == 3  # nothing is sampled
@@ -167,7 +168,7 @@ def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp
     assert [prompt.example.sentence for prompt in prepared.prompts] == ["Zo\xe9 sat.", "Ada ran."]
     assert [sample.uid for sample in prepared.sft] == ["names/names:2", "names/names:3"]
     asked = why.format("'Bo met Zoe\\u0301.' becomes 'Bo met Zo\\xe9.'", prepared.evaluation[0].uid)
-    assert f"1 evaluated sentence cannot be answered as written by a free answer: {asked}" in prepared.notes
+    assert f"1 evaluated sentence cannot be reproduced as written in a free answer: {asked}" in prepared.notes
     decomposed = {**data, "train": (_file(tmp_path / "all.jsonl", ["Zoe\u0301 ran."]),)}
     with pytest.raises(ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not give"):
         _prepare(data=decomposed, model=model)
@@ -247,15 +248,18 @@ def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that
     [
         (
             {"reward": {"preset": "paper", "weights": {"overlap": 1.0}}},
-            "reward.weights changes nothing: .* 'paper' has no",
+            "reward.weights has no effect: .* 'paper' has no",
         ),
         ({"reward": {"preset": "weighted", "weights": {"overlap": 1.0}}}, ""),
         ({"reward": {"preset": "paper"}}, ""),
-        ({"sft": {"from_run": "other", "held_out": 1}}, "sft.held_out: 1 sentence out of GRPO's pool, .* not measured"),
+        (
+            {"sft": {"from_run": "other", "held_out": 1}},
+            "sft.held_out: 1 sentence kept out of GRPO's pool, .* not measured",
+        ),
         ({"sft": {"held_out": 1}}, ""),
         (
             {"evaluation": {"label_calibration": 0.3}, "sampling": {"decoding": "schema"}},
-            "evaluation.label_calibration changes nothing: it is for marks, and answers are decoded schema",
+            "evaluation.label_calibration has no effect: it applies to marks, but answers are decoded schema",
         ),
         ({"evaluation": {"label_calibration": 0.0}, "sampling": {"decoding": "schema"}}, ""),
     ],
