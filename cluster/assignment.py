@@ -22,13 +22,13 @@ def assign(asked: Sequence[Bundle], free: Free) -> dict[str, str]:
     others = sorted((each for each in asked if not each.ranks), key=lambda each: each.resources["GPU"], reverse=True)
     found: dict[str, str] = {}
     for nodes in _places_of_ranks(ranks, free):
-        room = _copied(free)
-        found = _filled(ranks, nodes, room) | _spread(others, room)
+        room = _copy(free)
+        found = _fill_in_order(ranks, nodes, room) | _spread(others, room)
         if len(found) == len(asked):
             return found
-    room = _copied(free)
+    room = _copy(free)
     others_first = _spread(others, room)
-    others_first |= _filled(ranks, _most_first(ranks, room), room)
+    others_first |= _fill_in_order(ranks, _most_first(ranks, room), room)
     return max(others_first, found, key=len)
 
 
@@ -37,7 +37,7 @@ def _places_of_ranks(ranks: Sequence[Bundle], free: Free) -> Iterator[list[str]]
     tightest first and nodes that are alike once; then all."""
     tried: list[Mapping[str, float]] = []
     for node in sorted(free, key=lambda node: free[node].get("GPU", 0.0)):
-        if free[node] not in tried and len(_filled(ranks, [node], _copied(free))) == len(ranks):
+        if free[node] not in tried and len(_fill_in_order(ranks, [node], _copy(free))) == len(ranks):
             tried.append(free[node])
             yield [node]
     yield _most_first(ranks, free)
@@ -48,17 +48,17 @@ def _most_first(ranks: Sequence[Bundle], free: Free) -> list[str]:
     return sorted(free, key=lambda node: -fits(free[node], ranks[0].resources)) if ranks else []
 
 
-def _copied(free: Free) -> dict[str, dict[str, float]]:
+def _copy(free: Free) -> dict[str, dict[str, float]]:
     return {node: dict(has) for node, has in free.items()}
 
 
-def _filled(asked: Sequence[Bundle], nodes: Sequence[str], room: dict[str, dict[str, float]]) -> dict[str, str]:
+def _fill_in_order(asked: Sequence[Bundle], nodes: Sequence[str], room: dict[str, dict[str, float]]) -> dict[str, str]:
     """Place each bundle on the first node with room, and subtract it there."""
     found = {}
     for bundle in asked:
         node = next((node for node in nodes if fits(room[node], bundle.resources)), None)
         if node is not None:
-            found |= _taken(bundle, node, room)
+            found |= _take(bundle, node, room)
     return found
 
 
@@ -68,11 +68,11 @@ def _spread(asked: Sequence[Bundle], room: dict[str, dict[str, float]]) -> dict[
     for bundle in asked:
         node = max(room, key=lambda node, need=bundle.resources: fits(room[node], need), default=None)
         if node is not None and fits(room[node], bundle.resources):
-            found |= _taken(bundle, node, room)
+            found |= _take(bundle, node, room)
     return found
 
 
-def _taken(bundle: Bundle, node: str, room: dict[str, dict[str, float]]) -> dict[str, str]:
+def _take(bundle: Bundle, node: str, room: dict[str, dict[str, float]]) -> dict[str, str]:
     for name, amount in bundle.resources.items():
         room[node][name] = room[node].get(name, 0.0) - amount
     return {bundle.members[0]: node}

@@ -72,7 +72,7 @@ class Checkpoints:
         # As large as the one before, and a little more. A rank that fails alone leaves the others in the middle of it.
         newest = self.complete()[-1:]
         size = sum(file.stat().st_size for folder in newest for file in folder.rglob("*") if file.is_file())
-        await self._written(progress, learner.version, fill, needed=size + size // 50)
+        await self._write_when_room(progress, learner.version, fill, needed=size + size // 50)
 
     async def save_again(self, progress: Progress, learner: Learner) -> None:
         """``save`` when only ``progress`` has changed since the newest checkpoint: its files are linked, or copied
@@ -85,9 +85,9 @@ class Checkpoints:
         async def fill(partial: Path) -> tuple[Known, CheckpointLayout]:
             return await asyncio.to_thread(_link, newest[0], partial)
 
-        await self._written(progress, learner.version, fill)
+        await self._write_when_room(progress, learner.version, fill)
 
-    async def _written(self, progress: Progress, version: int, fill: Fill, *, needed: int = 0) -> None:
+    async def _write_when_room(self, progress: Progress, version: int, fill: Fill, *, needed: int = 0) -> None:
         progress.version = version
 
         async def write() -> None:

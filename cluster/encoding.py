@@ -39,15 +39,15 @@ class PromptEncoder:
             return [len(self.prompt(example).token_ids) <= most for example in examples]
 
         found = select(data, seed=seed, held_out=held_out, warm_start=warm_start, fits=fits if most else None)
-        return self._unchanged(found)
+        return self._without_changed(found)
 
-    def _unchanged(self, selected: Selection) -> Selection:
+    def _without_changed(self, selected: Selection) -> Selection:
         """The selection without the training sentences that the tokenizer does not give back as they are written: an
         answer would be learnt, and rewarded, for another text. They are counted, and so are those of the evaluation,
         which stay. Raises ValueError where none is left to train on."""
         training = dict.fromkeys((*selected.sft, *selected.held_out, *selected.pool))
-        changed = {example: None for example in training if self._changed(example)}
-        asked = [example for example in selected.evaluation if self._changed(example)]
+        changed = {example: None for example in training if self._changed_text(example)}
+        asked = [example for example in selected.evaluation if self._changed_text(example)]
         if not changed and not asked:
             return selected
         kept = {
@@ -65,7 +65,7 @@ class PromptEncoder:
             raise ValueError(f"no training sentence remains: {why}")
         return replace(selected, left_out=left_out, notes=notes, **kept)
 
-    def _changed(self, example: Example) -> str:
+    def _changed_text(self, example: Example) -> str:
         """The sentence or label that the tokenizer changes; empty if none."""
         for label in example.schema:
             if label not in self._labels:
@@ -74,7 +74,7 @@ class PromptEncoder:
         return odd or ("" if self.chat.shows_sentence(self.prompt(example)) else example.sentence)
 
     def _why(self, example: Example) -> str:
-        return f"{self.chat.change_of(self._changed(example))}; the first is {example.uid}"
+        return f"{self.chat.change_of(self._changed_text(example))}; the first is {example.uid}"
 
 
 class TargetEncoder:
@@ -100,7 +100,7 @@ class TargetEncoder:
         if self._decoding != "marks":
             return selected
         left_out, notes = dict(selected.left_out), selected.notes
-        long = self._longer(selected.pool, sampling.max_new_tokens) if rolls else {}
+        long = self._longer_chains(selected.pool, sampling.max_new_tokens) if rolls else {}
         key = f"sampling.max_new_tokens ({sampling.max_new_tokens})"
         if long and len(long) == len(selected.pool):
             raise ValueError(
@@ -111,7 +111,7 @@ class TargetEncoder:
             longest = _in_words(max(long.items(), key=_tokens))
             why = f"too long to copy under marks within {key}, out of GRPO's pool only; the longest, {longest}"
             left_out[why] = len(long)
-        if cut := self._longer(selected.evaluation, evaluation.max_new_tokens):
+        if cut := self._longer_chains(selected.evaluation, evaluation.max_new_tokens):
             longest = _in_words(max(cut.items(), key=_tokens))
             notes = (
                 *notes,
@@ -121,7 +121,7 @@ class TargetEncoder:
         pool = tuple(example for example in selected.pool if example not in long)
         return replace(selected, pool=pool, left_out=left_out, notes=notes)
 
-    def _longer(self, examples: Sequence[Example], tokens: int) -> dict[Example, int]:
+    def _longer_chains(self, examples: Sequence[Example], tokens: int) -> dict[Example, int]:
         """Those whose chain without a mark, up to the token that ends it, has more ``tokens``, and how many."""
         # A prompt has more around its sentence than a chain has: one that is short enough needs no second look.
         unsure = (example for example in examples if len(self.prompt(example).token_ids) > tokens)

@@ -132,15 +132,15 @@ class GracefulStop:
             await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
             if not self._asked.is_set():
                 return task.result()
-            kept = await self._kept(task, keep)
+            kept = await self._save_in_time(task, keep)
             if not task.cancelled():
                 return task.result()  # it finished meanwhile
             raise Stopped(f"stopped by {self._by}: {kept}")
         finally:
             asked.cancel()
-            await _ended(task)
+            await _cancel(task)
 
-    async def _kept(self, task: asyncio.Future[Any], keep: Callable[[], Awaitable[str]]) -> str:
+    async def _save_in_time(self, task: asyncio.Future[Any], keep: Callable[[], Awaitable[str]]) -> str:
         """What was saved within the grace time."""
         keeping = asyncio.ensure_future(self._settle_and(task, keep))
         hurry = asyncio.ensure_future(self._at_once.wait())
@@ -152,8 +152,8 @@ class GracefulStop:
             return f"{why} before the checkpoint was written; the previous one remains"
         finally:
             hurry.cancel()
-            await _ended(keeping)
-            await _ended(task)
+            await _cancel(keeping)
+            await _cancel(task)
 
     async def _settle_and(self, task: asyncio.Future[Any], keep: Callable[[], Awaitable[str]]) -> str:
         settled = asyncio.ensure_future(self._settled.wait())
@@ -161,11 +161,11 @@ class GracefulStop:
             await asyncio.wait([task, settled], return_when=asyncio.FIRST_COMPLETED)
         finally:
             settled.cancel()
-        await _ended(task)
+        await _cancel(task)
         return await keep() if task.cancelled() else ""
 
 
-async def _ended(task: asyncio.Future[Any]) -> None:
+async def _cancel(task: asyncio.Future[Any]) -> None:
     """Cancel a task and wait for its end; its failure is ignored, as its work is given up."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

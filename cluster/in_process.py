@@ -53,7 +53,7 @@ class LocalWorkers:
 
     async def rollout(self, name: str, settings: EngineSettings) -> LocalHandle:
         """A rollout worker with a running engine."""
-        return await _started(RolloutWorker(VllmEngine(settings)))
+        return await _start(RolloutWorker(VllmEngine(settings)))
 
     async def reward(self, name: str, reward: RewardConfig, max_new_tokens: int) -> LocalHandle:
         """A worker for the reward preset; a custom reward has already been tried in this process."""
@@ -61,7 +61,7 @@ class LocalWorkers:
 
     async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float, parts: Sequence[str]) -> LocalHandle:
         """A worker for a further scorer, which has loaded it and tried it on rewards of these parts."""
-        return await _started(ScorerWorker(scorer, trial_seconds=trial_seconds, parts=parts, in_thread=False))
+        return await _start(ScorerWorker(scorer, trial_seconds=trial_seconds, parts=parts, in_thread=False))
 
     async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
         """The one rank, with its engine built."""
@@ -94,6 +94,6 @@ class LocalWorkers:
         """Nothing: there are no workers that could be killed alone."""
 
 
-async def _started(worker: Any) -> LocalHandle:
+async def _start(worker: Any) -> LocalHandle:
     await worker.start()
     return LocalHandle(worker)

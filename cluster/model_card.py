@@ -126,14 +126,14 @@ def _settings(config: Mapping[str, Any]) -> str:
     for key in SETTINGS:
         section, _, option = key.partition(".")
         if option in config.get(section, {}):
-            rows.append(f"| `{key}` | {_shown(config[section][option])} |")
+            rows.append(f"| `{key}` | {_display(config[section][option])} |")
     return "\n".join(["## Data and settings", "", "| key | value |", "|---|---|", *rows])
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     """A value without the folders of the machine that trained."""
     if isinstance(value, list | tuple):
-        return ", ".join(_shown(item) for item in value) or "-"
+        return ", ".join(_display(item) for item in value) or "-"
     if isinstance(value, str) and value.startswith(("/", "~", ".")):
         return Path(value).name
     return str(value).replace("|", "\\|") if value != "" else "-"

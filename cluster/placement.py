@@ -126,11 +126,11 @@ def check_resources(
     decided do not fit."""
     theirs = " (or those of reward.scorers)" if scorers else ""
     for resource, key in (("CPU", "cpus"), ("GPU", "gpus")):
-        needed, parts = _needed(cluster, scorers, key)
+        needed, parts = _sum_needed(cluster, scorers, key)
         has = available.get(resource, 0.0)
         if needed > has + 1e-6:
             fewer = (cluster.model_copy(update={"learner_ranks": n}) for n in range(cluster.learner_ranks - 1, 0, -1))
-            fitting = (each.learner_ranks for each in fewer if _needed(each, scorers, key)[0] <= has + 1e-6)
+            fitting = (each.learner_ranks for each in fewer if _sum_needed(each, scorers, key)[0] <= has + 1e-6)
             ranks = next((f"; cluster.learner_ranks={most} would fit" for most in fitting), "")
             raise ValueError(
                 f"the run needs {needed:g} {resource}s ({parts}), but the cluster has {has:g}: lower "
@@ -138,7 +138,7 @@ def check_resources(
             )
 
 
-def _needed(cluster: ClusterConfig, scorers: Sequence[ScorerConfig], key: str) -> tuple[float, str]:
+def _sum_needed(cluster: ClusterConfig, scorers: Sequence[ScorerConfig], key: str) -> tuple[float, str]:
     """The ``cpus`` or ``gpus`` of all workers together, and by which of them."""
     parts = [(role.count, f"{role.name} x", getattr(role, key)) for role in roles(cluster, scorers)]
     if key == "gpus" and (paired := pairs(cluster)) and (alone := cluster.learner_ranks - paired):

@@ -255,7 +255,7 @@ def _decoding(
     taught = selected.pool if sft.from_run else selected.sft
     found, why = sampling.decoding, ""
     if found == "auto":
-        found, why = _fitting(sft, data, folder, chat, taught, asked)
+        found, why = _auto_decoding(sft, data, folder, chat, taught, asked)
         if odd := unfollowed(chat, found):
             found, why = "free", odd
     if sft.decoding == "marks" and found != "marks":
@@ -272,7 +272,7 @@ def _decoding(
     return found, why, "free" if unfollowed(chat, grammar) else grammar
 
 
-def _fitting(
+def _auto_decoding(
     sft: SftConfig,
     data: DataConfig,
     folder: str,

@@ -160,14 +160,14 @@ class LearnerRanks:
 
     async def save(self, folder: str) -> None:
         """Raises FolderNotShared unless what the ranks have written is there for this process, too."""
-        await self._written("save", folder)
+        await self._write_and_check("save", folder)
 
     async def load(self, folder: str) -> None:
         await self._all("load", folder, seconds=self._deadlines.save)
 
     async def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
         """Raises FolderNotShared unless what rank 0 has written is there for this process, too."""
-        await self._written("export", folder, extra_files)
+        await self._write_and_check("export", folder, extra_files)
 
     async def check_folder(self, folder: Path) -> None:
         """Raise FolderNotShared unless every rank sees a file that this process writes into the run folder."""
@@ -179,7 +179,7 @@ class LearnerRanks:
             file.unlink(missing_ok=True)
         await self._refuse_hosts(folder, [rank for rank, sees in enumerate(seen) if not sees])
 
-    async def _written(self, method: str, folder: str, *arguments: Any) -> None:
+    async def _write_and_check(self, method: str, folder: str, *arguments: Any) -> None:
         by_rank = await self._all(method, folder, *arguments, seconds=self._deadlines.save)
         files = [{Path(folder, name) for name in names} for names in by_rank]
         missing = set(await asyncio.to_thread(not_there, set().union(*files)))

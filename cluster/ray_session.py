@@ -124,12 +124,12 @@ def connect(
         "_node_ip_address": LOOPBACK,
     }
     begin = time.monotonic()
-    while not _started(seconds, options | quiet):
+    while not _start_local(seconds, options | quiet):
         if time.monotonic() - begin > seconds:
             raise ValueError(f"{HERE}: not up within {seconds:.0f} s (deadlines.start); {SLOW}")
 
 
-def _started(seconds: float, options: Mapping[str, Any]) -> bool:
+def _start_local(seconds: float, options: Mapping[str, Any]) -> bool:
     """Start Ray on this machine; False if its own start timed out. Raises ValueError as ``connect`` does."""
     global _local
     disconnect()

@@ -195,9 +195,7 @@ def test_a_token_that_the_model_has_no_embedding_for_is_refused_before_anything_
     assert chat_format(model).token_name(rows) == "<pad>"
     tokenizer.add_tokens(["<think>", "</think>"])
     tokenizer.save_pretrained(model)
-    said = (
-        rf"writes token {rows + 2}, '</think>', and the model has embeddings for {rows} tokens: where tokens were added"
-    )
+    said = rf"writes token {rows + 2}, '</think>', but the model has embeddings for {rows} tokens: if tokens were added"
     for asked in (lambda: chat_format(model), lambda: _prepare(model={"path": model})):
         with pytest.raises(ValueError, match=said):
             asked()
@@ -236,10 +234,10 @@ def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that
     data = {"train": (_file(tmp_path / "train.jsonl", ["Ada ran."]),), "definitions": str(file)}
     label = _prepare(data={"train": data["train"]}).prompts[0].example.schema[0]
     file.write_text(json.dumps({label.upper(): "somebody", "persn": "a slip", "plce": "another"}))
-    said = f"data.definitions: {file} defines 2 labels that no schema has (persn, plce)"
+    said = f"data.definitions: {file} defines 2 labels in no schema (persn, plce)"
     assert said in _prepare(data=data).notes
     file.write_text(json.dumps({"persn": "a slip"}))
-    with pytest.raises(ValueError, match=r"defines 1 label that no schema has \(persn\): the labels of the data are "):
+    with pytest.raises(ValueError, match=r"defines 1 label in no schema \(persn\): the labels of the data are "):
         _prepare(data=data)
 
 
@@ -284,11 +282,11 @@ def test_blank_definitions_are_left_out_and_a_label_is_defined_in_one_way(tmp_pa
     text = prepared.chat.tokenizer.decode(prepared.prompts[0].token_ids)
     assert "Labels: city, person (somebody), work of art\n" in text
     for told, why in (
-        ('{"PER": "people", "per": "robots"}', "'per' is defined as 'robots', and in another writing, .* as 'people'"),
-        ('{"a_b": "x", "A b": ""}', "'A b' is defined as '', and in another writing"),
+        ('{"PER": "people", "per": "robots"}', "'per' is defined as 'robots', and another spelling of .* as 'people'"),
+        ('{"a_b": "x", "A b": ""}', "'A b' is defined as '', and another spelling"),
         ('{"PER": "people", "PER": "robots"}', "an object has 'PER' twice"),
-        ('{"PER": " "}', "holds no definition, or blank ones alone"),
-        ("{}", "holds no definition, or blank ones alone"),
+        ('{"PER": " "}', "holds no definition, or only blank ones"),
+        ("{}", "holds no definition, or only blank ones"),
     ):
         file.write_text(told)
         with pytest.raises(ValueError, match=rf"data\.definitions: {file}:? {why}"):
@@ -339,11 +337,11 @@ def test_a_tokenizer_that_no_grammar_can_read_is_decoded_freely_and_so_is_its_ex
     data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Cyd."]),)}
     prepared = _prepare(data=data, model={"path": str(model)})
     assert prepared.decoding == "free"
-    why = "this tokenizer cannot be decoded under a grammar, which takes a token for "
+    why = "this tokenizer cannot be decoded under a grammar, which reads a token as "
     assert prepared.notes[-1].startswith(f"decoding free: {why}")
     (model / "rnr_prompt.json").write_text(prepared.prompt_file["rnr_prompt.json"])
     assert grammar_decoding(str(model)) == "free"
-    with pytest.raises(ValueError, match=f'decoding "marks": {why}.*: decode free'):
+    with pytest.raises(ValueError, match=f'decoding "marks": {why}.*: set decoding to free'):
         _prepare(data=data, model={"path": str(model)}, sampling={"decoding": "marks"})
 
 

@@ -217,7 +217,7 @@ def test_the_plan_names_model_sources_and_what_preparing_noted(options, tiny_mod
     assert plan["evaluation sentences"][0].startswith("4 of colours")
     assert plan["note"] == [
         "evaluation.every_steps (9) has no effect: the longest evaluated stage has 2 steps",
-        f"data.definitions: {tmp_path}/definitions.json defines 1 label that no schema has (town)",
+        f"data.definitions: {tmp_path}/definitions.json defines 1 label in no schema (town)",
     ]
 
 
