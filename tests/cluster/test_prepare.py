@@ -206,7 +206,7 @@ def test_a_token_that_only_a_sentence_has_is_refused_too(tmp_path) -> None:
     file, weights = (tmp_path / "model" / name for name in ("config.json", "model.safetensors"))
     largest = _prepare(model={"path": model}).largest_token_id
     file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": largest}))
-    with pytest.raises(UnsupportedModel, match=r"embed_tokens\.weight \(.* by config\.json\)"):
+    with pytest.raises(UnsupportedModel, match=r"embed_tokens\.weight \(.* in config\.json\)"):
         _prepare(model={"path": model})
     found = load_file(weights)
     weights.unlink()
