@@ -20,52 +20,52 @@ from rnr.types import Decoding, Example
 from rnr.validation import explain
 
 PROMPT_FILE = "rnr_prompt.json"
-"""The file of an export that tells how its model was asked."""
+"""The file of an export that records how its model was asked."""
 
 
 def chat_format(model_folder: str) -> ChatFormat:
-    """How a model is asked: as it was trained by us, or with the wording ``compact``.
+    """How a model is asked: as in its RNR training, or with the wording ``compact``.
 
     Raises ValueError naming a file of the model that is wrong.
     """
     load_config(model_folder)
-    asked = _asked(model_folder)
+    asked = _read_prompt_file(model_folder)
     return with_wording(model_folder, asked.wording or PRESETS[asked.preset], asked.definitions)
 
 
 def trained_decoding(model: str) -> Decoding:
-    """The decoding that a model was trained with by us, else ``free``: only a folder can tell."""
-    return _asked(model).decoding
+    """The decoding of a model trained by RNR, else ``free``; only a folder records it."""
+    return _read_prompt_file(model).decoding
 
 
 def trained_calibration(model: str) -> float:
     """How far the labels of greedy marks were calibrated (``actors.label_calibration``) where a model was trained by
     us; 0 if only others know it."""
-    return _asked(model).label_calibration
+    return _read_prompt_file(model).label_calibration
 
 
 def grammar_decoding(model_folder: str) -> Decoding:
-    """The decoding under which an answer of this model keeps to the question: as the model was trained, if that was
-    under a grammar; else the one that goes with its chains, if its folder tells; else ``schema``, for any chain."""
-    asked = _asked(model_folder)
+    """The grammar decoding of this model: the one it was trained with, if that was a grammar; else the one that fits
+    its chains, if its folder records it; else ``schema``, for any chain."""
+    asked = _read_prompt_file(model_folder)
     return asked.grammar if asked.decoding == "free" else asked.decoding
 
 
 def asks_catch_alls(model: str) -> bool:
     """Whether a model was trained by us to be asked for catch-all labels (``data.catch_all_labels``); yes if only
     others know it, and no under the paper's prompt."""
-    asked = _asked(model)
+    asked = _read_prompt_file(model)
     return asked.preset != "reference" if asked.catch_all_labels is None else asked.catch_all_labels
 
 
 def _preset(name: str) -> str:
     if name not in PRESETS:
-        raise ValueError(f"{name!r} is none of {', '.join(PRESETS)}: was it written by a newer RNR?")
+        raise ValueError(f"{name!r} is not one of {', '.join(PRESETS)}; was it written by a newer RNR?")
     return name
 
 
 class _Asked(BaseModel):
-    """``PROMPT_FILE``; what is missing is as it was before exports wrote it."""
+    """``PROMPT_FILE``; a missing key has the value from before exports wrote it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,7 +79,7 @@ class _Asked(BaseModel):
     catch_all_labels: bool | None = None
 
 
-def _asked(model: str) -> _Asked:
+def _read_prompt_file(model: str) -> _Asked:
     file = Path(model) / PROMPT_FILE
     try:
         return _Asked.model_validate_json(file.read_bytes()) if file.is_file() else _Asked()
@@ -97,15 +97,15 @@ def with_wording(model_folder: str, wording: Wording, definitions: Mapping[str, 
 
 
 def _without_embeddings(model_folder: str, tokenizer: Any) -> str:
-    """What a user should know of tokens beyond the model's embeddings; empty where there are none."""
+    """A note on tokens beyond the model's embeddings; empty if there are none."""
     rows = embedding_rows(model_folder)
     added = {} if rows is None else tokenizer.get_vocab()
     beyond = [text for text, number in sorted(added.items(), key=lambda each: each[1]) if number >= (rows or 0)]
     if not beyond:
         return ""
     return (
-        f"the model has embeddings for {rows} tokens, and its tokenizer knows {len(beyond)} more, never used: "
-        f"{few([repr(text) for text in beyond], 5)}; where they are to be, call "
+        f"the model has embeddings for {rows} tokens, but its tokenizer knows {len(beyond)} more, never used: "
+        f"{few([repr(text) for text in beyond], 5)}; to use them, call "
         "model.resize_token_embeddings(len(tokenizer)) and save the model again"
     )
 
@@ -115,9 +115,9 @@ def refuse_unknown_token(model_folder: str, chat: ChatFormat, largest: int) -> N
     rows = embedding_rows(model_folder)
     if rows is not None and largest >= rows:
         raise ValueError(
-            f"model.path: {model_folder}: its tokenizer writes token {largest}, {chat.token_name(largest)!r}, and the "
-            f"model has embeddings for {rows} tokens: where tokens were added, call "
-            "model.resize_token_embeddings(len(tokenizer)) and save the model again; else take its own tokenizer"
+            f"model.path: {model_folder}: its tokenizer writes token {largest}, {chat.token_name(largest)!r}, but the "
+            f"model has embeddings for {rows} tokens: if tokens were added, call "
+            "model.resize_token_embeddings(len(tokenizer)) and save the model again; else use the model's own tokenizer"
         )
 
 
@@ -143,7 +143,7 @@ def refuse_unfollowed(chat: ChatFormat, decoding: Decoding) -> None:
             'other tokens than <think> and a newline: set sampling.decoding to "auto", "schema" or "free"'
         )
     if why := unfollowed(chat, decoding):
-        raise ValueError(f'decoding "{decoding}": {why}: decode free')
+        raise ValueError(f'decoding "{decoding}": {why}: set decoding to free')
 
 
 def prompt_file(
@@ -160,7 +160,7 @@ def prompt_file(
 
 
 def read_wording(prompt: str) -> Wording:
-    """The wording that ``data.prompt`` names; raises ValueError for one that there is not or that cannot be used."""
+    """The wording that ``data.prompt`` names; raises ValueError for an unknown or unusable one."""
     if prompt in PRESETS:
         return PRESETS[prompt]
     try:
@@ -179,7 +179,7 @@ def read_definitions(path: str) -> dict[str, str]:
         return {}
     found = {key: text for key, text in _definitions(path).items() if text.strip()}
     if not found:
-        raise ValueError(f"data.definitions: {path} holds no definition, or blank ones alone")
+        raise ValueError(f"data.definitions: {path} holds no definition, or only blank ones")
     return found
 
 
@@ -200,8 +200,8 @@ def _definitions(path: str) -> dict[str, str]:
         other = definitions.setdefault(label_key(label), text)
         if other.strip() != text.strip():
             raise ValueError(
-                f"data.definitions: {path}: {label!r} is defined as {text[:40]!r}, and in another writing, which is "
-                f"the same label to the model, as {other[:40]!r}: leave one out"
+                f"data.definitions: {path}: {label!r} is defined as {text[:40]!r}, and another spelling of the "
+                f"same label as {other[:40]!r}: remove one"
             )
     return definitions
 
@@ -219,7 +219,7 @@ def undefined(definitions: Mapping[str, str], path: str, examples: Iterable[Exam
     labels = {label_key(label) for schema in {example.schema for example in examples} for label in schema}
     if unknown := sorted(definitions.keys() - labels):
         notes.append(
-            f"data.definitions: {path} defines {counted(len(unknown), 'label')} that no schema has ({few(unknown, 5)})"
+            f"data.definitions: {path} defines {counted(len(unknown), 'label')} in no schema ({few(unknown, 5)})"
         )
     if len(unknown) == len(definitions):
         raise ValueError(f"{notes[-1]}: the labels of the data are {few(sorted(labels), 8)}")

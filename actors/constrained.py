@@ -1,4 +1,4 @@
-"""Rollouts under a grammar: what is asked of the engine, which tokens were decisions, and the completion that follows.
+"""Rollouts under a grammar: the engine's requests, which tokens were decisions, and the resulting completion.
 
 Knows xgrammar, which vLLM decodes with, but no engine.
 """
@@ -40,7 +40,7 @@ class GrammarMasks:
         self._bits = self._mask.numpy().view(numpy.uint8)[0]
 
     def compile(self, grammar: str) -> xgrammar.CompiledGrammar:
-        """The grammar as ``allowed`` takes it, kept by nobody but the caller."""
+        """The grammar for ``allowed``; not cached."""
         return self._compiler.compile_grammar(grammar)
 
     def allowed(self, grammar: xgrammar.CompiledGrammar, token_ids: Sequence[int]) -> tuple[tuple[int, ...], ...]:
@@ -58,13 +58,13 @@ class GrammarMasks:
             decided = len(ids) > 1 and not self._spells(matcher, ids)
             if not matcher.accept_token(token):
                 raise ValueError(
-                    f"token {place}, {self._vocabulary[token]!r}, is not among the {len(ids)} allowed ones"
+                    f"token {place}, {self._vocabulary[token]!r}, is not one of the {len(ids)} allowed ones"
                 )
             found.append(ids if decided else (token,))
         return tuple(found)
 
     def refused(self, grammar: xgrammar.CompiledGrammar, token_ids: Sequence[int]) -> str:
-        """The first token that the grammar does not allow, as the grammar reads it; empty if it allows all."""
+        """The first token that the grammar refuses, as the grammar reads it; empty if it allows all."""
         matcher = xgrammar.GrammarMatcher(grammar, override_stop_tokens=self._stops, max_rollback_tokens=0)
         odd = (repr(self._vocabulary[token]) for token in token_ids if not matcher.accept_token(token))
         return next(odd, "")
@@ -82,7 +82,7 @@ class GrammarMasks:
 
 def misread(tokenizer: Any, stop_token_id: int, decoding: Decoding) -> str:
     """Why this tokenizer cannot be decoded under the grammar of ``marks`` or ``schema``, in a few words; empty if it
-    can. xgrammar takes some vocabularies, such as Unigram's without bytes, for other texts than they spell, and vLLM
+    can. xgrammar misreads the text of some vocabularies, such as Unigram's without bytes, and vLLM
     lets the token that ends a text end all that a grammar allows."""
     eos, rows = getattr(tokenizer, "eos_token_id", None), embedding_rows(tokenizer.name_or_path)
     if eos is not None and rows is not None and eos >= rows:
@@ -98,7 +98,7 @@ def misread(tokenizer: Any, stop_token_id: int, decoding: Decoding) -> str:
         grammar, context = answer_grammar(_PLAIN, _LABELS), [Piece(CLOSE, markup=True), Piece("\n")]
         text = '{"entities":{"person":["Ada Lovelace"]}}'
     odd = masks.refused(masks.compile(grammar), encoder.encode_after(context, [Piece(text)]))
-    return f"this tokenizer cannot be decoded under a grammar, which takes a token for {odd}" if odd else ""
+    return f"this tokenizer cannot be decoded under a grammar, which reads a token as {odd}" if odd else ""
 
 
 class TargetDecisions:
@@ -112,8 +112,8 @@ class TargetDecisions:
         self._masks = GrammarMasks(tokenizer, [stop_token_id])
 
     def allowed(self, example: Example, chain: str, target: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-        """For each token of the target with this chain the ids among which it was a decision, as for a rollout: it
-        alone where nothing is decided, and so in all that stands before and behind the chain."""
+        """For each token of the target with this chain the ids among which it was a decision, as for a rollout: the
+        token alone where nothing is decided, as everywhere before and after the chain."""
         before = "\n" if self._newline else ""
         context = [Piece(OPEN if self._newline else OPENING, markup=True)]
         written = self._encoder.encode_after(context, [Piece(f"{before}{chain}\n")])
@@ -148,9 +148,9 @@ class Decoder:
 
     async def generate(self, prompt: Prompt, sampling: Sampling) -> Group:
         """The rollouts of one prompt under the grammar of its decoding, ``marks`` or ``schema``."""
-        return await (self._marks if prompt.decoding == "marks" else self._schema)(prompt, sampling)
+        return await (self._generate_marks if prompt.decoding == "marks" else self._generate_schema)(prompt, sampling)
 
-    async def _under(self, grammar: str, prompt: Prompt, sampling: Sampling) -> Group:
+    async def _complete_under(self, grammar: str, prompt: Prompt, sampling: Sampling) -> Group:
         """The completions that the grammar allows. A control token that the sentence spells is a way to copy it, and
         engines leave it out of the text: there the text is put together here."""
         group = await self._complete(prompt, sampling, grammar=grammar)
@@ -167,8 +167,8 @@ class Decoder:
             return rollout
         return replace(rollout, text="".join(found), ends=tuple(accumulate(map(len, found))))
 
-    async def _marks(self, prompt: Prompt, sampling: Sampling) -> Group:
-        """The chain's opening is given, the chain sampled, all behind it follows from the chain: neither is trained on.
+    async def _generate_marks(self, prompt: Prompt, sampling: Sampling) -> Group:
+        """The chain's opening is given, the chain is sampled, and the rest follows: only the chain is trained on.
         Greedy completions carry no allowed ids, as nothing is trained on them."""
         grammar = chain_grammar(prompt.example.sentence, prompt.example.schema)
         given = self._openings[prompt.opening]
@@ -180,7 +180,7 @@ class Decoder:
             else None
         )
         limits = replace(sampling, max_new_tokens=max(1, sampling.max_new_tokens - len(given)))
-        group = await self._under(grammar, opened, limits)
+        group = await self._complete_under(grammar, opened, limits)
         ready = await compiled if compiled else None
         marked = (self._marked(prompt, given, rollout, ready) for rollout in group.rollouts)
         return Group(prompt=prompt, rollouts=tuple(marked))
@@ -188,7 +188,7 @@ class Decoder:
     def _marked(
         self, prompt: Prompt, given: tuple[int, ...], rollout: Rollout, compiled: xgrammar.CompiledGrammar | None
     ) -> Rollout:
-        chain = rollout.segments  # several where a new policy took over in the middle
+        chain = rollout.segments  # several if a new policy took over midway
         if compiled:
             chain = _with_allowed(chain, self._masks.allowed(compiled, rollout.token_ids))
         opening = Segment(
@@ -204,17 +204,17 @@ class Decoder:
         ends = (*before, *(len(OPENING) + end for end in rollout.ends)) if rollout.ends else ()
         return replace(rollout, segments=(opening, *chain) if given else chain, text=text, ends=ends)
 
-    async def _schema(self, prompt: Prompt, sampling: Sampling) -> Group:
+    async def _generate_schema(self, prompt: Prompt, sampling: Sampling) -> Group:
         """The chain is sampled freely and trained on; the answer that its grammar allows is not."""
         group = await self._complete(prompt, sampling, stop=CLOSE)
-        rollouts = await asyncio.gather(*(self._answered(prompt, rollout, sampling) for rollout in group.rollouts))
+        rollouts = await asyncio.gather(*(self._with_answer(prompt, rollout, sampling) for rollout in group.rollouts))
         return Group(prompt=prompt, rollouts=tuple(rollouts))
 
-    async def _answered(self, prompt: Prompt, rollout: Rollout, sampling: Sampling) -> Rollout:
+    async def _with_answer(self, prompt: Prompt, rollout: Rollout, sampling: Sampling) -> Rollout:
         if not rollout.text.rstrip().endswith(CLOSE):
-            return self._unstopped(rollout)  # it ended without a chain, or ran into the limit within it
-        chain, missing = self._closed(prompt, rollout)
-        written = self._closing(missing)
+            return self._without_stop_text(rollout)  # it ended without a chain, or hit the limit within it
+        chain, missing = self._close_chain(prompt, rollout)
+        written = self._closing_ids(missing)
         room = sampling.max_new_tokens - len(chain.token_ids) - len(written)
         if room <= 0:
             return replace(rollout, finished=False)
@@ -222,7 +222,7 @@ class Decoder:
         reasoned = replace(prompt, token_ids=token_ids, opening="")
         grammar = answer_grammar(prompt.example.sentence, prompt.example.schema)
         limits = replace(sampling, count=1, max_new_tokens=room, min_new_tokens=0)
-        answer = (await self._under(grammar, reasoned, limits)).rollouts[0]
+        answer = (await self._complete_under(grammar, reasoned, limits)).rollouts[0]
         given = Segment(
             token_ids=(*written, *answer.token_ids),
             logprobs=(0.0,) * (len(written) + len(answer.token_ids)),
@@ -239,7 +239,7 @@ class Decoder:
             ends=(*before, *(len(text) + end for end in answer.ends)) if known else (),
         )
 
-    def _unstopped(self, rollout: Rollout) -> Rollout:
+    def _without_stop_text(self, rollout: Rollout) -> Rollout:
         """A rollout without the name of the token that ended it, which vLLM keeps beside a stop string where the token
         is not special."""
         last = rollout.token_ids[-1:]
@@ -247,11 +247,11 @@ class Decoder:
         text = rollout.text.removesuffix(name)
         return replace(rollout, text=text, ends=tuple(min(end, len(text)) for end in rollout.ends))
 
-    def _closed(self, prompt: Prompt, rollout: Rollout) -> tuple[Rollout, str]:
-        """A chain with the text that its tokens say, and what is missing of ``</think>`` and a newline behind it.
+    def _close_chain(self, prompt: Prompt, rollout: Rollout) -> tuple[Rollout, str]:
+        """A chain with the text of its tokens, and the missing part of ``</think>`` and a newline after it.
 
-        Engines cut the text behind the stop string, but the token that ends it may go on: ``>`` and the newline are one
-        token in many vocabularies. A token that goes on with anything else was never taught: it is taken back.
+        Engines cut the text after the stop string, but its last token may continue: ``>`` and the newline are one
+        token in many vocabularies. A token that continues with anything else was never taught: it is removed.
         """
         found = pieces(self._tokenizer, -1, prompt.token_ids, rollout.token_ids)
         text = prompt.opening + "".join(found or ())
@@ -264,16 +264,16 @@ class Decoder:
             return replace(rollout, text=text, ends=ends), "" if "\n" in beyond else "\n"
         kept = sum(end <= closed for end in ends)
         last = ends[kept - 1] if kept else len(prompt.opening)
-        chain = replace(rollout, segments=_first(rollout.segments, kept), text=text[:last], ends=ends[:kept])
+        chain = replace(rollout, segments=_first_tokens(rollout.segments, kept), text=text[:last], ends=ends[:kept])
         return chain, text[last:closed] + "\n"
 
-    def _closing(self, missing: str) -> tuple[int, ...]:
-        """Token ids of the end of ``</think>`` and a newline, as far as it is missing."""
+    def _closing_ids(self, missing: str) -> tuple[int, ...]:
+        """Token ids of the missing end of ``</think>`` and a newline."""
         begun = CLOSE.removesuffix(missing.removesuffix("\n"))
         return tuple(self._encoder.encode_after([Piece(begun, markup=True)], [Piece(missing)])) if missing else ()
 
 
-def _first(segments: Sequence[Segment], count: int) -> tuple[Segment, ...]:
+def _first_tokens(segments: Sequence[Segment], count: int) -> tuple[Segment, ...]:
     """The segments up to the token ``count``."""
     found: list[Segment] = []
     for segment in segments:

@@ -12,9 +12,9 @@ KILLED_FOR_MEMORY = "the worker was killed by Ray's memory monitor, because its 
 
 
 async def answer(reference: Any, *, place: str, seconds: float, lost: type[RuntimeError]) -> Any:
-    """What a remote call returns; ``lost(place: why)`` when its worker dies, gives itself up, or lets ``seconds`` pass.
+    """What a remote call returns; raises ``lost(place: why)`` when its worker dies, gives up, or lets ``seconds`` pass.
 
-    Any other exception, a TimeoutError of the worker's own among them, is a bug in data or code and comes through as it
+    Any other exception, including a TimeoutError raised by the worker, is a bug in data or code and is raised as it
     is. A call that is no longer waited for is cancelled on its worker.
     """
     call = asyncio.ensure_future(_result(reference))
@@ -28,9 +28,9 @@ async def answer(reference: Any, *, place: str, seconds: float, lost: type[Runti
     except (RayActorError, NodeDiedError, OutOfMemoryError) as error:
         raise lost(f"{place}: {_death(error)}") from None
     except ObjectLostError as error:
-        # What a call was given may be lost as well: then it is not the worker's loss, and whoever gave it knows.
+        # An argument of the call may be lost instead: that is not the worker's loss, and the caller knows.
         if isinstance(reference, ray.ObjectRef) and getattr(error, "object_ref_hex", "") == reference.hex():
-            raise lost(f"{place}: the answer went with its host before it was fetched") from None
+            raise lost(f"{place}: the answer was lost with its host before it was fetched") from None
         raise
     finally:
         if not call.done():

@@ -14,7 +14,7 @@ Tensors = Iterator[tuple[str, torch.Tensor]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A published policy as it lies before an engine."""
+    """A published policy, ready for an engine to load."""
 
     version: int
     receiver: str
@@ -25,7 +25,7 @@ class Delivery:
 
 
 def received(receiver: str, payload: Any) -> tuple[Tensors, Callable[[], str]]:
-    """The tensors, and what gives their digest (``rnr.digest``) once all have been taken."""
+    """The tensors, and a function that returns their digest (``rnr.digest``) once all have been read."""
     module, _, function = receiver.partition(":")
     receive = getattr(importlib.import_module(module), function)
     seen = Digest()

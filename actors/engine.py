@@ -11,7 +11,7 @@ from rnr.config import GenerationConfig, ModelConfig
 from rnr.types import Segment
 
 MOST_CHOICES = 1024
-"""Tokens among which an engine chooses at most (``Engine.choice``)."""
+"""Maximum number of tokens that an engine chooses among (``Engine.choice``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class EngineSettings:
     generation: GenerationConfig
     threads: int
     gpus: float
-    """How many, over which the model is divided, or the share of one; 0 for the CPU."""
+    """Number of GPUs that the model is divided over, or the share of one; 0 for the CPU."""
     seed: int
 
     @property
@@ -76,7 +76,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What an engine made of a prompt: ``rnr.types.Rollout`` says what the fields mean."""
+    """A completion of a prompt; ``rnr.types.Rollout`` documents the fields."""
 
     segments: tuple[Segment, ...]
     text: str
@@ -85,7 +85,7 @@ class Completion:
 
 
 def among(logprobs: Mapping[int, float]) -> dict[int, float]:
-    """These log-probabilities, or logits, made to be those among them alone."""
+    """These log-probabilities, or logits, normalised over themselves."""
     largest = max(logprobs.values())
     total = largest + math.log(sum(math.exp(value - largest) for value in logprobs.values()))
     return {token: value - total for token, value in logprobs.items()}
@@ -114,8 +114,8 @@ class Engine(Protocol):
         ...
 
     async def sleep(self, level: int) -> None:
-        """Give the memory of a GPU back until the next ``load``, weights kept on the host (1) or thrown away (2).
-        Whatever else it is asked for meanwhile raises WorkerUnusable."""
+        """Give the memory of a GPU back until the next ``load``, weights kept on the host (1) or discarded (2).
+        Any other request meanwhile raises WorkerUnusable."""
         ...
 
     async def generate(self, token_ids: Sequence[int], sampling: Sampling) -> Sequence[Completion]:
@@ -131,5 +131,5 @@ class Engine(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Give everything back."""
+        """Release everything."""
         ...

@@ -1,5 +1,5 @@
-"""An event loop in a thread of its own, so that a call may wait for it wherever it comes from: in a script, and in a
-notebook, whose own loop is running."""
+"""An event loop in its own thread, so that any caller may wait for it: a script, or a notebook whose own loop is
+running."""
 
 import asyncio
 import concurrent.futures
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 CLOSED = "the model is closed; load it again"
 ENDING = 30.0
-"""Seconds that what goes on has to end."""
+"""Seconds for running calls to end."""
 
 
 class EventLoop:
@@ -33,8 +33,8 @@ class EventLoop:
         raise RuntimeError(CLOSED)
 
     def stop(self, seconds: float = ENDING) -> None:
-        """Cancel what goes on, for which nobody waits any longer then, and end the loop and its thread. A call that
-        holds the thread up beyond these seconds is left behind, and ends with the process."""
+        """Cancel all running calls, and end the loop and its thread. A call that blocks the thread for longer than
+        these seconds is left running, and ends with the process."""
         with self._lock:
             if self.stopped:
                 return
@@ -48,8 +48,8 @@ class EventLoop:
 def result_of(
     future: "concurrent.futures.Future[Result]", *, seconds: float | None = None, late: str = "no answer"
 ) -> Result:
-    """What is submitted returns. Raises RuntimeError when the loop was stopped before, or, with ``late`` as its begin,
-    after so many seconds."""
+    """The result of submitted work. Raises RuntimeError when the loop has been stopped, or, beginning with ``late``,
+    after ``seconds``."""
     try:
         return future.result(seconds)
     except concurrent.futures.CancelledError:

@@ -1,4 +1,4 @@
-"""A loaded model that is asked for entities: what ``rnr.load`` gives."""
+"""A loaded model that extracts entities: what ``rnr.load`` returns."""
 
 import asyncio
 import queue
@@ -25,13 +25,13 @@ from rnr.task.windows import joined, windows
 from rnr.types import Decoding, Example, Prompt, Rollout
 
 LEAST_ANSWER = 32
-"""Tokens that an answer must have room for, beside as many as its text has."""
+"""Tokens of room that an answer needs in addition to the length of its text."""
 
 
 class Extractor:
     """One model on one engine. Calls may come from several threads; all share the engine's batches.
 
-    Also a context manager, which gives the engine back; the end of the process does that as well.
+    Also a context manager that closes the engine; the end of the process closes it, too.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Extractor:
         in_flight: int,
         loop: EventLoop,
     ) -> None:
-        """``label_calibration`` is that of the model's own run, which holds unless a question asks for another."""
+        """``label_calibration`` is the one of the model's run, used unless a question sets another."""
         self.worker = worker
         self.folder = folder
         self.chat = chat
@@ -64,7 +64,7 @@ class Extractor:
 
         ``labels`` are names, or ``{name: definition}``. ``options`` are those of ``Options``: threshold (one, or by
         label), samples, select, temperature, decoding, label_calibration, window, overlap. Raises ValueError for
-        a question that cannot be asked.
+        an invalid question.
         """
         refuse_text(text)
         return self.batch([text], labels, **options)[0]
@@ -76,9 +76,9 @@ class Extractor:
         return list(self.stream(((text, labels) for text in texts), **options))
 
     def stream(self, questions: Iterable[tuple[str, Labels]], **options: Any) -> Iterator[Extraction]:
-        """The answers to questions (text, labels), in their order, each as soon as it and those before it are there.
+        """The answers to questions (text, labels), in order, each as soon as it and those before it are complete.
 
-        Only so many questions are taken ahead as the engine has use for, so that there may be any number of them.
+        Only as many questions are read ahead as the engine can use, so that there may be any number of them.
         """
         meant = self.options.but(**options)
         refuse_unfollowed(self.chat, meant.decoding)
@@ -150,7 +150,7 @@ class Extractor:
                 break
             if size < 32:
                 raise ValueError(
-                    f"labels and definitions leave no room for a text: the prompt has {longest} tokens of "
+                    f"labels and definitions leave no room for text: the prompt takes {longest} tokens of "
                     f"context_tokens={self._context_tokens}"
                 )
             size, overlap = size // 2, overlap // 2
@@ -179,7 +179,7 @@ class Extractor:
             self._calibration = self._calibration or LabelCalibration(
                 self.worker.choices, self.chat, self._context_tokens
             )
-            found = await self._calibration.decided(prompt, found, weight, meanings)
+            found = await self._calibration.calibrate(prompt, found, weight, meanings)
         return apply_threshold(found, example, prompt.decoding, options.least)
 
     def answers(self, examples: Sequence[Example], *, decoding: Decoding, **options: Any) -> list[Chosen]:
@@ -197,8 +197,8 @@ class Extractor:
         return result_of(self.loop.submit(gather_all(self.answer(prompt, meant) for prompt in prompts)))
 
     def close(self) -> None:
-        """Give the engine back; calls that go on in other threads, and further ones, fail. Raises RuntimeError for an
-        engine that does not end in time: it ends with the process."""
+        """Close the engine; running and later calls from other threads fail. Raises RuntimeError for an engine that
+        does not end in time: it ends with the process."""
         if self.loop.stopped:
             return
         try:

@@ -1,4 +1,4 @@
-"""Contextual calibration of the labels of marks: decided again, less what the model would name anywhere.
+"""Contextual calibration of the labels of marks: decided again, minus what the model would name anywhere.
 
 A small policy has favourites in a schema that it was not trained on: it writes ``literary genre`` for writers and books
 alike, because of the name and not because of the sentence. Its log-probability of a label at a mark, less ``weight``
@@ -26,7 +26,7 @@ from rnr.types import Example, Mention, Prompt
 Result = TypeVar("Result")
 
 AFTER = 8
-"""Characters behind a mark that the tokenizer sees with it."""
+"""Characters after a mark that the tokenizer sees with it."""
 KEPT = 1024
 """Schemas whose neutral marks are remembered."""
 
@@ -45,7 +45,7 @@ class LabelCalibration:
         self._context_tokens = context_tokens
         self._priors: dict[Any, asyncio.Task[list[float]]] = {}
 
-    async def decided(
+    async def calibrate(
         self, prompt: Prompt, found: Chosen, weight: float, meanings: Mapping[str, str] | None = None
     ) -> Chosen:
         """The answer with each mark's label decided again, from left to right, in the chain with the labels that were
@@ -65,7 +65,7 @@ class LabelCalibration:
         for number, own in enumerate(by_mark):
             mention, confidence = known[_place(mentions[number])]
             logs = await self._in_chain(prompt, mentions, number) if changed else None
-            mentions[number], sure = _decided(example.schema, mention, confidence, own, logs or own, prior, weight)
+            mentions[number], sure = _decide_label(example.schema, mention, confidence, own, logs or own, prior, weight)
             confidences.append(sure)
             changed |= mentions[number] != mention
         return replace(
@@ -81,12 +81,12 @@ class LabelCalibration:
         _, before, after = _marks(replace(prompt.example, mentions=tuple(mentions)))[number]
         return await self._logprobs(prompt, before, after)
 
-    async def all_decided(self, prompts: Sequence[Prompt], answers: Sequence[Chosen], weight: float) -> list[Chosen]:
-        """The greedy answers to these prompts as ``decided`` has them. Nothing is asked any more when this returns or
-        raises."""
+    async def calibrate_all(self, prompts: Sequence[Prompt], answers: Sequence[Chosen], weight: float) -> list[Chosen]:
+        """The greedy answers to these prompts, calibrated. No request is left running when this returns
+        or raises."""
         pairs = zip(prompts, answers, strict=True)
         try:
-            return await gather_all(self.decided(prompt, found, weight) for prompt, found in pairs)
+            return await gather_all(self.calibrate(prompt, found, weight) for prompt, found in pairs)
         finally:
             priors = list(self._priors.values())
             for prior in priors:
@@ -99,15 +99,15 @@ class LabelCalibration:
         if key not in self._priors:
             if len(self._priors) >= KEPT:
                 self._priors.pop(next(iter(self._priors)))
-            self._priors[key] = asyncio.ensure_future(self._asked(schema, meanings))
+            self._priors[key] = asyncio.ensure_future(self._ask_prior(schema, meanings))
             self._priors[key].add_done_callback(partial(self._forget_failure, key))
-        return await asyncio.shield(self._priors[key])  # others wait for it too
+        return await asyncio.shield(self._priors[key])  # other tasks wait for it, too
 
     def _forget_failure(self, key: Any, asked: "asyncio.Task[list[float]]") -> None:
         if (asked.cancelled() or asked.exception()) and self._priors.get(key) is asked:
             del self._priors[key]
 
-    async def _asked(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
+    async def _ask_prior(self, schema: tuple[str, ...], meanings: Mapping[str, str] | None) -> list[float]:
         marks = await asyncio.to_thread(neutral_marks, self._chat, schema, self._context_tokens, meanings)
         by_mark = await gather_all(self._logprobs(*mark) for mark in marks)
         known = [logs for logs in by_mark if logs is not None]
@@ -141,7 +141,7 @@ def neutral_marks(
     room, or for more labels than an engine tells apart."""
     if len(schema) > MOST_CHOICES:
         raise ValueError(
-            f"label_calibration decides among at most {MOST_CHOICES} labels, and {len(schema)} are asked for: set "
+            f"label_calibration supports at most {MOST_CHOICES} labels, but {len(schema)} are asked for: set "
             "label_calibration to 0"
         )
     longest = max(schema, key=len)
@@ -167,7 +167,7 @@ def _no_room(schema: Sequence[str], context_tokens: int) -> ValueError:
 
 @cache
 def neutral() -> tuple[Example, ...]:
-    """An embedded sentence of each of the domains that there are, with its first mention alone."""
+    """An embedded sentence of each domain, with only its first mention."""
     found: dict[tuple[str, ...], Example] = {}
     for example in load_data(["demo/train"], training=False):
         if example.mentions:
@@ -176,8 +176,8 @@ def neutral() -> tuple[Example, ...]:
 
 
 def branches(ends: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]]:
-    """Each beginning that several of these token sequences share -> the ids by which they go on, ascending; beginnings
-    that all go on alike are left out."""
+    """Each beginning that several of these token sequences share -> the ids that continue them, ascending; beginnings
+    with only one continuation are left out."""
     found: dict[tuple[int, ...], set[int]] = {}
     shared = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(*ends, strict=False)))
     for end in ends:
@@ -201,7 +201,7 @@ def _place(mention: Mention) -> tuple[int, int]:
     return mention.start, mention.end
 
 
-def _decided(
+def _decide_label(
     schema: Sequence[str],
     mention: Mention,
     confidence: float | None,

@@ -25,7 +25,7 @@ from rnr.types import Decoding
 EngineName = Literal["vllm", "transformers"]
 
 SEQUENCES_AT_ONCE = {"cpu": 64, "cuda": 256, "mps": 32}
-"""How many completions one engine makes at once, by device."""
+"""How many completions one engine decodes at once, by device."""
 START = 3600.0
 """Seconds until an engine is up: a large model may come from a slow disk, and be compiled."""
 
@@ -40,11 +40,11 @@ def load(
     device: str = "",
     **options: Any,
 ) -> Extractor:
-    """A model that is asked for entities: ``load("runs/demo/export")("Ada met Bob.", ["person"])``.
+    """A loaded model that extracts entities: ``load("runs/demo/export")("Ada met Bob.", ["person"])``.
 
-    ``model`` is a Hugging Face folder or id; the export of a run tells by itself how it was asked. ``engine="vllm"`` is
+    ``model`` is a Hugging Face folder or id; the export of a run records how it was asked. ``engine="vllm"`` is
     the fast one, ``"transformers"`` needs neither vLLM nor Ray and takes a ``device`` (``cuda``, ``mps``, ``cpu``;
-    found out if empty). ``decoding`` keeps answers to the question by default: ``marks`` for tagged chains, else
+    detected if empty). ``decoding`` is a grammar by default: ``marks`` for tagged chains, else
     ``schema``. ``max_new_tokens`` limits an answer; by default the context does. ``options`` are the defaults of all
     calls: samples, select, threshold, temperature, label_calibration, window, overlap.
 
@@ -91,16 +91,16 @@ def _close(extractor: "weakref.ref[Extractor]") -> None:
 def _refuse_engine(engine: str, device: str) -> None:
     if device and engine == "vllm":
         raise ValueError(
-            f'device={device!r} is for engine="transformers"; vLLM takes the first GPU that it sees, or the CPU: set '
-            "CUDA_VISIBLE_DEVICES to show it another"
+            f'device={device!r} is for engine="transformers"; vLLM uses the first visible GPU, or the CPU: set '
+            "CUDA_VISIBLE_DEVICES to choose another"
         )
     if device and device.partition(":")[0] not in SEQUENCES_AT_ONCE:
-        raise ValueError(f"device is {', '.join(SEQUENCES_AT_ONCE)} (cuda:1 for the second GPU), not {device!r}")
+        raise ValueError(f"device must be {', '.join(SEQUENCES_AT_ONCE)} (cuda:1 for the second GPU), not {device!r}")
     if engine not in ("vllm", "transformers"):
-        raise ValueError(f'engine is "vllm" or "transformers", not {engine!r}')
+        raise ValueError(f'engine must be "vllm" or "transformers", not {engine!r}')
     needed = ("vllm", "torch") if engine == "vllm" else ("transformers", "torch", "xgrammar")
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
-        other = ' or take engine="transformers"' if engine == "vllm" else ""
+        other = ' or use engine="transformers"' if engine == "vllm" else ""
         raise ValueError(
             f'engine="{engine}" needs {", ".join(missing)}, which is not installed: in the folder of RNR '
             f'pip install ".[{engine}]"{other}'
@@ -113,7 +113,7 @@ def _engine(name: EngineName, folder: str, chat: ChatFormat, context_tokens: int
         # A forked engine would inherit locks that threads hold: a notebook's, or those of torch's pools.
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
-    # Twenty lines about how vLLM runs on this device say nothing to who asks for entities; errors still come.
+    # Twenty lines about how vLLM runs on this device do not help a user who extracts entities; errors are still shown.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if name == "vllm":
@@ -141,8 +141,8 @@ def _engine(name: EngineName, folder: str, chat: ChatFormat, context_tokens: int
 
 @contextmanager
 def _unnamed_main() -> Iterator[None]:
-    """Let a spawned engine process not run the caller's script once more: nothing in it is needed there, and a script
-    without ``if __name__ == "__main__"`` would load the model again, without end."""
+    """Keep a spawned engine process from running the caller's script again: it needs nothing from it, and a script
+    without ``if __name__ == "__main__"`` would load the model again and again."""
     main = sys.modules["__main__"]
     spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
     try:

@@ -30,19 +30,19 @@ class _Method:
         self._function = function
 
     def options(self, **_options: Any) -> "_Method":
-        """Itself: where a call runs is not a question here."""
+        """Itself: every call runs in this process."""
         return self
 
     def remote(self, *values: Any, **keywords: Any) -> Any:
         """What can be awaited for the result, or iterated over for values that can be awaited."""
         values = tuple(value.value if isinstance(value, _Done) else value for value in values)
         if inspect.isgeneratorfunction(self._function):
-            return _streamed(self._function(*values, **keywords))
-        return _called(self._function, values, keywords)
+            return _stream(self._function(*values, **keywords))
+        return _call(self._function, values, keywords)
 
 
 class _Done:
-    """A value in the place of a reference to one."""
+    """A value that is awaited like a reference to one."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -52,18 +52,18 @@ class _Done:
         yield
 
 
-async def _called(function: Any, values: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+async def _call(function: Any, values: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     result = function(*values, **keywords)
     return await result if inspect.isawaitable(result) else result
 
 
-async def _streamed(items: Iterable[Any]) -> AsyncIterator[_Done]:
+async def _stream(items: Iterable[Any]) -> AsyncIterator[_Done]:
     for item in items:
         yield _Done(copy.deepcopy(item))
 
 
 def _drive(coroutine: Any) -> None:
-    """Run a coroutine that waits for nothing to its end, where no loop can be waited for."""
+    """Run a coroutine that never waits, where no event loop can be awaited."""
     try:
         coroutine.send(None)
     except StopIteration:

@@ -17,14 +17,14 @@ from typing import Any
 PREFIX = "rnr-worker-"
 SHARED_MEMORY = Path("/dev/shm")
 LONGEST_ROOT = 40
-"""Sockets lie in a held folder, and the path of a socket has at most 107 characters."""
+"""Sockets are in a held folder, and the path of a socket has at most 107 characters."""
 
 
 def held_folder(root: Path, prefix: str) -> tuple[Path, int]:
     """(a new folder in ``root``, open to this user alone, and the descriptor that holds it)."""
     remove_abandoned(root, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
-    # The file gets its name when it is locked: no other process takes the folder for an abandoned one in between.
+    # The file gets its name once it is locked, so that no other process sees the folder as abandoned in between.
     partial = folder / "lock.partial"
     lock = os.open(partial, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -34,7 +34,7 @@ def held_folder(root: Path, prefix: str) -> tuple[Path, int]:
 
 @contextmanager
 def held_for_a_while(root: Path) -> Iterator[Path]:
-    """One of a worker's for the length of a block."""
+    """A held folder of a worker for the length of a block."""
     folder, lock = held_folder(root, PREFIX)
     try:
         yield folder
@@ -45,7 +45,7 @@ def held_for_a_while(root: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_for_sockets() -> Iterator[Path]:
-    """One for the length of a block; in a process that has its temporary files in one, that one."""
+    """A held folder for the length of a block; the process's own if its temporary files are in one."""
     own = Path(tempfile.gettempdir())
     if own.name.startswith(PREFIX):
         yield own
@@ -67,13 +67,13 @@ def remove_abandoned(root: Path, prefix: str) -> None:
 
 
 def remove_abandoned_by_workers() -> None:
-    """Remove what workers on this host that are no more have left, in shared memory too."""
+    """Remove what dead workers on this host have left, in shared memory too."""
     for root in {root_of_workers(), SHARED_MEMORY}:
         remove_abandoned(root, PREFIX)
 
 
 def sweep_host() -> None:
-    """The same, with the patience that a worker needs which is being ended."""
+    """``remove_abandoned_by_workers``, allowing time for a worker that is still ending."""
     for _ in range(3):
         time.sleep(0.7)
         remove_abandoned_by_workers()
@@ -84,7 +84,7 @@ def remove(folder: Path) -> None:
     for name in (folder.name, *(inner.name for inner in folder.glob(f"tmp/{PREFIX}*"))):
         for semaphore in SHARED_MEMORY.glob(f"sem.{name}-*"):
             semaphore.unlink(missing_ok=True)
-    # A process that still ends may write meanwhile. The lock goes last: what is not empty is removed by the next.
+    # A process that is still ending may write meanwhile. The lock goes last, so the next process removes the rest.
     for path in folder.glob("*"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -110,6 +110,6 @@ def move_temporary_files() -> None:
 
 
 def root_of_workers() -> Path:
-    """Where the held folders of workers lie on this host."""
+    """Where the held folders of workers are on this host."""
     root = Path(tempfile.gettempdir())
     return root if len(str(root)) <= LONGEST_ROOT else Path("/tmp")

@@ -1,4 +1,4 @@
-"""Standard output kept for results: whatever engines print goes to standard error."""
+"""Standard output is kept for results: whatever engines print goes to standard error."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ def stdout_to_stderr() -> Iterator[TextIO]:
     output, whether by Python or not, arrives at standard error. Halves of surrogate pairs, which a model may spell, are
     written as their escapes.
 
-    A process that is started meanwhile keeps to that for good. Where ``sys.stdout`` is not the process's standard
+    A process that is started meanwhile keeps that for good. Where ``sys.stdout`` is not the process's standard
     output (a notebook, a test), that stream is what comes back.
     """
     own = _is_stdout(sys.stdout)

@@ -1,7 +1,7 @@
 """``Pool``: interchangeable Ray workers behind leases with deadlines.
 
 A lease hands one piece of work to one worker until a deadline. A worker that dies or lets a deadline pass is replaced
-and its leases are handed out again; an exception *inside* a worker is a bug in data or code and stops the run. The pool
+and its leases are issued again; an exception *inside* a worker is a bug in data or code and stops the run. The pool
 may grow and shrink while leases are out: a new worker takes leases once it is up to date, one that is given back first
 answers those it has.
 """
@@ -21,15 +21,15 @@ Spawn = Callable[[str], Awaitable[Handle]]
 
 
 class LeaseFailed(RuntimeError):
-    """A lease that failed as often as is allowed; says which worker, in which phase, and why."""
+    """A lease that failed as often as allowed; names the worker, the phase and the cause."""
 
 
 class WorkerLost(RuntimeError):
-    """A worker that died, gave itself up or missed a deadline."""
+    """A worker that died, gave up or missed a deadline."""
 
 
 class Pool:
-    """Workers which together work off any number of leases."""
+    """Workers that share any number of leases."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Pool:
         A worker that was lost while it started is no attempt of the lease that waited for it: such starts go on for
         ``restart_seconds`` and at least ``attempts`` times, once anything was answered at all. ``retry_losses`` counts
         those that were lost while they worked like that, too: where a kill is likelier than work that kills. Errors of
-        the kinds ``passed_on`` are no loss of the worker whose start raises them: whoever waits for it gets them."""
+        the kinds ``passed_on`` are not a loss of the worker whose start raises them: the waiting lease raises them."""
         self._kind = kind
         self._spawn = spawn
         self.slots = [self._slot(number) for number in range(size)]
@@ -87,7 +87,7 @@ class Pool:
         """
         self._going.set()
         starts = RetryBudget(tries=self._attempts, seconds=self._restart_seconds if self._answered else 0.0)
-        # One for both where a loss at work is borne as one at a start is.
+        # One budget for both if losses at work are retried like losses at a start.
         calls = starts if self._retry_losses or not starts.seconds else RetryBudget(tries=self._attempts, seconds=0.0)
         while True:
             slot, pause, generation = await self._queue.take(size), 0.0, None
@@ -118,8 +118,8 @@ class Pool:
                 group.create_task(self._bring_up(slot))
 
     async def refresh(self) -> list[WorkerLost]:
-        """Bring every worker that is there up to date, without waiting for those that are not; the losses on the way.
-        All others are being filled then, those too that had failed: what they are brought to is another now."""
+        """Bring every running worker up to date, without waiting for the others; returns the losses on the way. All
+        other slots are being filled then, including those that failed before, because the target version changed."""
         self._broken = None
         self._going.set()
         ready = [slot for slot in self.slots if slot.ready]
@@ -204,7 +204,7 @@ class Pool:
                     starts.failed()
                     await asyncio.sleep(starts.delay)
         except Exception as error:
-            # A bug in data or code. Nobody waits for this task, so the next lease raises it.
+            # A bug in data or code. Nothing awaits this task, so the next lease raises it.
             self._broken = error
         finally:
             slot.filling = False
@@ -258,7 +258,7 @@ class Pool:
         except Exception as error:
             if isinstance(error, (WorkerLost, *self._passed_on)) or not self._answered:
                 raise
-            # What came up before is not wrong in itself: its host may have no room in shared memory.
+            # A worker that came up before is not broken: its host may have no room in shared memory.
             reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
             raise WorkerLost(f"{slot.name}.{slot.generation}, phase start: {reason}") from error
         finally:

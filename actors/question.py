@@ -1,4 +1,4 @@
-"""What a question to a loaded model may be: a text, labels with or without definitions, and how much of them."""
+"""Checks of a question to a loaded model: its text, its labels with or without definitions, and their limits."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Labels: TypeAlias = Sequence[str] | Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one request, and all together, may ask for."""
+    """Limits of one request, and of all together."""
 
     sentences: int = 256
     """In one request."""
@@ -25,10 +25,10 @@ class Limits:
 
 
 def refuse_text(text: Any) -> None:
-    """Raise ValueError for what is no text, or none that can be written in UTF-8."""
+    """Raise ValueError for anything but a string that can be written in UTF-8."""
     if not isinstance(text, str):
-        advice = "; several texts go to batch(texts, labels)" if isinstance(text, list | tuple) else ""
-        raise ValueError(f"a text is a string, found {type(text).__name__}{advice}")
+        advice = "; for several texts call batch(texts, labels)" if isinstance(text, list | tuple) else ""
+        raise ValueError(f"a text must be a string, found {type(text).__name__}{advice}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -38,14 +38,14 @@ def refuse_text(text: Any) -> None:
 def refuse_one_text(texts: Any) -> None:
     """Raise ValueError for one string in the place of several texts: its letters would be asked about."""
     if isinstance(texts, str | bytes):
-        raise ValueError("batch takes a list of texts, found one string: ask ner(text, labels)")
+        raise ValueError("batch takes a list of texts, found one string: call ner(text, labels)")
 
 
 def pair(question: Any) -> tuple[str, Labels]:
-    """(text, labels) of one of many questions; raises ValueError for what is no such pair."""
+    """(text, labels) of one of many questions; raises ValueError for anything else."""
     if isinstance(question, str | bytes):
         raise ValueError(
-            "stream takes (text, labels) for each text, found a text alone: ask batch(texts, labels) for texts with "
+            "stream takes (text, labels) for each text, found a text alone: call batch(texts, labels) for texts with "
             "the same labels"
         )
     try:
@@ -56,42 +56,43 @@ def pair(question: Any) -> tuple[str, Labels]:
 
 
 def asked(labels: Any) -> dict[str, str]:
-    """``{label_key(label): label}``; raises ValueError for no labels, blank ones, what is no label, and two that are
-    one to the model."""
+    """``{label_key(label): label}``; raises ValueError for no labels, blank ones, other types, and two that are
+    the same to the model."""
     found: dict[str, str] = {}
-    for label in _listed(labels):
+    for label in _as_sequence(labels):
         if not isinstance(label, str):
-            raise ValueError(f"a label is a string, found {label!r}; stream() takes (text, labels) for each text")
+            raise ValueError(f"a label must be a string, found {label!r}; stream() takes (text, labels) for each text")
         refuse_text(label)
         key = label_key(label)
         if not key:
             raise ValueError("a label must not be blank")
         if key in found and found[key] != label:
-            raise ValueError(f"the labels {found[key]!r} and {label!r} are the same to the model: leave one out")
+            raise ValueError(f"the labels {found[key]!r} and {label!r} are the same to the model: remove one")
         found[key] = label
     if not found:
         raise ValueError("a question needs at least one label")
     return found
 
 
-def _listed(labels: Any) -> Sequence[Any]:
-    """The labels in an order: a set has another one in each process, and so would the prompt."""
+def _as_sequence(labels: Any) -> Sequence[Any]:
+    """The labels as a sequence; a set is refused, because its order, and so the prompt, differs between processes."""
     if isinstance(labels, str | bytes):
-        raise ValueError(f"labels are a list or {{label: definition}}, not one string: [{labels!r}]")
+        raise ValueError(f"labels must be a list or {{label: definition}}, not one string: use [{labels!r}]")
     if isinstance(labels, Set) and not isinstance(labels, Mapping):
         return sorted(labels, key=str)
     if not isinstance(labels, Sequence | Mapping):
-        raise ValueError(f"labels are a list or {{label: definition}}, found {type(labels).__name__}")
+        raise ValueError(f"labels must be a list or {{label: definition}}, found {type(labels).__name__}")
     return list(labels)
 
 
 def definitions(labels: Labels) -> dict[str, str] | None:
-    """``{label_key(label): definition}`` without blank ones; raises ValueError for one that is no text."""
+    """``{label_key(label): definition}`` without blank ones; raises ValueError for one that is not a string."""
     if not isinstance(labels, Mapping):
         return None
     for label, meaning in labels.items():
         if not isinstance(meaning, str):
-            raise ValueError(f"the definition of {label!r} is a string, found {type(meaning).__name__} ('' for none)")
+            kind = type(meaning).__name__
+            raise ValueError(f"the definition of {label!r} must be a string, found {kind} ('' for none)")
     return {label_key(label): meaning for label, meaning in labels.items() if meaning.strip()} or None
 
 

@@ -12,10 +12,10 @@ from rnr.types import Group, ScoredGroup
 
 
 class RewardWorker:
-    """The reward preset. Stateless: any worker can score any group, again if need be."""
+    """The reward preset. Stateless: any worker can score any group, even twice."""
 
     def __init__(self, options: RewardConfig, *, max_new_tokens: int, import_path: Sequence[str] = ()) -> None:
-        """``import_path`` is where the driver finds modules, a user's reward among them."""
+        """``import_path`` is the driver's module search path, which includes a user's reward."""
         _extend_path(import_path)
         self._options = options
         self._max_new_tokens = max_new_tokens

@@ -33,7 +33,7 @@ class Receiving(Protocol):
 
 @contextmanager
 def _unusable_if(what: str) -> Iterator[None]:
-    """WorkerUnusable for whatever goes wrong in the block but PolicyGone: nobody knows then what the engine holds."""
+    """Raise WorkerUnusable for any error in the block but PolicyGone: the engine's state is unknown then."""
     try:
         yield
     except (WorkerUnusable, PolicyGone):
@@ -78,8 +78,8 @@ class RolloutWorker:
     async def load(self, transport: Receiving, version: int, *parcels: Any) -> tuple[str, float]:
         """Make ``version`` the policy that is sampled from; the digest of the weights that arrived, and the seconds.
 
-        Whatever goes wrong leaves the engine half-loaded: WorkerUnusable. Only PolicyGone, when what is to be loaded
-        went with the learner that held it, leaves the engine as it was.
+        Any error leaves the engine half-loaded: WorkerUnusable. Only PolicyGone, when the weights were lost with the
+        learner that held them, leaves the engine as it was.
         """
         begin = time.monotonic()
         with _unusable_if(f"version {version} was not loaded"), transport.staged(parcels) as payload:
@@ -89,7 +89,7 @@ class RolloutWorker:
 
     async def sleep(self, level: int) -> None:
         """Give the memory of a GPU back until the next ``load``; WorkerUnusable for whatever goes wrong."""
-        with _unusable_if("the engine did not fall asleep"):
+        with _unusable_if("the engine could not be put to sleep"):
             await self._engine.sleep(level)
 
     async def generate(self, prompt: Prompt, sampling: Sampling) -> Group:

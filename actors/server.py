@@ -21,7 +21,7 @@ from rnr.types import Decoding
 from rnr.validation import explain, flags_apart
 
 GONE = 499
-"""The status of a request whose client did not wait for the answer: nobody reads it but a log."""
+"""The status of a request whose client did not wait for the answer; only a log shows it."""
 PAGE = Path(__file__).with_name("try_page.html")
 
 
@@ -53,14 +53,14 @@ class Service:
 
     async def extract(self, question: Question, gone: Coroutine[Any, Any, None]) -> dict[str, Any]:
         """The rows of all sentences, in order; raises ``_Refused`` beyond a limit, ValueError for a bad question. When
-        ``gone`` returns, nobody waits for them any longer: what is not answered yet is given up."""
+        ``gone`` returns, the client has disconnected: unanswered sentences are cancelled."""
         leaving = asyncio.ensure_future(gone)
         try:
-            return await self._answered(question, leaving)
+            return await self._answer(question, leaving)
         finally:
             leaving.cancel()
 
-    async def _answered(self, question: Question, leaving: asyncio.Future[None]) -> dict[str, Any]:
+    async def _answer(self, question: Question, leaving: asyncio.Future[None]) -> dict[str, Any]:
         self._refuse(question)
         given = question.model_dump(exclude_unset=True, exclude={"sentences", "labels"})
         given["decoding"] = question.decoding or self._extractor.options.decoding
@@ -72,7 +72,7 @@ class Service:
         try:
             await asyncio.wait([whole, leaving], return_when=asyncio.FIRST_COMPLETED)
             if not whole.done():
-                raise _Refused(GONE, "the client has gone")
+                raise _Refused(GONE, "the client has disconnected")
             found = whole.result()
         finally:
             self._waiting -= len(question.sentences)
@@ -89,9 +89,9 @@ class Service:
             ("samples", question.samples, limits.samples),
         ):
             if count > most:
-                raise _Refused(413, f"{count} {what}, and this server takes {most} in one request")
+                raise _Refused(413, f"{count} {what}, but this server accepts {most} per request")
         if self._waiting + len(question.sentences) > limits.waiting:
-            raise _Refused(429, f"{self._waiting} sentences are waiting, of at most {limits.waiting}: try again later")
+            raise _Refused(429, f"{self._waiting} sentences are waiting (limit {limits.waiting}): try again later")
 
     def state(self) -> dict[str, Any]:
         """What ``GET /ready`` says."""
@@ -139,7 +139,7 @@ async def _gone(request: Request) -> None:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    """As JSON; half of a surrogate pair, which a model may spell, as its escape."""
+    """A JSON response; half of a surrogate pair, which a model may spell, is escaped."""
     text = strict_json(content).encode(errors="backslashreplace")
     return Response(text, status, media_type="application/json")
 
@@ -151,11 +151,11 @@ async def _question(request: Request) -> Question:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise _Refused(415, "the body is JSON: send the header content-type: application/json")
+        raise _Refused(415, "the body must be JSON: send the header content-type: application/json")
     try:
         return Question.model_validate_json(await request.body())
     except ClientDisconnect:
-        raise _Refused(413, "the body is larger than this server takes") from None
+        raise _Refused(413, "the body is larger than this server accepts") from None
     except ValidationError as error:
         raise ValueError("; ".join(explain(error, Question, whole="the body"))) from None
 
@@ -173,7 +173,7 @@ class BodyLimit:
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._most:
-            await JSONResponse({"error": f"a body has at most {self._most} bytes"}, 413)(scope, receive, send)
+            await JSONResponse({"error": f"the body may have at most {self._most} bytes"}, 413)(scope, receive, send)
             return
         read = 0
 

@@ -14,7 +14,7 @@ from actors.question import Limits
 from actors.server import BodyLimit, Service, routes
 
 BYTES_A_CHARACTER = 6
-"""Of a JSON body, at most: an escape."""
+"""Maximum bytes of one character in a JSON body: an escape."""
 
 
 class Serving:

@@ -1,6 +1,6 @@
 """Slots of a pool: which of them takes the next lease, and who waits for one.
 
-With thousands of workers and hundreds of thousands of leases this is what a driver does most: a lease costs O(log n)
+With thousands of workers and hundreds of thousands of leases this is the driver's main work: a lease costs O(log n)
 in the number of workers, and those that wait cost nothing until their turn comes.
 """
 
@@ -36,7 +36,7 @@ class Slot:
     generation: int = 0
     load: int = 0
     state: Any = None
-    """What the owner of the pool has brought this worker to; None for a new one."""
+    """The state to which the pool's owner has brought this worker; None for a new one."""
     ready: bool = False
     """Whether the worker is up and has been brought up to date; until then it is given work only if no other is."""
     leaving: bool = False
@@ -62,7 +62,7 @@ class Queue:
         self._waiting: deque[tuple[int, asyncio.Future[Slot]]] = deque()
 
     async def take(self, size: int) -> Slot:
-        """A slot with room for ``size``, which is then part of its load."""
+        """A slot with room for ``size``, which is added to its load."""
         if not self._waiting and (slot := self._room(size)) is not None:
             self._add(slot, size)
             return slot
@@ -86,7 +86,7 @@ class Queue:
         self.serve()
 
     def serve(self) -> None:
-        """Give slots to those that wait, as far as there is room."""
+        """Give slots to waiting leases, as far as there is room."""
         while self._waiting:
             size, turn = self._waiting[0]
             if turn.done():

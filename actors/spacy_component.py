@@ -68,35 +68,35 @@ class RnrComponent:
 
     def __call__(self, doc: Doc) -> Doc:
         """The document with its entities."""
-        return self._annotated(doc, self.extractor(doc.text, self._labels))
+        return self._annotate(doc, self.extractor(doc.text, self._labels))
 
     def pipe(self, stream: Iterable[Doc], batch_size: int = 0) -> Iterator[Doc]:
         """The documents in their order; the engine makes its own batches, so ``batch_size`` is not needed."""
         asked: deque[Doc] = deque()
 
         def questions() -> Iterator[tuple[str, Labels]]:
-            for doc in stream:  # in another thread, which alone may ask it for more
+            for doc in stream:  # in another thread, the only one that may read the stream
                 asked.append(doc)
                 yield doc.text, self._labels
 
         for found in self.extractor.stream(questions()):
-            yield self._annotated(asked.popleft(), found)
+            yield self._annotate(asked.popleft(), found)
 
-    def _annotated(self, doc: Doc, found: Extraction) -> Doc:
+    def _annotate(self, doc: Doc, found: Extraction) -> Doc:
         spans: list[Span] = []
         for entity in found.entities:
             # spaCy's entities are whole tokens of spaCy's.
             span = doc.char_span(entity.start, entity.end, label=entity.label, alignment_mode="expand")
             if span is None or span.text != entity.text:
                 given = span.text if span is not None else ""
-                warnings.warn(f"rnr: {entity.text!r} is no whole tokens of spaCy's; taken as {given!r}", stacklevel=2)
+                warnings.warn(f"rnr: {entity.text!r} is not whole spaCy tokens; expanded to {given!r}", stacklevel=2)
             if span is not None:
                 span._.confidence, span._.alignment = entity.confidence, entity.alignment
                 spans.append(span)
         kept = filter_spans(spans)
         if len(kept) < len(spans):
             warnings.warn(
-                f"rnr: left out, because of an overlap: {counted(len(spans) - len(kept), 'entity', 'entities')}",
+                f"rnr: left out because of overlaps: {counted(len(spans) - len(kept), 'entity', 'entities')}",
                 stacklevel=2,
             )
         doc.set_ents(kept)

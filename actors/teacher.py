@@ -67,7 +67,7 @@ async def _local_teacher(folder: str, settings: TeacherSettings) -> AsyncIterato
 
 
 class LocalTeacher:
-    """A model in a rollout worker of our own."""
+    """A model in a local rollout worker."""
 
     def __init__(self, worker: "RolloutWorker", tokenizer: Tokenizer, *, name: str, settings: TeacherSettings) -> None:
         self.name = name
@@ -84,7 +84,7 @@ class LocalTeacher:
         token_ids = tuple(self._tokenizer.encode(text, add_special_tokens=False))
         if len(token_ids) + limit > self._context_tokens:
             raise TeacherRefused(
-                f"{self.name}: {len(token_ids)} prompt tokens and {limit} new ones do not fit into "
+                f"{self.name}: {len(token_ids)} prompt tokens and {limit} new tokens do not fit into "
                 f"{self._context_tokens}: raise --context-tokens or lower --max-new-tokens"
             )
         prompt = Prompt(example=Example(uid="", sentence="", schema=(), mentions=()), token_ids=token_ids)

@@ -31,7 +31,7 @@ def best_device() -> str:
 
 def best_dtype(device: str) -> torch.dtype:
     """bf16 where the device computes in it, else float32."""
-    knows = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch cannot tell
+    knows = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older releases of torch
     fast = device != "cpu" or any(knows.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return torch.bfloat16 if fast else torch.float32
 
@@ -44,7 +44,7 @@ class _Request:
 
     @property
     def kind(self) -> tuple[Any, ...]:
-        """Requests of one kind can be completed in one batch."""
+        """Requests of the same kind can share a batch."""
         sampling = self.sampling
         return (sampling.temperature, sampling.min_new_tokens, sampling.stop, sampling.seed, bool(sampling.grammar))
 
@@ -88,7 +88,7 @@ class TransformersEngine:
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder, config=config, dtype=dtype, trust_remote_code=False, attn_implementation=attention
         )
-        # What the folder says of sampling is not asked for: whatever is set comes with each request.
+        # The folder's sampling defaults are ignored: every request brings its own settings.
         model.generation_config = GenerationConfig()
         self._model = model.to(self._device).eval()
         eos = self._tokenizer.eos_token_id
@@ -100,7 +100,7 @@ class TransformersEngine:
 
     async def load(self, delivery: Delivery) -> str:
         """Not supported: this engine answers for a finished model."""
-        raise NotImplementedError("the transformers engine takes no weights of a run; train with vLLM")
+        raise NotImplementedError("the transformers engine cannot load weights during a run; train with vLLM")
 
     async def sleep(self, level: int) -> None:
         """Not supported: it has no learner beside it."""
@@ -110,7 +110,7 @@ class TransformersEngine:
         """``sampling.count`` completions of a prompt; raises ValueError for a prompt that leaves no room."""
         if len(token_ids) >= self._settings.model.context_tokens:
             raise ValueError(
-                f"the prompt has {len(token_ids)} tokens, and the context {self._settings.model.context_tokens}"
+                f"the prompt has {len(token_ids)} tokens, but the context only {self._settings.model.context_tokens}"
             )
         answer: asyncio.Future[list[Completion]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Request(token_ids=token_ids, sampling=sampling, answer=answer))
@@ -120,7 +120,7 @@ class TransformersEngine:
 
     async def _work(self) -> None:
         """Complete what waits, batch by batch."""
-        await asyncio.sleep(0)  # all that are to ask now have asked
+        await asyncio.sleep(0)  # let all requests of this moment arrive
         while self._waiting:
             batch = self._batch()
             try:
@@ -131,12 +131,12 @@ class TransformersEngine:
                         request.answer.set_exception(error)
                 continue
             for request, found in zip(batch, answers, strict=True):
-                if not request.answer.done():  # whoever asked may have gone
+                if not request.answer.done():  # the caller may have gone
                     request.answer.set_result(found)
             await asyncio.sleep(0)
 
     def _batch(self) -> list[_Request]:
-        """The requests of one kind that are next, as many as there is room for; taken from those that wait."""
+        """The next requests of one kind, as many as there is room for, removed from the queue."""
         self._waiting = [request for request in self._waiting if not request.answer.done()]
         kind = self._waiting[0].kind if self._waiting else None
         taken: list[_Request] = []
@@ -235,7 +235,7 @@ class TransformersEngine:
         return among({token: float(logits[token]) for token in ids})
 
     async def stop(self) -> None:
-        """Let the model go: what is being completed ends where it is, and what waits is cancelled."""
+        """Release the model: running completions end where they are, and queued requests are cancelled."""
         self._stopping = True
         for request in self._waiting:
             request.answer.cancel()

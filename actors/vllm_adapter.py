@@ -12,7 +12,7 @@ from rnr.files.jsonl import strict_json
 from rnr.model_folder import read_config
 
 ROOMS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Ranks for which vLLM makes room, where it does not tell them itself."""
+"""The LoRA ranks of vLLM, where it does not list them itself."""
 
 
 def refuse_adapters(model_folder: str) -> None:
@@ -31,7 +31,7 @@ def refuse_adapters(model_folder: str) -> None:
 
 
 def room_for(rank: int) -> int:
-    """The smallest of the ranks for which vLLM makes room that an adapter of this one fits into."""
+    """The smallest LoRA rank of vLLM that an adapter of this rank fits into."""
     from vllm.config import lora
 
     rooms = get_args(getattr(lora, "MaxLoRARanks", None)) or ROOMS

@@ -120,7 +120,7 @@ class VllmEngine:
         }
 
     def _guessing(self) -> dict[str, Any]:
-        """Guesses from what is there cost no model: the two to four tokens before are looked for further up."""
+        """Speculative decoding by n-gram lookup, without a draft model: matches the last two to four tokens."""
         ahead = self._settings.generation.speculative_tokens
         lookup = {"method": "ngram", "num_speculative_tokens": ahead, "prompt_lookup_min": 2, "prompt_lookup_max": 4}
         return {"speculative_config": lookup} if ahead else {}
@@ -144,7 +144,7 @@ class VllmEngine:
         Requests in flight are frozen and continue with the new weights; each token keeps the log-probability of the
         policy that produced it. An engine that sleeps wakes, the cache once the weights are there.
         """
-        if self._asleep:  # and paused, since then
+        if self._asleep:  # and has been paused since
             await self._engine.wake_up(tags=["weights"])
         else:
             await self._engine.pause_generation(mode="keep", clear_cache=False)
@@ -208,7 +208,7 @@ class VllmEngine:
             skip_special_tokens=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        version = self._version  # a later one may take over before the last token
+        version = self._version  # a later version may take over before the last token
         output = await self._request(token_ids, parameters)
         return [self._completion(token_ids, completion, version) for completion in output.outputs]
 
@@ -267,7 +267,7 @@ class VllmEngine:
         """Shut the engine process down."""
         if self._engine is not None:
             self._engine.shutdown()
-            # Or vLLM's finaliser would try it again at the very end of the interpreter, and print a traceback.
+            # Else vLLM's finaliser would try again at interpreter exit, and print a traceback.
             self._engine = None
         self._held.close()
 

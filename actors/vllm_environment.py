@@ -8,11 +8,11 @@ from pathlib import Path
 from actors.engine import EngineSettings
 
 SOCKETS = "VLLM_RPC_BASE_PATH"
-"""The folder of an engine's sockets, which it leaves behind where it ends."""
+"""The folder of an engine's sockets, which remain when it ends."""
 
 
 def set_environment(settings: EngineSettings) -> None:
-    """Set what an engine of these settings reads; what it says and how much it keeps may be set otherwise before."""
+    """Set the environment of an engine with these settings; its log level and cache sizes may already be set."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -32,7 +32,7 @@ def set_environment(settings: EngineSettings) -> None:
 
 @contextmanager
 def sockets_in(folder: Path) -> Iterator[None]:
-    """Have an engine that is started in this block put its sockets there, if they have no folder of one's own."""
+    """Have an engine that is started in this block put its sockets there, unless they already have a folder."""
     if SOCKETS in os.environ:
         yield
         return

@@ -11,7 +11,7 @@ STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 def capture_sizes(max_num_seqs: int) -> list[int]:
     """Batch sizes of the CUDA graphs for decoding up to ``max_num_seqs`` sequences at once.
 
-    By itself vLLM captures every multiple of 8 up to twice as many, 19 for 64 and 51 for 256, each in two forms. Here
+    By default vLLM captures every multiple of 8 up to twice as many, 19 for 64 and 51 for 256, each in two forms. Here
     they are 9 and 13, and beyond the largest the compiled model runs without a graph.
     """
     below = [size for size in (1, 2, 4, *(8 * step for step in STEPS)) if size < max_num_seqs]
@@ -45,5 +45,5 @@ def refuse_division(model_folder: str, gpus: float | None) -> None:
         with_keys = f" and {keys} heads of keys and values" if keys != heads else ""
         raise ValueError(
             f"cluster.gpus_per_rollout_worker={gpus:g}: an engine divides the model's {heads} attention "
-            f"heads{with_keys} over its GPUs, so {' or '.join(map(str, fit))} do"
+            f"heads{with_keys} over its GPUs: set it to {' or '.join(map(str, fit))}"
         )

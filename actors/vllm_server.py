@@ -39,6 +39,6 @@ def _of_this_release() -> tuple[Callable[..., Any], Callable[..., Any], Callable
 
 
 def _with(function: Callable[..., Any], offered: dict[str, Any], *given: Any) -> Any:
-    """Call it with what it takes of what is offered."""
+    """Call the function with those of the offered arguments that it takes."""
     names = list(inspect.signature(function).parameters)
     return function(*given, **{name: value for name, value in offered.items() if name in names[len(given) :]})

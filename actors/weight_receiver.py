@@ -36,7 +36,7 @@ class WeightReceiver:
 
 
 def forget_derived(model: torch.nn.Module) -> None:
-    """Drop what vLLM makes of weights once and keeps over a reload.
+    """Drop what vLLM derives from weights once and keeps over a reload.
 
     Experts on a CPU are packed by the kernel that is made for them, and a reload packs nothing as long as there is one:
     the kernel would read plain weights as packed ones. A gate that is joined with that of the shared experts is a copy.
@@ -54,8 +54,7 @@ Place = tuple[torch.nn.Module, str]
 
 
 def tied_weights(model: torch.nn.Module) -> list[list[Place]]:
-    """The places of each parameter that stands in more than one module, as that of a tied head does, whatever their
-    names are."""
+    """The places of each parameter that is in more than one module, such as a tied head, whatever their names."""
     places: dict[int, list[Place]] = {}
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
@@ -67,7 +66,7 @@ def tie_again(tied: list[list[Place]]) -> None:
     """Give all places of a parameter what the first of them was loaded with, packed copies included.
 
     A reload goes layer by layer and passes over a module that shares its parameter with an earlier one. On a CPU vLLM
-    has packed the weights of such a module when it was built, and would go on sampling from the old ones without any
+    has packed the weights of such a module when it was built, and would keep sampling from the old ones without any
     error.
     """
     from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm

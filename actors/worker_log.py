@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def print_to(file: str) -> bool:
-    """Send all that this process and its children print from now on, native stack traces too, to the end of ``file``.
+    """Append everything that this process and its children print from now on, native stack traces too, to ``file``.
 
-    False, and nothing changes, on a host that has no such folder: there Ray's own logs keep it.
+    False, and nothing changes, on a host without that folder: there Ray's own logs keep the output.
     """
     if not Path(file).parent.is_dir():
         return False

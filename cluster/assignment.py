@@ -1,4 +1,4 @@
-"""Which node each bundle goes to: worked out the same way for the check before a start and for the start itself."""
+"""Which node each bundle goes to; the check before a start and the start itself use the same assignment."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ Free = Mapping[str, Mapping[str, float]]
 
 
 def assign(asked: Sequence[Bundle], free: Free) -> dict[str, str]:
-    """First member of each bundle -> its node; those that no node has room for are left out.
+    """First member of each bundle -> its node; bundles that fit on no node are left out.
 
     The learner's ranks are kept together, because their gradients cross the network otherwise: on the node on which
     they leave least, else on as few as possible. All others, the largest first, go where there is most room. Where the
@@ -22,13 +22,13 @@ def assign(asked: Sequence[Bundle], free: Free) -> dict[str, str]:
     others = sorted((each for each in asked if not each.ranks), key=lambda each: each.resources["GPU"], reverse=True)
     found: dict[str, str] = {}
     for nodes in _places_of_ranks(ranks, free):
-        room = _copied(free)
-        found = _filled(ranks, nodes, room) | _spread(others, room)
+        room = _copy(free)
+        found = _fill_in_order(ranks, nodes, room) | _spread(others, room)
         if len(found) == len(asked):
             return found
-    room = _copied(free)
+    room = _copy(free)
     others_first = _spread(others, room)
-    others_first |= _filled(ranks, _most_first(ranks, room), room)
+    others_first |= _fill_in_order(ranks, _most_first(ranks, room), room)
     return max(others_first, found, key=len)
 
 
@@ -37,49 +37,49 @@ def _places_of_ranks(ranks: Sequence[Bundle], free: Free) -> Iterator[list[str]]
     tightest first and nodes that are alike once; then all."""
     tried: list[Mapping[str, float]] = []
     for node in sorted(free, key=lambda node: free[node].get("GPU", 0.0)):
-        if free[node] not in tried and len(_filled(ranks, [node], _copied(free))) == len(ranks):
+        if free[node] not in tried and len(_fill_in_order(ranks, [node], _copy(free))) == len(ranks):
             tried.append(free[node])
             yield [node]
     yield _most_first(ranks, free)
 
 
 def _most_first(ranks: Sequence[Bundle], free: Free) -> list[str]:
-    """The nodes by how many ranks they have room for."""
+    """The nodes, those with room for the most ranks first."""
     return sorted(free, key=lambda node: -fits(free[node], ranks[0].resources)) if ranks else []
 
 
-def _copied(free: Free) -> dict[str, dict[str, float]]:
+def _copy(free: Free) -> dict[str, dict[str, float]]:
     return {node: dict(has) for node, has in free.items()}
 
 
-def _filled(asked: Sequence[Bundle], nodes: Sequence[str], room: dict[str, dict[str, float]]) -> dict[str, str]:
-    """Each bundle on the first of the nodes that has room; that is taken off."""
+def _fill_in_order(asked: Sequence[Bundle], nodes: Sequence[str], room: dict[str, dict[str, float]]) -> dict[str, str]:
+    """Place each bundle on the first node with room, and subtract it there."""
     found = {}
     for bundle in asked:
         node = next((node for node in nodes if fits(room[node], bundle.resources)), None)
         if node is not None:
-            found |= _taken(bundle, node, room)
+            found |= _take(bundle, node, room)
     return found
 
 
 def _spread(asked: Sequence[Bundle], room: dict[str, dict[str, float]]) -> dict[str, str]:
-    """Each bundle on the node with most room for it; that is taken off."""
+    """Place each bundle on the node with the most room for it, and subtract it there."""
     found = {}
     for bundle in asked:
         node = max(room, key=lambda node, need=bundle.resources: fits(room[node], need), default=None)
         if node is not None and fits(room[node], bundle.resources):
-            found |= _taken(bundle, node, room)
+            found |= _take(bundle, node, room)
     return found
 
 
-def _taken(bundle: Bundle, node: str, room: dict[str, dict[str, float]]) -> dict[str, str]:
+def _take(bundle: Bundle, node: str, room: dict[str, dict[str, float]]) -> dict[str, str]:
     for name, amount in bundle.resources.items():
         room[node][name] = room[node].get(name, 0.0) - amount
     return {bundle.members[0]: node}
 
 
 def spread_note(node_of_rank: Sequence[str]) -> str:
-    """What to say of learner ranks on these nodes; empty where they are all on one."""
+    """A note when the learner ranks are on several nodes; empty when they are all on one."""
     each = sorted(Counter(node_of_rank).values(), reverse=True)
     if len(each) < 2:
         return ""
@@ -103,8 +103,8 @@ def check_nodes(
             keys = "cluster.cpus_per_worker or cluster.gpus_per_*"
             keys = keys if role in roles(cluster) else "its cpus or gpus in reward.scorers"
             raise ValueError(
-                f"one {role.name} worker needs {role.cpus:g} CPU and {role.gpus:g} GPU on one node, and no node has "
-                f"both (the largest have {largest}): lower {keys}"
+                f"one {role.name} worker needs {role.cpus:g} CPU and {role.gpus:g} GPU on one node, but no node has "
+                f"both (largest: {largest}): lower {keys}"
             )
     asked = bundles(cluster, scorers)
     found = assign(asked, {str(number): has for number, has in enumerate(alive)})
@@ -114,7 +114,7 @@ def check_nodes(
         theirs = " (or those of reward.scorers)" if scorers else ""
         has = " + ".join(f"{has['GPU']:g}" for has in alive if has.get("GPU"))
         raise ValueError(
-            f"{who} needs {needs['CPU']:g} CPU and {needs['GPU']:g} GPU on one node, and beside all others no node has "
-            f"both (the nodes have {has} GPU): lower cluster.rollout_workers, cluster.learner_ranks or "
+            f"{who} needs {needs['CPU']:g} CPU and {needs['GPU']:g} GPU on one node, but next to the other workers no "
+            f"node has both (GPUs by node: {has}): lower cluster.rollout_workers, cluster.learner_ranks or "
             f"cluster.gpus_per_*{theirs}, or add a node"
         )

@@ -36,13 +36,13 @@ AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
 PROGRESS = "progress.json"
 OLD = ".old"
-"""Behind the name of a checkpoint that is being removed."""
+"""Suffix of a checkpoint that is being removed."""
 NAME = re.compile(rf"(\d{{6,}})-({'|'.join(STAGES)})-(\d{{6,}})")
-"""Version, stage, step. Whatever else lies beside the checkpoints is none of our business."""
+"""Version, stage, step. Anything else in the folder is ignored."""
 
 
 Known = Mapping[str, Entry]
-"""Files whose digests need not be worked out."""
+"""Files whose digests are already known."""
 Fill = Callable[[Path], Awaitable[tuple[Known, CheckpointLayout]]]
 """Puts the learner's state into a new folder; which of its files are known, and what it is divided for."""
 
@@ -72,10 +72,10 @@ class Checkpoints:
         # As large as the one before, and a little more. A rank that fails alone leaves the others in the middle of it.
         newest = self.complete()[-1:]
         size = sum(file.stat().st_size for folder in newest for file in folder.rglob("*") if file.is_file())
-        await self._written(progress, learner.version, fill, needed=size + size // 50)
+        await self._write_when_room(progress, learner.version, fill, needed=size + size // 50)
 
     async def save_again(self, progress: Progress, learner: Learner) -> None:
-        """The same where only ``progress`` has changed since the newest checkpoint: its files are linked, or copied
+        """``save`` when only ``progress`` has changed since the newest checkpoint: its files are linked, or copied
         where the disk has no hard links. Without a checkpoint of this version the learner writes one."""
         newest = self.complete()[-1:]
         if not newest or progress_of(newest[0]).version != learner.version:
@@ -85,15 +85,15 @@ class Checkpoints:
         async def fill(partial: Path) -> tuple[Known, CheckpointLayout]:
             return await asyncio.to_thread(_link, newest[0], partial)
 
-        await self._written(progress, learner.version, fill)
+        await self._write_when_room(progress, learner.version, fill)
 
-    async def _written(self, progress: Progress, version: int, fill: Fill, *, needed: int = 0) -> None:
+    async def _write_when_room(self, progress: Progress, version: int, fill: Fill, *, needed: int = 0) -> None:
         progress.version = version
 
         async def write() -> None:
             try:
                 await self._write(progress, fill)
-            except CutShort:  # the room may have come between the write and the look at it
+            except CutShort:  # space may have been freed between the write and the check
                 await self._write(progress, fill)
 
         await self._disk.retry_async("a checkpoint", write, needed=needed)
@@ -121,14 +121,14 @@ class Checkpoints:
         except Exception as error:
             free, cut_short = free_space(partial), is_cut_short(error)
             full = is_no_room(error) or (cut_short and is_full(partial))
-            shutil.rmtree(partial, ignore_errors=True)  # it would take the room that is missing
+            shutil.rmtree(partial, ignore_errors=True)  # it would take up the missing space
             if (full or cut_short) and self._layout.learner_ranks > 1:
-                raise LearnerLost(f"learner, phase save: {free}, its ranks stopped in the middle") from error
+                raise LearnerLost(f"learner, phase save: {free}; its ranks stopped midway") from error
             if full:
                 raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {error}") from error
             if cut_short:
                 raise CutShort(
-                    f"a write of the checkpoint {name} was cut short although {free}: check whether the disk is failing"
+                    f"writing the checkpoint {name} was cut short although {free}: check whether the disk is failing"
                 ) from error
             raise
 
@@ -185,7 +185,7 @@ class Checkpoints:
         await learner.merge(str(start), merging)
 
     def _clear(self) -> None:
-        """Give a checkpoint that a kill left whole but for its name this name, and remove all else that kills left."""
+        """Rename a checkpoint that a kill left complete but unnamed, and remove all other leftovers."""
         for partial in self._folder.glob("*.partial"):
             final = partial.with_suffix("")
             if NAME.fullmatch(final.name) and (partial / MANIFEST).is_file() and not final.exists():
@@ -251,7 +251,7 @@ def complete_checkpoint(partial: Path, final: Path, layout: CheckpointLayout, kn
 
 
 def _remove(checkpoint: Path) -> None:
-    """Remove a checkpoint; what a kill leaves of it has another name, is never resumed from, and removed later."""
+    """Remove a checkpoint; if killed midway, the rest has another name, is never resumed from, and is removed later."""
     shutil.rmtree(checkpoint.rename(checkpoint.with_name(checkpoint.name + OLD)))
 
 
@@ -263,6 +263,6 @@ def progress_of(checkpoint: Path) -> Progress:
 
 
 def _age(checkpoint: Path) -> tuple[int, int, int]:
-    """What checkpoints are ordered by: version, stage, step; the last two tell those of one version apart."""
+    """What checkpoints are ordered by: version, stage, step; the last two distinguish checkpoints of one version."""
     version, stage, step = checkpoint.name.split("-")
     return int(version), STAGES.index(stage), int(step)

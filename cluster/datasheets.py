@@ -1,4 +1,4 @@
-"""What GPUs can do by NVIDIA's datasheets."""
+"""GPU figures from NVIDIA's datasheets."""
 
 import re
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ MACHINES = tuple(
 
 
 def machine_of(device: str) -> Machine | None:
-    """That of a device of this name; None where we know none, as of a part of a GPU (MIG)."""
+    """The datasheet of the device with this name; None when unknown, as for a MIG slice."""
     if re.search(r"\bMIG\b", device):
         return None
     return next((machine for machine in MACHINES if re.search(rf"\b{machine.name}\b", device)), None)

@@ -14,7 +14,7 @@ from rnr.files.whole import append_whole
 from rnr.types import Group, Prompt
 
 CHUNK = 32
-"""Prompts sampled and written at a time: what a kill can cost."""
+"""Prompts sampled and written at a time, so at most this many are lost to a kill."""
 
 Sampler = Callable[[Sequence[Prompt]], Awaitable[list[Group]]]
 

@@ -1,4 +1,4 @@
-"""The disk of a run: whether it has room for what the run leaves there, and waiting for room when it is full."""
+"""The disk of a run: checks for room before a start, and waits for room when it is full."""
 
 import asyncio
 import shutil
@@ -14,23 +14,23 @@ from rnr.files.free_space import existing_parent, free_space, is_full, is_no_roo
 
 Result = TypeVar("Result")
 
-AFTERWARDS = "free some, then resume with --resume"
+AFTERWARDS = "free some space, then resume with --resume"
 """What to do when a run has ended on a full disk."""
 PAUSE = 2.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 def no_room(folder: Path, what: str, lacks: str = "") -> str:
-    """Says that the disk of ``folder`` is full, where it is mounted and what is free; ``lacks`` is put behind that."""
+    """A message that the disk of ``folder`` is full, with its mount point and free space; ``lacks`` is appended."""
     return f"no room for {what}: {free_space(folder)}{lacks}"
 
 
 def full_disk(folder: Path, error: BaseException) -> str:
-    """What ends a run whose folder this is, by an error that says of some disk that it is full: which one."""
+    """The message that ends a run in this folder after a disk-full error, naming the disk."""
     if is_full(folder):
         return f"NoRoom: {no_room(folder, f'what the run writes ({error})')}; {AFTERWARDS}"
     return (
-        f"{type(error).__name__}: {error}: {free_space(folder)}, so look at the others, such as those of "
+        f"{type(error).__name__}: {error}: {free_space(folder)}, so check the others, such as those of "
         f"{tempfile.gettempdir()} and /dev/shm; {AFTERWARDS}"
     )
 
@@ -48,13 +48,13 @@ def check_disk(folder: Path, needed: float) -> None:
     free = free_gib(folder)
     if needed > free:
         raise ValueError(
-            f"the run needs {needed:.1f} GiB for its checkpoints and export, and the disk of run.folder ({folder}) has "
-            f"{free:.1f}: free some, name another run.folder, or lower checkpoint.keep"
+            f"the run needs {needed:.1f} GiB for its checkpoints and export, but the disk of run.folder ({folder}) has "
+            f"{free:.1f}: free some space, choose another run.folder, or lower checkpoint.keep"
         )
 
 
 def free_gib(folder: Path) -> float:
-    """Free space on the disk on which this folder lies or will lie, in GiB."""
+    """Free space in GiB on the disk where this folder is or will be."""
     return shutil.disk_usage(existing_parent(folder)).free / 2**30
 
 
@@ -62,7 +62,7 @@ class Disk:
     """The disk of the run folder."""
 
     def __init__(self, folder: Path, *, seconds: float, say: Callable[[str], None] = print) -> None:
-        """``seconds`` is how long room is waited for (``deadlines.room``)."""
+        """``seconds`` is how long to wait for room (``deadlines.room``)."""
         self._folder = folder
         self._seconds = seconds
         self._say = say
@@ -91,13 +91,13 @@ class Disk:
             sentence = no_room(self._folder, what + said, lacks)
             if end is None:
                 end = time.monotonic() + self._seconds
-                self._say(f"{sentence}; waiting up to {self._seconds:g} s (deadlines.room) for some")
+                self._say(f"{sentence}; waiting up to {self._seconds:g} s (deadlines.room) for free space")
             if time.monotonic() >= end:
                 raise NoRoom(f"{sentence}; {AFTERWARDS}") from None
             await asyncio.sleep(PAUSE)
 
     def _elsewhere(self, error: Exception) -> str:
-        """The error, in brackets, where it names a file that is not on this disk."""
+        """The error, in brackets, if it names a file on another disk."""
         file = getattr(error, "filename", None)
         if not isinstance(file, str):
             return ""
@@ -108,4 +108,4 @@ class Disk:
         """What is missing, as the end of a sentence; empty if nothing is."""
         if not needed or shutil.disk_usage(self._folder).free >= needed:
             return ""
-        return f", and {needed / 2**30:.3f} are needed"
+        return f", but {needed / 2**30:.3f} are needed"

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 def plan_rows(
     prepared: Prepared, schedule: Schedule, *, sampling: SamplingConfig, grpo: GrpoConfig, needing: Sequence[Role]
 ) -> Iterator[tuple[str, str]]:
-    """What a person would otherwise work out by hand: (name, value)."""
+    """The derived numbers of a run: (name, value)."""
     sequences = sampling.prompts_per_step * sampling.samples_per_prompt
-    yield "training sentences", f"{prepared.candidates}: SFT takes {len(prepared.sft)}, GRPO {prepared.pool}"
+    yield "training sentences", f"{prepared.candidates}: SFT uses {len(prepared.sft)}, GRPO {prepared.pool}"
     for why, count in prepared.left_out.items():
         yield "training sentences left out", f"{count}: {why}"
     yield "evaluation sentences", prepared.evaluated
@@ -54,7 +54,7 @@ def plan_rows(
         "GRPO sequences per step",
         f"{sampling.prompts_per_step} prompts x {sampling.samples_per_prompt} = {sequences}",
     )
-    yield "GRPO prompts in all", f"{grpo.steps * sampling.prompts_per_step} or more of {len(prepared.prompts)}"
+    yield "GRPO prompts", f"at least {grpo.steps * sampling.prompts_per_step}, from a pool of {len(prepared.prompts)}"
     prompt = round(prompt_tokens(prepared))
     yield "longest sequence", f"{prompt} prompt tokens on average + {sampling.max_new_tokens} new"
     yield "processes", f"{sum(role.count for role in needing)} Ray actors and one driver"
@@ -70,8 +70,8 @@ def worker_gib(
     cluster: ClusterConfig,
     sync: SyncConfig,
 ) -> dict[str, float]:
-    """About how much memory one worker of each kind takes, in GiB, without engines on a GPU and learners whose model's
-    shape is not known. Of the ranks it is the first, which keeps the weights for the engines."""
+    """Estimated memory of one worker of each kind, in GiB, without engines on a GPU and learners whose model shape is
+    unknown. For the learner it is that of the first rank, which keeps the weights for the engines."""
     known = {"reward": 0.3}
     if not cluster.gpus_per_rollout_worker:
         # An engine on a CPU holds the weights twice while it loads, and about one GiB and a half of libraries.
@@ -93,46 +93,46 @@ def worker_gib(
 def workers_of(
     known: Mapping[str, float], *, generation: GenerationConfig, needing: Sequence[Role]
 ) -> Iterator[tuple[str, str]]:
-    """What one worker of each kind asks for, and about how much memory it takes by ``worker_gib``: (name, value)."""
+    """What one worker of each kind requests, and its memory by ``worker_gib``: (name, value)."""
     unknown = {
         "rollout": f"{generation.gpu_memory_fraction:g} of a GPU",
-        "learner": "its memory is not worked out",
+        "learner": "memory not estimated",
     }
     for role in needing:
-        other = unknown.get(role.name, "and the memory of what it loads")
+        other = unknown.get(role.name, "plus the memory of what it loads")
         held = gib(known[role.name]) if role.name in known else other
         yield f"{role.name} workers", f"{role.count} x ({role.cpus:g} CPU, {role.gpus:g} GPU), {held}"
 
 
 def memory_gib() -> tuple[float, float]:
-    """Memory of this machine in GiB: all of it, and what is free."""
+    """Memory of this machine in GiB: total and free."""
     found = psutil.virtual_memory()
     return found.total / 2**30, found.available / 2**30
 
 
 def memory_missing(known: Mapping[str, float], needing: Sequence[Role]) -> str:
-    """What the workers that are on no GPU take together, and what this machine has, where that is less; else empty."""
+    """A message if the CPU workers together need more memory than this machine has free; else empty."""
     needed = sum(role.count * known.get(role.name, 0.0) for role in needing if not role.gpus)
     total, free = memory_gib()
     if needed <= free:
         return ""
     return (
-        f"the workers take about {needed:.1f} GiB, and of this machine's {total:.1f} GiB {free:.1f} are free: lower "
-        "cluster.rollout_workers, cluster.learner_ranks or generation.kv_cache_gib, or end what else runs here"
+        f"the workers need about {needed:.1f} GiB, but only {free:.1f} of {total:.1f} GiB are free on this machine: "
+        "lower cluster.rollout_workers, cluster.learner_ranks or generation.kv_cache_gib, or stop other processes"
     )
 
 
 def describe_start(
     folder: Path, progress: Progress, *, resume: bool, there: bool, finished: bool, from_run: str
 ) -> str:
-    """Where a run begins: a new one, one that is to be resumed, or was to be and is not ``there``."""
+    """Where a run begins: a new one, a resumed one, or one to be resumed that is not ``there``."""
     if finished:
-        return f"done already in {folder}: --resume starts nothing"
+        return f"already finished in {folder}; --resume has nothing to do"
     if resume and not there:
-        return f"nothing to resume in {folder}: it starts anew"
+        return f"nothing to resume in {folder}; starting a new run"
     if not resume:
-        return f"starts in {folder}" + (", whose earlier run is moved aside" if folder.exists() else "")
-    return f"resumes in {folder} at {progress.resumed(from_run) or 'its start: it has no checkpoint yet'}"
+        return f"starts in {folder}" + ("; the earlier run there is moved aside" if folder.exists() else "")
+    return f"resumes in {folder} at {progress.resumed(from_run) or 'the start: no checkpoint yet'}"
 
 
 def gib(value: float) -> str:
@@ -142,11 +142,11 @@ def gib(value: float) -> str:
 def time_of(
     prepared: Prepared, schedule: Schedule, settings: "Settings", found: Rates, progress: Progress
 ) -> Iterator[tuple[str, str]]:
-    """What the run may take, from where it stands to its end, and of what the estimate is made: (name, value)."""
+    """Estimated time from where the run stands to its end, with the parts of the estimate: (name, value)."""
     seconds = stated_seconds(prepared, schedule, settings, found)
     left = work_left(progress, settings, schedule.sft_steps)
     parts = {kind: count * seconds[kind] for kind, count in left.items() if count and seconds[kind] >= 0.05}
-    yield "time in all (estimate)", f"about {duration(found.start + sum(parts.values()))}, {found.source}"
+    yield "total time (estimate)", f"about {duration(found.start + sum(parts.values()))}, {found.source}"
     yield "start (estimate)", f"about {duration(found.start)}"
     for kind, whole in parts.items():
         yield f"{kind} (estimate)", f"{left[kind]} x {seconds[kind]:.1f} s = about {duration(whole)}"

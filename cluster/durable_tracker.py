@@ -1,4 +1,4 @@
-"""What a run tracks, written to a disk that may be full for a while."""
+"""Tracks a run on a disk that may be full for a while."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial

@@ -23,7 +23,7 @@ class PromptEncoder:
         self.chat = chat
         self._prompts: dict[Example, Prompt] = {}
         self._labels: dict[str, bool] = {}
-        """Whether the tokenizer gives a label back as it is written."""
+        """Whether the tokenizer reproduces a label as written."""
 
     def prompt(self, example: Example) -> Prompt:
         # Not by uid: a file that is trained on and evaluated has the same uids under other schemas.
@@ -39,15 +39,15 @@ class PromptEncoder:
             return [len(self.prompt(example).token_ids) <= most for example in examples]
 
         found = select(data, seed=seed, held_out=held_out, warm_start=warm_start, fits=fits if most else None)
-        return self._unchanged(found)
+        return self._without_changed(found)
 
-    def _unchanged(self, selected: Selection) -> Selection:
+    def _without_changed(self, selected: Selection) -> Selection:
         """The selection without the training sentences that the tokenizer does not give back as they are written: an
         answer would be learnt, and rewarded, for another text. They are counted, and so are those of the evaluation,
         which stay. Raises ValueError where none is left to train on."""
         training = dict.fromkeys((*selected.sft, *selected.held_out, *selected.pool))
-        changed = {example: None for example in training if self._changed(example)}
-        asked = [example for example in selected.evaluation if self._changed(example)]
+        changed = {example: None for example in training if self._changed_text(example)}
+        asked = [example for example in selected.evaluation if self._changed_text(example)]
         if not changed and not asked:
             return selected
         kept = {
@@ -59,14 +59,14 @@ class PromptEncoder:
             left_out[self._why(next(iter(changed)))] = len(changed)
         if asked:
             sentences = counted(len(asked), "evaluated sentence")
-            notes = (*notes, f"{sentences} cannot be answered as written by a free answer: {self._why(asked[0])}")
+            notes = (*notes, f"{sentences} cannot be reproduced as written in a free answer: {self._why(asked[0])}")
         if not kept["pool"] or (selected.sft and not kept["sft"]):
             why = "; ".join(f"{count} are left out: {reason}" for reason, count in left_out.items())
             raise ValueError(f"no training sentence remains: {why}")
         return replace(selected, left_out=left_out, notes=notes, **kept)
 
-    def _changed(self, example: Example) -> str:
-        """The sentence or the label that the tokenizer changes; empty where it changes none."""
+    def _changed_text(self, example: Example) -> str:
+        """The sentence or label that the tokenizer changes; empty if none."""
         for label in example.schema:
             if label not in self._labels:
                 self._labels[label] = self.chat.round_trip(label) == label
@@ -74,7 +74,7 @@ class PromptEncoder:
         return odd or ("" if self.chat.shows_sentence(self.prompt(example)) else example.sentence)
 
     def _why(self, example: Example) -> str:
-        return f"{self.chat.change_of(self._changed(example))}; the first is {example.uid}"
+        return f"{self.chat.change_of(self._changed_text(example))}; the first is {example.uid}"
 
 
 class TargetEncoder:
@@ -100,27 +100,28 @@ class TargetEncoder:
         if self._decoding != "marks":
             return selected
         left_out, notes = dict(selected.left_out), selected.notes
-        long = self._longer(selected.pool, sampling.max_new_tokens) if rolls else {}
+        long = self._longer_chains(selected.pool, sampling.max_new_tokens) if rolls else {}
         key = f"sampling.max_new_tokens ({sampling.max_new_tokens})"
         if long and len(long) == len(selected.pool):
             raise ValueError(
-                f"{key} is too few to copy a sentence under marks, all {len(long)} of GRPO's pool: the shortest, "
-                f"{_in_words(min(long.items(), key=_tokens))}: raise it"
+                f"{key} is too small to copy any of the {len(long)} sentences of GRPO's pool under marks: the "
+                f"shortest, {_in_words(min(long.items(), key=_tokens))}: raise it"
             )
         if long:
             longest = _in_words(max(long.items(), key=_tokens))
-            left_out[f"not to be copied under marks in {key}, of GRPO's pool alone; the longest, {longest}"] = len(long)
-        if cut := self._longer(selected.evaluation, evaluation.max_new_tokens):
+            why = f"too long to copy under marks within {key}, out of GRPO's pool only; the longest, {longest}"
+            left_out[why] = len(long)
+        if cut := self._longer_chains(selected.evaluation, evaluation.max_new_tokens):
             longest = _in_words(max(cut.items(), key=_tokens))
             notes = (
                 *notes,
-                f"{counted(len(cut), 'evaluated sentence')} cannot be copied under marks in evaluation.max_new_tokens "
-                f"({evaluation.max_new_tokens}), so that no answer to them ends: the longest, {longest}",
+                f"{counted(len(cut), 'evaluated sentence')} cannot be copied under marks within evaluation."
+                f"max_new_tokens ({evaluation.max_new_tokens}), so such answers are cut: the longest, {longest}",
             )
         pool = tuple(example for example in selected.pool if example not in long)
         return replace(selected, pool=pool, left_out=left_out, notes=notes)
 
-    def _longer(self, examples: Sequence[Example], tokens: int) -> dict[Example, int]:
+    def _longer_chains(self, examples: Sequence[Example], tokens: int) -> dict[Example, int]:
         """Those whose chain without a mark, up to the token that ends it, has more ``tokens``, and how many."""
         # A prompt has more around its sentence than a chain has: one that is short enough needs no second look.
         unsure = (example for example in examples if len(self.prompt(example).token_ids) > tokens)
@@ -139,7 +140,7 @@ class TargetEncoder:
         return Sample(uid=example.uid, prompt_ids=prompt_ids, completion_ids=target, allowed=allowed)
 
     def samples(self, examples: Sequence[Example], context_tokens: int) -> tuple[Sample, ...]:
-        """Prompts with their answers; raises ValueError for those longer than the context."""
+        """Prompts with their answers; raises ValueError for any longer than the context."""
         samples = tuple(self.sample(example) for example in examples)
         long = [sample for sample in samples if sample.length > context_tokens]
         if long:
@@ -161,4 +162,4 @@ def _tokens(long: tuple[Example, int]) -> int:
 
 
 def _in_words(long: tuple[Example, int]) -> str:
-    return f"{long[0].uid}, needs {long[1]} tokens, and more for each mark"
+    return f"{long[0].uid}, needs {long[1]} tokens, plus more for each mark"

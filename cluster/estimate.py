@@ -1,8 +1,8 @@
-"""How much work a run has before it, and roughly how long that takes: for the plan and for the time left.
+"""How much work is left in a run, and roughly how long it takes: for the plan and for the time left.
 
-Until a kind of work has been seen its time is worked out from tokens, parameters and a rate. On a CPU the rate is
+Until a kind of work has been timed, its time is estimated from tokens, parameters and a rate. On a CPU the rate is
 measured, a matrix product of a few milliseconds; on a GPU it is stated (``cluster.stated_speed``). Both are good to a
-factor of two or so, which is why whoever prints a number from here calls it an estimate.
+factor of about two, so every number from here is printed as an estimate.
 """
 
 import time
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from cluster.settings import Settings
 
 ANSWER = 0.4
-"""Share of the token limit that an answer is taken to have."""
+"""Assumed length of an answer, as a share of the token limit."""
 CALIBRATION = 0.8
 """What calibration takes beside the chains of an evaluation, as measured on 500 sentences of five schemas that were new
 to the policy, many of whose labels change."""
 GPU = "H100"
-"""What a GPU is taken for, by its datasheet: which one the cluster has is not known before the run is there."""
+"""The GPU assumed, by its datasheet: which GPUs a cluster has is known only after joining it."""
 START_SECONDS = {"cpu": 60.0, "gpu": 140.0}
-"""From the command to the first step: imports, weights, compilation."""
+"""Seconds from the command to the first step: imports, weights, compilation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Rates:
     """Seconds of an optimizer step, at least."""
     start: float
     source: str
-    """Where they are from, in words."""
+    """Where the rates come from, in words."""
 
 
 def estimated_rates(
@@ -89,12 +89,12 @@ def _on_gpus(
         sampler=engines * sequences / (speed.step + sequences * speed.step_each),
         update=speed.update,
         start=START_SECONDS["gpu"],
-        source=f"from stated rates of one {GPU} a GPU",
+        source=f"from stated rates of one {GPU} per GPU",
     )
 
 
 def _without_cache(weights: int) -> Shape:
-    """Stands for a model whose shape is not known: its weights are read, and no cache."""
+    """Stands for a model of unknown shape: only its weights count, no cache."""
     return Shape(weights=weights, layers=0, hidden=0, intermediate=0, query=0, key=0)
 
 

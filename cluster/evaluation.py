@@ -44,7 +44,7 @@ async def evaluate(
         await save(own, uncalibrated)
         uncalibrated_f1 = f1_of(read_predictions(uncalibrated, examples))
         calibration = LabelCalibration(generation.choices, prepared.chat, context_tokens)
-        answers = await calibration.all_decided(prompts, own, wanted.label_calibration)
+        answers = await calibration.calibrate_all(prompts, own, wanted.label_calibration)
     await save(answers, file)
     result = replace(score_predictions(file, examples), uncalibrated_f1=uncalibrated_f1)
     return result, list(zip(examples, answers, strict=True))

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from cluster.worker_factory import WorkerFactory
 
 QUEUED = 2
-"""Sequences that wait in a rollout worker's engine for each one that it decodes, so that none of its places is empty
-while the last samples of a group are drawn."""
+"""Sequences queued in a rollout worker's engine for each one that it decodes, so that no slot is empty while the last
+samples of a group are drawn."""
 
 
 class WeightSyncError(WorkerLost):
@@ -39,13 +39,13 @@ class WeightSyncError(WorkerLost):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPolicy:
-    """What a worker was brought to."""
+    """The policy that a worker has loaded."""
 
     published: Published
     probe_logprobs: tuple[float, ...]
     """The worker's own log-probabilities of the probe."""
     asleep: bool = False
-    """Whether its engine was put to sleep since: it has to be loaded again before it is asked for anything."""
+    """Whether its engine has slept since: it has to load again before its next request."""
 
     def __str__(self) -> str:
         return str(self.published)
@@ -206,7 +206,7 @@ def verify_sync(
     *,
     tolerance: float,
 ) -> float:
-    """The mean difference, in nats, between the worker's and the learner's log-probabilities of the probe.
+    """Mean difference, in nats, between the worker's and the learner's log-probabilities of the probe.
 
     Raises WeightSyncError naming which of the three conditions of a live version does not hold.
     """
@@ -227,8 +227,8 @@ def verify_sync(
     if not difference <= tolerance:
         raise WeightSyncError(
             f"{name} does not sample from {published}: on {len(scores)} probe tokens its log-probabilities differ "
-            f"from the learner's by {difference:.3f} on average (at most {tolerance:g} is rounding). Some weights did "
-            "not arrive where the engine samples from, or the engine runs another model"
+            f"from the learner's by {difference:.3f} on average (rounding explains at most {tolerance:g}). Some "
+            "weights did not arrive where the engine samples from, or the engine runs another model"
         )
     return difference
 

@@ -15,7 +15,7 @@ from rnr.config import ClusterConfig
 from rnr.messages import counted, few
 
 SECONDS = 60.0
-"""How long the nodes of a cluster have to tell their GPUs."""
+"""Seconds the nodes of a cluster have to report their GPUs."""
 BF16 = 8.0
 """Compute capability from which on vLLM computes in bfloat16, as the learner does."""
 MIG_SHARE = 0.88
@@ -39,15 +39,15 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerGpus:
-    """The GPUs among which those of the workers are."""
+    """The GPUs that the workers may be on."""
 
     gpus: Sequence[Gpu]
     where: str
-    """Who has them, or why they are not known."""
+    """Where they are, or why they are unknown."""
 
     @property
     def gib(self) -> float:
-        """Memory of the smallest, on which any worker may be; 0 where none is known."""
+        """Memory of the smallest GPU, since any worker may be on it; 0 if none is known."""
         return min((gpu.gib for gpu in self.gpus), default=0.0)
 
     def __str__(self) -> str:
@@ -60,9 +60,10 @@ def known_gpus(cluster: ClusterConfig) -> WorkerGpus:
     """Those of this machine, if the run is on it; none of a cluster that has not been joined."""
     address = ray_address(cluster)
     if address not in ("", IN_PROCESS):
-        return WorkerGpus(gpus=(), where="the cluster is asked for its GPUs when it is joined")
+        return WorkerGpus(gpus=(), where="the GPUs of a cluster are known only after joining it")
     found = local_gpus()
-    return WorkerGpus(gpus=found[:1] if address else found, where="this machine" if found else "nvidia-smi names none")
+    where = "this machine" if found else "nvidia-smi lists no GPU"
+    return WorkerGpus(gpus=found[:1] if address else found, where=where)
 
 
 def worker_gpus(cluster: ClusterConfig) -> WorkerGpus:
@@ -72,13 +73,13 @@ def worker_gpus(cluster: ClusterConfig) -> WorkerGpus:
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
     found, silent = _of_nodes([node["NodeID"] for node in nodes])
     names = few([node["NodeManagerAddress"] for node in nodes if node["NodeID"] in silent])
-    unknown = f"not known of {counted(len(silent), 'node')} ({names})" if silent else ""
+    unknown = f"unknown on {counted(len(silent), 'node')} ({names})" if silent else ""
     there = f"the cluster{f', {unknown}' if unknown else ''}"
-    return WorkerGpus(gpus=found, where=there if found else unknown or "the cluster has none")
+    return WorkerGpus(gpus=found, where=there if found else unknown or "the cluster has no GPU")
 
 
 def _of_nodes(node_ids: Sequence[str]) -> tuple[list[Gpu], list[str]]:
-    """The GPUs of these nodes, and the nodes that did not tell any."""
+    """The GPUs of these nodes, and the nodes that reported none."""
     # Without a GPU of its own a task sees what the node was started with.
     task = ray.remote(num_cpus=0, max_retries=0)(local_gpus)
     there = [NodeAffinitySchedulingStrategy(node_id=node, soft=False) for node in node_ids]
@@ -101,9 +102,9 @@ def refuse_without_bf16(found: WorkerGpus, cluster: ClusterConfig) -> None:
     old = sorted({f"{gpu} (compute capability {gpu.capability:g})" for gpu in found.gpus if 0 < gpu.capability < BF16})
     if old and cluster.gpus_per_rollout_worker:
         raise ValueError(
-            f"{few(old)} has no bfloat16, in which engines compute: GPUs have it from compute capability {BF16:g} on "
-            "(A100, A10, L4, RTX 30 and newer). Leave it out with CUDA_VISIBLE_DEVICES, in a cluster that of the `ray "
-            "start` on its node, or have engines compute on CPUs with cluster.gpus_per_rollout_worker=0"
+            f"{few(old)} has no bfloat16, which engines need: it takes compute capability {BF16:g} or higher (A100, "
+            "A10, L4, RTX 30 and newer). Exclude this GPU with CUDA_VISIBLE_DEVICES (in a cluster, set it for `ray "
+            "start` on its node), or run engines on CPUs with cluster.gpus_per_rollout_worker=0"
         )
 
 
@@ -126,13 +127,13 @@ def local_gpus() -> list[Gpu]:
     if (asked := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         found = []
         for name in asked.split(","):
-            if (gpu := _named(name.strip(), known)) is None:
+            if (gpu := _find_gpu(name.strip(), known)) is None:
                 break  # CUDA looks no further either
             found.append(gpu)
     return [gpu for gpu in found if gpu.gib]
 
 
-def _named(name: str, known: Sequence[tuple[str, Gpu, dict[str, Gpu]]]) -> Gpu | None:
+def _find_gpu(name: str, known: Sequence[tuple[str, Gpu, dict[str, Gpu]]]) -> Gpu | None:
     """The GPU that an entry of CUDA_VISIBLE_DEVICES means: a number, the beginning of a UUID, or that of a slice."""
     if name.isdecimal():
         return known[int(name)][1] if int(name) < len(known) else None
@@ -159,12 +160,12 @@ def memory_in_use() -> list[float]:
 
 
 def _number(text: str) -> float:
-    """0 for what is none, such as ``[N/A]``."""
+    """0 for anything else, such as ``[N/A]``."""
     return float(text) if re.fullmatch(r"\d+(\.\d+)?", text.strip()) else 0.0
 
 
 def _nvidia_smi(*arguments: str) -> list[str]:
-    """The lines of its answer; none where it fails."""
+    """The lines of its output; none if it fails."""
     try:
         answer = subprocess.run(("nvidia-smi", *arguments), capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

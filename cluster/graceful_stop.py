@@ -1,9 +1,9 @@
-"""SIGTERM and SIGHUP: a run that is asked to stop keeps what it has learned, within its grace time, and ends.
+"""SIGTERM and SIGHUP: a run that is asked to stop saves a checkpoint within its grace time, and ends.
 
 SIGTERM is what ``ray job stop``, Slurm and Kubernetes send before SIGKILL, and a cloud before it takes a machine away;
 SIGHUP what a terminal or an ssh connection sends that is closed.
 
-What a training does with signals, phase by phase, and where that is set:
+How training handles signals, phase by phase, and where that is set:
 
 - large imports (``scripts/startup.py``): Ctrl-C ends the process, with 130; before and after them it raises
   KeyboardInterrupt, and so it does in all phases but the last
@@ -11,10 +11,10 @@ What a training does with signals, phase by phase, and where that is set:
 - while Ray starts (``cluster/ray_session.py``): the same; the thread that starts it blocks both, for Ray's processes to
   inherit, and the handler of SIGTERM is put back, which Ray replaces
 - the run (``GracefulStop.listening``): either asks it to stop with a checkpoint; a second SIGTERM to stop at once
-- the end of the workers, and that of Ray (``cluster/shutdown.py``): none of the three is heard, and there is a deadline
+- the end of the workers and of Ray (``cluster/shutdown.py``): all three are ignored, and there is a deadline
 - while W&B finishes: SIGTERM and SIGHUP change nothing, Ctrl-C ends the wait; there is a deadline, too
 
-SIGHUP is ignored all the time under ``nohup``, and from the first one on that has stopped a run.
+SIGHUP is always ignored under ``nohup``, and after the first one that has stopped a run.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ EXIT_CODE = 75
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Those that ask a run to stop: SIGTERM, and SIGHUP unless whoever started the run has it ignored (``nohup``)."""
+    """The signals that ask a run to stop: SIGTERM, and SIGHUP unless it is ignored (``nohup``)."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [signal.SIGTERM] if ignored else [signal.SIGTERM, signal.SIGHUP]
 
@@ -51,7 +51,7 @@ def stop_before_the_run() -> Iterator[None]:
 def _stop_before_the_run(number: int, _frame: Any) -> None:
     if number == signal.SIGHUP:
         _hear_no_other()
-    raise Stopped(f"stopped by {signal.Signals(number).name} before the run had begun")
+    raise Stopped(f"stopped by {signal.Signals(number).name} before the run started")
 
 
 def _hear_no_other() -> None:
@@ -61,11 +61,11 @@ def _hear_no_other() -> None:
 
 async def nothing_to_save(*, resumed: bool) -> str:
     """What to report before the training has begun, or has continued in a run that was ``resumed``."""
-    return "nothing was trained since the last checkpoint" if resumed else "it had not begun to train"
+    return "nothing was trained since the last checkpoint" if resumed else "training had not started"
 
 
 class GracefulStop:
-    """Whether the run was asked to stop, and whether it stands where it may."""
+    """Whether the run was asked to stop, and whether it may stop where it is."""
 
     def __init__(self, seconds: float, say: Callable[[str], None] = print) -> None:
         """``seconds`` is the grace time from the signal until everything is on disk."""
@@ -120,7 +120,7 @@ class GracefulStop:
             self.end_if_asked()
 
     def end_if_asked(self) -> None:
-        """Raises CancelledError when the run is to stop: its work ends here, as a task does that is cancelled."""
+        """Raises CancelledError when the run is to stop: its work ends here, like a cancelled task."""
         if self._asked.is_set():
             raise asyncio.CancelledError
 
@@ -133,16 +133,16 @@ class GracefulStop:
             await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
             if not self._asked.is_set():
                 return task.result()
-            kept = await self._kept(task, keep)
+            kept = await self._save_in_time(task, keep)
             if not task.cancelled():
-                return task.result()  # it came to its end meanwhile
+                return task.result()  # it finished meanwhile
             raise Stopped(f"stopped by {self._by}: {kept}")
         finally:
             asked.cancel()
-            await _ended(task)
+            await _cancel(task)
 
-    async def _kept(self, task: asyncio.Future[Any], keep: Callable[[], Awaitable[str]]) -> str:
-        """What was kept within the grace time."""
+    async def _save_in_time(self, task: asyncio.Future[Any], keep: Callable[[], Awaitable[str]]) -> str:
+        """What was saved within the grace time."""
         keeping = asyncio.ensure_future(self._settle_and(task, keep))
         hurry = asyncio.ensure_future(self._at_once.wait())
         try:
@@ -150,11 +150,11 @@ class GracefulStop:
             if keeping.done():
                 return keeping.result()
             why = "a second signal came" if hurry.done() else f"{self._seconds:g} s (checkpoint.grace_seconds) passed"
-            return f"{why} before the checkpoint was written; the one before it holds"
+            return f"{why} before the checkpoint was written; the previous one remains"
         finally:
             hurry.cancel()
-            await _ended(keeping)
-            await _ended(task)
+            await _cancel(keeping)
+            await _cancel(task)
 
     async def _settle_and(self, task: asyncio.Future[Any], keep: Callable[[], Awaitable[str]]) -> str:
         settled = asyncio.ensure_future(self._settled.wait())
@@ -162,11 +162,11 @@ class GracefulStop:
             await asyncio.wait([task, settled], return_when=asyncio.FIRST_COMPLETED)
         finally:
             settled.cancel()
-        await _ended(task)
+        await _cancel(task)
         return await keep() if task.cancelled() else ""
 
 
-async def _ended(task: asyncio.Future[Any]) -> None:
-    """Cancel a task and wait until it is over, however it ends; its failure is that of work which is given up."""
+async def _cancel(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and wait for its end; its failure is ignored, as its work is given up."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What this machine must let a run do, whatever its resources: found out before Ray is started, for start and plan."""
+"""What this machine must allow, whatever its resources: checked before Ray starts, for start and plan."""
 
 import resource
 import socket
@@ -11,14 +11,14 @@ from rnr.config import ClusterConfig
 LEAST_FILES = 256
 """Open files of a process. Ray's own start takes about a hundred of them, and each worker some more."""
 SECONDS = 5.0
-"""How long the loopback address has to take a connection."""
+"""Seconds the loopback address has to accept a connection."""
 
 
 def check_machine(cluster: ClusterConfig) -> list[str]:
     """What to say of this machine, on which a run whose GPUs are decided is to start its workers. Raises ValueError,
     naming the limit and what to do, for what keeps them from starting."""
     if cluster.address != IN_PROCESS:
-        _refuse_few_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])  # Ray goes up to the hard limit by itself
+        _refuse_few_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])  # Ray raises its limit to the hard one
     _refuse_deaf_loopback()
     return [] if cluster.gpus_per_learner_rank else choose_build_root()
 
@@ -26,7 +26,7 @@ def check_machine(cluster: ClusterConfig) -> list[str]:
 def _refuse_few_files(most: int) -> None:
     if most != resource.RLIM_INFINITY and most < LEAST_FILES:
         raise ValueError(
-            f"a process may open {most} files here (ulimit -n), and Ray needs at least {LEAST_FILES}: raise the limit "
+            f"a process may open {most} files here (ulimit -n), but Ray needs at least {LEAST_FILES}: raise the limit "
             "(ulimit -Hn, LimitNOFILE=, --ulimit nofile=)"
         )
 
@@ -38,6 +38,6 @@ def _refuse_deaf_loopback() -> None:
             socket.create_connection(server.getsockname(), timeout=SECONDS).close()
     except OSError as error:
         raise ValueError(
-            f"{LOOPBACK} cannot be reached on this machine ({error}), and the parts of a run talk to each other there: "
-            "bring the interface lo up (`ip link set lo up`), or let the sandbox have it"
+            f"{LOOPBACK} cannot be reached on this machine ({error}), but the processes of a run communicate over it: "
+            "bring the interface lo up (`ip link set lo up`), or allow it in the sandbox"
         ) from None

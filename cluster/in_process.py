@@ -1,8 +1,8 @@
-"""The workers of a run in this process, without Ray: the counterpart of ``cluster/workers.py`` for ``--debug``.
+"""The workers of a run in this process, without Ray: ``cluster/workers.py`` for ``--debug``.
 
 The worker classes are plain Python, so their handles here call them at once, on the event loop's own thread: a
-breakpoint or a print in a reward, in a loss or in the loop is in the foreground. One thing is not in this process: the
-core of vLLM's asynchronous engine, which it knows only as a child.
+breakpoint or a print in a reward, in a loss or in the loop is in the foreground. Only the core of vLLM's asynchronous
+engine is in a child process.
 """
 
 import math
@@ -53,15 +53,15 @@ class LocalWorkers:
 
     async def rollout(self, name: str, settings: EngineSettings) -> LocalHandle:
         """A rollout worker with a running engine."""
-        return await _started(RolloutWorker(VllmEngine(settings)))
+        return await _start(RolloutWorker(VllmEngine(settings)))
 
     async def reward(self, name: str, reward: RewardConfig, max_new_tokens: int) -> LocalHandle:
-        """A worker for the reward preset; a reward of one's own has been tried in this process already."""
+        """A worker for the reward preset; a custom reward has already been tried in this process."""
         return LocalHandle(RewardWorker(reward, max_new_tokens=max_new_tokens))
 
     async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float, parts: Sequence[str]) -> LocalHandle:
         """A worker for a further scorer, which has loaded it and tried it on rewards of these parts."""
-        return await _started(ScorerWorker(scorer, trial_seconds=trial_seconds, parts=parts, in_thread=False))
+        return await _start(ScorerWorker(scorer, trial_seconds=trial_seconds, parts=parts, in_thread=False))
 
     async def learner(self, settings: LearnerSettings, *, threads: int) -> LearnerRanks:
         """The one rank, with its engine built."""
@@ -94,6 +94,6 @@ class LocalWorkers:
         """Nothing: there are no workers that could be killed alone."""
 
 
-async def _started(worker: Any) -> LocalHandle:
+async def _start(worker: Any) -> LocalHandle:
     await worker.start()
     return LocalHandle(worker)

@@ -21,7 +21,7 @@ EVALUATION = "evaluation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInputs:
-    """What a run is given, read and checked."""
+    """The inputs of a run, read and checked."""
 
     prepared: "Prepared"
     schedule: "Schedule"
@@ -32,7 +32,7 @@ class RunInputs:
 
 
 def inputs_of(prepared: "Prepared") -> dict[str, str]:
-    """Stage -> sha256 of what it is given: tokens, uids, gold mentions, and how greedy answers are decoded."""
+    """Stage -> sha256 of its input: tokens, uids, gold mentions, and how greedy answers are decoded."""
     return {
         "the warm start": _digest(map(_of_sample, (*prepared.sft, *prepared.held_out))),
         "GRPO": _digest(map(_of_prompt, prepared.prompts)),
@@ -41,15 +41,14 @@ def inputs_of(prepared: "Prepared") -> dict[str, str]:
 
 
 def check_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
-    """Raise ValueError, naming the stage, where a run that is resumed is given something else than it was started
-    with."""
+    """Raise ValueError, naming the stage, if the input of a resumed run differs from the one it was started with."""
     before = read_inputs(folder)
     for stage, digest in inputs.items():
         if before.get(stage, digest) != digest:
             raise ValueError(
-                f"--resume: {stage} is not given what the run in {folder} was started with, although its config is the "
-                "same: a data file, data.definitions, data.prompt or the chat template has changed since; restore it, "
-                "or start a run with another run.name"
+                f"--resume: the input of {stage} differs from the one the run in {folder} was started with, although "
+                "the config is the same: a data file, data.definitions, data.prompt or the chat template has changed; "
+                "restore it, or start a new run with another run.name"
             )
 
 
@@ -59,7 +58,7 @@ def keep_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
 
 
 def read_inputs(folder: Path) -> dict[str, str]:
-    """The digests in a run folder; none in that of an earlier version. Raises ValueError for a file that has none."""
+    """The digests in a run folder; empty for a run of an earlier version. Raises ValueError for an unreadable file."""
     file = folder / FILE
     if not file.is_file():
         return {}
@@ -69,7 +68,7 @@ def read_inputs(folder: Path) -> dict[str, str]:
             raise ValueError(f"{file}: {', '.join(odd)} must be text")
     except ValueError as error:
         raise ValueError(
-            f"{error}; restore it from a copy, or remove it: then nothing tells whether the data is still the same"
+            f"{error}; restore it from a copy, or remove it: the data can then no longer be compared"
         ) from None
     return found
 

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, by size and sha256, and for which learner: looked at before anything in it is loaded."""
+"""What a checkpoint holds, by size and sha256, and for which learner: checked before anything in it is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -47,7 +47,7 @@ class CheckpointManifest:
 
 
 def write_manifest(folder: Path, layout: CheckpointLayout, known: Mapping[str, Entry]) -> None:
-    """List everything that lies in ``folder``; files that are ``known`` are taken at their word and not read."""
+    """List every file of ``folder``; those that are ``known`` are not read again."""
     names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     names.pop(MANIFEST, None)
     files = dict(known)
@@ -64,16 +64,16 @@ def read_manifest(folder: Path) -> CheckpointManifest:
         return TypeAdapter(CheckpointManifest).validate_json(file.read_bytes(), strict=True)
     except FileNotFoundError:
         raise CheckpointCorrupt(
-            f"{folder} has no {MANIFEST}: it was not written to its end, or by an older RNR"
+            f"{folder} has no {MANIFEST}: it is incomplete, or was written by an older RNR"
         ) from None
     except (OSError, ValidationError, RecursionError) as error:
         raise CheckpointCorrupt(f"{file} cannot be read: {' '.join(str(error).split())[:200]}") from None
 
 
 def verify(folder: Path) -> CheckpointManifest:
-    """The manifest, after every file was found to be what it says; raises CheckpointCorrupt, naming the file.
+    """The manifest, once every file matches it; raises CheckpointCorrupt, naming the file.
 
-    A file that is not listed makes the checkpoint corrupt, too: what loads it might take it for a part.
+    An unlisted file makes the checkpoint corrupt, too: loading might read it as a part.
     """
     manifest = read_manifest(folder)
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
@@ -87,5 +87,5 @@ def verify(folder: Path) -> CheckpointManifest:
         if path.stat().st_size != entry.bytes:
             raise CheckpointCorrupt(f"{path} has {path.stat().st_size} bytes, {entry.bytes} were written")
         if digest(path) != entry.sha256:
-            raise CheckpointCorrupt(f"{path} was altered: its sha256 is not that of the manifest")
+            raise CheckpointCorrupt(f"{path} was altered: its sha256 differs from the manifest's")
     return manifest

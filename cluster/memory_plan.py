@@ -1,4 +1,4 @@
-"""What a GPU has to hold, worked out from the model's shape before anything is started; refused where it does not fit.
+"""GPU memory of a run, estimated from the model's shape before anything starts; refused if it does not fit.
 
 Bytes for each of P weights of a learner rank under ZeRO (Rajbhandari et al. 2020): 2 for the bf16 weight and 2 for its
 gradient, 4 for the float32 sum of the micro-batches' gradients and 12 for AdamW's master weight and moments; stage 1
@@ -20,12 +20,12 @@ from rnr.model_folder import read_text_config
 LIBRARIES = 1.0
 """GiB of a process that uses a GPU: its context and its libraries."""
 ENGINE = 1.5
-"""GiB of an engine beside weights and cache: activations of a prefill, CUDA graphs, logits."""
+"""GiB of an engine besides weights and cache: activations of a prefill, CUDA graphs, logits."""
 ASLEEP = LIBRARIES + ENGINE
 """GiB that an engine keeps while it sleeps, at either level: its process, graphs and buffers."""
 ACTIVATIONS = "activations"
-"""In the name of what a learner has while it trains alone."""
-UNKNOWN_SHAPE = "config.json does not name the sizes of a plain decoder"
+"""In the name of what a learner holds only while it trains."""
+UNKNOWN_SHAPE = "config.json lacks the sizes of a plain decoder"
 NORMED = ("qwen3", "gemma3", "olmo2")
 GIB = 2**30
 SEQUENCES = (16, 512)
@@ -35,7 +35,7 @@ beyond the most the host is what takes the time."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A decoder, as far as its memory goes."""
+    """The sizes of a decoder that decide its memory."""
 
     weights: float
     layers: int
@@ -89,7 +89,7 @@ def shape_of(folder: str, weights: int) -> Shape | None:
 
 
 def _size(config: Mapping[str, Any], name: str) -> int | None:
-    """What a config tells of a size, of the largest layer where it tells it of each; None where it is no number."""
+    """A size from a config, the largest if it is given by layer; None if it is not a number."""
     value = config.get(name)
     each = value if isinstance(value, list) else [value]
     sizes = [size for size in each if type(size) is int and size > 0]
@@ -161,7 +161,7 @@ def cache_tokens(shape: Shape, cache_gib: float, *, gpus: float) -> int:
 def resolve_max_num_seqs(
     generation: GenerationConfig, shape: Shape | None, model: ModelConfig, *, gpus: float, has: float
 ) -> GenerationConfig:
-    """The branch with ``max_num_seqs`` decided, if it is open, for an engine on ``gpus`` GPUs of ``has`` GiB each: as
+    """The branch with ``max_num_seqs`` decided, if left open, for an engine on ``gpus`` GPUs of ``has`` GiB each: as
     many as its cache holds at full length, in eights. Left open where there is no GPU or no shape."""
     if generation.max_num_seqs != "auto" or not gpus or not has or shape is None:
         return generation
@@ -203,7 +203,7 @@ def memory_rows(
     if not has:
         return []
     if shape is None or parts is None:
-        return [("GPU memory", f"not worked out: {UNKNOWN_SHAPE}")]
+        return [("GPU memory", f"not estimated: {UNKNOWN_SHAPE}")]
     rows = []
     if cluster.gpus_per_learner_rank:
         rows += _learner_rows(parts, generation, cluster, has)
@@ -227,13 +227,13 @@ def _learner_rows(
     if not generation.sleep_level:
         return rows
     beside = learner_room(generation.model_copy(update={"sleep": "off"}), cluster, has)
-    why = f"beside an engine a rank would have {beside:.1f}" if needs > beside else "as generation.sleep asks"
+    why = f"beside an engine a rank would have only {beside:.1f}" if needs > beside else "as generation.sleep asks"
     rows.append(("engines sleep", f"level {generation.sleep_level} while the learner trains, {ASLEEP} GiB each: {why}"))
-    sampling = {"engine": generation.gpu_memory_fraction * has, "learner at rest": gib_while_sampling(parts)}
+    sampling = {"engine": generation.gpu_memory_fraction * has, "idle learner": gib_while_sampling(parts)}
     rows.append(("GPU memory while engines sample", _sum(sampling, has)))
     if not fits(parts, generation, cluster, has):
         raise ValueError(
-            f"an engine and the learner that rests beside it need {_sum(sampling, has)}: lower "
+            f"an engine and the idle learner beside it need {_sum(sampling, has)}: lower "
             "generation.gpu_memory_fraction, or train an adapter (model.lora_rank)"
         )
     return rows

@@ -1,4 +1,4 @@
-"""What an export tells a stranger: README.md, and a generation config that is greedy."""
+"""The model card of an export (README.md), and its greedy generation config."""
 
 import json
 import re
@@ -28,7 +28,7 @@ SETTINGS = (
 SHOWN_LABELS = 40
 
 _KEPT = ("bos_token_id", "eos_token_id", "pad_token_id", "transformers_version")
-"""Of a generation config: beams, penalties, lengths and forbidden tokens change what is greedy, too."""
+"""Keys of a generation config: beams, penalties, lengths and forbidden tokens change greedy decoding, too."""
 _SENTENCE, _LABELS = "Ada Lovelace was born in London.", ("person", "city")
 
 
@@ -52,7 +52,7 @@ def card_files(
     sections = [
         _front_matter(base, licence),
         f"# {name}\n\nFinds named entities by reasoning first. Trained by RNR from `{base}`; licence of the base: "
-        f"{licence or 'not told by its folder: ask its author'}.",
+        f"{licence or 'not stated in its folder; ask its author'}.",
         _scores(scores),
         _settings(config),
         *([_labels(labels)] if labels else []),
@@ -84,7 +84,7 @@ def greedy(base_folder: Path, stop_token_id: int) -> str:
     ends = kept.get("eos_token_id")
     ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
     if wrong := [end for end in ends if type(end) is not int]:
-        raise ValueError(f"model.path: {file}: eos_token_id is the number of a token or a list, not {wrong[0]!r}")
+        raise ValueError(f"model.path: {file}: eos_token_id must be a token id or a list of them, not {wrong[0]!r}")
     return strict_json({**kept, "do_sample": False, "eos_token_id": sorted({stop_token_id, *ends})}, indent=1)
 
 
@@ -101,9 +101,9 @@ def _front_matter(base: str, licence: str) -> str:
 
 def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
     if not scores:
-        return "## Scores\n\nNone were taken."
+        return "## Scores\n\nNo evaluation was run."
     rows = [
-        f"| {stage} | {found.get('decoding') or 'not told'} | {found['f1']:.1f} | {found['interval'][0]:.1f} to "
+        f"| {stage} | {found.get('decoding') or 'unknown'} | {found['f1']:.1f} | {found['interval'][0]:.1f} to "
         f"{found['interval'][1]:.1f} | {found['exact_f1']:.1f} | {found['finished']:.0f} |"
         for stage, found in scores.items()
     ]
@@ -126,14 +126,14 @@ def _settings(config: Mapping[str, Any]) -> str:
     for key in SETTINGS:
         section, _, option = key.partition(".")
         if option in config.get(section, {}):
-            rows.append(f"| `{key}` | {_shown(config[section][option])} |")
+            rows.append(f"| `{key}` | {_display(config[section][option])} |")
     return "\n".join(["## Data and settings", "", "| key | value |", "|---|---|", *rows])
 
 
-def _shown(value: Any) -> str:
-    """A value without the folders of whoever trained."""
+def _display(value: Any) -> str:
+    """A value without the folders of the machine that trained."""
     if isinstance(value, list | tuple):
-        return ", ".join(_shown(item) for item in value) or "-"
+        return ", ".join(_display(item) for item in value) or "-"
     if isinstance(value, str) and value.startswith(("/", "~", ".")):
         return Path(value).name
     return str(value).replace("|", "\\|") if value != "" else "-"
@@ -141,7 +141,7 @@ def _shown(value: Any) -> str:
 
 def _labels(labels: Sequence[str]) -> str:
     named = few([f"`{' '.join(label.split())}`" for label in labels], SHOWN_LABELS)
-    return f"## Labels\n\nTrained with {named}. It can be asked for others, less well."
+    return f"## Labels\n\nTrained with {named}. Other labels can be requested, with lower quality."
 
 
 def _messages(wording: Wording, labels: Sequence[str]) -> list[dict[str, str]]:
@@ -160,7 +160,7 @@ def _prompt(wording: Wording, asked: Mapping[str, Any]) -> str:
             + (f" Labels of greedy marks are calibrated by {by:g}." if by else ""),
             *(["", "System message:", "", "```", wording.system, "```"] if wording.system else []),
             "",
-            "User's message, with `{{SCHEMA}}` the labels and `{{SENTENCE}}` the sentence:",
+            "User message, where `{{SCHEMA}}` is the list of labels and `{{SENTENCE}}` the sentence:",
             "",
             "```",
             wording.user,
@@ -176,7 +176,7 @@ def _snippets(name: str, wording: Wording, labels: Sequence[str]) -> str:
     quoted = body.replace("'", "'\\''")
     return f"""## Use
 
-Under the grammar, so that no label comes back that was not asked for and no text that is not in the sentence:
+With the grammar, which allows only the requested labels and text of the sentence:
 
 ```
 rnr serve FOLDER &
@@ -184,19 +184,19 @@ curl -s localhost:8000/extract -H "content-type: application/json" \\
     -d '{asked}'
 ```
 
-The same server, or `vllm serve FOLDER --served-model-name {name}`, freely:
+With the same server, or `vllm serve FOLDER --served-model-name {name}`, without the grammar:
 
 ```
 curl -s localhost:8000/v1/chat/completions -H "content-type: application/json" -d '{quoted}'
 ```
 
-With transformers alone, freely:
+With transformers alone, without the grammar:
 
 ```python
 {_transformers(messages)}
 ```
 
-In spaCy, under the grammar:
+In spaCy, with the grammar:
 
 ```python
 {_spacy(labels)}

@@ -1,4 +1,4 @@
-"""Nodes that can be reached. Ray calls a host that died alive until its health checks have failed, some half a minute
+"""Nodes that can be reached. Ray reports a dead host as alive until its health checks have failed, about half a minute
 later; until then it would place workers there."""
 
 import asyncio
@@ -13,7 +13,7 @@ LOOPBACK = "127.0.0.1"
 """The address by which a host reaches itself, and no other host reaches it."""
 
 SECONDS = 3.0
-"""How long a node has to take a connection."""
+"""Seconds a node has to accept a connection."""
 
 TRIES, PAUSE = 3, 1.0
 """How often an address is tried before it is refused, and the seconds between: a head may just be starting."""
@@ -24,7 +24,7 @@ Node = Mapping[str, Any]
 
 
 async def unreachable(nodes: Sequence[Node]) -> list[str]:
-    """The ids of those nodes that Ray calls alive and whose raylet takes no connection."""
+    """The ids of nodes that Ray reports alive and whose raylet accepts no connection."""
     alive = [node for node in nodes if node["Alive"]]
     answers = await asyncio.gather(*map(_answers, alive))
     return [node["NodeID"] for node, answer in zip(alive, answers, strict=True) if not answer]
@@ -43,7 +43,7 @@ def refuse_unreachable(address: str, what: str) -> None:
             return
         except (OSError, OverflowError) as error:
             if not left:
-                raise ValueError(f"{what}: nothing is there ({error}); is it up, and the address right?") from None
+                raise ValueError(f"{what}: cannot connect ({error}); check that it is up and its address") from None
         time.sleep(PAUSE)
 
 

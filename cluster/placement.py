@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rnr.config import ClusterConfig, GenerationConfig, ScorerConfig
 
 IN_PROCESS = "in_process"
-"""The value of ``cluster.address`` that asks for all workers in one process, without Ray."""
+"""The value of ``cluster.address`` for all workers in one process, without Ray."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ LONE_RANK = 1.0
 def decide_gpus(
     cluster: ClusterConfig, generation: GenerationConfig, gpus: float, scorers: Sequence[ScorerConfig] = ()
 ) -> tuple[ClusterConfig, GenerationConfig]:
-    """The branches with what they leave open of the GPUs decided, for a cluster of ``gpus``, of which the scorers take
+    """The branches with the GPUs that they leave open decided, for a cluster of ``gpus``, of which the scorers take
     theirs first. Raises ValueError, with what to set, for shares by which too much would be put on one GPU."""
     judged = sum(role.count * role.gpus for role in _judges(cluster, scorers))
     whole = gpus - judged >= cluster.fewest_rollout_workers + cluster.learner_ranks
@@ -60,8 +60,8 @@ def _refuse_crowded(cluster: ClusterConfig, fraction: float, gpus: float) -> Non
     if cluster.learner_ranks > 1 and 0 < held <= 0.5:
         raise ValueError(
             f"cluster.gpus_per_learner_rank={rank:g}: {int(1 / held)} of the {cluster.learner_ranks} learner ranks "
-            "would be put on one GPU, and NCCL takes one a GPU: set it to 1, or both cluster.gpus_per_learner_rank and "
-            "cluster.gpus_per_rollout_worker to 0.5"
+            "would be put on one GPU, but NCCL allows one per GPU: set it to 1, or both cluster.gpus_per_learner_rank "
+            "and cluster.gpus_per_rollout_worker to 0.5"
         )
     lone_ranks = (cluster.learner_ranks - paired) * (LONE_RANK if paired else rank)
     free = gpus - paired * held - lone_ranks
@@ -71,7 +71,7 @@ def _refuse_crowded(cluster: ClusterConfig, fraction: float, gpus: float) -> Non
     if paired and held + engine <= 1:
         raise ValueError(
             f"cluster.gpus_per_rollout_worker={engine:g}: a second engine would be put on the GPU of a learner rank, "
-            f"which counts on one: set cluster.gpus_per_learner_rank to {1 - engine:g}"
+            f"which expects only one: set cluster.gpus_per_learner_rank to {1 - engine:g}"
         )
     together = int(min(alone, 1 // engine))
     if together > 1 and together * fraction > 1:
@@ -95,7 +95,7 @@ def ray_address(cluster: ClusterConfig) -> str:
 
 
 def named_address(cluster: ClusterConfig) -> str:
-    """``ray_address``, with what it is from."""
+    """``ray_address``, with the setting it comes from."""
     source = "cluster.address" if cluster.address else "RAY_ADDRESS; without that variable Ray is started here"
     return f"{ray_address(cluster)} ({source})"
 
@@ -130,19 +130,19 @@ def check_resources(
     decided do not fit."""
     theirs = " (or those of reward.scorers)" if scorers else ""
     for resource, key in (("CPU", "cpus"), ("GPU", "gpus")):
-        needed, parts = _needed(cluster, scorers, key)
+        needed, parts = _sum_needed(cluster, scorers, key)
         has = available.get(resource, 0.0)
         if needed > has + 1e-6:
             fewer = (cluster.model_copy(update={"learner_ranks": n}) for n in range(cluster.learner_ranks - 1, 0, -1))
-            fitting = (each.learner_ranks for each in fewer if _needed(each, scorers, key)[0] <= has + 1e-6)
+            fitting = (each.learner_ranks for each in fewer if _sum_needed(each, scorers, key)[0] <= has + 1e-6)
             ranks = next((f"; cluster.learner_ranks={most} would fit" for most in fitting), "")
             raise ValueError(
-                f"the run needs {needed:g} {resource}s ({parts}) and the cluster has {has:g}: lower "
+                f"the run needs {needed:g} {resource}s ({parts}), but the cluster has {has:g}: lower "
                 f"cluster.rollout_workers, cluster.learner_ranks or cluster.{key}_per_*{theirs}, or add a node{ranks}"
             )
 
 
-def _needed(cluster: ClusterConfig, scorers: Sequence[ScorerConfig], key: str) -> tuple[float, str]:
+def _sum_needed(cluster: ClusterConfig, scorers: Sequence[ScorerConfig], key: str) -> tuple[float, str]:
     """The ``cpus`` or ``gpus`` of all workers together, and by which of them."""
     parts = [(role.count, f"{role.name} x", getattr(role, key)) for role in roles(cluster, scorers)]
     if key == "gpus" and (paired := pairs(cluster)) and (alone := cluster.learner_ranks - paired):

@@ -18,12 +18,12 @@ STEPS, SEQUENCES = 8, 16_384
 
 
 NEAR = 0.03
-"""Share of the speed for which no GPU more is taken."""
+"""A smaller gain in speed than this share is not worth more GPUs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
-    """So many engines and learner ranks, and what they do; ``outcome`` is None where the memory is too small."""
+    """A number of engines and learner ranks, and their simulated run; ``outcome`` is None if memory is too small."""
 
     gpus: int
     engines: int
@@ -129,7 +129,7 @@ class Planner:
             room = level is not None and self.cached(shared=shared) >= 1
             # Of a GPU that both are on each takes the time of the other, so whatever is sampled ahead is as if not.
             staleness = 0 if shared else self._grpo.max_staleness
-            outcome = self._simulated(engines, ranks, staleness, shared=shared) if room else None
+            outcome = self._simulate(engines, ranks, staleness, shared=shared) if room else None
             yield Division(
                 gpus=gpus,
                 engines=engines,
@@ -144,9 +144,9 @@ class Planner:
         """What the division does with each ``grpo.max_staleness`` up to ``most``; with none alone where GPUs are
         shared."""
         tried = range(1 if division.shared else most + 1)
-        return {each: self._simulated(division.engines, division.ranks, each, shared=division.shared) for each in tried}
+        return {each: self._simulate(division.engines, division.ranks, each, shared=division.shared) for each in tried}
 
-    def _simulated(self, engines: int, ranks: int, max_staleness: int, *, shared: bool) -> SimulatedRun:
+    def _simulate(self, engines: int, ranks: int, max_staleness: int, *, shared: bool) -> SimulatedRun:
         speed = self._sides[shared].speed
         steps = max(2, min(STEPS, SEQUENCES // (self._load.prompts * self._load.samples)))
         return simulate(speed, self._load, engines=engines, ranks=ranks, max_staleness=max_staleness, steps=steps)

@@ -21,7 +21,7 @@ from rnr.runs.token_values import Values
 from rnr.types import Sample
 
 STARTS = 3
-"""How often in a row at least the ranks are started before the run ends."""
+"""How often in a row, at least, the ranks are started before the run ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,7 +43,7 @@ class Published:
 
 
 class PolicyService:
-    """Trains, publishes, saves and loads one policy. What the ranks do then is said in ``learner.engine``."""
+    """Trains, publishes, saves and loads one policy. ``learner.engine`` documents what the ranks do."""
 
     def __init__(
         self,
@@ -95,10 +95,10 @@ class PolicyService:
 
         A start that loses a rank, because its host has just died and Ray does not know it yet or because it is killed
         again, or that finds no room where there was some, is tried again after a pause. Raises what stood in its way,
-        LearnerLost mostly, when that is to no avail, and FolderNotShared before anything is trained that could not be
+        LearnerLost mostly, when retries are exhausted, and FolderNotShared before anything is trained that could not be
         kept.
         """
-        # What never came up is more likely wrong than unlucky.
+        # Ranks that never came up are more likely wrong than unlucky.
         retries = RetryBudget(tries=STARTS, seconds=self._restart_seconds if self._came_up else 0.0)
         self.stop()
         await self._engines_sleep()
@@ -161,7 +161,7 @@ class PolicyService:
         return await self.ranks.token_values(uids)
 
     async def publish(self) -> Published:
-        """The policy as it is now, to be pulled by whoever needs it."""
+        """The policy as it is now, for workers to pull."""
         parcels, manifest = await self.ranks.send(self.transport)
         scores = await self.ranks.score(self._probe)
         return Published(

@@ -73,7 +73,7 @@ class Prepared:
     left_out: Mapping[str, int]
     """Why -> how many training sentences were left out."""
     other_notes: tuple[str, ...]
-    """What else a user might not expect of the data."""
+    """Other notes on the data."""
     decoding_reason: str
     """Why ``sampling.decoding = "auto"`` took this one; empty for ``marks`` after a warm start."""
     untaught: Mapping[str, int]
@@ -127,7 +127,7 @@ class Prepared:
     def contents(self) -> str:
         """What is trained and evaluated on, in a line."""
         return (
-            f"data: {counted(self.candidates, 'training sentence')} (SFT takes {len(self.sft)}, GRPO {self.pool}); "
+            f"data: {counted(self.candidates, 'training sentence')} (SFT uses {len(self.sft)}, GRPO {self.pool}); "
             f"evaluated on {self.evaluated}"
         )
 
@@ -183,7 +183,7 @@ def prepare(
     folder = resolve(model.path, allow_pickle=model.allow_pickle)
     _refuse_unknown_model(folder, model)
     chat = with_wording(folder, read_wording(data.prompt), read_definitions(data.definitions))
-    greedy(Path(folder), chat.stop_token_id)  # what is wrong with it is reported now, not after all training
+    greedy(Path(folder), chat.stop_token_id)  # report a problem now, not after training
     prompts = PromptEncoder(chat)
     selected = prompts.select(data, seed=seed, held_out=sft.held_out, warm_start=bool(sft.epochs) and not sft.from_run)
     decoding, why, grammar = _decoding(sampling, sft, data, folder, chat, selected)
@@ -222,16 +222,16 @@ def prepare(
 def _without_effect(
     sft: SftConfig, reward: RewardConfig, evaluation: EvaluationConfig, decoding: Decoding
 ) -> Iterator[str]:
-    """What the config asks for that changes nothing beside other keys, as far as it takes rewards and model to tell."""
+    """Settings that have no effect, as far as that depends on rewards and model."""
     if reward.changed("weights") and reward.preset not in WEIGHED:
-        yield f"reward.weights changes nothing: reward.preset {reward.preset!r} has no weights"
+        yield f"reward.weights has no effect: reward.preset {reward.preset!r} has no weights"
     if sft.held_out and sft.from_run:
         yield (
-            f"sft.held_out: {counted(sft.held_out, 'sentence')} out of GRPO's pool, as in a warm start of one's own, "
-            "whose loss is not measured: that of sft.from_run is over"
+            f"sft.held_out: {counted(sft.held_out, 'sentence')} kept out of GRPO's pool, but their loss is not "
+            "measured: the warm start of sft.from_run is complete"
         )
     if decoding != "marks" and evaluation.changed("label_calibration") and evaluation.label_calibration:
-        yield f"evaluation.label_calibration changes nothing: it is for marks, and answers are decoded {decoding}"
+        yield f"evaluation.label_calibration has no effect: it applies to marks, but answers are decoded {decoding}"
 
 
 def _refuse_uncalibrated(chat: ChatFormat, asked: Sequence[Prompt], context_tokens: int) -> None:
@@ -255,13 +255,13 @@ def _decoding(
     taught = selected.pool if sft.from_run else selected.sft
     found, why = sampling.decoding, ""
     if found == "auto":
-        found, why = _fitting(sft, data, folder, chat, taught, asked)
+        found, why = _auto_decoding(sft, data, folder, chat, taught, asked)
         if odd := unfollowed(chat, found):
             found, why = "free", odd
     if sft.decoding == "marks" and found != "marks":
         raise ValueError(
-            f'sft.decoding "marks" takes the loss on decisions alone and teaches no copying, but rollouts are decoded '
-            f'{found!r}: set sampling.decoding="marks" too'
+            f'sft.decoding "marks" computes the loss on decisions only and teaches no copying, but rollouts are '
+            f'decoded {found!r}: set sampling.decoding="marks" too'
         )
     refuse_unfollowed(chat, found)
     refuse_undecodable(asked, found)
@@ -272,7 +272,7 @@ def _decoding(
     return found, why, "free" if unfollowed(chat, grammar) else grammar
 
 
-def _fitting(
+def _auto_decoding(
     sft: SftConfig,
     data: DataConfig,
     folder: str,
@@ -282,7 +282,7 @@ def _fitting(
 ) -> tuple[Decoding, str]:
     """What ``auto`` is, and why."""
     if data.prompt == "reference":
-        return "free", "as the paper's prompt is answered"
+        return "free", "the paper's prompt expects free answers"
     if sft.epochs or sft.from_run:
         return decoding_of(taught, asked, opens=chat.opens_plainly)
     found = trained_decoding(folder)

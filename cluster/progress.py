@@ -1,4 +1,4 @@
-"""Where a run stands: what a checkpoint keeps beside the learner's state, and what a resumed run goes on from."""
+"""Where a run stands: what a checkpoint keeps beside the learner's state, and where a resumed run continues."""
 
 import time
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class Progress:
 
     def reached(self) -> tuple[str, int]:
         """The first stage and step of ``metrics.jsonl`` that have not happened: ``base`` is the evaluation before any
-        training. The version does not say: it stands still where nothing is trained."""
+        training. The version does not tell: it stays the same when nothing is trained."""
         if self.stage == "sft" and self.step == 0 and "base" not in self.scores:
             return "base", 0
         return ("grpo" if self.stage == "done" else self.stage), self.step
@@ -47,7 +47,7 @@ class Progress:
         return not names.isdisjoint(self.scores)
 
     def resumed(self, from_run: str) -> str:
-        """Where a run goes on, which may have begun with the warm start of ``from_run``; empty for a new one."""
+        """Where a run continues, which may have begun with the warm start of ``from_run``; empty for a new one."""
         if self.reached() in (("base", 0), ("sft", 0)):
             return ""
         how = f"after the warm start of {from_run}" if from_run and self.step == 0 else f"step {self.step}"
@@ -60,7 +60,7 @@ class Progress:
             self.scores.setdefault("base", before.scores["base"])
 
     def summary(self) -> dict[str, Any]:
-        """What ``summary.json`` says of a finished run: F1 by stage, steps, seconds, and the evaluations in full."""
+        """What ``summary.json`` holds of a finished run: F1 by stage, steps, seconds, and all evaluations in full."""
         seconds = self.seconds.get("grpo", 0.0)
         return {
             "f1": {stage: self.scores[stage]["f1"] for stage in EVALUATED if stage in self.scores},
@@ -74,7 +74,7 @@ class Progress:
 
 
 class Stopwatch:
-    """What the time of a run goes to: the seconds of blocks, each without those of the blocks inside it."""
+    """How the time of a run is spent: the seconds of blocks, each without the blocks inside it."""
 
     def __init__(self, seconds: dict[str, float]) -> None:
         """Adds to these ``seconds``."""

@@ -25,8 +25,8 @@ from rnr.runs.spans import span
 from rnr.types import Sample
 
 GRACE_SECONDS = 15.0
-"""How long the other ranks are heard after one has failed. The first error is often a survivor's: its connection to the
-dead rank is reset before Ray knows of the death."""
+"""Seconds to wait for the other ranks after one has failed. The first error is often a survivor's: its connection to
+the dead rank is reset before Ray knows of the death."""
 
 _CUT_OFF = re.compile(r"gloo|nccl|connection (reset|closed|refused)|broken pipe|socket|tcpstore|peer", re.IGNORECASE)
 
@@ -44,8 +44,8 @@ class RankDied(LearnerLost):
 
 
 class LearnerRanks:
-    """One policy on ``len(handles)`` ranks. It knows no version: that is the policy service's. A method without a word
-    is that of ``LearnerWorker`` on every rank."""
+    """One policy on ``len(handles)`` ranks. It does not track the version: the policy service does. A method without
+    a docstring is that of ``LearnerWorker`` on every rank."""
 
     def __init__(
         self, handles: Sequence[Any], *, deadlines: DeadlineConfig, max_tokens_per_microbatch: int | Literal["auto"]
@@ -67,7 +67,7 @@ class LearnerRanks:
         address = LOOPBACK if alone else await self._meeting_place(seconds, outward=settings.reached_by_engines)
         (port,) = await self._gather("rendezvous", [self._handles[0].open_store.remote(address)], seconds)
         deadlines = self._deadlines
-        # No rank gives up on the others before the deadline of whatever they do together.
+        # No rank gives up on the others before the deadline of the call that they share.
         longest = max(seconds, deadlines.update, deadlines.save, deadlines.score)
         fitted = await self._all("start", settings, address, port, seconds, longest, seconds=seconds)
         for note in dict.fromkeys(note for found in fitted for note in found.notes):
@@ -160,14 +160,14 @@ class LearnerRanks:
 
     async def save(self, folder: str) -> None:
         """Raises FolderNotShared unless what the ranks have written is there for this process, too."""
-        await self._written("save", folder)
+        await self._write_and_check("save", folder)
 
     async def load(self, folder: str) -> None:
         await self._all("load", folder, seconds=self._deadlines.save)
 
     async def export(self, folder: str, extra_files: Mapping[str, str]) -> None:
         """Raises FolderNotShared unless what rank 0 has written is there for this process, too."""
-        await self._written("export", folder, extra_files)
+        await self._write_and_check("export", folder, extra_files)
 
     async def check_folder(self, folder: Path) -> None:
         """Raise FolderNotShared unless every rank sees a file that this process writes into the run folder."""
@@ -179,7 +179,7 @@ class LearnerRanks:
             file.unlink(missing_ok=True)
         await self._refuse_hosts(folder, [rank for rank, sees in enumerate(seen) if not sees])
 
-    async def _written(self, method: str, folder: str, *arguments: Any) -> None:
+    async def _write_and_check(self, method: str, folder: str, *arguments: Any) -> None:
         by_rank = await self._all(method, folder, *arguments, seconds=self._deadlines.save)
         files = [{Path(folder, name) for name in names} for names in by_rank]
         missing = set(await asyncio.to_thread(not_there, set().union(*files)))
@@ -235,7 +235,7 @@ class LearnerRanks:
 
 
 def _reported_last(error: BaseException) -> int:
-    """Of several errors the least is reported: a rank's own loss explains that others were cut off, and any other."""
+    """Of several errors the smallest is reported: a rank's own loss explains all others."""
     return 0 if isinstance(error, RankDied) else 1 if isinstance(error, LearnerLost) else 2
 
 

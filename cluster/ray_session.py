@@ -1,4 +1,4 @@
-"""Ray for one run: a cluster is joined with its own token, or Ray is started here for nobody but this run.
+"""Ray for one run: a cluster is joined with its own token, or Ray is started here for this run alone.
 
 A local Ray is closed in two ways. It listens on the loopback address alone, and every call needs a token that is made
 for this run, is handed on by the environment of the run's own processes, and is written to no file. Its folder (logs,
@@ -37,11 +37,11 @@ ELSEWHERE_ON_LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo",
 """Where the engines listen for themselves; by default that is the address which the host's name points to."""
 
 PARTS = ("raylet", "gcs_server")
-"""Of a local Ray; without one of them nothing goes on, and nobody starts it again."""
+"""Processes of a local Ray; when one ends, Ray stops working and does not restart it."""
 
 HERE = "Ray on this machine"
 GAVE_UP = "timed out during startup"
-"""Of the bare ``Exception`` with which Ray ends its own start after 30 s, too few for a machine that is busy."""
+"""In the bare ``Exception`` with which Ray ends its own start after 30 s, too few on a busy machine."""
 
 SLOW = "the machine is busy, or a limit (ulimit -v, -n) keeps Ray from starting"
 REFUSALS = (OSError, RuntimeError, ValueError, RayError)
@@ -54,7 +54,7 @@ class _Local:
     def __init__(self) -> None:
         root = Path(os.environ.get("RAY_TMPDIR") or "/tmp")  # the paths of sockets must be short: never TMPDIR
         self.folder, self._lock = held_folder(root, PREFIX)
-        # Ray opens its own folder to all users, so it lies inside one that is closed.
+        # Ray opens its own folder to all users, so it is inside a private one.
         self.ray_folder, temporary = self.folder / "ray", self.folder / "tmp"
         temporary.mkdir()
         self._before = dict(os.environ)
@@ -105,13 +105,13 @@ def connect(
 
     ``named`` is the address with what it is from. ``num_cpus``, ``num_gpus`` and ``env_vars`` (of all workers) are for
     a local Ray. Raises ValueError, naming the address, if Ray is not there within ``seconds`` or refuses, and at once
-    if nothing is there.
+    if it cannot connect.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         what = f"the Ray cluster at {named or address}"
         if named:
-            print(f"joining {what}, for at most {seconds:.0f} s (deadlines.start)", flush=True)
+            print(f"joining {what} within {seconds:.0f} s (deadlines.start)", flush=True)
         refuse_unreachable(address, what)
         _use_own_token()
         _within(seconds, lambda: ray.init(address=address, **quiet), what=what)
@@ -124,13 +124,13 @@ def connect(
         "_node_ip_address": LOOPBACK,
     }
     begin = time.monotonic()
-    while not _started(seconds, options | quiet):
+    while not _start_local(seconds, options | quiet):
         if time.monotonic() - begin > seconds:
             raise ValueError(f"{HERE}: not up within {seconds:.0f} s (deadlines.start); {SLOW}")
 
 
-def _started(seconds: float, options: Mapping[str, Any]) -> bool:
-    """Start Ray on this machine; False if it gave up on itself. Raises ValueError as ``connect`` does."""
+def _start_local(seconds: float, options: Mapping[str, Any]) -> bool:
+    """Start Ray on this machine; False if its own start timed out. Raises ValueError as ``connect`` does."""
     global _local
     disconnect()
     _local = local = _Local()
@@ -148,7 +148,7 @@ def _started(seconds: float, options: Mapping[str, Any]) -> bool:
 
 
 def _end_processes(folder: Path) -> None:
-    """End what a Ray that gave up on itself has left running: Ray does so only when this process ends."""
+    """End the processes of a Ray that gave up: Ray itself ends them only when this process ends."""
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if str(folder) in " ".join(process.cmdline()):
@@ -231,7 +231,7 @@ def _within(seconds: float, start: Callable[[], Any], *, what: str) -> None:
     threading.Thread(target=call, name="ray.init", daemon=True).start()
     in_time = ended.wait(seconds)
     if handler is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)  # Ray puts one in its place that prints native stacks
+        signal.signal(signal.SIGTERM, handler)  # Ray replaces it by one that prints native stacks
     if not in_time:
         too_late = True
         raise ValueError(f"{what}: no answer within {seconds:.0f} s (deadlines.start)")
@@ -245,19 +245,19 @@ def _reason(error: BaseException) -> str:
     causes = [error, error.__cause__] if error.__cause__ else [error]
     text = "; ".join(" ".join(str(cause).split()) for cause in causes)
     if "uthenticat" in text:
-        text += " (the token of the cluster goes into RAY_AUTH_TOKEN or into the file of RAY_AUTH_TOKEN_PATH)"
+        text += " (put the cluster's token into RAY_AUTH_TOKEN or the file named by RAY_AUTH_TOKEN_PATH)"
     return f"{type(error).__name__}: {text}"
 
 
 def _refuse_if_open() -> None:
-    """Raise ValueError if the local node has taken another address than the loopback one after all."""
+    """Raise ValueError if the local node listens on another address than loopback."""
     found = {node["NodeManagerAddress"] for node in ray.nodes()}
     if found != {LOOPBACK}:
         raise ValueError(f"Ray on this machine: its node listens on {sorted(found)} instead of {LOOPBACK} alone")
 
 
 def _use_own_token() -> None:
-    """Show the user's token for clusters, if there is one: by itself Ray does not for an address that is given."""
+    """Send the user's token for clusters, if there is one: Ray does not for an explicit address."""
     has_token = _tokens().has_token(ignore_auth_mode=True)
     if "RAY_AUTH_MODE" not in os.environ and has_token:
         os.environ["RAY_AUTH_MODE"] = "token"
@@ -269,6 +269,6 @@ def _tokens() -> Any:
 
 
 def _read_token_again() -> None:
-    """Ray keeps mode and token from the first time it looks."""
+    """Ray caches mode and token when it first reads them."""
     _raylet.Config.initialize("")  # pyright: ignore[reportAttributeAccessIssue]
     _tokens().reset_cache()

@@ -1,4 +1,4 @@
-"""The life of a local Ray while a run goes on: what it is made of does not come back, so nothing is waited for then."""
+"""Watches a local Ray during a run: its processes do not come back, so the run ends at once when one dies."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,11 +9,11 @@ from cluster import ray_session
 from rnr.faults import Stopped
 
 EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 class RayDied(RuntimeError):
-    """The Ray that was started for this run has ended under it; the run can be resumed."""
+    """The Ray that was started for this run has died; the run can be resumed."""
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ async def while_ray_lives(logs: Path) -> AsyncIterator[None]:
     try:
         yield
     except BaseException as error:
-        # Workers go with their Ray, and what they were doing may have failed before it was looked at.
+        # Workers die with their Ray, and their calls may have failed before Ray was checked.
         failed = isinstance(error, Exception) and not isinstance(error, Stopped)
         dead = ray_session.dead() if cut_off or failed else ""
         if not dead:

@@ -7,8 +7,7 @@ from cluster.ranks import LearnerLost
 from rnr.messages import counted
 
 REBUILDS = 3
-"""How often in a row at least, without a step that was never made before, a lost learner is rebuilt before the run
-ends."""
+"""How often in a row, at least, a lost learner is rebuilt without a new step before the run ends."""
 
 
 class RebuildBudget:
@@ -23,7 +22,7 @@ class RebuildBudget:
         """Record a loss at ``progress``; raises LearnerLost, with advice, when the budget is spent.
 
         Repeating steps after a checkpoint is not progress; otherwise a run that always dies at the same step would be
-        rebuilt for ever.
+        rebuilt forever.
         """
         stands = STAGES.index(progress.stage), progress.step, len(progress.scores)
         if stands > self._furthest:
@@ -40,5 +39,5 @@ class RebuildBudget:
 
 def _what_to_do(cause: str) -> str:
     if KILLED_FOR_MEMORY in cause:
-        return "End what else runs on its host, or lower optimizer.max_tokens_per_microbatch or the number of workers"
-    return "Look into logs/learner-*.log"
+        return "Stop other processes on its host, or lower optimizer.max_tokens_per_microbatch or the number of workers"
+    return "See logs/learner-*.log"

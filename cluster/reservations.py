@@ -93,7 +93,7 @@ async def reserve(bundles: Sequence[Bundle], *, seconds: float) -> Reservations:
     ranks are on several; raises WorkerLost naming the first that no node had room for in time."""
     reservations = Reservations({})
     found = assign(bundles, await asyncio.to_thread(free_by_node)) if bundles else {}
-    # What no node has room for now waits for one, and nothing else does.
+    # Only a bundle that no node has room for now waits for one.
     for bundle in sorted(bundles, key=lambda bundle: bundle.members[0] not in found):
         if bundle.held:
             await reservations.claim(bundle, seconds=seconds, node=found.get(bundle.members[0]))
@@ -105,7 +105,7 @@ async def reserve(bundles: Sequence[Bundle], *, seconds: float) -> Reservations:
 
 
 def free_by_node() -> dict[str, Mapping[str, float]]:
-    """Node -> what is free there; nodes that are about to leave are not among them."""
+    """Node -> what is free there; without nodes that are about to leave."""
     leaving = state.state.get_draining_nodes()
     return {node: free for node, free in state.available_resources_per_node().items() if node not in leaving}
 

@@ -62,9 +62,9 @@ class ValidatedRun:
     """A validated run: data, model and resources."""
 
     config: Config
-    """With what it leaves open of the GPUs decided."""
+    """With its GPUs decided."""
     tree: dict[str, Any]
-    """The config as it was given, for whoever keeps it."""
+    """The config as it was given, to be saved with the run."""
     prepared: Prepared
     schedule: Schedule
     folder: Path
@@ -72,7 +72,7 @@ class ValidatedRun:
 
 
 def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
-    """Data and model of a run, and what each of its steps is given; raises ValueError for what cannot be used."""
+    """Data and model of a run, and the schedule of its steps; raises ValueError for unusable inputs."""
     prepared = prepare(
         model=config.model,
         data=config.data,
@@ -97,8 +97,8 @@ def load_inputs(config: Config) -> tuple[Prepared, Schedule]:
 
 
 def load_and_check(config: Config, *, resume: bool) -> RunInputs:
-    """``load_inputs``, and all that can be wrong after ``check_run`` whatever the machines are, for start and plan.
-    Raises ValueError, naming the place; writes nothing."""
+    """``load_inputs``, and every other check after ``check_run`` that does not depend on the machines, for start and
+    plan. Raises ValueError, naming the place; writes nothing."""
     if config.tracking.tensorboard:
         check_tensorboard()
     start = warm_start(config.sft, config.run, config.model_dump(mode="json"), resume=resume)
@@ -142,26 +142,26 @@ def connect(config: Config) -> Config:
     that the run fits, before any worker is created. Returns the config with its GPUs decided, for all of the run."""
     address, seconds = ray_address(config.cluster), config.deadlines.start
     if address in ("", IN_PROCESS):
-        here = _fitting(config, resources_in_process() if address else local_resources())
+        here = _fit_to_resources(config, resources_in_process() if address else local_resources())
         print(*(f"{note}\n" for note in check_machine(here.cluster)), sep="", end="")
         if address:
             return here
     ray_session.connect(address, seconds=seconds, named=named_address(config.cluster))
-    config = _fitting(config, ray.cluster_resources())
+    config = _fit_to_resources(config, ray.cluster_resources())
     check_nodes(config.cluster, ray.nodes(), config.reward.scorers)
-    print(f"weights: by {transport_name(config.sync, topology_of(config.cluster, config.model))}")
+    print(f"weight transport: {transport_name(config.sync, topology_of(config.cluster, config.model))}")
     return config
 
 
 def with_gpus(config: Config, resources: Mapping[str, float]) -> Config:
-    """The config with what it leaves open of the GPUs decided for these resources."""
+    """The config with its GPUs decided for these resources."""
     gpus = resources.get("GPU", 0.0)
     cluster, generation = decide_gpus(config.cluster, config.generation, gpus, config.reward.scorers)
     return config.model_copy(update={"cluster": cluster, "generation": generation})
 
 
-def _fitting(config: Config, resources: Mapping[str, float]) -> Config:
-    """``with_gpus``; raises ValueError, with what to change, where the resources are too few."""
+def _fit_to_resources(config: Config, resources: Mapping[str, float]) -> Config:
+    """``with_gpus``; raises ValueError, with what to change, if the resources are too few."""
     config = with_gpus(config, resources)
     check_resources(config.cluster, resources, config.reward.scorers)
     return config
@@ -195,7 +195,7 @@ def stage_settings(config: Config) -> Settings:
 
 
 async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
-    """Carry out the run and return its summary, which also lies in the run folder."""
+    """Run all stages and return the summary, which is also written into the run folder."""
     config = ready.config
     settings, model, generation = stage_settings(config), config.model, config.generation
     found = estimated_rates(ready.prepared, settings, model=model, generation=generation, cluster=config.cluster)
@@ -237,7 +237,7 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
                 disk=disk,
                 console=console,
             )
-            with ready.status.until_the_end():  # the end of the workers changes nothing of how the run has ended
+            with ready.status.until_the_end():  # ending the workers does not change the run's outcome
                 async with while_ray_lives(ready.folder / LOGS):
                     return await stages.run_all(ready.status.seconds)
     finally:

@@ -41,7 +41,7 @@ async def run_services(
 
 
 async def _workers(config: Config, logs: Path) -> WorkerFactory:
-    """Who makes the workers of a run; Ray has reserved their places."""
+    """The factory of a run's workers; Ray has reserved their places."""
     cluster, deadlines = config.cluster, config.deadlines
     if cluster.address == IN_PROCESS:
         return LocalWorkers(cluster, deadlines)

@@ -20,10 +20,10 @@ from rnr.config import ClusterConfig
 from rnr.runs.scale import requested_workers
 
 EVERY = 2.0
-"""Seconds between two looks at the cluster."""
+"""Seconds between two checks of the cluster."""
 
 PATIENCE = 20.0
-"""Seconds that a worker of a range, whose node went, may be without a place before the run goes on without it."""
+"""Seconds that a worker of a range, whose node went, may be without a place before the run continues without it."""
 
 Range = tuple[int, int]
 
@@ -62,13 +62,13 @@ class Autoscaler:
     _said: str = ""
 
     async def watch(self) -> None:
-        """Look every ``EVERY`` seconds, for ever. A look that fails is reported once and tried again: a run does not
+        """Look every ``EVERY`` seconds, forever. A look that fails is reported once and tried again: a run does not
         end because it cannot grow."""
         while True:
             try:
                 await self.look()
             except Exception as error:
-                self._say_once(f"rollout workers stay {len(self.pool.slots)}: {type(error).__name__}: {error}")
+                self._say_once(f"rollout workers stay at {len(self.pool.slots)}: {type(error).__name__}: {error}")
             await asyncio.sleep(EVERY)
 
     async def look(self) -> None:

@@ -1,4 +1,4 @@
-"""How many steps each stage has and what each step is given: pure functions of config, data and step.
+"""How many steps each stage has and the inputs of each step: pure functions of config, data and step.
 
 So a resumed run needs no sampler state: it asks for the next step and gets what the interrupted run would have got.
 """
@@ -30,7 +30,7 @@ class Schedule:
         seed: int,
         evaluate_every: int = 0,
     ) -> None:
-        """``evaluate_every`` so many steps something is measured."""
+        """``evaluate_every`` is the number of steps between two evaluations; 0 for none."""
         self._prepared = prepared
         self._prompts = prepared.prompts
         self._prompts_per_step = prompts_per_step
@@ -43,13 +43,14 @@ class Schedule:
             window(prepared.sft, 0, self.sft_sequences, seed)
         if prepared.sft and not self.sft_steps:
             raise ValueError(
-                f"sft.epochs {sft.epochs:g} of {counted(len(prepared.sft), 'training sentence')} makes no step of "
-                f"sft.sequences_per_step {self.sft_sequences}: raise it, or skip the warm start by sft.epochs=0"
+                f"sft.epochs {sft.epochs:g} of {counted(len(prepared.sft), 'training sentence')} does not fill one "
+                f"step of sft.sequences_per_step {self.sft_sequences}: raise sft.epochs, or skip the warm start with "
+                "sft.epochs=0"
             )
         if grpo.steps:
             self._check_pool()
-        self.notes = tuple(self._never_measured(evaluate_every)) if evaluate_every else ()
-        """What the config asks for that no step comes to."""
+        self.notes = tuple(self._evaluation_note(evaluate_every)) if evaluate_every else ()
+        """Settings that no step ever reaches."""
 
     def sft_samples(self, step: int) -> list[Sample]:
         """The sequences of an SFT step."""
@@ -58,7 +59,7 @@ class Schedule:
     def prompt(self, position: int) -> Prompt:
         """The GRPO prompt at ``position`` (from 0) of an endless stream: one shuffled pass over the pool after another.
 
-        From the second pass on its uid says the pass, so that each prompt of the stream has a uid of its own.
+        From the second pass on, its uid names the pass, so that each prompt of the stream has a unique uid.
         """
         number, place = divmod(position, len(self._prompts))
         prompt = self._prompts[shuffled(len(self._prompts), f"{self._seed + 1}/{number}")[place]]
@@ -67,12 +68,12 @@ class Schedule:
         return replace(prompt, example=replace(prompt.example, uid=f"{prompt.uid}, pass {number + 1}"))
 
     def prompts_but(self, consumed: Collection[str]) -> Iterator[Prompt]:
-        """The stream of prompts, without those that have been trained on: groups may end in another order than they
+        """The stream of prompts without those already trained on: groups may end in another order than they
         began, so an interrupted run leaves gaps."""
         return (prompt for place in itertools.count() if (prompt := self.prompt(place)).uid not in consumed)
 
     def narrow(self, uids: Collection[str]) -> None:
-        """Draw GRPO prompts from those with these uids alone; raises ValueError when they do not fill one step."""
+        """Restrict the GRPO prompts to these uids; raises ValueError when they do not fill one step."""
         self._prompts = tuple(prompt for prompt in self._prepared.prompts if prompt.uid in uids)
         self._check_pool()
 
@@ -81,14 +82,14 @@ class Schedule:
         if len(self._prompts) < size:
             raise ValueError(
                 f"{counted(len(self._prompts), 'training sentence')} cannot fill one step of {size}: lower "
-                "sampling.prompts_per_step, or bring more data"
+                "sampling.prompts_per_step, or add data"
             )
 
-    def _never_measured(self, every: int) -> Iterator[str]:
+    def _evaluation_note(self, every: int) -> Iterator[str]:
         measured = [self._stages["grpo"][1], *([self.sft_steps] if self._prepared.held_out else [])]
         if every > max(measured):
             steps = counted(max(measured), "step")
-            yield f"evaluation.every_steps ({every}) changes nothing: the longest stage that is measured has {steps}"
+            yield f"evaluation.every_steps ({every}) has no effect: the longest evaluated stage has {steps}"
 
     def learning_rate(self, stage: str, step: int) -> float:
         """The learning rate of a step of ``sft`` or ``grpo``."""
@@ -112,7 +113,7 @@ def window(items: Sequence, step: int, size: int, seed: int) -> list:
     if not per_pass:
         raise ValueError(
             f"{counted(len(items), 'training sentence')} cannot fill one step of {size}: lower "
-            "sft.sequences_per_step, or bring more data"
+            "sft.sequences_per_step, or add data"
         )
     number, place = divmod(step, per_pass)
     order = shuffled(len(items), f"{seed}/{number}")

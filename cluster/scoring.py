@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cluster.worker_factory import WorkerFactory
 
 GROUPS_WITHOUT_REWARD = 3
-"""So many groups in a row whose reward could not be computed end the run: then it is not the group."""
+"""After this many groups in a row without a computed reward the run ends: the groups are not to blame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Scorer:
 
 
 class NoRewards(RuntimeError):
-    """Nothing can be learned from rewards that cannot be computed."""
+    """Rewards cannot be computed, so there is nothing to learn from."""
 
 
 class ScoringService:

@@ -38,7 +38,7 @@ class Settings:
     difficulty_rollouts: int
     checkpoint_every: int
     restart_seconds: float
-    """How long a learner that is lost again and again, without a step in between, is rebuilt."""
+    """Seconds for which a learner that keeps dying without progress is rebuilt."""
 
 
 class MemoryBranches(TypedDict):

@@ -1,4 +1,4 @@
-"""The end of a run's workers and of its Ray: no interrupt cuts it short, and it has a deadline."""
+"""The shutdown of a run's workers and of its Ray: no interrupt cuts it short, and it has a deadline."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from cluster.worker_factory import WorkerFactory
 from rnr.runs.status import StatusFile
 
 SECONDS = 50.0
-"""Ray itself ends a process whose head is gone after 60, with 1."""
+"""Below the 60 s after which Ray itself ends a process whose head is gone, with code 1."""
 CODES = {"done": 0, "stopped": EXIT_CODE}
 """State of a run -> exit code; any other is 1."""
 UNHEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -32,7 +32,7 @@ class Ending:
         self._before: dict[signal.Signals, Any] = {}
 
     def begin(self) -> None:
-        # Calls of Ray hang in compiled code, where neither a signal nor the event loop comes to its turn.
+        # Ray calls hang in compiled code, where neither a signal nor the event loop gets a turn.
         self._timer.start()
         self._before = {number: signal.signal(number, signal.SIG_IGN) for number in UNHEARD}
 
@@ -43,12 +43,12 @@ class Ending:
                 signal.signal(number, handler)
 
     def _give_up(self) -> None:
-        print(f"run: Ray has not ended within {SECONDS:g} s and is left to itself", file=sys.stderr, flush=True)
+        print(f"run: Ray did not shut down within {SECONDS:g} s; exiting without it", file=sys.stderr, flush=True)
         os._exit(CODES.get(self._status.state, 1))
 
 
 async def end_workers(services: Services, workers: WorkerFactory) -> None:
-    """End the workers of a run. What fails then is told, and changes nothing of how the run has ended; a local Ray that
+    """End the workers of a run. A failure is printed and does not change the run's outcome; a local Ray that
     has died took them with it, and would not answer."""
     if ray_session.dead():
         return
@@ -56,12 +56,12 @@ async def end_workers(services: Services, workers: WorkerFactory) -> None:
         services.stop()
         await workers.end()
     except Exception as error:
-        print(f"run: its workers were not all ended: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        print(f"run: some workers could not be stopped: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def ray_ended(status: StatusFile) -> Iterator[None]:
-    """Leaves the cluster, or ends the local Ray, behind this block."""
+    """Leaves the cluster, or ends the local Ray, after this block."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Workers that only let time pass, and the real driver over them: loop, window, pool and services as they are.
+"""Simulated workers that only let time pass, under the real driver: loop, window, pool and services.
 
 For ``cluster.simulation`` and the benchmark of the controller, which run it in virtual time.
 """
@@ -21,11 +21,11 @@ from rnr.digest import Manifest
 from rnr.types import Answer, Example, Group, Prompt, Reward, Rollout, ScoredGroup, Segment
 
 FOR_EVER = 1e9
-"""Seconds: nobody here misses a deadline."""
+"""Seconds; no simulated worker misses a deadline."""
 
 
 class Method:
-    """A coroutine function that is called as a method of a Ray actor is."""
+    """A coroutine function that is called like a method of a Ray actor."""
 
     def __init__(self, call: Any) -> None:
         self.remote = call
@@ -48,7 +48,7 @@ class Engine:
         self._busy = 0.0
 
     async def decode(self, tokens: float) -> None:
-        """One sequence of so many tokens."""
+        """Decode one sequence of ``tokens`` tokens."""
         async with self._room:
             end = asyncio.get_running_loop().create_future()
             self._advance()
@@ -67,7 +67,7 @@ class Engine:
         self._wait()
 
     def busy(self) -> float:
-        """Seconds in which something was decoded, until now."""
+        """Seconds spent decoding so far."""
         self._advance()
         return self._busy
 
@@ -163,7 +163,7 @@ def taught(groups: Sequence[ScoredGroup]) -> TrainingBatch:
 
 
 class Learner:
-    """Takes the time of ``update`` for a step, and publishes what is always the same."""
+    """Takes the time of ``update`` for a step, and always publishes the same policy."""
 
     def __init__(self, update: Callable[[], Awaitable[None]]) -> None:
         self._update = update

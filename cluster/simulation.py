@@ -70,13 +70,13 @@ class SimulatedRun:
 def measured(benches: Sequence[Mapping[str, Any]], *, max_num_seqs: int) -> Speed:
     """The speed that ``bench step`` measured, from its JSON.
 
-    Two measurements with other numbers of samples tell what a decoding step takes apart from its sequences; with one
-    all is put down to the sequences. Raises ValueError for a file that is of another benchmark.
+    Two measurements with different numbers of samples separate the fixed time of a decoding step from that of its
+    sequences; with one, all is attributed to the sequences. Raises ValueError for a file of another benchmark.
     """
     needed = ("samples", "completion_tokens", "sampling_seconds", "training_seconds", "positions_computed")
     for bench in benches:
         if missing := [name for name in needed if name not in bench]:
-            raise ValueError(f"--bench takes the JSON of `bench step`; one has no {', '.join(missing)}")
+            raise ValueError(f"--bench takes the JSON of `bench step`; one file lacks {', '.join(missing)}")
     points = [_decoding_step(bench, max_num_seqs) for bench in benches]
     step, each = _line(points)
     return Speed(
@@ -131,7 +131,7 @@ class _Snapshot:
 
 
 class World:
-    """Engines and a learner that let the time of a ``Speed`` pass, and the driver over them."""
+    """Simulated engines and learner at a given ``Speed``, and the driver over them."""
 
     def __init__(self, *, load: Load, speed: Speed, engines: int, ranks: int, seed: int = 0) -> None:
         self._load, self._speed, self._ranks = load, speed, ranks

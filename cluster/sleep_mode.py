@@ -20,7 +20,7 @@ def why_no_sleep(cluster: ClusterConfig, grpo: GrpoConfig) -> str:
     if rollout is None or learner is None:
         return ""
     if not rollout:
-        return "engines on a CPU have no memory of a GPU to give back"
+        return "engines on CPUs hold no GPU memory to release"
     if not learner or rollout + learner > 1:
         return (
             f"no engine shares a GPU with a learner rank (cluster.gpus_per_rollout_worker={rollout:g}, "
@@ -28,7 +28,7 @@ def why_no_sleep(cluster: ClusterConfig, grpo: GrpoConfig) -> str:
         )
     if not cluster.fewest_rollout_workers == cluster.most_rollout_workers == cluster.learner_ranks:
         return (
-            f"each rank needs one engine beside it, and cluster.learner_ranks is {cluster.learner_ranks}, "
+            f"each rank needs one engine beside it, but cluster.learner_ranks is {cluster.learner_ranks}, "
             f"cluster.rollout_workers {cluster.rollout_workers}: set both to {cluster.learner_ranks}"
         )
     return ""
@@ -49,13 +49,14 @@ def resolve_sleep(
     why = why_no_sleep(cluster, grpo)
     if generation.sleep_level:
         if generation.sleep == "level2" and lora:
-            why = "it throws the weights away, and with model.lora_rank only adapters are sent: level1 keeps them"
+            why = "it discards the weights, but with model.lora_rank only adapters are sent: level1 keeps them"
         if why:
-            raise ValueError(f'generation.sleep="{generation.sleep}": {why}; generation.sleep="auto" decides by itself')
+            auto = 'generation.sleep="auto" picks a level that fits'
+            raise ValueError(f'generation.sleep="{generation.sleep}": {why}; {auto}')
         return generation
     if generation.sleep == "off" or why or parts is None or not cluster.gpus_per_rollout_worker:
         return generation
-    # Both levels leave the GPU the same. In this loop whatever wakes an engine brings it a policy, so weights that were
+    # Both levels free the same GPU memory. In this loop every wake-up brings a new policy, so weights that were
     # kept on the host would only be copied there and back to be overwritten.
     by_turns = generation.model_copy(update={"sleep": "level1" if lora else "level2"})
     beside = fits(parts, generation, cluster, has)
@@ -86,12 +87,12 @@ def plan_memory(
         return generation, []
     if not has:
         unknown = (
-            f"; generation.max_num_seqs is {generation.sequences} where they are not known"
+            f"; generation.max_num_seqs is {generation.sequences} while they are unknown"
             if gpus and generation.max_num_seqs == "auto"
             else ""
         )
-        return generation, [("GPU memory", f"not worked out: {found.where}{unknown}")]
+        return generation, [("GPU memory", f"not estimated: {found.where}{unknown}")]
     try:
         return generation, [("GPUs", str(found)), *memory_rows(shape, parts, model, generation, cluster, has=has)]
     except ValueError as error:
-        raise ValueError(f"{error} (worked out for {found})") from None
+        raise ValueError(f"{error} (estimated for {found})") from None

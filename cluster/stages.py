@@ -55,15 +55,15 @@ class Stages:
     _progress: Progress = field(default_factory=Progress)
     _saved: tuple[str, int, int] = ("", 0, 0)
     _loaded: bool = False
-    """Whether the learner's weights are those that the progress tells of."""
+    """Whether the learner's weights are those of the progress."""
     _watch: Stopwatch = field(default_factory=lambda: Stopwatch({}))
 
     async def run_all(self, setup_seconds: float) -> dict[str, Any]:
-        """All stages that are left; the summary. Raises Stopped if the run is asked to stop and has kept what it is."""
+        """Run all remaining stages; returns the summary. Raises Stopped if the run was asked to stop and has saved."""
         return await self.stopping.run_until_stopped(self._run_with_rebuilds(setup_seconds), self._save_on_stop)
 
     async def _run_with_rebuilds(self, setup_seconds: float) -> dict[str, Any]:
-        """All stages that are left, rebuilding the learner from the last checkpoint when a rank is lost."""
+        """Run all remaining stages, rebuilding the learner from the last checkpoint when a rank is lost."""
         rebuilds = RebuildBudget(self.settings.restart_seconds)
         while True:
             try:
@@ -80,18 +80,18 @@ class Stages:
             await self.policy.start()
 
     async def _save_on_stop(self) -> str:
-        """Save where the run stands, unless that was done already; says what there is to resume from."""
+        """Save where the run stands, unless already saved; returns what it can be resumed from."""
         if not self._loaded:
             return "nothing was trained since the last checkpoint"
         if self._saved != self._position():
             try:
                 await self.checkpoints.save(self._progress, self.policy)
             except LearnerLost as lost:
-                return f"no checkpoint was written ({lost}); the one before holds"
+                return f"no checkpoint was written ({lost}); the previous one remains"
         return f"the checkpoint holds {self._progress.stage} up to step {self._progress.step}"
 
     def _position(self) -> tuple[str, int, int]:
-        """What tells two states of a run apart."""
+        """What distinguishes two states of a run."""
         return self._progress.stage, self._progress.step, len(self._progress.scores)
 
     async def _restore(self) -> None:
@@ -272,7 +272,7 @@ class Stages:
     async def _finish(self) -> dict[str, Any]:
         if self.settings.merging.asked:
             self.status.at("done", 0, "merging")
-            self._loaded = False  # no checkpoint is of the merged policy: this is done again after a kill
+            self._loaded = False  # no checkpoint holds the merged policy: merge again after a kill
             await self.checkpoints.merge(self.policy, self.settings.merging)
             await self._publish()
             await self._evaluate("merged", "grpo", self.settings.grpo.steps)

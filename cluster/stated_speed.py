@@ -1,7 +1,7 @@
-"""How fast the parts of a run are on a GPU: stated, until a benchmark says.
+"""Assumed speed of the parts of a run on a GPU, until a benchmark measures it.
 
-The shares of a datasheet's figures that are reached are those seen on one H200 (docs/BENCHMARKS.md): whoever prints a
-number from here says that it is stated.
+The reached shares of a datasheet's figures were measured on one H200 (docs/BENCHMARKS.md). Output that prints a number
+from here calls it stated.
 """
 
 from cluster.datasheets import Machine
@@ -15,9 +15,9 @@ STREAMING = 0.6
 DECODING = 0.3
 """Share of the operations that decoding and prefill reach."""
 LEAST_STEP = 0.004
-"""Seconds of a decoding step below which an engine does not come: the host's part."""
+"""Minimum seconds of a decoding step: the host's part."""
 LEAST_BATCH = 0.1
-"""Seconds of an optimizer step below which a learner does not come: kernels are launched one by one."""
+"""Minimum seconds of an optimizer step: kernels are launched one by one."""
 SENT = 0.55 * GIB
 """Bytes a second of a verified weight sync through the object store."""
 SENT_AT_LEAST = 0.2

@@ -1,4 +1,4 @@
-"""An event loop on which waiting costs nothing: where nothing is left to do, its clock jumps to the next timer.
+"""An event loop on which waiting costs nothing: when idle, its clock jumps to the next timer.
 
 So the loop, the window and the pool of a run can be carried out as they are, with workers that only wait, in the time
 that the controller itself needs.
@@ -32,6 +32,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(work: Coroutine[Any, Any, Result]) -> Result:
-    """What the coroutine returns, run on a loop of its own with a clock of its own."""
+    """Run the coroutine on its own loop and clock, and return its result."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(work)

@@ -27,7 +27,7 @@ def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, resum
     other = warm_start_folder(sft.from_run, run, tree)
     start = Checkpoints(other / "checkpoints", keep=1, layout=layout).after_warm_start()
     if start is None:
-        raise ValueError(f"sft.from_run: {other} has no checkpoint *{AFTER_WARM_START}: its warm start has not ended")
+        raise ValueError(f"sft.from_run: {other} has no checkpoint *{AFTER_WARM_START}: its warm start is not complete")
     try:
         verify(start)
     except ValueError as error:
@@ -41,12 +41,12 @@ def take_over(start: Path, folder: Path, inputs: Mapping[str, str]) -> None:
     checkpoints = folder / "checkpoints"
     partial = checkpoints / f"{start.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    # A copy has its manifest when it is whole, as everything that is written here.
+    # The manifest comes last, so a copy that has one is complete.
     shutil.copytree(start, partial, ignore=shutil.ignore_patterns(MANIFEST))
     manifest = read_manifest(start)
     progress = asdict(progress_of(partial)) | {"seconds": {}}
     if read_inputs(start.parents[1]).get(EVALUATION) != inputs[EVALUATION]:
-        print("sft.from_run: its scores are not reused: the sentences, decoding or calibration differ")
+        print("sft.from_run: not reusing its scores: sentences, decoding or calibration differ")
         progress["scores"] = {}
     write_whole(partial / PROGRESS, strict_json(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)
@@ -54,5 +54,5 @@ def take_over(start: Path, folder: Path, inputs: Mapping[str, str]) -> None:
         for name in (f"{stage}.jsonl", f"{UNCALIBRATED}/{stage}.jsonl"):
             if (predicted := start.parents[1] / "predictions" / name).is_file():
                 write_whole(folder / "predictions" / name, predicted.read_bytes())
-    # The weights keep the digests that they were written with: whatever the copy did to them is found by ``restore``.
+    # The weights keep the digests that they were written with: ``restore`` finds whatever the copy did to them.
     complete_checkpoint(partial, checkpoints / start.name, manifest.layout, state_files(manifest))

@@ -22,7 +22,7 @@ class _Place:
 
 
 class Window:
-    """Groups stream: each goes on as soon as it is complete, and the slowest of a step does not hold the next step up
+    """Groups stream: each moves on as soon as it is complete, and the slowest of a step does not hold the next step up
     as long as its own turn may still come.
 
     A group that was asked for when ``step`` was the next to be trained is due at ``step + max_staleness`` at the

@@ -1,4 +1,5 @@
-"""Who makes the workers of a run: Ray (``cluster/workers.py``), or this process alone (``cluster/in_process.py``)."""
+"""The interface that makes the workers of a run: with Ray (``cluster/workers.py``) or in this process
+(``cluster/in_process.py``)."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -35,5 +36,5 @@ class WorkerFactory(Cluster, Protocol):
         ...
 
     async def end(self) -> None:
-        """Give back all places, and remove what workers that are no more have left."""
+        """Give back all places, and remove what dead workers have left."""
         ...

@@ -81,7 +81,7 @@ class RayWorkers:
             name=name,
         )
         handle = actor.remote(VllmEngine(settings))
-        return await self._started(name, handle)
+        return await self._wait_for_start(name, handle)
 
     async def sweep(self, seconds: float = 5.0) -> None:
         """Remove what workers that are no more have left on each node of a cluster, as far as it answers within
@@ -121,7 +121,7 @@ class RayWorkers:
             num_cpus=self._cluster.cpus_per_worker, scheduling_strategy="SPREAD", name=name
         )
         handle = actor.remote(reward, max_new_tokens=max_new_tokens, import_path=tuple(sys.path))
-        return await self._started(name, handle)
+        return await self._wait_for_start(name, handle)
 
     async def scorer(self, name: str, scorer: ScorerConfig, trial_seconds: float, parts: Sequence[str]) -> Handle:
         """A worker for a further scorer, which has loaded it and tried it on rewards of these parts."""
@@ -129,9 +129,9 @@ class RayWorkers:
             num_cpus=scorer.cpus, num_gpus=scorer.gpus, scheduling_strategy="SPREAD", name=name
         )
         handle = actor.remote(scorer, trial_seconds=trial_seconds, parts=parts, import_path=tuple(sys.path))
-        return await self._started(name, handle)
+        return await self._wait_for_start(name, handle)
 
-    async def _started(self, name: str, handle: Any) -> Handle:
+    async def _wait_for_start(self, name: str, handle: Any) -> Handle:
         place = f"{name}, phase start"
         try:
             # An asynchronous actor may begin the later of two calls first.

@@ -20,8 +20,8 @@ def with_adapter(model: Any, *, rank: int, alpha: int) -> Any:
     experts = [name for name, parameter in model.named_parameters() if parameter.dim() > 2]
     if experts:
         raise UnsupportedModel(
-            f"model.lora_rank: {len(experts)} weights of {type(model).__name__} are no linear layers, as {experts[0]}: "
-            "an adapter would leave the experts (or convolutions) as they are. Train all weights: model.lora_rank=0"
+            f"model.lora_rank: {len(experts)} weights of {type(model).__name__} are not linear layers (first: "
+            f"{experts[0]}): an adapter would not train experts or convolutions. Train all weights: model.lora_rank=0"
         )
     lora = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM")
     adapted = get_peft_model(model, lora, autocast_adapter_dtype=False)
@@ -35,6 +35,6 @@ def _refuse_renamed_layers(causal: Any) -> None:
     renamed = sorted(named.keys() - as_in_files(causal, named).keys())
     if renamed:
         raise UnsupportedModel(
-            f"model.lora_rank: {len(renamed)} layers of {type(causal).__name__} have other names in its files, as "
-            f"{renamed[0]}: the engine would not find them. Train all weights: model.lora_rank=0"
+            f"model.lora_rank: {len(renamed)} layers of {type(causal).__name__} have other names in its files (first: "
+            f"{renamed[0]}): the engine would not find them. Train all weights: model.lora_rank=0"
         )

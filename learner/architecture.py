@@ -1,6 +1,6 @@
-"""What a model's architecture has that the learner does not know, by the names of its properties.
+"""Properties of a model's architecture that the learner does not support, by name.
 
-What a config tells is refused here, before anything starts; ``learner.preflight`` tries the model itself.
+What a config shows is refused here, before anything starts; ``learner.preflight`` tests the model itself.
 """
 
 import re
@@ -25,14 +25,14 @@ class UnsupportedModel(ValueError):
 
 
 def refuse_architecture(config: Any, context_tokens: int) -> None:
-    """Raise UnsupportedModel, naming properties, for a transformers config that the learner does not know at sequences
-    of up to ``context_tokens``."""
+    """Raise UnsupportedModel, naming properties, for a transformers config that the learner does not support at
+    sequences of up to ``context_tokens``."""
     _refuse_wrapper(config)
     text = config.get_text_config()
     limit = longest_context(text)
     if limit and context_tokens > limit[1]:
         raise UnsupportedModel(
-            f"model.context_tokens is {context_tokens}, but the model was made for {limit[1]} ({limit[0]})"
+            f"model.context_tokens is {context_tokens}, but the model supports {limit[1]} ({limit[0]})"
         )
     found = [
         *_limited_attention(text, context_tokens),
@@ -40,9 +40,9 @@ def refuse_architecture(config: Any, context_tokens: int) -> None:
         *_foreign_layers(text),
     ]
     if getattr(config, "quantization_config", None):
-        found.append("weights that are quantised, which cannot be trained: quantization_config")
+        found.append("quantised weights, which cannot be trained: quantization_config")
     if found:
-        raise UnsupportedModel(f"the learner does not know this model ({config.model_type}): {'; '.join(found)}")
+        raise UnsupportedModel(f"the learner does not support this model ({config.model_type}): {'; '.join(found)}")
 
 
 def _refuse_wrapper(config: Any) -> None:
@@ -54,11 +54,7 @@ def _refuse_wrapper(config: Any) -> None:
     inner = config.get_text_config()
     raise UnsupportedModel(
         f"transformers has no causal language model of the type {config.model_type}"
-        + (
-            f": save the language model in it ({inner.model_type}) as a folder of its own"
-            if inner is not config
-            else ""
-        )
+        + (f": save its language model ({inner.model_type}) as a separate folder" if inner is not config else "")
     )
 
 
@@ -67,7 +63,7 @@ def _limited_attention(text: Any, context_tokens: int) -> Iterator[str]:
     limited = [kind for kind in getattr(text, "layer_types", None) or ["sliding"] if not kind.startswith("full")]
     for name, value in settings.items():
         if _WINDOW.fullmatch(name) and type(value) is int and 0 < value < context_tokens and limited:
-            yield f"attention that reaches less far than the context: {name} {value} < model.context_tokens"
+            yield f"attention window shorter than the context: {name} {value} < model.context_tokens"
         if _ATTENTION_CAP.fullmatch(name) and value:
             yield f"soft caps in attention: {name} {value}"
     if settings.get("alibi"):
@@ -75,8 +71,8 @@ def _limited_attention(text: Any, context_tokens: int) -> Iterator[str]:
 
 
 def _switched_positions(text: Any, context_tokens: int) -> Iterator[str]:
-    """LongRoPE encodes all positions of a forward pass otherwise once one of them is beyond a limit: a sequence would
-    have other log-probabilities beside a longer one, and an engine decides by the context alone."""
+    """LongRoPE changes all positions of a forward pass once one of them is beyond a limit: a sequence would have other
+    log-probabilities next to a longer one, while an engine decides by the context alone."""
     ropes = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
     for rope in (ropes, *(each for each in ropes.values() if isinstance(each, dict))):
         limits = (rope.get(_ORIGINAL), getattr(text, _ORIGINAL, None))
@@ -90,7 +86,7 @@ def _foreign_layers(text: Any) -> Iterator[str]:
     foreign = sorted({kind for kind in kinds if "attention" in kind and not _ATTENTION.fullmatch(kind)})
     foreign += sorted({kind for kind in kinds if re.search(r"mamba|conv|recurrent|ssm", kind)})
     if foreign:
-        yield f"layers that mix the tokens of a row other than by attention: {', '.join(foreign)}"
+        yield f"layers that mix tokens other than by attention: {', '.join(foreign)}"
 
 
 Noise = dict[str, list[tuple[Any, float]]]

@@ -1,10 +1,10 @@
-"""Attention in a row where the completions of a group follow their prompt, which stands there once.
+"""Attention in a row where the completions of a group follow their prompt, which is there once.
 
 A dense mask would have every token look at every other and throw most of it away. Here each prompt attends to itself
 and each completion to its prompt and itself, in a few large products, and nothing else is computed. On a CPU the
-products are our own, and the backward pass recomputes the probabilities instead of keeping them, as in FlashAttention
-(arXiv 2205.14135). On a GPU attention is one call of a flash kernel (``learner.varlen``), and where that kernel takes
-neither the device nor the heads, torch's fused kernels take the same parts as on a CPU.
+products are computed here, and the backward pass recomputes the probabilities instead of keeping them, as in
+FlashAttention (arXiv 2205.14135). On a GPU attention is one call of a flash kernel (``learner.varlen``); where that
+kernel does not support the device or the heads, torch's fused kernels take the same parts as on a CPU.
 
 Shape letters: those of ``learner.bucketed_layout``, H key heads, R query heads that share one key head, D numbers of a
 head.
@@ -26,7 +26,7 @@ from learner.varlen import attend_varlen
 from learner.varlen_layout import VarlenLayout
 
 NAME = "shared_prefix"
-"""The attention implementation by which transformers knows ``attend``."""
+"""The name under which transformers knows ``attend``."""
 
 
 def take_over(model: PreTrainedModel) -> None:
@@ -57,16 +57,16 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """The attention of one layer, (1, T, heads, D), as transformers asks for it: ``query`` is (1, heads, T, D).
 
-    Raises UnsupportedModel for a model whose attention is not the plain one of ``scaling`` alone.
+    Raises UnsupportedModel for a model with anything but plain attention scaled by ``scaling``.
     """
     if layout is None:
-        raise UnsupportedModel(f"{type(module).__name__}: its layers do not hand on the arguments of attention")
+        raise UnsupportedModel(f"{type(module).__name__}: its layers do not pass on the arguments of attention")
     unknown = {
         "attention dropout": dropout,
         "a soft cap in attention": options.get("softcap"),
         "attention sinks": options.get("s_aux") is not None,
         "a sliding window": sliding_window is not None and sliding_window < layout.reach,
-        "a mask or bias of its own in attention": attention_mask is not None,
+        "a custom mask or bias in attention": attention_mask is not None,
         "attention to later tokens": options.get("is_causal") is False,
     }
     if any(unknown.values()):
@@ -87,7 +87,7 @@ AttentionInterface.register(NAME, attend)
 
 @contextmanager
 def noted_widths() -> Iterator[set[int]]:
-    """How many numbers the heads have of all layers that attend meanwhile."""
+    """Records the head dimensions of all layers that attend during the block."""
     found: set[int] = set()
 
     def noting(module: torch.nn.Module, *tensors: Any, **options: Any) -> tuple[torch.Tensor, None]:
@@ -110,7 +110,7 @@ def fused(
     masks = _masks(layout, query.shape[1] // heads, query.dtype)
     parts = [
         scaled_dot_product_attention(
-            # The heads of all completions of a pack stand in one axis, over which the kernels spread the pack's mask.
+            # The heads of all completions of a pack share one axis, over which the kernels broadcast the pack's mask.
             *(part.reshape(len(mask), -1, *part.shape[2:]) for part in problem),
             attn_mask=mask[:, None],
             scale=scaling,
@@ -121,7 +121,7 @@ def fused(
 
 
 class _SharedPrefix(torch.autograd.Function):
-    """The same as ``fused``, by our own products."""
+    """The same as ``fused``, without the fused kernels."""
 
     @staticmethod
     def forward(
@@ -168,7 +168,7 @@ def _problems(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layou
 
 
 def _with_prefixes(parts: Sequence[torch.Tensor], layout: BucketedLayout, heads: int) -> list[torch.Tensor]:
-    """Keys or values of the completions behind those of their prompts."""
+    """Keys or values of the completions after those of their prompts."""
     prompts = parts[0].unflatten(0, (-1, heads))
     joined = [parts[0]]
     for bucket, own in zip(layout.buckets, parts[1:], strict=True):
@@ -187,8 +187,8 @@ def _give_prefixes_back(parts: Sequence[torch.Tensor], layout: BucketedLayout, h
 
 @lru_cache(maxsize=2)
 def _masks(layout: BucketedLayout, repeats: int, dtype: torch.dtype) -> list[torch.Tensor]:
-    """What the scores of each problem get added, (S, RX, Y): 0, and -inf where a token may not look. The layers of a
-    model share them."""
+    """What is added to the scores of each problem, (S, RX, Y): 0, and -inf where a token may not attend. The layers
+    of a model share them."""
 
     def causal(size: int) -> torch.Tensor:
         return torch.full((size, size), -torch.inf, dtype=dtype, device=layout.places_T.device).triu(1)
@@ -205,7 +205,7 @@ def _masks(layout: BucketedLayout, repeats: int, dtype: torch.dtype) -> list[tor
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
-    """The type of scores and weights in our own products, which is that of their mask."""
+    """The type of scores and weights without fused kernels, which is that of their mask."""
     return torch.promote_types(dtype, torch.float32)
 
 

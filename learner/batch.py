@@ -2,8 +2,8 @@
 
 A group's prompt is as long as its answers and the same for all of them. So the samples of one prompt are a pack: the
 prompt once, then each completion, which sees the prompt and itself but not its siblings. Positions start over after the
-prompt, so every log-probability is the one that the sample would have alone. The packs of a micro-batch stand one after
-the other in a single row, so nothing is padded but the small products inside ``learner.attention``.
+prompt, so every log-probability is the one that the sample would have alone. The packs of a micro-batch follow one
+another in a single row, so nothing is padded but the small products inside ``learner.attention``.
 
 Shape letters: T tokens of the row, N completion tokens that are trained on.
 """
@@ -108,10 +108,10 @@ def plan_microbatches(
     packs = sorted(_packs(samples, min(max_tokens, -(-whole // ranks))), key=pack_length)
     whole = sum(map(pack_length, packs))
     count = ranks * max(1, -(-whole // (ranks * max_tokens)))
-    parts = _divided(packs, count)
+    parts = _divide(packs, count)
     while any(len(part) > 1 and sum(map(pack_length, part)) > max_tokens for part in parts):
         count += ranks
-        parts = _divided(packs, count)
+        parts = _divide(packs, count)
     micro = [tuple(part) for part in parts if part]
     shortest = min(samples, key=lambda item: item.sample.length)
     filler = ((Weighted(sample=shortest.sample, weight=0.0),),)
@@ -120,7 +120,7 @@ def plan_microbatches(
     return tuple(tuple(micro[rank::ranks]) for rank in range(ranks))
 
 
-def _divided(packs: Sequence[Pack], count: int) -> list[list[Pack]]:
+def _divide(packs: Sequence[Pack], count: int) -> list[list[Pack]]:
     """The packs, in their order, in ``count`` parts of about the same number of tokens; some may be empty."""
     whole = sum(map(pack_length, packs))
     parts: list[list[Pack]] = [[] for _ in range(count)]
@@ -172,15 +172,15 @@ def collate(packs: MicroBatch, device: torch.device | str = "cpu", arrange: Arra
             row[-1][1].append(range(start, end))
             ids.append(item.sample.completion_ids)
             positions.append(np.arange(prompt, prompt + end - start))
-            trained.append(_trained(item, last, start))
+            trained.append(_trained_tokens(item, last, start))
     trained = [tokens for tokens in trained if len(tokens.targets)]
-    targets, counts = _joined([tokens.targets for tokens in trained]), [len(tokens.targets) for tokens in trained]
+    targets, counts = _join([tokens.targets for tokens in trained]), [len(tokens.targets) for tokens in trained]
     numbers = [np.empty((3, 0)), *(tokens.numbers for tokens in trained)]
     moved = on_device(
         [
-            _joined([np.array(part, dtype=np.int64) for part in ids])[None],
+            _join([np.array(part, dtype=np.int64) for part in ids])[None],
             np.concatenate(positions)[None],
-            _joined([tokens.columns for tokens in trained]),
+            _join([tokens.columns for tokens in trained]),
             targets,
             np.repeat(np.arange(len(counts)), counts),
             *np.concatenate(numbers, 1).astype(np.float32),
@@ -213,7 +213,7 @@ class _Trained:
     allowed: list[tuple[int, ...]]
 
 
-def _trained(item: Weighted, last: int, start: int) -> _Trained:
+def _trained_tokens(item: Weighted, last: int, start: int) -> _Trained:
     """Of a completion that begins at column ``start`` and whose prompt ends at column ``last``."""
     sample, kept = item.sample, np.flatnonzero(item.sample.trained)
     count = len(kept)
@@ -228,5 +228,5 @@ def _trained(item: Weighted, last: int, start: int) -> _Trained:
     )
 
 
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+def _join(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.empty(0, np.int64), *parts])

@@ -1,7 +1,7 @@
-"""Where the prompts and completions of a micro-batch stand in its row, and which of them attention takes together.
+"""Where the prompts and completions of a micro-batch are in its row, and which of them attention takes together.
 
-Attention is computed in rectangles. So completions of about the same length stand together in length buckets: one that
-ran into the token limit does not make the short ones beside it as long as itself.
+Attention is computed in rectangles. So completions of about the same length share length buckets: one that
+hit the token limit does not pad the short ones to its own length.
 
 Shape letters: T tokens of the row, B packs in it, P tokens of the longest prompt; in a bucket, S parts of packs, K
 completions of the largest part, L tokens of the longest completion.
@@ -37,7 +37,7 @@ class LengthBucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BucketedLayout:
-    """Where the prompts and completions of a row stand."""
+    """Where the prompts and completions of a row are."""
 
     prompts_BP: torch.Tensor
     """Columns of each pack's prompt; T for padding."""
@@ -61,8 +61,8 @@ def bucketed_layout(
 ) -> BucketedLayout:
     """The layout of a row in which these columns are prompts, each with its completions; together they are the row."""
     tokens = sum(len(columns) for prompt, completions in packs for columns in (prompt, *completions))
-    prompts = _padded([prompt for prompt, _ in packs], tokens)
-    buckets = tuple(_bucket(parts, tokens, device) for parts in _bucketed(packs))
+    prompts = _pad([prompt for prompt, _ in packs], tokens)
+    buckets = tuple(_bucket(parts, tokens, device) for parts in _bucket_parts(packs))
     occupants = torch.cat([prompts.flatten(), *(bucket.completions_SKL.flatten().cpu() for bucket in buckets)])
     places = torch.zeros(tokens + 1, dtype=torch.long)
     places[occupants] = torch.arange(len(occupants))
@@ -78,8 +78,8 @@ class _Part:
     completions: list[range]
 
 
-def _bucketed(packs: Sequence[tuple[range, Sequence[range]]]) -> list[list[_Part]]:
-    """All completions, in the parts that stand on each bucket."""
+def _bucket_parts(packs: Sequence[tuple[range, Sequence[range]]]) -> list[list[_Part]]:
+    """All completions, in the parts of each bucket."""
     parts = [
         _Part(number, len(prompt), alike)
         for number, (prompt, completions) in enumerate(packs)
@@ -124,7 +124,7 @@ def _bucket(parts: Sequence[_Part], tokens: int, device: torch.device | str) -> 
     most, longest, prompt = _size(parts)
     places = torch.full((len(parts), most, longest), tokens)
     for row, part in zip(places, parts, strict=True):
-        padded = _padded(part.completions, tokens)
+        padded = _pad(part.completions, tokens)
         row[: padded.shape[0], : padded.shape[1]] = padded
     return LengthBucket(
         packs_S=torch.tensor([part.pack for part in parts], device=device),
@@ -133,7 +133,7 @@ def _bucket(parts: Sequence[_Part], tokens: int, device: torch.device | str) -> 
     )
 
 
-def _padded(rows: Sequence[range], filler: int) -> torch.Tensor:
+def _pad(rows: Sequence[range], filler: int) -> torch.Tensor:
     """The ranges as rows of a tensor as long as the longest of them."""
     padded = torch.full((len(rows), max(map(len, rows))), filler)
     for row, columns in zip(padded, rows, strict=True):

@@ -13,7 +13,7 @@ def layers(model: Any) -> nn.ModuleList:
     """The layers of a model: the longest list of modules in its body. Raises UnsupportedModel where there is none."""
     lists = [module for module in body(causal_model(model)).modules() if isinstance(module, nn.ModuleList)]
     if not lists:
-        raise UnsupportedModel(f"{type(model).__name__} has no list of layers that could be compiled")
+        raise UnsupportedModel(f"{type(model).__name__} has no list of layers to compile")
     return max(lists, key=len)
 
 

@@ -1,4 +1,4 @@
-"""What the learner decides by the device it finds itself on: attention, compilation, the size of a micro-batch."""
+"""What the learner decides from its device: attention, compilation, the size of a micro-batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,13 +40,13 @@ class Fitted:
     max_tokens: int
     """Of a micro-batch."""
     notes: tuple[str, ...]
-    """What a user should know of it."""
+    """Notes for the user."""
 
 
 def fit_to_device(engine: Any, run: Forward, settings: LearnerSettings) -> Fitted:
     """Make DeepSpeed's ``engine``, through which ``run`` goes, fit for its device. Collective: all ranks together.
 
-    Raises UnsupportedModel where the device gives other log-probabilities than the learner's own products.
+    Raises UnsupportedModel if the device computes other log-probabilities than attention in length buckets.
     """
     policy, device = engine.module, engine.device
     notes: list[str] = []
@@ -56,7 +56,7 @@ def fit_to_device(engine: Any, run: Forward, settings: LearnerSettings) -> Fitte
         arrange = varlen_layout
         notes.append(f"attention: one call of {activate_fastest(device)} a layer")
     elif device.type != "cpu":
-        notes.append(f"attention: by length buckets, which is several times slower, because {reason}")
+        notes.append(f"attention: by length buckets, several times slower, because {reason}")
     if _compiles(settings.optimizer, arrange):
         notes.append(f"compiled: {compile_layers(policy)} layers, at the first micro-batches")
     if arrange is varlen_layout:

@@ -30,7 +30,7 @@ Loss = Callable[[Batch, torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, Su
 
 
 MAX_SKIPPED = 3
-"""Optimizer steps in a row that may come to nothing."""
+"""Optimizer steps in a row that may be skipped."""
 
 
 class PolicyEngine:
@@ -55,7 +55,7 @@ class PolicyEngine:
 
     def _load(self) -> Any:
         settings = self.settings
-        model = self._as_it_came()
+        model = self._base_model()
         self.names = names_in_files(model, Path(settings.model_folder))
         self._converts = self.names != {name for name, _ in model.named_parameters()}
         if settings.model.lora_rank:
@@ -66,7 +66,7 @@ class PolicyEngine:
                 model.enable_input_require_grads()
         return model
 
-    def _as_it_came(self) -> Any:
+    def _base_model(self) -> Any:
         return load_model(self.settings.model_folder, allow_pickle=self.settings.model.allow_pickle)
 
     def _deepspeed(self, policy: PolicyModel) -> tuple[Any, torch.optim.Optimizer]:
@@ -117,7 +117,7 @@ class PolicyEngine:
             logprobs, entropies = self._forward(self._engine, batch, temperature)
             value, more = loss(batch, logprobs, entropies, number)
             losses.append(value.detach())
-            # The gradient of a loss that is not finite may be finite all the same: now all ranks see that it is none.
+            # A loss that is not finite may have a finite gradient: this way all ranks see it.
             value = value * torch.where(torch.isfinite(losses[-1]), 1.0, torch.nan)
             # DeepSpeed averages gradients over the ranks; the weights already divide by the whole batch.
             self._engine.backward(value * self._world, scale_wrt_gas=False)
@@ -128,7 +128,7 @@ class PolicyEngine:
         if not self._engine.was_step_applied():
             return self._skip(losses, norm, learning_rate)
         self._skipped = 0
-        # Read only now, so that nothing waits for the device between two micro-batches.
+        # Read only here, so that nothing waits for the device between two micro-batches.
         sums: dict[str, tuple[float, float]] = {"actor/skipped_steps": (0.0, 1.0)}
         for more in found:
             sums = add_sums(sums, more)
@@ -142,7 +142,7 @@ class PolicyEngine:
             bad = [loss.item() for loss in losses if not torch.isfinite(loss)]
             cause = f"a loss of {bad[0]}" if bad else f"a gradient norm of {norm}"
             raise RuntimeError(
-                f"{self._skipped} optimizer steps in a row had a loss or a gradient that is not finite, so nothing is "
+                f"{self._skipped} optimizer steps in a row had a non-finite loss or gradient, so nothing is "
                 f"trained: the last had {cause} at a learning rate of {learning_rate:g}"
             )
         return {"actor/skipped_steps": (1.0, 1.0)}
@@ -168,7 +168,7 @@ class PolicyEngine:
             self._frozen_adapter = [parameter.detach().clone() for parameter in self._adapter()]
             return
         weights = dict(self._gathered())
-        reference = self._as_it_came()
+        reference = self._base_model()
         # On the device first: a process group may have a backend for that one alone.
         reference = reference.to(self.device).requires_grad_(False)
         scatter_weights(reference, weights, self._rank)
@@ -252,7 +252,7 @@ class PolicyEngine:
         self.load(start)
         base: dict[str, torch.Tensor] = {}
         if self._rank == 0:
-            base |= stored(self._as_it_came())
+            base |= stored(self._base_model())
         for name, tensor in self._gathered():
             trained[name] = merged(base[name], tensor, trained[name], merging).to(torch.bfloat16)
         scatter_weights(self._engine.module.model, trained, self._rank, divided=self.settings.optimizer.zero_stage == 3)

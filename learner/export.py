@@ -25,7 +25,7 @@ DESCRIPTION = (
     *("tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "*.tiktoken", "special_tokens_map.json"),
     *("added_tokens.json", "*.jinja", "additional_chat_templates/*.jinja", "chat_template.json"),
 )
-"""What stands beside the weights of a model, and is none. Not Mistral's own files, which repeat it all."""
+"""Files of a model besides its weights, without Mistral's own, which repeat them all."""
 _DTYPE = re.compile(r'("(?:torch_)?dtype"\s*:\s*)"[\w.]+"')
 
 
@@ -44,14 +44,16 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
         return
     source = Path(engine.settings.model_folder)
     if engine.settings.model.lora_rank:
-        whole = _merged(weights, engine.settings)
+        whole = _merge_adapter(weights, engine.settings)
         weights = {name: whole[name] for name in engine.names if name in whole}
     if wrong := sorted(weights.keys() ^ engine.names):
-        raise ExportError(f"{len(wrong)} weights of the policy are missing or not those of its model, as {wrong[0]}")
+        raise ExportError(f"{len(wrong)} weights of the policy are missing or not in its model (first: {wrong[0]})")
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_torch_state_dict({name: _own(tensor) for name, tensor in weights.items()}, partial, metadata={"format": "pt"})
+    save_torch_state_dict(
+        {name: _own_storage(tensor) for name, tensor in weights.items()}, partial, metadata={"format": "pt"}
+    )
     if digest_of(read_weights(partial)) != digest_of(weights.items()):
         raise ExportError(f"the weights written to {partial} are not the policy's: is the disk full or failing?")
     _copy_description(source, partial)
@@ -63,14 +65,14 @@ def export(engine: PolicyEngine, folder: Path, extra_files: Mapping[str, str], *
 
 
 def _copy_description(source: Path, folder: Path) -> None:
-    """Copy how the base model is described as it came, but for the type of its weights: transformers rewrites configs
-    and tokenizers in its newest dialect, which engines read less well."""
+    """Copy the base model's config and tokenizer files unchanged, but for the weights' dtype: transformers rewrites
+    them in its newest format, which engines support less well."""
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, mistral_format=False)
     wanted = {file for name in (*DESCRIPTION, *tokenizer.vocab_files_names.values()) for file in source.glob(name)}
     for file in sorted(file for file in wanted if file.is_file()):
         to = folder / file.relative_to(source)
         to.parent.mkdir(exist_ok=True)
-        shutil.copyfile(file, to)  # without its mode, which may forbid to replace it
+        shutil.copyfile(file, to)  # without its mode, which may be read-only
     config = folder / "config.json"
     text = _DTYPE.sub(r'\1"bfloat16"', config.read_text(encoding="utf-8"))
     told = json.loads(text)
@@ -79,7 +81,7 @@ def _copy_description(source: Path, folder: Path) -> None:
     config.write_text(text, encoding="utf-8")
 
 
-def _own(tensor: torch.Tensor) -> torch.Tensor:
+def _own_storage(tensor: torch.Tensor) -> torch.Tensor:
     """With memory of its own: an expert is a part of its layer's stack, and a part is refused by huggingface_hub."""
     return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
 
@@ -89,7 +91,7 @@ def digest_of(weights: Iterable[tuple[str, torch.Tensor]]) -> str:
     return weights_digest((name, bits(tensor)) for name, tensor in weights)
 
 
-def _merged(adapter: Mapping[str, torch.Tensor], settings: LearnerSettings) -> dict[str, torch.Tensor]:
+def _merge_adapter(adapter: Mapping[str, torch.Tensor], settings: LearnerSettings) -> dict[str, torch.Tensor]:
     """All weights of the model with the adapter in them; raises ExportError if the adapter is not all in it."""
     model = load_model(settings.model_folder, allow_pickle=settings.model.allow_pickle)
     adapted = with_adapter(model, rank=settings.model.lora_rank, alpha=settings.model.lora_alpha)

@@ -1,8 +1,8 @@
-"""DeepSpeed's compiled operator: built by one process at a time, and never waited for behind the lock of a dead one.
+"""DeepSpeed's compiled operator: built by one process at a time, never blocked by the lock of a dead one.
 
 torch marks a build by a file ``lock`` in the operator's folder. A process that is killed meanwhile leaves it there, and
-all later ones wait for it without end and without a word. So a build is entered under a lock of the kernel's, which
-goes with its holder; whoever has it may remove torch's, unless a living process has that file open.
+all later ones wait for it forever and silently. So a build takes a kernel lock first, which ends with its holder; the
+holder may remove torch's, unless a living process has that file open.
 """
 
 import fcntl
@@ -52,21 +52,21 @@ def load_extension(seconds: float) -> None:
 
 
 def choose_build_root() -> list[str]:
-    """Have operators be built where that can be written, in this process and those that it starts: in place of a home
-    folder that cannot be, below the temporary folder, which is said. Raises ValueError where no place can be."""
+    """Choose a writable folder to build operators in, for this process and those that it starts: if the home folder is
+    not writable, one below the temporary folder, with a note. Raises ValueError if there is none."""
     given = os.environ.get(VARIABLE)
     root = build_root()
     if not (why := unwritable(root)):
         return []
-    said = f"DeepSpeed's operator is built in {root}, which cannot be written ({why})"
+    said = f"DeepSpeed's operator is built in {root}, which is not writable ({why})"
     if given:
-        raise ValueError(f"{said}: set TORCH_EXTENSIONS_DIR to another folder, or unset it and have HOME writable")
+        raise ValueError(f"{said}: set TORCH_EXTENSIONS_DIR to another folder, or unset it and make HOME writable")
     try:
         other = _private_folder() / root.name
     except OSError as error:
-        raise ValueError(f"{said}, and neither can {error}: set HOME or TORCH_EXTENSIONS_DIR to another") from None
+        raise ValueError(f"{said}, nor is {error}: set HOME or TORCH_EXTENSIONS_DIR to another folder") from None
     os.environ[VARIABLE] = str(other)
-    return [f"learner: {said}; it goes to {other}: set HOME or TORCH_EXTENSIONS_DIR to keep it elsewhere"]
+    return [f"learner: {said}; building in {other} instead: set HOME or TORCH_EXTENSIONS_DIR to keep it elsewhere"]
 
 
 def _private_folder() -> Path:
@@ -83,8 +83,8 @@ def _private_folder() -> Path:
 def build_root() -> Path:
     """Where operators are built and kept: ``TORCH_EXTENSIONS_DIR``, which is set where it is not.
 
-    By itself torch has one folder for all environments of a user, and rebuilds (40 s of a core) whenever the path of
-    DeepSpeed's sources is another one than the last time: two environments in turn would never stop building.
+    By default torch has one folder for all environments of a user, and rebuilds (40 s of a core) whenever the path of
+    DeepSpeed's sources has changed: two environments in turn would never stop building.
     """
     import torch
     from torch.utils.cpp_extension import get_default_build_root
@@ -131,11 +131,11 @@ def _one_at_a_time(root: Path, end: float) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                _wait(end, f"another learner builds in {root}")
+                _wait(end, f"another learner is building in {root}")
         yield
 
 
 def _wait(end: float, what: str) -> None:
     if time.monotonic() > end:
-        raise RuntimeError(f"DeepSpeed's operator cannot be built: {what}, and that did not end in time; end it first")
+        raise RuntimeError(f"DeepSpeed's operator cannot be built: {what}, which did not end in time; stop it first")
     time.sleep(POLL_SECONDS)

@@ -16,7 +16,7 @@ SHOWN = 3
 
 
 def attention_of(config: Any) -> str:
-    """The implementation of attention that every machine has, whatever the config asks for: ours takes its place."""
+    """An attention implementation that every machine has, whatever the config asks for; the learner's replaces it."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
     kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
@@ -24,11 +24,11 @@ def attention_of(config: Any) -> str:
 
 
 def differing(one: str, other: str) -> UnsupportedModel:
-    """What is said of two weights that a config ties and that differ in the files."""
+    """The error for two weights that a config ties and that differ in the files."""
     return UnsupportedModel(
-        f"config.json ties {one} to {other} (tie_word_embeddings), and in the files they differ: the learner would "
-        "train both, vLLM has one. Set tie_word_embeddings to false there, in a copy of the folder, if the model was "
-        "trained so; else leave the first out of the files"
+        f"config.json ties {one} to {other} (tie_word_embeddings), but they differ in the files: the learner would "
+        "train both, vLLM has one. Set tie_word_embeddings to false in a copy of the folder if the model was trained "
+        "that way; else remove the first from the files"
     )
 
 
@@ -80,14 +80,14 @@ def names_in_files(model: Any, folder: Path, files: Mapping[str, tuple[int, ...]
     foreign = [name for name, there in sent.items() if not there and name not in buffers]
     if foreign:
         told = (
-            f"{name} ({list(files[name])} in the files, {list(wanted[name].shape)} by config.json)"
+            f"{name} ({list(files[name])} in the files, {list(wanted[name].shape)} in config.json)"
             if name in files
             else name
             for name in foreign
         )
         raise UnsupportedModel(
             f"{type(model).__name__}: {len(foreign)} of {len(sent)} weights cannot be sent to the engine, because the "
-            f"files in {folder} hold none of that name and shape: {few([*told], SHOWN)}"
+            f"files in {folder} have no weight with that name and shape: {few([*told], SHOWN)}"
         )
     return frozenset(name for name, there in sent.items() if there)
 

@@ -19,7 +19,7 @@ from rnr.messages import counted, few
 from rnr.model_folder import stored_tensors, weight_files
 
 _NO_WEIGHT = re.compile(r"rotary_emb\.inv_freq$|(^|\.)position_ids$|(^|\.)mtp\.")
-"""What files may hold and no model has: buffers of old, and layers that predict the tokens after the next one."""
+"""What files may hold and no model has: legacy buffers, and layers that predict the tokens after the next one."""
 _MASK = re.compile(r"attn\.(masked_)?bias$|attention\.(masked_)?bias$")
 """The causal mask, or the number in its place, where it has not the one dimension of a bias."""
 _ROWS = 8192
@@ -27,26 +27,26 @@ _ROWS = 8192
 
 
 def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_alpha: int = 1) -> None:
-    """Raise UnsupportedModel, naming what does not fit, for a transformers config in whose folder stand the weights of
+    """Raise UnsupportedModel, naming what does not fit, for a transformers config whose folder holds the weights of
     another model, and for an adapter that its layers cannot have."""
     folder = Path(folder)
     _refuse_class(config)
     tensors = stored_tensors(folder)
     shapes = stored_shapes(folder) if tensors is None else shapes_of(tensors)
-    with _quiet():
-        model, unused = _filled(folder, config, shapes)
+    with _silence_transformers():
+        model, unused = _build_and_load(folder, config, shapes)
     unused = sorted(name for name in unused if _is_weight(name, config, tensors or {}))
-    others = f"the files hold {counted(len(unused), 'weight')} that it has no place for: {few(unused, SHOWN)}"
+    others = f"the files hold {counted(len(unused), 'weight')} that the model does not have: {few(unused, SHOWN)}"
     try:
         names_in_files(model, folder, shapes)
     except UnsupportedModel as error:
         raise UnsupportedModel(f"{error}; {others}" if unused else str(error)) from None
     if unused:
-        raise UnsupportedModel(f"{type(model).__name__}: by config.json it is another model: {others}")
+        raise UnsupportedModel(f"{type(model).__name__}: config.json does not match the weights: {others}")
     if encoders := sorted(
         {type(part).__name__ for part in model.modules() if getattr(part, "is_decoder", True) is False}
     ):
-        raise UnsupportedModel(f"{type(model).__name__} is no decoder: {encoders[0]} lets tokens see those behind them")
+        raise UnsupportedModel(f"{type(model).__name__} is not a causal decoder: {encoders[0]} attends to later tokens")
     _refuse_untied(model, folder)
     if lora_rank:
         from learner.adapter import with_adapter
@@ -55,27 +55,27 @@ def refuse_folder(folder: str | Path, config: Any, *, lora_rank: int = 0, lora_a
 
 
 def _refuse_class(config: Any) -> None:
-    """vLLM goes by the name of the class, transformers by the type."""
+    """vLLM goes by the class name, transformers by the model type."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     expected, named = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[config.model_type], list(config.architectures or [])
     if named[:1] != [expected]:
         raise UnsupportedModel(
-            f"config.json has {f'the architecture {named[0]}' if named else 'no architectures'}, by which vLLM builds "
-            f"it; the causal language model of the type {config.model_type} is {expected}: take a model that was saved "
-            f'as one, or set "architectures": ["{expected}"] in a copy of the folder if its weights are one'
+            f"config.json has {f'the architecture {named[0]}' if named else 'no architectures'}, from which vLLM "
+            f"builds the model; the causal language model of the type {config.model_type} is {expected}: use one, "
+            f'or set "architectures": ["{expected}"] in a copy of the folder if the weights match'
         )
 
 
-def _filled(folder: Path, config: Any, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Any, Iterable[str]]:
+def _build_and_load(folder: Path, config: Any, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Any, Iterable[str]]:
     """The model, without memory, and the names in its files that it has no place for."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
     kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    with _named(f"{folder / 'config.json'}: transformers cannot build the model that it tells"), torch.device("meta"):
+    with _refuse_errors(f"{folder / 'config.json'}: transformers cannot build its model"), torch.device("meta"):
         kind._from_config(copy.deepcopy(config), attn_implementation=attention_of(config))
     empty = {name: torch.empty(shape, dtype=torch.bfloat16, device="meta") for name, shape in shapes.items()}
-    with _named(f"transformers cannot load the weights in {folder}"):
+    with _refuse_errors(f"transformers cannot load the weights in {folder}"):
         model, info = kind.from_pretrained(
             None,
             config=copy.deepcopy(config),
@@ -83,16 +83,16 @@ def _filled(folder: Path, config: Any, shapes: Mapping[str, tuple[int, ...]]) ->
             attn_implementation=attention_of(config),
             state_dict=empty,
             device_map={"": "meta"},
-            ignore_mismatched_sizes=True,  # names_in_files finds them, and says which
+            ignore_mismatched_sizes=True,  # names_in_files finds and names them
             output_loading_info=True,
         )
     return model, info["unexpected_keys"]
 
 
 @contextmanager
-def _named(what: str) -> Iterator[None]:
-    """UnsupportedModel that begins so for whatever goes wrong in the block: a value that is not expected may lead to
-    any error."""
+def _refuse_errors(what: str) -> Iterator[None]:
+    """Raise UnsupportedModel, beginning with ``what``, for any error in the block: an unexpected value may cause any
+    error."""
     try:
         yield
     except Exception as error:
@@ -101,8 +101,8 @@ def _named(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what transformers says of loading: nothing is loaded."""
+def _silence_transformers() -> Iterator[None]:
+    """Silences transformers' messages about loading: nothing is loaded."""
     from transformers.utils import logging
 
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -117,7 +117,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _is_weight(name: str, config: Any, tensors: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether what the files call so is a part of a model, and no buffer of old, no layer of another task."""
+    """Whether this name in the files is a weight of the model, not a legacy buffer or a layer of another task."""
     text = config.get_text_config()
     further = getattr(text, "num_nextn_predict_layers", None) or 0
     layers = (f"model.layers.{text.num_hidden_layers + number}." for number in range(further))
@@ -133,11 +133,11 @@ def _refuse_untied(model: Any, folder: Path) -> None:
     """Raise UnsupportedModel for two weights that a config ties and that differ in the files."""
     files = weight_files(folder)
     for one, other in model.all_tied_weights_keys.items():
-        if not _alike(files, (one, other)):
+        if not _are_equal(files, (one, other)):
             raise differing(one, other)
 
 
-def _alike(files: Sequence[Path], names: tuple[str, str]) -> bool:
+def _are_equal(files: Sequence[Path], names: tuple[str, str]) -> bool:
     """Whether two weights in these files are equal, or one of them is not there."""
     found = {}
     for file in files:

@@ -8,12 +8,12 @@ from deepspeed import comm
 from deepspeed.runtime.utils import mask_nan_or_inf_with_val_inplace
 
 AT_ONCE = 2**26
-"""Numbers that are joined before they are added; a larger gradient is added by itself."""
+"""Elements that are joined before they are added; a larger gradient is added alone."""
 
 
 def use_few_kernels(optimizer: Any) -> bool:
-    """Have DeepSpeed's optimizer of ZeRO stage 1 or 2 work so, and tell whether it does: other stages and gradients
-    kept in host memory have ways of their own."""
+    """Patch DeepSpeed's optimizer of ZeRO stage 1 or 2 to do this; returns whether it does. Other stages and gradients
+    kept in host memory are left as they are."""
     if hasattr(optimizer, "fp32_groups_gradients_flat") and not optimizer.has_moe_layers:
         _use_flat_sums(optimizer)
         return True

@@ -1,4 +1,4 @@
-"""The C heap of a learner on a CPU, which ``CPU_LEARNER`` (cluster/workers.py) tells never to shrink by itself."""
+"""The C heap of a learner on a CPU, which ``CPU_LEARNER`` (cluster/workers.py) keeps from shrinking automatically."""
 
 import ctypes
 
@@ -27,7 +27,7 @@ class Heap:
             self._after_trim = resident
         if resident < self._after_trim + self._growth_bytes:
             return
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
         if trim is not None:
             trim(0)
         self._after_trim = self._process.memory_info().rss

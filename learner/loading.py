@@ -15,8 +15,8 @@ def load_model(folder: str | Path, *, allow_pickle: bool) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    config.return_dict = True  # the learner asks outputs by their names
-    safetensors_alone = None if allow_pickle else True  # False would load pickles alone
+    config.return_dict = True  # the learner reads outputs by name
+    safetensors_alone = None if allow_pickle else True  # False would load only pickles
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -27,7 +27,7 @@ def load_model(folder: str | Path, *, allow_pickle: bool) -> Any:
             attn_implementation=attention_of(config),
         )
     except RuntimeError:
-        refuse_folder(folder, config)  # which names what does not fit
+        refuse_folder(folder, config)  # names what does not fit
         raise
     for one, other in model.get_expanded_tied_weights_keys(all_submodels=True).items():
         if model.get_parameter(one) is not model.get_parameter(other):

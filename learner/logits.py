@@ -16,7 +16,7 @@ class Logits:
     """Whether the learner reads and writes the logits in few compiled passes."""
 
     def __call__(self, output: torch.Tensor) -> torch.Tensor:
-        """The logits, in the type of the head's output."""
+        """The logits, in the dtype of the head's output."""
         if self.softcap is None:
             return output * self.scale
         return torch.tanh(output * (self.scale / self.softcap)) * self.softcap

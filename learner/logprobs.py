@@ -88,7 +88,7 @@ def body(causal: Any) -> Any:
     """The part of a causal language model that ends in the hidden states which its head projects."""
     found = causal.base_model if causal.base_model is not causal else getattr(causal, "model", None)
     if found is None:
-        raise UnsupportedModel(f"{type(causal).__name__}: its body cannot be told from its head")
+        raise UnsupportedModel(f"{type(causal).__name__}: cannot separate its body from its head")
     return found
 
 

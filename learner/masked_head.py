@@ -56,7 +56,7 @@ def allowed_tensors(
         return None
     for row in rows:
         if targets[row] not in allowed[row]:
-            raise ValueError(f"completion token {row} is {targets[row]}, which is none of its allowed {allowed[row]}")
+            raise ValueError(f"completion token {row} is {targets[row]}, not one of its allowed {allowed[row]}")
     counts = tuple(len(allowed[row]) for row in rows)
     flat = torch.tensor([identity for row in rows for identity in allowed[row]])
     ids_U, columns_A = flat.unique(return_inverse=True)

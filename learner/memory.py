@@ -46,7 +46,7 @@ def tokens_that_fit(free_bytes: float, bytes_per_token: float) -> int:
         raise ValueError(
             f"optimizer.max_tokens_per_microbatch: {free_bytes / 2**30:.1f} GiB are left for activations, and at "
             f"{bytes_per_token / 2**10:.0f} KiB a token not even {LEAST} tokens fit. Turn model.gradient_checkpointing "
-            "on, lower generation.gpu_memory_fraction, or name a number"
+            "on, lower generation.gpu_memory_fraction, or set a number"
         )
     return min(MOST, fit)
 
@@ -68,6 +68,4 @@ def longest_alone(tokens: int, free_bytes: float, bytes_per_token: float) -> str
         )
     if kept <= SHARE * free_bytes:
         return ""
-    return (
-        f"the longest sequence that may come, {tokens} tokens, takes {needs}: little for what a layer needs beside it"
-    )
+    return f"the longest possible sequence, {tokens} tokens, takes {needs}, which leaves little for what a layer needs"

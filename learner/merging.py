@@ -1,8 +1,8 @@
 """Model merging: the base model plus a weighted task vector of each stage.
 
-These are task vectors (Ilharco et al. 2023, arXiv 2212.04089). A warm start of less than its whole weight goes back
-towards the model as it came (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903); GRPO of more than its whole weight goes
-on in the direction that it took (ExPO, Zheng et al. 2024, arXiv 2404.16792).
+These are task vectors (Ilharco et al. 2023, arXiv 2212.04089). A warm start weight below 1 moves back towards the
+base model (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903); a GRPO weight above 1 continues in the direction of its
+update (ExPO, Zheng et al. 2024, arXiv 2404.16792).
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""Looking into a model: its parts in float32 for a while, and which of them is the first to compute something else."""
+"""Inspecting a model: its modules in float32 for a while, and the first module whose output differs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ SAME = 2e-4
 @contextmanager
 def in_float32(model: nn.Module) -> Iterator[None]:
     """Each part of the model computes in float32 from its own weights, which are widened only while it runs, so that
-    no second model stands in memory. The weights are the same tensors again afterwards."""
+    no second model is in memory. The weights are the same tensors again afterwards."""
     # The layer of an adapter reads the types of its parts' weights, so they are widened together.
     whole = {module for module in model.modules() if hasattr(module, "base_layer")}
     inside = {part for module in whole for part in module.modules() if part is not module}
@@ -116,7 +116,7 @@ def joined(parts: Sequence[Traces]) -> Traces:
 
 
 def first_difference(these: Traces, those: Traces) -> str | None:
-    """The first module, as ``traces`` names them, that makes something else of the same input."""
+    """The first module, as ``traces`` names them, with another output for the same input."""
     for name, ours in these.items():
         theirs = those.get(name)
         if theirs is not None and _same(ours.given, theirs.given) and not _same(ours.result, theirs.result):

@@ -1,9 +1,9 @@
-"""The real model is tried before a run starts: does the learner compute what transformers computes?
+"""Tests the real model before a run starts: does the learner compute what transformers computes?
 
-The learner has an attention and a head of its own, and packs the completions of a prompt into one row. So on a short
+The learner has its own attention and head, and packs the completions of a prompt into one row. So on a short
 batch, with the weights in float32, its log-probabilities in training mode are compared with those of transformers'
-plain forward pass, one sequence a row. Whatever a model does otherwise than the learner takes for granted shows up
-here, and is looked for module by module until it has a name.
+plain forward pass, one sequence a row. Whatever breaks the learner's assumptions shows up here, and is traced module
+by module until it has a name.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,16 +43,16 @@ def preflight(model: Any) -> PolicyModel:
     rows = torch.tensor([sample.prompt_ids + sample.completion_ids for pack in samples for sample in pack])
     with torch.no_grad(), in_float32(model):
         model.eval()
-        with _named(f"{type(model).__name__} cannot be computed from token ids alone, by a body and a head"):
-            plain = _plain(model, rows)
+        with _refuse_errors(f"{type(model).__name__} cannot be computed from token ids alone, as a body and a head"):
+            plain = _plain_forward(model, rows)
             _refuse_no_numbers(model, plain)
             logits = _find_logits(causal_model(model), plain)
         expected = _of_completions(plain.logits.log_softmax(-1), rows, samples)
         noise = turn_off_noise(model)
         policy = PolicyModel(model, logits)
         policy.train()
-        with _named(f"{type(model).__name__} cannot compute packed completions"), noted_widths() as widths:
-            packed = _packed(policy, batch)
+        with _refuse_errors(f"{type(model).__name__} cannot compute packed completions"), noted_widths() as widths:
+            packed = _packed_logprobs(policy, batch)
         difference = (packed - expected).abs().max().item()
         if not difference <= TOLERANCE:
             cause = _cause(policy, samples, rows) or _used_noise(causal_model(model), noise, plain, rows)
@@ -65,8 +65,8 @@ def preflight(model: Any) -> PolicyModel:
 
 
 @contextmanager
-def _named(what: str) -> Iterator[None]:
-    """UnsupportedModel that begins so for whatever goes wrong in the block but for one that has its name."""
+def _refuse_errors(what: str) -> Iterator[None]:
+    """Raise UnsupportedModel, beginning with ``what``, for any error in the block but UnsupportedModel itself."""
     try:
         yield
     except UnsupportedModel:
@@ -78,7 +78,7 @@ def _named(what: str) -> Iterator[None]:
 def check_on_device(run: Callable[[Batch], torch.Tensor], policy: PolicyModel, device: Any, arrange: Arrange) -> None:
     """Raise UnsupportedModel where attention arranged so gives other log-probabilities than in length buckets, both on
     the device that trains and in the type of the weights; ``run`` gives those of a batch."""
-    packs = _weighted(_samples(policy.model))
+    packs = _weighted_packs(_samples(policy.model))
     with torch.no_grad():
         ours, theirs = (run(collate(packs, device, how)).float() for how in (arrange, bucketed_layout))
     difference = (ours - theirs).abs().mean().item()
@@ -113,14 +113,14 @@ def _samples(model: Any) -> list[list[Sample]]:
 
 
 def _batch(samples: list[list[Sample]]) -> Batch:
-    return collate(_weighted(samples))
+    return collate(_weighted_packs(samples))
 
 
-def _weighted(samples: list[list[Sample]]) -> MicroBatch:
+def _weighted_packs(samples: list[list[Sample]]) -> MicroBatch:
     return tuple(tuple(Weighted(sample=each, weight=1.0) for each in pack) for pack in samples)
 
 
-def _plain(model: Any, rows: torch.Tensor) -> _Plain:
+def _plain_forward(model: Any, rows: torch.Tensor) -> _Plain:
     logits = model(input_ids=rows, use_cache=False).logits
     hidden = body(causal_model(model))(input_ids=rows, use_cache=False).last_hidden_state
     return _Plain(hidden=hidden.float(), logits=logits.float())
@@ -131,7 +131,12 @@ def _refuse_no_numbers(model: Any, plain: _Plain) -> None:
     if plain.logits.isfinite().all():
         return
     wrong = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
-    why = f"{len(wrong)} of its weights are not, as {wrong[0]}: get them again" if wrong else "all its weights are"
+    again = "download the model again"
+    why = (
+        f"weights that are not finite: {len(wrong)} (first: {wrong[0]}); {again}"
+        if wrong
+        else "all its weights are finite"
+    )
     raise UnsupportedModel(f"{type(model).__name__}: its logits are not finite; {why}")
 
 
@@ -155,7 +160,7 @@ def _find_logits(causal: Any, plain: _Plain) -> Logits:
     )
 
 
-def _packed(policy: PolicyModel, batch: Batch) -> torch.Tensor:
+def _packed_logprobs(policy: PolicyModel, batch: Batch) -> torch.Tensor:
     logprobs, _ = policy(
         batch.input_ids_1T, batch.position_ids_1T, batch.layout, batch.columns_N, batch.targets_N, temperature=1.0
     )
@@ -170,32 +175,32 @@ def _of_completions(logs: torch.Tensor, rows: torch.Tensor, samples: list[list[S
 
 
 def _cause(policy: PolicyModel, samples: list[list[Sample]], rows: torch.Tensor) -> str:
-    """Which module is the first to compute something else, and beside what; empty where none does."""
+    """The first module whose output differs, and when; empty if none does."""
     causal, batch = causal_model(policy.model), _batch(samples)
     tokens = rows.numel(), batch.input_ids_1T.numel()
-    training = traces(causal, lambda: _packed(policy, batch), tokens[1])
+    training = traces(causal, lambda: _packed_logprobs(policy, batch), tokens[1])
     policy.eval()
-    packed = traces(causal, lambda: _packed(policy, batch), tokens[1])
+    packed = traces(causal, lambda: _packed_logprobs(policy, batch), tokens[1])
     if found := first_difference(training, packed):
-        return f"In training mode {found} computes something else than in evaluation: noise that cannot be turned off"
+        return f"In training mode {found} differs from evaluation: noise that cannot be turned off"
     ours = torch.cat(_columns(samples))
     packed = {name: trace.of(ours) for name, trace in packed.items()}
     batches = [_batch([[sample]]) for pack in samples for sample in pack]
-    alone = joined([traces(causal, partial(_packed, policy, batch), LENGTH) for batch in batches])
+    alone = joined([traces(causal, partial(_packed_logprobs, policy, batch), LENGTH) for batch in batches])
     if found := first_difference(packed, alone):
         return (
-            f"{found} gives a completion something else beside its siblings than alone: it carries a state along the "
-            "row, or it does not go by the positions that it is given"
+            f"{found} treats a completion differently next to its siblings than alone: it carries a state along the "
+            "row, or it ignores the position ids"
         )
     causal.set_attn_implementation("eager")
     plain = traces(causal, lambda: body(causal)(input_ids=rows, use_cache=False), tokens[0])
     if found := first_difference(alone, plain):
-        return f"{found} computes something else under the learner's attention than under transformers'"
+        return f"{found} differs under the learner's attention and transformers'"
     return ""
 
 
 def _used_noise(causal: Any, noise: Noise, plain: _Plain, rows: torch.Tensor) -> str:
-    """The setting of a noise that the model goes by in evaluation, too, or what is left if there is none."""
+    """The noise setting that the model also applies in evaluation; if there is none, the remaining cause."""
     causal.set_attn_implementation("eager")
     causal.eval()
 
@@ -207,14 +212,14 @@ def _used_noise(causal: Any, noise: Noise, plain: _Plain, rows: torch.Tensor) ->
         for holder, value in holders:
             setattr(holder, name, value)
         if same():
-            return f"It goes by {name} ({holders[0][1]}) in evaluation, too, and the learner turns off all noise"
+            return f"It applies {name} ({holders[0][1]}) in evaluation, too, but the learner turns off all noise"
         for holder, value in holders:
             setattr(holder, name, type(value)(0))
-    return "The hidden states agree, so it is what follows them"
+    return "The hidden states agree, so the difference comes after them"
 
 
 def _columns(samples: list[list[Sample]]) -> list[torch.Tensor]:
-    """Where in the packed row the tokens of each sequence stand."""
+    """Where the tokens of each sequence are in the packed row."""
     columns, start = [], 0
     for pack in samples:
         prompt = torch.arange(start, start := start + len(pack[0].prompt_ids))

@@ -1,4 +1,4 @@
-"""Where processes of a learner are met: a store at one address of its host, and the network that leads there."""
+"""Where the processes of a learner meet: a store at one address of its host, and the network interface towards it."""
 
 import socket
 from typing import Any
@@ -8,10 +8,10 @@ from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsa
 
 
 def open_store(address: str, **options: Any) -> tuple[TCPStore, int]:
-    """A store of this process's own that listens at ``address`` and no other, and its port, held from now on."""
+    """A new store that listens at ``address`` only, and its port, held from now on."""
     listener = socket.create_server((address, 0), family=_family(address))
     port = listener.getsockname()[1]
-    # The store takes the listener over and closes it; by itself it would listen on all addresses of the host.
+    # The store takes the listener over and closes it; without one it would listen on all addresses of the host.
     descriptor = listener.detach()
     options |= {"is_master": True, "wait_for_workers": False, "master_listen_fd": descriptor}
     return TCPStore(address, port, **options), port
@@ -26,8 +26,8 @@ def interface_towards(address: str) -> str:
         if any(each.address.split("%")[0] == own for each in addresses):
             return name
     raise RuntimeError(
-        f"no network interface of this host has the address {own}, by which it reaches {address}: set "
-        "GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the one that the ranks are to use"
+        f"no network interface of this host has the address {own}, which it reaches {address} from: set "
+        "GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME to the interface for the ranks"
     )
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint of other ranks or another ZeRO stage, divided again.
+"""Resharding: loads a checkpoint of another number of ranks or ZeRO stage.
 
 A parameter is put together from the files of all ranks, and this rank's piece of it is written where its own engine
 keeps it. The files are mapped into memory: one parameter is held at a time.
@@ -25,13 +25,13 @@ FLATS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What one rank has: a tape of master weights and one of each moment, and how many steps were taken."""
+    """The state of one rank: a tape of master weights and one of each moment, and the number of steps."""
 
     tapes: Mapping[str, Tape]
     steps: Any
 
 
-def divide_anew(engine: Any, folder: Path, saved: Sharding, own: Sharding, rank: int) -> None:
+def reshard(engine: Any, folder: Path, saved: Sharding, own: Sharding, rank: int) -> None:
     """Bring the engine of this rank, divided as ``own``, to the state that ``saved`` wrote under ``folder``.
 
     Raises ValueError if the files do not hold as many numbers as the model has.
@@ -45,7 +45,7 @@ def divide_anew(engine: Any, folder: Path, saved: Sharding, own: Sharding, rank:
     if holds != sum(sizes) or any(_short(saved, number, sizes, part, tape) for number, tape in enumerate(tapes)):
         raise ValueError(
             f"{folder}: {len(tapes)} files of ZeRO stage {saved.zero_stage} hold the state of another model: "
-            f"{sum(map(len, tapes))} numbers, and this one has {sum(sizes)} that are trained"
+            f"{sum(map(len, tapes))} numbers, but this one trains {sum(sizes)}"
         )
     target = _live(engine, own.zero_stage)
     theirs = [list(saved.pieces(number, sizes, part)) for number in range(len(shares))]
@@ -83,7 +83,7 @@ def _read(file: Path, zero_stage: int) -> Share:
     loaded = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
     state = loaded["optimizer" if zero_stage == 0 else "optimizer_state_dict"]
     if zero_stage == 0:
-        master = _flattened(state["fp32_groups"])
+        master = _flatten(state["fp32_groups"])
     else:
         master = state["fp32_flat_groups" if zero_stage == 3 else "single_partition_of_fp32_groups"]
     optimizer = state["optimizer_state_dict" if zero_stage in (0, 3) else "base_optimizer_state"]["state"]
@@ -98,10 +98,10 @@ def _live(engine: Any, zero_stage: int) -> Share:
 def masters(engine: Any, zero_stage: int) -> list[torch.Tensor]:
     """The float32 weights that this rank's optimizer steps on, flat from stage 1 on."""
     optimizer = engine.optimizer
-    return _flattened(optimizer.fp32_groups) if zero_stage == 0 else list(getattr(optimizer, FLATS[zero_stage]))
+    return _flatten(optimizer.fp32_groups) if zero_stage == 0 else list(getattr(optimizer, FLATS[zero_stage]))
 
 
-def _flattened(groups: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
+def _flatten(groups: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
     return [tensor for group in groups for tensor in group]
 
 

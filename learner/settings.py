@@ -14,12 +14,12 @@ class LearnerSettings:
     optimizer: OptimizerConfig
     seed: int
     gpu_memory_share: float = 1.0
-    """Of the device's memory, what is the learner's."""
+    """The learner's share of the device's memory."""
     gpu_gib_asleep: float = 0.0
-    """Of its share, what an engine keeps that sleeps while the learner trains, in GiB."""
+    """GiB of its share that an engine keeps while it sleeps and the learner trains."""
     reached_by_engines: bool = False
     """Whether engines on other hosts open connections to the ranks."""
     copies: int = 0
-    """Of what is trained, that come to the device later: the reference of the KL, what the transport keeps."""
+    """Copies of the trained weights that come to the device later: the KL reference, the transport's."""
     longest: int = 0
     """Tokens of the longest sequence that may be trained on; 0 if that is not known."""

@@ -12,7 +12,7 @@ from deepspeed.runtime.fp16.loss_scaler import LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
 from deepspeed.utils.tensor_fragment import fragment_address
 
-from learner.reshard import divide_anew
+from learner.reshard import reshard
 from learner.sharding import Sharding
 from rnr.files.whole import sync_folder
 
@@ -38,7 +38,7 @@ def load_state(engine: Any, folder: str, *, adapter_only: bool) -> None:
         own = _own(engine)
         sharding = Sharding(**saved["division"]) if "division" in saved else own
         if sharding != own:
-            divide_anew(engine, Path(folder), sharding, own, torch.distributed.get_rank())
+            reshard(engine, Path(folder), sharding, own, torch.distributed.get_rank())
             torch.set_rng_state(saved["torch_rng"].clone())
             return
         path, state = engine.load_checkpoint(folder, tag="state", load_module_strict=not adapter_only)

@@ -10,7 +10,7 @@ from learner.loss import Sums
 from rnr.digest import token_key
 
 if TYPE_CHECKING:
-    from learner.engine import Loss  # loads DeepSpeed, which the driver goes without
+    from learner.engine import Loss  # loads DeepSpeed, which the driver avoids
 
 
 class TokenRecorder:
@@ -24,7 +24,7 @@ class TokenRecorder:
         self._seen.clear()
 
     def recording(self, loss: "Loss", micro_batches: Sequence[MicroBatch]) -> "Loss":
-        """The same loss, which keeps what it is given."""
+        """The same loss, recording its inputs."""
 
         def recorded(
             batch: Batch, logprobs: torch.Tensor, entropies: torch.Tensor, number: int

@@ -1,4 +1,4 @@
-"""Arrays on their way to the device: one copy for all of a kind, from pinned memory, that nobody waits for."""
+"""Copies arrays to the device: one asynchronous copy per dtype, from pinned memory."""
 
 from collections.abc import Sequence
 

@@ -14,10 +14,10 @@ from torch.nn.functional import pad
 from learner.varlen_layout import VarlenLayout
 
 WIDEST_HEAD = 256
-"""Numbers of a head that the flash kernels take at most; they also ask for a multiple of ``STEP``."""
+"""Largest head dimension of the flash kernels; they also need a multiple of ``STEP``."""
 STEP = 8
 GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
-"""What tells the kernel that several query heads share a key head: torch 2.11 does not need it, later ones do."""
+"""The argument for several query heads per key head: torch 2.11 does not need it, later releases do."""
 
 
 def attend_varlen(
@@ -30,7 +30,7 @@ def attend_varlen(
     own = value.shape[-1]
     width = -(-max(query.shape[-1], own) // STEP) * STEP
     # Zeros beside queries and keys add nothing to a score, and those beside values are cut off again.
-    query, key, value = (_widened(rows, width) for rows in (query, key, value))
+    query, key, value = (_pad_width(rows, width) for rows in (query, key, value))
     output = varlen_attn(
         query,
         key,
@@ -46,19 +46,19 @@ def attend_varlen(
     return output[..., :own] if own < width else output  # type: ignore[index]
 
 
-def _widened(rows: torch.Tensor, width: int) -> torch.Tensor:
+def _pad_width(rows: torch.Tensor, width: int) -> torch.Tensor:
     return rows if rows.shape[-1] == width else pad(rows, (0, width - rows.shape[-1]))
 
 
 def obstacle(device: torch.device, widths: frozenset[int]) -> str | None:
-    """Why attention on this device cannot be one call a layer for heads of these widths; None where it can."""
+    """Why attention on this device cannot be one call per layer for heads of these dimensions; None if it can."""
     if device.type != "cuda":
         return f"it runs on {device.type}"
     major, minor = torch.cuda.get_device_capability(device)
     if major < 8:
-        return f"the flash kernels need compute capability 8.0, and this device has {major}.{minor}"
+        return f"the flash kernels need compute capability 8.0, but this device has {major}.{minor}"
     if max(widths) > WIDEST_HEAD:
-        return f"its heads have {max(widths)} numbers, and the flash kernels take at most {WIDEST_HEAD}"
+        return f"its head dimension is {max(widths)}, but the flash kernels support at most {WIDEST_HEAD}"
     return None
 
 

@@ -1,6 +1,6 @@
 """The row of a micro-batch cut into segments, for attention in one call (``learner.varlen``).
 
-A prompt and its first completion stand one after the other and are one causal segment. Every further completion is a
+A prompt and its first completion are one causal segment. Every further completion is a
 segment whose keys are its prompt's and its own, gathered by index, with causality aligned to the lower right: its first
 token sees the whole prompt and itself. Packs of one completion gather nothing.
 

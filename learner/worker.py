@@ -24,7 +24,7 @@ from rnr.files.whole import files_in, not_there
 from rnr.types import Sample
 
 if TYPE_CHECKING:
-    # The engine loads DeepSpeed, peft and transformers' models: the driver, which only names this class, goes without.
+    # The engine loads DeepSpeed, peft and transformers' models; the driver, which only names this class, avoids that.
     from learner.device import Fitted
     from learner.engine import Loss, PolicyEngine
 
@@ -44,7 +44,7 @@ class Sending(Protocol):
 
 class LearnerWorker:
     """Everything the cluster may ask of one rank. All ranks get every call, with their own micro-batches. A method
-    without a word is that of ``PolicyEngine``."""
+    without a docstring is that of ``PolicyEngine``."""
 
     def __init__(self, *, rank: int, world_size: int, threads: int) -> None:
         os.environ.update(RANK=str(rank), WORLD_SIZE=str(world_size), LOCAL_RANK="0")
@@ -90,7 +90,7 @@ class LearnerWorker:
             backend, store=store, rank=self._rank, world_size=self._world_size, timeout=timeout
         )
         deepspeed.init_distributed(backend, timeout=timeout, auto_mpi_discovery=False)
-        # DeepSpeed collects garbage four times while it is built: what was imported need not be looked at each time.
+        # DeepSpeed collects garbage four times while it is built: imported objects need not be scanned each time.
         gc.freeze()
         self._engine = PolicyEngine(settings)
         return self._engine.fitted
@@ -154,7 +154,7 @@ class LearnerWorker:
         return self.engine.logprobs(micro_batches, 1.0)[0].tolist()
 
     def send(self, transport: Sending) -> Iterator[Any]:
-        """The policy by way of ``transport``: its parcels, and at last its manifest; nothing on ranks above 0."""
+        """Send the policy through ``transport``: its parcels, then its manifest; nothing on ranks above 0."""
         seen = Digest()
 
         def noted() -> Iterator[tuple[str, torch.Tensor]]:
@@ -167,7 +167,7 @@ class LearnerWorker:
             yield Manifest(digest=seen.result(), tensors=seen.shapes)
 
     def make_room(self) -> None:
-        """Give the memory back that torch keeps of the device for tensors of the next step."""
+        """Release the device memory that torch caches for the next step."""
         torch.cuda.empty_cache()
 
     def reset_optimizer(self) -> None:

@@ -1,10 +1,10 @@
-"""Ways of a published policy from the learner to the rollout workers: one file each, with both ends in it.
+"""Transports of a published policy from the learner to the rollout workers: one file each, with both ends in it.
 
 A transport is picked by ``sync.transport``. To add one, write a class with what ``Transport`` has in a file of its own
 and name it in ``TRANSPORTS`` and in the config's choices; the contract is in ``tests/cluster/test_transport.py``.
 
 vLLM has engines for this too (``vllm.distributed.weight_transfer``). Their trainer's side imports vLLM into the
-learner and waits without a deadline, they change with every release, and nothing tells what arrived; what they do on
+learner and waits without a deadline, they change with every release, and nothing verifies what arrived; what they do on
 the GPU is what is done here, by the calls of torch that they use: flat buckets, a handle or a broadcast for each, and
 vLLM's own reload by layers (``actors/weight_receiver.py``).
 """
@@ -38,7 +38,7 @@ class Transport(Protocol):
 
     @staticmethod
     def why_unsupported(topology: Topology, /) -> str:
-        """Why it does not serve a run that is placed like this; empty if it does."""
+        """Why it does not support a run with this topology; empty if it does."""
         ...
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Any]:
@@ -48,7 +48,7 @@ class Transport(Protocol):
 
     def staged(self, parcels: Sequence[Any]) -> AbstractContextManager[Any]:
         """On a rollout worker: the parcels put where the engine's own process can take them; what ``receiver`` is given
-        there. Raises PolicyGone if they lay with a learner that is no more."""
+        there. Raises PolicyGone if they were on a learner that is gone."""
         ...
 
 
@@ -60,11 +60,11 @@ TRANSPORTS: dict[str, type[Transport]] = {
 }
 
 BY_ITSELF = ("shared_memory", "cuda_ipc", "object_store")
-"""What ``auto`` takes: the first that serves the topology. ``nccl`` is not among them until it has run on GPUs."""
+"""What ``auto`` takes: the first that supports the topology. ``nccl`` is left out until it has run on GPUs."""
 
 
 def transport_name(sync: SyncConfig, topology: Topology) -> str:
-    """The name of the transport of this run; raises ValueError saying why the one that is asked for cannot serve it."""
+    """The name of the run's transport; raises ValueError saying why a requested one does not support it."""
     if sync.transport == "auto":
         return next(name for name in BY_ITSELF if not TRANSPORTS[name].why_unsupported(topology))
     why = TRANSPORTS[sync.transport].why_unsupported(topology)

@@ -1,7 +1,7 @@
-"""Weights laid one after another into a few large flat buckets, for transports that share or send memory as it is.
+"""Weights packed into a few large flat buckets, for transports that share or send memory as it is.
 
-One handle or one message a bucket, never one a tensor. A layout says where each tensor lies; buckets are made as they
-are first needed and used again for every later version.
+One handle or one message per bucket, never one per tensor. A layout says where each tensor is; buckets are made when
+first needed and reused for every later version.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ class Buckets:
     """What one learner rank packs its policy into."""
 
     def __init__(self, make: Callable[[int], torch.Tensor]) -> None:
-        """``make`` gives a flat bf16 tensor of so many numbers."""
+        """``make`` returns a flat bf16 tensor of that many numbers."""
         self._make = make
         self.filled: list[torch.Tensor] = []
 

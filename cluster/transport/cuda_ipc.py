@@ -38,10 +38,10 @@ class CudaIpc:
 
     @staticmethod
     def why_unsupported(topology: Topology) -> str:
-        """Why it does not serve this topology; empty if it does."""
+        """Why it does not support this topology; empty if it does."""
         if not topology.one_gpu:
             return "one learner rank and one engine must share one GPU (gpus_per_rollout_worker and _learner_rank 0.5)"
-        return "adapters are sent by the object store" if topology.lora else ""
+        return "adapters are sent through the object store" if topology.lora else ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
         """One parcel: handles of the buckets, and what lies where."""
@@ -52,7 +52,7 @@ class CudaIpc:
 
     @contextmanager
     def staged(self, parcels: Sequence[Parcel]) -> Iterator[Parcel]:
-        """Nothing is copied. Raises PolicyGone if the learner is not there any more."""
+        """Nothing is copied. Raises PolicyGone if the learner is gone."""
         (parcel,) = parcels
         if not Path(f"/proc/{parcel['process']}").exists():
             raise PolicyGone(f"the learner's process {parcel['process']} is gone, and its GPU memory with it")
@@ -85,7 +85,7 @@ def receive(parcel: Parcel) -> Iterator[tuple[str, torch.Tensor]]:
             "sync.transport=object_store serves both"
         )
     for handle in _mapped.keys() - set(parcel["handles"]):
-        del _mapped[handle]  # of a learner that was rebuilt since
+        del _mapped[handle]  # of a learner that has been rebuilt
     for handle in parcel["handles"]:
         if handle not in _mapped:
             arguments = list(pickle.loads(handle))
@@ -95,5 +95,5 @@ def receive(parcel: Parcel) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _uuid() -> str:
-    """The GPU of this process, by the name that all processes know it by."""
+    """The UUID of this process's GPU, the same in all processes."""
     return str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)

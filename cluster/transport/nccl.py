@@ -1,9 +1,9 @@
 """By NCCL, for a learner and engines with GPUs of their own: the policy is packed into flat buckets on the learner's
 GPU, and each engine's process is sent them when it asks.
 
-A group is the learner and one process of an engine, so who joins later or takes the place of another makes a group with
-the learner alone: membership changes rebuild nothing, and nobody waits for one that is gone. The two meet at a store
-that the learner keeps; its key is a secret that only parcels tell.
+A group is the learner and one process of an engine, so a late joiner or a replacement makes a group with
+the learner alone: membership changes rebuild nothing, and nothing waits for a dead process. The two meet at a store
+that the learner keeps; its key is a secret that only parcels carry.
 
 The same code runs over gloo and CPU tensors, on loopback alone: for tests.
 """
@@ -35,7 +35,7 @@ MISSED = 3
 """Versions that an engine has not asked for, after which its group is given up."""
 NEVER = timedelta(days=30)
 ANSWER = timedelta(seconds=10)
-"""For the learner to take a connection."""
+"""For the learner to accept a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,10 @@ class Nccl:
 
     @staticmethod
     def why_unsupported(topology: Topology) -> str:
-        """Why it does not serve this topology; empty if it does."""
+        """Why it does not support this topology; empty if it does."""
         if not topology.gpus_apart:
             return "each learner rank and each engine must have a GPU or several to itself"
-        return "adapters are sent by the object store" if topology.lora else ""
+        return "adapters are sent through the object store" if topology.lora else ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
         """One parcel: where to ask for the buckets, and what lies where in them."""
@@ -64,7 +64,7 @@ class Nccl:
 
     @contextmanager
     def staged(self, parcels: Sequence[Parcel]) -> Iterator[Parcel]:
-        """Nothing is sent yet: the engine's process asks for it. Raises PolicyGone if nobody is there to be asked."""
+        """Nothing is sent yet: the engine's process asks for it. Raises PolicyGone if the learner is gone."""
         (parcel,) = parcels
         try:
             _store(parcel, ANSWER)
@@ -100,7 +100,7 @@ class _Sending:
         return self._number, layout
 
     def _give_up(self) -> None:
-        """End the threads of engine processes that have not asked for long."""
+        """End the threads of engine processes that have not asked for a long time."""
         for member, (last, turn) in list(self._asking.items()):
             if self._number - last >= MISSED:
                 _store(self._door).set(f"asked/{member}/{turn}", "0")
@@ -126,7 +126,7 @@ class _Sending:
             threading.Thread(target=self._serve, args=(member, device), daemon=True).start()
 
     def _serve(self, member: int, device: str) -> None:
-        """Send one engine process every version it asks for, until it asks for none any more."""
+        """Send one engine process every version it asks for, until it stops asking."""
         store = _store(self._door)
         self._asking[member] = (self._number, 0)
         try:
@@ -139,8 +139,8 @@ class _Sending:
                     break
                 self._asking[member] = (version, turn + 1)
                 self._send(group, store, asked, version, device)
-        except (RuntimeError, OSError) as error:  # it is gone: the run learns of it from its worker
-            print(f"weights: process {member} of an engine is sent no more: {' '.join(str(error).split())}", flush=True)
+        except (RuntimeError, OSError) as error:  # the process is gone: its worker reports that to the run
+            print(f"weights: stopped sending to engine process {member}: {' '.join(str(error).split())}", flush=True)
         del self._asking[member]
 
     def _send(self, group: Any, store: Any, asked: str, number: int, device: str) -> None:
@@ -159,7 +159,7 @@ class _Receiving:
     def __init__(self, parcel: Parcel) -> None:
         self._store = _store(parcel)
         self._member = self._store.add("members", 1)
-        # The learner counts up. It shall not wait for one before this that died as soon as it had its number.
+        # The learner counts up, so it does not wait for an earlier process that died right after getting its number.
         for member in (self._member - 1, self._member):
             self._store.set(f"member/{member}", "here")
         self._group = _group(parcel["backend"], self._store, self._member, rank=1)
@@ -167,7 +167,7 @@ class _Receiving:
         self._last = parcel["version"]
 
     def is_given_up(self, version: int) -> bool:
-        """Whether the learner may have stopped to wait for this process."""
+        """Whether the learner may have stopped waiting for this process."""
         return version - self._last >= MISSED - 1
 
     def buckets(self, version: int, sizes: Sequence[int], device: str) -> Iterator[torch.Tensor]:
@@ -176,7 +176,7 @@ class _Receiving:
         self._last = version
         self._store.set(asked, str(version))
         if self._store.get(f"{asked}/answer") != b"sent":
-            raise RuntimeError(f"sync.transport nccl: number {version} of what the learner sent is there no more")
+            raise RuntimeError(f"sync.transport nccl: version {version} is no longer available on the learner")
         for size in sizes:
             bucket = _empty(size, device)
             self._group.recv([bucket], 0, 0).wait(TRANSFER)
@@ -191,7 +191,7 @@ def receive(parcel: Parcel) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors of the learner's buckets, on this process's own device, bucket by bucket."""
     secret, version = parcel["secret"], parcel["version"]
     if secret not in _receiving or _receiving[secret].is_given_up(version):
-        _receiving.clear()  # that of a learner that was rebuilt since
+        _receiving.clear()  # that of a learner that has been rebuilt
         _receiving[secret] = _Receiving(parcel)
     device = "cpu" if parcel["backend"] == "gloo" else "cuda"
     layout = parcel["layout"]
@@ -220,8 +220,8 @@ def _group(backend: str, store: Any, member: int, *, rank: int) -> Any:
 
 
 def nccl_group(meeting: Any, rank: int) -> Any:
-    """A group by NCCL that a lost peer does not end the whole process of: whoever waits has a deadline, and NCCL's own
-    watchdog, which would end the process, is to leave this group alone."""
+    """An NCCL group whose lost peer does not end the whole process: every wait has a deadline, and NCCL's own watchdog,
+    which would end the process, is disabled for this group."""
     from torch.distributed import ProcessGroupNCCL  # type: ignore[attr-defined]  # not in builds for CPUs
 
     options = ProcessGroupNCCL.Options()
@@ -243,7 +243,7 @@ def _empty(numbers: int, device: str) -> torch.Tensor:
 
 
 def settle(device: str) -> None:
-    """Wait until what was asked of the device is done: another thread or process cannot wait for it there."""
+    """Wait until the device has finished: another thread or process cannot wait for it there."""
     if device != "cpu":
         torch.cuda.current_stream().synchronize()
 

@@ -1,6 +1,6 @@
 """Through Ray's object store: learner rank -> parcels of bf16 arrays -> /dev/shm of the worker's host -> engine.
 
-Serves any placement and any number of workers, late ones too. The engine's process reads the tensors as safetensors
+Supports any placement and any number of workers, late ones too. The engine's process reads the tensors as safetensors
 mapped from memory, so they are copied once on the worker's host.
 """
 
@@ -28,7 +28,7 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 class ObjectStore:
-    """The transport that serves any topology."""
+    """The transport that supports any topology."""
 
     in_place = False
     copies = 0
@@ -37,7 +37,7 @@ class ObjectStore:
 
     @staticmethod
     def why_unsupported(_topology: Topology) -> str:
-        """It serves every topology."""
+        """Empty: it supports every topology."""
         return ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
@@ -58,12 +58,12 @@ class ObjectStore:
         """The parcels as safetensors in a folder of shared memory; raises OSError, naming the place and the need, when
         it has no room for them."""
         place = SHARED_MEMORY if SHARED_MEMORY.is_dir() else Path(tempfile.gettempdir())
-        # What a worker that was killed had staged is removed first.
+        # First remove what a killed worker had staged.
         with held_for_a_while(place) as folder:
             needed = sum(array.nbytes for parcel in parcels for array in parcel.values())
             free = shutil.disk_usage(place).free
             if needed > free:
-                raise OSError(f"{place} has {free / 2**30:.2f} GiB free, and the weights take {needed / 2**30:.2f}")
+                raise OSError(f"{place} has {free / 2**30:.2f} GiB free, but the weights need {needed / 2**30:.2f}")
             for number, parcel in enumerate(parcels):
                 tensors = {name: torch.from_numpy(array.copy()).view(torch.bfloat16) for name, array in parcel.items()}
                 save_file(tensors, folder / f"weights-{number:05d}.safetensors")

@@ -32,12 +32,12 @@ class SharedMemory:
 
     @staticmethod
     def why_unsupported(topology: Topology) -> str:
-        """Why it does not serve this topology; empty if it does."""
+        """Why it does not support this topology; empty if it does."""
         if not topology.one_host:
-            return "learner and rollout workers must be on one host, and a cluster may have others or get them"
+            return "learner and rollout workers must be on one host, but a cluster may have or add others"
         if not topology.on_cpus:
-            return "it is for CPUs: weights of a GPU would go through the host's memory"
-        return "adapters are sent by the object store" if topology.lora else ""
+            return "it is for CPUs only: weights on a GPU would be copied through host memory"
+        return "adapters are sent through the object store" if topology.lora else ""
 
     def send(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Parcel]:
         """One parcel: which memory of this process to open, and what lies where."""
@@ -67,7 +67,7 @@ class _Memory:
     def _make(self, numbers: int) -> torch.Tensor:
         name, size = f"rnr-weights-{secrets.token_hex(8)}", numbers * torch.bfloat16.itemsize
         file = os.memfd_create(name)
-        os.ftruncate(file, size)  # takes no memory until it is written
+        os.ftruncate(file, size)  # uses no memory until it is written
         self.opened.append((file, name, size))
         return torch.frombuffer(mmap.mmap(file, size), dtype=torch.bfloat16)
 
@@ -81,19 +81,19 @@ def receive(parcel: Parcel) -> Iterator[tuple[str, torch.Tensor]]:
     buckets = []
     for file, name, size in parcel["buckets"]:
         with _entry(parcel["process"], file, name).open("rb") as opened:
-            # A private mapping: torch wants one that it could write to, and what it wrote would stay here.
+            # A private mapping: torch wants a writable one, and writes would stay in this process.
             mapped = mmap.mmap(opened.fileno(), size, access=mmap.ACCESS_COPY)
         buckets.append(torch.frombuffer(mapped, dtype=torch.bfloat16))
     yield from unpack(parcel["layout"], buckets)
 
 
 def _entry(process: int, file: int, name: str) -> Path:
-    """Where the memory can be opened; raises PolicyGone unless it is that of this name."""
+    """Where the memory can be opened; raises PolicyGone unless it has this name."""
     entry = Path(f"/proc/{process}/fd/{file}")
     try:
         found = os.readlink(entry)
     except OSError as error:
-        raise PolicyGone(f"the learner's process {process} has no memory to open: {error}") from None
+        raise PolicyGone(f"cannot open the memory of the learner's process {process}: {error}") from None
     if name not in found:
-        raise PolicyGone(f"the learner's process {process} is another one now: {entry} is {found}")
+        raise PolicyGone(f"the learner's process {process} has been replaced: {entry} is {found}")
     return entry

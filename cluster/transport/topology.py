@@ -1,4 +1,4 @@
-"""Where learner and engines of a run are, as far as a transport has to know it."""
+"""Where learner and engines of a run are, as far as it matters to a transport."""
 
 from dataclasses import dataclass
 

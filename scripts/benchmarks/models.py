@@ -5,7 +5,7 @@ python -m scripts.benchmarks.models FOLDER
 
 The learner's packed log-probabilities are compared with transformers' own in float32; then every weight is changed and
 sent to a real engine as a run sends it, whose log-probabilities are compared with those of the changed model. What was
-found is kept in FOLDER/results.jsonl, so that the command goes on where it stopped.
+found is kept in FOLDER/results.jsonl, so that the command continues where it stopped.
 """
 
 import gc
@@ -46,7 +46,9 @@ def models(
         list[str] | None, typer.Argument(help="types of models, as in config.json; all by default")
     ] = None,
     runs: Annotated[int, typer.Option(callback=within(0), help="whole runs, of the first of them that are exact")] = 0,
-    table_file: Annotated[Path, typer.Option("--table", help="written anew")] = Path("docs/models.md"),
+    table_file: Annotated[Path, typer.Option("--table", help="rewritten, but for its introduction")] = Path(
+        "docs/models.md"
+    ),
 ) -> None:
     """Try what has not been tried yet, then write the table."""
     warnings.filterwarnings("ignore")
@@ -66,7 +68,8 @@ def models(
     for kind in exact[:runs]:
         if "run" not in results.found[kind]:
             results.add(results.found[kind] | {"run": _whole_run(folder / kind)})
-    table_file.write_text(table(list(results.found.values()), len(known)), encoding="utf-8")
+    page = table_file.read_text(encoding="utf-8") if table_file.exists() else ""
+    table_file.write_text(table(list(results.found.values()), len(known), page), encoding="utf-8")
 
 
 class Results:

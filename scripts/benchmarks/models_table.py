@@ -1,5 +1,6 @@
-"""``docs/models.md``: what ``scripts.benchmarks.models`` found, as tables."""
+"""``docs/models.md``: the tables of what ``scripts.benchmarks.models`` found, after the page's own introduction."""
 
+import re
 from importlib.metadata import version
 from typing import Any
 
@@ -9,21 +10,8 @@ TOLERANCE = 0.15
 WORDS = 200
 """Letters of a refusal that the table shows."""
 
-INTRODUCTION = """\
-RNR checks a model by its behaviour, not by its name, before anything expensive starts:
-
-- **The config** (`learner/architecture.py`, on the driver): a context longer than the model's, windows or
-  chunks smaller than `model.context_tokens`, soft caps in attention, ALiBi, layers that mix tokens other than
-  by attention.
-- **The preflight** (`learner/preflight.py`, on every learner rank, 1.6 s on one core for the embedded model) compares
-  the packed forward pass in training mode with transformers' own, on the real weights in float32, within 2e-4
-  nats. On a mismatch (custom attention, sinks, noise that cannot be disabled) the error names the first module that
-  differs. Dropout and jitter are disabled. Logit scales and final soft caps are measured and applied.
-- **The names** (`learner/files.py`): every weight must stand, with its shape, in the model's own files, because
-  the engine reads those; experts are sent one by one where files hold them so.
-- **Adapters** (`learner/adapter.py`, `actors/vllm_adapter.py`): refused where they would leave experts or
-  convolutions as they are, where layers have other names in files, and where vLLM has none for the model.
-- **The engine**: what it says when it is built, and the probe after each publish."""
+GENERATED = re.compile(r"^\d+ of the \d+ architectures ", re.MULTILINE)
+"""Begins the generated part of the page; what is before it is written by hand and kept."""
 
 
 def is_exact(row: dict[str, Any]) -> bool:
@@ -31,16 +19,20 @@ def is_exact(row: dict[str, Any]) -> bool:
     return row.get("sync", 1.0) < row.get("allowed", 0.0) and row["learner"] < 1e-5
 
 
-def table(rows: list[dict[str, Any]], known: int) -> str:
-    """``docs/models.md``, of these among all ``known`` architectures."""
+def introduction(page: str, exact: int) -> str:
+    """What ``page`` says before its generated part, with the number of ``exact`` models; the title for a new page."""
+    found = GENERATED.search(page)
+    kept = page[: found.start()] if found else "# Models\n\n"
+    kept = re.sub(r"#exact-\d+", f"#exact-{exact}", kept)
+    return re.sub(r"\d+ architectures are exact", f"{exact} architectures are exact", kept)
+
+
+def table(rows: list[dict[str, Any]], known: int, page: str = "") -> str:
+    """``docs/models.md``, of these among all ``known`` architectures, with the introduction of the present ``page``."""
     exact = [row for row in rows if is_exact(row)]
     refused = [row for row in rows if "refused" in row or row.get("sync", 0.0) > TOLERANCE]
     rest = [row for row in rows if row not in exact and row not in refused]
     lines = [
-        "# Models",
-        "",
-        INTRODUCTION,
-        "",
         f"{len(rows)} of the {known} architectures of causal language models that transformers "
         f"{version('transformers')} and vLLM both know, found by a loop over their registries, "
         "as tiny random models: written by `python -m scripts.benchmarks.models FOLDER`.",
@@ -63,7 +55,7 @@ def table(rows: list[dict[str, Any]], known: int) -> str:
     if rest:
         lines += ["", f"## Not tried: {len(rest)}", "", "| type | why |", "|---|---|"]
         lines += [f"| {row['kind']} | {_short(_why(row))} |" for row in rest]
-    return "\n".join(lines) + "\n"
+    return introduction(page, len(exact)) + "\n".join(lines) + "\n"
 
 
 def _refusal(row: dict[str, Any]) -> str:

@@ -90,7 +90,7 @@ def test_an_engine_that_cannot_fall_asleep_is_unusable_and_says_why() -> None:
     engine = CountingEngine()
     asyncio.run(RolloutWorker(engine).sleep(2))
     engine.broken = True
-    with pytest.raises(WorkerUnusable, match="did not fall asleep: AssertionError: Memory usage increased"):
+    with pytest.raises(WorkerUnusable, match="could not be put to sleep: AssertionError: Memory usage increased"):
         asyncio.run(RolloutWorker(engine).sleep(2))
 
 

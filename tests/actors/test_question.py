@@ -34,9 +34,9 @@ def ner() -> Extractor:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "a text is a string, found NoneType"),
-        (b"Ada", "a text is a string, found bytes"),
-        (["Ada", "Bob"], "found list; several texts go to batch"),
+        (None, "a text must be a string, found NoneType"),
+        (b"Ada", "a text must be a string, found bytes"),
+        (["Ada", "Bob"], "found list; for several texts call batch"),
         ("Ada \ud83d", "character 4 of the text is a lone surrogate"),
     ],
 )
@@ -54,7 +54,7 @@ def test_what_is_no_text_is_refused_by_what_it_is(ner, text, said) -> None:
         (7, "found int"),
         ("person", "not one string"),
         ([], "at least one label"),
-        ([1, 2], "a label is a string, found 1"),
+        ([1, 2], "a label must be a string, found 1"),
         ([["person"], ["city"]], r"found \['person'\]; stream\(\) takes"),
         (["person", " "], "must not be blank"),
         (["person", "Person"], "are the same to the model"),
@@ -75,7 +75,7 @@ def test_labels_of_a_set_are_asked_in_one_order_and_twice_the_same_is_once() -> 
 def test_definitions_are_texts_and_blank_ones_are_none() -> None:
     assert definitions({"Art_Work": "a painting", "b": " "}) == {"art work": "a painting"}
     assert definitions({"b": ""}) is None
-    with pytest.raises(ValueError, match="the definition of 'b' is a string, found NoneType"):
+    with pytest.raises(ValueError, match="the definition of 'b' must be a string, found NoneType"):
         definitions({"b": None})  # type: ignore[dict-item]
 
 
@@ -87,7 +87,7 @@ def test_one_string_is_no_batch_of_its_letters(ner) -> None:
 @pytest.mark.parametrize(
     ("question", "said"),
     [
-        ("Ada met Bob", "found a text alone: ask batch"),
+        ("Ada met Bob", "found a text alone: call batch"),
         ("ab", "found a text alone"),
         (("Ada", ["person"], 0.5), r"for each text, found \('Ada', \['person'\], 0.5\)"),
         (7, "for each text, found 7"),
@@ -130,7 +130,7 @@ def test_an_option_that_cannot_be_is_refused_with_those_that_can(given, said) ->
 
 def test_a_temperature_without_several_samples_would_do_nothing_and_is_refused(ner) -> None:
     for given in ({"temperature": 0.5}, {"temperature": 1.0, "samples": 1}):
-        with pytest.raises(ValueError, match="temperature is that of several samples, and one answer is greedy"):
+        with pytest.raises(ValueError, match="temperature applies to several samples, but a single answer is greedy"):
             ner("Ada", ["person"], **given)
     assert Options(decoding="marks").but(temperature=0.5, samples=2).temperature == 0.5
     usual = Options(decoding="marks", temperature=0.5)  # of a loaded model, for calls with several samples
@@ -138,17 +138,17 @@ def test_a_temperature_without_several_samples_would_do_nothing_and_is_refused(n
 
 
 def test_an_option_that_there_is_not_names_those_that_there_are(ner) -> None:
-    with pytest.raises(ValueError, match="no option 'temprature'; there are samples, select,"):
+    with pytest.raises(ValueError, match="unknown option 'temprature'; the options are samples, select,"):
         ner("Ada", ["person"], temprature=0.5)
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"window": 100, "overlap": 51}, r"overlap is from 0 to half of window \(100\), not 51"),
-        ({"overlap": -1}, r"overlap is from 0 to half of window \(256\), not -1"),
-        ({"window": 0}, "window is a number of tokens, at least 1, not 0"),
-        ({"window": -4, "overlap": 0}, "window is a number of tokens, at least 1, not -4"),
+        ({"window": 100, "overlap": 51}, r"overlap must be from 0 to half of window \(100\), not 51"),
+        ({"overlap": -1}, r"overlap must be from 0 to half of window \(256\), not -1"),
+        ({"window": 0}, "window must be a number of tokens, at least 1, not 0"),
+        ({"window": -4, "overlap": 0}, "window must be a number of tokens, at least 1, not -4"),
     ],
 )
 def test_windows_that_cannot_be_cut_are_refused_before_anything_is_asked(given, said) -> None:
@@ -165,14 +165,14 @@ def test_windows_of_any_size_share_at_most_half_of_themselves_by_default() -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"device": "tpu"}, "device is cpu, cuda, mps"),
-        ({"context_tokens": 16}, "context_tokens is a whole number of at least 32, not 16"),
-        ({"max_new_tokens": 0}, "max_new_tokens is a whole number of at least 1, not 0"),
+        ({"device": "tpu"}, "device must be cpu, cuda, mps"),
+        ({"context_tokens": 16}, "context_tokens must be a whole number of at least 32, not 16"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be a whole number of at least 1, not 0"),
         (
             {"max_new_tokens": 64, "context_tokens": 64},
             r"max_new_tokens \(64\) must be smaller than context_tokens \(64\)",
         ),
-        ({"engine": "vllm", "device": "cuda:1"}, 'cuda:1\' is for engine="transformers"; vLLM takes the first GPU'),
+        ({"engine": "vllm", "device": "cuda:1"}, 'cuda:1\' is for engine="transformers"; vLLM uses the first'),
     ],
 )
 def test_a_model_is_not_loaded_under_options_that_cannot_be(options, said, monkeypatch) -> None:

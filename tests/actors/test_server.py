@@ -81,7 +81,7 @@ def test_half_of_a_surrogate_pair_that_a_model_spells_is_answered_as_its_escape(
 
 def test_what_is_too_much_or_wrong_is_refused_with_its_reason() -> None:
     for body, status, why in (
-        ({"sentences": ["a"] * 4, "labels": ["x"]}, 413, "4 sentences, and this server takes 3"),
+        ({"sentences": ["a"] * 4, "labels": ["x"]}, 413, "4 sentences, but this server accepts 3"),
         ({"sentences": ["a" * 41], "labels": ["x"]}, 413, "41 characters"),
         ({"sentences": ["a"], "labels": ["x", "y", "z"]}, 413, "3 labels"),
         ({"sentences": ["a"], "labels": ["x"], "samples": 5}, 413, "5 samples"),
@@ -124,7 +124,7 @@ def test_a_request_that_could_never_wait_is_not_told_to_come_again() -> None:
     answer = asyncio.run(post(3))
     assert (answer.status_code, answer.json()) == (
         413,
-        {"error": "3 sentences, and this server takes 2 in one request"},
+        {"error": "3 sentences, but this server accepts 2 per request"},
     )
     assert asyncio.run(post(2)).status_code == 200
 
@@ -147,7 +147,7 @@ def test_a_body_that_is_no_json_is_refused_with_its_reason() -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         assert asyncio.run(post(body, kind)) == (
             415,
-            "the body is JSON: send the header content-type: application/json",
+            "the body must be JSON: send the header content-type: application/json",
         )
 
 
@@ -161,13 +161,13 @@ def test_a_body_without_a_length_that_grows_too_large_is_refused() -> None:
             return await client.post("/extract", content=pieces(), headers={"content-type": "application/json"})
 
     answer = asyncio.run(grown())
-    assert (answer.status_code, answer.json()) == (413, {"error": "the body is larger than this server takes"})
+    assert (answer.status_code, answer.json()) == (413, {"error": "the body is larger than this server accepts"})
 
 
 def test_a_temperature_of_one_sample_is_refused_in_words() -> None:
     body = {"sentences": ["Ada"], "labels": ["x"], "temperature": 0.5}
     answer = _post(body)
-    said = "temperature is that of several samples, and one answer is greedy: ask for samples=8, too"
+    said = "temperature applies to several samples, but a single answer is greedy: set samples=8, too"
     assert (answer.status_code, answer.json()) == (400, {"error": said})
     assert _post({**body, "samples": 2}).status_code == 200
 

@@ -101,7 +101,7 @@ def test_documents_may_come_slowly(nlp) -> None:
 
 
 def test_an_entity_that_cuts_a_token_is_told(nlp) -> None:
-    with pytest.warns(UserWarning, match="'Ada' is no whole tokens"):
+    with pytest.warns(UserWarning, match="'Ada' is not whole spaCy tokens"):
         (ent,) = nlp("Adamant ideas.").ents
     assert ent.text == "Adamant"
 

@@ -127,13 +127,13 @@ def test_a_context_that_the_model_was_not_made_for_is_refused(tiny_model, tmp_pa
     model = shutil.copytree(tiny_model, tmp_path / "model")
     written = json.loads((model / "config.json").read_text()) if "model_type" not in config else {}
     (model / "config.json").write_text(json.dumps(written | config))
-    with pytest.raises(ValueError, match=r"context_tokens is 1024, but the model in .* was made for 256"):
+    with pytest.raises(ValueError, match=r"context_tokens is 1024, but the model in .* supports 256"):
         load(str(model), engine=engine)
 
 
 def test_an_engine_that_is_not_installed_is_named_with_what_to_do(tiny_model, monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "vllm" else True)
-    with pytest.raises(ValueError, match=r'needs vllm.*pip install "\.\[vllm\]" or take engine="transformers"'):
+    with pytest.raises(ValueError, match=r'needs vllm.*pip install "\.\[vllm\]" or use engine="transformers"'):
         load(str(tiny_model))
     assert Options(decoding="marks", samples=4).least == 0.3
 

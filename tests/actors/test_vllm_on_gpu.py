@@ -42,7 +42,7 @@ def test_heads_that_do_not_divide_are_refused_with_what_does(tmp_path) -> None:
     refuse_division(str(tmp_path), 3.0)
     for none in (None, 0.0, 0.5, 1.0):
         refuse_division(str(tmp_path), none)
-    with pytest.raises(ValueError, match=r"gpus_per_rollout_worker=2: .* 9 attention heads .* so 1 or 3 or 9 do"):
+    with pytest.raises(ValueError, match=r"gpus_per_rollout_worker=2: .* 9 attention heads .* set it to 1 or 3 or 9$"):
         refuse_division(str(tmp_path), 2.0)
     (tmp_path / "config.json").write_text(json.dumps({"num_attention_heads": [9, 9]}))
     refuse_division(str(tmp_path), 2.0)  # vLLM knows
@@ -64,7 +64,7 @@ def test_heads_of_keys_and_values_are_divided_or_copied_as_vllm_does(tmp_path, h
         if number in fit:
             refuse_division(str(tmp_path), float(number))
         else:
-            with pytest.raises(ValueError, match=f"so {' or '.join(map(str, fit))} do"):
+            with pytest.raises(ValueError, match=f"set it to {' or '.join(map(str, fit))}$"):
                 refuse_division(str(tmp_path), float(number))
 
 

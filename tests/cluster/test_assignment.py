@@ -66,7 +66,7 @@ def test_what_no_node_has_room_for_beside_the_others_is_refused_before_the_start
     check_nodes(cluster, nodes)  # ranks 3 + 1, engines 2 and 2
     wide = _decided(8.0, learner_ranks=2, rollout_workers=2, gpus_per_rollout_worker=3)
     check_resources(wide, {"CPU": 64.0, "GPU": 8.0})
-    with pytest.raises(ValueError, match=r"rollout-1 needs 0\.25 CPU and 3 GPU on one node.* have 4 \+ 2 \+ 2 GPU"):
+    with pytest.raises(ValueError, match=r"rollout-1 needs 0\.25 CPU and 3 GPU on one node.* by node: 4 \+ 2 \+ 2\)"):
         check_nodes(wide, [{"Resources": has} for has in _nodes(4, 2, 2).values()])
 
 

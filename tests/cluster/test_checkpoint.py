@@ -314,7 +314,7 @@ def test_scores_that_were_measured_otherwise_are_not_taken_over_and_this_is_said
     take_over(first / "checkpoints" / "000030-grpo-000000", second, inputs)
     restored, _ = _restore(Checkpoints(second / "checkpoints", keep=1, layout=LAYOUT))
     assert (restored.stage, restored.scores) == ("grpo", {})
-    assert "sft.from_run: its scores are not reused" in capsys.readouterr().out
+    assert "sft.from_run: not reusing its scores" in capsys.readouterr().out
     assert not list((second / "predictions").iterdir())
 
 

@@ -94,7 +94,7 @@ def test_a_checkpoint_waits_until_someone_has_made_room(small, monkeypatch) -> N
     assert [folder.name for folder in _checkpoints(small, said).complete()] == ["000007-grpo-000003"]
     assert said == [
         f"no room for a checkpoint: the disk of {small} (mounted at {small}) has 0.000 of 0.004 GiB free; "
-        "waiting up to 30 s (deadlines.room) for some"
+        "waiting up to 30 s (deadlines.room) for free space"
     ]
 
 
@@ -133,13 +133,13 @@ def test_a_run_that_a_full_disk_ends_says_which_disk_it_is(small, tmp_path) -> N
     error = OSError(errno.ENOSPC, "No space left on device", "/elsewhere/x")
     said = full_disk(tmp_path, error)
     assert said.startswith("OSError: [Errno 28] No space left on device: '/elsewhere/x': the disk of ")
-    assert "GiB free, so look at the others, such as those of /" in said
+    assert "GiB free, so check the others, such as those of /" in said
     _fill(small)
     said = full_disk(small, error)
     assert said.startswith(
         "NoRoom: no room for what the run writes ([Errno 28] No space left on device: '/elsewhere/x'): "
     )
-    assert "has 0.000 of 0.004 GiB free; free some, then resume with --resume" in said
+    assert "has 0.000 of 0.004 GiB free; free some space, then resume with --resume" in said
 
 
 def test_a_checkpoint_is_not_begun_where_one_like_the_last_does_not_fit(small, monkeypatch) -> None:
@@ -148,7 +148,7 @@ def test_a_checkpoint_is_not_begun_where_one_like_the_last_does_not_fit(small, m
     checkpoints, learner = _checkpoints(small, said, seconds=0), Learner()
     asyncio.run(checkpoints.save(Progress(stage="grpo", step=1), learner))
     (small / "others").write_bytes(b"x" * int(2.5 * MIB))
-    with pytest.raises(NoRoom, match=r"0\.001 are needed; free some, then resume with --resume"):
+    with pytest.raises(NoRoom, match=r"0\.001 are needed; free some space, then resume with --resume"):
         asyncio.run(checkpoints.save(Progress(stage="grpo", step=2), learner))
     assert learner.saves == 1
     assert [folder.name for folder in checkpoints.complete()] == ["000007-grpo-000001"], "the one before holds"
@@ -157,7 +157,7 @@ def test_a_checkpoint_is_not_begun_where_one_like_the_last_does_not_fit(small, m
 def test_ranks_that_stopped_in_the_middle_of_a_checkpoint_are_rebuilt(tmp_path) -> None:
     two = CheckpointLayout(learner_ranks=2, zero_stage=1)
     full = Learner(RuntimeError("[enforce fail at inline_container.cc:659] No space left on device"))
-    with pytest.raises(LearnerLost, match=r"has .* GiB free, its ranks stopped in the middle"):
+    with pytest.raises(LearnerLost, match=r"has .* GiB free; its ranks stopped midway"):
         asyncio.run(_checkpoints(tmp_path, [], layout=two).save(Progress(), full))
     with pytest.raises(ZeroDivisionError):
         asyncio.run(_checkpoints(tmp_path, []).save(Progress(), Learner(ZeroDivisionError())))
@@ -195,7 +195,7 @@ def test_room_that_comes_between_a_write_that_was_cut_short_and_the_look_at_it_i
 
 def test_ranks_that_a_write_that_was_cut_short_has_stopped_in_the_middle_are_rebuilt(tmp_path) -> None:
     checkpoints = _checkpoints(tmp_path, [], layout=CheckpointLayout(learner_ranks=2, zero_stage=1))
-    with pytest.raises(LearnerLost, match="its ranks stopped in the middle"):
+    with pytest.raises(LearnerLost, match="its ranks stopped midway"):
         asyncio.run(checkpoints.save(Progress(), CutShortLearner()))
 
 

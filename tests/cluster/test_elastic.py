@@ -128,7 +128,7 @@ def test_an_answer_that_its_host_still_had_is_lost_with_the_host() -> None:
         assert ray.wait([reference], timeout=60, fetch_local=False)[0]
     finally:
         second.kill_all_processes(check_alive=False, allow_graceful=False)
-    with pytest.raises(WorkerLost, match="rollout of a: the answer went with its host"):
+    with pytest.raises(WorkerLost, match="rollout of a: the answer was lost with its host"):
         asyncio.run(answer(reference, place="rollout of a", seconds=90, lost=WorkerLost))
 
 

@@ -149,7 +149,7 @@ def test_on_gpus_the_rates_are_those_that_the_planner_states_for_an_h100() -> No
     # Of a model whose shape is not known the cache does not count.
     step = 0.004 + 32 * 2e9 / 296.7e12
     assert estimated_rates(_of_tokens(100, shape=None), _sampled(8), **BRANCHES).sampler == pytest.approx(2 * 32 / step)
-    assert found.source == "from stated rates of one H100 a GPU"
+    assert found.source == "from stated rates of one H100 per GPU"
 
 
 def test_the_seconds_of_each_kind_of_work_by_hand() -> None:

@@ -97,7 +97,7 @@ def test_a_slice_of_a_gpu_has_its_own_memory(nvidia_smi, monkeypatch, visible, f
 def test_where_there_is_no_nvidia_smi_there_is_no_gpu(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert known_gpus(ClusterConfig()) == WorkerGpus(gpus=[], where="nvidia-smi names none")
+    assert known_gpus(ClusterConfig()) == WorkerGpus(gpus=[], where="nvidia-smi lists no GPU")
 
 
 def test_a_run_here_goes_by_the_gpus_of_this_machine_and_in_one_process_by_the_first(nvidia_smi) -> None:
@@ -136,9 +136,9 @@ def test_a_run_on_a_cluster_goes_by_the_gpus_of_its_nodes(monkeypatch) -> None:
     monkeypatch.setattr(gpus, "ray", ray)
     found = worker_gpus(ClusterConfig(address="10.0.0.9:6379"))
     assert asked == ids[1:5]  # not the head without a GPU, nor the node that is gone
-    assert str(found) == "2 GPUs of the cluster, not known of 3 nodes (10.0.0.2, 10.0.0.3, 10.0.0.4): H100, 80.0 GiB"
+    assert str(found) == "2 GPUs of the cluster, unknown on 3 nodes (10.0.0.2, 10.0.0.3, 10.0.0.4): H100, 80.0 GiB"
     del nodes[1]
-    assert worker_gpus(ClusterConfig(address="10.0.0.9:6379")).where.startswith("not known of 3 nodes")
+    assert worker_gpus(ClusterConfig(address="10.0.0.9:6379")).where.startswith("unknown on 3 nodes")
 
 
 def test_a_gpu_without_bfloat16_is_refused_by_its_name_where_engines_would_be_on_it() -> None:

@@ -67,7 +67,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path) -> None:
 def test_a_step_that_takes_longer_than_the_grace_time_is_given_up(tmp_path) -> None:
     saved, said = _run(tmp_path, Slow(step=2, stays=60), seconds=0.1)
     assert saved.progress.step == 0
-    assert "0.1 s (checkpoint.grace_seconds) passed before the checkpoint was written; the one before it holds" in said
+    assert "0.1 s (checkpoint.grace_seconds) passed before the checkpoint was written; the previous one remains" in said
 
 
 def test_a_second_signal_ends_the_run_at_once(tmp_path) -> None:
@@ -105,7 +105,7 @@ def test_under_nohup_a_closed_terminal_stops_nothing() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_before_the_run_begins_a_signal_stops_it_too(number) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(Stopped, match=f"stopped by {number.name} before the run had begun"), stop_before_the_run():
+    with pytest.raises(Stopped, match=f"stopped by {number.name} before the run started"), stop_before_the_run():
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
 
@@ -181,13 +181,13 @@ def test_a_checkpoint_that_cannot_be_written_is_not_said_to_hold(tmp_path) -> No
         return str(stopped.value)
 
     assert (
-        "no checkpoint was written (learner rank 0, phase save: the worker died); the one before holds"
+        "no checkpoint was written (learner rank 0, phase save: the worker died); the previous one remains"
         in asyncio.run(work())
     )
 
 
 def test_before_the_training_goes_on_a_resumed_run_has_its_checkpoint() -> None:
-    assert asyncio.run(nothing_to_save(resumed=False)) == "it had not begun to train"
+    assert asyncio.run(nothing_to_save(resumed=False)) == "training had not started"
     assert asyncio.run(nothing_to_save(resumed=True)) == "nothing was trained since the last checkpoint"
 
 

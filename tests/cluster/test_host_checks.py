@@ -29,7 +29,7 @@ def built(monkeypatch) -> None:
 def test_a_limit_of_open_files_that_ray_cannot_start_with_is_named(built, monkeypatch, most, refused) -> None:
     monkeypatch.setattr(host_checks.resource, "getrlimit", lambda _: (min(most, 64), most))
     if refused:
-        with pytest.raises(ValueError, match=rf"may open {most} files here \(ulimit -n\), and Ray needs at least 256"):
+        with pytest.raises(ValueError, match=rf"may open {most} files here \(ulimit -n\), but Ray needs at least 256"):
             check_machine(CPU)
     else:
         assert check_machine(CPU) == ["a note"]
@@ -67,7 +67,7 @@ def test_an_address_where_nothing_is_is_refused_in_seconds(monkeypatch) -> None:
         port = free.getsockname()[1]
     begin = time.monotonic()
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", f"[::1]:{port}", "nohost.invalid:6379", "a:70000"):
-        with pytest.raises(ValueError, match=r"^the cluster: nothing is there \("):
+        with pytest.raises(ValueError, match=r"^the cluster: cannot connect \("):
             refuse_unreachable(address, "the cluster")
     assert time.monotonic() - begin < 30
     with socket.create_server(("127.0.0.1", 0)) as there:
@@ -88,8 +88,8 @@ def test_a_cluster_that_a_variable_names_is_told_before_it_is_joined_and_where_n
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     named = "127.0.0.1:1 (RAY_ADDRESS; without that variable Ray is started here)"
     assert named_address(ClusterConfig()) == named
-    with pytest.raises(ValueError, match="nothing is there") as refused:
+    with pytest.raises(ValueError, match="cannot connect") as refused:
         run.connect(load_config(None, ["--deadlines.start=900"]))
-    assert str(refused.value).startswith(f"the Ray cluster at {named}: nothing is there ([Errno 111]")
-    assert capsys.readouterr().out == f"joining the Ray cluster at {named}, for at most 900 s (deadlines.start)\n"
+    assert str(refused.value).startswith(f"the Ray cluster at {named}: cannot connect ([Errno 111]")
+    assert capsys.readouterr().out == f"joining the Ray cluster at {named} within 900 s (deadlines.start)\n"
     assert named_address(ClusterConfig(address="10.0.0.1:6379")) == "10.0.0.1:6379 (cluster.address)"

@@ -51,7 +51,7 @@ def test_a_run_on_the_same_data_is_resumed_and_so_is_one_of_an_earlier_version(g
 )
 def test_digests_that_cannot_be_read_are_named_with_what_to_do(tmp_path, content, said) -> None:
     (tmp_path / FILE).write_text(content)
-    with pytest.raises(ValueError, match=f"{said}.*; restore it from a copy, or remove it: then nothing tells"):
+    with pytest.raises(ValueError, match=f"{said}.*; restore it from a copy, or remove it: the data can then"):
         check_inputs(tmp_path, {"GRPO": "abc"})
 
 
@@ -69,7 +69,9 @@ def test_a_run_is_not_resumed_on_other_data_under_the_same_config(given, file, c
     folder, prepared = given
     keep_inputs(folder, inputs_of(prepared()))
     _write(folder.parent / file, content)
-    with pytest.raises(ValueError, match=f"--resume: {stage} is not given what the run in .* was started with"):
+    with pytest.raises(
+        ValueError, match=f"--resume: the input of {stage} differs from the one the run in .* started with"
+    ):
         check_inputs(folder, inputs_of(prepared()))
 
 

@@ -188,7 +188,7 @@ def test_the_smallest_of_the_workers_gpus_decides_and_is_named(tmp_path) -> None
     assert rows["KV cache of an engine"].endswith("143 of 136 sequences at full length")
     assert rows["GPU memory of a learner rank"].endswith("of 38.0 GiB")
     small = WorkerGpus(gpus=[h100, Gpu(name="T400", gib=4.0)], where="this machine")
-    with pytest.raises(ValueError, match=r"\(worked out for 2 GPUs of this machine: the smallest is T400, 4\.0 GiB\)"):
+    with pytest.raises(ValueError, match=r"\(estimated for 2 GPUs of this machine: the smallest is T400, 4\.0 GiB\)"):
         _planned(folder, small)
 
 
@@ -205,11 +205,11 @@ def test_a_plan_in_which_the_longest_sequence_has_no_room_is_refused_with_what_m
 
 
 def test_a_plan_without_the_workers_gpus_says_so_and_what_it_takes(tmp_path) -> None:
-    folder, unknown = _model(tmp_path, 1192), WorkerGpus(gpus=(), where="nvidia-smi names none")
+    folder, unknown = _model(tmp_path, 1192), WorkerGpus(gpus=(), where="nvidia-smi lists no GPU")
     generation, rows = _planned(folder, unknown)
     assert generation.sequences == 64
     assert rows == {
-        "GPU memory": "not worked out: nvidia-smi names none; generation.max_num_seqs is 64 where they are not known"
+        "GPU memory": "not estimated: nvidia-smi lists no GPU; generation.max_num_seqs is 64 while they are unknown"
     }
     assert _planned(folder, unknown, gpus_per_rollout_worker=0, gpus_per_learner_rank=0)[1] == {}
 
@@ -266,9 +266,7 @@ def test_a_plan_that_does_not_fit_is_refused_before_the_start_with_what_to_chang
 def test_a_model_of_another_kind_is_said_to_be_left_out(tmp_path) -> None:
     folder = _model(tmp_path, 1, intermediate_size=None)
     assert shape_of(folder, 1) is None
-    assert _rows(folder, gpus=[80.0]) == {
-        "GPU memory": "not worked out: config.json does not name the sizes of a plain decoder"
-    }
+    assert _rows(folder, gpus=[80.0]) == {"GPU memory": "not estimated: config.json lacks the sizes of a plain decoder"}
 
 
 def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_an_engine_on_a_gpu(
@@ -300,7 +298,7 @@ def test_the_plan_of_a_run_has_the_same_sum_for_a_learner_and_no_cpu_cache_for_a
     assert rows(apart, sync={"transport": "nccl"})["learner workers"] == "1 x (0.25 CPU, 1 GPU), about 17.2 GiB"
     assert rows(shared)["rollout workers"] == "1 x (0.25 CPU, 0.5 GPU), 0.85 of a GPU"
     prepared.shape = None
-    assert rows(ClusterConfig())["learner workers"].endswith("its memory is not worked out")
+    assert rows(ClusterConfig())["learner workers"].endswith("memory not estimated")
 
 
 def test_memory_that_is_missing_is_told_with_what_there_is(monkeypatch) -> None:
@@ -308,6 +306,6 @@ def test_memory_that_is_missing_is_told_with_what_there_is(monkeypatch) -> None:
     known = {"rollout": 3.0, "learner": 5.4, "reward": 0.3}
     # Six engines, a learner and a reward worker: 18 + 5.4 + 0.3. What is on a GPU takes none of it.
     said = memory_missing(known, roles(ClusterConfig(rollout_workers=6)))
-    assert said.startswith("the workers take about 23.7 GiB, and of this machine's 23.4 GiB 17.0 are free: lower")
+    assert said.startswith("the workers need about 23.7 GiB, but only 17.0 of 23.4 GiB are free on this machine: lower")
     assert memory_missing(known, roles(ClusterConfig(rollout_workers=3))) == ""
     assert memory_missing(known, roles(ClusterConfig(rollout_workers=6, gpus_per_rollout_worker=1))) == ""

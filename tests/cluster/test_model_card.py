@@ -56,7 +56,7 @@ def _card(
 def test_the_card_tells_scores_with_intervals_settings_and_the_licence(tmp_path) -> None:
     card = _card(tmp_path)["README.md"]
     assert card.startswith("---\nlicense: mit\nbase_model: org/base\n")
-    assert "| sft | not told | 50.0 | 45.0 to 55.0 | 49.0 | 99 |" in card
+    assert "| sft | unknown | 50.0 | 45.0 to 55.0 | 49.0 | 99 |" in card
     assert "| grpo | marks, labels calibrated by 0.6 | 61.2 | 55.5 to 66.7 | 60.0 | 100 |" in card
     assert "| unseen | 57.0 |" in card
     assert "| `sft.epochs` | 2.0 |" in card
@@ -83,7 +83,7 @@ def test_an_answer_ends_with_its_own_token_whatever_the_base_says(tmp_path, eos,
 @pytest.mark.parametrize("eos", ["</s>", [2, None], [[2]], 2.5])
 def test_an_end_that_is_no_token_is_named_with_its_file(tmp_path, eos) -> None:
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": eos}))
-    with pytest.raises(ValueError, match=r"model\.path: .*generation_config\.json: eos_token_id is the number"):
+    with pytest.raises(ValueError, match=r"model\.path: .*generation_config\.json: eos_token_id must be a token id"):
         greedy(tmp_path, 7)
 
 

@@ -134,7 +134,7 @@ def _node(cpus: float, gpus: float = 0.0, alive: bool = True) -> dict:
 def test_a_worker_that_fits_on_no_single_node_is_told_at_once_whatever_the_sum_is() -> None:
     cluster = _config("cpus_per_worker=3")
     check_nodes(cluster, [_node(2), _node(4)])
-    with pytest.raises(ValueError, match=r"one rollout worker needs 3 CPU and 0 GPU on one node.*largest have 2 CPU"):
+    with pytest.raises(ValueError, match=r"one rollout worker needs 3 CPU and 0 GPU on one node.*largest: 2 CPU"):
         check_nodes(cluster, [_node(2), _node(2), _node(8, alive=False)])
     both = _config("cpus_per_worker=3", "gpus_per_rollout_worker=1", "gpus_per_learner_rank=1")
     with pytest.raises(ValueError, match="no node has both"):
@@ -169,7 +169,7 @@ def test_scorers_are_workers_of_the_run_and_their_gpus_are_taken_first() -> None
     ]
     check_resources(config, {"CPU": 8.0, "GPU": 4.0}, (judge,))
     with pytest.raises(
-        ValueError, match=r"needs 4 GPUs .* \+ 2 judge x 1\) .* has 3: .* \(or those of reward\.scorers\)"
+        ValueError, match=r"needs 4 GPUs .* \+ 2 judge x 1\), .* has 3: .* \(or those of reward\.scorers\)"
     ):
         check_resources(config, {"CPU": 8.0, "GPU": 3.0}, (judge,))
     with pytest.raises(ValueError, match=r"needs 2\.75 CPUs .* \+ 2 judge x 1\)"):
@@ -221,8 +221,8 @@ def test_ranks_for_which_there_are_too_few_gpus_are_refused_with_the_number_that
         check_resources(cluster, {"CPU": 64.0, "GPU": 3.0})
     message = str(raised.value)
     assert message.startswith(
-        "the run needs 4 GPUs (2 rollout x 0.5 + 2 learner x 0.5 + 2 learner beside no engine x 1 + 1 reward x 0) and "
-        "the cluster has 3: lower"
+        "the run needs 4 GPUs (2 rollout x 0.5 + 2 learner x 0.5 + 2 learner beside no engine x 1 + 1 reward x 0), "
+        "but the cluster has 3: lower"
     )
     assert message.endswith("; cluster.learner_ranks=3 would fit")  # two pairs and one
 
@@ -240,7 +240,7 @@ def test_ranks_for_which_there_are_too_few_gpus_are_refused_with_the_number_that
         (
             ("learner_ranks=2", "rollout_workers=2", "gpus_per_learner_rank=0.3", "gpus_per_rollout_worker=0.2"),
             None,
-            r"gpus_per_learner_rank=0\.3: 2 of the 2 .* NCCL takes one a GPU: set it to 1, or both",
+            r"gpus_per_learner_rank=0\.3: 2 of the 2 .* NCCL allows one per GPU: set it to 1, or both",
         ),
         # 0.5 + 0.25 leave a quarter, which the second engine takes.
         (

@@ -123,21 +123,22 @@ def test_sentences_that_no_rollout_has_room_for_under_marks_are_left_out_and_cou
     assert prepared.decoding == "marks"  # by auto
     assert [prompt.example.sentence for prompt in prepared.prompts] == ["train x.", "train x x."]
     assert (len(prepared.sft), len(prepared.evaluation)) == (3, 2)
-    more = "tokens, and more for each mark"
+    more = "tokens, plus more for each mark"
     why = (
-        f"not to be copied under marks in sampling.max_new_tokens (10), of GRPO's pool alone; the longest, {{}} {more}"
+        "too long to copy under marks within sampling.max_new_tokens (10), out of GRPO's pool only; "
+        f"the longest, {{}} {more}"
     )
     assert prepared.left_out == {why.format("names/names:3, needs 11"): 1}
     assert prepared.notes == (
-        "1 evaluated sentence cannot be copied under marks in evaluation.max_new_tokens (11), so that no answer to "
-        f"them ends: the longest, asked/asked:2, needs 12 {more}",
+        "1 evaluated sentence cannot be copied under marks within evaluation.max_new_tokens (11), so such answers are "
+        f"cut: the longest, asked/asked:2, needs 12 {more}",
         f"data: left out: 1 training sentence: {why.format('names/names:3, needs 11')}",
     )
     few = {"data": data, "sampling": {"max_new_tokens": 8}, "evaluation": evaluation}
     with pytest.raises(
         ValueError,
-        match=r"^sampling\.max_new_tokens \(8\) is too few to copy a sentence under marks, all 3 of GRPO's pool: the "
-        rf"shortest, names/names:1, needs 9 {more}: raise it$",
+        match=r"^sampling\.max_new_tokens \(8\) is too small to copy any of the 3 sentences of GRPO's pool under marks"
+        rf": the shortest, names/names:1, needs 9 {more}: raise it$",
     ):
         _prepare(**few)
     assert len(_prepare(**few, grpo={"steps": 0}).prompts) == 3  # nothing is sampled
@@ -167,7 +168,7 @@ def test_sentences_that_the_tokenizer_changes_are_left_out_counted_and_named(tmp
     assert [prompt.example.sentence for prompt in prepared.prompts] == ["Zo\xe9 sat.", "Ada ran."]
     assert [sample.uid for sample in prepared.sft] == ["names/names:2", "names/names:3"]
     asked = why.format("'Bo met Zoe\\u0301.' becomes 'Bo met Zo\\xe9.'", prepared.evaluation[0].uid)
-    assert f"1 evaluated sentence cannot be answered as written by a free answer: {asked}" in prepared.notes
+    assert f"1 evaluated sentence cannot be reproduced as written in a free answer: {asked}" in prepared.notes
     decomposed = {**data, "train": (_file(tmp_path / "all.jsonl", ["Zoe\u0301 ran."]),)}
     with pytest.raises(
         ValueError, match="no training sentence remains: 1 are left out: the tokenizer does not reproduce"
@@ -196,9 +197,7 @@ def test_a_token_that_the_model_has_no_embedding_for_is_refused_before_anything_
     assert chat_format(model).token_name(rows) == "<pad>"
     tokenizer.add_tokens(["<think>", "</think>"])
     tokenizer.save_pretrained(model)
-    said = (
-        rf"writes token {rows + 2}, '</think>', and the model has embeddings for {rows} tokens: where tokens were added"
-    )
+    said = rf"writes token {rows + 2}, '</think>', but the model has embeddings for {rows} tokens: if tokens were added"
     for asked in (lambda: chat_format(model), lambda: _prepare(model={"path": model})):
         with pytest.raises(ValueError, match=said):
             asked()
@@ -209,7 +208,7 @@ def test_a_token_that_only_a_sentence_has_is_refused_too(tmp_path) -> None:
     file, weights = (tmp_path / "model" / name for name in ("config.json", "model.safetensors"))
     largest = _prepare(model={"path": model}).largest_token_id
     file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": largest}))
-    with pytest.raises(UnsupportedModel, match=r"embed_tokens\.weight \(.* by config\.json\)"):
+    with pytest.raises(UnsupportedModel, match=r"embed_tokens\.weight \(.* in config\.json\)"):
         _prepare(model={"path": model})
     found = load_file(weights)
     weights.unlink()
@@ -237,10 +236,10 @@ def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that
     data = {"train": (_file(tmp_path / "train.jsonl", ["Ada ran."]),), "definitions": str(file)}
     label = _prepare(data={"train": data["train"]}).prompts[0].example.schema[0]
     file.write_text(json.dumps({label.upper(): "somebody", "persn": "a slip", "plce": "another"}))
-    said = f"data.definitions: {file} defines 2 labels that no schema has (persn, plce)"
+    said = f"data.definitions: {file} defines 2 labels in no schema (persn, plce)"
     assert said in _prepare(data=data).notes
     file.write_text(json.dumps({"persn": "a slip"}))
-    with pytest.raises(ValueError, match=r"defines 1 label that no schema has \(persn\): the labels of the data are "):
+    with pytest.raises(ValueError, match=r"defines 1 label in no schema \(persn\): the labels of the data are "):
         _prepare(data=data)
 
 
@@ -249,15 +248,18 @@ def test_definitions_of_labels_that_nobody_asks_for_are_said_and_refused_if_that
     [
         (
             {"reward": {"preset": "paper", "weights": {"overlap": 1.0}}},
-            "reward.weights changes nothing: .* 'paper' has no",
+            "reward.weights has no effect: .* 'paper' has no",
         ),
         ({"reward": {"preset": "weighted", "weights": {"overlap": 1.0}}}, ""),
         ({"reward": {"preset": "paper"}}, ""),
-        ({"sft": {"from_run": "other", "held_out": 1}}, "sft.held_out: 1 sentence out of GRPO's pool, .* not measured"),
+        (
+            {"sft": {"from_run": "other", "held_out": 1}},
+            "sft.held_out: 1 sentence kept out of GRPO's pool, .* not measured",
+        ),
         ({"sft": {"held_out": 1}}, ""),
         (
             {"evaluation": {"label_calibration": 0.3}, "sampling": {"decoding": "schema"}},
-            "evaluation.label_calibration changes nothing: it is for marks, and answers are decoded schema",
+            "evaluation.label_calibration has no effect: it applies to marks, but answers are decoded schema",
         ),
         ({"evaluation": {"label_calibration": 0.0}, "sampling": {"decoding": "schema"}}, ""),
     ],
@@ -282,11 +284,11 @@ def test_blank_definitions_are_left_out_and_a_label_is_defined_in_one_way(tmp_pa
     text = prepared.chat.tokenizer.decode(prepared.prompts[0].token_ids)
     assert "Labels: city, person (somebody), work of art\n" in text
     for told, why in (
-        ('{"PER": "people", "per": "robots"}', "'per' is defined as 'robots', and in another writing, .* as 'people'"),
-        ('{"a_b": "x", "A b": ""}', "'A b' is defined as '', and in another writing"),
+        ('{"PER": "people", "per": "robots"}', "'per' is defined as 'robots', and another spelling of .* as 'people'"),
+        ('{"a_b": "x", "A b": ""}', "'A b' is defined as '', and another spelling"),
         ('{"PER": "people", "PER": "robots"}', "an object has 'PER' twice"),
-        ('{"PER": " "}', "holds no definition, or blank ones alone"),
-        ("{}", "holds no definition, or blank ones alone"),
+        ('{"PER": " "}', "holds no definition, or only blank ones"),
+        ("{}", "holds no definition, or only blank ones"),
     ):
         file.write_text(told)
         with pytest.raises(ValueError, match=rf"data\.definitions: {file}:? {why}"):
@@ -337,11 +339,11 @@ def test_a_tokenizer_that_no_grammar_can_read_is_decoded_freely_and_so_is_its_ex
     data = {"train": (train,), "evaluation": (_file(tmp_path / "test.jsonl", ["Cyd."]),)}
     prepared = _prepare(data=data, model={"path": str(model)})
     assert prepared.decoding == "free"
-    why = "this tokenizer cannot be decoded under a grammar, which takes a token for "
+    why = "this tokenizer cannot be decoded under a grammar, which reads a token as "
     assert prepared.notes[-1].startswith(f"decoding free: {why}")
     (model / "rnr_prompt.json").write_text(prepared.prompt_file["rnr_prompt.json"])
     assert grammar_decoding(str(model)) == "free"
-    with pytest.raises(ValueError, match=f'decoding "marks": {why}.*: decode free'):
+    with pytest.raises(ValueError, match=f'decoding "marks": {why}.*: set decoding to free'):
         _prepare(data=data, model={"path": str(model)}, sampling={"decoding": "marks"})
 
 

@@ -251,7 +251,7 @@ def test_a_look_that_fails_ends_nothing_and_is_said_once(monkeypatch) -> None:
         return len(run.pool.slots)
 
     assert asyncio.run(scenario()) == 2
-    assert run.said[0] == "rollout workers stay 1: OSError: the cluster does not answer"
+    assert run.said[0] == "rollout workers stay at 1: OSError: the cluster does not answer"
     assert len(run.said) == 2
 
 

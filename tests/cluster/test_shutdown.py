@@ -49,7 +49,7 @@ def _ended(state: str, *, seconds: float, takes: float) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize(("state", "code"), [("done", 0), ("stopped", 75), ("failed", 1)])
 def test_where_ray_does_not_answer_the_process_ends_as_its_run_has_ended(state, code) -> None:
-    said = "run: Ray has not ended within 0.1 s and is left to itself\n"
+    said = "run: Ray did not shut down within 0.1 s; exiting without it\n"
     assert _ended(state, seconds=0.1, takes=60) == (code, "", said)
 
 
@@ -63,7 +63,7 @@ def test_what_fails_at_the_end_of_workers_is_told_and_a_dead_ray_is_not_asked(mo
 
     services: Any = SimpleNamespace(stop=fails)
     asyncio.run(end_workers(services, SimpleNamespace()))  # type: ignore[arg-type]
-    assert capsys.readouterr().err == "run: its workers were not all ended: RuntimeError: no answer\n"
+    assert capsys.readouterr().err == "run: some workers could not be stopped: RuntimeError: no answer\n"
     monkeypatch.setattr(ray_session, "dead", lambda: "raylet was ended by SIGKILL")
     asyncio.run(end_workers(services, SimpleNamespace()))  # type: ignore[arg-type]
     assert capsys.readouterr().err == ""

@@ -78,5 +78,5 @@ def test_two_benchmarks_tell_a_step_from_its_sequences() -> None:
 
 
 def test_the_json_of_another_benchmark_is_refused_by_what_it_lacks() -> None:
-    with pytest.raises(ValueError, match="no sampling_seconds, training_seconds"):
+    with pytest.raises(ValueError, match="one file lacks sampling_seconds, training_seconds"):
         measured([{"samples": 1, "completion_tokens": 2, "positions_computed": 1}], max_num_seqs=1)

@@ -493,9 +493,9 @@ def test_the_plan_says_at_which_level_engines_sleep_and_why_and_what_each_phase_
     found = rows()
     assert found["GPU memory of a learner rank"].endswith("libraries 1.0 = 16.1 of 20.3 GiB")
     assert found["engines sleep"] == (
-        "level 2 while the learner trains, 2.5 GiB each: beside an engine a rank would have 14.4"
+        "level 2 while the learner trains, 2.5 GiB each: beside an engine a rank would have only 14.4"
     )
-    assert found["GPU memory while engines sample"] == ("engine 9.6 + learner at rest 13.2 = 22.8 of 24.0 GiB")
+    assert found["GPU memory while engines sample"] == ("engine 9.6 + idle learner 13.2 = 22.8 of 24.0 GiB")
     assert "engines sleep" not in _decided(80.0)[1]()
     assert _decided(80.0, sleep="level1")[1]()["engines sleep"].endswith("as generation.sleep asks")
 
@@ -504,7 +504,7 @@ def test_what_fits_neither_way_is_refused_as_without_sleep() -> None:
     with pytest.raises(ValueError, match=r"a learner rank needs .* = 16\.1 of 12\.0 GiB: set model\.gradient_check"):
         _decided(20.0)[1]()
     # Asked for: 0.95 * 20 - 2.5 = 16.5 is enough to train, but 13.2 and 8 are more than 20.
-    with pytest.raises(ValueError, match=r"the learner that rests beside it need engine 8\.0 .* = 21\.2 of 20\.0 GiB"):
+    with pytest.raises(ValueError, match=r"the idle learner beside it need engine 8\.0 .* = 21\.2 of 20\.0 GiB"):
         _decided(20.0, sleep="level2")[1]()
 
 
@@ -519,7 +519,7 @@ def test_an_adapters_engine_keeps_its_weights_on_the_host() -> None:
 @pytest.mark.parametrize(
     ("gpus", "sections", "why"),
     [
-        (0.0, {}, "engines on a CPU have no memory of a GPU to give back"),
+        (0.0, {}, "engines on CPUs hold no GPU memory to release"),
         (2.0, {}, r"no engine shares a GPU .*gpus_per_rollout_worker=1, .*learner_rank=1; 0\.5 and 0\.5 would"),
         (1.0, {"grpo": GrpoConfig(max_staleness=1)}, "while the learner trains: set grpo.max_staleness=0"),
         (
@@ -535,7 +535,7 @@ def test_an_adapters_engine_keeps_its_weights_on_the_host() -> None:
     ],
 )
 def test_a_level_that_cannot_be_is_refused_by_name(gpus, sections, why) -> None:
-    with pytest.raises(ValueError, match=rf'generation\.sleep="level1": .*{why}.*"auto" decides by itself'):
+    with pytest.raises(ValueError, match=rf'generation\.sleep="level1": .*{why}.*"auto" picks a level that fits'):
         _decided(80.0, sleep="level1", gpus=gpus, **sections)
 
 
@@ -548,7 +548,7 @@ def test_the_plan_of_a_run_counts_sleep_and_refuses_it_on_a_cpu(tiny_model, colo
     options = [f"--model.path={tiny_model}", f"--data.train=['{colours}/train.jsonl']", "--sft.sequences_per_step=4"]
     options += [f"--data.evaluation=['{colours}/test.jsonl']", "--generation.sleep=level2"]
     assert plan.main(options) == 2
-    assert 'generation.sleep="level2": engines on a CPU' in capsys.readouterr().err
+    assert 'generation.sleep="level2": engines on CPUs' in capsys.readouterr().err
     monkeypatch.setattr("scripts.plan_output.local_resources", lambda: {"CPU": 4.0, "GPU": 1.0})
     monkeypatch.setattr("cluster.gpus.local_gpus", lambda: [gpus.Gpu(name="RTX 4090", gib=24.0, capability=8.9)])
     assert plan.main([*options, "--json"]) == 0

@@ -29,7 +29,7 @@ def test_a_lost_learner_is_rebuilt_from_the_last_checkpoint_and_no_step_is_left_
 
 def test_a_loss_that_comes_again_at_once_ends_the_run(tmp_path) -> None:
     policy = Policy({2: REBUILDS + 1})
-    with pytest.raises(LearnerLost, match=r"the worker died in step 2; .* Look into logs/learner-\*\.log"):
+    with pytest.raises(LearnerLost, match=r"the worker died in step 2; .* See logs/learner-\*\.log"):
         asyncio.run(make_stages(tmp_path, policy).run_all(1.0))
     assert policy.starts == REBUILDS
 

@@ -166,7 +166,7 @@ def test_the_object_store_says_which_disk_has_no_room_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _place: SimpleNamespace(free=10))
     with (
-        pytest.raises(OSError, match=rf"{tmp_path} has 0\.00 GiB free, and the weights take"),
+        pytest.raises(OSError, match=rf"{tmp_path} has 0\.00 GiB free, but the weights need"),
         ObjectStore().staged(parcels),
     ):
         pass
@@ -240,7 +240,7 @@ def test_memory_of_another_process_that_took_the_number_is_not_read() -> None:
     (parcel,) = _send(SharedMemory(), _weights())
     (_, name, size), *_ = parcel["buckets"]
     parcel["buckets"][0] = (0, name, size)  # there is a file of this number, too
-    with pytest.raises(PolicyGone, match="another one now"), SharedMemory().staged([parcel]):
+    with pytest.raises(PolicyGone, match="has been replaced"), SharedMemory().staged([parcel]):
         pass
 
 
@@ -379,7 +379,7 @@ def test_auto_takes_what_serves_the_place_best(topology, name) -> None:
     [
         ("shared_memory", _topology(one_host=False), "must be on one host"),
         ("shared_memory", _topology(rollout_gpus=1.0), "it is for CPUs"),
-        ("shared_memory", _topology(lora=True), "adapters are sent by the object store"),
+        ("shared_memory", _topology(lora=True), "adapters are sent through the object store"),
         ("cuda_ipc", _topology(), "must share one GPU"),
         ("cuda_ipc", _topology(rollout_gpus=1.0, learner_gpus=1.0), "must share one GPU"),
         ("cuda_ipc", _topology(rollout_gpus=0.5, learner_gpus=0.5, lora=True), "adapters"),
@@ -421,7 +421,7 @@ def test_the_version_before_the_newest_is_still_sent_and_an_older_one_is_refused
     sent = [_send(over_gloo, weights) for weights in versions]
     assert torch.equal(_arrived(over_gloo, sent[1])["w"], versions[1]["w"])  # of one that began before the newest came
     assert torch.equal(_arrived(over_gloo, sent[2])["w"], versions[2]["w"])
-    with pytest.raises(RuntimeError, match="number 1 of what the learner sent is there no more"):
+    with pytest.raises(RuntimeError, match="version 1 is no longer available on the learner"):
         _arrived(over_gloo, sent[0])
     assert torch.equal(_arrived(over_gloo, sent[2])["w"], versions[2]["w"])  # and the group goes on
 

@@ -73,8 +73,8 @@ def test_the_plan_of_a_cluster_that_is_not_joined_is_not_made_with_the_gpus_of_t
     assert plan.main(options) == 0
     (said,) = json.loads(capsys.readouterr().out)["plan"]["GPU memory"]
     assert said == (
-        "not worked out: the cluster is asked for its GPUs when it is joined; generation.max_num_seqs is 64 where they "
-        "are not known"
+        "not estimated: the GPUs of a cluster are known only after joining it; generation.max_num_seqs is 64 while "
+        "they are unknown"
     )
 
 

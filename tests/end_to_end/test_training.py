@@ -166,7 +166,7 @@ def test_a_run_takes_over_a_warm_start_credits_what_its_chains_mark_and_exports_
     assert any(row["marks"]["all"] for row in lines(training.run_folder / "rollouts.jsonl"))
     scores = [json.loads((each.run_folder / "summary.json").read_text())["evaluation"] for each in (warm, training)]
     # The warm start was evaluated under another decoding, so its scores are measured anew.
-    assert "sft.from_run: its scores are not reused" in training.output
+    assert "sft.from_run: not reusing its scores" in training.output
     assert scores[0]["sft"] != scores[1]["sft"]
     assert scores[1].keys() == {"sft", "grpo", "merged"}
     # Of what was changed nothing is left, so this is the model as it came; the checkpoint is what was trained.

@@ -49,7 +49,7 @@ def test_two_learners_do_not_build_at_once(tmp_path) -> None:
     far = time.monotonic() + 60
     with (
         _one_at_a_time(tmp_path, far),
-        pytest.raises(RuntimeError, match="another learner builds in"),
+        pytest.raises(RuntimeError, match="another learner is building in"),
         _one_at_a_time(tmp_path, time.monotonic()),
     ):
         pass
@@ -82,7 +82,7 @@ def homeless(tmp_path, monkeypatch):
 def test_a_home_that_cannot_be_written_is_told_and_a_private_folder_takes_its_place(homeless) -> None:
     (note,) = choose_build_root()
     assert "is built in /proc/nohome/.cache/torch_extensions/rnr-" in note
-    assert f"cannot be written (/proc: No such file or directory); it goes to {homeless}/rnr-" in note
+    assert f"is not writable (/proc: No such file or directory); building in {homeless}/rnr-" in note
     assert build_root().parent == homeless
     assert stat.S_IMODE(homeless.stat().st_mode) == 0o700
     assert choose_build_root() == []  # as each rank calls it
@@ -91,10 +91,10 @@ def test_a_home_that_cannot_be_written_is_told_and_a_private_folder_takes_its_pl
 def test_without_any_place_to_build_the_variables_are_named(homeless, monkeypatch) -> None:
     homeless.mkdir(mode=0o777)
     homeless.chmod(0o777)  # someone else could put code there
-    with pytest.raises(ValueError, match=f"neither can {homeless}, which is not.*set HOME or TORCH_EXTENSIONS_DIR"):
+    with pytest.raises(ValueError, match=f"nor is {homeless}, which is not.*set HOME or TORCH_EXTENSIONS_DIR"):
         choose_build_root()
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/proc/chosen")
-    with pytest.raises(ValueError, match=r"built in /proc/chosen, which cannot be written \(/proc: .*TORCH_EXTENSIONS"):
+    with pytest.raises(ValueError, match=r"built in /proc/chosen, which is not writable \(/proc: .*TORCH_EXTENSIONS"):
         choose_build_root()
 
 

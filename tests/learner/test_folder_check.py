@@ -81,42 +81,46 @@ def _as_gptq(weights) -> None:
         (
             {"num_key_value_heads": 2},
             None,
-            rf"4 of 21 weights .* {LAYER}\.k_proj\.weight \(\[16, 32\] in the files, \[32, 32\] by config\.json",
+            rf"4 of 21 weights .* {LAYER}\.k_proj\.weight \(\[16, 32\] in the files, \[32, 32\] in config\.json",
         ),
-        ({"vocab_size": 65}, None, rf"2 of 21 .* {EMBED} \(\[64, 32\] in the files, \[65, 32\] by config\.json\)"),
+        ({"vocab_size": 65}, None, rf"2 of 21 .* {EMBED} \(\[64, 32\] in the files, \[65, 32\] in config\.json\)"),
         ({"attention_bias": True}, None, rf"8 of 29 weights .* {LAYER}\.k_proj\.bias"),
         (
             {"num_hidden_layers": 3},
             None,
             r"9 of 30 weights .* model\.layers\.2\.input_layernorm\.weight, .* and 6 more$",
         ),
-        ({"num_hidden_layers": 1}, None, r"is another model: the files hold 9 weights that it has no place for: model"),
+        (
+            {"num_hidden_layers": 1},
+            None,
+            r"does not match the weights: the files hold 9 weights that the model does not have: model",
+        ),
         (
             {"rope_parameters": None, "rope_scaling": {"type": "foo"}},
             None,
-            r"cannot build the model .* KeyError: 'foo'",
+            r"cannot build its model: KeyError: 'foo'",
         ),
         ({"rope_parameters": None, "rope_theta": None}, None, r"config\.json: transformers cannot build .*TypeError"),
-        ({"hidden_act": "foo"}, None, r"config\.json: transformers cannot build the model that it tells: KeyError"),
-        ({}, _rename("model.", "_orig_mod.model."), r"20 of 21 .* hold 20 weights .* no place for: _orig_mod\.model"),
-        ({}, _rename("model.", ""), rf"20 of 21 weights .* none of that name and shape: {EMBED}"),
+        ({"hidden_act": "foo"}, None, r"config\.json: transformers cannot build its model: KeyError"),
+        ({}, _rename("model.", "_orig_mod.model."), r"20 of 21 .* hold 20 weights .* does not have: _orig_mod\.model"),
+        ({}, _rename("model.", ""), rf"20 of 21 weights .* no weight with that name and shape: {EMBED}"),
         ({}, _without_layer, r"9 of 21 weights .* model\.layers\.1\.input_layernorm\.weight"),
         ({}, _as_gptq, rf"1 of 21 .* {LAYER}\.q_proj\.weight; .* hold 1 weight .*: {LAYER}\.q_proj\.scales$"),
-        ({}, _add(**{f"{LAYER}.q_proj.bias": [32]}), rf"hold 1 weight .* no place for: {LAYER}\.q_proj\.bias$"),
-        ({}, _add(**{"model.norm.weight": [0]}), r"model\.norm\.weight \(\[0\] in the files, \[32\] by config"),
+        ({}, _add(**{f"{LAYER}.q_proj.bias": [32]}), rf"hold 1 weight .* does not have: {LAYER}\.q_proj\.bias$"),
+        ({}, _add(**{"model.norm.weight": [0]}), r"model\.norm\.weight \(\[0\] in the files, \[32\] in config"),
         ({}, lambda weights: weights.pop(HEAD), rf"1 of 21 weights .*: {HEAD}$"),
         (
             {"tie_word_embeddings": True},
             None,
-            rf"ties {HEAD} to {EMBED} .* differ: .* Set tie_word_embeddings to false",
+            rf"ties {HEAD} to {EMBED} .* differ in .* Set tie_word_embeddings to false",
         ),
         (
             {"architectures": ["LlamaForSequenceClassification"]},
             None,
             r"the architecture LlamaForSequenceClassification",
         ),
-        ({"architectures": ["Qwen2ForCausalLM"]}, None, r"language model of the type llama is LlamaForCausalLM: take"),
-        ({"architectures": None}, None, r"config\.json has no architectures, by which vLLM builds it"),
+        ({"architectures": ["Qwen2ForCausalLM"]}, None, r"language model of the type llama is LlamaForCausalLM: use"),
+        ({"architectures": None}, None, r"config\.json has no architectures, from which vLLM builds the model"),
     ],
 )
 def test_a_config_and_weights_that_do_not_fit_are_refused_by_name(tiny, settings, change, words) -> None:
@@ -154,13 +158,13 @@ def test_pickled_weights_are_compared_too(tiny) -> None:
     folder = tiny(settings={"num_hidden_layers": 1})
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(UnsupportedModel, match=r"the files hold 9 weights that it has no place for"):
+    with pytest.raises(UnsupportedModel, match=r"the files hold 9 weights that the model does not have"):
         _refuse(folder)
 
 
 def test_an_encoder_is_no_language_model(tiny) -> None:
     with pytest.raises(
-        UnsupportedModel, match=r"BertLMHeadModel is no decoder: BertLayer lets tokens see those behind"
+        UnsupportedModel, match=r"BertLMHeadModel is not a causal decoder: BertLayer attends to later tokens"
     ):
         _refuse(tiny("bert"))
 
@@ -168,7 +172,7 @@ def test_an_encoder_is_no_language_model(tiny) -> None:
 def test_layers_that_an_adapter_cannot_have_are_refused_before_anything_is_loaded(tiny) -> None:
     folder = tiny("mixtral")
     _refuse(folder)
-    with pytest.raises(UnsupportedModel, match=r"model\.lora_rank: \d+ weights of MixtralForCausalLM are no linear"):
+    with pytest.raises(UnsupportedModel, match=r"model\.lora_rank: \d+ weights of MixtralForCausalLM are not linear"):
         _refuse(folder, lora_rank=4, lora_alpha=8)
     _refuse(tiny("llama"), lora_rank=4, lora_alpha=8)
 

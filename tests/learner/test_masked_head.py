@@ -100,5 +100,5 @@ def test_more_tokens_than_fit_at_once_are_each_given_their_own_ids() -> None:
 
 
 def test_a_chosen_id_that_was_not_allowed_is_an_error() -> None:
-    with pytest.raises(ValueError, match="completion token 1 is 5, which is none of its allowed"):
+    with pytest.raises(ValueError, match="completion token 1 is 5, not one of its allowed"):
         allowed_tensors([(), (3, 4)], [1, 5])

@@ -115,8 +115,8 @@ def test_tokens_that_were_added_without_embeddings_are_named_with_what_to_do(mod
     tokenizer.save_pretrained(model)
     notes = chat_format(str(model)).notes
     assert notes[0].startswith(
-        f"model.path: the model has embeddings for {rows} tokens, and its tokenizer knows 2 more, never used: "
-        "'TNF-α', 'IL_2'; where they are to be, call model.resize_token_embeddings(len(tokenizer))"
+        f"model.path: the model has embeddings for {rows} tokens, but its tokenizer knows 2 more, never used: "
+        "'TNF-α', 'IL_2'; to use them, call model.resize_token_embeddings(len(tokenizer))"
     )
     written = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(written | {"vocab_size": rows + 2}))
@@ -307,7 +307,7 @@ def test_a_model_that_needs_code_of_its_own_is_refused_without_a_question(model,
     unknown = {"config.json": {"model_type": "own"}, "tokenizer_config.json": {"tokenizer_class": "OwnTokenizer"}}
     (model / file).write_text(json.dumps(written | unknown[file] | {"auto_map": names}))
     (model / "own.py").write_text(f"open({str(model / 'ran')!r}, 'w')")
-    with pytest.raises(ValueError, match=rf"{file} names Python code of its own \(auto_map\), which is never run"):
+    with pytest.raises(ValueError, match=rf"{file} names custom Python code \(auto_map\), which is never run"):
         chat_format(resolve(str(model)))
     assert not (model / "ran").exists()
 
@@ -394,7 +394,7 @@ def test_a_tokenizer_that_cuts_some_texts_otherwise_is_taken_and_this_is_said(
     tmp_path, kind, tokenizer_class, model_type
 ) -> None:
     _tokenizer(tmp_path, kind, tokenizer_class, model_type=model_type)
-    assert "cuts some texts otherwise than the file tells" in read_tokenizer(str(tmp_path))[1]
+    assert "splits some texts differently from the file" in read_tokenizer(str(tmp_path))[1]
     if model_type != "qwen2":  # for which transformers asks no file
         _name(tmp_path, "PreTrainedTokenizerFast")
         assert read_tokenizer(str(tmp_path))[1] == ""

@@ -111,5 +111,7 @@ def test_epochs_that_make_no_step_are_refused() -> None:
         return schedule.sft_steps
 
     assert steps(0.3) == 1  # 9 sequences
-    with pytest.raises(ValueError, match=r"sft\.epochs 0\.2 of 30 training sentences makes no step of .* 8: raise it"):
+    with pytest.raises(
+        ValueError, match=r"sft\.epochs 0\.2 of 30 training sentences does not fill one step of .* 8: raise"
+    ):
         steps(0.2)

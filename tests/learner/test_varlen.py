@@ -222,9 +222,11 @@ def test_the_device_decides_and_says_why_not(monkeypatch) -> None:
     gpu = torch.device("cuda", 0)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (9, 0))
     assert obstacle(gpu, frozenset({64, 128})) is None
-    assert obstacle(gpu, frozenset({256, 512})) == "its heads have 512 numbers, and the flash kernels take at most 256"
+    assert (
+        obstacle(gpu, frozenset({256, 512})) == "its head dimension is 512, but the flash kernels support at most 256"
+    )
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (7, 5))
-    assert "compute capability 8.0, and this device has 7.5" in (obstacle(gpu, frozenset({64})) or "")
+    assert "compute capability 8.0, but this device has 7.5" in (obstacle(gpu, frozenset({64})) or "")
 
 
 def test_the_preflight_notes_the_widths_of_all_heads() -> None:

@@ -269,7 +269,7 @@ def test_what_one_of_several_decodings_cannot_be_asked_is_known_before_the_first
     _loaded(asked, {"free": '{"entities": {}}', "marks": '{"entities": {}}'}, monkeypatch)
     command = ["--model", "m", "--data", *data, "--out", str(tmp_path), "--decoding", "free", "--decoding", "marks"]
     assert main([*command, "--samples", "8", "--label-calibration", "0.6"]) == 2
-    assert "ask with decoding='marks' and samples=1" in capsys.readouterr().err
+    assert "use decoding='marks' and samples=1" in capsys.readouterr().err
     assert asked == []
 
 

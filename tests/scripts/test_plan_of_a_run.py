@@ -122,15 +122,17 @@ def test_other_data_under_the_same_config_is_refused_by_the_plan_and_by_the_run_
     mine.write_text((colours / "train.jsonl").read_text().replace("Ada", "Eva"))
     for more in (["--dry-run"], []):
         assert main([*options, "--resume", *more]) == 2
-        assert "--resume: the warm start is not given what the run in" in capsys.readouterr().err
+        assert "--resume: the input of the warm start differs from the one the run in" in capsys.readouterr().err
 
 
 def test_the_plan_says_where_a_run_begins_and_counts_what_is_left(options, tmp_path, capsys) -> None:
     assert _plan(options, capsys)["run"] == [f"starts in {tmp_path / 'mine'}"]
-    assert _plan([*options, "--resume"], capsys)["run"] == [f"nothing to resume in {tmp_path / 'mine'}: it starts anew"]
+    assert _plan([*options, "--resume"], capsys)["run"] == [
+        f"nothing to resume in {tmp_path / 'mine'}; starting a new run"
+    ]
     folder = _started(options)
-    assert _plan(options, capsys)["run"] == [f"starts in {folder}, whose earlier run is moved aside"]
-    said = f"resumes in {folder} at its start: it has no checkpoint yet"
+    assert _plan(options, capsys)["run"] == [f"starts in {folder}; the earlier run there is moved aside"]
+    said = f"resumes in {folder} at the start: no checkpoint yet"
     assert _plan([*options, "--resume"], capsys)["run"] == [said]
     _at(folder, "grpo", 1)
     plan = _plan([*options, "--resume"], capsys)
@@ -156,8 +158,8 @@ def test_a_run_that_is_done_is_told_so_at_once_and_stays_done(options, begun, ca
     assert begun == []
     assert (folder / "status.json").read_bytes() == before
     plan = _plan([*options, "--resume"], capsys)
-    assert plan["run"] == [f"done already in {folder}: --resume starts nothing"]
-    assert "time in all (estimate)" not in plan
+    assert plan["run"] == [f"already finished in {folder}; --resume has nothing to do"]
+    assert "total time (estimate)" not in plan
 
 
 @pytest.mark.parametrize("missing", ["export/model.safetensors", "summary.json", "status.json"])
@@ -212,11 +214,11 @@ def test_the_plan_names_model_sources_and_what_preparing_noted(options, tiny_mod
     (tmp_path / "definitions.json").write_text('{"person": "a human", "town": "a place"}')
     plan = _plan([*options, f"--data.definitions={tmp_path}/definitions.json", "--evaluation.every_steps=9"], capsys)
     assert plan["model"] == [f"{tiny_model}, 7 million weights"]
-    assert plan["training sentences"][0].startswith("12: SFT takes 12, GRPO 12 of colours")
+    assert plan["training sentences"][0].startswith("12: SFT uses 12, GRPO 12 of colours")
     assert plan["evaluation sentences"][0].startswith("4 of colours")
     assert plan["note"] == [
-        "evaluation.every_steps (9) changes nothing: the longest stage that is measured has 2 steps",
-        f"data.definitions: {tmp_path}/definitions.json defines 1 label that no schema has (town)",
+        "evaluation.every_steps (9) has no effect: the longest evaluated stage has 2 steps",
+        f"data.definitions: {tmp_path}/definitions.json defines 1 label in no schema (town)",
     ]
 
 

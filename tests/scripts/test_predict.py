@@ -228,7 +228,10 @@ def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(tmp_path, aske
         (["--schema", "person", "--select", "vote", "Ada"], "select='vote' needs several samples"),
         (["--schema", "person", "--decoding", "free", "--threshold", "0.5", "Ada"], "a threshold needs confidences"),
         (["--schema", "person", "--max-new-tokens", "2000", "Ada"], "max_new_tokens (2000) must be smaller than conte"),
-        (["--schema", "person", "--context-tokens", "16", "Ada"], "context_tokens is a whole number of at least 32"),
+        (
+            ["--schema", "person", "--context-tokens", "16", "Ada"],
+            "context_tokens must be a whole number of at least 32",
+        ),
     ):
         assert main(["--model", "m", *wrong]) == 2
         assert said in capsys.readouterr().err

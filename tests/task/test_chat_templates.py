@@ -140,7 +140,7 @@ def test_a_tokenizer_that_puts_a_space_before_every_text_loses_no_training_sente
         schema = ("person", "place", "assistant", "model", "x-ray")
         examples.append(Example(uid="1", sentence=sentence, schema=schema, mentions=(mention,)))
     encoder = PromptEncoder(chat)
-    assert [encoder._changed(example) for example in examples] == ["", "", ""]
+    assert [encoder._changed_text(example) for example in examples] == ["", "", ""]
     for decoding in ("marks", "schema"):
         for example in examples:
             mentions, reasoning = taught(example, decoding)
@@ -511,12 +511,10 @@ def test_a_grammar_is_refused_where_it_cannot_read_the_tokens() -> None:
     refuse_unfollowed(chat, "free")
     for decoding, token in (("marks", "["), ("schema", "Lovelace")):
         read = repr(f"\u2581{token}".encode())
-        said = (
-            f'decoding "{decoding}": this tokenizer cannot be decoded under a grammar, which takes a token for {read}'
-        )
+        said = f'decoding "{decoding}": this tokenizer cannot be decoded under a grammar, which reads a token as {read}'
         with pytest.raises(ValueError) as refusal:
             refuse_unfollowed(chat, decoding)  # type: ignore[arg-type]
-        assert str(refusal.value) == f"{said}: decode free"
+        assert str(refusal.value) == f"{said}: set decoding to free"
     for kind in ("byte-level", "metaspace", "legacy"):
         for think in ("added", "special", "text"):
             _, chat = _chat(kind, "chatml", think=think)

@@ -56,7 +56,7 @@ def test_a_choice_that_has_no_token_of_its_own_is_a_decision_all_the_same(tokeni
 
 
 def test_a_token_outside_the_grammar_is_an_error(tokenizer) -> None:
-    with pytest.raises(ValueError, match="token 0, b'Bo', is not among the"):
+    with pytest.raises(ValueError, match="token 0, b'Bo', is not one of the"):
         _decisions(tokenizer, "Ada ran", "Bo ran")
 
 
@@ -72,7 +72,7 @@ def test_a_token_that_ends_an_answer_is_no_way_to_copy_a_sentence_that_spells_it
         spelt = PieceEncoder(tokenizer).encode([Piece(f"{name}\n")])
         allowed = masks.allowed(grammar, [*begin, *spelt, ends[0]])
         assert [tokenizer.decode(one) for one in allowed[2]] == ["<", "["]
-        with pytest.raises(ValueError, match=r"token 2, .*, is not among the 2 allowed ones"):
+        with pytest.raises(ValueError, match=r"token 2, .*, is not one of the 2 allowed ones"):
             masks.allowed(grammar, [*begin, token])
 
 

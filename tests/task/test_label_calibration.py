@@ -74,7 +74,7 @@ def evaluated(
     wanted = EvaluationConfig(max_new_tokens=200, label_calibration=weight)
     disk = Disk(file.parent, seconds=0)
     result, pairs = ner.loop.submit(
-        evaluate(generation, prepared, wanted, context_tokens=1024, file=file, disk=disk)
+        evaluate(prepared, wanted, generation, file, context_tokens=1024, disk=disk)
     ).result()
     assert [example for example, _ in pairs] == list(examples)
     return result, [found for _, found in pairs]
@@ -90,7 +90,9 @@ def test_a_label_that_the_model_names_anywhere_yields_to_one_that_is_named_here(
     engine = Opinionated(ner.chat.tokenizer)
 
     async def decided(weight: float) -> Chosen:
-        return await LabelCalibration(choices(engine), ner.chat, 1024).decided(ner.chat.prompt(example), found, weight)
+        return await LabelCalibration(choices(engine), ner.chat, 1024).calibrate(
+            ner.chat.prompt(example), found, weight
+        )
 
     changed = asyncio.run(decided(1.0))
     assert changed.mentions == (Mention(text="Ada", label="person", start=0, end=3),)
@@ -217,7 +219,9 @@ def test_an_evaluation_that_ends_early_asks_for_nothing_more(ner, ended) -> None
         await asyncio.sleep(60)
 
     async def work() -> None:
-        answering = asyncio.ensure_future(LabelCalibration(choices, ner.chat, 1024).all_decided(prompts, answers, 0.6))
+        answering = asyncio.ensure_future(
+            LabelCalibration(choices, ner.chat, 1024).calibrate_all(prompts, answers, 0.6)
+        )
         if ended == "by a failure":
             with pytest.raises(RuntimeError, match="gone"):
                 await answering
@@ -254,7 +258,7 @@ def test_a_mark_keeps_its_label_where_the_context_ends_before_a_longer_one_would
             here = tuple(token_ids[: len(prompt.token_ids)]) == prompt.token_ids
             return {token: math.log(0.01 if (token in closing) == here else 0.99) for token in ids}
 
-    decided = asyncio.run(LabelCalibration(choices(Engine()), ner.chat, context).decided(prompt, found, 1.0))
+    decided = asyncio.run(LabelCalibration(choices(Engine()), ner.chat, context).calibrate(prompt, found, 1.0))
     assert [mention.label for mention in decided.mentions] == [labels[1], "person"]
     assert decided.confidences[1] == 0.25
 
@@ -309,7 +313,7 @@ def test_a_failed_question_is_asked_again_and_neutral_sentences_without_room_are
         assert len(engine.asked) == sum(size < context for size in sizes) in (1, 2, 3)
         with pytest.raises(ValueError, match="the 2 labels leave no room"):
             await LabelCalibration(choices(engine), ner.chat, 20)._prior(SCHEMA, None)
-        with pytest.raises(ValueError, match="among at most 1024 labels, and 1025 are asked for"):
+        with pytest.raises(ValueError, match="at most 1024 labels, but 1025 are asked for"):
             await LabelCalibration(choices(engine), ner.chat, 9999)._prior(tuple(map(str, range(1025))), None)
 
     asyncio.run(work())
@@ -319,7 +323,7 @@ def test_a_failed_question_is_asked_again_and_neutral_sentences_without_room_are
     ("options", "why"),
     [
         ({"decoding": "marks", "label_calibration": 1.5}, r"label_calibration: must be at most 1 \(got 1.5\)"),
-        ({"decoding": "schema", "label_calibration": 0.5}, "ask with decoding='marks' and samples=1, or with"),
+        ({"decoding": "schema", "label_calibration": 0.5}, "use decoding='marks' and samples=1, or "),
         ({"decoding": "marks", "label_calibration": "0.6"}, r"label_calibration: must be a number \(got '0.6'\)"),
         ({"decoding": "marks", "samples": 8, "label_calibration": 0.5}, "samples=8"),
     ],
@@ -353,7 +357,7 @@ def test_a_label_is_decided_in_the_chain_with_the_labels_decided_before_it(ner) 
     )  # fmt: skip
     engine = Following(ner.chat.tokenizer)
     calibration = LabelCalibration(choices(engine), ner.chat, 1024)
-    decided = asyncio.run(calibration.decided(ner.chat.prompt(example), found, 1.0))
+    decided = asyncio.run(calibration.calibrate(ner.chat.prompt(example), found, 1.0))
     # In the chain as it came 0.05 / 0.1 would speak for person and 0.95 / 0.9 for city.
     assert [mention.label for mention in decided.mentions] == ["person", "person"]
     assert decided.reasoning == "[Ada: person] met [Bo: person]"
@@ -361,5 +365,5 @@ def test_a_label_is_decided_in_the_chain_with_the_labels_decided_before_it(ner) 
     assert decided.confidences[1] == pytest.approx(0.5 * 9 / (9 + 1 / 9))
     assert len([text for text in engine.asked if text.endswith("[Bo:")]) == 2
     # Where no label before it changes, nothing is asked twice.
-    asyncio.run(calibration.decided(ner.chat.prompt(example), found, 0.0))
+    asyncio.run(calibration.calibrate(ner.chat.prompt(example), found, 0.0))
     assert len([text for text in engine.asked if text.endswith("[Bo:")]) == 3

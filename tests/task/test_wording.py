@@ -135,7 +135,7 @@ def test_an_export_of_before_is_still_read(tmp_path) -> None:
     ("written", "why"),
     [
         ('{"preset": "compact"', "Invalid JSON"),
-        ('{"preset": "terse", "definitions": {}}', "preset: 'terse' is none of compact, compact-de,"),
+        ('{"preset": "terse", "definitions": {}}', "preset: 'terse' is not one of compact, compact-de,"),
         ('{"preset": "compact", "decoding": "beams"}', "decoding: must be 'free', 'schema' or 'marks' (got 'beams')"),
         ('{"preset": "compact", "label_calibration": 7}', "label_calibration: must be at most 1 (got 7)"),
         ('{"wording": {"system": "Find."}}', "wording.user: is missing"),
