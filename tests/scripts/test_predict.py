@@ -110,7 +110,7 @@ def test_of_two_that_write_one_file_the_second_is_refused_before_it_loads_a_mode
     monkeypatch.setitem(sys.modules, "actors.loading", SimpleNamespace(load=while_it_loads))
     assert main([*command, "--resume"]) == 0
     assert [done.returncode for done in others] == [2, 2]
-    assert all(f"{out} is written by another process: give another --out" in done.stderr for done in others)
+    assert all(f"another process is writing to {out}: give another --out" in done.stderr for done in others)
     assert (len(asked), len(out.read_text().splitlines())) == (1, 2)
 
 
