@@ -179,7 +179,16 @@ def test_the_labels_of_an_evaluation_are_part_of_it(tmp_path) -> None:
     assert read_timeline(tmp_path)["lanes"][0]["seconds"] == {"evaluation": 3.0}
 
 
-RECORDERS = {"_all": 0, "_write_and_check": 0, "_on_each": 0, "_gather": 0, "_wait": 0, "lease": 0, "wait": 1, "span": 1}
+RECORDERS = {
+    "_all": 0,
+    "_write_and_check": 0,
+    "_on_each": 0,
+    "_gather": 0,
+    "_wait": 0,
+    "lease": 0,
+    "wait": 1,
+    "span": 1,
+}
 """Function that records a span, or hands on to one that does -> which of its arguments is what the work is."""
 
 
