@@ -41,7 +41,7 @@ def decide_gpus(
     if 0 < (cluster.gpus_per_rollout_worker or 0.0) < 1 and not generation.changed("gpu_memory_fraction"):
         generation = generation.model_copy(update={"gpu_memory_fraction": SHARED_GPU_MEMORY})
     # What this machine has is all there will ever be; to a cluster a node may be added.
-    _refuse_crowded(cluster, generation.gpu_memory_fraction, math.inf if cluster.address else gpus - judged)
+    _refuse_crowded(cluster, generation.gpu_memory_fraction, math.inf if ray_address(cluster) else gpus - judged)
     return cluster, generation
 
 
@@ -63,17 +63,20 @@ def _refuse_crowded(cluster: ClusterConfig, fraction: float, gpus: float) -> Non
             "would be put on one GPU, but NCCL allows one per GPU: set it to 1, or both cluster.gpus_per_learner_rank "
             "and cluster.gpus_per_rollout_worker to 0.5"
         )
-    lone_ranks = (cluster.learner_ranks - paired) * (LONE_RANK if paired else rank)
-    free = gpus - paired * held - lone_ranks
-    alone = min(cluster.most_rollout_workers - paired, int(free / engine) if engine and free < math.inf else math.inf)
-    if not 0 < engine < 1 or alone < 1:
+    if not 0 < engine < 1:
+        return
+    free = gpus - paired * held - (cluster.learner_ranks - paired) * (LONE_RANK if paired else rank)
+    alone = cluster.most_rollout_workers - paired
+    if free < alone * engine:
+        alone = int(free / engine)
+    if alone < 1:
         return
     if paired and held + engine <= 1:
         raise ValueError(
             f"cluster.gpus_per_rollout_worker={engine:g}: a second engine would be put on the GPU of a learner rank, "
             f"which expects only one: set cluster.gpus_per_learner_rank to {1 - engine:g}"
         )
-    together = int(min(alone, 1 // engine))
+    together = min(alone, int(1 / engine))
     if together > 1 and together * fraction > 1:
         raise ValueError(
             f"cluster.gpus_per_rollout_worker={engine:g}: {together} engines would be put on one GPU, and each takes "

@@ -255,6 +255,7 @@ def test_ranks_for_which_there_are_too_few_gpus_are_refused_with_the_number_that
             r"2 engines would be put on one GPU, and each takes 0\.6 .*gpu_memory_fraction to 0\.47 or less",
         ),
         (("rollout_workers=1..8", "gpus_per_learner_rank=1", "gpus_per_rollout_worker=0.25"), 0.4, "4 engines would"),
+        (("rollout_workers=5", "gpus_per_learner_rank=1", "gpus_per_rollout_worker=0.2"), 0.22, "5 engines would"),
     ],
 )
 def test_shares_that_would_put_too_much_on_one_gpu_are_refused_by_name(asked, fraction, said) -> None:
@@ -263,11 +264,15 @@ def test_shares_that_would_put_too_much_on_one_gpu_are_refused_by_name(asked, fr
         decide_gpus(_config(*asked), generation, 8.0)
 
 
-def test_engines_that_this_machine_has_no_gpu_for_crowd_none() -> None:
+def test_engines_that_this_machine_has_no_gpu_for_crowd_none(monkeypatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     pair, generation = _config("rollout_workers=1..8"), GenerationConfig(gpu_memory_fraction=0.6)
     assert decide_gpus(pair, generation, 1.0)[0].gpus_per_rollout_worker == 0.5  # which fills the one GPU
     with pytest.raises(ValueError, match="2 engines would be put on one GPU"):
         decide_gpus(pair.model_copy(update={"address": "10.0.0.1:6379"}), generation, 1.0)  # a node may be added
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(ValueError, match="2 engines would be put on one GPU"):
+        decide_gpus(pair, generation, 1.0)
 
 
 def test_shares_that_leave_every_rank_its_gpu_stand() -> None:
