@@ -1,11 +1,14 @@
-"""The layers of a model compiled: norms, rotary embedding, activation and residuals become a few fused kernels a layer.
-One compiled pass serves all layers, and it starts its kernels without Python in between."""
+"""The layers of a model compiled: norms, rotary embedding, activation and residuals become a few fused kernels a layer,
+and products of one input are one. One compiled pass serves all layers, and it starts its kernels without Python in
+between."""
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from learner.architecture import UnsupportedModel
+from learner.joined_linears import join_linears
 from learner.logprobs import body, causal_model
 
 
@@ -17,10 +20,11 @@ def layers(model: Any) -> nn.ModuleList:
     return max(lists, key=len)
 
 
-def compile_layers(policy: Any) -> int:
+def compile_layers(policy: Any, run: Callable[[], object]) -> int:
     """Compile the layers of a policy in place, and the passes over its logits, for rows of any length, when they first
-    run; returns how many layers."""
+    run; returns how many layers. ``run`` is a forward pass, made before, which shows what can be joined."""
     found = layers(policy.model)
+    policy.joined = join_linears(found, run)
     for layer in found:
         layer.compile(dynamic=True)
     policy.fuse_head()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from learner.compilation import compile_layers
 from learner.gradients import use_few_kernels
 from learner.logprobs import PolicyModel
 from learner.memory import ON_CPU, kept_bytes, longest_alone, tokens_that_fit
-from learner.preflight import check_on_device
+from learner.preflight import check_on_device, trial_batch
 from learner.settings import LearnerSettings
 from learner.varlen import activate_fastest, obstacle
 from learner.varlen_layout import varlen_layout
@@ -57,14 +58,27 @@ def fit_to_device(engine: Any, run: Forward, settings: LearnerSettings) -> Fitte
         notes.append(f"attention: one call of {activate_fastest(device)} a layer")
     elif device.type != "cpu":
         notes.append(f"attention: by length buckets, several times slower, because {reason}")
-    if _compiles(settings.optimizer, arrange):
-        notes.append(f"compiled: {compile_layers(policy)} layers, at the first micro-batches")
+    compiled = _compiles(settings.optimizer, arrange)
     if arrange is varlen_layout:
-        check_on_device(run, policy, device, varlen_layout)
+        notes += _check_varlen(run, policy, device, compiled=compiled)
     if device.type == "cuda" and use_few_kernels(engine.optimizer):
         notes.append("gradients: summed and measured in a few kernels")
     max_tokens = _max_tokens(policy, device, settings, arrange, notes)
     return Fitted(arrange=arrange, max_tokens=max_tokens, notes=tuple(notes))
+
+
+def _check_varlen(run: Forward, policy: PolicyModel, device: torch.device, *, compiled: bool) -> list[str]:
+    """Compile the layers where that is asked for, and compare one attention call a layer with length buckets."""
+    notes = []
+    buckets, varlen = (trial_batch(policy, device, arrange) for arrange in (bucketed_layout, varlen_layout))
+    with torch.no_grad():
+        expected = run(buckets)
+        if compiled:
+            count = compile_layers(policy, partial(run, varlen))
+            joined = f", {len(policy.joined)} groups of matrix products joined" if policy.joined else ""
+            notes.append(f"compiled: {count} layers{joined}")
+        check_on_device(run(varlen), expected, policy)
+    return notes
 
 
 def _compiles(optimizer: OptimizerConfig, arrange: Arrange) -> bool:

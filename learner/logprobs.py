@@ -17,6 +17,7 @@ from torch.nn import functional
 from learner.architecture import UnsupportedModel, train_every_embedding, turn_off_noise
 from learner.attention import take_over
 from learner.bucketed_layout import BucketedLayout
+from learner.joined_linears import JoinedLinears
 from learner.logits import PLAIN, Logits
 from learner.masked_head import Allowed, masked_logprobs
 from learner.varlen_layout import VarlenLayout
@@ -44,6 +45,7 @@ class PolicyModel(nn.Module):
         super().__init__()
         self.head_widths: frozenset[int] = frozenset()
         """Numbers of the heads of its attention, as ``learner.preflight`` finds them."""
+        self.joined: Sequence[JoinedLinears] = ()
         take_over(model)
         turn_off_noise(model)
         train_every_embedding(model)
@@ -71,6 +73,8 @@ class PolicyModel(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Float32 log-probabilities of ``targets_N`` at ``temperature``, and the entropy in nats of each distribution,
         both of shape N; the arguments are those of ``learner.batch.Batch``."""
+        for linears in self.joined:
+            linears.check()
         causal = causal_model(self.model)
         hidden_1TD = body(causal)(
             input_ids=input_ids_1T, position_ids=position_ids_1T, use_cache=False, layout=layout

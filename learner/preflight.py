@@ -6,7 +6,7 @@ plain forward pass, one sequence a row. Whatever breaks the learner's assumption
 by module until it has a name.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,6 @@ from torch import nn
 from learner.architecture import Noise, UnsupportedModel, turn_off_noise
 from learner.attention import noted_widths
 from learner.batch import Arrange, Batch, MicroBatch, Weighted, collate
-from learner.bucketed_layout import bucketed_layout
 from learner.logits import Logits
 from learner.logprobs import PolicyModel, body, causal_model
 from learner.module_trace import SAME, first_difference, in_float32, joined, traces
@@ -75,18 +74,20 @@ def _refuse_errors(what: str) -> Iterator[None]:
         raise UnsupportedModel(f"{what}: {type(error).__name__}: {error}") from error
 
 
-def check_on_device(run: Callable[[Batch], torch.Tensor], policy: PolicyModel, device: Any, arrange: Arrange) -> None:
-    """Raise UnsupportedModel where attention arranged so gives other log-probabilities than in length buckets, both on
-    the device that trains and in the type of the weights; ``run`` gives those of a batch."""
-    packs = _weighted_packs(_samples(policy.model))
-    with torch.no_grad():
-        ours, theirs = (run(collate(packs, device, how)).float() for how in (arrange, bucketed_layout))
-    difference = (ours - theirs).abs().mean().item()
+def trial_batch(policy: PolicyModel, device: Any, arrange: Arrange) -> Batch:
+    """A short batch of completions that share prompts, always the same one."""
+    return collate(_weighted_packs(_samples(policy.model)), device, arrange)
+
+
+def check_on_device(found: torch.Tensor, expected: torch.Tensor, policy: PolicyModel) -> None:
+    """Raise UnsupportedModel where the log-probabilities of a batch with one attention call a layer, and compiled where
+    layers are, are not those ``expected``, with length buckets on the same device."""
+    difference = (found.float() - expected.float()).abs().mean().item()
     if not difference <= DEVICE_TOLERANCE:
         raise UnsupportedModel(
-            f"{type(policy.model).__name__} on {device}: with one attention call a layer its log-probabilities differ "
-            f"by {difference:.2g} nats on average from those of the length buckets. This torch's flash kernels do not "
-            "fit this model or device: another version may"
+            f"{type(policy.model).__name__} on {found.device}: with one attention call a layer its log-probabilities "
+            f"differ by {difference:.2g} nats on average from those of the length buckets. This torch's flash kernels "
+            'do not fit this model or device, or compiled layers do not (optimizer.compile="off"): another version may'
         )
 
 

@@ -1,4 +1,5 @@
-"""Compiled layers on a CPU, torch's flash operation emulated there: the same numbers from a handful of kernels."""
+"""Compiled layers on a CPU, torch's flash operation emulated there: the same numbers from a handful of kernels, with
+weights by themselves and, as DeepSpeed keeps them, one after another."""
 
 import re
 from dataclasses import replace
@@ -19,6 +20,7 @@ from learner.logprobs import PolicyModel, passes_over, token_logprobs
 from learner.varlen_layout import varlen_layout
 from rnr.config import OptimizerConfig
 from scripts.benchmarks.families import tiny_config
+from tests.learner.test_joined_linears import flattened
 from tests.learner.test_varlen import _packs, _run
 
 ROWS = ([(9, [5, 1, 12]), (4, [3])], [(8, [3, 4]), (2, [9])], [(40, [33, 50, 1])], [(20, [10])], [(5, [7]), (9, [30])])
@@ -35,10 +37,11 @@ def compiled_anew():
     torch._dynamo.reset()
 
 
-def _policy(dtype=torch.float32):
+def _policy(dtype=torch.float32, *, flat=False):
     torch.manual_seed(0)
     config = tiny_config("llama", vocab_size=128, num_hidden_layers=3, num_attention_heads=8)
-    return PolicyModel(AutoModelForCausalLM.from_config(config, dtype=dtype), PLAIN)
+    policy = PolicyModel(AutoModelForCausalLM.from_config(config, dtype=dtype), PLAIN)
+    return flattened(policy) if flat else policy
 
 
 def _outcome(policy, batch):
@@ -48,20 +51,23 @@ def _outcome(policy, batch):
     return logprobs.detach(), torch.cat([parameter.grad.flatten() for parameter in policy.parameters()])
 
 
+# Seven matrix products and one attention forward, twice as many backward; joined there are four. All else is fused.
+@pytest.mark.parametrize(("flat", "groups", "forward", "backward"), [(False, 0, 16, 26), (True, 6, 10, 15)])
 def test_compiled_layers_give_equal_numbers_from_few_kernels_and_one_compilation_serves_all(
-    monkeypatch, compiled_anew
+    flat, groups, forward, backward, monkeypatch, compiled_anew
 ) -> None:
     monkeypatch.setattr("learner.logprobs.at_once", lambda _device, _vocabulary: (883, 883))  # as on a GPU
     torch._dynamo.utils.counters.clear()
-    plain, compiled = _policy(), _policy()
-    assert compile_layers(compiled) == 3
-    _, codes = run_and_get_code(_outcome, compiled, collate(_packs(ROWS[0]), arrange=varlen_layout))
+    plain, compiled = _policy(), _policy(flat=flat)
+    batch = collate(_packs(ROWS[0]), arrange=varlen_layout)
+    assert compile_layers(compiled, lambda: _run(compiled, batch)) == 3
+    assert len(compiled.joined) == groups
+    _, codes = run_and_get_code(_outcome, compiled, batch)
     kernels = [len(KERNEL.findall(code[code.index("def call(") :])) for code in codes]
-    # Seven matrix products and one attention forward, twice as many backward; all else is fused.
     # And two passes over the logits.
     assert len(kernels) == 4
-    assert kernels[0] <= 16
-    assert kernels[1] <= 26
+    assert kernels[0] <= forward
+    assert kernels[1] <= backward
     assert kernels[2:] == [1, 1]
     for shapes in ROWS:
         batch = collate(_packs(shapes), arrange=varlen_layout)

@@ -1,4 +1,5 @@
-"""Gradients in a few kernels: by hand on what DeepSpeed's optimizer consists of, and on that optimizer itself."""
+"""Gradients in a few kernels: by hand on what DeepSpeed's optimizer consists of, and on that optimizer itself; there
+also what lets linear layers be joined, that it keeps their weights one after another."""
 
 import json
 import subprocess
@@ -89,7 +90,9 @@ BOTH = """
 import json, tempfile
 from pathlib import Path
 import torch
+from learner.compilation import layers
 from learner.gradients import use_few_kernels
+from learner.joined_linears import join_linears
 from rnr.config import GrpoConfig
 from rnr.model_folder import EMBEDDED_MODEL, resolve
 from scripts.benchmarks.launches import operations
@@ -115,16 +118,25 @@ state = [*optimizer.fp32_groups_flat_partition, *optimizer.bf16_groups_flat]
 state += [value for each in worker.engine._optimizer.state.values() for value in each.values()]
 kept = [each.detach().clone() for each in state]
 before, found = weights(), {"batches": len(plan)}
-for side in ("many", "few"):
+for side in ("many", "few", "joined"):
     for each, was in zip(state, kept, strict=True):
         each.data.copy_(was)
     if side == "few":
         found["used"] = use_few_kernels(optimizer)
+    if side == "joined":
+        policy = worker.engine._engine.module
+        policy.joined = join_linears(layers(policy.model), lambda: worker.engine.logprobs(plan[:1], 1.0))
+        found["layers"], found["groups"] = len(layers(policy.model)), len(policy.joined)
     norms = [step() for _ in range(3)]
     after = weights()
-    found[side] = {"norms": norms, "moved": (after - before).norm().item(), "launches": operations(step).total()}
-    found["apart"] = (after - others).norm().item() if side == "few" else None
-    others = after
+    first = after if side == "many" else first
+    found[side] = {
+        "norms": norms,
+        "moved": (after - before).norm().item(),
+        "apart": (after - first).norm().item(),
+        "products": operations(step)["aten::mm"],
+        "launches": operations(step).total(),
+    }
 print(json.dumps(found))
 """
 
@@ -134,11 +146,16 @@ def test_deepspeed_trains_the_same_with_fewer_launches() -> None:
     done = subprocess.run([sys.executable, "-c", BOTH], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    many, few = found["many"], found["few"]
+    many, few, joined = found["many"], found["few"], found["joined"]
     assert found["used"]
     assert found["batches"] > 1
     assert few["norms"] == pytest.approx(many["norms"], rel=1e-3)
     assert min(many["norms"]) > 0.05  # so it was clipped in every step
-    assert found["apart"] < 0.02 * many["moved"]
+    assert few["apart"] < 0.02 * many["moved"]
     # Of 20 parameters: a cast and a sum in each micro-batch, a norm and a clipping in the step.
     assert many["launches"] - few["launches"] > 0.9 * 20 * (2 * found["batches"] + 2)
+    # Queries, keys and values; gate and up: of five products forward and ten backward there are two and four.
+    assert found["groups"] == 2 * found["layers"]
+    assert joined["norms"] == pytest.approx(many["norms"], rel=1e-2)
+    assert joined["apart"] < 0.05 * many["moved"]
+    assert few["products"] - joined["products"] == 9 * found["layers"] * found["batches"]

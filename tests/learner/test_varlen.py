@@ -14,9 +14,10 @@ from learner import varlen
 from learner.architecture import UnsupportedModel
 from learner.attention import attend
 from learner.batch import Weighted, collate
+from learner.bucketed_layout import bucketed_layout
 from learner.logits import PLAIN
 from learner.logprobs import PolicyModel
-from learner.preflight import check_on_device, preflight
+from learner.preflight import check_on_device, preflight, trial_batch
 from learner.varlen import obstacle
 from learner.varlen_layout import varlen_layout
 from rnr.types import Sample
@@ -238,8 +239,11 @@ def test_a_kernel_that_computes_something_else_is_refused_on_its_device(emulated
     with torch.no_grad():
         for parameter in policy.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    check_on_device(lambda batch: _run(policy, batch), policy, torch.device("cpu"), varlen_layout)
+        expected = _run(policy, trial_batch(policy, "cpu", bucketed_layout))
+        check_on_device(_run(policy, trial_batch(policy, "cpu", varlen_layout)), expected, policy)
     # As if causality went by the upper left: completions do not see the end of their prompt.
     monkeypatch.setattr(varlen, "varlen_attn", lambda *given, **options: emulation(*given, **options).roll(1, 0))
-    with pytest.raises(UnsupportedModel, match="with one attention call a layer"):
-        check_on_device(lambda batch: _run(policy, batch), policy, torch.device("cpu"), varlen_layout)
+    with torch.no_grad():
+        found = _run(policy, trial_batch(policy, "cpu", varlen_layout))
+    with pytest.raises(UnsupportedModel, match="on cpu: with one attention call a layer"):
+        check_on_device(found, expected, policy)
