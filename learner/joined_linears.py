@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -60,18 +59,16 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, given: torch.Tensor, joined_OI: torch.Tensor, *weights: torch.Tensor) -> Any:
         ctx.save_for_backward(given, joined_OI)
-        ctx.sizes = [len(weight) for weight in weights]
-        return functional.linear(given, joined_OI).split(ctx.sizes, -1)
+        return functional.linear(given, joined_OI).split([len(weight) for weight in weights], -1)
 
     @staticmethod
-    @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grads: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
         given, joined_OI = ctx.saved_tensors
         grad = torch.cat(grads, -1)
         of_weights_OI = grad.flatten(0, -2).T @ given.flatten(0, -2)
-        return grad @ joined_OI, None, *of_weights_OI.split(ctx.sizes)
+        return grad @ joined_OI, None, *of_weights_OI.split([each.shape[-1] for each in grads])
 
 
 def join_linears(layers: nn.ModuleList, run: Callable[[], object]) -> list[JoinedLinears]:
