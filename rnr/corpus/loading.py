@@ -141,13 +141,18 @@ def check(paths: Sequence[str], reading: Reading, duplicates: Resolution = "keep
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Switch off the cyclic garbage collector, which would scan all examples repeatedly: they have no cycles."""
+    """Switch off the cyclic garbage collector, which would scan all examples repeatedly: they have no cycles.
+
+    Afterwards all objects count as old, so that only a full collection scans them.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was:
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 

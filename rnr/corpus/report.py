@@ -122,7 +122,7 @@ class Reading:
 
     def with_spaces(self, tokens: list[str], file: Path, number: int) -> list[str]:
         """The tokens, with those that stand for a space replaced by one and counted."""
-        if self.marks.isdisjoint(tokens):
+        if not self.marks or self.marks.isdisjoint(tokens):
             return tokens
         found = [token for token in tokens if token in self.marks]
         self.note(MARKS, file, number, ", ".join(map(repr, dict.fromkeys(found))), times=len(found))

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, count, islice, pairwise
+from operator import add
 from typing import Literal
 
 import regex
@@ -173,7 +174,7 @@ def join(tokens: Sequence[str], rule: SpaceRule, glued: Collection[int] = ()) ->
     elif rule == "script" and "   " in spaced and any(map(str.isspace, tokens)) and not _joins(spaced):
         spaces = [not (left.isspace() or right.isspace()) for left, right in pairwise((*tokens, ""))]
     elif rule == "always" or (rule == "script" and not _joins(spaced)):
-        return spaced, [0, *(end + place for place, end in enumerate(accumulate(map(len, tokens)), 1))][:-1]
+        return spaced, [0, *map(add, accumulate(map(len, tokens)), count(1))][:-1]
     elif rule != "script" and len(spaced) == 2 * len(tokens) - 1 and "" not in tokens:
         return "".join(tokens), list(range(len(tokens)))
     else:

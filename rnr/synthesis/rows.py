@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from rnr.corpus.formats.row_types import read_row_fields
+from rnr.corpus.formats.row_types import EntityFields, read_row_fields
 from rnr.synthesis.outcomes import Outcome
 from rnr.task.labels import normalise_label
 from rnr.task.parsing import ground
@@ -26,14 +26,14 @@ def read_row(row: Any, name: str) -> Example:
         uid=fields.guid or name,
         sentence=fields.sentence,
         schema=tuple(fields.labels),
-        mentions=ground((_mention(*entity, fields.sentence) for entity in fields.entities), fields.sentence),
+        mentions=ground((_mention(entity, fields.sentence) for entity in fields.entities), fields.sentence),
         source=fields.dataset or "",
         reasoning=fields.reasoning,
     )
 
 
-def _mention(label: str, text: str | None, start: int, end: int, sentence: str) -> Mention:
-    label = normalise_label(label)
+def _mention(entity: EntityFields, sentence: str) -> Mention:
+    label, text, start, end = normalise_label(entity.label), entity.text, entity.start, entity.end
     if (start, end) == (-1, -1) and text is not None:
         return Mention(text=text, label=label)
     there = sentence[start:end]

@@ -1,5 +1,6 @@
 """Files that are large: no more of them is held than a sentence, and what is broken in them harms nothing else."""
 
+import gc
 import json
 import tracemalloc
 
@@ -10,7 +11,7 @@ from rnr.corpus.formats.files import text_lines
 from rnr.corpus.formats.files.csv_table import NOTHING
 from rnr.corpus.formats.tables.csv_words import AGAIN
 from rnr.corpus.formats.tokens import token_rows
-from rnr.corpus.loading import check, stream
+from rnr.corpus.loading import check, load, stream
 from rnr.corpus.report import Reading
 from tests.reading_files import ADA, BO, read, written
 
@@ -69,6 +70,13 @@ def test_no_more_of_a_file_is_held_than_a_sentence(tmp_path, name, monkeypatch) 
             assert tracemalloc.get_traced_memory()[1] < file.stat().st_size / 2
         finally:
             tracemalloc.stop()
+
+
+def test_only_a_full_collection_scans_what_was_loaded(tmp_path) -> None:
+    examples = load([str(written(tmp_path / "tokens.jsonl", _of_tokens()))], training=True)
+    assert gc.isenabled()
+    assert {id(one) for one in examples} <= {id(one) for one in gc.get_objects(generation=2)}
+    assert gc.get_freeze_count() == 0
 
 
 # A scheme that the first sentences tell

@@ -326,7 +326,7 @@ def test_a_label_is_kept_once_however_many_rows_have_it() -> None:
     assert second.labels
     assert second.entities
     assert first.labels[0] is second.labels[0]
-    assert first.labels[0] is second.entities[0][0]
+    assert first.labels[0] is second.entities[0].label
 
 
 # Decontamination and scripts

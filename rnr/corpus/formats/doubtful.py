@@ -40,6 +40,8 @@ _BRACKETS = re.compile(r"-[LR][RSC]B-")
 _HTML = re.compile(
     r"&(?:amp|lt|gt|quot|nbsp|apos|#\d{2,6});|</(?:p|b|i|a|div|span|em|strong|br)>|<br ?/?>", re.IGNORECASE
 )
+_OF_MARKS = re.compile(r"[#▁Ġ\[\]<\\&`@{]")
+"""The characters of all marks but ``BOS`` and ``-LRB-``."""
 
 
 def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
@@ -50,6 +52,11 @@ def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
         note(CONTROL, f"U+{ord(found[0]):04X} at {found.start()}")
     if not sentence.isascii():
         _note_characters(sentence, note)
+    if _OF_MARKS.search(sentence) or "B-" in sentence or sentence.startswith("BOS "):
+        _note_marks(sentence, note)
+
+
+def _note_marks(sentence: str, note: Callable[[str, str], None]) -> None:
     if any(mark in sentence for mark in ("##", "▁", "Ġ", "[", "<")) and (found := _PIECES.search(sentence)):
         note(PIECES, repr(found[0]))
     if "\\" in sentence and (found := _ESCAPES.search(sentence)):
@@ -60,10 +67,10 @@ def note_doubtful(sentence: str, note: Callable[[str, str], None]) -> None:
         note(QUOTES, found[0].strip())
     if ("&" in sentence or "<" in sentence) and (found := _HTML.search(sentence)):
         note(ESCAPED, repr(found[0]))
-    _note_marks(sentence, note)
+    _note_names(sentence, note)
 
 
-def _note_marks(sentence: str, note: Callable[[str, str], None]) -> None:
+def _note_names(sentence: str, note: Callable[[str, str], None]) -> None:
     if sentence.startswith("BOS ") and sentence.endswith(" EOS"):
         note(PIECES, "'BOS', 'EOS'")
     if any(mark in sentence for mark in ("</", "](", "@@", "<START", "{{", "[@")):

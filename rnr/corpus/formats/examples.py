@@ -113,8 +113,8 @@ def _mentions(row: RowFields, place: Place) -> tuple[Mention, ...]:
     sentence = row.sentence
     mentions: list[Mention] = []
     last, in_order, placed = -1, True, True
-    for label, text, start, end in row.entities or ():
-        mention = mention_of(label, text, start, end, sentence, place)
+    for entity in row.entities or ():
+        mention = mention_of(entity.label, entity.text, entity.start, entity.end, sentence, place)
         if mention is not None:
             in_order = in_order and mention.start > last
             placed = placed and mention.start >= 0

@@ -1,8 +1,8 @@
 """The types of a row: what fields it may have under which names, and what is said of one that is wrong."""
 
 import sys
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from functools import lru_cache
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -21,42 +21,6 @@ from rnr.task.parsing import CLOSE, OPEN
 
 _ENTITY = 'must be {"text": "Ada", "label": "person"}, with or without "start" and "end", or [start, end, "person"]'
 
-EntityFields: TypeAlias = tuple[str, str | None, int, int]
-"""Label as written, text (None where the row has none), start and end (-1 where the row has none)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowFields:
-    """A row whose fields have the right types; what it says of its sentence is not yet checked."""
-
-    sentence: str
-    labels: list[str] | None = None
-    """None where the row leaves its schema out."""
-    entities: list[EntityFields] | None = None
-    """None where the row has no field for them; empty where its sentence has none."""
-    reasoning: str | None = None
-    dataset: str | None = None
-    guid: str | None = None
-
-
-def read_row_fields(row: Any) -> RowFields:
-    """The fields of a row; raises ValueError at the first that is wrong or missing."""
-    typed = read_as(_Row, row)
-    entities = typed.entities
-    return RowFields(
-        sentence=typed.sentence,
-        labels=typed.labels,
-        entities=None if entities is None else [(one.label, one.text, one.start, one.end) for one in entities],
-        reasoning=typed.reasoning,
-        dataset=typed.dataset,
-        guid=typed.guid,
-    )
-
-
-def typed_labels(value: Any) -> list[str]:
-    """A list of labels as they are written; raises ValueError with the first that is none."""
-    return read_as(_Labels, value).root
-
 
 def _in_utf8(text: str) -> str:
     try:
@@ -72,9 +36,11 @@ def _not_blank(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=10_000)
 def _label(text: str) -> str:
-    _not_blank(label_key(text))
-    return sys.intern(text)  # one copy of what stands in every row of a large file
+    """One copy of what stands in every row of a large file."""
+    _not_blank(label_key(_in_utf8(text)))
+    return sys.intern(text)
 
 
 def _without_tags(chain: str) -> str:
@@ -90,11 +56,13 @@ def _listed(entities: Any) -> Any:
 
 
 _Text = Annotated[str, AfterValidator(_in_utf8)]
-_Label = Annotated[_Text, AfterValidator(_label)]
+_Label = Annotated[str, AfterValidator(_label)]
 _Name = Annotated[_Text, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
 
 
-class _Entity(BaseModel):
+class EntityFields(BaseModel):
+    """An entity: its label as written, its text (None if the row has none), start and end (-1 if the row has none)."""
+
     model_config = ConfigDict(strict=True, frozen=True)
 
     label: _Label = Field(validation_alias=AliasChoices("label", "type"))
@@ -106,7 +74,7 @@ class _Entity(BaseModel):
     @classmethod
     def _from_any_shape(cls, entity: Any) -> Any:
         if isinstance(entity, list) and len(entity) == 3:
-            return dict(zip(("start", "end", "label"), entity, strict=True))
+            return {"start": entity[0], "end": entity[1], "label": entity[2]}
         if not isinstance(entity, dict):
             raise ValueError(_ENTITY)
         place = entity.get("pos")
@@ -117,14 +85,18 @@ class _Entity(BaseModel):
         return entity | {"start": place[0], "end": place[1]}
 
 
-class _Row(BaseModel):
+class RowFields(BaseModel):
+    """A row whose fields have the right types; what it says of its sentence is not yet checked."""
+
     model_config = ConfigDict(strict=True, frozen=True)
 
     sentence: Annotated[_Text, AfterValidator(_not_blank)] = Field(validation_alias=AliasChoices("sentence", "text"))
     labels: list[_Label] | None = Field(None, validation_alias="schema")
-    entities: Annotated[list[_Entity] | None, BeforeValidator(_listed)] = Field(
+    """None where the row leaves its schema out."""
+    entities: Annotated[list[EntityFields] | None, BeforeValidator(_listed)] = Field(
         None, validation_alias=AliasChoices("entities", "spans", "label")
     )
+    """None where the row has no field for them; empty where its sentence has none."""
     reasoning: Annotated[_Text, AfterValidator(_without_tags)] | None = Field(
         None, validation_alias=AliasChoices("cot", "reasoning")
     )
@@ -139,3 +111,13 @@ class _Row(BaseModel):
 
 class _Labels(RootModel[list[_Label]]):
     model_config = ConfigDict(strict=True)
+
+
+def read_row_fields(row: Any) -> RowFields:
+    """The fields of a row; raises ValueError at the first that is wrong or missing."""
+    return read_as(RowFields, row)
+
+
+def typed_labels(value: Any) -> list[str]:
+    """A list of labels as they are written; raises ValueError with the first that is none."""
+    return read_as(_Labels, value).root

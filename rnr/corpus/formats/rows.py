@@ -90,7 +90,17 @@ def read_as(model: type[_Model], value: Any) -> _Model:
 
 def are_texts(value: Any) -> TypeGuard[list[str]]:
     """Whether a value is a list of texts, or empty."""
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return plain_list(value, str)
+
+
+def plain_list(value: Any, kind: type | tuple[type, ...]) -> bool:
+    """Whether a value is a list with nothing of another kind."""
+    if not isinstance(value, list):
+        return False
+    for one in set(map(type, value)):  # noqa: SIM110 - a loop over few types, because there are many such lists
+        if not issubclass(one, kind):
+            return False
+    return True
 
 
 def parsed(text: bytes | str) -> Any:

@@ -38,8 +38,8 @@ class Source:
 
     def note_blank(self, tokens: Sequence[str], number: int) -> None:
         """Note the tokens of a row that are nothing but white space."""
-        if blank := sum(not token.strip() for token in tokens):
-            self.note(BLANK_TOKENS, number, times=blank)
+        if blank := [token for token in tokens if not token.strip()]:
+            self.note(BLANK_TOKENS, number, times=len(blank))
 
     def note_relations(self, row: dict[str, Any], number: int) -> None:
         """Note a row that has relations beside its entities."""

@@ -8,6 +8,7 @@ from rnr.corpus.formats.rows import Row
 from rnr.corpus.formats.shapes import Source
 
 _FIELDS = ("split", "subset", "set", "partition", "fold", "ml_use", "dataset")
+_FIELDS_OF_ANY = frozenset(_FIELDS)
 _OF_CONVERSATIONS = frozenset(("intent", "language"))
 """Beside these ``dataset`` names a split; elsewhere a data set may have any name."""
 _NAMES = frozenset(
@@ -37,6 +38,8 @@ def by_split(values: Iterator[Row], source: Source) -> Iterator[Row]:
 
 def _split(row: dict[str, Any]) -> tuple[str, str] | None:
     """The field that names the split of a row, and its name; None where there is none."""
+    if _FIELDS_OF_ANY.isdisjoint(row):  # as is usual
+        return None
     for name in _FIELDS if row.keys() & _OF_CONVERSATIONS else _FIELDS[:-1]:
         value = row.get(name)
         if isinstance(value, str) and value.strip().lower() in _NAMES:

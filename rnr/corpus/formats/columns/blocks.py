@@ -19,7 +19,7 @@ _DOCUMENT = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 """A line of columns that begins or ends a document: ``-DOCSTART- -X- O O``, ``DOC-START N O``, ``O -DOCSTART-``."""
-_DOCUMENT_MARKS = tuple(f"doc{mark}{what}" for mark in ("", "-", "_") for what in ("start", "end"))
+_AFTER_DOC = tuple(f"{mark}{what}" for mark in ("", "-", "_") for what in ("start", "end"))
 _NAMED = re.compile(r"[BIESLUMW][-_]\S+")
 _MARK = re.compile(r"</?\w+[^<>]*>")
 COMMENTS = "lines that begin with '#' were read as comments and dropped"
@@ -108,10 +108,8 @@ def _by_lines(part: str, number: int) -> Iterator[Block]:
 
 def may_mark_documents(text: str) -> bool:
     """Whether a text may have the beginning or end of a document in it."""
-    if "DOC" not in text and "doc" not in text and "Doc" not in text:
-        return False
     lower = text.lower()
-    return any(mark in lower for mark in _DOCUMENT_MARKS)
+    return "doc" in lower and any(rest.startswith(_AFTER_DOC) for rest in lower.split("doc")[1:])
 
 
 def document_mark(line: str, below: str, *, first: bool) -> str:

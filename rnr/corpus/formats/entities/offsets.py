@@ -35,6 +35,7 @@ _KEPT = 500
 """So many of them are tried in other units, to say what the offsets are."""
 _NAMED = 5
 """So many of the mentions whose offsets are not clear are named."""
+_ENDS = (("start", "start_offset"), ("end", "end_offset"))
 
 
 def in_characters(rows: Iterator[Row], file: Path, reading: Reading) -> Iterator[Row]:
@@ -80,8 +81,11 @@ def _converted(
 def entities_of(row: dict[str, Any]) -> tuple[str | None, str]:
     """The field with the entities of a row in our own names, if it has one, and its sentence."""
     sentence = row.get("sentence", row.get("text"))
-    name = next((name for name in ("entities", "spans", "label") if isinstance(row.get(name), list)), None)
-    return (name, sentence) if isinstance(sentence, str) else (None, "")
+    if isinstance(sentence, str):
+        for name in ("entities", "spans", "label"):
+            if isinstance(row.get(name), list):
+                return name, sentence
+    return None, ""
 
 
 def place_of(entity: Any) -> Place | None:
@@ -90,7 +94,7 @@ def place_of(entity: Any) -> Place | None:
     if isinstance(entity, list):
         place = entity[:2]
     elif isinstance(entity, dict):
-        place = entity.get("pos") or [entity.get(name, entity.get(f"{name}_offset")) for name in ("start", "end")]
+        place = entity.get("pos") or [entity[one] if one in entity else entity.get(other) for one, other in _ENDS]
     if not isinstance(place, list) or [type(part) for part in place] != [int, int]:
         return None
     return place[0], place[1]

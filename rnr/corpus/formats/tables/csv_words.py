@@ -58,7 +58,8 @@ def sentences(columns: WordColumns, source: Source) -> Iterator[Row]:
         note_gaps(columns, source)
     numbered, filled = _Numbered(), 0
     current, before = _Sentence(), ""
-    for number, name, cells in _labelled(_named(columns, source), columns):
+    rows = _named(columns, source)
+    for number, name, cells in rows if columns.label < 0 else _labelled(rows, columns):
         if isinstance(cells, DataError):
             current.breaks(str(cells))
             continue
@@ -114,18 +115,17 @@ def _named(columns: WordColumns, source: Source) -> Iterator[Named]:
     not say it."""
     rows = islice(rows_of_cells(source.file), 1, None)
     if columns.sentence < 0:
-        yield from _by_blanks(rows)
-        return
+        return _by_blanks(rows)
     found = _by_column(rows, columns.sentence, source)
     if columns.document >= 0:
         found = _by_document(found, columns.document)
-    yield from _by_place(found, columns.place, source) if columns.place >= 0 else found
+    return _by_place(found, columns.place, source) if columns.place >= 0 else found
 
 
 def _labelled(rows: Iterator[Named], columns: WordColumns) -> Iterator[Named]:
     """The same rows, in each tag the label that stands beside it; one that has none, and O with one, are no tags."""
     for number, name, cells in rows:
-        if isinstance(cells, list) and len(cells) > columns.tag and columns.label >= 0:
+        if isinstance(cells, list) and len(cells) > columns.tag:
             tag, label = (cells[at].strip() if len(cells) > at else "" for at in (columns.tag, columns.label))
             label = "" if label in NO_LABEL else label
             if tag and (label or tag != "O"):
@@ -206,9 +206,10 @@ class _Sentence:
     def rows_of(self, columns: WordColumns, source: Source) -> Iterator[Row]:
         """Its words and tags, or the DataError with what is wrong; several sentences where they have one text."""
         first, tag = self.numbers[0] if self.numbers else 1, columns.tag
-        pairs = [(_word(row, columns), row[tag].strip()) for row in self.rows if len(row) == columns.width]
-        words, tags = [word for word, _ in pairs], [tag for _, tag in pairs]
-        whole = len(pairs) == len(self.rows) and "" not in words and "" not in tags and "\n" not in "".join(words)
+        rows = [row for row in self.rows if len(row) == columns.width]
+        words = [row[columns.word].strip() or _word(row, columns) for row in rows]
+        tags = [row[tag].strip() for row in rows]
+        whole = len(rows) == len(self.rows) and "" not in words and "" not in tags and "\n" not in "".join(words)
         if fault := self.fault or ("" if whole else self._fault(columns)):
             yield first, DataError(f"{source.file}, {fault}")
             return

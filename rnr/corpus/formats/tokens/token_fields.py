@@ -18,7 +18,7 @@ from rnr.corpus.formats.field_names import (
     plain,
     usual_first,
 )
-from rnr.corpus.formats.rows import DataError, are_texts
+from rnr.corpus.formats.rows import DataError, are_texts, plain_list
 from rnr.corpus.formats.shapes import Source
 from rnr.corpus.formats.tags.reading import is_of_names
 from rnr.corpus.formats.tags.spelling import are_tags, find_spelling
@@ -34,6 +34,7 @@ ANY_NAME = "tags are those of {!r}, the only field with one for each token"
 TWO_WORDS = "rows have two lists of words, of one length, that differ; one was read"
 BESIDE = ("entities", "spans", "ents", "mentions", "entity_mentions", "annotations")
 """Fields that may hold entities beside the tokens and tags of a row."""
+_BESIDE = frozenset(BESIDE)
 
 
 def fields(row: Any) -> tuple[str, str] | None:
@@ -46,15 +47,21 @@ def fields(row: Any) -> tuple[str, str] | None:
         return _side_by_side(row, [name for name in row if name in _TEXTS and row[name] and are_texts(row[name])])
     matching = [name for name in named_tags if plain_list(row[name], (str, int, float)) and not _is_idle(row, name)]
     tokens = _as_long(row, lists, matching)
-    matching = [name for name in matching if name != tokens]
-    # Where tags stand there twice, as numbers and by name, the names say more.
-    named = [name for name in matching if all(isinstance(tag, str) for tag in row[name])]
-    same = [name for name in named or matching if len(row[name]) == len(row[tokens])] or matching
-    if len(same) > 1:  # "tags" may be parts of speech, and those of "ner" the names
-        same = [name for name in same if any_of_names(row[name])] or same
+    same = _most_telling(row, [name for name in matching if name != tokens], tokens)
     if same and (same[0] in TAGS or not _has_entities(row)):
         return tokens, same[0]
     return _side_by_side(row, [tokens])
+
+
+def _most_telling(row: dict[str, Any], tags: list[str], tokens: str) -> list[str]:
+    """Those of several lists of tags that say most, the first of which is read."""
+    if len(tags) == 1:
+        return tags
+    # Where tags stand there twice, as numbers and by name, the names say more.
+    named = [name for name in tags if are_texts(row[name])]
+    same = [name for name in named or tags if len(row[name]) == len(row[tokens])] or tags
+    # "tags" may be parts of speech, and those of "ner" the names
+    return [name for name in same if len(same) > 1 and any_of_names(row[name])] or same
 
 
 def _as_long(row: dict[str, Any], lists: Sequence[str], tags: Sequence[str]) -> str:
@@ -69,7 +76,7 @@ def _is_idle(row: dict[str, Any], name: str) -> bool:
     """Whether what is called tags is of something else, because a row has its entities beside it: without O and
     letters, as parts of speech are."""
     tags = row[name]
-    if not (tags and _has_entities(row) and all(isinstance(tag, str) for tag in tags)):
+    if not (tags and _has_entities(row) and are_texts(tags)):
         return False
     if any_of_names(tags) or are_tags(tags):
         return False
@@ -171,7 +178,14 @@ def _are_sure(tags: Sequence[str]) -> bool:
 
 
 def _has_entities(row: dict[str, Any]) -> bool:
-    return any(isinstance(row.get(name), (list, dict)) for name in BESIDE)
+    return bool(entities_beside(row))
+
+
+def entities_beside(row: dict[str, Any]) -> list[str]:
+    """The fields of a row that may hold entities."""
+    if _BESIDE.isdisjoint(row):  # as is usual
+        return []
+    return [name for name in BESIDE if isinstance(row.get(name), (list, dict))]
 
 
 def any_of_names(tags: Sequence[Any]) -> bool:
@@ -181,7 +195,3 @@ def any_of_names(tags: Sequence[Any]) -> bool:
 def is_usual(row: Any) -> bool:
     """Whether a row has the usual fields of tokens and tags alone: asked early, because files of them are large."""
     return type(row) is dict and row.keys() <= _USUAL and fields(row) is not None
-
-
-def plain_list(value: Any, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(value, list) and all(isinstance(inner, kind) for inner in value)

@@ -10,7 +10,7 @@ from typing import Any
 from rnr.corpus.formats.entities.beside import note_listed
 from rnr.corpus.formats.entities.span_lists import whole_number
 from rnr.corpus.formats.field_names import TAGS, names_tags
-from rnr.corpus.formats.rows import DataError, Row, are_texts
+from rnr.corpus.formats.rows import DataError, Row, are_texts, plain_list
 from rnr.corpus.formats.shapes import Shape, Source, extras
 from rnr.corpus.formats.tags.reading import (
     OTHER_TEXT,
@@ -25,10 +25,10 @@ from rnr.corpus.formats.tokens.agreeing_tags import Said, are_of_names, are_sure
 from rnr.corpus.formats.tokens.token_fields import (
     BESIDE,
     any_of_names,
+    entities_beside,
     fields,
     note_any_name,
     note_other_words,
-    plain_list,
 )
 from rnr.messages import counted
 
@@ -159,13 +159,13 @@ def _note_beside(row: dict[str, Any], found: tuple[str, str], number: int, sourc
     not read."""
     source.note_relations(row, number)
     note_other_words(row, found[0], number, source)
-    if others := [name for name in BESIDE if isinstance(row.get(name), (list, dict))]:
+    if others := entities_beside(row):
         source.note(TAGS_READ, number, f"{found[1]!r}, not {', '.join(map(repr, others))}")
-    read = {
-        *found,
-        *(name for name in TAGS if plain_list(row.get(name), str) and len(row[name]) == len(row[found[0]])),
-    }
-    note_listed(row, number, source, *read, *(NAMES if own else ()))
+    size = len(row[found[0]])
+    tags = [
+        name for name in row.keys() - set(found) if name in TAGS and are_texts(row[name]) and len(row[name]) == size
+    ]
+    note_listed(row, number, source, *found, *tags, *(NAMES if own else ()))
     if others := row.keys() - _READ - set(found):
         source.not_read(others)
 
@@ -244,16 +244,17 @@ def _by_name(tags: Sequence[Any], names: Sequence[str] | None) -> Sequence[str] 
 
 
 def _names(row: dict[str, Any], field: str, source: Source) -> Sequence[str] | Mapping[int, str] | None:
-    own = next((row[name] for name in NAMES if plain_list(row.get(name), str) and row[name]), None)
-    if all(isinstance(tag, str) for tag in row[field]):
+    own = next((row[name] for name in NAMES if name in row and are_texts(row[name]) and row[name]), None)
+    if are_texts(row[field]):
         return own if own and "O" in own and set(own).issuperset(row[field]) else None
     return source.stated(source.names.get(field) or own) or source.labels()
 
 
 def named_tags(tags: Sequence[Any], names: Sequence[str] | Mapping[int, str] | None) -> list[str]:
     """The tags by name; raises ValueError for numbers that have none."""
-    if all(isinstance(tag, str) for tag in tags):
-        return list(tags)
+    tags = list(tags)
+    if are_texts(tags):
+        return tags
     known: dict[Any, str] = dict(names.items() if isinstance(names, Mapping) else enumerate(names or ()))
     for tag in tags:
         if tag in (-100, -1):
