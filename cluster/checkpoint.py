@@ -156,8 +156,8 @@ class Checkpoints:
         """Bring the learner to the newest checkpoint that is as it was written, and return its progress; a new run's,
         if there is none.
 
-        A corrupt one is renamed to ``NAME.corrupt``, which is printed. Raises CheckpointCorrupt if no other is left.
-        One of another number of ranks or ZeRO stage is resharded, which is printed, too.
+        A corrupt one is renamed to ``NAME.corrupt``, which is logged. Raises CheckpointCorrupt if no other is left.
+        One of another number of ranks or ZeRO stage is resharded, which is logged, too.
         """
         self._clear()
         newest = await asyncio.to_thread(self._newest_good)

@@ -54,7 +54,7 @@ class Ending:
 
 
 async def end_workers(services: Services, workers: WorkerFactory) -> None:
-    """End the workers of a run. A failure is printed and does not change the run's outcome; a local Ray that
+    """End the workers of a run. A failure is logged and does not change the run's outcome; a local Ray that
     has died took them with it, and would not answer."""
     if ray_session.dead():
         return
