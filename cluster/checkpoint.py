@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import math
 import os
 import re
@@ -31,6 +32,8 @@ from rnr.config import MergingConfig
 from rnr.files.free_space import free_space, is_cut_short, is_full, is_no_room
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import rename_synced, sync_folder, write_whole
+
+logger = logging.getLogger(__name__)
 
 AFTER_WARM_START = "-grpo-000000"
 """In the name of the checkpoint that is never pruned: the reference of the KL, and a point to branch from."""
@@ -153,8 +156,8 @@ class Checkpoints:
         """Bring the learner to the newest checkpoint that is as it was written, and return its progress; a new run's,
         if there is none.
 
-        A corrupt one is renamed to ``NAME.corrupt``, which is printed. Raises CheckpointCorrupt if no other is left.
-        One of another number of ranks or ZeRO stage is resharded, which is printed, too.
+        A corrupt one is renamed to ``NAME.corrupt``, which is logged. Raises CheckpointCorrupt if no other is left.
+        One of another number of ranks or ZeRO stage is resharded, which is logged, too.
         """
         self._clear()
         newest = await asyncio.to_thread(self._newest_good)
@@ -196,7 +199,7 @@ class Checkpoints:
 
     def _say_other(self, folder: Path, saved: CheckpointLayout) -> None:
         if saved != self._layout:
-            print(f"run: resharding {folder.name} from {saved} to {self._layout}", flush=True)
+            logger.info(f"run: resharding {folder.name} from {saved} to {self._layout}")
 
     def _newest_good(self) -> Path | None:
         found = self.complete()
@@ -208,9 +211,8 @@ class Checkpoints:
                 if folder == found[0]:
                     raise CheckpointCorrupt(f"no checkpoint is left to resume from: {corrupt}") from None
                 folder.rename(folder.with_name(f"{folder.name}.corrupt"))
-                print(
-                    f"run: {corrupt}; renamed to {folder.name}.corrupt, falling back to the previous checkpoint",
-                    flush=True,
+                logger.warning(
+                    f"run: {corrupt}; renamed to {folder.name}.corrupt, falling back to the previous checkpoint"
                 )
         return None
 

@@ -1,6 +1,7 @@
 """The disk of a run: checks for room before a start, and waits for room when it is full."""
 
 import asyncio
+import logging
 import shutil
 import tempfile
 import time
@@ -11,6 +12,8 @@ from typing import TypeVar
 from rnr.config import CheckpointConfig, ModelConfig
 from rnr.faults import NoRoom
 from rnr.files.free_space import existing_parent, free_space, is_full, is_no_room
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -61,11 +64,10 @@ def free_gib(folder: Path) -> float:
 class Disk:
     """The disk of the run folder."""
 
-    def __init__(self, folder: Path, *, seconds: float, say: Callable[[str], None] = print) -> None:
+    def __init__(self, folder: Path, *, seconds: float) -> None:
         """``seconds`` is how long to wait for room (``deadlines.room``)."""
         self._folder = folder
         self._seconds = seconds
-        self._say = say
 
     async def retry(self, what: str, call: Callable[[], Result]) -> Result:
         """Calls again until the disk has room for ``what`` it writes; returns what ``call`` does. A call that fails
@@ -91,7 +93,7 @@ class Disk:
             sentence = no_room(self._folder, what + said, lacks)
             if end is None:
                 end = time.monotonic() + self._seconds
-                self._say(f"{sentence}; waiting up to {self._seconds:g} s (deadlines.room) for free space")
+                logger.warning(f"{sentence}; waiting up to {self._seconds:g} s (deadlines.room) for free space")
             if time.monotonic() >= end:
                 raise NoRoom(f"{sentence}; {AFTERWARDS}") from None
             await asyncio.sleep(PAUSE)

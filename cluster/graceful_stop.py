@@ -18,12 +18,15 @@ SIGHUP is always ignored under ``nohup``, and after the first one that has stopp
 """
 
 import asyncio
+import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rnr.faults import Stopped
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -67,10 +70,9 @@ async def nothing_to_save(*, resumed: bool) -> str:
 class GracefulStop:
     """Whether the run was asked to stop, and whether it may stop where it is."""
 
-    def __init__(self, seconds: float, say: Callable[[str], None] = print) -> None:
+    def __init__(self, seconds: float) -> None:
         """``seconds`` is the grace time from the signal until everything is on disk."""
         self._seconds = seconds
-        self._say = say
         self._asked = asyncio.Event()
         self._by = ""
         self._at_once = asyncio.Event()
@@ -99,7 +101,7 @@ class GracefulStop:
         if not self._asked.is_set():
             self._by = number.name
             again = "send SIGTERM" if number == signal.SIGHUP else "send it again"
-            self._say(f"{self._by}: stopping with a checkpoint within {self._seconds:g} s; {again} to stop now")
+            logger.info(f"{self._by}: stopping with a checkpoint within {self._seconds:g} s; {again} to stop now")
         elif number != signal.SIGHUP:  # a terminal that is closed sends it more than once
             self._at_once.set()
         self._asked.set()

@@ -5,6 +5,7 @@ pull the newest one before they take a lease, and a late joiner or a replaced wo
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from rnr.digest import Manifest
 from rnr.files.free_space import is_no_room
 from rnr.runs.token_values import Values
 from rnr.types import Sample
+
+logger = logging.getLogger(__name__)
 
 STARTS = 3
 """How often in a row, at least, the ranks are started before the run ends."""
@@ -114,7 +117,7 @@ class PolicyService:
                 no_room = self._came_up and is_no_room(lost)  # in the shared memory of its host, for a while
                 if not (no_room or isinstance(lost, LearnerLost)) or retries.failed():
                     raise
-                print(f"learner: {lost}; restarting its ranks in {retries.delay:g} s", flush=True)
+                logger.warning(f"learner: {lost}; restarting its ranks in {retries.delay:g} s")
                 await asyncio.sleep(retries.delay)
         self._version = 0
 

@@ -2,6 +2,7 @@
 loss of a rank from a bug whichever exception arrives first."""
 
 import asyncio
+import logging
 import re
 import secrets
 import socket
@@ -23,6 +24,8 @@ from rnr.files.whole import LAG_SECONDS, not_there, write_whole
 from rnr.messages import few
 from rnr.runs.spans import span
 from rnr.types import Sample
+
+logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 15.0
 """Seconds to wait for the other ranks after one has failed. The first error is often a survivor's: its connection to
@@ -71,7 +74,7 @@ class LearnerRanks:
         longest = max(seconds, deadlines.update, deadlines.save, deadlines.score)
         fitted = await self._all("start", settings, address, port, seconds, longest, seconds=seconds)
         for note in dict.fromkeys(note for found in fitted for note in found.notes):
-            print(f"learner: {note}")
+            logger.info(f"learner: {note}")
         if self._max_tokens == "auto":
             self._max_tokens = min(found.max_tokens for found in fitted)
 

@@ -28,6 +28,8 @@ from ray.exceptions import RayError
 from actors.locked_folder import held_folder, remove, remove_abandoned_by_workers
 from cluster.nodes import LOOPBACK, refuse_unreachable
 
+logger = logging.getLogger(__name__)
+
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "rnr-ray-"
 LOOPBACK_SWITCH = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
@@ -111,7 +113,7 @@ def connect(
     if address:
         what = f"the Ray cluster at {named or address}"
         if named:
-            print(f"joining {what} within {seconds:.0f} s (deadlines.start)", flush=True)
+            logger.info(f"joining {what} within {seconds:.0f} s (deadlines.start)")
         refuse_unreachable(address, what)
         _use_own_token()
         _within(seconds, lambda: ray.init(address=address, **quiet), what=what)

@@ -1,6 +1,7 @@
 """Places on nodes, held by Ray's placement groups: one for each bundle, because a placement group cannot grow."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from actors.pool import WorkerLost
 from cluster.assignment import assign, spread_note
 from cluster.nodes import elsewhere
 from cluster.placement import Bundle, fits
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -100,7 +103,7 @@ async def reserve(bundles: Sequence[Bundle], *, seconds: float) -> Reservations:
     ranks = (bundle.members[0] for bundle in bundles if bundle.ranks)
     nodes = [await asyncio.to_thread(reservations.node_of, name) for name in ranks]
     if note := spread_note([node for node in nodes if node]):
-        print(note)
+        logger.info(note)
     return reservations
 
 

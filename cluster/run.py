@@ -3,6 +3,7 @@
 Below the scripts only this and ``cluster/run_services.py`` see the whole config; they hand each part its own branch.
 """
 
+import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ from rnr.runs.spans import record_to
 from rnr.runs.status import LOGS, StatusFile
 from rnr.runs.tensorboard_run import check_tensorboard
 from rnr.runs.tracking import Tracker
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +121,8 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     with status.starting("data and model"):
         inputs = load_and_check(config, resume=resume)
     prepared, schedule = inputs.prepared, inputs.schedule
-    print(prepared.contents, *prepared.notes, *schedule.notes, *config.notes, sep="\n")
+    for note in (prepared.contents, *prepared.notes, *schedule.notes, *config.notes):
+        logger.info(note)
     if not resume:
         check_disk(run_folder(config.run), disk_gib(config.checkpoint, config.model, prepared.weights_gib))
     with status.starting("Ray"):
@@ -126,7 +130,8 @@ def validate_run(config: Config, *, resume: bool, status: StatusFile) -> Validat
     branches = memory_branches(config)
     generation, rows = plan_memory(worker_gpus(config.cluster), prepared.shape, **branches, longest=prepared.longest)
     config = config.model_copy(update={"generation": generation})
-    print(*(f"{name}: {held}\n" for name, held in rows), sep="", end="")
+    for name, held in rows:
+        logger.info(f"{name}: {held}")
     folder = open_run(config.run, tree, resume=resume)
     keep_inputs(folder, inputs.digests)
     status.open(folder)
@@ -143,13 +148,14 @@ def connect(config: Config) -> Config:
     address, seconds = ray_address(config.cluster), config.deadlines.start
     if address in ("", IN_PROCESS):
         here = _fit_to_resources(config, resources_in_process() if address else local_resources())
-        print(*(f"{note}\n" for note in check_machine(here.cluster)), sep="", end="")
+        for note in check_machine(here.cluster):
+            logger.warning(note)
         if address:
             return here
     ray_session.connect(address, seconds=seconds, named=named_address(config.cluster))
     config = _fit_to_resources(config, ray.cluster_resources())
     check_nodes(config.cluster, ray.nodes(), config.reward.scorers)
-    print(f"weight transport: {transport_name(config.sync, topology_of(config.cluster, config.model))}")
+    logger.info(f"weight transport: {transport_name(config.sync, topology_of(config.cluster, config.model))}")
     return config
 
 
@@ -201,10 +207,10 @@ async def run(ready: ValidatedRun, console: Console) -> dict[str, Any]:
     found = estimated_rates(ready.prepared, settings, model=model, generation=generation, cluster=config.cluster)
     ready.status.forecast = Forecast(stated_seconds(ready.prepared, ready.schedule, settings, found))
     ending = Ending(ready.status)
-    stopping = GracefulStop(config.checkpoint.grace_seconds, console.say)
-    disk = Disk(ready.folder, seconds=config.deadlines.room, say=console.say)
+    stopping = GracefulStop(config.checkpoint.grace_seconds)
+    disk = Disk(ready.folder, seconds=config.deadlines.room)
     tracking, name = config.tracking, config.run.name
-    tracker = Tracker(ready.folder, options=tracking, name=name, config=ready.tree, say=console.say)
+    tracker = Tracker(ready.folder, options=tracking, name=name, config=ready.tree)
     asked = partial(evaluate, ready.prepared, config.evaluation, context_tokens=config.model.context_tokens, disk=disk)
     durable = DurableTracker(tracker, disk)
     try:

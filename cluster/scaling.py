@@ -5,6 +5,7 @@ go in the background: no step waits for one that comes, and one that goes answer
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ from actors.slots import Slot
 from cluster.placement import IN_PROCESS
 from rnr.config import ClusterConfig
 from rnr.runs.scale import requested_workers
+
+logger = logging.getLogger(__name__)
 
 EVERY = 2.0
 """Seconds between two checks of the cluster."""
@@ -53,7 +56,6 @@ class Autoscaler:
     configured: Range
     requested_workers: Callable[[], Range | None] = lambda: None
     """The request by hand, if there is one; raises ValueError for one that cannot be read."""
-    say: Callable[[str], None] = print
     now: Callable[[], float] = time.monotonic
     _placeless: dict[Slot, float] = field(default_factory=dict)
     """Since when."""
@@ -68,7 +70,7 @@ class Autoscaler:
             try:
                 await self.look()
             except Exception as error:
-                self._say_once(f"rollout workers stay at {len(self.pool.slots)}: {type(error).__name__}: {error}")
+                self._warn_once(f"rollout workers stay at {len(self.pool.slots)}: {type(error).__name__}: {error}")
             await asyncio.sleep(EVERY)
 
     async def look(self) -> None:
@@ -79,7 +81,7 @@ class Autoscaler:
         before = len(self.pool.slots)
         if wanted != before:
             self.pool.resize(wanted)
-            self.say(f"rollout workers: {before} -> {wanted} (range {fewest} to {most})")
+            logger.info(f"rollout workers: {before} -> {wanted} (range {fewest} to {most})")
 
     async def _possible(self) -> int:
         coming = [slot for slot in self.pool.slots if not slot.ready]
@@ -114,10 +116,10 @@ class Autoscaler:
             return size + max(0, room - len(placeless))
         return size - sum(now - since > PATIENCE for since in self._placeless.values())
 
-    def _say_once(self, text: str) -> None:
+    def _warn_once(self, text: str) -> None:
         if text != self._said:
             self._said = text
-            self.say(text)
+            logger.warning(text)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The shutdown of a run's workers and of its Ray: no interrupt cuts it short, and it has a deadline."""
 
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ from cluster.graceful_stop import EXIT_CODE
 from cluster.services import Services
 from cluster.worker_factory import WorkerFactory
 from rnr.runs.status import StatusFile
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 50.0
 """Below the 60 s after which Ray itself ends a process whose head is gone, with code 1."""
@@ -43,12 +46,15 @@ class Ending:
                 signal.signal(number, handler)
 
     def _give_up(self) -> None:
-        print(f"run: Ray did not shut down within {SECONDS:g} s; exiting without it", file=sys.stderr, flush=True)
+        # Not logged: the thread that hangs may hold the handler.
+        print(  # noqa: T201
+            f"run: Ray did not shut down within {SECONDS:g} s; exiting without it", file=sys.stderr, flush=True
+        )
         os._exit(CODES.get(self._status.state, 1))
 
 
 async def end_workers(services: Services, workers: WorkerFactory) -> None:
-    """End the workers of a run. A failure is printed and does not change the run's outcome; a local Ray that
+    """End the workers of a run. A failure is logged and does not change the run's outcome; a local Ray that
     has died took them with it, and would not answer."""
     if ray_session.dead():
         return
@@ -56,7 +62,7 @@ async def end_workers(services: Services, workers: WorkerFactory) -> None:
         services.stop()
         await workers.end()
     except Exception as error:
-        print(f"run: some workers could not be stopped: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        logger.error(f"run: some workers could not be stopped: {type(error).__name__}: {error}")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The stages of one run on running services: warm start -> GRPO -> evaluation -> export, resumable at every step."""
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,8 @@ from rnr.runs.console import Console, shown_of
 from rnr.runs.status import StatusFile
 from rnr.runs.token_values import kept_groups, token_rows
 from rnr.types import ScoredGroup
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class Stages:
             self._loaded = False
             self.stopping.end_if_asked()  # a run that stops does not rebuild its learner
             rebuilds.spend(lost, self._progress)
-            self.console.say(f"{lost}: rebuilding all ranks from the last checkpoint")
+            logger.warning(f"{lost}: rebuilding all ranks from the last checkpoint")
             await self.policy.start()
 
     async def _save_on_stop(self) -> str:
@@ -100,7 +103,7 @@ class Stages:
         self._saved, self._loaded, self._watch = self._position(), True, Stopwatch(progress.seconds)
         progress.keep_base(before)
         if where := progress.resumed(self.settings.sft.from_run):
-            self.console.say(f"resuming at {where}")
+            logger.info(f"resuming at {where}")
         await self.tracker.rewind(*progress.reached(), evaluated=progress.is_evaluated())
         self.status.forecast.expect(work_left(progress, self.settings, self.schedule.sft_steps))
         await self._publish()
@@ -144,7 +147,7 @@ class Stages:
         for step in range(self._progress.step, steps):
             # Asked before a step: the run may have been stopped while the last one was evaluated.
             if out_of_patience(self._progress.held_out_losses, self.settings.sft.patience):
-                self.console.say(f"sft: early stopping after {step} of {steps} steps (held-out loss)")
+                logger.info(f"sft: early stopping after {step} of {steps} steps (held-out loss)")
                 self.status.forecast.drop("sft step")
                 break
             await self._sft_step(step, steps)
@@ -204,7 +207,7 @@ class Stages:
         self.status.at("grpo", self._progress.step, "selection", steps=self.settings.grpo.steps)
         sampled = partial(self.generation.generate, count=self.settings.difficulty_rollouts)
         chosen = await filter_by_difficulty(pool, sampled, self.folder / "difficulty.jsonl", self.disk)
-        self.console.say(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
+        logger.info(f"selection: {len(chosen)} of {len(pool)} prompts are neither always right nor always wrong")
         self.schedule.narrow(chosen)
 
     async def _record(self, step: int, groups: Sequence[ScoredGroup], batch: TrainingBatch, metrics: Metrics) -> None:

@@ -1,5 +1,6 @@
 """The warm start of another run (``sft.from_run``), taken over as the first checkpoint of this one."""
 
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,6 +15,8 @@ from rnr.evaluation.predictions import UNCALIBRATED
 from rnr.files.jsonl import strict_json
 from rnr.files.whole import write_whole
 from rnr.runs.run_folder import run_folder, warm_start_folder
+
+logger = logging.getLogger(__name__)
 
 
 def warm_start(sft: SftConfig, run: RunConfig, tree: Mapping[str, Any], *, resume: bool) -> Path | None:
@@ -46,7 +49,7 @@ def take_over(start: Path, folder: Path, inputs: Mapping[str, str]) -> None:
     manifest = read_manifest(start)
     progress = asdict(progress_of(partial)) | {"seconds": {}}
     if read_inputs(start.parents[1]).get(EVALUATION) != inputs[EVALUATION]:
-        print("sft.from_run: not reusing its scores: sentences, decoding or calibration differ")
+        logger.info("sft.from_run: not reusing its scores: sentences, decoding or calibration differ")
         progress["scores"] = {}
     write_whole(partial / PROGRESS, strict_json(progress, indent=1))
     (folder / "predictions").mkdir(exist_ok=True)

@@ -28,6 +28,7 @@ from cluster.reservations import Reservations, room
 from learner.settings import LearnerSettings
 from learner.worker import LearnerWorker
 from rnr.config import ClusterConfig, DeadlineConfig, RewardConfig, ScorerConfig
+from rnr.runs.log_handler import log_to
 
 QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -143,11 +144,12 @@ class RayWorkers:
         return handle
 
     def _settle(self, name: str, handle: Any) -> Callable[[], Any]:
-        """The call that has an actor keep its temporary files to itself and write what it prints to ``logs``, beside
-        those of the others."""
+        """The call that has an actor keep its temporary files to itself, print what it logs, and write what it prints
+        to ``logs``, beside those of the others."""
 
         def settle(_worker: Any, file: str) -> None:
             move_temporary_files()
+            log_to(partial(print, flush=True))
             if file:
                 print_to(file)
 

@@ -7,6 +7,7 @@ holder may remove torch's, unless a living process has that file open.
 
 import fcntl
 import hashlib
+import logging
 import os
 import stat
 import sys
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from rnr.files.free_space import unwritable
+
+logger = logging.getLogger(__name__)
 
 VARIABLE = "TORCH_EXTENSIONS_DIR"
 LOCK = "lock"
@@ -40,7 +43,7 @@ def load_extension(seconds: float) -> None:
 
     try:
         for note in choose_build_root():
-            print(note)
+            logger.warning(note)
         root = build_root()
         root.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:

@@ -19,6 +19,7 @@ from typer.models import CommandFunctionType
 from rnr.cli import load_config, overruled
 from rnr.config import Config, Offsets, ReadingConfig, Spaces
 from rnr.runs.commands import as_called, by_name
+from rnr.runs.log_handler import logged_to
 from rnr.task.labels import label_key
 from scripts.printing import flushed, lasting, take_any_text
 from scripts.startup import raise_on_interrupt
@@ -194,6 +195,7 @@ def run(app: typer.Typer, argv: list[str], *, interrupted: str = "stopped", last
         return _code(app, argv, interrupted)
 
 
+@logged_to(print)
 def _code(app: typer.Typer, argv: list[str], interrupted: str) -> int:
     try:
         code = app(argv, prog_name=sys.argv[0] if by_name() else None, standalone_mode=False) or 0

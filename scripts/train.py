@@ -17,6 +17,7 @@ from rnr.cli import load_config
 from rnr.config import Config
 from rnr.runs.commands import as_called
 from rnr.runs.console import Console
+from rnr.runs.log_handler import log_to
 from rnr.runs.run_folder import check_run, is_finished, resumable, run_folder
 from rnr.runs.status import StatusFile
 from scripts.command_line import as_written, new_app, run, settings_of
@@ -64,6 +65,7 @@ def train(
         return 0
     options = [*(["--config", config] if config else []), *(["--debug"] if debug else [])]
     console = Console()
+    log_to(console.say)
     tree = settings.model_dump(mode="json")
     check_run(settings.run, tree, resume=resume)
     folder, there = run_folder(settings.run), resume and resumable(settings.run)
@@ -74,7 +76,7 @@ def train(
     console.say(f"run {settings.run.name}: {how} in {folder}")
     if not (config or context.args or debug or there):
         console.say(BARE)
-    status = StatusFile([*as_called("python -m scripts.train").split(), *options, *context.args], say=console.say)
+    status = StatusFile([*as_called("python -m scripts.train").split(), *options, *context.args])
     from cluster.graceful_stop import EXIT_CODE, stop_before_the_run
     from rnr.faults import Stopped
 

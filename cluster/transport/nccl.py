@@ -9,6 +9,7 @@ The same code runs over gloo and CPU tensors, on loopback alone: for tests.
 """
 
 import itertools
+import logging
 import os
 import secrets
 import threading
@@ -26,6 +27,8 @@ from cluster.transport.buckets import BucketLayout, Buckets, unpack
 from cluster.transport.topology import Topology
 from learner.rendezvous import open_store
 from rnr.faults import PolicyGone
+
+logger = logging.getLogger(__name__)
 
 Parcel = dict[str, Any]
 
@@ -140,7 +143,7 @@ class _Sending:
                 self._asking[member] = (version, turn + 1)
                 self._send(group, store, asked, version, device)
         except (RuntimeError, OSError) as error:  # the process is gone: its worker reports that to the run
-            print(f"weights: stopped sending to engine process {member}: {' '.join(str(error).split())}", flush=True)
+            logger.warning(f"weights: stopped sending to engine process {member}: {' '.join(str(error).split())}")
         del self._asking[member]
 
     def _send(self, group: Any, store: Any, asked: str, number: int, device: str) -> None:

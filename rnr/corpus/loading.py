@@ -19,7 +19,7 @@ from rnr.corpus.formats.rows import DataError
 from rnr.corpus.naming import DEMO, Names, names_of
 from rnr.corpus.report import Reading
 from rnr.corpus.schemas import FileLabels
-from rnr.corpus.skipping import Skipped, say
+from rnr.corpus.skipping import Skipped, log
 from rnr.types import Example
 
 TRAINING_ALONE = "only the training split of this folder is read here ({}); {} are read if named, or for evaluation"
@@ -42,7 +42,7 @@ def load(
     A path is a file, a folder with splits (its ``train`` for training, otherwise its ``test``, ``validation``,
     ``valid`` or ``dev``), a pattern with ``*`` or ``**``, or ``demo/NAME`` for the embedded data. A row without a field
     for its entities is bad unless ``annotated`` is False. Labels are spelled as in the files (``as_asked`` normalises
-    them). Notes about the rows are printed.
+    them). Notes about the rows are logged.
     """
     reading = reading or Reading(options=options or ReadingConfig())
     examples: list[Example] = []
@@ -72,7 +72,7 @@ def load(
                 skipped.add(error)
             labels.note(reading)
     examples = _resolved(examples, rows, duplicates, reading)
-    say(reading, skipped)
+    log(reading, skipped)
     if not examples:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
     return examples
@@ -101,7 +101,7 @@ def stream(paths: Sequence[str], *, training: bool, reading: Reading, skip_bad_r
             yield labels.given(example)
         labels.note(reading)
     report(list(rows.duplicates()), rows, reading.report)
-    say(reading, skipped)
+    log(reading, skipped)
     if none:
         raise DataError(f"no usable sentence in {', '.join(paths) or 'an empty list of paths'}")
 

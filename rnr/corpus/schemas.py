@@ -1,5 +1,6 @@
 """The labels of a file, and the schemas of its examples."""
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -13,6 +14,8 @@ from rnr.corpus.report import Reading
 from rnr.messages import counted, few
 from rnr.task.labels import IGNORED_LABELS, label_key, with_plain_labels, without_catch_alls
 from rnr.types import Example
+
+logger = logging.getLogger(__name__)
 
 OUTSIDE = "mentions have the label 'O', which in tag columns marks words outside mentions"
 MERGED = "labels that differ only in case, spaces or '_' are the same in prompts and scores"
@@ -145,12 +148,12 @@ def as_asked(examples: Sequence[Example], *, catch_alls: bool) -> list[Example]:
     count = sum(mention.label in IGNORED_LABELS for example in with_some for mention in example.mentions)
     listed = ", ".join(sorted(names))
     if catch_alls:
-        print(f"data: catch-all labels are asked for like others: {counted(count, 'mention')} under {listed}")
+        logger.info(f"data: catch-all labels are asked for like others: {counted(count, 'mention')} under {listed}")
         return plain
     asked = [without_catch_alls(example) for example in plain]
     empty = sum(not example.schema for example in asked)
     if empty == len(asked):
         raise DataError(f"no sentence has a label beside {listed}, and catch-all labels are not asked for")
     also = f", and {counted(empty, 'sentence')} without another label" if empty else ""
-    print(f"data: catch-all labels are not asked for: {counted(count, 'mention')} under {listed} left out{also}")
+    logger.info(f"data: catch-all labels are not asked for: {counted(count, 'mention')} under {listed} left out{also}")
     return [example for example in asked if example.schema]

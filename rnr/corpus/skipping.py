@@ -1,5 +1,6 @@
-"""The bad rows that a run skips, and what is printed at the end of reading."""
+"""The bad rows that a run skips, and what is logged at the end of reading."""
 
+import logging
 import shlex
 import time
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from rnr.corpus.formats.rows import DataError
 from rnr.corpus.report import Reading
 from rnr.messages import counted
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 10
 """Number of skipped rows that are listed."""
@@ -62,10 +65,10 @@ class Skipped:
         self.refuse(file)
 
 
-def say(reading: Reading, skipped: Skipped) -> None:
-    """Print the notes and the rows that were skipped."""
+def log(reading: Reading, skipped: Skipped) -> None:
+    """Log the notes and the rows that were skipped."""
     for line in reading.report.lines():
-        print(f"data: {line}")
+        logger.warning(f"data: {line}")
     if skipped.count:
         more = [f"and {skipped.count - SHOWN} more"] if skipped.count > SHOWN else []
-        print("\n  ".join([f"data: skipped {counted(skipped.count, 'bad row')}:", *skipped.first, *more]))
+        logger.warning("\n  ".join([f"data: skipped {counted(skipped.count, 'bad row')}:", *skipped.first, *more]))

@@ -1,8 +1,11 @@
 """Trackers besides the run folder: a failure is reported once, and neither stops a run nor delays it for long."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
+
+logger = logging.getLogger(__name__)
 
 START_SECONDS = 180.0
 """W&B itself waits up to 90 s for its server, and is then started again without it."""
@@ -30,14 +33,12 @@ class Guarded(Generic[Tracks]):
         make: Callable[[], Tracks],
         *,
         later: str,
-        say: Callable[[str], None],
         abandon: Callable[[], None] = lambda: None,
     ) -> None:
-        """``later`` is printed with a failure and says where the data is. ``abandon`` makes sure that this process does
+        """``later`` is logged with a failure and says where the data is. ``abandon`` makes sure that this process does
         not wait for the failed tracker when it exits."""
         self._name = name
         self._later = later
-        self._say = say
         self._abandon = abandon
         self._tracker: Tracks | None = None
         made: list[Tracks] = []
@@ -63,7 +64,7 @@ class Guarded(Generic[Tracks]):
             self._abandon()
             raise
         if why:
-            self._say(f"{self._name} disabled: {why}; {self._later}")
+            logger.warning(f"{self._name} disabled: {why}; {self._later}")
             self._abandon()
         return not why
 

@@ -1,6 +1,7 @@
 """The run folder: its owner, its config, and what a resumed run may change."""
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from rnr.files.free_space import unwritable
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import write_whole
 from rnr.runs.status import read_status
+
+logger = logging.getLogger(__name__)
 
 CHANGEABLE = ("cluster", "generation", "sync", "deadlines", "tracking", "checkpoint", "merging")
 """Sections that may change when a run is resumed: they set how it runs and what is exported, not what is trained."""
@@ -140,7 +143,7 @@ def _move_aside(folder: Path) -> None:
     while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
         number += 1
     folder.rename(aside)
-    print(f"run: moved the earlier {folder.name} to {aside}")
+    logger.info(f"run: moved the earlier {folder.name} to {aside}")
 
 
 def _lock(folder: Path) -> None:

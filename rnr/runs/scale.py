@@ -1,10 +1,13 @@
 """Requests to an active run for a number of rollout workers: a file in the run folder that the run polls."""
 
+import logging
 from pathlib import Path
 
 from rnr.config import worker_range
 from rnr.files.whole import write_whole
 from rnr.runs.run_folder import is_active, saved_config
+
+logger = logging.getLogger(__name__)
 
 FILE = "rollout_workers"
 """Name of the file; it holds a value of ``cluster.rollout_workers``."""
@@ -39,5 +42,5 @@ def requested_workers(folder: Path) -> tuple[int, int] | None:
 def clear_request(folder: Path) -> None:
     """Remove a request: it was meant for the process that ran then; the next one follows the config."""
     if (file := folder / FILE).exists():
-        print(f"run: discarding an old request for {file.read_text(errors='replace').strip()!r} rollout workers")
+        logger.info(f"run: discarding an old request for {file.read_text(errors='replace').strip()!r} rollout workers")
         file.unlink()

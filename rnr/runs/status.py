@@ -4,13 +4,13 @@ The file of a killed process still says ``running``, because nothing could updat
 :func:`read_status`, which checks whether the process is alive and reports such a run as ``killed``.
 """
 
+import logging
 import os
 import shlex
 import socket
-import sys
 import time
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from rnr.files.free_space import is_no_room
 from rnr.files.jsonl import read_object, strict_json
 from rnr.files.whole import write_whole
 from rnr.runs.forecast import Forecast
+
+logger = logging.getLogger(__name__)
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 LOGS = "logs"
@@ -76,12 +78,10 @@ _STATUS = TypeAdapter(Status)
 class StatusFile:
     """The writer: one per run, made by its driver. Nothing is written before ``open``."""
 
-    def __init__(self, command: Sequence[str] = (), *, say: Callable[[str], None] = lambda _line: None) -> None:
-        """``command`` is how this run was started, without ``--resume``; ``say`` gets a line for everything that has
-        started, with its seconds."""
+    def __init__(self, command: Sequence[str] = ()) -> None:
+        """``command`` is how this run was started, without ``--resume``."""
         process = psutil.Process()
         self._folder: Path | None = None
-        self._say = say
         self.forecast = Forecast()
         """The source of ``seconds_left``, once there is a plan."""
         self._began = process.create_time()
@@ -135,7 +135,7 @@ class StatusFile:
         yield
         seconds = time.monotonic() - begin
         self._row["start"][name] = round(seconds, 1)
-        self._say(f"{name}: {seconds:.1f} s")
+        logger.info(f"{name}: {seconds:.1f} s")
         self._write()
 
     async def started(self, name: str, start: Awaitable[None]) -> None:
@@ -212,7 +212,7 @@ def read_status(folder: Path) -> Status | None:
         # Files of earlier versions do not have the state.
         status = _STATUS.validate_python({"state": "running", **known, "more": row})
     except (ValueError, OSError) as error:
-        print(f"{_unread(error, file)}: run status unknown; it is rewritten by the next run", file=sys.stderr)
+        logger.error(f"{_unread(error, file)}: run status unknown; it is rewritten by the next run")
         return None
     killed = status.state == "running" and not _alive(status)
     return replace(status, state="killed") if killed else status

@@ -5,7 +5,7 @@ repeats.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -40,16 +40,7 @@ class Tracker:
     written, and fail without an exception (``Guarded``): a retry repeats neither.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        options: TrackingConfig,
-        name: str,
-        config: Mapping[str, Any],
-        say: Callable[[str], None] = print,
-    ) -> None:
-        """``say`` gets a line about uploads and failures."""
+    def __init__(self, folder: Path, *, options: TrackingConfig, name: str, config: Mapping[str, Any]) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._wandb: Guarded[WandbRun] | None = None
@@ -61,12 +52,12 @@ class Tracker:
                 gone.set()
                 end_service()
 
-            make = partial(WandbRun, folder, options, name, config, sft_steps=done, say=say, abandoned=gone.is_set)
+            make = partial(WandbRun, folder, options, name, config, sft_steps=done, abandoned=gone.is_set)
             later = f"{_HAS_ALL}; {upload_later(folder)}"
-            self._wandb = Guarded("W&B", make, later=later, say=say, abandon=abandon)
+            self._wandb = Guarded("W&B", make, later=later, abandon=abandon)
         self._tensorboard: Guarded[TensorboardRun] | None = None
         if options.tensorboard:
-            self._tensorboard = Guarded("TensorBoard", partial(TensorboardRun, folder), later=_HAS_ALL, say=say)
+            self._tensorboard = Guarded("TensorBoard", partial(TensorboardRun, folder), later=_HAS_ALL)
 
     def log(self, stage: str, step: int, metrics: Mapping[str, float]) -> None:
         """One line of ``metrics.jsonl``, to six significant digits; the trackers get the same numbers. A number that is

@@ -1,5 +1,6 @@
 """A run in Weights & Biases: metrics on their axes, tables, histograms, best scores; a resumed run stays one run."""
 
+import logging
 import os
 import secrets
 import shlex
@@ -15,6 +16,8 @@ import psutil
 from rnr.config import TrackingConfig
 from rnr.files.whole import write_whole
 from rnr.runs.guarded import prevented
+
+logger = logging.getLogger(__name__)
 
 ON_GRPO_STEPS = (
     "reward",
@@ -54,11 +57,10 @@ class WandbRun:
         config: Mapping[str, Any],
         *,
         sft_steps: int,
-        say: Callable[[str], None] = print,
         abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``sft_steps`` is how many SFT steps the run has already recorded; ``say`` gets a line about uploads. If the
-        server cannot be reached, the run is kept in its folder, unless it was ``abandoned`` in the meantime."""
+        """``sft_steps`` is how many SFT steps the run has already recorded. If the server cannot be reached, the
+        run is kept in its folder, unless it was ``abandoned`` in the meantime."""
         import wandb
 
         self._wandb: Any = wandb
@@ -77,7 +79,7 @@ class WandbRun:
             # W&B's own git integration would also upload uncommitted changes; the commit is in the config.
             settings=wandb.Settings(silent=True, console="off", disable_git=True),
         )
-        self._run: Any = _init_run(begin, options.wandb_project, folder, say, abandoned)
+        self._run: Any = _init_run(begin, options.wandb_project, folder, abandoned)
         self._define_axes()
 
     def _define_axes(self) -> None:
@@ -140,15 +142,13 @@ def end_service() -> None:
     prevented(forget, END_SECONDS)  # otherwise W&B would print a traceback when Python exits
 
 
-def _init_run(
-    begin: Callable[..., Any], project: str, folder: Path, say: Callable[[str], None], abandoned: Callable[[], bool]
-) -> Any:
+def _init_run(begin: Callable[..., Any], project: str, folder: Path, abandoned: Callable[[], bool]) -> Any:
     """The W&B run; reports that it uploads, or why it does not."""
     # Without a key wandb would ask at the terminal.
     mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else OFFLINE)
     if mode in (OFFLINE, "dryrun", "disabled"):
         return begin(mode=mode)
-    say(
+    logger.info(
         f"W&B: metrics, and rollouts and evaluations with their sentences, are uploaded to the project {project}; "
         "--tracking.wandb_project= disables W&B"
     )
@@ -158,7 +158,9 @@ def _init_run(
         if abandoned():
             raise
         why = " ".join(f"{type(error).__name__}: {error}".split())
-        say(f"could not start the W&B run ({why}); kept in the run folder; {upload_later(folder, 'offline-run-*')}")
+        logger.warning(
+            f"could not start the W&B run ({why}); kept in the run folder; {upload_later(folder, 'offline-run-*')}"
+        )
         end_service()  # it holds the run's id
         return begin(mode=OFFLINE)
 

@@ -1,5 +1,6 @@
 """Reads existing NER-CoT rows from files, and checks them like a teacher's drafts."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from rnr.synthesis.checking import check
 from rnr.synthesis.outcomes import Outcome, Rejection
 from rnr.synthesis.rows import Row, read_row, row_answer, to_row
 from rnr.types import Example
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,4 +83,4 @@ def _read(files: Sequence[str]) -> Iterator[tuple[str, Any, Example | Rejection]
                 found = Rejection(cause="not_a_row", detail=detail)
             yield f"{file}, row {number}", row, found
     for line in reading.report.lines():
-        print(f"data: {line}")
+        logger.warning(f"data: {line}")

@@ -88,7 +88,7 @@ def test_ranks_on_several_nodes_are_told_by_their_numbers() -> None:
     )
 
 
-def test_what_is_reserved_goes_where_it_was_checked_to_fit(monkeypatch, capsys) -> None:
+def test_what_is_reserved_goes_where_it_was_checked_to_fit(monkeypatch, caplog) -> None:
     held: list[tuple[float, str]] = []
 
     class Place:
@@ -110,11 +110,11 @@ def test_what_is_reserved_goes_where_it_was_checked_to_fit(monkeypatch, capsys) 
     together = _decided(8.0, learner_ranks=4, rollout_workers=1, gpus_per_rollout_worker=4)
     asyncio.run(reserve(bundles(together), seconds=5))
     assert held == [*[(1.0, "A")] * 4, (4.0, "B")]
-    assert capsys.readouterr().out == ""
+    assert caplog.text == ""
     held.clear()
     monkeypatch.setattr("cluster.reservations.free_by_node", lambda: _nodes(3, 3))
     judge = ScorerConfig(use="mine:judge", gpus=1)
     asyncio.run(reserve(bundles(_decided(6.0, learner_ranks=4, rollout_workers=1), (judge,)), seconds=5))
     # Three ranks on A, one and the engine on B; the judge's GPU there is left to it.
     assert held == [*[(1.0, "A")] * 3, (1.0, "B"), (1.0, "B")]
-    assert "4 ranks on 2 nodes (3 + 1)" in capsys.readouterr().out
+    assert "4 ranks on 2 nodes (3 + 1)" in caplog.text

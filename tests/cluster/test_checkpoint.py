@@ -302,7 +302,7 @@ def _given(folder: Path, evaluation: str = "these sentences") -> dict[str, str]:
 
 
 @pytest.mark.parametrize("theirs", ["other sentences", None])
-def test_scores_that_were_measured_otherwise_are_not_taken_over_and_this_is_said(tmp_path, capsys, theirs) -> None:
+def test_scores_that_were_measured_otherwise_are_not_taken_over_and_this_is_said(tmp_path, caplog, theirs) -> None:
     first, second = (run_folder(_run_of(tmp_path, name).run) for name in ("first", "second"))
     progress = Progress(stage="grpo", version=30, scores={"base": {"f1": 1.0}, "sft": {"f1": 2.0}})
     asyncio.run(Checkpoints(first / "checkpoints", keep=1, layout=LAYOUT).save(progress, FakeLearner(30)))
@@ -314,7 +314,7 @@ def test_scores_that_were_measured_otherwise_are_not_taken_over_and_this_is_said
     take_over(first / "checkpoints" / "000030-grpo-000000", second, inputs)
     restored, _ = _restore(Checkpoints(second / "checkpoints", keep=1, layout=LAYOUT))
     assert (restored.stage, restored.scores) == ("grpo", {})
-    assert "sft.from_run: not reusing its scores" in capsys.readouterr().out
+    assert "sft.from_run: not reusing its scores" in caplog.text
     assert not list((second / "predictions").iterdir())
 
 
@@ -395,14 +395,14 @@ def _flip_a_bit(file: Path) -> None:
         (lambda folder: ((folder / "state").unlink(), (folder / "state").symlink_to("/dev/zero")), "not a plain file"),
     ],
 )
-def test_a_corrupt_checkpoint_is_put_aside_by_name_and_the_next_older_is_taken(tmp_path, capsys, damage, words) -> None:
+def test_a_corrupt_checkpoint_is_put_aside_by_name_and_the_next_older_is_taken(tmp_path, caplog, damage, words) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3, layout=LAYOUT)
     for step in (1, 2):
         _save(checkpoints, "grpo", step, 10 + step)
     damage(tmp_path / "000012-grpo-000002")
     progress, learner = _restore(checkpoints)
     assert (progress.version, learner.weight) == (11, 11)
-    said = capsys.readouterr().out
+    said = caplog.text
     assert words in said
     assert "000012-grpo-000002.corrupt" in said
     assert _names(checkpoints) == ["000011-grpo-000001"]
@@ -473,7 +473,7 @@ def test_everything_in_a_checkpoint_and_its_folder_is_on_disk_before_it_has_its_
     assert events[at + 1 :] == [str(tmp_path)]
 
 
-def test_a_checkpoint_of_other_ranks_or_another_stage_is_taken_and_this_is_said(tmp_path, capsys) -> None:
+def test_a_checkpoint_of_other_ranks_or_another_stage_is_taken_and_this_is_said(tmp_path, caplog) -> None:
     config = _run_of(tmp_path, "mine")
     folder = run_folder(config.run) / "checkpoints"
     _save(Checkpoints(folder, keep=1, layout=LAYOUT), "grpo", 1, 11)
@@ -482,9 +482,10 @@ def test_a_checkpoint_of_other_ranks_or_another_stage_is_taken_and_this_is_said(
     progress, learner = _restore(Checkpoints(folder, keep=1, layout=CheckpointLayout(learner_ranks=2, zero_stage=3)))
     assert (progress.step, learner.weight) == (1, 11)
     said = "resharding 000011-grpo-000001 from 1 learner ranks and ZeRO stage 1 to 2 learner ranks and"
-    assert said in capsys.readouterr().out
+    assert said in caplog.text
+    caplog.clear()
     _restore(Checkpoints(folder, keep=1, layout=LAYOUT))
-    assert capsys.readouterr().out == ""
+    assert caplog.text == ""
 
 
 def test_the_warm_start_of_another_run_is_not_taken_over_when_it_was_altered(tmp_path) -> None:

@@ -71,28 +71,25 @@ class Learner:
         (Path(folder) / "state").write_bytes(os.urandom(MIB))
 
 
-def _checkpoints(
-    folder: Path, said: list[str], *, seconds: float = 30.0, layout: CheckpointLayout = LAYOUT
-) -> Checkpoints:
-    return Checkpoints(folder, keep=2, layout=layout, disk=Disk(folder, seconds=seconds, say=said.append))
+def _checkpoints(folder: Path, *, seconds: float = 30.0, layout: CheckpointLayout = LAYOUT) -> Checkpoints:
+    return Checkpoints(folder, keep=2, layout=layout, disk=Disk(folder, seconds=seconds))
 
 
-def test_a_checkpoint_waits_until_someone_has_made_room(small, monkeypatch) -> None:
+def test_a_checkpoint_waits_until_someone_has_made_room(small, monkeypatch, caplog) -> None:
     monkeypatch.setattr("cluster.disk.PAUSE", 0.01)
-    said: list[str] = []
     full = _fill(small)
 
     async def work() -> None:
-        saving = asyncio.create_task(_checkpoints(small, said).save(Progress(stage="grpo", step=3), Learner()))
-        while not said:
+        saving = asyncio.create_task(_checkpoints(small).save(Progress(stage="grpo", step=3), Learner()))
+        while not caplog.messages:
             await asyncio.sleep(0.01)
         assert not list(small.glob("*.partial")), "what cannot be finished takes no room"
         full.unlink()
         await saving
 
     asyncio.run(work())
-    assert [folder.name for folder in _checkpoints(small, said).complete()] == ["000007-grpo-000003"]
-    assert said == [
+    assert [folder.name for folder in _checkpoints(small).complete()] == ["000007-grpo-000003"]
+    assert caplog.messages == [
         f"no room for a checkpoint: the disk of {small} (mounted at {small}) has 0.000 of 0.004 GiB free; "
         "waiting up to 30 s (deadlines.room) for free space"
     ]
@@ -101,11 +98,11 @@ def test_a_checkpoint_waits_until_someone_has_made_room(small, monkeypatch) -> N
 def test_room_is_waited_for_also_where_the_log_has_none(tmp_path) -> None:
     program = (
         "import asyncio, errno, sys\nfrom pathlib import Path\nfrom cluster import disk\n"
-        "from rnr.runs.console import Console\nfrom scripts.printing import lasting\n"
-        "disk.PAUSE, calls = 0.01, []\n"
+        "from rnr.runs.console import Console\nfrom rnr.runs.log_handler import log_to\n"
+        "from scripts.printing import lasting\ndisk.PAUSE, calls = 0.01, []\n"
         "def call():\n    calls.append(1)\n    if len(calls) < 3:\n"
         "        raise OSError(errno.ENOSPC, 'No space left on device')\n    return len(calls)\n"
-        "with lasting():\n    room = disk.Disk(Path(sys.argv[1]), seconds=60, say=Console().say)\n"
+        "with lasting():\n    log_to(Console().say)\n    room = disk.Disk(Path(sys.argv[1]), seconds=60)\n"
         "    sys.exit(asyncio.run(room.retry('metrics', call)))"
     )
     with open("/dev/full", "w") as full:
@@ -121,7 +118,7 @@ def test_a_file_on_another_disk_that_is_full_is_named(small, tmp_path) -> None:
 
     def ends(folder: Path) -> str:
         with pytest.raises(NoRoom) as ended:
-            asyncio.run(Disk(folder, seconds=0, say=lambda _text: None).retry("the export", call))
+            asyncio.run(Disk(folder, seconds=0).retry("the export", call))
         return str(ended.value)
 
     named = f"no room for the export ([Errno 28] No space left on device: '{small}/x'): the disk of {tmp_path} "
@@ -144,8 +141,7 @@ def test_a_run_that_a_full_disk_ends_says_which_disk_it_is(small, tmp_path) -> N
 
 def test_a_checkpoint_is_not_begun_where_one_like_the_last_does_not_fit(small, monkeypatch) -> None:
     monkeypatch.setattr("cluster.disk.PAUSE", 0.01)
-    said: list[str] = []
-    checkpoints, learner = _checkpoints(small, said, seconds=0), Learner()
+    checkpoints, learner = _checkpoints(small, seconds=0), Learner()
     asyncio.run(checkpoints.save(Progress(stage="grpo", step=1), learner))
     (small / "others").write_bytes(b"x" * int(2.5 * MIB))
     with pytest.raises(NoRoom, match=r"0\.001 are needed; free some space, then resume with --resume"):
@@ -158,9 +154,9 @@ def test_ranks_that_stopped_in_the_middle_of_a_checkpoint_are_rebuilt(tmp_path) 
     two = CheckpointLayout(learner_ranks=2, zero_stage=1)
     full = Learner(RuntimeError("[enforce fail at inline_container.cc:659] No space left on device"))
     with pytest.raises(LearnerLost, match=r"has .* GiB free; its ranks stopped midway"):
-        asyncio.run(_checkpoints(tmp_path, [], layout=two).save(Progress(), full))
+        asyncio.run(_checkpoints(tmp_path, layout=two).save(Progress(), full))
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(_checkpoints(tmp_path, []).save(Progress(), Learner(ZeroDivisionError())))
+        asyncio.run(_checkpoints(tmp_path).save(Progress(), Learner(ZeroDivisionError())))
 
 
 CUT_SHORT = RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 1048640 vs 1048576")
@@ -179,36 +175,34 @@ class CutShortLearner(Learner):
             raise CUT_SHORT
 
 
-def test_a_write_that_is_cut_short_twice_on_a_disk_with_room_ends_the_run(tmp_path) -> None:
-    said: list[str] = []
+def test_a_write_that_is_cut_short_twice_on_a_disk_with_room_ends_the_run(tmp_path, caplog) -> None:
     learner = CutShortLearner(times=2)
     with pytest.raises(CutShort, match=r"000007-sft-000000 was cut short although the disk of .* GiB free"):
-        asyncio.run(_checkpoints(tmp_path, said).save(Progress(), learner))
-    assert (learner.saves, said, list(tmp_path.iterdir())) == (2, [], [])
+        asyncio.run(_checkpoints(tmp_path).save(Progress(), learner))
+    assert (learner.saves, caplog.messages, list(tmp_path.iterdir())) == (2, [], [])
 
 
 def test_room_that_comes_between_a_write_that_was_cut_short_and_the_look_at_it_is_used(tmp_path) -> None:
-    checkpoints, learner = _checkpoints(tmp_path, []), CutShortLearner()
+    checkpoints, learner = _checkpoints(tmp_path), CutShortLearner()
     asyncio.run(checkpoints.save(Progress(), learner))
     assert (learner.saves, len(checkpoints.complete())) == (2, 1)
 
 
 def test_ranks_that_a_write_that_was_cut_short_has_stopped_in_the_middle_are_rebuilt(tmp_path) -> None:
-    checkpoints = _checkpoints(tmp_path, [], layout=CheckpointLayout(learner_ranks=2, zero_stage=1))
+    checkpoints = _checkpoints(tmp_path, layout=CheckpointLayout(learner_ranks=2, zero_stage=1))
     with pytest.raises(LearnerLost, match="its ranks stopped midway"):
         asyncio.run(checkpoints.save(Progress(), CutShortLearner()))
 
 
-def test_a_write_that_is_cut_short_on_a_full_disk_is_made_again_when_there_is_room(small, monkeypatch) -> None:
+def test_a_write_that_is_cut_short_on_a_full_disk_is_made_again_when_there_is_room(small, monkeypatch, caplog) -> None:
     monkeypatch.setattr("cluster.disk.PAUSE", 0.01)
-    said: list[str] = []
     (small / "others").write_bytes(b"x" * (5 * MIB // 2))  # 1.5 MiB are left: with the first MiB of the state, 0.5
-    checkpoints, learner = _checkpoints(small, said), CutShortLearner()
+    checkpoints, learner = _checkpoints(small), CutShortLearner()
     asyncio.run(checkpoints.save(Progress(stage="grpo", step=3), learner))
     assert learner.saves == 2
     assert [folder.name for folder in checkpoints.complete()] == ["000007-grpo-000003"]
     # The room that is named is that after what was written has gone.
-    assert [text.partition(": ")[0] for text in said] == ["no room for a checkpoint"]
+    assert [text.partition(": ")[0] for text in caplog.messages] == ["no room for a checkpoint"]
 
 
 def test_metrics_are_written_whole_or_not_at_all(small) -> None:
@@ -242,7 +236,7 @@ def test_rows_that_fit_in_part_leave_no_fragment(tmp_path, count) -> None:
 
 def test_a_write_is_made_again_and_another_error_is_not(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("cluster.disk.PAUSE", 0.0)
-    disk, outcomes = Disk(tmp_path, seconds=30, say=lambda _text: None), [28, 28, 0]
+    disk, outcomes = Disk(tmp_path, seconds=30), [28, 28, 0]
 
     def write() -> str:
         if number := outcomes.pop(0):
@@ -267,7 +261,7 @@ def test_what_is_tracked_is_written_when_there_is_room_again_and_once(tmp_path, 
 
     monkeypatch.setattr(Tracker, "_append", full_at_first)
     tracker = Tracker(tmp_path, options=TrackingConfig(wandb_project=""), name="run", config={})
-    durable = DurableTracker(tracker, Disk(tmp_path, seconds=30, say=lambda _text: None))
+    durable = DurableTracker(tracker, Disk(tmp_path, seconds=30))
     asyncio.run(durable.log_tokens([{"step": 0}]))
     asyncio.run(durable.log("grpo", 0, {"a": 1.0}))
     assert failures == []

@@ -37,7 +37,7 @@ def _run(tmp_path, policy: Policy, *, seconds: float = 60.0):
     """The stages of a run that listens for SIGTERM, and how it ended."""
 
     async def work():
-        stopping = GracefulStop(seconds, say=lambda _text: None)
+        stopping = GracefulStop(seconds)
         stages = make_stages(tmp_path, policy, stopping=stopping, checkpoint_every=1000)
         with stopping.listening(), pytest.raises(Stopped) as stopped:
             await stages.run_all(1.0)
@@ -133,7 +133,7 @@ def test_a_learner_that_is_lost_in_a_task_group_does_not_keep_the_run_from_stopp
 
 
 def test_of_blocks_inside_each_other_the_outermost_is_where_a_run_ends() -> None:
-    stopping, done = GracefulStop(60, say=lambda _text: None), []
+    stopping, done = GracefulStop(60), []
 
     async def work() -> None:
         with stopping.uninterrupted():
@@ -154,7 +154,7 @@ def test_of_blocks_inside_each_other_the_outermost_is_where_a_run_ends() -> None
 
 def test_a_block_that_fails_ends_with_its_own_error_also_when_the_run_is_to_stop() -> None:
     async def work() -> None:
-        stopping = GracefulStop(60, say=lambda _text: None)
+        stopping = GracefulStop(60)
 
         async def fails() -> None:
             with stopping.uninterrupted():
@@ -169,7 +169,7 @@ def test_a_block_that_fails_ends_with_its_own_error_also_when_the_run_is_to_stop
 
 def test_a_checkpoint_that_cannot_be_written_is_not_said_to_hold(tmp_path) -> None:
     async def work() -> str:
-        stopping = GracefulStop(60, say=lambda _text: None)
+        stopping = GracefulStop(60)
         stages = make_stages(tmp_path, Slow(step=1), stopping=stopping, checkpoint_every=1000)
 
         async def save(*_arguments):
@@ -193,7 +193,7 @@ def test_before_the_training_goes_on_a_resumed_run_has_its_checkpoint() -> None:
 
 def test_a_run_that_ends_by_itself_meanwhile_has_ended() -> None:
     async def work() -> str:
-        stopping = GracefulStop(60, say=lambda _text: None)
+        stopping = GracefulStop(60)
 
         async def last_step() -> str:
             await asyncio.sleep(0.01)

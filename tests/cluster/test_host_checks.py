@@ -83,7 +83,7 @@ def test_a_host_that_says_nothing_is_left_to_the_deadline(monkeypatch) -> None:
     refuse_unreachable("10.0.0.1:6379", "the cluster")
 
 
-def test_a_cluster_that_a_variable_names_is_told_before_it_is_joined_and_where_nothing_is(monkeypatch, capsys) -> None:
+def test_a_cluster_that_a_variable_names_is_told_before_it_is_joined_and_where_nothing_is(monkeypatch, caplog) -> None:
     monkeypatch.setattr(nodes, "PAUSE", 0.01)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     named = "127.0.0.1:1 (RAY_ADDRESS; without that variable Ray is started here)"
@@ -91,5 +91,5 @@ def test_a_cluster_that_a_variable_names_is_told_before_it_is_joined_and_where_n
     with pytest.raises(ValueError, match="cannot connect") as refused:
         run.connect(load_config(None, ["--deadlines.start=900"]))
     assert str(refused.value).startswith(f"the Ray cluster at {named}: cannot connect ([Errno 111]")
-    assert capsys.readouterr().out == f"joining the Ray cluster at {named} within 900 s (deadlines.start)\n"
+    assert caplog.messages == [f"joining the Ray cluster at {named} within 900 s (deadlines.start)"]
     assert named_address(ClusterConfig(address="10.0.0.1:6379")) == "10.0.0.1:6379 (cluster.address)"

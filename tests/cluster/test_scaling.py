@@ -51,7 +51,6 @@ class Run:
         monkeypatch.setattr("actors.slots.ray.kill", lambda handle: None)
         self.nodes = nodes
         self.time = 0.0
-        self.said: list[str] = []
         self.order: Any = None
         self.pool = Pool("rollout", spawn=self._spawn, size=configured[0], capacity=2, on_release=nodes.held.discard)
         self.scaling = Autoscaler(
@@ -59,7 +58,6 @@ class Run:
             cluster=nodes,
             configured=configured,
             requested_workers=lambda: self.order,
-            say=self.said.append,
             now=lambda: self.time,
         )
 
@@ -89,7 +87,7 @@ class Run:
             self.pool._discard(slot, slot.generation)
 
 
-def test_a_range_takes_what_the_cluster_has_room_for_and_no_more_than_its_end(monkeypatch) -> None:
+def test_a_range_takes_what_the_cluster_has_room_for_and_no_more_than_its_end(monkeypatch, caplog) -> None:
     run = Run(monkeypatch, Nodes(3), (1, 4))
 
     async def scenario() -> list[int]:
@@ -99,7 +97,7 @@ def test_a_range_takes_what_the_cluster_has_room_for_and_no_more_than_its_end(mo
         return [*found, await run.look(), await run.look()]
 
     assert asyncio.run(scenario()) == [3, 4, 4]
-    assert run.said == [
+    assert caplog.messages == [
         "rollout workers: 1 -> 3 (range 1 to 4)",
         "rollout workers: 3 -> 4 (range 1 to 4)",
     ]
@@ -231,7 +229,7 @@ def test_an_order_by_hand_goes_before_the_config_and_works_for_a_plain_number_to
     assert asyncio.run(scenario()) == [2, 4, 1, 6, 2]
 
 
-def test_a_look_that_fails_ends_nothing_and_is_said_once(monkeypatch) -> None:
+def test_a_look_that_fails_ends_nothing_and_is_said_once(monkeypatch, caplog) -> None:
     run = Run(monkeypatch, Nodes(2), (1, 4))
     monkeypatch.setattr("cluster.scaling.EVERY", 0.001)
 
@@ -242,17 +240,17 @@ def test_a_look_that_fails_ends_nothing_and_is_said_once(monkeypatch) -> None:
         await run.pool.start_all()
         run.nodes.room, real = fails, run.nodes.room  # type: ignore[method-assign]
         watching = asyncio.create_task(run.scaling.watch())
-        while not run.said:
+        while not caplog.messages:
             await asyncio.sleep(0.001)
         run.nodes.room = real  # type: ignore[method-assign]
-        while len(run.said) < 2:
+        while len(caplog.messages) < 2:
             await asyncio.sleep(0.001)
         watching.cancel()
         return len(run.pool.slots)
 
     assert asyncio.run(scenario()) == 2
-    assert run.said[0] == "rollout workers stay at 1: OSError: the cluster does not answer"
-    assert len(run.said) == 2
+    assert caplog.messages[0] == "rollout workers stay at 1: OSError: the cluster does not answer"
+    assert len(caplog.messages) == 2
 
 
 class Fake:
@@ -383,7 +381,7 @@ def _folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_script_writes_an_order_that_the_run_reads(tmp_path, capsys) -> None:
+def test_the_script_writes_an_order_that_the_run_reads(tmp_path, capsys, caplog) -> None:
     folder = _folder(tmp_path)
     assert requested_workers(folder) is None
     with (folder / "lock").open("w") as lock:
@@ -393,7 +391,7 @@ def test_the_script_writes_an_order_that_the_run_reads(tmp_path, capsys) -> None
     assert "1..4 rollout workers" in capsys.readouterr().out
     clear_request(folder)  # the next process begins with what its config says
     assert requested_workers(folder) is None
-    assert "old request for '1..4' rollout workers" in capsys.readouterr().out
+    assert "old request for '1..4' rollout workers" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def cluster(monkeypatch):
     monkeypatch.setattr(run, "worker_gpus", lambda _cluster: found)
 
 
-def test_gpus_are_those_of_the_cluster_for_the_memory_plan_too(cluster, tiny_model, colours, tmp_path, capsys) -> None:
+def test_gpus_are_those_of_the_cluster_for_the_memory_plan_too(cluster, tiny_model, colours, tmp_path, caplog) -> None:
     config = load_config(
         None,
         [
@@ -49,7 +49,7 @@ def test_gpus_are_those_of_the_cluster_for_the_memory_plan_too(cluster, tiny_mod
     assert (decided.gpus_per_rollout_worker, decided.gpus_per_learner_rank) == (1.0, 1.0)
     assert ready.config.generation.gpu_memory_fraction == 0.85
     # A GPU each: 0.95 of 80 for the learner and 0.85 for the engine. By the driver's one GPU they would be halves.
-    said = capsys.readouterr().out
+    said = caplog.text
     assert "of 76.0 GiB" in said
     assert "of 68.0 GiB" in said
     assert "GPUs: 2 GPUs of the cluster: H100, 80.0 GiB" in said

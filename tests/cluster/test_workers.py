@@ -1,6 +1,7 @@
 """Real Ray actors made of the worker classes: where they land, and what they can import."""
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -107,7 +108,7 @@ def test_a_reward_that_fails_in_its_worker_is_refused_before_the_run_begins(tmp_
         asyncio.run(_workers().reward("reward-1.0", RewardConfig(preset="fails_elsewhere:half"), 8))
 
 
-def test_an_actor_has_its_workers_name_and_prints_into_the_run_folder(tmp_path) -> None:
+def test_an_actor_has_its_workers_name_and_prints_and_logs_into_the_run_folder(tmp_path) -> None:
     from cluster.workers import Reservations
 
     workers = RayWorkers(ClusterConfig(), DeadlineConfig(start=60), Reservations({}), tmp_path)
@@ -116,9 +117,12 @@ def test_an_actor_has_its_workers_name_and_prints_into_the_run_folder(tmp_path) 
         worker = await workers.reward("reward-7.0", RewardConfig(), 8)
         assert ray.get_actor("reward-7.0") == worker
         await worker.__ray_call__.remote(lambda _worker: print("the worker said so", flush=True))
+        await worker.__ray_call__.remote(lambda _worker: logging.getLogger("learner.extension").warning("and logged"))
 
     asyncio.run(work())
-    assert "the worker said so" in (tmp_path / "reward-7.0.log").read_text()
+    header, *lines = (tmp_path / "reward-7.0.log").read_text().splitlines()
+    assert header.startswith("--- process ")
+    assert lines == ["the worker said so", "and logged"]
 
 
 def test_a_host_without_the_run_folder_keeps_to_rays_own_logs(tmp_path) -> None:

@@ -29,11 +29,13 @@ def test_all_rows_of_a_short_list_are_named() -> None:
     assert list(reading.report.lines()) == ["a.jsonl: 1 mentions were turned round (row 4)"]
 
 
-def test_a_mention_annotated_more_often_than_it_occurs_is_counted_by_load_and_by_check(tmp_path, capsys) -> None:
+def test_a_mention_annotated_more_often_than_it_occurs_is_counted_by_load_and_by_check(
+    tmp_path, capsys, caplog
+) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"text": "Ada", "entities": [{"text": "Ada", "label": "x"}, {"text": "Ada", "label": "x"}]}\n')
     said = f"{file}: 1 {REPEATED}"
     load([str(file)], training=True)
-    assert f"data: {said} (row 1: 'Ada' as x)" in capsys.readouterr().out
+    assert f"data: {said} (row 1: 'Ada' as x)" in caplog.text
     assert main(["check", str(file)]) == 0
     assert f"note: {said}" in capsys.readouterr().out

@@ -208,13 +208,13 @@ def test_a_bad_row_stops_with_its_file_its_row_and_the_reason(tmp_path, bad, rea
     assert f"{file}, row 2" in str(raised.value)
 
 
-def test_bad_rows_are_skipped_and_counted_only_if_asked(tmp_path, capsys) -> None:
+def test_bad_rows_are_skipped_and_counted_only_if_asked(tmp_path, caplog) -> None:
     good = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
     bad = {"text": "Ada", "entities": [{"text": "Eve", "label": "person"}]}
     examples = load([_jsonl(tmp_path, good, bad, "{", good)], training=True, skip_bad_rows=True)
     assert [example.uid[-1] for example in examples] == ["1", "4"]  # a uid is the row's own number
-    said = capsys.readouterr().out.splitlines()
-    said = said[said.index("data: skipped 2 bad rows:") :]
+    said = caplog.messages[-1].splitlines()
+    assert said[0] == "data: skipped 2 bad rows:"
     assert "row 2: entity 'Eve' is not in its sentence" in said[1]
     assert "row 3: not valid JSON" in said[2]
 
@@ -247,10 +247,10 @@ def test_a_file_that_breaks_off_behind_a_bad_row_is_told_by_that_row(tmp_path, m
         load([_jsonl(tmp_path, "{}")], training=True)
 
 
-def test_of_many_skipped_rows_ten_are_named_and_the_rest_counted(tmp_path, capsys) -> None:
+def test_of_many_skipped_rows_ten_are_named_and_the_rest_counted(tmp_path, caplog) -> None:
     good = {"text": "Ada", "entities": [{"text": "Ada", "label": "person"}]}
     load([_jsonl(tmp_path, good, *["{"] * 12)], training=True, skip_bad_rows=True)
-    said = capsys.readouterr().out.splitlines()
+    said = caplog.messages[0].splitlines()
     assert said[0] == "data: skipped 12 bad rows:"
     assert ["row 2:" in said[1], "row 11:" in said[10]] == [True, True]
     assert said[11:] == ["  and 2 more"]
@@ -337,7 +337,7 @@ def test_uids_differ_between_files_and_do_not_depend_on_their_order(tmp_path) ->
     assert [one.uid for one in load(files[::-1], training=True)] == expected[::-1]
 
 
-def test_data_sets_of_one_name_in_different_folders_are_told_apart(tmp_path, capsys) -> None:
+def test_data_sets_of_one_name_in_different_folders_are_told_apart(tmp_path, caplog) -> None:
     places = [tmp_path / place for place in ("a/news", "b/news", "a/bio", "c/hub/data", "d/hub/data", "a", "b")]
     for place in places:
         place.mkdir(parents=True, exist_ok=True)
@@ -348,7 +348,7 @@ def test_data_sets_of_one_name_in_different_folders_are_told_apart(tmp_path, cap
     files += [_jsonl(place, ADA, name="mine.jsonl") for place in alone]
     expected = ["a/news", "b/news", "bio", "c/hub/data", "d/hub/data", "a/news", "a/mine", "b/mine"]
     assert [one.source for one in load(files, training=False)] == expected
-    said = capsys.readouterr().out
+    said = caplog.text
     assert f"{files[1]}: another data set has the same name; this one is called b/news here" in said
     assert said.count("another data set has the same name") == 7  # all but bio
     assert [one.source for one in load(files[::-1], training=False)] == expected[::-1]

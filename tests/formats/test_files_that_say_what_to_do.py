@@ -333,7 +333,7 @@ def test_a_table_with_a_part_of_a_sentence_a_row_is_told_once(tmp_path, row, wha
 # What is missing, and what only seems to be
 
 
-def test_a_schema_is_not_said_to_be_empty_where_the_rows_with_entities_were_refused(tmp_path, capsys) -> None:
+def test_a_schema_is_not_said_to_be_empty_where_the_rows_with_entities_were_refused(tmp_path, caplog) -> None:
     rows: list[object] = [{"text": "Ada ran", "entities": [[0, 30, "PER"]]}, {"text": "Bo sat", "entities": []}]
     file = written(tmp_path / "a.jsonl", rows)
     problems = read(file)[1]
@@ -348,7 +348,7 @@ def test_a_schema_is_not_said_to_be_empty_where_the_rows_with_entities_were_refu
     said = "no readable row has an entity, and 1 row cannot be read"
     with pytest.raises(DataError, match="no usable sentence"):
         load([str(file)], training=True, skip_bad_rows=True)
-    assert said in capsys.readouterr().out
+    assert said in caplog.text
     with pytest.raises(DataError, match=said):
         list(stream([str(file)], training=True, reading=Reading(), skip_bad_rows=True))
     none = read(written(tmp_path / "b.jsonl", rows[1:]))[1]

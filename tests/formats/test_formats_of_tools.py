@@ -589,7 +589,7 @@ def test_two_asterisks_in_a_pattern_stand_for_folders_of_any_depth(tmp_path) -> 
         assert not [note for note in reading.report.lines() if NOT_READ in note]
 
 
-def test_two_asterisks_take_a_folder_that_is_a_data_set_as_one(tmp_path, capsys) -> None:
+def test_two_asterisks_take_a_folder_that_is_a_data_set_as_one(tmp_path, caplog) -> None:
     for name in ("a/train", "a/test", "b/train", "b/deeper/dev"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": f"{name} ran", "entities": [[0, 1, "PER"]]}))
@@ -599,7 +599,8 @@ def test_two_asterisks_take_a_folder_that_is_a_data_set_as_one(tmp_path, capsys)
     for pattern in ("**", "*"):
         found = [one.sentence for one in load([str(tmp_path / pattern)], training=True)]
         assert found == ["a/train ran", "b/train ran"]
-        said[pattern] = capsys.readouterr().out
+        said[pattern] = caplog.text
+        caplog.clear()
     assert said["**"] == said["*"]
     assert "test.jsonl" in said["**"]
     assert f"{tmp_path / 'b' / 'deeper'}: {NOT_READ}" in said["**"]

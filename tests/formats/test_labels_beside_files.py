@@ -11,14 +11,14 @@ from tests.reading_files import ADA, ROW, read, written
 BO_ACTS = {"text": "Bo sat", "entities": [[0, 2, "ACTOR"]]}
 
 
-def test_the_schema_of_a_file_beside_is_noted_where_a_row_is_given_it(tmp_path, capsys) -> None:
+def test_the_schema_of_a_file_beside_is_noted_where_a_row_is_given_it(tmp_path, caplog) -> None:
     beside = written(tmp_path / "labels.json", '["PER", "LOC"]')
     said = f"{beside}: is the schema of rows without one: LOC, PER"
     found, problems, notes = read(written(tmp_path / "a.jsonl", [ROW]))
     assert (found, problems) == ([ADA], "")
     assert notes == said
     assert load([str(tmp_path / "a.jsonl")], training=True)[0].schema == ("LOC", "PER")
-    assert said in capsys.readouterr().out
+    assert said in caplog.text
     assert read(written(tmp_path / "own.jsonl", [ROW | {"schema": ["LOC", "PER"]}])) == ([ADA], "", "")
 
 

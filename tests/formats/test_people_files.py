@@ -100,15 +100,15 @@ def test_catch_all_labels_are_data_like_any_other(tmp_path, capsys) -> None:
     assert (tmp_path / "a.conll").read_text().count("B-") == 3
 
 
-def test_catch_all_labels_that_are_not_asked_for_are_left_out_and_counted(tmp_path, capsys) -> None:
+def test_catch_all_labels_that_are_not_asked_for_are_left_out_and_counted(tmp_path, caplog) -> None:
     rows = [MISC, {"text": "Bo ran", "schema": ["Other"], "label": [[0, 2, "Other"]]}, {"text": "No", "label": []}]
     first, second = as_asked(load([_file(tmp_path, *rows)], training=True), catch_alls=False)
     assert (first.schema, _spans(first)) == (("per",), [(7, 10, "Ida", "per")])
     assert (second.sentence, second.schema) == ("No", ("per",))
     said = "catch-all labels are not asked for: 2 mentions under misc, other left out"
-    assert f"data: {said}, and 1 sentence without another label\n" in capsys.readouterr().out
+    assert f"data: {said}, and 1 sentence without another label\n" in caplog.text
     assert len(as_asked(load([_file(tmp_path, *rows)], training=True), catch_alls=True)) == 3
-    assert "catch-all labels are asked for like others: 2 mentions under misc, other\n" in capsys.readouterr().out
+    assert "catch-all labels are asked for like others: 2 mentions under misc, other\n" in caplog.text
     with pytest.raises(DataError, match="no sentence has a label beside other, and catch-all labels are not asked for"):
         as_asked(load([_file(tmp_path, rows[1])], training=True), catch_alls=False)
 
@@ -218,10 +218,10 @@ def test_contradicting_and_repeated_rows_are_named_by_check_load_and_stats(tmp_p
 
 
 @pytest.mark.parametrize(("resolution", "rows"), [("keep", [1, 2, 3, 4, 5]), ("first", [1, 3]), ("majority", [2, 3])])
-def test_one_row_of_a_sentence_is_taken_as_is_wished(tmp_path, capsys, resolution, rows) -> None:
+def test_one_row_of_a_sentence_is_taken_as_is_wished(tmp_path, caplog, resolution, rows) -> None:
     found = load([_file(tmp_path, *ROWS)], training=True, duplicates=resolution)
     assert [int(one.uid.rpartition(":")[2]) for one in found] == rows
-    assert (f"{5 - len(rows)} {RESOLVED}" in capsys.readouterr().out) == (resolution != "keep")
+    assert (f"{5 - len(rows)} {RESOLVED}" in caplog.text) == (resolution != "keep")
 
 
 @pytest.mark.parametrize(

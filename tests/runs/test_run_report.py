@@ -247,11 +247,11 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path) -> None:
     assert found["evaluation"] == {"note": "nothing has been evaluated yet"}
 
 
-def test_the_page_of_a_run_names_a_file_that_cannot_be_read(tmp_path, capsys) -> None:
+def test_the_page_of_a_run_names_a_file_that_cannot_be_read(tmp_path, capsys, caplog) -> None:
     run = made_up_run(tmp_path / "odd")
     (run / "status.json").write_text("")
     assert embedded_data(render(collect(run)))["status"] == {}
-    assert f"{run / 'status.json'}, line 1: not valid JSON" in capsys.readouterr().err
+    assert f"{run / 'status.json'}, line 1: not valid JSON" in caplog.text
     (run / "summary.json").write_text("")
     assert main([str(run)]) == 2
     assert (

@@ -179,18 +179,18 @@ def test_a_status_of_an_earlier_version_is_read(tmp_path) -> None:
         ('{"start": 3}', "status.json: start: "),
     ],
 )
-def test_a_status_that_cannot_be_read_is_none_and_that_is_said(tmp_path, capsys, content, said) -> None:
+def test_a_status_that_cannot_be_read_is_none_and_that_is_said(tmp_path, caplog, content, said) -> None:
     (tmp_path / "status.json").write_text(content)
     assert read_status(tmp_path) is None
-    told = capsys.readouterr().err
+    told = caplog.text
     assert f"{tmp_path}/{said}" in told
     assert "run status unknown" in told
 
 
-def test_a_status_that_is_no_file_is_none(tmp_path, capsys) -> None:
+def test_a_status_that_is_no_file_is_none(tmp_path, caplog) -> None:
     (tmp_path / "status.json").mkdir()
     assert read_status(tmp_path) is None
-    assert "status.json" in capsys.readouterr().err
+    assert "status.json" in caplog.text
 
 
 @pytest.mark.parametrize("odd", [{}, {"pid_since": "now"}, {"pid": -1, "pid_since": 0.0}, {"more": 3}])
@@ -202,9 +202,7 @@ def test_a_process_that_cannot_be_told_by_its_status_is_not_running(tmp_path, od
     assert found.state == "killed"
 
 
-def test_whoever_listens_is_told_of_each_thing_that_has_started(tmp_path) -> None:
-    said: list[str] = []
-    status = StatusFile(say=said.append)
-    with status.starting("Ray"):
-        assert said == []
-    assert said == ["Ray: 0.0 s"]
+def test_each_thing_that_has_started_is_logged(caplog) -> None:
+    with StatusFile().starting("Ray"):
+        assert caplog.messages == []
+    assert caplog.messages == ["Ray: 0.0 s"]

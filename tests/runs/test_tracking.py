@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import logging
 import math
 import re
 import sys
@@ -245,23 +246,22 @@ class Other:
         return call
 
 
-def _beside(folder: Path, other: Other, said: list[str]) -> Tracker:
+def _beside(folder: Path, other: Other) -> Tracker:
     """A tracker beside which there is this one, in the place of W&B."""
     tracker, guarded = _tracker(folder), cast(Any, other)
     later = "metrics.jsonl has all"
-    tracker._wandb = Guarded("W&B", lambda: guarded, later=later, say=said.append, abandon=lambda: said.append("gone"))
+    tracker._wandb = Guarded("W&B", lambda: guarded, later=later, abandon=lambda: logging.info("gone"))
     return tracker
 
 
-def test_a_signal_that_ends_the_wait_for_a_tracker_abandons_it(monkeypatch) -> None:
+def test_a_signal_that_ends_the_wait_for_a_tracker_abandons_it(monkeypatch, caplog) -> None:
     def stopped(*_: Any) -> str:
         raise Stopped("stopped by SIGTERM")
 
-    said: list[str] = []
     monkeypatch.setattr("rnr.runs.guarded.prevented", stopped)
     with pytest.raises(Stopped):
-        Guarded("W&B", Other, later="", say=said.append, abandon=lambda: said.append("gone"))
-    assert said == ["gone"]
+        Guarded("W&B", Other, later="", abandon=lambda: logging.info("gone"))
+    assert caplog.messages == ["gone"]
 
 
 def _evaluated(tracker: Tracker) -> None:
@@ -282,55 +282,54 @@ def _evaluated(tracker: Tracker) -> None:
     ],
     ids=["metrics", "rollouts", "evaluation"],
 )
-def test_a_full_disk_under_another_tracker_repeats_no_row(tmp_path, log, file, calls) -> None:
+def test_a_full_disk_under_another_tracker_repeats_no_row(tmp_path, caplog, log, file, calls) -> None:
     def full() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    other, said = Other(full), []
-    tracker = _beside(tmp_path, other, said)
+    other = Other(full)
+    tracker = _beside(tmp_path, other)
     asyncio.run(Disk(tmp_path, seconds=0).retry("metrics", lambda: log(tracker)))
     assert (len(read_jsonl(tmp_path / file)), other.calls) == (1, calls)
     reported = "W&B disabled: OSError: [Errno 28] No space left on device; metrics.jsonl has all"
-    assert said == [reported, "gone"]
+    assert caplog.messages == [reported, "gone"]
 
 
-def test_a_tracker_that_fails_is_left_out_and_reported_once(tmp_path) -> None:
+def test_a_tracker_that_fails_is_left_out_and_reported_once(tmp_path, caplog) -> None:
     def lost() -> None:
         raise ConnectionResetError("Connection\n lost")
 
-    other, said = Other(lost), []
-    tracker = _beside(tmp_path, other, said)
+    other = Other(lost)
+    tracker = _beside(tmp_path, other)
     for step in range(3):
         tracker.log("grpo", step, {"a": 1.0})
         tracker.log_rollouts(step, [_scored(rewards=(1.0,))], {}, {})
     tracker.finish()
     assert other.calls == ["log"]
-    assert said == [
+    assert caplog.messages == [
         "W&B disabled: ConnectionResetError: Connection lost; metrics.jsonl has all",
         "gone",
     ]
     assert len(read_jsonl(tmp_path / "metrics.jsonl")) == len(read_jsonl(tmp_path / "rollouts.jsonl")) == 3
 
 
-def test_a_tracker_that_does_not_answer_holds_up_a_run_once(tmp_path, monkeypatch) -> None:
+def test_a_tracker_that_does_not_answer_holds_up_a_run_once(tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.setattr("rnr.runs.guarded.Guarded.call.__kwdefaults__", {"seconds": 0.05})
-    other, said = Other(lambda: time.sleep(60)), []
-    tracker = _beside(tmp_path, other, said)
+    other = Other(lambda: time.sleep(60))
+    tracker = _beside(tmp_path, other)
     tracker.log("grpo", 0, {"a": 1.0})
     tracker.log("grpo", 1, {"a": 1.0})
-    assert (other.calls, said[0].partition(";")[0]) == (
+    assert (other.calls, caplog.messages[0].partition(";")[0]) == (
         ["log"],
         "W&B disabled: did not finish within 0.05 s",
     )
 
 
-def test_tensorboard_that_cannot_begin_is_left_out(tmp_path, monkeypatch) -> None:
+def test_tensorboard_that_cannot_begin_is_left_out(tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    said: list[str] = []
     options = TrackingConfig(wandb_project="", tensorboard=True)
-    tracker = Tracker(tmp_path, options=options, name="test", config={}, say=said.append)
+    tracker = Tracker(tmp_path, options=options, name="test", config={})
     tracker.log("grpo", 0, {"a": 1.0})
-    (line,) = said
+    (line,) = caplog.messages
     assert line.startswith("TensorBoard disabled: ModuleNotFoundError: ")
     assert line.endswith("; metrics.jsonl and rollouts.jsonl have everything")
 
@@ -343,13 +342,12 @@ def test_tensorboard_that_cannot_begin_is_left_out(tmp_path, monkeypatch) -> Non
         (lambda: None, []),
     ],
 )
-def test_what_cannot_be_closed_ends_no_run_and_holds_up_none(tmp_path, finish, said) -> None:
-    heard: list[str] = []
-    tracker = _beside(tmp_path, Other(finish), heard)
+def test_what_cannot_be_closed_ends_no_run_and_holds_up_none(tmp_path, caplog, finish, said) -> None:
+    tracker = _beside(tmp_path, Other(finish))
     tracker.finish(0.05)
     tracker.finish(0.05)
     lines = [[f"W&B disabled: {why}; metrics.jsonl has all", "gone"] for why in said]
-    assert heard == [line for pair in lines for line in pair]
+    assert caplog.messages == [line for pair in lines for line in pair]
 
 
 @pytest.mark.parametrize(
@@ -359,7 +357,7 @@ def test_what_cannot_be_closed_ends_no_run_and_holds_up_none(tmp_path, finish, s
 def test_a_run_that_was_stopped_waits_for_the_upload_only_a_little(tmp_path, monkeypatch, ends, seconds) -> None:
     waited: list[float] = []
     monkeypatch.setattr(Guarded, "finish", lambda _self, seconds: waited.append(seconds))
-    with pytest.raises(type(ends)) if ends else nullcontext(), _beside(tmp_path, Other(), []):
+    with pytest.raises(type(ends)) if ends else nullcontext(), _beside(tmp_path, Other()):
         if ends:
             raise ends
     assert waited == [seconds]

@@ -153,7 +153,7 @@ def test_tensorboard_gets_each_metric_under_its_stage(tmp_path, monkeypatch) -> 
     ],
 )
 def test_a_run_that_uploads_sentences_says_so_and_how_it_is_switched_off(
-    told, tmp_path, monkeypatch, capsys, environment, mode, said
+    told, tmp_path, monkeypatch, caplog, environment, mode, said
 ) -> None:
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
@@ -161,15 +161,14 @@ def test_a_run_that_uploads_sentences_says_so_and_how_it_is_switched_off(
         monkeypatch.setenv(name, value)
     _tracker(tmp_path, wandb_project="mine")
     assert told.options["mode"] == mode
-    assert capsys.readouterr().out == (
+    uploads = (
         "W&B: metrics, and rollouts and evaluations with their sentences, are uploaded to the project mine; "
-        "--tracking.wandb_project= disables W&B\n"
-        if said
-        else ""
+        "--tracking.wandb_project= disables W&B"
     )
+    assert caplog.messages == ([uploads] if said else [])
 
 
-def test_a_server_that_is_not_reached_leaves_the_run_offline(told, tmp_path, monkeypatch, capsys) -> None:
+def test_a_server_that_is_not_reached_leaves_the_run_offline(told, tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "key")
     monkeypatch.delenv("WANDB_MODE", raising=False)
     begin = sys.modules["wandb"].init
@@ -183,19 +182,19 @@ def test_a_server_that_is_not_reached_leaves_the_run_offline(told, tmp_path, mon
     tracker = _tracker(tmp_path)
     tracker.log("sft", 0, {"sft/loss": 1.0})
     assert (told.options["mode"], len(told.rows)) == ("offline", 1)
-    assert capsys.readouterr().out.splitlines()[1:] == [
+    assert caplog.messages[1:] == [
         "could not start the W&B run (OSError: no network, after 90 s); kept in the run folder; "
         f"`wandb sync {tmp_path}/wandb/offline-run-*` uploads the W&B files later"
     ]
 
 
-def test_a_run_goes_on_without_a_wandb_that_cannot_even_begin_offline(tmp_path, monkeypatch, capsys) -> None:
+def test_a_run_goes_on_without_a_wandb_that_cannot_even_begin_offline(tmp_path, monkeypatch, caplog) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)  # importing it fails
     tracker = _tracker(tmp_path)
     tracker.log("sft", 0, {"sft/loss": 1.0})
     tracker.finish()
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = caplog.messages
     assert line.startswith("W&B disabled: ModuleNotFoundError: ")
 
 
@@ -205,7 +204,9 @@ from pathlib import Path
 import psutil
 from rnr.config import TrackingConfig
 from rnr.runs import tracking
+from rnr.runs.log_handler import log_to
 
+log_to(print)
 tracker = tracking.Tracker(Path(sys.argv[1]), options=TrackingConfig(wandb_project="p"), name="n", config={})
 services = [child for child in psutil.Process().children() if "wandb" in child.name()]
 for service in services:

@@ -114,7 +114,7 @@ def test_too_few_resources_are_found_by_a_dry_run_and_by_a_run(train, tiny_model
     assert "lower cluster.rollout_workers" in said
 
 
-def test_bad_rows_are_skipped_only_when_asked(capsys, tmp_path):
+def test_bad_rows_are_skipped_only_when_asked(caplog, tmp_path):
     from rnr.corpus.loading import load
 
     file = tmp_path / "a.jsonl"
@@ -122,7 +122,7 @@ def test_bad_rows_are_skipped_only_when_asked(capsys, tmp_path):
     with pytest.raises(DataError):
         load([str(file)], training=True)
     assert len(load([str(file)], training=True, skip_bad_rows=True)) == 1
-    assert "skipped 1 bad row:" in capsys.readouterr().out
+    assert "skipped 1 bad row:" in caplog.text
 
 
 def test_a_run_without_a_checkpoint_that_can_be_used_ends_in_one_sentence(tmp_path, monkeypatch, capsys) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,6 +161,11 @@ def test_a_run_that_is_done_is_told_so_at_once_and_stays_done(options, begun, ca
     plan = _plan([*options, "--resume"], capsys)
     assert plan["run"] == [f"already finished in {folder}; --resume has nothing to do"]
     assert "total time (estimate)" not in plan
+
+
+def test_what_a_run_logs_has_its_time_before_it(options, begun, capsys) -> None:
+    assert main(options) == 0
+    assert re.search(r"^\d\d:\d\d:\d\d libraries: \d+\.\d s$", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("missing", ["export/model.safetensors", "summary.json", "status.json"])
