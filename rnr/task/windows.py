@@ -71,16 +71,20 @@ def joined(text: str, places: Sequence[tuple[int, int]], parts: Sequence[Extract
             before = moved.start - start if start else len(text)
             behind = end - moved.end if end < len(text) else len(text)
             candidates.append((min(before, behind), number, moved))
+    found_in: dict[_Place, set[int]] = defaultdict(set)
+    for _, number, entity in candidates:
+        found_in[_place(entity)].add(number)
     kept: dict[_Place, Entity] = {}
-    by_window: dict[int, list[Entity]] = defaultdict(list)
+    by_letter: dict[int, list[_Place]] = defaultdict(list)
     for _, number, entity in sorted(candidates, key=lambda found: (-found[0], found[2].start)):
-        place = (entity.start, entity.end, entity.label)
-        neighbours = (*by_window[number - 1], *by_window[number + 1])
+        place, letters = _place(entity), range(entity.start, entity.end)
         if place in kept:
             kept[place] = _surer(kept[place], entity)
-        elif not any(entity.start < other.end and other.start < entity.end for other in neighbours):
+        # Its own window may have found several at one place.
+        elif all(number in found_in[other] for letter in letters for other in by_letter.get(letter, ())):
             kept[place] = entity
-            by_window[number].append(entity)
+            for letter in letters:
+                by_letter[letter].append(place)
     return Extraction(
         sentence=text,
         entities=tuple(sorted(kept.values(), key=lambda entity: (entity.start, -entity.end, entity.label))),
@@ -94,6 +98,10 @@ def joined(text: str, places: Sequence[tuple[int, int]], parts: Sequence[Extract
         samples=max((part.samples for part in parts), default=1),
         tokens=sum(part.tokens for part in parts),
     )
+
+
+def _place(entity: Entity) -> _Place:
+    return entity.start, entity.end, entity.label
 
 
 def _surer(one: Entity, other: Entity) -> Entity:

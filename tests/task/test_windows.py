@@ -88,3 +88,20 @@ def test_of_two_that_cross_the_one_with_more_around_it_is_kept() -> None:
     )
     assert [(entity.text, entity.start) for entity in found] == [("New York City", 10)]
     assert found.merged == 1
+
+
+def test_what_crosses_is_kept_once_where_three_windows_overlap() -> None:
+    text = "a b c d e f g h"
+    places = [(0, 9), (2, 11), (4, 15)]
+    parts = [text[start:end] for start, end in places]
+    # "c d" ends the first window, and the third begins with "c d e": neither is a neighbour of the other.
+    found = joined(
+        text,
+        places,
+        [_part(parts[0], _entity(4, 7, parts[0])), _part(parts[1]), _part(parts[2], _entity(2, 5, parts[2]))],
+    )
+    assert [(entity.text, entity.start) for entity in found] == [("c d", 4)]
+    # The middle window also has "c d", so that its own "d e" is another entity at the same place, and stays.
+    middle = _part(parts[1], _entity(2, 5, parts[1]), _entity(4, 7, parts[1]))
+    found = joined(text, places, [_part(parts[0], _entity(4, 7, parts[0])), middle, _part(parts[2])])
+    assert [entity.text for entity in found] == ["c d", "d e"]
