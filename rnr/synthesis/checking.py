@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rnr.synthesis.claims import Claim, Labels, Sentence, bounded, read_sentences
 from rnr.synthesis.outcomes import Rejection, Score
+from rnr.task.chains import spelled
 from rnr.task.labels import label_key
 from rnr.task.parsing import CLOSE, OPEN, ground, parse
 from rnr.types import Answer, Example, Mention
@@ -101,7 +102,7 @@ def _labels_for(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, l
     claimed = [
         claim.label for claim in sentence.claims if claim.label in labels.schema and _is_about(claim, text, wanted)
     ]
-    claimed += [mark.label for mark in sentence.marks if mark.text == text]
+    claimed += [mark.label for mark in sentence.marks if spelled(mark.text) == spelled(text)]
     if claimed:
         return claimed
     named: list[str] = []
@@ -128,10 +129,11 @@ def _only_in_chain(
 ) -> set[tuple[str, str]]:
     """The (text, label) pairs that the chain claims and the answer does not have."""
     found: set[tuple[str, str]] = set()
+    marked = {(spelled(text), label) for text, own in wanted.items() for label in own}
     for sentence in sentences:
         for mark in sentence.marks:
-            is_entity = mark.label in labels.schema or mark.text in example.sentence
-            if is_entity and mark.label not in wanted.get(mark.text, ()):
+            is_entity = mark.label in labels.schema or spelled(mark.text) in spelled(example.sentence)
+            if is_entity and (spelled(mark.text), mark.label) not in marked:
                 found.add((mark.text, mark.label))
         for claim in sentence.claims:
             if claim.text in wanted or any(_is_about(claim, text, wanted) for text in wanted):

@@ -1,5 +1,6 @@
 """What a teacher is asked, what is accepted of its answer and why the rest is not: all worked by hand."""
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from rnr.synthesis.messages import judge_messages, requested_example, teacher_me
 from rnr.synthesis.outcomes import CAUSES, Outcome, Rejection, Score
 from rnr.synthesis.report import report
 from rnr.synthesis.rows import read_row, row_answer, to_row
+from rnr.synthesis.teacher import TemplateTeacher
+from rnr.task.chains import tagged_chain
 from rnr.types import Answer, Example, Mention
 
 ADA = Mention(text="Ada", label="person", start=0, end=3)
@@ -42,6 +45,19 @@ def cause(chain: str, answer: str = ANSWER, *, gold: bool = False, example: Exam
 )
 def test_a_chain_that_argues_for_each_entity_is_accepted(chain: str) -> None:
     assert cause(chain) is None
+
+
+def test_a_mark_spells_square_brackets_as_round_ones_and_is_about_its_entity_all_the_same() -> None:
+    tar = Mention(text="Benzo[a]pyrene", label="tar", start=0, end=14)
+    example = Example(uid="t", sentence="Benzo[a]pyrene burns.", schema=("tar",), mentions=(tar,))
+    answer = '{"entities":{"tar":["Benzo[a]pyrene"]}}'
+    own = tagged_chain(example)
+    assert own == "[Benzo(a)pyrene: tar] burns."
+    assert cause(own, answer, gold=True, example=example) is None
+    assert cause(own, '{"entities":{}}', example=example) == "only_in_chain"
+    request = teacher_messages(example, gold=True)
+    drafted = asyncio.run(TemplateTeacher().complete(request, temperature=0.0, seed=0))
+    assert read_draft(drafted.text, example).reasoning == own
 
 
 @pytest.mark.parametrize(
