@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from rnr.synthesis.claims import Claim, Labels, Sentence, bounded, read_sentences
 from rnr.synthesis.outcomes import Rejection, Score
@@ -17,6 +18,9 @@ from rnr.task.labels import label_key
 from rnr.task.parsing import CLOSE, OPEN, ground, parse
 from rnr.types import Answer, Example, Mention
 
+_TIMES = 20
+"""How often one sentence of a chain is searched for labels around an entity: a teacher that does not stop repeats a
+name thousands of times."""
 _OBJECT_BEGIN = re.compile(r'\{\s*"')
 
 
@@ -106,7 +110,7 @@ def _labels_for(text: str, wanted: Mapping[str, set[str]], sentence: Sentence, l
     if claimed:
         return claimed
     named: list[str] = []
-    for place in _word(text).finditer(sentence.text):
+    for place in islice(_word(text).finditer(sentence.text), _TIMES):
         # Without the text itself: the name "Bank of Ireland" is not an argument for a bank.
         around = f"{sentence.text[: place.start()]} … {sentence.text[place.end() :]}"
         named += (label for listed in labels.named(around) if listed <= wanted[text] for label in sorted(listed))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -371,3 +372,10 @@ def test_a_rejected_sentence_keeps_all_its_drafts() -> None:
     row = to_row(Outcome(example=EXAMPLE, answer=None, rejections=(low,)))
     assert (row["cause"], row["detail"]) == ("low_score", "4")
     assert row["drafts"] == [{"cause": "low_score", "detail": "4", "text": "draft"}]
+
+
+@pytest.mark.parametrize("name", ["Ada ", '"Ada" ', "Ada of de la van ", "[Ada "])
+def test_a_chain_that_repeats_a_name_without_end_is_checked_in_a_moment(name: str) -> None:
+    began = time.process_time()
+    assert cause(name * 3000 + "Paris") == "label_not_argued"
+    assert time.process_time() - began < 1.5
