@@ -65,9 +65,8 @@ class GrammarMasks:
 
     def refused(self, grammar: xgrammar.CompiledGrammar, token_ids: Sequence[int]) -> str:
         """The first token that the grammar refuses, as the grammar reads it; empty if it allows all."""
-        matcher = xgrammar.GrammarMatcher(grammar, override_stop_tokens=self._stops, max_rollback_tokens=0)
-        odd = (repr(self._vocabulary[token]) for token in token_ids if not matcher.accept_token(token))
-        return next(odd, "")
+        count, _ = self.taken(grammar, token_ids)
+        return repr(self._vocabulary[token_ids[count]]) if count < len(token_ids) else ""
 
     def taken(self, grammar: xgrammar.CompiledGrammar, token_ids: Sequence[int]) -> tuple[int, bytes]:
         """How many tokens the grammar takes before it refuses one, and what they spell."""
@@ -124,11 +123,10 @@ class TargetDecisions:
         first = len(self._opening)
         # Not encoded by itself: what follows may divide white space at the end of a sentence otherwise.
         count, text = self._masks.taken(grammar, target[first:])
-        last = first + count
         if tuple(target[:first]) != self._opening or text != f"{before}{chain}\n".encode():
             raise ValueError(f"the target of {example.uid} does not begin with its chain: {chain[:80]!r}")
-        decided = self._masks.allowed(grammar, target[first:last])
-        return (*((token,) for token in target[:first]), *decided, *((token,) for token in target[last:]))
+        decided = self._masks.allowed(grammar, target[first : first + count])
+        return (*((token,) for token in target[:first]), *decided, *((token,) for token in target[first + count :]))
 
 
 class Complete(Protocol):
